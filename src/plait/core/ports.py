@@ -1,0 +1,44 @@
+"""What the core and the gateway need from the world, each a Protocol that a shell implements."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from .catalog import Catalog, Tool
+from .strict import JsonObject
+
+OnProgress: TypeAlias = Callable[[float, float | None, str | None], None]
+"""Told a call's own progress: how much is done, of how much, and a message. It must not block or raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call of one downstream tool, with its arguments resolved and checked."""
+
+    tool: Tool
+    arguments: JsonObject
+    on_progress: OnProgress | None = None
+
+
+class CallTool(Protocol):
+    """Calls a tool and gives its `CallToolResult` as the server sent it, a JSON object.
+
+    Connections do, a cache around them does, and a fake in tests. Raises `CallError` and nothing else. Cancelling
+    the caller cancels the call at its server. The caller bounds the time.
+    """
+
+    def __call__(self, call: ToolCall, /) -> Awaitable[JsonObject]: ...
+
+
+class Servers(Protocol):
+    """The downstream servers, connected in the background."""
+
+    def catalog(self) -> Catalog:
+        """What is known now: every configured server, and the tools of those that were reached."""
+        ...
+
+    async def settled(self, names: Iterable[str] | None = None) -> None:
+        """Wait until the first attempt to connect to each of *names* (all, for None) has come to something."""
+        ...

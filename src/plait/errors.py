@@ -1,0 +1,125 @@
+"""Every error of ours, as one tree. Each class has the code that clients see (`docs/dag.md`, "Errors").
+
+PlaitError
+├── ConfigError             the settings cannot be used: says file, key and mend
+├── InvalidDag              the document was refused: carries every problem, not the first
+├── UnknownRun              no such run, or it is kept no longer
+└── CallError               one task did not give an output
+    ├── ToolError           the server answered with `isError`
+    ├── ProtocolError       the server answered with a JSON-RPC error
+    ├── ConnectionLost      the server went away during the call: its effect is not known
+    ├── ServerUnavailable   the server could not be reached: the call was not sent
+    ├── CallTimeout         no answer in time
+    ├── ReferenceFailed     a reference names what is not in the output
+    ├── InvalidArguments    the resolved arguments do not fit the tool: the call was not sent
+    ├── InvalidOutput       the answer breaks the tool's own output schema, or cannot be read
+    ├── OutputTooLarge      the answer, or what a run keeps, is above its limit
+    ├── ExpressionFailed    `select`, `when` or `for_each` could not be applied to what came
+    └── InternalError       our fault: the message holds an id to find it in the log
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from .core.problems import Problem
+
+
+class PlaitError(Exception):
+    """Base of every error raised on purpose."""
+
+    code: ClassVar[str] = "internal"
+
+
+class ConfigError(PlaitError):
+    """The settings cannot be used. The message names the file, the key and the mend."""
+
+    code = "invalid_config"
+
+
+class InvalidDag(PlaitError):
+    """The document was refused and nothing ran; `problems` holds all that is wrong with it."""
+
+    code = "invalid"
+
+    def __init__(self, problems: Sequence[Problem], notes: Sequence[str] = ()) -> None:
+        super().__init__("; ".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+        self.notes = tuple(notes)
+
+
+class UnknownRun(PlaitError):
+    """There is no run of that id, or it is kept no longer."""
+
+    code = "unknown_run"
+
+
+class CallError(PlaitError):
+    """One task did not give an output.
+
+    `hint` says what to do about it. `retryable` tells whether the same call may succeed later; `rpc_code` is the
+    server's own JSON-RPC code, where it gave one.
+    """
+
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str | None = None, rpc_code: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.rpc_code = rpc_code
+
+
+class ToolError(CallError):
+    code = "tool_error"
+
+
+class ProtocolError(CallError):
+    code = "protocol_error"
+
+
+class ConnectionLost(CallError):
+    code = "connection_lost"
+    retryable = True
+
+
+class ServerUnavailable(CallError):
+    code = "server_unavailable"
+    retryable = True
+
+
+class CallTimeout(CallError):
+    code = "timeout"
+    retryable = True
+
+
+class ReferenceFailed(CallError):
+    code = "reference_error"
+
+
+class InvalidArguments(CallError):
+    code = "invalid_arguments"
+
+
+class InvalidOutput(CallError):
+    """The answer breaks the tool's own output schema; `output` keeps it for `get_run`."""
+
+    code = "invalid_output"
+
+    def __init__(self, message: str, *, hint: str | None = None, output: object = None) -> None:
+        super().__init__(message, hint=hint)
+        self.output = output
+
+
+class OutputTooLarge(CallError):
+    code = "output_too_large"
+
+
+class ExpressionFailed(CallError):
+    code = "invalid_expression"
+
+
+class InternalError(CallError):
+    code = "internal"
