@@ -1,21 +1,23 @@
 """Strict JSON: what may enter from anywhere, and what may leave to a server.
 
-UTF-8 without lone surrogates, finite numbers, exact integers, no duplicate members, bounded depth: the decoders in
-use differ on each of these (one takes `NaN`, one rounds 2**64, all keep the last of two equal members), so that one
-rule is kept here for all of them.
+UTF-8 without lone surrogates, finite numbers, exact integers, no duplicate members, bounded depth. The decoders in
+use differ on each of these (one takes `NaN`, one rounds 2**64, all keep the last of two equal members), so one rule
+is kept here for all of them.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from typing import Any, NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias
 
 Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
 JsonObject: TypeAlias = "dict[str, Json]"
 
 DOCUMENT_DEPTH = 64
 RESULT_DEPTH = 180
+
+_Place: TypeAlias = "tuple[str | int, ...]"
 
 
 class NotStrict(ValueError):
@@ -24,13 +26,13 @@ class NotStrict(ValueError):
 
 def loads(text: str | bytes, depth: int = DOCUMENT_DEPTH) -> Json:
     """The value that *text* holds. Raises `NotStrict`."""
-    if isinstance(text, bytes | bytearray | memoryview):
+    if isinstance(text, bytes):
         try:
-            text = bytes(text).decode("utf-8")
+            text = text.decode("utf-8")
         except UnicodeDecodeError as error:
             raise NotStrict(f"not UTF-8: {error.reason} at byte {error.start}") from None
     try:
-        value: Json = json.loads(text, object_pairs_hook=_members, parse_constant=_no_constant)
+        value: Json = _DECODER.decode(text)
     except NotStrict:
         raise
     except json.JSONDecodeError as error:
@@ -39,7 +41,7 @@ def loads(text: str | bytes, depth: int = DOCUMENT_DEPTH) -> Json:
         raise NotStrict(f"nested deeper than {depth} levels") from None
     except ValueError:
         raise NotStrict("a number has too many digits") from None
-    check(value, depth)
+    measure(value, depth)
     return value
 
 
@@ -48,57 +50,93 @@ def dumps(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def size(value: Json) -> int:
-    """How many bytes *value* takes as compact JSON."""
-    return len(dumps(value).encode("utf-8", "surrogatepass"))
-
-
-def check(value: object, depth: int = RESULT_DEPTH) -> None:
-    """Raise `NotStrict`, with the place, unless *value* is strict JSON nested at most *depth* levels."""
-    stack: list[tuple[object, tuple[str | int, ...]]] = [(value, ())]
-    while stack:
-        item, path = stack.pop()
-        match item:
-            case str():
-                _check_text(item, path)
-            case None | bool() | int():
-                pass
-            case float():
-                if not math.isfinite(item):
-                    raise NotStrict(f"{_place(path)} is {item!r}: JSON numbers are finite")
-            case dict() | list():
-                if len(path) >= depth:
-                    raise NotStrict(f"nested deeper than {depth} levels")
-                stack.extend(_children(item, path))
-            case _:
-                raise NotStrict(f"{_place(path)} is a {type(item).__name__}, which JSON does not have")
-
-
-def _children(item: dict[Any, Any] | list[Any], path: tuple[str | int, ...]) -> list[tuple[object, tuple[str | int, ...]]]:
-    if isinstance(item, list):
-        return [(child, (*path, index)) for index, child in enumerate(item)]
-    for key in item:
-        if not isinstance(key, str):
-            raise NotStrict(f"{_place(path)} has the key {key!r}: JSON keys are strings")
-        _check_text(key, path)
-    return [(child, (*path, key)) for key, child in item.items()]
-
-
-def _check_text(text: str, path: tuple[str | int, ...]) -> None:
-    if text.isascii():
-        return
+def measure(value: object, depth: int = RESULT_DEPTH) -> int:
+    """How many bytes *value* takes as compact JSON. Raises `NotStrict`, with the place, if it is not strict."""
     try:
-        text.encode("utf-8")
+        text = _ENCODER.encode(value)
+        size = len(text) if text.isascii() else len(text.encode())
+    except (ValueError, TypeError, RecursionError):
+        raise _what_is_wrong(value, depth) from None
+    if text.count("{") + text.count("[") > depth and _depth(value) > depth:
+        raise NotStrict(f"nested deeper than {depth} levels")
+    if not text.isascii() or "{" in text:
+        _check_keys(value)
+    return size
+
+
+def _depth(value: object) -> int:
+    level: list[object] = [value]
+    depth = -1
+    while level:
+        depth += 1
+        level = [child for item in level if isinstance(item, dict | list) for child in _members(item)]
+    return depth
+
+
+def _members(item: dict[object, object] | list[object]) -> list[object]:
+    return item if isinstance(item, list) else list(item.values())
+
+
+def _check_keys(value: object) -> None:
+    """The encoder turns keys such as `None` and `1` into text; strict JSON has none of them."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            for key in item:
+                if not isinstance(key, str):
+                    raise _what_is_wrong(value, RESULT_DEPTH)
+            stack.extend(item.values())
+        elif isinstance(item, list):
+            stack.extend(item)
+
+
+def _what_is_wrong(value: object, depth: int) -> NotStrict:
+    stack: list[tuple[object, _Place]] = [(value, ())]
+    while stack:
+        item, place = stack.pop()
+        if complaint := _complaint(item):
+            return NotStrict(f"{_written(place)} {complaint}")
+        if isinstance(item, dict | list):
+            if len(place) >= depth:
+                break
+            pairs = enumerate(item) if isinstance(item, list) else item.items()
+            stack.extend((child, (*place, key)) for key, child in pairs)
+    return NotStrict(f"nested deeper than {depth} levels")
+
+
+def _complaint(item: object) -> str | None:
+    match item:
+        case str():
+            return _surrogate(item)
+        case None | bool() | int() | list():
+            return None
+        case float():
+            return None if math.isfinite(item) else f"is {item!r}: JSON numbers are finite"
+        case dict():
+            for key in item:
+                if not isinstance(key, str):
+                    return f"has the key {key!r}: JSON keys are strings"
+                if said := _surrogate(key):
+                    return f"has a key that {said}"
+            return None
+    return f"is a {type(item).__name__}, which JSON does not have"
+
+
+def _surrogate(text: str) -> str | None:
+    try:
+        text.encode()
     except UnicodeEncodeError as error:
-        raise NotStrict(f"{_place(path)} holds a lone surrogate (\\u{ord(text[error.start]):04x})") from None
+        return f"holds a lone surrogate (\\u{ord(text[error.start]):04x})"
+    return None
 
 
-def _place(path: tuple[str | int, ...]) -> str:
-    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
-    return place.encode("utf-8", "replace").decode() or "the value"
+def _written(place: _Place) -> str:
+    written = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")
+    return written.encode("utf-8", "replace").decode() or "the value"
 
 
-def _members(pairs: list[tuple[str, Json]]) -> JsonObject:
+def _no_duplicates(pairs: list[tuple[str, Json]]) -> JsonObject:
     members = dict(pairs)
     if len(members) != len(pairs):
         seen: set[str] = set()
@@ -111,3 +149,14 @@ def _members(pairs: list[tuple[str, Json]]) -> JsonObject:
 
 def _no_constant(name: str) -> NoReturn:
     raise NotStrict(f"{name} is not a JSON number")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise NotStrict(f"{digits[:20]} is beyond the numbers that JSON programs can hold")
+    return number
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False)

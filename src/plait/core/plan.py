@@ -1,0 +1,154 @@
+"""What can run beside what, and which chain of calls decides how long it all takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from .catalog import Tool
+from .dag import Dag, Task
+from .references import Template
+from .strict import Json, JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTask:
+    """A task that has been checked, with all that running it needs."""
+
+    index: int
+    """Its place in the document."""
+    task: Task
+    tool: Tool
+    arguments: Template
+    needs: tuple[str, ...] = ()
+    """The tasks whose end it waits for."""
+    requires: frozenset[str] = frozenset()
+    """Those of them that must succeed, under `all_success`: the links without a default."""
+    items: Template | None = None
+    """The list of a `for_each` task."""
+    select: Any = None
+    """The compiled JMESPath expression."""
+    when: Any = None
+    timeout_s: float = 60.0
+    weight: int = 1
+    """Slots of every limit that a call takes."""
+
+    @property
+    def id(self) -> str:
+        return self.task.id
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A DAG that has been checked and laid out."""
+
+    dag: Dag
+    tasks: Mapping[str, PlannedTask]
+    """In document order."""
+    layers: tuple[tuple[str, ...], ...]
+    layer_of: Mapping[str, int]
+    dependents: Mapping[str, tuple[str, ...]]
+    remaining: Mapping[str, float]
+    """The cost of the longest chain that starts at each task, itself included: more means more urgent."""
+    critical_path: tuple[str, ...]
+    returned: tuple[str, ...] = ()
+    """The tasks whose outputs the answer holds."""
+    notes: tuple[str, ...] = field(default=())
+
+
+def lay_out(
+    dag: Dag,
+    tasks: Mapping[str, PlannedTask],
+    notes: Iterable[str] = (),
+    cost: Callable[[PlannedTask], float] = lambda task: 1.0,
+) -> Plan:
+    """Lay out *tasks*, which hold no cycle. *cost* is what a task is expected to take, in seconds."""
+    dependents: dict[str, list[str]] = {id: [] for id in tasks}
+    layer_of: dict[str, int] = {}
+    order = list(TopologicalSorter({id: task.needs for id, task in tasks.items()}).static_order())
+    for id in order:
+        layer_of[id] = max((layer_of[need] + 1 for need in tasks[id].needs), default=0)
+    for id, task in tasks.items():
+        for need in task.needs:
+            dependents[need].append(id)
+
+    remaining: dict[str, float] = {}
+    for id in reversed(order):
+        remaining[id] = cost(tasks[id]) + max((remaining[follower] for follower in dependents[id]), default=0.0)
+    layers: list[list[str]] = [[] for _ in range(max(layer_of.values(), default=-1) + 1)]
+    for id in tasks:
+        layers[layer_of[id]].append(id)
+    return Plan(
+        dag=dag,
+        tasks=tasks,
+        layers=tuple(map(tuple, layers)),
+        layer_of=layer_of,
+        dependents={id: tuple(followers) for id, followers in dependents.items()},
+        remaining=remaining,
+        critical_path=_longest_chain(remaining, dependents),
+        returned=_returned(dag, dependents),
+        notes=tuple(notes),
+    )
+
+
+def find_cycles(needs: Mapping[str, Iterable[str]], most: int = 10) -> list[list[str]]:
+    """Cycles as paths, `[a, b, a]` where b needs a and a needs b; at most *most*, none twice."""
+    graph = {id: set(before) for id, before in needs.items()}
+    cycles: list[list[str]] = []
+    while len(cycles) < most:
+        try:
+            TopologicalSorter(graph).prepare()
+        except CycleError as error:
+            cycle: list[str] = error.args[1]
+            cycles.append(cycle)
+            graph[cycle[1]].discard(cycle[0])
+        else:
+            break
+    return cycles
+
+
+def plan_document(plan: Plan) -> JsonObject:
+    """The answer to a dry run (contract, section 5)."""
+    writes: list[Json] = [
+        {"id": id, "tool": task.tool.full_name} for id, task in plan.tasks.items() if not task.tool.is_read_only
+    ]
+    layers: list[Json] = [list[Json](layer) for layer in plan.layers]
+    widest = max(map(len, plan.layers), default=0)
+    return {
+        "status": "planned",
+        "layers": layers,
+        "critical_path": list[Json](plan.critical_path),
+        "conflicts": [],
+        "writes": writes,
+        "estimate": {"tasks": len(plan.tasks), "layers": len(layers), "max_parallelism": widest},
+        "mermaid": mermaid(plan),
+        "notes": list[Json](plan.notes),
+    }
+
+
+def mermaid(plan: Plan) -> str:
+    """The plan as a Mermaid flowchart; an edge that only orders is dashed."""
+    names = {id: f"t{task.index}" for id, task in plan.tasks.items()}
+    lines = ["flowchart LR"]
+    lines += [f'  {names[id]}["{id}<br/>{task.tool.full_name}"]' for id, task in plan.tasks.items()]
+    for id, task in plan.tasks.items():
+        data = {reference.task for reference in task.arguments.references}
+        lines += [f"  {names[need]} {'-->' if need in data else '-.->'} {names[id]}" for need in task.needs]
+    return "\n".join(lines)
+
+
+def _longest_chain(remaining: Mapping[str, float], dependents: Mapping[str, list[str]]) -> tuple[str, ...]:
+    chain: list[str] = []
+    step = max(remaining, key=remaining.__getitem__, default=None)
+    while step is not None:
+        chain.append(step)
+        step = max(dependents[step], key=remaining.__getitem__, default=None)
+    return tuple(chain)
+
+
+def _returned(dag: Dag, dependents: Mapping[str, list[str]]) -> tuple[str, ...]:
+    if dag.return_ is None:
+        return tuple(id for id, followers in dependents.items() if not followers)
+    return tuple(dependents) if "*" in dag.return_ else tuple(dict.fromkeys(dag.return_))

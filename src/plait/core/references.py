@@ -1,0 +1,356 @@
+"""The reference language: `$OUTPUT[id].field[0]` names a part of another task's output.
+
+A string is parsed once, into literal text and `Reference`s (`parse`); a whole value is compiled once, into a
+`Template` (`compile_value`), and filled in when its task is ready. What is filled in is never read again.
+The grammar stands in `docs/dag.md`, "References".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from typing import TypeAlias
+
+from ..errors import OutputTooLarge, ReferenceFailed
+from .output import Output
+from .schema import Place
+from .strict import Json, NotStrict, dumps, loads
+
+ITEM = "$ITEM"
+INDEX = "$INDEX"
+MAX_STEPS = 64
+MAX_ARGUMENT_BYTES = 8 * 2**20
+
+_START = re.compile(r"\$(?P<escape>\$?)(?P<brace>\{?)(?:(?P<output>OUTPUT\[)|(?P<item>ITEM|INDEX)(?!\w))")
+_ID = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,63})\]")
+_STEP = re.compile(
+    r"\.(?P<digits>[0-9]{1,9})(?![0-9])"
+    r"|\.(?P<name>[^\W\d]\w*)"
+    r"|\[(?P<index>-?[0-9]{1,9})\]"
+    r"|\[(?P<every>\*)\]"
+    r'|\[(?P<key>"(?:[^"\\]|\\.)*")\]'
+    r"|\['(?P<plain>[^'\\]*)'\]"
+)
+_DEFAULT = re.compile(r"\s*\?\?\s*")
+_SPACE = re.compile(r"\s*")
+_JSON = json.JSONDecoder()
+
+
+class Every(Enum):
+    """The step `[*]`: the rest of the path for each element of a list."""
+
+    ELEMENT = "[*]"
+
+
+class Missing(Enum):
+    DEFAULT = "no default"
+
+
+Step: TypeAlias = str | int | Every
+
+
+class BadReference(ValueError):
+    """The text starts a reference and does not finish it; the message says what is wrong and the mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A part of the output of `task` (or of the item of a `for_each`: `$ITEM`, `$INDEX`), as written in `text`."""
+
+    task: str
+    path: tuple[Step, ...] = ()
+    default: Json | Missing = Missing.DEFAULT
+    text: str = ""
+
+    @property
+    def is_guarded(self) -> bool:
+        return self.default is not Missing.DEFAULT
+
+    @property
+    def is_item(self) -> bool:
+        return self.task.startswith("$")
+
+
+@dataclass(slots=True)
+class Scope:
+    """What references see when a task is ready: the outputs of what succeeded, and the item."""
+
+    outputs: Mapping[str, Output]
+    item: Json = None
+    index: int | None = None
+
+
+Fill: TypeAlias = Callable[[Scope], Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A value with its references found; `unknown` are the places that are known only when it is filled in."""
+
+    value: Json
+    references: tuple[Reference, ...] = ()
+    unknown: frozenset[Place] = frozenset()
+    fill: Fill | None = None
+
+    def resolve(self, scope: Scope) -> Json:
+        """The value with its references filled in. Raises `ReferenceFailed` or `OutputTooLarge`."""
+        return self.value if self.fill is None else self.fill(scope)
+
+
+def parse(text: str, *, items: bool = False) -> tuple[str | Reference, ...]:
+    """*text* as literal pieces and references; `$ITEM` and `$INDEX` are references where *items*.
+
+    Raises `BadReference`. Takes time linear in the length of *text*.
+    """
+    pieces: list[str | Reference] = []
+    literal: list[str] = []
+    position = 0
+    for start in _START.finditer(text):
+        if start.start() < position or (start["item"] and not items):
+            continue
+        literal.append(text[position : start.start()])
+        if start["escape"]:
+            literal.append(start.group()[1:])
+            position = start.end()
+            continue
+        if any(literal):
+            pieces.append("".join(literal))
+        literal = []
+        reference, position = _read(text, start)
+        pieces.append(reference)
+    literal.append(text[position:])
+    if any(literal):
+        pieces.append("".join(literal))
+    _refuse_a_bare_default(pieces)
+    return tuple(pieces)
+
+
+def compile_value(value: Json, *, items: bool = False) -> tuple[Template, list[tuple[Place, BadReference]]]:
+    """*value* as a template, with what is wrong in it and where."""
+    compiler = _Compiler(items)
+    fill = compiler.compile(value, ())
+    plain = value if fill is None else None
+    template = Template(plain, tuple(compiler.references), frozenset(compiler.unknown), fill)
+    if compiler.escaped and fill is not None and not compiler.references:
+        template = Template(fill(Scope({})))
+    return template, compiler.bad
+
+
+def follow(output: Output, reference: Reference) -> Json:
+    """The part of *output* that *reference* names. Raises `ReferenceFailed`."""
+    value, path = output.value, reference.path
+    if path and path[0] == "text" and isinstance(value, str):
+        path = path[1:]
+    elif path and output.is_wrapped and path[0] != "result":
+        value = value["result"]  # type: ignore[index,call-overload]  # is_wrapped says that it is there
+    return _walk(value, path, reference)
+
+
+class _Compiler:
+    """Compiles one value; collects what it refers to on the way."""
+
+    def __init__(self, items: bool) -> None:
+        self.items = items
+        self.references: list[Reference] = []
+        self.unknown: set[Place] = set()
+        self.bad: list[tuple[Place, BadReference]] = []
+        self.escaped = False
+
+    def compile(self, value: Json, place: Place) -> Fill | None:
+        """How to fill *value* in, or None where it stays as it is."""
+        match value:
+            case str():
+                return self._text(value, place) if "$" in value else None
+            case list():
+                parts = [self.compile(child, (*place, index)) for index, child in enumerate(value)]
+                return _list(value, parts) if any(parts) else None
+            case dict():
+                fills = {key: self.compile(child, (*place, key)) for key, child in value.items()}
+                return _object(value, fills) if any(fills.values()) else None
+        return None
+
+    def _text(self, text: str, place: Place) -> Fill | None:
+        try:
+            pieces = parse(text, items=self.items)
+        except BadReference as error:
+            self.bad.append((place, error))
+            return None
+        found = [piece for piece in pieces if isinstance(piece, Reference)]
+        if not found:
+            self.escaped = True
+            literal = "".join(map(str, pieces))
+            return None if literal == text else lambda _: literal
+        self.references += found
+        self.unknown.add(place)
+        if len(pieces) == 1:
+            return partial(_value, found[0])
+        return partial(_joined, pieces)
+
+
+def _list(value: list[Json], parts: list[Fill | None]) -> Fill:
+    return lambda scope: [child if fill is None else fill(scope) for child, fill in zip(value, parts, strict=True)]
+
+
+def _object(value: dict[str, Json], fills: dict[str, Fill | None]) -> Fill:
+    pairs = [(key, child, fills[key]) for key, child in value.items()]
+    return lambda scope: {key: child if fill is None else fill(scope) for key, child, fill in pairs}
+
+
+def _value(reference: Reference, scope: Scope) -> Json:
+    try:
+        if reference.task is ITEM:
+            return _walk(scope.item, reference.path, reference)
+        if reference.task is INDEX:
+            return _walk(scope.index, reference.path, reference)
+        if reference.task not in scope.outputs:
+            raise ReferenceFailed(f"{reference.text}: {reference.task} did not succeed, so it has no output")
+        return follow(scope.outputs[reference.task], reference)
+    except ReferenceFailed:
+        if isinstance(reference.default, Missing):
+            raise
+        return reference.default
+
+
+def _joined(pieces: tuple[str | Reference, ...], scope: Scope) -> str:
+    parts: list[str] = []
+    size = 0
+    for piece in pieces:
+        value = _value(piece, scope) if isinstance(piece, Reference) else piece
+        parts.append(value if isinstance(value, str) else dumps(value))
+        size += len(parts[-1])
+        if size > MAX_ARGUMENT_BYTES:
+            raise OutputTooLarge(
+                f"the text grows above {MAX_ARGUMENT_BYTES // 2**20} MiB when its references are filled in",
+                hint="Refer to a smaller part of the output, or shrink it with select.",
+            )
+    return "".join(parts)
+
+
+def _walk(value: Json, path: tuple[Step, ...], reference: Reference) -> Json:
+    for number, step in enumerate(path):
+        match step:
+            case Every.ELEMENT if isinstance(value, list):
+                rest = path[number + 1 :]
+                return [_walk(element, rest, reference) for element in value]
+            case int() if isinstance(value, list) and -len(value) <= step < len(value):
+                value = value[step]
+            case str() if isinstance(value, dict) and step in value:
+                value = value[step]
+            case _:
+                raise _missing(reference, path[:number], step, value)
+    return value
+
+
+def _missing(reference: Reference, walked: tuple[Step, ...], step: Step, value: Json) -> ReferenceFailed:
+    where = f"$OUTPUT[{reference.task}]" if not reference.is_item else reference.task
+    where += "".join(map(_step_text, walked))
+    match value:
+        case dict():
+            keys = ", ".join(list(value)[:20])
+            there = f"an object with the keys {keys}" + (", …" if len(value) > 20 else "") if value else "an empty object"
+        case list():
+            there = f"a list of {len(value)}" + (" (0 to " + str(len(value) - 1) + ")" if value else "")
+        case str():
+            there = "text" if len(value) > 60 else f"the text {dumps(value)}"
+        case _:
+            there = dumps(value)
+    return ReferenceFailed(
+        f"{reference.text}: there is no {_step_text(step)} in {where}, which is {there}",
+        hint='Mend the path, or give a default: ${OUTPUT[id].path ?? "value"}.',
+    )
+
+
+def _step_text(step: Step) -> str:
+    match step:
+        case Every():
+            return "[*]"
+        case int():
+            return f"[{step}]"
+    return f".{step}" if re.fullmatch(r"[^\W\d]\w*", step) else f"[{dumps(step)}]"
+
+
+def _read(text: str, start: re.Match[str]) -> tuple[Reference, int]:
+    """The reference that starts at *start*, and where it ends."""
+    position = start.end()
+    task = f"${start['item']}" if start["item"] else None
+    if task is None:
+        id = _ID.match(text, position)
+        if id is None:
+            raise BadReference(
+                f"{_excerpt(text, start.start())} is no reference: $OUTPUT[ is followed by a task's id and ]."
+                " For the literal text write $$OUTPUT[."
+            )
+        task, position = id[1], id.end()
+    path, position = _read_path(text, position)
+    default: Json | Missing = Missing.DEFAULT
+    if start["brace"]:
+        default, position = _read_end(text, start.start(), position)
+    elif text.startswith("[", position):
+        raise BadReference(
+            f"{_excerpt(text, position)} is no step of a path: write [0], [-1], [*] or a quoted key such as"
+            ' ["a b"]; where text follows, use braces: ${OUTPUT[id]}[…]'
+        )
+    task = {ITEM: ITEM, INDEX: INDEX}.get(task, task)
+    return Reference(task, path, default, text[start.start() : position]), position
+
+
+def _read_path(text: str, position: int) -> tuple[tuple[Step, ...], int]:
+    path: list[Step] = []
+    while step := _STEP.match(text, position):
+        match step.lastgroup:
+            case "digits" | "index":
+                path.append(int(step[step.lastgroup]))
+            case "name" | "plain":
+                path.append(step[step.lastgroup])
+            case "every":
+                path.append(Every.ELEMENT)
+            case _:
+                path.append(_quoted(step["key"]))
+        position = step.end()
+        if len(path) > MAX_STEPS:
+            raise BadReference(f"a path has at most {MAX_STEPS} steps")
+    return tuple(path), position
+
+
+def _quoted(text: str) -> str:
+    try:
+        key = loads(text)
+    except NotStrict as error:
+        raise BadReference(f"the key {text[:60]} is {error}") from None
+    return str(key)
+
+
+def _read_end(text: str, start: int, position: int) -> tuple[Json | Missing, int]:
+    """What stands between the path and the closing brace: nothing, or a default."""
+    default: Json | Missing = Missing.DEFAULT
+    if sign := _DEFAULT.match(text, position):
+        try:
+            default, position = _JSON.raw_decode(text, sign.end())
+            default = loads(dumps(default))
+        except (ValueError, RecursionError):
+            raise BadReference(
+                f"{_excerpt(text, start)}: the default after ?? is one JSON value, such as"
+                ' "none", 0, [] or null'
+            ) from None
+    closing = _SPACE.match(text, position)
+    position = closing.end() if closing else position
+    if not text.startswith("}", position):
+        raise BadReference(
+            f"{_excerpt(text, start)} is no reference: ${{OUTPUT[id].path}} ends with a brace after its path"
+            " (or after ?? and a default)"
+        )
+    return default, position + 1
+
+
+def _refuse_a_bare_default(pieces: list[str | Reference]) -> None:
+    match pieces:
+        case [Reference(text=text), str(rest)] if _DEFAULT.match(rest) and not text.startswith("${"):
+            raise BadReference(f"a default needs braces: ${{{text[1:]} ?? …}}")
+
+
+def _excerpt(text: str, position: int) -> str:
+    return dumps(text[position : position + 40] + ("…" if len(text) > position + 40 else ""))
