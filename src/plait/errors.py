@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from .core.problems import Problem
+    from .core.strict import Json
 
 
 class PlaitError(Exception):
@@ -108,7 +109,7 @@ class InvalidOutput(CallError):
 
     code = "invalid_output"
 
-    def __init__(self, message: str, *, hint: str | None = None, output: object = None) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, output: Json = None) -> None:
         super().__init__(message, hint=hint)
         self.output = output
 

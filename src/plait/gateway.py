@@ -1,20 +1,58 @@
-"""The verbs everyone calls: search, describe, plan, submit, wait, follow, cancel, output.
-
-SKELETON: signatures are final, bodies follow.
-"""
+"""The verbs everyone calls: search, describe, plan, submit, wait, follow, cancel, output."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import base64
+import random
+import secrets
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+import anyio
+from anyio.abc import TaskGroup
+
 from .core.catalog import Catalog, Tool
-from .core.dag import Dag
+from .core.check import check
+from .core.dag import Dag, read_dag
+from .core.events import Changed, Finished, Notice, Progressed, Status
+from .core.limits import Limits
 from .core.output import Output
-from .core.result import RunResult
-from .core.search import SearchResult
+from .core.plan import Plan, plan_document
+from .core.policy import Policy
+from .core.ports import CallTool, Observer, RunStore, Servers
+from .core.problems import Problem, nearest
+from .core.result import RunResult, result_of
+from .core.resume import resume
+from .core.run import Run
+from .core.scheduler import Scheduler
+from .core.search import SearchIndex, SearchResult
+from .core.store import MemoryRuns
 from .core.strict import JsonObject
+from .errors import CallError, InvalidDag, UnknownRun
+from .runner import Runner
+
+LONGEST_START_S = 35.0
+"""How long a DAG waits for servers that are still being connected to."""
+CATALOG_WAIT_S = 5.0
+"""How long a search does."""
+STOP_S = 5.0
+QUIET_S = 5.0
+"""Followers hear of a run at least so often, and at most ten times a second."""
+BURST_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayLimits:
+    """What one gateway runs and keeps at most (`docs/configuration.md`, "Limits")."""
+
+    concurrency: Limits = Limits()
+    timeout_s: float = 3600.0
+    max_tasks: int = 10_000
+    max_items: int = 1_000
+    max_document_bytes: int = 4 * 2**20
+    max_output_bytes: int = 10 * 2**20
+    max_run_bytes: int = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,43 +74,269 @@ class Progress:
     running: tuple[str, ...]
     failed: tuple[str, ...]
     said: str | None = None
-    """What a call in flight said of its own progress last, as `task: message`."""
+    """What a call in flight said last of its own progress, as `task: message`."""
     finished: bool = False
 
-    def __str__(self) -> str: ...   # "7/14 done; running trace, blame; failed deploys"
+    def __str__(self) -> str:
+        parts = [f"{self.settled}/{self.total} done"]
+        if self.running:
+            parts.append(f"running {_some(self.running)}")
+        if self.failed:
+            parts.append(f"failed {_some(self.failed)}")
+        if self.said:
+            parts.append(self.said)
+        return "; ".join(parts)
+
+
+class _Watch:
+    """Who waits for news of one run."""
+
+    __slots__ = ("changed", "finished", "followers", "said")
+
+    def __init__(self) -> None:
+        self.finished = anyio.Event()
+        self.changed = anyio.Event()
+        self.followers = 0
+        self.said: str | None = None
+
+    def tell(self) -> None:
+        if self.followers:
+            self.changed.set()
+            self.changed = anyio.Event()
 
 
 class Gateway:
-    """Use as `async with Gateway(...) as gateway:`; leaving it cancels the runs that are still going."""
+    """Runs DAGs over *servers* and *call_tool*. Use as `async with Gateway(...) as gateway:`; leaving it cancels
+    the runs that are still going."""
 
-    async def __aenter__(self) -> Self: ...
-    async def __aexit__(self, *exc: object) -> None: ...
+    def __init__(
+        self,
+        servers: Servers,
+        call_tool: CallTool,
+        *,
+        policy: Policy | None = None,
+        limits: GatewayLimits | None = None,
+        runs: RunStore | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self._servers = servers
+        self._call_tool = call_tool
+        self._policy = policy or Policy()
+        self._limits = limits or GatewayLimits()
+        self._runs = runs or MemoryRuns()
+        self._observers = tuple(observers)
+        self._scheduler = Scheduler(self._limits.concurrency)
+        self._watches: dict[str, _Watch] = {}
+        self._submitted = 0
+        self._index: tuple[Catalog, SearchIndex] | None = None
+        self._tasks: TaskGroup | None = None
 
-    def catalog(self) -> Catalog: ...
-    async def search(self, query: str, *, server: str | None = None, limit: int = 6) -> SearchResult: ...
-    async def describe(self, names: Sequence[str]) -> tuple[list[Tool], list[tuple[str, str | None]]]:
-        """The tools of those names, and what was not found: (name, hint)."""
+    async def __aenter__(self) -> Self:
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        observers = (*self._observers, self._observe)
+        self._runner = Runner(
+            self._scheduler, self._call_tool, self._tasks, observers, max_output_bytes=self._limits.max_output_bytes
+        )
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        assert self._tasks is not None
+        for run_id in list(self._scheduler.runs):
+            self._runner.cancel(run_id)
+        with anyio.move_on_after(STOP_S, shield=True):
+            while self._runner.in_flight:
+                await anyio.sleep(0.005)
+        self._tasks.cancel_scope.cancel()
+        await self._tasks.__aexit__(None, None, None)
+        if self._index is not None:
+            self._index[1].close()
+
+    def catalog(self) -> Catalog:
+        """The servers and tools that are known now."""
+        return self._servers.catalog()
+
+    async def search(self, query: str, *, server: str | None = None, limit: int = 6) -> SearchResult:
+        """Tools by words, for each need in *query* (`;` separates needs), best first; an empty query finds servers."""
+        await self._reach(None, CATALOG_WAIT_S)
+        return self._search_index().search(query, server=server, limit=limit)
+
+    async def describe(self, names: Sequence[str]) -> tuple[list[Tool], list[Problem]]:
+        """The tools of those names, and a problem for each name that none has."""
+        await self._reach(names, CATALOG_WAIT_S)
+        catalog = self.catalog()
+        found = [(name, catalog.find(name)) for name in names]
+        tools = [tool for _, tool in found if tool is not None and tool.listed]
+        unknown = [
+            catalog.unknown(f"names[{index}]", name)
+            for index, (name, tool) in enumerate(found)
+            if tool is None or not tool.listed
+        ]
+        return tools, unknown
 
     async def plan(self, document: object) -> JsonObject:
         """The answer to a dry run (contract, section 5). Raises `InvalidDag`."""
+        plan, _ = await self._prepare(document)
+        return plan_document(plan)
 
     async def submit(self, document: object) -> Submitted:
-        """Check *document* (parsed JSON, a JSON string or a `Dag`) whole, and start it. Raises `InvalidDag`."""
-
-    async def wait(self, run_id: str, seconds: float | None = None) -> RunResult:
-        """The result once the run has ended, or after *seconds* its state so far (status `running`).
-        Raises `UnknownRun`."""
-
-    def follow(self, run_id: str) -> AsyncIterator[Progress]:
-        """Snapshots as tasks settle: at once, then at most 10 a second and at least every 5 s, the last with
-        `finished`. Raises `UnknownRun`."""
-
-    def result(self, run_id: str) -> RunResult: ...
-    async def cancel(self, run_id: str) -> RunResult:
-        """Cancel the run, wait (bounded) until its calls have ended, and give its result. Raises `UnknownRun`."""
-
-    def output(self, run_id: str, task: str) -> Output:
-        """A task's whole output. Raises `UnknownRun`, or `CallError` for a task that has none."""
+        """Check *document* (parsed JSON, JSON text, or a `Dag`) whole, and start it. Raises `InvalidDag`."""
+        plan, reused = await self._prepare(document)
+        self._submitted += 1
+        run = Run(
+            _new_id(),
+            plan,
+            number=self._submitted,
+            reused=reused,
+            jitter=random.random,
+            timeout_s=plan.dag.timeout_s or self._limits.timeout_s,
+            max_items=self._limits.max_items,
+            max_bytes=self._limits.max_run_bytes,
+        )
+        self._runs.add(run)
+        self._watches[run.id] = _Watch()
+        self._runner.submit(run)
+        return Submitted(run.id, plan.dag, plan.notes)
 
     async def execute(self, document: object) -> RunResult:
-        """Submit and wait to the end. A cancelled caller cancels the run."""
+        """Check *document*, run it and wait to its end. A cancelled caller cancels the run. Raises `InvalidDag`."""
+        submitted = await self.submit(document)
+        try:
+            return await self.wait(submitted.run_id)
+        finally:
+            self._runner.cancel(submitted.run_id)
+
+    async def wait(self, run_id: str, seconds: float | None = None) -> RunResult:
+        """The result once the run has ended, or after *seconds* its state so far. Raises `UnknownRun`."""
+        run = self._run(run_id)
+        if not run.is_done:
+            with anyio.move_on_after(seconds):
+                await self._watches[run_id].finished.wait()
+        return result_of(run, anyio.current_time())
+
+    async def follow(self, run_id: str) -> AsyncIterator[Progress]:
+        """How far the run is: at once, then as tasks settle (at most ten times a second, at least every 5 s), the
+        last one `finished`. Raises `UnknownRun`."""
+        run = self._run(run_id)
+        watch = self._watches.get(run_id)
+        if watch is not None:
+            watch.followers += 1
+        try:
+            while watch is not None and not run.is_done:
+                changed = watch.changed
+                yield self._progress(run)
+                with anyio.move_on_after(QUIET_S):
+                    await changed.wait()
+                    with anyio.move_on_after(BURST_S):
+                        await watch.finished.wait()
+            yield self._progress(run)
+        finally:
+            if watch is not None:
+                watch.followers -= 1
+
+    def result(self, run_id: str) -> RunResult:
+        """The state of a run as it is now. Raises `UnknownRun`."""
+        return result_of(self._run(run_id), anyio.current_time())
+
+    async def cancel(self, run_id: str) -> RunResult:
+        """Cancel a run, if it is still going, and give its result. Raises `UnknownRun`."""
+        self._run(run_id)
+        self._runner.cancel(run_id)
+        return await self.wait(run_id, STOP_S)
+
+    def output(self, run_id: str, task: str) -> Output:
+        """A task's whole output. Raises `UnknownRun`, or `CallError` where there is none."""
+        run = self._run(run_id)
+        if task not in run.states:
+            near = nearest(task, run.states)
+            hint = f'Did you mean "{near[0]}"?' if near else f"Its tasks: {', '.join(list(run.states)[:20])}."
+            raise CallError(f'{run_id} has no task "{task[:80]}"', hint=hint)
+        state = run.states[task]
+        if state.output is None:
+            raise state.error or CallError(f"{task} has no output: it is {state.status}", hint=state.message)
+        return state.output
+
+    async def _prepare(self, document: object) -> tuple[Plan, dict[str, Output]]:
+        limits = self._limits
+        dag, notes = read_dag(document, max_tasks=limits.max_tasks, max_bytes=limits.max_document_bytes)
+        await self._reach([task.tool for task in dag.tasks], LONGEST_START_S)
+        planned, outputs = {}, {}
+        if dag.resume_from is not None:
+            earlier = self._runs.get(dag.resume_from)
+            if earlier is None:
+                raise InvalidDag([self._no_such_run(dag.resume_from)], notes)
+            dag, planned, outputs = resume(dag, earlier)
+        plan = check(
+            dag, self.catalog(), self._policy, reused=planned, max_items=limits.max_items, notes=tuple(notes)
+        )  # fmt: skip
+        return plan, outputs
+
+    def _no_such_run(self, run_id: str) -> Problem:
+        known = self._runs.ids()[:5]
+        hint = f"Latest runs: {', '.join(known)}." if known else "Send all tasks, without resume_from."
+        return Problem("resume_from", "unknown_run", f'There is no run "{run_id[:80]}".', hint)
+
+    async def _reach(self, names: Iterable[str] | None, seconds: float) -> None:
+        """Wait for the servers that *names* may be tools of (all, for None), if they are still being connected to."""
+        catalog = self.catalog()
+        servers: set[str] | None = None
+        if names is not None:
+            found = [(name, catalog.find(name)) for name in names]
+            if all(tool is not None and tool.listed for _, tool in found):
+                return
+            known = {name.partition(":")[0] for name, tool in found if tool is None or not tool.listed}
+            servers = known if known <= catalog.servers.keys() else None
+        with anyio.move_on_after(seconds):
+            await self._servers.settled(servers)
+
+    def _search_index(self) -> SearchIndex:
+        catalog = self.catalog()
+        if self._index is None or self._index[0] is not catalog:
+            if self._index is not None:
+                self._index[1].close()
+            self._index = (catalog, SearchIndex(catalog))
+        return self._index[1]
+
+    def _run(self, run_id: str) -> Run:
+        run = self._runs.get(run_id)
+        if run is None:
+            problem = self._no_such_run(run_id)
+            raise UnknownRun(f"{problem.message} {problem.hint}")
+        return run
+
+    def _observe(self, notice: Notice) -> None:
+        match notice:
+            case Changed(key):
+                if (watch := self._watches.get(key.run)) is not None:
+                    watch.tell()
+            case Progressed(key, progress, total, message):
+                if (watch := self._watches.get(key.run)) is not None:
+                    done = f"{progress:g}/{total:g}" if total else f"{progress:g}"
+                    watch.said = f"{key.task}: {' '.join(message.split())[:120] if message else done}"
+                    watch.tell()
+            case Finished(run_id):
+                watch = self._watches.pop(run_id)
+                watch.finished.set()
+                watch.tell()
+                self._runs.trim()
+
+    def _progress(self, run: Run) -> Progress:
+        watch = self._watches.get(run.id)
+        states = run.states.items()
+        return Progress(
+            run_id=run.id,
+            settled=len(run.states) - run.unsettled,
+            total=len(run.states),
+            running=tuple(id for id, state in states if state.status is Status.RUNNING),
+            failed=tuple(id for id, state in states if state.status in {Status.FAILED, Status.TIMEOUT}),
+            said=watch.said if watch is not None else None,
+            finished=run.is_done,
+        )
+
+
+def _some(ids: tuple[str, ...], most: int = 5) -> str:
+    return ", ".join(ids[:most]) + (f" and {len(ids) - most} more" if len(ids) > most else "")
+
+
+def _new_id() -> str:
+    return "r_" + base64.b32encode(secrets.token_bytes(10)).decode().lower()[:12]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
+from .problems import Problem, did_you_mean, nearest
 from .schema import Schema
 from .strict import Json, JsonObject
 
@@ -93,3 +94,61 @@ class Catalog:
     def __init__(self, tools: Iterable[Tool] = (), servers: Iterable[ServerInfo] = ()) -> None:
         self.tools: dict[str, Tool] = {tool.full_name: tool for tool in tools}
         self.servers: dict[str, ServerInfo] = {server.name: server for server in servers}
+
+    def __len__(self) -> int:
+        return len(self.tools)
+
+    def of(self, server: str) -> list[Tool]:
+        return [tool for tool in self.tools.values() if tool.server == server]
+
+    def find(self, name: str) -> Tool | None:
+        """The tool that *name* means: its full name, or one of the spellings that models use, if that is unique.
+
+        Of a configured server that has not been reached yet, any tool is found, as not `listed`.
+        """
+        if tool := self.tools.get(name):
+            return tool
+        if (full_name := self._aliases.get(name)) is not None:
+            return self.tools.get(full_name)
+        if name.startswith("mcp__"):  # as clients prefix it: mcp__server__tool, mcp__gateway__server__tool
+            short = name.removeprefix("mcp__")
+            return self.find(short) or self.find(short.partition("__")[2])
+        return self._unlisted(name)
+
+    def unknown(self, path: str, name: str, id: str | None = None) -> Problem:
+        """Why *name* was not found, with what it may have meant."""
+        server, colon, _ = name.partition(":")
+        if colon and server not in self.servers:
+            known = ", ".join(self.servers) or "none"
+            hint = did_you_mean(server, self.servers) or f"Connected servers: {known}."
+            return Problem(path, "unknown_server", f'There is no server "{server[:80]}".', hint, id)
+        several = [tool.full_name for tool in self.tools.values() if tool.name == name]
+        if several:
+            hint = f"Use one of {', '.join(several[:8])}."
+            return Problem(path, "unknown_tool", f'"{name[:80]}" is a tool of several servers.', hint, id)
+        within = [tool.full_name for tool in self.of(server)] if colon else list(self.tools)
+        near = nearest(name, within, 2) or nearest(name, self.tools, 2)
+        if near:
+            hint = f"Did you mean {' or '.join(self.tools[match].signature for match in near)}?"
+        else:
+            hint = "Find tools with search_tools."
+        return Problem(path, "unknown_tool", f'There is no tool "{name[:120]}".', hint, id)
+
+    @cached_property
+    def _aliases(self) -> dict[str, str | None]:
+        aliases: dict[str, str | None] = {}
+        for full_name, tool in self.tools.items():
+            spellings = (f"{tool.server}{mark}{tool.name}" for mark in ("__", ".", "/", "_"))
+            for alias in (*spellings, tool.name):
+                aliases[alias] = None if aliases.get(alias, full_name) != full_name else full_name
+        return aliases
+
+    def _unlisted(self, name: str) -> Tool | None:
+        for mark in (":", "__", ".", "/"):
+            server, found, tool = name.partition(mark)
+            if found and tool and server in self.servers and not self._was_listed(server):
+                return Tool(server, tool, listed=False)
+        return None
+
+    def _was_listed(self, server: str) -> bool:
+        return self.servers[server].state is ServerState.READY or self.servers[server].tools > 0

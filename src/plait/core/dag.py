@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError
 
+from pydantic_core import ErrorDetails
+
 from ..errors import InvalidDag
 from .problems import Problem, did_you_mean
 from .strict import NotStrict, loads, measure
@@ -19,8 +21,6 @@ DEPTH = 64
 Id = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z")]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Strings = Annotated[tuple[StrictStr, ...], Field(strict=False)]
-
-
 
 
 class Task(BaseModel):
@@ -167,12 +167,11 @@ def _validated(
     try:
         return model.model_validate(members)
     except ValidationError as error:
-        for detail in error.errors(include_url=False, include_input=True):
-            problems.append(_problem(detail, path, id))  # type: ignore[arg-type]  # ErrorDetails is a dict
+        problems += [_problem(detail, path, id) for detail in error.errors(include_url=False)]
     return None
 
 
-def _problem(detail: dict[str, Any], path: str, id: str | None) -> Problem:
+def _problem(detail: ErrorDetails, path: str, id: str | None) -> Problem:
     steps = [step for step in detail["loc"] if step not in {"str", "list[any]", "constrained-str"}]
     field = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
     place = ".".join(part for part in (path, field) if part)
@@ -204,6 +203,8 @@ def _duplicates(tasks: list[Task]) -> list[Problem]:
     for index, task in enumerate(tasks):
         if task.id in first:
             message = f'The id "{task.id}" is taken by tasks[{first[task.id]}].'
-            problems.append(Problem(f"tasks[{index}].id", "duplicate_id", message, "Give each task its own id.", task.id))
+            problems.append(
+                Problem(f"tasks[{index}].id", "duplicate_id", message, "Give each task its own id.", task.id)
+            )
         first.setdefault(task.id, index)
     return problems

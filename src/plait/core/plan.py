@@ -132,7 +132,7 @@ def mermaid(plan: Plan) -> str:
     """The plan as a Mermaid flowchart; an edge that only orders is dashed."""
     names = {id: f"t{task.index}" for id, task in plan.tasks.items()}
     lines = ["flowchart LR"]
-    lines += [f'  {names[id]}["{id}<br/>{task.tool.full_name}"]' for id, task in plan.tasks.items()]
+    lines += [f'  {names[id]}["{id}<br/>{_label(task.tool.full_name)}"]' for id, task in plan.tasks.items()]
     for id, task in plan.tasks.items():
         data = {reference.task for reference in task.arguments.references}
         lines += [f"  {names[need]} {'-->' if need in data else '-.->'} {names[id]}" for need in task.needs]
@@ -152,3 +152,7 @@ def _returned(dag: Dag, dependents: Mapping[str, list[str]]) -> tuple[str, ...]:
     if dag.return_ is None:
         return tuple(id for id, followers in dependents.items() if not followers)
     return tuple(dependents) if "*" in dag.return_ else tuple(dict.fromkeys(dag.return_))
+
+
+def _label(text: str) -> str:
+    return text.replace("&", "&amp;").replace('"', "#quot;").replace("<", "&lt;")

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from .catalog import Catalog, Tool
+from .events import Notice
+from .run import Run
 from .strict import JsonObject
 
 OnProgress: TypeAlias = Callable[[float, float | None, str | None], None]
 """Told a call's own progress: how much is done, of how much, and a message. It must not block or raise."""
+
+Observer: TypeAlias = Callable[[Notice], None]
+"""Told everything that changes, in order; changes nothing. It must not block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,4 +46,20 @@ class Servers(Protocol):
 
     async def settled(self, names: Iterable[str] | None = None) -> None:
         """Wait until the first attempt to connect to each of *names* (all, for None) has come to something."""
+        ...
+
+
+class RunStore(Protocol):
+    """Keeps runs for `get_run` and `resume_from`. It is bounded: the oldest finished ones go first."""
+
+    def add(self, run: Run) -> None: ...
+
+    def get(self, run_id: str) -> Run | None: ...
+
+    def ids(self) -> list[str]:
+        """Of all runs that are kept, the latest first."""
+        ...
+
+    def trim(self) -> None:
+        """A run has ended: what is above the bounds may go."""
         ...

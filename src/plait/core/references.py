@@ -89,12 +89,21 @@ Fill: TypeAlias = Callable[[Scope], Json]
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A value with its references found; `unknown` are the places that are known only when it is filled in."""
+    """A value with its references found, to be filled in once they can be."""
 
     value: Json
-    references: tuple[Reference, ...] = ()
-    unknown: frozenset[Place] = frozenset()
+    found: tuple[tuple[Place, Reference], ...] = ()
+    """Each reference, and where it stands in the value."""
     fill: Fill | None = None
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        return tuple(reference for _, reference in self.found)
+
+    @property
+    def unknown(self) -> frozenset[Place]:
+        """The places that are known only when the template is filled in."""
+        return frozenset(place for place, _ in self.found)
 
     def resolve(self, scope: Scope) -> Json:
         """The value with its references filled in. Raises `ReferenceFailed` or `OutputTooLarge`."""
@@ -134,10 +143,9 @@ def compile_value(value: Json, *, items: bool = False) -> tuple[Template, list[t
     compiler = _Compiler(items)
     fill = compiler.compile(value, ())
     plain = value if fill is None else None
-    template = Template(plain, tuple(compiler.references), frozenset(compiler.unknown), fill)
-    if compiler.escaped and fill is not None and not compiler.references:
-        template = Template(fill(Scope({})))
-    return template, compiler.bad
+    if fill is not None and not compiler.found:  # only escapes: what it stands for is known now
+        return Template(fill(Scope({}))), compiler.bad
+    return Template(plain, tuple(compiler.found), fill), compiler.bad
 
 
 def follow(output: Output, reference: Reference) -> Json:
@@ -155,10 +163,8 @@ class _Compiler:
 
     def __init__(self, items: bool) -> None:
         self.items = items
-        self.references: list[Reference] = []
-        self.unknown: set[Place] = set()
+        self.found: list[tuple[Place, Reference]] = []
         self.bad: list[tuple[Place, BadReference]] = []
-        self.escaped = False
 
     def compile(self, value: Json, place: Place) -> Fill | None:
         """How to fill *value* in, or None where it stays as it is."""
@@ -181,11 +187,9 @@ class _Compiler:
             return None
         found = [piece for piece in pieces if isinstance(piece, Reference)]
         if not found:
-            self.escaped = True
             literal = "".join(map(str, pieces))
             return None if literal == text else lambda _: literal
-        self.references += found
-        self.unknown.add(place)
+        self.found += [(place, reference) for reference in found]
         if len(pieces) == 1:
             return partial(_value, found[0])
         return partial(_joined, pieces)
@@ -251,7 +255,9 @@ def _missing(reference: Reference, walked: tuple[Step, ...], step: Step, value: 
     match value:
         case dict():
             keys = ", ".join(list(value)[:20])
-            there = f"an object with the keys {keys}" + (", …" if len(value) > 20 else "") if value else "an empty object"
+            there = (
+                f"an object with the keys {keys}" + (", …" if len(value) > 20 else "") if value else "an empty object"
+            )
         case list():
             there = f"a list of {len(value)}" + (" (0 to " + str(len(value) - 1) + ")" if value else "")
         case str():
@@ -265,11 +271,10 @@ def _missing(reference: Reference, walked: tuple[Step, ...], step: Step, value: 
 
 
 def _step_text(step: Step) -> str:
-    match step:
-        case Every():
-            return "[*]"
-        case int():
-            return f"[{step}]"
+    if isinstance(step, Every):
+        return step.value
+    if isinstance(step, int):
+        return f"[{step}]"
     return f".{step}" if re.fullmatch(r"[^\W\d]\w*", step) else f"[{dumps(step)}]"
 
 
@@ -329,12 +334,11 @@ def _read_end(text: str, start: int, position: int) -> tuple[Json | Missing, int
     default: Json | Missing = Missing.DEFAULT
     if sign := _DEFAULT.match(text, position):
         try:
-            default, position = _JSON.raw_decode(text, sign.end())
-            default = loads(dumps(default))
+            _, position = _JSON.raw_decode(text, sign.end())
+            default = loads(text[sign.end() : position])
         except (ValueError, RecursionError):
             raise BadReference(
-                f"{_excerpt(text, start)}: the default after ?? is one JSON value, such as"
-                ' "none", 0, [] or null'
+                f'{_excerpt(text, start)}: the default after ?? is one JSON value, such as "none", 0, [] or null'
             ) from None
     closing = _SPACE.match(text, position)
     position = closing.end() if closing else position

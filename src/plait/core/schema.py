@@ -185,7 +185,7 @@ def _without_guessed(found: list[Complaint]) -> list[Complaint]:
 
 def _value_at(value: Json, place: Place) -> Json:
     for step in place:
-        value = value[step]  # type: ignore[index,call-overload]  # the validator's own path leads there
+        value = value[step]  # type: ignore[index]  # the validator's own path leads there
     return value
 
 
@@ -240,6 +240,6 @@ def _field(name: str, schema: Json, depth: int) -> str:
     match schema:
         case {"properties": dict()} | {"type": "array", "items": {"properties": dict()}}:
             return f"{name}: {_shape(schema, depth - 1)}"
-        case {"type": "array"}:
-            return f"{name}: [{_type_name(schema.get('items'))}]"
+        case {"type": "array", "items": items}:
+            return f"{name}: [{_type_name(items)}]"
     return name

@@ -28,7 +28,8 @@ class Spelling:
 
 
 def dag_spelling(members: Mapping[str, Any], known: frozenset[str]) -> Spelling:
-    spelling = Spelling(_renamed(members, known, {}, "", (notes := [])), notes)
+    notes: list[str] = []
+    spelling = Spelling(_renamed(members, known, {}, "", notes), notes)
     _parse_text(spelling, "tasks", "tasks", None)
     _listed(spelling, "")
     tasks = spelling.members.get("tasks")
@@ -44,7 +45,8 @@ def dag_spelling(members: Mapping[str, Any], known: frozenset[str]) -> Spelling:
 
 def task_spelling(members: Mapping[str, Any], known: frozenset[str], path: str, id: str | None) -> Spelling:
     names = dict.fromkeys(_ARGUMENTS, "arguments") | dict.fromkeys(_DEPENDS_ON, "depends_on")
-    spelling = Spelling(_renamed(members, known, names, f"{path}: ", (notes := [])), notes)
+    notes: list[str] = []
+    spelling = Spelling(_renamed(members, known, names, f"{path}: ", notes), notes)
     _parse_text(spelling, "arguments", f"{path}.arguments", id)
     _listed(spelling, f"{path}: ")
     if spelling.members.get("arguments", {}) is None:

@@ -1,0 +1,193 @@
+"""A DAG held against the tools there are: every problem at once, or a plan. Nothing runs before this is through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jmespath
+
+from ..errors import InvalidDag
+from .catalog import Catalog, Tool
+from .dag import Dag, Task
+from .plan import Plan, PlannedTask, find_cycles, lay_out
+from .policy import Policy
+from .problems import Problem, did_you_mean
+from .references import Template, compile_value
+from .schema import Complaint, Place
+from .strict import Json
+
+MAX_ITEMS = 1_000
+
+
+def check(
+    dag: Dag,
+    catalog: Catalog,
+    policy: Policy,
+    *,
+    reused: Mapping[str, PlannedTask] | None = None,
+    max_items: int = MAX_ITEMS,
+    notes: tuple[str, ...] = (),
+) -> Plan:
+    """Check *dag* whole and lay it out. Raises `InvalidDag` with every problem.
+
+    The tasks in *reused* succeeded in an earlier run: they are taken as they were planned then.
+    """
+    checker = _Checker(dag, catalog, policy, max_items, list(notes))
+    tasks = {
+        task.id: reused[task.id] if reused and task.id in reused else checker.plan_task(index, task)
+        for index, task in enumerate(dag.tasks)
+    }
+    checker.check_returns()
+    checker.check_cycles(tasks)
+    if checker.problems:
+        raise InvalidDag(checker.problems, checker.notes)
+    return lay_out(dag, tasks, checker.notes)
+
+
+class _Checker:
+    """One pass over one DAG; collects problems and notes on the way."""
+
+    def __init__(self, dag: Dag, catalog: Catalog, policy: Policy, max_items: int, notes: list[str]) -> None:
+        self.dag = dag
+        self.catalog = catalog
+        self.policy = policy
+        self.max_items = max_items
+        self.notes = notes
+        self.problems: list[Problem] = []
+        self.ids = frozenset(dag.by_id)
+
+    def plan_task(self, index: int, task: Task) -> PlannedTask:
+        path = f"tasks[{index}]"
+        tool = self._tool(task, path)
+        arguments = self._template(task.arguments, f"{path}.arguments", task, items=task.for_each is not None)
+        items = self._items(task, path)
+        if tool is not None:
+            self._arguments(task, tool, arguments, path)
+            self._repeats(task, tool, path)
+        links = self._links(task, arguments, items, path)
+        tool = tool or Tool("", task.tool, listed=False)
+        return PlannedTask(
+            index=index,
+            task=task,
+            tool=tool,
+            arguments=arguments,
+            needs=tuple(links),
+            requires=frozenset(id for id, guarded in links.items() if not guarded),
+            items=items,
+            select=self._expression(task.select, f"{path}.select", task),
+            when=self._condition(task, bool(links), path),
+            timeout_s=task.timeout_s or self.policy.timeout_s(tool),
+            weight=task.weight or self.policy.weight(tool),
+        )
+
+    def check_returns(self) -> None:
+        for index, id in enumerate(self.dag.return_ or ()):
+            if id not in self.ids and id != "*":
+                self._say(f"return[{index}]", "unknown_task", f'There is no task "{id[:80]}".', self._near(id))
+
+    def check_cycles(self, tasks: Mapping[str, PlannedTask]) -> None:
+        for cycle in find_cycles({id: task.needs for id, task in tasks.items()}):
+            path = " -> ".join(cycle)
+            hint = "Each waits for the one before it: remove one of these references or depends_on."
+            self._say("tasks", "cycle", f"There is a cycle: {path}.", hint)
+
+    def _say(self, path: str, code: str, message: str, hint: str | None = None, id: str | None = None) -> None:
+        self.problems.append(Problem(path, code, message, hint, id))
+
+    def _near(self, id: str) -> str:
+        return did_you_mean(id, self.ids) or f"Tasks: {', '.join(list(self.dag.by_id)[:20])}."
+
+    def _tool(self, task: Task, path: str) -> Tool | None:
+        tool = self.catalog.find(task.tool)
+        if tool is None:
+            self.problems.append(self.catalog.unknown(f"{path}.tool", task.tool, task.id))
+            return None
+        if tool.full_name != task.tool:
+            self.notes.append(f'{path}: the tool "{task.tool}" was read as {tool.full_name}')
+        if pattern := self.policy.denies(tool):
+            message = f'{tool.full_name} is denied by the policy ("{pattern}").'
+            self._say(f"{path}.tool", "policy_denied", message, "Do without it.", task.id)
+        return tool
+
+    def _template(self, value: Json, path: str, task: Task, *, items: bool) -> Template:
+        template, bad = compile_value(value, items=items)
+        for place, error in bad:
+            self._say(path + _written(place), "invalid_reference", f"{error}.", None, task.id)
+        return template
+
+    def _items(self, task: Task, path: str) -> Template | None:
+        if task.for_each is None:
+            return None
+        path = f"{path}.for_each"
+        template = self._template(task.for_each, path, task, items=False)
+        if isinstance(task.for_each, list):
+            if len(task.for_each) > self.max_items:
+                message = f"There are {len(task.for_each):,} items; at most {self.max_items:,} are run."
+                self._say(path, "limit_exceeded", message, "Split the list.", task.id)
+        elif [reference.text for reference in template.references] != [task.for_each.strip()]:
+            hint = 'Write one reference and nothing else: "$OUTPUT[id].items".'
+            self._say(path, "invalid_reference", "for_each takes a list, or one reference to a list.", hint, task.id)
+        return template
+
+    def _arguments(self, task: Task, tool: Tool, arguments: Template, path: str) -> None:
+        complaints = tool.input.complaints(task.arguments, unknown=arguments.unknown)
+        for number, complaint in enumerate(complaints):
+            hint = f"Signature: {tool.signature}" if number == 0 else None
+            where, message = _argument(complaint)
+            self._say(f"{path}.arguments{where}", "invalid_arguments", message, hint, task.id)
+
+    def _repeats(self, task: Task, tool: Tool, path: str) -> None:
+        if task.retries and not task.allow_repeat and not self.policy.may_repeat(tool):
+            message = f"{tool.full_name} is not known to be safe to call twice, so it is not retried."
+            hint = "Leave retries out, or set allow_repeat: true if a second call does no harm."
+            self._say(f"{path}.retries", "not_repeatable", message, hint, task.id)
+
+    def _links(self, task: Task, arguments: Template, items: Template | None, path: str) -> dict[str, bool]:
+        """The tasks that this one waits for, and of each whether every link to it is guarded by a default."""
+        links: dict[str, bool] = {}
+        for place, id, guarded in _mentions(task, arguments, items, path):
+            if id == task.id:
+                self._say(place, "self_reference", f'"{id}" refers to itself.', None, task.id)
+            elif id not in self.ids:
+                self._say(place, "unknown_task", f'There is no task "{id[:80]}".', self._near(id), task.id)
+            else:
+                links[id] = links.get(id, True) and guarded
+        return links
+
+    def _expression(self, text: str | None, path: str, task: Task) -> Any:
+        if text is None:
+            return None
+        try:
+            return jmespath.compile(text)
+        except (jmespath.exceptions.JMESPathError, RecursionError) as error:
+            said = str(error).splitlines()[0] if str(error) else "it is nested too deeply"
+            self._say(path, "invalid_expression", f"This is no JMESPath: {said}.", "See jmespath.org.", task.id)
+            return None
+
+    def _condition(self, task: Task, has_links: bool, path: str) -> Any:
+        if task.when is not None and not has_links:
+            hint = "Name the tasks it reads in depends_on."
+            message = "when reads the outputs of the tasks this one depends on, and there are none."
+            self._say(f"{path}.when", "invalid_expression", message, hint, task.id)
+        return self._expression(task.when, f"{path}.when", task)
+
+
+def _mentions(task: Task, arguments: Template, items: Template | None, path: str) -> Iterator[tuple[str, str, bool]]:
+    """Where *task* names which other task, and whether a default guards it."""
+    for index, id in enumerate(task.depends_on):
+        yield f"{path}.depends_on[{index}]", id, False
+    for field, template in (("arguments", arguments), ("for_each", items)):
+        for place, reference in template.found if template else ():
+            if not reference.is_item:
+                yield f"{path}.{field}{_written(place)}", reference.task, reference.is_guarded
+
+
+def _written(place: Place) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
+
+
+def _argument(complaint: Complaint) -> tuple[str, str]:
+    where = _written(complaint.place)
+    name = complaint.place[-1] if complaint.place else "arguments"
+    return where, f"{name} {complaint.message}."

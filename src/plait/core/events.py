@@ -1,0 +1,168 @@
+"""The words of a run, all values: events go into the scheduler, commands come out of it, and notices tell
+observers what has changed. The moves that a task may make stand in one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple, TypeAlias
+
+from ..errors import CallError
+from .catalog import Tool
+from .output import Output
+from .strict import JsonObject
+
+
+class Status(StrEnum):
+    PENDING = "pending"  # waits for the end of other tasks
+    READY = "ready"  # may start; there is no room yet
+    RUNNING = "running"
+    BACKING_OFF = "backing_off"  # failed; will be tried again
+    SUCCESS = "success"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        return self in _FINAL
+
+
+MOVES: dict[Status, frozenset[Status]] = {
+    Status.PENDING: frozenset({Status.READY, Status.FAILED, Status.SKIPPED, Status.CANCELLED}),
+    Status.READY: frozenset({Status.RUNNING, Status.SUCCESS, Status.FAILED, Status.SKIPPED, Status.CANCELLED}),
+    Status.RUNNING: frozenset({Status.SUCCESS, Status.FAILED, Status.TIMEOUT, Status.BACKING_OFF, Status.CANCELLED}),
+    Status.BACKING_OFF: frozenset({Status.READY, Status.CANCELLED}),
+    Status.SUCCESS: frozenset(),
+    Status.FAILED: frozenset(),
+    Status.TIMEOUT: frozenset(),
+    Status.SKIPPED: frozenset(),
+    Status.CANCELLED: frozenset(),
+}
+
+_FINAL = frozenset(status for status, moves in MOVES.items() if not moves)
+
+
+class Key(NamedTuple):
+    """Names one call of one run: a task, or one item of a `for_each` task. `task` is empty for the run itself."""
+
+    run: str
+    task: str
+    item: int | None = None
+
+
+# Commands: what to do outside. Each `Call` and each `Sleep` is answered by exactly one event.
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    key: Key
+    tool: Tool
+    arguments: JsonObject
+    timeout_s: float
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Answer `Woke` after so many seconds."""
+
+    key: Key
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """End the call or the sleep of this key early: `Aborted` is then its answer, unless another is under way."""
+
+    key: Key
+
+
+Command: TypeAlias = Call | Sleep | Abort
+
+
+# Events: what has happened outside.
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    key: Key
+    output: Output
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    key: Key
+    error: CallError
+
+
+@dataclass(frozen=True, slots=True)
+class Woke:
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Aborted:
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    run: str
+
+
+Event: TypeAlias = Succeeded | Failed | Woke | Aborted | CancelRequested
+
+
+# Notices: what observers are told. `at` is in seconds, on the clock of whoever drives the scheduler.
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run began."""
+
+    run: str
+    tasks: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A task moved from one status to another."""
+
+    key: Key
+    tool: str
+    before: Status
+    after: Status
+    attempt: int
+    at: float
+    code: str | None = None
+    """Why, where it did not succeed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """A call in flight told of its own progress."""
+
+    key: Key
+    progress: float
+    total: float | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Every task of the run has come to its end."""
+
+    run: str
+    status: str
+    at: float
+
+
+Notice: TypeAlias = Started | Changed | Progressed | Finished
+
+
+class Step(NamedTuple):
+    commands: list[Command]
+    notices: list[Notice]

@@ -1,0 +1,127 @@
+"""Carries out the scheduler's commands: the only module that starts the tasks of a run, times them out and sleeps.
+
+Each `Call` and each `Sleep` is answered exactly once, an aborted one too.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Sequence
+
+import anyio
+from anyio.abc import TaskGroup
+
+from .core.events import Abort, Aborted, Call, CancelRequested, Event, Failed, Key, Notice, Progressed, Sleep, Step
+from .core.events import Succeeded, Woke
+from .core.output import read_output
+from .core.ports import CallTool, Observer, ToolCall
+from .core.run import Run
+from .core.scheduler import Scheduler
+from .errors import CallError, CallTimeout, InternalError
+
+log = logging.getLogger(__name__)
+
+
+class Runner:
+    """Drives one scheduler inside one task group, which outlives every call."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        call_tool: CallTool,
+        tasks: TaskGroup,
+        observers: Sequence[Observer] = (),
+        *,
+        max_output_bytes: int = 10 * 2**20,
+    ) -> None:
+        self._scheduler = scheduler
+        self._call_tool = call_tool
+        self._tasks = tasks
+        self._observers = tuple(observers)
+        self._max_output_bytes = max_output_bytes
+        self._scopes: dict[Key, anyio.CancelScope] = {}
+        self._aborted: set[Key] = set()
+
+    @property
+    def in_flight(self) -> int:
+        """Commands that are not answered yet."""
+        return len(self._scopes)
+
+    def submit(self, run: Run) -> None:
+        self._carry_out(self._scheduler.submit(run, anyio.current_time()))
+
+    def cancel(self, run_id: str) -> None:
+        self._feed(CancelRequested(run_id))
+
+    def _feed(self, event: Event) -> None:
+        self._carry_out(self._scheduler.handle(event, anyio.current_time()))
+
+    def _carry_out(self, step: Step) -> None:
+        for notice in step.notices:
+            self._tell(notice)
+        for command in step.commands:
+            match command:
+                case Call():
+                    self._start(command, command.timeout_s)
+                case Sleep():
+                    self._start(command, command.seconds)
+                case Abort(key):
+                    self._abort(key)
+
+    def _start(self, command: Call | Sleep, seconds: float) -> None:
+        scope = self._scopes[command.key] = anyio.CancelScope(deadline=anyio.current_time() + seconds)
+        self._tasks.start_soon(self._answer, command, scope, name=f"{command.key.run}/{command.key.task}")
+
+    def _abort(self, key: Key) -> None:
+        if (scope := self._scopes.get(key)) is not None:
+            self._aborted.add(key)
+            scope.cancel()
+
+    async def _answer(self, command: Call | Sleep, scope: anyio.CancelScope) -> None:
+        """Carry *command* out inside *scope*, whose deadline is its time, and give the one answer to it."""
+        key = command.key
+        event: Event | None = None
+        with scope:
+            if key not in self._aborted:  # else it is over before it was sent
+                event = await self._call(command) if isinstance(command, Call) else await _forever()
+        del self._scopes[key]
+        was_aborted = key in self._aborted
+        self._aborted.discard(key)
+        if event is None:
+            event = Aborted(key) if was_aborted else _out_of_time(command)
+        self._feed(event)
+
+    async def _call(self, call: Call) -> Event:
+        def on_progress(progress: float, total: float | None, message: str | None) -> None:
+            self._tell(Progressed(call.key, progress, total, message))
+
+        try:
+            result = await self._call_tool(ToolCall(call.tool, call.arguments, on_progress))
+            return Succeeded(call.key, read_output(result, call.tool, self._max_output_bytes))
+        except CallError as error:
+            return Failed(call.key, error)
+        except Exception:  # a task ends here: a fault of ours fails it, and nothing else
+            id = secrets.token_hex(4)
+            log.exception("task.crashed id=%s run=%s task=%s", id, call.key.run, call.key.task)
+            return Failed(call.key, InternalError(f"an internal error; the log names it {id}"))
+
+    def _tell(self, notice: Notice) -> None:
+        for observe in self._observers:
+            try:
+                observe(notice)
+            except Exception:  # what watches a run must not end it
+                log.exception("observer.crashed observer=%r", observe)
+
+
+async def _forever() -> Event:
+    await anyio.sleep_forever()
+    raise AssertionError("slept for ever")
+
+
+def _out_of_time(command: Call | Sleep) -> Event:
+    if isinstance(command, Sleep):
+        return Woke(command.key)
+    message = f"{command.tool.full_name} gave no answer in {command.timeout_s:g} s"
+    hint = "Give it more time with timeout_s, or do without it."
+    return Failed(command.key, CallTimeout(message, hint=hint))
