@@ -6,7 +6,7 @@ import base64
 import random
 import secrets
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import anyio
@@ -18,7 +18,7 @@ from .core.dag import Dag, read_dag
 from .core.events import Changed, Finished, Notice, Progressed, Status
 from .core.limits import Limits
 from .core.output import Output
-from .core.plan import Plan, plan_document
+from .core.plan import Plan, PlannedTask, plan_document
 from .core.policy import Policy
 from .core.ports import CallTool, Observer, RunStore, Servers
 from .core.problems import Problem, nearest
@@ -46,7 +46,7 @@ BURST_S = 0.1
 class GatewayLimits:
     """What one gateway runs and keeps at most (`docs/configuration.md`, "Limits")."""
 
-    concurrency: Limits = Limits()
+    concurrency: Limits = field(default_factory=Limits)
     timeout_s: float = 3600.0
     max_tasks: int = 10_000
     max_items: int = 1_000
@@ -145,8 +145,7 @@ class Gateway:
         for run_id in list(self._scheduler.runs):
             self._runner.cancel(run_id)
         with anyio.move_on_after(STOP_S, shield=True):
-            while self._runner.in_flight:
-                await anyio.sleep(0.005)
+            await self._runner.idle()
         self._tasks.cancel_scope.cancel()
         await self._tasks.__aexit__(None, None, None)
         if self._index is not None:
@@ -258,17 +257,17 @@ class Gateway:
 
     async def _prepare(self, document: object) -> tuple[Plan, dict[str, Output]]:
         limits = self._limits
-        dag, notes = read_dag(document, max_tasks=limits.max_tasks, max_bytes=limits.max_document_bytes)
-        await self._reach([task.tool for task in dag.tasks], LONGEST_START_S)
-        planned, outputs = {}, {}
-        if dag.resume_from is not None:
-            earlier = self._runs.get(dag.resume_from)
+        reading = read_dag(document, max_tasks=limits.max_tasks, max_bytes=limits.max_document_bytes)
+        await self._reach([task.tool for task in reading.dag.tasks], LONGEST_START_S)
+        planned: dict[str, PlannedTask] = {}
+        outputs: dict[str, Output] = {}
+        if (run_id := reading.dag.resume_from) is not None:
+            earlier = self._runs.get(run_id)
             if earlier is None:
-                raise InvalidDag([self._no_such_run(dag.resume_from)], notes)
-            dag, planned, outputs = resume(dag, earlier)
-        plan = check(
-            dag, self.catalog(), self._policy, reused=planned, max_items=limits.max_items, notes=tuple(notes)
-        )  # fmt: skip
+                raise InvalidDag([*reading.problems, self._no_such_run(run_id)], reading.notes)
+            dag, planned, outputs = resume(reading.dag, earlier)
+            reading = replace(reading, dag=dag)
+        plan = check(reading, self.catalog(), self._policy, reused=planned, max_items=limits.max_items)
         return plan, outputs
 
     def _no_such_run(self, run_id: str) -> Problem:

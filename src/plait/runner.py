@@ -12,8 +12,21 @@ from collections.abc import Sequence
 import anyio
 from anyio.abc import TaskGroup
 
-from .core.events import Abort, Aborted, Call, CancelRequested, Event, Failed, Key, Notice, Progressed, Sleep, Step
-from .core.events import Succeeded, Woke
+from .core.events import (
+    Abort,
+    Aborted,
+    Call,
+    CancelRequested,
+    Event,
+    Failed,
+    Key,
+    Notice,
+    Progressed,
+    Sleep,
+    Step,
+    Succeeded,
+    Woke,
+)
 from .core.output import read_output
 from .core.ports import CallTool, Observer, ToolCall
 from .core.run import Run
@@ -42,11 +55,13 @@ class Runner:
         self._max_output_bytes = max_output_bytes
         self._scopes: dict[Key, anyio.CancelScope] = {}
         self._aborted: set[Key] = set()
+        self._answered: anyio.Event | None = None
 
-    @property
-    def in_flight(self) -> int:
-        """Commands that are not answered yet."""
-        return len(self._scopes)
+    async def idle(self) -> None:
+        """Wait until every command has been answered."""
+        while self._scopes:
+            self._answered = anyio.Event()
+            await self._answered.wait()
 
     def submit(self, run: Run) -> None:
         self._carry_out(self._scheduler.submit(run, anyio.current_time()))
@@ -91,6 +106,8 @@ class Runner:
         if event is None:
             event = Aborted(key) if was_aborted else _out_of_time(command)
         self._feed(event)
+        if self._answered is not None:
+            self._answered.set()
 
     async def _call(self, call: Call) -> Event:
         def on_progress(progress: float, total: float | None, message: str | None) -> None:

@@ -9,7 +9,7 @@ import jmespath
 
 from ..errors import InvalidDag
 from .catalog import Catalog, Tool
-from .dag import Dag, Task
+from .dag import Reading, Task
 from .plan import Plan, PlannedTask, find_cycles, lay_out
 from .policy import Policy
 from .problems import Problem, did_you_mean
@@ -21,25 +21,26 @@ MAX_ITEMS = 1_000
 
 
 def check(
-    dag: Dag,
+    reading: Reading,
     catalog: Catalog,
     policy: Policy,
     *,
     reused: Mapping[str, PlannedTask] | None = None,
     max_items: int = MAX_ITEMS,
-    notes: tuple[str, ...] = (),
 ) -> Plan:
-    """Check *dag* whole and lay it out. Raises `InvalidDag` with every problem.
+    """Check the DAG in *reading* whole and lay it out. Raises `InvalidDag` with every problem, those of form first.
 
     The tasks in *reused* succeeded in an earlier run: they are taken as they were planned then.
     """
-    checker = _Checker(dag, catalog, policy, max_items, list(notes))
+    dag = reading.dag
+    checker = _Checker(reading, catalog, policy, max_items)
     tasks = {
         task.id: reused[task.id] if reused and task.id in reused else checker.plan_task(index, task)
         for index, task in enumerate(dag.tasks)
     }
     checker.check_returns()
-    checker.check_cycles(tasks)
+    if not any(problem.code == "duplicate_id" for problem in checker.problems):
+        checker.check_cycles(tasks)
     if checker.problems:
         raise InvalidDag(checker.problems, checker.notes)
     return lay_out(dag, tasks, checker.notes)
@@ -48,14 +49,15 @@ def check(
 class _Checker:
     """One pass over one DAG; collects problems and notes on the way."""
 
-    def __init__(self, dag: Dag, catalog: Catalog, policy: Policy, max_items: int, notes: list[str]) -> None:
-        self.dag = dag
+    def __init__(self, reading: Reading, catalog: Catalog, policy: Policy, max_items: int) -> None:
+        self.dag = reading.dag
         self.catalog = catalog
         self.policy = policy
         self.max_items = max_items
-        self.notes = notes
-        self.problems: list[Problem] = []
-        self.ids = frozenset(dag.by_id)
+        self.notes = list(reading.notes)
+        self.problems = list(reading.problems)
+        self.ids = frozenset(self.dag.by_id)
+        self.malformed = reading.malformed
 
     def plan_task(self, index: int, task: Task) -> PlannedTask:
         path = f"tasks[{index}]"
@@ -83,7 +85,7 @@ class _Checker:
 
     def check_returns(self) -> None:
         for index, id in enumerate(self.dag.return_ or ()):
-            if id not in self.ids and id != "*":
+            if id not in self.ids | self.malformed and id != "*":
                 self._say(f"return[{index}]", "unknown_task", f'There is no task "{id[:80]}".', self._near(id))
 
     def check_cycles(self, tasks: Mapping[str, PlannedTask]) -> None:
@@ -149,6 +151,8 @@ class _Checker:
         for place, id, guarded in _mentions(task, arguments, items, path):
             if id == task.id:
                 self._say(place, "self_reference", f'"{id}" refers to itself.', None, task.id)
+            elif id in self.malformed:
+                continue  # what is wrong with it is said already
             elif id not in self.ids:
                 self._say(place, "unknown_task", f'There is no task "{id[:80]}".', self._near(id), task.id)
             else:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError
-
 from pydantic_core import ErrorDetails
 
 from ..errors import InvalidDag
@@ -18,7 +19,7 @@ MAX_BYTES = 4 * 2**20
 MAX_TASKS = 10_000
 DEPTH = 64
 
-Id = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z")]
+Id = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Strings = Annotated[tuple[StrictStr, ...], Field(strict=False)]
 
@@ -71,26 +72,41 @@ TASK_FIELDS = frozenset(Task.model_fields)
 DAG_FIELDS = frozenset(field.alias or name for name, field in Dag.model_fields.items())
 
 
-def read_dag(document: object, *, max_tasks: int = MAX_TASKS, max_bytes: int = MAX_BYTES) -> tuple[Dag, list[str]]:
-    """*document* (a parsed JSON value, JSON text, or a `Dag`) as a `Dag`, with a note for each variant understood.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What could be read of a document: `dag` holds the tasks and options that are well formed."""
 
-    Raises `InvalidDag` with every problem of form: wrong types, unknown and missing fields, ids, limits.
-    """
+    dag: Dag
+    notes: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    """What is wrong with the form of the rest: types, unknown and missing fields, ids, limits."""
+    malformed: frozenset[str] = frozenset()
+    """The ids of the tasks that could not be read: they exist, so references to them are not wrong."""
+
+
+def read_dag(document: object, *, max_tasks: int = MAX_TASKS, max_bytes: int = MAX_BYTES) -> Reading:
+    """Read *document*: a parsed JSON value, JSON text, or a `Dag`. Raises `InvalidDag` if nothing of it can be."""
     if isinstance(document, Dag):
-        return document, []
+        return Reading(document, problems=tuple(_duplicates(list(document.tasks))))
     notes: list[str] = []
     problems: list[Problem] = []
     members = _as_object(document, max_bytes, notes)
     spelling = dag_spelling(members, DAG_FIELDS)
     notes += spelling.notes
     problems += spelling.problems
-    tasks = spelling.members.pop("tasks", None)
-    read = _read_tasks(tasks, max_tasks, notes, problems, resumes="resume_from" in spelling.members)
-    options = _validated(Dag, {**spelling.members, "tasks": ()}, "", None, problems)
-    problems += _duplicates(read)
-    if problems or options is None:
-        raise InvalidDag(problems, notes)
-    return options.model_copy(update={"tasks": tuple(read)}), notes
+    given = spelling.members.pop("tasks", None)
+    tasks = _read_tasks(given, max_tasks, notes, problems, resumes="resume_from" in spelling.members)
+    problems += _duplicates(tasks)
+    options = _validated(Dag, {**spelling.members, "tasks": ()}, "", None, problems) or Dag(tasks=())
+    read = {task.id for task in tasks}
+    malformed = frozenset(_ids(given)) - read
+    return Reading(options.model_copy(update={"tasks": tuple(tasks)}), tuple(notes), tuple(problems), malformed)
+
+
+def _ids(tasks: object) -> Iterator[str]:
+    for task in tasks if isinstance(tasks, list) else ():
+        if isinstance(task, dict) and isinstance(task.get("id"), str):
+            yield task["id"]
 
 
 def _as_object(document: object, max_bytes: int, notes: list[str]) -> dict[str, Any]:

@@ -24,67 +24,13 @@ from .limits import Urgency
 from .output import Output
 from .plan import Plan, PlannedTask
 from .references import MAX_ARGUMENT_BYTES, Scope
+from .state import Items, TaskState, Unit
 from .strict import Json, JsonObject, NotStrict, measure
 
 MAX_ITEMS = 1_000
 MAX_RUN_BYTES = 256 * 2**20
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 30.0
-
-
-class Unit:
-    """One call that a task makes: the task's own, or that of one item of `for_each`."""
-
-    __slots__ = ("arguments", "attempts", "key", "planned", "started_at")
-
-    def __init__(self, key: Key, planned: PlannedTask, arguments: JsonObject) -> None:
-        self.key = key
-        self.planned = planned
-        self.arguments = arguments
-        self.attempts = 0
-        self.started_at: float | None = None
-
-    def __lt__(self, other: Unit) -> bool:
-        return self.key < other.key
-
-
-class Items:
-    """What has come of the items of a `for_each` task."""
-
-    __slots__ = ("errors", "left", "outputs")
-
-    def __init__(self, count: int) -> None:
-        self.outputs: list[Output | None] = [None] * count
-        self.errors: list[tuple[int, CallError]] = []
-        self.left = count
-
-
-class TaskState:
-    """What has come of one task so far. Times are in seconds, on the caller's clock."""
-
-    __slots__ = (
-        "attempts", "busy_s", "caused_by", "code", "ended_at", "error", "items", "message", "output", "reused",
-        "started_at", "status", "waiting",
-    )  # fmt: skip
-
-    def __init__(self, waiting: int) -> None:
-        self.status = Status.PENDING
-        self.waiting = waiting
-        """Dependencies that have not come to their end."""
-        self.attempts = 0
-        self.started_at: float | None = None
-        self.ended_at: float | None = None
-        self.busy_s = 0.0
-        """The time its calls took, added up."""
-        self.error: CallError | None = None
-        self.code: str | None = None
-        """Why it did not succeed, where no call of its own failed."""
-        self.message: str | None = None
-        self.caused_by: str | None = None
-        self.output: Output | None = None
-        """Kept also of a task that failed with one: `invalid_output`, `for_each`."""
-        self.items: Items | None = None
-        self.reused = False
 
 
 class Run:
@@ -145,7 +91,7 @@ class Run:
         if self.stopped_by in {"cancelled", "timeout"}:
             return str(self.stopped_by)
         counts = Counter(state.status for state in self.states.values())
-        failed = any(not _is_well(state) for state in self.states.values())
+        failed = not all(state.is_well for state in self.states.values())
         return "success" if not failed else "partial" if counts[Status.SUCCESS] else "failed"
 
     def urgency(self, unit: Unit) -> Urgency:
@@ -270,7 +216,7 @@ class Run:
 
     def _blamed(self, need: str) -> tuple[str, str, str]:
         cause = self.states[need].caused_by or need
-        return "dependency_failed", f"skipped: {_what_became_of(cause, self.states[cause])}", cause
+        return "dependency_failed", f"skipped: {cause} {self.states[cause].fate}", cause
 
     def _units(self, planned: PlannedTask) -> list[Unit]:
         if planned.items is None:
@@ -472,16 +418,6 @@ class Run:
             case "fail_fast":
                 return f"{caused_by} failed, and fail_fast is on"
         return "the run was cancelled"
-
-
-def _is_well(state: TaskState) -> bool:
-    return state.status is Status.SUCCESS or (state.status is Status.SKIPPED and state.code == "condition")
-
-
-def _what_became_of(id: str, state: TaskState) -> str:
-    if state.status is Status.SKIPPED:
-        return f"{id} was skipped"
-    return f"{id} {'timed out' if state.status is Status.TIMEOUT else state.status}"
 
 
 def _selected(planned: PlannedTask, output: Output) -> Output:

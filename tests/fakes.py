@@ -1,0 +1,98 @@
+"""Servers and tools that exist in memory, for everything that needs some behind a gateway."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from plait.core.catalog import Catalog, ServerInfo, ServerState, Tool
+from plait.core.ports import ToolCall
+from plait.core.strict import JsonObject
+
+
+def tool(
+    full_name: str,
+    properties: dict[str, Any] | None = None,
+    required: Iterable[str] = (),
+    *,
+    output: dict[str, Any] | None = None,
+    description: str = "",
+    closed: bool = True,
+    **hints: bool,
+) -> Tool:
+    """A tool definition as a server would list it."""
+    server, _, name = full_name.partition(":")
+    definition: JsonObject = {
+        "name": name,
+        "description": description,
+        "inputSchema": {
+            "type": "object",
+            "properties": properties or {},
+            "required": list(required),
+            "additionalProperties": not closed or properties is None,
+        },
+        "annotations": dict(hints),
+    }
+    if output is not None:
+        definition["outputSchema"] = output
+    return Tool(server, name, definition)
+
+
+def structured(value: Any) -> JsonObject:
+    """A result with structured content."""
+    return {"content": [{"type": "text", "text": str(value)}], "structuredContent": value}
+
+
+def text(*texts: str, is_error: bool = False) -> JsonObject:
+    """A result of text blocks."""
+    return {"content": [{"type": "text", "text": part} for part in texts], "isError": is_error}
+
+
+class FakeServers:
+    """Tools as functions: `CallTool` and `Servers` in one. A function is given the arguments as keywords, may be
+    async, and returns a `CallToolResult` or, for short, its structured content."""
+
+    def __init__(self) -> None:
+        self.tools: dict[str, tuple[Tool, Callable[..., Any]]] = {}
+        self.calls: list[tuple[str, JsonObject]] = []
+        self.aborted: list[str] = []
+        self.infos: dict[str, ServerInfo] = {}
+        self._catalog: Catalog | None = None
+
+    def add(self, definition: Tool | str, function: Callable[..., Any]) -> None:
+        definition = tool(definition) if isinstance(definition, str) else definition
+        self.tools[definition.full_name] = (definition, function)
+        self.infos.setdefault(definition.server, ServerInfo(definition.server, ServerState.READY))
+        self._catalog = None
+
+    def add_server(self, info: ServerInfo) -> None:
+        self.infos[info.name] = info
+        self._catalog = None
+
+    def catalog(self) -> Catalog:
+        if self._catalog is None:
+            self._catalog = Catalog((definition for definition, _ in self.tools.values()), self.infos.values())
+        return self._catalog
+
+    async def settled(self, names: Iterable[str] | None = None) -> None:
+        pass
+
+    async def __call__(self, call: ToolCall) -> JsonObject:
+        name = call.tool.full_name
+        self.calls.append((name, call.arguments))
+        function = self.tools[name][1]
+        if "on_progress" in inspect.signature(function).parameters:
+            answer = function(**call.arguments, on_progress=call.on_progress)
+        else:
+            answer = function(**call.arguments)
+        if inspect.isawaitable(answer):
+            try:
+                answer = await answer
+            except BaseException as error:
+                if not isinstance(error, Exception):
+                    self.aborted.append(name)
+                raise
+        if isinstance(answer, dict) and ("content" in answer or "structuredContent" in answer):
+            return answer
+        return structured(answer)
