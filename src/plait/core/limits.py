@@ -29,14 +29,14 @@ class Limits:
 class Limit(Generic[Unit]):
     """A number of slots, how many are taken, and the lanes that wait for one."""
 
-    __slots__ = ("capacity", "name", "parked", "taken", "waiting")
+    __slots__ = ("called", "capacity", "name", "parked", "taken")
 
     def __init__(self, name: str, capacity: int) -> None:
         self.name = name
         self.capacity = capacity
         self.taken = 0
-        self.waiting = 0
-        """Lanes that have calls and are not parked anywhere."""
+        self.called = 0
+        """Lanes that were parked here and are in the queue again, each for a slot that is free."""
         self.parked: list[tuple[Urgency, int, Lane[Unit]]] = []
 
     def __repr__(self) -> str:
@@ -50,15 +50,14 @@ class Limit(Generic[Unit]):
 class Lane(Generic[Unit]):
     """Calls that take the same room, most urgent first. A call wider than a limit takes all of it."""
 
-    __slots__ = ("is_open", "stamp", "takes", "units")
+    __slots__ = ("called_by", "stamp", "takes", "units")
 
     def __init__(self, limits: tuple[Limit[Unit], ...], weight: int) -> None:
         self.takes = tuple((limit, min(weight, limit.capacity)) for limit in limits)
         self.units: list[tuple[Urgency, Unit]] = []
         self.stamp = 0
         """Which of its entries, in the queue or at a limit, is the current one."""
-        self.is_open = False
-        """Whether that entry is in the queue."""
+        self.called_by: Limit[Unit] | None = None
 
     def full(self) -> Limit[Unit] | None:
         """The first limit that has no room for a call of this lane."""
@@ -100,7 +99,7 @@ class Ledger(Generic[Unit]):
     def take_next(self) -> Iterator[tuple[Unit, Lane[Unit]]]:
         """What may start now, most urgent first; its room is taken. Each is given back once, by `give_back`."""
         for limit in self._freed:
-            self._let_in(limit)
+            self._call(limit)
         self._freed.clear()
         while self._queue:
             urgency, stamp, lane = heapq.heappop(self._queue)
@@ -130,19 +129,18 @@ class Ledger(Generic[Unit]):
             self.lanes[name] = Lane(tuple(limit for limit in limits if limit is not None), weight)
         return self.lanes[name]
 
-    def _enter(self, lane: Lane[Unit]) -> None:
+    def _enter(self, lane: Lane[Unit], called_by: Limit[Unit] | None = None) -> None:
         self._leave(lane)
         self._stamp = lane.stamp = self._stamp + 1
-        lane.is_open = True
-        for limit, _ in lane.takes:
-            limit.waiting += 1
+        if called_by is not None:
+            lane.called_by = called_by
+            called_by.called += 1
         heapq.heappush(self._queue, (lane.units[0][0], lane.stamp, lane))
 
     def _leave(self, lane: Lane[Unit]) -> None:
-        if lane.is_open:
-            lane.is_open = False
-            for limit, _ in lane.takes:
-                limit.waiting -= 1
+        if lane.called_by is not None:
+            lane.called_by.called -= 1
+            lane.called_by = None
         lane.stamp = 0
 
     def _park(self, lane: Lane[Unit], full: Limit[Unit], urgency: Urgency) -> None:
@@ -150,12 +148,16 @@ class Ledger(Generic[Unit]):
         self._stamp = lane.stamp = self._stamp + 1
         heapq.heappush(full.parked, (urgency, lane.stamp, lane))
         for limit, _ in lane.takes:
-            self._let_in(limit)
+            self._call(limit)
 
-    def _let_in(self, limit: Limit[Unit]) -> None:
-        """Queue as many of the lanes parked at *limit* as it has room for, most urgent first."""
+    def _call(self, limit: Limit[Unit]) -> None:
+        """Queue one lane of those parked at *limit* for each slot that is free, the most urgent first.
+
+        More would only be parked again. A lane that starts a call, or is parked elsewhere, no longer counts: then
+        the next one is called.
+        """
         too_wide = []
-        while limit.parked and limit.waiting < limit.room:
+        while limit.parked and limit.called < limit.room:
             entry = heapq.heappop(limit.parked)
             _, stamp, lane = entry
             if stamp != lane.stamp:
@@ -163,6 +165,6 @@ class Ledger(Generic[Unit]):
             if lane.full() is limit:
                 too_wide.append(entry)
             else:
-                self._enter(lane)
+                self._enter(lane, limit)
         for entry in too_wide:
             heapq.heappush(limit.parked, entry)

@@ -9,7 +9,8 @@ from enum import StrEnum
 
 from ..errors import CallError
 from .events import Status
-from .run import Run, TaskState
+from .run import Run
+from .state import TaskState
 from .strict import Json, JsonObject
 
 

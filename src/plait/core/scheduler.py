@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .events import Aborted, Call, CancelRequested, Command, Event, Failed, Key, Step, Succeeded, Woke
 from .limits import Lane, Ledger, Limits
-from .run import Run, Unit
+from .run import Run
+from .state import Unit
 
 
 class Scheduler:
