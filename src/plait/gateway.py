@@ -123,7 +123,7 @@ class Gateway:
         self._call_tool = call_tool
         self._policy = policy or Policy()
         self._limits = limits or GatewayLimits()
-        self._runs = runs or MemoryRuns()
+        self._runs = MemoryRuns() if runs is None else runs
         self._observers = tuple(observers)
         self._scheduler = Scheduler(self._limits.concurrency)
         self._watches: dict[str, _Watch] = {}
@@ -232,6 +232,10 @@ class Gateway:
         finally:
             if watch is not None:
                 watch.followers -= 1
+
+    def runs(self) -> list[str]:
+        """The ids of the runs that are kept, the latest first."""
+        return self._runs.ids()
 
     def result(self, run_id: str) -> RunResult:
         """The state of a run as it is now. Raises `UnknownRun`."""

@@ -30,6 +30,7 @@ def test_any_order_of_answers_keeps_every_promise(data: st.DataObject) -> None:
         promise_nothing_less_urgent_goes_first(world)
         promise_layers_wait_for_layers(world)
         promise_nothing_of_an_ended_run_goes_on(world)
+        promise_fail_fast_stops_at_the_first_failure(world)
     for run in world.runs.values():
         promise_every_task_ends_once(world, run)
         promise_only_failures_that_may_pass_are_repeated(world, run)
@@ -77,6 +78,12 @@ def promise_nothing_of_an_ended_run_goes_on(world: World) -> None:
     for key in world.open:
         assert not world.runs[key.run].is_done or key in world.aborted, f"{key} goes on"
     assert not any(world.runs[call.key.run].stopped_by for call in world.just_started)
+
+
+def promise_fail_fast_stops_at_the_first_failure(world: World) -> None:
+    for run in world.runs.values():
+        has_failed = any(state.status in {Status.FAILED, Status.TIMEOUT} for state in run.states.values())
+        assert not (run.plan.dag.fail_fast and has_failed) or run.is_done
 
 
 def promise_every_task_ends_once(world: World, run: Run) -> None:

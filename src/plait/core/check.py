@@ -56,7 +56,7 @@ class _Checker:
         self.max_items = max_items
         self.notes = list(reading.notes)
         self.problems = list(reading.problems)
-        self.ids = frozenset(self.dag.by_id)
+        self.ids = dict.fromkeys(task.id for task in self.dag.tasks)
         self.malformed = reading.malformed
 
     def plan_task(self, index: int, task: Task) -> PlannedTask:
@@ -85,7 +85,7 @@ class _Checker:
 
     def check_returns(self) -> None:
         for index, id in enumerate(self.dag.return_ or ()):
-            if id not in self.ids | self.malformed and id != "*":
+            if id not in self.ids and id not in self.malformed and id != "*":
                 self._say(f"return[{index}]", "unknown_task", f'There is no task "{id[:80]}".', self._near(id))
 
     def check_cycles(self, tasks: Mapping[str, PlannedTask]) -> None:
@@ -98,7 +98,7 @@ class _Checker:
         self.problems.append(Problem(path, code, message, hint, id))
 
     def _near(self, id: str) -> str:
-        return did_you_mean(id, self.ids) or f"Tasks: {', '.join(list(self.dag.by_id)[:20])}."
+        return did_you_mean(id, self.ids) or f"Tasks: {', '.join(list(self.ids)[:20])}."
 
     def _tool(self, task: Task, path: str) -> Tool | None:
         tool = self.catalog.find(task.tool)

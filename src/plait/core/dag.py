@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError
@@ -60,10 +59,6 @@ class Dag(BaseModel):
     dry_run: StrictBool = False
     detail: Literal["concise", "full"] = "concise"
     name: Annotated[StrictStr, Field(max_length=200)] | None = None
-
-    @cached_property
-    def by_id(self) -> dict[str, Task]:
-        return {task.id: task for task in self.tasks}
 
 
 Model = TypeVar("Model", bound=BaseModel)

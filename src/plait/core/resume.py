@@ -22,7 +22,7 @@ def resume(dag: Dag, earlier: Run) -> tuple[Dag, dict[str, PlannedTask], dict[st
     if not earlier.is_done:
         hint = "Wait for it with get_run, or stop it with cancel_run."
         raise InvalidDag([Problem("resume_from", "unknown_run", f"{earlier.id} is still running.", hint)])
-    sent_again = dag.by_id
+    sent_again = {task.id: task for task in dag.tasks}
     planned: dict[str, PlannedTask] = {}
     outputs: dict[str, Output] = {}
     gone: set[str] = set()

@@ -1,0 +1,170 @@
+"""The runner carries out commands: each is answered exactly once, in time, whatever the tool does."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import anyio
+import pytest
+
+from plait.core.check import check
+from plait.core.dag import read_dag
+from plait.core.events import Changed, Finished, Notice, Progressed, Status
+from plait.core.limits import Limits
+from plait.core.policy import Policy
+from plait.core.run import Run
+from plait.core.scheduler import Scheduler
+from plait.errors import ServerUnavailable
+from plait.runner import Runner
+
+from .fakes import FakeServers, tool
+
+pytestmark = pytest.mark.virtual_time
+
+
+async def run(servers: FakeServers, document: dict[str, Any], notices: list[Notice] | None = None, **run: Any) -> Run:
+    """One run of *document*, driven to its end."""
+    made = Run("r", check(read_dag(document), servers.catalog(), Policy()), **run)
+    ended = anyio.Event()
+
+    def observe(notice: Notice) -> None:
+        if notices is not None:
+            notices.append(notice)
+        if isinstance(notice, Finished):
+            ended.set()
+
+    async with anyio.create_task_group() as tasks:
+        runner = Runner(Scheduler(Limits()), servers, tasks, [observe])
+        runner.submit(made)
+        await ended.wait()
+        await runner.idle()
+    return made
+
+
+def sleeping(**seconds: float) -> FakeServers:
+    servers = FakeServers()
+    for name, duration in seconds.items():
+
+        async def call(duration: float = duration, name: str = name, **arguments: Any) -> dict[str, Any]:
+            await anyio.sleep(duration)
+            return {"name": name, **arguments}
+
+        servers.add(tool(f"s:{name}", readOnlyHint=True), call)
+    return servers
+
+
+async def test_a_diamond_takes_as_long_as_its_longest_path():
+    servers = sleeping(a=10, b=20, c=30, d=5)
+    document = {
+        "tasks": [
+            {"id": "a", "tool": "s:a"},
+            {"id": "b", "tool": "s:b", "arguments": {"from": "$OUTPUT[a].name"}},
+            {"id": "c", "tool": "s:c", "depends_on": ["a"]},
+            {"id": "d", "tool": "s:d", "depends_on": ["b", "c"]},
+        ]
+    }
+    ended = await run(servers, document)
+    assert ended.status == "success"
+    assert ended.ended_at is not None
+    assert ended.ended_at - ended.started_at == pytest.approx(45)
+    assert ended.outputs["b"].value == {"name": "b", "from": "a"}
+
+
+async def test_a_call_without_an_answer_ends_at_its_timeout_and_is_cancelled():
+    servers = sleeping(long=1000)
+    ended = await run(servers, {"tasks": [{"id": "a", "tool": "s:long", "timeout_s": 3}]})
+    assert ended.states["a"].status is Status.TIMEOUT
+    assert ended.ended_at == pytest.approx(ended.started_at + 3)
+    assert servers.aborted == ["s:long"]
+
+
+async def test_the_timeout_of_a_run_cancels_what_runs_and_skips_the_rest():
+    servers = sleeping(short=1, long=1000)
+    document = {
+        "timeout_s": 10,
+        "tasks": [
+            {"id": "a", "tool": "s:short"},
+            {"id": "b", "tool": "s:long", "timeout_s": 500},
+            {"id": "c", "tool": "s:short", "depends_on": ["b"]},
+        ],
+    }
+    ended = await run(servers, document)
+    assert ended.status == "timeout"
+    assert {id: str(state.status) for id, state in ended.states.items()} == {
+        "a": "success", "b": "cancelled", "c": "skipped",
+    }  # fmt: skip
+    assert servers.aborted == ["s:long"]
+
+
+async def test_a_failure_that_may_pass_is_tried_again_after_a_growing_pause():
+    servers = FakeServers()
+    times: list[float] = []
+
+    async def flaky() -> dict[str, Any]:
+        times.append(anyio.current_time())
+        if len(times) < 3:
+            raise ServerUnavailable("not yet")
+        return {"ok": True}
+
+    servers.add(tool("s:flaky", readOnlyHint=True), flaky)
+    ended = await run(servers, {"tasks": [{"id": "a", "tool": "s:flaky", "retries": 2}]}, jitter=lambda: 0.5)
+    assert ended.status == "success"
+    assert [later - earlier for earlier, later in itertools.pairwise(times)] == pytest.approx([0.5, 1.0])
+    assert ended.states["a"].attempts == 3
+
+
+async def test_a_fault_of_ours_fails_its_own_task_alone(caplog: pytest.LogCaptureFixture):
+    servers = sleeping(fine=1)
+
+    async def broken() -> dict[str, Any]:
+        raise ZeroDivisionError("a secret detail")
+
+    servers.add("s:broken", broken)
+    ended = await run(servers, {"tasks": [{"id": "a", "tool": "s:broken"}, {"id": "b", "tool": "s:fine"}]})
+    error = ended.states["a"].error
+    assert error is not None
+    assert error.code == "internal"
+    assert "secret" not in error.message
+    assert error.message.split()[-1] in caplog.text
+    assert ended.states["b"].status is Status.SUCCESS
+
+
+async def test_an_observer_that_fails_changes_nothing(caplog: pytest.LogCaptureFixture):
+    servers = sleeping(a=1)
+    made = Run("r", check(read_dag({"tasks": [{"id": "a", "tool": "s:a"}]}), servers.catalog(), Policy()))
+
+    def broken(notice: Notice) -> None:
+        raise RuntimeError("observer")
+
+    async with anyio.create_task_group() as tasks:
+        runner = Runner(Scheduler(Limits()), servers, tasks, [broken])
+        runner.submit(made)
+        await runner.idle()
+    assert made.status == "success"
+    assert "observer.crashed" in caplog.text
+
+
+async def test_a_calls_own_progress_is_told():
+    servers = FakeServers()
+
+    async def counting(on_progress: Any) -> dict[str, Any]:
+        on_progress(1, 2, "half")
+        return {}
+
+    servers.add("s:counting", counting)
+    notices: list[Notice] = []
+    await run(servers, {"tasks": [{"id": "a", "tool": "s:counting"}]}, notices)
+    told = [notice for notice in notices if isinstance(notice, Progressed)]
+    assert [(notice.key.task, notice.progress, notice.total, notice.message) for notice in told] == [
+        ("a", 1, 2, "half")
+    ]
+
+
+async def test_notices_come_in_the_order_in_which_things_happened():
+    notices: list[Notice] = []
+    await run(sleeping(a=2, b=1), {"tasks": [{"id": "a", "tool": "s:a"}, {"id": "b", "tool": "s:b"}]}, notices)
+    ends = [notice.key.task for notice in notices if isinstance(notice, Changed) and notice.after.is_final]
+    assert ends == ["b", "a"]
+    times = [notice.at for notice in notices if not isinstance(notice, Progressed)]
+    assert times == sorted(times)
