@@ -14,7 +14,7 @@ from plait.core.policy import Policy
 from plait.core.result import RunStatus
 from plait.core.store import MemoryRuns
 from plait.errors import CallError, InvalidDag, ServerUnavailable, UnknownRun
-from plait.gateway import Gateway, GatewayLimits, Progress
+from plait.gateway import Gateway, GatewayLimits
 
 from .fakes import FakeServers, text, tool
 
@@ -107,11 +107,9 @@ async def test_leaving_the_gateway_cancels_what_still_runs(servers: FakeServers)
 
 
 async def test_followers_hear_of_every_end_and_never_less_than_every_five_seconds(servers: FakeServers):
-    heard: list[tuple[float, Progress]] = []
     async with Gateway(servers, servers) as gateway:
         submitted = await gateway.submit({"tasks": [sleep("a", 1), sleep("b", 12), {"id": "f", "tool": "s:fail"}]})
-        async for progress in gateway.follow(submitted.run_id):
-            heard.append((anyio.current_time(), progress))
+        heard = [(anyio.current_time(), progress) async for progress in gateway.follow(submitted.run_id)]
     settled = [progress.settled for _, progress in heard]
     assert settled == sorted(settled)
     assert heard[-1][1].finished

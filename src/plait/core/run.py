@@ -160,7 +160,7 @@ class Run:
 
     def stop(self, why: str, now: float, caused_by: str | None = None) -> None:
         """End every task that has not come to its end: *why* is `cancelled`, `timeout` or `fail_fast`."""
-        if self.is_done:
+        if self.ended_at is not None:
             return
         self.stopped_by = self.stopped_by or why
         message = self._why(why, caused_by)
