@@ -25,7 +25,14 @@ class NotStrict(ValueError):
 
 
 def loads(text: str | bytes, depth: int = DOCUMENT_DEPTH) -> Json:
-    """The value that *text* holds. Raises `NotStrict`."""
+    """The value that *text* holds, nested at most *depth* levels. Raises `NotStrict`."""
+    value = decode(text)
+    measure(value, depth)
+    return value
+
+
+def decode(text: str | bytes) -> Json:
+    """As `loads`, for values whose depth and text are measured where they are used. Raises `NotStrict`."""
     if isinstance(text, bytes):
         try:
             text = text.decode("utf-8")
@@ -38,10 +45,9 @@ def loads(text: str | bytes, depth: int = DOCUMENT_DEPTH) -> Json:
     except json.JSONDecodeError as error:
         raise NotStrict(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
-        raise NotStrict(f"nested deeper than {depth} levels") from None
+        raise NotStrict("nested too deeply") from None
     except ValueError:
         raise NotStrict("a number has too many digits") from None
-    measure(value, depth)
     return value
 
 
