@@ -65,6 +65,11 @@ class ServerSettings(_Section):
     startup_timeout_s: Seconds = 30
     probe_timeout_s: Seconds = 5
 
+    @property
+    def kind(self) -> Literal["stdio", "http", "sse"]:
+        """The transport: as set, else by what leads to the server."""
+        return self.transport or ("http" if self.url is not None else "stdio")
+
 
 class ToolSettings(_Section):
     """`[tools."GLOB"]`: what the gateway knows of a tool beyond its annotations."""

@@ -53,6 +53,15 @@ class Schema:
         return tuple(name for name in required if isinstance(name, str)) if isinstance(required, list) else ()
 
     @cached_property
+    def malformed(self) -> str | None:
+        """Why this is no JSON Schema at all, if it is none."""
+        try:
+            jsonschema_rs.meta.validate(self.definition)
+        except (ValueError, jsonschema_rs.ReferencingError) as error:  # a ValidationError is a ValueError
+            return str(error).splitlines()[0][:300]
+        return None
+
+    @cached_property
     def unusable(self) -> str | None:
         """Why values cannot be checked against this schema, if they cannot."""
         if _cost(self.definition) > MAX_SUBSCHEMAS:

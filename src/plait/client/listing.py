@@ -1,0 +1,105 @@
+"""The tools of a server: every page of the list, raw, and each definition on its own merits.
+
+One malformed definition is left out with a warning; it hides no other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from fnmatch import fnmatchcase
+from typing import Any
+
+from ..core.catalog import Tool
+from ..core.schema import Schema
+from ..core.strict import NotStrict, measure
+from ..errors import InvalidOutput
+
+MAX_TOOLS = 2_000
+MAX_PAGES = 200
+MAX_DESCRIPTION = 4 * 1024
+SCHEMA_DEPTH = 64
+
+_NAME = re.compile(r"[^\s\x00-\x1f\x7f]{1,256}")
+
+
+async def fetch_definitions(ask: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]) -> list[Any]:
+    """All tool definitions, as they came. *ask* sends one `tools/list` with the given parameters."""
+    definitions: list[Any] = []
+    seen: set[str] = set()
+    cursor: str | None = None
+    for _ in range(MAX_PAGES):
+        page = await ask({} if cursor is None else {"cursor": cursor})
+        tools = page.get("tools")
+        if not isinstance(tools, list):
+            raise InvalidOutput("tools/list gave no list of tools")
+        definitions += tools
+        cursor = page.get("nextCursor")
+        if not isinstance(cursor, str) or cursor in seen or len(definitions) > MAX_TOOLS:
+            break
+        seen.add(cursor)
+    return definitions
+
+
+def read_tools(
+    server: str, definitions: list[Any], include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()
+) -> tuple[list[Tool], list[str]]:
+    """The tools that can be used, sorted by name, and warnings: of those left out, and those not checked."""
+    tools: dict[str, Tool] = {}
+    warnings: list[str] = []
+    for number, definition in enumerate(definitions[:MAX_TOOLS]):
+        if complaints := list(_complaints(definition)):
+            name = definition.get("name") if isinstance(definition, dict) else None
+            said = str(name)[:80].encode("ascii", "backslashreplace").decode() if name else f"number {number}"
+            warnings.append(f"tool {said} was left out: {complaints[0]}")
+        elif _is_wanted(definition["name"], include, exclude):
+            tool = tools[definition["name"]] = Tool(server, definition["name"], _shortened(definition))
+            warnings += _unchecked(tool)
+    if len(definitions) > MAX_TOOLS:
+        warnings.append(f"the server lists more than {MAX_TOOLS:,} tools; the rest was left out")
+    return [tools[name] for name in sorted(tools)], warnings
+
+
+def _complaints(definition: Any) -> Iterator[str]:
+    if not isinstance(definition, dict):
+        yield "its definition is no object"
+        return
+    name = definition.get("name")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        yield "its name is missing or holds blanks"
+        return
+    try:
+        measure(definition, SCHEMA_DEPTH)
+    except NotStrict as error:
+        yield str(error)
+        return
+    for field in ("inputSchema", "outputSchema"):
+        schema = definition.get(field)
+        if schema is None and field == "outputSchema":
+            continue
+        if not isinstance(schema, dict):
+            yield f"its {field} is no object"
+        elif field == "inputSchema" and schema.get("type", "object") != "object":
+            yield "its inputSchema is not of type object"
+        elif (reason := Schema(schema).malformed) is not None:
+            yield f"its {field} is no JSON Schema: {reason}"
+
+
+def _unchecked(tool: Tool) -> Iterator[str]:
+    """Why values of *tool* cannot be checked, though it can be called."""
+    for field, schema in (("inputSchema", tool.input), ("outputSchema", tool.output)):
+        if schema is not None and schema.unusable is not None:
+            yield f"values of tool {tool.name} are not checked: its {field}: {schema.unusable}"
+
+
+def _is_wanted(name: str, include: tuple[str, ...], exclude: tuple[str, ...]) -> bool:
+    if include and not any(fnmatchcase(name, pattern) for pattern in include):
+        return False
+    return not any(fnmatchcase(name, pattern) for pattern in exclude)
+
+
+def _shortened(definition: dict[str, Any]) -> dict[str, Any]:
+    description = definition.get("description")
+    if isinstance(description, str) and len(description) > MAX_DESCRIPTION:
+        return {**definition, "description": description[: MAX_DESCRIPTION - 1] + "…"}
+    return definition

@@ -1,0 +1,154 @@
+"""From settings to the streams of a server: a process, Streamable HTTP or legacy SSE."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import httpx2
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
+
+from ..config import ServerSettings
+from .http import make_client
+from .stdio import ProcessTransport
+
+
+class Transport(Protocol):
+    """What a connection needs to know of the way to its server."""
+
+    on_session_lost: Callable[[], None]
+
+    def streams(self) -> AbstractAsyncContextManager[tuple[Any, Any]]:
+        """Opens it; gives what a dispatcher reads from and writes to."""
+        ...
+
+    @property
+    def pid(self) -> int | None: ...
+
+    def last_words(self) -> str:
+        """How it ended, for an error message."""
+        ...
+
+
+def open_transport(
+    name: str, settings: ServerSettings, max_message_bytes: int, on_stderr: Callable[[str], None]
+) -> Transport:
+    if settings.kind == "stdio":
+        return StdioTransport(settings, max_message_bytes, on_stderr)
+    return HttpTransport(settings, max_message_bytes)
+
+
+class StdioTransport:
+    def __init__(self, settings: ServerSettings, max_message_bytes: int, on_stderr: Callable[[str], None]) -> None:
+        self.on_session_lost: Callable[[], None] = lambda: None
+        command, args = _command(settings)
+        self._process = ProcessTransport(
+            command,
+            args,
+            env=settings.env,
+            cwd=settings.cwd,
+            on_stderr=on_stderr,
+            max_line_bytes=max_message_bytes,
+        )
+
+    def streams(self) -> AbstractAsyncContextManager[tuple[Any, Any]]:
+        return self._process
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    def last_words(self) -> str:
+        return self._process.last_words()
+
+
+class HttpTransport:
+    """Streamable HTTP, or legacy SSE."""
+
+    pid: int | None = None
+
+    def __init__(self, settings: ServerSettings, max_message_bytes: int) -> None:
+        self.on_session_lost: Callable[[], None] = lambda: None
+        self._settings = settings
+        self._max_message_bytes = max_message_bytes
+
+    def last_words(self) -> str:
+        return f"{self._settings.url} closed the connection"
+
+    @asynccontextmanager
+    async def streams(self) -> AsyncIterator[tuple[Any, Any]]:
+        assert self._settings.url is not None  # the settings were checked
+        if self._settings.kind == "sse":
+            async with sse_client(
+                self._settings.url, sse_read_timeout=86_400, httpx_client_factory=self._client
+            ) as streams:
+                yield streams
+            return
+        async with (
+            self._client() as client,
+            streamable_http_client(
+                self._settings.url, http_client=client, max_sse_event_size=self._max_message_bytes
+            ) as streams,
+        ):
+            yield streams
+
+    def _client(
+        self,
+        headers: dict[str, str] | None = None,
+        timeout: httpx2.Timeout | None = None,
+        auth: httpx2.Auth | None = None,
+    ) -> httpx2.AsyncClient:
+        return make_client(
+            {**(headers or {}), **self._settings.headers},
+            max_body_bytes=self._max_message_bytes,
+            on_session_lost=lambda: self.on_session_lost(),
+        )
+
+
+class Watched:
+    """A read stream that tells when it has ended."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.on_end: Callable[[], None] = lambda: None
+
+    @property
+    def last_context(self) -> Any:
+        return getattr(self._inner, "last_context", None)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self._inner.__anext__()
+        except BaseException:
+            self.on_end()
+            raise
+
+    async def receive(self) -> Any:
+        return await self._inner.receive()
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._inner.__aexit__(kind, error, trace)
+
+
+def _command(settings: ServerSettings) -> tuple[str, list[str]]:
+    if settings.builtin is None:
+        assert settings.command is not None  # the settings were checked
+        return settings.command, list(settings.args)
+    allowed = [word for command in settings.allow_commands for word in ("--allow-command", command)]
+    return sys.executable, ["-m", f"plait.{settings.builtin}", "--root", str(settings.root), *allowed]
