@@ -1,0 +1,69 @@
+"""The examples in docs/dag.md are run as they stand there."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plait.core.dag import DAG_FIELDS, TASK_FIELDS
+from plait.gateway import Gateway
+from tests.fakes import FakeServers, text, tool
+
+PAGE = (Path(__file__).parents[2] / "docs" / "dag.md").read_text()
+EXAMPLES = re.findall(r"```json dag\n(.*?)```\s+```json outputs\n(.*?)```", PAGE, re.DOTALL)
+
+ISSUES = [
+    {"number": 1, "title": "crash", "comments": 2, "user": {"login": "ada"}},
+    {"number": 2, "title": "typo", "comments": 0, "user": {"login": "bob"}},
+    {"number": 3, "title": "slow", "comments": 5, "user": {"login": "cy"}},
+]
+STRING = {"type": "string"}
+
+
+@pytest.fixture
+def servers() -> FakeServers:
+    made = FakeServers()
+    repo = {"repo": STRING, "state": STRING}
+    made.add(tool("github:get_user", {"name": STRING}, ["name"]), lambda name: {"login": name})
+    made.add(tool("github:list_issues", repo, ["repo"]), lambda **_: {"items": ISSUES, "total": 3})
+    made.add(
+        tool("github:get_issue", {"repo": STRING, "number": {"type": "integer"}}, ["repo", "number"]),
+        lambda repo, number: ISSUES[number - 1],
+    )
+    made.add(
+        tool("slack:post_message", {"channel": STRING, "text": STRING}, ["channel", "text"]),
+        lambda channel, text: {"ts": "1", "text": text},
+    )
+    made.add(
+        tool("files:write", {"path": STRING, "content": {}}, ["path", "content"]),
+        lambda path, content: {"path": path, "content": content},
+    )
+    made.add(tool("ops:deploy", {"app": STRING}, ["app"]), lambda app: text("no capacity", is_error=True))
+    made.add(tool("ops:rollback", {"app": STRING}, ["app"]), lambda app: {"rolled_back": app})
+    return made
+
+
+@pytest.mark.parametrize(("dag", "outputs"), EXAMPLES, ids=[f"example {index}" for index in range(len(EXAMPLES))])
+async def test_an_example_gives_what_the_page_says(dag: str, outputs: str, servers: FakeServers):
+    async with Gateway(servers, servers) as gateway:
+        result = await gateway.execute(json.loads(dag))
+    assert result.outputs == json.loads(outputs)
+
+
+def test_every_example_is_found():
+    assert len(EXAMPLES) == PAGE.count("```json dag") == 4
+
+
+@pytest.mark.parametrize("json_block", re.findall(r"```json[^\n]*\n(.*?)```", PAGE, re.DOTALL))
+def test_every_block_is_json(json_block: str):
+    value: Any = json.loads(json_block)
+    assert isinstance(value, dict)
+
+
+def test_every_field_has_its_row():
+    rows = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
+    assert (DAG_FIELDS | TASK_FIELDS) - {"allow_repeat"} <= rows
