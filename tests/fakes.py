@@ -93,6 +93,6 @@ class FakeServers:
                 if not isinstance(error, Exception):
                     self.aborted.append(name)
                 raise
-        if isinstance(answer, dict) and ("content" in answer or "structuredContent" in answer):
+        if isinstance(answer, dict) and isinstance(answer.get("content"), list):
             return answer
         return structured(answer)
