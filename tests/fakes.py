@@ -93,6 +93,6 @@ class FakeServers:
                 if not isinstance(error, Exception):
                     self.aborted.append(name)
                 raise
-        if isinstance(answer, dict) and isinstance(answer.get("content"), list):
+        if isinstance(answer, dict) and answer.keys() & {"isError", "structuredContent"}:
             return answer
         return structured(answer)

@@ -92,6 +92,8 @@ class World:
     just_started: list[Call] = field(default_factory=list)
     seen: dict[Key, Status] = field(default_factory=dict)
     finished: Counter[str] = field(default_factory=Counter)
+    may_pass: Counter[Key] = field(default_factory=Counter)
+    """Failures that may pass, by call."""
 
     @classmethod
     def draw(cls, data: st.DataObject) -> World:
@@ -122,6 +124,7 @@ class World:
             return
         errors: list[CallError | None] = [None, None, None, *LOST_FOR_GOOD, *MAY_PASS]
         error = data.draw(st.sampled_from(errors))
+        self.may_pass[key] += error in MAY_PASS
         self._feed(Succeeded(key, ANSWER) if error is None else Failed(key, error))
 
     def _feed(self, event: Event) -> None:

@@ -167,7 +167,6 @@ class Run:
         for key in list(self.open):
             self.commands.append(Abort(key))
             self._close(key, now)
-        self.ready.clear()
         for id, state in self.states.items():
             if not state.status.is_final:
                 state.code, state.message, state.caused_by = why, message, caused_by
