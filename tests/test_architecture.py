@@ -1,0 +1,60 @@
+"""`docs/architecture.md` says what may import what; here the code is held to it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from plait.core.events import MOVES
+
+ROOT = Path(__file__).parents[1]
+SRC = ROOT / "src" / "plait"
+PAGE = (ROOT / "docs" / "architecture.md").read_text()
+ROW = re.compile(r"^\| `(\w+)` \| (`.*) \|$", re.MULTILINE)
+TABLE = {part: set(re.findall(r"`(\w+)`", names)) for part, names in ROW.findall(PAGE.partition("may import whom")[2])}
+IMPURE = {"asyncio", "logging", "os", "random", "socket", "subprocess", "threading", "time"}
+FILES = [file for file in SRC.rglob("*.py") if not (file.parent == SRC and file.stem.startswith("__"))]
+
+
+def imports_of(file: Path) -> Iterator[str]:
+    """The parts of the package, and the distributions, that *file* imports."""
+    depth = len(file.relative_to(SRC).parts)
+    for node in ast.walk(ast.parse(file.read_text())):
+        match node:
+            case ast.Import(names=names):
+                yield from (name.name.partition(".")[0] for name in names)
+            case ast.ImportFrom(level=0, module=str(module)):
+                yield module.partition(".")[0]
+            case ast.ImportFrom(level=level, module=module, names=names) if level == depth:
+                found = [module.partition(".")[0]] if module else [name.name for name in names]
+                yield from (name for name in found if not name.startswith("__"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(SRC)))
+def test_imports_follow_the_table(file: Path):
+    part = file.relative_to(SRC).with_suffix("").parts[0]
+    standard = set(sys.stdlib_module_names) - (IMPURE if part == "core" else set())
+    assert set(imports_of(file)) <= TABLE[part] | {part} | standard
+
+
+def test_the_table_names_every_part():
+    parts = {file.relative_to(SRC).with_suffix("").parts[0] for file in FILES}
+    assert parts == set(TABLE)
+
+
+def test_the_diagram_shows_only_legal_moves():
+    drawn = re.findall(r"^  (\w+) --> (\w+)$", PAGE.partition("stateDiagram")[2].partition("```")[0], re.MULTILINE)
+    assert len(drawn) > 8
+    legal = {(str(before), str(after)) for before, moves in MOVES.items() for after in moves}
+    assert set(drawn) <= legal
+
+
+def test_nothing_imports_a_module_that_is_not_there():
+    named = re.findall(r"`((?:core|client|server|observers|workspace)/\w+\.py)`", PAGE)
+    assert named
+    assert [name for name in named if not (SRC / name).exists()] == []
