@@ -1,0 +1,56 @@
+"""A client built on SDK 1.30, run in an environment of its own: lists the tools, runs one DAG, prints what came.
+
+client_v1.py stdio COMMAND ARG...  |  client_v1.py http URL  |  client_v1.py sse URL      (the DAG on stdin)
+"""
+
+import asyncio
+import json
+import sys
+from contextlib import asynccontextmanager
+
+from mcp import ClientSession, StdioServerParameters
+from mcp.client.sse import sse_client
+from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import streamablehttp_client
+
+
+@asynccontextmanager
+async def streams(kind, target):
+    if kind == "stdio":
+        async with stdio_client(StdioServerParameters(command=target[0], args=target[1:])) as (read, write):
+            yield read, write
+    elif kind == "http":
+        async with streamablehttp_client(target[0]) as (read, write, _):
+            yield read, write
+    else:
+        async with sse_client(target[0]) as (read, write):
+            yield read, write
+
+
+async def main():
+    kind, *target = sys.argv[1:]
+    dag = json.load(sys.stdin)
+    heard = []
+
+    async def on_progress(progress, total, message):
+        heard.append([progress, total, message])
+
+    async with streams(kind, target) as (read, write), ClientSession(read, write) as session:
+        started = await session.initialize()
+        tools = await session.list_tools()
+        result = await session.call_tool("execute_dag", dag, progress_callback=on_progress)
+    print(
+        json.dumps(
+            {
+                "protocol": started.protocolVersion,
+                "tools": [tool.name for tool in tools.tools],
+                "is_error": result.isError,
+                "structured": result.structuredContent,
+                "text": result.content[0].text,
+                "progress": heard,
+            }
+        )
+    )
+
+
+asyncio.run(main())
