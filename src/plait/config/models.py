@@ -1,0 +1,110 @@
+"""servers.toml as models. Each field is explained in `docs/configuration.md`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Bytes = Annotated[int, Field(ge=1_024, le=2**40)]
+ServerName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LimitSettings(_Section):
+    """`[gateway.limits]`: what a document, a result and a message may hold at most."""
+
+    max_tasks: Count = 10_000
+    max_items: Count = 1_000
+    max_document_bytes: Bytes = 4 * 2**20
+    max_output_bytes: Bytes = 10 * 2**20
+    max_run_bytes: Bytes = 256 * 2**20
+    max_message_bytes: Bytes = 16 * 2**20
+    """One line on a pipe, one HTTP body, one server-sent event."""
+    max_runs: Count = 200
+    """Runs kept in memory; the oldest finished ones go first."""
+    max_kept_bytes: Bytes = 512 * 2**20
+    """The outputs of all runs that are kept."""
+
+
+class GatewaySettings(_Section):
+    """`[gateway]`"""
+
+    max_concurrency: Count = 32
+    wait_s: Seconds | None = None
+    """Answer with `status: "running"` after so long. Without it: by client, else 50."""
+    timeout_s: Seconds = 3600
+    max_result_chars: Annotated[int, Field(ge=1_000, le=10_000_000)] = 24_000
+    limits: LimitSettings = Field(default_factory=LimitSettings)
+
+
+class ServerSettings(_Section):
+    """`[servers.NAME]`: exactly one of `command`, `url` and `builtin`."""
+
+    command: Annotated[str, Field(min_length=1)] | None = None
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = Field(default_factory=dict)
+    cwd: Path | None = None
+
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/]")] | None = None
+    headers: dict[str, str] = Field(default_factory=dict)
+    transport: Literal["stdio", "http", "sse"] | None = None
+
+    builtin: Literal["workspace"] | None = None
+    root: Path = Path()
+    allow_commands: tuple[str, ...] = ()
+
+    protocol: Literal["auto", "legacy", "modern"] = "auto"
+    enabled: bool = True
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    max_concurrency: Count | None = None
+    timeout_s: Seconds | None = None
+    startup_timeout_s: Seconds = 30
+    probe_timeout_s: Seconds = 5
+
+    @property
+    def kind(self) -> Literal["stdio", "http", "sse"]:
+        """The transport: as set, else by what leads to the server."""
+        return self.transport or ("http" if self.url is not None else "stdio")
+
+    @model_validator(mode="after")
+    def _leads_to_one_server(self) -> Self:
+        ways = [name for name in ("command", "url", "builtin") if getattr(self, name) is not None]
+        if len(ways) != 1:
+            said = " and ".join(ways) or "none of them"
+            raise ValueError(f"set exactly one of command, url and builtin; there is {said}")
+        if (self.url is not None) != (self.kind in {"http", "sse"}):
+            raise ValueError(f'transport = "{self.transport}" does not go with {ways[0]}')
+        return self
+
+
+class ToolSettings(_Section):
+    """`[tools."GLOB"]`: what the gateway knows of a tool beyond its annotations."""
+
+    timeout_s: Seconds | None = None
+    weight: Count | None = None
+    idempotent: bool | None = None
+
+
+class PolicySettings(_Section):
+    """`[policy]`"""
+
+    deny: tuple[str, ...] = ()
+
+
+class Config(_Section):
+    gateway: GatewaySettings = Field(default_factory=GatewaySettings)
+    servers: dict[ServerName, ServerSettings] = Field(default_factory=dict)
+    tools: dict[str, ToolSettings] = Field(default_factory=dict)
+    policy: PolicySettings = Field(default_factory=PolicySettings)
+    source: str = Field(default="built-in defaults", exclude=True)
+    """The file the settings came from, for messages."""
+    notes: tuple[str, ...] = Field(default=(), exclude=True)
+    """What was passed over or changed in a client's own file."""
