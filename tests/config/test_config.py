@@ -120,13 +120,13 @@ def test_no_value_stands_in_an_error(load: Load):
 
 def test_a_misspelt_variable_of_ours_is_told(load: Load):
     with pytest.raises(
-        ConfigError, match='PLAIT_MAX_CONCURENCY: no such setting. Did you mean "PLAIT_MAX_CONCURRENCY"'
+        ConfigError, match=r'PLAIT_MAX_CONCURENCY: no such setting. Did you mean "PLAIT_MAX_CONCURRENCY"'
     ):
         load("", PLAIT_MAX_CONCURENCY="3")
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path):
-    with pytest.raises(ConfigError, match="no.toml: cannot be read: No such file or directory"):
+    with pytest.raises(ConfigError, match=r"no\.toml: cannot be read: No such file or directory"):
         load_config(tmp_path / "no.toml", {}, tmp_path)
 
 
@@ -156,7 +156,7 @@ def test_a_codex_file_is_read(load: Load):
 
 
 def test_what_a_client_file_means_and_we_cannot_do_is_refused(load: Load):
-    with pytest.raises(ConfigError, match="mcpServers.a.envFile: is not read; put its variables"):
+    with pytest.raises(ConfigError, match=r"mcpServers\.a\.envFile: is not read; put its variables"):
         load(json.dumps({"mcpServers": {"a": {"command": "x", "envFile": ".env"}}}), "mcp.json")
     with pytest.raises(ConfigError, match="there is another server of the name a"):
         load(json.dumps({"mcpServers": {"a": {"command": "x"}, "A": {"command": "x"}}}), "mcp.json")

@@ -48,6 +48,7 @@ class Expander:
             return self._environ[name]
         if not has_default:
             self.problems.append(f"{place}: the variable {name} is not set; set it, or give a default: ${{{name}:-…}}")
+            return found.group()
         return default
 
     def _file(self, name: str, place: str) -> str:
