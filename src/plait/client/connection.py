@@ -151,7 +151,7 @@ class Connection:
         """What to send calls on; waits for an attempt that is under way, or soon."""
         deadline = anyio.current_time() + CALL_WAIT_S
         while True:
-            if self._wire is not None:
+            if self._wire is not None and not self._wire.has_ended:
                 return self._wire
             now = anyio.current_time()
             if not self._is_expected(now) or now >= deadline:

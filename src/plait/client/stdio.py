@@ -113,6 +113,7 @@ class _Process(asyncio.SubprocessProtocol):
         self._queue: deque[SessionMessage | Exception] = deque()
         self._reader: asyncio.Future[None] | None = None
         self._has_ended = False
+        self._has_closed_stdout = False
         self._is_paused = False
         self._writable = asyncio.Event()
         self._writable.set()
@@ -138,7 +139,8 @@ class _Process(asyncio.SubprocessProtocol):
         if fd == 0:
             self._writable.set()
         if fd == 1:
-            self.end()
+            self._has_closed_stdout = True
+            self._end_soon()
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -150,7 +152,14 @@ class _Process(asyncio.SubprocessProtocol):
         self.returncode = self._transport.get_returncode()
         self.exited.set()
         self._writable.set()
-        asyncio.get_running_loop().call_later(DRAIN_S, self.end)
+        self._end_soon()
+
+    def _end_soon(self) -> None:
+        """It is over once it has exited and its output is read; of either alone, a moment later."""
+        if self._has_closed_stdout and self.exited.is_set():
+            self.end()
+        else:
+            asyncio.get_running_loop().call_later(DRAIN_S, self.end)
 
     # reading
 
