@@ -78,6 +78,8 @@ class Connection:
         self._settled = anyio.Event()
         self._wanted = anyio.Event()
         self._has_been_ready = False
+        self._is_retired = False
+        """Whether the last connection was left because the server had forgotten our session."""
         self._next_attempt = 0.0
         self._retry_s = 0.0
 
@@ -107,10 +109,15 @@ class Connection:
         try:
             while True:
                 began = anyio.current_time()
+                self._is_retired = False
                 error = await self._attempt()
-                held = self.state is ServerState.READY and anyio.current_time() - began >= HEALTHY_S
+                held = self._is_retired or anyio.current_time() - began >= HEALTHY_S
                 self._has_been_ready = self.state is ServerState.READY
-                self._retry_s = 0.0 if held else min(max(self._retry_s * 2, FIRST_BACKOFF_S), LONGEST_BACKOFF_S)
+                self._retry_s = (
+                    0.0
+                    if held and self._has_been_ready
+                    else min(max(self._retry_s * 2, FIRST_BACKOFF_S), LONGEST_BACKOFF_S)
+                )
                 pause = self._retry_s * random.uniform(0.8, 1.2)  # noqa: S311 - spreads attempts, keeps no secret
                 self._next_attempt = anyio.current_time() + pause
                 self._become(ServerState.RETRYING, error)
@@ -151,7 +158,7 @@ class Connection:
         """What to send calls on; waits for an attempt that is under way, or soon."""
         deadline = anyio.current_time() + CALL_WAIT_S
         while True:
-            if self._wire is not None and not self._wire.has_ended:
+            if self._wire is not None and self._wire.is_usable:
                 return self._wire
             now = anyio.current_time()
             if not self._is_expected(now) or now >= deadline:
@@ -188,8 +195,7 @@ class Connection:
         if error.code != HTTP_FAULT or "sent" not in data:
             return ProtocolError(f"{self.name}: {error.message[:2000]}", rpc_code=error.code)
         if data.get("sessionLost"):
-            wire.end()
-            self._wire = None
+            wire.retire()
             return _SessionLost(self.name)
         if "longer than" in error.message:
             return OutputTooLarge(f"{self.name}: {error.message}")
@@ -231,6 +237,7 @@ class Connection:
                 self._has_been_ready = True
                 self._become(ServerState.READY, None)
                 await self._stay(wire)
+                self._is_retired = not wire.has_ended
         finally:
             self._wire = None
         return self._transport.last_words() if self._transport is not None else "the connection was closed"
@@ -242,6 +249,8 @@ class Connection:
                 if wire.has_ended:
                     return
                 await anyio.sleep(REFRESH_PAUSE_S)
+                if not wire.is_usable:
+                    return
                 wire.heard()
                 with anyio.move_on_after(self._settings.startup_timeout_s):
                     await self._list(wire)
@@ -256,7 +265,6 @@ class Connection:
             dispatcher: JSONRPCDispatcher[Any] = JSONRPCDispatcher(watched, write)
             wire = Wire(dispatcher)
             watched.on_end = wire.end
-            self._transport.on_session_lost = wire.end
             session = ClientSession(dispatcher=dispatcher, client_info=ME, message_handler=wire.on_message)
             await stack.enter_async_context(session)
             yield session, wire

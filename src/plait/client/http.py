@@ -8,33 +8,29 @@ bounded after decompression (none is asked for, none is accepted), and an answer
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
 import httpx2
+
+from ..core.strict import NotStrict, decode
 
 MAX_BODY_BYTES = 16 * 2**20
 DELETE_TIMEOUT_S = 2.0
 DRAIN_S = 0.05
 
 HTTP_FAULT = -32003
-"""JSON-RPC code of the errors made here; `data` has `status`, `retryAfter`, `sent` and `sessionLost` where known."""
+UNREADABLE = -32700
+"""JSON-RPC codes of the errors made here; `data` has `status`, `retryAfter`, `sent` and `sessionLost` where known."""
 
 
 class IsolatingTransport(httpx2.AsyncBaseTransport):
-    """Wraps *inner*. *on_session_lost* is called when the server no longer knows our session."""
+    """Wraps *inner*."""
 
-    def __init__(
-        self,
-        inner: httpx2.AsyncBaseTransport,
-        *,
-        max_body_bytes: int = MAX_BODY_BYTES,
-        on_session_lost: Callable[[], None] = lambda: None,
-    ) -> None:
+    def __init__(self, inner: httpx2.AsyncBaseTransport, *, max_body_bytes: int = MAX_BODY_BYTES) -> None:
         self._inner = inner
         self._max_body_bytes = max_body_bytes
-        self._on_session_lost = on_session_lost
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         request.headers["accept-encoding"] = "identity"
@@ -64,10 +60,13 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
         if complaint is not None:
             return _fault(request, complaint, response, sent=True)
         is_lost = response.status_code == 404 and "mcp-session-id" in request.headers
-        if is_lost:
-            self._on_session_lost()
-        if response.is_success or response.is_redirect or (_is_rpc_error(body) and not is_lost):
+        if response.is_redirect or (response.is_success and not body):
             return _with_body(request, response, body)
+        flaw = _flaw(body)
+        if flaw is None and not is_lost:
+            return _with_body(request, response, body)
+        if response.is_success:
+            return _fault(request, f"the server's answer cannot be read: {flaw}", sent=True, code=UNREADABLE)
         return _fault(request, f"HTTP {response.status_code}", response, sent=not is_lost, lost=is_lost)
 
     async def _body(self, response: httpx2.Response) -> tuple[bytes, str | None]:
@@ -131,15 +130,10 @@ class _GuardedStream(httpx2.AsyncByteStream):
         await self._inner.aclose()
 
 
-def make_client(
-    headers: dict[str, str],
-    *,
-    max_body_bytes: int = MAX_BODY_BYTES,
-    on_session_lost: Callable[[], None] = lambda: None,
-) -> httpx2.AsyncClient:
+def make_client(headers: dict[str, str], *, max_body_bytes: int = MAX_BODY_BYTES) -> httpx2.AsyncClient:
     """An HTTP client for one downstream server. Reading has no time limit of its own: callers bound their calls."""
     inner = httpx2.AsyncHTTPTransport(limits=httpx2.Limits(max_connections=None, max_keepalive_connections=32))
-    transport = IsolatingTransport(inner, max_body_bytes=max_body_bytes, on_session_lost=on_session_lost)
+    transport = IsolatingTransport(inner, max_body_bytes=max_body_bytes)
     timeout = httpx2.Timeout(30.0, read=None, pool=None)
     return httpx2.AsyncClient(transport=transport, headers=headers, timeout=timeout)
 
@@ -165,10 +159,11 @@ def _fault(
     *,
     sent: bool,
     lost: bool = False,
+    code: int = HTTP_FAULT,
 ) -> httpx2.Response:
     """The answer to a request that met a fault: a JSON-RPC error for it, or a bare status for a notification."""
     data: dict[str, Any] = {"sent": sent, "sessionLost": lost}
-    if response is not None:
+    if response is not None and response.is_error:
         data["status"] = response.status_code
         if (retry_after := response.headers.get("retry-after")) is not None:
             data["retryAfter"] = retry_after[:100]
@@ -176,11 +171,11 @@ def _fault(
     if id is None:
         return httpx2.Response(response.status_code if response is not None else 503, request=request)
     headers = {"content-type": "application/json"}
-    return httpx2.Response(200, headers=headers, content=_error_body(id, message, data), request=request)
+    return httpx2.Response(200, headers=headers, content=_error_body(id, message, data, code), request=request)
 
 
-def _error_body(id: int | str, message: str, data: dict[str, Any]) -> bytes:
-    error = {"code": HTTP_FAULT, "message": message[:500], "data": data}
+def _error_body(id: int | str, message: str, data: dict[str, Any], code: int = HTTP_FAULT) -> bytes:
+    error = {"code": code, "message": message[:500], "data": data}
     return json.dumps({"jsonrpc": "2.0", "id": id, "error": error}).encode()
 
 
@@ -193,9 +188,11 @@ def _request_id(request: httpx2.Request) -> int | str | None:
     return id if isinstance(id, int | str) else None
 
 
-def _is_rpc_error(body: bytes) -> bool:
+def _flaw(body: bytes) -> str | None:
+    """Why *body* is no JSON-RPC answer, if it is none."""
     try:
-        message = json.loads(body)
-    except ValueError:
-        return False
-    return isinstance(message, dict) and isinstance(message.get("error"), dict)
+        message = decode(body)
+    except NotStrict as error:
+        return str(error)
+    has_answer = isinstance(message, dict) and isinstance(message.get("result", message.get("error")), dict)
+    return None if has_answer else "it is no JSON-RPC answer"

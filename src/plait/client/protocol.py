@@ -53,6 +53,7 @@ class Wire:
         self.version: str | None = None
         self.era = Era.LEGACY
         self.has_ended = False
+        self._is_retired = False
         self._dispatcher = dispatcher
         self._news = anyio.Event()
         self._has_list_changes = False
@@ -89,8 +90,18 @@ class Wire:
 
     # The end, and news of the tool list.
 
+    @property
+    def is_usable(self) -> bool:
+        return not (self.has_ended or self._is_retired)
+
     def end(self) -> None:
+        """The connection is over."""
         self.has_ended = True
+        self._news.set()
+
+    def retire(self) -> None:
+        """The server no longer knows our session: what was sent may still be answered, nothing more is sent."""
+        self._is_retired = True
         self._news.set()
 
     async def news(self) -> None:
@@ -98,7 +109,7 @@ class Wire:
         await self._news.wait()
 
     def heard(self) -> None:
-        if not self.has_ended:
+        if self.is_usable:
             self._news = anyio.Event()
 
     async def on_message(self, message: Any) -> None:

@@ -20,8 +20,6 @@ from .stdio import ProcessTransport
 class Transport(Protocol):
     """What a connection needs to know of the way to its server."""
 
-    on_session_lost: Callable[[], None]
-
     def streams(self) -> AbstractAsyncContextManager[tuple[Any, Any]]:
         """Opens it; gives what a dispatcher reads from and writes to."""
         ...
@@ -44,7 +42,6 @@ def open_transport(
 
 class StdioTransport:
     def __init__(self, settings: ServerSettings, max_message_bytes: int, on_stderr: Callable[[str], None]) -> None:
-        self.on_session_lost: Callable[[], None] = lambda: None
         command, args = _command(settings)
         self._process = ProcessTransport(
             command,
@@ -72,7 +69,6 @@ class HttpTransport:
     pid: int | None = None
 
     def __init__(self, settings: ServerSettings, max_message_bytes: int) -> None:
-        self.on_session_lost: Callable[[], None] = lambda: None
         self._settings = settings
         self._max_message_bytes = max_message_bytes
 
@@ -102,11 +98,7 @@ class HttpTransport:
         timeout: httpx2.Timeout | None = None,
         auth: httpx2.Auth | None = None,
     ) -> httpx2.AsyncClient:
-        return make_client(
-            {**(headers or {}), **self._settings.headers},
-            max_body_bytes=self._max_message_bytes,
-            on_session_lost=lambda: self.on_session_lost(),
-        )
+        return make_client({**(headers or {}), **self._settings.headers}, max_body_bytes=self._max_message_bytes)
 
 
 class Watched:
