@@ -8,7 +8,7 @@ bounded after decompression (none is asked for, none is accepted), and an answer
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import anyio
@@ -60,7 +60,7 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
         if complaint is not None:
             return _fault(request, complaint, response, sent=True)
         is_lost = response.status_code == 404 and "mcp-session-id" in request.headers
-        if response.is_redirect or (response.is_success and not body):
+        if response.is_redirect or _request_id(request) is None:
             return _with_body(request, response, body)
         flaw = _flaw(body)
         if flaw is None and not is_lost:
@@ -101,6 +101,36 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
             return httpx2.Response(202, request=request)
 
 
+class PostingTransport(httpx2.AsyncBaseTransport):
+    """For legacy SSE, where answers come on a stream of their own: a message that cannot be posted is told to
+    *on_failure*, with the id of its request, and the stream goes on."""
+
+    def __init__(self, inner: httpx2.AsyncBaseTransport, on_failure: Callable[[int | str, str], None]) -> None:
+        self._inner = inner
+        self._on_failure = on_failure
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        request.headers["accept-encoding"] = "identity"
+        if request.method != "POST":
+            return await self._inner.handle_async_request(request)
+        try:
+            response = await self._inner.handle_async_request(request)
+        except httpx2.TransportError as error:
+            return self._failed(request, f"{type(error).__name__}: {error}")
+        if not response.is_error:
+            return response
+        await response.aclose()
+        return self._failed(request, f"HTTP {response.status_code}")
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    def _failed(self, request: httpx2.Request, message: str) -> httpx2.Response:
+        if (id := _request_id(request)) is not None:
+            self._on_failure(id, message)
+        return httpx2.Response(202, request=request)
+
+
 class _GuardedStream(httpx2.AsyncByteStream):
     """An event stream whose break ends the request it belongs to, with an error event, and nothing else."""
 
@@ -130,10 +160,13 @@ class _GuardedStream(httpx2.AsyncByteStream):
         await self._inner.aclose()
 
 
-def make_client(headers: dict[str, str], *, max_body_bytes: int = MAX_BODY_BYTES) -> httpx2.AsyncClient:
+def make_client(
+    headers: dict[str, str], wrap: Callable[[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport]
+) -> httpx2.AsyncClient:
     """An HTTP client for one downstream server. Reading has no time limit of its own: callers bound their calls."""
-    inner = httpx2.AsyncHTTPTransport(limits=httpx2.Limits(max_connections=None, max_keepalive_connections=32))
-    transport = IsolatingTransport(inner, max_body_bytes=max_body_bytes)
+    transport = wrap(
+        httpx2.AsyncHTTPTransport(limits=httpx2.Limits(max_connections=None, max_keepalive_connections=32))
+    )
     timeout = httpx2.Timeout(30.0, read=None, pool=None)
     return httpx2.AsyncClient(transport=transport, headers=headers, timeout=timeout)
 

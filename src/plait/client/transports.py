@@ -8,13 +8,19 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+import anyio
 import httpx2
+import mcp_types as types
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.message import SessionMessage
 
 from ..config import ServerSettings
-from .http import make_client
+from .http import HTTP_FAULT, IsolatingTransport, PostingTransport, make_client
 from .stdio import ProcessTransport
+
+QUEUE = 1024
+"""Messages that wait to be dispatched; a server that sends faster is held back."""
 
 
 class Transport(Protocol):
@@ -79,26 +85,48 @@ class HttpTransport:
     async def streams(self) -> AsyncIterator[tuple[Any, Any]]:
         assert self._settings.url is not None  # the settings were checked
         if self._settings.kind == "sse":
-            async with sse_client(
-                self._settings.url, sse_read_timeout=86_400, httpx_client_factory=self._client
-            ) as streams:
+            async with self._posted_streams(self._settings.url) as streams:
                 yield streams
             return
+        limit = self._max_message_bytes
         async with (
-            self._client() as client,
-            streamable_http_client(
-                self._settings.url, http_client=client, max_sse_event_size=self._max_message_bytes
-            ) as streams,
+            make_client(
+                self._settings.headers, lambda inner: IsolatingTransport(inner, max_body_bytes=limit)
+            ) as client,
+            streamable_http_client(self._settings.url, http_client=client, max_sse_event_size=limit) as streams,
         ):
             yield streams
 
-    def _client(
-        self,
-        headers: dict[str, str] | None = None,
-        timeout: httpx2.Timeout | None = None,
-        auth: httpx2.Auth | None = None,
-    ) -> httpx2.AsyncClient:
-        return make_client({**(headers or {}), **self._settings.headers}, max_body_bytes=self._max_message_bytes)
+    @asynccontextmanager
+    async def _posted_streams(self, url: str) -> AsyncIterator[tuple[Any, Any]]:
+        """Legacy SSE: what the server sends, and an error for each request that could not be posted to it."""
+        send, receive = anyio.create_memory_object_stream[Any](QUEUE)
+
+        def fail(id: int | str, message: str) -> None:
+            error = types.ErrorData(code=HTTP_FAULT, message=message, data={"sent": False})
+            send.send_nowait(SessionMessage(types.JSONRPCError(jsonrpc="2.0", id=id, error=error)))
+
+        def client(
+            headers: dict[str, str] | None = None,
+            timeout: httpx2.Timeout | None = None,
+            auth: httpx2.Auth | None = None,
+        ) -> httpx2.AsyncClient:
+            own = {**(headers or {}), **self._settings.headers}
+            return make_client(own, lambda inner: PostingTransport(inner, fail))
+
+        async def pump(read: Any) -> None:
+            async for item in read:
+                await send.send(item)
+            send.close()
+
+        with send, receive:
+            async with (
+                sse_client(url, sse_read_timeout=86_400, httpx_client_factory=client) as (read, write),
+                anyio.create_task_group() as tasks,
+            ):
+                tasks.start_soon(pump, read)
+                yield receive, write
+                tasks.cancel_scope.cancel()
 
 
 class Watched:
