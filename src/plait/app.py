@@ -1,0 +1,208 @@
+"""The composition root: settings become parts, parts become a gateway, a gateway is served; start and stop in order.
+
+A stop: no new call is taken, calls in flight have a few seconds to end, then their runs are cancelled, then the
+downstream servers are stopped. Each step is bounded, and so is the whole.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import anyio
+
+from . import gateway as verbs
+from .config import Config, GatewaySettings, load_config
+from .core.limits import Limits
+from .core.policy import Policy, Rule
+from .core.store import MemoryRuns
+
+if TYPE_CHECKING:
+    import socket
+
+    from mcp.server import Server
+
+    from .client.pool import Pool
+    from .server.calls import OpenCalls
+    from .server.hosts import Allowed
+    from .server.listening import Arrival
+    from .server.stopping import Stop
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 5.0
+"""How long calls in flight may take to end after SIGTERM or SIGINT."""
+
+
+class Gateway(verbs.Gateway):
+    """The gateway over the servers of a configuration. Use as `async with Gateway.from_config(...) as gateway:`."""
+
+    _pool: Pool | None = None
+
+    @classmethod
+    def from_config(cls, config: Config | Path | str) -> Self:
+        """The gateway that *config*, or the file of that path, describes. Raises `ConfigError`."""
+        from .client.pool import Pool
+
+        settings = config if isinstance(config, Config) else load_config(Path(config))
+        pool = Pool(settings)
+        made = cls(
+            pool,
+            pool,
+            policy=_policy(settings),
+            limits=_limits(settings),
+            runs=MemoryRuns(settings.gateway.limits.max_runs),
+        )
+        made._pool = pool
+        return made
+
+    async def __aenter__(self) -> Self:
+        if self._pool is not None:
+            await self._pool.__aenter__()
+        return await super().__aenter__()
+
+    async def __aexit__(self, *exc: object) -> None:
+        try:
+            await super().__aexit__(*exc)
+        finally:
+            if self._pool is not None:
+                await self._pool.__aexit__(None, None, None)
+
+
+def open_gateway(config: Config) -> AbstractAsyncContextManager[Gateway]:
+    """The gateway of *config*: entering starts its servers in the background, leaving stops them."""
+    return Gateway.from_config(config)
+
+
+async def serve_stdio(config: Config) -> None:
+    """Serve one client on standard input and output, until it leaves or a signal comes."""
+    from .server.stdio import private_stdio
+    from .server.stopping import stopped_by_signals
+
+    with private_stdio() as (in_fd, out_fd):
+        async with stopped_by_signals() as stop, open_gateway(config) as gateway:
+            await run_stdio(gateway, config.gateway, in_fd, out_fd, stop)
+
+
+async def serve_http(
+    config: Config,
+    host: str = "127.0.0.1",
+    port: int = 8420,
+    *,
+    allowed_hosts: tuple[str, ...] = (),
+    allowed_origins: tuple[str, ...] = (),
+    on_ready: Callable[[str], None] = lambda url: log.info("serving %s", url),
+) -> None:
+    """Serve any number of clients over HTTP, until a signal comes. *on_ready* is told the URL of the MCP endpoint.
+
+    Who is allowed is said in `server/hosts.py`. Raises `OSError` where the address cannot be had, and `ValueError`
+    for an allowed host or origin that is none.
+    """
+    from .server.hosts import Allowed
+    from .server.listening import listen_on
+    from .server.stopping import stopped_by_signals
+
+    allowed = Allowed(host, allowed_hosts, allowed_origins)
+    with listen_on(host, port) as listening:
+        async with stopped_by_signals() as stop, open_gateway(config) as gateway:
+            await run_http(gateway, config.gateway, listening, allowed, stop, on_ready=on_ready)
+
+
+async def run_stdio(
+    gateway: verbs.Gateway, settings: GatewaySettings, in_fd: int, out_fd: int, stop: Stop, *, drain_s: float = DRAIN_S
+) -> None:
+    """Serve *gateway* over two descriptors, until the client closes its end or *stop* is asked for."""
+    from .server.calls import OpenCalls
+    from .server.stdio import open_pipe
+
+    calls = OpenCalls()
+    server = _server(gateway, settings, calls)
+    async with (
+        open_pipe(in_fd, out_fd, max_line_bytes=settings.limits.max_message_bytes) as pipe,
+        anyio.create_task_group() as tasks,
+    ):
+
+        async def obey() -> None:
+            await stop.asked.wait()
+            await calls.drain(drain_s)
+            pipe.stop()
+
+        tasks.start_soon(obey)
+        await server.run(pipe.incoming, pipe.outgoing, server.create_initialization_options())
+        stop.ask()
+        tasks.cancel_scope.cancel()
+
+
+async def run_http(
+    gateway: verbs.Gateway,
+    settings: GatewaySettings,
+    listening: socket.socket,
+    allowed: Allowed,
+    stop: Stop,
+    *,
+    drain_s: float = DRAIN_S,
+    arrival: Arrival | None = None,
+    on_ready: Callable[[str], None] = lambda url: None,
+) -> None:
+    """Serve *gateway* over HTTP on the socket *listening*, until *stop* is asked for. *arrival* is how long a request
+    may take to come in."""
+    from .server.bodies import OpenRequests
+    from .server.calls import OpenCalls
+    from .server.http import build_app
+    from .server.listening import Listener
+
+    calls, requests = OpenCalls(), OpenRequests()
+    app = build_app(gateway, _server(gateway, settings, calls), allowed, requests=requests)
+    listener = Listener(app, arrival=arrival, on_started=lambda: on_ready(_url(allowed.bound, listening)))
+
+    async def obey() -> None:
+        await stop.asked.wait()
+        requests.is_closed = True
+        await calls.drain(drain_s)
+        requests.end_all()
+        listener.should_exit = True
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(obey)
+        await listener.serve(sockets=[listening])
+        stop.ask()
+        tasks.cancel_scope.cancel()
+
+
+def _server(gateway: verbs.Gateway, settings: GatewaySettings, calls: OpenCalls) -> Server[object]:
+    from .server.upstream import build_server
+
+    return build_server(gateway, max_chars=settings.max_result_chars, wait_s=settings.wait_s, calls=calls)
+
+
+def _policy(config: Config) -> Policy:
+    rules = (
+        Rule(pattern, timeout_s=tool.timeout_s, weight=tool.weight, idempotent=tool.idempotent)
+        for pattern, tool in config.tools.items()
+    )
+    timeouts = {name: server.timeout_s for name, server in config.servers.items() if server.timeout_s is not None}
+    return Policy(rules=tuple(rules), deny=config.policy.deny, server_timeouts=timeouts)
+
+
+def _limits(config: Config) -> verbs.GatewayLimits:
+    settings, limits = config.gateway, config.gateway.limits
+    servers = tuple(
+        (name, server.max_concurrency) for name, server in config.servers.items() if server.max_concurrency is not None
+    )
+    return verbs.GatewayLimits(
+        concurrency=Limits(gateway=settings.max_concurrency, servers=servers),
+        timeout_s=settings.timeout_s,
+        max_tasks=limits.max_tasks,
+        max_items=limits.max_items,
+        max_document_bytes=limits.max_document_bytes,
+        max_output_bytes=limits.max_output_bytes,
+        max_run_bytes=limits.max_run_bytes,
+    )
+
+
+def _url(host: str, listening: socket.socket) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{listening.getsockname()[1]}/mcp"

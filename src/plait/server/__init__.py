@@ -1,0 +1,1 @@
+"""The MCP server and HTTP app that we are."""

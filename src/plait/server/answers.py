@@ -1,0 +1,155 @@
+"""What the five tools answer: structured content, and the same as the text that every client shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import mcp_types as types
+from pydantic import TypeAdapter, ValidationError
+
+from ..core.problems import Problem
+from ..core.result import RunResult, RunStatus
+from ..core.strict import Json, JsonObject, dumps
+from .budget import fit
+
+MAX_ATTACHMENT_CHARS = 4 * 2**20
+"""Images and audio that follow an answer, as base64, all together."""
+
+_BLOCK: TypeAdapter[types.ImageContent | types.AudioContent] = TypeAdapter(types.ImageContent | types.AudioContent)
+
+
+def answer(
+    document: JsonObject,
+    *,
+    is_error: bool = False,
+    text: str | None = None,
+    blocks: Iterable[types.ContentBlock] = (),
+) -> types.CallToolResult:
+    """*document* as structured content and, unless there is a better *text*, as compact JSON."""
+    first = types.TextContent(type="text", text=dumps(document) if text is None else text)
+    return types.CallToolResult(content=[first, *blocks], structured_content=document, is_error=is_error)
+
+
+def refusal(
+    problems: Sequence[Problem],
+    limit: int,
+    *,
+    notes: Sequence[str] = (),
+    heading: str | None = None,
+    advice: str = "",
+) -> types.CallToolResult:
+    """Everything that is wrong with a call, in sentences that a model can act on."""
+    errors: list[Json] = [_error(problem) for problem in problems]
+    document: JsonObject = {"status": "invalid", "errors": errors}
+    if notes:
+        document["notes"] = list[Json](notes)
+    text = _sentences(problems, notes, heading or _count(problems), advice, limit)
+    return answer(fit(document, limit), is_error=True, text=text)
+
+
+def run_answer(result: RunResult, limit: int, *, detail: str, sizes: Mapping[str, int]) -> types.CallToolResult:
+    """A run as it stands: errors, outputs within *limit*, and the images and audio among them."""
+    document = result.document(detail)
+    document["outputs"] = {id: _without_data(value, id in result.attachments) for id, value in result.outputs.items()}
+    blocks, notes = _attached(result)
+    if result.status is RunStatus.RUNNING:
+        notes.append(f'The run goes on: wait for it with get_run(run_id="{result.run_id}").')
+        if detail == "concise":
+            for name in ("tasks", "layers", "metrics"):
+                document.pop(name, None)
+            document["metrics"] = {"counts": dict(result.metrics.counts)}
+    if notes:
+        document["notes"] = [*notes, *result.notes]
+    shown = fit(
+        document,
+        limit,
+        uri=lambda id: task_uri(result.run_id, id),
+        sizes=sizes,
+        hint=f'Read what was cut with get_run(run_id="{result.run_id}", task=…), by select or offset.',
+    )
+    return answer(shown, is_error=result.status.is_error, blocks=blocks)
+
+
+def run_uri(run_id: str) -> str:
+    return f"plait://runs/{run_id}"
+
+
+def task_uri(run_id: str, task: str) -> str:
+    return f"{run_uri(run_id)}/tasks/{task}"
+
+
+def attachment(block: JsonObject) -> types.ImageContent | types.AudioContent | None:
+    """A downstream server's image or audio block, if it is a well-formed one."""
+    try:
+        return _BLOCK.validate_python(block, by_name=False)
+    except ValidationError:
+        return None
+
+
+def _attached(result: RunResult) -> tuple[list[types.ContentBlock], list[str]]:
+    blocks: list[types.ContentBlock] = []
+    notes: list[str] = []
+    room = MAX_ATTACHMENT_CHARS
+    for id, attached in result.attachments.items():
+        for raw in attached:
+            block = attachment(raw)
+            room -= len(block.data) if block is not None else 0
+            if block is None or room < 0:
+                notes.append(f"{id}: {raw.get('type')} content is left out; read {task_uri(result.run_id, id)}")
+                continue
+            blocks.append(block)
+    return blocks, notes[:20]
+
+
+def _without_data(value: Json, has_attachments: bool) -> Json:
+    """Images and audio follow as content blocks of their own: their data does not stand in the text as well."""
+    if not has_attachments or not isinstance(value, list):
+        return value
+    return [_described(block) for block in value]
+
+
+def _described(block: Json) -> Json:
+    if isinstance(block, list):  # of one item of a for_each task
+        return [_described(inner) for inner in block]
+    if isinstance(block, dict) and block.get("type") in {"image", "audio"} and isinstance(block.get("data"), str):
+        return {**block, "data": f"{len(str(block['data'])):,} characters of base64, in a content block of its own"}
+    return block
+
+
+def _error(problem: Problem) -> JsonObject:
+    members: JsonObject = {
+        "path": problem.path,
+        "id": problem.id,
+        "code": problem.code,
+        "message": problem.message,
+        "hint": problem.hint,
+    }
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _count(problems: Sequence[Problem]) -> str:
+    return f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
+
+
+def _sentences(problems: Sequence[Problem], notes: Sequence[str], heading: str, advice: str, limit: int) -> str:
+    last = f"\n{advice}" if advice else ""
+    rest = "\n… and {:,} more."
+    text = _cut(heading, 200) + "."
+    room = limit - len(text) - len(last) - len(rest) - 10
+    for shown, line in enumerate(_numbered(problems)):
+        if len(line) > room and shown:
+            return text + rest.format(len(problems) - shown) + last
+        text += _cut(line, room)
+        room -= len(line)
+    if notes and room > 100:
+        text += _cut("\nUnderstood as: " + "; ".join(notes), room)
+    return text + last
+
+
+def _numbered(problems: Sequence[Problem]) -> Iterator[str]:
+    for number, problem in enumerate(problems, 1):
+        yield f"\n{number}. {problem}"
+
+
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: max(room - 1, 0)] + "…"

@@ -1,0 +1,130 @@
+"""uvicorn, run as part of a program: requests have deadlines to arrive, and we say when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import h11
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+log = logging.getLogger(__name__)
+
+MAX_CONNECTIONS = 1_000
+LAST_S = 2
+"""How long open requests have to end when they have been told to."""
+
+_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How long a request may take to arrive (uvicorn itself waits for ever)."""
+
+    headers_s: float = 10.0
+    body_s: float = 30.0
+
+
+class Listener(uvicorn.Server):
+    """A uvicorn server that leaves the signals alone: `should_exit` ends it. *on_started* is called when it listens."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        arrival: Arrival | None = None,
+        on_started: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_started = on_started
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=_protocol(arrival or Arrival()),
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                limit_concurrency=MAX_CONNECTIONS,
+                timeout_graceful_shutdown=LAST_S,
+            )
+        )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_started()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listen_on(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any that is free. Raises `OSError`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host.strip("[]"), port))
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+class _Deadlines(H11Protocol):
+    """Closes a connection whose request does not arrive in time, be it dripped or never finished."""
+
+    arrival = Arrival()
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._phase: Any = None
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        super().connection_made(transport)
+        self._watch()
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        """The phase of the request that arrives has changed, or has not: each has its own deadline."""
+        phase = self.conn.their_state
+        if phase is self._phase:
+            return
+        self._phase = phase
+        self._forget()
+        seconds = {h11.IDLE: self.arrival.headers_s, h11.SEND_BODY: self.arrival.body_s}.get(phase)
+        if seconds is not None:
+            self._deadline = self.loop.call_later(seconds, self._close)
+
+    def _forget(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _close(self) -> None:
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            self.transport.write(_TOO_SLOW)
+        self.transport.close()
+
+
+def _protocol(arrival: Arrival) -> type[_Deadlines]:
+    return type("Deadlines", (_Deadlines,), {"arrival": arrival})

@@ -1,0 +1,101 @@
+"""The arguments of the four small tools, as models; what is wrong with them is told like a problem of a DAG."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from ..core.problems import Problem, did_you_mean
+from ..core.strict import NotStrict, loads, measure
+
+MAX_NAMES = 10
+AS_SENT = "arguments"
+"""Arguments that came as no object stand under this one name, so that the tool itself can say what is wrong."""
+
+
+class Refused(Exception):
+    """The arguments of a call cannot be used; `problems` says why."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = problems
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Search(_Request):
+    query: str = ""
+    server: str | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 6
+
+
+class Describe(_Request):
+    names: Annotated[list[str], BeforeValidator(_listed), Field(min_length=1, max_length=MAX_NAMES)]
+
+
+class GetRun(_Request):
+    run_id: str
+    task: str | None = None
+    select: Annotated[str, Field(max_length=10_000)] | None = None
+    offset: Annotated[int, Field(ge=0)] | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
+    wait_s: Seconds = 50
+
+
+class CancelRun(_Request):
+    run_id: str
+
+
+Request = TypeVar("Request", bound=_Request)
+
+
+def read_request(model: type[Request], arguments: object) -> Request:
+    """The *arguments* of a call as *model*. Raises `Refused` with every problem."""
+    try:
+        measure(arguments)
+        return model.model_validate(arguments)
+    except NotStrict as error:
+        raise Refused([Problem("$", "invalid_json", f"The arguments are no strict JSON: {error}.")]) from None
+    except ValidationError as error:
+        raise Refused([_problem(detail, model) for detail in error.errors(include_url=False)]) from None
+
+
+def as_sent(arguments: dict[str, Any] | None) -> object:
+    """The arguments as the client meant them: an object, or whatever else it sent in its place."""
+    if arguments is None:
+        return {}
+    if arguments.keys() != {AS_SENT}:
+        return arguments
+    wrapped = arguments[AS_SENT]
+    if isinstance(wrapped, str):
+        try:
+            return loads(wrapped)
+        except NotStrict as error:
+            problem = Problem(AS_SENT, "invalid_json", f"The arguments are text that is {error}.", "Send an object.")
+            raise Refused([problem]) from None
+    return wrapped
+
+
+def _problem(detail: ErrorDetails, model: type[BaseModel]) -> Problem:
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in detail["loc"]).lstrip(".") or "$"
+    known = ", ".join(model.model_fields)
+    match detail["type"]:
+        case "missing":
+            return Problem(path, "missing_field", f"{path} is missing.", f"The arguments are: {known}.")
+        case "extra_forbidden":
+            hint = did_you_mean(path, model.model_fields) or f"The arguments are: {known}."
+            return Problem(path, "unknown_field", f'"{path[:80]}" is no argument.', hint)
+        case "too_long" if model is Describe:
+            return Problem(path, "limit_exceeded", f"At most {MAX_NAMES} names are described at once.", "Ask again.")
+    return Problem(path, "wrong_type", f"{detail['msg']}.")

@@ -1,0 +1,64 @@
+"""When to stop: signals ask for it, a second one insists, and the whole of it is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+import anyio.abc
+
+log = logging.getLogger(__name__)
+
+SHUTDOWN_S = 15.0
+"""How long all of a stop may take. What has not ended by then is left behind, and the process ends."""
+
+
+class Stop:
+    """Whether a stop was asked for. From then on everything has *seconds* to end, or *give_up* is called."""
+
+    def __init__(self, seconds: float = SHUTDOWN_S, give_up: Callable[[int], object] = os._exit) -> None:
+        self.asked = anyio.Event()
+        self._seconds = seconds
+        self._give_up = give_up
+        self._last_resort: asyncio.TimerHandle | None = None
+
+    def ask(self) -> None:
+        """Stop. Asking again changes nothing."""
+        if not self.asked.is_set():
+            self.asked.set()
+            self._last_resort = asyncio.get_running_loop().call_later(self._seconds, self._give_up, 1)
+
+    def done(self) -> None:
+        """Everything has ended."""
+        if self._last_resort is not None:
+            self._last_resort.cancel()
+
+
+@asynccontextmanager
+async def stopped_by_signals(stop: Stop | None = None) -> AsyncIterator[Stop]:
+    """While the block runs, SIGTERM and SIGINT ask for a stop; a second one ends the process at once."""
+    stop = stop or Stop()
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(_watch, stop)
+        try:
+            yield stop
+        finally:
+            stop.done()
+            tasks.cancel_scope.cancel()
+
+
+async def _watch(stop: Stop, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        is_first = True
+        async for number in signals:
+            if not is_first:
+                os._exit(128 + number)
+            is_first = False
+            log.info("stopping signal=%s", number.name)
+            stop.ask()

@@ -1,0 +1,19 @@
+"""The bundled MCP server: files, search, git and checks of one folder, over stdio.
+
+    python -m plait.workspace --root DIR
+
+It is an ordinary server that any client can use, and imports nothing else of the package.
+
+    __main__    the command line
+    server      the table of tools, and the border where arguments enter and errors leave
+    stdio       the pipe to the client, which a signal can end
+    schema      the models of arguments and outputs, and the JSON Schemas published from them
+    paths       the one place that decides what lies inside the root
+    files       read_file, write_file
+    folders     list_dir
+    search      find_files, grep; scan is what they run where there is no ripgrep
+    git         git_status, git_diff, git_log; repository finds one and disarms its configuration,
+                and porcelain parses what git prints
+    checks      format_code, run_tests, run_command; changes tells which files a formatter changed
+    processes   one command in a process group of its own, that never outlives its call
+"""

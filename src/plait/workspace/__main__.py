@@ -1,0 +1,79 @@
+"""The command line: `python -m plait.workspace --root DIR`."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+
+import anyio
+
+from .checks import Commands
+from .errors import WorkspaceError
+from .server import build_server
+from .stdio import stdio_streams
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve one folder over stdin and stdout until the client hangs up or a signal comes.
+
+    Returns:
+        The exit code: 0, or 2 for a root that is not a folder.
+    """
+    options = _parser().parse_args(argv)
+    commands = Commands(tuple(options.allow_command), options.formatter, options.tests)
+    try:
+        anyio.run(_serve, options.root, commands, options.read_only)
+    except WorkspaceError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m plait.workspace", description="An MCP server for one folder.")
+    parser.add_argument("--root", default=".", metavar="DIR", help="the folder to serve (default: this one)")
+    parser.add_argument("--read-only", action="store_true", help="offer only the tools that change nothing")
+    parser.add_argument(
+        "--allow-command",
+        action="append",
+        default=[],
+        type=_words,
+        metavar="COMMAND",
+        help='let run_command start what begins with these words, like "npm run"; can be given more than once',
+    )
+    parser.add_argument("--formatter", type=_words, metavar="COMMAND", help='what format_code runs, like "black"')
+    parser.add_argument("--tests", type=_words, metavar="COMMAND", help='what run_tests runs, like "npm test --"')
+    return parser
+
+
+def _words(text: str) -> tuple[str, ...]:
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
+    if not words:
+        raise argparse.ArgumentTypeError("a command needs at least one word")
+    return words
+
+
+async def _serve(root: str, commands: Commands, read_only: bool) -> None:
+    server = build_server(root, commands=commands, read_only=read_only)
+    async with anyio.create_task_group() as group:
+        group.start_soon(_stop_on_signal, group.cancel_scope)
+        async with stdio_streams() as (incoming, outgoing):
+            await server.run(incoming, outgoing, server.create_initialization_options())
+        group.cancel_scope.cancel()
+
+
+async def _stop_on_signal(scope: anyio.CancelScope) -> None:
+    """Cancelling the calls that run ends the processes they started."""
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        async for _ in signals:
+            scope.cancel()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,215 @@
+"""What lies inside the root: the one module that decides it, for every tool.
+
+A path is decided in two steps. `locate` resolves every symlink and `..` and refuses what ends outside of the root.
+`opened_folder` and `opened_file` then walk from the root to that place, one component at a time and following no
+symlink at all, so a component that is swapped for a link after the decision is refused and not followed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from .errors import WorkspaceError
+
+FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# O_NONBLOCK: opening a FIFO returns at once, so that it can be refused by what fstat says.
+READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+Kind = Literal["file", "folder", "symlink", "special file"]
+WorkspacePath = Annotated[str, Field(description="Path from the workspace root, or an absolute path inside of it.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place inside the root, with no symlink on the way to it. It may not exist yet."""
+
+    root: Path
+    parts: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        return self.root.joinpath(*self.parts)
+
+    @property
+    def name(self) -> str:
+        """The path from the root, with `/` between its parts; the root itself is `.`."""
+        return shown("/".join(self.parts)) if self.parts else "."
+
+
+class Root:
+    """The folder the server works in, fixed at its start."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        """Raises WorkspaceError if `folder` is not a folder."""
+        self.path = Path(os.path.realpath(folder))
+        if not self.path.is_dir():
+            raise WorkspaceError(f"the root {shown(os.fspath(folder))} is not a folder")
+
+    def __repr__(self) -> str:
+        return f"<Root {self.path}>"
+
+    def locate(self, given: str) -> Place:
+        """Where a path leads when every symlink is followed. It is taken from the root unless it is absolute.
+
+        Raises:
+            WorkspaceError: the place lies outside of the root, or the path cannot be one.
+        """
+        return self._inside(os.path.realpath(self._joined(given)), given)
+
+    def locate_entry(self, given: str) -> Place:
+        """As `locate`, but a symlink in the last component is the place itself. `.` and `..` there are followed."""
+        joined = self._joined(given)
+        folder, last = os.path.split(joined.rstrip("/"))
+        if last in ("", ".", ".."):
+            return self.locate(given)
+        return self._inside(os.path.join(os.path.realpath(folder), last), given)
+
+    def locate_writable(self, given: str) -> Place:
+        """As `locate`, for a file that is to be written.
+
+        Raises:
+            WorkspaceError: also for what belongs to git, where a file can be a program that git runs.
+        """
+        place = self.locate(given)
+        if not place.parts:
+            raise WorkspaceError(f"{shown(given)} is the root itself. Name a file inside of it.")
+        if any(part.casefold() == ".git" for part in place.parts) or self._is_in_git_folder(place):
+            raise WorkspaceError(f"{shown(given)} belongs to git's own files, which are never written here.")
+        return place
+
+    def contains(self, path: Path) -> bool:
+        """Whether a path that is already resolved lies inside of the root."""
+        return path.is_relative_to(self.path)
+
+    def _joined(self, given: str) -> str:
+        if not given:
+            raise WorkspaceError('the path is empty. Use "." for the root.')
+        if "\0" in given:
+            raise WorkspaceError("the path holds a NUL character, which no path can.")
+        return os.path.join(self.path, given)
+
+    def _inside(self, resolved: str, given: str) -> Place:
+        path = Path(resolved)
+        if not self.contains(path):
+            raise WorkspaceError(
+                f"{shown(given)} leads outside of the workspace. Use a path inside of {shown(str(self.path))}."
+            )
+        return Place(self.path, path.relative_to(self.path).parts)
+
+    def _is_in_git_folder(self, place: Place) -> bool:
+        folders = [self.path.joinpath(*place.parts[:depth]) for depth in range(1, len(place.parts))]
+        return any(is_git_folder(folder) for folder in folders)
+
+
+def is_git_folder(folder: Path) -> bool:
+    """Whether git would take a folder for a repository's own, by what git itself looks for."""
+    return (folder / "HEAD").is_file() and (folder / "objects").is_dir() and (folder / "refs").is_dir()
+
+
+@contextmanager
+def opened_folder(place: Place, *, create: bool = False) -> Iterator[int]:
+    """A descriptor of a folder, reached without following a symlink; `create` makes the folders that are missing."""
+    descriptor = os.open(place.root, FOLDER_FLAGS)
+    try:
+        for part in place.parts:
+            if create:
+                _make(part, descriptor)
+            inner = os.open(part, FOLDER_FLAGS, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = inner
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _make(name: str, folder: int) -> None:
+    try:
+        os.mkdir(name, dir_fd=folder)
+    except FileExistsError:
+        return
+
+
+@contextmanager
+def opened_parent(place: Place, *, create: bool = False) -> Iterator[tuple[int, str]]:
+    """A descriptor of the folder that holds a file, and the file's name in it."""
+    with opened_folder(Place(place.root, place.parts[:-1]), create=create) as folder:
+        yield folder, place.parts[-1]
+
+
+@contextmanager
+def opened_file(place: Place) -> Iterator[tuple[int, os.stat_result]]:
+    """A descriptor of a regular file, open for reading, and its stat.
+
+    Raises:
+        WorkspaceError: it is a folder, a FIFO, a device or a socket. None of these is waited for.
+    """
+    if not place.parts:
+        raise WorkspaceError(". is a folder. Use list_dir to see what it holds.")
+    with opened_parent(place) as (folder, name):
+        descriptor = os.open(name, READ_FLAGS, dir_fd=folder)
+    try:
+        status = os.fstat(descriptor)
+        require_regular(status, place.name)
+        yield descriptor, status
+    finally:
+        os.close(descriptor)
+
+
+def require_regular(status: os.stat_result, name: str) -> None:
+    """Refuse what is not a regular file."""
+    if stat.S_ISDIR(status.st_mode):
+        raise WorkspaceError(f"{name} is a folder. Use list_dir to see what it holds.")
+    if not stat.S_ISREG(status.st_mode):
+        raise WorkspaceError(f"{name} is a {kind_of(status.st_mode)}, not a file with text in it.")
+
+
+def kind_of(mode: int) -> Kind:
+    """What a mode says; FIFOs, devices and sockets are special files."""
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "folder"
+    return "symlink" if stat.S_ISLNK(mode) else "special file"
+
+
+def shown(name: str) -> str:
+    """A file name as text that can be sent: what is not UTF-8 in it becomes U+FFFD."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Turn an error of the operating system about `name` into one that a model can act on."""
+    try:
+        yield
+    except OSError as error:
+        raise WorkspaceError(f"{name}: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    match error.errno:
+        case errno.ENOENT:
+            return "no such file or folder. Use list_dir or find_files to see what there is."
+        case errno.ENOTDIR:
+            return "a part of the path, or its end, is not a folder."
+        case errno.ELOOP:
+            return "a symlink that leads nowhere, or that changed while it was looked at."
+        case errno.EEXIST:
+            return 'it exists already. Use mode "overwrite" to replace it.'
+        case errno.EACCES | errno.EPERM:
+            return "permission denied."
+        case errno.ENXIO:
+            return "a special file, not a file with text in it."
+        case errno.ENAMETOOLONG:
+            return "the name is too long."
+        case _:
+            return f"{error.strerror or type(error).__name__}."

@@ -1,0 +1,213 @@
+"""One command in a process group of its own, bounded in time and output, that never outlives its call.
+
+However `run` ends (the command's own end, its timeout, a cancelled call, a stopping server), the whole group gets
+SIGTERM, a moment to obey, and SIGKILL, so that what the command started ends with it.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import anyio
+
+from .errors import WorkspaceError
+
+KEPT_BYTES = 2**20
+READ_BYTES = 64 * 1024
+POLL_S = 0.02
+GRACE_S = 2.0
+"""How long a group has between SIGTERM and SIGKILL."""
+DRAIN_S = 0.5
+"""How long output is waited for that a process outside of the group may hold open."""
+TICK_S = 5.0
+"""How often a listener is told that there is no output, by an empty piece."""
+INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "SYSTEMROOT")
+
+Process = subprocess.Popen[bytes]
+Heard = Callable[[bytes], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to run: `argv[0]` is the path of a program, never a name that a shell or PATH would look up later."""
+
+    argv: tuple[str, ...]
+    cwd: Path
+    timeout_s: float
+    env: Mapping[str, str] = field(default_factory=dict)
+    merged: bool = False
+    """Whether stderr goes into the output."""
+    keeps_end: bool = False
+    """Which part of a long output is kept: its end, or its beginning."""
+    kept_bytes: int = KEPT_BYTES
+    memory_bytes: int | None = None
+    """A limit on address space, where the system has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command ended. `exit_code` is negative for a signal; `timed_out` says that the signal was ours."""
+
+    exit_code: int
+    output: bytes
+    errors: bytes
+    truncated: bool
+    timed_out: bool
+    duration_s: float
+
+
+class Kept:
+    """The beginning or the end of a stream, up to a number of bytes."""
+
+    def __init__(self, most: int, *, end: bool) -> None:
+        self.data = bytearray()
+        self.truncated = False
+        self._most = most
+        self._end = end
+
+    def __repr__(self) -> str:
+        return f"<Kept {len(self.data)} of at most {self._most} bytes>"
+
+    def add(self, chunk: bytes) -> None:
+        self.data += chunk
+        self.truncated = self.truncated or len(self.data) > self._most
+        if self._end:
+            del self.data[: max(0, len(self.data) - self._most)]
+        else:
+            del self.data[self._most :]
+
+
+async def run(command: Command, heard: Heard | None = None) -> Outcome:
+    """Run a command to its end or its timeout. `heard` is told each piece of its output as it comes and, by an
+    empty piece, that time has passed.
+
+    Raises:
+        WorkspaceError: the command could not be started, or not be ended.
+    """
+    output = Kept(command.kept_bytes, end=command.keeps_end)
+    errors = Kept(command.kept_bytes, end=True)
+    began = anyio.current_time()
+    process = _started(command)
+    try:
+        with anyio.move_on_after(command.timeout_s) as limit:
+            await _followed(process, output, errors, heard)
+    finally:
+        await _ended(process)
+    if process.returncode is None:
+        raise WorkspaceError(f"{command.argv[0]} could not be ended: process {process.pid} may not be killed.")
+    return Outcome(
+        exit_code=process.returncode,
+        output=bytes(output.data),
+        errors=bytes(errors.data),
+        truncated=output.truncated,
+        timed_out=limit.cancelled_caught,
+        duration_s=round(anyio.current_time() - began, 3),
+    )
+
+
+def _started(command: Command) -> Process:
+    try:
+        process = subprocess.Popen(  # noqa: S603  # argv is made by our own modules, and there is no shell
+            command.argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if command.merged else subprocess.PIPE,
+            cwd=command.cwd,
+            env={**inherited(), **command.env},
+            start_new_session=True,
+            bufsize=0,
+        )
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise WorkspaceError(f"{command.argv[0]} could not be started: {reason}.") from error
+    if command.memory_bytes is not None and sys.platform == "linux":
+        resource.prlimit(process.pid, resource.RLIMIT_AS, (command.memory_bytes, command.memory_bytes))
+    return process
+
+
+async def _followed(process: Process, output: Kept, errors: Kept, heard: Heard | None) -> None:
+    """Listen until the process has ended and all is read, or what is left is held open from outside of its group."""
+    async with anyio.create_task_group() as ticking:
+        if heard is not None:
+            ticking.start_soon(_tick, heard)
+        async with anyio.create_task_group() as listening:
+            listening.start_soon(_listen, process.stdout, output, heard)
+            listening.start_soon(_listen, process.stderr, errors, None)
+            await _exited(process)
+            _signal(process, signal.SIGKILL)
+            listening.cancel_scope.deadline = anyio.current_time() + DRAIN_S
+        ticking.cancel_scope.cancel()
+
+
+async def _listen(stream: IO[bytes] | None, kept: Kept, heard: Heard | None) -> None:
+    while stream is not None:
+        await anyio.wait_readable(stream)
+        chunk = os.read(stream.fileno(), READ_BYTES)
+        if not chunk:
+            return
+        kept.add(chunk)
+        if heard is not None:
+            await heard(chunk)
+
+
+async def _tick(heard: Heard) -> None:
+    while True:
+        await anyio.sleep(TICK_S)
+        await heard(b"")
+
+
+async def _exited(process: Process) -> None:
+    """Wait for the end of a process, where possible without reaping it: until then nothing else can have its number."""
+    if sys.platform != "linux":
+        while process.poll() is None:  # nothing else tells of it there
+            await anyio.sleep(POLL_S)
+        return
+    descriptor = os.pidfd_open(process.pid)
+    try:
+        await anyio.wait_readable(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+async def _ended(process: Process) -> None:
+    """End a process and what is left of its group, reap it, and close the pipes."""
+    with anyio.CancelScope(shield=True):
+        _signal(process, signal.SIGTERM)
+        with anyio.move_on_after(GRACE_S):
+            await _exited(process)
+        _signal(process, signal.SIGKILL)
+        with anyio.move_on_after(GRACE_S):
+            await _exited(process)
+        process.poll()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def _signal(process: Process, number: signal.Signals) -> None:
+    # PermissionError: on some systems, a group of which only ended processes are left.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def inherited() -> dict[str, str]:
+    """The small part of our environment that a command may see."""
+    return {name: os.environ[name] for name in INHERITED if name in os.environ}
+
+
+def program(name: str) -> str | None:
+    """The path of an installed program: beside this Python, or else on PATH."""
+    beside = Path(sys.executable).parent / name
+    if beside.is_file() and os.access(beside, os.X_OK):
+        return str(beside)
+    return shutil.which(name)

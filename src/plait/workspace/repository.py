@@ -1,0 +1,184 @@
+"""Finding the repository of a folder, and disarming what its configuration would run.
+
+A repository is material: its configuration may name programs (fsmonitor, hooks, filters, textconv, external diffs,
+signature checks, remote helpers) that git would start for a plain `git status`. Nothing of the user's own
+configuration is read, and what the repository's says is overridden in the environment, which git reads last:
+first the keys that are known, then the filter drivers, which have names of the repository's choosing.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .errors import WorkspaceError
+from .paths import Place, Root, explained, shown
+from .processes import Command, Outcome, program, run
+
+TIMEOUT_S = 30.0
+MAX_FILTERS = 100
+MAX_POINTER_BYTES = 4096
+LINKABLE = ("HEAD", "commondir", "config", "config.worktree", "index", "logs", "objects", "packed-refs", "refs")
+
+ENVIRONMENT = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_SYSTEM": os.devnull,
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_LITERAL_PATHSPECS": "1",
+    # A partial clone fetches what is missing, by a program that the repository names: no protocol is allowed.
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "none",
+    "HOME": os.devnull,
+    "XDG_CONFIG_HOME": os.devnull,
+    "LC_ALL": "C.UTF-8",
+}
+OVERRIDES = (
+    ("core.fsmonitor", "false"),
+    ("core.hooksPath", os.devnull),
+    ("core.pager", "cat"),
+    ("core.attributesFile", os.devnull),
+    ("core.sshCommand", "false"),
+    ("core.askPass", ""),
+    ("core.bare", "false"),
+    ("diff.external", ""),
+    ("diff.orderFile", os.devnull),
+    ("diff.submodule", "short"),
+    ("log.showSignature", "false"),
+    ("log.mailmap", "false"),
+    ("gpg.program", "false"),
+    ("protocol.allow", "never"),
+    ("safe.bareRepository", "explicit"),
+    ("status.submoduleSummary", "false"),
+    ("submodule.recurse", "false"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository whose work tree lies inside the root, with what disarms it."""
+
+    folder: Path
+    git_folder: Path
+    prefix: str
+    """From the workspace root to the work tree: empty, or with a slash at its end."""
+    overrides: tuple[tuple[str, str], ...] = OVERRIDES
+
+    async def git(self, *arguments: str) -> Outcome:
+        """Run one operation of git on this repository.
+
+        Raises:
+            WorkspaceError: with git's own reason, if it failed, or ran out of time.
+        """
+        outcome = await run(
+            Command((_git(), "--no-pager", *arguments), self.folder, TIMEOUT_S, env=self._environment())
+        )
+        if outcome.timed_out:
+            raise WorkspaceError(f"git {arguments[0]} did not end within {TIMEOUT_S:g} s.")
+        if outcome.exit_code != 0:
+            reason = outcome.errors.decode("utf-8", "replace").strip()
+            raise WorkspaceError(f"git {arguments[0]} failed: {reason[:2000]}")
+        return outcome
+
+    def _environment(self) -> dict[str, str]:
+        """Pinned to this repository: nothing is discovered, and `core.worktree` means nothing."""
+        numbered = {"GIT_CONFIG_COUNT": str(len(self.overrides))}
+        for index, (key, value) in enumerate(self.overrides):
+            numbered |= {f"GIT_CONFIG_KEY_{index}": key, f"GIT_CONFIG_VALUE_{index}": value}
+        return {**ENVIRONMENT, **numbered, "GIT_DIR": str(self.git_folder), "GIT_WORK_TREE": str(self.folder)}
+
+
+async def disarmed(repository: Repository) -> Repository:
+    """The repository with every filter driver overridden that its configuration names, in whatever file.
+
+    Raises:
+        WorkspaceError: the configuration cannot be read, or names too many drivers to override.
+    """
+    listed = await repository.git("config", "--list", "--name-only", "--includes", "-z")
+    names = {name for key in listed.output.split(b"\0") if (name := _filter_name(os.fsdecode(key))) is not None}
+    if len(names) > MAX_FILTERS or listed.truncated:
+        raise WorkspaceError(
+            f"the repository's configuration names {len(names)} filters; at most {MAX_FILTERS} are read."
+        )
+    switched_off = [
+        (f"filter.{name}.{part}", value)
+        for name in sorted(names)
+        for part, value in (("clean", ""), ("smudge", ""), ("process", ""), ("required", "false"))
+    ]
+    return replace(repository, overrides=(*OVERRIDES, *switched_off))
+
+
+def _filter_name(key: str) -> str | None:
+    section, _, rest = key.partition(".")
+    name, dot, _ = rest.rpartition(".")
+    return name if section == "filter" and dot else None
+
+
+def found(root: Root, given: str) -> Repository:
+    """The repository that holds a folder: the nearest `.git`, going up to the root and no further.
+
+    Raises:
+        WorkspaceError: there is none, or its files lie outside of the root and are not those of a linked work tree.
+    """
+    place = root.locate(given)
+    for depth in range(len(place.parts), -1, -1):
+        top = Place(place.root, place.parts[:depth])
+        if os.path.lexists(top.path / ".git"):
+            with explained(shown(str(top.path / ".git"))):
+                return _repository(root, top)
+    raise WorkspaceError(f"{place.name} is in no git repository of the workspace. Run git init there first.")
+
+
+def _repository(root: Root, top: Place) -> Repository:
+    folder, git_folder = top.path, _git_folder(top.path)
+    repository = Repository(folder, git_folder, f"{top.name}/" if top.parts else "")
+    common = _common_folder(git_folder)
+    if not root.contains(git_folder) and _is_linked(folder, git_folder, common):
+        return repository
+    linked = [inner / name for inner in (git_folder, common) for name in LINKABLE if (inner / name).is_symlink()]
+    for path in (git_folder, common, *linked):
+        if not root.contains(Path(os.path.realpath(path))):
+            raise WorkspaceError(f"{shown(str(path))}, which the repository uses, lies outside of the workspace.")
+    return repository
+
+
+def _git_folder(folder: Path) -> Path:
+    """Where `.git` is or points to."""
+    entry = folder / ".git"
+    if entry.is_dir():
+        return Path(os.path.realpath(entry))
+    return _pointed(entry, "gitdir: ")
+
+
+def _common_folder(git_folder: Path) -> Path:
+    pointer = git_folder / "commondir"
+    return _pointed(pointer, "") if pointer.is_file() else git_folder
+
+
+def _is_linked(folder: Path, git_folder: Path, common: Path) -> bool:
+    """Whether this is a linked work tree: the repository, wherever it is, names this folder as one of its own."""
+    back = git_folder / "gitdir"
+    if git_folder.parent != common / "worktrees" or not back.is_file():
+        return False
+    return _pointed(back, "") == Path(os.path.realpath(folder / ".git"))
+
+
+def _pointed(pointer: Path, prefix: str) -> Path:
+    """The path that a small file of git's holds."""
+    if not pointer.is_file():
+        raise WorkspaceError(f"{shown(str(pointer))} is neither a folder nor a file that names one.")
+    with pointer.open("rb") as stream:
+        text = os.fsdecode(stream.read(MAX_POINTER_BYTES)).strip()
+    if not text.startswith(prefix) or "\0" in text:
+        raise WorkspaceError(f"{shown(str(pointer))} does not name a git folder.")
+    return Path(os.path.realpath(pointer.parent / text.removeprefix(prefix)))
+
+
+def _git() -> str:
+    git = program("git")
+    if git is None:
+        raise WorkspaceError("git is not installed where this server runs.")
+    return git

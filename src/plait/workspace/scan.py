@@ -1,0 +1,159 @@
+"""A search in plain Python that prints what ripgrep would: what `search` runs where there is no ripgrep.
+
+It is a program and not a module that is imported: an expression that would take for ever then ends with its process.
+It knows the options that `search` passes, does not read .gitignore, and follows no symlink.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import stat
+import sys
+from collections.abc import Callable, Iterator
+
+SNIFFED_BYTES = 8192
+
+Keep = Callable[[str, bool], bool]
+
+
+def main() -> int:
+    options = _options()
+    try:
+        keep = _filter(options.glob)
+        expression = re.compile(options.e, re.IGNORECASE if options.ignore_case else 0)
+    except re.error as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    found = False
+    for path in _files(options.path, keep):
+        if options.files:
+            found = True
+            sys.stdout.write(path + "\0")
+        else:
+            found |= _search(path, expression, options)
+    return 0 if found else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    for flag in ("files", "null", "json", "no-config", "hidden", "no-ignore", "ignore-case", "case-sensitive"):
+        parser.add_argument(f"--{flag}", action="store_true")
+    parser.add_argument("--sort")
+    parser.add_argument("--glob", action="append", default=[])
+    parser.add_argument("--max-filesize", type=int)
+    parser.add_argument("--context", type=int, default=0)
+    parser.add_argument("-e", default="")
+    parser.add_argument("path")
+    # argparse takes a value that starts with "-" for an option; written as one word it does not.
+    words = sys.argv[1:]
+    if "-e" in words:
+        place = words.index("-e")
+        words[place : place + 2] = [f"-e{words[place + 1]}"]
+    return parser.parse_args(words)
+
+
+def _filter(globs: list[str]) -> Keep:
+    """Whether a path is wanted. As with ripgrep, the last glob that matches decides."""
+    rules = [(not glob.startswith("!"), translated(glob.removeprefix("!"))) for glob in globs]
+    wanted_by_default = not any(wanted for wanted, _ in rules)
+
+    def keep(path: str, is_folder: bool) -> bool:
+        for wanted, rule in reversed(rules):
+            if rule.fullmatch(path):
+                return wanted
+        return is_folder or wanted_by_default
+
+    return keep
+
+
+def translated(glob: str) -> re.Pattern[str]:
+    """A glob as an expression over paths. Without a slash in it, it matches at any depth."""
+    anchored = glob if "/" in glob.rstrip("/") else f"**/{glob}"
+    parts = re.findall(r"\*\*/|\*\*|\*+|\?|\[[!^]?\]?[^\]]*\]|\{|\}|,|.", anchored.strip("/"), re.DOTALL)
+    depth = 0
+    words: list[str] = []
+    for part in parts:
+        depth += (part == "{") - (part == "}")
+        words.append(_translated_part(part, in_braces=depth > 0))
+    return re.compile("".join(words), re.DOTALL)
+
+
+def _translated_part(part: str, *, in_braces: bool) -> str:
+    match part:
+        case "**/":
+            return "(?:.*/)?"
+        case "**":
+            return ".*"
+        case "?":
+            return "[^/]"
+        case "{":
+            return "(?:"
+        case "}":
+            return ")"
+        case "," if in_braces:
+            return "|"
+        case _ if part.startswith("*"):
+            return "[^/]*"
+        case _ if len(part) > 2 and part.startswith("["):
+            inner = part[1:-1].replace("\\", "\\\\")
+            return f"[^{inner[1:]}]" if inner[0] in "!^" else f"[{inner}]"
+        case _:
+            return re.escape(part)
+
+
+def _files(path: str, keep: Keep) -> Iterator[str]:
+    """Regular files at or below a path, sorted; symlinks and special files are left out."""
+    if not os.path.isdir(path):
+        yield path
+        return
+    try:
+        entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        inner = os.path.join(path, entry.name)
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if not keep(os.path.normpath(inner), is_folder):
+            continue
+        if is_folder:
+            yield from _files(inner, keep)
+        elif entry.is_file(follow_symlinks=False):
+            yield inner
+
+
+def _search(path: str, expression: re.Pattern[str], options: argparse.Namespace) -> bool:
+    lines = _lines(path, options.max_filesize)
+    matching = [number for number, line in enumerate(lines) if expression.search(line.rstrip("\r\n"))]
+    shown: dict[int, str] = {}
+    for number in matching:
+        for near in range(max(0, number - options.context), min(len(lines), number + options.context + 1)):
+            shown.setdefault(near, "context")
+        shown[number] = "match"
+    for number, kind in sorted(shown.items()):
+        data = {"path": {"text": path}, "lines": {"text": lines[number]}, "line_number": number + 1}
+        sys.stdout.write(json.dumps({"type": kind, "data": data}) + "\n")
+    return bool(matching)
+
+
+def _lines(path: str, most_bytes: int | None) -> list[str]:
+    """The lines of a text file; none if it is binary, too large, special or cannot be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(descriptor, "rb") as stream:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > (most_bytes or status.st_size):
+                return []
+            data = stream.read()
+    except OSError:
+        return []
+    if b"\0" in data[:SNIFFED_BYTES]:
+        return []
+    return data.decode("utf-8", "replace").splitlines(keepends=True)
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]  # it is a file here
+    raise SystemExit(main())

@@ -1,0 +1,222 @@
+"""find_files and grep: ripgrep in a bounded process, or `scan` in one where there is no ripgrep.
+
+Both engines print the same: `--files` gives names that end in NUL, a search gives ripgrep's JSON lines. Neither
+follows symlinks, reads a configuration file, or takes an argument of the model for an option.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio
+from pydantic import Field
+
+from .errors import WorkspaceError
+from .folders import HEAVY_FOLDERS
+from .paths import Place, Root, WorkspacePath, explained, kind_of, shown
+from .processes import Command, Outcome, program, run
+from .schema import Arguments, Output
+
+TIMEOUT_S = 20.0
+MEMORY_BYTES = 2 * 2**30
+MAX_FILE_BYTES = 8 * 2**20
+MAX_LINE_CHARACTERS = 500
+MAX_LISTED_BYTES = 8 * 2**20
+MAX_JSON_LINE_BYTES = 32 * 2**20
+
+Glob = Annotated[
+    str,
+    Field(
+        max_length=1000,
+        description='Glob: "*.py" matches at any depth, "src/**/*.py" from the workspace root; also {a,b}, [x-z], ?.',
+    ),
+]
+Ignored = Annotated[
+    bool, Field(description="Look also into what .gitignore excludes, and into heavy folders like node_modules.")
+]
+
+
+class FindFiles(Arguments):
+    """Find files of the workspace by a glob pattern, sorted by path.
+
+    What .gitignore excludes is left out, and so are .git, node_modules, .venv and caches; hidden files are not.
+    Symlinks are not followed.
+    """
+
+    pattern: Glob
+    path: WorkspacePath = "."
+    include_ignored: Ignored = False
+    max_files: Annotated[int, Field(ge=1, le=10_000, description="Return at most so many paths.")] = 1000
+
+
+class Found(Output):
+    paths: Annotated[list[str], Field(description="The files, from the workspace root.")]
+    truncated: Annotated[bool, Field(description="Whether there are more, or the search ran out of time.")]
+
+
+class Grep(Arguments):
+    """Search the text files of the workspace for a regular expression, line by line, sorted by path.
+
+    The syntax has no look-around and no back-references. Binary files, files over 8 MiB, and what .gitignore excludes
+    are left out, and so are .git, node_modules, .venv and caches; symlinks are not followed.
+    """
+
+    pattern: Annotated[str, Field(min_length=1, max_length=10_000, description="The regular expression.")]
+    path: WorkspacePath = "."
+    glob: Annotated[Glob | None, Field(description='Only files that match this glob, like "*.py".')] = None
+    ignore_case: Annotated[bool, Field(description="Match upper and lower case alike.")] = False
+    context: Annotated[int, Field(ge=0, le=10, description="Lines to show before and after each match.")] = 0
+    include_ignored: Ignored = False
+    max_matches: Annotated[int, Field(ge=1, le=2000, description="Return at most so many matching lines.")] = 200
+
+
+class Line(Output):
+    path: Annotated[str, Field(description="The file, from the workspace root.")]
+    line: Annotated[int, Field(description="Number of the line, counted from 1.")]
+    text: Annotated[str, Field(description="The line, cut after 500 characters.")]
+    is_match: Annotated[bool, Field(description="False for a line of context.")]
+
+
+class Matches(Output):
+    lines: list[Line]
+    matches: Annotated[int, Field(description="How many of the lines match.")]
+    truncated: Annotated[bool, Field(description="Whether there may be more: max_matches, or time ran out.")]
+
+
+async def find_files(root: Root, place: Place, call: FindFiles) -> Found:
+    """Raises WorkspaceError if the glob cannot be understood."""
+    options = ["--files", "--null", f"--glob={call.pattern}"]
+    command = _command(root, place, [*options, *_ignoring(call.include_ignored)])
+    outcome = await run(command)
+    _require_understood(outcome)
+    names = outcome.output.split(b"\0")[:-1]
+    paths = [_name(os.fsdecode(name)) for name in names[: call.max_files]]
+    return Found(paths=paths, truncated=outcome.truncated or outcome.timed_out or len(names) > len(paths))
+
+
+async def grep(root: Root, place: Place, call: Grep) -> Matches:
+    """Raises WorkspaceError if the expression or the glob cannot be understood."""
+    options = ["--json", f"--max-filesize={MAX_FILE_BYTES}", f"--context={call.context}"]
+    options += ["--ignore-case"] if call.ignore_case else ["--case-sensitive"]
+    options += [f"--glob={call.glob}"] if call.glob is not None else []
+    command = _command(root, place, [*options, *_ignoring(call.include_ignored), "-e", call.pattern])
+    collected = Collected(call.max_matches)
+    with anyio.CancelScope() as enough:
+        collected.enough = enough
+        outcome = await run(command, collected.heard)
+        if not outcome.timed_out:
+            _require_understood(outcome)
+        collected.truncated |= outcome.timed_out
+    return Matches(lines=collected.lines, matches=collected.matches, truncated=collected.truncated)
+
+
+class Collected:
+    """The matches so far, out of JSON lines that come in pieces. It ends the search when it has enough."""
+
+    def __init__(self, most: int) -> None:
+        self.lines: list[Line] = []
+        self.matches = 0
+        self.truncated = False
+        self.enough = anyio.CancelScope()
+        self._most = most
+        self._rest = bytearray()
+
+    def __repr__(self) -> str:
+        return f"<Collected {self.matches} of at most {self._most} matches>"
+
+    async def heard(self, chunk: bytes) -> None:
+        self._rest += chunk
+        if len(self._rest) > MAX_JSON_LINE_BYTES:
+            self._stop()
+        if b"\n" not in chunk or self.truncated:
+            return
+        *lines, self._rest = self._rest.split(b"\n")
+        for line in lines:
+            if not self.truncated:
+                self._add(json.loads(line))
+
+    def _add(self, message: dict[str, Any]) -> None:
+        kind, data = message["type"], message["data"]
+        if kind not in ("match", "context"):
+            return
+        if kind == "match" and self.matches == self._most:
+            self._stop()
+            return
+        self.matches += kind == "match"
+        self.lines.append(
+            Line(
+                path=_name(_text(data["path"])),
+                line=data["line_number"],
+                text=_text(data["lines"]).rstrip("\r\n")[:MAX_LINE_CHARACTERS],
+                is_match=kind == "match",
+            )
+        )
+
+    def _stop(self) -> None:
+        self.truncated = True
+        self.enough.cancel()
+
+
+def _command(root: Root, place: Place, options: list[str]) -> Command:
+    return Command(
+        argv=(*engine(), "--no-config", "--hidden", "--sort=path", *options, "--", _operand(place)),
+        cwd=root.path,
+        timeout_s=TIMEOUT_S,
+        kept_bytes=MAX_LISTED_BYTES,
+        memory_bytes=MEMORY_BYTES,
+    )
+
+
+def engine() -> tuple[str, ...]:
+    """The program that searches, with the options that only ripgrep has."""
+    ripgrep = program("rg")
+    if ripgrep is None:
+        return (sys.executable, "-I", str(Path(__file__).with_name("scan.py")))
+    return (ripgrep, "--no-follow", "--no-mmap", "--no-messages", "--no-ignore-parent", "--no-ignore-global")
+
+
+def searchable(root: Root, given: str) -> Place:
+    """Where to search: a folder or a regular file, checked before a process opens it.
+
+    Raises:
+        WorkspaceError: outside of the root, not there, or a special file.
+    """
+    place = root.locate(given)
+    with explained(place.name):
+        kind = kind_of(os.lstat(place.path).st_mode)
+    if kind not in ("file", "folder"):
+        raise WorkspaceError(f"{place.name} is a {kind}; only files and folders can be searched.")
+    return place
+
+
+def _operand(place: Place) -> str:
+    return "./" + "/".join(place.parts)
+
+
+def _ignoring(include_ignored: bool) -> list[str]:
+    """The last glob that matches decides, so these stand after the model's own."""
+    folders = (".git",) if include_ignored else HEAVY_FOLDERS
+    return [*(["--no-ignore"] if include_ignored else []), *(f"--glob=!{folder}" for folder in folders)]
+
+
+def _require_understood(outcome: Outcome) -> None:
+    """Exit code 1 means no match; with 2 and something on stderr the expression or the glob was refused."""
+    if outcome.exit_code == 2 and outcome.errors.strip():
+        reason = outcome.errors.decode("utf-8", "replace").strip()
+        raise WorkspaceError(f"the pattern or glob was not understood. {reason[:2000]}")
+
+
+def _text(field: dict[str, str]) -> str:
+    """ripgrep writes what is not UTF-8 in base64."""
+    if "text" in field:
+        return field["text"]
+    return base64.b64decode(field["bytes"]).decode("utf-8", "replace")
+
+
+def _name(path: str) -> str:
+    return shown(path.removeprefix("./"))

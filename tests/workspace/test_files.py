@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from plait.workspace.errors import WorkspaceError
+from plait.workspace.files import ReadFile, WriteFile, read_file, write_file
+from plait.workspace.folders import ListDir, list_dir
+from plait.workspace.paths import Root
+
+
+@pytest.fixture
+def root(folder: Path) -> Root:
+    return Root(folder)
+
+
+def test_a_file_is_read_whole(root: Root):
+    (root.path / "a.txt").write_bytes("één\r\ntwee\n".encode())
+    read = read_file(root, ReadFile(path="a.txt"))
+    assert (read.path, read.text, read.lines, read.size_bytes) == ("a.txt", "één\r\ntwee\n", 2, 12)
+    assert not read.truncated
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "text", "lines"),
+    [(1, 1, "1\n", 1), (2, 3, "2\n3\n", 2), (4, None, "4\n5", 2), (5, 9, "5", 1), (1, None, "1\n2\n3\n4\n5", 5)],
+)
+def test_a_range_of_lines_is_read(root: Root, start: int, end: int | None, text: str, lines: int):
+    (root.path / "a.txt").write_text("1\n2\n3\n4\n5")
+    read = read_file(root, ReadFile(path="a.txt", start_line=start, end_line=end))
+    assert (read.text, read.lines, read.start_line, read.truncated) == (text, lines, start, False)
+
+
+def test_a_long_file_can_be_read_in_parts_without_a_loss(root: Root):
+    whole = "".join(f"line {number} é\n" for number in range(500))
+    (root.path / "a.txt").write_text(whole)
+    parts, line = [], 1
+    while line:
+        read = read_file(root, ReadFile(path="a.txt", start_line=line, max_bytes=1000))
+        assert len(read.text.encode()) <= 1000
+        parts.append(read.text)
+        line = read.next_line or 0
+        assert read.truncated == bool(line)
+    assert "".join(parts) == whole
+
+
+def test_a_line_longer_than_the_limit_is_cut_between_characters(root: Root):
+    (root.path / "a.txt").write_text("é" * 100)
+    read = read_file(root, ReadFile(path="a.txt", max_bytes=5))
+    assert (read.text, read.truncated, read.next_line) == ("éé", True, None)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"\x7fELF\0\0", "binary"), (b"caf\xe9 ol\xe9", "not UTF-8 text: byte 0xe9"), (b"\xc3", "UTF-8")],
+)
+def test_what_is_not_text_is_refused(root: Root, content: bytes, says: str):
+    (root.path / "a.bin").write_bytes(content)
+    with pytest.raises(WorkspaceError, match=says):
+        read_file(root, ReadFile(path="a.bin"))
+
+
+def test_a_huge_sparse_file_is_refused_at_once(root: Root):
+    with (root.path / "sparse").open("wb") as stream:
+        stream.truncate(2**40)
+    with pytest.raises(WorkspaceError, match="binary"):
+        read_file(root, ReadFile(path="sparse"))
+
+
+def test_a_line_that_is_not_there_is_an_error_that_tells_how_many_there_are(root: Root):
+    (root.path / "a.txt").write_text("1\n2\n")
+    with pytest.raises(WorkspaceError, match="has no line 9: it ends after 2"):
+        read_file(root, ReadFile(path="a.txt", start_line=9))
+    with pytest.raises(WorkspaceError, match="end_line 1 lies before start_line 2"):
+        read_file(root, ReadFile(path="a.txt", start_line=2, end_line=1))
+
+
+def test_a_missing_file_is_an_error_that_tells_what_to_do(root: Root):
+    with pytest.raises(WorkspaceError, match=r"gone\.txt: no such file.*list_dir"):
+        read_file(root, ReadFile(path="gone.txt"))
+
+
+def test_a_file_is_written_and_reported(root: Root):
+    first = write_file(root, WriteFile(path="a.txt", text="één\n"))
+    second = write_file(root, WriteFile(path="a.txt", text="x"))
+    assert (first.size_bytes, first.created) == (6, True)
+    assert (second.path, second.size_bytes, second.created) == ("a.txt", 1, False)
+    assert (root.path / "a.txt").read_text() == "x"
+
+
+def test_text_is_appended(root: Root):
+    write_file(root, WriteFile(path="a.txt", text="1\n", mode="append"))
+    written = write_file(root, WriteFile(path="a.txt", text="2\n", mode="append"))
+    assert (written.size_bytes, written.created) == (4, False)
+    assert (root.path / "a.txt").read_text() == "1\n2\n"
+
+
+def test_create_does_not_replace(root: Root):
+    write_file(root, WriteFile(path="a.txt", text="old", mode="create"))
+    with pytest.raises(WorkspaceError, match="exists already"):
+        write_file(root, WriteFile(path="a.txt", text="new", mode="create"))
+    assert (root.path / "a.txt").read_text() == "old"
+    assert os.listdir(root.path) == ["a.txt"]
+
+
+def test_folders_are_made_only_when_asked_for(root: Root):
+    with pytest.raises(WorkspaceError, match="no such file or folder"):
+        write_file(root, WriteFile(path="a/b/c.txt", text="x"))
+    write_file(root, WriteFile(path="a/b/c.txt", text="x", create_parents=True))
+    assert (root.path / "a/b/c.txt").read_text() == "x"
+
+
+def test_a_replaced_file_keeps_its_permissions(root: Root):
+    script = root.path / "run.sh"
+    script.write_text("old")
+    script.chmod(0o750)
+    write_file(root, WriteFile(path="run.sh", text="new"))
+    assert stat.S_IMODE(script.stat().st_mode) == 0o750
+
+
+def test_a_reader_that_has_the_old_file_open_sees_it_whole(root: Root):
+    (root.path / "a.txt").write_text("old" * 10_000)
+    with (root.path / "a.txt").open() as reader:
+        assert reader.read(3) == "old"
+        write_file(root, WriteFile(path="a.txt", text="new"))
+        assert reader.read() == "old" * 9_999
+
+
+def test_writing_through_a_symlink_that_stays_inside_writes_its_target(root: Root):
+    (root.path / "target.txt").write_text("old")
+    (root.path / "link.txt").symlink_to("target.txt")
+    write_file(root, WriteFile(path="link.txt", text="new"))
+    assert (root.path / "link.txt").is_symlink()
+    assert (root.path / "target.txt").read_text() == "new"
+
+
+@pytest.mark.parametrize("mode", ["overwrite", "append", "create"])
+@pytest.mark.parametrize("path", ["out/new.txt", "out/secret.txt", "file", "dangling", "../new.txt"])
+def test_nothing_is_written_outside(root: Root, tmp_path: Path, mode: str, path: str):
+    (root.path / "out").symlink_to("../ws-evil")
+    (root.path / "file").symlink_to("../secret.txt")
+    (root.path / "dangling").symlink_to("../new.txt")
+    with pytest.raises(WorkspaceError, match="outside of the workspace"):
+        write_file(root, WriteFile.model_validate({"path": path, "text": "x", "mode": mode}))
+    assert (tmp_path / "secret.txt").read_text() == "the secret\n"
+    assert os.listdir(tmp_path / "ws-evil") == ["secret.txt"]
+    assert not (tmp_path / "new.txt").exists()
+
+
+@pytest.mark.parametrize("mode", ["overwrite", "append", "create"])
+def test_a_special_file_or_folder_is_not_written(root: Root, mode: str):
+    os.mkfifo(root.path / "fifo")
+    (root.path / "folder").mkdir()
+    for name in ("fifo", "folder"):
+        with pytest.raises(WorkspaceError, match=r"special file|is a folder"):
+            write_file(root, WriteFile.model_validate({"path": name, "text": "x", "mode": mode}))
+    assert sorted(os.listdir(root.path)) == ["fifo", "folder"]
+
+
+def test_a_folder_is_listed_with_types_and_sizes(root: Root):
+    (root.path / "b.txt").write_text("four")
+    (root.path / "a").mkdir()
+    (root.path / "c").symlink_to("/etc/passwd")
+    os.mkfifo(root.path / "d")
+    listed = [(entry.path, entry.type, entry.size_bytes) for entry in list_dir(root, ListDir()).entries]
+    assert listed == [
+        ("a", "folder", None),
+        ("b.txt", "file", 4),
+        ("c", "symlink", None),
+        ("d", "special file", None),
+    ]
+
+
+def test_a_listing_goes_as_deep_as_asked_and_not_into_links_or_heavy_folders(root: Root):
+    for name in ("a/b/c", ".git/objects", "node_modules/x"):
+        (root.path / name).mkdir(parents=True)
+    (root.path / "a" / "out").symlink_to("../../ws-evil")
+    listing = list_dir(root, ListDir(depth=2))
+    assert [entry.path for entry in listing.entries] == [".git", "a", "a/b", "a/out", "node_modules"]
+    assert "a/b/c" in [entry.path for entry in list_dir(root, ListDir(path="a", depth=9)).entries]
+
+
+@pytest.mark.parametrize(("most", "truncated"), [(5, False), (4, True)])
+def test_a_listing_says_whether_there_is_more(root: Root, most: int, truncated: bool):
+    for name in ("a/1", "a/2", "b", "c"):
+        (root.path / name).mkdir(parents=True)
+    listing = list_dir(root, ListDir(depth=3, max_entries=most))
+    assert (len(listing.entries), listing.truncated) == (most, truncated)
+
+
+@pytest.mark.parametrize(("path", "says"), [("a.txt", "not a folder"), ("x", "no such"), ("..", "outside")])
+def test_what_is_no_folder_inside_is_not_listed(root: Root, path: str, says: str):
+    (root.path / "a.txt").write_text("")
+    with pytest.raises(WorkspaceError, match=says):
+        list_dir(root, ListDir(path=path))
+
+
+def test_a_folder_that_may_not_be_named_in_utf_8_is_listed(root: Root):
+    (root.path / os.fsdecode(b"caf\xe9")).mkdir()
+    assert list_dir(root, ListDir()).entries[0].name == "caf\ufffd"
