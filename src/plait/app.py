@@ -23,10 +23,7 @@ from .core.store import MemoryRuns
 if TYPE_CHECKING:
     import socket
 
-    from mcp.server import Server
-
     from .client.pool import Pool
-    from .server.calls import OpenCalls
     from .server.hosts import Allowed
     from .server.listening import Arrival
     from .server.stopping import Stop
@@ -54,7 +51,7 @@ class Gateway(verbs.Gateway):
             pool,
             policy=_policy(settings),
             limits=_limits(settings),
-            runs=MemoryRuns(settings.gateway.limits.max_runs),
+            runs=MemoryRuns(settings.gateway.limits.max_runs, settings.gateway.limits.max_kept_bytes),
         )
         made._pool = pool
         return made
@@ -117,9 +114,10 @@ async def run_stdio(
     """Serve *gateway* over two descriptors, until the client closes its end or *stop* is asked for."""
     from .server.calls import OpenCalls
     from .server.stdio import open_pipe
+    from .server.upstream import build_server
 
     calls = OpenCalls()
-    server = _server(gateway, settings, calls)
+    server = build_server(gateway, max_chars=settings.max_result_chars, wait_s=settings.wait_s, calls=calls)
     async with (
         open_pipe(in_fd, out_fd, max_line_bytes=settings.limits.max_message_bytes) as pipe,
         anyio.create_task_group() as tasks,
@@ -153,9 +151,11 @@ async def run_http(
     from .server.calls import OpenCalls
     from .server.http import build_app
     from .server.listening import Listener
+    from .server.upstream import build_server
 
     calls, requests = OpenCalls(), OpenRequests()
-    app = build_app(gateway, _server(gateway, settings, calls), allowed, requests=requests)
+    server = build_server(gateway, max_chars=settings.max_result_chars, wait_s=settings.wait_s, calls=calls)
+    app = build_app(gateway, server, allowed, requests=requests)
     listener = Listener(app, arrival=arrival, on_started=lambda: on_ready(_url(allowed.bound, listening)))
 
     async def obey() -> None:
@@ -170,12 +170,6 @@ async def run_http(
         await listener.serve(sockets=[listening])
         stop.ask()
         tasks.cancel_scope.cancel()
-
-
-def _server(gateway: verbs.Gateway, settings: GatewaySettings, calls: OpenCalls) -> Server[object]:
-    from .server.upstream import build_server
-
-    return build_server(gateway, max_chars=settings.max_result_chars, wait_s=settings.wait_s, calls=calls)
 
 
 def _policy(config: Config) -> Policy:

@@ -155,6 +155,10 @@ class Gateway:
         """The servers and tools that are known now."""
         return self._servers.catalog()
 
+    async def settled(self, seconds: float = LONGEST_START_S) -> None:
+        """Wait until every server was connected to once, or was not there; at most so many *seconds*."""
+        await self._reach(None, seconds)
+
     async def search(self, query: str, *, server: str | None = None, limit: int = 6) -> SearchResult:
         """Tools by words, for each need in *query* (`;` separates needs), best first; an empty query finds servers."""
         await self._reach(None, CATALOG_WAIT_S)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plait.core.strict import dumps, loads
-from plait.server.budget import cut, fair, fit, size_within
+from plait.server.budget import fit
+from plait.server.cutting import cut, fair, size_within
 
 leaves = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False),
@@ -38,7 +39,7 @@ documents = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(documents, st.integers(1000, 30_000))
 def test_an_answer_stays_within_its_limit_and_names_whatever_was_cut(document: dict[str, Any], limit: int):
     shown: Any = fit(document, limit, uri=lambda id: f"plait://runs/r/tasks/{id}", hint="Read on with get_run.")
@@ -55,7 +56,7 @@ def test_an_answer_stays_within_its_limit_and_names_whatever_was_cut(document: d
         assert len(own) + shown.get("omitted", {}).get(name, 0) == len(document[name])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(values, st.integers(3, 4000))
 def test_a_cut_value_takes_no_more_than_its_room(value: Any, room: int):
     shown = cut(value, room)

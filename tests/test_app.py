@@ -1,0 +1,176 @@
+"""The whole program: settings in, downstream processes started, clients served, everything stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
+
+from plait import Gateway
+from plait.app import open_gateway
+from plait.config import Config, load_config
+from plait.core.catalog import ServerState
+from plait.errors import ConfigError, InvalidDag
+
+from .server.conftest import structured
+
+DOWNSTREAM = """
+import json, sys
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
+TOOLS = [{"name": name, "inputSchema": SCHEMA} for name in ("double", "hang")]
+def answer(method, params):
+    if method == "initialize":
+        info = {"name": "numbers", "version": "1"}
+        return {"protocolVersion": params["protocolVersion"], "capabilities": {"tools": {}}, "serverInfo": info}
+    if method == "tools/list":
+        return {"tools": TOOLS}
+    if method == "tools/call" and params["name"] == "double":
+        return {"content": [], "structuredContent": {"n": 2 * params["arguments"]["n"]}}
+if "silent" in sys.argv:
+    sys.stdin.read()
+for line in sys.stdin:
+    message = json.loads(line)
+    if message.get("method") == "notifications/cancelled":
+        open(sys.argv[1], "a").write("cancelled")
+    if "id" in message:
+        result = answer(message["method"], message.get("params", {}))
+        if result is not None:
+            print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}), flush=True)
+        elif message["method"] != "tools/call":
+            error = {"code": -32601, "message": "no such method"}
+            print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "error": error}), flush=True)
+        else:
+            open(sys.argv[1], "a").write("called ")
+"""
+SERVE = "import anyio, sys; from plait.app import serve_stdio, serve_http; from plait.config import load_config; "
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Path:
+    """What the downstream server was told: `called`, `cancelled`."""
+    return tmp_path / "told"
+
+
+@pytest.fixture
+def config(tmp_path: Path, told: Path) -> Path:
+    (tmp_path / "downstream.py").write_text(DOWNSTREAM)
+    args = [str(tmp_path / "downstream.py"), str(told)]
+    numbers = {"command": sys.executable, "args": args, "protocol": "legacy"}
+    file = tmp_path / "servers.json"
+    file.write_text(json.dumps({"mcpServers": {"numbers": numbers}}))
+    return file
+
+
+def with_a_silent_one(config: Path) -> Path:
+    """The settings with one more server, which never says a word."""
+    servers = json.loads(config.read_text())["mcpServers"]
+    quiet = {**servers["numbers"], "args": [*servers["numbers"]["args"], "silent"]}
+    config.write_text(json.dumps({"mcpServers": {**servers, "quiet": quiet}}))
+    return config
+
+
+def words(told: Path) -> str:
+    return told.read_text()
+
+
+async def test_a_gateway_from_a_file_runs_a_dag_on_real_servers(config: Path):
+    async with Gateway.from_config(config) as gateway:
+        tasks = [
+            {"id": "a", "tool": "numbers:double", "arguments": {"n": 1}},
+            {"id": "b", "tool": "numbers:double", "arguments": {"n": "$OUTPUT[a].n"}},
+        ]
+        result = await gateway.execute({"tasks": tasks})
+    assert result.outputs == {"b": {"n": 4}}
+
+
+async def test_leaving_the_gateway_cancels_what_runs_and_stops_its_servers(config: Path, told: Path):
+    async with open_gateway(load_config(config)) as gateway:
+        await gateway.submit({"tasks": [{"id": "a", "tool": "numbers:hang"}]})
+        pid = gateway.catalog().servers["numbers"].pid
+        await _until(told.exists)
+    assert words(told) == "called cancelled"
+    assert pid is not None
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+async def test_entering_waits_for_no_server(config: Path):
+    async with asyncio.timeout(2), open_gateway(load_config(with_a_silent_one(config))) as gateway:
+        assert gateway.catalog().servers["quiet"].state is ServerState.CONNECTING
+
+
+async def test_the_settings_of_limits_and_policy_hold(config: Path):
+    read = load_config(config)
+    strict = Config.model_validate(
+        {
+            "servers": {name: server.model_dump(exclude_unset=True) for name, server in read.servers.items()},
+            "gateway": {"limits": {"max_tasks": 1}},
+            "tools": {"numbers:hang": {"timeout_s": 0.05}},
+            "policy": {"deny": ["numbers:double"]},
+        }
+    )
+    async with open_gateway(strict) as gateway:
+        with pytest.raises(InvalidDag, match="at most 1 "):
+            await gateway.execute({"tasks": [{"id": id, "tool": "numbers:hang"} for id in "ab"]})
+        with pytest.raises(InvalidDag, match="numbers:double"):
+            await gateway.execute({"tasks": [{"id": "a", "tool": "numbers:double", "arguments": {"n": 1}}]})
+        result = await gateway.execute({"tasks": [{"id": "a", "tool": "numbers:hang"}]})
+    assert result.errors[0].code == "timeout"
+
+
+def test_a_file_that_is_not_there_is_an_error_of_the_settings(tmp_path: Path):
+    with pytest.raises(ConfigError):
+        Gateway.from_config(tmp_path / "nope.toml")
+
+
+def test_importing_the_program_imports_no_protocol_and_no_web_server():
+    script = "import sys, plait.app; print(sorted({'mcp', 'uvicorn', 'starlette', 'httpx2'} & sys.modules.keys()))"
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert said.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+async def test_a_client_is_answered_at_once_while_servers_still_connect(config: Path, mode: str):
+    script = f"{SERVE}anyio.run(serve_stdio, load_config(__import__('pathlib').Path(sys.argv[1])))"
+    parameters = StdioServerParameters(command=sys.executable, args=["-c", script, str(with_a_silent_one(config))])
+    async with Client(stdio_client(parameters), mode=mode) as client:
+        assert len((await client.list_tools()).tools) == 5
+        document = {"tasks": [{"id": "a", "tool": "numbers:double", "arguments": {"n": 21}}]}
+        result = await client.call_tool("execute_dag", document)
+    assert structured(result)["outputs"] == {"a": {"n": 42}}
+
+
+async def test_a_signal_over_http_cancels_downstream_and_leaves_no_process(config: Path, told: Path):
+    script = (
+        f"{SERVE}anyio.run(lambda: serve_http(load_config(__import__('pathlib').Path(sys.argv[1])), port=0,"
+        " on_ready=lambda url: print(url, flush=True)))"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, str(config), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    url = (await process.stdout.readline()).decode().strip()
+    async with Client(url, mode="2026-07-28") as client:
+        document: dict[str, Any] = {"tasks": [{"id": "a", "tool": "numbers:hang"}], "wait_s": 0}
+        assert structured(await client.call_tool("execute_dag", document))["status"] == "running"
+        await _until(told.exists)
+        process.send_signal(signal.SIGTERM)
+        with anyio.fail_after(15):
+            assert await process.wait() == 0
+    assert words(told) == "called cancelled"
+
+
+async def _until(is_true: Any) -> None:
+    with anyio.fail_after(10):
+        while not is_true():
+            await anyio.sleep(0.005)
