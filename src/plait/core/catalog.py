@@ -115,24 +115,35 @@ class Catalog:
             return self.find(short) or self.find(short.partition("__")[2])
         return self._unlisted(name)
 
-    def unknown(self, path: str, name: str, id: str | None = None) -> Problem:
-        """Why *name* was not found, with what it may have meant."""
+    def unknown(self, path: str, name: str, id: str | None = None, *, may_guess: bool = True) -> Problem:
+        """Why *name* was not found, with what it may have meant: the nearest names only where it *may_guess*."""
         server, colon, _ = name.partition(":")
         if colon and server not in self.servers:
             known = ", ".join(self.servers) or "none"
-            hint = did_you_mean(server, self.servers) or f"Connected servers: {known}."
+            hint = (did_you_mean(server, self.servers) if may_guess else None) or f"Connected servers: {known}."
             return Problem(path, "unknown_server", f'There is no server "{server[:80]}".', hint, id)
         several = [tool.full_name for tool in self.tools.values() if tool.name == name]
         if several:
             hint = f"Use one of {', '.join(several[:8])}."
             return Problem(path, "unknown_tool", f'"{name[:80]}" is a tool of several servers.', hint, id)
-        within = [tool.full_name for tool in self.of(server)] if colon else list(self.tools)
-        near = nearest(name, within, 2) or nearest(name, self.tools, 2)
+        near = self._near(name) if may_guess else []
         if near:
-            hint = f"Did you mean {' or '.join(self.tools[match].signature for match in near)}?"
+            hint = f"Did you mean {' or '.join(tool.signature for tool in near)}?"
+        elif colon and (tools := self.of(server)):
+            names = ", ".join(tool.name for tool in tools[:12])
+            hint = f"Tools of {server}: {names}{', …' if len(tools) > 12 else ''}."
         else:
             hint = "Find tools with search_tools."
         return Problem(path, "unknown_tool", f'There is no tool "{name[:120]}".', hint, id)
+
+    def _near(self, name: str) -> list[Tool]:
+        """The tools that *name* may have meant: those of its server, else any."""
+        server, colon, tool_name = name.partition(":") if ":" in name else ("", "", name)
+        for tools, alike in ((self.of(server), 0.5), (list(self.tools.values()), 0.6)):
+            by_name = {tool.name: tool for tool in reversed(tools)}
+            if near := nearest(tool_name, by_name, 2, alike):
+                return [by_name[match] for match in near]
+        return [self.tools[match] for match in nearest(name, self.tools, 2)] if not colon else []
 
     @cached_property
     def _aliases(self) -> dict[str, str | None]:

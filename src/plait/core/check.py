@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jmespath
-
-from ..errors import InvalidDag
+from ..errors import ExpressionFailed, InvalidDag
 from .catalog import Catalog, Tool
 from .dag import Reading, Task
+from .expressions import compile_expression
 from .plan import Plan, PlannedTask, find_cycles, lay_out
 from .policy import Policy
-from .problems import Problem, did_you_mean
+from .problems import MAX_GUESSES, Problem, did_you_mean
 from .references import Template, compile_value
 from .schema import Complaint, Place
 from .strict import Json
@@ -35,8 +34,8 @@ def check(
     dag = reading.dag
     checker = _Checker(reading, catalog, policy, max_items)
     tasks = {
-        task.id: reused[task.id] if reused and task.id in reused else checker.plan_task(index, task)
-        for index, task in enumerate(dag.tasks)
+        task.id: reused[task.id] if reused and task.id in reused else checker.plan_task(index, task, path)
+        for index, (task, path) in enumerate(zip(dag.tasks, _paths(reading), strict=True))
     }
     checker.check_returns()
     if not any(problem.code == "duplicate_id" for problem in checker.problems):
@@ -58,11 +57,12 @@ class _Checker:
         self.problems = list(reading.problems)
         self.ids = dict.fromkeys(task.id for task in self.dag.tasks)
         self.malformed = reading.malformed
+        self.unread = reading.unread
 
-    def plan_task(self, index: int, task: Task) -> PlannedTask:
-        path = f"tasks[{index}]"
+    def plan_task(self, index: int, task: Task, path: str) -> PlannedTask:
         tool = self._tool(task, path)
-        arguments = self._template(task.arguments, f"{path}.arguments", task, items=task.for_each is not None)
+        has_items = task.for_each is not None or self._is_unread(task, "for_each")
+        arguments = self._template(task.arguments, f"{path}.arguments", task, items=has_items)
         items = self._items(task, path)
         if tool is not None:
             self._arguments(task, tool, arguments, path)
@@ -84,6 +84,8 @@ class _Checker:
         )
 
     def check_returns(self) -> None:
+        if not self.ids:
+            return  # why there is no task is said already
         for index, id in enumerate(self.dag.return_ or ()):
             if id not in self.ids and id not in self.malformed and id != "*":
                 self._say(f"return[{index}]", "unknown_task", f'There is no task "{id[:80]}".', self._near(id))
@@ -97,13 +99,21 @@ class _Checker:
     def _say(self, path: str, code: str, message: str, hint: str | None = None, id: str | None = None) -> None:
         self.problems.append(Problem(path, code, message, hint, id))
 
+    def _is_unread(self, task: Task, field: str) -> bool:
+        return field in self.unread.get(task.id, ())
+
+    @property
+    def _may_guess(self) -> bool:
+        return len(self.problems) < MAX_GUESSES
+
     def _near(self, id: str) -> str:
-        return did_you_mean(id, self.ids) or f"Tasks: {', '.join(list(self.ids)[:20])}."
+        near = did_you_mean(id, self.ids) if self._may_guess else None
+        return near or f"Tasks: {', '.join(list(self.ids)[:20])}{', …' if len(self.ids) > 20 else ''}."
 
     def _tool(self, task: Task, path: str) -> Tool | None:
         tool = self.catalog.find(task.tool)
         if tool is None:
-            self.problems.append(self.catalog.unknown(f"{path}.tool", task.tool, task.id))
+            self.problems.append(self.catalog.unknown(f"{path}.tool", task.tool, task.id, may_guess=self._may_guess))
             return None
         if tool.full_name != task.tool:
             self.notes.append(f'{path}: the tool "{task.tool}" was read as {tool.full_name}')
@@ -115,24 +125,28 @@ class _Checker:
     def _template(self, value: Json, path: str, task: Task, *, items: bool) -> Template:
         template, bad = compile_value(value, items=items)
         for place, error in bad:
-            self._say(path + _written(place), "invalid_reference", f"{error}.", None, task.id)
+            self._say(path + _written(place), "invalid_reference", str(error), error.hint, task.id)
         return template
 
     def _items(self, task: Task, path: str) -> Template | None:
         if task.for_each is None:
             return None
         path = f"{path}.for_each"
-        template = self._template(task.for_each, path, task, items=False)
-        if isinstance(task.for_each, list):
-            if len(task.for_each) > self.max_items:
-                message = f"There are {len(task.for_each):,} items; at most {self.max_items:,} are run."
+        value = task.for_each.strip() if isinstance(task.for_each, str) else task.for_each
+        before = len(self.problems)
+        template = self._template(value, path, task, items=False)
+        if isinstance(value, list):
+            if len(value) > self.max_items:
+                message = f"There are {len(value):,} items; at most {self.max_items:,} are run."
                 self._say(path, "limit_exceeded", message, "Split the list.", task.id)
-        elif [reference.text for reference in template.references] != [task.for_each.strip()]:
+        elif len(self.problems) == before and [reference.text for reference in template.references] != [value]:
             hint = 'Write one reference and nothing else: "$OUTPUT[id].items".'
             self._say(path, "invalid_reference", "for_each takes a list, or one reference to a list.", hint, task.id)
         return template
 
     def _arguments(self, task: Task, tool: Tool, arguments: Template, path: str) -> None:
+        if self._is_unread(task, "arguments"):
+            return
         complaints = tool.input.complaints(task.arguments, unknown=arguments.unknown)
         for number, complaint in enumerate(complaints):
             hint = f"Signature: {tool.signature}" if number == 0 else None
@@ -150,7 +164,13 @@ class _Checker:
         links: dict[str, bool] = {}
         for place, id, guarded in _mentions(task, arguments, items, path):
             if id == task.id:
-                self._say(place, "self_reference", f'"{id}" refers to itself.', None, task.id)
+                self._say(
+                    place,
+                    "self_reference",
+                    f'"{id}" refers to itself.',
+                    "A task can only use the output of another.",
+                    task.id,
+                )
             elif id in self.malformed:
                 continue  # what is wrong with it is said already
             elif id not in self.ids:
@@ -163,18 +183,24 @@ class _Checker:
         if text is None:
             return None
         try:
-            return jmespath.compile(text)
-        except (jmespath.exceptions.JMESPathError, RecursionError) as error:
-            said = str(error).splitlines()[0] if str(error) else "it is nested too deeply"
-            self._say(path, "invalid_expression", f"This is no JMESPath: {said}.", "See jmespath.org.", task.id)
+            return compile_expression(text)
+        except ExpressionFailed as error:
+            self._say(path, "invalid_expression", f"{error.message}.", error.hint, task.id)
             return None
 
     def _condition(self, task: Task, has_links: bool, path: str) -> Any:
-        if task.when is not None and not has_links:
+        if task.when is not None and not has_links and not self._is_unread(task, "depends_on"):
             hint = "Name the tasks it reads in depends_on."
             message = "when reads the outputs of the tasks this one depends on, and there are none."
             self._say(f"{path}.when", "invalid_expression", message, hint, task.id)
         return self._expression(task.when, f"{path}.when", task)
+
+
+def _paths(reading: Reading) -> Iterator[str]:
+    """Where each task stands in the document that was sent."""
+    left = {id: iter(places) for id, places in reading.places.items()}
+    for index, task in enumerate(reading.dag.tasks):
+        yield f"tasks[{next(left.get(task.id, iter(())), index)}]"
 
 
 def _mentions(task: Task, arguments: Template, items: Template | None, path: str) -> Iterator[tuple[str, str, bool]]:
@@ -193,5 +219,5 @@ def _written(place: Place) -> str:
 
 def _argument(complaint: Complaint) -> tuple[str, str]:
     where = _written(complaint.place)
-    name = complaint.place[-1] if complaint.place else "arguments"
-    return where, f"{name} {complaint.message}."
+    end = "" if complaint.message.endswith("?") else "."
+    return where, f"{where.lstrip('.') or 'arguments'} {complaint.message}{end}"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..errors import InvalidDag
-from .problems import Problem, did_you_mean
-from .strict import NotStrict, loads, measure
+from .problems import MAX_GUESSES, Problem, did_you_mean
+from .strict import NotStrict, loads, measure, short
 from .variants import Spelling, dag_spelling, task_spelling
 
 MAX_BYTES = 4 * 2**20
@@ -19,7 +19,7 @@ MAX_TASKS = 10_000
 DEPTH = 64
 
 Id = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")]
-Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False, strict=True)]
 Strings = Annotated[tuple[StrictStr, ...], Field(strict=False)]
 
 
@@ -39,7 +39,7 @@ class Task(BaseModel):
     timeout_s: Seconds | None = None
     retries: Annotated[int, Field(ge=0, le=20, strict=True)] = 0
     allow_repeat: StrictBool = False
-    priority: Annotated[float, Field(allow_inf_nan=False)] = 0
+    priority: Annotated[float, Field(allow_inf_nan=False, strict=True)] = 0
     weight: Annotated[int, Field(ge=1, strict=True)] | None = None
 
 
@@ -54,7 +54,7 @@ class Dag(BaseModel):
     schedule: Literal["eager", "layers"] = "eager"
     max_concurrency: Annotated[int, Field(ge=1, strict=True)] | None = None
     timeout_s: Seconds | None = None
-    wait_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] | None = None
+    wait_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False, strict=True)] | None = None
     resume_from: StrictStr | None = None
     dry_run: StrictBool = False
     detail: Literal["concise", "full"] = "concise"
@@ -67,6 +67,27 @@ TASK_FIELDS = frozenset(Task.model_fields)
 DAG_FIELDS = frozenset(field.alias or name for name, field in Dag.model_fields.items())
 
 
+_EXAMPLE = 'Send {"tasks": [{"id": "a", "tool": "server:tool", "arguments": {…}}]}.'
+_EXPECTED = {
+    "string_type": "a string",
+    "dict_type": "an object",
+    "tuple_type": "a list",
+    "bool_type": "true or false",
+    "int_type": "an integer",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_too_short": "a string that is not empty",
+}
+_HINTS = {
+    "id": 'Give each task an id of its own, such as "a".',
+    "tool": 'Name a tool as "server:tool".',
+    "arguments": 'Send an object, such as {"path": "README.md"}.',
+    "depends_on": 'Send a list of ids, such as ["a", "b"].',
+    "return": 'Send a list of ids, or ["*"] for all.',
+    "for_each": 'Send a list, or a reference to one: "$OUTPUT[id].items".',
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What could be read of a document: `dag` holds the tasks and options that are well formed."""
@@ -77,25 +98,130 @@ class Reading:
     """What is wrong with the form of the rest: types, unknown and missing fields, ids, limits."""
     malformed: frozenset[str] = frozenset()
     """The ids of the tasks that could not be read: they exist, so references to them are not wrong."""
+    unread: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The fields that are left out of tasks in `dag`, for what is wrong with them, by task."""
+    places: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Where the tasks of an id stand in the document, for those in `dag`: not all of it may have been read."""
 
 
 def read_dag(document: object, *, max_tasks: int = MAX_TASKS, max_bytes: int = MAX_BYTES) -> Reading:
     """Read *document*: a parsed JSON value, JSON text, or a `Dag`. Raises `InvalidDag` if nothing of it can be."""
     if isinstance(document, Dag):
-        return Reading(document, problems=tuple(_duplicates(list(document.tasks))))
-    notes: list[str] = []
-    problems: list[Problem] = []
-    members = _as_object(document, max_bytes, notes)
-    spelling = dag_spelling(members, DAG_FIELDS)
-    notes += spelling.notes
-    problems += spelling.problems
+        return _read_model(document, max_tasks)
+    reader = _Reader(max_tasks)
+    spelling = dag_spelling(reader.members(document, max_bytes), DAG_FIELDS)
+    reader.take(spelling)
     given = spelling.members.pop("tasks", None)
-    tasks = _read_tasks(given, max_tasks, notes, problems, resumes="resume_from" in spelling.members)
-    problems += _duplicates(tasks)
-    options = _validated(Dag, {**spelling.members, "tasks": ()}, "", None, problems) or Dag(tasks=())
-    read = {task.id for task in tasks}
-    malformed = frozenset(_ids(given)) - read
-    return Reading(options.model_copy(update={"tasks": tuple(tasks)}), tuple(notes), tuple(problems), malformed)
+    tasks = reader.tasks(given, may_be_empty="resume_from" in spelling.members)
+    reader.problems += _duplicates(tasks)
+    places: dict[str, tuple[int, ...]] = {}
+    for index, task in tasks:
+        places[task.id] = (*places.get(task.id, ()), index)
+    options = reader.validated(Dag, {**spelling.members, "tasks": ()}, "", None) or Dag(tasks=())
+    return Reading(
+        dag=options.model_copy(update={"tasks": tuple(task for _, task in tasks)}),
+        notes=tuple(reader.notes),
+        problems=tuple(reader.problems),
+        malformed=frozenset(_ids(given)) - places.keys(),
+        unread=reader.unread,
+        places=places,
+    )
+
+
+def _read_model(dag: Dag, max_tasks: int) -> Reading:
+    """A `Dag` that was made in Python: its form is right, but for what its models cannot say."""
+    problems = list(_count(len(dag.tasks), max_tasks, may_be_empty=dag.resume_from is not None))
+    for index, task in enumerate(dag.tasks):
+        try:
+            measure({"arguments": task.arguments, "for_each": task.for_each}, DEPTH)
+        except NotStrict as error:
+            problems.append(
+                Problem(f"tasks[{index}]", "invalid_json", f"This is no strict JSON: {error}.", None, task.id)
+            )
+    if problems:
+        raise InvalidDag(problems)
+    return Reading(dag, problems=tuple(_duplicates(enumerate(dag.tasks))))
+
+
+class _Reader:
+    """One pass over one document; collects problems and notes on the way."""
+
+    def __init__(self, max_tasks: int) -> None:
+        self.max_tasks = max_tasks
+        self.notes: list[str] = []
+        self.problems: list[Problem] = []
+        self.unread: dict[str, frozenset[str]] = {}
+
+    def take(self, spelling: Spelling) -> None:
+        self.notes += spelling.notes
+        self.problems += spelling.problems
+
+    def members(self, document: object, max_bytes: int) -> dict[str, Any]:
+        """The members of the document. Raises `InvalidDag` if it has none."""
+        document = _strict(document, max_bytes)
+        if isinstance(document, list):
+            self.notes.append("a list was sent; it was taken as tasks")
+            return {"tasks": document}
+        if not isinstance(document, dict):
+            message = f"A DAG is a JSON object with tasks; this is {short(document)}."
+            raise InvalidDag([Problem("$", "wrong_type", message, _EXAMPLE)])
+        return document
+
+    def tasks(self, tasks: object, *, may_be_empty: bool) -> list[tuple[int, Task]]:
+        """The tasks that could be read, each with its place in the document."""
+        if tasks is None and (may_be_empty or self.problems):  # a problem so far is that tasks could not be read
+            return []
+        if not isinstance(tasks, list):
+            code, what = ("missing_field", "is missing") if tasks is None else ("wrong_type", "must be a list")
+            self.problems.append(Problem("tasks", code, f"tasks {what}.", _EXAMPLE))
+            return []
+        if problems := list(_count(len(tasks), self.max_tasks, may_be_empty=may_be_empty)):
+            self.problems += problems
+            return []
+        read = ((index, self.task(members, f"tasks[{index}]")) for index, members in enumerate(tasks))
+        return [(index, task) for index, task in read if task is not None]
+
+    def task(self, members: object, path: str) -> Task | None:
+        if not isinstance(members, dict):
+            message = f"A task must be an object; this is {short(members)}."
+            self.problems.append(Problem(path, "wrong_type", message, _EXAMPLE))
+            return None
+        id = members.get("id") if isinstance(members.get("id"), str) else None
+        spelling = Spelling(members) if _is_usual(members) else task_spelling(members, TASK_FIELDS, path, id)
+        self.take(spelling)
+        before = len(self.problems) - len(spelling.problems)
+        task = self.validated(Task, spelling.members, path, id)
+        if task is not None and len(self.problems) > before:
+            wrong = [problem.path.removeprefix(f"{path}.") for problem in self.problems[before:]]
+            self.unread[task.id] = frozenset(name.partition("[")[0] for name in wrong)
+        return task
+
+    def validated(self, model: type[Model], members: dict[str, Any], path: str, id: str | None) -> Model | None:
+        """*members* as a model, without the fields that are wrong; None where it needs those."""
+        try:
+            return model.model_validate(members, by_alias=True, by_name=False)
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+        found: dict[str, Problem] = {}
+        for detail in details:
+            problem = _problem(detail, path, id, may_guess=len(self.problems) + len(found) < MAX_GUESSES)
+            found.setdefault(problem.path, problem)
+        self.problems += found.values()
+        wrong = {detail["loc"][0] for detail in details}
+        try:
+            return model.model_validate({name: value for name, value in members.items() if name not in wrong})
+        except ValidationError:
+            return None
+
+
+def _is_usual(members: Mapping[str, Any]) -> bool:
+    """Whether a task is written without variants: most are, and need no second look."""
+    return (
+        members.keys() <= TASK_FIELDS
+        and isinstance(members.get("arguments", {}), dict)
+        and isinstance(members.get("depends_on", []), list)
+        and None not in members.values()
+    )
 
 
 def _ids(tasks: object) -> Iterator[str]:
@@ -104,114 +230,73 @@ def _ids(tasks: object) -> Iterator[str]:
             yield task["id"]
 
 
-def _as_object(document: object, max_bytes: int, notes: list[str]) -> dict[str, Any]:
-    if isinstance(document, str | bytes):
-        if len(document) > max_bytes:
-            raise InvalidDag([_too_large(len(document), max_bytes)])
-        try:
-            document = loads(document, DEPTH)
-        except NotStrict as error:
-            raise InvalidDag([Problem("$", "invalid_json", f"The DAG is {_lower(error)}.")]) from None
-    else:
-        try:
-            size = measure(document, DEPTH)
-        except NotStrict as error:
-            raise InvalidDag([Problem("$", "invalid_json", f"The DAG is no strict JSON: {error}.")]) from None
-        if size > max_bytes:
-            raise InvalidDag([_too_large(size, max_bytes)])
-    if isinstance(document, list):
-        notes.append("a list was sent; it was taken as tasks")
-        return {"tasks": document}
-    if not isinstance(document, dict):
-        message = f"A DAG is a JSON object with tasks, not {type(document).__name__}."
-        raise InvalidDag([Problem("$", "wrong_type", message, 'Send {"tasks": [{"id": …, "tool": …}]}.')])
-    return dict(document)
-
-
-def _too_large(size: int, most: int) -> Problem:
-    return Problem("$", "limit_exceeded", f"The DAG has {size:,} bytes; at most {most:,} are read.")
-
-
-def _lower(error: NotStrict) -> str:
-    text = str(error)
-    return text if text.startswith("not ") else f"no strict JSON: {text}"
-
-
-def _read_tasks(
-    tasks: object, max_tasks: int, notes: list[str], problems: list[Problem], *, resumes: bool
-) -> list[Task]:
-    if not isinstance(tasks, list):
-        code, what = ("missing_field", "tasks is missing") if tasks is None else ("wrong_type", "tasks is no list")
-        if not (resumes and tasks is None):
-            problems.append(Problem("tasks", code, f"{what}.", 'Send {"tasks": [{"id": …, "tool": …}]}.'))
-        return []
-    if not tasks and not resumes:
-        problems.append(Problem("tasks", "limit_exceeded", "There is no task.", "Send at least one."))
-    if len(tasks) > max_tasks:
-        message = f"There are {len(tasks):,} tasks; at most {max_tasks:,} fit in one DAG."
-        problems.append(Problem("tasks", "limit_exceeded", message, "Split it, or use for_each."))
-        return []
-    read = []
-    for index, members in enumerate(tasks):
-        if task := _read_task(members, f"tasks[{index}]", notes, problems):
-            read.append(task)
-    return read
-
-
-def _read_task(members: object, path: str, notes: list[str], problems: list[Problem]) -> Task | None:
-    if not isinstance(members, dict):
-        problems.append(Problem(path, "wrong_type", f"A task is an object, not {type(members).__name__}."))
-        return None
-    id = members.get("id") if isinstance(members.get("id"), str) else None
-    if members.keys() <= TASK_FIELDS and isinstance(members.get("arguments", {}), dict):
-        spelling = Spelling(members)
-    else:
-        spelling = task_spelling(members, TASK_FIELDS, path, id)
-    notes += spelling.notes
-    problems += spelling.problems
-    return _validated(Task, spelling.members, path, id, problems)
-
-
-def _validated(
-    model: type[Model], members: dict[str, Any], path: str, id: str | None, problems: list[Problem]
-) -> Model | None:
+def _strict(document: object, max_bytes: int) -> object:
+    """*document*, decoded if it is text. Raises `InvalidDag` if it is no strict JSON, or too large."""
     try:
-        return model.model_validate(members)
-    except ValidationError as error:
-        problems += [_problem(detail, path, id) for detail in error.errors(include_url=False)]
-    return None
+        if isinstance(document, str | bytes):
+            size = len(document)
+            document = loads(document, DEPTH) if size <= max_bytes else None
+        else:
+            size = measure(document, DEPTH)
+    except NotStrict as error:
+        said = str(error) if str(error).startswith("not ") else f"no strict JSON: {error}"
+        raise InvalidDag([Problem("$", "invalid_json", f"The DAG is {said}.", "Send the whole DAG again.")]) from None
+    if size > max_bytes:
+        message = f"The DAG has {size:,} bytes; at most {max_bytes:,} are read."
+        raise InvalidDag([Problem("$", "limit_exceeded", message, "Split it, or leave large values to references.")])
+    return document
 
 
-def _problem(detail: ErrorDetails, path: str, id: str | None) -> Problem:
-    steps = [step for step in detail["loc"] if step not in {"str", "list[any]", "constrained-str"}]
-    field = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
-    place = ".".join(part for part in (path, field) if part)
-    name = str(steps[0]) if steps else ""
+def _count(tasks: int, most: int, *, may_be_empty: bool) -> Iterator[Problem]:
+    if not tasks and not may_be_empty:
+        yield Problem("tasks", "limit_exceeded", "There is no task.", "Send at least one.")
+    if tasks > most:
+        message = f"There are {tasks:,} tasks; at most {most:,} fit in one DAG."
+        yield Problem("tasks", "limit_exceeded", message, "Split it, or use for_each.")
+
+
+def _problem(detail: ErrorDetails, path: str, id: str | None, *, may_guess: bool) -> Problem:
+    name = str(detail["loc"][0])
+    field = name + "".join(f"[{step}]" for step in detail["loc"][1:] if isinstance(step, int))
+    place = f"{path}.{field}".lstrip(".")
     match detail["type"]:
         case "missing":
-            return Problem(place, "missing_field", f"{name} is missing.", None, id)
+            return Problem(place, "missing_field", f"{name} is missing.", _HINTS.get(name), id)
         case "extra_forbidden":
             known = TASK_FIELDS if path else DAG_FIELDS
-            return Problem(place, "unknown_field", f'"{name}" is no field.', did_you_mean(name, known), id)
-        case "string_pattern_mismatch" if name == "id":
-            hint = "An id is 1 to 64 letters, digits, _, - or ., and starts with a letter, a digit or _."
-            return Problem(place, "invalid_id", f"{str(detail['input'])[:80]!r} is no id.", hint, None)
-    return Problem(place, "wrong_type", f"{detail['msg']}.", _wanted(name), id)
+            near = did_you_mean(name, known) if may_guess else None
+            hint = near or f"Fields: {', '.join(sorted(known))}."
+            return Problem(place, "unknown_field", f'"{name[:80]}" is no field.', hint, id)
+        case "string_pattern_mismatch":
+            hint = "An id is 1 to 64 letters (A to Z), digits, _, - or ., and starts with a letter, a digit or _."
+            return Problem(place, "invalid_id", f"{short(detail['input'])} is no id.", hint, None)
+    message = f"{field} must be {_expected(name, detail)}; it is {short(detail['input'])}."
+    return Problem(place, "wrong_type", message, _HINTS.get(name), id)
 
 
-def _wanted(name: str) -> str | None:
-    return {
-        "arguments": 'Send an object, such as {"path": "README.md"}.',
-        "depends_on": 'Send a list of ids, such as ["a", "b"].',
-        "return": 'Send a list of ids, or ["*"] for all.',
-        "for_each": 'Send a list, or a reference to one: "$OUTPUT[id].items".',
-    }.get(name)
+def _expected(name: str, detail: ErrorDetails) -> str:
+    """What would be right, in words."""
+    limits = detail.get("ctx", {})
+    match detail["type"]:
+        case _ if name == "for_each":
+            return "a list, or one reference to a list"
+        case "greater_than":
+            return f"above {limits['gt']:g}"
+        case "greater_than_equal":
+            return f"at least {limits['ge']:g}"
+        case "less_than_equal":
+            return f"at most {limits['le']:g}"
+        case "string_too_long":
+            return f"at most {limits['max_length']:,} characters"
+        case "literal_error":
+            return str(limits["expected"]).replace("'", '"')
+    return _EXPECTED.get(detail["type"]) or detail["msg"]
 
 
-def _duplicates(tasks: list[Task]) -> list[Problem]:
+def _duplicates(tasks: Iterable[tuple[int, Task]]) -> list[Problem]:
     first: dict[str, int] = {}
     problems = []
-    for index, task in enumerate(tasks):
+    for index, task in tasks:
         if task.id in first:
             message = f'The id "{task.id}" is taken by tasks[{first[task.id]}].'
             problems.append(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..errors import InvalidOutput, OutputTooLarge, ToolError
 from .catalog import Tool
-from .strict import Json, JsonObject, NotStrict, loads, measure
+from .strict import Json, JsonObject, NotStrict, loads, measure, short
 
 MAX_ERROR_CHARS = 2_000
 
@@ -89,5 +89,9 @@ def _is_wrapper(structured: Json) -> bool:
 
 def _error_text(blocks: list[JsonObject], result: JsonObject) -> str:
     texts = [str(block["text"]) for block in blocks if isinstance(block.get("text"), str)]
-    text = "\n".join(texts).strip() or str(result.get("structuredContent") or "the tool failed without saying why")
+    text = "\n".join(texts).strip()
+    if not text:
+        given = result.get("structuredContent")
+        text = short(given, MAX_ERROR_CHARS) if given else "the tool failed without saying why"
+    text = text.encode("utf-8", "replace").decode()  # what goes into a result is strict JSON
     return text if len(text) <= MAX_ERROR_CHARS else text[: MAX_ERROR_CHARS - 1] + "…"

@@ -6,6 +6,9 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+MAX_GUESSES = 20
+"""Problems of one document for which the nearest known word is looked for: it takes a while where words are many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -26,12 +29,12 @@ class Problem:
         return f"{place}: {self.message}" + (f" {self.hint}" if self.hint else "")
 
 
-def nearest(word: str, words: Iterable[str], most: int = 1) -> list[str]:
-    """The words that *word* was most likely meant to be, best first."""
+def nearest(word: str, words: Iterable[str], most: int = 1, alike: float = 0.6) -> list[str]:
+    """The words that *word* was most likely meant to be, best first; *alike* is 1 for equal ones."""
     folded: dict[str, str] = {}
     for candidate in words:
         folded.setdefault(candidate.casefold(), candidate)
-    return [folded[match] for match in difflib.get_close_matches(word.casefold()[:200], folded, most, 0.6)]
+    return [folded[match] for match in difflib.get_close_matches(word.casefold()[:200], folded, most, alike)]
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str | None:

@@ -54,7 +54,11 @@ Step: TypeAlias = str | int | Every
 
 
 class BadReference(ValueError):
-    """The text starts a reference and does not finish it; the message says what is wrong and the mend."""
+    """The text starts a reference and does not finish it; the message says what is wrong, the hint what is right."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,18 +238,18 @@ def _joined(pieces: tuple[str | Reference, ...], scope: Scope) -> str:
     return "".join(parts)
 
 
-def _walk(value: Json, path: tuple[Step, ...], reference: Reference) -> Json:
+def _walk(value: Json, path: tuple[Step, ...], reference: Reference, walked: tuple[Step, ...] = ()) -> Json:
     for number, step in enumerate(path):
         match step:
             case Every.ELEMENT if isinstance(value, list):
-                rest = path[number + 1 :]
-                return [_walk(element, rest, reference) for element in value]
+                here, rest = (*walked, *path[:number]), path[number + 1 :]
+                return [_walk(element, rest, reference, (*here, index)) for index, element in enumerate(value)]
             case int() if isinstance(value, list) and -len(value) <= step < len(value):
                 value = value[step]
             case str() if isinstance(value, dict) and step in value:
                 value = value[step]
             case _:
-                raise _missing(reference, path[:number], step, value)
+                raise _missing(reference, (*walked, *path[:number]), step, value)
     return value
 
 
@@ -286,8 +290,8 @@ def _read(text: str, start: re.Match[str]) -> tuple[Reference, int]:
         id = _ID.match(text, position)
         if id is None:
             raise BadReference(
-                f"{_excerpt(text, start.start())} is no reference: $OUTPUT[ is followed by a task's id and ]."
-                " For the literal text write $$OUTPUT[."
+                f"{_excerpt(text, start.start())} is no reference: the id of a task and ] follow $OUTPUT[.",
+                "Write $OUTPUT[id].path, or $$OUTPUT[ for the literal text.",
             )
         task, position = id[1], id.end()
     path, position = _read_path(text, position)
@@ -296,8 +300,8 @@ def _read(text: str, start: re.Match[str]) -> tuple[Reference, int]:
         default, position = _read_end(text, start.start(), position)
     elif text.startswith("[", position):
         raise BadReference(
-            f"{_excerpt(text, position)} is no step of a path: write [0], [-1], [*] or a quoted key such as"
-            ' ["a b"]; where text follows, use braces: ${OUTPUT[id]}[…]'
+            f"{_excerpt(text, position)} is no step of a path.",
+            'Write [0], [-1], [*] or a quoted key such as ["a b"]; before text, use braces: ${OUTPUT[id]}[…].',
         )
     task = {ITEM: ITEM, INDEX: INDEX}.get(task, task)
     return Reference(task, path, default, text[start.start() : position]), position
@@ -317,7 +321,7 @@ def _read_path(text: str, position: int) -> tuple[tuple[Step, ...], int]:
                 path.append(_quoted(step["key"]))
         position = step.end()
         if len(path) > MAX_STEPS:
-            raise BadReference(f"a path has at most {MAX_STEPS} steps")
+            raise BadReference(f"A path has at most {MAX_STEPS} steps.", "Refer to a part nearer to the root.")
     return tuple(path), position
 
 
@@ -325,7 +329,7 @@ def _quoted(text: str) -> str:
     try:
         key = loads(text)
     except NotStrict as error:
-        raise BadReference(f"the key {text[:60]} is {error}") from None
+        raise BadReference(f"The key {text[:60]} is no JSON string: {error}.", 'Quote keys as JSON: ["a b"].') from None
     return str(key)
 
 
@@ -338,14 +342,15 @@ def _read_end(text: str, start: int, position: int) -> tuple[Json | Missing, int
             default = loads(text[sign.end() : position])
         except (ValueError, RecursionError):
             raise BadReference(
-                f'{_excerpt(text, start)}: the default after ?? is one JSON value, such as "none", 0, [] or null'
+                f"{_excerpt(text, start)} is no reference: what follows ?? is no JSON value.",
+                'Write a default as JSON: ${OUTPUT[id].path ?? "none"}, or 0, [] or null.',
             ) from None
     closing = _SPACE.match(text, position)
     position = closing.end() if closing else position
     if not text.startswith("}", position):
         raise BadReference(
-            f"{_excerpt(text, start)} is no reference: ${{OUTPUT[id].path}} ends with a brace after its path"
-            " (or after ?? and a default)"
+            f"{_excerpt(text, start)} is no reference: no brace closes it after its path.",
+            'Write ${OUTPUT[id].path}, ${OUTPUT[id].path ?? "default"}, or a quoted key such as ["a-b"].',
         )
     return default, position + 1
 
@@ -353,7 +358,7 @@ def _read_end(text: str, start: int, position: int) -> tuple[Json | Missing, int
 def _refuse_a_bare_default(pieces: list[str | Reference]) -> None:
     match pieces:
         case [Reference(text=text), str(rest)] if _DEFAULT.match(rest) and not text.startswith("${"):
-            raise BadReference(f"a default needs braces: ${{{text[1:]} ?? …}}")
+            raise BadReference("A default needs braces.", f"Write ${{{text[1:]}{rest[:60]}}}.")
 
 
 def _excerpt(text: str, position: int) -> str:

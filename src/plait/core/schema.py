@@ -1,26 +1,40 @@
 """JSON Schema: does a value fit, and what does a schema say in one line.
 
 Foreign schemas are hostile until shown otherwise: none is fetched over the network, patterns run in an engine that
-takes linear time (or a bounded number of steps), and a schema that multiplies itself by references is not used.
+takes linear time (or a bounded number of steps), and what would take too long to check (`effort.py`) is not checked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NoReturn, TypeAlias
 
 import jsonschema_rs
 
+from .effort import stray_reference, visits, weight
 from .problems import nearest
-from .strict import Json, JsonObject, dumps
+from .strict import Json, JsonObject, dumps, short
 
 Place: TypeAlias = "tuple[str | int, ...]"
 
 MAX_BYTES = 64 * 1024
-MAX_SUBSCHEMAS = 20_000
-"""Subschemas after expanding references; a schema above it is not used to check values."""
+MAX_WEIGHT = 64
+"""Visits of one part of a value above which the work of checking a value is reckoned first."""
+MAX_VISITS = 50_000
+"""A value that takes more is not checked."""
+MAX_EXPLAINED_VISITS = 5_000
+"""A value that takes more is told to be wrong, but not where."""
+MAX_BACKTRACKING_CHARS = 10_000
+"""A value that is longer is not held against patterns that need the engine which is not linear."""
+_DRAFTS = frozenset(
+    {f"http://json-schema.org/draft-0{number}/schema" for number in (4, 6, 7)}
+    | {f"https://json-schema.org/draft/{year}/schema" for year in ("2019-09", "2020-12")}
+)
+_EVERY_PART: JsonObject = {"items": {"$ref": "#"}}
+"""Meets every part of a value, as `visits` counts."""
 MAX_STEPS = 100_000
 """Backtracking steps of a pattern that the linear-time engine cannot express."""
 MAX_COMPLAINTS = 20
@@ -41,6 +55,7 @@ class Schema:
 
     def __init__(self, definition: Json) -> None:
         self.definition: JsonObject = definition if isinstance(definition, dict) else {}
+        self._is_backtracking = False
 
     @property
     def properties(self) -> Mapping[str, Json]:
@@ -56,7 +71,9 @@ class Schema:
     def malformed(self) -> str | None:
         """Why this is no JSON Schema at all, if it is none."""
         try:
-            jsonschema_rs.meta.validate(self.definition)
+            draft = self.definition.get("$schema")
+            if draft is None or str(draft).rstrip("#") in _DRAFTS:  # any other would be fetched
+                jsonschema_rs.meta.validate(self.definition)
         except (ValueError, jsonschema_rs.ReferencingError) as error:  # a ValidationError is a ValueError
             return str(error).splitlines()[0][:300]
         return None
@@ -64,22 +81,35 @@ class Schema:
     @cached_property
     def unusable(self) -> str | None:
         """Why values cannot be checked against this schema, if they cannot."""
-        if _cost(self.definition) > MAX_SUBSCHEMAS:
-            return "it multiplies itself by references"
         try:
+            if len(dumps(self.definition)) > MAX_BYTES:
+                return f"it is larger than {MAX_BYTES // 1024} KiB"
+            if (target := stray_reference(self.definition)) is not None:
+                return f"the reference {target[:200]} is no pointer into the schema"
+            if MAX_VISITS < self._weight < math.inf:
+                return "it multiplies itself by references"
             self._validator  # noqa: B018 - compiling is the question
+        except RecursionError:
+            return "it is nested too deeply"
         except ValueError as error:
-            return str(error).splitlines()[0][:300]
+            return self.malformed or _without_mask(self.definition) or str(error).splitlines()[0][:300]
         return None
 
     def complaints(self, value: Json, *, unknown: frozenset[Place] = frozenset()) -> list[Complaint]:
-        """How *value* does not fit; empty if it fits or the schema cannot be used.
+        """How *value* does not fit; empty if it fits, if the schema cannot be used, or if that takes too much work.
 
         The parts of *value* at the places in *unknown* are known only when the task runs: nothing is said of them,
         and of what holds them only what is certain whatever they will be.
         """
-        if self.unusable or (not unknown and self._validator.is_valid(value)):
+        if self.unusable:
             return []
+        effort = visits(self.definition, value, MAX_VISITS) if self._weight > MAX_WEIGHT else 0
+        if self._is_backtracking and len(dumps(value)) > MAX_BACKTRACKING_CHARS:
+            return []
+        if effort >= MAX_VISITS or (not unknown and self._validator.is_valid(value)):
+            return []
+        if max(effort, visits(_EVERY_PART, value, MAX_EXPLAINED_VISITS)) >= MAX_EXPLAINED_VISITS:
+            return [] if unknown else [Complaint((), "does not fit its schema, and is too large to say where")]
         found: list[Complaint] = []
         for error in self._validator.iter_errors(value):
             place = tuple(error.instance_path)
@@ -87,7 +117,7 @@ class Schema:
                 found.extend(_explain(place, error, value, self))
             if len(found) >= MAX_COMPLAINTS:
                 break
-        return _without_guessed(found)
+        return _without_guessed(list(dict.fromkeys(found)))
 
     def parameters(self) -> str:
         """`required: type, optional?: type`, the required first."""
@@ -101,54 +131,35 @@ class Schema:
         return _shape(self.definition, 3)
 
     @cached_property
+    def _weight(self) -> float:
+        return weight(self.definition)
+
+    @cached_property
     def _validator(self) -> jsonschema_rs.Validator:
-        if len(dumps(self.definition)) > MAX_BYTES:
-            raise ValueError(f"it is larger than {MAX_BYTES // 1024} KiB")
         try:
             return _compile(self.definition, jsonschema_rs.RegexOptions())
         except ValueError:  # look-around and back-references exist in one engine only
+            self._is_backtracking = True
             return _compile(self.definition, jsonschema_rs.FancyRegexOptions(backtrack_limit=MAX_STEPS))
 
 
 def _compile(
     definition: JsonObject, patterns: jsonschema_rs.RegexOptions | jsonschema_rs.FancyRegexOptions
 ) -> jsonschema_rs.Validator:
-    return jsonschema_rs.validator_for(definition, retriever=_refuse, pattern_options=patterns)
+    return jsonschema_rs.validator_for(definition, retriever=_refuse, pattern_options=patterns, mask="it")
+
+
+def _without_mask(definition: JsonObject) -> str | None:
+    """Why *definition* cannot be compiled, with the part of it that is wrong."""
+    try:
+        jsonschema_rs.validator_for(definition, retriever=_refuse)
+    except ValueError as error:
+        return str(error).splitlines()[0][:300]
+    return None
 
 
 def _refuse(uri: str) -> NoReturn:
     raise ValueError(f"the reference {uri} leads outside the schema")
-
-
-def _cost(definition: JsonObject) -> int:
-    """How many subschemas one walk of *definition* meets, following references; at most just above the limit."""
-    known: dict[str, int] = {}
-
-    def walk(node: Json, following: frozenset[str]) -> int:
-        total = 1
-        children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-        for child in children:
-            if isinstance(child, dict | list):
-                total += walk(child, following)
-        target = node.get("$ref") if isinstance(node, dict) else None
-        if isinstance(target, str) and target.startswith("#/") and target not in following:
-            if target not in known:
-                known[target] = walk(_at(definition, target), following | {target})
-            total += known[target]
-        return min(total, MAX_SUBSCHEMAS + 1)
-
-    try:
-        return walk(definition, frozenset())
-    except RecursionError:
-        return MAX_SUBSCHEMAS + 1
-
-
-def _at(definition: JsonObject, pointer: str) -> Json:
-    node: Json = definition
-    for step in pointer[2:].split("/"):
-        step = step.replace("~1", "/").replace("~0", "~")
-        node = node.get(step) if isinstance(node, dict) else None
-    return node
 
 
 def _hidden(place: Place, kind: str, unknown: frozenset[Place]) -> bool:
@@ -166,16 +177,40 @@ def _explain(place: Place, error: jsonschema_rs.ValidationError, value: Json, sc
         case "required":
             yield Complaint((*place, facts["property"]), "is missing")
         case "additionalProperties":
-            for name in facts["unexpected"]:
+            for name in facts["unexpected"][:MAX_COMPLAINTS]:
                 yield Complaint((*place, name), _not_a_parameter(name, place, schema, value))
         case "enum":
             options = ", ".join(dumps(option) for option in facts["options"][:20])
-            yield Complaint(place, f"must be one of {options}; it is {_short(_value_at(value, place))}")
-        case "type":
-            wanted = " or ".join(facts["types"])
-            yield Complaint(place, f"must be {_article(wanted)}; it is {_short(_value_at(value, place))}")
+            yield Complaint(place, f"must be one of {options}; it is {short(_value_at(value, place))}")
+        case "falseSchema":
+            yield Complaint(place, "is not allowed here")
         case _:
-            yield Complaint(place, error.message[:300])
+            yield Complaint(place, f"{_wanted(error)}; it is {short(_value_at(value, place))}")
+
+
+def _wanted(error: jsonschema_rs.ValidationError) -> str:
+    """What would fit, as the end of a sentence."""
+    facts = error.kind.as_dict()
+    match error.kind.name:
+        case "type":
+            return f"must be {_types(facts['types'])}"
+        case "const":
+            return f"must be {short(facts['expected_value'])}"
+        case "anyOf":
+            reasons = [reason for branch in facts["context"] for reason in branch]
+            if all(reason.kind.name == "type" and reason.instance_path == error.instance_path for reason in reasons):
+                return f"must be {_types(name for reason in reasons for name in reason.kind.as_dict()['types'])}"
+            return "fits none of the alternatives in its schema"
+        case "oneOf" if not all(facts["context"]):
+            return "fits more than one of the alternatives in its schema"
+        case "oneOf":
+            return "fits none of the alternatives in its schema"
+    said = error.message[:300]
+    return said.removeprefix("it ") if said.startswith("it ") else f"does not fit: {said}"
+
+
+def _types(names: Iterable[str]) -> str:
+    return " or ".join(_article(name) for name in sorted(dict.fromkeys(names), key=lambda name: name == "null"))
 
 
 def _not_a_parameter(name: str, place: Place, schema: Schema, value: Json) -> str:
@@ -198,12 +233,9 @@ def _value_at(value: Json, place: Place) -> Json:
     return value
 
 
-def _short(value: Json) -> str:
-    text = dumps(value)
-    return text if len(text) <= 60 else text[:57] + "…"
-
-
 def _article(noun: str) -> str:
+    if noun == "null":
+        return noun
     return f"an {noun}" if noun[0] in "aeio" else f"a {noun}"
 
 

@@ -62,7 +62,8 @@ class SearchIndex:
         self._index.close()
 
     def _best(self, need: str, server: str | None, limit: int) -> list[Tool]:
-        if (tool := self._catalog.find(need)) is not None and tool.listed:
+        tool = self._catalog.find(need)
+        if tool is not None and tool.listed and server in {None, tool.server}:
             return [tool]
         words = [word.lower() for word in _WORD.findall(_HUMP.sub(" ", need))][:20]
         tools = [self._catalog.tools[self._names[row]] for row in self._rows(words)]

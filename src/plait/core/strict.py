@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from typing import NoReturn, TypeAlias
 
 Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
@@ -40,14 +41,12 @@ def decode(text: str | bytes) -> Json:
             raise NotStrict(f"not UTF-8: {error.reason} at byte {error.start}") from None
     try:
         value: Json = _DECODER.decode(text)
-    except NotStrict:
-        raise
     except json.JSONDecodeError as error:
-        raise NotStrict(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+        raise _not_json(error) from None
     except RecursionError:
         raise NotStrict("nested too deeply") from None
     except ValueError:
-        raise NotStrict("a number has too many digits") from None
+        raise _flaw_in(text) from None
     return value
 
 
@@ -64,10 +63,16 @@ def measure(value: object, depth: int = RESULT_DEPTH) -> int:
     except (ValueError, TypeError, RecursionError):
         raise _what_is_wrong(value, depth) from None
     if text.count("{") + text.count("[") > depth and _depth(value) > depth:
-        raise NotStrict(f"nested deeper than {depth} levels")
+        raise _what_is_wrong(value, depth)
     if not text.isascii() or "{" in text:
         _check_keys(value)
     return size
+
+
+def short(value: object, most: int = 60) -> str:
+    """*value* as JSON for a message, cut."""
+    text = json.dumps(value, ensure_ascii=False, default=repr)
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _depth(value: object) -> int:
@@ -105,9 +110,9 @@ def _what_is_wrong(value: object, depth: int) -> NotStrict:
             return NotStrict(f"{_written(place)} {complaint}")
         if isinstance(item, dict | list):
             if len(place) >= depth:
-                break
-            pairs = enumerate(item) if isinstance(item, list) else item.items()
-            stack.extend((child, (*place, key)) for key, child in pairs)
+                return NotStrict(f"{_written(place[:8])} is nested deeper than {depth} levels")
+            pairs = list(enumerate(item) if isinstance(item, list) else item.items())
+            stack.extend((child, (*place, key)) for key, child in reversed(pairs))
     return NotStrict(f"nested deeper than {depth} levels")
 
 
@@ -126,7 +131,9 @@ def _complaint(item: object) -> str | None:
                 if said := _surrogate(key):
                     return f"has a key that {said}"
             return None
-    return f"is a {type(item).__name__}, which JSON does not have"
+        case _Flaw(complaint):
+            return complaint
+    return f"is of the type {type(item).__name__}, which JSON does not have"
 
 
 def _surrogate(text: str) -> str | None:
@@ -139,17 +146,33 @@ def _surrogate(text: str) -> str | None:
 
 def _written(place: _Place) -> str:
     written = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")
-    return written.encode("utf-8", "replace").decode() or "the value"
+    return written[:200].encode("utf-8", "replace").decode() or "the value"
 
 
-def _no_duplicates(pairs: list[tuple[str, Json]]) -> JsonObject:
+def _not_json(error: json.JSONDecodeError) -> NotStrict:
+    return NotStrict(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Flaw:
+    """Stands in a decoded value for what strict JSON does not have, so that its place can be told."""
+
+    complaint: str
+
+
+def _flaw_in(text: str) -> NotStrict:
+    """What is wrong with *text*, which is JSON but not strict, and where: decoded once more, with flaws kept."""
+    try:
+        value = _MARKING.decode(text)
+    except json.JSONDecodeError as error:
+        return _not_json(error)
+    return _what_is_wrong(value, RESULT_DEPTH)
+
+
+def _unique(pairs: list[tuple[str, Json]]) -> JsonObject:
     members = dict(pairs)
     if len(members) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise NotStrict(f'the member "{key}" stands twice in one object')
-            seen.add(key)
+        raise NotStrict("a member stands twice in one object")
     return members
 
 
@@ -164,5 +187,31 @@ def _finite(digits: str) -> float:
     return number
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite)
+def _mark_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members: dict[str, object] = {}
+    for key, value in pairs:
+        members[key] = _Flaw("stands twice in one object") if key in members else value
+    return members
+
+
+def _mark_constant(name: str) -> _Flaw:
+    return _Flaw(f"is {name}, which is no JSON number")
+
+
+def _mark_float(digits: str) -> float | _Flaw:
+    number = float(digits)
+    return number if math.isfinite(number) else _Flaw(f"is {digits[:20]}, which is beyond what JSON programs can hold")
+
+
+def _mark_int(digits: str) -> int | _Flaw:
+    try:
+        return int(digits)
+    except ValueError:
+        return _Flaw("has too many digits")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
+_MARKING = json.JSONDecoder(
+    object_pairs_hook=_mark_duplicates, parse_constant=_mark_constant, parse_float=_mark_float, parse_int=_mark_int
+)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False)

@@ -28,8 +28,7 @@ class Spelling:
 
 
 def dag_spelling(members: Mapping[str, Any], known: frozenset[str]) -> Spelling:
-    notes: list[str] = []
-    spelling = Spelling(_renamed(members, known, {}, "", notes), notes)
+    spelling = _renamed(members, known, {}, "", None)
     _parse_text(spelling, "tasks", "tasks", None)
     _listed(spelling, "")
     tasks = spelling.members.get("tasks")
@@ -45,29 +44,37 @@ def dag_spelling(members: Mapping[str, Any], known: frozenset[str]) -> Spelling:
 
 def task_spelling(members: Mapping[str, Any], known: frozenset[str], path: str, id: str | None) -> Spelling:
     names = dict.fromkeys(_ARGUMENTS, "arguments") | dict.fromkeys(_DEPENDS_ON, "depends_on")
-    notes: list[str] = []
-    spelling = Spelling(_renamed(members, known, names, f"{path}: ", notes), notes)
+    spelling = _renamed(members, known, names, path, id)
     _parse_text(spelling, "arguments", f"{path}.arguments", id)
-    _listed(spelling, f"{path}: ")
-    if spelling.members.get("arguments", {}) is None:
-        spelling.members["arguments"] = {}
+    _listed(spelling, _before(path))
     return spelling
 
 
 def _named(id: str, task: Any) -> Any:
-    return {"id": id, **task} if isinstance(task, dict) else task
+    return {**task, "id": id} if isinstance(task, dict) else task
 
 
 def _renamed(
-    members: Mapping[str, Any], known: frozenset[str], names: Mapping[str, str], place: str, notes: list[str]
-) -> dict[str, Any]:
-    renamed = dict(members)
+    members: Mapping[str, Any], known: frozenset[str], names: Mapping[str, str], path: str, id: str | None
+) -> Spelling:
+    """*members* under their usual names. A known member that is null is left out: it was not given."""
+    spelling = Spelling({name: value for name, value in members.items() if value is not None or name not in known})
     for name in members:
         usual = names.get(name) or names.get(_snake(name)) or _snake(name)
-        if name not in known and usual in known and usual not in renamed:
-            renamed[usual] = renamed.pop(name)
-            notes.append(f'{place}"{name}" was read as {usual}')
-    return renamed
+        if name in known or usual not in known:
+            continue
+        value = spelling.members.pop(name)
+        if usual in spelling.members:
+            place, message = f"{path}.{name}".lstrip("."), f'"{name}" is read as {usual}, which is given already.'
+            spelling.problems.append(Problem(place, "unknown_field", message, "Send one of them.", id))
+        elif value is not None:
+            spelling.members[usual] = value
+            spelling.notes.append(f'{_before(path)}"{name}" was read as {usual}')
+    return spelling
+
+
+def _before(path: str) -> str:
+    return f"{path}: " if path else ""
 
 
 def _snake(name: str) -> str:
@@ -82,9 +89,10 @@ def _parse_text(spelling: Spelling, name: str, path: str, id: str | None) -> Non
         spelling.members[name] = loads(text)
         spelling.notes.append(f"{path} came as a JSON string; it was parsed")
     except NotStrict as error:
-        spelling.members[name] = [] if name == "tasks" else {}
+        del spelling.members[name]
+        said = str(error) if str(error).startswith("not ") else f"no strict JSON: {error}"
         hint = "Send the value itself, not text."
-        spelling.problems.append(Problem(path, "invalid_json", f"{name} is text that is {error}.", hint, id))
+        spelling.problems.append(Problem(path, "invalid_json", f"{name} is text that is {said}.", hint, id))
 
 
 def _listed(spelling: Spelling, place: str) -> None:

@@ -1,0 +1,148 @@
+"""How much work it is to check a value against a schema, reckoned before it is done.
+
+A schema that leads back to itself twice for one part of a value (`anyOf` of two `$ref: "#"`) doubles the work with each
+level of the value: a few bytes from a hostile server could take hours. The unit here is a visit: one subschema meets
+one part of the value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import islice
+from urllib.parse import unquote
+
+from .strict import Json, JsonObject
+
+_BRANCHES = ("allOf", "anyOf", "oneOf")
+_CONDITIONS = ("not", "if", "then", "else")
+_NAMED_CONDITIONS = ("dependentSchemas", "dependencies")
+_FOR_MEMBERS = ("additionalProperties", "unevaluatedProperties", "propertyNames")
+_AGAIN = ("unevaluatedProperties", "unevaluatedItems")
+"""With these, what the other subschemas saw is found out by asking them again."""
+_FOR_ELEMENTS = ("items", "additionalItems", "unevaluatedItems", "contains")
+
+
+def weight(definition: JsonObject) -> float:
+    """The most visits that any one part of a value can get: infinite if the schema leads back to itself."""
+    known: dict[str, tuple[float, float]] = {}
+
+    def weigh(node: Json, following: frozenset[str]) -> tuple[float, float]:
+        """The visits of the part that *node* is for, and the most that a part beneath it gets."""
+        if not isinstance(node, dict):
+            return 1, 0
+        target = node.get("$ref")
+        same = [weigh_target(target, following)] if isinstance(target, str) else []
+        same += [weigh(child, following) for child in _in_place(node)]
+        here = sum(visits for visits, _ in same) * _times(node)
+        beneath = sum(visits for _, visits in same) * _times(node)
+        properties = node.get("properties")
+        members = properties.values() if isinstance(properties, dict) else ()
+        beneath += max((max(weigh(child, following)) for child in members), default=0)
+        beneath += sum(max(weigh(child, following)) for child in _beneath(node))
+        return here + 1, beneath
+
+    def weigh_target(target: str, following: frozenset[str]) -> tuple[float, float]:
+        if target in following:
+            return math.inf, math.inf
+        if target not in known:
+            known[target] = weigh(find(definition, target), following | {target})
+        return known[target]
+
+    try:
+        return max(weigh(definition, frozenset({"#"})))
+    except RecursionError:
+        return math.inf
+
+
+def visits(definition: JsonObject, value: Json, most: int) -> int:
+    """How many visits checking *value* takes if no branch is left out; counted up to *most*."""
+    stack: list[tuple[Json, Json]] = [(definition, value)]
+    count = 1
+    while stack and count < most:
+        node, part = stack.pop()
+        if isinstance(node, dict):
+            size = len(stack)
+            stack.extend(islice(_meetings(definition, node, part), most - count))
+            count += len(stack) - size
+    return count
+
+
+def stray_reference(definition: JsonObject) -> str | None:
+    """A reference in *definition* that is no pointer into it, such as `#/$defs/x`: its cost could not be told."""
+    is_old = "draft-04" in str(definition.get("$schema"))
+    stack: list[Json] = [definition]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, list):
+            stack.extend(node)
+        elif isinstance(node, dict):
+            stack.extend(node.values())
+            target = node.get("$ref")
+            if isinstance(target, str) and find(definition, target) is None:
+                return target
+            bases = () if node is definition else ("id", "$id") if is_old else ("$id",)
+            for name in (*bases, "$dynamicRef", "$recursiveRef"):
+                if isinstance(said := node.get(name), str):
+                    return said
+    return None
+
+
+def find(definition: JsonObject, target: str) -> Json:
+    """The subschema that the reference *target* leads to, or None."""
+    if target != "#" and not target.startswith("#/"):
+        return None
+    node: Json = definition
+    for step in target.split("/")[1:]:
+        step = unquote(step).replace("~1", "/").replace("~0", "~")
+        if isinstance(node, list):
+            node = node[int(step)] if step.isdecimal() and len(step) < 6 and int(step) < len(node) else None
+        else:
+            node = node.get(step) if isinstance(node, dict) else None
+    return node
+
+
+def _meetings(definition: JsonObject, node: JsonObject, part: Json) -> Iterator[tuple[Json, Json]]:
+    """The subschemas that *node* holds against *part* and what is in it, each with what it meets."""
+    target = node.get("$ref")
+    for _ in range(_times(node)):
+        if isinstance(target, str):
+            yield find(definition, target), part
+        yield from ((child, part) for child in _in_place(node))
+    if isinstance(part, dict):
+        properties = node.get("properties")
+        known = properties if isinstance(properties, dict) else {}
+        yield from ((known[name], member) for name, member in part.items() if name in known)
+    elements = part if isinstance(part, list) else part.values() if isinstance(part, dict) else ()
+    for child in _beneath(node):
+        yield from ((child, element) for element in elements)
+
+
+def _times(node: JsonObject) -> int:
+    """How often the subschemas for the same part are asked."""
+    return 3 if any(name in node for name in _AGAIN) else 1
+
+
+def _in_place(node: JsonObject) -> Iterator[Json]:
+    """The subschemas of *node* for the same part of a value, but for `$ref`."""
+    for name in _BRANCHES:
+        branches = node.get(name)
+        yield from branches if isinstance(branches, list) else ()
+    for name in _CONDITIONS:
+        if name in node:
+            yield node[name]
+    for name in _NAMED_CONDITIONS:
+        conditions = node.get(name)
+        yield from conditions.values() if isinstance(conditions, dict) else ()
+
+
+def _beneath(node: JsonObject) -> Iterator[Json]:
+    """The subschemas of *node* for the parts of a value in it, but for its `properties`."""
+    patterns = node.get("patternProperties")
+    yield from patterns.values() if isinstance(patterns, dict) else ()
+    for name in (*_FOR_MEMBERS, *_FOR_ELEMENTS, "prefixItems"):
+        child = node.get(name)
+        if isinstance(child, list):
+            yield from child
+        elif isinstance(child, dict):
+            yield child

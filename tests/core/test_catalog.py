@@ -1,0 +1,126 @@
+"""How a tool is found by the names that models use, and what is said when there is none."""
+
+from __future__ import annotations
+
+import pytest
+
+from plait.core.catalog import Catalog, ServerInfo, ServerState
+from tests.fakes import tool
+
+READ = tool("files:read_file", {"path": {"type": "string"}, "head": {"type": "integer"}}, ["path"], readOnlyHint=True)
+CATALOG = Catalog(
+    [
+        READ,
+        tool("files:write_file"),
+        tool("git:status"),
+        tool("hub:status"),
+        tool("hub:a:b"),
+        tool("git_hub:log"),
+        tool("git:hub_log"),
+    ],
+    [
+        *(ServerInfo(name, ServerState.READY) for name in ("files", "git", "hub", "git_hub")),
+        ServerInfo("late", ServerState.CONNECTING),
+        ServerInfo("broken", ServerState.RETRYING),
+        ServerInfo("lost", ServerState.RETRYING, tools=3),
+    ],
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "files:read_file",
+        "files__read_file",
+        "files.read_file",
+        "files/read_file",
+        "files_read_file",
+        "mcp__files__read_file",
+        "mcp__plait__files__read_file",
+        "read_file",
+    ],
+)
+def test_a_tool_is_found_by_the_spellings_that_models_use(name: str) -> None:
+    assert CATALOG.find(name) is READ
+
+
+def test_a_name_is_split_at_its_first_colon() -> None:
+    found = CATALOG.find("hub:a:b")
+    assert found is not None
+    assert (found.server, found.name) == ("hub", "a:b")
+
+
+@pytest.mark.parametrize(
+    "name", ["status", "git_hub_log", "read", "files:", ":read_file", "", "nowhere:read_file", "mcp__"]
+)
+def test_a_name_that_means_no_tool_or_several_finds_none(name: str) -> None:
+    assert CATALOG.find(name) is None
+
+
+@pytest.mark.parametrize("name", ["late:anything", "late__anything", "late.anything", "broken/anything"])
+def test_of_a_server_that_was_not_reached_yet_any_tool_is_found_as_not_listed(name: str) -> None:
+    found = CATALOG.find(name)
+    assert found is not None
+    assert (found.name, found.listed) == ("anything", False)
+
+
+def test_of_a_server_that_was_reached_and_went_away_only_its_own_tools_are_found() -> None:
+    assert CATALOG.find("lost:anything") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message", "hint"),
+    [
+        ("fils:read_file", "unknown_server", 'There is no server "fils".', 'Did you mean "files"?'),
+        (
+            "zzz:x",
+            "unknown_server",
+            'There is no server "zzz".',
+            "Connected servers: files, git, hub, git_hub, late, broken, lost.",
+        ),
+        (
+            "files:raed_file",
+            "unknown_tool",
+            'There is no tool "files:raed_file".',
+            "Did you mean files:read_file(path: string, head?: integer) or files:write_file()?",
+        ),
+        ("status", "unknown_tool", '"status" is a tool of several servers.', "Use one of git:status, hub:status."),
+        ("frobnicate", "unknown_tool", 'There is no tool "frobnicate".', "Find tools with search_tools."),
+        ("git:frobnicate", "unknown_tool", 'There is no tool "git:frobnicate".', "Tools of git: status, hub_log."),
+        ("late:x", "unknown_tool", 'There is no tool "late:x".', "Find tools with search_tools."),
+        ("hub:hub_lg", "unknown_tool", 'There is no tool "hub:hub_lg".', "Did you mean git:hub_log()?"),
+    ],
+)
+def test_a_name_that_is_not_found_is_told_with_what_it_may_have_meant(
+    name: str, code: str, message: str, hint: str
+) -> None:
+    problem = CATALOG.unknown("tasks[0].tool", name, "a")
+    assert (problem.path, problem.id) == ("tasks[0].tool", "a")
+    assert (problem.code, problem.message, problem.hint) == (code, message, hint)
+
+
+def test_without_servers_the_hint_says_that_there_is_none() -> None:
+    assert Catalog().unknown("x", "a:b").hint == "Connected servers: none."
+
+
+@pytest.mark.parametrize(
+    ("definition", "signature"),
+    [
+        (READ, "files:read_file(path: string, head?: integer)"),
+        (tool("s:t"), "s:t()"),
+        (
+            tool("s:t", output={"properties": {"items": {"type": "array", "items": {"type": "string"}}}}),
+            "s:t() -> {items: [string]}",
+        ),
+    ],
+)
+def test_a_signature_is_one_line(definition: object, signature: str) -> None:
+    assert getattr(definition, "signature", None) == signature
+
+
+def test_annotations_are_claims_and_only_true_counts() -> None:
+    assert tool("s:t", readOnlyHint=True).is_read_only
+    assert tool("s:t", readOnlyHint=True).is_idempotent
+    assert tool("s:t", idempotentHint=True).is_idempotent
+    assert not tool("s:t", idempotentHint=True).is_read_only
+    assert not tool("s:t", readOnlyHint="yes").is_read_only  # type: ignore[arg-type]  # as a careless server says it

@@ -1,0 +1,328 @@
+"""A DAG held against its tools: every problem at once, or a plan. Whole documents stand in `cases/`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plait.core.catalog import Catalog, ServerInfo, ServerState
+from plait.core.check import check
+from plait.core.dag import Dag, Task, read_dag
+from plait.core.plan import Plan
+from plait.core.policy import Policy, Rule
+from plait.core.problems import Problem
+from plait.errors import InvalidDag
+from tests.fakes import tool
+
+STRING: dict[str, Any] = {"type": "string"}
+CATALOG = Catalog(
+    [
+        tool("s:any"),
+        tool("s:read", {"path": STRING, "head": {"type": "integer"}}, ["path"], readOnlyHint=True),
+        tool("s:write", {"path": STRING, "content": STRING}, ["path", "content"]),
+    ],
+    [ServerInfo("s", ServerState.READY), ServerInfo("late", ServerState.CONNECTING)],
+)
+
+
+def planned(*tasks: dict[str, Any], policy: Policy | None = None, returns: Any = None, **options: Any) -> Plan:
+    document: dict[str, Any] = {
+        "tasks": [{"id": f"t{n}", "tool": "s:any", **task} for n, task in enumerate(tasks)],
+        **options,
+    }
+    document["return"] = returns
+    return check(read_dag(document), CATALOG, policy or Policy())
+
+
+def problems(
+    *tasks: dict[str, Any], policy: Policy | None = None, returns: Any = None, **options: Any
+) -> list[Problem]:
+    with pytest.raises(InvalidDag) as refused:
+        planned(*tasks, policy=policy, returns=returns, **options)
+    return list(refused.value.problems)
+
+
+def codes(found: list[Problem]) -> list[tuple[str, str]]:
+    return [(problem.path, problem.code) for problem in found]
+
+
+def test_a_reference_adds_its_own_dependency() -> None:
+    plan = planned({}, {"arguments": {"x": ["$OUTPUT[t0].a"]}}, {"for_each": "$OUTPUT[t1]"}, {"depends_on": ["t2"]})
+    assert [task.needs for task in plan.tasks.values()] == [(), ("t0",), ("t1",), ("t2",)]
+
+
+def test_a_task_requires_what_it_has_a_link_to_without_a_default() -> None:
+    plan = planned(
+        {},
+        {"arguments": {"x": "${OUTPUT[t0] ?? 1}"}},
+        {"arguments": {"x": "${OUTPUT[t0] ?? 1} $OUTPUT[t0]"}},
+        {"arguments": {"x": "${OUTPUT[t0] ?? 1}"}, "depends_on": ["t0"]},
+        {"for_each": "${OUTPUT[t0] ?? []}"},
+    )
+    assert [set(task.requires) for task in plan.tasks.values()] == [set(), set(), {"t0"}, {"t0"}, set()]
+    assert all(task.needs == ("t0",) for task in list(plan.tasks.values())[1:])
+
+
+def test_a_reference_in_a_key_or_an_escape_is_no_dependency() -> None:
+    plan = planned({}, {"arguments": {"$OUTPUT[t0]": "$$OUTPUT[t9]"}})
+    assert plan.layers == (("t0", "t1"),)
+
+
+def test_the_order_of_the_tasks_does_not_matter() -> None:
+    assert planned({"arguments": {"x": "$OUTPUT[t1]"}}, {}).layers == (("t1",), ("t0",))
+
+
+def test_all_problems_are_told_at_once_those_of_form_and_those_of_meaning() -> None:
+    found = problems(
+        {"tool": "s:raed", "retries": "2", "arguments": {"x": "$OUTPUT[t9]"}},
+        {"tool": "s:read", "arguments": {"pth": 1}, "depends_on": ["t2"], "select": "a["},
+        {"depends_on": ["t1"], "timeout_s": 0},
+        {"tool": "s:write", "arguments": "nope", "retries": 2},
+        {"for_each": 5, "arguments": {"x": "$ITEM["}},
+        nme="x",
+        returns=["t8"],
+    )
+    assert codes(found) == [
+        ("tasks[0].retries", "wrong_type"),
+        ("tasks[2].timeout_s", "wrong_type"),
+        ("tasks[3].arguments", "invalid_json"),
+        ("tasks[4].for_each", "wrong_type"),
+        ("nme", "unknown_field"),
+        ("tasks[0].tool", "unknown_tool"),
+        ("tasks[0].arguments.x", "unknown_task"),
+        ("tasks[1].arguments.pth", "invalid_arguments"),
+        ("tasks[1].select", "invalid_expression"),
+        ("tasks[3].retries", "not_repeatable"),
+        ("tasks[4].arguments.x", "invalid_reference"),
+        ("return[0]", "unknown_task"),
+        ("tasks", "cycle"),
+    ]
+
+
+def test_a_problem_stands_where_the_task_stands_in_the_document() -> None:
+    document = {"tasks": [None, {"id": "a"}, {"id": "b", "tool": "x:y"}, {"id": "c", "tool": "s:any", "select": "["}]}
+    with pytest.raises(InvalidDag) as refused:
+        check(read_dag(document), CATALOG, Policy())
+    assert [problem.path for problem in refused.value.problems] == [
+        "tasks[0]",
+        "tasks[1].tool",
+        "tasks[2].tool",
+        "tasks[3].select",
+    ]
+
+
+def test_a_reference_to_a_task_that_could_not_be_read_is_not_wrong() -> None:
+    assert codes(problems({"tool": ""}, {"depends_on": ["t0"]}, returns=["t0"])) == [("tasks[0].tool", "wrong_type")]
+
+
+def test_arguments_are_checked_as_far_as_they_are_known() -> None:
+    assert planned({}, {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].p"}})
+    assert planned({}, {"tool": "s:read", "arguments": {"path": "x", "head": "$OUTPUT[t0].n"}})
+    [problem] = problems({}, {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].p", "head": "x"}})
+    assert problem.message == 'head must be an integer; it is "x".'
+    assert problem.hint == "Signature: s:read(path: string, head?: integer)"
+
+
+def test_arguments_that_are_only_escaped_are_checked() -> None:
+    [problem] = problems({"tool": "s:read", "arguments": {"path": "x", "head": "$$OUTPUT[t0]"}})
+    assert problem.path == "tasks[0].arguments.head"
+
+
+def test_the_signature_is_told_once_a_task() -> None:
+    found = problems({"tool": "s:write", "arguments": {"path": 1, "text": "x"}})
+    assert sorted(problem.message for problem in found) == [
+        "content is missing.",
+        "path must be a string; it is 1.",
+        "text is not a parameter.",
+    ]
+    assert [problem.hint is None for problem in found] == [False, True, True]
+
+
+def test_of_a_server_that_was_not_reached_yet_nothing_is_refused() -> None:
+    plan = planned({"tool": "late:anything", "arguments": {"x": 1}})
+    assert plan.tasks["t0"].tool.listed is False
+
+
+def test_a_tool_found_by_another_name_gives_a_note() -> None:
+    assert planned({"tool": "mcp__s__any"}).notes == ('tasks[0]: the tool "mcp__s__any" was read as s:any',)
+
+
+@pytest.mark.parametrize(
+    ("task", "policy", "is_refused"),
+    [
+        ({"tool": "s:any"}, Policy(), True),
+        ({"tool": "s:any", "allow_repeat": True}, Policy(), False),
+        ({"tool": "s:read", "arguments": {"path": "x"}}, Policy(), False),
+        ({"tool": "s:any"}, Policy((Rule("s:any", idempotent=True),)), False),
+        ({"tool": "s:read", "arguments": {"path": "x"}}, Policy((Rule("s:*", idempotent=False),)), True),
+    ],
+)
+def test_retries_are_refused_where_a_second_call_may_do_harm(
+    task: dict[str, Any], policy: Policy, is_refused: bool
+) -> None:
+    if is_refused:
+        assert codes(problems({**task, "retries": 1}, policy=policy)) == [("tasks[0].retries", "not_repeatable")]
+    else:
+        assert planned({**task, "retries": 1}, policy=policy)
+
+
+def test_a_tool_that_the_policy_denies_is_refused() -> None:
+    [problem] = problems({}, policy=Policy(deny=("s:a*",)))
+    assert (problem.path, problem.code, problem.id) == ("tasks[0].tool", "policy_denied", "t0")
+    assert problem.message == 's:any is denied by the policy ("s:a*").'
+
+
+def test_times_and_weights_come_from_the_task_then_from_the_policy() -> None:
+    policy = Policy((Rule("s:any", timeout_s=9, weight=3),))
+    own, said = planned({"timeout_s": 5, "weight": 2}, {}, policy=policy).tasks.values()
+    assert (own.timeout_s, own.weight) == (5, 2)
+    assert (said.timeout_s, said.weight) == (9, 3)
+
+
+@pytest.mark.parametrize(
+    ("for_each", "code"),
+    [
+        ("x", "invalid_reference"),
+        ("$OUTPUT[t0].x and more", "invalid_reference"),
+        ("$OUTPUT[t0]$OUTPUT[t0]", "invalid_reference"),
+        ("$$OUTPUT[t0]", "invalid_reference"),
+        ("$ITEM", "invalid_reference"),
+        ("$OUTPUT[t0", "invalid_reference"),
+        ("$OUTPUT[t9]", "unknown_task"),
+        ("$OUTPUT[t1]", "self_reference"),
+        (list(range(1001)), "limit_exceeded"),
+    ],
+)
+def test_for_each_takes_a_list_or_one_reference_to_a_list(for_each: Any, code: str) -> None:
+    assert codes(problems({}, {"for_each": for_each})) == [("tasks[1].for_each", code)]
+
+
+@pytest.mark.parametrize(
+    "for_each", [[], list(range(1000)), "$OUTPUT[t0].x", "${OUTPUT[t0].x ?? []}", " $OUTPUT[t0]\n"]
+)
+def test_a_list_or_one_reference_to_a_list_is_taken(for_each: Any) -> None:
+    assert planned({}, {"for_each": for_each, "arguments": {"x": "$ITEM.a", "n": "$INDEX"}})
+
+
+def test_blanks_around_the_one_reference_are_no_text() -> None:
+    items = planned({}, {"for_each": " $OUTPUT[t0]\n"}).tasks["t1"].items
+    assert items is not None
+    assert items.found[0][1].text == items.references[0].text == "$OUTPUT[t0]"
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("", "This is no JMESPath: it is empty."),
+        ("a[", "This is no JMESPath: it ends too early."),
+        ("a-b", "This is no JMESPath: Unknown token '-' at character 2."),
+        ("a b", 'This is no JMESPath: "b" at character 3 does not fit there.'),
+        ("'a", "This is no JMESPath: Unclosed ' delimiter at character 1."),
+        ("[" * 9000, "This is no JMESPath: it is nested too deeply."),
+        ("lenght(@)", "JMESPath has no function lenght."),
+        ("items[?starts_wit(name, 'a')]", "JMESPath has no function starts_wit."),
+        ("length()", "The function length takes 1 argument, not 0."),
+        ("join(@)", "The function join takes 2 arguments, not 1."),
+        ("merge()", "The function merge takes 1 or more arguments, not 0."),
+        ("not_null()", "The function not_null takes 1 or more arguments, not 0."),
+        ("[" + "9" * 5000 + "]", "This is no JMESPath: "),
+    ],
+)
+def test_an_expression_that_cannot_work_is_refused(expression: str, message: str) -> None:
+    [problem] = problems({"select": expression})
+    assert (problem.path, problem.code) == ("tasks[0].select", "invalid_expression")
+    assert problem.message.startswith(message)
+    assert problem.hint
+
+
+@pytest.mark.parametrize("expression", ["a.b", "items[?n > `1`].{n: n}", "sort_by(items, &n)[-1]", "merge(a, b)", "@"])
+def test_an_expression_that_can_work_is_taken(expression: str) -> None:
+    assert planned({"select": expression}).tasks["t0"].select is not None
+
+
+def test_when_needs_something_to_read() -> None:
+    [problem] = problems({"when": "a"})
+    assert problem.hint == "Name the tasks it reads in depends_on."
+    assert planned({}, {"when": "t0.ok", "depends_on": ["t0"]}).tasks["t1"].when is not None
+
+
+def test_a_reused_task_is_taken_as_it_was_planned() -> None:
+    earlier = planned({"tool": "s:read", "arguments": {"path": "x"}})
+    dag = Dag(tasks=(*earlier.dag.tasks, Task(id="b", tool="s:any", arguments={"x": "$OUTPUT[t0]"})))
+    gone = Catalog([tool("s:any")], [ServerInfo("s", ServerState.READY)])
+    plan = check(read_dag(dag), gone, Policy(), reused=earlier.tasks)
+    assert plan.tasks["t0"] is earlier.tasks["t0"]
+    assert plan.layers == (("t0",), ("b",))
+
+
+@pytest.mark.timeout(10)
+def test_thousands_of_unknown_names_are_told_in_time() -> None:
+    tasks = [{"tool": f"s:nowhere{n}", "depends_on": [f"x{n}"]} for n in range(2000)]
+    assert len(problems(*tasks)) == 4_000
+
+
+IDS = st.sampled_from(["a", "b", "c", "d", "A", "a b", "", "é"])
+STRINGS = st.sampled_from(
+    [
+        "$OUTPUT[a]",
+        "$OUTPUT[b].x[0]",
+        "x ${OUTPUT[c] ?? 1}",
+        "$OUTPUT[",
+        "$ITEM",
+        "$$OUTPUT[a]",
+        "s:read",
+        "s.any",
+        "a[?b]",
+        "x",
+    ]
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 2000) | st.floats() | STRINGS | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(STRINGS | st.sampled_from(["path", "head"]), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+TASKS = st.fixed_dictionaries(
+    {"id": IDS, "tool": st.sampled_from(["s:read", "s:any", "s__write", "any", "late:x", "x:y", "s:raed", ""])},
+    optional={
+        "arguments": VALUES | st.dictionaries(st.sampled_from(["path", "head", "x"]), VALUES, max_size=3),
+        "depends_on": st.lists(IDS, max_size=2) | VALUES,
+        "for_each": st.lists(VALUES, max_size=3) | STRINGS,
+        "select": STRINGS,
+        "when": STRINGS | VALUES,
+        "retries": st.integers(-1, 3) | VALUES,
+        "timeout_s": st.floats(),
+        "dependsOn": VALUES,
+        "nonsense": VALUES,
+    },
+)
+DOCUMENTS = st.fixed_dictionaries(
+    {"tasks": st.lists(TASKS | VALUES, max_size=5) | st.dictionaries(IDS, TASKS, max_size=3) | VALUES},
+    optional={"return": st.lists(IDS, max_size=2), "schedule": STRINGS, "timeout_s": VALUES, "resume_from": STRINGS},
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(DOCUMENTS)
+def test_any_document_gives_a_plan_or_is_refused_for_reasons(document: Any) -> None:
+    match outcome(document):
+        case InvalidDag(problems=said):
+            assert said
+            assert all(problem.path and problem.message.endswith((".", "?")) for problem in said)
+            assert not any(problem.message.endswith(("..", "?.", ":.")) for problem in said)
+        case plan:
+            assert sorted(id for layer in plan.layers for id in layer) == sorted(plan.tasks)
+            for id, task in plan.tasks.items():
+                assert all(plan.layer_of[need] < plan.layer_of[id] for need in task.needs)
+                assert task.requires <= set(task.needs)
+
+
+def outcome(document: Any) -> Plan | InvalidDag:
+    try:
+        return check(read_dag(document), CATALOG, Policy())
+    except InvalidDag as refused:
+        return refused

@@ -1,0 +1,181 @@
+"""What came of a run, as clients read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plait.core.catalog import Catalog, ServerInfo, ServerState
+from plait.core.check import check
+from plait.core.dag import read_dag
+from plait.core.events import CancelRequested, Failed, Key, Succeeded
+from plait.core.limits import Limits
+from plait.core.output import Output
+from plait.core.policy import Policy
+from plait.core.result import RunResult, RunStatus, result_of
+from plait.core.run import Run
+from plait.core.scheduler import Scheduler
+from plait.errors import CallError, CallTimeout, ConnectionLost, ProtocolError, ToolError
+from tests.fakes import tool
+
+CATALOG = Catalog([tool("s:t")], [ServerInfo("s", ServerState.READY)])
+IMAGE: dict[str, Any] = {"type": "image", "data": "aGk=", "mimeType": "image/png"}
+
+
+class Play:
+    """A run played by hand: say when each call is answered, and how."""
+
+    def __init__(self, *tasks: dict[str, Any], **options: Any) -> None:
+        document = {"tasks": [{"tool": "s:t", **task} for task in tasks], **options}
+        self.run = Run("r_1", check(read_dag(document), CATALOG, Policy()))
+        self.scheduler = Scheduler(Limits())
+        self.now = 0.0
+        self.scheduler.submit(self.run, 10.0)
+
+    def answer(self, id: str, at: float, what: Any, item: int | None = None) -> Play:
+        key, self.now = Key("r_1", id, item), 10.0 + at
+        event = Failed(key, what) if isinstance(what, CallError) else Succeeded(key, Output(what, size_bytes=10))
+        self.scheduler.handle(event, self.now)
+        return self
+
+    def cancel(self, at: float) -> Play:
+        self.now = 10.0 + at
+        self.scheduler.handle(CancelRequested("r_1"), self.now)
+        return self
+
+    @property
+    def result(self) -> RunResult:
+        return result_of(self.run, self.now)
+
+
+A, B, C = {"id": "a"}, {"id": "b", "depends_on": ["a"]}, {"id": "c"}
+
+
+def test_a_run_in_which_all_went_well_is_told_in_brief() -> None:
+    play = Play(A, B, C).answer("c", 0.1, {"n": 1}).answer("a", 0.2, "A").answer("b", 0.4, "B")
+    document = play.result.document()
+    assert list(document) == ["status", "run_id", "errors", "outputs", "truncated", "notes", "metrics"]
+    assert document["status"] == "success"
+    assert document["outputs"] == {"b": "B", "c": {"n": 1}}
+    assert document["metrics"] == {
+        "execution_time_ms": 400.0,
+        "sequential_time_ms": 500.0,
+        "speedup": 1.25,
+        "layers": 2,
+    }
+
+
+def test_in_full_every_task_and_every_number_is_told() -> None:
+    document = Play(A, B).answer("a", 0.2, "A").answer("b", 0.5, "B").result.document("full")
+    assert list(document)[-3:] == ["tasks", "layers", "metrics"]
+    common = {"tool": "s:t", "status": "success", "attempts": 1, "cached": False}
+    assert document["tasks"] == [
+        {"id": "a", "layer": 0, "start_ms": 0.0, "duration_ms": 200.0, **common},
+        {"id": "b", "layer": 1, "start_ms": 200.0, "duration_ms": 300.0, **common},
+    ]
+    assert document["layers"] == [["a"], ["b"]]
+    assert document["metrics"] == {
+        "execution_time_ms": 500.0,
+        "sequential_time_ms": 500.0,
+        "speedup": 1.0,
+        "critical_path": ["a", "b"],
+        "critical_path_ms": 500.0,
+        "overhead_ms": 0.0,
+        "max_parallelism": 1,
+        "average_parallelism": 1.0,
+        "counts": {"success": 2},
+    }
+
+
+def test_a_failure_and_what_hangs_on_it_are_told_with_their_cause() -> None:
+    result = Play(A, B, C).answer("a", 0.1, ToolError("EACCES", hint="Ask.")).answer("c", 0.2, "C").result
+    assert result.status is RunStatus.PARTIAL
+    document = result.document()
+    assert document["errors"] == [
+        {"id": "a", "code": "tool_error", "message": "EACCES", "hint": "Ask.", "retryable": False},
+        {"id": "b", "code": "dependency_failed", "message": "skipped: a failed", "caused_by": "a"},
+    ]
+    assert document["outputs"] == {"c": "C"}
+    skipped = {"id": "b", "tool": "s:t", "status": "skipped", "layer": 1, "attempts": 0, "cached": False}
+    assert result.tasks[1].document() == skipped
+
+
+@pytest.mark.parametrize(
+    ("answers", "status", "is_error"),
+    [
+        ({"a": "A", "c": "C"}, "success", False),
+        ({"a": ToolError("no"), "c": "C"}, "partial", False),
+        ({"a": ToolError("no"), "c": ConnectionLost("gone")}, "failed", True),
+        ({"a": CallTimeout("late"), "c": CallTimeout("late")}, "failed", True),
+    ],
+)
+def test_the_status_of_a_run_sums_up_its_tasks(answers: dict[str, Any], status: str, is_error: bool) -> None:
+    play = Play(A, C)
+    for id, what in answers.items():
+        play.answer(id, 0.1, what)
+    assert (str(play.result.status), play.result.status.is_error) == (status, is_error)
+
+
+def test_a_run_that_is_going_shows_what_there_is_so_far() -> None:
+    play = Play(A, B, C).answer("c", 0.5, "C")
+    result = play.result
+    assert result.status is RunStatus.RUNNING
+    assert not result.status.is_error
+    assert result.outputs == {"c": "C"}
+    assert [(task.id, task.status, task.duration_ms) for task in result.tasks] == [
+        ("a", "running", 500.0),
+        ("b", "pending", None),
+        ("c", "success", 500.0),
+    ]
+
+
+def test_a_cancelled_run_names_every_task() -> None:
+    result = Play(A, B, C).answer("c", 0.1, "C").cancel(0.3).result
+    assert result.status is RunStatus.CANCELLED
+    assert result.status.is_error
+    assert [(task.id, task.status) for task in result.tasks] == [
+        ("a", "cancelled"),
+        ("b", "cancelled"),
+        ("c", "success"),
+    ]
+    assert [error.id for error in result.errors] == ["a", "b"]
+
+
+def test_a_servers_own_error_code_is_kept() -> None:
+    error = ProtocolError("Not found", rpc_code=-32601)
+    document = Play(A).answer("a", 0.1, error).result.document()
+    assert document["errors"] == [
+        {"id": "a", "code": "protocol_error", "message": "Not found", "retryable": False, "rpc_code": -32601}
+    ]
+
+
+def test_each_failed_item_is_one_error_and_null_in_the_output() -> None:
+    play = Play({"id": "a", "for_each": [1, 2, 3]})
+    play.answer("a", 0.1, "one", 0).answer("a", 0.2, ToolError("no"), 1).answer("a", 0.3, "three", 2)
+    result = play.result
+    assert result.outputs == {"a": ["one", None, "three"]}
+    assert [(error.id, error.index, error.code) for error in result.errors] == [("a", 1, "tool_error")]
+    assert result.tasks[0].status == "failed"
+
+
+def test_only_the_tasks_in_return_give_outputs_and_attachments() -> None:
+    play = Play(A, C, **{"return": ["c"]}).answer("a", 0.1, "A")
+    play.scheduler.handle(Succeeded(Key("r_1", "c"), Output("C", (IMAGE,), 10)), 11.0)
+    assert play.result.outputs == {"c": "C"}
+    assert play.result.attachments == {"c": [IMAGE]}
+
+
+def test_the_critical_path_is_the_chain_that_really_took_longest() -> None:
+    play = Play(A, {"id": "x"}, {"id": "b", "depends_on": ["a"]}, {"id": "y", "depends_on": ["x"]})
+    play.answer("a", 0.1, 1).answer("b", 0.2, 1).answer("x", 0.5, 1).answer("y", 0.6, 1)
+    metrics = play.result.metrics
+    assert (metrics.critical_path, metrics.critical_path_ms) == (("x", "y"), 600.0)
+    assert (metrics.max_parallelism, metrics.average_parallelism, metrics.speedup) == (2, 1.33, 1.33)
+    assert metrics.counts == {"success": 4}
+
+
+def test_a_name_and_the_notes_are_passed_on() -> None:
+    document = Play({"id": "a", "args": {}}, name="nightly").answer("a", 0.1, 1).result.document()
+    assert list(document)[:3] == ["status", "run_id", "name"]
+    assert document["notes"] == ['tasks[0]: "args" was read as arguments']

@@ -1,0 +1,103 @@
+"""Going on from an earlier run: what succeeded is taken over, what is new or mended runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plait.core.catalog import Catalog, ServerInfo, ServerState
+from plait.core.check import check
+from plait.core.dag import read_dag
+from plait.core.events import Call, Event, Failed, Key, Succeeded
+from plait.core.limits import Limits
+from plait.core.output import Output
+from plait.core.policy import Policy
+from plait.core.resume import resume
+from plait.core.run import Run
+from plait.core.scheduler import Scheduler
+from plait.errors import InvalidDag, ToolError
+from tests.fakes import tool
+
+CATALOG = Catalog([tool("s:t")], [ServerInfo("s", ServerState.READY)])
+
+CHAIN = {"a": [], "b": ["a"], "c": ["b"], "d": ["a"], "e": []}
+
+
+def tasks_of(needs: dict[str, list[str]]) -> list[dict[str, Any]]:
+    return [
+        {"id": id, "tool": "s:t", "arguments": {"x": [f"$OUTPUT[{need}]" for need in before]}}
+        for id, before in needs.items()
+    ]
+
+
+def run_of(needs: dict[str, list[str]], failing: set[str], max_calls: int = 99) -> Run:
+    """A run of that graph in which the calls of *failing* fail; it is left after *max_calls* answers."""
+    run = Run("r1", check(read_dag({"tasks": tasks_of(needs)}), CATALOG, Policy()))
+    scheduler = Scheduler(Limits())
+    commands = list(scheduler.submit(run, 0.0).commands)
+    for now in range(max_calls):
+        calls = [command for command in commands if isinstance(command, Call)]
+        if not calls:
+            break
+        commands.remove(calls[0])
+        commands += scheduler.handle(answer(calls[0].key, failing), now + 1.0).commands
+    return run
+
+
+def answer(key: Key, failing: set[str]) -> Event:
+    return Failed(key, ToolError("no")) if key.task in failing else Succeeded(key, Output(key.task.upper()))
+
+
+def resumed(document: dict[str, Any], earlier: Run) -> tuple[list[str], dict[str, Any]]:
+    """The ids of the completed DAG, and the outputs that are taken over."""
+    dag, planned, outputs = resume(read_dag({"resume_from": "r1", **document}).dag, earlier)
+    assert planned.keys() == outputs.keys()
+    assert all(task.needs == () for task in planned.values())
+    return [task.id for task in dag.tasks], {id: output.value for id, output in outputs.items()}
+
+
+def test_what_succeeded_is_taken_over_and_what_is_mended_runs() -> None:
+    ids, outputs = resumed({"tasks": tasks_of({"b": ["a"]})}, run_of(CHAIN, {"b"}))
+    assert ids == ["a", "b", "c", "d", "e"]
+    assert outputs == {"a": "A", "d": "D", "e": "E"}
+
+
+def test_a_task_that_failed_runs_again_only_if_it_is_sent_again() -> None:
+    ids, _ = resumed({}, run_of(CHAIN, {"b"}))
+    assert ids == ["a", "d", "e"]
+
+
+def test_a_task_that_never_ran_runs_if_what_it_needs_can() -> None:
+    ids, outputs = resumed({"tasks": tasks_of({"a": []})}, run_of({"a": [], "b": ["a"]}, {"a"}))
+    assert ids == ["a", "b"]
+    assert outputs == {}
+
+
+def test_a_successful_task_that_is_sent_again_runs_again() -> None:
+    ids, outputs = resumed({"tasks": tasks_of({"a": []})}, run_of(CHAIN, set()))
+    assert ids == ["a", "b", "c", "d", "e"]
+    assert "a" not in outputs
+
+
+def test_new_tasks_stand_behind_the_earlier_ones() -> None:
+    ids, _ = resumed({"tasks": tasks_of({"new": ["a"], "a": []})}, run_of({"a": []}, set()))
+    assert ids == ["a", "new"]
+
+
+def test_the_mended_dag_is_planned_on_what_was_taken_over() -> None:
+    earlier = run_of(CHAIN, {"b"})
+    reading = read_dag({"tasks": tasks_of({"b": ["a"]}), "resume_from": "r1"})
+    dag, planned, _ = resume(reading.dag, earlier)
+    plan = check(read_dag(dag), CATALOG, Policy(), reused=planned)
+    assert plan.layers == (("a", "d", "e"), ("b",), ("c",))
+
+
+def test_a_run_that_is_still_going_cannot_be_resumed() -> None:
+    with pytest.raises(InvalidDag, match=r"r1 is still running. Wait for it with get_run"):
+        resumed({}, run_of(CHAIN, set(), max_calls=1))
+
+
+def test_a_dag_of_which_nothing_is_left_is_refused() -> None:
+    with pytest.raises(InvalidDag, match="There is no task left to run"):
+        resumed({}, run_of({"a": [], "b": ["a"]}, {"a"}))
