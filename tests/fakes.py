@@ -66,6 +66,10 @@ class FakeServers:
         self.infos.setdefault(definition.server, ServerInfo(definition.server, ServerState.READY))
         self._catalog = None
 
+    def remove(self, full_name: str) -> None:
+        del self.tools[full_name]
+        self._catalog = None
+
     def add_server(self, info: ServerInfo) -> None:
         self.infos[info.name] = info
         self._catalog = None

@@ -163,6 +163,16 @@ async def test_a_failed_call_is_not_sent_again_unless_the_document_holds_it(serv
     assert [name for name, _ in servers.calls] == ["s:sleep"]
 
 
+async def test_a_problem_of_an_earlier_runs_task_is_told_as_such(servers: FakeServers):
+    async with Gateway(servers, servers) as gateway:
+        tasks = [{"id": "b", "tool": "s:fail"}, {"id": "c", "tool": "s:echo", "depends_on": ["b"]}]
+        failed = await gateway.execute({"tasks": tasks})
+        servers.remove("s:echo")
+        with pytest.raises(InvalidDag) as refused:
+            await gateway.execute({"resume_from": failed.run_id, "tasks": [sleep("b"), {"id": "d", "tool": "s:no"}]})
+    assert [problem.path for problem in refused.value.problems] == ["resume_from.c.tool", "tasks[1].tool"]
+
+
 async def test_an_unknown_run_is_refused_with_the_latest_ones(servers: FakeServers):
     async with Gateway(servers, servers) as gateway:
         first = await gateway.execute({"tasks": [sleep("a")]})

@@ -67,6 +67,7 @@ class CallError(PlaitError):
     retryable: ClassVar[bool] = False
 
     def __init__(self, message: str, *, hint: str | None = None, rpc_code: int | None = None) -> None:
+        message = message.encode("utf-8", "replace").decode()  # a server's words may hold lone surrogates
         super().__init__(message)
         self.message = message
         self.hint = hint

@@ -5,6 +5,7 @@ client_v1.py stdio COMMAND ARG...  |  client_v1.py http URL  |  client_v1.py sse
 
 import asyncio
 import json
+import os
 import sys
 from contextlib import asynccontextmanager
 
@@ -17,7 +18,10 @@ from mcp.client.streamable_http import streamablehttp_client
 @asynccontextmanager
 async def streams(kind, target):
     if kind == "stdio":
-        async with stdio_client(StdioServerParameters(command=target[0], args=target[1:])) as (read, write):
+        async with stdio_client(StdioServerParameters(command=target[0], args=target[1:], env=dict(os.environ))) as (
+            read,
+            write,
+        ):
             yield read, write
     elif kind == "http":
         async with streamablehttp_client(target[0]) as (read, write, _):

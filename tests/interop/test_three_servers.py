@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,12 +21,13 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from .places import PLAIT, node, npm_server, python_with_v1
 
 TRANSPORTS = ["stdio", "http", "sse"]
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 FIVE = ["execute_dag", "search_tools", "describe_tools", "get_run", "cancel_run"]
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A git repository with two commits, and a servers.toml with the three servers."""
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A git repository with two commits, and a servers.toml with the three servers of the example."""
     repository = tmp_path / "repository"
     repository.mkdir()
 
@@ -38,55 +40,34 @@ def project(tmp_path: Path) -> Path:
         (repository / "notes.txt").write_text(f"line {number}\n")
         git("add", ".")
         git("commit", "-q", "-m", message)
-    (tmp_path / "servers.toml").write_text(
-        f"""
-[servers.files]
-command = "{node()}"
-args = ["{npm_server("filesystem")}", "{repository}"]
-
-[servers.memory]
-command = "{node()}"
-args = ["{npm_server("memory")}"]
-env = {{ MEMORY_FILE_PATH = "{tmp_path / "memory.json"}" }}
-
-[servers.git]
-command = "{python_with_v1()}"
-args = ["-m", "mcp_server_git", "--repository", "{repository}"]
-"""
-    )
+    monkeypatch.setenv("PLACE", str(repository))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "servers.toml").write_text(installed((EXAMPLES / "three-servers.toml").read_text()))
     return tmp_path
 
 
-def job(project: Path) -> dict[str, Any]:
-    """Read the log, write it to a file, remember the file in the graph, read both back; one task fails."""
-    repository = str(project / "repository")
-    note = {"name": "log", "entityType": "file", "observations": ["$OUTPUT[saved].content"]}
-    return {
-        "tasks": [
-            {"id": "log", "tool": "git:git_log", "arguments": {"repo_path": repository, "max_count": 1}},
-            {"id": "listing", "tool": "files:list_directory", "arguments": {"path": repository}},
-            {
-                "id": "saved",
-                "tool": "files:write_file",
-                "arguments": {
-                    "path": f"{repository}/log.txt",
-                    "content": "$OUTPUT[log]\n---\n$OUTPUT[listing].content",
-                },
-            },
-            {"id": "remembered", "tool": "memory:create_entities", "arguments": {"entities": [note]}},
-            {
-                "id": "back",
-                "tool": "files:read_text_file",
-                "arguments": {"path": f"{repository}/log.txt"},
-                "depends_on": ["saved"],
-            },
-            {"id": "graph", "tool": "memory:read_graph", "depends_on": ["remembered"]},
-            {"id": "missing", "tool": "files:read_text_file", "arguments": {"path": f"{repository}/no.txt"}},
-            {"id": "after", "tool": "memory:search_nodes", "arguments": {"query": "$OUTPUT[missing].content"}},
-        ],
-        "return": ["back", "graph"],
-        "detail": "full",
-    }
+def installed(settings: str) -> str:
+    """The example's settings, with the servers that scripts/test has installed in place of npx and uvx."""
+    for fetched, command in {
+        '"npx"\nargs = ["-y", "@modelcontextprotocol/server-filesystem",': [node(), npm_server("filesystem")],
+        '"npx"\nargs = ["-y", "@modelcontextprotocol/server-memory"': [node(), npm_server("memory")],
+        '"uvx"\nargs = ["mcp-server-git",': [python_with_v1(), "-m", "mcp_server_git"],
+    }.items():
+        assert fetched in settings
+        program, *args = map(json.dumps, command)
+        comma = "," if fetched.endswith(",") else ""
+        settings = settings.replace(fetched, f"{program}\nargs = [{', '.join(args)}{comma}")
+    return settings
+
+
+def job() -> dict[str, Any]:
+    """The example, and beside it a task that fails and one that waits for it."""
+    example: dict[str, Any] = json.loads((EXAMPLES / "three-servers.json").read_text())
+    example["tasks"] += [
+        {"id": "missing", "tool": "files:read_text_file", "arguments": {"path": "no.txt"}},
+        {"id": "after", "tool": "memory:search_nodes", "arguments": {"query": "$OUTPUT[missing].content"}},
+    ]
+    return {**example, "detail": "full"}
 
 
 def assert_done(result: dict[str, Any]) -> None:
@@ -102,8 +83,8 @@ def assert_done(result: dict[str, Any]) -> None:
     assert "Go on" in back
     assert "[FILE] notes.txt" in back
     entity = result["outputs"]["graph"]["entities"][0]
-    assert entity["name"] == "log"
-    assert "log.txt" in entity["observations"][0]
+    assert entity["name"] == "handover"
+    assert "handover.txt" in entity["observations"][0]
     assert result["layers"][0] == ["log", "listing", "missing"]
     assert result["metrics"]["speedup"] > 0
 
@@ -144,7 +125,7 @@ async def target(transport: str, project: Path) -> AsyncIterator[list[str]]:
 def streams(transport: str, where: list[str]) -> Any:
     match transport:
         case "stdio":
-            return stdio_client(StdioServerParameters(command=where[0], args=where[1:]))
+            return stdio_client(StdioServerParameters(command=where[0], args=where[1:], env=dict(os.environ)))
         case "sse":
             return sse_client(where[0])
     return where[0]
@@ -160,7 +141,7 @@ async def test_the_main_job_through_a_client_of_sdk_2(transport: str, mode: Any,
 
     async with target(transport, project) as where, Client(streams(transport, where), mode=mode) as client:
         tools = await client.list_tools()
-        result = await client.call_tool("execute_dag", job(project), progress_callback=on_progress)
+        result = await client.call_tool("execute_dag", job(), progress_callback=on_progress)
     assert [tool.name for tool in tools.tools] == FIVE
     assert not result.is_error
     assert result.structured_content is not None
@@ -178,7 +159,7 @@ async def test_the_main_job_through_a_client_of_sdk_1(transport: str, project: P
             python_with_v1(), script, transport, *where,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        out, said = await process.communicate(json.dumps(job(project)).encode())
+        out, said = await process.communicate(json.dumps(job()).encode())
     assert process.returncode == 0, said.decode()
     answer = json.loads(out)
     assert answer["protocol"] == "2025-11-25"

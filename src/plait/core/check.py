@@ -200,6 +200,9 @@ def _paths(reading: Reading) -> Iterator[str]:
     """Where each task stands in the document that was sent."""
     left = {id: iter(places) for id, places in reading.places.items()}
     for index, task in enumerate(reading.dag.tasks):
+        if reading.dag.resume_from is not None and task.id not in left:
+            yield f"resume_from.{task.id}"  # a task of the earlier run, which was not sent again
+            continue
         yield f"tasks[{next(left.get(task.id, iter(())), index)}]"
 
 

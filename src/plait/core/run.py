@@ -20,6 +20,7 @@ from ..errors import (
     ReferenceFailed,
 )
 from .events import MOVES, Abort, Changed, Command, Finished, Key, Notice, Sleep, Started, Status
+from .expressions import search
 from .limits import Urgency
 from .output import Output
 from .plan import Plan, PlannedTask
@@ -209,7 +210,7 @@ class Run:
                 return "condition", "skipped: trigger_rule is one_failed, and no dependency failed", None
         if planned.when is not None:
             outputs = {need: self.outputs[need].value if need in self.outputs else None for need in planned.needs}
-            if not _search(planned.when, outputs, "when"):
+            if not _applied("when", planned.when, outputs):
                 return "condition", f"skipped: when ({planned.task.when}) is not true", None
         return None
 
@@ -290,7 +291,8 @@ class Run:
         state = self.states[id]
         state.error, state.code = error, error.code
         if isinstance(error, InvalidOutput) and error.output is not None:
-            state.output = Output(error.output)
+            state.output = Output(error.output, (), measure(error.output))
+            self.bytes += state.output.size_bytes
         was_late = isinstance(error, CallTimeout) and state.status is Status.RUNNING
         self._move(id, Status.TIMEOUT if was_late else Status.FAILED, now)
         self._end(id)
@@ -422,19 +424,15 @@ class Run:
 def _selected(planned: PlannedTask, output: Output) -> Output:
     if planned.select is None:
         return output
-    value = _search(planned.select, output.value, "select")
-    try:
-        return Output(value, (), measure(value))
-    except NotStrict as error:
-        raise ExpressionFailed(f"select gave what is no strict JSON: {error}") from None
+    value = _applied("select", planned.select, output.value)
+    return Output(value, (), measure(value))
 
 
-def _search(expression: Any, value: Json, field: str) -> Json:
+def _applied(field: str, expression: Any, value: Json) -> Json:
     try:
-        found: Json = expression.search(value)
-    except (ValueError, TypeError, ArithmeticError, RecursionError) as error:  # jmespath's own errors are ValueErrors
-        raise ExpressionFailed(f"{field} could not be applied: {str(error).splitlines()[0][:300]}") from None
-    return found
+        return search(expression, value)
+    except ExpressionFailed as error:
+        raise ExpressionFailed(f"{field}: {error.message}", hint=error.hint) from None
 
 
 def _kind(value: Json) -> str:

@@ -1,0 +1,217 @@
+"""What can be typed. Each command hands its options on; what it needs is imported when it runs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from .. import __version__
+
+if TYPE_CHECKING:
+    from .session import Session
+
+EXITS = """\
+Exit codes: 0 everything succeeded; 1 a task failed; 2 the command line was wrong; 3 the DAG was refused, and nothing
+ran; 4 the configuration is wrong; 5 a server that was needed cannot be reached; 124 the run timed out; 130 it was
+interrupted."""
+
+program = typer.Typer(
+    help="Run DAGs of MCP tool calls in parallel, on any number of MCP servers.",
+    epilog=EXITS,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Detail(StrEnum):
+    CONCISE = "concise"
+    FULL = "full"
+
+
+DagArgument = Annotated[str, typer.Argument(metavar="DAG", help="A file, JSON or TOML, or - for standard input.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, whole.")]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="The settings, instead of the servers.toml that is found."),
+]
+LogLevelOption = Annotated[
+    LogLevel | None,
+    typer.Option("--log-level", envvar="PLAIT_LOG_LEVEL", case_sensitive=False, help="What is logged, from this up."),
+]
+DebugOption = Annotated[bool, typer.Option("--debug", envvar="PLAIT_DEBUG", help="Show where an error happened.")]
+
+
+@program.callback()
+def _plait(
+    ctx: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=lambda given: _show_version(given), help="Show the version."),
+    ] = False,
+) -> None: ...
+
+
+@program.command()
+def serve(
+    ctx: typer.Context,
+    http: Annotated[
+        str | None,
+        typer.Option("--http", metavar="[HOST:]PORT", help="Serve over HTTP, on this machine alone or HOST."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", metavar="NAME", help="A name that clients may reach it by. Can be given again."),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option("--allow-origin", metavar="URL", help="Where web pages may call from. Can be given again."),
+    ] = None,
+    config: ConfigOption = None,
+    log_level: LogLevelOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Serve the gateway to a client, on standard input and output or over HTTP."""
+    from .serving import serve
+
+    session = _session(ctx, config, log_level or LogLevel.INFO, debug)
+    _end(session.settle(lambda: serve(session, http, tuple(allow_host or ()), tuple(allow_origin or ()))))
+
+
+@program.command(epilog=EXITS)
+def run(
+    ctx: typer.Context,
+    dag: DagArgument,
+    as_json: JsonOption = False,
+    detail: Annotated[
+        Detail, typer.Option("--detail", case_sensitive=False, help="full: cut nothing, and show every task.")
+    ] = Detail.CONCISE,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="The first failure ends the run.")] = False,
+    jobs: Annotated[
+        int | None, typer.Option("-j", "--jobs", min=1, metavar="N", help="Tasks in flight at once; 1 is one by one.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="ID.ARG=VALUE", help="Set an argument: JSON, or text. Can be given again."),
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", min=0.001, metavar="S", help="Seconds for the whole run.")
+    ] = None,
+    config: ConfigOption = None,
+    log_level: LogLevelOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Run a DAG. Results go to standard output, everything else to standard error.
+
+    Ctrl-C cancels what runs and shows what there is; a second one ends at once.
+    """
+    from .documents import Changes, read_source
+    from .running import run_dag
+
+    changes = Changes(fail_fast, jobs, timeout, tuple(settings or ()))
+    session = _session(ctx, config, log_level, debug, as_json)
+    is_whole = detail is Detail.FULL
+    source = read_source(dag)
+    _end(session.perform(lambda gateway: run_dag(gateway, session, source, changes, is_whole=is_whole)))
+
+
+@program.command(epilog=EXITS)
+def plan(
+    ctx: typer.Context,
+    dag: DagArgument,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    log_level: LogLevelOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Check a DAG and show how it would run: layers, critical path, what it changes. Nothing runs."""
+    from .documents import read_source
+    from .looking import plan_dag
+
+    session = _session(ctx, config, log_level, debug, as_json)
+    source = read_source(dag)
+    _end(session.perform(lambda gateway: plan_dag(gateway, session, source)))
+
+
+@program.command()
+def tools(
+    ctx: typer.Context,
+    words: Annotated[list[str] | None, typer.Argument(metavar="[WORDS]", help="What the tool should do.")] = None,
+    server: Annotated[str | None, typer.Option("--server", metavar="NAME", help="Tools of this server alone.")] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    log_level: LogLevelOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """List the tools, or find some by words. [w] marks those that are not read-only."""
+    from .looking import list_tools
+
+    session = _session(ctx, config, log_level, debug, as_json)
+    _end(session.perform(lambda gateway: list_tools(gateway, session, " ".join(words or ()), server)))
+
+
+@program.command(epilog=EXITS)
+def call(
+    ctx: typer.Context,
+    tool: Annotated[str, typer.Argument(metavar="TOOL", help="server:tool")],
+    arguments: Annotated[str, typer.Argument(metavar="[JSON]", help="Its arguments, a JSON object.")] = "{}",
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    log_level: LogLevelOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Call one tool and show what it gives."""
+    from .running import call_tool, read_arguments
+
+    session = _session(ctx, config, log_level, debug, as_json)
+    given = read_arguments(arguments)
+    _end(session.perform(lambda gateway: call_tool(gateway, session, tool, given)))
+
+
+@program.command()
+def servers(
+    ctx: typer.Context,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    log_level: LogLevelOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Show how each server stands, and why one does not start.
+
+    Waits until every server has answered or failed, at most about half a minute. Exits with 0 whatever it finds: the
+    states are its result.
+    """
+    from .looking import list_servers
+
+    session = _session(ctx, config, log_level, debug, as_json)
+    _end(session.perform(lambda gateway: list_servers(gateway, session)))
+
+
+def _session(
+    ctx: typer.Context, config: Path | None, log_level: LogLevel | None, debug: bool, as_json: bool = False
+) -> Session:
+    """*ctx.obj* may bring how a gateway is opened; else the program's own way is used."""
+    from .session import Session
+
+    return Session(ctx.obj, config, (log_level or LogLevel.WARNING).value, debug, as_json)
+
+
+def _end(code: int) -> NoReturn:
+    raise typer.Exit(int(code))
+
+
+def _show_version(given: bool) -> None:
+    if given:
+        typer.echo(f"plait {__version__}")
+        raise typer.Exit()

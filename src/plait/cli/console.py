@@ -1,0 +1,94 @@
+"""The two streams of a program: results on standard output, everything else on standard error.
+
+Escapes, colours, and plain characters where the stream has no others: all of it happens here, on the way out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import TextIO
+
+from ..core.strict import Json
+from ..observers.printable import printable
+from .style import TIMES, Line, Look, Styled
+
+PLAIN = str.maketrans(
+    {"✓": "+", "✗": "x", "↷": "-", "●": "*", "◐": "*", "━": "=", "─": "-", "→": "->", "·": "|", TIMES: "x", "…": "..."}
+)
+"""What stands for the characters of ours that not every terminal has."""
+
+
+WIDTH = 120
+"""Of lines that are not for a terminal."""
+
+
+class Stream:
+    """One of the two. Whoever reads it may stop to: then what is still written goes nowhere."""
+
+    def __init__(self, file: TextIO, environ: Mapping[str, str]) -> None:
+        self._file = file
+        is_dumb = environ.get("TERM") == "dumb"
+        self.has_unicode = (file.encoding or "").lower().replace("-", "") == "utf8"
+        self.is_terminal = file.isatty()
+        self.width = max(60, shutil.get_terminal_size().columns) if self.is_terminal else WIDTH
+        self.has_colours = _wants_colours(environ, is_default=self.is_terminal and not is_dumb)
+        self._is_plain = is_dumb or not self.has_unicode
+
+    def __repr__(self) -> str:
+        return f"<Stream {self._file.name}>"
+
+    def line(self, *pieces: str | Styled) -> None:
+        self.lines([pieces])
+
+    def lines(self, lines: Iterable[Line]) -> None:
+        self._write("".join(f"{''.join(map(self._shown, line)).rstrip()}\n" for line in lines))
+
+    def json(self, value: Json) -> None:
+        """*value* as one JSON document, exactly."""
+        text = json.dumps(value, ensure_ascii=not self.has_unicode, indent=2)
+        text = "".join(char if char == "\n" or printable(char) == char else json.dumps(char)[1:-1] for char in text)
+        self._write(f"{text}\n")
+
+    def _shown(self, piece: str | Styled) -> str:
+        text = printable(piece.text if isinstance(piece, Styled) else piece, "\t")
+        if self._is_plain:
+            text = text.translate(PLAIN)
+        if self.has_colours and isinstance(piece, Styled):
+            return f"\x1b[{piece.look}m{text}\x1b[0m"
+        return text
+
+    def _write(self, text: str) -> None:
+        encoding = self._file.encoding or "ascii"
+        try:
+            self._file.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            self._file.flush()
+        except BrokenPipeError:
+            with suppress(OSError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, self._file.fileno())
+                os.close(nowhere)
+
+
+class Console:
+    """Where results and where words about them go."""
+
+    def __init__(self, out: TextIO, err: TextIO, environ: Mapping[str, str]) -> None:
+        self.out = Stream(out, environ)
+        self.err = Stream(err, environ)
+
+    def complain(self, message: str) -> None:
+        """Say what went wrong, each line of *message* on its own."""
+        first, *more = message.splitlines() or [""]
+        self.err.line(Styled("error", Look.RED), f": {first}")
+        self.err.lines((f"  {line}",) for line in more)
+
+
+def _wants_colours(environ: Mapping[str, str], *, is_default: bool) -> bool:
+    """As no-color.org and force-color.org say; who wants none is asked first."""
+    if environ.get("NO_COLOR"):
+        return False
+    return bool(environ.get("FORCE_COLOR")) or is_default

@@ -1,0 +1,189 @@
+"""A DAG from a file or standard input, as JSON or TOML, with what the options change in it."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from ..core.dag import DAG_FIELDS, DEPTH, TASK_FIELDS
+from ..core.problems import Problem, did_you_mean
+from ..core.strict import Json, JsonObject, NotStrict, loads, short
+from ..core.variants import dag_spelling, task_spelling
+from ..errors import InvalidDag
+
+STDIN = "-"
+
+_JSON_START = re.compile(rb"\s*(\{|\[\s*[{\]]|$)")
+_REFERENCE = re.compile(r"\$(?=\{?OUTPUT\[)")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The text of a DAG, and what to call it."""
+
+    name: str
+    data: bytes
+
+    @property
+    def is_toml(self) -> bool:
+        """By its name; where that does not tell, by how it begins: JSON does with an object, or a list of them."""
+        if self.name.endswith((".toml", ".json")):
+            return self.name.endswith(".toml")
+        return not _JSON_START.match(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What the command line changes in a DAG. `arguments` are `id.argument=value`."""
+
+    fail_fast: bool = False
+    max_concurrency: int | None = None
+    timeout_s: float | None = None
+    arguments: Sequence[str] = ()
+
+    @property
+    def options(self) -> JsonObject:
+        """The fields of the DAG that are set."""
+        given: JsonObject = {
+            "fail_fast": self.fail_fast or None,
+            "max_concurrency": self.max_concurrency,
+            "timeout_s": self.timeout_s,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A DAG to submit. `notes` tell what was understood in it on the way, where the gateway cannot see it any more."""
+
+    value: object
+    is_dry_run: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def read_source(path: str) -> Source:
+    """The bytes of *path*, or of standard input for `-`. Raises `typer.BadParameter`."""
+    if path == STDIN:
+        return Source("the DAG", _without_mark(sys.stdin.buffer.read()))
+    try:
+        return Source(path, _without_mark(Path(path).read_bytes()))
+    except OSError as error:
+        raise typer.BadParameter(f"{path} cannot be read: {error.strerror}.", param_hint="DAG") from None
+
+
+def read_document(source: Source, changes: Changes | None = None) -> Document:
+    """The DAG in *source*, changed.
+
+    Raises `InvalidDag` for what is no TOML, and `typer.BadParameter` for changes that cannot be made.
+    """
+    changes = changes or Changes()
+    try:
+        value: Any = _toml(source.data) if source.is_toml else loads(source.data, DEPTH)
+    except NotStrict:
+        return Document(source.data)  # the gateway says what is wrong, and where
+    if isinstance(value, list):
+        value = {"tasks": value}
+    if not isinstance(value, dict):
+        return Document(value)
+    spelling = dag_spelling(value, DAG_FIELDS)
+    is_dry_run = spelling.members.get("dry_run") is True
+    if spelling.problems or not (changes.options or changes.arguments):
+        return Document(value, is_dry_run)
+    members = {**spelling.members, **changes.options}
+    members["tasks"], notes = _with_arguments(members.get("tasks"), changes.arguments)
+    return Document(members, is_dry_run, (*spelling.notes, *notes))
+
+
+def literal(value: Json) -> Json:
+    """*value* with every reference in it escaped: one call has no other task to refer to."""
+    match value:
+        case str():
+            return _REFERENCE.sub("$$", value)
+        case list():
+            return [literal(item) for item in value]
+        case dict():
+            return {name: literal(item) for name, item in value.items()}
+    return value
+
+
+def _without_mark(data: bytes) -> bytes:
+    return data.removeprefix(codecs.BOM_UTF8)
+
+
+def _toml(data: bytes) -> dict[str, Any]:
+    try:
+        return tomllib.loads(data.decode())
+    except UnicodeDecodeError as error:
+        said = f"not UTF-8: {error.reason} at byte {error.start}"
+    except tomllib.TOMLDecodeError as error:
+        said = f"not TOML: {str(error)[0].lower()}{str(error)[1:]}"
+    except RecursionError:
+        said = "nested too deeply"
+    raise InvalidDag([Problem("$", "invalid_json", f"The DAG is {said}.", "Mend the file.")])
+
+
+def _with_arguments(tasks: Any, settings: Sequence[str]) -> tuple[Any, list[str]]:
+    """*tasks* with the arguments set that *settings* name, and notes on how they were read."""
+    if not isinstance(tasks, list) or not settings:
+        return tasks, []
+    notes: list[str] = []
+    spelled = [_spelled(task, f"tasks[{index}]", notes) for index, task in enumerate(tasks)]
+    named = {task["id"]: task for task in spelled if isinstance(task, dict) and isinstance(task.get("id"), str)}
+    for setting in settings:
+        _set(named, setting)
+    return spelled, notes
+
+
+def _spelled(task: Any, path: str, notes: list[str]) -> Any:
+    if not isinstance(task, dict):
+        return task
+    spelling = task_spelling(task, TASK_FIELDS, path, None)
+    if spelling.problems:
+        return task
+    notes += spelling.notes
+    return spelling.members
+
+
+def _set(tasks: dict[str, dict[str, Any]], setting: str) -> None:
+    place, equals, text = setting.partition("=")
+    if not equals or "." not in place:
+        raise _bad_setting(f"{setting}: write it as id.argument=value, such as read.path=README.md.")
+    owners = [id for id in tasks if place.startswith(f"{id}.") and len(place) > len(id) + 1]
+    if not owners:
+        id = place.partition(".")[0]
+        raise _bad_setting(f'{place}: there is no task "{id}". {did_you_mean(id, tasks) or ""}'.rstrip())
+    id = max(owners, key=len)
+    *steps, last = place.removeprefix(f"{id}.").split(".")
+    target = tasks[id]["arguments"] = dict(_object(tasks[id].get("arguments"), place))
+    for step in steps:
+        target[step] = dict(_object(target.get(step), place))
+        target = target[step]
+    target[last] = _value(text)
+
+
+def _object(value: Any, place: str) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise _bad_setting(f"{place}: it leads into {short(value)}, which is no object.")
+    return value
+
+
+def _bad_setting(message: str) -> typer.BadParameter:
+    return typer.BadParameter(message, param_hint="--set")
+
+
+def _value(text: str) -> Json:
+    """JSON where it is JSON, else the text itself."""
+    try:
+        return loads(text)
+    except NotStrict:
+        return text

@@ -1,0 +1,29 @@
+"""What the exit code says."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..core.result import RunResult
+
+
+class Exit(IntEnum):
+    SUCCESS = 0
+    TASK_FAILED = 1  # also a fault of the program itself, which says so
+    USAGE = 2
+    REFUSED = 3  # nothing ran
+    CONFIG = 4
+    UNREACHABLE = 5
+    TIMED_OUT = 124
+    INTERRUPTED = 130
+
+
+def exit_of(result: RunResult) -> Exit:
+    """What the end of a run means for the exit code."""
+    if result.status == "timeout":
+        return Exit.TIMED_OUT
+    if any(error.code == "server_unavailable" for error in result.errors):
+        return Exit.UNREACHABLE
+    return Exit.SUCCESS if result.status == "success" else Exit.TASK_FAILED

@@ -1,0 +1,143 @@
+"""`plait plan`, `plait tools` and `plait servers`: what there is, and what would be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import typer
+
+from ..core.catalog import ServerInfo, ServerState, Tool
+from ..core.problems import did_you_mean
+from ..core.strict import Json, JsonObject
+from ..gateway import Gateway
+from .documents import Document, Source, read_document
+from .exits import Exit
+from .report import plan_report
+from .session import Session
+from .style import Line, Look, Styled, counted, one_line
+
+MAX_FOUND = 20
+
+_STATE_MARKS = {
+    ServerState.READY: Styled("✓", Look.GREEN),
+    ServerState.CONNECTING: Styled("●", Look.BLUE),
+    ServerState.RETRYING: Styled("✗", Look.RED),
+    ServerState.STOPPED: Styled("✗", Look.RED),
+}
+
+
+async def plan_dag(gateway: Gateway, session: Session, source: Source) -> int:
+    """Check the DAG in *source* and show how it would run."""
+    return await show_plan(gateway, session, source.name, read_document(source))
+
+
+async def show_plan(gateway: Gateway, session: Session, name: str, document: Document) -> int:
+    plan = await gateway.plan(document.value)
+    if session.as_json:
+        session.console.out.json(plan)
+    else:
+        session.console.out.lines(plan_report(plan, name))
+    return Exit.SUCCESS
+
+
+async def list_tools(gateway: Gateway, session: Session, words: str, server: str | None) -> int:
+    """The tools that *words* find, best first, with their signatures; without words all, a line each."""
+    await gateway.settled()
+    catalog = gateway.catalog()
+    if server is not None and server not in catalog.servers:
+        hint = did_you_mean(server, catalog.servers) or f"Servers: {', '.join(catalog.servers) or 'none'}."
+        raise typer.BadParameter(f'there is no server "{server}". {hint}', param_hint="--server")
+    if words:
+        found = await gateway.search(words, server=server, limit=MAX_FOUND)
+        tools = list(dict.fromkeys(tool for _, matches in found.needs for tool in matches))
+    else:
+        tools = [tool for tool in catalog.tools.values() if server in {None, tool.server}]
+    out, err = session.console.out, session.console.err
+    if session.as_json:
+        out.json({"tools": [_tool(tool) for tool in tools], "total": len(catalog)})
+    else:
+        out.lines(_found(tools, out.width) if words else _listed(tools, out.width))
+        err.line(f"{counted(len(tools), 'tool')}{f' of {len(catalog):,}' if words else ''}")
+    absent = [info for info in catalog.servers.values() if info.state is not ServerState.READY]
+    err.lines((f"{info.name} is {info.state}: {info.error or 'it has not answered yet'}",) for info in absent)
+    return Exit.SUCCESS
+
+
+async def list_servers(gateway: Gateway, session: Session) -> int:
+    """How each server stands. That one does not start is a finding here, not a failure."""
+    await gateway.settled()
+    catalog = gateway.catalog()
+    servers = list(catalog.servers.values())
+    disabled = [name for name, settings in session.config.servers.items() if not settings.enabled]
+    out = session.console.out
+    if session.as_json:
+        documents: list[Json] = [_server(info) for info in servers]
+        documents += [{"name": name, "state": "disabled"} for name in disabled]
+        out.json({"config": session.config.source, "servers": documents})
+        return Exit.SUCCESS
+    out.lines(_server_lines(servers, disabled))
+    session.console.err.line(f"from {session.config.source}")
+    return Exit.SUCCESS
+
+
+def _listed(tools: list[Tool], width: int) -> Iterator[Line]:
+    longest = min(48, max((len(tool.full_name) for tool in tools), default=0))
+    for tool in tools:
+        name = tool.full_name.ljust(longest)
+        mark = Styled("   " if tool.is_read_only else "[w]", Look.YELLOW)
+        room = max(20, width - len(name) - 8)
+        yield (Styled(name, Look.BOLD), "  ", mark, "  ", one_line(_first_sentence(tool.description), room))
+
+
+def _found(tools: list[Tool], width: int) -> Iterator[Line]:
+    for tool in tools:
+        _, _, rest = tool.signature.partition(tool.full_name)
+        mark = () if tool.is_read_only else (Styled(" [w]", Look.YELLOW),)
+        yield (Styled(tool.full_name, Look.BOLD), *mark)
+        yield (f"    {one_line(rest, 4 * width)}",)
+        if tool.description:
+            yield ("    ", Styled(one_line(tool.description, 2 * width), Look.DIM))
+
+
+def _first_sentence(text: str) -> str:
+    first, stop, _ = " ".join(text.split()).partition(". ")
+    return first + stop.strip()
+
+
+def _tool(tool: Tool) -> JsonObject:
+    return {
+        "name": tool.full_name,
+        "signature": tool.signature,
+        "writes": not tool.is_read_only,
+        "definition": tool.definition,
+    }
+
+
+def _server_lines(servers: Iterable[ServerInfo], disabled: Iterable[str]) -> Iterator[Line]:
+    for info in servers:
+        facts = (
+            info.name.ljust(16),
+            str(info.state).ljust(10),
+            info.transport.ljust(5),
+            (info.protocol or "").ljust(10),
+        )
+        rest = f"  {counted(info.tools, 'tool')}" + (f"  {info.title}" if info.title else "")
+        yield (_STATE_MARKS[info.state], " ", Styled(facts[0], Look.BOLD), "  ", "  ".join(facts[1:]), rest)
+        yield from ((f"      {line}",) for line in (info.error or "").splitlines())
+        yield from (("      ", Styled(warning, Look.YELLOW)) for warning in info.warnings)
+    yield from ((Styled("-", Look.DIM), f" {name.ljust(16)}  disabled") for name in disabled)
+
+
+def _server(info: ServerInfo) -> JsonObject:
+    members: JsonObject = {
+        "name": info.name,
+        "state": str(info.state),
+        "transport": info.transport,
+        "protocol": info.protocol,
+        "title": info.title,
+        "tools": info.tools,
+        "error": info.error,
+        "warnings": list[Json](info.warnings),
+        "pid": info.pid,
+    }
+    return {name: value for name, value in members.items() if value is not None}

@@ -1,0 +1,111 @@
+"""`plait run` and `plait call`: a run from its document to its result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import aclosing
+from dataclasses import replace
+
+import anyio
+import typer
+
+from ..core.events import Status
+from ..core.result import RunResult, TaskResult
+from ..core.strict import JsonObject, NotStrict, loads
+from ..gateway import Gateway
+from .console import Stream
+from .documents import Changes, Source, literal, read_document
+from .exits import exit_of
+from .looking import show_plan
+from .report import errors_report, notes_report, run_report, settled_line
+from .session import Session
+from .style import pretty
+
+CALL = "call"
+MAX_TASK_LINES = 200
+"""The end of each task is a line, in a run of up to so many tasks; a larger one is counted."""
+COUNT_LINES = 20
+
+
+async def run_dag(gateway: Gateway, session: Session, source: Source, changes: Changes, *, is_whole: bool) -> int:
+    """Run the DAG in *source* to its end, or only plan it where it says so itself."""
+    document = read_document(source, changes)
+    if document.is_dry_run:
+        return await show_plan(gateway, session, source.name, document)
+    run_id = (await gateway.submit(document.value)).run_id
+
+    def show(result: RunResult) -> None:
+        _show(session, replace(result, notes=(*document.notes, *result.notes)), is_whole=is_whole)
+
+    try:
+        result = await _ended(gateway, run_id, None if session.as_json else session.console.err)
+    except anyio.get_cancelled_exc_class():
+        with anyio.CancelScope(shield=True):  # bounded by the gateway
+            show(await gateway.cancel(run_id))
+        raise
+    show(result)
+    return exit_of(result)
+
+
+async def call_tool(gateway: Gateway, session: Session, tool: str, arguments: JsonObject) -> int:
+    """Call *tool* once, and show what it gives: text as it is, anything else as JSON."""
+    result = await gateway.execute({"tasks": [{"id": CALL, "tool": tool, "arguments": literal(arguments)}]})
+    out, err = session.console.out, session.console.err
+    if session.as_json:
+        out.json(result.document("full"))
+        return exit_of(result)
+    if CALL in result.outputs:
+        out.lines((line,) for line in pretty(result.outputs[CALL], out.width))
+    err.lines(notes_report(result.notes))
+    err.lines(errors_report(result.errors))
+    return exit_of(result)
+
+
+def read_arguments(text: str) -> JsonObject:
+    """The arguments of a call as they were typed. Raises `typer.BadParameter`."""
+    example = """Write a JSON object, such as '{"path": "README.md"}'."""
+    try:
+        value = loads(text)
+    except NotStrict as error:
+        raise typer.BadParameter(f"this is {error}. {example}", param_hint="JSON") from None
+    if not isinstance(value, dict):
+        raise typer.BadParameter(f"this is no JSON object. {example}", param_hint="JSON")
+    return value
+
+
+async def _ended(gateway: Gateway, run_id: str, err: Stream | None) -> RunResult:
+    """The result at the end of the run; until then, *err* is told of it."""
+    if err is None:
+        return await gateway.wait(run_id)
+    told: set[str] = set()
+    next_count = 0.0
+    async with aclosing(gateway.follow(run_id)) as news:  # type: ignore[type-var]  # it is an async generator
+        async for progress in news:
+            if progress.total <= MAX_TASK_LINES:
+                _tell_settled(gateway.result(run_id), told, err)
+            elif progress.settled >= next_count:
+                err.line(str(progress))
+                next_count = progress.settled + progress.total / COUNT_LINES
+    return gateway.result(run_id)
+
+
+def _tell_settled(result: RunResult, told: set[str], err: Stream) -> None:
+    """A line for each task that has come to its end since the last time, in the order of their ends."""
+    settled = [task for task in result.tasks if task.id not in told and Status(task.status).is_final]
+    told.update(task.id for task in settled)
+    err.lines(
+        settled_line(task, [error for error in result.errors if error.id == task.id]) for task in _by_end(settled)
+    )
+
+
+def _by_end(tasks: Iterable[TaskResult]) -> list[TaskResult]:
+    """What never started comes after what did."""
+    return sorted(tasks, key=lambda task: (task.start_ms is None, (task.start_ms or 0) + (task.duration_ms or 0)))
+
+
+def _show(session: Session, result: RunResult, *, is_whole: bool) -> None:
+    out = session.console.out
+    if session.as_json:
+        out.json(result.document("full"))
+    else:
+        out.lines(run_report(result, out.width, is_whole=is_whole))

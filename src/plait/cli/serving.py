@@ -1,0 +1,53 @@
+"""`plait serve`: the gateway for a client on the pipe, or for several over HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import anyio
+import typer
+
+from .exits import Exit
+from .session import Session
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    host: str
+    port: int
+
+
+def read_address(text: str) -> Address:
+    """`8420`, `:8420`, `0.0.0.0:8420` or `[::1]:8420`. Raises `typer.BadParameter`."""
+    host, _, port = text.rpartition(":")
+    is_bare_v6 = ":" in host and not (host.startswith("[") and host.endswith("]"))
+    if not (port.isascii() and port.isdigit() and int(port) < 2**16) or is_bare_v6:
+        raise _bad_address(f"{text}: write it as PORT or HOST:PORT, such as 8420, 0.0.0.0:8420 or [::1]:8420.")
+    return Address(host.strip("[]") or LOOPBACK, int(port))
+
+
+def _bad_address(message: str) -> typer.BadParameter:
+    return typer.BadParameter(message, param_hint="--http")
+
+
+def serve(session: Session, http: str | None, hosts: tuple[str, ...], origins: tuple[str, ...]) -> int:
+    """Serve until the client leaves, or a signal comes."""
+    from ..app import serve_http, serve_stdio
+
+    if http is None:
+        if hosts or origins:
+            raise _bad_address("it is missing, and --allow-host and --allow-origin go with it.")
+        anyio.run(serve_stdio, session.config)
+        return Exit.SUCCESS
+    address = read_address(http)
+    listening = partial(
+        serve_http, session.config, address.host, address.port, allowed_hosts=hosts, allowed_origins=origins
+    )
+    try:
+        anyio.run(listening)
+    except OSError as error:
+        raise _bad_address(f"{http}: {error.strerror or error}.") from error
+    return Exit.SUCCESS

@@ -1,0 +1,83 @@
+"""Lines as pieces of text, some with a style. What a piece says is escaped when it is written, so it cannot steer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import NamedTuple, TypeAlias
+
+from ..core.strict import Json
+
+TIMES = "\N{MULTIPLICATION SIGN}"
+
+
+class Look(StrEnum):
+    """A style, and the terminal's code for it."""
+
+    BOLD = "1"
+    DIM = "2"
+    RED = "31"
+    GREEN = "32"
+    YELLOW = "33"
+    BLUE = "34"
+    MAGENTA = "35"
+
+
+class Styled(NamedTuple):
+    text: str
+    look: Look
+
+
+Line: TypeAlias = tuple[str | Styled, ...]
+
+
+def milliseconds(ms: float) -> str:
+    """A duration for a person: `3.1 ms`, `412 ms`, `1.18 s`, `2 min 3 s`."""
+    if ms < 10:
+        return f"{ms:.1f} ms"
+    if ms < 1_000:
+        return f"{ms:.0f} ms"
+    if ms < 60_000:
+        return f"{ms / 1000:.2f} s"
+    minutes, seconds = divmod(round(ms / 1000), 60)
+    return f"{minutes} min {seconds} s"
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def one_line(text: str, most: int) -> str:
+    """*text* on one line of at most *most* characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def pretty(value: Json, width: int) -> Iterator[str]:
+    """*value* as lines of JSON: whatever fits into *width* stands on one line. Text stands as it is."""
+    if isinstance(value, str):
+        yield from value.splitlines() or [""]
+    else:
+        yield from _nested(value, width, "", "")
+
+
+def _nested(value: Json, width: int, before: str, after: str) -> Iterator[str]:
+    indent = " " * (len(before) - len(before.lstrip()))
+    flat = json.dumps(value, ensure_ascii=False)
+    if len(before) + len(flat) + len(after) <= width or not isinstance(value, dict | list) or not value:
+        yield f"{before}{flat}{after}"
+        return
+    opening, closing = ("{", "}") if isinstance(value, dict) else ("[", "]")
+    yield before + opening
+    members = list(_members(value))
+    for index, (name, member) in enumerate(members):
+        yield from _nested(member, width, f"{indent}  {name}", "," if index < len(members) - 1 else "")
+    yield f"{indent}{closing}{after}"
+
+
+def _members(value: dict[str, Json] | list[Json]) -> Iterator[tuple[str, Json]]:
+    if isinstance(value, list):
+        yield from (("", member) for member in value)
+    else:
+        yield from ((f"{json.dumps(name, ensure_ascii=False)}: ", member) for name, member in value.items())

@@ -1,0 +1,1 @@
+"""Told everything, change nothing."""

@@ -1,0 +1,113 @@
+"""The log: events with fields, on standard error alone.
+
+What the other modules log through the standard library, the servers' own lines (`plait.server.NAME`) included, comes
+out here. Arguments and outputs of calls are never logged.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from ..core.events import Changed, Finished, Key, Notice, Started, Status
+from .printable import printable
+
+log = logging.getLogger("plait.runs")
+
+
+class RunLog:
+    """Logs that a run started, how each task ended, and how the run did. An `Observer`."""
+
+    def __init__(self) -> None:
+        self._began: dict[str, float] = {}
+        self._sent: dict[str, dict[Key, float]] = {}
+        """When each task that has not ended was first sent, by run."""
+
+    def __repr__(self) -> str:
+        return f"<RunLog: {len(self._began)} runs going>"
+
+    def __call__(self, notice: Notice) -> None:
+        match notice:
+            case Started(run, tasks, at):
+                self._began[run], self._sent[run] = at, {}
+                log.info("run.started", extra={"run": run, "tasks": tasks})
+            case Changed(key, after=Status.RUNNING, at=at):
+                self._sent.setdefault(key.run, {}).setdefault(key, at)
+            case Changed(after=after) if after.is_final:
+                self._task_finished(notice)
+            case Finished(run, status, at):
+                fields = {"run": run, "status": status, **_duration(self._began.pop(run, None), at)}
+                self._sent.pop(run, None)
+                log.info("run.finished", extra=fields)
+
+    def _task_finished(self, notice: Changed) -> None:
+        key = notice.key
+        sent_at = self._sent.get(key.run, {}).pop(key, None)
+        fields: dict[str, object] = {
+            "run": key.run,
+            "task": key.task,
+            "tool": notice.tool,
+            "status": str(notice.after),
+            **_duration(sent_at, notice.at),
+            "attempt": notice.attempt,
+        }
+        if notice.code is not None:
+            fields["code"] = notice.code
+        log.info("task.finished", extra=fields)
+
+
+@contextmanager
+def configure_logging(level: str, stream: TextIO, *, as_json: bool, colours: bool = False) -> Iterator[None]:
+    """While the block runs, everything logged from *level* up goes to *stream*, one event a line.
+
+    As JSON, or as key=value for a person. Libraries are heard from `warning` up, unless *level* is `debug`.
+    """
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_formatter(as_json=as_json, colours=colours))
+    root, ours = logging.getLogger(), logging.getLogger("plait")
+    before = root.level, ours.level
+    number = logging.getLevelNamesMapping()[level.upper()]
+    root.setLevel(number if number == logging.DEBUG else max(number, logging.WARNING))
+    ours.setLevel(number)
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(before[0])
+        ours.setLevel(before[1])
+
+
+def _formatter(*, as_json: bool, colours: bool) -> logging.Formatter:
+    import structlog  # it takes long to import, and most of a command line's life is short
+
+    renderer: Any
+    if as_json:
+        renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
+    else:
+        plain = structlog.dev.plain_traceback
+        renderer = structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain, pad_event_to=0)
+    meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    return structlog.stdlib.ProcessorFormatter(
+        processors=[meta, structlog.processors.format_exc_info, _escape, renderer],
+        foreign_pre_chain=[
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.ExtraAdder(),
+        ],
+    )
+
+
+def _escape(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """No field of an event can steer the terminal, nor look like a second event."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = printable(value, "\n" if name == "exception" else "")
+    return event
+
+
+def _duration(began_at: float | None, at: float) -> dict[str, object]:
+    return {} if began_at is None else {"duration_ms": round((at - began_at) * 1000, 1)}
