@@ -14,21 +14,18 @@ from ..errors import (
     CallError,
     CallTimeout,
     ExpressionFailed,
-    InvalidArguments,
     InvalidOutput,
     OutputTooLarge,
-    ReferenceFailed,
 )
+from .calls import MAX_ITEMS, calls_of
 from .events import MOVES, Abort, Changed, Command, Finished, Key, Notice, Sleep, Started, Status
 from .expressions import search
 from .limits import Urgency
 from .output import Output
 from .plan import Plan, PlannedTask
-from .references import MAX_ARGUMENT_BYTES, Scope
-from .state import Items, TaskState, Unit
-from .strict import Json, JsonObject, NotStrict, measure
+from .state import TaskState, Unit
+from .strict import Json, measure
 
-MAX_ITEMS = 1_000
 MAX_RUN_BYTES = 256 * 2**20
 FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 30.0
@@ -186,16 +183,17 @@ class Run:
         try:
             reason = self._reason_to_skip(planned)
             if reason is None:
-                units = self._units(planned)
+                units, items = calls_of(self.id, planned, self.outputs, self._max_items)
         except CallError as error:
             self._give_up(id, error, now)
             return
         if reason is not None:
             self._skip(id, *reason, now)
             return
+        self.states[id].items = items
         self._move(id, Status.READY, now)
         self.ready += units
-        if not units and self.states[id].items is not None:
+        if items is not None and not units:
             self._end_items(id, now)
 
     def _reason_to_skip(self, planned: PlannedTask) -> tuple[str, str, str | None] | None:
@@ -217,49 +215,6 @@ class Run:
     def _blamed(self, need: str) -> tuple[str, str, str]:
         cause = self.states[need].caused_by or need
         return "dependency_failed", f"skipped: {cause} {self.states[cause].fate}", cause
-
-    def _units(self, planned: PlannedTask) -> list[Unit]:
-        if planned.items is None:
-            arguments = self._arguments(planned, Scope(self.outputs))
-            return [Unit(Key(self.id, planned.id), planned, arguments)]
-        items = planned.items.resolve(Scope(self.outputs))
-        if not isinstance(items, list):
-            raise ReferenceFailed(f"for_each needs a list; {planned.task.for_each} is {_kind(items)}")
-        if len(items) > self._max_items:
-            raise OutputTooLarge(
-                f"for_each has {len(items):,} items; at most {self._max_items:,} are run",
-                hint="Refer to a part of the list, or shrink it with select.",
-            )
-        state = self.states[planned.id].items = Items(len(items))
-        units = []
-        for index, item in enumerate(items):
-            try:
-                arguments = self._arguments(planned, Scope(self.outputs, item, index))
-            except CallError as error:
-                state.errors.append((index, error))
-                state.left -= 1
-            else:
-                units.append(Unit(Key(self.id, planned.id, index), planned, arguments))
-        return units
-
-    def _arguments(self, planned: PlannedTask, scope: Scope) -> JsonObject:
-        arguments = planned.arguments.resolve(scope)
-        assert isinstance(arguments, dict)  # the document was checked
-        if planned.arguments.fill is None:
-            return arguments
-        try:
-            size = measure(arguments)
-        except NotStrict as error:
-            raise InvalidArguments(f"the arguments are no strict JSON: {error}") from None
-        if size > MAX_ARGUMENT_BYTES:
-            raise OutputTooLarge(
-                f"the arguments hold {size:,} bytes; at most {MAX_ARGUMENT_BYTES:,} are sent",
-                hint="Refer to a smaller part of the output, or shrink it with select.",
-            )
-        if complaints := planned.tool.input.complaints(arguments):
-            said = "; ".join(f"{'.'.join(map(str, c.place)) or 'arguments'} {c.message}" for c in complaints[:5])
-            raise InvalidArguments(said, hint=f"Signature: {planned.tool.signature}")
-        return arguments
 
     def _succeed(self, unit: Unit, output: Output, now: float) -> None:
         id, item = unit.key.task, unit.key.item
@@ -433,8 +388,3 @@ def _applied(field: str, expression: Any, value: Json) -> Json:
         return search(expression, value)
     except ExpressionFailed as error:
         raise ExpressionFailed(f"{field}: {error.message}", hint=error.hint) from None
-
-
-def _kind(value: Json) -> str:
-    names = {dict: "an object", str: "text", bool: "a boolean", int: "a number", float: "a number"}
-    return names.get(type(value), "null")
