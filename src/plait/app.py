@@ -155,12 +155,11 @@ async def run_http(
 
     calls, requests = OpenCalls(), OpenRequests()
     server = build_server(gateway, max_chars=settings.max_result_chars, wait_s=settings.wait_s, calls=calls)
-    app = build_app(gateway, server, allowed, requests=requests)
+    app = build_app(gateway, server, allowed, calls=calls, requests=requests)
     listener = Listener(app, arrival=arrival, on_started=lambda: on_ready(_url(allowed.bound, listening)))
 
     async def obey() -> None:
         await stop.asked.wait()
-        requests.is_closed = True
         await calls.drain(drain_s)
         requests.end_all()
         listener.should_exit = True

@@ -36,8 +36,13 @@ def tools(stop: Stop) -> FakeServers:
             say("s:hang aborted")
 
     async def held() -> dict[str, Any]:
+        say("s:held called")
         await stop.asked.wait()
         say("s:held released")
+        return {}
+
+    async def soon() -> dict[str, Any]:
+        await anyio.sleep(0.1)
         return {}
 
     def prints() -> dict[str, Any]:
@@ -47,6 +52,7 @@ def tools(stop: Stop) -> FakeServers:
 
     servers.add("s:hang", hang)
     servers.add("s:held", held)
+    servers.add("s:soon", soon)
     servers.add("s:print", prints)
     servers.add(tool("s:echo", {}, closed=False), lambda **arguments: arguments)
     return servers

@@ -39,7 +39,7 @@ documents = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(documents, st.integers(1000, 30_000))
 def test_an_answer_stays_within_its_limit_and_names_whatever_was_cut(document: dict[str, Any], limit: int):
     shown: Any = fit(document, limit, uri=lambda id: f"plait://runs/r/tasks/{id}", hint="Read on with get_run.")
@@ -48,6 +48,7 @@ def test_an_answer_stays_within_its_limit_and_names_whatever_was_cut(document: d
     if len(dumps(document)) <= limit:
         assert shown == document
         return
+    assert limit < 4_000 or shown.keys() >= document.keys()
     told = {entry["id"] for entry in shown.get("truncated", ())}
     whole = [id for id, value in shown.get("outputs", {}).items() if value == document["outputs"][id]]
     assert told | set(whole) == set(shown.get("outputs", {}))
@@ -56,7 +57,7 @@ def test_an_answer_stays_within_its_limit_and_names_whatever_was_cut(document: d
         assert len(own) + shown.get("omitted", {}).get(name, 0) == len(document[name])
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(values, st.integers(3, 4000))
 def test_a_cut_value_takes_no_more_than_its_room(value: Any, room: int):
     shown = cut(value, room)
@@ -121,9 +122,10 @@ def test_ten_thousand_failures_fit_with_a_count_of_the_rest():
 
 def test_cutting_costs_what_the_answer_costs_and_not_what_was_cut():
     nested: Any = list(range(300_000))
+    flat: Any = {str(n): n for n in range(300_000)}
     for _ in range(60):
         nested = [nested]
-    outputs = {f"t{n}": nested for n in range(2000)}
+    outputs = {f"t{n}": flat if n % 2 else nested for n in range(2_000)}
     start = time.process_time()
     shown = fit({"status": "success", "outputs": outputs}, 24_000, sizes=dict.fromkeys(outputs, 2**21))
     assert time.process_time() - start < 2

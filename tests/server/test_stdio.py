@@ -177,7 +177,7 @@ async def test_the_end_of_input_ends_the_process_and_cancels_what_runs():
 async def test_what_was_asked_before_the_end_of_input_is_still_answered():
     async with started() as gateway:
         await gateway.initialize()
-        ids = [gateway.call("execute_dag", tasks=[task("a")]), gateway.request("tools/list")]
+        ids = [gateway.call("execute_dag", tasks=[task("a", "s:soon")]), gateway.request("tools/list")]
         assert gateway.process.stdin is not None
         gateway.process.stdin.close()
         answers = {message["id"]: message for message in [await gateway.read(), await gateway.read()]}

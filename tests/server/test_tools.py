@@ -11,12 +11,15 @@ import anyio
 import mcp_types as types
 import pytest
 from mcp import MCPError
+from mcp.shared.message import SessionMessage
 
 from plait.core.catalog import ServerInfo, ServerState
+from plait.gateway import Gateway
 from plait.server.calls import OpenCalls
+from plait.server.upstream import build_server
 
 from ..fakes import FakeServers
-from .conftest import PICTURE, Connect, first_text, sleep, structured, task
+from .conftest import PICTURE, Connect, first_text, in_memory, sleep, structured, task
 
 pytestmark = pytest.mark.virtual_time
 
@@ -142,14 +145,27 @@ async def test_progress_comes_at_most_ten_times_a_second(connect: Connect, serve
     assert len(heard) <= (heard[-1] - heard[0]) * 10 + 3
 
 
-async def test_a_client_that_does_not_read_its_progress_holds_up_nothing(connect: Connect):
-    async def never(progress: float, total: float | None, message: str | None) -> None:
-        await anyio.sleep(10_000)
+async def test_a_client_that_does_not_read_its_progress_holds_up_nothing(servers: FakeServers):
+    async with Gateway(servers, servers) as gateway, in_memory(build_server(gateway)) as (read, write):
 
-    async with connect() as client:
-        start = anyio.current_time()
-        await client.call_tool("execute_dag", {"tasks": [sleep("a", 3)]}, progress_callback=never)
-        assert anyio.current_time() - start < 4
+        async def send(method: str, params: dict[str, Any], id: int | None = None) -> None:
+            members = {"jsonrpc": "2.0", "method": method, "params": params} | ({"id": id} if id else {})
+            await write.send(SessionMessage(types.jsonrpc_message_adapter.validate_python(members)))
+
+        info = {"name": "test", "version": "1"}
+        await send("initialize", {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info}, 1)
+        await read.receive()
+        await send("notifications/initialized", {})
+        tasks = [sleep("a", 1), sleep("b", 1, depends_on=["a"]), sleep("c", 1, depends_on=["b"])]
+        call = {"name": "execute_dag", "arguments": {"tasks": tasks}, "_meta": {"progressToken": 7}}
+        await send("tools/call", call, 2)
+        await anyio.sleep(10)
+        assert len(servers.calls) == 3
+        [run] = gateway._runs.ids()
+        assert gateway.result(run).status == "success"
+        heard = [(await read.receive()).message for _ in range(2)]
+    assert isinstance(heard[0], types.JSONRPCNotification)
+    assert isinstance(heard[1], types.JSONRPCResponse)
 
 
 async def test_a_cancelled_call_cancels_its_run_and_the_calls_of_it(connect: Connect, servers: FakeServers):
@@ -214,6 +230,14 @@ async def test_a_text_output_is_paged_as_it_is_and_by_the_length_asked_for(conne
         last = structured(await client.call_tool("get_run", {**request, "offset": 10**8}))
     assert (page["text"], page["next_offset"], page["chars"]) == ("e\nline\n", 10, 100_000)
     assert (last["text"], last["next_offset"], last["offset"]) == ("", None, 100_000)
+
+
+async def test_a_page_stays_within_the_limit_however_much_its_text_grows_as_json(connect: Connect):
+    async with connect(max_chars=2_000) as client:
+        run = structured(await client.call_tool("execute_dag", {"tasks": [task("a", "s:text")]}))["run_id"]
+        result = await client.call_tool("get_run", {"run_id": run, "task": "a"})
+    assert 1_900 < len(first_text(result)) <= 2_000
+    assert structured(result)["next_offset"] == len(structured(result)["text"])
 
 
 async def test_select_reads_a_part_of_an_output(connect: Connect):

@@ -69,9 +69,10 @@ class ProcessTransport:
         loop = asyncio.get_running_loop()
         process = _Process(self._max_line_bytes, self._on_stderr)
         try:
-            await loop.subprocess_exec(
-                lambda: process, *self._command, env=self._env, cwd=self._cwd, start_new_session=True
-            )
+            with anyio.CancelScope(shield=True):  # half started, a process would be nobody's to stop
+                await loop.subprocess_exec(
+                    lambda: process, *self._command, env=self._env, cwd=self._cwd, start_new_session=True
+                )
         except OSError as error:
             message = f"cannot start {self._command[0]}: {error.strerror or error}"
             raise ServerUnavailable(message, hint="Is the command installed and on PATH?") from error

@@ -6,6 +6,7 @@ import anyio
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .calls import SHUTTING_DOWN
 from .messages import Unreadable, read_json
 
 MAX_BODY_BYTES = 4 * 2**20
@@ -52,19 +53,18 @@ class StrictBodies:
 
 
 class OpenRequests:
-    """The requests that are being answered. At a stop, new ones are refused; the open ones are ended by telling
-    whoever answers them that the client has left, so that streams are closed in order."""
+    """The requests that are being answered. They are ended by telling whoever answers them that the client has left,
+    so that streams are closed in order."""
 
     def __init__(self) -> None:
-        self.is_closed = False
         self._ending = anyio.Event()
 
     def end_all(self) -> None:
-        self.is_closed = True
+        """End the open ones, and refuse new ones."""
         self._ending.set()
 
     async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        if self.is_closed and scope["path"] != "/healthz":
+        if self._ending.is_set():
             await _stopping(scope, receive, send)
             return
         started = completed = False
@@ -119,7 +119,7 @@ class _TooLarge(Exception):
 
 
 async def _stopping(scope: Scope, receive: Receive, send: Send) -> None:
-    error = {"jsonrpc": "2.0", "id": None, "error": {"code": -32000, "message": "The gateway is shutting down."}}
+    error = {"jsonrpc": "2.0", "id": None, "error": {"code": SHUTTING_DOWN, "message": "The gateway is shutting down."}}
     await JSONResponse(error, 503, {"connection": "close", "retry-after": "5"})(scope, receive, send)
 
 

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import anyio
+from mcp import MCPError
+
+SHUTTING_DOWN = -32000
 
 
 class OpenCalls:
@@ -19,9 +22,15 @@ class OpenCalls:
     def __repr__(self) -> str:
         return f"<OpenCalls: {self.count} open{', closed' if self.is_closed else ''}>"
 
+    def check(self) -> None:
+        """Raises `MCPError` once no more calls are taken."""
+        if self.is_closed:
+            raise MCPError(SHUTTING_DOWN, "The gateway is shutting down.")
+
     @contextmanager
     def one(self) -> Iterator[None]:
-        """One more call, for as long as the block takes."""
+        """One more call, for as long as the block takes. Raises `MCPError` once no more are taken."""
+        self.check()
         self.count += 1
         try:
             yield

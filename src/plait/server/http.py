@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from .. import __version__
 from ..gateway import Gateway
 from .bodies import MAX_BODY_BYTES, OpenRequests, Stoppable, StrictBodies
+from .calls import OpenCalls
 from .hosts import Allowed, HostGuard
 
 MAX_SESSIONS = 1_000
@@ -31,10 +32,12 @@ def build_app(
     server: Server[Any],
     allowed: Allowed,
     *,
+    calls: OpenCalls | None = None,
     requests: OpenRequests | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
 ) -> Starlette:
-    """The app over *server*, with *allowed* in front of every route. *requests* are known, refused and ended."""
+    """The app over *server*, with *allowed* in front of every route. *calls* say whether we are stopping, and
+    *requests* end what is still open then."""
     requests = requests or OpenRequests()
     sessions = StreamableHTTPSessionManager(
         server,
@@ -47,7 +50,7 @@ def build_app(
     sse = _LegacySse(server, max_body_bytes)
 
     async def healthz(request: Request) -> Response:
-        return JSONResponse(health(gateway, is_stopping=requests.is_closed))
+        return JSONResponse(health(gateway, is_stopping=calls is not None and calls.is_closed))
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

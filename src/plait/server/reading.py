@@ -12,7 +12,8 @@ from ..core.strict import Json, JsonObject, dumps
 from ..errors import CallError, ExpressionFailed
 from ..gateway import Gateway
 from .answers import answer
-from .budget import fit, longest_prefix, size_within
+from .budget import fit
+from .cutting import longest_prefix, size_within
 from .requests import GetRun, Refused
 
 

@@ -6,20 +6,18 @@ onto the wire. Reading can be cancelled at any moment, and stopped: a stop looks
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
-import selectors
-import stat
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, BinaryIO, Protocol, Self
+from typing import Self
 
 import anyio
 import mcp_types as types
 from mcp.shared.message import SessionMessage
 
+from .descriptors import Lines, Sink, open_lines, open_sink
 from .messages import Unreadable, read_message
 
 log = logging.getLogger(__name__)
@@ -34,7 +32,7 @@ GRACE_S = 0.5
 class Pipe:
     """Both directions of one connection. `incoming` and `outgoing` are the streams that the SDK's server runs over."""
 
-    def __init__(self, lines: _Lines, sink: _Sink, grace_s: float) -> None:
+    def __init__(self, lines: Lines, sink: Sink, grace_s: float) -> None:
         unanswered = _Unanswered()
         self.incoming = _Incoming(lines, sink, unanswered, grace_s)
         self.outgoing = _Outgoing(sink, unanswered)
@@ -49,8 +47,8 @@ async def open_pipe(
     in_fd: int, out_fd: int, *, max_line_bytes: int = MAX_LINE_BYTES, grace_s: float = GRACE_S
 ) -> AsyncIterator[Pipe]:
     """The connection over two descriptors: pipes, sockets, terminals or files. They are closed at the end."""
-    lines = await _lines(in_fd, max_line_bytes)
-    sink = await _sink(out_fd, lines.close)
+    lines = await open_lines(in_fd, max_line_bytes)
+    sink = await open_sink(out_fd, lines.close)
     try:
         yield Pipe(lines, sink, grace_s)
     finally:
@@ -112,7 +110,7 @@ class _Incoming:
 
     last_context = None
 
-    def __init__(self, lines: _Lines, sink: _Sink, unanswered: _Unanswered, grace_s: float) -> None:
+    def __init__(self, lines: Lines, sink: Sink, unanswered: _Unanswered, grace_s: float) -> None:
         self._lines = lines
         self._sink = sink
         self._unanswered = unanswered
@@ -166,7 +164,7 @@ class _Incoming:
 class _Outgoing:
     """Messages to the client."""
 
-    def __init__(self, sink: _Sink, unanswered: _Unanswered) -> None:
+    def __init__(self, sink: Sink, unanswered: _Unanswered) -> None:
         self._sink = sink
         self._unanswered = unanswered
 
@@ -192,177 +190,3 @@ def _written(message: types.JSONRPCMessage) -> bytes:
         error = types.ErrorData(code=types.INTERNAL_ERROR, message="The answer could not be written as JSON.")
         id = getattr(message, "id", None)
         return types.JSONRPCError(jsonrpc="2.0", id=id, error=error).model_dump_json(exclude_unset=True).encode()
-
-
-class _Lines(Protocol):
-    async def next(self) -> bytes | None:
-        """The next line, or None at the end. Raises `Unreadable` for a line above the limit."""
-
-    def close(self) -> None: ...
-
-
-class _Sink(Protocol):
-    @property
-    def is_lost(self) -> bool:
-        """Whether nobody reads any more."""
-
-    async def write(self, data: bytes) -> None:
-        """Raises `BrokenResourceError` once nobody reads any more."""
-
-    async def aclose(self) -> None:
-        """Close, and wait until what was written has been sent."""
-
-    def abort(self) -> None: ...
-
-
-def _too_long(limit: int) -> Unreadable:
-    return Unreadable(types.INVALID_REQUEST, f"The message has more than {limit:,} bytes.", None)
-
-
-class _PipeLines:
-    """Lines from what can be waited for: a pipe, a socket, a terminal."""
-
-    def __init__(self, fd: int, limit: int) -> None:
-        self._fd = fd
-        self._limit = limit
-        self._reader = asyncio.StreamReader(limit=limit)
-        self._transport: asyncio.ReadTransport | None = None
-
-    async def open(self) -> Self:
-        loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(self._reader), os.fdopen(self._fd, "rb", 0)
-        )
-        return self
-
-    async def next(self) -> bytes | None:
-        is_too_long = False
-        while True:
-            try:
-                line = await self._reader.readuntil(b"\n")
-            except asyncio.IncompleteReadError as end:
-                line = end.partial
-            except asyncio.LimitOverrunError as overrun:
-                is_too_long = True
-                await self._reader.readexactly(overrun.consumed)
-                continue
-            if is_too_long:
-                raise _too_long(self._limit)
-            return line or None
-
-    def close(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            os.set_blocking(self._fd, True)  # others may share the file that it leads to
-            self._transport.close()
-
-
-class _FileLines:
-    """Lines from a file: it never makes anybody wait."""
-
-    def __init__(self, fd: int, limit: int) -> None:
-        self._file: BinaryIO = os.fdopen(fd, "rb")
-        self._limit = limit
-
-    async def next(self) -> bytes | None:
-        await anyio.lowlevel.checkpoint()
-        if self._file.closed:
-            return None
-        line = self._file.readline(self._limit + 1)
-        if len(line) <= self._limit:
-            return line or None
-        while line and not line.endswith(b"\n"):
-            line = self._file.readline(2**20)
-        raise _too_long(self._limit)
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class _PipeSink(asyncio.BaseProtocol):
-    """Writes to what can make us wait."""
-
-    def __init__(self, fd: int, on_lost: Callable[[], None]) -> None:
-        self._fd = fd
-        self._on_lost = on_lost
-        self._has_room = asyncio.Event()
-        self._has_room.set()
-        self._lost = asyncio.Event()
-        self._transport: asyncio.WriteTransport | None = None
-
-    async def open(self) -> Self:
-        loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.connect_write_pipe(lambda: self, os.fdopen(self._fd, "wb", 0))
-        return self
-
-    @property
-    def is_lost(self) -> bool:
-        return self._lost.is_set()
-
-    def pause_writing(self) -> None:
-        self._has_room.clear()
-
-    def resume_writing(self) -> None:
-        self._has_room.set()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._lost.set()
-        self._has_room.set()
-        self._on_lost()
-
-    async def write(self, data: bytes) -> None:
-        if self._transport is None or self._transport.is_closing():
-            raise anyio.BrokenResourceError
-        self._transport.write(data)
-        await self._has_room.wait()
-
-    async def aclose(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
-            await self._lost.wait()
-
-    def abort(self) -> None:
-        if self._transport is not None and not self._lost.is_set():
-            self._transport.abort()
-
-
-class _FileSink:
-    """Writes to a file."""
-
-    is_lost = False
-
-    def __init__(self, fd: int) -> None:
-        self._file: Any = os.fdopen(fd, "wb", 0)
-
-    async def write(self, data: bytes) -> None:
-        await anyio.lowlevel.checkpoint()
-        try:
-            while data:
-                data = data[self._file.write(data) :]
-        except OSError as error:
-            raise anyio.BrokenResourceError from error
-
-    async def aclose(self) -> None:
-        self.abort()
-
-    def abort(self) -> None:
-        self._file.close()
-
-
-async def _lines(fd: int, limit: int) -> _Lines:
-    return await _PipeLines(fd, limit).open() if _can_be_waited_for(fd) else _FileLines(fd, limit)
-
-
-async def _sink(fd: int, on_lost: Callable[[], None]) -> _Sink:
-    return await _PipeSink(fd, on_lost).open() if _can_be_waited_for(fd) else _FileSink(fd)
-
-
-def _can_be_waited_for(fd: int) -> bool:
-    """Not for files, nor for devices such as /dev/null."""
-    if stat.S_ISREG(os.fstat(fd).st_mode):
-        return False
-    with selectors.DefaultSelector() as selector:
-        try:
-            selector.register(fd, selectors.EVENT_READ)
-        except OSError:
-            return False
-    return True

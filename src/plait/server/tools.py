@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 
 Verb: TypeAlias = Callable[[Context, object], Awaitable[types.CallToolResult]]
 
-SHUTTING_DOWN = -32000
 DEFAULT_WAIT_S = 50.0
 WAIT_S = {"claude-code": 1500.0, "gemini-cli": 540.0}
 """How long clients wait for a call, where that is known to be longer than a minute (`docs/tools.md`, "Waiting")."""
@@ -49,7 +48,7 @@ class Tools:
         self._gateway = gateway
         self._max_chars = max_chars
         self._wait_s = wait_s
-        self.calls = calls or OpenCalls()
+        self._calls = calls or OpenCalls()
         self._verbs: dict[str, Verb] = {
             "execute_dag": self._execute,
             "search_tools": self._search,
@@ -63,9 +62,7 @@ class Tools:
         verb = self._verbs.get(params.name)
         if verb is None:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name[:128]}")
-        if self.calls.is_closed:
-            raise MCPError(SHUTTING_DOWN, "The gateway is shutting down.")
-        with self.calls.one():
+        with self._calls.one():
             return await self._answered(verb, ctx, params)
 
     async def _answered(self, verb: Verb, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:

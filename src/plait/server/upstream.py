@@ -17,7 +17,8 @@ from .calls import OpenCalls
 from .following import Context
 from .requests import AS_SENT
 from .resources import Resources
-from .schemas import TOOLS, ToolText, instructions
+from .schemas import TOOLS, ToolText
+from .texts import instructions
 from .tools import Tools
 
 NAME = "plait"
@@ -30,6 +31,7 @@ def build_server(
 ) -> Server[Any]:
     """The server over *gateway*. Answers have at most *max_chars*; *wait_s* is how long `execute_dag` waits, for
     None as long as the client is known to. *calls* are counted, and refused once they are closed."""
+    calls = calls or OpenCalls()
     tools = Tools(gateway, max_chars=max_chars, wait_s=wait_s, calls=calls)
     resources = Resources(gateway, max_chars=max_chars)
     lasting = CacheHint(ttl_ms=LISTS_LAST_MS, scope="private")
@@ -51,8 +53,11 @@ def build_server(
 
     async def introduce(ctx: Context, call_next: CallNext) -> HandlerResult:
         """The instructions name the servers as they stand when a client connects, in either era."""
+        if ctx.method not in {"initialize", "server/discover"}:
+            return await call_next(ctx)
+        calls.check()
         result = await call_next(ctx)
-        if ctx.method in {"initialize", "server/discover"} and isinstance(result, dict):
+        if isinstance(result, dict):
             return {**result, "instructions": instructions(gateway.catalog().servers.values())}
         return result
 
