@@ -26,7 +26,18 @@ def pytest_asyncio_loop_factories(
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In CI a skipped test is a failure: what a test needs is installed by scripts/test."""
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
-        reporter.write_line("A test was skipped, and CI runs every test.", red=True)
+    if _skipped_in_ci(session.config):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for report in _skipped_in_ci(config):
+        terminalreporter.write_line(f"SKIPPED, and CI runs every test: {report.nodeid}", red=True)
+
+
+def _skipped_in_ci(config: pytest.Config) -> list[pytest.TestReport | pytest.CollectReport]:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get("CI") or reporter is None:
+        return []
+    skipped: list[pytest.TestReport | pytest.CollectReport] = reporter.stats.get("skipped", [])
+    return skipped

@@ -43,6 +43,7 @@ class Gateway(verbs.Gateway):
     def from_config(cls, config: Config | Path | str) -> Self:
         """The gateway that *config*, or the file of that path, describes. Raises `ConfigError`."""
         from .client.pool import Pool
+        from .observers.logs import RunLog
 
         settings = config if isinstance(config, Config) else load_config(Path(config))
         pool = Pool(settings)
@@ -52,6 +53,7 @@ class Gateway(verbs.Gateway):
             policy=_policy(settings),
             limits=_limits(settings),
             runs=MemoryRuns(settings.gateway.limits.max_runs, settings.gateway.limits.max_kept_bytes),
+            observers=[RunLog()],
         )
         made._pool = pool
         return made

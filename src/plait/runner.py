@@ -120,7 +120,7 @@ class Runner:
             return Failed(call.key, error)
         except Exception:  # a task ends here: a fault of ours fails it, and nothing else
             id = secrets.token_hex(4)
-            log.exception("task.crashed id=%s run=%s task=%s", id, call.key.run, call.key.task)
+            log.exception("task.crashed", extra={"id": id, "run": call.key.run, "task": call.key.task})
             return Failed(call.key, InternalError(f"an internal error; the log names it {id}"))
 
     def _tell(self, notice: Notice) -> None:
@@ -128,7 +128,7 @@ class Runner:
             try:
                 observe(notice)
             except Exception:  # what watches a run must not end it
-                log.exception("observer.crashed observer=%r", observe)
+                log.exception("observer.crashed", extra={"observer": repr(observe)})
 
 
 async def _forever() -> Event:

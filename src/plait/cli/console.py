@@ -39,7 +39,7 @@ class Stream:
         self._is_plain = is_dumb or not self.has_unicode
 
     def __repr__(self) -> str:
-        return f"<Stream {self._file.name}>"
+        return f"<Stream {self._file.encoding}, {self.width} wide>"
 
     def line(self, *pieces: str | Styled) -> None:
         self.lines([pieces])

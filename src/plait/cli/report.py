@@ -10,7 +10,6 @@ from ..core.strict import Json, JsonObject
 from .style import TIMES, Line, Look, Styled, counted, milliseconds, one_line, pretty
 
 if TYPE_CHECKING:
-    from ..core.problems import Problem
     from ..core.result import RunResult, TaskError, TaskResult
     from ..errors import InvalidDag
 
@@ -97,24 +96,13 @@ def refusal_report(error: InvalidDag) -> Iterator[Line]:
 
 def invalid_document(error: InvalidDag) -> JsonObject:
     """The same as a document (contract, section 5)."""
-    errors: list[Json] = [_problem(problem) for problem in error.problems]
+    errors: list[Json] = [dict[str, Json](problem.document()) for problem in error.problems]
     notes: list[Json] = list(error.notes)
     return {"status": "invalid", "errors": errors, "notes": notes}
 
 
 def notes_report(notes: Iterable[str]) -> Iterator[Line]:
     return ((Styled("note", Look.DIM), f"  {note}") for note in notes)
-
-
-def _problem(problem: Problem) -> JsonObject:
-    members: JsonObject = {
-        "path": problem.path,
-        "id": problem.id,
-        "code": problem.code,
-        "message": problem.message,
-        "hint": problem.hint,
-    }
-    return {name: value for name, value in members.items() if value is not None}
 
 
 def _output(id: str, value: Json, width: int, *, is_whole: bool) -> Iterator[Line]:
@@ -148,6 +136,7 @@ def _waterfall(result: RunResult, width: int, *, is_whole: bool) -> Iterator[Lin
     tool_width = min(LONGEST_TOOL, max((len(task.tool) for task in tasks), default=0))
     bar_width = max(10, min(LONGEST_BAR, width - id_width - tool_width - 36))
     critical = set(result.metrics.critical_path)
+    reasons = _by_task(result.errors)
     last_layer = -1
     for task in sorted(tasks, key=lambda task: task.layer):
         is_critical = task.id in critical
@@ -161,11 +150,18 @@ def _waterfall(result: RunResult, width: int, *, is_whole: bool) -> Iterator[Lin
             _padded(task.tool, tool_width, Look.DIM),
             "  ",
             Styled(_bar(task, result, bar_width), _bar_look(task, is_critical=is_critical)),
-            f"  {_what_became(task, [error for error in result.errors if error.id == task.id])}",
+            f"  {_what_became(task, reasons.get(task.id, ()))}",
         )
         last_layer = task.layer
     if left := len(result.tasks) - len(tasks):
         yield (Styled(f"    … {counted(left, 'more task')}: see all with --detail full", Look.DIM),)
+
+
+def _by_task(errors: Iterable[TaskError]) -> dict[str, list[TaskError]]:
+    found: dict[str, list[TaskError]] = {}
+    for error in errors:
+        found.setdefault(error.id, []).append(error)
+    return found
 
 
 def _padded(text: str, width: int, look: Look | None) -> str | Styled:

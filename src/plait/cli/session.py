@@ -93,7 +93,8 @@ class Session:
         from ..observers.logs import configure_logging
 
         err = self.console.err
-        as_json = os.environ.get("PLAIT_LOG_FORMAT", "").lower() == "json" or not err.is_terminal
+        wanted = os.environ.get("PLAIT_LOG_FORMAT", "").lower()
+        as_json = wanted == "json" or (wanted != "text" and not err.is_terminal)
         with configure_logging(self.log_level, sys.stderr, as_json=as_json, colours=err.has_colours):
             yield
 

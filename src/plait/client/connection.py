@@ -81,6 +81,7 @@ class Connection:
         self._is_retired = False
         """Whether the last connection was left because the server had forgotten our session."""
         self._next_attempt = 0.0
+        self._told: str | None = None
         self._retry_s = 0.0
 
     def __repr__(self) -> str:
@@ -121,7 +122,7 @@ class Connection:
                 pause = self._retry_s * random.uniform(0.8, 1.2)  # noqa: S311 - spreads attempts, keeps no secret
                 self._next_attempt = anyio.current_time() + pause
                 self._become(ServerState.RETRYING, error)
-                log.warning("server.lost server=%s error=%s retry_in_s=%.1f", self.name, error, pause)
+                self._tell_lost(error, pause)
                 await anyio.sleep(pause)
                 self._become(ServerState.CONNECTING, error)
         finally:
@@ -217,7 +218,7 @@ class Connection:
             try:
                 return await self._connect_and_stay()
             except* DiedOnProbe:
-                log.info("server.restarted server=%s reason=it ends when asked for its protocol", self.name)
+                log.info("server.ended_on_probe", extra={"server": self.name})
         except Exception as error:  # whatever ends a server ends this attempt alone
             return self._explained(error)
         self._era = Era.LEGACY
@@ -274,8 +275,15 @@ class Connection:
         tools, warnings = read_tools(self.name, definitions, self._settings.include, self._settings.exclude)
         for warning in warnings:
             if warning not in self.warnings:
-                log.warning("server.tool server=%s warning=%s", self.name, warning)
+                log.warning("server.tool", extra={"server": self.name, "warning": warning})
         self.tools, self.warnings = tuple(tools), tuple(warnings)
+
+    def _tell_lost(self, error: str, retry_in_s: float) -> None:
+        """Once for each reason: a server that stays away for the same one is not told again at every attempt."""
+        level = logging.WARNING if error != self._told else logging.DEBUG
+        self._told = error
+        fields = {"server": self.name, "error": error, "retry_in_s": round(retry_in_s, 1)}
+        log.log(level, "server.lost", extra=fields)
 
     def _become(self, state: ServerState, error: str | None) -> None:
         self.state, self.error = state, error

@@ -117,7 +117,7 @@ class Wire:
         if isinstance(message, types.ToolListChangedNotification):
             self._news.set()
         elif isinstance(message, Exception):
-            log.debug("server.junk %s", message)
+            log.debug("server.junk", extra={"error": str(message)})
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -141,7 +141,7 @@ class Wire:
         try:
             await self.request("subscriptions/listen", params, {"request_id": "listen-tools"})
         except MCPError as error:
-            log.debug("server.listen %s", error.message)
+            log.debug("server.not_listening", extra={"error": error.message})
 
 
 async def negotiate(session: ClientSession, wire: Wire, era: Era | None, probe_timeout_s: float) -> Era:

@@ -6,11 +6,18 @@ A key of theirs that has a meaning here is taken over; one that has none is pass
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 from .models import ServerSettings
+from .places import Steps, place
 
-ROOTS = ("mcpServers", "servers", "context_servers", "mcp_servers")
+JSON_ROOTS = ("mcpServers", "servers", "context_servers")
+CODEX_ROOT = "mcp_servers"
+_OURS = frozenset({"servers", "gateway", "policy"})
+"""A TOML file that holds one of these is a servers.toml, also where a block of Codex was pasted into it."""
+
 _TYPES = {"stdio": "stdio", "http": "http", "streamable-http": "http", "streamableHttp": "http", "sse": "sse"}
 _RENAMED = {
     "httpUrl": "url",
@@ -23,71 +30,130 @@ _RENAMED = {
     "includeTools": "include",
     "excludeTools": "exclude",
 }
-_MILLISECONDS = {"timeout": "timeout_s", "request_timeout_ms": "timeout_s"}
+_MILLISECONDS = frozenset({"timeout", "request_timeout_ms"})
 _REFUSED = {
     "envFile": "put its variables into the environment, and name them in env",
-    "env_http_headers": 'write headers = { Name = "${VARIABLE}" }',
-    "headersHelper": 'write headers = { Name = "${VARIABLE}" }',
+    "env_http_headers": 'write headers with variables in them: "${VARIABLE}"',
+    "headersHelper": 'write headers with variables in them: "${VARIABLE}"',
 }
 
 
-def translated(values: dict[str, Any], *, is_json: bool) -> tuple[dict[str, Any], tuple[str, ...], list[str]]:
-    """*values* as servers.toml would have them, with notes and problems."""
-    root = next((name for name in ROOTS if isinstance(values.get(name), dict)), None)
-    if root is None or (root == "servers" and not is_json):
-        return dict(values), (), []
-    rest = {} if is_json else {name: value for name, value in values.items() if name != root}
-    translator = _Translator(root)
-    servers = dict(rest.pop("servers", {}))
-    for name, settings in values[root].items():
-        ours = translator.name(name)
-        if ours in servers:
-            translator.problems.append(f"{root}.{name}: there is another server of the name {ours}")
-        servers[ours] = translator.server(name, settings)
-    return {**rest, "servers": servers}, tuple(translator.notes), translator.problems
+@dataclass
+class Translation:
+    """A file in our words; `origins` says where a server of ours stands in theirs."""
+
+    values: dict[str, Any]
+    is_clients: bool = False
+    notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    origins: dict[Steps, str] = field(default_factory=dict)
 
 
-class _Translator:
-    def __init__(self, root: str) -> None:
-        self.notes: list[str] = []
-        self.problems: list[str] = []
-        self._root = root
+def translate(values: dict[str, Any], *, is_json: bool) -> Translation:
+    """*values* as servers.toml would have them; what is a servers.toml already stays as it is."""
+    if is_json:
+        return _from_json(values)
+    if CODEX_ROOT in values:
+        return _from_toml(values)
+    return Translation(values)
 
-    def name(self, name: str) -> str:
-        ours = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:32] or "server"
-        if ours != name:
-            self.notes.append(f"{self._root}.{name}: is called {ours} here")
-        return ours
 
-    def server(self, name: str, settings: Any) -> Any:
+def _from_json(values: dict[str, Any]) -> Translation:
+    translation = Translation({}, is_clients=True)
+    root = next((name for name in JSON_ROOTS if name in values), None)
+    if root is None:
+        translation.problems.append(f"there is no server in it: one of {', '.join(JSON_ROOTS)} is needed")
+    else:
+        _take_servers(translation, root, values[root])
+    return translation
+
+
+def _from_toml(values: dict[str, Any]) -> Translation:
+    rest = {name: value for name, value in values.items() if name != CODEX_ROOT}
+    if _OURS.isdisjoint(rest):
+        translation = Translation({}, is_clients=True)
+        translation.notes += [f"{name}: means nothing here, and was passed over" for name in rest]
+    else:
+        translation = Translation(rest)
+    _take_servers(translation, CODEX_ROOT, values[CODEX_ROOT])
+    return translation
+
+
+def _take_servers(translation: Translation, root: str, servers: Any) -> None:
+    if not isinstance(servers, dict):
+        translation.problems.append(f"{root}: must map names to servers")
+        return
+    ours = translation.values.setdefault("servers", {})
+    if not isinstance(ours, dict):
+        return
+    for name, settings in servers.items():
+        origin = place((root, name))
+        if _is_this_gateway(settings):
+            translation.notes.append(f"{origin}: is this gateway, and was passed over")
+            continue
+        fitting = _fitting(name)
+        if fitting != name:
+            translation.notes.append(f"{origin}: is called {fitting} here")
+        if fitting in ours:
+            translation.problems.append(f"{origin}: another server is called {fitting} here; rename one of them")
+            continue
+        ours[fitting] = _Server(origin, translation).translated(settings)
+        translation.origins["servers", fitting] = origin
+
+
+def _fitting(name: str) -> str:
+    return re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:32] or "server"
+
+
+def _is_this_gateway(settings: Any) -> bool:
+    """Whether *settings* start `plait serve`: a gateway that started itself would never end doing so."""
+    match settings:
+        case {"command": str(command), "args": [*args]} if "serve" in args:
+            return any(isinstance(word, str) and PurePath(word).name == "plait" for word in (command, *args))
+    return False
+
+
+class _Server:
+    """One server of theirs on its way to ours."""
+
+    def __init__(self, origin: str, translation: Translation) -> None:
+        self._origin = origin
+        self._translation = translation
+        self._ours: dict[str, Any] = {}
+
+    def translated(self, settings: Any) -> Any:
         if not isinstance(settings, dict):
             return settings
-        ours: dict[str, Any] = {}
         for key, value in settings.items():
-            self._take(ours, f"{self._root}.{name}.{key}", key, value)
-        return ours
+            self._take(key, value)
+        return self._ours
 
-    def _take(self, ours: dict[str, Any], place: str, key: str, value: Any) -> None:
-        match key:
-            case "type":
-                self._type(ours, place, value)
-            case "disabled":
-                ours["enabled"] = not value
-            case "bearer_token_env_var":
-                ours.setdefault("headers", {})["Authorization"] = f"Bearer ${{{value}}}"
-            case "env_vars" if isinstance(value, list):
-                ours.setdefault("env", {}).update({name: f"${{{name}}}" for name in value})
+    def _take(self, key: str, value: Any) -> None:
+        match key, value:
+            case "type", str() if value in _TYPES:
+                self._ours["transport"] = _TYPES[value]
+            case "type", _:
+                self._refuse(key, f"must be one of {', '.join(_TYPES)}")
+            case "disabled", bool():
+                self._ours["enabled"] = not value
+            case "disabled", _:
+                self._refuse(key, "must be true or false")
+            case "bearer_token_env_var", str():
+                self._merge("headers", {"Authorization": f"Bearer ${{{value}}}"})
+            case "env_vars", [*names]:
+                self._merge("env", {name: f"${{{name}}}" for name in names if isinstance(name, str)})
             case _ if key in _REFUSED:
-                self.problems.append(f"{place}: is not read; {_REFUSED[key]}")
-            case _ if key in _MILLISECONDS and isinstance(value, int | float):
-                ours[_MILLISECONDS[key]] = value / 1000
+                self._refuse(key, f"is not read; {_REFUSED[key]}")
+            case _, int() | float() if key in _MILLISECONDS:
+                self._ours["timeout_s"] = value / 1000
             case _ if (known := _RENAMED.get(key, key)) in ServerSettings.model_fields:
-                ours[known] = {**ours.get(known, {}), **value} if isinstance(value, dict) else value
+                self._merge(known, value)
             case _:
-                self.notes.append(f"{place}: means nothing here, and was passed over")
+                self._translation.notes.append(f"{self._origin}.{key}: means nothing here, and was passed over")
 
-    def _type(self, ours: dict[str, Any], place: str, value: Any) -> None:
-        if value in _TYPES:
-            ours["transport"] = _TYPES[value]
-        else:
-            self.problems.append(f"{place}: is one of {', '.join(_TYPES)}")
+    def _merge(self, key: str, value: Any) -> None:
+        known = self._ours.get(key)
+        self._ours[key] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
+
+    def _refuse(self, key: str, reason: str) -> None:
+        self._translation.problems.append(f"{self._origin}.{key}: {reason}")

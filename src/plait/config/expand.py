@@ -1,60 +1,89 @@
-"""Variables in settings: `${VAR}`, `${VAR:-default}`, `${file:/run/secrets/x}`; `$${` is a literal `${`."""
+"""Variables in settings: `${VAR}`, `${VAR:-default}`, `${file:/run/secrets/x}`; `$${` is a literal `${`.
+
+The files of clients know a few more, and there they are understood: `$VAR`, `${env:VAR}`, `${input:some-id}` (from the
+variable SOME_ID), `${workspaceFolder}` and `${userHome}`.
+"""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-_VARIABLE = re.compile(r"\$\$\{|\$\{(?P<braced>[^}]*)\}")
+from .places import Steps
+
+Tell = Callable[[Steps, str], None]
+
+_MARK = re.compile(r"\$\$\{|\$\{(?P<inside>[^}]*)(?P<end>\}?)|\$(?P<bare>[A-Za-z_][A-Za-z0-9_]*)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Expander:
-    """Fills variables in, and collects what cannot be: never with a value, which may be secret."""
+    """Fills variables in, and tells what cannot be: never with a value, which may be secret."""
 
-    def __init__(self, environ: Mapping[str, str], folder: Path, *, in_client_file: bool = False) -> None:
-        self.problems: list[str] = []
+    def __init__(self, environ: Mapping[str, str], folder: Path, tell: Tell, *, in_client_file: bool = False) -> None:
         self._environ = environ
         self._folder = folder
+        self._tell = tell
         self._in_client_file = in_client_file
 
-    def expand(self, value: Any, place: str = "") -> Any:
+    def expand(self, value: Any, steps: Steps = ()) -> Any:
         match value:
             case str():
-                return _VARIABLE.sub(lambda found: self._fill(found, place), value)
+                return _MARK.sub(lambda found: self._fill(found, steps), value)
             case list():
-                return [self.expand(child, f"{place}[{index}]") for index, child in enumerate(value)]
+                return [self.expand(child, (*steps, index)) for index, child in enumerate(value)]
             case dict():
-                return {key: self.expand(child, f"{place}.{key}".lstrip(".")) for key, child in value.items()}
+                return {key: self.expand(child, (*steps, key)) for key, child in value.items()}
         return value
 
-    def _fill(self, found: re.Match[str], place: str) -> str:
-        inside = found["braced"]
-        if inside is None:
+    def _fill(self, found: re.Match[str], steps: Steps) -> str:
+        if found["bare"]:
+            known = self._environ.get(found["bare"]) if self._in_client_file else None
+            return found.group() if known is None else known
+        if found["inside"] is None:
             return "${"
-        if inside.startswith("file:"):
-            return self._file(inside.removeprefix("file:"), place)
+        if not found["end"]:
+            return self._unfilled(steps, "a variable is not closed by }; for the text ${ itself write $${")
+        if found["inside"].startswith("file:"):
+            return self._file(found["inside"].removeprefix("file:"), steps)
+        return self._variable(found["inside"], steps)
+
+    def _variable(self, inside: str, steps: Steps) -> str:
         if self._in_client_file:
             if inside in {"workspaceFolder", "userHome"}:
                 return str(self._folder if inside == "workspaceFolder" else Path.home())
-            inside = inside.removeprefix("env:")
+            inside = _as_ours(inside)
         name, has_default, default = inside.partition(":-")
         if not _NAME.fullmatch(name):
-            self.problems.append(f"{place}: ${{{inside}}} is no variable; for the text itself write $${{{inside}}}")
-            return found.group()
-        if name in self._environ and (self._environ[name] or not has_default):
-            return self._environ[name]
+            return self._unfilled(steps, "a variable's name is letters, digits and _; for the text ${ itself write $${")
+        if "${" in default:
+            return self._unfilled(steps, f"the default of {name} holds a variable, which is not read")
+        value = self._environ.get(name)
+        if value or (value is not None and not has_default):
+            return value
         if not has_default:
-            self.problems.append(f"{place}: the variable {name} is not set; set it, or give a default: ${{{name}:-…}}")
-            return found.group()
+            return self._unfilled(
+                steps, f"the variable {name} is not set; set it, or give it a default: ${{{name}:-default}}"
+            )
         return default
 
-    def _file(self, name: str, place: str) -> str:
+    def _file(self, name: str, steps: Steps) -> str:
         try:
-            return (self._folder / Path(name).expanduser()).read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
+            return (self._folder / os.path.expanduser(name)).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            self.problems.append(f"{place}: the file {name} cannot be read: {reason}")
-            return ""
+            return self._unfilled(steps, f"the file {name} cannot be read: {reason}")
+
+    def _unfilled(self, steps: Steps, message: str) -> str:
+        """A text for the place of what is missing; the file is refused, so nothing comes to see it."""
+        self._tell(steps, message)
+        return "missing"
+
+
+def _as_ours(inside: str) -> str:
+    if inside.startswith("input:"):
+        return re.sub(r"[^A-Z0-9_]", "_", inside.removeprefix("input:").upper())
+    return inside.removeprefix("env:")

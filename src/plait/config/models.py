@@ -5,12 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+
+def _can_match(pattern: str) -> str:
+    """Tools are matched by full name, so a pattern of a bare name would never match, and a denial never deny."""
+    if ":" not in pattern and not pattern.startswith("*"):
+        raise ValueError('a tool is named server:tool; write "*:tool" for any server')
+    return pattern
+
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Bytes = Annotated[int, Field(ge=1_024, le=2**40)]
 ServerName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+ToolPattern = Annotated[str, AfterValidator(_can_match)]
 
 
 class _Section(BaseModel):
@@ -52,7 +61,7 @@ class ServerSettings(_Section):
     env: dict[str, str] = Field(default_factory=dict)
     cwd: Path | None = None
 
-    url: Annotated[str, Field(pattern=r"^https?://[^\s/]")] | None = None
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/]\S*$")] | None = None
     headers: dict[str, str] = Field(default_factory=dict)
     transport: Literal["stdio", "http", "sse"] | None = None
 
@@ -96,14 +105,21 @@ class ToolSettings(_Section):
 class PolicySettings(_Section):
     """`[policy]`"""
 
-    deny: tuple[str, ...] = ()
+    deny: tuple[ToolPattern, ...] = ()
 
 
-class Config(_Section):
+class Settings(_Section):
+    """What a servers.toml may hold."""
+
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)
     servers: dict[ServerName, ServerSettings] = Field(default_factory=dict)
-    tools: dict[str, ToolSettings] = Field(default_factory=dict)
+    tools: dict[ToolPattern, ToolSettings] = Field(default_factory=dict)
     policy: PolicySettings = Field(default_factory=PolicySettings)
+
+
+class Config(Settings):
+    """The settings, and where they come from."""
+
     source: str = Field(default="built-in defaults", exclude=True)
     """The file the settings came from, for messages."""
     notes: tuple[str, ...] = Field(default=(), exclude=True)

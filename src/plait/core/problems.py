@@ -24,6 +24,11 @@ class Problem:
     hint: str | None = None
     id: str | None = None
 
+    def document(self) -> dict[str, str]:
+        """As clients get it: the members that are known, in the contract's order."""
+        members = {"path": self.path, "id": self.id, "code": self.code, "message": self.message, "hint": self.hint}
+        return {name: value for name, value in members.items() if value is not None}
+
     def __str__(self) -> str:
         place = f'{self.path} "{self.id}"' if self.id else self.path
         return f"{place}: {self.message}" + (f" {self.hint}" if self.hint else "")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from functools import cached_property, partial
 from typing import Any, TextIO
 
 from ..core.events import Changed, Finished, Key, Notice, Started, Status
@@ -65,7 +66,7 @@ def configure_logging(level: str, stream: TextIO, *, as_json: bool, colours: boo
     As JSON, or as key=value for a person. Libraries are heard from `warning` up, unless *level* is `debug`.
     """
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(_formatter(as_json=as_json, colours=colours))
+    handler.setFormatter(_Formatter(as_json=as_json, colours=colours))
     root, ours = logging.getLogger(), logging.getLogger("plait")
     before = root.level, ours.level
     number = logging.getLevelNamesMapping()[level.upper()]
@@ -80,8 +81,23 @@ def configure_logging(level: str, stream: TextIO, *, as_json: bool, colours: boo
         ours.setLevel(before[1])
 
 
+class _Formatter(logging.Formatter):
+    """Formats by structlog, which takes long to import: most commands log nothing, and do without."""
+
+    def __init__(self, *, as_json: bool, colours: bool) -> None:
+        super().__init__()
+        self._make = partial(_formatter, as_json=as_json, colours=colours)
+
+    @cached_property
+    def _inner(self) -> logging.Formatter:
+        return self._make()
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._inner.format(record)
+
+
 def _formatter(*, as_json: bool, colours: bool) -> logging.Formatter:
-    import structlog  # it takes long to import, and most of a command line's life is short
+    import structlog
 
     renderer: Any
     if as_json:

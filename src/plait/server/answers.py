@@ -39,7 +39,7 @@ def refusal(
     advice: str = "",
 ) -> types.CallToolResult:
     """Everything that is wrong with a call, in sentences that a model can act on."""
-    errors: list[Json] = [_error(problem) for problem in problems]
+    errors: list[Json] = [dict[str, Json](problem.document()) for problem in problems]
     document: JsonObject = {"status": "invalid", "errors": errors}
     if notes:
         document["notes"] = list[Json](notes)
@@ -114,17 +114,6 @@ def _described(block: Json) -> Json:
     if isinstance(block, dict) and block.get("type") in {"image", "audio"} and isinstance(block.get("data"), str):
         return {**block, "data": f"{len(str(block['data'])):,} characters of base64, in a content block of its own"}
     return block
-
-
-def _error(problem: Problem) -> JsonObject:
-    members: JsonObject = {
-        "path": problem.path,
-        "id": problem.id,
-        "code": problem.code,
-        "message": problem.message,
-        "hint": problem.hint,
-    }
-    return {name: value for name, value in members.items() if value is not None}
 
 
 def _count(problems: Sequence[Problem]) -> str:

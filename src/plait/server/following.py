@@ -64,7 +64,7 @@ async def _telling(ctx: Context, gateway: Gateway, run_id: str) -> AsyncIterator
         try:
             await _tell(ctx, gateway, run_id)
         except Exception:
-            log.exception("progress.failed run=%s", run_id)
+            log.exception("progress.failed", extra={"run": run_id})
         finally:
             told.set()
 

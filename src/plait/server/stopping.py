@@ -60,5 +60,5 @@ async def _watch(stop: Stop, *, task_status: anyio.abc.TaskStatus[None] = anyio.
             if not is_first:
                 os._exit(128 + number)
             is_first = False
-            log.info("stopping signal=%s", number.name)
+            log.info("stopping", extra={"signal": number.name})
             stop.ask()

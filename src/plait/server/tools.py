@@ -77,7 +77,7 @@ class Tools:
             return refusal([Problem("run_id", error.code, str(error))], self._max_chars, heading="There is no such run")
         except Exception:
             id = secrets.token_hex(4)
-            log.exception("call.failed id=%s tool=%s", id, params.name)
+            log.exception("call.failed", extra={"id": id, "tool": params.name})
             message = f"The gateway failed at this; its log has the reason under {id}."
             return refusal([Problem("$", "internal", message)], self._max_chars, heading="The call failed")
 

@@ -1,0 +1,63 @@
+"""What validation found, in words for whoever wrote the file: what is wrong, what would be right, never the value."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from ..core.problems import did_you_mean
+from .models import GatewaySettings, LimitSettings, PolicySettings, ServerSettings, Settings, ToolSettings
+from .places import Steps
+
+_OF_A_KEY = "[key]"
+_MESSAGES = {
+    "dict_type": "must be a table of keys and values",
+    "model_type": "must be a table of keys and values",
+    "tuple_type": "must be a list, in [ ]",
+    "string_type": "must be a text, in quotes",
+    "path_type": "must be a path, in quotes",
+}
+
+
+def steps_of(detail: ErrorDetails) -> Steps:
+    """Where the mistake stands."""
+    return tuple(step for step in detail["loc"] if step != _OF_A_KEY)
+
+
+def said(detail: ErrorDetails) -> str:
+    """What the mistake is."""
+    steps = steps_of(detail)
+    match detail["type"], detail["loc"]:
+        case "extra_forbidden", _:
+            known = _keys_at(steps[:-1])
+            hint = did_you_mean(str(steps[-1]), known) or f"Known keys: {', '.join(known)}."
+            return f"unknown key. {hint}"
+        case "string_pattern_mismatch", (*_, "url"):
+            return "an address starts with http:// or https://"
+        case "string_pattern_mismatch", (*_, key) if key == _OF_A_KEY:
+            return "a server's name is 1 to 32 lower-case letters, digits, - or _, and starts with no mark"
+        case kind, _ if kind in _MESSAGES:
+            return _MESSAGES[kind]
+    message = re.sub(r"^(Input|String) (should|is)", "must", detail["msg"].removeprefix("Value error, "))
+    return message[0].lower() + message[1:]
+
+
+def _keys_at(steps: Steps) -> list[str]:
+    return list(_model_at(steps).model_fields)
+
+
+def _model_at(steps: Steps) -> type[BaseModel]:
+    match steps:
+        case ():
+            return Settings
+        case ("gateway",):
+            return GatewaySettings
+        case ("gateway", "limits"):
+            return LimitSettings
+        case ("policy",):
+            return PolicySettings
+        case ("tools", _):
+            return ToolSettings
+    return ServerSettings

@@ -1,0 +1,49 @@
+"""From a file's text to values: TOML, or JSON as clients write it, with comments and commas at the end."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+
+_STRING = r'"(?:\\.|[^"\\])*"'
+_COMMENT = re.compile(rf"{_STRING}|//[^\n]*|/\*.*?\*/", re.DOTALL)
+_LAST_COMMA = re.compile(rf"{_STRING}|,(?=\s*[\]}}])", re.DOTALL)
+
+
+def is_json(file: Path) -> bool:
+    return file.suffix in {".json", ".jsonc"}
+
+
+def parse(file: Path) -> dict[str, Any]:
+    """The values of *file*. Raises `ConfigError`, for a mistake of syntax with line and column."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: is not UTF-8 at byte {error.start}") from None
+    try:
+        return _json(text) if is_json(file) else tomllib.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{file}: is no JSON: {error.msg} (at line {error.lineno}, column {error.colno})") from None
+    except ValueError as error:  # besides TOML's own error also a number of too many digits
+        raise ConfigError(f"{file}: is no {'JSON' if is_json(file) else 'TOML'}: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{file}: is nested too deeply") from None
+
+
+def _json(text: str) -> dict[str, Any]:
+    values = json.loads(_LAST_COMMA.sub(_blank, _COMMENT.sub(_blank, text)))
+    if not isinstance(values, dict):
+        raise ValueError("it is no object")
+    return values
+
+
+def _blank(found: re.Match[str]) -> str:
+    """Spaces for what JSON has not, so that lines and columns stay; strings stay as they are."""
+    return found.group() if found.group().startswith('"') else re.sub(r"[^\n]", " ", found.group())

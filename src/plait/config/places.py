@@ -1,0 +1,24 @@
+"""Where something stands in a settings file, as its own language would write it."""
+
+from __future__ import annotations
+
+import re
+from typing import TypeAlias
+
+Steps: TypeAlias = tuple[str | int, ...]
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def place(steps: Steps, start: str = "") -> str:
+    """*steps* as one text below *start*: `servers.files.args[0]`, `tools."files:*".weight`."""
+    text = start
+    for step in steps:
+        match step:
+            case int():
+                text += f"[{step}]"
+            case _ if _BARE.fullmatch(step):
+                text += f".{step}"
+            case _:
+                text += f'."{step}"'
+    return text.removeprefix(".") or "the file"

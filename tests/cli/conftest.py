@@ -1,0 +1,77 @@
+"""The command line over tools in memory, in this process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from typer.testing import CliRunner, Result
+
+from plait.cli.commands import program
+from plait.errors import ServerUnavailable
+from plait.gateway import Gateway
+from plait.observers.logs import RunLog
+
+from ..fakes import FakeServers, text, tool
+
+STRING = {"type": "string"}
+OURS = ("CONFIG", "DEBUG", "LOG_LEVEL", "LOG_FORMAT")
+
+
+@pytest.fixture
+def servers() -> FakeServers:
+    made = FakeServers()
+
+    def gone(**_: Any) -> None:
+        raise ServerUnavailable("far cannot be reached: connection refused", hint="plait servers says more.")
+
+    def say(text: str) -> dict[str, Any]:
+        return {"content": [{"type": "text", "text": text}], "isError": False}
+
+    async def hang(**_: Any) -> None:
+        await anyio.sleep_forever()
+
+    made.add(
+        tool("s:echo", {}, closed=False, readOnlyHint=True, description="Give the arguments back. All."),
+        lambda **given: given,
+    )
+    made.add(tool("s:say", {"text": STRING}, ["text"], description="Say a text"), say)
+    made.add(tool("s:fail", {}, description="Fail"), lambda: text("EACCES: /x", is_error=True))
+    made.add(tool("s:hang", {}, description="Never end"), hang)
+    made.add(tool("far:look", {}, description="Look far"), gone)
+    return made
+
+
+class Plait:
+    """Types a command line: `plait("run", "dag.json")`."""
+
+    def __init__(self, servers: FakeServers) -> None:
+        self._servers = servers
+
+    def __call__(self, *words: str, input: str | bytes | None = None, **environ: str) -> Result:
+        def opened(config: object) -> Gateway:
+            return Gateway(self._servers, self._servers, observers=[RunLog()])
+
+        return CliRunner().invoke(program, list(words), obj=opened, input=input, env=environ, prog_name="plait")
+
+    def run(self, tasks: Any, *words: str, **options: Any) -> Result:
+        """`plait run -` on a DAG of *tasks* (and options) from standard input."""
+        document = tasks if isinstance(tasks, dict) else {"tasks": tasks}
+        return self("run", "-", *words, input=json.dumps(document), **options)
+
+
+@pytest.fixture
+def plait(servers: FakeServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plait:
+    """In a folder with nothing in it, and an environment that says nothing."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    for name in ("NO_COLOR", "FORCE_COLOR", *(f"PLAIT_{name}" for name in OURS)):
+        monkeypatch.delenv(name, raising=False)
+    return Plait(servers)
+
+
+def task(id: str, tool: str = "s:echo", **more: Any) -> dict[str, Any]:
+    return {"id": id, "tool": tool, **more}

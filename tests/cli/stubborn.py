@@ -1,0 +1,28 @@
+"""The command line over a tool that does not end when it is cancelled."""
+
+from __future__ import annotations
+
+import sys
+
+import anyio
+
+from plait.cli.commands import program
+from plait.gateway import Gateway
+
+from ..fakes import FakeServers
+
+
+async def stay() -> None:
+    print("sent", file=sys.stderr, flush=True)
+    with anyio.CancelScope(shield=True):
+        await anyio.sleep_forever()
+
+
+def opened(config: object) -> Gateway:
+    servers = FakeServers()
+    servers.add("s:stay", stay)
+    return Gateway(servers, servers)
+
+
+if __name__ == "__main__":
+    program(obj=opened)

@@ -1,0 +1,119 @@
+"""What reaches a stream: colours, glyphs, escapes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+
+import pytest
+
+from plait.cli.console import Stream
+from plait.cli.serving import Address, read_address
+from plait.cli.style import Look, Styled, milliseconds, pretty
+from plait.core.strict import Json
+
+
+class Written(io.TextIOWrapper):
+    def __init__(self, encoding: str = "utf-8", *, is_terminal: bool = True) -> None:
+        self._is_terminal = is_terminal
+        super().__init__(io.BytesIO(), encoding=encoding)
+
+    def isatty(self) -> bool:
+        return self._is_terminal
+
+    def text(self) -> str:
+        self.seek(0)
+        return self.read()
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_terminal", "is_coloured"),
+    [
+        ({}, True, True),
+        ({}, False, False),
+        ({"TERM": "dumb"}, True, False),
+        ({"NO_COLOR": "1"}, True, False),
+        ({"NO_COLOR": ""}, True, True),
+        ({"FORCE_COLOR": "1"}, False, True),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, True, False),
+    ],
+)
+def test_colours_are_for_terminals_and_for_who_asks(environ: dict[str, str], is_terminal: bool, is_coloured: bool):
+    file = Written(is_terminal=is_terminal)
+    Stream(file, environ).line(Styled("✓", Look.GREEN))
+    assert ("\x1b[32m" in file.text()) is is_coloured
+
+
+@pytest.mark.parametrize(("encoding", "environ"), [("ascii", {}), ("latin-1", {}), ("utf-8", {"TERM": "dumb"})])
+def test_a_stream_without_our_glyphs_gets_plain_ones(encoding: str, environ: dict[str, str]):
+    file = Written(encoding, is_terminal=False)
+    Stream(file, environ).line("✓ a → b · ━━ …")
+    assert file.text() == "+ a -> b | == ...\n"
+
+
+def test_what_an_encoding_does_not_have_is_escaped():
+    file = Written("ascii", is_terminal=False)
+    stream = Stream(file, {})
+    stream.line("日")
+    stream.json({"日": "é"})
+    first, rest = file.text().split("\n", 1)
+    assert first == "\\u65e5"
+    assert json.loads(rest) == {"日": "é"}
+
+
+HOSTILE = "\x1b[2J\x07 \x9b31m \u202e \r over \x7f"
+
+
+def test_nothing_in_a_text_steers_the_terminal():
+    file = Written()
+    stream = Stream(file, {"NO_COLOR": "1"})
+    stream.line(HOSTILE, Styled("\nforged", Look.RED))
+    stream.json({HOSTILE: HOSTILE})
+    line, document = file.text().split("\n", 1)
+    assert all(char.isprintable() for char in line + document.replace("\n", ""))
+    assert line.endswith("\\nforged")
+    assert json.loads(document) == {HOSTILE: HOSTILE}
+
+
+def test_a_reader_that_has_gone_ends_nothing():
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "w") as file:
+        stream = Stream(file, {})
+        stream.line("one")
+        stream.line("two")
+
+
+@pytest.mark.parametrize(("ms", "said"), [(0.24, "0.2 ms"), (412, "412 ms"), (1180, "1.18 s"), (123_400, "2 min 3 s")])
+def test_durations_are_for_people(ms: float, said: str):
+    assert milliseconds(ms) == said
+
+
+def test_what_fits_stands_on_one_line():
+    value: Json = {"a": [1, 2], "long": ["x" * 20, "y" * 20], "empty": {}}
+    lines = list(pretty(value, 30))
+    assert lines == [
+        "{",
+        '  "a": [1, 2],',
+        '  "long": [',
+        f'    "{"x" * 20}",',
+        f'    "{"y" * 20}"',
+        "  ],",
+        '  "empty": {}',
+        "}",
+    ]
+    assert json.loads("\n".join(lines)) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("8420", Address("127.0.0.1", 8420)),
+        (":8420", Address("127.0.0.1", 8420)),
+        ("0.0.0.0:0", Address("0.0.0.0", 0)),
+        ("[::1]:8420", Address("::1", 8420)),
+    ],
+)
+def test_an_address_is_a_port_or_host_and_port(text: str, address: Address):
+    assert read_address(text) == address

@@ -1,0 +1,74 @@
+"""How a DAG gets in: JSON or TOML, from a file or standard input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from plait.cli.documents import Source, literal
+from plait.core.references import parse
+
+from .conftest import Plait
+
+JSON = '{"tasks": [{"id": "a", "tool": "s:echo", "arguments": {"n": 1}}]}'
+TOML = '[[tasks]]\nid = "a"\ntool = "s:echo"\narguments = {n = 1}\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("dag.json", JSON),
+        ("dag.toml", TOML),
+        ("dag", JSON),
+        ("dag", TOML),
+        ("dag", JSON[10:-1]),
+        ("dag.json", "\ufeff" + JSON),
+    ],
+)
+def test_a_dag_is_read_as_what_it_is(plait: Plait, tmp_path: Path, name: str, text: str):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    assert json.loads(plait("run", name, "--json").stdout)["outputs"] == {"a": {"n": 1}}
+    if name == "dag":
+        assert json.loads(plait("run", "-", "--json", input=text).stdout)["outputs"] == {"a": {"n": 1}}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"tasks": [\n  {"id" 3}]}', "line 2, column 9"),
+        ("", "not JSON"),
+        ('name = "x"\n[[tasks]\n', "line 2, column"),
+        ('{"tasks": [], "tasks": []}', "twice"),
+        (b"\xff", "not UTF-8"),
+        ("tasks = 2000-01-01", "tasks"),
+    ],
+)
+def test_what_cannot_be_parsed_is_refused_with_its_place(plait: Plait, text: str | bytes, said: str):
+    result = plait("run", "-", input=text)
+    assert result.exit_code == 3
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("name", ["nowhere.json", "."])
+def test_a_file_that_cannot_be_read_is_a_wrong_command_line(plait: Plait, name: str):
+    result = plait("run", name)
+    assert result.exit_code == 2
+    assert f"{name} cannot be read" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "is_toml"), [("{}", False), ("[]", False), (' [ {"id"', False), ("[[tasks]]", True), ("[x]", True)]
+)
+def test_the_beginning_tells_json_from_toml(text: str, is_toml: bool):
+    assert Source("the DAG", text.encode()).is_toml is is_toml
+
+
+@pytest.mark.parametrize(
+    "text", ["$OUTPUT[a]", "$$OUTPUT[a].b", "${OUTPUT[a] ?? 1}", "$ITEM and $OUTPUT", "$$$OUTPUT[a]"]
+)
+def test_a_literal_means_itself(text: str):
+    assert parse(str(literal(text))) == (text,)
+    assert literal({"x": [text, 1]}) == {"x": [literal(text), 1]}

@@ -1,0 +1,115 @@
+"""plait plan, tools, servers and call."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from plait.core.catalog import ServerInfo, ServerState
+
+from ..fakes import FakeServers
+from .conftest import Plait, task
+
+TASKS = [task("a"), task("b", "s:say", arguments={"text": "$OUTPUT[a].x"})]
+
+
+def test_a_plan_shows_layers_the_critical_path_and_what_it_changes(plait: Plait, servers: FakeServers):
+    result = plait("plan", "-", input=json.dumps({"tasks": TASKS}))
+    assert result.exit_code == 0
+    assert "2 tasks, 2 layers, at most 1 at once" in result.stdout
+    assert "critical path  a → b" in result.stdout
+    assert "changes  b s:say" in result.stdout
+    assert servers.calls == []
+
+
+def test_a_plan_as_json_is_the_answer_to_a_dry_run(plait: Plait):
+    document = json.loads(plait("plan", "-", "--json", input=json.dumps({"tasks": TASKS})).stdout)
+    assert document["status"] == "planned"
+    assert document["layers"] == [["a"], ["b"]]
+
+
+def test_a_plan_of_a_wrong_dag_is_refused(plait: Plait):
+    assert plait("plan", "-", input='{"tasks": []}').exit_code == 3
+
+
+def test_tools_lists_all_and_marks_what_is_not_read_only(plait: Plait):
+    lines = plait("tools").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["s:echo", "s:say", "s:fail", "s:hang", "far:look"]
+    assert "[w]" not in lines[0]
+    assert "Give the arguments back." in lines[0]
+    assert "All." not in lines[0]
+    assert "[w]" in lines[1]
+
+
+def test_tools_finds_by_words_and_shows_signatures(plait: Plait):
+    result = plait("tools", "say", "text")
+    assert result.stdout.startswith("s:say [w]\n    (text: string)\n")
+
+
+def test_tools_as_json_holds_the_definitions(plait: Plait):
+    document = json.loads(plait("tools", "--server", "far", "--json").stdout)
+    assert document["total"] == 5
+    assert [tool["name"] for tool in document["tools"]] == ["far:look"]
+    assert document["tools"][0]["definition"]["description"] == "Look far"
+
+
+def test_tools_of_a_server_that_there_is_not_is_a_wrong_command_line(plait: Plait):
+    result = plait("tools", "--server", "fra")
+    assert result.exit_code == 2
+    assert 'Did you mean "far"?' in result.stderr
+
+
+def test_servers_reports_what_does_not_start_and_exits_well(plait: Plait, servers: FakeServers):
+    servers.add_server(ServerInfo("down", ServerState.RETRYING, "http", error="connection refused"))
+    result = plait("servers")
+    assert result.exit_code == 0
+    assert "✗ down" in result.stdout
+    assert "connection refused" in result.stdout
+    assert "down is retrying: connection refused" in plait("tools").stderr
+    document = json.loads(plait("servers", "--json").stdout)
+    assert [(server["name"], server["state"]) for server in document["servers"]] == [
+        ("s", "ready"),
+        ("far", "ready"),
+        ("down", "retrying"),
+    ]
+
+
+def test_call_prints_text_as_it_is_and_anything_else_as_json(plait: Plait):
+    assert plait("call", "s:say", '{"text": "two\\nlines"}').stdout == "two\nlines\n"
+    assert json.loads(plait("call", "s:echo", '{"n": [1, 2]}').stdout) == {"n": [1, 2]}
+
+
+def test_call_passes_references_on_as_they_are(plait: Plait):
+    assert plait("call", "s:say", '{"text": "$OUTPUT[a].b"}').stdout == "$OUTPUT[a].b\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("s:fail",), 1, "tool_error: EACCES: /x"),
+        (("s:echo", "{"), 2, "not JSON"),
+        (("s:echo", "[]"), 2, "no JSON object"),
+        (("s:say", "{}"), 3, "text"),
+        (("s:nope",), 3, "There is no tool"),
+        (("far:look",), 5, "connection refused"),
+    ],
+)
+def test_a_call_that_gives_nothing_says_why(plait: Plait, words: tuple[str, ...], code: int, said: str):
+    result = plait("call", *words)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert said in result.stderr
+
+
+def test_call_as_json_is_the_result_of_a_run(plait: Plait):
+    document = json.loads(plait("call", "s:echo", '{"n": 1}', "--json").stdout)
+    assert document["outputs"] == {"call": {"n": 1}}
+
+
+@pytest.mark.parametrize(
+    "words", [("frob",), ("run",), ("run", "--nope"), ("serve", "--http", "x:y:1"), ("serve", "--allow-host", "a")]
+)
+def test_a_wrong_command_line_is_2(plait: Plait, words: tuple[str, ...]):
+    result = plait(*words)
+    assert result.exit_code == 2
+    assert result.stdout == ""

@@ -1,0 +1,234 @@
+"""The command as people start it: a process, real servers, pipes and signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from plait.workspace.paths import Root
+from plait.workspace.server import Workspace, tools
+
+ROOT = Path(__file__).parents[2]
+TOUR = ROOT / "docs" / "examples" / "tour.json"
+PLAIT = (sys.executable, "-m", "plait")
+HEAVY = {"anyio", "httpx2", "jmespath", "jsonschema_rs", "mcp", "rich", "starlette", "structlog", "uvicorn"}
+
+Start: TypeAlias = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts a command in a folder of its own; what still runs at the end of the test is killed."""
+    started: list[subprocess.Popen[str]] = []
+    ours = {name for name in os.environ if name.startswith("PLAIT_")} | {"NO_COLOR", "FORCE_COLOR"}
+    environ = {name: value for name, value in os.environ.items() if name not in ours}
+
+    def begin(
+        *words: str, program: tuple[str, ...] = PLAIT, cwd: Path = tmp_path, **more: str
+    ) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [*program, *words],
+            cwd=cwd,
+            env={**environ, "XDG_CONFIG_HOME": str(tmp_path), **more},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+def line_with(process: subprocess.Popen[str], words: str) -> str:
+    """The next line on standard error that holds *words*."""
+    assert process.stderr is not None
+    seen = []
+    for line in process.stderr:
+        if words in line:
+            return line
+        seen.append(line)
+    raise AssertionError(f"it ended without saying {words!r}; it said {seen}")
+
+
+def git(folder: Path, *words: str) -> None:
+    who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A small repository laid out as this one is, with a few commits."""
+    folder = tmp_path / "clone"
+    (folder / "src" / "plait" / "core").mkdir(parents=True)
+    (folder / "tests").mkdir()
+    (folder / "docs").mkdir()
+    (folder / "README.md").write_text("# A clone\n\nOf something.\n")
+    (folder / "docs" / "page.md").write_text("See `core/big.py`.\n")
+    (folder / "tests" / "test_it.py").write_text("def test_it(): ...\n")
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    for number in range(3):
+        (folder / "src" / "plait" / "core" / "big.py").write_text('"""Big."""\n' + "x = 1\n" * (number + 1))
+        git(folder, "add", ".")
+        git(folder, "commit", "--quiet", "-m", f"Commit {number}")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "also"),
+    [(("--version",), {"typer", "pydantic"}), (("--help",), {"pydantic"}), (("run", "--help"), set[str]())],
+)
+def test_help_and_version_import_nothing_heavy(start: Start, words: tuple[str, ...], also: set[str]):
+    code = (
+        "import sys; from plait.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    out, err = start("-c", code, *words, program=(sys.executable,)).communicate()
+    assert "plait" in out
+    modules = {name.partition(".")[0] for name in err.split()}
+    assert "sys" in modules
+    assert modules & (HEAVY | also) == set()
+
+
+def test_the_tour_runs_on_a_clone_without_any_configuration(start: Start, clone: Path):
+    process = start("run", str(TOUR), "--json", cwd=clone)
+    out, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    document = json.loads(out)
+    assert document["outputs"]["headlines"] == ['"""Big."""\n']
+    assert document["outputs"]["changes"] == [{"files": 1, "added": 1, "deleted": 0}] * 2
+    assert document["outputs"]["mentions"] == [{"page": "docs/page.md", "line": 1}]
+    assert document["outputs"]["tests"] == 1
+    assert len(document["layers"]) == 3
+
+
+def test_the_tour_changes_nothing(tmp_path: Path):
+    reading = {f"workspace:{tool.name}" for tool in tools(Workspace(Root(tmp_path), read_only=True))}
+    assert {task["tool"] for task in json.loads(TOUR.read_text())["tasks"]} <= reading
+
+
+def test_ctrl_c_stops_what_runs_and_shows_what_there_is(start: Start, tmp_path: Path):
+    (tmp_path / "file.txt").write_text("here\n")
+    config = '[servers.workspace]\nbuiltin = "workspace"\nallow_commands = ["sleep"]\n'
+    (tmp_path / "servers.toml").write_text(config)
+    read = {"id": "quick", "tool": "workspace:read_file", "arguments": {"path": "file.txt"}, "select": "text"}
+    slow = {"id": "slow", "tool": "workspace:run_command", "arguments": {"argv": ["sleep", "59.31"]}}
+    (tmp_path / "dag.json").write_text(json.dumps({"tasks": [read, slow], "return": ["*"]}))
+    process = start("run", "dag.json")
+    line_with(process, "quick")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert process.returncode == 130
+    assert "Interrupted" in err
+    assert "── quick\nhere\n" in out
+    assert "cancelled" in out
+    assert not any(b"59.31" in line for line in _command_lines())
+
+
+def _command_lines() -> Iterator[bytes]:
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            yield (process / "cmdline").read_bytes()
+        except OSError:
+            continue  # it has ended since
+
+
+def test_a_second_ctrl_c_ends_at_once(start: Start):
+    process = start("run", "-", program=(sys.executable, "-m", "tests.cli.stubborn"), cwd=ROOT)
+    assert process.stdin is not None
+    process.stdin.write('{"tasks": [{"id": "a", "tool": "s:stay"}]}')
+    process.stdin.close()
+    line_with(process, "sent")
+    process.send_signal(signal.SIGINT)
+    line_with(process, "Interrupted")
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 130
+
+
+def test_a_server_that_does_not_start_fails_its_own_tasks_with_5(start: Start, tmp_path: Path):
+    (tmp_path / "servers.toml").write_text('[servers.gone]\ncommand = "no-such-program-anywhere"\n')
+    process = start("call", "gone:look")
+    out, err = process.communicate()
+    assert (process.returncode, out) == (5, "")
+    assert "no-such-program-anywhere" in err
+    process = start("servers", "--json")
+    out, _ = process.communicate()
+    assert process.returncode == 0
+    assert "no-such-program-anywhere" in json.loads(out)["servers"][0]["error"]
+
+
+def test_a_wrong_configuration_is_4_with_file_and_key(start: Start, tmp_path: Path):
+    (tmp_path / "servers.toml").write_text('[servers.x]\ncomand = "a"\n')
+    process = start("tools")
+    out, err = process.communicate()
+    assert (process.returncode, out) == (4, "")
+    assert "comand" in err
+    assert "servers.toml" in err
+    assert "Traceback" not in err
+
+
+def test_a_reader_that_stops_reading_is_no_error(start: Start):
+    process = start("tools")
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.wait() == 0
+    assert "Traceback" not in process.stderr.read()
+
+
+def test_plain_streams_get_plain_characters(start: Start):
+    out, _ = start("servers", PYTHONIOENCODING="ascii").communicate()
+    assert out.isascii()
+    assert out.startswith("+ workspace")
+
+
+def test_serve_speaks_mcp_on_standard_output_and_logs_json_on_standard_error(start: Start, tmp_path: Path):
+    (tmp_path / "file.txt").write_text("here\n")
+    process = start("serve", PLAIT_LOG_LEVEL="info")
+    assert process.stdin is not None
+    assert process.stdout is not None
+    client = {"name": "test", "version": "1"}
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client}
+    task = {"id": "a", "tool": "workspace:read_file", "arguments": {"path": "file.txt"}}
+    requests: list[dict[str, Any]] = [
+        {"id": 1, "method": "initialize", "params": hello},
+        {"method": "notifications/initialized"},
+        {"id": 2, "method": "tools/call", "params": {"name": "execute_dag", "arguments": {"tasks": [task]}}},
+    ]
+    for request in requests:
+        process.stdin.write(json.dumps({"jsonrpc": "2.0", **request}) + "\n")
+    process.stdin.flush()
+    answers = [json.loads(process.stdout.readline()) for _ in range(2)]
+    assert [answer["id"] for answer in answers] == [1, 2]
+    assert answers[1]["result"]["structuredContent"]["outputs"]["a"]["text"] == "here\n"
+    out, err = process.communicate()
+    assert (process.returncode, out) == (0, "")
+    assert all(json.loads(line)["event"] for line in err.splitlines())
+    assert "here" not in err
+
+
+def test_serve_over_http_says_where_and_ends_well_on_a_signal(start: Start):
+    process = start("serve", "--http", "0")
+    url = json.loads(line_with(process, "http://"))["url"]
+    with urllib.request.urlopen(url.replace("/mcp", "/healthz")) as answer:
+        assert answer.status == 200
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 0

@@ -1,0 +1,144 @@
+"""The files of clients are read as they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plait.config import Config
+from plait.errors import ConfigError
+
+from .conftest import Load
+
+
+def load_json(load: Load, servers: dict[str, Any], name: str = "mcp.json", **environ: str) -> Config:
+    return load(json.dumps({"mcpServers": servers}), name, **environ)
+
+
+@pytest.mark.parametrize("root", ["mcpServers", "servers", "context_servers"])
+def test_a_clients_own_file_is_read(load: Load, root: str):
+    servers = {
+        "gh": {"type": "http", "url": "https://h/mcp", "headers": {"Authorization": "Bearer ${T}"}},
+        "fs": {"command": "npx", "args": ["-y", "fs"], "disabled": True, "timeout": 5000, "env": {"A": "b"}},
+    }
+    config = load(json.dumps({"inputs": [], root: servers, "theme": {"a": "${UNSET}"}}), "mcp.json", T="tok")
+    assert config.servers["gh"].headers == {"Authorization": "Bearer tok"}
+    assert config.servers["gh"].kind == "http"
+    assert (config.servers["fs"].command, config.servers["fs"].args) == ("npx", ("-y", "fs"))
+    assert (config.servers["fs"].enabled, config.servers["fs"].timeout_s) == (False, 5)
+    assert config.servers["fs"].env == {"A": "b"}
+
+
+def test_other_names_of_the_address_are_understood(load: Load):
+    config = load_json(load, {"g": {"httpUrl": "https://h/mcp"}, "s": {"type": "sse", "url": "https://h/sse"}})
+    assert config.servers["g"].url == "https://h/mcp"
+    assert [server.kind for server in config.servers.values()] == ["http", "sse"]
+
+
+def test_comments_and_last_commas_are_passed_over(load: Load):
+    text = """{
+      // "servers": {"no": {}},
+      "servers": {"a": {"command": "x", /* why,} */ "args": ["//kept", "/*kept*/", "kept,]",],},},
+    }"""
+    assert load(text, "mcp.json").servers["a"].args == ("//kept", "/*kept*/", "kept,]")
+
+
+def test_names_are_made_to_fit_and_the_change_is_noted(load: Load):
+    config = load_json(load, {"Git Hub": {"command": "x"}, "a.b/c": {"command": "x"}, "x" * 40: {"command": "x"}})
+    assert list(config.servers) == ["git-hub", "a-b-c", "x" * 32]
+    assert 'mcpServers."Git Hub": is called git-hub here' in config.notes
+
+
+def test_keys_that_mean_nothing_here_are_noted(load: Load):
+    config = load_json(load, {"a": {"command": "x", "alwaysLoad": True, "trust": False}})
+    assert config.notes == (
+        "mcpServers.a.alwaysLoad: means nothing here, and was passed over",
+        "mcpServers.a.trust: means nothing here, and was passed over",
+    )
+
+
+def test_the_gateway_itself_is_passed_over(load: Load):
+    config = load_json(
+        load,
+        {
+            "plait": {"command": "/usr/bin/plait", "args": ["serve"]},
+            "by-uvx": {"command": "uvx", "args": ["plait", "serve", "--config", "x"]},
+            "other": {"command": "x", "args": ["serve"]},
+        },
+    )
+    assert list(config.servers) == ["other"]
+    assert "mcpServers.plait: is this gateway, and was passed over" in config.notes
+
+
+def test_the_variables_of_clients_are_expanded(load: Load, tmp_path: Path):
+    words = ["${env:T}", "${input:my-token}", "$T", "$UNSET", "${workspaceFolder}/x", "${userHome}", "5$"]
+    config = load_json(load, {"a": {"command": "x", "args": words}}, T="t", MY_TOKEN="m")
+    assert config.servers["a"].args == ("t", "m", "t", "$UNSET", f"{tmp_path}/x", str(Path.home()), "5$")
+
+
+@pytest.mark.parametrize("folder", [".vscode", ".cursor", ".gemini"])
+def test_a_file_in_a_hidden_folder_speaks_of_the_folder_around_it(load: Load, tmp_path: Path, folder: str):
+    settings = {"command": "x", "args": ["${workspaceFolder}"], "cwd": "sub"}
+    config = load_json(load, {"a": settings}, f"{folder}/mcp.json")
+    assert config.servers["a"].args == (str(tmp_path),)
+    assert config.servers["a"].cwd == tmp_path / "sub"
+
+
+def test_a_codex_file_is_read(load: Load):
+    config = load(
+        'model = "x"\n[tools]\nweb_search = true\n'
+        '[mcp_servers.gh]\nurl = "https://h/mcp"\nbearer_token_env_var = "TOKEN"\nhttp_headers = { A = "b" }\n'
+        'tool_timeout_sec = 9\nenabled_tools = ["x"]\n[mcp_servers.p]\ncommand = "p"\nenv_vars = ["TOKEN"]\n',
+        "config.toml",
+        TOKEN="tok",
+    )
+    assert config.servers["gh"].headers == {"Authorization": "Bearer tok", "A": "b"}
+    assert (config.servers["gh"].timeout_s, config.servers["gh"].include) == (9, ("x",))
+    assert config.servers["p"].env == {"TOKEN": "tok"}
+    assert "model: means nothing here, and was passed over" in config.notes
+
+
+def test_a_block_of_codex_may_stand_in_servers_toml(load: Load):
+    config = load('[servers.a]\ncommand = "x"\n[mcp_servers.B]\ncommand = "y"\ntool_timeout_sec = 3\n')
+    assert [server.command for server in config.servers.values()] == ["x", "y"]
+    with pytest.raises(ConfigError, match=r"servers\.a\.tool_timeout_sec: unknown key"):
+        load('[servers.a]\ncommand = "x"\ntool_timeout_sec = 3\n[mcp_servers.B]\ncommand = "y"\n')
+
+
+@pytest.mark.parametrize(
+    ("servers", "said"),
+    [
+        ({"a": {"command": "x", "envFile": ".env"}}, "mcpServers.a.envFile: is not read; put its variables into"),
+        ({"a": {"command": "x"}, "A": {"command": "x"}}, "mcpServers.A: another server is called a here; rename"),
+        ({"a": {"command": "x", "type": "ws"}}, "mcpServers.a.type: must be one of stdio, http, streamable-http"),
+        ({"a": {"command": "x", "disabled": "no"}}, "mcpServers.a.disabled: must be true or false"),
+        ({"Git Hub": {"command": "${TOKEN}"}}, 'mcpServers."Git Hub".command: the variable TOKEN is not set'),
+        ({"Git Hub": {"url": "h"}}, 'mcpServers."Git Hub".url: an address starts with http:// or https://'),
+        ({"a": {}}, "mcpServers.a: set exactly one of command, url and builtin"),
+        ({"a": 1}, "mcpServers.a: must be a table of keys and values"),
+        ([], "mcpServers: must map names to servers"),
+    ],
+)
+def test_what_is_wrong_is_told_where_it_stands_in_their_file(load: Load, tmp_path: Path, servers: Any, said: str):
+    with pytest.raises(ConfigError) as error:
+        load_json(load, servers)
+    assert str(error.value).startswith(said)
+    assert str(error.value).endswith(f"({tmp_path / 'mcp.json'})")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{\n // why\n "mcpServers": x}', "is no JSON: Expecting value (at line 3, column 16)"),
+        ("[]", "is no JSON: it is no object"),
+        ('{"a": ' + "[" * 100_000, "is nested too deeply"),
+        ("{}", "there is no server in it: one of mcpServers, servers, context_servers is needed"),
+    ],
+)
+def test_a_file_that_is_no_clients_is_refused(load: Load, text: str, said: str):
+    with pytest.raises(ConfigError) as error:
+        load(text, "mcp.json")
+    assert said in str(error.value)

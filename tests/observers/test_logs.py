@@ -1,0 +1,115 @@
+"""What is logged: events with fields, on one stream, with nothing that steers a terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from plait.core.events import Changed, Finished, Key, Notice, Started, Status
+from plait.gateway import Gateway
+from plait.observers.logs import RunLog, configure_logging
+
+from ..fakes import FakeServers, text
+
+SECRET = "hunter2"
+
+
+def events(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+async def test_a_run_is_logged_from_start_to_end():
+    servers = FakeServers()
+    servers.add("s:give", lambda **_: {"secret": SECRET})
+    servers.add("s:fail", lambda **_: text("no", is_error=True))
+    stream = io.StringIO()
+    with configure_logging("info", stream, as_json=True):
+        async with Gateway(servers, servers, observers=[RunLog()]) as gateway:
+            tasks = [
+                {"id": "a", "tool": "s:give", "arguments": {"password": SECRET}},
+                {"id": "b", "tool": "s:fail", "depends_on": ["a"]},
+                {"id": "c", "tool": "s:give", "depends_on": ["b"]},
+            ]
+            result = await gateway.execute({"tasks": tasks})
+    logged = events(stream)
+    assert [event["event"] for event in logged] == ["run.started", *["task.finished"] * 3, "run.finished"]
+    assert {event["run"] for event in logged} == {result.run_id}
+    first, failed, skipped = logged[1:4]
+    assert (first["task"], first["tool"], first["status"], first["attempt"]) == ("a", "s:give", "success", 1)
+    assert first["duration_ms"] >= 0
+    assert (failed["status"], failed["code"]) == ("failed", "tool_error")
+    assert (skipped["status"], skipped["code"], skipped["attempt"]) == ("skipped", "dependency_failed", 0)
+    assert logged[-1]["status"] == "partial"
+    assert SECRET not in stream.getvalue()
+
+
+def test_a_duration_counts_from_the_first_attempt():
+    stream = io.StringIO()
+    observe = RunLog()
+    key = Key("r", "a")
+    moves = [
+        (Status.READY, Status.RUNNING, 1, 1.0),
+        (Status.RUNNING, Status.BACKING_OFF, 1, 2.0),
+        (Status.BACKING_OFF, Status.READY, 1, 3.0),
+        (Status.READY, Status.RUNNING, 2, 3.0),
+        (Status.RUNNING, Status.SUCCESS, 2, 4.5),
+    ]
+    notices: list[Notice] = [Started("r", 1, 0.0)]
+    notices += [Changed(key, "s:t", before, after, attempt, at) for before, after, attempt, at in moves]
+    with configure_logging("info", stream, as_json=True):
+        for notice in [*notices, Finished("r", "success", 5.0)]:
+            observe(notice)
+    assert [event.get("duration_ms") for event in events(stream)] == [None, 3500.0, 5000.0]
+    assert repr(observe) == "<RunLog: 0 runs going>"
+
+
+def test_what_other_modules_and_servers_log_comes_out_here_too():
+    stream = io.StringIO()
+    with configure_logging("info", stream, as_json=True):
+        logging.getLogger("plait.server.github").info("%s", "starting")
+        logging.getLogger("somebody.else").info("not heard")
+        logging.getLogger("somebody.else").warning("heard")
+    assert [(event["logger"], event["level"], event["event"]) for event in events(stream)] == [
+        ("plait.server.github", "info", "starting"),
+        ("somebody.else", "warning", "heard"),
+    ]
+
+
+@pytest.mark.parametrize(("level", "count"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
+def test_the_level_says_what_is_heard(level: str, count: int):
+    stream = io.StringIO()
+    log = logging.getLogger("plait.test")
+    with configure_logging(level, stream, as_json=True):
+        for speak in (log.debug, log.info, log.warning, log.error):
+            speak("a word")
+    log.error("nobody is told after the block")
+    assert len(events(stream)) == count
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_message_cannot_forge_a_line_or_steer_the_terminal(as_json: bool):
+    stream = io.StringIO()
+    with configure_logging("info", stream, as_json=as_json):
+        logging.getLogger("plait.test").info("one\n\x1b[2Jtwo %s", "\u202e", extra={"task": "a\rb"})
+    (line,) = stream.getvalue().splitlines()
+    assert line.isprintable()
+
+
+def test_a_person_reads_key_and_value_and_whole_tracebacks():
+    stream = io.StringIO()
+    with configure_logging("info", stream, as_json=False):
+        logging.getLogger("plait.test").info("task.finished", extra={"run": "r_1", "status": "failed"})
+        try:
+            raise ValueError("wrong")
+        except ValueError:
+            logging.getLogger("plait.test").exception("task.crashed")
+    first, *rest = stream.getvalue().splitlines()
+    assert "task.finished" in first
+    assert "run=r_1" in first
+    assert "status=failed" in first
+    assert any(line.startswith("Traceback") for line in rest)
+    assert rest[-1] == "ValueError: wrong"
