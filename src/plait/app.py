@@ -93,7 +93,7 @@ async def serve_http(
     *,
     allowed_hosts: tuple[str, ...] = (),
     allowed_origins: tuple[str, ...] = (),
-    on_ready: Callable[[str], None] = lambda url: log.info("serving %s", url),
+    on_ready: Callable[[str], None] = lambda url: log.info("serving", extra={"url": url}),
 ) -> None:
     """Serve any number of clients over HTTP, until a signal comes. *on_ready* is told the URL of the MCP endpoint.
 

@@ -83,7 +83,7 @@ async def _ended(gateway: Gateway, run_id: str, err: Stream | None) -> RunResult
         async for progress in news:
             if progress.total <= MAX_TASK_LINES:
                 _tell_settled(gateway.result(run_id), told, err)
-            elif progress.settled >= next_count:
+            elif progress.settled >= next_count or progress.finished:
                 err.line(str(progress))
                 next_count = progress.settled + progress.total / COUNT_LINES
     return gateway.result(run_id)
