@@ -1,35 +1,45 @@
-# The gateway over HTTP on port 8420:   docker run -p 127.0.0.1:8420:8420 -v "$PWD/servers.toml:/etc/plait/servers.toml:ro" plait
-# The gateway over stdio:               docker run -i --rm -v "$PWD/servers.toml:/etc/plait/servers.toml:ro" plait serve
-# Without a servers.toml it serves the bundled workspace server, rooted in /workspace.
+# Over HTTP on port 8420:
+#   docker run -p 127.0.0.1:8420:8420 -v "$PWD/servers.toml:/etc/plait/servers.toml:ro" plait
+# Over stdio:
+#   docker run -i --rm -v "$PWD/servers.toml:/etc/plait/servers.toml:ro" plait serve
+# Without a servers.toml of yours, the bundled workspace server alone serves what is mounted at /workspace:
+#   docker run -i --rm --user "$(id -u):$(id -g)" -v "$PWD:/workspace" plait serve
 
 FROM python:3.13-slim AS build
 WORKDIR /src
-COPY requirements.lock ./
-RUN python -m venv /opt/plait \
-    && /opt/plait/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+COPY requirements.lock requirements-build.lock ./
+RUN python -m venv --without-pip /opt/plait \
+    && pip --python /opt/plait/bin/python install --no-cache-dir --require-hashes -r requirements.lock \
+    && pip install --no-cache-dir --require-hashes -r requirements-build.lock
 COPY pyproject.toml README.md ./
 COPY src ./src
-RUN /opt/plait/bin/pip install --no-cache-dir --no-deps .
+RUN pip wheel --no-build-isolation --no-deps --wheel-dir /dist . \
+    && pip --python /opt/plait/bin/python install --no-cache-dir --no-deps /dist/*.whl
 
 FROM python:3.13-slim
 LABEL org.opencontainers.image.title="Plait" \
       org.opencontainers.image.description="An MCP gateway that runs DAGs of tool calls in parallel" \
       org.opencontainers.image.licenses="MIT"
+# hadolint ignore=DL3008  # the base image's distribution has one version of each at a time
 RUN apt-get update \
     && apt-get install --no-install-recommends -y git ripgrep \
     && rm -rf /var/lib/apt/lists/* \
+    && git config --system --add safe.directory /workspace \
     && useradd --create-home --uid 10001 plait \
-    && mkdir -p /etc/plait /workspace \
-    && chown plait /workspace
+    && install -d -o plait /workspace \
+    && install -d /etc/plait \
+    && printf '[servers.workspace]\nbuiltin = "workspace"\nroot = "/workspace"\n' >/etc/plait/servers.toml
 COPY --from=build /opt/plait /opt/plait
 ENV PATH=/opt/plait/bin:$PATH \
-    PYTHONUNBUFFERED=1 \
-    XDG_CONFIG_HOME=/etc
-USER plait
+    PLAIT_CONFIG=/etc/plait/servers.toml \
+    PYTHONUNBUFFERED=1
+USER 10001
 WORKDIR /workspace
 EXPOSE 8420
 STOPSIGNAL SIGTERM
+# Over stdio nothing listens, and the container is called unhealthy: add --no-healthcheck where that matters.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s \
-    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8420/healthz', timeout=4)"]
+    CMD ["python", "-c", "import http.client as h, sys; c = h.HTTPConnection('127.0.0.1', 8420, timeout=4); \
+c.request('GET', '/healthz'); sys.exit(c.getresponse().status != 200)"]
 ENTRYPOINT ["plait"]
 CMD ["serve", "--http", "0.0.0.0:8420"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -227,8 +228,9 @@ def test_serve_speaks_mcp_on_standard_output_and_logs_json_on_standard_error(sta
 
 def test_serve_over_http_says_where_and_ends_well_on_a_signal(start: Start):
     process = start("serve", "--http", "0")
-    url = json.loads(line_with(process, "http://"))["url"]
-    with urllib.request.urlopen(url.replace("/mcp", "/healthz")) as answer:
+    found = re.search(r"http://[\w.:]+", line_with(process, "http://"))
+    assert found is not None
+    with urllib.request.urlopen(f"{found.group()}/healthz") as answer:
         assert answer.status == 200
     process.send_signal(signal.SIGTERM)
     assert process.wait() == 0
