@@ -97,7 +97,7 @@ async def serving(project: Path) -> AsyncIterator[str]:
         *PLAIT, "serve", "--config", config, "--http", "127.0.0.1:0", stderr=asyncio.subprocess.PIPE
     )  # fmt: skip
     assert process.stderr is not None
-    said = []
+    said: list[bytes] = []
     try:
         async with asyncio.timeout(30):
             while b"http://127.0.0.1:" not in (line := await process.stderr.readline()):

@@ -216,7 +216,7 @@ def _metrics(run: Run, now: float) -> Metrics:
         critical_path=path,
         critical_path_ms=_ms(path_s),
         overhead_ms=_ms(max(0.0, execution - path_s)),
-        max_parallelism=_most_at_once(list(spans.values())),
+        max_parallelism=run.most_in_flight,
         average_parallelism=round(sequential / execution, 2) if execution > 0 else 0.0,
         counts=dict(Counter(str(state.status) for state in run.states.values())),
     )
@@ -240,15 +240,6 @@ def _critical_path(run: Run, durations: Mapping[str, float]) -> tuple[tuple[str,
             chain.append(step)
         step = before[step]
     return tuple(reversed(chain)), length
-
-
-def _most_at_once(spans: list[tuple[float, float]]) -> int:
-    steps = sorted([(start, 1) for start, _ in spans] + [(end, -1) for _, end in spans])
-    most = running = 0
-    for _, change in steps:
-        running += change
-        most = max(most, running)
-    return most
 
 
 def _ms(seconds: float) -> float:

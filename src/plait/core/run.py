@@ -55,6 +55,8 @@ class Run:
         self.unsettled = len(self.states)
         self.stopped_by: str | None = None
         """`cancelled`, `timeout` or `fail_fast`, once something ended the run before its time."""
+        self.most_in_flight = 0
+        """The most calls of it that were in flight at one moment."""
         self.started_at = 0.0
         self.ended_at: float | None = None
         self.ready: list[Unit] = []
@@ -69,6 +71,7 @@ class Run:
         self._max_items = max_items
         self._max_bytes = max_bytes
         self._settled: deque[str] = deque()
+        self._in_flight = 0
         self._layer = 0
         self._left_in_layer = [len(layer) for layer in plan.layers]
         self._is_layered = plan.dag.schedule == "layers"
@@ -119,6 +122,8 @@ class Run:
         unit.attempts += 1
         unit.started_at = now
         self.open[unit.key] = unit
+        self._in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self._in_flight)
         state = self.states[unit.key.task]
         state.attempts += 1
         if state.started_at is None:
@@ -353,6 +358,7 @@ class Run:
     def _close(self, key: Key, now: float) -> Unit:
         unit = self.open.pop(key)
         if unit.started_at is not None:
+            self._in_flight -= 1
             self.states[key.task].busy_s += now - unit.started_at
         return unit
 
