@@ -12,7 +12,7 @@ from plait.core.run import Run
 from .worlds import World
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_any_order_of_answers_keeps_every_promise(data: st.DataObject) -> None:
     world = World.draw(data)

@@ -16,8 +16,9 @@ def _found(path: Path) -> str:
 
 
 def node() -> str:
-    """Node from PATH, or the one that scripts/test installed."""
-    return shutil.which("node") or _found(ROOT / ".venvs" / "node" / "bin" / "node")
+    """The Node that scripts/test installed, where it found none that is new enough; else that on PATH."""
+    installed = ROOT / ".venvs" / "node" / "bin" / "node"
+    return str(installed) if installed.exists() else shutil.which("node") or _found(installed)
 
 
 def npm_server(name: str) -> str:
