@@ -309,6 +309,18 @@ async def test_search_gives_one_line_a_tool_and_marks_what_may_write(connect: Co
     assert structured(result)["total"] == 7
 
 
+async def test_a_tool_found_for_two_needs_is_described_once(connect: Connect):
+    async with connect() as client:
+        result = await client.call_tool("search_tools", {"query": "wait; sleep", "limit": 1})
+    assert first_text(result).split("\n") == [
+        "wait:",
+        "s:sleep(seconds?: number) - Wait for some time",
+        "sleep:",
+        "s:sleep (above)",
+        "1 of 7 tools shown.",
+    ]
+
+
 async def test_an_empty_query_lists_the_servers_with_their_state(connect: Connect, servers: FakeServers):
     servers.add_server(ServerInfo("s", ServerState.READY, tools=6))
     servers.add_server(ServerInfo("far", ServerState.RETRYING, error="refused"))

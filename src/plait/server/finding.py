@@ -25,11 +25,12 @@ def search_answer(found: SearchResult, limit: int) -> types.CallToolResult:
         return answer(fit(document, limit), text=_joined(lines, f"{found.total:,} tools in all.", limit))
     several = len(found.needs) > 1
     tools: list[Json] = [_tool(tool, need if several else None) for need, matches in found.needs for tool in matches]
-    lines = []
+    lines: list[str] = []
+    seen: set[str] = set()
     for need, matches in found.needs:
         lines += [f"{need}:"] if several else []
-        lines += [_tool_line(tool) for tool in matches] or ["nothing found"]
-    last = f"{len(tools)} of {found.total:,} tools shown.{_missing(found.servers)}"
+        lines += [_tool_line(tool, seen) for tool in matches] or ["nothing found"]
+    last = f"{len(seen)} of {found.total:,} tools shown.{_missing(found.servers)}"
     return answer(fit({"tools": tools, "total": found.total}, limit), text=_joined(lines, last, limit))
 
 
@@ -53,7 +54,11 @@ def _tool(tool: Tool, need: str | None) -> JsonObject:
     return members if need is None else {**members, "need": need}
 
 
-def _tool_line(tool: Tool) -> str:
+def _tool_line(tool: Tool, seen: set[str]) -> str:
+    """The tool in one line; of one that was shown for an earlier need, its name alone."""
+    if tool.full_name in seen:
+        return f"{tool.full_name} (above)"
+    seen.add(tool.full_name)
     description = f" - {_line(tool.description)}" if tool.description else ""
     return f"{_line(tool.signature, 2 * MAX_LINE + MAX_LINE)}{description}{'' if tool.is_read_only else ' [w]'}"
 
