@@ -13,7 +13,8 @@ from typing import Any
 
 FAULTS = [
     "echo", "stream", "reset", "reset_in_body", "truncated", "bad_chunk", "packed", "bomb", "many_headers", "too_large",
-    "stream_breaks", "unauthorized", "busy", "rpc_error", "lose_session", "hang", "not_json",
+    "stream_breaks", "unauthorized", "busy", "rpc_error", "lose_session", "hang", "not_json", "deep", "bad_gateway",
+    "stream_ends", "stream_junk", "stream_too_large", "drip", "no_object",
 ]  # fmt: skip
 
 
@@ -25,7 +26,14 @@ class FaultyHttp:
         self.cancelled: list[Any] = []
         self.sessions = 0
         self.connections = 0
+        self.deleted: list[str] = []
         self.url = ""
+        self.forgets = "404 Not Found"
+        """The status for a session that is not known."""
+        self.never_knows = False
+        """Whether no call ever finds its session."""
+        self.hangs_on: str | None = None
+        """The verb, or the method, that gets no answer."""
         self._session = ""
         self._hanging: list[asyncio.StreamWriter] = []
 
@@ -49,6 +57,10 @@ class FaultyHttp:
         return lines[0].split()[0], headers, json.loads(body) if body else None
 
     async def _answer(self, verb: str, headers: dict[str, str], message: Any, writer: asyncio.StreamWriter) -> None:
+        if verb == "DELETE":
+            self.deleted.append(headers["mcp-session-id"])
+        if self.hangs_on is not None and self.hangs_on in {verb, (message or {}).get("method")}:
+            await asyncio.sleep(3600)
         if verb != "POST":
             self._status(writer, "405 Method Not Allowed")
             return
@@ -61,8 +73,9 @@ class FaultyHttp:
             self._json(writer, message, result, f"mcp-session-id: {self._session}\r\n")
         elif method == "server/discover":
             self._status(writer, "400 Bad Request")
-        elif headers.get("mcp-session-id") != self._session:
-            self._status(writer, "404 Not Found")
+        elif headers.get("mcp-session-id") != self._session or (self.never_knows and method == "tools/call"):
+            error = {"code": -32000, "message": "Bad Request: No valid session ID provided"}
+            self._body(writer, json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode(), self.forgets)
         elif method == "notifications/cancelled":
             self.cancelled.append(message["params"]["requestId"])
             self._status(writer, "202 Accepted")
@@ -118,6 +131,23 @@ class FaultyHttp:
                 self._status(writer, "503 Service Unavailable", "retry-after: 7\r\n")
             case "not_json":
                 writer.write(json_head + b"content-length: 5\r\n\r\nhello")
+            case "deep" | "no_object":
+                result = b'{"a":' * 400 + b"1" + b"}" * 400 if name == "deep" else b"[]"
+                self._body(writer, b'{"jsonrpc":"2.0","id":%d,"result":%s}' % (message["id"], result))
+            case "bad_gateway":
+                self._status(writer, "502 Bad Gateway")
+            case "stream_ends":
+                writer.write(stream_head + b"0\r\n\r\n")
+            case "stream_junk":
+                writer.write(stream_head + b'12\r\ndata: {"id":\xff}\n\n\r\n')  # and it stays open
+            case "stream_too_large":
+                writer.write(stream_head + b"1e8480\r\ndata: " + b"x" * 1_999_994 + b"\r\n0\r\n\r\n")
+            case "drip":
+                writer.write(json_head + b"content-length: 1000000\r\n\r\n")
+                while True:
+                    writer.write(b" ")
+                    await writer.drain()
+                    await asyncio.sleep(0.02)
             case "rpc_error":
                 error = {"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32042, "message": "no luck"}}
                 self._body(writer, json.dumps(error).encode(), "400 Bad Request")

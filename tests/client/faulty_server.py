@@ -1,7 +1,7 @@
 """A stdio server with every fault that a server can have, chosen by the name of the tool and by flags.
 
     faulty_server.py [--journal FILE] [--die-on-probe] [--ignore-probe] [--pages N] [--loop] [--bad-tools]
-                     [--ignore-end] [--relist-hangs]
+                     [--ignore-end] [--relist-hangs] [--relist-fails] [--die N]
 
 It knows JSON lines and nothing of any SDK. What it saw (calls, cancellations) goes into the journal, a line each.
 """
@@ -21,7 +21,7 @@ from typing import Any
 FAULTS = [
     "echo", "die", "hang", "sleep", "stop_reading", "invalid_utf8", "junk", "huge", "endless", "deep", "nan",
     "long_number", "surrogate", "no_object", "twice", "wrong_id", "rpc_error", "tool_error", "stderr_flood",
-    "grandchild", "change_list", "progress", "big",
+    "grandchild", "change_list", "progress", "big", "own_code", "nested_id", "full_pipe", "asks",
 ]  # fmt: skip
 BAD_TOOLS: list[Any] = [
     {"name": "wrong_type", "inputSchema": {"type": "strin"}},
@@ -39,12 +39,17 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--journal")
     parser.add_argument("--pages", type=int, default=1)
-    for flag in ("die-on-probe", "ignore-probe", "loop", "bad-tools", "ignore-end", "relist-hangs"):
+    parser.add_argument("--die", type=int, default=0, help="end at once in the first N starts")
+    for flag in ("die-on-probe", "ignore-probe", "loop", "bad-tools", "ignore-end", "relist-hangs", "relist-fails"):
         parser.add_argument(f"--{flag}", action="store_true")
     options = parser.parse_args()
     if options.ignore_end:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     note({"started": os.getpid()})
+    if options.die:
+        with open(options.journal) as journal:
+            if journal.read().count("started") <= options.die:
+                sys.exit(9)
     for line in sys.stdin.buffer:
         handle(json.loads(line))
     while options.ignore_end:
@@ -76,9 +81,15 @@ def handle(message: dict[str, Any]) -> None:
 def list_tools(message: dict[str, Any], params: dict[str, Any]) -> None:
     global lists
     lists += 1
+    note({"lists": lists})
     if options.relist_hangs and lists > 1:
         return
+    if options.relist_fails and lists > 1:
+        write({"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32603, "message": "the database is down"}})
+        return
     tools: list[Any] = [{"name": name, "inputSchema": {"type": "object"}} for name in FAULTS]
+    if lists > 1:
+        tools.append({"name": "grown", "inputSchema": {"type": "object"}})
     if options.bad_tools:
         tools = BAD_TOOLS + tools
     page = int(params.get("cursor", 0))
@@ -137,6 +148,19 @@ def call(message: dict[str, Any], name: str, arguments: dict[str, Any]) -> None:
             answer(message, {"content": []})
         case "rpc_error":
             write({"jsonrpc": "2.0", "id": id, "error": {"code": -32042, "message": "no luck"}})
+        case "own_code":
+            write({"jsonrpc": "2.0", "id": id, "error": {"code": arguments["code"], "message": "no luck"}})
+        case "nested_id":
+            raw(
+                b'{"jsonrpc":"2.0","result":{"items":[%s],"x":"\xff"},"id":%d}\n'
+                % (b",".join(b'{"id":%d}' % other for other in range(id)), id)
+            )
+        case "asks":
+            answer(message, {"resultType": "input_required", "inputRequests": {}, "requestState": "s"})
+        case "full_pipe":
+            answer(message, {"content": []})
+            for _ in range(5_000):  # more than its reader may take at once
+                write({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "x" * 1_000}})
         case "tool_error":
             answer(message, {"content": [{"type": "text", "text": "EACCES"}], "isError": True})
         case "stderr_flood":

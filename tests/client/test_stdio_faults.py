@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 from plait.client.connection import Connection
 from plait.client.stdio import ProcessTransport
+from plait.client.transports import Patience
 from plait.config import ServerSettings
 from plait.core.catalog import ServerState, Tool
 from plait.core.output import read_output
@@ -25,11 +27,14 @@ from plait.errors import (
     ConnectionLost,
     InvalidArguments,
     InvalidOutput,
+    OutputTooLarge,
     ProtocolError,
     ServerUnavailable,
+    ToolError,
 )
 
 SERVER = str(Path(__file__).with_name("faulty_server.py"))
+MODERN = str(Path(__file__).with_name("sdk_server.py"))
 SOON = 10.0
 """Far above what anything here takes, and far below the timeout of a test."""
 
@@ -58,28 +63,35 @@ class Server:
         return [event[kind] for event in map(json.loads, lines) if kind in event]
 
 
+QUICK = Patience(first_backoff_s=0.05, longest_backoff_s=0.2, refresh_pause_s=0.01, grace_s=0.5)
 Connect = Callable[..., Any]
 
 
 @pytest.fixture
 def connect(tmp_path: Path) -> Connect:
     @asynccontextmanager
-    async def connect(*flags: str, **settings: Any) -> AsyncIterator[Server]:
+    async def connect(*flags: str, patience: Patience = QUICK, **settings: Any) -> AsyncIterator[Server]:
         journal = tmp_path / "journal"
         made = ServerSettings(
             command=sys.executable,
             args=(SERVER, "--journal", str(journal), *flags),
             **{"probe_timeout_s": 0.3, "startup_timeout_s": 10, **settings},
         )
-        connection = Connection("faulty", made, max_message_bytes=1_000_000)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(connection.run)
+        connection = Connection("faulty", made, max_message_bytes=1_000_000, patience=patience)
+        async with running(connection):
             with anyio.fail_after(SOON):
                 await connection.settled()
             yield Server(connection, journal)
-            tasks.cancel_scope.cancel()
 
     return connect
+
+
+@asynccontextmanager
+async def running(connection: Connection) -> AsyncIterator[Connection]:
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(connection.run)
+        yield connection
+        tasks.cancel_scope.cancel()
 
 
 async def until(is_so: Callable[[], object]) -> None:
@@ -138,10 +150,27 @@ async def test_junk_repeated_and_stray_answers_are_passed_over(connect: Connect)
         await server.still_works()
 
 
-@pytest.mark.parametrize("fault", ["huge", "endless"])
-async def test_a_line_without_end_ends_the_connection_and_not_the_memory(connect: Connect, fault: str):
+async def test_an_answer_above_the_limit_fails_its_call_for_good_and_ends_the_connection(connect: Connect):
     async with connect() as server:
-        error = await server.fails(fault)
+        async with anyio.create_task_group() as tasks:
+            beside: list[CallError] = []
+
+            async def hang() -> None:
+                beside.append(await server.fails("hang"))
+
+            tasks.start_soon(hang)
+            await until(lambda: "hang" in server.saw("call"))
+            error = await server.fails("huge")
+        assert isinstance(error, OutputTooLarge)
+        assert isinstance(beside[0], ConnectionLost)
+        for failed in (error, beside[0]):
+            assert "longer than 1,000,000 bytes" in failed.message
+        await server.still_works()
+
+
+async def test_a_line_without_end_ends_the_connection_and_not_the_memory(connect: Connect):
+    async with connect() as server:
+        error = await server.fails("endless")
         assert isinstance(error, ConnectionLost)
         assert "longer than 1,000,000 bytes" in error.message
         await server.still_works()
@@ -191,6 +220,41 @@ async def test_a_server_that_stops_reading_holds_up_no_caller(connect: Connect):
             assert anyio.current_time() - scope.deadline < 1.5
 
 
+async def test_a_server_that_reads_no_more_is_ended_although_every_caller_gives_up_sooner(connect: Connect):
+    patience = Patience(first_backoff_s=0.05, refresh_pause_s=0.01, grace_s=0.1, write_timeout_s=1.0)
+    async with connect(patience=patience) as server:
+        await server.call("stop_reading")
+        pid = server.connection.info.pid
+        with anyio.fail_after(SOON):
+            while server.connection.info.pid == pid:
+                with anyio.move_on_after(0.1), contextlib.suppress(ConnectionLost):
+                    await server.connection.call(ToolCall(Tool("faulty", "echo"), {"x": "y" * 900_000}))
+        await server.still_works()
+
+
+async def test_of_a_server_that_reads_no_more_what_was_sent_is_lost_and_what_was_not_is_sent_to_the_next(
+    connect: Connect,
+):
+    patience = Patience(first_backoff_s=0.05, refresh_pause_s=0.01, grace_s=0.1, write_timeout_s=0.3)
+    async with connect(patience=patience) as server:
+        await server.call("stop_reading")
+        ends: list[object] = []
+
+        async def echo() -> None:
+            try:
+                ends.append(len((await server.call("echo", x="y" * 900_000))["structuredContent"]["x"]))
+            except ConnectionLost as error:
+                ends.append(error.message)
+
+        with anyio.fail_after(SOON):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(4):
+                    tasks.start_soon(echo)
+        lost = "faulty went away during the call: it was stopped: it has not read its input for 0.3 s"
+        assert set(ends) == {lost, 900_000}
+        assert len([seen for seen in server.saw("call") if seen == "echo"]) == ends.count(900_000)
+
+
 async def test_a_cancelled_call_is_cancelled_at_the_server(connect: Connect):
     async with connect() as server:
         async with anyio.create_task_group() as tasks:
@@ -209,12 +273,61 @@ async def test_errors_of_the_protocol_and_of_the_tool_are_told_apart(connect: Co
         assert (await server.call("tool_error"))["isError"] is True
 
 
-async def test_progress_comes_in_order(connect: Connect):
+@pytest.mark.parametrize("code", [-32000, -32003, -32700, -32603])
+async def test_an_error_of_the_server_is_never_taken_for_a_lost_connection(connect: Connect, code: int):
+    async with connect() as server:
+        error = await server.fails("own_code", code=code)
+        assert type(error) is ProtocolError
+        assert error.rpc_code == code
+        await server.still_works()
+
+
+async def test_an_answer_that_cannot_be_read_ends_no_other_call_whose_number_it_holds(connect: Connect):
+    async with connect() as server:
+        ended: list[str] = []
+
+        async def hang() -> None:
+            with anyio.move_on_after(SOON):
+                await server.call("hang")
+            ended.append("hang")
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(hang)
+            await until(lambda: server.saw("call").count("hang") == 3)
+            assert isinstance(await server.fails("nested_id"), InvalidOutput)
+            await server.still_works()
+            assert ended == []
+            tasks.cancel_scope.cancel()
+
+
+async def test_a_tool_that_asks_the_person_is_told_that_it_cannot(connect: Connect):
+    async with connect() as server:
+        error = await server.fails("asks")
+        assert isinstance(error, ToolError)
+        assert "faulty:asks asks the person for input" in error.message
+
+
+async def test_junk_is_told_once_in_a_while(connect: Connect, caplog: pytest.LogCaptureFixture):
+    async with connect() as server:
+        for _ in range(10):
+            await server.call("junk")
+    told = [vars(record) for record in caplog.records if record.getMessage() == "server.junk"]
+    assert 1 <= len(told) < 10
+    assert told[0]["server"] == "faulty"
+
+
+async def test_a_server_that_sends_more_than_is_read_is_held_back_and_stopped_all_the_same(connect: Connect):
+    async with connect() as server:
+        await server.call("full_pipe")
+        await server.still_works()
+
+
+async def test_progress_has_come_in_order_when_the_call_ends(connect: Connect):
     heard: list[float] = []
     async with connect() as server:
         await server.call("progress", on_progress=lambda done, total, message: heard.append(done))
-        await until(lambda: len(heard) == 20)
-    assert heard == sorted(heard)
+        assert heard == list(range(1, 21))
 
 
 async def test_a_flood_on_stderr_blocks_nothing(connect: Connect):
@@ -235,7 +348,7 @@ async def test_a_malformed_tool_hides_no_other(connect: Connect):
 
 async def test_every_page_of_the_list_is_read_and_a_loop_ends(connect: Connect):
     async with connect("--pages", "5", "--loop") as server:
-        assert len(server.connection.tools) == 23
+        assert len(server.connection.tools) == 28
 
 
 async def test_a_result_is_not_lost_to_a_list_that_hangs(connect: Connect):
@@ -245,11 +358,27 @@ async def test_a_result_is_not_lost_to_a_list_that_hangs(connect: Connect):
         assert server.connection.state is ServerState.READY
 
 
-async def test_a_changed_list_is_read_again(connect: Connect):
+async def test_a_list_that_cannot_be_read_again_costs_no_call_and_no_tool(connect: Connect):
+    async with connect("--relist-fails") as server:
+        tools = server.connection.tools
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(server.call, "hang")
+            await until(lambda: "hang" in server.saw("call"))
+            await server.call("change_list")
+            await until(lambda: server.saw("lists") == [1, 2])
+            await server.still_works()
+            tasks.cancel_scope.cancel()
+        assert server.connection.tools is tools
+        assert len(server.saw("started")) == 1
+
+
+async def test_a_changed_list_is_read_again_and_what_did_not_change_is_kept(connect: Connect):
     async with connect() as server:
         before = server.connection.tools
         await server.call("change_list")
-        await until(lambda: server.connection.tools is not before)
+        await until(lambda: len(server.connection.tools) == len(before) + 1)
+        assert {tool.name for tool in server.connection.tools} - {tool.name for tool in before} == {"grown"}
+        assert all(any(tool is old for tool in server.connection.tools) for old in before)
 
 
 @pytest.mark.parametrize("flag", ["--die-on-probe", "--ignore-probe"])
@@ -261,6 +390,41 @@ async def test_servers_that_do_not_know_the_probe_are_connected_to(connect: Conn
         await server.still_works()  # the verdict was kept: it is not probed to death again
     starts = len(server.saw("started"))
     assert starts == (3 if flag == "--die-on-probe" else 2)
+
+
+async def test_a_server_that_could_not_start_at_first_is_not_taken_for_an_old_one(connect: Connect, tmp_path: Path):
+    settings = ServerSettings(command=sys.executable, args=(MODERN, "stdio", str(tmp_path / "log"), "--die", "2"))
+    async with running(Connection("late", settings, patience=QUICK)) as connection:
+        await until(lambda: connection.state is ServerState.READY)
+        assert connection.info.protocol == "2026-07-28"
+
+
+async def test_a_modern_server_that_starts_slower_than_the_probe_waits_is_connected_to(tmp_path: Path):
+    args = (MODERN, "stdio", str(tmp_path / "log"), "--slow", "1")
+    settings = ServerSettings(command=sys.executable, args=args, probe_timeout_s=0.1)
+    async with running(Connection("slow", settings, patience=QUICK)) as connection:
+        await connection.settled()
+        assert connection.info.error is None
+        assert connection.info.protocol == "2026-07-28"
+
+
+async def test_a_server_that_must_be_modern_and_is_not_is_told(connect: Connect):
+    async with connect(protocol="modern") as server:
+        assert "does not speak the protocol of 2026-07-28" in str(server.connection.info.error)
+        assert isinstance(await server.fails("echo"), ServerUnavailable)
+
+
+async def test_starts_of_a_server_that_dies_at_once_come_ever_more_slowly(connect: Connect):
+    patience = Patience(first_backoff_s=0.1, longest_backoff_s=60)
+    async with connect("--die", "1000", patience=patience) as server:
+        assert "exit code 9" in str(server.connection.info.error)
+        error = await server.fails("echo")
+        assert isinstance(error, ServerUnavailable)
+        assert "exit code 9" in error.message
+        assert "tried again in" in str(error.hint)
+        began, starts = anyio.current_time(), len(server.saw("started"))
+        await until(lambda: len(server.saw("started")) == starts + 3)
+        assert anyio.current_time() - began > 0.8 * (0.2 + 0.4)
 
 
 async def test_a_server_that_ignores_its_end_is_ended_with_its_children():

@@ -7,6 +7,7 @@ Other tasks only call `call`, which never waits longer for a server than it take
 from __future__ import annotations
 
 import logging
+import math
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,32 +22,13 @@ from ..config import ServerSettings
 from ..core.catalog import ServerInfo, ServerState, Tool
 from ..core.ports import ToolCall
 from ..core.strict import JsonObject, NotStrict, measure
-from ..errors import (
-    CallError,
-    ConnectionLost,
-    InvalidArguments,
-    InvalidOutput,
-    OutputTooLarge,
-    ProtocolError,
-    ServerUnavailable,
-    ToolError,
-)
-from .http import HTTP_FAULT
-from .listing import fetch_definitions, read_tools
+from ..errors import CallError, InvalidArguments, ServerUnavailable, ToolError
+from .faults import SessionLost, Unsent, lost, translated
+from .listing import fetch_definitions, printable, read_tools, renewed
 from .protocol import ME, DiedOnProbe, Era, Wire, negotiate
-from .transports import Transport, Watched, open_transport
+from .transports import Patience, Transport, Watched, open_transport
 
 log = logging.getLogger(__name__)
-
-CALL_WAIT_S = 10.0
-"""How long a call waits for a server that is being connected to."""
-SOON_S = 2.0
-"""How long it waits for the next attempt, after a server that was there has gone."""
-HEALTHY_S = 5.0
-"""A connection that held so long is opened again at once after its end."""
-FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 1.0, 60.0
-REFRESH_PAUSE_S = 0.2
-"""Changes of the tool list that come together are read together."""
 
 
 class Connection:
@@ -58,6 +40,7 @@ class Connection:
         settings: ServerSettings,
         *,
         max_message_bytes: int = 16 * 2**20,
+        patience: Patience | None = None,
         on_change: Callable[[], None] = lambda: None,
         on_stderr: Callable[[str], None] = lambda line: None,
     ) -> None:
@@ -68,6 +51,7 @@ class Connection:
         self.warnings: tuple[str, ...] = ()
         self._settings = settings
         self._max_message_bytes = max_message_bytes
+        self._patience = patience or Patience()
         self._on_change = on_change
         self._on_stderr = on_stderr
         self._era: Era | None = None if settings.protocol == "auto" else Era(settings.protocol)
@@ -78,6 +62,8 @@ class Connection:
         self._settled = anyio.Event()
         self._wanted = anyio.Event()
         self._has_been_ready = False
+        self._has_died_on_probe = False
+        self._may_restart_at_once = True
         self._is_retired = False
         """Whether the last connection was left because the server had forgotten our session."""
         self._next_attempt = 0.0
@@ -112,14 +98,8 @@ class Connection:
                 began = anyio.current_time()
                 self._is_retired = False
                 error = await self._attempt()
-                held = self._is_retired or anyio.current_time() - began >= HEALTHY_S
                 self._has_been_ready = self.state is ServerState.READY
-                self._retry_s = (
-                    0.0
-                    if held and self._has_been_ready
-                    else min(max(self._retry_s * 2, FIRST_BACKOFF_S), LONGEST_BACKOFF_S)
-                )
-                pause = self._retry_s * random.uniform(0.8, 1.2)  # noqa: S311 - spreads attempts, keeps no secret
+                pause = self._pause_after(anyio.current_time() - began)
                 self._next_attempt = anyio.current_time() + pause
                 self._become(ServerState.RETRYING, error)
                 self._tell_lost(error, pause)
@@ -127,6 +107,15 @@ class Connection:
                 self._become(ServerState.CONNECTING, error)
         finally:
             self._become(ServerState.STOPPED, None)
+
+    def _pause_after(self, held_s: float) -> float:
+        """How long to wait for the next attempt, after one that held for *held_s*."""
+        patience = self._patience
+        if self._has_been_ready and (self._is_retired or held_s >= patience.healthy_s):
+            self._retry_s = 0.0
+        else:
+            self._retry_s = min(max(self._retry_s * 2, patience.first_backoff_s), patience.longest_backoff_s)
+        return self._retry_s * random.uniform(0.8, 1.2)  # noqa: S311 - spreads attempts, keeps no secret
 
     async def call(self, call: ToolCall) -> JsonObject:
         """Send one `tools/call` and give its result as it came. Raises `CallError`."""
@@ -136,16 +125,23 @@ class Connection:
             raise InvalidArguments(f"the arguments are no strict JSON: {error}") from None
         try:
             return await self._send(await self._ready(), call)
-        except _SessionLost:  # the server did not run it: it no longer knew our session
+        except Unsent:  # the server was just going, or had forgotten our session
+            pass
+        try:
             return await self._send(await self._ready(), call)
+        except Unsent as error:
+            raise ServerUnavailable(f"{self.name} takes no calls: {error.message}", hint="Try again later.") from None
 
     async def _send(self, wire: Wire, call: ToolCall) -> JsonObject:
         try:
             result = await wire.call_tool(call.tool, call.arguments, call.on_progress)
         except MCPError as error:
-            raise self._translated(error, wire) from error
+            failure = translated(self.name, error.error, wire.last_words())
+            if isinstance(failure, SessionLost):
+                wire.retire()
+            raise failure from error
         except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
-            raise self._lost() from error
+            raise lost(self.name, wire.last_words()) from error
         except ValueError as error:  # the SDK cannot serialise it
             raise InvalidArguments(f"the arguments cannot be sent: {str(error)[:200]}") from error
         if result.get("resultType") == "input_required":
@@ -157,7 +153,7 @@ class Connection:
 
     async def _ready(self) -> Wire:
         """What to send calls on; waits for an attempt that is under way, or soon."""
-        deadline = anyio.current_time() + CALL_WAIT_S
+        deadline = anyio.current_time() + self._patience.call_wait_s
         while True:
             if self._wire is not None and self._wire.is_usable:
                 return self._wire
@@ -171,7 +167,7 @@ class Connection:
     def _is_expected(self, now: float) -> bool:
         """Whether the server is likely to be there soon: it is being started, or was there until just now."""
         if self.state is ServerState.RETRYING:
-            return self._has_been_ready and self._next_attempt - now <= SOON_S
+            return self._has_been_ready and self._next_attempt - now <= self._patience.soon_s
         return self.state is not ServerState.STOPPED
 
     def _unavailable(self, now: float) -> ServerUnavailable:
@@ -180,103 +176,95 @@ class Connection:
             hint = f"It is tried again in {max(0.0, self._next_attempt - now):.0f} s."
         return ServerUnavailable(f"{self.name} cannot be reached: {self.error or self.state}", hint=hint)
 
-    def _lost(self) -> ConnectionLost:
-        words = self._transport.last_words() if self._transport is not None else "the connection was closed"
-        return ConnectionLost(
-            f"{self.name} went away during the call: {words}",
-            hint="Whether the call took effect is not known: look before you send it again.",
-        )
-
-    def _translated(self, error: MCPError, wire: Wire) -> CallError:
-        data = error.error.data if isinstance(error.error.data, dict) else {}
-        if error.code == types.CONNECTION_CLOSED or wire.has_ended:
-            return self._lost()
-        if error.code == types.PARSE_ERROR:
-            return InvalidOutput(f"{self.name}: {error.message[:500]}")
-        if error.code != HTTP_FAULT or "sent" not in data:
-            return ProtocolError(f"{self.name}: {error.message[:2000]}", rpc_code=error.code)
-        if data.get("sessionLost"):
-            wire.retire()
-            return _SessionLost(self.name)
-        if "longer than" in error.message:
-            return OutputTooLarge(f"{self.name}: {error.message}")
-        if not data["sent"] or data.get("status") in {429, 502, 503, 504}:
-            after = f" It asks to wait {data['retryAfter']} s." if "retryAfter" in data else ""
-            return ServerUnavailable(f"{self.name}: {error.message}", hint=f"Try again later.{after}")
-        if "status" in data:
-            return ProtocolError(f"{self.name}: {error.message}", rpc_code=error.code)
-        return ConnectionLost(
-            f"{self.name}: {error.message}",
-            hint="Whether the call took effect is not known: look before you send it again.",
-        )
-
     # The owner's side.
 
     async def _attempt(self) -> str:
         """Connect, and stay until the end. Gives the reason of the end."""
+        known = self._era
+        guess = Era.LEGACY if known is None and self._has_died_on_probe else known
+        self._has_died_on_probe = False
         try:
             try:
-                return await self._connect_and_stay()
+                return await self._connect_and_stay(guess)
             except* DiedOnProbe:
+                self._has_died_on_probe = known is None  # perhaps of the probe: it is spared it the next time
                 log.info("server.ended_on_probe", extra={"server": self.name})
+            if not self._has_died_on_probe or not self._may_restart_at_once:
+                return self._last_words()
+            self._has_died_on_probe = self._may_restart_at_once = False
+            return await self._connect_and_stay(Era.LEGACY)
         except Exception as error:  # whatever ends a server ends this attempt alone
             return self._explained(error)
-        self._era = Era.LEGACY
-        try:
-            return await self._connect_and_stay()
-        except Exception as error:
-            return self._explained(error)
+        finally:
+            if known is Era.MODERN and self._settings.protocol == "auto" and self.state is not ServerState.READY:
+                self._era = None  # it may have been replaced by an older one
 
-    async def _connect_and_stay(self) -> str:
+    async def _connect_and_stay(self, era: Era | None) -> str:
         try:
             async with self._session() as (session, wire):
-                with anyio.fail_after(self._settings.startup_timeout_s):
-                    self._era = await negotiate(session, wire, self._era, self._settings.probe_timeout_s)
-                    await self._list(wire)
-                self._title = _title(session)
-                self._wire = wire
-                self._has_been_ready = True
-                self._become(ServerState.READY, None)
-                await self._stay(wire)
-                self._is_retired = not wire.has_ended
+                with anyio.fail_after(self._settings.startup_timeout_s) as starting:
+                    era = await negotiate(session, wire, era, self._settings.probe_timeout_s)
+                    async with wire.listening():
+                        wire.heard()
+                        await self._list(wire)
+                        starting.deadline = math.inf
+                        self._era, self._title, self._wire = era, _title(session), wire
+                        self._has_been_ready = self._may_restart_at_once = True
+                        self._become(ServerState.READY, None)
+                        await self._stay(wire)
+                self._is_retired = wire.is_retired
         finally:
             self._wire = None
-        return self._transport.last_words() if self._transport is not None else "the connection was closed"
+        return self._last_words()
 
     async def _stay(self, wire: Wire) -> None:
-        async with wire.listening():
-            while True:
-                await wire.news()
-                if wire.has_ended:
-                    return
-                await anyio.sleep(REFRESH_PAUSE_S)
-                if not wire.is_usable:
-                    return
-                wire.heard()
-                with anyio.move_on_after(self._settings.startup_timeout_s):
-                    await self._list(wire)
-                    self._become(ServerState.READY, None)
+        """Follow the changes of its tools, until the end."""
+        while True:
+            await wire.news()
+            if wire.has_ended:
+                return
+            await anyio.sleep(self._patience.refresh_pause_s)
+            if not wire.is_usable:
+                return
+            wire.heard()
+            await self._refresh(wire)
+
+    async def _refresh(self, wire: Wire) -> None:
+        """Read the list again. A server that cannot give it keeps the tools it had, and the calls in flight."""
+        try:
+            with anyio.fail_after(self._settings.startup_timeout_s):
+                is_new = await self._list(wire)
+        except (MCPError, CallError, TimeoutError) as error:
+            log.warning("server.not_listed", extra={"server": self.name, "error": self._explained(error)})
+        else:
+            if is_new:
+                self._become(ServerState.READY, None)
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[tuple[ClientSession, Wire]]:
         async with AsyncExitStack() as stack:
-            self._transport = open_transport(self.name, self._settings, self._max_message_bytes, self._on_stderr)
+            self._transport = open_transport(
+                self.name, self._settings, self._max_message_bytes, self._on_stderr, self._patience
+            )
             read, write = await stack.enter_async_context(self._transport.streams())
             watched = Watched(read)
             dispatcher: JSONRPCDispatcher[Any] = JSONRPCDispatcher(watched, write)
-            wire = Wire(dispatcher)
+            wire = Wire(dispatcher, self._transport)
             watched.on_end = wire.end
             session = ClientSession(dispatcher=dispatcher, client_info=ME, message_handler=wire.on_message)
             await stack.enter_async_context(session)
             yield session, wire
 
-    async def _list(self, wire: Wire) -> None:
+    async def _list(self, wire: Wire) -> bool:
+        """Read the tools; True if anything about them is new."""
         definitions = await fetch_definitions(lambda params: wire.request("tools/list", params))
         tools, warnings = read_tools(self.name, definitions, self._settings.include, self._settings.exclude)
         for warning in warnings:
             if warning not in self.warnings:
                 log.warning("server.tool", extra={"server": self.name, "warning": warning})
-        self.tools, self.warnings = tuple(tools), tuple(warnings)
+        before, self.tools = self.tools, renewed(self.tools, tools)
+        had, self.warnings = self.warnings, tuple(warnings)
+        return self.tools is not before or self.warnings != had
 
     def _tell_lost(self, error: str, retry_in_s: float) -> None:
         """Once for each reason: a server that stays away for the same one is not told again at every attempt."""
@@ -293,6 +281,9 @@ class Connection:
         self._changed = anyio.Event()
         self._on_change()
 
+    def _last_words(self) -> str:
+        return self._transport.last_words() if self._transport is not None else "the connection was closed"
+
     def _explained(self, error: BaseException) -> str:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
@@ -304,14 +295,10 @@ class Connection:
             case MCPError() if error.code != types.CONNECTION_CLOSED:
                 return f"it answered with an error: {error.message[:300]}"
             case MCPError() | anyio.BrokenResourceError() | anyio.ClosedResourceError():
-                return self._transport.last_words() if self._transport is not None else "the connection was closed"
+                return self._last_words()
         return f"{type(error).__name__}: {error}"[:300]
-
-
-class _SessionLost(CallError):
-    """The server no longer knows our session, so it did not run the call."""
 
 
 def _title(session: ClientSession) -> str | None:
     info = session.server_info
-    return f"{info.title or info.name} {info.version}".strip()[:120] if info is not None else None
+    return printable(f"{info.title or info.name} {info.version}".strip()[:120]) if info is not None else None

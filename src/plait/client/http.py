@@ -10,19 +10,22 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import anyio
 import httpx2
+import mcp_types as types
 
 from ..core.strict import NotStrict, decode
+from .faults import Fault, made_error
 
 MAX_BODY_BYTES = 16 * 2**20
 DELETE_TIMEOUT_S = 2.0
+"""How long a server may take to answer the end of its session."""
+CANCEL_TIMEOUT_S = 2.0
+"""How long it may take to accept a cancellation: the SDK sends nothing else meanwhile."""
 DRAIN_S = 0.05
-
-HTTP_FAULT = -32003
-UNREADABLE = -32700
-"""JSON-RPC codes of the errors made here; `data` has `status`, `retryAfter`, `sent` and `sessionLost` where known."""
 
 
 class IsolatingTransport(httpx2.AsyncBaseTransport):
@@ -37,39 +40,42 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
         if request.method == "DELETE":
             return await self._delete(request)
         if request.method != "POST":
-            return self._streamed(await self._inner.handle_async_request(request), request)
+            return self._streamed(await unpacked(self._inner, request), request)
+        sent = request_of(request)
         try:
-            response = await self._inner.handle_async_request(request)
+            with anyio.fail_after(CANCEL_TIMEOUT_S if sent.get("method") == "notifications/cancelled" else None):
+                response = await self._inner.handle_async_request(request)
+        except TimeoutError:
+            return httpx2.Response(202, request=request)
         except (httpx2.TransportError, httpx2.DecodingError) as error:
-            was_sent = not isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
-            return _fault(request, f"{type(error).__name__}: {error}", sent=was_sent)
+            return _failed(request, error_of(error))
         return await self._answer(request, response)
 
     async def aclose(self) -> None:
         await self._inner.aclose()
 
     async def _answer(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
-        encoding = response.headers.get("content-encoding", "identity").strip().lower()
-        if encoding not in {"", "identity"}:
+        if (packing := packing_of(response)) is not None:
             await response.aclose()
-            return _fault(request, f"the answer is packed ({encoding[:40]}), which was not asked for", sent=True)
+            return _failed(request, made_error(Fault.UNREADABLE, packing))
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "text/event-stream" and response.is_success:
             return self._streamed(response, request)
         body, complaint = await self._body(response)
         if complaint is not None:
-            return _fault(request, complaint, response, sent=True)
-        is_lost = response.status_code == 404 and "mcp-session-id" in request.headers
+            return _failed(request, complaint)
         if response.is_redirect or _request_id(request) is None:
             return _with_body(request, response, body)
+        if _is_session_lost(request, response, body):
+            return _failed(request, status_error(response, Fault.SESSION_LOST))
         flaw = _flaw(body)
-        if flaw is None and not is_lost:
+        if flaw is None:
             return _with_body(request, response, body)
         if response.is_success:
-            return _fault(request, f"the server's answer cannot be read: {flaw}", sent=True, code=UNREADABLE)
-        return _fault(request, f"HTTP {response.status_code}", response, sent=not is_lost, lost=is_lost)
+            return _failed(request, made_error(Fault.UNREADABLE, f"the server's answer cannot be read: {flaw}"))
+        return _failed(request, status_error(response))
 
-    async def _body(self, response: httpx2.Response) -> tuple[bytes, str | None]:
+    async def _body(self, response: httpx2.Response) -> tuple[bytes, types.ErrorData | None]:
         """The whole body, or what is wrong with it."""
         parts: list[bytes] = []
         size = 0
@@ -78,9 +84,9 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
                 parts.append(part)
                 size += len(part)
                 if size > self._max_body_bytes:
-                    return b"", f"the answer is longer than {self._max_body_bytes:,} bytes"
+                    return b"", made_error(Fault.TOO_LARGE, f"the answer is longer than {self._max_body_bytes:,} bytes")
         except httpx2.TransportError as error:
-            return b"", f"the answer broke off: {type(error).__name__}: {error}"
+            return b"", _broken_off(error)
         finally:
             await response.aclose()
         return b"".join(parts), None
@@ -91,44 +97,15 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
         return response
 
     async def _delete(self, request: httpx2.Request) -> httpx2.Response:
-        """End a session, within bounds: the server may not answer, or be gone."""
-        try:
-            with anyio.fail_after(DELETE_TIMEOUT_S):
+        """End a session, within bounds: the server may not answer, or be gone, and we may be stopping already."""
+        with anyio.move_on_after(DELETE_TIMEOUT_S, shield=True):
+            try:
                 response = await self._inner.handle_async_request(request)
-                await response.aread()
-                return response
-        except (TimeoutError, httpx2.TransportError):
-            return httpx2.Response(202, request=request)
-
-
-class PostingTransport(httpx2.AsyncBaseTransport):
-    """For legacy SSE, where answers come on a stream of their own: a message that cannot be posted is told to
-    *on_failure*, with the id of its request, and the stream goes on."""
-
-    def __init__(self, inner: httpx2.AsyncBaseTransport, on_failure: Callable[[int | str, str], None]) -> None:
-        self._inner = inner
-        self._on_failure = on_failure
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        request.headers["accept-encoding"] = "identity"
-        if request.method != "POST":
-            return await self._inner.handle_async_request(request)
-        try:
-            response = await self._inner.handle_async_request(request)
-        except httpx2.TransportError as error:
-            return self._failed(request, f"{type(error).__name__}: {error}")
-        if not response.is_error:
-            return response
-        await response.aclose()
-        return self._failed(request, f"HTTP {response.status_code}")
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-    def _failed(self, request: httpx2.Request, message: str) -> httpx2.Response:
-        if (id := _request_id(request)) is not None:
-            self._on_failure(id, message)
-        return httpx2.Response(202, request=request)
+                await response.aclose()
+                return httpx2.Response(response.status_code, request=request)
+            except httpx2.TransportError:
+                pass
+        return httpx2.Response(204, request=request)
 
 
 class _GuardedStream(httpx2.AsyncByteStream):
@@ -145,8 +122,7 @@ class _GuardedStream(httpx2.AsyncByteStream):
                 yield chunk
         except httpx2.TransportError as error:
             if (id := _request_id(self._request)) is not None:
-                reason = f"the answer broke off: {type(error).__name__}: {error}"
-                yield b"\n\nevent: message\ndata: " + _error_body(id, reason, {"sent": True}) + b"\n\n"
+                yield b"\n\nevent: message\ndata: " + _error_body(id, _broken_off(error)) + b"\n\n"
         self._has_ended = True
 
     async def aclose(self) -> None:
@@ -161,14 +137,65 @@ class _GuardedStream(httpx2.AsyncByteStream):
 
 
 def make_client(
-    headers: dict[str, str], wrap: Callable[[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport]
+    url: str, headers: dict[str, str], wrap: Callable[[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport]
 ) -> httpx2.AsyncClient:
-    """An HTTP client for one downstream server. Reading has no time limit of its own: callers bound their calls."""
-    transport = wrap(
-        httpx2.AsyncHTTPTransport(limits=httpx2.Limits(max_connections=None, max_keepalive_connections=32))
-    )
+    """An HTTP client for the server at *url*. Reading has no time limit of its own: callers bound their calls."""
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=32)
+    inner = httpx2.AsyncHTTPTransport(limits=limits, proxy=proxy_for(url))
     timeout = httpx2.Timeout(30.0, read=None, pool=None)
-    return httpx2.AsyncClient(transport=transport, headers=headers, timeout=timeout)
+    return httpx2.AsyncClient(transport=wrap(inner), headers=headers, timeout=timeout)
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment sets for *url*; this machine itself is reached directly, whatever it says."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if host in {"localhost", "::1"} or host.startswith("127.") or proxy_bypass(host):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    return proxy if proxy is not None and proxy.startswith(("http://", "https://")) else None
+
+
+def request_of(request: httpx2.Request) -> dict[str, Any]:
+    """The JSON-RPC message that *request* posts."""
+    try:
+        message = json.loads(request.content)
+    except (ValueError, httpx2.RequestNotRead):
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def packing_of(response: httpx2.Response) -> str | None:
+    """How *response* is compressed, though that was not asked for: as a complaint."""
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    return f"the answer is packed ({encoding[:40]}), which was not asked for" if encoding not in _PLAIN else None
+
+
+async def unpacked(inner: httpx2.AsyncBaseTransport, request: httpx2.Request) -> httpx2.Response:
+    """The answer to *request*, unless it is compressed: a small one could fill the memory."""
+    response = await inner.handle_async_request(request)
+    if (packing := packing_of(response)) is not None:
+        await response.aclose()
+        raise httpx2.RemoteProtocolError(packing, request=request)
+    return response
+
+
+def error_of(error: httpx2.HTTPError) -> types.ErrorData:
+    """What became of a request that got no response."""
+    was_unsent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
+    return made_error(Fault.UNSENT if was_unsent else Fault.BROKEN, f"{type(error).__name__}: {error}")
+
+
+def status_error(response: httpx2.Response, fault: Fault = Fault.STATUS) -> types.ErrorData:
+    """What a status says that came instead of an answer."""
+    retry_after = response.headers.get("retry-after")
+    return made_error(
+        fault,
+        f"HTTP {response.status_code}",
+        status=response.status_code,
+        retry_after=retry_after[:100] if retry_after is not None else None,
+    )
 
 
 async def _chunks(response: httpx2.Response) -> AsyncIterator[bytes]:
@@ -183,42 +210,37 @@ def _with_body(request: httpx2.Request, response: httpx2.Response, body: bytes) 
 
 
 _LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
+_PLAIN = frozenset({"", "identity"})
 
 
-def _fault(
-    request: httpx2.Request,
-    message: str,
-    response: httpx2.Response | None = None,
-    *,
-    sent: bool,
-    lost: bool = False,
-    code: int = HTTP_FAULT,
-) -> httpx2.Response:
-    """The answer to a request that met a fault: a JSON-RPC error for it, or a bare status for a notification."""
-    data: dict[str, Any] = {"sent": sent, "sessionLost": lost}
-    if response is not None and response.is_error:
-        data["status"] = response.status_code
-        if (retry_after := response.headers.get("retry-after")) is not None:
-            data["retryAfter"] = retry_after[:100]
+def _failed(request: httpx2.Request, error: types.ErrorData) -> httpx2.Response:
+    """The answer to a request that met a fault. A notification has none: the next request will meet it too."""
     id = _request_id(request)
     if id is None:
-        return httpx2.Response(response.status_code if response is not None else 503, request=request)
+        return httpx2.Response(202, request=request)
     headers = {"content-type": "application/json"}
-    return httpx2.Response(200, headers=headers, content=_error_body(id, message, data, code), request=request)
+    return httpx2.Response(200, headers=headers, content=_error_body(id, error), request=request)
 
 
-def _error_body(id: int | str, message: str, data: dict[str, Any], code: int = HTTP_FAULT) -> bytes:
-    error = {"code": code, "message": message[:500], "data": data}
-    return json.dumps({"jsonrpc": "2.0", "id": id, "error": error}).encode()
+def _error_body(id: int | str, error: types.ErrorData) -> bytes:
+    return types.JSONRPCError(jsonrpc="2.0", id=id, error=error).model_dump_json(by_alias=True).encode()
+
+
+def _broken_off(error: httpx2.HTTPError) -> types.ErrorData:
+    return made_error(Fault.BROKEN, f"the answer broke off: {type(error).__name__}: {error}")
 
 
 def _request_id(request: httpx2.Request) -> int | str | None:
-    try:
-        message = json.loads(request.content)
-    except (ValueError, httpx2.RequestNotRead):
-        return None
-    id = message.get("id") if isinstance(message, dict) and "method" in message else None
+    message = request_of(request)
+    id = message.get("id") if "method" in message else None
     return id if isinstance(id, int | str) else None
+
+
+def _is_session_lost(request: httpx2.Request, response: httpx2.Response, body: bytes) -> bool:
+    """404 is what the protocol asks for; 400 with an error about the session is what many servers answer."""
+    if "mcp-session-id" not in request.headers:
+        return False
+    return response.status_code == 404 or (response.status_code == 400 and b"session" in body[:1000].lower())
 
 
 def _flaw(body: bytes) -> str | None:

@@ -6,17 +6,18 @@ One malformed definition is left out with a warning; it hides no other.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
 from ..core.catalog import Tool
 from ..core.schema import Schema
-from ..core.strict import NotStrict, measure
+from ..core.strict import NotStrict, dumps, measure
 from ..errors import InvalidOutput
 
 MAX_TOOLS = 2_000
 MAX_PAGES = 200
+MAX_WARNINGS = 50
 MAX_DESCRIPTION = 4 * 1024
 SCHEMA_DEPTH = 64
 
@@ -50,14 +51,38 @@ def read_tools(
     for number, definition in enumerate(definitions[:MAX_TOOLS]):
         if complaints := list(_complaints(definition)):
             name = definition.get("name") if isinstance(definition, dict) else None
-            said = str(name)[:80].encode("ascii", "backslashreplace").decode() if name else f"number {number}"
-            warnings.append(f"tool {said} was left out: {complaints[0]}")
+            said = printable(str(name)[:80]) if name else f"number {number}"
+            warnings.append(printable(f"tool {said} was left out: {complaints[0]}"))
         elif _is_wanted(definition["name"], include, exclude):
             tool = tools[definition["name"]] = Tool(server, definition["name"], _shortened(definition))
             warnings += _unchecked(tool)
     if len(definitions) > MAX_TOOLS:
         warnings.append(f"the server lists more than {MAX_TOOLS:,} tools; the rest was left out")
+    if len(warnings) > MAX_WARNINGS:
+        warnings[MAX_WARNINGS:] = [f"{len(warnings) - MAX_WARNINGS:,} more warnings like these"]
     return [tools[name] for name in sorted(tools)], warnings
+
+
+def renewed(before: tuple[Tool, ...], now: Iterable[Tool]) -> tuple[Tool, ...]:
+    """The tools of *now*; *before* itself, if nothing changed.
+
+    A tool that did not change is the same object as before, with all that was compiled for it.
+    """
+    known = {tool.name: tool for tool in before}
+    tools = tuple(_known_or_new(known.get(tool.name), tool) for tool in now)
+    is_same = len(tools) == len(before) and all(new is old for new, old in zip(tools, before, strict=True))
+    return before if is_same else tools
+
+
+def _known_or_new(known: Tool | None, tool: Tool) -> Tool:
+    if known is None or known.definition != tool.definition or dumps(known.definition) != dumps(tool.definition):
+        return tool  # the text is compared too, because 1 equals True
+    return known
+
+
+def printable(text: str) -> str:
+    """*text*, which came from outside, with what could steer a terminal or a log escaped."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def _complaints(definition: Any) -> Iterator[str]:

@@ -17,6 +17,7 @@ from ..core.ports import ToolCall
 from ..core.strict import JsonObject
 from ..errors import ServerUnavailable
 from .connection import Connection
+from .transports import Patience
 
 STDERR_LINES_PER_S = 100
 
@@ -27,13 +28,14 @@ class Pool:
     Entering starts every server in the background and waits for none; leaving stops all of them in parallel.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, patience: Patience | None = None) -> None:
         limit = config.gateway.limits.max_message_bytes
         self._connections = {
             name: Connection(
                 name,
                 settings,
                 max_message_bytes=limit,
+                patience=patience,
                 on_change=self._forget_catalog,
                 on_stderr=stderr_logger(name),
             )

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from enum import StrEnum
+from itertools import count
 from typing import Any
 
 import anyio
@@ -29,8 +30,13 @@ from .. import __version__
 from ..core.catalog import Tool
 from ..core.ports import OnProgress
 from ..core.strict import JsonObject
+from ..errors import ServerUnavailable
+from .transports import Transport
 
 log = logging.getLogger(__name__)
+
+FIRST_LISTEN_PAUSE_S, LONGEST_LISTEN_PAUSE_S = 1.0, 60.0
+"""Between the end of a stream of changes and the next."""
 
 ME = types.Implementation(name="plait", title="Plait", version=__version__)
 
@@ -49,12 +55,14 @@ class DiedOnProbe(Exception):
 class Wire:
     """Requests to one connected server, raw: nothing that it answers is dropped or validated here."""
 
-    def __init__(self, dispatcher: JSONRPCDispatcher[Any]) -> None:
+    def __init__(self, dispatcher: JSONRPCDispatcher[Any], transport: Transport) -> None:
+        self.last_words = transport.last_words
         self.version: str | None = None
         self.era = Era.LEGACY
         self.has_ended = False
-        self._is_retired = False
+        self.is_retired = False
         self._dispatcher = dispatcher
+        self._transport = transport
         self._news = anyio.Event()
         self._has_list_changes = False
 
@@ -92,7 +100,8 @@ class Wire:
 
     @property
     def is_usable(self) -> bool:
-        return not (self.has_ended or self._is_retired)
+        """Whether a call may be sent on it."""
+        return not (self.has_ended or self.is_retired) and self._transport.is_open
 
     def end(self) -> None:
         """The connection is over."""
@@ -101,7 +110,7 @@ class Wire:
 
     def retire(self) -> None:
         """The server no longer knows our session: what was sent may still be answered, nothing more is sent."""
-        self._is_retired = True
+        self.is_retired = True
         self._news.set()
 
     async def news(self) -> None:
@@ -114,10 +123,10 @@ class Wire:
 
     async def on_message(self, message: Any) -> None:
         """What the server says unasked."""
-        if isinstance(message, types.ToolListChangedNotification):
-            self._news.set()
+        if isinstance(message, types.ToolListChangedNotification | types.SubscriptionsAcknowledgedNotification):
+            self._news.set()  # what changed before the subscription was there, nobody told
         elif isinstance(message, Exception):
-            log.debug("server.junk", extra={"error": str(message)})
+            log.debug("server.junk", extra={"error": str(message)[:200]})
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -130,55 +139,69 @@ class Wire:
             yield
             tasks.cancel_scope.cancel()
 
-    def adopted(self, session: ClientSession, era: Era) -> None:
+    def adopted(self, session: ClientSession, era: Era) -> Era:
         self.era = era
         self.version = session.protocol_version
         capabilities = session.server_capabilities
         self._has_list_changes = bool(capabilities and capabilities.tools and capabilities.tools.list_changed)
+        return era
 
     async def _listen(self) -> None:
-        params = {"notifications": {"toolsListChanged": True}}
-        try:
-            await self.request("subscriptions/listen", params, {"request_id": "listen-tools"})
-        except MCPError as error:
-            log.debug("server.not_listening", extra={"error": error.message})
+        """Keep the stream of changes open; a server that does not have it is asked once."""
+        pause = FIRST_LISTEN_PAUSE_S
+        for number in count():
+            params = {"notifications": {"toolsListChanged": True}}
+            try:
+                await self.request("subscriptions/listen", params, {"request_id": f"listen-{number}"})
+            except MCPError as error:
+                log.debug("server.not_listening", extra={"error": error.message})
+                if error.code in {types.METHOD_NOT_FOUND, types.INVALID_PARAMS}:
+                    return
+            if not self.is_usable:
+                return
+            await anyio.sleep(pause)
+            pause = min(pause * 2, LONGEST_LISTEN_PAUSE_S)
 
 
 async def negotiate(session: ClientSession, wire: Wire, era: Era | None, probe_timeout_s: float) -> Era:
     """Agree with the server on a protocol; *era* is what is known of it. Raises `DiedOnProbe` or `MCPError`."""
-    if era is not Era.LEGACY and await _discover(session, wire, probe_timeout_s):
-        wire.adopted(session, Era.MODERN)
-        return Era.MODERN
-    await session.initialize()
-    wire.adopted(session, Era.LEGACY)
-    return Era.LEGACY
+    if era is not Era.LEGACY:
+        with anyio.move_on_after(None if era is Era.MODERN else probe_timeout_s):
+            if await _discover(session, wire):
+                return wire.adopted(session, Era.MODERN)
+    if era is Era.MODERN:
+        raise ServerUnavailable(
+            f"it does not speak the protocol of {LATEST_MODERN_VERSION}",
+            hint='protocol = "auto" takes what it speaks',
+        )
+    try:
+        await session.initialize()
+    except MCPError as error:
+        if era is Era.LEGACY:
+            raise
+        if wire.has_ended:
+            raise DiedOnProbe from error
+        if error.code != types.UNSUPPORTED_PROTOCOL_VERSION or not await _discover(session, wire):
+            raise
+        return wire.adopted(session, Era.MODERN)  # it was slow, not silent: the probe reached it first
+    return wire.adopted(session, Era.LEGACY)
 
 
-async def _discover(session: ClientSession, wire: Wire, probe_timeout_s: float) -> bool:
+async def _discover(session: ClientSession, wire: Wire) -> bool:
     """Ask which versions it speaks; True if a modern one was agreed on."""
     version = LATEST_MODERN_VERSION
-    for _ in range(2):
-        found: dict[str, Any] | None = None
-        with anyio.move_on_after(probe_timeout_s):
-            try:
-                found = await session.send_discover(version)
-            except MCPError as error:
-                if error.code == types.CONNECTION_CLOSED or wire.has_ended:
-                    raise DiedOnProbe from error
-                newer = _named_versions(error)
-                if error.code != types.UNSUPPORTED_PROTOCOL_VERSION or not newer:
-                    return False
-                mutual = [name for name in MODERN_PROTOCOL_VERSIONS if name in newer]
-                if not mutual and not set(newer) & set(HANDSHAKE_PROTOCOL_VERSIONS):
-                    raise
-                if not mutual or mutual[-1] == version:
-                    return False
-                version = mutual[-1]
-                continue
-        if found is None:
+    try:
+        return _adopt(session, await session.send_discover(version))
+    except MCPError as error:
+        if error.code == types.CONNECTION_CLOSED and wire.has_ended:
+            raise DiedOnProbe from error
+        named = _named_versions(error)
+        if error.code != types.UNSUPPORTED_PROTOCOL_VERSION or not named:
             return False
-        return _adopt(session, found)
-    return False
+        mutual = [name for name in MODERN_PROTOCOL_VERSIONS if name in named and name != version]
+        if not mutual and not set(named) & {*HANDSHAKE_PROTOCOL_VERSIONS, version}:
+            raise
+    return bool(mutual) and _adopt(session, await session.send_discover(mutual[-1]))
 
 
 def _adopt(session: ClientSession, found: dict[str, Any]) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import signal
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -22,10 +21,10 @@ import anyio
 import mcp_types as types
 from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
-from mcp_types import jsonrpc_message_adapter
 
-from ..core.strict import NotStrict, decode
 from ..errors import ServerUnavailable
+from .faults import Unsent
+from .lines import Lines, LineTooLong
 
 MAX_LINE_BYTES = 16 * 2**20
 MAX_STDERR_LINE = 8 * 1024
@@ -35,10 +34,9 @@ QUEUE_HIGH, QUEUE_LOW = 1024, 256
 GRACE_S = 2.0
 """How long a server has to end by itself after its stdin was closed, and again after SIGTERM."""
 WRITE_TIMEOUT_S = 10.0
+"""How long a server may leave its input unread, once more waits than the pipe and `WRITE_BUFFER_BYTES` hold."""
 DRAIN_S = 0.25
 """How long what is left in the pipe of a dead server is read; a grandchild may hold it open for ever."""
-
-_ID = re.compile(rb'"id"\s*:\s*(\d{1,15})')
 
 
 class ProcessTransport:
@@ -52,6 +50,7 @@ class ProcessTransport:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         on_stderr: Callable[[str], None] = lambda line: None,
+        on_junk: Callable[[int, str], None] = lambda count, why: None,
         max_line_bytes: int = MAX_LINE_BYTES,
         grace_s: float = GRACE_S,
         write_timeout_s: float = WRITE_TIMEOUT_S,
@@ -60,6 +59,7 @@ class ProcessTransport:
         self._env = {**get_default_environment(), **(env or {})}
         self._cwd = cwd
         self._on_stderr = on_stderr
+        self._on_junk = on_junk
         self._max_line_bytes = max_line_bytes
         self._grace_s = grace_s
         self._write_timeout_s = write_timeout_s
@@ -67,7 +67,7 @@ class ProcessTransport:
 
     async def __aenter__(self) -> tuple[_Reader, _Writer]:
         loop = asyncio.get_running_loop()
-        process = _Process(self._max_line_bytes, self._on_stderr)
+        process = _Process(Lines(self._max_line_bytes), self._on_stderr, self._on_junk, self._write_timeout_s)
         try:
             with anyio.CancelScope(shield=True):  # half started, a process would be nobody's to stop
                 await loop.subprocess_exec(
@@ -77,7 +77,7 @@ class ProcessTransport:
             message = f"cannot start {self._command[0]}: {error.strerror or error}"
             raise ServerUnavailable(message, hint="Is the command installed and on PATH?") from error
         self._process = process
-        return _Reader(process), _Writer(process, self._write_timeout_s)
+        return _Reader(process), _Writer(process)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -90,6 +90,10 @@ class ProcessTransport:
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None else None
 
+    @property
+    def is_open(self) -> bool:
+        return self._process is not None and self._process.is_open
+
     def last_words(self) -> str:
         """How the server ended, and what it said last, for an error message."""
         return self._process.last_words() if self._process is not None else "it was not started"
@@ -98,26 +102,32 @@ class ProcessTransport:
 class _Process(asyncio.SubprocessProtocol):
     """The process as asyncio's callbacks tell of it."""
 
-    def __init__(self, max_line_bytes: int, on_stderr: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        lines: Lines,
+        on_stderr: Callable[[str], None],
+        on_junk: Callable[[int, str], None],
+        write_timeout_s: float,
+    ) -> None:
+        self.lines = lines
         self.pid = 0
         self.returncode: int | None = None
         self.exited = asyncio.Event()
-        self.asked: set[types.RequestId] = set()
-        """The ids of the requests that wait for an answer."""
         self.complaint: str | None = None
         """Why we ended it, if we did."""
-        self._max_line_bytes = max_line_bytes
         self._on_stderr = on_stderr
-        self._line = bytearray()
+        self._on_junk = on_junk
+        self._write_timeout_s = write_timeout_s
         self._stderr_line = bytearray()
         self._stderr_tail: deque[str] = deque(maxlen=STDERR_LINES_KEPT)
-        self._queue: deque[SessionMessage | Exception] = deque()
+        self._queue: deque[SessionMessage] = deque()
         self._reader: asyncio.Future[None] | None = None
         self._has_ended = False
         self._has_closed_stdout = False
         self._is_paused = False
         self._writable = asyncio.Event()
         self._writable.set()
+        self._stall: asyncio.TimerHandle | None = None
 
     # asyncio's callbacks
 
@@ -138,6 +148,7 @@ class _Process(asyncio.SubprocessProtocol):
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         if fd == 0:
+            self._forget_stall()
             self._writable.set()
         if fd == 1:
             self._has_closed_stdout = True
@@ -145,13 +156,17 @@ class _Process(asyncio.SubprocessProtocol):
 
     def pause_writing(self) -> None:
         self._writable.clear()
+        self._watch_stall()
 
     def resume_writing(self) -> None:
+        self._forget_stall()
         self._writable.set()
 
     def process_exited(self) -> None:
+        self._signal(signal.SIGKILL)  # the rest of its group
         self.returncode = self._transport.get_returncode()
         self.exited.set()
+        self._forget_stall()
         self._writable.set()
         self._end_soon()
 
@@ -165,56 +180,20 @@ class _Process(asyncio.SubprocessProtocol):
     # reading
 
     def _read(self, data: bytes) -> None:
-        *lines, rest = data.split(b"\n")
-        for line in lines:
-            if self._line:
-                self._line += line
-                line = bytes(self._line)
-                self._line = bytearray()
-            if len(line) > self._max_line_bytes:
-                self._refuse_line()
-                return
-            if not line.isspace() and line:
-                self._put(self._parse(line))
-        self._line += rest
-        if len(self._line) > self._max_line_bytes:
-            self._refuse_line()
-
-    def _refuse_line(self) -> None:
-        self.kill(f"a line of its answers is longer than {self._max_line_bytes:,} bytes")
-
-    def _parse(self, line: bytes) -> SessionMessage | Exception:
-        id: types.RequestId | None = None
+        junk = self.lines.junk
         try:
-            value = decode(line)
-            if isinstance(value, dict) and "method" not in value and isinstance(value.get("id"), int | str):
-                id = value["id"]  # type: ignore[assignment]  # narrowed by the isinstance above
-            message = jsonrpc_message_adapter.validate_python(value, by_name=False)
-        except ValueError as error:  # NotStrict, or pydantic's
-            return self._unreadable(line, id, error)
-        if isinstance(message, types.JSONRPCResponse | types.JSONRPCError) and message.id is not None:
-            self.asked.discard(message.id)
-        return SessionMessage(message)
-
-    def _unreadable(self, line: bytes, id: types.RequestId | None, error: ValueError) -> SessionMessage | Exception:
-        """The answer that ends the call which *line* was meant for, where that can be told."""
-        if id is None:
-            id = next((int(found) for found in _ID.findall(line[: 2**16]) if int(found) in self.asked), None)
-        if id is None or id not in self.asked:
-            return error
-        self.asked.discard(id)
-        reason = str(error) if isinstance(error, NotStrict) else "it is no JSON-RPC answer"
-        data = types.ErrorData(code=types.PARSE_ERROR, message=f"the server's answer cannot be read: {reason}")
-        return SessionMessage(types.JSONRPCError(jsonrpc="2.0", id=id, error=data))
-
-    def _put(self, item: SessionMessage | Exception) -> None:
-        self._queue.append(item)
-        if len(self._queue) > QUEUE_HIGH and not self._is_paused:
+            for message in self.lines.read(data):
+                self._queue.append(message)
+        except LineTooLong as error:
+            self.kill(str(error))
+        if len(self._queue) > QUEUE_HIGH and not self._is_paused and not self._has_ended:
             self._is_paused = True
             self._stdout.pause_reading()
         self._wake()
+        if self.lines.junk > junk:
+            self._on_junk(self.lines.junk, self.lines.why_junk)
 
-    async def next(self) -> SessionMessage | Exception:
+    async def next(self) -> SessionMessage:
         while not self._queue:
             if self._has_ended:
                 raise StopAsyncIteration
@@ -243,21 +222,37 @@ class _Process(asyncio.SubprocessProtocol):
 
     # writing
 
-    async def write(self, data: bytes, timeout_s: float) -> None:
+    async def write(self, data: bytes) -> None:
         """Hand *data* to the server. Raises `anyio.BrokenResourceError` if it is gone, or takes nothing any more."""
-        if not self._writable.is_set():
-            try:
-                async with asyncio.timeout(timeout_s):
-                    await self._writable.wait()
-            except TimeoutError:
-                self.kill(f"it has not read its input for {timeout_s:g} s")
-        if self._has_ended or self.exited.is_set() or self._stdin.is_closing():
+        while not self._writable.is_set():  # who was woken first may have filled the pipe again
+            await self._writable.wait()
+        if not self.is_open:
             raise anyio.BrokenResourceError
         self._stdin.write(data)
 
     @property
+    def is_open(self) -> bool:
+        return not (self._has_ended or self.exited.is_set() or self._stdin.is_closing())
+
+    @property
     def is_blocked(self) -> bool:
         return not self._writable.is_set()
+
+    def _watch_stall(self) -> None:
+        waiting = self._stdin.get_write_buffer_size()
+        self._stall = asyncio.get_running_loop().call_later(self._write_timeout_s, self._check_stall, waiting)
+
+    def _check_stall(self, waiting: int) -> None:
+        """End a server that has read nothing since *waiting* bytes waited for it, whether or not a caller waits too."""
+        if self._stdin.get_write_buffer_size() < waiting:
+            self._watch_stall()
+        else:
+            self.kill(f"it has not read its input for {self._write_timeout_s:g} s")
+
+    def _forget_stall(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
 
     # stderr
 
@@ -283,7 +278,7 @@ class _Process(asyncio.SubprocessProtocol):
         elif self.returncode is None:
             fate = "it closed its output"
         elif self.returncode < 0:
-            fate = f"it was ended by {signal.Signals(-self.returncode).name}"
+            fate = f"it was ended by {_signal_name(-self.returncode)}"
         else:
             fate = f"it ended with exit code {self.returncode}"
         said = next((line for line in reversed(self._stderr_tail) if line.strip()), None)
@@ -294,19 +289,23 @@ class _Process(asyncio.SubprocessProtocol):
     def kill(self, complaint: str) -> None:
         self.complaint = self.complaint or complaint
         self._signal(signal.SIGKILL)
+        self._forget_stall()
         self._writable.set()
         self.end()
 
     async def stop(self, grace_s: float) -> None:
         """End the process and its whole group: close its stdin, then SIGTERM, then SIGKILL."""
+        self.end()
+        self._forget_stall()
+        if self._is_paused:
+            self._stdout.resume_reading()  # a server that is stuck on a full pipe could not end by itself
         if not self.exited.is_set() and self.complaint is None:
             self._stdin.close()
             if not await self._exits_within(grace_s):
                 self._signal(signal.SIGTERM)
                 await self._exits_within(grace_s)
-        self._signal(signal.SIGKILL)  # the rest of its group, also after it ended by itself
+        self._signal(signal.SIGKILL)
         await self._exits_within(grace_s)
-        self.end()
         self._transport.close()
 
     async def _exits_within(self, seconds: float) -> bool:
@@ -316,8 +315,18 @@ class _Process(asyncio.SubprocessProtocol):
         return self.exited.is_set()
 
     def _signal(self, number: signal.Signals) -> None:
+        """To its whole group, as long as its number cannot have gone to another."""
+        if self.exited.is_set():
+            return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
 
 
 class _Stream:
@@ -341,15 +350,15 @@ class _Stream:
 
 
 class _Reader(_Stream):
-    """Messages as they come; an exception for what was none."""
+    """Messages as they come."""
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> SessionMessage | Exception:
+    async def __anext__(self) -> SessionMessage:
         return await self._process.next()
 
-    async def receive(self) -> SessionMessage | Exception:
+    async def receive(self) -> SessionMessage:
         try:
             return await self._process.next()
         except StopAsyncIteration:
@@ -357,15 +366,19 @@ class _Reader(_Stream):
 
 
 class _Writer(_Stream):
-    def __init__(self, process: _Process, timeout_s: float) -> None:
-        super().__init__(process)
-        self._timeout_s = timeout_s
-
     async def send(self, item: SessionMessage) -> None:
         message = item.message
-        if isinstance(message, types.JSONRPCNotification) and self._process.is_blocked:
-            return  # a server that does not read need not be told, and its callers must not wait
+        if isinstance(message, types.JSONRPCNotification):
+            if message.method == "notifications/cancelled" and message.params is not None:
+                self._process.lines.forget(message.params.get("requestId"))
+            if self._process.is_blocked:
+                return  # a server that does not read need not be told, and its callers must not wait
         data = message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
         if isinstance(message, types.JSONRPCRequest):
-            self._process.asked.add(message.id)
-        await self._process.write(data, self._timeout_s)
+            self._process.lines.asked(message.id)
+        try:
+            await self._process.write(data)
+        except anyio.BrokenResourceError:
+            if isinstance(message, types.JSONRPCRequest):
+                raise Unsent(self._process.last_words()) from None
+            raise

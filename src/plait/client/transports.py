@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
+from urllib.parse import urlsplit
 
-import anyio
-import httpx2
-import mcp_types as types
-from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.message import SessionMessage
 
 from ..config import ServerSettings
-from .http import HTTP_FAULT, IsolatingTransport, PostingTransport, make_client
-from .stdio import ProcessTransport
+from .http import IsolatingTransport, make_client
+from .sse import sse_streams
+from .stdio import GRACE_S, WRITE_TIMEOUT_S, ProcessTransport
 
-QUEUE = 1024
-"""Messages that wait to be dispatched; a server that sends faster is held back."""
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a server may take, in seconds."""
+
+    call_wait_s: float = 10.0
+    """How long a call waits for a server that is being connected to."""
+    soon_s: float = 2.0
+    """How long it waits for the next attempt, after a server that was there has gone."""
+    healthy_s: float = 5.0
+    """A connection that held so long is opened again at once after its end."""
+    first_backoff_s: float = 1.0
+    longest_backoff_s: float = 60.0
+    refresh_pause_s: float = 0.2
+    """Changes of the tool list that come together are read together."""
+    grace_s: float = GRACE_S
+    write_timeout_s: float = WRITE_TIMEOUT_S
 
 
 class Transport(Protocol):
@@ -33,21 +49,45 @@ class Transport(Protocol):
     @property
     def pid(self) -> int | None: ...
 
+    @property
+    def is_open(self) -> bool:
+        """False once it is known that nothing can be sent any more."""
+        ...
+
     def last_words(self) -> str:
         """How it ended, for an error message."""
         ...
 
 
 def open_transport(
-    name: str, settings: ServerSettings, max_message_bytes: int, on_stderr: Callable[[str], None]
+    name: str,
+    settings: ServerSettings,
+    max_message_bytes: int,
+    on_stderr: Callable[[str], None],
+    patience: Patience,
 ) -> Transport:
     if settings.kind == "stdio":
-        return StdioTransport(settings, max_message_bytes, on_stderr)
+        return StdioTransport(name, settings, max_message_bytes, on_stderr, patience)
     return HttpTransport(settings, max_message_bytes)
 
 
 class StdioTransport:
-    def __init__(self, settings: ServerSettings, max_message_bytes: int, on_stderr: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: ServerSettings,
+        max_message_bytes: int,
+        on_stderr: Callable[[str], None],
+        patience: Patience,
+    ) -> None:
+        told = 0
+
+        def warn(count: int, why: str) -> None:
+            nonlocal told
+            if count >= 2 * told:  # once in a while
+                told = count
+                log.warning("server.junk", extra={"server": name, "lines": count, "error": why[:200]})
+
         command, args = _command(settings)
         self._process = ProcessTransport(
             command,
@@ -55,7 +95,10 @@ class StdioTransport:
             env=settings.env,
             cwd=settings.cwd,
             on_stderr=on_stderr,
+            on_junk=warn,
             max_line_bytes=max_message_bytes,
+            grace_s=patience.grace_s,
+            write_timeout_s=patience.write_timeout_s,
         )
 
     def streams(self) -> AbstractAsyncContextManager[tuple[Any, Any]]:
@@ -65,6 +108,10 @@ class StdioTransport:
     def pid(self) -> int | None:
         return self._process.pid
 
+    @property
+    def is_open(self) -> bool:
+        return self._process.is_open
+
     def last_words(self) -> str:
         return self._process.last_words()
 
@@ -73,60 +120,34 @@ class HttpTransport:
     """Streamable HTTP, or legacy SSE."""
 
     pid: int | None = None
+    is_open = True
 
     def __init__(self, settings: ServerSettings, max_message_bytes: int) -> None:
         self._settings = settings
         self._max_message_bytes = max_message_bytes
 
     def last_words(self) -> str:
-        return f"{self._settings.url} closed the connection"
+        parts = urlsplit(self._settings.url or "")
+        host = parts.netloc.rpartition("@")[2]
+        return f"{parts.scheme}://{host}{parts.path} closed the connection"  # the rest may be a secret
 
     @asynccontextmanager
     async def streams(self) -> AsyncIterator[tuple[Any, Any]]:
         assert self._settings.url is not None  # the settings were checked
         if self._settings.kind == "sse":
-            async with self._posted_streams(self._settings.url) as streams:
+            async with sse_streams(self._settings.url, self._settings.headers) as streams:
                 yield streams
             return
         limit = self._max_message_bytes
         async with (
             make_client(
-                self._settings.headers, lambda inner: IsolatingTransport(inner, max_body_bytes=limit)
+                self._settings.url,
+                self._settings.headers,
+                lambda inner: IsolatingTransport(inner, max_body_bytes=limit),
             ) as client,
             streamable_http_client(self._settings.url, http_client=client, max_sse_event_size=limit) as streams,
         ):
             yield streams
-
-    @asynccontextmanager
-    async def _posted_streams(self, url: str) -> AsyncIterator[tuple[Any, Any]]:
-        """Legacy SSE: what the server sends, and an error for each request that could not be posted to it."""
-        send, receive = anyio.create_memory_object_stream[Any](QUEUE)
-
-        def fail(id: int | str, message: str) -> None:
-            error = types.ErrorData(code=HTTP_FAULT, message=message, data={"sent": False})
-            send.send_nowait(SessionMessage(types.JSONRPCError(jsonrpc="2.0", id=id, error=error)))
-
-        def client(
-            headers: dict[str, str] | None = None,
-            timeout: httpx2.Timeout | None = None,
-            auth: httpx2.Auth | None = None,
-        ) -> httpx2.AsyncClient:
-            own = {**(headers or {}), **self._settings.headers}
-            return make_client(own, lambda inner: PostingTransport(inner, fail))
-
-        async def pump(read: Any) -> None:
-            async for item in read:
-                await send.send(item)
-            send.close()
-
-        with send, receive:
-            async with (
-                sse_client(url, sse_read_timeout=86_400, httpx_client_factory=client) as (read, write),
-                anyio.create_task_group() as tasks,
-            ):
-                tasks.start_soon(pump, read)
-                yield receive, write
-                tasks.cancel_scope.cancel()
 
 
 class Watched:

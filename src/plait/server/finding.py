@@ -21,8 +21,8 @@ def search_answer(found: SearchResult, limit: int) -> types.CallToolResult:
     """One line a tool, under its need; without a need, one line a server."""
     if not found.needs:
         document: JsonObject = {"servers": [_server(info) for info in found.servers], "total": found.total}
-        lines = [_server_line(info) for info in found.servers] or ["No servers are configured."]
-        return answer(fit(document, limit), text=_joined(lines, f"{found.total:,} tools in all.", limit))
+        states = [_server_line(info) for info in found.servers] or ["No servers are configured."]
+        return answer(fit(document, limit), text=_joined(states, f"{found.total:,} tools in all.", limit))
     several = len(found.needs) > 1
     tools: list[Json] = [_tool(tool, need if several else None) for need, matches in found.needs for tool in matches]
     lines: list[str] = []

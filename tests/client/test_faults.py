@@ -1,0 +1,54 @@
+"""Each thing that can go wrong on the way has one error of ours, whoever tells it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mcp_types as types
+import pytest
+
+from plait.client.faults import Fault, SessionLost, made_error, translated
+from plait.errors import CallError, ConnectionLost, InvalidOutput, OutputTooLarge, ProtocolError, ServerUnavailable
+
+
+def said(code: int, message: str, data: Any = None) -> types.ErrorData:
+    return types.ErrorData(code=code, message=message, data=data)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (made_error(Fault.UNSENT, "x"), ServerUnavailable),
+        (made_error(Fault.BROKEN, "x"), ConnectionLost),
+        (made_error(Fault.UNREADABLE, "x"), InvalidOutput),
+        (made_error(Fault.TOO_LARGE, "x"), OutputTooLarge),
+        (made_error(Fault.SESSION_LOST, "x", status=404), SessionLost),
+        (made_error(Fault.STATUS, "x", status=401), ProtocolError),
+        (made_error(Fault.STATUS, "x", status=500), ProtocolError),
+        (made_error(Fault.STATUS, "x", status=429), ServerUnavailable),
+        (made_error(Fault.STATUS, "x", status=503), ServerUnavailable),
+        (made_error(Fault.STATUS, "x", status=504), ConnectionLost),
+        (said(-32000, "SSE stream ended without a response"), ConnectionLost),
+        (said(-32000, "SSE stream failed: Server-sent event exceeded the 9 byte limit."), OutputTooLarge),
+        (said(-32700, "Failed to parse JSON response: nested"), InvalidOutput),
+    ],
+)
+def test_what_the_way_did_is_told_by_kind(error: types.ErrorData, kind: type[CallError]):
+    assert type(translated("web", error, "")) is kind
+
+
+@pytest.mark.parametrize("code", [-32000, -32003, -32600, -32603, -32700, 0, 7])
+def test_an_error_of_the_server_keeps_its_code_whatever_it_is(code: int):
+    error = translated("web", said(code, "no luck", {"more": 1}), "it died")
+    assert type(error) is ProtocolError
+    assert (error.rpc_code, error.message, error.retryable) == (code, "web: no luck", False)
+
+
+def test_a_closed_connection_tells_how_it_ended():
+    error = translated("web", said(-32000, "Connection closed"), "exit code 3")
+    assert type(error) is ConnectionLost
+    assert error.message == "web went away during the call: exit code 3"
+
+
+def test_a_message_of_any_length_is_cut():
+    assert len(translated("web", said(1, "x" * 10**6), "").message) < 2_100
