@@ -96,7 +96,7 @@ def refusal_report(error: InvalidDag) -> Iterator[Line]:
 
 def invalid_document(error: InvalidDag) -> JsonObject:
     """The same as a document (contract, section 5)."""
-    errors: list[Json] = [dict[str, Json](problem.document()) for problem in error.problems]
+    errors: list[Json] = [problem.document() for problem in error.problems]
     notes: list[Json] = list(error.notes)
     return {"status": "invalid", "errors": errors, "notes": notes}
 

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .strict import JsonObject, present
+
 MAX_GUESSES = 20
 """Problems of one document for which the nearest known word is looked for: it takes a while where words are many."""
 
@@ -24,10 +26,9 @@ class Problem:
     hint: str | None = None
     id: str | None = None
 
-    def document(self) -> dict[str, str]:
+    def document(self) -> JsonObject:
         """As clients get it: the members that are known, in the contract's order."""
-        members = {"path": self.path, "id": self.id, "code": self.code, "message": self.message, "hint": self.hint}
-        return {name: value for name, value in members.items() if value is not None}
+        return present(path=self.path, id=self.id, code=self.code, message=self.message, hint=self.hint)
 
     def __str__(self) -> str:
         place = f'{self.path} "{self.id}"' if self.id else self.path

@@ -11,7 +11,7 @@ from ..errors import CallError
 from .events import Status
 from .run import Run
 from .state import TaskState
-from .strict import Json, JsonObject
+from .strict import Json, JsonObject, present
 
 
 class RunStatus(StrEnum):
@@ -42,17 +42,16 @@ class TaskError:
     index: int | None = None
 
     def document(self) -> JsonObject:
-        members: JsonObject = {
-            "id": self.id,
-            "index": self.index,
-            "code": self.code,
-            "message": self.message,
-            "hint": self.hint,
-            "retryable": self.retryable,
-            "caused_by": self.caused_by,
-            "rpc_code": self.rpc_code,
-        }
-        return {name: value for name, value in members.items() if value is not None}
+        return present(
+            id=self.id,
+            index=self.index,
+            code=self.code,
+            message=self.message,
+            hint=self.hint,
+            retryable=self.retryable,
+            caused_by=self.caused_by,
+            rpc_code=self.rpc_code,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +68,16 @@ class TaskResult:
     cached: bool = False
 
     def document(self) -> JsonObject:
-        members: JsonObject = {
-            "id": self.id,
-            "tool": self.tool,
-            "status": self.status,
-            "layer": self.layer,
-            "start_ms": self.start_ms,
-            "duration_ms": self.duration_ms,
-            "attempts": self.attempts,
-            "cached": self.cached,
-        }
-        return {name: value for name, value in members.items() if value is not None}
+        return present(
+            id=self.id,
+            tool=self.tool,
+            status=self.status,
+            layer=self.layer,
+            start_ms=self.start_ms,
+            duration_ms=self.duration_ms,
+            attempts=self.attempts,
+            cached=self.cached,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,11 @@ def dumps(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
+def present(**members: Json) -> JsonObject:
+    """An object of the *members* that have a value, in their order."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
 def measure(value: object, depth: int = RESULT_DEPTH) -> int:
     """How many bytes *value* takes as compact JSON. Raises `NotStrict`, with the place, if it is not strict."""
     try:

@@ -39,7 +39,7 @@ def refusal(
     advice: str = "",
 ) -> types.CallToolResult:
     """Everything that is wrong with a call, in sentences that a model can act on."""
-    errors: list[Json] = [dict[str, Json](problem.document()) for problem in problems]
+    errors: list[Json] = [problem.document() for problem in problems]
     document: JsonObject = {"status": "invalid", "errors": errors}
     if notes:
         document["notes"] = list[Json](notes)

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from plait.core.events import MOVES, Status
+
+
+def test_a_final_status_moves_no_further_and_every_other_does():
+    assert {status for status in Status if not MOVES[status]} == {status for status in Status if status.is_final}
+    assert {str(status) for status in Status if status.is_final} == {
+        "success", "failed", "timeout", "skipped", "cancelled",
+    }  # fmt: skip
+
+
+def test_every_status_can_be_reached_and_leads_to_an_end():
+    reached, to_look_at = {Status.PENDING}, [Status.PENDING]
+    while to_look_at:
+        for after in MOVES[to_look_at.pop()] - reached:
+            reached.add(after)
+            to_look_at.append(after)
+    assert reached == set(Status)
+
+
+def test_whatever_has_not_ended_can_be_cancelled():
+    assert all(Status.CANCELLED in moves for moves in MOVES.values() if moves)
