@@ -8,8 +8,8 @@ import json
 import socket
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeVar
 
 FAULTS = [
     "echo", "stream", "reset", "reset_in_body", "truncated", "bad_chunk", "packed", "bomb", "many_headers", "too_large",
@@ -173,9 +173,15 @@ class FaultyHttp:
         writer.transport.abort()
 
 
+Served = TypeVar("Served", bound=FaultyHttp)
+
+
+def faulty_http() -> AbstractAsyncContextManager[FaultyHttp]:
+    return serving(FaultyHttp())
+
+
 @asynccontextmanager
-async def faulty_http() -> AsyncIterator[FaultyHttp]:
-    served = FaultyHttp()
+async def serving(served: Served) -> AsyncIterator[Served]:
     tasks: set[asyncio.Task[None]] = set()
 
     def on_connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -2,6 +2,7 @@
 
     faulty_server.py [--journal FILE] [--die-on-probe] [--ignore-probe] [--pages N] [--loop] [--bad-tools]
                      [--ignore-end] [--relist-hangs] [--relist-fails] [--die N]
+                     [--modern]
 
 It knows JSON lines and nothing of any SDK. What it saw (calls, cancellations) goes into the journal, a line each.
 """
@@ -22,7 +23,9 @@ FAULTS = [
     "echo", "die", "hang", "sleep", "stop_reading", "invalid_utf8", "junk", "huge", "endless", "deep", "nan",
     "long_number", "surrogate", "no_object", "twice", "wrong_id", "rpc_error", "tool_error", "stderr_flood",
     "grandchild", "change_list", "progress", "big", "own_code", "nested_id", "full_pipe", "asks",
+    "escaped_grandchild", "end_listening",
 ]  # fmt: skip
+FLAGS = ["die-on-probe", "ignore-probe", "loop", "bad-tools", "ignore-end", "relist-hangs", "relist-fails", "modern"]
 BAD_TOOLS: list[Any] = [
     {"name": "wrong_type", "inputSchema": {"type": "strin"}},
     {"name": "no schema"},
@@ -32,6 +35,7 @@ BAD_TOOLS: list[Any] = [
 ]
 options: argparse.Namespace
 lists = 0
+listening: list[dict[str, Any]] = []
 
 
 def main() -> None:
@@ -40,7 +44,16 @@ def main() -> None:
     parser.add_argument("--journal")
     parser.add_argument("--pages", type=int, default=1)
     parser.add_argument("--die", type=int, default=0, help="end at once in the first N starts")
-    for flag in ("die-on-probe", "ignore-probe", "loop", "bad-tools", "ignore-end", "relist-hangs", "relist-fails"):
+    for flag in (
+        "die-on-probe",
+        "ignore-probe",
+        "loop",
+        "bad-tools",
+        "ignore-end",
+        "relist-hangs",
+        "relist-fails",
+        "modern",
+    ):
         parser.add_argument(f"--{flag}", action="store_true")
     options = parser.parse_args()
     if options.ignore_end:
@@ -63,6 +76,15 @@ def handle(message: dict[str, Any]) -> None:
             sys.exit(7)
         case "server/discover" if options.ignore_probe:
             pass
+        case "server/discover" if options.modern:
+            capabilities = {"tools": {"listChanged": True}}
+            era = {"supportedVersions": ["2026-07-28"], "capabilities": capabilities}
+            answer(message, {"resultType": "complete", "cacheScope": "private", "ttlMs": 0, **era})
+        case "subscriptions/listen":
+            listening.append(message)
+            note({"listens": len(listening)})
+            if lists:
+                acknowledge()
         case "initialize":
             capabilities = {"tools": {"listChanged": True}}
             info = {"name": "faulty", "version": "1"}
@@ -100,6 +122,15 @@ def list_tools(message: dict[str, Any], params: dict[str, Any]) -> None:
     elif options.loop:
         result["nextCursor"] = "0"
     answer(message, result)
+    if options.modern and lists == 1 and listening:
+        acknowledge()
+
+
+def acknowledge() -> None:
+    """Changes are told from now on; what changed since the list was sent is not."""
+    stamp = {"io.modelcontextprotocol/subscriptionId": listening[-1]["id"]}
+    params = {"_meta": stamp, "notifications": {"toolsListChanged": True}}
+    write({"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": params})
 
 
 def call(message: dict[str, Any], name: str, arguments: dict[str, Any]) -> None:
@@ -171,6 +202,13 @@ def call(message: dict[str, Any], name: str, arguments: dict[str, Any]) -> None:
             child = subprocess.Popen(["sleep", "1000"])  # it holds our stdout and stderr
             answer(message, {"content": [], "structuredContent": {"pid": child.pid}})
             os._exit(4)
+        case "escaped_grandchild":
+            child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+            answer(message, {"content": [], "structuredContent": {"pid": child.pid}})
+            os._exit(4)
+        case "end_listening":
+            write({"jsonrpc": "2.0", "id": listening[-1]["id"], "error": {"code": -32603, "message": "too many"}})
+            answer(message, {"content": []})
         case "change_list":
             write({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
             answer(message, {"content": []})

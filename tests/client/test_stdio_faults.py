@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -210,6 +211,17 @@ async def test_death_is_noticed_although_a_grandchild_holds_the_pipes(connect: C
     assert not is_alive(grandchild)
 
 
+async def test_death_is_noticed_although_a_grandchild_beyond_our_reach_holds_the_pipes(connect: Connect):
+    async with connect() as server:
+        grandchild = (await server.call("escaped_grandchild"))["structuredContent"]["pid"]
+        try:
+            await until(lambda: len(server.saw("started")) == 2)
+            await server.still_works()
+            assert is_alive(grandchild)
+        finally:
+            os.kill(grandchild, signal.SIGKILL)
+
+
 async def test_a_server_that_stops_reading_holds_up_no_caller(connect: Connect):
     async with connect() as server:
         await server.call("stop_reading")
@@ -348,7 +360,7 @@ async def test_a_malformed_tool_hides_no_other(connect: Connect):
 
 async def test_every_page_of_the_list_is_read_and_a_loop_ends(connect: Connect):
     async with connect("--pages", "5", "--loop") as server:
-        assert len(server.connection.tools) == 28
+        assert len(server.connection.tools) == 30
 
 
 async def test_a_result_is_not_lost_to_a_list_that_hangs(connect: Connect):
@@ -379,6 +391,24 @@ async def test_a_changed_list_is_read_again_and_what_did_not_change_is_kept(conn
         await until(lambda: len(server.connection.tools) == len(before) + 1)
         assert {tool.name for tool in server.connection.tools} - {tool.name for tool in before} == {"grown"}
         assert all(any(tool is old for tool in server.connection.tools) for old in before)
+
+
+async def test_what_changed_before_changes_were_told_is_not_missed(connect: Connect):
+    async with connect("--modern") as server:
+        assert server.connection.info.protocol == "2026-07-28"
+        await until(lambda: "grown" in [tool.name for tool in server.connection.tools])
+
+
+async def test_changes_are_listened_to_again_when_their_stream_has_ended(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("plait.client.protocol.FIRST_LISTEN_PAUSE_S", 0.01)
+    async with connect("--modern") as server:
+        await until(lambda: server.saw("lists") == [1, 2])
+        await server.call("end_listening")
+        await until(lambda: server.saw("listens") == [1, 2])
+        await until(lambda: server.saw("lists") == [1, 2, 3])
+        await server.still_works()
 
 
 @pytest.mark.parametrize("flag", ["--die-on-probe", "--ignore-probe"])
