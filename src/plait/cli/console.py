@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TextIO
 
+from ..core.printable import printable
 from ..core.strict import Json
-from ..observers.printable import printable
 from .style import TIMES, Line, Look, Styled
 
 PLAIN = str.maketrans(

@@ -21,10 +21,11 @@ from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from ..config import ServerSettings
 from ..core.catalog import ServerInfo, ServerState, Tool
 from ..core.ports import ToolCall
+from ..core.printable import printable
 from ..core.strict import JsonObject, NotStrict, measure
 from ..errors import CallError, InvalidArguments, ServerUnavailable, ToolError
 from .faults import SessionLost, Unsent, lost, translated
-from .listing import fetch_definitions, printable, read_tools, renewed
+from .listing import fetch_definitions, read_tools, renewed
 from .protocol import ME, DiedOnProbe, Era, Wire, negotiate
 from .transports import Patience, Transport, Watched, open_transport
 
@@ -60,7 +61,6 @@ class Connection:
         self._title: str | None = None
         self._changed = anyio.Event()
         self._settled = anyio.Event()
-        self._wanted = anyio.Event()
         self._has_been_ready = False
         self._has_died_on_probe = False
         self._may_restart_at_once = True

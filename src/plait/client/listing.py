@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ..core.catalog import Tool
+from ..core.printable import printable
 from ..core.schema import Schema
 from ..core.strict import NotStrict, dumps, measure
 from ..errors import InvalidOutput
@@ -78,11 +79,6 @@ def _known_or_new(known: Tool | None, tool: Tool) -> Tool:
     if known is None or known.definition != tool.definition or dumps(known.definition) != dumps(tool.definition):
         return tool  # the text is compared too, because 1 equals True
     return known
-
-
-def printable(text: str) -> str:
-    """*text*, which came from outside, with what could steer a terminal or a log escaped."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def _complaints(definition: Any) -> Iterator[str]:

@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 from ..config import Config
 from ..core.catalog import Catalog
 from ..core.ports import ToolCall
+from ..core.printable import printable
 from ..core.strict import JsonObject
 from ..errors import ServerUnavailable
 from .connection import Connection
@@ -95,6 +96,6 @@ def stderr_logger(server: str, lines_per_s: int = STDERR_LINES_PER_S) -> Callabl
             second, lines = now, 0
         lines += 1
         if lines <= lines_per_s:
-            log.info("%s", "".join(char if char.isprintable() or char == "\t" else repr(char)[1:-1] for char in line))
+            log.info("%s", printable(line, "\t"))
 
     return hear

@@ -109,7 +109,7 @@ class Run:
             self.commands.append(Sleep(Key(self.id, ""), self._timeout_s))
         for id, output in self._reused.items():
             state = self.states[id]
-            state.status, state.output, state.reused = Status.SUCCESS, output, True
+            state.status, state.output = Status.SUCCESS, output
             self._keep(id, output)
             self._end(id)
         for id, task in self.plan.tasks.items():

@@ -40,7 +40,7 @@ class TaskState:
     """What has come of one task so far. Times are in seconds, on the caller's clock."""
 
     __slots__ = (
-        "attempts", "busy_s", "caused_by", "code", "ended_at", "error", "items", "message", "output", "reused",
+        "attempts", "busy_s", "caused_by", "code", "ended_at", "error", "items", "message", "output",
         "started_at", "status", "waiting",
     )  # fmt: skip
 
@@ -61,7 +61,6 @@ class TaskState:
         self.output: Output | None = None
         """Kept also of a task that failed with one: `invalid_output`, `for_each`."""
         self.items: Items | None = None
-        self.reused = False
 
     @property
     def is_well(self) -> bool:

@@ -13,7 +13,7 @@ from functools import cached_property, partial
 from typing import Any, TextIO
 
 from ..core.events import Changed, Finished, Key, Notice, Started, Status
-from .printable import printable
+from ..core.printable import printable
 
 log = logging.getLogger("plait.runs")
 
