@@ -17,6 +17,7 @@ import anyio
 from . import gateway as verbs
 from .config import Config, GatewaySettings, load_config
 from .core.limits import Limits
+from .core.pace import Rate
 from .core.policy import Policy, Rule
 from .core.store import MemoryRuns
 
@@ -175,7 +176,7 @@ async def run_http(
 
 def _policy(config: Config) -> Policy:
     rules = (
-        Rule(pattern, timeout_s=tool.timeout_s, weight=tool.weight, idempotent=tool.idempotent)
+        Rule(pattern, **{name: getattr(tool, name) for name in type(tool).model_fields})
         for pattern, tool in config.tools.items()
     )
     timeouts = {name: server.timeout_s for name, server in config.servers.items() if server.timeout_s is not None}
@@ -187,8 +188,13 @@ def _limits(config: Config) -> verbs.GatewayLimits:
     servers = tuple(
         (name, server.max_concurrency) for name, server in config.servers.items() if server.max_concurrency is not None
     )
+    rates = tuple(
+        (name, Rate.parse(server.rate_limit))
+        for name, server in config.servers.items()
+        if server.rate_limit is not None
+    )
     return verbs.GatewayLimits(
-        concurrency=Limits(gateway=settings.max_concurrency, servers=servers),
+        concurrency=Limits(gateway=settings.max_concurrency, servers=servers, rates=rates),
         timeout_s=settings.timeout_s,
         max_tasks=limits.max_tasks,
         max_items=limits.max_items,

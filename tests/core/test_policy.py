@@ -33,9 +33,8 @@ POLICY = Policy(
 )
 def test_the_last_rule_that_says_something_counts(name: str, timeout_s: float, weight: int, may_repeat: bool) -> None:
     named = tool(name)
-    assert POLICY.timeout_s(named) == timeout_s
-    assert POLICY.weight(named) == weight
-    assert POLICY.may_repeat(named) is may_repeat
+    said = POLICY.of(named)
+    assert (said.timeout_s, said.weight, said.may_repeat) == (timeout_s, weight, may_repeat)
 
 
 @pytest.mark.parametrize(
@@ -43,11 +42,11 @@ def test_the_last_rule_that_says_something_counts(name: str, timeout_s: float, w
     [({}, False), ({"readOnlyHint": True}, True), ({"idempotentHint": True}, True), ({"readOnlyHint": False}, False)],
 )
 def test_without_a_rule_the_annotations_say_whether_a_call_may_be_repeated(hints: Any, may_repeat: bool) -> None:
-    assert Policy().may_repeat(tool("s:t", **hints)) is may_repeat
+    assert Policy().of(tool("s:t", **hints)).may_repeat is may_repeat
 
 
 def test_a_rule_is_stronger_than_an_annotation() -> None:
-    assert POLICY.may_repeat(tool("x:get_it", readOnlyHint=True)) is False
+    assert POLICY.of(tool("x:get_it", readOnlyHint=True)).may_repeat is False
 
 
 @pytest.mark.parametrize(
@@ -55,4 +54,18 @@ def test_a_rule_is_stronger_than_an_annotation() -> None:
     [("files:delete_all", "*:delete_*"), ("shell:run", "shell:*"), ("files:read", None), ("Shell:run", None)],
 )
 def test_the_pattern_that_denies_a_tool_is_told(name: str, pattern: str | None) -> None:
-    assert POLICY.denies(tool(name)) == pattern
+    assert POLICY.of(tool(name)).denied_by == pattern
+
+
+def test_a_limit_of_calls_is_shared_by_all_tools_that_its_pattern_matches() -> None:
+    policy = Policy((Rule("files:*", max_concurrency=3), Rule("files:write_*", max_concurrency=1)))
+    assert policy.of(tool("files:read")).limit == ("files:*", 3)
+    assert policy.of(tool("files:write_a")).limit == policy.of(tool("files:write_b")).limit == ("files:write_*", 1)
+    assert policy.of(tool("other:x")).limit is None
+
+
+def test_an_empty_list_of_resources_says_that_there_are_none() -> None:
+    policy = Policy((Rule("files:*", writes=("file:{path}",)), Rule("files:log", writes=())))
+    assert policy.of(tool("files:write")).writes == ("file:{path}",)
+    assert policy.of(tool("files:log")).writes == ()
+    assert policy.of(tool("files:write")).reads is None

@@ -192,8 +192,8 @@ class World:
 
     def capacities(self, run: str, server: str) -> dict[str, int]:
         capacities = {"gateway": self.limits.gateway}
-        if server in dict(self.limits.servers):
-            capacities[f"server {server}"] = dict(self.limits.servers)[server]
+        if isinstance(slots := dict(self.limits.servers).get(server), int):
+            capacities[f"server {server}"] = slots
         if most := self.runs[run].plan.dag.max_concurrency:
             capacities[f"run {run}"] = most
         return capacities

@@ -7,6 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from ..core.pace import Rate
+
 
 def _can_match(pattern: str) -> str:
     """Tools are matched by full name, so a pattern of a bare name would never match, and a denial never deny."""
@@ -15,10 +17,16 @@ def _can_match(pattern: str) -> str:
     return pattern
 
 
+def _is_rate(text: str) -> str:
+    Rate.parse(text)
+    return text
+
+
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Bytes = Annotated[int, Field(ge=1_024, le=2**40)]
 ServerName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+RateText = Annotated[str, AfterValidator(_is_rate)]
 ToolPattern = Annotated[str, AfterValidator(_can_match)]
 
 
@@ -49,6 +57,10 @@ class GatewaySettings(_Section):
     wait_s: Seconds | None = None
     """Answer with `status: "running"` after so long. Without it: by client, else 50."""
     timeout_s: Seconds = 3600
+    detect_conflicts: bool = True
+    """Calls that touch the same resource, one of them writing, do not overlap."""
+    learn: bool = True
+    """Keep how long calls take, and the shapes of their outputs: keys and types, no values."""
     max_result_chars: Annotated[int, Field(ge=1_000, le=10_000_000)] = 24_000
     limits: LimitSettings = Field(default_factory=LimitSettings)
 
@@ -73,7 +85,9 @@ class ServerSettings(_Section):
     enabled: bool = True
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    max_concurrency: Count | None = None
+    max_concurrency: Count | Literal["auto"] | None = None
+    """`auto` finds out how many calls at once the server takes well."""
+    rate_limit: RateText | None = None
     timeout_s: Seconds | None = None
     startup_timeout_s: Seconds = 30
     probe_timeout_s: Seconds = 5
@@ -100,6 +114,11 @@ class ToolSettings(_Section):
     timeout_s: Seconds | None = None
     weight: Count | None = None
     idempotent: bool | None = None
+    max_concurrency: Count | None = None
+    reads: tuple[str, ...] | None = None
+    writes: tuple[str, ...] | None = None
+    cache_ttl_s: Annotated[float, Field(ge=0, le=30 * 86_400, allow_inf_nan=False)] | None = None
+    cache_stat: str | None = None
 
 
 class PolicySettings(_Section):

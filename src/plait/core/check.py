@@ -10,7 +10,7 @@ from .catalog import Catalog, Tool
 from .dag import Reading, Task
 from .expressions import compile_expression
 from .plan import Plan, PlannedTask, find_cycles, lay_out
-from .policy import Policy
+from .policy import Policy, ToolPolicy
 from .problems import MAX_GUESSES, Problem, did_you_mean
 from .references import Template, compile_value
 from .schema import Complaint, Place
@@ -58,6 +58,7 @@ class _Checker:
         self.ids = dict.fromkeys(task.id for task in self.dag.tasks)
         self.malformed = reading.malformed
         self.unread = reading.unread
+        self._policies: dict[str, ToolPolicy] = {}
 
     def plan_task(self, index: int, task: Task, path: str) -> PlannedTask:
         tool = self._tool(task, path)
@@ -66,9 +67,10 @@ class _Checker:
         items = self._items(task, path)
         if tool is not None:
             self._arguments(task, tool, arguments, path)
-            self._repeats(task, tool, path)
+            self._policy(task, tool, path)
         links = self._links(task, arguments, items, path)
         tool = tool or Tool("", task.tool, listed=False)
+        policy = self._policy_of(tool)
         return PlannedTask(
             index=index,
             task=task,
@@ -79,8 +81,10 @@ class _Checker:
             items=items,
             select=self._expression(task.select, f"{path}.select", task),
             when=self._condition(task, bool(links), path),
-            timeout_s=task.timeout_s or self.policy.timeout_s(tool),
-            weight=task.weight or self.policy.weight(tool),
+            timeout_s=task.timeout_s or policy.timeout_s,
+            weight=task.weight or policy.weight,
+            policy=policy,
+            cache_s=_cache_s(task, policy),
         )
 
     def check_returns(self) -> None:
@@ -117,10 +121,12 @@ class _Checker:
             return None
         if tool.full_name != task.tool:
             self.notes.append(f'{path}: the tool "{task.tool}" was read as {tool.full_name}')
-        if pattern := self.policy.denies(tool):
-            message = f'{tool.full_name} is denied by the policy ("{pattern}").'
-            self._say(f"{path}.tool", "policy_denied", message, "Do without it.", task.id)
         return tool
+
+    def _policy_of(self, tool: Tool) -> ToolPolicy:
+        if (policy := self._policies.get(tool.full_name)) is None:
+            policy = self._policies[tool.full_name] = self.policy.of(tool)
+        return policy
 
     def _template(self, value: Json, path: str, task: Task, *, items: bool) -> Template:
         template, bad = compile_value(value, items=items)
@@ -153,8 +159,12 @@ class _Checker:
             where, message = _argument(complaint)
             self._say(f"{path}.arguments{where}", "invalid_arguments", message, hint, task.id)
 
-    def _repeats(self, task: Task, tool: Tool, path: str) -> None:
-        if task.retries and not task.allow_repeat and not self.policy.may_repeat(tool):
+    def _policy(self, task: Task, tool: Tool, path: str) -> None:
+        policy = self._policy_of(tool)
+        if policy.denied_by is not None:
+            message = f'{tool.full_name} is denied by the policy ("{policy.denied_by}").'
+            self._say(f"{path}.tool", "policy_denied", message, "Do without it.", task.id)
+        if task.retries and not task.allow_repeat and not policy.may_repeat:
             message = f"{tool.full_name} is not known to be safe to call twice, so it is not retried."
             hint = "Leave retries out, or set allow_repeat: true if a second call does no harm."
             self._say(f"{path}.retries", "not_repeatable", message, hint, task.id)
@@ -194,6 +204,16 @@ class _Checker:
             message = "when reads the outputs of the tasks this one depends on, and there are none."
             self._say(f"{path}.when", "invalid_expression", message, hint, task.id)
         return self._expression(task.when, f"{path}.when", task)
+
+
+def _cache_s(task: Task, policy: ToolPolicy) -> float:
+    """How old an answer may be that is used again for *task*, in seconds; 0 for none."""
+    match task.cache:
+        case False:
+            return 0.0
+        case None | True:
+            return policy.cache_ttl_s
+    return task.cache
 
 
 def _paths(reading: Reading) -> Iterator[str]:

@@ -20,6 +20,7 @@ DEPTH = 64
 
 Id = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False, strict=True)]
+CacheSeconds = Annotated[float, Field(ge=0, le=30 * 86_400, allow_inf_nan=False, strict=True)]
 Strings = Annotated[tuple[StrictStr, ...], Field(strict=False)]
 
 
@@ -41,6 +42,9 @@ class Task(BaseModel):
     allow_repeat: StrictBool = False
     priority: Annotated[float, Field(allow_inf_nan=False, strict=True)] = 0
     weight: Annotated[int, Field(ge=1, strict=True)] | None = None
+    reads: Strings = ()
+    writes: Strings = ()
+    cache: StrictBool | CacheSeconds | None = None
 
 
 class Dag(BaseModel):

@@ -10,7 +10,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+from .pace import Rate
 
 Urgency: TypeAlias = "tuple[float, ...]"
 """Smaller goes first."""
@@ -20,10 +22,11 @@ Unit = TypeVar("Unit")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many calls may be in flight: in the whole gateway, and at single servers."""
+    """How many calls may be in flight: in the whole gateway, and at single servers; and how often one is called."""
 
     gateway: int = 32
-    servers: tuple[tuple[str, int], ...] = ()
+    servers: tuple[tuple[str, int | Literal["auto"]], ...] = ()
+    rates: tuple[tuple[str, Rate], ...] = ()
 
 
 class Limit(Generic[Unit]):
@@ -69,7 +72,9 @@ class Ledger(Generic[Unit]):
 
     def __init__(self, limits: Limits) -> None:
         self.gateway: Limit[Unit] = Limit("gateway", limits.gateway)
-        self.servers: dict[str, Limit[Unit]] = {name: Limit(name, slots) for name, slots in limits.servers}
+        self.servers: dict[str, Limit[Unit]] = {
+            name: Limit(name, slots) for name, slots in limits.servers if slots != "auto"
+        }
         self.runs: dict[str, Limit[Unit]] = {}
         self.lanes: dict[tuple[str, str, int], Lane[Unit]] = {}
         self._queue: list[tuple[Urgency, int, Lane[Unit]]] = []

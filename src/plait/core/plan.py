@@ -9,6 +9,7 @@ from typing import Any
 
 from .catalog import Tool
 from .dag import Dag, Task
+from .policy import ToolPolicy
 from .references import Template
 from .strict import Json, JsonObject
 
@@ -34,6 +35,9 @@ class PlannedTask:
     timeout_s: float = 60.0
     weight: int = 1
     """Slots of every limit that a call takes."""
+    policy: ToolPolicy = field(default_factory=ToolPolicy)
+    cache_s: float = 0.0
+    """How old an answer may be that is used again instead of a call; 0 for none."""
 
     @property
     def id(self) -> str:

@@ -1,24 +1,53 @@
-"""What the operator says of tools: how long a call may take, its weight, may it be repeated, is it denied."""
+"""What the operator says of tools: how long a call may take, what it touches, may it be repeated, is it denied."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import TypeVar
 
 from .catalog import Tool
 
 DEFAULT_TIMEOUT_S = 60.0
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is said of the tools whose full name matches `pattern` (a glob)."""
+    """What is said of the tools whose full name matches `pattern` (a glob). None says nothing."""
 
     pattern: str
     timeout_s: float | None = None
     weight: int | None = None
     idempotent: bool | None = None
+    max_concurrency: int | None = None
+    """Calls in flight at once, over all tools that the pattern matches."""
+    reads: tuple[str, ...] | None = None
+    """Templates of the resources that a call reads, such as `file:{path}`; an empty one says that it reads none."""
+    writes: tuple[str, ...] | None = None
+    cache_ttl_s: float | None = None
+    cache_stat: str | None = None
+    """The argument that names a file: an answer is kept only as long as that file has not changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolPolicy:
+    """What holds for one tool, all rules taken together."""
+
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    weight: int = 1
+    may_repeat: bool = False
+    """Whether a call that may have taken effect may be sent again."""
+    denied_by: str | None = None
+    """The pattern that denies it, if one does."""
+    limit: tuple[str, int] | None = None
+    """The pattern whose `max_concurrency` holds for it, and that number."""
+    reads: tuple[str, ...] | None = None
+    writes: tuple[str, ...] | None = None
+    cache_ttl_s: float = 0.0
+    cache_stat: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +58,27 @@ class Policy:
     deny: tuple[str, ...] = ()
     server_timeouts: Mapping[str, float] = field(default_factory=dict)
 
-    def denies(self, tool: Tool) -> str | None:
-        """The pattern that denies *tool*, if one does."""
-        return next((pattern for pattern in self.deny if fnmatchcase(tool.full_name, pattern)), None)
+    def of(self, tool: Tool) -> ToolPolicy:
+        rules = [rule for rule in self.rules if fnmatchcase(tool.full_name, rule.pattern)]
+        return ToolPolicy(
+            timeout_s=_last(rules, lambda rule: rule.timeout_s, self._server_timeout(tool)),
+            weight=_last(rules, lambda rule: rule.weight, 1),
+            may_repeat=_last(rules, lambda rule: rule.idempotent, tool.is_idempotent),
+            denied_by=next((pattern for pattern in self.deny if fnmatchcase(tool.full_name, pattern)), None),
+            limit=_last(rules, _limit, None),
+            reads=_last(rules, lambda rule: rule.reads, None),
+            writes=_last(rules, lambda rule: rule.writes, None),
+            cache_ttl_s=_last(rules, lambda rule: rule.cache_ttl_s, 0.0),
+            cache_stat=_last(rules, lambda rule: rule.cache_stat, None),
+        )
 
-    def timeout_s(self, tool: Tool) -> float:
-        said = [rule.timeout_s for rule in self._of(tool) if rule.timeout_s is not None]
-        return said[-1] if said else self.server_timeouts.get(tool.server, DEFAULT_TIMEOUT_S)
+    def _server_timeout(self, tool: Tool) -> float:
+        return self.server_timeouts.get(tool.server, DEFAULT_TIMEOUT_S)
 
-    def weight(self, tool: Tool) -> int:
-        said = [rule.weight for rule in self._of(tool) if rule.weight is not None]
-        return said[-1] if said else 1
 
-    def may_repeat(self, tool: Tool) -> bool:
-        """Whether a call that may have taken effect may be sent again."""
-        said = [rule.idempotent for rule in self._of(tool) if rule.idempotent is not None]
-        return said[-1] if said else tool.is_idempotent
+def _limit(rule: Rule) -> tuple[str, int] | None:
+    return None if rule.max_concurrency is None else (rule.pattern, rule.max_concurrency)
 
-    def _of(self, tool: Tool) -> list[Rule]:
-        return [rule for rule in self.rules if fnmatchcase(tool.full_name, rule.pattern)]
+
+def _last(rules: list[Rule], said: Callable[[Rule], T | None], default: T) -> T:
+    return next((value for rule in reversed(rules) if (value := said(rule)) is not None), default)

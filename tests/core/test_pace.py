@@ -1,0 +1,72 @@
+"""How often a server may be called, as a leaky bucket with the time passed in."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plait.core.pace import Pace, Rate
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("30/s", Rate(30, 1)),
+        ("100/min", Rate(100, 60)),
+        ("5000/h", Rate(5_000, 3_600)),
+        ("10/5s", Rate(10, 5)),
+        (" 2 / 3 day ", Rate(2, 3 * 86_400)),
+    ],
+)
+def test_a_rate_is_calls_per_time(text: str, rate: Rate) -> None:
+    assert Rate.parse(text) == rate
+
+
+@pytest.mark.parametrize(
+    "text", ["", "30", "30/", "0/s", "-1/s", "30/0s", "30/week", "3.5/s", "many/s", "1/s and more"]
+)
+def test_what_is_no_rate_is_refused_with_what_would_be(text: str) -> None:
+    with pytest.raises(ValueError, match="30/s"):
+        Rate.parse(text)
+
+
+def test_a_burst_goes_at_once_and_then_calls_follow_at_the_rate() -> None:
+    pace = Pace(Rate(3, 1.0))
+    for _ in range(3):
+        assert pace.wait(0.0) == 0
+        pace.take(0.0)
+    assert pace.wait(0.0) == pytest.approx(1 / 3)
+    assert pace.wait(0.3) == pytest.approx(1 / 3 - 0.3)
+    assert pace.wait(1 / 3) == 0
+
+
+def test_a_server_without_a_rate_is_never_waited_for() -> None:
+    pace = Pace(None)
+    pace.take(0.0)
+    assert pace.wait(0.0) == 0
+
+
+def test_a_server_that_asks_for_quiet_gets_it() -> None:
+    pace = Pace(None)
+    pace.hold(10, 5.0)
+    pace.hold(1, 6.0)  # the longer one counts
+    assert pace.wait(6.0) == 9
+    assert pace.wait(15.0) == 0
+
+
+@given(st.integers(1, 5), st.floats(0.1, 10), st.lists(st.floats(0, 3), max_size=40))
+def test_no_window_holds_more_than_a_burst_and_what_leaks_in_it(
+    calls: int, seconds: float, pauses: list[float]
+) -> None:
+    pace, now, sent = Pace(Rate(calls, seconds)), 0.0, []
+    for pause in pauses:
+        now += pause
+        while (wait := pace.wait(now)) > 0:
+            now += wait
+        pace.take(now)
+        sent.append(now)
+    for first in range(len(sent)):
+        for last in range(first, len(sent)):
+            leaked = (sent[last] - sent[first]) * calls / seconds
+            assert last - first + 1 <= calls + leaked + 1e-6
