@@ -61,17 +61,25 @@ class CallError(PlaitError):
     """One task did not give an output.
 
     `hint` says what to do about it. `retryable` tells whether the same call may succeed later; `rpc_code` is the
-    server's own JSON-RPC code, where it gave one.
+    server's own JSON-RPC code and `retry_after_s` the seconds that it asked to wait, where it gave one.
     """
 
     retryable: ClassVar[bool] = False
 
-    def __init__(self, message: str, *, hint: str | None = None, rpc_code: int | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        rpc_code: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
         message = message.encode("utf-8", "replace").decode()  # a server's words may hold lone surrogates
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.rpc_code = rpc_code
+        self.retry_after_s = retry_after_s
 
 
 class ToolError(CallError):

@@ -14,13 +14,18 @@ from anyio.abc import TaskGroup
 
 from .core.catalog import Catalog, Tool
 from .core.check import check
+from .core.claims import Locate
+from .core.conflicts import Conflicts, find_conflicts
 from .core.dag import Dag, read_dag
 from .core.events import Changed, Finished, Notice, Progressed, Status
+from .core.forecast import forecast
+from .core.learned import Learned
 from .core.limits import Limits
 from .core.output import Output
-from .core.plan import Plan, PlannedTask, plan_document
+from .core.plan import Plan, PlannedTask
 from .core.policy import Policy
 from .core.ports import CallTool, Observer, RunStore, Servers
+from .core.preview import plan_document
 from .core.problems import Problem, nearest
 from .core.result import RunResult, result_of
 from .core.resume import resume
@@ -117,6 +122,8 @@ class Gateway:
         policy: Policy | None = None,
         limits: GatewayLimits | None = None,
         runs: RunStore | None = None,
+        learned: Learned | None = None,
+        locate: Locate | None = None,
         observers: Sequence[Observer] = (),
     ) -> None:
         self._servers = servers
@@ -124,8 +131,10 @@ class Gateway:
         self._policy = policy or Policy()
         self._limits = limits or GatewayLimits()
         self._runs = MemoryRuns() if runs is None else runs
+        self.learned = Learned(enabled=False) if learned is None else learned
+        self._locate = locate
         self._observers = tuple(observers)
-        self._scheduler = Scheduler(self._limits.concurrency)
+        self._scheduler = Scheduler(self._limits.concurrency, self.learned)
         self._watches: dict[str, _Watch] = {}
         self._submitted = 0
         self._index: tuple[Catalog, SearchIndex] | None = None
@@ -179,17 +188,18 @@ class Gateway:
 
     async def plan(self, document: object) -> JsonObject:
         """The answer to a dry run (contract, section 5). Raises `InvalidDag`."""
-        plan, _ = await self._prepare(document)
-        return plan_document(plan)
+        plan, conflicts, _ = await self._prepare(document)
+        return plan_document(plan, conflicts, forecast(plan, conflicts, self._limits.concurrency, self.learned.seconds))
 
     async def submit(self, document: object) -> Submitted:
         """Check *document* (parsed JSON, JSON text, or a `Dag`) whole, and start it. Raises `InvalidDag`."""
-        plan, reused = await self._prepare(document)
+        plan, conflicts, reused = await self._prepare(document)
         self._submitted += 1
         run = Run(
             _new_id(),
             plan,
             number=self._submitted,
+            conflicts=conflicts,
             reused=reused,
             jitter=random.random,
             timeout_s=plan.dag.timeout_s or self._limits.timeout_s,
@@ -263,7 +273,7 @@ class Gateway:
             raise state.error or CallError(f"{task} has no output: it is {state.status}", hint=state.message)
         return state.output
 
-    async def _prepare(self, document: object) -> tuple[Plan, dict[str, Output]]:
+    async def _prepare(self, document: object) -> tuple[Plan, Conflicts, dict[str, Output]]:
         limits = self._limits
         reading = read_dag(document, max_tasks=limits.max_tasks, max_bytes=limits.max_document_bytes)
         await self._reach([task.tool for task in reading.dag.tasks], LONGEST_START_S)
@@ -276,7 +286,7 @@ class Gateway:
             dag, planned, outputs = resume(reading.dag, earlier)
             reading = replace(reading, dag=dag)
         plan = check(reading, self.catalog(), self._policy, reused=planned, max_items=limits.max_items)
-        return plan, outputs
+        return plan, find_conflicts(plan, self._locate), outputs
 
     def _no_such_run(self, run_id: str) -> Problem:
         known = self._runs.ids()[:5]

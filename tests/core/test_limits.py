@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plait.core.limits import Lane, Ledger, Limits
+from plait.core.limits import Demand, Held, Ledger, Limits
 
 
 class Desk:
@@ -10,18 +10,28 @@ class Desk:
 
     def __init__(self, gateway: int = 9, **servers: int) -> None:
         self.ledger: Ledger[str] = Ledger(Limits(gateway, tuple(servers.items())))
-        self.lanes: dict[str, Lane[str]] = {}
+        self.held: dict[str, Held[str]] = {}
 
-    def add(self, call: str, server: str = "s", weight: int = 1, urgency: float = 0, run: str = "r") -> None:
-        self.ledger.add(run, server, weight, (urgency,), call)
+    def add(
+        self,
+        call: str,
+        server: str = "s",
+        weight: int = 1,
+        urgency: float = 0,
+        run: str = "r",
+        tools: tuple[str, int] | None = None,
+    ) -> None:
+        if run not in self.ledger.lanes:
+            self.ledger.open_run(run, None)
+        self.ledger.add(Demand(run, server, tools, weight), (urgency,), call)
 
-    def start(self) -> list[str]:
-        started = dict(self.ledger.take_next())
-        self.lanes |= started
+    def start(self, now: float = 0.0) -> list[str]:
+        started = dict(self.ledger.take_next(now))
+        self.held |= started
         return list(started)
 
     def end(self, call: str) -> list[str]:
-        self.ledger.give_back(self.lanes.pop(call))
+        self.ledger.give_back(self.held.pop(call))
         return self.start()
 
 

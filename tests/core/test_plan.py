@@ -1,4 +1,4 @@
-"""Layers, the critical path, cycles, and the plan as a client sees it."""
+"""Layers, the critical path, and cycles."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from plait.core.catalog import Catalog, ServerInfo, ServerState
 from plait.core.check import check
 from plait.core.dag import read_dag
-from plait.core.plan import Plan, find_cycles, lay_out, plan_document
+from plait.core.plan import Plan, find_cycles, lay_out
 from plait.core.policy import Policy
 from tests.fakes import tool
 
@@ -115,36 +115,6 @@ def test_two_cycles_are_found_at_once() -> None:
 def test_a_graph_full_of_cycles_gives_ten() -> None:
     everyone = [f"t{number}" for number in range(40)]
     assert len(find_cycles({id: set(everyone) - {id} for id in everyone})) == 10
-
-
-def test_a_plan_says_what_would_happen() -> None:
-    tasks = [
-        {"id": "a", "tool": "s:read"},
-        {"id": "b", "tool": "s:write", "arguments": {"x": "$OUTPUT[a]"}},
-        {"id": "c", "tool": "s:read", "depends_on": ["a"]},
-    ]
-    document = plan_document(check(read_dag({"tasks": tasks}), CATALOG, Policy()))
-    assert document["status"] == "planned"
-    assert document["layers"] == [["a"], ["b", "c"]]
-    assert document["critical_path"] == ["a", "b"]
-    assert document["writes"] == [{"id": "b", "tool": "s:write"}]
-    assert document["estimate"] == {"tasks": 3, "layers": 2, "max_parallelism": 2}
-    assert document["mermaid"] == "\n".join(
-        [
-            "flowchart LR",
-            '  t0["a<br/>s:read"]',
-            '  t1["b<br/>s:write"]',
-            '  t2["c<br/>s:read"]',
-            "  t0 --> t1",
-            "  t0 -.-> t2",
-        ]
-    )
-
-
-def test_names_of_tools_cannot_break_the_chart() -> None:
-    odd = Catalog([tool('s:a"]<b>&')], [ServerInfo("s", ServerState.READY)])
-    document = plan_document(check(read_dag({"tasks": [{"id": "a", "tool": 's:a"]<b>&'}]}), odd, Policy()))
-    assert '["a<br/>s:a#quot;]&lt;b>&amp;"]' in str(document["mermaid"])
 
 
 def test_a_chain_of_thousands_is_laid_out() -> None:

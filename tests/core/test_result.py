@@ -85,6 +85,11 @@ def test_in_full_every_task_and_every_number_is_told() -> None:
         "max_parallelism": 1,
         "average_parallelism": 1.0,
         "counts": {"success": 2},
+        "efficiency": 1.0,
+        "waits": [],
+        "faster": [
+            "The chain a -> b took 500 of 500 ms: only shorter calls or fewer links in it help; b alone took 300 ms."
+        ],
     }
 
 

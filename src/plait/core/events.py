@@ -62,6 +62,10 @@ class Call:
     arguments: JsonObject
     timeout_s: float
     attempt: int = 1
+    cache_s: float = 0.0
+    """How old an answer may be that is used again instead of a call, in seconds; 0 for none."""
+    cache_stat: str | None = None
+    """The argument that names a file on which such an answer depends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,8 @@ Command: TypeAlias = Call | Sleep | Abort
 class Succeeded:
     key: Key
     output: Output
+    cached: bool = False
+    """Whether the answer was kept from an earlier call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeAlias, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
-from .pace import Rate
+from .adaptive import AdaptiveLimit
+from .pace import UNBOUNDED, Pace, Rate
 
 Urgency: TypeAlias = "tuple[float, ...]"
 """Smaller goes first."""
@@ -27,6 +28,16 @@ class Limits:
     gateway: int = 32
     servers: tuple[tuple[str, int | Literal["auto"]], ...] = ()
     rates: tuple[tuple[str, Rate], ...] = ()
+
+
+class Demand(NamedTuple):
+    """What a call takes room of. Calls with equal demands wait in one lane."""
+
+    run: str
+    server: str
+    tools: tuple[str, int] | None
+    """The limit that its tool shares with others: its name, and its slots."""
+    weight: int
 
 
 class Limit(Generic[Unit]):
@@ -49,22 +60,74 @@ class Limit(Generic[Unit]):
     def room(self) -> int:
         return self.capacity - self.taken
 
+    def slots(self, weight: int) -> int:
+        """What a call of that weight takes: one that is wider than the limit takes all of it."""
+        return min(weight, self.capacity)
+
+    def take(self, slots: int) -> None:
+        self.taken += slots
+
+    def give_back(self, slots: int) -> None:
+        self.taken -= slots
+
+
+class RateLimit(Limit[Unit]):
+    """As many slots as calls may be sent at this moment. They come back with time, not with the end of a call."""
+
+    __slots__ = ("is_watched", "now", "pace")
+
+    def __init__(self, name: str, rate: Rate | None = None) -> None:
+        super().__init__(name, UNBOUNDED)
+        self.pace = Pace(rate)
+        self.now = 0.0
+        self.is_watched = False
+        """Whether someone will look again when its time has come."""
+
+    @property
+    def room(self) -> int:
+        return self.pace.room(self.now)
+
+    def slots(self, weight: int) -> int:
+        return 1
+
+    def take(self, slots: int) -> None:
+        self.pace.take(self.now)
+
+    def give_back(self, slots: int) -> None:
+        pass
+
 
 class Lane(Generic[Unit]):
-    """Calls that take the same room, most urgent first. A call wider than a limit takes all of it."""
+    """Calls that take the same room, most urgent first."""
 
-    __slots__ = ("called_by", "stamp", "takes", "units")
+    __slots__ = ("called_by", "limits", "stamp", "stopped_at", "units", "weight")
 
     def __init__(self, limits: tuple[Limit[Unit], ...], weight: int) -> None:
-        self.takes = tuple((limit, min(weight, limit.capacity)) for limit in limits)
+        self.limits = limits
+        self.weight = weight
         self.units: list[tuple[Urgency, Unit]] = []
         self.stamp = 0
         """Which of its entries, in the queue or at a limit, is the current one."""
         self.called_by: Limit[Unit] | None = None
+        self.stopped_at: Limit[Unit] | None = None
+        """The limit that it was parked at last, since it was last empty."""
 
     def full(self) -> Limit[Unit] | None:
         """The first limit that has no room for a call of this lane."""
-        return next((limit for limit, slots in self.takes if limit.room < slots), None)
+        weight = self.weight
+        for limit in self.limits:
+            if limit.room < limit.slots(weight):
+                return limit
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Generic[Unit]):
+    """The room that one call in flight takes."""
+
+    taken: tuple[tuple[Limit[Unit], int], ...]
+    waited_at: str | None
+    """The limit that its lane stood at last before it was sent, if any."""
 
 
 class Ledger(Generic[Unit]):
@@ -72,37 +135,46 @@ class Ledger(Generic[Unit]):
 
     def __init__(self, limits: Limits) -> None:
         self.gateway: Limit[Unit] = Limit("gateway", limits.gateway)
+        self.adaptive = {name: AdaptiveLimit(limits.gateway) for name, slots in limits.servers if slots == "auto"}
         self.servers: dict[str, Limit[Unit]] = {
-            name: Limit(name, slots) for name, slots in limits.servers if slots != "auto"
+            name: Limit(f"server {name}", self.adaptive[name].slots if slots == "auto" else slots)
+            for name, slots in limits.servers
         }
+        self.rates: dict[str, RateLimit[Unit]] = {
+            name: RateLimit(f"rate of {name}", rate) for name, rate in limits.rates
+        }
+        self.tools: dict[tuple[str, int], Limit[Unit]] = {}
         self.runs: dict[str, Limit[Unit]] = {}
-        self.lanes: dict[tuple[str, str, int], Lane[Unit]] = {}
+        self.lanes: dict[str, dict[Demand, Lane[Unit]]] = {}
+        """By run."""
         self._queue: list[tuple[Urgency, int, Lane[Unit]]] = []
         self._stamp = 0
         self._freed: dict[Limit[Unit], None] = {}
 
     def open_run(self, run: str, slots: int | None) -> None:
+        self.lanes[run] = {}
         if slots is not None:
-            self.runs[run] = Limit(run, slots)
+            self.runs[run] = Limit(f"run {run}", slots)
 
     def close_run(self, run: str) -> None:
         """Forget the limits and the waiting calls of *run*. What it still holds is given back by `give_back`."""
         self.runs.pop(run, None)
-        for name in [name for name in self.lanes if name[0] == run]:
-            lane = self.lanes.pop(name)
+        for lane in self.lanes.pop(run).values():
             lane.units.clear()
             self._leave(lane)
 
-    def add(self, run: str, server: str, weight: int, urgency: Urgency, unit: Unit) -> None:
+    def add(self, demand: Demand, urgency: Urgency, unit: Unit) -> None:
         """*unit* is ready to start."""
-        lane = self._lane(run, server, weight)
+        lane = self._lane(demand)
         is_first = not lane.units or urgency < lane.units[0][0]
         heapq.heappush(lane.units, (urgency, unit))
         if is_first:
             self._enter(lane)
 
-    def take_next(self) -> Iterator[tuple[Unit, Lane[Unit]]]:
+    def take_next(self, now: float) -> Iterator[tuple[Unit, Held[Unit]]]:
         """What may start now, most urgent first; its room is taken. Each is given back once, by `give_back`."""
+        for rate in self.rates.values():
+            rate.now = now
         for limit in self._freed:
             self._call(limit)
         self._freed.clear()
@@ -114,25 +186,81 @@ class Ledger(Generic[Unit]):
                 self._park(lane, full, urgency)
                 continue
             _, unit = heapq.heappop(lane.units)
-            for limit, slots in lane.takes:
-                limit.taken += slots
+            held = self._take(lane)
             self._leave(lane)
             if lane.units:
                 self._enter(lane)
-            yield unit, lane
+            else:
+                lane.stopped_at = None
+            yield unit, held
 
-    def give_back(self, lane: Lane[Unit]) -> None:
-        """A call of *lane* has ended."""
-        for limit, slots in lane.takes:
-            limit.taken -= slots
+    def give_back(self, held: Held[Unit]) -> None:
+        """A call has ended."""
+        for limit, slots in held.taken:
+            limit.give_back(slots)
             self._freed[limit] = None
 
-    def _lane(self, run: str, server: str, weight: int) -> Lane[Unit]:
-        name = (run, server, weight)
-        if name not in self.lanes:
-            limits = (self.gateway, self.servers.get(server), self.runs.get(run))
-            self.lanes[name] = Lane(tuple(limit for limit in limits if limit is not None), weight)
-        return self.lanes[name]
+    def resize(self, server: str) -> None:
+        """The adaptive limit of *server* may have changed."""
+        limit, slots = self.servers[server], self.adaptive[server].slots
+        if slots != limit.capacity:
+            limit.capacity = slots
+            self._freed[limit] = None
+
+    def hold(self, server: str, seconds: float, now: float) -> None:
+        """*server* asked for so many seconds without calls."""
+        if server not in self.rates:
+            self.rates[server] = RateLimit(f"rate of {server}")
+            self._renew_lanes(server)
+        self.rates[server].pace.hold(seconds, now)
+
+    def look_again(self, server: str) -> None:
+        """The time that `to_watch` gave for *server* has passed."""
+        self.rates[server].is_watched = False
+        self._freed[self.rates[server]] = None
+
+    def to_watch(self, now: float) -> Iterator[tuple[str, float]]:
+        """Servers whose rate keeps calls waiting, each once, with the seconds until the next may be sent."""
+        for server, rate in self.rates.items():
+            if rate.parked and not rate.is_watched:
+                rate.is_watched = True
+                yield server, rate.pace.wait(now)
+
+    def _lane(self, demand: Demand) -> Lane[Unit]:
+        lanes = self.lanes[demand.run]
+        if (lane := lanes.get(demand)) is None:
+            lane = lanes[demand] = Lane(self._limits(demand), demand.weight)
+        return lane
+
+    def _limits(self, demand: Demand) -> tuple[Limit[Unit], ...]:
+        limits = (
+            self.gateway,
+            self.servers.get(demand.server),
+            self._tool_limit(demand.tools),
+            self.runs.get(demand.run),
+            self.rates.get(demand.server),
+        )
+        return tuple(limit for limit in limits if limit is not None)
+
+    def _tool_limit(self, named: tuple[str, int] | None) -> Limit[Unit] | None:
+        if named is None:
+            return None
+        if named not in self.tools:
+            self.tools[named] = Limit(f"tools {named[0]}", named[1])
+        return self.tools[named]
+
+    def _renew_lanes(self, server: str) -> None:
+        """A limit has come up that calls of *server* take room of."""
+        for lanes in self.lanes.values():
+            for demand, lane in lanes.items():
+                if demand.server == server:
+                    lane.limits = self._limits(demand)
+
+    def _take(self, lane: Lane[Unit]) -> Held[Unit]:
+        taken = tuple([(limit, limit.slots(lane.weight)) for limit in lane.limits])
+        for limit, slots in taken:
+            limit.take(slots)
+        return Held(taken, None if lane.stopped_at is None else lane.stopped_at.name)
 
     def _enter(self, lane: Lane[Unit], called_by: Limit[Unit] | None = None) -> None:
         self._leave(lane)
@@ -151,8 +279,9 @@ class Ledger(Generic[Unit]):
     def _park(self, lane: Lane[Unit], full: Limit[Unit], urgency: Urgency) -> None:
         self._leave(lane)
         self._stamp = lane.stamp = self._stamp + 1
+        lane.stopped_at = full
         heapq.heappush(full.parked, (urgency, lane.stamp, lane))
-        for limit, _ in lane.takes:
+        for limit in lane.limits:
             self._call(limit)
 
     def _call(self, limit: Limit[Unit]) -> None:

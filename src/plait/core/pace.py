@@ -31,6 +31,9 @@ class Rate:
         return cls(calls, times * _SECONDS[match["unit"]])
 
 
+UNBOUNDED = 2**31
+
+
 class Pace:
     """When the next call may be sent. Drive it by its verbs, each with the time in seconds."""
 
@@ -50,6 +53,12 @@ class Pace:
             return held
         excess = self._leaked(now) + 1 - self.rate.calls
         return max(held, excess * self.rate.seconds / self.rate.calls if excess > _ALMOST_NOTHING else 0.0)
+
+    def room(self, now: float) -> int:
+        """How many calls may be sent at this moment."""
+        if self._held_until > now:
+            return 0
+        return UNBOUNDED if self.rate is None else int(self.rate.calls - self._leaked(now) + _ALMOST_NOTHING)
 
     def take(self, now: float) -> None:
         """A call is sent."""

@@ -11,7 +11,6 @@ from .catalog import Tool
 from .dag import Dag, Task
 from .policy import ToolPolicy
 from .references import Template
-from .strict import Json, JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,36 +112,6 @@ def find_cycles(needs: Mapping[str, Iterable[str]], most: int = 10) -> list[list
     return cycles
 
 
-def plan_document(plan: Plan) -> JsonObject:
-    """The answer to a dry run (contract, section 5)."""
-    writes: list[Json] = [
-        {"id": id, "tool": task.tool.full_name} for id, task in plan.tasks.items() if not task.tool.is_read_only
-    ]
-    layers: list[Json] = [list[Json](layer) for layer in plan.layers]
-    widest = max(map(len, plan.layers), default=0)
-    return {
-        "status": "planned",
-        "layers": layers,
-        "critical_path": list[Json](plan.critical_path),
-        "conflicts": [],
-        "writes": writes,
-        "estimate": {"tasks": len(plan.tasks), "layers": len(layers), "max_parallelism": widest},
-        "mermaid": mermaid(plan),
-        "notes": list[Json](plan.notes),
-    }
-
-
-def mermaid(plan: Plan) -> str:
-    """The plan as a Mermaid flowchart; an edge that only orders is dashed."""
-    names = {id: f"t{task.index}" for id, task in plan.tasks.items()}
-    lines = ["flowchart LR"]
-    lines += [f'  {names[id]}["{id}<br/>{_label(task.tool.full_name)}"]' for id, task in plan.tasks.items()]
-    for id, task in plan.tasks.items():
-        data = {reference.task for reference in task.arguments.references}
-        lines += [f"  {names[need]} {'-->' if need in data else '-.->'} {names[id]}" for need in task.needs]
-    return "\n".join(lines)
-
-
 def _longest_chain(remaining: Mapping[str, float], dependents: Mapping[str, list[str]]) -> tuple[str, ...]:
     chain: list[str] = []
     step = max(remaining, key=remaining.__getitem__, default=None)
@@ -156,7 +125,3 @@ def _returned(dag: Dag, dependents: Mapping[str, list[str]]) -> tuple[str, ...]:
     if dag.return_ is None:
         return tuple(id for id, followers in dependents.items() if not followers)
     return tuple(dependents) if "*" in dag.return_ else tuple(dict.fromkeys(dag.return_))
-
-
-def _label(text: str) -> str:
-    return text.replace("&", "&amp;").replace('"', "#quot;").replace("<", "&lt;")

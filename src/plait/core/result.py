@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from ..errors import CallError
 from .events import Status
+from .explain import Waited, longest_waits, milliseconds, queue_ms, waits_of, what_would_help
 from .run import Run
 from .state import TaskState
 from .strict import Json, JsonObject, present
@@ -66,9 +67,13 @@ class TaskResult:
     duration_ms: float | None
     attempts: int
     cached: bool = False
+    queue_ms: float | None = None
+    """How long it was kept back once its dependencies had settled."""
+    waits: tuple[Waited, ...] = ()
+    """What it waited for, in the order of time."""
 
-    def document(self) -> JsonObject:
-        return present(
+    def document(self, detail: str = "concise") -> JsonObject:
+        told = present(
             id=self.id,
             tool=self.tool,
             status=self.status,
@@ -78,6 +83,10 @@ class TaskResult:
             attempts=self.attempts,
             cached=self.cached,
         )
+        if detail != "full":
+            return told
+        waits: list[Json] = [wait.document() for wait in self.waits]
+        return {**told, **present(queue_ms=self.queue_ms, waited_for=waits or None)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +104,15 @@ class Metrics:
     max_parallelism: int
     average_parallelism: float
     counts: Mapping[str, int]
+    efficiency: float = 1.0
+    """The critical path over the time that the run took: 1 is as fast as its calls allow."""
+    waits: tuple[Waited, ...] = ()
+    """What its tasks waited for beside their dependencies, added up, the longest first."""
+    faster: tuple[str, ...] = ()
+    """What would make it faster, in sentences."""
 
-    def document(self) -> JsonObject:
-        return {
+    def document(self, detail: str = "concise") -> JsonObject:
+        told: JsonObject = {
             "execution_time_ms": self.execution_time_ms,
             "sequential_time_ms": self.sequential_time_ms,
             "speedup": self.speedup,
@@ -108,6 +123,10 @@ class Metrics:
             "average_parallelism": self.average_parallelism,
             "counts": dict(self.counts),
         }
+        if detail != "full":
+            return told
+        waits: list[Json] = [wait.document() for wait in self.waits]
+        return {**told, "efficiency": self.efficiency, "waits": waits, "faster": list[Json](self.faster)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +156,11 @@ class RunResult:
         document["outputs"] = dict(self.outputs)
         document["truncated"] = []
         document["notes"] = list(self.notes)
-        metrics = self.metrics.document()
+        metrics = self.metrics.document(detail)
         if is_brief:
             brief = {name: metrics[name] for name in ("execution_time_ms", "sequential_time_ms", "speedup")}
             return {**document, "metrics": {**brief, "layers": len(self.layers)}}
-        document["tasks"] = [task.document() for task in self.tasks]
+        document["tasks"] = [task.document(detail) for task in self.tasks]
         document["layers"] = [list(layer) for layer in self.layers]
         return {**document, "metrics": metrics}
 
@@ -187,14 +206,18 @@ def _call_error(id: str, error: CallError, index: int | None) -> TaskError:
 
 def _task(run: Run, id: str, state: TaskState, now: float) -> TaskResult:
     started = state.started_at
+    is_full = run.plan.dag.detail == "full"
     return TaskResult(
         id=id,
         tool=run.plan.tasks[id].tool.full_name,
         status=str(state.status),
         layer=run.plan.layer_of[id],
-        start_ms=None if started is None else _ms(started - run.started_at),
-        duration_ms=None if started is None else _ms((state.ended_at or now) - started),
+        start_ms=None if started is None else milliseconds(started - run.started_at),
+        duration_ms=None if started is None else milliseconds((state.ended_at or now) - started),
         attempts=state.attempts,
+        cached=state.cached,
+        queue_ms=queue_ms(run, id) if is_full else None,
+        waits=waits_of(run, id) if is_full else (),
     )
 
 
@@ -207,16 +230,20 @@ def _metrics(run: Run, now: float) -> Metrics:
     execution = (now if run.ended_at is None else run.ended_at) - run.started_at
     sequential = sum(state.busy_s for state in run.states.values())
     path, path_s = _critical_path(run, {id: end - start for id, (start, end) in spans.items()})
+    took_ms, path_ms = milliseconds(execution), milliseconds(path_s)
     return Metrics(
-        execution_time_ms=_ms(execution),
-        sequential_time_ms=_ms(sequential),
+        execution_time_ms=took_ms,
+        sequential_time_ms=milliseconds(sequential),
         speedup=round(sequential / execution, 2) if execution > 0 else 1.0,
         critical_path=path,
-        critical_path_ms=_ms(path_s),
-        overhead_ms=_ms(max(0.0, execution - path_s)),
+        critical_path_ms=path_ms,
+        overhead_ms=milliseconds(max(0.0, execution - path_s)),
         max_parallelism=run.most_in_flight,
         average_parallelism=round(sequential / execution, 2) if execution > 0 else 0.0,
         counts=dict(Counter(str(state.status) for state in run.states.values())),
+        efficiency=round(min(1.0, path_s / execution), 3) if execution > 0 else 1.0,
+        waits=longest_waits(run),
+        faster=tuple(what_would_help(run, path, path_ms, took_ms)),
     )
 
 
@@ -238,7 +265,3 @@ def _critical_path(run: Run, durations: Mapping[str, float]) -> tuple[tuple[str,
             chain.append(step)
         step = before[step]
     return tuple(reversed(chain)), length
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 1)

@@ -6,29 +6,33 @@ done outside into `commands`, what observers are told into `notices`; the schedu
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Protocol
 
-from ..errors import (
-    CallError,
-    CallTimeout,
-    ExpressionFailed,
-    InvalidOutput,
-    OutputTooLarge,
-)
+from ..errors import CallError, CallTimeout, InvalidOutput, OutputTooLarge
 from .calls import MAX_ITEMS, calls_of
+from .claims import Claim
+from .conflicts import Conflicts, why_they_conflict
 from .events import MOVES, Abort, Changed, Command, Finished, Key, Notice, Sleep, Started, Status
-from .expressions import search
 from .limits import Urgency
+from .locks import Locks, Request
 from .output import Output
 from .plan import Plan, PlannedTask
-from .state import TaskState, Unit
+from .retry import RetryBudgets, backoff_s
+from .rules import Reason, blamed, reason_to_skip, selected
+from .state import Items, TaskState, Unit, Wait
 from .strict import Json, measure
 
 MAX_RUN_BYTES = 256 * 2**20
-FIRST_BACKOFF_S = 0.5
-LONGEST_BACKOFF_S = 30.0
+
+
+class CallsOf(Protocol):
+    """Makes the calls of a task whose dependencies have come to their end (`core/calls.py`)."""
+
+    def __call__(
+        self, run: str, planned: PlannedTask, outputs: Mapping[str, Output], max_items: int, /
+    ) -> tuple[list[Unit], Items | None]: ...
 
 
 class Run:
@@ -40,14 +44,17 @@ class Run:
         plan: Plan,
         *,
         number: int = 0,
+        conflicts: Conflicts | None = None,
         reused: Mapping[str, Output] | None = None,
         jitter: Callable[[], float] = lambda: 0.5,
         timeout_s: float | None = None,
         max_items: int = MAX_ITEMS,
         max_bytes: int = MAX_RUN_BYTES,
+        calls: CallsOf = calls_of,
     ) -> None:
         self.id = id
         self.plan = plan
+        self.conflicts = conflicts or Conflicts()
         self.states = {id: TaskState(len(task.needs)) for id, task in plan.tasks.items()}
         self.outputs: dict[str, Output] = {}
         """Of the tasks that succeeded: what references see."""
@@ -64,17 +71,27 @@ class Run:
         """Calls in flight, and those that wait for their next attempt."""
         self.commands: list[Command] = []
         self.notices: list[Notice] = []
+        self.waited: defaultdict[tuple[str, str], float] = defaultdict(float)
+        """Seconds that its calls waited, added up: by why, and on what."""
         self._number = number
         self._reused = dict(reused or {})
         self._jitter = jitter
         self._timeout_s = timeout_s or plan.dag.timeout_s
         self._max_items = max_items
         self._max_bytes = max_bytes
+        self._calls = calls
+        self._budgets = RetryBudgets()
         self._settled: deque[str] = deque()
         self._in_flight = 0
-        self._layer = 0
-        self._left_in_layer = [len(layer) for layer in plan.layers]
+        self._order: Locks[str] = Locks()
+        """Tasks that touch the same resource, in the order in which they go."""
+        self._places: dict[str, Request[str]] = {}
+        """Their places in it, until they come to their end."""
         self._is_layered = plan.dag.schedule == "layers"
+        self._layer_of = self.conflicts.barriers or plan.layer_of
+        self._layer = 0
+        self._layers = _by_layer(self._layer_of) if self._is_layered else []
+        self._left_in_layer = [len(layer) for layer in self._layers]
 
     def __repr__(self) -> str:
         counts = Counter(str(state.status) for state in self.states.values())
@@ -100,21 +117,27 @@ class Run:
         remaining = self.plan.remaining[planned.id]
         return (-planned.task.priority, -remaining, self._number, planned.index, unit.key.item or 0)
 
+    def claims(self, unit: Unit) -> tuple[Claim, ...]:
+        """What the call of *unit* touches."""
+        return self.conflicts.claims(unit.key.task, unit.arguments)
+
     # The verbs: what happens to a run.
 
-    def begin(self, now: float) -> None:
+    def begin(self, now: float, budgets: RetryBudgets | None = None) -> None:
+        """Start it. *budgets* are those of the servers, over all runs."""
+        self._budgets = self._budgets if budgets is None else budgets
         self.started_at = now
         self.notices.append(Started(self.id, len(self.states), now))
         if self._timeout_s:
             self.commands.append(Sleep(Key(self.id, ""), self._timeout_s))
-        for id, output in self._reused.items():
-            state = self.states[id]
-            state.status, state.output = Status.SUCCESS, output
-            self._keep(id, output)
-            self._end(id)
-        for id, task in self.plan.tasks.items():
-            if not task.needs and self._may_look_at(id):
-                self._look_at(id, now)
+        self._take_over()
+        for id, claims in self.conflicts.known:
+            if id not in self._reused:
+                self._places[id] = self._order.ask(id, claims)
+                self.states[id].is_ordered = self._places[id].blocker is not None
+        for id, state in self.states.items():
+            if not state.waiting:
+                self._due(id, now)
         self._advance(now)
 
     def start(self, unit: Unit, now: float) -> int:
@@ -128,25 +151,33 @@ class Run:
         state.attempts += 1
         if state.started_at is None:
             state.started_at = now
+            state.waits += unit.waits
+        if unit.attempts == 1:
+            self._budgets.called(unit.planned.tool.server)
+            for wait in unit.waits:
+                self.waited[wait.why, wait.on] += wait.seconds
         if state.status is Status.READY:
             self._move(unit.key.task, Status.RUNNING, now)
+        self._move_item(unit.key, Status.RUNNING, now)
         return unit.attempts
 
-    def succeed(self, key: Key, output: Output, now: float) -> None:
+    def succeed(self, key: Key, output: Output, now: float, *, cached: bool = False) -> None:
         unit = self._close(key, now)
         try:
-            output = _selected(unit.planned, output)
+            output = selected(unit.planned, output)
             self._make_room(output)
         except CallError as error:
             self._fail(unit, error, now)
         else:
+            state = self.states[key.task]
+            state.cached = cached and (state.cached or state.attempts == 1)
             self._succeed(unit, output, now)
         self._advance(now)
 
     def fail(self, key: Key, error: CallError, now: float) -> None:
         unit = self._close(key, now)
-        if error.retryable and unit.attempts <= unit.planned.task.retries:
-            self._back_off(unit, now)
+        if self._may_retry(unit, error):
+            self._back_off(unit, error, now)
         else:
             self._fail(unit, error, now)
         self._advance(now)
@@ -159,6 +190,7 @@ class Run:
         unit = self.open.pop(key)
         if self.states[key.task].status is Status.BACKING_OFF:
             self._move(key.task, Status.READY, now)
+        self._move_item(key, Status.READY, now)
         self.ready.append(unit)
 
     def stop(self, why: str, now: float, caused_by: str | None = None) -> None:
@@ -173,53 +205,59 @@ class Run:
         for id, state in self.states.items():
             if not state.status.is_final:
                 state.code, state.message, state.caused_by = why, message, caused_by
-                self._keep_items(state)
+                self._stop_items(id, now)
                 was_sent = state.attempts > 0 or why == "cancelled"
                 self._move(id, Status.CANCELLED if was_sent else Status.SKIPPED, now)
-                self._end(id)
+                self.unsettled -= 1
         self._settled.clear()
+        self.ready.clear()
         self._finish(now)
 
     # Inside: one task's way to its end.
 
+    def _take_over(self) -> None:
+        """What succeeded in an earlier run is as it was then."""
+        for id, output in self._reused.items():
+            state = self.states[id]
+            state.status, state.output = Status.SUCCESS, output
+            self._keep(id, output)
+            self._end(id)
+
+    def _due(self, id: str, now: float) -> None:
+        """The dependencies of *id* have come to their end."""
+        state = self.states[id]
+        if state.due_at is None:
+            state.due_at = now
+        if not state.is_ordered and self._may_look_at(id):
+            self._look_at(id, now)
+
     def _look_at(self, id: str, now: float) -> None:
-        """All that *id* waits for has come to its end: it starts, or it is skipped, or it cannot be made."""
+        """Nothing of this run keeps *id* back: it starts, or it is skipped, or it cannot be made."""
         planned = self.plan.tasks[id]
         try:
-            reason = self._reason_to_skip(planned)
+            reason = reason_to_skip(planned, self.outputs, self.states)
             if reason is None:
-                units, items = calls_of(self.id, planned, self.outputs, self._max_items)
+                units, items = self._calls(self.id, planned, self.outputs, self._max_items)
         except CallError as error:
             self._give_up(id, error, now)
             return
         if reason is not None:
-            self._skip(id, *reason, now)
+            self._skip(id, reason, now)
             return
         self.states[id].items = items
         self._move(id, Status.READY, now)
+        for unit in units:
+            unit.due_at = now
+            self._move_item(unit.key, Status.READY, now)
         self.ready += units
-        if items is not None and not units:
+        if items is not None:
+            self._look_at_items(id, items, now)
+
+    def _look_at_items(self, id: str, items: Items, now: float) -> None:
+        for index, _ in items.errors:  # they could not be made
+            self._move_item(Key(self.id, id, index), Status.FAILED, now)
+        if items.left == 0 or (items.errors and self.plan.dag.fail_fast):
             self._end_items(id, now)
-
-    def _reason_to_skip(self, planned: PlannedTask) -> tuple[str, str, str | None] | None:
-        """Code, message and root cause, if the rule or the condition of *planned* says that it does not run."""
-        unsuccessful = [need for need in planned.needs if need not in self.outputs]
-        match planned.task.trigger_rule:
-            case "all_success":
-                missing = next((need for need in unsuccessful if need in planned.requires), None)
-                if missing is not None:
-                    return self._blamed(missing)
-            case "one_failed" if not unsuccessful:
-                return "condition", "skipped: trigger_rule is one_failed, and no dependency failed", None
-        if planned.when is not None:
-            outputs = {need: self.outputs[need].value if need in self.outputs else None for need in planned.needs}
-            if not _applied("when", planned.when, outputs):
-                return "condition", f"skipped: when ({planned.task.when}) is not true", None
-        return None
-
-    def _blamed(self, need: str) -> tuple[str, str, str]:
-        cause = self.states[need].caused_by or need
-        return "dependency_failed", f"skipped: {cause} {self.states[cause].fate}", cause
 
     def _succeed(self, unit: Unit, output: Output, now: float) -> None:
         id, item = unit.key.task, unit.key.item
@@ -232,6 +270,7 @@ class Run:
             return
         state.items.outputs[item] = output
         self.bytes += output.size_bytes
+        self._move_item(unit.key, Status.SUCCESS, now)
         state.items.left -= 1
         if state.items.left == 0:
             self._end_items(id, now)
@@ -239,13 +278,14 @@ class Run:
     def _fail(self, unit: Unit, error: CallError, now: float) -> None:
         id, item = unit.key.task, unit.key.item
         state = self.states[id]
-        if item is not None and state.items is not None:
-            state.items.errors.append((item, error))
-            state.items.left -= 1
-            if self.plan.dag.fail_fast or state.items.left == 0:
-                self._end_items(id, now)
+        if item is None or state.items is None:
+            self._give_up(id, error, now)
             return
-        self._give_up(id, error, now)
+        state.items.errors.append((item, error))
+        state.items.left -= 1
+        self._move_item(unit.key, Status.TIMEOUT if isinstance(error, CallTimeout) else Status.FAILED, now)
+        if self.plan.dag.fail_fast or state.items.left == 0:
+            self._end_items(id, now)
 
     def _give_up(self, id: str, error: CallError, now: float) -> None:
         state = self.states[id]
@@ -263,7 +303,7 @@ class Run:
         state = self.states[id]
         items = state.items
         assert items is not None
-        self._keep_items(state)
+        self._stop_items(id, now)
         if items.errors:
             items.errors.sort(key=lambda pair: pair[0])
             state.code = items.errors[0][1].code
@@ -277,25 +317,37 @@ class Run:
         self._move(id, Status.SUCCESS, now)
         self._end(id)
 
-    def _keep_items(self, state: TaskState) -> None:
-        if state.items is None:
+    def _stop_items(self, id: str, now: float) -> None:
+        """No item of *id* goes on; the outputs there are make its output."""
+        items = self.states[id].items
+        if items is None:
             return
-        outputs = state.items.outputs
-        value: list[Json] = [None if output is None else output.value for output in outputs]
-        attachments = tuple(block for output in outputs if output is not None for block in output.attachments)
-        state.output = Output(value, attachments, sum(output.size_bytes for output in outputs if output is not None))
+        for index, status in enumerate(items.statuses):
+            if not status.is_final:
+                self._move_item(Key(self.id, id, index), Status.CANCELLED, now)
+        self.states[id].output = _output_of(items)
 
-    def _back_off(self, unit: Unit, now: float) -> None:
-        seconds = min(FIRST_BACKOFF_S * 2 ** (unit.attempts - 1), LONGEST_BACKOFF_S) * (0.5 + self._jitter())
+    def _may_retry(self, unit: Unit, error: CallError) -> bool:
+        if not error.retryable or unit.attempts > unit.planned.task.retries:
+            return False
+        server = unit.planned.tool.server
+        if self._budgets.take(server):
+            return True
+        spent = f"It was not tried again: too many calls of {server} failed lately."
+        error.hint = f"{error.hint} {spent}" if error.hint else spent
+        return False
+
+    def _back_off(self, unit: Unit, error: CallError, now: float) -> None:
         self.open[unit.key] = unit
         unit.started_at = None
         if unit.key.item is None:
             self._move(unit.key.task, Status.BACKING_OFF, now)
-        self.commands.append(Sleep(unit.key, seconds))
+        self._move_item(unit.key, Status.BACKING_OFF, now)
+        self.commands.append(Sleep(unit.key, backoff_s(unit.attempts, self._jitter(), error)))
 
-    def _skip(self, id: str, code: str, message: str, caused_by: str | None, now: float) -> None:
+    def _skip(self, id: str, reason: Reason, now: float) -> None:
         state = self.states[id]
-        state.code, state.message, state.caused_by = code, message, caused_by
+        state.code, state.message, state.caused_by = reason
         self._move(id, Status.SKIPPED, now)
         self._end(id)
 
@@ -306,6 +358,8 @@ class Run:
             id = self._settled.popleft()
             for dependent in self.plan.dependents[id]:
                 self._dependency_settled(dependent, id, now)
+            if id in self._places:
+                self._leave_order(id, now)
             if self._is_layered:
                 self._leave_layer(id, now)
         self._finish(now)
@@ -318,25 +372,41 @@ class Run:
         planned = self.plan.tasks[id]
         is_lost = need not in self.outputs and need in planned.requires
         if is_lost and planned.task.trigger_rule == "all_success":
-            self._skip(id, *self._blamed(need), now)
-        elif state.waiting == 0 and self._may_look_at(id):
-            self._look_at(id, now)
+            self._skip(id, blamed(need, self.states), now)
+        elif state.waiting == 0:
+            self._due(id, now)
+
+    def _leave_order(self, id: str, now: float) -> None:
+        """Tasks that touch the same as *id* may have their turn."""
+        for request in self._order.release(self._places.pop(id)):
+            follower, state = request.holder, self.states[request.holder]
+            state.is_ordered = False
+            if state.status is not Status.PENDING or state.waiting:
+                continue
+            if state.due_at is not None and now > state.due_at and request.because is not None:
+                resource, _ = why_they_conflict(*request.because)
+                state.waits = (Wait("conflict", id, now - state.due_at, resource),)
+                self.waited["conflict", id] += now - state.due_at
+            if self._may_look_at(follower):
+                self._look_at(follower, now)
 
     def _leave_layer(self, id: str, now: float) -> None:
-        self._left_in_layer[self.plan.layer_of[id]] -= 1
+        self._left_in_layer[self._layer_of[id]] -= 1
         while self._layer < len(self._left_in_layer) and self._left_in_layer[self._layer] == 0:
             self._layer += 1
-            for next_id in self.plan.layers[self._layer] if self._layer < len(self.plan.layers) else ():
+            for next_id in self._layers[self._layer] if self._layer < len(self._layers) else ():
                 if self.states[next_id].status is Status.PENDING and self.states[next_id].waiting == 0:
-                    self._look_at(next_id, now)
+                    self._due(next_id, now)
 
     def _may_look_at(self, id: str) -> bool:
-        is_open = not self._is_layered or self.plan.layer_of[id] == self._layer
+        is_open = not self._is_layered or self._layer_of[id] == self._layer
         return is_open and self.states[id].status is Status.PENDING
 
     def _finish(self, now: float) -> None:
         if self.unsettled == 0 and self.ended_at is None:
             self.ended_at = now
+            self._places.clear()
+            self._order = Locks()
             if self._timeout_s and self.stopped_by != "timeout":
                 self.commands.append(Abort(Key(self.id, "")))
             self.notices.append(Finished(self.id, self.status, now))
@@ -350,6 +420,16 @@ class Run:
             state.ended_at = now
         tool = self.plan.tasks[id].tool.full_name
         self.notices.append(Changed(Key(self.id, id), tool, before, after, state.attempts, now, state.code))
+
+    def _move_item(self, key: Key, after: Status, now: float) -> None:
+        if key.item is None or (items := self.states[key.task].items) is None:
+            return
+        before = items.statuses[key.item]
+        assert after in MOVES[before], f"{key}: {before} -> {after}"
+        items.statuses[key.item] = after
+        unit = self.open.get(key)
+        tool = self.plan.tasks[key.task].tool.full_name
+        self.notices.append(Changed(key, tool, before, after, unit.attempts if unit else 0, now))
 
     def _end(self, id: str) -> None:
         self.unsettled -= 1
@@ -382,15 +462,16 @@ class Run:
         return "the run was cancelled"
 
 
-def _selected(planned: PlannedTask, output: Output) -> Output:
-    if planned.select is None:
-        return output
-    value = _applied("select", planned.select, output.value)
-    return Output(value, (), measure(value))
+def _by_layer(layer_of: Mapping[str, int]) -> list[list[str]]:
+    layers: list[list[str]] = [[] for _ in range(max(layer_of.values(), default=-1) + 1)]
+    for id, layer in layer_of.items():
+        layers[layer].append(id)
+    return layers
 
 
-def _applied(field: str, expression: Any, value: Json) -> Json:
-    try:
-        return search(expression, value)
-    except ExpressionFailed as error:
-        raise ExpressionFailed(f"{field}: {error.message}", hint=error.hint) from None
+def _output_of(items: Items) -> Output:
+    """The outputs of the items in their order; null for one that has none."""
+    outputs = items.outputs
+    value: list[Json] = [None if output is None else output.value for output in outputs]
+    attachments = tuple(block for output in outputs if output is not None for block in output.attachments)
+    return Output(value, attachments, sum(output.size_bytes for output in outputs if output is not None))

@@ -1,9 +1,35 @@
-"""All runs of this process: of the calls that could start, those that have room, the most urgent first."""
+"""All runs of this process: of the calls that could start, those that have room, the most urgent first.
+
+A call that is ready asks for the resources that it touches (`core/locks.py`), then for room (`core/limits.py`). Its
+room is given back when it is answered, its resources when it has come to its end: a retry is still the same call.
+"""
 
 from __future__ import annotations
 
-from .events import Aborted, Call, CancelRequested, Command, Event, Failed, Key, Step, Succeeded, Woke
-from .limits import Lane, Ledger, Limits
+from collections.abc import Iterable
+from operator import attrgetter
+
+from ..errors import CallError, CallTimeout, ConnectionLost, ServerUnavailable
+from .conflicts import why_they_conflict
+from .events import (
+    Abort,
+    Aborted,
+    Call,
+    CancelRequested,
+    Command,
+    Event,
+    Failed,
+    Key,
+    Notice,
+    Sleep,
+    Step,
+    Succeeded,
+    Woke,
+)
+from .learned import Learned
+from .limits import Demand, Held, Ledger, Limits
+from .locks import Locks, Request
+from .retry import RetryBudgets
 from .run import Run
 from .state import Unit
 
@@ -11,12 +37,19 @@ from .state import Unit
 class Scheduler:
     """Events in, commands out. It never waits and never looks at a clock: the time comes with each event."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, learned: Learned | None = None) -> None:
         self.ledger: Ledger[Unit] = Ledger(limits)
+        self.locks: Locks[Unit] = Locks()
+        self.budgets = RetryBudgets()
         self.runs: dict[str, Run] = {}
         """The runs that have not come to their end."""
-        self._held: dict[Key, Lane[Unit]] = {}
-        """The room that each call in flight takes, until it is answered."""
+        self._learned = learned or Learned(enabled=False)
+        self._held: dict[Key, tuple[Unit, Held[Unit]]] = {}
+        """The calls in flight, each with the room it takes until it is answered."""
+        self._requests: dict[str, dict[Key, Request[Unit]]] = {}
+        """What calls touch, from when they are ready to their end, by run."""
+        self._watched: set[str] = set()
+        """Servers whose rate will have room when a sleep is over."""
 
     def __repr__(self) -> str:
         return f"<Scheduler: {len(self.runs)} runs, {len(self._held)} calls in flight>"
@@ -28,29 +61,66 @@ class Scheduler:
     def submit(self, run: Run, now: float) -> Step:
         self.runs[run.id] = run
         self.ledger.open_run(run.id, run.plan.dag.max_concurrency)
-        run.begin(now)
+        run.begin(now, self.budgets)
         return self._step(now, run)
 
     def handle(self, event: Event, now: float) -> Step:
-        if isinstance(event, CancelRequested):
-            run = self.runs.get(event.run)
-            if run is not None:
-                run.stop("cancelled", now)
-            return self._step(now, run)
-        if not isinstance(event, Woke) and (lane := self._held.pop(event.key, None)) is not None:
-            self.ledger.give_back(lane)
-        run = self.runs.get(event.key.run)
+        match event:
+            case CancelRequested(run_id):
+                run = self.runs.get(run_id)
+                if run is not None:
+                    run.stop("cancelled", now)
+                return self._step(now, run)
+            case Woke(Key("", server)) | Aborted(Key("", server)):
+                self._watched.discard(server)
+                self.ledger.look_again(server)
+                return self._step(now, None)
+        if not isinstance(event, Woke):
+            self._answered(event, now)
+        key = event.key
+        run = self.runs.get(key.run)
         if run is not None:
             self._apply(run, event, now)
+        if run is None or key not in run.open:
+            self._release(key, now)
         return self._step(now, run)
+
+    def _answered(self, event: Succeeded | Failed | Aborted, now: float) -> None:
+        """A call has ended: its room is free, and how it went tells something of its server."""
+        if (entry := self._held.pop(event.key, None)) is None:
+            return
+        unit, held = entry
+        match event:
+            case Succeeded(output=output, cached=False):
+                seconds = now - (unit.started_at if unit.started_at is not None else now)
+                self._learned.saw(unit.planned.tool, seconds, output.value)
+                self._went_well(unit, seconds)
+            case Failed(error=error):
+                self._went_wrong(unit, error, now)
+        self.ledger.give_back(held)
+
+    def _went_well(self, unit: Unit, seconds: float) -> None:
+        server = unit.planned.tool.server
+        if (limit := self.ledger.adaptive.get(server)) is not None:
+            limit.succeeded(unit.planned.tool.full_name, seconds, self.ledger.servers[server].taken)
+            self.ledger.resize(server)
+
+    def _went_wrong(self, unit: Unit, error: CallError, now: float) -> None:
+        server = unit.planned.tool.server
+        if error.retry_after_s:
+            self.ledger.hold(server, error.retry_after_s, now)
+        is_of_the_server = isinstance(error, CallTimeout | ConnectionLost | ServerUnavailable)
+        if is_of_the_server and (limit := self.ledger.adaptive.get(server)) is not None:
+            limit.failed(now if unit.started_at is None else unit.started_at, now)
+            self.ledger.resize(server)
 
     def _apply(self, run: Run, event: Succeeded | Failed | Woke | Aborted, now: float) -> None:
         is_awaited = event.key in run.open or (isinstance(event, Woke) and not event.key.task)
         if not is_awaited:
             return  # the task has come to its end without waiting for this answer
         match event:
-            case Succeeded(key, output):
-                run.succeed(key, output, now)
+            case Succeeded(key, output, cached):
+                run.succeed(key, output, now, cached=cached)
             case Failed(key, error):
                 run.fail(key, error, now)
             case Woke(key):
@@ -60,28 +130,93 @@ class Scheduler:
 
     def _step(self, now: float, run: Run | None) -> Step:
         """Start all that fits, and hand over what *run*, the only one that an event can change, has to say."""
-        commands: list[Command] = []
         if run is not None:
-            for unit in run.ready:
-                server, weight = unit.planned.tool.server, unit.planned.weight
-                self.ledger.add(run.id, server, weight, run.urgency(unit), unit)
-            run.ready.clear()
+            self._admit(run, now)
             if run.is_done:
-                del self.runs[run.id]
-                self.ledger.close_run(run.id)
-        started: dict[str, Run] = {}
-        for unit, lane in self.ledger.take_next():
-            owner = self.runs[unit.key.run]
-            attempt = owner.start(unit, now)
-            self._held[unit.key] = lane
-            commands.append(Call(unit.key, unit.planned.tool, unit.arguments, unit.planned.timeout_s, attempt))
-            started[owner.id] = owner
+                self._close(run, now)
+        told: dict[str, Run] = {}
+        commands = list(self._start_what_fits(told, now))
         if run is not None:
-            started[run.id] = run
-        notices = []
-        for owner in started.values():
+            told[run.id] = run
+        notices: list[Notice] = []
+        for owner in told.values():
             commands += owner.commands
             notices += owner.notices
             owner.commands.clear()
             owner.notices.clear()
+        commands += self._watch(now)
         return Step(commands, notices)
+
+    def _admit(self, run: Run, now: float) -> None:
+        """The calls of *run* that became ready ask for what they touch, in document order, and then for room."""
+        if run.conflicts.touches:
+            run.ready.sort(key=attrgetter("planned.index", "key.item"))
+        for unit in run.ready:
+            if not run.conflicts.touches or self._has_what_it_touches(run, unit):
+                self._line_up(run, unit)
+        run.ready.clear()
+
+    def _has_what_it_touches(self, run: Run, unit: Unit) -> bool:
+        requests = self._requests.setdefault(run.id, {})
+        if unit.key in requests:  # since its first attempt
+            return True
+        if not (claims := run.claims(unit)):
+            return True
+        request = requests[unit.key] = self.locks.ask(unit, claims)
+        return request.blocker is None
+
+    def _line_up(self, run: Run, unit: Unit) -> None:
+        planned = unit.planned
+        demand = Demand(run.id, planned.tool.server, planned.policy.limit, planned.weight)
+        self.ledger.add(demand, run.urgency(unit), unit)
+
+    def _release(self, key: Key, now: float) -> None:
+        """The call of *key* has come to its end: what it touches is free."""
+        requests = self._requests.get(key.run)
+        if requests is None or (request := requests.pop(key, None)) is None:
+            return
+        if not requests:
+            del self._requests[key.run]
+        for freed in self.locks.release(request):
+            unit = freed.holder
+            owner = self.runs[unit.key.run]
+            if freed.because is not None:
+                resource, _ = why_they_conflict(*freed.because)
+                on = key.task if key.run == unit.key.run else f"{key.run}/{key.task}"
+                unit.waited("conflict", on, now, resource)
+            self._line_up(owner, unit)
+
+    def _close(self, run: Run, now: float) -> None:
+        """*run* has come to its end. Its calls that are still in flight keep their room and what they touch."""
+        del self.runs[run.id]
+        self.ledger.close_run(run.id)
+        waiting = [key for key in self._requests.get(run.id, ()) if key not in self._held]
+        for key in reversed(waiting):  # so that none is granted what it no longer needs
+            self._release(key, now)
+
+    def _start_what_fits(self, told: dict[str, Run], now: float) -> Iterable[Command]:
+        for unit, held in self.ledger.take_next(now):
+            owner = told[unit.key.run] = self.runs[unit.key.run]
+            if held.waited_at is not None:
+                unit.waited("limit", held.waited_at, now)
+            attempt = owner.start(unit, now)
+            self._held[unit.key] = unit, held
+            planned = unit.planned
+            yield Call(
+                unit.key,
+                planned.tool,
+                unit.arguments,
+                planned.timeout_s,
+                attempt,
+                planned.cache_s if attempt == 1 else 0.0,
+                planned.policy.cache_stat,
+            )
+
+    def _watch(self, now: float) -> Iterable[Command]:
+        """Look again when a rate has room; and, with no run left, no more."""
+        for server, seconds in self.ledger.to_watch(now):
+            self._watched.add(server)
+            yield Sleep(Key("", server), seconds)
+        if not self.runs and self._watched:
+            yield from [Abort(Key("", server)) for server in self._watched]
+            self._watched.clear()

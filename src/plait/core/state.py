@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ..errors import CallError
 from .events import Key, Status
 from .output import Output
@@ -9,10 +11,22 @@ from .plan import PlannedTask
 from .strict import JsonObject
 
 
-class Unit:
-    """One call that a task makes: the task's own, or that of one item of `for_each`."""
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A time in which a call could have started but for one thing. `why` is `conflict` or `limit`, `on` is the task or
+    the limit that it waited for."""
 
-    __slots__ = ("arguments", "attempts", "key", "planned", "started_at")
+    why: str
+    on: str
+    seconds: float
+    resource: str | None = None
+    """What both touch, in a conflict."""
+
+
+class Unit:
+    """One call that a task makes: the task's own, or that of one item of `for_each`. Times are in seconds."""
+
+    __slots__ = ("arguments", "attempts", "due_at", "key", "planned", "started_at", "waits")
 
     def __init__(self, key: Key, planned: PlannedTask, arguments: JsonObject) -> None:
         self.key = key
@@ -20,18 +34,29 @@ class Unit:
         self.arguments = arguments
         self.attempts = 0
         self.started_at: float | None = None
+        self.due_at = 0.0
+        """Since when it waits for nothing but what `waits` does not hold yet."""
+        self.waits: tuple[Wait, ...] = ()
+        """What its first attempt waited for, though it could have started."""
 
     def __lt__(self, other: Unit) -> bool:
         return self.key < other.key
+
+    def waited(self, why: str, on: str, now: float, resource: str | None = None) -> None:
+        """What kept it from starting since it was due is over, or was something else."""
+        if now > self.due_at and not self.attempts:
+            self.waits = (*self.waits, Wait(why, on, now - self.due_at, resource))
+        self.due_at = now
 
 
 class Items:
     """What has come of the items of a `for_each` task."""
 
-    __slots__ = ("errors", "left", "outputs")
+    __slots__ = ("errors", "left", "outputs", "statuses")
 
     def __init__(self, count: int) -> None:
         self.outputs: list[Output | None] = [None] * count
+        self.statuses = [Status.PENDING] * count
         self.errors: list[tuple[int, CallError]] = []
         self.left = count
 
@@ -40,19 +65,27 @@ class TaskState:
     """What has come of one task so far. Times are in seconds, on the caller's clock."""
 
     __slots__ = (
-        "attempts", "busy_s", "caused_by", "code", "ended_at", "error", "items", "message", "output",
-        "started_at", "status", "waiting",
+        "attempts", "busy_s", "cached", "caused_by", "code", "due_at", "ended_at", "error", "is_ordered", "items",
+        "message", "output", "started_at", "status", "waiting", "waits",
     )  # fmt: skip
 
     def __init__(self, waiting: int) -> None:
         self.status = Status.PENDING
         self.waiting = waiting
         """Dependencies that have not come to their end."""
+        self.is_ordered = False
+        """Whether it waits for an earlier task that touches the same resource."""
         self.attempts = 0
+        self.cached = False
+        """Whether its answer was an earlier one (for `for_each`: that of every item)."""
+        self.due_at: float | None = None
+        """When its dependencies had come to their end."""
         self.started_at: float | None = None
         self.ended_at: float | None = None
         self.busy_s = 0.0
         """The time its calls took, added up."""
+        self.waits: tuple[Wait, ...] = ()
+        """What its first call waited for once it was due."""
         self.error: CallError | None = None
         self.code: str | None = None
         """Why it did not succeed, where no call of its own failed."""

@@ -1,0 +1,67 @@
+"""How many calls at once a server takes well, found out while it runs.
+
+The gradient algorithm of Netflix's concurrency-limits ("Performance Under Load", 2018; its Gradient2 limit): the limit
+grows by a few slots as long as calls take what they usually take, and shrinks in proportion as they take longer. Calls
+of one server differ by tool, so each is held against the usual time of its own tool. A failure of the server (no answer
+in time, connection lost, too many requests) takes a tenth off, as additive increase and multiplicative decrease do in
+TCP; once for all calls that were under way together.
+"""
+
+from __future__ import annotations
+
+FIRST = 8
+TOLERANCE = 1.5
+"""Calls may take so many times what they usually take before the limit shrinks."""
+HEADROOM = 4.0
+"""Slots by which the limit grows, before smoothing."""
+SMOOTHING = 0.2
+AFTER_FAILURE = 0.9
+_USUAL = 1 / 100
+"""Weight of one call in what is usual for its tool."""
+_LATELY = 1 / 5
+"""Weight of one call in how calls went lately."""
+_MOST_TOOLS = 1_000
+
+
+class AdaptiveLimit:
+    """The limit of one server. Tell it how each call went; `slots` is what it came to."""
+
+    __slots__ = ("_lately", "_shrunk_at", "_usual", "most", "value")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.value = float(min(FIRST, most))
+        self._usual: dict[str, float] = {}
+        """What a call of each tool usually takes, in seconds."""
+        self._lately = 1.0
+        """What calls took lately, over what is usual."""
+        self._shrunk_at = float("-inf")
+
+    @property
+    def slots(self) -> int:
+        return max(1, int(self.value))
+
+    def succeeded(self, tool: str, seconds: float, in_flight: int) -> None:
+        """A call took *seconds*, with *in_flight* calls at the server, itself included."""
+        usual = self._usual.get(tool)
+        if usual is None:
+            if len(self._usual) >= _MOST_TOOLS:
+                self._usual.clear()
+            self._usual[tool] = seconds
+            return
+        self._usual[tool] = usual + (seconds - usual) * _USUAL
+        ratio = seconds / usual if usual > 0 else 1.0
+        self._lately += (min(ratio, 10.0) - self._lately) * _LATELY
+        if in_flight * 2 >= self.slots:  # else the calls say nothing of the limit
+            gradient = max(0.5, min(1.0, TOLERANCE / self._lately))
+            wanted = self.value * gradient + HEADROOM
+            self._set(self.value + (wanted - self.value) * SMOOTHING)
+
+    def failed(self, started_at: float, now: float) -> None:
+        """The server failed a call that was sent at *started_at*."""
+        if started_at >= self._shrunk_at:
+            self._shrunk_at = now
+            self._set(self.value * AFTER_FAILURE)
+
+    def _set(self, value: float) -> None:
+        self.value = max(1.0, min(value, float(self.most)))
