@@ -7,13 +7,12 @@ claimed then, and nothing before: it waits for whoever has claimed it by then.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from .claims import Claim, Locate, Touch, touch_of
 from .locks import Locks
-from .plan import Plan, PlannedTask
+from .plan import Plan
 from .policy import ToolPolicy
 from .strict import Json, JsonObject
 
@@ -97,33 +96,12 @@ def _touches(plan: Plan, locate: Locate) -> dict[str, Touch]:
 
 
 def _known(plan: Plan, touches: Mapping[str, Touch]) -> Iterable[tuple[str, tuple[Claim, ...]]]:
-    for id in _in_order(plan.tasks):
+    for id in plan.order:
         touch, planned = touches.get(id), plan.tasks[id]
         if touch is None or not touch.names.isdisjoint(str(place[0]) for place, _ in planned.arguments.found):
             continue
         if claims := touch.claims(planned.task.arguments):
             yield id, claims
-
-
-def _in_order(tasks: Mapping[str, PlannedTask]) -> list[str]:
-    """Document order, but no task before one that it needs."""
-    if all(tasks[need].index < task.index for task in tasks.values() for need in task.needs):
-        return list(tasks)
-    waiting = {id: len(task.needs) for id, task in tasks.items()}
-    dependents: dict[str, list[str]] = {id: [] for id in tasks}
-    for id, task in tasks.items():
-        for need in task.needs:
-            dependents[need].append(id)
-    free = [(task.index, id) for id, task in tasks.items() if not task.needs]
-    order = []
-    while free:
-        _, id = heapq.heappop(free)
-        order.append(id)
-        for dependent in dependents[id]:
-            waiting[dependent] -= 1
-            if not waiting[dependent]:
-                heapq.heappush(free, (tasks[dependent].index, dependent))
-    return order
 
 
 def _found(plan: Plan, known: Iterable[tuple[str, tuple[Claim, ...]]]) -> Iterable[Conflict]:
@@ -167,7 +145,7 @@ def _barriers(plan: Plan, known: Iterable[tuple[str, tuple[Claim, ...]]]) -> dic
     deepest: dict[tuple[str, ...], list[int]] = {}
     """At each resource: the last layer of those that touch it, that write it, and likewise for what it holds."""
     layers: dict[str, int] = {}
-    for id in _in_order(plan.tasks):
+    for id in plan.order:
         before = [layers[need] for need in plan.tasks[id].needs]
         before += [layer for claim in claims.get(id, ()) for layer in _before(deepest, claim)]
         layers[id] = max(before, default=-1) + 1

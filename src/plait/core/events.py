@@ -24,6 +24,8 @@ class Status(StrEnum):
     SKIPPED = "skipped"
     CANCELLED = "cancelled"
 
+    __hash__ = str.__hash__  # an enum's own is slow, and statuses are looked up at every move
+
     @property
     def is_final(self) -> bool:
         return self in _FINAL
@@ -55,8 +57,7 @@ class Key(NamedTuple):
 # Commands: what to do outside. Each `Call` and each `Sleep` is answered by exactly one event.
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     key: Key
     tool: Tool
     arguments: JsonObject
@@ -133,9 +134,8 @@ class Started:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """A task moved from one status to another."""
+class Changed(NamedTuple):
+    """A task, or one item of a `for_each` task, moved from one status to another."""
 
     key: Key
     tool: str

@@ -100,11 +100,11 @@ class RateLimit(Limit[Unit]):
 class Lane(Generic[Unit]):
     """Calls that take the same room, most urgent first."""
 
-    __slots__ = ("called_by", "limits", "stamp", "stopped_at", "units", "weight")
+    __slots__ = ("called_by", "limits", "stamp", "stopped_at", "takes", "units", "weight")
 
     def __init__(self, limits: tuple[Limit[Unit], ...], weight: int) -> None:
-        self.limits = limits
         self.weight = weight
+        self.use(limits)
         self.units: list[tuple[Urgency, Unit]] = []
         self.stamp = 0
         """Which of its entries, in the queue or at a limit, is the current one."""
@@ -112,17 +112,22 @@ class Lane(Generic[Unit]):
         self.stopped_at: Limit[Unit] | None = None
         """The limit that it was parked at last, since it was last empty."""
 
+    def use(self, limits: tuple[Limit[Unit], ...]) -> None:
+        """Its calls take room of these limits."""
+        self.limits = limits
+        self.takes = tuple((limit, 1) for limit in limits) if self.weight == 1 else ()
+        """What a call takes, where that cannot change with the limits."""
+
     def full(self) -> Limit[Unit] | None:
         """The first limit that has no room for a call of this lane."""
         weight = self.weight
         for limit in self.limits:
-            if limit.room < limit.slots(weight):
+            if limit.room < (1 if weight == 1 else limit.slots(weight)):
                 return limit
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Held(Generic[Unit]):
+class Held(NamedTuple, Generic[Unit]):
     """The room that one call in flight takes."""
 
     taken: tuple[tuple[Limit[Unit], int], ...]
@@ -176,7 +181,8 @@ class Ledger(Generic[Unit]):
         for rate in self.rates.values():
             rate.now = now
         for limit in self._freed:
-            self._call(limit)
+            if limit.parked:
+                self._call(limit)
         self._freed.clear()
         while self._queue:
             urgency, stamp, lane = heapq.heappop(self._queue)
@@ -188,10 +194,12 @@ class Ledger(Generic[Unit]):
             _, unit = heapq.heappop(lane.units)
             held = self._take(lane)
             self._leave(lane)
-            if lane.units:
-                self._enter(lane)
-            else:
+            if not lane.units:
                 lane.stopped_at = None
+            elif (full := lane.full()) is not None:
+                self._park(lane, full, lane.units[0][0])
+            else:
+                self._enter(lane)
             yield unit, held
 
     def give_back(self, held: Held[Unit]) -> None:
@@ -254,10 +262,10 @@ class Ledger(Generic[Unit]):
         for lanes in self.lanes.values():
             for demand, lane in lanes.items():
                 if demand.server == server:
-                    lane.limits = self._limits(demand)
+                    lane.use(self._limits(demand))
 
     def _take(self, lane: Lane[Unit]) -> Held[Unit]:
-        taken = tuple([(limit, limit.slots(lane.weight)) for limit in lane.limits])
+        taken = lane.takes or tuple([(limit, limit.slots(lane.weight)) for limit in lane.limits])
         for limit, slots in taken:
             limit.take(slots)
         return Held(taken, None if lane.stopped_at is None else lane.stopped_at.name)
@@ -282,7 +290,8 @@ class Ledger(Generic[Unit]):
         lane.stopped_at = full
         heapq.heappush(full.parked, (urgency, lane.stamp, lane))
         for limit in lane.limits:
-            self._call(limit)
+            if limit.parked:
+                self._call(limit)
 
     def _call(self, limit: Limit[Unit]) -> None:
         """Queue one lane of those parked at *limit* for each slot that is free, the most urgent first.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
@@ -51,6 +52,8 @@ class Plan:
     tasks: Mapping[str, PlannedTask]
     """In document order."""
     layers: tuple[tuple[str, ...], ...]
+    order: tuple[str, ...]
+    """In document order, but no task before one that it needs."""
     layer_of: Mapping[str, int]
     dependents: Mapping[str, tuple[str, ...]]
     remaining: Mapping[str, float]
@@ -69,17 +72,18 @@ def lay_out(
 ) -> Plan:
     """Lay out *tasks*, which hold no cycle. *cost* is what a task is expected to take, in seconds."""
     dependents: dict[str, list[str]] = {id: [] for id in tasks}
-    layer_of: dict[str, int] = {}
-    order = list(TopologicalSorter({id: task.needs for id, task in tasks.items()}).static_order())
-    for id in order:
-        layer_of[id] = max((layer_of[need] + 1 for need in tasks[id].needs), default=0)
     for id, task in tasks.items():
         for need in task.needs:
             dependents[need].append(id)
-
+    order = _in_order(tasks, dependents)
+    layer_of: dict[str, int] = {}
+    for id in order:
+        needs = tasks[id].needs
+        layer_of[id] = 1 + max([layer_of[need] for need in needs]) if needs else 0
     remaining: dict[str, float] = {}
     for id in reversed(order):
-        remaining[id] = cost(tasks[id]) + max((remaining[follower] for follower in dependents[id]), default=0.0)
+        followers = dependents[id]
+        remaining[id] = cost(tasks[id]) + (max([remaining[follower] for follower in followers]) if followers else 0.0)
     layers: list[list[str]] = [[] for _ in range(max(layer_of.values(), default=-1) + 1)]
     for id in tasks:
         layers[layer_of[id]].append(id)
@@ -87,6 +91,7 @@ def lay_out(
         dag=dag,
         tasks=tasks,
         layers=tuple(map(tuple, layers)),
+        order=order,
         layer_of=layer_of,
         dependents={id: tuple(followers) for id, followers in dependents.items()},
         remaining=remaining,
@@ -98,6 +103,8 @@ def lay_out(
 
 def find_cycles(needs: Mapping[str, Iterable[str]], most: int = 10) -> list[list[str]]:
     """Cycles as paths, `[a, b, a]` where b needs a and a needs b; at most *most*, none twice."""
+    if _is_in_order(needs):
+        return []
     graph = {id: set(before) for id, before in needs.items()}
     cycles: list[list[str]] = []
     while len(cycles) < most:
@@ -110,6 +117,34 @@ def find_cycles(needs: Mapping[str, Iterable[str]], most: int = 10) -> list[list
         else:
             break
     return cycles
+
+
+def _is_in_order(needs: Mapping[str, Iterable[str]]) -> bool:
+    """Whether each stands after all that it needs, as most documents are written: then there is no cycle."""
+    seen: set[str] = set()
+    for id, before in needs.items():
+        if not seen.issuperset(before):
+            return False
+        seen.add(id)
+    return True
+
+
+def _in_order(tasks: Mapping[str, PlannedTask], dependents: Mapping[str, list[str]]) -> tuple[str, ...]:
+    needs = {id: task.needs for id, task in tasks.items()}
+    if _is_in_order(needs):
+        return tuple(tasks)
+    places = {id: place for place, id in enumerate(tasks)}
+    waiting = {id: len(before) for id, before in needs.items()}
+    free = [(places[id], id) for id, count in waiting.items() if not count]
+    order = []
+    while free:
+        _, id = heapq.heappop(free)
+        order.append(id)
+        for dependent in dependents[id]:
+            waiting[dependent] -= 1
+            if not waiting[dependent]:
+                heapq.heappush(free, (places[dependent], dependent))
+    return tuple(order)
 
 
 def _longest_chain(remaining: Mapping[str, float], dependents: Mapping[str, list[str]]) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ class Run:
         self.id = id
         self.plan = plan
         self.conflicts = conflicts or Conflicts()
-        self.states = {id: TaskState(len(task.needs)) for id, task in plan.tasks.items()}
+        self.states = {id: TaskState(Key(self.id, id), len(task.needs)) for id, task in plan.tasks.items()}
         self.outputs: dict[str, Output] = {}
         """Of the tasks that succeeded: what references see."""
         self.bytes = 0
@@ -419,7 +419,7 @@ class Run:
         if after.is_final:
             state.ended_at = now
         tool = self.plan.tasks[id].tool.full_name
-        self.notices.append(Changed(Key(self.id, id), tool, before, after, state.attempts, now, state.code))
+        self.notices.append(Changed(state.key, tool, before, after, state.attempts, now, state.code))
 
     def _move_item(self, key: Key, after: Status, now: float) -> None:
         if key.item is None or (items := self.states[key.task].items) is None:

@@ -144,7 +144,8 @@ class Scheduler:
             notices += owner.notices
             owner.commands.clear()
             owner.notices.clear()
-        commands += self._watch(now)
+        if self.ledger.rates:
+            commands += self._watch(now)
         return Step(commands, notices)
 
     def _admit(self, run: Run, now: float) -> None:

@@ -66,10 +66,11 @@ class TaskState:
 
     __slots__ = (
         "attempts", "busy_s", "cached", "caused_by", "code", "due_at", "ended_at", "error", "is_ordered", "items",
-        "message", "output", "started_at", "status", "waiting", "waits",
+        "key", "message", "output", "started_at", "status", "waiting", "waits",
     )  # fmt: skip
 
-    def __init__(self, waiting: int) -> None:
+    def __init__(self, key: Key, waiting: int) -> None:
+        self.key = key
         self.status = Status.PENDING
         self.waiting = waiting
         """Dependencies that have not come to their end."""
