@@ -17,7 +17,7 @@ from .core.check import check
 from .core.claims import Locate
 from .core.conflicts import Conflicts, find_conflicts
 from .core.dag import Dag, read_dag
-from .core.events import Changed, Finished, Notice, Progressed, Status
+from .core.events import Changed, Finished, Notice, Progressed
 from .core.forecast import forecast
 from .core.learned import Learned
 from .core.limits import Limits
@@ -27,6 +27,7 @@ from .core.policy import Policy
 from .core.ports import CallTool, Observer, RunStore, Servers
 from .core.preview import plan_document
 from .core.problems import Problem, nearest
+from .core.progress import Progress, progress_of
 from .core.result import RunResult, result_of
 from .core.resume import resume
 from .core.run import Run
@@ -67,30 +68,6 @@ class Submitted:
     run_id: str
     dag: Dag
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is. `settled` of `total` tasks have come to their end; it never goes down."""
-
-    run_id: str
-    settled: int
-    total: int
-    running: tuple[str, ...]
-    failed: tuple[str, ...]
-    said: str | None = None
-    """What a call in flight said last of its own progress, as `task: message`."""
-    finished: bool = False
-
-    def __str__(self) -> str:
-        parts = [f"{self.settled}/{self.total} done"]
-        if self.running:
-            parts.append(f"running {_some(self.running)}")
-        if self.failed:
-            parts.append(f"failed {_some(self.failed)}")
-        if self.said:
-            parts.append(self.said)
-        return "; ".join(parts)
 
 
 class _Watch:
@@ -189,7 +166,7 @@ class Gateway:
     async def plan(self, document: object) -> JsonObject:
         """The answer to a dry run (contract, section 5). Raises `InvalidDag`."""
         plan, conflicts, _ = await self._prepare(document)
-        return plan_document(plan, conflicts, forecast(plan, conflicts, self._limits.concurrency, self.learned.seconds))
+        return plan_document(plan, conflicts, forecast(plan, conflicts, self._limits.concurrency))
 
     async def submit(self, document: object) -> Submitted:
         """Check *document* (parsed JSON, JSON text, or a `Dag`) whole, and start it. Raises `InvalidDag`."""
@@ -339,20 +316,7 @@ class Gateway:
 
     def _progress(self, run: Run) -> Progress:
         watch = self._watches.get(run.id)
-        states = run.states.items()
-        return Progress(
-            run_id=run.id,
-            settled=len(run.states) - run.unsettled,
-            total=len(run.states),
-            running=tuple(id for id, state in states if state.status is Status.RUNNING),
-            failed=tuple(id for id, state in states if state.status in {Status.FAILED, Status.TIMEOUT}),
-            said=watch.said if watch is not None else None,
-            finished=run.is_done,
-        )
-
-
-def _some(ids: tuple[str, ...], most: int = 5) -> str:
-    return ", ".join(ids[:most]) + (f" and {len(ids) - most} more" if len(ids) > most else "")
+        return progress_of(run, anyio.current_time(), watch.said if watch is not None else None)
 
 
 def _new_id() -> str:

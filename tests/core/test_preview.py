@@ -21,7 +21,7 @@ CATALOG = Catalog([tool("s:read", readOnlyHint=True), tool("s:write")], [ServerI
 def preview(tasks: list[dict[str, Any]], catalog: Catalog = CATALOG) -> JsonObject:
     plan = check(read_dag({"tasks": tasks}), catalog, Policy())
     conflicts = find_conflicts(plan, lambda server, key: key)
-    return plan_document(plan, conflicts, forecast(plan, conflicts, Limits(), lambda tool: None))
+    return plan_document(plan, conflicts, forecast(plan, conflicts, Limits()))
 
 
 def test_a_plan_says_what_would_happen() -> None:
@@ -39,7 +39,7 @@ def test_a_plan_says_what_would_happen() -> None:
         "tasks": 3,
         "layers": 2,
         "max_parallelism": 2,
-        "unknown_tools": ["s:read", "s:write"],
+        "untimed_tools": ["s:read", "s:write"],
     }
     assert document["mermaid"] == "\n".join(
         [

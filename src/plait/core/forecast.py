@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from statistics import median
 
-from .catalog import Tool
 from .conflicts import Conflicts
 from .events import Abort, Aborted, Call, Event, Key, Sleep, Step, Succeeded, Woke
 from .limits import Limits
@@ -19,9 +17,6 @@ from .scheduler import Scheduler
 from .state import Items, Unit
 from .strict import Json, JsonObject
 
-UNKNOWN_S = 1.0
-"""What a call is taken to take where nothing is known of any tool in the plan."""
-
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
@@ -30,7 +25,7 @@ class Forecast:
 
     metrics: Metrics
     is_timed: bool
-    unknown_tools: tuple[str, ...]
+    untimed: tuple[str, ...]
     """Tools that were never called: they are taken to be as fast as the median of the others."""
     uncounted: tuple[str, ...]
     """`for_each` tasks whose list is known only when they run: taken to have one item."""
@@ -40,41 +35,38 @@ class Forecast:
         told = self.metrics.document()
         names = ["execution_time_ms", "sequential_time_ms", "speedup"] if self.is_timed else []
         document: JsonObject = {name: told[name] for name in [*names, "max_parallelism"]}
-        if self.unknown_tools:
-            document["unknown_tools"] = list[Json](self.unknown_tools)
+        if self.untimed:
+            document["untimed_tools"] = list[Json](self.untimed)
         if self.uncounted:
             document["uncounted"] = list[Json](self.uncounted)
         return document
 
 
-def forecast(plan: Plan, conflicts: Conflicts, limits: Limits, seconds: Callable[[Tool], float | None]) -> Forecast:
-    """Run *plan* in no time: all goes well, every condition holds, and a call takes the *seconds* of its tool."""
-    tools = {task.tool.full_name: task.tool for task in plan.tasks.values()}
-    known = {name: took for name, tool in tools.items() if (took := seconds(tool)) is not None}
-    usual = median(known.values()) if known else UNKNOWN_S
+def forecast(plan: Plan, conflicts: Conflicts, limits: Limits) -> Forecast:
+    """Run *plan* in no time: all goes well, every condition holds, and each call takes what it is expected to."""
     run = Run(
         "forecast",
         replace(plan, tasks={id: replace(task, select=None, when=None) for id, task in plan.tasks.items()}),
         conflicts=_known_only(conflicts),
         calls=_expected_calls,
     )
-    ended_at = _drive(Scheduler(limits), run, lambda tool: known.get(tool.full_name, usual))
+    ended_at = _drive(Scheduler(limits), run, plan.costs)
     return Forecast(
         metrics=result_of(run, ended_at).metrics,
-        is_timed=bool(known),
-        unknown_tools=tuple(name for name in tools if name not in known),
+        is_timed=any(task.tool.full_name not in plan.untimed for task in plan.tasks.values()),
+        untimed=plan.untimed,
         uncounted=tuple(id for id, task in plan.tasks.items() if task.items is not None and task.items.fill),
     )
 
 
-def _drive(scheduler: Scheduler, run: Run, seconds: Callable[[Tool], float]) -> float:
+def _drive(scheduler: Scheduler, run: Run, costs: Mapping[str, float]) -> float:
     """Answer every command of *run* when its time has come; gives the time of its end."""
     now, count = 0.0, 0
     answers: list[tuple[float, int, Event]] = []
     gone: set[Key] = set()
     step = scheduler.submit(run, now)
     while True:
-        for at, event in _answers(step, now, seconds, gone):
+        for at, event in _answers(step, now, costs, gone):
             count += 1
             heapq.heappush(answers, (at, count, event))
         if run.is_done or not answers:
@@ -86,11 +78,11 @@ def _drive(scheduler: Scheduler, run: Run, seconds: Callable[[Tool], float]) -> 
             step = scheduler.handle(Aborted(event.key), now)
 
 
-def _answers(step: Step, now: float, seconds: Callable[[Tool], float], gone: set[Key]) -> Iterable[tuple[float, Event]]:
+def _answers(step: Step, now: float, costs: Mapping[str, float], gone: set[Key]) -> Iterable[tuple[float, Event]]:
     for command in step.commands:
         match command:
-            case Call(key, tool):
-                yield now + seconds(tool), Succeeded(key, _NOTHING)
+            case Call(key):
+                yield now + costs[key.task], Succeeded(key, _NOTHING)
             case Sleep(key, pause):
                 yield now + pause, Woke(key)
             case Abort(key):

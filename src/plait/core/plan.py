@@ -6,12 +6,16 @@ import heapq
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
+from statistics import median
 from typing import Any
 
 from .catalog import Tool
 from .dag import Dag, Task
 from .policy import ToolPolicy
 from .references import Template
+
+UNKNOWN_S = 1.0
+"""What a call is taken to take where nothing is known of any tool of a plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,10 @@ class Plan:
     remaining: Mapping[str, float]
     """The cost of the longest chain that starts at each task, itself included: more means more urgent."""
     critical_path: tuple[str, ...]
+    costs: Mapping[str, float]
+    """What one call of each task is expected to take, in seconds."""
+    untimed: tuple[str, ...]
+    """Tools of which nothing is known: their calls are taken to take the median of the others, or a second."""
     returned: tuple[str, ...] = ()
     """The tasks whose outputs the answer holds."""
     notes: tuple[str, ...] = field(default=())
@@ -68,9 +76,10 @@ def lay_out(
     dag: Dag,
     tasks: Mapping[str, PlannedTask],
     notes: Iterable[str] = (),
-    cost: Callable[[PlannedTask], float] = lambda task: 1.0,
+    cost: Callable[[PlannedTask], float | None] = lambda task: None,
 ) -> Plan:
-    """Lay out *tasks*, which hold no cycle. *cost* is what a task is expected to take, in seconds."""
+    """Lay out *tasks*, which hold no cycle. *cost* is what a call of a task is expected to take,
+    in seconds, or None."""
     dependents: dict[str, list[str]] = {id: [] for id in tasks}
     for id, task in tasks.items():
         for need in task.needs:
@@ -80,10 +89,11 @@ def lay_out(
     for id in order:
         needs = tasks[id].needs
         layer_of[id] = 1 + max([layer_of[need] for need in needs]) if needs else 0
+    costs, untimed = _costs(tasks, cost)
     remaining: dict[str, float] = {}
     for id in reversed(order):
         followers = dependents[id]
-        remaining[id] = cost(tasks[id]) + (max([remaining[follower] for follower in followers]) if followers else 0.0)
+        remaining[id] = costs[id] + (max([remaining[follower] for follower in followers]) if followers else 0.0)
     layers: list[list[str]] = [[] for _ in range(max(layer_of.values(), default=-1) + 1)]
     for id in tasks:
         layers[layer_of[id]].append(id)
@@ -96,6 +106,8 @@ def lay_out(
         dependents={id: tuple(followers) for id, followers in dependents.items()},
         remaining=remaining,
         critical_path=_longest_chain(remaining, dependents),
+        costs=costs,
+        untimed=untimed,
         returned=_returned(dag, dependents),
         notes=tuple(notes),
     )
@@ -117,6 +129,16 @@ def find_cycles(needs: Mapping[str, Iterable[str]], most: int = 10) -> list[list
         else:
             break
     return cycles
+
+
+def _costs(
+    tasks: Mapping[str, PlannedTask], cost: Callable[[PlannedTask], float | None]
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    told = {id: cost(task) for id, task in tasks.items()}
+    known = [seconds for seconds in told.values() if seconds is not None]
+    usual = median(known) if known else UNKNOWN_S
+    untimed = dict.fromkeys(tasks[id].tool.full_name for id, seconds in told.items() if seconds is None)
+    return {id: usual if seconds is None else seconds for id, seconds in told.items()}, tuple(untimed)
 
 
 def _is_in_order(needs: Mapping[str, Iterable[str]]) -> bool:

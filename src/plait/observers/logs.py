@@ -19,7 +19,7 @@ log = logging.getLogger("plait.runs")
 
 
 class RunLog:
-    """Logs that a run started, how each task ended, and how the run did. An `Observer`."""
+    """Logs that a run started, how each task ended, and how the run did; at `debug` each item too. An `Observer`."""
 
     def __init__(self) -> None:
         self._began: dict[str, float] = {}
@@ -56,7 +56,10 @@ class RunLog:
         }
         if notice.code is not None:
             fields["code"] = notice.code
-        log.info("task.finished", extra=fields)
+        if key.item is None:
+            log.info("task.finished", extra=fields)
+        else:
+            log.debug("item.finished", extra={**fields, "item": key.item})
 
 
 @contextmanager
