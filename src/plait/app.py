@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -174,13 +175,27 @@ async def run_http(
         tasks.cancel_scope.cancel()
 
 
+BUNDLED = (
+    Rule("format_code", writes=("file:{paths}",)),
+    Rule("run_tests", reads=("file:{paths}",)),
+    Rule("git_*", reads=("file:{repository}",)),
+)
+"""What the tools of the bundled server touch where their arguments are left out: all that is under its root."""
+
+
 def _policy(config: Config) -> Policy:
+    bundled = [
+        replace(rule, pattern=f"{name}:{rule.pattern}")
+        for name, server in config.servers.items()
+        if server.builtin is not None
+        for rule in BUNDLED
+    ]
     rules = (
         Rule(pattern, **{name: getattr(tool, name) for name in type(tool).model_fields})
         for pattern, tool in config.tools.items()
     )
     timeouts = {name: server.timeout_s for name, server in config.servers.items() if server.timeout_s is not None}
-    return Policy(rules=tuple(rules), deny=config.policy.deny, server_timeouts=timeouts)
+    return Policy(rules=(*bundled, *rules), deny=config.policy.deny, server_timeouts=timeouts)
 
 
 def _limits(config: Config) -> verbs.GatewayLimits:

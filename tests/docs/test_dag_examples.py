@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from plait.core.dag import DAG_FIELDS, TASK_FIELDS
@@ -24,9 +25,25 @@ ISSUES = [
 STRING = {"type": "string"}
 
 
+class SlowFile:
+    """One file, which what is written reaches only after a while."""
+
+    def __init__(self) -> None:
+        self.content: Any = None
+
+    async def read(self, path: str) -> dict[str, Any]:
+        await anyio.sleep(1)
+        return {"path": path, "text": f"text of {path}" if self.content is None else self.content}
+
+    async def write(self, path: str, content: Any) -> dict[str, Any]:
+        await anyio.sleep(2)
+        self.content = content
+        return {"path": path, "content": content}
+
+
 @pytest.fixture
 def servers() -> FakeServers:
-    made = FakeServers()
+    made, file = FakeServers(), SlowFile()
     repo = {"repo": STRING, "state": STRING}
     made.add(tool("github:get_user", {"name": STRING}, ["name"]), lambda name: {"login": name})
     made.add(tool("github:list_issues", repo, ["repo"]), lambda **_: {"items": ISSUES, "total": 3})
@@ -40,22 +57,26 @@ def servers() -> FakeServers:
     )
     made.add(
         tool("files:write", {"path": STRING, "content": {}}, ["path", "content"]),
-        lambda path, content: {"path": path, "content": content},
+        file.write,
     )
+    made.add(tool("files:read", {"path": STRING}, ["path"], readOnlyHint=True), file.read)
     made.add(tool("ops:deploy", {"app": STRING}, ["app"]), lambda app: text("no capacity", is_error=True))
     made.add(tool("ops:rollback", {"app": STRING}, ["app"]), lambda app: {"rolled_back": app})
     return made
 
 
 @pytest.mark.parametrize(("dag", "outputs"), EXAMPLES, ids=[f"example {index}" for index in range(len(EXAMPLES))])
+@pytest.mark.virtual_time
 async def test_an_example_gives_what_the_page_says(dag: str, outputs: str, servers: FakeServers):
-    async with Gateway(servers, servers) as gateway:
+    async with Gateway(
+        servers, servers, locate=lambda server, key: key.replace("/./", "/").replace(":./", ":")
+    ) as gateway:
         result = await gateway.execute(json.loads(dag))
     assert result.outputs == json.loads(outputs)
 
 
 def test_every_example_is_found():
-    assert len(EXAMPLES) == PAGE.count("```json dag") == 4
+    assert len(EXAMPLES) == PAGE.count("```json dag") == 5
 
 
 @pytest.mark.parametrize("json_block", re.findall(r"```json[^\n]*\n(.*?)```", PAGE, re.DOTALL))

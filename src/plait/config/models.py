@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from ..core.claims import KeyTemplate
 from ..core.pace import Rate
 
 
@@ -22,10 +23,16 @@ def _is_rate(text: str) -> str:
     return text
 
 
+def _is_resource(text: str) -> str:
+    KeyTemplate.parse(text)
+    return text
+
+
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Bytes = Annotated[int, Field(ge=1_024, le=2**40)]
 ServerName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+ResourceTemplate = Annotated[str, AfterValidator(_is_resource)]
 RateText = Annotated[str, AfterValidator(_is_rate)]
 ToolPattern = Annotated[str, AfterValidator(_can_match)]
 
@@ -115,8 +122,8 @@ class ToolSettings(_Section):
     weight: Count | None = None
     idempotent: bool | None = None
     max_concurrency: Count | None = None
-    reads: tuple[str, ...] | None = None
-    writes: tuple[str, ...] | None = None
+    reads: tuple[ResourceTemplate, ...] | None = None
+    writes: tuple[ResourceTemplate, ...] | None = None
     cache_ttl_s: Annotated[float, Field(ge=0, le=30 * 86_400, allow_inf_nan=False)] | None = None
     cache_stat: str | None = None
 

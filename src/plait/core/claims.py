@@ -31,17 +31,23 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 _PATHS = frozenset(
     {"path", "file", "filename", "filepath", "directory", "dir", "folder", "source", "destination", "src", "dst"}
-    | {"dest", "cwd", "notebook"}
+    | {"dest", "notebook", "repository"}
 )
 """Arguments of these names hold paths; in the plural they hold lists of them."""
 _PATH_ENDS = ("_path", "_file", "_dir", "_directory", "_folder", "_filename", "_filepath")
+_NO_TEXT = ("integer", "number", "boolean", "object", "null")
 _URIS = frozenset({"uri", "url", "file_uri", "file_url"})
 """Arguments that hold a path only where they begin with `file:`."""
 _READING = frozenset(
     {"read", "get", "list", "search", "find", "grep", "glob", "view", "show", "cat", "head", "tail", "stat", "tree"}
-    | {"describe", "diff", "log", "status", "blame", "count", "exists", "open", "fetch", "query", "inspect", "check"}
+    | {"describe", "diff", "log", "status", "blame", "count", "exists", "open", "fetch", "query", "inspect", "info"}
 )
-"""A tool without annotations is taken to read only if its name begins or ends with one of these."""
+_WRITING = frozenset(
+    {"write", "create", "make", "delete", "remove", "update", "set", "add", "edit", "move", "rename", "copy", "put"}
+    | {"insert", "append", "replace", "patch", "apply", "save", "store", "upload", "commit", "push", "pull", "merge"}
+    | {"reset", "checkout", "restore", "format", "run", "execute", "build", "install", "post", "send"}
+)
+"""A tool without annotations is taken to read only if its name has a word of the first kind and none of the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +154,8 @@ def touch_of(tool: Tool, policy: ToolPolicy, locate: Locate) -> Touch | None:
     if policy.reads is not None or policy.writes is not None:
         reads, writes = _parsed(policy.reads or ()), _parsed(policy.writes or ())
         return Touch(tool.server, locate, reads, writes) if reads or writes else None
-    paths = tuple((name, _default(tool, name)) for name in tool.input.properties if _holds_paths(name))
+    named = tool.input.properties.items()
+    paths = tuple((name, _default(schema)) for name, schema in named if _holds_paths(name, schema))
     return Touch(tool.server, locate, paths=paths, paths_write=not _only_reads(tool)) if paths else None
 
 
@@ -156,12 +163,13 @@ def _parsed(templates: Iterable[str]) -> tuple[KeyTemplate, ...]:
     return tuple(map(KeyTemplate.parse, templates))
 
 
-def _default(tool: Tool, name: str) -> Json:
-    schema = tool.input.properties[name]
+def _default(schema: Json) -> Json:
     return schema.get("default") if isinstance(schema, dict) else None
 
 
-def _holds_paths(name: str) -> bool:
+def _holds_paths(name: str, schema: Json) -> bool:
+    if isinstance(schema, dict) and schema.get("type") in _NO_TEXT:
+        return False
     plain = _HUMP.sub("_", name).replace("-", "_").lower()
     singular = plain.removesuffix("s").replace("directorie", "directory")
     return plain in _URIS or singular in _PATHS or singular.endswith(_PATH_ENDS)
@@ -170,8 +178,8 @@ def _holds_paths(name: str) -> bool:
 def _only_reads(tool: Tool) -> bool:
     if "readOnlyHint" in tool.hints:
         return tool.is_read_only
-    words = _HUMP.sub("_", tool.name).replace("-", "_").lower().split("_")
-    return words[0] in _READING or words[-1] in _READING
+    words = frozenset(_HUMP.sub("_", tool.name).replace("-", "_").lower().split("_"))
+    return not words.isdisjoint(_READING) and words.isdisjoint(_WRITING)
 
 
 def _argument(arguments: Mapping[str, Json], name: str) -> Json:
