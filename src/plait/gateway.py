@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup
 
 from .core.catalog import Catalog, Tool
 from .core.check import check
-from .core.claims import Locate
+from .core.claims import Locate, as_written
 from .core.conflicts import Conflicts, find_conflicts
 from .core.dag import Dag, read_dag
 from .core.events import Changed, Finished, Notice, Progressed
@@ -100,7 +100,7 @@ class Gateway:
         limits: GatewayLimits | None = None,
         runs: RunStore | None = None,
         learned: Learned | None = None,
-        locate: Locate | None = None,
+        locate: Locate | None = as_written,
         observers: Sequence[Observer] = (),
     ) -> None:
         self._servers = servers

@@ -20,7 +20,14 @@ def test_a_plan_shows_layers_the_critical_path_and_what_it_changes(plait: Plait,
     assert "2 tasks, 2 layers, at most 1 at once" in result.stdout
     assert "critical path  a → b" in result.stdout
     assert "changes  b s:say" in result.stdout
+    assert "estimate  none: these tools were never called" in result.stdout
     assert servers.calls == []
+
+
+def test_a_plan_shows_which_task_waits_for_which_because_of_what_they_touch(plait: Plait):
+    writes = [task(id, "s:say", arguments={"text": "x"}, writes=["db:users"]) for id in ("first", "second")]
+    result = plait("plan", "-", input=json.dumps({"tasks": writes}))
+    assert "conflict  second waits for first (db:users: write after write)" in result.stdout
 
 
 def test_a_plan_as_json_is_the_answer_to_a_dry_run(plait: Plait):

@@ -68,9 +68,7 @@ def servers() -> FakeServers:
 @pytest.mark.parametrize(("dag", "outputs"), EXAMPLES, ids=[f"example {index}" for index in range(len(EXAMPLES))])
 @pytest.mark.virtual_time
 async def test_an_example_gives_what_the_page_says(dag: str, outputs: str, servers: FakeServers):
-    async with Gateway(
-        servers, servers, locate=lambda server, key: key.replace("/./", "/").replace(":./", ":")
-    ) as gateway:
+    async with Gateway(servers, servers) as gateway:
         result = await gateway.execute(json.loads(dag))
     assert result.outputs == json.loads(outputs)
 

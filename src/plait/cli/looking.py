@@ -12,7 +12,7 @@ from ..core.strict import Json, JsonObject
 from ..gateway import Gateway
 from .documents import Document, Source, read_document
 from .exits import Exit
-from .report import plan_report
+from .planned import plan_report
 from .session import Session
 from .style import Line, Look, Styled, counted, one_line
 

@@ -1,4 +1,4 @@
-"""Results, plans and refusals as lines for a person to read."""
+"""Results and refusals as lines for a person to read."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run_report(result: RunResult, width: int, *, is_whole: bool) -> Iterator[Lin
         yield ()
     yield _heading(result)
     yield from _waterfall(result, width, is_whole=is_whole)
-    yield from _totals(result)
+    yield from _totals(result, is_whole=is_whole)
     yield from notes_report(result.notes)
     yield from _errors(result, is_whole=is_whole)
 
@@ -62,22 +62,6 @@ def errors_report(errors: Iterable[TaskError]) -> Iterator[Line]:
         yield from ((f"      {line}",) for line in more)
         if error.hint:
             yield ("      ", Styled(error.hint, Look.DIM))
-
-
-def plan_report(plan: JsonObject, name: str) -> Iterator[Line]:
-    """A planned document: layers, critical path, and what it changes."""
-    layers, estimate = plan["layers"], plan["estimate"]
-    assert isinstance(layers, list)
-    assert isinstance(estimate, dict)
-    tasks, depth, widest = (int(str(estimate[key])) for key in ("tasks", "layers", "max_parallelism"))
-    yield (Styled(name, Look.BOLD), f": {counted(tasks, 'task')}, {counted(depth, 'layer')}, at most {widest} at once")
-    for number, layer in enumerate(layers):
-        yield (Styled(f"{number:>3}", Look.DIM), f"  {'  '.join(_strings(layer))}")
-    yield (Styled("critical path", Look.DIM), f"  {' → '.join(_strings(plan['critical_path']))}")
-    writes = [item for item in _list(plan["writes"]) if isinstance(item, dict)]
-    said = ", ".join(f"{item['id']} {item['tool']}" for item in writes)
-    yield (Styled("changes", Look.DIM), f"  {said or 'nothing: every tool is read-only'}")
-    yield from notes_report(_strings(plan["notes"]))
 
 
 def refusal_report(error: InvalidDag) -> Iterator[Line]:
@@ -199,7 +183,7 @@ def _what_became(task: TaskResult, reasons: Sequence[TaskError]) -> str:
     return "  ".join(parts)
 
 
-def _totals(result: RunResult) -> Iterator[Line]:
+def _totals(result: RunResult, *, is_whole: bool) -> Iterator[Line]:
     metrics = result.metrics
     counts = [f"{number:,} {_COUNT_WORDS.get(status, status)}" for status, number in metrics.counts.items()]
     yield (" · ".join([*counts, counted(len(result.layers), "layer"), f"{metrics.max_parallelism} at once"]),)
@@ -208,6 +192,8 @@ def _totals(result: RunResult) -> Iterator[Line]:
     if metrics.critical_path:
         path = " → ".join(metrics.critical_path)
         yield (f"critical path: {path} ({milliseconds(metrics.critical_path_ms)})",)
+    if is_whole:
+        yield from ((Styled("faster", Look.DIM), f"  {sentence}") for sentence in metrics.faster)
 
 
 def _errors(result: RunResult, *, is_whole: bool) -> Iterator[Line]:
@@ -218,11 +204,3 @@ def _errors(result: RunResult, *, is_whole: bool) -> Iterator[Line]:
     yield from errors_report(shown)
     if left := len(result.errors) - len(shown):
         yield (Styled(f"  … {left:,} more: see all with --detail full", Look.DIM),)
-
-
-def _list(value: Json) -> list[Json]:
-    return value if isinstance(value, list) else []
-
-
-def _strings(value: Json) -> list[str]:
-    return [str(item) for item in _list(value)]

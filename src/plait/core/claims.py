@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from posixpath import normpath
 from typing import TypeAlias
 
 from .catalog import Tool
@@ -147,6 +148,12 @@ class Touch:
 
     def _claim(self, key: str, writes: bool) -> Claim:
         return Claim(key, writes, tuple(filter(None, key.split("/"))) or (key,))
+
+
+def as_written(server: str, key: str) -> str:
+    """A `Locate` that knows of no file system: equal keys are equal resources, `.` and `..` taken out."""
+    scheme, _, path = key.partition(":")
+    return f"{scheme}:{normpath(path) if path else ''}"
 
 
 def touch_of(tool: Tool, policy: ToolPolicy, locate: Locate) -> Touch | None:

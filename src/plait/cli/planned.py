@@ -1,0 +1,60 @@
+"""A dry run as lines for a person to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..core.strict import Json, JsonObject
+from .report import notes_report
+from .style import TIMES, Line, Look, Styled, counted, milliseconds
+
+MAX_CONFLICTS = 20
+
+
+def plan_report(plan: JsonObject, name: str) -> Iterator[Line]:
+    """Layers, critical path, who waits for whom, how long it should take, and what it changes."""
+    estimate = plan["estimate"]
+    assert isinstance(estimate, dict)
+    tasks, depth, most = (int(_number(estimate, key)) for key in ("tasks", "layers", "max_parallelism"))
+    yield (Styled(name, Look.BOLD), f": {counted(tasks, 'task')}, {counted(depth, 'layer')}, at most {most} at once")
+    for number, layer in enumerate(_list(plan["layers"])):
+        yield (Styled(f"{number:>3}", Look.DIM), f"  {'  '.join(_strings(layer))}")
+    yield (Styled("critical path", Look.DIM), f"  {' → '.join(_strings(plan['critical_path']))}")
+    yield from _conflicts(_objects(plan["conflicts"]))
+    yield (Styled("estimate", Look.DIM), f"  {_estimate(estimate)}")
+    said = ", ".join(f"{item['id']} {item['tool']}" for item in _objects(plan["writes"]))
+    yield (Styled("changes", Look.DIM), f"  {said or 'nothing: every tool is read-only'}")
+    yield from notes_report(_strings(plan["notes"]))
+
+
+def _conflicts(conflicts: list[JsonObject]) -> Iterator[Line]:
+    for found in conflicts[:MAX_CONFLICTS]:
+        said = f"  {found['id']} waits for {found['waits_for']} ({found['resource']}: {found['why']})"
+        yield (Styled("conflict", Look.YELLOW), said)
+    if len(conflicts) > MAX_CONFLICTS:
+        yield (Styled(f"  … {len(conflicts) - MAX_CONFLICTS:,} more: see all with --json", Look.DIM),)
+
+
+def _estimate(estimate: JsonObject) -> str:
+    if "execution_time_ms" not in estimate:
+        return "none: these tools were never called"
+    wall, work = (milliseconds(_number(estimate, key)) for key in ("execution_time_ms", "sequential_time_ms"))
+    untimed = _strings(estimate.get("untimed_tools"))
+    guessed = f"; never called: {', '.join(untimed[:5])}" if untimed else ""
+    return f"{wall} wall, {work} one after the other, {_number(estimate, 'speedup'):.2f}{TIMES}{guessed}"
+
+
+def _number(members: JsonObject, key: str) -> float:
+    return float(str(members[key]))
+
+
+def _list(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else []
+
+
+def _strings(value: Json) -> list[str]:
+    return [str(item) for item in _list(value)]
+
+
+def _objects(value: Json) -> list[JsonObject]:
+    return [item for item in _list(value) if isinstance(item, dict)]
