@@ -144,16 +144,20 @@ class Touch:
             common[scheme] = tuple(_common(common.get(scheme, claim.steps), claim.steps))
             if writes:
                 written.add(scheme)
-        return tuple(Claim("/".join(steps), scheme in written, steps) for scheme, steps in common.items())
+        return tuple(
+            Claim(f"{scheme}/{'/'.join(steps[1:])}", scheme in written, steps) for scheme, steps in common.items()
+        )
 
     def _claim(self, key: str, writes: bool) -> Claim:
-        return Claim(key, writes, tuple(filter(None, key.split("/"))) or (key,))
+        scheme, _, path = key.partition(":")
+        return Claim(key, writes, (f"{scheme}:", *filter(None, path.split("/"))))
 
 
 def as_written(server: str, key: str) -> str:
     """A `Locate` that knows of no file system: equal keys are equal resources, `.` and `..` taken out."""
     scheme, _, path = key.partition(":")
-    return f"{scheme}:{normpath(path) if path else ''}"
+    plain = normpath(path) if path else ""
+    return f"{scheme}:{'' if plain == '.' else plain}"
 
 
 def touch_of(tool: Tool, policy: ToolPolicy, locate: Locate) -> Touch | None:
