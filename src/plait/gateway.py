@@ -165,8 +165,9 @@ class Gateway:
 
     async def plan(self, document: object) -> JsonObject:
         """The answer to a dry run (contract, section 5). Raises `InvalidDag`."""
-        plan, conflicts, _ = await self._prepare(document)
-        return plan_document(plan, conflicts, forecast(plan, conflicts, self._limits.concurrency))
+        plan, conflicts, done = await self._prepare(document)
+        expected = forecast(plan, conflicts, self._limits.concurrency, done.keys())
+        return plan_document(plan, conflicts, expected, done.keys())
 
     async def submit(self, document: object) -> Submitted:
         """Check *document* (parsed JSON, JSON text, or a `Dag`) whole, and start it. Raises `InvalidDag`."""
@@ -263,7 +264,7 @@ class Gateway:
             dag, planned, outputs = resume(reading.dag, earlier)
             reading = replace(reading, dag=dag)
         plan = check(reading, self.catalog(), self._policy, reused=planned, max_items=limits.max_items)
-        return plan, find_conflicts(plan, self._locate), outputs
+        return plan, find_conflicts(plan, self._locate, outputs.keys()), outputs
 
     def _no_such_run(self, run_id: str) -> Problem:
         known = self._runs.ids()[:5]

@@ -7,13 +7,12 @@ claimed then, and nothing before: it waits for whoever has claimed it by then.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from .claims import Claim, Locate, Touch, touch_of
 from .locks import Locks
 from .plan import Plan
-from .policy import ToolPolicy
 from .strict import Json, JsonObject
 
 MAX_TOLD = 200
@@ -55,21 +54,23 @@ class Conflicts:
         return () if touch is None else touch.claims(arguments)
 
 
-def find_conflicts(plan: Plan, locate: Locate | None) -> Conflicts:
-    """What the tasks of *plan* touch; nothing where *locate* is None."""
+def find_conflicts(plan: Plan, locate: Locate | None, done: Collection[str] = ()) -> Conflicts:
+    """What the tasks of *plan* touch, but for those that are *done*; nothing where *locate* is None."""
     if locate is None:
         return Conflicts()
-    touches = _touches(plan, locate)
+    touches = _touches(plan, locate, done)
     if not touches:
         return Conflicts()
     known = tuple(_known(plan, touches))
     return Conflicts(touches, known, tuple(_found(plan, known)), _barriers(plan, known))
 
 
-def written_by(plan: Plan, conflicts: Conflicts) -> list[Json]:
+def written_by(plan: Plan, conflicts: Conflicts, done: Collection[str] = ()) -> list[Json]:
     """The tasks that may change something, each with the resources it is known to change."""
     writes: list[Json] = []
     for id, task in plan.tasks.items():
+        if id in done:
+            continue
         touch = conflicts.touches.get(id)
         value = task.arguments.value if task.arguments.fill is None else task.task.arguments
         described = touch.described(value) if touch is not None and isinstance(value, dict) else []
@@ -80,14 +81,16 @@ def written_by(plan: Plan, conflicts: Conflicts) -> list[Json]:
     return writes
 
 
-def _touches(plan: Plan, locate: Locate) -> dict[str, Touch]:
-    by_tool: dict[tuple[str, ToolPolicy], Touch | None] = {}
+def _touches(plan: Plan, locate: Locate, done: Collection[str]) -> dict[str, Touch]:
+    by_tool: dict[str, Touch | None] = {}
     touches: dict[str, Touch] = {}
     for id, planned in plan.tasks.items():
-        key = (planned.tool.full_name, planned.policy)
-        if key not in by_tool:
-            by_tool[key] = touch_of(planned.tool, planned.policy, locate)
-        touch, task = by_tool[key], planned.task
+        if id in done:
+            continue
+        name = planned.tool.full_name
+        if name not in by_tool:
+            by_tool[name] = touch_of(planned.tool, planned.policy, locate)
+        touch, task = by_tool[name], planned.task
         if task.reads or task.writes:
             touch = replace(touch or Touch(planned.tool.server, locate), task_reads=task.reads, task_writes=task.writes)
         if touch is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from .conflicts import Conflicts
@@ -42,12 +42,14 @@ class Forecast:
         return document
 
 
-def forecast(plan: Plan, conflicts: Conflicts, limits: Limits) -> Forecast:
-    """Run *plan* in no time: all goes well, every condition holds, and each call takes what it is expected to."""
+def forecast(plan: Plan, conflicts: Conflicts, limits: Limits, done: Collection[str] = ()) -> Forecast:
+    """Run *plan* in no time, but for the tasks that are *done*: all goes well, every condition holds, and each call
+    takes what it is expected to."""
     run = Run(
         "forecast",
         replace(plan, tasks={id: replace(task, select=None, when=None) for id, task in plan.tasks.items()}),
         conflicts=_known_only(conflicts),
+        reused=dict.fromkeys(done, _NOTHING),
         calls=_expected_calls,
     )
     ended_at = _drive(Scheduler(limits), run, plan.costs)

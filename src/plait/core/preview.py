@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from .conflicts import Conflicts, written_by
 from .forecast import Forecast
 from .plan import Plan
@@ -9,15 +11,15 @@ from .references import Reference, Template
 from .strict import Json, JsonObject
 
 
-def plan_document(plan: Plan, conflicts: Conflicts, expected: Forecast) -> JsonObject:
-    """The answer to a dry run (contract, section 5)."""
+def plan_document(plan: Plan, conflicts: Conflicts, expected: Forecast, done: Collection[str] = ()) -> JsonObject:
+    """The answer to a dry run (contract, section 5). The tasks that are *done* will not run again."""
     layers: list[Json] = [list[Json](layer) for layer in plan.layers]
     return {
         "status": "planned",
         "layers": layers,
         "critical_path": list[Json](expected.metrics.critical_path or plan.critical_path),
         "conflicts": [conflict.document() for conflict in conflicts.found],
-        "writes": written_by(plan, conflicts),
+        "writes": written_by(plan, conflicts, done),
         "estimate": {"tasks": len(plan.tasks), "layers": len(layers), **expected.document()},
         "mermaid": mermaid(plan, conflicts),
         "notes": list[Json](plan.notes),
