@@ -42,7 +42,7 @@ class Conflicts:
     touches: Mapping[str, Touch] = field(default_factory=dict)
     """Of each task that touches something we know of."""
     known: tuple[tuple[str, tuple[Claim, ...]], ...] = ()
-    """Tasks whose claims are known before anything runs, in the order in which they go where they conflict."""
+    """Tasks whose claims are known before anything runs, in the order in which they go; none if no two conflict."""
     found: tuple[Conflict, ...] = ()
     """Which task waits for which for no other reason; at most `MAX_TOLD`."""
     barriers: Mapping[str, int] = field(default_factory=dict)
@@ -62,7 +62,10 @@ def find_conflicts(plan: Plan, locate: Locate | None, done: Collection[str] = ()
     if not touches:
         return Conflicts()
     known = tuple(_known(plan, touches))
-    return Conflicts(touches, known, tuple(_found(plan, known)), _barriers(plan, known))
+    found, is_free = _found(plan, known)
+    if is_free:
+        return Conflicts(touches)
+    return Conflicts(touches, known, found, _barriers(plan, known))
 
 
 def written_by(plan: Plan, conflicts: Conflicts, done: Collection[str] = ()) -> list[Json]:
@@ -107,17 +110,20 @@ def _known(plan: Plan, touches: Mapping[str, Touch]) -> Iterable[tuple[str, tupl
             yield id, claims
 
 
-def _found(plan: Plan, known: Iterable[tuple[str, tuple[Claim, ...]]]) -> Iterable[Conflict]:
+def _found(plan: Plan, known: Iterable[tuple[str, tuple[Claim, ...]]]) -> tuple[tuple[Conflict, ...], bool]:
+    """Who waits for whom for no other reason, as far as it is told; and whether no two tasks conflict at all."""
     locks: Locks[str] = Locks()
-    told = 0
+    found: list[Conflict] = []
+    is_free = True
     for id, claims in known:
         request = locks.ask(id, claims)
-        if request.blocker is None or request.because is None or told >= MAX_TOLD:
+        if request.blocker is None or request.because is None:
             continue
+        is_free = False
         earlier = request.blocker.holder
-        if not _waits_anyway(plan, id, earlier):
-            told += 1
-            yield Conflict(id, earlier, *why_they_conflict(*request.because))
+        if len(found) < MAX_TOLD and not _waits_anyway(plan, id, earlier):
+            found.append(Conflict(id, earlier, *why_they_conflict(*request.because)))
+    return tuple(found), is_free
 
 
 def why_they_conflict(held: Claim, own: Claim) -> tuple[str, str]:

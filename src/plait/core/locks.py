@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from .claims import Claim
 
@@ -20,12 +20,14 @@ Holder = TypeVar("Holder")
 class Request(Generic[Holder]):
     """Claims of one holder. `blocker` is the latest of the earlier requests that it waits for, None once granted."""
 
-    __slots__ = ("because", "blocker", "claims", "followers", "holder", "number")
+    __slots__ = ("because", "blocker", "claims", "followers", "holder", "number", "ways")
 
-    def __init__(self, holder: Holder, claims: Sequence[Claim], number: int) -> None:
+    def __init__(self, holder: Holder, claims: Sequence[Claim], number: int, ways: Sequence[Way[Holder]]) -> None:
         self.holder = holder
         self.claims = claims
         self.number = number
+        self.ways = ways
+        """Of each claim, the places that lead to its resource, the last of them."""
         self.blocker: Request[Holder] | None = None
         self.because: tuple[Claim, Claim] | None = None
         """The claim of the blocker, and its own, that cannot both be held. Kept when the request is granted."""
@@ -33,77 +35,67 @@ class Request(Generic[Holder]):
         """Requests whose blocker it is."""
 
 
-class _Line(Generic[Holder]):
-    """Requests for one resource, by number, each with the claim that puts it here."""
-
-    __slots__ = ("entries", "numbers")
-
-    def __init__(self) -> None:
-        self.numbers: list[int] = []
-        self.entries: list[tuple[Request[Holder], Claim]] = []
-
-    def append(self, request: Request[Holder], claim: Claim) -> None:
-        self.numbers.append(request.number)
-        self.entries.append((request, claim))
-
-    def remove(self, number: int) -> None:
-        index = bisect_left(self.numbers, number)
-        if index < len(self.numbers) and self.numbers[index] == number:
-            del self.numbers[index], self.entries[index]
-
-    def last_before(self, number: int) -> tuple[Request[Holder], Claim] | None:
-        index = bisect_left(self.numbers, number)
-        return self.entries[index - 1] if index else None
+Entry: TypeAlias = "tuple[int, Request[Holder], Claim]"
+"""A request, under its number, with the claim that puts it into a line."""
+Line: TypeAlias = "Sequence[Entry[Holder]]"
+"""Entries by number."""
+Way: TypeAlias = "list[_Place[Holder]]"
 
 
 class _Place(Generic[Holder]):
-    """One resource: who asked for it, and for what it holds; those that write once more by themselves."""
+    """One resource: who asked for it and for what it holds; those that write once more by themselves."""
 
-    __slots__ = ("beneath", "beneath_writing", "here", "here_writing")
+    __slots__ = ("beneath", "beneath_writing", "here", "here_writing", "inner", "outer", "step")
 
-    def __init__(self) -> None:
-        self.here: _Line[Holder] = _Line()
-        self.here_writing: _Line[Holder] = _Line()
-        self.beneath: _Line[Holder] = _Line()
-        self.beneath_writing: _Line[Holder] = _Line()
+    def __init__(self, outer: _Place[Holder] | None, step: str) -> None:
+        self.outer = outer
+        self.step = step
+        self.inner: dict[str, _Place[Holder]] = {}
+        self.here: list[Entry[Holder]] = []
+        self.beneath: list[Entry[Holder]] = []
+        self.here_writing: list[Entry[Holder]] = []
+        self.beneath_writing: list[Entry[Holder]] = []
 
-    @property
-    def is_empty(self) -> bool:
-        return not self.here.numbers and not self.beneath.numbers
+    def leave_if_empty(self) -> None:
+        if not self.here and not self.inner and self.outer is not None:
+            self.outer.inner.pop(self.step, None)
 
 
 class Locks(Generic[Holder]):
-    """All requests that have not been released. Asking and releasing cost as much as the steps of the claims, not as
-    the requests there are."""
+    """All requests that have not been released. Asking and releasing cost as much as the steps of the claims, and the
+    logarithm of the requests there are."""
 
     def __init__(self) -> None:
-        self._places: dict[tuple[str, ...], _Place[Holder]] = {}
+        self._root: _Place[Holder] = _Place(None, "")
         self._last = 0
 
     def __repr__(self) -> str:
-        return f"<Locks on {len(self._places)} places>"
+        return f"<Locks: {self._last} requests so far, {'none' if self.is_free else 'some'} left>"
 
     @property
     def is_free(self) -> bool:
         """Whether nothing is held or asked for."""
-        return not self._places
+        return not self._root.inner
 
     def ask(self, holder: Holder, claims: Sequence[Claim]) -> Request[Holder]:
         """A request, granted at once if its `blocker` is None; else `release` of another one gives it."""
         self._last += 1
-        request = Request(holder, claims, self._last)
+        request = Request(holder, claims, self._last, [self._way(claim) for claim in claims])
         self._block(request)
-        for claim in claims:
-            for line in self._lines(claim):
-                line.append(request, claim)
+        for claim, way in zip(claims, request.ways, strict=True):
+            entry = (request.number, request, claim)
+            for line in _lines(way, claim):
+                line.append(entry)
         return request
 
     def release(self, request: Request[Holder]) -> list[Request[Holder]]:
         """Take *request* back, granted or not; gives those that are granted now, the earliest first."""
-        for claim in request.claims:
-            for line in self._lines(claim):
-                line.remove(request.number)
-            self._forget(claim)
+        for claim, way in zip(request.claims, request.ways, strict=True):
+            for line in _lines(way, claim):
+                _remove(line, request.number)
+        for way in request.ways:
+            for place in reversed(way):
+                place.leave_if_empty()
         if request.blocker is not None:
             del request.blocker.followers[request]
         followers, request.followers = request.followers, {}
@@ -113,49 +105,51 @@ class Locks(Generic[Holder]):
 
     def _block(self, request: Request[Holder]) -> None:
         """Find what *request* waits for."""
-        found = [entry for claim in request.claims if (entry := self._conflicting(claim, request.number)) is not None]
-        if not found:
-            request.blocker = None
-            return
-        blocker, (held, own) = max(found, key=lambda entry: entry[0].number)
-        request.blocker, request.because = blocker, (held, own)
-        blocker.followers[request] = None
+        latest: Entry[Holder] | None = None
+        for claim, way in zip(request.claims, request.ways, strict=True):
+            for line in _conflicting_lines(way, claim):
+                index = bisect_left(line, (request.number,))
+                if index and (latest is None or line[index - 1][0] > latest[0]):
+                    latest = line[index - 1]
+                    request.because = latest[2], claim
+        request.blocker = None if latest is None else latest[1]
+        if request.blocker is not None:
+            request.blocker.followers[request] = None
 
-    def _conflicting(self, claim: Claim, number: int) -> tuple[Request[Holder], tuple[Claim, Claim]] | None:
-        """The latest request before *number* that conflicts with *claim*."""
-        latest: tuple[Request[Holder], Claim] | None = None
-        for line in self._conflicting_lines(claim):
-            entry = line.last_before(number)
-            if entry is not None and (latest is None or entry[0].number > latest[0].number):
-                latest = entry
-        return None if latest is None else (latest[0], (latest[1], claim))
+    def _way(self, claim: Claim) -> Way[Holder]:
+        place = self._root
+        way = []
+        for step in claim.steps:
+            inner = place.inner.get(step)
+            if inner is None:
+                inner = place.inner[step] = _Place(place, step)
+            place = inner
+            way.append(place)
+        return way
 
-    def _conflicting_lines(self, claim: Claim) -> Iterator[_Line[Holder]]:
-        for length in range(1, len(claim.steps) + 1):
-            if (place := self._places.get(claim.steps[:length])) is not None:
-                yield place.here if claim.writes else place.here_writing
-        if (place := self._places.get(claim.steps)) is not None:
-            yield place.beneath if claim.writes else place.beneath_writing
 
-    def _lines(self, claim: Claim) -> Iterator[_Line[Holder]]:
-        """Where *claim* is written down: at its resource, and at all that hold it."""
-        place = self._place(claim.steps)
-        yield place.here
+def _lines(way: Way[Holder], claim: Claim) -> Iterator[list[Entry[Holder]]]:
+    """Where *claim* is written down: at its resource, and at all that hold it."""
+    last = way[-1]
+    yield last.here
+    if claim.writes:
+        yield last.here_writing
+    for place in way[:-1]:
+        yield place.beneath
         if claim.writes:
-            yield place.here_writing
-        for length in range(1, len(claim.steps)):
-            place = self._place(claim.steps[:length])
-            yield place.beneath
-            if claim.writes:
-                yield place.beneath_writing
+            yield place.beneath_writing
 
-    def _place(self, steps: tuple[str, ...]) -> _Place[Holder]:
-        if (place := self._places.get(steps)) is None:
-            place = self._places[steps] = _Place()
-        return place
 
-    def _forget(self, claim: Claim) -> None:
-        for length in range(len(claim.steps), 0, -1):
-            steps = claim.steps[:length]
-            if (place := self._places.get(steps)) is not None and place.is_empty:
-                del self._places[steps]
+def _conflicting_lines(way: Way[Holder], claim: Claim) -> Iterator[list[Entry[Holder]]]:
+    if claim.writes:
+        yield from [place.here for place in way if place.here]
+        yield way[-1].beneath
+    else:
+        yield from [place.here_writing for place in way if place.here_writing]
+        yield way[-1].beneath_writing
+
+
+def _remove(line: list[Entry[Holder]], number: int) -> None:
+    index = bisect_left(line, (number,))
+    if index < len(line) and line[index][0] == number:
+        del line[index]
