@@ -13,16 +13,16 @@ from typing import Protocol
 from ..errors import CallError, CallTimeout, InvalidOutput, OutputTooLarge
 from .calls import MAX_ITEMS, calls_of
 from .claims import Claim
-from .conflicts import Conflicts, why_they_conflict
+from .conflicts import Conflicts
 from .events import MOVES, Abort, Changed, Command, Finished, Key, Notice, Sleep, Started, Status
 from .limits import Urgency
-from .locks import Locks, Request
 from .output import Output
 from .plan import Plan, PlannedTask
 from .retry import RetryBudgets, backoff_s
 from .rules import Reason, blamed, reason_to_skip, selected
 from .state import Items, TaskState, Unit, Wait
-from .strict import Json, measure
+from .strict import measure
+from .turns import Layers, Turns
 
 MAX_RUN_BYTES = 256 * 2**20
 
@@ -83,15 +83,9 @@ class Run:
         self._budgets = RetryBudgets()
         self._settled: deque[str] = deque()
         self._in_flight = 0
-        self._order: Locks[str] = Locks()
-        """Tasks that touch the same resource, in the order in which they go."""
-        self._places: dict[str, Request[str]] = {}
-        """Their places in it, until they come to their end."""
-        self._is_layered = plan.dag.schedule == "layers"
-        self._layer_of = self.conflicts.barriers or plan.layer_of
-        self._layer = 0
-        self._layers = _by_layer(self._layer_of) if self._is_layered else []
-        self._left_in_layer = [len(layer) for layer in self._layers]
+        self._turns = Turns((id, claims) for id, claims in self.conflicts.known if id not in self._reused)
+        is_layered = plan.dag.schedule == "layers"
+        self._layers = Layers(self.conflicts.barriers or plan.layer_of) if is_layered else None
 
     def __repr__(self) -> str:
         counts = Counter(str(state.status) for state in self.states.values())
@@ -131,10 +125,6 @@ class Run:
         if self._timeout_s:
             self.commands.append(Sleep(Key(self.id, ""), self._timeout_s))
         self._take_over()
-        for id, claims in self.conflicts.known:
-            if id not in self._reused:
-                self._places[id] = self._order.ask(id, claims)
-                self.states[id].is_ordered = self._places[id].blocker is not None
         for id, state in self.states.items():
             if not state.waiting:
                 self._due(id, now)
@@ -228,7 +218,7 @@ class Run:
         state = self.states[id]
         if state.due_at is None:
             state.due_at = now
-        if not state.is_ordered and self._may_look_at(id):
+        if self._may_look_at(id):
             self._look_at(id, now)
 
     def _look_at(self, id: str, now: float) -> None:
@@ -325,7 +315,7 @@ class Run:
         for index, status in enumerate(items.statuses):
             if not status.is_final:
                 self._move_item(Key(self.id, id, index), Status.CANCELLED, now)
-        self.states[id].output = _output_of(items)
+        self.states[id].output = items.output()
 
     def _may_retry(self, unit: Unit, error: CallError) -> bool:
         if not error.retryable or unit.attempts > unit.planned.task.retries:
@@ -358,10 +348,11 @@ class Run:
             id = self._settled.popleft()
             for dependent in self.plan.dependents[id]:
                 self._dependency_settled(dependent, id, now)
-            if id in self._places:
-                self._leave_order(id, now)
-            if self._is_layered:
-                self._leave_layer(id, now)
+            for follower, resource in self._turns.end(id):
+                self._turn_came(follower, id, resource, now)
+            for next_id in self._layers.end(id) if self._layers is not None else ():
+                if self.states[next_id].waiting == 0:
+                    self._due(next_id, now)
         self._finish(now)
 
     def _dependency_settled(self, id: str, need: str, now: float) -> None:
@@ -376,37 +367,25 @@ class Run:
         elif state.waiting == 0:
             self._due(id, now)
 
-    def _leave_order(self, id: str, now: float) -> None:
-        """Tasks that touch the same as *id* may have their turn."""
-        for request in self._order.release(self._places.pop(id)):
-            follower, state = request.holder, self.states[request.holder]
-            state.is_ordered = False
-            if state.status is not Status.PENDING or state.waiting:
-                continue
-            if state.due_at is not None and now > state.due_at and request.because is not None:
-                resource, _ = why_they_conflict(*request.because)
-                state.waits = (Wait("conflict", id, now - state.due_at, resource),)
-                self.waited["conflict", id] += now - state.due_at
-            if self._may_look_at(follower):
-                self._look_at(follower, now)
-
-    def _leave_layer(self, id: str, now: float) -> None:
-        self._left_in_layer[self._layer_of[id]] -= 1
-        while self._layer < len(self._left_in_layer) and self._left_in_layer[self._layer] == 0:
-            self._layer += 1
-            for next_id in self._layers[self._layer] if self._layer < len(self._layers) else ():
-                if self.states[next_id].status is Status.PENDING and self.states[next_id].waiting == 0:
-                    self._due(next_id, now)
+    def _turn_came(self, id: str, after: str, resource: str, now: float) -> None:
+        """*id* waits no more for *after*, which touches the same."""
+        state = self.states[id]
+        if state.due_at is None or state.status is not Status.PENDING:
+            return
+        if now > state.due_at:
+            state.waits = (Wait("conflict", after, now - state.due_at, resource),)
+            self.waited["conflict", after] += now - state.due_at
+        if self._may_look_at(id):
+            self._look_at(id, now)
 
     def _may_look_at(self, id: str) -> bool:
-        is_open = not self._is_layered or self._layer_of[id] == self._layer
-        return is_open and self.states[id].status is Status.PENDING
+        is_open = self._layers is None or self._layers.is_open(id)
+        return is_open and self.states[id].status is Status.PENDING and self._turns.has_come(id)
 
     def _finish(self, now: float) -> None:
         if self.unsettled == 0 and self.ended_at is None:
             self.ended_at = now
-            self._places.clear()
-            self._order = Locks()
+            self._turns = Turns(())
             if self._timeout_s and self.stopped_by != "timeout":
                 self.commands.append(Abort(Key(self.id, "")))
             self.notices.append(Finished(self.id, self.status, now))
@@ -460,18 +439,3 @@ class Run:
             case "fail_fast":
                 return f"{caused_by} failed, and fail_fast is on"
         return "the run was cancelled"
-
-
-def _by_layer(layer_of: Mapping[str, int]) -> list[list[str]]:
-    layers: list[list[str]] = [[] for _ in range(max(layer_of.values(), default=-1) + 1)]
-    for id, layer in layer_of.items():
-        layers[layer].append(id)
-    return layers
-
-
-def _output_of(items: Items) -> Output:
-    """The outputs of the items in their order; null for one that has none."""
-    outputs = items.outputs
-    value: list[Json] = [None if output is None else output.value for output in outputs]
-    attachments = tuple(block for output in outputs if output is not None for block in output.attachments)
-    return Output(value, attachments, sum(output.size_bytes for output in outputs if output is not None))

@@ -8,7 +8,7 @@ from ..errors import CallError
 from .events import Key, Status
 from .output import Output
 from .plan import PlannedTask
-from .strict import JsonObject
+from .strict import Json, JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,19 @@ class Items:
         self.errors: list[tuple[int, CallError]] = []
         self.left = count
 
+    def output(self) -> Output:
+        """The outputs in the order of the items, null for one that has none."""
+        there = [output for output in self.outputs if output is not None]
+        value: list[Json] = [None if output is None else output.value for output in self.outputs]
+        attachments = tuple(block for output in there for block in output.attachments)
+        return Output(value, attachments, sum(output.size_bytes for output in there))
+
 
 class TaskState:
     """What has come of one task so far. Times are in seconds, on the caller's clock."""
 
     __slots__ = (
-        "attempts", "busy_s", "cached", "caused_by", "code", "due_at", "ended_at", "error", "is_ordered", "items",
+        "attempts", "busy_s", "cached", "caused_by", "code", "due_at", "ended_at", "error", "items",
         "key", "message", "output", "started_at", "status", "waiting", "waits",
     )  # fmt: skip
 
@@ -74,8 +81,6 @@ class TaskState:
         self.status = Status.PENDING
         self.waiting = waiting
         """Dependencies that have not come to their end."""
-        self.is_ordered = False
-        """Whether it waits for an earlier task that touches the same resource."""
         self.attempts = 0
         self.cached = False
         """Whether its answer was an earlier one (for `for_each`: that of every item)."""
