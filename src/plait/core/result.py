@@ -257,7 +257,7 @@ def _critical_path(run: Run, durations: Mapping[str, float]) -> tuple[tuple[str,
             last = max(needs, key=total.__getitem__, default=None)
             before[id] = last
             total[id] = durations.get(id, 0.0) + (total[last] if last is not None else 0.0)
-    step = max(total, key=total.__getitem__, default=None)
+    step = max(total, key=lambda id: (total[id], run.plan.layer_of[id]), default=None)
     length = total[step] if step is not None else 0.0
     chain: list[str] = []
     while step is not None:

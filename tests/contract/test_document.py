@@ -1,0 +1,285 @@
+"""Section 2 of the contract: the DAG document. One test for each row of its tables, in their order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plait.core.limits import Limits
+from plait.core.policy import Rule
+from plait.errors import InvalidDag
+from plait.gateway import GatewayLimits
+
+from .conftest import House, task
+
+pytestmark = pytest.mark.virtual_time
+
+
+async def test_tasks_1_to_max_tasks_and_their_order_breaks_ties_only(house: House) -> None:
+    result = await house.run(task("b", x="$OUTPUT[a].x"), task("a", x=1))
+    assert result.outputs == {"b": {"x": 1}}
+    assert await house.refused() == {"tasks": "limit_exceeded"}
+    async with house.gateway(limits=GatewayLimits(max_tasks=1)) as gateway:
+        with pytest.raises(InvalidDag, match="at most 1 fit"):
+            await gateway.execute({"tasks": [task("a"), task("b")]})
+
+
+async def test_return_defaults_to_the_leaves_and_star_is_all(house: House) -> None:
+    tasks = task("a", x=1), task("b", x="$OUTPUT[a].x"), task("c") | {"depends_on": ["b"]}
+    assert list((await house.run(*tasks)).outputs) == ["c"]
+    assert list((await house.run(*tasks, **{"return": ["b", "a"]})).outputs) == ["b", "a"]
+    assert list((await house.run(*tasks, **{"return": ["*"]})).outputs) == ["a", "b", "c"]
+
+
+async def test_fail_fast_cancels_what_runs_and_skips_what_has_not_started(house: House) -> None:
+    tasks = task("bad", "s:fail"), task("runs", "s:sleep", seconds=9), task("later", x="$OUTPUT[runs].slept")
+    result = await house.run(*tasks, fail_fast=True)
+    assert {task.id: task.status for task in result.tasks} == {
+        "bad": "failed",
+        "runs": "cancelled",
+        "later": "skipped",
+    }
+    assert house.servers.aborted == ["s:sleep"]
+
+
+async def test_schedule_layers_changes_the_time_and_not_the_results(house: House) -> None:
+    tasks = [
+        task("a1", "s:sleep", seconds=1),
+        task("a2", "s:sleep", seconds=5, x="$OUTPUT[a1].slept"),
+        task("b1", "s:sleep", seconds=5),
+        task("b2", "s:sleep", seconds=1, x="$OUTPUT[b1].slept"),
+    ]
+    eager = await house.run(*tasks)
+    layers = await house.run(*tasks, schedule="layers")
+    assert (eager.metrics.execution_time_ms, layers.metrics.execution_time_ms) == (6_000, 10_000)
+    assert eager.outputs == layers.outputs
+
+
+async def test_max_concurrency_bounds_the_calls_of_a_run_and_1_is_sequential(house: House) -> None:
+    tasks = [task(f"t{number}", "s:sleep") for number in range(6)]
+    assert (await house.run(*tasks, max_concurrency=1)).metrics.execution_time_ms == 6_000
+    assert (await house.run(*tasks, max_concurrency=3)).metrics.max_parallelism == 3
+
+
+async def test_timeout_s_ends_the_run_and_keeps_its_results(house: House) -> None:
+    tasks = task("done", x=1), task("slow", "s:sleep", seconds=9), task("never", x="$OUTPUT[slow].slept")
+    result = await house.run(*tasks, timeout_s=2, **{"return": ["*"]})
+    assert result.status == "timeout"
+    assert result.metrics.execution_time_ms == 2_000
+    assert result.outputs == {"done": {"x": 1}}
+    assert [task.status for task in result.tasks] == ["success", "cancelled", "skipped"]
+
+
+async def test_resume_from_reuses_what_succeeded_and_tasks_may_hold_only_the_mended_ones(house: House) -> None:
+    async with house.gateway() as gateway:
+        first = await gateway.execute(
+            {"tasks": [task("a", x=7), task("b", "s:fail", y="$OUTPUT[a].x"), task("c", z="$OUTPUT[b].y")]}
+        )
+        calls = len(house.servers.calls)
+        mended = await gateway.execute({"tasks": [task("b", y="$OUTPUT[a].x")], "resume_from": first.run_id})
+    assert mended.outputs == {"c": {"z": 7}}
+    assert len(house.servers.calls) - calls == 2
+
+
+async def test_references_to_an_earlier_runs_outputs_go_through_resume_from(house: House) -> None:
+    async with house.gateway() as gateway:
+        first = await gateway.execute({"tasks": [task("a", x=[1, 2])]})
+        second = await gateway.execute({"tasks": [task("new", y="$OUTPUT[a].x[1]")], "resume_from": first.run_id})
+    assert second.outputs["new"] == {"y": 2}
+
+
+async def test_dry_run_checks_and_plans_and_runs_nothing(house: House) -> None:
+    async with house.gateway() as gateway:
+        answer = await gateway.plan({"tasks": [task("a"), task("b", x="$OUTPUT[a]")], "dry_run": True})
+    assert answer["status"] == "planned"
+    assert house.called == []
+
+
+async def test_detail_full_carries_tasks_and_all_metrics_when_all_went_well(house: House) -> None:
+    concise = (await house.run(task("a"))).document("concise")
+    full = (await house.run(task("a"), detail="full")).document("full")
+    assert "tasks" not in concise
+    assert full["tasks"]
+    assert "critical_path" in full["metrics"]  # type: ignore[operator]  # it is an object
+
+
+async def test_name_is_a_label(house: House) -> None:
+    assert (await house.run(task("a"), name="nightly")).name == "nightly"
+
+
+@pytest.mark.parametrize("id", ["a", "A_1", "9.x-y", "_" * 64])
+async def test_id_is_a_letter_digit_or_underscore_then_63_more(house: House, id: str) -> None:
+    assert (await house.run(task(id))).status == "success"
+
+
+@pytest.mark.parametrize("id", ["", "-a", ".a", "a b", "é", "a" * 65, "a/b", "a\n"])
+async def test_any_other_id_is_refused(house: House, id: str) -> None:
+    assert await house.refused(task(id)) == {"tasks[0].id": "invalid_id"}
+
+
+async def test_depends_on_waits_where_no_reference_says_so(house: House) -> None:
+    result = await house.run(task("a", "s:sleep", seconds=2), task("b") | {"depends_on": ["a"]}, detail="full")
+    assert result.tasks[1].start_ms == 2_000
+
+
+async def test_for_each_runs_once_an_item_in_parallel_in_the_items_order(house: House) -> None:
+    each = task("each", "s:sleep", seconds="$ITEM.s", n="$INDEX") | {"for_each": [{"s": 3}, {"s": 1}]}
+    result = await house.run(each)
+    assert result.outputs == {"each": [{"slept": 3, "n": 0}, {"slept": 1, "n": 1}]}
+    assert result.metrics.execution_time_ms == 3_000
+
+
+async def test_for_each_takes_one_reference_to_a_list(house: House) -> None:
+    each = task("each", n="$ITEM") | {"for_each": "$OUTPUT[a].list"}
+    assert (await house.run(task("a", list=[4, 5]), each)).outputs == {"each": [{"n": 4}, {"n": 5}]}
+
+
+async def test_a_failed_item_is_null_and_one_error_and_the_output_is_kept(house: House) -> None:
+    each = task("each", "s:say", text="$ITEM") | {"for_each": ["one", 2, "three"]}
+    result = await house.run(each, **{"return": ["each"]})
+    assert result.outputs == {"each": [{"said": "one"}, None, {"said": "three"}]}
+    assert [(error.id, error.index, error.code) for error in result.errors] == [("each", 1, "invalid_arguments")]
+    assert result.tasks[0].status == "failed"
+
+
+async def test_for_each_takes_at_most_max_items(house: House) -> None:
+    limits = GatewayLimits(max_items=2)
+    async with house.gateway(limits=limits) as gateway:
+        with pytest.raises(InvalidDag, match="at most 2 are run"):
+            await gateway.execute({"tasks": [task("a") | {"for_each": [1, 2, 3]}]})
+        told = await gateway.execute({"tasks": [task("l", x=[1, 2, 3]), task("a") | {"for_each": "$OUTPUT[l].x"}]})
+    assert told.errors[0].code == "output_too_large"
+
+
+async def test_select_is_applied_before_the_output_is_kept_referenced_or_returned(house: House) -> None:
+    picked = task("a", items=[{"n": 1}, {"n": 2}]) | {"select": "items[].n"}
+    result = await house.run(picked, task("b", x="$OUTPUT[a][1]"), **{"return": ["*"]})
+    assert result.outputs == {"a": [1, 2], "b": {"x": 2}}
+
+
+async def test_timeout_s_of_a_task_counts_for_each_attempt(house: House) -> None:
+    slow = task("slow", "s:sleep", seconds=9) | {"timeout_s": 2, "retries": 1}
+    result = await house.run(slow)
+    assert result.tasks[0].status == "timeout"
+    assert result.tasks[0].attempts == 2
+    assert result.errors[0].code == "timeout"
+
+
+async def test_timeout_s_is_the_tasks_then_the_tools_then_60(house: House) -> None:
+    async with house.gateway(Rule("s:sleep", timeout_s=5)) as gateway:
+        tasks = [task("own", "s:sleep", seconds=99) | {"timeout_s": 3}, task("tool", "s:sleep", seconds=99)]
+        result = await gateway.execute({"tasks": tasks})
+    assert [task.duration_ms for task in result.tasks] == [3_000, 5_000]
+    assert (await house.run(task("none", "s:sleep", seconds=99))).tasks[0].duration_ms == 60_000
+
+
+async def test_retries_follow_a_failure_that_may_pass_after_pauses(house: House) -> None:
+    result = await house.run(task("a", "s:flaky", times=2) | {"retries": 2})
+    assert result.outputs["a"] == {"tries": 3}
+    assert result.tasks[0].attempts == 3
+    assert result.metrics.execution_time_ms > 500
+
+
+async def test_a_failure_that_cannot_pass_is_not_tried_again(house: House) -> None:
+    result = await house.run(task("a", "s:fail") | {"retries": 3, "allow_repeat": True})
+    assert result.tasks[0].attempts == 1
+
+
+async def test_retries_are_refused_for_what_may_not_be_repeated_unless_allow_repeat(house: House) -> None:
+    assert await house.refused(task("a", "s:say", text="x") | {"retries": 1}) == {"tasks[0].retries": "not_repeatable"}
+    allowed = await house.run(task("a", "s:say", text="x") | {"retries": 1, "allow_repeat": True})
+    assert allowed.status == "success"
+    async with house.gateway(Rule("s:say", idempotent=True)) as gateway:
+        assert (await gateway.execute({"tasks": [task("a", "s:say", text="x") | {"retries": 1}]})).status == "success"
+
+
+async def test_priority_goes_first_then_the_longer_way_then_document_order(house: House) -> None:
+    tasks = [
+        task("last", "s:sleep", name="last"),
+        task("second", "s:sleep", name="second"),
+        task("after", "s:sleep", name="after", x="$OUTPUT[second].slept"),
+        task("first", "s:sleep", name="first") | {"priority": 1},
+    ]
+    await house.run(*tasks, max_concurrency=1)
+    assert sorted(house.spans, key=lambda name: house.spans[name]) == ["first", "second", "last", "after"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "after_success", "after_failure"),
+    [
+        ("all_success", "success", "skipped"),
+        ("all_done", "success", "success"),
+        ("one_failed", "skipped", "success"),
+    ],
+)
+async def test_trigger_rule(house: House, rule: str, after_success: str, after_failure: str) -> None:
+    well = await house.run(task("a"), task("b") | {"depends_on": ["a"], "trigger_rule": rule})
+    ill = await house.run(task("a", "s:fail"), task("b") | {"depends_on": ["a"], "trigger_rule": rule})
+    assert (well.tasks[1].status, ill.tasks[1].status) == (after_success, after_failure)
+
+
+async def test_when_is_not_truthy_skips_with_condition_and_what_depends_on_it_too(house: House) -> None:
+    conditional = task("b") | {"depends_on": ["a"], "when": "a.total > `10`"}
+    result = await house.run(task("a", total=3), conditional, task("c", x="$OUTPUT[b]"))
+    assert [task.status for task in result.tasks] == ["success", "skipped", "skipped"]
+    assert [error.code for error in result.errors] == ["condition", "dependency_failed"]
+
+
+async def test_reads_and_writes_of_a_task_are_resources_beside_those_of_its_tool(house: House) -> None:
+    tasks = [task(id, "s:sleep", name=id) | {"writes": ["db:users"]} for id in ("a", "b")]
+    result = await house.run(*tasks, task("c", "s:sleep", name="c") | {"reads": ["db:users/7"]})
+    assert [task.start_ms for task in result.tasks] == [0, 1_000, 2_000]
+
+
+async def test_weight_is_slots_and_never_more_than_there_are(house: House) -> None:
+    heavy = task("heavy", "s:sleep") | {"weight": 99}
+    async with house.gateway(limits=GatewayLimits(concurrency=Limits(2))) as gateway:
+        result = await gateway.execute({"tasks": [heavy, task("x", "s:sleep"), task("y", "s:sleep")]})
+    assert [task.start_ms for task in result.tasks] == [0, 1_000, 1_000]
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"args": {"x": 1}},
+        {"params": {"x": 1}},
+        {"parameters": {"x": 1}},
+        {"input": {"x": 1}},
+        {"arguments": '{"x": 1}'},
+    ],
+)
+async def test_variants_of_arguments_are_understood_and_told(house: House, members: dict[str, Any]) -> None:
+    result = await house.run({"id": "a", "tool": "s:echo", **members})
+    assert result.outputs == {"a": {"x": 1}}
+    assert result.notes
+
+
+@pytest.mark.parametrize("name", ["dependsOn", "needs", "after"])
+async def test_variants_of_depends_on_are_understood_and_told(house: House, name: str) -> None:
+    result = await house.run(task("a"), task("b") | {name: ["a"]})
+    assert result.layers == (("a",), ("b",))
+    assert result.notes
+
+
+@pytest.mark.parametrize("name", ["s__echo", "s.echo", "s/echo", "mcp__s__echo", "echo"])
+async def test_variants_of_a_tools_name_are_understood_and_told(house: House, name: str) -> None:
+    result = await house.run(task("a", name, x=1))
+    assert result.tasks[0].tool == "s:echo"
+    assert result.notes
+
+
+async def test_tasks_as_a_map_or_as_text_and_camel_case_are_understood(house: House) -> None:
+    async with house.gateway() as gateway:
+        mapped = await gateway.execute({"tasks": {"a": {"tool": "s:echo"}}, "maxConcurrency": 1})
+        text = await gateway.execute({"tasks": '[{"id": "a", "tool": "s:echo"}]'})
+    assert mapped.status == text.status == "success"
+    assert mapped.notes
+    assert text.notes
+
+
+async def test_any_other_unknown_field_is_a_problem_that_names_the_nearest(house: House) -> None:
+    async with house.gateway() as gateway:
+        with pytest.raises(InvalidDag, match="depends_on"):
+            await gateway.execute({"tasks": [task("a") | {"depend_on": []}]})
+    assert await house.refused(task("a"), colour="red") == {"colour": "unknown_field"}

@@ -1,0 +1,312 @@
+"""Section 4 of the contract: execution. One test for each of its promises, in their order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+
+from plait.core.limits import Limits
+from plait.core.pace import Rate
+from plait.core.policy import Rule
+from plait.core.result import RunStatus
+from plait.errors import InvalidDag
+from plait.gateway import GatewayLimits
+
+from .conftest import House, task
+
+pytestmark = pytest.mark.virtual_time
+
+
+def read(id: str, path: str, **more: Any) -> dict[str, Any]:
+    return task(id, "files:read", path=path, name=id) | more
+
+
+def write(id: str, path: str, text: Any = "", **more: Any) -> dict[str, Any]:
+    return task(id, "files:write", path=path, text=text, name=id) | more
+
+
+async def test_validation_lists_all_problems_at_once_and_nothing_has_run(house: House) -> None:
+    problems = await house.refused(
+        {"id": "1 2", "tool": "s:echo"},
+        task("a", "s:eco"),
+        task("a", x="$OUTPUT[b"),
+        task("c", "s:say") | {"select": "items[", "priority": "high"},
+        task("d", x="$OUTPUT[e]"),
+        task("e", x="$OUTPUT[d]"),
+        task("f", "t:echo") | {"depends_on": ["z"]},
+        return_=["a"],
+    )
+    assert set(problems.values()) >= {
+        "invalid_id", "unknown_tool", "duplicate_id", "invalid_reference", "invalid_arguments", "invalid_expression",
+        "wrong_type", "unknown_server", "unknown_task", "unknown_field",
+    }  # fmt: skip
+
+
+async def test_a_problem_says_where_what_would_be_right_and_the_signature_of_the_tool(house: House) -> None:
+    async with house.gateway() as gateway:
+        with pytest.raises(InvalidDag) as refused:
+            await gateway.execute({"tasks": [task("a", "s:say", txt="x")]})
+    problem = refused.value.problems[0]
+    assert problem.path == "tasks[0].arguments.txt"
+    assert "text" in f"{problem.message} {problem.hint}"
+    assert "s:say(text: string)" in str(problem.hint)
+
+
+async def test_cycles_are_named_as_a_path(house: House) -> None:
+    async with house.gateway() as gateway:
+        with pytest.raises(InvalidDag, match=r"a -> b -> a|b -> a -> b"):
+            await gateway.execute({"tasks": [task("a", x="$OUTPUT[b]"), task("b", x="$OUTPUT[a]")]})
+
+
+async def test_a_failed_task_never_stops_another_that_does_not_depend_on_it(house: House) -> None:
+    result = await house.run(task("bad", "s:fail"), task("good", "s:sleep", seconds=3), task("after", x="$OUTPUT[bad]"))
+    assert [task.status for task in result.tasks] == ["failed", "success", "skipped"]
+
+
+async def test_every_task_ends_in_exactly_one_final_status(house: House) -> None:
+    tasks = [
+        task("ok"),
+        task("bad", "s:fail"),
+        task("late", "s:sleep", seconds=9) | {"timeout_s": 1},
+        task("skipped", x="$OUTPUT[bad]"),
+        task("cut", "s:sleep", seconds=99),
+    ]
+    result = await house.run(*tasks, timeout_s=5)
+    assert [task.status for task in result.tasks] == ["success", "failed", "timeout", "skipped", "cancelled"]
+    assert [task.id for task in result.tasks] == ["ok", "bad", "late", "skipped", "cut"]
+
+
+async def test_what_hangs_on_a_failure_is_skipped_naming_the_root_cause(house: House) -> None:
+    result = await house.run(task("a", "s:fail"), task("b", x="$OUTPUT[a]"), task("c", x="$OUTPUT[b]"))
+    assert [(error.code, error.caused_by) for error in result.errors[1:]] == [("dependency_failed", "a")] * 2
+
+
+# Conflicts
+
+
+async def test_two_calls_that_touch_the_same_one_writing_never_overlap_and_start_in_document_order(
+    house: House,
+) -> None:
+    house.files["x"] = "old"
+    result = await house.run(read("first", "x"), write("second", "x", "new"), read("third", "x"))
+    assert [task.start_ms for task in result.tasks] == [0, 1_000, 2_000]
+    assert result.outputs == {"first": {"text": "old"}, "second": {"path": "x"}, "third": {"text": "new"}}
+
+
+async def test_readers_of_the_same_run_beside_each_other(house: House) -> None:
+    assert (await house.run(*[read(f"r{n}", "x") for n in range(5)])).metrics.execution_time_ms == 1_000
+
+
+async def test_the_earlier_in_the_document_goes_first_even_where_it_is_ready_later(house: House) -> None:
+    wait = task("wait", "s:sleep", seconds=5)
+    result = await house.run(wait, read("early", "x", depends_on=["wait"]), write("late", "x", "new"))
+    assert [task.start_ms for task in result.tasks] == [0, 5_000, 6_000]
+
+
+async def test_dependencies_go_before_document_order(house: House) -> None:
+    result = await house.run(write("a", "x", "$OUTPUT[b].text"), read("b", "x"))
+    assert [task.start_ms for task in result.tasks] == [1_000, 0]
+
+
+async def test_two_runs_of_one_gateway_do_not_overlap_either(house: House) -> None:
+    async with house.gateway() as gateway:
+        runs = [await gateway.submit({"tasks": [write(id, "x")]}) for id in ("one", "two")]
+        for run in runs:
+            await gateway.wait(run.run_id)
+    assert house.spans == {"one": (0, 1), "two": (1, 2)}
+
+
+@pytest.mark.parametrize("beneath", ["d/x", "d/sub/y", "d/../d/z"])
+async def test_a_path_overlaps_with_what_lies_beneath_it(house: House, beneath: str) -> None:
+    result = await house.run(write("folder", "d"), read("file", beneath), read("other", "dd"))
+    assert [task.start_ms for task in result.tasks] == [0, 1_000, 0]
+
+
+async def test_arguments_with_references_are_claimed_when_the_task_is_ready(house: House) -> None:
+    where = task("where", path="x")
+    result = await house.run(where, write("dynamic", "$OUTPUT[where].path"), write("static", "x"))
+    starts = sorted(task.start_ms or 0 for task in result.tasks[1:])
+    assert starts[1] - starts[0] >= 1_000
+
+
+async def test_each_item_of_a_for_each_claims_what_it_touches(house: House) -> None:
+    each = write("each", "$ITEM", for_each=["x", "y", "x"])
+    assert (await house.run(each)).metrics.execution_time_ms == 2_000
+
+
+async def test_claims_are_taken_all_at_once_so_nothing_deadlocks(house: House) -> None:
+    tasks = [
+        task(f"t{n}", "s:sleep") | {"writes": keys}
+        for n, keys in enumerate([["db:a", "db:b"], ["db:b", "db:c"], ["db:c", "db:a"]] * 3)
+    ]
+    result = await house.run(*tasks)
+    assert result.status == "success"
+    assert result.metrics.max_parallelism == 1
+
+
+async def test_a_writer_is_not_starved_by_a_stream_of_readers(house: House) -> None:
+    async with house.gateway() as gateway:
+        await gateway.submit({"tasks": [read("r1", "x")]})
+        await anyio.sleep(0.5)
+        writer = await gateway.submit({"tasks": [write("w", "x")]})
+        for number in range(2, 5):
+            await gateway.submit({"tasks": [read(f"r{number}", "x")]})
+            await anyio.sleep(0.1)
+        await gateway.wait(writer.run_id)
+    assert house.spans["w"] == (1, 2)
+
+
+async def test_the_policy_says_what_a_call_touches(house: House) -> None:
+    async with house.gateway(Rule("s:sleep", writes=("db:{table}",))) as gateway:
+        tasks = [task(id, "s:sleep", table=table) for id, table in (("a", "users"), ("b", "users"), ("c", "logs"))]
+        result = await gateway.execute({"tasks": tasks})
+    assert [task.start_ms for task in result.tasks] == [0, 1_000, 0]
+
+
+async def test_an_operator_can_turn_conflicts_off(house: House) -> None:
+    async with house.gateway(locate=None) as gateway:
+        result = await gateway.execute({"tasks": [write("a", "x"), write("b", "x")]})
+    assert result.metrics.execution_time_ms == 1_000
+
+
+async def test_the_plan_and_the_result_show_which_waited_for_which_and_why(house: House) -> None:
+    tasks = [read("a", "x"), write("b", "x")]
+    async with house.gateway() as gateway:
+        plan = await gateway.plan({"tasks": tasks})
+        result = await gateway.execute({"tasks": tasks, "detail": "full"})
+    assert plan["conflicts"] == [{"id": "b", "waits_for": "a", "resource": "file:x", "why": "write after read"}]
+    assert [(wait.why, wait.on, wait.resource, wait.ms) for wait in result.tasks[1].waits] == [
+        ("conflict", "a", "file:x", 1_000)
+    ]
+
+
+# Concurrency
+
+
+@pytest.mark.parametrize(
+    ("limits", "rules"),
+    [
+        (Limits(gateway=2), ()),
+        (Limits(servers=(("s", 2),)), ()),
+        (Limits(), (Rule("s:*", max_concurrency=2),)),
+    ],
+    ids=["gateway", "server", "tool"],
+)
+async def test_limits_per_gateway_server_and_tool(house: House, limits: Limits, rules: tuple[Rule, ...]) -> None:
+    async with house.gateway(*rules, limits=GatewayLimits(concurrency=limits)) as gateway:
+        result = await gateway.execute({"tasks": [task(f"t{n}", "s:sleep") for n in range(6)]})
+    assert result.metrics.max_parallelism == 2
+    assert result.metrics.execution_time_ms == 3_000
+
+
+async def test_rate_limits_per_server(house: House) -> None:
+    limits = Limits(rates=(("s", Rate(2, 1)),))
+    async with house.gateway(limits=GatewayLimits(concurrency=limits)) as gateway:
+        result = await gateway.execute({"tasks": [task(f"t{n}", "s:sleep") for n in range(6)]})
+    assert [task.start_ms for task in result.tasks] == [0, 0, 500, 1_000, 1_500, 2_000]
+
+
+async def test_limits_of_the_gateway_hold_over_all_runs(house: House) -> None:
+    async with house.gateway(slots=1) as gateway:
+        runs = [await gateway.submit({"tasks": [task("a", "s:sleep", name=str(n))]}) for n in range(3)]
+        for run in runs:
+            await gateway.wait(run.run_id)
+    assert [house.spans[str(n)] for n in range(3)] == [(0, 1), (1, 2), (2, 3)]
+
+
+async def test_an_adaptive_limit_grows_while_answers_stay_as_fast_as_usual(house: House) -> None:
+    limits = GatewayLimits(concurrency=Limits(gateway=64, servers=(("s", "auto"),)))
+    async with house.gateway(limits=limits) as gateway:
+        result = await gateway.execute({"tasks": [task(f"t{n}", "s:sleep") for n in range(300)]})
+    assert 8 < result.metrics.max_parallelism <= 64
+
+
+async def test_a_ready_task_that_fits_runs_at_once_the_most_urgent_first(house: House) -> None:
+    tasks = [task(f"t{n}", "s:sleep", name=f"t{n}") | {"priority": n} for n in range(4)]
+    await house.run(*tasks, max_concurrency=2)
+    assert {name for name, (began, _) in house.spans.items() if began == 0} == {"t2", "t3"}
+
+
+# Cancellation, long runs, progress
+
+
+async def test_cancelling_a_run_cancels_each_call_in_flight_and_leaves_nothing_running(house: House) -> None:
+    async with house.gateway() as gateway:
+        run = await gateway.submit({"tasks": [task(f"t{n}", "s:sleep", seconds=99) for n in range(3)]})
+        await anyio.sleep(1)
+        result = await gateway.cancel(run.run_id)
+    assert result.status == "cancelled"
+    assert house.servers.aborted == ["s:sleep"] * 3
+
+
+async def test_after_wait_s_the_answer_is_running_and_get_run_waits_for_the_rest(house: House) -> None:
+    async with house.gateway() as gateway:
+        run = await gateway.submit({"tasks": [task("a", "s:sleep", seconds=9)]})
+        assert (await gateway.wait(run.run_id, 2)).status is RunStatus.RUNNING
+        assert (await gateway.wait(run.run_id)).status is RunStatus.SUCCESS
+
+
+async def test_progress_never_goes_backwards_and_shows_items(house: House) -> None:
+    each = task("each", "s:sleep", seconds="$ITEM") | {"for_each": [1, 2, 3]}
+    async with house.gateway() as gateway:
+        run = await gateway.submit({"tasks": [task("bad", "s:fail"), each]})
+        told = [progress async for progress in gateway.follow(run.run_id)]
+    assert [progress.settled for progress in told] == sorted(progress.settled for progress in told)
+    assert told[-1].finished
+    assert any("running each 1/3; failed bad" in str(progress) for progress in told)
+
+
+# At most once, time, strict JSON
+
+
+async def test_a_call_that_may_have_arrived_is_sent_again_only_under_retries(house: House) -> None:
+    assert (await house.run(task("a", "s:flaky", times=1))).tasks[0].attempts == 1
+    assert len(house.servers.calls) == 1
+
+
+async def test_a_tasks_timeout_does_not_count_its_wait_in_the_queue(house: House) -> None:
+    tasks = [task(f"t{n}", "s:sleep", seconds=2) | {"timeout_s": 3} for n in range(4)]
+    result = await house.run(*tasks, max_concurrency=1)
+    assert result.status == "success"
+    assert result.metrics.execution_time_ms == 8_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"tasks": [{"id": "a", "tool": "s:echo", "arguments": {"x": NaN}}]}',
+        '{"tasks": [{"id": "a", "tool": "s:echo", "arguments": {"x": 1e999}}]}',
+        '{"tasks": [], "tasks": []}',
+        '{"tasks": [{"id": "a", "tool": "s:echo", "arguments": {"x": "\\ud800"}}]}',
+        '{"tasks": [{"id": "a", "tool": "s:echo", "arguments": ' + '{"x":' * 70 + "1" + "}" * 70 + "}]}",
+    ],
+    ids=["NaN", "beyond numbers", "duplicate member", "lone surrogate", "70 levels"],
+)
+async def test_what_breaks_strict_json_is_refused_with_its_place(house: House, text: str) -> None:
+    async with house.gateway() as gateway:
+        with pytest.raises(InvalidDag) as refused:
+            await gateway.execute(text)
+    assert refused.value.problems[0].code == "invalid_json"
+
+
+async def test_integers_are_exact(house: House) -> None:
+    big = 2**64 + 1
+    result = await house.run(task("a", n=big), task("b", n="$OUTPUT[a].n"))
+    assert result.outputs["b"] == {"n": big}
+
+
+async def test_an_answer_that_breaks_strict_json_fails_its_own_task_alone(house: House) -> None:
+    house.servers.add("s:odd", lambda: {"structuredContent": {"x": float("nan")}, "content": []})
+    result = await house.run(task("a", "s:odd"), task("b"))
+    assert [task.status for task in result.tasks] == ["failed", "success"]
+    assert result.errors[0].code == "invalid_output"
+
+
+async def test_references_always_see_the_whole_output_up_to_its_limit(house: House) -> None:
+    limits = GatewayLimits(max_output_bytes=100)
+    async with house.gateway(limits=limits) as gateway:
+        result = await gateway.execute({"tasks": [task("a", x="y" * 200), task("b", x="y" * 50)]})
+    assert [task.status for task in result.tasks] == ["failed", "success"]
+    assert result.errors[0].code == "output_too_large"

@@ -1,0 +1,182 @@
+"""Section 5 of the contract: the result. One test for each of its promises, in their order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plait.core.policy import Rule
+from plait.core.result import RunStatus
+from plait.errors import CallError, CallTimeout, ConnectionLost, InvalidDag, ProtocolError, ServerUnavailable
+
+from ..fakes import structured, tool
+from .conftest import House, task
+
+pytestmark = pytest.mark.virtual_time
+
+
+async def test_the_keys_stand_in_the_contracts_order(house: House) -> None:
+    result = await house.run(task("a"), task("b", "s:fail"), task("c", x="$OUTPUT[b]"))
+    assert list(result.document()) == [
+        "status", "run_id", "errors", "outputs", "truncated", "notes", "tasks", "layers", "metrics",
+    ]  # fmt: skip
+
+
+async def test_a_task_and_the_metrics_hold_what_the_contract_shows(house: House) -> None:
+    sleepy = task("a", "s:sleep", seconds=1)
+    document: Any = (await house.run(sleepy, task("b", "s:fail", x="$OUTPUT[a].slept"))).document()
+    assert document["tasks"][0] == {
+        "id": "a", "tool": "s:sleep", "status": "success", "layer": 0, "start_ms": 0.0, "duration_ms": 1000.0,
+        "attempts": 1, "cached": False,
+    }  # fmt: skip
+    assert document["metrics"] == {
+        "execution_time_ms": 1000.0, "sequential_time_ms": 1000.0, "speedup": 1.0, "critical_path": ["a", "b"],
+        "critical_path_ms": 1000.0, "overhead_ms": 0.0, "max_parallelism": 1, "average_parallelism": 1.0,
+        "counts": {"success": 1, "failed": 1},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("tools", "status", "is_error"),
+    [
+        (["s:echo", "s:echo"], "success", False),
+        (["s:echo", "s:fail"], "partial", False),
+        (["s:fail", "s:fail"], "failed", True),
+    ],
+)
+async def test_the_status_of_a_run_and_whether_it_is_an_error(
+    house: House, tools: list[str], status: str, is_error: bool
+) -> None:
+    result = await house.run(*[task(f"t{number}", tool) for number, tool in enumerate(tools)])
+    assert result.status == status
+    assert result.status.is_error is is_error
+
+
+def test_cancelled_and_timeout_are_errors_and_running_is_none() -> None:
+    assert RunStatus.CANCELLED.is_error
+    assert RunStatus.TIMEOUT.is_error
+    assert not RunStatus.RUNNING.is_error
+
+
+async def test_when_all_succeeded_a_concise_answer_leaves_tasks_out_and_shortens_metrics(house: House) -> None:
+    document: Any = (await house.run(task("a"))).document()
+    assert list(document["metrics"]) == ["execution_time_ms", "sequential_time_ms", "speedup", "layers"]
+    assert "tasks" not in document
+    assert "layers" not in document
+
+
+async def test_sequential_time_speedup_and_the_critical_path_that_ran(house: House) -> None:
+    metrics = (
+        await house.run(
+            task("long", "s:sleep", seconds=4),
+            task("a", "s:sleep", seconds=2),
+            task("b", "s:sleep", seconds=3, x="$OUTPUT[a].slept"),
+        )
+    ).metrics
+    assert (metrics.execution_time_ms, metrics.sequential_time_ms, metrics.speedup) == (5_000, 9_000, 1.8)
+    assert (metrics.critical_path, metrics.critical_path_ms) == (("a", "b"), 5_000)
+
+
+async def test_in_full_the_result_explains_why_each_task_waited_and_what_would_be_faster(house: House) -> None:
+    tasks = [task("a", "s:sleep", seconds=1), task("b", "s:sleep", seconds=1), task("c", x="$OUTPUT[b].slept")]
+    result = await house.run(*tasks, max_concurrency=1, detail="full")
+    document: Any = result.document("full")
+    waits = {each["id"]: each.get("waited_for", []) for each in document["tasks"]}
+    assert waits["a"][0]["why"] == "limit"
+    assert waits["c"][0] == {"why": "dependency", "on": "b", "ms": 1_000}
+    assert 0 < document["metrics"]["efficiency"] <= 1
+    assert any("max_concurrency of the DAG" in sentence for sentence in document["metrics"]["faster"])
+
+
+async def test_a_refused_dag_lists_errors_with_path_id_code_message_and_hint(house: House) -> None:
+    async with house.gateway() as gateway:
+        with pytest.raises(InvalidDag) as refused:
+            await gateway.execute({"tasks": [task("c", x="$OUTPUT[nobody]")]})
+    document = refused.value.problems[0].document()
+    assert list(document) == ["path", "id", "code", "message", "hint"]
+    assert (document["path"], document["code"]) == ("tasks[0].arguments.x", "unknown_task")
+
+
+async def test_a_dry_run_shows_layers_conflicts_writes_estimate_and_mermaid(house: House) -> None:
+    async with house.gateway() as gateway:
+        answer: Any = await gateway.plan(
+            {"tasks": [task("w", "files:write", path="x"), task("r", "files:read", path="x")]}
+        )
+    assert answer["status"] == "planned"
+    assert answer["layers"] == [["w", "r"]]
+    assert answer["conflicts"] == [{"id": "r", "waits_for": "w", "resource": "file:x", "why": "read after write"}]
+    assert answer["writes"] == [{"id": "w", "tool": "files:write", "resources": ["file:x"]}]
+    assert answer["estimate"]["max_parallelism"] == 1
+    assert answer["mermaid"].startswith("flowchart LR")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ProtocolError("no", rpc_code=-32601), "protocol_error"),
+        (ConnectionLost("gone"), "connection_lost"),
+        (ServerUnavailable("down"), "server_unavailable"),
+        (CallTimeout("late"), "timeout"),
+    ],
+)
+async def test_the_code_of_a_failed_call(house: House, error: CallError, code: str) -> None:
+    def fail() -> None:
+        raise error
+
+    house.servers.add("s:broken", fail)
+    told = (await house.run(task("a", "s:broken"))).errors[0]
+    assert told.code == code
+    assert told.rpc_code == error.rpc_code
+
+
+async def test_a_tool_error_passes_its_text_on_cut_to_2000_characters(house: House) -> None:
+    house.servers.add("s:wordy", lambda: {"isError": True, "content": [{"type": "text", "text": "w" * 5_000}]})
+    told = (await house.run(task("a", "s:wordy"))).errors[0]
+    assert (told.code, len(told.message)) == ("tool_error", 2_000)
+
+
+async def test_resolved_arguments_that_do_not_fit_are_invalid_arguments_and_not_sent(house: House) -> None:
+    result = await house.run(task("a", n=1), task("b", "s:say", text="$OUTPUT[a].n"))
+    assert result.errors[0].code == "invalid_arguments"
+    assert house.called == ["s:echo"]
+
+
+async def test_an_output_that_breaks_its_own_schema_fails_and_is_kept_for_get_run(house: House) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    house.servers.add(tool("s:liar", output=schema), lambda: structured({"n": "x"}))
+    async with house.gateway() as gateway:
+        result = await gateway.execute({"tasks": [task("a", "s:liar")]})
+        assert result.errors[0].code == "invalid_output"
+        assert gateway.output(result.run_id, "a").value == {"n": "x"}
+
+
+async def test_skipped_tasks_say_why(house: House) -> None:
+    tasks = [task("a", "s:fail"), task("b", x="$OUTPUT[a]")]
+    assert [error.code for error in (await house.run(*tasks)).errors] == ["tool_error", "dependency_failed"]
+    slow = task("c", "s:sleep", seconds=9)
+    fast = await house.run(*tasks[:1], slow, task("d", x="$OUTPUT[c]"), fail_fast=True)
+    assert {error.id: error.code for error in fast.errors} == {"a": "tool_error", "c": "fail_fast", "d": "fail_fast"}
+
+
+async def test_what_the_policy_denies_is_policy_denied_before_anything_runs(house: House) -> None:
+    async with house.gateway(Rule("s:*"), deny=["s:say"]) as gateway:
+        with pytest.raises(InvalidDag) as refused:
+            await gateway.execute({"tasks": [task("a", "s:say", text="x")]})
+    assert [problem.code for problem in refused.value.problems] == ["policy_denied"]
+
+
+async def test_a_fault_of_ours_is_internal_with_an_id_for_the_log(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    def crash() -> None:
+        raise ZeroDivisionError
+
+    house.servers.add("s:crash", crash)
+    told = (await house.run(task("a", "s:crash"))).errors[0]
+    assert told.code == "internal"
+    assert told.message.rsplit(" ", 1)[-1] in {str(getattr(record, "id", "")) for record in caplog.records}
+
+
+async def test_an_unknown_run_is_refused_as_such(house: House) -> None:
+    assert await house.refused(task("a"), resume_from="r_nobody") == {"resume_from": "unknown_run"}
