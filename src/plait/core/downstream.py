@@ -1,0 +1,80 @@
+"""What relaying needs from the downstream servers: their lists as they sent them, and requests sent as they are.
+
+Tools of a DAG are called by `CallTool` (`core/ports.py`); this is for everything else that a client may ask for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from .ports import OnProgress
+from .strict import Json, JsonObject
+
+Ask: TypeAlias = Callable[[str, JsonObject], Awaitable[JsonObject]]
+"""Puts a request of a downstream server (`elicitation/create`, `sampling/createMessage`, `roots/list`, with its params)
+to the upstream client on whose behalf it was called, and gives the client's result. Raises `RpcError`."""
+
+OnNotice: TypeAlias = Callable[[str, str, JsonObject], None]
+"""Told what a downstream server notifies of: its name, the method and the params. It must not block or raise."""
+
+
+class RpcError(Exception):
+    """A JSON-RPC error as one side sent it, to be given to the other as it is."""
+
+    def __init__(self, code: int, message: str, data: Json = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.data = data
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """What one downstream server offers, each entry as it listed it, with all its members."""
+
+    server: str
+    capabilities: JsonObject = field(default_factory=dict)
+    tools: tuple[JsonObject, ...] = ()
+    """Those that the settings leave in."""
+    resources: tuple[JsonObject, ...] = ()
+    templates: tuple[JsonObject, ...] = ()
+    prompts: tuple[JsonObject, ...] = ()
+    instructions: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """One request for a downstream server. `meta` is the client's `_meta`, without what belongs to its own connection
+    (protocol version, client, capabilities, progress token)."""
+
+    server: str
+    method: str
+    params: JsonObject = field(default_factory=dict)
+    meta: JsonObject = field(default_factory=dict)
+    on_progress: OnProgress | None = None
+    ask: Ask | None = None
+    """None where the upstream client can be asked for nothing."""
+
+
+class Downstream(Protocol):
+    """The downstream servers, for relaying."""
+
+    def offers(self) -> tuple[Offers, ...]:
+        """Of every server that was reached, as they are now; equal (`is`) as long as nothing has changed."""
+        ...
+
+    async def request(self, request: Relayed, /) -> JsonObject:
+        """The server's result as it came, members we do not know included. Raises `RpcError` as the server (or, with a
+        code of ours, the way to it) said it. Cancelling the caller cancels the request at its server."""
+        ...
+
+    async def notify(self, server: str, method: str, params: JsonObject) -> None:
+        """Tell one server something, such as `notifications/roots/list_changed`."""
+        ...
+
+    def listen(self, hear: OnNotice) -> Callable[[], None]:
+        """From now on *hear* is told what servers notify of (lists that changed, resources that were updated, log
+        messages); gives what ends that."""
+        ...
