@@ -11,7 +11,7 @@ from plait.core.output import Output
 from plait.core.policy import Policy
 from plait.core.run import Run
 from plait.core.scheduler import Scheduler
-from plait.core.store import MemoryRuns
+from plait.core.store import TASK_BYTES, MemoryRuns
 from tests.fakes import tool
 
 CATALOG = Catalog([tool("s:t")], [ServerInfo("s", ServerState.READY)])
@@ -49,10 +49,17 @@ def test_above_the_number_that_is_kept_the_oldest_finished_goes() -> None:
 
 
 def test_above_the_bytes_that_are_kept_the_oldest_finished_goes() -> None:
-    runs = MemoryRuns(max_bytes=250)
+    runs = MemoryRuns(max_bytes=2 * (TASK_BYTES + 100) + 50)
     for id in ("r1", "r2", "r3"):
         runs.add(finished(id, 100))
     assert runs.ids() == ["r3", "r2"]
+
+
+def test_a_run_of_many_tasks_weighs_more_than_its_outputs() -> None:
+    runs = MemoryRuns(max_bytes=3 * TASK_BYTES)
+    for id in ("r1", "r2", "r3", "r4"):
+        runs.add(finished(id, 0))
+    assert runs.ids() == ["r4", "r3", "r2"]
 
 
 def test_the_latest_finished_run_stays_however_large_it_is() -> None:

@@ -6,6 +6,8 @@ from .run import Run
 
 MAX_RUNS = 200
 MAX_BYTES = 512 * 2**20
+TASK_BYTES = 4_096
+"""What a task takes beside its output: how it was planned, and what came of it."""
 
 
 class MemoryRuns:
@@ -32,10 +34,14 @@ class MemoryRuns:
 
     def trim(self) -> None:
         """Let go of what is above the bounds: called when a run was added, and when one has ended."""
-        total = sum(run.bytes for run in self._runs.values())
+        total = sum(_kept_bytes(run) for run in self._runs.values())
         finished = [run for run in self._runs.values() if run.is_done]
         for run in finished[:-1]:
             if len(self._runs) <= self._max_runs and total <= self._max_bytes:
                 return
             del self._runs[run.id]
-            total -= run.bytes
+            total -= _kept_bytes(run)
+
+
+def _kept_bytes(run: Run) -> int:
+    return run.bytes + TASK_BYTES * len(run.states)
