@@ -142,7 +142,9 @@ def test_importing_the_program_imports_no_protocol_and_no_web_server():
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
 async def test_a_client_is_answered_at_once_while_servers_still_connect(config: Path, mode: str):
     script = f"{SERVE}anyio.run(serve_stdio, load_config(__import__('pathlib').Path(sys.argv[1])))"
-    parameters = StdioServerParameters(command=sys.executable, args=["-c", script, str(with_a_silent_one(config))])
+    args = ["-c", script, str(with_a_silent_one(config))]
+    environ = {"PLAIT_STATE_DIR": os.environ["PLAIT_STATE_DIR"]}  # a client hands on little of its own
+    parameters = StdioServerParameters(command=sys.executable, args=args, env=environ)
     async with Client(stdio_client(parameters), mode=mode) as client:
         assert len((await client.list_tools()).tools) == 5
         document = {"tasks": [{"id": "a", "tool": "numbers:double", "arguments": {"n": 21}}]}

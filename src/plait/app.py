@@ -17,10 +17,12 @@ import anyio
 
 from . import gateway as verbs
 from .config import Config, GatewaySettings, load_config
+from .core.learned import Learned
 from .core.limits import Limits
 from .core.pace import Rate
 from .core.policy import Policy, Rule
 from .core.store import MemoryRuns
+from .memory import Memory
 
 if TYPE_CHECKING:
     import socket
@@ -40,6 +42,7 @@ class Gateway(verbs.Gateway):
     """The gateway over the servers of a configuration. Use as `async with Gateway.from_config(...) as gateway:`."""
 
     _pool: Pool | None = None
+    _memory: Memory | None = None
 
     @classmethod
     def from_config(cls, config: Config | Path | str) -> Self:
@@ -49,21 +52,29 @@ class Gateway(verbs.Gateway):
 
         settings = config if isinstance(config, Config) else load_config(Path(config))
         pool = Pool(settings)
+        learned = Learned(enabled=settings.gateway.learn)
+        memory = Memory(learned, settings.state_folder) if settings.gateway.learn and settings.state_folder else None
         made = cls(
             pool,
             pool,
             policy=_policy(settings),
             limits=_limits(settings),
             runs=MemoryRuns(settings.gateway.limits.max_runs, settings.gateway.limits.max_kept_bytes),
-            observers=[RunLog()],
+            learned=learned,
+            observers=[RunLog(), memory.observe] if memory else [RunLog()],
         )
-        made._pool = pool
+        made._pool, made._memory = pool, memory
         return made
 
     async def __aenter__(self) -> Self:
+        if self._memory is not None:
+            await self._memory.load()
         if self._pool is not None:
             await self._pool.__aenter__()
-        return await super().__aenter__()
+        await super().__aenter__()
+        if self._memory is not None and self._tasks is not None:
+            self._tasks.start_soon(self._memory.keep)
+        return self
 
     async def __aexit__(self, *exc: object) -> None:
         try:
@@ -71,6 +82,9 @@ class Gateway(verbs.Gateway):
         finally:
             if self._pool is not None:
                 await self._pool.__aexit__(None, None, None)
+            if self._memory is not None:
+                with anyio.CancelScope(shield=True):
+                    await self._memory.save()
 
 
 def open_gateway(config: Config) -> AbstractAsyncContextManager[Gateway]:

@@ -55,6 +55,13 @@ def test_the_users_own_folder_is_looked_into_last(tmp_path: Path, monkeypatch: p
     assert list(load_config(None, {}, tmp_path / "empty").servers) == ["mine"]
 
 
+def test_the_variable_names_the_folder_of_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert load_config(None, {"PLAIT_STATE_DIR": "mine"}, tmp_path).state_folder == tmp_path / "mine"
+    assert load_config(None, {"PLAIT_STATE_DIR": str(tmp_path / "x")}, tmp_path).state_folder == tmp_path / "x"
+    assert load_config(None, {}, tmp_path).state_folder == tmp_path / "state" / "plait"
+
+
 def test_without_a_file_the_workspace_server_serves_this_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("plait.config.read.user_config_path", lambda name: tmp_path / "none")
     config = load_config(None, {}, tmp_path)

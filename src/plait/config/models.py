@@ -150,3 +150,5 @@ class Config(Settings):
     """The file the settings came from, for messages."""
     notes: tuple[str, ...] = Field(default=(), exclude=True)
     """What was passed over or changed in a client's own file."""
+    state_folder: Path | None = Field(default=None, exclude=True)
+    """Where the gateway keeps what it learns; without one it is forgotten at the end."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_config_path
+from platformdirs import user_config_path, user_state_path
 from pydantic import BaseModel, ValidationError
 
 from ..core.problems import nearest
@@ -21,7 +21,7 @@ from .places import Steps, place
 
 FILE_NAME = "servers.toml"
 PREFIX = "PLAIT_"
-OTHER_VARIABLES = frozenset({"PLAIT_CONFIG", "PLAIT_DEBUG", "PLAIT_LOG_LEVEL", "PLAIT_LOG_FORMAT"})
+OTHER_VARIABLES = frozenset({"PLAIT_CONFIG", "PLAIT_DEBUG", "PLAIT_LOG_LEVEL", "PLAIT_LOG_FORMAT", "PLAIT_STATE_DIR"})
 
 
 def load_config(path: Path | None = None, environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Config:
@@ -34,8 +34,10 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     cwd = Path.cwd() if cwd is None else cwd.absolute()
     file = path or _find(environ, cwd)
     if file is None:
-        return _Reader("built-in defaults", cwd, environ).read({"servers": {"workspace": {"builtin": "workspace"}}})
-    return _Reader(str(file), file.absolute().parent, environ).read(parse(file), from_json=is_json(file))
+        config = _Reader("built-in defaults", cwd, environ).read({"servers": {"workspace": {"builtin": "workspace"}}})
+    else:
+        config = _Reader(str(file), file.absolute().parent, environ).read(parse(file), from_json=is_json(file))
+    return config.model_copy(update={"state_folder": _state_folder(environ, cwd)})
 
 
 def _find(environ: Mapping[str, str], cwd: Path) -> Path | None:
@@ -43,6 +45,11 @@ def _find(environ: Mapping[str, str], cwd: Path) -> Path | None:
         return cwd / os.path.expanduser(named)
     files = (folder / FILE_NAME for folder in [cwd, *cwd.parents, user_config_path("plait")])
     return next((file for file in files if os.path.isfile(file)), None)  # a folder that cannot be read has none
+
+
+def _state_folder(environ: Mapping[str, str], cwd: Path) -> Path:
+    named = environ.get("PLAIT_STATE_DIR")
+    return cwd / os.path.expanduser(named) if named else user_state_path("plait")
 
 
 class _Reader:

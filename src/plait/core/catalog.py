@@ -87,6 +87,10 @@ class Tool:
         output = f" -> {self.output.shape()}" if self.output else ""
         return f"{self.full_name}({self.input.parameters()}){output}"
 
+    def signature_with(self, seen: Schema | None) -> str:
+        """As `signature`; of a tool that declares no output, with the shape *seen*: `-> {id, title} (seen)`."""
+        return self.signature if self.output or seen is None else f"{self.signature} -> {seen.shape()} (seen)"
+
 
 class Catalog:
     """All tools of all servers at one moment; never changed, only replaced."""

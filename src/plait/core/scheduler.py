@@ -43,7 +43,7 @@ class Scheduler:
         self.budgets = RetryBudgets()
         self.runs: dict[str, Run] = {}
         """The runs that have not come to their end."""
-        self._learned = learned or Learned(enabled=False)
+        self._learned = Learned(enabled=False) if learned is None else learned
         self._held: dict[Key, tuple[Unit, Held[Unit]]] = {}
         """The calls in flight, each with the room it takes until it is answered."""
         self._requests: dict[str, dict[Key, Request[Unit]]] = {}

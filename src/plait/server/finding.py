@@ -2,65 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import mcp_types as types
 
 from ..core.catalog import ServerInfo, ServerState, Tool
 from ..core.problems import Problem
+from ..core.schema import Schema
 from ..core.search import SearchResult
 from ..core.strict import Json, JsonObject
 from .answers import answer
 from .budget import fit
 
+Seen: TypeAlias = Callable[[Tool], Schema | None]
+"""The shape that outputs of a tool had so far."""
+
 MAX_LINE = 200
 """Of a description or an error, in a line of a list."""
 
 
-def search_answer(found: SearchResult, limit: int) -> types.CallToolResult:
+def search_answer(found: SearchResult, limit: int, seen: Seen) -> types.CallToolResult:
     """One line a tool, under its need; without a need, one line a server."""
     if not found.needs:
         document: JsonObject = {"servers": [_server(info) for info in found.servers], "total": found.total}
         states = [_server_line(info) for info in found.servers] or ["No servers are configured."]
         return answer(fit(document, limit), text=_joined(states, f"{found.total:,} tools in all.", limit))
     several = len(found.needs) > 1
-    tools: list[Json] = [_tool(tool, need if several else None) for need, matches in found.needs for tool in matches]
+    matched = [tool for _, matches in found.needs for tool in matches]
+    signatures = {tool.full_name: tool.signature_with(seen(tool)) for tool in matched}
+    tools: list[Json] = [
+        _tool(tool, signatures, need if several else None) for need, matches in found.needs for tool in matches
+    ]
     lines: list[str] = []
-    seen: set[str] = set()
+    shown: set[str] = set()
     for need, matches in found.needs:
         lines += [f"{need}:"] if several else []
-        lines += [_tool_line(tool, seen) for tool in matches] or ["nothing found"]
-    last = f"{len(seen)} of {found.total:,} tools shown.{_missing(found.servers)}"
+        lines += [_tool_line(tool, signatures, shown) for tool in matches] or ["nothing found"]
+    last = f"{len(shown)} of {found.total:,} tools shown.{_missing(found.servers)}"
     return answer(fit({"tools": tools, "total": found.total}, limit), text=_joined(lines, last, limit))
 
 
 def describe_answer(
-    tools: Sequence[Tool], unknown: Sequence[Problem], names: Sequence[str], limit: int
+    tools: Sequence[Tool], unknown: Sequence[Problem], names: Sequence[str], limit: int, seen: Seen
 ) -> types.CallToolResult:
     """Full definitions, under their full names; and for each name that none has, what it may have meant."""
-    document: JsonObject = {"tools": [_definition(tool) for tool in tools]}
+    document: JsonObject = {"tools": [_definition(tool, seen(tool)) for tool in tools]}
     if unknown:
         document["unknown"] = [_unknown(problem, names) for problem in unknown]
     return answer(fit(document, limit), is_error=not tools)
 
 
-def _tool(tool: Tool, need: str | None) -> JsonObject:
+def _tool(tool: Tool, signatures: Mapping[str, str], need: str | None) -> JsonObject:
     members: JsonObject = {
         "name": tool.full_name,
-        "signature": tool.signature,
+        "signature": signatures[tool.full_name],
         "description": _line(tool.description),
         "writes": not tool.is_read_only,
     }
     return members if need is None else {**members, "need": need}
 
 
-def _tool_line(tool: Tool, seen: set[str]) -> str:
+def _tool_line(tool: Tool, signatures: Mapping[str, str], shown: set[str]) -> str:
     """The tool in one line; of one that was shown for an earlier need, its name alone."""
-    if tool.full_name in seen:
+    if tool.full_name in shown:
         return f"{tool.full_name} (above)"
-    seen.add(tool.full_name)
+    shown.add(tool.full_name)
+    signature = _line(signatures[tool.full_name], 3 * MAX_LINE)
     description = f" - {_line(tool.description)}" if tool.description else ""
-    return f"{_line(tool.signature, 2 * MAX_LINE + MAX_LINE)}{description}{'' if tool.is_read_only else ' [w]'}"
+    return f"{signature}{description}{'' if tool.is_read_only else ' [w]'}"
 
 
 def _server(info: ServerInfo) -> JsonObject:
@@ -78,9 +88,10 @@ def _missing(servers: Sequence[ServerInfo]) -> str:
     return f" Not searched, because not connected: {', '.join(absent[:8])}." if absent else ""
 
 
-def _definition(tool: Tool) -> JsonObject:
+def _definition(tool: Tool, seen: Schema | None) -> JsonObject:
     shown = ("title", "description", "inputSchema", "outputSchema", "annotations")
-    return {"name": tool.full_name, **{name: tool.definition[name] for name in shown if name in tool.definition}}
+    definition = {"name": tool.full_name, **{name: tool.definition[name] for name in shown if name in tool.definition}}
+    return definition if seen is None else {**definition, "outputShape": seen.definition}
 
 
 def _unknown(problem: Problem, names: Sequence[str]) -> JsonObject:

@@ -110,12 +110,12 @@ class Tools:
         if request.server is not None and request.server not in catalog.servers:
             raise Refused([catalog.unknown("server", f"{request.server}:")])
         found = await self._gateway.search(request.query, server=request.server, limit=request.limit)
-        return search_answer(found, self._max_chars)
+        return search_answer(found, self._max_chars, self._gateway.learned.shape)
 
     async def _describe(self, ctx: Context, arguments: object) -> types.CallToolResult:
         request = read_request(Describe, arguments)
         tools, unknown = await self._gateway.describe(request.names)
-        return describe_answer(tools, unknown, request.names, self._max_chars)
+        return describe_answer(tools, unknown, request.names, self._max_chars, self._gateway.learned.shape)
 
     async def _get_run(self, ctx: Context, arguments: object) -> types.CallToolResult:
         request = read_request(GetRun, arguments)
