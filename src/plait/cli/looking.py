@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import typer
 
@@ -53,10 +53,12 @@ async def list_tools(gateway: Gateway, session: Session, words: str, server: str
     else:
         tools = [tool for tool in catalog.tools.values() if server in {None, tool.server}]
     out, err = session.console.out, session.console.err
+    signatures = {tool.full_name: tool.signature_with(gateway.learned.shape(tool)) for tool in tools}
     if session.as_json:
-        out.json({"tools": [_tool(tool) for tool in tools], "total": len(catalog)})
+        documents: list[Json] = [_tool(tool, signatures[tool.full_name]) for tool in tools]
+        out.json({"tools": documents, "total": len(catalog)})
     else:
-        out.lines(_found(tools, out.width) if words else _listed(tools, out.width))
+        out.lines(_found(tools, signatures, out.width) if words else _listed(tools, out.width))
         err.line(f"{counted(len(tools), 'tool')}{f' of {len(catalog):,}' if words else ''}")
     absent = [info for info in catalog.servers.values() if info.state is not ServerState.READY]
     err.lines((f"{info.name} is {info.state}: {info.error or 'it has not answered yet'}",) for info in absent)
@@ -89,9 +91,9 @@ def _listed(tools: list[Tool], width: int) -> Iterator[Line]:
         yield (Styled(name, Look.BOLD), "  ", mark, "  ", one_line(_first_sentence(tool.description), room))
 
 
-def _found(tools: list[Tool], width: int) -> Iterator[Line]:
+def _found(tools: list[Tool], signatures: Mapping[str, str], width: int) -> Iterator[Line]:
     for tool in tools:
-        _, _, rest = tool.signature.partition(tool.full_name)
+        _, _, rest = signatures[tool.full_name].partition(tool.full_name)
         mark = () if tool.is_read_only else (Styled(" [w]", Look.YELLOW),)
         yield (Styled(tool.full_name, Look.BOLD), *mark)
         yield (f"    {one_line(rest, 4 * width)}",)
@@ -104,10 +106,10 @@ def _first_sentence(text: str) -> str:
     return first + stop.strip()
 
 
-def _tool(tool: Tool) -> JsonObject:
+def _tool(tool: Tool, signature: str) -> JsonObject:
     return {
         "name": tool.full_name,
-        "signature": tool.signature,
+        "signature": signature,
         "writes": not tool.is_read_only,
         "definition": tool.definition,
     }
