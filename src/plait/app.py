@@ -47,20 +47,24 @@ class Gateway(verbs.Gateway):
     @classmethod
     def from_config(cls, config: Config | Path | str) -> Self:
         """The gateway that *config*, or the file of that path, describes. Raises `ConfigError`."""
+        from .client.cache import Cache, fingerprints
         from .client.pool import Pool
+        from .client.resources import Resources
         from .observers.logs import RunLog
 
         settings = config if isinstance(config, Config) else load_config(Path(config))
         pool = Pool(settings)
         learned = Learned(enabled=settings.gateway.learn)
         memory = Memory(learned, settings.state_folder) if settings.gateway.learn and settings.state_folder else None
+        resources = Resources(settings)
         made = cls(
             pool,
-            pool,
+            Cache(pool, fingerprints(resources.path), max_bytes=settings.gateway.limits.max_cache_bytes),
             policy=_policy(settings),
             limits=_limits(settings),
             runs=MemoryRuns(settings.gateway.limits.max_runs, settings.gateway.limits.max_kept_bytes),
             learned=learned,
+            locate=resources.locate if settings.gateway.detect_conflicts else None,
             observers=[RunLog(), memory.observe] if memory else [RunLog()],
         )
         made._pool, made._memory = pool, memory

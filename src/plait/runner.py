@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Sequence
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
@@ -113,9 +114,13 @@ class Runner:
         def on_progress(progress: float, total: float | None, message: str | None) -> None:
             self._tell(Progressed(call.key, progress, total, message))
 
+        cached: list[bool] = []
+        told = ToolCall(
+            call.tool, call.arguments, on_progress, call.cache_s, call.cache_stat, partial(cached.append, True)
+        )
         try:
-            result = await self._call_tool(ToolCall(call.tool, call.arguments, on_progress))
-            return Succeeded(call.key, read_output(result, call.tool, self._max_output_bytes))
+            result = await self._call_tool(told)
+            return Succeeded(call.key, read_output(result, call.tool, self._max_output_bytes), bool(cached))
         except CallError as error:
             return Failed(call.key, error)
         except Exception:  # a task ends here: a fault of ours fails it, and nothing else

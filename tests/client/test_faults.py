@@ -7,7 +7,7 @@ from typing import Any
 import mcp_types as types
 import pytest
 
-from plait.client.faults import Fault, SessionLost, made_error, translated
+from plait.client.faults import Fault, SessionLost, made_error, retry_after_s, translated
 from plait.errors import CallError, ConnectionLost, InvalidOutput, OutputTooLarge, ProtocolError, ServerUnavailable
 
 
@@ -52,3 +52,29 @@ def test_a_closed_connection_tells_how_it_ended():
 
 def test_a_message_of_any_length_is_cut():
     assert len(translated("web", said(1, "x" * 10**6), "").message) < 2_100
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("7", 7.0),
+        (" 0 ", 0.0),
+        ("99999999999", 3_600.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", 3_600.0),
+        ("-5", None),
+        ("soon", None),
+        ("", None),
+        ("1e3", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_and_at_most_an_hour(text: str, seconds: float | None):
+    assert retry_after_s(text) == seconds
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 503])
+def test_a_server_that_asks_to_come_later_may_be_tried_again_then(status: int):
+    told = translated("web", made_error(Fault.STATUS, "busy", status=status, retry_after="7"), "")
+    assert isinstance(told, ServerUnavailable)
+    assert told.retryable
+    assert told.retry_after_s == 7

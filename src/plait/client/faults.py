@@ -7,6 +7,8 @@ It is known again by its data and not by its code, because servers use every cod
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any
 
@@ -17,6 +19,9 @@ from ..errors import CallError, ConnectionLost, InvalidOutput, OutputTooLarge, P
 MAX_MESSAGE_CHARS = 2_000
 UNKNOWN_EFFECT = "Whether the call took effect is not known: look before you send it again."
 
+LONGEST_WAIT_S = 3_600
+"""A server that asks for more gets this."""
+
 _MARK = "plait.fault"
 _CODE = -32003
 _CLOSED = "Connection closed"
@@ -24,7 +29,7 @@ _BROKEN_STREAM = "SSE stream"
 _NOT_PARSED = "Failed to parse"
 """How the messages of the SDK's own errors are, or begin."""
 
-_TRY_LATER = frozenset({429, 503})
+_TRY_LATER = frozenset({408, 425, 429, 503})
 _EFFECT_UNKNOWN = frozenset({502, 504})
 """HTTP statuses by which a proxy says that the server behind it gave no answer."""
 
@@ -69,6 +74,20 @@ def translated(server: str, error: types.ErrorData, last_words: str) -> CallErro
     return ProtocolError(said, rpc_code=error.code)
 
 
+def retry_after_s(text: str) -> float | None:
+    """The seconds that an HTTP `Retry-After` asks to wait (RFC 9110, 10.2.3: a number, or a date), at most an hour."""
+    text = text.strip()
+    if text.isdecimal() and text.isascii():
+        return float(min(int(text[:9]), LONGEST_WAIT_S))
+    try:
+        until = parsedate_to_datetime(text)
+    except (ValueError, TypeError):
+        return None
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)
+    return min(max(0.0, (until - datetime.now(UTC)).total_seconds()), float(LONGEST_WAIT_S))
+
+
 def lost(server: str, last_words: str) -> ConnectionLost:
     return ConnectionLost(f"{server} went away during the call: {last_words}", hint=UNKNOWN_EFFECT)
 
@@ -91,7 +110,9 @@ def _of_transport(said: str, told: Mapping[str, Any]) -> CallError:
 def _of_status(said: str, told: Mapping[str, Any]) -> CallError:
     status, after = told.get("status"), told.get("retryAfter")
     if status in _TRY_LATER:
-        return ServerUnavailable(said, hint="Try again later." + (f" It asks to wait {after} s." if after else ""))
+        seconds = retry_after_s(after) if isinstance(after, str) else None
+        hint = "Try again later." + (f" It asks to wait {seconds:g} s." if seconds is not None else "")
+        return ServerUnavailable(said, hint=hint, retry_after_s=seconds)
     if status in _EFFECT_UNKNOWN:
         return ConnectionLost(said, hint=UNKNOWN_EFFECT)
     if status in {401, 403}:

@@ -51,6 +51,8 @@ class LimitSettings(_Section):
     max_run_bytes: Bytes = 256 * 2**20
     max_message_bytes: Bytes = 16 * 2**20
     """One line on a pipe, one HTTP body, one server-sent event."""
+    max_cache_bytes: Bytes = 64 * 2**20
+    """Answers that may be used again."""
     max_runs: Count = 200
     """Runs kept in memory; the oldest finished ones go first."""
     max_kept_bytes: Bytes = 512 * 2**20

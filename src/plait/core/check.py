@@ -84,7 +84,7 @@ class _Checker:
             timeout_s=task.timeout_s or policy.timeout_s,
             weight=task.weight or policy.weight,
             policy=policy,
-            cache_s=_cache_s(task, policy),
+            cache_s=self._cache_s(task, tool, policy, path),
         )
 
     def check_returns(self) -> None:
@@ -122,6 +122,15 @@ class _Checker:
         if tool.full_name != task.tool:
             self.notes.append(f'{path}: the tool "{task.tool}" was read as {tool.full_name}')
         return tool
+
+    def _cache_s(self, task: Task, tool: Tool, policy: ToolPolicy, path: str) -> float:
+        """How old an answer may be that is used again for *task*, in seconds; 0 for none."""
+        if task.cache is None or task.cache is True:
+            return policy.cache_ttl_s
+        if task.cache and not (tool.is_read_only or policy.cache_ttl_s):
+            self.notes.append(f"{path}.cache: {tool.full_name} is not known to read only, so each call is made")
+            return 0.0
+        return float(task.cache)
 
     def _policy_of(self, tool: Tool) -> ToolPolicy:
         if (policy := self._policies.get(tool.full_name)) is None:
@@ -204,16 +213,6 @@ class _Checker:
             message = "when reads the outputs of the tasks this one depends on, and there are none."
             self._say(f"{path}.when", "invalid_expression", message, hint, task.id)
         return self._expression(task.when, f"{path}.when", task)
-
-
-def _cache_s(task: Task, policy: ToolPolicy) -> float:
-    """How old an answer may be that is used again for *task*, in seconds; 0 for none."""
-    match task.cache:
-        case False:
-            return 0.0
-        case None | True:
-            return policy.cache_ttl_s
-    return task.cache
 
 
 def _paths(reading: Reading) -> Iterator[str]:

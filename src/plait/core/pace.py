@@ -75,5 +75,6 @@ class Pace:
         return max(0.0, self._level - (now - self._at) * self.rate.calls / self.rate.seconds)
 
 
-_ALMOST_NOTHING = 1e-9
-"""Of a call: what adding up fractions may leave behind."""
+_ALMOST_NOTHING = 1e-5
+"""Of a call: what adding up fractions may leave behind. On a clock that counts from the start of a machine, months ago,
+a smaller part would be a time that is lost when it is added."""

@@ -25,6 +25,12 @@ class ToolCall:
     tool: Tool
     arguments: JsonObject
     on_progress: OnProgress | None = None
+    cache_s: float = 0.0
+    """How old an answer may be that is used again instead of a call, in seconds; 0 for none."""
+    cache_stat: str | None = None
+    """The argument that names a file: such an answer is good only as long as that file has not changed."""
+    on_cached: Callable[[], None] | None = None
+    """Told if the answer is an earlier one."""
 
 
 class CallTool(Protocol):

@@ -81,7 +81,7 @@ class Scheduler:
         run = self.runs.get(key.run)
         if run is not None:
             self._apply(run, event, now)
-        if run is None or key not in run.open:
+        if run is None or not (key in run.open or isinstance(event, Woke)):  # after a pause comes the next attempt
             self._release(key, now)
         return self._step(now, run)
 

@@ -1,0 +1,134 @@
+"""Answers that are used again: of tools that only read, for as long as the operator or the task says.
+
+An answer goes when its time is over, when the file that it depends on has changed, and when anything was changed
+through us at its server. Failures are never kept. Time is that of the event loop.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import anyio
+
+from ..core.catalog import Tool
+from ..core.ports import CallTool, ToolCall
+from ..core.strict import JsonObject, NotStrict, measure
+
+MAX_BYTES = 64 * 2**20
+MAX_SHARE = 1 / 8
+"""Of all bytes: an answer that is larger is not kept."""
+
+Fingerprint: TypeAlias = "tuple[int, int, int] | None"
+Key: TypeAlias = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    tool: Tool
+    result: JsonObject
+    at: float
+    fingerprint: Fingerprint
+    size_bytes: int
+
+
+def fingerprints(path: Callable[[str, str], str | None]) -> Callable[[str, str], Fingerprint]:
+    """The `fingerprint` of a cache: time, size and number of the file where *path* says that it is."""
+
+    def fingerprint(server: str, name: str) -> Fingerprint:
+        real = path(server, name)
+        try:
+            stat = os.stat(real) if real is not None else None
+        except (OSError, ValueError):
+            return None
+        return (stat.st_mtime_ns, stat.st_size, stat.st_ino) if stat is not None else None
+
+    return fingerprint
+
+
+class Cache:
+    """A `CallTool` around a `CallTool`. *fingerprint* tells, for the server and the path that it calls a file by, what
+    changes when the file does, or None where that cannot be told."""
+
+    def __init__(
+        self,
+        call_tool: CallTool,
+        fingerprint: Callable[[str, str], Fingerprint] = lambda server, path: None,
+        *,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._call_tool = call_tool
+        self._fingerprint = fingerprint
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[Key, _Kept] = OrderedDict()
+        """The least recently used first."""
+        self._bytes = 0
+        self._changes: Counter[str] = Counter()
+        """How often something may have been changed at a server."""
+
+    def __repr__(self) -> str:
+        return f"<Cache: {len(self._kept)} answers, {self._bytes:,} bytes>"
+
+    async def __call__(self, call: ToolCall) -> JsonObject:
+        if call.cache_s > 0:
+            return await self._kept_or_called(call)
+        if call.tool.is_read_only:
+            return await self._call_tool(call)
+        self._changed(call.tool.server)
+        try:
+            return await self._call_tool(call)
+        finally:
+            self._changed(call.tool.server)
+
+    async def _kept_or_called(self, call: ToolCall) -> JsonObject:
+        key = (call.tool.server, call.tool.name, json.dumps(call.arguments, sort_keys=True))
+        before = self._file_of(call)
+        kept = self._kept.get(key)
+        if kept is not None and self._is_good(kept, call, before):
+            self._kept.move_to_end(key)
+            if call.on_cached is not None:
+                call.on_cached()
+            return kept.result
+        changes = self._changes[call.tool.server]
+        result = await self._call_tool(call)
+        is_as_it_was = self._changes[call.tool.server] == changes and self._file_of(call) == before
+        if is_as_it_was and (call.cache_stat is None or before is not None) and result.get("isError") is not True:
+            self._keep(key, call.tool, result, before)
+        return result
+
+    def _is_good(self, kept: _Kept, call: ToolCall, fingerprint: Fingerprint) -> bool:
+        is_same_tool = kept.tool is call.tool or kept.tool.definition == call.tool.definition
+        is_young = anyio.current_time() - kept.at <= call.cache_s
+        is_unchanged = call.cache_stat is None or (fingerprint is not None and kept.fingerprint == fingerprint)
+        return is_same_tool and is_young and is_unchanged
+
+    def _file_of(self, call: ToolCall) -> Fingerprint:
+        path = call.arguments.get(call.cache_stat) if call.cache_stat is not None else None
+        return self._fingerprint(call.tool.server, path) if isinstance(path, str) else None
+
+    def _keep(self, key: Key, tool: Tool, result: JsonObject, fingerprint: Fingerprint) -> None:
+        try:
+            size = measure(result) + len(key[2])
+        except NotStrict:
+            return
+        self._forget(key)
+        if size > self._max_bytes * MAX_SHARE:
+            return
+        self._kept[key] = _Kept(tool, result, anyio.current_time(), fingerprint, size)
+        self._bytes += size
+        while self._bytes > self._max_bytes:
+            self._forget(next(iter(self._kept)))
+
+    def _changed(self, server: str) -> None:
+        """Something may be different at *server*: what is kept of it goes, and what is on its way is not kept."""
+        self._changes[server] += 1
+        for key in [key for key in self._kept if key[0] == server]:
+            self._forget(key)
+
+    def _forget(self, key: Key) -> None:
+        if (kept := self._kept.pop(key, None)) is not None:
+            self._bytes -= kept.size_bytes

@@ -1,0 +1,202 @@
+"""Where resources are: one key for what each server calls by a name of its own.
+
+A server on this machine takes a relative path from the folder that it works in, follows `..` and symbolic links, and
+on some file systems does not tell `README` from `readme`. Files of a server that is reached over HTTP are on another
+machine: nothing can be looked up there, and they are never the same as those here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from posixpath import normpath
+from stat import S_ISDIR, S_ISLNK
+from typing import NamedTuple
+from unicodedata import normalize
+from urllib.parse import unquote
+
+from ..config import Config, ServerSettings
+
+MAX_KEY = 4_096
+"""Characters of a key, and steps of a path. What is longer is taken for all that there is of its scheme."""
+MAX_LINKS = 40
+"""Symbolic links that one path may lead through; as on Linux, the next is not followed."""
+
+_NO_NAMES = frozenset({"", ".", ".."})
+_DRIVE = re.compile(r"/?[A-Za-z]:(?=[\\/]|$)|\\\\")
+"""How a path of Windows begins; in a URI with a slash before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """From where a server on this machine takes a path."""
+
+    folder: str
+    home: str | None
+    """What `~/` stands for; None for a server that does not know it."""
+
+    @classmethod
+    def of(cls, settings: ServerSettings) -> _Base:
+        if settings.builtin is not None:
+            return cls(os.path.abspath(settings.root), None)
+        home = settings.env.get("HOME") or os.path.expanduser("~")
+        return cls(os.path.abspath(settings.cwd or os.curdir), home)
+
+    def absolute(self, path: str) -> str:
+        if self.home is not None and (path == "~" or path.startswith("~/")):
+            path = self.home + path[1:]  # most servers that meet it expand it, and hardly any file is called so
+        return path if path.startswith("/") else f"{self.folder}/{path}"
+
+
+class Resources:
+    """Knows how each server of *config* means a path. It looks at files (lstat, readlink) and opens none."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        lstat: Callable[[str], os.stat_result] = os.lstat,
+        readlink: Callable[[str], str] = os.readlink,
+    ) -> None:
+        self._bases = {name: _Base.of(server) for name, server in config.servers.items() if server.kind == "stdio"}
+        self._places = _Places(lstat, readlink)
+
+    def locate(self, server: str, key: str) -> str:
+        """The one key of what *server* means by *key*, such as `file:src/../README.md`, to be compared step by step
+        between slashes; a `Locate` (`core/claims.py`).
+
+        Files are looked up as they are now. Of any other scheme, all servers are taken to mean the same. It never
+        raises; what is too long to be looked at becomes the scheme alone, which holds everything.
+        """
+        scheme, _, rest = key[: MAX_KEY + 1].partition(":")
+        scheme = scheme.lower()
+        base = self._bases.get(server)
+        if scheme == "file" and base is None:
+            scheme = f"file@{server}"
+        if len(key) > MAX_KEY:
+            return f"{scheme}:"
+        if scheme != "file" or base is None:
+            return _written(scheme, _elsewhere(rest) if scheme.startswith("file@") else _plain(rest))
+        return _written(scheme, self._places.real(base.absolute(_path_in(rest))))
+
+    def path(self, server: str, text: str) -> str | None:
+        """The absolute path that *server* means by *text*, a path or a `file:` URI, as it is written; None if its
+        files are not on this machine."""
+        base = self._bases.get(server)
+        return None if base is None else base.absolute(_path_in(text.removeprefix("file:")))
+
+
+class _Place(NamedTuple):
+    """Where a walk has come to."""
+
+    path: str
+    """Real, without links; empty for the root."""
+    key: str
+    """The same with letter case folded where the file system folds it."""
+    device: int
+    is_there: bool
+
+
+class _Places:
+    """Real paths, and what was found out on the way: which devices fold letter case."""
+
+    def __init__(self, lstat: Callable[[str], os.stat_result], readlink: Callable[[str], str]) -> None:
+        self._lstat = lstat
+        self._readlink = readlink
+        self._root = _Place("", "", os.stat("/").st_dev, True)
+        self._folds: dict[int, bool] = {}
+
+    def real(self, path: str) -> str:
+        """The place that an absolute *path* leads to, which need not exist; `/` if the way is too long."""
+        way, left = [self._root], path.split("/")[::-1]
+        links = steps = 0
+        while left:
+            name = left.pop()
+            steps += 1
+            if name == ".." and len(way) > 1:
+                way.pop()
+            if name in _NO_NAMES:
+                continue
+            if steps > MAX_KEY or len(way[-1].path) + len(name) >= MAX_KEY:
+                return "/"
+            place = self._step(way[-1], name, links < MAX_LINKS)
+            if isinstance(place, _Place):
+                way.append(place)
+                continue
+            links += 1
+            left += place.split("/")[::-1]
+            if place.startswith("/"):
+                del way[1:]
+        return way[-1].key or "/"
+
+    def _step(self, folder: _Place, name: str, may_follow: bool) -> _Place | str:
+        """The place of that *name* in *folder*; or where it leads, if it is a link that is followed."""
+        path = f"{folder.path}/{name}"
+        status = self._look(path) if folder.is_there else None
+        if status is None:
+            return _Place(path, self._key(folder, name, None), folder.device, False)
+        if may_follow and S_ISLNK(status.st_mode) and (target := self._target(path)):
+            return target
+        return _Place(path, self._key(folder, name, status), status.st_dev, True)
+
+    def _key(self, folder: _Place, name: str, status: os.stat_result | None) -> str:
+        folds = self._folds.get(folder.device)
+        if folds is None and status is not None and (folds := self._try(folder, name, status)) is not None:
+            self._folds[folder.device] = folds
+        return f"{folder.key}/{_folded(name) if folds else name}"
+
+    def _try(self, folder: _Place, name: str, status: os.stat_result) -> bool | None:
+        """Whether *name* is also found in other case; None where that would tell nothing."""
+        other = name.swapcase()
+        may_be_a_hard_link = status.st_nlink > 1 and not S_ISDIR(status.st_mode)
+        if other == name or not name.isascii() or may_be_a_hard_link:
+            return None
+        twin = self._look(f"{folder.path}/{other}")
+        return twin is not None and (twin.st_dev, twin.st_ino) == (status.st_dev, status.st_ino)
+
+    def _look(self, path: str) -> os.stat_result | None:
+        try:
+            return self._lstat(path)
+        except (OSError, ValueError):  # ValueError: a NUL, or what no file name can hold
+            return None
+
+    def _target(self, path: str) -> str | None:
+        try:
+            return self._readlink(path)
+        except (OSError, ValueError):
+            return None
+
+
+def _written(scheme: str, path: str) -> str:
+    """A key as text that can be sent: names of files need not be UTF-8."""
+    if not path.isascii():
+        path = path.encode("utf-8", "backslashreplace").decode()
+    return f"{scheme}:{path}" if len(path) <= MAX_KEY else f"{scheme}:"
+
+
+def _path_in(rest: str) -> str:
+    """The path in what follows `file:`, percent signs decoded if it is a URI."""
+    rest = rest.removeprefix("file:")
+    uri = rest.removeprefix("//localhost") if rest.startswith("//localhost/") else rest.removeprefix("//")
+    if uri == rest or not uri.startswith("/"):
+        return rest
+    return unquote(re.split("[?#]", uri, maxsplit=1)[0], errors="surrogateescape")
+
+
+def _elsewhere(rest: str) -> str:
+    path = _path_in(rest)
+    if _DRIVE.match(path):
+        path = "/" + path.replace("\\", "/").lstrip("/").casefold()
+    return _plain(path)
+
+
+def _plain(path: str) -> str:
+    plain = normpath(path) if path else ""
+    return "" if plain == "." else plain
+
+
+def _folded(name: str) -> str:
+    """*name* as a file system compares it that does not mind letter case, nor how accents are written."""
+    return normalize("NFC", normalize("NFD", name).casefold())

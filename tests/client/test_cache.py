@@ -1,0 +1,169 @@
+"""Answers that are used again, on a clock that jumps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from plait.client.cache import Cache, fingerprints
+from plait.core.policy import Policy, Rule
+from plait.core.ports import ToolCall
+from plait.errors import ToolError
+from plait.gateway import Gateway
+
+from ..fakes import FakeServers, structured, text, tool
+
+pytestmark = pytest.mark.virtual_time
+
+
+class Desk:
+    """A cache around tools in memory, over files that have a state each."""
+
+    def __init__(self, max_bytes: int = 2**20) -> None:
+        self.servers = FakeServers()
+        self.files: dict[str, tuple[int, int, int]] = {}
+        self.cache = Cache(self.servers, lambda server, path: self.files.get(path), max_bytes=max_bytes)
+        self.count = 0
+        self.servers.add(tool("s:read", closed=False, readOnlyHint=True), self._read)
+        self.servers.add(tool("s:write", closed=False), lambda **_: structured({}))
+        self.servers.add(tool("other:write", closed=False), lambda **_: structured({}))
+
+    async def ask(self, name: str = "s:read", cache_s: float = 60, stat: str | None = None, **arguments: Any) -> bool:
+        """Whether the answer was an earlier one."""
+        cached: list[bool] = []
+        definition = self.servers.tools[name][0]
+        await self.cache(ToolCall(definition, arguments, None, cache_s, stat, lambda: cached.append(True)))
+        return bool(cached)
+
+    async def _read(self, seconds: float = 0, fails: bool = False, **_: Any) -> Any:
+        self.count += 1
+        await anyio.sleep(seconds)
+        return text("no", is_error=True) if fails else structured({"count": self.count})
+
+
+async def test_an_equal_call_within_its_time_is_answered_without_one() -> None:
+    desk = Desk()
+    assert [await desk.ask(x=1, y=2), await desk.ask(y=2, x=1), await desk.ask(x=1, y=3)] == [False, True, False]
+    assert desk.count == 2
+
+
+@pytest.mark.parametrize(("one", "other"), [(1, 1.0), (1, True), (0, False), ("1", 1), (None, "null")])
+async def test_arguments_of_other_types_are_other_calls(one: Any, other: Any) -> None:
+    desk = Desk()
+    assert [await desk.ask(x=one), await desk.ask(x=other)] == [False, False]
+
+
+async def test_an_answer_is_used_no_longer_than_the_caller_says() -> None:
+    desk = Desk()
+    await desk.ask()
+    await anyio.sleep(10)
+    assert await desk.ask(cache_s=10)
+    assert not await desk.ask(cache_s=9)
+
+
+async def test_a_call_that_wants_no_earlier_answer_gets_none() -> None:
+    desk = Desk()
+    assert [await desk.ask(), await desk.ask(cache_s=0)] == [False, False]
+
+
+async def test_a_failure_is_not_kept() -> None:
+    desk = Desk()
+    assert [await desk.ask(fails=True), await desk.ask(fails=True)] == [False, False]
+
+
+async def test_a_changed_file_is_a_miss_and_one_that_cannot_be_seen_is_not_kept() -> None:
+    desk = Desk()
+    desk.files["x"] = (1, 1, 1)
+    assert [await desk.ask(stat="path", path="x"), await desk.ask(stat="path", path="x")] == [False, True]
+    desk.files["x"] = (2, 1, 1)
+    assert not await desk.ask(stat="path", path="x")
+    assert [await desk.ask(stat="path", path="y"), await desk.ask(stat="path", path="y")] == [False, False]
+
+
+async def test_a_file_that_changes_during_the_call_leaves_nothing_kept() -> None:
+    desk = Desk()
+    desk.files["x"] = (1, 1, 1)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: desk.ask(stat="path", path="x", seconds=2))
+        await anyio.sleep(1)
+        desk.files["x"] = (2, 1, 1)
+    assert not await desk.ask(stat="path", path="x", seconds=2)
+
+
+async def test_a_call_that_may_change_something_drops_what_is_kept_of_its_server_alone() -> None:
+    desk = Desk()
+    await desk.ask()
+    await desk.ask("other:write", cache_s=0)
+    assert await desk.ask()
+    await desk.ask("s:write", cache_s=0)
+    assert not await desk.ask()
+
+
+async def test_an_answer_that_was_under_way_during_a_change_is_not_kept() -> None:
+    desk = Desk()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: desk.ask(seconds=2))
+        await anyio.sleep(1)
+        await desk.ask("s:write", cache_s=0)
+    assert not await desk.ask(seconds=2)
+
+
+async def test_a_changed_definition_is_a_miss() -> None:
+    desk = Desk()
+    await desk.ask()
+    function = desk.servers.tools["s:read"][1]
+    desk.servers.add(tool("s:read", closed=False, description="new", readOnlyHint=True), function)
+    assert not await desk.ask()
+
+
+async def test_above_its_bytes_the_least_recently_used_goes_and_a_huge_answer_is_not_kept() -> None:
+    desk = Desk(max_bytes=8_000)
+    for number in range(40):
+        await desk.ask(x=number, pad="p" * 400)
+        await desk.ask(x=0, pad="p" * 400)
+    assert await desk.ask(x=0, pad="p" * 400)
+    assert not await desk.ask(x=1, pad="p" * 400)
+    assert [await desk.ask(pad="p" * 2_000), await desk.ask(pad="p" * 2_000)] == [False, False]
+
+
+async def test_an_error_of_the_way_passes_through() -> None:
+    desk = Desk()
+
+    def broken(**_: Any) -> None:
+        raise ToolError("no")
+
+    desk.servers.add(tool("s:broken", readOnlyHint=True), broken)
+    with pytest.raises(ToolError):
+        await desk.ask("s:broken")
+
+
+async def test_a_task_says_whether_its_answer_was_kept_and_cache_false_never_takes_one() -> None:
+    desk = Desk()
+    policy = Policy((Rule("s:read", cache_ttl_s=60),))
+    tasks = [{"id": "a", "tool": "s:read"}, {"id": "b", "tool": "s:read", "depends_on": ["a"]}]
+    fresh = {"id": "c", "tool": "s:read", "depends_on": ["b"], "cache": False}
+    async with Gateway(desk.servers, desk.cache, policy=policy) as gateway:
+        result = await gateway.execute({"tasks": [*tasks, fresh]})
+    assert [task.cached for task in result.tasks] == [False, True, False]
+
+
+async def test_a_task_cannot_have_a_tool_cached_that_may_change_something() -> None:
+    desk = Desk()
+    tasks = [{"id": id, "tool": "s:write", "cache": 60} for id in "ab"]
+    async with Gateway(desk.servers, desk.cache) as gateway:
+        result = await gateway.execute({"tasks": tasks})
+    assert [task.cached for task in result.tasks] == [False, False]
+    assert "s:write is not known to read only" in result.notes[0]
+
+
+def test_the_fingerprint_of_a_file_changes_with_it(tmp_path: Path) -> None:
+    fingerprint = fingerprints(lambda server, name: str(tmp_path / name) if server == "here" else None)
+    (tmp_path / "x").write_text("1")
+    before = fingerprint("here", "x")
+    (tmp_path / "x").write_text("longer")
+    assert None not in {before, fingerprint("here", "x")}
+    assert before != fingerprint("here", "x")
+    assert fingerprint("here", "gone") is fingerprint("far", "x") is fingerprint("here", "nul\0l") is None
