@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from mcp.shared.message import SessionMessage
 
 from plait.client.faults import Fault
-from plait.client.lines import HEAD_BYTES, Lines, LineTooLong
+from plait.client.lines import HEAD_BYTES, Lines, LineTooLong, Waiter
 
 LIMIT = 200_000
 
@@ -101,6 +102,45 @@ def test_a_request_is_ended_once_and_an_answered_or_cancelled_one_never():
     lines.forget(2)
     broken = b"".join(b'{"jsonrpc":"2.0","id":%d,"result":0}\n' % id for id in (1, 2, 3, 3))
     assert faults(lines.read(broken)) == [(3, Fault.UNREADABLE)]
+
+
+async def test_who_waits_for_an_answer_gets_it_straight_from_the_line():
+    lines = Lines(LIMIT)
+    waiters = [Waiter(asyncio.get_running_loop().create_future()) for _ in range(5)]
+    for id, waiter in enumerate(waiters):
+        lines.asked(id, waiter)
+    failed = b'{"jsonrpc":"2.0","id":1,"error":{"code":-32042,"message":"no luck"}}\n'
+    broken = b'{"jsonrpc":"2.0","id":2,"result":[1]}\n'
+    both = b'{"jsonrpc":"2.0","id":3,"result":{},"error":{"code":-32043,"message":"which?"}}\n'
+    [late] = lines.read(answer(0, x=1) + failed + broken + both + answer(0, x=2))
+    assert isinstance(late.message, types.JSONRPCResponse)
+    lines.end(types.ErrorData(code=types.CONNECTION_CLOSED, message="gone"))
+    assert waiters[0].answer.result() == {"x": 1}
+    errors = [waiter.answer.result() for waiter in waiters[1:]]
+    assert [error.code for error in errors if isinstance(error, types.ErrorData)] == [-32042, -32003, -32043, -32000]
+
+
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        ({"progress": 1}, (1.0, None, None)),
+        ({"progress": 0.5, "total": 2, "message": "half"}, (0.5, 2.0, "half")),
+        ({"progress": 1, "total": True, "message": 5}, (1.0, None, None)),
+        ({"progress": True}, None),
+        ({"progress": "1"}, None),
+        ({"progress": 1, "progressToken": 8}, None),
+        ({"progress": 1, "progressToken": [7]}, None),
+    ],
+)
+async def test_progress_goes_to_who_asked_for_it(params: dict[str, Any], told: Any):
+    heard: list[Any] = []
+    lines = Lines(LIMIT)
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    lines.asked(7, Waiter(future, lambda *progress: heard.append(progress)))
+    message = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": 7, **params}}
+    passed_on = list(lines.read(json.dumps(message).encode() + b"\n"))
+    assert heard == ([told] if told else [])
+    assert bool(passed_on) != bool(heard)
 
 
 def test_numbers_stay_exact():

@@ -315,6 +315,35 @@ def test_a_reference_reads_back_as_it_was_written(id: str, steps: list[Any], def
     assert reference == Reference(id, tuple(steps), default if has_default else Missing.DEFAULT, text)
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.from_regex(r"[a-z][a-z0-9.-]{0,9}", fullmatch=True), STEPS, st.data())
+def test_a_reference_is_the_same_alone_and_within_text(id: str, steps: list[Any], data: st.DataObject) -> None:
+    text = f"$OUTPUT[{id}]" + "".join(data.draw(written(step)) for step in steps)
+    assert parse(f"{text} and text") == (*parse(text), " and text")
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    json_values(leaves=st.sampled_from(["$OUTPUT[a]", "x $OUTPUT[a]", "$$OUTPUT[a]", "$"]), keys=st.sampled_from("xyz"))
+)
+def test_every_reference_in_a_value_is_filled_in_and_nothing_else_is_touched(value: Any) -> None:
+    before = dumps(value)
+    filled = resolved(value, Scope({"a": Output("v")}))
+    assert filled == expected(value)
+    assert dumps(value) == before
+
+
+def expected(value: Any) -> Any:
+    match value:
+        case str():
+            return {"$OUTPUT[a]": "v", "x $OUTPUT[a]": "x v", "$$OUTPUT[a]": "$OUTPUT[a]"}.get(value, value)
+        case list():
+            return [expected(part) for part in value]
+        case dict():
+            return {key: expected(part) for key, part in value.items()}
+    return value
+
+
 SYNTAX = st.sampled_from(
     [
         "$",

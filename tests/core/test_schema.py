@@ -24,6 +24,7 @@ PERSON: dict[str, Any] = {
         "home": {"type": "object", "properties": {"zip": {"pattern": "^[0-9]+$"}}, "additionalProperties": False},
         "either": {"anyOf": [{"type": "string"}, {"type": "null"}]},
         "kind": {"const": "person"},
+        "then": {"type": "integer"},
         "one": {"oneOf": [{"minimum": 1}, {"maximum": 5}]},
         "never": False,
     },
@@ -101,6 +102,7 @@ def test_a_large_value_that_does_not_fit_is_refused_without_the_places() -> None
         ({"name": "a", "tags": ["$OUTPUT[a]", 1]}, {("tags", 0)}, [("tags", 1)]),
         ({"name": "a", "tags": ["$OUTPUT[a]", "$OUTPUT[a]"]}, {("tags", 0), ("tags", 1)}, []),
         ({"name": "a", "either": {"x": "$OUTPUT[a]"}}, {("either", "x")}, []),
+        ({"name": "$OUTPUT[a]", "then": "soon"}, {("name",)}, [("then",)]),
     ],
 )
 def test_of_what_is_not_known_yet_only_what_is_certain_is_said(
@@ -108,6 +110,23 @@ def test_of_what_is_not_known_yet_only_what_is_certain_is_said(
 ) -> None:
     complaints = Schema(PERSON).complaints(value, unknown=frozenset(unknown))
     assert [complaint.place for complaint in complaints] == places
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"if": {"properties": {"a": {"const": 1}}}, "else": {"required": ["b"]}},
+        {"if": {"properties": {"a": {"const": 1}}}, "then": True, "else": {"$ref": "#/$defs/b"}, "$defs": {"b": False}},
+        {"properties": {"a": {"type": "integer", "minimum": 5}, "c": {"const": "x"}}},
+        {"properties": {"a": {"anyOf": [{"type": "integer"}, {"type": "null"}]}, "c": {"enum": ["x", "y"]}}},
+        {"properties": {"a": {"$ref": "#/$defs/n"}}, "$defs": {"n": {"type": "number", "exclusiveMaximum": 0}}},
+    ],
+)
+def test_nothing_is_said_of_a_condition_on_what_is_not_known_yet(schema: Any) -> None:
+    value: dict[str, Any] = {"a": "$OUTPUT[x]", "c": "x"}
+    assert Schema(schema).complaints(value, unknown=frozenset({("a",)})) == []
+    [complaint] = Schema({**schema, "required": ["z"]}).complaints(value, unknown=frozenset({("a",)}))
+    assert complaint.place == ("z",)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +183,55 @@ def test_no_schema_and_no_value_is_ever_an_error(schema: Any, value: Any) -> Non
         assert complaint.message
     assert isinstance(tested.parameters() + tested.shape(), str)
     assert tested.unusable is None or tested.unusable
+
+
+OBJECTS = st.dictionaries(st.sampled_from(["a", "b", "then"]), json_values(keys=st.just("a")), max_size=3)
+BRANCH = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(["object", "integer", "string", "array", ["string", "null"]]),
+        "required": st.just(["b"]),
+        "const": st.sampled_from([1, "x"]),
+        "minimum": st.integers(-2, 2),
+        "maxLength": st.integers(0, 4),
+        "additionalProperties": st.booleans(),
+    },
+)
+PARTS = st.dictionaries(st.sampled_from(["a", "b", "then"]), BRANCH, max_size=3)
+CONDITIONS = st.fixed_dictionaries(
+    {"properties": PARTS},
+    optional={
+        "if": st.fixed_dictionaries({"properties": PARTS}),
+        "then": BRANCH,
+        "else": BRANCH,
+        "allOf": st.lists(BRANCH, min_size=1, max_size=2),
+        "oneOf": st.lists(BRANCH, min_size=1, max_size=2),
+        "not": BRANCH,
+        "dependentSchemas": st.dictionaries(st.just("a"), BRANCH, max_size=1),
+        "unevaluatedProperties": st.just(False),
+        "required": st.just(["a"]),
+    },
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(CONDITIONS | SCHEMAS, OBJECTS, st.sets(st.sampled_from(["a", "b", "then"])))
+def test_of_what_fits_once_it_is_known_nothing_is_said_before(schema: Any, value: Any, names: set[str]) -> None:
+    tested = Schema(schema)
+    unknown = frozenset((name,) for name in names & value.keys())
+    written = {name: "$OUTPUT[t]" if (name,) in unknown else part for name, part in value.items()}
+    if not tested.complaints(value):
+        assert tested.complaints(written, unknown=unknown) == []
+
+
+@settings(max_examples=300, deadline=None)
+@given(CONDITIONS | SCHEMAS, OBJECTS, st.sets(st.sampled_from(["a", "b", "then"])))
+def test_a_guess_spares_work_and_changes_no_verdict(schema: Any, value: Any, names: set[str]) -> None:
+    tested = Schema(schema)
+    unknown = frozenset((name,) for name in names & value.keys())
+    written = {name: "$OUTPUT[t]" if (name,) in unknown else part for name, part in value.items()}
+    if not tested.unusable:
+        assert tested.complaints(written, unknown=unknown) == tested.explained(written, unknown)
 
 
 # Schemas that mean harm.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plait.core.strict import DOCUMENT_DEPTH, NotStrict, dumps, loads, measure, short
+from plait.core.strict import DOCUMENT_DEPTH, NotStrict, dumps, encode, loads, measure, short
 
 from .values import json_values, nested
 
@@ -24,6 +24,30 @@ def test_what_is_written_reads_back_as_it_was(value: Any) -> None:
 @given(json_values())
 def test_the_size_is_that_of_the_compact_text(value: Any) -> None:
     assert measure(value) == len(dumps(value).encode())
+
+
+@settings(max_examples=100, deadline=None)
+@given(json_values(leaves=st.sampled_from([2**63, -(2**63), 10**30, "\x7f\x00\u2028", '"\\', "é", 1e16, 1e-7])))
+def test_the_bytes_that_are_sent_read_back_as_the_value_that_was_measured(value: Any) -> None:
+    assert loads(encode(value)) == value
+    assert measure(value) == len(encode(value))
+
+
+NO_JSON = st.sampled_from([float("nan"), 10**30, "\ud800", b"x", {1: 2}, nested(7)])
+
+
+@settings(max_examples=200, deadline=None)
+@given(json_values(leaves=NO_JSON), st.integers(1, 7))
+def test_a_number_beside_it_changes_nothing_of_what_is_said_of_a_value(value: Any, depth: int) -> None:
+    """Values with numbers that have a point are measured in another way than those without."""
+    assert said_of([value, 0.5], depth) == said_of([value, 100], depth)
+
+
+def said_of(value: Any, depth: int) -> int | str:
+    try:
+        return measure(value, depth)
+    except NotStrict as refused:
+        return str(refused)
 
 
 @settings(max_examples=100, deadline=None)
@@ -81,6 +105,9 @@ def test_what_is_not_strict_is_refused_at_its_place(text: str | bytes, said: str
         ({"a": {1, 2}}, "a is of the type set, which JSON does not have"),
         ([b"x"], "[0] is of the type bytes, which JSON does not have"),
         ({"a": "\ud800"}, r"a holds a lone surrogate (\ud800)"),
+        ({"a": [1, {"\ud800": 2}]}, r"a[1] has a key that holds a lone surrogate (\ud800)"),
+        ({"a": [10**5_000]}, "a[0] has too many digits"),
+        ({"a": {(1, 2): 3}}, "a has the key (1, 2): JSON keys are strings"),
     ],
 )
 def test_values_made_in_python_are_held_to_the_same_rules(value: object, said: str) -> None:

@@ -27,6 +27,7 @@ from ..errors import CallError, InvalidArguments, ServerUnavailable, ToolError
 from .faults import SessionLost, Unsent, lost, translated
 from .listing import fetch_definitions, read_tools, renewed
 from .protocol import ME, DiedOnProbe, Era, Wire, negotiate
+from .stdio import Writer
 from .transports import Patience, Transport, Watched, open_transport
 
 log = logging.getLogger(__name__)
@@ -153,10 +154,11 @@ class Connection:
 
     async def _ready(self) -> Wire:
         """What to send calls on; waits for an attempt that is under way, or soon."""
-        deadline = anyio.current_time() + self._patience.call_wait_s
+        deadline: float | None = None
         while True:
             if self._wire is not None and self._wire.is_usable:
                 return self._wire
+            deadline = deadline or anyio.current_time() + self._patience.call_wait_s
             now = anyio.current_time()
             if not self._is_expected(now) or now >= deadline:
                 raise self._unavailable(now)
@@ -249,8 +251,9 @@ class Connection:
             read, write = await stack.enter_async_context(self._transport.streams())
             watched = Watched(read)
             dispatcher: JSONRPCDispatcher[Any] = JSONRPCDispatcher(watched, write)
-            wire = Wire(dispatcher, self._transport)
+            wire = Wire(dispatcher, self._transport, write.direct if isinstance(write, Writer) else None)
             watched.on_end = wire.end
+            stack.callback(wire.end)
             session = ClientSession(dispatcher=dispatcher, client_info=ME, message_handler=wire.on_message)
             await stack.enter_async_context(session)
             yield session, wire

@@ -6,18 +6,47 @@ once and with the reason.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias, TypeGuard
 
 import mcp_types as types
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
-from ..core.strict import NotStrict, decode
+from ..core.ports import OnProgress
+from ..core.strict import Json, JsonObject, NotStrict, decode
 from .faults import Fault, made_error
 
 HEAD_BYTES, TAIL_BYTES = 64 * 1024, 64
 """What is looked at of a line that cannot be read, for the id of its request."""
+
+
+Answer: TypeAlias = "JsonObject | types.ErrorData"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """Who asked a request and gets its answer, and its progress, straight from the line."""
+
+    answer: asyncio.Future[Answer]
+    on_progress: OnProgress | None = None
+
+    def take(self, answer: Answer) -> None:
+        if not self.answer.done():  # it may have been cancelled
+            self.answer.set_result(answer)
+
+    def is_told(self, told: Mapping[str, Json]) -> bool:
+        """Whether *told*, the parameters of a notification, was progress; then it has been passed on."""
+        progress, total, message = (told.get(name) for name in ("progress", "total", "message"))
+        if not _is_number(progress):
+            return False
+        if self.on_progress is not None:
+            said = message if isinstance(message, str) else None
+            self.on_progress(float(progress), float(total) if _is_number(total) else None, said)
+        return True
 
 
 class LineTooLong(ValueError):
@@ -32,17 +61,24 @@ class Lines:
         """How many lines were no message, and nobody's answer."""
         self.why_junk = ""
         self._max_bytes = max_bytes
-        self._asked: set[types.RequestId] = set()
+        self._asked: dict[types.RequestId, Waiter | None] = {}
         self._line = bytearray()
 
-    def asked(self, id: types.RequestId) -> None:
-        """A request of this id waits for its answer."""
-        self._asked.add(id)
+    def asked(self, id: types.RequestId, waiter: Waiter | None = None) -> None:
+        """A request of this id waits for its answer: *waiter* does, or whoever reads the messages."""
+        self._asked[id] = waiter
 
     def forget(self, id: object) -> None:
         """Nobody waits for that answer any more."""
         if isinstance(id, int | str):
-            self._asked.discard(id)
+            self._asked.pop(id, None)
+
+    def end(self, error: types.ErrorData) -> None:
+        """No answer comes any more: *error* is that of every waiter."""
+        for id, waiter in list(self._asked.items()):
+            if waiter is not None:
+                self.forget(id)
+                waiter.take(error)
 
     def read(self, data: bytes) -> Iterator[SessionMessage]:
         """The messages that *data* completes. Raises `LineTooLong`, after the error for the request it answers."""
@@ -61,18 +97,45 @@ class Lines:
             yield from self._refused(self._line)
 
     def _message(self, line: bytes) -> types.JSONRPCMessage | None:
+        """The message that *line* is, unless it is none or a waiter has taken it."""
         id: types.RequestId | None = None
         try:
             value = decode(line)
             id = _id_in(value)
+            if self._is_taken(id, value):
+                return None
             message = jsonrpc_message_adapter.validate_python(value, by_name=False)
         except ValueError as error:  # NotStrict, or pydantic's
             reason = str(error) if isinstance(error, NotStrict) else "it is no JSON-RPC answer"
             return self._unreadable(_id_of(line, line) if id is None else id, reason)
-        self.forget(id)
+        return self._answered(id, message)
+
+    def _is_taken(self, id: types.RequestId | None, value: Json) -> bool:
+        """Whether *value* was the result or the progress of a request that somebody waits for here."""
+        match value:
+            case {"jsonrpc": "2.0", "id": _, "result": dict(result), **more} if id is not None and not more:
+                return self._is_answered(id, result)
+            case {"method": "notifications/progress", "params": dict(told)}:
+                token = told.get("progressToken")
+                waiter = self._asked.get(token) if isinstance(token, int) else None
+                return waiter is not None and waiter.is_told(told)
+        return False
+
+    def _is_answered(self, id: types.RequestId, answer: Answer) -> bool:
+        """Whether somebody waits here for the answer to the request of this id: then it is there."""
+        if (waiter := self._asked.pop(id, None)) is None:
+            return False
+        waiter.take(answer)
+        return True
+
+    def _answered(self, id: types.RequestId | None, message: types.JSONRPCMessage) -> types.JSONRPCMessage | None:
+        """*message*, unless it answers a request that somebody waits for here."""
+        match message:
+            case types.JSONRPCResponse(result=answer) | types.JSONRPCError(error=answer) if id is not None:
+                return None if self._is_answered(id, answer) else message
         return message
 
-    def _unreadable(self, id: types.RequestId | None, reason: str) -> types.JSONRPCError | None:
+    def _unreadable(self, id: types.RequestId | None, reason: str) -> types.JSONRPCMessage | None:
         """The answer to the request that the line was meant for, where that can be told."""
         if id is None or id not in self._asked:
             self.junk += 1
@@ -80,17 +143,21 @@ class Lines:
             return None
         return self._failed(id, Fault.UNREADABLE, f"the server's answer cannot be read: {reason}")
 
-    def _failed(self, id: types.RequestId, fault: Fault, message: str) -> types.JSONRPCError:
-        self._asked.discard(id)
-        return types.JSONRPCError(jsonrpc="2.0", id=id, error=made_error(fault, message))
+    def _failed(self, id: types.RequestId, fault: Fault, message: str) -> types.JSONRPCMessage | None:
+        error = made_error(fault, message)
+        return self._answered(id, types.JSONRPCError(jsonrpc="2.0", id=id, error=error))
 
     def _refused(self, line: bytes | bytearray) -> Iterator[SessionMessage]:
         complaint = f"a line of its answers is longer than {self._max_bytes:,} bytes"
         id = _id_of(line, b"")
         self._line = bytearray()
-        if id is not None and id in self._asked:
-            yield SessionMessage(self._failed(id, Fault.TOO_LARGE, complaint))
+        if id is not None and id in self._asked and (message := self._failed(id, Fault.TOO_LARGE, complaint)):
+            yield SessionMessage(message)
         raise LineTooLong(complaint)
+
+
+def _is_number(value: Json) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _id_in(value: object) -> types.RequestId | None:

@@ -31,6 +31,7 @@ from ..core.catalog import Tool
 from ..core.ports import OnProgress
 from ..core.strict import JsonObject
 from ..errors import ServerUnavailable
+from .direct import Direct
 from .transports import Transport
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class DiedOnProbe(Exception):
 class Wire:
     """Requests to one connected server, raw: nothing that it answers is dropped or validated here."""
 
-    def __init__(self, dispatcher: JSONRPCDispatcher[Any], transport: Transport) -> None:
+    def __init__(self, dispatcher: JSONRPCDispatcher[Any], transport: Transport, direct: Direct | None = None) -> None:
         self.last_words = transport.last_words
         self.version: str | None = None
         self.era = Era.LEGACY
@@ -63,10 +64,16 @@ class Wire:
         self.is_retired = False
         self._dispatcher = dispatcher
         self._transport = transport
+        self._direct = direct
         self._news = anyio.Event()
         self._has_list_changes = False
 
     async def call_tool(self, tool: Tool, arguments: JsonObject, on_progress: OnProgress | None) -> JsonObject:
+        params: JsonObject = {"name": tool.name, "arguments": arguments}
+        if self._direct is not None:
+            if self.era is Era.MODERN:
+                params["_meta"] = _ENVELOPE
+            return await self._direct.ask("tools/call", params, on_progress)
         options: CallOptions = {}
         if on_progress is not None:
 
@@ -77,7 +84,7 @@ class Wire:
         headers = {}
         if self.era is Era.MODERN:
             headers = mcp_param_headers(x_mcp_header_map(tool.definition.get("inputSchema")), arguments)
-        return await self.request("tools/call", {"name": tool.name, "arguments": arguments}, options, headers)
+        return await self.request("tools/call", params, options, headers)
 
     async def request(
         self,
@@ -89,6 +96,8 @@ class Wire:
         """The result of one request. Raises `MCPError` as the dispatcher does."""
         sent = dict(params)
         options = options if options is not None else {}
+        if self._direct is not None:
+            options.setdefault("request_id", self._direct.new_id())
         if self.era is Era.MODERN:
             sent["_meta"] = _ENVELOPE
             options["headers"] = {**_headers(method, sent), **(headers or {})}
@@ -106,6 +115,8 @@ class Wire:
     def end(self) -> None:
         """The connection is over."""
         self.has_ended = True
+        if self._direct is not None:
+            self._direct.end()
         self._news.set()
 
     def retire(self) -> None:

@@ -89,14 +89,13 @@ class Resources:
 
 
 class _Place(NamedTuple):
-    """Where a walk has come to."""
+    """A place that is there, where a walk has come to."""
 
     path: str
     """Real, without links; empty for the root."""
     key: str
     """The same with letter case folded where the file system folds it."""
     device: int
-    is_there: bool
 
 
 class _Places:
@@ -105,7 +104,7 @@ class _Places:
     def __init__(self, lstat: Callable[[str], os.stat_result], readlink: Callable[[str], str]) -> None:
         self._lstat = lstat
         self._readlink = readlink
-        self._root = _Place("", "", os.stat("/").st_dev, True)
+        self._root = _Place("", "", os.stat("/").st_dev)
         self._folds: dict[int, bool] = {}
 
     def real(self, path: str) -> str:
@@ -119,33 +118,39 @@ class _Places:
                 way.pop()
             if name in _NO_NAMES:
                 continue
-            if steps > MAX_KEY or len(way[-1].path) + len(name) >= MAX_KEY:
+            folder = way[-1]
+            if steps > MAX_KEY or len(folder.path) + len(name) >= MAX_KEY:
                 return "/"
-            place = self._step(way[-1], name, links < MAX_LINKS)
-            if isinstance(place, _Place):
-                way.append(place)
-                continue
-            links += 1
-            left += place.split("/")[::-1]
-            if place.startswith("/"):
-                del way[1:]
+            match self._step(folder, name, links < MAX_LINKS):
+                case _Place() as place:
+                    way.append(place)
+                case str(target):
+                    links += 1
+                    left += target.split("/")[::-1]
+                    if target.startswith("/"):
+                        del way[1:]
+                case None:
+                    rest = normpath("/".join([name, *left[::-1]]))
+                    left = rest.split("/")[::-1]
+                    if left[-1] not in _NO_NAMES:
+                        return self._named(folder, rest)
         return way[-1].key or "/"
 
-    def _step(self, folder: _Place, name: str, may_follow: bool) -> _Place | str:
-        """The place of that *name* in *folder*; or where it leads, if it is a link that is followed."""
+    def _step(self, folder: _Place, name: str, may_follow: bool) -> _Place | str | None:
+        """The place of that *name* in *folder*; where it leads, if it is a link that is followed; None if it is not
+        there, and so nothing is beneath it."""
         path = f"{folder.path}/{name}"
-        status = self._look(path) if folder.is_there else None
+        status = self._look(path)
         if status is None:
-            return _Place(path, self._key(folder, name, None), folder.device, False)
+            return None
         if may_follow and S_ISLNK(status.st_mode) and (target := self._target(path)):
             return target
-        return _Place(path, self._key(folder, name, status), status.st_dev, True)
-
-    def _key(self, folder: _Place, name: str, status: os.stat_result | None) -> str:
-        folds = self._folds.get(folder.device)
-        if folds is None and status is not None and (folds := self._try(folder, name, status)) is not None:
+        if folder.device not in self._folds and (folds := self._try(folder, name, status)) is not None:
             self._folds[folder.device] = folds
-        return f"{folder.key}/{_folded(name) if folds else name}"
+        return _Place(path, self._named(folder, name), status.st_dev)
+
+    def _named(self, folder: _Place, name: str) -> str:
+        return f"{folder.key}/{_folded(name) if self._folds.get(folder.device) else name}"
 
     def _try(self, folder: _Place, name: str, status: os.stat_result) -> bool | None:
         """Whether *name* is also found in other case; None where that would tell nothing."""

@@ -19,6 +19,7 @@ from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
 
 from ..errors import ServerUnavailable
+from .direct import Direct
 from .faults import Unsent
 from .lines import Lines
 from .process import Process
@@ -56,7 +57,7 @@ class ProcessTransport:
         self._write_timeout_s = write_timeout_s
         self._process: Process | None = None
 
-    async def __aenter__(self) -> tuple[_Reader, _Writer]:
+    async def __aenter__(self) -> tuple[Reader, Writer]:
         loop = asyncio.get_running_loop()
         process = Process(Lines(self._max_line_bytes), self._on_stderr, self._on_junk, self._write_timeout_s)
         try:
@@ -68,7 +69,7 @@ class ProcessTransport:
             message = f"cannot start {self._command[0]}: {error.strerror or error}"
             raise ServerUnavailable(message, hint="Is the command installed and on PATH?") from error
         self._process = process
-        return _Reader(process), _Writer(process)
+        return Reader(process), Writer(process)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -110,7 +111,7 @@ class _Stream:
         return None
 
 
-class _Reader(_Stream):
+class Reader(_Stream):
     """Messages as they come."""
 
     def __aiter__(self) -> Self:
@@ -126,7 +127,11 @@ class _Reader(_Stream):
             raise anyio.EndOfStream from None
 
 
-class _Writer(_Stream):
+class Writer(_Stream):
+    def __init__(self, process: Process) -> None:
+        super().__init__(process)
+        self.direct = Direct(process)
+
     async def send(self, item: SessionMessage) -> None:
         message = item.message
         if isinstance(message, types.JSONRPCNotification):

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
-from typing import TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from ..errors import OutputTooLarge, ReferenceFailed
 from .output import Output
@@ -35,9 +34,15 @@ _STEP = re.compile(
     r'|\[(?P<key>"(?:[^"\\]|\\.)*")\]'
     r"|\['(?P<plain>[^'\\]*)'\]"
 )
+_PLAIN = re.compile(
+    r"\$OUTPUT\[([A-Za-z0-9_][A-Za-z0-9_.-]{0,63}+)\]"
+    rf"((?:\.[^\W\d]\w*+|\.[0-9]{{1,9}}+|\[-?[0-9]{{1,9}}+\]){{0,{MAX_STEPS}}}+)"
+)
+"""A text that is one reference, whose path has names and indices alone."""
 _DEFAULT = re.compile(r"\s*\?\?\s*")
 _SPACE = re.compile(r"\s*")
 _JSON = json.JSONDecoder()
+_HAS_PARTS = (dict, list)
 
 
 class Every(Enum):
@@ -61,8 +66,7 @@ class BadReference(ValueError):
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """A part of the output of `task` (or of the item of a `for_each`: `$ITEM`, `$INDEX`), as written in `text`."""
 
     task: str
@@ -88,7 +92,8 @@ class Scope:
     index: int | None = None
 
 
-Fill: TypeAlias = Callable[[Scope], Json]
+Spot: TypeAlias = "tuple[Place, Reference | tuple[str | Reference, ...]]"
+"""Where a text stands in a value, and what it becomes: a part of an output, or pieces joined to a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +101,13 @@ class Template:
     """A value with its references found, to be filled in once they can be."""
 
     value: Json
-    found: tuple[tuple[Place, Reference], ...] = ()
-    """Each reference, and where it stands in the value."""
-    fill: Fill | None = None
+    fill: tuple[Spot, ...] | None = None
+    """What is filled in, in document order; None where the value stays as it is."""
+
+    @property
+    def found(self) -> tuple[tuple[Place, Reference], ...]:
+        """Each reference, and where it stands in the value."""
+        return tuple([pair for spot in self.fill or () for pair in _found(*spot)])
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -107,11 +116,11 @@ class Template:
     @property
     def unknown(self) -> frozenset[Place]:
         """The places that are known only when the template is filled in."""
-        return frozenset(place for place, _ in self.found)
+        return frozenset([place for place, _ in self.fill or ()])
 
     def resolve(self, scope: Scope) -> Json:
         """The value with its references filled in. Raises `ReferenceFailed` or `OutputTooLarge`."""
-        return self.value if self.fill is None else self.fill(scope)
+        return self.value if self.fill is None else _filled(self.value, self.fill, scope)
 
 
 def parse(text: str, *, items: bool = False) -> tuple[str | Reference, ...]:
@@ -119,6 +128,12 @@ def parse(text: str, *, items: bool = False) -> tuple[str | Reference, ...]:
 
     Raises `BadReference`. Takes time linear in the length of *text*.
     """
+    if plain := _PLAIN.fullmatch(text):  # as most references are
+        return (Reference(plain[1], _plain_path(plain[2]), Missing.DEFAULT, text),)
+    return _parse(text, items)
+
+
+def _parse(text: str, items: bool) -> tuple[str | Reference, ...]:
     pieces: list[str | Reference] = []
     literal: list[str] = []
     position = 0
@@ -144,12 +159,26 @@ def parse(text: str, *, items: bool = False) -> tuple[str | Reference, ...]:
 
 def compile_value(value: Json, *, items: bool = False) -> tuple[Template, list[tuple[Place, BadReference]]]:
     """*value* as a template, with what is wrong in it and where."""
-    compiler = _Compiler(items)
-    fill = compiler.compile(value, ())
-    plain = value if fill is None else None
-    if fill is not None and not compiler.found:  # only escapes: what it stands for is known now
-        return Template(fill(Scope({}))), compiler.bad
-    return Template(plain, tuple(compiler.found), fill), compiler.bad
+    texts: list[tuple[Place, str]] = []
+    _collect(value, (), texts)
+    spots: list[Spot] = []
+    literals: list[Spot] = []
+    bad: list[tuple[Place, BadReference]] = []
+    for place, text in texts:
+        try:
+            pieces = parse(text, items=items)
+        except BadReference as error:
+            bad.append((place, error))
+            continue
+        if len(pieces) > 1:
+            spots.append((place, pieces))
+        elif isinstance(pieces[0], Reference):
+            spots.append((place, pieces[0]))
+        elif pieces[0] != text:
+            literals.append((place, pieces))
+    if literals:  # escapes: what they stand for is known now
+        value = _filled(value, tuple(literals), Scope({}))
+    return Template(value, tuple(spots) or None), bad
 
 
 def follow(output: Output, reference: Reference) -> Json:
@@ -159,53 +188,64 @@ def follow(output: Output, reference: Reference) -> Json:
         path = path[1:]
     elif path and output.is_wrapped and path[0] != "result":
         value = value["result"]  # type: ignore[index,call-overload]  # is_wrapped says that it is there
-    return _walk(value, path, reference)
+    try:
+        return _straight(value, path)
+    except (LookupError, TypeError):
+        return _walk(value, path, reference)
 
 
-class _Compiler:
-    """Compiles one value; collects what it refers to on the way."""
-
-    def __init__(self, items: bool) -> None:
-        self.items = items
-        self.found: list[tuple[Place, Reference]] = []
-        self.bad: list[tuple[Place, BadReference]] = []
-
-    def compile(self, value: Json, place: Place) -> Fill | None:
-        """How to fill *value* in, or None where it stays as it is."""
-        match value:
-            case str():
-                return self._text(value, place) if "$" in value else None
-            case list():
-                parts = [self.compile(child, (*place, index)) for index, child in enumerate(value)]
-                return _list(value, parts) if any(parts) else None
-            case dict():
-                fills = {key: self.compile(child, (*place, key)) for key, child in value.items()}
-                return _object(value, fills) if any(fills.values()) else None
-        return None
-
-    def _text(self, text: str, place: Place) -> Fill | None:
-        try:
-            pieces = parse(text, items=self.items)
-        except BadReference as error:
-            self.bad.append((place, error))
-            return None
-        found = [piece for piece in pieces if isinstance(piece, Reference)]
-        if not found:
-            literal = "".join(map(str, pieces))
-            return None if literal == text else lambda _: literal
-        self.found += [(place, reference) for reference in found]
-        if len(pieces) == 1:
-            return partial(_value, found[0])
-        return partial(_joined, pieces)
+def _collect(value: Json, place: Place, texts: list[tuple[Place, str]]) -> None:
+    """Add the texts in *value* that may hold references, each with its place."""
+    if isinstance(value, str):
+        if "$" in value:
+            texts.append((place, value))
+    elif isinstance(value, dict):
+        for key, child in value.items():
+            if isinstance(child, _HAS_PARTS) or (isinstance(child, str) and "$" in child):
+                _collect(child, (*place, key), texts)
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            if isinstance(child, _HAS_PARTS) or (isinstance(child, str) and "$" in child):
+                _collect(child, (*place, index), texts)
 
 
-def _list(value: list[Json], parts: list[Fill | None]) -> Fill:
-    return lambda scope: [child if fill is None else fill(scope) for child, fill in zip(value, parts, strict=True)]
+def _found(place: Place, pieces: Reference | tuple[str | Reference, ...]) -> tuple[tuple[Place, Reference], ...]:
+    if isinstance(pieces, Reference):
+        return ((place, pieces),)
+    return tuple([(place, piece) for piece in pieces if isinstance(piece, Reference)])
 
 
-def _object(value: dict[str, Json], fills: dict[str, Fill | None]) -> Fill:
-    pairs = [(key, child, fills[key]) for key, child in value.items()]
-    return lambda scope: {key: child if fill is None else fill(scope) for key, child, fill in pairs}
+def _filled(value: Json, spots: tuple[Spot, ...], scope: Scope) -> Json:
+    """A copy of *value* with *spots* filled in. What holds none of them is not copied."""
+    if not spots[0][0]:
+        return _piece(spots[0][1], scope)
+    copies: list[Any] = [_copy(value)]
+    before: Place = ()
+    for place, pieces in spots:
+        if len(place) > 1 or len(copies) > 1:
+            _open(copies, before, place)
+        copies[-1][place[-1]] = _piece(pieces, scope)
+        before = place
+    return cast(Json, copies[0])
+
+
+def _open(copies: list[Any], before: Place, place: Place) -> None:
+    """Make *copies* those on the way to *place*; they are those on the way to *before*, which stands earlier."""
+    shared = 0
+    while shared < min(len(copies), len(place)) - 1 and place[shared] == before[shared]:
+        shared += 1
+    del copies[shared + 1 :]
+    for step in place[shared:-1]:
+        copies[-1][step] = _copy(copies[-1][step])
+        copies.append(copies[-1][step])
+
+
+def _copy(value: Json) -> Json:
+    return dict(value) if isinstance(value, dict) else list(cast("list[Json]", value))
+
+
+def _piece(pieces: Reference | tuple[str | Reference, ...], scope: Scope) -> Json:
+    return _value(pieces, scope) if isinstance(pieces, Reference) else _joined(pieces, scope)
 
 
 def _value(reference: Reference, scope: Scope) -> Json:
@@ -238,16 +278,25 @@ def _joined(pieces: tuple[str | Reference, ...], scope: Scope) -> str:
     return "".join(parts)
 
 
+def _straight(value: Any, path: tuple[Step, ...]) -> Json:
+    """As `_walk`, where nothing is missing and no step is `[*]`. Raises `LookupError` or `TypeError` elsewhere."""
+    for step in path:
+        if isinstance(value, str):
+            raise TypeError
+        value = value[step]
+    return cast(Json, value)
+
+
 def _walk(value: Json, path: tuple[Step, ...], reference: Reference, walked: tuple[Step, ...] = ()) -> Json:
     for number, step in enumerate(path):
         match step:
+            case str() if isinstance(value, dict) and step in value:
+                value = value[step]
+            case int() if isinstance(value, list) and -len(value) <= step < len(value):
+                value = value[step]
             case Every.ELEMENT if isinstance(value, list):
                 here, rest = (*walked, *path[:number]), path[number + 1 :]
                 return [_walk(element, rest, reference, (*here, index)) for index, element in enumerate(value)]
-            case int() if isinstance(value, list) and -len(value) <= step < len(value):
-                value = value[step]
-            case str() if isinstance(value, dict) and step in value:
-                value = value[step]
             case _:
                 raise _missing(reference, (*walked, *path[:number]), step, value)
     return value
@@ -323,6 +372,12 @@ def _read_path(text: str, position: int) -> tuple[tuple[Step, ...], int]:
         if len(path) > MAX_STEPS:
             raise BadReference(f"A path has at most {MAX_STEPS} steps.", "Refer to a part nearer to the root.")
     return tuple(path), position
+
+
+def _plain_path(text: str) -> tuple[Step, ...]:
+    """The path in *text*, which `_PLAIN` has matched: `.items[0]`."""
+    steps = text.replace("[", ".").replace("]", "").split(".")[1:]
+    return tuple([step if step[0] not in "-0123456789" else int(step) for step in steps])
 
 
 def _quoted(text: str) -> str:

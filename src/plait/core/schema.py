@@ -15,6 +15,7 @@ from typing import NoReturn, TypeAlias
 import jsonschema_rs
 
 from .effort import stray_reference, visits, weight
+from .guess import guessed
 from .problems import nearest
 from .strict import Json, JsonObject, dumps, short
 
@@ -38,8 +39,11 @@ _EVERY_PART: JsonObject = {"items": {"$ref": "#"}}
 MAX_STEPS = 100_000
 """Backtracking steps of a pattern that the linear-time engine cannot express."""
 MAX_COMPLAINTS = 20
+MAX_GUESSED = 32
+"""Unknown parts of a value above which none is guessed."""
 
 _CERTAIN_ABOVE_A_REFERENCE = frozenset({"required", "additionalProperties", "type"})
+_BEFORE_A_NAME = frozenset({"properties", "patternProperties", "dependentSchemas", "dependencies", "$defs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +110,20 @@ class Schema:
         effort = visits(self.definition, value, MAX_VISITS) if self._weight > MAX_WEIGHT else 0
         if self._is_backtracking and len(dumps(value)) > MAX_BACKTRACKING_CHARS:
             return []
-        if effort >= MAX_VISITS or (not unknown and self._validator.is_valid(value)):
-            return []
+        if effort >= MAX_VISITS or self._validator.is_valid(value):
+            return []  # a reference stands there as text: where that fits, most often text is wanted
+        if 0 < len(unknown) <= MAX_GUESSED and self._validator.is_valid(guessed(self.definition, value, unknown)):
+            return []  # there is something that it can become that fits
         if max(effort, visits(_EVERY_PART, value, MAX_EXPLAINED_VISITS)) >= MAX_EXPLAINED_VISITS:
             return [] if unknown else [Complaint((), "does not fit its schema, and is too large to say where")]
+        return self.explained(value, unknown)
+
+    def explained(self, value: Json, unknown: frozenset[Place]) -> list[Complaint]:
+        """As `complaints`, of a value that does not fit and takes little work. The schema must be usable."""
         found: list[Complaint] = []
         for error in self._validator.iter_errors(value):
             place = tuple(error.instance_path)
-            if not _hidden(place, error.kind.name, unknown):
+            if not _hidden(place, error, unknown):
                 found.extend(_explain(place, error, value, self))
             if len(found) >= MAX_COMPLAINTS:
                 break
@@ -162,12 +172,24 @@ def _refuse(uri: str) -> NoReturn:
     raise ValueError(f"the reference {uri} leads outside the schema")
 
 
-def _hidden(place: Place, kind: str, unknown: frozenset[Place]) -> bool:
+def _hidden(place: Place, error: jsonschema_rs.ValidationError, unknown: frozenset[Place]) -> bool:
+    """Whether *error*, at *place*, may be none once all is known."""
     for part in unknown:
         if place[: len(part)] == part:
             return True
-        if part[: len(place)] == place and kind not in _CERTAIN_ABOVE_A_REFERENCE:
+        if part[: len(place)] == place and error.kind.name not in _CERTAIN_ABOVE_A_REFERENCE:
             return True
+    return bool(unknown) and _is_conditional(error.evaluation_path)
+
+
+def _is_conditional(path: Iterable[str | int]) -> bool:
+    """Whether *path*, of keywords and names, leads through `then` or `else`: another value may not come there."""
+    steps = iter(path)
+    for step in steps:
+        if step in {"then", "else"}:
+            return True
+        if step in _BEFORE_A_NAME:
+            next(steps, None)
     return False
 
 

@@ -1,0 +1,101 @@
+"""What runs leave in memory: how much one large run adds, and that what has ended is let go of.
+
+Each figure comes from a fresh process, whose own allocations are counted by tracemalloc after a collection.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from plait.core.check import check
+from plait.core.dag import read_dag
+from plait.core.limits import Limits
+from plait.core.run import Run
+from plait.core.scheduler import Scheduler
+from plait.core.store import MemoryRuns
+
+from .figures import Figure
+from .graphs import layered
+from .scheduling import CATALOG, POLICY, drive
+
+GROUP = "memory"
+TASKS = 10_000
+MOST_MB = 60.0
+"""Promised of one run of so many tasks: its document, its plan, its states and its outputs."""
+KEPT = 20
+"""Runs that the store keeps here."""
+MOST_GROWTH_MB = 0.5
+"""Of 900 more runs, where the store is full: nothing, but for noise."""
+SMALL = 20
+"""Tasks of each of the many runs."""
+
+
+def figures(rounds: int) -> Iterator[Figure]:
+    large = _apart("large")
+    yield Figure(
+        GROUP, f"a run of {TASKS:,} tasks, at its end", large["kept"], "MB", MOST_MB, parts={"peak": large["peak"]}
+    )
+    yield Figure(GROUP, "the same, once it is let go of", large["left"], "MB", MOST_GROWTH_MB)
+    many = _apart("many")
+    yield Figure(GROUP, f"1,000 runs beside 100, {KEPT} kept", many["growth"], "MB", MOST_GROWTH_MB)
+    yield Figure(GROUP, "the same, once all are let go of", many["left"], "MB", MOST_GROWTH_MB)
+
+
+def large() -> dict[str, float]:
+    began = _held()
+    run = _finished(Scheduler(Limits()), "large", TASKS)
+    peak = tracemalloc.get_traced_memory()[1] - began
+    kept = _held() - began
+    assert run.is_done
+    del run
+    return {"kept": _mb(kept), "peak": _mb(peak), "left": _mb(_held() - began)}
+
+
+def many() -> dict[str, float]:
+    """One scheduler for all runs, as in a gateway."""
+    scheduler, runs = Scheduler(Limits()), MemoryRuns(max_runs=KEPT)
+    began = _held()
+    held = {}
+    for number in range(1, 1_001):
+        runs.add(_finished(scheduler, f"r{number}", SMALL))
+        if number in (100, 1_000):
+            held[number] = _held()
+    del runs
+    return {"growth": _mb(held[1_000] - held[100]), "left": _mb(_held() - began)}
+
+
+def _finished(scheduler: Scheduler, id: str, tasks: int) -> Run:
+    run = Run(id, check(read_dag(layered(tasks)), CATALOG, POLICY))
+    drive(run, scheduler)
+    return run
+
+
+def _held() -> int:
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
+
+
+def _mb(size: int) -> float:
+    return round(size / 2**20, 2)
+
+
+def _apart(name: str) -> dict[str, float]:
+    """What the measurement of that name gives in a process of its own."""
+    command = [sys.executable, "-m", "benches.memory", name]
+    told = subprocess.run(command, cwd=Path(__file__).parents[1], check=True, capture_output=True, text=True)
+    measured: dict[str, float] = json.loads(told.stdout)
+    return measured
+
+
+MEASUREMENTS: dict[str, Callable[[], dict[str, float]]] = {"large": large, "many": many}
+
+if __name__ == "__main__":
+    _finished(Scheduler(Limits()), "warm", SMALL)
+    tracemalloc.start()
+    print(json.dumps(MEASUREMENTS[sys.argv[1]]()))
