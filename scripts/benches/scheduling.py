@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from lean_server import FIND, found
 
+from plait.app import settle_memory
 from plait.core.catalog import Catalog, ServerInfo, ServerState, Tool
 from plait.core.check import check
 from plait.core.claims import as_written
@@ -44,6 +45,7 @@ ANSWER = Output(_ANSWER, (), measure(_ANSWER))
 
 
 def figures(rounds: int) -> Iterator[Figure]:
+    settle_memory()  # as it is where the gateway serves
     for name, shape in SHAPES.items():
         documents = [shape(size) for size in SIZES]
         best = measured(documents, rounds)
