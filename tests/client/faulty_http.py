@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 FAULTS = [
     "echo", "stream", "reset", "reset_in_body", "truncated", "bad_chunk", "packed", "bomb", "many_headers", "too_large",
     "stream_breaks", "unauthorized", "busy", "rpc_error", "lose_session", "hang", "not_json", "deep", "bad_gateway",
-    "stream_ends", "stream_junk", "stream_too_large", "drip", "no_object",
+    "stream_ends", "stream_junk", "stream_too_large", "drip", "no_object", "overloaded",
 ]  # fmt: skip
 
 
@@ -129,6 +129,10 @@ class FaultyHttp:
                 self._status(writer, "401 Unauthorized")
             case "busy":
                 self._status(writer, "503 Service Unavailable", "retry-after: 7\r\n")
+            case "overloaded":
+                error = {"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32000, "message": "too many calls"}}
+                after = "retry-after: Fri, 01 Jan 2100 00:00:00 GMT\r\n"
+                self._body(writer, json.dumps(error).encode(), "429 Too Many Requests", after)
             case "not_json":
                 writer.write(json_head + b"content-length: 5\r\n\r\nhello")
             case "deep" | "no_object":

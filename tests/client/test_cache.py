@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ class Desk:
         self.cache = Cache(self.servers, lambda server, path: self.files.get(path), max_bytes=max_bytes)
         self.count = 0
         self.servers.add(tool("s:read", closed=False, readOnlyHint=True), self._read)
-        self.servers.add(tool("s:write", closed=False), lambda **_: structured({}))
+        self.servers.add(tool("s:write", closed=False), self._write)
         self.servers.add(tool("other:write", closed=False), lambda **_: structured({}))
 
     async def ask(self, name: str = "s:read", cache_s: float = 60, stat: str | None = None, **arguments: Any) -> bool:
@@ -37,6 +38,10 @@ class Desk:
         definition = self.servers.tools[name][0]
         await self.cache(ToolCall(definition, arguments, None, cache_s, stat, lambda: cached.append(True)))
         return bool(cached)
+
+    async def _write(self, seconds: float = 0, **_: Any) -> Any:
+        await anyio.sleep(seconds)
+        return structured({})
 
     async def _read(self, seconds: float = 0, fails: bool = False, **_: Any) -> Any:
         self.count += 1
@@ -102,6 +107,16 @@ async def test_a_call_that_may_change_something_drops_what_is_kept_of_its_server
     assert not await desk.ask()
 
 
+async def test_what_is_kept_goes_when_a_change_begins_and_again_when_it_ends() -> None:
+    desk = Desk()
+    await desk.ask()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: desk.ask("s:write", cache_s=0, seconds=10))
+        await anyio.sleep(1)
+        assert not await desk.ask()
+    assert not await desk.ask()
+
+
 async def test_an_answer_that_was_under_way_during_a_change_is_not_kept() -> None:
     desk = Desk()
     async with anyio.create_task_group() as tasks:
@@ -124,6 +139,7 @@ async def test_above_its_bytes_the_least_recently_used_goes_and_a_huge_answer_is
     for number in range(40):
         await desk.ask(x=number, pad="p" * 400)
         await desk.ask(x=0, pad="p" * 400)
+    assert desk.count == 40
     assert await desk.ask(x=0, pad="p" * 400)
     assert not await desk.ask(x=1, pad="p" * 400)
     assert [await desk.ask(pad="p" * 2_000), await desk.ask(pad="p" * 2_000)] == [False, False]
@@ -138,6 +154,29 @@ async def test_an_error_of_the_way_passes_through() -> None:
     desk.servers.add(tool("s:broken", readOnlyHint=True), broken)
     with pytest.raises(ToolError):
         await desk.ask("s:broken")
+
+
+async def test_who_is_given_an_answer_can_change_nothing_for_the_next() -> None:
+    desk = Desk()
+    call = ToolCall(desk.servers.tools["s:read"][0], {}, None, 60)
+    for _ in range(3):
+        result = await desk.cache(call)
+        assert result["structuredContent"] == {"count": 1}
+        result["structuredContent"] = {"count": "spoiled"}
+
+
+async def test_an_answer_that_breaks_its_tools_own_schema_is_not_kept() -> None:
+    desk = Desk()
+    schema = {"type": "object", "properties": {"count": {"type": "string"}}}
+    desk.servers.add(tool("s:wrong", output=schema, closed=False, readOnlyHint=True), desk.servers.tools["s:read"][1])
+    assert [await desk.ask("s:wrong"), await desk.ask("s:wrong")] == [False, False]
+
+
+async def test_small_answers_count_with_all_that_they_take() -> None:
+    desk = Desk(max_bytes=20_000)
+    for number in range(100):
+        await desk.ask(x=number)
+    assert not await desk.ask(x=0)
 
 
 async def test_a_task_says_whether_its_answer_was_kept_and_cache_false_never_takes_one() -> None:
@@ -159,11 +198,30 @@ async def test_a_task_cannot_have_a_tool_cached_that_may_change_something() -> N
     assert "s:write is not known to read only" in result.notes[0]
 
 
+def written(file: Path, content: str) -> None:
+    """*file*, as if it had been written some time ago."""
+    file.write_text(content)
+    os.utime(file, (1_000, 1_000))
+
+
+@pytest.mark.parametrize(("passed", "is_known"), [(0.0, False), (1.9, False), (2.1, True), (-50.0, False)])
+def test_a_file_that_has_just_changed_has_no_fingerprint_because_its_next_change_might_not_show(
+    tmp_path: Path, passed: float, is_known: bool
+) -> None:
+    written(tmp_path / "x", "1")
+    fingerprint = fingerprints(lambda server, name: str(tmp_path / name), lambda: int((1_000 + passed) * 10**9))
+    assert (fingerprint("here", "x") is not None) == is_known
+
+
 def test_the_fingerprint_of_a_file_changes_with_it(tmp_path: Path) -> None:
     fingerprint = fingerprints(lambda server, name: str(tmp_path / name) if server == "here" else None)
-    (tmp_path / "x").write_text("1")
+    written(tmp_path / "x", "1")
     before = fingerprint("here", "x")
-    (tmp_path / "x").write_text("longer")
+    written(tmp_path / "x", "no less")
     assert None not in {before, fingerprint("here", "x")}
+    assert before != fingerprint("here", "x")
+    before, status = fingerprint("here", "x"), (tmp_path / "x").stat()
+    while (tmp_path / "x").stat().st_ctime_ns == status.st_ctime_ns:
+        written(tmp_path / "x", "as long")  # which a file's other times may hide
     assert before != fingerprint("here", "x")
     assert fingerprint("here", "gone") is fingerprint("far", "x") is fingerprint("here", "nul\0l") is None

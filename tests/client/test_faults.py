@@ -66,6 +66,9 @@ def test_a_message_of_any_length_is_cut():
         ("soon", None),
         ("", None),
         ("1e3", None),
+        ("Sun, 06 Nov 1994 08:49:37 -0000", 0.0),
+        ("Wed, 21 Oct 99999999999999999999 07:28:00 GMT", None),
+        ("Wed, 21 Oct 2015 07:28:00 +99999999999999999999", None),
     ],
 )
 def test_retry_after_is_seconds_or_a_date_and_at_most_an_hour(text: str, seconds: float | None):

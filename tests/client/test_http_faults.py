@@ -87,6 +87,14 @@ async def test_a_busy_server_says_when_to_come_again():
         with pytest.raises(ServerUnavailable) as busy:
             await call(connection, "busy")
         assert "7 s" in str(busy.value.hint)
+        assert (busy.value.retry_after_s, busy.value.retryable) == (7, True)
+
+
+async def test_a_busy_server_that_puts_its_words_into_an_error_of_the_protocol_is_busy_all_the_same():
+    async with connected() as (_, connection):
+        with pytest.raises(ServerUnavailable, match="web: HTTP 429: too many calls") as busy:
+            await call(connection, "overloaded")
+        assert busy.value.retry_after_s == 3_600
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "400 Bad Request"])

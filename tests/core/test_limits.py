@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from plait.core.limits import Demand, Held, Ledger, Limits
+from plait.core.pace import Rate
 
 
 class Desk:
@@ -115,3 +116,103 @@ def test_what_waits_of_a_closed_run_never_starts():
     assert desk.start() == ["a"]
     desk.ledger.close_run("gone")
     assert desk.end("a") == ["c"]
+
+
+def test_tools_that_share_a_limit_share_it_over_servers_and_runs():
+    desk = Desk()
+    for call, server, run in (("a", "s", "one"), ("b", "t", "one"), ("c", "s", "two")):
+        desk.add(call, server, run=run, tools=("?:write", 2))
+    desk.add("other")
+    assert desk.start() == ["a", "b", "other"]
+    assert desk.end("a") == ["c"]
+
+
+def test_the_limit_is_told_at_which_a_call_stood_last():
+    desk = Desk(gateway=2, s=1)
+    for call in ("a", "b"):
+        desk.add(call)
+    desk.add("c", "t", urgency=1)
+    desk.add("d", "t", urgency=2)
+    desk.start()
+    desk.end("a")
+    desk.end("c")
+    assert [desk.held[call].waited_at for call in ("b", "d")] == ["server s", "gateway"]
+
+
+def test_a_call_that_waited_for_nothing_stood_at_no_limit():
+    desk = Desk(gateway=1)
+    desk.add("a")
+    desk.start()
+    assert desk.held["a"].waited_at is None
+    desk.end("a")
+    desk.add("b")
+    desk.start()
+    assert desk.held["b"].waited_at is None
+
+
+class Paced(Desk):
+    """A ledger in which the servers *rates* may not be called more often; `look` is what its scheduler does in time."""
+
+    def __init__(self, **rates: Rate) -> None:
+        super().__init__()
+        self.ledger = Ledger(Limits(9, rates=tuple(rates.items())))
+
+    def look(self, now: float) -> list[str]:
+        for server, rate in self.ledger.rates.items():
+            if rate.is_watched:
+                self.ledger.look_again(server)
+        return self.start(now)
+
+
+def test_what_is_above_the_rate_waits_and_someone_is_told_to_look_again():
+    desk = Paced(s=Rate(2, 1.0))
+    for number in range(4):
+        desk.add(f"{number}", urgency=number)
+    desk.add("free", "t", urgency=9)
+    assert desk.start(0.0) == ["0", "1", "free"]
+    assert list(desk.ledger.to_watch(0.0)) == [("s", 0.5)]
+    assert list(desk.ledger.to_watch(0.1)) == []  # someone does already
+    assert (desk.look(0.5), list(desk.ledger.to_watch(0.5))) == (["2"], [("s", 0.5)])
+    assert (desk.look(1.0), list(desk.ledger.to_watch(1.0))) == (["3"], [])
+
+
+def test_the_end_of_a_call_makes_no_room_in_a_rate():
+    desk = Paced(s=Rate(1, 1.0))
+    desk.add("a")
+    desk.add("b")
+    assert desk.start(0.0) == ["a"]
+    assert desk.end("a") == []
+
+
+def test_a_call_takes_one_of_a_rate_whatever_it_weighs():
+    desk = Paced(s=Rate(2, 1.0))
+    desk.add("a", weight=3)
+    desk.add("b", weight=3)
+    assert desk.start(0.0) == ["a", "b"]
+
+
+def test_a_server_that_asks_for_quiet_is_left_alone_also_by_calls_that_wait_already():
+    desk = Desk(gateway=1)
+    for number, server in enumerate("sst"):
+        desk.add(f"{server}{number}", server, urgency=number)
+    assert desk.start(0.0) == ["s0"]
+    desk.ledger.hold("s", 5.0, 0.0)
+    assert desk.end("s0") == ["t2"]
+    assert desk.end("t2") == []
+    assert list(desk.ledger.to_watch(0.0)) == [("s", 5.0)]
+    desk.ledger.look_again("s")
+    assert desk.start(5.0) == ["s1"]
+
+
+def test_an_adaptive_limit_that_grows_lets_more_calls_go_and_one_that_shrinks_fewer():
+    desk = Desk()
+    desk.ledger = Ledger(Limits(64, (("s", "auto"),)))
+    for number in range(12):
+        desk.add(f"{number:02}", urgency=number)
+    assert len(desk.start()) == 8
+    desk.ledger.adaptive["s"].value = 10.0
+    desk.ledger.resize("s")
+    assert desk.start() == ["08", "09"]
+    desk.ledger.adaptive["s"].value = 8.0
+    desk.ledger.resize("s")
+    assert [desk.end("00"), desk.end("01"), desk.end("02")] == [[], [], ["10"]]

@@ -99,6 +99,40 @@ def test_nothing_is_left_of_what_is_released() -> None:
     assert desk.locks.is_free
 
 
+def test_who_waits_is_told_over_which_claims_and_still_is_when_it_is_granted() -> None:
+    desk = Desk()
+    desk.ask("a", "r /x", "w /d/e")
+    desk.ask("b", "w /y", "r /d")
+    request = desk.requests["b"]
+    assert request.because is not None
+    assert [(one.key, one.writes) for one in request.because] == [("/d/e", True), ("/d", False)]
+    desk.release("a")
+    assert (request.blocker, request.because is None) == (None, False)
+
+
+def test_of_several_it_waits_for_the_latest_first() -> None:
+    desk = Desk()
+    for reader in ("one", "two", "three"):
+        desk.ask(reader, "r /a")
+    assert desk.ask("writer", "w /a") == "three"
+    assert [desk.release(reader) for reader in ("three", "one", "two")] == [[], [], ["writer"]]
+
+
+def test_one_that_ends_lets_all_go_that_waited_for_nothing_else() -> None:
+    desk = Desk()
+    desk.ask("writer", "w /a")
+    for reader in ("one", "two", "three"):
+        assert desk.ask(reader, f"r /a/{reader}") == "writer"
+    assert desk.release("writer") == ["one", "two", "three"]
+
+
+def test_who_touches_nothing_waits_for_nobody() -> None:
+    desk = Desk()
+    desk.ask("some", "w /a")
+    assert desk.ask("none") is None
+    assert desk.release("none") == []
+
+
 def conflict(one: Claim, other: Claim) -> bool:
     """As the contract says it, the plain way."""
     short, long = sorted((one.steps, other.steps), key=len)

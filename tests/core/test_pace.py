@@ -55,6 +55,34 @@ def test_a_server_that_asks_for_quiet_gets_it() -> None:
     assert pace.wait(15.0) == 0
 
 
+def test_as_many_calls_have_room_as_the_bucket_holds_and_has_leaked() -> None:
+    pace = Pace(Rate(3, 1.0))
+    rooms = [pace.room(0.0)]
+    for _ in range(3):
+        pace.take(0.0)
+        rooms.append(pace.room(0.0))
+    assert (rooms, [pace.room(now) for now in (0.3, 1 / 3, 0.7, 1.0, 9.0)]) == ([3, 2, 1, 0], [0, 1, 2, 3, 3])
+
+
+def test_while_a_server_wants_quiet_there_is_no_room_whatever_its_rate() -> None:
+    pace = Pace(Rate(3, 1.0))
+    pace.hold(2, 0.0)
+    assert (pace.room(1.9), pace.wait(1.9)) == (0, pytest.approx(0.1))
+    assert (pace.room(2.0), pace.wait(2.0)) == (3, 0)
+
+
+@pytest.mark.parametrize(("calls", "now"), [(100, 1e6), (1_000, 1e7), (300, 3e7), (5_000, 1e6)])
+def test_a_wait_brings_the_time_on_however_high_the_clock_stands(calls: int, now: float) -> None:
+    """A machine that has run for a year counts 3e7 s: what is smaller than 4e-9 s is lost when it is added."""
+    pace = Pace(Rate(calls, 1.0))
+    for _ in range(calls + 20):
+        if (wait := pace.wait(now)) > 0:
+            assert now + wait > now
+            now += wait
+        assert pace.room(now) > 0
+        pace.take(now)
+
+
 @given(st.integers(1, 5), st.floats(0.1, 10), st.lists(st.floats(0, 3), max_size=40))
 def test_no_window_holds_more_than_a_burst_and_what_leaks_in_it(
     calls: int, seconds: float, pauses: list[float]
@@ -69,4 +97,4 @@ def test_no_window_holds_more_than_a_burst_and_what_leaks_in_it(
     for first in range(len(sent)):
         for last in range(first, len(sent)):
             leaked = (sent[last] - sent[first]) * calls / seconds
-            assert last - first + 1 <= calls + leaked + 1e-6
+            assert last - first + 1 <= calls + leaked + 1e-4

@@ -8,13 +8,15 @@ import pytest
 
 from plait.core.catalog import Catalog, ServerInfo, ServerState
 from plait.core.check import check
+from plait.core.claims import as_written
+from plait.core.conflicts import find_conflicts
 from plait.core.dag import read_dag
 from plait.core.events import Abort, Key, Sleep, Status
 from plait.core.output import Output
 from plait.core.policy import Policy
 from plait.core.result import TaskError, result_of
 from plait.core.run import Run
-from plait.errors import CallTimeout, ServerUnavailable, ToolError
+from plait.errors import CallError, CallTimeout, InvalidOutput, ServerUnavailable, ToolError
 from tests.fakes import tool
 
 STRING = {"type": "string"}
@@ -28,8 +30,10 @@ class Played:
     """A run whose calls are answered by hand, one second apart."""
 
     def __init__(self, *tasks: dict[str, Any], **options: Any) -> None:
+        limits = {name: options.pop(name) for name in ("max_bytes", "max_items", "timeout_s") if name in options}
         document = {"tasks": [{"tool": "s:do", **task} for task in tasks], **options}
-        self.run = Run("r", check(read_dag(document), CATALOG, Policy()))
+        plan = check(read_dag(document), CATALOG, Policy())
+        self.run = Run("r", plan, conflicts=find_conflicts(plan, as_written), **limits)
         self.now = 0.0
         self.run.begin(self.now)
 
@@ -213,6 +217,142 @@ def test_a_cancelled_run_keeps_what_it_has_and_names_every_task():
     assert [(task.id, task.status) for task in result.tasks] == [
         ("a", "success"), ("b", "cancelled"), ("c", "cancelled"),
     ]  # fmt: skip
+
+
+def test_a_failed_item_ends_a_fail_fast_run_and_the_others_are_cancelled():
+    played = Played({"id": "a", "for_each": [1, 2, 3]}, {"id": "b"}, fail_fast=True)
+    played.answer("a[0]", "first")
+    played.answer("a[1]", ToolError("no"))
+    assert played.statuses == {"a": "failed", "b": "cancelled"}
+    assert {(error.id, error.index, error.code) for error in played.errors} == {
+        ("a", 1, "tool_error"), ("b", None, "fail_fast"),
+    }  # fmt: skip
+    assert played.run.states["a"].output == Output(["first", None, None])
+    assert {command.key.item for command in played.run.commands if command.key.task == "a"} == {2}
+
+
+def test_an_item_whose_arguments_cannot_be_made_fails_alone():
+    played = Played({"id": "a", "for_each": [{"n": 1}, {}], "arguments": {"x": "$ITEM.n"}})
+    assert played.ready == ["a[0]"]
+    played.answer("a[0]", "well")
+    assert played.statuses["a"] == "failed"
+    assert [(error.index, error.code) for error in played.errors] == [(1, "reference_error")]
+
+
+def test_the_status_of_a_for_each_task_is_that_of_a_task_however_its_items_fare():
+    played = Played({"id": "a", "for_each": [1, 2], "retries": 1})
+    played.answer("a[0]", CallTimeout("late"))
+    assert played.statuses["a"] == "running"
+    played.run.wake(Key("r", "a", 0), played.now)
+    played.answer("a[0]", CallTimeout("late"))
+    played.answer("a[1]", "well")
+    assert (played.statuses["a"], played.run.states["a"].attempts) == ("failed", 3)
+
+
+@pytest.mark.parametrize(
+    ("when", "code"), [("a.n", None), ("b == `null`", None), ("b.n", "condition"), ("not_there", "condition")]
+)
+def test_a_condition_sees_the_outputs_of_what_succeeded_and_null_for_the_rest(when: str, code: str | None):
+    played = Played(
+        {"id": "a"}, {"id": "b"}, {"id": "c", "depends_on": ["a", "b"], "when": when, "trigger_rule": "all_done"}
+    )
+    played.answer("b", ToolError("no"))
+    played.answer("a", {"n": 1})
+    assert played.run.states["c"].code == code
+
+
+def test_what_depends_on_a_task_that_its_condition_skipped_is_skipped_too():
+    played = Played({"id": "a"}, {"id": "b", "depends_on": ["a"], "when": "a.n"}, {"id": "c", "depends_on": ["b"]})
+    played.answer("a", {"n": False})
+    assert [(error.id, error.code, error.caused_by) for error in played.errors] == [
+        ("b", "condition", None), ("c", "dependency_failed", "b"),
+    ]  # fmt: skip
+    assert played.errors[1].message == "skipped: b was skipped"
+
+
+def test_a_fallback_runs_after_a_skipped_dependency_as_after_a_failed_one():
+    played = Played(
+        {"id": "a"}, {"id": "b", "depends_on": ["a"]}, {"id": "c", "depends_on": ["b"], "trigger_rule": "one_failed"}
+    )
+    played.answer("a", ToolError("no"))
+    assert played.statuses == {"a": "failed", "b": "skipped", "c": "ready"}
+
+
+def test_a_task_that_touches_what_an_earlier_one_does_waits_for_its_end_even_if_that_is_ready_later():
+    write = {"writes": ["x"]}
+    played = Played({"id": "a"}, {"id": "b", "depends_on": ["a"], **write}, {"id": "c", **write}, {"id": "d"})
+    assert (played.ready, played.statuses["c"]) == (["a", "d"], "pending")
+    played.answer("a", ToolError("no"))
+    assert (played.statuses["b"], played.ready) == ("skipped", ["c"])
+
+
+def test_under_layers_what_conflicts_stands_in_a_later_layer():
+    played = Played(
+        {"id": "a", "writes": ["x"]}, {"id": "b", "writes": ["x"]}, {"id": "c", "depends_on": ["a"]}, schedule="layers"
+    )
+    played.answer("a")
+    assert played.ready == ["b", "c"]
+    played = Played(
+        {"id": "a", "writes": ["x"]}, {"id": "b", "writes": ["x"]}, {"id": "c", "depends_on": ["b"]}, schedule="layers"
+    )
+    played.answer("a")
+    assert played.ready == ["b"]
+
+
+def test_what_was_taken_over_is_as_it_was_and_lets_others_start():
+    document = {"tasks": [{"id": "a", "tool": "s:do"}, {"id": "b", "tool": "s:do", "arguments": {"x": "$OUTPUT[a]"}}]}
+    run = Run("r", check(read_dag(document), CATALOG, Policy()), reused={"a": Output("A")})
+    run.begin(0.0)
+    assert [(unit.key.task, unit.arguments) for unit in run.ready] == [("b", {"x": "A"})]
+    assert (run.states["a"].status, run.states["a"].attempts) == ("success", 0)
+
+
+def test_a_run_of_which_all_was_taken_over_ends_as_it_begins():
+    run = Run(
+        "r", check(read_dag({"tasks": [{"id": "a", "tool": "s:do"}]}), CATALOG, Policy()), reused={"a": Output(1)}
+    )
+    run.begin(0.0)
+    assert (run.is_done, run.status) == (True, "success")
+
+
+def test_when_the_retries_of_a_server_are_spent_a_failure_stands_and_says_so():
+    played = Played({"id": "a", "for_each": list(range(12)), "retries": 1})
+    for index in range(12):
+        played.answer(f"a[{index}]", CallTimeout("late"))
+    assert [error.index for error in played.errors] == []
+    assert str(played.run.states["a"].items.errors[0][1].hint) == (  # type: ignore[union-attr]  # it has items
+        "It was not tried again: too many calls of s failed lately."
+    )
+    assert len([command for command in played.run.commands if isinstance(command, Sleep)]) == 11
+
+
+@pytest.mark.parametrize(("what", "is_kept"), [("x" * 50, True), ("x" * 500, False), (None, False)])
+def test_an_invalid_output_is_kept_to_be_looked_at_if_there_is_room(what: Any, is_kept: bool):
+    played = Played({"id": "a"}, {"id": "b"}, max_bytes=100)
+    played.answer("a", InvalidOutput("no such shape", output=what))
+    state = played.run.states["a"]
+    assert (state.status, state.code) == ("failed", "invalid_output")
+    assert (state.output is not None) is is_kept
+    assert played.run.bytes == (52 if is_kept else 0)
+    assert "a" not in played.run.outputs
+
+
+def test_invalid_outputs_of_items_are_not_kept():
+    """A thousand items may each give one of many megabytes."""
+    played = Played({"id": "a", "for_each": [1, 2]})
+    errors: list[CallError] = [InvalidOutput("no such shape", output="x" * 10_000) for _ in range(2)]
+    for index, error in enumerate(errors):
+        played.answer(f"a[{index}]", error)
+    assert [getattr(error, "output", None) for error in errors] == [None, None]
+    assert played.run.bytes == 0
+
+
+def test_the_outputs_of_items_count_too():
+    played = Played({"id": "a", "for_each": [1, 2]}, max_bytes=100)
+    played.start()
+    for index in range(2):
+        played.run.succeed(Key("r", "a", index), Output("x" * 70, size_bytes=72), 1.0)
+    assert [(error.index, error.code) for error in played.errors] == [(1, "output_too_large")]
 
 
 def test_outputs_above_what_a_run_may_keep_fail_their_task():

@@ -1,221 +1,164 @@
-"""Answers that are used again: a `CallTool` around another one.
+"""Answers that are used again: of tools that only read, for as long as the operator or the task says.
 
-Only of tools that read: those that say so of themselves, and those that the operator gave a `cache_ttl_s`. An answer
-is used for equal arguments of the same tool, until it is older than the caller takes, until a tool of the same server
-that may change something is called, or until the file that it was read from has changed.
+An answer goes when its time is over, when the file that it depends on has changed, and when anything was changed
+through us at its server. Failures are never kept. Time is that of the event loop. Answers are kept as text, so that
+who is given one can change nothing for the next.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import stat
 import time
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TypeAlias
 
 import anyio
 
 from ..core.catalog import Tool
 from ..core.output import read_output
-from ..core.policy import Policy
 from ..core.ports import CallTool, ToolCall
-from ..core.strict import Json, JsonObject, encode
+from ..core.strict import JsonObject, encode
 from ..errors import CallError
-from .resources import Resources
 
 MAX_BYTES = 64 * 2**20
-MOST_OF_ONE = 8
-"""One answer may take so small a part of it all."""
+MAX_SHARE = 1 / 8
+"""Of all bytes: an answer that is larger is not kept."""
 ENTRY_BYTES = 1_024
 """What an answer takes beside its text."""
-MAX_TOOLS = 4_096
-"""Tools of which something is remembered; above it, all is found out again."""
 RESTLESS_NS = 2 * 10**9
 """A file that changed so lately may change again and keep its time: some file systems count in steps of 2 s."""
 
-
-class _Stamp(NamedTuple):
-    """How a file looked. It is another one, or has changed, if any of these has."""
-
-    device: int
-    inode: int
-    size: int
-    changed_ns: int
-    touched_ns: int
-
-
-class _State(NamedTuple):
-    """What an answer depends on beside the question."""
-
-    changes: int
-    """Calls that may have changed something on the server, begun or ended."""
-    file: _Stamp | None
-
-
-class _Question(NamedTuple):
-    tool: bytes
-    arguments: bytes
-    state: _State
+Fingerprint: TypeAlias = "tuple[int, ...] | None"
+Key: TypeAlias = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _Kept:
+    tool: Tool
     text: bytes
     at: float
+    fingerprint: Fingerprint
+    size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What is known of a tool. One whose definition changed is another tool."""
+def fingerprints(
+    path: Callable[[str, str], str | None], now_ns: Callable[[], int] = time.time_ns
+) -> Callable[[str, str], Fingerprint]:
+    """The `fingerprint` of a cache: times, size and number of the file where *path* says that it is. A file that has
+    just changed has none: its next change might not show."""
 
-    tool: Tool
-    digest: bytes
-    only_reads: bool
+    def fingerprint(server: str, name: str) -> Fingerprint:
+        real = path(server, name)
+        try:
+            stat = os.stat(real) if real is not None else None
+        except (OSError, ValueError):
+            return None
+        if stat is None or now_ns() - stat.st_mtime_ns < RESTLESS_NS:
+            return None
+        return (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino, stat.st_dev)
+
+    return fingerprint
 
 
 class Cache:
-    """Keeps the answers of *call_tool*, at most *max_bytes* of them; those that were not used for longest go first.
-
-    Answers are kept as text, so that nobody can change what another is given. A question that is being asked already
-    waits for that answer; if it does not come, it is asked by itself.
-    """
+    """A `CallTool` around a `CallTool`. *fingerprint* tells, for the server and the path that it calls a file by, what
+    changes when the file does, or None where that cannot be told."""
 
     def __init__(
         self,
         call_tool: CallTool,
-        policy: Policy,
-        resources: Resources,
+        fingerprint: Callable[[str, str], Fingerprint] = lambda server, path: None,
         *,
         max_bytes: int = MAX_BYTES,
-        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._call_tool = call_tool
-        self._policy = policy
-        self._resources = resources
+        self._fingerprint = fingerprint
         self._max_bytes = max_bytes
-        self._now_ns = now_ns
+        self._kept: OrderedDict[Key, _Kept] = OrderedDict()
+        """The least recently used first."""
+        self._of: defaultdict[str, set[Key]] = defaultdict(set)
+        """What is kept of each server."""
         self._bytes = 0
-        self._kept: OrderedDict[_Question, _Answer] = OrderedDict()
-        self._asked: dict[_Question, anyio.Event] = {}
         self._changes: Counter[str] = Counter()
-        self._tools: dict[str, _Known] = {}
+        """How often something may have been changed at a server."""
 
     def __repr__(self) -> str:
         return f"<Cache: {len(self._kept)} answers, {self._bytes:,} bytes>"
 
     async def __call__(self, call: ToolCall) -> JsonObject:
-        known = self._about(call.tool)
-        if not known.only_reads:
-            return await self._change(call)
-        question = self._question(known, call)
-        if question is None:
+        if call.cache_s > 0:
+            return await self._kept_or_called(call)
+        if call.tool.is_read_only:
             return await self._call_tool(call)
-        if (kept := self._answer(question, call)) is not None:
-            return kept
-        if (earlier := self._asked.get(question)) is None:
-            return await self._ask_for_all(question, call)
-        await earlier.wait()
-        kept = self._answer(question, call)
-        return kept if kept is not None else await self._ask(question, call)
-
-    async def _change(self, call: ToolCall) -> JsonObject:
-        """A call that may change something: what was read before it began, or while it ran, may be so no more."""
-        self._changes[call.tool.server] += 1
+        self._changed(call.tool.server)
         try:
             return await self._call_tool(call)
         finally:
-            self._changes[call.tool.server] += 1
+            self._changed(call.tool.server)
 
-    async def _ask_for_all(self, question: _Question, call: ToolCall) -> JsonObject:
-        answered = self._asked[question] = anyio.Event()
-        try:
-            return await self._ask(question, call)
-        finally:
-            del self._asked[question]
-            answered.set()
-
-    async def _ask(self, question: _Question, call: ToolCall) -> JsonObject:
+    async def _kept_or_called(self, call: ToolCall) -> JsonObject:
+        key = (call.tool.server, call.tool.name, json.dumps(call.arguments, sort_keys=True))
+        before = self._file_of(call)
+        kept = self._kept.get(key)
+        if kept is not None and self._is_good(kept, call, before):
+            self._kept.move_to_end(key)
+            if call.on_cached is not None:
+                call.on_cached()
+            return _value(kept.text)
+        changes = self._changes[call.tool.server]
         result = await self._call_tool(call)
-        if self._state(call) == question.state:  # else it is not known which state was read
-            self._keep(question, call.tool, result)
+        is_as_it_was = self._changes[call.tool.server] == changes and self._file_of(call) == before
+        if is_as_it_was and (call.cache_stat is None or before is not None):
+            self._keep(key, call.tool, result, before)
         return result
 
-    def _answer(self, question: _Question, call: ToolCall) -> JsonObject | None:
-        """What is kept for *question* and young enough for *call*, which is told."""
-        kept = self._kept.get(question)
-        if kept is None or anyio.current_time() - kept.at > call.cache_s:
-            return None
-        self._kept.move_to_end(question)
-        if call.on_cached is not None:
-            call.on_cached()
-        answer: JsonObject = json.loads(kept.text)
-        return answer
+    def _is_good(self, kept: _Kept, call: ToolCall, fingerprint: Fingerprint) -> bool:
+        is_same_tool = kept.tool is call.tool or kept.tool.definition == call.tool.definition
+        is_young = anyio.current_time() - kept.at <= call.cache_s
+        is_unchanged = call.cache_stat is None or (fingerprint is not None and kept.fingerprint == fingerprint)
+        return is_same_tool and is_young and is_unchanged
 
-    def _keep(self, question: _Question, tool: Tool, result: JsonObject) -> None:
-        text = _text_of(result, tool, self._max_bytes // MOST_OF_ONE)
-        if text is None:
+    def _file_of(self, call: ToolCall) -> Fingerprint:
+        path = call.arguments.get(call.cache_stat) if call.cache_stat is not None else None
+        return self._fingerprint(call.tool.server, path) if isinstance(path, str) else None
+
+    def _keep(self, key: Key, tool: Tool, result: JsonObject, fingerprint: Fingerprint) -> None:
+        most = int(self._max_bytes * MAX_SHARE)
+        text = _text(result, tool, most)
+        self._forget(key)
+        if text is None or len(text) + len(key[2]) > most:
             return
-        self._forget(question)
-        self._kept[question] = _Answer(text, anyio.current_time())
-        self._bytes += len(text) + ENTRY_BYTES
+        size = len(text) + len(key[2]) + ENTRY_BYTES
+        self._kept[key] = _Kept(tool, text, anyio.current_time(), fingerprint, size)
+        self._of[key[0]].add(key)
+        self._bytes += size
         while self._bytes > self._max_bytes:
             self._forget(next(iter(self._kept)))
 
-    def _forget(self, question: _Question) -> None:
-        if (kept := self._kept.pop(question, None)) is not None:
-            self._bytes -= len(kept.text) + ENTRY_BYTES
+    def _changed(self, server: str) -> None:
+        """Something may be different at *server*: what is kept of it goes, and what is on its way is not kept."""
+        self._changes[server] += 1
+        for key in list(self._of[server]):
+            self._forget(key)
 
-    def _question(self, known: _Known, call: ToolCall) -> _Question | None:
-        """What *call* asks; None where its answer cannot be used again."""
-        if call.cache_s <= 0 or not call.tool.listed or (state := self._state(call)) is None:
-            return None
-        return _Question(known.digest, _digest(call.arguments), state)
-
-    def _state(self, call: ToolCall) -> _State | None:
-        """What an answer to *call* depends on now; None if that cannot be told."""
-        changes = self._changes[call.tool.server]
-        if call.cache_stat is None:
-            return _State(changes, None)
-        stamp = self._stamp(call.tool.server, call.arguments.get(call.cache_stat))
-        return None if stamp is None else _State(changes, stamp)
-
-    def _stamp(self, server: str, argument: Json) -> _Stamp | None:
-        path = self._resources.path(server, argument) if isinstance(argument, str) else None
-        if path is None:
-            return None
-        try:
-            status = os.stat(path)
-        except (OSError, ValueError):
-            return None
-        if not stat.S_ISREG(status.st_mode) or self._now_ns() - status.st_mtime_ns < RESTLESS_NS:
-            return None
-        return _Stamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-    def _about(self, tool: Tool) -> _Known:
-        known = self._tools.get(tool.full_name)
-        if known is None or known.tool is not tool:
-            if len(self._tools) >= MAX_TOOLS:
-                self._tools.clear()
-            only_reads = tool.is_read_only or self._policy.of(tool).cache_ttl_s > 0
-            known = _Known(tool, _digest([tool.full_name, tool.definition]) if only_reads else b"", only_reads)
-            self._tools[tool.full_name] = known
-        return known
+    def _forget(self, key: Key) -> None:
+        if (kept := self._kept.pop(key, None)) is not None:
+            self._of[key[0]].remove(key)
+            self._bytes -= kept.size_bytes
 
 
-def _digest(value: Json) -> bytes:
-    """Equal for equal values alone: `1`, `1.0` and `true` differ, the order of members does not matter."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).digest()
-
-
-def _text_of(result: JsonObject, tool: Tool, most: int) -> bytes | None:
-    """*result* as it is kept; None for one that fails its task, or is longer than *most*."""
+def _text(result: JsonObject, tool: Tool, most: int) -> bytes | None:
+    """*result* as text; None for one that fails its task, is no strict JSON, or is much too long."""
     try:
         read_output(result, tool, most)
-        text = encode(result)
+        return encode(result)
     except (CallError, ValueError, TypeError, RecursionError):
         return None
-    return text if len(text) + ENTRY_BYTES <= most else None
+
+
+def _value(text: bytes) -> JsonObject:
+    value: JsonObject = json.loads(text)
+    return value

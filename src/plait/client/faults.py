@@ -29,7 +29,8 @@ _BROKEN_STREAM = "SSE stream"
 _NOT_PARSED = "Failed to parse"
 """How the messages of the SDK's own errors are, or begin."""
 
-_TRY_LATER = frozenset({408, 425, 429, 503})
+TRY_LATER = frozenset({408, 425, 429, 503})
+"""HTTP statuses by which a server says that it did not take the request, but may take it later."""
 _EFFECT_UNKNOWN = frozenset({502, 504})
 """HTTP statuses by which a proxy says that the server behind it gave no answer."""
 
@@ -81,7 +82,7 @@ def retry_after_s(text: str) -> float | None:
         return float(min(int(text[:9]), LONGEST_WAIT_S))
     try:
         until = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     if until.tzinfo is None:
         until = until.replace(tzinfo=UTC)
@@ -109,7 +110,7 @@ def _of_transport(said: str, told: Mapping[str, Any]) -> CallError:
 
 def _of_status(said: str, told: Mapping[str, Any]) -> CallError:
     status, after = told.get("status"), told.get("retryAfter")
-    if status in _TRY_LATER:
+    if status in TRY_LATER:
         seconds = retry_after_s(after) if isinstance(after, str) else None
         hint = "Try again later." + (f" It asks to wait {seconds:g} s." if seconds is not None else "")
         return ServerUnavailable(said, hint=hint, retry_after_s=seconds)

@@ -18,7 +18,7 @@ import httpx2
 import mcp_types as types
 
 from ..core.strict import NotStrict, decode
-from .faults import Fault, made_error
+from .faults import TRY_LATER, Fault, made_error
 
 MAX_BODY_BYTES = 16 * 2**20
 DELETE_TIMEOUT_S = 2.0
@@ -69,6 +69,8 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
         if _is_session_lost(request, response, body):
             return _failed(request, status_error(response, Fault.SESSION_LOST))
         flaw = _flaw(body)
+        if flaw is None and response.status_code in TRY_LATER:  # which says more than the error that comes with it
+            return _failed(request, status_error(response, said=_message_in(body)))
         if flaw is None:
             return _with_body(request, response, body)
         if response.is_success:
@@ -187,12 +189,12 @@ def error_of(error: httpx2.HTTPError) -> types.ErrorData:
     return made_error(Fault.UNSENT if was_unsent else Fault.BROKEN, f"{type(error).__name__}: {error}")
 
 
-def status_error(response: httpx2.Response, fault: Fault = Fault.STATUS) -> types.ErrorData:
-    """What a status says that came instead of an answer."""
+def status_error(response: httpx2.Response, fault: Fault = Fault.STATUS, said: str = "") -> types.ErrorData:
+    """What a status says that came instead of an answer. *said* are the server's own words."""
     retry_after = response.headers.get("retry-after")
     return made_error(
         fault,
-        f"HTTP {response.status_code}",
+        f"HTTP {response.status_code}" + (f": {said[:300]}" if said else ""),
         status=response.status_code,
         retry_after=retry_after[:100] if retry_after is not None else None,
     )
@@ -241,6 +243,14 @@ def _is_session_lost(request: httpx2.Request, response: httpx2.Response, body: b
     if "mcp-session-id" not in request.headers:
         return False
     return response.status_code == 404 or (response.status_code == 400 and b"session" in body[:1000].lower())
+
+
+def _message_in(body: bytes) -> str:
+    """The message of the JSON-RPC error that *body* is."""
+    message = decode(body)
+    error = message.get("error") if isinstance(message, dict) else None
+    said = error.get("message") if isinstance(error, dict) else None
+    return said if isinstance(said, str) else ""
 
 
 def _flaw(body: bytes) -> str | None:

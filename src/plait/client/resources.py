@@ -129,10 +129,10 @@ class _Places:
                     left += target.split("/")[::-1]
                     if target.startswith("/"):
                         del way[1:]
-                case None:
+                case None:  # then nothing beneath it is there, and only `..` leads back to what is
                     rest = normpath("/".join([name, *left[::-1]]))
                     left = rest.split("/")[::-1]
-                    if left[-1] not in _NO_NAMES:
+                    if left[-1] == name:
                         return self._named(folder, rest)
         return way[-1].key or "/"
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import islice, product
 from posixpath import normpath
 from typing import TypeAlias
 
@@ -24,6 +24,8 @@ Locate: TypeAlias = Callable[[str, str], str]
 
 MAX_CLAIMS = 64
 """Of one call. A call that touches more is taken to touch what holds them all."""
+MAX_LOOKED_AT = 1_000
+"""Keys that are looked at one by one. A call that names more is taken to touch all there is."""
 
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):")  # one letter is a drive
 _HOLE = re.compile(r"\{([^{}]*)\}")
@@ -111,16 +113,19 @@ class Touch:
 
     def claims(self, arguments: JsonObject) -> tuple[Claim, ...]:
         """What a call with these arguments touches, no resource twice."""
+        keys = list(islice(self._keys(arguments), MAX_LOOKED_AT + 1))
+        if len(keys) > MAX_LOOKED_AT:
+            keys = list(self._roots())
         found: dict[str, bool] = {}
-        for key, writes in self._keys(arguments):
+        for key, writes in keys:
             found[key] = found.get(key, False) or writes
-            if len(found) > MAX_CLAIMS:
-                return self._all_at_once(arguments)
+        if len(found) > MAX_CLAIMS:
+            return self._all_at_once(keys)
         return tuple(self._claim(self.locate(self.server, key), writes) for key, writes in found.items())
 
     def described(self, arguments: JsonObject) -> list[tuple[str, bool]]:
         """The keys as they can be told before references are filled in, and whether each is written."""
-        return list(dict.fromkeys(self._keys(arguments)))[:MAX_CLAIMS]
+        return list(dict.fromkeys(islice(self._keys(arguments), MAX_LOOKED_AT)))[:MAX_CLAIMS]
 
     def _keys(self, arguments: JsonObject) -> Iterator[tuple[str, bool]]:
         for keys, writes in ((self.task_reads, False), (self.task_writes, True)):
@@ -129,16 +134,25 @@ class Touch:
             yield from ((key, writes) for template in templates for key in template.keys(arguments))
         for name, default in self.paths:
             for text in _texts(arguments.get(name, default)):
-                if name.lower() not in _URIS:
-                    yield f"file:{text}", self.paths_write
-                elif text.startswith("file:"):
+                if text.startswith("file:"):
                     yield text, self.paths_write
+                elif _plain(name) not in _URIS:
+                    yield f"file:{text}", self.paths_write
 
-    def _all_at_once(self, arguments: JsonObject) -> tuple[Claim, ...]:
+    def _roots(self) -> Iterator[tuple[str, bool]]:
+        """Of each scheme that there may be a key of, what holds all of it."""
+        for templates, writes in ((self.reads, False), (self.writes, True)):
+            yield from ((_root(template.pieces[0]), writes) for template in templates)
+        for keys, writes in ((self.task_reads, False), (self.task_writes, True)):
+            yield from ((_root(key), writes) for key in keys)
+        if self.paths:
+            yield "file:/", self.paths_write
+
+    def _all_at_once(self, keys: Iterable[tuple[str, bool]]) -> tuple[Claim, ...]:
         """For a call that touches very much: of each scheme, what holds all of it."""
         common: dict[str, tuple[str, ...]] = {}
         written: set[str] = set()
-        for key, writes in self._keys(arguments):
+        for key, writes in keys:
             claim = self._claim(self.locate(self.server, key), writes)
             scheme = claim.steps[0]
             common[scheme] = tuple(_common(common.get(scheme, claim.steps), claim.steps))
@@ -181,15 +195,20 @@ def _default(schema: Json) -> Json:
 def _holds_paths(name: str, schema: Json) -> bool:
     if isinstance(schema, dict) and schema.get("type") in _NO_TEXT:
         return False
-    plain = _HUMP.sub("_", name).replace("-", "_").lower()
+    plain = _plain(name)
     singular = plain.removesuffix("s").replace("directorie", "directory")
     return plain in _URIS or singular in _PATHS or singular.endswith(_PATH_ENDS)
+
+
+def _plain(name: str) -> str:
+    """`filePath` and `file-path` as `file_path`."""
+    return _HUMP.sub("_", name).replace("-", "_").lower()
 
 
 def _only_reads(tool: Tool) -> bool:
     if "readOnlyHint" in tool.hints:
         return tool.is_read_only
-    words = frozenset(_HUMP.sub("_", tool.name).replace("-", "_").lower().split("_"))
+    words = frozenset(_plain(tool.name).split("_"))
     return not words.isdisjoint(_READING) and words.isdisjoint(_WRITING)
 
 
@@ -198,6 +217,11 @@ def _argument(arguments: Mapping[str, Json], name: str) -> Json:
     for step in name.split("."):
         value = value.get(step) if isinstance(value, dict) else None
     return value
+
+
+def _root(key: str) -> str:
+    scheme = _SCHEME.match(key)
+    return f"{scheme['scheme']}:/" if scheme else "file:/"
 
 
 def _texts(value: Json) -> list[str]:

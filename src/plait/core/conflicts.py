@@ -42,7 +42,7 @@ class Conflicts:
     touches: Mapping[str, Touch] = field(default_factory=dict)
     """Of each task that touches something we know of."""
     known: tuple[tuple[str, tuple[Claim, ...]], ...] = ()
-    """Tasks whose claims are known before anything runs, in the order in which they go; none if no two conflict."""
+    """Tasks whose claims are known before anything runs, in the order in which they go; none if no calls conflict."""
     found: tuple[Conflict, ...] = ()
     """Which task waits for which for no other reason; at most `MAX_TOLD`."""
     barriers: Mapping[str, int] = field(default_factory=dict)
@@ -111,12 +111,14 @@ def _known(plan: Plan, touches: Mapping[str, Touch]) -> Iterable[tuple[str, tupl
 
 
 def _found(plan: Plan, known: Iterable[tuple[str, tuple[Claim, ...]]]) -> tuple[tuple[Conflict, ...], bool]:
-    """Who waits for whom for no other reason, as far as it is told; and whether no two tasks conflict at all."""
+    """Who waits for whom for no other reason, as far as it is told; and whether no two calls conflict at all."""
     locks: Locks[str] = Locks()
     found: list[Conflict] = []
     is_free = True
     for id, claims in known:
         request = locks.ask(id, claims)
+        if plan.tasks[id].items is not None and any(claim.writes for claim in claims):
+            is_free = False  # its own calls go one after the other
         if request.blocker is None or request.because is None:
             continue
         is_free = False

@@ -28,7 +28,7 @@ def plan_document(plan: Plan, conflicts: Conflicts, expected: Forecast, done: Co
 
 def mermaid(plan: Plan, conflicts: Conflicts) -> str:
     """The plan as a Mermaid flowchart; an edge that only orders is dashed, one of a conflict names the resource."""
-    names = {id: f"t{task.index}" for id, task in plan.tasks.items()}
+    names = {id: f"t{number}" for number, id in enumerate(plan.tasks)}
     lines = ["flowchart LR"]
     lines += [f'  {names[id]}["{id}<br/>{_label(task.tool.full_name)}"]' for id, task in plan.tasks.items()]
     for id, task in plan.tasks.items():

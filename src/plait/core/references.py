@@ -304,7 +304,7 @@ def _walk(value: Json, path: tuple[Step, ...], reference: Reference, walked: tup
 
 def _missing(reference: Reference, walked: tuple[Step, ...], step: Step, value: Json) -> ReferenceFailed:
     where = f"$OUTPUT[{reference.task}]" if not reference.is_item else reference.task
-    where += "".join(map(_step_text, walked))
+    where += "".join(map(written_step, walked))
     match value:
         case dict():
             keys = ", ".join(list(value)[:20])
@@ -318,12 +318,12 @@ def _missing(reference: Reference, walked: tuple[Step, ...], step: Step, value: 
         case _:
             there = dumps(value)
     return ReferenceFailed(
-        f"{reference.text}: there is no {_step_text(step)} in {where}, which is {there}",
+        f"{reference.text}: there is no {written_step(step)} in {where}, which is {there}",
         hint='Mend the path, or give a default: ${OUTPUT[id].path ?? "value"}.',
     )
 
 
-def _step_text(step: Step) -> str:
+def written_step(step: Step) -> str:
     if isinstance(step, Every):
         return step.value
     if isinstance(step, int):

@@ -271,6 +271,8 @@ class Run:
         if item is None or state.items is None:
             self._give_up(id, error, now)
             return
+        if isinstance(error, InvalidOutput):
+            error.output = None  # of single items it is not kept
         state.items.errors.append((item, error))
         state.items.left -= 1
         self._move_item(unit.key, Status.TIMEOUT if isinstance(error, CallTimeout) else Status.FAILED, now)
@@ -280,9 +282,8 @@ class Run:
     def _give_up(self, id: str, error: CallError, now: float) -> None:
         state = self.states[id]
         state.error, state.code = error, error.code
-        if isinstance(error, InvalidOutput) and error.output is not None:
-            state.output = Output(error.output, (), measure(error.output))
-            self.bytes += state.output.size_bytes
+        if isinstance(error, InvalidOutput):
+            self._keep_what_is_invalid(state, error)
         was_late = isinstance(error, CallTimeout) and state.status is Status.RUNNING
         self._move(id, Status.TIMEOUT if was_late else Status.FAILED, now)
         self._end(id)
@@ -424,6 +425,14 @@ class Run:
     def _keep(self, id: str, output: Output) -> None:
         self.outputs[id] = output
         self.bytes += output.size_bytes
+
+    def _keep_what_is_invalid(self, state: TaskState, error: InvalidOutput) -> None:
+        """So that it can be looked at, if there is room for it."""
+        output = Output(error.output, (), measure(error.output))
+        if error.output is not None and self.bytes + output.size_bytes <= self._max_bytes:
+            state.output = output
+            self.bytes += output.size_bytes
+        error.output = None
 
     def _make_room(self, output: Output) -> None:
         if self.bytes + output.size_bytes > self._max_bytes:
