@@ -28,7 +28,7 @@ class Status(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        return self in _FINAL
+        return self in FINAL
 
 
 MOVES: dict[Status, frozenset[Status]] = {
@@ -43,7 +43,7 @@ MOVES: dict[Status, frozenset[Status]] = {
     Status.CANCELLED: frozenset(),
 }
 
-_FINAL = frozenset(status for status, moves in MOVES.items() if not moves)
+FINAL = frozenset(status for status, moves in MOVES.items() if not moves)
 
 
 class Key(NamedTuple):

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from ..errors import CallError
 from .events import Status
@@ -55,8 +56,7 @@ class TaskError:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class TaskResult:
+class TaskResult(NamedTuple):
     """How one task went. Times are in milliseconds; `start_ms` counts from the start of the run."""
 
     id: str
@@ -209,8 +209,8 @@ def _task(run: Run, id: str, state: TaskState, now: float) -> TaskResult:
     is_full = run.plan.dag.detail == "full"
     return TaskResult(
         id=id,
-        tool=run.plan.tasks[id].tool.full_name,
-        status=str(state.status),
+        tool=state.tool,
+        status=state.status.value,
         layer=run.plan.layer_of[id],
         start_ms=None if started is None else milliseconds(started - run.started_at),
         duration_ms=None if started is None else milliseconds((state.ended_at or now) - started),

@@ -14,7 +14,7 @@ from ..errors import CallError, CallTimeout, InvalidOutput, OutputTooLarge
 from .calls import MAX_ITEMS, calls_of
 from .claims import Claim
 from .conflicts import Conflicts
-from .events import MOVES, Abort, Changed, Command, Finished, Key, Notice, Sleep, Started, Status
+from .events import FINAL, MOVES, Abort, Changed, Command, Finished, Key, Notice, Sleep, Started, Status
 from .limits import Urgency
 from .output import Output
 from .plan import Plan, PlannedTask
@@ -55,7 +55,9 @@ class Run:
         self.id = id
         self.plan = plan
         self.conflicts = conflicts or Conflicts()
-        self.states = {id: TaskState(Key(self.id, id), len(task.needs)) for id, task in plan.tasks.items()}
+        self.states = {
+            id: TaskState(Key(self.id, id), task.tool.full_name, len(task.needs)) for id, task in plan.tasks.items()
+        }
         self.outputs: dict[str, Output] = {}
         """Of the tasks that succeeded: what references see."""
         self.bytes = 0
@@ -148,7 +150,8 @@ class Run:
                 self.waited[wait.why, wait.on] += wait.seconds
         if state.status is Status.READY:
             self._move(unit.key.task, Status.RUNNING, now)
-        self._move_item(unit.key, Status.RUNNING, now)
+        if unit.key.item is not None:
+            self._move_item(unit.key, Status.RUNNING, now)
         return unit.attempts
 
     def succeed(self, key: Key, output: Output, now: float, *, cached: bool = False) -> None:
@@ -238,12 +241,13 @@ class Run:
         self._move(id, Status.READY, now)
         for unit in units:
             unit.due_at = now
-            self._move_item(unit.key, Status.READY, now)
         self.ready += units
         if items is not None:
-            self._look_at_items(id, items, now)
+            self._look_at_items(units, id, items, now)
 
-    def _look_at_items(self, id: str, items: Items, now: float) -> None:
+    def _look_at_items(self, units: list[Unit], id: str, items: Items, now: float) -> None:
+        for unit in units:
+            self._move_item(unit.key, Status.READY, now)
         for index, _ in items.errors:  # they could not be made
             self._move_item(Key(self.id, id, index), Status.FAILED, now)
         if items.left == 0 or (items.errors and self.plan.dag.fail_fast):
@@ -396,10 +400,9 @@ class Run:
         before = state.status
         assert after in MOVES[before], f"{id}: {before} -> {after}"
         state.status = after
-        if after.is_final:
+        if after in FINAL:
             state.ended_at = now
-        tool = self.plan.tasks[id].tool.full_name
-        self.notices.append(Changed(state.key, tool, before, after, state.attempts, now, state.code))
+        self.notices.append(Changed(state.key, state.tool, before, after, state.attempts, now, state.code))
 
     def _move_item(self, key: Key, after: Status, now: float) -> None:
         if key.item is None or (items := self.states[key.task].items) is None:
@@ -408,7 +411,7 @@ class Run:
         assert after in MOVES[before], f"{key}: {before} -> {after}"
         items.statuses[key.item] = after
         unit = self.open.get(key)
-        tool = self.plan.tasks[key.task].tool.full_name
+        tool = self.states[key.task].tool
         self.notices.append(Changed(key, tool, before, after, unit.attempts if unit else 0, now))
 
     def _end(self, id: str) -> None:

@@ -73,11 +73,12 @@ class TaskState:
 
     __slots__ = (
         "attempts", "busy_s", "cached", "caused_by", "code", "due_at", "ended_at", "error", "items",
-        "key", "message", "output", "started_at", "status", "waiting", "waits",
+        "key", "message", "output", "started_at", "status", "tool", "waiting", "waits",
     )  # fmt: skip
 
-    def __init__(self, key: Key, waiting: int) -> None:
+    def __init__(self, key: Key, tool: str, waiting: int) -> None:
         self.key = key
+        self.tool = tool
         self.status = Status.PENDING
         self.waiting = waiting
         """Dependencies that have not come to their end."""
