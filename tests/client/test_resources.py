@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plait.client.resources import MAX_KEY, MAX_LINKS, Resources
@@ -60,6 +60,8 @@ def resources(tree: Path) -> Resources:
         ("here", "file:new/../a/up/x", "x"),
         ("here", "file:new/../x/back", "a/b"),
         ("here", "file:new/sub/../../new/../x/back/y", "a/b/y"),
+        ("here", "file:new/../x/back/../y", "a/y"),
+        ("here", "file:dangling/../../../x", "x"),
         ("here", "file:dangling", "nowhere/at/all"),
         ("here", "FILE:a", "a"),
         ("here", "file:ä ö", "ä ö"),
@@ -145,6 +147,7 @@ def test_links_are_looked_up_each_time(tmp_path: Path):
         assert resources.locate("s", "file:link/x") == f"file:{os.path.realpath(tmp_path)}/{target}/x"
 
 
+@settings(max_examples=500)
 @given(names=st.lists(st.sampled_from(NAMES), max_size=12), is_absolute=st.booleans())
 def test_a_path_leads_where_the_system_says(resources: Resources, tree: Path, names: list[str], is_absolute: bool):
     path = "/".join([*([str(tree)] if is_absolute else []), *names])

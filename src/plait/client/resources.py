@@ -110,18 +110,20 @@ class _Places:
     def real(self, path: str) -> str:
         """The place that an absolute *path* leads to, which need not exist; `/` if the way is too long."""
         way, left = [self._root], path.split("/")[::-1]
+        absent: list[str] = []  # beneath the last place that is there nothing is, and only `..` leads back
         links = steps = 0
         while left:
             name = left.pop()
             steps += 1
-            if name == ".." and len(way) > 1:
-                way.pop()
+            if name == ".." and (absent or len(way) > 1):
+                (absent or way).pop()
             if name in _NO_NAMES:
                 continue
-            folder = way[-1]
-            if steps > MAX_KEY or len(folder.path) + len(name) >= MAX_KEY:
+            if steps > MAX_KEY or len(way[-1].path) + len(name) >= MAX_KEY:
                 return "/"
-            match self._step(folder, name, links < MAX_LINKS):
+            match None if absent else self._step(way[-1], name, links < MAX_LINKS):
+                case None:
+                    absent.append(name)
                 case _Place() as place:
                     way.append(place)
                 case str(target):
@@ -129,12 +131,7 @@ class _Places:
                     left += target.split("/")[::-1]
                     if target.startswith("/"):
                         del way[1:]
-                case None:  # then nothing beneath it is there, and only `..` leads back to what is
-                    rest = normpath("/".join([name, *left[::-1]]))
-                    left = rest.split("/")[::-1]
-                    if left[-1] == name:
-                        return self._named(folder, rest)
-        return way[-1].key or "/"
+        return self._named(way[-1], "/".join(absent)) if absent else way[-1].key or "/"
 
     def _step(self, folder: _Place, name: str, may_follow: bool) -> _Place | str | None:
         """The place of that *name* in *folder*; where it leads, if it is a link that is followed; None if it is not

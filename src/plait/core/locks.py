@@ -18,7 +18,8 @@ Holder = TypeVar("Holder")
 
 
 class Request(Generic[Holder]):
-    """Claims of one holder. `blocker` is the latest of the earlier requests that it waits for, None once granted."""
+    """Claims of one holder. `blocker` is one of the earlier requests that it waits for, at first the latest of them;
+    None once granted."""
 
     __slots__ = ("because", "blocker", "claims", "followers", "holder", "number", "ways")
 
@@ -81,7 +82,7 @@ class Locks(Generic[Holder]):
         """A request, granted at once if its `blocker` is None; else `release` of another one gives it."""
         self._last += 1
         request = Request(holder, claims, self._last, [self._way(claim) for claim in claims])
-        self._block(request)
+        self._block(request, self._latest_before(request))
         for claim, way in zip(claims, request.ways, strict=True):
             entry = (request.number, request, claim)
             for line in _lines(way, claim):
@@ -100,21 +101,27 @@ class Locks(Generic[Holder]):
             del request.blocker.followers[request]
         followers, request.followers = request.followers, {}
         for follower in followers:
-            self._block(follower)
+            self._block(follower, self._any_before(follower))
         return sorted((one for one in followers if one.blocker is None), key=lambda one: one.number)
 
-    def _block(self, request: Request[Holder]) -> None:
-        """Find what *request* waits for."""
-        latest: Entry[Holder] | None = None
-        for claim, way in zip(request.claims, request.ways, strict=True):
-            for line in _conflicting_lines(way, claim):
-                index = bisect_left(line, (request.number,))
-                if index and (latest is None or line[index - 1][0] > latest[0]):
-                    latest = line[index - 1]
-                    request.because = latest[2], claim
-        request.blocker = None if latest is None else latest[1]
-        if request.blocker is not None:
-            request.blocker.followers[request] = None
+    def _block(self, request: Request[Holder], found: tuple[Entry[Holder], Claim] | None) -> None:
+        """*request* waits for the one that was *found*, over its claim and this one; for none, it is granted."""
+        request.blocker = None
+        if found is not None:
+            (_, blocker, claim), own = found
+            request.blocker, request.because = blocker, (claim, own)
+            blocker.followers[request] = None
+
+    def _latest_before(self, request: Request[Holder]) -> tuple[Entry[Holder], Claim] | None:
+        found = [(line[index - 1], claim) for line, index, claim in _in_the_way(request)]
+        return max(found, key=lambda pair: pair[0][0], default=None)
+
+    def _any_before(self, request: Request[Holder]) -> tuple[Entry[Holder], Claim] | None:
+        """One that *request* still waits for, picked as if at random: whatever the order in which the others are
+        released, it changes as often as the logarithm of their number. The latest could change at every release."""
+        for line, index, claim in _in_the_way(request):
+            return line[request.number * _SCATTER % index], claim
+        return None
 
     def _way(self, claim: Claim) -> Way[Holder]:
         place = self._root
@@ -126,6 +133,18 @@ class Locks(Generic[Holder]):
             place = inner
             way.append(place)
         return way
+
+
+_SCATTER = 2_654_435_761
+"""A prime near 2**32 over the golden ratio: its multiples are spread evenly (Knuth, multiplicative hashing)."""
+
+
+def _in_the_way(request: Request[Holder]) -> Iterator[tuple[list[Entry[Holder]], int, Claim]]:
+    """Each line with requests that *request* waits for, how many of its first entries they are, and the claim."""
+    for claim, way in zip(request.claims, request.ways, strict=True):
+        for line in _conflicting_lines(way, claim):
+            if index := bisect_left(line, (request.number,)):
+                yield line, index, claim
 
 
 def _lines(way: Way[Holder], claim: Claim) -> Iterator[list[Entry[Holder]]]:

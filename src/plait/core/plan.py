@@ -18,9 +18,9 @@ UNKNOWN_S = 1.0
 """What a call is taken to take where nothing is known of any tool of a plan."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)  # one is made for each task: a frozen one takes twice as long
 class PlannedTask:
-    """A task that has been checked, with all that running it needs."""
+    """A task that has been checked, with all that running it needs. It is never changed."""
 
     index: int
     """Its place in the document."""
