@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from plait.core.catalog import ServerInfo, ServerState
+from plait.core.learned import Learned
 from plait.core.limits import Limits
 from plait.core.policy import Policy
 from plait.core.result import RunStatus
@@ -222,3 +223,43 @@ async def test_search_finds_by_words_and_an_empty_query_lists_servers(servers: F
         tools, unknown = await gateway.describe(["s:echo", "s:ekko"])
     assert [tool.full_name for tool in tools] == ["s:echo"]
     assert "s:echo" in str(unknown[0].hint)
+
+
+async def test_what_calls_took_decides_what_goes_first_next_time_and_is_foretold(servers: FakeServers):
+    async def slow() -> dict[str, Any]:
+        await anyio.sleep(5)
+        return {}
+
+    servers.add(tool("s:slow", readOnlyHint=True), slow)
+    tasks = [sleep("quick", 1), sleep("also", 1), {"id": "long", "tool": "s:slow"}]
+    limits = GatewayLimits(concurrency=Limits(2))
+    async with Gateway(servers, servers, limits=limits, learned=Learned()) as gateway:
+        assert "execution_time_ms" not in str((await gateway.plan({"tasks": tasks}))["estimate"])
+        first = await gateway.execute({"tasks": tasks})
+        plan: Any = await gateway.plan({"tasks": tasks})
+        second = await gateway.execute({"tasks": tasks})
+    assert first.metrics.execution_time_ms == 6_000  # in document order, nothing being known
+    assert second.metrics.execution_time_ms == 5_000
+    assert plan["estimate"]["execution_time_ms"] == 5_000
+    assert plan["critical_path"] == ["long"]
+
+
+async def test_progress_says_what_is_left_once_the_tools_are_known(servers: FakeServers):
+    async with Gateway(servers, servers, learned=Learned()) as gateway:
+        document = {"tasks": [sleep("a", 4), {**sleep("b", 4), "depends_on": ["a"]}]}
+        await gateway.execute(document)
+        run = await gateway.submit(document)
+        said = [str(progress) async for progress in gateway.follow(run.run_id)]
+    assert said[0] == "0/2 done; running a; about 8 s left"
+
+
+async def test_a_field_that_was_never_seen_is_doubted_and_not_refused(servers: FakeServers):
+    servers.add(tool("s:issue", closed=False), lambda **_: {"title": "t", "number": 1})
+    async with Gateway(servers, servers, learned=Learned()) as gateway:
+        first = {"id": "a", "tool": "s:issue"}
+        await gateway.execute({"tasks": [first]})
+        result = await gateway.execute(
+            {"tasks": [first, {"id": "b", "tool": "s:echo", "arguments": {"x": "$OUTPUT[a].titel"}}]}
+        )
+    assert any('"title"' in note or ".title" in note for note in result.notes)
+    assert result.errors[0].code == "reference_error"

@@ -263,7 +263,15 @@ class Gateway:
                 raise InvalidDag([*reading.problems, self._no_such_run(run_id)], reading.notes)
             dag, planned, outputs = resume(reading.dag, earlier)
             reading = replace(reading, dag=dag)
-        plan = check(reading, self.catalog(), self._policy, reused=planned, max_items=limits.max_items)
+        plan = check(
+            reading,
+            self.catalog(),
+            self._policy,
+            reused=planned,
+            max_items=limits.max_items,
+            learned_shape=self.learned.shape,
+            cost=lambda task: self.learned.seconds(task.tool),
+        )
         return plan, find_conflicts(plan, self._locate, outputs.keys()), outputs
 
     def _no_such_run(self, run_id: str) -> Problem:

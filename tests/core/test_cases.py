@@ -2,7 +2,7 @@
 
 A folder of `cases/` holds `dag.json` (the text as a client sends it), `tools.json` (the servers, each with its tools as
 it lists them, or null for one that was not reached; and the policy, if there is one), and `expected.json` (every
-problem, or the layers; and the notes).
+problem, with the value that was meant where that is certain, or the layers; and the notes).
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ def said_of(text: bytes, given: dict[str, Any]) -> dict[str, Any]:
                 "id": problem.id,
                 "message": problem.message,
                 "hint": problem.hint,
+                **({} if problem.fix is None else {"fix": problem.fix}),
             }
             for problem in refused.problems
         ]

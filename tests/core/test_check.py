@@ -14,6 +14,7 @@ from plait.core.dag import Dag, Task, read_dag
 from plait.core.plan import Plan
 from plait.core.policy import Policy, Rule
 from plait.core.problems import Problem
+from plait.core.schema import Schema
 from plait.errors import InvalidDag
 from tests.fakes import tool
 
@@ -256,6 +257,150 @@ def test_a_reused_task_is_taken_as_it_was_planned() -> None:
     plan = check(read_dag(dag), gone, Policy(), reused=earlier.tasks)
     assert plan.tasks["t0"] is earlier.tasks["t0"]
     assert plan.layers == (("t0",), ("b",))
+
+
+ISSUE = {"type": "object", "properties": {"title": STRING}, "required": ["title"], "additionalProperties": False}
+OUTPUT = {
+    "type": "object",
+    "properties": {"items": {"type": "array", "items": ISSUE}, "total": {"type": "integer"}},
+    "additionalProperties": False,
+}
+TYPED = Catalog(
+    [
+        tool("s:list", {"page": {"type": "integer"}}, output=OUTPUT),
+        tool("s:read", {"path": STRING}, ["path"]),
+        tool("s:open", output={**OUTPUT, "additionalProperties": True}),
+        tool("s:odd", {"path": {"type": "nonsense"}}, output={**OUTPUT, "properties": {"x": {"pattern": "("}}}),
+    ],
+    [ServerInfo("s", ServerState.READY), ServerInfo("late", ServerState.CONNECTING)],
+)
+
+
+def typed(*tasks: dict[str, Any], **given: Any) -> Plan:
+    return check(
+        read_dag({"tasks": [{"id": f"t{n}", **task} for n, task in enumerate(tasks)]}), TYPED, Policy(), **given
+    )
+
+
+def refused(*tasks: dict[str, Any], **given: Any) -> list[Problem]:
+    with pytest.raises(InvalidDag) as error:
+        typed(*tasks, **given)
+    return list(error.value.problems)
+
+
+def test_a_path_that_the_schema_of_the_output_rules_out_is_refused() -> None:
+    [problem] = refused({"tool": "s:list"}, {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].items[0].titel"}})
+    assert (problem.path, problem.code, problem.id) == ("tasks[1].arguments.path", "invalid_reference", "t1")
+    assert problem.fix == "$OUTPUT[t0].items[0].title"
+
+
+def test_a_value_that_the_schema_of_the_parameter_rules_out_is_refused() -> None:
+    [problem] = refused({"tool": "s:list"}, {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].total"}})
+    assert (problem.path, problem.code, problem.id) == ("tasks[1].arguments.path", "type_mismatch", "t1")
+    assert problem.message == "path must be a string; $OUTPUT[t0].total is an integer."
+
+
+@pytest.mark.parametrize(
+    "producer",
+    [
+        {"tool": "s:list", "select": "items[0]"},
+        {"tool": "s:odd"},
+        {"tool": "s:read", "arguments": {"path": "x"}},
+        {"tool": "late:list"},
+        {"tool": "s:list", "for_each": ["x"], "select": "@"},
+    ],
+    ids=["selected", "schema that cannot be used", "no schema", "not listed", "selected from each"],
+)
+def test_what_is_not_known_is_decided_when_it_runs(producer: dict[str, Any]) -> None:
+    step = "[0].nothing" if "for_each" in producer else ".nothing"
+    plan = typed(producer, {"tool": "s:read", "arguments": {"path": f"$OUTPUT[t0]{step}"}})
+    assert plan.notes == ()
+
+
+def test_a_field_of_the_producer_that_could_not_be_read_makes_its_output_unknown() -> None:
+    consumer = {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].nothing"}}
+    for field in ({"select": 5}, {"select": "a["}, {"for_each": 5}):
+        assert all(problem.path.startswith("tasks[0]") for problem in refused({"tool": "s:list", **field}, consumer))
+
+
+def test_a_parameter_whose_schema_cannot_be_used_takes_anything() -> None:
+    assert typed({"tool": "s:list"}, {"tool": "s:odd", "arguments": {"path": "$OUTPUT[t0].total"}})
+
+
+def test_an_open_schema_gives_a_note_and_not_more_than_some() -> None:
+    task = {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].totl"}}
+    plan = typed({"tool": "s:open"}, *[task] * 30)
+    assert len(plan.notes) == 20
+    assert plan.notes[0] == (
+        'tasks[1].arguments.path: the schema of $OUTPUT[t0] declares no "totl"; did you mean "total"?'
+    )
+
+
+SEEN = Schema({"type": "object", "properties": {"title": STRING, "more": {"type": "object", "properties": {"a": {}}}}})
+
+
+@pytest.mark.parametrize(
+    ("path", "for_each", "note"),
+    [
+        (".title", None, None),
+        (".titel", None, 'earlier outputs of s:read had no "titel"; did you mean "title"?'),
+        (".more.b", None, 'earlier outputs of s:read had no "b"'),
+        (".title.deep", None, None),
+        ("[0].titel", ["x"], 'earlier outputs of s:read had no "titel"; did you mean "title"?'),
+    ],
+)
+def test_what_was_learned_gives_notes_and_refuses_nothing(path: str, for_each: Any, note: str | None) -> None:
+    producer = {"tool": "s:read", "arguments": {"path": "x"}, **({"for_each": for_each} if for_each else {})}
+    consumer = {"tool": "s:read", "arguments": {"path": f"$OUTPUT[t0]{path}"}}
+    plan = typed(producer, consumer, learned_shape=lambda tool: SEEN if tool.name == "read" else None)
+    assert [text.partition(": ")[2] for text in plan.notes] == ([note] if note else [])
+
+
+def test_keys_that_were_seen_and_not_kept_are_not_taken_for_absent() -> None:
+    seen = Schema({"type": "object", "properties": {"title": STRING}, "additionalProperties": True})
+    producer = {"tool": "s:read", "arguments": {"path": "x"}}
+    plan = typed(
+        producer, {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].titel"}}, learned_shape=lambda tool: seen
+    )
+    assert plan.notes == ()
+
+
+def test_the_output_of_a_reused_task_is_held_to_its_schema_and_its_own_references_are_not() -> None:
+    earlier = typed({"tool": "s:list"}, {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].items[0].title"}})
+    late = Task(id="b", tool="s:read", arguments={"path": "$OUTPUT[t0].total"})
+    gone = Catalog([tool("s:read", {"path": STRING})], [ServerInfo("s", ServerState.READY)])
+    with pytest.raises(InvalidDag) as error:
+        check(read_dag(Dag(tasks=(*earlier.dag.tasks, late))), gone, Policy(), reused=earlier.tasks)
+    assert [(problem.id, problem.code) for problem in error.value.problems] == [("b", "type_mismatch")]
+
+
+def test_what_a_call_costs_decides_what_is_urgent() -> None:
+    slow = {"t0": 1.0, "t1": 9.0}
+    plan = typed({"tool": "s:list"}, {"tool": "s:list"}, cost=lambda task: slow[task.id])
+    assert plan.critical_path == ("t1",)
+
+
+def test_two_problems_at_one_place_have_no_fix_for_each_would_undo_the_other() -> None:
+    text = "$OUTPUT[t0].totl of $OUTPUT[t0].itmes"
+    found = refused({"tool": "s:list"}, {"tool": "s:read", "arguments": {"path": text}})
+    assert [(problem.code, problem.fix) for problem in found] == [("invalid_reference", None)] * 2
+
+
+def test_a_long_text_is_not_sent_back_mended() -> None:
+    text = "x" * 5_000 + "$OUTPUT[t0].totl"
+    [problem] = refused({"tool": "s:list"}, {"tool": "s:read", "arguments": {"path": text}})
+    assert problem.fix is None
+    assert problem.hint == "Did you mean $OUTPUT[t0].total? Fields: items: array, total: integer."
+
+
+@pytest.mark.timeout(10)
+def test_thousands_of_wrong_references_into_a_wide_schema_are_told_in_time() -> None:
+    wide = {"type": "object", "properties": {f"field{n}": STRING for n in range(1500)}, "additionalProperties": False}
+    catalog = Catalog([tool("s:wide", output=wide), *TYPED.tools.values()], TYPED.servers.values())
+    tasks = [{"id": f"t{n}", "tool": "s:read", "arguments": {"path": f"$OUTPUT[w].f{n}"}} for n in range(3000)]
+    with pytest.raises(InvalidDag) as error:
+        check(read_dag({"tasks": [{"id": "w", "tool": "s:wide"}, *tasks]}), catalog, Policy())
+    assert len(error.value.problems) == 3000
 
 
 @pytest.mark.timeout(10)

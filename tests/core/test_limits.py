@@ -141,13 +141,14 @@ def test_the_limit_is_told_at_which_a_call_stood_last():
 
 def test_a_call_that_waited_for_nothing_stood_at_no_limit():
     desk = Desk(gateway=1)
-    desk.add("a")
+    for call in ("a", "b"):
+        desk.add(call)
     desk.start()
-    assert desk.held["a"].waited_at is None
     desk.end("a")
-    desk.add("b")
+    assert [desk.held["b"].waited_at, desk.end("b")] == ["gateway", []]
+    desk.add("c")
     desk.start()
-    assert desk.held["b"].waited_at is None
+    assert desk.held["c"].waited_at is None
 
 
 class Paced(Desk):

@@ -67,7 +67,8 @@ def test_as_many_calls_have_room_as_the_bucket_holds_and_has_leaked() -> None:
 def test_while_a_server_wants_quiet_there_is_no_room_whatever_its_rate() -> None:
     pace = Pace(Rate(3, 1.0))
     pace.hold(2, 0.0)
-    assert (pace.room(1.9), pace.wait(1.9)) == (0, pytest.approx(0.1))
+    assert pace.room(1.9) == 0
+    assert pace.wait(1.9) == pytest.approx(0.1)
     assert (pace.room(2.0), pace.wait(2.0)) == (3, 0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plait.core.problems import Problem, did_you_mean, nearest
+from plait.core.problems import Problem, did_you_mean, nearest, slip_of, with_one_fix_a_place
 from plait.errors import InvalidDag
 
 
@@ -47,3 +47,51 @@ def test_the_nearest_word_is_found_whatever_its_case(word: str, found: list[str]
 def test_a_suggestion_is_made_only_where_a_word_is_near() -> None:
     assert did_you_mean("depend_on", ["depends_on", "id"]) == 'Did you mean "depends_on"?'
     assert did_you_mean("colour", ["depends_on", "id"]) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "words", "meant"),
+    [
+        ("titel", ["title", "total"], "title"),
+        ("Title", ["title", "total"], "title"),
+        ("userName", ["user_name", "user"], "user_name"),
+        ("titles", ["title", "total"], "title"),
+        ("pth", ["path", "head"], "path"),
+        ("serach", ["search"], "search"),
+        ("adress", ["address"], "address"),
+        ("metods", ["method", "methods"], "methods"),
+        ("colour", ["colors"], None),
+        ("heed", ["head"], None),
+        ("hd", ["head", "h"], None),
+        ("step3", ["step1", "step2"], None),
+        ("step3", ["step4"], None),
+        ("step_1", ["step1", "step2"], "step1"),
+        ("item", ["items", "time"], "items"),
+        ("tems", ["item", "items", "team"], "items"),
+        ("nam", ["name", "names_"], "name"),
+        ("cat", ["cats", "cart"], None),
+        ("x", [], None),
+        ("Name", ["name", "NAME"], None),
+        ("a" * 5_000, ["a" * 4_999], None),
+    ],
+)
+def test_a_word_is_a_slip_of_another_only_where_there_is_no_doubt(
+    word: str, words: list[str], meant: str | None
+) -> None:
+    assert slip_of(word, words) == meant
+
+
+@pytest.mark.parametrize("fix", [5, False, "", [], {"a": 1}])
+def test_a_fix_is_told_after_the_hint(fix: object) -> None:
+    document = Problem("a", "x", "One.", "Two.", "t", fix).document()  # type: ignore[arg-type]  # any JSON value
+    assert list(document) == ["path", "id", "code", "message", "hint", "fix"]
+    assert document["fix"] == fix
+
+
+def test_what_has_no_fix_does_not_tell_one() -> None:
+    assert "fix" not in Problem("a", "x", "One.").document()
+
+
+def test_there_is_one_fix_at_a_place_or_none() -> None:
+    problems = [Problem("a", "x", "One.", fix=1), Problem("b", "x", "Two.", fix=2), Problem("a", "y", "Three.", fix=3)]
+    assert [problem.fix for problem in with_one_fix_a_place(problems)] == [None, 2, None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -101,3 +103,59 @@ def test_a_run_that_is_still_going_cannot_be_resumed() -> None:
 def test_a_dag_of_which_nothing_is_left_is_refused() -> None:
     with pytest.raises(InvalidDag, match="There is no task left to run"):
         resumed({}, run_of({"a": [], "b": ["a"]}, {"a"}))
+
+
+def test_a_run_that_went_on_from_another_can_be_gone_on_from_too() -> None:
+    first = run_of(CHAIN, {"b"})
+    second = going_on({"tasks": tasks_of({"b": ["a"]})}, first, failing={"c"})
+    assert {id: str(state.status) for id, state in second.states.items()} == {
+        "a": "success", "b": "success", "c": "failed", "d": "success", "e": "success",
+    }  # fmt: skip
+    third = going_on({"tasks": tasks_of({"c": ["b"], "f": ["c"]})}, second)
+    assert [id for id, state in third.states.items() if state.attempts] == ["c", "f"]
+    assert third.status == "success"
+    assert {id: output.value for id, output in third.outputs.items()} == {id: id.upper() for id in "abcdef"}
+
+
+def test_what_is_sent_again_sees_the_outputs_that_were_taken_over() -> None:
+    run = going_on({"tasks": tasks_of({"b": ["a"], "new": ["a", "e"]})}, run_of(CHAIN, {"b"}))
+    assert run.plan.tasks["new"].needs == ("a", "e")
+    assert {id: run.states[id].attempts for id in run.states} == {"a": 0, "b": 1, "c": 1, "d": 0, "e": 0, "new": 1}
+
+
+def test_a_cancelled_run_can_be_gone_on_from() -> None:
+    earlier = run_of(CHAIN, set(), max_calls=1)
+    earlier.stop("cancelled", 9.0)
+    done = {id for id, state in earlier.states.items() if state.status == "success"}
+    ids, outputs = resumed({"tasks": tasks_of({"e": []})}, earlier)
+    assert outputs.keys() == done
+    assert "e" in ids
+
+
+def test_a_for_each_task_of_which_an_item_failed_did_not_succeed() -> None:
+    each = [{"id": "each", "tool": "s:t", "for_each": ["x", "y"]}, {"id": "other", "tool": "s:t"}]
+    earlier = Run("r1", check(read_dag({"tasks": each}), CATALOG, Policy()))
+    scheduler = Scheduler(Limits())
+    scheduler.submit(earlier, 0.0)
+    scheduler.handle(Succeeded(Key("r1", "each", 0), Output("X")), 1.0)
+    scheduler.handle(Failed(Key("r1", "each", 1), ToolError("no")), 2.0)
+    scheduler.handle(Succeeded(Key("r1", "other"), Output("O")), 3.0)
+    assert earlier.states["each"].output == Output(["X", None])
+    assert resumed({"tasks": each[:1]}, earlier) == (["each", "other"], {"other": "O"})
+    assert resumed({}, earlier) == (["other"], {"other": "O"})
+
+
+def going_on(document: dict[str, Any], earlier: Run, failing: Collection[str] = ()) -> Run:
+    """A run that goes on from *earlier*, to its end."""
+    reading = read_dag({"resume_from": earlier.id, **document})
+    dag, planned, outputs = resume(reading.dag, earlier)
+    plan = check(replace(reading, dag=dag), CATALOG, Policy(), reused=planned)
+    run = Run(f"{earlier.id}+", plan, reused=outputs)
+    scheduler = Scheduler(Limits())
+    commands = list(scheduler.submit(run, 0.0).commands)
+    while commands:
+        call = commands.pop(0)
+        assert isinstance(call, Call)
+        assert call.key.task not in outputs
+        commands += scheduler.handle(answer(call.key, set(failing)), 1.0).commands
+    return run

@@ -307,6 +307,14 @@ def test_what_was_taken_over_is_as_it_was_and_lets_others_start():
     assert (run.states["a"].status, run.states["a"].attempts) == ("success", 0)
 
 
+def test_what_was_taken_over_is_in_nobodys_way():
+    tasks = [{"id": id, "tool": "s:do", "writes": ["x"]} for id in "ab"]
+    plan = check(read_dag({"tasks": tasks}), CATALOG, Policy())
+    run = Run("r", plan, conflicts=find_conflicts(plan, as_written), reused={"a": Output("A")})
+    run.begin(0.0)
+    assert [unit.key.task for unit in run.ready] == ["b"]
+
+
 def test_a_run_of_which_all_was_taken_over_ends_as_it_begins():
     run = Run(
         "r", check(read_dag({"tasks": [{"id": "a", "tool": "s:do"}]}), CATALOG, Policy()), reused={"a": Output(1)}

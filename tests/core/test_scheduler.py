@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plait.core.events import Key, Sleep, Status
+from plait.core.catalog import Catalog, ServerInfo, ServerState
+from plait.core.check import check
+from plait.core.claims import as_written
+from plait.core.conflicts import find_conflicts
+from plait.core.dag import read_dag
+from plait.core.events import Aborted, Call, CancelRequested, Failed, Key, Sleep, Status, Step, Succeeded, Woke
+from plait.core.learned import Learned
+from plait.core.limits import Limits
+from plait.core.output import Output
+from plait.core.pace import Rate
+from plait.core.policy import Policy
 from plait.core.result import result_of
 from plait.core.run import Run
-from plait.errors import CallError
+from plait.core.scheduler import Scheduler
+from plait.errors import CallError, CallTimeout, ServerUnavailable
+from tests.fakes import tool
 
 from .books import conflict
 from .worlds import World
 
 MOST_RUNS = 4
+CATALOG = Catalog([tool("s:do", readOnlyHint=True)], [ServerInfo("s", ServerState.READY)])
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_any_order_of_answers_keeps_every_promise(data: st.DataObject) -> None:
     world = World.draw(data)
@@ -49,6 +65,7 @@ def promise_what_happens_is_as_promised(world: World) -> None:
     promise_who_asked_first_goes_first(world)
     promise_the_earlier_in_the_document_goes_first(world)
     promise_limits_are_kept(world)
+    promise_adaptive_limits_hear_of_every_call(world)
     promise_rates_and_quiet_are_kept(world)
     promise_nothing_that_fits_waits(world)
     promise_nothing_waits_for_what_is_over(world)
@@ -106,6 +123,13 @@ def promise_limits_are_kept(world: World) -> None:
         for name, capacity in world.capacities(call.key).items():
             taken = world.room[call.key][name] + sum(world.room[other.key].get(name, 0) for other in beside)
             assert taken <= capacity, f"{name}: {taken} of {capacity}"
+
+
+def promise_adaptive_limits_hear_of_every_call(world: World) -> None:
+    """Of how long it took, or that its server failed it; what a tool refused, or was kept, says nothing."""
+    ledger = world.scheduler.ledger
+    for server, limit in world.adaptive.items():
+        assert (ledger.adaptive[server].value, ledger.servers[server].capacity) == (limit.value, limit.slots)
 
 
 def promise_rates_and_quiet_are_kept(world: World) -> None:
@@ -236,6 +260,78 @@ def promise_nothing_stays_held(world: World) -> None:
         assert not any(stamp == lane.stamp for _, stamp, lane in limit.parked)
     for rate in ledger.rates.values():
         assert not rate.is_watched
+
+
+def run_of(id: str, count: int = 1, **more: Any) -> Run:
+    tasks = [{"id": f"t{number}", "tool": "s:do", **more} for number in range(count)]
+    return Run(id, check(read_dag({"tasks": tasks}), CATALOG, Policy()), jitter=lambda: 0.0)
+
+
+def keys(step: Step) -> list[tuple[str, str, str]]:
+    return [(type(command).__name__, command.key.run, command.key.task) for command in step.commands]
+
+
+@pytest.mark.parametrize("calls", [1, 100, 1_000])
+def test_retries_of_a_server_that_always_fails_stay_within_ten_and_a_tenth_of_its_calls(calls: int) -> None:
+    scheduler, now = Scheduler(Limits()), 0.0
+    attempts = 0
+    open_commands = scheduler.submit(run_of("r", calls, retries=20), now).commands
+    while open_commands:
+        command, now = open_commands.pop(0), now + 1
+        attempts += isinstance(command, Call)
+        event = Failed(command.key, CallTimeout("late")) if isinstance(command, Call) else Woke(command.key)
+        open_commands += scheduler.handle(event, now).commands
+    assert 9 + calls // 10 <= attempts - calls <= 10 + calls // 10
+
+
+def test_a_repeated_call_never_takes_an_answer_that_was_kept() -> None:
+    scheduler = Scheduler(Limits())
+    [first] = scheduler.submit(run_of("r", retries=1, cache=60), 0.0).commands
+    scheduler.handle(Failed(first.key, CallTimeout("late")), 1.0)
+    [second] = scheduler.handle(Woke(first.key), 2.0).commands
+    assert isinstance(first, Call)
+    assert isinstance(second, Call)
+    assert [(call.attempt, call.cache_s) for call in (first, second)] == [(1, 60.0), (2, 0.0)]
+
+
+def test_an_answer_that_was_kept_tells_nothing_of_its_server() -> None:
+    learned = Learned()
+    scheduler = Scheduler(Limits(8, (("s", "auto"),)), learned)
+    calls = scheduler.submit(run_of("r", 2, cache=60), 0.0).commands
+    for call, seconds, cached in zip(calls, (1.0, 9.0), (False, True), strict=True):
+        scheduler.handle(Succeeded(call.key, Output(1), cached), seconds)
+    assert learned.seen == 1
+    assert scheduler.ledger.adaptive["s"].value == 8
+
+
+def test_after_a_server_asked_for_quiet_nothing_is_sent_to_it_before_that_is_over() -> None:
+    scheduler = Scheduler(Limits())
+    scheduler.submit(run_of("r", retries=1), 0.0)
+    step = scheduler.handle(Failed(Key("r", "t0"), ServerUnavailable("busy", retry_after_s=5.0)), 1.0)
+    assert step.commands == [Sleep(Key("r", "t0"), 5.0)]
+    assert scheduler.submit(run_of("other"), 2.0).commands == [Sleep(Key("", "s"), 4.0)]
+    assert keys(scheduler.handle(Woke(Key("", "s")), 6.0)) == [("Call", "other", "t0")]
+    assert keys(scheduler.handle(Woke(Key("r", "t0")), 6.0)) == [("Call", "r", "t0")]
+
+
+def test_with_no_run_left_nobody_looks_again_when_a_rate_has_room() -> None:
+    scheduler = Scheduler(Limits(rates=(("s", Rate(1, 8.0)),)))
+    assert keys(scheduler.submit(run_of("r", 2), 0.0)) == [("Call", "r", "t0"), ("Sleep", "", "s")]
+    assert keys(scheduler.handle(CancelRequested("r"), 1.0)) == [("Abort", "r", "t0"), ("Abort", "", "s")]
+    assert keys(scheduler.submit(run_of("next"), 2.0)) == []  # its sleep is still to be answered
+    assert scheduler.handle(Aborted(Key("", "s")), 3.0).commands == [Sleep(Key("", "s"), 5.0)]
+    assert keys(scheduler.handle(Woke(Key("", "s")), 8.0))[0] == ("Call", "next", "t0")
+
+
+def test_an_answer_that_comes_after_its_run_has_ended_frees_what_it_held() -> None:
+    write = {"writes": ["x"]}
+    scheduler = Scheduler(Limits(gateway=2))
+    for id in ("one", "two"):
+        plan = check(read_dag({"tasks": [{"id": "t0", "tool": "s:do", **write}]}), CATALOG, Policy())
+        step = scheduler.submit(Run(id, plan, conflicts=find_conflicts(plan, as_written)), 0.0)
+    assert keys(step) == []
+    assert keys(scheduler.handle(CancelRequested("one"), 1.0)) == [("Abort", "one", "t0")]  # it may still be writing
+    assert keys(scheduler.handle(Succeeded(Key("one", "t0"), Output(1)), 2.0)) == [("Call", "two", "t0")]
 
 
 def _can_be_sent(world: World, run: Run, id: str) -> bool:

@@ -77,7 +77,8 @@ def document(choices: Choices) -> dict[str, Any]:
     for index in range(one_of(range(1, 9))):
         earlier = [task["id"] for task in tasks]
         needs = dict.fromkeys(one_of(earlier) for _ in range(one_of((0, 0, 1, 1, 2, 3)) if earlier else 0))
-        tasks.append(_task(f"t{index}", list(needs), choices))
+        lists = {task["id"] for task in tasks if "for_each" in task}
+        tasks.append(_task(f"t{index}", list(needs), lists, choices))
     if one_of((False, True)):
         tasks.reverse()  # so that what is needed stands behind
     return {
@@ -90,7 +91,8 @@ def document(choices: Choices) -> dict[str, Any]:
     }
 
 
-def _task(id: str, needs: list[str], choices: Choices) -> dict[str, Any]:
+def _task(id: str, needs: list[str], lists: set[str], choices: Choices) -> dict[str, Any]:
+    """A task that needs those of *needs*; the outputs of those in *lists* are lists."""
     one_of = choices.one_of
     links = {need: one_of(("order", "data", "guarded")) for need in needs}
     verb = one_of(("do", "do", "read", "write"))
@@ -108,12 +110,13 @@ def _task(id: str, needs: list[str], choices: Choices) -> dict[str, Any]:
     }
     if choices.once_in(3):
         task["for_each"] = list(PATHS[: one_of(range(4))])
-    if needs and choices.once_in(4):
-        task["for_each"] = f"$OUTPUT[{one_of(needs)}].items"
+    whole = [need for need in needs if need not in lists]
+    if whole and choices.once_in(4):
+        task["for_each"] = f"$OUTPUT[{one_of(whole)}].items"
     if needs and choices.once_in(5):
         task["when"] = f"{one_of(needs)}.ok"
     if verb != "do":
-        paths = [*PATHS, *(_link(need, one_of(("data", "guarded")), ".path") for need in needs)]
+        paths = [*PATHS, *(_link(need, one_of(("data", "guarded")), ".path") for need in whole)]
         task["arguments"]["path"] = one_of(("$ITEM",) if "for_each" in task and one_of((True, False)) else paths)
     if choices.once_in(5):
         task[one_of(("reads", "writes"))] = [one_of(("d/x", "file:d/x/y", "db:t"))]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
-from .problems import Problem, did_you_mean, nearest
+from .problems import Problem, did_you_mean, nearest, slip_of
 from .schema import Schema
 from .strict import Json, JsonObject
 
@@ -121,16 +121,19 @@ class Catalog:
 
     def unknown(self, path: str, name: str, id: str | None = None, *, may_guess: bool = True) -> Problem:
         """Why *name* was not found, with what it may have meant: the nearest names only where it *may_guess*."""
-        server, colon, _ = name.partition(":")
+        server, colon, tool_name = name.partition(":")
         if colon and server not in self.servers:
             known = ", ".join(self.servers) or "none"
             hint = (did_you_mean(server, self.servers) if may_guess else None) or f"Connected servers: {known}."
-            return Problem(path, "unknown_server", f'There is no server "{server[:80]}".', hint, id)
+            meant = slip_of(server, self.servers) if may_guess else None
+            fix = f"{meant}:{tool_name}" if meant is not None and f"{meant}:{tool_name}" in self.tools else None
+            return Problem(path, "unknown_server", f'There is no server "{server[:80]}".', hint, id, fix)
         several = [tool.full_name for tool in self.tools.values() if tool.name == name]
         if several:
             hint = f"Use one of {', '.join(several[:8])}."
             return Problem(path, "unknown_tool", f'"{name[:80]}" is a tool of several servers.', hint, id)
         near = self._near(name) if may_guess else []
+        meant = slip_of(tool_name, [tool.name for tool in self.of(server)]) if near and colon else None
         if near:
             hint = f"Did you mean {' or '.join(tool.signature for tool in near)}?"
         elif colon and (tools := self.of(server)):
@@ -138,7 +141,8 @@ class Catalog:
             hint = f"Tools of {server}: {names}{', …' if len(tools) > 12 else ''}."
         else:
             hint = "Find tools with search_tools."
-        return Problem(path, "unknown_tool", f'There is no tool "{name[:120]}".', hint, id)
+        fix = f"{server}:{meant}" if meant is not None else None
+        return Problem(path, "unknown_tool", f'There is no tool "{name[:120]}".', hint, id, fix)
 
     def _near(self, name: str) -> list[Tool]:
         """The tools that *name* may have meant: those of its server, else any."""

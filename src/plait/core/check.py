@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import ExpressionFailed, InvalidDag
 from .catalog import Catalog, Tool
 from .dag import Reading, Task
 from .expressions import compile_expression
+from .fixes import fixed_argument
+from .flow import Flow, LearnedShape
+from .mismatch import Mismatches
+from .places import mentions, paths_of, written
 from .plan import Plan, PlannedTask, find_cycles, lay_out
 from .policy import Policy, ToolPolicy
-from .problems import MAX_GUESSES, Problem, did_you_mean
+from .problems import MAX_GUESSES, MAX_SHOWN, Problem, did_you_mean, slip_of, with_one_fix_a_place
 from .references import Template, compile_value
-from .schema import Complaint, Place
-from .strict import Json
+from .schema import Complaint
+from .strict import Json, short
 
 MAX_ITEMS = 1_000
 
@@ -26,23 +30,31 @@ def check(
     *,
     reused: Mapping[str, PlannedTask] | None = None,
     max_items: int = MAX_ITEMS,
+    learned_shape: LearnedShape | None = None,
+    cost: Callable[[PlannedTask], float | None] | None = None,
 ) -> Plan:
     """Check the DAG in *reading* whole and lay it out. Raises `InvalidDag` with every problem, those of form first.
 
-    The tasks in *reused* succeeded in an earlier run: they are taken as they were planned then.
+    The tasks in *reused* succeeded in an earlier run: they are taken as they were planned then. *learned_shape* tells
+    what earlier outputs of a tool without an `outputSchema` looked like, for notes alone; *cost* what a call is
+    expected to take, in seconds.
     """
     dag = reading.dag
     checker = _Checker(reading, catalog, policy, max_items)
+    paths = list(paths_of(reading))
     tasks = {
         task.id: reused[task.id] if reused and task.id in reused else checker.plan_task(index, task, path)
-        for index, (task, path) in enumerate(zip(dag.tasks, _paths(reading), strict=True))
+        for index, (task, path) in enumerate(zip(dag.tasks, paths, strict=True))
     }
+    are_unique = not any(problem.code == "duplicate_id" for problem in checker.problems)
+    if are_unique:
+        checker.check_references(tasks, paths, reused or {}, learned_shape)
     checker.check_returns()
-    if not any(problem.code == "duplicate_id" for problem in checker.problems):
+    if are_unique:
         checker.check_cycles(tasks)
     if checker.problems:
-        raise InvalidDag(checker.problems, checker.notes)
-    return lay_out(dag, tasks, checker.notes)
+        raise InvalidDag(with_one_fix_a_place(checker.problems), checker.notes)
+    return lay_out(dag, tasks, checker.notes) if cost is None else lay_out(dag, tasks, checker.notes, cost)
 
 
 class _Checker:
@@ -87,12 +99,24 @@ class _Checker:
             cache_s=self._cache_s(task, tool, policy, path),
         )
 
+    def check_references(
+        self,
+        tasks: Mapping[str, PlannedTask],
+        paths: list[str],
+        reused: Mapping[str, PlannedTask],
+        learned_shape: LearnedShape | None,
+    ) -> None:
+        mismatches = Mismatches(Flow(tasks, self.unread, learned_shape), self.problems, self.notes)
+        for planned, path in zip(tasks.values(), paths, strict=True):
+            if (planned.arguments.fill is not None or planned.items is not None) and planned.id not in reused:
+                mismatches.look_at(planned, path)
+
     def check_returns(self) -> None:
         if not self.ids:
             return  # why there is no task is said already
         for index, id in enumerate(self.dag.return_ or ()):
             if id not in self.ids and id not in self.malformed and id != "*":
-                self._say(f"return[{index}]", "unknown_task", f'There is no task "{id[:80]}".', self._near(id))
+                self._no_task(f"return[{index}]", id)
 
     def check_cycles(self, tasks: Mapping[str, PlannedTask]) -> None:
         for cycle in find_cycles({id: task.needs for id, task in tasks.items()}):
@@ -100,8 +124,10 @@ class _Checker:
             hint = "Each waits for the one before it: remove one of these references or depends_on."
             self._say("tasks", "cycle", f"There is a cycle: {path}.", hint)
 
-    def _say(self, path: str, code: str, message: str, hint: str | None = None, id: str | None = None) -> None:
-        self.problems.append(Problem(path, code, message, hint, id))
+    def _say(
+        self, path: str, code: str, message: str, hint: str | None = None, id: str | None = None, fix: Json = None
+    ) -> None:
+        self.problems.append(Problem(path, code, message, hint, id, fix))
 
     def _is_unread(self, task: Task, field: str) -> bool:
         return field in self.unread.get(task.id, ())
@@ -110,9 +136,15 @@ class _Checker:
     def _may_guess(self) -> bool:
         return len(self.problems) < MAX_GUESSES
 
-    def _near(self, id: str) -> str:
+    def _no_task(self, path: str, id: str, text: Json = None, task: Task | None = None) -> None:
+        """There is no task *id*, which is named at *path*: alone, or in a reference in *text*."""
         near = did_you_mean(id, self.ids) if self._may_guess else None
-        return near or f"Tasks: {', '.join(list(self.ids)[:20])}{', …' if len(self.ids) > 20 else ''}."
+        hint = near or f"Tasks: {', '.join(list(self.ids)[:20])}{', …' if len(self.ids) > 20 else ''}."
+        fix: Json = slip_of(id, self.ids) if near else None
+        if fix is not None and text is not None:
+            named = f"OUTPUT[{id}]"
+            fix = text.replace(named, f"OUTPUT[{fix}]") if isinstance(text, str) and text.count(named) == 1 else None
+        self._say(path, "unknown_task", f'There is no task "{id[:80]}".', hint, task.id if task else None, fix)
 
     def _tool(self, task: Task, path: str) -> Tool | None:
         tool = self.catalog.find(task.tool)
@@ -140,7 +172,7 @@ class _Checker:
     def _template(self, value: Json, path: str, task: Task, *, items: bool) -> Template:
         template, bad = compile_value(value, items=items)
         for place, error in bad:
-            self._say(path + _written(place), "invalid_reference", str(error), error.hint, task.id)
+            self._say(path + written(place), "invalid_reference", str(error), error.hint, task.id)
         return template
 
     def _items(self, task: Task, path: str) -> Template | None:
@@ -164,9 +196,14 @@ class _Checker:
             return
         complaints = tool.input.complaints(task.arguments, unknown=arguments.unknown)
         for number, complaint in enumerate(complaints):
-            hint = f"Signature: {tool.signature}" if number == 0 else None
             where, message = _argument(complaint)
-            self._say(f"{path}.arguments{where}", "invalid_arguments", message, hint, task.id)
+            fix: Json = None
+            if self._may_guess:
+                fix = fixed_argument(tool.input, task.arguments, complaint.place, arguments.unknown)
+            hints = [f"Write {short(fix, MAX_SHOWN)}."] if fix is not None and not message.endswith("?") else []
+            hints += [f"Signature: {tool.signature}"] if number == 0 else []
+            hint = " ".join(hints) or None
+            self._say(f"{path}.arguments{where}", "invalid_arguments", message, hint, task.id, fix)
 
     def _policy(self, task: Task, tool: Tool, path: str) -> None:
         policy = self._policy_of(tool)
@@ -180,8 +217,18 @@ class _Checker:
 
     def _links(self, task: Task, arguments: Template, items: Template | None, path: str) -> dict[str, bool]:
         """The tasks that this one waits for, and of each whether every link to it is guarded by a default."""
+        links: dict[str, bool] = dict.fromkeys(task.depends_on, False)
+        for reference in (*arguments.references, *(items.references if items is not None else ())):
+            if not reference.is_item:
+                links[reference.task] = links.get(reference.task, True) and reference.is_guarded
+        if links.keys() <= self.ids.keys() and task.id not in links:
+            return links
+        return self._links_that_are(task, arguments, items, path)
+
+    def _links_that_are(self, task: Task, arguments: Template, items: Template | None, path: str) -> dict[str, bool]:
+        """As `_links`, for a task that names one that it cannot: says so."""
         links: dict[str, bool] = {}
-        for place, id, guarded in _mentions(task, arguments, items, path):
+        for place, id, guarded, text in mentions(task, arguments, items, path):
             if id == task.id:
                 self._say(
                     place,
@@ -193,7 +240,7 @@ class _Checker:
             elif id in self.malformed:
                 continue  # what is wrong with it is said already
             elif id not in self.ids:
-                self._say(place, "unknown_task", f'There is no task "{id[:80]}".', self._near(id), task.id)
+                self._no_task(place, id, text, task)
             else:
                 links[id] = links.get(id, True) and guarded
         return links
@@ -215,31 +262,7 @@ class _Checker:
         return self._expression(task.when, f"{path}.when", task)
 
 
-def _paths(reading: Reading) -> Iterator[str]:
-    """Where each task stands in the document that was sent."""
-    left = {id: iter(places) for id, places in reading.places.items()}
-    for index, task in enumerate(reading.dag.tasks):
-        if reading.dag.resume_from is not None and task.id not in left:
-            yield f"resume_from.{task.id}"  # a task of the earlier run, which was not sent again
-            continue
-        yield f"tasks[{next(left.get(task.id, iter(())), index)}]"
-
-
-def _mentions(task: Task, arguments: Template, items: Template | None, path: str) -> Iterator[tuple[str, str, bool]]:
-    """Where *task* names which other task, and whether a default guards it."""
-    for index, id in enumerate(task.depends_on):
-        yield f"{path}.depends_on[{index}]", id, False
-    for field, template in (("arguments", arguments), ("for_each", items)):
-        for place, reference in template.found if template else ():
-            if not reference.is_item:
-                yield f"{path}.{field}{_written(place)}", reference.task, reference.is_guarded
-
-
-def _written(place: Place) -> str:
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
-
-
 def _argument(complaint: Complaint) -> tuple[str, str]:
-    where = _written(complaint.place)
+    where = written(complaint.place)
     end = "" if complaint.message.endswith("?") else "."
     return where, f"{where.lstrip('.') or 'arguments'} {complaint.message}{end}"
