@@ -54,6 +54,7 @@ def test_each_tool_is_held_against_its_own_usual_time() -> None:
 def test_one_slow_call_says_little() -> None:
     limit = steady(AdaptiveLimit(64), 0.1)
     assert steady(limit, 100.0, 1).slots >= 56
+    assert steady(limit, 0.1, 20).slots == 64
 
 
 def test_a_server_that_is_little_used_tells_nothing_of_its_limit() -> None:
@@ -123,4 +124,4 @@ def test_whatever_happens_the_limit_stays_between_one_and_its_most(
             limit.succeeded("s:do", seconds, number)
         else:
             limit.failed(seconds, seconds + number)
-        assert 1 <= limit.slots <= most
+        assert 1 <= limit.value <= most

@@ -270,7 +270,11 @@ TYPED = Catalog(
         tool("s:list", {"page": {"type": "integer"}}, output=OUTPUT),
         tool("s:read", {"path": STRING}, ["path"]),
         tool("s:open", output={**OUTPUT, "additionalProperties": True}),
-        tool("s:odd", {"path": {"type": "nonsense"}}, output={**OUTPUT, "properties": {"x": {"pattern": "("}}}),
+        tool(
+            "s:odd",
+            {"path": {"type": "string", "pattern": "("}},
+            output={**OUTPUT, "properties": {"x": {"pattern": "("}}},
+        ),
     ],
     [ServerInfo("s", ServerState.READY), ServerInfo("late", ServerState.CONNECTING)],
 )
@@ -374,10 +378,66 @@ def test_the_output_of_a_reused_task_is_held_to_its_schema_and_its_own_reference
     assert [(problem.id, problem.code) for problem in error.value.problems] == [("b", "type_mismatch")]
 
 
+def test_a_reused_task_is_not_held_against_a_task_that_was_sent_again() -> None:
+    earlier = typed({"tool": "s:list"}, {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].items[0].title"}})
+    again = Task(id="t0", tool="s:list", for_each=["x"])
+    reading = read_dag(Dag(tasks=(again, *earlier.dag.tasks[1:])))
+    assert check(reading, TYPED, Policy(), reused={"t1": earlier.tasks["t1"]})
+
+
 def test_what_a_call_costs_decides_what_is_urgent() -> None:
     slow = {"t0": 1.0, "t1": 9.0}
     plan = typed({"tool": "s:list"}, {"tool": "s:list"}, cost=lambda task: slow[task.id])
-    assert plan.critical_path == ("t1",)
+    assert (plan.critical_path, plan.costs) == (("t1",), slow)
+
+
+@pytest.mark.parametrize(
+    ("for_each", "item", "is_refused"),
+    [
+        ("$OUTPUT[t0].items", "$ITEM.title", False),
+        ("$OUTPUT[t0].items", "$ITEM.titel", True),
+        ("$OUTPUT[t0].items[*].title", "$ITEM", False),
+        ("$OUTPUT[t0].items[*].title", "$ITEM.x", True),
+        ("${OUTPUT[t0].items ?? []}", "$ITEM.titel", True),
+        ('${OUTPUT[t0].items ?? [{"titel": "x"}]}', "$ITEM.titel", False),
+        ([{"titel": "x"}, {}], "$ITEM.titel", False),
+        ([{"title": "x"}, {}], "$ITEM.titel", True),
+        ([{"title": "x"}, "$OUTPUT[t0]"], "$ITEM.titel", False),
+        (["x"], "$INDEX", True),
+        (["x"], "n$INDEX", False),
+    ],
+)
+def test_an_item_has_the_type_of_the_elements_of_its_list(for_each: Any, item: str, is_refused: bool) -> None:
+    tasks = ({"tool": "s:list"}, {"tool": "s:read", "for_each": for_each, "arguments": {"path": item}})
+    if is_refused:
+        assert [problem.path for problem in refused(*tasks)] == ["tasks[1].arguments.path"]
+    else:
+        assert typed(*tasks)
+
+
+def test_a_list_is_as_long_as_it_is() -> None:
+    tasks = [{"tool": "s:read", "arguments": {"path": f"$OUTPUT[t0][{n}].items[{n}].title"}} for n in (1, 2, -2, -3)]
+    found = refused({"tool": "s:list", "for_each": ["a", "b"]}, *tasks)
+    assert [problem.id for problem in found] == ["t2", "t4"]
+
+
+def test_the_list_in_an_object_is_meant_where_it_has_but_one() -> None:
+    two = {"type": "object", "properties": {"a": {"type": "array"}, "b": {"type": "array"}}}
+    catalog = Catalog([tool("s:two", output=two), *TYPED.tools.values()], TYPED.servers.values())
+    tasks = [{"id": "two", "tool": "s:two"}, {"id": "one", "tool": "s:list"}]
+    tasks += [{"id": f"of_{id}", "tool": "s:list", "for_each": f"$OUTPUT[{id}]"} for id in ("one", "two")]
+    with pytest.raises(InvalidDag) as error:
+        check(read_dag({"tasks": tasks}), catalog, Policy())
+    assert [(problem.id, problem.fix) for problem in error.value.problems] == [
+        ("of_one", "$OUTPUT[one].items"),
+        ("of_two", None),
+    ]
+
+
+def test_a_text_is_mended_only_where_what_is_wrong_stands_once() -> None:
+    texts = ["$OUTPUT[t0].totl and $$OUTPUT[t0].totl", "${OUTPUT[t0].totl} and $$OUTPUT[t0].totl"]
+    found = refused({"tool": "s:list"}, *[{"tool": "s:read", "arguments": {"path": text}} for text in texts])
+    assert [problem.fix for problem in found] == [None, "${OUTPUT[t0].total} and $$OUTPUT[t0].totl"]
 
 
 def test_two_problems_at_one_place_have_no_fix_for_each_would_undo_the_other() -> None:
@@ -391,6 +451,10 @@ def test_a_long_text_is_not_sent_back_mended() -> None:
     [problem] = refused({"tool": "s:list"}, {"tool": "s:read", "arguments": {"path": text}})
     assert problem.fix is None
     assert problem.hint == "Did you mean $OUTPUT[t0].total? Fields: items: array, total: integer."
+    catalog = Catalog([tool("s:lists", {"a": {"type": "array"}})], TYPED.servers.values())
+    with pytest.raises(InvalidDag) as error:
+        check(read_dag({"tasks": [{"id": "t", "tool": "s:lists", "arguments": {"a": "x" * 5_000}}]}), catalog, Policy())
+    assert error.value.problems[0].fix is None
 
 
 @pytest.mark.timeout(10)

@@ -165,7 +165,7 @@ def with_nothing_left_open(drawn: dict[str, Any], choices: Choices) -> dict[str,
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_a_forecast_is_what_a_run_takes_whose_calls_take_what_was_expected(data: st.DataObject) -> None:
-    choices = Choices(data)
+    choices = Choices.of(data)
     drawn = read_dag(with_nothing_left_open(document(choices), choices))
     plan = check(drawn, SHARED, Policy((Rule("?:write", max_concurrency=2),)))
     plan = lay_out(plan.dag, plan.tasks, cost=lambda task: {"do": 1.0, "read": 0.5, "write": 2.0}[task.tool.name])

@@ -26,16 +26,26 @@ from plait.errors import CallError, CallTimeout, ServerUnavailable
 from tests.fakes import tool
 
 from .books import conflict
-from .worlds import World
+from .worlds import Choices, World
 
 MOST_RUNS = 4
 CATALOG = Catalog([tool("s:do", readOnlyHint=True)], [ServerInfo("s", ServerState.READY)])
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_any_order_of_answers_keeps_every_promise(data: st.DataObject) -> None:
-    world = World.draw(data)
+    drive(World.draw(Choices.of(data)))
+
+
+@pytest.mark.parametrize("hundred", range(4))
+def test_hundreds_of_worlds_keep_every_promise(hundred: int) -> None:
+    for seed in range(hundred * 100, hundred * 100 + 100):
+        drive(World.draw(Choices.seeded(seed)))
+
+
+def drive(world: World) -> None:
+    """Let anything happen until nothing is left to happen; all promises are kept at every step."""
     to_submit = world.choices.one_of((1, 2, 3))
     while to_submit or world.open:
         ended = [run for run in world.runs.values() if run.is_done]

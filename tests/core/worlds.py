@@ -5,8 +5,10 @@ What happens is written into `Books`, so that each promise of the scheduler can 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from random import Random
 from typing import Any, Literal, TypeVar
 
 from hypothesis import strategies as st
@@ -49,19 +51,30 @@ QUIET_S = 2.0
 ANSWERS = ("well", "well", "well", "well", "cached", "refused", "late", "lost", "not now")
 
 Option = TypeVar("Option")
-_NUMBERS = st.integers(0, 2**24 - 1)
+SPREAD = 2**24
+_NUMBERS = st.integers(0, SPREAD - 1)
 
 
 class Choices:
     """Choices, several of them drawn as one number: one by one they would take most of the time."""
 
-    def __init__(self, data: st.DataObject) -> None:
-        self._data = data
+    def __init__(self, draw: Callable[[], int]) -> None:
+        """*draw* gives a number below `SPREAD`."""
+        self._draw = draw
         self._left, self._spread = 0, 1
+
+    @classmethod
+    def of(cls, data: st.DataObject) -> Choices:
+        return cls(lambda: data.draw(_NUMBERS))
+
+    @classmethod
+    def seeded(cls, seed: int) -> Choices:
+        """Spread more evenly than hypothesis draws, which looks at small cases first; but nothing makes them small."""
+        return cls(partial(Random(seed).randrange, SPREAD))
 
     def one_of(self, options: Sequence[Option]) -> Option:
         if self._spread < len(options):
-            self._left, self._spread = self._data.draw(_NUMBERS), 2**24
+            self._left, self._spread = self._draw(), SPREAD
         self._left, index = divmod(self._left, len(options))
         self._spread //= len(options)
         return options[index]
@@ -139,8 +152,7 @@ class World(Books):
         self.scheduler = Scheduler(self.limits)
 
     @classmethod
-    def draw(cls, data: st.DataObject) -> World:
-        choices = Choices(data)
+    def draw(cls, choices: Choices) -> World:
         one_of = choices.one_of
         at_b: tuple[int | Literal["auto"], ...] = (1, 2, "auto", "auto")
         servers = (("a", one_of((1, 2, 3))), ("b", one_of(at_b)))

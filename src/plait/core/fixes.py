@@ -19,8 +19,8 @@ def fixed_argument(schema: Schema, arguments: JsonObject, place: Place, unknown:
     """What to put at *place*, of which *schema* complains, or None: another value or, for a name that it does not
     know, the right name. The parts of *arguments* at the places in *unknown* are not known yet."""
     holder, name = part_at(arguments, place[:-1]), place[-1:]
-    if not name or not _is_in(name[0], holder):
-        return None  # it is missing
+    if not name or not _is_in(name[0], holder) or any(part[: len(place)] == place for part in unknown):
+        return None  # it is missing, or not all of it is known
     types = Types()
     forms = types.forms(Part(schema.definition, schema.definition))
     for step in place[:-1]:
@@ -30,7 +30,7 @@ def fixed_argument(schema: Schema, arguments: JsonObject, place: Place, unknown:
         return slip_of(name[0], [known for known in declared(forms) if known not in holder])
     value = part_at(arguments, place)
     for meant in _meant(value, wanted) if len(dumps(value)) <= MAX_FIX_CHARS else ():
-        rest = schema.complaints(_with(arguments, place, meant), unknown=unknown - {place})
+        rest = schema.complaints(_with(arguments, place, meant), unknown=unknown)
         if not any(complaint.place[: len(place)] == place for complaint in rest):
             return meant
     return None

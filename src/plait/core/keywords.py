@@ -80,14 +80,28 @@ def declared(forms: Forms) -> dict[str, Part]:
     return {name: part for name, part in found.items() if part.schema is not False}
 
 
+def declares(form: Form, name: str) -> bool:
+    """Whether objects of *form* are said to have a member *name*."""
+    return any(name in properties for properties in _properties(form)) or any(
+        isinstance(option, dict) and name in option for option in options_of(form) or ()
+    )
+
+
 def is_undeclared(forms: Forms, name: str) -> bool:
     """Whether objects of *forms* declare members, but not *name*, which they only do not forbid."""
-    if name in (known := declared(forms)) or not known:
+    if any(declares(form, name) for form in forms) or not any(any(_properties(form)) for form in forms):
         return False
     schemas = [schema for form in forms for schema, _ in form if isinstance(schema, dict)]
     return not any(schema.get("patternProperties") for schema in schemas) and not any(
         isinstance(schema.get("additionalProperties"), dict) for schema in schemas
     )
+
+
+def _properties(form: Form) -> Iterator[JsonObject]:
+    for schema, _ in form:
+        properties = schema.get("properties") if isinstance(schema, dict) else None
+        if isinstance(properties, dict):
+            yield properties
 
 
 def is_counted(forms: Forms) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from .keywords import NOTHING, Form, Forms, Part, declared, is_counted, is_undeclared, required_of
+from .keywords import NOTHING, Form, Forms, Part, declared, declares, is_counted, is_undeclared, required_of
 from .references import Every, Step
 from .types import Types, Value, united
 
@@ -59,7 +59,7 @@ def walk_output(types: Types, forms: Forms, path: Path) -> Walk:
 
 def _may_wrap(form: Form) -> bool:
     """Whether objects of *form* are said to have the one member that a wrapper has, and may have no other."""
-    return "result" in declared((form,)) and {*required_of(form)} <= {"result"}
+    return declares(form, "result") and {*required_of(form)} <= {"result"}
 
 
 def _either(inside: Walk, around: Walk, *, is_wrapper: bool) -> Walk:
