@@ -340,6 +340,16 @@ def test_an_open_schema_gives_a_note_and_not_more_than_some() -> None:
     )
 
 
+@pytest.mark.parametrize(("path", "notes"), [(".title", 0), (".result.title", 0), (".titel", 1), (".result.titel", 1)])
+def test_names_are_sought_inside_of_what_an_sdk_has_wrapped(path: str, notes: int) -> None:
+    wrapped = {"type": "object", "properties": {"title": STRING}}
+    output = {"type": "object", "properties": {"result": wrapped}, "required": ["result"]}
+    catalog = Catalog([tool("s:wrap", output=output), *TYPED.tools.values()], TYPED.servers.values())
+    reader = {"id": "b", "tool": "s:read", "arguments": {"path": f"$OUTPUT[a]{path}"}}
+    plan = check(read_dag({"tasks": [{"id": "a", "tool": "s:wrap"}, reader]}), catalog, Policy())
+    assert [note.endswith('declares no "titel"; did you mean "title"?') for note in plan.notes] == [True] * notes
+
+
 SEEN = Schema({"type": "object", "properties": {"title": STRING, "more": {"type": "object", "properties": {"a": {}}}}})
 
 
@@ -416,9 +426,9 @@ def test_an_item_has_the_type_of_the_elements_of_its_list(for_each: Any, item: s
 
 
 def test_a_list_is_as_long_as_it_is() -> None:
-    tasks = [{"tool": "s:read", "arguments": {"path": f"$OUTPUT[t0][{n}].items[{n}].title"}} for n in (1, 2, -2, -3)]
+    tasks = [{"tool": "s:read", "arguments": {"path": f"$OUTPUT[t0][{n}].items[{n}].title"}} for n in (0, 1, 2, -2, -3)]
     found = refused({"tool": "s:list", "for_each": ["a", "b"]}, *tasks)
-    assert [problem.id for problem in found] == ["t2", "t4"]
+    assert [problem.id for problem in found] == ["t3", "t5"]
 
 
 def test_the_list_in_an_object_is_meant_where_it_has_but_one() -> None:
@@ -438,6 +448,11 @@ def test_a_text_is_mended_only_where_what_is_wrong_stands_once() -> None:
     texts = ["$OUTPUT[t0].totl and $$OUTPUT[t0].totl", "${OUTPUT[t0].totl} and $$OUTPUT[t0].totl"]
     found = refused({"tool": "s:list"}, *[{"tool": "s:read", "arguments": {"path": text}} for text in texts])
     assert [problem.fix for problem in found] == [None, "${OUTPUT[t0].total} and $$OUTPUT[t0].totl"]
+    texts = ["a $OUTPUT[listed].total", "$OUTPUT[listed].total of $$OUTPUT[listed]"]
+    tasks = [{"id": f"t{n}", "tool": "s:read", "arguments": {"path": text}} for n, text in enumerate(texts)]
+    with pytest.raises(InvalidDag) as error:
+        check(read_dag({"tasks": [{"id": "list_ed", "tool": "s:list"}, *tasks]}), TYPED, Policy())
+    assert [problem.fix for problem in error.value.problems] == ["a $OUTPUT[list_ed].total", None]
 
 
 def test_two_problems_at_one_place_have_no_fix_for_each_would_undo_the_other() -> None:

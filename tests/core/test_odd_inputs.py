@@ -95,7 +95,7 @@ def test_a_cycle_of_thousands_of_tasks_is_refused_as_one_cycle() -> None:
 
 
 def test_of_thousands_of_cycles_some_are_told() -> None:
-    pairs = [task(f"t{number}", depends_on=[f"t{number ^ 1}"]) for number in range(MANY)]
+    pairs = [task(f"t{number}", depends_on=[f"t{number ^ 1}"]) for number in range(MANY // 5)]
     assert refused(*pairs) == [("tasks", "cycle")] * 10
 
 

@@ -93,6 +93,17 @@ def test_in_full_every_task_and_every_number_is_told() -> None:
     }
 
 
+def test_in_full_each_task_tells_what_it_waited_for() -> None:
+    play = Play(A, B, C, detail="full", max_concurrency=1).answer("a", 0.2, "A").answer("b", 0.5, "B")
+    document: Any = play.answer("c", 0.6, "C").result.document("full")
+    assert [(task["queue_ms"], task.get("waited_for")) for task in document["tasks"]] == [
+        (0.0, None),
+        (0.0, [{"why": "dependency", "on": "a", "ms": 200.0}]),
+        (500.0, [{"why": "limit", "on": "run r_1", "ms": 500.0}]),
+    ]
+    assert document["metrics"]["waits"] == [{"why": "limit", "on": "run r_1", "ms": 500.0}]
+
+
 def test_a_failure_and_what_hangs_on_it_are_told_with_their_cause() -> None:
     result = Play(A, B, C).answer("a", 0.1, ToolError("EACCES", hint="Ask.")).answer("c", 0.2, "C").result
     assert result.status is RunStatus.PARTIAL
