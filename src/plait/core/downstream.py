@@ -5,29 +5,17 @@ Tools of a DAG are called by `CallTool` (`core/ports.py`); this is for everythin
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from .ports import OnProgress
-from .strict import Json, JsonObject
+from .ports import Ask, OnProgress, RpcError
+from .strict import JsonObject
 
-Ask: TypeAlias = Callable[[str, JsonObject], Awaitable[JsonObject]]
-"""Puts a request of a downstream server (`elicitation/create`, `sampling/createMessage`, `roots/list`, with its params)
-to the upstream client on whose behalf it was called, and gives the client's result. Raises `RpcError`."""
+__all__ = ["Ask", "Downstream", "Offers", "OnNotice", "Relayed", "RpcError"]
 
 OnNotice: TypeAlias = Callable[[str, str, JsonObject], None]
 """Told what a downstream server notifies of: its name, the method and the params. It must not block or raise."""
-
-
-class RpcError(Exception):
-    """A JSON-RPC error as one side sent it, to be given to the other as it is."""
-
-    def __init__(self, code: int, message: str, data: Json = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.data = data
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +44,8 @@ class Relayed:
     on_progress: OnProgress | None = None
     ask: Ask | None = None
     """None where the upstream client can be asked for nothing."""
+    capabilities: JsonObject = field(default_factory=dict)
+    """What the upstream client said that it can do: for servers of 2026-07-28, which are told with each request."""
 
 
 class Downstream(Protocol):

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from .catalog import Catalog, Tool
 from .events import Notice
 from .run import Run
-from .strict import JsonObject
+from .strict import Json, JsonObject
 
 OnProgress: TypeAlias = Callable[[float, float | None, str | None], None]
 """Told a call's own progress: how much is done, of how much, and a message. It must not block or raise."""
 
+Ask: TypeAlias = Callable[[str, JsonObject], Awaitable[JsonObject]]
+"""Puts a request of a downstream server (`elicitation/create`, `sampling/createMessage`, `roots/list`, with its params)
+to the upstream client on whose behalf it was called, and gives the client's result. Raises `RpcError`."""
+
 Observer: TypeAlias = Callable[[Notice], None]
 """Told everything that changes, in order; changes nothing. It must not block."""
+
+
+class RpcError(Exception):
+    """A JSON-RPC error as one side sent it, to be given to the other as it is."""
+
+    def __init__(self, code: int, message: str, data: Json = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.data = data
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +45,10 @@ class ToolCall:
     """The argument that names a file: such an answer is good only as long as that file has not changed."""
     on_cached: Callable[[], None] | None = None
     """Told if the answer is an earlier one."""
+    ask: Ask | None = None
+    """None where there is nobody to be asked."""
+    capabilities: JsonObject = field(default_factory=dict)
+    """What the client that is asked said that it can do, as it said it."""
 
 
 class CallTool(Protocol):

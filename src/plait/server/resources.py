@@ -11,6 +11,7 @@ from mcp import MCPError
 from mcp.server import ServerRequestContext
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from ..core.addresses import OURS, unwrap
 from ..core.strict import JsonObject, dumps
 from ..errors import CallError, UnknownRun
 from ..gateway import Gateway
@@ -45,9 +46,53 @@ calls the time went into, if that matters.
 {run}"""
 
 
+def is_ours(uri: object) -> bool:
+    """Whether *uri* is an address of ours; those of downstream servers may be wrapped in one."""
+    return isinstance(uri, str) and uri.startswith(OURS) and unwrap(uri) is None
+
+
 def guide() -> str:
     """The DAG language, with worked examples."""
     return files(__package__).joinpath("guide.md").read_text(encoding="utf-8")
+
+
+def own_resources() -> list[types.Resource]:
+    """What `resources/list` gives of ours."""
+    about = "The DAG language of execute_dag, with worked examples."
+    tools = "Every connected server, and the signature of each of its tools."
+    return [
+        types.Resource(uri=GUIDE, name="guide", title="Guide to DAGs", description=about, mime_type="text/markdown"),
+        types.Resource(uri=CATALOG, name="catalog", title="Catalogue", description=tools, mime_type="application/json"),
+    ]
+
+
+def own_templates() -> list[types.ResourceTemplate]:
+    """What `resources/templates/list` gives of ours."""
+    run = types.ResourceTemplate(
+        uri_template=run_uri("{id}"),
+        name="run",
+        title="A run",
+        description="Status, errors, outputs and times of a run, uncut.",
+        mime_type="application/json",
+    )
+    task = types.ResourceTemplate(
+        uri_template=task_uri("{id}", "{task}"),
+        name="output",
+        title="The output of a task",
+        description="The whole output, as JSON or text, with its images and audio.",
+    )
+    return [run, task]
+
+
+def own_prompts() -> list[types.Prompt]:
+    """What `prompts/list` gives of ours."""
+    task = types.PromptArgument(name="task", description="What is to be done, in words.", required=True)
+    run = types.PromptArgument(name="run_id", description="From execute_dag.", required=True)
+    about, explains = "Turn a task into one execute_dag call.", "What a run did, and what to do next."
+    return [
+        types.Prompt(name="plan", title="Plan a DAG", description=about, arguments=[task]),
+        types.Prompt(name="explain_run", title="Explain a run", description=explains, arguments=[run]),
+    ]
 
 
 class Resources:
@@ -58,36 +103,12 @@ class Resources:
         self._max_chars = max_chars
 
     async def list(self, ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
-        about = "The DAG language of execute_dag, with worked examples."
-        tools = "Every connected server, and the signature of each of its tools."
-        return types.ListResourcesResult(
-            resources=[
-                types.Resource(
-                    uri=GUIDE, name="guide", title="Guide to DAGs", description=about, mime_type="text/markdown"
-                ),
-                types.Resource(
-                    uri=CATALOG, name="catalog", title="Catalogue", description=tools, mime_type="application/json"
-                ),
-            ]
-        )
+        return types.ListResourcesResult(resources=own_resources())
 
     async def templates(
         self, ctx: Context, params: types.PaginatedRequestParams | None
     ) -> types.ListResourceTemplatesResult:
-        run = types.ResourceTemplate(
-            uri_template=run_uri("{id}"),
-            name="run",
-            title="A run",
-            description="Status, errors, outputs and times of a run, uncut.",
-            mime_type="application/json",
-        )
-        task = types.ResourceTemplate(
-            uri_template=task_uri("{id}", "{task}"),
-            name="output",
-            title="The output of a task",
-            description="The whole output, as JSON or text, with its images and audio.",
-        )
-        return types.ListResourceTemplatesResult(resource_templates=[run, task])
+        return types.ListResourceTemplatesResult(resource_templates=own_templates())
 
     async def read(self, ctx: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
         """Raises `MCPError` for a resource that there is not."""
@@ -103,24 +124,11 @@ class Resources:
             if found:
                 return _text(uri, dumps(self._gateway.result(found["run"]).document("full")), "application/json")
         except (UnknownRun, CallError) as error:
-            raise _not_found(ctx, uri, str(error)) from None
-        raise _not_found(ctx, uri, f"There is no resource {uri[:200]}.")
+            raise not_found(ctx, uri, str(error)) from None
+        raise not_found(ctx, uri, f"There is no resource {uri[:200]}.")
 
     async def prompts(self, ctx: Context, params: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
-        task = types.PromptArgument(name="task", description="What is to be done, in words.", required=True)
-        run = types.PromptArgument(name="run_id", description="From execute_dag.", required=True)
-        return types.ListPromptsResult(
-            prompts=[
-                types.Prompt(
-                    name="plan", title="Plan a DAG", description="Turn a task into one execute_dag call.",
-                    arguments=[task],
-                ),
-                types.Prompt(
-                    name="explain_run", title="Explain a run", description="What a run did, and what to do next.",
-                    arguments=[run],
-                ),
-            ]
-        )  # fmt: skip
+        return types.ListPromptsResult(prompts=own_prompts())
 
     async def prompt(self, ctx: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
         """Raises `MCPError` for a prompt or a run that there is not, and for an argument that is missing."""
@@ -177,6 +185,7 @@ def _argument(given: dict[str, str], name: str) -> str:
     return given[name]
 
 
-def _not_found(ctx: Context, uri: str, message: str) -> MCPError:
+def not_found(ctx: Context, uri: str, message: str) -> MCPError:
+    """The error for a resource that there is not, as the client's era has it."""
     is_modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
     return MCPError(types.INVALID_PARAMS if is_modern else NOT_FOUND_BEFORE_2026, message, {"uri": uri[:500]})

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import mcp_types as types
 from mcp.server import Server
 from mcp.server.caching import CacheHint
-from mcp.server.context import CallNext, HandlerResult
+from mcp.server.context import CallNext, HandlerResult, ServerMiddleware
+from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
+from pydantic import BaseModel
 
 from .. import __version__
+from ..core.strict import JsonObject
 from ..gateway import Gateway
+from .asking import ASK_S
 from .calls import OpenCalls
+from .directory import Relaying
 from .following import Context
+from .introducing import capabilities, introduction
+from .passthrough import Passthrough
 from .requests import AS_SENT
-from .resources import Resources
+from .resources import Resources, own_prompts, own_resources, own_templates
 from .schemas import TOOLS, ToolText
 from .texts import instructions
 from .tools import Tools
@@ -27,10 +34,16 @@ LISTS_LAST_MS = 3_600_000
 
 
 def build_server(
-    gateway: Gateway, *, max_chars: int = 24_000, wait_s: float | None = None, calls: OpenCalls | None = None
+    gateway: Gateway,
+    *,
+    max_chars: int = 24_000,
+    wait_s: float | None = None,
+    calls: OpenCalls | None = None,
+    relaying: Relaying | None = None,
 ) -> Server[Any]:
     """The server over *gateway*. Answers have at most *max_chars*; *wait_s* is how long `execute_dag` waits, for
-    None as long as the client is known to. *calls* are counted, and refused once they are closed."""
+    None as long as the client is known to. *calls* are counted, and refused once they are closed. What the servers
+    of *relaying* have is served beside what is ours; without it, only what is ours."""
     calls = calls or OpenCalls()
     tools = Tools(gateway, max_chars=max_chars, wait_s=wait_s, calls=calls)
     resources = Resources(gateway, max_chars=max_chars)
@@ -51,6 +64,8 @@ def build_server(
         on_get_prompt=resources.prompt,
     )
 
+    passthrough = _relay(server, relaying, calls) if relaying is not None else None
+
     async def introduce(ctx: Context, call_next: CallNext) -> HandlerResult:
         """The instructions name the servers as they stand when a client connects, in either era."""
         if ctx.method not in {"initialize", "server/discover"}:
@@ -58,11 +73,51 @@ def build_server(
         calls.check()
         result = await call_next(ctx)
         if isinstance(result, dict):
-            return {**result, "instructions": instructions(gateway.catalog().servers.values())}
+            return {**result, **_said_of_us(gateway, relaying, passthrough)}
         return result
 
-    server.middleware += [introduce, _take_any_arguments]
+    server.middleware += [introduce, *_relayed(passthrough), _take_any_arguments]
     return server
+
+
+def _relay(server: Server[Any], relaying: Relaying, calls: OpenCalls) -> Passthrough:
+    """What serves the downstream servers through *server*, which is changed for it but for its middleware."""
+    tools = TOOLS if relaying.expose != "tools" else ()
+    own = {
+        "tools/list": _written(map(listed, tools)),
+        "resources/list": _written(own_resources()),
+        "resources/templates/list": _written(own_templates()),
+        "prompts/list": _written(own_prompts()),
+    }
+    passthrough = Passthrough(relaying, own, calls, server.server_info_stamp)
+    schemas = {tool.name: tool.input_schema for tool in tools}
+    server.lifespan = passthrough.lifespan
+    server.get_tool_input_schema = lambda name: schemas.get(name) or passthrough.schema_of(name)
+    server.add_request_handler("subscriptions/listen", types.SubscriptionsListenRequestParams, passthrough.listen)
+    return passthrough
+
+
+def _relayed(passthrough: Passthrough | None) -> list[ServerMiddleware[Any]]:
+    """The states of requests that ask for input are sealed, bound to their request, and good for ten minutes."""
+    if passthrough is None:
+        return []
+    return [RequestStateBoundary(RequestStateSecurity.ephemeral(ttl=ASK_S), default_audience=NAME), passthrough]
+
+
+def _said_of_us(gateway: Gateway, relaying: Relaying | None, passthrough: Passthrough | None) -> JsonObject:
+    servers = gateway.catalog().servers
+    if relaying is None or passthrough is None:
+        return {"instructions": instructions(servers.values())}
+    directory = passthrough.directory()
+    all_reached = servers.keys() <= directory.servers.keys()
+    return {
+        "capabilities": capabilities(directory, relaying.expose, all_reached=all_reached),
+        "instructions": introduction(relaying.expose, servers.values(), directory.offers),
+    }
+
+
+def _written(models: Iterable[BaseModel]) -> list[JsonObject]:
+    return [model.model_dump(mode="json", by_alias=True, exclude_none=True) for model in models]
 
 
 async def _take_any_arguments(ctx: Context, call_next: CallNext) -> HandlerResult:

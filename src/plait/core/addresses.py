@@ -1,0 +1,91 @@
+"""The addresses under which the resources of downstream servers are served, and whose an address is.
+
+An address stays as it is while one server alone lists it. Else it is wrapped, for every server that lists it, and so
+that it can be unwrapped again without any table:
+
+    file:///notes.txt of the server a      plait://servers/a/file:///notes.txt
+    ui://chart/view of the server a        ui://plait/a/chart/view
+
+The second form is for the user interfaces of tools, which clients know by their scheme. Addresses of a downstream
+server that look like our own are always wrapped. Templates are wrapped alike, before they are expanded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import TypeAlias
+
+from .naming import Entry
+
+OURS = "plait://"
+_UI = "ui://"
+_OUR_UI = "ui://plait/"
+_WRAPPED = re.compile(r"(?:plait://servers/|(ui://)plait/)([a-z0-9][a-z0-9_-]{0,31})/(.*)\Z", re.DOTALL)
+_EXPRESSION = re.compile(r"\{[^{}]*\}")
+_SHARED = ""
+
+_Literals: TypeAlias = "list[str]"
+
+
+def wrap(server: str, uri: str) -> str:
+    """The address that means *uri* of *server*, and nothing else."""
+    if uri.startswith(_UI):
+        return f"{_OUR_UI}{server}/{uri.removeprefix(_UI)}"
+    return f"{OURS}servers/{server}/{uri}"
+
+
+def unwrap(uri: str) -> Entry | None:
+    """The server and its own address, of an address that was wrapped."""
+    if (found := _WRAPPED.match(uri)) is None:
+        return None
+    return found[2], (found[1] or "") + found[3]
+
+
+class Addresses:
+    """All addresses that servers list at one moment, and their templates."""
+
+    def __init__(self, resources: Iterable[Entry] = (), templates: Iterable[Entry] = ()) -> None:
+        patterns = list(templates)
+        self._owners: dict[str, str] = {}
+        for server, uri in (*resources, *patterns):
+            if self._owners.setdefault(uri, server) != server:
+                self._owners[uri] = _SHARED
+        parts = [(server, _EXPRESSION.split(template)) for server, template in patterns]
+        self._templates = sorted(parts, key=lambda part: -sum(map(len, part[1])))
+
+    def up(self, server: str, uri: str) -> str:
+        """What *uri* of *server* is called upstream; the very same text, where that is unchanged."""
+        if self._owners.get(uri, server) == server and not uri.startswith((OURS, _OUR_UI)):
+            return uri
+        return wrap(server, uri)
+
+    def down(self, uri: str, named_by: str | None = None, only: str | None = None) -> Entry | None:
+        """Whose address *uri* is: as wrapped, else as listed, else of the server that it was *named_by*, else by the
+        template that it fits best, else of the *only* server that has any."""
+        if (entry := unwrap(uri)) is not None:
+            return entry
+        owner = self._owners.get(uri)
+        if owner is None:
+            owner = named_by or self._by_template(uri) or only
+        return (owner, uri) if owner else None
+
+    def _by_template(self, uri: str) -> str | None:
+        return next((server for server, literals in self._templates if _fits(literals, uri)), None)
+
+
+def _fits(literals: _Literals, uri: str) -> bool:
+    """Whether *uri* is the *literals* with any text between them. Takes time in proportion to both, no more: the
+    templates come from servers, and an expression for each would be slow where they want it to be."""
+    if len(literals) == 1:
+        return uri == literals[0]
+    start, end = len(literals[0]), len(uri) - len(literals[-1])
+    if start > end or not uri.startswith(literals[0]) or not uri.endswith(literals[-1]):
+        return False
+    for literal, _ in pairwise(literals[1:]):
+        at = uri.find(literal, start, end)
+        if at < 0:
+            return False
+        start = at + len(literal)
+    return True
