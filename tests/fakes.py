@@ -50,8 +50,9 @@ def text(*texts: str, is_error: bool = False) -> JsonObject:
 
 
 class FakeServers:
-    """Tools as functions: `CallTool` and `Servers` in one. A function is given the arguments as keywords, may be
-    async, and returns a `CallToolResult` or, for short, its structured content."""
+    """Tools as functions: `CallTool` and `Servers` in one. A function is given the arguments as keywords, and
+    `on_progress`, `ask` and `capabilities` of its call if it takes them; it may be async, and returns a
+    `CallToolResult` or, for short, its structured content."""
 
     def __init__(self) -> None:
         self.tools: dict[str, tuple[Tool, Callable[..., Any]]] = {}
@@ -86,10 +87,8 @@ class FakeServers:
         name = call.tool.full_name
         self.calls.append((name, call.arguments))
         function = self.tools[name][1]
-        if "on_progress" in inspect.signature(function).parameters:
-            answer = function(**call.arguments, on_progress=call.on_progress)
-        else:
-            answer = function(**call.arguments)
+        taken = {"on_progress", "ask", "capabilities"} & inspect.signature(function).parameters.keys()
+        answer = function(**call.arguments, **{name: getattr(call, name) for name in taken})
         if inspect.isawaitable(answer):
             try:
                 answer = await answer

@@ -15,8 +15,9 @@ from plait.core.limits import Limits
 from plait.core.policy import Policy
 from plait.core.run import Run
 from plait.core.scheduler import Scheduler
+from plait.core.strict import JsonObject
 from plait.errors import ServerUnavailable
-from plait.runner import Runner
+from plait.runner import LONGEST_QUESTION_S, Runner
 
 from .fakes import FakeServers, tool
 
@@ -168,3 +169,101 @@ async def test_notices_come_in_the_order_in_which_things_happened():
     assert ends == ["b", "a"]
     times = [notice.at for notice in notices if not isinstance(notice, Progressed)]
     assert times == sorted(times)
+
+
+class Person:
+    """A client that takes its time."""
+
+    capabilities: JsonObject = {"elicitation": {}}  # noqa: RUF012 - nobody changes it
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.asked: list[tuple[str, JsonObject]] = []
+        self.was_cancelled = False
+
+    async def ask(self, method: str, params: JsonObject, /) -> JsonObject:
+        self.asked.append((method, params))
+        try:
+            await anyio.sleep(self.seconds)
+        except anyio.get_cancelled_exc_class():
+            self.was_cancelled = True
+            raise
+        return {"action": "accept"}
+
+
+async def ask_twice(ask: Any) -> list[JsonObject]:
+    answers: list[JsonObject] = []
+
+    async def put(number: int) -> None:
+        answers.append(await ask("elicitation/create", {"number": number}))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(put, 1)
+        tasks.start_soon(put, 2)
+    return answers
+
+
+async def run_with(person: Person | None, servers: FakeServers, *tasks: dict[str, Any], most: int = 1) -> Run:
+    made = Run("r", check(read_dag({"tasks": list(tasks)}), servers.catalog(), Policy()))
+    async with anyio.create_task_group() as group:
+        scheduler = Scheduler(Limits(most))
+        runner = Runner(scheduler, servers, group)
+        runner.submit(made, person)
+        await runner.idle()
+    assert (scheduler.in_flight, scheduler.ledger.gateway.taken) == (0, 0)
+    return made
+
+
+def asking(work_s: float) -> FakeServers:
+    servers = sleeping(other=3)
+
+    async def call(ask: Any, capabilities: JsonObject) -> dict[str, Any]:
+        await anyio.sleep(work_s)
+        answers = await ask_twice(ask) if ask is not None else []
+        await anyio.sleep(work_s)
+        return {"answers": answers, "can": list(capabilities)}
+
+    servers.add(tool("s:asks"), call)
+    return servers
+
+
+async def test_a_call_that_asks_its_client_leaves_its_room_to_others_meanwhile():
+    made = await run_with(
+        Person(100), asking(work_s=1), {"id": "a", "tool": "s:asks", "priority": 1}, {"id": "b", "tool": "s:other"}
+    )
+    assert made.outputs["a"].value == {"answers": [{"action": "accept"}] * 2, "can": ["elicitation"]}
+    assert (made.states["b"].started_at, made.states["b"].ended_at) == (1, 4)
+    assert made.states["a"].ended_at == 102
+
+
+async def test_the_time_of_a_call_stands_still_while_its_client_is_asked():
+    task = {"id": "a", "tool": "s:asks", "timeout_s": 5}
+    assert (await run_with(Person(100), asking(work_s=2), task)).status == "success"
+    late = await run_with(Person(100), asking(work_s=3), task)
+    assert late.states["a"].status is Status.TIMEOUT
+    assert late.ended_at == late.started_at + 105
+
+
+async def test_a_client_that_never_answers_does_not_hold_a_call_for_ever():
+    late = await run_with(Person(float("inf")), asking(work_s=1), {"id": "a", "tool": "s:asks", "timeout_s": 5})
+    assert (late.states["a"].status, late.states["a"].ended_at) == (Status.TIMEOUT, 1 + LONGEST_QUESTION_S)
+
+
+async def test_a_run_without_a_client_has_nobody_to_ask():
+    made = await run_with(None, asking(work_s=1), {"id": "a", "tool": "s:asks"})
+    assert made.outputs["a"].value == {"answers": [], "can": []}
+
+
+async def test_a_cancelled_run_asks_no_more():
+    person, servers = Person(100), asking(work_s=1)
+    made = Run("r", check(read_dag({"tasks": [{"id": "a", "tool": "s:asks"}]}), servers.catalog(), Policy()))
+    async with anyio.create_task_group() as group:
+        scheduler = Scheduler(Limits(1))
+        runner = Runner(scheduler, servers, group)
+        runner.submit(made, person)
+        await anyio.sleep(10)
+        assert (len(person.asked), scheduler.ledger.gateway.taken) == (2, 0)
+        runner.cancel("r")
+        await runner.idle()
+    assert person.was_cancelled
+    assert (made.status, scheduler.in_flight, scheduler.ledger.gateway.taken) == ("cancelled", 0, 0)

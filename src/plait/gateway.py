@@ -24,7 +24,7 @@ from .core.limits import Limits
 from .core.output import Output
 from .core.plan import Plan, PlannedTask
 from .core.policy import Policy
-from .core.ports import CallTool, Observer, RunStore, Servers
+from .core.ports import CallTool, Observer, RunStore, Servers, UpstreamClient
 from .core.preview import plan_document
 from .core.problems import Problem, nearest
 from .core.progress import Progress, progress_of
@@ -169,8 +169,9 @@ class Gateway:
         expected = forecast(plan, conflicts, self._limits.concurrency, done.keys())
         return plan_document(plan, conflicts, expected, done.keys())
 
-    async def submit(self, document: object) -> Submitted:
-        """Check *document* (parsed JSON, JSON text, or a `Dag`) whole, and start it. Raises `InvalidDag`."""
+    async def submit(self, document: object, client: UpstreamClient | None = None) -> Submitted:
+        """Check *document* (parsed JSON, JSON text, or a `Dag`) whole, and start it. Servers that want to know
+        something meanwhile ask *client*. Raises `InvalidDag`."""
         plan, conflicts, reused = await self._prepare(document)
         self._submitted += 1
         run = Run(
@@ -186,12 +187,12 @@ class Gateway:
         )
         self._runs.add(run)
         self._watches[run.id] = _Watch()
-        self._runner.submit(run)
+        self._runner.submit(run, client)
         return Submitted(run.id, plan.dag, plan.notes)
 
-    async def execute(self, document: object) -> RunResult:
+    async def execute(self, document: object, client: UpstreamClient | None = None) -> RunResult:
         """Check *document*, run it and wait to its end. A cancelled caller cancels the run. Raises `InvalidDag`."""
-        submitted = await self.submit(document)
+        submitted = await self.submit(document, client)
         try:
             return await self.wait(submitted.run_id)
         finally:

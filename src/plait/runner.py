@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import anyio
@@ -20,21 +21,28 @@ from .core.events import (
     CancelRequested,
     Event,
     Failed,
+    Finished,
     Key,
     Notice,
+    Paused,
     Progressed,
+    Resumed,
     Sleep,
     Step,
     Succeeded,
     Woke,
 )
 from .core.output import read_output
-from .core.ports import CallTool, Observer, ToolCall
+from .core.ports import Ask, CallTool, Observer, ToolCall, UpstreamClient
 from .core.run import Run
 from .core.scheduler import Scheduler
+from .core.strict import JsonObject
 from .errors import CallError, CallTimeout, InternalError
 
 log = logging.getLogger(__name__)
+
+LONGEST_QUESTION_S = 900.0
+"""How long the time of a call stands still at most; who asks gives up before."""
 
 
 class Runner:
@@ -55,6 +63,8 @@ class Runner:
         self._observers = tuple(observers)
         self._max_output_bytes = max_output_bytes
         self._scopes: dict[Key, anyio.CancelScope] = {}
+        self._clients: dict[str, UpstreamClient] = {}
+        """Of each run, whom its calls may ask."""
         self._aborted: set[Key] = set()
         self._answered: anyio.Event | None = None
 
@@ -64,7 +74,10 @@ class Runner:
             self._answered = anyio.Event()
             await self._answered.wait()
 
-    def submit(self, run: Run) -> None:
+    def submit(self, run: Run, client: UpstreamClient | None = None) -> None:
+        """Start *run*, whose calls may ask *client*."""
+        if client is not None:
+            self._clients[run.id] = client
         self._carry_out(self._scheduler.submit(run, anyio.current_time()))
 
     def cancel(self, run_id: str) -> None:
@@ -118,6 +131,8 @@ class Runner:
         told = ToolCall(
             call.tool, call.arguments, on_progress, call.cache_s, call.cache_stat, partial(cached.append, True)
         )
+        if (client := self._clients.get(call.key.run)) is not None:
+            told = replace(told, ask=self._asking(client, call.key), capabilities=client.capabilities)
         try:
             result = await self._call_tool(told)
             return Succeeded(call.key, read_output(result, call.tool, self._max_output_bytes), bool(cached))
@@ -128,12 +143,56 @@ class Runner:
             log.exception("task.crashed", extra={"id": id, "run": call.key.run, "task": call.key.task})
             return Failed(call.key, InternalError(f"an internal error; the log names it {id}"))
 
+    def _asking(self, client: UpstreamClient, key: Key) -> Ask:
+        """A way to ask *client* for the call of *key*, whose room is free and whose time stands still meanwhile."""
+        pause = _Pause(self._scopes[key])
+
+        async def ask(method: str, params: JsonObject) -> JsonObject:
+            if pause.begin():
+                self._feed(Paused(key))
+            try:
+                return await client.ask(method, params)
+            finally:
+                if pause.end():
+                    self._feed(Resumed(key))
+
+        return ask
+
     def _tell(self, notice: Notice) -> None:
+        if isinstance(notice, Finished):
+            self._clients.pop(notice.run, None)
         for observe in self._observers:
             try:
                 observe(notice)
             except Exception:  # what watches a run must not end it
                 log.exception("observer.crashed", extra={"observer": repr(observe)})
+
+
+class _Pause:
+    """The clock of one call, which stands still while any of its questions is open."""
+
+    __slots__ = ("_left_s", "_questions", "_scope")
+
+    def __init__(self, scope: anyio.CancelScope) -> None:
+        self._scope = scope
+        self._questions = 0
+        self._left_s = 0.0
+
+    def begin(self) -> bool:
+        """One more question; True if it is the only one."""
+        self._questions += 1
+        if self._questions > 1:
+            return False
+        self._left_s = self._scope.deadline - anyio.current_time()
+        self._scope.deadline = anyio.current_time() + LONGEST_QUESTION_S
+        return True
+
+    def end(self) -> bool:
+        """One question less; True if it was the last."""
+        self._questions -= 1
+        if not self._questions:
+            self._scope.deadline = anyio.current_time() + self._left_s
+        return not self._questions
 
 
 async def _forever() -> Event:

@@ -21,6 +21,8 @@ from plait.core.events import (
     Failed,
     Finished,
     Key,
+    Paused,
+    Resumed,
     Sleep,
     Status,
     Step,
@@ -101,6 +103,10 @@ class Books:
     quiet: dict[str, float] = field(default_factory=dict)
     """Until when a server asked not to be called."""
     adaptive: dict[str, AdaptiveLimit] = field(init=False)
+    asking: dict[Key, float] = field(default_factory=dict)
+    """Calls whose client is asked something, each since when."""
+    paused: defaultdict[Key, float] = field(default_factory=lambda: defaultdict(float))
+    """How many seconds the last attempt of a call stood still for that."""
 
     def __post_init__(self) -> None:
         auto = [server for server, slots in self.limits.servers if slots == "auto"]
@@ -132,6 +138,10 @@ class Books:
                 self._went_wrong(key, error)
             case Woke(key) | Aborted(key):
                 self._close(key)
+            case Paused(key):
+                self.asking[key] = at
+            case Resumed(key):
+                self._goes_on(key)
             case CancelRequested():
                 pass
 
@@ -161,7 +171,11 @@ class Books:
         assert command.key not in self.open, f"{command.key} is under way already"
         self.open[command.key] = command
 
+    def _goes_on(self, key: Key) -> None:
+        self.paused[key] += self.now - self.asking.pop(key, self.now)
+
     def _close(self, key: Key) -> None:
+        self._goes_on(key)
         del self.open[key]
         self.aborted.discard(key)
 
@@ -171,6 +185,7 @@ class Books:
         self.sent[call.key].append(self.now)
         self.sent_to[server].append(self.now)
         self.room[call.key] = self.needed(call.key)
+        self.paused[call.key] = 0
         self.just_started.append(call)
 
     def _answered(self, key: Key, answer: Any) -> None:
@@ -183,8 +198,9 @@ class Books:
         server = self.server(key)
         if server in self.adaptive:
             limit = f"server {server}"
-            slots = sum(self.room[call.key].get(limit, 0) for call in self.in_flight) + self.room[key][limit]
-            self.adaptive[server].succeeded(self.planned(key).tool.full_name, self.now - self.sent[key][-1], slots)
+            slots = sum(self.room[call.key].get(limit, 0) for call in self.holding) + self.room[key][limit]
+            seconds = self.now - self.sent[key][-1] - self.paused[key]
+            self.adaptive[server].succeeded(self.planned(key).tool.full_name, seconds, slots)
 
     def _went_wrong(self, key: Key, error: CallError) -> None:
         server = self.server(key)
@@ -213,6 +229,11 @@ class Books:
     def in_flight(self) -> list[Call]:
         """Calls that were sent and not answered, aborted ones too: they take room until they have ended."""
         return [command for command in self.open.values() if isinstance(command, Call)]
+
+    @property
+    def holding(self) -> list[Call]:
+        """Those of them that take room: all whose client is not being asked something."""
+        return [call for call in self.in_flight if call.key not in self.asking]
 
     @property
     def live(self) -> list[Run]:
@@ -292,7 +313,7 @@ class Books:
     def fits(self, key: Key, but_for: Sequence[Call] = (), *, at_any_rate: bool = False) -> bool:
         """Whether there is room for a call of *key*, if those of *but_for* had not been sent just now."""
         taken: Counter[str] = Counter()
-        for call in self.in_flight:
+        for call in self.holding:
             if call not in but_for:
                 taken.update(self.room[call.key])
         needed = self.needed(key)

@@ -13,7 +13,20 @@ from plait.core.check import check
 from plait.core.claims import as_written
 from plait.core.conflicts import find_conflicts
 from plait.core.dag import read_dag
-from plait.core.events import Aborted, Call, CancelRequested, Failed, Key, Sleep, Status, Step, Succeeded, Woke
+from plait.core.events import (
+    Aborted,
+    Call,
+    CancelRequested,
+    Failed,
+    Key,
+    Paused,
+    Resumed,
+    Sleep,
+    Status,
+    Step,
+    Succeeded,
+    Woke,
+)
 from plait.core.learned import Learned
 from plait.core.limits import Limits
 from plait.core.output import Output
@@ -129,7 +142,7 @@ def promise_the_earlier_in_the_document_goes_first(world: World) -> None:
 
 def promise_limits_are_kept(world: World) -> None:
     for call in world.just_started:
-        beside = [other for other in world.in_flight if other is not call]
+        beside = [other for other in world.holding if other is not call]
         for name, capacity in world.capacities(call.key).items():
             taken = world.room[call.key][name] + sum(world.room[other.key].get(name, 0) for other in beside)
             assert taken <= capacity, f"{name}: {taken} of {capacity}"
@@ -312,6 +325,17 @@ def test_an_answer_that_was_kept_tells_nothing_of_its_server() -> None:
         scheduler.handle(Succeeded(call.key, Output(1), cached), seconds)
     assert learned.seen == 1
     assert scheduler.ledger.adaptive["s"].value == 8
+
+
+def test_what_a_call_took_is_learned_without_the_time_in_which_its_client_was_asked() -> None:
+    learned = Learned()
+    scheduler = Scheduler(Limits(), learned)
+    scheduler.submit(run_of("r"), 0.0)
+    key = Key("r", "t0")
+    scheduler.handle(Paused(key), 1.0)
+    scheduler.handle(Resumed(key), 501.0)
+    scheduler.handle(Succeeded(key, Output(1)), 502.5)
+    assert learned.seconds(CATALOG.tools["s:do"]) == 2.5
 
 
 def test_after_a_server_asked_for_quiet_nothing_is_sent_to_it_before_that_is_over() -> None:

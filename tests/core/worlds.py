@@ -18,7 +18,19 @@ from plait.core.check import check
 from plait.core.claims import as_written
 from plait.core.conflicts import find_conflicts
 from plait.core.dag import Reading, read_dag
-from plait.core.events import Aborted, Call, CancelRequested, Event, Failed, Key, Status, Succeeded, Woke
+from plait.core.events import (
+    Aborted,
+    Call,
+    CancelRequested,
+    Event,
+    Failed,
+    Key,
+    Paused,
+    Resumed,
+    Status,
+    Succeeded,
+    Woke,
+)
 from plait.core.limits import Limits
 from plait.core.output import Output
 from plait.core.pace import Rate
@@ -187,7 +199,9 @@ class World(Books):
         if looks and min(looks)[0] <= at + ALMOST_NOTHING:
             due, key = min(looks)
             at, command = max(due, self.now), self.open[key]
-        if key in self.aborted and not self.choices.once_in(4):
+        if isinstance(command, Call) and self.choices.once_in(3 if key in self.asking else 8):
+            self._feed(Resumed(key) if key in self.asking else Paused(key), at)
+        elif key in self.aborted and not self.choices.once_in(4):
             self._feed(Aborted(key), at)
         else:
             self._feed(self._answer(command) if isinstance(command, Call) else Woke(key), at)

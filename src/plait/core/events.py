@@ -115,11 +115,23 @@ class Aborted:
 
 
 @dataclass(frozen=True, slots=True)
+class Paused:
+    """The call waits for its client, which is asked something: it takes no room until `Resumed`, or its answer."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
 class CancelRequested:
     run: str
 
 
-Event: TypeAlias = Succeeded | Failed | Woke | Aborted | CancelRequested
+Event: TypeAlias = Succeeded | Failed | Woke | Aborted | Paused | Resumed | CancelRequested
 
 
 # Notices: what observers are told. `at` is in seconds, on the clock of whoever drives the scheduler.

@@ -70,6 +70,10 @@ class Limit(Generic[Unit]):
     def give_back(self, slots: int) -> None:
         self.taken -= slots
 
+    def take_again(self, slots: int) -> None:
+        """A call goes on that had given its slots back: it is at its server, whether there is room or not."""
+        self.taken += slots
+
 
 class RateLimit(Limit[Unit]):
     """As many slots as calls may be sent at this moment. They come back with time, not with the end of a call."""
@@ -94,6 +98,9 @@ class RateLimit(Limit[Unit]):
         self.pace.take(self.now)
 
     def give_back(self, slots: int) -> None:
+        pass
+
+    def take_again(self, slots: int) -> None:
         pass
 
 
@@ -207,6 +214,11 @@ class Ledger(Generic[Unit]):
         for limit, slots in held.taken:
             limit.give_back(slots)
             self._freed[limit] = None
+
+    def take_again(self, held: Held[Unit]) -> None:
+        """A call goes on whose room was given back meanwhile. It may find none: then nothing starts until there is."""
+        for limit, slots in held.taken:
+            limit.take_again(slots)
 
     def resize(self, server: str) -> None:
         """The adaptive limit of *server* may have changed."""

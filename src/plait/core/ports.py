@@ -51,6 +51,19 @@ class ToolCall:
     """What the client that is asked said that it can do, as it said it."""
 
 
+class UpstreamClient(Protocol):
+    """The client on whose behalf a run is made: servers may ask it something while their calls are open."""
+
+    @property
+    def capabilities(self) -> JsonObject:
+        """What it said that it can do, as it said it; nothing where there is nobody to be asked."""
+        ...
+
+    async def ask(self, method: str, params: JsonObject, /) -> JsonObject:
+        """As `Ask`."""
+        ...
+
+
 class CallTool(Protocol):
     """Calls a tool and gives its `CallToolResult` as the server sent it, a JSON object.
 

@@ -135,7 +135,7 @@ class Run:
     def start(self, unit: Unit, now: float) -> int:
         """*unit* is sent now; gives the number of the attempt."""
         unit.attempts += 1
-        unit.started_at = now
+        unit.started_at, unit.paused_s = now, 0.0
         self.open[unit.key] = unit
         self._in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self._in_flight)

@@ -21,6 +21,8 @@ from .events import (
     Failed,
     Key,
     Notice,
+    Paused,
+    Resumed,
     Sleep,
     Step,
     Succeeded,
@@ -46,6 +48,8 @@ class Scheduler:
         self._learned = Learned(enabled=False) if learned is None else learned
         self._held: dict[Key, tuple[Unit, Held[Unit]]] = {}
         """The calls in flight, each with the room it takes until it is answered."""
+        self._paused: dict[Key, float] = {}
+        """The calls in flight that hold no room, because their client is asked something; each since when."""
         self._requests: dict[str, dict[Key, Request[Unit]]] = {}
         """What calls touch, from when they are ready to their end, by run."""
         self._watched: set[str] = set()
@@ -75,6 +79,12 @@ class Scheduler:
                 self._watched.discard(server)
                 self.ledger.look_again(server)
                 return self._step(now, None)
+            case Paused(key):
+                self._pause(key, now)
+                return self._step(now, None)
+            case Resumed(key):
+                self._resume(key, now)
+                return self._step(now, None)
         if not isinstance(event, Woke):
             self._answered(event, now)
         key = event.key
@@ -87,17 +97,30 @@ class Scheduler:
 
     def _answered(self, event: Succeeded | Failed | Aborted, now: float) -> None:
         """A call has ended: its room is free, and how it went tells something of its server."""
+        self._resume(event.key, now)
         if (entry := self._held.pop(event.key, None)) is None:
             return
         unit, held = entry
         match event:
             case Succeeded(output=output, cached=False):
-                seconds = now - (unit.started_at if unit.started_at is not None else now)
+                seconds = now - (unit.started_at if unit.started_at is not None else now) - unit.paused_s
                 self._learned.saw(unit.planned.tool, seconds, output.value)
                 self._went_well(unit, seconds)
             case Failed(error=error):
                 self._went_wrong(unit, error, now)
         self.ledger.give_back(held)
+
+    def _pause(self, key: Key, now: float) -> None:
+        """The client is asked something for the call of *key*: others may have its room meanwhile."""
+        if key in self._held and key not in self._paused:
+            self._paused[key] = now
+            self.ledger.give_back(self._held[key][1])
+
+    def _resume(self, key: Key, now: float) -> None:
+        if (since := self._paused.pop(key, None)) is not None:
+            unit, held = self._held[key]
+            unit.paused_s += now - since
+            self.ledger.take_again(held)
 
     def _went_well(self, unit: Unit, seconds: float) -> None:
         server = unit.planned.tool.server

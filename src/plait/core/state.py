@@ -26,7 +26,7 @@ class Wait:
 class Unit:
     """One call that a task makes: the task's own, or that of one item of `for_each`. Times are in seconds."""
 
-    __slots__ = ("arguments", "attempts", "due_at", "key", "planned", "started_at", "waits")
+    __slots__ = ("arguments", "attempts", "due_at", "key", "paused_s", "planned", "started_at", "waits")
 
     def __init__(self, key: Key, planned: PlannedTask, arguments: JsonObject) -> None:
         self.key = key
@@ -34,6 +34,8 @@ class Unit:
         self.arguments = arguments
         self.attempts = 0
         self.started_at: float | None = None
+        self.paused_s = 0.0
+        """How long its present attempt waited for the client that was asked something."""
         self.due_at = 0.0
         """Since when it waits for nothing but what `waits` does not hold yet."""
         self.waits: tuple[Wait, ...] = ()
