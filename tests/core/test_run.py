@@ -166,6 +166,21 @@ def test_a_failed_item_is_null_and_one_error_and_the_list_still_comes_back():
     assert result_of(played.run, played.now).outputs == {"a": [None, {"ok": True}]}
 
 
+def test_the_errors_of_items_stand_in_their_order_and_the_first_names_the_task():
+    played = Played({"id": "a", "for_each": ["x", "y"]})
+    played.answer("a[1]", CallTimeout("late"))
+    played.answer("a[0]", ToolError("no"))
+    assert [(error.index, error.code) for error in played.errors] == [(0, "tool_error"), (1, "timeout")]
+    assert played.run.states["a"].code == "tool_error"
+
+
+def test_with_fail_fast_an_item_that_cannot_be_made_keeps_the_others_from_being_sent():
+    item = {"id": "a", "for_each": [{"n": 1}, {}], "arguments": {"x": "$ITEM.n"}}
+    assert Played(item).ready == ["a[0]"]
+    played = Played(item, fail_fast=True)
+    assert (played.ready, played.run.is_done, played.statuses) == ([], True, {"a": "failed"})
+
+
 def test_for_each_over_nothing_succeeds_with_nothing():
     played = Played({"id": "a", "for_each": []}, {"id": "b", "depends_on": ["a"]})
     assert (played.statuses["a"], played.ready) == ("success", ["b"])
