@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import anyio
 import mcp_types as types
@@ -19,9 +19,11 @@ from mcp.server.context import CallNext, HandlerResult
 from mcp_types import methods
 from pydantic import ValidationError
 
-from ..core.downstream import Relayed, RpcError
+from ..core.downstream import Ask, Relayed, RpcError
 from ..core.naming import Entry
 from ..core.strict import Json, JsonObject
+from .asking import can_be_asked
+from .attending import asking_by
 from .callers import Caller, Session
 from .calls import OpenCalls
 from .directory import MEMBERS, Directory, Own, Relaying, offers_capability
@@ -151,7 +153,7 @@ class Passthrough:
     async def _call_tool(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         name = (ctx.params or {}).get("name")
         if name in self._own_tools:
-            return await call_next(ctx)
+            return await self._call_own(ctx, call_next)
         params = checked_params(ctx)
         directory = self.directory()
         if (entry := directory.tools.means.get(str(name))) is None:
@@ -160,6 +162,17 @@ class Passthrough:
             reason = {"code": "policy_denied", "denied_by": pattern}
             raise MCPError(types.INVALID_PARAMS, f"The policy denies {':'.join(entry)[:200]}", reason)
         return await self._relay(ctx, entry[0], {**params, "name": entry[1]})
+
+    async def _call_own(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """One of our tools. Calls of a run may ask the client whose request waits for it (`attending.py`)."""
+        if not can_be_asked(ctx.session.client_capabilities):
+            return await call_next(ctx)
+
+        async def work(ask: Ask) -> JsonObject:
+            with asking_by(ask):
+                return dict(cast("JsonObject", await call_next(ctx)))
+
+        return shaped_result(ctx, await self.interactive(ctx, work), self._server_info)
 
     async def _get_prompt(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         if (ctx.params or {}).get("name") in self._own_prompts:

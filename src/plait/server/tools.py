@@ -8,7 +8,9 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import TypeAlias
+from weakref import WeakValueDictionary
 
 import anyio
 import mcp_types as types
@@ -16,11 +18,12 @@ from mcp import MCPError
 
 from ..core.dag import DAG_FIELDS, read_dag
 from ..core.problems import Problem
-from ..core.result import RunResult
+from ..core.result import RunResult, RunStatus
 from ..core.strict import JsonObject
 from ..errors import InvalidDag, UnknownRun
 from ..gateway import Gateway
 from .answers import answer, refusal, run_answer
+from .attending import Attendance, attendance_of
 from .budget import fit
 from .calls import OpenCalls
 from .finding import describe_answer, search_answer
@@ -49,6 +52,8 @@ class Tools:
         self._max_chars = max_chars
         self._wait_s = wait_s
         self._calls = calls or OpenCalls()
+        self._attendances: WeakValueDictionary[str, Attendance] = WeakValueDictionary()
+        """Of each run that goes on, where its client can be asked."""
         self._verbs: dict[str, Verb] = {
             "execute_dag": self._execute,
             "search_tools": self._search,
@@ -93,11 +98,14 @@ class Tools:
     async def _execute(self, ctx: Context, document: object) -> types.CallToolResult:
         if _is_dry_run(document):
             return answer(fit(await self._gateway.plan(document), self._max_chars))
-        submitted = await self._gateway.submit(document)
+        attendance = attendance_of(ctx)
+        submitted = await self._gateway.submit(document, attendance)
+        if attendance is not None:
+            self._attendances[submitted.run_id] = attendance
         dag = submitted.dag
         seconds = dag.wait_s if dag.wait_s is not None else self._patience(ctx)
         try:
-            result = await wait_for(ctx, self._gateway, submitted.run_id, seconds)
+            result = await self._waited(ctx, submitted.run_id, seconds)
         except anyio.get_cancelled_exc_class():
             with anyio.move_on_after(CANCEL_S, shield=True):
                 await self._gateway.cancel(submitted.run_id)
@@ -121,7 +129,7 @@ class Tools:
         request = read_request(GetRun, arguments)
         if request.task is not None:
             find_task(self._gateway.result(request.run_id), request.task)
-        result = await wait_for(ctx, self._gateway, request.run_id, request.wait_s, task=request.task)
+        result = await self._waited(ctx, request.run_id, request.wait_s, request.task)
         if request.task is not None:
             return output_answer(self._gateway, request, self._max_chars)
         return self._run_answer(result, "full")
@@ -132,6 +140,16 @@ class Tools:
         counts: JsonObject = dict(result.metrics.counts)
         document: JsonObject = {"status": str(result.status), "run_id": result.run_id, "counts": counts}
         return answer(document)
+
+    async def _waited(self, ctx: Context, run_id: str, seconds: float, task: str | None = None) -> RunResult:
+        """As `wait_for`, while calls of the run may ask the client. What it is asked, it answers before this ends."""
+        attendance = self._attendances.get(run_id)
+        with attendance.attended() if attendance is not None else nullcontext():
+            result = await wait_for(ctx, self._gateway, run_id, seconds, task=task)
+            while attendance is not None and attendance.is_asking and result.status is RunStatus.RUNNING:
+                await attendance.quiet()
+                result = await wait_for(ctx, self._gateway, run_id, seconds, task=task)
+        return result
 
     def _run_answer(self, result: RunResult, detail: str) -> types.CallToolResult:
         return run_answer(result, self._max_chars, detail=detail, sizes=output_sizes(self._gateway, result))
