@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from plait.core.check import check
@@ -17,7 +18,7 @@ from plait.core.run import Run
 from plait.core.scheduler import Scheduler
 from plait.core.strict import JsonObject
 from plait.errors import ServerUnavailable
-from plait.runner import LONGEST_QUESTION_S, Runner
+from plait.runner import LONGEST_QUESTION_S, TURN, Runner
 
 from .fakes import FakeServers, tool
 
@@ -267,3 +268,23 @@ async def test_a_cancelled_run_asks_no_more():
         await runner.idle()
     assert person.was_cancelled
     assert (made.status, scheduler.in_flight, scheduler.ledger.gateway.taken) == ("cancelled", 0, 0)
+
+
+async def test_calls_that_are_answered_at_once_let_others_have_their_turn():
+    servers = FakeServers()
+    servers.add("s:now", dict)
+    document = {"tasks": [{"id": f"t{number}", "tool": "s:now"} for number in range(1_000)]}
+    made = Run("r", check(read_dag(document), servers.catalog(), Policy()))
+    turns: list[int] = []
+
+    async def watch() -> None:
+        while not made.is_done:
+            turns.append(len(servers.calls))
+            await anyio.lowlevel.checkpoint()
+
+    async with anyio.create_task_group() as tasks:
+        runner = Runner(Scheduler(Limits(8)), servers, tasks)
+        runner.submit(made)
+        await watch()
+        await runner.idle()
+    assert max(after - before for before, after in itertools.pairwise(turns)) <= 8 * TURN

@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from .core.events import (
@@ -41,6 +42,8 @@ from .errors import CallError, CallTimeout, InternalError
 
 log = logging.getLogger(__name__)
 
+TURN = 4
+"""After so many calls a task lets others have a turn: answers that were kept come at once."""
 LONGEST_QUESTION_S = 900.0
 """How long the time of a call stands still at most; who asks gives up before."""
 
@@ -87,30 +90,47 @@ class Runner:
         self._carry_out(self._scheduler.handle(event, anyio.current_time()))
 
     def _carry_out(self, step: Step) -> None:
+        for command in self._begin(step):
+            self._tasks.start_soon(self._answer, command)
+
+    def _begin(self, step: Step) -> list[Call | Sleep]:
+        """Tell and abort what *step* says; gives the commands that are to be answered, open from now on."""
         for notice in step.notices:
             self._tell(notice)
+        begun: list[Call | Sleep] = []
         for command in step.commands:
-            match command:
-                case Call():
-                    self._start(command, command.timeout_s)
-                case Sleep():
-                    self._start(command, command.seconds)
-                case Abort(key):
-                    self._abort(key)
-
-    def _start(self, command: Call | Sleep, seconds: float) -> None:
-        scope = self._scopes[command.key] = anyio.CancelScope(deadline=anyio.current_time() + seconds)
-        self._tasks.start_soon(self._answer, command, scope, name=f"{command.key.run}/{command.key.task}")
+            if isinstance(command, Abort):
+                self._abort(command.key)
+            else:
+                self._scopes[command.key] = anyio.CancelScope()
+                begun.append(command)
+        return begun
 
     def _abort(self, key: Key) -> None:
         if (scope := self._scopes.get(key)) is not None:
             self._aborted.add(key)
             scope.cancel()
 
-    async def _answer(self, command: Call | Sleep, scope: anyio.CancelScope) -> None:
-        """Carry *command* out inside *scope*, whose deadline is its time, and give the one answer to it."""
-        key = command.key
+    async def _answer(self, command: Call | Sleep | None) -> None:
+        """Carry *command* out and answer it; then the first of the commands that follow from that, and so on: a task
+        for each would cost more than the rest of it."""
+        count = 0
+        while command is not None:
+            event = await self._event(command)
+            begun = self._begin(self._scheduler.handle(event, anyio.current_time()))
+            command = begun[0] if begun else None
+            for other in begun[1:]:
+                self._tasks.start_soon(self._answer, other)
+            if self._answered is not None:
+                self._answered.set()
+            if (count := count + 1) % TURN == 0:
+                await anyio.lowlevel.checkpoint()
+
+    async def _event(self, command: Call | Sleep) -> Event:
+        """The one answer to *command*, in its time."""
+        key, scope = command.key, self._scopes[command.key]
         event: Event | None = None
+        scope.deadline = anyio.current_time() + (command.timeout_s if isinstance(command, Call) else command.seconds)
         with scope:
             if key not in self._aborted:  # else it is over before it was sent
                 event = await self._call(command) if isinstance(command, Call) else await _forever()
@@ -119,9 +139,7 @@ class Runner:
         self._aborted.discard(key)
         if event is None:
             event = Aborted(key) if was_aborted else _out_of_time(command)
-        self._feed(event)
-        if self._answered is not None:
-            self._answered.set()
+        return event
 
     async def _call(self, call: Call) -> Event:
         def on_progress(progress: float, total: float | None, message: str | None) -> None:
