@@ -137,6 +137,12 @@ class Gateway:
         if self._index is not None:
             self._index[1].close()
 
+    def change(self, policy: Policy, limits: GatewayLimits, locate: Locate | None) -> None:
+        """New runs go by these from now on. Those under way keep their plans, and go by the new limits of what is in
+        flight at once."""
+        self._policy, self._limits, self._locate = policy, limits, locate
+        self._runner.change_limits(limits.concurrency, limits.max_output_bytes)
+
     def catalog(self) -> Catalog:
         """The servers and tools that are known now."""
         return self._servers.catalog()
@@ -147,7 +153,8 @@ class Gateway:
 
     async def search(self, query: str, *, server: str | None = None, limit: int = 6) -> SearchResult:
         """Tools by words, for each need in *query* (`;` separates needs), best first; an empty query finds servers."""
-        await self._reach(None, CATALOG_WAIT_S)
+        with anyio.move_on_after(CATALOG_WAIT_S):
+            await self._servers.settled([name for name, info in self.catalog().servers.items() if not info.tools])
         return self._search_index().search(query, server=server, limit=limit)
 
     async def describe(self, names: Sequence[str]) -> tuple[list[Tool], list[Problem]]:
@@ -225,6 +232,10 @@ class Gateway:
         finally:
             if watch is not None:
                 watch.followers -= 1
+
+    def is_done(self, run_id: str) -> bool:
+        """Whether the run has come to its end. Raises `UnknownRun`."""
+        return self._run(run_id).is_done
 
     def runs(self) -> list[str]:
         """The ids of the runs that are kept, the latest first."""

@@ -33,6 +33,7 @@ from .core.events import (
     Succeeded,
     Woke,
 )
+from .core.limits import Limits
 from .core.output import read_output
 from .core.ports import Ask, CallTool, Observer, ToolCall, UpstreamClient
 from .core.run import Run
@@ -82,6 +83,11 @@ class Runner:
         if client is not None:
             self._clients[run.id] = client
         self._carry_out(self._scheduler.submit(run, anyio.current_time()))
+
+    def change_limits(self, limits: Limits, max_output_bytes: int) -> None:
+        """Go by these from now on, in the runs that are under way too."""
+        self._max_output_bytes = max_output_bytes
+        self._carry_out(self._scheduler.change_limits(limits, anyio.current_time()))
 
     def cancel(self, run_id: str) -> None:
         self._feed(CancelRequested(run_id))

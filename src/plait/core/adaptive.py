@@ -41,6 +41,11 @@ class AdaptiveLimit:
     def slots(self) -> int:
         return max(1, int(self.value))
 
+    def bound(self, most: int) -> None:
+        """There are at most *most* slots from now on."""
+        self.most = most
+        self._set(self.value)
+
     def succeeded(self, tool: str, seconds: float, in_flight: int) -> None:
         """A call took *seconds*, with *in_flight* calls at the server, itself included."""
         usual = self._usual.get(tool)

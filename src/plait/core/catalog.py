@@ -18,6 +18,7 @@ class ServerState(StrEnum):
     CONNECTING = "connecting"
     READY = "ready"
     RETRYING = "retrying"  # the last attempt failed, or the server went away; another follows
+    IDLE = "idle"  # started when it is used
     STOPPED = "stopped"
 
 
@@ -36,7 +37,7 @@ class ServerInfo:
     error: str | None = None
     """Why it is not ready, in words a person can act on."""
     warnings: tuple[str, ...] = ()
-    """What was wrong with single tools of it, which were left out."""
+    """What was wrong with single tools of it, which were left out; and that its tools are not what they were."""
     pid: int | None = None
 
 

@@ -227,6 +227,34 @@ class Ledger(Generic[Unit]):
             limit.capacity = slots
             self._freed[limit] = None
 
+    def change(self, limits: Limits) -> None:
+        """Go by *limits* from now on. Calls in flight keep their room, also where that is more than there is now."""
+        self._give(self.gateway, limits.gateway)
+        self.adaptive = {name: self._adapted(name, limits) for name, slots in limits.servers if slots == "auto"}
+        wanted = {name: self.adaptive[name].slots if slots == "auto" else slots for name, slots in limits.servers}
+        for name in [name for name in self.servers if name not in wanted]:
+            self._give(self.servers.pop(name), UNBOUNDED)
+        for name, slots in wanted.items():
+            self._give(self.servers.setdefault(name, Limit(f"server {name}", slots)), slots)
+        self._change_rates(dict(limits.rates))
+        self._renew_lanes()
+
+    def _adapted(self, server: str, limits: Limits) -> AdaptiveLimit:
+        limit = self.adaptive.get(server) or AdaptiveLimit(limits.gateway)
+        limit.bound(limits.gateway)
+        return limit
+
+    def _change_rates(self, rates: dict[str, Rate]) -> None:
+        for name in {**self.rates, **rates}:
+            limit = self.rates.setdefault(name, RateLimit(f"rate of {name}"))
+            if limit.pace.rate != rates.get(name):
+                limit.pace = Pace(rates.get(name))
+                self._freed[limit] = None
+
+    def _give(self, limit: Limit[Unit], slots: int) -> None:
+        limit.capacity = slots
+        self._freed[limit] = None
+
     def hold(self, server: str, seconds: float, now: float) -> None:
         """*server* asked for so many seconds without calls."""
         if server not in self.rates:
@@ -269,11 +297,11 @@ class Ledger(Generic[Unit]):
             self.tools[named] = Limit(f"tools {named[0]}", named[1])
         return self.tools[named]
 
-    def _renew_lanes(self, server: str) -> None:
-        """A limit has come up that calls of *server* take room of."""
+    def _renew_lanes(self, server: str | None = None) -> None:
+        """The limits are others that calls of *server* (of any, for None) take room of."""
         for lanes in self.lanes.values():
             for demand, lane in lanes.items():
-                if demand.server == server:
+                if server in {None, demand.server}:
                     lane.use(self._limits(demand))
 
     def _take(self, lane: Lane[Unit]) -> Held[Unit]:

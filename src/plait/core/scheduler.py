@@ -68,6 +68,11 @@ class Scheduler:
         run.begin(now, self.budgets)
         return self._step(now, run)
 
+    def change_limits(self, limits: Limits, now: float) -> Step:
+        """Go by *limits* from now on, in the runs that are under way too."""
+        self.ledger.change(limits)
+        return self._step(now, None)
+
     def handle(self, event: Event, now: float) -> Step:
         match event:
             case CancelRequested(run_id):

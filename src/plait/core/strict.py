@@ -60,7 +60,7 @@ def decode(text: str | bytes) -> Json:
 
 def dumps(value: Json) -> str:
     """*value* as compact JSON text."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def encode(value: Json) -> bytes:

@@ -11,7 +11,7 @@ import anyio
 from mcp.server import ServerRequestContext
 
 from ..core.events import Status
-from ..core.result import RunResult, RunStatus
+from ..core.result import RunResult
 from ..gateway import Gateway
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,7 @@ async def wait_for(
 
     Meanwhile the client hears of it, if it asked to.
     """
-    gateway.result(run_id)
-    if not _wants_progress(ctx):
+    if gateway.is_done(run_id) or not _wants_progress(ctx):
         return await _ended(gateway, run_id, seconds, task)
     async with _telling(ctx, gateway, run_id):
         return await _ended(gateway, run_id, seconds, task)
@@ -71,7 +70,7 @@ async def _telling(ctx: Context, gateway: Gateway, run_id: str) -> AsyncIterator
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(tell)
         yield
-        if gateway.result(run_id).status is not RunStatus.RUNNING:
+        if gateway.is_done(run_id):
             with anyio.move_on_after(LAST_WORD_S):
                 await told.wait()
         tasks.cancel_scope.cancel()
