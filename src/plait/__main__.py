@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from . import __version__
@@ -12,6 +13,7 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:  # the one answer that needs nothing else
         sys.stdout.write(f"plait {__version__}\n")
         return
+    gc.disable()  # importing leaves no garbage, and looking for it takes a fifth of the start; see `settle_memory`
     try:
         from .cli.commands import program
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -18,17 +18,22 @@ import anyio
 
 from . import gateway as verbs
 from .config import Config, GatewaySettings, load_config
+from .core.claims import Locate
 from .core.learned import Learned
 from .core.limits import Limits
 from .core.pace import Rate
 from .core.policy import Policy, Rule
 from .core.store import MemoryRuns
 from .memory import Memory
+from .reloading import Reloading, lasting
 
 if TYPE_CHECKING:
     import socket
 
+    from .client.cache import Cache
     from .client.pool import Pool
+    from .client.resources import Resources
+    from .server.directory import Relaying
     from .server.hosts import Allowed
     from .server.listening import Arrival
     from .server.stopping import Stop
@@ -42,40 +47,67 @@ DRAIN_S = 5.0
 class Gateway(verbs.Gateway):
     """The gateway over the servers of a configuration. Use as `async with Gateway.from_config(...) as gateway:`."""
 
-    _pool: Pool | None = None
+    _parts: _Parts | None = None
     _memory: Memory | None = None
 
     @classmethod
-    def from_config(cls, config: Config | Path | str) -> Self:
-        """The gateway that *config*, or the file of that path, describes. Raises `ConfigError`."""
+    def from_config(cls, config: Config | Path | str, *, first: anyio.Event | None = None) -> Self:
+        """The gateway that *config*, or the file of that path, describes. Raises `ConfigError`.
+
+        With *first*, no server is started until that is set or the server is needed, and not longer than a second.
+        """
         from .client.cache import Cache, fingerprints
         from .client.pool import Pool
         from .client.resources import Resources
         from .observers.logs import RunLog
 
         settings = config if isinstance(config, Config) else load_config(Path(config))
-        pool = Pool(settings)
+        pool = Pool(settings, first=first)
         learned = Learned(enabled=settings.gateway.learn)
         memory = Memory(learned, settings.state_folder) if settings.gateway.learn and settings.state_folder else None
         resources = Resources(settings)
+        cache = Cache(pool, fingerprints(resources.path), max_bytes=settings.gateway.limits.max_cache_bytes)
         made = cls(
             pool,
-            Cache(pool, fingerprints(resources.path), max_bytes=settings.gateway.limits.max_cache_bytes),
+            cache,
             policy=_policy(settings),
             limits=_limits(settings),
             runs=MemoryRuns(settings.gateway.limits.max_runs, settings.gateway.limits.max_kept_bytes),
             learned=learned,
-            locate=resources.locate if settings.gateway.detect_conflicts else None,
+            locate=_locate(settings, resources),
             observers=[RunLog(), memory.observe] if memory else [RunLog()],
         )
-        made._pool, made._memory = pool, memory
+        made._parts, made._memory = _Parts(settings, pool, cache, resources), memory
         return made
+
+    def relaying(self) -> Relaying | None:
+        """What of the servers is served to clients, beside our own tools."""
+        from .server.directory import Relaying
+
+        if self._parts is None:
+            return None
+        config = self._parts.config
+        bare = frozenset(name for name, server in config.servers.items() if not server.prefix)
+        return Relaying(self._parts.pool.downstream, config.gateway.expose, bare, self.denied_by)
+
+    async def reload(self, config: Config) -> None:
+        """Go by *config* from now on. Servers that are in it as they were are not disturbed, nor are runs under way;
+        what cannot change while we run is logged."""
+        assert self._parts is not None  # it was made from settings
+        before, parts = self._parts.config, self._parts
+        parts.resources.adopt(config)
+        self.change(_policy(config), _limits(config), _locate(config, parts.resources))
+        parts.cache.forget(await parts.pool.reload(config))
+        self._parts = replace(parts, config=config)
+        log.info("config.reloaded", extra={"source": config.source})
+        if keys := lasting(before, config):
+            log.warning("config.later", extra={"settings": keys, "when": "at the next start"})
 
     async def __aenter__(self) -> Self:
         if self._memory is not None:
             await self._memory.load()
-        if self._pool is not None:
-            await self._pool.__aenter__()
+        if self._parts is not None:
+            await self._parts.pool.__aenter__()
         await super().__aenter__()
         if self._memory is not None and self._tasks is not None:
             self._tasks.start_soon(self._memory.keep)
@@ -85,16 +117,38 @@ class Gateway(verbs.Gateway):
         try:
             await super().__aexit__(*exc)
         finally:
-            if self._pool is not None:
-                await self._pool.__aexit__(None, None, None)
+            if self._parts is not None:
+                await self._parts.pool.__aexit__(None, None, None)
             if self._memory is not None:
                 with anyio.CancelScope(shield=True):
                     await self._memory.save()
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a gateway was made of."""
+
+    config: Config
+    pool: Pool
+    cache: Cache
+    resources: Resources
+
+
 def open_gateway(config: Config) -> AbstractAsyncContextManager[Gateway]:
     """The gateway of *config*: entering starts its servers in the background, leaving stops them."""
     return Gateway.from_config(config)
+
+
+@asynccontextmanager
+async def _serving(
+    config: Config, reloading: Reloading | None, first: anyio.Event | None = None
+) -> AsyncIterator[Gateway]:
+    """The gateway of *config*, which goes by new settings as they come."""
+    async with Gateway.from_config(config, first=first) as gateway, anyio.create_task_group() as tasks:
+        if reloading is not None:
+            tasks.start_soon(reloading.follow, config, gateway.reload)
+        yield gateway
+        tasks.cancel_scope.cancel()
 
 
 def settle_memory() -> None:
@@ -108,15 +162,18 @@ def settle_memory() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-async def serve_stdio(config: Config) -> None:
-    """Serve one client on standard input and output, until it leaves or a signal comes."""
+async def serve_stdio(config: Config, reloading: Reloading | None = None) -> None:
+    """Serve one client on standard input and output, until it leaves or a signal comes. New settings are taken as
+    *reloading* says. Servers are started once the first answer is out."""
     from .server.stdio import private_stdio
     from .server.stopping import stopped_by_signals
 
     settle_memory()
     with private_stdio() as (in_fd, out_fd):
-        async with stopped_by_signals() as stop, open_gateway(config) as gateway:
-            await run_stdio(gateway, config.gateway, in_fd, out_fd, stop)
+        first = anyio.Event()
+        async with stopped_by_signals() as stop, _serving(config, reloading, first) as gateway:
+            relaying = gateway.relaying()
+            await run_stdio(gateway, config.gateway, in_fd, out_fd, stop, relaying=relaying, on_answer=first.set)
 
 
 async def serve_http(
@@ -126,9 +183,11 @@ async def serve_http(
     *,
     allowed_hosts: tuple[str, ...] = (),
     allowed_origins: tuple[str, ...] = (),
+    reloading: Reloading | None = None,
     on_ready: Callable[[str], None] = lambda url: log.info("serving", extra={"url": url}),
 ) -> None:
     """Serve any number of clients over HTTP, until a signal comes. *on_ready* is told the URL of the MCP endpoint.
+    New settings are taken as *reloading* says.
 
     Who is allowed is said in `server/hosts.py`. Raises `OSError` where the address cannot be had, and `ValueError`
     for an allowed host or origin that is none.
@@ -140,20 +199,32 @@ async def serve_http(
     settle_memory()
     allowed = Allowed(host, allowed_hosts, allowed_origins)
     with listen_on(host, port) as listening:
-        async with stopped_by_signals() as stop, open_gateway(config) as gateway:
-            await run_http(gateway, config.gateway, listening, allowed, stop, on_ready=on_ready)
+        async with stopped_by_signals() as stop, _serving(config, reloading) as gateway:
+            relaying = gateway.relaying()
+            await run_http(gateway, config.gateway, listening, allowed, stop, relaying=relaying, on_ready=on_ready)
 
 
 async def run_stdio(
-    gateway: verbs.Gateway, settings: GatewaySettings, in_fd: int, out_fd: int, stop: Stop, *, drain_s: float = DRAIN_S
+    gateway: verbs.Gateway,
+    settings: GatewaySettings,
+    in_fd: int,
+    out_fd: int,
+    stop: Stop,
+    *,
+    relaying: Relaying | None = None,
+    drain_s: float = DRAIN_S,
+    on_answer: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve *gateway* over two descriptors, until the client closes its end or *stop* is asked for."""
+    """Serve *gateway* over two descriptors, until the client closes its end or *stop* is asked for. *on_answer* is told
+    of each message that was written."""
     from .server.calls import OpenCalls
     from .server.stdio import open_pipe
     from .server.upstream import build_server
 
     calls = OpenCalls()
-    server = build_server(gateway, max_chars=settings.max_result_chars, wait_s=settings.wait_s, calls=calls)
+    server = build_server(
+        gateway, max_chars=settings.max_result_chars, wait_s=settings.wait_s, calls=calls, relaying=relaying
+    )
     async with (
         open_pipe(in_fd, out_fd, max_line_bytes=settings.limits.max_message_bytes) as pipe,
         anyio.create_task_group() as tasks,
@@ -165,6 +236,7 @@ async def run_stdio(
             pipe.stop()
 
         tasks.start_soon(obey)
+        pipe.outgoing.on_written = on_answer
         await server.run(pipe.incoming, pipe.outgoing, server.create_initialization_options())
         stop.ask()
         tasks.cancel_scope.cancel()
@@ -177,6 +249,7 @@ async def run_http(
     allowed: Allowed,
     stop: Stop,
     *,
+    relaying: Relaying | None = None,
     drain_s: float = DRAIN_S,
     arrival: Arrival | None = None,
     on_ready: Callable[[str], None] = lambda url: None,
@@ -190,7 +263,9 @@ async def run_http(
     from .server.upstream import build_server
 
     calls, requests = OpenCalls(), OpenRequests()
-    server = build_server(gateway, max_chars=settings.max_result_chars, wait_s=settings.wait_s, calls=calls)
+    server = build_server(
+        gateway, max_chars=settings.max_result_chars, wait_s=settings.wait_s, calls=calls, relaying=relaying
+    )
     app = build_app(gateway, server, allowed, calls=calls, requests=requests)
     listener = Listener(app, arrival=arrival, on_started=lambda: on_ready(_url(allowed.bound, listening)))
 
@@ -228,6 +303,10 @@ def _policy(config: Config) -> Policy:
     )
     timeouts = {name: server.timeout_s for name, server in config.servers.items() if server.timeout_s is not None}
     return Policy(rules=(*bundled, *rules), deny=config.policy.deny, server_timeouts=timeouts)
+
+
+def _locate(config: Config, resources: Resources) -> Locate | None:
+    return resources.locate if config.gateway.detect_conflicts else None
 
 
 def _limits(config: Config) -> verbs.GatewayLimits:

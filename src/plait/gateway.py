@@ -143,6 +143,10 @@ class Gateway:
         self._policy, self._limits, self._locate = policy, limits, locate
         self._runner.change_limits(limits.concurrency, limits.max_output_bytes)
 
+    def denied_by(self, server: str, tool: str) -> str | None:
+        """The pattern of the policy that denies a tool; None where it is allowed."""
+        return self._policy.denied_by(f"{server}:{tool}")
+
     def catalog(self) -> Catalog:
         """The servers and tools that are known now."""
         return self._servers.catalog()

@@ -402,7 +402,7 @@ async def test_what_changed_before_changes_were_told_is_not_missed(connect: Conn
 async def test_changes_are_listened_to_again_when_their_stream_has_ended(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("plait.client.protocol.FIRST_LISTEN_PAUSE_S", 0.01)
+    monkeypatch.setattr("plait.client.listening.FIRST_PAUSE_S", 0.01)
     async with connect("--modern") as server:
         await until(lambda: server.saw("lists") == [1, 2])
         await server.call("end_listening")

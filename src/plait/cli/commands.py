@@ -78,6 +78,7 @@ def serve(
         list[str] | None,
         typer.Option("--allow-origin", metavar="URL", help="Where web pages may call from. Can be given again."),
     ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Take new settings when the file has changed.")] = False,
     config: ConfigOption = None,
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
@@ -86,7 +87,8 @@ def serve(
     from .serving import serve
 
     session = _session(ctx, config, log_level or LogLevel.INFO, debug)
-    _end(session.settle(lambda: serve(session, http, tuple(allow_host or ()), tuple(allow_origin or ()))))
+    hosts, origins = tuple(allow_host or ()), tuple(allow_origin or ())
+    _end(session.settle(lambda: serve(session, http, hosts, origins, is_watching=watch)))
 
 
 @program.command(epilog=EXITS)

@@ -22,6 +22,7 @@ _STATE_MARKS = {
     ServerState.READY: Styled("✓", Look.GREEN),
     ServerState.CONNECTING: Styled("●", Look.BLUE),
     ServerState.RETRYING: Styled("✗", Look.RED),
+    ServerState.IDLE: Styled("○", Look.DIM),
     ServerState.STOPPED: Styled("✗", Look.RED),
 }
 
@@ -60,7 +61,8 @@ async def list_tools(gateway: Gateway, session: Session, words: str, server: str
     else:
         out.lines(_found(tools, signatures, out.width) if words else _listed(tools, out.width))
         err.line(f"{counted(len(tools), 'tool')}{f' of {len(catalog):,}' if words else ''}")
-    absent = [info for info in catalog.servers.values() if info.state is not ServerState.READY]
+    there = {ServerState.READY, ServerState.IDLE}
+    absent = [info for info in catalog.servers.values() if info.state not in there]
     err.lines((f"{info.name} is {info.state}: {info.error or 'it has not answered yet'}",) for info in absent)
     return Exit.SUCCESS
 

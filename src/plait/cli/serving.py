@@ -33,18 +33,29 @@ def _bad_address(message: str) -> typer.BadParameter:
     return typer.BadParameter(message, param_hint="--http")
 
 
-def serve(session: Session, http: str | None, hosts: tuple[str, ...], origins: tuple[str, ...]) -> int:
-    """Serve until the client leaves, or a signal comes."""
+def serve(
+    session: Session, http: str | None, hosts: tuple[str, ...], origins: tuple[str, ...], *, is_watching: bool = False
+) -> int:
+    """Serve until the client leaves, or a signal comes; with *is_watching*, by the settings as the file has them."""
     from ..app import serve_http, serve_stdio
+    from ..config import load_config
+    from ..reloading import Reloading
 
+    reloading = Reloading(partial(load_config, session.config_file), is_watching)
     if http is None:
         if hosts or origins:
             raise _bad_address("it is missing, and --allow-host and --allow-origin go with it.")
-        anyio.run(serve_stdio, session.config)
+        anyio.run(serve_stdio, session.config, reloading)
         return Exit.SUCCESS
     address = read_address(http)
     listening = partial(
-        serve_http, session.config, address.host, address.port, allowed_hosts=hosts, allowed_origins=origins
+        serve_http,
+        session.config,
+        address.host,
+        address.port,
+        allowed_hosts=hosts,
+        allowed_origins=origins,
+        reloading=reloading,
     )
     try:
         anyio.run(listening)

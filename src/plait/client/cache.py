@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -137,6 +137,11 @@ class Cache:
         self._bytes += size
         while self._bytes > self._max_bytes:
             self._forget(next(iter(self._kept)))
+
+    def forget(self, servers: Iterable[str]) -> None:
+        """Those *servers* are others now."""
+        for server in servers:
+            self._changed(server)
 
     def _changed(self, server: str) -> None:
         """Something may be different at *server*: what is kept of it goes, and what is on its way is not kept."""

@@ -9,28 +9,39 @@ from __future__ import annotations
 import logging
 import math
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import anyio
 import mcp_types as types
-from mcp import ClientSession, MCPError
+from mcp import MCPError
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 
 from ..config import ServerSettings
 from ..core.catalog import ServerInfo, ServerState, Tool
-from ..core.ports import ToolCall
+from ..core.downstream import Offers, Relayed
+from ..core.ports import RpcError, ToolCall
 from ..core.printable import printable
 from ..core.strict import JsonObject, NotStrict, measure
-from ..errors import CallError, InvalidArguments, ServerUnavailable, ToolError
-from .faults import SessionLost, Unsent, lost, translated
-from .listing import fetch_definitions, read_tools, renewed
-from .protocol import ME, DiedOnProbe, Era, Wire, negotiate
+from ..errors import CallError, InvalidArguments, ServerUnavailable
+from .asking import Asking
+from .calling import as_rpc_error, call_tool, relay
+from .faults import Unsent
+from .handshake import DiedOnProbe, Era, Greeting, negotiate
+from .interests import Interests
+from .lazy import Use
+from .offers import Listed
+from .protocol import OnSaid, Wire
+from .remembered import Remembered
 from .stdio import Writer
 from .transports import Patience, Transport, Watched, open_transport
 
 log = logging.getLogger(__name__)
+
+OF_THE_PROCESS = ("command", "args", "env", "cwd", "builtin", "root", "allow_commands")
+OF_THE_SERVER = ("kind", "url", "headers", "protocol", *OF_THE_PROCESS)
+"""The settings that a server cannot take over while it runs."""
 
 
 class Connection:
@@ -43,19 +54,26 @@ class Connection:
         *,
         max_message_bytes: int = 16 * 2**20,
         patience: Patience | None = None,
+        remembered: Remembered | None = None,
         on_change: Callable[[], None] = lambda: None,
         on_stderr: Callable[[str], None] = lambda line: None,
+        on_said: OnSaid = lambda method, params: None,
     ) -> None:
         self.name = name
-        self.tools: tuple[Tool, ...] = ()
         self.state = ServerState.CONNECTING
         self.error: str | None = None
-        self.warnings: tuple[str, ...] = ()
+        self.use = Use(settings.idle_s, lambda: bool(self._interests.watched))
+        self._remembered = remembered or Remembered()
+        self._listed = Listed(name, settings, self._remembered, on_said)
+        self._interests = Interests()
+        self._takes_turns = False
+        """Whether the server is known to ask what cannot be told apart."""
         self._settings = settings
         self._max_message_bytes = max_message_bytes
         self._patience = patience or Patience()
         self._on_change = on_change
         self._on_stderr = on_stderr
+        self._on_said = on_said
         self._era: Era | None = None if settings.protocol == "auto" else Era(settings.protocol)
         self._wire: Wire | None = None
         self._transport: Transport | None = None
@@ -63,10 +81,16 @@ class Connection:
         self._changed = anyio.Event()
         self._settled = anyio.Event()
         self._has_been_ready = False
+        self._is_era_recalled = False
+        """Whether the era was kept from an earlier start, and has not proved right in this one."""
         self._has_died_on_probe = False
         self._may_restart_at_once = True
         self._is_retired = False
         """Whether the last connection was left because the server had forgotten our session."""
+        self._is_starting = True
+        """Whether the first attempt of this start is still under way."""
+        self._attempts = 0
+        """How many have ended."""
         self._next_attempt = 0.0
         self._told: str | None = None
         self._retry_s = 0.0
@@ -75,31 +99,102 @@ class Connection:
         return f"<Connection {self.name}: {self.state}>"
 
     @property
+    def tools(self) -> tuple[Tool, ...]:
+        return self._listed.tools
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return self._listed.warnings
+
+    @property
+    def offers(self) -> Offers | None:
+        """All that it lists; None as long as that is not known. The same object as long as nothing changes."""
+        return self._listed.offers
+
+    @property
     def info(self) -> ServerInfo:
+        greeting = self._wire.greeting if self._wire is not None else None
         return ServerInfo(
             name=self.name,
             state=self.state,
             transport=self._settings.kind,
-            protocol=self._wire.version if self._wire is not None else None,
+            protocol=greeting.version if greeting is not None else None,
             title=self._title,
             tools=len(self.tools),
             error=self.error,
-            warnings=self.warnings,
+            warnings=self.warnings + self._listed.drift.warnings,
             pid=self._transport.pid if self._transport is not None else None,
         )
+
+    @property
+    def is_process(self) -> bool:
+        return self._settings.kind == "stdio"
 
     async def settled(self) -> None:
         """Wait until the first attempt to connect has come to something."""
         await self._settled.wait()
 
-    async def run(self) -> None:
-        """Keep the server connected until cancelled."""
+    async def woken(self) -> None:
+        """Wait until the start of a server that was idle has come to something, too."""
+        attempts = self._attempts
+        while attempts == self._attempts and (self.state is ServerState.IDLE or self._is_in_first_attempt):
+            await self._changed.wait()
+
+    @property
+    def _is_in_first_attempt(self) -> bool:
+        return self._is_starting and self.state is ServerState.CONNECTING
+
+    def recall(self) -> None:
+        """Take what is remembered of the server for what it has, until it is there itself."""
+        if not self._is_in_first_attempt or self.tools:
+            return
+        if self._settings.protocol == "auto" and self._remembered.get("era") in list(Era):
+            self._era, self._is_era_recalled = Era(str(self._remembered.get("era"))), True
+        self._title = recalled_title(self._remembered)
+        if self.is_known:
+            self._listed.recall()
+            self._on_change()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its tools are known, from it or from an earlier start."""
+        return isinstance(self._remembered.get("tools"), list)
+
+    def fits(self, settings: ServerSettings) -> bool:
+        """Whether it would be the same server, in the same process, with *settings*."""
+        return all(getattr(settings, key) == getattr(self._settings, key) for key in OF_THE_SERVER)
+
+    def adjust(self, settings: ServerSettings) -> None:
+        """Go by *settings*, which it fits, from now on."""
+        if settings == self._settings:
+            return
+        self._settings = settings
+        self.use.adjust(settings.idle_s)
+        self._listed.adjust(settings)
+        self._on_change()
+
+    async def run(self, begin: anyio.Event | None = None) -> None:
+        """Keep the server connected until cancelled, once *begin* is set; a lazy one only while it is used, or nothing
+        is known of it."""
+        error: str | None = None
         try:
+            if begin is not None:
+                await begin.wait()
             while True:
+                if self.is_known and not self.use.is_wanted:
+                    self._become(ServerState.IDLE, error)
+                    await self.use.wanted()
+                    self._become(ServerState.CONNECTING, error)
                 began = anyio.current_time()
                 self._is_retired = False
                 error = await self._attempt()
+                self._attempts += 1
                 self._has_been_ready = self.state is ServerState.READY
+                if self._has_been_misled(anyio.current_time() - began):
+                    continue
+                if self.is_known and not self.use.is_wanted:
+                    error = None if self._has_been_ready else error
+                    continue
                 pause = self._pause_after(anyio.current_time() - began)
                 self._next_attempt = anyio.current_time() + pause
                 self._become(ServerState.RETRYING, error)
@@ -108,6 +203,14 @@ class Connection:
                 self._become(ServerState.CONNECTING, error)
         finally:
             self._become(ServerState.STOPPED, None)
+
+    def _has_been_misled(self, seconds: float) -> bool:
+        """Whether an attempt of so many *seconds* failed that took the era for what it was at an earlier start, and
+        the next is worth making at once. The era is forgotten."""
+        if not self._is_era_recalled or self._has_been_ready:
+            return False
+        self._era, self._is_era_recalled = None, False
+        return seconds < self._settings.probe_timeout_s
 
     def _pause_after(self, held_s: float) -> float:
         """How long to wait for the next attempt, after one that held for *held_s*."""
@@ -124,33 +227,35 @@ class Connection:
             measure(call.arguments)
         except NotStrict as error:
             raise InvalidArguments(f"the arguments are no strict JSON: {error}") from None
-        try:
-            return await self._send(await self._ready(), call)
-        except Unsent:  # the server was just going, or had forgotten our session
-            pass
-        try:
-            return await self._send(await self._ready(), call)
-        except Unsent as error:
-            raise ServerUnavailable(f"{self.name} takes no calls: {error.message}", hint="Try again later.") from None
+        return await self._sent(lambda wire: call_tool(self.name, wire, call))
 
-    async def _send(self, wire: Wire, call: ToolCall) -> JsonObject:
+    async def request(self, request: Relayed) -> JsonObject:
+        """Send one request as it is. Raises `RpcError`: the server's own, or one that `as_rpc_error` makes."""
         try:
-            result = await wire.call_tool(call.tool, call.arguments, call.on_progress)
-        except MCPError as error:
-            failure = translated(self.name, error.error, wire.last_words())
-            if isinstance(failure, SessionLost):
-                wire.retire()
-            raise failure from error
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
-            raise lost(self.name, wire.last_words()) from error
-        except ValueError as error:  # the SDK cannot serialise it
-            raise InvalidArguments(f"the arguments cannot be sent: {str(error)[:200]}") from error
-        if result.get("resultType") == "input_required":
-            raise ToolError(
-                f"{call.tool.full_name} asks the person for input, which is not relayed",
-                hint="Give it all it needs as arguments, or use it outside of a DAG.",
-            )
-        return result
+            measure(request.params)
+            return await self._sent(lambda wire: relay(self.name, wire, request, self._interests))
+        except NotStrict as error:
+            raise RpcError(types.INVALID_PARAMS, f"the params are no strict JSON: {error}") from None
+        except CallError as error:
+            raise as_rpc_error(error) from error
+
+    async def notify(self, method: str, params: JsonObject) -> None:
+        """Tell the server something, if it is there."""
+        if self._wire is not None and self._wire.is_usable:
+            await self._wire.notify(method, params)
+
+    async def _sent(self, send: Callable[[Wire], Awaitable[JsonObject]]) -> JsonObject:
+        """What *send* gives; it is tried twice where the server has nothing of it. Raises `CallError`."""
+        with self.use.one():
+            try:
+                return await send(await self._ready())
+            except Unsent:  # the server was just going, or had forgotten our session
+                pass
+            try:
+                return await send(await self._ready())
+            except Unsent as error:
+                said = f"{self.name} takes no calls: {error.message}"
+                raise ServerUnavailable(said, hint="Try again later.") from None
 
     async def _ready(self) -> Wire:
         """What to send calls on; waits for an attempt that is under way, or soon."""
@@ -158,13 +263,19 @@ class Connection:
         while True:
             if self._wire is not None and self._wire.is_usable:
                 return self._wire
-            deadline = deadline or anyio.current_time() + self._patience.call_wait_s
+            deadline = deadline or anyio.current_time() + self._wait_s
             now = anyio.current_time()
             if not self._is_expected(now) or now >= deadline:
                 raise self._unavailable(now)
             changed = self._changed
             with anyio.move_on_after(deadline - now):
                 await changed.wait()
+
+    @property
+    def _wait_s(self) -> float:
+        """How long a call waits: for a server that is known and just starts, as long as that may take."""
+        is_long = self._is_starting and self.is_known
+        return max(self._patience.call_wait_s, self._settings.startup_timeout_s if is_long else 0.0)
 
     def _is_expected(self, now: float) -> bool:
         """Whether the server is likely to be there soon: it is being started, or was there until just now."""
@@ -203,24 +314,44 @@ class Connection:
 
     async def _connect_and_stay(self, era: Era | None) -> str:
         try:
-            async with self._session() as (session, wire):
+            async with self._session() as wire:
                 with anyio.fail_after(self._settings.startup_timeout_s) as starting:
-                    era = await negotiate(session, wire, era, self._settings.probe_timeout_s)
-                    async with wire.listening():
+                    greeting = await negotiate(wire, era, self._settings.probe_timeout_s)
+                    async with wire.listens():
+                        await self._interests.restore(wire)
                         wire.heard()
-                        await self._list(wire)
+                        await self._listed.read(wire)
                         starting.deadline = math.inf
-                        self._era, self._title, self._wire = era, _title(session), wire
+                        self._meet(greeting)
+                        self._wire = wire
                         self._has_been_ready = self._may_restart_at_once = True
                         self._become(ServerState.READY, None)
-                        await self._stay(wire)
+                        async with anyio.create_task_group() as tasks:
+                            tasks.start_soon(self._leave_unused, wire)
+                            await self._stay(wire)
+                            tasks.cancel_scope.cancel()
                 self._is_retired = wire.is_retired
+                self._takes_turns = wire.asking.takes_turns
         finally:
             self._wire = None
         return self._last_words()
 
+    def _meet(self, greeting: Greeting) -> None:
+        """The server is there. Another version of it may speak the protocol of another era: then that is asked anew at
+        the next start."""
+        is_same = greeting.title == recalled_title(self._remembered) or not self._is_era_recalled
+        self._era, self._title, self._is_era_recalled = greeting.era, greeting.title, False
+        if self._settings.protocol == "auto":
+            self._remembered.put("era", greeting.era.value if is_same else None)
+        self._remembered.put("title", greeting.title)
+
+    async def _leave_unused(self, wire: Wire) -> None:
+        await self.use.unwanted()
+        log.info("server.unused", extra={"server": self.name})
+        wire.retire()
+
     async def _stay(self, wire: Wire) -> None:
-        """Follow the changes of its tools, until the end."""
+        """Follow the changes of its lists, until the end."""
         while True:
             await wire.news()
             if wire.has_ended:
@@ -228,22 +359,21 @@ class Connection:
             await anyio.sleep(self._patience.refresh_pause_s)
             if not wire.is_usable:
                 return
-            wire.heard()
-            await self._refresh(wire)
+            await self._refresh(wire, wire.heard())
 
-    async def _refresh(self, wire: Wire) -> None:
-        """Read the list again. A server that cannot give it keeps the tools it had, and the calls in flight."""
+    async def _refresh(self, wire: Wire, stale: Mapping[str, JsonObject | None]) -> None:
+        """Read lists again. A server that cannot give them keeps the tools it had, and the calls in flight."""
+        before = self.tools, self.warnings
         try:
             with anyio.fail_after(self._settings.startup_timeout_s):
-                is_new = await self._list(wire)
+                await self._listed.read(wire, stale)
         except (MCPError, CallError, TimeoutError) as error:
             log.warning("server.not_listed", extra={"server": self.name, "error": self._explained(error)})
-        else:
-            if is_new:
-                self._become(ServerState.READY, None)
+        if (self.tools, self.warnings) != before:
+            self._become(ServerState.READY, None)
 
     @asynccontextmanager
-    async def _session(self) -> AsyncIterator[tuple[ClientSession, Wire]]:
+    async def _session(self) -> AsyncIterator[Wire]:
         async with AsyncExitStack() as stack:
             self._transport = open_transport(
                 self.name, self._settings, self._max_message_bytes, self._on_stderr, self._patience
@@ -251,23 +381,22 @@ class Connection:
             read, write = await stack.enter_async_context(self._transport.streams())
             watched = Watched(read)
             dispatcher: JSONRPCDispatcher[Any] = JSONRPCDispatcher(watched, write)
-            wire = Wire(dispatcher, self._transport, write.direct if isinstance(write, Writer) else None)
+            wire = Wire(
+                dispatcher,
+                self._transport,
+                write.direct if isinstance(write, Writer) else None,
+                asking=Asking(takes_turns=self._takes_turns),
+                interests=self._interests,
+                on_said=self._on_said,
+            )
             watched.on_end = wire.end
             stack.callback(wire.end)
-            session = ClientSession(dispatcher=dispatcher, client_info=ME, message_handler=wire.on_message)
-            await stack.enter_async_context(session)
-            yield session, wire
-
-    async def _list(self, wire: Wire) -> bool:
-        """Read the tools; True if anything about them is new."""
-        definitions = await fetch_definitions(lambda params: wire.request("tools/list", params))
-        tools, warnings = read_tools(self.name, definitions, self._settings.include, self._settings.exclude)
-        for warning in warnings:
-            if warning not in self.warnings:
-                log.warning("server.tool", extra={"server": self.name, "warning": warning})
-        before, self.tools = self.tools, renewed(self.tools, tools)
-        had, self.warnings = self.warnings, tuple(warnings)
-        return self.tools is not before or self.warnings != had
+            tasks = await stack.enter_async_context(anyio.create_task_group())
+            await tasks.start(wire.run)
+            try:
+                yield wire
+            finally:
+                tasks.cancel_scope.cancel()
 
     def _tell_lost(self, error: str, retry_in_s: float) -> None:
         """Once for each reason: a server that stays away for the same one is not told again at every attempt."""
@@ -280,6 +409,7 @@ class Connection:
         self.state, self.error = state, error
         if state is not ServerState.CONNECTING:
             self._settled.set()
+            self._is_starting = state is ServerState.IDLE
         self._changed.set()
         self._changed = anyio.Event()
         self._on_change()
@@ -302,6 +432,6 @@ class Connection:
         return f"{type(error).__name__}: {error}"[:300]
 
 
-def _title(session: ClientSession) -> str | None:
-    info = session.server_info
-    return printable(f"{info.title or info.name} {info.version}".strip()[:120]) if info is not None else None
+def recalled_title(remembered: Remembered) -> str | None:
+    title = remembered.get("title")
+    return printable(title[:120]) if isinstance(title, str) else None

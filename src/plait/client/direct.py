@@ -1,7 +1,7 @@
 """Requests to a server that reads and writes lines, without the SDK's dispatcher between.
 
-The dispatcher opens two streams, a span and a scope for each request. A call needs an id, a line and a future, and
-of calls there are many; all else goes through the dispatcher.
+The dispatcher opens two streams, a span and a scope for each request. A request needs an id, a line and a future.
+Only the handshake, and what the server asks, goes through the dispatcher.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mcp import MCPError
 from ..core.ports import OnProgress
 from ..core.strict import JsonObject, encode
 from .faults import Unsent
-from .lines import Answer, Waiter
+from .lines import Answer, OnNotice, Waiter
 from .process import Process
 
 FIRST_ID = 1_000
@@ -35,6 +35,10 @@ class Direct:
     def new_id(self) -> int:
         """An id for one more request to this server, whoever sends it."""
         return next(self._ids)
+
+    def hear(self, on_notice: OnNotice) -> None:
+        """From now on *on_notice* is told of notifications, each before the answers that come after it."""
+        self._process.lines.on_notice = on_notice
 
     async def ask(self, method: str, params: JsonObject, on_progress: OnProgress | None) -> JsonObject:
         """The result of one request, told to the server if it is cancelled.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, TypeGuard
 
@@ -25,6 +25,9 @@ HEAD_BYTES, TAIL_BYTES = 64 * 1024, 64
 
 
 Answer: TypeAlias = "JsonObject | types.ErrorData"
+
+OnNotice: TypeAlias = Callable[[str, JsonObject], None]
+"""Told a notification: its method and its params. It must not block or raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ class Lines:
         self.junk = 0
         """How many lines were no message, and nobody's answer."""
         self.why_junk = ""
+        self.on_notice: OnNotice | None = None
+        """Told all notifications but those about a request, which are left in the messages."""
         self._max_bytes = max_bytes
         self._asked: dict[types.RequestId, Waiter | None] = {}
         self._line = bytearray()
@@ -119,7 +124,16 @@ class Lines:
                 token = told.get("progressToken")
                 waiter = self._asked.get(token) if isinstance(token, int) else None
                 return waiter is not None and waiter.is_told(told)
+            case {"jsonrpc": "2.0", "method": str(method), **more} if "id" not in more:
+                return self._is_noticed(method, more.get("params"))
         return False
+
+    def _is_noticed(self, method: str, params: object) -> bool:
+        """Whether a notification has been told to who wants to know."""
+        if self.on_notice is None or method == "notifications/cancelled":
+            return False
+        self.on_notice(method, params if isinstance(params, dict) else {})
+        return True
 
     def _is_answered(self, id: types.RequestId, answer: Answer) -> bool:
         """Whether somebody waits here for the answer to the request of this id: then it is there."""

@@ -1,4 +1,4 @@
-"""The tools of a server: every page of the list, raw, and each definition on its own merits.
+"""The lists of a server: every page, raw, and each definition of a tool on its own merits.
 
 One malformed definition is left out with a warning; it hides no other.
 """
@@ -13,10 +13,13 @@ from typing import Any
 from ..core.catalog import Tool
 from ..core.printable import printable
 from ..core.schema import Schema
-from ..core.strict import NotStrict, dumps, measure
+from ..core.strict import JsonObject, NotStrict, dumps, measure
 from ..errors import InvalidOutput
 
 MAX_TOOLS = 2_000
+MAX_ENTRIES = 10_000
+"""Of any other list."""
+MAX_LIST_BYTES = 64 * 2**20
 MAX_PAGES = 200
 MAX_WARNINGS = 50
 MAX_DESCRIPTION = 4 * 1024
@@ -25,22 +28,52 @@ SCHEMA_DEPTH = 64
 _NAME = re.compile(r"[^\s\x00-\x1f\x7f]{1,256}")
 
 
-async def fetch_definitions(ask: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]) -> list[Any]:
-    """All tool definitions, as they came. *ask* sends one `tools/list` with the given parameters."""
-    definitions: list[Any] = []
+async def fetch_definitions(
+    ask: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]], member: str = "tools", most: int = MAX_TOOLS
+) -> list[Any]:
+    """All entries of one list, as they came, up to the page with the one above *most*. *ask* sends one request with
+    the given parameters; *member* of each result holds entries. Raises `InvalidOutput`, and what *ask* raises."""
+    entries: list[Any] = []
     seen: set[str] = set()
     cursor: str | None = None
+    room = MAX_LIST_BYTES
     for _ in range(MAX_PAGES):
         page = await ask({} if cursor is None else {"cursor": cursor})
-        tools = page.get("tools")
-        if not isinstance(tools, list):
-            raise InvalidOutput("tools/list gave no list of tools")
-        definitions += tools
+        found = page.get(member)
+        if not isinstance(found, list):
+            raise InvalidOutput(f"it gave no list of {member}")
+        room -= _size(found)
+        if room < 0:
+            raise InvalidOutput(f"its list of {member} is longer than {MAX_LIST_BYTES:,} bytes")
+        entries += found
         cursor = page.get("nextCursor")
-        if not isinstance(cursor, str) or cursor in seen or len(definitions) > MAX_TOOLS:
+        if not isinstance(cursor, str) or cursor in seen or len(entries) > most:
             break
         seen.add(cursor)
-    return definitions
+    return entries
+
+
+def read_entries(entries: list[Any], key: str, most: int = MAX_ENTRIES) -> tuple[JsonObject, ...]:
+    """Those of *entries* that can be passed on, as they are: strict JSON objects whose member *key* is a text, the
+    first of each."""
+    read: dict[str, JsonObject] = {}
+    for entry in entries[:most]:
+        name = entry.get(key) if isinstance(entry, dict) else None
+        if isinstance(name, str) and name not in read and _is_strict(entry):
+            read[name] = entry
+    return tuple(read.values())
+
+
+def as_listed(definitions: list[Any], tools: Iterable[Tool]) -> tuple[JsonObject, ...]:
+    """The definitions that *tools* were read from, whole and in the server's order."""
+    kept = {tool.name: tool.definition for tool in tools}
+    listed: list[JsonObject] = []
+    for definition in definitions[:MAX_TOOLS]:
+        name = definition.get("name") if isinstance(definition, dict) else None
+        if isinstance(name, str) and name in kept and _shortened(definition) == kept[name]:
+            del kept[name]
+            listed.append(definition)
+    return tuple(listed)
 
 
 def read_tools(
@@ -124,3 +157,19 @@ def _shortened(definition: dict[str, Any]) -> dict[str, Any]:
     if isinstance(description, str) and len(description) > MAX_DESCRIPTION:
         return {**definition, "description": description[: MAX_DESCRIPTION - 1] + "…"}
     return definition
+
+
+def _size(entries: list[Any]) -> int:
+    """In bytes, roughly; of entries that are no strict JSON too."""
+    try:
+        return measure(entries)
+    except NotStrict:
+        return sum(len(str(entry)) for entry in entries)
+
+
+def _is_strict(entry: object) -> bool:
+    try:
+        measure(entry, SCHEMA_DEPTH)
+    except NotStrict:
+        return False
+    return True

@@ -1,79 +1,154 @@
-"""The protocol of one connection: which era the server speaks, and a request put into its words."""
+"""One connection: requests put into the words of its era, and what its server says by itself. All of it is raw:
+nothing that a server sends is dropped here, or validated."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from enum import StrEnum
-from itertools import count
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio
 import mcp_types as types
-from mcp import ClientSession, MCPError
-from mcp.shared.dispatcher import CallOptions
+from anyio.abc import TaskStatus
+from mcp import MCPError
+from mcp.shared.dispatcher import CallOptions, DispatchContext
 from mcp.shared.inbound import (
     MCP_METHOD_HEADER,
     MCP_NAME_HEADER,
     MCP_PROTOCOL_VERSION_HEADER,
     NAME_BEARING_METHODS,
     encode_header_value,
+    find_invalid_x_mcp_header,
     mcp_param_headers,
     x_mcp_header_map,
 )
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
-from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
-from pydantic import ValidationError
+from mcp.shared.transport_context import TransportContext
 
-from .. import __version__
-from ..core.catalog import Tool
-from ..core.ports import OnProgress
+from ..core.ports import Ask, OnProgress, RpcError
 from ..core.strict import JsonObject
-from ..errors import ServerUnavailable
+from .asking import Asking, correlated
 from .direct import Direct
+from .handshake import Era, Greeting, envelope
+from .interests import Interests
+from .listening import Listening
 from .transports import Transport
 
-log = logging.getLogger(__name__)
+OnSaid: TypeAlias = Callable[[str, JsonObject], None]
+"""Told a notification that is passed on: its method and its params."""
 
-FIRST_LISTEN_PAUSE_S, LONGEST_LISTEN_PAUSE_S = 1.0, 60.0
-"""Between the end of a stream of changes and the next."""
-
-ME = types.Implementation(name="plait", title="Plait", version=__version__)
-
-
-class Era(StrEnum):
-    """How a server is spoken to: after a handshake (up to 2025-11-25), or each request by itself (2026-07-28)."""
-
-    LEGACY = "legacy"
-    MODERN = "modern"
-
-
-class DiedOnProbe(Exception):
-    """The server ended when it was asked for its protocol: some know no other request before `initialize`."""
+LISTS = {
+    "notifications/tools/list_changed": "tools",
+    "notifications/resources/list_changed": "resources",
+    "notifications/prompts/list_changed": "prompts",
+}
+BEGUN_S = 0.25
+"""How long the lists wait for the stream that tells of their changes."""
+ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
+PASSED_ON = frozenset(
+    {"notifications/resources/updated", "notifications/message", "notifications/elicitation/complete"}
+)
+_SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
 
 
 class Wire:
-    """Requests to one connected server, raw: nothing that it answers is dropped or validated here."""
+    """Requests to one connected server, what it asks, and what it tells of."""
 
-    def __init__(self, dispatcher: JSONRPCDispatcher[Any], transport: Transport, direct: Direct | None = None) -> None:
+    def __init__(
+        self,
+        dispatcher: JSONRPCDispatcher[Any],
+        transport: Transport,
+        direct: Direct | None = None,
+        *,
+        asking: Asking | None = None,
+        interests: Interests | None = None,
+        on_said: OnSaid = lambda method, params: None,
+    ) -> None:
         self.last_words = transport.last_words
-        self.version: str | None = None
-        self.era = Era.LEGACY
+        self.greeting: Greeting | None = None
         self.has_ended = False
         self.is_retired = False
+        self.listening: Listening | None = None
+        self.asking = asking or Asking()
+        self._interests = interests or Interests()
+        self._on_said = on_said
         self._dispatcher = dispatcher
         self._transport = transport
         self._direct = direct
         self._news = anyio.Event()
-        self._has_list_changes = False
+        self._stale: dict[str, JsonObject | None] = {}
+        self._param_headers: dict[str, dict[tuple[str, ...], str]] = {}
+        if direct is not None:
+            direct.hear(self._hear)
 
-    async def call_tool(self, tool: Tool, arguments: JsonObject, on_progress: OnProgress | None) -> JsonObject:
-        params: JsonObject = {"name": tool.name, "arguments": arguments}
-        if self._direct is not None:
-            if self.era is Era.MODERN:
-                params["_meta"] = _ENVELOPE
-            return await self._direct.ask("tools/call", params, on_progress)
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Read what the server sends, until its end."""
+        await self._dispatcher.run(self._answer, _ignore, self._take, task_status=task_status)
+
+    # Requests to the server.
+
+    async def greet(self, method: str, params: JsonObject, version: str | None = None) -> JsonObject:
+        """As `handshake.Greeted`."""
+        options: CallOptions = {"cancel_on_abandon": False}
+        if version is not None:
+            options["headers"] = _headers(method, params, version)
+        return await self._dispatcher.send_raw_request(method, params, options)
+
+    def adopt(self, greeting: Greeting) -> None:
+        self.greeting = greeting
+
+    async def request(
+        self,
+        method: str,
+        params: JsonObject,
+        *,
+        on_progress: OnProgress | None = None,
+        ask: Ask | None = None,
+        capabilities: JsonObject | None = None,
+    ) -> JsonObject:
+        """The result of one request, which the server hears of if it is cancelled; *ask* and *capabilities* are those
+        of the client that it is made for. Raises `MCPError` as the server or the way to it said, and `Unsent`."""
+        sent = self._enveloped(params, capabilities or {})
+        if self._direct is not None and ask is None:
+            return await self._direct.ask(method, sent, on_progress)
+        async with self.asking.on_behalf(ask) as asker:
+            if self._direct is not None:
+                return await self._direct.ask(method, sent, on_progress)
+            token = correlated.set(asker)
+            try:
+                return await self._dispatcher.send_raw_request(
+                    method, sent or None, self._options(method, sent, on_progress)
+                )
+            finally:
+                correlated.reset(token)
+
+    async def notify(self, method: str, params: JsonObject | None = None) -> None:
+        """Tell the server something; one that is gone is not told."""
+        options: CallOptions = {}
+        if self.greeting is not None:
+            options["headers"] = {MCP_PROTOCOL_VERSION_HEADER: self.greeting.version}
+        await self._dispatcher.notify(method, params, options)
+
+    def read_headers(self, definitions: Iterable[JsonObject]) -> None:
+        """Learn which arguments of which tools go into headers too, from their *definitions*."""
+        if self._direct is None and self.era is Era.MODERN:
+            schemas = {str(definition["name"]): definition.get("inputSchema") for definition in definitions}
+            usable = {name: schema for name, schema in schemas.items() if find_invalid_x_mcp_header(schema) is None}
+            self._param_headers = {name: x_mcp_header_map(schema) for name, schema in usable.items()}
+
+    @property
+    def era(self) -> Era:
+        return self.greeting.era if self.greeting is not None else Era.LEGACY
+
+    def _enveloped(self, params: JsonObject, capabilities: JsonObject) -> JsonObject:
+        if self.greeting is None or self.era is Era.LEGACY:
+            return params
+        meta = params.get("_meta")
+        own: JsonObject = meta if isinstance(meta, dict) else {}
+        level: JsonObject = {types.LOG_LEVEL_META_KEY: self._interests.level} if self._interests.level else {}
+        return {**params, "_meta": {**level, **own, **envelope(capabilities, self.greeting.version)}}
+
+    def _options(self, method: str, params: JsonObject, on_progress: OnProgress | None) -> CallOptions:
         options: CallOptions = {}
         if on_progress is not None:
 
@@ -81,31 +156,50 @@ class Wire:
                 on_progress(progress, total, message)
 
             options["on_progress"] = relay
-        headers = {}
-        if self.era is Era.MODERN:
-            headers = mcp_param_headers(x_mcp_header_map(tool.definition.get("inputSchema")), arguments)
-        return await self.request("tools/call", params, options, headers)
+        if self.era is Era.MODERN and self.greeting is not None:
+            options["headers"] = {**_headers(method, params, self.greeting.version), **self._mirrored(method, params)}
+        elif self.greeting is not None:
+            options["headers"] = {MCP_PROTOCOL_VERSION_HEADER: self.greeting.version}
+        return options
 
-    async def request(
-        self,
-        method: str,
-        params: Mapping[str, Any],
-        options: CallOptions | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> dict[str, Any]:
-        """The result of one request. Raises `MCPError` as the dispatcher does."""
-        sent = dict(params)
-        options = options if options is not None else {}
-        if self._direct is not None:
-            options.setdefault("request_id", self._direct.new_id())
-        if self.era is Era.MODERN:
-            sent["_meta"] = _ENVELOPE
-            options["headers"] = {**_headers(method, sent), **(headers or {})}
-        elif self.version is not None:
-            options["headers"] = {MCP_PROTOCOL_VERSION_HEADER: self.version}
-        return await self._dispatcher.send_raw_request(method, sent or None, options)
+    def _mirrored(self, method: str, params: JsonObject) -> dict[str, str]:
+        name, arguments = params.get("name"), params.get("arguments")
+        if method != "tools/call" or not isinstance(name, str) or not isinstance(arguments, dict):
+            return {}
+        return mcp_param_headers(self._param_headers.get(name, {}), arguments)
 
-    # The end, and news of the tool list.
+    # What the server says by itself.
+
+    async def _answer(
+        self, context: DispatchContext[TransportContext], method: str, params: Mapping[str, Any] | None
+    ) -> JsonObject:
+        """The answer to a request of the server's. Raises `MCPError`."""
+        if self.era is Era.MODERN:
+            raise MCPError(types.METHOD_NOT_FOUND, "Method not found", method[:200])
+        if method == "ping":
+            return {}
+        try:
+            return await self.asking.put(method, dict(params or {}))
+        except RpcError as error:
+            raise MCPError(error.code, error.message, error.data) from None
+
+    def _take(self, method: str, params: Mapping[str, Any] | None) -> bool:
+        self._hear(method, dict(params or {}))
+        return True
+
+    def _hear(self, method: str, params: JsonObject) -> None:
+        """Take in a notification. Never blocks or raises."""
+        if (kind := LISTS.get(method)) is not None:
+            self._stale[kind] = _without_ours(params)
+            self._news.set()
+        elif method == ACKNOWLEDGED:
+            if self.listening is None or self.listening.acknowledged(params):
+                self._stale = {**dict.fromkeys(LISTS.values()), **self._stale}
+                self._news.set()
+        elif method in PASSED_ON:
+            self._on_said(method, _without_ours(params))
+
+    # The end, and news of the lists.
 
     @property
     def is_usable(self) -> bool:
@@ -125,124 +219,59 @@ class Wire:
         self._news.set()
 
     async def news(self) -> None:
-        """Wait until the tool list has changed, or the connection has ended."""
+        """Wait until a list has changed, or the connection has ended."""
         await self._news.wait()
 
-    def heard(self) -> None:
+    def heard(self) -> dict[str, JsonObject | None]:
+        """The lists that may have changed since this was asked before, each with what the server said, if it did."""
+        stale, self._stale = self._stale, {}
         if self.is_usable:
             self._news = anyio.Event()
-
-    async def on_message(self, message: Any) -> None:
-        """What the server says unasked."""
-        if isinstance(message, types.ToolListChangedNotification | types.SubscriptionsAcknowledgedNotification):
-            self._news.set()  # what changed before the subscription was there, nobody told
-        elif isinstance(message, Exception):
-            log.debug("server.junk", extra={"error": str(message)[:200]})
+        return stale
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator[None]:
-        """Hears of changes of the tool list: by a stream of its own where the era asks for one."""
-        if self.era is not Era.MODERN or not self._has_list_changes:
+    async def listens(self) -> AsyncIterator[None]:
+        """Hears of changes: by a stream of its own where the era asks for one."""
+        if self.era is not Era.MODERN:
             yield
             return
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._listen)
+            self.listening = Listening(tasks, self._listen, self._wanted)
+            tasks.start_soon(self.listening.keep_open)
+            await self.listening.begun(BEGUN_S)  # what is listed from now on need not be listed again
             yield
             tasks.cancel_scope.cancel()
 
-    def adopted(self, session: ClientSession, era: Era) -> Era:
-        self.era = era
-        self.version = session.protocol_version
-        capabilities = session.server_capabilities
-        self._has_list_changes = bool(capabilities and capabilities.tools and capabilities.tools.list_changed)
-        return era
+    async def _listen(self, params: JsonObject) -> None:
+        await self.request("subscriptions/listen", params)
 
-    async def _listen(self) -> None:
-        """Keep the stream of changes open; a server that does not have it is asked once."""
-        pause = FIRST_LISTEN_PAUSE_S
-        for number in count():
-            params = {"notifications": {"toolsListChanged": True}}
-            try:
-                await self.request("subscriptions/listen", params, {"request_id": f"listen-{number}"})
-            except MCPError as error:
-                log.debug("server.not_listening", extra={"error": error.message})
-                if error.code in {types.METHOD_NOT_FOUND, types.INVALID_PARAMS}:
-                    return
-            if not self.is_usable:
-                return
-            await anyio.sleep(pause)
-            pause = min(pause * 2, LONGEST_LISTEN_PAUSE_S)
+    def _wanted(self) -> JsonObject:
+        assert self.greeting is not None
+        wanted: JsonObject = {
+            f"{kind}ListChanged": True for kind in LISTS.values() if self.greeting.has(kind, "listChanged")
+        }
+        if uris := list(self._interests.watched):
+            wanted["resourceSubscriptions"] = list[Any](uris)
+        return wanted
 
 
-async def negotiate(session: ClientSession, wire: Wire, era: Era | None, probe_timeout_s: float) -> Era:
-    """Agree with the server on a protocol; *era* is what is known of it. Raises `DiedOnProbe` or `MCPError`."""
-    if era is not Era.LEGACY:
-        with anyio.move_on_after(None if era is Era.MODERN else probe_timeout_s):
-            if await _discover(session, wire):
-                return wire.adopted(session, Era.MODERN)
-    if era is Era.MODERN:
-        raise ServerUnavailable(
-            f"it does not speak the protocol of {LATEST_MODERN_VERSION}",
-            hint='protocol = "auto" takes what it speaks',
-        )
-    try:
-        await session.initialize()
-    except MCPError as error:
-        if era is Era.LEGACY:
-            raise
-        if wire.has_ended:
-            raise DiedOnProbe from error
-        if error.code != types.UNSUPPORTED_PROTOCOL_VERSION or not await _discover(session, wire):
-            raise
-        return wire.adopted(session, Era.MODERN)  # it was slow, not silent: the probe reached it first
-    return wire.adopted(session, Era.LEGACY)
+async def _ignore(context: DispatchContext[TransportContext], method: str, params: Mapping[str, Any] | None) -> None:
+    """All notifications are taken in their order, before this would be asked."""
 
 
-async def _discover(session: ClientSession, wire: Wire) -> bool:
-    """Ask which versions it speaks; True if a modern one was agreed on."""
-    version = LATEST_MODERN_VERSION
-    try:
-        return _adopt(session, await session.send_discover(version))
-    except MCPError as error:
-        if error.code == types.CONNECTION_CLOSED and wire.has_ended:
-            raise DiedOnProbe from error
-        named = _named_versions(error)
-        if error.code != types.UNSUPPORTED_PROTOCOL_VERSION or not named:
-            return False
-        mutual = [name for name in MODERN_PROTOCOL_VERSIONS if name in named and name != version]
-        if not mutual and not set(named) & {*HANDSHAKE_PROTOCOL_VERSIONS, version}:
-            raise
-    return bool(mutual) and _adopt(session, await session.send_discover(mutual[-1]))
+def _without_ours(params: JsonObject) -> JsonObject:
+    """*params* without the name of our own stream that they came on."""
+    meta = params.get("_meta")
+    if not isinstance(meta, dict) or _SUBSCRIPTION not in meta:
+        return params
+    left: JsonObject = {key: value for key, value in meta.items() if key != _SUBSCRIPTION}
+    rest: JsonObject = {key: value for key, value in params.items() if key != "_meta"}
+    return {**rest, "_meta": left} if left else rest
 
 
-def _adopt(session: ClientSession, found: dict[str, Any]) -> bool:
-    try:
-        result = types.DiscoverResult.model_validate(found)
-    except ValidationError:
-        return False
-    if not any(version in result.supported_versions for version in MODERN_PROTOCOL_VERSIONS):
-        return False
-    session.adopt(result)
-    return True
-
-
-def _named_versions(error: MCPError) -> list[str]:
-    data = error.error.data
-    supported = data.get("supported") if isinstance(data, dict) else None
-    return [name for name in supported if isinstance(name, str)] if isinstance(supported, list) else []
-
-
-def _headers(method: str, params: Mapping[str, Any]) -> dict[str, str]:
-    headers = {MCP_PROTOCOL_VERSION_HEADER: LATEST_MODERN_VERSION, MCP_METHOD_HEADER: method}
+def _headers(method: str, params: JsonObject, version: str) -> dict[str, str]:
+    headers = {MCP_PROTOCOL_VERSION_HEADER: version, MCP_METHOD_HEADER: method}
     name = params.get(NAME_BEARING_METHODS.get(method, ""))
     if isinstance(name, str):
         headers[MCP_NAME_HEADER] = encode_header_value(name)
     return headers
-
-
-_ENVELOPE: dict[str, Any] = {
-    types.PROTOCOL_VERSION_META_KEY: LATEST_MODERN_VERSION,
-    types.CLIENT_INFO_META_KEY: ME.model_dump(by_alias=True, mode="json", exclude_none=True),
-    types.CLIENT_CAPABILITIES_META_KEY: {},
-}
-"""What each request of the modern era carries. This gateway has no client capabilities to offer yet."""

@@ -60,8 +60,12 @@ class Resources:
         lstat: Callable[[str], os.stat_result] = os.lstat,
         readlink: Callable[[str], str] = os.readlink,
     ) -> None:
-        self._bases = {name: _Base.of(server) for name, server in config.servers.items() if server.kind == "stdio"}
         self._places = _Places(lstat, readlink)
+        self.adopt(config)
+
+    def adopt(self, config: Config) -> None:
+        """The servers are those of *config* from now on."""
+        self._bases = {name: _Base.of(server) for name, server in config.servers.items() if server.kind == "stdio"}
 
     def locate(self, server: str, key: str) -> str:
         """The one key of what *server* means by *key*, such as `file:src/../README.md`, to be compared step by step

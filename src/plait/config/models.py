@@ -62,6 +62,8 @@ class LimitSettings(_Section):
 class GatewaySettings(_Section):
     """`[gateway]`"""
 
+    expose: Literal["dag", "all", "tools"] = "dag"
+    """What `tools/list` holds: our own tools, all, or those of the servers alone."""
     max_concurrency: Count = 32
     wait_s: Seconds | None = None
     """Answer with `status: "running"` after so long. Without it: by client, else 50."""
@@ -92,8 +94,13 @@ class ServerSettings(_Section):
 
     protocol: Literal["auto", "legacy", "modern"] = "auto"
     enabled: bool = True
+    lazy: bool = False
+    """Started at first use, stopped after `idle_timeout_s` without one."""
+    idle_timeout_s: Seconds = 300
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    prefix: bool = True
+    """Its tools are served as `server__tool`; else by their own names, where no other tool has them."""
     max_concurrency: Count | Literal["auto"] | None = None
     """`auto` finds out how many calls at once the server takes well."""
     rate_limit: RateText | None = None
@@ -105,6 +112,11 @@ class ServerSettings(_Section):
     def kind(self) -> Literal["stdio", "http", "sse"]:
         """The transport: as set, else by what leads to the server."""
         return self.transport or ("http" if self.url is not None else "stdio")
+
+    @property
+    def idle_s(self) -> float | None:
+        """How long it runs without being used; None for always."""
+        return self.idle_timeout_s if self.lazy else None
 
     @model_validator(mode="after")
     def _leads_to_one_server(self) -> Self:

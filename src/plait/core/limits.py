@@ -232,9 +232,8 @@ class Ledger(Generic[Unit]):
         self._give(self.gateway, limits.gateway)
         self.adaptive = {name: self._adapted(name, limits) for name, slots in limits.servers if slots == "auto"}
         wanted = {name: self.adaptive[name].slots if slots == "auto" else slots for name, slots in limits.servers}
-        for name in [name for name in self.servers if name not in wanted]:
-            self._give(self.servers.pop(name), UNBOUNDED)
-        for name, slots in wanted.items():
+        for name in {**self.servers, **wanted}:
+            slots = wanted.get(name, UNBOUNDED)  # one that is gone goes on counting, for when it comes back
             self._give(self.servers.setdefault(name, Limit(f"server {name}", slots)), slots)
         self._change_rates(dict(limits.rates))
         self._renew_lanes()

@@ -64,13 +64,17 @@ class Policy:
             timeout_s=_last(rules, lambda rule: rule.timeout_s, self._server_timeout(tool)),
             weight=_last(rules, lambda rule: rule.weight, 1),
             may_repeat=_last(rules, lambda rule: rule.idempotent, tool.is_idempotent),
-            denied_by=next((pattern for pattern in self.deny if fnmatchcase(tool.full_name, pattern)), None),
+            denied_by=self.denied_by(tool.full_name),
             limit=_last(rules, _limit, None),
             reads=_last(rules, lambda rule: rule.reads, None),
             writes=_last(rules, lambda rule: rule.writes, None),
             cache_ttl_s=_last(rules, lambda rule: rule.cache_ttl_s, 0.0),
             cache_stat=_last(rules, lambda rule: rule.cache_stat, None),
         )
+
+    def denied_by(self, full_name: str) -> str | None:
+        """The pattern that denies the tool of that name; None where it is allowed."""
+        return next((pattern for pattern in self.deny if fnmatchcase(full_name, pattern)), None)
 
     def _server_timeout(self, tool: Tool) -> float:
         return self.server_timeouts.get(tool.server, DEFAULT_TIMEOUT_S)

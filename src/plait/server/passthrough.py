@@ -158,7 +158,7 @@ class Passthrough:
         directory = self.directory()
         if (entry := directory.tools.means.get(str(name))) is None:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {str(name)[:128]}")
-        if (pattern := directory.denied.get(entry)) is not None:
+        if (pattern := self._relaying.denied_by(*entry)) is not None:
             reason = {"code": "policy_denied", "denied_by": pattern}
             raise MCPError(types.INVALID_PARAMS, f"The policy denies {':'.join(entry)[:200]}", reason)
         return await self._relay(ctx, entry[0], {**params, "name": entry[1]})

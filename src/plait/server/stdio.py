@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Self
 
@@ -167,10 +167,12 @@ class _Outgoing:
     def __init__(self, sink: Sink, unanswered: _Unanswered) -> None:
         self._sink = sink
         self._unanswered = unanswered
+        self.on_written: Callable[[], None] = lambda: None
 
     async def send(self, item: SessionMessage) -> None:
         await self._sink.write(_written(item.message) + b"\n")
         self._unanswered.note_written(item.message)
+        self.on_written()
 
     async def aclose(self) -> None:
         """The pipe closes its descriptors itself, when what was written has been sent."""
