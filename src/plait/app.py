@@ -88,7 +88,7 @@ class Gateway(verbs.Gateway):
             return None
         config = self._parts.config
         bare = frozenset(name for name, server in config.servers.items() if not server.prefix)
-        return Relaying(self._parts.pool.downstream, config.gateway.expose, bare, self.denied_by)
+        return Relaying(self._parts.pool.downstream, config.gateway.expose, bare, self.known, self.denied_by)
 
     async def reload(self, config: Config) -> None:
         """Go by *config* from now on. Servers that are in it as they were are not disturbed, nor are runs under way;
@@ -155,11 +155,11 @@ def settle_memory() -> None:
     """Let the garbage collector leave alone what was imported, and come less often.
 
     A large run makes many objects that live to its end; looking through all of them again and again took a third of
-    its time. Cycles are rare here, so little is kept longer for it.
+    its time. Cycles are rare here, so little is kept longer for it. It may have been off while the program started.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+    gc.enable()
 
 
 async def serve_stdio(config: Config, reloading: Reloading | None = None) -> None:
@@ -168,11 +168,11 @@ async def serve_stdio(config: Config, reloading: Reloading | None = None) -> Non
     from .server.stdio import private_stdio
     from .server.stopping import stopped_by_signals
 
-    settle_memory()
     with private_stdio() as (in_fd, out_fd):
         first = anyio.Event()
         async with stopped_by_signals() as stop, _serving(config, reloading, first) as gateway:
             relaying = gateway.relaying()
+            settle_memory()
             await run_stdio(gateway, config.gateway, in_fd, out_fd, stop, relaying=relaying, on_answer=first.set)
 
 
@@ -196,11 +196,11 @@ async def serve_http(
     from .server.listening import listen_on
     from .server.stopping import stopped_by_signals
 
-    settle_memory()
     allowed = Allowed(host, allowed_hosts, allowed_origins)
     with listen_on(host, port) as listening:
         async with stopped_by_signals() as stop, _serving(config, reloading) as gateway:
             relaying = gateway.relaying()
+            settle_memory()
             await run_http(gateway, config.gateway, listening, allowed, stop, relaying=relaying, on_ready=on_ready)
 
 

@@ -155,10 +155,17 @@ class Gateway:
         """Wait until every server was connected to once, or was not there; at most so many *seconds*."""
         await self._reach(None, seconds)
 
+    async def known(self) -> None:
+        """Wait until every server of which no tool is known was connected to once, or was not there; five seconds at
+        most."""
+        unknown = [name for name, info in self.catalog().servers.items() if not info.tools]
+        if unknown:
+            with anyio.move_on_after(CATALOG_WAIT_S):
+                await self._servers.settled(unknown)
+
     async def search(self, query: str, *, server: str | None = None, limit: int = 6) -> SearchResult:
         """Tools by words, for each need in *query* (`;` separates needs), best first; an empty query finds servers."""
-        with anyio.move_on_after(CATALOG_WAIT_S):
-            await self._servers.settled([name for name, info in self.catalog().servers.items() if not info.tools])
+        await self.known()
         return self._search_index().search(query, server=server, limit=limit)
 
     async def describe(self, names: Sequence[str]) -> tuple[list[Tool], list[Problem]]:

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
 from .suite import HERE, run_suite
 
 ROOT = HERE.parent.parent
+PLAIT = [sys.executable, "-m", "plait"]
+SERVED = re.compile(r"http://127\.0\.0\.1:\d+/mcp")
 EVERYTHING = [sys.executable, "-m", "tests.conformance.everything"]
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What the suite talks to: a server that runs as long as it is entered, and gives its URL."""
-
-    serving: Callable[[Path], AbstractAsyncContextManager[str]]
-    expected: Path
+Target: TypeAlias = Callable[[Path], AbstractAsyncContextManager[str]]
+"""What the suite talks to: a server that runs as long as it is entered, and gives its URL. Logs go to the folder."""
 
 
 @asynccontextmanager
@@ -54,17 +55,67 @@ async def ended(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-TARGETS = {"direct": Target(direct, HERE / "expected-direct.yml")}
+@asynccontextmanager
+async def through_gateway(folder: Path, protocol: str) -> AsyncIterator[str]:
+    """The fixture server behind `plait serve`, which is spoken to over HTTP, and speaks *protocol* to it."""
+    async with direct(folder) as url:
+        (folder / "servers.toml").write_text(
+            f"""
+            [gateway]
+            expose = "tools"
+            [servers.everything]
+            url = "{url}"
+            protocol = "{protocol}"
+            prefix = false
+            """
+        )
+        process = await asyncio.create_subprocess_exec(
+            *PLAIT, "serve", "--config", str(folder / "servers.toml"), "--http", "0", cwd=ROOT,
+            env={**os.environ, "PLAIT_STATE_DIR": str(folder / "state")}, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stderr is not None
+        served_at: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        log = asyncio.create_task(kept(process.stderr, folder / "gateway.log", served_at))
+        try:
+            yield await asyncio.wait_for(served_at, 30)
+        finally:
+            await ended(process)
+            await log
 
 
-# How many checks pass: the suite skips what a server does not announce, and then ends well with fewer.
-PASSES = [("direct", "2025-11-25", 84), ("direct", "2026-07-28", 152)]
+async def kept(stream: asyncio.StreamReader, file: Path, served_at: asyncio.Future[str]) -> None:
+    """Writes the log that comes on *stream* into *file*, and finds the URL in it that the gateway serves."""
+    with file.open("wb", buffering=0) as log:
+        while line := await stream.readline():
+            log.write(line)
+            if (found := SERVED.search(line.decode())) is not None and not served_at.done():
+                served_at.set_result(found[0])
+
+
+TARGETS: Mapping[str, Target] = {
+    "direct": direct,
+    "gateway before the handshake era": partial(through_gateway, protocol="legacy"),
+    "gateway before 2026-07-28": partial(through_gateway, protocol="modern"),
+}
+
+# What is expected of a target in a revision of the protocol: the scenarios that may fail, and how many checks pass: the
+# suite skips what a server does not announce, and then ends well with fewer.
+EXPECTED = [
+    ("direct", "2025-11-25", "expected-direct.yml", 84),
+    ("direct", "2026-07-28", "expected-direct.yml", 152),
+    ("gateway before the handshake era", "2025-11-25", "expected-gateway-2025-11-25.yml", 81),
+    ("gateway before the handshake era", "2026-07-28", "expected-handshake-2026-07-28.yml", 144),
+    ("gateway before 2026-07-28", "2025-11-25", "expected-gateway-2025-11-25.yml", 81),
+    ("gateway before 2026-07-28", "2026-07-28", "expected-gateway-2026-07-28.yml", 152),
+]
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize(("target", "revision", "passes"), PASSES)
-async def test_every_scenario_of_the_official_suite_passes(target: str, revision: str, passes: int, tmp_path: Path):
-    async with TARGETS[target].serving(tmp_path) as url:
-        report = await run_suite(url, revision, TARGETS[target].expected, tmp_path / "checks")
+@pytest.mark.parametrize(("target", "revision", "expected", "passes"), EXPECTED)
+async def test_every_scenario_of_the_official_suite_passes(
+    target: str, revision: str, expected: str, passes: int, tmp_path: Path
+):
+    async with TARGETS[target](tmp_path) as url:
+        report = await run_suite(url, revision, HERE / expected, tmp_path / "checks")
     assert report.status == 0, "\n".join([*report.rest, report.said[-600:]])
     assert report.passed == passes, "\n".join(report.rest)

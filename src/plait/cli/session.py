@@ -4,6 +4,7 @@ becomes a message and an exit code."""
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -103,6 +104,7 @@ class Session:
         scope = anyio.CancelScope()
         with self._interrupting(scope):
             async with self._opened(config) as gateway:
+                gc.enable()  # it is off while the program starts
                 with scope:
                     code = await verb(gateway)
         return Exit.INTERRUPTED if scope.cancel_called else code

@@ -38,7 +38,7 @@ ToolPattern = Annotated[str, AfterValidator(_can_match)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class LimitSettings(_Section):

@@ -27,7 +27,7 @@ Strings = Annotated[tuple[StrictStr, ...], Field(strict=False)]
 class Task(BaseModel):
     """One tool call of a DAG (`docs/dag.md`, "Tasks")."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     id: Id
     tool: Annotated[StrictStr, Field(min_length=1, max_length=300)]
@@ -50,7 +50,7 @@ class Task(BaseModel):
 class Dag(BaseModel):
     """Tasks, and how to run them as a whole (`docs/dag.md`, "The document"). In Python, `return` is `return_`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
     tasks: tuple[Task, ...]
     return_: Strings | None = Field(default=None, alias="return")

@@ -16,6 +16,7 @@ import mcp_types as types
 from ..core.ports import Ask, RpcError
 from ..core.strict import JsonObject
 from .asking import ASK_S, can_be_asked
+from .eras import declared_by
 from .following import Context
 
 _ask: ContextVar[Ask | None] = ContextVar("ask", default=None)
@@ -33,10 +34,9 @@ def asking_by(ask: Ask) -> Iterator[None]:
 
 def attendance_of(ctx: Context) -> Attendance | None:
     """For a run that the client of *ctx* begins; None where that client can be asked for nothing."""
-    declared = ctx.session.client_capabilities
-    if _ask.get() is None or declared is None or not can_be_asked(declared):
+    if _ask.get() is None or not can_be_asked(ctx.session.client_capabilities):
         return None
-    return Attendance(declared.model_dump(by_alias=True, mode="json", exclude_none=True))
+    return Attendance(declared_by(ctx))
 
 
 class Attendance:

@@ -8,7 +8,7 @@ an era does not allow is left out for that era alone: one would cost a client th
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -38,6 +38,10 @@ _FLAT_UI = "ui/resourceUri"
 _ENVELOPE: JsonObject = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
 
 
+async def _at_once() -> None:
+    pass
+
+
 def _never(server: str, tool: str) -> str | None:
     return None
 
@@ -51,6 +55,8 @@ class Relaying:
     """Our own tools, or all, or those of the servers alone. All else that servers have is always served."""
     bare: frozenset[str] = frozenset()
     """The servers whose tools go by their own names where these are free."""
+    known: Callable[[], Awaitable[None]] = _at_once
+    """Waits until it is known what each server has, or for as long as a client may be kept waiting for that."""
     denied_by: Callable[[str, str], str | None] = _never
     """The pattern that denies a tool, given its server and its name; None where it is allowed."""
 

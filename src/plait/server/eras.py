@@ -42,6 +42,15 @@ def meta_to_pass_on(meta: JsonObject) -> JsonObject:
     return {key: value for key, value in meta.items() if key not in _CONNECTION_META}
 
 
+def declared_by(ctx: Context) -> JsonObject:
+    """What the client of *ctx* said that it can do; empty where it said nothing, or nothing that is understood."""
+    has = ctx.session.client_capabilities
+    if has is None:
+        return {}
+    said = meta_of(ctx).get(types.CLIENT_CAPABILITIES_META_KEY) if is_modern(ctx) else None
+    return said if isinstance(said, dict) else has.model_dump(by_alias=True, mode="json", exclude_none=True)
+
+
 def checked_params(ctx: Context) -> JsonObject:
     """The params of a request, without `_meta`, once they are known to be what the client's era has.
 

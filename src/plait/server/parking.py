@@ -34,6 +34,8 @@ Work: TypeAlias = Callable[[Ask], Awaitable[JsonObject]]
 
 STATE = "parked:"
 """How the state of a request begins that has work waiting for it; the token under which it waits follows."""
+GATHER_S = 0.02
+"""How long a client is not told of the first question, so that those that come with it are asked with it."""
 MOST_PARKED = 500
 """How many pieces of work may wait for their clients at once."""
 
@@ -168,11 +170,13 @@ class Held:
         return {key: asked.question.as_input_request() for key, asked in self._asked.items() if asked.is_open}
 
     async def news(self) -> None:
-        """Wait until the work has ended or asks something. Who is cancelled here cancels the work."""
+        """Wait until the work has ended or asks something, and a moment longer for what else it asks. Who is cancelled
+        here cancels the work."""
         try:
-            while not self.has_ended and not any(asked.is_open for asked in self._asked.values()):
-                changed = self._changed
-                await changed.wait()
+            while not self.has_ended and not self._is_asking:
+                await self._wait()
+                with anyio.move_on_after(GATHER_S):
+                    await self._gathered()
         except anyio.get_cancelled_exc_class():
             self._scope.cancel()
             raise
@@ -210,6 +214,18 @@ class Held:
             if asked is not None and asked.is_open and isinstance(answer, dict):
                 asked.answer = answer
                 asked.answered.set()
+
+    @property
+    def _is_asking(self) -> bool:
+        return any(asked.is_open for asked in self._asked.values())
+
+    async def _gathered(self) -> None:
+        while self._is_asking and not self.has_ended:
+            await self._wait()
+
+    async def _wait(self) -> None:
+        changed = self._changed
+        await changed.wait()
 
     def _tell(self) -> None:
         self._changed.set()

@@ -27,7 +27,7 @@ from .attending import asking_by
 from .callers import Caller, Session
 from .calls import OpenCalls
 from .directory import MEMBERS, Directory, Own, Relaying, offers_capability
-from .eras import checked_params, is_modern, meta_of, meta_to_pass_on, shaped_error, shaped_result
+from .eras import checked_params, declared_by, is_modern, meta_of, meta_to_pass_on, shaped_error, shaped_result
 from .following import Context
 from .notices import ROOTS_CHANGED, Live
 from .parking import Work
@@ -136,6 +136,7 @@ class Passthrough:
         if ctx.method == "tools/list" and self._relaying.expose == "dag":
             return await call_next(ctx)
         params = checked_params(ctx)
+        await self._relaying.known()
         page = self.directory().page(ctx.method, modern=is_modern(ctx), cursor=params.get("cursor"))
         hint: JsonObject = {"ttlMs": LISTS_LAST_MS, "cacheScope": "private"} if is_modern(ctx) else {}
         return shaped_result(ctx, {**page, **hint}, self._server_info)
@@ -151,13 +152,15 @@ class Passthrough:
     # What is asked of one server.
 
     async def _call_tool(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        name = (ctx.params or {}).get("name")
+        name = _named(ctx)
         if name in self._own_tools:
             return await self._call_own(ctx, call_next)
         params = checked_params(ctx)
-        directory = self.directory()
-        if (entry := directory.tools.means.get(str(name))) is None:
-            raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {str(name)[:128]}")
+        if (entry := self.directory().tools.means.get(name)) is None:
+            await self._relaying.known()
+            entry = self.directory().tools.means.get(name)
+        if entry is None:
+            raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {name[:128]}")
         if (pattern := self._relaying.denied_by(*entry)) is not None:
             reason = {"code": "policy_denied", "denied_by": pattern}
             raise MCPError(types.INVALID_PARAMS, f"The policy denies {':'.join(entry)[:200]}", reason)
@@ -175,7 +178,7 @@ class Passthrough:
         return shaped_result(ctx, await self.interactive(ctx, work), self._server_info)
 
     async def _get_prompt(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        if (ctx.params or {}).get("name") in self._own_prompts:
+        if _named(ctx) in self._own_prompts:
             return await call_next(ctx)
         params = checked_params(ctx)
         server, name = self._prompt(str(params["name"]))
@@ -346,7 +349,13 @@ def _live(ctx: Context) -> Live:
     return live
 
 
+def _named(ctx: Context) -> str:
+    """What the request names; nothing, where that is no text."""
+    name = (ctx.params or {}).get("name")
+    return name if isinstance(name, str) else ""
+
+
 def _request(ctx: Context, caller: Caller, server: str, params: JsonObject) -> Relayed:
     meta = meta_of(ctx)
     on_progress = caller.progress if "progressToken" in meta else None
-    return Relayed(server, ctx.method, params, meta_to_pass_on(meta), on_progress)
+    return Relayed(server, ctx.method, params, meta_to_pass_on(meta), on_progress, None, declared_by(ctx))
