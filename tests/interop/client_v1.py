@@ -1,7 +1,8 @@
-"""A client built on SDK 1.30, run in an environment of its own: lists the tools, runs one DAG, prints what came.
+"""A client built on SDK 1.30, run in an environment of its own: lists the tools, makes calls, prints what came.
 
-client_v1.py stdio COMMAND ARG...  |  client_v1.py http URL  |  client_v1.py sse URL      (the DAG on stdin)
-"""
+client_v1.py stdio COMMAND ARG...  |  client_v1.py http URL  |  client_v1.py sse URL
+
+On stdin are the calls, as JSON: [[tool, arguments], ...]."""
 
 import asyncio
 import json
@@ -33,7 +34,6 @@ async def streams(kind, target):
 
 async def main():
     kind, *target = sys.argv[1:]
-    dag = json.load(sys.stdin)
     heard = []
 
     async def on_progress(progress, total, message):
@@ -42,15 +42,19 @@ async def main():
     async with streams(kind, target) as (read, write), ClientSession(read, write) as session:
         started = await session.initialize()
         tools = await session.list_tools()
-        result = await session.call_tool("execute_dag", dag, progress_callback=on_progress)
+        results = [
+            (await session.call_tool(tool, arguments, progress_callback=on_progress)).model_dump(
+                mode="json", by_alias=True, exclude_none=True
+            )
+            for tool, arguments in json.load(sys.stdin)
+        ]
     print(
         json.dumps(
             {
                 "protocol": started.protocolVersion,
+                "server": started.serverInfo.name,
                 "tools": [tool.name for tool in tools.tools],
-                "is_error": result.isError,
-                "structured": result.structuredContent,
-                "text": result.content[0].text,
+                "results": results,
                 "progress": heard,
             }
         )

@@ -1,14 +1,13 @@
-"""The main job on three real servers that nobody here wrote, chained by references, through two generations of the
-official SDK's client, over every transport."""
+"""The main job on three real servers that nobody here wrote, chained by references, through every client, over every
+transport."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
-import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,37 +16,104 @@ import pytest
 from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.stdio import StdioServerParameters, stdio_client
+from mcp.client.streamable_http import streamable_http_client
 
+from .clients import inspect, programs, talk
+from .exposing import reached
+from .peer import connected
 from .places import PLAIT, node, npm_server, python_with_v1
+from .samples import Call, commit
+from .servers import gateway_over_http
 
 TRANSPORTS = ["stdio", "http", "sse"]
+PROTOCOLS = {
+    "SDK 1.30": "2025-11-25",
+    "FastMCP": "2026-07-28",
+    "FastMCP by handshake": "2025-11-25",
+    "TypeScript SDK 1": "2025-11-25",
+    "TypeScript SDK 2": "2026-07-28",
+}
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 FIVE = ["execute_dag", "search_tools", "describe_tools", "get_run", "cancel_run"]
+EXPOSED = {"files__list_directory", "memory__read_graph", "git__git_log"}
+LIST: Call = ("files__list_directory", {"path": "."})
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A git repository with two commits, and a servers.toml with the three servers of the example."""
-    repository = tmp_path / "repository"
-    repository.mkdir()
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A folder with a git repository of two commits, and `settings` with the three servers of the example in it."""
 
-    def git(*words: str) -> None:
-        settings = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false"]
-        subprocess.run(["git", *settings, *words], cwd=repository, check=True, capture_output=True)
+    folder: Path
+    settings: Path
 
-    git("init", "-q", "-b", "main")
-    for number, message in enumerate(["Begin", "Go on"]):
-        (repository / "notes.txt").write_text(f"line {number}\n")
-        git("add", ".")
-        git("commit", "-q", "-m", message)
-    monkeypatch.setenv("PLACE", str(repository))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "servers.toml").write_text(installed((EXAMPLES / "three-servers.toml").read_text()))
-    return tmp_path
+    @classmethod
+    def made_in(cls, folder: Path) -> Project:
+        repository = folder / "repository"
+        repository.mkdir(parents=True)
+        commit(repository)
+        settings = folder / "servers.toml"
+        example = installed((EXAMPLES / "three-servers.toml").read_text(), folder)
+        settings.write_text(f'{example}\n[gateway]\nexpose = "all"\n')
+        return cls(folder, settings)
+
+    def begin_anew(self) -> None:
+        for made in (self.folder / "plait-memory.jsonl", self.folder / "repository" / "handover.txt"):
+            made.unlink(missing_ok=True)
 
 
-def installed(settings: str) -> str:
-    """The example's settings, with the servers that scripts/test has installed in place of npx and uvx."""
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where clients find a gateway: over stdio each starts its own, in one project, while others share one over HTTP,
+    which works in another; so the two may be used at the same time."""
+
+    alone: Project
+    shared: Project
+    url: str
+
+    def target(self, transport: str) -> list[str]:
+        """How a client reaches the gateway: a command for stdio, else a URL."""
+        match transport:
+            case "stdio":
+                return [*PLAIT, "serve", "--config", str(self.alone.settings)]
+            case "http":
+                return [f"{self.url}/mcp"]
+        return [f"{self.url}/sse"]
+
+    async def all_reached(self) -> None:
+        """Wait until the gateways know the tools of their servers; one that is started again knows them at once."""
+        for transport in ("stdio", "http"):
+            async with connected(_transport(transport, self.target(transport))) as peer:
+                await reached(peer, "files", "memory", "git")
+
+    async def over(self, transports: list[str], check: Callable[[str, list[str]], Awaitable[None]]) -> None:
+        """Do *check*, given a transport and a target, over each of *transports*."""
+
+        async with asyncio.TaskGroup() as tasks:
+            for project in (self.alone, self.shared):
+                tasks.create_task(self._one_by_one(project, transports, check))
+
+    async def _one_by_one(
+        self, project: Project, transports: list[str], check: Callable[[str, list[str]], Awaitable[None]]
+    ) -> None:
+        for transport in transports:
+            if (transport == "stdio") == (project is self.alone):
+                project.begin_anew()
+                await check(transport, self.target(transport))
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
+    folder = tmp_path_factory.mktemp("projects").resolve()
+    alone, shared = Project.made_in(folder / "alone"), Project.made_in(folder / "shared")
+    with gateway_over_http(shared.settings) as url:
+        places = Places(alone, shared, url)
+        asyncio.run(places.all_reached())
+        yield places
+
+
+def installed(settings: str, folder: Path) -> str:
+    """The example's settings at work in *folder*, with the servers that scripts/test has installed in place of npx and
+    uvx."""
     for fetched, command in {
         '"npx"\nargs = ["-y", "@modelcontextprotocol/server-filesystem",': [node(), npm_server("filesystem")],
         '"npx"\nargs = ["-y", "@modelcontextprotocol/server-memory"': [node(), npm_server("memory")],
@@ -57,7 +123,7 @@ def installed(settings: str) -> str:
         program, *args = map(json.dumps, command)
         comma = "," if fetched.endswith(",") else ""
         settings = settings.replace(fetched, f"{program}\nargs = [{', '.join(args)}{comma}")
-    return settings
+    return settings.replace("${PLACE:-../..}", "repository").replace("${HOME}", str(folder))
 
 
 def job() -> dict[str, Any]:
@@ -89,89 +155,111 @@ def assert_done(result: dict[str, Any]) -> None:
     assert result["metrics"]["speedup"] > 0
 
 
-@asynccontextmanager
-async def serving(project: Path) -> AsyncIterator[str]:
-    """`plait serve --http` on a free port; gives its base URL."""
-    config = str(project / "servers.toml")
-    process = await asyncio.create_subprocess_exec(
-        *PLAIT, "serve", "--config", config, "--http", "127.0.0.1:0", stderr=asyncio.subprocess.PIPE
-    )  # fmt: skip
-    assert process.stderr is not None
-    said: list[bytes] = []
-    try:
-        async with asyncio.timeout(30):
-            while b"http://127.0.0.1:" not in (line := await process.stderr.readline()):
-                assert line, b"".join(said)
-                said.append(line)
-        rest = asyncio.create_task(process.stderr.read())
-        yield "http://127.0.0.1:" + line.decode().split("http://127.0.0.1:")[1].split("/")[0].split()[0].strip('"')
-    finally:
-        process.terminate()
-        await process.wait()
-    await rest
-    assert process.returncode == 0
+@pytest.fixture(scope="module")
+def gateway(project: Path) -> Iterator[str]:
+    with gateway_over_http(project / "servers.toml") as url:
+        yield url
 
 
-@asynccontextmanager
-async def target(transport: str, project: Path) -> AsyncIterator[list[str]]:
-    """How a client reaches the gateway: a command for stdio, else a URL."""
-    if transport == "stdio":
-        yield [*PLAIT, "serve", "--config", str(project / "servers.toml")]
-        return
-    async with serving(project) as url:
-        yield [url + ("/mcp" if transport == "http" else "/sse")]
+def target(transport: str, project: Path, gateway: str) -> list[str]:
+    """How a client reaches a gateway: a command for stdio, else a URL."""
+    match transport:
+        case "stdio":
+            return [*PLAIT, "serve", "--config", str(project / "servers.toml")]
+        case "http":
+            return [f"{gateway}/mcp"]
+    return [f"{gateway}/sse"]
 
 
-def streams(transport: str, where: list[str]) -> Any:
+def assert_served(tools: list[str]) -> None:
+    assert tools[:5] == FIVE
+    assert set(tools) >= EXPOSED
+
+
+def assert_listed(result: dict[str, Any]) -> None:
+    """The result of a tool that its server serves, as that server gives it."""
+    text = result["content"][0]["text"]
+    assert "[FILE] notes.txt" in text
+    assert result["structuredContent"] == {"content": text}
+    assert not result.get("isError")
+
+
+def _transport(transport: str, where: list[str]) -> Any:
     match transport:
         case "stdio":
             return stdio_client(StdioServerParameters(command=where[0], args=where[1:], env=dict(os.environ)))
         case "sse":
             return sse_client(where[0])
-    return where[0]
+    return streamable_http_client(where[0])
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-@pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_the_main_job_through_a_client_of_sdk_2(transport: str, mode: Any, project: Path):
-    heard: list[tuple[float, float | None, str | None]] = []
+async def test_the_main_job_through_a_client_of_sdk_2(mode: Any, places: Places):
+    async def check(transport: str, where: list[str]) -> None:
+        heard: list[tuple[float, float | None, str | None]] = []
 
-    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
-        heard.append((progress, total, message))
+        async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+            heard.append((progress, total, message))
 
-    async with target(transport, project) as where, Client(streams(transport, where), mode=mode) as client:
-        tools = await client.list_tools()
-        result = await client.call_tool("execute_dag", job(), progress_callback=on_progress)
-    assert [tool.name for tool in tools.tools] == FIVE
-    assert not result.is_error
-    assert result.structured_content is not None
-    assert_done(result.structured_content)
-    assert json.loads(result.content[0].text) == result.structured_content  # type: ignore[union-attr]  # it is text
-    assert [progress for progress, _, _ in heard] == sorted(progress for progress, _, _ in heard)
-    assert heard[-1][1] == 8
+        async with Client(_transport(transport, where), mode=mode) as client:
+            tools = await client.list_tools()
+            result = await client.call_tool("execute_dag", job(), progress_callback=on_progress)
+            listed = await client.call_tool(*LIST)
+        assert_served([tool.name for tool in tools.tools])
+        assert_listed(listed.model_dump(mode="json", by_alias=True, exclude_none=True))
+        assert not result.is_error
+        assert result.structured_content is not None
+        assert_done(result.structured_content)
+        assert json.loads(result.content[0].text) == result.structured_content  # type: ignore[union-attr]  # it is text
+        assert [progress for progress, _, _ in heard] == sorted(progress for progress, _, _ in heard)
+        assert heard[-1][1] == 8
 
-
-@pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_the_main_job_through_a_client_of_sdk_1(transport: str, project: Path):
-    script = str(Path(__file__).with_name("client_v1.py"))
-    async with target(transport, project) as where:
-        process = await asyncio.create_subprocess_exec(
-            python_with_v1(), script, transport, *where,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        out, said = await process.communicate(json.dumps(job()).encode())
-    assert process.returncode == 0, said.decode()
-    answer = json.loads(out)
-    assert answer["protocol"] == "2025-11-25"
-    assert answer["tools"] == FIVE
-    assert not answer["is_error"]
-    assert_done(answer["structured"])
-    assert json.loads(answer["text"]) == answer["structured"]
+    await places.over(TRANSPORTS, check)
 
 
-async def test_the_state_of_the_servers_is_told_over_http(project: Path):
-    async with serving(project) as url, httpx2.AsyncClient() as client:
-        state = (await client.get(f"{url}/healthz")).json()
+@pytest.mark.parametrize("client", PROTOCOLS)
+async def test_the_main_job_through_the_clients_of_others(client: str, places: Places):
+    async def check(transport: str, where: list[str]) -> None:
+        answer = await talk(client, transport, where, [("execute_dag", job()), LIST])
+        # FastMCP speaks no newer protocol over SSE.
+        expected = "2025-11-25" if (client, transport) == ("FastMCP", "sse") else PROTOCOLS[client]
+        assert answer.protocol == expected
+        assert answer.server == "plait"
+        assert_served(answer.tools)
+        result, listed = answer.results
+        assert_listed(listed)
+        assert not result.get("isError")
+        assert_done(result["structuredContent"])
+        assert json.loads(result["content"][0]["text"]) == result["structuredContent"]
+        # The TypeScript SDK drops progress that comes in one piece with the result: the last may not be heard.
+        assert answer.progress[0][:2] == [0, 8]
+        assert answer.progress == sorted(answer.progress)
+
+    await places.over(["http"] if client == "FastMCP by handshake" else TRANSPORTS, check)
+
+
+def test_no_client_is_left_out():
+    assert list(programs()) == list(PROTOCOLS)
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+async def test_the_main_job_through_the_inspector(era: str, places: Places, tmp_path: Path):
+    call = ["--method", "tools/call", "--tool-name", "execute_dag", "--tool-args-json", json.dumps(job())]
+    listing = ["--method", "tools/call", "--tool-name", LIST[0], "--tool-args-json", json.dumps(LIST[1])]
+
+    async def check(transport: str, where: list[str]) -> None:
+        listed, _ = await inspect(transport, where, "--method", "tools/list", "--strict", home=tmp_path, era=era)
+        assert_served([tool["name"] for tool in listed["tools"]])
+        called, _ = await inspect(transport, where, *call, home=tmp_path, era=era)
+        assert_done(called["structuredContent"])
+        assert_listed((await inspect(transport, where, *listing, home=tmp_path, era=era))[0])
+
+    await places.over(TRANSPORTS if era == "legacy" else ["http"], check)
+
+
+async def test_the_state_of_the_servers_is_told_over_http(places: Places):
+    async with httpx2.AsyncClient() as client:
+        state = (await client.get(f"{places.url}/healthz")).json()
         assert state["status"] == "ok"
-        refused = await client.get(f"{url}/healthz", headers={"host": "evil.example"})
+        refused = await client.get(f"{places.url}/healthz", headers={"host": "evil.example"})
         assert refused.status_code in {403, 421}

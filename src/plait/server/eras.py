@@ -107,6 +107,8 @@ def _legacy(method: str, result: JsonObject) -> JsonObject:
     shaped = {name: value for name, value in result.items() if name not in left_out}
     if isinstance(meta, dict) and is_stamped:
         shaped["_meta"] = {key: value for key, value in meta.items() if key != types.SERVER_INFO_META_KEY}
+        if not shaped["_meta"]:
+            del shaped["_meta"]
     return shaped
 
 

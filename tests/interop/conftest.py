@@ -1,0 +1,54 @@
+"""One folder, one web server and every server, for all tests, and gateways over some of the servers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from .peer import Message
+from .samples import pages, populate
+from .servers import Server, gateway_over_http, http_servers, stdio_servers, write_settings
+
+SERVERS = ["everything", "everything-http", "everything-sse", "files", "memory", "git", "time", "fetch"]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The servers at work in `folder`, the web `pages`, and a gateway over some servers: `gateway(names, expose)`
+    gives its base URL."""
+
+    folder: Path
+    servers: Mapping[str, Server]
+    pages: str
+    listed: dict[str, list[Message]]
+    """The tools that each server lists to a client of its own, where that was asked before."""
+    settings: Callable[[tuple[str, ...], str], Path]
+    gateway: Callable[[tuple[str, ...], str], str]
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("world").resolve()
+    populate(folder)
+    with ExitStack() as stack:
+        url = stack.enter_context(pages())
+        servers = {**stdio_servers(folder), **stack.enter_context(http_servers(folder))}
+        assert sorted(servers) == sorted(SERVERS)
+
+        @cache
+        def settings(names: tuple[str, ...], expose: str) -> Path:
+            own: dict[str, object] = {"max_result_chars": 1_000_000}
+            file = tmp_path_factory.mktemp("gateway") / "servers.toml"
+            chosen = {name: servers[name] for name in names}
+            return write_settings(file, chosen, own if expose == "dag" else {**own, "expose": expose})
+
+        @cache
+        def gateway(names: tuple[str, ...], expose: str) -> str:
+            return stack.enter_context(gateway_over_http(settings(names, expose)))
+
+        yield World(folder, servers, url, {}, settings, gateway)
