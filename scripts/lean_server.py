@@ -1,14 +1,17 @@
 """A downstream server for benchmarks: JSON lines and nothing else, so that the gateway is what is timed.
 
-`sleep` answers after `ms` milliseconds with `{"slept_ms": ms}`, `find` at once with two items.
+`sleep` answers after `ms` milliseconds with `{"slept_ms": ms}`, `find` at once with two items. A number as argument is
+how many tools it lists at least.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import os
 import sys
 from typing import Any
+
+import orjson
 
 READ_ONLY = {"readOnlyHint": True}
 SLEEP: dict[str, Any] = {
@@ -39,52 +42,82 @@ FIND: dict[str, Any] = {
 }
 
 
+def listed(count: int) -> list[dict[str, Any]]:
+    """At least *count* tools; those above two are like `find`, and are there to be many."""
+    return [SLEEP, FIND, *({**FIND, "name": f"find_{number}"} for number in range(3, count + 1))]
+
+
 def found(arguments: dict[str, Any]) -> dict[str, Any]:
     """The structured content of an answer of `find`."""
     items = [{"number": number, "title": f"{arguments['query'][:20]} {number}"} for number in (1, 2)]
     return {"items": items, "total": len(items)}
 
 
-async def serve() -> None:
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=2**24)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    while line := await reader.readline():
-        request = json.loads(line)
+class Server(asyncio.Protocol):
+    """Answers the lines of its input. What is answered at once is written together."""
+
+    def __init__(self, tools: list[dict[str, Any]]) -> None:
+        self._tools = tools
+        self._rest = b""
+        self._answers: list[bytes] = []
+        self.ended = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._take(orjson.loads(line))
+        self._write()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended.set_result(None)
+
+    def _take(self, request: dict[str, Any]) -> None:
         match request.get("method"):
             case "initialize":
                 version = request["params"]["protocolVersion"]
                 info = {"name": "lean", "version": "1"}
-                answer(request, {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info})
+                self._answer(request, {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info})
             case "tools/list":
-                answer(request, {"tools": [SLEEP, FIND]})
+                self._answer(request, {"tools": self._tools})
             case "tools/call":
-                called(loop, request, request["params"]["arguments"])
+                self._called(request, request["params"]["arguments"])
+            case "ping":
+                self._answer(request, {})
             case _ if "id" in request:
                 error = {"code": -32601, "message": "no such method"}
-                write({"jsonrpc": "2.0", "id": request["id"], "error": error})
+                self._answers.append(orjson.dumps({"jsonrpc": "2.0", "id": request["id"], "error": error}))
+
+    def _called(self, request: dict[str, Any], arguments: dict[str, Any]) -> None:
+        if request["params"]["name"] != "sleep":
+            self._answer(request, {"content": [], "structuredContent": found(arguments)})
+            return
+        ms = arguments["ms"]
+        result = {"content": [], "structuredContent": {"slept_ms": ms}}
+        if ms:
+            asyncio.get_running_loop().call_later(ms / 1000, self._answer_late, request, result)
+        else:
+            self._answer(request, result)
+
+    def _answer(self, request: dict[str, Any], result: dict[str, Any]) -> None:
+        self._answers.append(orjson.dumps({"jsonrpc": "2.0", "id": request["id"], "result": result}))
+
+    def _answer_late(self, request: dict[str, Any], result: dict[str, Any]) -> None:
+        self._answer(request, result)
+        self._write()
+
+    def _write(self) -> None:
+        if not self._answers:
+            return
+        data = memoryview(b"\n".join(self._answers) + b"\n")
+        self._answers.clear()
+        while data:
+            data = data[os.write(1, data) :]
 
 
-def called(loop: asyncio.AbstractEventLoop, request: dict[str, Any], arguments: dict[str, Any]) -> None:
-    if request["params"]["name"] == "find":
-        answer(request, {"content": [], "structuredContent": found(arguments)})
-        return
-    ms = arguments["ms"]
-    result = {"content": [], "structuredContent": {"slept_ms": ms}}
-    if ms:
-        loop.call_later(ms / 1000, answer, request, result)
-    else:
-        answer(request, result)
-
-
-def answer(request: dict[str, Any], result: dict[str, Any]) -> None:
-    write({"jsonrpc": "2.0", "id": request["id"], "result": result})
-
-
-def write(message: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
+async def serve(tools: list[dict[str, Any]]) -> None:
+    _, server = await asyncio.get_running_loop().connect_read_pipe(lambda: Server(tools), sys.stdin)
+    await server.ended
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    asyncio.run(serve(listed(int(sys.argv[1]) if len(sys.argv) > 1 else 2)))

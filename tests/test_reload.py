@@ -97,6 +97,7 @@ async def test_a_server_that_is_replaced_while_it_is_called_is_served_by_both(sh
         submitted = await gateway.submit({"tasks": [{"id": "a", "tool": "s:wait"}]})
         await until(lambda: "tools/call" in shelf.asked)
         await gateway.reload(settings(servers={"s": lead(shelf, env={"X": "1"})}))
+        await until(lambda: states(gateway) == {"s": ServerState.READY})
         new = await run(gateway, "s:look")
         shelf.answer_wait()
         with anyio.fail_after(20):
@@ -286,3 +287,23 @@ async def test_serve_takes_new_settings_by_itself_and_on_a_signal(shelf: Shelf, 
         process.terminate()
         await process.wait()
     assert (shelf.asked.count("start"), other.asked.count("start")) == (1, 1)
+
+
+async def test_clients_hear_of_lists_that_are_others_by_new_settings(shelf: Shelf):
+    servers = {"s": lead(shelf)}
+    async with Gateway.from_config(settings(servers=servers)) as gateway:
+        await run(gateway, "s:look")
+        relaying, told = gateway.relaying(), list[tuple[str, str]]()
+        assert relaying is not None
+        relaying.downstream.listen(lambda server, method, params: told.append((server, method)))
+        before = relaying.downstream.offers()
+        await gateway.reload(settings(servers=servers))
+        assert not told
+        await gateway.reload(settings(servers=servers, policy={"deny": ["s:look"]}))
+        assert ("s", "notifications/tools/list_changed") in told
+        assert relaying.downstream.offers() is not before
+        assert relaying.denied_by("s", "look") == "s:look"
+        told.clear()
+        await gateway.reload(settings())
+        assert {method.split("/")[1] for _, method in told} == {"tools", "resources", "prompts"}
+        assert relaying.downstream.offers() == ()

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from . import dag, eager, memory, scheduling
+from . import dag, eager, http, memory, relay, scheduling, start
 from .figures import Figure, keep, table
 
 GROUPS: dict[str, Callable[[int], Iterator[Figure]]] = {
@@ -14,6 +14,9 @@ GROUPS: dict[str, Callable[[int], Iterator[Figure]]] = {
     dag.GROUP: dag.figures,
     memory.GROUP: memory.figures,
     eager.GROUP: eager.figures,
+    relay.GROUP: relay.figures,
+    http.GROUP: http.figures,
+    start.GROUP: start.figures,
 }
 
 

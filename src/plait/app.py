@@ -97,7 +97,9 @@ class Gateway(verbs.Gateway):
         before, parts = self._parts.config, self._parts
         parts.resources.adopt(config)
         self.change(_policy(config), _limits(config), _locate(config, parts.resources))
-        parts.cache.forget(await parts.pool.reload(config))
+        changed = await parts.pool.reload(config)
+        parts.cache.forget(changed)
+        parts.pool.renew(changed if config.policy == before.policy else {*changed, *config.servers})
         self._parts = replace(parts, config=config)
         log.info("config.reloaded", extra={"source": config.source})
         if keys := lasting(before, config):
@@ -236,8 +238,8 @@ async def run_stdio(
             pipe.stop()
 
         tasks.start_soon(obey)
-        pipe.outgoing.on_written = on_answer
-        await server.run(pipe.incoming, pipe.outgoing, server.create_initialization_options())
+        pipe.on_written = on_answer
+        await pipe.serve(server)
         stop.ask()
         tasks.cancel_scope.cancel()
 

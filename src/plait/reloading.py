@@ -94,7 +94,12 @@ def lasting(before: Config, now: Config) -> list[str]:
     return [
         *(f"gateway.{key}" for key in keys if getattr(one, key) != getattr(other, key)),
         *(f"gateway.limits.{key}" for key in limits if getattr(one.limits, key) != getattr(other.limits, key)),
+        *(f"servers.{name}.prefix" for name, server in now.servers.items() if server.prefix != _prefix(before, name)),
     ]
+
+
+def _prefix(config: Config, server: str) -> bool:
+    return config.servers[server].prefix if server in config.servers else True
 
 
 async def look(file: Path) -> Stamp:

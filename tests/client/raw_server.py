@@ -1,4 +1,6 @@
-"""A server that sends what the SDK's models would drop, and asks:   raw_server.py stdio|http|sse JOURNAL [--port N]
+"""A server that sends what the SDK's models would drop, and asks.
+
+    raw_server.py stdio|http|sse JOURNAL [--fail METHOD]
 
 It serves both eras. Over HTTP it prints its URL. What it is asked to do is chosen by the name of the tool.
 """
@@ -30,6 +32,7 @@ from starlette.routing import Mount, Route
 Context = ServerRequestContext[Any]
 TOOLS = ["ask", "change", "hang", "log", "params", "refuse", "steps", "touch"]
 ODD: dict[str, Any] = {"x-odd": {"deep": [1, None, {"a": 1.5}]}}
+SCHEMA = {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}
 OTHERS: dict[str, list[dict[str, Any]]] = {
     "resources": [{"uri": f"note://{number}", "name": f"note {number}", **ODD} for number in range(3)],
     "resourceTemplates": [{"uriTemplate": "note://{number}", "name": "notes", **ODD}],
@@ -45,7 +48,7 @@ MODERN = "2026-07-28"
 parser = argparse.ArgumentParser()
 parser.add_argument("transport")
 parser.add_argument("journal")
-parser.add_argument("--port", type=int, default=0)
+parser.add_argument("--fail", action="append", default=[], help="a method that is answered with an error")
 options = parser.parse_args()
 bus = InMemorySubscriptionBus()
 
@@ -90,6 +93,8 @@ async def answer(context: Context, call_next: Any) -> Any:
         "ping",
     }:
         return await call_next(context)
+    if context.method in options.fail:
+        raise MCPError(-32603, "the database is down")
     result = await _result(context, params)
     if context.protocol_version != MODERN:
         return result
@@ -103,7 +108,7 @@ async def _result(context: Context, params: dict[str, Any]) -> dict[str, Any]:
         case "tools/list":
             first = not params.get("cursor")
             names = TOOLS[:3] if first else TOOLS[3:]
-            tools = [{"name": name, "inputSchema": {"type": "object"}, **ODD} for name in names]
+            tools = [{"name": name, "inputSchema": SCHEMA, **ODD} for name in names]
             return {"tools": tools, **({"nextCursor": "2"} if first else {})}
         case method if method in MEMBERS:
             return {MEMBERS[method]: OTHERS[MEMBERS[method]]}
@@ -192,7 +197,7 @@ def build() -> Raw:
         version="1",
         title="Raw",
         instructions="Ask for what you want.",
-        get_tool_input_schema=lambda name: {"type": "object"},
+        get_tool_input_schema=lambda name: SCHEMA,
         on_list_tools=unused,
         on_call_tool=unused,
         on_list_resources=unused,
@@ -234,10 +239,11 @@ def http_app() -> Starlette:
 
 def main() -> None:
     warnings.filterwarnings("ignore", category=MCPDeprecationWarning)
+    note("started")
     if options.transport == "stdio":
         anyio.run(serve_stdio)
         return
-    listening = socket.create_server(("127.0.0.1", options.port))
+    listening = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     config = uvicorn.Config(
         http_app() if options.transport == "http" else sse_app(), log_level="warning", timeout_graceful_shutdown=1

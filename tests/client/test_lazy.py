@@ -116,16 +116,6 @@ class TestUse:
                     pass
         assert anyio.current_time() == pytest.approx(5 * 200 + 300)
 
-    async def test_one_that_is_watched_is_wanted_until_nobody_does(self):
-        watched = [True]
-        use = Use(300, lambda: bool(watched))
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(use.unwanted)
-            await anyio.sleep(1_000)
-            assert use.is_wanted
-            watched.clear()
-        assert 1_000 <= anyio.current_time() <= 1_000 + 300
-
     async def test_a_use_ends_the_wait_of_what_starts_it(self):
         use = Use(300)
         async with anyio.create_task_group() as tasks:

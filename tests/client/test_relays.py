@@ -9,9 +9,10 @@ from typing import Any
 
 import anyio
 import pytest
+from mcp.shared.inbound import decode_header_value
 
 from plait.core.downstream import Relayed, RpcError
-from plait.core.ports import ToolCall
+from plait.core.ports import Ask, ToolCall
 from plait.core.strict import JsonObject
 from plait.errors import ToolError
 
@@ -40,7 +41,27 @@ def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[s
 
 @pytest.fixture(params=WAYS, ids="-".join)
 def way(request: pytest.FixtureRequest, tmp_path: Path, urls: dict[str, tuple[str, Path]]) -> Way:
-    transport, protocol = request.param
+    return way_of(request.param, tmp_path, urls)
+
+
+@pytest.fixture(params=[way for way in WAYS if way[1] == "legacy"], ids="-".join)
+def legacy_way(request: pytest.FixtureRequest, tmp_path: Path, urls: dict[str, tuple[str, Path]]) -> Way:
+    """The ways on which servers send requests themselves."""
+    return way_of(request.param, tmp_path, urls)
+
+
+@pytest.fixture
+def http_modern(tmp_path: Path, urls: dict[str, tuple[str, Path]]) -> Way:
+    return way_of(("http", "modern"), tmp_path, urls)
+
+
+@pytest.fixture
+def http_legacy(tmp_path: Path, urls: dict[str, tuple[str, Path]]) -> Way:
+    return way_of(("http", "legacy"), tmp_path, urls)
+
+
+def way_of(chosen: tuple[str, str], tmp_path: Path, urls: dict[str, tuple[str, Path]]) -> Way:
+    transport, protocol = chosen
     if transport == "stdio":
         return Way(transport, protocol, tmp_path / "journal")
     url, journal = urls[transport]
@@ -52,11 +73,11 @@ class Person:
 
     def __init__(self, *answers: Any) -> None:
         self.asked: list[tuple[str, JsonObject]] = []
-        self._answers = list(answers)
+        self._answers: list[Any] = list(answers)
 
     async def __call__(self, method: str, params: JsonObject) -> JsonObject:
         self.asked.append((method, params))
-        answer = self._answers.pop(0)
+        answer: JsonObject | RpcError = self._answers.pop(0)
         if isinstance(answer, RpcError):
             raise answer
         return answer
@@ -90,6 +111,15 @@ async def test_a_request_and_its_result_are_passed_on_as_they_are(way: Way):
     assert result["x-odd"] == ODD["x-odd"]
     assert meta["mine"] == [1, None]
     assert meta.get("io.modelcontextprotocol/clientCapabilities") == (declared if way.is_modern else None)
+
+
+async def test_over_http_of_2026_what_is_sent_stands_in_the_headers_too(http_modern: Way):
+    async with http_modern.reached() as raw:
+        result: Any = await raw.call("params", region="Zürich", other=1)
+    headers = result["structuredContent"]["headers"]
+    assert headers["mcp-protocol-version"] == "2026-07-28"
+    assert (headers["mcp-method"], headers["mcp-name"]) == ("tools/call", "params")
+    assert decode_header_value(headers["mcp-param-region"]) == "Zürich"
 
 
 async def test_a_servers_error_is_passed_on_with_code_message_and_data(way: Way):
@@ -172,12 +202,10 @@ async def test_a_resource_that_is_watched_is_told_of_until_it_is_left(way: Way):
             await way.noted(["resources/unsubscribe", {"uri": "note://1"}])
 
 
-async def test_a_server_is_told_what_a_client_notifies_of(way: Way):
-    if way.is_modern:
-        pytest.skip("roots are no notifications there")
-    async with way.reached() as raw:
+async def test_a_server_is_told_what_a_client_notifies_of(legacy_way: Way):
+    async with legacy_way.reached() as raw:
         await raw.downstream.notify("raw", "notifications/roots/list_changed", {})
-        await way.noted("roots changed")
+        await legacy_way.noted("roots changed")
 
 
 ANSWERS: list[tuple[str, Any, Any]] = [
@@ -195,7 +223,7 @@ ANSWERS: list[tuple[str, Any, Any]] = [
 async def test_what_a_server_asks_is_put_to_the_caller_and_answered_as_it_is(way: Way):
     person = Person(*(answer for _, _, answer in ANSWERS))
     async with way.reached() as raw:
-        questions = [[method, params] for method, params, _ in ANSWERS]
+        questions: list[Any] = [[method, params] for method, params, _ in ANSWERS]
         (tool,) = (tool for tool in raw.pool.catalog().tools.values() if tool.name == "ask")
         with anyio.fail_after(SOON):
             result: Any = await raw.pool(
@@ -244,10 +272,8 @@ async def test_a_clients_error_is_the_servers_answer(way: Way):
             assert result["structuredContent"]["answers"] == [answer]
 
 
-async def test_two_callers_at_once_are_each_asked_their_own(way: Way):
-    if way.is_modern:
-        pytest.skip("questions are results there")
-    async with way.reached() as raw:
+async def test_two_callers_at_once_are_each_asked_their_own(legacy_way: Way):
+    async with legacy_way.reached() as raw:
         people = {name: Person(*[{"action": "accept", "content": {"name": name}}] * 2) for name in "ab"}
         await raw.call("ask", people["a"], questions=[["elicitation/create", FORM]])  # it is known to ask now
         answers: dict[str, Any] = {}
@@ -263,10 +289,37 @@ async def test_two_callers_at_once_are_each_asked_their_own(way: Way):
     assert people["b"].asked == [("elicitation/create", {**FORM, "of": "b"})]
 
 
-async def test_a_question_that_came_by_itself_goes_to_the_one_who_can_be_asked(way: Way):
-    if way.is_modern:
-        pytest.skip("questions are results there")
+async def test_over_http_callers_are_asked_side_by_side(http_legacy: Way):
+    people = {name: Person({"action": "accept", "content": {"name": name}}) for name in "ab"}
+    answers: dict[str, Any] = {}
+    all_asked = anyio.Event()
+
+    def answering(person: Person) -> Ask:
+        async def ask(method: str, params: JsonObject) -> JsonObject:
+            answer = await person(method, params)
+            if all(other.asked for other in people.values()):
+                all_asked.set()
+            await all_asked.wait()
+            return answer
+
+        return ask
+
+    async with http_legacy.reached() as raw:
+
+        async def call(name: str, person: Person) -> None:
+            question = ["elicitation/create", {**FORM, "of": name}]
+            result: Any = await raw.call("ask", answering(person), questions=[question])
+            answers[name] = result["structuredContent"]["answers"][0]["content"]["name"]
+
+        async with anyio.create_task_group() as tasks:
+            for name, person in people.items():
+                tasks.start_soon(call, name, person)
+    assert answers == {"a": "a", "b": "b"}
+    assert [person.asked[0][1]["of"] for person in people.values()] == ["a", "b"]
+
+
+async def test_a_question_that_came_by_itself_goes_to_the_one_who_can_be_asked(legacy_way: Way):
     person = Person({"roots": []})
-    async with way.reached() as raw:
+    async with legacy_way.reached() as raw:
         result: Any = await raw.call("ask", person, questions=[["roots/list", {}]], loose=True)
     assert result["structuredContent"]["answers"] == [{"roots": []}]

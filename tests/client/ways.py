@@ -36,6 +36,7 @@ class Way:
     journal: Path
     url: str | None = None
     """None for a process that the pool starts itself."""
+    flags: tuple[str, ...] = ()
 
     @property
     def is_modern(self) -> bool:
@@ -44,7 +45,7 @@ class Way:
     @property
     def settings(self) -> ServerSettings:
         if self.url is None:
-            args = (SCRIPT, "stdio", str(self.journal))
+            args = (SCRIPT, "stdio", str(self.journal), *self.flags)
             return ServerSettings(command=sys.executable, args=args, protocol=self.protocol)
         transport: Any = self.transport
         return ServerSettings(url=self.url, transport=transport, protocol=self.protocol)

@@ -65,6 +65,14 @@ def test_a_limit_of_a_server_comes_and_goes():
     assert desk.start() == ["a2"]
 
 
+def test_a_limit_that_comes_holds_for_calls_that_wait_already():
+    desk = Desk(Limits(1))
+    desk.add("a1", "a2", "a3")
+    assert desk.start() == ["a1"]
+    desk.ledger.change(Limits(9, (("a", 1),)))
+    assert desk.start() == ["a2"]
+
+
 def test_a_limit_that_finds_itself_keeps_what_it_found_below_the_most():
     desk = Desk(Limits(32, (("a", "auto"),)))
     found = desk.ledger.adaptive["a"]

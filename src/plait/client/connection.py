@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import logging
 import math
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
 
 import anyio
 import mcp_types as types
 from mcp import MCPError
-from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 
 from ..config import ServerSettings
 from ..core.catalog import ServerInfo, ServerState, Tool
@@ -25,17 +22,17 @@ from ..core.ports import RpcError, ToolCall
 from ..core.printable import printable
 from ..core.strict import JsonObject, NotStrict, measure
 from ..errors import CallError, InvalidArguments, ServerUnavailable
-from .asking import Asking
 from .calling import as_rpc_error, call_tool, relay
-from .faults import Unsent
+from .faults import Unsent, explained
 from .handshake import DiedOnProbe, Era, Greeting, negotiate
 from .interests import Interests
 from .lazy import Use
 from .offers import Listed
+from .opening import opened
+from .pauses import Pauses
 from .protocol import OnSaid, Wire
 from .remembered import Remembered
-from .stdio import Writer
-from .transports import Patience, Transport, Watched, open_transport
+from .transports import Patience, Transport, open_transport
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +59,12 @@ class Connection:
         self.name = name
         self.state = ServerState.CONNECTING
         self.error: str | None = None
-        self.use = Use(settings.idle_s, lambda: bool(self._interests.watched))
+        self.use = Use(settings.idle_s)
         self._remembered = remembered or Remembered()
         self._listed = Listed(name, settings, self._remembered, on_said)
         self._interests = Interests()
+        self._watching = ExitStack()
+        self._is_watching = False
         self._takes_turns = False
         """Whether the server is known to ask what cannot be told apart."""
         self._settings = settings
@@ -93,7 +92,7 @@ class Connection:
         """How many have ended."""
         self._next_attempt = 0.0
         self._told: str | None = None
-        self._retry_s = 0.0
+        self._pauses = Pauses(self._patience)
 
     def __repr__(self) -> str:
         return f"<Connection {self.name}: {self.state}>"
@@ -195,7 +194,8 @@ class Connection:
                 if self.is_known and not self.use.is_wanted:
                     error = None if self._has_been_ready else error
                     continue
-                pause = self._pause_after(anyio.current_time() - began)
+                has_been_healthy = self._is_retired or anyio.current_time() - began >= self._patience.healthy_s
+                pause = self._pauses.next_s(has_held=self._has_been_ready and has_been_healthy)
                 self._next_attempt = anyio.current_time() + pause
                 self._become(ServerState.RETRYING, error)
                 self._tell_lost(error, pause)
@@ -212,15 +212,6 @@ class Connection:
         self._era, self._is_era_recalled = None, False
         return seconds < self._settings.probe_timeout_s
 
-    def _pause_after(self, held_s: float) -> float:
-        """How long to wait for the next attempt, after one that held for *held_s*."""
-        patience = self._patience
-        if self._has_been_ready and (self._is_retired or held_s >= patience.healthy_s):
-            self._retry_s = 0.0
-        else:
-            self._retry_s = min(max(self._retry_s * 2, patience.first_backoff_s), patience.longest_backoff_s)
-        return self._retry_s * random.uniform(0.8, 1.2)  # noqa: S311 - spreads attempts, keeps no secret
-
     async def call(self, call: ToolCall) -> JsonObject:
         """Send one `tools/call` and give its result as it came. Raises `CallError`."""
         try:
@@ -232,17 +223,31 @@ class Connection:
     async def request(self, request: Relayed) -> JsonObject:
         """Send one request as it is. Raises `RpcError`: the server's own, or one that `as_rpc_error` makes."""
         try:
-            measure(request.params)
+            measure([request.params, request.meta, request.capabilities])
             return await self._sent(lambda wire: relay(self.name, wire, request, self._interests))
         except NotStrict as error:
             raise RpcError(types.INVALID_PARAMS, f"the params are no strict JSON: {error}") from None
         except CallError as error:
             raise as_rpc_error(error) from error
+        finally:
+            self._keep_for_watchers()
 
     async def notify(self, method: str, params: JsonObject) -> None:
-        """Tell the server something, if it is there."""
-        if self._wire is not None and self._wire.is_usable:
+        """Tell the server something, if it is there, and of an era in which clients do."""
+        if self._wire is not None and self._wire.is_usable and self._wire.era is Era.LEGACY:
             await self._wire.notify(method, params)
+
+    def let_watchers_go(self) -> None:
+        """The server is to end: what is watched of it keeps it no longer."""
+        self._watching.close()
+
+    def _keep_for_watchers(self) -> None:
+        """As long as anything is watched, the server is in use."""
+        if not self._interests.watched:
+            self._watching.close()
+        elif not self._is_watching:
+            self._watching.enter_context(self.use.one())
+        self._is_watching = bool(self._interests.watched)
 
     async def _sent(self, send: Callable[[Wire], Awaitable[JsonObject]]) -> JsonObject:
         """What *send* gives; it is tried twice where the server has nothing of it. Raises `CallError`."""
@@ -307,6 +312,7 @@ class Connection:
             self._has_died_on_probe = self._may_restart_at_once = False
             return await self._connect_and_stay(Era.LEGACY)
         except Exception as error:  # whatever ends a server ends this attempt alone
+            self._pauses.hear(error)
             return self._explained(error)
         finally:
             if known is Era.MODERN and self._settings.protocol == "auto" and self.state is not ServerState.READY:
@@ -314,11 +320,14 @@ class Connection:
 
     async def _connect_and_stay(self, era: Era | None) -> str:
         try:
-            async with self._session() as wire:
+            self._transport = open_transport(
+                self.name, self._settings, self._max_message_bytes, self._on_stderr, self._patience
+            )
+            opening = opened(self._transport, self._interests, self._on_said, takes_turns=self._takes_turns)
+            async with opening as wire:
                 with anyio.fail_after(self._settings.startup_timeout_s) as starting:
                     greeting = await negotiate(wire, era, self._settings.probe_timeout_s)
                     async with wire.listens():
-                        await self._interests.restore(wire)
                         wire.heard()
                         await self._listed.read(wire)
                         starting.deadline = math.inf
@@ -328,6 +337,7 @@ class Connection:
                         self._become(ServerState.READY, None)
                         async with anyio.create_task_group() as tasks:
                             tasks.start_soon(self._leave_unused, wire)
+                            tasks.start_soon(self._interests.restore, wire)
                             await self._stay(wire)
                             tasks.cancel_scope.cancel()
                 self._is_retired = wire.is_retired
@@ -372,32 +382,6 @@ class Connection:
         if (self.tools, self.warnings) != before:
             self._become(ServerState.READY, None)
 
-    @asynccontextmanager
-    async def _session(self) -> AsyncIterator[Wire]:
-        async with AsyncExitStack() as stack:
-            self._transport = open_transport(
-                self.name, self._settings, self._max_message_bytes, self._on_stderr, self._patience
-            )
-            read, write = await stack.enter_async_context(self._transport.streams())
-            watched = Watched(read)
-            dispatcher: JSONRPCDispatcher[Any] = JSONRPCDispatcher(watched, write)
-            wire = Wire(
-                dispatcher,
-                self._transport,
-                write.direct if isinstance(write, Writer) else None,
-                asking=Asking(takes_turns=self._takes_turns),
-                interests=self._interests,
-                on_said=self._on_said,
-            )
-            watched.on_end = wire.end
-            stack.callback(wire.end)
-            tasks = await stack.enter_async_context(anyio.create_task_group())
-            await tasks.start(wire.run)
-            try:
-                yield wire
-            finally:
-                tasks.cancel_scope.cancel()
-
     def _tell_lost(self, error: str, retry_in_s: float) -> None:
         """Once for each reason: a server that stays away for the same one is not told again at every attempt."""
         level = logging.WARNING if error != self._told else logging.DEBUG
@@ -418,18 +402,7 @@ class Connection:
         return self._transport.last_words() if self._transport is not None else "the connection was closed"
 
     def _explained(self, error: BaseException) -> str:
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        match error:
-            case CallError():
-                return error.message + (f" ({error.hint})" if error.hint else "")
-            case TimeoutError():
-                return f"it did not answer within {self._settings.startup_timeout_s:g} s"
-            case MCPError() if error.code != types.CONNECTION_CLOSED:
-                return f"it answered with an error: {error.message[:300]}"
-            case MCPError() | anyio.BrokenResourceError() | anyio.ClosedResourceError():
-                return self._last_words()
-        return f"{type(error).__name__}: {error}"[:300]
+        return explained(error, self._last_words(), self._settings.startup_timeout_s)
 
 
 def recalled_title(remembered: Remembered) -> str | None:

@@ -12,7 +12,9 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any
 
+import anyio
 import mcp_types as types
+from mcp import MCPError
 
 from ..errors import CallError, ConnectionLost, InvalidOutput, OutputTooLarge, ProtocolError, ServerUnavailable
 
@@ -73,6 +75,30 @@ def translated(server: str, error: types.ErrorData, last_words: str) -> CallErro
     if error.code == types.PARSE_ERROR and error.message.startswith(_NOT_PARSED):
         return InvalidOutput(f"{server}: the server's answer cannot be read: {error.message[:500]}")
     return ProtocolError(said, rpc_code=error.code)
+
+
+def asked_pause_s(error: BaseException) -> float:
+    """The seconds for which a server asked to be left alone in answering with *error*; 0 if it did not."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    seconds = translated("", error.error, "").retry_after_s if isinstance(error, MCPError) else None
+    return seconds or 0.0
+
+
+def explained(error: BaseException, last_words: str, startup_timeout_s: float) -> str:
+    """Why a connection could not be made, or ended with *error*, for people."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    match error:
+        case CallError():
+            return error.message + (f" ({error.hint})" if error.hint else "")
+        case TimeoutError():
+            return f"it did not answer within {startup_timeout_s:g} s"
+        case MCPError() if error.code != types.CONNECTION_CLOSED:
+            return f"it answered with an error: {error.message[:300]}"
+        case MCPError() | anyio.BrokenResourceError() | anyio.ClosedResourceError():
+            return last_words
+    return f"{type(error).__name__}: {error}"[:300]
 
 
 def retry_after_s(text: str) -> float | None:

@@ -18,13 +18,14 @@ import httpx2
 import mcp_types as types
 
 from ..core.strict import NotStrict, decode
+from .events import Event, Events, Unreadable, read_message
 from .faults import TRY_LATER, Fault, made_error
 
 MAX_BODY_BYTES = 16 * 2**20
 DELETE_TIMEOUT_S = 2.0
 """How long a server may take to answer the end of its session."""
 CANCEL_TIMEOUT_S = 2.0
-"""How long it may take to accept a cancellation: the SDK sends nothing else meanwhile."""
+"""How long it may take to accept what it does not answer, as a cancellation: the SDK sends nothing else meanwhile."""
 DRAIN_S = 0.05
 
 
@@ -43,7 +44,7 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
             return self._streamed(await unpacked(self._inner, request), request)
         sent = request_of(request)
         try:
-            with anyio.fail_after(CANCEL_TIMEOUT_S if sent.get("method") == "notifications/cancelled" else None):
+            with anyio.fail_after(None if "method" in sent and "id" in sent else CANCEL_TIMEOUT_S):
                 response = await self._inner.handle_async_request(request)
         except TimeoutError:
             return httpx2.Response(202, request=request)
@@ -95,7 +96,9 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
 
     def _streamed(self, response: httpx2.Response, request: httpx2.Request) -> httpx2.Response:
         assert isinstance(response.stream, httpx2.AsyncByteStream)
-        response.stream = _GuardedStream(response.stream, request)
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind == "text/event-stream" and response.is_success:
+            response.stream = _GuardedStream(response.stream, request, self._max_body_bytes)
         return response
 
     async def _delete(self, request: httpx2.Request) -> httpx2.Response:
@@ -111,21 +114,40 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
 
 
 class _GuardedStream(httpx2.AsyncByteStream):
-    """An event stream whose break ends the request it belongs to, with an error event, and nothing else."""
+    """An event stream without events that cannot be read. Such a one, and a break of the stream, ends the request that
+    the stream belongs to, with an error event, and nothing else."""
 
-    def __init__(self, inner: httpx2.AsyncByteStream, request: httpx2.Request) -> None:
+    def __init__(self, inner: httpx2.AsyncByteStream, request: httpx2.Request, max_event_bytes: int) -> None:
         self._inner = inner
-        self._request = request
+        self._id = _request_id(request)
+        self._max_event_bytes = max_event_bytes
         self._has_ended = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        events = Events(self._max_event_bytes)
         try:
             async for chunk in self._inner:
-                yield chunk
+                for event in events.read(chunk):
+                    yield self._checked(event)
         except httpx2.TransportError as error:
-            if (id := _request_id(self._request)) is not None:
-                yield b"\n\nevent: message\ndata: " + _error_body(id, _broken_off(error)) + b"\n\n"
+            yield self._error_event(_broken_off(error))
         self._has_ended = True
+
+    def _checked(self, event: Event) -> bytes:
+        """*event* as it was; or an error in its place, or nothing, if it holds no message."""
+        if event.kind != "message" or not event.data:
+            return _written(event) if not event.is_too_long else b""
+        match read_message(event, self._max_event_bytes):
+            case Unreadable(error=error, is_answer=True):
+                return self._error_event(error)
+            case Unreadable():
+                return b""
+        return _written(event)
+
+    def _error_event(self, error: types.ErrorData) -> bytes:
+        if self._id is None:
+            return b""
+        return b"\n\nevent: message\ndata: " + _error_body(self._id, error) + b"\n\n"
 
     async def aclose(self) -> None:
         if not self._has_ended:  # read what is left, so that the TCP connection can be used again
@@ -198,6 +220,13 @@ def status_error(response: httpx2.Response, fault: Fault = Fault.STATUS, said: s
         status=response.status_code,
         retry_after=retry_after[:100] if retry_after is not None else None,
     )
+
+
+def _written(event: Event) -> bytes:
+    fields = [(b"event", event.kind.encode()), (b"id", event.id), (b"retry", event.retry)]
+    lines = [name + b": " + value for name, value in fields if value is not None]
+    lines += [b"data: " + line for line in event.data.split(b"\n")]
+    return b"\n".join(lines) + b"\n\n"
 
 
 async def _chunks(response: httpx2.Response) -> AsyncIterator[bytes]:

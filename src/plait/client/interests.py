@@ -10,11 +10,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+import anyio
 import mcp_types as types
 from mcp import MCPError
 
 from ..core.ports import RpcError
 from ..core.strict import JsonObject
+from ..errors import CallError
 from .handshake import Era
 
 if TYPE_CHECKING:
@@ -65,8 +67,8 @@ class Interests:
         for method, params in told:
             try:
                 await wire.request(method, params)
-            except MCPError as error:
-                log.debug("interest.refused", extra={"method": method, "error": error.message})
+            except (MCPError, CallError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+                log.debug("interest.refused", extra={"method": method, "error": str(error)})
 
     async def _watch(self, wire: Wire, uri: str, params: JsonObject, send: Send) -> JsonObject:
         if uri not in self.watched and len(self.watched) >= MOST_WATCHED:

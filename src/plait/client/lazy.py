@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import anyio
 
 
 class Use:
-    """The uses of one server. It is wanted while *idle_s* is None, and else from a use until so many seconds after, and
-    as long as *is_watched*: someone waits for what it may tell unasked."""
+    """The uses of one server. It is wanted while *idle_s* is None, and else from a use until so many seconds after."""
 
-    def __init__(self, idle_s: float | None = None, is_watched: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, idle_s: float | None = None) -> None:
         self._idle_s = idle_s
-        self._is_watched = is_watched
         self._count = 0
         self._until = 0.0
         self._changed = anyio.Event()
@@ -29,8 +27,7 @@ class Use:
 
     @property
     def is_wanted(self) -> bool:
-        is_used = self._idle_s is None or self._count > 0 or self._is_watched()
-        return is_used or anyio.current_time() < self._until
+        return self._idle_s is None or self._count > 0 or anyio.current_time() < self._until
 
     def adjust(self, idle_s: float | None) -> None:
         """From now on it may be idle for *idle_s*; for None it always runs."""
@@ -63,8 +60,6 @@ class Use:
     async def unwanted(self) -> None:
         """Wait until it is wanted no more."""
         while self.is_wanted:
-            if self._is_watched():
-                self.touch()
             changed, is_waiting = self._changed, self._idle_s is not None and not self._count
             with anyio.move_on_after(self._until - anyio.current_time() if is_waiting else None):
                 await changed.wait()

@@ -112,7 +112,7 @@ class Lines:
             message = jsonrpc_message_adapter.validate_python(value, by_name=False)
         except ValueError as error:  # NotStrict, or pydantic's
             reason = str(error) if isinstance(error, NotStrict) else "it is no JSON-RPC answer"
-            return self._unreadable(_id_of(line, line) if id is None else id, reason)
+            return self._unreadable(answered_id(line, line) if id is None else id, reason)
         return self._answered(id, message)
 
     def _is_taken(self, id: types.RequestId | None, value: Json) -> bool:
@@ -163,7 +163,7 @@ class Lines:
 
     def _refused(self, line: bytes | bytearray) -> Iterator[SessionMessage]:
         complaint = f"a line of its answers is longer than {self._max_bytes:,} bytes"
-        id = _id_of(line, b"")
+        id = answered_id(line, b"")
         self._line = bytearray()
         if id is not None and id in self._asked and (message := self._failed(id, Fault.TOO_LARGE, complaint)):
             yield SessionMessage(message)
@@ -190,19 +190,32 @@ _NUMBER_AFTER = re.compile(rb"\s*:\s*(\d{1,15})\b")
 _ID_AT_THE_END = re.compile(rb'"id"\s*:\s*(\d{1,15})\s*\}\s*\Z')
 
 
-def _id_of(line: bytes | bytearray, end: bytes) -> int | None:
+def answered_id(line: bytes | bytearray, end: bytes) -> int | None:
     """The id that *line*, whose *end* may be known, answers: found on its outermost level, without reading it."""
-    depth, id = 0, None
+    id: int | None = None
+    for token, at in _outermost(line):
+        if token == b'"method"' and _COLON_AFTER.match(line, at):
+            return None
+        if token == b'"id"' and (number := _NUMBER_AFTER.match(line, at)):
+            id = int(number[1])
+    if id is None and (number := _ID_AT_THE_END.search(end[-TAIL_BYTES:])):
+        id = int(number[1])
+    return id
+
+
+def names_a_method(line: bytes) -> bool:
+    """Whether *line*, which cannot be read, is a request or a notification rather than an answer."""
+    return any(token == b'"method"' and _COLON_AFTER.match(line, at) for token, at in _outermost(line))
+
+
+def _outermost(line: bytes | bytearray) -> Iterator[tuple[bytes, int]]:
+    """The texts on the outermost level of the object that *line* begins with, and where each ends."""
+    depth = 0
     for token in _TOKEN.finditer(line, 0, HEAD_BYTES):
         match bytes(token[0]):
             case b"{" | b"[":
                 depth += 1
             case b"}" | b"]":
                 depth -= 1
-            case b'"method"' if depth == 1 and _COLON_AFTER.match(line, token.end()):
-                return None
-            case b'"id"' if depth == 1 and (number := _NUMBER_AFTER.match(line, token.end())):
-                id = int(number[1])
-    if id is None and (number := _ID_AT_THE_END.search(end[-TAIL_BYTES:])):
-        id = int(number[1])
-    return id
+            case text if depth == 1:
+                yield text, token.end()

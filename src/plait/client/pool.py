@@ -43,13 +43,15 @@ class _Owned:
 
     connection: Connection
     begin: anyio.Event = field(default_factory=anyio.Event)
-    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    end: anyio.Event = field(default_factory=anyio.Event)
     ended: anyio.Event = field(default_factory=anyio.Event)
 
     async def run(self) -> None:
         try:
-            with self.scope:
-                await self.connection.run(self.begin)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self.connection.run, self.begin)
+                await self.end.wait()
+                tasks.cancel_scope.cancel()
         finally:
             self.ended.set()
 
@@ -103,6 +105,10 @@ class Pool:
     def downstream(self) -> Downstream:
         return self._relays
 
+    def renew(self, servers: Iterable[str]) -> None:
+        """Have clients look at the lists of *servers* anew."""
+        self._relays.renew(servers)
+
     async def settled(self, names: Iterable[str] | None = None) -> None:
         """As `Servers.settled`. Those of *names* are started if they were not."""
         if names is None and self._first is not None:
@@ -154,11 +160,11 @@ class Pool:
 
     async def _end(self, owned: _Owned, successor: _Owned | None) -> None:
         """Stop a server, and start what takes its place: after it where nothing is in flight, else beside it."""
+        owned.connection.let_watchers_go()
         if successor is not None and owned.connection.use.count:
             successor.begin.set()
         await owned.connection.use.ended(DRAIN_S)
-        owned.scope.cancel()
-        owned.begin.set()
+        owned.end.set()
         await owned.ended.wait()
         if successor is not None:
             successor.begin.set()

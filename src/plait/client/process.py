@@ -51,6 +51,7 @@ class Process(asyncio.SubprocessProtocol):
         self._has_ended = False
         self._has_closed_stdout = False
         self._is_paused = False
+        self._unsent = bytearray()
         self._writable = asyncio.Event()
         self._writable.set()
         self._stall: asyncio.TimerHandle | None = None
@@ -154,7 +155,17 @@ class Process(asyncio.SubprocessProtocol):
             await self._writable.wait()
         if not self.is_open:
             raise anyio.BrokenResourceError
-        self._stdin.write(data)
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._unsent += data
+        if len(self._unsent) > WRITE_BUFFER_BYTES:
+            self._send()
+
+    def _send(self) -> None:
+        """What was written in one turn of the loop goes out together: a call to the system costs as much as a call."""
+        if self._unsent and not self._stdin.is_closing():
+            self._stdin.write(bytes(self._unsent))
+        self._unsent.clear()
 
     @property
     def is_open(self) -> bool:
@@ -226,6 +237,7 @@ class Process(asyncio.SubprocessProtocol):
         if self._is_paused:
             self._stdout.resume_reading()  # a server that is stuck on a full pipe could not end by itself
         if not self.exited.is_set() and self.complaint is None:
+            self._send()
             self._stdin.close()
             if not await self._exits_within(grace_s):
                 self._signal(signal.SIGTERM)

@@ -11,6 +11,7 @@ from ..core.downstream import Offers, OnNotice, Relayed
 from ..core.ports import RpcError
 from ..core.strict import JsonObject, NotStrict, measure
 from .connection import Connection
+from .protocol import LISTS
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,17 @@ class Relays:
             log.debug("notice.dropped", extra={"server": server, "method": method, "error": str(error)})
             return
         for hear in list(self._listeners.values()):
-            hear(server, method, params)
+            try:
+                hear(server, method, params)
+            except Exception:  # or it would end the connection that is being read
+                log.exception("notice.failed", extra={"server": server, "method": method})
+
+    def renew(self, servers: Iterable[str]) -> None:
+        """There are new settings: what is offered is to be looked at anew, and all lists of *servers* are others."""
+        self._offers = ()
+        for server in servers:
+            for method in LISTS:
+                self.tell(server, method, {})
 
     def _connection(self, server: str) -> Connection:
         if (connection := self._reach(server)) is None:

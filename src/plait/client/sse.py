@@ -1,11 +1,14 @@
 """Legacy SSE: requests are posted one by one, all answers come on one stream.
 
-The SDK only logs a POST that failed, and its caller waits for ever. Here the failure is the request's answer.
+The SDK only logs a POST that failed, and its caller waits for ever; an event that is too long for it ends all calls.
+Here either is the answer of its own request. The SDK follows the stream, and learns from it where to post; messages are
+taken out before it sees them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
@@ -16,27 +19,37 @@ import mcp_types as types
 from mcp.client.sse import sse_client
 from mcp.shared.message import SessionMessage
 
+from .events import Event, Events, Unreadable, read_message
 from .faults import Fault
-from .http import CANCEL_TIMEOUT_S, error_of, make_client, request_of, status_error, unpacked
+from .http import CANCEL_TIMEOUT_S, MAX_BODY_BYTES, error_of, make_client, request_of, status_error, unpacked
+
+log = logging.getLogger(__name__)
 
 READ_TIMEOUT_S = 86_400.0
+MAX_ADDRESS_BYTES = 8 * 1024
+"""Of the address to post to, and of events that are not known."""
 QUEUE = 1024
 """Messages that wait to be dispatched; a server that sends faster is held back."""
 
-OnFailure: TypeAlias = Callable[[types.RequestId, types.ErrorData], Awaitable[None]]
+OnMessage: TypeAlias = Callable[[types.JSONRPCMessage], Awaitable[None]]
 
 
 class PostingTransport(httpx2.AsyncBaseTransport):
-    """Wraps *inner*. A request that cannot be posted is told to *on_failure*, and the stream goes on."""
+    """Wraps *inner*. *on_message* is given all messages on the stream, none longer than *max_event_bytes*, and an error
+    for each request that could not be posted or whose answer cannot be read."""
 
-    def __init__(self, inner: httpx2.AsyncBaseTransport, on_failure: OnFailure) -> None:
+    def __init__(self, inner: httpx2.AsyncBaseTransport, on_message: OnMessage, max_event_bytes: int) -> None:
         self._inner = inner
-        self._on_failure = on_failure
+        self._on_message = on_message
+        self._max_event_bytes = max_event_bytes
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         request.headers["accept-encoding"] = "identity"
         if request.method != "POST":
-            return await unpacked(self._inner, request)
+            response = await unpacked(self._inner, request)
+            assert isinstance(response.stream, httpx2.AsyncByteStream)
+            response.stream = _WithoutMessages(response.stream, self._on_message, self._max_event_bytes)
+            return response
         message = request_of(request)
         if "method" in message and "id" in message:
             return await self._post(request, message["id"])
@@ -61,25 +74,59 @@ class PostingTransport(httpx2.AsyncBaseTransport):
             if response.is_error:
                 error = status_error(response, Fault.SESSION_LOST if response.status_code == 404 else Fault.STATUS)
         if error is not None and id is not None:
-            await self._on_failure(id, error)
+            await self._on_message(types.JSONRPCError(jsonrpc="2.0", id=id, error=error))
         return httpx2.Response(202, request=request)
 
 
+class _WithoutMessages(httpx2.AsyncByteStream):
+    """An event stream whose messages are given to *on_message*; the rest of it goes on."""
+
+    def __init__(self, inner: httpx2.AsyncByteStream, on_message: OnMessage, max_event_bytes: int) -> None:
+        self._inner = inner
+        self._on_message = on_message
+        self._max_event_bytes = max_event_bytes
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        events = Events(self._max_event_bytes)
+        async for chunk in self._inner:
+            for event in events.read(chunk):
+                if event.kind != "message":
+                    yield b"event: %s\ndata: %s\n\n" % (event.kind.encode(), event.data[:MAX_ADDRESS_BYTES])
+                elif event.data:
+                    await self._pass_on(event)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def _pass_on(self, event: Event) -> None:
+        match read_message(event, self._max_event_bytes):
+            case Unreadable(error=error, id=int(id)):
+                await self._on_message(types.JSONRPCError(jsonrpc="2.0", id=id, error=error))
+            case Unreadable(error=error):
+                log.debug("server.junk", extra={"error": error.message})
+            case message:
+                await self._on_message(message)
+
+
 @asynccontextmanager
-async def sse_streams(url: str, own_headers: dict[str, str]) -> AsyncIterator[tuple[Any, Any]]:
-    """What the server at *url* sends, with an error for each request that could not be posted; and where to write."""
+async def sse_streams(
+    url: str, own_headers: dict[str, str], max_event_bytes: int = MAX_BODY_BYTES
+) -> AsyncIterator[tuple[Any, Any]]:
+    """What the server at *url* sends, with an error for each request that gets no other answer; and where to write."""
     send, receive = anyio.create_memory_object_stream[Any](QUEUE)
 
-    async def fail(id: types.RequestId, error: types.ErrorData) -> None:
+    async def take(message: types.JSONRPCMessage) -> None:
         with contextlib.suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
-            await send.send(SessionMessage(types.JSONRPCError(jsonrpc="2.0", id=id, error=error)))
+            await send.send(SessionMessage(message))
 
     def client(
         headers: dict[str, str] | None = None,
         timeout: httpx2.Timeout | None = None,
         auth: httpx2.Auth | None = None,
     ) -> httpx2.AsyncClient:
-        return make_client(url, {**(headers or {}), **own_headers}, lambda inner: PostingTransport(inner, fail))
+        return make_client(
+            url, {**(headers or {}), **own_headers}, lambda inner: PostingTransport(inner, take, max_event_bytes)
+        )
 
     async def pump(read: Any) -> None:
         async for item in read:

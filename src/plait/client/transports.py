@@ -11,7 +11,11 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
+import anyio
+import mcp_types as types
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.dispatcher import coerce_request_id
+from mcp.shared.message import SessionMessage
 
 from ..config import ServerSettings
 from .http import IsolatingTransport, make_client
@@ -19,6 +23,9 @@ from .sse import sse_streams
 from .stdio import GRACE_S, WRITE_TIMEOUT_S, ProcessTransport
 
 log = logging.getLogger(__name__)
+
+MOST_OPEN = 256
+"""How many requests of a server may be open at once; of most of them we say no, and that has to be sent too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +142,7 @@ class HttpTransport:
     async def streams(self) -> AsyncIterator[tuple[Any, Any]]:
         assert self._settings.url is not None  # the settings were checked
         if self._settings.kind == "sse":
-            async with sse_streams(self._settings.url, self._settings.headers) as streams:
+            async with sse_streams(self._settings.url, self._settings.headers, self._max_message_bytes) as streams:
                 yield streams
             return
         limit = self._max_message_bytes
@@ -145,17 +152,20 @@ class HttpTransport:
                 self._settings.headers,
                 lambda inner: IsolatingTransport(inner, max_body_bytes=limit),
             ) as client,
-            streamable_http_client(self._settings.url, http_client=client, max_sse_event_size=limit) as streams,
+            streamable_http_client(self._settings.url, http_client=client, max_sse_event_size=None) as streams,
         ):
             yield streams
 
 
 class Watched:
-    """A read stream that tells when it has ended."""
+    """A read stream that tells when it has ended. It is not read on while too many requests of the server's wait for
+    their answers to be sent: a server that asks and does not read would fill the memory."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
         self.on_end: Callable[[], None] = lambda: None
+        self._open: set[types.RequestId] = set()
+        self._settled = anyio.Event()
 
     @property
     def last_context(self) -> Any:
@@ -166,13 +176,64 @@ class Watched:
 
     async def __anext__(self) -> Any:
         try:
-            return await self._inner.__anext__()
+            while True:
+                while len(self._open) >= MOST_OPEN:
+                    settled = self._settled
+                    await settled.wait()
+                item = await self._inner.__anext__()
+                if self._is_new(item):
+                    return item
         except BaseException:
             self.on_end()
             raise
 
+    def settled(self, id: object) -> None:
+        """The request of that id of the server's is over."""
+        self._open.discard(coerce_request_id(id) if isinstance(id, int | str) else "")
+        self._settled.set()
+        self._settled = anyio.Event()
+
+    def _is_new(self, item: Any) -> bool:
+        """Whether *item* is to be read; a request is not whose id belongs to one that is open."""
+        match item:
+            case SessionMessage(message=types.JSONRPCRequest(id=id)):
+                key = coerce_request_id(id)
+                is_new = key not in self._open
+                self._open.add(key)
+                return is_new
+            case SessionMessage(message=types.JSONRPCNotification(method="notifications/cancelled", params=params)):
+                self.settled((params or {}).get("requestId"))
+        return True
+
     async def receive(self) -> Any:
         return await self._inner.receive()
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._inner.__aexit__(kind, error, trace)
+
+
+class Answering:
+    """A write stream that tells *watched* which of the server's requests have been answered."""
+
+    def __init__(self, inner: Any, watched: Watched) -> None:
+        self._inner = inner
+        self._watched = watched
+
+    async def send(self, item: SessionMessage) -> None:
+        try:
+            await self._inner.send(item)
+        finally:
+            if isinstance(item.message, types.JSONRPCResponse | types.JSONRPCError):
+                self._watched.settled(item.message.id)
 
     async def aclose(self) -> None:
         await self._inner.aclose()

@@ -15,6 +15,9 @@ import mcp_types as types
 
 from .messages import Unreadable
 
+MOST_UNSENT_BYTES = 64 * 1024
+"""What is gathered in one turn of the loop before it is written."""
+
 
 class Lines(Protocol):
     async def next(self) -> bytes | None:
@@ -120,6 +123,7 @@ class _PipeSink(asyncio.BaseProtocol):
         self._has_room.set()
         self._lost = asyncio.Event()
         self._transport: asyncio.WriteTransport | None = None
+        self._unsent = bytearray()
 
     async def open(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -144,11 +148,22 @@ class _PipeSink(asyncio.BaseProtocol):
     async def write(self, data: bytes) -> None:
         if self._transport is None or self._transport.is_closing():
             raise anyio.BrokenResourceError
-        self._transport.write(data)
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._unsent += data
+        if len(self._unsent) > MOST_UNSENT_BYTES:
+            self._send()
         await self._has_room.wait()
+
+    def _send(self) -> None:
+        """What was written in one turn of the loop goes out together: a call to the system costs as much as a call."""
+        if self._unsent and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(bytes(self._unsent))
+        self._unsent.clear()
 
     async def aclose(self) -> None:
         if self._transport is not None:
+            self._send()
             self._transport.close()
             await self._lost.wait()
 

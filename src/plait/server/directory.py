@@ -79,8 +79,8 @@ class Directory:
         self.addresses = Addresses(_entries(offers, _resources, "uri"), _entries(offers, _templates, "uriTemplate"))
         self.schemas: dict[str, Mapping[str, object]] = {}
         """The input schema of each tool that is listed, by its name upstream."""
-        self.denied: dict[Entry, str] = {}
-        """The tools that are not listed, and may not be called; each with the pattern that denies it."""
+        self.denied = self.denials()
+        """The tools that are not listed; each with the pattern that denies it."""
         self._lists = {method: [*own[method], *served] for method, served in self._served().items()}
         self._pages: dict[tuple[str, bool], Pages] = {}
         self._before = before._pages if before is not None else {}
@@ -94,6 +94,11 @@ class Directory:
         if (pages := self._pages.get(key)) is None:
             pages = self._pages[key] = Pages.of(self._allowed(method, modern), self._before.get(key))
         return pages.page(MEMBERS[method], cursor)
+
+    def denials(self) -> dict[Entry, str]:
+        """The tools that the policy denies now; `denied` are those that it denied when this was made."""
+        denied = ((entry, self._relaying.denied_by(*entry)) for entry in self.tools.served)
+        return {entry: pattern for entry, pattern in denied if pattern is not None}
 
     def has(self, *path: str) -> bool:
         """Whether any server has the capability at *path*."""
@@ -118,10 +123,8 @@ class Directory:
         tools: dict[str, JsonObject] = {}
         for tool in offer.tools:
             entry = (offer.server, str(tool.get("name")))
-            if (name := self.tools.served.get(entry)) is None or name in tools:
-                continue
-            if (pattern := self._relaying.denied_by(*entry)) is not None:
-                self.denied[entry] = pattern
+            name = self.tools.served.get(entry)
+            if name is None or name in tools or entry in self.denied:
                 continue
             tools[name] = self._with_address({**tool, "name": name}, offer.server)
             if isinstance(schema := tool.get("inputSchema"), dict):

@@ -3,11 +3,41 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import mcp_types as types
 from pydantic import ValidationError
 
-from ..core.strict import RESULT_DEPTH, NotStrict, loads
+from ..core.strict import RESULT_DEPTH, JsonObject, NotStrict, loads
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    id: types.RequestId
+    method: str
+    params: JsonObject | None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A notification."""
+
+    method: str
+    params: JsonObject | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The client's answer to a request of ours."""
+
+    id: types.RequestId | None
+    answer: JsonObject | types.ErrorData
+
+
+Incoming: TypeAlias = "Request | Notice | Reply"
+
+_OF_A_REQUEST = frozenset({"jsonrpc", "id", "method", "params"})
 
 
 class Unreadable(Exception):
@@ -22,14 +52,43 @@ class Unreadable(Exception):
         return self.error.model_dump_json(by_alias=True, exclude_unset=True).encode()
 
 
-def read_message(text: bytes) -> types.JSONRPCMessage:
+def read_message(text: bytes) -> Incoming:
     """The message in *text*. Raises `Unreadable`."""
-    value = read_json(text)
+    return as_message(read_json(text))
+
+
+def as_message(value: object) -> Incoming:
+    """The message that *value* is. Raises `Unreadable`."""
+    return _request(value) or _validated(value)
+
+
+def _request(value: object) -> Request | None:
+    """The most common message there is, known by its form without a model."""
+    if not isinstance(value, dict) or not value.keys() <= _OF_A_REQUEST:
+        return None
+    match value:
+        case {"jsonrpc": "2.0", "id": bool()}:
+            return None
+        case {"jsonrpc": "2.0", "id": int() | str() as id, "method": str(method)}:
+            params = value.get("params")
+            return Request(id, method, params) if params is None or isinstance(params, dict) else None
+    return None
+
+
+def _validated(value: object) -> Incoming:
     try:
-        return types.jsonrpc_message_adapter.validate_python(value, by_name=False)
+        message = types.jsonrpc_message_adapter.validate_python(value, by_name=False)
     except ValidationError:
-        message = "This is no JSON-RPC message: it has no jsonrpc, method or id of the right type."
-        raise Unreadable(types.INVALID_REQUEST, message, _id_in(value)) from None
+        wrong = "This is no JSON-RPC message: it has no jsonrpc, method or id of the right type."
+        raise Unreadable(types.INVALID_REQUEST, wrong, _id_in(value)) from None
+    match message:
+        case types.JSONRPCRequest():
+            return Request(message.id, message.method, message.params)
+        case types.JSONRPCNotification():
+            return Notice(message.method, message.params)
+        case types.JSONRPCResponse():
+            return Reply(message.id, message.result)
+    return Reply(message.id, message.error)
 
 
 def read_json(text: bytes) -> object:

@@ -1,12 +1,13 @@
 """What downstream servers tell of themselves, passed on to every upstream client that it is for, in both eras.
 
 Log messages go to those who have a request open at that server, each once, and before the answer. Only where nobody
-has, every session hears them.
+has, on any transport, every session hears them.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -28,6 +29,7 @@ from ..core.addresses import wrap
 from ..core.downstream import Downstream, RpcError
 from ..core.strict import Json, JsonObject
 from .callers import LEVELS, Caller, Session
+from .following import Context
 from .outbox import Outbox
 from .parking import Parking
 
@@ -48,10 +50,16 @@ _LISTS: dict[str, ServerEvent] = {
 
 class Live:
     """What lives as long as one upstream transport: its sessions, the requests that are open, and those that wait for
-    their clients."""
+    their clients. *busy* counts the requests that are open at each server, over all transports."""
 
     def __init__(
-        self, tasks: TaskGroup, downstream: Downstream, address: Callable[[str, str], str], *, tells_of_tools: bool
+        self,
+        tasks: TaskGroup,
+        downstream: Downstream,
+        address: Callable[[str, str], str],
+        busy: Counter[str],
+        *,
+        tells_of_tools: bool,
     ) -> None:
         self.tasks = tasks
         self.parking = Parking(tasks)
@@ -62,6 +70,7 @@ class Live:
         self._servers = Outbox(tasks, partial(_tell_all, downstream))
         self._tells_of_tools = tells_of_tools
         self._address = address
+        self._busy = busy
         self._callers: dict[str, dict[Caller, None]] = {}
 
     def __repr__(self) -> str:
@@ -73,9 +82,11 @@ class Live:
         """While the block runs, *caller* has a request open at *server*."""
         callers = self._callers.setdefault(server, {})
         callers[caller] = None
+        self._busy[server] += 1
         try:
             yield
         finally:
+            self._busy[server] -= 1
             del callers[caller]
 
     def hear(self, server: str, method: str, params: JsonObject) -> None:
@@ -107,14 +118,19 @@ class Live:
         level = _level(params)
         if level is None:
             return
-        if callers := self._callers.get(server):
-            for caller in {caller.session or caller: caller for caller in callers}.values():
-                if caller.hears(level):
-                    caller.tell(LOG_MESSAGE, params)
-            return
-        for session in self.sessions.values():
+        callers = self._callers.get(server, {})
+        for caller in {caller.session or caller: caller for caller in callers}.values():
+            if caller.hears(level):
+                caller.tell(LOG_MESSAGE, params)
+        for session in self.sessions.values() if not self._busy[server] else ():
             if session.hears(level):
                 session.put(LOG_MESSAGE, params)
+
+
+def live_of(ctx: Context) -> Live:
+    """What lives as long as the transport that the request of *ctx* came over."""
+    live: Live = ctx.lifespan_context
+    return live
 
 
 async def _tell_all(downstream: Downstream, method: str, params: JsonObject) -> None:

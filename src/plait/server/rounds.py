@@ -15,12 +15,13 @@ from typing import TypeAlias
 
 import mcp_types as types
 
-from ..core.downstream import Relayed, RpcError
+from ..core.downstream import Ask, Relayed, RpcError
 from ..core.strict import JsonObject
 from .asking import Question, ask_directly, can_be_asked, missing_capability, read_questions
 from .callers import Caller
 from .eras import is_modern
 from .following import Context
+from .notices import Live
 from .parking import STATE, Held, Parking, Work, invalid_state
 
 MOST_ROUNDS = 10
@@ -53,12 +54,17 @@ class Rounds:
     def __init__(self, send: Send) -> None:
         self._send = send
 
-    async def run(self, ctx: Context, parking: Parking, caller: Caller, request: Relayed) -> JsonObject:
+    async def run(self, ctx: Context, live: Live, caller: Caller, request: Relayed) -> JsonObject:
         """The result for the client. Raises `RpcError` and `MCPError`."""
         relay = self._ask_client if is_modern(ctx) else self._answer_server
+
+        async def work(ask: Ask | None) -> JsonObject:
+            with live.open(request.server, caller):
+                return await relay(ctx, request if ask is None else replace(request, ask=ask))
+
         if not can_be_asked(ctx.session.client_capabilities):
-            return await relay(ctx, request)
-        return await begin(ctx, parking, caller, lambda ask: relay(ctx, replace(request, ask=ask)))
+            return await work(None)
+        return await begin(ctx, live.parking, caller, work)
 
     async def _ask_client(self, ctx: Context, request: Relayed) -> JsonObject:
         """For a client of 2026-07-28: what its server asks is its result, with a state that leads back there."""

@@ -10,36 +10,96 @@ import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Self
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any
 
 import anyio
+import anyio.lowlevel
 import mcp_types as types
-from mcp.shared.message import SessionMessage
+from anyio.abc import TaskGroup
+from mcp.server import Server
 
+from ..core.strict import JsonObject, encode
 from .descriptors import Lines, Sink, open_lines, open_sink
-from .messages import Unreadable, read_message
+from .era_lock import PIPE, EraLock
+from .messages import Incoming, Unreadable, read_message
+from .peer import Peer
 
 log = logging.getLogger(__name__)
 
 MAX_LINE_BYTES = 16 * 2**20
 FLUSH_S = 1.0
 """How long what was written has to reach a client that is slow to read, at the end."""
+TURN = 32
+"""After so many messages that came at once, others have a turn."""
 GRACE_S = 0.5
 """How long what the client asked before it closed its end may still take to be answered."""
 
 
 class Pipe:
-    """Both directions of one connection. `incoming` and `outgoing` are the streams that the SDK's server runs over."""
+    """Both directions of one connection. *on_written* is told of each message that was written."""
 
     def __init__(self, lines: Lines, sink: Sink, grace_s: float) -> None:
-        unanswered = _Unanswered()
-        self.incoming = _Incoming(lines, sink, unanswered, grace_s)
-        self.outgoing = _Outgoing(sink, unanswered)
+        self.on_written: Callable[[], None] = lambda: None
+        self._lines = lines
+        self._sink = sink
+        self._grace_s = grace_s
+        self._stopped = False
 
     def stop(self) -> None:
         """Read no more: the server sees the end of its input."""
-        self.incoming.stop()
+        self._stopped = True
+        self._lines.close()
+
+    async def serve(self, server: Server[Any]) -> None:
+        """Answer the client by *server*, until it closes its end or `stop` is called. What it asked before it closed
+        its end is still answered, if that does not take long."""
+        peer = Peer(self._send)
+        async with server.lifespan(server) as lifespan:
+            era = EraLock(server, lifespan, peer)
+            try:
+                async with anyio.create_task_group() as tasks:
+                    await self._read(peer, era, tasks)
+                    peer.close()
+                    tasks.cancel_scope.cancel()
+            finally:
+                await era.aclose()
+
+    async def _read(self, peer: Peer, era: EraLock, tasks: TaskGroup) -> None:
+        count = 0
+        while (message := await self._next()) is not None:
+            await peer.take(message, era, tasks, PIPE)
+            if (count := count + 1) % TURN == 0:
+                await anyio.lowlevel.checkpoint()
+        if not self._stopped and not self._sink.is_lost:
+            with anyio.move_on_after(self._grace_s):
+                await peer.none_open()
+
+    async def _next(self) -> Incoming | None:
+        """The next message. What is none is answered with an error at once."""
+        while True:
+            try:
+                line = await self._lines.next()
+                if self._stopped or line is None:
+                    return None
+                if line.strip():
+                    return read_message(line)
+            except Unreadable as unreadable:
+                with suppress(anyio.BrokenResourceError):
+                    await self._sink.write(unreadable.as_json() + b"\n")
+
+    async def _send(self, message: JsonObject, related: types.RequestId | None) -> None:
+        await self._sink.write(_written(message) + b"\n")
+        self.on_written()
+
+
+def _written(message: JsonObject) -> bytes:
+    try:
+        return encode(message)
+    except (ValueError, TypeError):
+        log.exception("message.unwritable")
+        error: JsonObject = {"code": types.INTERNAL_ERROR, "message": "The answer could not be written as JSON."}
+        return encode({"jsonrpc": "2.0", "id": message.get("id"), "error": error})
 
 
 @asynccontextmanager
@@ -76,119 +136,3 @@ def _private(fd: int, flags: int) -> int:
     if os.isatty(fd):
         return os.open(os.ttyname(fd), flags | os.O_NOCTTY)
     return os.dup(fd)
-
-
-class _Unanswered:
-    """The requests that were read and not answered yet."""
-
-    def __init__(self) -> None:
-        self._ids: set[types.RequestId] = set()
-        self._changed = anyio.Event()
-
-    def note_read(self, message: types.JSONRPCMessage) -> None:
-        if isinstance(message, types.JSONRPCRequest):
-            self._ids.add(message.id)
-        elif isinstance(message, types.JSONRPCNotification) and message.method == "notifications/cancelled":
-            self._forget((message.params or {}).get("requestId"))
-
-    def note_written(self, message: types.JSONRPCMessage) -> None:
-        if isinstance(message, types.JSONRPCResponse | types.JSONRPCError):
-            self._forget(message.id)
-
-    async def none(self) -> None:
-        while self._ids:
-            self._changed = anyio.Event()
-            await self._changed.wait()
-
-    def _forget(self, id: object) -> None:
-        self._ids = {other for other in self._ids if other != id}
-        self._changed.set()
-
-
-class _Incoming:
-    """Messages from the client. What is none is answered with an error at once."""
-
-    last_context = None
-
-    def __init__(self, lines: Lines, sink: Sink, unanswered: _Unanswered, grace_s: float) -> None:
-        self._lines = lines
-        self._sink = sink
-        self._unanswered = unanswered
-        self._grace_s = grace_s
-        self._stopped = False
-
-    def stop(self) -> None:
-        self._stopped = True
-        self._lines.close()
-
-    async def receive(self) -> SessionMessage | Exception:
-        while True:
-            try:
-                line = await self._lines.next()
-                if self._stopped or line is None:
-                    break
-                if line.strip():
-                    return self._read(line)
-            except Unreadable as unreadable:
-                await self._sink.write(unreadable.as_json() + b"\n")
-        if not self._stopped and not self._sink.is_lost:
-            with anyio.move_on_after(self._grace_s):
-                await self._unanswered.none()
-        self._stopped = True
-        raise anyio.EndOfStream
-
-    def _read(self, line: bytes) -> SessionMessage:
-        message = read_message(line)
-        self._unanswered.note_read(message)
-        return SessionMessage(message)
-
-    async def aclose(self) -> None:
-        self.stop()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> SessionMessage | Exception:
-        try:
-            return await self.receive()
-        except anyio.EndOfStream:
-            raise StopAsyncIteration from None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.aclose()
-
-
-class _Outgoing:
-    """Messages to the client."""
-
-    def __init__(self, sink: Sink, unanswered: _Unanswered) -> None:
-        self._sink = sink
-        self._unanswered = unanswered
-        self.on_written: Callable[[], None] = lambda: None
-
-    async def send(self, item: SessionMessage) -> None:
-        await self._sink.write(_written(item.message) + b"\n")
-        self._unanswered.note_written(item.message)
-        self.on_written()
-
-    async def aclose(self) -> None:
-        """The pipe closes its descriptors itself, when what was written has been sent."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        pass
-
-
-def _written(message: types.JSONRPCMessage) -> bytes:
-    try:
-        return message.model_dump_json(by_alias=True, exclude_unset=True).encode()
-    except ValueError:
-        log.exception("message.unwritable")
-        error = types.ErrorData(code=types.INTERNAL_ERROR, message="The answer could not be written as JSON.")
-        id = getattr(message, "id", None)
-        return types.JSONRPCError(jsonrpc="2.0", id=id, error=error).model_dump_json(exclude_unset=True).encode()

@@ -92,8 +92,10 @@ def _relay(server: Server[Any], relaying: Relaying, calls: OpenCalls) -> Passthr
     passthrough = Passthrough(relaying, own, calls, server.server_info_stamp)
     schemas = {tool.name: tool.input_schema for tool in tools}
     server.lifespan = passthrough.lifespan
-    server.get_tool_input_schema = lambda name: schemas.get(name) or passthrough.schema_of(name)
-    server.add_request_handler("subscriptions/listen", types.SubscriptionsListenRequestParams, passthrough.listen)
+    server.get_tool_input_schema = lambda name: schemas.get(name) or passthrough.owners.directory().schemas.get(name)
+    server.add_request_handler(
+        "subscriptions/listen", types.SubscriptionsListenRequestParams, passthrough.wishes.listen
+    )
     return passthrough
 
 
@@ -108,7 +110,7 @@ def _said_of_us(gateway: Gateway, relaying: Relaying | None, passthrough: Passth
     servers = gateway.catalog().servers
     if relaying is None or passthrough is None:
         return {"instructions": instructions(servers.values())}
-    directory = passthrough.directory()
+    directory = passthrough.owners.directory()
     all_reached = servers.keys() <= directory.servers.keys()
     return {
         "capabilities": capabilities(directory, relaying.expose, all_reached=all_reached),

@@ -1,0 +1,99 @@
+"""The gateways that are compared, each as the command that its own documentation gives, over one lean server.
+
+Those of others are in environments of their own, made when they are first measured, of what the lock files name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from .servers import COMMAND
+
+ROOT = Path(__file__).parents[2]
+SERVER = ROOT / "scripts" / "lean_server.py"
+
+FASTMCP = """
+import sys
+from fastmcp.server import create_proxy
+
+command, args, *http = sys.argv[1], sys.argv[2].split(), *sys.argv[3:]
+proxy = create_proxy({"mcpServers": {"lean": {"command": command, "args": args}}}, mode="legacy")
+where = {"transport": "http", "host": "127.0.0.1", "port": int(http[0])} if http else {"transport": "stdio"}
+proxy.run(show_banner=False, log_level="ERROR", **where)
+"""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to the lean server: a command that serves on its pipes or, with *url*, over HTTP."""
+
+    name: str
+    command: tuple[str, ...]
+    tool: str
+    """What it calls the tool `find`."""
+    is_modern: bool = True
+    """Whether it speaks the protocol of 2026-07-28 too."""
+    env: dict[str, str] = field(default_factory=dict)
+
+
+def lean(tools: int = 2) -> tuple[str, ...]:
+    return COMMAND, str(SERVER), str(tools)
+
+
+def direct() -> Way:
+    return Way("direct", lean(), "find")
+
+
+def sdk(port: int = 0) -> Way:
+    return Way("sdk", (sys.executable, str(ROOT / "scripts" / "sdk_gateway.py"), str(port), *lean()), "find")
+
+
+def fastmcp(port: int | None = None, tools: int = 2) -> Way:
+    python = environment("fastmcp", ROOT / "tests" / "interop" / "fastmcp.lock")
+    command, *args = lean(tools)
+    http = () if port is None else (str(port),)
+    return Way("fastmcp", (str(python), "-c", FASTMCP, command, " ".join(args), *http), "find")
+
+
+def mcp_proxy(port: int) -> Way:
+    """It makes of a stdio server one over HTTP, or the reverse; stdio to stdio it does not relay."""
+    python = environment("mcp-proxy", ROOT / "scripts" / "benches" / "mcp_proxy.lock")
+    return Way("mcp_proxy", (str(python.with_name("mcp-proxy")), f"--port={port}", "--log-level=ERROR", "--", *lean()), "find", is_modern=False)
+
+
+@contextmanager
+def plait(
+    port: int | None = None, tools: int = 2, expose: str = "tools", settings: str = ""
+) -> Iterator[Way]:
+    """The gateway, as it is installed here, with a servers.toml of its own and nothing remembered."""
+    command, *args = lean(tools)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "servers.toml"
+        text = f'[gateway]\nexpose = "{expose}"\n{settings}\n[servers.lean]\ncommand = "{command}"\nargs = {args}\n'
+        file.write_text(text)
+        http = () if port is None else ("--http", str(port))
+        command_line = (str(Path(sys.executable).with_name("plait")), "serve", "--config", str(file), *http)
+        yield Way("plait", command_line, "lean__find", env={"PLAIT_STATE_DIR": folder})
+
+
+def environment(name: str, lock: Path) -> Path:
+    """The Python of `.venvs/`*name*, which holds what *lock* names; remade when that changes."""
+    folder = ROOT / ".venvs" / name
+    wanted = f"{hashlib.sha256(lock.read_bytes()).hexdigest()}  -"
+    noted = folder / "installed"
+    python = folder / "bin" / "python"
+    if noted.is_file() and noted.read_text().strip() == wanted:
+        return python
+    print(f"  installing what {lock.relative_to(ROOT)} names into .venvs/{name}", flush=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+    install = [python, "-m", "pip", "--disable-pip-version-check", "-qq", "install", "--require-hashes", "-r", lock]
+    subprocess.run(install, check=True)
+    noted.write_text(f"{wanted}\n")
+    return python

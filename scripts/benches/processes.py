@@ -1,0 +1,32 @@
+"""What the system says of a process: the processor time it took, the memory and the descriptors that it holds."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """One process, its children left out."""
+
+    cpu_s: float
+    rss_mb: float
+    fds: int
+    threads: int
+    children: int
+
+
+def usage(pid: int) -> Usage:
+    folder = Path("/proc") / str(pid)
+    fields = (folder / "stat").read_text().rpartition(")")[2].split()  # from the third on
+    return Usage(
+        cpu_s=(int(fields[11]) + int(fields[12])) * TICK_S,
+        rss_mb=int((folder / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20,
+        fds=len(os.listdir(folder / "fd")),
+        threads=int(fields[17]),
+        children=len((folder / "task" / str(pid) / "children").read_text().split()),
+    )

@@ -1,0 +1,43 @@
+"""From a transport to a wire that is read: its streams, and what dispatches their messages."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import anyio
+from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
+
+from .asking import Asking
+from .interests import Interests
+from .protocol import OnSaid, Wire
+from .stdio import Writer
+from .transports import Answering, Transport, Watched
+
+
+@asynccontextmanager
+async def opened(
+    transport: Transport, interests: Interests, on_said: OnSaid, *, takes_turns: bool
+) -> AsyncIterator[Wire]:
+    """A wire over *transport*, until the block is left. No protocol is agreed on yet."""
+    async with AsyncExitStack() as stack:
+        read, write = await stack.enter_async_context(transport.streams())
+        watched = Watched(read)
+        dispatcher: JSONRPCDispatcher[Any] = JSONRPCDispatcher(watched, Answering(write, watched))
+        wire = Wire(
+            dispatcher,
+            transport,
+            write.direct if isinstance(write, Writer) else None,
+            asking=Asking(takes_turns=takes_turns),
+            interests=interests,
+            on_said=on_said,
+        )
+        watched.on_end = wire.end
+        stack.callback(wire.end)
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        await tasks.start(wire.run)
+        try:
+            yield wire
+        finally:
+            tasks.cancel_scope.cancel()

@@ -1,0 +1,184 @@
+"""Whose question it is that a server asks, and who goes when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import mcp_types as types
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plait.client.asking import MOST_QUESTIONS, Asker, Asking, correlated
+from plait.core.ports import Ask, RpcError
+from plait.core.strict import JsonObject
+
+FORM: JsonObject = {"message": "?"}
+
+
+class Person:
+    """Answers with its name; what it is asked stays open until it may answer."""
+
+    def __init__(self, name: str, *, is_slow: bool = False) -> None:
+        self.name = name
+        self.asked = 0
+        self.may_answer = anyio.Event()
+        if not is_slow:
+            self.may_answer.set()
+
+    async def __call__(self, method: str, params: JsonObject) -> JsonObject:
+        self.asked += 1
+        await self.may_answer.wait()
+        return {"name": self.name}
+
+
+async def code_of(asking: Asking, method: str = "elicitation/create", params: Any = None) -> int:
+    with pytest.raises(RpcError) as refusal:
+        await asking.put(method, params or FORM)
+    return refusal.value.code
+
+
+async def test_a_question_goes_to_the_one_request_that_is_open():
+    asking = Asking()
+    async with asking.on_behalf(None), asking.on_behalf(Person("a")):
+        assert await asking.put("elicitation/create", FORM) == {"name": "a"}
+
+
+async def test_nobody_is_asked_when_nobody_has_a_request_open():
+    asking = Asking()
+    async with asking.on_behalf(Person("a")):
+        pass
+    async with asking.on_behalf(None):
+        assert await code_of(asking) == types.METHOD_NOT_FOUND
+
+
+async def test_a_question_that_may_be_for_two_is_put_to_neither_and_later_requests_take_turns():
+    asking, a, b = Asking(), Person("a"), Person("b")
+    async with asking.on_behalf(a), asking.on_behalf(b):
+        assert await code_of(asking) == types.INVALID_REQUEST
+    assert (a.asked, b.asked) == (0, 0)
+    assert asking.takes_turns
+
+
+async def test_requests_of_the_same_client_go_together():
+    asking, a = Asking(takes_turns=True), Person("a")
+    async with asking.on_behalf(a), asking.on_behalf(a):
+        assert await asking.put("roots/list", {}) == {"name": "a"}
+
+
+async def test_on_its_own_stream_a_question_is_known_whatever_else_is_open():
+    asking, a, b = Asking(), Person("a"), Person("b")
+    async with asking.on_behalf(a) as of_a, asking.on_behalf(b), asking.on_behalf(None) as of_none:
+        for asker, name in ((of_a, "a"), (of_none, None)):
+            token = correlated.set(asker)
+            if name is None:
+                assert await code_of(asking) == types.METHOD_NOT_FOUND
+            else:
+                assert await asking.put("elicitation/create", FORM) == {"name": name}
+            correlated.reset(token)
+    assert not asking.takes_turns
+    correlated.set(of_a)
+    assert await code_of(asking) == types.INVALID_REQUEST
+    correlated.set(None)
+
+
+@pytest.mark.parametrize("method", ["tools/list", "initialize", "elicitation/create/", ""])
+async def test_nothing_else_is_asked(method: str):
+    asking = Asking()
+    async with asking.on_behalf(Person("a")):
+        assert await code_of(asking, method) == types.METHOD_NOT_FOUND
+
+
+async def test_what_cannot_be_passed_on_is_not_asked():
+    asking, a = Asking(), Person("a")
+    async with asking.on_behalf(a):
+        assert await code_of(asking, params={"message": "\ud800"}) == types.INVALID_PARAMS
+    assert a.asked == 0
+
+
+async def test_questions_are_bounded():
+    asking, a = Asking(), Person("a", is_slow=True)
+    async with asking.on_behalf(a), anyio.create_task_group() as tasks:
+        for _ in range(MOST_QUESTIONS):
+            tasks.start_soon(asking.put, "roots/list", {})
+        await anyio.wait_all_tasks_blocked()
+        assert await code_of(asking) == types.INTERNAL_ERROR
+        a.may_answer.set()
+    async with asking.on_behalf(a):
+        assert await asking.put("roots/list", {}) == {"name": "a"}
+
+
+async def test_the_end_of_a_request_ends_what_is_asked_for_it():
+    asking, a = Asking(), Person("a", is_slow=True)
+    refused: list[int] = []
+
+    async def put() -> None:
+        refused.append(await code_of(asking))
+
+    async with anyio.create_task_group() as tasks, asking.on_behalf(a):
+        tasks.start_soon(put)
+        await anyio.wait_all_tasks_blocked()
+        assert a.asked == 1
+    assert refused == [types.INVALID_REQUEST]
+
+
+async def test_a_client_that_fails_in_its_own_way_fails_only_its_question(caplog: pytest.LogCaptureFixture):
+    async def broken(method: str, params: JsonObject) -> JsonObject:
+        raise ValueError("a secret")
+
+    asking = Asking()
+    async with asking.on_behalf(broken):
+        with pytest.raises(RpcError) as refusal:
+            await asking.put("roots/list", {})
+    assert (refusal.value.code, "secret" in refusal.value.message) == (types.INTERNAL_ERROR, False)
+    assert "question.failed" in caplog.text
+
+
+async def test_who_gives_up_waiting_holds_up_nobody():
+    asking, a, b, c = (Asking(takes_turns=True), Person("a"), Person("b"), Person("c"))
+    went: list[str] = []
+
+    async def request(ask: Person) -> None:
+        async with asking.on_behalf(ask):
+            went.append(ask.name)
+
+    async with anyio.create_task_group() as tasks, asking.on_behalf(a):
+        with anyio.CancelScope() as scope:
+            tasks.start_soon(request, c)
+            await anyio.wait_all_tasks_blocked()
+            scope.cancel()
+            await request(b)
+        assert went == []
+    assert went == ["c"]
+
+
+@given(st.lists(st.integers(0, 2), max_size=8))
+def test_who_takes_turns_goes_in_order_and_never_beside_another(clients: list[int]):
+    anyio.run(in_turns, clients)
+
+
+async def in_turns(clients: list[int]) -> None:
+    asking, people = Asking(takes_turns=True), [Person(str(number)) for number in range(3)]
+    open_: list[Ask] = []
+    began: list[int] = []
+
+    async def request(number: int) -> None:
+        async with asking.on_behalf(people[number]):
+            began.append(number)
+            open_.append(people[number])
+            assert all(ask == people[number] for ask in open_)
+            await anyio.lowlevel.checkpoint()
+            open_.remove(people[number])
+
+    async with anyio.create_task_group() as tasks:
+        for number in clients:
+            tasks.start_soon(request, number)
+    assert began == clients
+    assert repr(asking) == "<Asking: 0 open, 0 questions, 0 wait for their turn>"
+
+
+def test_an_asker_that_has_ended_says_so():
+    asker = Asker(None)
+    asker.end()
+    assert asker.has_ended
