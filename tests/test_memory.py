@@ -221,9 +221,9 @@ async def test_a_gateway_learns_from_its_runs_and_knows_it_at_the_next_start(tmp
     assert (await kept_in(tmp_path / "state")).tools == 1
 
 
-async def test_with_learn_switched_off_nothing_is_read_or_written(tmp_path: Path):
+async def test_with_learn_switched_off_nothing_is_learned_or_read(tmp_path: Path):
     assert await run_once(settings(tmp_path, learn=False)) is None
-    assert not (tmp_path / "state").exists()
+    assert not (tmp_path / "state" / FILE_NAME).exists()
     await run_once(settings(tmp_path))
     assert await run_once(settings(tmp_path, learn=False)) is None
 

@@ -109,7 +109,7 @@ def test_gateway_keys_come_from_the_environment_too(load: Load):
     [
         ('[servers.a]\ncomand = "x"\n', 'servers.a.comand: unknown key. Did you mean "command"?'),
         ("[gatway]\n", 'gatway: unknown key. Did you mean "gateway"?'),
-        ("[gateway]\nzzz = 1\n", "gateway.zzz: unknown key. Known keys: max_concurrency"),
+        ("[gateway]\nzzz = 1\n", "gateway.zzz: unknown key. Known keys: expose, max_concurrency"),
         ('[tools."a:b"]\nwait = 1\n', 'tools."a:b".wait: unknown key'),
         ('[servers.a]\ncommand = "${NOPE}"\n', "servers.a.command: the variable NOPE is not set"),
         ('[servers.a]\ncommand = "${file:no}"\n', "servers.a.command: the file no cannot be read: No such file"),
