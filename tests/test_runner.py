@@ -288,3 +288,13 @@ async def test_calls_that_are_answered_at_once_let_others_have_their_turn():
         await watch()
         await runner.idle()
     assert max(after - before for before, after in itertools.pairwise(turns)) <= 8 * TURN
+
+
+async def test_all_calls_of_a_run_lead_to_the_same_client():
+    servers = FakeServers()
+    asks: list[Any] = []
+    servers.add(tool("s:asks"), lambda ask: {"count": asks.append(ask)})
+    tasks = [{"id": id, "tool": "s:asks"} for id in "ab"]
+    await run_with(Person(1), servers, *tasks)
+    await run_with(Person(1), servers, *tasks)
+    assert asks[0] == asks[1] != asks[2]

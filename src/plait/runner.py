@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import anyio
@@ -35,7 +35,7 @@ from .core.events import (
 )
 from .core.limits import Limits
 from .core.output import read_output
-from .core.ports import Ask, CallTool, Observer, ToolCall, UpstreamClient
+from .core.ports import CallTool, Observer, ToolCall, UpstreamClient
 from .core.run import Run
 from .core.scheduler import Scheduler
 from .core.strict import JsonObject
@@ -156,7 +156,8 @@ class Runner:
             call.tool, call.arguments, on_progress, call.cache_s, call.cache_stat, partial(cached.append, True)
         )
         if (client := self._clients.get(call.key.run)) is not None:
-            told = replace(told, ask=self._asking(client, call.key), capabilities=client.capabilities)
+            ask = _Asking(client, call.key, _Pause(self._scopes[call.key]), self._feed)
+            told = replace(told, ask=ask, capabilities=client.capabilities)
         try:
             result = await self._call_tool(told)
             return Succeeded(call.key, read_output(result, call.tool, self._max_output_bytes), bool(cached))
@@ -167,21 +168,6 @@ class Runner:
             log.exception("task.crashed", extra={"id": id, "run": call.key.run, "task": call.key.task})
             return Failed(call.key, InternalError(f"an internal error; the log names it {id}"))
 
-    def _asking(self, client: UpstreamClient, key: Key) -> Ask:
-        """A way to ask *client* for the call of *key*, whose room is free and whose time stands still meanwhile."""
-        pause = _Pause(self._scopes[key])
-
-        async def ask(method: str, params: JsonObject) -> JsonObject:
-            if pause.begin():
-                self._feed(Paused(key))
-            try:
-                return await client.ask(method, params)
-            finally:
-                if pause.end():
-                    self._feed(Resumed(key))
-
-        return ask
-
     def _tell(self, notice: Notice) -> None:
         if isinstance(notice, Finished):
             self._clients.pop(notice.run, None)
@@ -190,6 +176,26 @@ class Runner:
                 observe(notice)
             except Exception:  # what watches a run must not end it
                 log.exception("observer.crashed", extra={"observer": repr(observe)})
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """A way to ask *client* for the call of *key*, whose room is free and whose time stands still meanwhile. All those
+    that lead to one client are equal: which of its calls asks makes no difference to it."""
+
+    client: UpstreamClient
+    key: Key = field(compare=False)
+    pause: _Pause = field(compare=False)
+    feed: Callable[[Event], None] = field(compare=False)
+
+    async def __call__(self, method: str, params: JsonObject) -> JsonObject:
+        if self.pause.begin():
+            self.feed(Paused(self.key))
+        try:
+            return await self.client.ask(method, params)
+        finally:
+            if self.pause.end():
+                self.feed(Resumed(self.key))
 
 
 class _Pause:

@@ -152,7 +152,8 @@ async def call(context: Context, name: str, arguments: dict[str, Any], params: d
             await bus.publish(ResourceUpdated(arguments["uri"]))
             await session.send_resource_updated(arguments["uri"])
         case "change":
-            OTHERS["prompts"].append({"name": f"new{len(OTHERS['prompts'])}"})
+            if not arguments.get("only_say_so"):
+                OTHERS["prompts"].append({"name": f"new{len(OTHERS['prompts'])}"})
             await bus.publish(PromptsListChanged())
             await session.send_prompt_list_changed()
         case "ask":

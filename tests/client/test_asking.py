@@ -41,8 +41,17 @@ async def code_of(asking: Asking, method: str = "elicitation/create", params: An
 
 async def test_a_question_goes_to_the_one_request_that_is_open():
     asking = Asking()
-    async with asking.on_behalf(None), asking.on_behalf(Person("a")):
+    async with asking.on_behalf(None):
+        pass
+    async with asking.on_behalf(Person("a")):
         assert await asking.put("elicitation/create", FORM) == {"name": "a"}
+
+
+async def test_a_question_that_may_be_for_one_who_cannot_be_asked_is_put_to_nobody_else():
+    asking, a = Asking(), Person("a")
+    async with asking.on_behalf(None), asking.on_behalf(a):
+        assert await code_of(asking) == types.INVALID_REQUEST
+    assert a.asked == 0
 
 
 async def test_nobody_is_asked_when_nobody_has_a_request_open():

@@ -60,6 +60,11 @@ def http_legacy(tmp_path: Path, urls: dict[str, tuple[str, Path]]) -> Way:
     return way_of(("http", "legacy"), tmp_path, urls)
 
 
+@pytest.fixture
+def stdio_legacy(tmp_path: Path) -> Way:
+    return way_of(("stdio", "legacy"), tmp_path, {})
+
+
 def way_of(chosen: tuple[str, str], tmp_path: Path, urls: dict[str, tuple[str, Path]]) -> Way:
     transport, protocol = chosen
     if transport == "stdio":
@@ -179,6 +184,36 @@ async def test_a_changed_list_is_told_once_it_is_here(way: Way):
         await until(lambda: lists)
         assert lists == [len(before[0].prompts) + 1]
         assert raw.downstream.offers()[0].tools is before[0].tools
+
+
+async def test_a_server_that_says_a_list_has_changed_is_believed(way: Way):
+    heard: list[str] = []
+    async with way.reached() as raw:
+        before = raw.downstream.offers()
+        raw.downstream.listen(lambda server, method, params: heard.append(method))
+        await raw.call("change", only_say_so=True)
+        await until(lambda: heard)
+        assert raw.downstream.offers() is before
+    assert heard == ["notifications/prompts/list_changed"]
+
+
+async def test_what_a_server_says_before_its_answer_is_heard_before_it(stdio_legacy: Way):
+    heard: list[str] = []
+    async with stdio_legacy.reached() as raw:
+        raw.downstream.listen(lambda server, method, params: heard.append(method))
+        for number in range(1, 20):
+            await raw.call("log")
+            assert len(heard) == number
+
+
+async def test_a_server_of_2026_is_told_what_the_client_of_a_run_can_do(http_modern: Way):
+    declared: JsonObject = {"sampling": {"x-odd": 1}}
+    async with http_modern.reached() as raw:
+        tool = raw.pool.catalog().tools["raw:params"]
+        with anyio.fail_after(SOON):
+            result: Any = await raw.pool(ToolCall(tool, {}, capabilities=declared))
+    meta = result["structuredContent"]["params"]["_meta"]
+    assert meta["io.modelcontextprotocol/clientCapabilities"] == declared
 
 
 async def test_a_resource_that_is_watched_is_told_of_until_it_is_left(way: Way):

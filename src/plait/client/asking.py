@@ -1,9 +1,9 @@
 """Requests of a server to us: each is put to the client on whose behalf the server is at work.
 
 Over Streamable HTTP a server asks on the stream of the request that it works on. Over one pipe or one event stream
-nothing tells what a question belongs to: there it is the one request that is open and has someone to be asked. Once a
-server has asked like that, its requests with someone to be asked go one at a time, so that the next question can be
-told to belong to one of them; those of one client go together.
+nothing tells what a question belongs to: there it is the one request that is open, if it has someone to be asked; of
+several that are open, none. Once a server has asked like that, its requests with someone to be asked go one at a time,
+so that the next question can be told to belong to one of them; those of one client go together.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ class Asking:
         self.takes_turns = takes_turns
         """Whether the server is known to ask what cannot be told apart."""
         self._open: list[Asker] = []
+        self._silent = 0
+        """Open requests with nobody to be asked."""
         self._waiting: deque[Asker] = deque()
         self._changed = anyio.Event()
         self._count = 0
@@ -69,9 +71,11 @@ class Asking:
         """While the block runs, a request is open for which the server may ask with *ask*. Waits for its turn."""
         asker = Asker(ask)
         if ask is None:
+            self._silent += 1
             try:
                 yield asker
             finally:
+                self._silent -= 1
                 asker.end()
             return
         if self.takes_turns:
@@ -113,8 +117,9 @@ class Asking:
             )
         self.takes_turns = True
         last = self._open[-1]
-        if any(other.ask != last.ask for other in self._open):
-            said = f"It cannot be told for which of {len(self._open)} requests this is; ask again in the next one."
+        if self._silent or any(other.ask != last.ask for other in self._open):
+            count = len(self._open) + self._silent
+            said = f"It cannot be told for which of {count} requests this is; ask again in the next one."
             raise RpcError(types.INVALID_REQUEST, said)
         return last
 

@@ -148,10 +148,9 @@ class Listed:
         """Take *offers* with *tools*, and tell of each list that is another, and of those that the server told of."""
         before, now = self.offers or Offers(self._name), replace(offers, tools=tools)
         different = {field for field in _KINDS if _is_other(getattr(before, field), getattr(now, field))}
-        same: dict[str, Any] = {field: getattr(before, field) for field in _KINDS if field not in different}
         if self.offers is None or different or now != before:
-            self.offers = replace(now, **same)
-            self._keep(self.offers)
+            self.offers = now
+            self._keep(now)
         self._tell({_KINDS[field] for field in different}, said or {})
 
     def _tell(self, different: set[str], said: Mapping[str, JsonObject | None]) -> None:
