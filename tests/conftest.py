@@ -8,8 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from .clock import VirtualLoop
+
+settings.register_profile("plait", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # no wall clock
+settings.load_profile("plait")
 
 
 @pytest.fixture(autouse=True, scope="session")
