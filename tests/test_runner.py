@@ -293,7 +293,12 @@ async def test_calls_that_are_answered_at_once_let_others_have_their_turn():
 async def test_all_calls_of_a_run_lead_to_the_same_client():
     servers = FakeServers()
     asks: list[Any] = []
-    servers.add(tool("s:asks"), lambda ask: {"count": asks.append(ask)})
+
+    def call(ask: Any) -> JsonObject:
+        asks.append(ask)
+        return {}
+
+    servers.add(tool("s:asks"), call)
     tasks = [{"id": id, "tool": "s:asks"} for id in "ab"]
     await run_with(Person(1), servers, *tasks)
     await run_with(Person(1), servers, *tasks)
