@@ -103,10 +103,10 @@ TARGETS: Mapping[str, Target] = {
 EXPECTED = [
     ("direct", "2025-11-25", "expected-direct.yml", 84),
     ("direct", "2026-07-28", "expected-direct.yml", 152),
-    ("gateway before the handshake era", "2025-11-25", "expected-gateway-2025-11-25.yml", 81),
-    ("gateway before the handshake era", "2026-07-28", "expected-handshake-2026-07-28.yml", 144),
-    ("gateway before 2026-07-28", "2025-11-25", "expected-gateway-2025-11-25.yml", 81),
-    ("gateway before 2026-07-28", "2026-07-28", "expected-gateway-2026-07-28.yml", 152),
+    ("gateway before the handshake era", "2025-11-25", "expected-gateway.yml", 80),
+    ("gateway before the handshake era", "2026-07-28", "expected-handshake.yml", 146),
+    ("gateway before 2026-07-28", "2025-11-25", "expected-gateway.yml", 80),
+    ("gateway before 2026-07-28", "2026-07-28", "expected-gateway.yml", 152),
 ]
 
 

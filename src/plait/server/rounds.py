@@ -63,7 +63,7 @@ class Rounds:
                 return await relay(ctx, request if ask is None else replace(request, ask=ask))
 
         if not can_be_asked(ctx.session.client_capabilities):
-            return await work(None)
+            return await work(partial(_refuse, ctx) if is_modern(ctx) else None)
         return await begin(ctx, live.parking, caller, work)
 
     async def _ask_client(self, ctx: Context, request: Relayed) -> JsonObject:
@@ -88,6 +88,11 @@ class Rounds:
             if (state := result.get("requestState")) is not None:
                 params["requestState"] = state
         raise RpcError(types.INTERNAL_ERROR, f"The server asked for input more than {MOST_ROUNDS} times.")
+
+
+async def _refuse(ctx: Context, method: str, params: JsonObject) -> JsonObject:
+    """What a server hears that asks a client of 2026-07-28 which has declared nothing: that era has an error for it."""
+    raise missing_capability(Question.read(method, params).lacking(ctx.session.client_capabilities))
 
 
 def _check(ctx: Context, result: JsonObject) -> dict[str, Question]:
