@@ -65,13 +65,16 @@ def fastmcp(port: int | None = None, tools: int = 2) -> Way:
 def mcp_proxy(port: int) -> Way:
     """It makes of a stdio server one over HTTP, or the reverse; stdio to stdio it does not relay."""
     python = environment("mcp-proxy", ROOT / "scripts" / "benches" / "mcp_proxy.lock")
-    return Way("mcp_proxy", (str(python.with_name("mcp-proxy")), f"--port={port}", "--log-level=ERROR", "--", *lean()), "find", is_modern=False)
+    return Way(
+        "mcp_proxy",
+        (str(python.with_name("mcp-proxy")), f"--port={port}", "--log-level=ERROR", "--", *lean()),
+        "find",
+        is_modern=False,
+    )
 
 
 @contextmanager
-def plait(
-    port: int | None = None, tools: int = 2, expose: str = "tools", settings: str = ""
-) -> Iterator[Way]:
+def plait(port: int | None = None, tools: int = 2, expose: str = "tools", settings: str = "") -> Iterator[Way]:
     """The gateway, as it is installed here, with a servers.toml of its own and nothing remembered."""
     command, *args = lean(tools)
     with TemporaryDirectory() as folder:

@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,8 +19,7 @@ from dataclasses import dataclass, field
 from .figures import Figure
 from .gateways import Way, fastmcp, mcp_proxy, plait, sdk
 from .lean_http import LeanHttpClient, lean_http_client
-from .processes import usage
-from .relay import ARGUMENTS, AT_ONCE, MANY_TOOLS, MOST_FOR_MANY, Measured, alone, together
+from .relay import ARGUMENTS, AT_ONCE, MANY_TOOLS, MOST_FOR_MANY, Measured, one_round
 
 GROUP = "http"
 LEAST_CALLS = 4.0
@@ -54,7 +52,7 @@ async def measured(rounds: int) -> list[Figure]:
             for one in served.values():
                 for era, client in one.clients.items():
                     best = one.best.setdefault(era, Measured()) if number else Measured()
-                    await one_round(client, one, best)
+                    await one_round(client, one.pid, one.way.tool, best)
     return compared({name: one.best for name, one in served.items()})
 
 
@@ -78,15 +76,6 @@ def compared(best: dict[str, dict[str, Measured]]) -> list[Figure]:
                    parts={"2_tools_us": round(plait.cpu_us), "500_tools_us": round(many.cpu_us)}),
         ]  # fmt: skip
     return found
-
-
-async def one_round(client: LeanHttpClient, served: Served, best: Measured) -> None:
-    best.p50_ms = min(best.p50_ms, await alone(client, served.way.tool))
-    began, cpu = time.perf_counter(), usage(served.pid).cpu_s
-    count = await together(client, served.way.tool)
-    took, used = time.perf_counter() - began, usage(served.pid).cpu_s - cpu
-    best.per_s = max(best.per_s, count / took)
-    best.cpu_us = min(best.cpu_us, used / count * 10**6)
 
 
 @asynccontextmanager

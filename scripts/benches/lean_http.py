@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -20,6 +20,9 @@ ENVELOPE = {
     f"{_META}clientInfo": {"name": "lean", "version": "1"},
 }
 
+Answer: TypeAlias = "tuple[dict[str, str], bytes]"
+"""The headers, in lower case, with `:status` among them, and the body."""
+
 
 class Connection:
     """One socket, opened anew where the server closes it. `opened` counts."""
@@ -29,8 +32,7 @@ class Connection:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self.opened = 0
 
-    async def post(self, headers: Mapping[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
-        """The headers, in lower case, with `:status` among them, and the body of the answer."""
+    async def post(self, headers: Mapping[str, str], body: bytes) -> Answer:
         lines = [f"POST /mcp HTTP/1.1\r\nhost: 127.0.0.1:{self._port}\r\ncontent-length: {len(body)}\r\n"]
         lines += [f"{name}: {value}\r\n" for name, value in headers.items()]
         if self._streams is not None and self._streams[0].at_eof():
@@ -51,7 +53,7 @@ class Connection:
             self._streams = None
 
 
-async def _answer(reader: asyncio.StreamReader) -> tuple[dict[str, str], bytes]:
+async def _answer(reader: asyncio.StreamReader) -> Answer:
     status, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
     headers[":status"] = status.split()[1]
@@ -127,7 +129,7 @@ class LeanHttpClient:
         """The names on the first page."""
         return [tool["name"] for tool in (await self.ask("tools/list", {}))["tools"]]
 
-    async def _post(self, message: Mapping[str, Any], more: Mapping[str, str] | None = None) -> tuple[dict[str, str], bytes]:
+    async def _post(self, message: Mapping[str, Any], more: Mapping[str, str] | None = None) -> Answer:
         if not self._idle:
             self._all.append(Connection(self._port))
             self._idle.append(self._all[-1])

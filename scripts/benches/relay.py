@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from .figures import Figure
 from .gateways import Way, direct, fastmcp, plait, sdk
@@ -25,6 +26,12 @@ ROUND_S = 0.6
 MOST_P50, MOST_ADDED_MS, LEAST_CALLS, MOST_CPU_US = 0.25, 0.6, 8.0, 300.0
 MANY_TOOLS, MOST_FOR_MANY = 500, 1.15
 """So many tools may make a call at most so many times as long: as long, but for noise."""
+
+
+class Calls(Protocol):
+    """A client, over whatever transport."""
+
+    async def call(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]: ...
 
 
 @dataclass
@@ -49,7 +56,7 @@ async def measured(rounds: int) -> list[Figure]:
         best = {name: Measured() for name in ways}
         for number in range(rounds + 1):
             for name, way in ways.items():
-                await one_round(clients[name], way.tool, best[name] if number else Measured())
+                await one_round(clients[name], clients[name].pid, way.tool, best[name] if number else Measured())
     return compared(best)
 
 
@@ -79,19 +86,21 @@ async def reached(way: Way) -> AsyncIterator[LeanClient]:
     async with lean_client(way.command, way.env) as client, asyncio.timeout(60):
         while way.tool not in await client.tools():
             await asyncio.sleep(0.05)
+        assert (await client.call(way.tool, ARGUMENTS))["structuredContent"]["total"] == 2
         yield client
 
 
-async def one_round(client: LeanClient, tool: str, best: Measured) -> None:
+async def one_round(client: Calls, pid: int, tool: str, best: Measured) -> None:
+    """One round of *client* with the gateway whose process is *pid*; what is better than *best* is kept there."""
     best.p50_ms = min(best.p50_ms, await alone(client, tool))
-    began, cpu = time.perf_counter(), usage(client.pid).cpu_s
+    began, cpu = time.perf_counter(), usage(pid).cpu_s
     count = await together(client, tool)
-    took, used = time.perf_counter() - began, usage(client.pid).cpu_s - cpu
+    took, used = time.perf_counter() - began, usage(pid).cpu_s - cpu
     best.per_s = max(best.per_s, count / took)
     best.cpu_us = min(best.cpu_us, used / count * 10**6)
 
 
-async def alone(client: LeanClient, tool: str) -> float:
+async def alone(client: Calls, tool: str) -> float:
     """The p50 of calls one after the other, in milliseconds."""
     took: list[float] = []
     until = time.perf_counter() + ROUND_S / 2
@@ -101,7 +110,7 @@ async def alone(client: LeanClient, tool: str) -> float:
     return statistics.median(took) * 1000
 
 
-async def together(client: LeanClient, tool: str, seconds: float = ROUND_S) -> int:
+async def together(client: Calls, tool: str, seconds: float = ROUND_S) -> int:
     """How many calls were made in *seconds*, so many at once."""
     until = time.perf_counter() + seconds
     count = 0

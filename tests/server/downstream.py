@@ -140,7 +140,8 @@ class Peer:
         self.heard: list[tuple[str, JsonObject]] = []
         self.log: list[object] = []
         """The methods that were heard of, and the ids that were answered, in their order."""
-        self.cancelled: list[object] = []
+        self.is_deaf = False
+        """Whether it reads nothing any more."""
         self._write = write
         self._count = 0
         self._waiting: dict[object, anyio.Event] = {}
@@ -221,6 +222,8 @@ class Peer:
         async with anyio.create_task_group() as tasks:
             async for item in read:
                 assert isinstance(item, SessionMessage)
+                if self.is_deaf:
+                    await anyio.sleep_forever()
                 self._take(item.message, tasks)
                 self._changed.set()
                 self._changed = anyio.Event()
@@ -232,8 +235,6 @@ class Peer:
             case types.JSONRPCNotification():
                 self.log.append(message.method)
                 self.heard.append((message.method, message.params or {}))
-                if message.method == "notifications/cancelled":
-                    self.cancelled.append((message.params or {}).get("requestId"))
             case types.JSONRPCResponse() | types.JSONRPCError() if message.id in self._waiting:
                 self.log.append(message.id)
                 self._answered[message.id] = message

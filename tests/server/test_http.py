@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import signal
 from collections.abc import AsyncIterator
@@ -289,8 +288,7 @@ async def test_the_run_of_a_client_of_2025_goes_on_when_its_connection_breaks(
         look = {"name": "get_run", "arguments": {"run_id": run}}
         again = {"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": look}
         answer = await http.post(gateway.url, json=again, headers=session)
-    message = json.loads(answer.text.partition("data: ")[2])
-    assert message["result"]["structuredContent"]["outputs"] == {"a": {"n": 1}}
+    assert answer.json()["result"]["structuredContent"]["outputs"] == {"a": {"n": 1}}
     assert servers.aborted == []
 
 

@@ -12,6 +12,7 @@ from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
 from plait.core.downstream import Relayed, RpcError
 from plait.core.strict import JsonObject
 from plait.server.callers import LAST_WORD_S
+from plait.server.calls import OpenCalls
 from plait.server.outbox import MOST_WAITING, PAUSE_S, Outbox
 
 from .conftest import LEGACY, MODERN
@@ -120,6 +121,14 @@ async def test_a_part_of_what_is_watched_is_named_as_a_part_of_it(downstream: Fa
     assert peer.told(UPDATED) == [{"uri": "plait://servers/a/mem://r/1"}]
 
 
+async def test_a_stream_may_watch_by_an_address_that_is_wrapped_needlessly(downstream: FakeDownstream):
+    async with connected(downstream, MODERN) as peer:
+        await listen(peer, resourceSubscriptions=["plait://servers/a/mem://r"])
+        downstream.tell("a", UPDATED, {"uri": "mem://r"})
+        await later()
+    assert [params["uri"] for params in peer.told(UPDATED)] == ["plait://servers/a/mem://r"]
+
+
 async def test_an_address_that_two_servers_came_to_share_still_reaches_who_watched_it(downstream: FakeDownstream):
     async with relaying_server(downstream) as server, joined(server) as one, joined(server, MODERN) as modern:
         await one.request("resources/subscribe", {"uri": "mem://r"})
@@ -179,9 +188,12 @@ async def test_log_messages_go_to_who_has_a_request_open_there_and_before_the_an
     async with relaying_server(downstream) as server, joined(server) as one, joined(server) as other:
         await one.request("tools/call", {"name": "a__x"}, id="call")
         await later()
-    assert one.told(MESSAGE) == [message]
-    assert one.log.index(MESSAGE) < one.log.index("call")
-    assert other.told(MESSAGE) == []
+        assert one.told(MESSAGE) == [message]
+        assert one.log.index(MESSAGE) < one.log.index("call")
+        assert other.told(MESSAGE) == []
+        downstream.tell("a", MESSAGE, message)  # by now nobody has
+        await later()
+        assert other.told(MESSAGE) == [message]
 
 
 async def test_a_client_with_two_requests_open_hears_a_message_once(downstream: FakeDownstream):
@@ -246,6 +258,17 @@ async def test_servers_are_told_the_lowest_level_that_any_session_wants(downstre
             await later()
     told = downstream.sent("logging/setLevel")
     assert told == [(server, {"level": level}) for level in ("warning", "debug") for server in "ab"]
+
+
+async def test_the_level_of_a_client_that_left_counts_no_more(downstream: FakeDownstream):
+    async with relaying_server(downstream) as server, joined(server) as stays:
+        async with joined(server) as leaves:
+            await leaves.request("logging/setLevel", {"level": "debug"})
+            await leaves.leave()
+            await later()
+        await stays.request("logging/setLevel", {"level": "error"})
+        await later()
+    assert downstream.sent("logging/setLevel")[-1] == ("b", {"level": "error"})
 
 
 async def test_a_server_that_comes_later_is_told_the_level_with_the_next_request(downstream: FakeDownstream):
@@ -328,12 +351,23 @@ async def test_a_client_that_does_not_read_loses_what_waits_and_no_more():
         outbox = Outbox(tasks, send)
         for n in range(3):
             outbox.put("m", {"n": n})
+        await anyio.sleep(1)
+        outbox.put("m", {"n": 3})
         await later()
         outbox.put("m", {"n": 4})
-        await later()
-        outbox.close()
-        outbox.put("m", {"n": 5})
     assert sent == [4]
+
+
+async def test_a_client_that_does_not_read_holds_up_a_request_for_a_second(downstream: FakeDownstream):
+    calls = OpenCalls()
+    downstream.on("a", "tools/call", saying(downstream, *[a_message("info", n=n) for n in range(9)]))
+    async with connected(downstream, LEGACY, calls=calls) as peer:
+        peer.is_deaf = True
+        await peer.begin("tools/call", {"name": "a__x"})
+        await downstream.until(lambda: len(downstream.requests) == 1)
+        began = anyio.current_time()
+        await calls.idle(60)
+        assert anyio.current_time() - began == LAST_WORD_S
 
 
 async def test_a_server_that_talks_without_end_does_not_delay_its_answer(downstream: FakeDownstream):

@@ -40,7 +40,7 @@ async def asked(peer: Peer, tool: str = "a__ask", **arguments: Any) -> dict[str,
     params = {"name": tool, "arguments": arguments}
     result = await peer.request("tools/call", params)
     assert result["resultType"] == "input_required"
-    answers = {key: ADA for key in result["inputRequests"]}
+    answers = dict.fromkeys(result["inputRequests"], ADA)
     return {**params, "inputResponses": answers, "requestState": result["requestState"]}
 
 
@@ -188,7 +188,7 @@ async def test_work_that_the_client_came_back_to_may_take_as_long_as_any(downstr
 
 
 async def test_no_more_work_waits_than_there_is_room_for(downstream: FakeDownstream, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(parking.Parking.__init__, "__kwdefaults__", {"most": 3, "seconds": ASK_S})
+    monkeypatch.setattr(parking, "MOST_PARKED", 3)
     async with connected(downstream, MODERN, answers={ASK: ADA}) as peer:
         waiting = [await asked(peer, x=n) for n in range(3)]
         result = await peer.request("tools/call", {"name": "a__ask", "arguments": {"x": 4}})
@@ -197,13 +197,45 @@ async def test_no_more_work_waits_than_there_is_room_for(downstream: FakeDownstr
         await asked(peer, x=5)
 
 
+async def test_not_even_when_it_comes_all_at_once(downstream: FakeDownstream, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(parking, "MOST_PARKED", 3)
+    async with connected(downstream, MODERN, answers={ASK: ADA}) as peer:
+        keys = [await peer.begin("tools/call", {"name": "a__ask", "arguments": {"x": n}}) for n in range(10)]
+        results = [await peer.answer_to(key) for key in keys]
+    assert [result["resultType"] for result in results].count("input_required") == 3
+
+
 async def test_what_waits_is_cancelled_when_its_transport_ends(downstream: FakeDownstream):
-    async with relaying_server(downstream) as server:
-        async with joined(server, MODERN, answers={ASK: ADA}) as peer:
-            await asked(peer)
-            await asked(peer, x=1)
-            await peer.leave()
-            await downstream.until(lambda: len(downstream.aborted) == 2)
+    async with relaying_server(downstream) as server, joined(server, MODERN, answers={ASK: ADA}) as peer:
+        await asked(peer)
+        await asked(peer, x=1)
+        await peer.leave()
+        await downstream.until(lambda: len(downstream.aborted) == 2)
+
+
+async def test_work_that_went_on_without_the_answer_keeps_its_result_for_the_client(downstream: FakeDownstream):
+    async def impatient(request: Relayed) -> JsonObject:
+        assert request.ask is not None
+        with anyio.move_on_after(5):
+            await request.ask(ASK, FORM)
+        return DONE
+
+    downstream.on("a", "tools/call", impatient)
+    async with connected(downstream, MODERN, answers={ASK: ADA}) as peer:
+        params = await asked(peer)
+        await anyio.sleep(60)
+        assert (await peer.request("tools/call", params))["content"] == DONE["content"]
+
+
+async def test_a_state_leads_to_no_other_server_that_came_to_have_the_name(downstream: FakeDownstream):
+    downstream.on("a", "tools/call", requiring(k=question(ASK, FORM)))
+    downstream.remove("b")
+    async with connected(downstream, MODERN, answers={ASK: ADA}, bare=frozenset("ab")) as peer:
+        params = await asked(peer, "ask")
+        downstream.remove("a")
+        downstream.add("b", tools=(a_tool("ask"),))
+        assert is_refused(await refused(peer, params))
+    assert [request.server for request in downstream.requests] == ["a"]
 
 
 async def test_a_client_that_cancels_while_it_comes_back_cancels_the_work(downstream: FakeDownstream):
@@ -238,7 +270,7 @@ async def test_progress_goes_to_the_request_that_waits_at_the_time(downstream: F
     async with connected(downstream, MODERN, answers={ASK: ADA}) as peer:
         params: JsonObject = {"name": "a__ask"}
         result = await peer.request("tools/call", params, meta={"progressToken": "one"})
-        answers = {key: ADA for key in result["inputRequests"]}
+        answers = dict.fromkeys(result["inputRequests"], ADA)
         more = {"inputResponses": answers, "requestState": result["requestState"]}
         await peer.request("tools/call", {**params, **more}, meta={"progressToken": "two"})
     told = [(one["progressToken"], one["message"]) for one in peer.told("notifications/progress")]
@@ -247,13 +279,16 @@ async def test_progress_goes_to_the_request_that_waits_at_the_time(downstream: F
 
 async def test_what_is_said_while_nobody_waits_is_said_to_nobody(downstream: FakeDownstream):
     message: JsonObject = {"level": "error", "data": "secret"}
-    async with relaying_server(downstream) as server:
-        async with joined(server) as stranger, joined(server, MODERN, answers={ASK: ADA}) as peer:
-            params = await asked(peer)
-            downstream.tell("a", "notifications/message", message)
-            await anyio.sleep(1)
-            await peer.request("tools/call", params)
-            assert stranger.heard == peer.heard == []
+    async with (
+        relaying_server(downstream) as server,
+        joined(server) as stranger,
+        joined(server, MODERN, answers={ASK: ADA}) as peer,
+    ):
+        params = await asked(peer)
+        downstream.tell("a", "notifications/message", message)
+        await anyio.sleep(1)
+        await peer.request("tools/call", params)
+        assert stranger.heard == peer.heard == []
 
 
 async def test_a_fault_in_work_that_waited_tells_nothing_of_itself(downstream: FakeDownstream):

@@ -215,6 +215,21 @@ async def test_a_denied_tool_is_not_listed_and_is_refused(downstream: FakeDownst
     assert downstream.requests == []
 
 
+async def test_a_denial_holds_as_soon_as_it_is_said(downstream: FakeDownstream, era: str):
+    denied: set[str] = set()
+
+    async with connected(downstream, era, denied_by=lambda server, name: name if name in denied else None) as peer:
+        for name in ("slow", "echo"):
+            denied ^= {name}
+            listed = [tool["name"] for tool in (await peer.request("tools/list"))["tools"]]
+            assert f"a__{name}" not in listed
+            with pytest.raises(RpcError, match="The policy denies"):
+                await peer.request("tools/call", {"name": f"a__{name}"})
+        denied.clear()
+        assert "a__slow" in str(await peer.request("tools/list"))
+        await peer.request("tools/call", {"name": "a__slow"})
+
+
 # Prompts, resources and completions.
 
 

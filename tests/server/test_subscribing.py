@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import anyio
 import mcp_types as types
 import pytest
@@ -80,10 +82,39 @@ async def test_a_stream_hears_nothing_of_servers_that_cannot_tell_and_stays_open
     assert told(downstream) == [(ON, "mem://b")]
 
 
+async def test_a_stream_that_ends_with_its_transport_leaves_nothing_watched(downstream: FakeDownstream):
+    async with relaying_server(downstream) as server:
+        async with joined(server, MODERN) as peer:
+            await listen(peer, resourceSubscriptions=["mem://r", "mem://s"])
+            await peer.leave()
+            await downstream.until(lambda: len(downstream.requests) == 4)
+        assert told(downstream)[2:] == [(OFF, "mem://r"), (OFF, "mem://s")]
+
+
+async def test_a_client_that_asks_twice_at_once_watches_once(downstream: FakeDownstream):
+    go = anyio.Event()
+
+    async def slowly(request: Relayed) -> JsonObject:
+        await go.wait()
+        return {}
+
+    downstream.on("a", ON, slowly)
+    async with connected(downstream, LEGACY) as peer:
+        keys = [await peer.begin(ON, R) for _ in range(2)]
+        await downstream.until(lambda: len(downstream.requests) == 1)
+        go.set()
+        for key in keys:
+            await peer.answer_to(key)
+        await peer.request(OFF, R)
+        assert told(downstream) == [(ON, "mem://r"), (OFF, "mem://r")]
+
+
 async def test_a_resource_of_ours_is_watched_without_asking_anybody(downstream: FakeDownstream):
     async with connected(downstream, LEGACY) as peer:
         assert await peer.request(ON, {"uri": "plait://guide"}) == {}
         assert await peer.request(OFF, {"uri": "plait://guide"}) == {}
+    async with connected(downstream, MODERN) as peer:
+        await listen(peer, resourceSubscriptions=["plait://guide"])
     assert downstream.requests == []
 
 
@@ -138,6 +169,8 @@ async def test_a_client_that_left_holds_up_nobody_when_its_server_does_not_answe
             await leaves.request(ON, R)
             await leaves.leave()
             await downstream.until(lambda: told(downstream)[-1][0] == OFF)
+            began = anyio.current_time()
+        assert anyio.current_time() - began <= subscribing.TOLD_S
         assert "tools" in await stays.request("tools/list")
 
 
@@ -155,10 +188,11 @@ async def _walk(steps: list[tuple[Entry, str, int]]) -> None:
     believed: dict[Entry, bool] = {}
     wanted: dict[Entry, int] = {}
     refusing: set[Entry] = set()
+    delays = cycle([turns for *_, turns in steps] or [0])
 
     async def send(request: Relayed) -> JsonObject:
         entry = (request.server, str(request.params["uri"]))
-        for _ in range(len(steps) % 3):
+        for _ in range(next(delays)):
             await anyio.lowlevel.checkpoint()
         if entry in refusing and request.method == ON:
             raise RpcError(-1, "refused")

@@ -15,7 +15,8 @@ class Use:
         self._idle_s = idle_s
         self._count = 0
         self._until = 0.0
-        self._changed = anyio.Event()
+        self._changed: anyio.Event | None = None
+        """For those who wait; there is none while nobody does."""
 
     def __repr__(self) -> str:
         return f"<Use: {self._count} under way{'' if self._idle_s is None else ', lazy'}>"
@@ -55,21 +56,26 @@ class Use:
     async def wanted(self) -> None:
         """Wait until it is wanted."""
         while not self.is_wanted:
-            await self._changed.wait()
+            await self._news()
 
     async def unwanted(self) -> None:
         """Wait until it is wanted no more."""
         while self.is_wanted:
-            changed, is_waiting = self._changed, self._idle_s is not None and not self._count
+            is_waiting = self._idle_s is not None and not self._count
             with anyio.move_on_after(self._until - anyio.current_time() if is_waiting else None):
-                await changed.wait()
+                await self._news()
 
     async def ended(self, seconds: float) -> None:
         """Wait until no use is under way, at most *seconds*."""
         with anyio.move_on_after(seconds):
             while self._count:
-                await self._changed.wait()
+                await self._news()
+
+    async def _news(self) -> None:
+        self._changed = self._changed or anyio.Event()
+        await self._changed.wait()
 
     def _tell(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None

@@ -52,6 +52,7 @@ class Process(asyncio.SubprocessProtocol):
         self._has_closed_stdout = False
         self._is_paused = False
         self._unsent = bytearray()
+        self._has_sent = False
         self._writable = asyncio.Event()
         self._writable.set()
         self._stall: asyncio.TimerHandle | None = None
@@ -155,17 +156,21 @@ class Process(asyncio.SubprocessProtocol):
             await self._writable.wait()
         if not self.is_open:
             raise anyio.BrokenResourceError
-        if not self._unsent:
+        if self._has_sent:
+            self._unsent += data
+            if len(self._unsent) > WRITE_BUFFER_BYTES:
+                self._send()
+        else:
+            self._has_sent = True
             asyncio.get_running_loop().call_soon(self._send)
-        self._unsent += data
-        if len(self._unsent) > WRITE_BUFFER_BYTES:
-            self._send()
+            self._stdin.write(data)
 
     def _send(self) -> None:
         """What was written in one turn of the loop goes out together: a call to the system costs as much as a call."""
         if self._unsent and not self._stdin.is_closing():
             self._stdin.write(bytes(self._unsent))
         self._unsent.clear()
+        self._has_sent = False
 
     @property
     def is_open(self) -> bool:

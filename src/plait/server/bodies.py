@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import anyio
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,6 +12,14 @@ from .calls import SHUTTING_DOWN
 from .messages import Unreadable, read_json
 
 MAX_BODY_BYTES = 4 * 2**20
+
+
+_BODY = "plait.body"
+
+
+def body_of(scope: Scope) -> object:
+    """The value that was posted, as `StrictBodies` has read it."""
+    return scope[_BODY]
 
 
 class StrictBodies:
@@ -27,7 +37,7 @@ class StrictBodies:
             body = await self._read(scope, receive)
             if body is None:
                 return
-            read_json(body)
+            scope[_BODY] = read_json(body)
         except _TooLarge:
             message = f"A body may have at most {self._limit:,} bytes."
             await JSONResponse({"error": message}, 413, {"connection": "close"})(scope, receive, send)
@@ -58,10 +68,17 @@ class OpenRequests:
 
     def __init__(self) -> None:
         self._ending = anyio.Event()
+        self._receiving: set[asyncio.Task[Message]] = set()
 
     def end_all(self) -> None:
         """End the open ones, and refuse new ones."""
         self._ending.set()
+        for receiving in self._receiving:
+            receiving.cancel()
+
+    async def ending(self) -> None:
+        """Wait until all are to end."""
+        await self._ending.wait()
 
     async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         if self._ending.is_set():
@@ -83,19 +100,19 @@ class OpenRequests:
 
     def _until_ended(self, receive: Receive) -> Receive:
         async def received() -> Message:
-            message: Message = {"type": "http.disconnect"}
-
-            async def ask() -> None:
-                nonlocal message
-                message = await receive()
-                tasks.cancel_scope.cancel()
-
-            async with anyio.create_task_group() as tasks:
-                if not self._ending.is_set():
-                    tasks.start_soon(ask)
-                    await self._ending.wait()
-                tasks.cancel_scope.cancel()
-            return message
+            if self._ending.is_set():
+                return {"type": "http.disconnect"}
+            receiving = asyncio.ensure_future(receive())
+            self._receiving.add(receiving)
+            try:
+                return await receiving
+            except asyncio.CancelledError:
+                if self._ending.is_set() and receiving.cancelled():
+                    return {"type": "http.disconnect"}
+                raise
+            finally:
+                self._receiving.discard(receiving)
+                receiving.cancel()
 
         return received
 

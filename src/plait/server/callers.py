@@ -49,7 +49,6 @@ class Session:
         session = ctx.session
         self._outbox = Outbox(tasks, lambda method, params: session.send_notification(as_notification(method, params)))
         self.put = self._outbox.put
-        self.close = self._outbox.close
         self.level: str | None = None
         self.watched: dict[Entry, str] = {}
         """The resources that it watches, and what it calls each."""

@@ -7,7 +7,7 @@ import os
 import selectors
 import stat
 from collections.abc import Callable
-from typing import Any, BinaryIO, Protocol, Self
+from typing import Any, BinaryIO, Protocol, Self, TypeAlias
 
 import anyio
 import anyio.lowlevel
@@ -19,11 +19,21 @@ MOST_UNSENT_BYTES = 64 * 1024
 """What is gathered in one turn of the loop before it is written."""
 
 
-class Lines(Protocol):
-    async def next(self) -> bytes | None:
-        """The next line, or None at the end. Raises `Unreadable` for a line above the limit."""
+Take: TypeAlias = "Callable[[bytes | Unreadable], None]"
+"""Told a line, without spaces around it, or why one was passed over."""
 
-    def close(self) -> None: ...
+
+class Lines(Protocol):
+    async def run(self, take: Take) -> None:
+        """Have *take* told of every line as it comes, until the end."""
+
+    def pause(self) -> None:
+        """Tell of no more lines until `resume`."""
+
+    def resume(self) -> None: ...
+
+    def close(self) -> None:
+        """What has not been told by now never is."""
 
 
 class Sink(Protocol):
@@ -54,41 +64,83 @@ def _too_long(limit: int) -> Unreadable:
     return Unreadable(types.INVALID_REQUEST, f"The message has more than {limit:,} bytes.", None)
 
 
-class _PipeLines:
-    """Lines from what can be waited for: a pipe, a socket, a terminal."""
+class _PipeLines(asyncio.Protocol):
+    """Lines from what can be waited for: a pipe, a socket, a terminal. They are told as they are read."""
 
     def __init__(self, fd: int, limit: int) -> None:
         self._fd = fd
         self._limit = limit
-        self._reader = asyncio.StreamReader(limit=limit)
+        self._take: Take = lambda line: None
+        self._data = bytearray()
+        self._searched = 0
+        """So many bytes of it are known to hold no end of a line."""
+        self._is_passing_over = False
+        """Whether what comes belongs to a line above the limit."""
+        self._is_paused = True
+        self._has_ended = False
+        self._done = asyncio.Event()
         self._transport: asyncio.ReadTransport | None = None
 
     async def open(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(self._reader), os.fdopen(self._fd, "rb", 0)
-        )
+        self._transport, _ = await loop.connect_read_pipe(lambda: self, os.fdopen(self._fd, "rb", 0))
         return self
 
-    async def next(self) -> bytes | None:
-        is_too_long = False
-        while True:
-            try:
-                line = await self._reader.readuntil(b"\n")
-            except asyncio.IncompleteReadError as end:
-                line = end.partial
-            except asyncio.LimitOverrunError as overrun:
-                is_too_long = True
-                await self._reader.readexactly(overrun.consumed)
-                continue
-            if is_too_long:
-                raise _too_long(self._limit)
-            return line or None
+    async def run(self, take: Take) -> None:
+        self._take = take
+        self.resume()
+        await self._done.wait()
+
+    def pause(self) -> None:
+        self._is_paused = True
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        self._is_paused = False
+        if self._transport is not None:
+            self._transport.resume_reading()
+        self._read()
 
     def close(self) -> None:
+        self._done.set()
         if self._transport is not None and not self._transport.is_closing():
             os.set_blocking(self._fd, True)  # others may share the file that it leads to
             self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        self._read()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._has_ended = True
+        self._read()
+
+    def _read(self) -> None:
+        """Tell of all lines that are complete, and at the end of the last one too."""
+        while not self._is_paused and not self._done.is_set():
+            end = self._data.find(b"\n", self._searched)
+            if end < 0:
+                break
+            self._tell(end)
+            del self._data[: end + 1]
+        if self._is_paused or self._done.is_set():
+            return
+        if len(self._data) > self._limit:
+            self._is_passing_over = True
+            self._data.clear()
+        self._searched = len(self._data)
+        if self._has_ended:
+            self._tell(len(self._data))
+            self._done.set()
+
+    def _tell(self, end: int) -> None:
+        is_too_long = self._is_passing_over or end > self._limit
+        self._is_passing_over, self._searched = False, 0
+        if is_too_long:
+            self._take(_too_long(self._limit))
+        elif line := bytes(self._data[:end]).strip():
+            self._take(line)
 
 
 class _FileLines:
@@ -97,17 +149,29 @@ class _FileLines:
     def __init__(self, fd: int, limit: int) -> None:
         self._file: BinaryIO = os.fdopen(fd, "rb")
         self._limit = limit
+        self._resumed = asyncio.Event()
+        self._resumed.set()
 
-    async def next(self) -> bytes | None:
-        await anyio.lowlevel.checkpoint()
-        if self._file.closed:
-            return None
+    async def run(self, take: Take) -> None:
+        while not self._file.closed and (line := self._next()):
+            if isinstance(line, Unreadable) or (line := line.strip()):
+                take(line)
+            await asyncio.sleep(0)
+            await self._resumed.wait()
+
+    def _next(self) -> bytes | Unreadable:
         line = self._file.readline(self._limit + 1)
         if len(line) <= self._limit:
-            return line or None
+            return line
         while line and not line.endswith(b"\n"):
             line = self._file.readline(2**20)
-        raise _too_long(self._limit)
+        return _too_long(self._limit)
+
+    def pause(self) -> None:
+        self._resumed.clear()
+
+    def resume(self) -> None:
+        self._resumed.set()
 
     def close(self) -> None:
         self._file.close()
@@ -124,6 +188,7 @@ class _PipeSink(asyncio.BaseProtocol):
         self._lost = asyncio.Event()
         self._transport: asyncio.WriteTransport | None = None
         self._unsent = bytearray()
+        self._has_sent = False
 
     async def open(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -148,11 +213,14 @@ class _PipeSink(asyncio.BaseProtocol):
     async def write(self, data: bytes) -> None:
         if self._transport is None or self._transport.is_closing():
             raise anyio.BrokenResourceError
-        if not self._unsent:
+        if self._has_sent:
+            self._unsent += data
+            if len(self._unsent) > MOST_UNSENT_BYTES:
+                self._send()
+        else:
+            self._has_sent = True
             asyncio.get_running_loop().call_soon(self._send)
-        self._unsent += data
-        if len(self._unsent) > MOST_UNSENT_BYTES:
-            self._send()
+            self._transport.write(data)
         await self._has_room.wait()
 
     def _send(self) -> None:
@@ -160,6 +228,7 @@ class _PipeSink(asyncio.BaseProtocol):
         if self._unsent and self._transport is not None and not self._transport.is_closing():
             self._transport.write(bytes(self._unsent))
         self._unsent.clear()
+        self._has_sent = False
 
     async def aclose(self) -> None:
         if self._transport is not None:

@@ -8,23 +8,23 @@ from typing import Any
 
 from mcp.server import Server
 from mcp.server.sse import SseServerTransport
-from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .. import __version__
 from ..gateway import Gateway
 from .bodies import MAX_BODY_BYTES, OpenRequests, Stoppable, StrictBodies
 from .calls import OpenCalls
+from .endpoint import Endpoint
 from .hosts import Allowed, HostGuard
+from .sessions import MAX_SESSIONS
 
-MAX_SESSIONS = 1_000
-SESSION_IDLE_S = 1_800.0
+PATH = "/mcp"
 
 
 def build_app(
@@ -39,14 +39,7 @@ def build_app(
     """The app over *server*, with *allowed* in front of every route. *calls* say whether we are stopping, and
     *requests* end what is still open then."""
     requests = requests or OpenRequests()
-    sessions = StreamableHTTPSessionManager(
-        server,
-        json_response=False,
-        stateless=False,
-        session_idle_timeout=SESSION_IDLE_S,
-        max_request_body_size=max_body_bytes,
-        max_sessions=MAX_SESSIONS,
-    )
+    endpoint = Endpoint(server, requests)
     sse = _LegacySse(server, max_body_bytes)
 
     async def healthz(request: Request) -> Response:
@@ -54,20 +47,21 @@ def build_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with sessions.run():
+        async with endpoint.running():
             yield
 
     guards = [
         Middleware(HostGuard, allowed=allowed),
         Middleware(Stoppable, requests=requests),
         Middleware(StrictBodies, limit=max_body_bytes),
+        Middleware(_Shortcut, endpoint=endpoint),
     ]
     if allowed.origins:
         guards.insert(1, _cross_origin(allowed))
     return Starlette(
         routes=[
             Route("/healthz", healthz, methods=["GET"]),
-            Route("/mcp", StreamableHTTPASGIApp(sessions)),
+            Route(PATH, endpoint),
             Route("/sse", sse, methods=["GET"]),
             Mount("/messages/", app=sse.post),
         ],
@@ -82,6 +76,18 @@ def health(gateway: Gateway, *, is_stopping: bool = False) -> dict[str, Any]:
     for info in gateway.catalog().servers.values():
         servers.setdefault(str(info.state), []).append(info.name)
     return {"status": "stopping" if is_stopping else "ok", "version": __version__, "servers": servers}
+
+
+class _Shortcut:
+    """Leads to the endpoint, past the router: what is there for errors and paths costs as much as a relayed call."""
+
+    def __init__(self, app: ASGIApp, endpoint: Endpoint) -> None:
+        self._app = app
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_ours = scope["type"] == "http" and scope["path"] == PATH
+        await (self._endpoint if is_ours else self._app)(scope, receive, send)
 
 
 class _LegacySse:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import mcp_types as types
 from pydantic import ValidationError
 
-from ..core.strict import RESULT_DEPTH, JsonObject, NotStrict, loads
+from ..core.strict import RESULT_DEPTH, JsonObject, NotStrict, encode, loads
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +119,13 @@ def _id_in(value: object) -> str | int | None:
         case {"id": str() as id} if id.isascii():
             return id
     return None
+
+
+def written(message: JsonObject) -> bytes:
+    """*message* as JSON; in the place of one that cannot be written, the error that says so."""
+    try:
+        return encode(message)
+    except (ValueError, TypeError):
+        log.exception("message.unwritable")
+        error: JsonObject = {"code": types.INTERNAL_ERROR, "message": "The answer could not be written as JSON."}
+        return encode({"jsonrpc": "2.0", "id": message.get("id"), "error": error})

@@ -44,11 +44,6 @@ class Outbox:
             self._is_sending = True
             self._tasks.start_soon(self._empty)
 
-    def close(self) -> None:
-        """Nothing of it is sent any more."""
-        self._waiting.clear()
-        self._is_sending = True
-
     async def _empty(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting, {}

@@ -39,7 +39,7 @@ class Owners:
         """One page of the list that is asked for. Raises `MCPError` for a cursor of a list that was another."""
         await self._relaying.known()
         directory = self.directory()
-        if ctx.method == "tools/list" and directory.denied != directory.denials():
+        if ctx.method == "tools/list" and cursor is None and directory.denied != directory.denials():
             directory = self._renewed()
         return directory.page(ctx.method, modern=is_modern(ctx), cursor=cursor)
 

@@ -52,20 +52,20 @@ class _Asked:
 
 
 class Parking:
-    """All work that may wait for its client, run as tasks of *tasks*: at most *most* pieces, *seconds* each."""
+    """All work that may wait for its client, run as tasks of *tasks*."""
 
-    def __init__(self, tasks: TaskGroup, *, most: int = MOST_PARKED, seconds: float = ASK_S) -> None:
+    def __init__(self, tasks: TaskGroup) -> None:
         self._tasks = tasks
-        self._most = most
-        self._seconds = seconds
         self._parked: dict[str, Held] = {}
+        self.asking: set[Held] = set()
+        """Those with a question that is open: parked, or about to be."""
 
     def __repr__(self) -> str:
         return f"<Parking: {len(self._parked)} waiting for their clients>"
 
     @property
     def is_full(self) -> bool:
-        return len(self._parked) >= self._most
+        return len(self.asking) >= MOST_PARKED
 
     async def begin(self, caller: Caller, work: Work) -> JsonObject:
         """The result of *work*, or a result that asks the client. Raises what the work raises, but for `MCPError`
@@ -93,9 +93,12 @@ class Parking:
             return held.fetch()
         token = secrets.token_hex(16)
         self._parked[token] = held
-        held.leave(token, anyio.current_time() + self._seconds)
+        held.leave(token, anyio.current_time() + ASK_S)
         state = f"{STATE}{token}"
         return {"resultType": "input_required", "inputRequests": held.open_questions(), "requestState": state}
+
+    def has(self, token: str) -> bool:
+        return token in self._parked
 
     def forget(self, token: str) -> None:
         self._parked.pop(token, None)
@@ -128,7 +131,8 @@ class Held:
             with self._scope:
                 self._outcome = await self._tried(work)
                 self._tell()
-                await self._fetched.wait()
+                if self._parking.has(self.token):  # else a request of the client waits for it at this moment
+                    await self._fetched.wait()
         finally:
             if self._outcome is None:
                 self._outcome = RpcError(types.INTERNAL_ERROR, "The gateway gave this request up.")
@@ -148,16 +152,23 @@ class Held:
         question = Question.read(method, params)
         if lacking := question.lacking(self._capabilities):
             raise missing_capability(lacking)
-        if len(self._asked) >= MOST_QUESTIONS or self._parking.is_full:
+        is_full = self._parking.is_full and self not in self._parking.asking
+        if is_full or len(self._asked) >= MOST_QUESTIONS:
             raise RpcError(types.INTERNAL_ERROR, "Too many questions wait for their answers.")
+        return await self._answer(question)
+
+    async def _answer(self, question: Question) -> JsonObject:
         self._count += 1
         key, asked = f"q{self._count}", _Asked(question)
         self._asked[key] = asked
+        self._parking.asking.add(self)
         self._tell()
         try:
             await asked.answered.wait()
         finally:
             del self._asked[key]
+            if not self._is_asking:
+                self._parking.asking.discard(self)
         return asked.answer
 
     # The side of the client's requests.

@@ -13,11 +13,10 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, Self, TypeAlias
 
 import anyio
 import mcp_types as types
-from anyio.abc import TaskGroup
 from mcp import MCPError
 from mcp.server.runner import modern_error_data
 from mcp.shared.dispatcher import CallOptions, coerce_request_id
@@ -27,7 +26,7 @@ from mcp.shared.message import MessageMetadata
 from mcp.shared.transport_context import TransportContext
 
 from ..core.strict import JsonObject
-from .messages import Incoming, Notice, Reply, Request
+from .messages import Incoming, Notice, Request
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +56,7 @@ class Serves(Protocol):
     async def on_notice(self, inbound: Inbound, method: str, params: Params, /) -> None: ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Inbound:
     """One request of the client, or one notification: a `DispatchContext` of the SDK."""
 
@@ -70,6 +69,18 @@ class Inbound:
     is_cancelled: bool = False
     is_closed: bool = False
     """Whether its answer is on its way, or it will have none: then nothing is said for it any more."""
+    on_abandoned: Callable[[], None] = lambda: None
+
+    @classmethod
+    def of(cls, request: Request, transport: TransportContext, peer: Peer) -> Self:
+        return cls(request.id, transport, None, peer, progress_token_from_params(request.params))
+
+    def abandon(self) -> None:
+        """Nobody waits for its answer any more: it has none, and what is done for it ends."""
+        if not self.is_closed:
+            self.is_cancelled = True
+            self.scope.cancel()
+            self.on_abandoned()
 
     @property
     def can_send_request(self) -> bool:
@@ -109,6 +120,7 @@ class Peer:
         self._answers_cancelled = answers_cancelled
         self._open: dict[types.RequestId, Inbound] = {}
         self._asked: dict[types.RequestId, asyncio.Future[JsonObject | types.ErrorData]] = {}
+        self._heard: set[Inbound] = set()
         self._ids = count(1)
         self._settled = anyio.Event()
         self._is_closed = False
@@ -118,36 +130,24 @@ class Peer:
 
     # What comes from the client.
 
-    async def take(
-        self,
-        message: Incoming,
-        serves: Serves,
-        tasks: TaskGroup,
-        transport: TransportContext,
-        metadata: MessageMetadata = None,
-    ) -> None:
-        """Deal with *message*: requests and notifications in tasks of their own, but for the handshake, which has
-        ended when this returns."""
+    def take(
+        self, message: Incoming, serves: Serves, tasks: asyncio.TaskGroup, transport: TransportContext
+    ) -> asyncio.Task[None] | None:
+        """Deal with *message*; gives the task that does, if there is more to it than taking a reply."""
         match message:
             case Request():
-                inbound = Inbound(message.id, transport, metadata, self, progress_token_from_params(message.params))
                 if len(self._open) >= MOST_OPEN:
-                    await self._write(_error(message.id, _too_many()), message.id)
-                    return
-                self._open[coerce_request_id(message.id)] = inbound
-                if message.method == "initialize":
-                    await self._answer(inbound, message, serves)
-                else:
-                    tasks.start_soon(self._answer, inbound, message, serves)
+                    return tasks.create_task(self._write(_error(message.id, _too_many()), message.id))
+                inbound = self._open[coerce_request_id(message.id)] = Inbound.of(message, transport, self)
+                return tasks.create_task(self.answer(inbound, message, serves))
             case Notice():
                 if message.method == "notifications/cancelled":
                     self._cancel(message.params)
-                inbound = Inbound(None, transport, metadata, self)
-                tasks.start_soon(self._notice, inbound, message, serves)
-            case Reply():
-                waiting = self._asked.get(coerce_request_id(message.id)) if message.id is not None else None
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(message.answer)
+                return tasks.create_task(self._notice(Inbound(None, transport, None, self), message, serves))
+        waiting = self._asked.get(coerce_request_id(message.id)) if message.id is not None else None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(message.answer)
+        return None
 
     async def none_open(self) -> None:
         """Wait until every request has been answered."""
@@ -156,11 +156,13 @@ class Peer:
             await self._settled.wait()
 
     def close(self) -> None:
-        """The client is gone: it answers nothing any more."""
+        """The connection ends: what is open is given up, and the client is told so if it still reads."""
         self._is_closed = True
         for waiting in self._asked.values():
             if not waiting.done():
                 waiting.set_result(_CLOSED)
+        for inbound in [*self._open.values(), *self._heard]:
+            inbound.scope.cancel()
 
     # What goes to the client: an `Outbound` of the SDK.
 
@@ -206,7 +208,8 @@ class Peer:
 
     # The answers.
 
-    async def _answer(self, inbound: Inbound, request: Request, serves: Serves) -> None:
+    async def answer(self, inbound: Inbound, request: Request, serves: Serves) -> None:
+        """Answer one request, unless it is abandoned."""
         answer: JsonObject | None = None
         try:
             with inbound.scope:
@@ -214,29 +217,34 @@ class Peer:
             inbound.is_closed = True
             if inbound.is_cancelled:
                 answer = _error(request.id, _CANCELLED) if self._answers_cancelled else None
+            elif answer is None:
+                await self._give_up(request.id)
             if answer is not None:
                 await self._write(answer, request.id)
-        except anyio.get_cancelled_exc_class():
-            if answer is None and not inbound.is_cancelled:
-                with anyio.move_on_after(LAST_WORD_S, shield=True):
-                    await self._write(_error(request.id, _CLOSED), request.id)
-            raise
         finally:
             inbound.is_closed = True
             self._forget(request.id, inbound)
 
+    async def _give_up(self, id: types.RequestId) -> None:
+        """The connection ends before the answer."""
+        with anyio.move_on_after(LAST_WORD_S):
+            await self._write(_error(id, _CLOSED), id)
+
     async def _notice(self, inbound: Inbound, notice: Notice, serves: Serves) -> None:
+        self._heard.add(inbound)
         try:
-            await serves.on_notice(inbound, notice.method, notice.params)
+            with inbound.scope:
+                await serves.on_notice(inbound, notice.method, notice.params)
         except Exception:
             log.exception("notice.failed", extra={"method": notice.method})
+        finally:
+            self._heard.discard(inbound)
 
     def _cancel(self, params: Params) -> None:
         id = cancelled_request_id_from_params(params)
         inbound = self._open.get(coerce_request_id(id)) if id is not None else None
-        if inbound is not None and not inbound.is_closed:
-            inbound.is_cancelled = True
-            inbound.scope.cancel()
+        if inbound is not None:
+            inbound.abandon()
 
     def _forget(self, id: types.RequestId, inbound: Inbound) -> None:
         key = coerce_request_id(id)

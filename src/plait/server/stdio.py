@@ -6,32 +6,27 @@ onto the wire. Reading can be cancelled at any moment, and stopped: a stop looks
 
 from __future__ import annotations
 
-import logging
+import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 import mcp_types as types
-from anyio.abc import TaskGroup
 from mcp.server import Server
 
-from ..core.strict import JsonObject, encode
+from ..core.strict import JsonObject
 from .descriptors import Lines, Sink, open_lines, open_sink
 from .era_lock import PIPE, EraLock
-from .messages import Incoming, Unreadable, read_message
+from .messages import Request, Unreadable, read_message, written
 from .peer import Peer
-
-log = logging.getLogger(__name__)
 
 MAX_LINE_BYTES = 16 * 2**20
 FLUSH_S = 1.0
 """How long what was written has to reach a client that is slow to read, at the end."""
-TURN = 32
-"""After so many messages that came at once, others have a turn."""
 GRACE_S = 0.5
 """How long what the client asked before it closed its end may still take to be answered."""
 
@@ -58,48 +53,39 @@ class Pipe:
         async with server.lifespan(server) as lifespan:
             era = EraLock(server, lifespan, peer)
             try:
-                async with anyio.create_task_group() as tasks:
-                    await self._read(peer, era, tasks)
+                async with asyncio.TaskGroup() as tasks:
+                    await self._lines.run(partial(self._take, peer, era, tasks))
+                    if not self._stopped and not self._sink.is_lost:
+                        with anyio.move_on_after(self._grace_s):
+                            await peer.none_open()
                     peer.close()
-                    tasks.cancel_scope.cancel()
             finally:
                 await era.aclose()
 
-    async def _read(self, peer: Peer, era: EraLock, tasks: TaskGroup) -> None:
-        count = 0
-        while (message := await self._next()) is not None:
-            await peer.take(message, era, tasks, PIPE)
-            if (count := count + 1) % TURN == 0:
-                await anyio.lowlevel.checkpoint()
-        if not self._stopped and not self._sink.is_lost:
-            with anyio.move_on_after(self._grace_s):
-                await peer.none_open()
+    def _take(self, peer: Peer, era: EraLock, tasks: asyncio.TaskGroup, line: bytes | Unreadable) -> None:
+        """Deal with one line. What is no message is answered with an error at once. While the handshake is answered,
+        nothing else is read."""
+        if self._stopped:
+            return
+        try:
+            if isinstance(line, Unreadable):
+                raise line
+            message = read_message(line)
+        except Unreadable as unreadable:
+            tasks.create_task(self._refuse(unreadable))
+            return
+        answering = peer.take(message, era, tasks, PIPE)
+        if answering is not None and isinstance(message, Request) and message.method == "initialize":
+            self._lines.pause()
+            answering.add_done_callback(lambda _: self._lines.resume())
 
-    async def _next(self) -> Incoming | None:
-        """The next message. What is none is answered with an error at once."""
-        while True:
-            try:
-                line = await self._lines.next()
-                if self._stopped or line is None:
-                    return None
-                if line.strip():
-                    return read_message(line)
-            except Unreadable as unreadable:
-                with suppress(anyio.BrokenResourceError):
-                    await self._sink.write(unreadable.as_json() + b"\n")
+    async def _refuse(self, unreadable: Unreadable) -> None:
+        with suppress(anyio.BrokenResourceError):
+            await self._sink.write(unreadable.as_json() + b"\n")
 
     async def _send(self, message: JsonObject, related: types.RequestId | None) -> None:
-        await self._sink.write(_written(message) + b"\n")
+        await self._sink.write(written(message) + b"\n")
         self.on_written()
-
-
-def _written(message: JsonObject) -> bytes:
-    try:
-        return encode(message)
-    except (ValueError, TypeError):
-        log.exception("message.unwritable")
-        error: JsonObject = {"code": types.INTERNAL_ERROR, "message": "The answer could not be written as JSON."}
-        return encode({"jsonrpc": "2.0", "id": message.get("id"), "error": error})
 
 
 @asynccontextmanager

@@ -24,8 +24,8 @@ from .directory import offers_capability
 log = logging.getLogger(__name__)
 
 MOST_WATCHED = 10_000
-TOLD_S = 30.0
-"""How long a server may take to be told of what no client waits for."""
+TOLD_S = 4.0
+"""How long servers may take to be told what a client that has left does not want any more."""
 
 Send: TypeAlias = Callable[[Relayed], Awaitable[JsonObject]]
 
@@ -68,13 +68,14 @@ class Subscriptions:
         await self._settle(entry, watch)
 
     async def remove_all(self, entries: Iterable[Entry]) -> None:
-        """As `remove`, for a client that has left."""
-        for entry in entries:
-            try:
-                with anyio.move_on_after(TOLD_S):
-                    await self.remove(entry)
-            except (RpcError, MCPError):
-                log.debug("unsubscribe.failed", exc_info=True)
+        """As `remove`, for a client that has left. A server that does not listen may tell of more than is wanted."""
+        left = {entry: self._watches[entry] for entry in entries}
+        for watch in left.values():
+            watch.wanted -= 1
+        with anyio.move_on_after(TOLD_S, shield=True):
+            async with anyio.create_task_group() as tasks:
+                for entry, watch in left.items():
+                    tasks.start_soon(self._settle_quietly, entry, watch)
 
     async def _settle(self, entry: Entry, watch: _Watch) -> None:
         """Tell the server what is wanted now, if it was told something else; one request at a time."""
@@ -90,6 +91,12 @@ class Subscriptions:
             raise
         finally:
             self._forget(entry, watch)
+
+    async def _settle_quietly(self, entry: Entry, watch: _Watch) -> None:
+        try:
+            await self._settle(entry, watch)
+        except RpcError:
+            log.debug("unsubscribe.failed", exc_info=True)
 
     def _forget(self, entry: Entry, watch: _Watch) -> None:
         if not watch.wanted and not watch.is_on and self._watches.get(entry) is watch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any
 
 import mcp_types as types
@@ -76,6 +77,8 @@ def build_server(
             return {**result, **_said_of_us(gateway, relaying, passthrough)}
         return result
 
+    if find_spec("opentelemetry.sdk") is None:  # nothing could record the spans that each request would be given
+        server.middleware.clear()
     server.middleware += [introduce, *_relayed(passthrough), _take_any_arguments]
     return server
 

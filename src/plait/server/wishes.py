@@ -40,7 +40,6 @@ class Wishes:
 
             async def end() -> None:
                 del live.sessions[connection]
-                session.close()
                 self._levels.forget(session)
                 await self._subscriptions.remove_all(list(session.watched))
 
@@ -66,13 +65,12 @@ class Wishes:
         if is_ours(uri):
             return
         session, entry = self.session(ctx), await self._owners.resource(ctx, uri)
-        if entry not in session.watched:
-            session.watched[entry] = uri
-            try:
-                await self._subscriptions.add(entry)
-            except BaseException:
-                session.watched.pop(entry, None)
-                raise
+        if entry in session.watched:
+            return
+        await self._subscriptions.add(entry)
+        if entry in session.watched:  # the client asked for it twice at once
+            await self._subscriptions.remove(entry)
+        session.watched[entry] = uri
 
     async def unsubscribe(self, ctx: Context) -> None:
         """Answer `resources/unsubscribe`. Raises `RpcError` and `MCPError`."""
@@ -95,7 +93,7 @@ class Wishes:
                     watched.append(entry)
             return await live.listening(ctx, params)
         finally:
-            live.tasks.start_soon(self._subscriptions.remove_all, watched)
+            await self._subscriptions.remove_all(watched)
 
     async def _is_watched(self, entry: Entry) -> bool:
         """Watch *entry*, if its server can tell of changes: a stream hears of the others nothing."""
