@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from . import dag, eager, http, memory, relay, scheduling, start
+from . import dag, eager, http, memory, relay, scheduling, soak, start
 from .figures import Figure, keep, table
 
 GROUPS: dict[str, Callable[[int], Iterator[Figure]]] = {
@@ -16,6 +16,7 @@ GROUPS: dict[str, Callable[[int], Iterator[Figure]]] = {
     eager.GROUP: eager.figures,
     relay.GROUP: relay.figures,
     http.GROUP: http.figures,
+    soak.GROUP: soak.figures,
     start.GROUP: start.figures,
 }
 

@@ -96,7 +96,17 @@ def environment(name: str, lock: Path) -> Path:
         return python
     print(f"  installing what {lock.relative_to(ROOT)} names into .venvs/{name}", flush=True)
     subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-    install = [python, "-m", "pip", "--disable-pip-version-check", "-qq", "install", "--require-hashes", "-r", lock]
+    install = [
+        str(python),
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "-qq",
+        "install",
+        "--require-hashes",
+        "-r",
+        str(lock),
+    ]
     subprocess.run(install, check=True)
     noted.write_text(f"{wanted}\n")
     return python

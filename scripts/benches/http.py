@@ -10,7 +10,6 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -82,8 +81,8 @@ def compared(best: dict[str, dict[str, Measured]]) -> list[Figure]:
 async def serving(way: Way, port: int) -> AsyncIterator[Served]:
     """*way*, started, with its clients, once the server behind it can be called."""
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(
-            way.command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env={**os.environ, **way.env},
+        process = await asyncio.create_subprocess_exec(
+            *way.command, stdin=asyncio.subprocess.DEVNULL, stdout=said, stderr=said, env={**os.environ, **way.env},
             start_new_session=True,
         )  # fmt: skip
         try:
@@ -94,12 +93,13 @@ async def serving(way: Way, port: int) -> AsyncIterator[Served]:
             print(said.read()[-4_000:].decode("utf-8", "replace"))
             raise
         finally:
-            process.terminate()
+            if process.returncode is None:
+                process.terminate()
             try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
+                await asyncio.wait_for(process.wait(), 10)
+            except TimeoutError:
                 os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+                await process.wait()
 
 
 async def clients(stack: AsyncExitStack, way: Way, port: int) -> dict[str, LeanHttpClient]:

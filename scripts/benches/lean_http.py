@@ -1,4 +1,4 @@
-"""An MCP client for benchmarks, over Streamable HTTP: one socket for each call in flight, kept alive, and no library."""
+"""An MCP client for benchmarks, over Streamable HTTP: a socket for each call in flight, kept alive, and no library."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Connection:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self.opened = 0
 
-    async def post(self, headers: Mapping[str, str], body: bytes) -> Answer:
-        lines = [f"POST /mcp HTTP/1.1\r\nhost: 127.0.0.1:{self._port}\r\ncontent-length: {len(body)}\r\n"]
+    async def send(self, headers: Mapping[str, str], body: bytes, method: str = "POST") -> Answer:
+        lines = [f"{method} /mcp HTTP/1.1\r\nhost: 127.0.0.1:{self._port}\r\ncontent-length: {len(body)}\r\n"]
         lines += [f"{name}: {value}\r\n" for name, value in headers.items()]
         if self._streams is not None and self._streams[0].at_eof():
             self.close()
@@ -134,11 +134,15 @@ class LeanHttpClient:
             self._all.append(Connection(self._port))
             self._idle.append(self._all[-1])
         connection = self._idle.pop()
-        answer = await connection.post({**self._headers, **(more or {})}, orjson.dumps(message))
+        answer = await connection.send({**self._headers, **(more or {})}, orjson.dumps(message))
         self._idle.append(connection)
         if not answer[0][":status"].startswith("2"):
             raise RuntimeError(f"{answer}"[:2_000])
         return answer
+
+    async def leave(self) -> None:
+        """End the session."""
+        await Connection(self._port).send({**self._headers, "connection": "close"}, b"", "DELETE")
 
     def close(self) -> None:
         for connection in self._all:

@@ -222,8 +222,13 @@ async def test_a_client_of_2026_may_give_answers_to_nothing(downstream: FakeDown
 async def test_who_declared_nothing_is_asked_nothing(downstream: FakeDownstream, era: str):
     downstream.on("a", "tools/call", asking(ASK, FORM))
     async with connected(downstream, era, capabilities={}) as peer:
-        assert await outcome(peer) == {"asked": False}
+        told = await outcome(peer)
+    assert (told.get("asked", True), told.get("code")) == {
+        LEGACY: (False, None),
+        MODERN: (True, types.MISSING_REQUIRED_CLIENT_CAPABILITY),
+    }[era]
     assert downstream.requests[0].capabilities == {}
+    assert peer.asked == []
 
 
 LACKING = [

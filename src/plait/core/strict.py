@@ -89,7 +89,7 @@ def dumps(value: Json) -> str:
 
 
 def encode(value: Json) -> bytes:
-    """*value*, which is strict JSON, as compact JSON in UTF-8."""
+    """*value*, which is strict JSON, as compact JSON in UTF-8: at most as many bytes as `measure` says."""
     try:
         data = orjson.dumps(value, option=_AS_IT_IS)
         if b"null" not in data:  # which it also makes of NaN
