@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import ExitStack
 
 import anyio
 import mcp_types as types
@@ -63,8 +62,8 @@ class Connection:
         self._remembered = remembered or Remembered()
         self._listed = Listed(name, settings, self._remembered, on_said)
         self._interests = Interests()
-        self._watching = ExitStack()
-        self._is_watching = False
+        self._is_watched = False
+        """Whether it is in use because something of it is watched."""
         self._takes_turns = False
         """Whether the server is known to ask what cannot be told apart."""
         self._settings = settings
@@ -239,15 +238,18 @@ class Connection:
 
     def let_watchers_go(self) -> None:
         """The server is to end: what is watched of it keeps it no longer."""
-        self._watching.close()
+        self._watch(False)
 
     def _keep_for_watchers(self) -> None:
         """As long as anything is watched, the server is in use."""
-        if not self._interests.watched:
-            self._watching.close()
-        elif not self._is_watching:
-            self._watching.enter_context(self.use.one())
-        self._is_watching = bool(self._interests.watched)
+        self._watch(bool(self._interests.watched))
+
+    def _watch(self, is_watched: bool) -> None:
+        if is_watched and not self._is_watched:
+            self.use.begin()
+        elif self._is_watched and not is_watched:
+            self.use.end()
+        self._is_watched = is_watched
 
     async def _sent(self, send: Callable[[Wire], Awaitable[JsonObject]]) -> JsonObject:
         """What *send* gives; it is tried twice where the server has nothing of it. Raises `CallError`."""

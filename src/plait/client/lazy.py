@@ -43,15 +43,22 @@ class Use:
     @contextmanager
     def one(self) -> Iterator[None]:
         """One more use, for as long as the block takes."""
-        self._count += 1
-        if self._count == 1:
-            self._tell()
+        self.begin()
         try:
             yield
         finally:
-            self._count -= 1
-            if not self._count:
-                self.touch()
+            self.end()
+
+    def begin(self) -> None:
+        """One more use, until `end`."""
+        self._count += 1
+        if self._count == 1:
+            self._tell()
+
+    def end(self) -> None:
+        self._count -= 1
+        if not self._count:
+            self.touch()
 
     async def wanted(self) -> None:
         """Wait until it is wanted."""

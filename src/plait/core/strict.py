@@ -85,6 +85,8 @@ def _decode(text: str | bytes) -> Json:
 
 def dumps(value: Json) -> str:
     """*value* as compact JSON text."""
+    if value.__class__ is int:  # what is written one by one is mostly this, or text
+        return repr(value)
     return _ENCODER.encode(value)
 
 
