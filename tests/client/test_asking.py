@@ -49,6 +49,7 @@ async def test_a_question_goes_to_the_one_request_that_is_open():
 
 async def test_a_question_that_may_be_for_one_who_cannot_be_asked_is_put_to_nobody_else():
     asking, a = Asking(), Person("a")
+    asking.silent = 1
     async with asking.on_behalf(None), asking.on_behalf(a):
         assert await code_of(asking) == types.INVALID_REQUEST
     assert a.asked == 0

@@ -229,6 +229,60 @@ async def test_a_second_signal_ends_the_process_at_once():
     assert status == 128 + signal.SIGTERM
 
 
+ENVELOPE = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+
+
+async def test_the_first_request_decides_the_era_and_the_other_one_is_refused_from_then_on():
+    async with started() as handshake:
+        await handshake.initialize()
+        refused = await handshake.answer(handshake.request("tools/list", _meta=ENVELOPE))
+        assert refused["error"]["code"] == -32600
+        assert "result" in await handshake.answer(handshake.request("tools/list"))
+    async with started() as modern:
+        modern.send(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
+        first = await modern.answer(modern.request("tools/list", _meta=ENVELOPE))
+        assert first["result"]["resultType"] == "complete"
+        refused = await modern.answer(modern.request("initialize", protocolVersion="2025-11-25"))
+        assert refused["error"]["code"] == -32022
+        assert refused["error"]["data"] == {"supported": ["2026-07-28"], "requested": "2025-11-25"}
+        bare = await modern.answer(modern.request("tools/list"))
+        assert bare["error"]["code"] == -32602
+
+
+async def test_what_comes_with_the_handshake_in_one_piece_waits_for_it():
+    info = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    async with started() as gateway:
+        lines = [
+            {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": info},
+            {"jsonrpc": "2.0", "id": 2, "method": "tools/list"},
+        ]
+        gateway.send("\n".join(map(json.dumps, lines)).encode())
+        first, second = await gateway.read(), await gateway.read()
+    assert (first["id"], first["result"]["protocolVersion"]) == (1, "2025-06-18")
+    assert (second["id"], len(second["result"]["tools"])) == (2, 5)
+
+
+async def test_a_request_before_the_handshake_is_refused():
+    async with started() as gateway:
+        answer = await gateway.answer(gateway.request("tools/list"))
+        assert answer["error"]["code"] == -32602
+
+
+async def test_a_cancelled_call_ends_its_run_and_is_not_answered():
+    async with started() as gateway:
+        await gateway.initialize()
+        id = gateway.call("execute_dag", tasks=[task("a", "s:hang")])
+        await gateway.said("s:hang called")
+        cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}}
+        gateway.send(json.dumps(cancel).encode())
+        await gateway.said("s:hang aborted")
+        gateway.request("ping")
+        assert (await gateway.read())["result"] == {}
+
+
 async def test_files_serve_as_input_and_output(tmp_path: Path):
     info = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
     messages: list[dict[str, Any]] = [

@@ -28,6 +28,8 @@ MOST_QUESTIONS = 32
 LONGEST_ASK_S = 900.0
 """How long an answer may take, if whoever is asked sets no shorter time."""
 QUESTIONS = frozenset({"elicitation/create", "sampling/createMessage", "roots/list"})
+MAY_ASK = frozenset({"tools/call", "prompts/get", "resources/read"})
+"""The requests that a server may ask something for."""
 
 
 @dataclass(eq=False, slots=True)
@@ -56,8 +58,8 @@ class Asking:
         self.takes_turns = takes_turns
         """Whether the server is known to ask what cannot be told apart."""
         self._open: list[Asker] = []
-        self._silent = 0
-        """Open requests with nobody to be asked."""
+        self.silent = 0
+        """Open requests that a server may ask for, with nobody to be asked."""
         self._waiting: deque[Asker] = deque()
         self._changed = anyio.Event()
         self._count = 0
@@ -71,11 +73,9 @@ class Asking:
         """While the block runs, a request is open for which the server may ask with *ask*. Waits for its turn."""
         asker = Asker(ask)
         if ask is None:
-            self._silent += 1
             try:
                 yield asker
             finally:
-                self._silent -= 1
                 asker.end()
             return
         if self.takes_turns:
@@ -117,8 +117,8 @@ class Asking:
             )
         self.takes_turns = True
         last = self._open[-1]
-        if self._silent or any(other.ask != last.ask for other in self._open):
-            count = len(self._open) + self._silent
+        if self.silent or any(other.ask != last.ask for other in self._open):
+            count = len(self._open) + self.silent
             said = f"It cannot be told for which of {count} requests this is; ask again in the next one."
             raise RpcError(types.INVALID_REQUEST, said)
         return last

@@ -27,7 +27,7 @@ from mcp.shared.transport_context import TransportContext
 
 from ..core.ports import Ask, OnProgress, RpcError
 from ..core.strict import JsonObject
-from .asking import Asking, correlated
+from .asking import MAY_ASK, Asking, correlated
 from .direct import Direct
 from .handshake import Era, Greeting, envelope
 from .interests import Interests
@@ -109,6 +109,16 @@ class Wire:
         """The result of one request, which the server hears of if it is cancelled; *ask* and *capabilities* are those
         of the client that it is made for. Raises `MCPError` as the server or the way to it said, and `Unsent`."""
         sent = self._enveloped(params, capabilities or {})
+        is_silent = ask is None and method in MAY_ASK
+        self.asking.silent += is_silent
+        try:
+            return await self._request(method, sent, on_progress, ask)
+        finally:
+            self.asking.silent -= is_silent
+
+    async def _request(
+        self, method: str, sent: JsonObject, on_progress: OnProgress | None, ask: Ask | None
+    ) -> JsonObject:
         if self._direct is not None and ask is None:
             return await self._direct.ask(method, sent, on_progress)
         async with self.asking.on_behalf(ask) as asker:
