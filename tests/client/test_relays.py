@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import mcp_types as types
 import pytest
 from mcp.shared.inbound import decode_header_value
 
@@ -322,6 +323,19 @@ async def test_two_callers_at_once_are_each_asked_their_own(legacy_way: Way):
                 tasks.start_soon(ask, name)
     assert answers == {"a": "a", "b": "b"}
     assert people["b"].asked == [("elicitation/create", {**FORM, "of": "b"})]
+
+
+async def test_a_question_that_may_be_for_a_caller_who_cannot_be_asked_is_put_to_no_other(legacy_way: Way):
+    person = Person({"roots": []})
+    tag = f"silent {legacy_way.transport}"
+    async with legacy_way.reached() as raw, anyio.create_task_group() as tasks:
+        hang = Relayed("raw", "tools/call", {"name": "hang", "arguments": {"tag": tag}})
+        tasks.start_soon(raw.downstream.request, hang)
+        await legacy_way.noted(f"{tag} started")
+        result: Any = await raw.call("ask", person, questions=[["roots/list", {}]], loose=True)
+        tasks.cancel_scope.cancel()
+    assert [answer["code"] for answer in result["structuredContent"]["answers"]] == [types.INVALID_REQUEST]
+    assert person.asked == []
 
 
 async def test_over_http_callers_are_asked_side_by_side(http_legacy: Way):
