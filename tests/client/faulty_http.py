@@ -11,6 +11,15 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
+import anyio
+
+from plait.client.connection import Connection
+from plait.core.catalog import Tool
+from plait.core.ports import Ask, ToolCall
+from plait.core.strict import JsonObject
+
+SOON = 10.0
+
 FAULTS = [
     "echo", "stream", "reset", "reset_in_body", "truncated", "bad_chunk", "packed", "bomb", "many_headers", "too_large",
     "stream_breaks", "unauthorized", "busy", "rpc_error", "lose_session", "hang", "not_json", "deep", "bad_gateway",
@@ -203,3 +212,21 @@ async def serving(served: Served) -> AsyncIterator[Served]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await server.wait_closed()
+
+
+@asynccontextmanager
+async def reached(connection: Connection) -> AsyncIterator[Connection]:
+    """*connection* kept, from when it was made without an error."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(connection.run)
+        with anyio.fail_after(SOON):
+            await connection.settled()
+        assert connection.info.error is None
+        yield connection
+        tasks.cancel_scope.cancel()
+
+
+async def call(connection: Connection, name: str, ask: Ask | None = None, **arguments: Any) -> JsonObject:
+    """The result of a tool of its server."""
+    with anyio.fail_after(SOON):
+        return await connection.call(ToolCall(Tool(connection.name, name), arguments, ask=ask))

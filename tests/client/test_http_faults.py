@@ -18,9 +18,7 @@ from plait.core.ports import ToolCall
 from plait.core.strict import JsonObject
 from plait.errors import CallError, ConnectionLost, InvalidOutput, OutputTooLarge, ProtocolError, ServerUnavailable
 
-from .faulty_http import FaultyHttp, faulty_http
-
-SOON = 10.0
+from .faulty_http import SOON, FaultyHttp, call, faulty_http, reached
 
 
 @asynccontextmanager
@@ -28,18 +26,8 @@ async def connected(**settings: Any) -> AsyncIterator[tuple[FaultyHttp, Connecti
     async with faulty_http() as served:
         made = ServerSettings(url=served.url, startup_timeout_s=5, **settings)
         connection = Connection("web", made, max_message_bytes=1_000_000)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(connection.run)
-            with anyio.fail_after(SOON):
-                await connection.settled()
-            assert connection.info.error is None
+        async with reached(connection):
             yield served, connection
-            tasks.cancel_scope.cancel()
-
-
-async def call(connection: Connection, name: str, **arguments: Any) -> JsonObject:
-    with anyio.fail_after(SOON):
-        return await connection.call(ToolCall(Tool("web", name), arguments))
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,10 @@ import pytest
 from plait.client.connection import Connection
 from plait.client.transports import Patience
 from plait.config import ServerSettings
-from plait.core.catalog import Tool
-from plait.core.ports import ToolCall
-from plait.core.strict import JsonObject
 from plait.errors import CallError, ConnectionLost, ProtocolError, ServerUnavailable
 
-from .faulty_http import FaultyHttp, serving
+from .faulty_http import SOON, FaultyHttp, call, reached, serving
 
-SOON = 10.0
 QUICK = Patience(first_backoff_s=0.05, longest_backoff_s=0.2, refresh_pause_s=0.01)
 STATUSES = {"unauthorized": "401 Unauthorized", "busy": "503 Service Unavailable", "broken": "500 Internal Error"}
 
@@ -92,18 +88,8 @@ async def connected() -> AsyncIterator[tuple[FaultySse, Connection]]:
     async with serving(FaultySse()) as served:
         settings = ServerSettings(url=served.url, transport="sse", startup_timeout_s=5)
         connection = Connection("old", settings, max_message_bytes=100_000, patience=QUICK)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(connection.run)
-            with anyio.fail_after(SOON):
-                await connection.settled()
-            assert connection.info.error is None
+        async with reached(connection):
             yield served, connection
-            tasks.cancel_scope.cancel()
-
-
-async def call(connection: Connection, name: str, **arguments: Any) -> JsonObject:
-    with anyio.fail_after(SOON):
-        return await connection.call(ToolCall(Tool("old", name), arguments))
 
 
 @pytest.mark.parametrize(

@@ -14,15 +14,12 @@ import pytest
 from plait.client.connection import Connection
 from plait.client.transports import Patience
 from plait.config import ServerSettings
-from plait.core.catalog import Tool
-from plait.core.ports import ToolCall
 from plait.core.strict import JsonObject
 from plait.errors import CallError, InvalidOutput, OutputTooLarge
 
-from .faulty_http import FaultyHttp, serving
+from .faulty_http import SOON, FaultyHttp, call, reached, serving
 from .test_sse import FaultySse
 
-SOON = 10.0
 LIMIT = 3_000_000
 QUICK = Patience(first_backoff_s=0.05, longest_backoff_s=0.2, refresh_pause_s=0.01)
 
@@ -97,18 +94,8 @@ async def connected(transport: Any) -> AsyncIterator[tuple[Any, Connection]]:
     async with serving(Streaming() if transport == "http" else StreamingSse()) as served:
         settings = ServerSettings(url=served.url, transport=transport, protocol="legacy", startup_timeout_s=5)
         connection = Connection("web", settings, max_message_bytes=LIMIT, patience=QUICK)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(connection.run)
-            with anyio.fail_after(SOON):
-                await connection.settled()
-            assert connection.info.error is None
+        async with reached(connection):
             yield served, connection
-            tasks.cancel_scope.cancel()
-
-
-async def call(connection: Connection, name: str, **of_the_call: Any) -> JsonObject:
-    with anyio.fail_after(SOON):
-        return await connection.call(ToolCall(Tool("web", name), {}, **of_the_call))
 
 
 @pytest.mark.parametrize("transport", ["http", "sse"])

@@ -13,9 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import mcp_types as types
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
+from mcp.server import Server
+
+from plait.server.stdio import open_pipe
 
 from .conftest import structured, task
 
@@ -263,6 +267,31 @@ async def test_what_comes_with_the_handshake_in_one_piece_waits_for_it():
         first, second = await gateway.read(), await gateway.read()
     assert (first["id"], first["result"]["protocolVersion"]) == (1, "2025-06-18")
     assert (second["id"], len(second["result"]["tools"])) == (2, 5)
+
+
+async def test_what_comes_behind_a_handshake_that_takes_a_while_waits_for_it():
+    async def slow(ctx: Any, call_next: Any) -> Any:
+        if ctx.method == "initialize":
+            await anyio.wait_all_tasks_blocked()
+        return await call_next(ctx)
+
+    server: Server[Any] = Server("slow", on_list_tools=_no_tools)
+    server.middleware.append(slow)
+    info = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    reading, asking = os.pipe()
+    answers, writing = os.pipe()
+    with os.fdopen(asking, "w") as client:
+        print(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": info}), file=client)
+        print(json.dumps({"jsonrpc": "2.0", "id": 2, "method": "tools/list"}), file=client)
+    with anyio.fail_after(5):
+        async with open_pipe(reading, writing) as pipe:
+            await pipe.serve(server)
+    with os.fdopen(answers) as answered:
+        assert ["result" in json.loads(line) for line in answered] == [True, True]
+
+
+async def _no_tools(ctx: Any, params: Any) -> types.ListToolsResult:
+    return types.ListToolsResult(tools=[])
 
 
 async def test_a_request_before_the_handshake_is_refused():

@@ -157,12 +157,31 @@ class HttpTransport:
             yield streams
 
 
-class Watched:
+class _Around:
+    """A stream around another of the SDK's; they are closed together."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._inner.__aexit__(kind, error, trace)
+
+
+class Watched(_Around):
     """A read stream that tells when it has ended. It is not read on while too many requests of the server's wait for
     their answers to be sent: a server that asks and does not read would fill the memory."""
 
     def __init__(self, inner: Any) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self.on_end: Callable[[], None] = lambda: None
         self._open: set[types.RequestId] = set()
         self._settled = anyio.Event()
@@ -208,24 +227,12 @@ class Watched:
     async def receive(self) -> Any:
         return await self._inner.receive()
 
-    async def aclose(self) -> None:
-        await self._inner.aclose()
 
-    async def __aenter__(self) -> Self:
-        await self._inner.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._inner.__aexit__(kind, error, trace)
-
-
-class Answering:
+class Answering(_Around):
     """A write stream that tells *watched* which of the server's requests have been answered."""
 
     def __init__(self, inner: Any, watched: Watched) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._watched = watched
 
     async def send(self, item: SessionMessage) -> None:
@@ -234,18 +241,6 @@ class Answering:
         finally:
             if isinstance(item.message, types.JSONRPCResponse | types.JSONRPCError):
                 self._watched.settled(item.message.id)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-    async def __aenter__(self) -> Self:
-        await self._inner.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._inner.__aexit__(kind, error, trace)
 
 
 def _command(settings: ServerSettings) -> tuple[str, list[str]]:
