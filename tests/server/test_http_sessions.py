@@ -237,7 +237,7 @@ async def sessions(most: int = 10, idle_s: float = 60.0) -> AsyncIterator[Sessio
         made.end_all()
 
 
-async def begin(of: Sessions) -> dict[bytes, bytes]:
+async def begin(of: Sessions, params: Any = INITIALIZE["params"]) -> dict[bytes, bytes]:
     """The headers of the response to a handshake, with its status under `:status`."""
     said: dict[bytes, bytes] = {}
 
@@ -246,7 +246,7 @@ async def begin(of: Sessions) -> dict[bytes, bytes]:
             said.update(message["headers"])
             said[b":status"] = str(message["status"]).encode()
 
-    await of.begin(Request(1, "initialize", INITIALIZE["params"]), Headers(), send)  # type: ignore[arg-type]
+    await of.begin(Request(1, "initialize", params), Headers(), send)
     return said
 
 
@@ -264,6 +264,15 @@ async def test_a_session_that_is_idle_ends_and_one_that_is_used_does_not():
         await anyio.sleep(31)
         assert all_.get(used) is None
         assert repr(all_) == "<Sessions: 0 open>"
+
+
+async def test_a_handshake_that_is_refused_leaves_no_session():
+    async with sessions(most=1) as all_:
+        refused = (await begin(all_, {"protocolVersion": 5}))[b"mcp-session-id"].decode()
+        assert all_.get(refused) is None
+        with anyio.fail_after(5):
+            while (await begin(all_))[b":status"] != b"200":
+                await anyio.lowlevel.checkpoint()
 
 
 @pytest.mark.virtual_time

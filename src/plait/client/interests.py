@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 import anyio
 import mcp_types as types
@@ -18,9 +17,8 @@ from ..core.ports import RpcError
 from ..core.strict import JsonObject
 from ..errors import CallError
 from .handshake import Era
-
-if TYPE_CHECKING:
-    from .protocol import Wire
+from .listening import Wanted
+from .protocol import Wire
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +28,8 @@ MOST_WATCHED = 1_000
 Send = Callable[[str, JsonObject], Awaitable[JsonObject]]
 
 
-class Interests:
-    """The resources that are watched, and the log level that is wanted, of one server."""
-
-    def __init__(self) -> None:
-        self.watched: dict[str, None] = {}
-        self.level: str | None = None
+class Interests(Wanted):
+    """What is wanted of one server, and how it is told."""
 
     def __repr__(self) -> str:
         return f"<Interests: {len(self.watched)} resources, level {self.level}>"

@@ -33,6 +33,14 @@ OpenStream: TypeAlias = Callable[[JsonObject], Awaitable[object]]
 """Sends one `subscriptions/listen` with the given parameters, and ends with the stream. Raises `MCPError`."""
 
 
+class Wanted:
+    """What the clients want one server to tell of: the resources that they watch, and the log level."""
+
+    def __init__(self) -> None:
+        self.watched: dict[str, None] = {}
+        self.level: str | None = None
+
+
 @dataclass(eq=False, slots=True)
 class _Stream:
     wanted: JsonObject

@@ -30,7 +30,7 @@ async def opened(
             transport,
             write.direct if isinstance(write, Writer) else None,
             asking=Asking(takes_turns=takes_turns),
-            interests=interests,
+            wanted=interests,
             on_said=on_said,
         )
         watched.on_end = wire.end

@@ -30,8 +30,7 @@ from ..core.strict import JsonObject
 from .asking import MAY_ASK, Asking, correlated
 from .direct import Direct
 from .handshake import Era, Greeting, envelope
-from .interests import Interests
-from .listening import Listening
+from .listening import Listening, Wanted
 from .transports import Transport
 
 OnSaid: TypeAlias = Callable[[str, JsonObject], None]
@@ -61,7 +60,7 @@ class Wire:
         direct: Direct | None = None,
         *,
         asking: Asking | None = None,
-        interests: Interests | None = None,
+        wanted: Wanted | None = None,
         on_said: OnSaid = lambda method, params: None,
     ) -> None:
         self.last_words = transport.last_words
@@ -70,7 +69,7 @@ class Wire:
         self.is_retired = False
         self.listening: Listening | None = None
         self.asking = asking or Asking()
-        self._interests = interests or Interests()
+        self._wants = wanted or Wanted()
         self._on_said = on_said
         self._dispatcher = dispatcher
         self._transport = transport
@@ -155,7 +154,7 @@ class Wire:
             return params
         meta = params.get("_meta")
         own: JsonObject = meta if isinstance(meta, dict) else {}
-        level: JsonObject = {types.LOG_LEVEL_META_KEY: self._interests.level} if self._interests.level else {}
+        level: JsonObject = {types.LOG_LEVEL_META_KEY: self._wants.level} if self._wants.level else {}
         return {**params, "_meta": {**level, **own, **envelope(capabilities, self.greeting.version)}}
 
     def _options(self, method: str, params: JsonObject, on_progress: OnProgress | None) -> CallOptions:
@@ -260,7 +259,7 @@ class Wire:
         wanted: JsonObject = {
             f"{kind}ListChanged": True for kind in LISTS.values() if self.greeting.has(kind, "listChanged")
         }
-        if uris := list(self._interests.watched):
+        if uris := list(self._wants.watched):
             wanted["resourceSubscriptions"] = list[Any](uris)
         return wanted
 
