@@ -22,12 +22,13 @@ def events(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-async def test_a_run_is_logged_from_start_to_end():
+async def logged_at(level: str) -> list[dict[str, Any]]:
+    """What is logged of a run of three tasks: one succeeds, one fails, one is skipped for it."""
     servers = FakeServers()
     servers.add("s:give", lambda **_: {"secret": SECRET})
     servers.add("s:fail", lambda **_: text("no", is_error=True))
     stream = io.StringIO()
-    with configure_logging("info", stream, as_json=True):
+    with configure_logging(level, stream, as_json=True):
         async with Gateway(servers, servers, observers=[RunLog()]) as gateway:
             tasks = [
                 {"id": "a", "tool": "s:give", "arguments": {"password": SECRET}},
@@ -35,16 +36,27 @@ async def test_a_run_is_logged_from_start_to_end():
                 {"id": "c", "tool": "s:give", "depends_on": ["b"]},
             ]
             result = await gateway.execute({"tasks": tasks})
-    logged = events(stream)
-    assert [event["event"] for event in logged] == ["run.started", *["task.finished"] * 3, "run.finished"]
+    assert SECRET not in stream.getvalue()
+    logged = [event for event in events(stream) if event["logger"] == "plait.runs"]
     assert {event["run"] for event in logged} == {result.run_id}
+    return logged
+
+
+async def test_a_run_is_logged_and_which_of_its_tasks_failed():
+    logged = await logged_at("info")
+    assert [event["event"] for event in logged] == ["run.started", "task.finished", "run.finished"]
+    assert [event.get("task") for event in logged] == [None, "b", None]
+
+
+async def test_in_detail_a_run_is_logged_from_start_to_end():
+    logged = await logged_at("debug")
+    assert [event["event"] for event in logged] == ["run.started", *["task.finished"] * 3, "run.finished"]
     first, failed, skipped = logged[1:4]
     assert (first["task"], first["tool"], first["status"], first["attempt"]) == ("a", "s:give", "success", 1)
     assert first["duration_ms"] >= 0
     assert (failed["status"], failed["code"]) == ("failed", "tool_error")
     assert (skipped["status"], skipped["code"], skipped["attempt"]) == ("skipped", "dependency_failed", 0)
     assert logged[-1]["status"] == "partial"
-    assert SECRET not in stream.getvalue()
 
 
 def test_a_duration_counts_from_the_first_attempt():
@@ -60,7 +72,7 @@ def test_a_duration_counts_from_the_first_attempt():
     ]
     notices: list[Notice] = [Started("r", 1, 0.0)]
     notices += [Changed(key, "s:t", before, after, attempt, at) for before, after, attempt, at in moves]
-    with configure_logging("info", stream, as_json=True):
+    with configure_logging("debug", stream, as_json=True):
         for notice in [*notices, Finished("r", "success", 5.0)]:
             observe(notice)
     assert [event.get("duration_ms") for event in events(stream)] == [None, 3500.0, 5000.0]

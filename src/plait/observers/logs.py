@@ -18,8 +18,12 @@ from ..core.printable import printable
 log = logging.getLogger("plait.runs")
 
 
+_FAILED = frozenset({Status.FAILED, Status.TIMEOUT})
+
+
 class RunLog:
-    """Logs that a run started, how each task ended, and how the run did; at `debug` each item too. An `Observer`."""
+    """Logs that a run started, which tasks failed, and how the run did; at `debug` how every task and each item ended.
+    A line for each would cost as much as all else that a task costs. An `Observer`."""
 
     def __init__(self) -> None:
         self._began: dict[str, float] = {}
@@ -46,6 +50,9 @@ class RunLog:
     def _task_finished(self, notice: Changed) -> None:
         key = notice.key
         sent_at = self._sent.get(key.run, {}).pop(key, None)
+        level = logging.INFO if key.item is None and notice.after in _FAILED else logging.DEBUG
+        if not log.isEnabledFor(level):
+            return
         fields: dict[str, object] = {
             "run": key.run,
             "task": key.task,
@@ -57,9 +64,9 @@ class RunLog:
         if notice.code is not None:
             fields["code"] = notice.code
         if key.item is None:
-            log.info("task.finished", extra=fields)
+            log.log(level, "task.finished", extra=fields)
         else:
-            log.debug("item.finished", extra={**fields, "item": key.item})
+            log.log(level, "item.finished", extra={**fields, "item": key.item})
 
 
 @contextmanager
