@@ -24,7 +24,8 @@ import sys
 from fastmcp.server import create_proxy
 
 command, args, *http = sys.argv[1], sys.argv[2].split(), *sys.argv[3:]
-proxy = create_proxy({"mcpServers": {"lean": {"command": command, "args": args}}}, mode="legacy")
+mode = "legacy" if http else None
+proxy = create_proxy({"mcpServers": {"lean": {"command": command, "args": args}}}, mode=mode)
 where = {"transport": "http", "host": "127.0.0.1", "port": int(http[0])} if http else {"transport": "stdio"}
 proxy.run(show_banner=False, log_level="ERROR", **where)
 """
@@ -56,6 +57,7 @@ def sdk(port: int = 0) -> Way:
 
 
 def fastmcp(port: int | None = None, tools: int = 2) -> Way:
+    """Over HTTP it is told that the lean server is of the handshake era: else it asks it in that of each client."""
     python = environment("fastmcp", ROOT / "tests" / "interop" / "fastmcp.lock")
     command, *args = lean(tools)
     http = () if port is None else (str(port),)
