@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, settings
 
 from .clock import VirtualLoop
 
-settings.register_profile("plait", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # no wall clock
+settings.register_profile(
+    "plait", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)  # no wall clock
 settings.load_profile("plait")
 
 

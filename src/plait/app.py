@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from .client.cache import Cache
     from .client.pool import Pool
     from .client.resources import Resources
-    from .server.directory import Relaying
-    from .server.hosts import Allowed
-    from .server.listening import Arrival
+    from .server.relay.directory import Relaying
     from .server.stopping import Stop
+    from .server.transports.hosts import Allowed
+    from .server.transports.listening import Arrival
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class Gateway(verbs.Gateway):
 
     def relaying(self) -> Relaying | None:
         """What of the servers is served to clients, beside our own tools."""
-        from .server.directory import Relaying
+        from .server.relay.directory import Relaying
 
         if self._parts is None:
             return None
@@ -167,8 +167,8 @@ def settle_memory() -> None:
 async def serve_stdio(config: Config, reloading: Reloading | None = None) -> None:
     """Serve one client on standard input and output, until it leaves or a signal comes. New settings are taken as
     *reloading* says. Servers are started once the first answer is out."""
-    from .server.stdio import private_stdio
     from .server.stopping import stopped_by_signals
+    from .server.transports.stdio import private_stdio
 
     with private_stdio() as (in_fd, out_fd):
         first = anyio.Event()
@@ -191,12 +191,12 @@ async def serve_http(
     """Serve any number of clients over HTTP, until a signal comes. *on_ready* is told the URL of the MCP endpoint.
     New settings are taken as *reloading* says.
 
-    Who is allowed is said in `server/hosts.py`. Raises `OSError` where the address cannot be had, and `ValueError`
-    for an allowed host or origin that is none.
+    Who is allowed is said in `server/transports/hosts.py`. Raises `OSError` where the address cannot be had, and
+    `ValueError` for an allowed host or origin that is none.
     """
-    from .server.hosts import Allowed
-    from .server.listening import listen_on
     from .server.stopping import stopped_by_signals
+    from .server.transports.hosts import Allowed
+    from .server.transports.listening import listen_on
 
     allowed = Allowed(host, allowed_hosts, allowed_origins)
     with listen_on(host, port) as listening:
@@ -220,7 +220,7 @@ async def run_stdio(
     """Serve *gateway* over two descriptors, until the client closes its end or *stop* is asked for. *on_answer* is told
     of each message that was written."""
     from .server.calls import OpenCalls
-    from .server.stdio import open_pipe
+    from .server.transports.stdio import open_pipe
     from .server.upstream import build_server
 
     calls = OpenCalls()
@@ -258,10 +258,10 @@ async def run_http(
 ) -> None:
     """Serve *gateway* over HTTP on the socket *listening*, until *stop* is asked for. *arrival* is how long a request
     may take to come in."""
-    from .server.bodies import OpenRequests
     from .server.calls import OpenCalls
-    from .server.http import build_app
-    from .server.listening import Listener
+    from .server.transports.bodies import OpenRequests
+    from .server.transports.http import build_app
+    from .server.transports.listening import Listener
     from .server.upstream import build_server
 
     calls, requests = OpenCalls(), OpenRequests()

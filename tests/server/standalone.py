@@ -13,10 +13,10 @@ import anyio
 from plait.app import run_http, run_stdio
 from plait.config import GatewaySettings, LimitSettings
 from plait.gateway import Gateway
-from plait.server.hosts import Allowed
-from plait.server.listening import listen_on
-from plait.server.stdio import private_stdio
 from plait.server.stopping import Stop, stopped_by_signals
+from plait.server.transports.hosts import Allowed
+from plait.server.transports.listening import listen_on
+from plait.server.transports.stdio import private_stdio
 
 from ..fakes import FakeServers, tool
 

@@ -12,7 +12,7 @@ from plait.server.texts import MAX_TEXT
 
 from ..fakes import FakeServers
 from .conftest import MODERN
-from .downstream import EVERYTHING, FakeDownstream, Peer, a_resource, a_tool, joined, relaying_server
+from .relay.downstream import EVERYTHING, FakeDownstream, Peer, a_resource, a_tool, joined, relaying_server
 
 pytestmark = pytest.mark.virtual_time
 

@@ -8,7 +8,7 @@ from ..core.catalog import ServerInfo
 from ..core.downstream import Offers
 from ..core.printable import printable
 from ..core.strict import JsonObject
-from .directory import UI_EXTENSION, Directory, Expose
+from .relay.directory import UI_EXTENSION, Directory, Expose
 from .texts import MAX_TEXT, instructions
 
 _ALONE = "Passes on what other MCP servers have: tools (server__tool), resources and prompts. Connected servers: "

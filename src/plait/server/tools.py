@@ -23,12 +23,12 @@ from ..core.strict import JsonObject
 from ..errors import InvalidDag, UnknownRun
 from ..gateway import Gateway
 from .answers import answer, refusal, run_answer
-from .attending import Attendance, attendance_of
 from .budget import fit
 from .calls import OpenCalls
 from .finding import describe_answer, search_answer
 from .following import Context, wait_for
 from .reading import find_task, output_answer, output_sizes
+from .relay.attending import Attendance, attendance_of
 from .requests import CancelRun, Describe, GetRun, Refused, Search, as_sent, read_request
 
 log = logging.getLogger(__name__)

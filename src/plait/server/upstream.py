@@ -17,12 +17,12 @@ from pydantic import BaseModel
 from .. import __version__
 from ..core.strict import JsonObject
 from ..gateway import Gateway
-from .asking import ASK_S
 from .calls import OpenCalls
-from .directory import Relaying
 from .following import Context
 from .introducing import capabilities, introduction
-from .passthrough import Passthrough
+from .relay.asking import ASK_S
+from .relay.directory import Relaying
+from .relay.passthrough import Passthrough
 from .requests import AS_SENT
 from .resources import Resources, own_prompts, own_resources, own_templates
 from .schemas import TOOLS, ToolText

@@ -1,0 +1,241 @@
+"""Serves what downstream servers have: each request goes to the server it is for, and its result comes back as it came.
+
+This is a middleware of the SDK's server. What it answers never meets the SDK's models, so nothing is dropped, and a
+relayed call costs little. What is ours goes on to our own handlers. `_send` is the one door to the servers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias, cast
+
+import anyio
+import mcp_types as types
+from mcp import MCPError
+from mcp.server import Server
+from mcp.server.context import CallNext, HandlerResult
+from mcp_types import methods
+from pydantic import ValidationError
+
+from ...core.downstream import Ask, Relayed, RpcError
+from ...core.strict import Json, JsonObject
+from ..calls import OpenCalls
+from ..following import Context
+from ..resources import is_ours
+from .asking import can_be_asked
+from .attending import asking_by
+from .callers import Caller
+from .directory import MEMBERS, Own, Relaying
+from .eras import checked_params, declared_by, is_modern, meta_of, meta_to_pass_on, shaped_error, shaped_result
+from .notices import ROOTS_CHANGED, Live, live_of
+from .owners import Owners
+from .parking import Work
+from .rewriting import with_addresses
+from .rounds import Rounds, begin, held_for, resume
+from .wishes import Wishes
+
+log = logging.getLogger(__name__)
+
+LISTS_LAST_MS = 5_000
+"""How long clients of 2026-07-28 may use a list again whose changes they do not listen to."""
+LONGEST_S = 3_600.0
+"""What no client waits longer for."""
+
+_Verb: TypeAlias = Callable[[Context, CallNext], Awaitable[HandlerResult]]
+
+
+class Passthrough:
+    """Relays to the servers of *relaying*, beside our *own* entries of the lists. *calls* counts the requests that
+    are open; results of 2026-07-28 are stamped with *server_info*."""
+
+    def __init__(self, relaying: Relaying, own: Own, calls: OpenCalls, server_info: Mapping[str, Any]) -> None:
+        self._relaying = relaying
+        self._own_tools = frozenset(str(tool["name"]) for tool in own["tools/list"])
+        self._own_prompts = frozenset(str(prompt["name"]) for prompt in own["prompts/list"])
+        self._calls = calls
+        self._server_info = server_info
+        self.owners = Owners(relaying, own)
+        self.wishes = Wishes(self.owners, self._send)
+        self._rounds = Rounds(self._send)
+        self._busy: Counter[str] = Counter()
+        self._verbs: dict[str, _Verb] = {
+            **dict.fromkeys(MEMBERS, self._list),
+            "tools/call": self._call_tool,
+            "prompts/get": self._get_prompt,
+            "resources/read": self._read,
+            "completion/complete": self._complete,
+            "resources/subscribe": self._subscribe,
+            "resources/unsubscribe": self._unsubscribe,
+            "logging/setLevel": self._set_level,
+        }
+
+    @asynccontextmanager
+    async def lifespan(self, server: Server[Any]) -> AsyncIterator[Live]:
+        """What one transport of *server* needs for as long as it is there; the contexts of its requests carry it."""
+        async with anyio.create_task_group() as tasks:
+            downstream, tells_of_tools = self._relaying.downstream, self._relaying.expose != "dag"
+            live = Live(tasks, downstream, self.owners.address, self._busy, tells_of_tools=tells_of_tools)
+            deafen = downstream.listen(live.hear)
+            try:
+                yield live
+            finally:
+                deafen()
+                tasks.cancel_scope.cancel()
+
+    async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """Answer what is not for us alone, in the form of the client's era."""
+        verb = self._verbs.get(ctx.method)
+        if ctx.request_id is None:
+            return await self._noticed(ctx, call_next)
+        if verb is None:
+            return await call_next(ctx)
+        try:
+            return await verb(ctx, call_next)
+        except RpcError as error:
+            raise shaped_error(ctx, error) from None
+        except (MCPError, ValidationError):
+            raise
+        except Exception:
+            log.exception("relay.failed", extra={"method": ctx.method})
+            raise MCPError(types.INTERNAL_ERROR, "Internal server error") from None
+
+    async def interactive(self, ctx: Context, work: Work) -> JsonObject:
+        """Do *work* of our own for the request of *ctx*. It may ask the client meanwhile, with what it is given; a
+        client of 2026-07-28 then sends its request again, and so comes here again, for the same work to go on."""
+        live = live_of(ctx)
+        if (held := held_for(ctx, live.parking)) is not None:
+            return await resume(ctx, live.parking, held)
+        return await begin(ctx, live.parking, self._caller(ctx), work)
+
+    async def _noticed(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        result = await call_next(ctx)
+        if ctx.method == "notifications/initialized" and not is_modern(ctx):
+            self.wishes.session(ctx)
+        elif ctx.method == ROOTS_CHANGED and not is_modern(ctx):
+            live_of(ctx).tell_servers(ctx.method, ctx.params)
+        return result
+
+    # What is asked of all servers.
+
+    async def _list(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        if ctx.method == "tools/list" and self._relaying.expose == "dag":
+            return await call_next(ctx)
+        page = await self.owners.page(ctx, checked_params(ctx).get("cursor"))
+        hint: JsonObject = {"ttlMs": LISTS_LAST_MS, "cacheScope": "private"} if is_modern(ctx) else {}
+        return shaped_result(ctx, {**page, **hint}, self._server_info)
+
+    # What is asked of one server.
+
+    async def _call_tool(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        name = _named(ctx)
+        if name in self._own_tools:
+            return await self._call_own(ctx, call_next)
+        params = checked_params(ctx)
+        server, name = await self.owners.tool(name)
+        return await self._relay(ctx, server, {**params, "name": name})
+
+    async def _call_own(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """One of our tools. Calls of a run may ask the client whose request waits for it (`attending.py`)."""
+        if not can_be_asked(ctx.session.client_capabilities):
+            return await call_next(ctx)
+
+        async def work(ask: Ask) -> JsonObject:
+            with asking_by(ask):
+                return dict(cast("JsonObject", await call_next(ctx)))
+
+        return shaped_result(ctx, await self.interactive(ctx, work), self._server_info)
+
+    async def _get_prompt(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        if _named(ctx) in self._own_prompts:
+            return await call_next(ctx)
+        params = checked_params(ctx)
+        server, name = await self.owners.prompt(str(params["name"]))
+        return await self._relay(ctx, server, {**params, "name": name})
+
+    async def _read(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        if is_ours((ctx.params or {}).get("uri")):
+            return await call_next(ctx)
+        params = checked_params(ctx)
+        server, uri = await self.owners.resource(ctx, str(params["uri"]))
+        return await self._relay(ctx, server, {**params, "uri": uri})
+
+    async def _complete(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        params = checked_params(ctx)
+        found = await self._completed(ctx, params["ref"])
+        if found is None or not self.owners.offers(found[0], "completions"):
+            return shaped_result(ctx, {"completion": {"values": []}}, self._server_info)
+        return await self._relay(ctx, found[0], {**params, "ref": found[1]})
+
+    async def _completed(self, ctx: Context, ref: Json) -> tuple[str, JsonObject] | None:
+        """The server that completes *ref*, and what it calls it; None for what is ours. Raises `MCPError`."""
+        if not isinstance(ref, dict):
+            return None
+        match ref:
+            case {"name": str(name)} if name not in self._own_prompts:
+                server, name = await self.owners.prompt(name)
+                return server, {**ref, "name": name}
+            case {"uri": str(uri)} if not is_ours(uri):
+                server, uri = await self.owners.resource(ctx, uri)
+                return server, {**ref, "uri": uri}
+        return None
+
+    # What clients wish to hear of.
+
+    async def _set_level(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        self.wishes.set_level(ctx)
+        return {}
+
+    async def _subscribe(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        await self.wishes.subscribe(ctx)
+        return {}
+
+    async def _unsubscribe(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        await self.wishes.unsubscribe(ctx)
+        return {}
+
+    # The way to the server and back.
+
+    async def _relay(self, ctx: Context, server: str, params: JsonObject) -> HandlerResult:
+        """Send the client's request to *server* with other *params*; its result, as the client's era has it."""
+        self.wishes.tell_levels(live_of(ctx))
+        with self._calls.one():
+            result = await self._answer(ctx, live_of(ctx), server, params)
+        result = with_addresses(ctx.method, result, lambda uri: self.owners.address_in_result(server, uri))
+        return shaped_result(ctx, result, self._server_info)
+
+    async def _answer(self, ctx: Context, live: Live, server: str, params: JsonObject) -> JsonObject:
+        may_ask = ctx.method in methods.INPUT_REQUIRED_METHODS
+        held = held_for(ctx, live.parking) if may_ask else None
+        caller = held.caller if held is not None else self._caller(ctx)
+        if held is not None:
+            result = await resume(ctx, live.parking, held)
+        elif may_ask:
+            result = await self._rounds.run(ctx, live, caller, _request(ctx, caller, server, params))
+        else:
+            with live.open(server, caller):
+                result = await self._send(_request(ctx, caller, server, params))
+        await caller.told()
+        return result
+
+    async def _send(self, request: Relayed) -> JsonObject:
+        with anyio.move_on_after(LONGEST_S):
+            return await self._relaying.downstream.request(request)
+        raise RpcError(types.REQUEST_TIMEOUT, f"{request.server} did not answer within {LONGEST_S:g} s")
+
+    def _caller(self, ctx: Context) -> Caller:
+        return Caller(ctx, live_of(ctx).tasks, None if is_modern(ctx) else self.wishes.session(ctx))
+
+
+def _named(ctx: Context) -> str:
+    """What the request names; nothing, where that is no text."""
+    name = (ctx.params or {}).get("name")
+    return name if isinstance(name, str) else ""
+
+
+def _request(ctx: Context, caller: Caller, server: str, params: JsonObject) -> Relayed:
+    meta = meta_of(ctx)
+    on_progress = caller.progress if "progressToken" in meta else None
+    return Relayed(server, ctx.method, params, meta_to_pass_on(meta), on_progress, None, declared_by(ctx))

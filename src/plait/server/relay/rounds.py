@@ -1,0 +1,115 @@
+"""One request of a client, and as many requests to its server as it takes when the client is asked something meanwhile.
+
+| client | server of the handshake era | server of 2026-07-28 |
+| --- | --- | --- |
+| handshake era | its questions are put at once | they are put, and the request is sent again with the answers |
+| 2026-07-28 | the request waits in a task of ours (`parking.py`) | they are the client's result, and so is its state |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+from typing import TypeAlias
+
+import mcp_types as types
+
+from ...core.downstream import Ask, Relayed, RpcError
+from ...core.strict import JsonObject
+from ..following import Context
+from .asking import Question, ask_directly, can_be_asked, missing_capability, read_questions
+from .callers import Caller
+from .eras import is_modern
+from .notices import Live
+from .parking import STATE, Held, Parking, Work, invalid_state
+
+MOST_ROUNDS = 10
+"""How often one request may be sent again with answers; the SDK's own client allows as many."""
+_SERVER = "server:"
+
+Send: TypeAlias = Callable[[Relayed], Awaitable[JsonObject]]
+
+
+def held_for(ctx: Context, parking: Parking) -> Held | None:
+    """The work that waits for this request. Raises `MCPError` where it says that some does, and none does any more."""
+    state = (ctx.params or {}).get("requestState")
+    return parking.held(state.removeprefix(STATE)) if isinstance(state, str) and state.startswith(STATE) else None
+
+
+async def resume(ctx: Context, parking: Parking, held: Held) -> JsonObject:
+    """The result of work that waited for the answers in *ctx*; or a result that asks again."""
+    answers = (ctx.params or {}).get("inputResponses")
+    return await parking.resume(held, ctx, answers if isinstance(answers, dict) else {})
+
+
+async def begin(ctx: Context, parking: Parking, caller: Caller, work: Work) -> JsonObject:
+    """The result of *work*, which is given a way to ask the client of *ctx*; or a result that asks it."""
+    return await (parking.begin(caller, work) if is_modern(ctx) else work(partial(ask_directly, ctx)))
+
+
+class Rounds:
+    """Relays requests by *send*, each to its end or to a question for its client."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    async def run(self, ctx: Context, live: Live, caller: Caller, request: Relayed) -> JsonObject:
+        """The result for the client. Raises `RpcError` and `MCPError`."""
+        relay = self._ask_client if is_modern(ctx) else self._answer_server
+
+        async def work(ask: Ask | None) -> JsonObject:
+            with live.open(request.server, caller):
+                return await relay(ctx, request if ask is None else replace(request, ask=ask))
+
+        if not can_be_asked(ctx.session.client_capabilities):
+            return await work(partial(_refuse, ctx) if is_modern(ctx) else None)
+        return await begin(ctx, live.parking, caller, work)
+
+    async def _ask_client(self, ctx: Context, request: Relayed) -> JsonObject:
+        """For a client of 2026-07-28: what its server asks is its result, with a state that leads back there."""
+        result = await self._send(_with_own_state(request))
+        if result.get("resultType") != "input_required":
+            return result
+        _check(ctx, result)
+        state = result.get("requestState")
+        return {**result, "requestState": f"{_SERVER}{request.server}:{state}"} if isinstance(state, str) else result
+
+    async def _answer_server(self, ctx: Context, request: Relayed) -> JsonObject:
+        """For a client of the handshake era: it is asked what its server asks, one thing after the other."""
+        params = request.params
+        for _ in range(MOST_ROUNDS):
+            result = await self._send(replace(request, params=params))
+            if result.get("resultType") != "input_required":
+                return result
+            questions = _check(ctx, result)
+            answers: JsonObject = {key: await ask_directly(ctx, q.method, q.params) for key, q in questions.items()}
+            params = {**request.params, "inputResponses": answers}
+            if (state := result.get("requestState")) is not None:
+                params["requestState"] = state
+        raise RpcError(types.INTERNAL_ERROR, f"The server asked for input more than {MOST_ROUNDS} times.")
+
+
+async def _refuse(ctx: Context, method: str, params: JsonObject) -> JsonObject:
+    """What a server hears that asks a client of 2026-07-28 which has declared nothing: that era has an error for it."""
+    raise missing_capability(Question.read(method, params).lacking(ctx.session.client_capabilities))
+
+
+def _check(ctx: Context, result: JsonObject) -> dict[str, Question]:
+    """The questions in *result*. Raises `RpcError` for any that the client did not say it can answer."""
+    questions = read_questions(result)
+    for question in questions.values():
+        if lacking := question.lacking(ctx.session.client_capabilities):
+            raise missing_capability(lacking)
+    return questions
+
+
+def _with_own_state(request: Relayed) -> Relayed:
+    """*request* with the state as its server gave it. Raises `MCPError` for one that another server gave."""
+    state = request.params.get("requestState")
+    if state is None:
+        return request
+    start = f"{_SERVER}{request.server}:"
+    if not isinstance(state, str) or not state.startswith(start):
+        raise invalid_state()
+    return replace(request, params={**request.params, "requestState": state.removeprefix(start)})

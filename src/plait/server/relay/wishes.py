@@ -1,0 +1,112 @@
+"""What each upstream client wishes to hear of, from its requests: log levels, and resources that it watches."""
+
+from __future__ import annotations
+
+import logging
+
+import mcp_types as types
+
+from ...core.downstream import Relayed, RpcError
+from ...core.naming import Entry
+from ..following import Context
+from ..resources import is_ours
+from .callers import Session
+from .eras import checked_params
+from .notices import Live, live_of
+from .owners import Owners
+from .subscribing import Levels, Send, Subscriptions
+
+log = logging.getLogger(__name__)
+
+
+class Wishes:
+    """The wishes of all clients, told by *send* to the servers that *owners* lead to."""
+
+    def __init__(self, owners: Owners, send: Send) -> None:
+        self._owners = owners
+        self._send = send
+        self._levels = Levels()
+        self._subscriptions = Subscriptions(send)
+
+    def __repr__(self) -> str:
+        return f"<Wishes: {self._levels!r}, {self._subscriptions!r}>"
+
+    def session(self, ctx: Context) -> Session:
+        """What is kept for the connection of *ctx*, which is of the handshake era, until it ends."""
+        live = live_of(ctx)
+        connection = ctx.session._connection  # the SDK has no public handle on what lasts longer than a request
+        if (session := live.sessions.get(connection)) is None:
+            session = live.sessions[connection] = Session(ctx, live.tasks)
+
+            async def end() -> None:
+                del live.sessions[connection]
+                self._levels.forget(session)
+                await self._subscriptions.remove_all(list(session.watched))
+
+            connection.exit_stack.push_async_callback(end)
+        return session
+
+    def set_level(self, ctx: Context) -> None:
+        """Answer `logging/setLevel`."""
+        level = str(checked_params(ctx)["level"])
+        session = self.session(ctx)
+        session.level = level
+        self._levels.want(session, level)
+        self.tell_levels(live_of(ctx))
+
+    def tell_levels(self, live: Live) -> None:
+        """Servers that were not there when a client set its log level hear of it now."""
+        for request in self._levels.due(self._owners.directory().offers):
+            live.tasks.start_soon(self._tell_level, request)
+
+    async def subscribe(self, ctx: Context) -> None:
+        """Answer `resources/subscribe`. Raises `RpcError` and `MCPError`."""
+        uri = str(checked_params(ctx)["uri"])
+        if is_ours(uri):
+            return
+        session, entry = self.session(ctx), await self._owners.resource(ctx, uri)
+        if entry in session.watched:
+            return
+        await self._subscriptions.add(entry)
+        if entry in session.watched:  # the client asked for it twice at once
+            await self._subscriptions.remove(entry)
+        session.watched[entry] = uri
+
+    async def unsubscribe(self, ctx: Context) -> None:
+        """Answer `resources/unsubscribe`. Raises `RpcError` and `MCPError`."""
+        uri = str(checked_params(ctx)["uri"])
+        watched = self.session(ctx).watched
+        entry = next((entry for entry, name in watched.items() if name == uri), None)
+        if entry is not None:
+            del watched[entry]
+            await self._subscriptions.remove(entry)
+
+    async def listen(
+        self, ctx: Context, params: types.SubscriptionsListenRequestParams
+    ) -> types.SubscriptionsListenResult:
+        """Answer `subscriptions/listen`: its resources are watched while the stream is open."""
+        live, watched = live_of(ctx), list[Entry]()
+        try:
+            for uri in dict.fromkeys(params.notifications.resource_subscriptions or ()):
+                entry = self._owners.of_address(uri)
+                if entry is not None and await self._is_watched(entry):
+                    watched.append(entry)
+            return await live.listening(ctx, params)
+        finally:
+            await self._subscriptions.remove_all(watched)
+
+    async def _is_watched(self, entry: Entry) -> bool:
+        """Watch *entry*, if its server can tell of changes: a stream hears of the others nothing."""
+        if not self._owners.offers(entry[0], "resources", "subscribe"):
+            return False
+        try:
+            await self._subscriptions.add(entry)
+        except RpcError:
+            return False
+        return True
+
+    async def _tell_level(self, request: Relayed) -> None:
+        try:
+            await self._send(request)
+        except RpcError:
+            log.debug("level.refused", extra={"server": request.server}, exc_info=True)

@@ -1,0 +1,161 @@
+"""What requests carry and how long they stay: bodies bounded and strict, and all of them ended at a stop."""
+
+from __future__ import annotations
+
+import asyncio
+
+import anyio
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..calls import SHUTTING_DOWN
+from .messages import Unreadable, read_json
+
+MAX_BODY_BYTES = 4 * 2**20
+
+
+_BODY = "plait.body"
+
+
+def body_of(scope: Scope) -> object:
+    """The value that was posted, as `StrictBodies` has read it."""
+    return scope[_BODY]
+
+
+class StrictBodies:
+    """Reads what is posted, whole, before anybody else does: bounded, and strict JSON."""
+
+    def __init__(self, app: ASGIApp, limit: int = MAX_BODY_BYTES) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        try:
+            body = await self._read(scope, receive)
+            if body is None:
+                return
+            scope[_BODY] = read_json(body)
+        except _TooLarge:
+            message = f"A body may have at most {self._limit:,} bytes."
+            await JSONResponse({"error": message}, 413, {"connection": "close"})(scope, receive, send)
+        except Unreadable as error:
+            await Response(error.as_json(), 400, media_type="application/json")(scope, receive, send)
+        else:
+            await self._app(scope, _again(body, receive), send)
+
+    async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
+        """The body; None if the client left before it was there."""
+        if _declared(scope) > self._limit:
+            raise _TooLarge
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")
+            if len(body) > self._limit:
+                raise _TooLarge
+            if not message.get("more_body", False):
+                return bytes(body)
+
+
+class OpenRequests:
+    """The requests that are being answered. They are ended by telling whoever answers them that the client has left,
+    so that streams are closed in order."""
+
+    def __init__(self) -> None:
+        self._ending = anyio.Event()
+        self._receiving: set[asyncio.Task[Message]] = set()
+
+    def end_all(self) -> None:
+        """End the open ones, and refuse new ones."""
+        self._ending.set()
+        for receiving in self._receiving:
+            receiving.cancel()
+
+    async def ending(self) -> None:
+        """Wait until all are to end."""
+        await self._ending.wait()
+
+    async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._ending.is_set():
+            await _stopping(scope, receive, send)
+            return
+        started = completed = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started, completed
+            started = True
+            completed = message["type"] == "http.response.body" and not message.get("more_body", False)
+            await send(message)
+
+        await app(scope, self._until_ended(receive), watched)
+        if self._ending.is_set() and not started:
+            await _stopping(scope, receive, send)
+        elif self._ending.is_set() and not completed:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _until_ended(self, receive: Receive) -> Receive:
+        async def received() -> Message:
+            if self._ending.is_set():
+                return {"type": "http.disconnect"}
+            receiving = asyncio.ensure_future(receive())
+            self._receiving.add(receiving)
+            try:
+                return await receiving
+            except asyncio.CancelledError:
+                if self._ending.is_set() and receiving.cancelled():
+                    return {"type": "http.disconnect"}
+                raise
+            finally:
+                self._receiving.discard(receiving)
+                receiving.cancel()
+
+        return received
+
+
+class Stoppable:
+    """Puts every request under the care of *requests*."""
+
+    def __init__(self, app: ASGIApp, requests: OpenRequests) -> None:
+        self._app = app
+        self._requests = requests
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._requests.serve(self._app, scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+class _TooLarge(Exception):
+    """The body is above its limit."""
+
+
+async def _stopping(scope: Scope, receive: Receive, send: Send) -> None:
+    error = {"jsonrpc": "2.0", "id": None, "error": {"code": SHUTTING_DOWN, "message": "The gateway is shutting down."}}
+    await JSONResponse(error, 503, {"connection": "close", "retry-after": "5"})(scope, receive, send)
+
+
+def _declared(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value)
+    return 0
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives *body*, and then what comes after it: the client's leaving."""
+    is_given = False
+
+    async def given() -> Message:
+        nonlocal is_given
+        if is_given:
+            return await receive()
+        is_given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return given

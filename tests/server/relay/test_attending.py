@@ -1,0 +1,167 @@
+"""Calls of a run ask the client that waits for it, in both protocol eras."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import mcp_types as types
+import pytest
+from mcp import Client
+from mcp.client.session import ElicitationFnT
+
+from plait.core.downstream import Offers, OnNotice, Relayed, RpcError
+from plait.core.strict import JsonObject
+from plait.gateway import Gateway
+from plait.server.relay.asking import ASK_S
+from plait.server.relay.attending import Attendance, asking_by
+from plait.server.relay.directory import Relaying
+from plait.server.upstream import build_server
+
+from ...fakes import FakeServers, tool
+from ..conftest import in_memory, structured, task
+
+pytestmark = pytest.mark.virtual_time
+
+NAME: JsonObject = {"type": "object", "properties": {"name": {"type": "string"}}}
+QUESTION: JsonObject = {"mode": "form", "message": "Who?", "requestedSchema": NAME}
+
+
+class Nothing:
+    """No downstream server is relayed."""
+
+    def offers(self) -> tuple[Offers, ...]:
+        return ()
+
+    async def request(self, request: Relayed, /) -> JsonObject:
+        raise AssertionError(request)
+
+    async def notify(self, server: str, method: str, params: JsonObject) -> None:
+        raise AssertionError(method)
+
+    def listen(self, hear: OnNotice) -> Callable[[], None]:
+        return lambda: None
+
+
+async def greet(ask: Any, capabilities: JsonObject) -> dict[str, Any]:
+    if ask is None:
+        return {"asked": False}
+    try:
+        answer = await ask("elicitation/create", QUESTION)
+    except RpcError as error:
+        return {"refused": error.code}
+    return {"answer": answer, "can": list(capabilities)}
+
+
+async def answer(context: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
+    await anyio.sleep(70)  # longer than `wait_s`
+    return types.ElicitResult(action="accept", content={"name": params.message})
+
+
+@asynccontextmanager
+async def connected(
+    era: str, answers: ElicitationFnT | None, servers: FakeServers, **options: Any
+) -> AsyncIterator[Client]:
+    servers.add(tool("s:greet"), greet)
+    async with Gateway(servers, servers) as gateway:
+        server = build_server(gateway, relaying=Relaying(Nothing()), **options)
+        async with Client(in_memory(server), mode=era, elicitation_callback=answers) as client:
+            yield client
+
+
+async def test_a_call_of_a_run_asks_the_client_and_goes_on_with_its_answer(era: str, servers: FakeServers):
+    async with connected(era, answer, servers) as client:
+        result = await client.call_tool("execute_dag", {"tasks": [task("a", "s:greet")]})
+    output = structured(result)["outputs"]["a"]
+    assert output["answer"] == {"action": "accept", "content": {"name": "Who?"}}
+    assert output["can"] == ["elicitation"]
+
+
+async def test_several_calls_of_a_run_ask_and_each_gets_its_own_answer(era: str, servers: FakeServers):
+    asked: list[str] = []
+
+    async def ask_for(ask: Any, name: str) -> dict[str, Any]:
+        return await ask("elicitation/create", {**QUESTION, "message": name})  # type: ignore[no-any-return]
+
+    async def repeat(context: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
+        asked.append(params.message)
+        return types.ElicitResult(action="accept", content={"name": params.message})
+
+    servers.add(tool("s:ask", {"name": {"type": "string"}}), ask_for)
+    tasks = [task(id, "s:ask", arguments={"name": id}) for id in "abc"]
+    chained = task("d", "s:ask", arguments={"name": "${OUTPUT[a].content.name}!"}, depends_on=["b"])
+    async with connected(era, repeat, servers) as client:
+        result = await client.call_tool("execute_dag", {"tasks": [*tasks, chained], "return": ["*"]})
+    outputs = structured(result)["outputs"]
+    assert {id: output["content"]["name"] for id, output in outputs.items()} == {
+        "a": "a",
+        "b": "b",
+        "c": "c",
+        "d": "a!",
+    }
+    assert sorted(asked) == ["a", "a!", "b", "c"]
+
+
+async def test_a_client_that_answers_nothing_is_asked_nothing(era: str, servers: FakeServers):
+    async with connected(era, None, servers) as client:
+        result = await client.call_tool("execute_dag", {"tasks": [task("a", "s:greet")]})
+    assert structured(result)["outputs"]["a"] == {"asked": False}
+
+
+async def test_a_question_that_comes_when_nobody_waits_goes_to_who_waits_next(era: str, servers: FakeServers):
+    async def later(ask: Any) -> dict[str, Any]:
+        await anyio.sleep(40)
+        return await ask("elicitation/create", QUESTION)  # type: ignore[no-any-return]
+
+    async def at_once(context: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
+        return types.ElicitResult(action="decline")
+
+    servers.add(tool("s:later"), later)
+    async with connected(era, at_once, servers, wait_s=10) as client:
+        begun = structured(await client.call_tool("execute_dag", {"tasks": [task("a", "s:later")]}))
+        assert begun["status"] == "running"
+        await anyio.sleep(200)  # by now it has asked, and waits
+        ended = structured(await client.call_tool("get_run", {"run_id": begun["run_id"], "wait_s": 30}))
+    assert ended["status"] == "success"
+    assert ended["outputs"]["a"] == {"action": "decline"}
+
+
+async def test_a_question_that_nobody_comes_to_hear_is_given_up():
+    attendance = Attendance({"elicitation": {}})
+    began = anyio.current_time()
+    with pytest.raises(RpcError, match="nobody can be asked"):
+        await attendance.ask("elicitation/create", QUESTION)
+    assert anyio.current_time() - began == ASK_S
+    assert not attendance.is_asking
+
+
+async def test_the_request_that_came_last_is_asked_and_after_it_the_one_before():
+    attendance = Attendance({"elicitation": {}})
+
+    def naming(name: str) -> Any:
+        async def ask(method: str, params: JsonObject) -> JsonObject:
+            return {"by": name}
+
+        return ask
+
+    with asking_by(naming("first")), attendance.attended():
+        with asking_by(naming("second")), attendance.attended():
+            assert await attendance.ask("roots/list", {}) == {"by": "second"}
+        assert await attendance.ask("roots/list", {}) == {"by": "first"}
+
+
+async def test_cancelling_the_request_cancels_the_run_and_its_question(era: str, servers: FakeServers):
+    asked = anyio.Event()
+
+    async def never(context: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
+        asked.set()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with connected(era, never, servers) as client, anyio.create_task_group() as tasks:
+        tasks.start_soon(client.call_tool, "execute_dag", {"tasks": [task("a", "s:greet")]})
+        await asked.wait()
+        tasks.cancel_scope.cancel()
+    assert servers.aborted == ["s:greet"]
