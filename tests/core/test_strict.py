@@ -24,14 +24,14 @@ def test_what_is_written_reads_back_as_it_was(value: Any) -> None:
 @settings(max_examples=100, deadline=None)
 @given(json_values())
 def test_the_size_is_that_of_the_compact_text(value: Any) -> None:
-    assert measure(value) == len(dumps(value).encode())
+    assert measure(value) == len(encode(value))
 
 
 @settings(max_examples=100, deadline=None)
 @given(json_values(leaves=st.sampled_from([2**63, -(2**63), 10**30, "\x7f\x00\u2028", '"\\', "é", 1e16, 1e-7])))
-def test_the_bytes_that_are_sent_read_back_as_the_value_and_are_no_more_than_was_measured(value: Any) -> None:
+def test_the_bytes_that_are_sent_read_back_as_the_value_and_are_as_many_as_was_measured(value: Any) -> None:
     assert loads(encode(value)) == value
-    assert len(encode(value)) <= measure(value)
+    assert len(encode(value)) == measure(value)
 
 
 @settings(max_examples=100, deadline=None)
@@ -54,18 +54,19 @@ def test_what_is_no_number_of_json_is_not_sent(number: float) -> None:
 NO_JSON = st.sampled_from([float("nan"), 10**30, "\ud800", b"x", {1: 2}, nested(7)])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(json_values(leaves=NO_JSON), st.integers(1, 7))
 def test_a_number_beside_it_changes_nothing_of_what_is_said_of_a_value(value: Any, depth: int) -> None:
-    """Values with numbers that have a point are measured in another way than those without."""
-    assert said_of([value, 0.5], depth) == said_of([value, 100], depth)
+    """The fastest encoder takes the one of these numbers and not the other; both have twenty digits."""
+    assert said_of([value, 10**19], depth) == said_of([value, 2**65], depth)
 
 
-def said_of(value: Any, depth: int) -> int | str:
+def said_of(value: Any, depth: int) -> str | None:
     try:
-        return measure(value, depth)
+        assert measure(value, depth) == len(encode(value))
     except NotStrict as refused:
         return str(refused)
+    return None
 
 
 @settings(max_examples=100, deadline=None)

@@ -113,14 +113,16 @@ def read_dag(document: object, *, max_tasks: int = MAX_TASKS, max_bytes: int = M
     if isinstance(document, Dag):
         return _read_model(document, max_tasks)
     reader = _Reader(max_tasks)
-    spelling = dag_spelling(reader.members(document, max_bytes), DAG_FIELDS)
+    members = reader.members(document, max_bytes)
+    if (dag := _read_at_once(members, max_tasks)) is not None:
+        problems = tuple(_duplicates(enumerate(dag.tasks)))
+        return Reading(dag, tuple(reader.notes), problems, places=_places(enumerate(dag.tasks)))
+    spelling = dag_spelling(members, DAG_FIELDS)
     reader.take(spelling)
     given = spelling.members.pop("tasks", None)
     tasks = reader.tasks(given, may_be_empty="resume_from" in spelling.members)
     reader.problems += _duplicates(tasks)
-    places: dict[str, tuple[int, ...]] = {}
-    for index, task in tasks:
-        places[task.id] = (*places.get(task.id, ()), index)
+    places = _places(tasks)
     options = reader.validated(Dag, {**spelling.members, "tasks": ()}, "", None) or Dag(tasks=())
     return Reading(
         dag=options.model_copy(update={"tasks": tuple(task for _, task in tasks)}),
@@ -130,6 +132,21 @@ def read_dag(document: object, *, max_tasks: int = MAX_TASKS, max_bytes: int = M
         unread=reader.unread,
         places=places,
     )
+
+
+def _read_at_once(members: dict[str, Any], max_tasks: int) -> Dag | None:
+    """The DAG, if all of it is written without variants and nothing is wrong with its form: most are."""
+    tasks = members.get("tasks")
+    if not isinstance(tasks, list) or not isinstance(members.get("return", []), list):
+        return None
+    if not 0 < len(tasks) <= max_tasks or not members.keys() <= DAG_FIELDS or None in members.values():
+        return None
+    if not all(isinstance(task, dict) and _is_usual(task) for task in tasks):
+        return None
+    try:
+        return Dag.model_validate(members, by_alias=True, by_name=False)
+    except ValidationError:
+        return None
 
 
 def _read_model(dag: Dag, max_tasks: int) -> Reading:
@@ -226,6 +243,13 @@ def _is_usual(members: Mapping[str, Any]) -> bool:
         and isinstance(members.get("depends_on", []), list)
         and None not in members.values()
     )
+
+
+def _places(tasks: Iterable[tuple[int, Task]]) -> dict[str, tuple[int, ...]]:
+    places: dict[str, tuple[int, ...]] = {}
+    for index, task in tasks:
+        places[task.id] = (*places.get(task.id, ()), index)
+    return places
 
 
 def _ids(tasks: object) -> Iterator[str]:

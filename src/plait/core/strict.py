@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from types import NoneType
-from typing import Any, NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias
 
 import orjson
-from pydantic_core import to_json
 
 Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
 JsonObject: TypeAlias = "dict[str, Json]"
@@ -91,14 +89,14 @@ def dumps(value: Json) -> str:
 
 
 def encode(value: Json) -> bytes:
-    """*value*, which is strict JSON, as compact JSON in UTF-8: at most as many bytes as `measure` says."""
+    """*value*, which is strict JSON, as compact JSON in UTF-8: as many bytes as `measure` says."""
     try:
         data = orjson.dumps(value, option=_AS_IT_IS)
-        if b"null" not in data:  # which it also makes of NaN
+        if b"null" not in data or orjson.loads(data) == value:  # it also makes null of NaN
             return data
     except TypeError:
         pass
-    return to_json(value) if _is_plain(value, RESULT_DEPTH) else dumps(value).encode()
+    return dumps(value).encode()
 
 
 def present(**members: Json) -> JsonObject:
@@ -109,7 +107,8 @@ def present(**members: Json) -> JsonObject:
 def measure(value: object, depth: int = RESULT_DEPTH) -> int:
     """How many bytes *value* takes as compact JSON. Raises `NotStrict`, with the place, if it is not strict."""
     try:
-        return len(to_json(value)) if _is_plain(value, depth) else _measure(value, depth)
+        size = _size_as_it_is(value, depth)
+        return _measure(value, depth) if size is None else size
     except (ValueError, TypeError, RecursionError):
         raise _what_is_wrong(value, depth) from None
 
@@ -118,7 +117,7 @@ def _measure(value: object, depth: int) -> int:
     """As `measure`, of any value. Raises `ValueError`, `TypeError` or `RecursionError`."""
     text = _ENCODER.encode(value)
     size = len(text) if text.isascii() else len(text.encode())
-    if text.count("{") + text.count("[") > depth and _depth(value) > depth:
+    if text.count("{") + text.count("[") > depth and _is_deeper(value, depth):
         raise ValueError
     _check_keys(value)
     return size
@@ -130,43 +129,30 @@ def short(value: object, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def _is_plain(value: Any, room: int) -> bool:
-    """Whether *value* holds nothing but texts, short integers, booleans, nulls, and lists and objects with *room* for
-    them: these are written alike by all encoders, so that the fastest may measure them."""
-    parts: Iterable[Any] = (value,)
-    if value.__class__ is dict or value.__class__ is list:
-        if value and not room:
-            return False
-        room -= 1
-        parts = value
-        if value.__class__ is dict:
-            if not set(map(type, value)) <= _TEXT:
-                return False
-            parts = value.values()
-    for part in parts:
+def _size_as_it_is(value: object, depth: int) -> int | None:
+    """The size of *value*, if the fastest encoder and its decoder give that very value back: it is strict then, but for
+    its depth. None where that is not known."""
+    try:
+        data = orjson.dumps(value, option=_AS_IT_IS)
+    except TypeError:
+        return None
+    may_be_deeper = data.count(b"{") + data.count(b"[") > depth
+    if (may_be_deeper and _is_deeper(value, depth)) or orjson.loads(data) != value:
+        return None
+    return len(data)
+
+
+def _is_deeper(value: object, room: int) -> bool:
+    """Whether *value* has more than *room* levels of lists and objects that hold something."""
+    if not isinstance(value, dict | list) or not value:
+        return False
+    if not room:
+        return True
+    for part in value.values() if isinstance(value, dict) else value:
         kind = part.__class__
-        if kind is dict or kind is list:
-            if not _is_plain(part, room):
-                return False
-        elif kind is int:
-            if not -_LARGE < part < _LARGE:
-                return False
-        elif kind not in _LEAVES:
-            return False
-    return True
-
-
-def _depth(value: object) -> int:
-    level: list[object] = [value]
-    depth = -1
-    while level:
-        depth += 1
-        level = [child for item in level if isinstance(item, dict | list) for child in _members(item)]
-    return depth
-
-
-def _members(item: dict[object, object] | list[object]) -> list[object]:
-    return item if isinstance(item, list) else list(item.values())
+        if kind is not str and kind is not int and _is_deeper(part, room - 1):
+            return True
+    return False
 
 
 def _check_keys(value: object) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import Any, TextIO
 
-from ..core.events import Changed, Finished, Key, Notice, Started, Status
+from ..core.events import FINAL, Changed, Finished, Key, Notice, Started, Status
 from ..core.printable import printable
 
 log = logging.getLogger("plait.runs")
@@ -35,17 +35,21 @@ class RunLog:
 
     def __call__(self, notice: Notice) -> None:
         match notice:
+            case Changed():
+                self._changed(notice)
             case Started(run, tasks, at):
                 self._began[run], self._sent[run] = at, {}
                 log.info("run.started", extra={"run": run, "tasks": tasks})
-            case Changed(key, after=Status.RUNNING, at=at):
-                self._sent.setdefault(key.run, {}).setdefault(key, at)
-            case Changed(after=after) if after.is_final:
-                self._task_finished(notice)
             case Finished(run, status, at):
                 fields = {"run": run, "status": status, **_duration(self._began.pop(run, None), at)}
                 self._sent.pop(run, None)
                 log.info("run.finished", extra=fields)
+
+    def _changed(self, notice: Changed) -> None:
+        if notice.after is Status.RUNNING:
+            self._sent.setdefault(notice.key.run, {}).setdefault(notice.key, notice.at)
+        elif notice.after in FINAL:
+            self._task_finished(notice)
 
     def _task_finished(self, notice: Changed) -> None:
         key = notice.key

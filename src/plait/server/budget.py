@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ..core.strict import Json, JsonObject, dumps
-from .cutting import LEAST_SHOWN, cut, fair, head_of, measured, size_within, while_they_fit
+from .cutting import cut, fair, measured, shared, size_within
 
 EXACT = 2**20
 """Up to so many bytes the length of a cut output is counted; above, its size in bytes is told."""
@@ -79,21 +79,22 @@ class _Cutter:
     def _outputs(self, room: int) -> JsonObject:
         outputs = self.document["outputs"]
         assert isinstance(outputs, dict)
-        names = head_of(outputs, room)
-        frames = {id: len(dumps(id)) + 2 for id in names}
-        entries = {id: len(dumps(self._entry(id, 10**12))) + 1 for id in names}
-        values = measured([outputs[id] for id in names], room)
-        whole = {id: frames[id] + size for id, size in zip(names, values, strict=True)}
-        least = {id: min(whole[id], frames[id] + entries[id] + LEAST_SHOWN) for id in names}
-        ids = list(while_they_fit(least, room - 2))
-        if len(ids) < len(outputs):
-            self.omitted["outputs"] = len(outputs) - len(ids)
-        more = fair([whole[id] - least[id] for id in ids], room - 2 - sum(least[id] for id in ids))
+        entries: dict[str, int] = {}
+
+        def account(id: str) -> int:
+            entries[id] = len(dumps(self._entry(id, 10**12))) + 1
+            return entries[id]
+
+        rooms = shared(outputs, room - 2, account)
+        if len(rooms) < len(outputs):
+            self.omitted["outputs"] = len(outputs) - len(rooms)
         shown: JsonObject = {}
-        for id, extra in zip(ids, more, strict=True):
-            share = least[id] + extra
-            shown[id] = outputs[id] if share >= whole[id] else cut(outputs[id], share - frames[id] - entries[id])
-            if shown[id] is not outputs[id]:
+        for id, own in rooms.items():
+            value = outputs[id]
+            if size_within(value, own) <= own:
+                shown[id] = value
+            else:
+                shown[id] = cut(value, own - entries[id])
                 self.cut_outputs.append(self._entry(id, self._chars(id)))
         return shown
 

@@ -7,13 +7,15 @@ depends on the size of what is shown and not on what was cut from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
+import re
+from collections.abc import Callable, Sequence
 
 from ..core.strict import Json, JsonObject, dumps
 
 LEAST_SHOWN = 24
 """What cannot have so many characters is left out, and counted."""
+_escaped = re.compile(r'[\x00-\x1f"\\]').search
+"""What of a text is written otherwise in JSON."""
 
 
 def cut(value: Json, room: int) -> Json:
@@ -42,22 +44,52 @@ def fair(needs: Sequence[int], room: int, weights: Sequence[int] | None = None) 
 def size_within(value: Json, most: int) -> int:
     """The length of *value* as compact JSON, or some number above *most* as soon as it is known to be longer."""
     if isinstance(value, str):
-        return len(value) + 2 if len(value) > most else len(dumps(value))
-    if not isinstance(value, list | dict):
-        return len(dumps(value))
-    size = 2 + max(len(value) - 1, 0)
+        is_known = len(value) > most or _escaped(value) is None
+        return len(value) + 2 if is_known else len(dumps(value))
+    if isinstance(value, dict):
+        return _object_within(value, most)
     if isinstance(value, list):
-        for item in value:
-            if size > most:
-                return size
-            size += size_within(item, most - size)
-        return size
-    for name, item in value.items():
+        return _list_within(value, most)
+    return len(dumps(value))
+
+
+def _list_within(items: list[Json], most: int) -> int:
+    size = 2 * len(items) + 1 if items else 2
+    for item in items:
         if size > most:
-            return size
-        size += size_within(name, most - size) + 1
-        size += size_within(item, most - size)
+            break
+        size += size_within(item, most - size + 1) - 1
     return size
+
+
+def _object_within(members: JsonObject, most: int) -> int:
+    size = 5 * len(members) + 1 if members else 2
+    for name, value in members.items():
+        if size > most:
+            break
+        size += size_within(name, most) - 2
+        size += size_within(value, most - size + 1) - 1
+    return size
+
+
+def shared(members: JsonObject, room: int, account: Callable[[str], int] = lambda name: 0) -> dict[str, int]:
+    """The first of *members* that fit *room*, each with what its value may take of that. *account* tells what it takes
+    to say that one was cut; a value that takes no more than its shortest cut and that is whole."""
+    rooms: dict[str, int] = {}
+    long: list[str] = []
+    for name, value in members.items():
+        least = account(name) + LEAST_SHOWN
+        size = size_within(value, least)
+        frame = size_within(name, room) + len(":,")
+        if frame + min(size, least) > room:
+            break
+        room -= frame + min(size, least)
+        rooms[name] = min(size, least)
+        if size > least:
+            long.append(name)
+    sizes = measured([members[name] for name in long], room + max(rooms.values(), default=0))
+    more = fair([size - rooms[name] for name, size in zip(long, sizes, strict=True)], room)
+    return rooms | {name: rooms[name] + extra for name, extra in zip(long, more, strict=True)}
 
 
 def measured(values: Sequence[Json], room: int) -> list[int]:
@@ -102,17 +134,10 @@ def _cut_list(items: list[Json], room: int) -> Json:
 
 def _cut_object(members: JsonObject, room: int) -> Json:
     left = room - 2 - _more_size(len(members)) - 4
-    frames = {name: size_within(name, room) + 2 for name in head_of(members, room)}
-    values = measured([members[name] for name in frames], room)
-    sizes = dict(zip(frames, values, strict=True))
-    least = {name: frames[name] + min(sizes[name], LEAST_SHOWN) for name in frames}
-    names = list(while_they_fit(least, left))
-    if not names:
+    rooms = shared(members, left)
+    if not rooms:
         return _cut_text(f"… {len(members):,} members", room)
-    more = fair([frames[name] + sizes[name] - least[name] for name in names], left - sum(least[name] for name in names))
-    shown = {
-        name: cut(members[name], least[name] + extra - frames[name]) for name, extra in zip(names, more, strict=True)
-    }
+    shown = {name: cut(members[name], own) for name, own in rooms.items()}
     return shown if len(shown) == len(members) else {**shown, "…": f"{len(members) - len(shown):,} more"}
 
 
@@ -132,16 +157,3 @@ def _cut_text(text: str, room: int) -> str:
 
 def _more_size(count: int) -> int:
     return len(f'"… {count:,} more",')
-
-
-def head_of(members: JsonObject, room: int) -> list[str]:
-    """The first names of *members*, no more than could be shown."""
-    return list(islice(members, max(room, 0) // 6 + 1))
-
-
-def while_they_fit(sizes: Mapping[str, int], room: int) -> Iterable[str]:
-    for name, size in sizes.items():
-        room -= size
-        if room < 0:
-            return
-        yield name
