@@ -12,10 +12,9 @@ from hypothesis import HealthCheck, settings
 
 from .clock import VirtualLoop
 
-settings.register_profile(
-    "plait", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)  # no wall clock
-settings.load_profile("plait")
+settings.register_profile("plait", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("plait"), max_examples=1_000)
+settings.load_profile("plait")  # every run tries others; pytest --hypothesis-profile=thorough tries many
 
 
 @pytest.fixture(autouse=True, scope="session")

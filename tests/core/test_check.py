@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.core.catalog import Catalog, ServerInfo, ServerState
@@ -530,7 +530,6 @@ DOCUMENTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(DOCUMENTS)
 def test_any_document_gives_a_plan_or_is_refused_for_reasons(document: Any) -> None:
     match outcome(document):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.core.dag import Dag, Reading, Task, read_dag
@@ -350,7 +350,6 @@ def test_thousands_of_mistakes_are_told_in_time() -> None:
 FIELDS = sorted({*Task.model_fields, *Dag.model_fields, "return", "args", "needs", "dependsOn"})
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.recursive(
         st.none()

@@ -162,7 +162,7 @@ def with_nothing_left_open(drawn: dict[str, Any], choices: Choices) -> dict[str,
     return drawn
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_a_forecast_is_what_a_run_takes_whose_calls_take_what_was_expected(data: st.DataObject) -> None:
     choices = Choices.of(data)

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.core.catalog import Catalog, ServerInfo, ServerState
@@ -66,7 +66,6 @@ def acyclic(draw: st.DrawFn) -> dict[str, list[str]]:
     return dict(draw(st.permutations(list(needs.items()))))
 
 
-@settings(max_examples=100, deadline=None)
 @given(acyclic())
 def test_a_tasks_layer_is_one_more_than_the_highest_it_needs(needs: dict[str, list[str]]) -> None:
     laid_out = plan(needs)
@@ -88,7 +87,6 @@ GRAPHS = st.integers(1, 7).flatmap(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(GRAPHS)
 def test_a_cycle_is_found_where_there_is_one_and_each_is_a_path(needs: dict[str, set[str]]) -> None:
     cycles = find_cycles(needs)

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.core.output import Output
@@ -305,7 +305,6 @@ def written(step: Any) -> st.SearchStrategy[str]:
     return st.sampled_from([quoted, f".{step}"] if is_name and step in {"a", "b", "é", "z_0"} else [quoted])
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", fullmatch=True), STEPS, st.none() | json_values(), st.data())
 def test_a_reference_reads_back_as_it_was_written(id: str, steps: list[Any], default: Any, data: st.DataObject) -> None:
     text = f"OUTPUT[{id}]" + "".join(data.draw(written(step)) for step in steps)
@@ -315,14 +314,12 @@ def test_a_reference_reads_back_as_it_was_written(id: str, steps: list[Any], def
     assert reference == Reference(id, tuple(steps), default if has_default else Missing.DEFAULT, text)
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.from_regex(r"[a-z][a-z0-9.-]{0,9}", fullmatch=True), STEPS, st.data())
 def test_a_reference_is_the_same_alone_and_within_text(id: str, steps: list[Any], data: st.DataObject) -> None:
     text = f"$OUTPUT[{id}]" + "".join(data.draw(written(step)) for step in steps)
     assert parse(f"{text} and text") == (*parse(text), " and text")
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     json_values(leaves=st.sampled_from(["$OUTPUT[a]", "x $OUTPUT[a]", "$$OUTPUT[a]", "$"]), keys=st.sampled_from("xyz"))
 )
@@ -373,7 +370,6 @@ ESCAPE_OF_ITEMS = ESCAPE + r"|\$\$\{?(?:ITEM|INDEX)(?!\w)"
 TEXTS = st.lists(SYNTAX | st.text(max_size=3), max_size=14).map("".join)
 
 
-@settings(max_examples=100, deadline=None)
 @given(TEXTS, st.booleans())
 def test_any_text_is_read_or_refused_and_nothing_of_it_is_lost(text: str, items: bool) -> None:
     match outcome(text, items=items):
@@ -385,7 +381,6 @@ def test_any_text_is_read_or_refused_and_nothing_of_it_is_lost(text: str, items:
             assert len(rebuilt) == len(text) - len(re.findall(ESCAPE_OF_ITEMS if items else ESCAPE, text))
 
 
-@settings(max_examples=100, deadline=None)
 @given(json_values(leaves=TEXTS, keys=TEXTS), json_values(leaves=TEXTS))
 def test_what_is_filled_in_is_never_read_again(output: Any, other: Any) -> None:
     scope = Scope({"a": Output(output), "b": Output(other)})
@@ -395,7 +390,6 @@ def test_what_is_filled_in_is_never_read_again(output: Any, other: Any) -> None:
     assert resolved("<$OUTPUT[a]>", scope) == f"<{text}>"
 
 
-@settings(max_examples=100, deadline=None)
 @given(json_values(leaves=TEXTS, keys=TEXTS))
 def test_any_value_compiles_to_a_template_or_a_list_of_mistakes(value: Any) -> None:
     compiled, bad = compile_value(value, items=True)

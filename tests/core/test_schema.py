@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.core.schema import MAX_COMPLAINTS, Complaint, Schema
@@ -175,7 +175,6 @@ WORDS = st.sampled_from(["string", "object", "array", "integer", "#", "#/$defs/a
 SCHEMAS = json_values(leaves=WORDS, keys=KEYWORDS)
 
 
-@settings(max_examples=150, deadline=None)
 @given(SCHEMAS, json_values(keys=st.sampled_from(["a", "b", "type"])))
 def test_no_schema_and_no_value_is_ever_an_error(schema: Any, value: Any) -> None:
     tested = Schema(schema)
@@ -214,7 +213,6 @@ CONDITIONS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(CONDITIONS | SCHEMAS, OBJECTS, st.sets(st.sampled_from(["a", "b", "then"])))
 def test_of_what_fits_once_it_is_known_nothing_is_said_before(schema: Any, value: Any, names: set[str]) -> None:
     tested = Schema(schema)
@@ -224,7 +222,6 @@ def test_of_what_fits_once_it_is_known_nothing_is_said_before(schema: Any, value
         assert tested.complaints(written, unknown=unknown) == []
 
 
-@settings(max_examples=300, deadline=None)
 @given(CONDITIONS | SCHEMAS, OBJECTS, st.sets(st.sampled_from(["a", "b", "then"])))
 def test_a_guess_spares_work_and_changes_no_verdict(schema: Any, value: Any, names: set[str]) -> None:
     tested = Schema(schema)

@@ -93,7 +93,7 @@ def test_words_that_no_tool_has_find_nothing(index: SearchIndex) -> None:
     assert names(index, "quantum chromodynamics") == [[]]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.text()
     | st.lists(st.sampled_from(['"', "*", "OR", "NEAR(", "name:", "-", "^", "read", "'", ")", "\x00"])).map(" ".join)

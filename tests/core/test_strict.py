@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.core.strict import DOCUMENT_DEPTH, NotStrict, dumps, encode, loads, measure, short
@@ -14,27 +14,23 @@ from plait.core.strict import DOCUMENT_DEPTH, NotStrict, dumps, encode, loads, m
 from .values import json_values, nested
 
 
-@settings(max_examples=100, deadline=None)
 @given(json_values())
 def test_what_is_written_reads_back_as_it_was(value: Any) -> None:
     assert loads(dumps(value)) == value
     assert loads(dumps(value).encode()) == value
 
 
-@settings(max_examples=100, deadline=None)
 @given(json_values())
 def test_the_size_is_that_of_the_compact_text(value: Any) -> None:
     assert measure(value) == len(encode(value))
 
 
-@settings(max_examples=100, deadline=None)
 @given(json_values(leaves=st.sampled_from([2**63, -(2**63), 10**30, "\x7f\x00\u2028", '"\\', "é", 1e16, 1e-7])))
 def test_the_bytes_that_are_sent_read_back_as_the_value_and_are_as_many_as_was_measured(value: Any) -> None:
     assert loads(encode(value)) == value
     assert len(encode(value)) == measure(value)
 
 
-@settings(max_examples=100, deadline=None)
 @given(json_values(leaves=st.sampled_from([2**63, 10**30, 1e16, -0.0, "é", "\u2028", '"[{', None])))
 def test_a_text_means_the_same_however_it_is_written(value: Any) -> None:
     ways = (encode(value), dumps(value), json.dumps(value), json.dumps(value, indent=1))
@@ -54,7 +50,6 @@ def test_what_is_no_number_of_json_is_not_sent(number: float) -> None:
 NO_JSON = st.sampled_from([float("nan"), 10**30, "\ud800", b"x", {1: 2}, nested(7)])
 
 
-@settings(max_examples=100, deadline=None)
 @given(json_values(leaves=NO_JSON), st.integers(1, 7))
 def test_a_number_beside_it_changes_nothing_of_what_is_said_of_a_value(value: Any, depth: int) -> None:
     """The fastest encoder takes the one of these numbers and not the other; both have twenty digits."""
@@ -69,7 +64,6 @@ def said_of(value: Any, depth: int) -> str | None:
     return None
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.text() | st.binary())
 def test_any_text_is_read_or_refused(text: str | bytes) -> None:
     match outcome(text):

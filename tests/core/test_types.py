@@ -419,8 +419,6 @@ def _through_an_empty_list(value: Any, steps: tuple[Step, ...]) -> bool:
 
 
 LAWS = settings(
-    max_examples=120,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
 
