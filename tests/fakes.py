@@ -8,7 +8,8 @@ from typing import Any
 
 from plait.core.catalog import Catalog, ServerInfo, ServerState, Tool
 from plait.core.ports import ToolCall
-from plait.core.strict import JsonObject
+from plait.core.strict import JsonObject, NotStrict, measure
+from plait.errors import InvalidArguments, ProtocolError
 
 
 def tool(
@@ -51,7 +52,7 @@ def text(*texts: str, is_error: bool = False) -> JsonObject:
 
 class FakeServers:
     """Tools as functions: `CallTool` and `Servers` in one. A function is given the arguments as keywords, and
-    `on_progress`, `ask` and `capabilities` of its call if it takes them; it may be async, and returns a
+    `on_progress`, `ask`, `capabilities` and `on_log` of its call if it takes them; it may be async, and returns a
     `CallToolResult` or, for short, its structured content."""
 
     def __init__(self) -> None:
@@ -84,18 +85,34 @@ class FakeServers:
         pass
 
     async def __call__(self, call: ToolCall) -> JsonObject:
+        """As connections do: raises `CallError` for what gets to no tool; where a tool raises `ValueError`, that it failed
+        is its result."""
         name = call.tool.full_name
+        try:
+            measure(call.arguments)
+        except NotStrict as error:
+            raise InvalidArguments(f"the arguments are no strict JSON: {error}") from None
+        if name not in self.tools:
+            raise ProtocolError(f"{call.tool.server}: Unknown tool: {call.tool.name}")
         self.calls.append((name, call.arguments))
-        function = self.tools[name][1]
-        taken = {"on_progress", "ask", "capabilities"} & inspect.signature(function).parameters.keys()
-        answer = function(**call.arguments, **{name: getattr(call, name) for name in taken})
-        if inspect.isawaitable(answer):
-            try:
-                answer = await answer
-            except BaseException as error:
-                if not isinstance(error, Exception):
-                    self.aborted.append(name)
-                raise
+        answer = await self._answer(call, self.tools[name][1])
         if isinstance(answer, dict) and answer.keys() & {"isError", "structuredContent"}:
             return answer
         return structured(answer)
+
+    async def _answer(self, call: ToolCall, function: Callable[..., Any]) -> Any:
+        signature = inspect.signature(function)
+        taken = {"on_progress", "ask", "capabilities", "on_log"} & signature.parameters.keys()
+        try:
+            given = signature.bind(**call.arguments, **{name: getattr(call, name) for name in taken})
+        except TypeError as error:
+            return text(str(error), is_error=True)
+        try:
+            answer = function(*given.args, **given.kwargs)
+            return await answer if inspect.isawaitable(answer) else answer
+        except ValueError as error:
+            return text(f"Error executing tool {call.tool.name}: {error}", is_error=True)
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                self.aborted.append(call.tool.full_name)
+            raise

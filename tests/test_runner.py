@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from typing import Any
 
 import anyio
@@ -23,6 +24,7 @@ from plait.runner import LONGEST_QUESTION_S, TURN, Runner
 from .fakes import FakeServers, tool
 
 pytestmark = pytest.mark.virtual_time
+MOST = sys.float_info.max
 
 
 async def run(servers: FakeServers, document: dict[str, Any], notices: list[Notice] | None = None, **run: Any) -> Run:
@@ -147,20 +149,26 @@ async def test_an_observer_that_fails_changes_nothing(caplog: pytest.LogCaptureF
     assert "observer.crashed" in caplog.text
 
 
-async def test_a_calls_own_progress_is_told():
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [
+        ({"progress": 1, "total": 2, "message": "half"}, (1, 2, "half")),
+        ({"progress": -0.5, "total": "2", "message": None, "x": [1]}, (-0.5, None, None)),
+        ({"progress": 10**400, "total": -(10**400), "message": 5}, (MOST, -MOST, None)),
+    ],
+)
+async def test_a_calls_own_progress_is_told(said: dict[str, Any], heard: tuple[object, ...]):
     servers = FakeServers()
 
     async def counting(on_progress: Any) -> dict[str, Any]:
-        on_progress(1, 2, "half")
+        on_progress(said)
         return {}
 
     servers.add("s:counting", counting)
     notices: list[Notice] = []
     await run(servers, {"tasks": [{"id": "a", "tool": "s:counting"}]}, notices)
     told = [notice for notice in notices if isinstance(notice, Progressed)]
-    assert [(notice.key.task, notice.progress, notice.total, notice.message) for notice in told] == [
-        ("a", 1, 2, "half")
-    ]
+    assert [(notice.key.task, notice.progress, notice.total, notice.message) for notice in told] == [("a", *heard)]
 
 
 async def test_notices_come_in_the_order_in_which_things_happened():
@@ -176,6 +184,9 @@ class Person:
     """A client that takes its time."""
 
     capabilities: JsonObject = {"elicitation": {}}  # noqa: RUF012 - nobody changes it
+    can_be_asked = True
+
+    def on_log(self, params: JsonObject) -> None: ...
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds

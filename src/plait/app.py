@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -82,13 +83,16 @@ class Gateway(verbs.Gateway):
 
     def relaying(self) -> Relaying | None:
         """What of the servers is served to clients, beside our own tools."""
+        from .client.cache import Beside
         from .server.relay.directory import Relaying
 
         if self._parts is None:
             return None
         config = self._parts.config
         bare = frozenset(name for name, server in config.servers.items() if not server.prefix)
-        return Relaying(self._parts.pool.downstream, config.gateway.expose, bare, self.known, self.denied_by)
+        pool = self._parts.pool
+        downstream = Beside(pool.downstream, self._parts.cache, pool.catalog)
+        return Relaying(downstream, config.gateway.expose, bare, self.known, self.denied_by, self.visit)
 
     async def reload(self, config: Config) -> None:
         """Go by *config* from now on. Servers that are in it as they were are not disturbed, nor are runs under way;
@@ -99,7 +103,7 @@ class Gateway(verbs.Gateway):
         self.change(_policy(config), _limits(config), _locate(config, parts.resources))
         changed = await parts.pool.reload(config)
         parts.cache.forget(changed)
-        parts.pool.renew(changed if config.policy == before.policy else {*changed, *config.servers})
+        parts.pool.renew()
         self._parts = replace(parts, config=config)
         log.info("config.reloaded", extra={"source": config.source})
         if keys := lasting(before, config):
@@ -216,9 +220,10 @@ async def run_stdio(
     relaying: Relaying | None = None,
     drain_s: float = DRAIN_S,
     on_answer: Callable[[], None] = lambda: None,
+    platform: str = sys.platform,
 ) -> None:
     """Serve *gateway* over two descriptors, until the client closes its end or *stop* is asked for. *on_answer* is told
-    of each message that was written."""
+    of each message that was written. The transport is one that *platform* can have."""
     from .server.calls import OpenCalls
     from .server.transports.stdio import open_pipe
     from .server.upstream import build_server
@@ -228,7 +233,7 @@ async def run_stdio(
         gateway, max_chars=settings.max_result_chars, wait_s=settings.wait_s, calls=calls, relaying=relaying
     )
     async with (
-        open_pipe(in_fd, out_fd, max_line_bytes=settings.limits.max_message_bytes) as pipe,
+        open_pipe(in_fd, out_fd, max_line_bytes=settings.limits.max_message_bytes, platform=platform) as pipe,
         anyio.create_task_group() as tasks,
     ):
 

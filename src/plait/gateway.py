@@ -7,36 +7,36 @@ import random
 import secrets
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import anyio
 from anyio.abc import TaskGroup
 
 from .core.catalog import Catalog, Tool
-from .core.check import check
 from .core.claims import Locate, as_written
 from .core.conflicts import Conflicts, find_conflicts
 from .core.dag import Dag, read_dag
 from .core.events import Changed, Finished, Notice, Progressed
-from .core.forecast import forecast
 from .core.learned import Learned
 from .core.limits import Limits
 from .core.output import Output
 from .core.plan import Plan, PlannedTask
 from .core.policy import Policy
 from .core.ports import CallTool, Observer, RunStore, Servers, UpstreamClient
-from .core.preview import plan_document
 from .core.problems import Problem, nearest
 from .core.progress import Progress, progress_of
 from .core.result import RunResult, result_of
-from .core.resume import resume
 from .core.run import Run
 from .core.scheduler import Scheduler
-from .core.search import SearchIndex, SearchResult
 from .core.store import MemoryRuns
-from .core.strict import JsonObject
+from .core.strict import Json, JsonObject
+from .core.visits import Visitors
 from .errors import CallError, InvalidDag, UnknownRun
 from .runner import Runner
+from .visiting import Turn
+
+if TYPE_CHECKING:  # what is needed once there is a DAG, or a search, is imported then: a start is to be quick
+    from .core.search import SearchIndex, SearchResult
 
 LONGEST_START_S = 35.0
 """How long a DAG waits for servers that are still being connected to."""
@@ -113,9 +113,14 @@ class Gateway:
         self._observers = tuple(observers)
         self._scheduler = Scheduler(self._limits.concurrency, self.learned)
         self._watches: dict[str, _Watch] = {}
+        self._visitors = Visitors(self._policy, locate)
         self._submitted = 0
+        self._visits = 0
         self._index: tuple[Catalog, SearchIndex] | None = None
         self._tasks: TaskGroup | None = None
+
+    def __repr__(self) -> str:
+        return f"<Gateway with {self._scheduler!r}>"
 
     async def __aenter__(self) -> Self:
         self._tasks = anyio.create_task_group()
@@ -141,7 +146,14 @@ class Gateway:
         """New runs go by these from now on. Those under way keep their plans, and go by the new limits of what is in
         flight at once."""
         self._policy, self._limits, self._locate = policy, limits, locate
+        self._visitors = Visitors(policy, locate)
         self._runner.change_limits(limits.concurrency, limits.max_output_bytes)
+
+    def visit(self, server: str, tool: str, arguments: Json) -> Turn:
+        """A turn for one call of a tool that belongs to no run, to be sent by the caller. `async with` waits until the
+        limits and rates allow it, and until no other call is under way that cannot go beside it."""
+        self._visits += 1
+        return self._runner.visit(self._visitors.visit(self._visits, self.catalog(), f"{server}:{tool}", arguments))
 
     def denied_by(self, server: str, tool: str) -> str | None:
         """The pattern of the policy that denies a tool; None where it is allowed."""
@@ -183,6 +195,9 @@ class Gateway:
 
     async def plan(self, document: object) -> JsonObject:
         """The answer to a dry run (contract, section 5). Raises `InvalidDag`."""
+        from .core.forecast import forecast
+        from .core.preview import plan_document
+
         plan, conflicts, done = await self._prepare(document)
         expected = forecast(plan, conflicts, self._limits.concurrency, done.keys())
         return plan_document(plan, conflicts, expected, done.keys())
@@ -275,6 +290,9 @@ class Gateway:
         return state.output
 
     async def _prepare(self, document: object) -> tuple[Plan, Conflicts, dict[str, Output]]:
+        from .core.check import check
+        from .core.resume import resume
+
         limits = self._limits
         reading = read_dag(document, max_tasks=limits.max_tasks, max_bytes=limits.max_document_bytes)
         await self._reach([task.tool for task in reading.dag.tasks], LONGEST_START_S)
@@ -316,6 +334,8 @@ class Gateway:
             await self._servers.settled(servers)
 
     def _search_index(self) -> SearchIndex:
+        from .core.search import SearchIndex
+
         catalog = self.catalog()
         if self._index is None or self._index[0] is not catalog:
             if self._index is not None:

@@ -5,10 +5,12 @@ Each `Call` and each `Sleep` is answered exactly once, an aborted one too.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
@@ -18,6 +20,7 @@ from anyio.abc import TaskGroup
 from .core.events import (
     Abort,
     Aborted,
+    Admit,
     Call,
     CancelRequested,
     Event,
@@ -38,8 +41,10 @@ from .core.output import read_output
 from .core.ports import CallTool, Observer, ToolCall, UpstreamClient
 from .core.run import Run
 from .core.scheduler import Scheduler
-from .core.strict import JsonObject
+from .core.strict import Json, JsonObject
+from .core.visits import Visit
 from .errors import CallError, CallTimeout, InternalError
+from .visiting import Turn, Visiting
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +76,8 @@ class Runner:
         """Of each run, whom its calls may ask."""
         self._aborted: set[Key] = set()
         self._answered: anyio.Event | None = None
+        self._now = asyncio.get_running_loop().time  # what `anyio.current_time` gives, and looks up at each call
+        self._visiting = Visiting(scheduler, self._carry_out, self._now)
 
     async def idle(self) -> None:
         """Wait until every command has been answered."""
@@ -92,8 +99,12 @@ class Runner:
     def cancel(self, run_id: str) -> None:
         self._feed(CancelRequested(run_id))
 
+    def visit(self, visit: Visit) -> Turn:
+        """A turn for one call that belongs to no run: whoever enters it waits in line with the calls of runs."""
+        return self._visiting.turn(visit)
+
     def _feed(self, event: Event) -> None:
-        self._carry_out(self._scheduler.handle(event, anyio.current_time()))
+        self._carry_out(self._scheduler.handle(event, self._now()))
 
     def _carry_out(self, step: Step) -> None:
         for command in self._begin(step):
@@ -105,11 +116,14 @@ class Runner:
             self._tell(notice)
         begun: list[Call | Sleep] = []
         for command in step.commands:
-            if isinstance(command, Abort):
-                self._abort(command.key)
-            else:
-                self._scopes[command.key] = anyio.CancelScope()
-                begun.append(command)
+            match command:
+                case Abort(key):
+                    self._abort(key)
+                case Admit(key):
+                    self._visiting.admit(key)
+                case Call() | Sleep():
+                    self._scopes[command.key] = anyio.CancelScope()
+                    begun.append(command)
         return begun
 
     def _abort(self, key: Key) -> None:
@@ -123,7 +137,7 @@ class Runner:
         count = 0
         while command is not None:
             event = await self._event(command)
-            begun = self._begin(self._scheduler.handle(event, anyio.current_time()))
+            begun = self._begin(self._scheduler.handle(event, self._now()))
             command = begun[0] if begun else None
             for other in begun[1:]:
                 self._tasks.start_soon(self._answer, other)
@@ -148,16 +162,22 @@ class Runner:
         return event
 
     async def _call(self, call: Call) -> Event:
-        def on_progress(progress: float, total: float | None, message: str | None) -> None:
-            self._tell(Progressed(call.key, progress, total, message))
+        def on_progress(told: JsonObject) -> None:
+            self._tell(_progressed(call.key, told))
 
         cached: list[bool] = []
+        client = self._clients.get(call.key.run)
         told = ToolCall(
-            call.tool, call.arguments, on_progress, call.cache_s, call.cache_stat, partial(cached.append, True)
+            call.tool,
+            call.arguments,
+            on_progress,
+            call.cache_s,
+            call.cache_stat,
+            partial(cached.append, True),
+            self._way_to_ask(call.key, client),
+            {} if client is None else client.capabilities,
+            None if client is None else client.on_log,
         )
-        if (client := self._clients.get(call.key.run)) is not None:
-            ask = _Asking(client, call.key, _Pause(self._scopes[call.key]), self._feed)
-            told = replace(told, ask=ask, capabilities=client.capabilities)
         try:
             result = await self._call_tool(told)
             return Succeeded(call.key, read_output(result, call.tool, self._max_output_bytes), bool(cached))
@@ -167,6 +187,11 @@ class Runner:
             id = secrets.token_hex(4)
             log.exception("task.crashed", extra={"id": id, "run": call.key.run, "task": call.key.task})
             return Failed(call.key, InternalError(f"an internal error; the log names it {id}"))
+
+    def _way_to_ask(self, key: Key, client: UpstreamClient | None) -> _Asking | None:
+        if client is None or not client.can_be_asked:
+            return None
+        return _Asking(client, key, _Pause(self._scopes[key]), self._feed)
 
     def _tell(self, notice: Notice) -> None:
         if isinstance(notice, Finished):
@@ -223,6 +248,19 @@ class _Pause:
         if not self._questions:
             self._scope.deadline = anyio.current_time() + self._left_s
         return not self._questions
+
+
+def _progressed(key: Key, told: JsonObject) -> Progressed:
+    message = told.get("message")
+    said = message if isinstance(message, str) else None
+    return Progressed(key, _number(told.get("progress")) or 0.0, _number(told.get("total")), said)
+
+
+def _number(value: Json) -> float | None:
+    """*value*, if it is a number: one of any size, for a server may count as far as it likes."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(max(min(value, sys.float_info.max), -sys.float_info.max))
 
 
 async def _forever() -> Event:

@@ -11,7 +11,7 @@ import argparse
 import json
 import socket
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import mcp_types as types
@@ -43,12 +43,14 @@ MEMBERS = {
     "resources/templates/list": "resourceTemplates",
     "prompts/list": "prompts",
 }
+PROGRESS = "notifications/progress"
 MODERN = "2026-07-28"
 
 parser = argparse.ArgumentParser()
 parser.add_argument("transport")
 parser.add_argument("journal")
 parser.add_argument("--fail", action="append", default=[], help="a method that is answered with an error")
+parser.add_argument("--roots", action="store_true", help="ask for roots once connected, and when they have changed")
 options = parser.parse_args()
 bus = InMemorySubscriptionBus()
 
@@ -86,6 +88,8 @@ async def answer(context: Context, call_next: Any) -> Any:
     params = dict(context.params or {})
     if context.method == "notifications/roots/list_changed":
         note("roots changed")
+    if options.roots and context.method in {"notifications/initialized", "notifications/roots/list_changed"}:
+        note(["roots", await ask_for_roots(context)])
     if context.request_id is None or context.method in {
         "initialize",
         "server/discover",
@@ -106,6 +110,8 @@ async def answer(context: Context, call_next: Any) -> Any:
 async def _result(context: Context, params: dict[str, Any]) -> dict[str, Any]:
     match context.method:
         case "tools/list":
+            if (can := context.session.client_capabilities) is not None:
+                note(["listed for", can.model_dump(mode="json", by_alias=True, exclude_none=True).get("extensions")])
             first = not params.get("cursor")
             names = TOOLS[:3] if first else TOOLS[3:]
             tools = [{"name": name, "inputSchema": SCHEMA, **ODD} for name in names]
@@ -145,7 +151,11 @@ async def call(context: Context, name: str, arguments: dict[str, Any], params: d
                 note(f"{arguments['tag']} cancelled")
         case "steps":
             for step in range(1, 6):
-                await session.report_progress(step, 5, f"step {step}")
+                token = params["_meta"]["progressToken"]
+                told = {"progressToken": token, "progress": step, "total": 5.0, "message": f"step {step}", **ODD}
+                await session.send_notification(
+                    cast("Any", RawRequest(method=PROGRESS, params=told)), context.request_id
+                )
         case "log":
             await session.send_log_message("warning", {"n": 1}, "raw", related_request_id=context.request_id)
         case "touch":
@@ -174,6 +184,17 @@ async def ask(context: Context, arguments: dict[str, Any], params: dict[str, Any
         except MCPError as error:
             answers.append({"code": error.error.code, "message": error.error.message, "data": error.error.data})
     return answers
+
+
+async def ask_for_roots(context: Context) -> Any:
+    """Over HTTP the client may not listen yet: then what it is asked is lost, and asked again."""
+    request: Any = RawRequest(method="roots/list")
+    while True:
+        try:
+            return (await context.session.send_request(request, RawAnswer, 1)).root
+        except MCPError as error:
+            if error.error.code != types.REQUEST_TIMEOUT:
+                return error.error.code
 
 
 async def rounds(context: Context, call_next: Any) -> Any:

@@ -93,6 +93,75 @@ async def test_on_its_own_stream_a_question_is_known_whatever_else_is_open():
     correlated.set(None)
 
 
+async def test_roots_are_those_of_the_client_that_is_there_where_no_request_is_open():
+    asking = Asking(unasked=Person("there"))
+    assert await asking.put("roots/list", {}) == {"name": "there"}
+    assert not asking.takes_turns
+    async with asking.on_behalf(Person("open")):
+        assert await asking.put("roots/list", {}) == {"name": "open"}
+
+
+@pytest.mark.parametrize("method", ["elicitation/create", "sampling/createMessage"])
+async def test_nothing_but_roots_is_asked_outside_of_any_request(method: str):
+    there = Person("there")
+    assert await code_of(Asking(unasked=there), method) == types.METHOD_NOT_FOUND
+    assert there.asked == 0
+
+
+async def test_roots_that_may_be_for_a_request_are_asked_of_nobody_else():
+    asking, there, a, b = Asking(unasked=Person("there")), Person("there"), Person("a"), Person("b")
+    asking.silent = 1
+    assert await code_of(asking, "roots/list", {}) == types.METHOD_NOT_FOUND
+    asking.silent = 0
+    async with asking.on_behalf(a), asking.on_behalf(b):
+        assert await code_of(asking, "roots/list", {}) == types.INVALID_REQUEST
+    token = correlated.set(Asker(None))
+    assert await code_of(asking, "roots/list", {}) == types.METHOD_NOT_FOUND
+    correlated.reset(token)
+    assert (there.asked, a.asked, b.asked) == (0, 0, 0)
+
+
+async def test_roots_are_asked_outside_of_any_request_once_the_one_that_was_open_has_ended():
+    asking, a = Asking(unasked=Person("there")), Person("a", is_slow=True)
+    answers: list[JsonObject] = []
+
+    async def put() -> None:
+        answers.append(await asking.put("roots/list", {}))
+
+    async with anyio.create_task_group() as tasks, asking.on_behalf(a):
+        tasks.start_soon(put)
+        await anyio.wait_all_tasks_blocked()
+        assert (a.asked, answers) == (1, [])
+    assert answers == [{"name": "there"}]
+
+
+@pytest.mark.parametrize("method", ["roots/list", "elicitation/create"])
+async def test_what_came_on_the_stream_of_a_request_ends_with_it(method: str):
+    there, a, refused = Person("there"), Person("a", is_slow=True), list[int]()
+    asking = Asking(unasked=there)
+
+    async def put(asker: Asker) -> None:
+        if method == "roots/list":  # the other one is not asked outside of requests, wherever it came
+            correlated.set(asker)
+        refused.append(await code_of(asking, method))
+
+    async with anyio.create_task_group() as tasks, asking.on_behalf(a) as asker:
+        tasks.start_soon(put, asker)
+        await anyio.wait_all_tasks_blocked()
+    assert (refused, a.asked, there.asked) == ([types.INVALID_REQUEST], 1, 0)
+
+
+async def test_questions_outside_of_any_request_are_bounded():
+    there = Person("there", is_slow=True)
+    asking = Asking(unasked=there)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(MOST_QUESTIONS):
+            tasks.start_soon(asking.put, "roots/list", {})
+        await anyio.wait_all_tasks_blocked()
+        assert await code_of(asking, "roots/list", {}) == types.INTERNAL_ERROR
+        there.may_answer.set()
+
+
 @pytest.mark.parametrize("method", ["tools/list", "initialize", "elicitation/create/", ""])
 async def test_nothing_else_is_asked(method: str):
     asking = Asking()

@@ -9,13 +9,16 @@ from typing import Any
 import anyio
 import pytest
 
-from plait.client.cache import Cache, fingerprints
+from plait.client.cache import Beside, Cache, fingerprints
+from plait.core.downstream import Relayed, RpcError
 from plait.core.policy import Policy, Rule
 from plait.core.ports import ToolCall
+from plait.core.strict import JsonObject
 from plait.errors import ToolError
 from plait.gateway import Gateway
 
 from ..fakes import FakeServers, structured, text, tool
+from ..server.relay.downstream import FakeDownstream
 
 pytestmark = pytest.mark.virtual_time
 
@@ -104,6 +107,45 @@ async def test_a_call_that_may_change_something_drops_what_is_kept_of_its_server
     await desk.ask("other:write", cache_s=0)
     assert await desk.ask()
     await desk.ask("s:write", cache_s=0)
+    assert not await desk.ask()
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "is_kept"),
+    [
+        ("tools/call", {"name": "write"}, False),
+        ("tools/call", {"name": "of another time"}, False),
+        ("tools/call", {"name": 5}, False),
+        ("tools/call", {}, False),
+        ("tools/call", {"name": "read"}, True),
+        ("resources/read", {"uri": "write"}, True),
+    ],
+)
+async def test_a_call_by_name_that_may_change_something_drops_it_too(
+    method: str, params: JsonObject, is_kept: bool
+) -> None:
+    desk, downstream = Desk(), FakeDownstream()
+    beside = Beside(downstream, desk.cache, desk.servers.catalog)
+    downstream.on("s", method, {"content": [], "x-odd": 1})
+    await desk.ask()
+    assert await beside.request(Relayed("s", method, params)) == {"content": [], "x-odd": 1}
+    assert await desk.ask() is is_kept
+    await beside.request(Relayed("other", "tools/call", {"name": "write"}))
+    assert await desk.ask()
+
+
+async def test_a_call_by_name_that_fails_has_perhaps_changed_something() -> None:
+    desk, downstream = Desk(), FakeDownstream()
+    beside = Beside(downstream, desk.cache, desk.servers.catalog)
+
+    async def fail(request: Relayed) -> RpcError:
+        assert not await desk.ask()
+        return RpcError(-1, "no")
+
+    downstream.on("s", "tools/call", fail)
+    await desk.ask()
+    with pytest.raises(RpcError, match="no"):
+        await beside.request(Relayed("s", "tools/call", {"name": "write"}))
     assert not await desk.ask()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,10 @@ def way_of(chosen: tuple[str, str], tmp_path: Path, urls: dict[str, tuple[str, P
     return Way(transport, protocol, journal, url)
 
 
+def without(params: JsonObject, member: str) -> JsonObject:
+    return {name: value for name, value in params.items() if name != member}
+
+
 class Person:
     """Answers everything, and remembers what it was asked."""
 
@@ -103,6 +107,11 @@ async def test_all_that_a_server_lists_is_offered_as_it_listed_it(way: Way):
         assert offers.instructions == "Ask for what you want."
         assert offers.capabilities["resources"] == {"listChanged": True, "subscribe": True}
         assert raw.downstream.offers() is raw.downstream.offers()
+
+
+async def test_servers_hear_of_the_extensions_that_pass_through_before_they_list_what_they_have(way: Way):
+    async with way.reached():
+        await way.noted(["listed for", {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}}])
 
 
 async def test_a_request_and_its_result_are_passed_on_as_they_are(way: Way):
@@ -135,12 +144,15 @@ async def test_a_servers_error_is_passed_on_with_code_message_and_data(way: Way)
     assert (failure.value.code, failure.value.message, failure.value.data) == (-32042, "not today", {"why": [1, None]})
 
 
-async def test_progress_is_told_before_the_result(way: Way):
-    heard: list[object] = []
+async def test_progress_is_told_as_it_came_and_before_the_result(way: Way):
+    heard: list[JsonObject] = []
     async with way.reached() as raw:
-        await raw.request("tools/call", {"name": "steps"}, on_progress=lambda *step: heard.append(step))
-        await until(lambda: len(heard) == 5)
-    assert heard == [(step, 5, f"step {step}") for step in range(1, 6)]
+        await raw.request("tools/call", {"name": "steps"}, on_progress=heard.append)
+        assert len(heard) == 5
+    assert [without(told, "progressToken") for told in heard] == [
+        {"progress": step, "total": 5.0, "message": f"step {step}", **ODD} for step in range(1, 6)
+    ]
+    assert all(type(told["progress"]) is int and type(told["total"]) is float for told in heard)
 
 
 async def test_a_cancelled_caller_cancels_its_request_at_the_server(way: Way):
@@ -169,6 +181,39 @@ async def test_what_a_server_notifies_of_is_told_to_every_listener_until_it_leav
         await raw.call("log")
         await until(lambda: heard)
     assert heard == ["second"]
+
+
+async def test_what_a_server_logs_during_a_request_is_told_to_its_client_and_to_others_only_where_it_may_be_theirs(
+    way: Way,
+):
+    heard: list[tuple[str, JsonObject]] = []
+    tag = f"beside {way.transport} {way.protocol}"
+
+    def client(name: str) -> Any:
+        return lambda params: heard.append((name, params))
+
+    async with way.reached() as raw, anyio.create_task_group() as tasks:
+        raw.downstream.listen(lambda *notice: heard.append(("everybody", notice[2])))
+        await raw.request("logging/setLevel", {"level": "info"})
+        hang = Relayed("raw", "tools/call", {"name": "hang", "arguments": {"tag": tag}}, on_log=client("beside"))
+        tasks.start_soon(raw.downstream.request, hang)
+        await way.noted(f"{tag} started")
+        await raw.request("tools/call", {"name": "log"}, on_log=client("mine"))
+        await until(lambda: ("mine", {"level": "warning", "logger": "raw", "data": {"n": 1}}) in heard)
+        tasks.cancel_scope.cancel()
+    assert {name for name, _ in heard} == ({"mine"} if way.transport == "http" else {"mine", "beside"})
+
+
+async def test_what_a_call_of_a_run_logs_is_told_to_its_client(way: Way):
+    heard: list[JsonObject] = []
+    async with way.reached() as raw:
+        raw.downstream.listen(lambda *notice: heard.append({"everybody": True}))
+        await raw.request("logging/setLevel", {"level": "info"})
+        call = ToolCall(raw.pool.catalog().tools["raw:log"], {}, on_log=heard.append)
+        with anyio.fail_after(SOON):
+            await raw.pool(call)
+        await until(lambda: heard)
+    assert heard == [{"level": "warning", "logger": "raw", "data": {"n": 1}}]
 
 
 async def test_a_changed_list_is_told_once_it_is_here(way: Way):
@@ -242,6 +287,23 @@ async def test_a_server_is_told_what_a_client_notifies_of(legacy_way: Way):
     async with legacy_way.reached() as raw:
         await raw.downstream.notify("raw", "notifications/roots/list_changed", {})
         await legacy_way.noted("roots changed")
+
+
+@pytest.mark.parametrize("transport", ["stdio", "http", "sse"])
+async def test_a_server_that_asks_for_roots_by_itself_gets_those_of_the_client_that_is_connected_alone(
+    tmp_path: Path, transport: str
+):
+    journal, roots = tmp_path / "journal", {"roots": [{"uri": "file:///a", "x-odd": 1}]}
+    with served(transport, journal, "--roots") if transport != "stdio" else nullcontext(None) as url:
+        way = Way(transport, "legacy", journal, url, flags=("--roots",))
+        async with way.reached() as raw:
+            await way.noted(["roots", types.METHOD_NOT_FOUND])
+            leave = raw.downstream.join(Person(roots))
+            assert raw.downstream.askers() == ["raw"]
+            await raw.downstream.notify("raw", "notifications/roots/list_changed", {})
+            await way.noted(["roots", roots])
+            leave()
+            assert raw.downstream.askers() == []
 
 
 ANSWERS: list[tuple[str, Any, Any]] = [

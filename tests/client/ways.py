@@ -79,9 +79,9 @@ class Reached:
 
 
 @contextmanager
-def served(transport: str, journal: Path) -> Iterator[str]:
+def served(transport: str, journal: Path, *flags: str) -> Iterator[str]:
     """The URL of a server of ours over HTTP, for as long as the block takes."""
-    process = subprocess.Popen([sys.executable, SCRIPT, transport, str(journal)], stdout=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, SCRIPT, transport, str(journal), *flags], stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
         yield process.stdout.readline().decode().strip()

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from plait.core.adaptive import AdaptiveLimit
+from plait.core.catalog import Tool
 from plait.core.events import (
     MOVES,
     Abort,
     Aborted,
+    Admit,
     Call,
     CancelRequested,
     Changed,
@@ -29,11 +31,12 @@ from plait.core.events import (
     Succeeded,
     Woke,
 )
-from plait.core.limits import Limits, Urgency
+from plait.core.limits import Demand, Limits, Urgency
 from plait.core.output import Output
 from plait.core.plan import PlannedTask
 from plait.core.policy import Policy
 from plait.core.run import Run
+from plait.core.visits import Visit
 from plait.errors import CallError
 
 ALMOST_NOTHING = 1e-4
@@ -70,6 +73,12 @@ class Books:
     before: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     """Of each run: of each task, those that have to end before it for what they touch, where that is known before
     anything runs."""
+    visits: dict[Key, Visit] = field(default_factory=dict)
+    """All that have entered."""
+    passed_by_visits: Counter[tuple[Key, Demand]] = field(default_factory=Counter)
+    """How many visits of one kind in a row went before a call of a run, which would have fit in the place of each."""
+    passed_by_runs: Counter[Demand] = field(default_factory=Counter)
+    """How many calls of runs in a row went before the first visit of a kind."""
     finished: Counter[str] = field(default_factory=Counter)
     seen: dict[Key, Status] = field(default_factory=dict)
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -123,6 +132,29 @@ class Books:
         self.outputs[run.id] = {id: output.value for id, output in reused.items()}
         self.before[run.id] = self._before(run)
 
+    def enters(self, visit: Visit, path: str | None) -> None:
+        """*visit* is about to enter; its argument `path` is *path*."""
+        self.events += 1
+        self.just_answered = None
+        self.visits[visit.key] = visit
+        self.seen[visit.key] = Status.READY
+        self.asked[visit.key] = (self.events, 0, 0)
+        self.touched[visit.key] = tuple(_touched_at(path, visit.tool))
+
+    def leaves(self, key: Key, at: float, error: CallError | None, is_well: bool) -> None:
+        """A visit leaves, admitted or not."""
+        self.now = at
+        self.events += 1
+        self.just_answered = None
+        self.seen[key] = Status.SUCCESS
+        if key not in self.open:
+            return
+        self._close(key)
+        if error is not None:
+            self._went_wrong(key, error)
+        elif is_well:
+            self._went_well(key)
+
     def happens(self, event: Event, at: float) -> None:
         """The scheduler is told of *event*."""
         self.now = at
@@ -145,9 +177,11 @@ class Books:
             case CancelRequested():
                 pass
 
-    def follows(self, step: Step) -> None:
-        """That is what the scheduler said to it."""
+    def follows(self, step: Step, started: Visit | None = None) -> None:
+        """That is what the scheduler said to it; *started* is the visit that did not have to wait."""
         self.just_started = []
+        if started is not None:
+            self._admitted(started.key)
         for notice in step.notices:
             if isinstance(notice, Changed):
                 self._changed(notice)
@@ -163,13 +197,23 @@ class Books:
                     self.due[key] = self.now + seconds
                     if key.run and key.task:
                         self.repeated[self.server(key)] += 1
+                case Admit(key):
+                    self._admitted(key)
                 case Call():
                     self._open(command)
                     self._sent(command)
+                    self.first_calls[self.server(command.key)] += command.attempt == 1
 
     def _open(self, command: Call | Sleep) -> None:
         assert command.key not in self.open, f"{command.key} is under way already"
         self.open[command.key] = command
+
+    def _admitted(self, key: Key) -> None:
+        assert self.seen[key] is Status.READY, f"{key} is admitted and does not wait"
+        self.seen[key] = Status.RUNNING
+        call = Call(key, self.visits[key].tool, {}, 1.0)
+        self._open(call)
+        self._sent(call)
 
     def _goes_on(self, key: Key) -> None:
         self.paused[key] += self.now - self.asking.pop(key, self.now)
@@ -181,7 +225,6 @@ class Books:
 
     def _sent(self, call: Call) -> None:
         server = call.tool.server
-        self.first_calls[server] += not self.sent[call.key]
         self.sent[call.key].append(self.now)
         self.sent_to[server].append(self.now)
         self.room[call.key] = self.needed(call.key)
@@ -200,7 +243,7 @@ class Books:
             limit = f"server {server}"
             slots = sum(self.room[call.key].get(limit, 0) for call in self.holding) + self.room[key][limit]
             seconds = self.now - self.sent[key][-1] - self.paused[key]
-            self.adaptive[server].succeeded(self.planned(key).tool.full_name, seconds, slots)
+            self.adaptive[server].succeeded(self.tool(key).full_name, seconds, slots)
 
     def _went_wrong(self, key: Key, error: CallError) -> None:
         server = self.server(key)
@@ -236,6 +279,11 @@ class Books:
         return [call for call in self.in_flight if call.key not in self.asking]
 
     @property
+    def just_called(self) -> list[Call]:
+        """The calls of runs among those that were just sent."""
+        return [call for call in self.just_started if call.key.run]
+
+    @property
     def live(self) -> list[Run]:
         return [run for run in self.runs.values() if not self.finished[run.id]]
 
@@ -245,8 +293,11 @@ class Books:
     def planned(self, key: Key) -> PlannedTask:
         return self.runs[key.run].plan.tasks[key.task]
 
+    def tool(self, key: Key) -> Tool:
+        return self.planned(key).tool if key.run else self.visits[key].tool
+
     def server(self, key: Key) -> str:
-        return self.planned(key).tool.server
+        return self.tool(key).server
 
     def waiting(self) -> list[Key]:
         """Calls that are ready and not sent, that no earlier one keeps from what they touch."""
@@ -293,21 +344,21 @@ class Books:
 
     def capacities(self, key: Key) -> dict[str, int]:
         """The slots there are, by limit, of those that a call of *key* takes room of."""
-        run, server = self.runs[key.run], self.server(key)
+        server = self.server(key)
         capacities = {"gateway": self.limits.gateway}
         if server in self.adaptive:
             capacities[f"server {server}"] = self.adaptive[server].slots
         elif isinstance(slots := dict(self.limits.servers).get(server), int):
             capacities[f"server {server}"] = slots
-        if self.policy.rules and self.planned(key).tool.name == "write":
+        if self.policy.rules and self.tool(key).name == "write":
             capacities["tools"] = self.policy.rules[0].max_concurrency or 0
-        if most := run.plan.dag.max_concurrency:
-            capacities[f"run {run.id}"] = most
+        if key.run and (most := self.runs[key.run].plan.dag.max_concurrency):
+            capacities[f"run {key.run}"] = most
         return capacities
 
     def needed(self, key: Key) -> dict[str, int]:
         """The slots that a call of *key* takes now, by limit."""
-        weight = self.planned(key).weight
+        weight = self.planned(key).weight if key.run else self.visits[key].demand.weight
         return {name: min(weight, capacity) for name, capacity in self.capacities(key).items()}
 
     def fits(self, key: Key, but_for: Sequence[Call] = (), *, at_any_rate: bool = False) -> bool:
@@ -337,6 +388,25 @@ class Books:
         run, planned = self.runs[key.run], self.planned(key)
         number = int(run.id[1:])
         return (-planned.task.priority, -run.plan.remaining[key.task], number, planned.index, key.item or 0)
+
+    # Visits.
+
+    def came_later(self, key: Key, other: Key) -> bool:
+        """Whether *key* is a visit that takes the same room as the visit *other*, and has entered after it."""
+        is_alike = key in self.visits and self.visits[key].demand == self.visits[other].demand
+        return is_alike and self.asked[key] > self.asked[other]
+
+    def passes(self, call: Call) -> None:
+        """Count whom *call*, which was just sent, went before."""
+        passed = [key for key in self.waiting() if self.fits(key, [call])]
+        if not call.key.run:
+            demand = self.visits[call.key].demand
+            del self.passed_by_runs[demand]
+            self.passed_by_visits.update((key, demand) for key in passed if key.run and self.urgency(key)[0] <= 0)
+            return
+        self.passed_by_visits.clear()
+        if self.urgency(call.key)[0] >= 0:
+            self.passed_by_runs.update({self.visits[key].demand for key in passed if not key.run})
 
     # Rules, and what is put in for references.
 
@@ -400,9 +470,13 @@ def order(run: Run) -> list[str]:
 
 
 def _touched_by(planned: PlannedTask, arguments: dict[str, Any]) -> Iterator[Touched]:
-    if "path" in arguments:
-        yield Touched(("file", *arguments["path"].split("/")), planned.tool.name == "write")
+    yield from _touched_at(arguments.get("path"), planned.tool)
     for keys, writes in ((planned.task.reads, False), (planned.task.writes, True)):
         for key in keys:
             scheme, _, path = key.rpartition(":")
             yield Touched((scheme or "file", *path.split("/")), writes)
+
+
+def _touched_at(path: str | None, tool: Tool) -> Iterator[Touched]:
+    if path is not None:
+        yield Touched(("file", *path.split("/")), tool.name == "write")

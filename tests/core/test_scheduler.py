@@ -28,7 +28,7 @@ from plait.core.events import (
     Woke,
 )
 from plait.core.learned import Learned
-from plait.core.limits import Limits
+from plait.core.limits import VISITS, Limits
 from plait.core.output import Output
 from plait.core.pace import Rate
 from plait.core.policy import Policy
@@ -59,16 +59,21 @@ def test_hundreds_of_worlds_keep_every_promise(hundred: int) -> None:
 
 def drive(world: World) -> None:
     """Let anything happen until nothing is left to happen; all promises are kept at every step."""
-    to_submit = world.choices.one_of((1, 2, 3))
-    while to_submit or world.open:
+    to_submit, to_visit = world.choices.one_of((1, 2, 3)), world.choices.one_of((0, 0, 4, 16))
+    while to_submit or to_visit or world.open:
         ended = [run for run in world.runs.values() if run.is_done]
         if to_submit and (not world.open or world.choices.once_in(4)):
             world.submit()
             to_submit -= 1
+        elif to_visit and (not world.open or world.choices.once_in(3)):
+            world.visit()
+            to_visit -= 1
+        elif world.in_line and world.choices.once_in(8):
+            world.leave(world.choices.one_of(world.in_line))
         elif ended and len(world.runs) < MOST_RUNS and world.choices.once_in(8):
             world.resume(world.choices.one_of(ended))
         elif world.choices.once_in(40):
-            world.cancel(world.choices.one_of(sorted(world.runs)))
+            world.cancel(world.choices.one_of(sorted(world.runs) or ["none"]))
         elif world.open:
             world.answer(world.choices.one_of(sorted(world.open, key=str)))
         promise_what_happens_is_as_promised(world)
@@ -93,6 +98,8 @@ def promise_what_happens_is_as_promised(world: World) -> None:
     promise_nothing_that_fits_waits(world)
     promise_nothing_waits_for_what_is_over(world)
     promise_nothing_less_urgent_goes_first(world)
+    promise_visits_of_a_kind_go_in_the_order_in_which_they_came(world)
+    promise_visits_and_calls_of_runs_take_turns(world)
     promise_layers_wait_for_layers(world)
     promise_what_may_pass_is_tried_again_within_the_budget(world)
     promise_nothing_of_an_ended_run_goes_on(world)
@@ -100,7 +107,7 @@ def promise_what_happens_is_as_promised(world: World) -> None:
 
 
 def promise_dependencies_settle_first(world: World) -> None:
-    for call in world.just_started:
+    for call in world.just_called:
         run, planned = world.runs[call.key.run], world.planned(call.key)
         statuses = {need: world.status(run, need) for need in planned.needs}
         assert all(status.is_final for status in statuses.values())
@@ -109,7 +116,7 @@ def promise_dependencies_settle_first(world: World) -> None:
 
 
 def promise_references_hold_what_was_answered(world: World) -> None:
-    for call in world.just_started:
+    for call in world.just_called:
         run, (_, id, item) = world.runs[call.key.run], call.key
         items = world.items(run, id)
         value = items[item] if items is not None and item is not None else None
@@ -117,7 +124,7 @@ def promise_references_hold_what_was_answered(world: World) -> None:
 
 
 def promise_what_was_taken_over_is_not_sent(world: World) -> None:
-    for call in world.just_started:
+    for call in world.just_called:
         assert call.key.task not in world.reused[call.key.run]
     for run in world.runs.values():
         for id in world.reused[run.id]:
@@ -134,7 +141,7 @@ def promise_who_asked_first_goes_first(world: World) -> None:
 
 
 def promise_the_earlier_in_the_document_goes_first(world: World) -> None:
-    for call in world.just_started:
+    for call in world.just_called:
         run = world.runs[call.key.run]
         before = world.before[run.id].get(call.key.task, ())
         assert all(world.status(run, id).is_final for id in before), f"{call.key} went before one of {before}"
@@ -167,8 +174,8 @@ def promise_rates_and_quiet_are_kept(world: World) -> None:
 def promise_nothing_that_fits_waits(world: World) -> None:
     for key in world.waiting():
         assert not world.fits(key), f"{key} fits and waits"
-        if not world.may_send(world.planned(key).tool.server) and world.fits(key, at_any_rate=True):
-            assert Key("", world.planned(key).tool.server) in world.open, f"nobody looks again for {key}"
+        if not world.may_send(world.server(key)) and world.fits(key, at_any_rate=True):
+            assert Key("", world.server(key)) in world.open, f"nobody looks again for {key}"
 
 
 def promise_nothing_waits_for_what_is_over(world: World) -> None:
@@ -181,13 +188,33 @@ def promise_nothing_waits_for_what_is_over(world: World) -> None:
 
 
 def promise_nothing_less_urgent_goes_first(world: World) -> None:
+    for key in world.waiting() if world.just_called else ():
+        if key.run:
+            overtakers = [call for call in world.just_called if world.urgency(call.key) > world.urgency(key)]
+            assert not overtakers or not world.fits(key, overtakers), f"{overtakers} went before {key}"
+
+
+def promise_visits_of_a_kind_go_in_the_order_in_which_they_came(world: World) -> None:
     for key in world.waiting() if world.just_started else ():
-        overtakers = [call for call in world.just_started if world.urgency(call.key) > world.urgency(key)]
-        assert not overtakers or not world.fits(key, overtakers), f"{overtakers} went before {key}"
+        if not key.run:
+            overtakers = [call for call in world.just_started if world.came_later(call.key, key)]
+            assert not overtakers or not world.fits(key, overtakers), f"{overtakers} went before {key}"
+
+
+def promise_visits_and_calls_of_runs_take_turns(world: World) -> None:
+    """No call of a run of priority 0 waits for two visits of a kind with no call of a run between them; and no visit
+    for more than two calls of runs of that priority."""
+    for call in world.just_started:
+        world.passes(call)
+    waiting = {world.visits[key].demand for key in world.in_line}
+    for demand in world.passed_by_runs.keys() - waiting:
+        del world.passed_by_runs[demand]
+    assert all(times <= 1 for times in world.passed_by_visits.values()), world.passed_by_visits
+    assert all(times <= 2 for times in world.passed_by_runs.values()), world.passed_by_runs
 
 
 def promise_layers_wait_for_layers(world: World) -> None:
-    for call in world.just_started:
+    for call in world.just_called:
         run = world.runs[call.key.run]
         assert all(world.status(run, id).is_final for id in world.layers_before(run, call.key.task))
 
@@ -276,7 +303,10 @@ def promise_nothing_stays_held(world: World) -> None:
     assert not scheduler.runs
     assert not scheduler.in_flight
     assert scheduler.locks.is_free
-    assert not ledger.lanes
+    assert not scheduler.visits
+    assert ledger.lanes.keys() == {VISITS}
+    for lane in ledger.lanes[VISITS].values():
+        assert (lane.units, lane.gone, lane.stamp) == ([], set(), 0)
     assert not ledger.runs
     for limit in (ledger.gateway, *ledger.servers.values(), *ledger.tools.values()):
         assert (limit.taken, limit.called) == (0, 0)

@@ -39,7 +39,8 @@ from plait.core.policy import Policy, Rule
 from plait.core.resume import resume
 from plait.core.run import Run
 from plait.core.scheduler import Scheduler
-from plait.errors import CallTimeout, ConnectionLost, ServerUnavailable, ToolError
+from plait.core.visits import Visit, Visitors
+from plait.errors import CallError, CallTimeout, ConnectionLost, ServerUnavailable, ToolError
 from tests.fakes import tool
 
 from .books import ALMOST_NOTHING, Books
@@ -162,6 +163,7 @@ class World(Books):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.scheduler = Scheduler(self.limits)
+        self.visitors = Visitors(self.policy, as_written)
 
     @classmethod
     def draw(cls, choices: Choices) -> World:
@@ -190,17 +192,41 @@ class World(Books):
     def cancel(self, run_id: str) -> None:
         self._feed(CancelRequested(run_id), self.now)
 
+    def visit(self) -> None:
+        """One call that belongs to no run begins."""
+        one_of = self.choices.one_of
+        verb = one_of(("do", "do", "read", "write"))
+        path = None if verb == "do" else one_of(PATHS)
+        name = f"{one_of(SERVERS)}:{verb}"
+        made = self.visitors.visit(len(self.visits), CATALOG, name, {} if path is None else {"path": path})
+        demand = made.demand._replace(weight=one_of((1, 1, 1, 2, 9)))
+        visit = Visit(len(self.visits), made.tool, demand, made.claims)
+        self.enters(visit, path)
+        step = self.scheduler.enter(visit, self.now)
+        self.follows(step, visit if visit.started_at is not None else None)
+
+    def leave(self, key: Key, at: float | None = None) -> None:
+        """The visit of *key* ends in one of the ways in which it can."""
+        self._end(key, self.now if at is None else at, *self._outcome())
+
+    @property
+    def in_line(self) -> list[Key]:
+        """The visits that wait."""
+        return [key for key in self.visits if self.seen[key] is Status.READY]
+
     def answer(self, key: Key) -> None:
         """Answer the open command of *key* in one of the ways in which it can be, or what is due before that."""
         command = self.open[key]
         is_call = isinstance(command, Call)
         at = self.now + self.choices.one_of((0.0, 0.25, 1.0)) if is_call else max(self.now, self.due[key])
-        looks = [(self.due[other], other) for other in self.open if not other.run and other not in self.aborted]
+        looks = [(self.due[other], other) for other in self.due if self._is_look(other)]
         if looks and min(looks)[0] <= at + ALMOST_NOTHING:
             due, key = min(looks)
             at, command = max(due, self.now), self.open[key]
         if isinstance(command, Call) and self.choices.once_in(3 if key in self.asking else 8):
             self._feed(Resumed(key) if key in self.asking else Paused(key), at)
+        elif key in self.visits:
+            self.leave(key, at)
         elif key in self.aborted and not self.choices.once_in(4):
             self._feed(Aborted(key), at)
         else:
@@ -213,6 +239,22 @@ class World(Books):
         run = Run(f"r{number}", plan, number=number, conflicts=conflicts, reused=reused)
         self.begins(run, reused)
         self.follows(self.scheduler.submit(run, self.now))
+
+    def _outcome(self) -> tuple[CallError | None, bool]:
+        """What a visit failed of, and whether it went well."""
+        match self._answer(Call(Key("", ""), CATALOG.tools["a:do"], {}, 1.0)):
+            case Failed(error=ToolError()):
+                return None, False
+            case Failed(error=error):
+                return error, False
+        return None, True
+
+    def _end(self, key: Key, at: float, error: CallError | None, is_well: bool) -> None:
+        self.leaves(key, at, error, is_well)
+        self.follows(self.scheduler.leave(self.visits[key], at, error, is_well=is_well))
+
+    def _is_look(self, key: Key) -> bool:
+        return not key.run and key in self.open and key not in self.aborted
 
     def _feed(self, event: Event, at: float) -> None:
         self.happens(event, at)

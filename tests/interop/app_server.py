@@ -1,5 +1,9 @@
 """A server with a tool that has a user interface (an MCP app), on standard input and output: for the Inspector, which
-looks such tools over. It speaks the handshake era, in JSON lines."""
+looks such tools over. It speaks the handshake era, in JSON lines.
+
+    app_server.py [--picky]
+
+A picky one has the tool only for clients that declare the extension."""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import json
 import sys
 from typing import Any
 
+UI = "io.modelcontextprotocol/ui"
 URI = "ui://clock/face.html"
 TOOL = {
     "name": "clock",
@@ -23,7 +28,7 @@ PAGE = {
 CAPABILITIES = {
     "tools": {},
     "resources": {},
-    "extensions": {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}},
+    "extensions": {UI: {"mimeTypes": ["text/html;profile=mcp-app"]}},
 }
 ANSWERS: dict[str, dict[str, Any]] = {
     "ping": {},
@@ -38,6 +43,9 @@ ANSWERS: dict[str, dict[str, Any]] = {
 def answer(message: dict[str, Any]) -> dict[str, Any]:
     if message["method"] == "initialize":
         version = message["params"]["protocolVersion"]
+        declared = message["params"]["capabilities"].get("extensions", {}).get(UI, {})
+        if "--picky" in sys.argv and PAGE["mimeType"] not in declared.get("mimeTypes", []):
+            ANSWERS["tools/list"] = {"tools": []}
         return {"protocolVersion": version, "capabilities": CAPABILITIES, "serverInfo": {"name": "app", "version": "1"}}
     return ANSWERS[message["method"]]
 

@@ -63,6 +63,7 @@ async def main() -> None:
     parser.add_argument("--max-line", type=int, default=16 * 2**20)
     parser.add_argument("--drain", type=float, default=5)
     parser.add_argument("--http", action="store_true")
+    parser.add_argument("--platform", default=sys.platform)
     options, _ = parser.parse_known_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     settings = GatewaySettings(limits=LimitSettings(max_message_bytes=options.max_line))
@@ -76,7 +77,8 @@ async def main() -> None:
             return
         with private_stdio() as (in_fd, out_fd):
             async with Gateway(servers, servers) as gateway:
-                await run_stdio(gateway, settings, in_fd, out_fd, stop, drain_s=options.drain)
+                drain_s, platform = options.drain, options.platform
+                await run_stdio(gateway, settings, in_fd, out_fd, stop, drain_s=drain_s, platform=platform)
 
 
 if __name__ == "__main__":

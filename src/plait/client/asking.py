@@ -2,8 +2,10 @@
 
 Over Streamable HTTP a server asks on the stream of the request that it works on. Over one pipe or one event stream
 nothing tells what a question belongs to: there it is the one request that is open, if it has someone to be asked; of
-several that are open, none. Once a server has asked like that, its requests with someone to be asked go one at a time,
-so that the next question can be told to belong to one of them; those of one client go together.
+several that are open, none. Where none is open, roots are those of the client that is connected alone (`roots.py`).
+
+Once a server has asked like that, its requests with someone to be asked go one at a time, so that the next question can
+be told to belong to one of them; those of one client go together.
 """
 
 from __future__ import annotations
@@ -14,11 +16,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Final
 
 import anyio
 import mcp_types as types
 
-from ..core.ports import Ask, RpcError
+from ..core.ports import Ask, OnLog, RpcError
 from ..core.strict import JsonObject, NotStrict, measure
 
 log = logging.getLogger(__name__)
@@ -28,6 +31,7 @@ MOST_QUESTIONS = 32
 LONGEST_ASK_S = 900.0
 """How long an answer may take, if whoever is asked sets no shorter time."""
 QUESTIONS = frozenset({"elicitation/create", "sampling/createMessage", "roots/list"})
+LIST_ROOTS: Final = "roots/list"
 MAY_ASK = frozenset({"tools/call", "prompts/get", "resources/read"})
 """The requests that a server may ask something for."""
 
@@ -39,6 +43,8 @@ class Asker:
     ask: Ask | None
     questions: set[anyio.CancelScope] = field(default_factory=set)
     has_ended: bool = False
+    on_log: OnLog | None = None
+    """Told what the server logs on the stream of this request."""
 
     def end(self) -> None:
         """The request has its answer, or was given up: what is still asked for it is not answered any more."""
@@ -54,9 +60,11 @@ correlated: ContextVar[Asker | None] = ContextVar("asker", default=None)
 class Asking:
     """The questions of one connected server. Two `Ask` that are equal lead to the same client."""
 
-    def __init__(self, *, takes_turns: bool = False) -> None:
+    def __init__(self, *, takes_turns: bool = False, unasked: Ask | None = None) -> None:
         self.takes_turns = takes_turns
         """Whether the server is known to ask what cannot be told apart."""
+        self._unasked = unasked
+        """Asks for roots where no request is open that they could be for."""
         self._open: list[Asker] = []
         self.silent = 0
         """Open requests that a server may ask for, with nobody to be asked."""
@@ -92,11 +100,11 @@ class Asking:
         """The answer to one request of the server. Raises `RpcError` for the server, as its client gave it."""
         if method not in QUESTIONS:
             raise RpcError(types.METHOD_NOT_FOUND, "Method not found", method[:200])
-        asker = correlated.get() or self._only()
+        asker = correlated.get() or self._asker(method)
         if asker.ask is None:
             raise RpcError(types.METHOD_NOT_FOUND, f"{method} is not supported by the client of this request.")
         if asker.has_ended:
-            raise _ended()
+            raise _Ended
         if self._count >= MOST_QUESTIONS:
             raise RpcError(types.INTERNAL_ERROR, f"More than {MOST_QUESTIONS} questions are open.")
         try:
@@ -106,8 +114,19 @@ class Asking:
         self._count += 1
         try:
             return await _asked(asker, asker.ask, method, params)
+        except _Ended:
+            if correlated.get() is not None or method != LIST_ROOTS or self._unasked is None:
+                raise
+            # nothing said that the question was for that request: now that it has ended, it is for none
+            return await _asked(Asker(self._unasked), self._unasked, method, params)
         finally:
             self._count -= 1
+
+    def _asker(self, method: str) -> Asker:
+        """Who is asked what came by itself. Raises `RpcError` if that cannot be told."""
+        if self._unasked is not None and method == LIST_ROOTS and not self._open and not self.silent:
+            return Asker(self._unasked)
+        return self._only()
 
     def _only(self) -> Asker:
         """The request that a question belongs to which came by itself. Raises `RpcError` if there are several."""
@@ -153,9 +172,10 @@ async def _asked(asker: Asker, ask: Ask, method: str, params: JsonObject) -> Jso
         finally:
             asker.questions.discard(scope)
     if asker.has_ended:
-        raise _ended()
+        raise _Ended
     raise RpcError(types.REQUEST_TIMEOUT, f"The client did not answer within {LONGEST_ASK_S:g} s.")
 
 
-def _ended() -> RpcError:
-    return RpcError(types.INVALID_REQUEST, "The request that this was asked for has ended.")
+class _Ended(RpcError):
+    def __init__(self) -> None:
+        super().__init__(types.INVALID_REQUEST, "The request that this was asked for has ended.")

@@ -1,8 +1,8 @@
 """Answers that are used again: of tools that only read, for as long as the operator or the task says.
 
 An answer goes when its time is over, when the file that it depends on has changed, and when anything was changed
-through us at its server. Failures are never kept. Time is that of the event loop. Answers are kept as text, so that
-who is given one can change nothing for the next.
+through us at its server, by a run or by name. Failures are never kept. Time is that of the event loop. Answers are kept
+as text, so that who is given one can change nothing for the next.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import TypeAlias
 
 import anyio
 
-from ..core.catalog import Tool
+from ..core.catalog import Catalog, Tool
+from ..core.downstream import Downstream, Relayed
 from ..core.output import read_output
 from ..core.ports import CallTool, ToolCall
 from ..core.strict import JsonObject, encode
@@ -146,13 +147,42 @@ class Cache:
     def _changed(self, server: str) -> None:
         """Something may be different at *server*: what is kept of it goes, and what is on its way is not kept."""
         self._changes[server] += 1
-        for key in list(self._of[server]):
+        for key in list(self._of.get(server, ())):
             self._forget(key)
 
     def _forget(self, key: Key) -> None:
         if (kept := self._kept.pop(key, None)) is not None:
             self._of[key[0]].remove(key)
             self._bytes -= kept.size_bytes
+
+
+class Beside:
+    """A `Downstream` around another, beside *cache*: calls by name never get an answer that was kept, and those that
+    may change something drop what is kept of their server. *catalog* gives the tools as they are now."""
+
+    def __init__(self, downstream: Downstream, cache: Cache, catalog: Callable[[], Catalog]) -> None:
+        self._request = downstream.request
+        self._cache = cache
+        self._catalog = catalog
+        self.offers, self.notify, self.listen = downstream.offers, downstream.notify, downstream.listen
+        self.join, self.askers = downstream.join, downstream.askers
+
+    def __repr__(self) -> str:
+        return f"<Beside {self._cache!r}>"
+
+    async def request(self, request: Relayed, /) -> JsonObject:
+        """As `Downstream.request`."""
+        if request.method != "tools/call" or self._is_read_only(request):
+            return await self._request(request)
+        self._cache.forget([request.server])
+        try:
+            return await self._request(request)
+        finally:
+            self._cache.forget([request.server])
+
+    def _is_read_only(self, request: Relayed) -> bool:
+        tool = self._catalog().tools.get(f"{request.server}:{request.params.get('name')}")
+        return tool is not None and tool.is_read_only
 
 
 def _text(result: JsonObject, tool: Tool, most: int) -> bytes | None:

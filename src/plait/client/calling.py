@@ -46,7 +46,12 @@ async def relay(server: str, wire: Wire, request: Relayed, interests: Interests)
 
     async def send(method: str, params: JsonObject) -> JsonObject:
         return await wire.request(
-            method, params, on_progress=request.on_progress, ask=request.ask, capabilities=request.capabilities
+            method,
+            params,
+            on_progress=request.on_progress,
+            ask=request.ask,
+            capabilities=request.capabilities,
+            on_log=request.on_log,
         )
 
     try:
@@ -62,7 +67,12 @@ async def relay(server: str, wire: Wire, request: Relayed, interests: Interests)
 async def _sent(server: str, wire: Wire, call: ToolCall, params: JsonObject) -> JsonObject:
     try:
         return await wire.request(
-            "tools/call", params, on_progress=call.on_progress, ask=call.ask, capabilities=call.capabilities
+            "tools/call",
+            params,
+            on_progress=call.on_progress,
+            ask=call.ask,
+            capabilities=call.capabilities,
+            on_log=call.on_log,
         )
     except MCPError as error:
         failure = translated(server, error.error, wire.last_words())

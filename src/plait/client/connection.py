@@ -17,7 +17,7 @@ from mcp import MCPError
 from ..config import ServerSettings
 from ..core.catalog import ServerInfo, ServerState, Tool
 from ..core.downstream import Offers, Relayed
-from ..core.ports import RpcError, ToolCall
+from ..core.ports import Ask, RpcError, ToolCall
 from ..core.printable import printable
 from ..core.strict import JsonObject, NotStrict, measure
 from ..errors import CallError, InvalidArguments, ServerUnavailable
@@ -31,7 +31,7 @@ from .opening import opened
 from .pauses import Pauses
 from .protocol import OnSaid, Wire
 from .remembered import Remembered
-from .transports import Patience, Transport, open_transport
+from .transports import OpenTransport, Patience, Transport, open_transport
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +51,11 @@ class Connection:
         max_message_bytes: int = 16 * 2**20,
         patience: Patience | None = None,
         remembered: Remembered | None = None,
+        open_transport: OpenTransport = open_transport,
         on_change: Callable[[], None] = lambda: None,
         on_stderr: Callable[[str], None] = lambda line: None,
         on_said: OnSaid = lambda method, params: None,
+        unasked: Ask | None = None,
     ) -> None:
         self.name = name
         self.state = ServerState.CONNECTING
@@ -69,9 +71,11 @@ class Connection:
         self._settings = settings
         self._max_message_bytes = max_message_bytes
         self._patience = patience or Patience()
+        self._open_transport = open_transport
         self._on_change = on_change
         self._on_stderr = on_stderr
         self._on_said = on_said
+        self._unasked = unasked
         self._era: Era | None = None if settings.protocol == "auto" else Era(settings.protocol)
         self._wire: Wire | None = None
         self._transport: Transport | None = None
@@ -253,7 +257,8 @@ class Connection:
 
     async def _sent(self, send: Callable[[Wire], Awaitable[JsonObject]]) -> JsonObject:
         """What *send* gives; it is tried twice where the server has nothing of it. Raises `CallError`."""
-        with self.use.one():
+        self.use.begin()
+        try:
             try:
                 return await send(await self._ready())
             except Unsent:  # the server was just going, or had forgotten our session
@@ -263,6 +268,8 @@ class Connection:
             except Unsent as error:
                 said = f"{self.name} takes no calls: {error.message}"
                 raise ServerUnavailable(said, hint="Try again later.") from None
+        finally:
+            self.use.end()
 
     async def _ready(self) -> Wire:
         """What to send calls on; waits for an attempt that is under way, or soon."""
@@ -322,10 +329,16 @@ class Connection:
 
     async def _connect_and_stay(self, era: Era | None) -> str:
         try:
-            self._transport = open_transport(
+            self._transport = self._open_transport(
                 self.name, self._settings, self._max_message_bytes, self._on_stderr, self._patience
             )
-            opening = opened(self._transport, self._interests, self._on_said, takes_turns=self._takes_turns)
+            opening = opened(
+                self._transport,
+                self._interests,
+                self._on_said,
+                takes_turns=self._takes_turns,
+                unasked=self._unasked,
+            )
             async with opening as wire:
                 with anyio.fail_after(self._settings.startup_timeout_s) as starting:
                     greeting = await negotiate(wire, era, self._settings.probe_timeout_s)

@@ -22,12 +22,17 @@ from ..core.strict import Json, JsonObject
 from ..errors import ServerUnavailable
 
 ME: JsonObject = {"name": "plait", "title": "Plait", "version": __version__}
+EXTENSIONS: JsonObject = {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}}
+"""The extensions that pass through us as they are: clients that do not know them are free to look past them."""
 CAPABILITIES: JsonObject = {
     "elicitation": {"form": {}, "url": {}},
     "sampling": {"context": {}, "tools": {}},
     "roots": {"listChanged": True},
+    "extensions": EXTENSIONS,
 }
 """What servers of the handshake era are told that we can do: all that can be passed on to a client that can."""
+OURS: JsonObject = {"extensions": EXTENSIONS}
+"""What servers of 2026-07-28 are told with a request that is for no client, such as that for a list."""
 
 
 class Era(StrEnum):

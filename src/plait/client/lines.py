@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias, TypeGuard
 
@@ -41,14 +41,12 @@ class Waiter:
         if not self.answer.done():  # it may have been cancelled
             self.answer.set_result(answer)
 
-    def is_told(self, told: Mapping[str, Json]) -> bool:
+    def is_told(self, told: JsonObject) -> bool:
         """Whether *told*, the parameters of a notification, was progress; then it has been passed on."""
-        progress, total, message = (told.get(name) for name in ("progress", "total", "message"))
-        if not _is_number(progress):
+        if not is_number(told.get("progress")):
             return False
         if self.on_progress is not None:
-            said = message if isinstance(message, str) else None
-            self.on_progress(float(progress), float(total) if _is_number(total) else None, said)
+            self.on_progress(told)
         return True
 
 
@@ -117,9 +115,12 @@ class Lines:
 
     def _is_taken(self, id: types.RequestId | None, value: Json) -> bool:
         """Whether *value* was the result or the progress of a request that somebody waits for here."""
+        if not isinstance(value, dict):
+            return False
+        if id is not None and value.keys() == _ANSWER:
+            result = value["result"]
+            return isinstance(result, dict) and value["jsonrpc"] == "2.0" and self._is_answered(id, result)
         match value:
-            case {"jsonrpc": "2.0", "id": _, "result": dict(result), **more} if id is not None and not more:
-                return self._is_answered(id, result)
             case {"method": "notifications/progress", "params": dict(told)}:
                 token = told.get("progressToken")
                 waiter = self._asked.get(token) if isinstance(token, int) else None
@@ -170,7 +171,7 @@ class Lines:
         raise LineTooLong(complaint)
 
 
-def _is_number(value: Json) -> TypeGuard[int | float]:
+def is_number(value: Json) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -184,6 +185,7 @@ def _id_in(value: object) -> types.RequestId | None:
     return id if isinstance(id, int | str) and not isinstance(id, bool) else None
 
 
+_ANSWER = {"jsonrpc", "id", "result"}
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[{}\[\]]', re.DOTALL)
 _COLON_AFTER = re.compile(rb"\s*:")
 _NUMBER_AFTER = re.compile(rb"\s*:\s*(\d{1,15})\b")

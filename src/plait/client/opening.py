@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 
+from ..core.ports import Ask
 from .asking import Asking
 from .interests import Interests
 from .protocol import OnSaid, Wire
@@ -18,7 +19,7 @@ from .transports import Answering, Transport, Watched
 
 @asynccontextmanager
 async def opened(
-    transport: Transport, interests: Interests, on_said: OnSaid, *, takes_turns: bool
+    transport: Transport, interests: Interests, on_said: OnSaid, *, takes_turns: bool, unasked: Ask | None = None
 ) -> AsyncIterator[Wire]:
     """A wire over *transport*, until the block is left. No protocol is agreed on yet."""
     async with AsyncExitStack() as stack:
@@ -29,11 +30,12 @@ async def opened(
             dispatcher,
             transport,
             write.direct if isinstance(write, Writer) else None,
-            asking=Asking(takes_turns=takes_turns),
+            asking=Asking(takes_turns=takes_turns, unasked=unasked),
             wanted=interests,
             on_said=on_said,
         )
         watched.on_end = wire.end
+        wire.hearers.context = lambda: watched.last_context
         stack.callback(wire.end)
         tasks = await stack.enter_async_context(anyio.create_task_group())
         await tasks.start(wire.run)

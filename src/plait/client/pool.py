@@ -105,9 +105,9 @@ class Pool:
     def downstream(self) -> Downstream:
         return self._relays
 
-    def renew(self, servers: Iterable[str]) -> None:
-        """Have clients look at the lists of *servers* anew."""
-        self._relays.renew(servers)
+    def renew(self) -> None:
+        """Have clients look anew at the lists that new settings have changed."""
+        self._relays.renew()
 
     async def settled(self, names: Iterable[str] | None = None) -> None:
         """As `Servers.settled`. Those of *names* are started if they were not."""
@@ -201,6 +201,7 @@ class Pool:
             on_change=self._forget_catalog,
             on_stderr=stderr_logger(name),
             on_said=partial(self._relays.tell, name),
+            unasked=partial(self._relays.ask_for_roots, name),
         )
 
     def _reached(self, name: str) -> Connection | None:

@@ -16,9 +16,8 @@ import anyio
 from mcp.shared.message import SessionMessage
 
 from .lines import Lines, LineTooLong
+from .stderr import Stderr
 
-MAX_STDERR_LINE = 8 * 1024
-STDERR_LINES_KEPT = 20
 WRITE_BUFFER_BYTES = 2**20
 QUEUE_HIGH, QUEUE_LOW = 1024, 256
 DRAIN_S = 0.25
@@ -41,11 +40,9 @@ class Process(asyncio.SubprocessProtocol):
         self.exited = asyncio.Event()
         self.complaint: str | None = None
         """Why we ended it, if we did."""
-        self._on_stderr = on_stderr
+        self._stderr = Stderr(on_stderr)
         self._on_junk = on_junk
         self._write_timeout_s = write_timeout_s
-        self._stderr_line = bytearray()
-        self._stderr_tail: deque[str] = deque(maxlen=STDERR_LINES_KEPT)
         self._queue: deque[SessionMessage] = deque()
         self._reader: asyncio.Future[None] | None = None
         self._has_ended = False
@@ -70,7 +67,7 @@ class Process(asyncio.SubprocessProtocol):
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if fd == 2:
-            self._hear(data)
+            self._stderr.hear(data)
         elif not self._has_ended:
             self._read(data)
 
@@ -196,24 +193,6 @@ class Process(asyncio.SubprocessProtocol):
             self._stall.cancel()
             self._stall = None
 
-    # stderr
-
-    def _hear(self, data: bytes) -> None:
-        *lines, rest = data.split(b"\n")
-        for line in lines:
-            self._stderr_line += line[:MAX_STDERR_LINE]
-            self._say()
-        self._stderr_line += rest[:MAX_STDERR_LINE]
-        if len(self._stderr_line) >= MAX_STDERR_LINE:
-            self._say()
-
-    def _say(self) -> None:
-        line = self._stderr_line[:MAX_STDERR_LINE].decode("utf-8", "replace").rstrip()
-        self._stderr_line.clear()
-        if line:
-            self._stderr_tail.append(line)
-            self._on_stderr(line)
-
     def last_words(self) -> str:
         if self.complaint is not None:
             fate = f"it was stopped: {self.complaint}"
@@ -223,8 +202,7 @@ class Process(asyncio.SubprocessProtocol):
             fate = f"it was ended by {_signal_name(-self.returncode)}"
         else:
             fate = f"it ended with exit code {self.returncode}"
-        said = next((line for line in reversed(self._stderr_tail) if line.strip()), None)
-        return fate + (f"; its last words: {said[:300]}" if said else "")
+        return fate + self._stderr.last_words()
 
     # the end
 

@@ -3,15 +3,18 @@ nothing that a server sends is dropped here, or validated."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from itertools import count
 from typing import Any, TypeAlias
 
 import anyio
 import mcp_types as types
 from anyio.abc import TaskStatus
 from mcp import MCPError
-from mcp.shared.dispatcher import CallOptions, DispatchContext
+from mcp.shared.dispatcher import CallOptions, DispatchContext, coerce_request_id
 from mcp.shared.inbound import (
     MCP_METHOD_HEADER,
     MCP_NAME_HEADER,
@@ -25,13 +28,17 @@ from mcp.shared.inbound import (
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.transport_context import TransportContext
 
-from ..core.ports import Ask, OnProgress, RpcError
-from ..core.strict import JsonObject
+from ..core.ports import Ask, OnLog, OnProgress, RpcError
+from ..core.strict import JsonObject, NotStrict, measure
 from .asking import MAY_ASK, Asking, correlated
 from .direct import Direct
-from .handshake import Era, Greeting, envelope
+from .handshake import OURS, Era, Greeting, envelope
+from .hearing import LOG_MESSAGE, Hearers
+from .lines import is_number
 from .listening import Listening, Wanted
 from .transports import Transport
+
+log = logging.getLogger(__name__)
 
 OnSaid: TypeAlias = Callable[[str, JsonObject], None]
 """Told a notification that is passed on: its method and its params."""
@@ -44,9 +51,8 @@ LISTS = {
 BEGUN_S = 0.25
 """How long the lists wait for the stream that tells of their changes."""
 ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
-PASSED_ON = frozenset(
-    {"notifications/resources/updated", "notifications/message", "notifications/elicitation/complete"}
-)
+PASSED_ON = frozenset({"notifications/resources/updated", "notifications/elicitation/complete"})
+PROGRESS = "notifications/progress"
 _SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
 
 
@@ -70,10 +76,15 @@ class Wire:
         self.listening: Listening | None = None
         self.asking = asking or Asking()
         self._wants = wanted or Wanted()
+        self.hearers = Hearers(partial(on_said, LOG_MESSAGE))
+        """Who is told what the server logs."""
         self._on_said = on_said
         self._dispatcher = dispatcher
         self._transport = transport
         self._direct = direct
+        self._tokens = count(1)
+        self._progress: dict[object, OnProgress] = {}
+        """Who is told of the progress of a request, by the token that was sent with it."""
         self._news = anyio.Event()
         self._stale: dict[str, JsonObject | None] = {}
         self._param_headers: dict[str, dict[tuple[str, ...], str]] = {}
@@ -104,32 +115,51 @@ class Wire:
         on_progress: OnProgress | None = None,
         ask: Ask | None = None,
         capabilities: JsonObject | None = None,
+        on_log: OnLog | None = None,
     ) -> JsonObject:
         """The result of one request, which the server hears of if it is cancelled; *ask* and *capabilities* are those
-        of the client that it is made for. Raises `MCPError` as the server or the way to it said, and `Unsent`."""
-        sent = self._enveloped(params, capabilities or {})
+        of the client that it is made for, None where there is none. Raises `MCPError` as the server or the way to it
+        said, and `Unsent`."""
+        sent = self._enveloped(params, OURS if capabilities is None else capabilities)
         is_silent = ask is None and method in MAY_ASK
         self.asking.silent += is_silent
+        key = self.hearers.begin(on_log)
         try:
-            return await self._request(method, sent, on_progress, ask)
+            return await self._request(method, sent, on_progress, ask, on_log)
         finally:
+            self.hearers.end(key)
             self.asking.silent -= is_silent
 
     async def _request(
-        self, method: str, sent: JsonObject, on_progress: OnProgress | None, ask: Ask | None
+        self, method: str, sent: JsonObject, on_progress: OnProgress | None, ask: Ask | None, on_log: OnLog | None
     ) -> JsonObject:
         if self._direct is not None and ask is None:
             return await self._direct.ask(method, sent, on_progress)
         async with self.asking.on_behalf(ask) as asker:
             if self._direct is not None:
                 return await self._direct.ask(method, sent, on_progress)
-            token = correlated.set(asker)
-            try:
-                return await self._dispatcher.send_raw_request(
-                    method, sent or None, self._options(method, sent, on_progress)
-                )
-            finally:
-                correlated.reset(token)
+            asker.on_log = on_log
+            with self._told_of_progress(sent, on_progress) as sent:
+                token = correlated.set(asker)
+                try:
+                    return await self._dispatcher.send_raw_request(method, sent or None, self._options(method, sent))
+                finally:
+                    correlated.reset(token)
+
+    @contextmanager
+    def _told_of_progress(self, params: JsonObject, on_progress: OnProgress | None) -> Iterator[JsonObject]:
+        """*params* with a token of ours, under which *on_progress* is told as long as the block runs. The dispatcher
+        has tokens too, but makes floats of what comes, and leaves out what it does not know."""
+        if on_progress is None:
+            yield params
+            return
+        token = next(self._tokens)
+        self._progress[token] = on_progress
+        meta = params.get("_meta")
+        try:
+            yield {**params, "_meta": {**(meta if isinstance(meta, dict) else {}), "progressToken": token}}
+        finally:
+            del self._progress[token]
 
     async def notify(self, method: str, params: JsonObject | None = None) -> None:
         """Tell the server something; one that is gone is not told."""
@@ -157,14 +187,8 @@ class Wire:
         level: JsonObject = {types.LOG_LEVEL_META_KEY: self._wants.level} if self._wants.level else {}
         return {**params, "_meta": {**level, **own, **envelope(capabilities, self.greeting.version)}}
 
-    def _options(self, method: str, params: JsonObject, on_progress: OnProgress | None) -> CallOptions:
+    def _options(self, method: str, params: JsonObject) -> CallOptions:
         options: CallOptions = {}
-        if on_progress is not None:
-
-            async def relay(progress: float, total: float | None, message: str | None) -> None:
-                on_progress(progress, total, message)
-
-            options["on_progress"] = relay
         if self.era is Era.MODERN and self.greeting is not None:
             options["headers"] = {**_headers(method, params, self.greeting.version), **self._mirrored(method, params)}
         elif self.greeting is not None:
@@ -205,8 +229,25 @@ class Wire:
             if self.listening is None or self.listening.acknowledged(params):
                 self._stale = {**dict.fromkeys(LISTS.values()), **self._stale}
                 self._news.set()
+        elif method == PROGRESS:
+            self._progressed(params)
+        elif method == LOG_MESSAGE:
+            self.hearers.hear(_without_ours(params))
         elif method in PASSED_ON:
             self._on_said(method, _without_ours(params))
+
+    def _progressed(self, params: JsonObject) -> None:
+        """Tell whoever waits for the request that it is about, before its answer. What is no progress is dropped."""
+        token = params.get("progressToken")
+        if not isinstance(token, int | str) or isinstance(token, bool) or not is_number(params.get("progress")):
+            return
+        if (on_progress := self._progress.get(coerce_request_id(token))) is not None:
+            try:
+                measure(params)
+            except NotStrict as error:
+                log.debug("progress.dropped", extra={"error": str(error)})
+            else:
+                on_progress(params)
 
     # The end, and news of the lists.
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 
 import mcp_types as types
 
-from ..core.downstream import Offers, OnNotice, Relayed
+from ..core.downstream import RENEWED, Offers, OnNotice, Relayed
 from ..core.ports import RpcError
 from ..core.strict import JsonObject, NotStrict, measure
 from .connection import Connection
-from .protocol import LISTS
+from .roots import Roots
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,10 @@ class Relays:
         self._reach = reach
         self._offers: tuple[Offers, ...] = ()
         self._listeners: dict[object, OnNotice] = {}
+        self._roots = Roots()
+        self.join = self._roots.join
+        self.askers = self._roots.askers
+        self.ask_for_roots = self._roots.ask
 
     def __repr__(self) -> str:
         return f"<Relays of {len(self._offers)} servers to {len(self._listeners)} listeners>"
@@ -68,12 +72,10 @@ class Relays:
             except Exception:  # or it would end the connection that is being read
                 log.exception("notice.failed", extra={"server": server, "method": method})
 
-    def renew(self, servers: Iterable[str]) -> None:
-        """There are new settings: what is offered is to be looked at anew, and all lists of *servers* are others."""
+    def renew(self) -> None:
+        """There are new settings: what is offered is to be looked at anew, and any list may be another."""
         self._offers = ()
-        for server in servers:
-            for method in LISTS:
-                self.tell(server, method, {})
+        self.tell("", RENEWED, {})
 
     def _connection(self, server: str) -> Connection:
         if (connection := self._reach(server)) is None:

@@ -8,17 +8,20 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeAlias
 from urllib.parse import urlsplit
 
 import anyio
 import mcp_types as types
+from mcp import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.dispatcher import coerce_request_id
 from mcp.shared.message import SessionMessage
 
 from ..config import ServerSettings
+from ..config.platforms import has_own_pipes
 from .http import IsolatingTransport, make_client
+from .sdk_stdio import SdkStdioTransport
 from .sse import sse_streams
 from .stdio import GRACE_S, WRITE_TIMEOUT_S, ProcessTransport
 
@@ -66,16 +69,35 @@ class Transport(Protocol):
         ...
 
 
+OpenTransport: TypeAlias = Callable[[str, ServerSettings, int, Callable[[str], None], Patience], Transport]
+"""Makes the way to a server: of its name, its settings, how many bytes a message may have, what is told the lines that
+it writes to stderr, and how long it may take."""
+
+
 def open_transport(
     name: str,
     settings: ServerSettings,
     max_message_bytes: int,
     on_stderr: Callable[[str], None],
     patience: Patience,
+    *,
+    platform: str = sys.platform,
 ) -> Transport:
-    if settings.kind == "stdio":
+    """An `OpenTransport`. A process is reached over our own transport where *platform* has what that needs."""
+    if settings.kind != "stdio":
+        return HttpTransport(settings, max_message_bytes)
+    if has_own_pipes(platform):
         return StdioTransport(name, settings, max_message_bytes, on_stderr, patience)
-    return HttpTransport(settings, max_message_bytes)
+    command, args = _command(settings)
+    return SdkStdioTransport(
+        StdioServerParameters(
+            command=command, args=args, env=settings.env, cwd=settings.cwd, encoding_error_handler="replace"
+        ),
+        on_stderr=on_stderr,
+        on_junk=_junk_logger(name),
+        max_message_bytes=max_message_bytes,
+        write_timeout_s=patience.write_timeout_s,
+    )
 
 
 class StdioTransport:
@@ -87,14 +109,6 @@ class StdioTransport:
         on_stderr: Callable[[str], None],
         patience: Patience,
     ) -> None:
-        told = 0
-
-        def warn(count: int, why: str) -> None:
-            nonlocal told
-            if count >= 2 * told:  # once in a while
-                told = count
-                log.warning("server.junk", extra={"server": name, "lines": count, "error": why[:200]})
-
         command, args = _command(settings)
         self._process = ProcessTransport(
             command,
@@ -102,7 +116,7 @@ class StdioTransport:
             env=settings.env,
             cwd=settings.cwd,
             on_stderr=on_stderr,
-            on_junk=warn,
+            on_junk=_junk_logger(name),
             max_line_bytes=max_message_bytes,
             grace_s=patience.grace_s,
             write_timeout_s=patience.write_timeout_s,
@@ -241,6 +255,19 @@ class Answering(_Around):
         finally:
             if isinstance(item.message, types.JSONRPCResponse | types.JSONRPCError):
                 self._watched.settled(item.message.id)
+
+
+def _junk_logger(server: str) -> Callable[[int, str], None]:
+    """Told how many lines of *server* were no messages, and why the last was none; it logs that once in a while."""
+    told = 0
+
+    def warn(count: int, why: str) -> None:
+        nonlocal told
+        if count >= 2 * told:
+            told = count
+            log.warning("server.junk", extra={"server": server, "lines": count, "error": why[:200]})
+
+    return warn
 
 
 def _command(settings: ServerSettings) -> tuple[str, list[str]]:

@@ -6,16 +6,20 @@ Tools of a DAG are called by `CallTool` (`core/ports.py`); this is for everythin
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
-from .ports import Ask, OnProgress, RpcError
-from .strict import JsonObject
+from .ports import Ask, OnLog, OnProgress, RpcError
+from .strict import Json, JsonObject
 
-__all__ = ["Ask", "Downstream", "Offers", "OnNotice", "Relayed", "RpcError"]
+__all__ = ["RENEWED", "Ask", "Downstream", "Offers", "OnNotice", "Relayed", "RpcError", "Turn", "Visit"]
 
 OnNotice: TypeAlias = Callable[[str, str, JsonObject], None]
 """Told what a downstream server notifies of: its name, the method and the params. It must not block or raise."""
+
+RENEWED: Final = "renewed"
+"""The method of a notice that comes from no server: there are new settings, so that any list may be another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,24 @@ class Relayed:
     """None where the upstream client can be asked for nothing."""
     capabilities: JsonObject = field(default_factory=dict)
     """What the upstream client said that it can do: for servers of 2026-07-28, which are told with each request."""
+    on_log: OnLog | None = None
+    """Told what the server logs that belongs to this request, or may; None where every listener is to be told."""
+
+
+class Turn(Protocol):
+    """The turn of one call that belongs to no run: it may be sent, and holds its room until the block is left."""
+
+    def paused(self) -> AbstractContextManager[None]:
+        """While that block runs, the client is asked something, and the call takes no room."""
+        ...
+
+    def went_well(self) -> None:
+        """The call was answered as it should be: how long it took counts."""
+        ...
+
+
+Visit: TypeAlias = Callable[[str, str, Json], AbstractAsyncContextManager[Turn]]
+"""Waits for the turn of one call, given its server, the server's name of the tool, and the arguments."""
 
 
 class Downstream(Protocol):
@@ -66,5 +88,14 @@ class Downstream(Protocol):
 
     def listen(self, hear: OnNotice) -> Callable[[], None]:
         """From now on *hear* is told what servers notify of (lists that changed, resources that were updated, log
-        messages); gives what ends that."""
+        messages that belong to no request); gives what ends that."""
+        ...
+
+    def join(self, ask: Ask | None) -> Callable[[], None]:
+        """A client is connected. *ask* puts to it what servers ask outside of any request, which is for roots alone;
+        None for a client that has none. Gives what says that it has left."""
+        ...
+
+    def askers(self) -> list[str]:
+        """The servers that have asked for roots outside of any request, if there is a client to answer them now."""
         ...

@@ -47,7 +47,8 @@ FINAL = frozenset(status for status, moves in MOVES.items() if not moves)
 
 
 class Key(NamedTuple):
-    """Names one call of one run: a task, or one item of a `for_each` task. `task` is empty for the run itself."""
+    """Names one call of one run: a task, or one item of a `for_each` task. `task` is empty for the run itself. For a
+    visit, `run` is empty, `task` the tool, and `item` the number of the visit."""
 
     run: str
     task: str
@@ -84,7 +85,13 @@ class Abort:
     key: Key
 
 
-Command: TypeAlias = Call | Sleep | Abort
+class Admit(NamedTuple):
+    """The visit of this key, which had to wait, has all that it asked for: its call may be sent."""
+
+    key: Key
+
+
+Command: TypeAlias = Call | Sleep | Abort | Admit
 
 
 # Events: what has happened outside.

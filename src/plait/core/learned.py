@@ -121,13 +121,16 @@ class Learned:
 
     def saw(self, tool: Tool, seconds: float, value: Json) -> None:
         """A call of *tool* succeeded in so many *seconds*, and its output is *value*."""
+        self.took(tool, seconds)
+        if tool.output is None and tool.listed and (known := self._tools.get(tool.full_name)) is not None:
+            known.look(tool, value)
+
+    def took(self, tool: Tool, seconds: float) -> None:
+        """As `saw`, for a call whose output nobody has read."""
         if not self._is_enabled or len(tool.full_name) > MAX_NAME_CHARS:
             return
         self.seen += 1
-        known = self._of(tool.full_name)
-        known.took(seconds)
-        if tool.output is None and tool.listed:
-            known.look(tool, value)
+        self._of(tool.full_name).took(seconds)
 
     def seconds(self, tool: Tool) -> float | None:
         """How long a call of *tool* is expected to take; None if none was seen."""

@@ -3,6 +3,9 @@
 Calls that are ready wait in lanes. All calls of a lane take the same room of the same limits, so if the first does
 not fit, none does. A lane whose first call does not fit is parked at the limit that is full, and looked at again
 only when that limit has room: what is waiting is never scanned.
+
+Visits, which belong to no run (`core/visits.py`), and calls of runs take turns where they wait for the same: after a
+visit its lane yields to calls of runs, until one of them has started. So neither can keep the other waiting for ever.
 """
 
 from __future__ import annotations
@@ -20,6 +23,9 @@ Urgency: TypeAlias = "tuple[float, ...]"
 
 Unit = TypeVar("Unit")
 
+VISITS = ""
+"""What stands for a run in the demands of visits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -34,6 +40,7 @@ class Demand(NamedTuple):
     """What a call takes room of. Calls with equal demands wait in one lane."""
 
     run: str
+    """`VISITS` for a call that belongs to none."""
     server: str
     tools: tuple[str, int] | None
     """The limit that its tool shares with others: its name, and its slots."""
@@ -107,10 +114,11 @@ class RateLimit(Limit[Unit]):
 class Lane(Generic[Unit]):
     """Calls that take the same room, most urgent first."""
 
-    __slots__ = ("called_by", "limits", "stamp", "stopped_at", "takes", "units", "weight")
+    __slots__ = ("called_by", "demand", "gone", "limits", "stamp", "stopped_at", "takes", "units", "weight", "yields")
 
-    def __init__(self, limits: tuple[Limit[Unit], ...], weight: int) -> None:
-        self.weight = weight
+    def __init__(self, demand: Demand, limits: tuple[Limit[Unit], ...]) -> None:
+        self.demand = demand
+        self.weight = demand.weight
         self.use(limits)
         self.units: list[tuple[Urgency, Unit]] = []
         self.stamp = 0
@@ -118,6 +126,16 @@ class Lane(Generic[Unit]):
         self.called_by: Limit[Unit] | None = None
         self.stopped_at: Limit[Unit] | None = None
         """The limit that it was parked at last, since it was last empty."""
+        self.yields = False
+        """Whether the calls of runs go first now: it holds visits, and had its turn."""
+        self.gone: set[Unit] = set()
+        """Calls among `units` that wait no more; never the first."""
+
+    @property
+    def urgency(self) -> Urgency:
+        """That of its first call."""
+        urgency = self.units[0][0]
+        return (urgency[0], _LAST, *urgency[2:]) if self.yields else urgency
 
     def use(self, limits: tuple[Limit[Unit], ...]) -> None:
         """Its calls take room of these limits."""
@@ -132,6 +150,23 @@ class Lane(Generic[Unit]):
             if limit.room < (1 if weight == 1 else limit.slots(weight)):
                 return limit
         return None
+
+    def drop(self, unit: Unit) -> None:
+        """*unit* waits no more. What is gone is never more than what waits, so that nothing piles up."""
+        self.gone.add(unit)
+        if 2 * len(self.gone) > len(self.units):
+            self.units = [entry for entry in self.units if entry[1] not in self.gone]
+            heapq.heapify(self.units)
+            self.gone.clear()
+        self.tidy()
+
+    def tidy(self) -> None:
+        """The first call has changed: it is one that waits."""
+        while self.gone and self.units[0][1] in self.gone:
+            self.gone.discard(heapq.heappop(self.units)[1])
+
+
+_LAST = float("inf")
 
 
 class Held(NamedTuple, Generic[Unit]):
@@ -157,8 +192,9 @@ class Ledger(Generic[Unit]):
         }
         self.tools: dict[tuple[str, int], Limit[Unit]] = {}
         self.runs: dict[str, Limit[Unit]] = {}
-        self.lanes: dict[str, dict[Demand, Lane[Unit]]] = {}
+        self.lanes: dict[str, dict[Demand, Lane[Unit]]] = {VISITS: {}}
         """By run."""
+        self._yielding: dict[Lane[Unit], None] = {}
         self._queue: list[tuple[Urgency, int, Lane[Unit]]] = []
         self._stamp = 0
         self._freed: dict[Limit[Unit], None] = {}
@@ -183,6 +219,33 @@ class Ledger(Generic[Unit]):
         if is_first:
             self._enter(lane)
 
+    def withdraw(self, demand: Demand, unit: Unit) -> None:
+        """*unit*, which was added and has not started, is not wanted any more."""
+        lane = self.lanes[demand.run][demand]
+        was_first = lane.units[0][1] is unit
+        lane.drop(unit)
+        if not lane.units:
+            self._leave(lane)
+            lane.stopped_at = None
+        elif was_first:
+            self._enter(lane)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether `take_next` has nothing to give: nobody is new in line, and nobody waits for what was given back."""
+        return not self._queue and not any(limit.parked for limit in self._freed)
+
+    def take_at_once(self, demand: Demand, now: float) -> Held[Unit] | None:
+        """The room of a call that need not wait for it, as `add` and `take_next` would give it; None where it has to
+        wait. For when `take_next` has nothing to give."""
+        lane = self._lane(demand)
+        for rate in self.rates.values():
+            rate.now = now
+        if lane.units or lane.full() is not None:
+            return None
+        self._take_turns(lane)
+        return self._take(lane)
+
     def take_next(self, now: float) -> Iterator[tuple[Unit, Held[Unit]]]:
         """What may start now, most urgent first; its room is taken. Each is given back once, by `give_back`."""
         for rate in self.rates.values():
@@ -201,10 +264,13 @@ class Ledger(Generic[Unit]):
             _, unit = heapq.heappop(lane.units)
             held = self._take(lane)
             self._leave(lane)
+            lane.tidy()
+            if lane.demand.run == VISITS or self._yielding:
+                self._take_turns(lane)
             if not lane.units:
                 lane.stopped_at = None
             elif (full := lane.full()) is not None:
-                self._park(lane, full, lane.units[0][0])
+                self._park(lane, full, lane.urgency)
             else:
                 self._enter(lane)
             yield unit, held
@@ -236,6 +302,7 @@ class Ledger(Generic[Unit]):
             slots = wanted.get(name, UNBOUNDED)  # one that is gone goes on counting, for when it comes back
             self._give(self.servers.setdefault(name, Limit(f"server {name}", slots)), slots)
         self._change_rates(dict(limits.rates))
+        self._forget_empty_lanes()
         self._renew_lanes()
 
     def _adapted(self, server: str, limits: Limits) -> AdaptiveLimit:
@@ -276,7 +343,7 @@ class Ledger(Generic[Unit]):
     def _lane(self, demand: Demand) -> Lane[Unit]:
         lanes = self.lanes[demand.run]
         if (lane := lanes.get(demand)) is None:
-            lane = lanes[demand] = Lane(self._limits(demand), demand.weight)
+            lane = lanes[demand] = Lane(demand, self._limits(demand))
         return lane
 
     def _limits(self, demand: Demand) -> tuple[Limit[Unit], ...]:
@@ -296,12 +363,29 @@ class Ledger(Generic[Unit]):
             self.tools[named] = Limit(f"tools {named[0]}", named[1])
         return self.tools[named]
 
+    def _forget_empty_lanes(self) -> None:
+        """Those of visits, which no run takes with it when it ends: new settings may leave none of their demands."""
+        visits = self.lanes[VISITS] = {demand: lane for demand, lane in self.lanes[VISITS].items() if lane.units}
+        self._yielding = {lane: None for lane in self._yielding if lane.demand in visits}
+
     def _renew_lanes(self, server: str | None = None) -> None:
         """The limits are others that calls of *server* (of any, for None) take room of."""
         for lanes in self.lanes.values():
             for demand, lane in lanes.items():
                 if server in {None, demand.server}:
                     lane.use(self._limits(demand))
+
+    def _take_turns(self, started: Lane[Unit]) -> None:
+        """A call of that lane was started: the turn is with those of runs after a visit, and the other way round."""
+        if started.demand.run == VISITS:
+            started.yields = True
+            self._yielding[started] = None
+            return
+        for lane in [one for one in self._yielding if _gives_way(one, started)]:
+            del self._yielding[lane]
+            lane.yields = False
+            if lane.units:
+                self._enter(lane)
 
     def _take(self, lane: Lane[Unit]) -> Held[Unit]:
         taken = lane.takes or tuple([(limit, limit.slots(lane.weight)) for limit in lane.limits])
@@ -315,7 +399,7 @@ class Ledger(Generic[Unit]):
         if called_by is not None:
             lane.called_by = called_by
             called_by.called += 1
-        heapq.heappush(self._queue, (lane.units[0][0], lane.stamp, lane))
+        heapq.heappush(self._queue, (lane.urgency, lane.stamp, lane))
 
     def _leave(self, lane: Lane[Unit]) -> None:
         if lane.called_by is not None:
@@ -350,3 +434,8 @@ class Ledger(Generic[Unit]):
                 self._enter(lane, limit)
         for entry in too_wide:
             heapq.heappush(limit.parked, entry)
+
+
+def _gives_way(lane: Lane[Unit], started: Lane[Unit]) -> bool:
+    """Whether a call of *started* took what visits of *lane* wait for or, while none waits, what they will ask for."""
+    return lane.stopped_at in started.limits if lane.units else lane.demand.server == started.demand.server

@@ -11,8 +11,13 @@ from .events import Notice
 from .run import Run
 from .strict import Json, JsonObject
 
-OnProgress: TypeAlias = Callable[[float, float | None, str | None], None]
-"""Told a call's own progress: how much is done, of how much, and a message. It must not block or raise."""
+OnProgress: TypeAlias = Callable[[JsonObject], None]
+"""Told a call's own progress: the params of a `notifications/progress` as the server sent them, `progress` a number.
+It must not block or raise."""
+
+OnLog: TypeAlias = Callable[[JsonObject], None]
+"""Told a log message of a server that belongs to a call, or may: the params of a `notifications/message` as they came.
+Two that are equal tell the same client, which hears it once. It must not block or raise."""
 
 Ask: TypeAlias = Callable[[str, JsonObject], Awaitable[JsonObject]]
 """Puts a request of a downstream server (`elicitation/create`, `sampling/createMessage`, `roots/list`, with its params)
@@ -49,10 +54,19 @@ class ToolCall:
     """None where there is nobody to be asked."""
     capabilities: JsonObject = field(default_factory=dict)
     """What the client that is asked said that it can do, as it said it."""
+    on_log: OnLog | None = None
+    """None where nobody in particular is told: then every client is."""
 
 
 class UpstreamClient(Protocol):
-    """The client on whose behalf a run is made: servers may ask it something while their calls are open."""
+    """The client on whose behalf a run is made: servers may ask it something while their calls are open, and what they
+    log meanwhile is for it alone."""
+
+    @property
+    def can_be_asked(self) -> bool: ...
+
+    @property
+    def on_log(self) -> OnLog: ...
 
     @property
     def capabilities(self) -> JsonObject:

@@ -2,18 +2,22 @@
 
 A call that is ready asks for the resources that it touches (`core/locks.py`), then for room (`core/limits.py`). Its
 room is given back when it is answered, its resources when it has come to its end: a retry is still the same call.
+Visits, calls from outside of any run (`core/visits.py`), stand in the same lines.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from operator import attrgetter
+from typing import TypeAlias
 
 from ..errors import CallError, CallTimeout, ConnectionLost, ServerUnavailable
+from .catalog import Tool
 from .conflicts import why_they_conflict
 from .events import (
     Abort,
     Aborted,
+    Admit,
     Call,
     CancelRequested,
     Command,
@@ -34,29 +38,35 @@ from .locks import Locks, Request
 from .retry import RetryBudgets
 from .run import Run
 from .state import Unit
+from .visits import Visit
+
+Waiting: TypeAlias = Unit | Visit
+"""Who stands in line: a call of a run, or a visit."""
 
 
 class Scheduler:
     """Events in, commands out. It never waits and never looks at a clock: the time comes with each event."""
 
     def __init__(self, limits: Limits, learned: Learned | None = None) -> None:
-        self.ledger: Ledger[Unit] = Ledger(limits)
-        self.locks: Locks[Unit] = Locks()
+        self.ledger: Ledger[Waiting] = Ledger(limits)
+        self.locks: Locks[Waiting] = Locks()
         self.budgets = RetryBudgets()
         self.runs: dict[str, Run] = {}
         """The runs that have not come to their end."""
+        self.visits = 0
+        """How many have entered and not left."""
         self._learned = Learned(enabled=False) if learned is None else learned
-        self._held: dict[Key, tuple[Unit, Held[Unit]]] = {}
+        self._held: dict[Key, tuple[Waiting, Held[Waiting]]] = {}
         """The calls in flight, each with the room it takes until it is answered."""
         self._paused: dict[Key, float] = {}
         """The calls in flight that hold no room, because their client is asked something; each since when."""
-        self._requests: dict[str, dict[Key, Request[Unit]]] = {}
-        """What calls touch, from when they are ready to their end, by run."""
+        self._requests: dict[str, dict[Key, Request[Waiting]]] = {}
+        """What calls touch, from when they are ready to their end, by run; visits have no run's name."""
         self._watched: set[str] = set()
         """Servers whose rate will have room when a sleep is over."""
 
     def __repr__(self) -> str:
-        return f"<Scheduler: {len(self.runs)} runs, {len(self._held)} calls in flight>"
+        return f"<Scheduler: {len(self.runs)} runs, {self.visits} visits, {len(self._held)} calls in flight>"
 
     @property
     def in_flight(self) -> int:
@@ -72,6 +82,47 @@ class Scheduler:
         """Go by *limits* from now on, in the runs that are under way too."""
         self.ledger.change(limits)
         return self._step(now, None)
+
+    def enter(self, visit: Visit, now: float) -> Step:
+        """*visit* asks for what it touches, then for room. If it has both, it was started; else `Admit` tells when."""
+        self.visits += 1
+        if visit.claims:
+            request = self.locks.ask(visit, visit.claims)
+            self._requests.setdefault(visit.key.run, {})[visit.key] = request
+            if request.blocker is not None:
+                return Step([], [])
+        if (held := self.ledger.take_at_once(visit.demand, now)) is not None:
+            self._admit_visit(visit, held, now)
+            return Step([], [])
+        self.ledger.add(visit.demand, visit.urgency, visit)
+        return self._step(now, None)
+
+    def leave(self, visit: Visit, now: float, error: CallError | None = None, *, is_well: bool = False) -> Step:
+        """*visit* has ended, or is not wanted any more. *error* is what its call failed of; without one, how long the
+        call took counts where it went *well*."""
+        self.visits -= 1
+        key = visit.key
+        self._resume(key, now)
+        if (entry := self._held.pop(key, None)) is not None:
+            self._tell_of(visit, now, error, is_well)
+            self.ledger.give_back(entry[1])
+        elif (request := self._requests.get(key.run, {}).get(key)) is None or request.blocker is None:
+            self.ledger.withdraw(visit.demand, visit)
+        if visit.claims:
+            self._release(key, now)
+        return self._step(now, None)
+
+    def _admit_visit(self, visit: Visit, held: Held[Waiting], now: float) -> None:
+        visit.started_at = now
+        self._held[visit.key] = visit, held
+
+    def _tell_of(self, visit: Visit, now: float, error: CallError | None, is_well: bool) -> None:
+        if error is not None:
+            self._went_wrong(visit, error, now)
+        elif is_well:
+            seconds = _seconds(visit, now)
+            self._learned.took(visit.tool, seconds)
+            self._went_well(visit.tool, seconds)
 
     def handle(self, event: Event, now: float) -> Step:
         match event:
@@ -108,9 +159,9 @@ class Scheduler:
         unit, held = entry
         match event:
             case Succeeded(output=output, cached=False):
-                seconds = now - (unit.started_at if unit.started_at is not None else now) - unit.paused_s
-                self._learned.saw(unit.planned.tool, seconds, output.value)
-                self._went_well(unit, seconds)
+                seconds = _seconds(unit, now)
+                self._learned.saw(unit.tool, seconds, output.value)
+                self._went_well(unit.tool, seconds)
             case Failed(error=error):
                 self._went_wrong(unit, error, now)
         self.ledger.give_back(held)
@@ -127,14 +178,14 @@ class Scheduler:
             unit.paused_s += now - since
             self.ledger.take_again(held)
 
-    def _went_well(self, unit: Unit, seconds: float) -> None:
-        server = unit.planned.tool.server
+    def _went_well(self, tool: Tool, seconds: float) -> None:
+        server = tool.server
         if (limit := self.ledger.adaptive.get(server)) is not None:
-            limit.succeeded(unit.planned.tool.full_name, seconds, self.ledger.servers[server].taken)
+            limit.succeeded(tool.full_name, seconds, self.ledger.servers[server].taken)
             self.ledger.resize(server)
 
-    def _went_wrong(self, unit: Unit, error: CallError, now: float) -> None:
-        server = unit.planned.tool.server
+    def _went_wrong(self, unit: Waiting, error: CallError, now: float) -> None:
+        server = unit.tool.server
         if error.retry_after_s:
             self.ledger.hold(server, error.retry_after_s, now)
         is_of_the_server = isinstance(error, CallTimeout | ConnectionLost | ServerUnavailable)
@@ -163,7 +214,7 @@ class Scheduler:
             if run.is_done:
                 self._close(run, now)
         told: dict[str, Run] = {}
-        commands = list(self._start_what_fits(told, now))
+        commands = [] if self.ledger.is_settled else list(self._start_what_fits(told, now))
         if run is not None:
             told[run.id] = run
         notices: list[Notice] = []
@@ -207,13 +258,14 @@ class Scheduler:
         if not requests:
             del self._requests[key.run]
         for freed in self.locks.release(request):
-            unit = freed.holder
-            owner = self.runs[unit.key.run]
-            if freed.because is not None:
-                resource, _ = why_they_conflict(*freed.because)
-                on = key.task if key.run == unit.key.run else f"{key.run}/{key.task}"
-                unit.waited("conflict", on, now, resource)
-            self._line_up(owner, unit)
+            match freed.holder:
+                case Visit() as visit:
+                    self.ledger.add(visit.demand, visit.urgency, visit)
+                case Unit() as unit:
+                    if freed.because is not None:
+                        resource, _ = why_they_conflict(*freed.because)
+                        unit.waited("conflict", _told_to(unit, key), now, resource)
+                    self._line_up(self.runs[unit.key.run], unit)
 
     def _close(self, run: Run, now: float) -> None:
         """*run* has come to its end. Its calls that are still in flight keep their room and what they touch."""
@@ -225,6 +277,10 @@ class Scheduler:
 
     def _start_what_fits(self, told: dict[str, Run], now: float) -> Iterable[Command]:
         for unit, held in self.ledger.take_next(now):
+            if isinstance(unit, Visit):
+                self._admit_visit(unit, held, now)
+                yield Admit(unit.key)
+                continue
             owner = told[unit.key.run] = self.runs[unit.key.run]
             if held.waited_at is not None:
                 unit.waited("limit", held.waited_at, now)
@@ -242,10 +298,22 @@ class Scheduler:
             )
 
     def _watch(self, now: float) -> Iterable[Command]:
-        """Look again when a rate has room; and, with no run left, no more."""
+        """Look again when a rate has room; and, with nobody left, no more."""
         for server, seconds in self.ledger.to_watch(now):
             self._watched.add(server)
             yield Sleep(Key("", server), seconds)
-        if not self.runs and self._watched:
+        if not self.runs and not self.visits and self._watched:
             yield from [Abort(Key("", server)) for server in self._watched]
             self._watched.clear()
+
+
+def _seconds(unit: Waiting, now: float) -> float:
+    """How long the call of *unit* took, but for the time in which its client was asked something."""
+    return now - (unit.started_at if unit.started_at is not None else now) - unit.paused_s
+
+
+def _told_to(unit: Unit, key: Key) -> str:
+    """What *unit* has waited for, the call of *key*, as its run is told of it."""
+    if not key.run:
+        return f"a call of {key.task}"
+    return key.task if key.run == unit.key.run else f"{key.run}/{key.task}"

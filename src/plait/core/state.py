@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import CallError
+from .catalog import Tool
 from .events import Key, Status
 from .output import Output
 from .plan import PlannedTask
@@ -40,6 +41,10 @@ class Unit:
         """Since when it waits for nothing but what `waits` does not hold yet."""
         self.waits: tuple[Wait, ...] = ()
         """What its first attempt waited for, though it could have started."""
+
+    @property
+    def tool(self) -> Tool:
+        return self.planned.tool
 
     def __lt__(self, other: Unit) -> bool:
         return self.key < other.key

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import mcp_types as types
 
 from ..core.catalog import ServerInfo, ServerState, Tool
 from ..core.problems import Problem
 from ..core.schema import Schema
-from ..core.search import SearchResult
 from ..core.strict import Json, JsonObject
 from .answers import answer
 from .budget import fit
+
+if TYPE_CHECKING:
+    from ..core.search import SearchResult
 
 Seen: TypeAlias = Callable[[Tool], Schema | None]
 """The shape that outputs of a tool had so far."""

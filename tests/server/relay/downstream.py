@@ -13,7 +13,7 @@ import mcp_types as types
 from mcp.server import Server
 from mcp.shared.message import SessionMessage
 
-from plait.core.downstream import Offers, OnNotice, Relayed, RpcError
+from plait.core.downstream import RENEWED, Ask, Offers, OnNotice, Relayed, RpcError
 from plait.core.strict import JsonObject
 from plait.gateway import Gateway
 from plait.server.relay.directory import Relaying
@@ -61,8 +61,12 @@ class FakeDownstream:
     def __init__(self) -> None:
         self.requests: list[Relayed] = []
         self.aborted: list[Relayed] = []
+        self.open: list[Relayed] = []
         self.notified: list[tuple[str, str, JsonObject]] = []
         self.listeners: list[OnNotice] = []
+        self.clients: list[Ask | None] = []
+        """How to ask each client that is connected for its roots."""
+        self.have_asked: list[str] = []
         self.changed = anyio.Event()
         """Set, and replaced, whenever a request has come in, or was cancelled."""
         self._offers: tuple[Offers, ...] = ()
@@ -80,15 +84,26 @@ class FakeDownstream:
         self._answers[server, method] = answer
 
     def tell(self, server: str, method: str, params: JsonObject | None = None) -> None:
-        """*server* notifies of something."""
+        """*server* notifies of something. What it logs is for those who have a request open there, if any have."""
+        open_ = [request.on_log for request in self.open if request.server == server]
+        if method == "notifications/message" and any(open_):
+            for on_log in dict.fromkeys(filter(None, open_)):
+                on_log(params or {})
+            return
         for hear in list(self.listeners):
             hear(server, method, params or {})
+
+    def renew(self) -> None:
+        """There are new settings."""
+        self._offers = (*self._offers,)
+        self.tell("", RENEWED)
 
     def offers(self) -> tuple[Offers, ...]:
         return self._offers
 
     async def request(self, request: Relayed, /) -> JsonObject:
         self.requests.append(request)
+        self.open.append(request)
         self._tell()
         try:
             return cast("JsonObject", await _given(self._answers.get((request.server, request.method), {}), request))
@@ -96,6 +111,8 @@ class FakeDownstream:
             self.aborted.append(request)
             self._tell()
             raise
+        finally:
+            self.open[:] = [other for other in self.open if other is not request]
 
     async def notify(self, server: str, method: str, params: JsonObject) -> None:
         self.notified.append((server, method, params))
@@ -104,6 +121,19 @@ class FakeDownstream:
     def listen(self, hear: OnNotice) -> Callable[[], None]:
         self.listeners.append(hear)
         return lambda: self.listeners.remove(hear)
+
+    def join(self, ask: Ask | None) -> Callable[[], None]:
+        self.clients.append(ask)
+        self._tell()
+
+        def leave() -> None:
+            self.clients.remove(ask)
+            self._tell()
+
+        return leave
+
+    def askers(self) -> list[str]:
+        return self.have_asked
 
     async def until(self, is_so: Callable[[], bool]) -> None:
         """Wait until a request has made that true."""

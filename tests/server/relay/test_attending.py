@@ -12,7 +12,8 @@ import pytest
 from mcp import Client
 from mcp.client.session import ElicitationFnT
 
-from plait.core.downstream import Offers, OnNotice, Relayed, RpcError
+from plait.core.downstream import Ask, Offers, OnNotice, Relayed, RpcError
+from plait.core.ports import OnLog
 from plait.core.strict import JsonObject
 from plait.gateway import Gateway
 from plait.server.relay.asking import ASK_S
@@ -21,11 +22,13 @@ from plait.server.relay.directory import Relaying
 from plait.server.upstream import build_server
 
 from ...fakes import FakeServers, tool
-from ..conftest import in_memory, structured, task
+from ..conftest import MODERN, in_memory, structured, task
+from .downstream import ALL_CAPABILITIES, FakeDownstream, joined, relaying_server
 
 pytestmark = pytest.mark.virtual_time
 
 NAME: JsonObject = {"type": "object", "properties": {"name": {"type": "string"}}}
+MESSAGE = "notifications/message"
 QUESTION: JsonObject = {"mode": "form", "message": "Who?", "requestedSchema": NAME}
 
 
@@ -43,6 +46,12 @@ class Nothing:
 
     def listen(self, hear: OnNotice) -> Callable[[], None]:
         return lambda: None
+
+    def join(self, ask: Ask | None) -> Callable[[], None]:
+        return lambda: None
+
+    def askers(self) -> list[str]:
+        return []
 
 
 async def greet(ask: Any, capabilities: JsonObject) -> dict[str, Any]:
@@ -165,3 +174,79 @@ async def test_cancelling_the_request_cancels_the_run_and_its_question(era: str,
         await asked.wait()
         tasks.cancel_scope.cancel()
     assert servers.aborted == ["s:greet"]
+
+
+# What calls of a run log.
+
+LOGGED: JsonObject = {"level": "info", "data": {"n": 1}, "x-odd": [1.0]}
+LOUD: JsonObject = {types.LOG_LEVEL_META_KEY: "debug"}
+
+
+async def speak(on_log: OnLog | None, seconds: float = 0) -> dict[str, Any]:
+    await anyio.sleep(seconds)
+    assert on_log is not None
+    on_log(LOGGED)
+    return {}
+
+
+def dag(**options: Any) -> JsonObject:
+    return {"name": "execute_dag", "arguments": {"tasks": [task("a", "s:speak", arguments={"seconds": 5})], **options}}
+
+
+@pytest.mark.parametrize("capabilities", [{}, ALL_CAPABILITIES])
+async def test_what_a_call_of_a_run_logs_is_heard_by_its_client_alone_and_before_the_result(
+    era: str, servers: FakeServers, capabilities: JsonObject
+):
+    servers.add(tool("s:speak", closed=False), speak)
+    async with (
+        relaying_server(FakeDownstream(), servers) as server,
+        joined(server, era, capabilities) as mine,
+        joined(server) as other,
+        joined(server, MODERN) as modern,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(other.request, "tools/call", dag(wait_s=0))
+        await mine.request("tools/call", dag(), meta=LOUD, id="mine")
+        await other.request("ping")
+        await modern.request("tools/list")
+    assert mine.told(MESSAGE) == [LOGGED]
+    assert mine.log.index(MESSAGE) < mine.log.index("mine")
+    assert modern.told(MESSAGE) == []
+
+
+async def test_a_run_that_nobody_waits_for_tells_the_session_that_began_it(servers: FakeServers):
+    servers.add(tool("s:speak", closed=False), speak)
+    async with relaying_server(FakeDownstream(), servers) as server, joined(server) as mine, joined(server) as other:
+        async with joined(server) as leaves:
+            for peer in (mine, leaves):
+                await peer.request("tools/call", dag(wait_s=0))
+            await leaves.leave()
+        await anyio.sleep(10)
+        assert (mine.told(MESSAGE), other.told(MESSAGE)) == ([LOGGED], [])
+
+
+async def test_a_client_of_2026_hears_what_its_request_asked_for_and_while_it_is_there(servers: FakeServers):
+    servers.add(tool("s:speak", closed=False), speak)
+    async with relaying_server(FakeDownstream(), servers) as server, joined(server, MODERN) as peer:
+        await peer.request("tools/call", dag())
+        await peer.request("tools/call", dag(), meta={types.LOG_LEVEL_META_KEY: "error"})
+        await peer.request("tools/call", dag(wait_s=0), meta=LOUD)
+        await anyio.sleep(10)
+        assert peer.told(MESSAGE) == []
+        await peer.request("tools/call", dag(), meta=LOUD)
+        assert peer.told(MESSAGE) == [LOGGED]
+
+
+async def test_runs_of_one_session_have_one_way_to_tell_it(servers: FakeServers):
+    seen: list[OnLog | None] = []
+
+    async def look(on_log: OnLog | None) -> dict[str, Any]:
+        seen.append(on_log)
+        return {}
+
+    servers.add(tool("s:speak", closed=False), look)
+    async with relaying_server(FakeDownstream(), servers) as server, joined(server) as one, joined(server) as other:
+        for peer in (one, one, other):
+            call = {"name": "execute_dag", "arguments": {"tasks": [task("a", "s:speak")]}}
+            await peer.request("tools/call", call)
+    assert seen[0] == seen[1] != seen[2]

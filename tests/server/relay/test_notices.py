@@ -44,6 +44,11 @@ async def listen(peer: Peer, **filters: Any) -> str:
     return key
 
 
+def changes(peer: Peer) -> list[str]:
+    """What was heard of lists that changed."""
+    return [method for method, _ in peer.heard if method in CHANGED]
+
+
 async def later() -> None:
     """So long that all that was to be sent has been."""
     await anyio.sleep(10)
@@ -66,6 +71,58 @@ async def test_every_session_hears_that_a_list_has_changed(downstream: FakeDowns
         assert modern.told(method) == [{"_meta": {SUBSCRIPTION_ID_META_KEY: stream}}]
 
 
+@pytest.mark.parametrize("expose", ["all", "tools"])
+async def test_a_denied_tool_is_a_change_of_the_tools_alone(downstream: FakeDownstream, expose: str):
+    denied: dict[tuple[str, str], str] = {}
+    async with (
+        relaying_server(downstream, expose=expose, denied_by=lambda *entry: denied.get(entry)) as server,
+        joined(server) as session,
+        joined(server, MODERN) as modern,
+    ):
+        await listen(modern, **dict.fromkeys(CHANGED.values(), True))
+        downstream.renew()
+        await later()
+        assert changes(session) == changes(modern) == []
+        denied["a", "x"] = "a:*"
+        downstream.renew()
+        await later()
+        assert changes(session) == changes(modern) == ["notifications/tools/list_changed"]
+        assert [tool["name"] for tool in (await session.request("tools/list"))["tools"]][-1] == "b__x"
+        denied.clear()
+        downstream.renew()
+        await later()
+        assert changes(session) == ["notifications/tools/list_changed"] * 2
+
+
+async def test_a_server_that_is_gone_by_new_settings_takes_what_it_had_with_it(downstream: FakeDownstream):
+    async with connected(downstream, LEGACY) as peer:
+        downstream.remove("a")
+        downstream.renew()
+        await later()
+        assert sorted(changes(peer)) == ["notifications/resources/list_changed", "notifications/tools/list_changed"]
+
+
+async def test_a_change_that_renames_entries_of_another_list_is_told_of_both(downstream: FakeDownstream):
+    page = "ui://clock"
+    downstream.add("a", tools=(a_tool("x", _meta={"ui": {"resourceUri": page}}),), resources=(a_resource(page),))
+    async with connected(downstream, LEGACY) as peer:
+        downstream.add("b", tools=(a_tool("x"),), resources=(a_resource(page),))
+        downstream.tell("b", "notifications/resources/list_changed")
+        await later()
+        assert sorted(changes(peer)) == ["notifications/resources/list_changed", "notifications/tools/list_changed"]
+
+
+async def test_a_change_that_was_taken_back_before_it_was_told_is_told_all_the_same(downstream: FakeDownstream):
+    async with relaying_server(downstream) as server, joined(server) as one, joined(server) as other:
+        await later()
+        downstream.add("b", tools=(a_tool("x"),), prompts=({"name": "p"},))
+        await one.request("prompts/list")
+        downstream.add("b", tools=(a_tool("x"),))
+        downstream.renew()
+        await later()
+        assert changes(one) == changes(other) == ["notifications/prompts/list_changed"]
+
+
 async def test_without_the_tools_of_servers_nobody_hears_of_their_changes(downstream: FakeDownstream):
     async with (
         relaying_server(downstream, expose="dag") as server,
@@ -73,10 +130,13 @@ async def test_without_the_tools_of_servers_nobody_hears_of_their_changes(downst
         joined(server, MODERN) as two,
     ):
         await listen(two, toolsListChanged=True)
+        downstream.add("a", tools=(a_tool("x"), a_tool("y")), resources=(a_resource("mem://r"),))
         downstream.tell("a", "notifications/tools/list_changed")
+        await later()
+        assert changes(one) == []
         downstream.tell("a", "notifications/prompts/list_changed")
         await later()
-    assert one.log[-1] == "notifications/prompts/list_changed"
+    assert changes(one) == ["notifications/prompts/list_changed"]
     assert one.told("notifications/tools/list_changed") == two.told("notifications/tools/list_changed") == []
 
 
@@ -164,6 +224,60 @@ async def test_roots_that_changed_are_told_to_every_server(downstream: FakeDowns
         await peer.notify("notifications/roots/list_changed")
         await later()
     assert sorted(downstream.notified) == [(server, "notifications/roots/list_changed", {}) for server in "ab"]
+
+
+# Roots that servers ask for outside of any request.
+
+ROOTS: JsonObject = {"roots": [{"uri": "file:///a", "x-odd": [1]}], "x-odd": 1}
+ROOTS_CHANGED = "notifications/roots/list_changed"
+
+
+async def test_a_client_that_has_roots_is_asked_for_them_outside_of_its_requests(downstream: FakeDownstream):
+    async with connected(downstream, LEGACY, answers={"roots/list": ROOTS}) as peer:
+        (ask,) = downstream.clients
+        assert ask is not None
+        assert await ask("roots/list", {}) == ROOTS
+        with pytest.raises(RpcError) as caught:
+            await ask("roots/list", {"_meta": 5})
+    assert caught.value.code == types.INVALID_PARAMS
+    assert peer.asked == [("roots/list", {})]
+
+
+@pytest.mark.parametrize("capabilities", [{}, {"elicitation": {}, "sampling": {}}])
+async def test_a_client_without_roots_is_not(downstream: FakeDownstream, capabilities: JsonObject):
+    async with connected(downstream, LEGACY, capabilities=capabilities):
+        assert downstream.clients == [None]
+
+
+async def test_a_client_of_2026_cannot_be_asked_outside_of_its_requests(downstream: FakeDownstream):
+    async with connected(downstream, MODERN, answers={"roots/list": ROOTS}) as peer:
+        await peer.request("tools/call", {"name": "a__x"})
+        assert downstream.clients == []
+
+
+async def test_clients_that_have_left_are_asked_no_more(downstream: FakeDownstream):
+    async with relaying_server(downstream) as server, joined(server) as stays:
+        async with joined(server, answers={"roots/list": ROOTS}) as leaves:
+            await leaves.leave()
+            await downstream.until(lambda: downstream.clients == [None])
+        await stays.request("ping")
+
+
+async def test_servers_that_have_asked_hear_of_a_client_that_can_answer(downstream: FakeDownstream):
+    downstream.have_asked = ["b"]
+    async with relaying_server(downstream) as server, joined(server, answers={"roots/list": ROOTS}) as leaves:
+        await downstream.until(lambda: bool(downstream.notified))
+        assert downstream.notified == [("b", ROOTS_CHANGED, {})]
+        async with joined(server):
+            await leaves.leave()
+            await later()
+    assert downstream.notified == [("b", ROOTS_CHANGED, {})] * 3
+
+
+async def test_servers_that_have_not_asked_hear_nothing_of_it(downstream: FakeDownstream):
+    async with connected(downstream, LEGACY, answers={"roots/list": ROOTS}):
+        await later()
+    assert downstream.notified == []
 
 
 # Log messages.

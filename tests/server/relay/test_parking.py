@@ -260,10 +260,10 @@ async def test_progress_goes_to_the_request_that_waits_at_the_time(downstream: F
     async def slow(request: Relayed) -> JsonObject:
         assert request.ask is not None
         assert request.on_progress is not None
-        request.on_progress(1, None, "before")
+        request.on_progress({"progress": 1, "message": "before"})
         await anyio.sleep(1)
         await request.ask(ASK, FORM)
-        request.on_progress(2, None, "after")
+        request.on_progress({"progress": 2, "message": "after"})
         return DONE
 
     downstream.on("a", "tools/call", slow)

@@ -349,18 +349,27 @@ async def test_who_completes_nothing_gives_no_values(downstream: FakeDownstream,
 # Progress, cancellation and the end.
 
 
-async def test_progress_is_told_with_the_clients_own_token_and_before_the_result(downstream: FakeDownstream, era: str):
+async def test_progress_is_told_as_it_came_but_for_the_token_and_before_the_result(
+    downstream: FakeDownstream, era: str
+):
+    said: list[JsonObject] = [
+        {"progress": 1, "total": 4.0, "message": "one", "x-odd": [None, 1.0], "_meta": {"a": 1}},
+        {"progress": -0.5, "total": None, "message": 5},
+        {"progress": 1.0},
+        {"progress": 10**400},
+    ]
+
     async def slow(request: Relayed) -> JsonObject:
         assert request.on_progress is not None
-        for done in (1, 0.5, 1, 2):
-            request.on_progress(done, 4, f"at {done}")
+        for told in said:
+            request.on_progress({"progressToken": 77, **told})
         return DONE
 
     downstream.on("a", "tools/call", slow)
     async with connected(downstream, era) as peer:
         await peer.request("tools/call", {"name": "a__slow"}, meta={"progressToken": "mine"}, id="call")
-    told = [(one["progressToken"], one["progress"], one["message"]) for one in peer.told("notifications/progress")]
-    assert told == [("mine", 1, "at 1"), ("mine", 2, "at 2")]
+    assert peer.told("notifications/progress") == [{**told, "progressToken": "mine"} for told in said]
+    assert [type(told["progress"]) for told in peer.told("notifications/progress")] == [int, float, float, int]
     assert peer.log.index("call") > max(at for at, one in enumerate(peer.log) if one == "notifications/progress")
 
 
@@ -375,7 +384,7 @@ async def test_progress_after_the_result_is_told_to_nobody(downstream: FakeDowns
         await peer.request("tools/call", {"name": "a__echo"}, meta={"progressToken": 1})
         late = downstream.requests[0].on_progress
         assert late is not None
-        late(1, None, None)
+        late({"progress": 1})
         await peer.request("tools/call", {"name": "a__echo"})
     assert peer.told("notifications/progress") == []
 

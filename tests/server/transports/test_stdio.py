@@ -1,4 +1,5 @@
-"""The upstream pipe: in this process over real pipes, and as a process of its own."""
+"""The upstream pipe, over our own transport and over the SDK's: in this process over real pipes, and as a process of
+its own."""
 
 from __future__ import annotations
 
@@ -25,6 +26,14 @@ from ..conftest import structured, task
 
 SERVER = [sys.executable, "-m", "tests.server.standalone"]
 ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(autouse=True, params=["linux", "win32"], ids=["ours", "the-sdks"])
+def platform(request: pytest.FixtureRequest) -> str:
+    """The platform whose transport is taken, here and by the processes that are started."""
+    chosen = str(request.param)
+    SERVER[3:] = ["--platform", chosen]
+    return chosen
 
 
 class Process:
@@ -189,11 +198,13 @@ async def test_what_was_asked_before_the_end_of_input_is_still_answered():
     assert all("result" in answers[id] for id in ids)
 
 
-async def test_a_client_that_is_gone_ends_the_process_cleanly():
+async def test_a_client_that_is_gone_ends_the_process_cleanly(platform: str):
     async with started() as gateway:
         await gateway.initialize()
         gateway.process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]  # standard output
         gateway.call("execute_dag", tasks=[task("a", "s:hang")])
+        if platform == "win32":
+            gateway.request("ping")  # a thread that reads hears of no end but its own: it is found by writing
         with anyio.fail_after(10):
             status, said = await gateway.ended()
     assert status == 0
@@ -269,7 +280,15 @@ async def test_what_comes_with_the_handshake_in_one_piece_waits_for_it():
     assert (second["id"], len(second["result"]["tools"])) == (2, 5)
 
 
-async def test_what_comes_behind_a_handshake_that_takes_a_while_waits_for_it():
+async def test_the_platform_says_whether_the_event_loop_waits_for_the_pipes(platform: str):
+    (reading, asking), (answers, writing) = os.pipe(), os.pipe()
+    async with open_pipe(reading, writing, platform=platform):
+        assert os.get_blocking(reading) is os.get_blocking(writing) is (platform == "win32")
+    os.close(asking)
+    os.close(answers)
+
+
+async def test_what_comes_behind_a_handshake_that_takes_a_while_waits_for_it(platform: str):
     async def slow(ctx: Any, call_next: Any) -> Any:
         if ctx.method == "initialize":
             await anyio.wait_all_tasks_blocked()
@@ -284,7 +303,7 @@ async def test_what_comes_behind_a_handshake_that_takes_a_while_waits_for_it():
         print(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": info}), file=client)
         print(json.dumps({"jsonrpc": "2.0", "id": 2, "method": "tools/list"}), file=client)
     with anyio.fail_after(5):
-        async with open_pipe(reading, writing) as pipe:
+        async with open_pipe(reading, writing, platform=platform) as pipe:
             await pipe.serve(server)
     with os.fdopen(answers) as answered:
         assert ["result" in json.loads(line) for line in answered] == [True, True]

@@ -13,6 +13,7 @@ from typing import Any, Final, Self, cast
 
 import mcp_types as types
 from mcp import MCPError
+from mcp.server.session import ServerSession
 from mcp.shared.message import ServerMessageMetadata
 from mcp_types import methods
 from mcp_types.version import LATEST_HANDSHAKE_VERSION
@@ -84,6 +85,18 @@ def missing_capability(lacking: JsonObject) -> RpcError:
     return RpcError(types.MISSING_REQUIRED_CLIENT_CAPABILITY, message, {"requiredCapabilities": lacking})
 
 
+def has_roots(ctx: Context) -> bool:
+    """Whether the client can be asked for roots."""
+    has = ctx.session.client_capabilities
+    return has is not None and has.roots is not None
+
+
+async def ask_for_roots(session: ServerSession, method: str, params: JsonObject) -> JsonObject:
+    """The answer of a client of the handshake era that has roots, to a question that belongs to none of its requests.
+    Raises `RpcError`. The caller bounds the time."""
+    return await _put(session, Question.read(method, params), None)
+
+
 async def ask_directly(ctx: Context, method: str, params: JsonObject) -> JsonObject:
     """The answer of a client of the handshake era. Raises `RpcError`, also when it takes longer than ten minutes."""
     question = Question.read(method, params)
@@ -92,10 +105,13 @@ async def ask_directly(ctx: Context, method: str, params: JsonObject) -> JsonObj
         is_partly_there = any(getattr(has, name, None) is not None for name in lacking)
         code = types.INVALID_PARAMS if is_partly_there else types.METHOD_NOT_FOUND
         raise RpcError(code, missing_capability(lacking).message)
-    request = cast(types.ServerRequest, _Request(method=method, params=params or None))
-    related = ServerMessageMetadata(related_request_id=ctx.request_id)
+    return await _put(ctx.session, question, ServerMessageMetadata(related_request_id=ctx.request_id))
+
+
+async def _put(session: ServerSession, question: Question, related: ServerMessageMetadata | None) -> JsonObject:
+    request = cast(types.ServerRequest, _Request(method=question.method, params=question.params or None))
     try:
-        return (await ctx.session.send_request(request, _Answer, ASK_S, related)).root
+        return (await session.send_request(request, _Answer, ASK_S, related)).root
     except MCPError as error:
         raise RpcError(error.code, error.message, error.data) from error
     except ValidationError as error:

@@ -1,4 +1,5 @@
-"""Whom the calls of a run may ask: the client whose request waits for that run at the moment.
+"""Whom the calls of a run may ask, and who is told what they log: the client whose request waits for that run at the
+moment.
 
 A run outlives the request that began it, and its calls may ask something at any time. So each run has an `Attendance`:
 requests that wait for the run attend to it, and a question goes to one of them. While none does, it waits for one.
@@ -13,13 +14,25 @@ from contextvars import ContextVar
 import anyio
 import mcp_types as types
 
-from ...core.ports import Ask, RpcError
+from ...core.ports import Ask, OnLog, RpcError
 from ...core.strict import JsonObject
 from ..following import Context
-from .asking import ASK_S, can_be_asked
+from .asking import ASK_S
+from .callers import Caller, Session, Telling
 from .eras import declared_by
 
+_caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
 _ask: ContextVar[Ask | None] = ContextVar("ask", default=None)
+
+
+@contextmanager
+def told_by(caller: Caller) -> Iterator[None]:
+    """Inside of the block, *caller* is told what calls log that are made for the present request."""
+    token = _caller.set(caller)
+    try:
+        yield
+    finally:
+        _caller.reset(token)
 
 
 @contextmanager
@@ -33,18 +46,23 @@ def asking_by(ask: Ask) -> Iterator[None]:
 
 
 def attendance_of(ctx: Context) -> Attendance | None:
-    """For a run that the client of *ctx* begins; None where that client can be asked for nothing."""
-    if _ask.get() is None or not can_be_asked(ctx.session.client_capabilities):
+    """For a run that the client of *ctx* begins; None where nobody relays."""
+    if (caller := _caller.get()) is None:
         return None
-    return Attendance(declared_by(ctx))
+    return Attendance(declared_by(ctx), caller.session, can_be_asked=_ask.get() is not None)
 
 
 class Attendance:
-    """The requests that wait for one run; an `UpstreamClient`. *capabilities* are those of the client that began it."""
+    """The requests that wait for one run; an `UpstreamClient`. *capabilities* are those of the client that began it, in
+    *session* where it has one."""
 
-    def __init__(self, capabilities: JsonObject) -> None:
+    def __init__(self, capabilities: JsonObject, session: Session | None = None, *, can_be_asked: bool = True) -> None:
         self.capabilities = capabilities
+        self.can_be_asked = can_be_asked
+        self.on_log: OnLog = Telling(session or self, self._log)
+        self._session = session
         self._attending: list[Ask] = []
+        self._told: list[Caller] = []
         self._open = 0
         self._changed = anyio.Event()
 
@@ -59,15 +77,18 @@ class Attendance:
     @contextmanager
     def attended(self) -> Iterator[None]:
         """The present request waits for the run, as long as the block takes."""
-        if (ask := _ask.get()) is None:
-            yield
-            return
-        self._attending.append(ask)
+        asks = [ask] if (ask := _ask.get()) is not None else []
+        told = [caller] if (caller := _caller.get()) is not None else []
+        self._attending += asks
+        self._told += told
         self._tell()
         try:
             yield
         finally:
-            self._attending.remove(ask)
+            for ask in asks:
+                self._attending.remove(ask)
+            for caller in told:
+                self._told.remove(caller)
 
     async def quiet(self) -> None:
         """Wait until no question is open: a request must not end before the answers to what it was asked."""
@@ -87,6 +108,13 @@ class Attendance:
         finally:
             self._open -= 1
             self._tell()
+
+    def _log(self, params: JsonObject) -> None:
+        """A call of the run logs. While no request waits for the run, the session that began it hears of it."""
+        if self._told:
+            self._told[-1].log(params)
+        elif self._session is not None:
+            self._session.log(params)
 
     def _tell(self) -> None:
         self._changed.set()

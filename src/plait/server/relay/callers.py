@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, cast, get_args
 
 import anyio
@@ -17,6 +18,7 @@ from anyio.abc import TaskGroup
 from pydantic import BaseModel
 
 from ...core.naming import Entry
+from ...core.ports import OnLog
 from ...core.strict import JsonObject
 from ..following import Context
 from .eras import is_modern, meta_of
@@ -25,10 +27,18 @@ from .outbox import MOST_WAITING, SEND_S, Outbox
 log = logging.getLogger(__name__)
 
 LEVELS: Final = {level: rank for rank, level in enumerate(get_args(types.LoggingLevel))}
+LOG_MESSAGE: Final = "notifications/message"
+PROGRESS: Final = "notifications/progress"
 LAST_WORD_S = 1.0
 """How long an answer that is ready waits for what was heard before it."""
 
 _Message: TypeAlias = Callable[[Context], Awaitable[None]]
+
+
+def level_of(params: JsonObject) -> str | None:
+    """The level of a log message; None where there is no such."""
+    level = params.get("level")
+    return level if isinstance(level, str) and level in LEVELS else None
 
 
 class RawNotice(BaseModel):
@@ -42,6 +52,17 @@ def as_notification(method: str, params: JsonObject | None) -> types.ServerNotif
     return cast(types.ServerNotification, RawNotice(method=method, params=params or None))
 
 
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """An `OnLog` that tells *who* by *tell*. All those that tell the same are equal."""
+
+    who: object
+    tell: OnLog = field(compare=False)
+
+    def __call__(self, params: JsonObject) -> None:
+        self.tell(params)
+
+
 class Session:
     """A client of the handshake era, and what it has asked for, for as long as its connection lasts."""
 
@@ -50,11 +71,17 @@ class Session:
         self._outbox = Outbox(tasks, lambda method, params: session.send_notification(as_notification(method, params)))
         self.put = self._outbox.put
         self.level: str | None = None
+        self.has_left = False
         self.watched: dict[Entry, str] = {}
         """The resources that it watches, and what it calls each."""
 
     def hears(self, level: str) -> bool:
         return self.level is None or LEVELS[level] >= LEVELS[self.level]
+
+    def log(self, params: JsonObject) -> None:
+        """Pass on a log message, if it wants such and is still there."""
+        if not self.has_left and (level := level_of(params)) is not None and self.hears(level):
+            self.put(LOG_MESSAGE, params)
 
     def names_of(self, server: str, uri: str) -> list[str]:
         """What the client calls the resource *uri*, for each that it watches and that this is, or is a part of."""
@@ -75,22 +102,26 @@ class Caller:
         self._tasks = tasks
         self._outbox: deque[_Message] = deque(maxlen=MOST_WAITING)
         self._sent: anyio.Event | None = None
-        self._reached = float("-inf")
 
     def turn_to(self, ctx: Context | None) -> None:
         """From now on *ctx* is the request that waits for it; none, for None."""
         self._ctx = ctx
-        self._reached = float("-inf")
 
     @property
     def capabilities(self) -> types.ClientCapabilities | None:
         return self._ctx.session.client_capabilities if self._ctx is not None else None
 
-    def progress(self, done: float, total: float | None, message: str | None) -> None:
-        """Tell how far it is. What does not rise is dropped, as the protocol wants it."""
-        if done > self._reached:
-            self._reached = done
-            self._put(lambda ctx: ctx.session.report_progress(done, total, message))
+    def progress(self, told: JsonObject) -> None:
+        """Pass on how far it is, under the client's own token. What the server says is not judged: values that do not
+        rise are passed on as they would come without us."""
+
+        async def send(ctx: Context) -> None:
+            token = meta_of(ctx).get("progressToken")
+            if isinstance(token, int | str) and not isinstance(token, bool):
+                notice = as_notification(PROGRESS, {**told, "progressToken": token})
+                await ctx.session.send_notification(notice, related_request_id=ctx.request_id)
+
+        self._put(send)
 
     def hears(self, level: str) -> bool:
         """Whether it wants log messages of that level: clients of 2026-07-28 say so with each request."""
@@ -101,10 +132,16 @@ class Caller:
         asked = meta_of(self._ctx).get(types.LOG_LEVEL_META_KEY)
         return isinstance(asked, str) and asked in LEVELS and LEVELS[level] >= LEVELS[asked]
 
-    def tell(self, method: str, params: JsonObject) -> None:
-        """Send a notification on the request's own stream."""
-        notice = as_notification(method, params)
-        self._put(lambda ctx: ctx.session.send_notification(notice, related_request_id=ctx.request_id))
+    @property
+    def on_log(self) -> OnLog:
+        """Tells it of log messages, those of its other requests included."""
+        return Telling(self.session or self, self.log)
+
+    def log(self, params: JsonObject) -> None:
+        """Pass on a log message on the request's own stream, if it wants such."""
+        if (level := level_of(params)) is not None and self.hears(level):
+            notice = as_notification(LOG_MESSAGE, params)
+            self._put(lambda ctx: ctx.session.send_notification(notice, related_request_id=ctx.request_id))
 
     async def told(self) -> None:
         """Wait until what was to be told has been sent; not for long."""

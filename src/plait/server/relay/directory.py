@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal, TypeAlias
 
 from mcp_types import methods
@@ -17,10 +18,11 @@ from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
 from pydantic import ValidationError
 
 from ...core.addresses import Addresses
-from ...core.downstream import Downstream, Offers
+from ...core.downstream import Downstream, Offers, Visit
 from ...core.naming import Entry, Names, prompt_names, tool_names
-from ...core.strict import Json, JsonObject
+from ...core.strict import Json, JsonObject, encode
 from .paging import Pages
+from .turns import no_turn
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +61,8 @@ class Relaying:
     """Waits until it is known what each server has, or for as long as a client may be kept waiting for that."""
     denied_by: Callable[[str, str], str | None] = _never
     """The pattern that denies a tool, given its server and its name; None where it is allowed."""
+    visit: Visit = no_turn
+    """Waits for the turn of a call by name."""
 
 
 Own: TypeAlias = Mapping[str, Sequence[JsonObject]]
@@ -83,6 +87,7 @@ class Directory:
         """The tools that are not listed; each with the pattern that denies it."""
         self._lists = {method: [*own[method], *served] for method, served in self._served().items()}
         self._pages: dict[tuple[str, bool], Pages] = {}
+        self._fingerprints: dict[tuple[str, ...], bytes] = {}
         self._before = before._pages if before is not None else {}
 
     def __repr__(self) -> str:
@@ -99,6 +104,13 @@ class Directory:
         """The tools that the policy denies now; `denied` are those that it denied when this was made."""
         denied = ((entry, self._relaying.denied_by(*entry)) for entry in self.tools.served)
         return {entry: pattern for entry, pattern in denied if pattern is not None}
+
+    def fingerprint(self, *methods: str) -> bytes:
+        """Another one for other lists of *methods*."""
+        if (known := self._fingerprints.get(methods)) is None:
+            lists: Json = [list[Json](self._lists[method]) for method in methods]
+            known = self._fingerprints[methods] = sha256(encode(lists)).digest()
+        return known
 
     def has(self, *path: str) -> bool:
         """Whether any server has the capability at *path*."""

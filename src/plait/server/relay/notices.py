@@ -1,15 +1,12 @@
 """What downstream servers tell of themselves, passed on to every upstream client that it is for, in both eras.
 
-Log messages go to those who have a request open at that server, each once, and before the answer. Only where nobody
-has, on any transport, every session hears them.
+Log messages that belong to a request do not come here: its client alone hears them (`core/downstream.py`, `on_log`).
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
@@ -26,23 +23,22 @@ from mcp.server.subscriptions import (
 )
 
 from ...core.addresses import wrap
-from ...core.downstream import Downstream, RpcError
+from ...core.downstream import RENEWED, Downstream, RpcError
 from ...core.strict import Json, JsonObject
 from ..following import Context
-from .callers import LEVELS, Caller, Session
-from .outbox import Outbox
+from .callers import LOG_MESSAGE, Session
+from .outbox import Outbox, Send
+from .owners import Owners
 from .parking import Parking
 
 log = logging.getLogger(__name__)
 
-LOG_MESSAGE: Final = "notifications/message"
-TOOLS_CHANGED: Final = "notifications/tools/list_changed"
 UPDATED: Final = "notifications/resources/updated"
 ROOTS_CHANGED: Final = "notifications/roots/list_changed"
 ELICITED: Final = "notifications/elicitation/complete"
 
 _LISTS: dict[str, ServerEvent] = {
-    TOOLS_CHANGED: ToolsListChanged(),
+    "notifications/tools/list_changed": ToolsListChanged(),
     "notifications/resources/list_changed": ResourcesListChanged(),
     "notifications/prompts/list_changed": PromptsListChanged(),
 }
@@ -50,16 +46,14 @@ _LISTS: dict[str, ServerEvent] = {
 
 class Live:
     """What lives as long as one upstream transport: its sessions, the requests that are open, and those that wait for
-    their clients. *busy* counts the requests that are open at each server, over all transports."""
+    their clients. *tell_changes* calls `tell_change` for each list that has changed, over all transports."""
 
     def __init__(
         self,
         tasks: TaskGroup,
         downstream: Downstream,
-        address: Callable[[str, str], str],
-        busy: Counter[str],
-        *,
-        tells_of_tools: bool,
+        owners: Owners,
+        tell_changes: Callable[[], None],
     ) -> None:
         self.tasks = tasks
         self.parking = Parking(tasks)
@@ -68,63 +62,49 @@ class Live:
         self.listening = ListenHandler(bus)
         self._events = Outbox(tasks, lambda method, params: bus.publish(_event(method, params)))
         self._servers = Outbox(tasks, partial(_tell_all, downstream))
-        self._tells_of_tools = tells_of_tools
-        self._address = address
-        self._busy = busy
-        self._callers: dict[str, dict[Caller, None]] = {}
+        self._askers = Outbox(tasks, partial(_tell_askers, downstream))
+        self._lists = Outbox(tasks, _asynchronous(tell_changes))
+        self._owners = owners
 
     def __repr__(self) -> str:
-        open_ = sum(map(len, self._callers.values()))
-        return f"<Live: {len(self.sessions)} sessions, {open_} open, {self.parking!r}>"
-
-    @contextmanager
-    def open(self, server: str, caller: Caller) -> Iterator[None]:
-        """While the block runs, *caller* has a request open at *server*."""
-        callers = self._callers.setdefault(server, {})
-        callers[caller] = None
-        self._busy[server] += 1
-        try:
-            yield
-        finally:
-            self._busy[server] -= 1
-            del callers[caller]
+        return f"<Live: {len(self.sessions)} sessions, {self.parking!r}>"
 
     def hear(self, server: str, method: str, params: JsonObject) -> None:
         """Take in what *server* notifies of. Never blocks or raises."""
         if method == LOG_MESSAGE:
-            self._log(server, params)
-        elif method in _LISTS and (self._tells_of_tools or method != TOOLS_CHANGED):
-            self._events.put(method, {}, method)
             for session in self.sessions.values():
-                session.put(method, {}, method)
+                session.log(params)
+        elif method == RENEWED:
+            self._lists.put(method, {}, RENEWED)
+        elif method in _LISTS:
+            self._owners.said(method)
+            self._lists.put(method, {}, RENEWED)
         elif method == UPDATED and isinstance(uri := params.get("uri"), str):
             self._updated(server, uri, params)
         elif method == ELICITED:
             for session in self.sessions.values():
                 session.put(method, params)
 
+    def tell_change(self, kind: str) -> None:
+        """Clients look at lists of that kind again."""
+        self._events.put(kind, {}, kind)
+        for session in self.sessions.values():
+            session.put(kind, {}, kind)
+
     def tell_servers(self, method: str, params: Mapping[str, Json] | None) -> None:
         """Pass on to every server what a client notifies of."""
         self._servers.put(method, dict(params or {}), method)
 
+    def tell_askers(self) -> None:
+        """Servers that have asked for roots outside of any request ask again."""
+        self._askers.put(ROOTS_CHANGED, {}, ROOTS_CHANGED)
+
     def _updated(self, server: str, uri: str, params: JsonObject) -> None:
-        for address in {self._address(server, uri): None, wrap(server, uri): None}:
+        for address in {self._owners.address(server, uri): None, wrap(server, uri): None}:
             self._events.put(UPDATED, {"uri": address}, address)
         for session in self.sessions.values():
             for name in session.names_of(server, uri):
                 session.put(UPDATED, {**params, "uri": name}, name)
-
-    def _log(self, server: str, params: JsonObject) -> None:
-        level = _level(params)
-        if level is None:
-            return
-        callers = self._callers.get(server, {})
-        for caller in {caller.session or caller: caller for caller in callers}.values():
-            if caller.hears(level):
-                caller.tell(LOG_MESSAGE, params)
-        for session in self.sessions.values() if not self._busy[server] else ():
-            if session.hears(level):
-                session.put(LOG_MESSAGE, params)
 
 
 def live_of(ctx: Context) -> Live:
@@ -133,10 +113,25 @@ def live_of(ctx: Context) -> Live:
     return live
 
 
+def _asynchronous(tell_changes: Callable[[], None]) -> Send:
+    async def send(method: str, params: JsonObject) -> None:
+        tell_changes()
+
+    return send
+
+
 async def _tell_all(downstream: Downstream, method: str, params: JsonObject) -> None:
+    await _tell_these(downstream, [offer.server for offer in downstream.offers()], method, params)
+
+
+async def _tell_askers(downstream: Downstream, method: str, params: JsonObject) -> None:
+    await _tell_these(downstream, downstream.askers(), method, params)
+
+
+async def _tell_these(downstream: Downstream, servers: list[str], method: str, params: JsonObject) -> None:
     async with create_task_group() as group:
-        for offer in downstream.offers():
-            group.start_soon(_tell_one, downstream, offer.server, method, params)
+        for server in servers:
+            group.start_soon(_tell_one, downstream, server, method, params)
 
 
 async def _tell_one(downstream: Downstream, server: str, method: str, params: JsonObject) -> None:
@@ -148,8 +143,3 @@ async def _tell_one(downstream: Downstream, server: str, method: str, params: Js
 
 def _event(method: str, params: JsonObject) -> ServerEvent:
     return _LISTS.get(method) or ResourceUpdated(str(params["uri"]))
-
-
-def _level(params: JsonObject) -> str | None:
-    level: Json = params.get("level")
-    return level if isinstance(level, str) and level in LEVELS else None

@@ -11,6 +11,7 @@ from ...core.naming import Entry
 from ...core.strict import Json, JsonObject
 from ..following import Context
 from ..resources import is_ours, not_found
+from .changes import Changes
 from .directory import Directory, Own, Relaying, offers_capability
 from .eras import is_modern
 from .seen import Seen
@@ -23,6 +24,7 @@ class Owners:
         self._relaying = relaying
         self._own = own
         self._directory: Directory | None = None
+        self._changes = Changes(relaying.expose)
         self._seen = Seen()
 
     def __repr__(self) -> str:
@@ -34,6 +36,15 @@ class Owners:
         if self._directory is None or self._directory.offers is not offers:
             return self._renewed()
         return self._directory
+
+    def said(self, kind: str) -> None:
+        """A server says that a list has changed: *kind* is the notification."""
+        self._changes.said(kind)
+
+    def changed(self) -> list[str]:
+        """The kinds of lists that clients have to look at again, as the notifications that say so. Each is given
+        once."""
+        return self._changes.take(self.directory())
 
     async def page(self, ctx: Context, cursor: Json) -> JsonObject:
         """One page of the list that is asked for. Raises `MCPError` for a cursor of a list that was another."""
@@ -97,5 +108,7 @@ class Owners:
 
     def _renewed(self) -> Directory:
         offers = self._relaying.downstream.offers()
+        if self._directory is not None:
+            self._changes.replaced(self._directory)
         self._directory = Directory(offers, self._relaying, self._own, self._directory)
         return self._directory

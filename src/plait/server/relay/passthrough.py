@@ -1,13 +1,13 @@
 """Serves what downstream servers have: each request goes to the server it is for, and its result comes back as it came.
 
 This is a middleware of the SDK's server. What it answers never meets the SDK's models, so nothing is dropped, and a
-relayed call costs little. What is ours goes on to our own handlers. `_send` is the one door to the servers.
+relayed call costs little. What is ours goes on to our own handlers. What can lead to questions goes by `Rounds` to its
+server, everything else by `_send`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, cast
@@ -26,7 +26,7 @@ from ..calls import OpenCalls
 from ..following import Context
 from ..resources import is_ours
 from .asking import can_be_asked
-from .attending import asking_by
+from .attending import asking_by, told_by
 from .callers import Caller
 from .directory import MEMBERS, Own, Relaying
 from .eras import checked_params, declared_by, is_modern, meta_of, meta_to_pass_on, shaped_error, shaped_result
@@ -34,15 +34,13 @@ from .notices import ROOTS_CHANGED, Live, live_of
 from .owners import Owners
 from .parking import Work
 from .rewriting import with_addresses
-from .rounds import Rounds, begin, held_for, resume
+from .rounds import LONGEST_S, Rounds, begin, held_for, out_of_time, resume
 from .wishes import Wishes
 
 log = logging.getLogger(__name__)
 
 LISTS_LAST_MS = 5_000
 """How long clients of 2026-07-28 may use a list again whose changes they do not listen to."""
-LONGEST_S = 3_600.0
-"""What no client waits longer for."""
 
 _Verb: TypeAlias = Callable[[Context, CallNext], Awaitable[HandlerResult]]
 
@@ -58,9 +56,9 @@ class Passthrough:
         self._calls = calls
         self._server_info = server_info
         self.owners = Owners(relaying, own)
-        self.wishes = Wishes(self.owners, self._send)
-        self._rounds = Rounds(self._send)
-        self._busy: Counter[str] = Counter()
+        self.wishes = Wishes(self.owners, self._send, relaying.downstream)
+        self._rounds = Rounds(relaying.downstream.request, relaying.visit)
+        self._lives: set[Live] = set()
         self._verbs: dict[str, _Verb] = {
             **dict.fromkeys(MEMBERS, self._list),
             "tools/call": self._call_tool,
@@ -76,13 +74,15 @@ class Passthrough:
     async def lifespan(self, server: Server[Any]) -> AsyncIterator[Live]:
         """What one transport of *server* needs for as long as it is there; the contexts of its requests carry it."""
         async with anyio.create_task_group() as tasks:
-            downstream, tells_of_tools = self._relaying.downstream, self._relaying.expose != "dag"
-            live = Live(tasks, downstream, self.owners.address, self._busy, tells_of_tools=tells_of_tools)
+            downstream = self._relaying.downstream
+            live = Live(tasks, downstream, self.owners, self._tell_changes)
+            self._lives.add(live)
             deafen = downstream.listen(live.hear)
             try:
                 yield live
             finally:
                 deafen()
+                self._lives.remove(live)
                 tasks.cancel_scope.cancel()
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
@@ -102,13 +102,19 @@ class Passthrough:
             log.exception("relay.failed", extra={"method": ctx.method})
             raise MCPError(types.INTERNAL_ERROR, "Internal server error") from None
 
-    async def interactive(self, ctx: Context, work: Work) -> JsonObject:
-        """Do *work* of our own for the request of *ctx*. It may ask the client meanwhile, with what it is given; a
-        client of 2026-07-28 then sends its request again, and so comes here again, for the same work to go on."""
+    async def interactive(self, ctx: Context, caller: Caller, work: Work) -> JsonObject:
+        """Do *work* of our own for the request of *ctx*, which *caller* made. It may ask the client meanwhile, with
+        what it is given; a client of 2026-07-28 then sends its request again, and so comes here again, for the same
+        work to go on."""
         live = live_of(ctx)
         if (held := held_for(ctx, live.parking)) is not None:
             return await resume(ctx, live.parking, held)
-        return await begin(ctx, live.parking, self._caller(ctx), work)
+        return await begin(ctx, live.parking, caller, work)
+
+    def _tell_changes(self) -> None:
+        for kind in self.owners.changed():
+            for live in self._lives:
+                live.tell_change(kind)
 
     async def _noticed(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         result = await call_next(ctx)
@@ -138,15 +144,22 @@ class Passthrough:
         return await self._relay(ctx, server, {**params, "name": name})
 
     async def _call_own(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """One of our tools. Calls of a run may ask the client whose request waits for it (`attending.py`)."""
-        if not can_be_asked(ctx.session.client_capabilities):
-            return await call_next(ctx)
+        """One of our tools. Calls of a run may ask the client whose request waits for it, and it is told what they log
+        (`attending.py`)."""
+        caller = self._caller(ctx)
+        with told_by(caller):
+            if not can_be_asked(ctx.session.client_capabilities):
+                result = await call_next(ctx)
+                await caller.told()
+                return result
 
         async def work(ask: Ask) -> JsonObject:
-            with asking_by(ask):
-                return dict(cast("JsonObject", await call_next(ctx)))
+            with told_by(caller), asking_by(ask):
+                result = dict(cast("JsonObject", await call_next(ctx)))
+            await caller.told()
+            return result
 
-        return shaped_result(ctx, await self.interactive(ctx, work), self._server_info)
+        return shaped_result(ctx, await self.interactive(ctx, caller, work), self._server_info)
 
     async def _get_prompt(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         if _named(ctx) in self._own_prompts:
@@ -215,15 +228,14 @@ class Passthrough:
         elif may_ask:
             result = await self._rounds.run(ctx, live, caller, _request(ctx, caller, server, params))
         else:
-            with live.open(server, caller):
-                result = await self._send(_request(ctx, caller, server, params))
+            result = await self._send(_request(ctx, caller, server, params))
         await caller.told()
         return result
 
     async def _send(self, request: Relayed) -> JsonObject:
         with anyio.move_on_after(LONGEST_S):
             return await self._relaying.downstream.request(request)
-        raise RpcError(types.REQUEST_TIMEOUT, f"{request.server} did not answer within {LONGEST_S:g} s")
+        raise out_of_time(request)
 
     def _caller(self, ctx: Context) -> Caller:
         return Caller(ctx, live_of(ctx).tasks, None if is_modern(ctx) else self.wishes.session(ctx))
@@ -238,4 +250,5 @@ def _named(ctx: Context) -> str:
 def _request(ctx: Context, caller: Caller, server: str, params: JsonObject) -> Relayed:
     meta = meta_of(ctx)
     on_progress = caller.progress if "progressToken" in meta else None
-    return Relayed(server, ctx.method, params, meta_to_pass_on(meta), on_progress, None, declared_by(ctx))
+    shared = meta_to_pass_on(meta)
+    return Relayed(server, ctx.method, params, shared, on_progress, None, declared_by(ctx), caller.on_log)

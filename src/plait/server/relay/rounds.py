@@ -13,9 +13,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
+import anyio
 import mcp_types as types
 
-from ...core.downstream import Ask, Relayed, RpcError
+from ...core.downstream import Ask, Relayed, RpcError, Turn, Visit
 from ...core.strict import JsonObject
 from ..following import Context
 from .asking import Question, ask_directly, can_be_asked, missing_capability, read_questions
@@ -23,9 +24,12 @@ from .callers import Caller
 from .eras import is_modern
 from .notices import Live
 from .parking import STATE, Held, Parking, Work, invalid_state
+from .turns import asking_in, is_well, turn_of
 
 MOST_ROUNDS = 10
 """How often one request may be sent again with answers; the SDK's own client allows as many."""
+LONGEST_S = 3_600.0
+"""What no client waits longer for, its turn and its own answers included."""
 _SERVER = "server:"
 
 Send: TypeAlias = Callable[[Relayed], Awaitable[JsonObject]]
@@ -48,25 +52,37 @@ async def begin(ctx: Context, parking: Parking, caller: Caller, work: Work) -> J
     return await (parking.begin(caller, work) if is_modern(ctx) else work(partial(ask_directly, ctx)))
 
 
-class Rounds:
-    """Relays requests by *send*, each to its end or to a question for its client."""
+def out_of_time(request: Relayed) -> RpcError:
+    return RpcError(types.REQUEST_TIMEOUT, f"{request.server} did not answer within {LONGEST_S:g} s")
 
-    def __init__(self, send: Send) -> None:
+
+class Rounds:
+    """Relays requests by *send*, each to its end or to a question for its client. A call of a tool waits for its turn
+    by *visit*; while its client is asked something, others may have its room."""
+
+    def __init__(self, send: Send, visit: Visit) -> None:
         self._send = send
+        self._visit = visit
 
     async def run(self, ctx: Context, live: Live, caller: Caller, request: Relayed) -> JsonObject:
         """The result for the client. Raises `RpcError` and `MCPError`."""
         relay = self._ask_client if is_modern(ctx) else self._answer_server
+        may_ask = can_be_asked(ctx.session.client_capabilities)
+        if is_modern(ctx) and not may_ask:
+            request = replace(request, ask=partial(_refuse, ctx))
 
         async def work(ask: Ask | None) -> JsonObject:
-            with live.open(request.server, caller):
-                return await relay(ctx, request if ask is None else replace(request, ask=ask))
+            with anyio.move_on_after(LONGEST_S):
+                async with turn_of(request, self._visit) as turn:
+                    result = await relay(ctx, request if ask is None else asking_in(turn, request, ask), turn)
+                    if is_well(result):
+                        turn.went_well()
+                    return result
+            raise out_of_time(request)
 
-        if not can_be_asked(ctx.session.client_capabilities):
-            return await work(partial(_refuse, ctx) if is_modern(ctx) else None)
-        return await begin(ctx, live.parking, caller, work)
+        return await (begin(ctx, live.parking, caller, work) if may_ask else work(None))
 
-    async def _ask_client(self, ctx: Context, request: Relayed) -> JsonObject:
+    async def _ask_client(self, ctx: Context, request: Relayed, turn: Turn) -> JsonObject:
         """For a client of 2026-07-28: what its server asks is its result, with a state that leads back there."""
         result = await self._send(_with_own_state(request))
         if result.get("resultType") != "input_required":
@@ -75,7 +91,7 @@ class Rounds:
         state = result.get("requestState")
         return {**result, "requestState": f"{_SERVER}{request.server}:{state}"} if isinstance(state, str) else result
 
-    async def _answer_server(self, ctx: Context, request: Relayed) -> JsonObject:
+    async def _answer_server(self, ctx: Context, request: Relayed, turn: Turn) -> JsonObject:
         """For a client of the handshake era: it is asked what its server asks, one thing after the other."""
         params = request.params
         for _ in range(MOST_ROUNDS):
@@ -83,7 +99,8 @@ class Rounds:
             if result.get("resultType") != "input_required":
                 return result
             questions = _check(ctx, result)
-            answers: JsonObject = {key: await ask_directly(ctx, q.method, q.params) for key, q in questions.items()}
+            with turn.paused():
+                answers: JsonObject = {key: await ask_directly(ctx, q.method, q.params) for key, q in questions.items()}
             params = {**request.params, "inputResponses": answers}
             if (state := result.get("requestState")) is not None:
                 params["requestState"] = state

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 import mcp_types as types
 
-from ...core.downstream import Relayed, RpcError
+from ...core.downstream import Downstream, Relayed, RpcError
 from ...core.naming import Entry
 from ..following import Context
 from ..resources import is_ours
+from .asking import ask_for_roots, has_roots
 from .callers import Session
 from .eras import checked_params
 from .notices import Live, live_of
@@ -22,9 +24,10 @@ log = logging.getLogger(__name__)
 class Wishes:
     """The wishes of all clients, told by *send* to the servers that *owners* lead to."""
 
-    def __init__(self, owners: Owners, send: Send) -> None:
+    def __init__(self, owners: Owners, send: Send, downstream: Downstream) -> None:
         self._owners = owners
         self._send = send
+        self._downstream = downstream
         self._levels = Levels()
         self._subscriptions = Subscriptions(send)
 
@@ -37,13 +40,18 @@ class Wishes:
         connection = ctx.session._connection  # the SDK has no public handle on what lasts longer than a request
         if (session := live.sessions.get(connection)) is None:
             session = live.sessions[connection] = Session(ctx, live.tasks)
+            leave = self._downstream.join(partial(ask_for_roots, ctx.session) if has_roots(ctx) else None)
 
             async def end() -> None:
+                session.has_left = True
                 del live.sessions[connection]
+                leave()
+                self._tell_askers(live)
                 self._levels.forget(session)
                 await self._subscriptions.remove_all(list(session.watched))
 
             connection.exit_stack.push_async_callback(end)
+            self._tell_askers(live)
         return session
 
     def set_level(self, ctx: Context) -> None:
@@ -94,6 +102,11 @@ class Wishes:
             return await live.listening(ctx, params)
         finally:
             await self._subscriptions.remove_all(watched)
+
+    def _tell_askers(self, live: Live) -> None:
+        """Servers that have asked for roots hear that there may be others: there is another client now, or one less."""
+        if self._downstream.askers():
+            live.tell_askers()
 
     async def _is_watched(self, entry: Entry) -> bool:
         """Watch *entry*, if its server can tell of changes: a stream hears of the others nothing."""

@@ -6,7 +6,8 @@ import asyncio
 import os
 import selectors
 import stat
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, BinaryIO, Protocol, Self, TypeAlias
 
 import anyio
@@ -60,7 +61,15 @@ async def open_sink(fd: int, on_lost: Callable[[], None]) -> Sink:
     return await _PipeSink(fd, on_lost).open() if _can_be_waited_for(fd) else _FileSink(fd)
 
 
-def _too_long(limit: int) -> Unreadable:
+@asynccontextmanager
+async def open_both(in_fd: int, out_fd: int, limit: int) -> AsyncIterator[tuple[Lines, Sink]]:
+    """The lines from *in_fd*, at most *limit* bytes each, and what writes to *out_fd*. When nobody reads that any more,
+    the lines are closed. Whoever opens them closes them."""
+    lines = await open_lines(in_fd, limit)
+    yield lines, await open_sink(out_fd, lines.close)
+
+
+def too_long(limit: int) -> Unreadable:
     return Unreadable(types.INVALID_REQUEST, f"The message has more than {limit:,} bytes.", None)
 
 
@@ -138,7 +147,7 @@ class _PipeLines(asyncio.Protocol):
         is_too_long = self._is_passing_over or end > self._limit
         self._is_passing_over, self._searched = False, 0
         if is_too_long:
-            self._take(_too_long(self._limit))
+            self._take(too_long(self._limit))
         elif line := bytes(self._data[:end]).strip():
             self._take(line)
 
@@ -165,7 +174,7 @@ class _FileLines:
             return line
         while line and not line.endswith(b"\n"):
             line = self._file.readline(2**20)
-        return _too_long(self._limit)
+        return too_long(self._limit)
 
     def pause(self) -> None:
         self._resumed.clear()

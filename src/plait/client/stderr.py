@@ -1,0 +1,39 @@
+"""What a server says on stderr, as lines: each is told, and the last of them are kept for its obituary."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+MAX_LINE_BYTES = 8 * 1024
+LINES_KEPT = 20
+
+
+class Stderr:
+    """Give it bytes as they come; *on_line* is told each line, and no more than `MAX_LINE_BYTES` of it at once."""
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self._on_line = on_line
+        self._line = bytearray()
+        self._last: deque[str] = deque(maxlen=LINES_KEPT)
+
+    def hear(self, data: bytes) -> None:
+        *lines, rest = data.split(b"\n")
+        for line in lines:
+            self._line += line[:MAX_LINE_BYTES]
+            self._say()
+        self._line += rest[:MAX_LINE_BYTES]
+        if len(self._line) >= MAX_LINE_BYTES:
+            self._say()
+
+    def _say(self) -> None:
+        line = self._line[:MAX_LINE_BYTES].decode("utf-8", "replace").rstrip()
+        self._line.clear()
+        if line:
+            self._last.append(line)
+            self._on_line(line)
+
+    def last_words(self) -> str:
+        """The last that was said, to be put behind how the server ended; nothing if it said nothing."""
+        said = next((line for line in reversed(self._last) if line.strip()), None)
+        return f"; its last words: {said[:300]}" if said else ""
