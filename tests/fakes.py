@@ -85,8 +85,8 @@ class FakeServers:
         pass
 
     async def __call__(self, call: ToolCall) -> JsonObject:
-        """As connections do: raises `CallError` for what gets to no tool; where a tool raises `ValueError`, that it failed
-        is its result."""
+        """As connections do: raises `CallError` for what gets to no tool. A tool that raises `ValueError` has failed,
+        and that is its result."""
         name = call.tool.full_name
         try:
             measure(call.arguments)

@@ -20,7 +20,7 @@ from mcp import Client
 from plait.app import Gateway
 from plait.config import Config, load_config
 from plait.core.catalog import ServerState
-from plait.core.downstream import RENEWED
+from plait.core.downstream import RENEWED, Relayed
 from plait.core.strict import JsonObject
 from plait.errors import InvalidDag
 from plait.reloading import Reloading, lasting, look, watch
@@ -161,6 +161,22 @@ async def test_answers_that_were_kept_of_a_server_go_with_it(shelf: Shelf):
         assert await run(gateway, "s:look") == first
         await gateway.reload(settings(servers={"s": lead(shelf, env={"X": "1"})}, tools=rules))
         assert await run(gateway, "s:look") != first
+
+
+async def test_answers_that_were_kept_of_a_server_go_when_a_client_changes_something_by_name(shelf: Shelf):
+    shelf.put([described("look", annotations={"readOnlyHint": True}), described("change")])
+    async with Gateway.from_config(
+        settings(servers={"s": lead(shelf)}, tools={"s:look": {"cache_ttl_s": 3_600}})
+    ) as gateway:
+        kept, relaying = [], gateway.relaying()
+        assert relaying is not None
+        for name in ("look", "change"):
+            await run(gateway, "s:look")
+            before = shelf.asked.count("tools/call")
+            await relaying.downstream.request(Relayed("s", "tools/call", {"name": name}))
+            await run(gateway, "s:look")
+            kept.append(shelf.asked.count("tools/call") == before + 1)
+    assert kept == [True, False]
 
 
 async def test_what_cannot_change_is_told(shelf: Shelf, caplog: pytest.LogCaptureFixture):

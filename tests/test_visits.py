@@ -31,11 +31,18 @@ ONE_AT_S = Limits(servers=(("s", 1),))
 class Visits:
     """Calls of tools of a gateway that belong to no run, and when each was let in."""
 
-    def __init__(self, gateway: Gateway, tasks: TaskGroup) -> None:
+    def __init__(self, servers: FakeServers, gateway: Gateway, tasks: TaskGroup) -> None:
+        self.servers = servers
         self.gateway = gateway
         self.tasks = tasks
         self.log: list[tuple[str, float]] = []
         self.left = 0
+
+    async def do(self, id: str = "", **_: Any) -> dict[str, Any]:
+        """A call of a run."""
+        self.note(id)
+        await anyio.sleep(1)
+        return {}
 
     async def call(self, name: str, tool: str = "s:do", seconds: float = 1.0, **arguments: Any) -> None:
         server, _, of_server = tool.partition(":")
@@ -65,10 +72,8 @@ async def visiting(limits: Limits | None = None, *rules: Rule, **options: Any) -
     """Visits to a gateway over servers whose calls take a second, and are noted too."""
     servers = FakeServers()
 
-    async def do(id: str = "", **_: Any) -> dict[str, Any]:
-        visits.note(id)
-        await anyio.sleep(1)
-        return {}
+    async def do(**arguments: Any) -> dict[str, Any]:
+        return await visits.do(**arguments)
 
     servers.add(tool("s:do", readOnlyHint=True, closed=False), do)
     servers.add(tool("t:do", readOnlyHint=True, closed=False), do)
@@ -76,7 +81,7 @@ async def visiting(limits: Limits | None = None, *rules: Rule, **options: Any) -
     servers.add(tool("s:write", PATH, closed=False), do)
     options |= {"policy": Policy(rules), "limits": GatewayLimits(limits or Limits())}
     async with Gateway(servers, servers, **options) as gateway, anyio.create_task_group() as tasks:
-        visits = Visits(gateway, tasks)
+        visits = Visits(servers, gateway, tasks)
         yield visits
 
 
@@ -183,6 +188,14 @@ async def test_what_visits_touch_keeps_them_apart(first: str, of: Any, second: s
     assert visits.log == [("first", 0), ("second", waits_s)]
 
 
+async def test_what_a_tool_touches_is_told_from_its_definition_as_it_is_now():
+    async with visiting() as visits:
+        await visits.begin("a", "b", tool="s:do", path="x")
+        visits.servers.add(tool("s:do", PATH, closed=False), visits.do)
+        await visits.begin("c", "d", tool="s:do", path="x")
+    assert visits.log == [("a", 0), ("b", 0), ("c", 0), ("d", 1)]
+
+
 async def test_where_conflicts_are_not_looked_for_nothing_is_kept_apart():
     async with visiting(locate=None) as visits:
         await visits.begin("a", "b", tool="s:write", path="x")
@@ -256,6 +269,7 @@ async def test_two_questions_at_once_are_one_pause():
             with turn.paused():
                 pass
             await visits.begin("a")
+            await anyio.sleep(5)
     assert visits.log == [("a", 0)]
 
 

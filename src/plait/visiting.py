@@ -73,8 +73,7 @@ class Turn:
         """While the block runs, the client is asked something: the call takes no room, but keeps what it touches."""
         visiting, key = self._visiting, self._visit.key
         self._questions += 1
-        if self._questions == 1:
-            visiting.carry_out(visiting.scheduler.handle(Paused(key), visiting.now()))
+        visiting.carry_out(visiting.scheduler.handle(Paused(key), visiting.now()))
         try:
             yield
         finally:

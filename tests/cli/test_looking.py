@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -80,6 +81,18 @@ def test_servers_reports_what_does_not_start_and_exits_well(plait: Plait, server
         ("far", "ready"),
         ("down", "retrying"),
     ]
+
+
+def test_servers_shows_what_of_the_file_was_passed_over(plait: Plait, tmp_path: Path):
+    file = tmp_path / "mcp.json"
+    file.write_text(json.dumps({"mcpServers": {"My Files": {"command": "x", "trust": True}}}))
+    notes = [
+        'mcpServers."My Files": is called my-files here',
+        'mcpServers."My Files".trust: means nothing here, and was passed over',
+    ]
+    shown = plait("servers", "--config", str(file))
+    assert [line for line in shown.stderr.splitlines() if line.startswith("note: ")] == [f"note: {n}" for n in notes]
+    assert json.loads(plait("servers", "--config", str(file), "--json").stdout)["notes"] == notes
 
 
 def test_call_prints_text_as_it_is_and_anything_else_as_json(plait: Plait):

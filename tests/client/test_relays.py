@@ -128,6 +128,12 @@ async def test_a_request_and_its_result_are_passed_on_as_they_are(way: Way):
     assert meta.get("io.modelcontextprotocol/clientCapabilities") == (declared if way.is_modern else None)
 
 
+async def test_nothing_is_said_of_a_client_that_it_did_not_say_itself(http_modern: Way):
+    async with http_modern.reached() as raw:
+        result: Any = await raw.request("prompts/get", {"name": "greet"})
+    assert result["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] == {}
+
+
 async def test_over_http_of_2026_what_is_sent_stands_in_the_headers_too(http_modern: Way):
     async with http_modern.reached() as raw:
         result: Any = await raw.call("params", region="Zürich", other=1)
@@ -213,7 +219,9 @@ async def test_what_a_call_of_a_run_logs_is_told_to_its_client(way: Way):
         with anyio.fail_after(SOON):
             await raw.pool(call)
         await until(lambda: heard)
-    assert heard == [{"level": "warning", "logger": "raw", "data": {"n": 1}}]
+        await raw.call("log")
+        await until(lambda: len(heard) > 1)
+    assert heard == [{"level": "warning", "logger": "raw", "data": {"n": 1}}, {"everybody": True}]
 
 
 async def test_a_changed_list_is_told_once_it_is_here(way: Way):

@@ -32,6 +32,13 @@ def test_a_clients_own_file_is_read(load: Load, root: str):
     assert config.servers["fs"].env == {"A": "b"}
 
 
+@pytest.mark.parametrize(("given", "seconds"), [(60, 60), (0.5, 0.5), (1000, 1), (600_000, 600)])
+def test_a_small_timeout_is_taken_as_seconds(load: Load, given: float, seconds: float):
+    config = load_json(load, {"a": {"command": "x", "timeout": given}})
+    assert config.servers["a"].timeout_s == seconds
+    assert config.notes == ((f"mcpServers.a.timeout: {given:g} was taken as seconds",) if given == seconds else ())
+
+
 def test_other_names_of_the_address_are_understood(load: Load):
     config = load_json(load, {"g": {"httpUrl": "https://h/mcp"}, "s": {"type": "sse", "url": "https://h/sse"}})
     assert config.servers["g"].url == "https://h/mcp"

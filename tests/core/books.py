@@ -31,7 +31,8 @@ from plait.core.events import (
     Succeeded,
     Woke,
 )
-from plait.core.limits import Demand, Limits, Urgency
+from plait.core.lanes import Demand, Urgency
+from plait.core.limits import Limits
 from plait.core.output import Output
 from plait.core.plan import PlannedTask
 from plait.core.policy import Policy

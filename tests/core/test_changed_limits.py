@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.limits import Demand, Held, Ledger, Limits
+from plait.core.lanes import Demand, Held
+from plait.core.limits import Ledger, Limits
 from plait.core.pace import Rate
 
 SERVERS = ("a", "b")

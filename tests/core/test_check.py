@@ -103,6 +103,17 @@ def test_all_problems_are_told_at_once_those_of_form_and_those_of_meaning() -> N
     ]
 
 
+def test_two_tasks_of_one_id_hide_no_other_problem() -> None:
+    found = problems(
+        {"id": "a", "arguments": {"x": "$OUTPUT[b]"}},
+        {"id": "b", "arguments": {"x": "$OUTPUT[a]"}},
+        {"id": "c"},
+        {"id": "c"},
+        {"id": "d", "arguments": {"x": "$OUTPUT[nobody]"}},
+    )
+    assert {problem.code for problem in found} == {"duplicate_id", "cycle", "unknown_task"}
+
+
 def test_a_problem_stands_where_the_task_stands_in_the_document() -> None:
     document = {"tasks": [None, {"id": "a"}, {"id": "b", "tool": "x:y"}, {"id": "c", "tool": "s:any", "select": "["}]}
     with pytest.raises(InvalidDag) as refused:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from plait.core.limits import VISITS, Demand, Held, Ledger, Limits
+from plait.core.lanes import VISITS, Demand, Held
+from plait.core.limits import Ledger, Limits
 from plait.core.pace import Rate
 
 
@@ -269,3 +270,16 @@ def test_a_call_that_comes_when_a_rate_has_room_again_goes_behind_those_that_wai
     desk.add("waits", run=VISITS)
     assert desk.start(1.0) == []
     assert desk.ledger.take_at_once(demand, 5.0) is None
+
+
+def test_a_lane_whose_calls_were_all_withdrawn_stood_at_no_limit():
+    desk = Desk(gateway=1)
+    desk.add("in flight")
+    assert desk.start() == ["in flight"]
+    desk.add("gone")
+    assert desk.start() == []
+    desk.ledger.withdraw(Demand("r", "s", None, 1), "gone")
+    assert desk.end("in flight") == []
+    desk.add("next")
+    assert desk.start() == ["next"]
+    assert desk.held["next"].waited_at is None

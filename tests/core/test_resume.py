@@ -65,6 +65,13 @@ def test_what_succeeded_is_taken_over_and_what_is_mended_runs() -> None:
     assert outputs == {"a": "A", "d": "D", "e": "E"}
 
 
+def test_what_was_needed_by_a_task_that_is_taken_over_is_no_result_of_the_new_run() -> None:
+    earlier = run_of({"a": [], "b": ["a"], "c": ["b"], "d": ["c"], "e": []}, {"c"})
+    dag, planned, _ = resume(read_dag({"resume_from": "r1", "tasks": tasks_of({"c": ["b"]})}).dag, earlier)
+    plan = check(read_dag(dag), CATALOG, Policy(), reused=planned)
+    assert plan.returned == ("d", "e")
+
+
 def test_a_task_that_failed_runs_again_only_if_it_is_sent_again() -> None:
     ids, _ = resumed({}, run_of(CHAIN, {"b"}))
     assert ids == ["a", "d", "e"]

@@ -27,8 +27,9 @@ from plait.core.events import (
     Succeeded,
     Woke,
 )
+from plait.core.lanes import VISITS
 from plait.core.learned import Learned
-from plait.core.limits import VISITS, Limits
+from plait.core.limits import Limits
 from plait.core.output import Output
 from plait.core.pace import Rate
 from plait.core.policy import Policy

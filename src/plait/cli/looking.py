@@ -77,10 +77,12 @@ async def list_servers(gateway: Gateway, session: Session) -> int:
     if session.as_json:
         documents: list[Json] = [_server(info) for info in servers]
         documents += [{"name": name, "state": "disabled"} for name in disabled]
-        out.json({"config": session.config.source, "servers": documents})
+        notes: list[Json] = list(session.config.notes)
+        out.json({"config": session.config.source, "servers": documents, **({"notes": notes} if notes else {})})
         return Exit.SUCCESS
     out.lines(_server_lines(servers, disabled))
     session.console.err.line(f"from {session.config.source}")
+    session.console.err.lines((f"note: {note}",) for note in session.config.notes)
     return Exit.SUCCESS
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,6 +11,8 @@ import typer
 
 from .exits import Exit
 from .session import Session
+
+log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 
@@ -41,6 +44,8 @@ def serve(
     from ..config import load_config
     from ..reloading import Reloading
 
+    for note in session.config.notes:
+        log.warning("config.note", extra={"note": note})
     reloading = Reloading(partial(load_config, session.config_file), is_watching)
     if http is None:
         if hosts or origins:

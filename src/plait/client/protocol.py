@@ -3,18 +3,16 @@ nothing that a server sends is dropped here, or validated."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
-from itertools import count
 from typing import Any, TypeAlias
 
 import anyio
 import mcp_types as types
 from anyio.abc import TaskStatus
 from mcp import MCPError
-from mcp.shared.dispatcher import CallOptions, DispatchContext, coerce_request_id
+from mcp.shared.dispatcher import CallOptions, DispatchContext
 from mcp.shared.inbound import (
     MCP_METHOD_HEADER,
     MCP_NAME_HEADER,
@@ -29,16 +27,14 @@ from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.transport_context import TransportContext
 
 from ..core.ports import Ask, OnLog, OnProgress, RpcError
-from ..core.strict import JsonObject, NotStrict, measure
+from ..core.strict import JsonObject
 from .asking import MAY_ASK, Asking, correlated
 from .direct import Direct
 from .handshake import OURS, Era, Greeting, envelope
 from .hearing import LOG_MESSAGE, Hearers
-from .lines import is_number
 from .listening import Listening, Wanted
+from .progress import PROGRESS, InProgress
 from .transports import Transport
-
-log = logging.getLogger(__name__)
 
 OnSaid: TypeAlias = Callable[[str, JsonObject], None]
 """Told a notification that is passed on: its method and its params."""
@@ -52,7 +48,6 @@ BEGUN_S = 0.25
 """How long the lists wait for the stream that tells of their changes."""
 ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
 PASSED_ON = frozenset({"notifications/resources/updated", "notifications/elicitation/complete"})
-PROGRESS = "notifications/progress"
 _SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
 
 
@@ -82,9 +77,7 @@ class Wire:
         self._dispatcher = dispatcher
         self._transport = transport
         self._direct = direct
-        self._tokens = count(1)
-        self._progress: dict[object, OnProgress] = {}
-        """Who is told of the progress of a request, by the token that was sent with it."""
+        self._progress = InProgress()
         self._news = anyio.Event()
         self._stale: dict[str, JsonObject | None] = {}
         self._param_headers: dict[str, dict[tuple[str, ...], str]] = {}
@@ -139,27 +132,12 @@ class Wire:
             if self._direct is not None:
                 return await self._direct.ask(method, sent, on_progress)
             asker.on_log = on_log
-            with self._told_of_progress(sent, on_progress) as sent:
+            with self._progress.told(sent, on_progress) as sent:
                 token = correlated.set(asker)
                 try:
                     return await self._dispatcher.send_raw_request(method, sent or None, self._options(method, sent))
                 finally:
                     correlated.reset(token)
-
-    @contextmanager
-    def _told_of_progress(self, params: JsonObject, on_progress: OnProgress | None) -> Iterator[JsonObject]:
-        """*params* with a token of ours, under which *on_progress* is told as long as the block runs. The dispatcher
-        has tokens too, but makes floats of what comes, and leaves out what it does not know."""
-        if on_progress is None:
-            yield params
-            return
-        token = next(self._tokens)
-        self._progress[token] = on_progress
-        meta = params.get("_meta")
-        try:
-            yield {**params, "_meta": {**(meta if isinstance(meta, dict) else {}), "progressToken": token}}
-        finally:
-            del self._progress[token]
 
     async def notify(self, method: str, params: JsonObject | None = None) -> None:
         """Tell the server something; one that is gone is not told."""
@@ -230,24 +208,11 @@ class Wire:
                 self._stale = {**dict.fromkeys(LISTS.values()), **self._stale}
                 self._news.set()
         elif method == PROGRESS:
-            self._progressed(params)
+            self._progress.hear(params)
         elif method == LOG_MESSAGE:
             self.hearers.hear(_without_ours(params))
         elif method in PASSED_ON:
             self._on_said(method, _without_ours(params))
-
-    def _progressed(self, params: JsonObject) -> None:
-        """Tell whoever waits for the request that it is about, before its answer. What is no progress is dropped."""
-        token = params.get("progressToken")
-        if not isinstance(token, int | str) or isinstance(token, bool) or not is_number(params.get("progress")):
-            return
-        if (on_progress := self._progress.get(coerce_request_id(token))) is not None:
-            try:
-                measure(params)
-            except NotStrict as error:
-                log.debug("progress.dropped", extra={"error": str(error)})
-            else:
-                on_progress(params)
 
     # The end, and news of the lists.
 

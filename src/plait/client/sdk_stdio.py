@@ -68,11 +68,13 @@ class SdkStdioTransport:
         self._incoming, receive = anyio.create_memory_object_stream[SessionMessage]()
         async with anyio.create_task_group() as tasks, self._incoming, receive:
             heard = anyio.Event()
-            async with self._started(heard) as (read, write):
-                tasks.start_soon(self._pump, read)
-                yield receive, Writer(write, self, self._write_timeout_s)
-            with anyio.move_on_after(DRAIN_S, shield=True):
-                await heard.wait()
+            try:
+                async with self._started(heard) as (read, write):
+                    tasks.start_soon(self._pump, read)
+                    yield receive, Writer(write, self, self._write_timeout_s)
+            finally:
+                with anyio.move_on_after(DRAIN_S, shield=True):
+                    await heard.wait()  # its last words may explain its end
 
     @asynccontextmanager
     async def _started(self, heard: anyio.Event) -> AsyncIterator[tuple[Any, Any]]:

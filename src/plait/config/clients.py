@@ -30,7 +30,9 @@ _RENAMED = {
     "includeTools": "include",
     "excludeTools": "exclude",
 }
-_MILLISECONDS = frozenset({"timeout", "request_timeout_ms"})
+_LEAST_MS = 1_000
+"""A `timeout` is in milliseconds to most clients, and in seconds to some. Nobody gives a server less than this, so what
+is below are seconds."""
 _REFUSED = {
     "envFile": "put its variables into the environment, and name them in env",
     "env_http_headers": 'write headers with variables in them: "${VARIABLE}"',
@@ -144,7 +146,10 @@ class _Server:
                 self._merge("env", {name: f"${{{name}}}" for name in names if isinstance(name, str)})
             case _ if key in _REFUSED:
                 self._refuse(key, f"is not read; {_REFUSED[key]}")
-            case _, int() | float() if key in _MILLISECONDS:
+            case "timeout", int() | float() if not isinstance(value, bool) and value < _LEAST_MS:
+                self._ours["timeout_s"] = value
+                self._translation.notes.append(f"{self._origin}.timeout: {value:g} was taken as seconds")
+            case "timeout" | "request_timeout_ms", int() | float() if not isinstance(value, bool):
                 self._ours["timeout_s"] = value / 1000
             case _ if (known := _RENAMED.get(key, key)) in ServerSettings.model_fields:
                 self._merge(known, value)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import ExpressionFailed, InvalidDag
@@ -11,6 +12,7 @@ from .dag import Reading, Task
 from .expressions import compile_expression
 from .fixes import fixed_argument
 from .flow import Flow, LearnedShape
+from .lookalikes import lookalikes
 from .mismatch import Mismatches
 from .places import mentions, paths_of, written
 from .plan import Plan, PlannedTask, find_cycles, lay_out
@@ -21,6 +23,8 @@ from .schema import Complaint
 from .strict import Json, short
 
 MAX_ITEMS = 1_000
+MAX_LOOKALIKES = 20
+"""Notes on text that may have been meant as a reference, of one document."""
 
 
 def check(
@@ -41,17 +45,14 @@ def check(
     """
     dag = reading.dag
     checker = _Checker(reading, catalog, policy, max_items)
-    paths = list(paths_of(reading))
-    tasks = {
-        task.id: reused[task.id] if reused and task.id in reused else checker.plan_task(index, task, path)
-        for index, (task, path) in enumerate(zip(dag.tasks, paths, strict=True))
-    }
-    are_unique = not any(problem.code == "duplicate_id" for problem in checker.problems)
-    if are_unique:
-        checker.check_references(tasks, paths, reused or {}, learned_shape)
+    planned = [
+        (reused[task.id] if reused and task.id in reused else checker.plan_task(index, task, path), path)
+        for index, (task, path) in enumerate(zip(dag.tasks, paths_of(reading), strict=True))
+    ]
+    tasks = {task.task.id: task for task, _ in planned}
+    checker.check_references(planned, reused or {}, learned_shape)
     checker.check_returns()
-    if are_unique:
-        checker.check_cycles(tasks)
+    checker.check_cycles(tasks)
     if checker.problems:
         raise InvalidDag(with_one_fix_a_place(checker.problems), checker.notes)
     return lay_out(dag, tasks, checker.notes) if cost is None else lay_out(dag, tasks, checker.notes, cost)
@@ -71,12 +72,15 @@ class _Checker:
         self.malformed = reading.malformed
         self.unread = reading.unread
         self._policies: dict[str, ToolPolicy] = {}
+        self._room_for_lookalikes = MAX_LOOKALIKES
 
     def plan_task(self, index: int, task: Task, path: str) -> PlannedTask:
         tool = self._tool(task, path)
         has_items = task.for_each is not None or self._is_unread(task, "for_each")
         arguments = self._template(task.arguments, f"{path}.arguments", task, items=has_items)
         items = self._items(task, path)
+        if arguments.texts:
+            self._lookalikes(task, arguments, path, items=has_items)
         if tool is not None:
             self._arguments(task, tool, arguments, path)
             self._policy(task, tool, path)
@@ -101,15 +105,20 @@ class _Checker:
 
     def check_references(
         self,
-        tasks: Mapping[str, PlannedTask],
-        paths: list[str],
+        planned: Sequence[tuple[PlannedTask, str]],
         reused: Mapping[str, PlannedTask],
         learned_shape: LearnedShape | None,
     ) -> None:
+        """Of each task and its path, but where several have one id: what a reference to that would bring is open."""
+        referring = [pair for pair in planned if pair[0].arguments.fill is not None or pair[0].items is not None]
+        if not referring:
+            return
+        counts = Counter(task.id for task, _ in planned)
+        tasks = {task.id: task for task, _ in planned if counts[task.id] == 1}
         mismatches = Mismatches(Flow(tasks, self.unread, learned_shape), self.problems, self.notes)
-        for planned, path in zip(tasks.values(), paths, strict=True):
-            if (planned.arguments.fill is not None or planned.items is not None) and planned.id not in reused:
-                mismatches.look_at(planned, path)
+        for task, path in referring:
+            if task.id in tasks and task.id not in reused:
+                mismatches.look_at(task, path)
 
     def check_returns(self) -> None:
         if not self.ids:
@@ -174,6 +183,19 @@ class _Checker:
         for place, error in bad:
             self._say(path + written(place), "invalid_reference", str(error), error.hint, task.id)
         return template
+
+    def _lookalikes(self, task: Task, arguments: Template, path: str, *, items: bool) -> None:
+        """Text that was meant as a reference would be sent as it stands: wrong, and without a word."""
+        for found in lookalikes(arguments.texts, self.ids, items=items):
+            place = f"{path}.arguments{written(found.place)}"
+            if found.is_certain:
+                hint = f"Write {found.meant}. If it is meant as it stands, give that task another id."
+                message = f"{short(found.said)} is no reference to a task, but looks like one."
+                self._say(place, "invalid_reference", message, hint, task.id, found.mended)
+            elif self._room_for_lookalikes:
+                self._room_for_lookalikes -= 1
+                means = f"the output is {found.meant}" if found.meant else "there is an item only with for_each"
+                self.notes.append(f"{place}: {short(found.said)} is taken as text; {means}")
 
     def _items(self, task: Task, path: str) -> Template | None:
         if task.for_each is None:

@@ -42,6 +42,8 @@ class PlannedTask:
     policy: ToolPolicy = field(default_factory=ToolPolicy)
     cache_s: float = 0.0
     """How old an answer may be that is used again instead of a call; 0 for none."""
+    drew_on: tuple[str, ...] = ()
+    """Of a task taken over from an earlier run, those that it needed there."""
 
     @property
     def id(self) -> str:
@@ -108,7 +110,7 @@ def lay_out(
         critical_path=_longest_chain(remaining, dependents),
         costs=costs,
         untimed=untimed,
-        returned=_returned(dag, dependents),
+        returned=_returned(dag, tasks, dependents),
         notes=tuple(notes),
     )
 
@@ -178,7 +180,8 @@ def _longest_chain(remaining: Mapping[str, float], dependents: Mapping[str, list
     return tuple(chain)
 
 
-def _returned(dag: Dag, dependents: Mapping[str, list[str]]) -> tuple[str, ...]:
+def _returned(dag: Dag, tasks: Mapping[str, PlannedTask], dependents: Mapping[str, list[str]]) -> tuple[str, ...]:
     if dag.return_ is None:
-        return tuple(id for id, followers in dependents.items() if not followers)
+        drawn_on = {id for task in tasks.values() for id in task.drew_on}
+        return tuple(id for id, followers in dependents.items() if not followers and id not in drawn_on)
     return tuple(dependents) if "*" in dag.return_ else tuple(dict.fromkeys(dag.return_))

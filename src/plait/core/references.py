@@ -103,6 +103,8 @@ class Template:
     value: Json
     fill: tuple[Spot, ...] | None = None
     """What is filled in, in document order; None where the value stays as it is."""
+    texts: tuple[tuple[Place, str], ...] = ()
+    """The texts, as they were written, that are more or less than one reference: see `core/lookalikes.py`."""
 
     @property
     def found(self) -> tuple[tuple[Place, Reference], ...]:
@@ -161,6 +163,9 @@ def compile_value(value: Json, *, items: bool = False) -> tuple[Template, list[t
     """*value* as a template, with what is wrong in it and where."""
     texts: list[tuple[Place, str]] = []
     _collect(value, (), texts)
+    if not texts:
+        return Template(value), []
+    rest: list[tuple[Place, str]] = []
     spots: list[Spot] = []
     literals: list[Spot] = []
     bad: list[tuple[Place, BadReference]] = []
@@ -170,15 +175,17 @@ def compile_value(value: Json, *, items: bool = False) -> tuple[Template, list[t
         except BadReference as error:
             bad.append((place, error))
             continue
+        if len(pieces) == 1 and isinstance(pieces[0], Reference):
+            spots.append((place, pieces[0]))
+            continue
+        rest.append((place, text))
         if len(pieces) > 1:
             spots.append((place, pieces))
-        elif isinstance(pieces[0], Reference):
-            spots.append((place, pieces[0]))
         elif pieces[0] != text:
             literals.append((place, pieces))
     if literals:  # escapes: what they stand for is known now
         value = _filled(value, tuple(literals), Scope({}))
-    return Template(value, tuple(spots) or None), bad
+    return Template(value, tuple(spots) or None, tuple(rest)), bad
 
 
 def follow(output: Output, reference: Reference) -> Json:
@@ -197,15 +204,15 @@ def follow(output: Output, reference: Reference) -> Json:
 def _collect(value: Json, place: Place, texts: list[tuple[Place, str]]) -> None:
     """Add the texts in *value* that may hold references, each with its place."""
     if isinstance(value, str):
-        if "$" in value:
+        if "$" in value or "{{" in value:
             texts.append((place, value))
     elif isinstance(value, dict):
         for key, child in value.items():
-            if isinstance(child, _HAS_PARTS) or (isinstance(child, str) and "$" in child):
+            if isinstance(child, _HAS_PARTS) or (isinstance(child, str) and ("$" in child or "{{" in child)):
                 _collect(child, (*place, key), texts)
     elif isinstance(value, list):
         for index, child in enumerate(value):
-            if isinstance(child, _HAS_PARTS) or (isinstance(child, str) and "$" in child):
+            if isinstance(child, _HAS_PARTS) or (isinstance(child, str) and ("$" in child or "{{" in child)):
                 _collect(child, (*place, index), texts)
 
 

@@ -33,7 +33,8 @@ def resume(dag: Dag, earlier: Run) -> tuple[Dag, dict[str, PlannedTask], dict[st
             if id in sent_again:
                 continue
             if state.status is Status.SUCCESS and state.output is not None:
-                planned[id] = replace(plan, needs=(), requires=frozenset())
+                drew_on = plan.needs or plan.drew_on
+                planned[id] = replace(plan, needs=(), requires=frozenset(), drew_on=drew_on)
                 outputs[id] = state.output
             elif state.attempts or gone.intersection(plan.needs):
                 gone.add(id)

@@ -15,7 +15,7 @@ from .calls import MAX_ITEMS, calls_of
 from .claims import Claim
 from .conflicts import Conflicts
 from .events import FINAL, MOVES, Abort, Changed, Command, Finished, Key, Notice, Sleep, Started, Status
-from .limits import Urgency
+from .lanes import Urgency
 from .output import Output
 from .plan import Plan, PlannedTask
 from .retry import RetryBudgets, backoff_s

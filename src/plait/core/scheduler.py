@@ -32,8 +32,9 @@ from .events import (
     Succeeded,
     Woke,
 )
+from .lanes import Demand, Held
 from .learned import Learned
-from .limits import Demand, Held, Ledger, Limits
+from .limits import Ledger, Limits
 from .locks import Locks, Request
 from .retry import RetryBudgets
 from .run import Run
@@ -159,9 +160,9 @@ class Scheduler:
         unit, held = entry
         match event:
             case Succeeded(output=output, cached=False):
-                seconds = _seconds(unit, now)
-                self._learned.saw(unit.tool, seconds, output.value)
-                self._went_well(unit.tool, seconds)
+                tool, seconds = unit.tool, _seconds(unit, now)
+                self._learned.saw(tool, seconds, output.value)
+                self._went_well(tool, seconds)
             case Failed(error=error):
                 self._went_wrong(unit, error, now)
         self.ledger.give_back(held)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from .catalog import Catalog, Tool
 from .claims import Claim, Locate, Touch, touch_of
 from .events import Key
-from .limits import VISITS, Demand, Urgency
+from .lanes import VISITS, Demand, Urgency
 from .policy import Policy
 from .strict import Json
 

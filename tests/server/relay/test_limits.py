@@ -12,6 +12,7 @@ import pytest
 from mcp.server import Server
 
 from plait.core.downstream import Relayed, RpcError
+from plait.core.learned import Learned
 from plait.core.limits import Limits
 from plait.core.pace import Rate
 from plait.core.policy import Policy, Rule
@@ -56,11 +57,15 @@ def lasting(seconds: float) -> Callable[[Relayed], Any]:
 
 @asynccontextmanager
 async def served(
-    downstream: FakeDownstream, limits: Limits | None = None, *rules: Rule, servers: FakeServers | None = None
+    downstream: FakeDownstream,
+    limits: Limits | None = None,
+    *rules: Rule,
+    servers: FakeServers | None = None,
+    learned: Learned | None = None,
 ) -> AsyncIterator[Server[Any]]:
     servers = servers or FakeServers()
     limited = GatewayLimits(limits or Limits())
-    async with Gateway(servers, servers, limits=limited, policy=Policy(rules)) as gateway:
+    async with Gateway(servers, servers, limits=limited, policy=Policy(rules), learned=learned) as gateway:
         yield build_server(gateway, relaying=Relaying(downstream, "all", visit=gateway.visit))
 
 
@@ -197,7 +202,29 @@ async def test_after_a_server_asked_for_quiet_no_call_is_sent_to_it(downstream: 
         assert await called(peer) == 30
 
 
+ENDS = [({}, 1), ({"isError": False}, 1), ({"isError": True}, 0)]
+
+
+@pytest.mark.parametrize(("end", "counts"), ENDS)
+async def test_how_long_a_call_took_is_learned_where_it_went_well(
+    downstream: FakeDownstream, era: str, end: JsonObject, counts: int
+):
+    learned = Learned()
+    downstream.on("a", "tools/call", {**DONE, **end})
+    async with served(downstream, learned=learned) as server, joined(server, era) as peer:
+        await called(peer)
+    assert learned.seen == counts
+
+
 # While the client is asked something.
+
+
+async def test_a_call_that_ends_with_a_question_has_not_come_to_its_end(downstream: FakeDownstream, era: str):
+    learned = Learned()
+    downstream.on("a", "tools/call", requiring(k=question(ASK, FORM)))
+    async with served(downstream, learned=learned) as server, joined(server, era, answers={ASK: ADA}) as peer:
+        await peer.call("a__ask")
+    assert learned.seen == 1
 
 
 async def slow_ada(params: JsonObject) -> JsonObject:
@@ -257,10 +284,11 @@ async def test_a_call_whose_client_never_answers_lets_go_of_what_it_touches(down
 
 async def test_what_a_client_may_not_be_asked_gives_no_room_away(downstream: FakeDownstream, era: str):
     async def ask_and_go_on(request: Relayed) -> JsonObject:
+        await anyio.sleep(0.5)
         if request.ask is not None:
             with pytest.raises(RpcError):
                 await request.ask(ASK, FORM)
-        await anyio.sleep(1)
+        await anyio.sleep(0.5)
         return DONE
 
     downstream.on("a", "tools/call", ask_and_go_on)

@@ -92,6 +92,17 @@ async def test_a_denied_tool_is_a_change_of_the_tools_alone(downstream: FakeDown
         downstream.renew()
         await later()
         assert changes(session) == ["notifications/tools/list_changed"] * 2
+        downstream.renew()
+        await later()
+        assert changes(session) == ["notifications/tools/list_changed"] * 2
+
+
+async def test_what_a_server_says_has_changed_is_told_once(downstream: FakeDownstream):
+    async with connected(downstream, LEGACY) as peer:
+        for method in CHANGED:
+            downstream.tell("a", method)
+            await later()
+        assert changes(peer) == list(CHANGED)
 
 
 async def test_a_server_that_is_gone_by_new_settings_takes_what_it_had_with_it(downstream: FakeDownstream):

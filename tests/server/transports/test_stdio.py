@@ -301,7 +301,7 @@ async def test_what_comes_behind_a_handshake_that_takes_a_while_waits_for_it(pla
     answers, writing = os.pipe()
     with os.fdopen(asking, "w") as client:
         print(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": info}), file=client)
-        print(json.dumps({"jsonrpc": "2.0", "id": 2, "method": "tools/list"}), file=client)
+        print(json.dumps({"jsonrpc": "2.0", "id": 2, "method": "tools/list"}), file=client, end="")
     with anyio.fail_after(5):
         async with open_pipe(reading, writing, platform=platform) as pipe:
             await pipe.serve(server)
