@@ -6,9 +6,9 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from plait.core.catalog import Catalog, ServerInfo, ServerState, Tool
 from plait.core.ports import ToolCall
-from plait.core.strict import JsonObject, NotStrict, measure
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState, Tool
+from plait.core.values.strict import JsonObject, NotStrict, measure
 from plait.errors import InvalidArguments, ProtocolError
 
 

@@ -19,7 +19,7 @@ from mcp.client.stdio import stdio_client
 from plait import Gateway
 from plait.app import open_gateway
 from plait.config import Config, load_config
-from plait.core.catalog import ServerState
+from plait.core.tools.catalog import ServerState
 from plait.errors import ConfigError, InvalidDag
 
 from .server.conftest import structured

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from plait.core.events import MOVES
+from plait.core.scheduling.events import MOVES
 
 ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src" / "plait"
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 ROW = re.compile(r"^\| `(\w+)` \| (`.*) \|$", re.MULTILINE)
 TABLE = {part: set(re.findall(r"`(\w+)`", names)) for part, names in ROW.findall(PAGE.partition("may import whom")[2])}
+ROOMS = re.findall(r"`(\w+)`", PAGE.partition("The rooms of the core go one way:")[2].partition("each over")[0])
 IMPURE = {"asyncio", "logging", "os", "random", "socket", "subprocess", "threading", "time"}
 FILES = [file for file in SRC.rglob("*.py") if not (file.parent == SRC and file.stem.startswith("__"))]
 
@@ -40,6 +41,25 @@ def test_imports_follow_the_table(file: Path):
     part = file.relative_to(SRC).with_suffix("").parts[0]
     standard = set(sys.stdlib_module_names) - (IMPURE if part == "core" else set())
     assert set(imports_of(file)) <= TABLE[part] | {part} | standard
+
+
+def rooms_imported_by(file: Path) -> Iterator[str]:
+    """The rooms of the core that *file*, in another one, imports."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == 2 and node.module:
+            yield node.module.partition(".")[0]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_rooms_of_the_core_go_one_way(room: str):
+    files = list((SRC / "core" / room).glob("*.py"))
+    assert len(files) > 2
+    for file in files:
+        assert set(rooms_imported_by(file)) <= set(ROOMS[: ROOMS.index(room)]) | {"ports"}, file
+
+
+def test_the_core_has_no_other_rooms():
+    assert {file.parent.name for file in (SRC / "core").rglob("*.py")} == {"core", *ROOMS}
 
 
 def test_the_table_names_every_part():

@@ -8,12 +8,12 @@ from typing import Any
 import anyio
 import pytest
 
-from plait.core.catalog import ServerInfo, ServerState
-from plait.core.learned import Learned
-from plait.core.limits import Limits
-from plait.core.policy import Policy
-from plait.core.result import RunStatus
-from plait.core.store import MemoryRuns
+from plait.core.results.result import RunStatus
+from plait.core.results.store import MemoryRuns
+from plait.core.scheduling.limits import Limits
+from plait.core.tools.catalog import ServerInfo, ServerState
+from plait.core.tools.learned import Learned
+from plait.core.tools.policy import Policy
 from plait.errors import CallError, InvalidDag, ServerUnavailable, UnknownRun
 from plait.gateway import Gateway, GatewayLimits
 

@@ -14,8 +14,8 @@ import pytest
 
 from plait.app import Gateway, open_gateway
 from plait.config import Config, load_config
-from plait.core.events import Finished
-from plait.core.learned import Learned
+from plait.core.scheduling.events import Finished
+from plait.core.tools.learned import Learned
 from plait.memory import FILE_NAME, MAX_FILE_BYTES, Memory
 from tests.fakes import tool
 

@@ -19,9 +19,9 @@ from mcp import Client
 
 from plait.app import Gateway
 from plait.config import Config, load_config
-from plait.core.catalog import ServerState
 from plait.core.downstream import RENEWED, Relayed
-from plait.core.strict import JsonObject
+from plait.core.tools.catalog import ServerState
+from plait.core.values.strict import JsonObject
 from plait.errors import InvalidDag
 from plait.reloading import Reloading, lasting, look, watch
 

@@ -10,14 +10,14 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from plait.core.check import check
-from plait.core.dag import read_dag
-from plait.core.events import Changed, Finished, Notice, Progressed, Status
-from plait.core.limits import Limits
-from plait.core.policy import Policy
-from plait.core.run import Run
-from plait.core.scheduler import Scheduler
-from plait.core.strict import JsonObject
+from plait.core.language.dag import read_dag
+from plait.core.planning.check import check
+from plait.core.scheduling.events import Changed, Finished, Notice, Progressed, Status
+from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.run import Run
+from plait.core.scheduling.scheduler import Scheduler
+from plait.core.tools.policy import Policy
+from plait.core.values.strict import JsonObject
 from plait.errors import ServerUnavailable
 from plait.runner import LONGEST_QUESTION_S, TURN, Runner
 

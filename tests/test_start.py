@@ -12,7 +12,7 @@ from mcp import Client
 
 from plait.app import Gateway
 from plait.config import Config
-from plait.core.catalog import ServerState
+from plait.core.tools.catalog import ServerState
 from plait.server.upstream import build_server
 
 from .client.shelf import Shelf, described, until

@@ -11,12 +11,12 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from plait.core.claims import as_written
 from plait.core.downstream import RpcError
-from plait.core.learned import Learned
-from plait.core.limits import Limits
-from plait.core.pace import Rate
-from plait.core.policy import Policy, Rule
+from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.pace import Rate
+from plait.core.tools.claims import as_written
+from plait.core.tools.learned import Learned
+from plait.core.tools.policy import Policy, Rule
 from plait.errors import CallError, ConnectionLost, ServerUnavailable
 from plait.gateway import Gateway, GatewayLimits
 

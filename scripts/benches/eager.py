@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import anyio
 
 from plait import Gateway
-from plait.core.result import RunResult
+from plait.core.results.result import RunResult
 
 from .figures import Figure
 from .graphs import Document

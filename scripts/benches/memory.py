@@ -13,12 +13,12 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from plait.core.check import check
-from plait.core.dag import read_dag
-from plait.core.limits import Limits
-from plait.core.run import Run
-from plait.core.scheduler import Scheduler
-from plait.core.store import MemoryRuns
+from plait.core.language.dag import read_dag
+from plait.core.planning.check import check
+from plait.core.results.store import MemoryRuns
+from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.run import Run
+from plait.core.scheduling.scheduler import Scheduler
 
 from .figures import Figure
 from .graphs import layered

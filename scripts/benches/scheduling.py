@@ -13,19 +13,19 @@ from itertools import pairwise
 from lean_server import FIND, found
 
 from plait.app import settle_memory
-from plait.core.catalog import Catalog, ServerInfo, ServerState, Tool
-from plait.core.check import check
-from plait.core.claims import as_written
-from plait.core.conflicts import find_conflicts
-from plait.core.dag import read_dag
-from plait.core.events import Call, Succeeded
-from plait.core.limits import Limits
-from plait.core.output import Output
-from plait.core.policy import Policy
-from plait.core.result import result_of
-from plait.core.run import Run
-from plait.core.scheduler import Scheduler
-from plait.core.strict import measure
+from plait.core.language.dag import read_dag
+from plait.core.planning.check import check
+from plait.core.results.result import result_of
+from plait.core.scheduling.conflicts import find_conflicts
+from plait.core.scheduling.events import Call, Succeeded
+from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.run import Run
+from plait.core.scheduling.scheduler import Scheduler
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState, Tool
+from plait.core.tools.claims import as_written
+from plait.core.tools.output import Output
+from plait.core.tools.policy import Policy
+from plait.core.values.strict import measure
 
 from .figures import Figure
 from .graphs import SHAPES, Document

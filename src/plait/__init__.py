@@ -8,8 +8,8 @@ from .errors import PlaitError
 
 if TYPE_CHECKING:
     from .app import Gateway
-    from .core.dag import Dag, Task
-    from .core.result import RunResult
+    from .core.language.dag import Dag, Task
+    from .core.results.result import RunResult
 
 __version__ = "0.1.0"
 

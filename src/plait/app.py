@@ -19,12 +19,12 @@ import anyio
 
 from . import gateway as verbs
 from .config import Config, GatewaySettings, load_config
-from .core.claims import Locate
-from .core.learned import Learned
-from .core.limits import Limits
-from .core.pace import Rate
-from .core.policy import Policy, Rule
-from .core.store import MemoryRuns
+from .core.results.store import MemoryRuns
+from .core.scheduling.limits import Limits
+from .core.scheduling.pace import Rate
+from .core.tools.claims import Locate
+from .core.tools.learned import Learned
+from .core.tools.policy import Policy, Rule
 from .memory import Memory
 from .reloading import Reloading, lasting
 

@@ -24,8 +24,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from .core.problems import Problem
-    from .core.strict import Json
+    from .core.values.problems import Problem
+    from .core.values.strict import Json
 
 
 class PlaitError(Exception):

@@ -12,31 +12,31 @@ from typing import TYPE_CHECKING, Self
 import anyio
 from anyio.abc import TaskGroup
 
-from .core.catalog import Catalog, Tool
-from .core.claims import Locate, as_written
-from .core.conflicts import Conflicts, find_conflicts
-from .core.dag import Dag, read_dag
-from .core.events import Changed, Finished, Notice, Progressed
-from .core.learned import Learned
-from .core.limits import Limits
-from .core.output import Output
-from .core.plan import Plan, PlannedTask
-from .core.policy import Policy
+from .core.language.dag import Dag, read_dag
+from .core.planning.plan import Plan, PlannedTask
 from .core.ports import CallTool, Observer, RunStore, Servers, UpstreamClient
-from .core.problems import Problem, nearest
-from .core.progress import Progress, progress_of
-from .core.result import RunResult, result_of
-from .core.run import Run
-from .core.scheduler import Scheduler
-from .core.store import MemoryRuns
-from .core.strict import Json, JsonObject
-from .core.visits import Visitors
+from .core.results.progress import Progress, progress_of
+from .core.results.result import RunResult, result_of
+from .core.results.store import MemoryRuns
+from .core.scheduling.conflicts import Conflicts, find_conflicts
+from .core.scheduling.events import Changed, Finished, Notice, Progressed
+from .core.scheduling.limits import Limits
+from .core.scheduling.run import Run
+from .core.scheduling.scheduler import Scheduler
+from .core.scheduling.visits import Visitors
+from .core.tools.catalog import Catalog, Tool
+from .core.tools.claims import Locate, as_written
+from .core.tools.learned import Learned
+from .core.tools.output import Output
+from .core.tools.policy import Policy
+from .core.values.problems import Problem, nearest
+from .core.values.strict import Json, JsonObject
 from .errors import CallError, InvalidDag, UnknownRun
 from .runner import Runner
 from .visiting import Turn
 
 if TYPE_CHECKING:  # what is needed once there is a DAG, or a search, is imported then: a start is to be quick
-    from .core.search import SearchIndex, SearchResult
+    from .core.tools.search import SearchIndex, SearchResult
 
 LONGEST_START_S = 35.0
 """How long a DAG waits for servers that are still being connected to."""
@@ -195,8 +195,8 @@ class Gateway:
 
     async def plan(self, document: object) -> JsonObject:
         """The answer to a dry run (contract, section 5). Raises `InvalidDag`."""
-        from .core.forecast import forecast
-        from .core.preview import plan_document
+        from .core.results.forecast import forecast
+        from .core.results.preview import plan_document
 
         plan, conflicts, done = await self._prepare(document)
         expected = forecast(plan, conflicts, self._limits.concurrency, done.keys())
@@ -290,8 +290,8 @@ class Gateway:
         return state.output
 
     async def _prepare(self, document: object) -> tuple[Plan, Conflicts, dict[str, Output]]:
-        from .core.check import check
-        from .core.resume import resume
+        from .core.planning.check import check
+        from .core.results.resume import resume
 
         limits = self._limits
         reading = read_dag(document, max_tasks=limits.max_tasks, max_bytes=limits.max_document_bytes)
@@ -334,7 +334,7 @@ class Gateway:
             await self._servers.settled(servers)
 
     def _search_index(self) -> SearchIndex:
-        from .core.search import SearchIndex
+        from .core.tools.search import SearchIndex
 
         catalog = self.catalog()
         if self._index is None or self._index[0] is not catalog:

@@ -1,8 +1,8 @@
 """Keeps what the gateway learns of tools in one file of the user, from one start to the next.
 
-It holds names, times and types, no values (`core/shapes.py`), and is private all the same. Several gateways may share
-it: each puts what is new to it beside what the others wrote meanwhile. Nothing depends on the file: one that cannot be
-read or written is told once, and everything goes on without.
+It holds names, times and types, no values (`core/tools/shapes.py`), and is private all the same. Several gateways may
+share it: each puts what is new to it beside what the others wrote meanwhile. Nothing depends on the file: one that
+cannot be read or written is told once, and everything goes on without.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
-from .core.events import Finished, Notice
-from .core.learned import Learned
-from .core.strict import JsonObject, NotStrict, dumps, loads
+from .core.scheduling.events import Finished, Notice
+from .core.tools.learned import Learned
+from .core.values.strict import JsonObject, NotStrict, dumps, loads
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,8 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from .core.events import (
+from .core.ports import CallTool, Observer, ToolCall, UpstreamClient
+from .core.scheduling.events import (
     Abort,
     Aborted,
     Admit,
@@ -36,13 +37,12 @@ from .core.events import (
     Succeeded,
     Woke,
 )
-from .core.limits import Limits
-from .core.output import read_output
-from .core.ports import CallTool, Observer, ToolCall, UpstreamClient
-from .core.run import Run
-from .core.scheduler import Scheduler
-from .core.strict import Json, JsonObject
-from .core.visits import Visit
+from .core.scheduling.limits import Limits
+from .core.scheduling.run import Run
+from .core.scheduling.scheduler import Scheduler
+from .core.scheduling.visits import Visit
+from .core.tools.output import read_output
+from .core.values.strict import Json, JsonObject
 from .errors import CallError, CallTimeout, InternalError
 from .visiting import Turn, Visiting
 

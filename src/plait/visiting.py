@@ -9,10 +9,10 @@ from typing import Self
 
 import anyio
 
-from .core.events import Key, Paused, Resumed, Step
 from .core.ports import RpcError
-from .core.scheduler import Scheduler
-from .core.visits import Visit
+from .core.scheduling.events import Key, Paused, Resumed, Step
+from .core.scheduling.scheduler import Scheduler
+from .core.scheduling.visits import Visit
 from .errors import CallError
 
 

@@ -11,7 +11,7 @@ import pytest
 from plait.cli.console import Stream
 from plait.cli.serving import Address, read_address
 from plait.cli.style import Look, Styled, milliseconds, pretty
-from plait.core.strict import Json
+from plait.core.values.strict import Json
 
 
 class Written(io.TextIOWrapper):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from plait.cli.documents import Source, literal
-from plait.core.references import parse
+from plait.core.language.references import parse
 
 from .conftest import Plait
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plait.core.catalog import ServerInfo, ServerState
+from plait.core.tools.catalog import ServerInfo, ServerState
 
 from ..fakes import FakeServers
 from .conftest import Plait, task

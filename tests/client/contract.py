@@ -23,12 +23,12 @@ import anyio
 from mcp.shared.memory import create_client_server_memory_streams
 
 from plait.client.connection import Connection
-from plait.client.transports import Patience, Transport, open_transport
+from plait.client.transports.transport import Patience, Transport, open_transport
 from plait.config import ServerSettings
-from plait.core.catalog import Catalog, Tool
-from plait.core.output import read_output
 from plait.core.ports import CallTool, OnProgress, Servers, ToolCall
-from plait.core.strict import JsonObject
+from plait.core.tools.catalog import Catalog, Tool
+from plait.core.tools.output import read_output
+from plait.core.values.strict import JsonObject
 
 from ..fakes import FakeServers, tool
 from .sdk_server import build, fail, hanging, note

@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 import anyio
 
 from plait.client.connection import Connection
-from plait.core.catalog import Tool
 from plait.core.ports import Ask, ToolCall
-from plait.core.strict import JsonObject
+from plait.core.tools.catalog import Tool
+from plait.core.values.strict import JsonObject
 
 SOON = 10.0
 

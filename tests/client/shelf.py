@@ -11,11 +11,11 @@ from typing import Any
 import anyio
 
 from plait.client.pool import Pool
-from plait.client.transports import Patience
+from plait.client.transports.transport import Patience
 from plait.config import Config, ServerSettings
-from plait.core.catalog import ServerInfo, Tool
 from plait.core.ports import ToolCall
-from plait.core.strict import Json
+from plait.core.tools.catalog import ServerInfo, Tool
+from plait.core.values.strict import Json
 
 SERVER = str(Path(__file__).with_name("shelf_server.py"))
 QUICK = Patience(first_backoff_s=0.05, longest_backoff_s=0.2, grace_s=0.2, refresh_pause_s=0.01)

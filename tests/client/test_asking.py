@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from plait.client.asking import MOST_QUESTIONS, Asker, Asking, correlated
 from plait.core.ports import Ask, RpcError
-from plait.core.strict import JsonObject
+from plait.core.values.strict import JsonObject
 
 FORM: JsonObject = {"message": "?"}
 

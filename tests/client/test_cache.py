@@ -11,9 +11,9 @@ import pytest
 
 from plait.client.cache import Beside, Cache, fingerprints
 from plait.core.downstream import Relayed, RpcError
-from plait.core.policy import Policy, Rule
 from plait.core.ports import ToolCall
-from plait.core.strict import JsonObject
+from plait.core.tools.policy import Policy, Rule
+from plait.core.values.strict import JsonObject
 from plait.errors import ToolError
 from plait.gateway import Gateway
 

@@ -9,9 +9,9 @@ import anyio
 import pytest
 
 from plait.client.connection import Connection
-from plait.core.catalog import ServerState, Tool
-from plait.core.output import read_output
 from plait.core.ports import ToolCall
+from plait.core.tools.catalog import ServerState, Tool
+from plait.core.tools.output import read_output
 from plait.errors import ConnectionLost, ProtocolError, ServerUnavailable, ToolError
 
 from .contract import SOON, Way

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.client.events import LEAST_LINE_BYTES, Event, Events, Unreadable, read_message
+from plait.client.transports.events import LEAST_LINE_BYTES, Event, Events, Unreadable, read_message
 
 LIMIT = 10_000
 TEXT = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=20)

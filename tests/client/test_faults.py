@@ -7,7 +7,7 @@ from typing import Any
 import mcp_types as types
 import pytest
 
-from plait.client.faults import Fault, SessionLost, made_error, retry_after_s, translated
+from plait.client.transports.faults import Fault, SessionLost, made_error, retry_after_s, translated
 from plait.errors import CallError, ConnectionLost, InvalidOutput, OutputTooLarge, ProtocolError, ServerUnavailable
 
 

@@ -10,7 +10,7 @@ import pytest
 from plait.client.asking import Asker, correlated
 from plait.client.hearing import Hearers
 from plait.core.ports import OnLog
-from plait.core.strict import JsonObject
+from plait.core.values.strict import JsonObject
 
 MESSAGE: JsonObject = {"level": "info", "data": {"n": 1}, "x-odd": [None, 1.0]}
 

@@ -11,11 +11,11 @@ import anyio
 import pytest
 
 from plait.client.connection import Connection
-from plait.client.http import proxy_for
+from plait.client.transports.http import proxy_for
 from plait.config import ServerSettings
-from plait.core.catalog import Tool
 from plait.core.ports import ToolCall
-from plait.core.strict import JsonObject
+from plait.core.tools.catalog import Tool
+from plait.core.values.strict import JsonObject
 from plait.errors import CallError, ConnectionLost, InvalidOutput, OutputTooLarge, ProtocolError, ServerUnavailable
 
 from .faulty_http import SOON, FaultyHttp, call, faulty_http, reached
@@ -121,7 +121,7 @@ async def test_a_session_is_ended_when_its_connection_is_left():
 
 
 async def test_a_server_that_does_not_answer_the_end_holds_nobody_up(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("plait.client.http.DELETE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("plait.client.transports.http.DELETE_TIMEOUT_S", 0.2)
     async with faulty_http() as served:
         served.hangs_on = "DELETE"
         with anyio.fail_after(SOON) as bound:
@@ -137,7 +137,7 @@ async def test_a_server_that_does_not_answer_the_end_holds_nobody_up(monkeypatch
 async def test_a_server_that_is_slow_to_accept_a_cancellation_does_not_hold_up_the_next_call(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr("plait.client.http.CANCEL_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("plait.client.transports.http.CANCEL_TIMEOUT_S", 0.1)
     async with connected() as (served, connection):
         served.hangs_on = "notifications/cancelled"
         with anyio.move_on_after(0.1):

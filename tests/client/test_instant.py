@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from plait.core.catalog import ServerState
+from plait.core.tools.catalog import ServerState
 
 from .shelf import Shelf, call, described, info, pool_of, settled, until
 

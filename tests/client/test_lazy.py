@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from plait.client.lazy import Use
-from plait.core.catalog import ServerState
+from plait.core.tools.catalog import ServerState
 
 from .shelf import Shelf, call, described, info, pool_of, settled, until
 

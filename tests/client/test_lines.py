@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp.shared.message import SessionMessage
 
-from plait.client.faults import Fault
-from plait.client.lines import HEAD_BYTES, Lines, LineTooLong, Waiter
+from plait.client.transports.faults import Fault
+from plait.client.transports.lines import HEAD_BYTES, Lines, LineTooLong, Waiter
 
 LIMIT = 200_000
 

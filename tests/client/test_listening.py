@@ -12,7 +12,7 @@ import pytest
 from mcp import MCPError
 
 from plait.client.listening import LONGEST_PAUSE_S, Listening
-from plait.core.strict import JsonObject
+from plait.core.values.strict import JsonObject
 
 
 class Server:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from plait.client.listing import MAX_PAGES, MAX_TOOLS, MAX_WARNINGS, fetch_definitions, read_tools, renewed
-from plait.core.catalog import Tool
+from plait.core.tools.catalog import Tool
 from plait.errors import InvalidOutput
 
 

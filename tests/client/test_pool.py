@@ -13,10 +13,10 @@ import anyio
 import pytest
 
 from plait.client.pool import Pool, stderr_logger
-from plait.client.transports import Patience
+from plait.client.transports.transport import Patience
 from plait.config import Config, ServerSettings
-from plait.core.catalog import Catalog, ServerState, Tool
 from plait.core.ports import ToolCall
+from plait.core.tools.catalog import Catalog, ServerState, Tool
 from plait.errors import CallError, ConnectionLost, ServerUnavailable
 
 SERVER = str(Path(__file__).with_name("faulty_server.py"))

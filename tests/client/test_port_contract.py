@@ -9,9 +9,9 @@ from typing import Any
 import anyio
 import pytest
 
-from plait.core.catalog import ServerState, Tool
 from plait.core.ports import ToolCall
-from plait.core.strict import JsonObject
+from plait.core.tools.catalog import ServerState, Tool
+from plait.core.values.strict import JsonObject
 from plait.errors import CallError, InvalidArguments, ToolError
 
 from .contract import SOON, Port

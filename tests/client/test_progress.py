@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from plait.client.progress import InProgress
-from plait.core.strict import JsonObject
+from plait.core.values.strict import JsonObject
 
 
 def told(**params: Any) -> list[JsonObject]:

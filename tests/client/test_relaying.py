@@ -16,9 +16,9 @@ from plait.client.connection import Connection
 from plait.client.interests import MOST_WATCHED
 from plait.client.pool import Pool
 from plait.config import Config, ServerSettings
-from plait.core.catalog import ServerState
 from plait.core.downstream import Relayed, RpcError
-from plait.core.strict import JsonObject
+from plait.core.tools.catalog import ServerState
+from plait.core.values.strict import JsonObject
 
 from .ways import QUICK, SOON, Reached, Way, until
 

@@ -14,7 +14,7 @@ from mcp.shared.inbound import decode_header_value
 
 from plait.core.downstream import Relayed, RpcError
 from plait.core.ports import Ask, ToolCall
-from plait.core.strict import JsonObject
+from plait.core.values.strict import JsonObject
 from plait.errors import ToolError
 
 from .ways import SOON, VERSIONS, WAYS, Way, served, until

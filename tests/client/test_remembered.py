@@ -13,7 +13,7 @@ import pytest
 from plait.client import remembered
 from plait.client.remembered import Shelf, file_key
 from plait.config import ServerSettings
-from plait.core.strict import Json
+from plait.core.values.strict import Json
 
 HTTP = ServerSettings(url="https://example.com/mcp")
 

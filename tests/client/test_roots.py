@@ -8,7 +8,7 @@ import pytest
 
 from plait.client.roots import PATIENCE_S, Roots
 from plait.core.ports import Ask, RpcError
-from plait.core.strict import JsonObject
+from plait.core.values.strict import JsonObject
 
 pytestmark = pytest.mark.virtual_time
 

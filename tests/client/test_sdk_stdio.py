@@ -14,9 +14,9 @@ import anyio
 import pytest
 
 from plait.client.connection import Connection
-from plait.client.transports import Patience, StdioTransport, open_transport
+from plait.client.transports.transport import Patience, StdioTransport, open_transport
 from plait.config import ServerSettings
-from plait.core.catalog import ServerState
+from plait.core.tools.catalog import ServerState
 from plait.errors import CallError, ConnectionLost, InvalidOutput, OutputTooLarge
 
 from .test_stdio_faults import QUICK, SERVER, SOON, Server, running

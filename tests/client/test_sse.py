@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from plait.client.connection import Connection
-from plait.client.transports import Patience
+from plait.client.transports.transport import Patience
 from plait.config import ServerSettings
 from plait.errors import CallError, ConnectionLost, ProtocolError, ServerUnavailable
 

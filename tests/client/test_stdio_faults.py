@@ -16,13 +16,13 @@ import anyio
 import pytest
 
 from plait.client.connection import Connection
-from plait.client.stdio import ProcessTransport
-from plait.client.transports import Patience
+from plait.client.transports.stdio import ProcessTransport
+from plait.client.transports.transport import Patience
 from plait.config import ServerSettings
-from plait.core.catalog import ServerState, Tool
-from plait.core.output import read_output
 from plait.core.ports import OnProgress, ToolCall
-from plait.core.strict import JsonObject
+from plait.core.tools.catalog import ServerState, Tool
+from plait.core.tools.output import read_output
+from plait.core.values.strict import JsonObject
 from plait.errors import (
     CallError,
     ConnectionLost,

@@ -12,9 +12,9 @@ import anyio
 import pytest
 
 from plait.client.connection import Connection
-from plait.client.transports import Patience
+from plait.client.transports.transport import Patience
 from plait.config import ServerSettings
-from plait.core.strict import JsonObject
+from plait.core.values.strict import JsonObject
 from plait.errors import CallError, InvalidOutput, OutputTooLarge
 
 from .faulty_http import SOON, FaultyHttp, call, reached, serving
@@ -113,7 +113,7 @@ async def test_an_answer_that_cannot_be_read_ends_its_own_call(
 
 
 async def test_a_server_that_takes_no_answers_holds_up_no_call(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("plait.client.http.CANCEL_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("plait.client.transports.http.CANCEL_TIMEOUT_S", 0.1)
 
     async def ask(method: str, params: JsonObject) -> JsonObject:
         return {"roots": []}

@@ -12,10 +12,10 @@ import pytest
 from mcp.shared.message import SessionMessage
 
 from plait.client.connection import Connection
-from plait.client.transports import MOST_OPEN, Answering, Watched
+from plait.client.transports.transport import MOST_OPEN, Answering, Watched
 from plait.config import ServerSettings
-from plait.core.catalog import Tool
 from plait.core.ports import ToolCall
+from plait.core.tools.catalog import Tool
 from plait.errors import ServerUnavailable
 
 from .faulty_http import FaultyHttp, serving

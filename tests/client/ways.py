@@ -14,11 +14,11 @@ from typing import Any
 import anyio
 
 from plait.client.pool import Pool
-from plait.client.transports import Patience
+from plait.client.transports.transport import Patience
 from plait.config import Config, ServerSettings
 from plait.core.downstream import Downstream, Relayed
 from plait.core.ports import Ask
-from plait.core.strict import JsonObject
+from plait.core.values.strict import JsonObject
 
 SCRIPT = str(Path(__file__).with_name("raw_server.py"))
 WAYS = [(transport, protocol) for transport in ("stdio", "http", "sse") for protocol in ("legacy", "modern")]

@@ -8,9 +8,9 @@ from typing import Any
 import anyio
 import pytest
 
-from plait.core.limits import Limits
-from plait.core.policy import Policy, Rule
-from plait.core.result import RunResult
+from plait.core.results.result import RunResult
+from plait.core.scheduling.limits import Limits
+from plait.core.tools.policy import Policy, Rule
 from plait.errors import ConnectionLost, InvalidDag
 from plait.gateway import Gateway, GatewayLimits
 

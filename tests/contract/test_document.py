@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from plait.core.limits import Limits
-from plait.core.policy import Rule
+from plait.core.scheduling.limits import Limits
+from plait.core.tools.policy import Rule
 from plait.errors import InvalidDag
 from plait.gateway import GatewayLimits
 

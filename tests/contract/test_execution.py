@@ -7,10 +7,10 @@ from typing import Any
 import anyio
 import pytest
 
-from plait.core.limits import Limits
-from plait.core.pace import Rate
-from plait.core.policy import Rule
-from plait.core.result import RunStatus
+from plait.core.results.result import RunStatus
+from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.pace import Rate
+from plait.core.tools.policy import Rule
 from plait.errors import InvalidDag
 from plait.gateway import GatewayLimits
 

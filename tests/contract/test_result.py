@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from plait.core.policy import Rule
-from plait.core.result import RunStatus
+from plait.core.results.result import RunStatus
+from plait.core.tools.policy import Rule
 from plait.errors import CallError, CallTimeout, ConnectionLost, InvalidDag, ProtocolError, ServerUnavailable
 
 from ..fakes import structured, tool

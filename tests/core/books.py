@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from plait.core.adaptive import AdaptiveLimit
-from plait.core.catalog import Tool
-from plait.core.events import (
+from plait.core.planning.plan import PlannedTask
+from plait.core.scheduling.adaptive import AdaptiveLimit
+from plait.core.scheduling.events import (
     MOVES,
     Abort,
     Aborted,
@@ -31,13 +31,13 @@ from plait.core.events import (
     Succeeded,
     Woke,
 )
-from plait.core.lanes import Demand, Urgency
-from plait.core.limits import Limits
-from plait.core.output import Output
-from plait.core.plan import PlannedTask
-from plait.core.policy import Policy
-from plait.core.run import Run
-from plait.core.visits import Visit
+from plait.core.scheduling.lanes import Demand, Urgency
+from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.run import Run
+from plait.core.scheduling.visits import Visit
+from plait.core.tools.catalog import Tool
+from plait.core.tools.output import Output
+from plait.core.tools.policy import Policy
 from plait.errors import CallError
 
 ALMOST_NOTHING = 1e-4

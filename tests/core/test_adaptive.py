@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.adaptive import AFTER_FAILURE, FIRST, AdaptiveLimit
+from plait.core.scheduling.adaptive import AFTER_FAILURE, FIRST, AdaptiveLimit
 
 
 def steady(limit: AdaptiveLimit, seconds: float, calls: int = 200, tool: str = "s:do") -> AdaptiveLimit:

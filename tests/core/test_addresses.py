@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from plait.core.addresses import Addresses, unwrap, wrap
-from plait.core.naming import Entry
+from plait.core.tools.addresses import Addresses, unwrap, wrap
+from plait.core.tools.naming import Entry
 
 servers = st.sampled_from(["a", "b", "servers", "plait", "s" * 32]) | st.text("ab01", min_size=1, max_size=3)
 uris = (

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from plait.core.catalog import Catalog, ServerInfo, ServerState, Tool
-from plait.core.check import check
-from plait.core.dag import read_dag
-from plait.core.policy import Policy
+from plait.core.language.dag import read_dag
+from plait.core.planning.check import check
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState, Tool
+from plait.core.tools.policy import Policy
 from plait.errors import InvalidDag
 
 CASES = sorted(path for path in (Path(__file__).parent / "cases").iterdir() if path.is_dir())

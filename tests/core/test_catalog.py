@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plait.core.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from tests.fakes import tool
 
 READ = tool("files:read_file", {"path": {"type": "string"}, "head": {"type": "integer"}}, ["path"], readOnlyHint=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.lanes import Demand, Held
-from plait.core.limits import Ledger, Limits
-from plait.core.pace import Rate
+from plait.core.scheduling.lanes import Demand, Held
+from plait.core.scheduling.limits import Ledger, Limits
+from plait.core.scheduling.pace import Rate
 
 SERVERS = ("a", "b")
 

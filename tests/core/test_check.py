@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.catalog import Catalog, ServerInfo, ServerState
-from plait.core.check import check
-from plait.core.dag import Dag, Task, read_dag
-from plait.core.plan import Plan
-from plait.core.policy import Policy, Rule
-from plait.core.problems import Problem
-from plait.core.schema import Schema
+from plait.core.language.dag import Dag, Task, read_dag
+from plait.core.planning.check import check
+from plait.core.planning.plan import Plan
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.policy import Policy, Rule
+from plait.core.values.problems import Problem
+from plait.core.values.schema import Schema
 from plait.errors import InvalidDag
 from tests.fakes import tool
 

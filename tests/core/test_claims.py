@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from plait.core.claims import MAX_CLAIMS, MAX_LOOKED_AT, KeyTemplate, Touch, as_written, touch_of
-from plait.core.policy import ToolPolicy
-from plait.core.strict import JsonObject
+from plait.core.tools.claims import MAX_CLAIMS, MAX_LOOKED_AT, KeyTemplate, Touch, as_written, touch_of
+from plait.core.tools.policy import ToolPolicy
+from plait.core.values.strict import JsonObject
 from tests.fakes import tool
 
 STRING = {"type": "string"}

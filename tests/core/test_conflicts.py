@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from plait.core.catalog import Catalog, ServerInfo, ServerState
-from plait.core.check import check
-from plait.core.claims import Claim, as_written
-from plait.core.conflicts import MAX_TOLD, Conflicts, find_conflicts, why_they_conflict, written_by
-from plait.core.dag import read_dag
-from plait.core.plan import Plan
-from plait.core.policy import Policy, Rule
+from plait.core.language.dag import read_dag
+from plait.core.planning.check import check
+from plait.core.planning.plan import Plan
+from plait.core.scheduling.conflicts import MAX_TOLD, Conflicts, find_conflicts, why_they_conflict, written_by
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.claims import Claim, as_written
+from plait.core.tools.policy import Policy, Rule
 from tests.fakes import tool
 
 from .worlds import PATH

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.dag import Dag, Reading, Task, read_dag
-from plait.core.problems import MAX_GUESSES, Problem
-from plait.core.strict import dumps
+from plait.core.language.dag import Dag, Reading, Task, read_dag
+from plait.core.values.problems import MAX_GUESSES, Problem
+from plait.core.values.strict import dumps
 from plait.errors import InvalidDag
 
 from .values import nested

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from plait.core.events import MOVES, Status
+from plait.core.scheduling.events import MOVES, Status
 
 
 def test_a_final_status_moves_no_further_and_every_other_does():

@@ -6,20 +6,20 @@ from typing import Any
 
 import pytest
 
-from plait.core.catalog import Catalog, ServerInfo, ServerState
-from plait.core.check import check
-from plait.core.claims import as_written
-from plait.core.conflicts import find_conflicts
-from plait.core.dag import read_dag
-from plait.core.events import Event, Failed, Key, Succeeded, Woke
-from plait.core.explain import MAX_TOLD
-from plait.core.limits import Limits
-from plait.core.output import Output
-from plait.core.pace import Rate
-from plait.core.policy import Policy, Rule
-from plait.core.result import RunResult, result_of
-from plait.core.run import Run
-from plait.core.scheduler import Scheduler
+from plait.core.language.dag import read_dag
+from plait.core.planning.check import check
+from plait.core.results.explain import MAX_TOLD
+from plait.core.results.result import RunResult, result_of
+from plait.core.scheduling.conflicts import find_conflicts
+from plait.core.scheduling.events import Event, Failed, Key, Succeeded, Woke
+from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.pace import Rate
+from plait.core.scheduling.run import Run
+from plait.core.scheduling.scheduler import Scheduler
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.claims import as_written
+from plait.core.tools.output import Output
+from plait.core.tools.policy import Policy, Rule
 from plait.errors import CallError, CallTimeout
 from tests.fakes import tool
 

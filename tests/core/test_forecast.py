@@ -8,20 +8,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plait.core.catalog import Catalog, ServerInfo, ServerState
-from plait.core.check import check
-from plait.core.claims import as_written
-from plait.core.conflicts import find_conflicts
-from plait.core.dag import read_dag
-from plait.core.events import Abort, Aborted, Call, Event, Key, Sleep, Succeeded, Woke
-from plait.core.forecast import Forecast, forecast
-from plait.core.limits import Limits
-from plait.core.output import Output
-from plait.core.pace import Rate
-from plait.core.plan import Plan, PlannedTask, lay_out
-from plait.core.policy import Policy, Rule
-from plait.core.run import Run
-from plait.core.scheduler import Scheduler
+from plait.core.language.dag import read_dag
+from plait.core.planning.check import check
+from plait.core.planning.plan import Plan, PlannedTask, lay_out
+from plait.core.results.forecast import Forecast, forecast
+from plait.core.scheduling.conflicts import find_conflicts
+from plait.core.scheduling.events import Abort, Aborted, Call, Event, Key, Sleep, Succeeded, Woke
+from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.pace import Rate
+from plait.core.scheduling.run import Run
+from plait.core.scheduling.scheduler import Scheduler
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.claims import as_written
+from plait.core.tools.output import Output
+from plait.core.tools.policy import Policy, Rule
 from tests.fakes import tool
 
 from .worlds import CATALOG as SHARED

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.catalog import Tool
-from plait.core.learned import LOOKS, MAX_DOCUMENT_CHARS, MAX_TOOLS, WINDOW, Learned
+from plait.core.tools.catalog import Tool
+from plait.core.tools.learned import LOOKS, MAX_DOCUMENT_CHARS, MAX_TOOLS, WINDOW, Learned
 from tests.fakes import tool
 
 from .values import WORDS, json_values

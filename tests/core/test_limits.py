@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from plait.core.lanes import VISITS, Demand, Held
-from plait.core.limits import Ledger, Limits
-from plait.core.pace import Rate
+from plait.core.scheduling.lanes import VISITS, Demand, Held
+from plait.core.scheduling.limits import Ledger, Limits
+from plait.core.scheduling.pace import Rate
 
 
 class Desk:

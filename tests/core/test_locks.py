@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.claims import Claim
-from plait.core.locks import Locks, Request
+from plait.core.scheduling.locks import Locks, Request
+from plait.core.tools.claims import Claim
 
 
 def claim(key: str) -> Claim:

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.catalog import Catalog, ServerInfo, ServerState
-from plait.core.check import check
-from plait.core.dag import read_dag
-from plait.core.lookalikes import lookalikes
-from plait.core.plan import Plan
-from plait.core.policy import Policy
+from plait.core.language.dag import read_dag
+from plait.core.language.lookalikes import lookalikes
+from plait.core.planning.check import check
+from plait.core.planning.plan import Plan
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.policy import Policy
 from plait.errors import InvalidDag
 from tests.fakes import tool
 

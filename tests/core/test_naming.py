@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.naming import BUDGET, CLIENT_PREFIX, LONGEST, Entry, prefixed_name, prompt_names, tool_names
+from plait.core.tools.naming import BUDGET, CLIENT_PREFIX, LONGEST, Entry, prefixed_name, prompt_names, tool_names
 
 FITS = re.compile(r"[A-Za-z0-9_-]{1,52}\Z")
 OURS = ("execute_dag", "get_run", "plan")

@@ -10,21 +10,21 @@ from typing import Any
 
 import pytest
 
-from plait.core.catalog import Catalog, ServerInfo, ServerState
-from plait.core.check import check
-from plait.core.claims import Claim, as_written
-from plait.core.conflicts import Conflicts, find_conflicts
-from plait.core.dag import read_dag
-from plait.core.events import Call, Failed, Succeeded
-from plait.core.limits import Limits
-from plait.core.locks import Locks
-from plait.core.output import Output
-from plait.core.plan import Plan
-from plait.core.policy import Policy
-from plait.core.result import RunResult, result_of
-from plait.core.run import Run
-from plait.core.scheduler import Scheduler
-from plait.core.strict import dumps
+from plait.core.language.dag import read_dag
+from plait.core.planning.check import check
+from plait.core.planning.plan import Plan
+from plait.core.results.result import RunResult, result_of
+from plait.core.scheduling.conflicts import Conflicts, find_conflicts
+from plait.core.scheduling.events import Call, Failed, Succeeded
+from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.locks import Locks
+from plait.core.scheduling.run import Run
+from plait.core.scheduling.scheduler import Scheduler
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.claims import Claim, as_written
+from plait.core.tools.output import Output
+from plait.core.tools.policy import Policy
+from plait.core.values.strict import dumps
 from plait.errors import InvalidDag, ToolError
 from tests.fakes import tool
 

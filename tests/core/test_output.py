@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from plait.core.output import MAX_ERROR_CHARS, Output, read_output
-from plait.core.strict import dumps
+from plait.core.tools.output import MAX_ERROR_CHARS, Output, read_output
+from plait.core.values.strict import dumps
 from plait.errors import InvalidOutput, OutputTooLarge, ToolError
 from tests.fakes import structured, text, tool
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.pace import Pace, Rate
+from plait.core.scheduling.pace import Pace, Rate
 
 
 @pytest.mark.parametrize(

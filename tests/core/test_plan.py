@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.catalog import Catalog, ServerInfo, ServerState
-from plait.core.check import check
-from plait.core.dag import read_dag
-from plait.core.plan import Plan, find_cycles, lay_out
-from plait.core.policy import Policy
+from plait.core.language.dag import read_dag
+from plait.core.planning.check import check
+from plait.core.planning.plan import Plan, find_cycles, lay_out
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.policy import Policy
 from tests.fakes import tool
 
 CATALOG = Catalog([tool("s:read", readOnlyHint=True), tool("s:write")], [ServerInfo("s", ServerState.READY)])

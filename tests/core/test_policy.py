@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from plait.core.policy import DEFAULT_TIMEOUT_S, Policy, Rule
+from plait.core.tools.policy import DEFAULT_TIMEOUT_S, Policy, Rule
 from tests.fakes import tool
 
 POLICY = Policy(

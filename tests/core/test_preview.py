@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from plait.core.catalog import Catalog, ServerInfo, ServerState
-from plait.core.check import check
-from plait.core.claims import as_written
-from plait.core.conflicts import find_conflicts
-from plait.core.dag import read_dag
-from plait.core.forecast import forecast
-from plait.core.limits import Limits
-from plait.core.plan import lay_out
-from plait.core.policy import Policy
-from plait.core.preview import plan_document
-from plait.core.strict import JsonObject
+from plait.core.language.dag import read_dag
+from plait.core.planning.check import check
+from plait.core.planning.plan import lay_out
+from plait.core.results.forecast import forecast
+from plait.core.results.preview import plan_document
+from plait.core.scheduling.conflicts import find_conflicts
+from plait.core.scheduling.limits import Limits
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.claims import as_written
+from plait.core.tools.policy import Policy
+from plait.core.values.strict import JsonObject
 from tests.fakes import tool
 
 from .worlds import PATH

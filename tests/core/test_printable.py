@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from plait.core.printable import printable
+from plait.core.values.printable import printable
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plait.core.problems import Problem, did_you_mean, nearest, slip_of, with_one_fix_a_place
+from plait.core.values.problems import Problem, did_you_mean, nearest, slip_of, with_one_fix_a_place
 from plait.errors import InvalidDag
 
 

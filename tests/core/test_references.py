@@ -9,9 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.output import Output
-from plait.core.references import BadReference, Every, Missing, Reference, Scope, Template, compile_value, follow, parse
-from plait.core.strict import dumps
+from plait.core.language.references import (
+    BadReference,
+    Every,
+    Missing,
+    Reference,
+    Scope,
+    Template,
+    compile_value,
+    follow,
+    parse,
+)
+from plait.core.tools.output import Output
+from plait.core.values.strict import dumps
 from plait.errors import OutputTooLarge, ReferenceFailed
 
 from .values import WORDS, json_values

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from plait.core.catalog import Catalog, ServerInfo, ServerState
-from plait.core.check import check
-from plait.core.dag import read_dag
-from plait.core.events import Call, Event, Failed, Key, Succeeded
-from plait.core.limits import Limits
-from plait.core.output import Output
-from plait.core.policy import Policy
-from plait.core.resume import resume
-from plait.core.run import Run
-from plait.core.scheduler import Scheduler
+from plait.core.language.dag import read_dag
+from plait.core.planning.check import check
+from plait.core.results.resume import resume
+from plait.core.scheduling.events import Call, Event, Failed, Key, Succeeded
+from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.run import Run
+from plait.core.scheduling.scheduler import Scheduler
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.output import Output
+from plait.core.tools.policy import Policy
 from plait.errors import InvalidDag, ToolError
 from tests.fakes import tool
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from plait.core.retry import BUDGET_MOST, BUDGET_START, LONGEST_BACKOFF_S, RetryBudget, RetryBudgets, backoff_s
+from plait.core.scheduling.retry import (
+    BUDGET_MOST,
+    BUDGET_START,
+    LONGEST_BACKOFF_S,
+    RetryBudget,
+    RetryBudgets,
+    backoff_s,
+)
 from plait.errors import CallTimeout, ServerUnavailable
 
 LATE = CallTimeout("late")

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from plait.core.catalog import Catalog, ServerInfo, ServerState
-from plait.core.check import check
-from plait.core.claims import as_written
-from plait.core.conflicts import find_conflicts
-from plait.core.dag import read_dag
-from plait.core.events import Abort, Key, Sleep, Status
-from plait.core.output import Output
-from plait.core.policy import Policy
-from plait.core.result import TaskError, result_of
-from plait.core.run import Run
+from plait.core.language.dag import read_dag
+from plait.core.planning.check import check
+from plait.core.results.result import TaskError, result_of
+from plait.core.scheduling.conflicts import find_conflicts
+from plait.core.scheduling.events import Abort, Key, Sleep, Status
+from plait.core.scheduling.run import Run
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.claims import as_written
+from plait.core.tools.output import Output
+from plait.core.tools.policy import Policy
 from plait.errors import CallError, CallTimeout, InvalidOutput, ServerUnavailable, ToolError
 from tests.fakes import tool
 

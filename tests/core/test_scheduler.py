@@ -8,12 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plait.core.catalog import Catalog, ServerInfo, ServerState
-from plait.core.check import check
-from plait.core.claims import as_written
-from plait.core.conflicts import find_conflicts
-from plait.core.dag import read_dag
-from plait.core.events import (
+from plait.core.language.dag import read_dag
+from plait.core.planning.check import check
+from plait.core.results.result import result_of
+from plait.core.scheduling.conflicts import find_conflicts
+from plait.core.scheduling.events import (
     Aborted,
     Call,
     CancelRequested,
@@ -27,15 +26,16 @@ from plait.core.events import (
     Succeeded,
     Woke,
 )
-from plait.core.lanes import VISITS
-from plait.core.learned import Learned
-from plait.core.limits import Limits
-from plait.core.output import Output
-from plait.core.pace import Rate
-from plait.core.policy import Policy
-from plait.core.result import result_of
-from plait.core.run import Run
-from plait.core.scheduler import Scheduler
+from plait.core.scheduling.lanes import VISITS
+from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.pace import Rate
+from plait.core.scheduling.run import Run
+from plait.core.scheduling.scheduler import Scheduler
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.claims import as_written
+from plait.core.tools.learned import Learned
+from plait.core.tools.output import Output
+from plait.core.tools.policy import Policy
 from plait.errors import CallError, CallTimeout, ServerUnavailable
 from tests.fakes import tool
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.schema import MAX_COMPLAINTS, Complaint, Schema
+from plait.core.values.schema import MAX_COMPLAINTS, Complaint, Schema
 
 from .values import json_values, nested
 

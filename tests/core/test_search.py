@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plait.core.catalog import Catalog, ServerInfo, ServerState
-from plait.core.search import SearchIndex
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.search import SearchIndex
 from tests.fakes import tool
 
 STRING: dict[str, Any] = {"type": "string"}

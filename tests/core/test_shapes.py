@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.fields import MAX_NAME_CHARS, is_field, looks_like_name, words_in
-from plait.core.schema import Schema
-from plait.core.shapes import MAX_DEPTH, MAX_FIELDS, MAX_NODES, Shape, merged, read_shape, shape_of
-from plait.core.strict import Json
+from plait.core.tools.fields import MAX_NAME_CHARS, is_field, looks_like_name, words_in
+from plait.core.tools.shapes import MAX_DEPTH, MAX_FIELDS, MAX_NODES, Shape, merged, read_shape, shape_of
+from plait.core.values.schema import Schema
+from plait.core.values.strict import Json
 
 from .values import WORDS, json_values, nested
 

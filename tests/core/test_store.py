@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from plait.core.catalog import Catalog, ServerInfo, ServerState
-from plait.core.check import check
-from plait.core.dag import read_dag
-from plait.core.events import Key, Succeeded
-from plait.core.limits import Limits
-from plait.core.output import Output
-from plait.core.policy import Policy
-from plait.core.run import Run
-from plait.core.scheduler import Scheduler
-from plait.core.store import TASK_BYTES, MemoryRuns
+from plait.core.language.dag import read_dag
+from plait.core.planning.check import check
+from plait.core.results.store import TASK_BYTES, MemoryRuns
+from plait.core.scheduling.events import Key, Succeeded
+from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.run import Run
+from plait.core.scheduling.scheduler import Scheduler
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.output import Output
+from plait.core.tools.policy import Policy
 from tests.fakes import tool
 
 CATALOG = Catalog([tool("s:t")], [ServerInfo("s", ServerState.READY)])

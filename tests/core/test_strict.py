@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.strict import DOCUMENT_DEPTH, NotStrict, dumps, encode, loads, measure, short
+from plait.core.values.strict import DOCUMENT_DEPTH, NotStrict, dumps, encode, loads, measure, short
 
 from .values import json_values, nested
 

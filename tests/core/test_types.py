@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from plait.core.effort import find
-from plait.core.keywords import KINDS, Forms, Part, declared
-from plait.core.output import Output
-from plait.core.paths import walk, walk_output
-from plait.core.references import Every, Reference, Step, follow, parse
-from plait.core.schema import Schema
-from plait.core.types import MAX_STEPS, Types, Value, Verdict, constant
+from plait.core.language.references import Every, Reference, Step, follow, parse
+from plait.core.planning.keywords import KINDS, Forms, Part, declared
+from plait.core.planning.paths import walk, walk_output
+from plait.core.planning.types import MAX_STEPS, Types, Value, Verdict, constant
+from plait.core.tools.output import Output
+from plait.core.values.effort import find
+from plait.core.values.schema import Schema
 from plait.errors import ReferenceFailed
 
 DRAFT_4 = "http://json-schema.org/draft-04/schema#"

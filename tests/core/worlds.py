@@ -13,12 +13,12 @@ from typing import Any, Literal, TypeVar
 
 from hypothesis import strategies as st
 
-from plait.core.catalog import Catalog, ServerInfo, ServerState
-from plait.core.check import check
-from plait.core.claims import as_written
-from plait.core.conflicts import find_conflicts
-from plait.core.dag import Reading, read_dag
-from plait.core.events import (
+from plait.core.language.dag import Reading, read_dag
+from plait.core.planning.check import check
+from plait.core.planning.plan import PlannedTask
+from plait.core.results.resume import resume
+from plait.core.scheduling.conflicts import find_conflicts
+from plait.core.scheduling.events import (
     Aborted,
     Call,
     CancelRequested,
@@ -31,15 +31,15 @@ from plait.core.events import (
     Succeeded,
     Woke,
 )
-from plait.core.limits import Limits
-from plait.core.output import Output
-from plait.core.pace import Rate
-from plait.core.plan import PlannedTask
-from plait.core.policy import Policy, Rule
-from plait.core.resume import resume
-from plait.core.run import Run
-from plait.core.scheduler import Scheduler
-from plait.core.visits import Visit, Visitors
+from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.pace import Rate
+from plait.core.scheduling.run import Run
+from plait.core.scheduling.scheduler import Scheduler
+from plait.core.scheduling.visits import Visit, Visitors
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.claims import as_written
+from plait.core.tools.output import Output
+from plait.core.tools.policy import Policy, Rule
 from plait.errors import CallError, CallTimeout, ConnectionLost, ServerUnavailable, ToolError
 from tests.fakes import tool
 

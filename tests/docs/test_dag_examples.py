@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from plait.core.dag import DAG_FIELDS, TASK_FIELDS
+from plait.core.language.dag import DAG_FIELDS, TASK_FIELDS
 from plait.gateway import Gateway
 from tests.fakes import FakeServers, text, tool
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from plait.core.events import Changed, Finished, Key, Notice, Started, Status
+from plait.core.scheduling.events import Changed, Finished, Key, Notice, Started, Status
 from plait.gateway import Gateway
 from plait.observers.logs import RunLog, configure_logging
 

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plait.core.strict import dumps, loads
+from plait.core.values.strict import dumps, loads
 from plait.server.budget import fit
 from plait.server.cutting import cut, fair, size_within
 

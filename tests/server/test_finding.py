@@ -8,7 +8,7 @@ from typing import Any
 
 from mcp import Client
 
-from plait.core.learned import Learned
+from plait.core.tools.learned import Learned
 from plait.gateway import Gateway
 from plait.server.upstream import build_server
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from plait.core.catalog import ServerInfo, ServerState
-from plait.core.strict import JsonObject
+from plait.core.tools.catalog import ServerInfo, ServerState
+from plait.core.values.strict import JsonObject
 from plait.server.texts import MAX_TEXT
 
 from ..fakes import FakeServers

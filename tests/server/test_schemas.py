@@ -11,7 +11,7 @@ import jsonschema_rs
 import pytest
 from mcp import Client
 
-from plait.core.catalog import ServerInfo, ServerState
+from plait.core.tools.catalog import ServerInfo, ServerState
 from plait.gateway import Gateway
 from plait.server.resources import guide
 from plait.server.schemas import TOOLS, ToolText

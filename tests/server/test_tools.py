@@ -13,7 +13,7 @@ import pytest
 from mcp import MCPError
 from mcp.shared.message import SessionMessage
 
-from plait.core.catalog import ServerInfo, ServerState
+from plait.core.tools.catalog import ServerInfo, ServerState
 from plait.gateway import Gateway
 from plait.server.calls import OpenCalls
 from plait.server.upstream import build_server

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TextIO
 
-from ..core.printable import printable
-from ..core.strict import Json
+from ..core.values.printable import printable
+from ..core.values.strict import Json
 from .style import TIMES, Line, Look, Styled
 
 PLAIN = str.maketrans(

@@ -13,10 +13,10 @@ from typing import Any
 
 import typer
 
-from ..core.dag import DAG_FIELDS, DEPTH, TASK_FIELDS
-from ..core.problems import Problem, did_you_mean
-from ..core.strict import Json, JsonObject, NotStrict, loads, short
-from ..core.variants import dag_spelling, task_spelling
+from ..core.language.dag import DAG_FIELDS, DEPTH, TASK_FIELDS
+from ..core.language.variants import dag_spelling, task_spelling
+from ..core.values.problems import Problem, did_you_mean
+from ..core.values.strict import Json, JsonObject, NotStrict, loads, short
 from ..errors import InvalidDag
 
 STDIN = "-"

@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..core.result import RunResult
+    from ..core.results.result import RunResult
 
 
 class Exit(IntEnum):

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import typer
 
-from ..core.catalog import ServerInfo, ServerState, Tool
-from ..core.problems import did_you_mean
-from ..core.strict import Json, JsonObject
+from ..core.tools.catalog import ServerInfo, ServerState, Tool
+from ..core.values.problems import did_you_mean
+from ..core.values.strict import Json, JsonObject
 from ..gateway import Gateway
 from .documents import Document, Source, read_document
 from .exits import Exit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..core.strict import Json, JsonObject
+from ..core.values.strict import Json, JsonObject
 from .report import notes_report
 from .style import TIMES, Line, Look, Styled, counted, milliseconds
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from ..core.strict import Json, JsonObject
+from ..core.values.strict import Json, JsonObject
 from .style import TIMES, Line, Look, Styled, counted, milliseconds, one_line, pretty
 
 if TYPE_CHECKING:
-    from ..core.result import RunResult, TaskError, TaskResult
+    from ..core.results.result import RunResult, TaskError, TaskResult
     from ..errors import InvalidDag
 
 MAX_OUTPUT_LINES = 30

@@ -9,9 +9,9 @@ from dataclasses import replace
 import anyio
 import typer
 
-from ..core.events import Status
-from ..core.result import RunResult, TaskResult
-from ..core.strict import JsonObject, NotStrict, loads
+from ..core.results.result import RunResult, TaskResult
+from ..core.scheduling.events import Status
+from ..core.values.strict import JsonObject, NotStrict, loads
 from ..gateway import Gateway
 from .console import Stream
 from .documents import Changes, Source, literal, read_document

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
-from ..core.strict import Json
+from ..core.values.strict import Json
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 

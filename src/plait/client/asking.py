@@ -22,7 +22,7 @@ import anyio
 import mcp_types as types
 
 from ..core.ports import Ask, OnLog, RpcError
-from ..core.strict import JsonObject, NotStrict, measure
+from ..core.values.strict import JsonObject, NotStrict, measure
 
 log = logging.getLogger(__name__)
 

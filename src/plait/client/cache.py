@@ -17,11 +17,11 @@ from typing import TypeAlias
 
 import anyio
 
-from ..core.catalog import Catalog, Tool
 from ..core.downstream import Downstream, Relayed
-from ..core.output import read_output
 from ..core.ports import CallTool, ToolCall
-from ..core.strict import JsonObject, encode
+from ..core.tools.catalog import Catalog, Tool
+from ..core.tools.output import read_output
+from ..core.values.strict import JsonObject, encode
 from ..errors import CallError
 
 MAX_BYTES = 64 * 2**20

@@ -8,11 +8,11 @@ from mcp import MCPError
 
 from ..core.downstream import Relayed
 from ..core.ports import Ask, RpcError, ToolCall
-from ..core.strict import Json, JsonObject, NotStrict, measure, present
+from ..core.values.strict import Json, JsonObject, NotStrict, measure, present
 from ..errors import CallError, InvalidArguments, InvalidOutput, ToolError
-from .faults import SessionLost, lost, translated
 from .interests import Interests
 from .protocol import Wire
+from .transports.faults import SessionLost, lost, translated
 
 MOST_ROUNDS = 10
 """How often one call may be sent again with answers to what its server asked."""

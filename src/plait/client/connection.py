@@ -15,14 +15,13 @@ import mcp_types as types
 from mcp import MCPError
 
 from ..config import ServerSettings
-from ..core.catalog import ServerInfo, ServerState, Tool
 from ..core.downstream import Offers, Relayed
 from ..core.ports import Ask, RpcError, ToolCall
-from ..core.printable import printable
-from ..core.strict import JsonObject, NotStrict, measure
+from ..core.tools.catalog import ServerInfo, ServerState, Tool
+from ..core.values.printable import printable
+from ..core.values.strict import JsonObject, NotStrict, measure
 from ..errors import CallError, InvalidArguments, ServerUnavailable
 from .calling import as_rpc_error, call_tool, relay
-from .faults import Unsent, explained
 from .handshake import DiedOnProbe, Era, Greeting, negotiate
 from .interests import Interests
 from .lazy import Use
@@ -31,7 +30,8 @@ from .opening import opened
 from .pauses import Pauses
 from .protocol import OnSaid, Wire
 from .remembered import Remembered
-from .transports import OpenTransport, Patience, Transport, open_transport
+from .transports.faults import Unsent, explained
+from .transports.transport import OpenTransport, Patience, Transport, open_transport
 
 log = logging.getLogger(__name__)
 

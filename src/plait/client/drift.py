@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.printable import printable
+from ..core.values.printable import printable
 from .remembered import Remembered
 
 log = logging.getLogger(__name__)

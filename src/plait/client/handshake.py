@@ -17,8 +17,8 @@ from mcp_types.version import (
 )
 
 from .. import __version__
-from ..core.printable import printable
-from ..core.strict import Json, JsonObject
+from ..core.values.printable import printable
+from ..core.values.strict import Json, JsonObject
 from ..errors import ServerUnavailable
 
 ME: JsonObject = {"name": "plait", "title": "Plait", "version": __version__}

@@ -12,7 +12,7 @@ from contextvars import Context
 from typing import Final
 
 from ..core.ports import OnLog
-from ..core.strict import JsonObject, NotStrict, measure
+from ..core.values.strict import JsonObject, NotStrict, measure
 from .asking import correlated
 
 log = logging.getLogger(__name__)

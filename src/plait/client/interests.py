@@ -14,7 +14,7 @@ import mcp_types as types
 from mcp import MCPError
 
 from ..core.ports import RpcError
-from ..core.strict import JsonObject
+from ..core.values.strict import JsonObject
 from ..errors import CallError
 from .handshake import Era
 from .listening import Wanted

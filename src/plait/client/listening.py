@@ -15,7 +15,7 @@ import mcp_types as types
 from anyio.abc import TaskGroup
 from mcp import MCPError
 
-from ..core.strict import JsonObject
+from ..core.values.strict import JsonObject
 from ..errors import CallError
 
 log = logging.getLogger(__name__)

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
-from ..core.catalog import Tool
-from ..core.printable import printable
-from ..core.schema import Schema
-from ..core.strict import JsonObject, NotStrict, dumps, measure
+from ..core.tools.catalog import Tool
+from ..core.values.printable import printable
+from ..core.values.schema import Schema
+from ..core.values.strict import JsonObject, NotStrict, dumps, measure
 from ..errors import InvalidOutput
 
 MAX_TOOLS = 2_000

@@ -12,9 +12,9 @@ import anyio
 from mcp import MCPError
 
 from ..config import ServerSettings
-from ..core.catalog import Tool
 from ..core.downstream import Offers
-from ..core.strict import Json, JsonObject, dumps
+from ..core.tools.catalog import Tool
+from ..core.values.strict import Json, JsonObject, dumps
 from ..errors import CallError
 from .drift import DriftWatch
 from .handshake import Greeting

@@ -13,8 +13,8 @@ from ..core.ports import Ask
 from .asking import Asking
 from .interests import Interests
 from .protocol import OnSaid, Wire
-from .stdio import Writer
-from .transports import Answering, Transport, Watched
+from .transports.stdio import Writer
+from .transports.transport import Answering, Transport, Watched
 
 
 @asynccontextmanager

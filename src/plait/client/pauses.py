@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from .faults import asked_pause_s
-from .transports import Patience
+from .transports.faults import asked_pause_s
+from .transports.transport import Patience
 
 
 class Pauses:

@@ -15,16 +15,16 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ..config import Config, ServerSettings
-from ..core.catalog import Catalog
 from ..core.downstream import Downstream
 from ..core.ports import ToolCall
-from ..core.printable import printable
-from ..core.strict import JsonObject
+from ..core.tools.catalog import Catalog
+from ..core.values.printable import printable
+from ..core.values.strict import JsonObject
 from ..errors import ServerUnavailable
 from .connection import Connection
 from .relays import Relays
 from .remembered import Shelf
-from .transports import Patience
+from .transports.transport import Patience
 
 STDERR_LINES_PER_S = 100
 HELD_S = 1.0

@@ -15,8 +15,8 @@ from typing import Final
 from mcp.shared.dispatcher import coerce_request_id
 
 from ..core.ports import OnProgress
-from ..core.strict import JsonObject, NotStrict, measure
-from .lines import is_number
+from ..core.values.strict import JsonObject, NotStrict, measure
+from .transports.lines import is_number
 
 log = logging.getLogger(__name__)
 

@@ -27,14 +27,14 @@ from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.transport_context import TransportContext
 
 from ..core.ports import Ask, OnLog, OnProgress, RpcError
-from ..core.strict import JsonObject
+from ..core.values.strict import JsonObject
 from .asking import MAY_ASK, Asking, correlated
-from .direct import Direct
 from .handshake import OURS, Era, Greeting, envelope
 from .hearing import LOG_MESSAGE, Hearers
 from .listening import Listening, Wanted
 from .progress import PROGRESS, InProgress
-from .transports import Transport
+from .transports.direct import Direct
+from .transports.transport import Transport
 
 OnSaid: TypeAlias = Callable[[str, JsonObject], None]
 """Told a notification that is passed on: its method and its params."""

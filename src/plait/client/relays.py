@@ -9,7 +9,7 @@ import mcp_types as types
 
 from ..core.downstream import RENEWED, Offers, OnNotice, Relayed
 from ..core.ports import RpcError
-from ..core.strict import JsonObject, NotStrict, measure
+from ..core.values.strict import JsonObject, NotStrict, measure
 from .connection import Connection
 from .roots import Roots
 

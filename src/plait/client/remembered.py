@@ -21,7 +21,7 @@ import anyio
 from anyio import to_thread
 
 from ..config import ServerSettings
-from ..core.strict import Json, JsonObject, encode, loads
+from ..core.values.strict import Json, JsonObject, encode, loads
 
 log = logging.getLogger(__name__)
 

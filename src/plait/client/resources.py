@@ -69,7 +69,7 @@ class Resources:
 
     def locate(self, server: str, key: str) -> str:
         """The one key of what *server* means by *key*, such as `file:src/../README.md`, to be compared step by step
-        between slashes; a `Locate` (`core/claims.py`).
+        between slashes; a `Locate` (`core/tools/claims.py`).
 
         Files are looked up as they are now. Of any other scheme, all servers are taken to mean the same. It never
         raises; what is too long to be looked at becomes the scheme alone, which holds everything.

@@ -13,7 +13,7 @@ import anyio
 import mcp_types as types
 
 from ..core.ports import Ask, RpcError
-from ..core.strict import JsonObject
+from ..core.values.strict import JsonObject
 
 LIST_ROOTS: Final = "roots/list"
 PATIENCE_S: Final = (2.0, 8.0)

@@ -7,7 +7,7 @@ import re
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from ..core.problems import did_you_mean
+from ..core.values.problems import did_you_mean
 from .models import GatewaySettings, LimitSettings, PolicySettings, ServerSettings, Settings, ToolSettings
 from .places import Steps
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from ..core.claims import KeyTemplate
-from ..core.pace import Rate
+from ..core.scheduling.pace import Rate
+from ..core.tools.claims import KeyTemplate
 
 
 def _can_match(pattern: str) -> str:

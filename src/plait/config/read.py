@@ -10,7 +10,7 @@ from typing import Any
 from platformdirs import user_config_path, user_state_path
 from pydantic import BaseModel, ValidationError
 
-from ..core.problems import nearest
+from ..core.values.problems import nearest
 from ..errors import ConfigError
 from .clients import translate
 from .expand import Expander

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
 from .ports import Ask, OnLog, OnProgress, RpcError
-from .strict import Json, JsonObject
+from .values.strict import Json, JsonObject
 
 __all__ = ["RENEWED", "Ask", "Downstream", "Offers", "OnNotice", "Relayed", "RpcError", "Turn", "Visit"]
 

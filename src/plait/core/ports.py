@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from .catalog import Catalog, Tool
-from .events import Notice
-from .run import Run
-from .strict import Json, JsonObject
+from .scheduling.events import Notice
+from .scheduling.run import Run
+from .tools.catalog import Catalog, Tool
+from .values.strict import Json, JsonObject
 
 OnProgress: TypeAlias = Callable[[JsonObject], None]
 """Told a call's own progress: the params of a `notifications/progress` as the server sent them, `progress` a number.

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import Any, TextIO
 
-from ..core.events import FINAL, Changed, Finished, Key, Notice, Started, Status
-from ..core.printable import printable
+from ..core.scheduling.events import FINAL, Changed, Finished, Key, Notice, Started, Status
+from ..core.values.printable import printable
 
 log = logging.getLogger("plait.runs")
 

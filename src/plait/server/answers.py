@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import mcp_types as types
 from pydantic import TypeAdapter, ValidationError
 
-from ..core.problems import Problem
-from ..core.result import RunResult, RunStatus
-from ..core.strict import Json, JsonObject, dumps
+from ..core.results.result import RunResult, RunStatus
+from ..core.values.problems import Problem
+from ..core.values.strict import Json, JsonObject, dumps
 from .budget import fit
 
 MAX_ATTACHMENT_CHARS = 4 * 2**20

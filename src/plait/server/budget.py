@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ..core.strict import Json, JsonObject, dumps
+from ..core.values.strict import Json, JsonObject, dumps
 from .cutting import cut, fair, measured, shared, size_within
 
 EXACT = 2**20

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from ..core.strict import Json, JsonObject, dumps
+from ..core.values.strict import Json, JsonObject, dumps
 
 LEAST_SHOWN = 24
 """What cannot have so many characters is left out, and counted."""

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import mcp_types as types
 
-from ..core.catalog import ServerInfo, ServerState, Tool
-from ..core.problems import Problem
-from ..core.schema import Schema
-from ..core.strict import Json, JsonObject
+from ..core.tools.catalog import ServerInfo, ServerState, Tool
+from ..core.values.problems import Problem
+from ..core.values.schema import Schema
+from ..core.values.strict import Json, JsonObject
 from .answers import answer
 from .budget import fit
 
 if TYPE_CHECKING:
-    from ..core.search import SearchResult
+    from ..core.tools.search import SearchResult
 
 Seen: TypeAlias = Callable[[Tool], Schema | None]
 """The shape that outputs of a tool had so far."""

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 import anyio
 from mcp.server import ServerRequestContext
 
-from ..core.events import Status
-from ..core.result import RunResult
+from ..core.results.result import RunResult
+from ..core.scheduling.events import Status
 from ..gateway import Gateway
 
 log = logging.getLogger(__name__)

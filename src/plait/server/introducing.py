@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..core.catalog import ServerInfo
 from ..core.downstream import Offers
-from ..core.printable import printable
-from ..core.strict import JsonObject
+from ..core.tools.catalog import ServerInfo
+from ..core.values.printable import printable
+from ..core.values.strict import JsonObject
 from .relay.directory import UI_EXTENSION, Directory, Expose
 from .texts import MAX_TEXT, instructions
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import mcp_types as types
 
-from ..core.events import Status
-from ..core.expressions import compile_expression, search
-from ..core.problems import Problem, nearest
-from ..core.result import RunResult, TaskResult
-from ..core.strict import Json, JsonObject, dumps
+from ..core.results.result import RunResult, TaskResult
+from ..core.scheduling.events import Status
+from ..core.values.expressions import compile_expression, search
+from ..core.values.problems import Problem, nearest
+from ..core.values.strict import Json, JsonObject, dumps
 from ..errors import CallError, ExpressionFailed
 from ..gateway import Gateway
 from .answers import answer

@@ -7,8 +7,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from ..core.problems import Problem, did_you_mean
-from ..core.strict import NotStrict, loads, measure
+from ..core.values.problems import Problem, did_you_mean
+from ..core.values.strict import NotStrict, loads, measure
 
 MAX_NAMES = 10
 AS_SENT = "arguments"

@@ -11,8 +11,8 @@ from mcp import MCPError
 from mcp.server import ServerRequestContext
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from ..core.addresses import OURS, unwrap
-from ..core.strict import JsonObject, dumps
+from ..core.tools.addresses import OURS, unwrap
+from ..core.values.strict import JsonObject, dumps
 from ..errors import CallError, UnknownRun
 from ..gateway import Gateway
 from .answers import attachment, run_uri, task_uri

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..core.catalog import ServerInfo
+from ..core.tools.catalog import ServerInfo
 
 MAX_TEXT = 2_048
 

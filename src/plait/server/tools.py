@@ -16,10 +16,10 @@ import anyio
 import mcp_types as types
 from mcp import MCPError
 
-from ..core.dag import DAG_FIELDS, read_dag
-from ..core.problems import Problem
-from ..core.result import RunResult, RunStatus
-from ..core.strict import JsonObject
+from ..core.language.dag import DAG_FIELDS, read_dag
+from ..core.results.result import RunResult, RunStatus
+from ..core.values.problems import Problem
+from ..core.values.strict import JsonObject
 from ..errors import InvalidDag, UnknownRun
 from ..gateway import Gateway
 from .answers import answer, refusal, run_answer

@@ -15,7 +15,7 @@ from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from pydantic import BaseModel
 
 from .. import __version__
-from ..core.strict import JsonObject
+from ..core.values.strict import JsonObject
 from ..gateway import Gateway
 from .calls import OpenCalls
 from .following import Context

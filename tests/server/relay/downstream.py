@@ -14,7 +14,7 @@ from mcp.server import Server
 from mcp.shared.message import SessionMessage
 
 from plait.core.downstream import RENEWED, Ask, Offers, OnNotice, Relayed, RpcError
-from plait.core.strict import JsonObject
+from plait.core.values.strict import JsonObject
 from plait.gateway import Gateway
 from plait.server.relay.directory import Relaying
 from plait.server.upstream import build_server

@@ -10,7 +10,7 @@ import pytest
 from mcp import Client
 
 from plait.core.downstream import Relayed, RpcError
-from plait.core.strict import Json, JsonObject
+from plait.core.values.strict import Json, JsonObject
 from plait.server.relay.asking import ASK_S, MOST_QUESTIONS
 
 from ..conftest import LEGACY, MODERN, in_memory

@@ -14,7 +14,7 @@ from mcp.client.session import ElicitationFnT
 
 from plait.core.downstream import Ask, Offers, OnNotice, Relayed, RpcError
 from plait.core.ports import OnLog
-from plait.core.strict import JsonObject
+from plait.core.values.strict import JsonObject
 from plait.gateway import Gateway
 from plait.server.relay.asking import ASK_S
 from plait.server.relay.attending import Attendance, asking_by

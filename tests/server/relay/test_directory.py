@@ -9,7 +9,7 @@ import mcp_types as types
 import pytest
 
 from plait.core.downstream import RpcError
-from plait.core.strict import JsonObject
+from plait.core.values.strict import JsonObject
 from plait.server.relay.directory import Directory, Relaying
 from plait.server.relay.paging import PAGE
 

@@ -12,11 +12,11 @@ import pytest
 from mcp.server import Server
 
 from plait.core.downstream import Relayed, RpcError
-from plait.core.learned import Learned
-from plait.core.limits import Limits
-from plait.core.pace import Rate
-from plait.core.policy import Policy, Rule
-from plait.core.strict import JsonObject
+from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.pace import Rate
+from plait.core.tools.learned import Learned
+from plait.core.tools.policy import Policy, Rule
+from plait.core.values.strict import JsonObject
 from plait.errors import ServerUnavailable
 from plait.gateway import Gateway, GatewayLimits
 from plait.server.relay.asking import ASK_S

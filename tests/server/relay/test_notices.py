@@ -10,7 +10,7 @@ import pytest
 from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
 
 from plait.core.downstream import Relayed, RpcError
-from plait.core.strict import JsonObject
+from plait.core.values.strict import JsonObject
 from plait.server.calls import OpenCalls
 from plait.server.relay.callers import LAST_WORD_S
 from plait.server.relay.outbox import MOST_WAITING, PAUSE_S, Outbox

@@ -12,7 +12,7 @@ import mcp_types as types
 import pytest
 
 from plait.core.downstream import Ask, Relayed, RpcError
-from plait.core.strict import JsonObject
+from plait.core.values.strict import JsonObject
 from plait.server.relay import parking
 from plait.server.relay.asking import ASK_S
 

@@ -11,7 +11,7 @@ import pytest
 from mcp import Client
 
 from plait.core.downstream import Relayed, RpcError
-from plait.core.strict import Json, JsonObject
+from plait.core.values.strict import Json, JsonObject
 from plait.server.calls import OpenCalls
 
 from ...fakes import FakeServers, tool

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.strict import Json, JsonObject
+from plait.core.values.strict import Json, JsonObject
 from plait.server.relay.rewriting import with_addresses
 from plait.server.relay.seen import LONGEST_ADDRESS, MOST_SEEN, Seen
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from mcp import MCPError
 
 from plait.core.downstream import Relayed, RpcError
-from plait.core.naming import Entry
-from plait.core.strict import JsonObject
+from plait.core.tools.naming import Entry
+from plait.core.values.strict import JsonObject
 from plait.server.relay import subscribing
 from plait.server.relay.subscribing import Subscriptions
 

@@ -20,7 +20,7 @@ from mcp_types.version import LATEST_HANDSHAKE_VERSION
 from pydantic import BaseModel, RootModel, ValidationError
 
 from ...core.downstream import RpcError
-from ...core.strict import Json, JsonObject
+from ...core.values.strict import Json, JsonObject
 from ..following import Context
 
 ASK_S = 600.0

@@ -15,7 +15,7 @@ import anyio
 import mcp_types as types
 
 from ...core.ports import Ask, OnLog, RpcError
-from ...core.strict import JsonObject
+from ...core.values.strict import JsonObject
 from ..following import Context
 from .asking import ASK_S
 from .callers import Caller, Session, Telling

@@ -17,9 +17,9 @@ import mcp_types as types
 from anyio.abc import TaskGroup
 from pydantic import BaseModel
 
-from ...core.naming import Entry
 from ...core.ports import OnLog
-from ...core.strict import JsonObject
+from ...core.tools.naming import Entry
+from ...core.values.strict import JsonObject
 from ..following import Context
 from .eras import is_modern, meta_of
 from .outbox import MOST_WAITING, SEND_S, Outbox

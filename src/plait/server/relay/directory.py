@@ -1,8 +1,8 @@
 """What clients see of the downstream servers at one moment: the lists that are served, and whose each entry is.
 
 A directory is made when a client asks after something has changed, and never changed itself. Its entries are the
-servers' own, but for names and addresses that had to be others (`core/naming.py`, `core/addresses.py`). An entry that
-an era does not allow is left out for that era alone: one would cost a client the whole list.
+servers' own, but for names and addresses that had to be others (`naming.py` and `addresses.py` in `core/tools/`). An
+entry that an era does not allow is left out for that era alone: one would cost a client the whole list.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from mcp_types import methods
 from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
 from pydantic import ValidationError
 
-from ...core.addresses import Addresses
 from ...core.downstream import Downstream, Offers, Visit
-from ...core.naming import Entry, Names, prompt_names, tool_names
-from ...core.strict import Json, JsonObject, encode
+from ...core.tools.addresses import Addresses
+from ...core.tools.naming import Entry, Names, prompt_names, tool_names
+from ...core.values.strict import Json, JsonObject, encode
 from .paging import Pages
 from .turns import no_turn
 

@@ -11,7 +11,7 @@ from mcp_types import methods
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from ...core.downstream import RpcError
-from ...core.strict import JsonObject
+from ...core.values.strict import JsonObject
 from ..following import Context
 from ..resources import NOT_FOUND_BEFORE_2026
 

@@ -22,9 +22,9 @@ from mcp.server.subscriptions import (
     ToolsListChanged,
 )
 
-from ...core.addresses import wrap
 from ...core.downstream import RENEWED, Downstream, RpcError
-from ...core.strict import Json, JsonObject
+from ...core.tools.addresses import wrap
+from ...core.values.strict import Json, JsonObject
 from ..following import Context
 from .callers import LOG_MESSAGE, Session
 from .outbox import Outbox, Send

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import anyio
 from anyio.abc import TaskGroup
 
-from ...core.strict import JsonObject
+from ...core.values.strict import JsonObject
 
 log = logging.getLogger(__name__)
 

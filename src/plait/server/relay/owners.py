@@ -7,8 +7,8 @@ from collections.abc import Callable
 import mcp_types as types
 from mcp import MCPError
 
-from ...core.naming import Entry
-from ...core.strict import Json, JsonObject
+from ...core.tools.naming import Entry
+from ...core.values.strict import Json, JsonObject
 from ..following import Context
 from ..resources import is_ours, not_found
 from .changes import Changes

@@ -13,7 +13,7 @@ from typing import Self
 import mcp_types as types
 from mcp import MCPError
 
-from ...core.strict import Json, JsonObject
+from ...core.values.strict import Json, JsonObject
 
 PAGE = 500
 """Entries on a page: so many that clients which only ever read the first page lose little."""

@@ -22,7 +22,7 @@ from anyio.abc import TaskGroup
 from mcp import MCPError
 
 from ...core.downstream import Ask, RpcError
-from ...core.strict import JsonObject
+from ...core.values.strict import JsonObject
 from ..following import Context
 from .asking import ASK_S, MOST_QUESTIONS, Question, missing_capability
 from .callers import Caller

@@ -21,7 +21,7 @@ from mcp_types import methods
 from pydantic import ValidationError
 
 from ...core.downstream import Ask, Relayed, RpcError
-from ...core.strict import Json, JsonObject
+from ...core.values.strict import Json, JsonObject
 from ..calls import OpenCalls
 from ..following import Context
 from ..resources import is_ours

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from ...core.strict import Json, JsonObject
+from ...core.values.strict import Json, JsonObject
 
 Up: TypeAlias = Callable[[str], str]
 """Gives what an address of the server that answered is called upstream."""

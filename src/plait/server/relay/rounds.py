@@ -17,7 +17,7 @@ import anyio
 import mcp_types as types
 
 from ...core.downstream import Ask, Relayed, RpcError, Turn, Visit
-from ...core.strict import JsonObject
+from ...core.values.strict import JsonObject
 from ..following import Context
 from .asking import Question, ask_directly, can_be_asked, missing_capability, read_questions
 from .callers import Caller

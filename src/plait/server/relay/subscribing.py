@@ -16,8 +16,8 @@ import mcp_types as types
 from mcp import MCPError
 
 from ...core.downstream import Offers, Relayed, RpcError
-from ...core.naming import Entry
-from ...core.strict import JsonObject
+from ...core.tools.naming import Entry
+from ...core.values.strict import JsonObject
 from .callers import LEVELS, Session
 from .directory import offers_capability
 

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, null
 from dataclasses import replace
 
 from ...core.downstream import Ask, Relayed, Turn, Visit
-from ...core.strict import Json, JsonObject
+from ...core.values.strict import Json, JsonObject
 
 
 def turn_of(request: Relayed, visit: Visit) -> AbstractAsyncContextManager[Turn]:

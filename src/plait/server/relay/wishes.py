@@ -8,7 +8,7 @@ from functools import partial
 import mcp_types as types
 
 from ...core.downstream import Downstream, Relayed, RpcError
-from ...core.naming import Entry
+from ...core.tools.naming import Entry
 from ..following import Context
 from ..resources import is_ours
 from .asking import ask_for_roots, has_roots

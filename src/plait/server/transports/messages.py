@@ -10,7 +10,7 @@ from typing import TypeAlias
 import mcp_types as types
 from pydantic import ValidationError
 
-from ...core.strict import RESULT_DEPTH, JsonObject, NotStrict, encode, loads
+from ...core.values.strict import RESULT_DEPTH, JsonObject, NotStrict, encode, loads
 
 log = logging.getLogger(__name__)
 

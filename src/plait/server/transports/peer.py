@@ -25,7 +25,7 @@ from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params, prog
 from mcp.shared.message import MessageMetadata
 from mcp.shared.transport_context import TransportContext
 
-from ...core.strict import JsonObject
+from ...core.values.strict import JsonObject
 from .messages import Incoming, Notice, Request
 
 log = logging.getLogger(__name__)

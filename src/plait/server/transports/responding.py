@@ -15,7 +15,7 @@ import anyio
 from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS
 from starlette.types import Send
 
-from ...core.strict import Json, JsonObject
+from ...core.values.strict import Json, JsonObject
 from .messages import written
 
 PING_S = 15.0

@@ -22,7 +22,7 @@ from mcp.shared.transport_context import TransportContext
 from starlette.datastructures import Headers
 from starlette.types import Receive, Send
 
-from ...core.strict import JsonObject
+from ...core.values.strict import JsonObject
 from .messages import Incoming, Request
 from .peer import Inbound, Params, Peer
 from .responding import Responding, refuse, respond

@@ -19,7 +19,7 @@ import mcp_types as types
 from mcp.server import Server
 
 from ...config.platforms import has_own_pipes
-from ...core.strict import JsonObject
+from ...core.values.strict import JsonObject
 from .descriptors import Lines, Sink, open_both
 from .era_lock import PIPE, EraLock
 from .messages import Request, Unreadable, read_message, written

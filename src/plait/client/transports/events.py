@@ -1,0 +1,132 @@
+"""Server-sent events, cut out of a stream of bytes, with a bound on each (the WHATWG HTML standard, 9.2.6).
+
+What an event holds is read here too: a message that is strict JSON, or the reason why it is none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import mcp_types as types
+from mcp_types import jsonrpc_message_adapter
+
+from ...core.values.strict import NotStrict, decode
+from .faults import Fault, made_error
+from .lines import HEAD_BYTES, answered_id, names_a_method
+
+LEAST_LINE_BYTES = 64
+"""What a line of an event takes, however short it is."""
+
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event; `id` and `retry` as they were written, None where they were not."""
+
+    kind: str
+    data: bytes
+    id: bytes | None = None
+    retry: bytes | None = None
+    is_too_long: bool = False
+    """Then `data` is only how it begins."""
+
+
+class Events:
+    """Give it bytes as they come. An event above *max_bytes* is told as soon as it is, and its rest passed over."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._line = bytearray()
+        self._size = 0
+        self._data: list[bytes] = []
+        self._kind = ""
+        self._id: bytes | None = None
+        self._retry: bytes | None = None
+        self._is_skipping = False
+        self._has_begun = False
+        self._after_return = False
+        """Whether the last byte was a carriage return, so that a line feed now belongs to it."""
+
+    def read(self, chunk: bytes) -> Iterator[Event]:
+        """The events that *chunk* completes, and the one that it makes too long."""
+        if self._after_return and chunk.startswith(b"\n"):
+            chunk = chunk[1:]
+            self._after_return = False
+        if chunk:
+            self._after_return = chunk.endswith(b"\r")
+        *ends, rest = _LINE_END.split(chunk)
+        for end in ends:
+            yield from self._grow(end)
+            line, self._line = bytes(self._line), bytearray()
+            yield from self._end(line)
+        yield from self._grow(rest)
+
+    def _grow(self, part: bytes) -> Iterator[Event]:
+        self._line += part[:1] if self._is_skipping and not self._line else b"" if self._is_skipping else part
+        if self._size + len(self._line) > self._max_bytes:
+            data = [*self._data, bytes(self._line[:HEAD_BYTES]).removeprefix(b"data:").lstrip()]
+            event = Event(self._kind or "message", b"\n".join(data)[:HEAD_BYTES], is_too_long=True)
+            self._clear()
+            self._is_skipping, self._line = True, bytearray(b"-")
+            yield event
+
+    def _end(self, line: bytes) -> Iterator[Event]:
+        """A line has ended: a blank one ends the event."""
+        if not self._has_begun:
+            self._has_begun, line = True, line.removeprefix(_MARK)
+        if line:
+            if not self._is_skipping:
+                self._field(line)
+            return
+        is_there = self._data or self._kind or self._id is not None or self._retry is not None
+        if is_there and not self._is_skipping:
+            yield Event(self._kind or "message", b"\n".join(self._data), self._id, self._retry)
+        self._is_skipping = False
+        self._clear()
+
+    def _field(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        match name:
+            case b"data":
+                self._size += max(len(line), LEAST_LINE_BYTES)
+                self._data.append(value)
+            case b"event":
+                self._kind = value[:200].decode("utf-8", "replace")
+            case b"id" if b"\0" not in value:
+                self._id = value[:1_000]
+            case b"retry" if value.isdigit():
+                self._retry = value[:9]
+
+    def _clear(self) -> None:
+        self._kind, self._data, self._size = "", [], 0
+        self._id = self._retry = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Why an event holds no message. `id` is that of the request it answers; `is_answer` whether it may be one."""
+
+    error: types.ErrorData
+    id: int | None
+    is_answer: bool
+
+
+def read_message(event: Event, max_bytes: int) -> types.JSONRPCMessage | Unreadable:
+    """The message that *event* holds."""
+    if event.is_too_long:
+        return _unreadable(event.data, Fault.TOO_LARGE, f"an event of its answers exceeded {max_bytes:,} bytes")
+    try:
+        return jsonrpc_message_adapter.validate_python(decode(event.data), by_name=False)
+    except ValueError as error:  # NotStrict, or pydantic's
+        reason = str(error) if isinstance(error, NotStrict) else "it is no JSON-RPC message"
+        return _unreadable(event.data, Fault.UNREADABLE, f"the server's answer cannot be read: {reason}")
+
+
+def _unreadable(data: bytes, fault: Fault, reason: str) -> Unreadable:
+    id = answered_id(data, data)
+    return Unreadable(made_error(fault, reason), id, is_answer=id is not None or not names_a_method(data))

@@ -1,0 +1,292 @@
+"""HTTP to downstream servers: one request that fails is one call that fails, never the connection.
+
+The SDK's HTTP transports end a whole session when one POST meets a reset, a truncated body or a bad gzip stream. Here
+each such fault is answered, in the server's stead, with a JSON-RPC error for the request it happened to. Bodies are
+bounded after decompression (none is asked for, none is accepted), and an answer's HTTP status is kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import anyio
+import httpx2
+import mcp_types as types
+
+from ...core.values.strict import NotStrict, decode
+from .events import Event, Events, Unreadable, read_message
+from .faults import TRY_LATER, Fault, made_error
+
+MAX_BODY_BYTES = 16 * 2**20
+DELETE_TIMEOUT_S = 2.0
+"""How long a server may take to answer the end of its session."""
+CANCEL_TIMEOUT_S = 2.0
+"""How long it may take to accept what it does not answer, as a cancellation: the SDK sends nothing else meanwhile."""
+DRAIN_S = 0.05
+
+
+class IsolatingTransport(httpx2.AsyncBaseTransport):
+    """Wraps *inner*."""
+
+    def __init__(self, inner: httpx2.AsyncBaseTransport, *, max_body_bytes: int = MAX_BODY_BYTES) -> None:
+        self._inner = inner
+        self._max_body_bytes = max_body_bytes
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        request.headers["accept-encoding"] = "identity"
+        if request.method == "DELETE":
+            return await self._delete(request)
+        if request.method != "POST":
+            return self._streamed(await unpacked(self._inner, request), request)
+        sent = request_of(request)
+        try:
+            with anyio.fail_after(None if "method" in sent and "id" in sent else CANCEL_TIMEOUT_S):
+                response = await self._inner.handle_async_request(request)
+        except TimeoutError:
+            return httpx2.Response(202, request=request)
+        except (httpx2.TransportError, httpx2.DecodingError) as error:
+            return _failed(request, error_of(error))
+        return await self._answer(request, response)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def _answer(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+        if (packing := packing_of(response)) is not None:
+            await response.aclose()
+            return _failed(request, made_error(Fault.UNREADABLE, packing))
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind == "text/event-stream" and response.is_success:
+            return self._streamed(response, request)
+        body, complaint = await self._body(response)
+        if complaint is not None:
+            return _failed(request, complaint)
+        if response.is_redirect or _request_id(request) is None:
+            return _with_body(request, response, body)
+        if _is_session_lost(request, response, body):
+            return _failed(request, status_error(response, Fault.SESSION_LOST))
+        flaw = _flaw(body)
+        if flaw is None and response.status_code in TRY_LATER:  # which says more than the error that comes with it
+            return _failed(request, status_error(response, said=_message_in(body)))
+        if flaw is None:
+            return _with_body(request, response, body)
+        if response.is_success:
+            return _failed(request, made_error(Fault.UNREADABLE, f"the server's answer cannot be read: {flaw}"))
+        return _failed(request, status_error(response))
+
+    async def _body(self, response: httpx2.Response) -> tuple[bytes, types.ErrorData | None]:
+        """The whole body, or what is wrong with it."""
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async for part in _chunks(response):
+                parts.append(part)
+                size += len(part)
+                if size > self._max_body_bytes:
+                    return b"", made_error(Fault.TOO_LARGE, f"the answer is longer than {self._max_body_bytes:,} bytes")
+        except httpx2.TransportError as error:
+            return b"", _broken_off(error)
+        finally:
+            await response.aclose()
+        return b"".join(parts), None
+
+    def _streamed(self, response: httpx2.Response, request: httpx2.Request) -> httpx2.Response:
+        assert isinstance(response.stream, httpx2.AsyncByteStream)
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind == "text/event-stream" and response.is_success:
+            response.stream = _GuardedStream(response.stream, request, self._max_body_bytes)
+        return response
+
+    async def _delete(self, request: httpx2.Request) -> httpx2.Response:
+        """End a session, within bounds: the server may not answer, or be gone, and we may be stopping already."""
+        with anyio.move_on_after(DELETE_TIMEOUT_S, shield=True):
+            try:
+                response = await self._inner.handle_async_request(request)
+                await response.aclose()
+                return httpx2.Response(response.status_code, request=request)
+            except httpx2.TransportError:
+                pass
+        return httpx2.Response(204, request=request)
+
+
+class _GuardedStream(httpx2.AsyncByteStream):
+    """An event stream without events that cannot be read. Such a one, and a break of the stream, ends the request that
+    the stream belongs to, with an error event, and nothing else."""
+
+    def __init__(self, inner: httpx2.AsyncByteStream, request: httpx2.Request, max_event_bytes: int) -> None:
+        self._inner = inner
+        self._id = _request_id(request)
+        self._max_event_bytes = max_event_bytes
+        self._has_ended = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        events = Events(self._max_event_bytes)
+        try:
+            async for chunk in self._inner:
+                for event in events.read(chunk):
+                    yield self._checked(event)
+        except httpx2.TransportError as error:
+            yield self._error_event(_broken_off(error))
+        self._has_ended = True
+
+    def _checked(self, event: Event) -> bytes:
+        """*event* as it was; or an error in its place, or nothing, if it holds no message."""
+        if event.kind != "message" or not event.data:
+            return _written(event) if not event.is_too_long else b""
+        match read_message(event, self._max_event_bytes):
+            case Unreadable(error=error, is_answer=True):
+                return self._error_event(error)
+            case Unreadable():
+                return b""
+        return _written(event)
+
+    def _error_event(self, error: types.ErrorData) -> bytes:
+        if self._id is None:
+            return b""
+        return b"\n\nevent: message\ndata: " + _error_body(self._id, error) + b"\n\n"
+
+    async def aclose(self) -> None:
+        if not self._has_ended:  # read what is left, so that the TCP connection can be used again
+            with anyio.move_on_after(DRAIN_S, shield=True):
+                try:
+                    async for _ in self._inner:
+                        pass
+                except (httpx2.HTTPError, RuntimeError):
+                    pass  # it was being read, or broke: then it is only closed
+        await self._inner.aclose()
+
+
+def make_client(
+    url: str, headers: dict[str, str], wrap: Callable[[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport]
+) -> httpx2.AsyncClient:
+    """An HTTP client for the server at *url*. Reading has no time limit of its own: callers bound their calls."""
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=32)
+    inner = httpx2.AsyncHTTPTransport(limits=limits, proxy=proxy_for(url))
+    timeout = httpx2.Timeout(30.0, read=None, pool=None)
+    return httpx2.AsyncClient(transport=wrap(inner), headers=headers, timeout=timeout)
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment sets for *url*; this machine itself is reached directly, whatever it says."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if host in {"localhost", "::1"} or host.startswith("127.") or proxy_bypass(host):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    return proxy if proxy is not None and proxy.startswith(("http://", "https://")) else None
+
+
+def request_of(request: httpx2.Request) -> dict[str, Any]:
+    """The JSON-RPC message that *request* posts."""
+    try:
+        message = json.loads(request.content)
+    except (ValueError, httpx2.RequestNotRead):
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def packing_of(response: httpx2.Response) -> str | None:
+    """How *response* is compressed, though that was not asked for: as a complaint."""
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    return f"the answer is packed ({encoding[:40]}), which was not asked for" if encoding not in _PLAIN else None
+
+
+async def unpacked(inner: httpx2.AsyncBaseTransport, request: httpx2.Request) -> httpx2.Response:
+    """The answer to *request*, unless it is compressed: a small one could fill the memory."""
+    response = await inner.handle_async_request(request)
+    if (packing := packing_of(response)) is not None:
+        await response.aclose()
+        raise httpx2.RemoteProtocolError(packing, request=request)
+    return response
+
+
+def error_of(error: httpx2.HTTPError) -> types.ErrorData:
+    """What became of a request that got no response."""
+    was_unsent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
+    return made_error(Fault.UNSENT if was_unsent else Fault.BROKEN, f"{type(error).__name__}: {error}")
+
+
+def status_error(response: httpx2.Response, fault: Fault = Fault.STATUS, said: str = "") -> types.ErrorData:
+    """What a status says that came instead of an answer. *said* are the server's own words."""
+    retry_after = response.headers.get("retry-after")
+    return made_error(
+        fault,
+        f"HTTP {response.status_code}" + (f": {said[:300]}" if said else ""),
+        status=response.status_code,
+        retry_after=retry_after[:100] if retry_after is not None else None,
+    )
+
+
+def _written(event: Event) -> bytes:
+    fields = [(b"event", event.kind.encode()), (b"id", event.id), (b"retry", event.retry)]
+    lines = [name + b": " + value for name, value in fields if value is not None]
+    lines += [b"data: " + line for line in event.data.split(b"\n")]
+    return b"\n".join(lines) + b"\n\n"
+
+
+async def _chunks(response: httpx2.Response) -> AsyncIterator[bytes]:
+    assert isinstance(response.stream, httpx2.AsyncByteStream)
+    async for chunk in response.stream:
+        yield chunk
+
+
+def _with_body(request: httpx2.Request, response: httpx2.Response, body: bytes) -> httpx2.Response:
+    headers = [(name, value) for name, value in response.headers.raw if name.lower() not in _LENGTHS]
+    return httpx2.Response(response.status_code, headers=headers, content=body, request=request)
+
+
+_LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
+_PLAIN = frozenset({"", "identity"})
+
+
+def _failed(request: httpx2.Request, error: types.ErrorData) -> httpx2.Response:
+    """The answer to a request that met a fault. A notification has none: the next request will meet it too."""
+    id = _request_id(request)
+    if id is None:
+        return httpx2.Response(202, request=request)
+    headers = {"content-type": "application/json"}
+    return httpx2.Response(200, headers=headers, content=_error_body(id, error), request=request)
+
+
+def _error_body(id: int | str, error: types.ErrorData) -> bytes:
+    return types.JSONRPCError(jsonrpc="2.0", id=id, error=error).model_dump_json(by_alias=True).encode()
+
+
+def _broken_off(error: httpx2.HTTPError) -> types.ErrorData:
+    return made_error(Fault.BROKEN, f"the answer broke off: {type(error).__name__}: {error}")
+
+
+def _request_id(request: httpx2.Request) -> int | str | None:
+    message = request_of(request)
+    id = message.get("id") if "method" in message else None
+    return id if isinstance(id, int | str) else None
+
+
+def _is_session_lost(request: httpx2.Request, response: httpx2.Response, body: bytes) -> bool:
+    """404 is what the protocol asks for; 400 with an error about the session is what many servers answer."""
+    if "mcp-session-id" not in request.headers:
+        return False
+    return response.status_code == 404 or (response.status_code == 400 and b"session" in body[:1000].lower())
+
+
+def _message_in(body: bytes) -> str:
+    """The message of the JSON-RPC error that *body* is."""
+    message = decode(body)
+    error = message.get("error") if isinstance(message, dict) else None
+    said = error.get("message") if isinstance(error, dict) else None
+    return said if isinstance(said, str) else ""
+
+
+def _flaw(body: bytes) -> str | None:
+    """Why *body* is no JSON-RPC answer, if it is none."""
+    try:
+        message = decode(body)
+    except NotStrict as error:
+        return str(error)
+    has_answer = isinstance(message, dict) and isinstance(message.get("result", message.get("error")), dict)
+    return None if has_answer else "it is no JSON-RPC answer"

@@ -1,0 +1,1 @@
+"""The language: documents as clients send them, and the references in them."""

@@ -1,0 +1,334 @@
+"""The DAG as a client sends it: its fields, their defaults, and the reader that finds every problem of form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError
+from pydantic_core import ErrorDetails
+
+from ...errors import InvalidDag
+from ..values.problems import MAX_GUESSES, Problem, did_you_mean
+from ..values.strict import NotStrict, loads, measure, short
+from .variants import Spelling, dag_spelling, task_spelling
+
+MAX_BYTES = 4 * 2**20
+MAX_TASKS = 10_000
+DEPTH = 64
+
+Id = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")]
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False, strict=True)]
+CacheSeconds = Annotated[float, Field(ge=0, le=30 * 86_400, allow_inf_nan=False, strict=True)]
+Strings = Annotated[tuple[StrictStr, ...], Field(strict=False)]
+
+
+class Task(BaseModel):
+    """One tool call of a DAG (`docs/dag.md`, "Tasks")."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    id: Id
+    tool: Annotated[StrictStr, Field(min_length=1, max_length=300)]
+    arguments: dict[StrictStr, Any] = Field(default_factory=dict)
+    depends_on: Strings = ()
+    for_each: list[Any] | StrictStr | None = None
+    select: Annotated[StrictStr, Field(max_length=10_000)] | None = None
+    when: Annotated[StrictStr, Field(max_length=10_000)] | None = None
+    trigger_rule: Literal["all_success", "all_done", "one_failed"] = "all_success"
+    timeout_s: Seconds | None = None
+    retries: Annotated[int, Field(ge=0, le=20, strict=True)] = 0
+    allow_repeat: StrictBool = False
+    priority: Annotated[float, Field(allow_inf_nan=False, strict=True)] = 0
+    weight: Annotated[int, Field(ge=1, strict=True)] | None = None
+    reads: Strings = ()
+    writes: Strings = ()
+    cache: StrictBool | CacheSeconds | None = None
+
+
+class Dag(BaseModel):
+    """Tasks, and how to run them as a whole (`docs/dag.md`, "The document"). In Python, `return` is `return_`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
+
+    tasks: tuple[Task, ...]
+    return_: Strings | None = Field(default=None, alias="return")
+    fail_fast: StrictBool = False
+    schedule: Literal["eager", "layers"] = "eager"
+    max_concurrency: Annotated[int, Field(ge=1, strict=True)] | None = None
+    timeout_s: Seconds | None = None
+    wait_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False, strict=True)] | None = None
+    resume_from: StrictStr | None = None
+    dry_run: StrictBool = False
+    detail: Literal["concise", "full"] = "concise"
+    name: Annotated[StrictStr, Field(max_length=200)] | None = None
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+TASK_FIELDS = frozenset(Task.model_fields)
+DAG_FIELDS = frozenset(field.alias or name for name, field in Dag.model_fields.items())
+
+
+_EXAMPLE = 'Send {"tasks": [{"id": "a", "tool": "server:tool", "arguments": {…}}]}.'
+_EXPECTED = {
+    "string_type": "a string",
+    "dict_type": "an object",
+    "tuple_type": "a list",
+    "bool_type": "true or false",
+    "int_type": "an integer",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_too_short": "a string that is not empty",
+}
+_HINTS = {
+    "id": 'Give each task an id of its own, such as "a".',
+    "tool": 'Name a tool as "server:tool".',
+    "arguments": 'Send an object, such as {"path": "README.md"}.',
+    "depends_on": 'Send a list of ids, such as ["a", "b"].',
+    "return": 'Send a list of ids, or ["*"] for all.',
+    "for_each": 'Send a list, or a reference to one: "$OUTPUT[id].items".',
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What could be read of a document: `dag` holds the tasks and options that are well formed."""
+
+    dag: Dag
+    notes: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    """What is wrong with the form of the rest: types, unknown and missing fields, ids, limits."""
+    malformed: frozenset[str] = frozenset()
+    """The ids of the tasks that could not be read: they exist, so references to them are not wrong."""
+    unread: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The fields that are left out of tasks in `dag`, for what is wrong with them, by task."""
+    places: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Where the tasks of an id stand in the document, for those in `dag`: not all of it may have been read."""
+
+
+def read_dag(document: object, *, max_tasks: int = MAX_TASKS, max_bytes: int = MAX_BYTES) -> Reading:
+    """Read *document*: a parsed JSON value, JSON text, or a `Dag`. Raises `InvalidDag` if nothing of it can be."""
+    if isinstance(document, Dag):
+        return _read_model(document, max_tasks)
+    reader = _Reader(max_tasks)
+    members = reader.members(document, max_bytes)
+    if (dag := _read_at_once(members, max_tasks)) is not None:
+        problems = tuple(_duplicates(enumerate(dag.tasks)))
+        return Reading(dag, tuple(reader.notes), problems, places=_places(enumerate(dag.tasks)))
+    spelling = dag_spelling(members, DAG_FIELDS)
+    reader.take(spelling)
+    given = spelling.members.pop("tasks", None)
+    tasks = reader.tasks(given, may_be_empty="resume_from" in spelling.members)
+    reader.problems += _duplicates(tasks)
+    places = _places(tasks)
+    options = reader.validated(Dag, {**spelling.members, "tasks": ()}, "", None) or Dag(tasks=())
+    return Reading(
+        dag=options.model_copy(update={"tasks": tuple(task for _, task in tasks)}),
+        notes=tuple(reader.notes),
+        problems=tuple(reader.problems),
+        malformed=frozenset(_ids(given)) - places.keys(),
+        unread=reader.unread,
+        places=places,
+    )
+
+
+def _read_at_once(members: dict[str, Any], max_tasks: int) -> Dag | None:
+    """The DAG, if all of it is written without variants and nothing is wrong with its form: most are."""
+    tasks = members.get("tasks")
+    if not isinstance(tasks, list) or not isinstance(members.get("return", []), list):
+        return None
+    if not 0 < len(tasks) <= max_tasks or not members.keys() <= DAG_FIELDS or None in members.values():
+        return None
+    if not all(isinstance(task, dict) and _is_usual(task) for task in tasks):
+        return None
+    try:
+        return Dag.model_validate(members, by_alias=True, by_name=False)
+    except ValidationError:
+        return None
+
+
+def _read_model(dag: Dag, max_tasks: int) -> Reading:
+    """A `Dag` that was made in Python: its form is right, but for what its models cannot say."""
+    problems = list(_count(len(dag.tasks), max_tasks, may_be_empty=dag.resume_from is not None))
+    for index, task in enumerate(dag.tasks):
+        try:
+            measure({"arguments": task.arguments, "for_each": task.for_each}, DEPTH)
+        except NotStrict as error:
+            problems.append(
+                Problem(f"tasks[{index}]", "invalid_json", f"This is no strict JSON: {error}.", None, task.id)
+            )
+    if problems:
+        raise InvalidDag(problems)
+    return Reading(dag, problems=tuple(_duplicates(enumerate(dag.tasks))))
+
+
+class _Reader:
+    """One pass over one document; collects problems and notes on the way."""
+
+    def __init__(self, max_tasks: int) -> None:
+        self.max_tasks = max_tasks
+        self.notes: list[str] = []
+        self.problems: list[Problem] = []
+        self.unread: dict[str, frozenset[str]] = {}
+
+    def take(self, spelling: Spelling) -> None:
+        self.notes += spelling.notes
+        self.problems += spelling.problems
+
+    def members(self, document: object, max_bytes: int) -> dict[str, Any]:
+        """The members of the document. Raises `InvalidDag` if it has none."""
+        document = _strict(document, max_bytes)
+        if isinstance(document, list):
+            self.notes.append("a list was sent; it was taken as tasks")
+            return {"tasks": document}
+        if not isinstance(document, dict):
+            message = f"A DAG is a JSON object with tasks; this is {short(document)}."
+            raise InvalidDag([Problem("$", "wrong_type", message, _EXAMPLE)])
+        return document
+
+    def tasks(self, tasks: object, *, may_be_empty: bool) -> list[tuple[int, Task]]:
+        """The tasks that could be read, each with its place in the document."""
+        if tasks is None and (may_be_empty or self.problems):  # a problem so far is that tasks could not be read
+            return []
+        if not isinstance(tasks, list):
+            code, what = ("missing_field", "is missing") if tasks is None else ("wrong_type", "must be a list")
+            self.problems.append(Problem("tasks", code, f"tasks {what}.", _EXAMPLE))
+            return []
+        if problems := list(_count(len(tasks), self.max_tasks, may_be_empty=may_be_empty)):
+            self.problems += problems
+            return []
+        read = ((index, self.task(members, f"tasks[{index}]")) for index, members in enumerate(tasks))
+        return [(index, task) for index, task in read if task is not None]
+
+    def task(self, members: object, path: str) -> Task | None:
+        if not isinstance(members, dict):
+            message = f"A task must be an object; this is {short(members)}."
+            self.problems.append(Problem(path, "wrong_type", message, _EXAMPLE))
+            return None
+        id = members.get("id") if isinstance(members.get("id"), str) else None
+        spelling = Spelling(members) if _is_usual(members) else task_spelling(members, TASK_FIELDS, path, id)
+        self.take(spelling)
+        before = len(self.problems) - len(spelling.problems)
+        task = self.validated(Task, spelling.members, path, id)
+        if task is not None and len(self.problems) > before:
+            wrong = [problem.path.removeprefix(f"{path}.") for problem in self.problems[before:]]
+            self.unread[task.id] = frozenset(name.partition("[")[0] for name in wrong)
+        return task
+
+    def validated(self, model: type[Model], members: dict[str, Any], path: str, id: str | None) -> Model | None:
+        """*members* as a model, without the fields that are wrong; None where it needs those."""
+        try:
+            return model.model_validate(members, by_alias=True, by_name=False)
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+        found: dict[str, Problem] = {}
+        for detail in details:
+            problem = _problem(detail, path, id, may_guess=len(self.problems) + len(found) < MAX_GUESSES)
+            found.setdefault(problem.path, problem)
+        self.problems += found.values()
+        wrong = {detail["loc"][0] for detail in details}
+        try:
+            return model.model_validate({name: value for name, value in members.items() if name not in wrong})
+        except ValidationError:
+            return None
+
+
+def _is_usual(members: Mapping[str, Any]) -> bool:
+    """Whether a task is written without variants: most are, and need no second look."""
+    return (
+        members.keys() <= TASK_FIELDS
+        and isinstance(members.get("arguments", {}), dict)
+        and isinstance(members.get("depends_on", []), list)
+        and None not in members.values()
+    )
+
+
+def _places(tasks: Iterable[tuple[int, Task]]) -> dict[str, tuple[int, ...]]:
+    places: dict[str, tuple[int, ...]] = {}
+    for index, task in tasks:
+        places[task.id] = (*places.get(task.id, ()), index)
+    return places
+
+
+def _ids(tasks: object) -> Iterator[str]:
+    for task in tasks if isinstance(tasks, list) else ():
+        if isinstance(task, dict) and isinstance(task.get("id"), str):
+            yield task["id"]
+
+
+def _strict(document: object, max_bytes: int) -> object:
+    """*document*, decoded if it is text. Raises `InvalidDag` if it is no strict JSON, or too large."""
+    try:
+        if isinstance(document, str | bytes):
+            size = len(document)
+            document = loads(document, DEPTH) if size <= max_bytes else None
+        else:
+            size = measure(document, DEPTH)
+    except NotStrict as error:
+        said = str(error) if str(error).startswith("not ") else f"no strict JSON: {error}"
+        raise InvalidDag([Problem("$", "invalid_json", f"The DAG is {said}.", "Send the whole DAG again.")]) from None
+    if size > max_bytes:
+        message = f"The DAG has {size:,} bytes; at most {max_bytes:,} are read."
+        raise InvalidDag([Problem("$", "limit_exceeded", message, "Split it, or leave large values to references.")])
+    return document
+
+
+def _count(tasks: int, most: int, *, may_be_empty: bool) -> Iterator[Problem]:
+    if not tasks and not may_be_empty:
+        yield Problem("tasks", "limit_exceeded", "There is no task.", "Send at least one.")
+    if tasks > most:
+        message = f"There are {tasks:,} tasks; at most {most:,} fit in one DAG."
+        yield Problem("tasks", "limit_exceeded", message, "Split it, or use for_each.")
+
+
+def _problem(detail: ErrorDetails, path: str, id: str | None, *, may_guess: bool) -> Problem:
+    name = str(detail["loc"][0])
+    field = name + "".join(f"[{step}]" for step in detail["loc"][1:] if isinstance(step, int))
+    place = f"{path}.{field}".lstrip(".")
+    match detail["type"]:
+        case "missing":
+            return Problem(place, "missing_field", f"{name} is missing.", _HINTS.get(name), id)
+        case "extra_forbidden":
+            known = TASK_FIELDS if path else DAG_FIELDS
+            near = did_you_mean(name, known) if may_guess else None
+            hint = near or f"Fields: {', '.join(sorted(known))}."
+            return Problem(place, "unknown_field", f'"{name[:80]}" is no field.', hint, id)
+        case "string_pattern_mismatch":
+            hint = "An id is 1 to 64 letters (A to Z), digits, _, - or ., and starts with a letter, a digit or _."
+            return Problem(place, "invalid_id", f"{short(detail['input'])} is no id.", hint, None)
+    message = f"{field} must be {_expected(name, detail)}; it is {short(detail['input'])}."
+    return Problem(place, "wrong_type", message, _HINTS.get(name), id)
+
+
+def _expected(name: str, detail: ErrorDetails) -> str:
+    """What would be right, in words."""
+    limits = detail.get("ctx", {})
+    match detail["type"]:
+        case _ if name == "for_each":
+            return "a list, or one reference to a list"
+        case "greater_than":
+            return f"above {limits['gt']:g}"
+        case "greater_than_equal":
+            return f"at least {limits['ge']:g}"
+        case "less_than_equal":
+            return f"at most {limits['le']:g}"
+        case "string_too_long":
+            return f"at most {limits['max_length']:,} characters"
+        case "literal_error":
+            return str(limits["expected"]).replace("'", '"')
+    return _EXPECTED.get(detail["type"]) or detail["msg"]
+
+
+def _duplicates(tasks: Iterable[tuple[int, Task]]) -> list[Problem]:
+    first: dict[str, int] = {}
+    problems = []
+    for index, task in tasks:
+        if task.id in first:
+            message = f'The id "{task.id}" is taken by tasks[{first[task.id]}].'
+            problems.append(
+                Problem(f"tasks[{index}].id", "duplicate_id", message, "Give each task its own id.", task.id)
+            )
+        first.setdefault(task.id, index)
+    return problems

@@ -1,0 +1,290 @@
+"""A DAG held against the tools there are: every problem at once, or a plan. Nothing runs before this is through."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ...errors import ExpressionFailed, InvalidDag
+from ..language.dag import Reading, Task
+from ..language.lookalikes import lookalikes
+from ..language.references import Template, compile_value
+from ..tools.catalog import Catalog, Tool
+from ..tools.policy import Policy, ToolPolicy
+from ..values.expressions import compile_expression
+from ..values.problems import MAX_GUESSES, MAX_SHOWN, Problem, did_you_mean, slip_of, with_one_fix_a_place
+from ..values.schema import Complaint
+from ..values.strict import Json, short
+from .fixes import fixed_argument
+from .flow import Flow, LearnedShape
+from .mismatch import Mismatches
+from .places import mentions, paths_of, written
+from .plan import Plan, PlannedTask, find_cycles, lay_out
+
+MAX_ITEMS = 1_000
+MAX_LOOKALIKES = 20
+"""Notes on text that may have been meant as a reference, of one document."""
+
+
+def check(
+    reading: Reading,
+    catalog: Catalog,
+    policy: Policy,
+    *,
+    reused: Mapping[str, PlannedTask] | None = None,
+    max_items: int = MAX_ITEMS,
+    learned_shape: LearnedShape | None = None,
+    cost: Callable[[PlannedTask], float | None] | None = None,
+) -> Plan:
+    """Check the DAG in *reading* whole and lay it out. Raises `InvalidDag` with every problem, those of form first.
+
+    The tasks in *reused* succeeded in an earlier run: they are taken as they were planned then. *learned_shape* tells
+    what earlier outputs of a tool without an `outputSchema` looked like, for notes alone; *cost* what a call is
+    expected to take, in seconds.
+    """
+    dag = reading.dag
+    checker = _Checker(reading, catalog, policy, max_items)
+    planned = [
+        (reused[task.id] if reused and task.id in reused else checker.plan_task(index, task, path), path)
+        for index, (task, path) in enumerate(zip(dag.tasks, paths_of(reading), strict=True))
+    ]
+    tasks = {task.task.id: task for task, _ in planned}
+    checker.check_references(planned, reused or {}, learned_shape)
+    checker.check_returns()
+    checker.check_cycles(tasks)
+    if checker.problems:
+        raise InvalidDag(with_one_fix_a_place(checker.problems), checker.notes)
+    return lay_out(dag, tasks, checker.notes) if cost is None else lay_out(dag, tasks, checker.notes, cost)
+
+
+class _Checker:
+    """One pass over one DAG; collects problems and notes on the way."""
+
+    def __init__(self, reading: Reading, catalog: Catalog, policy: Policy, max_items: int) -> None:
+        self.dag = reading.dag
+        self.catalog = catalog
+        self.policy = policy
+        self.max_items = max_items
+        self.notes = list(reading.notes)
+        self.problems = list(reading.problems)
+        self.ids = dict.fromkeys(task.id for task in self.dag.tasks)
+        self.malformed = reading.malformed
+        self.unread = reading.unread
+        self._policies: dict[str, ToolPolicy] = {}
+        self._room_for_lookalikes = MAX_LOOKALIKES
+
+    def plan_task(self, index: int, task: Task, path: str) -> PlannedTask:
+        tool = self._tool(task, path)
+        has_items = task.for_each is not None or self._is_unread(task, "for_each")
+        arguments = self._template(task.arguments, f"{path}.arguments", task, items=has_items)
+        items = self._items(task, path)
+        if arguments.texts:
+            self._lookalikes(task, arguments, path, items=has_items)
+        if tool is not None:
+            self._arguments(task, tool, arguments, path)
+            self._policy(task, tool, path)
+        links = self._links(task, arguments, items, path)
+        tool = tool or Tool("", task.tool, listed=False)
+        policy = self._policy_of(tool)
+        return PlannedTask(
+            index=index,
+            task=task,
+            tool=tool,
+            arguments=arguments,
+            needs=tuple(links),
+            requires=frozenset(id for id, guarded in links.items() if not guarded),
+            items=items,
+            select=self._expression(task.select, f"{path}.select", task),
+            when=self._condition(task, bool(links), path),
+            timeout_s=task.timeout_s or policy.timeout_s,
+            weight=task.weight or policy.weight,
+            policy=policy,
+            cache_s=self._cache_s(task, tool, policy, path),
+        )
+
+    def check_references(
+        self,
+        planned: Sequence[tuple[PlannedTask, str]],
+        reused: Mapping[str, PlannedTask],
+        learned_shape: LearnedShape | None,
+    ) -> None:
+        """Of each task and its path, but where several have one id: what a reference to that would bring is open."""
+        referring = [pair for pair in planned if pair[0].arguments.fill is not None or pair[0].items is not None]
+        if not referring:
+            return
+        counts = Counter(task.id for task, _ in planned)
+        tasks = {task.id: task for task, _ in planned if counts[task.id] == 1}
+        mismatches = Mismatches(Flow(tasks, self.unread, learned_shape), self.problems, self.notes)
+        for task, path in referring:
+            if task.id in tasks and task.id not in reused:
+                mismatches.look_at(task, path)
+
+    def check_returns(self) -> None:
+        if not self.ids:
+            return  # why there is no task is said already
+        for index, id in enumerate(self.dag.return_ or ()):
+            if id not in self.ids and id not in self.malformed and id != "*":
+                self._no_task(f"return[{index}]", id)
+
+    def check_cycles(self, tasks: Mapping[str, PlannedTask]) -> None:
+        for cycle in find_cycles({id: task.needs for id, task in tasks.items()}):
+            path = " -> ".join(cycle)
+            hint = "Each waits for the one before it: remove one of these references or depends_on."
+            self._say("tasks", "cycle", f"There is a cycle: {path}.", hint)
+
+    def _say(
+        self, path: str, code: str, message: str, hint: str | None = None, id: str | None = None, fix: Json = None
+    ) -> None:
+        self.problems.append(Problem(path, code, message, hint, id, fix))
+
+    def _is_unread(self, task: Task, field: str) -> bool:
+        return field in self.unread.get(task.id, ())
+
+    @property
+    def _may_guess(self) -> bool:
+        return len(self.problems) < MAX_GUESSES
+
+    def _no_task(self, path: str, id: str, text: Json = None, task: Task | None = None) -> None:
+        """There is no task *id*, which is named at *path*: alone, or in a reference in *text*."""
+        near = did_you_mean(id, self.ids) if self._may_guess else None
+        hint = near or f"Tasks: {', '.join(list(self.ids)[:20])}{', …' if len(self.ids) > 20 else ''}."
+        fix: Json = slip_of(id, self.ids) if near else None
+        if fix is not None and text is not None:
+            named = f"OUTPUT[{id}]"
+            fix = text.replace(named, f"OUTPUT[{fix}]") if isinstance(text, str) and text.count(named) == 1 else None
+        self._say(path, "unknown_task", f'There is no task "{id[:80]}".', hint, task.id if task else None, fix)
+
+    def _tool(self, task: Task, path: str) -> Tool | None:
+        tool = self.catalog.find(task.tool)
+        if tool is None:
+            self.problems.append(self.catalog.unknown(f"{path}.tool", task.tool, task.id, may_guess=self._may_guess))
+            return None
+        if tool.full_name != task.tool:
+            self.notes.append(f'{path}: the tool "{task.tool}" was read as {tool.full_name}')
+        return tool
+
+    def _cache_s(self, task: Task, tool: Tool, policy: ToolPolicy, path: str) -> float:
+        """How old an answer may be that is used again for *task*, in seconds; 0 for none."""
+        if task.cache is None or task.cache is True:
+            return policy.cache_ttl_s
+        if task.cache and not (tool.is_read_only or policy.cache_ttl_s):
+            self.notes.append(f"{path}.cache: {tool.full_name} is not known to read only, so each call is made")
+            return 0.0
+        return float(task.cache)
+
+    def _policy_of(self, tool: Tool) -> ToolPolicy:
+        if (policy := self._policies.get(tool.full_name)) is None:
+            policy = self._policies[tool.full_name] = self.policy.of(tool)
+        return policy
+
+    def _template(self, value: Json, path: str, task: Task, *, items: bool) -> Template:
+        template, bad = compile_value(value, items=items)
+        for place, error in bad:
+            self._say(path + written(place), "invalid_reference", str(error), error.hint, task.id)
+        return template
+
+    def _lookalikes(self, task: Task, arguments: Template, path: str, *, items: bool) -> None:
+        """Text that was meant as a reference would be sent as it stands: wrong, and without a word."""
+        for found in lookalikes(arguments.texts, self.ids, items=items):
+            place = f"{path}.arguments{written(found.place)}"
+            if found.is_certain:
+                hint = f"Write {found.meant}. If it is meant as it stands, give that task another id."
+                message = f"{short(found.said)} is no reference to a task, but looks like one."
+                self._say(place, "invalid_reference", message, hint, task.id, found.mended)
+            elif self._room_for_lookalikes:
+                self._room_for_lookalikes -= 1
+                means = f"the output is {found.meant}" if found.meant else "there is an item only with for_each"
+                self.notes.append(f"{place}: {short(found.said)} is taken as text; {means}")
+
+    def _items(self, task: Task, path: str) -> Template | None:
+        if task.for_each is None:
+            return None
+        path = f"{path}.for_each"
+        value = task.for_each.strip() if isinstance(task.for_each, str) else task.for_each
+        before = len(self.problems)
+        template = self._template(value, path, task, items=False)
+        if isinstance(value, list):
+            if len(value) > self.max_items:
+                message = f"There are {len(value):,} items; at most {self.max_items:,} are run."
+                self._say(path, "limit_exceeded", message, "Split the list.", task.id)
+        elif len(self.problems) == before and [reference.text for reference in template.references] != [value]:
+            hint = 'Write one reference and nothing else: "$OUTPUT[id].items".'
+            self._say(path, "invalid_reference", "for_each takes a list, or one reference to a list.", hint, task.id)
+        return template
+
+    def _arguments(self, task: Task, tool: Tool, arguments: Template, path: str) -> None:
+        if self._is_unread(task, "arguments"):
+            return
+        complaints = tool.input.complaints(task.arguments, unknown=arguments.unknown)
+        for number, complaint in enumerate(complaints):
+            where, message = _argument(complaint)
+            fix: Json = None
+            if self._may_guess:
+                fix = fixed_argument(tool.input, task.arguments, complaint.place, arguments.unknown)
+            hints = [f"Write {short(fix, MAX_SHOWN)}."] if fix is not None and not message.endswith("?") else []
+            hints += [f"Signature: {tool.signature}"] if number == 0 else []
+            hint = " ".join(hints) or None
+            self._say(f"{path}.arguments{where}", "invalid_arguments", message, hint, task.id, fix)
+
+    def _policy(self, task: Task, tool: Tool, path: str) -> None:
+        policy = self._policy_of(tool)
+        if policy.denied_by is not None:
+            message = f'{tool.full_name} is denied by the policy ("{policy.denied_by}").'
+            self._say(f"{path}.tool", "policy_denied", message, "Do without it.", task.id)
+        if task.retries and not task.allow_repeat and not policy.may_repeat:
+            message = f"{tool.full_name} is not known to be safe to call twice, so it is not retried."
+            hint = "Leave retries out, or set allow_repeat: true if a second call does no harm."
+            self._say(f"{path}.retries", "not_repeatable", message, hint, task.id)
+
+    def _links(self, task: Task, arguments: Template, items: Template | None, path: str) -> dict[str, bool]:
+        """The tasks that this one waits for, and of each whether every link to it is guarded by a default."""
+        links: dict[str, bool] = dict.fromkeys(task.depends_on, False)
+        for reference in (*arguments.references, *(items.references if items is not None else ())):
+            if not reference.is_item:
+                links[reference.task] = links.get(reference.task, True) and reference.is_guarded
+        if links.keys() <= self.ids.keys() and task.id not in links:
+            return links
+        return self._links_that_are(task, arguments, items, path)
+
+    def _links_that_are(self, task: Task, arguments: Template, items: Template | None, path: str) -> dict[str, bool]:
+        """As `_links`, for a task that names one that it cannot: says so."""
+        links: dict[str, bool] = {}
+        for place, id, guarded, text in mentions(task, arguments, items, path):
+            if id == task.id:
+                self._say(
+                    place,
+                    "self_reference",
+                    f'"{id}" refers to itself.',
+                    "A task can only use the output of another.",
+                    task.id,
+                )
+            elif id in self.malformed:
+                continue  # what is wrong with it is said already
+            elif id not in self.ids:
+                self._no_task(place, id, text, task)
+            else:
+                links[id] = links.get(id, True) and guarded
+        return links
+
+    def _expression(self, text: str | None, path: str, task: Task) -> Any:
+        if text is None:
+            return None
+        try:
+            return compile_expression(text)
+        except ExpressionFailed as error:
+            self._say(path, "invalid_expression", f"{error.message}.", error.hint, task.id)
+            return None
+
+    def _condition(self, task: Task, has_links: bool, path: str) -> Any:
+        if task.when is not None and not has_links and not self._is_unread(task, "depends_on"):
+            hint = "Name the tasks it reads in depends_on."
+            message = "when reads the outputs of the tasks this one depends on, and there are none."
+            self._say(f"{path}.when", "invalid_expression", message, hint, task.id)
+        return self._expression(task.when, f"{path}.when", task)
+
+
+def _argument(complaint: Complaint) -> tuple[str, str]:
+    where = written(complaint.place)
+    end = "" if complaint.message.endswith("?") else "."
+    return where, f"{where.lstrip('.') or 'arguments'} {complaint.message}{end}"

@@ -1,0 +1,72 @@
+"""The value that an argument was meant to be, where there is no doubt of it: what is offered has been checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..values.problems import MAX_FIX_CHARS, slip_of
+from ..values.schema import Place, Schema
+from ..values.strict import Json, JsonObject, NotStrict, dumps, loads
+from .keywords import Forms, Part, declared, options_of
+from .places import part_at
+from .types import Types
+
+_WORDS: dict[str, Json] = {"true": True, "false": False}
+
+
+def fixed_argument(schema: Schema, arguments: JsonObject, place: Place, unknown: frozenset[Place]) -> Json:
+    """What to put at *place*, of which *schema* complains, or None: another value or, for a name that it does not
+    know, the right name. The parts of *arguments* at the places in *unknown* are not known yet."""
+    holder, name = part_at(arguments, place[:-1]), place[-1:]
+    if not name or not _is_in(name[0], holder) or any(part[: len(place)] == place for part in unknown):
+        return None  # it is missing, or not all of it is known
+    types = Types()
+    forms = types.forms(Part(schema.definition, schema.definition))
+    for step in place[:-1]:
+        forms = types.step(forms, step)
+    wanted = types.step(forms, name[0])
+    if not wanted and isinstance(name[0], str) and isinstance(holder, dict):
+        return slip_of(name[0], [known for known in declared(forms) if known not in holder])
+    value = part_at(arguments, place)
+    for meant in _meant(value, wanted) if len(dumps(value)) <= MAX_FIX_CHARS else ():
+        rest = schema.complaints(_with(arguments, place, meant), unknown=unknown)
+        if not any(complaint.place[: len(place)] == place for complaint in rest):
+            return meant
+    return None
+
+
+def _meant(value: Json, wanted: Forms) -> Iterator[Json]:
+    """What *value* may have been meant as, the likeliest first."""
+    if isinstance(value, str):
+        yield from _decoded(value)
+        options = {option for form in wanted for option in options_of(form) or () if isinstance(option, str)}
+        same = [option for option in options if option.casefold() == value.strip().casefold()]
+        yield from same if len(same) == 1 else ()
+    if value is not None and not isinstance(value, list):
+        yield [value]
+
+
+def _decoded(text: str) -> Iterator[Json]:
+    if text.strip().casefold() in _WORDS:
+        yield _WORDS[text.strip().casefold()]
+    else:
+        try:
+            value = loads(text.strip())
+        except NotStrict:
+            return
+        yield from () if value is None else (value,)
+
+
+def _is_in(step: str | int, holder: Json) -> bool:
+    if isinstance(holder, list):
+        return isinstance(step, int) and step < len(holder)
+    return isinstance(holder, dict) and step in holder
+
+
+def _with(value: Any, place: Place, part: Json) -> Any:
+    if not place:
+        return part
+    copy = value.copy()
+    copy[place[0]] = _with(value[place[0]], place[1:], part)
+    return copy

@@ -1,0 +1,229 @@
+"""What flows along the references of a DAG, held against the schemas at both ends before anything runs.
+
+A path that leads to nothing in any output that the producer's `outputSchema` allows is refused as `invalid_reference`,
+a value of which nothing can fit where the consumer's `inputSchema` waits for one as `type_mismatch`. What is likely to
+be wrong, and not certain, is a note. What is not known is decided when it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from ..language.references import INDEX, ITEM, Every, Missing, Reference
+from ..tools.catalog import Tool
+from ..values.schema import Place, Schema
+from ..values.strict import Json, JsonObject
+from .keywords import ANYTHING, MAX_OPTIONS, UNREAD, Forms, Part
+from .paths import Path, Walk, walk, walk_output
+from .plan import PlannedTask
+from .types import MAX_STEPS, Types, Verdict, constant
+
+MAX_ROOM = 200_000
+"""Subschemas that are looked at for one document; after that all is unknown."""
+UNCOUNTED = -1
+_INTEGER: Forms = ((Part({"type": "integer"}, {}),),)
+_TEXT: Forms = ((Part({"type": "string"}, {}),),)
+_LIST: Forms = ((Part({"type": "array"}, {}),),)
+
+LearnedShape: TypeAlias = Callable[[Tool], Schema | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """What references start from."""
+
+    forms: Forms
+    is_output: bool = False
+    """A reference goes into it as into the output of a task (`paths.walk_output`)."""
+    learned: Forms | None = None
+    """What earlier outputs looked like, where no schema says it."""
+
+    def walk(self, types: Types, path: Path) -> Walk:
+        return walk_output(types, self.forms, path) if self.is_output else walk(types, self.forms, path)
+
+
+class Judgement(NamedTuple):
+    """What is known of a reference."""
+
+    walk: Walk
+    verdict: Verdict
+    learned: Walk | None = None
+    """Where the same path leads in what was learned."""
+    is_fine: bool = False
+    """There is nothing to say of it."""
+    by_index: bool = False
+    """It is not known of the same path with another index."""
+
+
+_UNKNOWN = Source(UNREAD)
+_OF_INDEX = Source(_INTEGER)
+_OF_TEXT = Source(_TEXT)
+
+
+class Flow:
+    """The types at both ends of the references of one DAG. Equal questions are answered once."""
+
+    def __init__(
+        self,
+        tasks: Mapping[str, PlannedTask],
+        unread: Mapping[str, frozenset[str]],
+        learned_shape: LearnedShape | None = None,
+    ) -> None:
+        self._tasks = tasks
+        self._unread = unread
+        self._learned_shape = learned_shape
+        self._room = MAX_ROOM
+        self._outputs: dict[str, Source] = {}
+        self._items: dict[str, Source] = {}
+        self._shared: dict[tuple[Schema | None, int | None], Source] = {}
+        self._elements: dict[tuple[Source, Path], Source] = {}
+        self._wanted: dict[tuple[Schema, Place], Forms] = {}
+        self._defaults: dict[tuple[Schema, Place, type, Json], Verdict] = {}
+        self._judged: dict[tuple[Source, Path, Schema | None, Place], Judgement] = {}
+
+    def types(self) -> Types:
+        """A reader for one question."""
+        return Types(min(MAX_STEPS, max(self._room, 0)))
+
+    def tool_of(self, task: str) -> str:
+        """The name of the tool that *task* calls."""
+        return self._tasks[task].tool.full_name if task in self._tasks else task
+
+    def value(self, planned: PlannedTask, place: Place, reference: Reference) -> Judgement:
+        """Of a reference that stands alone at *place* in the arguments of *planned*."""
+        source = self._source(planned, reference.task)
+        schema = planned.tool.input
+        judged = self._judged.get((source, reference.path, schema, place))
+        return judged or self._judge(source, reference.path, schema, place)
+
+    def piece(self, planned: PlannedTask, reference: Reference) -> Judgement:
+        """Of a reference in a longer text: whether its path leads anywhere."""
+        source = self._source(planned, reference.task)
+        judged = self._judged.get((source, reference.path, None, ()))
+        return judged or self._judge(source, reference.path, None, ())
+
+    def text(self, planned: PlannedTask, place: Place) -> Judgement:
+        """Of a text with references in it, at *place* in the arguments of *planned*."""
+        judged = self._judged.get((_OF_TEXT, (), planned.tool.input, place))
+        return judged or self._judge(_OF_TEXT, (), planned.tool.input, place)
+
+    def list_(self, planned: PlannedTask, reference: Reference) -> Judgement:
+        """Of the reference that is the `for_each` of *planned*."""
+        judged = self.piece(planned, reference)
+        verdict = self.types().feeds(judged.walk.value, _LIST)
+        return judged._replace(verdict=verdict, is_fine=judged.is_fine and verdict is not Verdict.WRONG)
+
+    def default(self, planned: PlannedTask, place: Place, value: Json) -> Verdict:
+        """Whether the default *value* of a reference may stand at *place* in the arguments of *planned*."""
+        key = (planned.tool.input, place, type(value), None if isinstance(value, list | dict) else value)
+        if (verdict := self._defaults.get(key)) is None:
+            verdict = self.types().feeds(constant(value), self.wanted(planned.tool.input, place))
+            if not isinstance(value, list | dict):
+                self._defaults[key] = verdict
+        return verdict
+
+    def wanted(self, schema: Schema, place: Place) -> Forms:
+        """What *schema* waits for at *place*."""
+        if (forms := self._wanted.get((schema, place))) is None:
+            types = self.types()
+            forms = UNREAD if schema.unusable else types.forms(Part(schema.definition, schema.definition))
+            for step in place:
+                forms = types.step(forms, step)
+            self._wanted[schema, place] = forms
+            self._room -= types.used
+        return forms
+
+    def _judge(self, source: Source, path: Path, schema: Schema | None, place: Place) -> Judgement:
+        alike = tuple([0 if isinstance(step, int) else step for step in path])
+        judged = self._judged.get((source, alike, schema, place))
+        if judged is None or judged.by_index:
+            judged = self._judged[source, path, schema, place] = self._look(source, path, schema, place)
+            if not judged.by_index:
+                self._judged[source, alike, schema, place] = judged
+        return judged
+
+    def _look(self, source: Source, path: Path, schema: Schema | None, place: Place) -> Judgement:
+        wanted = ANYTHING if schema is None else self.wanted(schema, place)
+        types = self.types()
+        found = source.walk(types, path)
+        verdict = types.feeds(found.value, wanted)
+        learned = walk_output(types, source.learned, path) if source.learned is not None else None
+        is_fine = found.stopped is None and found.doubtful is None and verdict in {Verdict.OK, Verdict.UNKNOWN}
+        is_fine = is_fine and (learned is None or (learned.stopped is None and learned.doubtful is None))
+        self._room -= types.used
+        return Judgement(found, verdict, learned, is_fine, found.by_index or (learned is not None and learned.by_index))
+
+    def _source(self, planned: PlannedTask, task: str) -> Source:
+        if task is INDEX:
+            return _OF_INDEX
+        if task is ITEM:
+            source = self._items.get(planned.id)
+            if source is None:
+                source = self._items[planned.id] = self._item(planned)
+            return source
+        source = self._outputs.get(task)
+        if source is None:
+            source = self._outputs[task] = self._output(task)
+        return source if task != planned.id else _UNKNOWN
+
+    def _output(self, id: str) -> Source:
+        planned = self._tasks.get(id)
+        unread = self._unread.get(id, frozenset())
+        if planned is None or "for_each" in unread:
+            return _UNKNOWN
+        schema, is_learned = None, False
+        if planned.task.select is None and "select" not in unread:
+            schema = planned.tool.output
+            if schema is None and self._learned_shape is not None and planned.tool.listed:
+                schema, is_learned = self._learned_shape(planned.tool), True
+        items = planned.task.for_each
+        if schema is None and items is None:
+            return _UNKNOWN
+        count = None if items is None else len(items) if isinstance(items, list) else UNCOUNTED
+        source = self._shared.get((schema, count))
+        if source is None:
+            source = self._shared[schema, count] = self._source_of(schema, count, is_learned=is_learned)
+        return source
+
+    def _source_of(self, schema: Schema | None, count: int | None, *, is_learned: bool) -> Source:
+        """The output of a task whose tool gives what *schema* says, once or for each of *count* items."""
+        definition = {} if schema is None or schema.unusable else schema.definition
+        part = Part(definition or True, definition)
+        listed: JsonObject = (
+            {"type": "array"} if is_learned or not definition else {"type": "array", "items": definition}
+        )
+        if count is not None and count != UNCOUNTED:
+            listed |= {"minItems": count, "maxItems": count}
+        types = self.types()
+        if count is None:
+            shape = types.forms(part)
+            return Source(UNREAD, is_output=True, learned=shape) if is_learned else Source(shape, is_output=True)
+        seen = types.forms(Part({"type": "array", "items": definition}, definition)) if is_learned else None
+        return Source(types.forms(Part(listed, definition)), learned=seen)
+
+    def _item(self, planned: PlannedTask) -> Source:
+        """What `$ITEM` is in the arguments of *planned*."""
+        items = planned.items
+        if items is None:
+            return _UNKNOWN
+        if items.fill is None:
+            values = items.value if isinstance(items.value, list) else []
+            options: JsonObject = {"enum": values}
+            return Source(((Part(options, {}),),)) if 0 < len(values) <= MAX_OPTIONS else _UNKNOWN
+        match items.fill:
+            case (((), Reference() as reference),) if reference.default in (Missing.DEFAULT, []):
+                return self._element_of(self._source(planned, reference.task), reference.path)
+        return _UNKNOWN
+
+    def _element_of(self, source: Source, path: Path) -> Source:
+        if (found := self._elements.get((source, path))) is None:
+            types = self.types()
+            value = source.walk(types, path).value
+            forms = (
+                value.forms if value.lists == 1 else types.step(value.forms, Every.ELEMENT) if not value.lists else ()
+            )
+            found = self._elements[source, path] = Source(forms) if forms else _UNKNOWN
+            self._room -= types.used
+        return found

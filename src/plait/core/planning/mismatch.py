@@ -1,0 +1,225 @@
+"""What is said of references that lead to nothing, or bring what does not fit: problems where that is certain, notes
+where it is likely, and the text that was meant where there is no doubt of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..language.references import Missing, Reference, Step, Template
+from ..values.problems import MAX_GUESSES, MAX_SHOWN, Problem, nearest, slip_of
+from ..values.schema import Place
+from ..values.strict import Json, short
+from .flow import Flow, Judgement
+from .keywords import Forms, declared
+from .places import written
+from .plan import PlannedTask
+from .spots import Spot, fields_of, has_more, listed, quoted, spelled, spot_of, step_text
+from .types import Types, Value, Verdict
+
+MAX_NOTES = 20
+"""Notes on references, of one document."""
+
+
+class Mismatches:
+    """Looks at the references of one DAG; adds to its *problems* and *notes*."""
+
+    def __init__(self, flow: Flow, problems: list[Problem], notes: list[str]) -> None:
+        self._flow = flow
+        self._problems = problems
+        self._notes = notes
+        self._room_for_notes = MAX_NOTES
+
+    def look_at(self, planned: PlannedTask, path: str) -> None:
+        """At the references of *planned*, which stands at *path* in the document."""
+        if planned.items is not None and planned.items.fill is not None:
+            self._items(planned, planned.items, f"{path}.for_each")
+        for place, pieces in planned.arguments.fill or ():
+            if isinstance(pieces, Reference):
+                judged = self._flow.value(planned, place, pieces)
+                if not judged.is_fine or self._has_bad_default(planned, place, pieces):
+                    self._value(spot_of(planned, path, place, pieces), judged)
+            else:
+                self._text(planned, path, place, pieces)
+
+    def _items(self, planned: PlannedTask, items: Template, path: str) -> None:
+        for place, reference in items.found:
+            judged = self._flow.piece(planned, reference) if place else self._flow.list_(planned, reference)
+            spot = Spot(planned, path + written(place), place, reference, reference.text)
+            if place or judged.verdict is not Verdict.WRONG or judged.walk.stopped is not None:
+                self._path(spot, judged)
+            elif reference.is_guarded:
+                self._note(spot, f"for_each takes a list; {spot.said} is {self._given(judged)}")
+            else:
+                self._no_list(spot, judged)
+
+    def _text(self, planned: PlannedTask, path: str, place: Place, pieces: tuple[str | Reference, ...]) -> None:
+        references = {piece.text: piece for piece in pieces if isinstance(piece, Reference)}
+        for reference in references.values():
+            judged = self._flow.piece(planned, reference)
+            if not judged.is_fine:
+                self._path(spot_of(planned, path, place, reference), judged)
+        if self._flow.text(planned, place).verdict is Verdict.WRONG:
+            self._no_text(spot_of(planned, path, place, next(iter(references.values()))))
+
+    def _path(self, spot: Spot, judged: Judgement) -> None:
+        """Whether the path of the reference at *spot* leads anywhere."""
+        if judged.walk.stopped is None:
+            self._doubts(spot, judged)
+        elif spot.reference.is_guarded:
+            self._never_there(spot, judged, judged.walk.stopped)
+        else:
+            self._nothing_there(spot, judged, judged.walk.stopped)
+
+    def _value(self, spot: Spot, judged: Judgement) -> None:
+        """Whether the reference at *spot*, which is a value of its own, leads anywhere and to what fits."""
+        default = self._default(spot)
+        if judged.walk.stopped is not None and default is Verdict.WRONG:
+            self._mismatch(
+                spot, judged, f"{spot.said} is never there, and its default is {short(spot.reference.default)}"
+            )
+        elif judged.walk.stopped is not None:
+            self._path(spot, judged)
+        elif judged.verdict is Verdict.WRONG and default in {None, Verdict.WRONG}:
+            also = "" if default is None else f", and its default is {short(spot.reference.default)}"
+            given = self._given(judged)
+            alike = " too, but of another kind" if self._wanted(spot).endswith(f" must be {given}") else ""
+            self._mismatch(spot, judged, f"{spot.said} is {given}{alike}{also}")
+        else:
+            self._doubts(spot, judged)
+            if judged.verdict is Verdict.WRONG:
+                self._note(spot, f"{self._wanted(spot)}; {spot.said} is {self._given(judged)}: only its default fits")
+            if judged.verdict is Verdict.EMPTY:
+                self._note(spot, f"{self._wanted(spot)} of another kind; of {spot.said} only an empty list fits")
+            if default is Verdict.WRONG:
+                self._note(spot, f"{self._wanted(spot)}; the default of {spot.said} does not fit")
+
+    def _default(self, spot: Spot) -> Verdict | None:
+        default = spot.reference.default
+        return None if isinstance(default, Missing) else self._flow.default(spot.planned, spot.place, default)
+
+    def _has_bad_default(self, planned: PlannedTask, place: Place, reference: Reference) -> bool:
+        default = reference.default
+        return not isinstance(default, Missing) and self._flow.default(planned, place, default) is Verdict.WRONG
+
+    def _nothing_there(self, spot: Spot, judged: Judgement, stopped: int) -> None:
+        fields = self._fields(judged.walk.before)
+        path = spot.reference.path
+        near, meant = _near(path[stopped], fields)
+        fix = None if meant is None else spot.rewritten((*path[:stopped], meant, *path[stopped + 1 :]))
+        hints = [_where_it_ends(judged.walk.before, path[stopped], spot.container(stopped))]
+        if fields:
+            hints = [listed(fields)]
+        if fix is not None:
+            hints.insert(0, f"Write {short(fix, MAX_SHOWN)}.")
+        elif near is not None:
+            hints.insert(0, f"Did you mean {spelled(spot.reference, (*path[:stopped], near))}?")
+        message = f"{spot.said}: {self._why_nothing(spot, judged, stopped, fields)}."
+        self._say(spot, "invalid_reference", message, " ".join(hints), fix)
+
+    def _never_there(self, spot: Spot, judged: Judgement, stopped: int) -> None:
+        if not self._room_for_notes:
+            return
+        fields = fields_of(self._flow.types(), judged.walk.before)
+        near, _ = _near(spot.reference.path[stopped], fields)
+        asked = f'; did you mean "{near}"?' if near is not None else ""
+        why = self._why_nothing(spot, judged, stopped, fields)
+        self._note(spot, f"{spot.said}: {why}, so its default is always used{asked}")
+
+    def _why_nothing(self, spot: Spot, judged: Judgement, stopped: int, fields: Mapping[str, str]) -> str:
+        step, where = spot.reference.path[stopped], spot.container(stopped)
+        if isinstance(step, str) and fields:
+            return f"{where} has no {quoted(step)}"
+        there = self._flow.types().described(Value(judged.walk.before))
+        return f"{where} is {there}, and there is no {step_text(step)} in it"
+
+    def _mismatch(self, spot: Spot, judged: Judgement, why: str) -> None:
+        fix = self._fitting(spot, judged)
+        value = judged.walk.value
+        hints = [] if fix is None else [f"Write {short(fix, MAX_SHOWN)}."]
+        fields = self._fields(value.forms) if not value.lists else {}
+        if not fields and fix is None and spot.reference.path:
+            fields = self._fields(judged.walk.before)  # those beside it
+        hints += [listed(fields)] if fields else []
+        hints.append(f"Signature: {spot.planned.tool.signature}")
+        self._say(spot, "type_mismatch", f"{self._wanted(spot)}; {why}.", " ".join(hints), fix)
+
+    def _fitting(self, spot: Spot, judged: Judgement) -> Json:
+        """What would fit: what an SDK has wrapped, or a list of the value that is there."""
+        value, reference = judged.walk.value, spot.reference
+        if reference.is_guarded or not value.forms:
+            return None
+        wanted = self._flow.wanted(spot.planned.tool.input, spot.place)
+        types = self._flow.types()
+        if not reference.path and [*declared(value.forms)] == ["result"]:
+            inside = self._flow.value(spot.planned, spot.place, reference._replace(path=("result",)))
+            return spot.rewritten(("result",)) if inside.verdict is not Verdict.WRONG else None
+        is_list = value.lists > 0 or any("array" in types.kinds(form) for form in value.forms)
+        elements = () if is_list else types.step(wanted, 0)
+        return [spot.text] if elements and types.feeds(value, elements) is not Verdict.WRONG else None
+
+    def _no_text(self, spot: Spot) -> None:
+        alone = spot.reference.text
+        fits = isinstance(spot.text, str) and spot.text.strip() == alone
+        fix = alone if fits and self._flow.value(spot.planned, spot.place, spot.reference).is_fine else None
+        hint = f"Write {short(alone, MAX_SHOWN)} and nothing else. Signature: {spot.planned.tool.signature}"
+        why = "a text with a reference in it is a string"
+        self._say(spot, "type_mismatch", f"{self._wanted(spot)}; {why}.", hint, fix)
+
+    def _no_list(self, spot: Spot, judged: Judgement) -> None:
+        fields = self._fields(judged.walk.value.forms)
+        lists = [name for name, kind in fields.items() if kind == "array"]
+        fix = spot.rewritten((*spot.reference.path, lists[0])) if len(lists) == 1 else None
+        hint = listed(fields) if fields else "Refer to a list."
+        if fix is not None:
+            hint = f"Write {short(fix, MAX_SHOWN)}."
+        message = f"for_each takes a list; {spot.said} is {self._given(judged)}."
+        self._say(spot, "type_mismatch", message, hint, fix)
+
+    def _doubts(self, spot: Spot, judged: Judgement) -> None:
+        """A path that may lead somewhere, though nobody said so."""
+        if judged.walk.doubtful is not None:
+            number, before = judged.walk.doubtful
+            self._undeclared(spot, number, before, f"the schema of {spot.container(number)} declares no")
+        if (learned := judged.learned) is not None:
+            doubtful = learned.doubtful if learned.stopped is None else (learned.stopped, learned.before)
+            if doubtful is not None and not has_more(doubtful[1]):
+                tool = self._flow.tool_of(spot.reference.task)
+                self._undeclared(spot, *doubtful, f"earlier outputs of {tool} had no")
+
+    def _undeclared(self, spot: Spot, number: int, before: Forms, said: str) -> None:
+        step = spot.reference.path[number]
+        fields = fields_of(self._flow.types(), before) if self._room_for_notes else {}
+        if isinstance(step, str) and fields:
+            near, _ = _near(step, fields)
+            self._note(spot, f"{said} {quoted(step)}" + (f'; did you mean "{near}"?' if near is not None else ""))
+
+    def _wanted(self, spot: Spot) -> str:
+        wanted = self._flow.wanted(spot.planned.tool.input, spot.place)
+        return f"{spot.argument} must be {self._flow.types().described(Value(wanted))}"
+
+    def _given(self, judged: Judgement) -> str:
+        return self._flow.types().described(judged.walk.value)
+
+    def _fields(self, forms: Forms) -> Mapping[str, str]:
+        """The fields that are told: with the first problems of a document alone, for many take a while."""
+        return fields_of(self._flow.types(), forms) if len(self._problems) < MAX_GUESSES else {}
+
+    def _say(self, spot: Spot, code: str, message: str, hint: str, fix: Json) -> None:
+        self._problems.append(Problem(spot.path, code, message, hint, spot.planned.id, fix))
+
+    def _note(self, spot: Spot, text: str) -> None:
+        if self._room_for_notes:
+            self._room_for_notes -= 1
+            self._notes.append(f"{spot.path}: {text}")
+
+
+def _near(step: Step, fields: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """The nearest of *fields*, and the one that *step* must have been meant to be."""
+    near = nearest(step, fields) if isinstance(step, str) else []
+    return (near[0], slip_of(str(step), fields)) if near else (None, None)
+
+
+def _where_it_ends(before: Forms, step: Step, where: str) -> str:
+    if any("array" in Types().kinds(form) for form in before):
+        return "It is not that long." if isinstance(step, int) else "Take one with [0], or all with [*]."
+    return f"The path can end there: {where}."

@@ -1,0 +1,187 @@
+"""What can run beside what, and which chain of calls decides how long it all takes."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from statistics import median
+from typing import Any
+
+from ..language.dag import Dag, Task
+from ..language.references import Template
+from ..tools.catalog import Tool
+from ..tools.policy import ToolPolicy
+
+UNKNOWN_S = 1.0
+"""What a call is taken to take where nothing is known of any tool of a plan."""
+
+
+@dataclass(slots=True, eq=False)  # one is made for each task: a frozen one takes twice as long
+class PlannedTask:
+    """A task that has been checked, with all that running it needs. It is never changed."""
+
+    index: int
+    """Its place in the document."""
+    task: Task
+    tool: Tool
+    arguments: Template
+    needs: tuple[str, ...] = ()
+    """The tasks whose end it waits for."""
+    requires: frozenset[str] = frozenset()
+    """Those of them that must succeed, under `all_success`: the links without a default."""
+    items: Template | None = None
+    """The list of a `for_each` task."""
+    select: Any = None
+    """The compiled JMESPath expression."""
+    when: Any = None
+    timeout_s: float = 60.0
+    weight: int = 1
+    """Slots of every limit that a call takes."""
+    policy: ToolPolicy = field(default_factory=ToolPolicy)
+    cache_s: float = 0.0
+    """How old an answer may be that is used again instead of a call; 0 for none."""
+    drew_on: tuple[str, ...] = ()
+    """Of a task taken over from an earlier run, those that it needed there."""
+
+    @property
+    def id(self) -> str:
+        return self.task.id
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A DAG that has been checked and laid out."""
+
+    dag: Dag
+    tasks: Mapping[str, PlannedTask]
+    """In document order."""
+    layers: tuple[tuple[str, ...], ...]
+    order: tuple[str, ...]
+    """In document order, but no task before one that it needs."""
+    layer_of: Mapping[str, int]
+    dependents: Mapping[str, tuple[str, ...]]
+    remaining: Mapping[str, float]
+    """The cost of the longest chain that starts at each task, itself included: more means more urgent."""
+    critical_path: tuple[str, ...]
+    costs: Mapping[str, float]
+    """What one call of each task is expected to take, in seconds."""
+    untimed: tuple[str, ...]
+    """Tools of which nothing is known: their calls are taken to take the median of the others, or a second."""
+    returned: tuple[str, ...] = ()
+    """The tasks whose outputs the answer holds."""
+    notes: tuple[str, ...] = field(default=())
+
+
+def lay_out(
+    dag: Dag,
+    tasks: Mapping[str, PlannedTask],
+    notes: Iterable[str] = (),
+    cost: Callable[[PlannedTask], float | None] = lambda task: None,
+) -> Plan:
+    """Lay out *tasks*, which hold no cycle. *cost* is what a call of a task is expected to take,
+    in seconds, or None."""
+    dependents: dict[str, list[str]] = {id: [] for id in tasks}
+    for id, task in tasks.items():
+        for need in task.needs:
+            dependents[need].append(id)
+    order = _in_order(tasks, dependents)
+    layer_of: dict[str, int] = {}
+    for id in order:
+        needs = tasks[id].needs
+        layer_of[id] = 1 + max([layer_of[need] for need in needs]) if needs else 0
+    costs, untimed = _costs(tasks, cost)
+    remaining: dict[str, float] = {}
+    for id in reversed(order):
+        followers = dependents[id]
+        remaining[id] = costs[id] + (max([remaining[follower] for follower in followers]) if followers else 0.0)
+    layers: list[list[str]] = [[] for _ in range(max(layer_of.values(), default=-1) + 1)]
+    for id in tasks:
+        layers[layer_of[id]].append(id)
+    return Plan(
+        dag=dag,
+        tasks=tasks,
+        layers=tuple(map(tuple, layers)),
+        order=order,
+        layer_of=layer_of,
+        dependents={id: tuple(followers) for id, followers in dependents.items()},
+        remaining=remaining,
+        critical_path=_longest_chain(remaining, dependents),
+        costs=costs,
+        untimed=untimed,
+        returned=_returned(dag, tasks, dependents),
+        notes=tuple(notes),
+    )
+
+
+def find_cycles(needs: Mapping[str, Iterable[str]], most: int = 10) -> list[list[str]]:
+    """Cycles as paths, `[a, b, a]` where b needs a and a needs b; at most *most*, none twice."""
+    if _is_in_order(needs):
+        return []
+    graph = {id: set(before) for id, before in needs.items()}
+    cycles: list[list[str]] = []
+    while len(cycles) < most:
+        try:
+            TopologicalSorter(graph).prepare()
+        except CycleError as error:
+            cycle: list[str] = error.args[1]
+            cycles.append(cycle)
+            graph[cycle[1]].discard(cycle[0])
+        else:
+            break
+    return cycles
+
+
+def _costs(
+    tasks: Mapping[str, PlannedTask], cost: Callable[[PlannedTask], float | None]
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    told = {id: cost(task) for id, task in tasks.items()}
+    known = [seconds for seconds in told.values() if seconds is not None]
+    usual = median(known) if known else UNKNOWN_S
+    untimed = dict.fromkeys(tasks[id].tool.full_name for id, seconds in told.items() if seconds is None)
+    return {id: usual if seconds is None else seconds for id, seconds in told.items()}, tuple(untimed)
+
+
+def _is_in_order(needs: Mapping[str, Iterable[str]]) -> bool:
+    """Whether each stands after all that it needs, as most documents are written: then there is no cycle."""
+    seen: set[str] = set()
+    for id, before in needs.items():
+        if not seen.issuperset(before):
+            return False
+        seen.add(id)
+    return True
+
+
+def _in_order(tasks: Mapping[str, PlannedTask], dependents: Mapping[str, list[str]]) -> tuple[str, ...]:
+    needs = {id: task.needs for id, task in tasks.items()}
+    if _is_in_order(needs):
+        return tuple(tasks)
+    places = {id: place for place, id in enumerate(tasks)}
+    waiting = {id: len(before) for id, before in needs.items()}
+    free = [(places[id], id) for id, count in waiting.items() if not count]
+    order = []
+    while free:
+        _, id = heapq.heappop(free)
+        order.append(id)
+        for dependent in dependents[id]:
+            waiting[dependent] -= 1
+            if not waiting[dependent]:
+                heapq.heappush(free, (places[dependent], dependent))
+    return tuple(order)
+
+
+def _longest_chain(remaining: Mapping[str, float], dependents: Mapping[str, list[str]]) -> tuple[str, ...]:
+    chain: list[str] = []
+    step = max(remaining, key=remaining.__getitem__, default=None)
+    while step is not None:
+        chain.append(step)
+        step = max(dependents[step], key=remaining.__getitem__, default=None)
+    return tuple(chain)
+
+
+def _returned(dag: Dag, tasks: Mapping[str, PlannedTask], dependents: Mapping[str, list[str]]) -> tuple[str, ...]:
+    if dag.return_ is None:
+        drawn_on = {id for task in tasks.values() for id in task.drew_on}
+        return tuple(id for id, followers in dependents.items() if not followers and id not in drawn_on)
+    return tuple(dependents) if "*" in dag.return_ else tuple(dict.fromkeys(dag.return_))

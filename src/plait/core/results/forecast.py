@@ -1,0 +1,110 @@
+"""How long a plan is expected to take: the scheduler itself runs it, each call taking what its tool took before."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from ..planning.plan import Plan, PlannedTask
+from ..scheduling.conflicts import Conflicts
+from ..scheduling.events import Abort, Aborted, Call, Event, Key, Sleep, Step, Succeeded, Woke
+from ..scheduling.limits import Limits
+from ..scheduling.run import Run
+from ..scheduling.scheduler import Scheduler
+from ..scheduling.state import Items, Unit
+from ..tools.output import Output
+from ..values.strict import Json, JsonObject
+from .result import Metrics, result_of
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """`metrics` are those of the run as it is expected. Where `is_timed` is false nothing is known of any tool: then
+    the times mean nothing, and all else holds."""
+
+    metrics: Metrics
+    is_timed: bool
+    untimed: tuple[str, ...]
+    """Tools that were never called: they are taken to be as fast as the median of the others."""
+    uncounted: tuple[str, ...]
+    """`for_each` tasks whose list is known only when they run: taken to have one item."""
+
+    def document(self) -> JsonObject:
+        """The `estimate` of a dry run."""
+        told = self.metrics.document()
+        names = ["execution_time_ms", "sequential_time_ms", "speedup"] if self.is_timed else []
+        document: JsonObject = {name: told[name] for name in [*names, "max_parallelism"]}
+        if self.untimed:
+            document["untimed_tools"] = list[Json](self.untimed)
+        if self.uncounted:
+            document["uncounted"] = list[Json](self.uncounted)
+        return document
+
+
+def forecast(plan: Plan, conflicts: Conflicts, limits: Limits, done: Collection[str] = ()) -> Forecast:
+    """Run *plan* in no time, but for the tasks that are *done*: all goes well, every condition holds, and each call
+    takes what it is expected to."""
+    run = Run(
+        "forecast",
+        replace(plan, tasks={id: replace(task, select=None, when=None) for id, task in plan.tasks.items()}),
+        conflicts=_known_only(conflicts),
+        reused=dict.fromkeys(done, _NOTHING),
+        calls=_expected_calls,
+    )
+    ended_at = _drive(Scheduler(limits), run, plan.costs)
+    return Forecast(
+        metrics=result_of(run, ended_at).metrics,
+        is_timed=any(task.tool.full_name not in plan.untimed for task in plan.tasks.values()),
+        untimed=plan.untimed,
+        uncounted=tuple(id for id, task in plan.tasks.items() if task.items is not None and task.items.fill),
+    )
+
+
+def _drive(scheduler: Scheduler, run: Run, costs: Mapping[str, float]) -> float:
+    """Answer every command of *run* when its time has come; gives the time of its end."""
+    now, count = 0.0, 0
+    answers: list[tuple[float, int, Event]] = []
+    gone: set[Key] = set()
+    step = scheduler.submit(run, now)
+    while True:
+        for at, event in _answers(step, now, costs, gone):
+            count += 1
+            heapq.heappush(answers, (at, count, event))
+        if run.is_done or not answers:
+            return now
+        now, _, event = heapq.heappop(answers)
+        if not (isinstance(event, Woke) and event.key in gone):
+            step = scheduler.handle(event, now)
+        else:
+            step = scheduler.handle(Aborted(event.key), now)
+
+
+def _answers(step: Step, now: float, costs: Mapping[str, float], gone: set[Key]) -> Iterable[tuple[float, Event]]:
+    for command in step.commands:
+        match command:
+            case Call(key):
+                yield now + costs[key.task], Succeeded(key, _NOTHING)
+            case Sleep(key, pause):
+                yield now + pause, Woke(key)
+            case Abort(key):
+                gone.add(key)
+
+
+def _expected_calls(
+    run: str, planned: PlannedTask, outputs: Mapping[str, Output], max_items: int
+) -> tuple[list[Unit], Items | None]:
+    """The calls of a task, their references as they are written: nothing is known yet of what they stand for."""
+    arguments = planned.task.arguments
+    if planned.items is None:
+        return [Unit(Key(run, planned.id), planned, arguments)], None
+    count = len(planned.items.value) if isinstance(planned.items.value, list) else 1
+    return [Unit(Key(run, planned.id, index), planned, arguments) for index in range(count)], Items(count)
+
+
+def _known_only(conflicts: Conflicts) -> Conflicts:
+    known = {id for id, _ in conflicts.known}
+    return replace(conflicts, touches={id: touch for id, touch in conflicts.touches.items() if id in known})
+
+
+_NOTHING = Output(None)

@@ -1,0 +1,1 @@
+"""What to call next: runs, limits, conflicts, retries."""

@@ -1,0 +1,77 @@
+"""The calls that a ready task makes: its arguments filled in and checked, once or for each item."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...errors import CallError, InvalidArguments, OutputTooLarge, ReferenceFailed
+from ..language.references import MAX_ARGUMENT_BYTES, Scope
+from ..planning.plan import PlannedTask
+from ..tools.output import Output
+from ..values.strict import Json, JsonObject, NotStrict, measure
+from .events import Key
+from .state import Items, Unit
+
+MAX_ITEMS = 1_000
+
+
+def calls_of(
+    run: str, planned: PlannedTask, outputs: Mapping[str, Output], max_items: int = MAX_ITEMS
+) -> tuple[list[Unit], Items | None]:
+    """The calls of *planned*, and of a `for_each` task what its items have come to: some may have failed already.
+
+    Raises `CallError` where there can be no call at all.
+    """
+    if planned.items is None:
+        arguments = _arguments(planned, Scope(outputs))
+        return [Unit(Key(run, planned.id), planned, arguments)], None
+    values = _items(planned, outputs, max_items)
+    items = Items(len(values))
+    units = []
+    for index, value in enumerate(values):
+        try:
+            arguments = _arguments(planned, Scope(outputs, value, index))
+        except CallError as error:
+            items.errors.append((index, error))
+            items.left -= 1
+        else:
+            units.append(Unit(Key(run, planned.id, index), planned, arguments))
+    return units, items
+
+
+def _items(planned: PlannedTask, outputs: Mapping[str, Output], most: int) -> list[Json]:
+    assert planned.items is not None
+    values = planned.items.resolve(Scope(outputs))
+    if not isinstance(values, list):
+        raise ReferenceFailed(f"for_each needs a list; {planned.task.for_each} is {_kind(values)}")
+    if len(values) > most:
+        raise OutputTooLarge(
+            f"for_each has {len(values):,} items; at most {most:,} are run",
+            hint="Refer to a part of the list, or shrink it with select.",
+        )
+    return values
+
+
+def _arguments(planned: PlannedTask, scope: Scope) -> JsonObject:
+    arguments = planned.arguments.resolve(scope)
+    assert isinstance(arguments, dict)  # the document was checked
+    if planned.arguments.fill is None:
+        return arguments  # and so were these
+    try:
+        size = measure(arguments)
+    except NotStrict as error:
+        raise InvalidArguments(f"the arguments are no strict JSON: {error}") from None
+    if size > MAX_ARGUMENT_BYTES:
+        raise OutputTooLarge(
+            f"the arguments hold {size:,} bytes; at most {MAX_ARGUMENT_BYTES:,} are sent",
+            hint="Refer to a smaller part of the output, or shrink it with select.",
+        )
+    if complaints := planned.tool.input.complaints(arguments):
+        said = "; ".join(f"{'.'.join(map(str, c.place)) or 'arguments'} {c.message}" for c in complaints[:5])
+        raise InvalidArguments(said, hint=f"Signature: {planned.tool.signature}")
+    return arguments
+
+
+def _kind(value: Json) -> str:
+    names = {dict: "an object", str: "text", bool: "a boolean", int: "a number", float: "a number"}
+    return names.get(type(value), "null")

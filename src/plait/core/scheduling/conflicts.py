@@ -1,0 +1,182 @@
+"""What the tasks of one plan touch, and the order that this gives to those that cannot run beside each other.
+
+What is known before anything runs is ordered here: of two tasks that conflict, the later in the document waits for the
+end of the earlier, so that they do what they would do one after the other. What is known only when a task is ready is
+claimed then, and nothing before: it waits for whoever has claimed it by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from ..planning.plan import Plan
+from ..tools.claims import Claim, Locate, Touch, touch_of
+from ..values.strict import Json, JsonObject
+from .locks import Locks
+
+MAX_TOLD = 200
+"""Conflicts that a plan names."""
+MAX_LOOKED_AT = 20_000
+"""Dependencies that are followed to tell whether two tasks are in order anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Task `id` waits for task `waits_for`, because both touch `resource`."""
+
+    id: str
+    waits_for: str
+    resource: str
+    why: str
+    """`write after read`, `read after write` or `write after write`."""
+
+    def document(self) -> JsonObject:
+        return {"id": self.id, "waits_for": self.waits_for, "resource": self.resource, "why": self.why}
+
+
+@dataclass(frozen=True, slots=True)
+class Conflicts:
+    """What the tasks of one plan touch."""
+
+    touches: Mapping[str, Touch] = field(default_factory=dict)
+    """Of each task that touches something we know of."""
+    known: tuple[tuple[str, tuple[Claim, ...]], ...] = ()
+    """Tasks whose claims are known before anything runs, in the order in which they go; none if no calls conflict."""
+    found: tuple[Conflict, ...] = ()
+    """Which task waits for which for no other reason; at most `MAX_TOLD`."""
+    barriers: Mapping[str, int] = field(default_factory=dict)
+    """Under `schedule: "layers"`, the layer in which each task runs, where that is not the one of the plan."""
+
+    def claims(self, task: str, arguments: JsonObject) -> tuple[Claim, ...]:
+        """What a call of *task* with these arguments touches."""
+        touch = self.touches.get(task)
+        return () if touch is None else touch.claims(arguments)
+
+
+def find_conflicts(plan: Plan, locate: Locate | None, done: Collection[str] = ()) -> Conflicts:
+    """What the tasks of *plan* touch, but for those that are *done*; nothing where *locate* is None."""
+    if locate is None:
+        return Conflicts()
+    touches = _touches(plan, locate, done)
+    if not touches:
+        return Conflicts()
+    known = tuple(_known(plan, touches))
+    found, is_free = _found(plan, known)
+    if is_free:
+        return Conflicts(touches)
+    return Conflicts(touches, known, found, _barriers(plan, known))
+
+
+def written_by(plan: Plan, conflicts: Conflicts, done: Collection[str] = ()) -> list[Json]:
+    """The tasks that may change something, each with the resources it is known to change."""
+    writes: list[Json] = []
+    for id, task in plan.tasks.items():
+        if id in done:
+            continue
+        touch = conflicts.touches.get(id)
+        value = task.arguments.value if task.arguments.fill is None else task.task.arguments
+        described = touch.described(value) if touch is not None and isinstance(value, dict) else []
+        resources: list[Json] = [key for key, writes_it in described if writes_it]
+        if resources or not task.tool.is_read_only:
+            members: JsonObject = {"id": id, "tool": task.tool.full_name}
+            writes.append({**members, "resources": resources} if resources else members)
+    return writes
+
+
+def _touches(plan: Plan, locate: Locate, done: Collection[str]) -> dict[str, Touch]:
+    by_tool: dict[str, Touch | None] = {}
+    touches: dict[str, Touch] = {}
+    for id, planned in plan.tasks.items():
+        if id in done:
+            continue
+        name = planned.tool.full_name
+        if name not in by_tool:
+            by_tool[name] = touch_of(planned.tool, planned.policy, locate)
+        touch, task = by_tool[name], planned.task
+        if task.reads or task.writes:
+            touch = replace(touch or Touch(planned.tool.server, locate), task_reads=task.reads, task_writes=task.writes)
+        if touch is not None:
+            touches[id] = touch
+    return touches
+
+
+def _known(plan: Plan, touches: Mapping[str, Touch]) -> Iterable[tuple[str, tuple[Claim, ...]]]:
+    for id in plan.order:
+        touch, planned = touches.get(id), plan.tasks[id]
+        if touch is None or not touch.names.isdisjoint(str(place[0]) for place, _ in planned.arguments.found):
+            continue
+        if claims := touch.claims(planned.task.arguments):
+            yield id, claims
+
+
+def _found(plan: Plan, known: Iterable[tuple[str, tuple[Claim, ...]]]) -> tuple[tuple[Conflict, ...], bool]:
+    """Who waits for whom for no other reason, as far as it is told; and whether no two calls conflict at all."""
+    locks: Locks[str] = Locks()
+    found: list[Conflict] = []
+    is_free = True
+    for id, claims in known:
+        request = locks.ask(id, claims)
+        if plan.tasks[id].items is not None and any(claim.writes for claim in claims):
+            is_free = False  # its own calls go one after the other
+        if request.blocker is None or request.because is None:
+            continue
+        is_free = False
+        earlier = request.blocker.holder
+        if len(found) < MAX_TOLD and not _waits_anyway(plan, id, earlier):
+            found.append(Conflict(id, earlier, *why_they_conflict(*request.because)))
+    return tuple(found), is_free
+
+
+def why_they_conflict(held: Claim, own: Claim) -> tuple[str, str]:
+    """The resource that both touch, the narrower of the two, and what they do with it."""
+    narrower = max(held, own, key=lambda claim: len(claim.steps))
+    return narrower.key, f"{'write' if own.writes else 'read'} after {'write' if held.writes else 'read'}"
+
+
+def _waits_anyway(plan: Plan, id: str, earlier: str) -> bool:
+    """Whether *id* depends on *earlier*, directly or not."""
+    seen = {id}
+    stack = [id]
+    while stack and len(seen) < MAX_LOOKED_AT:
+        for need in plan.tasks[stack.pop()].needs:
+            if need == earlier:
+                return True
+            if need not in seen and plan.layer_of[need] > plan.layer_of[earlier]:
+                seen.add(need)
+                stack.append(need)
+    return False
+
+
+def _barriers(plan: Plan, known: Iterable[tuple[str, tuple[Claim, ...]]]) -> dict[str, int]:
+    """The layers in which tasks can run one layer after the other, conflicts taken as dependencies."""
+    if plan.dag.schedule != "layers":
+        return {}
+    claims = dict(known)
+    deepest: dict[tuple[str, ...], list[int]] = {}
+    """At each resource: the last layer of those that touch it, that write it, and likewise for what it holds."""
+    layers: dict[str, int] = {}
+    for id in plan.order:
+        before = [layers[need] for need in plan.tasks[id].needs]
+        before += [layer for claim in claims.get(id, ()) for layer in _before(deepest, claim)]
+        layers[id] = max(before, default=-1) + 1
+        for claim in claims.get(id, ()):
+            _note(deepest, claim, layers[id])
+    return layers if any(plan.layer_of[id] != layer for id, layer in layers.items()) else {}
+
+
+def _before(deepest: Mapping[tuple[str, ...], list[int]], claim: Claim) -> Iterable[int]:
+    for length in range(1, len(claim.steps) + 1):
+        if (place := deepest.get(claim.steps[:length])) is not None:
+            yield place[0 if claim.writes else 1]
+    if (place := deepest.get(claim.steps)) is not None:
+        yield place[2 if claim.writes else 3]
+
+
+def _note(deepest: dict[tuple[str, ...], list[int]], claim: Claim, layer: int) -> None:
+    for length in range(1, len(claim.steps) + 1):
+        place = deepest.setdefault(claim.steps[:length], [-1, -1, -1, -1])
+        first = 0 if length == len(claim.steps) else 2
+        place[first] = max(place[first], layer)
+        if claim.writes:
+            place[first + 1] = max(place[first + 1], layer)

@@ -1,0 +1,193 @@
+"""The words of a run, all values: events go into the scheduler, commands come out of it, and notices tell
+observers what has changed. The moves that a task may make stand in one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple, TypeAlias
+
+from ...errors import CallError
+from ..tools.catalog import Tool
+from ..tools.output import Output
+from ..values.strict import JsonObject
+
+
+class Status(StrEnum):
+    PENDING = "pending"  # waits for the end of other tasks
+    READY = "ready"  # may start; there is no room yet
+    RUNNING = "running"
+    BACKING_OFF = "backing_off"  # failed; will be tried again
+    SUCCESS = "success"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+    __hash__ = str.__hash__  # an enum's own is slow, and statuses are looked up at every move
+
+    @property
+    def is_final(self) -> bool:
+        return self in FINAL
+
+
+MOVES: dict[Status, frozenset[Status]] = {
+    Status.PENDING: frozenset({Status.READY, Status.FAILED, Status.SKIPPED, Status.CANCELLED}),
+    Status.READY: frozenset({Status.RUNNING, Status.SUCCESS, Status.FAILED, Status.SKIPPED, Status.CANCELLED}),
+    Status.RUNNING: frozenset({Status.SUCCESS, Status.FAILED, Status.TIMEOUT, Status.BACKING_OFF, Status.CANCELLED}),
+    Status.BACKING_OFF: frozenset({Status.READY, Status.CANCELLED}),
+    Status.SUCCESS: frozenset(),
+    Status.FAILED: frozenset(),
+    Status.TIMEOUT: frozenset(),
+    Status.SKIPPED: frozenset(),
+    Status.CANCELLED: frozenset(),
+}
+
+FINAL = frozenset(status for status, moves in MOVES.items() if not moves)
+
+
+class Key(NamedTuple):
+    """Names one call of one run: a task, or one item of a `for_each` task. `task` is empty for the run itself. For a
+    visit, `run` is empty, `task` the tool, and `item` the number of the visit."""
+
+    run: str
+    task: str
+    item: int | None = None
+
+
+# Commands: what to do outside. Each `Call` and each `Sleep` is answered by exactly one event.
+
+
+class Call(NamedTuple):
+    key: Key
+    tool: Tool
+    arguments: JsonObject
+    timeout_s: float
+    attempt: int = 1
+    cache_s: float = 0.0
+    """How old an answer may be that is used again instead of a call, in seconds; 0 for none."""
+    cache_stat: str | None = None
+    """The argument that names a file on which such an answer depends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Answer `Woke` after so many seconds."""
+
+    key: Key
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """End the call or the sleep of this key early: `Aborted` is then its answer, unless another is under way."""
+
+    key: Key
+
+
+class Admit(NamedTuple):
+    """The visit of this key, which had to wait, has all that it asked for: its call may be sent."""
+
+    key: Key
+
+
+Command: TypeAlias = Call | Sleep | Abort | Admit
+
+
+# Events: what has happened outside.
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    key: Key
+    output: Output
+    cached: bool = False
+    """Whether the answer was kept from an earlier call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    key: Key
+    error: CallError
+
+
+@dataclass(frozen=True, slots=True)
+class Woke:
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Aborted:
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """The call waits for its client, which is asked something: it takes no room until `Resumed`, or its answer."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    run: str
+
+
+Event: TypeAlias = Succeeded | Failed | Woke | Aborted | Paused | Resumed | CancelRequested
+
+
+# Notices: what observers are told. `at` is in seconds, on the clock of whoever drives the scheduler.
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run began."""
+
+    run: str
+    tasks: int
+    at: float
+
+
+class Changed(NamedTuple):
+    """A task, or one item of a `for_each` task, moved from one status to another."""
+
+    key: Key
+    tool: str
+    before: Status
+    after: Status
+    attempt: int
+    at: float
+    code: str | None = None
+    """Why, where it did not succeed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """A call in flight told of its own progress."""
+
+    key: Key
+    progress: float
+    total: float | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Every task of the run has come to its end."""
+
+    run: str
+    status: str
+    at: float
+
+
+Notice: TypeAlias = Started | Changed | Progressed | Finished
+
+
+class Step(NamedTuple):
+    commands: list[Command]
+    notices: list[Notice]

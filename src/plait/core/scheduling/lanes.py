@@ -1,0 +1,160 @@
+"""What calls wait in and what they wait for: lanes, and limits with their slots. `limits.py` moves them on."""
+
+from __future__ import annotations
+
+import heapq
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
+
+from .pace import UNBOUNDED, Pace, Rate
+
+Urgency: TypeAlias = "tuple[float, ...]"
+"""Smaller goes first."""
+
+Unit = TypeVar("Unit")
+
+VISITS = ""
+"""What stands for a run in the demands of visits."""
+
+_LAST = float("inf")
+
+
+class Demand(NamedTuple):
+    """What a call takes room of. Calls with equal demands wait in one lane."""
+
+    run: str
+    """`VISITS` for a call that belongs to none."""
+    server: str
+    tools: tuple[str, int] | None
+    """The limit that its tool shares with others: its name, and its slots."""
+    weight: int
+
+
+class Limit(Generic[Unit]):
+    """A number of slots, how many are taken, and the lanes that wait for one."""
+
+    __slots__ = ("called", "capacity", "name", "parked", "taken")
+
+    def __init__(self, name: str, capacity: int) -> None:
+        self.name = name
+        self.capacity = capacity
+        self.taken = 0
+        self.called = 0
+        """Lanes that were parked here and are in the queue again, each for a slot that is free."""
+        self.parked: list[tuple[Urgency, int, Lane[Unit]]] = []
+
+    def __repr__(self) -> str:
+        return f"<Limit {self.name}: {self.taken} of {self.capacity}>"
+
+    @property
+    def room(self) -> int:
+        return self.capacity - self.taken
+
+    def slots(self, weight: int) -> int:
+        """What a call of that weight takes: one that is wider than the limit takes all of it."""
+        return min(weight, self.capacity)
+
+    def take(self, slots: int) -> None:
+        self.taken += slots
+
+    def give_back(self, slots: int) -> None:
+        self.taken -= slots
+
+    def take_again(self, slots: int) -> None:
+        """A call goes on that had given its slots back: it is at its server, whether there is room or not."""
+        self.taken += slots
+
+
+class RateLimit(Limit[Unit]):
+    """As many slots as calls may be sent at this moment. They come back with time, not with the end of a call."""
+
+    __slots__ = ("is_watched", "now", "pace")
+
+    def __init__(self, name: str, rate: Rate | None = None) -> None:
+        super().__init__(name, UNBOUNDED)
+        self.pace = Pace(rate)
+        self.now = 0.0
+        self.is_watched = False
+        """Whether someone will look again when its time has come."""
+
+    @property
+    def room(self) -> int:
+        return self.pace.room(self.now)
+
+    def slots(self, weight: int) -> int:
+        return 1
+
+    def take(self, slots: int) -> None:
+        self.pace.take(self.now)
+
+    def give_back(self, slots: int) -> None:
+        pass
+
+    def take_again(self, slots: int) -> None:
+        pass
+
+
+class Lane(Generic[Unit]):
+    """Calls that take the same room, most urgent first."""
+
+    __slots__ = ("called_by", "demand", "gone", "limits", "stamp", "stopped_at", "takes", "units", "weight", "yields")
+
+    def __init__(self, demand: Demand, limits: tuple[Limit[Unit], ...]) -> None:
+        self.demand = demand
+        self.weight = demand.weight
+        self.use(limits)
+        self.units: list[tuple[Urgency, Unit]] = []
+        self.stamp = 0
+        """Which of its entries, in the queue or at a limit, is the current one."""
+        self.called_by: Limit[Unit] | None = None
+        self.stopped_at: Limit[Unit] | None = None
+        """The limit that it was parked at last, since it was last empty."""
+        self.yields = False
+        """Whether the calls of runs go first now: it holds visits, and had its turn."""
+        self.gone: set[Unit] = set()
+        """Calls among `units` that wait no more; never the first."""
+
+    @property
+    def urgency(self) -> Urgency:
+        """That of its first call."""
+        urgency = self.units[0][0]
+        return (urgency[0], _LAST, *urgency[2:]) if self.yields else urgency
+
+    def use(self, limits: tuple[Limit[Unit], ...]) -> None:
+        """Its calls take room of these limits."""
+        self.limits = limits
+        self.takes = tuple((limit, 1) for limit in limits) if self.weight == 1 else ()
+        """What a call takes, where that cannot change with the limits."""
+
+    def full(self) -> Limit[Unit] | None:
+        """The first limit that has no room for a call of this lane."""
+        weight = self.weight
+        for limit in self.limits:
+            if limit.room < (1 if weight == 1 else limit.slots(weight)):
+                return limit
+        return None
+
+    def has_given_way_to(self, started: Lane[Unit]) -> bool:
+        """Whether a call of *started* took what calls of this lane wait for or, while none waits, will ask for."""
+        return self.stopped_at in started.limits if self.units else self.demand.server == started.demand.server
+
+    def drop(self, unit: Unit) -> None:
+        """*unit* waits no more. What is gone is never more than what waits, so that nothing piles up."""
+        self.gone.add(unit)
+        if 2 * len(self.gone) > len(self.units):
+            self.units = [entry for entry in self.units if entry[1] not in self.gone]
+            heapq.heapify(self.units)
+            self.gone.clear()
+        self.tidy()
+
+    def tidy(self) -> None:
+        """The first call has changed: it is one that waits."""
+        while self.gone and self.units[0][1] in self.gone:
+            self.gone.discard(heapq.heappop(self.units)[1])
+
+
+class Held(NamedTuple, Generic[Unit]):
+    """The room that one call in flight takes."""
+
+    taken: tuple[tuple[Limit[Unit], int], ...]
+    waited_at: str | None
+    """The limit that its lane stood at last before it was sent, if any."""

@@ -1,0 +1,289 @@
+"""How much may run at once: limits, what a call takes of them, and who goes next.
+
+Calls that are ready wait in lanes. All calls of a lane take the same room of the same limits, so if the first does
+not fit, none does. A lane whose first call does not fit is parked at the limit that is full, and looked at again
+only when that limit has room: what is waiting is never scanned.
+
+Visits, which belong to no run (`visits.py`), and calls of runs take turns where they wait for the same: after a
+visit its lane yields to calls of runs, until one of them has started. So neither can keep the other waiting for ever.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Generic, Literal
+
+from .adaptive import AdaptiveLimit
+from .lanes import VISITS, Demand, Held, Lane, Limit, RateLimit, Unit, Urgency
+from .pace import UNBOUNDED, Pace, Rate
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many calls may be in flight: in the whole gateway, and at single servers; and how often one is called."""
+
+    gateway: int = 32
+    servers: tuple[tuple[str, int | Literal["auto"]], ...] = ()
+    rates: tuple[tuple[str, Rate], ...] = ()
+
+
+class Ledger(Generic[Unit]):
+    """Every limit and every lane: the one place that decides what starts."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.gateway: Limit[Unit] = Limit("gateway", limits.gateway)
+        self.adaptive = {name: AdaptiveLimit(limits.gateway) for name, slots in limits.servers if slots == "auto"}
+        self.servers: dict[str, Limit[Unit]] = {
+            name: Limit(f"server {name}", self.adaptive[name].slots if slots == "auto" else slots)
+            for name, slots in limits.servers
+        }
+        self.rates: dict[str, RateLimit[Unit]] = {
+            name: RateLimit(f"rate of {name}", rate) for name, rate in limits.rates
+        }
+        self.tools: dict[tuple[str, int], Limit[Unit]] = {}
+        self.runs: dict[str, Limit[Unit]] = {}
+        self.lanes: dict[str, dict[Demand, Lane[Unit]]] = {VISITS: {}}
+        """By run."""
+        self._yielding: dict[Lane[Unit], None] = {}
+        self._queue: list[tuple[Urgency, int, Lane[Unit]]] = []
+        self._stamp = 0
+        self._freed: dict[Limit[Unit], None] = {}
+
+    def open_run(self, run: str, slots: int | None) -> None:
+        self.lanes[run] = {}
+        if slots is not None:
+            self.runs[run] = Limit(f"run {run}", slots)
+
+    def close_run(self, run: str) -> None:
+        """Forget the limits and the waiting calls of *run*. What it still holds is given back by `give_back`."""
+        self.runs.pop(run, None)
+        for lane in self.lanes.pop(run).values():
+            lane.units.clear()
+            self._leave(lane)
+
+    def add(self, demand: Demand, urgency: Urgency, unit: Unit) -> None:
+        """*unit* is ready to start."""
+        lane = self._lane(demand)
+        is_first = not lane.units or urgency < lane.units[0][0]
+        heapq.heappush(lane.units, (urgency, unit))
+        if is_first:
+            self._enter(lane)
+
+    def withdraw(self, demand: Demand, unit: Unit) -> None:
+        """*unit*, which was added and has not started, is not wanted any more."""
+        lane = self.lanes[demand.run][demand]
+        was_first = lane.units[0][1] is unit
+        lane.drop(unit)
+        if not lane.units:
+            self._leave(lane)
+            lane.stopped_at = None
+        elif was_first:
+            self._enter(lane)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether `take_next` has nothing to give: nobody is new in line, and nobody waits for what was given back."""
+        return not self._queue and not any(limit.parked for limit in self._freed)
+
+    def take_at_once(self, demand: Demand, now: float) -> Held[Unit] | None:
+        """The room of a call that need not wait for it, as `add` and `take_next` would give it; None where it has to
+        wait. For when `take_next` has nothing to give."""
+        lane = self._lane(demand)
+        for rate in self.rates.values():
+            rate.now = now
+        if lane.units or lane.full() is not None:
+            return None
+        self._take_turns(lane)
+        return self._take(lane)
+
+    def take_next(self, now: float) -> Iterator[tuple[Unit, Held[Unit]]]:
+        """What may start now, most urgent first; its room is taken. Each is given back once, by `give_back`."""
+        for rate in self.rates.values():
+            rate.now = now
+        for limit in self._freed:
+            if limit.parked:
+                self._call(limit)
+        self._freed.clear()
+        while self._queue:
+            urgency, stamp, lane = heapq.heappop(self._queue)
+            if stamp != lane.stamp:
+                continue
+            if (full := lane.full()) is not None:
+                self._park(lane, full, urgency)
+                continue
+            _, unit = heapq.heappop(lane.units)
+            held = self._take(lane)
+            self._leave(lane)
+            if lane.gone:
+                lane.tidy()
+            if self._yielding or lane.demand.run == VISITS:
+                self._take_turns(lane)
+            if not lane.units:
+                lane.stopped_at = None
+            elif (full := lane.full()) is not None:
+                self._park(lane, full, lane.urgency)
+            else:
+                self._enter(lane)
+            yield unit, held
+
+    def give_back(self, held: Held[Unit]) -> None:
+        """A call has ended."""
+        for limit, slots in held.taken:
+            limit.give_back(slots)
+            self._freed[limit] = None
+
+    def take_again(self, held: Held[Unit]) -> None:
+        """A call goes on whose room was given back meanwhile. It may find none: then nothing starts until there is."""
+        for limit, slots in held.taken:
+            limit.take_again(slots)
+
+    def resize(self, server: str) -> None:
+        """The adaptive limit of *server* may have changed."""
+        limit, slots = self.servers[server], self.adaptive[server].slots
+        if slots != limit.capacity:
+            limit.capacity = slots
+            self._freed[limit] = None
+
+    def change(self, limits: Limits) -> None:
+        """Go by *limits* from now on. Calls in flight keep their room, also where that is more than there is now."""
+        self._give(self.gateway, limits.gateway)
+        self.adaptive = {name: self._adapted(name, limits) for name, slots in limits.servers if slots == "auto"}
+        wanted = {name: self.adaptive[name].slots if slots == "auto" else slots for name, slots in limits.servers}
+        for name in {**self.servers, **wanted}:
+            slots = wanted.get(name, UNBOUNDED)  # one that is gone goes on counting, for when it comes back
+            self._give(self.servers.setdefault(name, Limit(f"server {name}", slots)), slots)
+        self._change_rates(dict(limits.rates))
+        self._forget_empty_lanes()
+        self._renew_lanes()
+
+    def _adapted(self, server: str, limits: Limits) -> AdaptiveLimit:
+        limit = self.adaptive.get(server) or AdaptiveLimit(limits.gateway)
+        limit.bound(limits.gateway)
+        return limit
+
+    def _change_rates(self, rates: dict[str, Rate]) -> None:
+        for name in {**self.rates, **rates}:
+            limit = self.rates.setdefault(name, RateLimit(f"rate of {name}"))
+            if limit.pace.rate != rates.get(name):
+                limit.pace = Pace(rates.get(name))
+                self._freed[limit] = None
+
+    def _give(self, limit: Limit[Unit], slots: int) -> None:
+        limit.capacity = slots
+        self._freed[limit] = None
+
+    def hold(self, server: str, seconds: float, now: float) -> None:
+        """*server* asked for so many seconds without calls."""
+        if server not in self.rates:
+            self.rates[server] = RateLimit(f"rate of {server}")
+            self._renew_lanes(server)
+        self.rates[server].pace.hold(seconds, now)
+
+    def look_again(self, server: str) -> None:
+        """The time that `to_watch` gave for *server* has passed."""
+        self.rates[server].is_watched = False
+        self._freed[self.rates[server]] = None
+
+    def to_watch(self, now: float) -> Iterator[tuple[str, float]]:
+        """Servers whose rate keeps calls waiting, each once, with the seconds until the next may be sent."""
+        for server, rate in self.rates.items():
+            if rate.parked and not rate.is_watched:
+                rate.is_watched = True
+                yield server, rate.pace.wait(now)
+
+    def _lane(self, demand: Demand) -> Lane[Unit]:
+        lanes = self.lanes[demand.run]
+        if (lane := lanes.get(demand)) is None:
+            lane = lanes[demand] = Lane(demand, self._limits(demand))
+        return lane
+
+    def _limits(self, demand: Demand) -> tuple[Limit[Unit], ...]:
+        limits = (
+            self.gateway,
+            self.servers.get(demand.server),
+            self._tool_limit(demand.tools),
+            self.runs.get(demand.run),
+            self.rates.get(demand.server),
+        )
+        return tuple(limit for limit in limits if limit is not None)
+
+    def _tool_limit(self, named: tuple[str, int] | None) -> Limit[Unit] | None:
+        if named is None:
+            return None
+        if named not in self.tools:
+            self.tools[named] = Limit(f"tools {named[0]}", named[1])
+        return self.tools[named]
+
+    def _forget_empty_lanes(self) -> None:
+        """Those of visits, which no run takes with it when it ends: new settings may leave none of their demands."""
+        visits = self.lanes[VISITS] = {demand: lane for demand, lane in self.lanes[VISITS].items() if lane.units}
+        self._yielding = {lane: None for lane in self._yielding if lane.demand in visits}
+
+    def _renew_lanes(self, server: str | None = None) -> None:
+        """The limits are others that calls of *server* (of any, for None) take room of."""
+        for lanes in self.lanes.values():
+            for demand, lane in lanes.items():
+                if server in {None, demand.server}:
+                    lane.use(self._limits(demand))
+
+    def _take_turns(self, started: Lane[Unit]) -> None:
+        """A call of that lane was started: the turn is with those of runs after a visit, and the other way round."""
+        if started.demand.run == VISITS:
+            started.yields = True
+            self._yielding[started] = None
+            return
+        for lane in [one for one in self._yielding if one.has_given_way_to(started)]:
+            del self._yielding[lane]
+            lane.yields = False
+            if lane.units:
+                self._enter(lane)
+
+    def _take(self, lane: Lane[Unit]) -> Held[Unit]:
+        taken = lane.takes or tuple([(limit, limit.slots(lane.weight)) for limit in lane.limits])
+        for limit, slots in taken:
+            limit.take(slots)
+        return Held(taken, None if lane.stopped_at is None else lane.stopped_at.name)
+
+    def _enter(self, lane: Lane[Unit], called_by: Limit[Unit] | None = None) -> None:
+        self._leave(lane)
+        self._stamp = lane.stamp = self._stamp + 1
+        if called_by is not None:
+            lane.called_by = called_by
+            called_by.called += 1
+        heapq.heappush(self._queue, (lane.urgency, lane.stamp, lane))
+
+    def _leave(self, lane: Lane[Unit]) -> None:
+        if lane.called_by is not None:
+            lane.called_by.called -= 1
+            lane.called_by = None
+        lane.stamp = 0
+
+    def _park(self, lane: Lane[Unit], full: Limit[Unit], urgency: Urgency) -> None:
+        self._leave(lane)
+        self._stamp = lane.stamp = self._stamp + 1
+        lane.stopped_at = full
+        heapq.heappush(full.parked, (urgency, lane.stamp, lane))
+        for limit in lane.limits:
+            if limit.parked:
+                self._call(limit)
+
+    def _call(self, limit: Limit[Unit]) -> None:
+        """Queue one lane of those parked at *limit* for each slot that is free, the most urgent first.
+
+        More would only be parked again. A lane that starts a call, or is parked elsewhere, no longer counts: then
+        the next one is called.
+        """
+        too_wide = []
+        while limit.parked and limit.called < limit.room:
+            entry = heapq.heappop(limit.parked)
+            _, stamp, lane = entry
+            if stamp != lane.stamp:
+                continue
+            if lane.full() is limit:
+                too_wide.append(entry)
+            else:
+                self._enter(lane, limit)
+        for entry in too_wide:
+            heapq.heappush(limit.parked, entry)

@@ -1,0 +1,174 @@
+"""Who may touch what, and who goes first: requests for resources, granted in the order in which they were made.
+
+A request holds all its claims from the moment it is granted until it is released; it is granted once no earlier
+request that has not been released conflicts with it. So nothing is taken bit by bit, nothing can deadlock, and a
+writer is not kept waiting by readers that came after it. Two claims conflict if one resource is or holds the other,
+and one of them writes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from typing import Generic, TypeAlias, TypeVar
+
+from ..tools.claims import Claim
+
+Holder = TypeVar("Holder")
+
+
+class Request(Generic[Holder]):
+    """Claims of one holder. `blocker` is one of the earlier requests that it waits for, at first the latest of them;
+    None once granted."""
+
+    __slots__ = ("because", "blocker", "claims", "followers", "holder", "number", "ways")
+
+    def __init__(self, holder: Holder, claims: Sequence[Claim], number: int, ways: Sequence[Way[Holder]]) -> None:
+        self.holder = holder
+        self.claims = claims
+        self.number = number
+        self.ways = ways
+        """Of each claim, the places that lead to its resource, the last of them."""
+        self.blocker: Request[Holder] | None = None
+        self.because: tuple[Claim, Claim] | None = None
+        """The claim of the blocker, and its own, that cannot both be held. Kept when the request is granted."""
+        self.followers: dict[Request[Holder], None] = {}
+        """Requests whose blocker it is."""
+
+
+Entry: TypeAlias = "tuple[int, Request[Holder], Claim]"
+"""A request, under its number, with the claim that puts it into a line."""
+Line: TypeAlias = "Sequence[Entry[Holder]]"
+"""Entries by number."""
+Way: TypeAlias = "list[_Place[Holder]]"
+
+
+class _Place(Generic[Holder]):
+    """One resource: who asked for it and for what it holds; those that write once more by themselves."""
+
+    __slots__ = ("beneath", "beneath_writing", "here", "here_writing", "inner", "outer", "step")
+
+    def __init__(self, outer: _Place[Holder] | None, step: str) -> None:
+        self.outer = outer
+        self.step = step
+        self.inner: dict[str, _Place[Holder]] = {}
+        self.here: list[Entry[Holder]] = []
+        self.beneath: list[Entry[Holder]] = []
+        self.here_writing: list[Entry[Holder]] = []
+        self.beneath_writing: list[Entry[Holder]] = []
+
+    def leave_if_empty(self) -> None:
+        if not self.here and not self.inner and self.outer is not None:
+            self.outer.inner.pop(self.step, None)
+
+
+class Locks(Generic[Holder]):
+    """All requests that have not been released. Asking and releasing cost as much as the steps of the claims, and the
+    logarithm of the requests there are."""
+
+    def __init__(self) -> None:
+        self._root: _Place[Holder] = _Place(None, "")
+        self._last = 0
+
+    def __repr__(self) -> str:
+        return f"<Locks: {self._last} requests so far, {'none' if self.is_free else 'some'} left>"
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing is held or asked for."""
+        return not self._root.inner
+
+    def ask(self, holder: Holder, claims: Sequence[Claim]) -> Request[Holder]:
+        """A request, granted at once if its `blocker` is None; else `release` of another one gives it."""
+        self._last += 1
+        request = Request(holder, claims, self._last, [self._way(claim) for claim in claims])
+        self._block(request, self._latest_before(request))
+        for claim, way in zip(claims, request.ways, strict=True):
+            entry = (request.number, request, claim)
+            for line in _lines(way, claim):
+                line.append(entry)
+        return request
+
+    def release(self, request: Request[Holder]) -> list[Request[Holder]]:
+        """Take *request* back, granted or not; gives those that are granted now, the earliest first."""
+        for claim, way in zip(request.claims, request.ways, strict=True):
+            for line in _lines(way, claim):
+                _remove(line, request.number)
+        for way in request.ways:
+            for place in reversed(way):
+                place.leave_if_empty()
+        if request.blocker is not None:
+            del request.blocker.followers[request]
+        followers, request.followers = request.followers, {}
+        for follower in followers:
+            self._block(follower, self._any_before(follower))
+        return sorted((one for one in followers if one.blocker is None), key=lambda one: one.number)
+
+    def _block(self, request: Request[Holder], found: tuple[Entry[Holder], Claim] | None) -> None:
+        """*request* waits for the one that was *found*, over its claim and this one; for none, it is granted."""
+        request.blocker = None
+        if found is not None:
+            (_, blocker, claim), own = found
+            request.blocker, request.because = blocker, (claim, own)
+            blocker.followers[request] = None
+
+    def _latest_before(self, request: Request[Holder]) -> tuple[Entry[Holder], Claim] | None:
+        found = [(line[index - 1], claim) for line, index, claim in _in_the_way(request)]
+        return max(found, key=lambda pair: pair[0][0], default=None)
+
+    def _any_before(self, request: Request[Holder]) -> tuple[Entry[Holder], Claim] | None:
+        """One that *request* still waits for, picked as if at random: whatever the order in which the others are
+        released, it changes as often as the logarithm of their number. The latest could change at every release."""
+        for line, index, claim in _in_the_way(request):
+            return line[request.number * _SCATTER % index], claim
+        return None
+
+    def _way(self, claim: Claim) -> Way[Holder]:
+        place = self._root
+        way = []
+        for step in claim.steps:
+            inner = place.inner.get(step)
+            if inner is None:
+                inner = place.inner[step] = _Place(place, step)
+            place = inner
+            way.append(place)
+        return way
+
+
+_SCATTER = 2_654_435_761
+"""A prime near 2**32 over the golden ratio: its multiples are spread evenly (Knuth, multiplicative hashing)."""
+
+
+def _in_the_way(request: Request[Holder]) -> Iterator[tuple[list[Entry[Holder]], int, Claim]]:
+    """Each line with requests that *request* waits for, how many of its first entries they are, and the claim."""
+    for claim, way in zip(request.claims, request.ways, strict=True):
+        for line in _conflicting_lines(way, claim):
+            if index := bisect_left(line, (request.number,)):
+                yield line, index, claim
+
+
+def _lines(way: Way[Holder], claim: Claim) -> Iterator[list[Entry[Holder]]]:
+    """Where *claim* is written down: at its resource, and at all that hold it."""
+    last = way[-1]
+    yield last.here
+    if claim.writes:
+        yield last.here_writing
+    for place in way[:-1]:
+        yield place.beneath
+        if claim.writes:
+            yield place.beneath_writing
+
+
+def _conflicting_lines(way: Way[Holder], claim: Claim) -> Iterator[list[Entry[Holder]]]:
+    if claim.writes:
+        yield from [place.here for place in way if place.here]
+        yield way[-1].beneath
+    else:
+        yield from [place.here_writing for place in way if place.here_writing]
+        yield way[-1].beneath_writing
+
+
+def _remove(line: list[Entry[Holder]], number: int) -> None:
+    index = bisect_left(line, (number,))
+    if index < len(line) and line[index][0] == number:
+        del line[index]

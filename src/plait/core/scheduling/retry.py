@@ -1,0 +1,60 @@
+"""When a failed call may be tried again, and after how long."""
+
+from __future__ import annotations
+
+from ...errors import CallError
+
+FIRST_BACKOFF_S = 0.5
+LONGEST_BACKOFF_S = 30.0
+BUDGET_START = 10.0
+BUDGET_SHARE = 0.1
+BUDGET_MOST = 100.0
+
+
+def backoff_s(attempts: int, jitter: float, error: CallError) -> float:
+    """The pause after so many attempts: it doubles from 0.5 s up to 30 s, is spread by *jitter* (0 to 1) over half as
+    much less or more, and is no shorter than what the server asked for."""
+    pause: float = min(FIRST_BACKOFF_S * 2 ** (attempts - 1), LONGEST_BACKOFF_S) * (0.5 + jitter)
+    return max(pause, error.retry_after_s or 0.0)
+
+
+class RetryBudget:
+    """What a server may be sent again, so that retries cannot multiply the load of one that is in trouble.
+
+    Every call adds a tenth of a retry, every retry takes one; at the start there are ten, and never more than a hundred
+    (the retry budget of Finagle, with a balance in place of its window of time).
+    """
+
+    __slots__ = ("balance",)
+
+    def __init__(self, balance: float = BUDGET_START) -> None:
+        self.balance = balance
+
+    def called(self) -> None:
+        """A call was sent for the first time."""
+        self.balance = min(self.balance + BUDGET_SHARE, BUDGET_MOST)
+
+    def take(self) -> bool:
+        """Whether one more retry may be made; it is counted then."""
+        if self.balance < 1:
+            return False
+        self.balance -= 1
+        return True
+
+
+class RetryBudgets:
+    """The budgets of all servers."""
+
+    def __init__(self) -> None:
+        self.servers: dict[str, RetryBudget] = {}
+
+    def called(self, server: str) -> None:
+        self._of(server).called()
+
+    def take(self, server: str) -> bool:
+        return self._of(server).take()
+
+    def _of(self, server: str) -> RetryBudget:
+        if (budget := self.servers.get(server)) is None:
+            budget = self.servers[server] = RetryBudget()
+        return budget

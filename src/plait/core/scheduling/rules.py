@@ -1,0 +1,63 @@
+"""What a task's own rules say: whether it runs at all, and what is kept of its output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ...errors import ExpressionFailed
+from ..planning.plan import PlannedTask
+from ..tools.output import Output
+from ..values.expressions import search
+from ..values.strict import Json, measure
+from .state import TaskState
+
+
+class Reason(NamedTuple):
+    """Why a task is skipped."""
+
+    code: str
+    message: str
+    caused_by: str | None = None
+    """The task at the root, for `dependency_failed`."""
+
+
+def reason_to_skip(
+    planned: PlannedTask, outputs: Mapping[str, Output], states: Mapping[str, TaskState]
+) -> Reason | None:
+    """Whether the rule or the condition of *planned*, whose dependencies have come to their end, says that it does not
+    run. Raises `ExpressionFailed`."""
+    unsuccessful = [need for need in planned.needs if need not in outputs]
+    match planned.task.trigger_rule:
+        case "all_success":
+            missing = next((need for need in unsuccessful if need in planned.requires), None)
+            if missing is not None:
+                return blamed(missing, states)
+        case "one_failed" if not unsuccessful:
+            return Reason("condition", "skipped: trigger_rule is one_failed, and no dependency failed")
+    if planned.when is not None:
+        values = {need: outputs[need].value if need in outputs else None for need in planned.needs}
+        if not _applied("when", planned.when, values):
+            return Reason("condition", f"skipped: when ({planned.task.when}) is not true")
+    return None
+
+
+def blamed(need: str, states: Mapping[str, TaskState]) -> Reason:
+    """*need* did not succeed: the task at the root of that is named."""
+    cause = states[need].caused_by or need
+    return Reason("dependency_failed", f"skipped: {cause} {states[cause].fate}", cause)
+
+
+def selected(planned: PlannedTask, output: Output) -> Output:
+    """What is kept of *output*. Raises `ExpressionFailed`."""
+    if planned.select is None:
+        return output
+    value = _applied("select", planned.select, output.value)
+    return Output(value, (), measure(value))
+
+
+def _applied(field: str, expression: Any, value: Json) -> Json:
+    try:
+        return search(expression, value)
+    except ExpressionFailed as error:
+        raise ExpressionFailed(f"{field}: {error.message}", hint=error.hint) from None

@@ -1,0 +1,453 @@
+"""One run of one DAG: what has come of each task, and what that lets start.
+
+Every change of a task's status goes through `Run._move`. Calls that may start are put into `ready`, what is to be
+done outside into `commands`, what observers are told into `notices`; the scheduler takes all three.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from ...errors import CallError, CallTimeout, InvalidOutput, OutputTooLarge
+from ..planning.plan import Plan, PlannedTask
+from ..tools.claims import Claim
+from ..tools.output import Output
+from ..values.strict import measure
+from .calls import MAX_ITEMS, calls_of
+from .conflicts import Conflicts
+from .events import FINAL, MOVES, Abort, Changed, Command, Finished, Key, Notice, Sleep, Started, Status
+from .lanes import Urgency
+from .retry import RetryBudgets, backoff_s
+from .rules import Reason, blamed, reason_to_skip, selected
+from .state import Items, TaskState, Unit, Wait
+from .turns import Layers, Turns
+
+MAX_RUN_BYTES = 256 * 2**20
+
+
+class CallsOf(Protocol):
+    """Makes the calls of a task whose dependencies have come to their end (`core/scheduling/calls.py`)."""
+
+    def __call__(
+        self, run: str, planned: PlannedTask, outputs: Mapping[str, Output], max_items: int, /
+    ) -> tuple[list[Unit], Items | None]: ...
+
+
+class Run:
+    """One run. Drive it by its verbs, each with the time; read it freely."""
+
+    def __init__(
+        self,
+        id: str,
+        plan: Plan,
+        *,
+        number: int = 0,
+        conflicts: Conflicts | None = None,
+        reused: Mapping[str, Output] | None = None,
+        jitter: Callable[[], float] = lambda: 0.5,
+        timeout_s: float | None = None,
+        max_items: int = MAX_ITEMS,
+        max_bytes: int = MAX_RUN_BYTES,
+        calls: CallsOf = calls_of,
+    ) -> None:
+        self.id = id
+        self.plan = plan
+        self.conflicts = conflicts or Conflicts()
+        self.states = {
+            id: TaskState(Key(self.id, id), task.tool.full_name, len(task.needs)) for id, task in plan.tasks.items()
+        }
+        self.outputs: dict[str, Output] = {}
+        """Of the tasks that succeeded: what references see."""
+        self.bytes = 0
+        self.unsettled = len(self.states)
+        self.stopped_by: str | None = None
+        """`cancelled`, `timeout` or `fail_fast`, once something ended the run before its time."""
+        self.most_in_flight = 0
+        """The most calls of it that were in flight at one moment."""
+        self.started_at = 0.0
+        self.ended_at: float | None = None
+        self.ready: list[Unit] = []
+        self.open: dict[Key, Unit] = {}
+        """Calls in flight, and those that wait for their next attempt."""
+        self.commands: list[Command] = []
+        self.notices: list[Notice] = []
+        self.waited: defaultdict[tuple[str, str], float] = defaultdict(float)
+        """Seconds that its calls waited, added up: by why, and on what."""
+        self._number = number
+        self._reused = dict(reused or {})
+        self._jitter = jitter
+        self._timeout_s = timeout_s or plan.dag.timeout_s
+        self._max_items = max_items
+        self._max_bytes = max_bytes
+        self._calls = calls
+        self._budgets = RetryBudgets()
+        self._settled: deque[str] = deque()
+        self._in_flight = 0
+        self._turns = Turns((id, claims) for id, claims in self.conflicts.known if id not in self._reused)
+        is_layered = plan.dag.schedule == "layers"
+        self._layers = Layers(self.conflicts.barriers or plan.layer_of) if is_layered else None
+
+    def __repr__(self) -> str:
+        counts = Counter(str(state.status) for state in self.states.values())
+        return f"<Run {self.id}: {', '.join(f'{count} {status}' for status, count in counts.items())}>"
+
+    @property
+    def is_done(self) -> bool:
+        return self.unsettled == 0
+
+    @property
+    def status(self) -> str:
+        """The status of the whole run, as in the contract's section 5."""
+        if not self.is_done:
+            return "running"
+        if self.stopped_by in {"cancelled", "timeout"}:
+            return str(self.stopped_by)
+        counts = Counter(state.status for state in self.states.values())
+        failed = not all(state.is_well for state in self.states.values())
+        return "success" if not failed else "partial" if counts[Status.SUCCESS] else "failed"
+
+    def urgency(self, unit: Unit) -> Urgency:
+        planned = unit.planned
+        remaining = self.plan.remaining[planned.id]
+        return (-planned.task.priority, -remaining, self._number, planned.index, unit.key.item or 0)
+
+    def claims(self, unit: Unit) -> tuple[Claim, ...]:
+        """What the call of *unit* touches."""
+        return self.conflicts.claims(unit.key.task, unit.arguments)
+
+    # The verbs: what happens to a run.
+
+    def begin(self, now: float, budgets: RetryBudgets | None = None) -> None:
+        """Start it. *budgets* are those of the servers, over all runs."""
+        self._budgets = self._budgets if budgets is None else budgets
+        self.started_at = now
+        self.notices.append(Started(self.id, len(self.states), now))
+        if self._timeout_s:
+            self.commands.append(Sleep(Key(self.id, ""), self._timeout_s))
+        self._take_over()
+        for id, state in self.states.items():
+            if not state.waiting:
+                self._due(id, now)
+        self._advance(now)
+
+    def start(self, unit: Unit, now: float) -> int:
+        """*unit* is sent now; gives the number of the attempt."""
+        unit.attempts += 1
+        unit.started_at, unit.paused_s = now, 0.0
+        self.open[unit.key] = unit
+        self._in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self._in_flight)
+        state = self.states[unit.key.task]
+        state.attempts += 1
+        if state.started_at is None:
+            state.started_at = now
+            state.waits += unit.waits
+        if unit.attempts == 1:
+            self._budgets.called(unit.planned.tool.server)
+            for wait in unit.waits:
+                self.waited[wait.why, wait.on] += wait.seconds
+        if state.status is Status.READY:
+            self._move(unit.key.task, Status.RUNNING, now)
+        if unit.key.item is not None:
+            self._move_item(unit.key, Status.RUNNING, now)
+        return unit.attempts
+
+    def succeed(self, key: Key, output: Output, now: float, *, cached: bool = False) -> None:
+        unit = self._close(key, now)
+        try:
+            output = selected(unit.planned, output)
+            self._make_room(output)
+        except CallError as error:
+            self._fail(unit, error, now)
+        else:
+            state = self.states[key.task]
+            state.cached = cached and (state.cached or state.attempts == 1)
+            self._succeed(unit, output, now)
+        self._advance(now)
+
+    def fail(self, key: Key, error: CallError, now: float) -> None:
+        unit = self._close(key, now)
+        if self._may_retry(unit, error):
+            self._back_off(unit, error, now)
+        else:
+            self._fail(unit, error, now)
+        self._advance(now)
+
+    def wake(self, key: Key, now: float) -> None:
+        """A pause before a repeated call is over, or the time of the whole run."""
+        if not key.task:
+            self.stop("timeout", now)
+            return
+        unit = self.open.pop(key)
+        if self.states[key.task].status is Status.BACKING_OFF:
+            self._move(key.task, Status.READY, now)
+        self._move_item(key, Status.READY, now)
+        self.ready.append(unit)
+
+    def stop(self, why: str, now: float, caused_by: str | None = None) -> None:
+        """End every task that has not come to its end: *why* is `cancelled`, `timeout` or `fail_fast`."""
+        if self.ended_at is not None:
+            return
+        self.stopped_by = self.stopped_by or why
+        message = self._why(why, caused_by)
+        for key in list(self.open):
+            self.commands.append(Abort(key))
+            self._close(key, now)
+        for id, state in self.states.items():
+            if not state.status.is_final:
+                state.code, state.message, state.caused_by = why, message, caused_by
+                self._stop_items(id, now)
+                was_sent = state.attempts > 0 or why == "cancelled"
+                self._move(id, Status.CANCELLED if was_sent else Status.SKIPPED, now)
+                self.unsettled -= 1
+        self._settled.clear()
+        self.ready.clear()
+        self._finish(now)
+
+    # Inside: one task's way to its end.
+
+    def _take_over(self) -> None:
+        """What succeeded in an earlier run is as it was then."""
+        for id, output in self._reused.items():
+            state = self.states[id]
+            state.status, state.output = Status.SUCCESS, output
+            self._keep(id, output)
+            self._end(id)
+
+    def _due(self, id: str, now: float) -> None:
+        """The dependencies of *id* have come to their end."""
+        state = self.states[id]
+        if state.due_at is None:
+            state.due_at = now
+        if self._may_look_at(id):
+            self._look_at(id, now)
+
+    def _look_at(self, id: str, now: float) -> None:
+        """Nothing of this run keeps *id* back: it starts, or it is skipped, or it cannot be made."""
+        planned = self.plan.tasks[id]
+        try:
+            reason = reason_to_skip(planned, self.outputs, self.states)
+            if reason is None:
+                units, items = self._calls(self.id, planned, self.outputs, self._max_items)
+        except CallError as error:
+            self._give_up(id, error, now)
+            return
+        if reason is not None:
+            self._skip(id, reason, now)
+            return
+        self.states[id].items = items
+        self._move(id, Status.READY, now)
+        for unit in units:
+            unit.due_at = now
+        self.ready += units
+        if items is not None:
+            self._look_at_items(units, id, items, now)
+
+    def _look_at_items(self, units: list[Unit], id: str, items: Items, now: float) -> None:
+        for unit in units:
+            self._move_item(unit.key, Status.READY, now)
+        for index, _ in items.errors:  # they could not be made
+            self._move_item(Key(self.id, id, index), Status.FAILED, now)
+        if items.left == 0 or (items.errors and self.plan.dag.fail_fast):
+            self._end_items(id, now)
+
+    def _succeed(self, unit: Unit, output: Output, now: float) -> None:
+        id, item = unit.key.task, unit.key.item
+        state = self.states[id]
+        if item is None or state.items is None:
+            state.output = output
+            self._keep(id, output)
+            self._move(id, Status.SUCCESS, now)
+            self._end(id)
+            return
+        state.items.outputs[item] = output
+        self.bytes += output.size_bytes
+        self._move_item(unit.key, Status.SUCCESS, now)
+        state.items.left -= 1
+        if state.items.left == 0:
+            self._end_items(id, now)
+
+    def _fail(self, unit: Unit, error: CallError, now: float) -> None:
+        id, item = unit.key.task, unit.key.item
+        state = self.states[id]
+        if item is None or state.items is None:
+            self._give_up(id, error, now)
+            return
+        if isinstance(error, InvalidOutput):
+            error.output = None  # of single items it is not kept
+        state.items.errors.append((item, error))
+        state.items.left -= 1
+        self._move_item(unit.key, Status.TIMEOUT if isinstance(error, CallTimeout) else Status.FAILED, now)
+        if self.plan.dag.fail_fast or state.items.left == 0:
+            self._end_items(id, now)
+
+    def _give_up(self, id: str, error: CallError, now: float) -> None:
+        state = self.states[id]
+        state.error, state.code = error, error.code
+        if isinstance(error, InvalidOutput):
+            self._keep_what_is_invalid(state, error)
+        was_late = isinstance(error, CallTimeout) and state.status is Status.RUNNING
+        self._move(id, Status.TIMEOUT if was_late else Status.FAILED, now)
+        self._end(id)
+        if self.plan.dag.fail_fast:
+            self.stop("fail_fast", now, id)
+
+    def _end_items(self, id: str, now: float) -> None:
+        state = self.states[id]
+        items = state.items
+        assert items is not None
+        self._stop_items(id, now)
+        if items.errors:
+            items.errors.sort(key=lambda pair: pair[0])
+            state.code = items.errors[0][1].code
+            self._move(id, Status.FAILED, now)
+            self._end(id)
+            if self.plan.dag.fail_fast:
+                self.stop("fail_fast", now, id)
+            return
+        assert state.output is not None
+        self.outputs[id] = state.output
+        self._move(id, Status.SUCCESS, now)
+        self._end(id)
+
+    def _stop_items(self, id: str, now: float) -> None:
+        """No item of *id* goes on; the outputs there are make its output."""
+        items = self.states[id].items
+        if items is None:
+            return
+        for index, status in enumerate(items.statuses):
+            if not status.is_final:
+                self._move_item(Key(self.id, id, index), Status.CANCELLED, now)
+        self.states[id].output = items.output()
+
+    def _may_retry(self, unit: Unit, error: CallError) -> bool:
+        if not error.retryable or unit.attempts > unit.planned.task.retries:
+            return False
+        server = unit.planned.tool.server
+        if self._budgets.take(server):
+            return True
+        spent = f"It was not tried again: too many calls of {server} failed lately."
+        error.hint = f"{error.hint} {spent}" if error.hint else spent
+        return False
+
+    def _back_off(self, unit: Unit, error: CallError, now: float) -> None:
+        self.open[unit.key] = unit
+        unit.started_at = None
+        if unit.key.item is None:
+            self._move(unit.key.task, Status.BACKING_OFF, now)
+        self._move_item(unit.key, Status.BACKING_OFF, now)
+        self.commands.append(Sleep(unit.key, backoff_s(unit.attempts, self._jitter(), error)))
+
+    def _skip(self, id: str, reason: Reason, now: float) -> None:
+        state = self.states[id]
+        state.code, state.message, state.caused_by = reason
+        self._move(id, Status.SKIPPED, now)
+        self._end(id)
+
+    # Inside: what the end of one task means for the others.
+
+    def _advance(self, now: float) -> None:
+        while self._settled:
+            id = self._settled.popleft()
+            for dependent in self.plan.dependents[id]:
+                self._dependency_settled(dependent, id, now)
+            for follower, resource in self._turns.end(id):
+                self._turn_came(follower, id, resource, now)
+            for next_id in self._layers.end(id) if self._layers is not None else ():
+                if self.states[next_id].waiting == 0:
+                    self._due(next_id, now)
+        self._finish(now)
+
+    def _dependency_settled(self, id: str, need: str, now: float) -> None:
+        state = self.states[id]
+        state.waiting -= 1
+        if state.status is not Status.PENDING:
+            return
+        planned = self.plan.tasks[id]
+        is_lost = need not in self.outputs and need in planned.requires
+        if is_lost and planned.task.trigger_rule == "all_success":
+            self._skip(id, blamed(need, self.states), now)
+        elif state.waiting == 0:
+            self._due(id, now)
+
+    def _turn_came(self, id: str, after: str, resource: str, now: float) -> None:
+        """*id* waits no more for *after*, which touches the same."""
+        state = self.states[id]
+        if state.due_at is None or state.status is not Status.PENDING:
+            return
+        if now > state.due_at:
+            state.waits = (Wait("conflict", after, now - state.due_at, resource),)
+            self.waited["conflict", after] += now - state.due_at
+        if self._may_look_at(id):
+            self._look_at(id, now)
+
+    def _may_look_at(self, id: str) -> bool:
+        is_open = self._layers is None or self._layers.is_open(id)
+        return is_open and self.states[id].status is Status.PENDING and self._turns.has_come(id)
+
+    def _finish(self, now: float) -> None:
+        if self.unsettled == 0 and self.ended_at is None:
+            self.ended_at = now
+            self._turns = Turns(())
+            if self._timeout_s and self.stopped_by != "timeout":
+                self.commands.append(Abort(Key(self.id, "")))
+            self.notices.append(Finished(self.id, self.status, now))
+
+    def _move(self, id: str, after: Status, now: float) -> None:
+        state = self.states[id]
+        before = state.status
+        assert after in MOVES[before], f"{id}: {before} -> {after}"
+        state.status = after
+        if after in FINAL:
+            state.ended_at = now
+        self.notices.append(Changed(state.key, state.tool, before, after, state.attempts, now, state.code))
+
+    def _move_item(self, key: Key, after: Status, now: float) -> None:
+        if key.item is None or (items := self.states[key.task].items) is None:
+            return
+        before = items.statuses[key.item]
+        assert after in MOVES[before], f"{key}: {before} -> {after}"
+        items.statuses[key.item] = after
+        unit = self.open.get(key)
+        tool = self.states[key.task].tool
+        self.notices.append(Changed(key, tool, before, after, unit.attempts if unit else 0, now))
+
+    def _end(self, id: str) -> None:
+        self.unsettled -= 1
+        self._settled.append(id)
+
+    def _close(self, key: Key, now: float) -> Unit:
+        unit = self.open.pop(key)
+        if unit.started_at is not None:
+            self._in_flight -= 1
+            self.states[key.task].busy_s += now - unit.started_at
+        return unit
+
+    def _keep(self, id: str, output: Output) -> None:
+        self.outputs[id] = output
+        self.bytes += output.size_bytes
+
+    def _keep_what_is_invalid(self, state: TaskState, error: InvalidOutput) -> None:
+        """So that it can be looked at, if there is room for it."""
+        output = Output(error.output, (), measure(error.output))
+        if error.output is not None and self.bytes + output.size_bytes <= self._max_bytes:
+            state.output = output
+            self.bytes += output.size_bytes
+        error.output = None
+
+    def _make_room(self, output: Output) -> None:
+        if self.bytes + output.size_bytes > self._max_bytes:
+            raise OutputTooLarge(
+                f"the outputs of this run would hold more than {self._max_bytes:,} bytes",
+                hint="Ask the tools for less, or shrink their outputs with select.",
+            )
+
+    def _why(self, why: str, caused_by: str | None) -> str:
+        match why:
+            case "timeout":
+                return f"the run's timeout of {self._timeout_s:g} s passed"
+            case "fail_fast":
+                return f"{caused_by} failed, and fail_fast is on"
+        return "the run was cancelled"

@@ -1,0 +1,320 @@
+"""All runs of this process: of the calls that could start, those that have room, the most urgent first.
+
+A call that is ready asks for the resources that it touches (`locks.py`), then for room (`limits.py`). Its
+room is given back when it is answered, its resources when it has come to its end: a retry is still the same call.
+Visits, calls from outside of any run (`visits.py`), stand in the same lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from operator import attrgetter
+from typing import TypeAlias
+
+from ...errors import CallError, CallTimeout, ConnectionLost, ServerUnavailable
+from ..tools.catalog import Tool
+from ..tools.learned import Learned
+from .conflicts import why_they_conflict
+from .events import (
+    Abort,
+    Aborted,
+    Admit,
+    Call,
+    CancelRequested,
+    Command,
+    Event,
+    Failed,
+    Key,
+    Notice,
+    Paused,
+    Resumed,
+    Sleep,
+    Step,
+    Succeeded,
+    Woke,
+)
+from .lanes import Demand, Held
+from .limits import Ledger, Limits
+from .locks import Locks, Request
+from .retry import RetryBudgets
+from .run import Run
+from .state import Unit
+from .visits import Visit
+
+Waiting: TypeAlias = Unit | Visit
+"""Who stands in line: a call of a run, or a visit."""
+
+
+class Scheduler:
+    """Events in, commands out. It never waits and never looks at a clock: the time comes with each event."""
+
+    def __init__(self, limits: Limits, learned: Learned | None = None) -> None:
+        self.ledger: Ledger[Waiting] = Ledger(limits)
+        self.locks: Locks[Waiting] = Locks()
+        self.budgets = RetryBudgets()
+        self.runs: dict[str, Run] = {}
+        """The runs that have not come to their end."""
+        self.visits = 0
+        """How many have entered and not left."""
+        self._learned = Learned(enabled=False) if learned is None else learned
+        self._held: dict[Key, tuple[Waiting, Held[Waiting]]] = {}
+        """The calls in flight, each with the room it takes until it is answered."""
+        self._paused: dict[Key, float] = {}
+        """The calls in flight that hold no room, because their client is asked something; each since when."""
+        self._requests: dict[str, dict[Key, Request[Waiting]]] = {}
+        """What calls touch, from when they are ready to their end, by run; visits have no run's name."""
+        self._watched: set[str] = set()
+        """Servers whose rate will have room when a sleep is over."""
+
+    def __repr__(self) -> str:
+        return f"<Scheduler: {len(self.runs)} runs, {self.visits} visits, {len(self._held)} calls in flight>"
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._held)
+
+    def submit(self, run: Run, now: float) -> Step:
+        self.runs[run.id] = run
+        self.ledger.open_run(run.id, run.plan.dag.max_concurrency)
+        run.begin(now, self.budgets)
+        return self._step(now, run)
+
+    def change_limits(self, limits: Limits, now: float) -> Step:
+        """Go by *limits* from now on, in the runs that are under way too."""
+        self.ledger.change(limits)
+        return self._step(now, None)
+
+    def enter(self, visit: Visit, now: float) -> Step:
+        """*visit* asks for what it touches, then for room. If it has both, it was started; else `Admit` tells when."""
+        self.visits += 1
+        if visit.claims:
+            request = self.locks.ask(visit, visit.claims)
+            self._requests.setdefault(visit.key.run, {})[visit.key] = request
+            if request.blocker is not None:
+                return Step([], [])
+        if (held := self.ledger.take_at_once(visit.demand, now)) is not None:
+            self._admit_visit(visit, held, now)
+            return Step([], [])
+        self.ledger.add(visit.demand, visit.urgency, visit)
+        return self._step(now, None)
+
+    def leave(self, visit: Visit, now: float, error: CallError | None = None, *, is_well: bool = False) -> Step:
+        """*visit* has ended, or is not wanted any more. *error* is what its call failed of; without one, how long the
+        call took counts where it went *well*."""
+        self.visits -= 1
+        key = visit.key
+        self._resume(key, now)
+        if (entry := self._held.pop(key, None)) is not None:
+            self._tell_of(visit, now, error, is_well)
+            self.ledger.give_back(entry[1])
+        elif (request := self._requests.get(key.run, {}).get(key)) is None or request.blocker is None:
+            self.ledger.withdraw(visit.demand, visit)
+        if visit.claims:
+            self._release(key, now)
+        return self._step(now, None)
+
+    def _admit_visit(self, visit: Visit, held: Held[Waiting], now: float) -> None:
+        visit.started_at = now
+        self._held[visit.key] = visit, held
+
+    def _tell_of(self, visit: Visit, now: float, error: CallError | None, is_well: bool) -> None:
+        if error is not None:
+            self._went_wrong(visit, error, now)
+        elif is_well:
+            seconds = _seconds(visit, now)
+            self._learned.took(visit.tool, seconds)
+            self._went_well(visit.tool, seconds)
+
+    def handle(self, event: Event, now: float) -> Step:
+        match event:
+            case CancelRequested(run_id):
+                run = self.runs.get(run_id)
+                if run is not None:
+                    run.stop("cancelled", now)
+                return self._step(now, run)
+            case Woke(Key("", server)) | Aborted(Key("", server)):
+                self._watched.discard(server)
+                self.ledger.look_again(server)
+                return self._step(now, None)
+            case Paused(key):
+                self._pause(key, now)
+                return self._step(now, None)
+            case Resumed(key):
+                self._resume(key, now)
+                return self._step(now, None)
+        if not isinstance(event, Woke):
+            self._answered(event, now)
+        key = event.key
+        run = self.runs.get(key.run)
+        if run is not None:
+            self._apply(run, event, now)
+        if run is None or not (key in run.open or isinstance(event, Woke)):  # after a pause comes the next attempt
+            self._release(key, now)
+        return self._step(now, run)
+
+    def _answered(self, event: Succeeded | Failed | Aborted, now: float) -> None:
+        """A call has ended: its room is free, and how it went tells something of its server."""
+        self._resume(event.key, now)
+        if (entry := self._held.pop(event.key, None)) is None:
+            return
+        unit, held = entry
+        match event:
+            case Succeeded(output=output, cached=False):
+                tool, seconds = unit.tool, _seconds(unit, now)
+                self._learned.saw(tool, seconds, output.value)
+                self._went_well(tool, seconds)
+            case Failed(error=error):
+                self._went_wrong(unit, error, now)
+        self.ledger.give_back(held)
+
+    def _pause(self, key: Key, now: float) -> None:
+        """The client is asked something for the call of *key*: others may have its room meanwhile."""
+        if key in self._held and key not in self._paused:
+            self._paused[key] = now
+            self.ledger.give_back(self._held[key][1])
+
+    def _resume(self, key: Key, now: float) -> None:
+        if (since := self._paused.pop(key, None)) is not None:
+            unit, held = self._held[key]
+            unit.paused_s += now - since
+            self.ledger.take_again(held)
+
+    def _went_well(self, tool: Tool, seconds: float) -> None:
+        server = tool.server
+        if (limit := self.ledger.adaptive.get(server)) is not None:
+            limit.succeeded(tool.full_name, seconds, self.ledger.servers[server].taken)
+            self.ledger.resize(server)
+
+    def _went_wrong(self, unit: Waiting, error: CallError, now: float) -> None:
+        server = unit.tool.server
+        if error.retry_after_s:
+            self.ledger.hold(server, error.retry_after_s, now)
+        is_of_the_server = isinstance(error, CallTimeout | ConnectionLost | ServerUnavailable)
+        if is_of_the_server and (limit := self.ledger.adaptive.get(server)) is not None:
+            limit.failed(now if unit.started_at is None else unit.started_at, now)
+            self.ledger.resize(server)
+
+    def _apply(self, run: Run, event: Succeeded | Failed | Woke | Aborted, now: float) -> None:
+        is_awaited = event.key in run.open or (isinstance(event, Woke) and not event.key.task)
+        if not is_awaited:
+            return  # the task has come to its end without waiting for this answer
+        match event:
+            case Succeeded(key, output, cached):
+                run.succeed(key, output, now, cached=cached)
+            case Failed(key, error):
+                run.fail(key, error, now)
+            case Woke(key):
+                run.wake(key, now)
+            case Aborted(key):
+                raise AssertionError(f"{key} was aborted unasked")
+
+    def _step(self, now: float, run: Run | None) -> Step:
+        """Start all that fits, and hand over what *run*, the only one that an event can change, has to say."""
+        if run is not None:
+            self._admit(run, now)
+            if run.is_done:
+                self._close(run, now)
+        told: dict[str, Run] = {}
+        commands = [] if self.ledger.is_settled else list(self._start_what_fits(told, now))
+        if run is not None:
+            told[run.id] = run
+        notices: list[Notice] = []
+        for owner in told.values():
+            commands += owner.commands
+            notices += owner.notices
+            owner.commands.clear()
+            owner.notices.clear()
+        if self.ledger.rates:
+            commands += self._watch(now)
+        return Step(commands, notices)
+
+    def _admit(self, run: Run, now: float) -> None:
+        """The calls of *run* that became ready ask for what they touch, in document order, and then for room."""
+        if run.conflicts.touches:
+            run.ready.sort(key=attrgetter("planned.index", "key.item"))
+        for unit in run.ready:
+            if not run.conflicts.touches or self._has_what_it_touches(run, unit):
+                self._line_up(run, unit)
+        run.ready.clear()
+
+    def _has_what_it_touches(self, run: Run, unit: Unit) -> bool:
+        requests = self._requests.setdefault(run.id, {})
+        if unit.key in requests:  # since its first attempt
+            return True
+        if not (claims := run.claims(unit)):
+            return True
+        request = requests[unit.key] = self.locks.ask(unit, claims)
+        return request.blocker is None
+
+    def _line_up(self, run: Run, unit: Unit) -> None:
+        planned = unit.planned
+        demand = Demand(run.id, planned.tool.server, planned.policy.limit, planned.weight)
+        self.ledger.add(demand, run.urgency(unit), unit)
+
+    def _release(self, key: Key, now: float) -> None:
+        """The call of *key* has come to its end: what it touches is free."""
+        requests = self._requests.get(key.run)
+        if requests is None or (request := requests.pop(key, None)) is None:
+            return
+        if not requests:
+            del self._requests[key.run]
+        for freed in self.locks.release(request):
+            match freed.holder:
+                case Visit() as visit:
+                    self.ledger.add(visit.demand, visit.urgency, visit)
+                case Unit() as unit:
+                    if freed.because is not None:
+                        resource, _ = why_they_conflict(*freed.because)
+                        unit.waited("conflict", _told_to(unit, key), now, resource)
+                    self._line_up(self.runs[unit.key.run], unit)
+
+    def _close(self, run: Run, now: float) -> None:
+        """*run* has come to its end. Its calls that are still in flight keep their room and what they touch."""
+        del self.runs[run.id]
+        self.ledger.close_run(run.id)
+        waiting = [key for key in self._requests.get(run.id, ()) if key not in self._held]
+        for key in reversed(waiting):  # so that none is granted what it no longer needs
+            self._release(key, now)
+
+    def _start_what_fits(self, told: dict[str, Run], now: float) -> Iterable[Command]:
+        for unit, held in self.ledger.take_next(now):
+            if isinstance(unit, Visit):
+                self._admit_visit(unit, held, now)
+                yield Admit(unit.key)
+                continue
+            owner = told[unit.key.run] = self.runs[unit.key.run]
+            if held.waited_at is not None:
+                unit.waited("limit", held.waited_at, now)
+            attempt = owner.start(unit, now)
+            self._held[unit.key] = unit, held
+            planned = unit.planned
+            yield Call(
+                unit.key,
+                planned.tool,
+                unit.arguments,
+                planned.timeout_s,
+                attempt,
+                planned.cache_s if attempt == 1 else 0.0,
+                planned.policy.cache_stat,
+            )
+
+    def _watch(self, now: float) -> Iterable[Command]:
+        """Look again when a rate has room; and, with nobody left, no more."""
+        for server, seconds in self.ledger.to_watch(now):
+            self._watched.add(server)
+            yield Sleep(Key("", server), seconds)
+        if not self.runs and not self.visits and self._watched:
+            yield from [Abort(Key("", server)) for server in self._watched]
+            self._watched.clear()
+
+
+def _seconds(unit: Waiting, now: float) -> float:
+    """How long the call of *unit* took, but for the time in which its client was asked something."""
+    return now - (unit.started_at if unit.started_at is not None else now) - unit.paused_s
+
+
+def _told_to(unit: Unit, key: Key) -> str:
+    """What *unit* has waited for, the call of *key*, as its run is told of it."""
+    if not key.run:
+        return f"a call of {key.task}"
+    return key.task if key.run == unit.key.run else f"{key.run}/{key.task}"

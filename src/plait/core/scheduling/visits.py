@@ -1,0 +1,70 @@
+"""Calls from outside of any run, such as a client makes by a tool's name: what stands for one in the lines.
+
+A visit asks for what it touches and for room as the calls of runs do, and holds both until it leaves. It has neither
+plan nor retries: who makes the call sends it and waits for its answer.
+"""
+
+from __future__ import annotations
+
+from ..tools.catalog import Catalog, Tool
+from ..tools.claims import Claim, Locate, Touch, touch_of
+from ..tools.policy import Policy
+from ..values.strict import Json
+from .events import Key
+from .lanes import VISITS, Demand, Urgency
+
+_FIRST = float("-inf")
+
+
+class Visit:
+    """One visit, from when it enters until it leaves. Times are in seconds."""
+
+    __slots__ = ("claims", "demand", "key", "paused_s", "started_at", "tool")
+
+    def __init__(self, number: int, tool: Tool, demand: Demand, claims: tuple[Claim, ...] = ()) -> None:
+        self.key = Key(VISITS, tool.full_name, number)
+        self.tool = tool
+        self.demand = demand
+        self.claims = claims
+        """What it touches."""
+        self.started_at: float | None = None
+        """When it was admitted."""
+        self.paused_s = 0.0
+        """How long it waited for the client that was asked something."""
+
+    def __repr__(self) -> str:
+        return f"<Visit {self.key.item} of {self.tool.full_name}>"
+
+    @property
+    def urgency(self) -> Urgency:
+        """That of tasks of priority 0 whose chain is the longest; of two visits, the first goes first."""
+        return (0.0, _FIRST, self.key.item or 0)
+
+
+class Visitors:
+    """Makes visits by what *policy* says of tools and *locate* of what they touch, looked up once for each tool."""
+
+    def __init__(self, policy: Policy, locate: Locate | None) -> None:
+        self._policy = policy
+        self._locate = locate
+        self._catalog: Catalog | None = None
+        self._tools: dict[str, tuple[Tool, Demand, Touch | None]] = {}
+
+    def visit(self, number: int, catalog: Catalog, name: str, arguments: Json) -> Visit:
+        """The visit of that *number*, for one call of the tool of that full *name*, listed or not."""
+        if catalog is not self._catalog:
+            self._catalog = catalog
+            self._tools.clear()
+        if (known := self._tools.get(name)) is None:
+            known = self._tools[name] = self._look_up(catalog, name)
+        tool, demand, touch = known
+        if touch is None or not isinstance(arguments, dict):
+            return Visit(number, tool, demand)
+        return Visit(number, tool, demand, touch.claims(arguments))
+
+    def _look_up(self, catalog: Catalog, name: str) -> tuple[Tool, Demand, Touch | None]:
+        server, _, of_server = name.partition(":")
+        tool = catalog.tools.get(name) or Tool(server, of_server, listed=False)
+        policy = self._policy.of(tool)
+        demand = Demand(VISITS, server, policy.limit, policy.weight)
+        return tool, demand, touch_of(tool, policy, self._locate) if self._locate is not None else None

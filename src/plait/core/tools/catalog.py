@@ -1,0 +1,174 @@
+"""The downstream tools: what they are called, what they take and give, and how a name is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+from ..values.problems import Problem, did_you_mean, nearest, slip_of
+from ..values.schema import Schema
+from ..values.strict import Json, JsonObject
+
+
+class ServerState(StrEnum):
+    """How a downstream server stands."""
+
+    CONNECTING = "connecting"
+    READY = "ready"
+    RETRYING = "retrying"  # the last attempt failed, or the server went away; another follows
+    IDLE = "idle"  # started when it is used
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """One downstream server as people and models see it."""
+
+    name: str
+    state: ServerState
+    transport: str = "stdio"
+    protocol: str | None = None
+    """The protocol version agreed on, once connected."""
+    title: str | None = None
+    """The name and version the server gives itself."""
+    tools: int = 0
+    error: str | None = None
+    """Why it is not ready, in words a person can act on."""
+    warnings: tuple[str, ...] = ()
+    """What was wrong with single tools of it, which were left out; and that its tools are not what they were."""
+    pid: int | None = None
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One downstream tool; `definition` is what its server sent, unchanged."""
+
+    server: str
+    name: str
+    definition: JsonObject = field(default_factory=dict, repr=False, compare=False)
+    listed: bool = True
+    """False for a tool of a server that has not been reached: nothing is known of it, and nothing is refused."""
+
+    @cached_property
+    def full_name(self) -> str:
+        return f"{self.server}:{self.name}"
+
+    @cached_property
+    def description(self) -> str:
+        return str(self.definition.get("description") or self.definition.get("title") or "")
+
+    @cached_property
+    def input(self) -> Schema:
+        return Schema(self.definition.get("inputSchema"))
+
+    @cached_property
+    def output(self) -> Schema | None:
+        schema = self.definition.get("outputSchema")
+        return Schema(schema) if isinstance(schema, dict) else None
+
+    @cached_property
+    def hints(self) -> Mapping[str, Json]:
+        """The annotations, as the server gave them. They are claims, not facts."""
+        annotations = self.definition.get("annotations")
+        return annotations if isinstance(annotations, dict) else {}
+
+    @property
+    def is_read_only(self) -> bool:
+        return self.hints.get("readOnlyHint") is True
+
+    @property
+    def is_idempotent(self) -> bool:
+        return self.is_read_only or self.hints.get("idempotentHint") is True
+
+    @cached_property
+    def signature(self) -> str:
+        """One line: `server:tool(required: type, optional?: type) -> output`."""
+        output = f" -> {self.output.shape()}" if self.output else ""
+        return f"{self.full_name}({self.input.parameters()}){output}"
+
+    def signature_with(self, seen: Schema | None) -> str:
+        """As `signature`; of a tool that declares no output, with the shape *seen*: `-> {id, title} (seen)`."""
+        return self.signature if self.output or seen is None else f"{self.signature} -> {seen.shape()} (seen)"
+
+
+class Catalog:
+    """All tools of all servers at one moment; never changed, only replaced."""
+
+    def __init__(self, tools: Iterable[Tool] = (), servers: Iterable[ServerInfo] = ()) -> None:
+        self.tools: dict[str, Tool] = {tool.full_name: tool for tool in tools}
+        self.servers: dict[str, ServerInfo] = {server.name: server for server in servers}
+
+    def __len__(self) -> int:
+        return len(self.tools)
+
+    def of(self, server: str) -> list[Tool]:
+        return [tool for tool in self.tools.values() if tool.server == server]
+
+    def find(self, name: str) -> Tool | None:
+        """The tool that *name* means: its full name, or one of the spellings that models use, if that is unique.
+
+        Of a configured server that has not been reached yet, any tool is found, as not `listed`.
+        """
+        if tool := self.tools.get(name):
+            return tool
+        if (full_name := self._aliases.get(name)) is not None:
+            return self.tools.get(full_name)
+        if name.startswith("mcp__"):  # as clients prefix it: mcp__server__tool, mcp__gateway__server__tool
+            short = name.removeprefix("mcp__")
+            return self.find(short) or self.find(short.partition("__")[2])
+        return self._unlisted(name)
+
+    def unknown(self, path: str, name: str, id: str | None = None, *, may_guess: bool = True) -> Problem:
+        """Why *name* was not found, with what it may have meant: the nearest names only where it *may_guess*."""
+        server, colon, tool_name = name.partition(":")
+        if colon and server not in self.servers:
+            known = ", ".join(self.servers) or "none"
+            hint = (did_you_mean(server, self.servers) if may_guess else None) or f"Connected servers: {known}."
+            meant = slip_of(server, self.servers) if may_guess else None
+            fix = f"{meant}:{tool_name}" if meant is not None and f"{meant}:{tool_name}" in self.tools else None
+            return Problem(path, "unknown_server", f'There is no server "{server[:80]}".', hint, id, fix)
+        several = [tool.full_name for tool in self.tools.values() if tool.name == name]
+        if several:
+            hint = f"Use one of {', '.join(several[:8])}."
+            return Problem(path, "unknown_tool", f'"{name[:80]}" is a tool of several servers.', hint, id)
+        near = self._near(name) if may_guess else []
+        meant = slip_of(tool_name, [tool.name for tool in self.of(server)]) if near and colon else None
+        if near:
+            hint = f"Did you mean {' or '.join(tool.signature for tool in near)}?"
+        elif colon and (tools := self.of(server)):
+            names = ", ".join(tool.name for tool in tools[:12])
+            hint = f"Tools of {server}: {names}{', …' if len(tools) > 12 else ''}."
+        else:
+            hint = "Find tools with search_tools."
+        fix = f"{server}:{meant}" if meant is not None else None
+        return Problem(path, "unknown_tool", f'There is no tool "{name[:120]}".', hint, id, fix)
+
+    def _near(self, name: str) -> list[Tool]:
+        """The tools that *name* may have meant: those of its server, else any."""
+        server, colon, tool_name = name.partition(":") if ":" in name else ("", "", name)
+        for tools, alike in ((self.of(server), 0.5), (list(self.tools.values()), 0.6)):
+            by_name = {tool.name: tool for tool in reversed(tools)}
+            if near := nearest(tool_name, by_name, 2, alike):
+                return [by_name[match] for match in near]
+        return [self.tools[match] for match in nearest(name, self.tools, 2)] if not colon else []
+
+    @cached_property
+    def _aliases(self) -> dict[str, str | None]:
+        aliases: dict[str, str | None] = {}
+        for full_name, tool in self.tools.items():
+            spellings = (f"{tool.server}{mark}{tool.name}" for mark in ("__", ".", "/", "_"))
+            for alias in (*spellings, tool.name):
+                aliases[alias] = None if aliases.get(alias, full_name) != full_name else full_name
+        return aliases
+
+    def _unlisted(self, name: str) -> Tool | None:
+        for mark in (":", "__", ".", "/"):
+            server, found, tool = name.partition(mark)
+            if found and tool and server in self.servers and not self._was_listed(server):
+                return Tool(server, tool, listed=False)
+        return None
+
+    def _was_listed(self, server: str) -> bool:
+        return self.servers[server].state is ServerState.READY or self.servers[server].tools > 0

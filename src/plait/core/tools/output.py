@@ -1,0 +1,97 @@
+"""What a task gives: the output that references see, read from the result of its call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...errors import InvalidOutput, OutputTooLarge, ToolError
+from ..values.strict import Json, JsonObject, NotStrict, loads, measure, short
+from .catalog import Tool
+
+MAX_ERROR_CHARS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """`value` is what references see; `attachments` are the content blocks that are no text (images, audio)."""
+
+    value: Json
+    attachments: tuple[JsonObject, ...] = ()
+    size_bytes: int = 0
+    is_wrapped: bool = False
+    """Whether `value` is only the wrapper `{"result": x}` that SDKs put around a value."""
+
+
+def read_output(result: JsonObject, tool: Tool, max_bytes: int) -> Output:
+    """The output in *result*, a `CallToolResult` as its server sent it.
+
+    It is the `structuredContent`; else, for a single text block, its JSON value when that is an object or a list,
+    otherwise the text; else the list of content blocks; `None` without any. Raises `ToolError`, `InvalidOutput` or
+    `OutputTooLarge`.
+    """
+    blocks = _blocks(result)
+    if result.get("isError") is True:
+        raise ToolError(_error_text(blocks, result))
+    structured = result.get("structuredContent")
+    value = _of_blocks(blocks) if structured is None else structured
+    try:
+        size = measure(value)
+    except NotStrict as error:
+        raise InvalidOutput(f"{tool.full_name} gave an answer that is not strict JSON: {error}") from None
+    if size > max_bytes:
+        raise OutputTooLarge(
+            f"{tool.full_name} gave {size:,} bytes; at most {max_bytes:,} are kept",
+            hint="Ask the tool for less: a range, a filter, a page.",
+        )
+    _hold_to_schema(tool, structured, value)
+    attachments = tuple(block for block in blocks if block.get("type") in {"image", "audio"})
+    return Output(value, attachments, size, _is_wrapper(structured))
+
+
+def _blocks(result: JsonObject) -> list[JsonObject]:
+    content = result.get("content")
+    return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+
+
+def _of_blocks(blocks: list[JsonObject]) -> Json:
+    match blocks:
+        case []:
+            return None
+        case [{"type": "text", "text": str(text)}]:
+            return _of_text(text)
+    return list(blocks)
+
+
+def _of_text(text: str) -> Json:
+    if text.lstrip()[:1] in {"{", "["}:
+        try:
+            return loads(text)
+        except NotStrict:
+            pass  # text that only looks like JSON stays text
+    return text
+
+
+def _hold_to_schema(tool: Tool, structured: Json, value: Json) -> None:
+    if tool.output is None or structured is None:
+        return
+    for complaint in tool.output.complaints(structured):
+        place = ".".join(map(str, complaint.place)) or "the output"
+        raise InvalidOutput(
+            f"{tool.full_name} broke its own output schema: {place} {complaint.message}",
+            hint="The call was made; its answer can be read with get_run.",
+            output=value,
+        )
+
+
+def _is_wrapper(structured: Json) -> bool:
+    return isinstance(structured, dict) and structured.keys() == {"result"}
+
+
+def _error_text(blocks: list[JsonObject], result: JsonObject) -> str:
+    texts = [str(block["text"]) for block in blocks if isinstance(block.get("text"), str)]
+    text = "\n".join(texts).strip()
+    if not text:
+        given = result.get("structuredContent")
+        text = short(given, MAX_ERROR_CHARS) if given else "the tool failed without saying why"
+    text = text.encode("utf-8", "replace").decode()  # what goes into a result is strict JSON
+    return text if len(text) <= MAX_ERROR_CHARS else text[: MAX_ERROR_CHARS - 1] + "…"

@@ -1,0 +1,1 @@
+"""Strict JSON, schemas and expressions: what holds of single values."""

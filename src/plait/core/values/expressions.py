@@ -1,0 +1,73 @@
+"""JMESPath: what `select` and its like mean, with errors in words of ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jmespath
+from jmespath.exceptions import EmptyExpressionError, IncompleteExpressionError, LexerError, ParseError
+from jmespath.functions import Functions
+
+from ...errors import ExpressionFailed
+from .problems import nearest
+from .strict import Json, NotStrict, measure, short
+
+_HINT = "Write it as items[?state == 'open' && size > `3`].name, odd keys as \"a-b\". See jmespath.org."
+
+
+def compile_expression(text: str) -> Any:
+    """*text* as an expression. Raises `ExpressionFailed`, naming the place."""
+    try:
+        expression = jmespath.compile(text)
+    except (ValueError, RecursionError) as error:  # jmespath's own errors are ValueErrors
+        raise ExpressionFailed(f"This is no JMESPath: {_what_is_wrong(error)}", hint=_HINT) from None
+    _check_calls(expression.parsed)
+    return expression
+
+
+def search(expression: Any, value: Json) -> Json:
+    """What *expression* finds in *value*. Raises `ExpressionFailed`."""
+    try:
+        found: Json = expression.search(value)
+        measure(found)
+    except NotStrict as error:
+        raise ExpressionFailed(f"It gives what is no strict JSON: {error}") from None
+    except (ValueError, TypeError, ArithmeticError, RecursionError) as error:  # jmespath's own errors are ValueErrors
+        raise ExpressionFailed(f"It cannot be applied here: {str(error).splitlines()[0][:300]}") from None
+    return found
+
+
+def _what_is_wrong(error: Exception) -> str:
+    match error:
+        case RecursionError():
+            return "it is nested too deeply"
+        case EmptyExpressionError():
+            return "it is empty"
+        case IncompleteExpressionError():
+            return "it ends too early"
+        case LexerError(message=str(message), lexer_position=int(position)):
+            return f"{message} at character {position + 1}"
+        case ParseError(lex_position=int(position), token_value=token):
+            return f"{short(token)} at character {position + 1} does not fit there"
+    return str(error).splitlines()[0][:200]
+
+
+def _check_calls(expression: Any) -> None:
+    """Refuse calls of functions that there are not, and those with too few or too many arguments."""
+    nodes = [expression]
+    while nodes:
+        node = nodes.pop()
+        nodes += [child for child in reversed(node["children"]) if isinstance(child, dict)]  # a slice holds numbers
+        if node["type"] == "function_expression":
+            _check_call(node["value"], len(node["children"]))
+
+
+def _check_call(name: str, given: int) -> None:
+    if name not in Functions.FUNCTION_TABLE:
+        near = nearest(name, Functions.FUNCTION_TABLE, 3) or Functions.FUNCTION_TABLE
+        raise ExpressionFailed(f"JMESPath has no function {name[:80]}", hint=f"There is {', '.join(near)}.")
+    wanted = Functions.FUNCTION_TABLE[name]["signature"]
+    is_open = bool(wanted) and wanted[-1].get("variadic", False)
+    if given < len(wanted) or (given > len(wanted) and not is_open):
+        count = f"{len(wanted)} {'or more ' if is_open else ''}argument{'s' if len(wanted) != 1 or is_open else ''}"
+        raise ExpressionFailed(f"The function {name} takes {count}, not {given}", hint=_HINT)
