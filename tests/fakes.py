@@ -102,7 +102,7 @@ class FakeServers:
 
     async def _answer(self, call: ToolCall, function: Callable[..., Any]) -> Any:
         signature = inspect.signature(function)
-        taken = {"on_progress", "ask", "capabilities", "on_log"} & signature.parameters.keys()
+        taken = {"on_progress", "ask", "capabilities", "on_log", "waiting"} & signature.parameters.keys()
         try:
             given = signature.bind(**call.arguments, **{name: getattr(call, name) for name in taken})
         except TypeError as error:

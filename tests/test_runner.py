@@ -12,10 +12,12 @@ import pytest
 
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
+from plait.core.ports import Waiting
 from plait.core.scheduling.events import Changed, Finished, Notice, Progressed, Status
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.run import Run
 from plait.core.scheduling.scheduler import Scheduler
+from plait.core.tools.learned import Learned
 from plait.core.tools.policy import Policy
 from plait.core.values.strict import JsonObject
 from plait.errors import ServerUnavailable
@@ -27,7 +29,13 @@ pytestmark = pytest.mark.virtual_time
 MOST = sys.float_info.max
 
 
-async def run(servers: FakeServers, document: dict[str, Any], notices: list[Notice] | None = None, **run: Any) -> Run:
+async def run(
+    servers: FakeServers,
+    document: dict[str, Any],
+    notices: list[Notice] | None = None,
+    learned: Learned | None = None,
+    **run: Any,
+) -> Run:
     """One run of *document*, driven to its end."""
     made = Run("r", check(read_dag(document), servers.catalog(), Policy()), **run)
     ended = anyio.Event()
@@ -39,7 +47,7 @@ async def run(servers: FakeServers, document: dict[str, Any], notices: list[Noti
             ended.set()
 
     async with anyio.create_task_group() as tasks:
-        runner = Runner(Scheduler(Limits()), servers, tasks, [observe])
+        runner = Runner(Scheduler(Limits(), learned), servers, tasks, [observe])
         runner.submit(made)
         await ended.wait()
         await runner.idle()
@@ -81,6 +89,65 @@ async def test_a_call_without_an_answer_ends_at_its_timeout_and_is_cancelled():
     assert ended.states["a"].status is Status.TIMEOUT
     assert ended.ended_at == pytest.approx(ended.started_at + 3)
     assert servers.aborted == ["s:long"]
+
+
+async def test_the_time_of_a_call_begins_when_its_server_is_there():
+    servers = FakeServers()
+
+    async def late(waiting: Waiting) -> dict[str, Any]:
+        with waiting():
+            await anyio.sleep(20)
+        await anyio.sleep(2)
+        return {"ok": True}
+
+    servers.add(tool("s:late"), late)
+    learned = Learned()
+    ended = await run(servers, {"tasks": [{"id": "a", "tool": "s:late", "timeout_s": 3}]}, learned=learned)
+    state = ended.states["a"]
+    assert state.status is Status.SUCCESS
+    assert state.busy_s == pytest.approx(2)
+    assert state.attempts == 1
+    (wait,) = state.waits
+    assert (wait.why, wait.on) == ("server", "s")
+    assert wait.seconds == pytest.approx(20)
+    assert learned.seconds(servers.catalog().tools["s:late"]) == pytest.approx(2)
+
+
+async def test_a_call_that_is_late_once_its_server_is_there_is_out_of_time():
+    servers = FakeServers()
+
+    async def late(waiting: Waiting) -> None:
+        with waiting():
+            await anyio.sleep(20)
+        await anyio.sleep(4)
+
+    servers.add(tool("s:late"), late)
+    ended = await run(servers, {"tasks": [{"id": "a", "tool": "s:late", "timeout_s": 3}]})
+    assert ended.states["a"].status is Status.TIMEOUT
+    assert ended.ended_at == pytest.approx(ended.started_at + 23)
+
+
+async def test_a_run_that_is_cancelled_while_a_call_waits_for_its_server_ends():
+    servers = FakeServers()
+
+    async def never(waiting: Waiting) -> None:
+        with waiting():
+            await anyio.sleep_forever()
+
+    servers.add(tool("s:never"), never)
+    ended = await run(servers, {"timeout_s": 5, "tasks": [{"id": "a", "tool": "s:never"}]})
+    assert ended.status == "timeout"
+    assert servers.aborted == ["s:never"]
+
+
+async def test_one_task_carries_out_many_calls_of_which_each_has_its_own_time():
+    servers = sleeping(short=2, long=9)
+    tasks = [{"id": f"t{n}", "tool": "s:short" if n % 3 else "s:long", "timeout_s": 3 + n % 2} for n in range(40)]
+    ended = await run(servers, {"max_concurrency": 1, "tasks": tasks})
+    late = {f"t{n}" for n in range(0, 40, 3)}
+    assert {id for id, state in ended.states.items() if state.status is Status.TIMEOUT} == late
+    assert len(servers.aborted) == len(late)
+    assert all(state.busy_s == pytest.approx(2) for id, state in ended.states.items() if id not in late)
 
 
 async def test_the_timeout_of_a_run_cancels_what_runs_and_skips_the_rest():

@@ -277,6 +277,11 @@ class Gateway:
         self._runner.cancel(run_id)
         return await self.wait(run_id, STOP_S)
 
+    def cancel_all(self) -> None:
+        """Cancel every run that goes on. Those that wait for one have its result."""
+        for run_id in self._runs.ids():
+            self._runner.cancel(run_id)
+
     def output(self, run_id: str, task: str) -> Output:
         """A task's whole output. Raises `UnknownRun`, or `CallError` where there is none."""
         run = self._run(run_id)
@@ -352,8 +357,8 @@ class Gateway:
 
     def _observe(self, notice: Notice) -> None:
         match notice:
-            case Changed(key):
-                if (watch := self._watches.get(key.run)) is not None:
+            case Changed():
+                if (watch := self._watches.get(notice.key.run)) is not None and watch.followers:
                     watch.tell()
             case Progressed(key, progress, total, message):
                 if (watch := self._watches.get(key.run)) is not None:

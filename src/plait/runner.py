@@ -9,7 +9,8 @@ import asyncio
 import logging
 import secrets
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -32,6 +33,7 @@ from .core.scheduling.events import (
     Paused,
     Progressed,
     Resumed,
+    Sent,
     Sleep,
     Step,
     Succeeded,
@@ -71,7 +73,8 @@ class Runner:
         self._tasks = tasks
         self._observers = tuple(observers)
         self._max_output_bytes = max_output_bytes
-        self._scopes: dict[Key, anyio.CancelScope] = {}
+        self._scopes: dict[Key, anyio.CancelScope | None] = {}
+        """Of each command that is to be answered, what ends it; None before it is begun."""
         self._clients: dict[str, UpstreamClient] = {}
         """Of each run, whom its calls may ask."""
         self._aborted: set[Key] = set()
@@ -122,44 +125,52 @@ class Runner:
                 case Admit(key):
                     self._visiting.admit(key)
                 case Call() | Sleep():
-                    self._scopes[command.key] = anyio.CancelScope()
+                    self._scopes[command.key] = None
                     begun.append(command)
         return begun
 
     def _abort(self, key: Key) -> None:
-        if (scope := self._scopes.get(key)) is not None:
+        if key in self._scopes:
             self._aborted.add(key)
-            scope.cancel()
+            if (scope := self._scopes[key]) is not None:
+                scope.cancel()
 
     async def _answer(self, command: Call | Sleep | None) -> None:
         """Carry *command* out and answer it; then the first of the commands that follow from that, and so on: a task
-        for each would cost more than the rest of it."""
+        and a scope for each would cost more than the rest of it. A scope serves until it is cancelled."""
         count = 0
         while command is not None:
-            event = await self._event(command)
-            begun = self._begin(self._scheduler.handle(event, self._now()))
-            command = begun[0] if begun else None
-            for other in begun[1:]:
-                self._tasks.start_soon(self._answer, other)
-            if self._answered is not None:
-                self._answered.set()
-            if (count := count + 1) % TURN == 0:
-                await anyio.lowlevel.checkpoint()
+            current: Call | Sleep | None = None
+            with anyio.CancelScope() as scope:
+                while command is not None and not scope.cancel_called:
+                    current = command
+                    event = await self._event(command, scope)
+                    current = None
+                    command = self._follow(command.key, event)
+                    if (count := count + 1) % TURN == 0:
+                        await anyio.lowlevel.checkpoint()
+            if current is not None:
+                over = Aborted(current.key) if current.key in self._aborted else _out_of_time(current)
+                command = self._follow(current.key, over)
 
-    async def _event(self, command: Call | Sleep) -> Event:
-        """The one answer to *command*, in its time."""
-        key, scope = command.key, self._scopes[command.key]
-        event: Event | None = None
-        scope.deadline = anyio.current_time() + (command.timeout_s if isinstance(command, Call) else command.seconds)
-        with scope:
-            if key not in self._aborted:  # else it is over before it was sent
-                event = await self._call(command) if isinstance(command, Call) else await _forever()
+    async def _event(self, command: Call | Sleep, scope: anyio.CancelScope) -> Event:
+        """The answer to *command*, unless *scope* is cancelled before: when it is aborted, or its time is over."""
+        if command.key in self._aborted:  # it is over before it was sent
+            return Aborted(command.key)
+        self._scopes[command.key] = scope
+        scope.deadline = self._now() + (command.timeout_s if isinstance(command, Call) else command.seconds)
+        return await self._call(command) if isinstance(command, Call) else await _forever()
+
+    def _follow(self, key: Key, event: Event) -> Call | Sleep | None:
+        """*event* has answered the command of *key*: the first of the commands that follow from it."""
         del self._scopes[key]
-        was_aborted = key in self._aborted
         self._aborted.discard(key)
-        if event is None:
-            event = Aborted(key) if was_aborted else _out_of_time(command)
-        return event
+        begun = self._begin(self._scheduler.handle(event, self._now()))
+        for other in begun[1:]:
+            self._tasks.start_soon(self._answer, other)
+        if self._answered is not None:
+            self._answered.set()
+        return begun[0] if begun else None
 
     async def _call(self, call: Call) -> Event:
         def on_progress(told: JsonObject) -> None:
@@ -177,6 +188,7 @@ class Runner:
             self._way_to_ask(call.key, client),
             {} if client is None else client.capabilities,
             None if client is None else client.on_log,
+            partial(self._waiting, call.key),
         )
         try:
             result = await self._call_tool(told)
@@ -188,10 +200,21 @@ class Runner:
             log.exception("task.crashed", extra={"id": id, "run": call.key.run, "task": call.key.task})
             return Failed(call.key, InternalError(f"an internal error; the log names it {id}"))
 
+    @contextmanager
+    def _waiting(self, key: Key) -> Iterator[None]:
+        """The server of the call of *key* is not there yet: its time begins when it is."""
+        pause = _Pause(self._scopes, key)
+        pause.begin()
+        try:
+            yield
+        finally:
+            pause.end()
+            self._feed(Sent(key))
+
     def _way_to_ask(self, key: Key, client: UpstreamClient | None) -> _Asking | None:
         if client is None or not client.can_be_asked:
             return None
-        return _Asking(client, key, _Pause(self._scopes[key]), self._feed)
+        return _Asking(client, key, _Pause(self._scopes, key), self._feed)
 
     def _tell(self, notice: Notice) -> None:
         if isinstance(notice, Finished):
@@ -224,12 +247,13 @@ class _Asking:
 
 
 class _Pause:
-    """The clock of one call, which stands still while any of its questions is open."""
+    """The clock of the call of *key*, which stands still while any of its questions is open."""
 
-    __slots__ = ("_left_s", "_questions", "_scope")
+    __slots__ = ("_key", "_left_s", "_questions", "_scopes")
 
-    def __init__(self, scope: anyio.CancelScope) -> None:
-        self._scope = scope
+    def __init__(self, scopes: Mapping[Key, anyio.CancelScope | None], key: Key) -> None:
+        self._scopes = scopes
+        self._key = key
         self._questions = 0
         self._left_s = 0.0
 
@@ -238,15 +262,16 @@ class _Pause:
         self._questions += 1
         if self._questions > 1:
             return False
-        self._left_s = self._scope.deadline - anyio.current_time()
-        self._scope.deadline = anyio.current_time() + LONGEST_QUESTION_S
+        if (scope := self._scopes.get(self._key)) is not None:
+            self._left_s = scope.deadline - anyio.current_time()
+            scope.deadline = anyio.current_time() + LONGEST_QUESTION_S
         return True
 
     def end(self) -> bool:
         """One question less; True if it was the last."""
         self._questions -= 1
-        if not self._questions:
-            self._scope.deadline = anyio.current_time() + self._left_s
+        if not self._questions and (scope := self._scopes.get(self._key)) is not None:  # else the call has ended
+            scope.deadline = anyio.current_time() + self._left_s
         return not self._questions
 
 

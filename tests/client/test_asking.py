@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
@@ -33,10 +35,31 @@ class Person:
         return {"name": self.name}
 
 
+@dataclass(frozen=True)
+class Way:
+    """One of several ways to ask one client."""
+
+    client: str
+    ask: Ask = field(compare=False)
+
+    async def __call__(self, method: str, params: JsonObject) -> JsonObject:
+        return await self.ask(method, params)
+
+
 async def code_of(asking: Asking, method: str = "elicitation/create", params: Any = None) -> int:
     with pytest.raises(RpcError) as refusal:
         await asking.put(method, params or FORM)
     return refusal.value.code
+
+
+async def go_together(asking: Asking, one: Ask, other: Ask, *kinds: str) -> bool:
+    """Whether a request of *other* may be open beside one of *one*; they are of these *kinds*."""
+    first, second = kinds or ("", "")
+    async with asking.on_behalf(one, first):
+        with anyio.move_on_after(0):
+            async with asking.on_behalf(other, second):
+                return True
+    return False
 
 
 async def test_a_question_goes_to_the_one_request_that_is_open():
@@ -49,7 +72,7 @@ async def test_a_question_goes_to_the_one_request_that_is_open():
 
 async def test_a_question_that_may_be_for_one_who_cannot_be_asked_is_put_to_nobody_else():
     asking, a = Asking(), Person("a")
-    asking.silent = 1
+    asking.silent.append(Asker(None))
     async with asking.on_behalf(None), asking.on_behalf(a):
         assert await code_of(asking) == types.INVALID_REQUEST
     assert a.asked == 0
@@ -68,13 +91,101 @@ async def test_a_question_that_may_be_for_two_is_put_to_neither_and_later_reques
     async with asking.on_behalf(a), asking.on_behalf(b):
         assert await code_of(asking) == types.INVALID_REQUEST
     assert (a.asked, b.asked) == (0, 0)
-    assert asking.takes_turns
+    assert not await go_together(asking, a, b)
 
 
 async def test_requests_of_the_same_client_go_together():
-    asking, a = Asking(takes_turns=True), Person("a")
+    asking, a = Asking(kinds={""}), Person("a")
     async with asking.on_behalf(a), asking.on_behalf(a):
         assert await asking.put("roots/list", {}) == {"name": "a"}
+
+
+async def test_a_question_stays_open_until_all_the_requests_have_ended_that_it_may_belong_to():
+    asking, a = Asking(), Person("a", is_slow=True)
+    answers: list[JsonObject] = []
+
+    async def put() -> None:
+        answers.append(await asking.put("elicitation/create", FORM))
+
+    async with anyio.create_task_group() as tasks, asking.on_behalf(a):
+        async with asking.on_behalf(a):
+            tasks.start_soon(put)
+            await anyio.wait_all_tasks_blocked()
+        a.may_answer.set()
+        await anyio.wait_all_tasks_blocked()
+        assert (answers, a.asked) == ([{"name": "a"}], 1)
+
+
+async def test_a_question_ends_with_the_last_request_that_it_may_belong_to_whatever_came_later():
+    asking, a, refused = Asking(), Person("a", is_slow=True), list[int]()
+
+    async def put() -> None:
+        refused.append(await code_of(asking))
+
+    async with anyio.create_task_group() as tasks, AsyncExitStack() as later:
+        async with asking.on_behalf(a), asking.on_behalf(a):
+            tasks.start_soon(put)
+            await anyio.wait_all_tasks_blocked()
+            await later.enter_async_context(asking.on_behalf(a))
+        await anyio.wait_all_tasks_blocked()
+        assert refused == [types.INVALID_REQUEST]
+
+
+async def test_where_one_way_to_a_client_has_ended_it_is_asked_by_another():
+    async def gone(method: str, params: JsonObject) -> JsonObject:
+        raise anyio.ClosedResourceError
+
+    asking, a = Asking(), Person("a")
+    async with asking.on_behalf(Way("a", a)), asking.on_behalf(Way("a", gone)):
+        assert await asking.put("elicitation/create", FORM) == {"name": "a"}
+    async with asking.on_behalf(Way("a", gone)), asking.on_behalf(Way("a", gone)):
+        assert await code_of(asking) == types.INVALID_REQUEST
+
+
+async def test_of_one_clients_requests_the_one_asks_that_has_asked_before():
+    asking, asks, works = Asking(), Person("a"), Person("a")
+    async with asking.on_behalf(Way("a", asks), "ask"):
+        await asking.put("elicitation/create", FORM)
+    async with asking.on_behalf(Way("a", asks), "ask"), asking.on_behalf(Way("a", works), "work"):
+        await asking.put("elicitation/create", FORM)
+    assert (asks.asked, works.asked) == (2, 0)
+
+
+async def test_only_what_has_been_asked_for_takes_turns():
+    kinds = set[str]()
+    asking, a, b = Asking(kinds=kinds), Person("a"), Person("b")
+    async with asking.on_behalf(a, "ask"):
+        await asking.put("elicitation/create", FORM)
+    assert kinds == {"ask"}
+    assert await go_together(asking, a, b, "work", "work")
+    assert await go_together(asking, a, Person("a"), "ask", "work") is False  # another client, whatever its name
+    assert await go_together(asking, a, b, "work", "ask") is False
+    assert await go_together(asking, a, a, "ask", "ask")
+    assert await go_together(Asking(kinds=kinds), a, b, "ask", "ask") is False  # known at the next start
+
+
+async def test_a_server_that_asks_for_everything_is_known_for_that_alone(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("plait.client.asking.MOST_KINDS", 2)
+    kinds = set[str]()
+    asking, a, b = Asking(kinds=kinds), Person("a"), Person("b")
+    for kind in "xyz":
+        async with asking.on_behalf(a, kind):
+            await asking.put("elicitation/create", FORM)
+    assert len(kinds) == 2
+    assert await go_together(asking, a, b, "work", "work") is False
+
+
+async def test_who_asks_for_nobody_hears_why():
+    asking = Asking()
+    for has_client, said in ((True, "The client did not declare what this needs: sampling"), (False, "command line")):
+        silent = Asker(None, has_client=has_client)
+        asking.silent[:] = [silent]
+        for asker in (silent, None):  # on the stream of the request, and by itself
+            token = correlated.set(asker)
+            with pytest.raises(RpcError, match=said) as refusal:
+                await asking.put("sampling/createMessage", {})
+            correlated.reset(token)
+            assert refusal.value.code == types.METHOD_NOT_FOUND
 
 
 async def test_on_its_own_stream_a_question_is_known_whatever_else_is_open():
@@ -87,7 +198,7 @@ async def test_on_its_own_stream_a_question_is_known_whatever_else_is_open():
             else:
                 assert await asking.put("elicitation/create", FORM) == {"name": name}
             correlated.reset(token)
-    assert not asking.takes_turns
+    assert await go_together(asking, Person("c"), Person("d"))
     correlated.set(of_a)
     assert await code_of(asking) == types.INVALID_REQUEST
     correlated.set(None)
@@ -96,7 +207,7 @@ async def test_on_its_own_stream_a_question_is_known_whatever_else_is_open():
 async def test_roots_are_those_of_the_client_that_is_there_where_no_request_is_open():
     asking = Asking(unasked=Person("there"))
     assert await asking.put("roots/list", {}) == {"name": "there"}
-    assert not asking.takes_turns
+    assert await go_together(asking, Person("c"), Person("d"))
     async with asking.on_behalf(Person("open")):
         assert await asking.put("roots/list", {}) == {"name": "open"}
 
@@ -110,9 +221,9 @@ async def test_nothing_but_roots_is_asked_outside_of_any_request(method: str):
 
 async def test_roots_that_may_be_for_a_request_are_asked_of_nobody_else():
     asking, there, a, b = Asking(unasked=Person("there")), Person("there"), Person("a"), Person("b")
-    asking.silent = 1
+    asking.silent.append(Asker(None))
     assert await code_of(asking, "roots/list", {}) == types.METHOD_NOT_FOUND
-    asking.silent = 0
+    asking.silent.clear()
     async with asking.on_behalf(a), asking.on_behalf(b):
         assert await code_of(asking, "roots/list", {}) == types.INVALID_REQUEST
     token = correlated.set(Asker(None))
@@ -215,7 +326,7 @@ async def test_a_client_that_fails_in_its_own_way_fails_only_its_question(caplog
 
 
 async def test_who_gives_up_waiting_holds_up_nobody():
-    asking, a, b, c = (Asking(takes_turns=True), Person("a"), Person("b"), Person("c"))
+    asking, a, b, c = (Asking(kinds={""}), Person("a"), Person("b"), Person("c"))
     went: list[str] = []
 
     async def request(ask: Person) -> None:
@@ -238,7 +349,7 @@ def test_who_takes_turns_goes_in_order_and_never_beside_another(clients: list[in
 
 
 async def in_turns(clients: list[int]) -> None:
-    asking, people = Asking(takes_turns=True), [Person(str(number)) for number in range(3)]
+    asking, people = Asking(kinds={""}), [Person(str(number)) for number in range(3)]
     open_: list[Ask] = []
     began: list[int] = []
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from plait.core.tools.catalog import ServerState
+from plait.core.ports import ToolCall
+from plait.core.tools.catalog import ServerState, Tool
 
 from .shelf import Shelf, call, described, info, pool_of, settled, until
 
@@ -58,6 +61,30 @@ async def test_a_call_of_a_tool_that_is_remembered_waits_for_its_server(shelf: S
         await until(lambda: shelf.asked.count("start") == 2)
         shelf.open()
     assert shelf.asked[-2:] == ["tools/call", "end"]
+
+
+async def test_who_calls_knows_how_long_the_server_was_not_there(shelf: Shelf, kept: Path):
+    await start_once(shelf, kept)
+    shelf.close()
+    told: list[str] = []
+
+    @contextmanager
+    def waiting() -> Iterator[None]:
+        told.append("begins")
+        yield
+        told.append("ends")
+
+    async def look() -> None:
+        for number in range(2):
+            await pool(ToolCall(Tool("s", "look"), {}, waiting=waiting))
+            told.append(f"answer {number}")
+
+    async with pool_of(kept, s=shelf.settings()) as pool, anyio.create_task_group() as tasks:
+        tasks.start_soon(look)
+        await until(lambda: shelf.asked.count("start") == 2)
+        assert told == ["begins"]
+        shelf.open()
+    assert told == ["begins", "ends", "answer 0", "answer 1"]
 
 
 @pytest.mark.parametrize("era", ["modern", "legacy"])

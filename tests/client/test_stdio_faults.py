@@ -478,10 +478,11 @@ async def test_a_command_that_does_not_exist_is_told_and_calls_fail_at_once(conn
         tasks.cancel_scope.cancel()
 
 
-async def test_a_secret_of_ours_does_not_reach_the_child(
+async def test_a_secret_of_ours_does_not_reach_the_child_and_the_place_of_certificates_does(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     monkeypatch.setenv("GATEWAY_SECRET", "s3cret")
+    monkeypatch.setenv("SSL_CERT_FILE", "/etc/company.pem")
     seen = tmp_path / "environment"
     settings = ServerSettings(command="sh", args=("-c", f"env > {seen}"), env={"MINE": "1"})
     connection = Connection("env", settings)
@@ -490,4 +491,5 @@ async def test_a_secret_of_ours_does_not_reach_the_child(
         await connection.settled()
         tasks.cancel_scope.cancel()
     assert "MINE=1" in seen.read_text()
+    assert "SSL_CERT_FILE=/etc/company.pem" in seen.read_text()
     assert "s3cret" not in seen.read_text()

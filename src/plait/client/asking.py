@@ -1,11 +1,13 @@
 """Requests of a server to us: each is put to the client on whose behalf the server is at work.
 
 Over Streamable HTTP a server asks on the stream of the request that it works on. Over one pipe or one event stream
-nothing tells what a question belongs to: there it is the one request that is open, if it has someone to be asked; of
-several that are open, none. Where none is open, roots are those of the client that is connected alone (`roots.py`).
+nothing tells what a question belongs to: there it is for the client whose requests are open, if they are of one client
+and it can be asked; where they are of several, it is for none. It ends when all of those requests have. Where none is
+open, roots are those of the client that is connected alone (`roots.py`).
 
-Once a server has asked like that, its requests with someone to be asked go one at a time, so that the next question can
-be told to belong to one of them; those of one client go together.
+What a server has asked like that for, asks again: a tool of that kind, a prompt, or reading at all. From then on a
+request of that kind is open beside requests of its own client alone, so that the next question can be told to be for
+that client; of several clients, they take turns. All other requests go together.
 """
 
 from __future__ import annotations
@@ -30,10 +32,13 @@ MOST_QUESTIONS = 32
 """How many questions of one server may be open at once."""
 LONGEST_ASK_S = 900.0
 """How long an answer may take, if whoever is asked sets no shorter time."""
-QUESTIONS = frozenset({"elicitation/create", "sampling/createMessage", "roots/list"})
 LIST_ROOTS: Final = "roots/list"
+_NEEDED: Final = {"elicitation/create": "elicitation", "sampling/createMessage": "sampling", LIST_ROOTS: "roots"}
+"""The questions that there are, and what a client declares that answers them."""
 MAY_ASK = frozenset({"tools/call", "prompts/get", "resources/read"})
 """The requests that a server may ask something for."""
+MOST_KINDS = 1_000
+"""Of so many kinds of requests it is known that a server asks for them; with more, all are taken to be such."""
 
 
 @dataclass(eq=False, slots=True)
@@ -41,16 +46,20 @@ class Asker:
     """One request that is open at a server, and who can be asked on its behalf; None for nobody."""
 
     ask: Ask | None
-    questions: set[anyio.CancelScope] = field(default_factory=set)
+    kind: str = ""
+    """What the request is for, as `kind_of` has it."""
+    has_client: bool = True
+    """Whether it is made for a client at all."""
+    questions: set[_Question] = field(default_factory=set)
     has_ended: bool = False
     on_log: OnLog | None = None
     """Told what the server logs on the stream of this request."""
 
     def end(self) -> None:
-        """The request has its answer, or was given up: what is still asked for it is not answered any more."""
+        """The request has its answer, or was given up: what was asked for it alone is not answered any more."""
         self.has_ended = True
-        for scope in self.questions:
-            scope.cancel()
+        for question in [*self.questions]:
+            question.leave(self)
 
 
 correlated: ContextVar[Asker | None] = ContextVar("asker", default=None)
@@ -58,35 +67,36 @@ correlated: ContextVar[Asker | None] = ContextVar("asker", default=None)
 
 
 class Asking:
-    """The questions of one connected server. Two `Ask` that are equal lead to the same client."""
+    """The questions of one connected server. Two `Ask` that are equal lead to the same client. *kinds* are those of the
+    requests that it has asked for what could not be told apart; more are added."""
 
-    def __init__(self, *, takes_turns: bool = False, unasked: Ask | None = None) -> None:
-        self.takes_turns = takes_turns
-        """Whether the server is known to ask what cannot be told apart."""
+    def __init__(self, *, kinds: set[str] | None = None, unasked: Ask | None = None) -> None:
+        self._kinds = kinds if kinds is not None else set()
         self._unasked = unasked
         """Asks for roots where no request is open that they could be for."""
         self._open: list[Asker] = []
-        self.silent = 0
+        self.silent: list[Asker] = []
         """Open requests that a server may ask for, with nobody to be asked."""
         self._waiting: deque[Asker] = deque()
         self._changed = anyio.Event()
         self._count = 0
 
     def __repr__(self) -> str:
-        turns = f", {len(self._waiting)} wait for their turn" if self.takes_turns else ""
+        turns = f", {len(self._waiting)} wait for their turn" if self._kinds else ""
         return f"<Asking: {len(self._open)} open, {self._count} questions{turns}>"
 
     @asynccontextmanager
-    async def on_behalf(self, ask: Ask | None) -> AsyncIterator[Asker]:
-        """While the block runs, a request is open for which the server may ask with *ask*. Waits for its turn."""
-        asker = Asker(ask)
+    async def on_behalf(self, ask: Ask | None, kind: str = "", *, has_client: bool = True) -> AsyncIterator[Asker]:
+        """While the block runs, a request of that *kind* is open for which the server may ask with *ask*. Waits for
+        its turn."""
+        asker = Asker(ask, kind, has_client)
         if ask is None:
             try:
                 yield asker
             finally:
                 asker.end()
             return
-        if self.takes_turns:
+        if self._waiting or not self._may_go(asker):
             await self._turn(asker)
         self._open.append(asker)
         try:
@@ -98,13 +108,9 @@ class Asking:
 
     async def put(self, method: str, params: JsonObject) -> JsonObject:
         """The answer to one request of the server. Raises `RpcError` for the server, as its client gave it."""
-        if method not in QUESTIONS:
+        if method not in _NEEDED:
             raise RpcError(types.METHOD_NOT_FOUND, "Method not found", method[:200])
-        asker = correlated.get() or self._asker(method)
-        if asker.ask is None:
-            raise RpcError(types.METHOD_NOT_FOUND, f"{method} is not supported by the client of this request.")
-        if asker.has_ended:
-            raise _Ended
+        askers = self._askers(method)
         if self._count >= MOST_QUESTIONS:
             raise RpcError(types.INTERNAL_ERROR, f"More than {MOST_QUESTIONS} questions are open.")
         try:
@@ -113,40 +119,56 @@ class Asking:
             raise RpcError(types.INVALID_PARAMS, f"{method}: {error}") from None
         self._count += 1
         try:
-            return await _asked(asker, asker.ask, method, params)
+            return await _Question(askers).put(method, params)
         except _Ended:
             if correlated.get() is not None or method != LIST_ROOTS or self._unasked is None:
                 raise
-            # nothing said that the question was for that request: now that it has ended, it is for none
-            return await _asked(Asker(self._unasked), self._unasked, method, params)
+            # nothing said that the question was for those requests: now that they have ended, it is for none
+            return await _Question([Asker(self._unasked)]).put(method, params)
         finally:
             self._count -= 1
 
-    def _asker(self, method: str) -> Asker:
-        """Who is asked what came by itself. Raises `RpcError` if that cannot be told."""
+    def _askers(self, method: str) -> list[Asker]:
+        """The requests that a question may belong to, all of one client. Raises `RpcError` where there is none."""
+        if (asker := correlated.get()) is not None:
+            if asker.ask is None:
+                raise _nobody(method, [asker])
+            if asker.has_ended:
+                raise _Ended
+            return [asker]
         if self._unasked is not None and method == LIST_ROOTS and not self._open and not self.silent:
-            return Asker(self._unasked)
-        return self._only()
+            return [Asker(self._unasked)]
+        return self._of_one_client(method)
 
-    def _only(self) -> Asker:
-        """The request that a question belongs to which came by itself. Raises `RpcError` if there are several."""
+    def _of_one_client(self, method: str) -> list[Asker]:
+        """The requests that are open, where a question came by itself. Raises `RpcError` if there are others'."""
         if not self._open:
-            raise RpcError(
-                types.METHOD_NOT_FOUND, "This is not supported: no client that can be asked has a request open."
-            )
-        self.takes_turns = True
-        last = self._open[-1]
-        if self.silent or any(other.ask != last.ask for other in self._open):
-            count = len(self._open) + self.silent
+            raise _nobody(method, self.silent)
+        self._learn()
+        if self.silent or any(other.ask != self._open[0].ask for other in self._open):
+            count = len(self._open) + len(self.silent)
             said = f"It cannot be told for which of {count} requests this is; ask again in the next one."
             raise RpcError(types.INVALID_REQUEST, said)
-        return last
+        return sorted(self._open, key=self._may_ask)
+
+    def _learn(self) -> None:
+        """One of the requests that are open has asked: if none was known to, it may be any of them."""
+        if not any(map(self._may_ask, self._open)):
+            self._kinds.update(asker.kind for asker in self._open)
+
+    def _may_ask(self, asker: Asker) -> bool:
+        return asker.kind in self._kinds or len(self._kinds) >= MOST_KINDS
+
+    def _may_go(self, asker: Asker) -> bool:
+        """Whether no question could be taken for that of another client with *asker* open."""
+        may_ask = self._may_ask(asker)
+        return all(other.ask == asker.ask or not (may_ask or self._may_ask(other)) for other in self._open)
 
     async def _turn(self, asker: Asker) -> None:
         """First come, first served."""
         self._waiting.append(asker)
         try:
-            while self._waiting[0] is not asker or any(other.ask != asker.ask for other in self._open):
+            while self._waiting[0] is not asker or not self._may_go(asker):
                 changed = self._changed
                 await changed.wait()
         finally:
@@ -158,22 +180,67 @@ class Asking:
         self._changed = anyio.Event()
 
 
-async def _asked(asker: Asker, ask: Ask, method: str, params: JsonObject) -> JsonObject:
-    """What the client answers, as long as the request is open that it is asked for."""
-    with anyio.move_on_after(LONGEST_ASK_S) as scope:
-        asker.questions.add(scope)
+class _Question:
+    """One question, open as long as one of *askers* is, each of which it may belong to. The last is asked first."""
+
+    def __init__(self, askers: list[Asker]) -> None:
+        self._askers = askers
+        self._scope = anyio.CancelScope()
+
+    def leave(self, asker: Asker) -> None:
+        """The request of *asker* has ended."""
+        self._askers.remove(asker)
+        asker.questions.discard(self)
+        if not self._askers:
+            self._scope.cancel()
+
+    async def put(self, method: str, params: JsonObject) -> JsonObject:
+        """What the client answers. Raises `RpcError`, as `_Ended` once it is for nobody any more."""
+        self._scope.deadline = anyio.current_time() + LONGEST_ASK_S
+        for asker in self._askers:
+            asker.questions.add(self)
         try:
-            return await ask(method, params)
-        except RpcError:
-            raise
-        except Exception:
-            log.exception("question.failed", extra={"method": method})
-            raise RpcError(types.INTERNAL_ERROR, "The client could not be asked.") from None
+            with self._scope:
+                return await self._asked(method, params)
         finally:
-            asker.questions.discard(scope)
-    if asker.has_ended:
+            for asker in self._askers:
+                asker.questions.discard(self)
+        if not self._askers:
+            raise _Ended
+        raise RpcError(types.REQUEST_TIMEOUT, f"The client did not answer within {LONGEST_ASK_S:g} s.")
+
+    async def _asked(self, method: str, params: JsonObject) -> JsonObject:
+        while self._askers:
+            asker = self._askers[-1]
+            assert asker.ask is not None
+            try:
+                return await asker.ask(method, params)
+            except RpcError:
+                raise
+            except anyio.ClosedResourceError:  # that way to the client ended; another of its requests may lead there
+                if asker in self._askers:
+                    self.leave(asker)
+            except Exception:
+                log.exception("question.failed", extra={"method": method})
+                raise RpcError(types.INTERNAL_ERROR, "The client could not be asked.") from None
         raise _Ended
-    raise RpcError(types.REQUEST_TIMEOUT, f"The client did not answer within {LONGEST_ASK_S:g} s.")
+
+
+def kind_of(method: str, params: JsonObject) -> str:
+    """What a request is for: its method, with the name of what it is for where it has one."""
+    name = params.get("name")
+    return f"{method} {name[:200]}" if isinstance(name, str) else method
+
+
+def _nobody(method: str, silent: list[Asker]) -> RpcError:
+    """Why nobody is asked, when the requests that are open are *silent*."""
+    if not silent:
+        said = "This is not supported: no client that can be asked has a request open."
+    elif any(asker.has_client for asker in silent):
+        said = f"The client did not declare what this needs: {_NEEDED[method]}"
+    else:
+        said = f"Nobody can be asked on the command line, and this needs {_NEEDED[method]}."
+    return RpcError(types.METHOD_NOT_FOUND, said)
 
 
 class _Ended(RpcError):

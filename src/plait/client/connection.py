@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 
 import anyio
 import mcp_types as types
@@ -16,7 +17,7 @@ from mcp import MCPError
 
 from ..config import ServerSettings
 from ..core.downstream import Offers, Relayed
-from ..core.ports import Ask, RpcError, ToolCall
+from ..core.ports import Ask, RpcError, ToolCall, Waiting
 from ..core.tools.catalog import ServerInfo, ServerState, Tool
 from ..core.values.printable import printable
 from ..core.values.strict import JsonObject, NotStrict, measure
@@ -66,8 +67,8 @@ class Connection:
         self._interests = Interests()
         self._is_watched = False
         """Whether it is in use because something of it is watched."""
-        self._takes_turns = False
-        """Whether the server is known to ask what cannot be told apart."""
+        self._asking_kinds: set[str] = set()
+        """The kinds of requests that the server is known to ask something for that cannot be told apart."""
         self._settings = settings
         self._max_message_bytes = max_message_bytes
         self._patience = patience or Patience()
@@ -221,7 +222,7 @@ class Connection:
             measure(call.arguments)
         except NotStrict as error:
             raise InvalidArguments(f"the arguments are no strict JSON: {error}") from None
-        return await self._sent(lambda wire: call_tool(self.name, wire, call))
+        return await self._sent(lambda wire: call_tool(self.name, wire, call), call.waiting)
 
     async def request(self, request: Relayed) -> JsonObject:
         """Send one request as it is. Raises `RpcError`: the server's own, or one that `as_rpc_error` makes."""
@@ -255,35 +256,38 @@ class Connection:
             self.use.end()
         self._is_watched = is_watched
 
-    async def _sent(self, send: Callable[[Wire], Awaitable[JsonObject]]) -> JsonObject:
+    async def _sent(self, send: Callable[[Wire], Awaitable[JsonObject]], waiting: Waiting = nullcontext) -> JsonObject:
         """What *send* gives; it is tried twice where the server has nothing of it. Raises `CallError`."""
         self.use.begin()
         try:
             try:
-                return await send(await self._ready())
+                return await send(self._usable or await self._ready(waiting))
             except Unsent:  # the server was just going, or had forgotten our session
                 pass
             try:
-                return await send(await self._ready())
+                return await send(self._usable or await self._ready(waiting))
             except Unsent as error:
                 said = f"{self.name} takes no calls: {error.message}"
                 raise ServerUnavailable(said, hint="Try again later.") from None
         finally:
             self.use.end()
 
-    async def _ready(self) -> Wire:
+    @property
+    def _usable(self) -> Wire | None:
+        return self._wire if self._wire is not None and self._wire.is_usable else None
+
+    async def _ready(self, waiting: Waiting) -> Wire:
         """What to send calls on; waits for an attempt that is under way, or soon."""
-        deadline: float | None = None
-        while True:
-            if self._wire is not None and self._wire.is_usable:
-                return self._wire
-            deadline = deadline or anyio.current_time() + self._wait_s
-            now = anyio.current_time()
-            if not self._is_expected(now) or now >= deadline:
-                raise self._unavailable(now)
-            changed = self._changed
-            with anyio.move_on_after(deadline - now):
-                await changed.wait()
+        deadline = anyio.current_time() + self._wait_s
+        with waiting():
+            while (wire := self._usable) is None:
+                now = anyio.current_time()
+                if not self._is_expected(now) or now >= deadline:
+                    raise self._unavailable(now)
+                changed = self._changed
+                with anyio.move_on_after(deadline - now):
+                    await changed.wait()
+        return wire
 
     @property
     def _wait_s(self) -> float:
@@ -336,7 +340,7 @@ class Connection:
                 self._transport,
                 self._interests,
                 self._on_said,
-                takes_turns=self._takes_turns,
+                kinds=self._asking_kinds,
                 unasked=self._unasked,
             )
             async with opening as wire:
@@ -356,7 +360,6 @@ class Connection:
                             await self._stay(wire)
                             tasks.cancel_scope.cancel()
                 self._is_retired = wire.is_retired
-                self._takes_turns = wire.asking.takes_turns
         finally:
             self._wire = None
         return self._last_words()

@@ -19,9 +19,15 @@ from .transports.transport import Answering, Transport, Watched
 
 @asynccontextmanager
 async def opened(
-    transport: Transport, interests: Interests, on_said: OnSaid, *, takes_turns: bool, unasked: Ask | None = None
+    transport: Transport,
+    interests: Interests,
+    on_said: OnSaid,
+    *,
+    kinds: set[str] | None = None,
+    unasked: Ask | None = None,
 ) -> AsyncIterator[Wire]:
-    """A wire over *transport*, until the block is left. No protocol is agreed on yet."""
+    """A wire over *transport*, until the block is left. No protocol is agreed on yet. *kinds*
+    are as in `Asking`."""
     async with AsyncExitStack() as stack:
         read, write = await stack.enter_async_context(transport.streams())
         watched = Watched(read)
@@ -30,7 +36,7 @@ async def opened(
             dispatcher,
             transport,
             write.direct if isinstance(write, Writer) else None,
-            asking=Asking(takes_turns=takes_turns, unasked=unasked),
+            asking=Asking(kinds=kinds, unasked=unasked),
             wanted=interests,
             on_said=on_said,
         )

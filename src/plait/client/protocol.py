@@ -28,7 +28,7 @@ from mcp.shared.transport_context import TransportContext
 
 from ..core.ports import Ask, OnLog, OnProgress, RpcError
 from ..core.values.strict import JsonObject
-from .asking import MAY_ASK, Asking, correlated
+from .asking import MAY_ASK, Asker, Asking, correlated, kind_of
 from .handshake import OURS, Era, Greeting, envelope
 from .hearing import LOG_MESSAGE, Hearers
 from .listening import Listening, Wanted
@@ -114,21 +114,22 @@ class Wire:
         of the client that it is made for, None where there is none. Raises `MCPError` as the server or the way to it
         said, and `Unsent`."""
         sent = self._enveloped(params, OURS if capabilities is None else capabilities)
-        is_silent = ask is None and method in MAY_ASK
-        self.asking.silent += is_silent
+        silent = [Asker(None, has_client=on_log is not None)] if ask is None and method in MAY_ASK else []
+        self.asking.silent += silent
         key = self.hearers.begin(on_log)
         try:
             return await self._request(method, sent, on_progress, ask, on_log)
         finally:
             self.hearers.end(key)
-            self.asking.silent -= is_silent
+            for asker in silent:
+                self.asking.silent.remove(asker)
 
     async def _request(
         self, method: str, sent: JsonObject, on_progress: OnProgress | None, ask: Ask | None, on_log: OnLog | None
     ) -> JsonObject:
         if self._direct is not None and ask is None:
             return await self._direct.ask(method, sent, on_progress)
-        async with self.asking.on_behalf(ask) as asker:
+        async with self.asking.on_behalf(ask, kind_of(method, sent), has_client=on_log is not None) as asker:
             if self._direct is not None:
                 return await self._direct.ask(method, sent, on_progress)
             asker.on_log = on_log

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -22,6 +23,9 @@ Two that are equal tell the same client, which hears it once. It must not block 
 Ask: TypeAlias = Callable[[str, JsonObject], Awaitable[JsonObject]]
 """Puts a request of a downstream server (`elicitation/create`, `sampling/createMessage`, `roots/list`, with its params)
 to the upstream client on whose behalf it was called, and gives the client's result. Raises `RpcError`."""
+
+Waiting: TypeAlias = Callable[[], AbstractContextManager[None]]
+"""Opens a block for as long as a call waits for its server to be there: that is not the time of the call."""
 
 Observer: TypeAlias = Callable[[Notice], None]
 """Told everything that changes, in order; changes nothing. It must not block."""
@@ -56,6 +60,7 @@ class ToolCall:
     """What the client that is asked said that it can do, as it said it."""
     on_log: OnLog | None = None
     """None where nobody in particular is told: then every client is."""
+    waiting: Waiting = nullcontext
 
 
 class UpstreamClient(Protocol):

@@ -1,9 +1,13 @@
-"""Waiting for a run, while the client that waits hears of its progress."""
+"""Waiting for a run, while the client that waits hears of its progress.
+
+A client that comes back with another request for the same, as those of 2026-07-28 do with their answers, hears of it
+under the token of the request that waits at the time.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -12,26 +16,30 @@ from mcp.server import ServerRequestContext
 
 from ..core.results.result import RunResult
 from ..core.scheduling.events import Status
+from ..core.values.strict import JsonObject
 from ..gateway import Gateway
 
 log = logging.getLogger(__name__)
 
 Context: TypeAlias = ServerRequestContext[Any, Any]
 
+Tell: TypeAlias = Callable[[JsonObject], Awaitable[None]]
+"""Tells a client how far a run is: the params of a `notifications/progress`, but for its token."""
+
 LAST_WORD_S = 0.2
 """How long an answer that is ready waits for the last progress to be sent."""
 
 
 async def wait_for(
-    ctx: Context, gateway: Gateway, run_id: str, seconds: float, *, task: str | None = None
+    tell: Tell | None, gateway: Gateway, run_id: str, seconds: float, *, task: str | None = None
 ) -> RunResult:
     """The run (or that *task* of it) once it has ended, or after *seconds*. Raises `UnknownRun`.
 
-    Meanwhile the client hears of it, if it asked to.
+    Meanwhile the client hears of it by *tell*; not at all, for None.
     """
-    if gateway.is_done(run_id) or not _wants_progress(ctx):
+    if gateway.is_done(run_id) or tell is None:
         return await _ended(gateway, run_id, seconds, task)
-    async with _telling(ctx, gateway, run_id):
+    async with _telling(tell, gateway, run_id):
         return await _ended(gateway, run_id, seconds, task)
 
 
@@ -50,18 +58,26 @@ def _has_ended(result: RunResult, task: str) -> bool:
     return any(one.id == task and Status(one.status).is_final for one in result.tasks)
 
 
-def _wants_progress(ctx: Context) -> bool:
-    return ctx.meta is not None and ctx.meta.get("progress_token") is not None
+def telling(ctx: Context) -> Tell | None:
+    """Tells the client of *ctx* for as long as that one request is open; None where it did not ask to hear of it."""
+    if ctx.meta is None or ctx.meta.get("progress_token") is None:
+        return None
+
+    async def tell(told: JsonObject) -> None:
+        progress, total, message = told["progress"], told.get("total"), told.get("message")
+        await ctx.session.report_progress(progress, total, message)  # type: ignore[arg-type]  # as `_tell` made them
+
+    return tell
 
 
 @asynccontextmanager
-async def _telling(ctx: Context, gateway: Gateway, run_id: str) -> AsyncIterator[None]:
+async def _telling(tell_client: Tell, gateway: Gateway, run_id: str) -> AsyncIterator[None]:
     """Beside the block, tell the client how far the run is. A client that does not read holds up nothing."""
     told = anyio.Event()
 
     async def tell() -> None:
         try:
-            await _tell(ctx, gateway, run_id)
+            await _tell(tell_client, gateway, run_id)
         except Exception:
             log.exception("progress.failed", extra={"run": run_id})
         finally:
@@ -76,11 +92,12 @@ async def _telling(ctx: Context, gateway: Gateway, run_id: str) -> AsyncIterator
         tasks.cancel_scope.cancel()
 
 
-async def _tell(ctx: Context, gateway: Gateway, run_id: str) -> None:
+async def _tell(tell: Tell, gateway: Gateway, run_id: str) -> None:
     """The values only ever rise, as the protocol wants it: news without a settled task counts a fraction."""
     settled, heard = -1, 0
     async for progress in gateway.follow(run_id):
         heard = 0 if progress.settled > settled else heard + 1
         settled = progress.settled
         if not (heard and progress.finished):
-            await ctx.session.report_progress(settled + heard / (heard + 1), progress.total, str(progress))
+            value = settled + heard / (heard + 1)
+            await tell({"progress": value, "total": progress.total, "message": str(progress)})

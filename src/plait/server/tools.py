@@ -28,7 +28,7 @@ from .calls import OpenCalls
 from .finding import describe_answer, search_answer
 from .following import Context, wait_for
 from .reading import find_task, output_answer, output_sizes
-from .relay.attending import Attendance, attendance_of
+from .relay.attending import Attendance, attendance_of, progress_to
 from .requests import CancelRun, Describe, GetRun, Refused, Search, as_sent, read_request
 
 log = logging.getLogger(__name__)
@@ -145,10 +145,10 @@ class Tools:
         """As `wait_for`, while calls of the run may ask the client. What it is asked, it answers before this ends."""
         attendance = self._attendances.get(run_id)
         with attendance.attended() if attendance is not None else nullcontext():
-            result = await wait_for(ctx, self._gateway, run_id, seconds, task=task)
+            result = await wait_for(progress_to(ctx), self._gateway, run_id, seconds, task=task)
             while attendance is not None and attendance.is_asking and result.status is RunStatus.RUNNING:
                 await attendance.quiet()
-                result = await wait_for(ctx, self._gateway, run_id, seconds, task=task)
+                result = await wait_for(progress_to(ctx), self._gateway, run_id, seconds, task=task)
         return result
 
     def _run_answer(self, result: RunResult, detail: str) -> types.CallToolResult:

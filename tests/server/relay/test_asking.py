@@ -223,10 +223,7 @@ async def test_who_declared_nothing_is_asked_nothing(downstream: FakeDownstream,
     downstream.on("a", "tools/call", asking(ASK, FORM))
     async with connected(downstream, era, capabilities={}) as peer:
         told = await outcome(peer)
-    assert (told.get("asked", True), told.get("code")) == {
-        LEGACY: (False, None),
-        MODERN: (True, types.MISSING_REQUIRED_CLIENT_CAPABILITY),
-    }[era]
+    assert told == {"asked": False}
     assert downstream.requests[0].capabilities == {}
     assert peer.asked == []
 
@@ -423,3 +420,18 @@ async def test_a_question_goes_to_the_client_of_its_own_request(downstream: Fake
         await downstream.until(lambda: len(downstream.requests) == 2)
         go.set()
     assert results == {"a": root("a"), "b": root("b")}
+
+
+async def test_the_ways_to_one_client_are_equal_and_no_others(downstream: FakeDownstream, era: str):
+    downstream.on("a", "tools/call", DONE)
+    async with (
+        relaying_server(downstream) as server,
+        joined(server, era, answers={ASK: ADA}) as one,
+        joined(server, era, answers={ASK: ADA}) as other,
+    ):
+        for peer in (one, one, other):
+            await peer.call("a__ask")
+    first, second, of_other = (request.ask for request in downstream.requests)
+    assert first is not None
+    assert first == second
+    assert first != of_other

@@ -14,7 +14,7 @@ from mcp.client.session import ElicitationFnT
 
 from plait.core.downstream import Ask, Offers, OnNotice, Relayed, RpcError
 from plait.core.ports import OnLog
-from plait.core.values.strict import JsonObject
+from plait.core.values.strict import Json, JsonObject
 from plait.gateway import Gateway
 from plait.server.relay.asking import ASK_S
 from plait.server.relay.attending import Attendance, asking_by
@@ -254,3 +254,54 @@ async def test_runs_of_one_session_have_one_way_to_tell_it(servers: FakeServers)
             call = {"name": "execute_dag", "arguments": {"tasks": [task("a", "s:speak")]}}
             await peer.request("tools/call", call)
     assert seen[0] == seen[1] != seen[2]
+
+
+async def test_a_question_whose_request_was_given_up_waits_for_the_next():
+    async def given_up(method: str, params: JsonObject) -> JsonObject:
+        await may_end.wait()
+        raise anyio.ClosedResourceError
+
+    async def there(method: str, params: JsonObject) -> JsonObject:
+        return {"from": "the next"}
+
+    attendance, may_end, answers = Attendance({}), anyio.Event(), list[JsonObject]()
+
+    async def put() -> None:
+        answers.append(await attendance.ask("roots/list", {}))
+
+    async with anyio.create_task_group() as tasks:
+        with asking_by(given_up), attendance.attended():
+            tasks.start_soon(put)
+            await anyio.wait_all_tasks_blocked()
+        may_end.set()
+        await anyio.wait_all_tasks_blocked()
+        assert answers == []
+        with asking_by(there), attendance.attended():
+            await attendance.quiet()
+            await anyio.wait_all_tasks_blocked()
+    assert answers == [{"from": "the next"}]
+
+
+async def test_progress_of_a_run_goes_to_the_request_that_waits_at_the_time():
+    async def ask_first(ask: Any, first: bool = False) -> JsonObject:
+        if first:
+            await ask("elicitation/create", QUESTION)
+        return {}
+
+    servers = FakeServers()
+    servers.add(tool("s:ask"), ask_first)
+    tasks: list[Json] = [task("one", "s:ask", arguments={"first": True}), task("two", "s:ask", depends_on=["one"])]
+    params: JsonObject = {"name": "execute_dag", "arguments": {"tasks": tasks}}
+    async with (
+        relaying_server(FakeDownstream(), servers) as server,
+        joined(server, MODERN, answers={"elicitation/create": {"action": "decline"}}) as peer,
+    ):
+        result = await peer.request("tools/call", params, meta={"progressToken": "first"})
+        told_first = len(peer.told("notifications/progress"))
+        answers: JsonObject = {key: {"action": "decline"} for key in result["inputRequests"]}
+        more: JsonObject = {"inputResponses": answers, "requestState": result["requestState"]}
+        await peer.request("tools/call", {**params, **more}, meta={"progressToken": "second"})
+    told = peer.told("notifications/progress")
+    assert {one["progressToken"] for one in told[:told_first]} == {"first"}
+    assert {one["progressToken"] for one in told[told_first:]} == {"second"}
+    assert told[-1]["progress"] == 2

@@ -227,6 +227,40 @@ async def test_work_that_went_on_without_the_answer_keeps_its_result_for_the_cli
         assert (await peer.request("tools/call", params))["content"] == DONE["content"]
 
 
+@pytest.mark.parametrize("is_answered", [True, False])
+async def test_what_was_asked_beside_work_that_has_ended_is_answered_or_withdrawn(
+    downstream: FakeDownstream, is_answered: bool
+):
+    """Nothing tells which of several requests a question of a server of the handshake era is for."""
+    may_end, answers = anyio.Event(), list[Any]()
+    asks: list[Ask] = []
+
+    async def work(request: Relayed) -> JsonObject:
+        assert request.ask is not None
+        asks.append(request.ask)
+        await may_end.wait()
+        return DONE
+
+    async def ask() -> None:
+        try:
+            answers.append(await asks[0](ASK, FORM))
+        except anyio.ClosedResourceError:
+            answers.append("withdrawn")
+
+    downstream.on("a", "tools/call", work)
+    async with connected(downstream, MODERN, answers={ASK: ADA}) as peer, anyio.create_task_group() as tasks:
+        key = await peer.begin("tools/call", {"name": "a__ask", "arguments": {}})
+        await downstream.until(lambda: bool(asks))
+        tasks.start_soon(ask)
+        first = await peer.answer_to(key)
+        may_end.set()
+        given: JsonObject = dict.fromkeys(first["inputRequests"], ADA) if is_answered else {}
+        more = {"inputResponses": given, "requestState": first["requestState"]}
+        result = await peer.request("tools/call", {"name": "a__ask", "arguments": {}, **more})
+    assert result["content"] == DONE["content"]
+    assert answers == [ADA if is_answered else "withdrawn"]
+
+
 async def test_a_state_leads_to_no_other_server_that_came_to_have_the_name(downstream: FakeDownstream):
     downstream.on("a", "tools/call", requiring(k=question(ASK, FORM)))
     downstream.remove("b")

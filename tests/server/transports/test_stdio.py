@@ -174,14 +174,16 @@ async def test_what_is_printed_never_reaches_the_wire():
     assert "from a child" in said
 
 
-async def test_the_end_of_input_ends_the_process_and_cancels_what_runs():
-    async with started() as gateway:
+async def test_the_end_of_input_drains_and_then_cancels_what_runs_and_says_what_came_of_it():
+    async with started("--drain", "0.3") as gateway:
         await gateway.initialize()
-        gateway.call("execute_dag", tasks=[task("a", "s:hang")])
+        hung = gateway.call("execute_dag", tasks=[task("a", "s:hang"), task("b", "s:soon")])
         await gateway.said("s:hang called")
         assert gateway.process.stdin is not None
         gateway.process.stdin.close()
+        cancelled = (await gateway.answer(hung))["result"]["structuredContent"]
         status, said = await gateway.ended()
+    assert (cancelled["status"], cancelled["outputs"]) == ("cancelled", {"b": {}})
     assert status == 0
     assert "s:hang aborted" in said
     assert "Traceback" not in said
@@ -196,6 +198,33 @@ async def test_what_was_asked_before_the_end_of_input_is_still_answered():
         answers = {message["id"]: message for message in [await gateway.read(), await gateway.read()]}
         assert (await gateway.ended())[0] == 0
     assert all("result" in answers[id] for id in ids)
+
+
+async def test_a_call_may_take_longer_to_end_than_the_client_keeps_its_input_open():
+    async with started() as gateway:
+        await gateway.initialize()
+        call = gateway.call("execute_dag", tasks=[task("a", "s:slow")])
+        await gateway.said("s:slow called")
+        assert gateway.process.stdin is not None
+        gateway.process.stdin.close()
+        answered = (await gateway.answer(call))["result"]["structuredContent"]
+        assert (await gateway.ended())[0] == 0
+    assert answered["status"] == "success"
+
+
+async def test_a_client_that_closes_its_end_and_then_wants_the_end_has_it_at_once():
+    async with started("--drain", "100") as gateway:
+        await gateway.initialize()
+        call = gateway.call("execute_dag", tasks=[task("a", "s:hang")])
+        await gateway.said("s:hang called")
+        assert gateway.process.stdin is not None
+        gateway.process.stdin.close()
+        await gateway.said("s:hang hears of the end")
+        gateway.process.send_signal(signal.SIGTERM)
+        with anyio.fail_after(10):
+            answered = (await gateway.answer(call))["result"]["structuredContent"]
+            assert (await gateway.ended())[0] == 0
+    assert answered["status"] == "cancelled"
 
 
 async def test_a_client_that_is_gone_ends_the_process_cleanly(platform: str):
@@ -216,7 +245,7 @@ async def test_a_signal_drains_what_is_about_to_end_cancels_the_rest_and_exits_w
     async with started("--drain", "0.3") as gateway:
         await gateway.initialize()
         soon = gateway.call("execute_dag", tasks=[task("a", "s:held")])
-        gateway.call("execute_dag", tasks=[task("a", "s:hang")])
+        hung = gateway.call("execute_dag", tasks=[task("a", "s:hang")])
         await gateway.said("s:hang called")
         gateway.process.send_signal(number)
         await gateway.said("s:held released")
@@ -224,6 +253,7 @@ async def test_a_signal_drains_what_is_about_to_end_cancels_the_rest_and_exits_w
         assert late["error"]["message"] == "The gateway is shutting down."
         drained = await gateway.answer(soon)
         assert drained["result"]["structuredContent"]["status"] == "success"
+        assert (await gateway.answer(hung))["result"]["structuredContent"]["status"] == "cancelled"
         with anyio.fail_after(10):
             status, said = await gateway.ended()
     assert status == 0
@@ -304,7 +334,7 @@ async def test_what_comes_behind_a_handshake_that_takes_a_while_waits_for_it(pla
         print(json.dumps({"jsonrpc": "2.0", "id": 2, "method": "tools/list"}), file=client, end="")
     with anyio.fail_after(5):
         async with open_pipe(reading, writing, platform=platform) as pipe:
-            await pipe.serve(server)
+            await pipe.serve(server, partial(anyio.sleep, 0))
     with os.fdopen(answers) as answered:
         assert ["result" in json.loads(line) for line in answered] == [True, True]
 

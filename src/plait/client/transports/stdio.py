@@ -15,11 +15,11 @@ from typing import Self
 
 import anyio
 import mcp_types as types
-from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
 
 from ...errors import ServerUnavailable
 from .direct import Direct
+from .environment import inherited
 from .faults import Unsent
 from .lines import Lines
 from .process import Process
@@ -48,7 +48,7 @@ class ProcessTransport:
         write_timeout_s: float = WRITE_TIMEOUT_S,
     ) -> None:
         self._command = [command, *args]
-        self._env = {**get_default_environment(), **(env or {})}
+        self._env = {**inherited(), **(env or {})}
         self._cwd = cwd
         self._on_stderr = on_stderr
         self._on_junk = on_junk

@@ -20,6 +20,7 @@ from mcp.shared.message import SessionMessage
 
 from ...config import ServerSettings
 from ...config.platforms import has_own_pipes
+from .environment import inherited
 from .http import IsolatingTransport, make_client
 from .sdk_stdio import SdkStdioTransport
 from .sse import sse_streams
@@ -91,7 +92,11 @@ def open_transport(
     command, args = _command(settings)
     return SdkStdioTransport(
         StdioServerParameters(
-            command=command, args=args, env=settings.env, cwd=settings.cwd, encoding_error_handler="replace"
+            command=command,
+            args=args,
+            env={**inherited(), **settings.env},
+            cwd=settings.cwd,
+            encoding_error_handler="replace",
         ),
         on_stderr=on_stderr,
         on_junk=_junk_logger(name),

@@ -24,6 +24,9 @@ INDEX = "$INDEX"
 MAX_STEPS = 64
 MAX_ARGUMENT_BYTES = 8 * 2**20
 
+FROM_TEXT = 'Refer to a list. Text becomes one by select in its own task: "lines(@)", or "lines(content)" of a field.'
+"""What helps where a list is wanted and text is there."""
+
 _START = re.compile(r"\$(?P<escape>\$?)(?P<brace>\{?)(?:(?P<output>OUTPUT\[)|(?P<item>ITEM|INDEX)(?!\w))")
 _ID = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,63})\]")
 _STEP = re.compile(

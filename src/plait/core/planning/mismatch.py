@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..language.references import Missing, Reference, Step, Template
+from ..language.references import FROM_TEXT, Missing, Reference, Step, Template
 from ..values.problems import MAX_GUESSES, MAX_SHOWN, Problem, nearest, slip_of
 from ..values.schema import Place
 from ..values.strict import Json, short
@@ -169,7 +169,7 @@ class Mismatches:
         fields = self._fields(judged.walk.value.forms)
         lists = [name for name, kind in fields.items() if kind == "array"]
         fix = spot.rewritten((*spot.reference.path, lists[0])) if len(lists) == 1 else None
-        hint = listed(fields) if fields else "Refer to a list."
+        hint = listed(fields) if fields else FROM_TEXT
         if fix is not None:
             hint = f"Write {short(fix, MAX_SHOWN)}."
         message = f"for_each takes a list; {spot.said} is {self._given(judged)}."

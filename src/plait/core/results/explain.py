@@ -20,7 +20,7 @@ NEAR_ITS_PATH = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """`why` is `dependency`, `layer`, `conflict` or `limit`; `on` the task, the layer or the limit that it was."""
+    """`why` is `dependency`, `layer`, `conflict`, `limit` or `server`; `on` the task, layer, limit or server it was."""
 
     why: str
     on: str
@@ -87,6 +87,8 @@ def _mend(run: Run, wait: Waited) -> str:
     match wait.why, kind:
         case "conflict", _:
             return f"Calls waited for {wait.on}, because they touch the same resource: let them touch different ones"
+        case "server", _:
+            return f"Calls waited for {wait.on} to be there: it had just been started, or connected to again"
         case "layer", _:
             return 'Tasks waited for the layer before theirs: schedule "eager" starts each as soon as it can'
         case "limit", "gateway":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...errors import CallError, InvalidArguments, OutputTooLarge, ReferenceFailed
-from ..language.references import MAX_ARGUMENT_BYTES, Scope
+from ..language.references import FROM_TEXT, MAX_ARGUMENT_BYTES, Scope
 from ..planning.plan import PlannedTask
 from ..tools.output import Output
 from ..values.strict import Json, JsonObject, NotStrict, measure
@@ -43,7 +43,8 @@ def _items(planned: PlannedTask, outputs: Mapping[str, Output], most: int) -> li
     assert planned.items is not None
     values = planned.items.resolve(Scope(outputs))
     if not isinstance(values, list):
-        raise ReferenceFailed(f"for_each needs a list; {planned.task.for_each} is {_kind(values)}")
+        message = f"for_each needs a list; {planned.task.for_each} is {_kind(values)}"
+        raise ReferenceFailed(message, hint=FROM_TEXT if isinstance(values, str) else None)
     if len(values) > most:
         raise OutputTooLarge(
             f"for_each has {len(values):,} items; at most {most:,} are run",

@@ -3,7 +3,6 @@ observers what has changed. The moves that a task may make stand in one table.""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
@@ -70,16 +69,14 @@ class Call(NamedTuple):
     """The argument that names a file on which such an answer depends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sleep:
+class Sleep(NamedTuple):
     """Answer `Woke` after so many seconds."""
 
     key: Key
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Abort:
+class Abort(NamedTuple):
     """End the call or the sleep of this key early: `Aborted` is then its answer, unless another is under way."""
 
     key: Key
@@ -97,55 +94,53 @@ Command: TypeAlias = Call | Sleep | Abort | Admit
 # Events: what has happened outside.
 
 
-@dataclass(frozen=True, slots=True)
-class Succeeded:
+class Succeeded(NamedTuple):
     key: Key
     output: Output
     cached: bool = False
     """Whether the answer was kept from an earlier call."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(NamedTuple):
     key: Key
     error: CallError
 
 
-@dataclass(frozen=True, slots=True)
-class Woke:
+class Woke(NamedTuple):
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
-class Aborted:
+class Aborted(NamedTuple):
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
-class Paused:
+class Paused(NamedTuple):
     """The call waits for its client, which is asked something: it takes no room until `Resumed`, or its answer."""
 
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
-class Resumed:
+class Resumed(NamedTuple):
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
-class CancelRequested:
+class Sent(NamedTuple):
+    """The call is on its way to its server only now: until now it waited for that to be there."""
+
+    key: Key
+
+
+class CancelRequested(NamedTuple):
     run: str
 
 
-Event: TypeAlias = Succeeded | Failed | Woke | Aborted | Paused | Resumed | CancelRequested
+Event: TypeAlias = Succeeded | Failed | Woke | Aborted | Paused | Resumed | Sent | CancelRequested
 
 
 # Notices: what observers are told. `at` is in seconds, on the clock of whoever drives the scheduler.
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(NamedTuple):
     """A run began."""
 
     run: str
@@ -166,8 +161,7 @@ class Changed(NamedTuple):
     """Why, where it did not succeed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Progressed:
+class Progressed(NamedTuple):
     """A call in flight told of its own progress."""
 
     key: Key
@@ -176,8 +170,7 @@ class Progressed:
     message: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """Every task of the run has come to its end."""
 
     run: str

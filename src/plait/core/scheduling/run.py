@@ -154,6 +154,18 @@ class Run:
             self._move_item(unit.key, Status.RUNNING, now)
         return unit.attempts
 
+    def sent(self, key: Key, now: float) -> None:
+        """The call of *key*, which was started before, has waited until now for its server to be there."""
+        unit, state = self.open[key], self.states[key.task]
+        if unit.started_at is None:
+            return
+        server = unit.planned.tool.server
+        self.waited["server", server] += now - unit.started_at
+        if state.started_at == unit.started_at:
+            state.waits += (Wait("server", server, now - unit.started_at),)
+            state.started_at = now
+        unit.started_at = now
+
     def succeed(self, key: Key, output: Output, now: float, *, cached: bool = False) -> None:
         unit = self._close(key, now)
         try:

@@ -28,6 +28,7 @@ from .events import (
     Notice,
     Paused,
     Resumed,
+    Sent,
     Sleep,
     Step,
     Succeeded,
@@ -142,6 +143,11 @@ class Scheduler:
             case Resumed(key):
                 self._resume(key, now)
                 return self._step(now, None)
+            case Sent(key):
+                run = self.runs.get(key.run)
+                if run is not None and key in run.open:
+                    run.sent(key, now)
+                return self._step(now, run)
         if not isinstance(event, Woke):
             self._answered(event, now)
         key = event.key

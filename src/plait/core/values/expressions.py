@@ -6,13 +6,30 @@ from typing import Any
 
 import jmespath
 from jmespath.exceptions import EmptyExpressionError, IncompleteExpressionError, LexerError, ParseError
-from jmespath.functions import Functions
+from jmespath.functions import Functions, signature
 
 from ...errors import ExpressionFailed
 from .problems import nearest
 from .strict import Json, NotStrict, measure, short
 
 _HINT = "Write it as items[?state == 'open' && size > `3`].name, odd keys as \"a-b\". See jmespath.org."
+
+
+class _Functions(Functions):  # type: ignore[misc]  # jmespath has no types
+    """JMESPath's own, and two that make lists of texts: many tools give nothing else."""
+
+    @signature({"types": ["string"]})  # type: ignore[untyped-decorator]
+    def _func_lines(self, text: str) -> list[Json]:
+        """The lines of *text* that are not blank."""
+        return [line for line in text.splitlines() if line.strip()]
+
+    @signature({"types": ["string"]}, {"types": ["string"]})  # type: ignore[untyped-decorator]
+    def _func_split(self, text: str, separator: str) -> list[Json]:
+        """The parts of *text* between *separator*; its characters, for an empty one."""
+        return list(text.split(separator)) if separator else list(text)
+
+
+_OPTIONS = jmespath.Options(custom_functions=_Functions())
 
 
 def compile_expression(text: str) -> Any:
@@ -28,7 +45,7 @@ def compile_expression(text: str) -> Any:
 def search(expression: Any, value: Json) -> Json:
     """What *expression* finds in *value*. Raises `ExpressionFailed`."""
     try:
-        found: Json = expression.search(value)
+        found: Json = expression.search(value, _OPTIONS)
         measure(found)
     except NotStrict as error:
         raise ExpressionFailed(f"It gives what is no strict JSON: {error}") from None
@@ -63,10 +80,10 @@ def _check_calls(expression: Any) -> None:
 
 
 def _check_call(name: str, given: int) -> None:
-    if name not in Functions.FUNCTION_TABLE:
-        near = nearest(name, Functions.FUNCTION_TABLE, 3) or Functions.FUNCTION_TABLE
+    if name not in _Functions.FUNCTION_TABLE:
+        near = nearest(name, _Functions.FUNCTION_TABLE, 3) or _Functions.FUNCTION_TABLE
         raise ExpressionFailed(f"JMESPath has no function {name[:80]}", hint=f"There is {', '.join(near)}.")
-    wanted = Functions.FUNCTION_TABLE[name]["signature"]
+    wanted = _Functions.FUNCTION_TABLE[name]["signature"]
     is_open = bool(wanted) and wanted[-1].get("variadic", False)
     if given < len(wanted) or (given > len(wanted) and not is_open):
         count = f"{len(wanted)} {'or more ' if is_open else ''}argument{'s' if len(wanted) != 1 or is_open else ''}"

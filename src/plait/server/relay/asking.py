@@ -8,7 +8,8 @@ they have declared that they can answer.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Self, cast
 
 import mcp_types as types
@@ -19,9 +20,10 @@ from mcp_types import methods
 from mcp_types.version import LATEST_HANDSHAKE_VERSION
 from pydantic import BaseModel, RootModel, ValidationError
 
-from ...core.downstream import RpcError
+from ...core.downstream import Ask, RpcError
 from ...core.values.strict import Json, JsonObject
 from ..following import Context
+from .eras import client_of
 
 ASK_S = 600.0
 """How long a person or a model upstream may take to answer."""
@@ -95,6 +97,22 @@ async def ask_for_roots(session: ServerSession, method: str, params: JsonObject)
     """The answer of a client of the handshake era that has roots, to a question that belongs to none of its requests.
     Raises `RpcError`. The caller bounds the time."""
     return await _put(session, Question.read(method, params), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """An `Ask` that puts questions to *client* by *ask*. All those of one client are equal."""
+
+    client: object
+    ask: Ask = field(compare=False)
+
+    async def __call__(self, method: str, params: JsonObject) -> JsonObject:
+        return await self.ask(method, params)
+
+
+def asks_directly(ctx: Context) -> Asks:
+    """An `Ask` for the client of *ctx*, which is of the handshake era."""
+    return Asks(client_of(ctx), partial(ask_directly, ctx))
 
 
 async def ask_directly(ctx: Context, method: str, params: JsonObject) -> JsonObject:

@@ -16,10 +16,10 @@ import mcp_types as types
 
 from ...core.ports import Ask, OnLog, RpcError
 from ...core.values.strict import JsonObject
-from ..following import Context
+from ..following import Context, Tell, telling
 from .asking import ASK_S
 from .callers import Caller, Session, Telling
-from .eras import declared_by
+from .eras import declared_by, is_modern
 
 _caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
 _ask: ContextVar[Ask | None] = ContextVar("ask", default=None)
@@ -43,6 +43,14 @@ def asking_by(ask: Ask) -> Iterator[None]:
         yield
     finally:
         _ask.reset(token)
+
+
+def progress_to(ctx: Context) -> Tell | None:
+    """Tells the client of *ctx* how far a run is, also when it has come back with another request; None where it will
+    not want to hear of it."""
+    caller = _caller.get()
+    may_come_back = caller is not None and _ask.get() is not None and is_modern(ctx)
+    return caller.report if caller is not None and may_come_back else telling(ctx)
 
 
 def attendance_of(ctx: Context) -> Attendance | None:
@@ -97,17 +105,24 @@ class Attendance:
 
     async def ask(self, method: str, params: JsonObject, /) -> JsonObject:
         """As `Ask`. Gives up after ten minutes without a request that could be asked."""
+        while True:
+            ask = await self._attendant()
+            self._open += 1
+            try:
+                return await ask(method, params)
+            except anyio.ClosedResourceError:  # its request was given up before the answer
+                continue
+            finally:
+                self._open -= 1
+                self._tell()
+
+    async def _attendant(self) -> Ask:
         with anyio.move_on_after(ASK_S):
             while not self._attending:
                 await self._changed.wait()
         if not self._attending:
             raise RpcError(types.REQUEST_TIMEOUT, "No client waits for this run any more, so nobody can be asked.")
-        self._open += 1
-        try:
-            return await self._attending[-1](method, params)
-        finally:
-            self._open -= 1
-            self._tell()
+        return self._attending[-1]
 
     def _log(self, params: JsonObject) -> None:
         """A call of the run logs. While no request waits for the run, the session that began it hears of it."""

@@ -20,8 +20,8 @@ from pydantic import BaseModel
 from ...core.ports import OnLog
 from ...core.tools.naming import Entry
 from ...core.values.strict import JsonObject
-from ..following import Context
-from .eras import is_modern, meta_of
+from ..following import Context, telling
+from .eras import client_of, is_modern, meta_of
 from .outbox import MOST_WAITING, SEND_S, Outbox
 
 log = logging.getLogger(__name__)
@@ -98,6 +98,8 @@ class Caller:
 
     def __init__(self, ctx: Context, tasks: TaskGroup, session: Session | None) -> None:
         self.session = session
+        self.client = client_of(ctx)
+        """As `client_of`."""
         self._ctx: Context | None = ctx
         self._tasks = tasks
         self._outbox: deque[_Message] = deque(maxlen=MOST_WAITING)
@@ -122,6 +124,11 @@ class Caller:
                 await ctx.session.send_notification(notice, related_request_id=ctx.request_id)
 
         self._put(send)
+
+    async def report(self, told: JsonObject) -> None:
+        """Tell it how far work of ours is, if the request that waits for it at the time asked to hear of that."""
+        if self._ctx is not None and (tell := telling(self._ctx)) is not None:
+            await tell(told)
 
     def hears(self, level: str) -> bool:
         """Whether it wants log messages of that level: clients of 2026-07-28 say so with each request."""

@@ -24,7 +24,7 @@ from mcp import MCPError
 from ...core.downstream import Ask, RpcError
 from ...core.values.strict import JsonObject
 from ..following import Context
-from .asking import ASK_S, MOST_QUESTIONS, Question, missing_capability
+from .asking import ASK_S, MOST_QUESTIONS, Asks, Question, missing_capability
 from .callers import Caller
 
 log = logging.getLogger(__name__)
@@ -44,11 +44,16 @@ MOST_PARKED = 500
 class _Asked:
     question: Question
     answered: anyio.Event = field(default_factory=anyio.Event)
-    answer: JsonObject = field(default_factory=dict)
+    answer: JsonObject | None = field(default_factory=dict)
+    """None where the client is not asked it any more."""
 
     @property
     def is_open(self) -> bool:
         return not self.answered.is_set()
+
+    def settle(self, answer: JsonObject | None) -> None:
+        self.answer = answer
+        self.answered.set()
 
 
 class Parking:
@@ -136,12 +141,13 @@ class Held:
         finally:
             if self._outcome is None:
                 self._outcome = RpcError(types.INTERNAL_ERROR, "The gateway gave this request up.")
+            self._withdraw()
             self._tell()
             self._parking.forget(self.token)
 
     async def _tried(self, work: Work) -> JsonObject | Exception:
         try:
-            return await work(self._ask)
+            return await work(Asks(self.caller.client, self._ask))
         except (RpcError, MCPError) as error:
             return error
         except Exception:
@@ -169,7 +175,15 @@ class Held:
             del self._asked[key]
             if not self._is_asking:
                 self._parking.asking.discard(self)
+        if asked.answer is None:
+            raise anyio.ClosedResourceError
         return asked.answer
+
+    def _withdraw(self) -> None:
+        """The client will not come back: what it was not asked yet, or has not answered, it is asked elsewhere."""
+        for asked in self._asked.values():
+            if asked.is_open:
+                asked.settle(None)
 
     # The side of the client's requests.
 
@@ -194,6 +208,7 @@ class Held:
 
     def fetch(self) -> JsonObject:
         self._fetched.set()
+        self._withdraw()
         assert self._outcome is not None
         if isinstance(self._outcome, Exception):
             raise self._outcome
@@ -223,8 +238,7 @@ class Held:
         for key, answer in answers.items():
             asked = self._asked.get(key)
             if asked is not None and asked.is_open and isinstance(answer, dict):
-                asked.answer = answer
-                asked.answered.set()
+                asked.settle(answer)
 
     @property
     def _is_asking(self) -> bool:

@@ -214,7 +214,7 @@ class Passthrough:
     async def _relay(self, ctx: Context, server: str, params: JsonObject) -> HandlerResult:
         """Send the client's request to *server* with other *params*; its result, as the client's era has it."""
         self.wishes.tell_levels(live_of(ctx))
-        with self._calls.one():
+        with self._calls.one_to_give_up():
             result = await self._answer(ctx, live_of(ctx), server, params)
         result = with_addresses(ctx.method, result, lambda uri: self.owners.address_in_result(server, uri))
         return shaped_result(ctx, result, self._server_info)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from functools import partial
 from typing import TypeAlias
 
 import anyio
@@ -19,7 +18,7 @@ import mcp_types as types
 from ...core.downstream import Ask, Relayed, RpcError, Turn, Visit
 from ...core.values.strict import JsonObject
 from ..following import Context
-from .asking import Question, ask_directly, can_be_asked, missing_capability, read_questions
+from .asking import Question, ask_directly, asks_directly, can_be_asked, missing_capability, read_questions
 from .callers import Caller
 from .eras import is_modern
 from .notices import Live
@@ -49,7 +48,7 @@ async def resume(ctx: Context, parking: Parking, held: Held) -> JsonObject:
 
 async def begin(ctx: Context, parking: Parking, caller: Caller, work: Work) -> JsonObject:
     """The result of *work*, which is given a way to ask the client of *ctx*; or a result that asks it."""
-    return await (parking.begin(caller, work) if is_modern(ctx) else work(partial(ask_directly, ctx)))
+    return await (parking.begin(caller, work) if is_modern(ctx) else work(asks_directly(ctx)))
 
 
 def out_of_time(request: Relayed) -> RpcError:
@@ -68,8 +67,6 @@ class Rounds:
         """The result for the client. Raises `RpcError` and `MCPError`."""
         relay = self._ask_client if is_modern(ctx) else self._answer_server
         may_ask = can_be_asked(ctx.session.client_capabilities)
-        if is_modern(ctx) and not may_ask:
-            request = replace(request, ask=partial(_refuse, ctx))
 
         async def work(ask: Ask | None) -> JsonObject:
             with anyio.move_on_after(LONGEST_S):
@@ -105,11 +102,6 @@ class Rounds:
             if (state := result.get("requestState")) is not None:
                 params["requestState"] = state
         raise RpcError(types.INTERNAL_ERROR, f"The server asked for input more than {MOST_ROUNDS} times.")
-
-
-async def _refuse(ctx: Context, method: str, params: JsonObject) -> JsonObject:
-    """What a server hears that asks a client of 2026-07-28 which has declared nothing: that era has an error for it."""
-    raise missing_capability(Question.read(method, params).lacking(ctx.session.client_capabilities))
 
 
 def _check(ctx: Context, result: JsonObject) -> dict[str, Question]:

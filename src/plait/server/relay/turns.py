@@ -4,7 +4,7 @@ and for what it touches. Nothing else that is relayed waits for anything."""
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from ...core.downstream import Ask, Relayed, Turn, Visit
 from ...core.values.strict import Json, JsonObject
@@ -25,17 +25,25 @@ def no_turn(server: str, tool: str, arguments: Json) -> AbstractAsyncContextMana
 
 def asking_in(turn: Turn, request: Relayed, ask: Ask) -> Relayed:
     """*request* with a way to ask the client, in which the turn is paused for as long as that takes."""
-
-    async def asked(method: str, params: JsonObject) -> JsonObject:
-        with turn.paused():
-            return await ask(method, params)
-
-    return replace(request, ask=asked)
+    return replace(request, ask=_Paused(ask, turn))
 
 
 def is_well(result: JsonObject) -> bool:
     """Whether *result* is the end of a call, and no error."""
     return result.get("isError") is not True and result.get("resultType") != "input_required"
+
+
+@dataclass(frozen=True, slots=True)
+class _Paused:
+    """Asks by *ask* while *turn* is paused. All those that ask one client are equal: which of its calls asks makes no
+    difference to it."""
+
+    ask: Ask
+    turn: Turn = field(compare=False)
+
+    async def __call__(self, method: str, params: JsonObject) -> JsonObject:
+        with self.turn.paused():
+            return await self.ask(method, params)
 
 
 class _Free:
