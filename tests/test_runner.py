@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import sys
 from typing import Any
 
@@ -13,14 +14,25 @@ import pytest
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
 from plait.core.ports import Waiting
-from plait.core.scheduling.events import Changed, Finished, Notice, Progressed, Status
+from plait.core.scheduling.events import (
+    Aborted,
+    CancelRequested,
+    Changed,
+    Event,
+    Finished,
+    Key,
+    Notice,
+    Progressed,
+    Status,
+    Step,
+)
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.run import Run
 from plait.core.scheduling.scheduler import Scheduler
 from plait.core.tools.learned import Learned
 from plait.core.tools.policy import Policy
 from plait.core.values.strict import JsonObject
-from plait.errors import ServerUnavailable
+from plait.errors import ServerUnavailable, ToolError
 from plait.runner import LONGEST_QUESTION_S, TURN, Runner
 
 from .fakes import FakeServers, tool
@@ -381,3 +393,93 @@ async def test_all_calls_of_a_run_lead_to_the_same_client():
     await run_with(Person(1), servers, *tasks)
     await run_with(Person(1), servers, *tasks)
     assert asks[0] == asks[1] != asks[2]
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_each_of_many_calls_has_its_own_end_whatever_becomes_of_the_others(seed: int):
+    """Some answer in time, some are late, some fail, some are aborted with their run; one task carries out many."""
+    chooser = random.Random(seed)
+    servers = FakeServers()
+    ended: list[str] = []
+
+    async def call(id: str, seconds: float, is_good: bool) -> dict[str, Any]:
+        await anyio.sleep(seconds)
+        ended.append(id)
+        if not is_good:
+            raise ToolError("no")
+        return {"id": id}
+
+    servers.add(tool("s:call", closed=False), call)
+    fates: dict[str, str] = {}
+    tasks: list[dict[str, Any]] = []
+    for number in range(200):
+        id, seconds, is_good = f"t{number}", chooser.choice([0, 0, 1, 2, 5, 9.5]), chooser.random() < 0.8
+        fates[id] = "timeout" if seconds > 3 else "success" if is_good else "failed"
+        arguments = {"id": id, "seconds": seconds, "is_good": is_good}
+        tasks.append({"id": id, "tool": "s:call", "timeout_s": 3, "arguments": arguments})
+    limit = chooser.choice([1, 2, 7, 64])
+    made = await run(
+        servers, {"tasks": tasks, "max_concurrency": limit, "timeout_s": chooser.choice([4.3, 40.7, 4000])}
+    )
+    for id, state in made.states.items():
+        known = {fates[id]} if made.status != "timeout" else {fates[id], "cancelled", "skipped"}
+        assert str(state.status) in known
+    assert sorted(ended) == sorted(
+        id for id, state in made.states.items() if str(state.status) in {"success", "failed"}
+    )
+    sent = [id for id, state in made.states.items() if state.attempts]
+    assert len(servers.calls) == len(sent)
+    assert len(servers.aborted) == len(sent) - len(ended)
+
+
+async def test_a_call_that_answers_though_it_was_told_to_end_takes_no_other_with_it():
+    servers = sleeping(short=1)
+
+    async def stubborn() -> dict[str, Any]:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(9)
+        return {"late": True}
+
+    servers.add(tool("s:stubborn"), stubborn)
+    tasks = [{"id": "a", "tool": "s:stubborn", "timeout_s": 3}, {"id": "b", "tool": "s:short", "timeout_s": 3}]
+    ended = await run(servers, {"max_concurrency": 1, "tasks": tasks})
+    assert ended.states["b"].status is Status.SUCCESS
+
+
+async def test_what_is_aborted_before_it_is_sent_is_never_sent():
+    servers = sleeping(long=1000)
+    scheduler = Heard(Limits())
+    made = Run("r", check(read_dag({"tasks": [{"id": "a", "tool": "s:long"}]}), servers.catalog(), Policy()))
+    async with anyio.create_task_group() as tasks:
+        runner = Runner(scheduler, servers, tasks)
+        runner.submit(made)
+        runner.cancel("r")
+        await runner.idle()
+    assert servers.calls == []
+    assert scheduler.heard == [CancelRequested("r"), Aborted(Key("r", "a"))]
+
+
+async def test_an_aborted_call_is_told_as_that_and_not_as_late():
+    servers = sleeping(long=1000)
+    scheduler = Heard(Limits())
+    made = Run("r", check(read_dag({"tasks": [{"id": "a", "tool": "s:long"}]}), servers.catalog(), Policy()))
+    async with anyio.create_task_group() as tasks:
+        runner = Runner(scheduler, servers, tasks)
+        runner.submit(made)
+        await anyio.sleep(1)
+        runner.cancel("r")
+        await runner.idle()
+    assert servers.aborted == ["s:long"]
+    assert scheduler.heard == [CancelRequested("r"), Aborted(Key("r", "a"))]
+
+
+class Heard(Scheduler):
+    """Remembers the events."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
+        self.heard: list[Event] = []
+
+    def handle(self, event: Event, now: float) -> Step:
+        self.heard.append(event)
+        return super().handle(event, now)
