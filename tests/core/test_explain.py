@@ -171,6 +171,15 @@ def test_only_the_longest_waits_are_told() -> None:
     assert len(play.result().metrics.waits) == MAX_TOLD
 
 
+def test_a_wait_for_what_touches_the_same_is_a_link_of_the_critical_path() -> None:
+    play = Play().submit(
+        "r", task("a", "write", "x"), task("b", "write", "x"), task("y", "do", None, "b"), task("z", "do")
+    )
+    play.answer(2, "a").answer(4, "b").answer(6, "z").answer(7, "y")
+    metrics = play.result().metrics
+    assert (metrics.critical_path, metrics.critical_path_ms) == (("a", "b", "y"), 7_000)
+
+
 def test_efficiency_is_the_share_of_the_critical_path() -> None:
     play = Play(Limits(gateway=1)).submit("r", A, B).answer(1, "a").answer(4, "b")
     assert (play.result().metrics.critical_path_ms, play.result().metrics.efficiency) == (3_000, 0.75)
@@ -225,7 +234,8 @@ def test_a_rate_is_named_with_what_would_be_raised() -> None:
 
 def test_a_conflict_is_named_with_who_was_waited_for() -> None:
     play = Play().submit("r", task("a", "write", "x"), task("b", "write", "x")).answer(2, "a").answer(4, "b")
-    [sentence] = faster(play)
+    chain, sentence = faster(play)
+    assert chain.startswith("The chain a -> b took 4000 of 4000 ms")
     assert sentence == (
         "Calls waited for a, because they touch the same resource: let them touch different ones"
         " (2000 ms of waiting in all)."

@@ -248,15 +248,17 @@ def _metrics(run: Run, now: float) -> Metrics:
 
 
 def _critical_path(run: Run, durations: Mapping[str, float]) -> tuple[tuple[str, ...], float]:
-    """The chain of dependencies whose calls took longest, and how long in seconds."""
+    """The chain whose calls took longest, each task of it waiting for the one before: for its output, or because both
+    touch the same; and how long its calls took, in seconds."""
     total: dict[str, float] = {}
     before: dict[str, str | None] = {}
-    for layer in run.plan.layers:
-        for id in layer:
-            needs = run.plan.tasks[id].needs
-            last = max(needs, key=total.__getitem__, default=None)
-            before[id] = last
-            total[id] = durations.get(id, 0.0) + (total[last] if last is not None else 0.0)
+    for id in run.plan.order:
+        needs = run.plan.tasks[id].needs
+        if waits := run.states[id].waits:
+            needs = (*needs, *[wait.on for wait in waits if wait.why == "conflict" and wait.on in total])
+        last = max(needs, key=total.__getitem__, default=None)
+        before[id] = last
+        total[id] = durations.get(id, 0.0) + (total[last] if last is not None else 0.0)
     step = max(total, key=lambda id: (total[id], run.plan.layer_of[id]), default=None)
     length = total[step] if step is not None else 0.0
     chain: list[str] = []
