@@ -64,7 +64,14 @@ class Reloading:
         except ConfigError as error:
             log.error("config.refused", extra={"error": str(error), "kept": "the settings that held before"})
             return
+        tell_notes(config)
         await apply(config)
+
+
+def tell_notes(config: Config) -> None:
+    """Log what the settings hold that means nothing."""
+    for note in config.notes:
+        log.warning("config.note", extra={"note": note})
 
 
 async def on_hangup(tell: Callable[[], None]) -> None:

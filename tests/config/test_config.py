@@ -216,3 +216,12 @@ def test_the_example_file_shows_the_defaults():
 def test_the_settings_are_read_without_the_sdk():
     script = "import sys, plait.config; sys.exit('mcp' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], timeout=30, check=False).returncode == 0
+
+
+def test_a_pattern_that_is_for_no_server_is_noted(load: Load):
+    text = '[servers.time]\ncommand = "x"\n[tools."zzz:a"]\nweight = 2\n[policy]\n'
+    text += 'deny = ["tiem:*", "*:delete_*", "t*:x"]\n'
+    assert load(text).notes == (
+        'policy.deny[0]: "tiem:*" is for no server there is. Did you mean "time:*"?',
+        'tools: "zzz:a" is for no server there is',
+    )

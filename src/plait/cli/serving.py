@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,8 +10,6 @@ import typer
 
 from .exits import Exit
 from .session import Session
-
-log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 
@@ -42,10 +39,9 @@ def serve(
     """Serve until the client leaves, or a signal comes; with *is_watching*, by the settings as the file has them."""
     from ..app import serve_http, serve_stdio
     from ..config import load_config
-    from ..reloading import Reloading
+    from ..reloading import Reloading, tell_notes
 
-    for note in session.config.notes:
-        log.warning("config.note", extra={"note": note})
+    tell_notes(session.config)
     reloading = Reloading(partial(load_config, session.config_file), is_watching)
     if http is None:
         if hosts or origins:

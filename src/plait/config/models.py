@@ -163,6 +163,6 @@ class Config(Settings):
     source: str = Field(default="built-in defaults", exclude=True)
     """The file the settings came from, for messages."""
     notes: tuple[str, ...] = Field(default=(), exclude=True)
-    """What was passed over or changed in a client's own file."""
+    """What was passed over or changed in a client's own file, and what of the settings is for nothing there is."""
     state_folder: Path | None = Field(default=None, exclude=True)
     """Where the gateway keeps what it learns; without one it is forgotten at the end."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ class _Reader:
         if self._problems:
             raise ConfigError("\n".join(dict.fromkeys(self._problems)))
         servers = {name: self._rooted(server) for name, server in settings.servers.items()}
-        return Config(**{**dict(settings), "servers": servers}, source=self._source, notes=tuple(translation.notes))
+        notes = (*translation.notes, *_idle_patterns(settings))
+        return Config(**{**dict(settings), "servers": servers}, source=self._source, notes=notes)
 
     def _validated(self, values: dict[str, Any]) -> Settings:
         try:
@@ -130,6 +132,17 @@ class _Reader:
 
     def _in_file(self, problem: str) -> str:
         return f"{problem} ({self._source})"
+
+
+def _idle_patterns(settings: Settings) -> Iterator[str]:
+    """A note for each pattern of tools that no server's tools can match: what it was meant to deny is not denied."""
+    denied = [(f"policy.deny[{index}]", pattern) for index, pattern in enumerate(settings.policy.deny)]
+    for origin, pattern in (*denied, *(("tools", pattern) for pattern in settings.tools)):
+        server, _, of_server = pattern.partition(":")
+        if not any(fnmatchcase(name, server) for name in settings.servers):
+            near = nearest(server, settings.servers)
+            hint = f'. Did you mean "{near[0]}:{of_server}"?' if near else ""
+            yield f'{origin}: "{pattern}" is for no server there is{hint}'
 
 
 def _put(values: Any, steps: tuple[str, ...], value: str) -> None:
