@@ -19,11 +19,10 @@ from ..config import ServerSettings
 from ..core.downstream import Offers, Relayed
 from ..core.ports import Ask, RpcError, ToolCall, Waiting
 from ..core.tools.catalog import ServerInfo, ServerState, Tool
-from ..core.values.printable import printable
 from ..core.values.strict import JsonObject, NotStrict, measure
 from ..errors import CallError, InvalidArguments, ServerUnavailable
 from .calling import as_rpc_error, call_tool, relay
-from .handshake import DiedOnProbe, Era, Greeting, negotiate
+from .handshake import DiedOnProbe, Era, negotiate
 from .interests import Interests
 from .lazy import Use
 from .offers import Listed
@@ -33,6 +32,7 @@ from .protocol import OnSaid, Wire
 from .remembered import Remembered
 from .transports.faults import Unsent, explained
 from .transports.transport import OpenTransport, Patience, Transport, open_transport
+from .verdict import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ class Connection:
         self.error: str | None = None
         self.use = Use(settings.idle_s)
         self._remembered = remembered or Remembered()
+        self._verdict = Verdict(settings.protocol, self._remembered)
         self._listed = Listed(name, settings, self._remembered, on_said)
         self._interests = Interests()
         self._is_watched = False
@@ -77,17 +78,11 @@ class Connection:
         self._on_stderr = on_stderr
         self._on_said = on_said
         self._unasked = unasked
-        self._era: Era | None = None if settings.protocol == "auto" else Era(settings.protocol)
         self._wire: Wire | None = None
         self._transport: Transport | None = None
-        self._title: str | None = None
         self._changed = anyio.Event()
         self._settled = anyio.Event()
         self._has_been_ready = False
-        self._is_era_recalled = False
-        """Whether the era was kept from an earlier start, and has not proved right in this one."""
-        self._has_died_on_probe = False
-        self._may_restart_at_once = True
         self._is_retired = False
         """Whether the last connection was left because the server had forgotten our session."""
         self._is_starting = True
@@ -122,7 +117,7 @@ class Connection:
             state=self.state,
             transport=self._settings.kind,
             protocol=greeting.version if greeting is not None else None,
-            title=self._title,
+            title=self._verdict.title,
             tools=len(self.tools),
             error=self.error,
             warnings=self.warnings + self._listed.drift.warnings,
@@ -151,9 +146,7 @@ class Connection:
         """Take what is remembered of the server for what it has, until it is there itself."""
         if not self._is_in_first_attempt or self.tools:
             return
-        if self._settings.protocol == "auto" and self._remembered.get("era") in list(Era):
-            self._era, self._is_era_recalled = Era(str(self._remembered.get("era"))), True
-        self._title = recalled_title(self._remembered)
+        self._verdict.recall()
         if self.is_known:
             self._listed.recall()
             self._on_change()
@@ -210,11 +203,9 @@ class Connection:
 
     def _has_been_misled(self, seconds: float) -> bool:
         """Whether an attempt of so many *seconds* failed that took the era for what it was at an earlier start, and
-        the next is worth making at once. The era is forgotten."""
-        if not self._is_era_recalled or self._has_been_ready:
-            return False
-        self._era, self._is_era_recalled = None, False
-        return seconds < self._settings.probe_timeout_s
+        the next is worth making at once."""
+        was_misled = not self._has_been_ready and self._verdict.drop_recalled()
+        return was_misled and seconds < self._settings.probe_timeout_s
 
     async def call(self, call: ToolCall) -> JsonObject:
         """Send one `tools/call` and give its result as it came. Raises `CallError`."""
@@ -311,25 +302,20 @@ class Connection:
 
     async def _attempt(self) -> str:
         """Connect, and stay until the end. Gives the reason of the end."""
-        known = self._era
-        guess = Era.LEGACY if known is None and self._has_died_on_probe else known
-        self._has_died_on_probe = False
+        known = self._verdict.era
         try:
             try:
-                return await self._connect_and_stay(guess)
+                return await self._connect_and_stay(self._verdict.guess())
             except* DiedOnProbe:
-                self._has_died_on_probe = known is None  # perhaps of the probe: it is spared it the next time
                 log.info("server.ended_on_probe", extra={"server": self.name})
-            if not self._has_died_on_probe or not self._may_restart_at_once:
-                return self._last_words()
-            self._has_died_on_probe = self._may_restart_at_once = False
-            return await self._connect_and_stay(Era.LEGACY)
+                is_tried_again = self._verdict.died_on_probe()
+            return await self._connect_and_stay(Era.LEGACY) if is_tried_again else self._last_words()
         except Exception as error:  # whatever ends a server ends this attempt alone
             self._pauses.hear(error)
             return self._explained(error)
         finally:
-            if known is Era.MODERN and self._settings.protocol == "auto" and self.state is not ServerState.READY:
-                self._era = None  # it may have been replaced by an older one
+            if self.state is not ServerState.READY:
+                self._verdict.failed(known)
 
     async def _connect_and_stay(self, era: Era | None) -> str:
         try:
@@ -350,9 +336,9 @@ class Connection:
                         wire.heard()
                         await self._listed.read(wire)
                         starting.deadline = math.inf
-                        self._meet(greeting)
+                        self._verdict.met(greeting)
                         self._wire = wire
-                        self._has_been_ready = self._may_restart_at_once = True
+                        self._has_been_ready = True
                         self._become(ServerState.READY, None)
                         async with anyio.create_task_group() as tasks:
                             tasks.start_soon(self._leave_unused, wire)
@@ -363,15 +349,6 @@ class Connection:
         finally:
             self._wire = None
         return self._last_words()
-
-    def _meet(self, greeting: Greeting) -> None:
-        """The server is there. Another version of it may speak the protocol of another era: then that is asked anew at
-        the next start."""
-        is_same = greeting.title == recalled_title(self._remembered) or not self._is_era_recalled
-        self._era, self._title, self._is_era_recalled = greeting.era, greeting.title, False
-        if self._settings.protocol == "auto":
-            self._remembered.put("era", greeting.era.value if is_same else None)
-        self._remembered.put("title", greeting.title)
 
     async def _leave_unused(self, wire: Wire) -> None:
         await self.use.unwanted()
@@ -421,8 +398,3 @@ class Connection:
 
     def _explained(self, error: BaseException) -> str:
         return explained(error, self._last_words(), self._settings.startup_timeout_s)
-
-
-def recalled_title(remembered: Remembered) -> str | None:
-    title = remembered.get("title")
-    return printable(title[:120]) if isinstance(title, str) else None
