@@ -19,6 +19,8 @@ from mcp.client.sse import sse_client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
+from plait.client.transports.environment import inherited
+
 from .places import PLAIT, node, npm_server, python_with_servers, python_with_v1
 
 LONGEST_S = 30
@@ -40,7 +42,8 @@ class Process:
 
     def transport(self) -> Any:
         program, *args = self.command
-        return stdio_client(StdioServerParameters(command=program, args=args, cwd=self.cwd, env=dict(self.env)))
+        env = {**inherited(), **self.env}  # what the gateway gives it, so that the two can be compared
+        return stdio_client(StdioServerParameters(command=program, args=args, cwd=self.cwd, env=env))
 
 
 @dataclass(frozen=True, slots=True)
