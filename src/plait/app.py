@@ -1,7 +1,7 @@
 """The composition root: settings become parts, parts become a gateway, a gateway is served; start and stop in order.
 
-A stop: no new call is taken, calls in flight have a few seconds to end, then their runs are cancelled, then the
-downstream servers are stopped. Each step is bounded, and so is the whole.
+A stop: no new call is taken, calls in flight have a few seconds to end, then their runs are cancelled, which answers
+them, then the downstream servers are stopped. Each step is bounded, and so is the whole.
 """
 
 from __future__ import annotations
@@ -237,14 +237,19 @@ async def run_stdio(
         anyio.create_task_group() as tasks,
     ):
 
+        async def drain() -> None:
+            await calls.drain(drain_s, gateway.cancel_all)
+
         async def obey() -> None:
             await stop.asked.wait()
-            await calls.drain(drain_s)
+            if calls.is_closed:  # the client has closed its end before: it wants no more than that
+                calls.hurry()
+            await drain()
             pipe.stop()
 
         tasks.start_soon(obey)
         pipe.on_written = on_answer
-        await pipe.serve(server)
+        await pipe.serve(server, drain)
         stop.ask()
         tasks.cancel_scope.cancel()
 
@@ -278,7 +283,7 @@ async def run_http(
 
     async def obey() -> None:
         await stop.asked.wait()
-        await calls.drain(drain_s)
+        await calls.drain(drain_s, gateway.cancel_all)
         requests.end_all()
         listener.should_exit = True
 

@@ -282,6 +282,10 @@ class Gateway:
         for run_id in self._runs.ids():
             self._runner.cancel(run_id)
 
+    def detail(self, run_id: str) -> str:
+        """How much is to be told of a run, as its document says. Raises `UnknownRun`."""
+        return self._run(run_id).plan.dag.detail
+
     def output(self, run_id: str, task: str) -> Output:
         """A task's whole output. Raises `UnknownRun`, or `CallError` where there is none."""
         run = self._run(run_id)

@@ -177,15 +177,20 @@ async def test_a_server_that_asks_for_everything_is_known_for_that_alone(monkeyp
 
 async def test_who_asks_for_nobody_hears_why():
     asking = Asking()
-    for has_client, said in ((True, "The client did not declare what this needs: sampling"), (False, "command line")):
+    undeclared = "The client did not declare what this needs: "
+    for has_client, method, said, code in (
+        (True, "sampling/createMessage", f"{undeclared}sampling", types.MISSING_REQUIRED_CLIENT_CAPABILITY),
+        (True, "roots/list", f"{undeclared}roots", types.METHOD_NOT_FOUND),
+        (False, "sampling/createMessage", "command line", types.METHOD_NOT_FOUND),
+    ):
         silent = Asker(None, has_client=has_client)
         asking.silent[:] = [silent]
         for asker in (silent, None):  # on the stream of the request, and by itself
             token = correlated.set(asker)
             with pytest.raises(RpcError, match=said) as refusal:
-                await asking.put("sampling/createMessage", {})
+                await asking.put(method, {})
             correlated.reset(token)
-            assert refusal.value.code == types.METHOD_NOT_FOUND
+            assert refusal.value.code == code
 
 
 async def test_on_its_own_stream_a_question_is_known_whatever_else_is_open():
@@ -194,7 +199,7 @@ async def test_on_its_own_stream_a_question_is_known_whatever_else_is_open():
         for asker, name in ((of_a, "a"), (of_none, None)):
             token = correlated.set(asker)
             if name is None:
-                assert await code_of(asking) == types.METHOD_NOT_FOUND
+                assert await code_of(asking) == types.MISSING_REQUIRED_CLIENT_CAPABILITY
             else:
                 assert await asking.put("elicitation/create", FORM) == {"name": name}
             correlated.reset(token)

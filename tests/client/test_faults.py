@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import mcp_types as types
 import pytest
+from mcp import MCPError
 
-from plait.client.transports.faults import Fault, SessionLost, made_error, retry_after_s, translated
+from plait.client.transports.faults import (
+    Fault,
+    SessionLost,
+    cannot_start,
+    explained,
+    made_error,
+    retry_after_s,
+    translated,
+)
 from plait.errors import CallError, ConnectionLost, InvalidOutput, OutputTooLarge, ProtocolError, ServerUnavailable
 
 
@@ -81,3 +91,28 @@ def test_a_server_that_asks_to_come_later_may_be_tried_again_then(status: int):
     assert isinstance(told, ServerUnavailable)
     assert told.retryable
     assert told.retry_after_s == 7
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (made_error(Fault.UNSENT, "ConnectError: refused"), "it cannot be reached: ConnectError: refused"),
+        (made_error(Fault.BROKEN, "ReadTimeout: "), "it did not answer: ReadTimeout: "),
+        (made_error(Fault.STATUS, "HTTP 401", status=401), "it answered with an error: HTTP 401"),
+        (said(-32603, "no luck"), "it answered with an error: no luck"),
+        (said(types.CONNECTION_CLOSED, "Connection closed"), "its last words"),
+    ],
+)
+def test_only_what_answered_is_said_to_have_answered(error: types.ErrorData, told: str):
+    assert explained(MCPError.from_error_data(error), "its last words", 5) == told
+
+
+def test_a_folder_that_is_not_there_is_not_taken_for_a_command_that_is_not(tmp_path: Path):
+    missing = FileNotFoundError(2, "No such file or directory")
+    absent = cannot_start("python3", tmp_path / "gone", missing)
+    assert (absent.message, absent.hint) == (
+        f"cannot start python3: the folder {tmp_path / 'gone'} is not there",
+        "Check `cwd` in the server's settings.",
+    )
+    for folder in (None, tmp_path):
+        assert cannot_start("pithon", folder, missing).message == "cannot start pithon: No such file or directory"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -357,11 +358,14 @@ async def test_who_cannot_be_asked_is_not(way: Way):
         (tool,) = (tool for tool in raw.pool.catalog().tools.values() if tool.name == "ask")
         call = ToolCall(tool, {"questions": [["elicitation/create", FORM]]})
         if way.is_modern:
-            with pytest.raises(ToolError, match="nobody to be asked"):
+            with pytest.raises(ToolError, match="nobody can be asked on the command line"):
                 await raw.pool(call)
+            with pytest.raises(ToolError, match="the client did not declare that it can be asked"):
+                await raw.pool(replace(call, on_log=lambda params: None))
         else:
             result: Any = await raw.pool(call)
             assert result["structuredContent"]["answers"][0]["code"] == -32601
+            assert "command line" in result["structuredContent"]["answers"][0]["message"]
 
 
 async def test_a_clients_error_is_the_servers_answer(way: Way):

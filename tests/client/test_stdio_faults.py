@@ -317,7 +317,7 @@ async def test_a_tool_that_asks_the_person_is_told_that_it_cannot(connect: Conne
     async with connect() as server:
         error = await server.fails("asks")
         assert isinstance(error, ToolError)
-        assert "faulty:asks asks the person for input" in error.message
+        assert "faulty:asks asks for input, and nobody can be asked on the command line" in error.message
 
 
 async def test_junk_is_told_once_in_a_while(connect: Connect, caplog: pytest.LogCaptureFixture):
@@ -493,3 +493,25 @@ async def test_a_secret_of_ours_does_not_reach_the_child_and_the_place_of_certif
     assert "MINE=1" in seen.read_text()
     assert "SSL_CERT_FILE=/etc/company.pem" in seen.read_text()
     assert "s3cret" not in seen.read_text()
+
+
+async def test_a_folder_that_does_not_exist_is_told(tmp_path: Path):
+    connection = Connection("no", ServerSettings(command=sys.executable, cwd=tmp_path / "gone"))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(connection.run)
+        await connection.settled()
+        assert f"the folder {tmp_path / 'gone'} is not there" in str(connection.info.error)
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("number", "has_words"), [("KILL", False), ("TERM", False), ("ABRT", True)])
+async def test_what_was_said_before_is_no_reason_for_an_end_from_outside(tmp_path: Path, number: str, has_words: bool):
+    script = f"echo listening >&2; kill -{number} $$"
+    connection = Connection("killed", ServerSettings(command="sh", args=("-c", script)))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(connection.run)
+        await connection.settled()
+        error = str(connection.info.error)
+        tasks.cancel_scope.cancel()
+    assert f"it was ended by SIG{number}" in error
+    assert ("listening" in error) is has_words

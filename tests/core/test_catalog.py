@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState, Tool
+from plait.core.tools.search import SearchIndex
+from plait.core.values.strict import Json
 from tests.fakes import tool
 
 READ = tool("files:read_file", {"path": {"type": "string"}, "head": {"type": "integer"}}, ["path"], readOnlyHint=True)
@@ -124,3 +126,32 @@ def test_annotations_are_claims_and_only_true_counts() -> None:
     assert tool("s:t", idempotentHint=True).is_idempotent
     assert not tool("s:t", idempotentHint=True).is_read_only
     assert not tool("s:t", readOnlyHint="yes").is_read_only  # type: ignore[arg-type]  # as a careless server says it
+
+
+@pytest.mark.parametrize(
+    ("meta", "is_offered"),
+    [
+        (None, True),
+        ({}, True),
+        ("ui", True),
+        ({"ui": {"resourceUri": "ui://x"}}, True),
+        ({"ui": {"visibility": ["model", "app"]}}, True),
+        ({"ui": {"visibility": "app"}}, True),
+        ({"ui": {"visibility": ["app"]}}, False),
+        ({"ui": {"visibility": [["app"], 7]}}, False),
+    ],
+)
+def test_a_tool_for_the_page_of_an_app_alone_is_found_by_its_name_and_offered_to_no_model(
+    meta: Json, is_offered: bool
+) -> None:
+    poll = Tool("app", "poll_clock", {"description": "the clock", "_meta": meta})
+    catalog = Catalog([poll, tool("app:other")], [ServerInfo("app", ServerState.READY, tools=2)])
+    index = SearchIndex(catalog)
+    for need in ("clock", "poll_clock", "app:poll_clock", "pol_clok"):
+        [(_, found)] = index.search(need).needs
+        assert (poll in found) is is_offered
+    index.close()
+    for name in ("app:poll_clocks", "poll_clocks", "app_poll_clocks", "app:zz"):
+        problem = catalog.unknown("tasks[0].tool", name)
+        assert ("poll_clock" in f"{problem.hint} {problem.fix}") is is_offered
+    assert catalog.find("app:poll_clock") is poll

@@ -33,6 +33,8 @@ def images(result: Message) -> list[Message]:
 
 
 def without_images(output: Any) -> Any:
+    if isinstance(output, dict) and isinstance(output.get("content"), list):
+        return {**output, "content": without_images(output["content"])}
     if not isinstance(output, list):
         return output
     return [{**block, "data": "apart"} if block["type"] in {"image", "audio"} else block for block in output]

@@ -67,7 +67,7 @@ async def main() -> None:
     options, _ = parser.parse_known_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     settings = GatewaySettings(limits=LimitSettings(max_message_bytes=options.max_line))
-    async with stopped_by_signals() as stop:
+    async with stopped_by_signals(platform=options.platform) as stop:
         servers = tools(stop)
         if options.http:
             with listen_on("127.0.0.1", 0) as listening:

@@ -18,7 +18,7 @@ from plait.gateway import Gateway
 from plait.server.calls import OpenCalls
 from plait.server.upstream import build_server
 
-from ..fakes import FakeServers
+from ..fakes import FakeServers, tool
 from .conftest import PICTURE, Connect, first_text, in_memory, sleep, structured, task
 
 pytestmark = pytest.mark.virtual_time
@@ -95,7 +95,7 @@ async def test_after_wait_s_the_run_goes_on_and_get_run_waits_for_it(connect: Co
     assert (still["status"], still["tasks"][0]["status"]) == ("running", "running")
     assert done["status"] == "success"
     assert done["outputs"] == {"a": {"slept": 9}}
-    assert done["tasks"][0]["status"] == "success"
+    assert "tasks" not in done
 
 
 @pytest.mark.parametrize(
@@ -290,6 +290,65 @@ async def test_images_of_returned_outputs_follow_as_content_blocks_of_their_own(
     assert isinstance(image, types.ImageContent)
     assert (image.data, image.mime_type) == (PICTURE["data"], "image/png")
     assert PICTURE["data"] not in first_text(result)
+
+
+@pytest.mark.parametrize("wraps", [False, True])
+@pytest.mark.parametrize("spread", [False, True])
+async def test_images_do_not_stand_in_the_text_wherever_a_tool_puts_them(
+    connect: Connect, servers: FakeServers, wraps: bool, spread: bool
+):
+    content = [PICTURE, {"type": "text", "text": "a dot"}]
+    structured_too = {"structuredContent": {"content": content}} if wraps else {}
+    servers.add(
+        tool("s:pictures", {}, closed=False), lambda **_: {"content": content, **structured_too, "isError": False}
+    )
+    one = task("a", "s:pictures", **({"for_each": [1, 2]} if spread else {}))
+    async with connect() as client:
+        result = await client.call_tool("execute_dag", {"tasks": [one]})
+    assert len(result.content) == (3 if spread else 2)
+    assert PICTURE["data"] not in first_text(result)
+    assert "in a content block of its own" in first_text(result)
+
+
+async def test_data_that_does_not_follow_as_a_block_stays_in_the_text(connect: Connect, servers: FakeServers):
+    other = {**PICTURE, "data": "T3RoZXI="}
+    servers.add("s:two", lambda: {"content": [PICTURE], "structuredContent": {"content": [other]}, "isError": False})
+    async with connect() as client:
+        result = await client.call_tool("execute_dag", {"tasks": [task("a", "s:two")]})
+    assert other["data"] in first_text(result)
+
+
+@pytest.mark.parametrize("wraps", [False, True])
+async def test_what_a_resource_holds_as_base64_is_read_whole_at_its_task(
+    connect: Connect, servers: FakeServers, wraps: bool
+):
+    blob, uri = "QUJD" * 9_000, "file:///data.bin"
+    block = {"type": "resource", "resource": {"uri": uri, "mimeType": "application/zip", "blob": blob}}
+    small = {"type": "resource", "resource": {"uri": uri, "blob": "QUJD"}}
+    structured_too = {"structuredContent": {"content": [block, small]}} if wraps else {}
+    servers.add("s:zip", lambda: {"content": [block, small], **structured_too, "isError": False})
+    async with connect() as client:
+        answer = structured(await client.call_tool("execute_dag", {"tasks": [task("a", "s:zip")]}))
+        where = f"plait://runs/{answer['run_id']}/tasks/a"
+        [content] = (await client.read_resource(where)).contents
+        request = {"run_id": answer["run_id"], "task": "a", "offset": 0, "limit": 40_000}
+        page = structured(await client.call_tool("get_run", request))
+    shown = answer["outputs"]["a"]["content"] if wraps else answer["outputs"]["a"]
+    said = f"36,000 characters of base64; read {where}"
+    assert shown == [{**block, "resource": {"uri": uri, "mimeType": "application/zip", "blob": said}}, small]
+    assert answer["truncated"] == []
+    assert isinstance(content, types.TextResourceContents)
+    assert blob in content.text
+    assert "QUJD" * 1_000 in page["text"]
+
+
+async def test_get_run_tells_of_a_run_that_has_ended_as_much_as_its_document_wants(connect: Connect):
+    async with connect() as client:
+        for detail in ("concise", "full"):
+            document = {"tasks": [task("a"), task("b")], "detail": detail}
+            told = structured(await client.call_tool("execute_dag", document))
+            assert structured(await client.call_tool("get_run", {"run_id": told["run_id"]})) == told
+            assert ("tasks" in told) is (detail == "full")
 
 
 async def test_search_gives_one_line_a_tool_and_marks_what_may_write(connect: Connect):

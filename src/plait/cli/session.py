@@ -3,7 +3,6 @@ becomes a message and an exit code."""
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
 import signal
@@ -41,6 +40,7 @@ class Session:
     log_level: str = "warning"
     debug: bool = False
     as_json: bool = False
+    platform: str = sys.platform
 
     @cached_property
     def console(self) -> Console:
@@ -119,19 +119,13 @@ class Session:
     @contextmanager
     def _interrupting(self, scope: anyio.CancelScope) -> Iterator[None]:
         """The first Ctrl-C or SIGTERM cancels *scope*, the second ends the process at once."""
-        loop = asyncio.get_running_loop()
+        from ..server.stopping import hearing_signals
 
-        def interrupt() -> None:
+        def interrupt(number: signal.Signals) -> None:
             if scope.cancel_called:
                 os._exit(Exit.INTERRUPTED)
             self.console.err.line("Interrupted: stopping what runs. Once more ends at once.")
             scope.cancel()
 
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        for number in numbers:
-            loop.add_signal_handler(number, interrupt)
-        try:
+        with hearing_signals(interrupt, self.platform):
             yield
-        finally:
-            for number in numbers:
-                loop.remove_signal_handler(number)

@@ -35,6 +35,15 @@ LONGEST_ASK_S = 900.0
 LIST_ROOTS: Final = "roots/list"
 _NEEDED: Final = {"elicitation/create": "elicitation", "sampling/createMessage": "sampling", LIST_ROOTS: "roots"}
 """The questions that there are, and what a client declares that answers them."""
+REFUSALS: Final = (
+    "The client did not declare what this needs",
+    "Nobody can be asked on the command line",
+    "This is not supported: no client",
+    "It cannot be told for which of",
+    "The request that this was asked for has ended",
+    "No client is connected alone that has roots",
+)
+"""How the refusals begin that a server may get for what it asks, as far as they tell nothing of the server."""
 MAY_ASK = frozenset({"tools/call", "prompts/get", "resources/read"})
 """The requests that a server may ask something for."""
 MOST_KINDS = 1_000
@@ -234,12 +243,18 @@ def kind_of(method: str, params: JsonObject) -> str:
 
 def _nobody(method: str, silent: list[Asker]) -> RpcError:
     """Why nobody is asked, when the requests that are open are *silent*."""
+    needed = _NEEDED[method]
     if not silent:
         said = "This is not supported: no client that can be asked has a request open."
-    elif any(asker.has_client for asker in silent):
-        said = f"The client did not declare what this needs: {_NEEDED[method]}"
+    elif not any(asker.has_client for asker in silent):
+        said = f"Nobody can be asked on the command line, and this needs {needed}."
     else:
-        said = f"Nobody can be asked on the command line, and this needs {_NEEDED[method]}."
+        said = f"The client did not declare what this needs: {needed}"
+        if (
+            method != LIST_ROOTS
+        ):  # the handshake era has a code for roots; for the others only the later has
+            missing: JsonObject = {"requiredCapabilities": {needed: {}}}
+            return RpcError(types.MISSING_REQUIRED_CLIENT_CAPABILITY, said, missing)
     return RpcError(types.METHOD_NOT_FOUND, said)
 
 

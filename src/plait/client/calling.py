@@ -31,10 +31,7 @@ async def call_tool(server: str, wire: Wire, call: ToolCall) -> JsonObject:
         if result.get("resultType") != "input_required":
             return result
         if call.ask is None:
-            raise ToolError(
-                f"{call.tool.full_name} asks the person for input, and there is nobody to be asked",
-                hint="Give it all it needs as arguments, or call it for a client that can be asked.",
-            )
+            raise _unanswerable(call)
         params = {**params, **await _answers(call, call.ask, result)}
     raise ToolError(f"{call.tool.full_name} asked for input more than {MOST_ROUNDS} times")
 
@@ -83,6 +80,17 @@ async def _sent(server: str, wire: Wire, call: ToolCall, params: JsonObject) -> 
         raise lost(server, wire.last_words()) from error
     except ValueError as error:  # the SDK cannot serialise it
         raise InvalidArguments(f"the arguments cannot be sent: {str(error)[:200]}") from error
+
+
+def _unanswerable(call: ToolCall) -> ToolError:
+    has_client = call.on_log is not None
+    reason = (
+        "the client did not declare that it can be asked" if has_client else "nobody can be asked on the command line"
+    )
+    return ToolError(
+        f"{call.tool.full_name} asks for input, and {reason}",
+        hint="Give it all it needs as arguments, or call it for a client that can be asked.",
+    )
 
 
 async def _answers(call: ToolCall, ask: Ask, result: JsonObject) -> JsonObject:

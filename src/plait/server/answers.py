@@ -14,6 +14,10 @@ from .budget import fit
 
 MAX_ATTACHMENT_CHARS = 4 * 2**20
 """Images and audio that follow an answer, as base64, all together."""
+MAX_BLOB_CHARS = 256
+"""Of what an embedded resource holds, as base64, in an answer."""
+MOST_BLOCKS = 500
+"""Of one output that are looked at for such; no more would fit into an answer."""
 
 _BLOCK: TypeAdapter[types.ImageContent | types.AudioContent] = TypeAdapter(types.ImageContent | types.AudioContent)
 
@@ -50,7 +54,7 @@ def refusal(
 def run_answer(result: RunResult, limit: int, *, detail: str, sizes: Mapping[str, int]) -> types.CallToolResult:
     """A run as it stands: errors, outputs within *limit*, and the images and audio among them."""
     document = result.document(detail)
-    document["outputs"] = {id: _without_data(value, id in result.attachments) for id, value in result.outputs.items()}
+    document["outputs"] = {id: _without_data(result, id, value) for id, value in result.outputs.items()}
     blocks, notes = _attached(result)
     if result.status is RunStatus.RUNNING:
         notes.append(f'The run goes on: wait for it with get_run(run_id="{result.run_id}").')
@@ -101,19 +105,34 @@ def _attached(result: RunResult) -> tuple[list[types.ContentBlock], list[str]]:
     return blocks, notes[:20]
 
 
-def _without_data(value: Json, has_attachments: bool) -> Json:
-    """Images and audio follow as content blocks of their own: their data does not stand in the text as well."""
-    if not has_attachments or not isinstance(value, list):
+def _without_data(result: RunResult, id: str, value: Json) -> Json:
+    """The output of task *id* without base64 that no model reads: images and audio follow as content blocks of their
+    own, and what other resources hold can be read."""
+    shown_apart = frozenset(str(block.get("data")) for block in result.attachments.get(id, ()))
+    return _described(value, shown_apart, task_uri(result.run_id, id), MOST_BLOCKS)
+
+
+def _described(value: Json, shown_apart: frozenset[str], uri: str, most: int) -> Json:
+    """*value* and what it holds of content blocks, of which *most* are looked at."""
+    if isinstance(value, list) and most:  # blocks; or of each item of a for_each task
+        return [*(_described(inner, shown_apart, uri, most // 20) for inner in value[:most]), *value[most:]]
+    if not isinstance(value, dict):
         return value
-    return [_described(block) for block in value]
+    match value:
+        case {"content": list(blocks)}:
+            return {**value, "content": _described(blocks, shown_apart, uri, most)}
+        case {"type": "image" | "audio", "data": str(data)} if data in shown_apart:
+            return {**value, "data": f"{len(data):,} characters of base64, in a content block of its own"}
+        case {"type": "resource", "resource": dict(resource)}:
+            return {**value, "resource": _without_blob(resource, uri)}
+    return value
 
 
-def _described(block: Json) -> Json:
-    if isinstance(block, list):  # of one item of a for_each task
-        return [_described(inner) for inner in block]
-    if isinstance(block, dict) and block.get("type") in {"image", "audio"} and isinstance(block.get("data"), str):
-        return {**block, "data": f"{len(str(block['data'])):,} characters of base64, in a content block of its own"}
-    return block
+def _without_blob(resource: JsonObject, uri: str) -> JsonObject:
+    blob = resource.get("blob")
+    if not isinstance(blob, str) or len(blob) <= MAX_BLOB_CHARS:
+        return resource
+    return {**resource, "blob": f"{len(blob):,} characters of base64; read {uri}"}
 
 
 def _count(problems: Sequence[Problem]) -> str:

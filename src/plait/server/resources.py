@@ -147,7 +147,7 @@ class Resources:
                 {
                     "name": info.name,
                     "state": str(info.state),
-                    "tools": [tool.signature for tool in catalog.of(info.name)],
+                    "tools": [tool.signature for tool in catalog.offered(info.name)],
                 }
                 for info in catalog.servers.values()
             ]

@@ -6,16 +6,21 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import FrameType
+from typing import Final
 
 import anyio
-import anyio.abc
+
+from ..config.platforms import loops_hear_signals
 
 log = logging.getLogger(__name__)
 
 SHUTDOWN_S = 15.0
 """How long all of a stop may take. What has not ended by then is left behind, and the process ends."""
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stop:
@@ -39,26 +44,50 @@ class Stop:
             self._last_resort.cancel()
 
 
+@contextmanager
+def hearing_signals(hear: Callable[[signal.Signals], None], platform: str = sys.platform) -> Iterator[None]:
+    """While the block runs, *hear* is told of each SIGTERM and SIGINT, by the event loop. It is to be entered in the
+    main thread."""
+    loop = asyncio.get_running_loop()
+    if not loops_hear_signals(platform):
+        with _handled_by(lambda number, _: loop.call_soon_threadsafe(hear, signal.Signals(number))):
+            yield
+        return
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, hear, number)
+    try:
+        yield
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+
 @asynccontextmanager
-async def stopped_by_signals(stop: Stop | None = None) -> AsyncIterator[Stop]:
+async def stopped_by_signals(stop: Stop | None = None, *, platform: str = sys.platform) -> AsyncIterator[Stop]:
     """While the block runs, SIGTERM and SIGINT ask for a stop; a second one ends the process at once."""
     stop = stop or Stop()
-    async with anyio.create_task_group() as tasks:
-        await tasks.start(_watch, stop)
+    is_first = True
+
+    def hear(number: signal.Signals) -> None:
+        nonlocal is_first
+        if not is_first:
+            os._exit(128 + number)
+        is_first = False
+        log.info("stopping", extra={"signal": number.name})
+        stop.ask()
+
+    with hearing_signals(hear, platform):
         try:
             yield stop
         finally:
             stop.done()
-            tasks.cancel_scope.cancel()
 
 
-async def _watch(stop: Stop, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        task_status.started()
-        is_first = True
-        async for number in signals:
-            if not is_first:
-                os._exit(128 + number)
-            is_first = False
-            log.info("stopping", extra={"signal": number.name})
-            stop.ask()
+@contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, other in before.items():
+            signal.signal(number, signal.SIG_DFL if other is None else other)

@@ -132,7 +132,8 @@ class Tools:
         result = await self._waited(ctx, request.run_id, request.wait_s, request.task)
         if request.task is not None:
             return output_answer(self._gateway, request, self._max_chars)
-        return self._run_answer(result, "full")
+        has_ended = result.status is not RunStatus.RUNNING
+        return self._run_answer(result, self._gateway.detail(request.run_id) if has_ended else "full")
 
     async def _cancel_run(self, ctx: Context, arguments: object) -> types.CallToolResult:
         request = read_request(CancelRun, arguments)

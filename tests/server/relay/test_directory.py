@@ -14,7 +14,17 @@ from plait.server.relay.directory import Directory, Relaying
 from plait.server.relay.paging import PAGE
 
 from ..conftest import LEGACY, MODERN
-from .downstream import FakeDownstream, Peer, a_resource, a_template, a_tool, connected
+from .downstream import (
+    DONE,
+    FakeDownstream,
+    Peer,
+    a_resource,
+    a_template,
+    a_tool,
+    connected,
+    joined,
+    relaying_server,
+)
 
 pytestmark = pytest.mark.virtual_time
 
@@ -70,6 +80,24 @@ async def test_entries_are_listed_with_every_member_that_their_server_gave(downs
         assert await listed(peer, "resources/list") == [resource]
         assert await listed(peer, "resources/templates/list") == [template]
         assert await listed(peer, "prompts/list") == [prompt]
+
+
+async def test_a_tool_for_the_page_of_an_app_alone_is_listed_for_clients_that_show_such_pages(
+    downstream: FakeDownstream, era: str
+):
+    page_only: JsonObject = {"ui": {"resourceUri": "ui://clock", "visibility": ["app"]}}
+    downstream.add("a", tools=(a_tool("show"), a_tool("poll", _meta=page_only)))
+    downstream.on("a", "tools/call", DONE)
+    shows: JsonObject = {"extensions": {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}}}
+    async with (
+        relaying_server(downstream) as server,
+        joined(server, era, capabilities=shows) as host,
+        joined(server, era) as other,
+    ):
+        assert [tool["name"] for tool in await listed(other)] == ["a__show"]
+        assert [tool["name"] for tool in await listed(host)] == ["a__show", "a__poll"]
+        assert [tool["name"] for tool in await listed(other)] == ["a__show"]
+        assert (await other.call("a__poll"))["content"] == DONE["content"]
 
 
 @pytest.mark.parametrize(

@@ -269,6 +269,35 @@ async def test_a_resource_is_read_from_the_server_that_has_it(downstream: FakeDo
     assert ours["contents"][0]["uri"] == "plait://guide"
 
 
+async def test_a_relayed_call_that_takes_longer_than_a_stop_waits_is_cancelled_and_told(
+    downstream: FakeDownstream, era: str
+):
+    async def hang(request: Relayed) -> JsonObject:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    calls = OpenCalls()
+    downstream.on("a", "tools/call", hang)
+    async with connected(downstream, era, calls=calls, capabilities={"roots": {}}) as peer:
+        call = await peer.begin("tools/call", {"name": "a__slow"})
+        await downstream.until(lambda: len(downstream.requests) == 1)
+        await calls.drain(5)
+        with pytest.raises(RpcError, match="shutting down"):
+            await peer.answer_to(call)
+    assert [request.params["name"] for request in downstream.aborted] == ["slow"]
+
+
+async def test_what_is_read_is_called_as_it_was_asked_for(downstream: FakeDownstream, era: str):
+    def contents(request: Relayed) -> JsonObject:
+        return {"contents": [{"uri": request.params["uri"], "text": "7"}, {"uri": "mem://part", "text": "8"}]}
+
+    downstream.on("b", "resources/read", contents)
+    async with connected(downstream, era) as peer:
+        for uri in ("mem://two", "plait://servers/b/mem://n/7"):
+            read = await peer.request("resources/read", {"uri": uri})
+            assert [content["uri"] for content in read["contents"]] == [uri, "mem://part"]
+
+
 NOT_FOUND = {LEGACY: -32002, MODERN: types.INVALID_PARAMS}
 
 

@@ -19,12 +19,14 @@ from mcp.client.sse import sse_client
 from plait.app import run_http
 from plait.config import GatewaySettings
 from plait.gateway import Gateway
+from plait.server.relay.directory import Relaying
 from plait.server.stopping import Stop
 from plait.server.transports.hosts import Allowed
 from plait.server.transports.listening import Arrival, listen_on
 
 from ...fakes import FakeServers
-from ..conftest import structured, task
+from ..conftest import LEGACY, structured, task
+from ..relay.downstream import DONE, FakeDownstream, a_tool
 from .test_stdio import started
 
 INITIALIZE = {
@@ -68,7 +70,12 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    servers: FakeServers, *, drain_s: float = 0.2, allowed: Allowed | None = None, arrival: Arrival | None = None
+    servers: FakeServers,
+    *,
+    drain_s: float = 0.2,
+    allowed: Allowed | None = None,
+    arrival: Arrival | None = None,
+    relaying: Relaying | None = None,
 ) -> AsyncIterator[Served]:
     stop = Stop(give_up=lambda status: None)
     url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -79,7 +86,7 @@ async def served(
                 rules = allowed or Allowed("127.0.0.1")
                 await run_http(
                     gateway, GatewaySettings(), sock, rules, stop,
-                    drain_s=drain_s, arrival=arrival, on_ready=url.set_result,
+                    relaying=relaying, drain_s=drain_s, arrival=arrival, on_ready=url.set_result,
                 )  # fmt: skip
 
             tasks.start_soon(run)
@@ -330,9 +337,30 @@ async def test_a_signal_drains_then_ends_the_process_with_0_although_streams_are
                 status, said = await process.ended()
             tasks.cancel_scope.cancel()
     assert status == 0
-    assert [structured(result)["status"] for result in drained] == ["success", "success"]
+    assert [structured(result)["status"] for result in drained] == ["success", "success", "cancelled", "cancelled"]
     assert said.count("s:hang aborted") == 2
     assert "Traceback" not in said
+
+
+async def test_no_two_clients_are_taken_for_one(servers: FakeServers, era: str):
+    """What one is asked must never be put to another. Requests of 2026-07-28 do not even say that they are of one."""
+
+    async def answer(context: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
+        raise AssertionError
+
+    downstream = FakeDownstream()
+    downstream.add("a", tools=(a_tool("x"),))
+    downstream.on("a", "tools/call", DONE)
+    async with served(servers, relaying=Relaying(downstream, "all")) as gateway:
+        for _ in range(2):
+            async with Client(gateway.url, mode=era, elicitation_callback=answer) as client:
+                await client.call_tool("a__x", {})
+                await client.call_tool("a__x", {})
+    one, again, *of_other = (request.ask for request in downstream.requests)
+    assert one is not None
+    assert (one == again) is (era == LEGACY)
+    assert one not in of_other
+    assert again not in of_other
 
 
 async def _call(url: str, era: str, tool: str, answered: list[types.CallToolResult]) -> None:

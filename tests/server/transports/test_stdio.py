@@ -7,9 +7,11 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,10 @@ from ..conftest import structured, task
 
 SERVER = [sys.executable, "-m", "tests.server.standalone"]
 ROOT = Path(__file__).parents[3]
+ENVELOPE = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
 
 
 @pytest.fixture(autouse=True, params=["linux", "win32"], ids=["ours", "the-sdks"])
@@ -200,16 +206,50 @@ async def test_what_was_asked_before_the_end_of_input_is_still_answered():
     assert all("result" in answers[id] for id in ids)
 
 
-async def test_a_call_may_take_longer_to_end_than_the_client_keeps_its_input_open():
-    async with started() as gateway:
-        await gateway.initialize()
-        call = gateway.call("execute_dag", tasks=[task("a", "s:slow")])
-        await gateway.said("s:slow called")
-        assert gateway.process.stdin is not None
-        gateway.process.stdin.close()
-        answered = (await gateway.answer(call))["result"]["structuredContent"]
-        assert (await gateway.ended())[0] == 0
-    assert answered["status"] == "success"
+async def test_a_call_may_go_on_after_the_client_has_closed_its_end_for_as_long_as_it_has_to_drain(platform: str):
+    draining, answered = anyio.Event(), anyio.Event()
+
+    async def slow(ctx: Any, params: Any) -> types.ListToolsResult:
+        await draining.wait()
+        return types.ListToolsResult(tools=[])
+
+    async def drain() -> None:
+        draining.set()
+        pipe.on_written = answered.set
+        await answered.wait()
+
+    reading, asking = os.pipe()
+    answers, writing = os.pipe()
+    with os.fdopen(asking, "w") as client:
+        params = {"_meta": ENVELOPE}
+        print(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": params}), file=client)
+    with anyio.fail_after(5):
+        async with open_pipe(reading, writing, grace_s=0, platform=platform) as pipe:
+            await pipe.serve(Server("slow", on_list_tools=slow), drain)
+    with os.fdopen(answers) as answered_lines:
+        assert ["result" in json.loads(line) for line in answered_lines] == [True]
+
+
+async def test_who_has_left_altogether_is_not_waited_for():
+    left, reading = socket.socketpair()
+    with left:
+        left.sendall(
+            json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": ENVELOPE}}).encode()
+        )
+        left.shutdown(socket.SHUT_WR)
+        fds = os.dup(reading.fileno()), reading.detach()
+
+        async def drain() -> None:
+            left.close()
+            await anyio.sleep_forever()
+
+        async def hang(ctx: Any, params: Any) -> types.ListToolsResult:
+            await anyio.sleep_forever()
+            raise AssertionError
+
+        with anyio.fail_after(5):
+            async with open_pipe(*fds, grace_s=0, platform="linux") as pipe:
+                await pipe.serve(Server("hangs", on_list_tools=hang), drain)
 
 
 async def test_a_client_that_closes_its_end_and_then_wants_the_end_has_it_at_once():
@@ -219,7 +259,7 @@ async def test_a_client_that_closes_its_end_and_then_wants_the_end_has_it_at_onc
         await gateway.said("s:hang called")
         assert gateway.process.stdin is not None
         gateway.process.stdin.close()
-        await gateway.said("s:hang hears of the end")
+        await gateway.said("draining")
         gateway.process.send_signal(signal.SIGTERM)
         with anyio.fail_after(10):
             answered = (await gateway.answer(call))["result"]["structuredContent"]
@@ -272,12 +312,6 @@ async def test_a_second_signal_ends_the_process_at_once():
         with anyio.fail_after(5):
             status, _ = await gateway.ended()
     assert status == 128 + signal.SIGTERM
-
-
-ENVELOPE = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientCapabilities": {},
-}
 
 
 async def test_the_first_request_decides_the_era_and_the_other_one_is_refused_from_then_on():

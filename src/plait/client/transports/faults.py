@@ -6,6 +6,7 @@ It is known again by its data and not by its code, because servers use every cod
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -46,6 +47,9 @@ class Fault(StrEnum):
     SESSION_LOST = "session_lost"  # the server does not know our session: it did not run the call
 
 
+_NO_ANSWER: Mapping[str, str] = {Fault.UNSENT: "it cannot be reached", Fault.BROKEN: "it did not answer"}
+
+
 class Unsent(CallError):
     """Nothing of the call reached the server: it may be sent again."""
 
@@ -64,8 +68,7 @@ def made_error(
 
 def translated(server: str, error: types.ErrorData, last_words: str) -> CallError:
     """*error*, which answered a call of *server*, as an error of ours. *last_words* tell of the connection's end."""
-    told = error.data.get(_MARK) if isinstance(error.data, dict) else None
-    if isinstance(told, dict):
+    if told := _told(error):
         return _of_transport(f"{server}: {error.message}", told)
     said = f"{server}: {error.message[:MAX_MESSAGE_CHARS]}"
     if error.code == types.CONNECTION_CLOSED and error.message == _CLOSED:
@@ -90,10 +93,14 @@ def explained(error: BaseException, last_words: str, startup_timeout_s: float) -
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     match error:
+        case Unsent():  # what it says was known when it was sent, and more is by now
+            return last_words
         case CallError():
             return error.message + (f" ({error.hint})" if error.hint else "")
         case TimeoutError():
             return f"it did not answer within {startup_timeout_s:g} s"
+        case MCPError() if (fault := _fault(error.error)) in _NO_ANSWER:
+            return f"{_NO_ANSWER[fault]}: {error.message[:300]}"
         case MCPError() if error.code != types.CONNECTION_CLOSED:
             return f"it answered with an error: {error.message[:300]}"
         case MCPError() | anyio.BrokenResourceError() | anyio.ClosedResourceError():
@@ -115,8 +122,27 @@ def retry_after_s(text: str) -> float | None:
     return min(max(0.0, (until - datetime.now(UTC)).total_seconds()), float(LONGEST_WAIT_S))
 
 
+def cannot_start(command: str, cwd: str | os.PathLike[str] | None, error: OSError) -> ServerUnavailable:
+    """Why *command* was not started in the folder *cwd*, as the platform told by *error*."""
+    if cwd is not None and not os.path.isdir(cwd):
+        said = f"cannot start {command}: the folder {str(cwd)[:300]} is not there"
+        return ServerUnavailable(said, hint="Check `cwd` in the server's settings.")
+    said = f"cannot start {command}: {error.strerror or error}"
+    return ServerUnavailable(said, hint="Is the command installed and on PATH?")
+
+
 def lost(server: str, last_words: str) -> ConnectionLost:
     return ConnectionLost(f"{server} went away during the call: {last_words}", hint=UNKNOWN_EFFECT)
+
+
+def _told(error: types.ErrorData) -> Mapping[str, Any]:
+    """What `made_error` put into *error*; nothing for an error of the server's."""
+    told = error.data.get(_MARK) if isinstance(error.data, dict) else None
+    return told if isinstance(told, dict) else {}
+
+
+def _fault(error: types.ErrorData) -> str:
+    return str(_told(error).get("fault"))
 
 
 def _of_transport(said: str, told: Mapping[str, Any]) -> CallError:

@@ -23,6 +23,9 @@ QUEUE_HIGH, QUEUE_LOW = 1024, 256
 DRAIN_S = 0.25
 """How long what is left in the pipe of a dead server is read; a grandchild may hold it open for ever."""
 
+_FROM_OUTSIDE = frozenset({"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"})
+"""Signals that a process is sent; what it said before has nothing to do with them."""
+
 
 class Process(asyncio.SubprocessProtocol):
     """The process as asyncio's callbacks tell of it."""
@@ -194,15 +197,15 @@ class Process(asyncio.SubprocessProtocol):
             self._stall = None
 
     def last_words(self) -> str:
+        """How it ended; with what it said last, unless it was ended by others: then that had another reason."""
         if self.complaint is not None:
-            fate = f"it was stopped: {self.complaint}"
-        elif self.returncode is None:
-            fate = "it closed its output"
-        elif self.returncode < 0:
-            fate = f"it was ended by {_signal_name(-self.returncode)}"
-        else:
-            fate = f"it ended with exit code {self.returncode}"
-        return fate + self._stderr.last_words()
+            return f"it was stopped: {self.complaint}"
+        if self.returncode is None:
+            return "it closed its output" + self._stderr.last_words()
+        if self.returncode < 0:
+            name = _signal_name(-self.returncode)
+            return f"it was ended by {name}" + ("" if name in _FROM_OUTSIDE else self._stderr.last_words())
+        return f"it ended with exit code {self.returncode}" + self._stderr.last_words()
 
     # the end
 

@@ -27,8 +27,7 @@ from mcp.shared.message import SessionMessage
 from pydantic import ValidationError
 
 from ...core.values.strict import NotStrict, measure
-from ...errors import ServerUnavailable
-from .faults import Fault, Unsent, made_error
+from .faults import Fault, Unsent, cannot_start, made_error
 from .lines import TAIL_BYTES, answered_id
 from .process import DRAIN_S
 from .stderr import Stderr
@@ -87,15 +86,15 @@ class SdkStdioTransport:
                 with os.fdopen(writing, "w") as stderr:
                     streams = await stack.enter_async_context(stdio_client(self._parameters, stderr))
             except OSError as error:
-                message = f"cannot start {self._parameters.command}: {error.strerror or error}"
-                raise ServerUnavailable(message, hint="Is the command installed and on PATH?") from error
+                raise cannot_start(self._parameters.command, self._parameters.cwd, error) from error
             self.is_open = True
             yield streams
 
     def last_words(self) -> str:
         """How the server ended, and what it said last, for an error message."""
-        fate = f"it was stopped: {self._complaint}" if self._complaint else "it closed its output"
-        return fate + self._stderr.last_words()
+        if self._complaint:
+            return f"it was stopped: {self._complaint}"
+        return "it closed its output" + self._stderr.last_words()
 
     # What it says.
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable
 
+from ..asking import REFUSALS
+
 MAX_LINE_BYTES = 8 * 1024
 LINES_KEPT = 20
+_REASON = re.compile(r"\berror\b|\w(Error|Exception)\b|\bcannot\b|\bnot found\b|\b(fatal|panic)", re.IGNORECASE)
+_FRAME = re.compile(r"\s+(at |File |raise |throw )|\s*\^|Traceback ")
+_OF_OURS = re.compile("|".join(map(re.escape, REFUSALS)))
 
 
 class Stderr:
@@ -34,6 +40,13 @@ class Stderr:
             self._on_line(line)
 
     def last_words(self) -> str:
-        """The last that was said, to be put behind how the server ended; nothing if it said nothing."""
-        said = next((line for line in reversed(self._last) if line.strip()), None)
-        return f"; its last words: {said[:300]}" if said else ""
+        """The last that was said and looks like a reason, or else the last, to be put behind how the server ended;
+        nothing if it said nothing. What it says of answers of ours is no reason."""
+        said = [line for line in reversed(self._last) if line.strip() and not _OF_OURS.search(line)]
+        words = next(filter(_is_reason, said), said[0] if said else "")
+        return f"; its last words: {words.strip()[:300]}" if words else ""
+
+
+def _is_reason(line: str) -> bool:
+    """Whether it could say why a program ended; the lines of a traceback do not."""
+    return _REASON.search(line) is not None and _FRAME.match(line) is None

@@ -17,10 +17,9 @@ import anyio
 import mcp_types as types
 from mcp.shared.message import SessionMessage
 
-from ...errors import ServerUnavailable
 from .direct import Direct
 from .environment import inherited
-from .faults import Unsent
+from .faults import Unsent, cannot_start
 from .lines import Lines
 from .process import Process
 
@@ -66,8 +65,7 @@ class ProcessTransport:
                     lambda: process, *self._command, env=self._env, cwd=self._cwd, start_new_session=True
                 )
         except OSError as error:
-            message = f"cannot start {self._command[0]}: {error.strerror or error}"
-            raise ServerUnavailable(message, hint="Is the command installed and on PATH?") from error
+            raise cannot_start(self._command[0], self._cwd, error) from error
         self._process = process
         return Reader(process), Writer(process)
 

@@ -74,6 +74,14 @@ class Tool:
         annotations = self.definition.get("annotations")
         return annotations if isinstance(annotations, dict) else {}
 
+    @cached_property
+    def is_for_models(self) -> bool:
+        """Whether models are to be offered it; some tools are for the page of an app alone (MCP Apps, `visibility`)."""
+        meta = self.definition.get("_meta")
+        ui = meta.get("ui") if isinstance(meta, dict) else None
+        visibility = ui.get("visibility") if isinstance(ui, dict) else None
+        return not isinstance(visibility, list) or "model" in visibility
+
     @property
     def is_read_only(self) -> bool:
         return self.hints.get("readOnlyHint") is True
@@ -106,6 +114,10 @@ class Catalog:
     def of(self, server: str) -> list[Tool]:
         return [tool for tool in self.tools.values() if tool.server == server]
 
+    def offered(self, server: str | None = None) -> list[Tool]:
+        """The tools that models are offered, of all servers or of one."""
+        return [tool for tool in self.tools.values() if server in {None, tool.server} and tool.is_for_models]
+
     def find(self, name: str) -> Tool | None:
         """The tool that *name* means: its full name, or one of the spellings that models use, if that is unique.
 
@@ -134,10 +146,10 @@ class Catalog:
             hint = f"Use one of {', '.join(several[:8])}."
             return Problem(path, "unknown_tool", f'"{name[:80]}" is a tool of several servers.', hint, id)
         near = self._near(name) if may_guess else []
-        meant = slip_of(tool_name, [tool.name for tool in self.of(server)]) if near and colon else None
+        meant = slip_of(tool_name, [tool.name for tool in self.offered(server)]) if near and colon else None
         if near:
             hint = f"Did you mean {' or '.join(tool.signature for tool in near)}?"
-        elif colon and (tools := self.of(server)):
+        elif colon and (tools := self.offered(server)):
             names = ", ".join(tool.name for tool in tools[:12])
             hint = f"Tools of {server}: {names}{', …' if len(tools) > 12 else ''}."
         else:
@@ -148,11 +160,12 @@ class Catalog:
     def _near(self, name: str) -> list[Tool]:
         """The tools that *name* may have meant: those of its server, else any."""
         server, colon, tool_name = name.partition(":") if ":" in name else ("", "", name)
-        for tools, alike in ((self.of(server), 0.5), (list(self.tools.values()), 0.6)):
+        for tools, alike in ((self.offered(server), 0.5), (self.offered(), 0.6)):
             by_name = {tool.name: tool for tool in reversed(tools)}
             if near := nearest(tool_name, by_name, 2, alike):
                 return [by_name[match] for match in near]
-        return [self.tools[match] for match in nearest(name, self.tools, 2)] if not colon else []
+        by_name = {tool.full_name: tool for tool in self.offered()}
+        return [by_name[match] for match in nearest(name, by_name, 2)] if not colon else []
 
     @cached_property
     def _aliases(self) -> dict[str, str | None]:

@@ -41,7 +41,7 @@ class SearchIndex:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._names = list(catalog.tools)
+        self._names = [tool.full_name for tool in catalog.offered()]
         self._index = sqlite3.connect(":memory:", check_same_thread=False)
         self._index.execute(
             "CREATE VIRTUAL TABLE tools USING fts5(name, description, parameters, tokenize='porter unicode61')"
@@ -63,7 +63,7 @@ class SearchIndex:
 
     def _best(self, need: str, server: str | None, limit: int) -> list[Tool]:
         tool = self._catalog.find(need)
-        if tool is not None and tool.listed and server in {None, tool.server}:
+        if tool is not None and tool.listed and tool.is_for_models and server in {None, tool.server}:
             return [tool]
         words = [word.lower() for word in _WORD.findall(_HUMP.sub(" ", need))][:20]
         tools = [self._catalog.tools[self._names[row]] for row in self._rows(words)]

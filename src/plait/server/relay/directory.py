@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from ...core.downstream import Downstream, Offers, Visit
 from ...core.tools.addresses import Addresses
+from ...core.tools.catalog import Tool
 from ...core.tools.naming import Entry, Names, prompt_names, tool_names
 from ...core.values.strict import Json, JsonObject, encode
 from .paging import Pages
@@ -86,18 +87,19 @@ class Directory:
         self.denied = self.denials()
         """The tools that are not listed; each with the pattern that denies it."""
         self._lists = {method: [*own[method], *served] for method, served in self._served().items()}
-        self._pages: dict[tuple[str, bool], Pages] = {}
+        self._pages: dict[tuple[str, bool, bool], Pages] = {}
         self._fingerprints: dict[tuple[str, ...], bytes] = {}
         self._before = before._pages if before is not None else {}
 
     def __repr__(self) -> str:
         return f"<Directory of {', '.join(self.servers) or 'no servers'}>"
 
-    def page(self, method: str, *, modern: bool, cursor: Json = None) -> JsonObject:
-        """One page of a list. Raises `MCPError` for a cursor of a list that was another."""
-        key = (method, modern)
+    def page(self, method: str, *, modern: bool, apps: bool = True, cursor: Json = None) -> JsonObject:
+        """One page of a list, with tools for the pages of *apps* alone, or without. Raises `MCPError` for a cursor of a
+        list that was another."""
+        key = (method, modern, apps)
         if (pages := self._pages.get(key)) is None:
-            pages = self._pages[key] = Pages.of(self._allowed(method, modern), self._before.get(key))
+            pages = self._pages[key] = Pages.of(self._allowed(method, modern, apps), self._before.get(key))
         return pages.page(MEMBERS[method], cursor)
 
     def denials(self) -> dict[Entry, str]:
@@ -161,9 +163,9 @@ class Directory:
     def _address(self, server: str) -> Callable[[str], str]:
         return lambda uri: self.addresses.up(server, uri)
 
-    def _allowed(self, method: str, modern: bool) -> list[JsonObject]:
+    def _allowed(self, method: str, modern: bool, apps: bool) -> list[JsonObject]:
         version = LATEST_MODERN_VERSION if modern else LATEST_HANDSHAKE_VERSION
-        return [entry for entry in self._lists[method] if _is_allowed(method, version, entry)]
+        return [entry for entry in self._lists[method] if _is_allowed(method, version, entry, apps)]
 
 
 def offers_capability(offer: Offers, *path: str) -> bool:
@@ -174,7 +176,9 @@ def offers_capability(offer: Offers, *path: str) -> bool:
     return value is True or isinstance(value, dict)
 
 
-def _is_allowed(method: str, version: str, entry: JsonObject) -> bool:
+def _is_allowed(method: str, version: str, entry: JsonObject, apps: bool) -> bool:
+    if method == "tools/list" and not apps and not Tool("", "", entry).is_for_models:
+        return False
     try:
         methods.validate_server_result(method, version, {**_ENVELOPE, MEMBERS[method]: [entry]})
     except ValidationError:

@@ -25,6 +25,7 @@ _CONNECTION_META: Final = frozenset(
     }
 )
 _OF_ANOTHER_CONNECTION = frozenset({types.HEADER_MISMATCH, types.UNSUPPORTED_PROTOCOL_VERSION})
+_UI: Final = "io.modelcontextprotocol/ui"
 _INVALID = "Invalid request parameters"
 
 
@@ -57,6 +58,13 @@ def declared_by(ctx: Context) -> JsonObject:
         return {}
     said = meta_of(ctx).get(types.CLIENT_CAPABILITIES_META_KEY) if is_modern(ctx) else None
     return said if isinstance(said, dict) else has.model_dump(by_alias=True, mode="json", exclude_none=True)
+
+
+def shows_apps(ctx: Context) -> bool:
+    """Whether the client of *ctx* shows the pages of MCP Apps, and so keeps from its model the tools that are for those
+    pages alone."""
+    extensions = declared_by(ctx).get("extensions")
+    return isinstance(extensions, dict) and _UI in extensions
 
 
 def checked_params(ctx: Context) -> JsonObject:

@@ -13,7 +13,7 @@ from ..following import Context
 from ..resources import is_ours, not_found
 from .changes import Changes
 from .directory import Directory, Own, Relaying, offers_capability
-from .eras import is_modern
+from .eras import is_modern, shows_apps
 from .seen import Seen
 
 
@@ -52,7 +52,7 @@ class Owners:
         directory = self.directory()
         if ctx.method == "tools/list" and cursor is None and directory.denied != directory.denials():
             directory = self._renewed()
-        return directory.page(ctx.method, modern=is_modern(ctx), cursor=cursor)
+        return directory.page(ctx.method, modern=is_modern(ctx), apps=shows_apps(ctx), cursor=cursor)
 
     async def tool(self, name: str) -> Entry:
         """The tool that is served under *name*. Raises `MCPError` where none is, and where the policy denies it."""

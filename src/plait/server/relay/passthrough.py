@@ -172,8 +172,9 @@ class Passthrough:
         if is_ours((ctx.params or {}).get("uri")):
             return await call_next(ctx)
         params = checked_params(ctx)
-        server, uri = await self.owners.resource(ctx, str(params["uri"]))
-        return await self._relay(ctx, server, {**params, "uri": uri})
+        asked = str(params["uri"])
+        server, uri = await self.owners.resource(ctx, asked)
+        return await self._relay(ctx, server, {**params, "uri": uri}, asked)
 
     async def _complete(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         params = checked_params(ctx)
@@ -211,12 +212,18 @@ class Passthrough:
 
     # The way to the server and back.
 
-    async def _relay(self, ctx: Context, server: str, params: JsonObject) -> HandlerResult:
-        """Send the client's request to *server* with other *params*; its result, as the client's era has it."""
+    async def _relay(self, ctx: Context, server: str, params: JsonObject, asked: str | None = None) -> HandlerResult:
+        """Send the client's request to *server* with other *params*; its result, as the client's era has it. Addresses
+        in it are as they are served, and what the client *asked* for is as it called it."""
         self.wishes.tell_levels(live_of(ctx))
         with self._calls.one_to_give_up():
             result = await self._answer(ctx, live_of(ctx), server, params)
-        result = with_addresses(ctx.method, result, lambda uri: self.owners.address_in_result(server, uri))
+
+        def up(uri: str) -> str:
+            is_asked = asked is not None and uri == params.get("uri")
+            return str(asked) if is_asked else self.owners.address_in_result(server, uri)
+
+        result = with_addresses(ctx.method, result, up)
         return shaped_result(ctx, result, self._server_info)
 
     async def _answer(self, ctx: Context, live: Live, server: str, params: JsonObject) -> JsonObject:

@@ -38,9 +38,8 @@ class Lines(Protocol):
 
 
 class Sink(Protocol):
-    @property
-    def is_lost(self) -> bool:
-        """Whether nobody reads any more."""
+    async def lost(self) -> None:
+        """Wait until nobody reads any more."""
 
     async def write(self, data: bytes) -> None:
         """Raises `BrokenResourceError` once nobody reads any more."""
@@ -204,9 +203,8 @@ class _PipeSink(asyncio.BaseProtocol):
         self._transport, _ = await loop.connect_write_pipe(lambda: self, os.fdopen(self._fd, "wb", 0))
         return self
 
-    @property
-    def is_lost(self) -> bool:
-        return self._lost.is_set()
+    async def lost(self) -> None:
+        await self._lost.wait()
 
     def pause_writing(self) -> None:
         self._has_room.clear()
@@ -253,10 +251,11 @@ class _PipeSink(asyncio.BaseProtocol):
 class _FileSink:
     """Writes to a file."""
 
-    is_lost = False
-
     def __init__(self, fd: int) -> None:
         self._file: Any = os.fdopen(fd, "wb", 0)
+
+    async def lost(self) -> None:
+        await anyio.sleep_forever()
 
     async def write(self, data: bytes) -> None:
         await anyio.lowlevel.checkpoint()

@@ -121,7 +121,7 @@ class _Output(_Waiting):
     def __init__(self, fd: int) -> None:
         super().__init__(fd)
         self.on_lost: Callable[[], None] = lambda: None
-        self.is_lost = False
+        self.lost = anyio.Event()
         self._unwritten = 0
         self._written = anyio.Event()
 
@@ -133,7 +133,7 @@ class _Output(_Waiting):
         try:
             await self.wait_for(lambda: self._write(text.encode()))
         except OSError:
-            self.is_lost = True
+            self.lost.set()
             self.on_lost()
 
     async def flush(self) -> None:
@@ -143,7 +143,7 @@ class _Output(_Waiting):
 
     async def written(self) -> None:
         """Wait until all that was expected has been written."""
-        while self._unwritten > 0 and not self.is_lost:
+        while self._unwritten > 0 and not self.lost.is_set():
             self._written = anyio.Event()
             await self._written.wait()
 
@@ -190,12 +190,11 @@ class _SdkSink:
         self._write = write
         self._target = target
 
-    @property
-    def is_lost(self) -> bool:
-        return self._target.is_lost
+    async def lost(self) -> None:
+        await self._target.lost.wait()
 
     async def write(self, data: bytes) -> None:
-        if self.is_lost:
+        if self._target.lost.is_set():
             raise anyio.BrokenResourceError
         try:
             await self._write.send(SessionMessage(jsonrpc_message_adapter.validate_json(data, by_name=False)))

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio
 import mcp_types as types
@@ -30,7 +30,10 @@ MAX_LINE_BYTES = 16 * 2**20
 FLUSH_S = 1.0
 """How long what was written has to reach a client that is slow to read, at the end."""
 GRACE_S = 0.5
-"""How long what the client asked before it closed its end may still take to be answered."""
+"""How long what the client asked before it closed its end may still take to be answered, calls apart."""
+
+Drain: TypeAlias = Callable[[], Awaitable[None]]
+"""Waits until the calls that are open have been answered, for as long as they have to end."""
 
 
 class Pipe:
@@ -48,21 +51,36 @@ class Pipe:
         self._stopped = True
         self._lines.close()
 
-    async def serve(self, server: Server[Any]) -> None:
+    async def serve(self, server: Server[Any], drain: Drain) -> None:
         """Answer the client by *server*, until it closes its end or `stop` is called. What it asked before it closed
-        its end is still answered, if that does not take long."""
+        its end is still answered, if that does not take long; its calls have as long as *drain* gives them, as long
+        as it reads."""
         peer = Peer(self._send)
         async with server.lifespan(server) as lifespan:
             era = EraLock(server, lifespan, peer)
             try:
                 async with asyncio.TaskGroup() as tasks:
                     await self._lines.run(partial(self._take, peer, era, tasks))
-                    if not self._stopped and not self._sink.is_lost:
-                        with anyio.move_on_after(self._grace_s):
-                            await peer.none_open()
+                    if not self._stopped:
+                        await self._finish(peer, drain)
                     peer.close()
             finally:
                 await era.aclose()
+
+    async def _finish(self, peer: Peer, drain: Drain) -> None:
+        """The client has closed its end. That may be all of it, or it may still read."""
+        async with anyio.create_task_group() as tasks:
+
+            async def watch() -> None:
+                await self._sink.lost()
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(watch)
+            with anyio.move_on_after(self._grace_s) as grace:
+                await peer.none_open()
+            if grace.cancelled_caught:
+                await drain()
+            tasks.cancel_scope.cancel()
 
     def _take(self, peer: Peer, era: EraLock, tasks: asyncio.TaskGroup, line: bytes | Unreadable) -> None:
         """Deal with one line. What is no message is answered with an error at once. While the handshake is answered,

@@ -1,0 +1,33 @@
+"""One start of the program, whatever the platform."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import anyio
+import pytest
+
+from plait.cli.exits import Exit
+from plait.cli.session import Session
+from plait.gateway import Gateway
+
+from ..fakes import FakeServers
+
+
+@pytest.mark.parametrize("platform", ["linux", "win32"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_what_the_command_does(
+    platform: str, number: signal.Signals, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    async def verb(gateway: object) -> int:
+        signal.raise_signal(number)
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    (tmp_path / "servers.toml").write_text("")
+    servers, before = FakeServers(), signal.getsignal(number)
+    session = Session(lambda config: Gateway(servers, servers), tmp_path / "servers.toml", platform=platform)
+    assert session.perform(verb) == Exit.INTERRUPTED
+    assert "Interrupted" in capsys.readouterr().err
+    assert signal.getsignal(number) == before
