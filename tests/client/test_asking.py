@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.client.asking import MOST_QUESTIONS, Asker, Asking, correlated
+from plait.client.askers import Asker, correlated
+from plait.client.asking import MOST_QUESTIONS, Asking
 from plait.core.ports import Ask, RpcError
 from plait.core.values.strict import JsonObject
 

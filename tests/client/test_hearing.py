@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from plait.client.asking import Asker, correlated
+from plait.client.askers import Asker, correlated
 from plait.client.hearing import Hearers
 from plait.core.ports import OnLog
 from plait.core.values.strict import JsonObject

@@ -12,26 +12,20 @@ that client; of several clients, they take turns. All other requests go together
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
 import mcp_types as types
 
-from ..core.ports import Ask, OnLog, RpcError
+from ..core.ports import Ask, RpcError
 from ..core.values.strict import JsonObject, NotStrict, measure
-
-log = logging.getLogger(__name__)
+from .askers import Asker, Ended, Question, correlated
 
 MOST_QUESTIONS = 32
 """How many questions of one server may be open at once."""
-LONGEST_ASK_S = 900.0
-"""How long an answer may take, if whoever is asked sets no shorter time."""
 LIST_ROOTS: Final = "roots/list"
 _NEEDED: Final = {"elicitation/create": "elicitation", "sampling/createMessage": "sampling", LIST_ROOTS: "roots"}
 """The questions that there are, and what a client declares that answers them."""
@@ -48,31 +42,6 @@ MAY_ASK = frozenset({"tools/call", "prompts/get", "resources/read"})
 """The requests that a server may ask something for."""
 MOST_KINDS = 1_000
 """Of so many kinds of requests it is known that a server asks for them; with more, all are taken to be such."""
-
-
-@dataclass(eq=False, slots=True)
-class Asker:
-    """One request that is open at a server, and who can be asked on its behalf; None for nobody."""
-
-    ask: Ask | None
-    kind: str = ""
-    """What the request is for, as `kind_of` has it."""
-    has_client: bool = True
-    """Whether it is made for a client at all."""
-    questions: set[_Question] = field(default_factory=set)
-    has_ended: bool = False
-    on_log: OnLog | None = None
-    """Told what the server logs on the stream of this request."""
-
-    def end(self) -> None:
-        """The request has its answer, or was given up: what was asked for it alone is not answered any more."""
-        self.has_ended = True
-        for question in [*self.questions]:
-            question.leave(self)
-
-
-correlated: ContextVar[Asker | None] = ContextVar("asker", default=None)
-"""The request on whose own stream a message came; None where the transport cannot tell."""
 
 
 class Asking:
@@ -128,12 +97,12 @@ class Asking:
             raise RpcError(types.INVALID_PARAMS, f"{method}: {error}") from None
         self._count += 1
         try:
-            return await _Question(askers).put(method, params)
-        except _Ended:
+            return await Question(askers).put(method, params)
+        except Ended:
             if correlated.get() is not None or method != LIST_ROOTS or self._unasked is None:
                 raise
             # nothing said that the question was for those requests: now that they have ended, it is for none
-            return await _Question([Asker(self._unasked)]).put(method, params)
+            return await Question([Asker(self._unasked)]).put(method, params)
         finally:
             self._count -= 1
 
@@ -143,7 +112,7 @@ class Asking:
             if asker.ask is None:
                 raise _nobody(method, [asker])
             if asker.has_ended:
-                raise _Ended
+                raise Ended
             return [asker]
         if self._unasked is not None and method == LIST_ROOTS and not self._open and not self.silent:
             return [Asker(self._unasked)]
@@ -189,52 +158,6 @@ class Asking:
         self._changed = anyio.Event()
 
 
-class _Question:
-    """One question, open as long as one of *askers* is, each of which it may belong to. The last is asked first."""
-
-    def __init__(self, askers: list[Asker]) -> None:
-        self._askers = askers
-        self._scope = anyio.CancelScope()
-
-    def leave(self, asker: Asker) -> None:
-        """The request of *asker* has ended."""
-        self._askers.remove(asker)
-        asker.questions.discard(self)
-        if not self._askers:
-            self._scope.cancel()
-
-    async def put(self, method: str, params: JsonObject) -> JsonObject:
-        """What the client answers. Raises `RpcError`, as `_Ended` once it is for nobody any more."""
-        self._scope.deadline = anyio.current_time() + LONGEST_ASK_S
-        for asker in self._askers:
-            asker.questions.add(self)
-        try:
-            with self._scope:
-                return await self._asked(method, params)
-        finally:
-            for asker in self._askers:
-                asker.questions.discard(self)
-        if not self._askers:
-            raise _Ended
-        raise RpcError(types.REQUEST_TIMEOUT, f"The client did not answer within {LONGEST_ASK_S:g} s.")
-
-    async def _asked(self, method: str, params: JsonObject) -> JsonObject:
-        while self._askers:
-            asker = self._askers[-1]
-            assert asker.ask is not None
-            try:
-                return await asker.ask(method, params)
-            except RpcError:
-                raise
-            except anyio.ClosedResourceError:  # that way to the client ended; another of its requests may lead there
-                if asker in self._askers:
-                    self.leave(asker)
-            except Exception:
-                log.exception("question.failed", extra={"method": method})
-                raise RpcError(types.INTERNAL_ERROR, "The client could not be asked.") from None
-        raise _Ended
-
-
 def kind_of(method: str, params: JsonObject) -> str:
     """What a request is for: its method, with the name of what it is for where it has one."""
     name = params.get("name")
@@ -250,14 +173,7 @@ def _nobody(method: str, silent: list[Asker]) -> RpcError:
         said = f"Nobody can be asked on the command line, and this needs {needed}."
     else:
         said = f"The client did not declare what this needs: {needed}"
-        if (
-            method != LIST_ROOTS
-        ):  # the handshake era has a code for roots; for the others only the later has
+        if method != LIST_ROOTS:  # the handshake era has a code for roots; for the others only the later has
             missing: JsonObject = {"requiredCapabilities": {needed: {}}}
             return RpcError(types.MISSING_REQUIRED_CLIENT_CAPABILITY, said, missing)
     return RpcError(types.METHOD_NOT_FOUND, said)
-
-
-class _Ended(RpcError):
-    def __init__(self) -> None:
-        super().__init__(types.INVALID_REQUEST, "The request that this was asked for has ended.")

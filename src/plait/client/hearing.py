@@ -13,7 +13,7 @@ from typing import Final
 
 from ..core.ports import OnLog
 from ..core.values.strict import JsonObject, NotStrict, measure
-from .asking import correlated
+from .askers import correlated
 
 log = logging.getLogger(__name__)
 

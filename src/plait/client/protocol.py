@@ -28,7 +28,8 @@ from mcp.shared.transport_context import TransportContext
 
 from ..core.ports import Ask, OnLog, OnProgress, RpcError
 from ..core.values.strict import JsonObject
-from .asking import MAY_ASK, Asker, Asking, correlated, kind_of
+from .askers import Asker, correlated
+from .asking import MAY_ASK, Asking, kind_of
 from .handshake import OURS, Era, Greeting, envelope
 from .hearing import LOG_MESSAGE, Hearers
 from .listening import Listening, Wanted
