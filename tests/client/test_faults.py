@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import mcp_types as types
 import pytest
 from mcp import MCPError
@@ -105,6 +106,12 @@ def test_a_server_that_asks_to_come_later_may_be_tried_again_then(status: int):
 )
 def test_only_what_answered_is_said_to_have_answered(error: types.ErrorData, told: str):
     assert explained(MCPError.from_error_data(error), "its last words", 5) == told
+
+
+def test_an_address_that_nobody_listens_at_is_told_as_such():
+    refused = httpx2.ConnectError("All connection attempts failed")
+    told = "it cannot be reached: All connection attempts failed"
+    assert explained(ExceptionGroup("of a task group", [refused]), "its last words", 5) == told
 
 
 def test_a_folder_that_is_not_there_is_not_taken_for_a_command_that_is_not(tmp_path: Path):

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 import anyio
+import httpx2
 import mcp_types as types
 from mcp import MCPError
 
@@ -105,6 +106,8 @@ def explained(error: BaseException, last_words: str, startup_timeout_s: float) -
             return f"it answered with an error: {error.message[:300]}"
         case MCPError() | anyio.BrokenResourceError() | anyio.ClosedResourceError():
             return last_words
+        case httpx2.ConnectError() | httpx2.ConnectTimeout():
+            return f"{_NO_ANSWER[Fault.UNSENT]}: {error}"[:300]
     return f"{type(error).__name__}: {error}"[:300]
 
 
