@@ -95,7 +95,7 @@ def test_a_plan_tells_how_long_it_takes_by_what_calls_took_before() -> None:
     document = preview(tasks, a=2.0, b=2.0, c=1.0, d=1.5)
     estimate = {"execution_time_ms": 4_000, "sequential_time_ms": 6_500, "speedup": 1.62, "max_parallelism": 2}
     assert document["estimate"] == {"tasks": 4, "layers": 2, **estimate}
-    assert document["critical_path"] == ["c", "d"]
+    assert document["critical_path"] == ["a", "b"]  # both write x
 
 
 def test_names_of_resources_cannot_break_the_chart() -> None:

@@ -9,17 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.language.references import (
-    BadReference,
-    Every,
-    Missing,
-    Reference,
-    Scope,
-    Template,
-    compile_value,
-    follow,
-    parse,
-)
+from plait.core.language.references import BadReference, Every, Missing, Reference, parse
+from plait.core.language.templates import Scope, Template, compile_value, follow
 from plait.core.tools.output import Output
 from plait.core.values.strict import dumps
 from plait.errors import OutputTooLarge, ReferenceFailed

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from plait.core.language.references import Every, Reference, Step, follow, parse
+from plait.core.language.references import Every, Reference, Step, parse
+from plait.core.language.templates import follow
 from plait.core.planning.keywords import KINDS, Forms, Part, declared
 from plait.core.planning.paths import walk, walk_output
 from plait.core.planning.types import MAX_STEPS, Types, Value, Verdict, constant

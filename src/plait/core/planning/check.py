@@ -9,7 +9,7 @@ from typing import Any
 from ...errors import ExpressionFailed, InvalidDag
 from ..language.dag import Reading, Task
 from ..language.lookalikes import lookalikes
-from ..language.references import Template, compile_value
+from ..language.templates import Template, compile_value
 from ..tools.catalog import Catalog, Tool
 from ..tools.policy import Policy, ToolPolicy
 from ..values.expressions import compile_expression

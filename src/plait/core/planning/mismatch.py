@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..language.references import FROM_TEXT, Missing, Reference, Step, Template
+from ..language.references import FROM_TEXT, Missing, Reference, Step
+from ..language.templates import Template
 from ..values.problems import MAX_GUESSES, MAX_SHOWN, Problem, nearest, slip_of
 from ..values.schema import Place
 from ..values.strict import Json, short

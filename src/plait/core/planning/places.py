@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..language.dag import Reading, Task
-from ..language.references import Template
+from ..language.templates import Template
 from ..values.schema import Place
 from ..values.strict import Json
 

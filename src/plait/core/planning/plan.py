@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from ..language.dag import Dag, Task
-from ..language.references import Template
+from ..language.templates import Template
 from ..tools.catalog import Tool
 from ..tools.policy import ToolPolicy
 

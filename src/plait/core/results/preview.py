@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ..language.references import Reference, Template
+from ..language.references import Reference
+from ..language.templates import Template
 from ..planning.plan import Plan
 from ..scheduling.conflicts import Conflicts, written_by
 from ..values.strict import Json, JsonObject

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...errors import CallError, InvalidArguments, OutputTooLarge, ReferenceFailed
-from ..language.references import FROM_TEXT, MAX_ARGUMENT_BYTES, Scope
+from ..language.references import FROM_TEXT
+from ..language.templates import MAX_ARGUMENT_BYTES, Scope
 from ..planning.plan import PlannedTask
 from ..tools.output import Output
 from ..values.strict import Json, JsonObject, NotStrict, measure
