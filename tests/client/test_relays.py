@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -361,7 +360,7 @@ async def test_who_cannot_be_asked_is_not(way: Way):
             with pytest.raises(ToolError, match="nobody can be asked on the command line"):
                 await raw.pool(call)
             with pytest.raises(ToolError, match="the client did not declare that it can be asked"):
-                await raw.pool(replace(call, on_log=lambda params: None))
+                await raw.pool(call._replace(on_log=lambda params: None))
         else:
             result: Any = await raw.pool(call)
             assert result["structuredContent"]["answers"][0]["code"] == -32601

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from .scheduling.events import Notice
 from .scheduling.run import Run
@@ -41,8 +40,11 @@ class RpcError(Exception):
         self.data = data
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+UNDECLARED: JsonObject = {}
+"""What a client can do that said nothing of it. It is never changed."""
+
+
+class ToolCall(NamedTuple):
     """One call of one downstream tool, with its arguments resolved and checked."""
 
     tool: Tool
@@ -56,7 +58,7 @@ class ToolCall:
     """Told if the answer is an earlier one."""
     ask: Ask | None = None
     """None where there is nobody to be asked."""
-    capabilities: JsonObject = field(default_factory=dict)
+    capabilities: JsonObject = UNDECLARED
     """What the client that is asked said that it can do, as it said it."""
     on_log: OnLog | None = None
     """None where nobody in particular is told: then every client is."""

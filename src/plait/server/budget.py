@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ..core.values.strict import Json, JsonObject, dumps
-from .cutting import cut, fair, measured, shared, size_within
+from .cutting import cut, fair, shared, size_within
 
 EXACT = 2**20
 """Up to so many bytes the length of a cut output is counted; above, its size in bytes is told."""
@@ -53,7 +53,7 @@ class _Cutter:
         self.room = limit - self._fixed()
 
     def cut(self) -> JsonObject:
-        needs = measured([self.document[name] for name in self.big], self.room)
+        needs = [size_within(self.document[name], self.room) for name in self.big]
         shares = dict(zip(self.big, fair(needs, self.room, [_WEIGHTS.get(name, 1) for name in self.big]), strict=True))
         shown: JsonObject = {name: self._member(name, share) for name, share in shares.items() if name != "outputs"}
         left = self.room - sum(size_within(value, self.room) for value in shown.values())
