@@ -45,12 +45,13 @@ def check(
     """
     dag = reading.dag
     checker = _Checker(reading, catalog, policy, max_items)
+    paths = list(paths_of(reading))
     planned = [
-        (reused[task.id] if reused and task.id in reused else checker.plan_task(index, task, path), path)
-        for index, (task, path) in enumerate(zip(dag.tasks, paths_of(reading), strict=True))
+        reused[task.id] if reused and task.id in reused else checker.plan_task(index, task, path)
+        for index, (task, path) in enumerate(zip(dag.tasks, paths, strict=True))
     ]
-    tasks = {task.task.id: task for task, _ in planned}
-    checker.check_references(planned, reused or {}, learned_shape)
+    tasks = {task.id: task for task in planned}
+    checker.check_references(planned, paths, reused or {}, learned_shape)
     checker.check_returns()
     checker.check_cycles(tasks)
     if checker.problems:
@@ -105,19 +106,18 @@ class _Checker:
 
     def check_references(
         self,
-        planned: Sequence[tuple[PlannedTask, str]],
+        planned: Sequence[PlannedTask],
+        paths: Sequence[str],
         reused: Mapping[str, PlannedTask],
         learned_shape: LearnedShape | None,
     ) -> None:
-        """Of each task and its path, but where several have one id: what a reference to that would bring is open."""
-        referring = [pair for pair in planned if pair[0].arguments.fill is not None or pair[0].items is not None]
-        if not referring:
-            return
-        counts = Counter(task.id for task, _ in planned)
-        tasks = {task.id: task for task, _ in planned if counts[task.id] == 1}
+        """Of each task at its path, but where several have one id: what a reference to that would bring is open."""
+        counts = Counter(task.id for task in planned)
+        tasks = {task.id: task for task in planned if counts[task.id] == 1}
         mismatches = Mismatches(Flow(tasks, self.unread, learned_shape), self.problems, self.notes)
-        for task, path in referring:
-            if task.id in tasks and task.id not in reused:
+        for task, path in zip(planned, paths, strict=True):
+            has_references = task.arguments.fill is not None or task.items is not None
+            if has_references and task.id in tasks and task.id not in reused:
                 mismatches.look_at(task, path)
 
     def check_returns(self) -> None:
