@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -11,6 +13,14 @@ from plait.client.lazy import Use
 from plait.core.tools.catalog import ServerState
 
 from .shelf import Shelf, call, described, info, pool_of, settled, until
+
+
+@contextmanager
+def used(use: Use) -> Iterator[None]:
+    """One more use, for as long as the block takes."""
+    use.begin()
+    yield
+    use.end()
 
 
 @pytest.fixture
@@ -97,7 +107,7 @@ class TestUse:
     async def test_it_is_wanted_during_a_use_and_for_a_while_after(self):
         use = Use(300)
         states = [use.is_wanted]
-        with use.one():
+        with used(use):
             await anyio.sleep(1_000)
             states.append(use.is_wanted)
         assert states == [False, True]
@@ -112,7 +122,7 @@ class TestUse:
             tasks.start_soon(use.unwanted)
             for _ in range(5):
                 await anyio.sleep(200)
-                with use.one():
+                with used(use):
                     pass
         assert anyio.current_time() == pytest.approx(5 * 200 + 300)
 
@@ -121,7 +131,7 @@ class TestUse:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(use.wanted)
             await anyio.sleep(50)
-            with use.one():
+            with used(use):
                 await anyio.sleep(1)
         assert anyio.current_time() == 51
 
@@ -136,11 +146,11 @@ class TestUse:
 
     async def test_who_waits_for_the_end_of_uses_waits_no_longer_than_that_or_than_asked(self):
         use = Use()
-        with use.one():
+        with used(use):
             await use.ended(7)
         assert anyio.current_time() == 7
         async with anyio.create_task_group() as tasks:
-            with use.one():
+            with used(use):
                 tasks.start_soon(use.ended, 100)
                 await anyio.sleep(3)
         assert anyio.current_time() == 10

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import anyio
 
 
@@ -39,15 +36,6 @@ class Use:
         """It is wanted now, and for a while."""
         self._until = anyio.current_time() + (self._idle_s or 0.0)
         self._tell()
-
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """One more use, for as long as the block takes."""
-        self.begin()
-        try:
-            yield
-        finally:
-            self.end()
 
     def begin(self) -> None:
         """One more use, until `end`."""

@@ -133,7 +133,7 @@ class _One:
         )
 
     async def on_notice(self, inbound: Inbound, method: str, params: Params) -> None:
-        raise NotImplementedError
+        raise AssertionError(f"{method} was taken for a request")
 
 
 async def _watch(receive: Receive, inbound: Inbound) -> None:
