@@ -457,6 +457,7 @@ async def test_what_is_aborted_before_it_is_sent_is_never_sent():
         await runner.idle()
     assert servers.calls == []
     assert scheduler.heard == [CancelRequested("r"), Aborted(Key("r", "a"))]
+    assert repr(runner) == "<Runner: 0 commands to be answered, 0 of them aborted>"
 
 
 async def test_an_aborted_call_is_told_as_that_and_not_as_late():
@@ -471,6 +472,7 @@ async def test_an_aborted_call_is_told_as_that_and_not_as_late():
         await runner.idle()
     assert servers.aborted == ["s:long"]
     assert scheduler.heard == [CancelRequested("r"), Aborted(Key("r", "a"))]
+    assert repr(runner) == "<Runner: 0 commands to be answered, 0 of them aborted>"
 
 
 class Heard(Scheduler):

@@ -82,6 +82,9 @@ class Runner:
         self._now = asyncio.get_running_loop().time  # what `anyio.current_time` gives, and looks up at each call
         self._visiting = Visiting(scheduler, self._carry_out, self._now)
 
+    def __repr__(self) -> str:
+        return f"<Runner: {len(self._scopes)} commands to be answered, {len(self._aborted)} of them aborted>"
+
     async def idle(self) -> None:
         """Wait until every command has been answered."""
         while self._scopes:

@@ -150,24 +150,13 @@ async def test_what_is_no_call_of_a_tool_waits_for_nothing(downstream: FakeDowns
         assert anyio.current_time() == 0
 
 
-async def test_a_call_whose_client_gives_it_up_in_line_is_never_sent(downstream: FakeDownstream, era: str):
+@pytest.mark.parametrize("answers", [{}, {ASK: ADA}], ids=["silent", "can be asked"])
+async def test_a_call_whose_client_gives_it_up_in_line_is_never_sent(
+    downstream: FakeDownstream, era: str, answers: dict[str, Any]
+):
     async with (
         served(downstream, ONE_AT_A) as server,
-        joined(server, era) as peer,
-        anyio.create_task_group() as tasks,
-    ):
-        tasks.start_soon(called, peer)
-        await downstream.until(lambda: len(downstream.requests) == 1)
-        with anyio.move_on_after(0.5):
-            await called(peer, path="gone")
-        assert await called(peer) == 2
-    assert len(downstream.requests) == 2
-
-
-async def test_a_client_that_can_be_asked_gives_up_in_line_too(downstream: FakeDownstream, era: str):
-    async with (
-        served(downstream, ONE_AT_A) as server,
-        joined(server, era, answers={ASK: ADA}) as peer,
+        joined(server, era, answers=answers) as peer,
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(called, peer)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from types import NoneType
 from typing import NoReturn, TypeAlias
 
 import orjson
@@ -22,9 +21,6 @@ DOCUMENT_DEPTH = 64
 RESULT_DEPTH = 180
 
 _AS_IT_IS = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
-_TEXT = frozenset({str})
-_LEAVES = frozenset({str, bool, NoneType})
-_LARGE = 2**63
 
 _Place: TypeAlias = "tuple[str | int, ...]"
 
