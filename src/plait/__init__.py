@@ -15,13 +15,29 @@ __version__ = "0.1.0"
 
 __all__ = ["Dag", "Gateway", "PlaitError", "RunResult", "Task", "__version__"]
 
-_HOMES = {"Dag": ".core.dag", "Gateway": ".app", "RunResult": ".core.result", "Task": ".core.dag"}
-
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: `plait --version` needs none of them."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    match name:
+        case "Dag":
+            from .core.language.dag import Dag
 
-    return getattr(import_module(_HOMES[name], __name__), name)
+            return Dag
+        case "Gateway":
+            from .app import Gateway
+
+            return Gateway
+        case "RunResult":
+            from .core.results.result import RunResult
+
+            return RunResult
+        case "Task":
+            from .core.language.dag import Task
+
+            return Task
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the public names with those that are already here, as `dir` and completion show them."""
+    return sorted({*globals(), *__all__})
