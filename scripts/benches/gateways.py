@@ -105,6 +105,7 @@ def environment(name: str, lock: Path) -> Path:
         "--disable-pip-version-check",
         "-qq",
         "install",
+        "--no-deps",
         "--require-hashes",
         "-r",
         str(lock),
