@@ -22,7 +22,7 @@ from plait.config import Config, load_config
 from plait.core.tools.catalog import ServerState
 from plait.errors import ConfigError, InvalidDag
 
-from .server.conftest import structured
+from .upstream.conftest import structured
 
 DOWNSTREAM = """
 import json, sys

@@ -13,19 +13,21 @@ from mcp import Client
 from plait.app import Gateway
 from plait.config import Config
 from plait.core.tools.catalog import ServerState
-from plait.server.upstream import build_server
+from plait.upstream.server import build_server
 
-from .client.shelf import Shelf, described, until
-from .server.conftest import first_text, in_memory, structured
+from .downstream.shelf import ListingCache, described, until
+from .upstream.conftest import first_text, in_memory, structured
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    return Shelf(tmp_path / "shelf")
+def shelf(tmp_path: Path) -> ListingCache:
+    return ListingCache(tmp_path / "shelf")
 
 
 @asynccontextmanager
-async def served(shelf: Shelf, state_folder: Path, mode: str = "legacy") -> AsyncIterator[tuple[Gateway, Client]]:
+async def served(
+    shelf: ListingCache, state_folder: Path, mode: str = "legacy"
+) -> AsyncIterator[tuple[Gateway, Client]]:
     sections = {"gateway": {"expose": "all"}, "servers": {"s": shelf.settings().model_dump(exclude_unset=True)}}
     config = Config.model_validate(sections).model_copy(update={"state_folder": state_folder})
     async with Gateway.from_config(config) as gateway:
@@ -36,7 +38,7 @@ async def served(shelf: Shelf, state_folder: Path, mode: str = "legacy") -> Asyn
 
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
 async def test_a_client_lists_finds_and_checks_tools_before_their_server_answers(
-    shelf: Shelf, tmp_path: Path, mode: str
+    shelf: ListingCache, tmp_path: Path, mode: str
 ):
     async with served(shelf, tmp_path / "state") as (gateway, _):
         await gateway.settled()
@@ -54,7 +56,7 @@ async def test_a_client_lists_finds_and_checks_tools_before_their_server_answers
             assert structured(await client.call_tool("execute_dag", document))["status"] == "success"
 
 
-async def test_a_dag_may_name_a_tool_that_came_since(shelf: Shelf, tmp_path: Path):
+async def test_a_dag_may_name_a_tool_that_came_since(shelf: ListingCache, tmp_path: Path):
     async with served(shelf, tmp_path / "state") as (gateway, _):
         await gateway.settled()
     shelf.put([described("new")])

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
-from plait.core.results.store import MemoryRuns
+from plait.core.results.store import InMemoryRuns
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.run import Run
 from plait.core.scheduling.scheduler import Scheduler
@@ -59,7 +59,7 @@ def large() -> dict[str, float]:
 
 def many() -> dict[str, float]:
     """One scheduler for all runs, as in a gateway."""
-    scheduler, runs = Scheduler(Limits()), MemoryRuns(max_runs=KEPT)
+    scheduler, runs = Scheduler(Limits()), InMemoryRuns(max_runs=KEPT)
     began = _held()
     held = {}
     for number in range(1, 1_001):

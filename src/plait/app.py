@@ -17,27 +17,27 @@ from typing import TYPE_CHECKING, Self
 
 import anyio
 
-from . import gateway as verbs
 from .config import Config, GatewaySettings, load_config
-from .core.results.store import MemoryRuns
+from .config.reloading import Reloading, lasting
+from .core.results.store import InMemoryRuns
 from .core.scheduling.limits import Limits
-from .core.scheduling.pace import Rate
+from .core.scheduling.rates import Rate
 from .core.tools.claims import Locate
-from .core.tools.learned import Learned
 from .core.tools.policy import Policy, Rule
-from .memory import Memory
-from .reloading import Reloading, lasting
+from .core.tools.tool_stats import ToolStats
+from .engine import gateway as verbs
+from .stores.tool_stats import StatsFile
 
 if TYPE_CHECKING:
     import socket
 
-    from .client.cache import Cache
-    from .client.pool import Pool
-    from .client.resources import Resources
-    from .server.relay.directory import Relaying
-    from .server.stopping import Stop
-    from .server.transports.hosts import Allowed
-    from .server.transports.listening import Arrival
+    from .calls.cache import Cache
+    from .downstream.pool import Pool
+    from .downstream.resources import Resources
+    from .upstream.relay.listings import RelayConfig
+    from .upstream.stopping import Stop
+    from .upstream.transports.hosts import Allowed
+    from .upstream.transports.listening import Arrival
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Gateway(verbs.Gateway):
     """The gateway over the servers of a configuration. Use as `async with Gateway.from_config(...) as gateway:`."""
 
     _parts: _Parts | None = None
-    _memory: Memory | None = None
+    _memory: StatsFile | None = None
 
     @classmethod
     def from_config(cls, config: Config | Path | str, *, first: anyio.Event | None = None) -> Self:
@@ -57,15 +57,15 @@ class Gateway(verbs.Gateway):
 
         With *first*, no server is started until that is set or the server is needed, and not longer than a second.
         """
-        from .client.cache import Cache, fingerprints
-        from .client.pool import Pool
-        from .client.resources import Resources
+        from .calls.cache import Cache, fingerprints
+        from .downstream.pool import Pool
+        from .downstream.resources import Resources
         from .observers.logs import RunLog
 
         settings = config if isinstance(config, Config) else load_config(Path(config))
         pool = Pool(settings, first=first)
-        learned = Learned(enabled=settings.gateway.learn)
-        memory = Memory(learned, settings.state_folder) if settings.gateway.learn and settings.state_folder else None
+        learned = ToolStats(enabled=settings.gateway.learn)
+        memory = StatsFile(learned, settings.state_folder) if settings.gateway.learn and settings.state_folder else None
         resources = Resources(settings)
         cache = Cache(pool, fingerprints(resources.path), max_bytes=settings.gateway.limits.max_cache_bytes)
         made = cls(
@@ -73,7 +73,7 @@ class Gateway(verbs.Gateway):
             cache,
             policy=_policy(settings),
             limits=_limits(settings),
-            runs=MemoryRuns(settings.gateway.limits.max_runs, settings.gateway.limits.max_kept_bytes),
+            runs=InMemoryRuns(settings.gateway.limits.max_runs, settings.gateway.limits.max_kept_bytes),
             learned=learned,
             locate=_locate(settings, resources),
             observers=[RunLog(), memory.observe] if memory else [RunLog()],
@@ -81,10 +81,10 @@ class Gateway(verbs.Gateway):
         made._parts, made._memory = _Parts(settings, pool, cache, resources), memory
         return made
 
-    def relaying(self) -> Relaying | None:
+    def relaying(self) -> RelayConfig | None:
         """What of the servers is served to clients, beside our own tools."""
-        from .client.cache import Beside
-        from .server.relay.directory import Relaying
+        from .calls.cache import Beside
+        from .upstream.relay.listings import RelayConfig
 
         if self._parts is None:
             return None
@@ -92,7 +92,7 @@ class Gateway(verbs.Gateway):
         bare = frozenset(name for name, server in config.servers.items() if not server.prefix)
         pool = self._parts.pool
         downstream = Beside(pool.downstream, self._parts.cache, pool.catalog)
-        return Relaying(downstream, config.gateway.expose, bare, self.known, self.denied_by, self.visit)
+        return RelayConfig(downstream, config.gateway.expose, bare, self.known, self.denied_by, self.visit)
 
     async def reload(self, config: Config) -> None:
         """Go by *config* from now on. Servers that are in it as they were are not disturbed, nor are runs under way;
@@ -171,8 +171,8 @@ def settle_memory() -> None:
 async def serve_stdio(config: Config, reloading: Reloading | None = None) -> None:
     """Serve one client on standard input and output, until it leaves or a signal comes. New settings are taken as
     *reloading* says. Servers are started once the first answer is out."""
-    from .server.stopping import stopped_by_signals
-    from .server.transports.stdio import private_stdio
+    from .upstream.stopping import stopped_by_signals
+    from .upstream.transports.stdio import private_stdio
 
     with private_stdio() as (in_fd, out_fd):
         first = anyio.Event()
@@ -195,12 +195,12 @@ async def serve_http(
     """Serve any number of clients over HTTP, until a signal comes. *on_ready* is told the URL of the MCP endpoint.
     New settings are taken as *reloading* says.
 
-    Who is allowed is said in `server/transports/hosts.py`. Raises `OSError` where the address cannot be had, and
+    Who is allowed is said in `upstream/transports/hosts.py`. Raises `OSError` where the address cannot be had, and
     `ValueError` for an allowed host or origin that is none.
     """
-    from .server.stopping import stopped_by_signals
-    from .server.transports.hosts import Allowed
-    from .server.transports.listening import listen_on
+    from .upstream.stopping import stopped_by_signals
+    from .upstream.transports.hosts import Allowed
+    from .upstream.transports.listening import listen_on
 
     allowed = Allowed(host, allowed_hosts, allowed_origins)
     with listen_on(host, port) as listening:
@@ -217,16 +217,16 @@ async def run_stdio(
     out_fd: int,
     stop: Stop,
     *,
-    relaying: Relaying | None = None,
+    relaying: RelayConfig | None = None,
     drain_s: float = DRAIN_S,
     on_answer: Callable[[], None] = lambda: None,
     platform: str = sys.platform,
 ) -> None:
     """Serve *gateway* over two descriptors, until the client closes its end or *stop* is asked for. *on_answer* is told
     of each message that was written. The transport is one that *platform* can have."""
-    from .server.calls import OpenCalls
-    from .server.transports.stdio import open_pipe
-    from .server.upstream import build_server
+    from .upstream.calls import OpenCalls
+    from .upstream.server import build_server
+    from .upstream.transports.stdio import open_pipe
 
     calls = OpenCalls()
     server = build_server(
@@ -261,18 +261,18 @@ async def run_http(
     allowed: Allowed,
     stop: Stop,
     *,
-    relaying: Relaying | None = None,
+    relaying: RelayConfig | None = None,
     drain_s: float = DRAIN_S,
     arrival: Arrival | None = None,
     on_ready: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Serve *gateway* over HTTP on the socket *listening*, until *stop* is asked for. *arrival* is how long a request
     may take to come in."""
-    from .server.calls import OpenCalls
-    from .server.transports.bodies import OpenRequests
-    from .server.transports.http import build_app
-    from .server.transports.listening import Listener
-    from .server.upstream import build_server
+    from .upstream.calls import OpenCalls
+    from .upstream.server import build_server
+    from .upstream.transports.bodies import OpenRequests
+    from .upstream.transports.http import build_app
+    from .upstream.transports.listening import Listener
 
     calls, requests = OpenCalls(), OpenRequests()
     server = build_server(

@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from plait.cli.commands import program
+from plait.engine.gateway import Gateway
 from plait.errors import ServerUnavailable
-from plait.gateway import Gateway
 from plait.observers.logs import RunLog
 
 from ..fakes import FakeServers, text, tool

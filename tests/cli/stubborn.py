@@ -7,7 +7,7 @@ import sys
 import anyio
 
 from plait.cli.commands import program
-from plait.gateway import Gateway
+from plait.engine.gateway import Gateway
 
 from ..fakes import FakeServers
 

@@ -10,7 +10,7 @@ import pytest
 
 from plait.cli.exits import Exit
 from plait.cli.session import Session
-from plait.gateway import Gateway
+from plait.engine.gateway import Gateway
 
 from ..fakes import FakeServers
 

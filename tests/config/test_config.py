@@ -9,14 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from plait.config import (
-    GatewaySettings,
-    LimitSettings,
-    PolicySettings,
-    ServerSettings,
-    ToolSettings,
-    load_config,
-)
+from plait.config import GatewaySettings, LimitSettings, PolicySettings, ServerSettings, ToolSettings, load_config
 from plait.config.models import Settings
 from plait.errors import ConfigError
 

@@ -11,8 +11,8 @@ import pytest
 from plait.core.results.result import RunResult
 from plait.core.scheduling.limits import Limits
 from plait.core.tools.policy import Policy, Rule
+from plait.engine.gateway import Gateway, GatewayLimits
 from plait.errors import ConnectionLost, InvalidDag
-from plait.gateway import Gateway, GatewayLimits
 
 from ..fakes import FakeServers, text, tool
 

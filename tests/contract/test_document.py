@@ -8,8 +8,8 @@ import pytest
 
 from plait.core.scheduling.limits import Limits
 from plait.core.tools.policy import Rule
+from plait.engine.gateway import GatewayLimits
 from plait.errors import InvalidDag
-from plait.gateway import GatewayLimits
 
 from .conftest import House, task
 

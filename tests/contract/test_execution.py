@@ -9,10 +9,10 @@ import pytest
 
 from plait.core.results.result import RunStatus
 from plait.core.scheduling.limits import Limits
-from plait.core.scheduling.pace import Rate
+from plait.core.scheduling.rates import Rate
 from plait.core.tools.policy import Rule
+from plait.engine.gateway import GatewayLimits
 from plait.errors import InvalidDag
-from plait.gateway import GatewayLimits
 
 from .conftest import House, task
 

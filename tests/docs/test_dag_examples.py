@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from plait.core.language.dag import DAG_FIELDS, TASK_FIELDS
-from plait.gateway import Gateway
+from plait.engine.gateway import Gateway
 from tests.fakes import FakeServers, text, tool
 
 PAGE = (Path(__file__).parents[2] / "docs" / "dag.md").read_text()

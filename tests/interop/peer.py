@@ -28,7 +28,7 @@ class Refused(Exception):
         self.error: Message = error.model_dump(mode="json", exclude_unset=True)
 
 
-class Peer:
+class RawSession:
     """One connection of the handshake era, over the streams of any transport of the SDK.
 
     `heard` are the notifications that came and `asked` the requests, in their order, each as (method, params).
@@ -133,10 +133,10 @@ class Peer:
 @asynccontextmanager
 async def connected(
     transport: Any, capabilities: Message | None = None, replies: Mapping[str, Reply] | None = None
-) -> AsyncIterator[Peer]:
-    """A `Peer` over *transport* (a context manager of the SDK that gives two streams), introduced."""
+) -> AsyncIterator[RawSession]:
+    """A `RawSession` over *transport* (a context manager of the SDK that gives two streams), introduced."""
     async with transport as (read, write):
-        peer = Peer(read, write, replies)
+        peer = RawSession(read, write, replies)
         listening = asyncio.create_task(peer.listen())
         try:
             await peer.introduce(capabilities or {})

@@ -19,7 +19,7 @@ from mcp.client.sse import sse_client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
-from plait.client.transports.environment import inherited
+from plait.downstream.transports.environment import inherited
 
 from .places import PLAIT, node, npm_server, python_with_servers, python_with_v1
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from plait.core.scheduling.events import Changed, Finished, Key, Notice, Started, Status
-from plait.gateway import Gateway
+from plait.engine.gateway import Gateway
 from plait.observers.logs import RunLog, configure_logging
 
 from ..fakes import FakeServers, text

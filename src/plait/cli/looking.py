@@ -9,7 +9,7 @@ import typer
 from ..core.tools.catalog import ServerInfo, ServerState, Tool
 from ..core.values.problems import did_you_mean
 from ..core.values.strict import Json, JsonObject
-from ..gateway import Gateway
+from ..engine.gateway import Gateway
 from .documents import Document, Source, read_document
 from .exits import Exit
 from .planned import plan_report

@@ -12,7 +12,7 @@ import typer
 from ..core.results.result import RunResult, TaskResult
 from ..core.scheduling.events import Status
 from ..core.values.strict import JsonObject, NotStrict, loads
-from ..gateway import Gateway
+from ..engine.gateway import Gateway
 from .console import Stream
 from .documents import Changes, Source, literal, read_document
 from .exits import exit_of

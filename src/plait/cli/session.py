@@ -25,7 +25,7 @@ from .report import invalid_document, refusal_report
 
 if TYPE_CHECKING:
     from ..config import Config
-    from ..gateway import Gateway
+    from ..engine.gateway import Gateway
 
 OpenGateway: TypeAlias = "Callable[[Config], AbstractAsyncContextManager[Gateway]]"
 Verb: TypeAlias = "Callable[[Gateway], Awaitable[int]]"
@@ -119,7 +119,7 @@ class Session:
     @contextmanager
     def _interrupting(self, scope: anyio.CancelScope) -> Iterator[None]:
         """The first Ctrl-C or SIGTERM cancels *scope*, the second ends the process at once."""
-        from ..server.stopping import hearing_signals
+        from ..upstream.stopping import hearing_signals
 
         def interrupt(number: signal.Signals) -> None:
             if scope.cancel_called:

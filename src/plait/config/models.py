@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from ..core.scheduling.pace import Rate
+from ..core.scheduling.rates import Rate
 from ..core.tools.claims import KeyTemplate
 
 

@@ -13,7 +13,7 @@ from typing import Final, Protocol, TypeAlias
 from .ports import Ask, OnLog, OnProgress, RpcError
 from .values.strict import Json, JsonObject
 
-__all__ = ["RENEWED", "Ask", "Downstream", "Offers", "OnNotice", "Relayed", "RpcError", "Turn", "Visit"]
+__all__ = ["RENEWED", "Ask", "Downstream", "OnNotice", "RelayRequest", "RpcError", "ServerListing", "Turn", "Visit"]
 
 OnNotice: TypeAlias = Callable[[str, str, JsonObject], None]
 """Told what a downstream server notifies of: its name, the method and the params. It must not block or raise."""
@@ -23,7 +23,7 @@ RENEWED: Final = "renewed"
 
 
 @dataclass(frozen=True, slots=True)
-class Offers:
+class ServerListing:
     """What one downstream server offers, each entry as it listed it, with all its members."""
 
     server: str
@@ -37,7 +37,7 @@ class Offers:
 
 
 @dataclass(frozen=True, slots=True)
-class Relayed:
+class RelayRequest:
     """One request for a downstream server. `meta` is the client's `_meta`, without what belongs to its own connection
     (protocol version, client, capabilities, progress token)."""
 
@@ -73,11 +73,11 @@ Visit: TypeAlias = Callable[[str, str, Json], AbstractAsyncContextManager[Turn]]
 class Downstream(Protocol):
     """The downstream servers, for relaying."""
 
-    def offers(self) -> tuple[Offers, ...]:
+    def offers(self) -> tuple[ServerListing, ...]:
         """Of every server that was reached, as they are now; equal (`is`) as long as nothing has changed."""
         ...
 
-    async def request(self, request: Relayed, /) -> JsonObject:
+    async def request(self, request: RelayRequest, /) -> JsonObject:
         """The server's result as it came, members we do not know included. Raises `RpcError` as the server (or, with a
         code of ours, the way to it) said it. Cancelling the caller cancels the request at its server."""
         ...

@@ -18,7 +18,7 @@ from ..values.strict import Json, JsonObject
 from .keywords import ANYTHING, MAX_OPTIONS, UNREAD, Forms, Part
 from .paths import Path, Walk, walk, walk_output
 from .plan import PlannedTask
-from .types import MAX_STEPS, Types, Verdict, constant
+from .types import MAX_STEPS, Fit, Types, constant
 
 MAX_ROOM = 200_000
 """Subschemas that are looked at for one document; after that all is unknown."""
@@ -48,7 +48,7 @@ class Judgement(NamedTuple):
     """What is known of a reference."""
 
     walk: Walk
-    verdict: Verdict
+    verdict: Fit
     learned: Walk | None = None
     """Where the same path leads in what was learned."""
     is_fine: bool = False
@@ -80,7 +80,7 @@ class Flow:
         self._shared: dict[tuple[Schema | None, int | None], Source] = {}
         self._elements: dict[tuple[Source, Path], Source] = {}
         self._wanted: dict[tuple[Schema, Place], Forms] = {}
-        self._defaults: dict[tuple[Schema, Place, type, Json], Verdict] = {}
+        self._defaults: dict[tuple[Schema, Place, type, Json], Fit] = {}
         self._judged: dict[tuple[Source, Path, Schema | None, Place], Judgement] = {}
 
     def types(self) -> Types:
@@ -113,9 +113,9 @@ class Flow:
         """Of the reference that is the `for_each` of *planned*."""
         judged = self.piece(planned, reference)
         verdict = self.types().feeds(judged.walk.value, _LIST)
-        return judged._replace(verdict=verdict, is_fine=judged.is_fine and verdict is not Verdict.WRONG)
+        return judged._replace(verdict=verdict, is_fine=judged.is_fine and verdict is not Fit.WRONG)
 
-    def default(self, planned: PlannedTask, place: Place, value: Json) -> Verdict:
+    def default(self, planned: PlannedTask, place: Place, value: Json) -> Fit:
         """Whether the default *value* of a reference may stand at *place* in the arguments of *planned*."""
         key = (planned.tool.input, place, type(value), None if isinstance(value, list | dict) else value)
         if (verdict := self._defaults.get(key)) is None:
@@ -150,7 +150,7 @@ class Flow:
         found = source.walk(types, path)
         verdict = types.feeds(found.value, wanted)
         learned = walk_output(types, source.learned, path) if source.learned is not None else None
-        is_fine = found.stopped is None and found.doubtful is None and verdict in {Verdict.OK, Verdict.UNKNOWN}
+        is_fine = found.stopped is None and found.doubtful is None and verdict in {Fit.OK, Fit.UNKNOWN}
         is_fine = is_fine and (learned is None or (learned.stopped is None and learned.doubtful is None))
         self._room -= types.used
         return Judgement(found, verdict, learned, is_fine, found.by_index or (learned is not None and learned.by_index))

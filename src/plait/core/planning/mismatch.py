@@ -15,7 +15,7 @@ from .keywords import Forms, declared
 from .places import written
 from .plan import PlannedTask
 from .spots import Spot, fields_of, has_more, listed, quoted, spelled, spot_of, step_text
-from .types import Types, Value, Verdict
+from .types import Fit, Types, Value
 
 MAX_NOTES = 20
 """Notes on references, of one document."""
@@ -46,7 +46,7 @@ class Mismatches:
         for place, reference in items.found:
             judged = self._flow.piece(planned, reference) if place else self._flow.list_(planned, reference)
             spot = Spot(planned, path + written(place), place, reference, reference.text)
-            if place or judged.verdict is not Verdict.WRONG or judged.walk.stopped is not None:
+            if place or judged.verdict is not Fit.WRONG or judged.walk.stopped is not None:
                 self._path(spot, judged)
             elif reference.is_guarded:
                 self._note(spot, f"for_each takes a list; {spot.said} is {self._given(judged)}")
@@ -59,7 +59,7 @@ class Mismatches:
             judged = self._flow.piece(planned, reference)
             if not judged.is_fine:
                 self._path(spot_of(planned, path, place, reference), judged)
-        if self._flow.text(planned, place).verdict is Verdict.WRONG:
+        if self._flow.text(planned, place).verdict is Fit.WRONG:
             self._no_text(spot_of(planned, path, place, next(iter(references.values()))))
 
     def _path(self, spot: Spot, judged: Judgement) -> None:
@@ -74,33 +74,33 @@ class Mismatches:
     def _value(self, spot: Spot, judged: Judgement) -> None:
         """Whether the reference at *spot*, which is a value of its own, leads anywhere and to what fits."""
         default = self._default(spot)
-        if judged.walk.stopped is not None and default is Verdict.WRONG:
+        if judged.walk.stopped is not None and default is Fit.WRONG:
             self._mismatch(
                 spot, judged, f"{spot.said} is never there, and its default is {short(spot.reference.default)}"
             )
         elif judged.walk.stopped is not None:
             self._path(spot, judged)
-        elif judged.verdict is Verdict.WRONG and default in {None, Verdict.WRONG}:
+        elif judged.verdict is Fit.WRONG and default in {None, Fit.WRONG}:
             also = "" if default is None else f", and its default is {short(spot.reference.default)}"
             given = self._given(judged)
             alike = " too, but of another kind" if self._wanted(spot).endswith(f" must be {given}") else ""
             self._mismatch(spot, judged, f"{spot.said} is {given}{alike}{also}")
         else:
             self._doubts(spot, judged)
-            if judged.verdict is Verdict.WRONG:
+            if judged.verdict is Fit.WRONG:
                 self._note(spot, f"{self._wanted(spot)}; {spot.said} is {self._given(judged)}: only its default fits")
-            if judged.verdict is Verdict.EMPTY:
+            if judged.verdict is Fit.EMPTY:
                 self._note(spot, f"{self._wanted(spot)} of another kind; of {spot.said} only an empty list fits")
-            if default is Verdict.WRONG:
+            if default is Fit.WRONG:
                 self._note(spot, f"{self._wanted(spot)}; the default of {spot.said} does not fit")
 
-    def _default(self, spot: Spot) -> Verdict | None:
+    def _default(self, spot: Spot) -> Fit | None:
         default = spot.reference.default
         return None if isinstance(default, Missing) else self._flow.default(spot.planned, spot.place, default)
 
     def _has_bad_default(self, planned: PlannedTask, place: Place, reference: Reference) -> bool:
         default = reference.default
-        return not isinstance(default, Missing) and self._flow.default(planned, place, default) is Verdict.WRONG
+        return not isinstance(default, Missing) and self._flow.default(planned, place, default) is Fit.WRONG
 
     def _nothing_there(self, spot: Spot, judged: Judgement, stopped: int) -> None:
         fields = self._fields(judged.walk.before)
@@ -153,10 +153,10 @@ class Mismatches:
         types = self._flow.types()
         if not reference.path and [*declared(value.forms)] == ["result"]:
             inside = self._flow.value(spot.planned, spot.place, reference._replace(path=("result",)))
-            return spot.rewritten(("result",)) if inside.verdict is not Verdict.WRONG else None
+            return spot.rewritten(("result",)) if inside.verdict is not Fit.WRONG else None
         is_list = value.lists > 0 or any("array" in types.kinds(form) for form in value.forms)
         elements = () if is_list else types.step(wanted, 0)
-        return [spot.text] if elements and types.feeds(value, elements) is not Verdict.WRONG else None
+        return [spot.text] if elements and types.feeds(value, elements) is not Fit.WRONG else None
 
     def _no_text(self, spot: Spot) -> None:
         alone = spot.reference.text

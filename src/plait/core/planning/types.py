@@ -44,7 +44,7 @@ _PLURAL = {
 _WORD = {kind: kind for kind in _SINGULAR} | {"fraction": "number"}
 
 
-class Verdict(StrEnum):
+class Fit(StrEnum):
     """Whether a value of one type may go where another is wanted."""
 
     OK = "ok"
@@ -144,27 +144,27 @@ class Types:
             return united(self.element(form, step) for form in forms)
         return united(self.member(form, step) for form in forms)
 
-    def feeds(self, given: Value, wanted: Forms) -> Verdict:
+    def feeds(self, given: Value, wanted: Forms) -> Fit:
         """Whether what is *given* can be one of *wanted*."""
         if not given.forms or not wanted:
-            return Verdict.UNKNOWN
+            return Fit.UNKNOWN
         if given.lists:
             lists = [form for form in wanted if "array" in self.kinds(form)]
             if not lists:
-                return Verdict.WRONG
+                return Fit.WRONG
             elements = united(self.element(form, None) for form in lists)
             match self.feeds(Value(given.forms, given.lists - 1), elements or UNREAD):
-                case Verdict.WRONG | Verdict.EMPTY:
-                    return Verdict.EMPTY
-            return Verdict.UNKNOWN
+                case Fit.WRONG | Fit.EMPTY:
+                    return Fit.EMPTY
+            return Fit.UNKNOWN
         if all(self.covers(wanted, form) for form in given.forms):
-            return Verdict.OK
+            return Fit.OK
         both = [self.forms(*one, *other) for one in given.forms for other in wanted]
         if not any(self.may_be(form) for forms in both for form in forms):
-            return Verdict.WRONG
+            return Fit.WRONG
         if not any(self.may_be(form, filled=True) for forms in both for form in forms):
-            return Verdict.EMPTY
-        return Verdict.UNKNOWN
+            return Fit.EMPTY
+        return Fit.UNKNOWN
 
     def described(self, value: Value) -> str:
         """What *value* is, as the end of a sentence: `an integer or null`."""

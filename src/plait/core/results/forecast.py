@@ -12,7 +12,7 @@ from ..scheduling.events import Abort, Aborted, Call, Event, Key, Sleep, Step, S
 from ..scheduling.limits import Limits
 from ..scheduling.run import Run
 from ..scheduling.scheduler import Scheduler
-from ..scheduling.state import Items, Unit
+from ..scheduling.state import Items, TaskCall
 from ..tools.output import Output
 from ..values.strict import Json, JsonObject
 from .result import Metrics, result_of
@@ -93,13 +93,13 @@ def _answers(step: Step, now: float, costs: Mapping[str, float], gone: set[Key])
 
 def _expected_calls(
     run: str, planned: PlannedTask, outputs: Mapping[str, Output], max_items: int
-) -> tuple[list[Unit], Items | None]:
+) -> tuple[list[TaskCall], Items | None]:
     """The calls of a task, their references as they are written: nothing is known yet of what they stand for."""
     arguments = planned.task.arguments
     if planned.items is None:
-        return [Unit(Key(run, planned.id), planned, arguments)], None
+        return [TaskCall(Key(run, planned.id), planned, arguments)], None
     count = len(planned.items.value) if isinstance(planned.items.value, list) else 1
-    return [Unit(Key(run, planned.id, index), planned, arguments) for index in range(count)], Items(count)
+    return [TaskCall(Key(run, planned.id, index), planned, arguments) for index in range(count)], Items(count)
 
 
 def _known_only(conflicts: Conflicts) -> Conflicts:

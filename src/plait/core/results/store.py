@@ -10,7 +10,7 @@ TASK_BYTES = 4_096
 """What a task takes beside its output: how it was planned, and what came of it."""
 
 
-class MemoryRuns:
+class InMemoryRuns:
     """Keeps the latest runs; what is above a bound goes, the oldest finished first. A `RunStore`."""
 
     def __init__(self, max_runs: int = MAX_RUNS, max_bytes: int = MAX_BYTES) -> None:

@@ -11,21 +11,21 @@ from ..planning.plan import PlannedTask
 from ..tools.output import Output
 from ..values.strict import Json, JsonObject, NotStrict, measure
 from .events import Key
-from .state import Items, Unit
+from .state import Items, TaskCall
 
 MAX_ITEMS = 1_000
 
 
 def calls_of(
     run: str, planned: PlannedTask, outputs: Mapping[str, Output], max_items: int = MAX_ITEMS
-) -> tuple[list[Unit], Items | None]:
+) -> tuple[list[TaskCall], Items | None]:
     """The calls of *planned*, and of a `for_each` task what its items have come to: some may have failed already.
 
     Raises `CallError` where there can be no call at all.
     """
     if planned.items is None:
         arguments = _arguments(planned, Scope(outputs))
-        return [Unit(Key(run, planned.id), planned, arguments)], None
+        return [TaskCall(Key(run, planned.id), planned, arguments)], None
     values = _items(planned, outputs, max_items)
     items = Items(len(values))
     units = []
@@ -36,7 +36,7 @@ def calls_of(
             items.errors.append((index, error))
             items.left -= 1
         else:
-            units.append(Unit(Key(run, planned.id, index), planned, arguments))
+            units.append(TaskCall(Key(run, planned.id, index), planned, arguments))
     return units, items
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..planning.plan import Plan
-from ..tools.claims import Claim, Locate, Touch, touch_of
+from ..tools.claims import AccessRules, Locate, ResourceClaim, touch_of
 from ..values.strict import Json, JsonObject
 from .locks import Locks
 
@@ -39,16 +39,16 @@ class Conflict:
 class Conflicts:
     """What the tasks of one plan touch."""
 
-    touches: Mapping[str, Touch] = field(default_factory=dict)
+    touches: Mapping[str, AccessRules] = field(default_factory=dict)
     """Of each task that touches something we know of."""
-    known: tuple[tuple[str, tuple[Claim, ...]], ...] = ()
+    known: tuple[tuple[str, tuple[ResourceClaim, ...]], ...] = ()
     """Tasks whose claims are known before anything runs, in the order in which they go; none if no calls conflict."""
     found: tuple[Conflict, ...] = ()
     """Which task waits for which for no other reason; at most `MAX_TOLD`."""
     barriers: Mapping[str, int] = field(default_factory=dict)
     """Under `schedule: "layers"`, the layer in which each task runs, where that is not the one of the plan."""
 
-    def claims(self, task: str, arguments: JsonObject) -> tuple[Claim, ...]:
+    def claims(self, task: str, arguments: JsonObject) -> tuple[ResourceClaim, ...]:
         """What a call of *task* with these arguments touches."""
         touch = self.touches.get(task)
         return () if touch is None else touch.claims(arguments)
@@ -84,9 +84,9 @@ def written_by(plan: Plan, conflicts: Conflicts, done: Collection[str] = ()) -> 
     return writes
 
 
-def _touches(plan: Plan, locate: Locate, done: Collection[str]) -> dict[str, Touch]:
-    by_tool: dict[str, Touch | None] = {}
-    touches: dict[str, Touch] = {}
+def _touches(plan: Plan, locate: Locate, done: Collection[str]) -> dict[str, AccessRules]:
+    by_tool: dict[str, AccessRules | None] = {}
+    touches: dict[str, AccessRules] = {}
     for id, planned in plan.tasks.items():
         if id in done:
             continue
@@ -95,13 +95,15 @@ def _touches(plan: Plan, locate: Locate, done: Collection[str]) -> dict[str, Tou
             by_tool[name] = touch_of(planned.tool, planned.policy, locate)
         touch, task = by_tool[name], planned.task
         if task.reads or task.writes:
-            touch = replace(touch or Touch(planned.tool.server, locate), task_reads=task.reads, task_writes=task.writes)
+            touch = replace(
+                touch or AccessRules(planned.tool.server, locate), task_reads=task.reads, task_writes=task.writes
+            )
         if touch is not None:
             touches[id] = touch
     return touches
 
 
-def _known(plan: Plan, touches: Mapping[str, Touch]) -> Iterable[tuple[str, tuple[Claim, ...]]]:
+def _known(plan: Plan, touches: Mapping[str, AccessRules]) -> Iterable[tuple[str, tuple[ResourceClaim, ...]]]:
     for id in plan.order:
         touch, planned = touches.get(id), plan.tasks[id]
         if touch is None or not touch.names.isdisjoint(str(place[0]) for place, _ in planned.arguments.found):
@@ -110,7 +112,7 @@ def _known(plan: Plan, touches: Mapping[str, Touch]) -> Iterable[tuple[str, tupl
             yield id, claims
 
 
-def _found(plan: Plan, known: Iterable[tuple[str, tuple[Claim, ...]]]) -> tuple[tuple[Conflict, ...], bool]:
+def _found(plan: Plan, known: Iterable[tuple[str, tuple[ResourceClaim, ...]]]) -> tuple[tuple[Conflict, ...], bool]:
     """Who waits for whom for no other reason, as far as it is told; and whether no two calls conflict at all."""
     locks: Locks[str] = Locks()
     found: list[Conflict] = []
@@ -128,7 +130,7 @@ def _found(plan: Plan, known: Iterable[tuple[str, tuple[Claim, ...]]]) -> tuple[
     return tuple(found), is_free
 
 
-def why_they_conflict(held: Claim, own: Claim) -> tuple[str, str]:
+def why_they_conflict(held: ResourceClaim, own: ResourceClaim) -> tuple[str, str]:
     """The resource that both touch, the narrower of the two, and what they do with it."""
     narrower = max(held, own, key=lambda claim: len(claim.steps))
     return narrower.key, f"{'write' if own.writes else 'read'} after {'write' if held.writes else 'read'}"
@@ -148,7 +150,7 @@ def _waits_anyway(plan: Plan, id: str, earlier: str) -> bool:
     return False
 
 
-def _barriers(plan: Plan, known: Iterable[tuple[str, tuple[Claim, ...]]]) -> dict[str, int]:
+def _barriers(plan: Plan, known: Iterable[tuple[str, tuple[ResourceClaim, ...]]]) -> dict[str, int]:
     """The layers in which tasks can run one layer after the other, conflicts taken as dependencies."""
     if plan.dag.schedule != "layers":
         return {}
@@ -165,7 +167,7 @@ def _barriers(plan: Plan, known: Iterable[tuple[str, tuple[Claim, ...]]]) -> dic
     return layers if any(plan.layer_of[id] != layer for id, layer in layers.items()) else {}
 
 
-def _before(deepest: Mapping[tuple[str, ...], list[int]], claim: Claim) -> Iterable[int]:
+def _before(deepest: Mapping[tuple[str, ...], list[int]], claim: ResourceClaim) -> Iterable[int]:
     for length in range(1, len(claim.steps) + 1):
         if (place := deepest.get(claim.steps[:length])) is not None:
             yield place[0 if claim.writes else 1]
@@ -173,7 +175,7 @@ def _before(deepest: Mapping[tuple[str, ...], list[int]], claim: Claim) -> Itera
         yield place[2 if claim.writes else 3]
 
 
-def _note(deepest: dict[tuple[str, ...], list[int]], claim: Claim, layer: int) -> None:
+def _note(deepest: dict[tuple[str, ...], list[int]], claim: ResourceClaim, layer: int) -> None:
     for length in range(1, len(claim.steps) + 1):
         place = deepest.setdefault(claim.steps[:length], [-1, -1, -1, -1])
         first = 0 if length == len(claim.steps) else 2

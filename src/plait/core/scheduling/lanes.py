@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
-from .pace import UNBOUNDED, Pace, Rate
+from .rates import UNBOUNDED, LeakyBucket, Rate
 
 Urgency: TypeAlias = "tuple[float, ...]"
 """Smaller goes first."""
@@ -18,7 +18,7 @@ VISITS = ""
 _LAST = float("inf")
 
 
-class Demand(NamedTuple):
+class SlotRequest(NamedTuple):
     """What a call takes room of. Calls with equal demands wait in one lane."""
 
     run: str
@@ -71,7 +71,7 @@ class RateLimit(Limit[Unit]):
 
     def __init__(self, name: str, rate: Rate | None = None) -> None:
         super().__init__(name, UNBOUNDED)
-        self.pace = Pace(rate)
+        self.pace = LeakyBucket(rate)
         self.now = 0.0
         self.is_watched = False
         """Whether someone will look again when its time has come."""
@@ -98,7 +98,7 @@ class Lane(Generic[Unit]):
 
     __slots__ = ("called_by", "demand", "gone", "limits", "stamp", "stopped_at", "takes", "units", "weight", "yields")
 
-    def __init__(self, demand: Demand, limits: tuple[Limit[Unit], ...]) -> None:
+    def __init__(self, demand: SlotRequest, limits: tuple[Limit[Unit], ...]) -> None:
         self.demand = demand
         self.weight = demand.weight
         self.use(limits)
@@ -152,7 +152,7 @@ class Lane(Generic[Unit]):
             self.gone.discard(heapq.heappop(self.units)[1])
 
 
-class Held(NamedTuple, Generic[Unit]):
+class Lease(NamedTuple, Generic[Unit]):
     """The room that one call in flight takes."""
 
     taken: tuple[tuple[Limit[Unit], int], ...]

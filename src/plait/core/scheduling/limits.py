@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Generic, Literal
 
 from .adaptive import AdaptiveLimit
-from .lanes import VISITS, Demand, Held, Lane, Limit, RateLimit, Unit, Urgency
-from .pace import UNBOUNDED, Pace, Rate
+from .lanes import VISITS, Lane, Lease, Limit, RateLimit, SlotRequest, Unit, Urgency
+from .rates import UNBOUNDED, LeakyBucket, Rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Limits:
     rates: tuple[tuple[str, Rate], ...] = ()
 
 
-class Ledger(Generic[Unit]):
+class ConcurrencyLimits(Generic[Unit]):
     """Every limit and every lane: the one place that decides what starts."""
 
     def __init__(self, limits: Limits) -> None:
@@ -44,7 +44,7 @@ class Ledger(Generic[Unit]):
         }
         self.tools: dict[tuple[str, int], Limit[Unit]] = {}
         self.runs: dict[str, Limit[Unit]] = {}
-        self.lanes: dict[str, dict[Demand, Lane[Unit]]] = {VISITS: {}}
+        self.lanes: dict[str, dict[SlotRequest, Lane[Unit]]] = {VISITS: {}}
         """By run."""
         self._yielding: dict[Lane[Unit], None] = {}
         self._queue: list[tuple[Urgency, int, Lane[Unit]]] = []
@@ -63,7 +63,7 @@ class Ledger(Generic[Unit]):
             lane.units.clear()
             self._leave(lane)
 
-    def add(self, demand: Demand, urgency: Urgency, unit: Unit) -> None:
+    def add(self, demand: SlotRequest, urgency: Urgency, unit: Unit) -> None:
         """*unit* is ready to start."""
         lane = self._lane(demand)
         is_first = not lane.units or urgency < lane.units[0][0]
@@ -71,7 +71,7 @@ class Ledger(Generic[Unit]):
         if is_first:
             self._enter(lane)
 
-    def withdraw(self, demand: Demand, unit: Unit) -> None:
+    def withdraw(self, demand: SlotRequest, unit: Unit) -> None:
         """*unit*, which was added and has not started, is not wanted any more."""
         lane = self.lanes[demand.run][demand]
         was_first = lane.units[0][1] is unit
@@ -87,7 +87,7 @@ class Ledger(Generic[Unit]):
         """Whether `take_next` has nothing to give: nobody is new in line, and nobody waits for what was given back."""
         return not self._queue and not any(limit.parked for limit in self._freed)
 
-    def take_at_once(self, demand: Demand, now: float) -> Held[Unit] | None:
+    def take_at_once(self, demand: SlotRequest, now: float) -> Lease[Unit] | None:
         """The room of a call that need not wait for it, as `add` and `take_next` would give it; None where it has to
         wait. For when `take_next` has nothing to give."""
         lane = self._lane(demand)
@@ -98,7 +98,7 @@ class Ledger(Generic[Unit]):
         self._take_turns(lane)
         return self._take(lane)
 
-    def take_next(self, now: float) -> Iterator[tuple[Unit, Held[Unit]]]:
+    def take_next(self, now: float) -> Iterator[tuple[Unit, Lease[Unit]]]:
         """What may start now, most urgent first; its room is taken. Each is given back once, by `give_back`."""
         for rate in self.rates.values():
             rate.now = now
@@ -128,13 +128,13 @@ class Ledger(Generic[Unit]):
                 self._enter(lane)
             yield unit, held
 
-    def give_back(self, held: Held[Unit]) -> None:
+    def give_back(self, held: Lease[Unit]) -> None:
         """A call has ended."""
         for limit, slots in held.taken:
             limit.give_back(slots)
             self._freed[limit] = None
 
-    def take_again(self, held: Held[Unit]) -> None:
+    def take_again(self, held: Lease[Unit]) -> None:
         """A call goes on whose room was given back meanwhile. It may find none: then nothing starts until there is."""
         for limit, slots in held.taken:
             limit.take_again(slots)
@@ -167,7 +167,7 @@ class Ledger(Generic[Unit]):
         for name in {**self.rates, **rates}:
             limit = self.rates.setdefault(name, RateLimit(f"rate of {name}"))
             if limit.pace.rate != rates.get(name):
-                limit.pace = Pace(rates.get(name))
+                limit.pace = LeakyBucket(rates.get(name))
                 self._freed[limit] = None
 
     def _give(self, limit: Limit[Unit], slots: int) -> None:
@@ -193,13 +193,13 @@ class Ledger(Generic[Unit]):
                 rate.is_watched = True
                 yield server, rate.pace.wait(now)
 
-    def _lane(self, demand: Demand) -> Lane[Unit]:
+    def _lane(self, demand: SlotRequest) -> Lane[Unit]:
         lanes = self.lanes[demand.run]
         if (lane := lanes.get(demand)) is None:
             lane = lanes[demand] = Lane(demand, self._limits(demand))
         return lane
 
-    def _limits(self, demand: Demand) -> tuple[Limit[Unit], ...]:
+    def _limits(self, demand: SlotRequest) -> tuple[Limit[Unit], ...]:
         limits = (
             self.gateway,
             self.servers.get(demand.server),
@@ -240,11 +240,11 @@ class Ledger(Generic[Unit]):
             if lane.units:
                 self._enter(lane)
 
-    def _take(self, lane: Lane[Unit]) -> Held[Unit]:
+    def _take(self, lane: Lane[Unit]) -> Lease[Unit]:
         taken = lane.takes or tuple([(limit, limit.slots(lane.weight)) for limit in lane.limits])
         for limit, slots in taken:
             limit.take(slots)
-        return Held(taken, None if lane.stopped_at is None else lane.stopped_at.name)
+        return Lease(taken, None if lane.stopped_at is None else lane.stopped_at.name)
 
     def _enter(self, lane: Lane[Unit], called_by: Limit[Unit] | None = None) -> None:
         self._leave(lane)

@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Generic, TypeAlias, TypeVar
 
-from ..tools.claims import Claim
+from ..tools.claims import ResourceClaim
 
 Holder = TypeVar("Holder")
 
@@ -23,20 +23,22 @@ class Request(Generic[Holder]):
 
     __slots__ = ("because", "blocker", "claims", "followers", "holder", "number", "ways")
 
-    def __init__(self, holder: Holder, claims: Sequence[Claim], number: int, ways: Sequence[Way[Holder]]) -> None:
+    def __init__(
+        self, holder: Holder, claims: Sequence[ResourceClaim], number: int, ways: Sequence[Way[Holder]]
+    ) -> None:
         self.holder = holder
         self.claims = claims
         self.number = number
         self.ways = ways
         """Of each claim, the places that lead to its resource, the last of them."""
         self.blocker: Request[Holder] | None = None
-        self.because: tuple[Claim, Claim] | None = None
+        self.because: tuple[ResourceClaim, ResourceClaim] | None = None
         """The claim of the blocker, and its own, that cannot both be held. Kept when the request is granted."""
         self.followers: dict[Request[Holder], None] = {}
         """Requests whose blocker it is."""
 
 
-Entry: TypeAlias = "tuple[int, Request[Holder], Claim]"
+Entry: TypeAlias = "tuple[int, Request[Holder], ResourceClaim]"
 """A request, under its number, with the claim that puts it into a line."""
 Line: TypeAlias = "Sequence[Entry[Holder]]"
 """Entries by number."""
@@ -78,7 +80,7 @@ class Locks(Generic[Holder]):
         """Whether nothing is held or asked for."""
         return not self._root.inner
 
-    def ask(self, holder: Holder, claims: Sequence[Claim]) -> Request[Holder]:
+    def ask(self, holder: Holder, claims: Sequence[ResourceClaim]) -> Request[Holder]:
         """A request, granted at once if its `blocker` is None; else `release` of another one gives it."""
         self._last += 1
         request = Request(holder, claims, self._last, [self._way(claim) for claim in claims])
@@ -104,7 +106,7 @@ class Locks(Generic[Holder]):
             self._block(follower, self._any_before(follower))
         return sorted((one for one in followers if one.blocker is None), key=lambda one: one.number)
 
-    def _block(self, request: Request[Holder], found: tuple[Entry[Holder], Claim] | None) -> None:
+    def _block(self, request: Request[Holder], found: tuple[Entry[Holder], ResourceClaim] | None) -> None:
         """*request* waits for the one that was *found*, over its claim and this one; for none, it is granted."""
         request.blocker = None
         if found is not None:
@@ -112,18 +114,18 @@ class Locks(Generic[Holder]):
             request.blocker, request.because = blocker, (claim, own)
             blocker.followers[request] = None
 
-    def _latest_before(self, request: Request[Holder]) -> tuple[Entry[Holder], Claim] | None:
+    def _latest_before(self, request: Request[Holder]) -> tuple[Entry[Holder], ResourceClaim] | None:
         found = [(line[index - 1], claim) for line, index, claim in _in_the_way(request)]
         return max(found, key=lambda pair: pair[0][0], default=None)
 
-    def _any_before(self, request: Request[Holder]) -> tuple[Entry[Holder], Claim] | None:
+    def _any_before(self, request: Request[Holder]) -> tuple[Entry[Holder], ResourceClaim] | None:
         """One that *request* still waits for, picked as if at random: whatever the order in which the others are
         released, it changes as often as the logarithm of their number. The latest could change at every release."""
         for line, index, claim in _in_the_way(request):
             return line[request.number * _SCATTER % index], claim
         return None
 
-    def _way(self, claim: Claim) -> Way[Holder]:
+    def _way(self, claim: ResourceClaim) -> Way[Holder]:
         place = self._root
         way = []
         for step in claim.steps:
@@ -139,7 +141,7 @@ _SCATTER = 2_654_435_761
 """A prime near 2**32 over the golden ratio: its multiples are spread evenly (Knuth, multiplicative hashing)."""
 
 
-def _in_the_way(request: Request[Holder]) -> Iterator[tuple[list[Entry[Holder]], int, Claim]]:
+def _in_the_way(request: Request[Holder]) -> Iterator[tuple[list[Entry[Holder]], int, ResourceClaim]]:
     """Each line with requests that *request* waits for, how many of its first entries they are, and the claim."""
     for claim, way in zip(request.claims, request.ways, strict=True):
         for line in _conflicting_lines(way, claim):
@@ -147,7 +149,7 @@ def _in_the_way(request: Request[Holder]) -> Iterator[tuple[list[Entry[Holder]],
                 yield line, index, claim
 
 
-def _lines(way: Way[Holder], claim: Claim) -> Iterator[list[Entry[Holder]]]:
+def _lines(way: Way[Holder], claim: ResourceClaim) -> Iterator[list[Entry[Holder]]]:
     """Where *claim* is written down: at its resource, and at all that hold it."""
     last = way[-1]
     yield last.here
@@ -159,7 +161,7 @@ def _lines(way: Way[Holder], claim: Claim) -> Iterator[list[Entry[Holder]]]:
             yield place.beneath_writing
 
 
-def _conflicting_lines(way: Way[Holder], claim: Claim) -> Iterator[list[Entry[Holder]]]:
+def _conflicting_lines(way: Way[Holder], claim: ResourceClaim) -> Iterator[list[Entry[Holder]]]:
     if claim.writes:
         yield from [place.here for place in way if place.here]
         yield way[-1].beneath

@@ -12,17 +12,17 @@ from typing import Protocol
 
 from ...errors import CallError, CallTimeout, InvalidOutput, OutputTooLarge
 from ..planning.plan import Plan, PlannedTask
-from ..tools.claims import Claim
+from ..tools.claims import ResourceClaim
 from ..tools.output import Output
 from ..values.strict import measure
 from .calls import MAX_ITEMS, calls_of
+from .conflict_order import ConflictOrder, Layers
 from .conflicts import Conflicts
 from .events import FINAL, MOVES, Abort, Changed, Command, Finished, Key, Notice, Sleep, Started, Status
 from .lanes import Urgency
 from .retry import RetryBudgets, backoff_s
 from .rules import Reason, blamed, reason_to_skip, selected
-from .state import Items, TaskState, Unit, Wait
-from .turns import Layers, Turns
+from .state import Items, TaskCall, TaskState, Wait
 
 MAX_RUN_BYTES = 256 * 2**20
 
@@ -32,7 +32,7 @@ class CallsOf(Protocol):
 
     def __call__(
         self, run: str, planned: PlannedTask, outputs: Mapping[str, Output], max_items: int, /
-    ) -> tuple[list[Unit], Items | None]: ...
+    ) -> tuple[list[TaskCall], Items | None]: ...
 
 
 class Run:
@@ -68,8 +68,8 @@ class Run:
         """The most calls of it that were in flight at one moment."""
         self.started_at = 0.0
         self.ended_at: float | None = None
-        self.ready: list[Unit] = []
-        self.open: dict[Key, Unit] = {}
+        self.ready: list[TaskCall] = []
+        self.open: dict[Key, TaskCall] = {}
         """Calls in flight, and those that wait for their next attempt."""
         self.commands: list[Command] = []
         self.notices: list[Notice] = []
@@ -85,7 +85,7 @@ class Run:
         self._budgets = RetryBudgets()
         self._settled: deque[str] = deque()
         self._in_flight = 0
-        self._turns = Turns((id, claims) for id, claims in self.conflicts.known if id not in self._reused)
+        self._turns = ConflictOrder((id, claims) for id, claims in self.conflicts.known if id not in self._reused)
         is_layered = plan.dag.schedule == "layers"
         self._layers = Layers(self.conflicts.barriers or plan.layer_of) if is_layered else None
 
@@ -108,12 +108,12 @@ class Run:
         failed = not all(state.is_well for state in self.states.values())
         return "success" if not failed else "partial" if counts[Status.SUCCESS] else "failed"
 
-    def urgency(self, unit: Unit) -> Urgency:
+    def urgency(self, unit: TaskCall) -> Urgency:
         planned = unit.planned
         remaining = self.plan.remaining[planned.id]
         return (-planned.task.priority, -remaining, self._number, planned.index, unit.key.item or 0)
 
-    def claims(self, unit: Unit) -> tuple[Claim, ...]:
+    def claims(self, unit: TaskCall) -> tuple[ResourceClaim, ...]:
         """What the call of *unit* touches."""
         return self.conflicts.claims(unit.key.task, unit.arguments)
 
@@ -132,7 +132,7 @@ class Run:
                 self._due(id, now)
         self._advance(now)
 
-    def start(self, unit: Unit, now: float) -> int:
+    def start(self, unit: TaskCall, now: float) -> int:
         """*unit* is sent now; gives the number of the attempt."""
         unit.attempts += 1
         unit.started_at, unit.paused_s = now, 0.0
@@ -257,7 +257,7 @@ class Run:
         if items is not None:
             self._look_at_items(units, id, items, now)
 
-    def _look_at_items(self, units: list[Unit], id: str, items: Items, now: float) -> None:
+    def _look_at_items(self, units: list[TaskCall], id: str, items: Items, now: float) -> None:
         for unit in units:
             self._move_item(unit.key, Status.READY, now)
         for index, _ in items.errors:  # they could not be made
@@ -265,7 +265,7 @@ class Run:
         if items.left == 0 or (items.errors and self.plan.dag.fail_fast):
             self._end_items(id, now)
 
-    def _succeed(self, unit: Unit, output: Output, now: float) -> None:
+    def _succeed(self, unit: TaskCall, output: Output, now: float) -> None:
         id, item = unit.key.task, unit.key.item
         state = self.states[id]
         if item is None or state.items is None:
@@ -281,7 +281,7 @@ class Run:
         if state.items.left == 0:
             self._end_items(id, now)
 
-    def _fail(self, unit: Unit, error: CallError, now: float) -> None:
+    def _fail(self, unit: TaskCall, error: CallError, now: float) -> None:
         id, item = unit.key.task, unit.key.item
         state = self.states[id]
         if item is None or state.items is None:
@@ -334,7 +334,7 @@ class Run:
                 self._move_item(Key(self.id, id, index), Status.CANCELLED, now)
         self.states[id].output = items.output()
 
-    def _may_retry(self, unit: Unit, error: CallError) -> bool:
+    def _may_retry(self, unit: TaskCall, error: CallError) -> bool:
         if not error.retryable or unit.attempts > unit.planned.task.retries:
             return False
         server = unit.planned.tool.server
@@ -344,7 +344,7 @@ class Run:
         error.hint = f"{error.hint} {spent}" if error.hint else spent
         return False
 
-    def _back_off(self, unit: Unit, error: CallError, now: float) -> None:
+    def _back_off(self, unit: TaskCall, error: CallError, now: float) -> None:
         self.open[unit.key] = unit
         unit.started_at = None
         if unit.key.item is None:
@@ -402,7 +402,7 @@ class Run:
     def _finish(self, now: float) -> None:
         if self.unsettled == 0 and self.ended_at is None:
             self.ended_at = now
-            self._turns = Turns(())
+            self._turns = ConflictOrder(())
             if self._timeout_s and self.stopped_by != "timeout":
                 self.commands.append(Abort(Key(self.id, "")))
             self.notices.append(Finished(self.id, self.status, now))
@@ -430,7 +430,7 @@ class Run:
         self.unsettled -= 1
         self._settled.append(id)
 
-    def _close(self, key: Key, now: float) -> Unit:
+    def _close(self, key: Key, now: float) -> TaskCall:
         unit = self.open.pop(key)
         if unit.started_at is not None:
             self._in_flight -= 1

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from ...errors import CallError, CallTimeout, ConnectionLost, ServerUnavailable
 from ..tools.catalog import Tool
-from ..tools.learned import Learned
+from ..tools.tool_stats import ToolStats
 from .conflicts import why_they_conflict
 from .events import (
     Abort,
@@ -34,31 +34,31 @@ from .events import (
     Succeeded,
     Woke,
 )
-from .lanes import Demand, Held
-from .limits import Ledger, Limits
+from .lanes import Lease, SlotRequest
+from .limits import ConcurrencyLimits, Limits
 from .locks import Locks, Request
 from .retry import RetryBudgets
 from .run import Run
-from .state import Unit
+from .state import TaskCall
 from .visits import Visit
 
-Waiting: TypeAlias = Unit | Visit
+Waiting: TypeAlias = TaskCall | Visit
 """Who stands in line: a call of a run, or a visit."""
 
 
 class Scheduler:
     """Events in, commands out. It never waits and never looks at a clock: the time comes with each event."""
 
-    def __init__(self, limits: Limits, learned: Learned | None = None) -> None:
-        self.ledger: Ledger[Waiting] = Ledger(limits)
+    def __init__(self, limits: Limits, learned: ToolStats | None = None) -> None:
+        self.ledger: ConcurrencyLimits[Waiting] = ConcurrencyLimits(limits)
         self.locks: Locks[Waiting] = Locks()
         self.budgets = RetryBudgets()
         self.runs: dict[str, Run] = {}
         """The runs that have not come to their end."""
         self.visits = 0
         """How many have entered and not left."""
-        self._learned = Learned(enabled=False) if learned is None else learned
-        self._held: dict[Key, tuple[Waiting, Held[Waiting]]] = {}
+        self._learned = ToolStats(enabled=False) if learned is None else learned
+        self._held: dict[Key, tuple[Waiting, Lease[Waiting]]] = {}
         """The calls in flight, each with the room it takes until it is answered."""
         self._paused: dict[Key, float] = {}
         """The calls in flight that hold no room, because their client is asked something; each since when."""
@@ -114,7 +114,7 @@ class Scheduler:
             self._release(key, now)
         return self._step(now, None)
 
-    def _admit_visit(self, visit: Visit, held: Held[Waiting], now: float) -> None:
+    def _admit_visit(self, visit: Visit, held: Lease[Waiting], now: float) -> None:
         visit.started_at = now
         self._held[visit.key] = visit, held
 
@@ -243,7 +243,7 @@ class Scheduler:
                 self._line_up(run, unit)
         run.ready.clear()
 
-    def _has_what_it_touches(self, run: Run, unit: Unit) -> bool:
+    def _has_what_it_touches(self, run: Run, unit: TaskCall) -> bool:
         requests = self._requests.setdefault(run.id, {})
         if unit.key in requests:  # since its first attempt
             return True
@@ -252,9 +252,9 @@ class Scheduler:
         request = requests[unit.key] = self.locks.ask(unit, claims)
         return request.blocker is None
 
-    def _line_up(self, run: Run, unit: Unit) -> None:
+    def _line_up(self, run: Run, unit: TaskCall) -> None:
         planned = unit.planned
-        demand = Demand(run.id, planned.tool.server, planned.policy.limit, planned.weight)
+        demand = SlotRequest(run.id, planned.tool.server, planned.policy.limit, planned.weight)
         self.ledger.add(demand, run.urgency(unit), unit)
 
     def _release(self, key: Key, now: float) -> None:
@@ -268,7 +268,7 @@ class Scheduler:
             match freed.holder:
                 case Visit() as visit:
                     self.ledger.add(visit.demand, visit.urgency, visit)
-                case Unit() as unit:
+                case TaskCall() as unit:
                     if freed.because is not None:
                         resource, _ = why_they_conflict(*freed.because)
                         unit.waited("conflict", _told_to(unit, key), now, resource)
@@ -319,7 +319,7 @@ def _seconds(unit: Waiting, now: float) -> float:
     return now - (unit.started_at if unit.started_at is not None else now) - unit.paused_s
 
 
-def _told_to(unit: Unit, key: Key) -> str:
+def _told_to(unit: TaskCall, key: Key) -> str:
     """What *unit* has waited for, the call of *key*, as its run is told of it."""
     if not key.run:
         return f"a call of {key.task}"

@@ -24,7 +24,7 @@ class Wait:
     """What both touch, in a conflict."""
 
 
-class Unit:
+class TaskCall:
     """One call that a task makes: the task's own, or that of one item of `for_each`. Times are in seconds."""
 
     __slots__ = ("arguments", "attempts", "due_at", "key", "paused_s", "planned", "started_at", "waits")
@@ -46,7 +46,7 @@ class Unit:
     def tool(self) -> Tool:
         return self.planned.tool
 
-    def __lt__(self, other: Unit) -> bool:
+    def __lt__(self, other: TaskCall) -> bool:
         return self.key < other.key
 
     def waited(self, why: str, on: str, now: float, resource: str | None = None) -> None:

@@ -7,11 +7,11 @@ plan nor retries: who makes the call sends it and waits for its answer.
 from __future__ import annotations
 
 from ..tools.catalog import Catalog, Tool
-from ..tools.claims import Claim, Locate, Touch, touch_of
+from ..tools.claims import AccessRules, Locate, ResourceClaim, touch_of
 from ..tools.policy import Policy
 from ..values.strict import Json
 from .events import Key
-from .lanes import VISITS, Demand, Urgency
+from .lanes import VISITS, SlotRequest, Urgency
 
 _FIRST = float("-inf")
 
@@ -21,7 +21,7 @@ class Visit:
 
     __slots__ = ("claims", "demand", "key", "paused_s", "started_at", "tool")
 
-    def __init__(self, number: int, tool: Tool, demand: Demand, claims: tuple[Claim, ...] = ()) -> None:
+    def __init__(self, number: int, tool: Tool, demand: SlotRequest, claims: tuple[ResourceClaim, ...] = ()) -> None:
         self.key = Key(VISITS, tool.full_name, number)
         self.tool = tool
         self.demand = demand
@@ -48,7 +48,7 @@ class Visitors:
         self._policy = policy
         self._locate = locate
         self._catalog: Catalog | None = None
-        self._tools: dict[str, tuple[Tool, Demand, Touch | None]] = {}
+        self._tools: dict[str, tuple[Tool, SlotRequest, AccessRules | None]] = {}
 
     def visit(self, number: int, catalog: Catalog, name: str, arguments: Json) -> Visit:
         """The visit of that *number*, for one call of the tool of that full *name*, listed or not."""
@@ -62,9 +62,9 @@ class Visitors:
             return Visit(number, tool, demand)
         return Visit(number, tool, demand, touch.claims(arguments))
 
-    def _look_up(self, catalog: Catalog, name: str) -> tuple[Tool, Demand, Touch | None]:
+    def _look_up(self, catalog: Catalog, name: str) -> tuple[Tool, SlotRequest, AccessRules | None]:
         server, _, of_server = name.partition(":")
         tool = catalog.tools.get(name) or Tool(server, of_server, listed=False)
         policy = self._policy.of(tool)
-        demand = Demand(VISITS, server, policy.limit, policy.weight)
+        demand = SlotRequest(VISITS, server, policy.limit, policy.weight)
         return tool, demand, touch_of(tool, policy, self._locate) if self._locate is not None else None

@@ -54,7 +54,7 @@ _WRITING = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ResourceClaim:
     """One resource that a call touches. `steps` lead to it: the steps of what holds it are the first of them."""
 
     key: str
@@ -92,7 +92,7 @@ class KeyTemplate:
 
 
 @dataclass(frozen=True)
-class Touch:
+class AccessRules:
     """What the calls of one task touch."""
 
     server: str
@@ -111,7 +111,7 @@ class Touch:
         named = (template.names for template in (*self.reads, *self.writes))
         return frozenset(name for name, _ in self.paths).union(*named)
 
-    def claims(self, arguments: JsonObject) -> tuple[Claim, ...]:
+    def claims(self, arguments: JsonObject) -> tuple[ResourceClaim, ...]:
         """What a call with these arguments touches, no resource twice."""
         keys = list(islice(self._keys(arguments), MAX_LOOKED_AT + 1))
         if len(keys) > MAX_LOOKED_AT:
@@ -148,7 +148,7 @@ class Touch:
         if self.paths:
             yield "file:/", self.paths_write
 
-    def _all_at_once(self, keys: Iterable[tuple[str, bool]]) -> tuple[Claim, ...]:
+    def _all_at_once(self, keys: Iterable[tuple[str, bool]]) -> tuple[ResourceClaim, ...]:
         """For a call that touches very much: of each scheme, what holds all of it."""
         common: dict[str, tuple[str, ...]] = {}
         written: set[str] = set()
@@ -159,12 +159,13 @@ class Touch:
             if writes:
                 written.add(scheme)
         return tuple(
-            Claim(f"{scheme}/{'/'.join(steps[1:])}", scheme in written, steps) for scheme, steps in common.items()
+            ResourceClaim(f"{scheme}/{'/'.join(steps[1:])}", scheme in written, steps)
+            for scheme, steps in common.items()
         )
 
-    def _claim(self, key: str, writes: bool) -> Claim:
+    def _claim(self, key: str, writes: bool) -> ResourceClaim:
         scheme, _, path = key.partition(":")
-        return Claim(key, writes, (f"{scheme}:", *filter(None, path.split("/"))))
+        return ResourceClaim(key, writes, (f"{scheme}:", *filter(None, path.split("/"))))
 
 
 def as_written(server: str, key: str) -> str:
@@ -174,14 +175,14 @@ def as_written(server: str, key: str) -> str:
     return f"{scheme}:{'' if plain == '.' else plain}"
 
 
-def touch_of(tool: Tool, policy: ToolPolicy, locate: Locate) -> Touch | None:
+def touch_of(tool: Tool, policy: ToolPolicy, locate: Locate) -> AccessRules | None:
     """What calls of *tool* touch; None where nothing is known of it."""
     if policy.reads is not None or policy.writes is not None:
         reads, writes = _parsed(policy.reads or ()), _parsed(policy.writes or ())
-        return Touch(tool.server, locate, reads, writes) if reads or writes else None
+        return AccessRules(tool.server, locate, reads, writes) if reads or writes else None
     named = tool.input.properties.items()
     paths = tuple((name, _default(schema)) for name, schema in named if _holds_paths(name, schema))
-    return Touch(tool.server, locate, paths=paths, paths_write=not _only_reads(tool)) if paths else None
+    return AccessRules(tool.server, locate, paths=paths, paths_write=not _only_reads(tool)) if paths else None
 
 
 def _parsed(templates: Iterable[str]) -> tuple[KeyTemplate, ...]:

@@ -1,0 +1,199 @@
+"""Answers that are used again: of tools that only read, for as long as the operator or the task says.
+
+An answer goes when its time is over, when the file that it depends on has changed, and when anything was changed
+through us at its server, by a run or by name. Failures are never kept. Time is that of the event loop. Answers are kept
+as text, so that who is given one can change nothing for the next.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import anyio
+
+from ..core.downstream import Downstream, RelayRequest
+from ..core.ports import CallTool, ToolCall
+from ..core.tools.catalog import Catalog, Tool
+from ..core.tools.output import read_output
+from ..core.values.strict import JsonObject, encode
+from ..errors import CallError
+
+MAX_BYTES = 64 * 2**20
+MAX_SHARE = 1 / 8
+"""Of all bytes: an answer that is larger is not kept."""
+ENTRY_BYTES = 1_024
+"""What an answer takes beside its text."""
+RESTLESS_NS = 2 * 10**9
+"""A file that changed so lately may change again and keep its time: some file systems count in steps of 2 s."""
+
+Fingerprint: TypeAlias = "tuple[int, ...] | None"
+Key: TypeAlias = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    tool: Tool
+    text: bytes
+    at: float
+    fingerprint: Fingerprint
+    size_bytes: int
+
+
+def fingerprints(
+    path: Callable[[str, str], str | None], now_ns: Callable[[], int] = time.time_ns
+) -> Callable[[str, str], Fingerprint]:
+    """The `fingerprint` of a cache: times, size and number of the file where *path* says that it is. A file that has
+    just changed has none: its next change might not show."""
+
+    def fingerprint(server: str, name: str) -> Fingerprint:
+        real = path(server, name)
+        try:
+            stat = os.stat(real) if real is not None else None
+        except (OSError, ValueError):
+            return None
+        if stat is None or now_ns() - stat.st_mtime_ns < RESTLESS_NS:
+            return None
+        return (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino, stat.st_dev)
+
+    return fingerprint
+
+
+class Cache:
+    """A `CallTool` around a `CallTool`. *fingerprint* tells, for the server and the path that it calls a file by, what
+    changes when the file does, or None where that cannot be told."""
+
+    def __init__(
+        self,
+        call_tool: CallTool,
+        fingerprint: Callable[[str, str], Fingerprint] = lambda server, path: None,
+        *,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._call_tool = call_tool
+        self._fingerprint = fingerprint
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[Key, _Kept] = OrderedDict()
+        """The least recently used first."""
+        self._of: defaultdict[str, set[Key]] = defaultdict(set)
+        """What is kept of each server."""
+        self._bytes = 0
+        self._changes: Counter[str] = Counter()
+        """How often something may have been changed at a server."""
+
+    def __repr__(self) -> str:
+        return f"<Cache: {len(self._kept)} answers, {self._bytes:,} bytes>"
+
+    async def __call__(self, call: ToolCall) -> JsonObject:
+        if call.cache_s > 0:
+            return await self._kept_or_called(call)
+        if call.tool.is_read_only:
+            return await self._call_tool(call)
+        self._changed(call.tool.server)
+        try:
+            return await self._call_tool(call)
+        finally:
+            self._changed(call.tool.server)
+
+    async def _kept_or_called(self, call: ToolCall) -> JsonObject:
+        key = (call.tool.server, call.tool.name, json.dumps(call.arguments, sort_keys=True))
+        before = self._file_of(call)
+        kept = self._kept.get(key)
+        if kept is not None and self._is_good(kept, call, before):
+            self._kept.move_to_end(key)
+            if call.on_cached is not None:
+                call.on_cached()
+            return _value(kept.text)
+        changes = self._changes[call.tool.server]
+        result = await self._call_tool(call)
+        is_as_it_was = self._changes[call.tool.server] == changes and self._file_of(call) == before
+        if is_as_it_was and (call.cache_stat is None or before is not None):
+            self._keep(key, call.tool, result, before)
+        return result
+
+    def _is_good(self, kept: _Kept, call: ToolCall, fingerprint: Fingerprint) -> bool:
+        is_same_tool = kept.tool is call.tool or kept.tool.definition == call.tool.definition
+        is_young = anyio.current_time() - kept.at <= call.cache_s
+        is_unchanged = call.cache_stat is None or (fingerprint is not None and kept.fingerprint == fingerprint)
+        return is_same_tool and is_young and is_unchanged
+
+    def _file_of(self, call: ToolCall) -> Fingerprint:
+        path = call.arguments.get(call.cache_stat) if call.cache_stat is not None else None
+        return self._fingerprint(call.tool.server, path) if isinstance(path, str) else None
+
+    def _keep(self, key: Key, tool: Tool, result: JsonObject, fingerprint: Fingerprint) -> None:
+        most = int(self._max_bytes * MAX_SHARE)
+        text = _text(result, tool, most)
+        self._forget(key)
+        if text is None or len(text) + len(key[2]) > most:
+            return
+        size = len(text) + len(key[2]) + ENTRY_BYTES
+        self._kept[key] = _Kept(tool, text, anyio.current_time(), fingerprint, size)
+        self._of[key[0]].add(key)
+        self._bytes += size
+        while self._bytes > self._max_bytes:
+            self._forget(next(iter(self._kept)))
+
+    def forget(self, servers: Iterable[str]) -> None:
+        """Those *servers* are others now."""
+        for server in servers:
+            self._changed(server)
+
+    def _changed(self, server: str) -> None:
+        """Something may be different at *server*: what is kept of it goes, and what is on its way is not kept."""
+        self._changes[server] += 1
+        for key in list(self._of.get(server, ())):
+            self._forget(key)
+
+    def _forget(self, key: Key) -> None:
+        if (kept := self._kept.pop(key, None)) is not None:
+            self._of[key[0]].remove(key)
+            self._bytes -= kept.size_bytes
+
+
+class Beside:
+    """A `Downstream` around another, beside *cache*: calls by name never get an answer that was kept, and those that
+    may change something drop what is kept of their server. *catalog* gives the tools as they are now."""
+
+    def __init__(self, downstream: Downstream, cache: Cache, catalog: Callable[[], Catalog]) -> None:
+        self._request = downstream.request
+        self._cache = cache
+        self._catalog = catalog
+        self.offers, self.notify, self.listen = downstream.offers, downstream.notify, downstream.listen
+        self.join, self.askers = downstream.join, downstream.askers
+
+    def __repr__(self) -> str:
+        return f"<Beside {self._cache!r}>"
+
+    async def request(self, request: RelayRequest, /) -> JsonObject:
+        """As `Downstream.request`."""
+        if request.method != "tools/call" or self._is_read_only(request):
+            return await self._request(request)
+        self._cache.forget([request.server])
+        try:
+            return await self._request(request)
+        finally:
+            self._cache.forget([request.server])
+
+    def _is_read_only(self, request: RelayRequest) -> bool:
+        tool = self._catalog().tools.get(f"{request.server}:{request.params.get('name')}")
+        return tool is not None and tool.is_read_only
+
+
+def _text(result: JsonObject, tool: Tool, most: int) -> bytes | None:
+    """*result* as text; None for one that fails its task, is no strict JSON, or is much too long."""
+    try:
+        read_output(result, tool, most)
+        return encode(result)
+    except (CallError, ValueError, TypeError, RecursionError):
+        return None
+
+
+def _value(text: bytes) -> JsonObject:
+    value: JsonObject = json.loads(text)
+    return value

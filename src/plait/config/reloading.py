@@ -1,0 +1,122 @@
+"""New settings while the gateway runs: when the file has changed, or on SIGHUP.
+
+The file is looked at rather than waited for: once a second costs nothing, works on every system and file system, and
+sees an editor that puts a new file in the place of the old one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+import anyio
+from anyio import to_thread
+
+from ..errors import ConfigError
+from . import Config
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 1.0
+"""Between two looks at the file. Twice the same is a file that is written to its end."""
+
+LIVE = frozenset({"max_concurrency", "timeout_s", "detect_conflicts"})
+LIVE_LIMITS = frozenset({"max_tasks", "max_items", "max_document_bytes", "max_output_bytes", "max_run_bytes"})
+"""The settings of `[gateway]` and its limits that can change while it runs."""
+
+Stamp: TypeAlias = "tuple[int, ...] | None"
+
+
+@dataclass(frozen=True, slots=True)
+class Reloading:
+    """How settings come anew: *load* reads them or raises `ConfigError`, and with *is_watching* the file is watched."""
+
+    load: Callable[[], Config]
+    is_watching: bool = False
+
+    async def follow(self, config: Config, apply: Callable[[Config], Awaitable[None]]) -> None:
+        """Apply the settings whenever they are others than *config*, which hold now, until cancelled."""
+        signs = anyio.Event()
+
+        async def reload() -> None:
+            nonlocal signs
+            while True:
+                await signs.wait()
+                signs = anyio.Event()
+                await self._reload(apply)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(reload)
+            if hasattr(signal, "SIGHUP"):
+                tasks.start_soon(on_hangup, lambda: signs.set())
+            if self.is_watching:
+                tasks.start_soon(watch, partial(look, Path(config.source)), lambda: signs.set())
+
+    async def _reload(self, apply: Callable[[Config], Awaitable[None]]) -> None:
+        try:
+            config = await to_thread.run_sync(self.load, abandon_on_cancel=True)
+        except ConfigError as error:
+            log.error("config.refused", extra={"error": str(error), "kept": "the settings that held before"})
+            return
+        tell_notes(config)
+        await apply(config)
+
+
+def tell_notes(config: Config) -> None:
+    """Log what the settings hold that means nothing."""
+    for note in config.notes:
+        log.warning("config.note", extra={"note": note})
+
+
+async def on_hangup(tell: Callable[[], None]) -> None:
+    """Tell of each SIGHUP, until cancelled."""
+    with anyio.open_signal_receiver(signal.SIGHUP) as signals:
+        async for _ in signals:
+            tell()
+
+
+async def watch(looked: Callable[[], Awaitable[Stamp]], tell: Callable[[], None]) -> None:
+    """Tell of each change of a file that *looked* sees, once it stays as it is from one look to the next; until
+    cancelled."""
+    known = seen = await looked()
+    while True:
+        await anyio.sleep(LOOK_S)
+        before, seen = seen, await looked()
+        if seen == before and seen != known:
+            known = seen
+            tell()
+
+
+def lasting(before: Config, now: Config) -> list[str]:
+    """The settings that differ, and hold from the next start only."""
+    one, other = before.gateway, now.gateway
+    keys = [key for key in type(one).model_fields if key not in {*LIVE, "limits"}]
+    limits = [key for key in type(one.limits).model_fields if key not in LIVE_LIMITS]
+    return [
+        *(f"gateway.{key}" for key in keys if getattr(one, key) != getattr(other, key)),
+        *(f"gateway.limits.{key}" for key in limits if getattr(one.limits, key) != getattr(other.limits, key)),
+        *(f"servers.{name}.prefix" for name, server in now.servers.items() if server.prefix != _prefix(before, name)),
+    ]
+
+
+def _prefix(config: Config, server: str) -> bool:
+    return config.servers[server].prefix if server in config.servers else True
+
+
+async def look(file: Path) -> Stamp:
+    """What changes when *file* does; None if there is none. It may lie on a disk that is slow."""
+    return await to_thread.run_sync(_stamp, file, abandon_on_cancel=True)
+
+
+def _stamp(file: Path) -> Stamp:
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev

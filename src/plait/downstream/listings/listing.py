@@ -1,0 +1,175 @@
+"""The lists of a server: every page, raw, and each definition of a tool on its own merits.
+
+One malformed definition is left out with a warning; it hides no other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from fnmatch import fnmatchcase
+from typing import Any
+
+from ...core.tools.catalog import Tool
+from ...core.values.printable import printable
+from ...core.values.schema import Schema
+from ...core.values.strict import JsonObject, NotStrict, dumps, measure
+from ...errors import InvalidOutput
+
+MAX_TOOLS = 2_000
+MAX_ENTRIES = 10_000
+"""Of any other list."""
+MAX_LIST_BYTES = 64 * 2**20
+MAX_PAGES = 200
+MAX_WARNINGS = 50
+MAX_DESCRIPTION = 4 * 1024
+SCHEMA_DEPTH = 64
+
+_NAME = re.compile(r"[^\s\x00-\x1f\x7f]{1,256}")
+
+
+async def fetch_definitions(
+    ask: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]], member: str = "tools", most: int = MAX_TOOLS
+) -> list[Any]:
+    """All entries of one list, as they came, up to the page with the one above *most*. *ask* sends one request with
+    the given parameters; *member* of each result holds entries. Raises `InvalidOutput`, and what *ask* raises."""
+    entries: list[Any] = []
+    seen: set[str] = set()
+    cursor: str | None = None
+    room = MAX_LIST_BYTES
+    for _ in range(MAX_PAGES):
+        page = await ask({} if cursor is None else {"cursor": cursor})
+        found = page.get(member)
+        if not isinstance(found, list):
+            raise InvalidOutput(f"it gave no list of {member}")
+        room -= _size(found)
+        if room < 0:
+            raise InvalidOutput(f"its list of {member} is longer than {MAX_LIST_BYTES:,} bytes")
+        entries += found
+        cursor = page.get("nextCursor")
+        if not isinstance(cursor, str) or cursor in seen or len(entries) > most:
+            break
+        seen.add(cursor)
+    return entries
+
+
+def read_entries(entries: list[Any], key: str, most: int = MAX_ENTRIES) -> tuple[JsonObject, ...]:
+    """Those of *entries* that can be passed on, as they are: strict JSON objects whose member *key* is a text, the
+    first of each."""
+    read: dict[str, JsonObject] = {}
+    for entry in entries[:most]:
+        name = entry.get(key) if isinstance(entry, dict) else None
+        if isinstance(name, str) and name not in read and _is_strict(entry):
+            read[name] = entry
+    return tuple(read.values())
+
+
+def as_listed(definitions: list[Any], tools: Iterable[Tool]) -> tuple[JsonObject, ...]:
+    """The definitions that *tools* were read from, whole and in the server's order."""
+    kept = {tool.name: tool.definition for tool in tools}
+    listed: list[JsonObject] = []
+    for definition in definitions[:MAX_TOOLS]:
+        name = definition.get("name") if isinstance(definition, dict) else None
+        if isinstance(name, str) and name in kept and _shortened(definition) == kept[name]:
+            del kept[name]
+            listed.append(definition)
+    return tuple(listed)
+
+
+def read_tools(
+    server: str, definitions: list[Any], include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()
+) -> tuple[list[Tool], list[str]]:
+    """The tools that can be used, sorted by name, and warnings: of those left out, and those not checked."""
+    tools: dict[str, Tool] = {}
+    warnings: list[str] = []
+    for number, definition in enumerate(definitions[:MAX_TOOLS]):
+        if complaints := list(_complaints(definition)):
+            name = definition.get("name") if isinstance(definition, dict) else None
+            said = printable(str(name)[:80]) if name else f"number {number}"
+            warnings.append(printable(f"tool {said} was left out: {complaints[0]}"))
+        elif _is_wanted(definition["name"], include, exclude):
+            tool = tools[definition["name"]] = Tool(server, definition["name"], _shortened(definition))
+            warnings += _unchecked(tool)
+    if len(definitions) > MAX_TOOLS:
+        warnings.append(f"the server lists more than {MAX_TOOLS:,} tools; the rest was left out")
+    if len(warnings) > MAX_WARNINGS:
+        warnings[MAX_WARNINGS:] = [f"{len(warnings) - MAX_WARNINGS:,} more warnings like these"]
+    return [tools[name] for name in sorted(tools)], warnings
+
+
+def renewed(before: tuple[Tool, ...], now: Iterable[Tool]) -> tuple[Tool, ...]:
+    """The tools of *now*; *before* itself, if nothing changed.
+
+    A tool that did not change is the same object as before, with all that was compiled for it.
+    """
+    known = {tool.name: tool for tool in before}
+    tools = tuple(_known_or_new(known.get(tool.name), tool) for tool in now)
+    is_same = len(tools) == len(before) and all(new is old for new, old in zip(tools, before, strict=True))
+    return before if is_same else tools
+
+
+def _known_or_new(known: Tool | None, tool: Tool) -> Tool:
+    if known is None or known.definition != tool.definition or dumps(known.definition) != dumps(tool.definition):
+        return tool  # the text is compared too, because 1 equals True
+    return known
+
+
+def _complaints(definition: Any) -> Iterator[str]:
+    if not isinstance(definition, dict):
+        yield "its definition is no object"
+        return
+    name = definition.get("name")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        yield "its name is missing or holds blanks"
+        return
+    try:
+        measure(definition, SCHEMA_DEPTH)
+    except NotStrict as error:
+        yield str(error)
+        return
+    for field in ("inputSchema", "outputSchema"):
+        schema = definition.get(field)
+        if schema is None and field == "outputSchema":
+            continue
+        if not isinstance(schema, dict):
+            yield f"its {field} is no object"
+        elif field == "inputSchema" and schema.get("type", "object") != "object":
+            yield "its inputSchema is not of type object"
+        elif (reason := Schema(schema).malformed) is not None:
+            yield f"its {field} is no JSON Schema: {reason}"
+
+
+def _unchecked(tool: Tool) -> Iterator[str]:
+    """Why values of *tool* cannot be checked, though it can be called."""
+    for field, schema in (("inputSchema", tool.input), ("outputSchema", tool.output)):
+        if schema is not None and schema.unusable is not None:
+            yield f"values of tool {tool.name} are not checked: its {field}: {schema.unusable}"
+
+
+def _is_wanted(name: str, include: tuple[str, ...], exclude: tuple[str, ...]) -> bool:
+    if include and not any(fnmatchcase(name, pattern) for pattern in include):
+        return False
+    return not any(fnmatchcase(name, pattern) for pattern in exclude)
+
+
+def _shortened(definition: dict[str, Any]) -> dict[str, Any]:
+    description = definition.get("description")
+    if isinstance(description, str) and len(description) > MAX_DESCRIPTION:
+        return {**definition, "description": description[: MAX_DESCRIPTION - 1] + "…"}
+    return definition
+
+
+def _size(entries: list[Any]) -> int:
+    """In bytes, roughly; of entries that are no strict JSON too."""
+    try:
+        return measure(entries)
+    except NotStrict:
+        return sum(len(str(entry)) for entry in entries)
+
+
+def _is_strict(entry: object) -> bool:
+    try:
+        measure(entry, SCHEMA_DEPTH)
+    except NotStrict:
+        return False
+    return True

@@ -1,0 +1,294 @@
+"""One connection: requests put into the words of its era, and what its server says by itself. All of it is raw:
+nothing that a server sends is dropped here, or validated."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, TypeAlias
+
+import anyio
+import mcp_types as types
+from anyio.abc import TaskStatus
+from mcp import MCPError
+from mcp.shared.dispatcher import CallOptions, DispatchContext
+from mcp.shared.inbound import (
+    MCP_METHOD_HEADER,
+    MCP_NAME_HEADER,
+    MCP_PROTOCOL_VERSION_HEADER,
+    NAME_BEARING_METHODS,
+    encode_header_value,
+    find_invalid_x_mcp_header,
+    mcp_param_headers,
+    x_mcp_header_map,
+)
+from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
+from mcp.shared.transport_context import TransportContext
+
+from ..core.ports import Ask, OnLog, OnProgress, RpcError
+from ..core.values.strict import JsonObject
+from .eras.handshake import OURS, Era, Greeting, envelope
+from .listening import Listening, Wanted
+from .progress import PROGRESS, InProgress
+from .server_requests.log_routing import LOG_MESSAGE, LogRouting
+from .server_requests.origin import RequestOrigin, correlated
+from .server_requests.requests import MAY_ASK, ServerRequests, kind_of
+from .transports.direct import Direct
+from .transports.transport import Transport
+
+OnSaid: TypeAlias = Callable[[str, JsonObject], None]
+"""Told a notification that is passed on: its method and its params."""
+
+LISTS = {
+    "notifications/tools/list_changed": "tools",
+    "notifications/resources/list_changed": "resources",
+    "notifications/prompts/list_changed": "prompts",
+}
+BEGUN_S = 0.25
+"""How long the lists wait for the stream that tells of their changes."""
+ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
+PASSED_ON = frozenset({"notifications/resources/updated", "notifications/elicitation/complete"})
+_SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
+
+
+class ProtocolSession:
+    """Requests to one connected server, what it asks, and what it tells of."""
+
+    def __init__(
+        self,
+        dispatcher: JSONRPCDispatcher[Any],
+        transport: Transport,
+        direct: Direct | None = None,
+        *,
+        asking: ServerRequests | None = None,
+        wanted: Wanted | None = None,
+        on_said: OnSaid = lambda method, params: None,
+    ) -> None:
+        self.last_words = transport.last_words
+        self.greeting: Greeting | None = None
+        self.has_ended = False
+        self.is_retired = False
+        self.listening: Listening | None = None
+        self.asking = asking or ServerRequests()
+        self._wants = wanted or Wanted()
+        self.hearers = LogRouting(partial(on_said, LOG_MESSAGE))
+        """Who is told what the server logs."""
+        self._on_said = on_said
+        self._dispatcher = dispatcher
+        self._transport = transport
+        self._direct = direct
+        self._progress = InProgress()
+        self._news = anyio.Event()
+        self._stale: dict[str, JsonObject | None] = {}
+        self._param_headers: dict[str, dict[tuple[str, ...], str]] = {}
+        if direct is not None:
+            direct.hear(self._hear)
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Read what the server sends, until its end."""
+        await self._dispatcher.run(self._answer, _ignore, self._take, task_status=task_status)
+
+    # Requests to the server.
+
+    async def greet(self, method: str, params: JsonObject, version: str | None = None) -> JsonObject:
+        """As `handshake.Greeted`."""
+        options: CallOptions = {"cancel_on_abandon": False}
+        if version is not None:
+            options["headers"] = _headers(method, params, version)
+        return await self._dispatcher.send_raw_request(method, params, options)
+
+    def adopt(self, greeting: Greeting) -> None:
+        self.greeting = greeting
+
+    async def request(
+        self,
+        method: str,
+        params: JsonObject,
+        *,
+        on_progress: OnProgress | None = None,
+        ask: Ask | None = None,
+        capabilities: JsonObject | None = None,
+        on_log: OnLog | None = None,
+    ) -> JsonObject:
+        """The result of one request, which the server hears of if it is cancelled; *ask* and *capabilities* are those
+        of the client that it is made for, None where there is none. Raises `MCPError` as the server or the way to it
+        said, and `Unsent`."""
+        sent = self._enveloped(params, OURS if capabilities is None else capabilities)
+        silent = [RequestOrigin(None, has_client=on_log is not None)] if ask is None and method in MAY_ASK else []
+        self.asking.silent += silent
+        key = self.hearers.begin(on_log)
+        try:
+            return await self._request(method, sent, on_progress, ask, on_log)
+        finally:
+            self.hearers.end(key)
+            for asker in silent:
+                self.asking.silent.remove(asker)
+
+    async def _request(
+        self, method: str, sent: JsonObject, on_progress: OnProgress | None, ask: Ask | None, on_log: OnLog | None
+    ) -> JsonObject:
+        if self._direct is not None and ask is None:
+            return await self._direct.ask(method, sent, on_progress)
+        async with self.asking.on_behalf(ask, kind_of(method, sent), has_client=on_log is not None) as asker:
+            if self._direct is not None:
+                return await self._direct.ask(method, sent, on_progress)
+            asker.on_log = on_log
+            with self._progress.told(sent, on_progress) as sent:
+                token = correlated.set(asker)
+                try:
+                    return await self._dispatcher.send_raw_request(method, sent or None, self._options(method, sent))
+                finally:
+                    correlated.reset(token)
+
+    async def notify(self, method: str, params: JsonObject | None = None) -> None:
+        """Tell the server something; one that is gone is not told."""
+        options: CallOptions = {}
+        if self.greeting is not None:
+            options["headers"] = {MCP_PROTOCOL_VERSION_HEADER: self.greeting.version}
+        await self._dispatcher.notify(method, params, options)
+
+    def read_headers(self, definitions: Iterable[JsonObject]) -> None:
+        """Learn which arguments of which tools go into headers too, from their *definitions*."""
+        if self._direct is None and self.era is Era.MODERN:
+            schemas = {str(definition["name"]): definition.get("inputSchema") for definition in definitions}
+            usable = {name: schema for name, schema in schemas.items() if find_invalid_x_mcp_header(schema) is None}
+            self._param_headers = {name: x_mcp_header_map(schema) for name, schema in usable.items()}
+
+    @property
+    def era(self) -> Era:
+        return self.greeting.era if self.greeting is not None else Era.LEGACY
+
+    def _enveloped(self, params: JsonObject, capabilities: JsonObject) -> JsonObject:
+        if self.greeting is None or self.era is Era.LEGACY:
+            return params
+        meta = params.get("_meta")
+        own: JsonObject = meta if isinstance(meta, dict) else {}
+        level: JsonObject = {types.LOG_LEVEL_META_KEY: self._wants.level} if self._wants.level else {}
+        return {**params, "_meta": {**level, **own, **envelope(capabilities, self.greeting.version)}}
+
+    def _options(self, method: str, params: JsonObject) -> CallOptions:
+        options: CallOptions = {}
+        if self.era is Era.MODERN and self.greeting is not None:
+            options["headers"] = {**_headers(method, params, self.greeting.version), **self._mirrored(method, params)}
+        elif self.greeting is not None:
+            options["headers"] = {MCP_PROTOCOL_VERSION_HEADER: self.greeting.version}
+        return options
+
+    def _mirrored(self, method: str, params: JsonObject) -> dict[str, str]:
+        name, arguments = params.get("name"), params.get("arguments")
+        if method != "tools/call" or not isinstance(name, str) or not isinstance(arguments, dict):
+            return {}
+        return mcp_param_headers(self._param_headers.get(name, {}), arguments)
+
+    # What the server says by itself.
+
+    async def _answer(
+        self, context: DispatchContext[TransportContext], method: str, params: Mapping[str, Any] | None
+    ) -> JsonObject:
+        """The answer to a request of the server's. Raises `MCPError`."""
+        if self.era is Era.MODERN:
+            raise MCPError(types.METHOD_NOT_FOUND, "Method not found", method[:200])
+        if method == "ping":
+            return {}
+        try:
+            return await self.asking.put(method, dict(params or {}))
+        except RpcError as error:
+            raise MCPError(error.code, error.message, error.data) from None
+
+    def _take(self, method: str, params: Mapping[str, Any] | None) -> bool:
+        self._hear(method, dict(params or {}))
+        return True
+
+    def _hear(self, method: str, params: JsonObject) -> None:
+        """Take in a notification. Never blocks or raises."""
+        if (kind := LISTS.get(method)) is not None:
+            self._stale[kind] = _without_ours(params)
+            self._news.set()
+        elif method == ACKNOWLEDGED:
+            if self.listening is None or self.listening.acknowledged(params):
+                self._stale = {**dict.fromkeys(LISTS.values()), **self._stale}
+                self._news.set()
+        elif method == PROGRESS:
+            self._progress.hear(params)
+        elif method == LOG_MESSAGE:
+            self.hearers.hear(_without_ours(params))
+        elif method in PASSED_ON:
+            self._on_said(method, _without_ours(params))
+
+    # The end, and news of the lists.
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether a call may be sent on it."""
+        return not (self.has_ended or self.is_retired) and self._transport.is_open
+
+    def end(self) -> None:
+        """The connection is over."""
+        self.has_ended = True
+        if self._direct is not None:
+            self._direct.end()
+        self._news.set()
+
+    def retire(self) -> None:
+        """The server no longer knows our session: what was sent may still be answered, nothing more is sent."""
+        self.is_retired = True
+        self._news.set()
+
+    async def news(self) -> None:
+        """Wait until a list has changed, or the connection has ended."""
+        await self._news.wait()
+
+    def heard(self) -> dict[str, JsonObject | None]:
+        """The lists that may have changed since this was asked before, each with what the server said, if it did."""
+        stale, self._stale = self._stale, {}
+        if self.is_usable:
+            self._news = anyio.Event()
+        return stale
+
+    @asynccontextmanager
+    async def listens(self) -> AsyncIterator[None]:
+        """Hears of changes: by a stream of its own where the era asks for one."""
+        if self.era is not Era.MODERN:
+            yield
+            return
+        async with anyio.create_task_group() as tasks:
+            self.listening = Listening(tasks, self._listen, self._wanted)
+            tasks.start_soon(self.listening.keep_open)
+            await self.listening.begun(BEGUN_S)  # what is listed from now on need not be listed again
+            yield
+            tasks.cancel_scope.cancel()
+
+    async def _listen(self, params: JsonObject) -> None:
+        await self.request("subscriptions/listen", params)
+
+    def _wanted(self) -> JsonObject:
+        assert self.greeting is not None
+        wanted: JsonObject = {
+            f"{kind}ListChanged": True for kind in LISTS.values() if self.greeting.has(kind, "listChanged")
+        }
+        if uris := list(self._wants.watched):
+            wanted["resourceSubscriptions"] = list[Any](uris)
+        return wanted
+
+
+async def _ignore(context: DispatchContext[TransportContext], method: str, params: Mapping[str, Any] | None) -> None:
+    """All notifications are taken in their order, before this would be asked."""
+
+
+def _without_ours(params: JsonObject) -> JsonObject:
+    """*params* without the name of our own stream that they came on."""
+    meta = params.get("_meta")
+    if not isinstance(meta, dict) or _SUBSCRIPTION not in meta:
+        return params
+    left: JsonObject = {key: value for key, value in meta.items() if key != _SUBSCRIPTION}
+    rest: JsonObject = {key: value for key, value in params.items() if key != "_meta"}
+    return {**rest, "_meta": left} if left else rest
+
+
+def _headers(method: str, params: JsonObject, version: str) -> dict[str, str]:
+    headers = {MCP_PROTOCOL_VERSION_HEADER: version, MCP_METHOD_HEADER: method}
+    name = params.get(NAME_BEARING_METHODS.get(method, ""))
+    if isinstance(name, str):
+        headers[MCP_NAME_HEADER] = encode_header_value(name)
+    return headers

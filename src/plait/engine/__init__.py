@@ -1,0 +1,1 @@
+"""The gateway's verbs and the runner: the core with `await` and a clock."""

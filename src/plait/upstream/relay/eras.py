@@ -1,0 +1,144 @@
+"""What the two protocol eras want of a relayed request, of its result and of its error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import mcp_types as types
+from mcp import MCPError
+from mcp.server.connection import NotifyOnlyOutbound
+from mcp_types import methods
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from ...core.downstream import RpcError
+from ...core.values.strict import JsonObject
+from ..resources import NOT_FOUND_BEFORE_2026
+from ..run_progress import RequestContext
+
+_CONNECTION_META: Final = frozenset(
+    {
+        types.PROTOCOL_VERSION_META_KEY,
+        types.CLIENT_INFO_META_KEY,
+        types.CLIENT_CAPABILITIES_META_KEY,
+        "progressToken",
+    }
+)
+_OF_ANOTHER_CONNECTION = frozenset({types.HEADER_MISMATCH, types.UNSUPPORTED_PROTOCOL_VERSION})
+_UI: Final = "io.modelcontextprotocol/ui"
+_INVALID = "Invalid request parameters"
+
+
+def is_modern(ctx: RequestContext) -> bool:
+    return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
+
+
+def client_of(ctx: RequestContext) -> object:
+    """What is the same for all requests of one client, and of no other. Over HTTP, nothing tells whether two requests
+    of 2026-07-28 are of one client: each is taken for one of its own."""
+    connection = ctx.session._connection  # the SDK has no public handle on what lasts longer than a request
+    return connection.outbound if isinstance(connection.outbound, NotifyOnlyOutbound) else connection
+
+
+def meta_of(ctx: RequestContext) -> JsonObject:
+    """The client's `_meta`, as it came."""
+    meta = (ctx.params or {}).get("_meta")
+    return meta if isinstance(meta, dict) else {}
+
+
+def meta_to_pass_on(meta: JsonObject) -> JsonObject:
+    """*meta* without what belongs to the client's own connection."""
+    return {key: value for key, value in meta.items() if key not in _CONNECTION_META}
+
+
+def declared_by(ctx: RequestContext) -> JsonObject:
+    """What the client of *ctx* said that it can do; empty where it said nothing, or nothing that is understood."""
+    has = ctx.session.client_capabilities
+    if has is None:
+        return {}
+    said = meta_of(ctx).get(types.CLIENT_CAPABILITIES_META_KEY) if is_modern(ctx) else None
+    return said if isinstance(said, dict) else has.model_dump(by_alias=True, mode="json", exclude_none=True)
+
+
+def shows_apps(ctx: RequestContext) -> bool:
+    """Whether the client of *ctx* shows the pages of MCP Apps, and so keeps from its model the tools that are for those
+    pages alone."""
+    extensions = declared_by(ctx).get("extensions")
+    return isinstance(extensions, dict) and _UI in extensions
+
+
+def checked_params(ctx: RequestContext) -> JsonObject:
+    """The params of a request, without `_meta`, once they are known to be what the client's era has.
+
+    A `tools/call` is looked at no more closely than relaying it needs. Raises `MCPError` or `ValidationError`.
+    """
+    if not is_modern(ctx) and ctx.session.client_params is None:
+        raise MCPError(types.INVALID_PARAMS, _INVALID, "")
+    if ctx.method == "tools/call":
+        _check_call(ctx)
+    else:
+        try:
+            methods.validate_client_request(ctx.method, ctx.protocol_version, ctx.params)
+        except KeyError:
+            raise MCPError(types.METHOD_NOT_FOUND, "Method not found", ctx.method) from None
+    return {name: value for name, value in (ctx.params or {}).items() if name != "_meta"}
+
+
+def _check_call(ctx: RequestContext) -> None:
+    match ctx.params:
+        case {"name": str(), **rest} if isinstance(rest.get("arguments", {}), dict | None):
+            is_right = isinstance(rest.get("inputResponses", {}), dict | None)
+        case _:
+            is_right = False
+    if is_modern(ctx):
+        is_right = is_right and isinstance(meta_of(ctx).get(types.CLIENT_CAPABILITIES_META_KEY), dict)
+    if not is_right:
+        raise MCPError(types.INVALID_PARAMS, _INVALID, "")
+
+
+def shaped_result(ctx: RequestContext, result: JsonObject, server_info: Mapping[str, Any]) -> JsonObject:
+    """*result* as the client's era has it; what it does not ask for is left as it came."""
+    return _modern(ctx.method, result, server_info) if is_modern(ctx) else _legacy(ctx.method, result)
+
+
+def _modern(method: str, result: JsonObject, server_info: Mapping[str, Any]) -> JsonObject:
+    meta = result.get("_meta")
+    shaped: JsonObject = {"resultType": "complete", **result}
+    shaped["_meta"] = {**(meta if isinstance(meta, dict) else {}), types.SERVER_INFO_META_KEY: dict(server_info)}
+    if method in methods.CACHEABLE_METHODS and shaped["resultType"] == "complete":
+        shaped.setdefault("ttlMs", 0)
+        shaped.setdefault("cacheScope", "private")
+    return shaped
+
+
+def _legacy(method: str, result: JsonObject) -> JsonObject:
+    """Structured content was an object then; of anything else the text remains."""
+    left_out = {"resultType"} & result.keys()
+    if method == "tools/call" and not isinstance(result.get("structuredContent", {}), dict):
+        left_out.add("structuredContent")
+    meta = result.get("_meta")
+    is_stamped = isinstance(meta, dict) and types.SERVER_INFO_META_KEY in meta
+    if not left_out and not is_stamped:
+        return result
+    shaped = {name: value for name, value in result.items() if name not in left_out}
+    if isinstance(meta, dict) and is_stamped:
+        shaped["_meta"] = {key: value for key, value in meta.items() if key != types.SERVER_INFO_META_KEY}
+        if not shaped["_meta"]:
+            del shaped["_meta"]
+    return shaped
+
+
+def shaped_error(ctx: RequestContext, error: RpcError) -> MCPError:
+    """The downstream server's *error* as the client's era has it."""
+    return MCPError(_code(ctx, error), error.message, error.data)
+
+
+def _code(ctx: RequestContext, error: RpcError) -> int:
+    if error.code in _OF_ANOTHER_CONNECTION:  # said of our request to the server: the client's own was right
+        return types.INTERNAL_ERROR
+    if ctx.method != "resources/read":
+        return error.code
+    if is_modern(ctx):
+        return types.INVALID_PARAMS if error.code == NOT_FOUND_BEFORE_2026 else error.code
+    is_not_found = error.code == types.INVALID_PARAMS and isinstance(error.data, dict) and "uri" in error.data
+    return NOT_FOUND_BEFORE_2026 if is_not_found else error.code

@@ -1,0 +1,223 @@
+"""What clients see of the downstream servers at one moment: the lists that are served, and whose each entry is.
+
+A directory is made when a client asks after something has changed, and never changed itself. Its entries are the
+servers' own, but for names and addresses that had to be others (`naming.py` and `addresses.py` in `core/tools/`). An
+entry that an era does not allow is left out for that era alone: one would cost a client the whole list.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Literal, TypeAlias
+
+from mcp_types import methods
+from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
+from pydantic import ValidationError
+
+from ...core.downstream import Downstream, ServerListing, Visit
+from ...core.tools.addresses import Addresses
+from ...core.tools.catalog import Tool
+from ...core.tools.naming import Entry, Names, prompt_names, tool_names
+from ...core.values.strict import Json, JsonObject, encode
+from .paging import Pages
+from .turns import no_turn
+
+log = logging.getLogger(__name__)
+
+Expose: TypeAlias = Literal["dag", "all", "tools"]
+
+MEMBERS: Mapping[str, str] = {
+    "tools/list": "tools",
+    "resources/list": "resources",
+    "resources/templates/list": "resourceTemplates",
+    "prompts/list": "prompts",
+}
+"""The lists, and the member of a result that holds the entries of each."""
+UI_EXTENSION = "io.modelcontextprotocol/ui"
+_FLAT_UI = "ui/resourceUri"
+_ENVELOPE: JsonObject = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
+
+
+async def _at_once() -> None:
+    pass
+
+
+def _never(server: str, tool: str) -> str | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class RelayConfig:
+    """Which downstream servers are served through us, and how."""
+
+    downstream: Downstream
+    expose: Expose = "dag"
+    """Our own tools, or all, or those of the servers alone. All else that servers have is always served."""
+    bare: frozenset[str] = frozenset()
+    """The servers whose tools go by their own names where these are free."""
+    known: Callable[[], Awaitable[None]] = _at_once
+    """Waits until it is known what each server has, or for as long as a client may be kept waiting for that."""
+    denied_by: Callable[[str, str], str | None] = _never
+    """The pattern that denies a tool, given its server and its name; None where it is allowed."""
+    visit: Visit = no_turn
+    """Waits for the turn of a call by name."""
+
+
+Own: TypeAlias = Mapping[str, Sequence[JsonObject]]
+"""Our own entries of each list."""
+
+
+class MergedListing:
+    """All that *offers* hold, under the names they are served by, after our own."""
+
+    def __init__(
+        self, offers: tuple[ServerListing, ...], relaying: RelayConfig, own: Own, before: MergedListing | None = None
+    ) -> None:
+        self.offers = offers
+        self.servers = {offer.server: offer for offer in offers}
+        self._relaying = relaying
+        self.tools = self._tool_names(own["tools/list"])
+        self.prompts = prompt_names(_entries(offers, _prompts, "name"), taken=_texts(own["prompts/list"], "name"))
+        self.addresses = Addresses(_entries(offers, _resources, "uri"), _entries(offers, _templates, "uriTemplate"))
+        self.schemas: dict[str, Mapping[str, object]] = {}
+        """The input schema of each tool that is listed, by its name upstream."""
+        self.denied = self.denials()
+        """The tools that are not listed; each with the pattern that denies it."""
+        self._lists = {method: [*own[method], *served] for method, served in self._served().items()}
+        self._pages: dict[tuple[str, bool, bool], Pages] = {}
+        self._fingerprints: dict[tuple[str, ...], bytes] = {}
+        self._before = before._pages if before is not None else {}
+
+    def __repr__(self) -> str:
+        return f"<Directory of {', '.join(self.servers) or 'no servers'}>"
+
+    def page(self, method: str, *, modern: bool, apps: bool = True, cursor: Json = None) -> JsonObject:
+        """One page of a list, with tools for the pages of *apps* alone, or without. Raises `MCPError` for a cursor of a
+        list that was another."""
+        key = (method, modern, apps)
+        if (pages := self._pages.get(key)) is None:
+            pages = self._pages[key] = Pages.of(self._allowed(method, modern, apps), self._before.get(key))
+        return pages.page(MEMBERS[method], cursor)
+
+    def denials(self) -> dict[Entry, str]:
+        """The tools that the policy denies now; `denied` are those that it denied when this was made."""
+        denied = ((entry, self._relaying.denied_by(*entry)) for entry in self.tools.served)
+        return {entry: pattern for entry, pattern in denied if pattern is not None}
+
+    def fingerprint(self, *methods: str) -> bytes:
+        """Another one for other lists of *methods*."""
+        if (known := self._fingerprints.get(methods)) is None:
+            lists: Json = [list[Json](self._lists[method]) for method in methods]
+            known = self._fingerprints[methods] = sha256(encode(lists)).digest()
+        return known
+
+    def has(self, *path: str) -> bool:
+        """Whether any server has the capability at *path*."""
+        return any(offers_capability(offer, *path) for offer in self.offers)
+
+    def _tool_names(self, own: Sequence[JsonObject]) -> Names:
+        relaying = self._relaying
+        if relaying.expose == "dag":
+            return Names({}, {})
+        return tool_names(_entries(self.offers, _tools, "name"), bare=relaying.bare, taken=_texts(own, "name"))
+
+    def _served(self) -> dict[str, list[JsonObject]]:
+        served: dict[str, list[JsonObject]] = {method: [] for method in MEMBERS}
+        for offer in self.offers:
+            served["tools/list"] += self._renamed_tools(offer)
+            served["prompts/list"] += _renamed(offer.prompts, "name", self._prompt_name(offer.server))
+            served["resources/list"] += _renamed(offer.resources, "uri", self._address(offer.server))
+            served["resources/templates/list"] += _renamed(offer.templates, "uriTemplate", self._address(offer.server))
+        return served
+
+    def _renamed_tools(self, offer: ServerListing) -> list[JsonObject]:
+        tools: dict[str, JsonObject] = {}
+        for tool in offer.tools:
+            entry = (offer.server, str(tool.get("name")))
+            name = self.tools.served.get(entry)
+            if name is None or name in tools or entry in self.denied:
+                continue
+            tools[name] = self._with_address({**tool, "name": name}, offer.server)
+            if isinstance(schema := tool.get("inputSchema"), dict):
+                self.schemas[name] = schema
+        return list(tools.values())
+
+    def _with_address(self, tool: JsonObject, server: str) -> JsonObject:
+        """The page that shows the tool's results goes by the address that it is served under."""
+        meta = tool.get("_meta")
+        if not isinstance(meta, dict):
+            return tool
+        changed: JsonObject = {}
+        if isinstance(flat := meta.get(_FLAT_UI), str):
+            changed[_FLAT_UI] = self.addresses.up(server, flat)
+        if isinstance(ui := meta.get("ui"), dict) and isinstance(uri := ui.get("resourceUri"), str):
+            changed["ui"] = {**ui, "resourceUri": self.addresses.up(server, uri)}
+        return {**tool, "_meta": {**meta, **changed}} if changed else tool
+
+    def _prompt_name(self, server: str) -> Callable[[str], str]:
+        return lambda name: self.prompts.served[server, name]
+
+    def _address(self, server: str) -> Callable[[str], str]:
+        return lambda uri: self.addresses.up(server, uri)
+
+    def _allowed(self, method: str, modern: bool, apps: bool) -> list[JsonObject]:
+        version = LATEST_MODERN_VERSION if modern else LATEST_HANDSHAKE_VERSION
+        return [entry for entry in self._lists[method] if _is_allowed(method, version, entry, apps)]
+
+
+def offers_capability(offer: ServerListing, *path: str) -> bool:
+    """Whether *offer* has the capability at *path*: an object or true."""
+    value: Json = offer.capabilities
+    for step in path:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value is True or isinstance(value, dict)
+
+
+def _is_allowed(method: str, version: str, entry: JsonObject, apps: bool) -> bool:
+    if method == "tools/list" and not apps and not Tool("", "", entry).is_for_models:
+        return False
+    try:
+        methods.validate_server_result(method, version, {**_ENVELOPE, MEMBERS[method]: [entry]})
+    except ValidationError:
+        log.debug("entry.left_out", extra={"list": method, "protocol": version})
+        return False
+    return True
+
+
+def _tools(offer: ServerListing) -> tuple[JsonObject, ...]:
+    return offer.tools
+
+
+def _prompts(offer: ServerListing) -> tuple[JsonObject, ...]:
+    return offer.prompts
+
+
+def _resources(offer: ServerListing) -> tuple[JsonObject, ...]:
+    return offer.resources
+
+
+def _templates(offer: ServerListing) -> tuple[JsonObject, ...]:
+    return offer.templates
+
+
+def _entries(
+    offers: Iterable[ServerListing], listed: Callable[[ServerListing], tuple[JsonObject, ...]], member: str
+) -> list[Entry]:
+    return [(offer.server, text) for offer in offers for text in _texts(listed(offer), member)]
+
+
+def _texts(entries: Iterable[JsonObject], member: str) -> list[str]:
+    return [text for entry in entries if isinstance(text := entry.get(member), str)]
+
+
+def _renamed(entries: Iterable[JsonObject], member: str, name: Callable[[str], str]) -> list[JsonObject]:
+    """*entries* with another text as *member*, those without one left out, those that keep it the very same."""
+    renamed = []
+    for entry in entries:
+        if isinstance(text := entry.get(member), str):
+            served = name(text)
+            renamed.append(entry if served == text else {**entry, member: served})
+    return renamed

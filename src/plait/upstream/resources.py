@@ -1,0 +1,193 @@
+"""Our own resources and prompts: the guide, the catalogue, runs and their outputs; `plan` and `explain_run`."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from typing import Any, TypeAlias
+
+import mcp_types as types
+from mcp import MCPError
+from mcp.server import ServerRequestContext
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from ..core.tools.addresses import OURS, unwrap
+from ..core.values.strict import JsonObject, dumps
+from ..engine.gateway import Gateway
+from ..errors import CallError, UnknownRun
+from .answers import attachment, run_uri, task_uri
+from .budget import fit
+from .reading import written
+
+RequestContext: TypeAlias = ServerRequestContext[Any, Any]
+
+GUIDE = "plait://guide"
+CATALOG = "plait://catalog"
+NOT_FOUND_BEFORE_2026 = -32002
+_RUN = re.compile(r"plait://runs/(?P<run>[\w-]{1,64})(?:/tasks/(?P<task>[\w.-]{1,64}))?\Z", re.ASCII)
+
+_PLAN = """\
+Do this as one DAG of tool calls, with the gateway's tools:
+
+{task}
+
+1. List what is needed, and find the tools for it with one search_tools call (needs separated by ";").
+2. Write one execute_dag document: a task for each call, "$OUTPUT[id].path" where a call needs another's output, \
+for_each where something is done for each element, select where an output is larger than what is needed of it, and \
+`return` naming only what the answer needs.
+3. Send it. If it is refused, mend every problem that is listed and send it again; if tasks failed, send the mended \
+ones with resume_from."""
+
+_EXPLAIN = """\
+Explain this run to the person who asked for it, in a few sentences: what was done, what failed and why, what was \
+skipped because of it, and what to do next (the tasks to mend, for execute_dag with resume_from). Say which chain of \
+calls the time went into, if that matters.
+
+{run}"""
+
+
+def is_ours(uri: object) -> bool:
+    """Whether *uri* is an address of ours; those of downstream servers may be wrapped in one."""
+    return isinstance(uri, str) and uri.startswith(OURS) and unwrap(uri) is None
+
+
+def guide() -> str:
+    """The DAG language, with worked examples."""
+    return files(__package__).joinpath("guide.md").read_text(encoding="utf-8")
+
+
+def own_resources() -> list[types.Resource]:
+    """What `resources/list` gives of ours."""
+    about = "The DAG language of execute_dag, with worked examples."
+    tools = "Every connected server, and the signature of each of its tools."
+    return [
+        types.Resource(uri=GUIDE, name="guide", title="Guide to DAGs", description=about, mime_type="text/markdown"),
+        types.Resource(uri=CATALOG, name="catalog", title="Catalogue", description=tools, mime_type="application/json"),
+    ]
+
+
+def own_templates() -> list[types.ResourceTemplate]:
+    """What `resources/templates/list` gives of ours."""
+    run = types.ResourceTemplate(
+        uri_template=run_uri("{id}"),
+        name="run",
+        title="A run",
+        description="Status, errors, outputs and times of a run, uncut.",
+        mime_type="application/json",
+    )
+    task = types.ResourceTemplate(
+        uri_template=task_uri("{id}", "{task}"),
+        name="output",
+        title="The output of a task",
+        description="The whole output, as JSON or text, with its images and audio.",
+    )
+    return [run, task]
+
+
+def own_prompts() -> list[types.Prompt]:
+    """What `prompts/list` gives of ours."""
+    task = types.PromptArgument(name="task", description="What is to be done, in words.", required=True)
+    run = types.PromptArgument(name="run_id", description="From execute_dag.", required=True)
+    about, explains = "Turn a task into one execute_dag call.", "What a run did, and what to do next."
+    return [
+        types.Prompt(name="plan", title="Plan a DAG", description=about, arguments=[task]),
+        types.Prompt(name="explain_run", title="Explain a run", description=explains, arguments=[run]),
+    ]
+
+
+class Resources:
+    """Answers what clients ask of our resources and prompts."""
+
+    def __init__(self, gateway: Gateway, *, max_chars: int = 24_000) -> None:
+        self._gateway = gateway
+        self._max_chars = max_chars
+
+    async def list(self, ctx: RequestContext, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
+        return types.ListResourcesResult(resources=own_resources())
+
+    async def templates(
+        self, ctx: RequestContext, params: types.PaginatedRequestParams | None
+    ) -> types.ListResourceTemplatesResult:
+        return types.ListResourceTemplatesResult(resource_templates=own_templates())
+
+    async def read(self, ctx: RequestContext, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+        """Raises `MCPError` for a resource that there is not."""
+        uri = str(params.uri)
+        if uri == GUIDE:
+            return _text(uri, guide(), "text/markdown")
+        if uri == CATALOG:
+            return _text(uri, dumps(self._catalog()), "application/json")
+        found = _RUN.match(uri)
+        try:
+            if found and found["task"]:
+                return self._output(uri, found["run"], found["task"])
+            if found:
+                return _text(uri, dumps(self._gateway.result(found["run"]).document("full")), "application/json")
+        except (UnknownRun, CallError) as error:
+            raise not_found(ctx, uri, str(error)) from None
+        raise not_found(ctx, uri, f"There is no resource {uri[:200]}.")
+
+    async def prompts(
+        self, ctx: RequestContext, params: types.PaginatedRequestParams | None
+    ) -> types.ListPromptsResult:
+        return types.ListPromptsResult(prompts=own_prompts())
+
+    async def prompt(self, ctx: RequestContext, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+        """Raises `MCPError` for a prompt or a run that there is not, and for an argument that is missing."""
+        given = params.arguments or {}
+        match params.name:
+            case "plan":
+                return _prompt("Plan a DAG", _PLAN.format(task=_argument(given, "task")))
+            case "explain_run":
+                return _prompt("Explain a run", _EXPLAIN.format(run=self._run_text(_argument(given, "run_id"))))
+        raise MCPError(types.INVALID_PARAMS, f"Unknown prompt: {params.name[:128]}")
+
+    def _catalog(self) -> JsonObject:
+        catalog = self._gateway.catalog()
+        return {
+            "servers": [
+                {
+                    "name": info.name,
+                    "state": str(info.state),
+                    "tools": [tool.signature for tool in catalog.offered(info.name)],
+                }
+                for info in catalog.servers.values()
+            ]
+        }
+
+    def _output(self, uri: str, run_id: str, task: str) -> types.ReadResourceResult:
+        output = self._gateway.output(run_id, task)
+        mime_type = "text/plain" if isinstance(output.value, str) else "application/json"
+        result = _text(uri, written(output.value), mime_type)
+        for raw in output.attachments:
+            if (block := attachment(raw)) is not None:
+                result.contents.append(types.BlobResourceContents(uri=uri, mime_type=block.mime_type, blob=block.data))
+        return result
+
+    def _run_text(self, run_id: str) -> str:
+        try:
+            document = self._gateway.result(run_id).document("full")
+        except UnknownRun as error:
+            raise MCPError(types.INVALID_PARAMS, str(error)) from None
+        return dumps(fit(document, self._max_chars, uri=lambda id: task_uri(run_id, id)))
+
+
+def _text(uri: str, text: str, mime_type: str) -> types.ReadResourceResult:
+    return types.ReadResourceResult(contents=[types.TextResourceContents(uri=uri, mime_type=mime_type, text=text)])
+
+
+def _prompt(description: str, text: str) -> types.GetPromptResult:
+    message = types.PromptMessage(role="user", content=types.TextContent(type="text", text=text))
+    return types.GetPromptResult(description=description, messages=[message])
+
+
+def _argument(given: dict[str, str], name: str) -> str:
+    if not given.get(name, "").strip():
+        raise MCPError(types.INVALID_PARAMS, f"The argument {name} is missing.")
+    return given[name]
+
+
+def not_found(ctx: RequestContext, uri: str, message: str) -> MCPError:
+    """The error for a resource that there is not, as the client's era has it."""
+    is_modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
+    return MCPError(types.INVALID_PARAMS if is_modern else NOT_FOUND_BEFORE_2026, message, {"uri": uri[:500]})

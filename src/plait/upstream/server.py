@@ -1,0 +1,160 @@
+"""The MCP server that upstream clients talk to, over any transport and in both protocol eras."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import Any
+
+import mcp_types as types
+from mcp.server import Server
+from mcp.server.caching import CacheHint
+from mcp.server.context import CallNext, HandlerResult, ServerMiddleware
+from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
+from pydantic import BaseModel
+
+from .. import __version__
+from ..core.values.strict import JsonObject
+from ..engine.gateway import Gateway
+from .calls import OpenCalls
+from .instructions import capabilities, introduction
+from .relay.input_requests import ASK_S
+from .relay.listings import RelayConfig
+from .relay.passthrough import Passthrough
+from .requests import AS_SENT
+from .resources import Resources, own_prompts, own_resources, own_templates
+from .run_progress import RequestContext
+from .schemas import TOOLS, ToolText
+from .texts import instructions
+from .tools import Tools
+
+NAME = "plait"
+LISTS_LAST_MS = 3_600_000
+"""Our tools, prompts and resources never change while we run."""
+
+
+def build_server(
+    gateway: Gateway,
+    *,
+    max_chars: int = 24_000,
+    wait_s: float | None = None,
+    calls: OpenCalls | None = None,
+    relaying: RelayConfig | None = None,
+) -> Server[Any]:
+    """The server over *gateway*. Answers have at most *max_chars*; *wait_s* is how long `execute_dag` waits, for
+    None as long as the client is known to. *calls* are counted, and refused once they are closed. What the servers
+    of *relaying* have is served beside what is ours; without it, only what is ours."""
+    calls = calls or OpenCalls()
+    tools = Tools(gateway, max_chars=max_chars, wait_s=wait_s, calls=calls)
+    resources = Resources(gateway, max_chars=max_chars)
+    lasting = CacheHint(ttl_ms=LISTS_LAST_MS, scope="private")
+    server: Server[Any] = Server(
+        NAME,
+        version=__version__,
+        title="Plait",
+        description="Runs DAGs of tool calls of other MCP servers, in parallel.",
+        get_tool_input_schema=_schemas().get,
+        cache_hints={"tools/list": lasting, "prompts/list": lasting, "resources/templates/list": lasting},
+        on_list_tools=_list_tools,
+        on_call_tool=tools.call,
+        on_list_resources=resources.list,
+        on_list_resource_templates=resources.templates,
+        on_read_resource=resources.read,
+        on_list_prompts=resources.prompts,
+        on_get_prompt=resources.prompt,
+    )
+
+    passthrough = _relay(server, relaying, calls) if relaying is not None else None
+
+    async def introduce(ctx: RequestContext, call_next: CallNext) -> HandlerResult:
+        """The instructions name the servers as they stand when a client connects, in either era."""
+        if ctx.method not in {"initialize", "server/discover"}:
+            return await call_next(ctx)
+        calls.check()
+        result = await call_next(ctx)
+        if isinstance(result, dict):
+            return {**result, **_said_of_us(gateway, relaying, passthrough)}
+        return result
+
+    if find_spec("opentelemetry.sdk") is None:  # nothing could record the spans that each request would be given
+        server.middleware.clear()
+    server.middleware += [introduce, *_relayed(passthrough), _take_any_arguments]
+    return server
+
+
+def _relay(server: Server[Any], relaying: RelayConfig, calls: OpenCalls) -> Passthrough:
+    """What serves the downstream servers through *server*, which is changed for it but for its middleware."""
+    tools = TOOLS if relaying.expose != "tools" else ()
+    own = {
+        "tools/list": _written(map(listed, tools)),
+        "resources/list": _written(own_resources()),
+        "resources/templates/list": _written(own_templates()),
+        "prompts/list": _written(own_prompts()),
+    }
+    passthrough = Passthrough(relaying, own, calls, server.server_info_stamp)
+    schemas = {tool.name: tool.input_schema for tool in tools}
+    server.lifespan = passthrough.lifespan
+    server.get_tool_input_schema = lambda name: schemas.get(name) or passthrough.owners.directory().schemas.get(name)
+    server.add_request_handler(
+        "subscriptions/listen", types.SubscriptionsListenRequestParams, passthrough.wishes.listen
+    )
+    return passthrough
+
+
+def _relayed(passthrough: Passthrough | None) -> list[ServerMiddleware[Any]]:
+    """The states of requests that ask for input are sealed, bound to their request, and good for ten minutes."""
+    if passthrough is None:
+        return []
+    return [RequestStateBoundary(RequestStateSecurity.ephemeral(ttl=ASK_S), default_audience=NAME), passthrough]
+
+
+def _said_of_us(gateway: Gateway, relaying: RelayConfig | None, passthrough: Passthrough | None) -> JsonObject:
+    servers = gateway.catalog().servers
+    if relaying is None or passthrough is None:
+        return {"instructions": instructions(servers.values())}
+    directory = passthrough.owners.directory()
+    all_reached = servers.keys() <= directory.servers.keys()
+    return {
+        "capabilities": capabilities(directory, relaying.expose, all_reached=all_reached),
+        "instructions": introduction(relaying.expose, servers.values(), directory.offers),
+    }
+
+
+def _written(models: Iterable[BaseModel]) -> list[JsonObject]:
+    return [model.model_dump(mode="json", by_alias=True, exclude_none=True) for model in models]
+
+
+async def _take_any_arguments(ctx: RequestContext, call_next: CallNext) -> HandlerResult:
+    """Arguments that are no object reach the tool, which can tell the model what to mend."""
+    params = ctx.params
+    if ctx.method == "tools/call" and params is not None and not isinstance(params.get("arguments", {}), dict | None):
+        return await call_next(replace(ctx, params={**params, "arguments": {AS_SENT: params["arguments"]}}))
+    return await call_next(ctx)
+
+
+async def _list_tools(ctx: RequestContext, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+    return types.ListToolsResult(tools=[listed(tool) for tool in TOOLS])
+
+
+def listed(tool: ToolText) -> types.Tool:
+    """One of our tools as `tools/list` gives it."""
+    return types.Tool(
+        name=tool.name,
+        title=tool.title,
+        description=tool.description,
+        input_schema=tool.input_schema,
+        output_schema=tool.output_schema,
+        annotations=types.ToolAnnotations(
+            title=tool.title,
+            read_only_hint=tool.is_read_only,
+            destructive_hint=not tool.is_read_only,
+            idempotent_hint=tool.is_idempotent,
+            open_world_hint=tool.is_open_world,
+        ),
+        _meta=tool.meta or None,
+    )
+
+
+def _schemas() -> Mapping[str, Mapping[str, Any]]:
+    return {tool.name: tool.input_schema for tool in TOOLS}

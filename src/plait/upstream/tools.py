@@ -1,0 +1,174 @@
+"""The five tools over the gateway: what each does with its arguments, and what it answers.
+
+What a model can mend is an answer with `isError` and the problems as structured content; never a JSON-RPC error.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from typing import TypeAlias
+from weakref import WeakValueDictionary
+
+import anyio
+import mcp_types as types
+from mcp import MCPError
+
+from ..core.language.dag import DAG_FIELDS, read_dag
+from ..core.results.result import RunResult, RunStatus
+from ..core.values.problems import Problem
+from ..core.values.strict import JsonObject
+from ..engine.gateway import Gateway
+from ..errors import InvalidDag, UnknownRun
+from .answers import answer, refusal, run_answer
+from .budget import fit
+from .calls import OpenCalls
+from .finding import describe_answer, search_answer
+from .reading import find_task, output_answer, output_sizes
+from .relay.run_waiters import RunWaiters, attendance_of, progress_to
+from .requests import CancelRun, Describe, GetRun, Refused, Search, as_sent, read_request
+from .run_progress import RequestContext, wait_for
+
+log = logging.getLogger(__name__)
+
+Verb: TypeAlias = Callable[[RequestContext, object], Awaitable[types.CallToolResult]]
+
+DEFAULT_WAIT_S = 50.0
+WAIT_S = {"claude-code": 1500.0, "gemini-cli": 540.0}
+"""How long clients wait for a call, where that is known to be longer than a minute (`docs/tools.md`, "Waiting")."""
+CANCEL_S = 1.0
+"""How long a cancelled call holds on to tell its run."""
+
+
+class Tools:
+    """Answers the calls of the five tools."""
+
+    def __init__(
+        self, gateway: Gateway, *, max_chars: int = 24_000, wait_s: float | None = None, calls: OpenCalls | None = None
+    ) -> None:
+        self._gateway = gateway
+        self._max_chars = max_chars
+        self._wait_s = wait_s
+        self._calls = calls or OpenCalls()
+        self._attendances: WeakValueDictionary[str, RunWaiters] = WeakValueDictionary()
+        """Of each run that goes on, where its client can be asked."""
+        self._verbs: dict[str, Verb] = {
+            "execute_dag": self._execute,
+            "search_tools": self._search,
+            "describe_tools": self._describe,
+            "get_run": self._get_run,
+            "cancel_run": self._cancel_run,
+        }
+
+    async def call(self, ctx: RequestContext, params: types.CallToolRequestParams) -> types.CallToolResult:
+        """Answer one `tools/call`. Raises `MCPError` for a tool that there is not, and while shutting down."""
+        verb = self._verbs.get(params.name)
+        if verb is None:
+            raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name[:128]}")
+        with self._calls.one():
+            return await self._answered(verb, ctx, params)
+
+    async def _answered(
+        self, verb: Verb, ctx: RequestContext, params: types.CallToolRequestParams
+    ) -> types.CallToolResult:
+        try:
+            return await verb(ctx, as_sent(params.arguments))
+        except Refused as refused:
+            heading = f"{params.name} did nothing: {_problems(refused.problems)}"
+            return refusal(refused.problems, self._max_chars, heading=heading)
+        except InvalidDag as error:
+            return self._invalid(error)
+        except UnknownRun as error:
+            return refusal([Problem("run_id", error.code, str(error))], self._max_chars, heading="There is no such run")
+        except Exception:
+            id = secrets.token_hex(4)
+            log.exception("call.failed", extra={"id": id, "tool": params.name})
+            message = f"The gateway failed at this; its log has the reason under {id}."
+            return refusal([Problem("$", "internal", message)], self._max_chars, heading="The call failed")
+
+    def _invalid(self, error: InvalidDag) -> types.CallToolResult:
+        return refusal(
+            error.problems,
+            self._max_chars,
+            notes=error.notes,
+            heading=f"DAG not run: {_problems(error.problems)}, nothing was executed",
+            advice="Fix these and call execute_dag again with the whole DAG.",
+        )
+
+    async def _execute(self, ctx: RequestContext, document: object) -> types.CallToolResult:
+        if _is_dry_run(document):
+            return answer(fit(await self._gateway.plan(document), self._max_chars))
+        attendance = attendance_of(ctx)
+        submitted = await self._gateway.submit(document, attendance)
+        if attendance is not None:
+            self._attendances[submitted.run_id] = attendance
+        dag = submitted.dag
+        seconds = dag.wait_s if dag.wait_s is not None else self._patience(ctx)
+        try:
+            result = await self._waited(ctx, submitted.run_id, seconds)
+        except anyio.get_cancelled_exc_class():
+            with anyio.move_on_after(CANCEL_S, shield=True):
+                await self._gateway.cancel(submitted.run_id)
+            raise
+        return self._run_answer(result, dag.detail)
+
+    async def _search(self, ctx: RequestContext, arguments: object) -> types.CallToolResult:
+        request = read_request(Search, arguments)
+        catalog = self._gateway.catalog()
+        if request.server is not None and request.server not in catalog.servers:
+            raise Refused([catalog.unknown("server", f"{request.server}:")])
+        found = await self._gateway.search(request.query, server=request.server, limit=request.limit)
+        return search_answer(found, self._max_chars, self._gateway.learned.shape)
+
+    async def _describe(self, ctx: RequestContext, arguments: object) -> types.CallToolResult:
+        request = read_request(Describe, arguments)
+        tools, unknown = await self._gateway.describe(request.names)
+        return describe_answer(tools, unknown, request.names, self._max_chars, self._gateway.learned.shape)
+
+    async def _get_run(self, ctx: RequestContext, arguments: object) -> types.CallToolResult:
+        request = read_request(GetRun, arguments)
+        if request.task is not None:
+            find_task(self._gateway.result(request.run_id), request.task)
+        result = await self._waited(ctx, request.run_id, request.wait_s, request.task)
+        if request.task is not None:
+            return output_answer(self._gateway, request, self._max_chars)
+        has_ended = result.status is not RunStatus.RUNNING
+        return self._run_answer(result, self._gateway.detail(request.run_id) if has_ended else "full")
+
+    async def _cancel_run(self, ctx: RequestContext, arguments: object) -> types.CallToolResult:
+        request = read_request(CancelRun, arguments)
+        result = await self._gateway.cancel(request.run_id)
+        counts: JsonObject = dict(result.metrics.counts)
+        document: JsonObject = {"status": str(result.status), "run_id": result.run_id, "counts": counts}
+        return answer(document)
+
+    async def _waited(self, ctx: RequestContext, run_id: str, seconds: float, task: str | None = None) -> RunResult:
+        """As `wait_for`, while calls of the run may ask the client. What it is asked, it answers before this ends."""
+        attendance = self._attendances.get(run_id)
+        with attendance.attended() if attendance is not None else nullcontext():
+            result = await wait_for(progress_to(ctx), self._gateway, run_id, seconds, task=task)
+            while attendance is not None and attendance.is_asking and result.status is RunStatus.RUNNING:
+                await attendance.quiet()
+                result = await wait_for(progress_to(ctx), self._gateway, run_id, seconds, task=task)
+        return result
+
+    def _run_answer(self, result: RunResult, detail: str) -> types.CallToolResult:
+        return run_answer(result, self._max_chars, detail=detail, sizes=output_sizes(self._gateway, result))
+
+    def _patience(self, ctx: RequestContext) -> float:
+        if self._wait_s is not None:
+            return self._wait_s
+        client = ctx.session.client_params
+        return WAIT_S.get(client.client_info.name.lower(), DEFAULT_WAIT_S) if client else DEFAULT_WAIT_S
+
+
+def _is_dry_run(document: object) -> bool:
+    if isinstance(document, dict) and document.keys() <= DAG_FIELDS:
+        return document.get("dry_run") is True
+    return read_dag(document).dag.dry_run
+
+
+def _problems(problems: list[Problem] | tuple[Problem, ...]) -> str:
+    return f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"

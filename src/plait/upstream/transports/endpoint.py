@@ -1,0 +1,125 @@
+"""The endpoint of Streamable HTTP, for both protocol eras: which of them a request is of, its header says.
+
+A request of 2026-07-28 stands for itself (`exchanges.py`), one of the handshake era belongs to a session
+(`sessions.py`). Here is what both have in common: methods, media types, bodies. Neither meets the SDK's streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import mcp_types as types
+from mcp.server import Server
+from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from .bodies import OpenRequests, body_of
+from .messages import Incoming, Unreadable, as_message
+from .modern_requests import ModernRequests
+from .sessions import SESSION_HEADER, Sessions
+from .streaming_response import refuse, respond
+
+_JSON, _STREAM = "application/json", "text/event-stream"
+
+
+class Endpoint:
+    """An ASGI app, while `running`. *requests* says when all that is open has to end."""
+
+    def __init__(self, server: Server[Any], requests: OpenRequests) -> None:
+        self._server = server
+        self._requests = requests
+        self._sessions: Sessions | None = None
+        self._exchanges: ModernRequests | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with self._server.lifespan(self._server) as lifespan, anyio.create_task_group() as tasks:
+            self._sessions = Sessions(self._server, lifespan, tasks)
+            self._exchanges = ModernRequests(self._server, lifespan)
+            tasks.start_soon(self._obey)
+            try:
+                yield
+            finally:
+                self._end_all()
+                tasks.cancel_scope.cancel()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self._sessions is not None
+        assert self._exchanges is not None
+        headers = Headers(scope=scope)
+        version = headers.get(MCP_PROTOCOL_VERSION_HEADER)
+        if version is None or version in HANDSHAKE_PROTOCOL_VERSIONS:
+            await self._in_session(self._sessions, scope, headers, receive, send)
+        elif scope["method"] != "POST":
+            await respond(send, 405, headers=[(b"allow", b"POST")])
+        elif accepted(headers) != (True, True):
+            await respond(send, 406)
+        else:
+            await self._exchanges.answer(_message(scope), headers, receive, send)
+
+    async def _in_session(
+        self, sessions: Sessions, scope: Scope, headers: Headers, receive: Receive, send: Send
+    ) -> None:
+        id = headers.get(SESSION_HEADER)
+        session = sessions.get(id) if id is not None else None
+        if id is not None and session is None:
+            await refuse(send, 404, types.INVALID_REQUEST, "Session not found")
+        elif scope["method"] == "POST":
+            if (message := await _posted(scope, headers, send)) is not None:
+                await (session.post(message, headers, send) if session else sessions.begin(message, headers, send))
+        elif scope["method"] not in {"GET", "DELETE"}:
+            allow = [(b"allow", b"GET, POST, DELETE")]
+            await refuse(send, 405, types.INVALID_REQUEST, "Method Not Allowed", headers=allow)
+        elif session is None:
+            await refuse(send, 400, types.INVALID_REQUEST, "Bad Request: Missing session ID")
+        elif scope["method"] == "DELETE":
+            session.end()
+            await respond(send, 200)
+        elif not accepted(headers)[1]:
+            wrong = "Not Acceptable: Client must accept text/event-stream"
+            await refuse(send, 406, types.INVALID_REQUEST, wrong)
+        else:
+            await session.open_stream(receive, send)
+
+    async def _obey(self) -> None:
+        await self._requests.ending()
+        self._end_all()
+
+    def _end_all(self) -> None:
+        for part in (self._sessions, self._exchanges):
+            if part is not None:
+                part.end_all()
+
+
+def accepted(headers: Headers) -> tuple[bool, bool]:
+    """Whether the client takes JSON, and whether it takes a stream of events."""
+    taken = {part.partition(";")[0].strip().lower() for part in headers.get("accept", "").split(",")}
+    takes_all = "*/*" in taken
+    return takes_all or bool(taken & {_JSON, "application/*"}), takes_all or bool(taken & {_STREAM, "text/*"})
+
+
+async def _posted(scope: Scope, headers: Headers, send: Send) -> Incoming | None:
+    """What was posted for a session; None if it has been refused."""
+    if accepted(headers) != (True, True):
+        wrong = f"Not Acceptable: Client must accept both {_JSON} and {_STREAM}"
+        await refuse(send, 406, types.INVALID_REQUEST, wrong)
+    elif headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
+        wrong = f"Unsupported Media Type: Content-Type must be {_JSON}"
+        await refuse(send, 415, types.INVALID_REQUEST, wrong)
+    elif (message := _message(scope)) is None:
+        await refuse(send, 400, types.INVALID_PARAMS, "Validation error: this is no JSON-RPC message")
+    else:
+        return message
+    return None
+
+
+def _message(scope: Scope) -> Incoming | None:
+    try:
+        return as_message(body_of(scope))
+    except Unreadable:
+        return None

@@ -1,0 +1,125 @@
+"""Both protocol eras on one connection: the client's first request decides which of them it is served in.
+
+A request with the envelope of 2026-07-28 opens a connection of that era, anything else one of the handshake era. What
+comes later in the words of the other era is refused. As the SDK has it for streams (`mcp/server/runner.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mcp_types as types
+from mcp import MCPError
+from mcp.server import Server
+from mcp.server.connection import Connection, NotifyOnlyOutbound
+from mcp.server.runner import ServerRunner, aclose_shielded, serve_one
+from mcp.shared.dispatcher import Outbound
+from mcp.shared.inbound import InboundLadderRejection, classify_inbound_request
+from mcp.shared.transport_context import TransportContext
+from mcp_types.version import LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
+
+from .raw_session import Inbound, Params
+
+MOST_EARLY = 8
+"""Notifications before the first request that are kept for it; `notifications/initialized` alone may be one."""
+
+
+class EraLock:
+    """Serves one connection by *server*; *outbound* leads to its client. Close it when the connection has ended."""
+
+    def __init__(self, server: Server[Any], lifespan: Any, outbound: Outbound) -> None:
+        self._server = server
+        self._lifespan = lifespan
+        self._outbound = outbound
+        self._serves: _Handshake | _Modern | None = None
+        self._early: list[tuple[Inbound, str, Params]] = []
+
+    async def on_request(self, inbound: Inbound, method: str, params: Params) -> dict[str, Any]:
+        if self._serves is None:
+            self._serves = self._decided(method, params)
+            for notice in self._early:
+                await self._serves.on_notice(*notice)
+            self._early.clear()
+        return await self._serves.on_request(inbound, method, params)
+
+    async def on_notice(self, inbound: Inbound, method: str, params: Params) -> None:
+        if self._serves is not None:
+            await self._serves.on_notice(inbound, method, params)
+        elif len(self._early) < MOST_EARLY:
+            self._early.append((inbound, method, params))
+
+    async def aclose(self) -> None:
+        if isinstance(self._serves, _Handshake):
+            await aclose_shielded(self._serves.connection)
+
+    def _decided(self, method: str, params: Params) -> _Handshake | _Modern:
+        if method != "initialize" and _is_enveloped(params):
+            return _Modern(self._server, self._lifespan, self._outbound)
+        return _Handshake(self._server, self._lifespan, self._outbound)
+
+
+class _Handshake:
+    """A connection of the handshake era, up to 2025-11-25."""
+
+    def __init__(self, server: Server[Any], lifespan: Any, outbound: Outbound) -> None:
+        self.connection = Connection.for_loop(outbound)
+        options = server.create_initialization_options()
+        self._runner = ServerRunner(server, self.connection, lifespan, init_options=options)
+
+    async def on_request(self, inbound: Inbound, method: str, params: Params) -> dict[str, Any]:
+        if method != "initialize" and _is_enveloped(params):
+            message = "This connection was opened in the handshake era; requests of 2026-07-28 are not taken on it."
+            raise MCPError(types.INVALID_REQUEST, message)
+        return await self._runner.on_request(inbound, method, params)
+
+    async def on_notice(self, inbound: Inbound, method: str, params: Params) -> None:
+        await self._runner.on_notify(inbound, method, params)
+
+
+class _Modern:
+    """A connection of 2026-07-28: each request says itself who asks, and the client is asked nothing."""
+
+    def __init__(self, server: Server[Any], lifespan: Any, outbound: Outbound) -> None:
+        self._server = server
+        self._lifespan = lifespan
+        self._outbound = NotifyOnlyOutbound(outbound)
+
+    async def on_request(self, inbound: Inbound, method: str, params: Params) -> dict[str, Any]:
+        inbound.transport = _NO_QUESTIONS
+        if method == "initialize":
+            raise _no_handshake(params)
+        route = classify_inbound_request({"method": method, "params": params})
+        if isinstance(route, InboundLadderRejection):
+            raise MCPError(route.code, route.message, route.data)
+        connection = Connection.from_envelope(
+            route.protocol_version, route.client_info, route.client_capabilities, outbound=self._outbound
+        )
+        return await serve_one(
+            self._server, inbound, method, params, connection=connection, lifespan_state=self._lifespan
+        )
+
+    async def on_notice(self, inbound: Inbound, method: str, params: Params) -> None:
+        inbound.transport = _NO_QUESTIONS
+        connection = Connection.from_envelope(LATEST_MODERN_VERSION, None, None, outbound=self._outbound)
+        try:
+            await ServerRunner(self._server, connection, self._lifespan).on_notify(inbound, method, params)
+        finally:
+            await aclose_shielded(connection)
+
+
+PIPE = TransportContext(kind="jsonrpc", can_send_request=True)
+_NO_QUESTIONS = TransportContext(kind="jsonrpc", can_send_request=False)
+
+
+def _is_enveloped(params: Params) -> bool:
+    meta = (params or {}).get("_meta")
+    return isinstance(meta, dict) and types.PROTOCOL_VERSION_META_KEY in meta
+
+
+def _no_handshake(params: Params) -> MCPError:
+    requested = (params or {}).get("protocolVersion")
+    data: dict[str, Any] = {"supported": list(MODERN_PROTOCOL_VERSIONS)}
+    if isinstance(requested, str):
+        data["requested"] = requested
+    message = "This connection was opened in the era of 2026-07-28, which has no handshake."
+    return MCPError(types.UNSUPPORTED_PROTOCOL_VERSION, message, data)

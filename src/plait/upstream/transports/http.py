@@ -1,0 +1,125 @@
+"""The HTTP app: Streamable HTTP for both protocol eras, legacy SSE, and the health of the process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from mcp.server import Server
+from mcp.server.sse import SseServerTransport
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ... import __version__
+from ...engine.gateway import Gateway
+from ..calls import OpenCalls
+from .bodies import MAX_BODY_BYTES, OpenRequests, Stoppable, StrictBodies
+from .endpoint import Endpoint
+from .hosts import Allowed, HostGuard
+from .sessions import MAX_SESSIONS
+
+PATH = "/mcp"
+
+
+def build_app(
+    gateway: Gateway,
+    server: Server[Any],
+    allowed: Allowed,
+    *,
+    calls: OpenCalls | None = None,
+    requests: OpenRequests | None = None,
+    max_body_bytes: int = MAX_BODY_BYTES,
+) -> Starlette:
+    """The app over *server*, with *allowed* in front of every route. *calls* say whether we are stopping, and
+    *requests* end what is still open then."""
+    requests = requests or OpenRequests()
+    endpoint = Endpoint(server, requests)
+    sse = _LegacySse(server, max_body_bytes)
+
+    async def healthz(request: Request) -> Response:
+        return JSONResponse(health(gateway, is_stopping=calls is not None and calls.is_closed))
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with endpoint.running():
+            yield
+
+    guards = [
+        Middleware(HostGuard, allowed=allowed),
+        Middleware(Stoppable, requests=requests),
+        Middleware(StrictBodies, limit=max_body_bytes),
+        Middleware(_Shortcut, endpoint=endpoint),
+    ]
+    if allowed.origins:
+        guards.insert(1, _cross_origin(allowed))
+    return Starlette(
+        routes=[
+            Route("/healthz", healthz, methods=["GET"]),
+            Route(PATH, endpoint),
+            Route("/sse", sse, methods=["GET"]),
+            Mount("/messages/", app=sse.post),
+        ],
+        middleware=guards,
+        lifespan=lifespan,
+    )
+
+
+def health(gateway: Gateway, *, is_stopping: bool = False) -> dict[str, Any]:
+    """What `/healthz` says: the process lives, and how its servers stand."""
+    servers: dict[str, list[str]] = {}
+    for info in gateway.catalog().servers.values():
+        servers.setdefault(str(info.state), []).append(info.name)
+    return {"status": "stopping" if is_stopping else "ok", "version": __version__, "servers": servers}
+
+
+class _Shortcut:
+    """Leads to the endpoint, past the router: what is there for errors and paths costs as much as a relayed call."""
+
+    def __init__(self, app: ASGIApp, endpoint: Endpoint) -> None:
+        self._app = app
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_ours = scope["type"] == "http" and scope["path"] == PATH
+        await (self._endpoint if is_ours else self._app)(scope, receive, send)
+
+
+class _LegacySse:
+    """The transport of 2024: a stream of events, and a URL to post to. The stream is the session: its end ends the
+    calls in flight."""
+
+    def __init__(self, server: Server[Any], max_body_bytes: int) -> None:
+        self._server = server
+        self._transport = SseServerTransport("/messages/", max_request_body_size=max_body_bytes)
+        self._open = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._open >= MAX_SESSIONS:
+            await JSONResponse({"error": "Too many open sessions."}, 503)(scope, receive, send)
+            return
+        self._open += 1
+        try:
+            async with self._transport.connect_sse(scope, receive, send) as (read, write):
+                await self._server.run(read, write, self._server.create_initialization_options())
+        finally:
+            self._open -= 1
+
+    async def post(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._transport.handle_post_message(scope, receive, send)
+
+
+def _cross_origin(allowed: Allowed) -> Middleware:
+    """Browsers ask before they send across origins; pages of the allowed origins get the answer they need."""
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=list(allowed.origins),
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=["Mcp-Session-Id"],
+    )

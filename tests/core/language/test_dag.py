@@ -1,0 +1,377 @@
+"""The document as clients send it: what is understood, what is refused, and that all of it is told at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plait.core.language.dag import Dag, Reading, Task, read_dag
+from plait.core.values.problems import MAX_GUESSES, Problem
+from plait.core.values.strict import dumps
+from plait.errors import InvalidDag
+
+from ..strategies import nested
+
+A: dict[str, Any] = {"id": "a", "tool": "s:t"}
+
+
+def refused(document: object, **limits: int) -> tuple[Problem, ...]:
+    with pytest.raises(InvalidDag) as error:
+        read_dag(document, **limits)
+    return error.value.problems
+
+
+def read_task(**members: Any) -> tuple[Task, Reading]:
+    reading = read_dag({"tasks": [{**A, **members}]})
+    return reading.dag.tasks[0], reading
+
+
+def test_a_dag_has_the_defaults_of_the_contract() -> None:
+    reading = read_dag({"tasks": [A]})
+    assert not reading.problems
+    assert not reading.notes
+    dag = reading.dag
+    assert (dag.return_, dag.fail_fast, dag.schedule, dag.max_concurrency) == (None, False, "eager", None)
+    assert (dag.timeout_s, dag.wait_s, dag.resume_from, dag.dry_run, dag.detail) == (None, None, None, False, "concise")
+    [task] = dag.tasks
+    assert (task.arguments, task.depends_on, task.for_each, task.select, task.when) == ({}, (), None, None, None)
+    assert (task.trigger_rule, task.retries, task.allow_repeat, task.priority) == ("all_success", 0, False, 0)
+    assert (task.timeout_s, task.weight) == (None, None)
+
+
+@pytest.mark.parametrize("form", [lambda d: d, dumps, lambda d: dumps(d).encode(), lambda d: Dag.model_validate(d)])
+def test_a_dag_is_read_from_a_value_from_text_and_from_a_model(form: Any) -> None:
+    document = {"tasks": [A, {**A, "id": "b", "depends_on": ["a"]}], "return": ["b"]}
+    assert read_dag(form(document)).dag == Dag.model_validate(document)
+
+
+def test_what_is_null_was_not_given() -> None:
+    members = dict.fromkeys(set(Task.model_fields) - {"id", "tool"})
+    options = {"return": None, **dict.fromkeys(set(Dag.model_fields) - {"tasks", "return_"})}
+    reading = read_dag({"tasks": [{**A, **members}], **options})
+    assert not reading.problems
+    assert not reading.notes
+    assert reading.dag == read_dag({"tasks": [A]}).dag
+
+
+def test_a_null_id_is_a_missing_one() -> None:
+    [problem] = read_dag({"tasks": [{"id": None, "tool": "s:t"}]}).problems
+    assert (problem.path, problem.code) == ("tasks[0].id", "missing_field")
+
+
+@pytest.mark.parametrize("id", ["a", "A", "_", "0", "a-b.c_d", "x" * 64, "-".join("ab")])
+def test_an_id_that_the_contract_allows_is_read(id: str) -> None:
+    assert read_dag({"tasks": [{"id": id, "tool": "s:t"}]}).dag.tasks[0].id == id
+
+
+@pytest.mark.parametrize("id", ["", " a", "a ", "a b", "-a", ".a", "é", "a/b", "a\n", "\n", "x" * 65, "$a", "a\x00"])
+def test_an_id_that_the_contract_forbids_is_refused(id: str) -> None:
+    reading = read_dag({"tasks": [{"id": id, "tool": "s:t"}]})
+    [problem] = reading.problems
+    assert (problem.path, problem.code) == ("tasks[0].id", "invalid_id")
+    assert reading.dag.tasks == ()
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"arguments": [1]}, "arguments must be an object; it is [1]."),
+        ({"depends_on": 5}, "depends_on must be a list; it is 5."),
+        ({"depends_on": [5]}, "depends_on[0] must be a string; it is 5."),
+        ({"for_each": 5}, "for_each must be a list, or one reference to a list; it is 5."),
+        ({"select": []}, "select must be a string; it is []."),
+        ({"when": "x" * 10_001}, 'when must be at most 10,000 characters; it is "' + "x" * 58 + "…."),
+        ({"trigger_rule": "any"}, 'trigger_rule must be "all_success", "all_done" or "one_failed"; it is "any".'),
+        ({"timeout_s": 0}, "timeout_s must be above 0; it is 0."),
+        ({"timeout_s": 86_401}, "timeout_s must be at most 86400; it is 86401."),
+        ({"timeout_s": "5"}, 'timeout_s must be a number; it is "5".'),
+        ({"timeout_s": True}, "timeout_s must be a number; it is true."),
+        ({"retries": 1.5}, "retries must be an integer; it is 1.5."),
+        ({"retries": -1}, "retries must be at least 0; it is -1."),
+        ({"retries": 21}, "retries must be at most 20; it is 21."),
+        ({"allow_repeat": 1}, "allow_repeat must be true or false; it is 1."),
+        ({"priority": "high"}, 'priority must be a number; it is "high".'),
+        ({"priority": 10**400}, "priority must be a number; it is 1" + "0" * 58 + "…."),
+        ({"weight": 0}, "weight must be at least 1; it is 0."),
+        ({"tool": ""}, 'tool must be a string that is not empty; it is "".'),
+        ({"tool": {}}, "tool must be a string; it is {}."),
+    ],
+)
+def test_a_field_of_the_wrong_type_is_told_in_the_words_of_json(members: dict[str, Any], message: str) -> None:
+    [problem] = read_dag({"tasks": [{**A, **members}]}).problems
+    assert (problem.code, problem.message) == ("wrong_type", message)
+    assert problem.path.startswith(f"tasks[0].{next(iter(members))}")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"return": 5}, "return must be a list; it is 5."),
+        ({"fail_fast": "yes"}, 'fail_fast must be true or false; it is "yes".'),
+        ({"schedule": "fast"}, 'schedule must be "eager" or "layers"; it is "fast".'),
+        ({"max_concurrency": 0}, "max_concurrency must be at least 1; it is 0."),
+        ({"timeout_s": -1}, "timeout_s must be above 0; it is -1."),
+        ({"wait_s": -1}, "wait_s must be at least 0; it is -1."),
+        ({"resume_from": 5}, "resume_from must be a string; it is 5."),
+        ({"dry_run": 1}, "dry_run must be true or false; it is 1."),
+        ({"detail": "all"}, 'detail must be "concise" or "full"; it is "all".'),
+    ],
+)
+def test_an_option_of_the_wrong_type_is_told_too(options: dict[str, Any], message: str) -> None:
+    [problem] = read_dag({"tasks": [A], **options}).problems
+    assert (problem.path, problem.code, problem.message) == (next(iter(options)), "wrong_type", message)
+
+
+def test_a_wrong_field_does_not_hide_the_other_fields() -> None:
+    task, reading = read_task(retries="2", depends_on=["x"], nonsense=1)
+    assert task.depends_on == ("x",)
+    assert reading.unread == {"a": {"retries", "nonsense"}}
+
+
+def test_a_wrong_option_does_not_hide_the_other_options() -> None:
+    dag = read_dag({"tasks": [A], "nme": "x", "return": ["a"], "resume_from": "r_1"}).dag
+    assert (dag.return_, dag.resume_from) == (("a",), "r_1")
+
+
+def test_a_task_that_cannot_be_read_still_exists() -> None:
+    assert read_dag({"tasks": [{"id": "a"}, {"id": 5}, 7]}).malformed == {"a"}
+
+
+def test_all_that_is_wrong_is_told_at_once_in_the_order_of_the_document() -> None:
+    document = {
+        "tasks": [{"id": "a b", "tool": "s:t"}, {"tool": 5}, A, {**A, "retry": 1}, None],
+        "returns": [],
+        "fail_fast": 1,
+    }
+    assert [(problem.path, problem.code) for problem in read_dag(document).problems] == [
+        ("tasks[0].id", "invalid_id"),
+        ("tasks[1].id", "missing_field"),
+        ("tasks[1].tool", "wrong_type"),
+        ("tasks[3].retry", "unknown_field"),
+        ("tasks[4]", "wrong_type"),
+        ("tasks[3].id", "duplicate_id"),
+        ("fail_fast", "wrong_type"),
+        ("returns", "unknown_field"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("depend_on", 'Did you mean "depends_on"?'),
+        ("retry", 'Did you mean "retries"?'),
+        ("zzz", "Fields: allow_repeat,"),
+    ],
+)
+def test_an_unknown_field_is_told_with_the_nearest_known_one(name: str, hint: str) -> None:
+    _, reading = read_task(**{name: 1})
+    [problem] = reading.problems
+    assert (problem.path, problem.code, problem.message) == (
+        f"tasks[0].{name}",
+        "unknown_field",
+        f'"{name}" is no field.',
+    )
+    assert str(problem.hint).startswith(hint)
+
+
+def test_the_python_name_of_return_is_no_field_of_a_document() -> None:
+    [problem] = read_dag({"tasks": [A], "return_": ["a"]}).problems
+    assert problem.hint == 'Did you mean "return"?'
+
+
+# Variants: what models and clients write, and the note that says how it was read.
+
+
+@pytest.mark.parametrize(
+    ("members", "field", "value", "note"),
+    [
+        ({"args": {"x": 1}}, "arguments", {"x": 1}, 'tasks[0]: "args" was read as arguments'),
+        ({"params": {"x": 1}}, "arguments", {"x": 1}, 'tasks[0]: "params" was read as arguments'),
+        ({"parameters": {"x": 1}}, "arguments", {"x": 1}, 'tasks[0]: "parameters" was read as arguments'),
+        ({"input": {"x": 1}}, "arguments", {"x": 1}, 'tasks[0]: "input" was read as arguments'),
+        ({"arguments": '{"x": 1}'}, "arguments", {"x": 1}, "tasks[0].arguments came as a JSON string; it was parsed"),
+        ({"dependsOn": ["b"]}, "depends_on", ("b",), 'tasks[0]: "dependsOn" was read as depends_on'),
+        ({"needs": ["b"]}, "depends_on", ("b",), 'tasks[0]: "needs" was read as depends_on'),
+        ({"after": ["b"]}, "depends_on", ("b",), 'tasks[0]: "after" was read as depends_on'),
+        ({"depends-on": ["b"]}, "depends_on", ("b",), 'tasks[0]: "depends-on" was read as depends_on'),
+        ({"depends_on": "b"}, "depends_on", ("b",), "tasks[0]: depends_on was a string; it was taken as a list"),
+        ({"depends_on": '["b"]'}, "depends_on", ("b",), "tasks[0]: depends_on was a string; it was taken as a list"),
+        ({"forEach": [1]}, "for_each", [1], 'tasks[0]: "forEach" was read as for_each'),
+        ({"timeoutS": 5}, "timeout_s", 5, 'tasks[0]: "timeoutS" was read as timeout_s'),
+        ({"triggerRule": "all_done"}, "trigger_rule", "all_done", 'tasks[0]: "triggerRule" was read as trigger_rule'),
+        ({"allowRepeat": True}, "allow_repeat", True, 'tasks[0]: "allowRepeat" was read as allow_repeat'),
+    ],
+)
+def test_a_variant_of_a_task_is_understood_and_told(members: dict[str, Any], field: str, value: Any, note: str) -> None:
+    task, reading = read_task(**members)
+    assert getattr(task, field) == value
+    assert reading.notes == (note,)
+    assert reading.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("document", "note"),
+    [
+        ({"tasks": dumps([A])}, "tasks came as a JSON string; it was parsed"),
+        ({"tasks": {"a": {"tool": "s:t"}}}, "tasks was a map; its keys were taken as ids"),
+        ({"tasks": {"a": {"id": "other", "tool": "s:t"}}}, "tasks was a map; its keys were taken as ids"),
+        ({"tasks": A}, "tasks was one task; it was taken as a list of one"),
+        ([A], "a list was sent; it was taken as tasks"),
+        ({"tasks": [A], "failFast": False}, '"failFast" was read as fail_fast'),
+    ],
+)
+def test_a_variant_of_a_document_is_understood_and_told(document: Any, note: str) -> None:
+    reading = read_dag(document)
+    assert reading.dag == read_dag({"tasks": [A]}).dag
+    assert reading.notes == (note,)
+    assert reading.problems == ()
+
+
+def test_return_may_be_one_id() -> None:
+    assert read_dag({"tasks": [A], "return": "a"}).dag.return_ == ("a",)
+
+
+def test_two_names_of_one_field_are_refused() -> None:
+    task, reading = read_task(arguments={"x": 1}, args={"x": 2})
+    [problem] = reading.problems
+    assert (problem.path, problem.code) == ("tasks[0].args", "unknown_field")
+    assert problem.message == '"args" is read as arguments, which is given already.'
+    assert task.arguments == {"x": 1}
+
+
+@pytest.mark.parametrize(
+    ("document", "path", "message"),
+    [
+        (
+            {"tasks": "[{"},
+            "tasks",
+            "tasks is text that is not JSON: Expecting property name enclosed in double quotes at line 1, column 3.",
+        ),
+        (
+            {"tasks": [{**A, "arguments": '{"x": 1, "x": 2}'}]},
+            "tasks[0].arguments",
+            "arguments is text that is no strict JSON: x stands twice in one object.",
+        ),
+    ],
+)
+def test_text_that_should_be_json_and_is_not_is_refused_once(document: Any, path: str, message: str) -> None:
+    [problem] = read_dag(document).problems
+    assert (problem.path, problem.code, problem.message) == (path, "invalid_json", message)
+
+
+# The document as a whole.
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ("", "not JSON: Expecting value at line 1, column 1"),
+        ("{'tasks': []}", "not JSON: Expecting property name enclosed in double quotes at line 1, column 2"),
+        (b"\xff", "not UTF-8: invalid start byte at byte 0"),
+        ('{"tasks": [{"id": NaN}]}', "no strict JSON: tasks[0].id is NaN, which is no JSON number"),
+        ('{"tasks": [], "tasks": []}', "no strict JSON: tasks stands twice in one object"),
+        ({"tasks": [{"id": "\ud800"}]}, "no strict JSON: tasks[0].id holds a lone surrogate (\\ud800)"),
+        ({"tasks": nested(64)}, "no strict JSON: tasks[0][0][0][0][0][0][0] is nested deeper than 64 levels"),
+    ],
+)
+def test_what_is_no_strict_json_is_refused(document: object, said: str) -> None:
+    [problem] = refused(document)
+    assert (problem.path, problem.code, problem.message) == ("$", "invalid_json", f"The DAG is {said}.")
+
+
+@pytest.mark.parametrize(("document", "shown"), [(None, "null"), ("5", "5"), (True, "true"), ('"run"', '"run"')])
+def test_what_is_no_object_is_refused(document: object, shown: str) -> None:
+    [problem] = refused(document)
+    assert (problem.path, problem.code) == ("$", "wrong_type")
+    assert problem.message == f"A DAG is a JSON object with tasks; this is {shown}."
+    assert str(problem.hint).startswith('Send {"tasks"')
+
+
+def test_a_document_above_its_size_is_refused_unread() -> None:
+    document: Any = {"tasks": [{**A, "arguments": {"x": "y" * 1000}}]}
+    for form in (document, dumps(document), dumps(document).encode()):
+        [problem] = refused(form, max_bytes=1000)
+        assert (problem.path, problem.code) == ("$", "limit_exceeded")
+    [problem] = refused("[" * 1001, max_bytes=1000)
+    assert problem.code == "limit_exceeded"
+
+
+@pytest.mark.parametrize(
+    ("tasks", "code", "message"),
+    [
+        ({}, "missing_field", "tasks is missing."),
+        ({"tasks": 5}, "wrong_type", "tasks must be a list."),
+        ({"tasks": []}, "limit_exceeded", "There is no task."),
+        ({"tasks": [{}] * 11}, "limit_exceeded", "There are 11 tasks; at most 10 fit in one DAG."),
+    ],
+)
+def test_the_number_of_tasks_has_bounds(tasks: dict[str, Any], code: str, message: str) -> None:
+    [problem] = read_dag(tasks, max_tasks=10).problems
+    assert (problem.path, problem.code, problem.message) == ("tasks", code, message)
+
+
+@pytest.mark.parametrize("tasks", [{}, {"tasks": []}, {"tasks": None}])
+def test_a_dag_that_resumes_another_may_bring_no_task(tasks: dict[str, Any]) -> None:
+    assert read_dag({**tasks, "resume_from": "r_1"}).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("dag", "code"),
+    [
+        (Dag(tasks=()), "limit_exceeded"),
+        (Dag(tasks=tuple(Task(id=f"t{n}", tool="s:t") for n in range(11))), "limit_exceeded"),
+        (Dag(tasks=(Task(id="a", tool="s:t", arguments={"x": float("nan")}),)), "invalid_json"),
+        (Dag(tasks=(Task(id="a", tool="s:t", arguments={"x": {1, 2}}),)), "invalid_json"),
+        (Dag(tasks=(Task(id="a", tool="s:t", arguments={"x": nested(100)}),)), "invalid_json"),
+        (Dag(tasks=(Task(id="a", tool="s:t", for_each=[float("inf")]),)), "invalid_json"),
+    ],
+)
+def test_a_model_made_in_python_is_held_to_the_same_rules(dag: Dag, code: str) -> None:
+    assert [problem.code for problem in refused(dag, max_tasks=10)] == [code]
+
+
+def test_two_models_of_one_id_are_told() -> None:
+    task = Task(id="a", tool="s:t")
+    [problem] = read_dag(Dag(tasks=(task, task))).problems
+    assert (problem.path, problem.code) == ("tasks[1].id", "duplicate_id")
+
+
+@pytest.mark.timeout(5)
+def test_thousands_of_mistakes_are_told_in_time() -> None:
+    task = {**A, **{f"depend_on{n}": n for n in range(100)}}
+    problems = read_dag({"tasks": [{**task, "id": f"t{n}"} for n in range(300)]}).problems
+    assert len(problems) == 30_000
+    assert sum("Did you mean" in str(problem.hint) for problem in problems) == MAX_GUESSES
+
+
+FIELDS = sorted({*Task.model_fields, *Dag.model_fields, "return", "args", "needs", "dependsOn"})
+
+
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats()
+        | st.text(max_size=5)
+        | st.sampled_from(["a", "s:t", "[]", "{}"]),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=5),
+        max_leaves=20,
+    )
+)
+def test_any_value_is_read_or_refused(document: Any) -> None:
+    match outcome(document):
+        case InvalidDag(problems=problems):
+            assert problems
+        case reading:
+            assert reading.problems or reading.dag.tasks or reading.dag.resume_from is not None
+
+
+def outcome(document: Any) -> Reading | InvalidDag:
+    try:
+        return read_dag(document)
+    except InvalidDag as refused:
+        return refused

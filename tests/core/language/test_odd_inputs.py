@@ -1,0 +1,269 @@
+"""Input that means harm, or that nobody thought of: a clear refusal or a correct run, in bounded time and memory.
+
+Strict JSON has its own tests (`test_strict.py`), and so have texts that are hard to read as references
+(`test_references.py`) and schemas that mean harm (`test_schema.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plait.core.language.dag import read_dag
+from plait.core.planning.check import check
+from plait.core.planning.plan import Plan
+from plait.core.results.result import RunResult, result_of
+from plait.core.scheduling.conflicts import Conflicts, find_conflicts
+from plait.core.scheduling.events import Call, Failed, Succeeded
+from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.locks import Locks
+from plait.core.scheduling.run import Run
+from plait.core.scheduling.scheduler import Scheduler
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.claims import ResourceClaim, as_written
+from plait.core.tools.output import Output
+from plait.core.tools.policy import Policy
+from plait.core.values.strict import dumps
+from plait.errors import InvalidDag, ToolError
+from tests.fakes import tool
+
+from ..scheduling.worlds import PATH
+from ..strategies import nested
+
+MANY = 10_000
+SLOW_PATTERN = {"x": {"type": "string", "pattern": "^(a+)+$"}}
+CATALOG = Catalog(
+    [
+        tool("s:do", readOnlyHint=True),
+        tool("s:read", PATH, closed=False, readOnlyHint=True),
+        tool("s:write", PATH, closed=False),
+        tool("s:slow_pattern", SLOW_PATTERN),
+    ],
+    [ServerInfo("s", ServerState.READY)],
+)
+
+
+def plan_of(*tasks: dict[str, Any], **options: Any) -> Plan:
+    return check(read_dag({"tasks": list(tasks), **options}), CATALOG, Policy())
+
+
+def refused(*tasks: Any, **options: Any) -> list[tuple[str, str]]:
+    """Where what is wrong, each as path and code."""
+    with pytest.raises(InvalidDag) as caught:
+        plan_of(*tasks, **options)
+    return [(problem.path, problem.code) for problem in caught.value.problems]
+
+
+def task(id: str, verb: str = "do", path: str | None = None, **more: Any) -> dict[str, Any]:
+    return {"id": id, "tool": f"s:{verb}", "arguments": {"path": path} if path else {}, **more}
+
+
+class Play:
+    """A run from its beginning to its end; every call is answered at once, by what *answers* says of its task."""
+
+    def __init__(self, plan: Plan, conflicts: Conflicts | None = None, answers: Any = None) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self.order: list[str] = []
+        self.run = Run("r", plan, conflicts=conflicts)
+        scheduler, calls = Scheduler(Limits(gateway=8)), list[Call]()
+        step = scheduler.submit(self.run, 0.0)
+        while True:
+            calls += [command for command in step.commands if isinstance(command, Call)]
+            if not calls:
+                break
+            call = calls.pop()
+            self.sent.append(call.arguments)
+            self.order.append(call.key.task)
+            answer = (answers or {}).get(call.key.task, "well")
+            is_error = isinstance(answer, ToolError)
+            event = Failed(call.key, answer) if is_error else Succeeded(call.key, Output(answer))
+            step = scheduler.handle(event, 0.0)
+        assert scheduler.locks.is_free
+
+    @property
+    def result(self) -> RunResult:
+        return result_of(self.run, 0.0)
+
+
+# Size.
+
+
+def test_a_cycle_of_thousands_of_tasks_is_refused_as_one_cycle() -> None:
+    ring = [task(f"t{number}", depends_on=[f"t{(number + 1) % MANY}"]) for number in range(MANY)]
+    assert refused(*ring) == [("tasks", "cycle")]
+
+
+def test_of_thousands_of_cycles_some_are_told() -> None:
+    pairs = [task(f"t{number}", depends_on=[f"t{number ^ 1}"]) for number in range(MANY // 5)]
+    assert refused(*pairs) == [("tasks", "cycle")] * 10
+
+
+def test_a_hundred_thousand_tasks_are_refused_without_being_read() -> None:
+    reading = read_dag({"tasks": [{"id": f"t{number}", "tool": "s:do"} for number in range(100_000)]})
+    assert [(problem.path, problem.code) for problem in reading.problems] == [("tasks", "limit_exceeded")]
+    assert reading.dag.tasks == ()
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_a_thousand_levels_are_refused(as_text: bool) -> None:
+    document = {"tasks": [task("a") | {"arguments": {"x": nested(1_000)}}]}
+    text = '{"tasks": [{"id": "a", "tool": "s:do", "arguments": {"x": ' + "[" * 1_000 + "]" * 1_000 + "}}]}"
+    with pytest.raises(InvalidDag) as caught:
+        read_dag(text if as_text else document)
+    assert [problem.code for problem in caught.value.problems] == ["invalid_json"]
+
+
+def test_a_list_of_a_million_items_is_refused() -> None:
+    assert refused(task("a", for_each=[1] * 1_000_000)) == [("tasks[0].for_each", "limit_exceeded")]
+
+
+def test_an_output_of_a_million_items_fails_the_task_that_would_run_for_each() -> None:
+    plan = plan_of(task("a"), task("b", for_each="$OUTPUT[a]"), task("c", for_each="$OUTPUT[a][0]"))
+    play = Play(plan, answers={"a": [1] * 1_000_000})
+    assert {error.id: error.code for error in play.result.errors} == {"b": "output_too_large", "c": "reference_error"}
+    assert len(play.sent) == 1
+
+
+def test_arguments_that_grow_when_they_are_filled_in_are_not_sent() -> None:
+    plan = plan_of(task("a"), task("b") | {"arguments": {"x": ["$OUTPUT[a]"] * 100}})
+    play = Play(plan, answers={"a": "x" * 200_000})
+    assert [(error.id, error.code) for error in play.result.errors] == [("b", "output_too_large")]
+
+
+# Text.
+
+
+@pytest.mark.parametrize(
+    "id", ["é", "\u0430", "a\u200bb", "a\u202eb", "\N{GRINNING FACE}", "a\u0301", "\uff21", "a\n", "\0"]
+)
+def test_an_id_of_odd_unicode_is_refused(id: str) -> None:
+    assert refused(task(id), task("b")) == [("tasks[0].id", "invalid_id")]
+
+
+@pytest.mark.parametrize("name", ["é:do", "s:d\u043e", "s:do\u200b", "s:\N{GRINNING FACE}", "\u202es:do", "s:do\n"])
+def test_a_tool_of_odd_unicode_is_unknown(name: str) -> None:
+    [(path, code)] = refused(task("a") | {"tool": name})
+    assert path == "tasks[0].tool"
+    assert code in {"unknown_tool", "unknown_server"}
+
+
+def test_a_failure_told_with_a_lone_surrogate_can_be_passed_on() -> None:
+    result = Play(plan_of(task("a")), answers={"a": ToolError("not \ud800 found")}).result
+    assert dumps(result.document())
+    assert [error.message for error in result.errors] == ["not ? found"]
+
+
+def test_an_output_that_holds_the_text_of_a_reference_is_never_read_again() -> None:
+    trap: dict[str, Any] = {
+        "x": "$OUTPUT[a].secret",
+        "y": ["${OUTPUT[a] ?? 1}", "$ITEM", "$$OUTPUT[a]"],
+        "$OUTPUT[a]": 1,
+    }
+    plan = plan_of(
+        task("a"),
+        task("b") | {"arguments": {"whole": "$OUTPUT[a]", "text": "see $OUTPUT[a].x"}},
+        task("c", for_each="$OUTPUT[b].y") | {"arguments": {"item": "$ITEM"}},
+    )
+    play = Play(plan, answers={"a": trap, "b": trap})
+    assert play.sent[1] == {"whole": trap, "text": "see $OUTPUT[a].secret"}
+    assert sorted(arguments["item"] for arguments in play.sent[2:]) == sorted(trap["y"])
+
+
+@pytest.mark.timeout(10)
+def test_a_pattern_of_a_servers_schema_cannot_take_the_time_of_a_run() -> None:
+    plan = plan_of(task("a"), task("b", "slow_pattern") | {"arguments": {"x": "$OUTPUT[a]"}})
+    Play(plan, answers={"a": "a" * 50_000 + "!"})
+
+
+# Numbers.
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e400", "1" * 5_000])
+def test_a_number_that_json_programs_cannot_hold_is_refused(number: str) -> None:
+    with pytest.raises(InvalidDag) as caught:
+        read_dag(f'{{"tasks": [{{"id": "a", "tool": "s:do", "arguments": {{"x": {number}}}}}]}}')
+    assert [problem.code for problem in caught.value.problems] == ["invalid_json"]
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**200), 10**4_000])
+def test_a_huge_integer_goes_through_references_as_it_is(number: int) -> None:
+    plan = plan_of(task("a") | {"arguments": {"n": number}}, task("b") | {"arguments": {"n": "$OUTPUT[a].n"}})
+    assert [arguments["n"] for arguments in Play(plan, answers={"a": {"n": number}}).sent] == [number, number]
+
+
+@pytest.mark.parametrize("field", ["priority", "timeout_s", "weight", "retries", "cache"])
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -(10**400)])
+def test_an_option_is_no_number_without_end(field: str, number: float) -> None:
+    [(_, code)] = refused(task("a") | {field: number})
+    assert code in {"invalid_json", "wrong_type", "limit_exceeded"}
+
+
+# Expressions.
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["(" * 5_000, "[" * 5_000, "!" * 9_000 + "a", "{a:" * 2_000, "a[?" * 2_000, "[].{a:" * 1_200 + "a" + "}" * 1_200],
+)
+@pytest.mark.parametrize("field", ["select", "when"])
+def test_an_expression_that_is_nested_without_end_is_refused(text: str, field: str) -> None:
+    assert refused(task("a"), task("b", depends_on=["a"]) | {field: text}) == [
+        (f"tasks[1].{field}", "invalid_expression")
+    ]
+
+
+@pytest.mark.parametrize("text", ["a||" * 3_000 + "a", "a" + ".a" * 4_000, "a" + "[0]" * 3_000, "[]" * 4_000])
+def test_an_expression_of_thousands_of_steps_gives_something_or_fails_its_task(text: str) -> None:
+    result = Play(plan_of(task("a", select=text)), answers={"a": {"a": 1}}).result
+    assert result.status in {"success", "failed"}
+
+
+# Conflicts.
+
+
+@pytest.mark.parametrize(("schedule", "count"), [("eager", MANY // 2), ("layers", MANY // 20)])
+def test_thousands_of_tasks_that_all_change_one_file_go_one_after_the_other(schedule: str, count: int) -> None:
+    plan = plan_of(*[task(f"t{number}", "write", "x") for number in range(count)], schedule=schedule)
+    play = Play(plan, find_conflicts(plan, as_written))
+    assert play.order == list(plan.tasks)
+    assert play.run.most_in_flight == 1
+
+
+@pytest.mark.parametrize(("schedule", "count"), [("eager", MANY // 4), ("layers", MANY // 40)])
+def test_thousands_of_readers_of_a_folder_go_before_thousands_of_writers_beneath_it(schedule: str, count: int) -> None:
+    readers = [task(f"r{number}", "read", "d", priority=number) for number in range(count)]
+    writers = [task(f"w{number}", "write", f"d/{number}") for number in range(count)]
+    plan = plan_of(*readers, *writers, schedule=schedule)
+    play = Play(plan, find_conflicts(plan, as_written))
+    assert {id[0] for id in play.order[:count]} == {"r"}
+    assert play.run.most_in_flight == 8
+
+
+def test_thousands_of_items_that_touch_one_folder_take_their_turns() -> None:
+    each = task("each", "write", "d/$ITEM", for_each=[str(number % 10) for number in range(1_000)])
+    plan = plan_of(each, task("look", "read", "d", depends_on=["each"]))
+    play = Play(plan, find_conflicts(plan, as_written))
+    assert (len(play.order), play.run.status) == (1_001, "success")
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_who_waits_for_thousands_is_not_looked_at_whenever_one_of_them_ends(is_reversed: bool) -> None:
+    """In whatever order they end: a request asks anew as often as the logarithm of those that it waits for."""
+    locks: Counting = Counting()
+    readers = [locks.ask(f"r{number}", [ResourceClaim("d", False, ("d",))]) for number in range(1_000)]
+    for number in range(1_000):
+        locks.ask(f"w{number}", [ResourceClaim("d", True, ("d", str(number)))])
+    granted = [one for reader in (reversed(readers) if is_reversed else readers) for one in locks.release(reader)]
+    assert [one.holder for one in granted] == [f"w{number}" for number in range(1_000)]
+    assert locks.looks < 20 * 1_000
+
+
+class Counting(Locks[str]):
+    """Locks that count how often someone's wait was looked into again."""
+
+    looks = 0
+
+    def _any_before(self, request: Any) -> Any:
+        self.looks += 1
+        return super()._any_before(request)

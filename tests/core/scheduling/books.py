@@ -1,0 +1,483 @@
+"""What happens to a scheduler, written down by whoever carries its commands out, and what can be reckoned from that
+without the scheduler's own books."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from plait.core.planning.plan import PlannedTask
+from plait.core.scheduling.adaptive import AdaptiveLimit
+from plait.core.scheduling.events import (
+    MOVES,
+    Abort,
+    Aborted,
+    Admit,
+    Call,
+    CancelRequested,
+    Changed,
+    Event,
+    Failed,
+    Finished,
+    Key,
+    Paused,
+    Resumed,
+    Sleep,
+    Status,
+    Step,
+    Succeeded,
+    Woke,
+)
+from plait.core.scheduling.lanes import SlotRequest, Urgency
+from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.run import Run
+from plait.core.scheduling.visits import Visit
+from plait.core.tools.catalog import Tool
+from plait.core.tools.output import Output
+from plait.core.tools.policy import Policy
+from plait.errors import CallError
+
+ALMOST_NOTHING = 1e-4
+_REFERENCE = re.compile(r'\$\{?OUTPUT\[(\w+)\](?:\.(\w+))?(?: \?\? "(\w+)"\})?')
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """A resource that a call touches, as the steps that lead to it."""
+
+    steps: tuple[str, ...]
+    writes: bool
+
+    def overlaps(self, other: Touched) -> bool:
+        short, long = sorted((self.steps, other.steps), key=len)
+        return (self.writes or other.writes) and long[: len(short)] == short
+
+
+def conflict(some: Sequence[Touched], others: Sequence[Touched]) -> bool:
+    return any(one.overlaps(other) for one in some for other in others)
+
+
+@dataclass(kw_only=True)
+class Books:
+    """Who was sent when and with what, how it ended, and what limits, rates, claims and rules say to that."""
+
+    limits: Limits
+    policy: Policy
+    now: float = 0.0
+    events: int = 0
+    runs: dict[str, Run] = field(default_factory=dict)
+    reused: dict[str, set[str]] = field(default_factory=dict)
+    """Of each run, the tasks that were taken over."""
+    before: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    """Of each run: of each task, those that have to end before it for what they touch, where that is known before
+    anything runs."""
+    visits: dict[Key, Visit] = field(default_factory=dict)
+    """All that have entered."""
+    passed_by_visits: Counter[tuple[Key, SlotRequest]] = field(default_factory=Counter)
+    """How many visits of one kind in a row went before a call of a run, which would have fit in the place of each."""
+    passed_by_runs: Counter[SlotRequest] = field(default_factory=Counter)
+    """How many calls of runs in a row went before the first visit of a kind."""
+    finished: Counter[str] = field(default_factory=Counter)
+    seen: dict[Key, Status] = field(default_factory=dict)
+    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Of each run, what the tasks that succeeded gave."""
+    open: dict[Key, Call | Sleep] = field(default_factory=dict)
+    """Commands that are not answered yet."""
+    due: dict[Key, float] = field(default_factory=dict)
+    """When each sleep is over."""
+    aborted: set[Key] = field(default_factory=set)
+    just_started: list[Call] = field(default_factory=list)
+    just_answered: Key | None = None
+    was_over: bool = False
+    """Whether the run of what was just answered had come to its end before that."""
+    sent: defaultdict[Key, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """When each attempt was sent, by call."""
+    sent_to: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """When calls were sent, by server."""
+    room: dict[Key, dict[str, int]] = field(default_factory=dict)
+    """The slots that each call took when it was sent, by limit."""
+    asked: dict[Key, tuple[int, ...]] = field(default_factory=dict)
+    """When each call was ready for the first time: after how many events, and its place in the document."""
+    touched: dict[Key, tuple[Touched, ...]] = field(default_factory=dict)
+    """What each call that was ready touches."""
+    answers: dict[Key, Any] = field(default_factory=dict)
+    """The last answer to each call: a value, or a `CallError`."""
+    may_pass: Counter[Key] = field(default_factory=Counter)
+    """Failures that may pass, by call."""
+    first_calls: Counter[str] = field(default_factory=Counter)
+    repeated: Counter[str] = field(default_factory=Counter)
+    """Retries, by server, from the moment that they were decided."""
+    quiet: dict[str, float] = field(default_factory=dict)
+    """Until when a server asked not to be called."""
+    adaptive: dict[str, AdaptiveLimit] = field(init=False)
+    asking: dict[Key, float] = field(default_factory=dict)
+    """Calls whose client is asked something, each since when."""
+    paused: defaultdict[Key, float] = field(default_factory=lambda: defaultdict(float))
+    """How many seconds the last attempt of a call stood still for that."""
+
+    def __post_init__(self) -> None:
+        auto = [server for server, slots in self.limits.servers if slots == "auto"]
+        self.adaptive = {server: AdaptiveLimit(self.limits.gateway) for server in auto}
+
+    # What is written down.
+
+    def begins(self, run: Run, reused: Mapping[str, Output]) -> None:
+        """*run* is submitted; the tasks in *reused* are taken over."""
+        self.events += 1
+        self.just_answered = None
+        self.runs[run.id] = run
+        self.reused[run.id] = set(reused)
+        self.outputs[run.id] = {id: output.value for id, output in reused.items()}
+        self.before[run.id] = self._before(run)
+
+    def enters(self, visit: Visit, path: str | None) -> None:
+        """*visit* is about to enter; its argument `path` is *path*."""
+        self.events += 1
+        self.just_answered = None
+        self.visits[visit.key] = visit
+        self.seen[visit.key] = Status.READY
+        self.asked[visit.key] = (self.events, 0, 0)
+        self.touched[visit.key] = tuple(_touched_at(path, visit.tool))
+
+    def leaves(self, key: Key, at: float, error: CallError | None, is_well: bool) -> None:
+        """A visit leaves, admitted or not."""
+        self.now = at
+        self.events += 1
+        self.just_answered = None
+        self.seen[key] = Status.SUCCESS
+        if key not in self.open:
+            return
+        self._close(key)
+        if error is not None:
+            self._went_wrong(key, error)
+        elif is_well:
+            self._went_well(key)
+
+    def happens(self, event: Event, at: float) -> None:
+        """The scheduler is told of *event*."""
+        self.now = at
+        self.events += 1
+        self.just_answered = None
+        match event:
+            case Succeeded(key, output, cached):
+                self._answered(key, output.value)
+                if not cached:
+                    self._went_well(key)
+            case Failed(key, error):
+                self._answered(key, error)
+                self._went_wrong(key, error)
+            case Woke(key) | Aborted(key):
+                self._close(key)
+            case Paused(key):
+                self.asking[key] = at
+            case Resumed(key):
+                self._goes_on(key)
+            case CancelRequested():
+                pass
+
+    def follows(self, step: Step, started: Visit | None = None) -> None:
+        """That is what the scheduler said to it; *started* is the visit that did not have to wait."""
+        self.just_started = []
+        if started is not None:
+            self._admitted(started.key)
+        for notice in step.notices:
+            if isinstance(notice, Changed):
+                self._changed(notice)
+            elif isinstance(notice, Finished):
+                self.finished[notice.run] += 1
+        for command in step.commands:
+            match command:
+                case Abort(key):
+                    assert key in self.open, f"{key} is aborted and is not under way"
+                    self.aborted.add(key)
+                case Sleep(key, seconds):
+                    self._open(command)
+                    self.due[key] = self.now + seconds
+                    if key.run and key.task:
+                        self.repeated[self.server(key)] += 1
+                case Admit(key):
+                    self._admitted(key)
+                case Call():
+                    self._open(command)
+                    self._sent(command)
+                    self.first_calls[self.server(command.key)] += command.attempt == 1
+
+    def _open(self, command: Call | Sleep) -> None:
+        assert command.key not in self.open, f"{command.key} is under way already"
+        self.open[command.key] = command
+
+    def _admitted(self, key: Key) -> None:
+        assert self.seen[key] is Status.READY, f"{key} is admitted and does not wait"
+        self.seen[key] = Status.RUNNING
+        call = Call(key, self.visits[key].tool, {}, 1.0)
+        self._open(call)
+        self._sent(call)
+
+    def _goes_on(self, key: Key) -> None:
+        self.paused[key] += self.now - self.asking.pop(key, self.now)
+
+    def _close(self, key: Key) -> None:
+        self._goes_on(key)
+        del self.open[key]
+        self.aborted.discard(key)
+
+    def _sent(self, call: Call) -> None:
+        server = call.tool.server
+        self.sent[call.key].append(self.now)
+        self.sent_to[server].append(self.now)
+        self.room[call.key] = self.needed(call.key)
+        self.paused[call.key] = 0
+        self.just_started.append(call)
+
+    def _answered(self, key: Key, answer: Any) -> None:
+        self._close(key)
+        self.answers[key] = answer
+        self.just_answered = key
+        self.was_over = bool(self.finished[key.run])
+
+    def _went_well(self, key: Key) -> None:
+        server = self.server(key)
+        if server in self.adaptive:
+            limit = f"server {server}"
+            slots = sum(self.room[call.key].get(limit, 0) for call in self.holding) + self.room[key][limit]
+            seconds = self.now - self.sent[key][-1] - self.paused[key]
+            self.adaptive[server].succeeded(self.tool(key).full_name, seconds, slots)
+
+    def _went_wrong(self, key: Key, error: CallError) -> None:
+        server = self.server(key)
+        if error.retry_after_s:
+            self.quiet[server] = max(self.quiet.get(server, 0.0), self.now + error.retry_after_s)
+        self.may_pass[key] += error.retryable
+        if error.retryable and server in self.adaptive:
+            self.adaptive[server].failed(self.sent[key][-1], self.now)
+
+    def _changed(self, change: Changed) -> None:
+        key = change.key
+        before = self.seen.get(key, Status.PENDING)
+        assert change.before is before, f"{key} was {before}, not {change.before}"
+        assert change.after in MOVES[before]
+        self.seen[key] = change.after
+        if change.after is Status.SUCCESS and key.item is None:
+            self.outputs[key.run][key.task] = self._output(key)
+        is_call = (self.planned(key).task.for_each is None) == (key.item is None)
+        if change.after is Status.READY and is_call and key not in self.asked:
+            self.asked[key] = (self.events, self.planned(key).index, key.item or 0)
+            self.touched[key] = tuple(self._touches(key))
+
+    # What is under way and what waits.
+
+    @property
+    def in_flight(self) -> list[Call]:
+        """Calls that were sent and not answered, aborted ones too: they take room until they have ended."""
+        return [command for command in self.open.values() if isinstance(command, Call)]
+
+    @property
+    def holding(self) -> list[Call]:
+        """Those of them that take room: all whose client is not being asked something."""
+        return [call for call in self.in_flight if call.key not in self.asking]
+
+    @property
+    def just_called(self) -> list[Call]:
+        """The calls of runs among those that were just sent."""
+        return [call for call in self.just_started if call.key.run]
+
+    @property
+    def live(self) -> list[Run]:
+        return [run for run in self.runs.values() if not self.finished[run.id]]
+
+    def status(self, run: Run, id: str) -> Status:
+        return Status.SUCCESS if id in self.reused[run.id] else self.seen.get(Key(run.id, id), Status.PENDING)
+
+    def planned(self, key: Key) -> PlannedTask:
+        return self.runs[key.run].plan.tasks[key.task]
+
+    def tool(self, key: Key) -> Tool:
+        return self.planned(key).tool if key.run else self.visits[key].tool
+
+    def server(self, key: Key) -> str:
+        return self.tool(key).server
+
+    def waiting(self) -> list[Key]:
+        """Calls that are ready and not sent, that no earlier one keeps from what they touch."""
+        ready = [key for key in self.asked if self.seen[key] is Status.READY and not self._is_looked_at_next(key)]
+        return [key for key in ready if not self.in_the_way(key)]
+
+    def _is_looked_at_next(self, key: Key) -> bool:
+        """Whether a sleep that waits for the rate of its server is over at this moment."""
+        look = Key("", self.server(key))
+        return look in self.open and self.due[look] <= self.now + ALMOST_NOTHING
+
+    # Claims.
+
+    def in_the_way(self, key: Key) -> list[Key]:
+        """Calls that were ready before *key*, have not come to their end, and cannot go beside it."""
+        mine, since = self.touched[key], self.asked[key]
+        return [
+            other
+            for other, its in self.asked.items()
+            if mine and its < since and self.is_going_on(other) and conflict(mine, self.touched[other])
+        ]
+
+    def is_going_on(self, key: Key) -> bool:
+        return not self.seen[key].is_final or isinstance(self.open.get(key), Call)
+
+    def _before(self, run: Run) -> dict[str, list[str]]:
+        known = [id for id in order(run) if self._is_known(run, id)]
+        touched = {id: list(_touched_by(run.plan.tasks[id], run.plan.tasks[id].task.arguments)) for id in known}
+        return {
+            id: [other for other in known[:place] if conflict(touched[id], touched[other])]
+            for place, id in enumerate(known)
+        }
+
+    def _is_known(self, run: Run, id: str) -> bool:
+        return id not in self.reused[run.id] and "$" not in run.plan.tasks[id].task.arguments.get("path", "")
+
+    def _touches(self, key: Key) -> Iterator[Touched]:
+        run = self.runs[key.run]
+        items = self.items(run, key.task)
+        item = items[key.item] if items is not None and key.item is not None else None
+        return _touched_by(self.planned(key), self.arguments(run, key.task, item))
+
+    # Limits, rates and urgency.
+
+    def capacities(self, key: Key) -> dict[str, int]:
+        """The slots there are, by limit, of those that a call of *key* takes room of."""
+        server = self.server(key)
+        capacities = {"gateway": self.limits.gateway}
+        if server in self.adaptive:
+            capacities[f"server {server}"] = self.adaptive[server].slots
+        elif isinstance(slots := dict(self.limits.servers).get(server), int):
+            capacities[f"server {server}"] = slots
+        if self.policy.rules and self.tool(key).name == "write":
+            capacities["tools"] = self.policy.rules[0].max_concurrency or 0
+        if key.run and (most := self.runs[key.run].plan.dag.max_concurrency):
+            capacities[f"run {key.run}"] = most
+        return capacities
+
+    def needed(self, key: Key) -> dict[str, int]:
+        """The slots that a call of *key* takes now, by limit."""
+        weight = self.planned(key).weight if key.run else self.visits[key].demand.weight
+        return {name: min(weight, capacity) for name, capacity in self.capacities(key).items()}
+
+    def fits(self, key: Key, but_for: Sequence[Call] = (), *, at_any_rate: bool = False) -> bool:
+        """Whether there is room for a call of *key*, if those of *but_for* had not been sent just now."""
+        taken: Counter[str] = Counter()
+        for call in self.holding:
+            if call not in but_for:
+                taken.update(self.room[call.key])
+        needed = self.needed(key)
+        has_room = all(taken[name] + needed[name] <= slots for name, slots in self.capacities(key).items())
+        server = self.server(key)
+        return has_room and (at_any_rate or self.may_send(server, sum(call.tool.server == server for call in but_for)))
+
+    def may_send(self, server: str, but_for: int = 0) -> bool:
+        """Whether one more call of *server* may go now, if its last ones, so many, had not been sent."""
+        if self.now < self.quiet.get(server, 0.0):
+            return False
+        rate = dict(self.limits.rates).get(server)
+        times = self.sent_to[server][: len(self.sent_to[server]) - but_for]
+        return rate is None or all(
+            len(times) - index + 1 <= rate.calls + (self.now - at) * rate.calls / rate.seconds + ALMOST_NOTHING
+            for index, at in enumerate(times)
+        )
+
+    def urgency(self, key: Key) -> Urgency:
+        """As the contract says it: priority, then the longer remaining path, then document order."""
+        run, planned = self.runs[key.run], self.planned(key)
+        number = int(run.id[1:])
+        return (-planned.task.priority, -run.plan.remaining[key.task], number, planned.index, key.item or 0)
+
+    # Visits.
+
+    def came_later(self, key: Key, other: Key) -> bool:
+        """Whether *key* is a visit that takes the same room as the visit *other*, and has entered after it."""
+        is_alike = key in self.visits and self.visits[key].demand == self.visits[other].demand
+        return is_alike and self.asked[key] > self.asked[other]
+
+    def passes(self, call: Call) -> None:
+        """Count whom *call*, which was just sent, went before."""
+        passed = [key for key in self.waiting() if self.fits(key, [call])]
+        if not call.key.run:
+            demand = self.visits[call.key].demand
+            del self.passed_by_runs[demand]
+            self.passed_by_visits.update((key, demand) for key in passed if key.run and self.urgency(key)[0] <= 0)
+            return
+        self.passed_by_visits.clear()
+        if self.urgency(call.key)[0] >= 0:
+            self.passed_by_runs.update({self.visits[key].demand for key in passed if not key.run})
+
+    # Rules, and what is put in for references.
+
+    def layers_before(self, run: Run, id: str) -> list[str]:
+        """The tasks of the layers before that of *id*, where layers wait: what has to end first is a dependency."""
+        if run.plan.dag.schedule != "layers":
+            return []
+        layers: dict[str, int] = {}
+        for other in order(run):
+            reasons = [*run.plan.tasks[other].needs, *self.before[run.id].get(other, ())]
+            layers[other] = 1 + max((layers[reason] for reason in reasons), default=-1)
+        return [other for other in layers if layers[other] < layers[id]]
+
+    def condition(self, run: Run, id: str) -> bool:
+        """Whether `when` holds, or there is none."""
+        when = run.plan.tasks[id].task.when
+        output = self.outputs[run.id].get(when.partition(".")[0]) if when else None
+        return when is None or (isinstance(output, dict) and output["ok"])
+
+    def items(self, run: Run, id: str) -> list[Any] | None:
+        """The items of a `for_each` task whose dependencies have settled. Raises `LookupError` without a list."""
+        for_each = run.plan.tasks[id].task.for_each
+        if for_each is None:
+            return None
+        items = self._filled(run, for_each, None)
+        if not isinstance(items, list):
+            raise LookupError(for_each)
+        return items
+
+    def arguments(self, run: Run, id: str, item: Any = None) -> dict[str, Any]:
+        """What a call is sent with. Raises `LookupError` where a reference leads nowhere."""
+        arguments = run.plan.tasks[id].task.arguments
+        return {name: self._filled(run, value, item) for name, value in arguments.items()}
+
+    def _output(self, key: Key) -> Any:
+        if (items := self.items(self.runs[key.run], key.task)) is None:
+            return self.answers[key]
+        return [self.answers[Key(*key[:2], index)] for index in range(len(items))]
+
+    def _filled(self, run: Run, value: Any, item: Any) -> Any:
+        if value == "$ITEM":
+            return item
+        if not isinstance(value, str) or (match := _REFERENCE.fullmatch(value)) is None:
+            return value
+        task, name, default = match.groups()
+        output = self.outputs[run.id].get(task, LookupError)
+        if name is not None and output is not LookupError:
+            output = output.get(name, LookupError) if isinstance(output, dict) else LookupError
+        if output is LookupError and default is None:
+            raise LookupError(value)
+        return default if output is LookupError else output
+
+
+def order(run: Run) -> list[str]:
+    """The tasks as they stand in the document, but none before what it needs."""
+    left, done = list(run.plan.tasks), dict[str, None]()
+    while left:
+        done[next(id for id in left if done.keys() >= set(run.plan.tasks[id].needs))] = None
+        left = [id for id in left if id not in done]
+    return list(done)
+
+
+def _touched_by(planned: PlannedTask, arguments: dict[str, Any]) -> Iterator[Touched]:
+    yield from _touched_at(arguments.get("path"), planned.tool)
+    for keys, writes in ((planned.task.reads, False), (planned.task.writes, True)):
+        for key in keys:
+            scheme, _, path = key.rpartition(":")
+            yield Touched((scheme or "file", *path.split("/")), writes)
+
+
+def _touched_at(path: str | None, tool: Tool) -> Iterator[Touched]:
+    if path is not None:
+        yield Touched(("file", *path.split("/")), tool.name == "write")

@@ -1,0 +1,285 @@
+"""What starts when, decided by limits and urgency; the laws of it are in test_scheduler.py."""
+
+from __future__ import annotations
+
+from plait.core.scheduling.lanes import VISITS, Lease, SlotRequest
+from plait.core.scheduling.limits import ConcurrencyLimits, Limits
+from plait.core.scheduling.rates import Rate
+
+
+class Desk:
+    """A ledger, and the lanes of the calls that it let start."""
+
+    def __init__(self, gateway: int = 9, **servers: int) -> None:
+        self.ledger: ConcurrencyLimits[str] = ConcurrencyLimits(Limits(gateway, tuple(servers.items())))
+        self.held: dict[str, Lease[str]] = {}
+
+    def add(
+        self,
+        call: str,
+        server: str = "s",
+        weight: int = 1,
+        urgency: float = 0,
+        run: str = "r",
+        tools: tuple[str, int] | None = None,
+    ) -> None:
+        if run not in self.ledger.lanes:
+            self.ledger.open_run(run, None)
+        self.ledger.add(SlotRequest(run, server, tools, weight), (urgency,), call)
+
+    def start(self, now: float = 0.0) -> list[str]:
+        started = dict(self.ledger.take_next(now))
+        self.held |= started
+        return list(started)
+
+    def end(self, call: str) -> list[str]:
+        self.ledger.give_back(self.held.pop(call))
+        return self.start()
+
+
+def test_the_most_urgent_starts_first():
+    desk = Desk(gateway=1)
+    for call, urgency in (("later", 2), ("now", 0), ("soon", 1)):
+        desk.add(call, urgency=urgency)
+    assert [desk.start(), desk.end("now"), desk.end("soon")] == [["now"], ["soon"], ["later"]]
+
+
+def test_a_full_server_holds_up_no_other():
+    desk = Desk(slow=1)
+    for call, server in (("a", "slow"), ("b", "slow"), ("c", "fast"), ("d", "fast")):
+        desk.add(call, server)
+    assert desk.start() == ["a", "c", "d"]
+    assert desk.end("a") == ["b"]
+
+
+def test_a_run_of_its_own_limit_leaves_room_to_others():
+    desk = Desk(gateway=3)
+    desk.ledger.open_run("narrow", 1)
+    for call in ("a", "b"):
+        desk.add(call, run="narrow")
+    desk.add("c", run="wide")
+    assert desk.start() == ["a", "c"]
+    assert desk.end("a") == ["b"]
+
+
+def test_a_call_takes_as_many_slots_as_it_weighs():
+    desk = Desk(gateway=3)
+    desk.add("heavy", weight=2)
+    desk.add("light", urgency=1)
+    desk.add("next", urgency=2)
+    assert desk.start() == ["heavy", "light"]
+    assert desk.end("heavy") == ["next"]
+
+
+def test_a_call_wider_than_a_limit_runs_alone():
+    desk = Desk(gateway=2)
+    desk.add("huge", weight=50)
+    desk.add("small", urgency=1)
+    assert desk.start() == ["huge"]
+    assert desk.end("huge") == ["small"]
+
+
+def test_a_lighter_call_passes_one_that_does_not_fit():
+    desk = Desk(gateway=3)
+    desk.add("first", weight=2)
+    desk.add("heavy", weight=2, urgency=1)
+    desk.add("light", weight=1, urgency=2)
+    assert desk.start() == ["first", "light"]
+    assert desk.end("light") == []
+    assert desk.end("first") == ["heavy"]
+
+
+def test_a_more_urgent_call_that_comes_later_goes_first():
+    desk = Desk(gateway=1)
+    desk.add("a")
+    assert desk.start() == ["a"]
+    desk.add("b", urgency=5)
+    assert desk.start() == []
+    desk.add("c", urgency=1)
+    assert desk.end("a") == ["c"]
+
+
+def test_a_parked_lane_is_not_overtaken_by_a_less_urgent_wider_one():
+    desk = Desk(gateway=2, s=1)
+    desk.add("running")
+    assert desk.start() == ["running"]
+    desk.add("urgent", urgency=1)
+    desk.add("wide", weight=2, urgency=2)
+    assert desk.start() == []
+    assert desk.end("running") == ["urgent"]
+
+
+def test_what_waits_of_a_closed_run_never_starts():
+    desk = Desk(gateway=1)
+    desk.add("a", run="gone")
+    desk.add("b", run="gone")
+    desk.add("c", run="stays", urgency=1)
+    assert desk.start() == ["a"]
+    desk.ledger.close_run("gone")
+    assert desk.end("a") == ["c"]
+
+
+def test_tools_that_share_a_limit_share_it_over_servers_and_runs():
+    desk = Desk()
+    for call, server, run in (("a", "s", "one"), ("b", "t", "one"), ("c", "s", "two")):
+        desk.add(call, server, run=run, tools=("?:write", 2))
+    desk.add("other")
+    assert desk.start() == ["a", "b", "other"]
+    assert desk.end("a") == ["c"]
+
+
+def test_the_limit_is_told_at_which_a_call_stood_last():
+    desk = Desk(gateway=2, s=1)
+    for call in ("a", "b"):
+        desk.add(call)
+    desk.add("c", "t", urgency=1)
+    desk.add("d", "t", urgency=2)
+    desk.start()
+    desk.end("a")
+    desk.end("c")
+    assert [desk.held[call].waited_at for call in ("b", "d")] == ["server s", "gateway"]
+
+
+def test_a_call_that_waited_for_nothing_stood_at_no_limit():
+    desk = Desk(gateway=1)
+    for call in ("a", "b"):
+        desk.add(call)
+    desk.start()
+    desk.end("a")
+    assert [desk.held["b"].waited_at, desk.end("b")] == ["gateway", []]
+    desk.add("c")
+    desk.start()
+    assert desk.held["c"].waited_at is None
+
+
+class Paced(Desk):
+    """A ledger in which the servers *rates* may not be called more often; `look` is what its scheduler does in time."""
+
+    def __init__(self, **rates: Rate) -> None:
+        super().__init__()
+        self.ledger = ConcurrencyLimits(Limits(9, rates=tuple(rates.items())))
+
+    def look(self, now: float) -> list[str]:
+        for server, rate in self.ledger.rates.items():
+            if rate.is_watched:
+                self.ledger.look_again(server)
+        return self.start(now)
+
+
+def test_what_is_above_the_rate_waits_and_someone_is_told_to_look_again():
+    desk = Paced(s=Rate(2, 1.0))
+    for number in range(4):
+        desk.add(f"{number}", urgency=number)
+    desk.add("free", "t", urgency=9)
+    assert desk.start(0.0) == ["0", "1", "free"]
+    assert list(desk.ledger.to_watch(0.0)) == [("s", 0.5)]
+    assert list(desk.ledger.to_watch(0.1)) == []  # someone does already
+    assert (desk.look(0.5), list(desk.ledger.to_watch(0.5))) == (["2"], [("s", 0.5)])
+    assert (desk.look(1.0), list(desk.ledger.to_watch(1.0))) == (["3"], [])
+
+
+def test_the_end_of_a_call_makes_no_room_in_a_rate():
+    desk = Paced(s=Rate(1, 1.0))
+    desk.add("a")
+    desk.add("b")
+    assert desk.start(0.0) == ["a"]
+    assert desk.end("a") == []
+
+
+def test_a_call_takes_one_of_a_rate_whatever_it_weighs():
+    desk = Paced(s=Rate(2, 1.0))
+    desk.add("a", weight=3)
+    desk.add("b", weight=3)
+    assert desk.start(0.0) == ["a", "b"]
+
+
+def test_a_server_that_asks_for_quiet_is_left_alone_also_by_calls_that_wait_already():
+    desk = Desk(gateway=1)
+    for number, server in enumerate("sst"):
+        desk.add(f"{server}{number}", server, urgency=number)
+    assert desk.start(0.0) == ["s0"]
+    desk.ledger.hold("s", 5.0, 0.0)
+    assert desk.end("s0") == ["t2"]
+    assert desk.end("t2") == []
+    assert list(desk.ledger.to_watch(0.0)) == [("s", 5.0)]
+    desk.ledger.look_again("s")
+    assert desk.start(5.0) == ["s1"]
+
+
+def test_an_adaptive_limit_that_grows_lets_more_calls_go_and_one_that_shrinks_fewer():
+    desk = Desk()
+    desk.ledger = ConcurrencyLimits(Limits(64, (("s", "auto"),)))
+    for number in range(12):
+        desk.add(f"{number:02}", urgency=number)
+    assert len(desk.start()) == 8
+    desk.ledger.adaptive["s"].value = 10.0
+    desk.ledger.resize("s")
+    assert desk.start() == ["08", "09"]
+    desk.ledger.adaptive["s"].value = 8.0
+    desk.ledger.resize("s")
+    assert [desk.end("00"), desk.end("01"), desk.end("02")] == [[], [], ["10"]]
+
+
+def test_what_is_withdrawn_leaves_nothing_behind_though_another_still_waits_in_front_of_it():
+    desk = Desk(gateway=1)
+    desk.add("in flight", run=VISITS)
+    assert desk.start() == ["in flight"]
+    desk.add("first", run=VISITS, urgency=1)
+    for number in range(1_000):
+        desk.add(f"gone {number}", run=VISITS, urgency=2 + number)
+        desk.ledger.withdraw(SlotRequest(VISITS, "s", None, 1), f"gone {number}")
+    [lane] = desk.ledger.lanes[VISITS].values()
+    assert len(lane.units) + len(lane.gone) <= 3
+    desk.add("last", run=VISITS, urgency=5_000)
+    assert [desk.end("in flight"), desk.end("first")] == [["first"], ["last"]]
+
+
+def test_after_the_first_was_withdrawn_the_next_waits_in_its_place():
+    desk = Desk(gateway=1)
+    desk.add("in flight")
+    assert desk.start() == ["in flight"]
+    for call, urgency in (("gone", 1), ("urgent", 3)):
+        desk.add(call, urgency=urgency)
+    desk.add("more urgent", "elsewhere", urgency=2)
+    desk.ledger.withdraw(SlotRequest("r", "s", None, 1), "gone")
+    assert [desk.start(), desk.end("in flight"), desk.end("more urgent")] == [[], ["more urgent"], ["urgent"]]
+
+
+def test_new_limits_forget_the_lanes_of_visits_that_are_empty():
+    desk = Desk()
+    desk.add("a", run=VISITS)
+    assert desk.start() == ["a"]
+    desk.ledger.change(Limits(9))
+    assert desk.ledger.lanes == {VISITS: {}}
+    assert desk.end("a") == []
+
+
+def test_a_call_that_need_not_wait_takes_its_room_at_once_but_passes_nobody():
+    desk = Desk(s=2)
+    demand = SlotRequest(VISITS, "s", None, 1)
+    assert desk.ledger.take_at_once(demand, 0.0) is not None
+    assert desk.ledger.take_at_once(demand, 0.0) is not None
+    assert desk.ledger.take_at_once(demand, 0.0) is None
+
+
+def test_a_call_that_comes_when_a_rate_has_room_again_goes_behind_those_that_wait_for_it():
+    desk = Desk()
+    desk.ledger.change(Limits(rates=(("s", Rate(1, 5.0)),)))
+    demand = SlotRequest(VISITS, "s", None, 1)
+    assert desk.ledger.take_at_once(demand, 0.0) is not None
+    desk.add("waits", run=VISITS)
+    assert desk.start(1.0) == []
+    assert desk.ledger.take_at_once(demand, 5.0) is None
+
+
+def test_a_lane_whose_calls_were_all_withdrawn_stood_at_no_limit():
+    desk = Desk(gateway=1)
+    desk.add("in flight")
+    assert desk.start() == ["in flight"]
+    desk.add("gone")
+    assert desk.start() == []
+    desk.ledger.withdraw(SlotRequest("r", "s", None, 1), "gone")
+    assert desk.end("in flight") == []
+    desk.add("next")
+    assert desk.start() == ["next"]
+    assert desk.held["next"].waited_at is None

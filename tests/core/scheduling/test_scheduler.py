@@ -1,0 +1,424 @@
+"""Every schedule that the scheduler can make keeps its promises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from plait.core.language.dag import read_dag
+from plait.core.planning.check import check
+from plait.core.results.result import result_of
+from plait.core.scheduling.conflicts import find_conflicts
+from plait.core.scheduling.events import (
+    Aborted,
+    Call,
+    CancelRequested,
+    Failed,
+    Key,
+    Paused,
+    Resumed,
+    Sleep,
+    Status,
+    Step,
+    Succeeded,
+    Woke,
+)
+from plait.core.scheduling.lanes import VISITS
+from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.rates import Rate
+from plait.core.scheduling.run import Run
+from plait.core.scheduling.scheduler import Scheduler
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.claims import as_written
+from plait.core.tools.output import Output
+from plait.core.tools.policy import Policy
+from plait.core.tools.tool_stats import ToolStats
+from plait.errors import CallError, CallTimeout, ServerUnavailable
+from tests.fakes import tool
+
+from .books import conflict
+from .worlds import Choices, World
+
+MOST_RUNS = 4
+CATALOG = Catalog([tool("s:do", readOnlyHint=True)], [ServerInfo("s", ServerState.READY)])
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_any_order_of_answers_keeps_every_promise(data: st.DataObject) -> None:
+    drive(World.draw(Choices.of(data)))
+
+
+@pytest.mark.parametrize("hundred", range(4))
+def test_hundreds_of_worlds_keep_every_promise(hundred: int) -> None:
+    for seed in range(hundred * 100, hundred * 100 + 100):
+        drive(World.draw(Choices.seeded(seed)))
+
+
+def drive(world: World) -> None:
+    """Let anything happen until nothing is left to happen; all promises are kept at every step."""
+    to_submit, to_visit = world.choices.one_of((1, 2, 3)), world.choices.one_of((0, 0, 4, 16))
+    while to_submit or to_visit or world.open:
+        ended = [run for run in world.runs.values() if run.is_done]
+        if to_submit and (not world.open or world.choices.once_in(4)):
+            world.submit()
+            to_submit -= 1
+        elif to_visit and (not world.open or world.choices.once_in(3)):
+            world.visit()
+            to_visit -= 1
+        elif world.in_line and world.choices.once_in(8):
+            world.leave(world.choices.one_of(world.in_line))
+        elif ended and len(world.runs) < MOST_RUNS and world.choices.once_in(8):
+            world.resume(world.choices.one_of(ended))
+        elif world.choices.once_in(40):
+            world.cancel(world.choices.one_of(sorted(world.runs) or ["none"]))
+        elif world.open:
+            world.answer(world.choices.one_of(sorted(world.open, key=str)))
+        promise_what_happens_is_as_promised(world)
+    for run in world.runs.values():
+        promise_every_task_ends_once(world, run)
+        promise_only_failures_that_may_pass_are_repeated(world, run)
+        promise_items_make_the_output_in_their_order(world, run)
+        if run.stopped_by is None:
+            promise_rules_decide_what_runs(world, run)
+    promise_nothing_stays_held(world)
+
+
+def promise_what_happens_is_as_promised(world: World) -> None:
+    promise_dependencies_settle_first(world)
+    promise_references_hold_what_was_answered(world)
+    promise_what_was_taken_over_is_not_sent(world)
+    promise_who_asked_first_goes_first(world)
+    promise_the_earlier_in_the_document_goes_first(world)
+    promise_limits_are_kept(world)
+    promise_adaptive_limits_hear_of_every_call(world)
+    promise_rates_and_quiet_are_kept(world)
+    promise_nothing_that_fits_waits(world)
+    promise_nothing_waits_for_what_is_over(world)
+    promise_nothing_less_urgent_goes_first(world)
+    promise_visits_of_a_kind_go_in_the_order_in_which_they_came(world)
+    promise_visits_and_calls_of_runs_take_turns(world)
+    promise_layers_wait_for_layers(world)
+    promise_what_may_pass_is_tried_again_within_the_budget(world)
+    promise_nothing_of_an_ended_run_goes_on(world)
+    promise_fail_fast_stops_at_the_first_failure(world)
+
+
+def promise_dependencies_settle_first(world: World) -> None:
+    for call in world.just_called:
+        run, planned = world.runs[call.key.run], world.planned(call.key)
+        statuses = {need: world.status(run, need) for need in planned.needs}
+        assert all(status.is_final for status in statuses.values())
+        if planned.task.trigger_rule == "all_success":
+            assert all(statuses[need] is Status.SUCCESS for need in planned.requires)
+
+
+def promise_references_hold_what_was_answered(world: World) -> None:
+    for call in world.just_called:
+        run, (_, id, item) = world.runs[call.key.run], call.key
+        items = world.items(run, id)
+        value = items[item] if items is not None and item is not None else None
+        assert call.arguments == world.arguments(run, id, value)
+
+
+def promise_what_was_taken_over_is_not_sent(world: World) -> None:
+    for call in world.just_called:
+        assert call.key.task not in world.reused[call.key.run]
+    for run in world.runs.values():
+        for id in world.reused[run.id]:
+            assert run.outputs[id].value == world.outputs[run.id][id]
+
+
+def promise_who_asked_first_goes_first(world: World) -> None:
+    """So two that conflict never overlap, in one run or in two, and a writer is not kept waiting by later readers."""
+    for call in world.just_started:
+        assert not world.in_the_way(call.key), f"{call.key} went before {world.in_the_way(call.key)}"
+    holding = [key for key in world.sent if world.is_going_on(key)]
+    for place, key in enumerate(holding):
+        assert not any(conflict(world.touched[key], world.touched[other]) for other in holding[:place])
+
+
+def promise_the_earlier_in_the_document_goes_first(world: World) -> None:
+    for call in world.just_called:
+        run = world.runs[call.key.run]
+        before = world.before[run.id].get(call.key.task, ())
+        assert all(world.status(run, id).is_final for id in before), f"{call.key} went before one of {before}"
+
+
+def promise_limits_are_kept(world: World) -> None:
+    for call in world.just_started:
+        beside = [other for other in world.holding if other is not call]
+        for name, capacity in world.capacities(call.key).items():
+            taken = world.room[call.key][name] + sum(world.room[other.key].get(name, 0) for other in beside)
+            assert taken <= capacity, f"{name}: {taken} of {capacity}"
+
+
+def promise_adaptive_limits_hear_of_every_call(world: World) -> None:
+    """Of how long it took, or that its server failed it; what a tool refused, or was kept, says nothing."""
+    ledger = world.scheduler.ledger
+    for server, limit in world.adaptive.items():
+        assert (ledger.adaptive[server].value, ledger.servers[server].capacity) == (limit.value, limit.slots)
+
+
+def promise_rates_and_quiet_are_kept(world: World) -> None:
+    for call in world.just_started:
+        server = call.tool.server
+        sent = sum(other.tool.server == server for other in world.just_started)
+        assert world.may_send(server, but_for=sent), f"{server} is called too soon"
+        if sent > 1:
+            assert world.may_send(server, but_for=1), f"{server} is called too often"
+
+
+def promise_nothing_that_fits_waits(world: World) -> None:
+    for key in world.waiting():
+        assert not world.fits(key), f"{key} fits and waits"
+        if not world.may_send(world.server(key)) and world.fits(key, at_any_rate=True):
+            assert Key("", world.server(key)) in world.open, f"nobody looks again for {key}"
+
+
+def promise_nothing_waits_for_what_is_over(world: World) -> None:
+    """Whatever is not ready waits for the end of a task that is still to come."""
+    for run in world.live:
+        for id, planned in run.plan.tasks.items():
+            if world.status(run, id) is Status.PENDING:
+                reasons = [*planned.needs, *world.before[run.id].get(id, ()), *world.layers_before(run, id)]
+                assert not all(world.status(run, reason).is_final for reason in reasons), f"{id} waits for nothing"
+
+
+def promise_nothing_less_urgent_goes_first(world: World) -> None:
+    for key in world.waiting() if world.just_called else ():
+        if key.run:
+            overtakers = [call for call in world.just_called if world.urgency(call.key) > world.urgency(key)]
+            assert not overtakers or not world.fits(key, overtakers), f"{overtakers} went before {key}"
+
+
+def promise_visits_of_a_kind_go_in_the_order_in_which_they_came(world: World) -> None:
+    for key in world.waiting() if world.just_started else ():
+        if not key.run:
+            overtakers = [call for call in world.just_started if world.came_later(call.key, key)]
+            assert not overtakers or not world.fits(key, overtakers), f"{overtakers} went before {key}"
+
+
+def promise_visits_and_calls_of_runs_take_turns(world: World) -> None:
+    """No call of a run of priority 0 waits for two visits of a kind with no call of a run between them; and no visit
+    for more than two calls of runs of that priority."""
+    for call in world.just_started:
+        world.passes(call)
+    waiting = {world.visits[key].demand for key in world.in_line}
+    for demand in world.passed_by_runs.keys() - waiting:
+        del world.passed_by_runs[demand]
+    assert all(times <= 1 for times in world.passed_by_visits.values()), world.passed_by_visits
+    assert all(times <= 2 for times in world.passed_by_runs.values()), world.passed_by_runs
+
+
+def promise_layers_wait_for_layers(world: World) -> None:
+    for call in world.just_called:
+        run = world.runs[call.key.run]
+        assert all(world.status(run, id).is_final for id in world.layers_before(run, call.key.task))
+
+
+def promise_what_may_pass_is_tried_again_within_the_budget(world: World) -> None:
+    for server, count in world.repeated.items():
+        assert count <= 10 + world.first_calls[server] / 10 + 1e-6
+    key = world.just_answered
+    if key is not None and isinstance(error := world.answers.get(key), CallError):
+        attempts, task = len(world.sent[key]), world.planned(key).task
+        is_repeated = isinstance(world.open.get(key), Sleep)
+        if not world.was_over and world.repeated[world.planned(key).tool.server] < 10:
+            assert is_repeated == (error.retryable and attempts <= task.retries)
+
+
+def promise_nothing_of_an_ended_run_goes_on(world: World) -> None:
+    for key in world.open:
+        assert not key.run or not world.runs[key.run].is_done or key in world.aborted, f"{key} goes on"
+    assert not any(world.finished[call.key.run] for call in world.just_started)
+
+
+def promise_fail_fast_stops_at_the_first_failure(world: World) -> None:
+    for run in world.live:
+        if run.plan.dag.fail_fast:
+            statuses = {world.seen.get(key) for key in world.seen if key.run == run.id}
+            assert not statuses & {Status.FAILED, Status.TIMEOUT}
+
+
+def promise_every_task_ends_once(world: World, run: Run) -> None:
+    assert world.finished[run.id] == 1
+    result = result_of(run, world.now)
+    assert [task.id for task in result.tasks] == list(run.plan.tasks)
+    for task in result.tasks:
+        assert Status(task.status).is_final
+        assert world.status(run, task.id) == task.status
+    told = {error.id for error in result.errors}
+    well = {id for id in run.states if world.status(run, id) is Status.SUCCESS}
+    assert told >= run.states.keys() - well
+    assert not told & well
+    assert {id: result.outputs[id] for id in well} == world.outputs[run.id]
+
+
+def promise_only_failures_that_may_pass_are_repeated(world: World, run: Run) -> None:
+    sent = {key: len(times) for key, times in world.sent.items() if key.run == run.id}
+    for key, attempts in sent.items():
+        assert attempts <= 1 + min(world.planned(key).task.retries, world.may_pass[key])
+    for id, state in run.states.items():
+        assert state.attempts == sum(attempts for key, attempts in sent.items() if key.task == id)
+
+
+def promise_items_make_the_output_in_their_order(world: World, run: Run) -> None:
+    for id, planned in run.plan.tasks.items():
+        state = run.states[id]
+        if planned.task.for_each is None or state.items is None or id in world.reused[run.id]:
+            continue
+        keys = [Key(run.id, id, index) for index in range(len(world.items(run, id) or ()))]
+        went_well = [world.seen.get(key) is Status.SUCCESS for key in keys]
+        expected = [world.answers[key] if well else None for key, well in zip(keys, went_well, strict=True)]
+        assert state.output is not None
+        assert state.output.value == expected
+        assert (state.status is Status.SUCCESS) <= all(went_well)
+        failed = {index for index, error in state.items.errors}
+        assert failed == {key.item for key in keys if world.seen[key] in {Status.FAILED, Status.TIMEOUT}}
+        assert all(world.seen[key].is_final for key in keys)
+
+
+def promise_rules_decide_what_runs(world: World, run: Run) -> None:
+    for id, planned in run.plan.tasks.items():
+        state = run.states[id]
+        if id in world.reused[run.id]:
+            continue
+        lost = {need for need in planned.needs if world.status(run, need) is not Status.SUCCESS}
+        rule = planned.task.trigger_rule
+        if rule == "all_success" and lost & planned.requires:
+            assert (state.status, state.code) == (Status.SKIPPED, "dependency_failed")
+            assert state.caused_by in _root_causes(world, run, id)
+        elif (rule == "one_failed" and not lost) or not world.condition(run, id):
+            assert (state.status, state.code) == (Status.SKIPPED, "condition")
+        else:
+            assert state.status is not Status.SKIPPED
+            assert (state.attempts > 0) == _can_be_sent(world, run, id)
+
+
+def promise_nothing_stays_held(world: World) -> None:
+    scheduler, ledger = world.scheduler, world.scheduler.ledger
+    assert not scheduler.runs
+    assert not scheduler.in_flight
+    assert scheduler.locks.is_free
+    assert not scheduler.visits
+    assert ledger.lanes.keys() == {VISITS}
+    for lane in ledger.lanes[VISITS].values():
+        assert (lane.units, lane.gone, lane.stamp) == ([], set(), 0)
+    assert not ledger.runs
+    for limit in (ledger.gateway, *ledger.servers.values(), *ledger.tools.values()):
+        assert (limit.taken, limit.called) == (0, 0)
+        assert not any(stamp == lane.stamp for _, stamp, lane in limit.parked)
+    for rate in ledger.rates.values():
+        assert not rate.is_watched
+
+
+def run_of(id: str, count: int = 1, **more: Any) -> Run:
+    tasks = [{"id": f"t{number}", "tool": "s:do", **more} for number in range(count)]
+    return Run(id, check(read_dag({"tasks": tasks}), CATALOG, Policy()), jitter=lambda: 0.0)
+
+
+def keys(step: Step) -> list[tuple[str, str, str]]:
+    return [(type(command).__name__, command.key.run, command.key.task) for command in step.commands]
+
+
+@pytest.mark.parametrize("calls", [1, 100, 1_000])
+def test_retries_of_a_server_that_always_fails_stay_within_ten_and_a_tenth_of_its_calls(calls: int) -> None:
+    scheduler, now = Scheduler(Limits()), 0.0
+    attempts = 0
+    open_commands = scheduler.submit(run_of("r", calls, retries=20), now).commands
+    while open_commands:
+        command, now = open_commands.pop(0), now + 1
+        attempts += isinstance(command, Call)
+        event = Failed(command.key, CallTimeout("late")) if isinstance(command, Call) else Woke(command.key)
+        open_commands += scheduler.handle(event, now).commands
+    assert 9 + calls // 10 <= attempts - calls <= 10 + calls // 10
+
+
+def test_a_repeated_call_never_takes_an_answer_that_was_kept() -> None:
+    scheduler = Scheduler(Limits())
+    [first] = scheduler.submit(run_of("r", retries=1, cache=60), 0.0).commands
+    scheduler.handle(Failed(first.key, CallTimeout("late")), 1.0)
+    [second] = scheduler.handle(Woke(first.key), 2.0).commands
+    assert isinstance(first, Call)
+    assert isinstance(second, Call)
+    assert [(call.attempt, call.cache_s) for call in (first, second)] == [(1, 60.0), (2, 0.0)]
+
+
+def test_an_answer_that_was_kept_tells_nothing_of_its_server() -> None:
+    learned = ToolStats()
+    scheduler = Scheduler(Limits(8, (("s", "auto"),)), learned)
+    calls = scheduler.submit(run_of("r", 2, cache=60), 0.0).commands
+    for call, seconds, cached in zip(calls, (1.0, 9.0), (False, True), strict=True):
+        scheduler.handle(Succeeded(call.key, Output(1), cached), seconds)
+    assert learned.seen == 1
+    assert scheduler.ledger.adaptive["s"].value == 8
+
+
+def test_what_a_call_took_is_learned_without_the_time_in_which_its_client_was_asked() -> None:
+    learned = ToolStats()
+    scheduler = Scheduler(Limits(), learned)
+    scheduler.submit(run_of("r"), 0.0)
+    key = Key("r", "t0")
+    scheduler.handle(Paused(key), 1.0)
+    scheduler.handle(Resumed(key), 501.0)
+    scheduler.handle(Succeeded(key, Output(1)), 502.5)
+    assert learned.seconds(CATALOG.tools["s:do"]) == 2.5
+
+
+def test_after_a_server_asked_for_quiet_nothing_is_sent_to_it_before_that_is_over() -> None:
+    scheduler = Scheduler(Limits())
+    scheduler.submit(run_of("r", retries=1), 0.0)
+    step = scheduler.handle(Failed(Key("r", "t0"), ServerUnavailable("busy", retry_after_s=5.0)), 1.0)
+    assert step.commands == [Sleep(Key("r", "t0"), 5.0)]
+    assert scheduler.submit(run_of("other"), 2.0).commands == [Sleep(Key("", "s"), 4.0)]
+    assert keys(scheduler.handle(Woke(Key("", "s")), 6.0)) == [("Call", "other", "t0")]
+    assert keys(scheduler.handle(Woke(Key("r", "t0")), 6.0)) == [("Call", "r", "t0")]
+
+
+def test_with_no_run_left_nobody_looks_again_when_a_rate_has_room() -> None:
+    scheduler = Scheduler(Limits(rates=(("s", Rate(1, 8.0)),)))
+    assert keys(scheduler.submit(run_of("r", 2), 0.0)) == [("Call", "r", "t0"), ("Sleep", "", "s")]
+    assert keys(scheduler.handle(CancelRequested("r"), 1.0)) == [("Abort", "r", "t0"), ("Abort", "", "s")]
+    assert keys(scheduler.submit(run_of("next"), 2.0)) == []  # its sleep is still to be answered
+    assert scheduler.handle(Aborted(Key("", "s")), 3.0).commands == [Sleep(Key("", "s"), 5.0)]
+    assert keys(scheduler.handle(Woke(Key("", "s")), 8.0))[0] == ("Call", "next", "t0")
+
+
+def test_an_answer_that_comes_after_its_run_has_ended_frees_what_it_held() -> None:
+    write = {"writes": ["x"]}
+    scheduler = Scheduler(Limits(gateway=2))
+    for id in ("one", "two"):
+        plan = check(read_dag({"tasks": [{"id": "t0", "tool": "s:do", **write}]}), CATALOG, Policy())
+        step = scheduler.submit(Run(id, plan, conflicts=find_conflicts(plan, as_written)), 0.0)
+    assert keys(step) == []
+    assert keys(scheduler.handle(CancelRequested("one"), 1.0)) == [("Abort", "one", "t0")]  # it may still be writing
+    assert keys(scheduler.handle(Succeeded(Key("one", "t0"), Output(1)), 2.0)) == [("Call", "two", "t0")]
+
+
+def _can_be_sent(world: World, run: Run, id: str) -> bool:
+    """Whether the arguments of one call, at least, can be made."""
+    try:
+        items = world.items(run, id)
+        for item in [None] if items is None else items:
+            world.arguments(run, id, item)
+            return True
+    except LookupError:
+        pass
+    return False
+
+
+def _root_causes(world: World, run: Run, id: str) -> set[str]:
+    """The ancestors of *id* that failed by themselves."""
+    causes, to_look_at = set(), [id]
+    while to_look_at:
+        for need in run.plan.tasks[to_look_at.pop()].needs:
+            state = run.states[need]
+            if state.status is Status.SKIPPED and state.code == "dependency_failed":
+                to_look_at.append(need)
+            elif state.status is not Status.SUCCESS:
+                causes.add(need)
+    return causes

@@ -1,0 +1,243 @@
+"""What a call touches, told from its arguments: by the operator's word, or by the names of those that hold paths."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plait.core.tools.claims import MAX_CLAIMS, MAX_LOOKED_AT, AccessRules, KeyTemplate, as_written, touch_of
+from plait.core.tools.policy import ToolPolicy
+from plait.core.values.strict import JsonObject
+from tests.fakes import tool
+
+STRING = {"type": "string"}
+
+
+def told(touch: AccessRules | None, arguments: dict[str, Any]) -> list[str] | None:
+    """Each claim as `reads file:x` or `writes file:x`; None where nothing is known of the tool."""
+    if touch is None:
+        return None
+    return [f"{'writes' if claim.writes else 'reads'} {claim.key}" for claim in touch.claims(arguments)]
+
+
+def by_policy(reads: tuple[str, ...] | None, writes: tuple[str, ...] | None, arguments: Any) -> list[str] | None:
+    policy = ToolPolicy(reads=reads, writes=writes)
+    return told(touch_of(tool("s:do", {"path": STRING}), policy, as_written), arguments)
+
+
+def by_name(name: str, value: Any, schema: Any = STRING, tool_name: str = "s:do", **hints: Any) -> list[str] | None:
+    """What a call touches whose only argument is *name*, where the operator has said nothing."""
+    definition = tool(tool_name, {name: schema}, **hints)
+    return told(touch_of(definition, ToolPolicy(), as_written), {} if value is None else {name: value})
+
+
+@pytest.mark.parametrize(
+    ("template", "arguments", "claims"),
+    [
+        ("file:{path}", {"path": "a/b"}, ["writes file:a/b"]),
+        ("db:users", {"path": "a"}, ["writes db:users"]),
+        ("db:{db}/{table}", {"db": "main", "table": "users"}, ["writes db:main/users"]),
+        ("file:{dir}/{name}.txt", {"dir": "a", "name": "b"}, ["writes file:a/b.txt"]),
+        ("file:{paths}", {"paths": ["a", "b"]}, ["writes file:a", "writes file:b"]),
+        ("db:{a}/{b}", {"a": ["x", "y"], "b": ["1", "2"]}, ["writes db:x/1", "writes db:x/2", "writes db:y/1",
+                                                           "writes db:y/2"]),
+        ("file:{paths}", {"paths": [["a"], ["b"]]}, ["writes file:a", "writes file:b"]),
+        ("file:{paths}", {"paths": ["a", "a"]}, ["writes file:a"]),
+        ("repo:{target.owner}/{target.name}", {"target": {"owner": "o", "name": "n"}}, ["writes repo:o/n"]),
+        ("item:{number}", {"number": 7}, ["writes item:7"]),
+        ("db:{table}", {}, ["writes db:"]),
+        ("db:{table}", {"table": None}, ["writes db:"]),
+        ("db:{table}", {"table": {"name": "x"}}, ["writes db:"]),
+        ("db:{table}", {"table": []}, ["writes db:"]),
+        ("repo:{target.name}", {"target": "no object"}, ["writes repo:"]),
+    ],
+)  # fmt: skip
+def test_a_template_is_filled_from_the_arguments(template: str, arguments: Any, claims: list[str]) -> None:
+    assert by_policy(None, (template,), arguments) == claims
+
+
+def test_an_absent_argument_claims_all_that_the_template_may_mean() -> None:
+    arguments_given: tuple[JsonObject, ...] = ({}, {"table": "users"})
+    [absent], [given] = (
+        AccessRules("s", as_written, writes=(KeyTemplate.parse("db:{table}"),)).claims(arguments)
+        for arguments in arguments_given
+    )
+    assert absent.steps == given.steps[:1]
+
+
+@pytest.mark.parametrize(
+    ("reads", "writes", "claims"),
+    [
+        (("file:{path}",), None, ["reads file:x"]),
+        (("file:{path}",), ("db:log",), ["reads file:x", "writes db:log"]),
+        (("file:{path}",), ("file:{path}",), ["writes file:x"]),
+        ((), None, None),
+        ((), (), None),
+    ],
+)
+def test_the_operators_word_counts_and_an_empty_list_says_that_nothing_is_touched(
+    reads: Any, writes: Any, claims: list[str] | None
+) -> None:
+    assert by_policy(reads, writes, {"path": "x"}) == claims
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "path", "{path}", "file:{path", "file:path}", "file:{}", "file:{a b}", "file:{{path}}", "f:x", "1:x",
+     "file:{a.}"],
+)  # fmt: skip
+def test_what_is_no_template_is_refused_with_what_would_be(text: str) -> None:
+    with pytest.raises(ValueError, match=r'scheme:path.*"file:\{path\}"'):
+        KeyTemplate.parse(text)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "path", "paths", "Path", "file", "files", "filename", "filePath", "file_path", "file-path", "filepath",
+        "absolutePath", "directory", "directories", "dir", "folder", "source", "sources", "destination", "src", "dst",
+        "dest", "output_dir", "outputFile", "target_filename", "notebook_path", "repo_path", "repository",
+    ],
+)  # fmt: skip
+def test_an_argument_of_a_usual_name_holds_a_path(name: str) -> None:
+    assert by_name(name, "a/b") == ["writes file:a/b"]
+
+
+@pytest.mark.parametrize("name", ["text", "profile", "query", "pathology", "name", "id", "content", "pattern", "cwds"])
+def test_an_argument_of_another_name_holds_none(name: str) -> None:
+    assert by_name(name, "a/b") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "claims"),
+    [
+        ("uri", "file:///a/b", ["writes file:/a/b"]),
+        ("url", "file:///a/b", ["writes file:/a/b"]),
+        ("fileUri", "file:///a/b", ["writes file:/a/b"]),
+        ("file-url", "file:///a/b", ["writes file:/a/b"]),
+        ("path", "file:///a/b", ["writes file:/a/b"]),
+        ("uri", "https://example.org/a", []),
+        ("fileUri", "https://example.org/a", []),
+        ("uri", "a/b", []),
+    ],
+)
+def test_a_uri_is_a_path_only_where_it_begins_with_file(name: str, value: str, claims: list[str]) -> None:
+    assert by_name(name, value) == claims
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "claims"),
+    [
+        ({"type": "array"}, ["a", "b"], ["writes file:a", "writes file:b"]),
+        ({"type": ["string", "null"]}, "a", ["writes file:a"]),
+        ({"type": ["string", "null"], "default": None}, None, []),
+        ({"type": "string", "default": "."}, None, ["writes file:"]),
+        ({"type": "string"}, None, []),
+        ({}, "a", ["writes file:a"]),
+        (True, "a", ["writes file:a"]),
+        ({"type": "boolean"}, True, None),
+        ({"type": "integer"}, 3, None),
+        ({"type": "object"}, {"a": "b"}, None),
+    ],
+)
+def test_a_path_is_a_text_or_a_list_of_texts_and_its_default_counts(schema: Any, value: Any, claims: Any) -> None:
+    assert by_name("path", value, schema) == claims
+
+
+@pytest.mark.parametrize(
+    ("name", "hints", "how"),
+    [
+        ("s:do", {}, "writes"),
+        ("s:do", {"readOnlyHint": True}, "reads"),
+        ("s:read_file", {"readOnlyHint": False}, "writes"),
+        ("s:write_file", {"readOnlyHint": True}, "reads"),
+        ("s:read_file", {}, "reads"),
+        ("s:readTextFile", {}, "reads"),
+        ("s:list-directory", {}, "reads"),
+        ("s:read_and_delete", {}, "writes"),
+        ("s:find_and_replace", {}, "writes"),
+        ("s:open_issue_create", {}, "writes"),
+        ("s:transmogrify", {}, "writes"),
+    ],
+)
+def test_without_an_annotation_a_tool_reads_only_if_its_name_says_nothing_else(name: str, hints: Any, how: str) -> None:
+    assert by_name("path", "a", tool_name=name, **hints) == [f"{how} file:a"]
+
+
+def test_a_task_adds_what_it_says_itself() -> None:
+    touch = AccessRules("s", as_written, paths=(("path", None),), task_reads=("x", "db:t"), task_writes=("file:/y",))
+    assert told(touch, {"path": "z"}) == ["reads file:x", "reads db:t", "writes file:/y", "reads file:z"]
+
+
+def test_a_resource_that_is_read_and_written_is_claimed_once_and_written() -> None:
+    touch = AccessRules("s", as_written, paths=(("path", None),), task_writes=("x",))
+    assert told(touch, {"path": "x"}) == ["writes file:x"]
+
+
+@pytest.mark.parametrize(
+    ("key", "steps"),
+    [
+        ("file:/a/b", ("file:", "a", "b")),
+        ("file:/a//b/", ("file:", "a", "b")),
+        ("file:/a/./b/../c", ("file:", "a", "c")),
+        ("file:///a", ("file:", "a")),
+        ("file:.", ("file:",)),
+        ("file:/", ("file:",)),
+        ("db:", ("db:",)),
+        ("db:users", ("db:", "users")),
+    ],
+)
+def test_a_key_becomes_steps_without_dots_and_empty_ones(key: str, steps: tuple[str, ...]) -> None:
+    [claim] = AccessRules("s", as_written, task_writes=(key,)).claims({})
+    assert claim.steps == steps
+
+
+def test_where_a_key_is_depends_on_the_server() -> None:
+    def on_its_own_machine(server: str, key: str) -> str:
+        return key.replace("file:", f"{server}:", 1)
+
+    definition = tool("far:write", {"path": STRING})
+    assert told(touch_of(definition, ToolPolicy(), on_its_own_machine), {"path": "/a"}) == ["writes far:/a"]
+
+
+def test_a_call_that_touches_very_much_claims_what_holds_it_all() -> None:
+    paths = [f"a/b/{number}" for number in range(MAX_CLAIMS)]
+    assert len(by_name("paths", paths) or ()) == MAX_CLAIMS
+    [claim] = AccessRules("s", as_written, paths=(("paths", None),), paths_write=True).claims(
+        {"paths": [*paths, "a/c"]}
+    )
+    assert (claim.key, claim.writes, claim.steps) == ("file:/a", True, ("file:", "a"))
+
+
+def test_of_what_holds_it_all_each_scheme_is_claimed_and_written_if_one_of_it_is() -> None:
+    paths: JsonObject = {"paths": [f"a/{number}" for number in range(MAX_CLAIMS)]}
+    touch = AccessRules("s", as_written, paths=(("paths", None),), task_reads=("db:x/y",), task_writes=("a/w",))
+    assert [(claim.steps, claim.writes) for claim in touch.claims(paths)] == [
+        (("db:", "x", "y"), False), (("file:", "a"), True),
+    ]  # fmt: skip
+
+
+def test_no_argument_makes_more_keys_than_are_looked_at() -> None:
+    """Two lists of thousands in one template would make millions of keys."""
+    asked: list[str] = []
+
+    def locate(server: str, key: str) -> str:
+        asked.append(key)
+        return as_written(server, key)
+
+    many: Any = [str(number) for number in range(50_000)]
+    touch = AccessRules(
+        "s", locate, writes=(KeyTemplate.parse("db:{a}/{b}"),), paths=(("a", None),), task_reads=("kv:x",)
+    )
+    claims = touch.claims({"a": many, "b": many})
+    assert [(claim.steps, claim.writes) for claim in claims] == [
+        (("db:",), True), (("kv:",), False), (("file:",), False),
+    ]  # fmt: skip
+    assert len(asked) <= MAX_LOOKED_AT
+    assert len(touch.described({"a": many, "b": many})) == MAX_CLAIMS
+
+
+def test_what_a_task_touches_is_told_by_the_arguments_that_its_templates_name() -> None:
+    templates = (KeyTemplate.parse("db:{a}/{b.c}"), KeyTemplate.parse("file:x"))
+    assert AccessRules("s", as_written, reads=templates, paths=(("path", None),)).names == {"a", "b", "path"}

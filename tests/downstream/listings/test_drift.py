@@ -1,0 +1,92 @@
+"""What counts as drift, and how it is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plait.downstream.listings.drift import MAX_NAMES, MAX_SAID, Drift, DriftWatch, drift, hashes
+from plait.downstream.listings.listing_cache import CachedListing
+
+from ..shelf import described
+
+WEEK_S = 7 * 86_400
+
+
+class Clock:
+    now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"description": "other"},
+        {"title": "other"},
+        {"inputSchema": {"type": "object", "required": ["x"]}},
+        {"outputSchema": {"type": "object"}},
+        {"annotations": {"readOnlyHint": True}},
+    ],
+    ids=lambda members: next(iter(members)),
+)
+def test_a_tool_that_is_described_otherwise_has_changed(members: dict[str, Any]):
+    before, now = described("x"), {**described("x"), **members}
+    assert drift(hashes([before]), hashes([now])) == Drift(changed=("x",))
+
+
+@pytest.mark.parametrize("members", [{"icons": []}, {"_meta": {"v": 2}}])
+def test_what_says_nothing_of_what_it_does_is_no_change(members: dict[str, Any]):
+    assert not drift(hashes([described("x")]), hashes([{**described("x"), **members}]))
+
+
+@given(
+    st.dictionaries(st.text(max_size=3), st.text(max_size=1)), st.dictionaries(st.text(max_size=3), st.text(max_size=1))
+)
+def test_every_difference_is_of_one_kind_and_what_is_equal_of_none(before: dict[str, str], now: dict[str, str]):
+    found = drift(before, now)
+    assert sorted(found.changed + found.new + found.gone) == sorted(
+        name for name in before.keys() | now.keys() if before.get(name) != now.get(name)
+    )
+    assert set(found.new).isdisjoint(before)
+    assert set(found.gone).isdisjoint(now)
+
+
+def test_what_is_no_definition_is_passed_over():
+    assert hashes([7, None, {}, {"name": 7}, [], described("x")]).keys() == {"x"}
+
+
+def test_many_and_long_names_are_said_in_bounds():
+    found = Drift(*(tuple(f"{kind}{number}" + "\u202e" * 500 for number in range(2_000)) for kind in "abc"))
+    watch = DriftWatch("s", kept := CachedListing(), Clock())
+    kept.put("drift", {"at": Clock.now, "said": str(found) * 100})
+    assert f"{2_000 - MAX_NAMES:,} more" in str(found)
+    assert all(len(warning) < 10 * MAX_SAID and warning.isprintable() for warning in watch.warnings)
+
+
+def test_it_is_told_for_a_week():
+    clock = Clock()
+    watch = DriftWatch("s", CachedListing(), clock)
+    watch.compare([described("x")], announced=False)
+    assert not watch.warnings
+    watch.compare([described("y")], announced=False)
+    assert list(watch.warnings) == ["its tools are not what they were before 2027-01-15: new: y; gone: x"]
+    clock.now += WEEK_S - 1
+    assert watch.warnings
+    clock.now += 1
+    assert not watch.warnings
+
+
+def test_a_server_that_changes_all_the_time_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture):
+    clock = Clock()
+    watch = DriftWatch("s", CachedListing(), clock)
+    for number in range(100):
+        watch.compare([described("x", str(number))], announced=True)
+    assert len(caplog.records) == 1
+    clock.now += 60
+    watch.compare([described("x", "again")], announced=True)
+    assert len(caplog.records) == 2

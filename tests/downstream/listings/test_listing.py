@@ -1,0 +1,132 @@
+"""The list of tools: every page, each definition on its own merits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plait.core.tools.catalog import Tool
+from plait.downstream.listings.listing import MAX_PAGES, MAX_TOOLS, MAX_WARNINGS, fetch_definitions, read_tools, renewed
+from plait.errors import InvalidOutput
+
+
+def definition(name: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "inputSchema": {"type": "object"}, **more}
+
+
+class Pages:
+    """A server whose page *n* is followed by page *n + 1*, for ever."""
+
+    def __init__(self, **page: Any) -> None:
+        self.asked: list[Any] = []
+        self._page = page
+
+    async def __call__(self, params: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append(params)
+        number = len(self.asked)
+        return {"tools": [definition(f"tool{number}")], "nextCursor": str(number), **self._page}
+
+
+async def test_pages_are_followed_to_the_last():
+    answers: list[dict[str, Any]] = [
+        {"tools": [1, 2], "nextCursor": "more"},
+        {"tools": [], "nextCursor": ""},
+        {"tools": [3]},
+    ]
+    asked: list[Any] = []
+
+    async def ask(params: dict[str, Any]) -> dict[str, Any]:
+        asked.append(params)
+        return answers[len(asked) - 1]
+
+    assert await fetch_definitions(ask) == [1, 2, 3]
+    assert asked == [{}, {"cursor": "more"}, {"cursor": ""}]
+
+
+@pytest.mark.parametrize(
+    ("page", "requests"),
+    [
+        ({}, MAX_PAGES),
+        ({"nextCursor": "same"}, 2),
+        ({"nextCursor": 7}, 1),
+        ({"nextCursor": None}, 1),
+        ({"tools": [definition("x")] * (MAX_TOOLS + 1)}, 1),
+    ],
+)
+async def test_a_list_without_end_ends(page: dict[str, Any], requests: int):
+    server = Pages(**page)
+    await fetch_definitions(server)
+    assert len(server.asked) == requests
+
+
+@pytest.mark.parametrize("page", [{}, {"tools": None}, {"tools": {"a": 1}}])
+async def test_an_answer_that_is_no_list_is_told(page: dict[str, Any]):
+    async def ask(params: dict[str, Any]) -> dict[str, Any]:
+        return page
+
+    with pytest.raises(InvalidOutput, match="no list of tools"):
+        await fetch_definitions(ask)
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ("no object", "number 0 was left out: its definition is no object"),
+        ({"inputSchema": {}}, "its name is missing"),
+        (definition("two words"), "tool two words was left out: its name is missing or holds blanks"),
+        (definition("x", inputSchema=None), "its inputSchema is no object"),
+        (definition("x", inputSchema={"type": "strin"}), "tool x was left out"),
+        (definition("x", inputSchema={"type": "array"}), "not of type object"),
+        (definition("x", outputSchema=7), "its outputSchema is no object"),
+        (definition("x", description="\ud800"), "lone surrogate"),
+        (definition("x\x1b[31m", inputSchema=None), r"tool x\x1b[31m was left out"),
+    ],
+)
+def test_a_definition_that_cannot_be_used_is_left_out_and_hides_no_other(bad: Any, why: str):
+    tools, warnings = read_tools("files", [bad, definition("good")])
+    assert [tool.name for tool in tools] == ["good"]
+    assert len(warnings) == 1
+    assert why in warnings[0]
+    assert warnings[0].isprintable()
+
+
+def test_a_definition_nested_without_end_is_left_out():
+    nested: dict[str, Any] = {}
+    for _ in range(300):
+        nested = {"properties": {"a": nested}}
+    tools, warnings = read_tools("files", [definition("deep", inputSchema=nested), definition("good")])
+    assert [tool.name for tool in tools] == ["good"]
+    assert "nested" in warnings[0]
+
+
+def test_a_schema_that_leads_outside_leaves_the_tool_callable_with_a_warning():
+    outside = {"type": "object", "properties": {"a": {"$ref": "https://example.com/schema.json"}}}
+    tools, warnings = read_tools("files", [definition("x", inputSchema=outside)])
+    assert [tool.name for tool in tools] == ["x"]
+    assert "values of tool x are not checked" in warnings[0]
+
+
+def test_tools_come_sorted_and_filtered():
+    definitions = [definition(name) for name in ("read_b", "write", "read_a", "read_secret")]
+    tools, warnings = read_tools("files", definitions, ("read_*",), ("*secret",))
+    assert [tool.full_name for tool in tools] == ["files:read_a", "files:read_b"]
+    assert warnings == []
+
+
+def test_floods_of_tools_and_of_warnings_are_cut():
+    tools, warnings = read_tools("files", [definition(f"tool{number}") for number in range(MAX_TOOLS + 5)])
+    assert len(tools) == MAX_TOOLS
+    assert warnings == ["the server lists more than 2,000 tools; the rest was left out"]
+    _, warnings = read_tools("files", ["bad"] * 1_000)
+    assert len(warnings) == MAX_WARNINGS + 1
+    assert warnings[-1] == "950 more warnings like these"
+
+
+def test_what_did_not_change_stays_the_same_object():
+    before = (Tool("s", "a", {"name": "a", "x": 1}), Tool("s", "b", {"name": "b", "x": 1}))
+    assert renewed(before, [Tool("s", "a", {"name": "a", "x": 1}), Tool("s", "b", {"name": "b", "x": 1})]) is before
+    after = renewed(before, [Tool("s", "a", {"name": "a", "x": 1}), Tool("s", "b", {"name": "b", "x": True})])
+    assert after[0] is before[0]
+    assert after[1].definition["x"] is True
+    assert renewed(before, before[:1]) == before[:1]

@@ -1,0 +1,87 @@
+"""Roots that servers ask for outside of any request are those of the client that is connected alone."""
+
+from __future__ import annotations
+
+import anyio
+import mcp_types as types
+import pytest
+
+from plait.core.ports import Ask, RpcError
+from plait.core.values.strict import JsonObject
+from plait.downstream.server_requests.roots import PATIENCE_S, Roots
+
+pytestmark = pytest.mark.virtual_time
+
+
+def client(name: str) -> Ask:
+    async def ask(method: str, params: JsonObject) -> JsonObject:
+        return {"roots": [{"uri": f"file:///{name}"}], "method": method, "params": params}
+
+    return ask
+
+
+async def refusal(roots: Roots) -> RpcError:
+    with pytest.raises(RpcError) as caught:
+        await roots.ask("s", "roots/list", {})
+    return caught.value
+
+
+async def test_the_client_that_is_connected_alone_is_asked():
+    roots = Roots()
+    roots.join(client("a"))
+    answer = await roots.ask("s", "roots/list", {"x": 1})
+    assert answer == {"roots": [{"uri": "file:///a"}], "method": "roots/list", "params": {"x": 1}}
+
+
+@pytest.mark.parametrize("clients", [[], [None], [client("a"), client("b")], [client("a"), None]])
+async def test_with_several_clients_or_none_that_has_roots_it_is_refused_at_once(clients: list[Ask | None]):
+    roots, began = Roots(), anyio.current_time()
+    for ask in clients:
+        roots.join(ask)
+    assert (await refusal(roots)).code == types.METHOD_NOT_FOUND
+    assert anyio.current_time() == began
+    assert roots.askers() == []
+
+
+async def test_servers_that_have_asked_are_told_of_as_long_as_somebody_can_answer():
+    roots = Roots()
+    for server in ("s", "t", "s"):
+        with pytest.raises(RpcError):
+            await roots.ask(server, "roots/list", {})
+    leave = roots.join(client("a"))
+    assert roots.askers() == ["s", "t"]
+    leave_too = roots.join(client("b"))
+    assert roots.askers() == []
+    leave()
+    assert roots.askers() == ["s", "t"]
+    assert (await roots.ask("s", "roots/list", {}))["roots"] == [{"uri": "file:///b"}]
+    leave_too()
+    leave_too()
+    assert roots.askers() == []
+
+
+async def test_a_client_that_never_answers_is_asked_twice_and_then_given_up():
+    roots, asked, began = Roots(), list[float](), anyio.current_time()
+
+    async def silent(method: str, params: JsonObject) -> JsonObject:
+        asked.append(anyio.current_time() - began)
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    roots.join(silent)
+    assert (await refusal(roots)).code == types.REQUEST_TIMEOUT
+    assert asked == [0, PATIENCE_S[0]]
+    assert anyio.current_time() - began == sum(PATIENCE_S)
+
+
+async def test_a_client_that_joins_while_another_is_asked_ends_the_asking():
+    roots = Roots()
+
+    async def silent(method: str, params: JsonObject) -> JsonObject:
+        roots.join(client("b"))
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    roots.join(silent)
+    assert (await refusal(roots)).code == types.METHOD_NOT_FOUND
+    assert repr(roots) == "<Roots of 2 clients for 1 servers>"

@@ -1,0 +1,162 @@
+"""All servers of a gateway: started and stopped together, each on its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from plait.config import Config, ServerSettings
+from plait.core.ports import ToolCall
+from plait.core.tools.catalog import Catalog, ServerState, Tool
+from plait.downstream.pool import Pool, stderr_logger
+from plait.downstream.transports.transport import ConnectTimings
+from plait.errors import CallError, ConnectionLost, ServerUnavailable
+
+SERVER = str(Path(__file__).with_name("faulty_server.py"))
+SOON = 15.0
+QUICK = ConnectTimings(first_backoff_s=0.05, longest_backoff_s=0.2, grace_s=0.2)
+
+
+def faulty(*flags: str, **settings: Any) -> ServerSettings:
+    made = {"protocol": "legacy", "startup_timeout_s": 10, **settings}
+    return ServerSettings(command=sys.executable, args=(SERVER, *flags), **made)
+
+
+def pool_of(**servers: ServerSettings) -> Pool:
+    return Pool(Config(servers=servers), patience=QUICK)
+
+
+async def settled(pool: Pool, *names: str) -> Catalog:
+    with anyio.fail_after(SOON):
+        await pool.settled(names or None)
+    return pool.catalog()
+
+
+async def until(is_so: Callable[[], object]) -> None:
+    with anyio.fail_after(SOON):
+        while not is_so():
+            await anyio.sleep(0.01)
+
+
+async def call(pool: Pool, server: str, name: str, **arguments: Any) -> Any:
+    with anyio.fail_after(SOON):
+        return await pool(ToolCall(Tool(server, name), arguments))
+
+
+def is_alive(pid: int | None) -> bool:
+    assert pid is not None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_one_silent_and_one_absent_server_delay_and_break_no_other():
+    silent = faulty("--ignore-probe", protocol="modern", startup_timeout_s=60)
+    async with pool_of(a=faulty(), silent=silent, absent=ServerSettings(command="frobnicate"), b=faulty()) as pool:
+        catalog = await settled(pool, "a", "b", "absent")
+        assert {name: info.state for name, info in catalog.servers.items()} == {
+            "a": ServerState.READY,
+            "silent": ServerState.CONNECTING,
+            "absent": ServerState.RETRYING,
+            "b": ServerState.READY,
+        }
+        assert "cannot start frobnicate" in str(catalog.servers["absent"].error)
+        assert (await call(pool, "b", "echo", x=1))["structuredContent"] == {"x": 1}
+
+
+async def test_calls_go_to_the_server_of_their_tool():
+    async with pool_of(a=faulty(), b=faulty()) as pool:
+        await settled(pool)
+        with pytest.raises(ConnectionLost, match="a went away"):
+            await call(pool, "a", "die")
+        assert (await call(pool, "b", "echo", x=1))["structuredContent"] == {"x": 1}
+        with pytest.raises(ServerUnavailable, match="there is no server c"):
+            await call(pool, "c", "echo")
+
+
+async def test_the_catalog_is_the_same_object_until_something_changes():
+    async with pool_of(a=faulty()) as pool:
+        assert len(pool.catalog()) == 0
+        first = await settled(pool)
+        assert [tool.name for tool in first.of("a")] == sorted(tool.name for tool in first.of("a"))
+        assert first.servers["a"].tools == len(first) > 20
+        assert pool.catalog() is first
+        await call(pool, "a", "change_list")
+        await until(lambda: "a:grown" in pool.catalog().tools)
+        assert "a:grown" not in first.tools
+
+
+async def test_the_tools_of_a_server_stay_listed_while_it_is_away(tmp_path: Path):
+    flags = ("--journal", str(tmp_path / "journal"))
+    async with pool_of(a=faulty(*flags)) as pool:
+        before = await settled(pool)
+        (tmp_path / "journal").unlink()
+        (tmp_path / "journal").mkdir()  # so that it cannot start again
+        with pytest.raises(CallError):
+            await call(pool, "a", "die")
+        await until(lambda: pool.catalog().servers["a"].state is ServerState.RETRYING)
+        away = pool.catalog()
+        assert list(away.tools) == list(before.tools)
+        assert all(away.tools[name] is tool for name, tool in before.tools.items())
+        assert away.servers["a"].tools == len(before)
+
+
+async def test_servers_that_are_off_are_not_there():
+    async with pool_of(a=faulty(), b=faulty(enabled=False)) as pool:
+        assert list((await settled(pool)).servers) == ["a"]
+
+
+async def test_stubborn_servers_are_stopped_together_and_within_bounds():
+    stubborn = {f"s{number}": faulty("--ignore-end") for number in range(6)}
+    async with pool_of(**stubborn) as pool:
+        catalog = await settled(pool)
+        pids = [info.pid for info in catalog.servers.values()]
+        assert all(map(is_alive, pids))
+        began = anyio.current_time()
+    assert anyio.current_time() - began < 6 * 2 * 0.2  # one after the other they would take longer
+    assert not any(map(is_alive, pids))
+    assert {info.state for info in pool.catalog().servers.values()} == {ServerState.STOPPED}
+
+
+async def test_leaving_while_servers_are_starting_leaves_nothing_behind(tmp_path: Path):
+    flags = ("--ignore-probe", "--journal", str(tmp_path / "journal"))
+    async with pool_of(a=faulty(*flags, protocol="modern")) as pool:
+        await until(lambda: (tmp_path / "journal").exists() and pool.catalog().servers["a"].pid)
+        pid = pool.catalog().servers["a"].pid
+    assert not is_alive(pid)
+
+
+async def test_the_bundled_workspace_server_is_started_in_its_root(tmp_path: Path):
+    (tmp_path / "hello.txt").write_text("hi\n")
+    async with pool_of(workspace=ServerSettings(builtin="workspace", root=tmp_path)) as pool:
+        catalog = await settled(pool)
+        assert catalog.servers["workspace"].error is None
+        assert "hi" in str(await call(pool, "workspace", "read_file", path="hello.txt"))
+
+
+async def test_what_a_server_says_on_stderr_is_logged_under_its_name(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    async with pool_of(a=faulty()) as pool:
+        await settled(pool)
+        with pytest.raises(ConnectionLost, match="I am dying"):
+            await call(pool, "a", "die")
+    assert ("plait.server.a", logging.INFO, "I am dying") in caplog.record_tuples
+
+
+def test_control_characters_in_it_are_escaped_and_floods_are_cut(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    hear = stderr_logger("loud", lines_per_s=5)
+    hear("\x1b[2Jred\u202e\ttab")
+    assert caplog.messages == ["\\x1b[2Jred\\u202e\ttab"]
+    for number in range(1_000):
+        hear(str(number))
+    assert len(caplog.messages) < 20

@@ -1,0 +1,51 @@
+"""Progress is told as it came, to who waits for its request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plait.core.values.strict import JsonObject
+from plait.downstream.progress import InProgress
+
+
+def told(**params: Any) -> list[JsonObject]:
+    """What is heard of a request, the first that asks for progress, when the server says that."""
+    heard: list[JsonObject] = []
+    progress = InProgress()
+    with progress.told({"name": "x", "_meta": {"mine": 1}}, heard.append) as sent:
+        assert sent == {"name": "x", "_meta": {"mine": 1, "progressToken": 1}}
+        progress.hear(params)
+    progress.hear(params)
+    return heard
+
+
+@pytest.mark.parametrize("token", [1, "1"])
+def test_it_is_told_as_it_came_until_the_answer_is_there(token: Any):
+    said: Any = {"progressToken": token, "progress": -1, "total": 2.0, "message": 5, "x-odd": [None], "_meta": {"a": 1}}
+    assert repr(told(**said)) == repr([said])
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"progressToken": 1},
+        {"progressToken": 1, "progress": True},
+        {"progressToken": 1, "progress": "1"},
+        {"progressToken": 1, "progress": float("nan")},
+        {"progressToken": 1, "progress": 1, "message": "\ud800"},
+        {"progressToken": True, "progress": 1},
+        {"progressToken": [1], "progress": 1},
+        {"progressToken": 2, "progress": 1},
+    ],
+)
+def test_what_is_no_progress_of_an_open_request_is_dropped(params: JsonObject):
+    assert told(**params) == []
+
+
+def test_nothing_is_asked_for_where_nobody_wants_it():
+    params: JsonObject = {"name": "x"}
+    with InProgress().told(params, None) as sent:
+        assert sent is params

@@ -1,0 +1,168 @@
+"""What goes wrong on the way to one server, and what is kept of it from one connection to the next."""
+
+from __future__ import annotations
+
+import os
+import signal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import mcp_types as types
+import pytest
+
+from plait.config import Config, ServerSettings
+from plait.core.downstream import RelayRequest, RpcError
+from plait.core.tools.catalog import ServerState
+from plait.core.values.strict import JsonObject
+from plait.downstream.connection import Connection
+from plait.downstream.listings.subscriptions import MOST_WATCHED
+from plait.downstream.pool import Pool
+
+from .ways import QUICK, SOON, Reached, Way, until
+
+
+@pytest.fixture(params=["legacy", "modern"])
+def way(request: pytest.FixtureRequest, tmp_path: Path) -> Way:
+    return Way("stdio", request.param, tmp_path / "journal")
+
+
+def state_of(raw: Reached) -> ServerState:
+    return raw.pool.catalog().servers["raw"].state
+
+
+async def restart(raw: Reached) -> None:
+    pid = raw.pool.catalog().servers["raw"].pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    await until(lambda: raw.pool.catalog().servers["raw"].pid != pid and state_of(raw) is ServerState.READY)
+
+
+@pytest.mark.parametrize(
+    ("failing", "lost"),
+    [("resources/list", "resources"), ("resources/templates/list", "templates"), ("prompts/list", "prompts")],
+)
+async def test_a_server_that_fails_one_list_keeps_the_others(way: Way, failing: str, lost: str):
+    flawed = Way(way.transport, way.protocol, way.journal, flags=("--fail", failing))
+    async with flawed.reached() as raw:
+        (offers,) = raw.downstream.offers()
+    listed = {name: len(getattr(offers, name)) for name in ("tools", "resources", "templates", "prompts")}
+    assert listed == {"tools": 8, "resources": 3, "templates": 1, "prompts": 1, lost: 0}
+
+
+async def test_the_tools_that_the_settings_leave_out_are_not_offered(way: Way):
+    settings = way.settings.model_copy(update={"include": ("a*", "h*", "l*"), "exclude": ("hang",)})
+    async with Pool(Config(servers={"raw": settings}), patience=QUICK) as pool:
+        with anyio.fail_after(SOON):
+            await pool.settled()
+        assert [tool["name"] for tool in pool.downstream.offers()[0].tools] == ["ask", "log"]
+
+
+async def test_a_server_that_goes_fails_its_requests_and_is_there_again_with_all_it_offered(way: Way):
+    async with way.reached() as raw:
+        before = raw.downstream.offers()
+        failures: list[int] = []
+
+        async def hang() -> None:
+            try:
+                await raw.call("hang", tag="x")
+            except RpcError as error:
+                failures.append(error.code)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(hang)
+            await way.noted("x started")
+            await restart(raw)
+        assert failures == [types.CONNECTION_CLOSED]
+        assert raw.downstream.offers() is before
+        assert (await raw.request("prompts/get", {"name": "greet"}))["messages"] == []
+
+
+async def test_what_clients_watch_is_watched_again_after_the_server_was_gone(way: Way):
+    heard: list[Any] = []
+    async with way.reached() as raw:
+        raw.downstream.listen(lambda *notice: heard.append(notice))
+        await raw.request("resources/subscribe", {"uri": "note://1"})
+        await raw.request("logging/setLevel", {"level": "info"})
+        await restart(raw)
+        await raw.call("touch", uri="note://1")
+        await until(lambda: ("raw", "notifications/resources/updated", {"uri": "note://1"}) in heard)
+        await raw.call("log")
+        await until(lambda: any(method == "notifications/message" for _, method, _ in heard))
+        if not way.is_modern:
+            for event in ('["resources/subscribe", {"uri": "note://1"}]', '["logging/setLevel", {"level": "info"}]'):
+                await until(lambda event=event: way.journal.read_text().splitlines().count(event) == 2)
+
+
+async def test_a_server_is_in_use_as_long_as_clients_watch_something(way: Way):
+    connection = Connection("raw", way.settings, patience=QUICK)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(connection.run)
+        for uri in ("note://1", "note://2"):
+            await connection.request(RelayRequest("raw", "resources/subscribe", {"uri": uri}))
+        await connection.request(RelayRequest("raw", "resources/unsubscribe", {"uri": "note://1"}))
+        assert connection.use.count == 1
+        await connection.request(RelayRequest("raw", "resources/unsubscribe", {"uri": "note://2"}))
+        assert connection.use.count == 0
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_refused_subscription_is_not_kept(tmp_path: Path):
+    way = Way("stdio", "legacy", tmp_path / "journal", flags=("--fail", "resources/subscribe"))
+    async with way.reached() as raw:
+        with pytest.raises(RpcError, match="the database is down"):
+            await raw.request("resources/subscribe", {"uri": "note://1"})
+        await restart(raw)
+    assert "subscribe" not in way.journal.read_text()
+
+
+async def test_the_resources_that_are_watched_are_bounded(tmp_path: Path):
+    way = Way("stdio", "legacy", tmp_path / "journal")
+    async with way.reached() as raw:
+        async with anyio.create_task_group() as tasks:
+            for number in range(MOST_WATCHED):
+                tasks.start_soon(partial(raw.request, "resources/subscribe", {"uri": f"note://{number}"}))
+        with pytest.raises(RpcError, match="No more than 1,000"):
+            await raw.request("resources/subscribe", {"uri": "note://more"})
+        assert await raw.request("resources/subscribe", {"uri": "note://1"}) == {}
+
+
+@pytest.mark.parametrize("method", ["resources/subscribe", "resources/unsubscribe", "logging/setLevel"])
+async def test_a_wish_without_its_object_is_refused(way: Way, method: str):
+    async with way.reached() as raw:
+        with pytest.raises(RpcError) as failure:
+            await raw.request(method, {"uri": 7, "level": None})
+    assert failure.value.code == types.INVALID_PARAMS
+
+
+@pytest.mark.parametrize("value", [float("nan"), "\ud800", {1: 2}])
+async def test_params_that_are_no_strict_json_are_not_sent(way: Way, value: Any):
+    async with way.reached() as raw:
+        with pytest.raises(RpcError, match="no strict JSON") as failure:
+            await raw.request("prompts/get", {"name": value})
+    assert failure.value.code == types.INVALID_PARAMS
+
+
+async def test_a_server_that_is_not_there_is_an_error_of_ours():
+    async with Pool(Config(servers={"gone": ServerSettings(command="frobnicate")}), patience=QUICK) as pool:
+        with anyio.fail_after(SOON):
+            await pool.settled()
+            for server, said in (
+                ("gone", "cannot start frobnicate"),
+                ("nobody", "there is no server"),
+            ):
+                with pytest.raises(RpcError, match=said) as failure:
+                    await pool.downstream.request(RelayRequest(server, "prompts/get"))
+                assert failure.value.code == types.CONNECTION_CLOSED
+        assert pool.downstream.offers() == ()
+
+
+async def test_a_notice_that_is_no_strict_json_is_dropped():
+    heard: list[JsonObject] = []
+    async with Pool(Config(servers={})) as pool:
+        relays: Any = pool.downstream
+        relays.listen(lambda server, method, params: heard.append(params))
+        relays.tell("s", "notifications/message", {"data": "\ud800"})
+        relays.tell("s", "notifications/message", {"data": "x"})
+    assert heard == [{"data": "x"}]

@@ -1,0 +1,156 @@
+"""A lazy server runs from its first use until it was not used for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+
+from plait.core.tools.catalog import ServerState
+from plait.downstream.usage import UsageTracker
+
+from .shelf import ListingCache, call, described, info, pool_of, settled, until
+
+
+@contextmanager
+def used(use: UsageTracker) -> Iterator[None]:
+    """One more use, for as long as the block takes."""
+    use.begin()
+    yield
+    use.end()
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> ListingCache:
+    return ListingCache(tmp_path / "shelf")
+
+
+@pytest.fixture
+async def kept(shelf: ListingCache, tmp_path: Path) -> Path:
+    """The state folder after one start of the server."""
+    async with pool_of(tmp_path / "state", s=shelf.settings()) as pool:
+        await settled(pool)
+    (shelf.folder / "journal").unlink()
+    return tmp_path / "state"
+
+
+async def test_one_that_is_known_is_not_started_before_it_is_used(shelf: ListingCache, kept: Path):
+    async with pool_of(kept, s=shelf.settings(lazy=True)) as pool:
+        await settled(pool)
+        assert (info(pool).state, info(pool).tools, info(pool).pid) == (ServerState.IDLE, 3, None)
+        assert shelf.asked == []
+        await call(pool, "look")
+        assert info(pool).state is ServerState.READY
+
+
+async def test_one_that_is_not_known_is_started_to_be_listed(shelf: ListingCache):
+    async with pool_of(s=shelf.settings(lazy=True, idle_timeout_s=0.05)) as pool:
+        await settled(pool)
+        assert info(pool).tools == 3
+        await until(lambda: info(pool).state is ServerState.IDLE)
+
+
+async def test_it_is_stopped_once_it_is_idle_and_started_again_for_the_next_call(shelf: ListingCache, kept: Path):
+    async with pool_of(kept, s=shelf.settings(lazy=True, idle_timeout_s=0.05)) as pool:
+        first = await call(pool, "look")
+        await until(lambda: info(pool).state is ServerState.IDLE)
+        assert shelf.asked[-1] == "end"
+        assert (info(pool).tools, info(pool).error) == (3, None)
+        assert await call(pool, "look") != first
+
+
+async def test_a_call_in_flight_keeps_it(shelf: ListingCache, kept: Path):
+    async with pool_of(kept, s=shelf.settings(lazy=True, idle_timeout_s=0.01)) as pool:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call, pool, "wait")
+            await until(lambda: "tools/call" in shelf.asked)
+            with anyio.move_on_after(0.1) as much_longer_than_it_may_be_idle:
+                await until(lambda: info(pool).state is not ServerState.READY)
+            assert much_longer_than_it_may_be_idle.cancelled_caught
+            shelf.answer_wait()
+        await until(lambda: info(pool).state is ServerState.IDLE)
+
+
+async def test_whoever_asks_for_a_tool_that_is_not_known_starts_it(shelf: ListingCache, kept: Path):
+    shelf.put([described("look"), described("new")])
+    async with pool_of(kept, s=shelf.settings(lazy=True)) as pool:
+        await settled(pool)
+        assert "s:new" not in pool.catalog().tools
+        await settled(pool, "s")
+        assert "s:new" in pool.catalog().tools
+
+
+async def test_one_that_does_not_start_says_why_and_is_tried_at_the_next_use(shelf: ListingCache, kept: Path):
+    good = (shelf.folder / "state.json").read_text()
+    async with pool_of(kept, s=shelf.settings(lazy=True, idle_timeout_s=0.01)) as pool:
+        (shelf.folder / "state.json").write_text("broken")
+        await settled(pool, "s")
+        await until(lambda: info(pool).state is ServerState.IDLE)
+        assert "JSONDecodeError" in str(info(pool).error)
+        (shelf.folder / "state.json").write_text(good)
+        await call(pool, "look")
+        assert info(pool).error is None
+
+
+@pytest.mark.virtual_time
+class TestUse:
+    async def test_what_is_not_lazy_is_always_wanted(self):
+        use = UsageTracker()
+        await use.wanted()
+        with anyio.move_on_after(1_000_000) as scope:
+            await use.unwanted()
+        assert scope.cancelled_caught
+
+    async def test_it_is_wanted_during_a_use_and_for_a_while_after(self):
+        use = UsageTracker(300)
+        states = [use.is_wanted]
+        with used(use):
+            await anyio.sleep(1_000)
+            states.append(use.is_wanted)
+        assert states == [False, True]
+        ended = anyio.current_time()
+        await use.unwanted()
+        assert anyio.current_time() - ended == pytest.approx(300)
+
+    async def test_each_use_begins_the_while_anew(self):
+        use = UsageTracker(300)
+        async with anyio.create_task_group() as tasks:
+            use.touch()
+            tasks.start_soon(use.unwanted)
+            for _ in range(5):
+                await anyio.sleep(200)
+                with used(use):
+                    pass
+        assert anyio.current_time() == pytest.approx(5 * 200 + 300)
+
+    async def test_a_use_ends_the_wait_of_what_starts_it(self):
+        use = UsageTracker(300)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(use.wanted)
+            await anyio.sleep(50)
+            with used(use):
+                await anyio.sleep(1)
+        assert anyio.current_time() == 51
+
+    async def test_other_settings_count_at_once(self):
+        use = UsageTracker(300)
+        use.touch()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(use.unwanted)
+            await anyio.sleep(1)
+            use.adjust(10)
+        assert anyio.current_time() == pytest.approx(11)
+
+    async def test_who_waits_for_the_end_of_uses_waits_no_longer_than_that_or_than_asked(self):
+        use = UsageTracker()
+        with used(use):
+            await use.ended(7)
+        assert anyio.current_time() == 7
+        async with anyio.create_task_group() as tasks:
+            with used(use):
+                tasks.start_soon(use.ended, 100)
+                await anyio.sleep(3)
+        assert anyio.current_time() == 10

@@ -1,0 +1,125 @@
+"""Each thing that can go wrong on the way has one error of ours, whoever tells it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import mcp_types as types
+import pytest
+from mcp import MCPError
+
+from plait.downstream.transports.faults import (
+    Fault,
+    SessionLost,
+    cannot_start,
+    explained,
+    made_error,
+    retry_after_s,
+    translated,
+)
+from plait.errors import CallError, ConnectionLost, InvalidOutput, OutputTooLarge, ProtocolError, ServerUnavailable
+
+
+def said(code: int, message: str, data: Any = None) -> types.ErrorData:
+    return types.ErrorData(code=code, message=message, data=data)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (made_error(Fault.UNSENT, "x"), ServerUnavailable),
+        (made_error(Fault.BROKEN, "x"), ConnectionLost),
+        (made_error(Fault.UNREADABLE, "x"), InvalidOutput),
+        (made_error(Fault.TOO_LARGE, "x"), OutputTooLarge),
+        (made_error(Fault.SESSION_LOST, "x", status=404), SessionLost),
+        (made_error(Fault.STATUS, "x", status=401), ProtocolError),
+        (made_error(Fault.STATUS, "x", status=500), ProtocolError),
+        (made_error(Fault.STATUS, "x", status=429), ServerUnavailable),
+        (made_error(Fault.STATUS, "x", status=503), ServerUnavailable),
+        (made_error(Fault.STATUS, "x", status=504), ConnectionLost),
+        (said(-32000, "SSE stream ended without a response"), ConnectionLost),
+        (said(-32000, "SSE stream failed: Server-sent event exceeded the 9 byte limit."), OutputTooLarge),
+        (said(-32700, "Failed to parse JSON response: nested"), InvalidOutput),
+    ],
+)
+def test_what_the_way_did_is_told_by_kind(error: types.ErrorData, kind: type[CallError]):
+    assert type(translated("web", error, "")) is kind
+
+
+@pytest.mark.parametrize("code", [-32000, -32003, -32600, -32603, -32700, 0, 7])
+def test_an_error_of_the_server_keeps_its_code_whatever_it_is(code: int):
+    error = translated("web", said(code, "no luck", {"more": 1}), "it died")
+    assert type(error) is ProtocolError
+    assert (error.rpc_code, error.message, error.retryable) == (code, "web: no luck", False)
+
+
+def test_a_closed_connection_tells_how_it_ended():
+    error = translated("web", said(-32000, "Connection closed"), "exit code 3")
+    assert type(error) is ConnectionLost
+    assert error.message == "web went away during the call: exit code 3"
+
+
+def test_a_message_of_any_length_is_cut():
+    assert len(translated("web", said(1, "x" * 10**6), "").message) < 2_100
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("7", 7.0),
+        (" 0 ", 0.0),
+        ("99999999999", 3_600.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", 3_600.0),
+        ("-5", None),
+        ("soon", None),
+        ("", None),
+        ("1e3", None),
+        ("Sun, 06 Nov 1994 08:49:37 -0000", 0.0),
+        ("Wed, 21 Oct 99999999999999999999 07:28:00 GMT", None),
+        ("Wed, 21 Oct 2015 07:28:00 +99999999999999999999", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_and_at_most_an_hour(text: str, seconds: float | None):
+    assert retry_after_s(text) == seconds
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 503])
+def test_a_server_that_asks_to_come_later_may_be_tried_again_then(status: int):
+    told = translated("web", made_error(Fault.STATUS, "busy", status=status, retry_after="7"), "")
+    assert isinstance(told, ServerUnavailable)
+    assert told.retryable
+    assert told.retry_after_s == 7
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (made_error(Fault.UNSENT, "ConnectError: refused"), "it cannot be reached: ConnectError: refused"),
+        (made_error(Fault.BROKEN, "ReadTimeout: "), "it did not answer: ReadTimeout: "),
+        (made_error(Fault.STATUS, "HTTP 401", status=401), "it answered with an error: HTTP 401"),
+        (said(-32603, "no luck"), "it answered with an error: no luck"),
+        (said(types.CONNECTION_CLOSED, "Connection closed"), "its last words"),
+    ],
+)
+def test_only_what_answered_is_said_to_have_answered(error: types.ErrorData, told: str):
+    assert explained(MCPError.from_error_data(error), "its last words", 5) == told
+
+
+def test_an_address_that_nobody_listens_at_is_told_as_such():
+    refused = httpx2.ConnectError("All connection attempts failed")
+    told = "it cannot be reached: All connection attempts failed"
+    assert explained(ExceptionGroup("of a task group", [refused]), "its last words", 5) == told
+
+
+def test_a_folder_that_is_not_there_is_not_taken_for_a_command_that_is_not(tmp_path: Path):
+    missing = FileNotFoundError(2, "No such file or directory")
+    absent = cannot_start("python3", tmp_path / "gone", missing)
+    assert (absent.message, absent.hint) == (
+        f"cannot start python3: the folder {tmp_path / 'gone'} is not there",
+        "Check `cwd` in the server's settings.",
+    )
+    for folder in (None, tmp_path):
+        assert cannot_start("pithon", folder, missing).message == "cannot start pithon: No such file or directory"

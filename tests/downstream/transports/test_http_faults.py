@@ -1,0 +1,219 @@
+"""What HTTP can do wrong costs the request it happens to; the connection and the other calls go on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import anyio
+import pytest
+
+from plait.config import ServerSettings
+from plait.core.ports import ToolCall
+from plait.core.tools.catalog import Tool
+from plait.core.values.strict import JsonObject
+from plait.downstream.connection import Connection
+from plait.downstream.transports.http import proxy_for
+from plait.errors import CallError, ConnectionLost, InvalidOutput, OutputTooLarge, ProtocolError, ServerUnavailable
+
+from ..faulty_http import SOON, FaultyHttp, call, faulty_http, reached
+
+
+@asynccontextmanager
+async def connected(**settings: Any) -> AsyncIterator[tuple[FaultyHttp, Connection]]:
+    async with faulty_http() as served:
+        made = ServerSettings(url=served.url, startup_timeout_s=5, **settings)
+        connection = Connection("web", made, max_message_bytes=1_000_000)
+        async with reached(connection):
+            yield served, connection
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "said"),
+    [
+        ("reset", ConnectionLost, "Error"),
+        ("reset_in_body", ConnectionLost, "broke off"),
+        ("truncated", ConnectionLost, "broke off"),
+        ("bad_chunk", ConnectionLost, "broke off"),
+        ("many_headers", ConnectionLost, "Error"),
+        ("stream_breaks", ConnectionLost, "broke off"),
+        ("stream_ends", ConnectionLost, "ended without a response"),
+        ("packed", InvalidOutput, "packed"),
+        ("bomb", InvalidOutput, "packed"),
+        ("too_large", OutputTooLarge, "longer than 1,000,000 bytes"),
+        ("unauthorized", ProtocolError, "HTTP 401"),
+        ("busy", ServerUnavailable, "HTTP 503"),
+        ("rpc_error", ProtocolError, "no luck"),
+        ("not_json", InvalidOutput, "cannot be read"),
+        ("no_object", InvalidOutput, "cannot be read"),
+        ("deep", InvalidOutput, "cannot be read"),
+        ("stream_junk", InvalidOutput, "cannot be read"),
+        ("stream_too_large", OutputTooLarge, "exceeded"),
+        ("bad_gateway", ConnectionLost, "HTTP 502"),
+    ],
+)
+async def test_a_fault_fails_its_own_call_and_no_other(fault: str, kind: type[CallError], said: str):
+    async with connected() as (served, connection):
+        beside: list[JsonObject] = []
+
+        async def sibling() -> None:
+            beside.append(await call(connection, "echo", x=1))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(sibling)
+            with pytest.raises(kind, match=said):
+                await call(connection, fault)
+        assert beside[0]["structuredContent"] == {"x": 1}
+        assert (await call(connection, "echo", x=2))["structuredContent"] == {"x": 2}
+        assert served.sessions == 1
+
+
+async def test_a_busy_server_says_when_to_come_again():
+    async with connected() as (_, connection):
+        with pytest.raises(ServerUnavailable) as busy:
+            await call(connection, "busy")
+        assert "7 s" in str(busy.value.hint)
+        assert (busy.value.retry_after_s, busy.value.retryable) == (7, True)
+
+
+async def test_a_busy_server_that_puts_its_words_into_an_error_of_the_protocol_is_busy_all_the_same():
+    async with connected() as (_, connection):
+        with pytest.raises(ServerUnavailable, match="web: HTTP 429: too many calls") as busy:
+            await call(connection, "overloaded")
+        assert busy.value.retry_after_s == 3_600
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "400 Bad Request"])
+async def test_a_lost_session_is_opened_again_and_the_call_sent_once_more(status: str):
+    async with connected() as (served, connection):
+        served.forgets = status
+        await call(connection, "lose_session")
+        assert (await call(connection, "echo", x=1))["structuredContent"] == {"x": 1}
+        assert served.sessions == 2
+        assert served.calls == ["lose_session", "echo"]
+
+
+async def test_many_calls_that_find_their_session_lost_are_all_sent_once_more():
+    async with connected() as (served, connection):
+        await call(connection, "lose_session")
+        async with anyio.create_task_group() as tasks:
+            for number in range(20):
+                tasks.start_soon(partial(call, connection, "echo", x=number))
+        assert served.calls.count("echo") == 20
+        assert served.sessions == 2
+
+
+async def test_a_server_that_never_knows_its_sessions_is_told_after_two_tries():
+    async with connected() as (served, connection):
+        served.never_knows = True
+        with pytest.raises(ServerUnavailable, match="web takes no calls: web: HTTP 404") as failure:
+            await call(connection, "echo")
+        assert type(failure.value) is ServerUnavailable
+        assert served.calls == []
+
+
+async def test_a_session_is_ended_when_its_connection_is_left():
+    async with connected() as (served, _):
+        assert served.deleted == []
+    assert served.deleted == ["session-1"]
+
+
+async def test_a_server_that_does_not_answer_the_end_holds_nobody_up(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("plait.downstream.transports.http.DELETE_TIMEOUT_S", 0.2)
+    async with faulty_http() as served:
+        served.hangs_on = "DELETE"
+        with anyio.fail_after(SOON) as bound:
+            async with anyio.create_task_group() as tasks:
+                connection = Connection("web", ServerSettings(url=served.url))
+                tasks.start_soon(connection.run)
+                await connection.settled()
+                tasks.cancel_scope.cancel()
+                bound.deadline = anyio.current_time() + 1.5
+        assert served.deleted == ["session-1"]
+
+
+async def test_a_server_that_is_slow_to_accept_a_cancellation_does_not_hold_up_the_next_call(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("plait.downstream.transports.http.CANCEL_TIMEOUT_S", 0.1)
+    async with connected() as (served, connection):
+        served.hangs_on = "notifications/cancelled"
+        with anyio.move_on_after(0.1):
+            await connection.call(ToolCall(Tool("web", "hang"), {}))
+        with anyio.fail_after(2):
+            assert (await call(connection, "echo", x=1))["structuredContent"] == {"x": 1}
+
+
+async def test_an_answer_that_drips_ends_when_its_caller_gives_up():
+    async with connected() as (_, connection):
+        with anyio.move_on_after(0.2) as scope:
+            await connection.call(ToolCall(Tool("web", "drip"), {}))
+        assert scope.cancelled_caught
+        assert anyio.current_time() - scope.deadline < 1
+        assert (await call(connection, "echo", x=1))["structuredContent"] == {"x": 1}
+
+
+async def test_more_calls_than_any_pool_of_connections_holds_run_at_once():
+    async with connected() as (served, connection), anyio.create_task_group() as tasks:
+        for _ in range(150):
+            tasks.start_soon(call, connection, "hang")
+        with anyio.fail_after(SOON):
+            while len(served.calls) < 150:
+                await anyio.sleep(0.01)
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [
+        ("http://example.com/mcp", "http://proxy:1"),
+        ("https://example.com/mcp", "http://proxy:2"),
+        ("http://localhost:80/mcp", None),
+        ("http://127.0.0.1:80/mcp", None),
+        ("http://[::1]:80/mcp", None),
+        ("http://inside.example/mcp", None),
+    ],
+)
+def test_the_proxy_of_the_environment_is_used_but_not_for_this_machine(
+    monkeypatch: pytest.MonkeyPatch, url: str, proxy: str | None
+):
+    for name in ("http_proxy", "https_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://proxy:1")
+    monkeypatch.setenv("https_proxy", "http://proxy:2")
+    monkeypatch.setenv("no_proxy", "inside.example")
+    assert proxy_for(url) == proxy
+
+
+async def test_calls_that_follow_each_other_use_one_connection():
+    async with connected() as (served, connection):
+        await call(connection, "stream")
+        before = served.connections
+        for _ in range(10):
+            await call(connection, "stream")
+            await call(connection, "echo")
+        assert served.connections == before
+
+
+async def test_a_cancelled_call_is_cancelled_at_the_server():
+    async with connected() as (served, connection):
+        with anyio.move_on_after(0.3):
+            await connection.call(ToolCall(Tool("web", "hang"), {}))
+        with anyio.fail_after(SOON):
+            while not served.cancelled:
+                await anyio.sleep(0.01)
+        assert (await call(connection, "echo", x=1))["structuredContent"] == {"x": 1}
+
+
+async def test_a_server_that_is_not_there_is_told():
+    connection = Connection("gone", ServerSettings(url="http://127.0.0.1:9/mcp", startup_timeout_s=5))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(connection.run)
+        with anyio.fail_after(SOON):
+            await connection.settled()
+        assert "ConnectError" in str(connection.info.error)
+        with pytest.raises(ServerUnavailable, match="gone cannot be reached"):
+            await connection.call(ToolCall(Tool("gone", "x"), {}))
+        tasks.cancel_scope.cancel()

@@ -1,0 +1,105 @@
+"""The streams between a dispatcher and its server: a server that asks without end fills no memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+import mcp_types as types
+import pytest
+from mcp.shared.message import SessionMessage
+
+from plait.config import ServerSettings
+from plait.core.ports import ToolCall
+from plait.core.tools.catalog import Tool
+from plait.downstream.connection import Connection
+from plait.downstream.transports.transport import MOST_OPEN, Answering, Watched
+from plait.errors import ServerUnavailable
+
+from ..faulty_http import FaultyHttp, serving
+
+
+class Endless:
+    """Requests of a server, as many as are read; and what is written to it."""
+
+    def __init__(self, *, same_id: bool = False) -> None:
+        self.read = 0
+        self.written: list[Any] = []
+        self._same_id = same_id
+
+    async def __anext__(self) -> SessionMessage:
+        self.read += 1
+        if self.read > 10 * MOST_OPEN:
+            raise StopAsyncIteration
+        id = 1 if self._same_id else self.read
+        return SessionMessage(types.JSONRPCRequest(jsonrpc="2.0", id=id, method="roots/list"))
+
+    async def send(self, item: SessionMessage) -> None:
+        self.written.append(item)
+
+
+async def read_all(watched: Watched, taken: list[Any]) -> None:
+    async for item in watched:
+        taken.append(item.message.id)  # noqa: PERF401 - one by one
+
+
+def answer(id: Any) -> SessionMessage:
+    return SessionMessage(types.JSONRPCResponse(jsonrpc="2.0", id=id, result={}))
+
+
+async def test_no_more_is_read_while_too_many_requests_wait_for_their_answers():
+    server = Endless()
+    watched, taken = Watched(server), list[Any]()
+    answering = Answering(server, watched)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(read_all, watched, taken)
+        await anyio.wait_all_tasks_blocked()
+        assert len(taken) == server.read == MOST_OPEN
+        await answering.send(answer("7"))
+        await anyio.wait_all_tasks_blocked()
+        assert len(taken) == MOST_OPEN + 1
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_request_whose_id_is_open_is_passed_over():
+    watched, taken, ended = Watched(Endless(same_id=True)), list[Any](), list[bool]()
+    watched.on_end = lambda: ended.append(True)
+    await read_all(watched, taken)
+    assert (taken, ended) == ([1], [True])
+
+
+async def test_a_request_that_the_server_gave_up_is_open_no_more():
+    async def messages() -> AsyncIterator[SessionMessage]:
+        for id in range(3 * MOST_OPEN):
+            yield SessionMessage(types.JSONRPCRequest(jsonrpc="2.0", id=id, method="ping"))
+            params: dict[str, Any] = {"requestId": str(id)}
+            yield SessionMessage(
+                types.JSONRPCNotification(jsonrpc="2.0", method="notifications/cancelled", params=params)
+            )
+
+    watched = Watched(messages())
+    with anyio.fail_after(10):
+        assert len([item async for item in watched]) == 6 * MOST_OPEN
+
+
+class Busy(FaultyHttp):
+    """Takes nobody in."""
+
+    async def _answer(self, verb: str, headers: dict[str, str], message: Any, writer: asyncio.StreamWriter) -> None:
+        self._status(writer, "503 Service Unavailable", "retry-after: 40\r\n")
+
+
+@pytest.mark.parametrize("protocol", ["auto", "legacy"])
+async def test_a_server_that_asks_to_be_left_alone_is(protocol: Any):
+    async with serving(Busy()) as served:
+        connection = Connection("busy", ServerSettings(url=served.url, protocol=protocol))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(connection.run)
+            with anyio.fail_after(10):
+                await connection.settled()
+                with pytest.raises(ServerUnavailable, match="HTTP 503") as failure:
+                    await connection.call(ToolCall(Tool("busy", "x"), {}))
+            assert str(failure.value.hint) in {"It is tried again in 40 s.", "It is tried again in 39 s."}
+            tasks.cancel_scope.cancel()

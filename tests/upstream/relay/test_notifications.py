@@ -1,0 +1,510 @@
+"""What servers tell of themselves reaches the clients that it is for, in both eras."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import mcp_types as types
+import pytest
+from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
+
+from plait.core.downstream import RelayRequest, RpcError
+from plait.core.values.strict import JsonObject
+from plait.upstream.calls import OpenCalls
+from plait.upstream.relay.outbox import MOST_WAITING, PAUSE_S, Outbox
+from plait.upstream.relay.request_scope import LAST_WORD_S
+
+from ..conftest import LEGACY, MODERN
+from .downstream import DONE, FakeDownstream, RawSession, a_resource, a_tool, connected, joined, relaying_server
+
+pytestmark = pytest.mark.virtual_time
+
+CHANGED = {
+    "notifications/tools/list_changed": "toolsListChanged",
+    "notifications/resources/list_changed": "resourcesListChanged",
+    "notifications/prompts/list_changed": "promptsListChanged",
+}
+UPDATED = "notifications/resources/updated"
+MESSAGE = "notifications/message"
+
+
+@pytest.fixture
+def downstream() -> FakeDownstream:
+    made = FakeDownstream()
+    made.add("a", tools=(a_tool("x"),), resources=(a_resource("mem://r"),))
+    made.add("b", tools=(a_tool("x"),))
+    return made
+
+
+async def listen(peer: RawSession, **filters: Any) -> str:
+    """Open a stream of 2026-07-28; gives its id once it is acknowledged."""
+    key = await peer.begin("subscriptions/listen", {"notifications": filters})
+    await peer.until(lambda: bool(peer.told("notifications/subscriptions/acknowledged")))
+    return key
+
+
+def changes(peer: RawSession) -> list[str]:
+    """What was heard of lists that changed."""
+    return [method for method, _ in peer.heard if method in CHANGED]
+
+
+async def later() -> None:
+    """So long that all that was to be sent has been."""
+    await anyio.sleep(10)
+
+
+@pytest.mark.parametrize("method", CHANGED)
+async def test_every_session_hears_that_a_list_has_changed(downstream: FakeDownstream, method: str):
+    async with (
+        relaying_server(downstream) as server,
+        joined(server, LEGACY) as one,
+        joined(server, LEGACY) as other,
+        joined(server, MODERN) as modern,
+        joined(server, MODERN) as deaf,
+    ):
+        stream = await listen(modern, **{CHANGED[method]: True})
+        await listen(deaf)
+        downstream.tell("a", method)
+        await later()
+        assert [peer.told(method) for peer in (one, other, deaf)] == [[{}], [{}], []]
+        assert modern.told(method) == [{"_meta": {SUBSCRIPTION_ID_META_KEY: stream}}]
+
+
+@pytest.mark.parametrize("expose", ["all", "tools"])
+async def test_a_denied_tool_is_a_change_of_the_tools_alone(downstream: FakeDownstream, expose: str):
+    denied: dict[tuple[str, str], str] = {}
+    async with (
+        relaying_server(downstream, expose=expose, denied_by=lambda *entry: denied.get(entry)) as server,
+        joined(server) as session,
+        joined(server, MODERN) as modern,
+    ):
+        await listen(modern, **dict.fromkeys(CHANGED.values(), True))
+        downstream.renew()
+        await later()
+        assert changes(session) == changes(modern) == []
+        denied["a", "x"] = "a:*"
+        downstream.renew()
+        await later()
+        assert changes(session) == changes(modern) == ["notifications/tools/list_changed"]
+        assert [tool["name"] for tool in (await session.request("tools/list"))["tools"]][-1] == "b__x"
+        denied.clear()
+        downstream.renew()
+        await later()
+        assert changes(session) == ["notifications/tools/list_changed"] * 2
+        downstream.renew()
+        await later()
+        assert changes(session) == ["notifications/tools/list_changed"] * 2
+
+
+async def test_what_a_server_says_has_changed_is_told_once(downstream: FakeDownstream):
+    async with connected(downstream, LEGACY) as peer:
+        for method in CHANGED:
+            downstream.tell("a", method)
+            await later()
+        assert changes(peer) == list(CHANGED)
+
+
+async def test_a_server_that_is_gone_by_new_settings_takes_what_it_had_with_it(downstream: FakeDownstream):
+    async with connected(downstream, LEGACY) as peer:
+        downstream.remove("a")
+        downstream.renew()
+        await later()
+        assert sorted(changes(peer)) == ["notifications/resources/list_changed", "notifications/tools/list_changed"]
+
+
+async def test_a_change_that_renames_entries_of_another_list_is_told_of_both(downstream: FakeDownstream):
+    page = "ui://clock"
+    downstream.add("a", tools=(a_tool("x", _meta={"ui": {"resourceUri": page}}),), resources=(a_resource(page),))
+    async with connected(downstream, LEGACY) as peer:
+        downstream.add("b", tools=(a_tool("x"),), resources=(a_resource(page),))
+        downstream.tell("b", "notifications/resources/list_changed")
+        await later()
+        assert sorted(changes(peer)) == ["notifications/resources/list_changed", "notifications/tools/list_changed"]
+
+
+async def test_a_change_that_was_taken_back_before_it_was_told_is_told_all_the_same(downstream: FakeDownstream):
+    async with relaying_server(downstream) as server, joined(server) as one, joined(server) as other:
+        await later()
+        downstream.add("b", tools=(a_tool("x"),), prompts=({"name": "p"},))
+        await one.request("prompts/list")
+        downstream.add("b", tools=(a_tool("x"),))
+        downstream.renew()
+        await later()
+        assert changes(one) == changes(other) == ["notifications/prompts/list_changed"]
+
+
+async def test_without_the_tools_of_servers_nobody_hears_of_their_changes(downstream: FakeDownstream):
+    async with (
+        relaying_server(downstream, expose="dag") as server,
+        joined(server) as one,
+        joined(server, MODERN) as two,
+    ):
+        await listen(two, toolsListChanged=True)
+        downstream.add("a", tools=(a_tool("x"), a_tool("y")), resources=(a_resource("mem://r"),))
+        downstream.tell("a", "notifications/tools/list_changed")
+        await later()
+        assert changes(one) == []
+        downstream.tell("a", "notifications/prompts/list_changed")
+        await later()
+    assert changes(one) == ["notifications/prompts/list_changed"]
+    assert one.told("notifications/tools/list_changed") == two.told("notifications/tools/list_changed") == []
+
+
+async def test_changes_that_come_in_a_burst_are_told_once_and_again_when_there_are_more(downstream: FakeDownstream):
+    method = "notifications/tools/list_changed"
+    async with connected(downstream, LEGACY) as peer:
+        began = anyio.current_time()
+        while anyio.current_time() < began + 20 * PAUSE_S:
+            for _ in range(50):
+                downstream.tell("a", method)
+            await anyio.sleep(PAUSE_S / 10)
+        await later()
+    assert 2 <= len(peer.told(method)) <= 22
+
+
+async def test_who_watches_a_resource_hears_of_it_by_the_name_that_it_has_for_it(downstream: FakeDownstream):
+    downstream.add("b", resources=(a_resource("mem://r"),))
+    own, others = "plait://servers/a/mem://r", "plait://servers/b/mem://r"
+    async with (
+        relaying_server(downstream) as server,
+        joined(server) as one,
+        joined(server) as other,
+        joined(server, MODERN) as modern,
+    ):
+        await one.request("resources/subscribe", {"uri": own})
+        await other.request("resources/subscribe", {"uri": others})
+        stream = await listen(modern, resourceSubscriptions=[own])
+        downstream.tell("a", UPDATED, {"uri": "mem://r", "x-new": 1})
+        await later()
+        assert one.told(UPDATED) == [{"uri": own, "x-new": 1}]
+        assert other.told(UPDATED) == []
+        assert modern.told(UPDATED) == [{"uri": own, "_meta": {SUBSCRIPTION_ID_META_KEY: stream}}]
+
+
+async def test_a_part_of_what_is_watched_is_named_as_a_part_of_it(downstream: FakeDownstream):
+    async with connected(downstream, LEGACY) as peer:
+        await peer.request("resources/subscribe", {"uri": "plait://servers/a/mem://r"})
+        downstream.tell("a", UPDATED, {"uri": "mem://r/1"})
+        downstream.tell("a", UPDATED, {"uri": "mem://rest"})
+        downstream.tell("b", UPDATED, {"uri": "mem://r"})
+        await later()
+    assert peer.told(UPDATED) == [{"uri": "plait://servers/a/mem://r/1"}]
+
+
+async def test_a_stream_may_watch_by_an_address_that_is_wrapped_needlessly(downstream: FakeDownstream):
+    async with connected(downstream, MODERN) as peer:
+        await listen(peer, resourceSubscriptions=["plait://servers/a/mem://r"])
+        downstream.tell("a", UPDATED, {"uri": "mem://r"})
+        await later()
+    assert [params["uri"] for params in peer.told(UPDATED)] == ["plait://servers/a/mem://r"]
+
+
+async def test_an_address_that_two_servers_came_to_share_still_reaches_who_watched_it(downstream: FakeDownstream):
+    async with relaying_server(downstream) as server, joined(server) as one, joined(server, MODERN) as modern:
+        await one.request("resources/subscribe", {"uri": "mem://r"})
+        await listen(modern, resourceSubscriptions=["mem://r"])
+        downstream.tell("a", UPDATED, {"uri": "mem://r"})
+        await later()
+        downstream.add("b", resources=(a_resource("mem://r"),))
+        downstream.tell("a", UPDATED, {"uri": "mem://r"})
+        await later()
+    assert [params["uri"] for params in one.told(UPDATED)] == ["mem://r", "mem://r"]
+    assert modern.told(UPDATED)[0]["uri"] == "mem://r"
+
+
+@pytest.mark.parametrize("params", [{}, {"uri": 5}, {"uri": None}, {"uri": ["mem://r"]}])
+async def test_an_update_of_nothing_is_dropped(downstream: FakeDownstream, params: JsonObject):
+    async with connected(downstream, LEGACY) as peer:
+        await peer.request("resources/subscribe", {"uri": "mem://r"})
+        downstream.tell("a", UPDATED, params)
+        downstream.tell("a", "notifications/of/the/future", {"x": 1})
+        await later()
+        assert peer.heard == []
+
+
+async def test_an_elicitation_that_is_complete_is_told_to_sessions(downstream: FakeDownstream):
+    async with connected(downstream, LEGACY) as peer:
+        downstream.tell("a", "notifications/elicitation/complete", {"elicitationId": "e1"})
+        await later()
+    assert peer.heard == [("notifications/elicitation/complete", {"elicitationId": "e1"})]
+
+
+async def test_roots_that_changed_are_told_to_every_server(downstream: FakeDownstream):
+    async with connected(downstream, LEGACY) as peer:
+        await peer.notify("notifications/roots/list_changed")
+        await later()
+    assert sorted(downstream.notified) == [(server, "notifications/roots/list_changed", {}) for server in "ab"]
+
+
+# Roots that servers ask for outside of any request.
+
+ROOTS: JsonObject = {"roots": [{"uri": "file:///a", "x-odd": [1]}], "x-odd": 1}
+ROOTS_CHANGED = "notifications/roots/list_changed"
+
+
+async def test_a_client_that_has_roots_is_asked_for_them_outside_of_its_requests(downstream: FakeDownstream):
+    async with connected(downstream, LEGACY, answers={"roots/list": ROOTS}) as peer:
+        (ask,) = downstream.clients
+        assert ask is not None
+        assert await ask("roots/list", {}) == ROOTS
+        with pytest.raises(RpcError) as caught:
+            await ask("roots/list", {"_meta": 5})
+    assert caught.value.code == types.INVALID_PARAMS
+    assert peer.asked == [("roots/list", {})]
+
+
+@pytest.mark.parametrize("capabilities", [{}, {"elicitation": {}, "sampling": {}}])
+async def test_a_client_without_roots_is_not(downstream: FakeDownstream, capabilities: JsonObject):
+    async with connected(downstream, LEGACY, capabilities=capabilities):
+        assert downstream.clients == [None]
+
+
+async def test_a_client_of_2026_cannot_be_asked_outside_of_its_requests(downstream: FakeDownstream):
+    async with connected(downstream, MODERN, answers={"roots/list": ROOTS}) as peer:
+        await peer.request("tools/call", {"name": "a__x"})
+        assert downstream.clients == []
+
+
+async def test_clients_that_have_left_are_asked_no_more(downstream: FakeDownstream):
+    async with relaying_server(downstream) as server, joined(server) as stays:
+        async with joined(server, answers={"roots/list": ROOTS}) as leaves:
+            await leaves.leave()
+            await downstream.until(lambda: downstream.clients == [None])
+        await stays.request("ping")
+
+
+async def test_servers_that_have_asked_hear_of_a_client_that_can_answer(downstream: FakeDownstream):
+    downstream.have_asked = ["b"]
+    async with relaying_server(downstream) as server, joined(server, answers={"roots/list": ROOTS}) as leaves:
+        await downstream.until(lambda: bool(downstream.notified))
+        assert downstream.notified == [("b", ROOTS_CHANGED, {})]
+        async with joined(server):
+            await leaves.leave()
+            await later()
+    assert downstream.notified == [("b", ROOTS_CHANGED, {})] * 3
+
+
+async def test_servers_that_have_not_asked_hear_nothing_of_it(downstream: FakeDownstream):
+    async with connected(downstream, LEGACY, answers={"roots/list": ROOTS}):
+        await later()
+    assert downstream.notified == []
+
+
+# Log messages.
+
+
+def a_message(level: str, **more: Any) -> JsonObject:
+    return {"level": level, "data": {"n": 1}, "logger": "l", **more}
+
+
+def saying(downstream: FakeDownstream, *messages: JsonObject) -> Any:
+    async def say(request: RelayRequest) -> JsonObject:
+        for message in messages:
+            downstream.tell(request.server, MESSAGE, message)
+        return DONE
+
+    return say
+
+
+async def test_log_messages_go_to_who_has_a_request_open_there_and_before_the_answer(downstream: FakeDownstream):
+    message = a_message("info", **{"x-new": [1]})
+    downstream.on("a", "tools/call", saying(downstream, message))
+    async with relaying_server(downstream) as server, joined(server) as one, joined(server) as other:
+        await one.request("tools/call", {"name": "a__x"}, id="call")
+        await later()
+        assert one.told(MESSAGE) == [message]
+        assert one.log.index(MESSAGE) < one.log.index("call")
+        assert other.told(MESSAGE) == []
+        downstream.tell("a", MESSAGE, message)  # by now nobody has
+        await later()
+        assert other.told(MESSAGE) == [message]
+
+
+async def test_a_client_with_two_requests_open_hears_a_message_once(downstream: FakeDownstream):
+    go = anyio.Event()
+
+    async def held(request: RelayRequest) -> JsonObject:
+        await go.wait()
+        return DONE
+
+    downstream.on("a", "tools/call", held)
+    async with connected(downstream, LEGACY) as peer:
+        calls = [await peer.begin("tools/call", {"name": "a__x"}) for _ in range(2)]
+        await downstream.until(lambda: len(downstream.requests) == 2)
+        downstream.tell("a", MESSAGE, a_message("info"))
+        downstream.tell("b", MESSAGE, a_message("error"))
+        go.set()
+        for call in calls:
+            await peer.answer_to(call)
+        await later()
+    assert [params["level"] for params in peer.told(MESSAGE)] == ["info", "error"]
+
+
+async def test_what_a_server_says_by_itself_is_heard_by_every_session(downstream: FakeDownstream):
+    async with (
+        relaying_server(downstream) as server,
+        joined(server) as one,
+        joined(server) as other,
+        joined(server, MODERN) as modern,
+    ):
+        downstream.tell("a", MESSAGE, a_message("info"))
+        await later()
+        assert one.told(MESSAGE) == other.told(MESSAGE) == [a_message("info")]
+        assert modern.heard == []
+
+
+@pytest.mark.parametrize("params", [{}, {"level": "loud"}, {"level": 5}, {"level": ["info"]}])
+async def test_a_message_of_no_known_level_is_dropped(downstream: FakeDownstream, params: JsonObject):
+    downstream.on("a", "tools/call", saying(downstream, params))
+    async with connected(downstream, LEGACY) as peer:
+        downstream.tell("a", MESSAGE, params)
+        await peer.request("tools/call", {"name": "a__x"})
+        await later()
+        assert peer.heard == []
+
+
+async def test_each_session_hears_from_its_own_level_on(downstream: FakeDownstream):
+    async with relaying_server(downstream) as server, joined(server) as loud, joined(server) as quiet:
+        await loud.request("logging/setLevel", {"level": "debug"})
+        await quiet.request("logging/setLevel", {"level": "error"})
+        for level in ("debug", "warning", "error"):
+            downstream.tell("a", MESSAGE, a_message(level))
+        await later()
+    assert [params["level"] for params in loud.told(MESSAGE)] == ["debug", "warning", "error"]
+    assert [params["level"] for params in quiet.told(MESSAGE)] == ["error"]
+
+
+async def test_servers_are_told_the_lowest_level_that_any_session_wants(downstream: FakeDownstream):
+    downstream.add("mute", capabilities={"tools": {}})
+    async with relaying_server(downstream) as server, joined(server) as one, joined(server) as other:
+        for peer, level in ((one, "warning"), (other, "error"), (one, "debug")):
+            await peer.request("logging/setLevel", {"level": level})
+            await later()
+    told = downstream.sent("logging/setLevel")
+    assert told == [(server, {"level": level}) for level in ("warning", "debug") for server in "ab"]
+
+
+async def test_the_level_of_a_client_that_left_counts_no_more(downstream: FakeDownstream):
+    async with relaying_server(downstream) as server, joined(server) as stays:
+        async with joined(server) as leaves:
+            await leaves.request("logging/setLevel", {"level": "debug"})
+            await leaves.leave()
+            await later()
+        await stays.request("logging/setLevel", {"level": "error"})
+        await later()
+    assert downstream.sent("logging/setLevel")[-1] == ("b", {"level": "error"})
+
+
+async def test_a_server_that_comes_later_is_told_the_level_with_the_next_request(downstream: FakeDownstream):
+    async with connected(downstream, LEGACY) as peer:
+        await peer.request("logging/setLevel", {"level": "notice"})
+        downstream.add("c", tools=(a_tool("x"),))
+        await peer.request("tools/call", {"name": "a__x"})
+        await later()
+    assert downstream.sent("logging/setLevel")[-1] == ("c", {"level": "notice"})
+
+
+async def test_a_server_that_refuses_the_level_is_left_alone(downstream: FakeDownstream):
+    downstream.on("a", "logging/setLevel", RpcError(types.METHOD_NOT_FOUND, "no"))
+    async with connected(downstream, LEGACY) as peer:
+        assert await peer.request("logging/setLevel", {"level": "debug"}) == {}
+        await later()
+        await peer.request("tools/call", {"name": "a__x"})
+    assert len(downstream.sent("logging/setLevel")) == 2
+
+
+@pytest.mark.parametrize("params", [{}, {"level": "loud"}, {"level": 5}])
+async def test_a_level_that_is_none_is_refused(downstream: FakeDownstream, params: JsonObject):
+    async with connected(downstream, LEGACY) as peer:
+        with pytest.raises(RpcError) as caught:
+            await peer.request("logging/setLevel", params)
+    assert caught.value.code == types.INVALID_PARAMS
+    assert downstream.requests == []
+
+
+async def test_there_is_no_level_to_be_set_for_all_requests_since_2026(downstream: FakeDownstream):
+    async with connected(downstream, MODERN) as peer:
+        with pytest.raises(RpcError) as caught:
+            await peer.request("logging/setLevel", {"level": "debug"})
+    assert caught.value.code == types.METHOD_NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("asked", "heard"),
+    [(None, []), ("debug", ["debug", "error"]), ("error", ["error"]), ("emergency", [])],
+)
+async def test_a_request_of_2026_hears_from_the_level_that_it_asks_for(
+    downstream: FakeDownstream, asked: str | None, heard: list[str]
+):
+    downstream.on("a", "tools/call", saying(downstream, a_message("debug"), a_message("error")))
+    async with connected(downstream, MODERN) as peer:
+        meta: JsonObject = {types.LOG_LEVEL_META_KEY: asked} if asked else {}
+        await peer.request("tools/call", {"name": "a__x"}, meta=meta, id="call")
+    assert [params["level"] for params in peer.told(MESSAGE)] == heard
+    assert downstream.requests[0].meta == meta
+
+
+# Clients that do not read, and servers without measure.
+
+
+async def test_of_what_waits_for_a_client_the_oldest_goes():
+    sent: list[JsonObject] = []
+    go = anyio.Event()
+
+    async def send(method: str, params: JsonObject) -> None:
+        await go.wait()
+        sent.append(params)
+
+    async with anyio.create_task_group() as tasks:
+        outbox = Outbox(tasks, send)
+        for n in range(MOST_WAITING + 10):
+            outbox.put("m", {"n": n})
+        go.set()
+    assert [params["n"] for params in sent] == list(range(10, MOST_WAITING + 10))
+
+
+async def test_a_client_that_does_not_read_loses_what_waits_and_no_more():
+    sent: list[object] = []
+
+    async def send(method: str, params: JsonObject) -> None:
+        if params["n"] == 0:
+            await anyio.sleep_forever()
+        sent.append(params["n"])
+
+    async with anyio.create_task_group() as tasks:
+        outbox = Outbox(tasks, send)
+        for n in range(3):
+            outbox.put("m", {"n": n})
+        await anyio.sleep(1)
+        outbox.put("m", {"n": 3})
+        await later()
+        outbox.put("m", {"n": 4})
+    assert sent == [4]
+
+
+async def test_a_client_that_does_not_read_holds_up_a_request_for_a_second(downstream: FakeDownstream):
+    calls = OpenCalls()
+    downstream.on("a", "tools/call", saying(downstream, *[a_message("info", n=n) for n in range(9)]))
+    async with connected(downstream, LEGACY, calls=calls) as peer:
+        peer.is_deaf = True
+        await peer.begin("tools/call", {"name": "a__x"})
+        await downstream.until(lambda: len(downstream.requests) == 1)
+        began = anyio.current_time()
+        await calls.idle()
+        assert anyio.current_time() - began == LAST_WORD_S
+
+
+async def test_a_server_that_talks_without_end_does_not_delay_its_answer(downstream: FakeDownstream):
+    async def talk(request: RelayRequest) -> JsonObject:
+        for n in range(50_000):
+            downstream.tell("a", MESSAGE, a_message("info", n=n))
+        return DONE
+
+    downstream.on("a", "tools/call", talk)
+    async with connected(downstream, LEGACY) as peer:
+        began = anyio.current_time()
+        await peer.request("tools/call", {"name": "a__x"})
+        assert anyio.current_time() - began <= LAST_WORD_S
+    assert len(peer.told(MESSAGE)) <= MOST_WAITING + 1
+    assert peer.told(MESSAGE)[-1]["n"] == 49_999

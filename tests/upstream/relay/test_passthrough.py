@@ -1,0 +1,475 @@
+"""Requests for one server: they reach it as they came, and its answer comes back as it gave it, in both eras."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import anyio
+import mcp_types as types
+import pytest
+from mcp import Client
+
+from plait.core.downstream import RelayRequest, RpcError
+from plait.core.values.strict import Json, JsonObject
+from plait.upstream.calls import OpenCalls
+
+from ...fakes import FakeServers, tool
+from ..conftest import LEGACY, MODERN, in_memory
+from .downstream import (
+    ALL_CAPABILITIES,
+    DONE,
+    FakeDownstream,
+    a_resource,
+    a_template,
+    a_tool,
+    connected,
+    relaying_server,
+)
+
+pytestmark = pytest.mark.virtual_time
+
+ODD: JsonObject = {
+    "content": [
+        {"type": "text", "text": "é\u2028", "annotations": {"audience": ["user"], "x-new": 1}},
+        {"type": "image", "data": "AA==", "mimeType": "image/png", "x-new": [None]},
+        {"type": "hologram", "depth": 3},
+        {"type": "resource", "resource": {"uri": "mem://one", "text": "1", "x-new": {}}},
+    ],
+    "structuredContent": {"n": 10**30, "f": 1e-7, "null": None, "": {"a": []}},
+    "isError": False,
+    "x-of-the-future": {"deep": [1, {"er": True}]},
+    "_meta": {"example.com/trace": "t1"},
+}
+
+
+@pytest.fixture
+def downstream() -> FakeDownstream:
+    made = FakeDownstream()
+    made.add(
+        "a",
+        tools=(a_tool("echo"), a_tool("slow")),
+        resources=(a_resource("mem://one"),),
+        templates=(a_template("mem://n/{n}"),),
+        prompts=({"name": "greet"},),
+    )
+    made.add("b", tools=(a_tool("echo"),), resources=(a_resource("mem://two"),), prompts=({"name": "part"},))
+    made.on("a", "tools/call", DONE)
+    return made
+
+
+def unstamped(result: Any) -> Any:
+    """*result* without what the era adds to every one."""
+    meta = {key: value for key, value in result.get("_meta", {}).items() if key != types.SERVER_INFO_META_KEY}
+    own = {"resultType", "_meta", "ttlMs", "cacheScope"}
+    return {**{name: value for name, value in result.items() if name not in own}, **({"_meta": meta} if meta else {})}
+
+
+async def test_a_result_comes_back_with_every_member_that_it_has(downstream: FakeDownstream, era: str):
+    downstream.on("a", "tools/call", ODD)
+    async with connected(downstream, era) as peer:
+        result = await peer.request("tools/call", {"name": "a__echo", "arguments": {}})
+    assert unstamped(result) == ODD
+
+
+async def test_arguments_and_meta_reach_the_server_as_the_client_sent_them(downstream: FakeDownstream, era: str):
+    arguments: JsonObject = {"n": 10**30, "x": None, "deep": [[{}]], "uri": "plait://servers/b/x"}
+    meta: JsonObject = {"example.com/trace": {"id": 1}, "progressToken": 7}
+    async with connected(downstream, era, capabilities=ALL_CAPABILITIES) as peer:
+        await peer.request("tools/call", {"name": "a__echo", "arguments": arguments, "x-new": 1}, meta=meta)
+    sent = downstream.requests[0]
+    assert sent.params == {"name": "echo", "arguments": arguments, "x-new": 1}
+    assert sent.meta == {"example.com/trace": {"id": 1}}
+    assert sent.capabilities == ALL_CAPABILITIES
+
+
+async def test_a_call_without_arguments_is_sent_without(downstream: FakeDownstream, era: str):
+    async with connected(downstream, era) as peer:
+        await peer.request("tools/call", {"name": "a__echo"})
+    assert downstream.requests[0].params == {"name": "echo"}
+
+
+async def test_the_client_of_the_sdk_gets_what_the_server_said(downstream: FakeDownstream, era: str):
+    downstream.on("a", "tools/call", {**DONE, "structuredContent": {"n": 1}, "isError": True})
+    async with relaying_server(downstream) as server, Client(in_memory(server), mode=era) as client:
+        result = await client.call_tool("a__echo", {"x": 1})
+        prompts = await client.list_prompts()
+    assert (result.is_error, result.structured_content) == (True, {"n": 1})
+    assert [prompt.name for prompt in prompts.prompts][-2:] == ["greet", "part"]
+
+
+async def test_results_carry_what_their_era_demands_and_no_more(downstream: FakeDownstream):
+    downstream.on("a", "tools/call", {**ODD, "resultType": "complete"})
+    async with connected(downstream, LEGACY) as peer:
+        assert await peer.request("tools/call", {"name": "a__echo"}) == ODD
+    async with connected(downstream, MODERN) as peer:
+        result = await peer.request("tools/call", {"name": "a__echo"})
+        read = await peer.request("resources/read", {"uri": "mem://one"})
+    assert result["resultType"] == "complete"
+    assert result["_meta"][types.SERVER_INFO_META_KEY]["name"] == "plait"
+    assert result["_meta"]["example.com/trace"] == "t1"
+    assert (read["ttlMs"], read["cacheScope"]) == (0, "private")
+
+
+async def test_structured_content_that_an_older_client_cannot_take_leaves_its_text(downstream: FakeDownstream):
+    downstream.on("a", "tools/call", {**DONE, "structuredContent": [1, 2]})
+    async with connected(downstream, LEGACY) as peer:
+        assert await peer.request("tools/call", {"name": "a__echo"}) == DONE
+    async with connected(downstream, MODERN) as peer:
+        assert (await peer.request("tools/call", {"name": "a__echo"}))["structuredContent"] == [1, 2]
+
+
+async def test_an_error_of_the_server_is_the_clients(downstream: FakeDownstream, era: str):
+    downstream.on("a", "tools/call", RpcError(-31999, "Out of ink", {"cartridge": "cyan"}))
+    async with connected(downstream, era) as peer:
+        with pytest.raises(RpcError) as caught:
+            await peer.request("tools/call", {"name": "a__echo"})
+    assert (caught.value.code, caught.value.message, caught.value.data) == (-31999, "Out of ink", {"cartridge": "cyan"})
+
+
+@pytest.mark.parametrize("code", [types.HEADER_MISMATCH, types.UNSUPPORTED_PROTOCOL_VERSION])
+async def test_an_error_about_our_own_connection_is_not_blamed_on_the_client(
+    downstream: FakeDownstream, era: str, code: int
+):
+    downstream.on("a", "tools/call", RpcError(code, "no"))
+    async with connected(downstream, era) as peer:
+        with pytest.raises(RpcError) as caught:
+            await peer.request("tools/call", {"name": "a__echo"})
+    assert caught.value.code == types.INTERNAL_ERROR
+
+
+async def test_a_fault_of_ours_tells_nothing_of_itself(downstream: FakeDownstream, era: str):
+    downstream.on("a", "tools/call", ValueError("/etc/secret"))
+    async with connected(downstream, era) as peer:
+        with pytest.raises(RpcError) as caught:
+            await peer.request("tools/call", {"name": "a__echo"})
+    assert (caught.value.code, caught.value.message) == (types.INTERNAL_ERROR, "Internal server error")
+
+
+@pytest.mark.parametrize(
+    ("params", "code"),
+    [
+        ({"name": "a__nothing"}, types.INVALID_PARAMS),
+        ({"name": "c__echo"}, types.INVALID_PARAMS),
+        ({"name": "echo"}, types.INVALID_PARAMS),
+        ({"name": "a:echo"}, types.INVALID_PARAMS),
+        ({"name": 5}, types.INVALID_PARAMS),
+        ({"name": ["a__echo"]}, types.INVALID_PARAMS),
+        ({}, types.INVALID_PARAMS),
+        ({"name": "a__echo", "arguments": [1]}, types.INVALID_PARAMS),
+        ({"name": "a__echo", "arguments": "{}"}, types.INVALID_PARAMS),
+        ({"name": "a__echo", "inputResponses": [1]}, types.INVALID_PARAMS),
+    ],
+)
+async def test_a_call_that_is_wrong_reaches_no_server(
+    downstream: FakeDownstream, era: str, params: JsonObject, code: int
+):
+    async with connected(downstream, era) as peer:
+        with pytest.raises(RpcError) as caught:
+            await peer.request("tools/call", params)
+    assert caught.value.code == code
+    assert downstream.requests == []
+
+
+async def test_nothing_is_relayed_before_the_handshake(downstream: FakeDownstream):
+    async with connected(downstream, LEGACY, greet=False) as peer:
+        for method in ("tools/call", "prompts/get", "tools/list", "logging/setLevel"):
+            with pytest.raises(RpcError) as caught:
+                await peer.request(method, {"name": "a__echo", "level": "debug"})
+            assert caught.value.code == types.INVALID_PARAMS
+    assert downstream.requests == []
+
+
+async def test_our_own_tools_work_beside_those_of_servers(downstream: FakeDownstream, era: str):
+    servers = FakeServers()
+    servers.add(tool("s:echo", {}, closed=False), lambda **arguments: arguments)
+    async with connected(downstream, era, servers=servers) as peer:
+        tasks: list[Json] = [{"id": "t", "tool": "s:echo", "arguments": {"x": 1}}]
+        result = await peer.call("execute_dag", {"tasks": tasks})
+    assert result["structuredContent"]["outputs"]["t"] == {"x": 1}
+    assert downstream.requests == []
+
+
+@pytest.mark.parametrize(
+    ("expose", "ours", "theirs"), [("dag", True, False), ("all", True, True), ("tools", False, True)]
+)
+async def test_what_is_not_exposed_cannot_be_called(
+    downstream: FakeDownstream, era: str, expose: str, ours: bool, theirs: bool
+):
+    async with connected(downstream, era, expose=expose) as peer:
+        for name, is_served in (("search_tools", ours), ("a__echo", theirs)):
+            with nullcontext() if is_served else pytest.raises(RpcError, match=f"Unknown tool: {name}"):
+                await peer.call(name, {"query": "x"})
+
+
+async def test_a_denied_tool_is_not_listed_and_is_refused(downstream: FakeDownstream, era: str):
+    def denied_by(server: str, name: str) -> str | None:
+        return "a:e*" if (server, name) == ("a", "echo") else None
+
+    async with connected(downstream, era, denied_by=denied_by) as peer:
+        listed = [tool["name"] for tool in (await peer.request("tools/list"))["tools"]]
+        with pytest.raises(RpcError) as caught:
+            await peer.request("tools/call", {"name": "a__echo"})
+    assert caught.value.data == {"code": "policy_denied", "denied_by": "a:e*"}
+    assert [name for name in listed if "__" in name] == ["a__slow", "b__echo"]
+    assert downstream.requests == []
+
+
+async def test_a_denial_holds_as_soon_as_it_is_said(downstream: FakeDownstream, era: str):
+    denied: set[str] = set()
+
+    async with connected(downstream, era, denied_by=lambda server, name: name if name in denied else None) as peer:
+        for name in ("slow", "echo"):
+            denied ^= {name}
+            listed = [tool["name"] for tool in (await peer.request("tools/list"))["tools"]]
+            assert f"a__{name}" not in listed
+            with pytest.raises(RpcError, match="The policy denies"):
+                await peer.request("tools/call", {"name": f"a__{name}"})
+        denied.clear()
+        assert "a__slow" in str(await peer.request("tools/list"))
+        await peer.request("tools/call", {"name": "a__slow"})
+
+
+# Prompts, resources and completions.
+
+
+async def test_a_prompt_is_asked_of_its_server(downstream: FakeDownstream, era: str):
+    messages: list[Json] = [{"role": "user", "content": {"type": "text", "text": "hi", "x-new": 1}}]
+    downstream.on("b", "prompts/get", {"messages": messages, "description": "d"})
+    async with connected(downstream, era) as peer:
+        result = await peer.request("prompts/get", {"name": "part", "arguments": {"to": "Ada"}})
+        ours = await peer.request("prompts/get", {"name": "plan", "arguments": {"task": "tidy"}})
+    assert unstamped(result) == {"messages": messages, "description": "d"}
+    assert downstream.sent("prompts/get") == [("b", {"name": "part", "arguments": {"to": "Ada"}})]
+    assert ours["messages"]
+
+
+@pytest.mark.parametrize("name", ["nothing", "a__nothing", "", "x" * 10_000])
+async def test_an_unknown_prompt_is_refused(downstream: FakeDownstream, era: str, name: str):
+    async with connected(downstream, era) as peer:
+        with pytest.raises(RpcError, match="Unknown prompt") as caught:
+            await peer.request("prompts/get", {"name": name})
+    assert caught.value.code == types.INVALID_PARAMS
+    assert len(caught.value.message) < 200
+
+
+async def test_a_resource_is_read_from_the_server_that_has_it(downstream: FakeDownstream, era: str):
+    contents = {"contents": [{"uri": "mem://two", "text": "2", "x-new": 1}]}
+    downstream.on("b", "resources/read", contents)
+    async with connected(downstream, era) as peer:
+        assert unstamped(await peer.request("resources/read", {"uri": "mem://two"})) == contents
+        await peer.request("resources/read", {"uri": "mem://n/7"})
+        await peer.request("resources/read", {"uri": "plait://servers/b/mem://n/7"})
+        ours = await peer.request("resources/read", {"uri": "plait://guide"})
+    assert downstream.sent("resources/read") == [
+        ("b", {"uri": "mem://two"}),
+        ("a", {"uri": "mem://n/7"}),
+        ("b", {"uri": "mem://n/7"}),
+    ]
+    assert ours["contents"][0]["uri"] == "plait://guide"
+
+
+async def test_a_relayed_call_that_takes_longer_than_a_stop_waits_is_cancelled_and_told(
+    downstream: FakeDownstream, era: str
+):
+    async def hang(request: RelayRequest) -> JsonObject:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    calls = OpenCalls()
+    downstream.on("a", "tools/call", hang)
+    async with connected(downstream, era, calls=calls, capabilities={"roots": {}}) as peer:
+        call = await peer.begin("tools/call", {"name": "a__slow"})
+        await downstream.until(lambda: len(downstream.requests) == 1)
+        await calls.drain(5)
+        with pytest.raises(RpcError, match="shutting down"):
+            await peer.answer_to(call)
+    assert [request.params["name"] for request in downstream.aborted] == ["slow"]
+
+
+async def test_what_is_read_is_called_as_it_was_asked_for(downstream: FakeDownstream, era: str):
+    def contents(request: RelayRequest) -> JsonObject:
+        return {"contents": [{"uri": request.params["uri"], "text": "7"}, {"uri": "mem://part", "text": "8"}]}
+
+    downstream.on("b", "resources/read", contents)
+    async with connected(downstream, era) as peer:
+        for uri in ("mem://two", "plait://servers/b/mem://n/7"):
+            read = await peer.request("resources/read", {"uri": uri})
+            assert [content["uri"] for content in read["contents"]] == [uri, "mem://part"]
+
+
+NOT_FOUND = {LEGACY: -32002, MODERN: types.INVALID_PARAMS}
+
+
+@pytest.mark.parametrize("uri", ["mem://none", "plait://servers/zz/mem://one", "ui://plait/zz/x"])
+async def test_a_resource_that_nobody_has_is_not_found_as_the_era_says_it(
+    downstream: FakeDownstream, era: str, uri: str
+):
+    async with connected(downstream, era) as peer:
+        with pytest.raises(RpcError) as caught:
+            await peer.request("resources/read", {"uri": uri})
+    assert caught.value.code == NOT_FOUND[era]
+    assert caught.value.data == {"uri": uri}
+
+
+@pytest.mark.parametrize("said", NOT_FOUND.values())
+async def test_a_server_of_either_era_says_not_found_in_the_clients(downstream: FakeDownstream, era: str, said: int):
+    downstream.on("a", "resources/read", RpcError(said, "Resource not found", {"uri": "mem://one"}))
+    async with connected(downstream, era) as peer:
+        with pytest.raises(RpcError) as caught:
+            await peer.request("resources/read", {"uri": "mem://one"})
+    assert caught.value.code == NOT_FOUND[era]
+
+
+async def test_other_invalid_params_of_a_read_stay_what_they_are(downstream: FakeDownstream, era: str):
+    downstream.on("a", "resources/read", RpcError(types.INVALID_PARAMS, "no such page"))
+    async with connected(downstream, era) as peer:
+        with pytest.raises(RpcError) as caught:
+            await peer.request("resources/read", {"uri": "mem://one"})
+    assert caught.value.code == types.INVALID_PARAMS
+
+
+async def test_addresses_that_two_servers_share_are_wrapped_in_results_and_lead_back(
+    downstream: FakeDownstream, era: str
+):
+    downstream.add("b", resources=(a_resource("mem://one"),))
+    link = {"type": "resource_link", "uri": "mem://one", "name": "n"}
+    other = {"type": "resource_link", "uri": "mem://elsewhere", "name": "n"}
+    downstream.on("a", "tools/call", {"content": [link, other], "structuredContent": {"uri": "mem://one"}})
+    async with connected(downstream, era) as peer:
+        result = await peer.request("tools/call", {"name": "a__echo"})
+        links = [block["uri"] for block in result["content"]]
+        for uri in links:
+            await peer.request("resources/read", {"uri": uri})
+    assert links == ["plait://servers/a/mem://one", "mem://elsewhere"]
+    assert result["structuredContent"] == {"uri": "mem://one"}
+    assert downstream.sent("resources/read") == [("a", {"uri": "mem://one"}), ("a", {"uri": "mem://elsewhere"})]
+
+
+@pytest.mark.parametrize(
+    ("ref", "sent"),
+    [
+        ({"type": "ref/prompt", "name": "part"}, ("b", {"type": "ref/prompt", "name": "part"})),
+        ({"type": "ref/prompt", "name": "b__part"}, ("b", {"type": "ref/prompt", "name": "part"})),
+        ({"type": "ref/resource", "uri": "mem://n/{n}"}, ("a", {"type": "ref/resource", "uri": "mem://n/{n}"})),
+    ],
+)
+async def test_a_completion_is_asked_of_the_server_that_it_is_about(
+    downstream: FakeDownstream, era: str, ref: JsonObject, sent: tuple[str, JsonObject]
+):
+    server, own = sent
+    downstream.on(server, "completion/complete", {"completion": {"values": ["x"], "hasMore": False, "x-new": 1}})
+    argument: JsonObject = {"name": "n", "value": "1"}
+    async with connected(downstream, era) as peer:
+        result = await peer.request("completion/complete", {"ref": ref, "argument": argument})
+    assert unstamped(result) == {"completion": {"values": ["x"], "hasMore": False, "x-new": 1}}
+    assert downstream.sent("completion/complete") == [(server, {"ref": own, "argument": argument})]
+
+
+@pytest.mark.parametrize("ref", [{"type": "ref/prompt", "name": "plan"}, {"type": "ref/prompt", "name": "part"}])
+async def test_who_completes_nothing_gives_no_values(downstream: FakeDownstream, era: str, ref: JsonObject):
+    downstream.add("b", capabilities={"prompts": {}}, prompts=({"name": "part"},))
+    async with connected(downstream, era) as peer:
+        result = await peer.request("completion/complete", {"ref": ref, "argument": {"name": "n", "value": ""}})
+    assert result["completion"] == {"values": []}
+    assert downstream.requests == []
+
+
+# Progress, cancellation and the end.
+
+
+async def test_progress_is_told_as_it_came_but_for_the_token_and_before_the_result(
+    downstream: FakeDownstream, era: str
+):
+    said: list[JsonObject] = [
+        {"progress": 1, "total": 4.0, "message": "one", "x-odd": [None, 1.0], "_meta": {"a": 1}},
+        {"progress": -0.5, "total": None, "message": 5},
+        {"progress": 1.0},
+        {"progress": 10**400},
+    ]
+
+    async def slow(request: RelayRequest) -> JsonObject:
+        assert request.on_progress is not None
+        for told in said:
+            request.on_progress({"progressToken": 77, **told})
+        return DONE
+
+    downstream.on("a", "tools/call", slow)
+    async with connected(downstream, era) as peer:
+        await peer.request("tools/call", {"name": "a__slow"}, meta={"progressToken": "mine"}, id="call")
+    assert peer.told("notifications/progress") == [{**told, "progressToken": "mine"} for told in said]
+    assert [type(told["progress"]) for told in peer.told("notifications/progress")] == [int, float, float, int]
+    assert peer.log.index("call") > max(at for at, one in enumerate(peer.log) if one == "notifications/progress")
+
+
+async def test_without_a_token_no_progress_is_asked_for(downstream: FakeDownstream, era: str):
+    async with connected(downstream, era) as peer:
+        await peer.request("tools/call", {"name": "a__echo"})
+    assert downstream.requests[0].on_progress is None
+
+
+async def test_progress_after_the_result_is_told_to_nobody(downstream: FakeDownstream, era: str):
+    async with connected(downstream, era) as peer:
+        await peer.request("tools/call", {"name": "a__echo"}, meta={"progressToken": 1})
+        late = downstream.requests[0].on_progress
+        assert late is not None
+        late({"progress": 1})
+        await peer.request("tools/call", {"name": "a__echo"})
+    assert peer.told("notifications/progress") == []
+
+
+@pytest.mark.parametrize("answers", [None, {"roots/list": {"roots": []}}])
+async def test_a_request_that_the_client_cancels_is_cancelled_at_its_server(
+    downstream: FakeDownstream, era: str, answers: Any
+):
+    downstream.on("a", "tools/call", lambda request: anyio.sleep_forever())
+    async with connected(downstream, era, answers=answers) as peer:
+        call = await peer.begin("tools/call", {"name": "a__slow"})
+        await downstream.until(lambda: len(downstream.requests) == 1)
+        await peer.cancel(call)
+        await downstream.until(lambda: len(downstream.aborted) == 1)
+        await peer.request("tools/list")
+        assert call not in peer.log  # nobody waits for the answer to a request that was cancelled
+
+
+@pytest.mark.parametrize("answers", [None, {"roots/list": {"roots": []}}])
+async def test_a_client_that_leaves_cancels_what_it_asked_for(downstream: FakeDownstream, era: str, answers: Any):
+    downstream.on("a", "tools/call", lambda request: anyio.sleep_forever())
+    async with connected(downstream, era, answers=answers) as peer:
+        await peer.begin("tools/call", {"name": "a__slow"})
+        await downstream.until(lambda: len(downstream.requests) == 1)
+        await peer.leave()
+        await downstream.until(lambda: len(downstream.aborted) == 1)
+    assert downstream.listeners == []
+
+
+async def test_a_server_that_never_answers_is_given_up_after_an_hour(downstream: FakeDownstream, era: str):
+    downstream.on("a", "tools/call", lambda request: anyio.sleep_forever())
+    async with connected(downstream, era) as peer:
+        began = anyio.current_time()
+        with pytest.raises(RpcError, match="3600 s") as caught:
+            await peer.request("tools/call", {"name": "a__slow"})
+        assert anyio.current_time() - began == pytest.approx(3600)
+    assert caught.value.code == types.REQUEST_TIMEOUT
+
+
+async def test_relayed_calls_are_counted_and_refused_once_the_gateway_stops(downstream: FakeDownstream, era: str):
+    calls = OpenCalls()
+    go = anyio.Event()
+
+    async def held(request: RelayRequest) -> JsonObject:
+        await go.wait()
+        return DONE
+
+    downstream.on("a", "tools/call", held)
+    async with connected(downstream, era, calls=calls) as peer:
+        call = await peer.begin("tools/call", {"name": "a__slow"})
+        await downstream.until(lambda: len(downstream.requests) == 1)
+        assert calls.count == 1
+        go.set()
+        await calls.drain(5)
+        assert calls.count == 0
+        assert unstamped(await peer.answer_to(call)) == DONE
+        with pytest.raises(RpcError, match="shutting down"):
+            await peer.request("tools/call", {"name": "a__slow"})
+    assert len(downstream.requests) == 1

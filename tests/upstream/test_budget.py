@@ -1,0 +1,132 @@
+"""Answers are cut to their limit, stay JSON, and say what is missing."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plait.core.values.strict import dumps, loads
+from plait.upstream.budget import fit
+from plait.upstream.cutting import cut, fair, size_within
+
+leaves = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=40), st.integers(50, 3000).map(lambda n: 'é"\n' * n), st.integers(0, 900).map(lambda n: [n] * n),
+)  # fmt: skip
+values = st.recursive(
+    leaves, lambda inner: st.lists(inner, max_size=8) | st.dictionaries(st.text(max_size=20), inner, max_size=8)
+)
+errors = st.builds(
+    lambda n, message: {"id": f"t{n}", "code": "tool_error", "message": message},
+    st.integers(0, 9999), st.integers(0, 2000).map(lambda n: "x" * n),
+)  # fmt: skip
+documents = st.fixed_dictionaries(
+    {
+        "status": st.just("partial"),
+        "run_id": st.just("r_abcdefghijkl"),
+        "errors": st.lists(errors, max_size=30) | errors.map(lambda error: [error] * 3000),
+        "outputs": st.dictionaries(st.text("abc", max_size=64), values, max_size=12)
+        | values.map(lambda value: {f"t{n}": value for n in range(300)}),
+        "truncated": st.just([]),
+        "notes": st.lists(st.text(max_size=200), max_size=6),
+        "layers": st.lists(st.lists(st.text(max_size=64), max_size=50), max_size=30),
+        "metrics": st.dictionaries(st.text(max_size=20), values, max_size=4),
+    }
+)
+
+
+@settings(max_examples=70, deadline=None)
+@given(documents, st.integers(1000, 30_000))
+def test_an_answer_stays_within_its_limit_and_names_whatever_was_cut(document: dict[str, Any], limit: int):
+    shown: Any = fit(document, limit, uri=lambda id: f"plait://runs/r/tasks/{id}", hint="Read on with get_run.")
+    assert len(dumps(shown)) <= limit
+    assert loads(dumps(shown)) == shown
+    if len(dumps(document)) <= limit:
+        assert shown == document
+        return
+    assert limit < 4_000 or shown.keys() >= document.keys()
+    told = {entry["id"] for entry in shown.get("truncated", ())}
+    whole = [id for id, value in shown.get("outputs", {}).items() if value == document["outputs"][id]]
+    assert told | set(whole) == set(shown.get("outputs", {}))
+    for name in ("outputs", "errors", "layers", "notes"):
+        own = [entry for entry in shown.get(name, ()) if entry != "Read on with get_run."]
+        assert len(own) + shown.get("omitted", {}).get(name, 0) == len(document[name])
+
+
+@settings(max_examples=70, deadline=None)
+@given(values, st.integers(3, 4000))
+def test_a_cut_value_takes_no_more_than_its_room(value: Any, room: int):
+    shown = cut(value, room)
+    assert len(dumps(shown)) <= room
+    assert (shown == value) == (len(dumps(value)) <= room)
+
+
+@given(values, st.integers(0, 5000))
+def test_a_size_is_exact_as_far_as_it_matters(value: Any, most: int):
+    exact = len(dumps(value))
+    assert size_within(value, most) == exact if exact <= most else size_within(value, most) > most
+
+
+@given(st.lists(st.integers(0, 1000), max_size=20), st.integers(0, 5000))
+def test_room_is_shared_so_that_only_what_is_above_the_common_share_is_cut(needs: list[int], room: int):
+    shares = fair(needs, room)
+    assert sum(shares) <= room
+    assert all(share <= need for share, need in zip(shares, needs, strict=True))
+    cut_short = [share for share, need in zip(shares, needs, strict=True) if share < need]
+    if cut_short:
+        assert max(shares) - min(cut_short) <= 1
+        assert room - sum(shares) <= len(needs)
+
+
+def test_a_list_keeps_its_first_elements_and_says_how_many_follow():
+    assert cut(list(range(200)), 40) == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, "… 189 more"]
+
+
+def test_a_long_text_keeps_its_head_and_its_tail():
+    shown = cut("start " + "x" * 5000 + " end", 100)
+    assert isinstance(shown, str)
+    assert shown.startswith("start xxx")
+    assert shown.endswith("xxx end")
+    assert "5,010 characters in all" in shown
+
+
+def test_an_object_keeps_every_member_it_can_and_shares_the_room_between_them():
+    shown = cut({"title": "short", "body": "x" * 5000, "more": "y" * 5000}, 300)
+    assert isinstance(shown, dict)
+    assert shown["title"] == "short"
+    assert abs(len(str(shown["body"])) - len(str(shown["more"]))) <= 2
+
+
+def test_what_small_outputs_do_not_need_goes_to_the_large_one():
+    outputs: Any = {"small": 1, "large": "x" * 30_000, "tiny": [2]}
+    shown: Any = fit({"status": "success", "run_id": "r", "outputs": outputs, "truncated": []}, 10_000)
+    assert shown["outputs"]["small"] == 1
+    assert shown["outputs"]["tiny"] == [2]
+    assert len(shown["outputs"]["large"]) > 9_000
+    assert shown["truncated"] == [{"id": "large", "chars": 30_000, "uri": "large"}]
+
+
+def test_ten_thousand_failures_fit_with_a_count_of_the_rest():
+    failures = [{"id": f"t{n}", "code": "tool_error", "message": "EACCES: /x"} for n in range(10_000)]
+    document: Any = {"status": "failed", "run_id": "r", "errors": failures, "outputs": {}, "notes": []}
+    shown: Any = fit(document, 24_000)
+    assert shown["errors"] == failures[: len(shown["errors"])]
+    assert len(shown["errors"]) > 200
+    assert shown["omitted"] == {"errors": 10_000 - len(shown["errors"])}
+    assert list(shown)[:4] == ["status", "run_id", "omitted", "errors"]
+
+
+def test_cutting_costs_what_the_answer_costs_and_not_what_was_cut():
+    nested: Any = list(range(300_000))
+    flat: Any = {str(n): n for n in range(300_000)}
+    for _ in range(60):
+        nested = [nested]
+    outputs = {f"t{n}": flat if n % 2 else nested for n in range(2_000)}
+    start = time.process_time()
+    shown = fit({"status": "success", "outputs": outputs}, 24_000, sizes=dict.fromkeys(outputs, 2**21))
+    assert time.process_time() - start < 2
+    assert len(json.dumps(shown, ensure_ascii=False, separators=(",", ":"))) <= 24_000

@@ -1,0 +1,77 @@
+"""How calls that are open end when we stop."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+from mcp import MCPError
+
+from plait.upstream.calls import LAST_S, WRITTEN_S, OpenCalls
+
+pytestmark = pytest.mark.virtual_time
+
+
+@pytest.mark.parametrize(
+    ("takes_s", "drained_s"), [(0, 0), (3, 3), (5, 5), (5.5, 5.5), (60, 5 + LAST_S)], ids=lambda value: f"{value}"
+)
+async def test_a_drain_waits_for_calls_and_a_moment_longer_for_what_it_gave_up(takes_s: float, drained_s: float):
+    calls, given_up = OpenCalls(), list[float]()
+
+    async def call() -> None:
+        with calls.one():
+            await anyio.sleep(takes_s)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call)
+        await anyio.lowlevel.checkpoint()
+        began = anyio.current_time()
+        await calls.drain(5, lambda: given_up.append(anyio.current_time() - began))
+        assert anyio.current_time() - began == pytest.approx(drained_s + WRITTEN_S)
+        assert given_up == [min(takes_s, 5)]
+
+
+async def test_what_was_given_up_is_answered_with_that():
+    calls, said = OpenCalls(), list[str]()
+
+    async def call() -> None:
+        with pytest.raises(MCPError) as refusal, calls.one_to_give_up():
+            await anyio.sleep_forever()
+        said.append(refusal.value.error.message)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call)
+        await anyio.lowlevel.checkpoint()
+        await calls.drain(5)
+    assert said == ["The gateway is shutting down."]
+    assert anyio.current_time() == pytest.approx(5 + WRITTEN_S)
+
+
+async def test_what_ends_in_time_is_not_given_up():
+    calls = OpenCalls()
+    with calls.one_to_give_up():
+        await anyio.sleep(1)
+    await calls.drain(5)
+    with pytest.raises(MCPError, match="shutting down"), calls.one_to_give_up():
+        raise AssertionError
+
+
+async def test_a_drain_that_is_hurried_gives_up_at_once():
+    calls, ends = OpenCalls(), list[float]()
+
+    async def call() -> None:
+        with calls.one():
+            await anyio.sleep_forever()
+
+    async def drain() -> None:
+        await calls.drain(100)
+        ends.append(anyio.current_time())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call)
+        tasks.start_soon(drain)
+        tasks.start_soon(drain)
+        await anyio.sleep(2)
+        calls.hurry()
+        await anyio.sleep(LAST_S + 1)
+        assert ends == [pytest.approx(2 + LAST_S + WRITTEN_S)] * 2
+        tasks.cancel_scope.cancel()

@@ -1,0 +1,107 @@
+"""What clients see of us is plain enough for all of them, and the examples in it are right."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from mcp import Client
+
+from plait.core.tools.catalog import ServerInfo, ServerState
+from plait.engine.gateway import Gateway
+from plait.upstream.resources import guide
+from plait.upstream.schemas import TOOLS, ToolText
+from plait.upstream.server import build_server
+from plait.upstream.texts import EXECUTE, INSTRUCTIONS, MAX_TEXT, instructions
+
+from ..fakes import FakeServers
+from .conftest import Connect, in_memory
+
+NOT_PORTABLE = {
+    "$ref", "$defs", "definitions", "oneOf", "anyOf", "allOf", "not", "if", "then", "else", "const", "format",
+    "pattern", "patternProperties", "propertyNames", "unevaluatedProperties", "dependentSchemas", "prefixItems",
+}  # fmt: skip
+EXAMPLES = [*re.findall(r"```json\n(.*?)```", guide(), re.DOTALL), EXECUTE.partition("Example: ")[2]]
+
+
+def schemas(schema: Any) -> Iterator[dict[str, Any]]:
+    """*schema* and every schema in it."""
+    yield schema
+    for inner in (*schema.get("properties", {}).values(), schema.get("items")):
+        if inner is not None:
+            yield from schemas(inner)
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
+def test_schemas_hold_nothing_that_a_client_is_known_to_stumble_over(tool: ToolText):
+    for root in (tool.input_schema, tool.output_schema):
+        assert root["type"] == "object"
+        for schema in schemas(root):
+            assert not NOT_PORTABLE & schema.keys()
+            assert isinstance(schema["type"], str)
+            assert schema["type"] != "object" or schema.keys() & {"properties", "additionalProperties"}
+            assert schema["type"] != "array" or "items" in schema
+        jsonschema_rs.validator_for(root)
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
+def test_texts_stay_within_what_clients_show(tool: ToolText):
+    assert len(tool.description) <= MAX_TEXT
+    assert re.fullmatch(r"[a-z_]{1,64}", tool.name)
+    for schema in schemas(tool.input_schema):
+        assert len(schema.get("description", "")) <= 120
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+async def test_the_published_examples_are_valid(text: str):
+    document = json.loads(text)
+    jsonschema_rs.validator_for(TOOLS[0].input_schema).validate(document)
+    servers = FakeServers()
+    for task in document["tasks"]:  # servers that are not connected yet: any tool may be theirs
+        servers.add_server(ServerInfo(task["tool"].partition(":")[0], ServerState.CONNECTING))
+    document.pop("resume_from", None)
+    async with Gateway(servers, servers) as gateway:
+        plan = await gateway.plan(document)
+    assert plan["status"] == "planned"
+    assert plan["estimate"]["tasks"] == len(document["tasks"])  # type: ignore[index, call-overload]  # it is an object
+
+
+async def test_the_five_tools_are_listed_with_titles_annotations_and_hints(connect: Connect):
+    async with connect() as client:
+        listed = {tool.name: tool for tool in (await client.list_tools()).tools}
+    assert list(listed) == ["execute_dag", "search_tools", "describe_tools", "get_run", "cancel_run"]
+    assert all(tool.title and tool.output_schema for tool in listed.values())
+    execute = listed["execute_dag"]
+    assert execute.annotations is not None
+    assert execute.annotations.destructive_hint is True
+    assert execute.annotations.open_world_hint is True
+    assert (execute.meta or {})["anthropic/alwaysLoad"] is True
+    assert "parallel" in (execute.meta or {})["anthropic/searchHint"]
+    read_only = {name for name, tool in listed.items() if tool.annotations and tool.annotations.read_only_hint}
+    assert read_only == {"search_tools", "describe_tools", "get_run"}
+
+
+async def test_the_instructions_name_the_servers_as_they_stand_when_a_client_connects(servers: FakeServers, era: str):
+    async with Gateway(servers, servers) as gateway:
+        server = build_server(gateway)
+        servers.add_server(ServerInfo("late", ServerState.READY, tools=1_200))
+        async with Client(in_memory(server), mode="auto" if era != "legacy" else era) as client:
+            said = client.instructions
+    assert said == f"{INSTRUCTIONS}s, chat, late (1,200 tools)"
+
+
+def test_instructions_stay_within_their_length_however_many_servers_there_are():
+    said = instructions(ServerInfo(f"server-{n}", ServerState.READY, tools=n) for n in range(1_000))
+    assert len(said) <= MAX_TEXT
+    assert re.search(r"server-1 \(1 tool\), server-2 \(2 tools\), .* and \d+ more$", said)
+    assert instructions([]) == f"{INSTRUCTIONS}none"
+
+
+def test_output_schemas_accept_what_the_tools_answer_when_they_refuse():
+    refused = {"status": "invalid", "errors": [{"path": "x", "code": "wrong_type", "message": "no"}]}
+    for tool in TOOLS:
+        jsonschema_rs.validator_for(tool.output_schema).validate(refused)

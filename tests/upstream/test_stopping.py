@@ -1,0 +1,59 @@
+"""Signals ask for a stop, on every platform; and what was there before hears of them again afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import anyio
+import pytest
+
+from plait.config.platforms import loops_hear_signals
+from plait.upstream.stopping import Stop, hearing_signals, stopped_by_signals
+
+
+@pytest.mark.parametrize("platform", ["linux", "win32"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_signals_are_told_in_the_event_loop_until_the_block_is_left(platform: str, number: signal.Signals):
+    heard, before = list[signal.Signals](), signal.getsignal(number)
+    told = anyio.Event()
+
+    def hear(number: signal.Signals) -> None:
+        heard.append(number)
+        told.set()
+
+    with hearing_signals(hear, platform):
+        assert (signal.getsignal(number) is before) is False
+        os.kill(os.getpid(), number)
+        with anyio.fail_after(5):
+            await told.wait()
+    assert heard == [number]
+    assert signal.getsignal(number) == (before if platform == "win32" else _left_by_the_loop(number))
+
+
+def _left_by_the_loop(number: signal.Signals) -> object:
+    """What asyncio puts back, whatever was there before."""
+    return signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+
+
+@pytest.mark.parametrize("platform", ["linux", "win32"])
+async def test_a_signal_asks_for_a_stop(platform: str):
+    async with stopped_by_signals(platform=platform) as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        with anyio.fail_after(5):
+            await stop.asked.wait()
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(("ended_s", "given_up"), [(14, []), (16, [1])])
+async def test_what_has_not_ended_in_time_is_left_behind(ended_s: float, given_up: list[int]):
+    codes: list[int] = []
+    async with stopped_by_signals(Stop(15, codes.append)) as stop:
+        stop.ask()
+        await anyio.sleep(ended_s)
+    await anyio.sleep(60)
+    assert codes == given_up
+
+
+def test_windows_alone_has_no_loop_that_hears_signals():
+    assert [loops_hear_signals(platform) for platform in ("linux", "darwin", "win32")] == [True, True, False]

@@ -1,0 +1,124 @@
+"""Lines cut out of bytes as they come: the same ones however the bytes are cut, whoever pauses, and bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plait.upstream.transports.descriptors import Lines, Take, _PipeLines, open_lines, open_sink
+from plait.upstream.transports.messages import Unreadable
+
+LIMIT = 8
+TEXTS = st.lists(st.sampled_from([b"a", b"bb", b" ", b"\r", b"\n", b"\n", b"c" * 9, b"\xff"])).map(b"".join)
+
+
+def expected(text: bytes) -> list[bytes | None]:
+    """The lines of *text* that are to be told, None for one above the limit."""
+    *lines, last = text.split(b"\n")
+    told = [None if len(line) > LIMIT else line.strip() for line in [*lines, last]]
+    return [line for line in told if line != b""]
+
+
+def kept(into: list[bytes | None]) -> Take:
+    return lambda line: into.append(None if isinstance(line, Unreadable) else line)
+
+
+@given(TEXTS, st.data())
+def test_lines_are_the_same_however_they_come_and_whoever_pauses(text: bytes, data: st.DataObject):
+    told: list[bytes | None] = []
+    lines = _PipeLines(-1, LIMIT)
+    lines._take = kept(told)
+    lines.resume()
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=5)))
+    for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
+        if data.draw(st.booleans()):
+            lines.pause()
+        lines.data_received(text[start:end])
+        if data.draw(st.booleans()):
+            lines.resume()
+    lines.connection_lost(None)
+    lines.resume()
+    assert told == expected(text)
+    assert len(lines._data) <= LIMIT
+
+
+@pytest.fixture(params=["pipe", "file"])
+async def lines(request: pytest.FixtureRequest, tmp_path: Path) -> Lines:
+    """Three lines, of a pipe and of a file."""
+    if request.param == "file":
+        (tmp_path / "in").write_bytes(b"1\n2\n3")
+        return await open_lines(os.open(tmp_path / "in", os.O_RDONLY), LIMIT)
+    reading, writing = os.pipe()
+    os.write(writing, b"1\n2\n3")
+    os.close(writing)
+    return await open_lines(reading, LIMIT)
+
+
+async def test_all_lines_are_told_and_then_it_ends(lines: Lines):
+    told: list[bytes | None] = []
+    with anyio.fail_after(5):
+        await lines.run(kept(told))
+    lines.close()
+    assert told == [b"1", b"2", b"3"]
+
+
+async def test_nothing_is_told_while_it_is_paused(lines: Lines):
+    told: list[Any] = []
+    paused = asyncio.Event()
+
+    def take(line: bytes | Unreadable) -> None:
+        told.append(line)
+        if line == b"2":
+            lines.pause()
+            paused.set()
+
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(lines.run(take))
+        with anyio.fail_after(5):
+            await paused.wait()
+            await anyio.wait_all_tasks_blocked()
+            assert told == [b"1", b"2"]
+            assert not running.done()
+            lines.resume()
+            await running
+    lines.close()
+    assert told == [b"1", b"2", b"3"]
+
+
+async def test_nothing_is_told_after_it_was_closed(lines: Lines):
+    told: list[Any] = []
+
+    def take(line: bytes | Unreadable) -> None:
+        told.append(line)
+        lines.close()
+
+    with anyio.fail_after(5):
+        await lines.run(take)
+    assert told == [b"1"]
+
+
+async def test_what_is_written_in_one_turn_arrives_whole_and_in_order_also_when_it_is_closed_at_once():
+    reading, writing = os.pipe()
+    sink = await open_sink(writing, lambda: None)
+    told: list[bytes | None] = []
+    lines = await open_lines(reading, 2**20)
+    parts = [b"%d" % number * 50 + b"\n" for number in range(3_000)]
+
+    async def write() -> None:
+        for part in parts:
+            await sink.write(part)
+        await sink.aclose()
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(write())
+        with anyio.fail_after(5):
+            await lines.run(kept(told))
+    lines.close()
+    assert told == [part.strip() for part in parts]
