@@ -6,13 +6,15 @@ import json
 import time
 from typing import Any
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from plait.core.values.strict import dumps, loads
 from plait.upstream.budget import fit
 from plait.upstream.cutting import cut, fair, size_within
 
+HINT = "Read on with get_run."
 leaves = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=40), st.integers(50, 3000).map(lambda n: 'é"\n' * n), st.integers(0, 900).map(lambda n: [n] * n),
@@ -24,6 +26,10 @@ errors = st.builds(
     lambda n, message: {"id": f"t{n}", "code": "tool_error", "message": message},
     st.integers(0, 9999), st.integers(0, 2000).map(lambda n: "x" * n),
 )  # fmt: skip
+tasks = st.builds(
+    lambda n, status: {"id": f"t{n}", "tool": "s:t", "status": status, "layer": 0, "attempts": 1},
+    st.integers(0, 9999), st.sampled_from(["success", "failed", "skipped"]),
+)  # fmt: skip
 documents = st.fixed_dictionaries(
     {
         "status": st.just("partial"),
@@ -33,6 +39,7 @@ documents = st.fixed_dictionaries(
         | values.map(lambda value: {f"t{n}": value for n in range(300)}),
         "truncated": st.just([]),
         "notes": st.lists(st.text(max_size=200), max_size=6),
+        "tasks": st.lists(tasks, max_size=30) | tasks.map(lambda task: [task] * 3000),
         "layers": st.lists(st.lists(st.text(max_size=64), max_size=50), max_size=30),
         "metrics": st.dictionaries(st.text(max_size=20), values, max_size=4),
     }
@@ -42,19 +49,55 @@ documents = st.fixed_dictionaries(
 @settings(max_examples=70, deadline=None)
 @given(documents, st.integers(1000, 30_000))
 def test_an_answer_stays_within_its_limit_and_names_whatever_was_cut(document: dict[str, Any], limit: int):
-    shown: Any = fit(document, limit, uri=lambda id: f"plait://runs/r/tasks/{id}", hint="Read on with get_run.")
+    shown: Any = fit(document, limit, uri=lambda id: f"plait://runs/r/tasks/{id}", hint=HINT)
     assert len(dumps(shown)) <= limit
     assert loads(dumps(shown)) == shown
     if len(dumps(document)) <= limit:
         assert shown == document
         return
     assert limit < 4_000 or shown.keys() >= document.keys()
-    told = {entry["id"] for entry in shown.get("truncated", ())}
-    whole = [id for id, value in shown.get("outputs", {}).items() if value == document["outputs"][id]]
-    assert told | set(whole) == set(shown.get("outputs", {}))
-    for name in ("outputs", "errors", "layers", "notes"):
-        own = [entry for entry in shown.get(name, ()) if entry != "Read on with get_run."]
-        assert len(own) + shown.get("omitted", {}).get(name, 0) == len(document[name])
+    named = {entry["id"] for entry in shown.get("truncated", ())}
+    whole = {id for id, value in shown.get("outputs", {}).items() if value == document["outputs"][id]}
+    assert named | whole == shown.get("outputs", {}).keys()
+    omitted = shown.get("omitted", {})
+    for name in ("errors", "tasks", "layers", "notes"):
+        kept = [entry for entry in shown.get(name, ()) if entry != HINT]
+        assert len(kept) + omitted.get(name, 0) == len(document[name])
+        assert kept[1:] == document[name][1 : len(kept)]  # the first alone may be shortened
+        assert name in ("layers", "notes") or not kept or kept[0]["id"] == document[name][0]["id"]
+    for name in ("outputs", "metrics"):
+        missing = document[name].keys() - shown.get(name, {}).keys()
+        assert len(missing) == omitted.get(name, 0)
+    assert (HINT in shown.get("notes", ())) == bool(named or omitted.get("outputs")) or "notes" in omitted
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.text("abc é", max_size=50), min_size=1, max_size=6), st.integers(2_000, 30_000), st.data())
+def test_only_what_is_too_long_is_cut(messages: list[str], limit: int, data: st.DataObject):
+    """Whatever takes less than its share of an answer is whole, to the last entry."""
+    ids = [f"t{n}" for n in range(len(messages))]
+    document: Any = {
+        "status": "partial",
+        "run_id": "r_abcdefghijkl",
+        "errors": [{"id": id, "code": "x", "message": said} for id, said in zip(ids, messages, strict=True)],
+        "outputs": {"small": 1, "long": "x" * data.draw(st.integers(limit - 100, limit * 2)), "last": [2]},
+        "truncated": [],
+        "notes": data.draw(st.lists(st.text("abc", max_size=40), max_size=3)),
+        "tasks": [{"id": id, "tool": "s:t", "status": "failed", "attempts": 1} for id in ids][-3:],
+        "layers": [[id] for id in ids],
+        "metrics": {"speedup": 1.0, "counts": {"failed": len(ids)}},
+    }
+    own = {"errors": 3, "notes": 1, "tasks": 1, "layers": 1, "metrics": 1}
+    assume(all(len(dumps(document[name])) <= weight * (limit - 450) // 11 for name, weight in own.items()))
+    shown: Any = fit(document, limit, hint=HINT)
+    assert len(dumps(shown)) <= limit
+    if len(dumps(document)) <= limit:
+        assert shown == document
+        return
+    assert [entry["id"] for entry in shown["truncated"]] == ["long"]
+    cut_apart = {"outputs": {**document["outputs"], "long": shown["outputs"]["long"]}}
+    noted = {"truncated": shown["truncated"], "notes": [HINT, *document["notes"]]}
+    assert shown == {**document, **cut_apart, **noted}
 
 
 @settings(max_examples=70, deadline=None)
@@ -108,6 +151,43 @@ def test_what_small_outputs_do_not_need_goes_to_the_large_one():
     assert shown["outputs"]["tiny"] == [2]
     assert len(shown["outputs"]["large"]) > 9_000
     assert shown["truncated"] == [{"id": "large", "chars": 30_000, "uri": "large"}]
+
+
+@pytest.mark.parametrize("failed", [1, 2, 3, 10])
+def test_a_long_output_displaces_no_error_and_no_task(failed: int):
+    ids = [f"t{n}" for n in range(failed)]
+    errors: list[Any] = [{"id": id, "code": "tool_error", "message": "disk full"} for id in ids]
+    tasks: list[Any] = [{"id": id, "tool": "s:fail", "status": "failed", "layer": 0, "attempts": 1} for id in ids]
+    document: Any = {"status": "partial", "run_id": "r", "errors": errors, "outputs": {"b": "x" * 100_000}}
+    shown: Any = fit({**document, "truncated": [], "notes": [], "tasks": tasks, "layers": [["b", *ids]]}, 24_000)
+    assert shown["errors"] == errors
+    assert shown["tasks"] == tasks
+    assert shown["layers"] == [["b", *ids]]
+    assert "omitted" not in shown
+
+
+def test_an_output_that_fits_what_the_errors_leave_is_whole():
+    """However long the errors that fit are."""
+    failures: list[Any] = [{"id": "t", "code": "tool_error", "message": "m" * 100}] * 20
+    for length in range(300):
+        outputs: Any = {"a": "x" * length, "b": "y" * 200}
+        shown: Any = fit({"status": "partial", "errors": failures, "outputs": outputs}, 2_000, hint=HINT)
+        assert len(dumps(shown)) <= 2_000
+        assert shown["outputs"] == outputs
+        assert shown["omitted"] == {"errors": 20 - len(shown["errors"])}
+        assert "notes" not in shown
+
+
+def test_members_of_an_object_that_are_left_out_are_counted():
+    """A single one too, whose place the mark of what is missing takes."""
+    metrics: Any = {f"{'m' * 200}{n}": n for n in range(10)}
+    document: Any = {"status": "success", "metrics": metrics}
+    counts = []
+    for limit in range(1_500, len(dumps(document))):
+        shown: Any = fit(document, limit)
+        counts.append(shown.get("omitted", {}).get("metrics", 0))
+        assert counts[-1] == len(metrics.keys() - shown["metrics"].keys())
+    assert 1 in counts
 
 
 def test_ten_thousand_failures_fit_with_a_count_of_the_rest():

@@ -85,6 +85,32 @@ async def test_a_run_that_failed_is_an_error_and_a_partial_one_is_not(connect: C
     assert [one["status"] for one in structured(partial)["tasks"]] == ["failed", "success"]
 
 
+async def test_an_output_that_is_cut_displaces_no_error_and_no_task(connect: Connect):
+    tasks = [
+        task("b", "s:text"),
+        task("f", "s:fail"),
+        task("e", depends_on=["f"]),
+        *[task(f"r{n}", "s:fail") for n in range(3)],
+    ]
+    async with connect() as client:
+        answer = structured(await client.call_tool("execute_dag", {"tasks": tasks}))
+    assert [entry["id"] for entry in answer["truncated"]] == ["b"]
+    assert "omitted" not in answer
+    assert [error["id"] for error in answer["errors"]] == ["f", "e", "r0", "r1", "r2"]
+    assert {error["message"] for error in answer["errors"] if error["id"] != "e"} == {"EACCES: /x"}
+    assert [one["id"] for one in answer["tasks"]] == [one["id"] for one in tasks]
+    assert sorted(id for layer in answer["layers"] for id in layer) == sorted(one["id"] for one in tasks)
+
+
+async def test_a_single_error_is_whole_beside_an_output_that_is_cut(connect: Connect):
+    async with connect() as client:
+        document = {"tasks": [task("b", "s:text"), task("f", "s:fail")]}
+        answer = structured(await client.call_tool("execute_dag", document))
+        again = structured(await client.call_tool("get_run", {"run_id": answer["run_id"]}))
+    failed = {"id": "f", "code": "tool_error", "message": "EACCES: /x", "retryable": False}
+    assert answer["errors"] == again["errors"] == [failed]
+
+
 async def test_after_wait_s_the_run_goes_on_and_get_run_waits_for_it(connect: Connect):
     async with connect() as client:
         early = structured(await client.call_tool("execute_dag", {"tasks": [sleep("a", 9)], "wait_s": 1}))

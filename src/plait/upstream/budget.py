@@ -68,13 +68,22 @@ class _Cutter:
         return len(dumps(frame)) + len(dumps(account))
 
     def _member(self, name: str, room: int) -> Json:
-        value = self.document[name]
-        shown = _first(value, room) if isinstance(value, list) else cut(value, room)
-        if isinstance(value, dict) and not isinstance(shown, dict):
-            shown = {}
-        if isinstance(value, list | dict) and isinstance(shown, list | dict) and len(shown) < len(value):
-            self.omitted[name] = len(value) - len(shown)
-        return shown
+        match self.document[name]:
+            case list(items):
+                first = _first(items, room)
+                self._omit(name, len(items) - len(first))
+                return first
+            case dict(members):
+                shown = cut(members, room)
+                kept = shown if isinstance(shown, dict) else {}
+                self._omit(name, len(members.keys() - kept.keys()))
+                return kept
+            case value:
+                return cut(value, room)
+
+    def _omit(self, name: str, count: int) -> None:
+        if count:
+            self.omitted[name] = count
 
     def _outputs(self, room: int) -> JsonObject:
         outputs = self.document["outputs"]
@@ -85,9 +94,8 @@ class _Cutter:
             entries[id] = len(dumps(self._entry(id, 10**12))) + 1
             return entries[id]
 
-        rooms = shared(outputs, room - 2, account)
-        if len(rooms) < len(outputs):
-            self.omitted["outputs"] = len(outputs) - len(rooms)
+        rooms = shared(outputs, room - len("{}") + len(","), account)
+        self._omit("outputs", len(outputs) - len(rooms))
         shown: JsonObject = {}
         for id, own in rooms.items():
             value = outputs[id]
@@ -118,24 +126,25 @@ class _Cutter:
             whole.setdefault("omitted", self.omitted)
         if self.cut_outputs:
             whole["truncated"] = self.cut_outputs
-            if self.hint:
-                notes = whole.get("notes")
-                whole["notes"] = [self.hint, *(notes if isinstance(notes, list) else [])]
+        if self.hint and (self.cut_outputs or "outputs" in self.omitted):
+            notes = whole.get("notes")
+            whole["notes"] = [self.hint, *(notes if isinstance(notes, list) else [])]
         return whole
 
 
 def _first(items: list[Json], room: int) -> list[Json]:
     """The first of *items* that fit; the very first is cut if that leaves it its shape."""
-    left = room - 2
+    left = room - len("[]") + len(",")  # one comma less than there are items
     kept: list[Json] = []
     for item in items:
-        left -= size_within(item, left) + 1
+        left -= size_within(item, left) + len(",")
         if left < 0:
             break
         kept.append(item)
     if items and not kept:
-        shortened = cut(items[0], room - 3)
-        if _has_the_shape_of(shortened, items[0]) and size_within(shortened, room) <= room - 3:
+        own = room - len("[]")
+        shortened = cut(items[0], own)
+        if _has_the_shape_of(shortened, items[0]) and size_within(shortened, own) <= own:
             kept.append(shortened)
     return kept
 

@@ -87,7 +87,7 @@ def shared(members: JsonObject, room: int, account: Callable[[str], int] = lambd
         rooms[name] = min(size, least)
         if size > least:
             long.append(name)
-    sizes = measured([members[name] for name in long], room + max(rooms.values(), default=0))
+    sizes = measured([members[name] for name in long], room + sum(rooms[name] for name in long))
     more = fair([size - rooms[name] for name, size in zip(long, sizes, strict=True)], room)
     return rooms | {name: rooms[name] + extra for name, extra in zip(long, more, strict=True)}
 
