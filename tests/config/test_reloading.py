@@ -25,26 +25,26 @@ from plait.core.tools.catalog import ServerState
 from plait.core.values.strict import JsonObject
 from plait.errors import InvalidDag
 
-from ..downstream.shelf import SERVER, ListingCache, described, until
+from ..downstream.changing import SERVER, ChangingServer, described, until
 from ..upstream.conftest import structured
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> ListingCache:
-    return ListingCache(tmp_path / "shelf")
+def changing(tmp_path: Path) -> ChangingServer:
+    return ChangingServer(tmp_path / "changing")
 
 
 @pytest.fixture
-def other(tmp_path: Path) -> ListingCache:
-    return ListingCache(tmp_path / "other")
+def other(tmp_path: Path) -> ChangingServer:
+    return ChangingServer(tmp_path / "other")
 
 
 def settings(**sections: Any) -> Config:
     return Config.model_validate(sections)
 
 
-def lead(shelf: ListingCache, **more: Any) -> dict[str, Any]:
-    return shelf.settings(**more).model_dump(exclude_unset=True)
+def lead(changing: ChangingServer, **more: Any) -> dict[str, Any]:
+    return changing.settings(**more).model_dump(exclude_unset=True)
 
 
 async def run(gateway: Gateway, tool: str) -> JsonObject:
@@ -60,55 +60,59 @@ def states(gateway: Gateway) -> dict[str, ServerState]:
     return {name: info.state for name, info in gateway.catalog().servers.items()}
 
 
-async def test_a_server_whose_settings_are_the_same_goes_on_undisturbed(shelf: ListingCache, other: ListingCache):
-    async with Gateway.from_config(settings(servers={"s": lead(shelf), "o": lead(other)})) as gateway:
+async def test_a_server_whose_settings_are_the_same_goes_on_undisturbed(
+    changing: ChangingServer, other: ChangingServer
+):
+    async with Gateway.from_config(settings(servers={"s": lead(changing), "o": lead(other)})) as gateway:
         before = await run(gateway, "s:look"), await run(gateway, "o:look")
-        again = {"s": lead(shelf, timeout_s=7), "o": lead(other, env={"X": "1"})}
+        again = {"s": lead(changing, timeout_s=7), "o": lead(other, env={"X": "1"})}
         await gateway.reload(settings(servers=again))
         assert await run(gateway, "s:look") == before[0]
         assert await run(gateway, "o:look") != before[1]
         await until(lambda: other.asked.count("end") == 1)
-    assert shelf.asked.count("start") == 1
+    assert changing.asked.count("start") == 1
 
 
-async def test_servers_that_are_added_start_and_those_that_are_gone_stop(shelf: ListingCache, other: ListingCache):
-    async with Gateway.from_config(settings(servers={"s": lead(shelf)})) as gateway:
+async def test_servers_that_are_added_start_and_those_that_are_gone_stop(
+    changing: ChangingServer, other: ChangingServer
+):
+    async with Gateway.from_config(settings(servers={"s": lead(changing)})) as gateway:
         await run(gateway, "s:look")
         await gateway.reload(settings(servers={"o": lead(other)}))
         await run(gateway, "o:look")
         assert list(gateway.catalog().servers) == ["o"]
         with pytest.raises(InvalidDag, match="no server"):
             await run(gateway, "s:look")
-        await until(lambda: shelf.asked[-1] == "end")
+        await until(lambda: changing.asked[-1] == "end")
 
 
-async def test_calls_in_flight_at_a_server_that_is_gone_come_to_their_end(shelf: ListingCache):
-    async with Gateway.from_config(settings(servers={"s": lead(shelf)})) as gateway:
+async def test_calls_in_flight_at_a_server_that_is_gone_come_to_their_end(changing: ChangingServer):
+    async with Gateway.from_config(settings(servers={"s": lead(changing)})) as gateway:
         submitted = await gateway.submit({"tasks": [{"id": "a", "tool": "s:wait"}]})
-        await until(lambda: "tools/call" in shelf.asked)
+        await until(lambda: "tools/call" in changing.asked)
         await gateway.reload(settings())
-        shelf.answer_wait()
+        changing.answer_wait()
         with anyio.fail_after(20):
             assert (await gateway.wait(submitted.run_id)).status == "success"
-        await until(lambda: shelf.asked[-1] == "end")
+        await until(lambda: changing.asked[-1] == "end")
 
 
-async def test_a_server_that_is_replaced_while_it_is_called_is_served_by_both(shelf: ListingCache):
-    async with Gateway.from_config(settings(servers={"s": lead(shelf)})) as gateway:
+async def test_a_server_that_is_replaced_while_it_is_called_is_served_by_both(changing: ChangingServer):
+    async with Gateway.from_config(settings(servers={"s": lead(changing)})) as gateway:
         submitted = await gateway.submit({"tasks": [{"id": "a", "tool": "s:wait"}]})
-        await until(lambda: "tools/call" in shelf.asked)
-        await gateway.reload(settings(servers={"s": lead(shelf, env={"X": "1"})}))
+        await until(lambda: "tools/call" in changing.asked)
+        await gateway.reload(settings(servers={"s": lead(changing, env={"X": "1"})}))
         await until(lambda: states(gateway) == {"s": ServerState.READY})
         new = await run(gateway, "s:look")
-        shelf.answer_wait()
+        changing.answer_wait()
         with anyio.fail_after(20):
             old = (await gateway.wait(submitted.run_id)).outputs["a"]
         assert old != new
-        await until(lambda: shelf.asked.count("end") == 1)
+        await until(lambda: changing.asked.count("end") == 1)
 
 
-async def test_rules_policy_and_limits_hold_for_the_next_run(shelf: ListingCache):
-    servers = {"s": lead(shelf)}
+async def test_rules_policy_and_limits_hold_for_the_next_run(changing: ChangingServer):
+    servers = {"s": lead(changing)}
     async with Gateway.from_config(settings(servers=servers)) as gateway:
         await run(gateway, "s:look")
         await gateway.reload(settings(servers=servers, policy={"deny": ["s:look"]}))
@@ -120,66 +124,66 @@ async def test_rules_policy_and_limits_hold_for_the_next_run(shelf: ListingCache
         await gateway.reload(settings(servers=servers, gateway={"limits": {"max_tasks": 1}}))
         with pytest.raises(InvalidDag, match="at most 1 "):
             await gateway.execute({"tasks": [{"id": id, "tool": "s:look"} for id in "ab"]})
-    assert shelf.asked.count("start") == 1
+    assert changing.asked.count("start") == 1
 
 
-async def test_calls_that_wait_for_a_limit_go_when_there_is_more_of_it(shelf: ListingCache):
-    servers = {"s": lead(shelf)}
+async def test_calls_that_wait_for_a_limit_go_when_there_is_more_of_it(changing: ChangingServer):
+    servers = {"s": lead(changing)}
     async with Gateway.from_config(settings(servers=servers, gateway={"max_concurrency": 1})) as gateway:
         await gateway.submit({"tasks": [{"id": "a", "tool": "s:wait"}, {"id": "b", "tool": "s:look"}]})
-        await until(lambda: shelf.asked.count("tools/call") == 1)
+        await until(lambda: changing.asked.count("tools/call") == 1)
         await gateway.reload(settings(servers=servers))
-        shelf.answer_wait()
-        await until(lambda: shelf.asked.count("tools/call") == 2)
+        changing.answer_wait()
+        await until(lambda: changing.asked.count("tools/call") == 2)
 
 
-async def test_which_tools_are_left_out_changes_without_a_restart(shelf: ListingCache):
-    async with Gateway.from_config(settings(servers={"s": lead(shelf)})) as gateway:
+async def test_which_tools_are_left_out_changes_without_a_restart(changing: ChangingServer):
+    async with Gateway.from_config(settings(servers={"s": lead(changing)})) as gateway:
         await run(gateway, "s:look")
-        await gateway.reload(settings(servers={"s": lead(shelf, exclude=["w*"])}))
+        await gateway.reload(settings(servers={"s": lead(changing, exclude=["w*"])}))
         assert list(gateway.catalog().tools) == ["s:change", "s:look"]
-        await gateway.reload(settings(servers={"s": lead(shelf, include=["w*"])}))
+        await gateway.reload(settings(servers={"s": lead(changing, include=["w*"])}))
         assert list(gateway.catalog().tools) == ["s:wait"]
-    assert shelf.asked.count("start") == 1
+    assert changing.asked.count("start") == 1
 
 
-async def test_a_server_becomes_lazy_and_eager_again_without_a_restart(shelf: ListingCache):
-    async with Gateway.from_config(settings(servers={"s": lead(shelf)})) as gateway:
+async def test_a_server_becomes_lazy_and_eager_again_without_a_restart(changing: ChangingServer):
+    async with Gateway.from_config(settings(servers={"s": lead(changing)})) as gateway:
         await run(gateway, "s:look")
-        await gateway.reload(settings(servers={"s": lead(shelf, lazy=True, idle_timeout_s=0.01)}))
+        await gateway.reload(settings(servers={"s": lead(changing, lazy=True, idle_timeout_s=0.01)}))
         await until(lambda: states(gateway) == {"s": ServerState.IDLE})
-        await gateway.reload(settings(servers={"s": lead(shelf)}))
+        await gateway.reload(settings(servers={"s": lead(changing)}))
         await until(lambda: states(gateway) == {"s": ServerState.READY})
-    assert shelf.asked.count("start") == 2
+    assert changing.asked.count("start") == 2
 
 
-async def test_answers_that_were_kept_of_a_server_go_with_it(shelf: ListingCache):
-    shelf.put([described("look", annotations={"readOnlyHint": True})])
+async def test_answers_that_were_kept_of_a_server_go_with_it(changing: ChangingServer):
+    changing.put([described("look", annotations={"readOnlyHint": True})])
     rules = {"s:look": {"cache_ttl_s": 3_600}}
-    async with Gateway.from_config(settings(servers={"s": lead(shelf)}, tools=rules)) as gateway:
+    async with Gateway.from_config(settings(servers={"s": lead(changing)}, tools=rules)) as gateway:
         first = await run(gateway, "s:look")
         assert await run(gateway, "s:look") == first
-        await gateway.reload(settings(servers={"s": lead(shelf, env={"X": "1"})}, tools=rules))
+        await gateway.reload(settings(servers={"s": lead(changing, env={"X": "1"})}, tools=rules))
         assert await run(gateway, "s:look") != first
 
 
-async def test_answers_that_were_kept_of_a_server_go_when_a_client_changes_something_by_name(shelf: ListingCache):
-    shelf.put([described("look", annotations={"readOnlyHint": True}), described("change")])
+async def test_answers_that_were_kept_of_a_server_go_when_a_client_changes_something_by_name(changing: ChangingServer):
+    changing.put([described("look", annotations={"readOnlyHint": True}), described("change")])
     async with Gateway.from_config(
-        settings(servers={"s": lead(shelf)}, tools={"s:look": {"cache_ttl_s": 3_600}})
+        settings(servers={"s": lead(changing)}, tools={"s:look": {"cache_ttl_s": 3_600}})
     ) as gateway:
         kept, relaying = [], gateway.relaying()
         assert relaying is not None
         for name in ("look", "change"):
             await run(gateway, "s:look")
-            before = shelf.asked.count("tools/call")
+            before = changing.asked.count("tools/call")
             await relaying.downstream.request(RelayRequest("s", "tools/call", {"name": name}))
             await run(gateway, "s:look")
-            kept.append(shelf.asked.count("tools/call") == before + 1)
+            kept.append(changing.asked.count("tools/call") == before + 1)
     assert kept == [True, False]
 
 
-async def test_what_cannot_change_is_told(shelf: ListingCache, caplog: pytest.LogCaptureFixture):
+async def test_what_cannot_change_is_told(changing: ChangingServer, caplog: pytest.LogCaptureFixture):
     async with Gateway.from_config(settings()) as gateway:
         await gateway.reload(settings(gateway={"wait_s": 3, "max_concurrency": 7, "limits": {"max_runs": 5}}))
     (record,) = (record for record in caplog.records if record.message == "config.later")
@@ -273,26 +277,27 @@ async def log_of(process: asyncio.subprocess.Process, event: str) -> Any:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
 async def test_serve_takes_new_settings_by_itself_and_on_a_signal(
-    shelf: ListingCache, other: ListingCache, tmp_path: Path
+    changing: ChangingServer, other: ChangingServer, tmp_path: Path
 ):
     file = tmp_path / "servers.json"
 
-    def put(**shelves: ListingCache) -> None:
+    def put(**changing_servers: ChangingServer) -> None:
         servers = {
-            name: {"command": sys.executable, "args": [SERVER, str(one.folder)]} for name, one in shelves.items()
+            name: {"command": sys.executable, "args": [SERVER, str(one.folder)]}
+            for name, one in changing_servers.items()
         }
         (tmp_path / "new").write_text(json.dumps({"mcpServers": servers}))
         os.replace(tmp_path / "new", file)
 
-    put(s=shelf)
+    put(s=changing)
     command = [sys.executable, "-m", "plait", "serve", "--watch", "--http", "0", "--config", str(file)]
     process = await asyncio.create_subprocess_exec(*command, stderr=subprocess.PIPE)
     try:
         with anyio.fail_after(30):
             url = (await log_of(process, "serving"))["url"]
             async with Client(url, mode="legacy") as client:
-                await until(lambda: shelf.asked)
-                put(s=shelf, o=other)
+                await until(lambda: changing.asked)
+                put(s=changing, o=other)
                 await until(lambda: other.asked)
                 found = structured(await client.call_tool("execute_dag", {"tasks": [{"id": "a", "tool": "o:look"}]}))
                 assert found["status"] == "success"
@@ -301,15 +306,15 @@ async def test_serve_takes_new_settings_by_itself_and_on_a_signal(
                 await log_of(process, "config.refused")
                 put(o=other)
                 process.send_signal(signal.SIGHUP)
-                await until(lambda: shelf.asked[-1] == "end")
+                await until(lambda: changing.asked[-1] == "end")
     finally:
         process.terminate()
         await process.wait()
-    assert (shelf.asked.count("start"), other.asked.count("start")) == (1, 1)
+    assert (changing.asked.count("start"), other.asked.count("start")) == (1, 1)
 
 
-async def test_clients_hear_of_lists_that_are_others_by_new_settings(shelf: ListingCache):
-    servers = {"s": lead(shelf)}
+async def test_clients_hear_of_lists_that_are_others_by_new_settings(changing: ChangingServer):
+    servers = {"s": lead(changing)}
     async with Gateway.from_config(settings(servers=servers)) as gateway:
         await run(gateway, "s:look")
         relaying, told = gateway.relaying(), list[tuple[str, str]]()

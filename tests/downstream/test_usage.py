@@ -12,7 +12,7 @@ import pytest
 from plait.core.tools.catalog import ServerState
 from plait.downstream.usage import UsageTracker
 
-from .shelf import ListingCache, call, described, info, pool_of, settled, until
+from .changing import ChangingServer, call, described, info, pool_of, settled, until
 
 
 @contextmanager
@@ -24,73 +24,73 @@ def used(use: UsageTracker) -> Iterator[None]:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> ListingCache:
-    return ListingCache(tmp_path / "shelf")
+def changing(tmp_path: Path) -> ChangingServer:
+    return ChangingServer(tmp_path / "changing")
 
 
 @pytest.fixture
-async def kept(shelf: ListingCache, tmp_path: Path) -> Path:
+async def kept(changing: ChangingServer, tmp_path: Path) -> Path:
     """The state folder after one start of the server."""
-    async with pool_of(tmp_path / "state", s=shelf.settings()) as pool:
+    async with pool_of(tmp_path / "state", s=changing.settings()) as pool:
         await settled(pool)
-    (shelf.folder / "journal").unlink()
+    (changing.folder / "journal").unlink()
     return tmp_path / "state"
 
 
-async def test_one_that_is_known_is_not_started_before_it_is_used(shelf: ListingCache, kept: Path):
-    async with pool_of(kept, s=shelf.settings(lazy=True)) as pool:
+async def test_one_that_is_known_is_not_started_before_it_is_used(changing: ChangingServer, kept: Path):
+    async with pool_of(kept, s=changing.settings(lazy=True)) as pool:
         await settled(pool)
         assert (info(pool).state, info(pool).tools, info(pool).pid) == (ServerState.IDLE, 3, None)
-        assert shelf.asked == []
+        assert changing.asked == []
         await call(pool, "look")
         assert info(pool).state is ServerState.READY
 
 
-async def test_one_that_is_not_known_is_started_to_be_listed(shelf: ListingCache):
-    async with pool_of(s=shelf.settings(lazy=True, idle_timeout_s=0.05)) as pool:
+async def test_one_that_is_not_known_is_started_to_be_listed(changing: ChangingServer):
+    async with pool_of(s=changing.settings(lazy=True, idle_timeout_s=0.05)) as pool:
         await settled(pool)
         assert info(pool).tools == 3
         await until(lambda: info(pool).state is ServerState.IDLE)
 
 
-async def test_it_is_stopped_once_it_is_idle_and_started_again_for_the_next_call(shelf: ListingCache, kept: Path):
-    async with pool_of(kept, s=shelf.settings(lazy=True, idle_timeout_s=0.05)) as pool:
+async def test_it_is_stopped_once_it_is_idle_and_started_again_for_the_next_call(changing: ChangingServer, kept: Path):
+    async with pool_of(kept, s=changing.settings(lazy=True, idle_timeout_s=0.05)) as pool:
         first = await call(pool, "look")
         await until(lambda: info(pool).state is ServerState.IDLE)
-        assert shelf.asked[-1] == "end"
+        assert changing.asked[-1] == "end"
         assert (info(pool).tools, info(pool).error) == (3, None)
         assert await call(pool, "look") != first
 
 
-async def test_a_call_in_flight_keeps_it(shelf: ListingCache, kept: Path):
-    async with pool_of(kept, s=shelf.settings(lazy=True, idle_timeout_s=0.01)) as pool:
+async def test_a_call_in_flight_keeps_it(changing: ChangingServer, kept: Path):
+    async with pool_of(kept, s=changing.settings(lazy=True, idle_timeout_s=0.01)) as pool:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(call, pool, "wait")
-            await until(lambda: "tools/call" in shelf.asked)
+            await until(lambda: "tools/call" in changing.asked)
             with anyio.move_on_after(0.1) as much_longer_than_it_may_be_idle:
                 await until(lambda: info(pool).state is not ServerState.READY)
             assert much_longer_than_it_may_be_idle.cancelled_caught
-            shelf.answer_wait()
+            changing.answer_wait()
         await until(lambda: info(pool).state is ServerState.IDLE)
 
 
-async def test_whoever_asks_for_a_tool_that_is_not_known_starts_it(shelf: ListingCache, kept: Path):
-    shelf.put([described("look"), described("new")])
-    async with pool_of(kept, s=shelf.settings(lazy=True)) as pool:
+async def test_whoever_asks_for_a_tool_that_is_not_known_starts_it(changing: ChangingServer, kept: Path):
+    changing.put([described("look"), described("new")])
+    async with pool_of(kept, s=changing.settings(lazy=True)) as pool:
         await settled(pool)
         assert "s:new" not in pool.catalog().tools
         await settled(pool, "s")
         assert "s:new" in pool.catalog().tools
 
 
-async def test_one_that_does_not_start_says_why_and_is_tried_at_the_next_use(shelf: ListingCache, kept: Path):
-    good = (shelf.folder / "state.json").read_text()
-    async with pool_of(kept, s=shelf.settings(lazy=True, idle_timeout_s=0.01)) as pool:
-        (shelf.folder / "state.json").write_text("broken")
+async def test_one_that_does_not_start_says_why_and_is_tried_at_the_next_use(changing: ChangingServer, kept: Path):
+    good = (changing.folder / "state.json").read_text()
+    async with pool_of(kept, s=changing.settings(lazy=True, idle_timeout_s=0.01)) as pool:
+        (changing.folder / "state.json").write_text("broken")
         await settled(pool, "s")
         await until(lambda: info(pool).state is ServerState.IDLE)
         assert "JSONDecodeError" in str(info(pool).error)
-        (shelf.folder / "state.json").write_text(good)
+        (changing.folder / "state.json").write_text(good)
         await call(pool, "look")
         assert info(pool).error is None
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .peer import Message
 from .places import HERE, inspector, node, node_22, python_with_fastmcp, python_with_v1, typescript_sdk
+from .raw_client import Message
 from .samples import Call
 
 LONGEST_S = 50

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .peer import Message, RawSession
+from .raw_client import Message, RawClient
 from .samples import Call, steady
 
 
@@ -20,5 +20,5 @@ def as_object(value: Any) -> str:
     return steady(json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True))
 
 
-async def answers(peer: RawSession, calls: list[Call]) -> list[Message]:
+async def answers(peer: RawClient, calls: list[Call]) -> list[Message]:
     return [await peer.call(tool, arguments) for tool, arguments in calls]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .peer import Message
+from .raw_client import Message
 from .samples import pages, populate
 from .servers import Server, gateway_over_http, http_servers, stdio_servers, write_settings
 

@@ -10,8 +10,8 @@ from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
 from .conftest import SERVERS, World
-from .peer import Message, RawSession, Reply, connected
 from .places import PLAIT
+from .raw_client import Message, RawClient, Reply, connected
 from .servers import Process
 
 EVERYTHING = [server for server in SERVERS if server.startswith("everything")]
@@ -56,7 +56,7 @@ def gateway_of(world: World, server: str) -> str:
 
 
 @asynccontextmanager
-async def directly(world: World, server: str) -> AsyncIterator[RawSession]:
+async def directly(world: World, server: str) -> AsyncIterator[RawClient]:
     async with connected(world.servers[server].transport(), CAPABILITIES, REPLIES) as peer:
         yield peer
 
@@ -72,7 +72,7 @@ async def listed(world: World, server: str) -> list[Message]:
 @asynccontextmanager
 async def through(
     world: World, server: str, upstream: str = "http", replies: dict[str, Reply] | None = None
-) -> AsyncIterator[RawSession]:
+) -> AsyncIterator[RawClient]:
     """A client of a gateway over *server*, connected over *upstream*, once its tools are served."""
     replies = REPLIES if replies is None else replies
     async with connected(to_gateway(world, server, upstream), CAPABILITIES, replies) as peer:
@@ -80,7 +80,7 @@ async def through(
         yield peer
 
 
-async def reached(peer: RawSession, *servers: str) -> None:
+async def reached(peer: RawClient, *servers: str) -> None:
     """Wait until the tools of *servers* are listed: a gateway serves those of a server that still starts when it has
     heard of them, and tells its clients."""
     for server in servers:

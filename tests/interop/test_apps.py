@@ -10,8 +10,8 @@ import pytest
 
 from .comparing import as_text
 from .exposing import reached
-from .peer import Message, connected
 from .places import HERE, PLAIT
+from .raw_client import Message, connected
 from .servers import Process, write_settings
 
 UI: Message = {"extensions": {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}}}

@@ -10,7 +10,7 @@ import pytest
 from .comparing import as_text
 from .conftest import World
 from .exposing import CAPABILITIES, EVERYTHING, REPLIES, directly, through
-from .peer import Message, RawSession, connected
+from .raw_client import Message, RawClient, connected
 from .samples import Call
 
 Ask: TypeAlias = tuple[str, Message]
@@ -42,7 +42,7 @@ async def test_a_client_is_asked_what_its_server_asks(server: str, upstream: str
     assert len(asked(peer)) == 3
 
 
-def asked(peer: RawSession) -> list[Ask]:
+def asked(peer: RawClient) -> list[Ask]:
     """What *peer* was asked; a server may ask for roots whenever it likes."""
     return [(method, params) for method, params in peer.asked if method != "roots/list"]
 
@@ -95,7 +95,7 @@ async def test_log_messages_and_updates_of_resources_reach_the_client_that_wants
     assert other.heard_of("notifications/resources/updated") == []
 
 
-async def heard(peer: RawSession, method: str, is_it: Callable[[Message], bool]) -> None:
+async def heard(peer: RawClient, method: str, is_it: Callable[[Message], bool]) -> None:
     await peer.wait_until(lambda: any(is_it(params) for params in peer.heard_of(method)))
 
 

@@ -13,8 +13,8 @@ from .clients import inspect, run_inspector
 from .comparing import answers, as_object, as_text
 from .conftest import SERVERS, World
 from .exposing import CAPABILITIES, EVERYTHING, REPLIES, directly, listed, reached, through
-from .peer import Message, RawSession, Refused, connected
 from .places import HERE
+from .raw_client import Message, RawClient, Refused, connected
 from .samples import Call, restore, samples
 from .servers import Process, gateway_over_http, write_settings
 
@@ -105,7 +105,7 @@ REQUESTS: list[tuple[str, Message]] = [
 ]
 
 
-async def outcome(peer: RawSession, method: str, params: Message) -> Message:
+async def outcome(peer: RawClient, method: str, params: Message) -> Message:
     try:
         return await peer.request(method, params)
     except Refused as refused:

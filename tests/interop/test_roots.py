@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from .peer import LONGEST_S, Message, RawSession, connected
 from .places import PLAIT, node, npm_server
+from .raw_client import LONGEST_S, Message, RawClient, connected
 from .servers import Process, write_settings
 
 
@@ -32,7 +32,7 @@ def settings(folder: Path) -> Path:
     return write_settings(folder / "servers.toml", {"files": files}, {"expose": "all"})
 
 
-async def is_allowed(peer: RawSession, folder: Path) -> None:
+async def is_allowed(peer: RawClient, folder: Path) -> None:
     """Wait until the server may read *folder*, and no other."""
     said = f"Allowed directories:\n{folder}"
     async with asyncio.timeout(LONGEST_S):

@@ -11,7 +11,7 @@ from mcp.client.streamable_http import streamable_http_client
 from .comparing import answers, as_object, as_text
 from .conftest import SERVERS, World
 from .exposing import listed
-from .peer import Message, connected
+from .raw_client import Message, connected
 from .samples import Call, restore, samples, steady
 
 

@@ -20,8 +20,8 @@ from mcp.client.streamable_http import streamable_http_client
 
 from .clients import inspect, programs, talk
 from .exposing import reached
-from .peer import connected
 from .places import PLAIT, node, npm_server, python_with_v1
+from .raw_client import connected
 from .samples import Call, commit
 from .servers import gateway_over_http
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from plait.downstream.listings.drift import MAX_NAMES, MAX_SAID, Drift, DriftWatch, drift, hashes
 from plait.downstream.listings.listing_cache import CachedListing
 
-from ..shelf import described
+from ..changing import described
 
 WEEK_S = 7 * 86_400
 

@@ -20,37 +20,37 @@ HTTP = ServerSettings(url="https://example.com/mcp")
 
 async def put(folder: Path, **members: Json) -> Path:
     """The file of one server of which *members* are kept."""
-    shelf = ListingCache(folder)
+    changing = ListingCache(folder)
     for member, value in members.items():
-        shelf.of("s", HTTP).put(member, value)
-    await shelf.save()
+        changing.of("s", HTTP).put(member, value)
+    await changing.save()
     return folder / "servers" / f"{file_key('s', HTTP)}.json"
 
 
 async def kept(folder: Path) -> dict[str, Json]:
-    shelf = ListingCache(folder)
-    found = shelf.of("s", HTTP)
-    await shelf.load()
+    changing = ListingCache(folder)
+    found = changing.of("s", HTTP)
+    await changing.load()
     return found.document
 
 
 async def test_what_was_put_is_there_at_the_next_start(tmp_path: Path):
     await put(tmp_path, tools=[{"name": "x"}], era="modern", gone=1)
     assert await kept(tmp_path) == {"tools": [{"name": "x"}], "era": "modern", "gone": 1}
-    shelf = ListingCache(tmp_path)
-    found = shelf.of("s", HTTP)
-    await shelf.load()
+    changing = ListingCache(tmp_path)
+    found = changing.of("s", HTTP)
+    await changing.load()
     found.put("gone", None)
-    await shelf.save()
+    await changing.save()
     assert await kept(tmp_path) == {"tools": [{"name": "x"}], "era": "modern"}
 
 
 async def test_what_is_known_already_is_not_replaced_by_what_a_file_holds(tmp_path: Path):
     await put(tmp_path, era="legacy", title="old")
-    shelf = ListingCache(tmp_path)
-    shelf.of("s", HTTP).put("era", "modern")
-    await shelf.load()
-    assert shelf.of("s", HTTP).document == {"era": "modern", "title": "old"}
+    changing = ListingCache(tmp_path)
+    changing.of("s", HTTP).put("era", "modern")
+    await changing.load()
+    assert changing.of("s", HTTP).document == {"era": "modern", "title": "old"}
 
 
 async def test_only_its_owner_can_read_it(tmp_path: Path):
@@ -62,25 +62,25 @@ async def test_only_its_owner_can_read_it(tmp_path: Path):
 async def test_what_a_file_holds_already_is_not_written_again(tmp_path: Path):
     file = await put(tmp_path, era="modern")
     before = file.stat().st_mtime_ns, file.stat().st_ino
-    shelf = ListingCache(tmp_path)
-    found = shelf.of("s", HTTP)
-    await shelf.load()
+    changing = ListingCache(tmp_path)
+    found = changing.of("s", HTTP)
+    await changing.load()
     found.put("era", "legacy")
     found.put("era", "modern")
-    await shelf.save()
+    await changing.save()
     assert (file.stat().st_mtime_ns, file.stat().st_ino) == before
     found.put("era", "legacy")
-    await shelf.save()
+    await changing.save()
     assert (file.stat().st_mtime_ns, file.stat().st_ino) != before
 
 
 async def test_without_a_folder_everything_works_and_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    shelf = ListingCache(None)
-    shelf.of("s", HTTP).put("era", "modern")
-    await shelf.load()
-    await shelf.save()
-    assert shelf.of("s", HTTP).get("era") == "modern"
+    changing = ListingCache(None)
+    changing.of("s", HTTP).put("era", "modern")
+    await changing.load()
+    await changing.save()
+    assert changing.of("s", HTTP).get("era") == "modern"
     assert os.listdir(tmp_path) == []
 
 
@@ -105,10 +105,10 @@ async def test_what_is_too_large_is_not_written_and_the_rest_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     monkeypatch.setattr(remembered, "MAX_FILE_BYTES", 1_000)
-    shelf = ListingCache(tmp_path)
-    shelf.of("large", HTTP).put("x", "x" * 1_000)
-    shelf.of("s", HTTP).put("era", "modern")
-    await shelf.save()
+    changing = ListingCache(tmp_path)
+    changing.of("large", HTTP).put("x", "x" * 1_000)
+    changing.of("s", HTTP).put("era", "modern")
+    await changing.save()
     assert await kept(tmp_path) == {"era": "modern"}
     assert [record.message for record in caplog.records] == ["remembered.not_written"]
 
@@ -116,19 +116,19 @@ async def test_what_is_too_large_is_not_written_and_the_rest_is(
 async def test_a_folder_that_cannot_be_made_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.WARNING)
     (tmp_path / "servers").write_text("in the way")
-    shelf = ListingCache(tmp_path)
+    changing = ListingCache(tmp_path)
     for number in range(3):
-        shelf.of("s", HTTP).put("x", number)
-        await shelf.save()
+        changing.of("s", HTTP).put("x", number)
+        await changing.save()
     assert [record.message for record in caplog.records] == ["remembered.not_written"]
 
 
 async def test_files_of_servers_that_are_long_gone_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(remembered, "MAX_FILES", 3)
     for number in range(5):
-        shelf = ListingCache(tmp_path)
-        shelf.of(f"s{number}", HTTP).put("x", number)
-        await shelf.save()
+        changing = ListingCache(tmp_path)
+        changing.of(f"s{number}", HTTP).put("x", number)
+        await changing.save()
         for file in (tmp_path / "servers").iterdir():
             os.utime(file, (number, number) if file.name.startswith(f"s{number}") else None)
     names = {file.name.partition("-")[0] for file in (tmp_path / "servers").iterdir()}

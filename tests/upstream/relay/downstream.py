@@ -159,7 +159,7 @@ async def _given(answer: Answer, *arguments: Any) -> Any:
     return answer
 
 
-class RawSession:
+class RawClient:
     """A client of *era* that keeps every message as it is on the wire, and answers requests by *answers*."""
 
     def __init__(self, era: str, write: Any, capabilities: JsonObject, answers: dict[str, Answer]) -> None:
@@ -325,11 +325,11 @@ async def joined(
     answers: dict[str, Answer] | None = None,
     *,
     greet: bool = True,
-) -> AsyncIterator[RawSession]:
+) -> AsyncIterator[RawClient]:
     """A client of *server*, which has greeted it; it can answer what it has *answers* for."""
     declared = ALL_CAPABILITIES if capabilities is None and answers else capabilities
     async with in_memory(server) as (read, write), anyio.create_task_group() as tasks:
-        peer = RawSession(era, write, declared or {}, answers or {})
+        peer = RawClient(era, write, declared or {}, answers or {})
         tasks.start_soon(peer.run, read)
         if greet:
             await peer.greet()
@@ -338,7 +338,7 @@ async def joined(
 
 
 @asynccontextmanager
-async def connected(downstream: FakeDownstream, era: str, **options: Any) -> AsyncIterator[RawSession]:
+async def connected(downstream: FakeDownstream, era: str, **options: Any) -> AsyncIterator[RawClient]:
     """One client over *downstream*; *options* are those of `joined` and of `RelayConfig`."""
     mine = {name: options.pop(name) for name in ("capabilities", "answers", "greet") if name in options}
     async with relaying_server(downstream, **options) as server, joined(server, era, **mine) as peer:

@@ -23,7 +23,7 @@ from .downstream import (
     FORM,
     NAME_SCHEMA,
     FakeDownstream,
-    RawSession,
+    RawClient,
     a_resource,
     a_tool,
     connected,
@@ -108,7 +108,7 @@ def downstream() -> FakeDownstream:
     return made
 
 
-async def outcome(peer: RawSession, tool: str = "a__ask") -> Any:
+async def outcome(peer: RawClient, tool: str = "a__ask") -> Any:
     return (await peer.call(tool))["structuredContent"]
 
 
@@ -409,7 +409,7 @@ async def test_a_question_goes_to_the_client_of_its_own_request(downstream: Fake
         downstream.on(name, "tools/call", ask)
     results: dict[str, Any] = {}
 
-    async def call(peer: RawSession, name: str) -> None:
+    async def call(peer: RawClient, name: str) -> None:
         results[name] = await outcome(peer, f"{name}__ask")
 
     async with (

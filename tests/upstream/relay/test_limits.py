@@ -26,7 +26,7 @@ from plait.upstream.server import build_server
 
 from ...fakes import FakeServers
 from ..conftest import LEGACY, MODERN
-from .downstream import DONE, FORM, FakeDownstream, RawSession, a_resource, a_tool, joined
+from .downstream import DONE, FORM, FakeDownstream, RawClient, a_resource, a_tool, joined
 from .test_input_requests import ADA, ASK, asking, question, requiring
 
 pytestmark = [pytest.mark.virtual_time, pytest.mark.parametrize("era", [LEGACY, MODERN])]
@@ -69,13 +69,13 @@ async def served(
         yield build_server(gateway, relaying=RelayConfig(downstream, "all", visit=gateway.visit))
 
 
-async def called(peer: RawSession, tool: str = "a__do", **arguments: Any) -> float:
+async def called(peer: RawClient, tool: str = "a__do", **arguments: Any) -> float:
     """When the call was answered."""
     assert (await peer.call(tool, arguments))["content"] == DONE["content"]
     return anyio.current_time()
 
 
-async def all_called(peer: RawSession, *calls: dict[str, Any]) -> list[float]:
+async def all_called(peer: RawClient, *calls: dict[str, Any]) -> list[float]:
     """When each of these calls, which come in at once, was answered."""
     times: list[float] = []
 

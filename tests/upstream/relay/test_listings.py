@@ -17,7 +17,7 @@ from ..conftest import LEGACY, MODERN
 from .downstream import (
     DONE,
     FakeDownstream,
-    RawSession,
+    RawClient,
     a_resource,
     a_template,
     a_tool,
@@ -42,7 +42,7 @@ def downstream() -> FakeDownstream:
     return FakeDownstream()
 
 
-async def listed(peer: RawSession, method: str = "tools/list") -> list[Any]:
+async def listed(peer: RawClient, method: str = "tools/list") -> list[Any]:
     """All entries of a list that are not ours."""
     entries: list[Any] = []
     cursor: Any = None

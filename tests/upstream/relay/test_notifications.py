@@ -16,7 +16,7 @@ from plait.upstream.relay.outbox import MOST_WAITING, PAUSE_S, Outbox
 from plait.upstream.relay.request_scope import LAST_WORD_S
 
 from ..conftest import LEGACY, MODERN
-from .downstream import DONE, FakeDownstream, RawSession, a_resource, a_tool, connected, joined, relaying_server
+from .downstream import DONE, FakeDownstream, RawClient, a_resource, a_tool, connected, joined, relaying_server
 
 pytestmark = pytest.mark.virtual_time
 
@@ -37,14 +37,14 @@ def downstream() -> FakeDownstream:
     return made
 
 
-async def listen(peer: RawSession, **filters: Any) -> str:
+async def listen(peer: RawClient, **filters: Any) -> str:
     """Open a stream of 2026-07-28; gives its id once it is acknowledged."""
     key = await peer.begin("subscriptions/listen", {"notifications": filters})
     await peer.until(lambda: bool(peer.told("notifications/subscriptions/acknowledged")))
     return key
 
 
-def changes(peer: RawSession) -> list[str]:
+def changes(peer: RawClient) -> list[str]:
     """What was heard of lists that changed."""
     return [method for method, _ in peer.heard if method in CHANGED]
 

@@ -18,7 +18,7 @@ from plait.upstream.relay.input_requests import ASK_S
 
 from ...fakes import FakeServers, tool
 from ..conftest import MODERN
-from .downstream import DONE, FORM, FakeDownstream, RawSession, a_tool, connected, joined, relaying_server
+from .downstream import DONE, FORM, FakeDownstream, RawClient, a_tool, connected, joined, relaying_server
 from .test_input_requests import ADA, ASK, ROOTS, asking, question, requiring
 
 pytestmark = pytest.mark.virtual_time
@@ -35,7 +35,7 @@ def downstream() -> FakeDownstream:
     return made
 
 
-async def asked(peer: RawSession, tool: str = "a__ask", **arguments: Any) -> dict[str, Any]:
+async def asked(peer: RawClient, tool: str = "a__ask", **arguments: Any) -> dict[str, Any]:
     """The client's next request, after one that asks: the same, with the answers and the state."""
     params = {"name": tool, "arguments": arguments}
     result = await peer.request("tools/call", params)
@@ -44,7 +44,7 @@ async def asked(peer: RawSession, tool: str = "a__ask", **arguments: Any) -> dic
     return {**params, "inputResponses": answers, "requestState": result["requestState"]}
 
 
-async def refused(peer: RawSession, params: JsonObject) -> RpcError:
+async def refused(peer: RawClient, params: JsonObject) -> RpcError:
     with pytest.raises(RpcError) as caught:
         await peer.request("tools/call", params)
     return caught.value
@@ -108,7 +108,7 @@ async def test_two_requests_with_one_state_do_not_both_go_on(downstream: FakeDow
     assert sorted(map(str, map(type, outcomes))) == sorted(map(str, (dict, RpcError)))
 
 
-async def answered(peer: RawSession, key: str) -> Any:
+async def answered(peer: RawClient, key: str) -> Any:
     try:
         return await peer.answer_to(key)
     except RpcError as error:

@@ -1,4 +1,4 @@
-"""One server whose state is in a folder (`shelf_server.py`), as tests see it from outside."""
+"""One server whose state is in a folder (`changing_server.py`), as tests see it from outside."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from plait.core.values.strict import Json
 from plait.downstream.pool import Pool
 from plait.downstream.transports.transport import ConnectTimings
 
-SERVER = str(Path(__file__).with_name("shelf_server.py"))
+SERVER = str(Path(__file__).with_name("changing_server.py"))
 QUICK = ConnectTimings(first_backoff_s=0.05, longest_backoff_s=0.2, grace_s=0.2, refresh_pause_s=0.01)
 SOON = 20.0
 
@@ -26,7 +26,7 @@ def described(name: str, description: str = "It does something.", **members: Any
     return {"name": name, "description": description, "inputSchema": {"type": "object"}, **members}
 
 
-class ListingCache:
+class ChangingServer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir()

@@ -1,6 +1,6 @@
 """A stdio server that lists what a file holds, so that it is another one at its next start: JSON lines, nothing else.
 
-    shelf_server.py FOLDER
+    changing_server.py FOLDER
 
 FOLDER/state.json has `tools`, and may have `version` and `era` ("modern": 2026-07-28 alone; else the handshake alone).
 What it is asked goes into FOLDER/journal, a method a line; `start` and `end` stand for itself. It answers nothing as
@@ -19,7 +19,7 @@ from typing import Any
 FOLDER = Path(sys.argv[1])
 STATE: dict[str, Any] = json.loads((FOLDER / "state.json").read_text())
 IS_MODERN = STATE.get("era") == "modern"
-INFO = {"name": "shelf", "version": STATE.get("version", "1")}
+INFO = {"name": "changing", "version": STATE.get("version", "1")}
 ERA = {"resultType": "complete", "cacheScope": "private", "ttlMs": 0} if IS_MODERN else {}
 CAPABILITIES = {"tools": {"listChanged": True}}
 

@@ -28,7 +28,7 @@ class Refused(Exception):
         self.error: Message = error.model_dump(mode="json", exclude_unset=True)
 
 
-class RawSession:
+class RawClient:
     """One connection of the handshake era, over the streams of any transport of the SDK.
 
     `heard` are the notifications that came and `asked` the requests, in their order, each as (method, params).
@@ -133,10 +133,10 @@ class RawSession:
 @asynccontextmanager
 async def connected(
     transport: Any, capabilities: Message | None = None, replies: Mapping[str, Reply] | None = None
-) -> AsyncIterator[RawSession]:
-    """A `RawSession` over *transport* (a context manager of the SDK that gives two streams), introduced."""
+) -> AsyncIterator[RawClient]:
+    """A `RawClient` over *transport* (a context manager of the SDK that gives two streams), introduced."""
     async with transport as (read, write):
-        peer = RawSession(read, write, replies)
+        peer = RawClient(read, write, replies)
         listening = asyncio.create_task(peer.listen())
         try:
             await peer.introduce(capabilities or {})
