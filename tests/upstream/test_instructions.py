@@ -12,7 +12,7 @@ from plait.upstream.texts import MAX_TEXT
 
 from ..fakes import FakeServers
 from .conftest import MODERN
-from .relay.downstream import EVERYTHING, FakeDownstream, RawSession, a_resource, a_tool, joined, relaying_server
+from .relay.downstream import EVERYTHING, FakeDownstream, RawClient, a_resource, a_tool, joined, relaying_server
 
 pytestmark = pytest.mark.virtual_time
 
@@ -95,7 +95,7 @@ async def test_instructions_stay_within_bounds_whatever_servers_say(downstream: 
     assert said["tools"].endswith("x…")  # what a server says is passed on as a whole, or not at all
 
 
-async def lists_of(peer: RawSession) -> list[Any]:
+async def lists_of(peer: RawClient) -> list[Any]:
     return [await peer.request(method) for method in ("tools/list", "resources/list", "prompts/list")]
 
 
