@@ -67,11 +67,10 @@ def test_the_table_names_every_part():
     assert parts == set(TABLE)
 
 
-def test_the_diagram_shows_only_legal_moves():
-    drawn = re.findall(r"^  (\w+) --> (\w+)$", PAGE.partition("stateDiagram")[2].partition("```")[0], re.MULTILINE)
-    assert len(drawn) > 8
-    legal = {(str(before), str(after)) for before, moves in MOVES.items() for after in moves}
-    assert set(drawn) <= legal
+def test_the_diagram_is_made_from_the_moves():
+    moves = [f"  {before} --> {after}" for before, legal in MOVES.items() for after in MOVES if after in legal]
+    drawn = PAGE.partition("stateDiagram-v2\n")[2].partition("```")[0].splitlines()
+    assert drawn == ["  [*] --> pending", *moves]
 
 
 def test_nothing_imports_a_module_that_is_not_there():
