@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -220,10 +219,9 @@ async def run_stdio(
     relaying: RelayConfig | None = None,
     drain_s: float = DRAIN_S,
     on_answer: Callable[[], None] = lambda: None,
-    platform: str = sys.platform,
 ) -> None:
     """Serve *gateway* over two descriptors, until the client closes its end or *stop* is asked for. *on_answer* is told
-    of each message that was written. The transport is one that *platform* can have."""
+    of each message that was written."""
     from .upstream.calls import OpenCalls
     from .upstream.server import build_server
     from .upstream.transports.stdio import open_pipe
@@ -233,7 +231,7 @@ async def run_stdio(
         gateway, max_chars=settings.max_result_chars, wait_s=settings.wait_s, calls=calls, relaying=relaying
     )
     async with (
-        open_pipe(in_fd, out_fd, max_line_bytes=settings.limits.max_message_bytes, platform=platform) as pipe,
+        open_pipe(in_fd, out_fd, max_line_bytes=settings.limits.max_message_bytes) as pipe,
         anyio.create_task_group() as tasks,
     ):
 

@@ -1,4 +1,4 @@
-"""One start of the program, whatever the platform."""
+"""One start of the program."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from plait.engine.gateway import Gateway
 from ..fakes import FakeServers
 
 
-@pytest.mark.parametrize("platform", ["linux", "win32"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_what_the_command_does(
-    platform: str, number: signal.Signals, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    number: signal.Signals, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     async def verb(gateway: object) -> int:
         signal.raise_signal(number)
@@ -27,7 +26,7 @@ def test_a_signal_ends_what_the_command_does(
 
     (tmp_path / "servers.toml").write_text("")
     servers, before = FakeServers(), signal.getsignal(number)
-    session = Session(lambda config: Gateway(servers, servers), tmp_path / "servers.toml", platform=platform)
+    session = Session(lambda config: Gateway(servers, servers), tmp_path / "servers.toml")
     assert session.perform(verb) == Exit.INTERRUPTED
     assert "Interrupted" in capsys.readouterr().err
     assert signal.getsignal(number) == before

@@ -203,7 +203,6 @@ async def following(
         tasks.cancel_scope.cancel()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
 async def test_a_file_that_is_broken_changes_nothing_and_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     file, applied = tmp_path / "servers.toml", list[int]()
 
@@ -275,7 +274,6 @@ async def log_of(process: asyncio.subprocess.Process, event: str) -> Any:
     raise AssertionError(f"it ended without {event}")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
 async def test_serve_takes_new_settings_by_itself_and_on_a_signal(
     changing: ChangingServer, other: ChangingServer, tmp_path: Path
 ):

@@ -28,13 +28,13 @@ from plait.core.tools.catalog import Catalog, Tool
 from plait.core.tools.output import read_output
 from plait.core.values.strict import JsonObject
 from plait.downstream.connection import Connection
-from plait.downstream.transports.transport import ConnectTimings, Transport, open_transport
+from plait.downstream.transports.transport import ConnectTimings, Transport
 
 from ..fakes import FakeServers, tool
 from .sdk_server import build, fail, hanging, note
 
 SCRIPT = str(Path(__file__).with_name("sdk_server.py"))
-TRANSPORTS = ("memory", "stdio", "sdk-stdio", "http", "sse")
+TRANSPORTS = ("memory", "stdio", "http", "sse")
 VERSIONS = {"auto": "2026-07-28", "legacy": "2025-11-25"}
 WAYS = [(transport, protocol) for transport in TRANSPORTS for protocol in VERSIONS]
 SOON = 15.0
@@ -169,12 +169,8 @@ class Way:
             tasks.cancel_scope.cancel()
 
     def _connection(self, **options: Any) -> Connection:
-        match self.transport:
-            case "memory":
-                assert self.memory is not None
-                options["open_transport"] = self.memory.open
-            case "sdk-stdio":
-                options["open_transport"] = partial(open_transport, platform="win32")
+        if self.memory is not None:
+            options["open_transport"] = self.memory.open
         return Connection("contract", self._settings(), **options)
 
     def _settings(self) -> ServerSettings:

@@ -63,11 +63,10 @@ async def main() -> None:
     parser.add_argument("--max-line", type=int, default=16 * 2**20)
     parser.add_argument("--drain", type=float, default=5)
     parser.add_argument("--http", action="store_true")
-    parser.add_argument("--platform", default=sys.platform)
     options, _ = parser.parse_known_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     settings = GatewaySettings(limits=LimitSettings(max_message_bytes=options.max_line))
-    async with stopped_by_signals(platform=options.platform) as stop:
+    async with stopped_by_signals() as stop:
         servers = tools(stop)
         if options.http:
             with listen_on("127.0.0.1", 0) as listening:
@@ -77,8 +76,7 @@ async def main() -> None:
             return
         with private_stdio() as (in_fd, out_fd):
             async with Gateway(servers, servers) as gateway:
-                drain_s, platform = options.drain, options.platform
-                await run_stdio(gateway, settings, in_fd, out_fd, stop, drain_s=drain_s, platform=platform)
+                await run_stdio(gateway, settings, in_fd, out_fd, stop, drain_s=options.drain)
 
 
 if __name__ == "__main__":

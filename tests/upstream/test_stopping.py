@@ -1,4 +1,4 @@
-"""Signals ask for a stop, on every platform; and what was there before hears of them again afterwards."""
+"""Signals ask for a stop; afterwards they do again what they do in any program."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ import signal
 import anyio
 import pytest
 
-from plait.config.platforms import loops_hear_signals
 from plait.upstream.stopping import Stop, hearing_signals, stopped_by_signals
 
 
-@pytest.mark.parametrize("platform", ["linux", "win32"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_signals_are_told_in_the_event_loop_until_the_block_is_left(platform: str, number: signal.Signals):
+async def test_signals_are_told_in_the_event_loop_until_the_block_is_left(number: signal.Signals):
     heard, before = list[signal.Signals](), signal.getsignal(number)
     told = anyio.Event()
 
@@ -22,13 +20,13 @@ async def test_signals_are_told_in_the_event_loop_until_the_block_is_left(platfo
         heard.append(number)
         told.set()
 
-    with hearing_signals(hear, platform):
+    with hearing_signals(hear):
         assert (signal.getsignal(number) is before) is False
         os.kill(os.getpid(), number)
         with anyio.fail_after(5):
             await told.wait()
     assert heard == [number]
-    assert signal.getsignal(number) == (before if platform == "win32" else _left_by_the_loop(number))
+    assert signal.getsignal(number) == _left_by_the_loop(number)
 
 
 def _left_by_the_loop(number: signal.Signals) -> object:
@@ -36,9 +34,8 @@ def _left_by_the_loop(number: signal.Signals) -> object:
     return signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
 
 
-@pytest.mark.parametrize("platform", ["linux", "win32"])
-async def test_a_signal_asks_for_a_stop(platform: str):
-    async with stopped_by_signals(platform=platform) as stop:
+async def test_a_signal_asks_for_a_stop():
+    async with stopped_by_signals() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
         with anyio.fail_after(5):
             await stop.asked.wait()
@@ -53,7 +50,3 @@ async def test_what_has_not_ended_in_time_is_left_behind(ended_s: float, given_u
         await anyio.sleep(ended_s)
     await anyio.sleep(60)
     assert codes == given_up
-
-
-def test_windows_alone_has_no_loop_that_hears_signals():
-    assert [loops_hear_signals(platform) for platform in ("linux", "darwin", "win32")] == [True, True, False]

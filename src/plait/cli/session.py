@@ -40,7 +40,6 @@ class Session:
     log_level: str = "warning"
     debug: bool = False
     as_json: bool = False
-    platform: str = sys.platform
 
     @cached_property
     def console(self) -> Console:
@@ -127,5 +126,5 @@ class Session:
             self.console.err.line("Interrupted: stopping what runs. Once more ends at once.")
             scope.cancel()
 
-        with hearing_signals(interrupt, self.platform):
+        with hearing_signals(interrupt):
             yield

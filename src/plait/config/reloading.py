@@ -53,8 +53,7 @@ class Reloading:
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(reload)
-            if hasattr(signal, "SIGHUP"):
-                tasks.start_soon(on_hangup, lambda: signs.set())
+            tasks.start_soon(on_hangup, lambda: signs.set())
             if self.is_watching:
                 tasks.start_soon(watch, partial(look, Path(config.source)), lambda: signs.set())
 

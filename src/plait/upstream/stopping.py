@@ -6,15 +6,11 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from types import FrameType
 from typing import Final
 
 import anyio
-
-from ..config.platforms import loops_hear_signals
 
 log = logging.getLogger(__name__)
 
@@ -45,14 +41,10 @@ class Stop:
 
 
 @contextmanager
-def hearing_signals(hear: Callable[[signal.Signals], None], platform: str = sys.platform) -> Iterator[None]:
+def hearing_signals(hear: Callable[[signal.Signals], None]) -> Iterator[None]:
     """While the block runs, *hear* is told of each SIGTERM and SIGINT, by the event loop. It is to be entered in the
     main thread."""
     loop = asyncio.get_running_loop()
-    if not loops_hear_signals(platform):
-        with _handled_by(lambda number, _: loop.call_soon_threadsafe(hear, signal.Signals(number))):
-            yield
-        return
     for number in _SIGNALS:
         loop.add_signal_handler(number, hear, number)
     try:
@@ -63,7 +55,7 @@ def hearing_signals(hear: Callable[[signal.Signals], None], platform: str = sys.
 
 
 @asynccontextmanager
-async def stopped_by_signals(stop: Stop | None = None, *, platform: str = sys.platform) -> AsyncIterator[Stop]:
+async def stopped_by_signals(stop: Stop | None = None) -> AsyncIterator[Stop]:
     """While the block runs, SIGTERM and SIGINT ask for a stop; a second one ends the process at once."""
     stop = stop or Stop()
     is_first = True
@@ -76,18 +68,8 @@ async def stopped_by_signals(stop: Stop | None = None, *, platform: str = sys.pl
         log.info("stopping", extra={"signal": number.name})
         stop.ask()
 
-    with hearing_signals(hear, platform):
+    with hearing_signals(hear):
         try:
             yield stop
         finally:
             stop.done()
-
-
-@contextmanager
-def _handled_by(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, other in before.items():
-            signal.signal(number, signal.SIG_DFL if other is None else other)

@@ -1,5 +1,4 @@
-"""The upstream pipe, over our own transport and over the SDK's: in this process over real pipes, and as a process of
-its own."""
+"""The upstream pipe: in this process over real pipes, and as a process of its own."""
 
 from __future__ import annotations
 
@@ -26,20 +25,12 @@ from plait.upstream.transports.stdio import open_pipe
 
 from ..conftest import structured, task
 
-SERVER = [sys.executable, "-m", "tests.server.standalone"]
+SERVER = [sys.executable, "-m", "tests.upstream.standalone"]
 ROOT = Path(__file__).parents[3]
 ENVELOPE = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {},
 }
-
-
-@pytest.fixture(autouse=True, params=["linux", "win32"], ids=["ours", "the-sdks"])
-def platform(request: pytest.FixtureRequest) -> str:
-    """The platform whose transport is taken, here and by the processes that are started."""
-    chosen = str(request.param)
-    SERVER[3:] = ["--platform", chosen]
-    return chosen
 
 
 class Process:
@@ -206,7 +197,7 @@ async def test_what_was_asked_before_the_end_of_input_is_still_answered():
     assert all("result" in answers[id] for id in ids)
 
 
-async def test_a_call_may_go_on_after_the_client_has_closed_its_end_for_as_long_as_it_has_to_drain(platform: str):
+async def test_a_call_may_go_on_after_the_client_has_closed_its_end_for_as_long_as_it_has_to_drain():
     draining, answered = anyio.Event(), anyio.Event()
 
     async def slow(ctx: Any, params: Any) -> types.ListToolsResult:
@@ -224,7 +215,7 @@ async def test_a_call_may_go_on_after_the_client_has_closed_its_end_for_as_long_
         params = {"_meta": ENVELOPE}
         print(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": params}), file=client)
     with anyio.fail_after(5):
-        async with open_pipe(reading, writing, grace_s=0, platform=platform) as pipe:
+        async with open_pipe(reading, writing, grace_s=0) as pipe:
             await pipe.serve(Server("slow", on_list_tools=slow), drain)
     with os.fdopen(answers) as answered_lines:
         assert ["result" in json.loads(line) for line in answered_lines] == [True]
@@ -248,7 +239,7 @@ async def test_who_has_left_altogether_is_not_waited_for():
             raise AssertionError
 
         with anyio.fail_after(5):
-            async with open_pipe(*fds, grace_s=0, platform="linux") as pipe:
+            async with open_pipe(*fds, grace_s=0) as pipe:
                 await pipe.serve(Server("hangs", on_list_tools=hang), drain)
 
 
@@ -267,13 +258,11 @@ async def test_a_client_that_closes_its_end_and_then_wants_the_end_has_it_at_onc
     assert answered["status"] == "cancelled"
 
 
-async def test_a_client_that_is_gone_ends_the_process_cleanly(platform: str):
+async def test_a_client_that_is_gone_ends_the_process_cleanly():
     async with started() as gateway:
         await gateway.initialize()
         gateway.process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]  # standard output
         gateway.call("execute_dag", tasks=[task("a", "s:hang")])
-        if platform == "win32":
-            gateway.request("ping")  # a thread that reads hears of no end but its own: it is found by writing
         with anyio.fail_after(10):
             status, said = await gateway.ended()
     assert status == 0
@@ -344,15 +333,15 @@ async def test_what_comes_with_the_handshake_in_one_piece_waits_for_it():
     assert (second["id"], len(second["result"]["tools"])) == (2, 5)
 
 
-async def test_the_platform_says_whether_the_event_loop_waits_for_the_pipes(platform: str):
+async def test_the_event_loop_waits_for_the_pipes():
     (reading, asking), (answers, writing) = os.pipe(), os.pipe()
-    async with open_pipe(reading, writing, platform=platform):
-        assert os.get_blocking(reading) is os.get_blocking(writing) is (platform == "win32")
+    async with open_pipe(reading, writing):
+        assert os.get_blocking(reading) is os.get_blocking(writing) is False
     os.close(asking)
     os.close(answers)
 
 
-async def test_what_comes_behind_a_handshake_that_takes_a_while_waits_for_it(platform: str):
+async def test_what_comes_behind_a_handshake_that_takes_a_while_waits_for_it():
     async def slow(ctx: Any, call_next: Any) -> Any:
         if ctx.method == "initialize":
             await anyio.wait_all_tasks_blocked()
@@ -367,7 +356,7 @@ async def test_what_comes_behind_a_handshake_that_takes_a_while_waits_for_it(pla
         print(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": info}), file=client)
         print(json.dumps({"jsonrpc": "2.0", "id": 2, "method": "tools/list"}), file=client, end="")
     with anyio.fail_after(5):
-        async with open_pipe(reading, writing, platform=platform) as pipe:
+        async with open_pipe(reading, writing) as pipe:
             await pipe.serve(server, partial(anyio.sleep, 0))
     with os.fdopen(answers) as answered:
         assert ["result" in json.loads(line) for line in answered] == [True, True]

@@ -13,16 +13,12 @@ from urllib.parse import urlsplit
 
 import anyio
 import mcp_types as types
-from mcp import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.dispatcher import coerce_request_id
 from mcp.shared.message import SessionMessage
 
 from ...config import ServerSettings
-from ...config.platforms import has_own_pipes
-from .environment import inherited
 from .http import IsolatingTransport, make_client
-from .sdk_stdio import SdkStdioTransport
 from .sse import sse_streams
 from .stdio import GRACE_S, WRITE_TIMEOUT_S, ProcessTransport
 
@@ -81,28 +77,11 @@ def open_transport(
     max_message_bytes: int,
     on_stderr: Callable[[str], None],
     patience: ConnectTimings,
-    *,
-    platform: str = sys.platform,
 ) -> Transport:
-    """An `OpenTransport`. A process is reached over our own transport where *platform* has what that needs."""
+    """Choose the transport of a server by its settings: an `OpenTransport`."""
     if settings.kind != "stdio":
         return HttpTransport(settings, max_message_bytes)
-    if has_own_pipes(platform):
-        return StdioTransport(name, settings, max_message_bytes, on_stderr, patience)
-    command, args = _command(settings)
-    return SdkStdioTransport(
-        StdioServerParameters(
-            command=command,
-            args=args,
-            env={**inherited(), **settings.env},
-            cwd=settings.cwd,
-            encoding_error_handler="replace",
-        ),
-        on_stderr=on_stderr,
-        on_junk=_junk_logger(name),
-        max_message_bytes=max_message_bytes,
-        write_timeout_s=patience.write_timeout_s,
-    )
+    return StdioTransport(name, settings, max_message_bytes, on_stderr, patience)
 
 
 class StdioTransport:

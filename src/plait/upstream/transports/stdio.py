@@ -1,4 +1,4 @@
-"""The upstream pipe: messages on standard input and output, one a line, without threads where the platform allows it.
+"""The upstream pipe: messages on standard input and output, one a line, without threads.
 
 The two descriptors are made private first: a stray `print`, ours or a library's, goes to standard error and never
 onto the wire. Reading can be cancelled at any moment, and stopped: a stop looks like the client's end of file.
@@ -18,13 +18,11 @@ import anyio
 import mcp_types as types
 from mcp.server import Server
 
-from ...config.platforms import has_own_pipes
 from ...core.values.strict import JsonObject
 from .descriptors import Lines, Sink, open_both
 from .era_lock import PIPE, EraLock
 from .messages import Request, Unreadable, read_message, written
 from .raw_session import RawSession
-from .sdk_stdio import open_sdk_stdio
 
 MAX_LINE_BYTES = 16 * 2**20
 FLUSH_S = 1.0
@@ -115,12 +113,9 @@ async def open_pipe(
     *,
     max_line_bytes: int = MAX_LINE_BYTES,
     grace_s: float = GRACE_S,
-    platform: str = sys.platform,
 ) -> AsyncIterator[Pipe]:
-    """The connection over two descriptors: pipes, sockets, terminals or files. They are closed at the end. Where
-    *platform* lacks what ours needs, it is the SDK's transport that reads and writes them."""
-    opened = open_both if has_own_pipes(platform) else open_sdk_stdio
-    async with opened(in_fd, out_fd, max_line_bytes) as (lines, sink):
+    """The connection over two descriptors: pipes, sockets, terminals or files. They are closed at the end."""
+    async with open_both(in_fd, out_fd, max_line_bytes) as (lines, sink):
         try:
             yield Pipe(lines, sink, grace_s)
         finally:
@@ -145,6 +140,6 @@ def private_stdio() -> Iterator[tuple[int, int]]:
 
 def _private(fd: int, flags: int) -> int:
     """A descriptor of our own for *fd*. A terminal is opened anew: made non-blocking, it would be so for all."""
-    if has_own_pipes() and os.isatty(fd):
+    if os.isatty(fd):
         return os.open(os.ttyname(fd), flags | os.O_NOCTTY)
     return os.dup(fd)
