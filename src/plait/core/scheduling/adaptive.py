@@ -1,10 +1,26 @@
-"""How many calls at once a server takes well, found out while it runs.
+"""Adaptive concurrency limits: how many calls at once a server handles well, measured while it
+runs.
 
-The gradient algorithm of Netflix's concurrency-limits ("Performance Under Load", 2018; its Gradient2 limit): the limit
-grows by a few slots as long as calls take what they usually take, and shrinks in proportion as they take longer. Calls
-of one server differ by tool, so each is held against the usual time of its own tool. A failure of the server (no answer
-in time, connection lost, too many requests) takes a tenth off, as additive increase and multiplicative decrease do in
-TCP; once for all calls that were under way together.
+*The idea.* The gradient algorithm of Netflix's concurrency-limits ("Performance Under Load", 2018;
+its Gradient2 limit). By Little's law a server that is not saturated answers as fast with more calls
+in flight; once it is saturated, further calls only queue, and latency grows. So the limit grows by
+a few slots (`HEADROOM`, smoothed) while calls take what they usually take, and shrinks in
+proportion as they take longer than `TOLERANCE` times that. The latency of one tool says nothing
+about another, so each call is compared with the usual time of its own tool, and only the ratio is
+averaged.
+
+A failure of the server (no answer in time, connection lost, too many requests) takes a tenth off:
+additive increase and multiplicative decrease, as in TCP. Calls that were in flight together count
+as one failure, or a single outage would shrink the limit once for each of them.
+
+*The invariants.* The limit stays between 1 and `most`. It grows only on calls that used at least
+half of it: fewer calls in flight say nothing about what the limit would allow. The usual time of a
+tool adapts a hundred times slower than the current ratio (`_USUAL`, `_LATELY`), so a lasting
+slowdown is noticed before it becomes usual.
+
+*Why not the obvious way.* A fixed number is wrong for most servers most of the time, and whoever
+sets it guesses. Pure additive increase and multiplicative decrease finds the limit only by making
+the server fail.
 """
 
 from __future__ import annotations

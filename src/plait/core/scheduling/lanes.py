@@ -1,4 +1,27 @@
-"""What calls wait in and what they wait for: lanes, and limits with their slots. `limits.py` moves them on."""
+"""Lanes, in which calls wait, and limits, for whose slots they wait. `limits.py` moves both.
+
+*The idea.* A call needs one slot (or `weight` slots) of each of up to five limits: the gateway's,
+its server's, its tool's, its run's, and its server's rate. Ten thousand ready calls rarely differ
+in that: they need slots of the same few combinations. So calls with equal needs (`SlotRequest`)
+share a *lane*, a heap ordered by urgency, and only the first call of a lane is ever examined: if it
+does not fit, no other call of its lane does.
+
+*The invariants.*
+
+1. A lane with waiting calls has exactly one current entry: in the queue of `limits.py`, or parked
+   at one limit that had no room when it was examined. Its `stamp` tells the current entry from
+   stale ones, which stay in their heaps until they surface and are then dropped: deleting from the
+   middle of a heap would cost its length.
+2. A lane is parked at a limit that is full for it, so nothing that fits is parked.
+3. `Limit.called` counts the lanes that were parked at a limit and are in the queue again. Together
+   they never claim more than the slots that are free, so no limit wakes a crowd of lanes for one
+   slot.
+
+*Why not the obvious way.* A semaphore a limit would make a call take its slots one after the other:
+it would hold some while it waits for the rest, a less urgent call could overtake between two of
+them, and two calls could wait for each other. One list of ready calls that is scanned whenever a
+slot is freed costs the number of calls for each event, which is the square of it for a run.
+"""
 
 from __future__ import annotations
 
@@ -60,12 +83,14 @@ class Limit(Generic[Unit]):
         self.taken -= slots
 
     def take_again(self, slots: int) -> None:
-        """A call goes on that had given its slots back: it is at its server, whether there is room or not."""
+        """A call goes on that had given its slots back: it is at its server, whether there is room
+        or not."""
         self.taken += slots
 
 
 class RateLimit(Limit[Unit]):
-    """As many slots as calls may be sent at this moment. They come back with time, not with the end of a call."""
+    """As many slots as calls may be sent at this moment. They come back with time, not with the end
+    of a call."""
 
     __slots__ = ("is_watched", "now", "pace")
 
@@ -134,11 +159,13 @@ class Lane(Generic[Unit]):
         return None
 
     def has_given_way_to(self, started: Lane[Unit]) -> bool:
-        """Whether a call of *started* took what calls of this lane wait for or, while none waits, will ask for."""
+        """Whether a call of *started* took what calls of this lane wait for or, while none waits,
+        will ask for."""
         return self.stopped_at in started.limits if self.units else self.demand.server == started.demand.server
 
     def drop(self, unit: Unit) -> None:
-        """*unit* waits no more. What is gone is never more than what waits, so that nothing piles up."""
+        """*unit* waits no more. What is gone is never more than what waits, so that nothing piles
+        up."""
         self.gone.add(unit)
         if 2 * len(self.gone) > len(self.units):
             self.units = [entry for entry in self.units if entry[1] not in self.gone]

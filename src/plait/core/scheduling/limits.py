@@ -1,11 +1,27 @@
-"""How much may run at once: limits, what a call takes of them, and who goes next.
+"""Concurrency limits: how much may run at once, the slots that a call takes, and the call that
+starts next.
 
-Calls that are ready wait in lanes. All calls of a lane take the same room of the same limits, so if the first does
-not fit, none does. A lane whose first call does not fit is parked at the limit that is full, and looked at again
-only when that limit has room: what is waiting is never scanned.
+*The idea.* `take_next` is the one place that decides what starts. It pops the most urgent lane
+(`lanes.py`) from a queue, starts its first call if that fits, and parks the lane at the first full
+limit if it does not. When slots are freed, a limit puts back into the queue as many of its parked
+lanes as it has free slots, the most urgent first. So the cost of an event is the logarithm of the
+number of lanes, however many calls wait.
 
-Visits, which belong to no run (`visits.py`), and calls of runs take turns where they wait for the same: after a
-visit its lane yields to calls of runs, until one of them has started. So neither can keep the other waiting for ever.
+*The invariants.*
+
+1. All slots of a call are taken together, or none.
+2. After `take_next` nothing that waits would fit: a call that is left waits for a limit that is
+   full.
+3. Of the calls that fit, the most urgent starts first. A lane too wide for what is free keeps its
+   place at its limit, and narrower lanes behind it may start.
+4. Direct calls (by tool name, outside of runs) and calls of runs that need the same slots
+   alternate: after a direct call has started, its lane *yields*, that is, sorts behind the lanes of
+   runs of the same priority, until a call of a run has started that took what the lane waits for.
+   Neither kind can starve the other, at the cost of one flag a lane.
+
+*Why not the obvious way.* Waking every waiter when a slot is freed, and letting each try again,
+starts the right calls but costs a crowd of wake-ups for one slot; and a fixed share for each kind
+of call would leave slots unused.
 """
 
 from __future__ import annotations
@@ -22,7 +38,8 @@ from .rates import UNBOUNDED, LeakyBucket, Rate
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many calls may be in flight: in the whole gateway, and at single servers; and how often one is called."""
+    """How many calls may be in flight: in the whole gateway, and at single servers; and how often
+    one is called."""
 
     gateway: int = 32
     servers: tuple[tuple[str, int | Literal["auto"]], ...] = ()
@@ -57,7 +74,8 @@ class ConcurrencyLimits(Generic[Unit]):
             self.runs[run] = Limit(f"run {run}", slots)
 
     def close_run(self, run: str) -> None:
-        """Forget the limits and the waiting calls of *run*. What it still holds is given back by `give_back`."""
+        """Forget the limits and the waiting calls of *run*. What it still holds is given back by
+        `give_back`."""
         self.runs.pop(run, None)
         for lane in self.lanes.pop(run).values():
             lane.units.clear()
@@ -84,12 +102,13 @@ class ConcurrencyLimits(Generic[Unit]):
 
     @property
     def is_settled(self) -> bool:
-        """Whether `take_next` has nothing to give: nobody is new in line, and nobody waits for what was given back."""
+        """Whether `take_next` has nothing to give: nobody is new in line, and nobody waits for what
+        was given back."""
         return not self._queue and not any(limit.parked for limit in self._freed)
 
     def take_at_once(self, demand: SlotRequest, now: float) -> Lease[Unit] | None:
-        """The room of a call that need not wait for it, as `add` and `take_next` would give it; None where it has to
-        wait. For when `take_next` has nothing to give."""
+        """The room of a call that need not wait for it, as `add` and `take_next` would give it;
+        None where it has to wait. For when `take_next` has nothing to give."""
         lane = self._lane(demand)
         for rate in self.rates.values():
             rate.now = now
@@ -99,7 +118,8 @@ class ConcurrencyLimits(Generic[Unit]):
         return self._take(lane)
 
     def take_next(self, now: float) -> Iterator[tuple[Unit, Lease[Unit]]]:
-        """What may start now, most urgent first; its room is taken. Each is given back once, by `give_back`."""
+        """What may start now, most urgent first; its room is taken. Each is given back once, by
+        `give_back`."""
         for rate in self.rates.values():
             rate.now = now
         for limit in self._freed:
@@ -135,7 +155,8 @@ class ConcurrencyLimits(Generic[Unit]):
             self._freed[limit] = None
 
     def take_again(self, held: Lease[Unit]) -> None:
-        """A call goes on whose room was given back meanwhile. It may find none: then nothing starts until there is."""
+        """A call goes on whose room was given back meanwhile. It may find none: then nothing starts
+        until there is."""
         for limit, slots in held.taken:
             limit.take_again(slots)
 
@@ -147,7 +168,8 @@ class ConcurrencyLimits(Generic[Unit]):
             self._freed[limit] = None
 
     def change(self, limits: Limits) -> None:
-        """Go by *limits* from now on. Calls in flight keep their room, also where that is more than there is now."""
+        """Go by *limits* from now on. Calls in flight keep their room, also where that is more than
+        there is now."""
         self._give(self.gateway, limits.gateway)
         self.adaptive = {name: self._adapted(name, limits) for name, slots in limits.servers if slots == "auto"}
         wanted = {name: self.adaptive[name].slots if slots == "auto" else slots for name, slots in limits.servers}
@@ -187,7 +209,8 @@ class ConcurrencyLimits(Generic[Unit]):
         self._freed[self.rates[server]] = None
 
     def to_watch(self, now: float) -> Iterator[tuple[str, float]]:
-        """Servers whose rate keeps calls waiting, each once, with the seconds until the next may be sent."""
+        """Servers whose rate keeps calls waiting, each once, with the seconds until the next may be
+        sent."""
         for server, rate in self.rates.items():
             if rate.parked and not rate.is_watched:
                 rate.is_watched = True
@@ -217,7 +240,8 @@ class ConcurrencyLimits(Generic[Unit]):
         return self.tools[named]
 
     def _forget_empty_lanes(self) -> None:
-        """Those of visits, which no run takes with it when it ends: new settings may leave none of their demands."""
+        """Those of visits, which no run takes with it when it ends: new settings may leave none of
+        their demands."""
         visits = self.lanes[VISITS] = {demand: lane for demand, lane in self.lanes[VISITS].items() if lane.units}
         self._yielding = {lane: None for lane in self._yielding if lane.demand in visits}
 
@@ -229,7 +253,8 @@ class ConcurrencyLimits(Generic[Unit]):
                     lane.use(self._limits(demand))
 
     def _take_turns(self, started: Lane[Unit]) -> None:
-        """A call of that lane was started: the turn is with those of runs after a visit, and the other way round."""
+        """A call of that lane was started: the turn is with those of runs after a visit, and the
+        other way round."""
         if started.demand.run == VISITS:
             started.yields = True
             self._yielding[started] = None
@@ -270,10 +295,11 @@ class ConcurrencyLimits(Generic[Unit]):
                 self._call(limit)
 
     def _call(self, limit: Limit[Unit]) -> None:
-        """Queue one lane of those parked at *limit* for each slot that is free, the most urgent first.
+        """Queue one lane of those parked at *limit* for each slot that is free, the most urgent
+        first.
 
-        More would only be parked again. A lane that starts a call, or is parked elsewhere, no longer counts: then
-        the next one is called.
+        More would only be parked again. A lane that starts a call, or is parked elsewhere, no
+        longer counts: then the next one is called.
         """
         too_wide = []
         while limit.parked and limit.called < limit.room:

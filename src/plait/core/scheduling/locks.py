@@ -1,9 +1,34 @@
-"""Who may touch what, and who goes first: requests for resources, granted in the order in which they were made.
+"""Locks on resources: requests for claims, granted in the order in which they were made.
 
-A request holds all its claims from the moment it is granted until it is released; it is granted once no earlier
-request that has not been released conflicts with it. So nothing is taken bit by bit, nothing can deadlock, and a
-writer is not kept waiting by readers that came after it. Two claims conflict if one resource is or holds the other,
-and one of them writes.
+*The idea.* A claim reads or writes one resource, a path of steps such as `file`, `srv`, `data`. Two
+claims conflict if one resource is or contains the other and one of them writes. A request makes all
+claims of a call at once; it is granted once no *earlier* request that is not released conflicts
+with it, and holds all its claims until it is released.
+
+Resources form a tree of places. Each place keeps the requests for itself (`here`) and for anything
+inside (`beneath`), and of both those that write once more. A writer conflicts with `here` of every
+place on its way and `beneath` of its own; a reader with the writing halves of the same. All these
+lists are sorted by request number, so finding an earlier conflicting request is one binary search
+for each place on the way.
+
+*The invariants.*
+
+1. Of two conflicting requests, the earlier is granted first. So readers that arrive later never
+   overtake a waiting writer, and because every wait points from a later to an earlier request, no
+   cycle of waits (deadlock) can exist.
+2. A waiting request has exactly one `blocker`, an earlier conflicting request, and is among its
+   `followers`. Releasing a request therefore looks at its followers alone, never at everything that
+   waits.
+
+*Why not the obvious way.* One reader-writer lock for each resource, taken one after the other,
+deadlocks unless all callers agree on an order, and knows nothing of folders. Recording *all*
+blockers of a request costs the square of the number of requests when many conflict. With one
+blocker, the next has to be found when that one is released, and the choice matters: with the
+latest, a hostile order of releases makes a request change its blocker at every release. So the
+first blocker is the latest, which is the one that ends last if calls end in order, and each further
+one is picked from the candidates as if at random (`_SCATTER`): then a request changes its blocker
+an expected logarithm of times, whatever the order of releases, and the same events still give the
+same result.
 """
 
 from __future__ import annotations
@@ -18,8 +43,8 @@ Holder = TypeVar("Holder")
 
 
 class Request(Generic[Holder]):
-    """Claims of one holder. `blocker` is one of the earlier requests that it waits for, at first the latest of them;
-    None once granted."""
+    """Claims of one holder. `blocker` is one of the earlier requests that it waits for, at first
+    the latest of them; None once granted."""
 
     __slots__ = ("because", "blocker", "claims", "followers", "holder", "number", "ways")
 
@@ -33,7 +58,8 @@ class Request(Generic[Holder]):
         """Of each claim, the places that lead to its resource, the last of them."""
         self.blocker: Request[Holder] | None = None
         self.because: tuple[ResourceClaim, ResourceClaim] | None = None
-        """The claim of the blocker, and its own, that cannot both be held. Kept when the request is granted."""
+        """The claim of the blocker, and its own, that cannot both be held. Kept when the request is
+        granted."""
         self.followers: dict[Request[Holder], None] = {}
         """Requests whose blocker it is."""
 
@@ -46,7 +72,8 @@ Way: TypeAlias = "list[_Place[Holder]]"
 
 
 class _Place(Generic[Holder]):
-    """One resource: who asked for it and for what it holds; those that write once more by themselves."""
+    """One resource: who asked for it and for what it holds; those that write once more by
+    themselves."""
 
     __slots__ = ("beneath", "beneath_writing", "here", "here_writing", "inner", "outer", "step")
 
@@ -65,8 +92,8 @@ class _Place(Generic[Holder]):
 
 
 class Locks(Generic[Holder]):
-    """All requests that have not been released. Asking and releasing cost as much as the steps of the claims, and the
-    logarithm of the requests there are."""
+    """All requests that have not been released. Asking and releasing cost as much as the steps of
+    the claims, and the logarithm of the requests there are."""
 
     def __init__(self) -> None:
         self._root: _Place[Holder] = _Place(None, "")
@@ -81,7 +108,8 @@ class Locks(Generic[Holder]):
         return not self._root.inner
 
     def ask(self, holder: Holder, claims: Sequence[ResourceClaim]) -> Request[Holder]:
-        """A request, granted at once if its `blocker` is None; else `release` of another one gives it."""
+        """A request, granted at once if its `blocker` is None; else `release` of another one gives
+        it."""
         self._last += 1
         request = Request(holder, claims, self._last, [self._way(claim) for claim in claims])
         self._block(request, self._latest_before(request))
@@ -92,7 +120,8 @@ class Locks(Generic[Holder]):
         return request
 
     def release(self, request: Request[Holder]) -> list[Request[Holder]]:
-        """Take *request* back, granted or not; gives those that are granted now, the earliest first."""
+        """Take *request* back, granted or not; gives those that are granted now, the earliest
+        first."""
         for claim, way in zip(request.claims, request.ways, strict=True):
             for line in _lines(way, claim):
                 _remove(line, request.number)
@@ -107,7 +136,8 @@ class Locks(Generic[Holder]):
         return sorted((one for one in followers if one.blocker is None), key=lambda one: one.number)
 
     def _block(self, request: Request[Holder], found: tuple[Entry[Holder], ResourceClaim] | None) -> None:
-        """*request* waits for the one that was *found*, over its claim and this one; for none, it is granted."""
+        """*request* waits for the one that was *found*, over its claim and this one; for none, it
+        is granted."""
         request.blocker = None
         if found is not None:
             (_, blocker, claim), own = found
@@ -119,8 +149,9 @@ class Locks(Generic[Holder]):
         return max(found, key=lambda pair: pair[0][0], default=None)
 
     def _any_before(self, request: Request[Holder]) -> tuple[Entry[Holder], ResourceClaim] | None:
-        """One that *request* still waits for, picked as if at random: whatever the order in which the others are
-        released, it changes as often as the logarithm of their number. The latest could change at every release."""
+        """One that *request* still waits for, picked as if at random: whatever the order in which
+        the others are released, it changes as often as the logarithm of their number. The latest
+        could change at every release."""
         for line, index, claim in _in_the_way(request):
             return line[request.number * _SCATTER % index], claim
         return None
@@ -138,11 +169,13 @@ class Locks(Generic[Holder]):
 
 
 _SCATTER = 2_654_435_761
-"""A prime near 2**32 over the golden ratio: its multiples are spread evenly (Knuth, multiplicative hashing)."""
+"""A prime near 2**32 over the golden ratio: its multiples are spread evenly (Knuth, multiplicative
+hashing)."""
 
 
 def _in_the_way(request: Request[Holder]) -> Iterator[tuple[list[Entry[Holder]], int, ResourceClaim]]:
-    """Each line with requests that *request* waits for, how many of its first entries they are, and the claim."""
+    """Each line with requests that *request* waits for, how many of its first entries they are, and
+    the claim."""
     for claim, way in zip(request.claims, request.ways, strict=True):
         for line in _conflicting_lines(way, claim):
             if index := bisect_left(line, (request.number,)):
