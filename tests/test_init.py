@@ -38,7 +38,7 @@ async def test_a_dag_of_public_names_runs(tmp_path: Path):
     settings.write_text(f'[servers.workspace]\nbuiltin = "workspace"\nroot = "{tmp_path}"\n')
     read = Task(id="a", tool="workspace:read_file", arguments={"path": "README.md"})
     async with Gateway.from_config(settings) as gateway:
-        run = await gateway.execute(Dag(tasks=(read,)))
+        run = await gateway.execute(Dag(tasks=[read], return_=["a"]))
     assert isinstance(run, RunResult)
     assert run.status == "success"
     assert "# Read me" in str(run.outputs["a"])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, StrictBool, StrictStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from ...errors import InvalidDag
@@ -21,7 +21,9 @@ DEPTH = 64
 Id = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False, strict=True)]
 CacheSeconds = Annotated[float, Field(ge=0, le=30 * 86_400, allow_inf_nan=False, strict=True)]
-Strings = Annotated[tuple[StrictStr, ...], Field(strict=False)]
+_STRINGS = Annotated[tuple[StrictStr, ...], Field(strict=False)]
+Strings = Annotated[Sequence[str], GetPydanticSchema(lambda _, handler: handler(_STRINGS))]
+"""Any sequence for a type checker, as programs write lists; a tuple once it is read."""
 
 
 class Task(BaseModel):
@@ -52,8 +54,10 @@ class Dag(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
-    tasks: tuple[Task, ...]
-    return_: Strings | None = Field(default=None, alias="return")
+    tasks: Annotated[Sequence[Task], GetPydanticSchema(lambda _, handler: handler(tuple[Task, ...]))]
+    return_: Strings | None = Field(
+        default=None, validation_alias="return", serialization_alias="return"
+    )  # not `alias`, which type checkers take for the only name
     fail_fast: StrictBool = False
     schedule: Literal["eager", "layers"] = "eager"
     max_concurrency: Annotated[int, Field(ge=1, strict=True)] | None = None
@@ -68,7 +72,7 @@ class Dag(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 TASK_FIELDS = frozenset(Task.model_fields)
-DAG_FIELDS = frozenset(field.alias or name for name, field in Dag.model_fields.items())
+DAG_FIELDS = frozenset(field.serialization_alias or name for name, field in Dag.model_fields.items())
 
 
 _EXAMPLE = 'Send {"tasks": [{"id": "a", "tool": "server:tool", "arguments": {…}}]}.'

@@ -8,7 +8,7 @@ steps between slashes, so that one can hold another. `docs/dag.md`, "Conflicts",
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice, product
@@ -102,8 +102,8 @@ class AccessRules:
     paths: tuple[tuple[str, Json], ...] = ()
     """Arguments that are taken to hold paths, for want of templates, each with its default."""
     paths_write: bool = False
-    task_reads: tuple[str, ...] = ()
-    task_writes: tuple[str, ...] = ()
+    task_reads: Sequence[str] = ()
+    task_writes: Sequence[str] = ()
 
     @cached_property
     def names(self) -> frozenset[str]:
