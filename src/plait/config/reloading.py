@@ -19,6 +19,7 @@ import anyio
 from anyio import to_thread
 
 from ..errors import ConfigError
+from ..waiting import Signal
 from . import Config
 
 log = logging.getLogger(__name__)
@@ -42,20 +43,19 @@ class Reloading:
 
     async def follow(self, config: Config, apply: Callable[[Config], Awaitable[None]]) -> None:
         """Apply the settings whenever they are others than *config*, which hold now, until cancelled."""
-        signs = anyio.Event()
+        asked = Signal()
 
         async def reload() -> None:
-            nonlocal signs
+            seen = 0
             while True:
-                await signs.wait()
-                signs = anyio.Event()
+                seen = await asked.wait(seen)
                 await self._reload(apply)
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(reload)
-            tasks.start_soon(on_hangup, lambda: signs.set())
+            tasks.start_soon(on_hangup, asked.notify)
             if self.is_watching:
-                tasks.start_soon(watch, partial(look, Path(config.source)), lambda: signs.set())
+                tasks.start_soon(watch, partial(look, Path(config.source)), asked.notify)
 
     async def _reload(self, apply: Callable[[Config], Awaitable[None]]) -> None:
         try:

@@ -21,6 +21,7 @@ from ..core.ports import Ask, RpcError, ToolCall, Waiting
 from ..core.tools.catalog import ServerInfo, ServerState, Tool
 from ..core.values.strict import JsonObject, NotStrict, measure
 from ..errors import CallError, InvalidArguments, ServerUnavailable
+from ..waiting import Signal
 from .backoff import Backoff
 from .calling import as_rpc_error, call_tool, relay
 from .eras.era_cache import EraCache
@@ -80,7 +81,7 @@ class Connection:
         self._unasked = unasked
         self._wire: ProtocolSession | None = None
         self._transport: Transport | None = None
-        self._changed = anyio.Event()
+        self._changed = Signal()
         self._settled = anyio.Event()
         self._has_been_ready = False
         self._is_retired = False
@@ -277,9 +278,8 @@ class Connection:
                 now = anyio.current_time()
                 if not self._is_expected(now) or now >= deadline:
                     raise self._unavailable(now)
-                changed = self._changed
                 with anyio.move_on_after(deadline - now):
-                    await changed.wait()
+                    await self._changed.wait()
         return wire
 
     @property
@@ -391,8 +391,7 @@ class Connection:
         if state is not ServerState.CONNECTING:
             self._settled.set()
             self._is_starting = state is ServerState.IDLE
-        self._changed.set()
-        self._changed = anyio.Event()
+        self._changed.notify()
         self._on_change()
 
     def _last_words(self) -> str:

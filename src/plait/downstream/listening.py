@@ -17,6 +17,7 @@ from mcp import MCPError
 
 from ..core.values.strict import JsonObject
 from ..errors import CallError
+from ..waiting import Signal
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class Listening:
         self._lock = anyio.Lock()
         self._stream: _Stream | None = None
         self._next: _Stream | None = None
-        self._changed = anyio.Event()
+        self._changed = Signal()
 
     def __repr__(self) -> str:
         return f"<Listening to {self._stream.wanted if self._stream is not None else 'nothing'}>"
@@ -75,7 +76,7 @@ class Listening:
                     await self.renew()
             except MCPError as error:
                 log.debug("server.not_listening", extra={"error": error.message})
-                self._tell()
+                self._changed.notify()
                 if error.code in _NEVER:
                     return
             else:
@@ -87,8 +88,7 @@ class Listening:
         """Wait until there is a first stream, at most *seconds*."""
         with anyio.move_on_after(seconds):
             while self._stream is None and self._wanted():
-                changed = self._changed
-                await changed.wait()
+                await self._changed.wait()
 
     async def renew(self) -> None:
         """Listen to what is wanted now. Raises `MCPError` where the server refuses; then the stream is as it was."""
@@ -98,7 +98,7 @@ class Listening:
                 self._stream = await self._opened(wanted)
             else:
                 self._stream = None
-            self._tell()
+            self._changed.notify()
             if before is not None:
                 before.scope.cancel()
                 with anyio.move_on_after(CLOSED_S):  # else what comes next would be told twice
@@ -150,13 +150,8 @@ class Listening:
         """Wait until there is no stream any more, though something is wanted."""
         while self._stream is not None or not self._wanted():
             if (stream := self._stream) is None:
-                changed = self._changed
-                await changed.wait()
+                await self._changed.wait()
                 continue
             await stream.ended.wait()
             if self._stream is stream:
                 self._stream = None
-
-    def _tell(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()

@@ -28,6 +28,7 @@ from mcp.shared.transport_context import TransportContext
 
 from ..core.ports import Ask, OnLog, OnProgress, RpcError
 from ..core.values.strict import JsonObject
+from ..waiting import Signal
 from .eras.handshake import OURS, Era, Greeting, envelope
 from .listening import Listening, Wanted
 from .progress import PROGRESS, InProgress
@@ -79,7 +80,7 @@ class ProtocolSession:
         self._transport = transport
         self._direct = direct
         self._progress = InProgress()
-        self._news = anyio.Event()
+        self._news = Signal()
         self._stale: dict[str, JsonObject | None] = {}
         self._param_headers: dict[str, dict[tuple[str, ...], str]] = {}
         if direct is not None:
@@ -204,11 +205,11 @@ class ProtocolSession:
         """Take in a notification. Never blocks or raises."""
         if (kind := LISTS.get(method)) is not None:
             self._stale[kind] = _without_ours(params)
-            self._news.set()
+            self._news.notify()
         elif method == ACKNOWLEDGED:
             if self.listening is None or self.listening.acknowledged(params):
                 self._stale = {**dict.fromkeys(LISTS.values()), **self._stale}
-                self._news.set()
+                self._news.notify()
         elif method == PROGRESS:
             self._progress.hear(params)
         elif method == LOG_MESSAGE:
@@ -228,22 +229,21 @@ class ProtocolSession:
         self.has_ended = True
         if self._direct is not None:
             self._direct.end()
-        self._news.set()
+        self._news.notify()
 
     def retire(self) -> None:
         """The server no longer knows our session: what was sent may still be answered, nothing more is sent."""
         self.is_retired = True
-        self._news.set()
+        self._news.notify()
 
     async def news(self) -> None:
         """Wait until a list has changed, or the connection has ended."""
-        await self._news.wait()
+        while not (self._stale or self.has_ended or self.is_retired):
+            await self._news.wait()
 
     def heard(self) -> dict[str, JsonObject | None]:
         """The lists that may have changed since this was asked before, each with what the server said, if it did."""
         stale, self._stale = self._stale, {}
-        if self.is_usable:
-            self._news = anyio.Event()
         return stale
 
     @asynccontextmanager

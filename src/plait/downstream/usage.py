@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import anyio
 
+from ..waiting import Signal
+
 
 class UsageTracker:
     """The uses of one server. It is wanted while *idle_s* is None, and else from a use until so many seconds after."""
@@ -12,8 +14,7 @@ class UsageTracker:
         self._idle_s = idle_s
         self._count = 0
         self._until = 0.0
-        self._changed: anyio.Event | None = None
-        """For those who wait; there is none while nobody does."""
+        self._changed = Signal()
 
     def __repr__(self) -> str:
         return f"<Use: {self._count} under way{'' if self._idle_s is None else ', lazy'}>"
@@ -35,13 +36,13 @@ class UsageTracker:
     def touch(self) -> None:
         """It is wanted now, and for a while."""
         self._until = anyio.current_time() + (self._idle_s or 0.0)
-        self._tell()
+        self._changed.notify()
 
     def begin(self) -> None:
         """One more use, until `end`."""
         self._count += 1
         if self._count == 1:
-            self._tell()
+            self._changed.notify()
 
     def end(self) -> None:
         self._count -= 1
@@ -51,26 +52,17 @@ class UsageTracker:
     async def wanted(self) -> None:
         """Wait until it is wanted."""
         while not self.is_wanted:
-            await self._news()
+            await self._changed.wait()
 
     async def unwanted(self) -> None:
         """Wait until it is wanted no more."""
         while self.is_wanted:
             is_waiting = self._idle_s is not None and not self._count
             with anyio.move_on_after(self._until - anyio.current_time() if is_waiting else None):
-                await self._news()
+                await self._changed.wait()
 
     async def ended(self, seconds: float) -> None:
         """Wait until no use is under way, at most *seconds*."""
         with anyio.move_on_after(seconds):
             while self._count:
-                await self._news()
-
-    async def _news(self) -> None:
-        self._changed = self._changed or anyio.Event()
-        await self._changed.wait()
-
-    def _tell(self) -> None:
-        if self._changed is not None:
-            self._changed.set()
-            self._changed = None
+                await self._changed.wait()

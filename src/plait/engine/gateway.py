@@ -32,6 +32,7 @@ from ..core.tools.tool_stats import ToolStats
 from ..core.values.problems import Problem, nearest
 from ..core.values.strict import Json, JsonObject
 from ..errors import CallError, InvalidDag, UnknownRun
+from ..waiting import Signal
 from .runner import Runner
 from .visiting import Turn
 
@@ -73,18 +74,12 @@ class Submitted:
 class _Watch:
     """Who waits for news of one run."""
 
-    __slots__ = ("changed", "finished", "followers", "said")
+    __slots__ = ("changed", "finished", "said")
 
     def __init__(self) -> None:
         self.finished = anyio.Event()
-        self.changed = anyio.Event()
-        self.followers = 0
+        self.changed = Signal()
         self.said: str | None = None
-
-    def tell(self) -> None:
-        if self.followers:
-            self.changed.set()
-            self.changed = anyio.Event()
 
 
 class Gateway:
@@ -244,20 +239,14 @@ class Gateway:
         last one `finished`. Raises `UnknownRun`."""
         run = self._run(run_id)
         watch = self._watches.get(run_id)
-        if watch is not None:
-            watch.followers += 1
-        try:
-            while watch is not None and not run.is_done:
-                changed = watch.changed
-                yield self._progress(run)
-                with anyio.move_on_after(QUIET_S):
-                    await changed.wait()
-                    with anyio.move_on_after(BURST_S):
-                        await watch.finished.wait()
+        while watch is not None and not run.is_done:
+            seen = watch.changed.count
             yield self._progress(run)
-        finally:
-            if watch is not None:
-                watch.followers -= 1
+            with anyio.move_on_after(QUIET_S):
+                await watch.changed.wait(seen)
+                with anyio.move_on_after(BURST_S):
+                    await watch.finished.wait()
+        yield self._progress(run)
 
     def is_done(self, run_id: str) -> bool:
         """Whether the run has come to its end. Raises `UnknownRun`."""
@@ -362,17 +351,17 @@ class Gateway:
     def _observe(self, notice: Notice) -> None:
         match notice:
             case Changed():
-                if (watch := self._watches.get(notice.key.run)) is not None and watch.followers:
-                    watch.tell()
+                if (watch := self._watches.get(notice.key.run)) is not None:
+                    watch.changed.notify()
             case Progressed(key, progress, total, message):
                 if (watch := self._watches.get(key.run)) is not None:
                     done = f"{progress:g}/{total:g}" if total else f"{progress:g}"
                     watch.said = f"{key.task}: {' '.join(message.split())[:120] if message else done}"
-                    watch.tell()
+                    watch.changed.notify()
             case Finished(run_id):
                 watch = self._watches.pop(run_id)
                 watch.finished.set()
-                watch.tell()
+                watch.changed.notify()
                 self._runs.trim()
 
     def _progress(self, run: Run) -> Progress:

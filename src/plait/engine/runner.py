@@ -46,6 +46,7 @@ from ..core.scheduling.visits import Visit
 from ..core.tools.output import read_output
 from ..core.values.strict import Json, JsonObject
 from ..errors import CallError, CallTimeout, InternalError
+from ..waiting import Signal
 from .visiting import Turn, Visiting
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class Runner:
         self._clients: dict[str, UpstreamClient] = {}
         """Of each run, whom its calls may ask."""
         self._aborted: set[Key] = set()
-        self._answered: anyio.Event | None = None
+        self._answered = Signal()
         self._now = asyncio.get_running_loop().time  # what `anyio.current_time` gives, and looks up at each call
         self._visiting = Visiting(scheduler, self._carry_out, self._now)
 
@@ -88,7 +89,6 @@ class Runner:
     async def idle(self) -> None:
         """Wait until every command has been answered."""
         while self._scopes:
-            self._answered = anyio.Event()
             await self._answered.wait()
 
     def submit(self, run: Run, client: UpstreamClient | None = None) -> None:
@@ -171,8 +171,7 @@ class Runner:
         begun = self._begin(self._scheduler.handle(event, self._now()))
         for other in begun[1:]:
             self._tasks.start_soon(self._answer, other)
-        if self._answered is not None:
-            self._answered.set()
+        self._answered.notify()
         return begun[0] if begun else None
 
     async def _call(self, call: Call) -> Event:

@@ -20,6 +20,7 @@ from anyio import to_thread
 from ..core.scheduling.events import Finished, Notice
 from ..core.tools.tool_stats import ToolStats
 from ..core.values.strict import JsonObject, NotStrict, dumps, loads
+from ..waiting import Signal
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class StatsFile:
         self._kept = 0
         self._stamp: tuple[int, ...] | None = None
         """The file as it was when it was last read or written."""
-        self._has_news = anyio.Event()
+        self._runs_ended = Signal()
         self._has_failed = False
 
     def __repr__(self) -> str:
@@ -48,13 +49,13 @@ class StatsFile:
 
     def observe(self, notice: Notice) -> None:
         if isinstance(notice, Finished):
-            self._has_news.set()
+            self._runs_ended.notify()
 
     async def keep(self) -> None:
         """Write what is new after runs, at most once a minute; until it is cancelled."""
+        seen = 0
         while True:
-            await self._has_news.wait()
-            self._has_news = anyio.Event()
+            seen = await self._runs_ended.wait(seen)
             await self.save()
             await anyio.sleep(PAUSE_S)
 

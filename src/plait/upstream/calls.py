@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import anyio
 from mcp import MCPError
 
+from ..waiting import Signal
+
 log = logging.getLogger(__name__)
 
 SHUTTING_DOWN = -32000
@@ -24,7 +26,7 @@ class OpenCalls:
     def __init__(self) -> None:
         self.count = 0
         self.is_closed = False
-        self._changed = anyio.Event()
+        self._changed = Signal()
         self._is_hurried = False
         self._to_give_up: set[anyio.CancelScope] = set()
 
@@ -46,7 +48,7 @@ class OpenCalls:
         finally:
             self.count -= 1
             if not self.count:
-                self._tell()
+                self._changed.notify()
 
     @contextmanager
     def one_to_give_up(self) -> Iterator[None]:
@@ -84,11 +86,7 @@ class OpenCalls:
     def hurry(self) -> None:
         """Whoever drains waits no longer."""
         self._is_hurried = True
-        self._tell()
-
-    def _tell(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
+        self._changed.notify()
 
 
 def _shutting_down() -> MCPError:

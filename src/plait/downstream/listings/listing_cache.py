@@ -22,6 +22,7 @@ from anyio import to_thread
 
 from ...config import ServerSettings
 from ...core.values.strict import Json, JsonObject, encode, loads
+from ...waiting import Signal
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class ListingCache:
         """How many changes of each have been written."""
         self._digests: dict[str, bytes] = {}
         """Of the text in each file, so that the same is not written again."""
-        self._has_news = anyio.Event()
+        self._changed = Signal()
         self._has_failed = False
 
     def __repr__(self) -> str:
@@ -88,7 +89,7 @@ class ListingCache:
         """What is kept of the server *name*; empty until it is loaded."""
         key = file_key(name, settings)
         if key not in self._kept:
-            self._kept[key] = CachedListing(self._tell)
+            self._kept[key] = CachedListing(self._changed.notify)
             self._written[key] = 0
             self._unread.add(key)
         return self._kept[key]
@@ -104,10 +105,11 @@ class ListingCache:
 
     async def keep(self) -> None:
         """Write what changed, until cancelled."""
+        seen = 0
         while True:
-            await self._has_news.wait()
+            await self._changed.wait(seen)
             await anyio.sleep(PAUSE_S)
-            self._has_news = anyio.Event()
+            seen = self._changed.count
             await self.save()
 
     async def save(self) -> None:
@@ -135,9 +137,6 @@ class ListingCache:
         else:
             self._digests[key] = found.digest
             self._kept[key].load(found.document)
-
-    def _tell(self) -> None:
-        self._has_news.set()
 
     def _complain(self, what: str, key: str, error: Exception) -> None:
         if not self._has_failed:

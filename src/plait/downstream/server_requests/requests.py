@@ -17,11 +17,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-import anyio
 import mcp_types as types
 
 from ...core.ports import Ask, RpcError
 from ...core.values.strict import JsonObject, NotStrict, measure
+from ...waiting import Signal
 from .origin import Ended, RequestOrigin, ServerRequest, correlated
 
 MOST_QUESTIONS = 32
@@ -56,7 +56,7 @@ class ServerRequests:
         self.silent: list[RequestOrigin] = []
         """Open requests that a server may ask for, with nobody to be asked."""
         self._waiting: deque[RequestOrigin] = deque()
-        self._changed = anyio.Event()
+        self._changed = Signal()
         self._count = 0
 
     def __repr__(self) -> str:
@@ -84,7 +84,7 @@ class ServerRequests:
         finally:
             self._open.remove(asker)
             asker.end()
-            self._tell()
+            self._changed.notify()
 
     async def put(self, method: str, params: JsonObject) -> JsonObject:
         """The answer to one request of the server. Raises `RpcError` for the server, as its client gave it."""
@@ -149,15 +149,10 @@ class ServerRequests:
         self._waiting.append(asker)
         try:
             while self._waiting[0] is not asker or not self._may_go(asker):
-                changed = self._changed
-                await changed.wait()
+                await self._changed.wait()
         finally:
             self._waiting.remove(asker)
-            self._tell()
-
-    def _tell(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
+            self._changed.notify()
 
 
 def kind_of(method: str, params: JsonObject) -> str:

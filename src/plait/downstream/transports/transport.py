@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias
 from urllib.parse import urlsplit
 
-import anyio
 import mcp_types as types
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.dispatcher import coerce_request_id
 from mcp.shared.message import SessionMessage
 
 from ...config import ServerSettings
+from ...waiting import Signal
 from .http import IsolatingTransport, make_client
 from .sse import sse_streams
 from .stdio import GRACE_S, WRITE_TIMEOUT_S, ProcessTransport
@@ -182,7 +182,7 @@ class Watched(_Around):
         super().__init__(inner)
         self.on_end: Callable[[], None] = lambda: None
         self._open: set[types.RequestId] = set()
-        self._settled = anyio.Event()
+        self._settled = Signal()
 
     @property
     def last_context(self) -> Any:
@@ -195,8 +195,7 @@ class Watched(_Around):
         try:
             while True:
                 while len(self._open) >= MOST_OPEN:
-                    settled = self._settled
-                    await settled.wait()
+                    await self._settled.wait()
                 item = await self._inner.__anext__()
                 if self._is_new(item):
                     return item
@@ -207,8 +206,7 @@ class Watched(_Around):
     def settled(self, id: object) -> None:
         """The request of that id of the server's is over."""
         self._open.discard(coerce_request_id(id) if isinstance(id, int | str) else "")
-        self._settled.set()
-        self._settled = anyio.Event()
+        self._settled.notify()
 
     def _is_new(self, item: Any) -> bool:
         """Whether *item* is to be read; a request is not whose id belongs to one that is open."""

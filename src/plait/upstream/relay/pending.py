@@ -23,6 +23,7 @@ from mcp import MCPError
 
 from ...core.downstream import Ask, RpcError
 from ...core.values.strict import JsonObject
+from ...waiting import Signal
 from ..run_progress import RequestContext
 from .input_requests import ASK_S, MOST_QUESTIONS, Asks, InputRequest, missing_capability
 from .request_scope import RequestScope
@@ -127,7 +128,7 @@ class PendingRequest:
         self._asked: dict[str, _Asked] = {}
         self._count = 0
         self._outcome: JsonObject | Exception | None = None
-        self._changed = anyio.Event()
+        self._changed = Signal()
         self._fetched = anyio.Event()
 
     async def do(self, work: Work) -> None:
@@ -135,14 +136,14 @@ class PendingRequest:
         try:
             with self._scope:
                 self._outcome = await self._tried(work)
-                self._tell()
+                self._changed.notify()
                 if self._parking.has(self.token):  # else a request of the client waits for it at this moment
                     await self._fetched.wait()
         finally:
             if self._outcome is None:
                 self._outcome = RpcError(types.INTERNAL_ERROR, "The gateway gave this request up.")
             self._withdraw()
-            self._tell()
+            self._changed.notify()
             self._parking.forget(self.token)
 
     async def _tried(self, work: Work) -> JsonObject | Exception:
@@ -168,7 +169,7 @@ class PendingRequest:
         key, asked = f"q{self._count}", _Asked(question)
         self._asked[key] = asked
         self._parking.asking.add(self)
-        self._tell()
+        self._changed.notify()
         try:
             await asked.answered.wait()
         finally:
@@ -199,7 +200,7 @@ class PendingRequest:
         here cancels the work."""
         try:
             while not self.has_ended and not self._is_asking:
-                await self._wait()
+                await self._changed.wait()
                 with anyio.move_on_after(GATHER_S):
                     await self._gathered()
         except anyio.get_cancelled_exc_class():
@@ -246,12 +247,4 @@ class PendingRequest:
 
     async def _gathered(self) -> None:
         while self._is_asking and not self.has_ended:
-            await self._wait()
-
-    async def _wait(self) -> None:
-        changed = self._changed
-        await changed.wait()
-
-    def _tell(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
+            await self._changed.wait()

@@ -16,6 +16,7 @@ import mcp_types as types
 
 from ...core.ports import Ask, OnLog, RpcError
 from ...core.values.strict import JsonObject
+from ...waiting import Signal
 from ..run_progress import RequestContext, SendProgress, telling
 from .eras import declared_by, is_modern
 from .input_requests import ASK_S
@@ -74,7 +75,7 @@ class RunWaiters:
         self._attending: list[Ask] = []
         self._told: list[RequestScope] = []
         self._open = 0
-        self._changed = anyio.Event()
+        self._changed = Signal()
 
     def __repr__(self) -> str:
         return f"<Attendance: {len(self._attending)} requests, {self._open} questions>"
@@ -91,7 +92,7 @@ class RunWaiters:
         told = [caller] if (caller := _caller.get()) is not None else []
         self._attending += asks
         self._told += told
-        self._tell()
+        self._changed.notify()
         try:
             yield
         finally:
@@ -116,7 +117,7 @@ class RunWaiters:
                 continue
             finally:
                 self._open -= 1
-                self._tell()
+                self._changed.notify()
 
     async def _attendant(self) -> Ask:
         with anyio.move_on_after(ASK_S):
@@ -132,7 +133,3 @@ class RunWaiters:
             self._told[-1].log(params)
         elif self._session is not None:
             self._session.log(params)
-
-    def _tell(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()

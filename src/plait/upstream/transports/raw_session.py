@@ -26,6 +26,7 @@ from mcp.shared.message import MessageMetadata
 from mcp.shared.transport_context import TransportContext
 
 from ...core.values.strict import JsonObject
+from ...waiting import Signal
 from .messages import Incoming, Notice, Request
 
 log = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ class RawSession:
         self._asked: dict[types.RequestId, asyncio.Future[JsonObject | types.ErrorData]] = {}
         self._heard: set[Inbound] = set()
         self._ids = count(1)
-        self._settled = anyio.Event()
+        self._settled = Signal()
         self._is_closed = False
 
     def __repr__(self) -> str:
@@ -152,7 +153,6 @@ class RawSession:
     async def none_open(self) -> None:
         """Wait until every request has been answered."""
         while self._open:
-            self._settled = anyio.Event()
             await self._settled.wait()
 
     def close(self) -> None:
@@ -250,8 +250,7 @@ class RawSession:
         key = coerce_request_id(id)
         if self._open.get(key) is inbound:  # else a later request has the same id
             del self._open[key]
-        if not self._open:
-            self._settled.set()
+        self._settled.notify()
 
     async def _write(self, message: JsonObject, related: types.RequestId | None) -> None:
         with contextlib.suppress(*_GONE):
