@@ -15,7 +15,7 @@ from plait.core.scheduling.events import MOVES
 ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src" / "plait"
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
-ROW = re.compile(r"^\| `(\w+)` \| (`.*) \|$", re.MULTILINE)
+ROW = re.compile(r"^\| `(\w+)` \| (`.*|nothing) \|$", re.MULTILINE)
 TABLE = {part: set(re.findall(r"`(\w+)`", names)) for part, names in ROW.findall(PAGE.partition("may import whom")[2])}
 ROOMS = re.findall(r"`(\w+)`", PAGE.partition("The rooms of the core go one way:")[2].partition("each over")[0])
 IMPURE = {"asyncio", "logging", "os", "random", "socket", "subprocess", "threading", "time"}

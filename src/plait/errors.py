@@ -20,7 +20,7 @@ PlaitError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -80,6 +80,12 @@ class CallError(PlaitError):
         self.hint = hint
         self.rpc_code = rpc_code
         self.retry_after_s = retry_after_s
+
+    def reword(self, change: Callable[[str], str]) -> None:
+        """Put what *change* makes of its words in their place."""
+        self.message = change(self.message)
+        self.args = (self.message,)
+        self.hint = None if self.hint is None else change(self.hint)
 
 
 class ToolError(CallError):

@@ -12,6 +12,7 @@ import pytest
 from plait.config import GatewaySettings, LimitSettings, PolicySettings, ServerSettings, ToolSettings, load_config
 from plait.config.models import Settings
 from plait.errors import ConfigError
+from plait.redaction import Secrets
 
 from .conftest import Load
 
@@ -70,6 +71,71 @@ def test_variables_defaults_files_and_literals_are_expanded(load: Load, tmp_path
     )
     assert config.servers["a"].command == "/bin/x"
     assert config.servers["a"].args == ("here", "${literal}", "s3cret", "$PATH")
+
+
+BAD = "s3cr3t-value"
+
+
+@pytest.mark.parametrize(
+    ("settings", "where", "said"),
+    [
+        ('headers = { A = "Bearer ${X}" }', "headers.A", "must not begin or end with a blank or a line break"),
+        ('headers = { A = " ${Y}" }', "headers.A", "must not begin or end with a blank"),
+        ('headers = { A = "${Y}\\n" }', "headers.A", "must not begin or end with a blank or a line break"),
+        ('headers = { A = "${Y}\\r\\nB: c" }', "headers.A", "must not hold a line break"),
+        ('headers = { A = "${Y}\\u0000" }', "headers.A", "must not hold a line break or another control character"),
+        ('headers = { A = "${Y}\\u007f." }', "headers.A", "must not hold a line break or another control character"),
+        ('headers = { A = "${Y}\u00eb" }', "headers.A", "must be ASCII"),
+        ('headers = { "A B" = "${Y}" }', 'headers."A B"', "the name of a header is"),
+        ('headers = { "A:" = "${Y}" }', 'headers."A:"', "the name of a header is"),
+        ('env = { A = "${Y}\\u0000" }', "env.A", "must not hold the character NUL"),
+        ('env = { "A=B" = "${Y}" }', 'env."A=B"', "the name of a variable must not be empty, nor hold ="),
+        ('args = ["${Y}\\u0000"]', "args[0]", "must not hold the character NUL"),
+    ],
+)
+def test_what_no_server_can_be_given_is_refused_without_its_value(load: Load, settings: str, where: str, said: str):
+    way = 'url = "http://h/mcp"' if settings.startswith("headers") else 'command = "x"'
+    with pytest.raises(ConfigError) as error:
+        load(f"[servers.a]\n{way}\n{settings}\n", X=f"{BAD}\n", Y=BAD)
+    (problem,) = str(error.value).splitlines()
+    assert problem.startswith(f"servers.a.{where}: ")
+    assert said in problem
+    assert "servers.toml" in problem
+    assert BAD not in problem
+
+
+@pytest.mark.parametrize("value", ["", "a", "a\tb c", "!~"])
+def test_a_header_that_can_be_sent_is_taken_as_it_is(load: Load, value: str):
+    config = load('[servers.a]\nurl = "http://h/mcp"\nheaders = { A = "${V}" }\n', V=value)
+    assert config.servers["a"].headers == {"A": value}
+
+
+@pytest.mark.parametrize("url", ["http://ada:${Y}/k@h/mcp", "http://h:${Y}/", "http://[${Y}/", "http://h/${Y}\\u0085"])
+def test_an_address_that_a_library_would_show_parts_of_is_refused(load: Load, url: str):
+    with pytest.raises(ConfigError, match=r"servers\.a\.url: ") as error:
+        load(f'[servers.a]\nurl = "{url}"\n', Y=BAD)
+    assert BAD not in str(error.value)
+
+
+def test_what_comes_from_variables_and_files_is_secret_unless_it_is_a_place(load: Load, tmp_path: Path):
+    (tmp_path / "key").write_text("key-of-a-file\n")
+    config = load(
+        '[servers.a]\ncommand = "${DIR}/x"\nargs = ["${V}", "${W:-default-of-w}", "${file:key}", "literal-text"]\n',
+        V="value-of-v",
+        DIR=str(tmp_path),
+    )
+    text = f"value-of-v default-of-w key-of-a-file literal-text {tmp_path}"
+    assert config.secrets.redact(text) == f"*** *** *** literal-text {tmp_path}"
+    assert "value-of-v" not in repr(ServerSettings(command="x", env={"A": "value-of-v"}, headers={"B": "value-of-v"}))
+
+
+def test_a_file_that_is_refused_still_says_what_is_secret(load: Load, tmp_path: Path):
+    secrets = Secrets()
+    (tmp_path / "servers.toml").write_text('[servers.a]\ncommand = "${V}"\n[tools."${V}"]\nreads = ["${V}"]\n')
+    with pytest.raises(ConfigError) as error:
+        load_config(tmp_path / "servers.toml", {"V": "value-of-v"}, tmp_path, secrets=secrets)
+    assert "value-of-v" not in str(error.value)
+    assert secrets.redact("value-of-v") == "***"
 
 
 def test_a_variable_that_is_set_and_empty_takes_the_default_only_where_there_is_one(load: Load):

@@ -9,7 +9,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import anyio
 
@@ -186,7 +186,15 @@ class FaultyHttp:
         writer.transport.abort()
 
 
-Served = TypeVar("Served", bound=FaultyHttp)
+class Serves(Protocol):
+    """Handles one TCP connection after the other at its `url`."""
+
+    url: str
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None: ...
+
+
+Served = TypeVar("Served", bound=Serves)
 
 
 def faulty_http() -> AbstractAsyncContextManager[FaultyHttp]:

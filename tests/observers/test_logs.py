@@ -12,6 +12,7 @@ import pytest
 from plait.core.scheduling.events import Changed, Finished, Key, Notice, Started, Status
 from plait.engine.gateway import Gateway
 from plait.observers.logs import RunLog, configure_logging
+from plait.redaction import Secrets
 
 from ..fakes import FakeServers, text
 
@@ -125,3 +126,36 @@ def test_a_person_reads_key_and_value_and_whole_tracebacks():
     assert "status=failed" in first
     assert any(line.startswith("Traceback") for line in rest)
     assert rest[-1] == "ValueError: wrong"
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_no_secret_is_logged_in_whatever_field_it_comes(as_json: bool):
+    secret = 's3cr3t "key"\nof ours alone'
+    stream = io.StringIO()
+    log = logging.getLogger("plait.test")
+    with configure_logging("debug", stream, as_json=as_json, secrets=Secrets([secret])):
+        log.debug(
+            "of a library: %r", secret.encode(), extra={"error": secret, "all": [secret, {"a": ValueError(secret)}]}
+        )
+        try:
+            try:
+                raise OSError(secret)
+            except OSError as error:
+                raise ExceptionGroup("many", [ValueError(repr(secret)), error]) from error
+        except ExceptionGroup:
+            log.exception("crashed", stack_info=True)
+    written = stream.getvalue()
+    assert written.count("***") >= 6
+    assert "s3cr3t" not in written
+    assert "of ours" not in written
+
+
+def test_a_record_that_cannot_be_written_shows_no_arguments(capsys: pytest.CaptureFixture[str]):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    log = logging.getLogger("plait.test")
+    with configure_logging("info", stream, as_json=False, secrets=Secrets(["s3cr3t-key"])):
+        log.info("\u2713 %s", "s3cr3t-key")
+    said = capsys.readouterr().err
+    assert said.count("plait.test logged what cannot be written") == 1
+    assert "UnicodeEncodeError" in said
+    assert "s3cr3t" not in said

@@ -42,7 +42,7 @@ def serve(
     from ..config.reloading import Reloading, tell_notes
 
     tell_notes(session.config)
-    reloading = Reloading(partial(load_config, session.config_file), is_watching)
+    reloading = Reloading(partial(load_config, session.config_file, secrets=session.secrets), is_watching)
     if http is None:
         if hosts or origins:
             raise _bad_address("it is missing, and --allow-host and --allow-origin go with it.")

@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -19,6 +19,7 @@ import anyio
 import typer
 
 from ..errors import ConfigError, InvalidDag
+from ..redaction import Secrets
 from .console import Console
 from .exits import Exit
 from .report import invalid_document, refusal_report
@@ -40,6 +41,8 @@ class Session:
     log_level: str = "warning"
     debug: bool = False
     as_json: bool = False
+    secrets: Secrets = field(default_factory=Secrets)
+    """The values that no message shows. Reading the settings fills it."""
 
     @cached_property
     def console(self) -> Console:
@@ -50,7 +53,7 @@ class Session:
         """Raises `ConfigError`."""
         from ..config import load_config
 
-        return load_config(self.config_file)
+        return load_config(self.config_file, secrets=self.secrets)
 
     def perform(self, verb: Verb) -> int:
         """Do *verb* with a gateway over the configured servers, and give the exit code."""
@@ -68,18 +71,19 @@ class Session:
             raise
         except ConfigError as error:
             self._show_traceback(error)
-            self.console.complain(str(error))
+            self.console.complain(self.secrets.redact(str(error)))
             return Exit.CONFIG
         except InvalidDag as error:
             return self._refused(error)
         except Exception as error:  # the program ends here, without a traceback unless one is asked for
             self._show_traceback(error)
-            self.console.complain(f"{type(error).__name__}: {error}\n--debug shows where it happened.")
+            said = self.secrets.redact(f"{type(error).__name__}: {error}")
+            self.console.complain(f"{said}\n--debug shows where it happened.")
             return Exit.TASK_FAILED
 
     def _show_traceback(self, error: Exception) -> None:
         if self.debug:
-            traceback.print_exception(error, file=sys.stderr)
+            sys.stderr.write(self.secrets.redact("".join(traceback.format_exception(error))))
 
     def _refused(self, error: InvalidDag) -> int:
         if self.as_json:
@@ -95,7 +99,9 @@ class Session:
         err = self.console.err
         wanted = os.environ.get("PLAIT_LOG_FORMAT", "").lower()
         as_json = wanted == "json" or (wanted != "text" and not err.is_terminal)
-        with configure_logging(self.log_level, sys.stderr, as_json=as_json, colours=err.has_colours):
+        with configure_logging(
+            self.log_level, sys.stderr, as_json=as_json, colours=err.has_colours, secrets=self.secrets
+        ):
             yield
 
     async def _with_gateway(self, config: Config, verb: Verb) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..redaction import Secrets
 from .places import Steps
 
 Tell = Callable[[Steps, str], None]
@@ -21,12 +22,22 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Expander:
-    """Fills variables in, and tells what cannot be: never with a value, which may be secret."""
+    """Fills variables in, and reports which it cannot: never with a value, which may be secret.
+    Every value that it fills in is added to *secrets*."""
 
-    def __init__(self, environ: Mapping[str, str], folder: Path, tell: Tell, *, in_client_file: bool = False) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        folder: Path,
+        tell: Tell,
+        secrets: Secrets,
+        *,
+        in_client_file: bool = False,
+    ) -> None:
         self._environ = environ
         self._folder = folder
         self._tell = tell
+        self._secrets = secrets
         self._in_client_file = in_client_file
 
     def expand(self, value: Any, steps: Steps = ()) -> Any:
@@ -42,7 +53,7 @@ class Expander:
     def _fill(self, found: re.Match[str], steps: Steps) -> str:
         if found["bare"]:
             known = self._environ.get(found["bare"]) if self._in_client_file else None
-            return found.group() if known is None else known
+            return found.group() if known is None else self._kept(known)
         if found["inside"] is None:
             return "${"
         if not found["end"]:
@@ -63,19 +74,26 @@ class Expander:
             return self._unfilled(steps, f"the default of {name} holds a variable, which is not read")
         value = self._environ.get(name)
         if value or (value is not None and not has_default):
-            return value
+            return self._kept(value)
         if not has_default:
             return self._unfilled(
                 steps, f"the variable {name} is not set; set it, or give it a default: ${{{name}:-default}}"
             )
-        return default
+        return self._kept(default)
 
     def _file(self, name: str, steps: Steps) -> str:
         try:
-            return (self._folder / os.path.expanduser(name)).read_text(encoding="utf-8").rstrip("\r\n")
+            text = (self._folder / os.path.expanduser(name)).read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             return self._unfilled(steps, f"the file {name} cannot be read: {reason}")
+        return self._kept(text.rstrip("\r\n"))
+
+    def _kept(self, value: str) -> str:
+        """Note that *value* is secret, unless it is a place on this machine: errors name those."""
+        if not (os.path.isabs(value) and os.path.exists(value)):
+            self._secrets.add([value])
+        return value
 
     def _unfilled(self, steps: Steps, message: str) -> str:
         """A text for the place of what is missing; the file is refused, so nothing comes to see it."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from ..core.scheduling.rates import Rate
 from ..core.tools.claims import KeyTemplate
+from ..redaction import Secrets
+from .credentials import credentials_of
 
 
 def _can_match(pattern: str) -> str:
@@ -28,6 +32,61 @@ def _is_resource(text: str) -> str:
     return text
 
 
+def _has_no_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError(
+            "must not hold the character NUL, which no program can be given; take it out where it comes from"
+        )
+    return text
+
+
+def _is_variable(name: str) -> str:
+    if not name or "=" in name:
+        raise ValueError("the name of a variable must not be empty, nor hold =")
+    return _has_no_nul(name)
+
+
+def _is_header(name: str) -> str:
+    """RFC 9110, 5.1."""
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError("the name of a header is letters, digits and marks such as -, without blanks and colons")
+    return name
+
+
+def _is_header_value(value: str) -> str:
+    """RFC 9110, 5.5; without its obsolete characters, which httpx does not send."""
+    if not value.isascii():
+        raise ValueError("a header's value must be ASCII; encode it as its server expects, such as %C3%AB for \u00eb")
+    if value != value.strip(" \t\r\n"):
+        raise ValueError(
+            "a header's value must not begin or end with a blank or a line break; take it out of the variable or the "
+            "text that it comes from, or write ${file:...}, which leaves out line breaks at the end"
+        )
+    if not all(char.isprintable() or char == "\t" for char in value):
+        raise ValueError(
+            "a header's value must not hold a line break or another control character; take it out of the variable, "
+            "the file or the text that it comes from"
+        )
+    return value
+
+
+def _is_address(url: str) -> str:
+    """A library would name the part of it that is wrong, which may be one of a password."""
+    try:
+        parts = urlsplit(url)
+        is_good = parts.port != 0 and bool(parts.hostname) and url.isprintable()
+    except ValueError:
+        is_good = False
+    if not is_good:
+        raise ValueError(
+            "it cannot be read as an address; in a name or a password before the host, write "
+            "/ as %2F, ? as %3F, # as %23, : as %3A and @ as %40"
+        )
+    return url
+
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Bytes = Annotated[int, Field(ge=1_024, le=2**40)]
@@ -35,6 +94,10 @@ ServerName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31
 ResourceTemplate = Annotated[str, AfterValidator(_is_resource)]
 RateText = Annotated[str, AfterValidator(_is_rate)]
 ToolPattern = Annotated[str, AfterValidator(_can_match)]
+Word = Annotated[str, AfterValidator(_has_no_nul)]
+Variable = Annotated[str, AfterValidator(_is_variable)]
+HeaderName = Annotated[str, AfterValidator(_is_header)]
+HeaderValue = Annotated[str, AfterValidator(_is_header_value)]
 
 
 class _Section(BaseModel):
@@ -79,13 +142,13 @@ class GatewaySettings(_Section):
 class ServerSettings(_Section):
     """`[servers.NAME]`: exactly one of `command`, `url` and `builtin`."""
 
-    command: Annotated[str, Field(min_length=1)] | None = None
-    args: tuple[str, ...] = ()
-    env: dict[str, str] = Field(default_factory=dict)
+    command: Annotated[str, Field(min_length=1), AfterValidator(_has_no_nul)] | None = None
+    args: tuple[Word, ...] = ()
+    env: dict[Variable, Word] = Field(default_factory=dict, repr=False)
     cwd: Path | None = None
 
-    url: Annotated[str, Field(pattern=r"^https?://[^\s/]\S*$")] | None = None
-    headers: dict[str, str] = Field(default_factory=dict)
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/]\S*$"), AfterValidator(_is_address)] | None = None
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict, repr=False)
     transport: Literal["stdio", "http", "sse"] | None = None
 
     builtin: Literal["workspace"] | None = None
@@ -160,9 +223,19 @@ class Settings(_Section):
 class Config(Settings):
     """The settings, and where they come from."""
 
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
     source: str = Field(default="built-in defaults", exclude=True)
     """The file the settings came from, for messages."""
     notes: tuple[str, ...] = Field(default=(), exclude=True)
     """What was passed over or changed in a client's own file, and what of the settings is for nothing there is."""
     state_folder: Path | None = Field(default=None, exclude=True)
     """Where the gateway keeps what it learns; without one it is forgotten at the end."""
+    secrets: Secrets = Field(default_factory=Secrets, exclude=True, repr=False)
+    """What must not be shown of the settings."""
+
+    @model_validator(mode="after")
+    def _has_credentials(self) -> Self:
+        for server in self.servers.values():
+            self.secrets.add(credentials_of(server))
+        return self

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from ..core.values.problems import nearest
 from ..errors import ConfigError
+from ..redaction import Secrets
 from .clients import translate
 from .expand import Expander
 from .mistakes import said, steps_of
@@ -25,19 +26,28 @@ PREFIX = "PLAIT_"
 OTHER_VARIABLES = frozenset({"PLAIT_CONFIG", "PLAIT_DEBUG", "PLAIT_LOG_LEVEL", "PLAIT_LOG_FORMAT", "PLAIT_STATE_DIR"})
 
 
-def load_config(path: Path | None = None, environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Config:
+def load_config(
+    path: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    *,
+    secrets: Secrets | None = None,
+) -> Config:
     """The settings from *path*; else from PLAIT_CONFIG, servers.toml in *cwd* and its parents, or the user's folder.
 
     With no file, the bundled workspace server alone, rooted in *cwd*. Raises `ConfigError`, which holds every
-    problem, one a line.
+    problem, one a line. What is secret of the settings is added to *secrets*, also if they are refused.
     """
+    secrets = Secrets() if secrets is None else secrets
     environ = os.environ if environ is None else environ
     cwd = Path.cwd() if cwd is None else cwd.absolute()
     file = path or _find(environ, cwd)
     if file is None:
-        config = _Reader("built-in defaults", cwd, environ).read({"servers": {"workspace": {"builtin": "workspace"}}})
+        reader = _Reader("built-in defaults", cwd, environ, secrets)
+        config = reader.read({"servers": {"workspace": {"builtin": "workspace"}}})
     else:
-        config = _Reader(str(file), file.absolute().parent, environ).read(parse(file), from_json=is_json(file))
+        reader = _Reader(str(file), file.absolute().parent, environ, secrets)
+        config = reader.read(parse(file), from_json=is_json(file))
     return config.model_copy(update={"state_folder": _state_folder(environ, cwd)})
 
 
@@ -56,8 +66,9 @@ def _state_folder(environ: Mapping[str, str], cwd: Path) -> Path:
 class _Reader:
     """Reads one file; collects what is wrong with it on the way."""
 
-    def __init__(self, source: str, folder: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, source: str, folder: Path, environ: Mapping[str, str], secrets: Secrets) -> None:
         self._source = source
+        self._secrets = secrets
         self._folder = folder
         self._environ = environ
         self._problems: list[str] = []
@@ -70,15 +81,16 @@ class _Reader:
         self._problems += [self._in_file(problem) for problem in translation.problems]
         if translation.is_clients and self._folder.name.startswith("."):
             self._folder = self._folder.parent  # .vscode/mcp.json speaks of the folder that .vscode is in
-        expander = Expander(self._environ, self._folder, self._tell_unfilled, in_client_file=from_json)
+        expander = Expander(self._environ, self._folder, self._tell_unfilled, self._secrets, in_client_file=from_json)
         filled = expander.expand(translation.values)
         self._set_from_environment(filled)
         settings = self._validated(filled)
         if self._problems:
-            raise ConfigError("\n".join(dict.fromkeys(self._problems)))
+            raise ConfigError(self._secrets.redact("\n".join(dict.fromkeys(self._problems))))
         servers = {name: self._rooted(server) for name, server in settings.servers.items()}
-        notes = (*translation.notes, *_idle_patterns(settings))
-        return Config(**{**dict(settings), "servers": servers}, source=self._source, notes=notes)
+        notes = tuple(map(self._secrets.redact, (*translation.notes, *_idle_patterns(settings))))
+        sections = {**dict(settings), "servers": servers}
+        return Config(**sections, source=self._source, notes=notes, secrets=self._secrets)
 
     def _validated(self, values: dict[str, Any]) -> Settings:
         try:

@@ -21,6 +21,7 @@ from ..core.ports import Ask, RpcError, ToolCall, Waiting
 from ..core.tools.catalog import ServerInfo, ServerState, Tool
 from ..core.values.strict import JsonObject, NotStrict, measure
 from ..errors import CallError, InvalidArguments, ServerUnavailable
+from ..redaction import Secrets
 from ..waiting import Signal
 from .backoff import Backoff
 from .calling import as_rpc_error, call_tool, relay
@@ -40,6 +41,8 @@ log = logging.getLogger(__name__)
 OF_THE_PROCESS = ("command", "args", "env", "cwd", "builtin", "root", "allow_commands")
 OF_THE_SERVER = ("kind", "url", "headers", "protocol", *OF_THE_PROCESS)
 """The settings that a server cannot take over while it runs."""
+MOST_DETAILS_BYTES = 64 * 1024
+"""The `data` of a server's error."""
 
 
 class Connection:
@@ -58,7 +61,10 @@ class Connection:
         on_stderr: Callable[[str], None] = lambda line: None,
         on_said: OnSaid = lambda method, params: None,
         unasked: Ask | None = None,
+        secrets: Secrets | None = None,
     ) -> None:
+        """Every error that leaves the connection leaves it without *secrets*, whether its words are
+        a library's, the system's or the server's own. Results stay as they came."""
         self.name = name
         self.state = ServerState.CONNECTING
         self.error: str | None = None
@@ -79,6 +85,7 @@ class Connection:
         self._on_stderr = on_stderr
         self._on_said = on_said
         self._unasked = unasked
+        self._secrets = secrets or Secrets()
         self._wire: ProtocolSession | None = None
         self._transport: Transport | None = None
         self._changed = Signal()
@@ -121,7 +128,7 @@ class Connection:
             title=self._verdict.title,
             tools=len(self.tools),
             error=self.error,
-            warnings=self.warnings + self._listed.drift.warnings,
+            warnings=tuple(map(self._secrets.redact, self.warnings + self._listed.drift.warnings)),
             pid=self._transport.pid if self._transport is not None else None,
         )
 
@@ -263,8 +270,21 @@ class Connection:
             except Unsent as error:
                 said = f"{self.name} takes no calls: {error.message}"
                 raise ServerUnavailable(said, hint="Try again later.") from None
+        except CallError as error:
+            error.reword(self._secrets.redact)
+            raise
+        except RpcError as error:
+            raise self._redacted(error) from None
         finally:
             self.use.end()
+
+    def _redacted(self, error: RpcError) -> RpcError:
+        """*error* of the server's own. Details that cannot be searched in time are left out."""
+        try:
+            data = self._secrets.redact_all(error.data) if measure(error.data) <= MOST_DETAILS_BYTES else None
+        except NotStrict:
+            data = None
+        return RpcError(error.code, self._secrets.redact(error.message), data)
 
     @property
     def _usable(self) -> ProtocolSession | None:
@@ -395,7 +415,8 @@ class Connection:
         self._on_change()
 
     def _last_words(self) -> str:
-        return self._transport.last_words() if self._transport is not None else "the connection was closed"
+        last_words = self._transport.last_words() if self._transport is not None else "the connection was closed"
+        return self._secrets.redact(last_words)
 
     def _explained(self, error: BaseException) -> str:
-        return explained(error, self._last_words(), self._settings.startup_timeout_s)
+        return self._secrets.redact(explained(error, self._last_words(), self._settings.startup_timeout_s))

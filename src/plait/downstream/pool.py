@@ -68,6 +68,7 @@ class Pool:
     ) -> None:
         self._max_message_bytes = config.gateway.limits.max_message_bytes
         self._patience = patience
+        self._secrets = config.secrets
         self._shelf = ListingCache(config.state_folder)
         self._first = first
         self._owned: dict[str, _Owned] = {}
@@ -134,6 +135,7 @@ class Pool:
     async def reload(self, config: Config) -> set[str]:
         """Go by the servers of *config* from now on: those that are new or changed start, those that changed or went
         stop once their calls in flight have ended. The others are not disturbed. Gives the names of the former."""
+        self._secrets.take_in(config.secrets)
         wanted, before = _enabled(config), self._owned
         self._owned = {
             name: before[name]
@@ -204,6 +206,7 @@ class Pool:
             on_stderr=stderr_logger(name),
             on_said=partial(self._relays.tell, name),
             unasked=partial(self._relays.ask_for_roots, name),
+            secrets=self._secrets,
         )
 
     def _reached(self, name: str) -> Connection | None:

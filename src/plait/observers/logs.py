@@ -7,13 +7,16 @@ out here. Arguments and outputs of calls are never logged.
 from __future__ import annotations
 
 import logging
+import sys
+import traceback
 from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from typing import Any, TextIO
 
 from ..core.scheduling.events import FINAL, Changed, Finished, Key, Notice, Started, Status
 from ..core.values.printable import printable
+from ..redaction import Secrets
 
 log = logging.getLogger("plait.runs")
 
@@ -74,13 +77,16 @@ class RunLog:
 
 
 @contextmanager
-def configure_logging(level: str, stream: TextIO, *, as_json: bool, colours: bool = False) -> Iterator[None]:
-    """While the block runs, everything logged from *level* up goes to *stream*, one event a line.
+def configure_logging(
+    level: str, stream: TextIO, *, as_json: bool, colours: bool = False, secrets: Secrets | None = None
+) -> Iterator[None]:
+    """While the block runs, everything logged from *level* up goes to *stream*, one event a line, without *secrets*.
 
     As JSON, or as key=value for a person. Libraries are heard from `warning` up, unless *level* is `debug`.
     """
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(_Formatter(as_json=as_json, colours=colours))
+    secrets = Secrets() if secrets is None else secrets
+    handler = _Handler(stream, secrets)
+    handler.setFormatter(_Formatter(as_json=as_json, colours=colours, secrets=secrets))
     root, ours = logging.getLogger(), logging.getLogger("plait")
     before = root.level, ours.level
     number = logging.getLevelNamesMapping()[level.upper()]
@@ -95,12 +101,27 @@ def configure_logging(level: str, stream: TextIO, *, as_json: bool, colours: boo
         ours.setLevel(before[1])
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """Reports a record that cannot be written without its arguments, which `logging` shows."""
+
+    def __init__(self, stream: TextIO, secrets: Secrets) -> None:
+        super().__init__(stream)
+        self._secrets = secrets
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # as it is called in `logging`
+        said = self._secrets.redact(traceback.format_exc())
+        with suppress(OSError, ValueError, AttributeError):  # there may be no stream for it either
+            sys.stderr.write(
+                f"{record.name} logged what cannot be written:\n{said.encode('ascii', 'replace').decode()}"
+            )
+
+
 class _Formatter(logging.Formatter):
     """Formats by structlog, which takes long to import: most commands log nothing, and do without."""
 
-    def __init__(self, *, as_json: bool, colours: bool) -> None:
+    def __init__(self, *, as_json: bool, colours: bool, secrets: Secrets) -> None:
         super().__init__()
-        self._make = partial(_formatter, as_json=as_json, colours=colours)
+        self._make = partial(_formatter, as_json=as_json, colours=colours, secrets=secrets)
 
     @cached_property
     def _inner(self) -> logging.Formatter:
@@ -110,7 +131,7 @@ class _Formatter(logging.Formatter):
         return self._inner.format(record)
 
 
-def _formatter(*, as_json: bool, colours: bool) -> logging.Formatter:
+def _formatter(*, as_json: bool, colours: bool, secrets: Secrets) -> logging.Formatter:
     import structlog
 
     renderer: Any
@@ -120,8 +141,13 @@ def _formatter(*, as_json: bool, colours: bool) -> logging.Formatter:
         plain = structlog.dev.plain_traceback
         renderer = structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain, pad_event_to=0)
     meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+
+    def redact(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """Take secrets out of each field of an event, tracebacks included."""
+        return {name: secrets.redact_all(value) for name, value in event.items()}
+
     return structlog.stdlib.ProcessorFormatter(
-        processors=[meta, structlog.processors.format_exc_info, _escape, renderer],
+        processors=[meta, structlog.processors.format_exc_info, redact, _escape, renderer],
         foreign_pre_chain=[
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.stdlib.add_log_level,

@@ -193,7 +193,10 @@ def request_of(request: httpx2.Request) -> dict[str, Any]:
 def packing_of(response: httpx2.Response) -> str | None:
     """How *response* is compressed, though that was not asked for: as a complaint."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    return f"the answer is packed ({encoding[:40]}), which was not asked for" if encoding not in _PLAIN else None
+    if encoding in _PLAIN:
+        return None
+    name = f" ({encoding})" if encoding in _PACKINGS else ""  # any other may be anything
+    return f"the answer is packed{name}, which was not asked for"
 
 
 async def unpacked(inner: httpx2.AsyncBaseTransport, request: httpx2.Request) -> httpx2.Response:
@@ -242,6 +245,7 @@ def _with_body(request: httpx2.Request, response: httpx2.Response, body: bytes) 
 
 _LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
 _PLAIN = frozenset({"", "identity"})
+_PACKINGS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "compress"})
 
 
 def _failed(request: httpx2.Request, error: types.ErrorData) -> httpx2.Response:

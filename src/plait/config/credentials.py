@@ -1,0 +1,63 @@
+"""The values in a server's settings that are secret by where they stand.
+
+What comes from variables and files is secret anyway (`expand.py`). What stands in the file itself
+is secret if its name says so: that of a header, a variable or an option on the command line. In an
+address the password is, and what the query holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, unquote_plus
+
+if TYPE_CHECKING:
+    from .models import ServerSettings
+
+_NAME = re.compile(
+    r"token|secret|passw|passphrase|pwd|credential|cookie|session|signature|jwt|bearer|private"
+    r"|auth(?!or(?!i))|api[_-]?key|(?<![a-z])(key|pass|pat|sig)(?![a-z])",
+    re.IGNORECASE,
+)
+_OPTION = re.compile(r"--?([A-Za-z][\w-]*)(?:=(.*))?", re.DOTALL)
+_USER = re.compile(r"://([^/?#\s@:]*)(?::([^/?#\s@]*))?@")
+_QUERY = re.compile(r"[?&]([^=&#\s]+)=([^&#\s]+)")
+
+
+def is_secret(name: str) -> bool:
+    """Whether what has that *name* is secret, such as `X-Api-Key`, `GITHUB_TOKEN` and `--password`."""
+    return _NAME.search(name) is not None
+
+
+def credentials_of(server: ServerSettings) -> Iterator[str]:
+    """The secret values in the settings of *server*."""
+    for name, value in (*server.headers.items(), *server.env.items()):
+        if is_secret(name):
+            yield value
+            yield from (part.partition("=")[2].strip() for part in value.split(";") if name.lower() == "cookie")
+    yield from _options(server.args)
+    for text in (*server.headers.values(), *server.env.values(), *server.args):
+        yield from _in_address(text)
+    if server.url is not None:
+        yield from _in_address(server.url, is_whole_query=True)
+
+
+def _options(words: tuple[str, ...]) -> Iterator[str]:
+    """The values of options with secret names: `--token=x` and `--token x`."""
+    for word, after in zip_longest(words, words[1:], fillvalue=""):
+        if (option := _OPTION.fullmatch(word)) is not None and is_secret(option[1]):
+            yield after if option[2] is None else option[2]
+
+
+def _in_address(text: str, *, is_whole_query: bool = False) -> Iterator[str]:
+    """The passwords in the addresses in *text*, and the values in their queries: for
+    *is_whole_query* all of them, else those with the name of a secret."""
+    for user, password in _USER.findall(text):
+        yield password or user
+        yield unquote(password or user)
+    for name, value in _QUERY.findall(text):
+        if is_whole_query or is_secret(name):
+            yield value
+            yield unquote_plus(value)
