@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from mcp import Client
 
 from plait.core.tools.tool_stats import ToolStats
@@ -13,7 +14,7 @@ from plait.engine.gateway import Gateway
 from plait.upstream.server import build_server
 
 from ..fakes import FakeServers, tool
-from .conftest import LEGACY, first_text, in_memory, structured
+from .conftest import LEGACY, Connect, first_text, in_memory, structured
 
 ISSUES = {"items": [{"number": 1, "title": "It breaks"}], "total": 1}
 DECLARED: dict[str, Any] = {"type": "object", "properties": {"items": {"type": "array"}}}
@@ -76,3 +77,42 @@ async def test_describing_a_tool_gives_the_shape_of_its_outputs_once_one_was_see
         after = await client.call_tool("describe_tools", names)
     assert "outputShape" not in structured(before)["tools"][0]
     assert structured(after)["tools"][0]["outputShape"] == SHAPE
+
+
+@pytest.mark.parametrize("max_chars", [1_000, 3_000, 24_000])
+async def test_a_search_that_does_not_fit_says_how_much_of_it_is_shown(
+    connect: Connect, servers: FakeServers, max_chars: int
+):
+    for number in range(150):
+        servers.add(tool(f"s:read_{number}", description="Reads a thing"), dict)
+    async with connect(max_chars=max_chars) as client:
+        for query in ("read thing", "; ".join(["read thing"] * 3)):
+            found = await client.call_tool("search_tools", {"query": query, "limit": 100})
+            *lines, last = first_text(found).split("\n")
+            shown = {line.partition("(")[0].strip() for line in lines if line.startswith("s:")}
+            assert last == f"{len(shown)} of 157 tools shown."
+            assert len(first_text(found)) <= max_chars
+            entries = len(structured(found)["tools"]) + structured(found).get("omitted", {}).get("tools", 0)
+            assert entries == 100 * (query.count(";") + 1)
+
+
+async def test_needs_that_are_not_searched_are_named(connect: Connect):
+    needs = [f"post number {number}" for number in range(12)]
+    async with connect() as client:
+        within = await client.call_tool("search_tools", {"query": "; ".join(needs[:10])})
+        above = await client.call_tool("search_tools", {"query": "; ".join(needs)})
+    note = 'Not searched, because a query has at most 10 needs: "post number 10", "post number 11".'
+    assert first_text(above).endswith(f" tools shown. {note}")
+    assert structured(above)["notes"] == [note]
+    assert "Not searched" not in first_text(within)
+    assert "notes" not in structured(within)
+
+
+async def test_tools_that_are_not_described_are_counted(connect: Connect, servers: FakeServers):
+    for number in range(10):
+        servers.add(tool(f"s:read_{number}", description="x" * 400), dict)
+    names = [f"s:read_{number}" for number in range(10)]
+    async with connect(max_chars=2_000) as client:
+        told = structured(await client.call_tool("describe_tools", {"names": names}))
+    assert [one["name"] for one in told["tools"]] == names[: len(told["tools"])]
+    assert len(told["tools"]) + told["omitted"]["tools"] == 10

@@ -336,6 +336,48 @@ async def test_images_do_not_stand_in_the_text_wherever_a_tool_puts_them(
     assert "in a content block of its own" in first_text(result)
 
 
+async def test_images_that_do_not_fit_are_named_each_and_keep_no_other_back(
+    connect: Connect, servers: FakeServers, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("plait.upstream.answers.MAX_ATTACHMENT_CHARS", 40)
+    large = {**PICTURE, "data": "iVBORw0KGgo=" * 4}
+    servers.add("s:large", lambda: {"content": [large, {"type": "text", "text": "x"}], "isError": False})
+    tasks = [*[task(f"l{n}", "s:large") for n in range(30)], *[task(f"s{n}", "s:image") for n in range(3)]]
+    async with connect() as client:
+        result = await client.call_tool("execute_dag", {"tasks": tasks})
+    answer = structured(result)
+    assert [block.data for block in result.content[1:] if isinstance(block, types.ImageContent)] == [
+        PICTURE["data"]
+    ] * 3
+    address = f"plait://runs/{answer['run_id']}/tasks"
+    notes = [f"l{n}: image content is left out; read {address}/l{n}" for n in range(30)]
+    assert answer["notes"] == notes
+
+
+async def test_where_a_run_goes_on_that_is_the_first_note(
+    connect: Connect, servers: FakeServers, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("plait.upstream.answers.MAX_ATTACHMENT_CHARS", 0)
+    tasks = [sleep("long", 90), *[task(f"s{n}", "s:image") for n in range(100)]]
+    async with connect(max_chars=2_000) as client:
+        document = {"tasks": tasks, "wait_s": 1}
+        answer = structured(await client.call_tool("execute_dag", document))
+    assert answer["status"] == "running"
+    assert f'get_run(run_id="{answer["run_id"]}")' in answer["notes"][1]
+    assert len(answer["notes"]) - 1 + answer["omitted"]["notes"] == 101
+
+
+@pytest.mark.parametrize("problems", [1, 3, 300])
+async def test_notes_that_a_refusal_has_no_room_for_are_counted(connect: Connect, problems: int):
+    tasks = [{"id": f"t{n}", "tool": "s:many", "args": {"n": "x" * 120}} for n in range(problems)]
+    async with connect(max_chars=1_000) as client:
+        result = await client.call_tool("execute_dag", {"tasks": tasks})
+    said, told = first_text(result), structured(result)
+    assert len(said) <= 1_000
+    assert len(told["notes"]) + told.get("omitted", {}).get("notes", 0) >= problems
+    assert ("Understood as: " in said) != (" left out." in said)
+
+
 async def test_data_that_does_not_follow_as_a_block_stays_in_the_text(connect: Connect, servers: FakeServers):
     other = {**PICTURE, "data": "T3RoZXI="}
     servers.add("s:two", lambda: {"content": [PICTURE], "structuredContent": {"content": [other]}, "isError": False})

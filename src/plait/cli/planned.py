@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..core.values.problems import some_of
 from ..core.values.strict import Json, JsonObject
 from .report import notes_report
 from .style import TIMES, Line, Look, Styled, counted, milliseconds
@@ -40,7 +41,7 @@ def _estimate(estimate: JsonObject) -> str:
         return "none: these tools were never called"
     wall, work = (milliseconds(_number(estimate, key)) for key in ("execution_time_ms", "sequential_time_ms"))
     untimed = _strings(estimate.get("untimed_tools"))
-    guessed = f"; never called: {', '.join(untimed[:5])}" if untimed else ""
+    guessed = f"; never called: {some_of(untimed, 5)}" if untimed else ""
     return f"{wall} wall, {work} one after the other, {_number(estimate, 'speedup'):.2f}{TIMES}{guessed}"
 
 

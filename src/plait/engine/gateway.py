@@ -29,7 +29,7 @@ from ..core.tools.claims import Locate, as_written
 from ..core.tools.output import Output
 from ..core.tools.policy import Policy
 from ..core.tools.tool_stats import ToolStats
-from ..core.values.problems import Problem, nearest
+from ..core.values.problems import Problem, nearest, some_of
 from ..core.values.strict import Json, JsonObject
 from ..errors import CallError, InvalidDag, UnknownRun
 from ..waiting import Signal
@@ -280,7 +280,7 @@ class Gateway:
         run = self._run(run_id)
         if task not in run.states:
             near = nearest(task, run.states)
-            hint = f'Did you mean "{near[0]}"?' if near else f"Its tasks: {', '.join(list(run.states)[:20])}."
+            hint = f'Did you mean "{near[0]}"?' if near else f"Its tasks: {some_of(run.states, 20)}."
             raise CallError(f'{run_id} has no task "{task[:80]}"', hint=hint)
         state = run.states[task]
         if state.output is None:

@@ -55,15 +55,15 @@ def run_answer(result: RunResult, limit: int, *, detail: str, sizes: Mapping[str
     """A run as it stands: errors, outputs within *limit*, and the images and audio among them."""
     document = result.document(detail)
     document["outputs"] = {id: _without_data(result, id, value) for id, value in result.outputs.items()}
-    blocks, notes = _attached(result)
+    blocks, left_out = _attached(result)
+    notes = [*result.notes, *left_out]
     if result.status is RunStatus.RUNNING:
-        notes.append(f'The run goes on: wait for it with get_run(run_id="{result.run_id}").')
+        notes.insert(0, f'The run goes on: wait for it with get_run(run_id="{result.run_id}").')
         if detail == "concise":
             for name in ("tasks", "layers", "metrics"):
                 document.pop(name, None)
             document["metrics"] = {"counts": dict(result.metrics.counts)}
-    if notes:
-        document["notes"] = [*notes, *result.notes]
+    document["notes"] = list[Json](notes)
     shown = fit(
         document,
         limit,
@@ -97,12 +97,12 @@ def _attached(result: RunResult) -> tuple[list[types.ContentBlock], list[str]]:
     for id, attached in result.attachments.items():
         for raw in attached:
             block = attachment(raw)
-            room -= len(block.data) if block is not None else 0
-            if block is None or room < 0:
+            if block is None or len(block.data) > room:
                 notes.append(f"{id}: {raw.get('type')} content is left out; read {task_uri(result.run_id, id)}")
                 continue
+            room -= len(block.data)
             blocks.append(block)
-    return blocks, notes[:20]
+    return blocks, notes
 
 
 def _without_data(result: RunResult, id: str, value: Json) -> Json:
@@ -142,15 +142,16 @@ def _count(problems: Sequence[Problem]) -> str:
 def _sentences(problems: Sequence[Problem], notes: Sequence[str], heading: str, advice: str, limit: int) -> str:
     last = f"\n{advice}" if advice else ""
     rest = "\n… and {:,} more."
+    unsaid = f"\n{len(notes):,} note{'' if len(notes) == 1 else 's'} left out." if notes else ""
     text = _cut(heading, 200) + "."
-    room = limit - len(text) - len(last) - len(rest) - 10
+    room = limit - len(text) - len(last) - len(rest) - len(unsaid) - 10
     for shown, line in enumerate(_numbered(problems)):
         if len(line) > room and shown:
-            return text + rest.format(len(problems) - shown) + last
+            return text + rest.format(len(problems) - shown) + unsaid + last
         text += _cut(line, room)
         room -= len(line)
-    if notes and room > 100:
-        text += _cut("\nUnderstood as: " + "; ".join(notes), room)
+    if notes:
+        text += _cut("\nUnderstood as: " + "; ".join(notes), room) if room > 100 else unsaid
     return text + last
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import mcp_types as types
 
 from ..core.tools.catalog import ServerInfo, ServerState, Tool
-from ..core.values.problems import Problem
+from ..core.values.problems import Problem, some_of
 from ..core.values.schema import Schema
 from ..core.values.strict import Json, JsonObject
 from .answers import answer
@@ -29,7 +29,7 @@ def search_answer(found: SearchResult, limit: int, seen: RecentUris) -> types.Ca
     if not found.needs:
         document: JsonObject = {"servers": [_server(info) for info in found.servers], "total": found.total}
         states = [_server_line(info) for info in found.servers] or ["No servers are configured."]
-        return answer(fit(document, limit), text=_joined(states, f"{found.total:,} tools in all.", limit))
+        return answer(fit(document, limit), text=_joined(states, limit, lambda _: f"{found.total:,} tools in all."))
     several = len(found.needs) > 1
     matched = [tool for _, matches in found.needs for tool in matches]
     signatures = {tool.full_name: tool.signature_with(seen(tool)) for tool in matched}
@@ -37,12 +37,24 @@ def search_answer(found: SearchResult, limit: int, seen: RecentUris) -> types.Ca
         _tool(tool, signatures, need if several else None) for need, matches in found.needs for tool in matches
     ]
     lines: list[str] = []
-    shown: set[str] = set()
+    line_of: dict[str, int] = {}
     for need, matches in found.needs:
-        lines += [f"{need}:"] if several else []
-        lines += [_tool_line(tool, signatures, shown) for tool in matches] or ["nothing found"]
-    last = f"{len(shown)} of {found.total:,} tools shown.{_missing(found.servers)}"
-    return answer(fit({"tools": tools, "total": found.total}, limit), text=_joined(lines, last, limit))
+        lines += [f"{_line(need)}:"] if several else []
+        for tool in matches:
+            lines.append(_tool_line(tool, signatures[tool.full_name], is_above=tool.full_name in line_of))
+            line_of.setdefault(tool.full_name, len(lines))
+        lines += [] if matches else ["nothing found"]
+    document = {"tools": tools, "total": found.total}
+    unsearched = _unsearched(found)
+    if unsearched:
+        document["notes"] = [unsearched]
+
+    def last(kept: int) -> str:
+        shown = sum(line <= kept for line in line_of.values())
+        said = [f"{shown:,} of {found.total:,} tools shown.", _missing(found.servers), unsearched]
+        return " ".join(filter(None, said))
+
+    return answer(fit(document, limit), text=_joined(lines, limit, last))
 
 
 def describe_answer(
@@ -62,17 +74,15 @@ def _tool(tool: Tool, signatures: Mapping[str, str], need: str | None) -> JsonOb
         "description": _line(tool.description),
         "writes": not tool.is_read_only,
     }
-    return members if need is None else {**members, "need": need}
+    return members if need is None else {**members, "need": _line(need)}
 
 
-def _tool_line(tool: Tool, signatures: Mapping[str, str], shown: set[str]) -> str:
+def _tool_line(tool: Tool, signature: str, *, is_above: bool) -> str:
     """The tool in one line; of one that was shown for an earlier need, its name alone."""
-    if tool.full_name in shown:
+    if is_above:
         return f"{tool.full_name} (above)"
-    shown.add(tool.full_name)
-    signature = _line(signatures[tool.full_name], 3 * MAX_LINE)
     description = f" - {_line(tool.description)}" if tool.description else ""
-    return f"{signature}{description}{'' if tool.is_read_only else ' [w]'}"
+    return f"{_line(signature, 3 * MAX_LINE)}{description}{'' if tool.is_read_only else ' [w]'}"
 
 
 def _server(info: ServerInfo) -> JsonObject:
@@ -87,7 +97,14 @@ def _server_line(info: ServerInfo) -> str:
 
 def _missing(servers: Sequence[ServerInfo]) -> str:
     absent = [f"{info.name} ({info.state})" for info in servers if info.state is not ServerState.READY]
-    return f" Not searched, because not connected: {', '.join(absent[:8])}." if absent else ""
+    return f"Not searched, because not connected: {some_of(absent, 8)}." if absent else ""
+
+
+def _unsearched(found: SearchResult) -> str:
+    if not found.unsearched:
+        return ""
+    needs = some_of([f'"{_line(need, 60)}"' for need in found.unsearched], 5)
+    return f"Not searched, because a query has at most {len(found.needs)} needs: {needs}."
 
 
 def _definition(tool: Tool, seen: Schema | None) -> JsonObject:
@@ -107,13 +124,14 @@ def _line(text: str, most: int = MAX_LINE) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
-def _joined(lines: list[str], last: str, limit: int) -> str:
-    room = limit - len(last) - 40
-    kept: list[str] = []
+def _joined(lines: list[str], limit: int, last: Callable[[int], str]) -> str:
+    """The first of *lines* that fit, how many are left out, and what *last* says after so many."""
+    room = limit - len(last(len(lines))) - 40
+    kept = 0
     for line in lines:
         room -= len(line) + 1
         if room < 0:
-            kept.append(f"… {len(lines) - len(kept):,} more lines")
             break
-        kept.append(line)
-    return "\n".join([*kept, last])
+        kept += 1
+    left_out = [f"… {len(lines) - kept:,} more lines"] if kept < len(lines) else []
+    return "\n".join([*lines[:kept], *left_out, last(kept)])

@@ -7,7 +7,7 @@ import mcp_types as types
 from ..core.results.result import RunResult, TaskResult
 from ..core.scheduling.events import Status
 from ..core.values.expressions import compile_expression, search
-from ..core.values.problems import Problem, nearest
+from ..core.values.problems import Problem, nearest, some_of
 from ..core.values.strict import Json, JsonObject, dumps
 from ..engine.gateway import Gateway
 from ..errors import CallError, ExpressionFailed
@@ -41,7 +41,7 @@ def find_task(result: RunResult, id: str) -> TaskResult:
     if id in tasks:
         return tasks[id]
     near = nearest(id, tasks, 3)
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"Its tasks: {', '.join(list(tasks)[:20])}."
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"Its tasks: {some_of(tasks, 20)}."
     raise Refused([Problem("task", "unknown_task", f'{result.run_id} has no task "{id[:80]}".', hint)])
 
 

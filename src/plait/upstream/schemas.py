@@ -98,6 +98,9 @@ _ERRORS = {
     ),
 }
 
+_OMITTED = {**_ANY_OBJECT, "description": "How many entries of which member did not fit."}
+_NOTES = {"type": "array", "items": {"type": "string"}}
+
 _RUN = _object(
     {
         "status": {
@@ -105,14 +108,14 @@ _RUN = _object(
             "enum": ["success", "partial", "failed", "cancelled", "timeout", "running", "planned", "invalid"],
         },
         "run_id": {"type": "string"},
-        "omitted": {**_ANY_OBJECT, "description": "How many entries of which member did not fit."},
+        "omitted": _OMITTED,
         "errors": _ERRORS,
         "outputs": _ANY_OBJECT,
         "truncated": {
             "type": "array",
             "items": _object({"id": {"type": "string"}, "chars": {"type": "integer"}, "uri": {"type": "string"}}),
         },
-        "notes": {"type": "array", "items": {"type": "string"}},
+        "notes": _NOTES,
         "tasks": {
             "type": "array",
             "items": _object(
@@ -133,7 +136,9 @@ _RUN = _object(
     "status",
 )
 
-_STATUS = _object({"status": {"type": "string"}, "run_id": {"type": "string"}, "errors": _ERRORS}, "status")
+_STATUS = _object(
+    {"status": {"type": "string"}, "run_id": {"type": "string"}, "omitted": _OMITTED, "errors": _ERRORS}, "status"
+)
 
 _FOUND = _object(
     {
@@ -152,6 +157,8 @@ _FOUND = _object(
         },
         "servers": {"type": "array", "items": _object({"name": {"type": "string"}, "state": {"type": "string"}})},
         "total": {"type": "integer"},
+        "notes": _NOTES,
+        "omitted": _OMITTED,
         "errors": _ERRORS,
     }
 )
@@ -160,6 +167,7 @@ _DESCRIBED = _object(
     {
         "tools": {"type": "array", "items": _ANY_OBJECT},
         "unknown": {"type": "array", "items": _object({"name": {"type": "string"}, "hint": {"type": "string"}})},
+        "omitted": _OMITTED,
         "errors": _ERRORS,
     }
 )

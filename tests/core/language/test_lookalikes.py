@@ -87,8 +87,11 @@ def test_an_item_is_no_lookalike_where_there_are_items() -> None:
     assert planned("$ITEM and $INDEX", for_each=[1]).notes == ()
 
 
-def test_notes_are_few() -> None:
-    assert len(planned(["${a}"] * 100).notes) == 20
+def test_notes_are_few_and_the_others_are_counted() -> None:
+    notes = planned(["${a}"] * 100).notes
+    assert len(notes) == 21
+    assert notes[-1] == "80 more texts that look like references are taken as text"
+    assert len(planned(["${a}"] * 20).notes) == 20
 
 
 @given(st.text(st.sampled_from("$$${[.](a}{{OUTPUToutput\"'0 ")))

@@ -345,7 +345,9 @@ def test_a_parameter_whose_schema_cannot_be_used_takes_anything() -> None:
 def test_an_open_schema_gives_a_note_and_not_more_than_some() -> None:
     task = {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].totl"}}
     plan = typed({"tool": "s:open"}, *[task] * 30)
-    assert len(plan.notes) == 20
+    assert len(plan.notes) == 21
+    assert plan.notes[-1] == "20 notes on references are given; there may be more"
+    assert len(typed({"tool": "s:open"}, *[task] * 20).notes) == 20
     assert plan.notes[0] == (
         'tasks[1].arguments.path: the schema of $OUTPUT[t0] declares no "totl"; did you mean "total"?'
     )

@@ -137,6 +137,8 @@ def test_only_so_many_conflicts_are_told() -> None:
     conflicts = conflicts_of(*tasks)
     assert len(conflicts.found) == MAX_TOLD
     assert len(conflicts.known) == MAX_TOLD + 50
+    assert conflicts.may_be_more
+    assert not conflicts_of(*tasks[: MAX_TOLD + 1]).may_be_more
 
 
 def test_the_resource_of_a_conflict_is_the_narrower_of_the_two() -> None:

@@ -21,7 +21,11 @@ from tests.fakes import tool
 
 STRING = {"type": "string"}
 CATALOG = Catalog(
-    [tool("s:do", readOnlyHint=True), tool("s:typed", {"name": STRING}, ["name"])],
+    [
+        tool("s:do", readOnlyHint=True),
+        tool("s:typed", {"name": STRING}, ["name"]),
+        tool("s:numbers", {f"n{number}": {"type": "integer"} for number in range(8)}),
+    ],
     [ServerInfo("s", ServerState.READY)],
 )
 
@@ -126,6 +130,16 @@ def test_resolved_arguments_that_do_not_fit_the_tool_are_not_sent():
     [error] = played.errors
     assert (error.code, played.run.states["b"].attempts) == ("invalid_arguments", 0)
     assert "Signature: s:typed(name: string)" in str(error.hint)
+
+
+def test_what_is_wrong_with_resolved_arguments_is_named_or_counted():
+    arguments = {f"n{number}": "$OUTPUT[a].name" for number in range(8)}
+    played = Played({"id": "a"}, {"id": "b", "tool": "s:numbers", "arguments": arguments})
+    played.answer("a", {"name": "x"})
+    [error] = played.errors
+    assert error.code == "invalid_arguments"
+    assert error.message.count(" must be ") == 5
+    assert error.message.endswith("; and 3 more")
 
 
 def test_the_first_failure_ends_a_fail_fast_run():

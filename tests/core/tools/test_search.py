@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
-from plait.core.tools.search import SearchIndex
+from plait.core.tools.search import MAX_NEEDS, SearchIndex
 from tests.fakes import tool
 
 STRING: dict[str, Any] = {"type": "string"}
@@ -36,6 +36,14 @@ def index() -> Iterator[SearchIndex]:
 
 def names(index: SearchIndex, query: str, **options: Any) -> list[list[str]]:
     return [[tool.full_name for tool in tools] for _, tools in index.search(query, **options).needs]
+
+
+def test_needs_above_the_most_that_are_searched_are_named(index: SearchIndex) -> None:
+    needs = [f"email {number}" for number in range(MAX_NEEDS + 2)]
+    found = index.search(" ; ".join(needs))
+    assert [need for need, _ in found.needs] == needs[:MAX_NEEDS]
+    assert found.unsearched == tuple(needs[MAX_NEEDS:])
+    assert index.search("; ".join(needs[:MAX_NEEDS])).unsearched == ()
 
 
 @pytest.mark.parametrize(

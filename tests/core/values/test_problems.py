@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plait.core.values.problems import Problem, did_you_mean, nearest, slip_of, with_one_fix_a_place
+from plait.core.values.problems import Problem, did_you_mean, nearest, slip_of, some_of, with_one_fix_a_place
 from plait.errors import InvalidDag
 
 
@@ -27,6 +27,19 @@ def test_a_refused_dag_says_all_its_problems() -> None:
     assert str(refused) == "a: One.; b: Two."
     assert [problem.path for problem in refused.problems] == ["a", "b"]
     assert refused.notes == ("a note",)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [([], ""), (["a"], "a"), (["a", "b", "c"], "a, b, c"), (["a", "b", "c", "d"], "a, b, c and 1 more")],
+)
+def test_names_are_listed_up_to_a_number_and_the_others_counted(names: list[str], said: str) -> None:
+    assert some_of(names, 3) == said
+    assert some_of(dict.fromkeys(names), 3) == said
+
+
+def test_thousands_of_others_are_counted_readably() -> None:
+    assert some_of([str(n) for n in range(5_002)], 2) == "0, 1 and 5,000 more"
 
 
 @pytest.mark.parametrize(

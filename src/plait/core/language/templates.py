@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, cast
 
 from ...errors import OutputTooLarge, ReferenceFailed
 from ..tools.output import Output
+from ..values.problems import some_of
 from ..values.schema import Place
 from ..values.strict import Json, dumps
 from .references import INDEX, ITEM, BadReference, Every, Missing, Reference, Step, parse, written_step
@@ -216,10 +217,7 @@ def _missing(reference: Reference, walked: tuple[Step, ...], step: Step, value: 
     where += "".join(map(written_step, walked))
     match value:
         case dict():
-            keys = ", ".join(list(value)[:20])
-            there = (
-                f"an object with the keys {keys}" + (", …" if len(value) > 20 else "") if value else "an empty object"
-            )
+            there = f"an object with the keys {some_of(value, 20)}" if value else "an empty object"
         case list():
             there = f"a list of {len(value)}" + (" (0 to " + str(len(value) - 1) + ")" if value else "")
         case str():

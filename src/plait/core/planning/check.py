@@ -13,12 +13,12 @@ from ..language.templates import Template, compile_value
 from ..tools.catalog import Catalog, Tool
 from ..tools.policy import Policy, ToolPolicy
 from ..values.expressions import compile_expression
-from ..values.problems import MAX_GUESSES, MAX_SHOWN, Problem, did_you_mean, slip_of, with_one_fix_a_place
+from ..values.problems import MAX_GUESSES, MAX_SHOWN, Problem, did_you_mean, slip_of, some_of, with_one_fix_a_place
 from ..values.schema import Complaint
 from ..values.strict import Json, short
 from .fixes import fixed_argument
 from .flow import Flow, LearnedShape
-from .mismatch import Mismatches
+from .mismatch import MAX_NOTES, Mismatches
 from .places import mentions, paths_of, written
 from .plan import Plan, PlannedTask, find_cycles, lay_out
 
@@ -73,7 +73,7 @@ class _Checker:
         self.malformed = reading.malformed
         self.unread = reading.unread
         self._policies: dict[str, ToolPolicy] = {}
-        self._room_for_lookalikes = MAX_LOOKALIKES
+        self._lookalike_notes = 0
 
     def plan_task(self, index: int, task: Task, path: str) -> PlannedTask:
         tool = self._tool(task, path)
@@ -119,6 +119,10 @@ class _Checker:
             has_references = task.arguments.fill is not None or task.items is not None
             if has_references and task.id in tasks and task.id not in reused:
                 mismatches.look_at(task, path)
+        if (more := self._lookalike_notes - MAX_LOOKALIKES) > 0:
+            self.notes.append(f"{more:,} more texts that look like references are taken as text")
+        if mismatches.may_have_more:
+            self.notes.append(f"{MAX_NOTES} notes on references are given; there may be more")
 
     def check_returns(self) -> None:
         if not self.ids:
@@ -148,7 +152,7 @@ class _Checker:
     def _no_task(self, path: str, id: str, text: Json = None, task: Task | None = None) -> None:
         """There is no task *id*, which is named at *path*: alone, or in a reference in *text*."""
         near = did_you_mean(id, self.ids) if self._may_guess else None
-        hint = near or f"Tasks: {', '.join(list(self.ids)[:20])}{', …' if len(self.ids) > 20 else ''}."
+        hint = near or f"Tasks: {some_of(self.ids, 20)}."
         fix: Json = slip_of(id, self.ids) if near else None
         if fix is not None and text is not None:
             named = f"OUTPUT[{id}]"
@@ -192,8 +196,9 @@ class _Checker:
                 hint = f"Write {found.meant}. If it is meant as it stands, give that task another id."
                 message = f"{short(found.said)} is no reference to a task, but looks like one."
                 self._say(place, "invalid_reference", message, hint, task.id, found.mended)
-            elif self._room_for_lookalikes:
-                self._room_for_lookalikes -= 1
+                continue
+            self._lookalike_notes += 1
+            if self._lookalike_notes <= MAX_LOOKALIKES:
                 means = f"the output is {found.meant}" if found.meant else "there is an item only with for_each"
                 self.notes.append(f"{place}: {short(found.said)} is taken as text; {means}")
 

@@ -29,6 +29,8 @@ class Mismatches:
         self._problems = problems
         self._notes = notes
         self._room_for_notes = MAX_NOTES
+        self.may_have_more = False
+        """Whether notes were left out, or not looked for, once there were `MAX_NOTES`."""
 
     def look_at(self, planned: PlannedTask, path: str) -> None:
         """At the references of *planned*, which stands at *path* in the document."""
@@ -119,6 +121,7 @@ class Mismatches:
 
     def _never_there(self, spot: Spot, judged: Judgement, stopped: int) -> None:
         if not self._room_for_notes:
+            self.may_have_more = True
             return
         fields = fields_of(self._flow.types(), judged.walk.before)
         near, _ = _near(spot.reference.path[stopped], fields)
@@ -189,8 +192,11 @@ class Mismatches:
 
     def _undeclared(self, spot: Spot, number: int, before: Forms, said: str) -> None:
         step = spot.reference.path[number]
-        fields = fields_of(self._flow.types(), before) if self._room_for_notes else {}
-        if isinstance(step, str) and fields:
+        if not isinstance(step, str):
+            return
+        if not self._room_for_notes:
+            self.may_have_more = True
+        elif fields := fields_of(self._flow.types(), before):
             near, _ = _near(step, fields)
             self._note(spot, f"{said} {quoted(step)}" + (f'; did you mean "{near}"?' if near is not None else ""))
 
@@ -209,9 +215,11 @@ class Mismatches:
         self._problems.append(Problem(spot.path, code, message, hint, spot.planned.id, fix))
 
     def _note(self, spot: Spot, text: str) -> None:
-        if self._room_for_notes:
-            self._room_for_notes -= 1
-            self._notes.append(f"{spot.path}: {text}")
+        if not self._room_for_notes:
+            self.may_have_more = True
+            return
+        self._room_for_notes -= 1
+        self._notes.append(f"{spot.path}: {text}")
 
 
 def _near(step: Step, fields: Mapping[str, str]) -> tuple[str | None, str | None]:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from ..language.references import Reference
 from ..language.templates import Template
 from ..planning.plan import Plan
-from ..scheduling.conflicts import Conflicts, written_by
+from ..scheduling.conflicts import MAX_TOLD, Conflicts, written_by
 from ..values.strict import Json, JsonObject
 from .forecast import Forecast
 
@@ -15,6 +15,9 @@ from .forecast import Forecast
 def plan_document(plan: Plan, conflicts: Conflicts, expected: Forecast, done: Collection[str] = ()) -> JsonObject:
     """The answer to a dry run (contract, section 5). The tasks that are *done* will not run again."""
     layers: list[Json] = [list[Json](layer) for layer in plan.layers]
+    notes = list[Json](plan.notes)
+    if conflicts.may_be_more:
+        notes.append(f"conflicts: the first {MAX_TOLD} are listed; there may be more")
     return {
         "status": "planned",
         "layers": layers,
@@ -23,7 +26,7 @@ def plan_document(plan: Plan, conflicts: Conflicts, expected: Forecast, done: Co
         "writes": written_by(plan, conflicts, done),
         "estimate": {"tasks": len(plan.tasks), "layers": len(layers), **expected.document()},
         "mermaid": mermaid(plan, conflicts),
-        "notes": list[Json](plan.notes),
+        "notes": notes,
     }
 
 

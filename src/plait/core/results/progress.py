@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..scheduling.events import Status
 from ..scheduling.run import Run
 from ..scheduling.state import Items, TaskState
+from ..values.problems import some_of
 
 MAX_NAMED = 5
 WORTH_TELLING_S = 1.0
@@ -31,9 +32,9 @@ class Progress:
     def __str__(self) -> str:
         parts = [f"{self.settled}/{self.total} done"]
         if self.running:
-            parts.append(f"running {_some(self.running)}")
+            parts.append(f"running {some_of(self.running, MAX_NAMED)}")
         if self.failed:
-            parts.append(f"failed {_some(self.failed)}")
+            parts.append(f"failed {some_of(self.failed, MAX_NAMED)}")
         if self.said:
             parts.append(self.said)
         if self.left_s is not None and self.left_s >= WORTH_TELLING_S:
@@ -80,8 +81,3 @@ def _chain_left(run: Run, id: str, state: TaskState, now: float) -> float:
     """What the longest chain that starts at *id* still takes."""
     gone = 0.0 if state.started_at is None else now - state.started_at
     return run.plan.remaining[id] - min(gone, run.plan.costs[id])
-
-
-def _some(ids: tuple[str, ...]) -> str:
-    named = ", ".join(ids[:MAX_NAMED])
-    return named + (f" and {len(ids) - MAX_NAMED} more" if len(ids) > MAX_NAMED else "")

@@ -14,6 +14,8 @@ from .events import Key
 from .state import Items, TaskCall
 
 MAX_ITEMS = 1_000
+MAX_COMPLAINTS = 5
+"""Named in the error of one call; the others are counted."""
 
 
 def calls_of(
@@ -69,8 +71,10 @@ def _arguments(planned: PlannedTask, scope: Scope) -> JsonObject:
             hint="Refer to a smaller part of the output, or shrink it with select.",
         )
     if complaints := planned.tool.input.complaints(arguments):
-        said = "; ".join(f"{'.'.join(map(str, c.place)) or 'arguments'} {c.message}" for c in complaints[:5])
-        raise InvalidArguments(said, hint=f"Signature: {planned.tool.signature}")
+        said = [f"{'.'.join(map(str, c.place)) or 'arguments'} {c.message}" for c in complaints]
+        shown = "; ".join(said[:MAX_COMPLAINTS])
+        shown += f"; and {len(said) - MAX_COMPLAINTS} more" if len(said) > MAX_COMPLAINTS else ""
+        raise InvalidArguments(shown, hint=f"Signature: {planned.tool.signature}")
     return arguments
 
 

@@ -45,6 +45,8 @@ class Conflicts:
     """Tasks whose claims are known before anything runs, in the order in which they go; none if no calls conflict."""
     found: tuple[Conflict, ...] = ()
     """Which task waits for which for no other reason; at most `MAX_TOLD`."""
+    may_be_more: bool = False
+    """Whether tasks conflict that were not looked at any more."""
     barriers: Mapping[str, int] = field(default_factory=dict)
     """Under `schedule: "layers"`, the layer in which each task runs, where that is not the one of the plan."""
 
@@ -62,10 +64,10 @@ def find_conflicts(plan: Plan, locate: Locate | None, done: Collection[str] = ()
     if not touches:
         return Conflicts()
     known = tuple(_known(plan, touches))
-    found, is_free = _found(plan, known)
+    found, is_free, may_be_more = _found(plan, known)
     if is_free:
         return Conflicts(touches)
-    return Conflicts(touches, known, found, _barriers(plan, known))
+    return Conflicts(touches, known, found, may_be_more, _barriers(plan, known))
 
 
 def written_by(plan: Plan, conflicts: Conflicts, done: Collection[str] = ()) -> list[Json]:
@@ -112,11 +114,13 @@ def _known(plan: Plan, touches: Mapping[str, AccessRules]) -> Iterable[tuple[str
             yield id, claims
 
 
-def _found(plan: Plan, known: Iterable[tuple[str, tuple[ResourceClaim, ...]]]) -> tuple[tuple[Conflict, ...], bool]:
-    """Who waits for whom for no other reason, as far as it is told; and whether no two calls conflict at all."""
+def _found(
+    plan: Plan, known: Iterable[tuple[str, tuple[ResourceClaim, ...]]]
+) -> tuple[tuple[Conflict, ...], bool, bool]:
+    """Find who waits for whom for no other reason; whether no two calls conflict at all; whether there may be more."""
     locks: Locks[str] = Locks()
     found: list[Conflict] = []
-    is_free = True
+    is_free, may_be_more = True, False
     for id, claims in known:
         request = locks.ask(id, claims)
         if plan.tasks[id].items is not None and any(claim.writes for claim in claims):
@@ -125,9 +129,11 @@ def _found(plan: Plan, known: Iterable[tuple[str, tuple[ResourceClaim, ...]]]) -
             continue
         is_free = False
         earlier = request.blocker.holder
-        if len(found) < MAX_TOLD and not _waits_anyway(plan, id, earlier):
+        if len(found) == MAX_TOLD:
+            may_be_more = True
+        elif not _waits_anyway(plan, id, earlier):
             found.append(Conflict(id, earlier, *why_they_conflict(*request.because)))
-    return tuple(found), is_free
+    return tuple(found), is_free, may_be_more
 
 
 def why_they_conflict(held: ResourceClaim, own: ResourceClaim) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
-from ..values.problems import Problem, did_you_mean, nearest, slip_of
+from ..values.problems import Problem, did_you_mean, nearest, slip_of, some_of
 from ..values.schema import Schema
 from ..values.strict import Json, JsonObject
 
@@ -143,15 +143,14 @@ class Catalog:
             return Problem(path, "unknown_server", f'There is no server "{server[:80]}".', hint, id, fix)
         several = [tool.full_name for tool in self.tools.values() if tool.name == name]
         if several:
-            hint = f"Use one of {', '.join(several[:8])}."
+            hint = f"Use one of {some_of(several, 8)}."
             return Problem(path, "unknown_tool", f'"{name[:80]}" is a tool of several servers.', hint, id)
         near = self._near(name) if may_guess else []
         meant = slip_of(tool_name, [tool.name for tool in self.offered(server)]) if near and colon else None
         if near:
             hint = f"Did you mean {' or '.join(tool.signature for tool in near)}?"
         elif colon and (tools := self.offered(server)):
-            names = ", ".join(tool.name for tool in tools[:12])
-            hint = f"Tools of {server}: {names}{', …' if len(tools) > 12 else ''}."
+            hint = f"Tools of {server}: {some_of([tool.name for tool in tools], 12)}."
         else:
             hint = "Find tools with search_tools."
         fix = f"{server}:{meant}" if meant is not None else None

@@ -26,6 +26,10 @@ _SYNONYMS = (
 )
 
 
+MAX_NEEDS = 10
+"""Needs of one query that are searched."""
+
+
 @dataclass(frozen=True, slots=True)
 class SearchResult:
     """What was found for each need, best first; without a need, all servers."""
@@ -34,6 +38,8 @@ class SearchResult:
     servers: tuple[ServerInfo, ...]
     total: int
     """Tools there are in all."""
+    unsearched: tuple[str, ...] = ()
+    """Needs above `MAX_NEEDS`."""
 
 
 class SearchIndex:
@@ -53,10 +59,10 @@ class SearchIndex:
 
     def search(self, query: str, *, server: str | None = None, limit: int = 6) -> SearchResult:
         """The tools for each need in *query*; `;` separates needs. An empty query finds the servers."""
-        needs = [need.strip() for need in query.split(";") if need.strip()][:10]
+        needs = [need.strip() for need in query.split(";") if need.strip()]
         servers = tuple(info for info in self._catalog.servers.values() if server in {None, info.name})
-        found = tuple((need, tuple(self._best(need, server, limit))) for need in needs)
-        return SearchResult(found, servers, len(self._names))
+        found = tuple((need, tuple(self._best(need, server, limit))) for need in needs[:MAX_NEEDS])
+        return SearchResult(found, servers, len(self._names), tuple(needs[MAX_NEEDS:]))
 
     def close(self) -> None:
         self._index.close()

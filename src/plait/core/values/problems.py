@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from .strict import Json, JsonObject, present
 
@@ -48,6 +49,12 @@ def with_one_fix_a_place(problems: Sequence[Problem]) -> list[Problem]:
     """*problems*, without the fixes where there are several problems at one place: each mends but its own."""
     count = Counter(problem.path for problem in problems)
     return [replace(problem, fix=None) if count[problem.path] > 1 else problem for problem in problems]
+
+
+def some_of(names: Collection[str], most: int) -> str:
+    """Name the first *most* of *names*, and count the others."""
+    shown = ", ".join(islice(names, most))
+    return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
 
 
 def nearest(word: str, words: Iterable[str], most: int = 1, alike: float = 0.6) -> list[str]:

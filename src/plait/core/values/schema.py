@@ -203,6 +203,7 @@ def _explain(place: Place, error: jsonschema_rs.ValidationError, value: Json, sc
                 yield Complaint((*place, name), _not_a_parameter(name, place, schema, value))
         case "enum":
             options = ", ".join(dumps(option) for option in facts["options"][:20])
+            options += ", …" if len(facts["options"]) > 20 else ""
             yield Complaint(place, f"must be one of {options}; it is {short(_value_at(value, place))}")
         case "falseSchema":
             yield Complaint(place, "is not allowed here")
