@@ -1,11 +1,10 @@
 """The gateways that are compared, each as the command that its own documentation gives, over one lean server.
 
-Those of others are in environments of their own, made when they are first measured, of what the lock files name.
+Those of others are in environments of their own, which scripts/environment makes of what the lock files name.
 """
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -58,7 +57,7 @@ def sdk(port: int = 0) -> Way:
 
 def fastmcp(port: int | None = None, tools: int = 2) -> Way:
     """Over HTTP it is told that the lean server is of the handshake era: else it asks it in that of each client."""
-    python = environment("fastmcp", ROOT / "tests" / "interop" / "fastmcp.lock")
+    python = environment("fastmcp", "tests/interop/fastmcp.lock")
     command, *args = lean(tools)
     http = () if port is None else (str(port),)
     return Way("fastmcp", (str(python), "-c", FASTMCP, command, " ".join(args), *http), "find")
@@ -66,7 +65,7 @@ def fastmcp(port: int | None = None, tools: int = 2) -> Way:
 
 def mcp_proxy(port: int) -> Way:
     """It makes of a stdio server one over HTTP, or the reverse; stdio to stdio it does not relay."""
-    python = environment("mcp-proxy", ROOT / "scripts" / "benches" / "mcp_proxy.lock")
+    python = environment("mcp-proxy", "scripts/benches/mcp_proxy.lock")
     return Way(
         "mcp_proxy",
         (str(python.with_name("mcp-proxy")), f"--port={port}", "--log-level=ERROR", "--", *lean()),
@@ -88,28 +87,7 @@ def plait(port: int | None = None, tools: int = 2, expose: str = "tools", settin
         yield Way("plait", command_line, "lean__find", env={"PLAIT_STATE_DIR": folder})
 
 
-def environment(name: str, lock: Path) -> Path:
-    """The Python of `.venvs/`*name*, which holds what *lock* names; remade when that changes."""
-    folder = ROOT / ".venvs" / name
-    wanted = f"{hashlib.sha256(lock.read_bytes()).hexdigest()}  -"
-    noted = folder / "installed"
-    python = folder / "bin" / "python"
-    if noted.is_file() and noted.read_text().strip() == wanted:
-        return python
-    print(f"  installing what {lock.relative_to(ROOT)} names into .venvs/{name}", flush=True)
-    subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-    install = [
-        str(python),
-        "-m",
-        "pip",
-        "--disable-pip-version-check",
-        "-qq",
-        "install",
-        "--no-deps",
-        "--require-hashes",
-        "-r",
-        str(lock),
-    ]
-    subprocess.run(install, check=True)
-    noted.write_text(f"{wanted}\n")
-    return python
+def environment(name: str, lock: str) -> Path:
+    """Return the Python of `.venvs/`*name*, which holds what *lock* names."""
+    subprocess.run([ROOT / "scripts" / "environment", name, lock], check=True)
+    return ROOT / ".venvs" / name / "bin" / "python"
