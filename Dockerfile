@@ -9,9 +9,10 @@ FROM python:3.13-slim AS build
 WORKDIR /src
 COPY requirements.lock requirements-build.lock ./
 RUN python -m venv --without-pip /opt/plait \
-    && pip --python /opt/plait/bin/python install --no-cache-dir --no-deps --require-hashes -r requirements.lock \
+    && pip --python /opt/plait/bin/python install --no-cache-dir --no-deps --require-hashes \
+        -r requirements.lock \
     && pip install --no-cache-dir --no-deps --require-hashes -r requirements-build.lock
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
 RUN pip wheel --no-build-isolation --no-deps --wheel-dir /dist . \
     && pip --python /opt/plait/bin/python install --no-cache-dir --no-deps /dist/*.whl
