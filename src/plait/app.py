@@ -223,12 +223,18 @@ async def run_stdio(
     """Serve *gateway* over two descriptors, until the client closes its end or *stop* is asked for. *on_answer* is told
     of each message that was written."""
     from .upstream.calls import OpenCalls
+    from .upstream.principals import always_user
     from .upstream.server import build_server
     from .upstream.transports.stdio import open_pipe
 
     calls = OpenCalls()
     server = build_server(
-        gateway, max_chars=settings.max_result_chars, wait_s=settings.wait_s, calls=calls, relaying=relaying
+        gateway,
+        max_chars=settings.max_result_chars,
+        wait_s=settings.wait_s,
+        calls=calls,
+        relaying=relaying,
+        principal_of=always_user,
     )
     async with (
         open_pipe(in_fd, out_fd, max_line_bytes=settings.limits.max_message_bytes) as pipe,

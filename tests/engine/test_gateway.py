@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
+import re
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -14,6 +17,8 @@ from plait.core.scheduling.limits import Limits
 from plait.core.tools.catalog import ServerInfo, ServerState
 from plait.core.tools.policy import Policy
 from plait.core.tools.tool_stats import ToolStats
+from plait.core.values.principal import USER, Principal
+from plait.core.values.strict import JsonObject
 from plait.engine.gateway import Gateway, GatewayLimits
 from plait.errors import CallError, InvalidDag, ServerUnavailable, UnknownRun
 
@@ -174,13 +179,75 @@ async def test_a_problem_of_an_earlier_runs_task_is_told_as_such(servers: FakeSe
     assert [problem.path for problem in refused.value.problems] == ["resume_from.c.tool", "tasks[1].tool"]
 
 
-async def test_an_unknown_run_is_refused_with_the_latest_ones(servers: FakeServers):
+class Other:
+    """A client that is not the user's, and is never asked."""
+
+    principal = Principal("token:other")
+    can_be_asked = False
+    capabilities: JsonObject = {}  # noqa: RUF012 - nobody changes it
+
+    def on_log(self, params: JsonObject) -> None: ...
+
+    async def ask(self, method: str, params: JsonObject, /) -> JsonObject:
+        raise AssertionError(method)
+
+
+VERBS: dict[str, Callable[[Gateway, str, Principal], Any]] = {
+    "wait": lambda gateway, id, principal: gateway.wait(id, 50, principal),
+    "follow": lambda gateway, id, principal: anext(gateway.follow(id, principal)),
+    "cancel": lambda gateway, id, principal: gateway.cancel(id, principal),
+    "is_done": lambda gateway, id, principal: gateway.is_done(id, principal),
+    "result": lambda gateway, id, principal: gateway.result(id, principal),
+    "detail": lambda gateway, id, principal: gateway.detail(id, principal),
+    "output": lambda gateway, id, principal: gateway.output(id, "a", principal),
+    "plan": lambda gateway, id, principal: gateway.plan({"resume_from": id, "tasks": []}, principal),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+async def test_a_run_of_another_principal_is_like_one_that_never_was_to_each_verb(servers: FakeServers, verb: str):
+    async def refused(gateway: Gateway, run_id: str, principal: Principal) -> str:
+        began = anyio.current_time()
+        try:
+            answer = VERBS[verb](gateway, run_id, principal)
+            answer = await answer if inspect.isawaitable(answer) else answer
+        except (UnknownRun, InvalidDag) as error:
+            answer = error
+        assert isinstance(answer, UnknownRun | InvalidDag)
+        assert anyio.current_time() == began
+        return str(answer)
+
     async with Gateway(servers, servers) as gateway:
-        first = await gateway.execute({"tasks": [sleep("a")]})
-        with pytest.raises(InvalidDag, match=first.run_id):
-            await gateway.execute({"resume_from": "r_no", "tasks": [sleep("a")]})
-        with pytest.raises(UnknownRun, match=first.run_id):
-            await gateway.wait("r_no")
+        document = {"tasks": [sleep("a", 30)]}
+        mine = await gateway.submit(document)
+        theirs = await gateway.submit(document, Other())
+        random = await refused(gateway, f"r_{'a' * 26}", USER)
+        for _ in range(2):  # while they run, and when they have ended
+            assert await refused(gateway, theirs.run_id, USER) == random
+            assert await refused(gateway, mine.run_id, Other.principal) == random
+            await anyio.sleep(60)
+        assert gateway.runs() == [mine.run_id]
+        assert gateway.runs(Other.principal) == [theirs.run_id]
+        assert (await gateway.wait(mine.run_id)).status == "success"
+        assert (await gateway.wait(theirs.run_id, principal=Other.principal)).status == "success"
+
+
+async def test_a_client_executes_and_resumes_its_own_runs(servers: FakeServers):
+    async with Gateway(servers, servers) as gateway:
+        first = await gateway.execute({"tasks": [sleep("a")]}, Other())
+        more = {"resume_from": first.run_id, "tasks": [sleep("b", depends_on=["a"])]}
+        assert (await gateway.execute(more, Other())).status == "success"
+        with pytest.raises(InvalidDag, match="Unknown run id"):
+            await gateway.execute(more)
+    assert len(servers.calls) == 2
+
+
+async def test_the_id_of_a_run_has_128_random_bits(servers: FakeServers):
+    async with Gateway(servers, servers) as gateway:
+        ids = {(await gateway.submit({"tasks": [sleep("a")]})).run_id for _ in range(50)}
+    assert len(ids) == 50
+    assert all(re.fullmatch("r_[a-z2-7]{26}", id) for id in ids)
+    assert min(len({id[place] for id in ids}) for place in range(2, 27)) > 10  # each place is drawn
 
 
 async def test_a_tasks_whole_output_can_be_read_and_its_absence_is_explained(servers: FakeServers):

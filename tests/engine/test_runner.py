@@ -31,6 +31,7 @@ from plait.core.scheduling.run import Run
 from plait.core.scheduling.scheduler import Scheduler
 from plait.core.tools.policy import Policy
 from plait.core.tools.tool_stats import ToolStats
+from plait.core.values.principal import USER
 from plait.core.values.strict import JsonObject
 from plait.engine.runner import LONGEST_QUESTION_S, TURN, Runner
 from plait.errors import ServerUnavailable, ToolError
@@ -264,6 +265,7 @@ class Person:
 
     capabilities: JsonObject = {"elicitation": {}}  # noqa: RUF012 - nobody changes it
     can_be_asked = True
+    principal = USER
 
     def on_log(self, params: JsonObject) -> None: ...
 

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 from .scheduling.events import Notice
 from .scheduling.run import Run
 from .tools.catalog import Catalog, Tool
+from .values.principal import Principal
 from .values.strict import Json, JsonObject
 
 OnProgress: TypeAlias = Callable[[JsonObject], None]
@@ -70,6 +71,11 @@ class UpstreamClient(Protocol):
     log meanwhile is for it alone."""
 
     @property
+    def principal(self) -> Principal:
+        """The owner of its runs."""
+        ...
+
+    @property
     def can_be_asked(self) -> bool: ...
 
     @property
@@ -112,10 +118,12 @@ class RunStore(Protocol):
 
     def add(self, run: Run) -> None: ...
 
-    def get(self, run_id: str) -> Run | None: ...
+    def get(self, run_id: str, principal: Principal) -> Run | None:
+        """The run; None if it is unknown, or if *principal* may not see it."""
+        ...
 
-    def ids(self) -> list[str]:
-        """Of all runs that are kept, the latest first."""
+    def ids(self, principal: Principal) -> list[str]:
+        """The ids of the runs of *principal*, the latest first; none for `ANYONE`."""
         ...
 
     def trim(self) -> None:

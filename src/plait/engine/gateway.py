@@ -29,6 +29,7 @@ from ..core.tools.claims import Locate, as_written
 from ..core.tools.output import Output
 from ..core.tools.policy import Policy
 from ..core.tools.tool_stats import ToolStats
+from ..core.values.principal import USER, Principal
 from ..core.values.problems import Problem, nearest, some_of
 from ..core.values.strict import Json, JsonObject
 from ..errors import CallError, InvalidDag, UnknownRun
@@ -47,6 +48,8 @@ STOP_S = 5.0
 QUIET_S = 5.0
 """Followers hear of a run at least so often, and at most ten times a second."""
 BURST_S = 0.1
+NO_SUCH_RUN = "Unknown run id."
+"""The same message for an id that was never given and for a run that the principal may not see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,11 @@ class _Watch:
 
 class Gateway:
     """Runs DAGs over *servers* and *call_tool*. Use as `async with Gateway(...) as gateway:`; leaving it cancels
-    the runs that are still going."""
+    the runs that are still going.
+
+    A run belongs to the principal of the client that submitted it or, without a client, to the user.
+    Every verb that takes a run's id raises `UnknownRun` for a principal who may not see that run.
+    """
 
     def __init__(
         self,
@@ -188,23 +195,25 @@ class Gateway:
         ]
         return tools, unknown
 
-    async def plan(self, document: object) -> JsonObject:
+    async def plan(self, document: object, principal: Principal = USER) -> JsonObject:
         """The answer to a dry run (contract, section 5). Raises `InvalidDag`."""
         from ..core.results.forecast import forecast
         from ..core.results.preview import plan_document
 
-        plan, conflicts, done = await self._prepare(document)
+        plan, conflicts, done = await self._prepare(document, principal)
         expected = forecast(plan, conflicts, self._limits.concurrency, done.keys())
         return plan_document(plan, conflicts, expected, done.keys())
 
     async def submit(self, document: object, client: UpstreamClient | None = None) -> Submitted:
-        """Check *document* (parsed JSON, JSON text, or a `Dag`) whole, and start it. Servers that want to know
-        something meanwhile ask *client*. Raises `InvalidDag`."""
-        plan, conflicts, reused = await self._prepare(document)
+        """Check *document* (parsed JSON, JSON text, or a `Dag`) whole, and start it for *client*: the
+        run belongs to its principal, and servers ask it what they want to know. Raises `InvalidDag`."""
+        principal = USER if client is None else client.principal
+        plan, conflicts, reused = await self._prepare(document, principal)
         self._submitted += 1
         run = Run(
             _new_id(),
             plan,
+            principal=principal,
             number=self._submitted,
             conflicts=conflicts,
             reused=reused,
@@ -222,22 +231,22 @@ class Gateway:
         """Check *document*, run it and wait to its end. A cancelled caller cancels the run. Raises `InvalidDag`."""
         submitted = await self.submit(document, client)
         try:
-            return await self.wait(submitted.run_id)
+            return await self.wait(submitted.run_id, principal=USER if client is None else client.principal)
         finally:
             self._runner.cancel(submitted.run_id)
 
-    async def wait(self, run_id: str, seconds: float | None = None) -> RunResult:
+    async def wait(self, run_id: str, seconds: float | None = None, principal: Principal = USER) -> RunResult:
         """The result once the run has ended, or after *seconds* its state so far. Raises `UnknownRun`."""
-        run = self._run(run_id)
+        run = self._run(run_id, principal)
         if not run.is_done:
             with anyio.move_on_after(seconds):
                 await self._watches[run_id].finished.wait()
         return result_of(run, anyio.current_time())
 
-    async def follow(self, run_id: str) -> AsyncIterator[Progress]:
+    async def follow(self, run_id: str, principal: Principal = USER) -> AsyncIterator[Progress]:
         """How far the run is: at once, then as tasks settle (at most ten times a second, at least every 5 s), the
         last one `finished`. Raises `UnknownRun`."""
-        run = self._run(run_id)
+        run = self._run(run_id, principal)
         watch = self._watches.get(run_id)
         while watch is not None and not run.is_done:
             seen = watch.changed.count
@@ -248,36 +257,36 @@ class Gateway:
                     await watch.finished.wait()
         yield self._progress(run)
 
-    def is_done(self, run_id: str) -> bool:
+    def is_done(self, run_id: str, principal: Principal = USER) -> bool:
         """Whether the run has come to its end. Raises `UnknownRun`."""
-        return self._run(run_id).is_done
+        return self._run(run_id, principal).is_done
 
-    def runs(self) -> list[str]:
-        """The ids of the runs that are kept, the latest first."""
-        return self._runs.ids()
+    def runs(self, principal: Principal = USER) -> list[str]:
+        """The ids of the runs of *principal* that are kept, the latest first; none for `ANYONE`."""
+        return self._runs.ids(principal)
 
-    def result(self, run_id: str) -> RunResult:
+    def result(self, run_id: str, principal: Principal = USER) -> RunResult:
         """The state of a run as it is now. Raises `UnknownRun`."""
-        return result_of(self._run(run_id), anyio.current_time())
+        return result_of(self._run(run_id, principal), anyio.current_time())
 
-    async def cancel(self, run_id: str) -> RunResult:
+    async def cancel(self, run_id: str, principal: Principal = USER) -> RunResult:
         """Cancel a run, if it is still going, and give its result. Raises `UnknownRun`."""
-        self._run(run_id)
+        self._run(run_id, principal)
         self._runner.cancel(run_id)
-        return await self.wait(run_id, STOP_S)
+        return await self.wait(run_id, STOP_S, principal)
 
     def cancel_all(self) -> None:
         """Cancel every run that goes on. Those that wait for one have its result."""
-        for run_id in self._runs.ids():
+        for run_id in list(self._scheduler.runs):
             self._runner.cancel(run_id)
 
-    def detail(self, run_id: str) -> str:
-        """How much is to be told of a run, as its document says. Raises `UnknownRun`."""
-        return self._run(run_id).plan.dag.detail
+    def detail(self, run_id: str, principal: Principal = USER) -> str:
+        """How much an answer says of a run, as its document wants it. Raises `UnknownRun`."""
+        return self._run(run_id, principal).plan.dag.detail
 
-    def output(self, run_id: str, task: str) -> Output:
+    def output(self, run_id: str, task: str, principal: Principal = USER) -> Output:
         """A task's whole output. Raises `UnknownRun`, or `CallError` where there is none."""
-        run = self._run(run_id)
+        run = self._run(run_id, principal)
         if task not in run.states:
             near = nearest(task, run.states)
             hint = f'Did you mean "{near[0]}"?' if near else f"Its tasks: {some_of(run.states, 20)}."
@@ -287,7 +296,7 @@ class Gateway:
             raise state.error or CallError(f"{task} has no output: it is {state.status}", hint=state.message)
         return state.output
 
-    async def _prepare(self, document: object) -> tuple[Plan, Conflicts, dict[str, Output]]:
+    async def _prepare(self, document: object, principal: Principal) -> tuple[Plan, Conflicts, dict[str, Output]]:
         from ..core.planning.check import check
         from ..core.results.resume import resume
 
@@ -297,9 +306,11 @@ class Gateway:
         planned: dict[str, PlannedTask] = {}
         outputs: dict[str, Output] = {}
         if (run_id := reading.dag.resume_from) is not None:
-            earlier = self._runs.get(run_id)
+            earlier = self._runs.get(run_id, principal)
             if earlier is None:
-                raise InvalidDag([*reading.problems, self._no_such_run(run_id)], reading.notes)
+                hint = "Use the run_id of an earlier answer, or send all tasks without resume_from."
+                unknown = Problem("resume_from", "unknown_run", NO_SUCH_RUN, hint)
+                raise InvalidDag([*reading.problems, unknown], reading.notes)
             dag, planned, outputs = resume(reading.dag, earlier)
             reading = replace(reading, dag=dag)
         plan = check(
@@ -312,11 +323,6 @@ class Gateway:
             cost=lambda task: self.learned.seconds(task.tool),
         )
         return plan, find_conflicts(plan, self._locate, outputs.keys()), outputs
-
-    def _no_such_run(self, run_id: str) -> Problem:
-        known = self._runs.ids()[:5]
-        hint = f"Latest runs: {', '.join(known)}." if known else "Send all tasks, without resume_from."
-        return Problem("resume_from", "unknown_run", f'There is no run "{run_id[:80]}".', hint)
 
     async def _reach(self, names: Iterable[str] | None, seconds: float) -> None:
         """Wait for the servers that *names* may be tools of (all, for None), if they are still being connected to."""
@@ -341,11 +347,11 @@ class Gateway:
             self._index = (catalog, SearchIndex(catalog))
         return self._index[1]
 
-    def _run(self, run_id: str) -> Run:
-        run = self._runs.get(run_id)
+    def _run(self, run_id: str, principal: Principal) -> Run:
+        run = self._runs.get(run_id, principal)
         if run is None:
-            problem = self._no_such_run(run_id)
-            raise UnknownRun(f"{problem.message} {problem.hint}")
+            hint = "Use the run_id of an earlier answer; the oldest runs are dropped."
+            raise UnknownRun(f"{NO_SUCH_RUN} {hint}")
         return run
 
     def _observe(self, notice: Notice) -> None:
@@ -370,4 +376,5 @@ class Gateway:
 
 
 def _new_id() -> str:
-    return "r_" + base64.b32encode(secrets.token_bytes(10)).decode().lower()[:12]
+    """128 random bits: whoever knows the id of a run of `ANYONE` may see it."""
+    return "r_" + base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()

@@ -7,6 +7,7 @@ import mcp_types as types
 from ..core.results.result import RunResult, TaskResult
 from ..core.scheduling.events import Status
 from ..core.values.expressions import compile_expression, search
+from ..core.values.principal import Principal
 from ..core.values.problems import Problem, nearest, some_of
 from ..core.values.strict import Json, JsonObject, dumps
 from ..engine.gateway import Gateway
@@ -17,13 +18,13 @@ from .cutting import longest_prefix, size_within
 from .requests import GetRun, Refused
 
 
-def output_answer(gateway: Gateway, request: GetRun, limit: int) -> types.CallToolResult:
+def output_answer(gateway: Gateway, principal: Principal, request: GetRun, limit: int) -> types.CallToolResult:
     """The output of one task, by select or page; or why there is none. Raises `UnknownRun` and `Refused`."""
-    result = gateway.result(request.run_id)
+    result = gateway.result(request.run_id, principal)
     task = find_task(result, request.task or "")
     frame: JsonObject = {"run_id": request.run_id, "task": task.id, "status": task.status}
     try:
-        value = gateway.output(request.run_id, task.id).value
+        value = gateway.output(request.run_id, task.id, principal).value
     except CallError as error:
         return _no_output(frame, result, error, limit)
     if request.select is not None:
@@ -45,9 +46,9 @@ def find_task(result: RunResult, id: str) -> TaskResult:
     raise Refused([Problem("task", "unknown_task", f'{result.run_id} has no task "{id[:80]}".', hint)])
 
 
-def output_sizes(gateway: Gateway, result: RunResult) -> dict[str, int]:
+def output_sizes(gateway: Gateway, principal: Principal, result: RunResult) -> dict[str, int]:
     """The sizes in bytes of the outputs that *result* holds."""
-    return {id: gateway.output(result.run_id, id).size_bytes for id in result.outputs}
+    return {id: gateway.output(result.run_id, id, principal).size_bytes for id in result.outputs}
 
 
 def written(value: Json) -> str:

@@ -12,11 +12,13 @@ from mcp.server import ServerRequestContext
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from ..core.tools.addresses import OURS, unwrap
+from ..core.values.principal import Principal
 from ..core.values.strict import JsonObject, dumps
 from ..engine.gateway import Gateway
 from ..errors import CallError, UnknownRun
 from .answers import attachment, run_uri, task_uri
 from .budget import fit
+from .principals import PrincipalOf
 from .reading import written
 
 RequestContext: TypeAlias = ServerRequestContext[Any, Any]
@@ -98,8 +100,9 @@ def own_prompts() -> list[types.Prompt]:
 class Resources:
     """Answers what clients ask of our resources and prompts."""
 
-    def __init__(self, gateway: Gateway, *, max_chars: int = 24_000) -> None:
+    def __init__(self, gateway: Gateway, principal_of: PrincipalOf, *, max_chars: int = 24_000) -> None:
         self._gateway = gateway
+        self._principal_of = principal_of
         self._max_chars = max_chars
 
     async def list(self, ctx: RequestContext, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
@@ -120,9 +123,10 @@ class Resources:
         found = _RUN.match(uri)
         try:
             if found and found["task"]:
-                return self._output(uri, found["run"], found["task"])
+                return self._output(uri, found["run"], found["task"], self._principal_of(ctx))
             if found:
-                return _text(uri, dumps(self._gateway.result(found["run"]).document("full")), "application/json")
+                result = self._gateway.result(found["run"], self._principal_of(ctx))
+                return _text(uri, dumps(result.document("full")), "application/json")
         except (UnknownRun, CallError) as error:
             raise not_found(ctx, uri, str(error)) from None
         raise not_found(ctx, uri, f"There is no resource {uri[:200]}.")
@@ -139,7 +143,8 @@ class Resources:
             case "plan":
                 return _prompt("Plan a DAG", _PLAN.format(task=_argument(given, "task")))
             case "explain_run":
-                return _prompt("Explain a run", _EXPLAIN.format(run=self._run_text(_argument(given, "run_id"))))
+                run = self._run_text(_argument(given, "run_id"), self._principal_of(ctx))
+                return _prompt("Explain a run", _EXPLAIN.format(run=run))
         raise MCPError(types.INVALID_PARAMS, f"Unknown prompt: {params.name[:128]}")
 
     def _catalog(self) -> JsonObject:
@@ -155,8 +160,8 @@ class Resources:
             ]
         }
 
-    def _output(self, uri: str, run_id: str, task: str) -> types.ReadResourceResult:
-        output = self._gateway.output(run_id, task)
+    def _output(self, uri: str, run_id: str, task: str, principal: Principal) -> types.ReadResourceResult:
+        output = self._gateway.output(run_id, task, principal)
         mime_type = "text/plain" if isinstance(output.value, str) else "application/json"
         result = _text(uri, written(output.value), mime_type)
         for raw in output.attachments:
@@ -164,9 +169,9 @@ class Resources:
                 result.contents.append(types.BlobResourceContents(uri=uri, mime_type=block.mime_type, blob=block.data))
         return result
 
-    def _run_text(self, run_id: str) -> str:
+    def _run_text(self, run_id: str, principal: Principal) -> str:
         try:
-            document = self._gateway.result(run_id).document("full")
+            document = self._gateway.result(run_id, principal).document("full")
         except UnknownRun as error:
             raise MCPError(types.INVALID_PARAMS, str(error)) from None
         return dumps(fit(document, self._max_chars, uri=lambda id: task_uri(run_id, id)))

@@ -16,6 +16,7 @@ from mcp.server import ServerRequestContext
 
 from ..core.results.result import RunResult
 from ..core.scheduling.events import Status
+from ..core.values.principal import Principal
 from ..core.values.strict import JsonObject
 from ..engine.gateway import Gateway
 
@@ -31,27 +32,33 @@ LAST_WORD_S = 0.2
 
 
 async def wait_for(
-    tell: SendProgress | None, gateway: Gateway, run_id: str, seconds: float, *, task: str | None = None
+    tell: SendProgress | None,
+    gateway: Gateway,
+    principal: Principal,
+    run_id: str,
+    seconds: float,
+    *,
+    task: str | None = None,
 ) -> RunResult:
     """The run (or that *task* of it) once it has ended, or after *seconds*. Raises `UnknownRun`.
 
     Meanwhile the client hears of it by *tell*; not at all, for None.
     """
-    if gateway.is_done(run_id) or tell is None:
-        return await _ended(gateway, run_id, seconds, task)
-    async with _telling(tell, gateway, run_id):
-        return await _ended(gateway, run_id, seconds, task)
+    if gateway.is_done(run_id, principal) or tell is None:
+        return await _ended(gateway, principal, run_id, seconds, task)
+    async with _telling(tell, gateway, principal, run_id):
+        return await _ended(gateway, principal, run_id, seconds, task)
 
 
-async def _ended(gateway: Gateway, run_id: str, seconds: float, task: str | None) -> RunResult:
+async def _ended(gateway: Gateway, principal: Principal, run_id: str, seconds: float, task: str | None) -> RunResult:
     if task is None:
-        return await gateway.wait(run_id, seconds)
+        return await gateway.wait(run_id, seconds, principal)
     with anyio.move_on_after(seconds):
-        async with aclosing(gateway.follow(run_id)) as news:  # type: ignore[type-var]  # it is an async generator
+        async with aclosing(gateway.follow(run_id, principal)) as news:  # type: ignore[type-var]  # it is an async generator
             async for _ in news:
-                if _has_ended(gateway.result(run_id), task):
+                if _has_ended(gateway.result(run_id, principal), task):
                     break
-    return gateway.result(run_id)
+    return gateway.result(run_id, principal)
 
 
 def _has_ended(result: RunResult, task: str) -> bool:
@@ -71,13 +78,15 @@ def telling(ctx: RequestContext) -> SendProgress | None:
 
 
 @asynccontextmanager
-async def _telling(tell_client: SendProgress, gateway: Gateway, run_id: str) -> AsyncIterator[None]:
+async def _telling(
+    tell_client: SendProgress, gateway: Gateway, principal: Principal, run_id: str
+) -> AsyncIterator[None]:
     """Beside the block, tell the client how far the run is. A client that does not read holds up nothing."""
     told = anyio.Event()
 
     async def tell() -> None:
         try:
-            await _tell(tell_client, gateway, run_id)
+            await _tell(tell_client, gateway, principal, run_id)
         except Exception:
             log.exception("progress.failed", extra={"run": run_id})
         finally:
@@ -86,16 +95,16 @@ async def _telling(tell_client: SendProgress, gateway: Gateway, run_id: str) -> 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(tell)
         yield
-        if gateway.is_done(run_id):
+        if gateway.is_done(run_id, principal):
             with anyio.move_on_after(LAST_WORD_S):
                 await told.wait()
         tasks.cancel_scope.cancel()
 
 
-async def _tell(tell: SendProgress, gateway: Gateway, run_id: str) -> None:
+async def _tell(tell: SendProgress, gateway: Gateway, principal: Principal, run_id: str) -> None:
     """The values only ever rise, as the protocol wants it: news without a settled task counts a fraction."""
     settled, heard = -1, 0
-    async for progress in gateway.follow(run_id):
+    async for progress in gateway.follow(run_id, principal):
         heard = 0 if progress.settled > settled else heard + 1
         settled = progress.settled
         if not (heard and progress.finished):

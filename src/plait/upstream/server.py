@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
@@ -19,6 +20,7 @@ from ..core.values.strict import JsonObject
 from ..engine.gateway import Gateway
 from .calls import OpenCalls
 from .instructions import capabilities, introduction
+from .principals import BySession, PrincipalOf
 from .relay.input_requests import ASK_S
 from .relay.listings import RelayConfig
 from .relay.passthrough import Passthrough
@@ -41,13 +43,15 @@ def build_server(
     wait_s: float | None = None,
     calls: OpenCalls | None = None,
     relaying: RelayConfig | None = None,
+    principal_of: PrincipalOf | None = None,
 ) -> Server[Any]:
     """The server over *gateway*. Answers have at most *max_chars*; *wait_s* is how long `execute_dag` waits, for
     None as long as the client is known to. *calls* are counted, and refused once they are closed. What the servers
-    of *relaying* have is served beside what is ours; without it, only what is ours."""
-    calls = calls or OpenCalls()
-    tools = Tools(gateway, max_chars=max_chars, wait_s=wait_s, calls=calls)
-    resources = Resources(gateway, max_chars=max_chars)
+    of *relaying* have is served beside what is ours; without it, only what is ours. *principal_of*
+    says who owns the runs of a request; without it, its session does."""
+    calls, principal_of = calls or OpenCalls(), principal_of or BySession()
+    tools = Tools(gateway, principal_of, max_chars=max_chars, wait_s=wait_s, calls=calls)
+    resources = Resources(gateway, principal_of, max_chars=max_chars)
     lasting = CacheHint(ttl_ms=LISTS_LAST_MS, scope="private")
     server: Server[Any] = Server(
         NAME,
@@ -79,7 +83,7 @@ def build_server(
 
     if find_spec("opentelemetry.sdk") is None:  # nothing could record the spans that each request would be given
         server.middleware.clear()
-    server.middleware += [introduce, *_relayed(passthrough), _take_any_arguments]
+    server.middleware += [introduce, *_relayed(passthrough, principal_of), _take_any_arguments]
     return server
 
 
@@ -102,11 +106,13 @@ def _relay(server: Server[Any], relaying: RelayConfig, calls: OpenCalls) -> Pass
     return passthrough
 
 
-def _relayed(passthrough: Passthrough | None) -> list[ServerMiddleware[Any]]:
-    """The states of requests that ask for input are sealed, bound to their request, and good for ten minutes."""
+def _relayed(passthrough: Passthrough | None, principal_of: PrincipalOf) -> list[ServerMiddleware[Any]]:
+    """The states of requests that ask for input are sealed, bound to their request and principal,
+    and good for ten minutes."""
     if passthrough is None:
         return []
-    return [RequestStateBoundary(RequestStateSecurity.ephemeral(ttl=ASK_S), default_audience=NAME), passthrough]
+    security = RequestStateSecurity(keys=[secrets.token_bytes(32)], ttl=ASK_S, bind_principal=principal_of)
+    return [RequestStateBoundary(security, default_audience=NAME), passthrough]
 
 
 def _said_of_us(gateway: Gateway, relaying: RelayConfig | None, passthrough: Passthrough | None) -> JsonObject:

@@ -18,6 +18,7 @@ from mcp import MCPError
 
 from ..core.language.dag import DAG_FIELDS, read_dag
 from ..core.results.result import RunResult, RunStatus
+from ..core.values.principal import Principal
 from ..core.values.problems import Problem
 from ..core.values.strict import JsonObject
 from ..engine.gateway import Gateway
@@ -26,6 +27,7 @@ from .answers import answer, refusal, run_answer
 from .budget import fit
 from .calls import OpenCalls
 from .finding import describe_answer, search_answer
+from .principals import PrincipalOf
 from .reading import find_task, output_answer, output_sizes
 from .relay.run_waiters import RunWaiters, attendance_of, progress_to
 from .requests import CancelRun, Describe, GetRun, Refused, Search, as_sent, read_request
@@ -46,9 +48,16 @@ class Tools:
     """Answers the calls of the five tools."""
 
     def __init__(
-        self, gateway: Gateway, *, max_chars: int = 24_000, wait_s: float | None = None, calls: OpenCalls | None = None
+        self,
+        gateway: Gateway,
+        principal_of: PrincipalOf,
+        *,
+        max_chars: int = 24_000,
+        wait_s: float | None = None,
+        calls: OpenCalls | None = None,
     ) -> None:
         self._gateway = gateway
+        self._principal_of = principal_of
         self._max_chars = max_chars
         self._wait_s = wait_s
         self._calls = calls or OpenCalls()
@@ -81,7 +90,7 @@ class Tools:
         except InvalidDag as error:
             return self._invalid(error)
         except UnknownRun as error:
-            return refusal([Problem("run_id", error.code, str(error))], self._max_chars, heading="There is no such run")
+            return refusal([Problem("run_id", error.code, str(error))], self._max_chars, heading="Unknown run")
         except Exception:
             id = secrets.token_hex(4)
             log.exception("call.failed", extra={"id": id, "tool": params.name})
@@ -98,21 +107,21 @@ class Tools:
         )
 
     async def _execute(self, ctx: RequestContext, document: object) -> types.CallToolResult:
+        principal = self._principal_of(ctx)
         if _is_dry_run(document):
-            return answer(fit(await self._gateway.plan(document), self._max_chars))
-        attendance = attendance_of(ctx)
+            return answer(fit(await self._gateway.plan(document, principal), self._max_chars))
+        attendance = attendance_of(ctx, principal)
         submitted = await self._gateway.submit(document, attendance)
-        if attendance is not None:
-            self._attendances[submitted.run_id] = attendance
+        self._attendances[submitted.run_id] = attendance
         dag = submitted.dag
         seconds = dag.wait_s if dag.wait_s is not None else self._patience(ctx)
         try:
-            result = await self._waited(ctx, submitted.run_id, seconds)
+            result = await self._waited(ctx, principal, submitted.run_id, seconds)
         except anyio.get_cancelled_exc_class():
             with anyio.move_on_after(CANCEL_S, shield=True):
-                await self._gateway.cancel(submitted.run_id)
+                await self._gateway.cancel(submitted.run_id, principal)
             raise
-        return self._run_answer(result, dag.detail)
+        return self._run_answer(result, principal, dag.detail)
 
     async def _search(self, ctx: RequestContext, arguments: object) -> types.CallToolResult:
         request = read_request(Search, arguments)
@@ -128,34 +137,41 @@ class Tools:
         return describe_answer(tools, unknown, request.names, self._max_chars, self._gateway.learned.shape)
 
     async def _get_run(self, ctx: RequestContext, arguments: object) -> types.CallToolResult:
-        request = read_request(GetRun, arguments)
+        request, principal = read_request(GetRun, arguments), self._principal_of(ctx)
         if request.task is not None:
-            find_task(self._gateway.result(request.run_id), request.task)
-        result = await self._waited(ctx, request.run_id, request.wait_s, request.task)
+            find_task(self._gateway.result(request.run_id, principal), request.task)
+        result = await self._waited(ctx, principal, request.run_id, request.wait_s, request.task)
         if request.task is not None:
-            return output_answer(self._gateway, request, self._max_chars)
+            return output_answer(self._gateway, principal, request, self._max_chars)
         has_ended = result.status is not RunStatus.RUNNING
-        return self._run_answer(result, self._gateway.detail(request.run_id) if has_ended else "full")
+        detail = self._gateway.detail(request.run_id, principal) if has_ended else "full"
+        return self._run_answer(result, principal, detail)
 
     async def _cancel_run(self, ctx: RequestContext, arguments: object) -> types.CallToolResult:
         request = read_request(CancelRun, arguments)
-        result = await self._gateway.cancel(request.run_id)
+        result = await self._gateway.cancel(request.run_id, self._principal_of(ctx))
         counts: JsonObject = dict(result.metrics.counts)
         document: JsonObject = {"status": str(result.status), "run_id": result.run_id, "counts": counts}
         return answer(document)
 
-    async def _waited(self, ctx: RequestContext, run_id: str, seconds: float, task: str | None = None) -> RunResult:
-        """As `wait_for`, while calls of the run may ask the client. What it is asked, it answers before this ends."""
+    async def _waited(
+        self, ctx: RequestContext, principal: Principal, run_id: str, seconds: float, task: str | None = None
+    ) -> RunResult:
+        """As `wait_for`. If *ctx* is a request of the run's client, calls of the run may ask it
+        meanwhile, and it answers before this ends."""
         attendance = self._attendances.get(run_id)
+        if attendance is not None and not attendance.is_for(ctx, principal):
+            attendance = None
         with attendance.attended() if attendance is not None else nullcontext():
-            result = await wait_for(progress_to(ctx), self._gateway, run_id, seconds, task=task)
+            result = await wait_for(progress_to(ctx), self._gateway, principal, run_id, seconds, task=task)
             while attendance is not None and attendance.is_asking and result.status is RunStatus.RUNNING:
                 await attendance.quiet()
-                result = await wait_for(progress_to(ctx), self._gateway, run_id, seconds, task=task)
+                result = await wait_for(progress_to(ctx), self._gateway, principal, run_id, seconds, task=task)
         return result
 
-    def _run_answer(self, result: RunResult, detail: str) -> types.CallToolResult:
-        return run_answer(result, self._max_chars, detail=detail, sizes=output_sizes(self._gateway, result))
+    def _run_answer(self, result: RunResult, principal: Principal, detail: str) -> types.CallToolResult:
+        sizes = output_sizes(self._gateway, principal, result)
+        return run_answer(result, self._max_chars, detail=detail, sizes=sizes)
 
     def _patience(self, ctx: RequestContext) -> float:
         if self._wait_s is not None:

@@ -113,7 +113,7 @@ def test_a_task_waits_for_the_one_before_it_that_touches_the_same() -> None:
 def test_a_task_waits_for_a_task_of_another_run_that_touches_the_same() -> None:
     play = Play().submit("one", task("a", "write", "x")).submit("r", task("b", "write", "x"), at=1.0)
     play.answer(3, "a", run="one").answer(4, "b")
-    assert play.waits("b") == ["conflict one/a: 2000 (file:x)"]
+    assert play.waits("b") == ["conflict another run: 2000 (file:x)"]
 
 
 def test_a_task_waits_for_what_was_claimed_when_its_path_became_known() -> None:

@@ -12,20 +12,22 @@ from plait.core.scheduling.scheduler import Scheduler
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
+from plait.core.values.principal import ANYONE, USER, Principal
 from tests.fakes import tool
 
 CATALOG = Catalog([tool("s:t")], [ServerInfo("s", ServerState.READY)])
 
 
-def running(id: str) -> tuple[Run, Scheduler]:
-    run = Run(id, check(read_dag({"tasks": [{"id": "a", "tool": "s:t"}]}), CATALOG, Policy()))
+def running(id: str, principal: Principal = USER) -> tuple[Run, Scheduler]:
+    plan = check(read_dag({"tasks": [{"id": "a", "tool": "s:t"}]}), CATALOG, Policy())
+    run = Run(id, plan, principal=principal)
     scheduler = Scheduler(Limits())
     scheduler.submit(run, 0.0)
     return run, scheduler
 
 
-def finished(id: str, size_bytes: int = 10) -> Run:
-    run, scheduler = running(id)
+def finished(id: str, size_bytes: int = 10, principal: Principal = USER) -> Run:
+    run, scheduler = running(id, principal)
     scheduler.handle(Succeeded(Key(id, "a"), Output("x", size_bytes=size_bytes)), 1.0)
     assert run.is_done
     return run
@@ -36,36 +38,48 @@ def test_a_run_is_found_by_its_id_and_the_latest_stands_first() -> None:
     first, second = finished("r1"), finished("r2")
     runs.add(first)
     runs.add(second)
-    assert runs.get("r1") is first
-    assert runs.get("r3") is None
-    assert runs.ids() == ["r2", "r1"]
+    assert runs.get("r1", USER) is first
+    assert runs.get("r3", USER) is None
+    assert runs.ids(USER) == ["r2", "r1"]
+
+
+def test_each_principal_finds_its_own_runs_and_everyone_those_of_anyone_whose_id_they_know() -> None:
+    runs = InMemoryRuns()
+    mine, other = Principal("session:1"), Principal("session:2")
+    owners = {"r1": mine, "r2": other, "r3": ANYONE, "r4": mine}
+    for id, owner in owners.items():
+        runs.add(finished(id, principal=owner))
+    found = {who: [id for id in owners if runs.get(id, who)] for who in (mine, other, ANYONE, USER)}
+    assert found == {mine: ["r1", "r3", "r4"], other: ["r2", "r3"], ANYONE: ["r3"], USER: ["r3"]}
+    listed = {who: runs.ids(who) for who in (mine, other, ANYONE, USER)}
+    assert listed == {mine: ["r4", "r1"], other: ["r2"], ANYONE: [], USER: []}
 
 
 def test_above_the_number_that_is_kept_the_oldest_finished_goes() -> None:
     runs = InMemoryRuns(max_runs=2)
     for id in ("r1", "r2", "r3"):
         runs.add(finished(id))
-    assert runs.ids() == ["r3", "r2"]
+    assert runs.ids(USER) == ["r3", "r2"]
 
 
 def test_above_the_bytes_that_are_kept_the_oldest_finished_goes() -> None:
     runs = InMemoryRuns(max_bytes=2 * (TASK_BYTES + 100) + 50)
     for id in ("r1", "r2", "r3"):
         runs.add(finished(id, 100))
-    assert runs.ids() == ["r3", "r2"]
+    assert runs.ids(USER) == ["r3", "r2"]
 
 
 def test_a_run_of_many_tasks_weighs_more_than_its_outputs() -> None:
     runs = InMemoryRuns(max_bytes=3 * TASK_BYTES)
     for id in ("r1", "r2", "r3", "r4"):
         runs.add(finished(id, 0))
-    assert runs.ids() == ["r4", "r3", "r2"]
+    assert runs.ids(USER) == ["r4", "r3", "r2"]
 
 
 def test_the_latest_finished_run_stays_however_large_it_is() -> None:
     runs = InMemoryRuns(max_bytes=10)
     runs.add(finished("r1", 100))
-    assert runs.ids() == ["r1"]
+    assert runs.ids(USER) == ["r1"]
 
 
 def test_a_run_that_is_going_is_kept_above_every_bound() -> None:
@@ -75,4 +89,4 @@ def test_a_run_that_is_going_is_kept_above_every_bound() -> None:
         runs.add(run)
     runs.add(finished("r3"))
     runs.add(finished("r4"))
-    assert runs.ids() == ["r4", "r2", "r1"]
+    assert runs.ids(USER) == ["r4", "r2", "r1"]

@@ -16,6 +16,8 @@ from mcp.shared.message import SessionMessage
 from plait.core.downstream import RENEWED, Ask, OnNotice, RelayRequest, RpcError, ServerListing
 from plait.core.values.strict import JsonObject
 from plait.engine.gateway import Gateway
+from plait.upstream.calls import OpenCalls
+from plait.upstream.principals import PrincipalOf
 from plait.upstream.relay.listings import RelayConfig
 from plait.upstream.server import build_server
 
@@ -309,12 +311,18 @@ class RawClient:
 
 @asynccontextmanager
 async def relaying_server(
-    downstream: FakeDownstream, servers: FakeServers | None = None, *, calls: Any = None, **options: Any
+    downstream: FakeDownstream,
+    servers: FakeServers | None = None,
+    *,
+    calls: OpenCalls | None = None,
+    principal_of: PrincipalOf | None = None,
+    **options: Any,
 ) -> AsyncIterator[Server[Any]]:
     """The server that clients see, over *downstream*; *options* are those of `RelayConfig`."""
     servers = servers or FakeServers()
     async with Gateway(servers, servers) as gateway:
-        yield build_server(gateway, calls=calls, relaying=RelayConfig(downstream, **{"expose": "all", **options}))
+        relaying = RelayConfig(downstream, **{"expose": "all", **options})
+        yield build_server(gateway, calls=calls, relaying=relaying, principal_of=principal_of)
 
 
 @asynccontextmanager

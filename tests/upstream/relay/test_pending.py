@@ -12,6 +12,7 @@ import mcp_types as types
 import pytest
 
 from plait.core.downstream import Ask, RelayRequest, RpcError
+from plait.core.values.principal import USER, Principal
 from plait.core.values.strict import JsonObject
 from plait.upstream.relay import pending as parking
 from plait.upstream.relay.input_requests import ASK_S
@@ -54,6 +55,19 @@ def is_refused(error: RpcError) -> bool:
     """Always in the same words, whatever is wrong with a state."""
     said = (error.code, error.message, error.data)
     return said == (types.INVALID_PARAMS, "Invalid or expired requestState", INVALID_STATE)
+
+
+async def test_a_state_is_good_for_the_principal_that_it_was_given_to(downstream: FakeDownstream):
+    sender = USER
+    async with (
+        relaying_server(downstream, principal_of=lambda ctx: sender) as server,
+        joined(server, MODERN, answers={ASK: ADA}) as peer,
+    ):
+        params = await asked(peer)
+        sender = Principal("token:other")
+        assert is_refused(await refused(peer, params))
+        sender = USER
+        assert await peer.request("tools/call", params)
 
 
 CHANGES: list[Callable[[dict[str, Any]], dict[str, Any]]] = [

@@ -14,8 +14,10 @@ from mcp.client.session import ElicitationFnT
 
 from plait.core.downstream import Ask, OnNotice, RelayRequest, RpcError, ServerListing
 from plait.core.ports import OnLog
+from plait.core.values.principal import USER
 from plait.core.values.strict import Json, JsonObject
 from plait.engine.gateway import Gateway
+from plait.upstream.principals import always_user
 from plait.upstream.relay.input_requests import ASK_S
 from plait.upstream.relay.listings import RelayConfig
 from plait.upstream.relay.run_waiters import RunWaiters, asking_by
@@ -138,7 +140,7 @@ async def test_a_question_that_comes_when_nobody_waits_goes_to_who_waits_next(er
 
 
 async def test_a_question_that_nobody_comes_to_hear_is_given_up():
-    attendance = RunWaiters({"elicitation": {}})
+    attendance = RunWaiters(USER, "mine", {"elicitation": {}})
     began = anyio.current_time()
     with pytest.raises(RpcError, match="nobody can be asked"):
         await attendance.ask("elicitation/create", QUESTION)
@@ -147,7 +149,7 @@ async def test_a_question_that_nobody_comes_to_hear_is_given_up():
 
 
 async def test_the_request_that_came_last_is_asked_and_after_it_the_one_before():
-    attendance = RunWaiters({"elicitation": {}})
+    attendance = RunWaiters(USER, "mine", {"elicitation": {}})
 
     def naming(name: str) -> Any:
         async def ask(method: str, params: JsonObject) -> JsonObject:
@@ -218,7 +220,11 @@ async def test_what_a_call_of_a_run_logs_is_heard_by_its_client_alone_and_before
 
 async def test_a_run_that_nobody_waits_for_tells_the_session_that_began_it(servers: FakeServers):
     servers.add(tool("s:speak", closed=False), speak)
-    async with relaying_server(FakeDownstream(), servers) as server, joined(server) as mine, joined(server) as other:
+    async with (
+        relaying_server(FakeDownstream(), servers, principal_of=always_user) as server,
+        joined(server) as mine,
+        joined(server) as other,
+    ):
         async with joined(server) as leaves:
             begun = [await peer.request("tools/call", dag(wait_s=0)) for peer in (mine, leaves)]
             runs = [run["structuredContent"]["run_id"] for run in begun]
@@ -264,7 +270,7 @@ async def test_a_question_whose_request_was_given_up_waits_for_the_next():
     async def there(method: str, params: JsonObject) -> JsonObject:
         return {"from": "the next"}
 
-    attendance, may_end, answers = RunWaiters({}), anyio.Event(), list[JsonObject]()
+    attendance, may_end, answers = RunWaiters(USER, "mine", {}), anyio.Event(), list[JsonObject]()
 
     async def put() -> None:
         answers.append(await attendance.ask("roots/list", {}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..scheduling.run import Run
+from ..values.principal import ANYONE, Principal, may_see
 
 MAX_RUNS = 200
 MAX_BYTES = 512 * 2**20
@@ -25,12 +26,15 @@ class InMemoryRuns:
         self._runs[run.id] = run
         self.trim()
 
-    def get(self, run_id: str) -> Run | None:
-        return self._runs.get(run_id)
+    def get(self, run_id: str, principal: Principal) -> Run | None:
+        run = self._runs.get(run_id)
+        return run if run is not None and may_see(principal, run.principal) else None
 
-    def ids(self) -> list[str]:
-        """Of all runs that are kept, the latest first."""
-        return list(reversed(self._runs))
+    def ids(self, principal: Principal) -> list[str]:
+        """The ids of the runs of *principal*, the latest first; none for `ANYONE`."""
+        if principal == ANYONE:
+            return []
+        return [run.id for run in reversed(self._runs.values()) if run.principal == principal]
 
     def trim(self) -> None:
         """Let go of what is above the bounds: called when a run was added, and when one has ended."""

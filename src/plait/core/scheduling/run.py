@@ -14,6 +14,7 @@ from ...errors import CallError, CallTimeout, InvalidOutput, OutputTooLarge
 from ..planning.plan import Plan, PlannedTask
 from ..tools.claims import ResourceClaim
 from ..tools.output import Output
+from ..values.principal import USER, Principal
 from ..values.strict import measure
 from .calls import MAX_ITEMS, calls_of
 from .conflict_order import ConflictOrder, Layers
@@ -43,6 +44,7 @@ class Run:
         id: str,
         plan: Plan,
         *,
+        principal: Principal = USER,
         number: int = 0,
         conflicts: Conflicts | None = None,
         reused: Mapping[str, Output] | None = None,
@@ -54,6 +56,7 @@ class Run:
     ) -> None:
         self.id = id
         self.plan = plan
+        self.principal = principal
         self.conflicts = conflicts or Conflicts()
         self.states = {
             id: TaskState(Key(self.id, id), task.tool.full_name, len(task.needs)) for id, task in plan.tasks.items()

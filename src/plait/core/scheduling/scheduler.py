@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from ...errors import CallError, CallTimeout, ConnectionLost, ServerUnavailable
 from ..tools.catalog import Tool
+from ..tools.claims import ResourceClaim
 from ..tools.tool_stats import ToolStats
 from .conflicts import why_they_conflict
 from .events import (
@@ -270,8 +271,8 @@ class Scheduler:
                     self.ledger.add(visit.demand, visit.urgency, visit)
                 case TaskCall() as unit:
                     if freed.because is not None:
-                        resource, _ = why_they_conflict(*freed.because)
-                        unit.waited("conflict", _told_to(unit, key), now, resource)
+                        on, resource = _waited_for(unit, key, *freed.because)
+                        unit.waited("conflict", on, now, resource)
                     self._line_up(self.runs[unit.key.run], unit)
 
     def _close(self, run: Run, now: float) -> None:
@@ -319,8 +320,9 @@ def _seconds(unit: Waiting, now: float) -> float:
     return now - (unit.started_at if unit.started_at is not None else now) - unit.paused_s
 
 
-def _told_to(unit: TaskCall, key: Key) -> str:
-    """What *unit* has waited for, the call of *key*, as its run is told of it."""
-    if not key.run:
-        return f"a call of {key.task}"
-    return key.task if key.run == unit.key.run else f"{key.run}/{key.task}"
+def _waited_for(unit: TaskCall, key: Key, held: ResourceClaim, own: ResourceClaim) -> tuple[str, str]:
+    """Name the call of *key* and the resource for which *unit* waited. Another run may be another
+    client's, so nothing of it is named, not even the resource if that is narrower than *own*."""
+    if key.run == unit.key.run:
+        return key.task, why_they_conflict(held, own)[0]
+    return "another run" if key.run else f"a call of {key.task}", own.key

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import mcp_types as types
 from mcp import MCPError
-from mcp.server.connection import NotifyOnlyOutbound
 from mcp_types import methods
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
@@ -31,13 +30,6 @@ _INVALID = "Invalid request parameters"
 
 def is_modern(ctx: RequestContext) -> bool:
     return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
-
-
-def client_of(ctx: RequestContext) -> object:
-    """What is the same for all requests of one client, and of no other. Over HTTP, nothing tells whether two requests
-    of 2026-07-28 are of one client: each is taken for one of its own."""
-    connection = ctx.session._connection  # the SDK has no public handle on what lasts longer than a request
-    return connection.outbound if isinstance(connection.outbound, NotifyOnlyOutbound) else connection
 
 
 def meta_of(ctx: RequestContext) -> JsonObject:

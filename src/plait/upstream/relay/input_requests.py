@@ -22,8 +22,8 @@ from pydantic import BaseModel, RootModel, ValidationError
 
 from ...core.downstream import Ask, RpcError
 from ...core.values.strict import Json, JsonObject
+from ..principals import client_of
 from ..run_progress import RequestContext
-from .eras import client_of
 
 ASK_S = 600.0
 """How long a person or a model upstream may take to answer."""

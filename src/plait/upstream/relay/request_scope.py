@@ -20,8 +20,9 @@ from pydantic import BaseModel
 from ...core.ports import OnLog
 from ...core.tools.naming import Entry
 from ...core.values.strict import JsonObject
+from ..principals import client_of
 from ..run_progress import RequestContext, telling
-from .eras import client_of, is_modern, meta_of
+from .eras import is_modern, meta_of
 from .outbox import MOST_WAITING, SEND_S, Outbox
 
 log = logging.getLogger(__name__)

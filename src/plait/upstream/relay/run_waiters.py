@@ -1,8 +1,9 @@
-"""Whom the calls of a run may ask, and who is told what they log: the client whose request waits for that run at the
-moment.
+"""The questions and log messages of a run's calls, which go to the client that began the run alone.
 
-A run outlives the request that began it, and its calls may ask something at any time. So each run has an `RunWaiters`:
-requests that wait for the run attend to it, and a question goes to one of them. While none does, it waits for one.
+A run outlives the request that began it, and its calls may ask something at any time. So each run has
+a `RunWaiters`: requests of its client that wait for the run attend to it, and a question goes to the
+latest of them. While none does, the question waits. Requests of other clients may wait for the run too,
+if their principal may see it, but are asked nothing.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import anyio
 import mcp_types as types
 
 from ...core.ports import Ask, OnLog, RpcError
+from ...core.values.principal import Principal
 from ...core.values.strict import JsonObject
 from ...waiting import Signal
+from ..principals import client_of, stands_alone
 from ..run_progress import RequestContext, SendProgress, telling
 from .eras import declared_by, is_modern
 from .input_requests import ASK_S
@@ -54,20 +57,34 @@ def progress_to(ctx: RequestContext) -> SendProgress | None:
     return caller.report if caller is not None and may_come_back else telling(ctx)
 
 
-def attendance_of(ctx: RequestContext) -> RunWaiters | None:
-    """For a run that the client of *ctx* begins; None where nobody relays."""
-    if (caller := _caller.get()) is None:
-        return None
-    return RunWaiters(declared_by(ctx), caller.session, can_be_asked=_ask.get() is not None)
+def attendance_of(ctx: RequestContext, principal: Principal) -> RunWaiters:
+    """For a run that the client of *ctx* begins, on behalf of *principal*."""
+    client = _client_of_runs(ctx, principal)
+    if (caller := _caller.get()) is None:  # nobody relays
+        return RunWaiters(principal, client, {}, can_be_asked=False)
+    return RunWaiters(principal, client, declared_by(ctx), caller.session, can_be_asked=_ask.get() is not None)
+
+
+def _client_of_runs(ctx: RequestContext, principal: Principal) -> object:
+    """The client of the runs that *ctx* begins: its connection, or without one the principal."""
+    return principal if stands_alone(ctx) else client_of(ctx)
 
 
 class RunWaiters:
-    """The requests that wait for one run; an `UpstreamClient`. *capabilities* are those of the client that began it, in
-    *session* where it has one."""
+    """The requests of *client* that wait for a run that it began; an `UpstreamClient`. *capabilities*
+    are those it declared then, *session* is None if it has none."""
 
     def __init__(
-        self, capabilities: JsonObject, session: LegacySession | None = None, *, can_be_asked: bool = True
+        self,
+        principal: Principal,
+        client: object,
+        capabilities: JsonObject,
+        session: LegacySession | None = None,
+        *,
+        can_be_asked: bool = True,
     ) -> None:
+        self.principal = principal
+        self.client = client
         self.capabilities = capabilities
         self.can_be_asked = can_be_asked
         self.on_log: OnLog = ProgressTo(session or self, self._log)
@@ -78,12 +95,16 @@ class RunWaiters:
         self._changed = Signal()
 
     def __repr__(self) -> str:
-        return f"<Attendance: {len(self._attending)} requests, {self._open} questions>"
+        return f"<RunWaiters: {len(self._attending)} requests, {self._open} questions>"
 
     @property
     def is_asking(self) -> bool:
         """Whether a question has been put and not been answered."""
         return self._open > 0
+
+    def is_for(self, ctx: RequestContext, principal: Principal) -> bool:
+        """Whether the request of *ctx*, by *principal*, comes from the run's client."""
+        return self.client == _client_of_runs(ctx, principal)
 
     @contextmanager
     def attended(self) -> Iterator[None]:

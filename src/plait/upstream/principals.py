@@ -1,0 +1,58 @@
+"""The sender of a request: its client, and the principal who owns the runs that it begins.
+
+Where clients do not say who they are, each session is a principal. A transport with one user only,
+such as stdio, or with logins, is served with another `PrincipalOf`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import TypeAlias
+from weakref import WeakKeyDictionary
+
+from mcp.server.connection import NotifyOnlyOutbound
+
+from ..core.values.principal import ANYONE, USER, Principal
+from .run_progress import RequestContext
+
+PrincipalOf: TypeAlias = Callable[[RequestContext], Principal]
+
+
+def always_user(ctx: RequestContext) -> Principal:
+    """A `PrincipalOf` for a transport whose only client is the user's."""
+    return USER
+
+
+class BySession:
+    """A `PrincipalOf` for clients that do not say who they are: each session is a principal, and
+    requests without one are sent by `ANYONE`. Session ids are secrets, so no principal is made of one.
+    """
+
+    def __init__(self) -> None:
+        self._sessions: WeakKeyDictionary[object, Principal] = WeakKeyDictionary()
+
+    def __repr__(self) -> str:
+        return f"<BySession: {len(self._sessions)} sessions>"
+
+    def __call__(self, ctx: RequestContext) -> Principal:
+        if stands_alone(ctx):
+            return ANYONE
+        client = client_of(ctx)
+        if (principal := self._sessions.get(client)) is None:
+            principal = self._sessions[client] = Principal(f"session:{secrets.token_hex(16)}")
+        return principal
+
+
+def stands_alone(ctx: RequestContext) -> bool:
+    """Whether the request belongs to no connection, as those of 2026-07-28 over HTTP."""
+    return not ctx.session._connection.has_standalone_channel  # see `client_of`
+
+
+def client_of(ctx: RequestContext) -> object:
+    """An object that is the same for all requests of one client, and of no other. Over HTTP, nothing
+    says whether two requests of 2026-07-28 are of one client: each is taken for a client of its own.
+    """
+    # The SDK has no public handle on what lasts longer than a request.
+    connection = ctx.session._connection
+    return connection.outbound if isinstance(connection.outbound, NotifyOnlyOutbound) else connection
