@@ -16,8 +16,8 @@ from plait.app import settle_memory
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
 from plait.core.results.result import result_of
-from plait.core.scheduling.conflicts import find_conflicts
-from plait.core.scheduling.events import Call, Succeeded
+from plait.core.scheduling.conflicts import find_conflicts, planned_accesses
+from plait.core.scheduling.events import Call, Locate, Located, Succeeded
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.run import Run
 from plait.core.scheduling.scheduler import Scheduler
@@ -76,7 +76,8 @@ def timed(document: Document) -> tuple[float, ...]:
     reading = read_dag(document)
     marks.append(time.process_time())
     plan = check(reading, CATALOG, POLICY)
-    conflicts = find_conflicts(plan, as_written)
+    accesses = planned_accesses(plan)
+    conflicts = find_conflicts(plan, accesses, {name: as_written(name.key) for name in accesses.files()})
     marks.append(time.process_time())
     run = Run("r", plan, conflicts=conflicts)
     drive(run, Scheduler(Limits()))
@@ -91,6 +92,10 @@ def drive(run: Run, scheduler: Scheduler) -> None:
     """Answer every call of *run* with success, in the order in which they are made."""
     commands = list(scheduler.submit(run, 0.0).commands)
     for command in commands:  # which grows while it is gone through
-        if isinstance(command, Call):
-            commands += scheduler.handle(Succeeded(command.key, ANSWER), 0.0).commands
+        match command:
+            case Locate(key, names):
+                places = {name: as_written(name.key) for name in names}
+                commands += scheduler.handle(Located(key, places), 0.0).commands
+            case Call(key):
+                commands += scheduler.handle(Succeeded(key, ANSWER), 0.0).commands
     assert run.is_done

@@ -18,10 +18,10 @@ import anyio
 
 from .config import Config, GatewaySettings, load_config
 from .config.reloading import Reloading, lasting
+from .core.ports import ResourceResolver
 from .core.results.store import InMemoryRuns
 from .core.scheduling.limits import Limits
 from .core.scheduling.rates import Rate
-from .core.tools.claims import Locate
 from .core.tools.policy import Policy, Rule
 from .core.tools.tool_stats import ToolStats
 from .engine import gateway as verbs
@@ -74,7 +74,7 @@ class Gateway(verbs.Gateway):
             limits=_limits(settings),
             runs=InMemoryRuns(settings.gateway.limits.max_runs, settings.gateway.limits.max_kept_bytes),
             learned=learned,
-            locate=_locate(settings, resources),
+            resolver=_resolver(settings, resources),
             observers=[RunLog(), memory.observe] if memory else [RunLog()],
         )
         made._parts, made._memory = _Parts(settings, pool, cache, resources), memory
@@ -99,7 +99,7 @@ class Gateway(verbs.Gateway):
         assert self._parts is not None  # it was made from settings
         before, parts = self._parts.config, self._parts
         parts.resources.adopt(config)
-        self.change(_policy(config), _limits(config), _locate(config, parts.resources))
+        self.change(_policy(config), _limits(config), _resolver(config, parts.resources))
         changed = await parts.pool.reload(config)
         parts.cache.forget(changed)
         parts.pool.renew()
@@ -321,8 +321,8 @@ def _policy(config: Config) -> Policy:
     return Policy(rules=(*bundled, *rules), deny=config.policy.deny, server_timeouts=timeouts)
 
 
-def _locate(config: Config, resources: Resources) -> Locate | None:
-    return resources.locate if config.gateway.detect_conflicts else None
+def _resolver(config: Config, resources: Resources) -> ResourceResolver | None:
+    return resources if config.gateway.detect_conflicts else None
 
 
 def _limits(config: Config) -> verbs.GatewayLimits:

@@ -166,7 +166,7 @@ async def test_the_policy_says_what_a_call_touches(house: House) -> None:
 
 
 async def test_an_operator_can_turn_conflicts_off(house: House) -> None:
-    async with house.gateway(locate=None) as gateway:
+    async with house.gateway(resolver=None) as gateway:
         result = await gateway.execute({"tasks": [write("a", "x"), write("b", "x")]})
     assert result.metrics.execution_time_ms == 1_000
 

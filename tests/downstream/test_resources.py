@@ -11,11 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plait.config import Config, ServerSettings
-from plait.downstream.resources import MAX_KEY, MAX_LINKS, Resources
+from plait.core.tools.claims import MAX_KEY, ResourceName
+from plait.downstream.resources import MAX_LINKS, Resources
 
 TREE = ("a/b/c", "a/.hidden", "x")
 LINKS = {"a/up": "..", "a/b/far": "../../x", "x/back": "../a/b", "dangling": "nowhere/at/all", "x/loop": "loop"}
 NAMES = ["a", "b", "c", "x", "up", "far", "back", "dangling", ".hidden", "new", "..", ".", ""]
+
+
+def located(resources: Resources, server: str, key: str) -> str:
+    """The key of what *server* means by *key*."""
+    name = ResourceName(server, key)
+    return resources.at_once(name) or resources.look_up(name)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +77,7 @@ def resources(tree: Path) -> Resources:
 def test_a_path_is_taken_from_the_folder_of_its_server_and_links_are_followed(
     resources: Resources, tree: Path, server: str, key: str, place: str
 ):
-    assert resources.locate(server, key) == f"file:{tree / place}"
+    assert located(resources, server, key) == f"file:{tree / place}"
 
 
 @pytest.mark.parametrize(
@@ -85,21 +92,43 @@ def test_a_path_is_taken_from_the_folder_of_its_server_and_links_are_followed(
     ],
 )
 def test_a_uri_is_decoded_and_a_path_is_not(resources: Resources, tree: Path, write: str):
-    assert resources.locate("here", write.format(tree)) == f"file:{tree}/a/b%20c"
+    assert located(resources, "here", write.format(tree)) == f"file:{tree}/a/b%20c"
+
+
+@pytest.mark.parametrize(
+    ("server", "key", "is_known"),
+    [
+        ("here", "file:a", False),
+        ("here", "FILE:a", False),
+        ("workspace", "file:a", False),
+        ("here", "db:a", True),
+        ("web", "file:a", True),
+        ("unknown", "file:a", True),
+        ("here", "file:" + "x/" * MAX_KEY, True),
+    ],
+)
+def test_only_files_of_this_machine_have_to_be_looked_up(resources: Resources, server: str, key: str, is_known: bool):
+    assert (resources.at_once(ResourceName(server, key)) is not None) == is_known
+
+
+def test_a_server_that_was_taken_out_of_the_settings_has_files_of_its_own(tree: Path):
+    resources = Resources(Config(servers={"s": ServerSettings(command="x", cwd=tree)}))
+    resources.adopt(Config(servers={}))
+    assert resources.look_up(ResourceName("s", "file:a//b")) == "file@s:a/b"
 
 
 @pytest.mark.parametrize(("path", "place"), [("~", "/home/ada"), ("~/x/../y", "/home/ada/y")])
 def test_a_tilde_is_the_home_that_the_server_was_given(resources: Resources, path: str, place: str):
-    assert resources.locate("here", f"file:{path}") == f"file:{place}"
+    assert located(resources, "here", f"file:{path}") == f"file:{place}"
     assert resources.path("here", path) == path.replace("~", "/home/ada")
 
 
 def test_a_tilde_in_a_name_is_only_a_tilde(resources: Resources, tree: Path):
-    assert resources.locate("here", "file:~ada/x") == f"file:{tree}/~ada/x"
+    assert located(resources, "here", "file:~ada/x") == f"file:{tree}/~ada/x"
 
 
 @pytest.mark.parametrize(
-    ("key", "located"),
+    ("key", "place"),
     [
         ("file:/srv/x/../y", "file@{}:/srv/y"),
         ("file:///srv/a%20b", "file@{}:/srv/a b"),
@@ -114,13 +143,13 @@ def test_a_tilde_in_a_name_is_only_a_tilde(resources: Resources, tree: Path):
     ],
 )
 @pytest.mark.parametrize("server", ["web", "older", "unknown"])
-def test_files_of_another_machine_are_its_own(resources: Resources, server: str, key: str, located: str):
-    assert resources.locate(server, key) == located.format(server)
+def test_files_of_another_machine_are_its_own(resources: Resources, server: str, key: str, place: str):
+    assert located(resources, server, key) == place.format(server)
     assert resources.path(server, key) is None
 
 
 @pytest.mark.parametrize(
-    ("key", "located"),
+    ("key", "place"),
     [
         ("db:users", "db:users"),
         ("DB:users//rows/./7/", "db:users/rows/7"),
@@ -129,8 +158,8 @@ def test_files_of_another_machine_are_its_own(resources: Resources, server: str,
         ("https://example.com/a%20b", "https://example.com/a%20b"),
     ],
 )
-def test_other_schemes_mean_the_same_to_all_servers(resources: Resources, key: str, located: str):
-    assert {resources.locate(server, key) for server in ("here", "web", "unknown")} == {located}
+def test_other_schemes_mean_the_same_to_all_servers(resources: Resources, key: str, place: str):
+    assert {located(resources, server, key) for server in ("here", "web", "unknown")} == {place}
 
 
 def test_a_path_is_given_as_the_server_means_it(resources: Resources, tree: Path):
@@ -144,37 +173,37 @@ def test_links_are_looked_up_each_time(tmp_path: Path):
     for target in ("one", "two"):
         (tmp_path / "link").unlink(missing_ok=True)
         (tmp_path / "link").symlink_to(target)
-        assert resources.locate("s", "file:link/x") == f"file:{os.path.realpath(tmp_path)}/{target}/x"
+        assert located(resources, "s", "file:link/x") == f"file:{os.path.realpath(tmp_path)}/{target}/x"
 
 
 @settings(max_examples=500)
 @given(names=st.lists(st.sampled_from(NAMES), max_size=12), is_absolute=st.booleans())
 def test_a_path_leads_where_the_system_says(resources: Resources, tree: Path, names: list[str], is_absolute: bool):
     path = "/".join([*([str(tree)] if is_absolute else []), *names])
-    assert resources.locate("here", f"file:{path}") == f"file:{os.path.realpath(tree / path)}"
+    assert located(resources, "here", f"file:{path}") == f"file:{os.path.realpath(tree / path)}"
 
 
 @given(st.text(max_size=40), st.sampled_from(["file:", "file://", "file:///", "file:~", "db:", ""]))
 def test_any_text_has_a_key_that_can_be_sent_and_is_its_own(resources: Resources, text: str, start: str):
     for server in ("here", "web"):
-        located = resources.locate(server, start + text)
-        assert located.encode()
-        assert resources.locate(server, start + text) == located
+        place = located(resources, server, start + text)
+        assert place.encode()
+        assert located(resources, server, start + text) == place
 
 
 @pytest.mark.parametrize("text", ["nul\0l", "\ud800", "%ff%00", "x" * 300, "//", "%"])
 @pytest.mark.parametrize("start", ["file:", "file://{}/", "file:/"])
 def test_what_no_file_can_be_called_has_a_key_too(resources: Resources, tree: Path, start: str, text: str):
-    assert resources.locate("here", start.format(tree) + text).encode().startswith(b"file:/")
+    assert located(resources, "here", start.format(tree) + text).encode().startswith(b"file:/")
 
 
 def test_names_that_are_no_utf8_are_told_apart(tree: Path, resources: Resources):
-    one, other = (resources.locate("here", f"file://{tree}/{name}") for name in ("%fe", "%ff"))
+    one, other = (located(resources, "here", f"file://{tree}/{name}") for name in ("%fe", "%ff"))
     assert (one, other) == (f"file:{tree}/\\udcfe", f"file:{tree}/\\udcff")
 
 
 @pytest.mark.parametrize(
-    ("server", "key", "located"),
+    ("server", "key", "place"),
     [
         ("here", "file:" + "x/" * MAX_KEY, "file:"),
         ("web", "file:" + "x" * MAX_KEY, "file@web:"),
@@ -183,19 +212,19 @@ def test_names_that_are_no_utf8_are_told_apart(tree: Path, resources: Resources)
     ],
 )
 def test_what_is_too_long_is_taken_for_all_there_is(
-    resources: Resources, tree: Path, server: str, key: str, located: str | None
+    resources: Resources, tree: Path, server: str, key: str, place: str | None
 ):
-    found = resources.locate(server, key)
-    assert found == located if located is not None else len(found) <= MAX_KEY
+    found = located(resources, server, key)
+    assert found == place if place is not None else len(found) <= MAX_KEY
 
 
 def test_a_key_is_never_longer_than_its_bound(resources: Resources):
     for length in range(MAX_KEY - 120, MAX_KEY + 3):
-        assert len(resources.locate("here", "file:" + "y" * length)) <= MAX_KEY + len("file:")
+        assert len(located(resources, "here", "file:" + "y" * length)) <= MAX_KEY + len("file:")
 
 
 def test_links_in_a_circle_end(resources: Resources, tree: Path):
-    assert resources.locate("here", "file:x/loop/y").startswith(f"file:{tree}/x/")
+    assert located(resources, "here", "file:x/loop/y").startswith(f"file:{tree}/x/")
 
 
 def test_links_are_read_a_bounded_number_of_times(tmp_path: Path):
@@ -210,7 +239,7 @@ def test_links_are_read_a_bounded_number_of_times(tmp_path: Path):
         return os.readlink(path)
 
     resources = Resources(Config(servers={"s": ServerSettings(command="x", cwd=tmp_path)}), readlink=readlink)
-    assert resources.locate("s", "file:l60").startswith("file:/")
+    assert located(resources, "s", "file:l60").startswith("file:/")
     assert len(read) <= MAX_LINKS
 
 
@@ -219,8 +248,8 @@ def test_a_way_of_very_many_steps_is_taken_for_all_there_is(tmp_path: Path):
     for number in range(6):
         (tmp_path / f"l{number + 1}").symlink_to("./" * 2_000 + f"l{number}")
     resources = Resources(Config(servers={"s": ServerSettings(command="x", cwd=tmp_path)}))
-    assert resources.locate("s", "file:l1") == f"file:{tmp_path.resolve()}/l0"
-    assert resources.locate("s", "file:l6") == "file:/"
+    assert located(resources, "s", "file:l1") == f"file:{tmp_path.resolve()}/l0"
+    assert located(resources, "s", "file:l6") == "file:/"
 
 
 def test_no_path_is_looked_up_that_is_longer_than_the_bound():
@@ -231,7 +260,7 @@ def test_no_path_is_looked_up_that_is_longer_than_the_bound():
         return os.stat("/")
 
     resources = Resources(Config(servers={"s": ServerSettings(command="x", cwd=Path("/" + "z" * 200))}), lstat=lstat)
-    assert resources.locate("s", "file:" + "y/" * 2_000) == "file:/"
+    assert located(resources, "s", "file:" + "y/" * 2_000) == "file:/"
     assert max(map(len, looked)) <= MAX_KEY
 
 
@@ -270,13 +299,13 @@ def folded(tmp_path: Path) -> tuple[Path, Resources]:
 def test_letter_case_is_folded_where_the_file_system_folds_it_and_nowhere_else(folded: tuple[Path, Resources]):
     folder, resources = folded
     names = ["Docs/README.md", "docs/readme.MD", "DOCS/Old/../README.md", "./docs/Readme.md"]
-    assert {resources.locate("s", f"file:{name}") for name in names} == {f"file:{folder}/docs/readme.md"}
-    assert resources.locate("s", "file:DOCS/New/É.txt") == f"file:{folder}/docs/new/é.txt"
-    assert resources.locate("s", "file:DOCS/New/E\u0301.txt") == f"file:{folder}/docs/new/é.txt"
+    assert {located(resources, "s", f"file:{name}") for name in names} == {f"file:{folder}/docs/readme.md"}
+    assert located(resources, "s", "file:DOCS/New/É.txt") == f"file:{folder}/docs/new/é.txt"
+    assert located(resources, "s", "file:DOCS/New/E\u0301.txt") == f"file:{folder}/docs/new/é.txt"
 
 
 def test_where_letter_case_counts_two_names_are_two_files(resources: Resources, tree: Path):
-    assert resources.locate("here", "file:A/b") == f"file:{tree}/A/b"
+    assert located(resources, "here", "file:A/b") == f"file:{tree}/A/b"
 
 
 @pytest.fixture
@@ -292,9 +321,9 @@ def other_device(tmp_path: Path) -> Resources:
 def test_two_links_to_one_file_tell_nothing_about_letter_case(tmp_path: Path, other_device: Resources):
     (tmp_path / "readme").write_text("x")
     os.link(tmp_path / "readme", tmp_path / "README")
-    assert len({other_device.locate("s", f"file:{name}") for name in ("readme", "README")}) == 2
+    assert len({located(other_device, "s", f"file:{name}") for name in ("readme", "README")}) == 2
 
 
 def test_a_name_without_letters_tells_nothing_about_letter_case(tmp_path: Path, other_device: Resources):
     (tmp_path / "2026").mkdir()
-    assert len({other_device.locate("s", f"file:2026/{name}") for name in ("readme", "README")}) == 2
+    assert len({located(other_device, "s", f"file:2026/{name}") for name in ("readme", "README")}) == 2

@@ -14,10 +14,10 @@ from anyio.abc import TaskGroup
 from plait.core.downstream import RpcError
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.rates import Rate
-from plait.core.tools.claims import as_written
 from plait.core.tools.policy import Policy, Rule
 from plait.core.tools.tool_stats import ToolStats
 from plait.engine.gateway import Gateway, GatewayLimits
+from plait.engine.lookups import AS_WRITTEN
 from plait.errors import CallError, ConnectionLost, ServerUnavailable
 
 from ..fakes import FakeServers, tool
@@ -197,13 +197,13 @@ async def test_what_a_tool_touches_is_told_from_its_definition_as_it_is_now():
 
 
 async def test_where_conflicts_are_not_looked_for_nothing_is_kept_apart():
-    async with visiting(locate=None) as visits:
+    async with visiting(resolver=None) as visits:
         await visits.begin("a", "b", tool="s:write", path="x")
     assert visits.log == [("a", 0), ("b", 0)]
 
 
 async def test_a_run_and_a_visit_that_write_the_same_go_one_after_the_other_and_the_run_is_told():
-    async with visiting(locate=as_written) as visits:
+    async with visiting() as visits:
         await visits.begin("visit", tool="s:write", path="x", seconds=2)
         document = {"tasks": [{"id": "w", "tool": "s:write", "arguments": {"path": "x", "id": "w"}}]}
         result = await visits.gateway.execute(document)
@@ -325,7 +325,7 @@ async def test_new_limits_hold_for_visits_that_wait():
     async with visiting(ONE_AT_S) as visits:
         await visits.begin("a", "b", "c", seconds=9)
         await anyio.sleep(1)
-        visits.gateway.change(Policy(), GatewayLimits(Limits(servers=(("s", 2),))), as_written)
+        visits.gateway.change(Policy(), GatewayLimits(Limits(servers=(("s", 2),))), AS_WRITTEN)
         await visits.begin("d", seconds=9)
     assert visits.log == [("a", 0), ("b", 1), ("c", 9), ("d", 10)]
 
@@ -333,6 +333,6 @@ async def test_new_limits_hold_for_visits_that_wait():
 async def test_new_rules_hold_for_visits_from_then_on():
     async with visiting() as visits:
         await visits.begin("a")
-        visits.gateway.change(Policy((Rule("s:do", max_concurrency=1),)), GatewayLimits(), as_written)
+        visits.gateway.change(Policy((Rule("s:do", max_concurrency=1),)), GatewayLimits(), AS_WRITTEN)
         await visits.begin("b", "c")
     assert visits.log == [("a", 0), ("b", 0), ("c", 1)]

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 from .scheduling.events import Notice
 from .scheduling.run import Run
 from .tools.catalog import Catalog, Tool
+from .tools.claims import ResourceName
 from .values.principal import Principal
 from .values.strict import Json, JsonObject
 
@@ -99,6 +100,19 @@ class CallTool(Protocol):
     """
 
     def __call__(self, call: ToolCall, /) -> Awaitable[JsonObject]: ...
+
+
+class ResourceResolver(Protocol):
+    """Finds the file that a server means by a name: one key for each, whatever the server calls it."""
+
+    def at_once(self, name: ResourceName, /) -> str | None:
+        """The key, if no file system has to be asked for it."""
+        ...
+
+    def look_up(self, name: ResourceName, /) -> str:
+        """The key, by the file system as it is now. Called in a thread: it may wait for a disk or a network. It never
+        raises."""
+        ...
 
 
 class Servers(Protocol):

@@ -11,16 +11,14 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from posixpath import normpath
 from stat import S_ISDIR, S_ISLNK
 from typing import NamedTuple
 from unicodedata import normalize
 from urllib.parse import unquote
 
 from ..config import Config, ServerSettings
+from ..core.tools.claims import MAX_KEY, ResourceName, as_written, key_of, plain
 
-MAX_KEY = 4_096
-"""Characters of a key, and steps of a path. What is longer is taken for all that there is of its scheme."""
 MAX_LINKS = 40
 """Symbolic links that one path may lead through; as on Linux, the next is not followed."""
 
@@ -67,23 +65,27 @@ class Resources:
         """The servers are those of *config* from now on."""
         self._bases = {name: _Base.of(server) for name, server in config.servers.items() if server.kind == "stdio"}
 
-    def locate(self, server: str, key: str) -> str:
-        """The one key of what *server* means by *key*, such as `file:src/../README.md`, to be compared step by step
-        between slashes; a `Locate` (`core/tools/claims.py`).
+    def at_once(self, name: ResourceName) -> str | None:
+        """The key of a file for which nothing has to be looked up: it is not on this machine, or its name is too long.
 
-        Files are looked up as they are now. Of any other scheme, all servers are taken to mean the same. It never
-        raises; what is too long to be looked at becomes the scheme alone, which holds everything.
+        A `ResourceResolver` (`core/ports.py`). Any other scheme means the same to all servers.
         """
-        scheme, _, rest = key[: MAX_KEY + 1].partition(":")
-        scheme = scheme.lower()
-        base = self._bases.get(server)
-        if scheme == "file" and base is None:
-            scheme = f"file@{server}"
-        if len(key) > MAX_KEY:
-            return f"{scheme}:"
-        if scheme != "file" or base is None:
-            return _written(scheme, _elsewhere(rest) if scheme.startswith("file@") else _plain(rest))
-        return _written(scheme, self._places.real(base.absolute(_path_in(rest))))
+        scheme, _, rest = name.key[: MAX_KEY + 1].partition(":")
+        if scheme.lower() != "file":
+            return as_written(name.key)
+        is_here = name.server in self._bases
+        if len(name.key) > MAX_KEY:
+            return "file:" if is_here else f"file@{name.server}:"
+        return None if is_here else key_of(f"file@{name.server}", _elsewhere(rest))
+
+    def look_up(self, name: ResourceName) -> str:
+        """The key of a file, as its server means it and as the file system is now. It never raises, but waits as long
+        as the file system does."""
+        rest = name.key.partition(":")[2]
+        base = self._bases.get(name.server)
+        if base is None:  # its server has just been taken out of the settings
+            return key_of(f"file@{name.server}", _elsewhere(rest))
+        return key_of("file", self._places.real(base.absolute(_path_in(rest))))
 
     def path(self, server: str, text: str) -> str | None:
         """The absolute path that *server* means by *text*, a path or a `file:` URI, as it is written; None if its
@@ -175,13 +177,6 @@ class _Places:
             return None
 
 
-def _written(scheme: str, path: str) -> str:
-    """A key as text that can be sent: names of files need not be UTF-8."""
-    if not path.isascii():
-        path = path.encode("utf-8", "backslashreplace").decode()
-    return f"{scheme}:{path}" if len(path) <= MAX_KEY else f"{scheme}:"
-
-
 def _path_in(rest: str) -> str:
     """The path in what follows `file:`, percent signs decoded if it is a URI."""
     rest = rest.removeprefix("file:")
@@ -195,12 +190,7 @@ def _elsewhere(rest: str) -> str:
     path = _path_in(rest)
     if _DRIVE.match(path):
         path = "/" + path.replace("\\", "/").lstrip("/").casefold()
-    return _plain(path)
-
-
-def _plain(path: str) -> str:
-    plain = normpath(path) if path else ""
-    return "" if plain == "." else plain
+    return plain(path)
 
 
 def _folded(name: str) -> str:

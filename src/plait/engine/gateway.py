@@ -14,18 +14,18 @@ from anyio.abc import TaskGroup
 
 from ..core.language.dag import Dag, read_dag
 from ..core.planning.plan import Plan, PlannedTask
-from ..core.ports import CallTool, Observer, RunStore, Servers, UpstreamClient
+from ..core.ports import CallTool, Observer, ResourceResolver, RunStore, Servers, UpstreamClient
 from ..core.results.progress import Progress, progress_of
 from ..core.results.result import RunResult, result_of
 from ..core.results.store import InMemoryRuns
-from ..core.scheduling.conflicts import Conflicts, find_conflicts
+from ..core.scheduling.conflicts import Conflicts, find_conflicts, planned_accesses
 from ..core.scheduling.events import Changed, Finished, Notice, Progressed
 from ..core.scheduling.limits import Limits
+from ..core.scheduling.locating import PROMPT_S
 from ..core.scheduling.run import Run
 from ..core.scheduling.scheduler import Scheduler
 from ..core.scheduling.visits import Visitors
 from ..core.tools.catalog import Catalog, Tool
-from ..core.tools.claims import Locate, as_written
 from ..core.tools.output import Output
 from ..core.tools.policy import Policy
 from ..core.tools.tool_stats import ToolStats
@@ -34,6 +34,7 @@ from ..core.values.problems import Problem, nearest, some_of
 from ..core.values.strict import Json, JsonObject
 from ..errors import CallError, InvalidDag, UnknownRun
 from ..waiting import Signal
+from .lookups import AS_WRITTEN, Lookups
 from .runner import Runner
 from .visiting import Turn
 
@@ -102,7 +103,7 @@ class Gateway:
         limits: GatewayLimits | None = None,
         runs: RunStore | None = None,
         learned: ToolStats | None = None,
-        locate: Locate | None = as_written,
+        resolver: ResourceResolver | None = AS_WRITTEN,
         observers: Sequence[Observer] = (),
     ) -> None:
         self._servers = servers
@@ -111,11 +112,12 @@ class Gateway:
         self._limits = limits or GatewayLimits()
         self._runs = InMemoryRuns() if runs is None else runs
         self.learned = ToolStats(enabled=False) if learned is None else learned
-        self._locate = locate
+        self._resolver = resolver
+        self._lookups = Lookups(resolver or AS_WRITTEN)
         self._observers = tuple(observers)
         self._scheduler = Scheduler(self._limits.concurrency, self.learned)
         self._watches: dict[str, _Watch] = {}
-        self._visitors = Visitors(self._policy, locate)
+        self._visitors = Visitors(self._policy, detect_conflicts=resolver is not None)
         self._submitted = 0
         self._visits = 0
         self._index: tuple[Catalog, SearchIndex] | None = None
@@ -129,7 +131,12 @@ class Gateway:
         await self._tasks.__aenter__()
         observers = (*self._observers, self._observe)
         self._runner = Runner(
-            self._scheduler, self._call_tool, self._tasks, observers, max_output_bytes=self._limits.max_output_bytes
+            self._scheduler,
+            self._call_tool,
+            self._tasks,
+            observers,
+            lookups=self._lookups,
+            max_output_bytes=self._limits.max_output_bytes,
         )
         return self
 
@@ -139,16 +146,18 @@ class Gateway:
             self._runner.cancel(run_id)
         with anyio.move_on_after(STOP_S, shield=True):
             await self._runner.idle()
+        self._lookups.close()
         self._tasks.cancel_scope.cancel()
         await self._tasks.__aexit__(None, None, None)
         if self._index is not None:
             self._index[1].close()
 
-    def change(self, policy: Policy, limits: GatewayLimits, locate: Locate | None) -> None:
+    def change(self, policy: Policy, limits: GatewayLimits, resolver: ResourceResolver | None) -> None:
         """New runs go by these from now on. Those under way keep their plans, and go by the new limits of what is in
         flight at once."""
-        self._policy, self._limits, self._locate = policy, limits, locate
-        self._visitors = Visitors(policy, locate)
+        self._policy, self._limits, self._resolver = policy, limits, resolver
+        self._lookups.resolver = resolver or AS_WRITTEN
+        self._visitors = Visitors(policy, detect_conflicts=resolver is not None)
         self._runner.change_limits(limits.concurrency, limits.max_output_bytes)
 
     def visit(self, server: str, tool: str, arguments: Json) -> Turn:
@@ -322,7 +331,11 @@ class Gateway:
             learned_shape=self.learned.shape,
             cost=lambda task: self.learned.seconds(task.tool),
         )
-        return plan, find_conflicts(plan, self._locate, outputs.keys()), outputs
+        if self._resolver is None:
+            return plan, Conflicts(), outputs
+        accesses = planned_accesses(plan, outputs.keys())
+        places = await self._lookups.locate(accesses.files(), PROMPT_S)
+        return plan, find_conflicts(plan, accesses, places), outputs
 
     async def _reach(self, names: Iterable[str] | None, seconds: float) -> None:
         """Wait for the servers that *names* may be tools of (all, for None), if they are still being connected to."""

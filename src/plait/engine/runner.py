@@ -1,18 +1,20 @@
 """Carries out the scheduler's commands: the only module that starts the tasks of a run, times them out and sleeps.
 
-Each `Call` and each `Sleep` is answered exactly once, an aborted one too.
+Each `Locate`, `Call` and `Sleep` is answered exactly once, an aborted one too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeAlias
 
 import anyio
 import anyio.lowlevel
@@ -29,9 +31,12 @@ from ..core.scheduling.events import (
     Failed,
     Finished,
     Key,
+    Locate,
+    Located,
     Notice,
     Paused,
     Progressed,
+    Refuse,
     Resumed,
     Sent,
     Sleep,
@@ -47,12 +52,16 @@ from ..core.tools.output import read_output
 from ..core.values.strict import Json, JsonObject
 from ..errors import CallError, CallTimeout, InternalError
 from ..waiting import Signal
+from .lookups import AS_WRITTEN, Lookups
 from .visiting import Turn, Visiting
 
 log = logging.getLogger(__name__)
 
 TURN = 4
 """After so many calls a task lets others have a turn: answers that were kept come at once."""
+Answerable: TypeAlias = Locate | Call | Sleep
+"""A command that is answered by exactly one event."""
+
 LONGEST_QUESTION_S = 900.0
 """How long the time of a call stands still at most; who asks gives up before."""
 
@@ -67,12 +76,14 @@ class Runner:
         tasks: TaskGroup,
         observers: Sequence[Observer] = (),
         *,
+        lookups: Lookups | None = None,
         max_output_bytes: int = 10 * 2**20,
     ) -> None:
         self._scheduler = scheduler
         self._call_tool = call_tool
         self._tasks = tasks
         self._observers = tuple(observers)
+        self._lookups = Lookups(AS_WRITTEN) if lookups is None else lookups
         self._max_output_bytes = max_output_bytes
         self._scopes: dict[Key, anyio.CancelScope | None] = {}
         """Of each command that is to be answered, what ends it; None before it is begun."""
@@ -116,20 +127,27 @@ class Runner:
         for command in self._begin(step):
             self._tasks.start_soon(self._answer, command)
 
-    def _begin(self, step: Step) -> list[Call | Sleep]:
+    def _begin(self, step: Step) -> list[Answerable]:
         """Tell and abort what *step* says; gives the commands that are to be answered, open from now on."""
         for notice in step.notices:
             self._tell(notice)
-        begun: list[Call | Sleep] = []
+        begun: list[Answerable] = []
+        located: list[Located] = []
         for command in step.commands:
             match command:
                 case Abort(key):
                     self._abort(key)
                 case Admit(key):
                     self._visiting.admit(key)
-                case Call() | Sleep():
+                case Refuse(key, error):
+                    self._visiting.refuse(key, error)
+                case Locate(key, names) if (places := self._lookups.at_once(names)) is not None:
+                    located.append(Located(key, places))
+                case Locate() | Call() | Sleep():
                     self._scopes[command.key] = None
                     begun.append(command)
+        for event in located:
+            begun += self._begin(self._scheduler.handle(event, self._now()))
         return begun
 
     def _abort(self, key: Key) -> None:
@@ -138,12 +156,12 @@ class Runner:
             if (scope := self._scopes[key]) is not None:
                 scope.cancel()
 
-    async def _answer(self, command: Call | Sleep | None) -> None:
+    async def _answer(self, command: Answerable | None) -> None:
         """Carry *command* out and answer it; then the first of the commands that follow from that, and so on: a task
         and a scope for each would cost more than the rest of it. A scope serves until it is cancelled."""
         count = 0
         while command is not None:
-            current: Call | Sleep | None = None
+            current: Answerable | None = None
             with anyio.CancelScope() as scope:
                 while command is not None and not scope.cancel_called:
                     current = command
@@ -156,15 +174,23 @@ class Runner:
                 over = Aborted(current.key) if current.key in self._aborted else _out_of_time(current)
                 command = self._follow(current.key, over)
 
-    async def _event(self, command: Call | Sleep, scope: anyio.CancelScope) -> Event:
+    async def _event(self, command: Answerable, scope: anyio.CancelScope) -> Event:
         """The answer to *command*, unless *scope* is cancelled before: when it is aborted, or its time is over."""
         if command.key in self._aborted:  # it is over before it was sent
             return Aborted(command.key)
         self._scopes[command.key] = scope
-        scope.deadline = self._now() + (command.timeout_s if isinstance(command, Call) else command.seconds)
-        return await self._call(command) if isinstance(command, Call) else await _forever()
+        match command:
+            case Call():
+                scope.deadline = self._now() + command.timeout_s
+                return await self._call(command)
+            case Locate():
+                scope.deadline = math.inf  # what was found by the end of its time is its answer
+                return Located(command.key, await self._lookups.locate(command.names, command.timeout_s))
+            case Sleep():
+                scope.deadline = self._now() + command.seconds
+                return await _forever()
 
-    def _follow(self, key: Key, event: Event) -> Call | Sleep | None:
+    def _follow(self, key: Key, event: Event) -> Answerable | None:
         """*event* has answered the command of *key*: the first of the commands that follow from it."""
         del self._scopes[key]
         self._aborted.discard(key)
@@ -295,9 +321,12 @@ async def _forever() -> Event:
     raise AssertionError("slept for ever")
 
 
-def _out_of_time(command: Call | Sleep) -> Event:
-    if isinstance(command, Sleep):
-        return Woke(command.key)
+def _out_of_time(command: Answerable) -> Event:
+    match command:
+        case Sleep(key):
+            return Woke(key)
+        case Locate(key):
+            return Located(key, {})
     message = f"{command.tool.full_name} gave no answer in {command.timeout_s:g} s"
     hint = "Give it more time with timeout_s, or do without it."
     return Failed(command.key, CallTimeout(message, hint=hint))

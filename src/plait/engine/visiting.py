@@ -15,6 +15,9 @@ from ..core.scheduling.scheduler import Scheduler
 from ..core.scheduling.visits import Visit
 from ..errors import CallError
 
+CONNECTION_CLOSED = -32000
+"""The code that a client gets for a call that could not be sent."""
+
 
 class Visiting:
     """All visits to *scheduler* that are under way; *carry_out* does what it says to them, *now* tells the time."""
@@ -24,6 +27,7 @@ class Visiting:
         self.carry_out = carry_out
         self.now = now
         self.waiting: dict[Key, anyio.Event] = {}
+        self.refused: dict[Key, CallError] = {}
 
     def __repr__(self) -> str:
         return f"<Visiting: {len(self.waiting)} waiting>"
@@ -34,6 +38,11 @@ class Visiting:
 
     def admit(self, key: Key) -> None:
         """The call of *key* may be sent."""
+        self.waiting.pop(key).set()
+
+    def refuse(self, key: Key, error: CallError) -> None:
+        """The call of *key* cannot be made: the visit has ended."""
+        self.refused[key] = error
         self.waiting.pop(key).set()
 
 
@@ -70,7 +79,7 @@ class Turn:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """While the block runs, the client is asked something: the call takes no room, but keeps what it touches."""
+        """While the block runs, the client is asked something: the call takes no room, but keeps what it accesses."""
         visiting, key = self._visiting, self._visit.key
         self._questions += 1
         visiting.carry_out(visiting.scheduler.handle(Paused(key), visiting.now()))
@@ -86,11 +95,15 @@ class Turn:
         admitted = visiting.waiting[key] = anyio.Event()
         visiting.carry_out(step)
         try:
-            await admitted.wait()
+            if not admitted.is_set():
+                await admitted.wait()
         except BaseException:
             visiting.waiting.pop(key, None)
-            self._leave(None)
+            if visiting.refused.pop(key, None) is None:
+                self._leave(None)
             raise
+        if (error := visiting.refused.pop(key, None)) is not None:
+            raise RpcError(CONNECTION_CLOSED, error.message) from error
 
     def _leave(self, error: CallError | None) -> None:
         visiting = self._visiting

@@ -14,18 +14,19 @@ from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
 from plait.core.planning.plan import Plan
 from plait.core.results.result import RunResult, result_of
-from plait.core.scheduling.conflicts import Conflicts, find_conflicts
-from plait.core.scheduling.events import Call, Failed, Succeeded
+from plait.core.scheduling.conflicts import Conflicts
+from plait.core.scheduling.events import Call, Failed, Locate, Located, Succeeded
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.locks import Locks
 from plait.core.scheduling.run import Run
 from plait.core.scheduling.scheduler import Scheduler
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
-from plait.core.tools.claims import ResourceClaim, as_written
+from plait.core.tools.claims import ResourceClaim
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
 from plait.core.values.strict import dumps
 from plait.errors import InvalidDag, ToolError
+from tests.core.scheduling.places import as_named, conflicts_in
 from tests.fakes import tool
 
 from ..scheduling.worlds import PATH
@@ -66,13 +67,16 @@ class Play:
         self.sent: list[dict[str, Any]] = []
         self.order: list[str] = []
         self.run = Run("r", plan, conflicts=conflicts)
-        scheduler, calls = Scheduler(Limits(gateway=8)), list[Call]()
+        scheduler, calls = Scheduler(Limits(gateway=8)), list[Call | Locate]()
         step = scheduler.submit(self.run, 0.0)
         while True:
-            calls += [command for command in step.commands if isinstance(command, Call)]
+            calls += [command for command in step.commands if isinstance(command, Call | Locate)]
             if not calls:
                 break
             call = calls.pop()
+            if isinstance(call, Locate):
+                step = scheduler.handle(Located(call.key, as_named(call.names)), 0.0)
+                continue
             self.sent.append(call.arguments)
             self.order.append(call.key.task)
             answer = (answers or {}).get(call.key.task, "well")
@@ -225,7 +229,7 @@ def test_an_expression_of_thousands_of_steps_gives_something_or_fails_its_task(t
 @pytest.mark.parametrize(("schedule", "count"), [("eager", MANY // 2), ("layers", MANY // 20)])
 def test_thousands_of_tasks_that_all_change_one_file_go_one_after_the_other(schedule: str, count: int) -> None:
     plan = plan_of(*[task(f"t{number}", "write", "x") for number in range(count)], schedule=schedule)
-    play = Play(plan, find_conflicts(plan, as_written))
+    play = Play(plan, conflicts_in(plan))
     assert play.order == list(plan.tasks)
     assert play.run.most_in_flight == 1
 
@@ -235,7 +239,7 @@ def test_thousands_of_readers_of_a_folder_go_before_thousands_of_writers_beneath
     readers = [task(f"r{number}", "read", "d", priority=number) for number in range(count)]
     writers = [task(f"w{number}", "write", f"d/{number}") for number in range(count)]
     plan = plan_of(*readers, *writers, schedule=schedule)
-    play = Play(plan, find_conflicts(plan, as_written))
+    play = Play(plan, conflicts_in(plan))
     assert {id[0] for id in play.order[:count]} == {"r"}
     assert play.run.most_in_flight == 8
 
@@ -243,7 +247,7 @@ def test_thousands_of_readers_of_a_folder_go_before_thousands_of_writers_beneath
 def test_thousands_of_items_that_touch_one_folder_take_their_turns() -> None:
     each = task("each", "write", "d/$ITEM", for_each=[str(number % 10) for number in range(1_000)])
     plan = plan_of(each, task("look", "read", "d", depends_on=["each"]))
-    play = Play(plan, find_conflicts(plan, as_written))
+    play = Play(plan, conflicts_in(plan))
     assert (len(play.order), play.run.status) == (1_001, "success")
 
 

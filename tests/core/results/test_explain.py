@@ -10,17 +10,16 @@ from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
 from plait.core.results.explain import MAX_TOLD
 from plait.core.results.result import RunResult, result_of
-from plait.core.scheduling.conflicts import find_conflicts
-from plait.core.scheduling.events import Event, Failed, Key, Succeeded, Woke
+from plait.core.scheduling.events import Event, Failed, Key, Locate, Located, Succeeded, Woke
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.rates import Rate
 from plait.core.scheduling.run import Run
 from plait.core.scheduling.scheduler import Scheduler
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
-from plait.core.tools.claims import as_written
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy, Rule
 from plait.errors import CallError, CallTimeout
+from tests.core.scheduling.places import as_named, conflicts_in
 from tests.fakes import tool
 
 from ..scheduling.worlds import PATH
@@ -43,7 +42,7 @@ class Play:
     def submit(self, id: str, *tasks: dict[str, Any], at: float = 0.0, **options: Any) -> Play:
         document = {"tasks": list(tasks), "detail": "full", **options}
         plan = check(read_dag(document), CATALOG, self.policy)
-        self.runs[id] = Run(id, plan, number=len(self.runs), conflicts=find_conflicts(plan, as_written))
+        self.runs[id] = Run(id, plan, number=len(self.runs), conflicts=conflicts_in(plan))
         self.scheduler.submit(self.runs[id], at)
         return self
 
@@ -54,8 +53,11 @@ class Play:
         return self
 
     def tell(self, event: Event, at: float) -> Play:
-        self.scheduler.handle(event, at)
+        step = self.scheduler.handle(event, at)
         self.now = at
+        for command in step.commands:
+            if isinstance(command, Locate):
+                self.tell(Located(command.key, as_named(command.names)), at)
         return self
 
     def result(self, run: str = "r") -> RunResult:

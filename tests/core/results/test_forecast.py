@@ -12,16 +12,15 @@ from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
 from plait.core.planning.plan import Plan, PlannedTask, lay_out
 from plait.core.results.forecast import Forecast, forecast
-from plait.core.scheduling.conflicts import find_conflicts
-from plait.core.scheduling.events import Abort, Aborted, Call, Event, Key, Sleep, Succeeded, Woke
+from plait.core.scheduling.events import Abort, Aborted, Call, Event, Key, Locate, Located, Sleep, Succeeded, Woke
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.rates import Rate
 from plait.core.scheduling.run import Run
 from plait.core.scheduling.scheduler import Scheduler
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
-from plait.core.tools.claims import as_written
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy, Rule
+from tests.core.scheduling.places import as_named, conflicts_in
 from tests.fakes import tool
 
 from ..scheduling.worlds import CATALOG as SHARED
@@ -45,7 +44,7 @@ def plan_of(*tasks: dict[str, Any], policy: Policy | None = None, **options: Any
 
 def expected(*tasks: dict[str, Any], limits: Limits | None = None, done: Any = (), **options: Any) -> Forecast:
     plan = plan_of(*tasks, **options)
-    return forecast(plan, find_conflicts(plan, as_written, done), limits or Limits(), done)
+    return forecast(plan, conflicts_in(plan, done), limits or Limits(), done)
 
 
 def task(id: str, name: str = "one", *needs: str, **more: Any) -> dict[str, Any]:
@@ -123,19 +122,21 @@ def test_a_rate_on_a_clock_that_counts_far_is_waited_for_to_its_end() -> None:
     plan = plan_of(task("a", "two"), task("b", "one", "a", for_each=list(range(400))))
     costs = {"a": 3e6, "b": 0.0}
     slow = lay_out(plan.dag, plan.tasks, cost=lambda task: costs[task.id])
-    result = forecast(slow, find_conflicts(slow, as_written), Limits(rates=(("s", Rate(300, 1.0)),)))
+    result = forecast(slow, conflicts_in(slow), Limits(rates=(("s", Rate(300, 1.0)),)))
     assert 3e9 < result.metrics.execution_time_ms < 3e9 + 1_000
 
 
 def driven(plan: Plan, limits: Limits) -> float:
     """When a run of *plan* ends whose calls take what they are expected to, and all succeed."""
-    run = Run("r", plan, conflicts=find_conflicts(plan, as_written))
+    run = Run("r", plan, conflicts=conflicts_in(plan))
     scheduler, now, asleep = Scheduler(limits), 0.0, set[Key]()
     step = scheduler.submit(run, now)
     answers: list[tuple[float, Event]] = []
     while not run.is_done:
         for command in step.commands:
             match command:
+                case Locate(key, names):
+                    answers.append((now, Located(key, as_named(names))))
                 case Call(key):
                     answers.append((now + plan.costs[key.task], Succeeded(key, Output({"ok": True}))))
                 case Sleep(key, pause):
@@ -171,5 +172,5 @@ def test_a_forecast_is_what_a_run_takes_whose_calls_take_what_was_expected(data:
     plan = lay_out(plan.dag, plan.tasks, cost=lambda task: {"do": 1.0, "read": 0.5, "write": 2.0}[task.tool.name])
     rates = (("a", Rate(choices.one_of((1, 2)), 3.0)),)
     limits = Limits(choices.one_of((1, 2, 5)), (("b", "auto"), ("c", choices.one_of((1, 2)))), rates)
-    expected = forecast(plan, find_conflicts(plan, as_written), limits)
+    expected = forecast(plan, conflicts_in(plan), limits)
     assert expected.metrics.execution_time_ms == round(driven(plan, limits) * 1000, 1)

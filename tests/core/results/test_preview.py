@@ -9,12 +9,12 @@ from plait.core.planning.check import check
 from plait.core.planning.plan import lay_out
 from plait.core.results.forecast import forecast
 from plait.core.results.preview import plan_document
-from plait.core.scheduling.conflicts import MAX_TOLD, find_conflicts
+from plait.core.scheduling.conflicts import MAX_TOLD
 from plait.core.scheduling.limits import Limits
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
-from plait.core.tools.claims import as_written
 from plait.core.tools.policy import Policy
 from plait.core.values.strict import JsonObject
+from tests.core.scheduling.places import conflicts_in
 from tests.fakes import tool
 
 from ..scheduling.worlds import PATH
@@ -29,7 +29,7 @@ def preview(tasks: list[dict[str, Any]], catalog: Catalog = CATALOG, **costs: fl
     """The answer to a dry run; *costs* are the seconds that calls of each task took before."""
     plan = check(read_dag({"tasks": tasks}), catalog, Policy())
     plan = lay_out(plan.dag, plan.tasks, cost=lambda task: costs.get(task.id))
-    conflicts = find_conflicts(plan, as_written)
+    conflicts = conflicts_in(plan)
     return plan_document(plan, conflicts, forecast(plan, conflicts, Limits()))
 
 
@@ -117,14 +117,14 @@ def test_each_task_of_a_run_that_goes_on_from_another_has_a_box_of_its_own() -> 
     earlier = check(read_dag({"tasks": [{"id": id, "tool": "s:read"} for id in "ab"]}), CATALOG, Policy())
     reading = read_dag({"tasks": [{"id": id, "tool": "s:read"} for id in "bc"]})
     plan = check(reading, CATALOG, Policy(), reused={"b": earlier.tasks["b"]})
-    conflicts = find_conflicts(plan, as_written, {"b"})
+    conflicts = conflicts_in(plan, {"b"})
     document = plan_document(plan, conflicts, forecast(plan, conflicts, Limits(), {"b"}), {"b"})
     assert str(document["mermaid"]).splitlines()[1:] == ['  t0["b<br/>s:read"]', '  t1["c<br/>s:read"]']
 
 
 def test_what_is_done_is_written_no_more() -> None:
     plan = check(read_dag({"tasks": [save("a", "x"), save("b", "y", depends_on=["a"])]}), CATALOG, Policy())
-    conflicts = find_conflicts(plan, as_written, {"a"})
+    conflicts = conflicts_in(plan, {"a"})
     document = plan_document(plan, conflicts, forecast(plan, conflicts, Limits(), {"a"}), {"a"})
     assert document["writes"] == [{"id": "b", "tool": "s:save", "resources": ["file:y"]}]
     assert document["critical_path"] == ["b"]

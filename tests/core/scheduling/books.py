@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,10 @@ from plait.core.scheduling.events import (
     Failed,
     Finished,
     Key,
+    Locate,
+    Located,
     Paused,
+    Refuse,
     Resumed,
     Sleep,
     Status,
@@ -38,9 +41,11 @@ from plait.core.scheduling.visits import Visit
 from plait.core.tools.catalog import Tool
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
-from plait.errors import CallError
+from plait.errors import CallError, ServerUnavailable
 
 ALMOST_NOTHING = 1e-4
+LINKS = {("c", "e"): "d/x"}
+"""Names that lead elsewhere: for server `c`, `e` is what the others call `d/x`."""
 _REFERENCE = re.compile(r'\$\{?OUTPUT\[(\w+)\](?:\.(\w+))?(?: \?\? "(\w+)"\})?')
 
 
@@ -60,6 +65,14 @@ def conflict(some: Sequence[Touched], others: Sequence[Touched]) -> bool:
     return any(one.overlaps(other) for one in some for other in others)
 
 
+@dataclass(slots=True)
+class Batch:
+    """Calls of one run that were ready in one step, in document order, and the names that have to be located first."""
+
+    calls: list[Key]
+    names: set[tuple[str, str]]
+
+
 @dataclass(kw_only=True)
 class Books:
     """Who was sent when and with what, how it ended, and what limits, rates, claims and rules say to that."""
@@ -76,6 +89,8 @@ class Books:
     anything runs."""
     visits: dict[Key, Visit] = field(default_factory=dict)
     """All that have entered."""
+    paths: dict[Key, str | None] = field(default_factory=dict)
+    """The argument `path` of each visit."""
     passed_by_visits: Counter[tuple[Key, SlotRequest]] = field(default_factory=Counter)
     """How many visits of one kind in a row went before a call of a run, which would have fit in the place of each."""
     passed_by_runs: Counter[SlotRequest] = field(default_factory=Counter)
@@ -84,7 +99,7 @@ class Books:
     seen: dict[Key, Status] = field(default_factory=dict)
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Of each run, what the tasks that succeeded gave."""
-    open: dict[Key, Call | Sleep] = field(default_factory=dict)
+    open: dict[Key, Locate | Call | Sleep] = field(default_factory=dict)
     """Commands that are not answered yet."""
     due: dict[Key, float] = field(default_factory=dict)
     """When each sleep is over."""
@@ -100,9 +115,25 @@ class Books:
     room: dict[Key, dict[str, int]] = field(default_factory=dict)
     """The slots that each call took when it was sent, by limit."""
     asked: dict[Key, tuple[int, ...]] = field(default_factory=dict)
-    """When each call was ready for the first time: after how many events, and its place in the document."""
+    """When each call asked for what it touches: after how many events, when it was ready, and its place in the
+    document."""
     touched: dict[Key, tuple[Touched, ...]] = field(default_factory=dict)
     """What each call that was ready touches."""
+    ready_at: dict[Key, tuple[int, ...]] = field(default_factory=dict)
+    """When each call was ready for the first time: after how many events, and its place in the document."""
+    found: dict[Key, set[tuple[str, str]]] = field(default_factory=dict)
+    """The names that were located for each call that was ready, so far."""
+    batches: dict[str, list[Batch]] = field(default_factory=dict)
+    """Of each run, the calls that have not asked yet and keep their order, the earliest first."""
+    alone: set[Key] = field(default_factory=set)
+    """Calls that are located by themselves."""
+    to_locate: dict[Key, set[tuple[str, str]]] = field(default_factory=dict)
+    """What the scheduler is to have located now, by the key of the command."""
+    lost: set[Key] = field(default_factory=set)
+    """Calls whose files were not found in time."""
+    just_ready: list[Key] = field(default_factory=list)
+    known: Collection[tuple[str, str]] = ()
+    """Names that were located before the run that just begins."""
     answers: dict[Key, Any] = field(default_factory=dict)
     """The last answer to each call: a value, or a `CallError`."""
     may_pass: Counter[Key] = field(default_factory=Counter)
@@ -124,8 +155,10 @@ class Books:
 
     # What is written down.
 
-    def begins(self, run: Run, reused: Mapping[str, Output]) -> None:
-        """*run* is submitted; the tasks in *reused* are taken over."""
+    def begins(self, run: Run, reused: Mapping[str, Output], known: Collection[tuple[str, str]]) -> None:
+        """*run* is submitted; the tasks in *reused* are taken over, and where the files of the names in *known* are is
+        known."""
+        self.known = known
         self.events += 1
         self.just_answered = None
         self.runs[run.id] = run
@@ -138,9 +171,16 @@ class Books:
         self.events += 1
         self.just_answered = None
         self.visits[visit.key] = visit
+        self.paths[visit.key] = path
         self.seen[visit.key] = Status.READY
-        self.asked[visit.key] = (self.events, 0, 0)
+        self.ready_at[visit.key] = (self.events, 0, 0)
         self.touched[visit.key] = tuple(_touched_at(path, visit.tool))
+        self.found[visit.key] = set()
+        if path is None:
+            self._asks(visit.key)
+        else:
+            self.alone.add(visit.key)
+            self.to_locate[visit.key] = {(visit.tool.server, f"file:{path}")}
 
     def leaves(self, key: Key, at: float, error: CallError | None, is_well: bool) -> None:
         """A visit leaves, admitted or not."""
@@ -148,6 +188,9 @@ class Books:
         self.events += 1
         self.just_answered = None
         self.seen[key] = Status.SUCCESS
+        if key in self.alone:
+            self.alone.remove(key)
+            return
         if key not in self.open:
             return
         self._close(key)
@@ -169,6 +212,9 @@ class Books:
             case Failed(key, error):
                 self._answered(key, error)
                 self._went_wrong(key, error)
+            case Located(key, places):
+                self._close(key)
+                self._located(key, places)
             case Woke(key) | Aborted(key):
                 self._close(key)
             case Paused(key):
@@ -188,8 +234,19 @@ class Books:
                 self._changed(notice)
             elif isinstance(notice, Finished):
                 self.finished[notice.run] += 1
+                self.batches.pop(notice.run, None)
+                self.alone = {key for key in self.alone if key.run != notice.run}
+        self._becomes_ready()
         for command in step.commands:
             match command:
+                case Locate(key, names):
+                    assert set(names) == self.to_locate.pop(key), f"other files are to be located for {key}"
+                    assert len(names) == len(set(names))
+                    self._open(command)
+                case Refuse(key, error):
+                    assert key in self.lost
+                    assert isinstance(error, ServerUnavailable)
+                    self.seen[key] = Status.FAILED
                 case Abort(key):
                     assert key in self.open, f"{key} is aborted and is not under way"
                     self.aborted.add(key)
@@ -205,7 +262,70 @@ class Books:
                     self._sent(command)
                     self.first_calls[self.server(command.key)] += command.attempt == 1
 
-    def _open(self, command: Call | Sleep) -> None:
+        assert not self.to_locate, f"nobody locates the files of {list(self.to_locate)}"
+        assert all(self.seen[key].is_final for key in self.lost), f"one of {self.lost} goes on"
+
+    def _becomes_ready(self) -> None:
+        """The calls that were ready in this step ask for what they touch, or have to be located first."""
+        for key in self.just_ready:
+            self.touched[key] = tuple(self._touches(key))
+            if not self.touched[key]:
+                self._asks(key)
+        calls = sorted((key for key in self.just_ready if self.touched[key]), key=self.ready_at.__getitem__)
+        self.just_ready, known, self.known = [], set(self.known), ()
+        if calls and not self.finished[calls[0].run]:
+            self.found |= {key: self._names(key) & known for key in calls}
+            names = {name for key in calls for name in self._names(key)} - known
+            self.batches.setdefault(calls[0].run, []).append(Batch(calls, names))
+            if names:
+                self.to_locate[calls[0]] = names
+            self._go_on(calls[0].run)
+
+    def _located(self, key: Key, places: Collection[tuple[str, str]]) -> None:
+        """The files of a batch, or of one call, were located, some of them at least."""
+        if key in self.alone:
+            self.alone.remove(key)
+            self.found[key] |= set(places)
+            if self._names(key) <= self.found[key]:
+                self._asks(key)
+            else:
+                self.lost.add(key)
+            return
+        for batch in self.batches.get(key.run, ()):
+            if batch.calls[0] == key and batch.names:
+                batch.names = set()
+                self._leaves_late_ones(batch, set(places))
+                break
+        self._go_on(key.run)
+
+    def _leaves_late_ones(self, batch: Batch, places: set[tuple[str, str]]) -> None:
+        for call in list(batch.calls):
+            self.found[call] |= self._names(call) & places
+            if late := self._names(call) - self.found[call]:
+                batch.calls.remove(call)
+                self.alone.add(call)
+                self.to_locate[call] = late
+
+    def _go_on(self, run: str) -> None:
+        """The calls of *run* ask that are located and wait for none that was ready before them."""
+        batches = self.batches.get(run, [])
+        while batches and not batches[0].names:
+            for key in batches.pop(0).calls:
+                self._asks(key)
+
+    def _asks(self, key: Key) -> None:
+        self.asked[key] = (self.events, *self.ready_at[key])
+
+    def _names(self, key: Key) -> set[tuple[str, str]]:
+        """The names of the files that the call of *key* touches."""
+        if not key.run:
+            return {(self.server(key), f"file:{path}") for path in [self.paths.get(key)] if path is not None}
+        run = self.runs[key.run]
+        items = self.items(run, key.task)
+        item = items[key.item] if items is not None and key.item is not None else None
+        return _names_of(self.planned(key), self.arguments(run, key.task, item))
+
+    def _open(self, command: Locate | Call | Sleep) -> None:
         assert command.key not in self.open, f"{command.key} is under way already"
         self.open[command.key] = command
 
@@ -263,9 +383,9 @@ class Books:
         if change.after is Status.SUCCESS and key.item is None:
             self.outputs[key.run][key.task] = self._output(key)
         is_call = (self.planned(key).task.for_each is None) == (key.item is None)
-        if change.after is Status.READY and is_call and key not in self.asked:
-            self.asked[key] = (self.events, self.planned(key).index, key.item or 0)
-            self.touched[key] = tuple(self._touches(key))
+        if change.after is Status.READY and is_call and key not in self.ready_at:
+            self.ready_at[key] = (self.events, self.planned(key).index, key.item or 0)
+            self.just_ready.append(key)
 
     # What is under way and what waits.
 
@@ -301,7 +421,7 @@ class Books:
         return self.tool(key).server
 
     def waiting(self) -> list[Key]:
-        """Calls that are ready and not sent, that no earlier one keeps from what they touch."""
+        """Calls that have asked and are not sent, that no earlier one keeps from what they touch."""
         ready = [key for key in self.asked if self.seen[key] is Status.READY and not self._is_looked_at_next(key)]
         return [key for key in ready if not self.in_the_way(key)]
 
@@ -313,7 +433,7 @@ class Books:
     # Claims.
 
     def in_the_way(self, key: Key) -> list[Key]:
-        """Calls that were ready before *key*, have not come to their end, and cannot go beside it."""
+        """Calls that asked before *key*, have not come to their end, and cannot go beside it."""
         mine, since = self.touched[key], self.asked[key]
         return [
             other
@@ -325,15 +445,18 @@ class Books:
         return not self.seen[key].is_final or isinstance(self.open.get(key), Call)
 
     def _before(self, run: Run) -> dict[str, list[str]]:
-        known = [id for id in order(run) if self._is_known(run, id)]
+        known = [id for id in order(run) if self._is_known(run, id, set(self.known))]
         touched = {id: list(_touched_by(run.plan.tasks[id], run.plan.tasks[id].task.arguments)) for id in known}
         return {
             id: [other for other in known[:place] if conflict(touched[id], touched[other])]
             for place, id in enumerate(known)
         }
 
-    def _is_known(self, run: Run, id: str) -> bool:
-        return id not in self.reused[run.id] and "$" not in run.plan.tasks[id].task.arguments.get("path", "")
+    def _is_known(self, run: Run, id: str, found: set[tuple[str, str]]) -> bool:
+        planned = run.plan.tasks[id]
+        if id in self.reused[run.id] or "$" in planned.task.arguments.get("path", ""):
+            return False
+        return _names_of(planned, planned.task.arguments) <= found
 
     def _touches(self, key: Key) -> Iterator[Touched]:
         run = self.runs[key.run]
@@ -395,7 +518,7 @@ class Books:
     def came_later(self, key: Key, other: Key) -> bool:
         """Whether *key* is a visit that takes the same room as the visit *other*, and has entered after it."""
         is_alike = key in self.visits and self.visits[key].demand == self.visits[other].demand
-        return is_alike and self.asked[key] > self.asked[other]
+        return is_alike and (key.item or 0) > (other.item or 0)
 
     def passes(self, call: Call) -> None:
         """Count whom *call*, which was just sent, went before."""
@@ -470,6 +593,12 @@ def order(run: Run) -> list[str]:
     return list(done)
 
 
+def _names_of(planned: PlannedTask, arguments: dict[str, Any]) -> set[tuple[str, str]]:
+    keys = [key for key in (*planned.task.reads, *planned.task.writes) if not key.startswith("db:")]
+    keys += [arguments["path"]] if "path" in arguments else []
+    return {(planned.tool.server, f"file:{key.removeprefix('file:')}") for key in keys}
+
+
 def _touched_by(planned: PlannedTask, arguments: dict[str, Any]) -> Iterator[Touched]:
     yield from _touched_at(arguments.get("path"), planned.tool)
     for keys, writes in ((planned.task.reads, False), (planned.task.writes, True)):
@@ -480,4 +609,5 @@ def _touched_by(planned: PlannedTask, arguments: dict[str, Any]) -> Iterator[Tou
 
 def _touched_at(path: str | None, tool: Tool) -> Iterator[Touched]:
     if path is not None:
+        path = LINKS.get((tool.server, path), path)
         yield Touched(("file", *path.split("/")), tool.name == "write")

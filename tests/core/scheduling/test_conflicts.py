@@ -9,12 +9,21 @@ import pytest
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
 from plait.core.planning.plan import Plan
-from plait.core.scheduling.conflicts import MAX_TOLD, Conflicts, find_conflicts, why_they_conflict, written_by
+from plait.core.scheduling.conflicts import (
+    MAX_TOLD,
+    Conflicts,
+    PlannedAccesses,
+    find_conflicts,
+    planned_accesses,
+    why_they_conflict,
+    written_by,
+)
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
-from plait.core.tools.claims import ResourceClaim, as_written
+from plait.core.tools.claims import ResourceClaim, ResourceName
 from plait.core.tools.policy import Policy, Rule
 from tests.fakes import tool
 
+from .places import as_named, conflicts_in
 from .worlds import PATH
 
 CATALOG = Catalog(
@@ -38,7 +47,7 @@ def plan_of(*tasks: dict[str, Any], policy: Policy | None = None, **options: Any
 
 
 def conflicts_of(*tasks: dict[str, Any], done: Any = (), **options: Any) -> Conflicts:
-    return find_conflicts(plan_of(*tasks, **options), as_written, done)
+    return conflicts_in(plan_of(*tasks, **options), done)
 
 
 def found(*tasks: dict[str, Any], **options: Any) -> list[str]:
@@ -95,18 +104,37 @@ def test_what_a_policy_says_is_touched_counts() -> None:
     assert found(task("a", "write", "x"), task("b", "write", "x"), policy=policy) == []
 
 
-def test_where_detection_is_off_nothing_is_touched() -> None:
-    assert find_conflicts(plan_of(task("a", "write", "x"), task("b", "write", "x")), None) == Conflicts()
-
-
-def test_a_plan_that_touches_nothing_we_know_of_costs_nothing() -> None:
+def test_a_plan_that_accesses_nothing_we_know_of_costs_nothing() -> None:
+    assert planned_accesses(plan_of(task("a"), task("b"))) == PlannedAccesses()
     assert conflicts_of(task("a"), task("b")) == Conflicts()
+
+
+def test_the_files_are_named_that_are_known_before_anything_runs() -> None:
+    plan = plan_of(
+        task("a", "write", "x"), task("b", "read", "x"), task("c", "read", "$OUTPUT[a].path"), task("d", reads=["db:t"])
+    )
+    assert planned_accesses(plan).files() == (ResourceName("s", "file:x"),)
+
+
+def test_two_names_of_one_file_conflict() -> None:
+    plan = plan_of(task("a", "write", "link"), task("b", "write", "x"), task("c", "write", "y"))
+    accesses = planned_accesses(plan)
+    places = {**as_named(accesses.files()), ResourceName("s", "file:link"): "file:x"}
+    assert [(one.id, one.waits_for) for one in find_conflicts(plan, accesses, places).found] == [("b", "a")]
+
+
+def test_a_task_whose_file_was_not_found_is_not_ordered_and_holds_up_no_other() -> None:
+    plan = plan_of(task("a", "write", "x"), task("b", "write", "lost"), task("c", "write", "x", reads=["lost"]))
+    accesses = planned_accesses(plan)
+    found = find_conflicts(plan, accesses, {ResourceName("s", "file:x"): "file:x"})
+    assert (found.known, found.found) == ((), ())
+    assert found.access_rules.keys() == {"a", "b", "c"}
 
 
 def test_where_no_two_calls_conflict_there_is_no_order_to_keep() -> None:
     conflicts = conflicts_of(task("a", "write", "x"), task("b", "write", "y"))
     assert (conflicts.known, conflicts.found) == ((), ())
-    assert conflicts.touches.keys() == {"a", "b"}
+    assert conflicts.access_rules.keys() == {"a", "b"}
 
 
 def test_calls_of_one_task_can_conflict_with_each_other() -> None:
@@ -118,7 +146,7 @@ def test_calls_of_one_task_can_conflict_with_each_other() -> None:
 def test_tasks_that_are_done_are_in_nobodys_way() -> None:
     tasks = [task("a", "write", "x"), task("b", "write", "x"), task("c", "write", "x")]
     conflicts = conflicts_of(*tasks, done={"a"})
-    assert conflicts.touches.keys() == {"b", "c"}
+    assert conflicts.access_rules.keys() == {"b", "c"}
     assert [(one.id, one.waits_for) for one in conflicts.found] == [("c", "b")]
 
 
@@ -179,7 +207,7 @@ def test_what_would_be_written_is_told_with_its_resources_as_far_as_they_are_kno
         task("looks", "look"),
         task("done", "write", "z"),
     )
-    assert written_by(plan, find_conflicts(plan, as_written, {"done"}), {"done"}) == [
+    assert written_by(plan, conflicts_in(plan, {"done"}), {"done"}) == [
         {"id": "known", "tool": "s:write", "resources": ["file:x"]},
         {"id": "later", "tool": "s:write", "resources": ["file:${OUTPUT[known].path}/y"]},
         {"id": "each", "tool": "s:write", "resources": ["file:d/$ITEM"]},

@@ -9,14 +9,13 @@ import pytest
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
 from plait.core.results.result import TaskError, result_of
-from plait.core.scheduling.conflicts import find_conflicts
 from plait.core.scheduling.events import Abort, Key, Sleep, Status
 from plait.core.scheduling.run import Run
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
-from plait.core.tools.claims import as_written
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
 from plait.errors import CallError, CallTimeout, InvalidOutput, ServerUnavailable, ToolError
+from tests.core.scheduling.places import conflicts_in
 from tests.fakes import tool
 
 STRING = {"type": "string"}
@@ -37,7 +36,7 @@ class Played:
         limits = {name: options.pop(name) for name in ("max_bytes", "max_items", "timeout_s") if name in options}
         document = {"tasks": [{"tool": "s:do", **task} for task in tasks], **options}
         plan = check(read_dag(document), CATALOG, Policy())
-        self.run = Run("r", plan, conflicts=find_conflicts(plan, as_written), **limits)
+        self.run = Run("r", plan, conflicts=conflicts_in(plan), **limits)
         self.now = 0.0
         self.run.begin(self.now)
 
@@ -339,7 +338,7 @@ def test_what_was_taken_over_is_as_it_was_and_lets_others_start():
 def test_what_was_taken_over_is_in_nobodys_way():
     tasks = [{"id": id, "tool": "s:do", "writes": ["x"]} for id in "ab"]
     plan = check(read_dag({"tasks": tasks}), CATALOG, Policy())
-    run = Run("r", plan, conflicts=find_conflicts(plan, as_written), reused={"a": Output("A")})
+    run = Run("r", plan, conflicts=conflicts_in(plan), reused={"a": Output("A")})
     run.begin(0.0)
     assert [unit.key.task for unit in run.ready] == ["b"]
 

@@ -17,7 +17,7 @@ from plait.core.language.dag import Reading, read_dag
 from plait.core.planning.check import check
 from plait.core.planning.plan import PlannedTask
 from plait.core.results.resume import resume
-from plait.core.scheduling.conflicts import find_conflicts
+from plait.core.scheduling.conflicts import find_conflicts, planned_accesses
 from plait.core.scheduling.events import (
     Aborted,
     Call,
@@ -25,8 +25,11 @@ from plait.core.scheduling.events import (
     Event,
     Failed,
     Key,
+    Locate,
+    Located,
     Paused,
     Resumed,
+    Sleep,
     Status,
     Succeeded,
     Woke,
@@ -37,13 +40,13 @@ from plait.core.scheduling.run import Run
 from plait.core.scheduling.scheduler import Scheduler
 from plait.core.scheduling.visits import Visit, Visitors
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
-from plait.core.tools.claims import as_written
+from plait.core.tools.claims import ResourceName
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy, Rule
 from plait.errors import CallError, CallTimeout, ConnectionLost, ServerUnavailable, ToolError
 from tests.fakes import tool
 
-from .books import ALMOST_NOTHING, Books
+from .books import ALMOST_NOTHING, LINKS, Books
 
 SERVERS = ("a", "b", "c")
 PATH = {"path": {"type": "string"}}
@@ -163,7 +166,7 @@ class World(Books):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.scheduler = Scheduler(self.limits)
-        self.visitors = Visitors(self.policy, as_written)
+        self.visitors = Visitors(self.policy)
 
     @classmethod
     def draw(cls, choices: Choices) -> World:
@@ -200,7 +203,7 @@ class World(Books):
         name = f"{one_of(SERVERS)}:{verb}"
         made = self.visitors.visit(len(self.visits), CATALOG, name, {} if path is None else {"path": path})
         demand = made.demand._replace(weight=one_of((1, 1, 1, 2, 9)))
-        visit = Visit(len(self.visits), made.tool, demand, made.claims)
+        visit = Visit(len(self.visits), made.tool, demand, made.accesses)
         self.enters(visit, path)
         step = self.scheduler.enter(visit, self.now)
         self.follows(step, visit if visit.started_at is not None else None)
@@ -211,33 +214,45 @@ class World(Books):
 
     @property
     def in_line(self) -> list[Key]:
-        """The visits that wait."""
+        """The visits that wait, or are being located."""
         return [key for key in self.visits if self.seen[key] is Status.READY]
 
     def answer(self, key: Key) -> None:
         """Answer the open command of *key* in one of the ways in which it can be, or what is due before that."""
         command = self.open[key]
-        is_call = isinstance(command, Call)
-        at = self.now + self.choices.one_of((0.0, 0.25, 1.0)) if is_call else max(self.now, self.due[key])
+        is_sleep = isinstance(command, Sleep)
+        at = max(self.now, self.due[key]) if is_sleep else self.now + self.choices.one_of((0.0, 0.25, 1.0))
         looks = [(self.due[other], other) for other in self.due if self._is_look(other)]
         if looks and min(looks)[0] <= at + ALMOST_NOTHING:
             due, key = min(looks)
             at, command = max(due, self.now), self.open[key]
         if isinstance(command, Call) and self.choices.once_in(3 if key in self.asking else 8):
             self._feed(Resumed(key) if key in self.asking else Paused(key), at)
-        elif key in self.visits:
+        elif key in self.visits and isinstance(command, Call):
             self.leave(key, at)
         elif key in self.aborted and not self.choices.once_in(4):
             self._feed(Aborted(key), at)
         else:
-            self._feed(self._answer(command) if isinstance(command, Call) else Woke(key), at)
+            match command:
+                case Locate(key, names):
+                    self._feed(Located(key, self._places(names)), at)
+                case Call():
+                    self._feed(self._answer(command), at)
+                case Sleep(key):
+                    self._feed(Woke(key), at)
+
+    def _places(self, names: Sequence[ResourceName]) -> dict[ResourceName, str]:
+        """Where the files of these names are; now and then, only some are found."""
+        found = [name for name in names if not self.choices.once_in(3)] if self.choices.once_in(4) else names
+        return {name: f"file:{LINKS.get((name.server, path), path)}" for name in found for path in [name.key[5:]]}
 
     def _begin(self, reading: Reading, planned: Mapping[str, PlannedTask], reused: Mapping[str, Output]) -> None:
         number = len(self.runs)
         plan = check(reading, CATALOG, self.policy, reused=planned)
-        conflicts = find_conflicts(plan, as_written, reused)
-        run = Run(f"r{number}", plan, number=number, conflicts=conflicts, reused=reused)
-        self.begins(run, reused)
+        accesses = planned_accesses(plan, reused)
+        places = self._places(accesses.files()) if self.choices.once_in(2) else {}
+        run = Run(f"r{number}", plan, number=number, conflicts=find_conflicts(plan, accesses, places), reused=reused)
+        self.begins(run, reused, places)
         self.follows(self.scheduler.submit(run, self.now))
 
     def _outcome(self) -> tuple[CallError | None, bool]:

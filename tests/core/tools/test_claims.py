@@ -6,30 +6,47 @@ from typing import Any
 
 import pytest
 
-from plait.core.tools.claims import MAX_CLAIMS, MAX_LOOKED_AT, AccessRules, KeyTemplate, as_written, touch_of
+from plait.core.tools.claims import (
+    MAX_CLAIMS,
+    MAX_KEY,
+    MAX_LOOKED_AT,
+    AccessRules,
+    KeyTemplate,
+    ResourceClaim,
+    ResourceName,
+    access_rules_of,
+    as_written,
+)
 from plait.core.tools.policy import ToolPolicy
 from plait.core.values.strict import JsonObject
+from tests.core.scheduling.places import as_named
 from tests.fakes import tool
 
 STRING = {"type": "string"}
 
 
-def told(touch: AccessRules | None, arguments: dict[str, Any]) -> list[str] | None:
+def claimed(rules: AccessRules, arguments: JsonObject) -> tuple[ResourceClaim, ...]:
+    """The claims of a call, where no link leads anywhere else."""
+    accesses = rules.accesses(arguments)
+    return () if accesses is None else accesses.claims(as_named(accesses.files))
+
+
+def told(rules: AccessRules | None, arguments: dict[str, Any]) -> list[str] | None:
     """Each claim as `reads file:x` or `writes file:x`; None where nothing is known of the tool."""
-    if touch is None:
+    if rules is None:
         return None
-    return [f"{'writes' if claim.writes else 'reads'} {claim.key}" for claim in touch.claims(arguments)]
+    return [f"{'writes' if claim.writes else 'reads'} {claim.key}" for claim in claimed(rules, arguments)]
 
 
 def by_policy(reads: tuple[str, ...] | None, writes: tuple[str, ...] | None, arguments: Any) -> list[str] | None:
     policy = ToolPolicy(reads=reads, writes=writes)
-    return told(touch_of(tool("s:do", {"path": STRING}), policy, as_written), arguments)
+    return told(access_rules_of(tool("s:do", {"path": STRING}), policy), arguments)
 
 
 def by_name(name: str, value: Any, schema: Any = STRING, tool_name: str = "s:do", **hints: Any) -> list[str] | None:
     """What a call touches whose only argument is *name*, where the operator has said nothing."""
     definition = tool(tool_name, {name: schema}, **hints)
-    return told(touch_of(definition, ToolPolicy(), as_written), {} if value is None else {name: value})
+    return told(access_rules_of(definition, ToolPolicy()), {} if value is None else {name: value})
 
 
 @pytest.mark.parametrize(
@@ -60,8 +77,7 @@ def test_a_template_is_filled_from_the_arguments(template: str, arguments: Any, 
 def test_an_absent_argument_claims_all_that_the_template_may_mean() -> None:
     arguments_given: tuple[JsonObject, ...] = ({}, {"table": "users"})
     [absent], [given] = (
-        AccessRules("s", as_written, writes=(KeyTemplate.parse("db:{table}"),)).claims(arguments)
-        for arguments in arguments_given
+        claimed(AccessRules("s", writes=(KeyTemplate.parse("db:{table}"),)), arguments) for arguments in arguments_given
     )
     assert absent.steps == given.steps[:1]
 
@@ -166,13 +182,13 @@ def test_without_an_annotation_a_tool_reads_only_if_its_name_says_nothing_else(n
 
 
 def test_a_task_adds_what_it_says_itself() -> None:
-    touch = AccessRules("s", as_written, paths=(("path", None),), task_reads=("x", "db:t"), task_writes=("file:/y",))
-    assert told(touch, {"path": "z"}) == ["reads file:x", "reads db:t", "writes file:/y", "reads file:z"]
+    rules = AccessRules("s", paths=(("path", None),), task_reads=("x", "db:t"), task_writes=("file:/y",))
+    assert told(rules, {"path": "z"}) == ["reads file:x", "reads db:t", "writes file:/y", "reads file:z"]
 
 
 def test_a_resource_that_is_read_and_written_is_claimed_once_and_written() -> None:
-    touch = AccessRules("s", as_written, paths=(("path", None),), task_writes=("x",))
-    assert told(touch, {"path": "x"}) == ["writes file:x"]
+    rules = AccessRules("s", paths=(("path", None),), task_writes=("x",))
+    assert told(rules, {"path": "x"}) == ["writes file:x"]
 
 
 @pytest.mark.parametrize(
@@ -189,55 +205,67 @@ def test_a_resource_that_is_read_and_written_is_claimed_once_and_written() -> No
     ],
 )
 def test_a_key_becomes_steps_without_dots_and_empty_ones(key: str, steps: tuple[str, ...]) -> None:
-    [claim] = AccessRules("s", as_written, task_writes=(key,)).claims({})
+    [claim] = claimed(AccessRules("s", task_writes=(key,)), {})
     assert claim.steps == steps
 
 
-def test_where_a_key_is_depends_on_the_server() -> None:
-    def on_its_own_machine(server: str, key: str) -> str:
-        return key.replace("file:", f"{server}:", 1)
+def test_a_file_is_claimed_at_its_place_and_what_is_no_file_as_it_is_written() -> None:
+    accesses = AccessRules("s", task_writes=("link/x", "DB:t//u/../v")).accesses({})
+    assert accesses is not None
+    assert accesses.files == (ResourceName("s", "file:link/x"),)
+    link, table = accesses.claims({ResourceName("s", "file:link/x"): "file:/real/x"})
+    assert (link.key, link.steps) == ("file:/real/x", ("file:", "real", "x"))
+    assert (table.key, table.steps) == ("db:t/v", ("db:", "t", "v"))
 
-    definition = tool("far:write", {"path": STRING})
-    assert told(touch_of(definition, ToolPolicy(), on_its_own_machine), {"path": "/a"}) == ["writes far:/a"]
+
+def test_a_call_that_accesses_nothing_has_no_accesses() -> None:
+    assert AccessRules("s", paths=(("path", None),)).accesses({}) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "written"),
+    [
+        ("db:users", "db:users"),
+        ("DB:users//rows/./7/", "db:users/rows/7"),
+        ("repo:ada/x/../y", "repo:ada/y"),
+        ("db:", "db:"),
+        ("https://example.com/a%20b", "https://example.com/a%20b"),
+        ("db:" + "x" * MAX_KEY, "db:"),
+        ("db:\ud800", "db:\\ud800"),
+    ],
+)
+def test_a_key_that_needs_no_file_system_is_plain(key: str, written: str) -> None:
+    assert as_written(key) == written
 
 
 def test_a_call_that_touches_very_much_claims_what_holds_it_all() -> None:
     paths = [f"a/b/{number}" for number in range(MAX_CLAIMS)]
     assert len(by_name("paths", paths) or ()) == MAX_CLAIMS
-    [claim] = AccessRules("s", as_written, paths=(("paths", None),), paths_write=True).claims(
-        {"paths": [*paths, "a/c"]}
-    )
+    [claim] = claimed(AccessRules("s", paths=(("paths", None),), paths_write=True), {"paths": [*paths, "a/c"]})
     assert (claim.key, claim.writes, claim.steps) == ("file:/a", True, ("file:", "a"))
 
 
 def test_of_what_holds_it_all_each_scheme_is_claimed_and_written_if_one_of_it_is() -> None:
     paths: JsonObject = {"paths": [f"a/{number}" for number in range(MAX_CLAIMS)]}
-    touch = AccessRules("s", as_written, paths=(("paths", None),), task_reads=("db:x/y",), task_writes=("a/w",))
-    assert [(claim.steps, claim.writes) for claim in touch.claims(paths)] == [
+    rules = AccessRules("s", paths=(("paths", None),), task_reads=("db:x/y",), task_writes=("a/w",))
+    assert [(claim.steps, claim.writes) for claim in claimed(rules, paths)] == [
         (("db:", "x", "y"), False), (("file:", "a"), True),
     ]  # fmt: skip
 
 
 def test_no_argument_makes_more_keys_than_are_looked_at() -> None:
     """Two lists of thousands in one template would make millions of keys."""
-    asked: list[str] = []
-
-    def locate(server: str, key: str) -> str:
-        asked.append(key)
-        return as_written(server, key)
-
     many: Any = [str(number) for number in range(50_000)]
-    touch = AccessRules(
-        "s", locate, writes=(KeyTemplate.parse("db:{a}/{b}"),), paths=(("a", None),), task_reads=("kv:x",)
-    )
-    claims = touch.claims({"a": many, "b": many})
-    assert [(claim.steps, claim.writes) for claim in claims] == [
+    rules = AccessRules("s", writes=(KeyTemplate.parse("db:{a}/{b}"),), paths=(("a", None),), task_reads=("kv:x",))
+    accesses = rules.accesses({"a": many, "b": many})
+    assert accesses is not None
+    assert len(accesses.keys) <= MAX_LOOKED_AT
+    assert [(claim.steps, claim.writes) for claim in accesses.claims(as_named(accesses.files))] == [
         (("db:",), True), (("kv:",), False), (("file:",), False),
     ]  # fmt: skip
-    assert len(asked) <= MAX_LOOKED_AT
-    assert len(touch.described({"a": many, "b": many})) == MAX_CLAIMS
+    assert len(rules.described({"a": many, "b": many})) == MAX_CLAIMS
 
 
 def test_what_a_task_touches_is_told_by_the_arguments_that_its_templates_name() -> None:
     templates = (KeyTemplate.parse("db:{a}/{b.c}"), KeyTemplate.parse("file:x"))
-    assert AccessRules("s", as_written, reads=templates, paths=(("path", None),)).names == {"a", "b", "path"}
+    assert AccessRules("s", reads=templates, paths=(("path", None),)).argument_names == {"a", "b", "path"}

@@ -20,7 +20,8 @@ NEAR_ITS_PATH = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """`why` is `dependency`, `layer`, `conflict`, `limit` or `server`; `on` the task, layer, limit or server it was."""
+    """`why` is `dependency`, `layer`, `location`, `conflict`, `limit` or `server`; `on` the task, layer, file, limit or
+    server it was."""
 
     why: str
     on: str

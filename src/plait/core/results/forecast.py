@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ..planning.plan import Plan, PlannedTask
 from ..scheduling.conflicts import Conflicts
-from ..scheduling.events import Abort, Aborted, Call, Event, Key, Sleep, Step, Succeeded, Woke
+from ..scheduling.events import Abort, Aborted, Call, Event, Key, Locate, Located, Sleep, Step, Succeeded, Woke
 from ..scheduling.limits import Limits
 from ..scheduling.run import Run
 from ..scheduling.scheduler import Scheduler
@@ -68,7 +68,7 @@ def _drive(scheduler: Scheduler, run: Run, costs: Mapping[str, float]) -> float:
     gone: set[Key] = set()
     step = scheduler.submit(run, now)
     while True:
-        for at, event in _answers(step, now, costs, gone):
+        for at, event in _answers(step, now, run, costs, gone):
             count += 1
             heapq.heappush(answers, (at, count, event))
         if run.is_done or not answers:
@@ -80,9 +80,13 @@ def _drive(scheduler: Scheduler, run: Run, costs: Mapping[str, float]) -> float:
             step = scheduler.handle(Aborted(event.key), now)
 
 
-def _answers(step: Step, now: float, costs: Mapping[str, float], gone: set[Key]) -> Iterable[tuple[float, Event]]:
+def _answers(
+    step: Step, now: float, run: Run, costs: Mapping[str, float], gone: set[Key]
+) -> Iterable[tuple[float, Event]]:
     for command in step.commands:
         match command:
+            case Locate(key):
+                yield now, Located(key, run.conflicts.places)
             case Call(key):
                 yield now + costs[key.task], Succeeded(key, _NOTHING)
             case Sleep(key, pause):
@@ -104,7 +108,7 @@ def _expected_calls(
 
 def _known_only(conflicts: Conflicts) -> Conflicts:
     known = {id for id, _ in conflicts.known}
-    return replace(conflicts, touches={id: touch for id, touch in conflicts.touches.items() if id in known})
+    return replace(conflicts, access_rules={id: rules for id, rules in conflicts.access_rules.items() if id in known})
 
 
 _NOTHING = Output(None)

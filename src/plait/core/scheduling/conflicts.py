@@ -1,8 +1,10 @@
-"""What the tasks of one plan touch, and the order that this gives to those that cannot run beside each other.
+"""The resources that the tasks of one plan access, and the order that this gives to those that cannot run beside each
+other.
 
 What is known before anything runs is ordered here: of two tasks that conflict, the later in the document waits for the
 end of the earlier, so that they do what they would do one after the other. What is known only when a task is ready is
-claimed then, and nothing before: it waits for whoever has claimed it by then.
+claimed then, and nothing before: it waits for whoever has claimed it by then. So is a file whose place was not found
+in time.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..planning.plan import Plan
-from ..tools.claims import AccessRules, Locate, ResourceClaim, touch_of
+from ..tools.claims import Accesses, AccessRules, Places, ResourceClaim, ResourceName, access_rules_of
 from ..values.strict import Json, JsonObject
 from .locks import Locks
 
@@ -36,11 +38,25 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
-class Conflicts:
-    """What the tasks of one plan touch."""
+class PlannedAccesses:
+    """The resources that the tasks of one plan access, as their servers name them."""
 
-    touches: Mapping[str, AccessRules] = field(default_factory=dict)
-    """Of each task that touches something we know of."""
+    rules: Mapping[str, AccessRules] = field(default_factory=dict)
+    """By task; without those that access nothing we know of."""
+    known: Mapping[str, Accesses] = field(default_factory=dict)
+    """By task, in the order in which they go: what its arguments name without references."""
+
+    def files(self) -> tuple[ResourceName, ...]:
+        """The names of files that are known before anything runs."""
+        return tuple(dict.fromkeys(name for accesses in self.known.values() for name in accesses.files))
+
+
+@dataclass(frozen=True, slots=True)
+class Conflicts:
+    """The conflicts within one plan, and the rules by which its calls claim resources."""
+
+    access_rules: Mapping[str, AccessRules] = field(default_factory=dict)
+    """By task; without those that access nothing we know of."""
     known: tuple[tuple[str, tuple[ResourceClaim, ...]], ...] = ()
     """Tasks whose claims are known before anything runs, in the order in which they go; none if no calls conflict."""
     found: tuple[Conflict, ...] = ()
@@ -49,25 +65,44 @@ class Conflicts:
     """Whether tasks conflict that were not looked at any more."""
     barriers: Mapping[str, int] = field(default_factory=dict)
     """Under `schedule: "layers"`, the layer in which each task runs, where that is not the one of the plan."""
+    places: Places = field(default_factory=dict)
+    """Where the files are that are known before anything runs, as it was when they were planned."""
 
-    def claims(self, task: str, arguments: JsonObject) -> tuple[ResourceClaim, ...]:
-        """What a call of *task* with these arguments touches."""
-        touch = self.touches.get(task)
-        return () if touch is None else touch.claims(arguments)
+    def accesses(self, task: str, arguments: JsonObject) -> Accesses | None:
+        """The resources that a call of *task* with these arguments accesses; None if it accesses none."""
+        rules = self.access_rules.get(task)
+        return None if rules is None else rules.accesses(arguments)
 
 
-def find_conflicts(plan: Plan, locate: Locate | None, done: Collection[str] = ()) -> Conflicts:
-    """What the tasks of *plan* touch, but for those that are *done*; nothing where *locate* is None."""
-    if locate is None:
+def planned_accesses(plan: Plan, done: Collection[str] = ()) -> PlannedAccesses:
+    """The resources that the tasks of *plan* access, without those that are *done*."""
+    rules = _access_rules(plan, done)
+    known: dict[str, Accesses] = {}
+    for id in plan.order if rules else ():
+        task_rules, planned = rules.get(id), plan.tasks[id]
+        if task_rules is None or not task_rules.argument_names.isdisjoint(
+            str(place[0]) for place, _ in planned.arguments.found
+        ):
+            continue
+        if (accesses := task_rules.accesses(planned.task.arguments)) is not None:
+            known[id] = accesses
+    return PlannedAccesses(rules, known)
+
+
+def find_conflicts(plan: Plan, accesses: PlannedAccesses, places: Places) -> Conflicts:
+    """The conflicts of *plan*, whose known files are at *places*. A task with a file that has no place is not ordered:
+    it claims what it accesses when it is ready."""
+    if not accesses.rules:
         return Conflicts()
-    touches = _touches(plan, locate, done)
-    if not touches:
-        return Conflicts()
-    known = tuple(_known(plan, touches))
+    known = tuple(
+        (id, known.claims(places))
+        for id, known in accesses.known.items()
+        if all(name in places for name in known.files)
+    )
     found, is_free, may_be_more = _found(plan, known)
     if is_free:
-        return Conflicts(touches)
-    return Conflicts(touches, known, found, may_be_more, _barriers(plan, known))
+        return Conflicts(accesses.rules, places=places)
+    return Conflicts(accesses.rules, known, found, may_be_more, _barriers(plan, known), places)
 
 
 def written_by(plan: Plan, conflicts: Conflicts, done: Collection[str] = ()) -> list[Json]:
@@ -76,9 +111,9 @@ def written_by(plan: Plan, conflicts: Conflicts, done: Collection[str] = ()) -> 
     for id, task in plan.tasks.items():
         if id in done:
             continue
-        touch = conflicts.touches.get(id)
+        rules = conflicts.access_rules.get(id)
         value = task.arguments.value if task.arguments.fill is None else task.task.arguments
-        described = touch.described(value) if touch is not None and isinstance(value, dict) else []
+        described = rules.described(value) if rules is not None and isinstance(value, dict) else []
         resources: list[Json] = [key for key, writes_it in described if writes_it]
         if resources or not task.tool.is_read_only:
             members: JsonObject = {"id": id, "tool": task.tool.full_name}
@@ -86,32 +121,21 @@ def written_by(plan: Plan, conflicts: Conflicts, done: Collection[str] = ()) -> 
     return writes
 
 
-def _touches(plan: Plan, locate: Locate, done: Collection[str]) -> dict[str, AccessRules]:
+def _access_rules(plan: Plan, done: Collection[str]) -> dict[str, AccessRules]:
     by_tool: dict[str, AccessRules | None] = {}
-    touches: dict[str, AccessRules] = {}
+    by_task: dict[str, AccessRules] = {}
     for id, planned in plan.tasks.items():
         if id in done:
             continue
         name = planned.tool.full_name
         if name not in by_tool:
-            by_tool[name] = touch_of(planned.tool, planned.policy, locate)
-        touch, task = by_tool[name], planned.task
+            by_tool[name] = access_rules_of(planned.tool, planned.policy)
+        rules, task = by_tool[name], planned.task
         if task.reads or task.writes:
-            touch = replace(
-                touch or AccessRules(planned.tool.server, locate), task_reads=task.reads, task_writes=task.writes
-            )
-        if touch is not None:
-            touches[id] = touch
-    return touches
-
-
-def _known(plan: Plan, touches: Mapping[str, AccessRules]) -> Iterable[tuple[str, tuple[ResourceClaim, ...]]]:
-    for id in plan.order:
-        touch, planned = touches.get(id), plan.tasks[id]
-        if touch is None or not touch.names.isdisjoint(str(place[0]) for place, _ in planned.arguments.found):
-            continue
-        if claims := touch.claims(planned.task.arguments):
-            yield id, claims
+            rules = replace(rules or AccessRules(planned.tool.server), task_reads=task.reads, task_writes=task.writes)
+        if rules is not None:
+            by_task[id] = rules
+    return by_task
 
 
 def _found(

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 from ...errors import CallError
 from ..tools.catalog import Tool
+from ..tools.claims import Places, ResourceName
 from ..tools.output import Output
 from ..values.strict import JsonObject
 
@@ -54,7 +55,16 @@ class Key(NamedTuple):
     item: int | None = None
 
 
-# Commands: what to do outside. Each `Call` and each `Sleep` is answered by exactly one event.
+# Commands: what to do outside. Each `Locate`, `Call` and `Sleep` is answered by exactly one event.
+
+
+class Locate(NamedTuple):
+    """Find where the files of these names are, and answer `Located` with all that are found within the time."""
+
+    key: Key
+    """The first of the calls that are to be sent once this is known."""
+    names: tuple[ResourceName, ...]
+    timeout_s: float
 
 
 class Call(NamedTuple):
@@ -77,7 +87,8 @@ class Sleep(NamedTuple):
 
 
 class Abort(NamedTuple):
-    """End the call or the sleep of this key early: `Aborted` is then its answer, unless another is under way."""
+    """End the search, the call or the sleep of this key early: `Aborted` is then its answer, unless another is under
+    way."""
 
     key: Key
 
@@ -88,10 +99,24 @@ class Admit(NamedTuple):
     key: Key
 
 
-Command: TypeAlias = Call | Sleep | Abort | Admit
+class Refuse(NamedTuple):
+    """The visit of this key, which had to wait, cannot be made: it has ended with *error*."""
+
+    key: Key
+    error: CallError
+
+
+Command: TypeAlias = Locate | Call | Sleep | Abort | Admit | Refuse
 
 
 # Events: what has happened outside.
+
+
+class Located(NamedTuple):
+    """The answer to `Locate`; a name that *places* lacks was not found in time."""
+
+    key: Key
+    places: Places
 
 
 class Succeeded(NamedTuple):
@@ -134,7 +159,7 @@ class CancelRequested(NamedTuple):
     run: str
 
 
-Event: TypeAlias = Succeeded | Failed | Woke | Aborted | Paused | Resumed | Sent | CancelRequested
+Event: TypeAlias = Located | Succeeded | Failed | Woke | Aborted | Paused | Resumed | Sent | CancelRequested
 
 
 # Notices: what observers are told. `at` is in seconds, on the clock of whoever drives the scheduler.

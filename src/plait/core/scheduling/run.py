@@ -12,7 +12,7 @@ from typing import Protocol
 
 from ...errors import CallError, CallTimeout, InvalidOutput, OutputTooLarge
 from ..planning.plan import Plan, PlannedTask
-from ..tools.claims import ResourceClaim
+from ..tools.claims import Accesses
 from ..tools.output import Output
 from ..values.principal import USER, Principal
 from ..values.strict import measure
@@ -116,9 +116,9 @@ class Run:
         remaining = self.plan.remaining[planned.id]
         return (-planned.task.priority, -remaining, self._number, planned.index, unit.key.item or 0)
 
-    def claims(self, unit: TaskCall) -> tuple[ResourceClaim, ...]:
-        """What the call of *unit* touches."""
-        return self.conflicts.claims(unit.key.task, unit.arguments)
+    def accesses(self, unit: TaskCall) -> Accesses | None:
+        """The resources that the call of *unit* accesses; None if it accesses none."""
+        return self.conflicts.accesses(unit.key.task, unit.arguments)
 
     # The verbs: what happens to a run.
 
@@ -188,6 +188,11 @@ class Run:
             self._back_off(unit, error, now)
         else:
             self._fail(unit, error, now)
+        self._advance(now)
+
+    def refuse(self, unit: TaskCall, error: CallError, now: float) -> None:
+        """*unit*, which is ready, cannot be sent."""
+        self._fail(unit, error, now)
         self._advance(now)
 
     def wake(self, key: Key, now: float) -> None:

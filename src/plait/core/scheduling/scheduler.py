@@ -1,19 +1,18 @@
 """All runs of this process: of the calls that could start, those that have room, the most urgent first.
 
-A call that is ready asks for the resources that it touches (`locks.py`), then for room (`limits.py`). Its
-room is given back when it is answered, its resources when it has come to its end: a retry is still the same call.
-Visits, calls from outside of any run (`visits.py`), stand in the same lines.
+A call that is ready has its files located (`locating.py`), asks for the resources that it accesses (`locks.py`), then
+for room (`limits.py`). Its room is given back when it is answered, its resources when it has come to its end: a retry
+is still the same call. Visits, calls from outside of any run (`visits.py`), stand in the same lines.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from operator import attrgetter
-from typing import TypeAlias
 
 from ...errors import CallError, CallTimeout, ConnectionLost, ServerUnavailable
 from ..tools.catalog import Tool
-from ..tools.claims import ResourceClaim
+from ..tools.claims import Places, ResourceClaim
 from ..tools.tool_stats import ToolStats
 from .conflicts import why_they_conflict
 from .events import (
@@ -26,8 +25,10 @@ from .events import (
     Event,
     Failed,
     Key,
+    Located,
     Notice,
     Paused,
+    Refuse,
     Resumed,
     Sent,
     Sleep,
@@ -37,14 +38,12 @@ from .events import (
 )
 from .lanes import Lease, SlotRequest
 from .limits import ConcurrencyLimits, Limits
+from .locating import PROMPT_S, Locating, Outcome, Ready, Waiting
 from .locks import Locks, Request
 from .retry import RetryBudgets
 from .run import Run
 from .state import TaskCall
 from .visits import Visit
-
-Waiting: TypeAlias = TaskCall | Visit
-"""Who stands in line: a call of a run, or a visit."""
 
 
 class Scheduler:
@@ -52,6 +51,7 @@ class Scheduler:
 
     def __init__(self, limits: Limits, learned: ToolStats | None = None) -> None:
         self.ledger: ConcurrencyLimits[Waiting] = ConcurrencyLimits(limits)
+        self.locating = Locating()
         self.locks: Locks[Waiting] = Locks()
         self.budgets = RetryBudgets()
         self.runs: dict[str, Run] = {}
@@ -64,7 +64,7 @@ class Scheduler:
         self._paused: dict[Key, float] = {}
         """The calls in flight that hold no room, because their client is asked something; each since when."""
         self._requests: dict[str, dict[Key, Request[Waiting]]] = {}
-        """What calls touch, from when they are ready to their end, by run; visits have no run's name."""
+        """What calls access, from when they have asked for it to their end, by run; visits have no run's name."""
         self._watched: set[str] = set()
         """Servers whose rate will have room when a sleep is over."""
 
@@ -79,6 +79,7 @@ class Scheduler:
         self.runs[run.id] = run
         self.ledger.open_run(run.id, run.plan.dag.max_concurrency)
         run.begin(now, self.budgets)
+        self._admit(run, run.conflicts.places)  # it was planned a moment ago
         return self._step(now, run)
 
     def change_limits(self, limits: Limits, now: float) -> Step:
@@ -87,17 +88,20 @@ class Scheduler:
         return self._step(now, None)
 
     def enter(self, visit: Visit, now: float) -> Step:
-        """*visit* asks for what it touches, then for room. If it has both, it was started; else `Admit` tells when."""
+        """*visit* asks for what it accesses, then for room. If it has both, it was started; else `Admit` tells when, or
+        `Refuse` that it cannot be made."""
         self.visits += 1
-        if visit.claims:
-            request = self.locks.ask(visit, visit.claims)
-            self._requests.setdefault(visit.key.run, {})[visit.key] = request
-            if request.blocker is not None:
+        if visit.accesses is not None:
+            outcome = self.locating.add_alone(visit, visit.accesses)
+            if outcome.commands:
+                return Step([*outcome.commands], [])
+            [(_, claims)] = outcome.claims
+            if not self._has(visit, claims):
                 return Step([], [])
         if (held := self.ledger.take_at_once(visit.demand, now)) is not None:
             self._admit_visit(visit, held, now)
             return Step([], [])
-        self.ledger.add(visit.demand, visit.urgency, visit)
+        self._line_up(visit)
         return self._step(now, None)
 
     def leave(self, visit: Visit, now: float, error: CallError | None = None, *, is_well: bool = False) -> Step:
@@ -106,13 +110,14 @@ class Scheduler:
         self.visits -= 1
         key = visit.key
         self._resume(key, now)
+        if self.locating.drop(key):
+            return self._step(now, None, Abort(key))
         if (entry := self._held.pop(key, None)) is not None:
             self._tell_of(visit, now, error, is_well)
             self.ledger.give_back(entry[1])
         elif (request := self._requests.get(key.run, {}).get(key)) is None or request.blocker is None:
             self.ledger.withdraw(visit.demand, visit)
-        if visit.claims:
-            self._release(key, now)
+        self._release(key, now)
         return self._step(now, None)
 
     def _admit_visit(self, visit: Visit, held: Lease[Waiting], now: float) -> None:
@@ -134,7 +139,9 @@ class Scheduler:
                 if run is not None:
                     run.stop("cancelled", now)
                 return self._step(now, run)
-            case Woke(Key("", server)) | Aborted(Key("", server)):
+            case Located():
+                return self._located(event, now)
+            case Woke(Key("", server, None)) | Aborted(Key("", server, None)):
                 self._watched.discard(server)
                 self.ledger.look_again(server)
                 return self._step(now, None)
@@ -158,6 +165,21 @@ class Scheduler:
         if run is None or not (key in run.open or isinstance(event, Woke)):  # after a pause comes the next attempt
             self._release(key, now)
         return self._step(now, run)
+
+    def _located(self, event: Located, now: float) -> Step:
+        """Calls whose files are known ask for what they access; those whose files are not known in time have failed."""
+        run = self.runs.get(event.key.run)
+        outcome = self.locating.answer(event)
+        commands: list[Command] = [*outcome.commands]
+        self._claim(outcome, now)
+        for unit, error in outcome.refused:
+            match unit:
+                case Visit():
+                    self.visits -= 1
+                    commands.append(Refuse(unit.key, error))
+                case TaskCall():
+                    self.runs[unit.key.run].refuse(unit, error, now)
+        return self._step(now, run, *commands)
 
     def _answered(self, event: Succeeded | Failed | Aborted, now: float) -> None:
         """A call has ended: its room is free, and how it went tells something of its server."""
@@ -215,14 +237,16 @@ class Scheduler:
             case Aborted(key):
                 raise AssertionError(f"{key} was aborted unasked")
 
-    def _step(self, now: float, run: Run | None) -> Step:
+    def _step(self, now: float, run: Run | None, *first: Command) -> Step:
         """Start all that fits, and hand over what *run*, the only one that an event can change, has to say."""
         if run is not None:
-            self._admit(run, now)
+            self._admit(run)
             if run.is_done:
                 self._close(run, now)
         told: dict[str, Run] = {}
-        commands = [] if self.ledger.is_settled else list(self._start_what_fits(told, now))
+        commands = list(first)
+        if not self.ledger.is_settled:
+            commands += self._start_what_fits(told, now)
         if run is not None:
             told[run.id] = run
         notices: list[Notice] = []
@@ -235,49 +259,68 @@ class Scheduler:
             commands += self._watch(now)
         return Step(commands, notices)
 
-    def _admit(self, run: Run, now: float) -> None:
-        """The calls of *run* that became ready ask for what they touch, in document order, and then for room."""
-        if run.conflicts.touches:
+    def _admit(self, run: Run, places: Places | None = None) -> None:
+        """The calls of *run* that became ready ask for what they access, in document order, and then for room. Where
+        files are that are not at *places* is to be found out first."""
+        if not run.conflicts.access_rules:
+            for unit in run.ready:
+                self._line_up(unit)
+        elif run.ready:
             run.ready.sort(key=attrgetter("planned.index", "key.item"))
-        for unit in run.ready:
-            if not run.conflicts.touches or self._has_what_it_touches(run, unit):
-                self._line_up(run, unit)
+            calls: list[Ready] = []
+            for unit in run.ready:
+                has_asked = unit.key in self._requests.get(run.id, ())  # for its first attempt
+                if has_asked or (accesses := run.accesses(unit)) is None:
+                    self._line_up(unit)
+                else:
+                    calls.append((unit, accesses))
+            if calls:
+                outcome = self.locating.add(run.id, calls, places or {})
+                run.commands += outcome.commands
+                self._claim(outcome)
         run.ready.clear()
 
-    def _has_what_it_touches(self, run: Run, unit: TaskCall) -> bool:
-        requests = self._requests.setdefault(run.id, {})
-        if unit.key in requests:  # since its first attempt
-            return True
-        if not (claims := run.claims(unit)):
-            return True
-        request = requests[unit.key] = self.locks.ask(unit, claims)
+    def _claim(self, outcome: Outcome, now: float | None = None) -> None:
+        """The calls whose files are known, since *now* if they had to wait for that, ask for what they access."""
+        for unit, claims in outcome.claims:
+            if now is not None and isinstance(unit, TaskCall):
+                if now - unit.due_at >= PROMPT_S:
+                    unit.waited("location", claims[0].key, now)
+                unit.due_at = now
+            if self._has(unit, claims):
+                self._line_up(unit)
+
+    def _has(self, unit: Waiting, claims: tuple[ResourceClaim, ...]) -> bool:
+        request = self._requests.setdefault(unit.key.run, {})[unit.key] = self.locks.ask(unit, claims)
         return request.blocker is None
 
-    def _line_up(self, run: Run, unit: TaskCall) -> None:
-        planned = unit.planned
-        demand = SlotRequest(run.id, planned.tool.server, planned.policy.limit, planned.weight)
-        self.ledger.add(demand, run.urgency(unit), unit)
+    def _line_up(self, unit: Waiting) -> None:
+        match unit:
+            case Visit():
+                self.ledger.add(unit.demand, unit.urgency, unit)
+            case TaskCall(planned=planned):
+                run = self.runs[unit.key.run]
+                demand = SlotRequest(run.id, planned.tool.server, planned.policy.limit, planned.weight)
+                self.ledger.add(demand, run.urgency(unit), unit)
 
     def _release(self, key: Key, now: float) -> None:
-        """The call of *key* has come to its end: what it touches is free."""
+        """The call of *key* has come to its end: what it accesses is free."""
         requests = self._requests.get(key.run)
         if requests is None or (request := requests.pop(key, None)) is None:
             return
         if not requests:
             del self._requests[key.run]
         for freed in self.locks.release(request):
-            match freed.holder:
-                case Visit() as visit:
-                    self.ledger.add(visit.demand, visit.urgency, visit)
-                case TaskCall() as unit:
-                    if freed.because is not None:
-                        on, resource = _waited_for(unit, key, *freed.because)
-                        unit.waited("conflict", on, now, resource)
-                    self._line_up(self.runs[unit.key.run], unit)
+            unit = freed.holder
+            if isinstance(unit, TaskCall) and freed.because is not None:
+                on, resource = _waited_for(unit, key, *freed.because)
+                unit.waited("conflict", on, now, resource)
+            self._line_up(unit)
 
     def _close(self, run: Run, now: float) -> None:
-        """*run* has come to its end. Its calls that are still in flight keep their room and what they touch."""
+        """*run* has come to its end. Its calls that are still in flight keep their room and what they access."""
         del self.runs[run.id]
+        run.commands += map(Abort, self.locating.drop_run(run.id))
         self.ledger.close_run(run.id)
         waiting = [key for key in self._requests.get(run.id, ()) if key not in self._held]
         for key in reversed(waiting):  # so that none is granted what it no longer needs

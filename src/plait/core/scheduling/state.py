@@ -14,8 +14,8 @@ from .events import Key, Status
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A time in which a call could have started but for one thing. `why` is `conflict` or `limit`, `on` is the task or
-    the limit that it waited for."""
+    """A time in which a call could have started but for one thing. `why` is `conflict`, `limit` or `location`, `on` is
+    the task, the limit or the file that it waited for."""
 
     why: str
     on: str

@@ -1,13 +1,13 @@
 """Calls from outside of any run, such as a client makes by a tool's name: what stands for one in the lines.
 
-A visit asks for what it touches and for room as the calls of runs do, and holds both until it leaves. It has neither
+A visit asks for what it accesses and for room as the calls of runs do, and holds both until it leaves. It has neither
 plan nor retries: who makes the call sends it and waits for its answer.
 """
 
 from __future__ import annotations
 
 from ..tools.catalog import Catalog, Tool
-from ..tools.claims import AccessRules, Locate, ResourceClaim, touch_of
+from ..tools.claims import Accesses, AccessRules, access_rules_of
 from ..tools.policy import Policy
 from ..values.strict import Json
 from .events import Key
@@ -19,14 +19,13 @@ _FIRST = float("-inf")
 class Visit:
     """One visit, from when it enters until it leaves. Times are in seconds."""
 
-    __slots__ = ("claims", "demand", "key", "paused_s", "started_at", "tool")
+    __slots__ = ("accesses", "demand", "key", "paused_s", "started_at", "tool")
 
-    def __init__(self, number: int, tool: Tool, demand: SlotRequest, claims: tuple[ResourceClaim, ...] = ()) -> None:
+    def __init__(self, number: int, tool: Tool, demand: SlotRequest, accesses: Accesses | None = None) -> None:
         self.key = Key(VISITS, tool.full_name, number)
         self.tool = tool
         self.demand = demand
-        self.claims = claims
-        """What it touches."""
+        self.accesses = accesses
         self.started_at: float | None = None
         """When it was admitted."""
         self.paused_s = 0.0
@@ -42,11 +41,12 @@ class Visit:
 
 
 class Visitors:
-    """Makes visits by what *policy* says of tools and *locate* of what they touch, looked up once for each tool."""
+    """Makes visits by what *policy* says of tools and, unless conflicts are ignored, of what they access; looked up
+    once for each tool."""
 
-    def __init__(self, policy: Policy, locate: Locate | None) -> None:
+    def __init__(self, policy: Policy, *, detect_conflicts: bool = True) -> None:
         self._policy = policy
-        self._locate = locate
+        self._detect_conflicts = detect_conflicts
         self._catalog: Catalog | None = None
         self._tools: dict[str, tuple[Tool, SlotRequest, AccessRules | None]] = {}
 
@@ -57,14 +57,14 @@ class Visitors:
             self._tools.clear()
         if (known := self._tools.get(name)) is None:
             known = self._tools[name] = self._look_up(catalog, name)
-        tool, demand, touch = known
-        if touch is None or not isinstance(arguments, dict):
+        tool, demand, rules = known
+        if rules is None or not isinstance(arguments, dict):
             return Visit(number, tool, demand)
-        return Visit(number, tool, demand, touch.claims(arguments))
+        return Visit(number, tool, demand, rules.accesses(arguments))
 
     def _look_up(self, catalog: Catalog, name: str) -> tuple[Tool, SlotRequest, AccessRules | None]:
         server, _, of_server = name.partition(":")
         tool = catalog.tools.get(name) or Tool(server, of_server, listed=False)
         policy = self._policy.of(tool)
         demand = SlotRequest(VISITS, server, policy.limit, policy.weight)
-        return tool, demand, touch_of(tool, policy, self._locate) if self._locate is not None else None
+        return tool, demand, access_rules_of(tool, policy) if self._detect_conflicts else None

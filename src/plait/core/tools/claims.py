@@ -8,20 +8,30 @@ steps between slashes, so that one can hold another. `docs/dag.md`, "Conflicts",
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice, product
 from posixpath import normpath
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ..values.strict import Json, JsonObject
 from .catalog import Tool
 from .policy import ToolPolicy
 
-Locate: TypeAlias = Callable[[str, str], str]
-"""Gives the one key that a resource has, for a server's name and a key as that server means it."""
 
+class ResourceName(NamedTuple):
+    """A resource as one server names it: which file `file:src/x` is depends on the folder that it works in."""
+
+    server: str
+    key: str
+
+
+Places: TypeAlias = Mapping[ResourceName, str]
+"""Where files are: for each name the one key of the file, to be compared step by step between slashes."""
+
+MAX_KEY = 4_096
+"""Characters of a key, and steps of a path. A longer key stands for everything of its scheme."""
 MAX_CLAIMS = 64
 """Of one call. A call that touches more is taken to touch what holds them all."""
 MAX_LOOKED_AT = 1_000
@@ -91,12 +101,47 @@ class KeyTemplate:
             yield "".join(chosen)
 
 
-@dataclass(frozen=True)
-class AccessRules:
-    """What the calls of one task touch."""
+@dataclass(frozen=True, slots=True)
+class Accesses:
+    """The resources that one call accesses, as its server names them."""
 
     server: str
-    locate: Locate
+    keys: tuple[tuple[str, bool], ...]
+    """Each key once, and whether the call writes it."""
+
+    @property
+    def files(self) -> tuple[ResourceName, ...]:
+        """The names that a file system has to be asked about, because links and folders decide what they mean."""
+        return tuple(ResourceName(self.server, key) for key, _ in self.keys if key[:5].lower() == "file:")
+
+    def claims(self, places: Places) -> tuple[ResourceClaim, ...]:
+        """The claims of the call, where *places* has each of `files`."""
+        claims = (self._claim(key, writes, places) for key, writes in self.keys)
+        if len(self.keys) <= MAX_CLAIMS:
+            return tuple(claims)
+        common: dict[str, tuple[str, ...]] = {}
+        written: set[str] = set()
+        for claim in claims:  # so many: of each scheme, what holds all of it
+            scheme = claim.steps[0]
+            common[scheme] = tuple(_common(common.get(scheme, claim.steps), claim.steps))
+            if claim.writes:
+                written.add(scheme)
+        return tuple(
+            ResourceClaim(f"{scheme}/{'/'.join(steps[1:])}", scheme in written, steps)
+            for scheme, steps in common.items()
+        )
+
+    def _claim(self, key: str, writes: bool, places: Places) -> ResourceClaim:
+        place = places.get(ResourceName(self.server, key)) or as_written(key)
+        scheme, _, path = place.partition(":")
+        return ResourceClaim(place, writes, (f"{scheme}:", *filter(None, path.split("/"))))
+
+
+@dataclass(frozen=True)
+class AccessRules:
+    """Which resources the calls of one task access."""
+
+    server: str
     reads: tuple[KeyTemplate, ...] = ()
     writes: tuple[KeyTemplate, ...] = ()
     paths: tuple[tuple[str, Json], ...] = ()
@@ -106,22 +151,20 @@ class AccessRules:
     task_writes: Sequence[str] = ()
 
     @cached_property
-    def names(self) -> frozenset[str]:
-        """The arguments that tell what is touched."""
+    def argument_names(self) -> frozenset[str]:
+        """The arguments that decide which resources a call accesses."""
         named = (template.names for template in (*self.reads, *self.writes))
         return frozenset(name for name, _ in self.paths).union(*named)
 
-    def claims(self, arguments: JsonObject) -> tuple[ResourceClaim, ...]:
-        """What a call with these arguments touches, no resource twice."""
+    def accesses(self, arguments: JsonObject) -> Accesses | None:
+        """The resources that a call with these arguments accesses; None if it accesses none."""
         keys = list(islice(self._keys(arguments), MAX_LOOKED_AT + 1))
         if len(keys) > MAX_LOOKED_AT:
             keys = list(self._roots())
         found: dict[str, bool] = {}
         for key, writes in keys:
             found[key] = found.get(key, False) or writes
-        if len(found) > MAX_CLAIMS:
-            return self._all_at_once(keys)
-        return tuple(self._claim(self.locate(self.server, key), writes) for key, writes in found.items())
+        return Accesses(self.server, tuple(found.items())) if found else None
 
     def described(self, arguments: JsonObject) -> list[tuple[str, bool]]:
         """The keys as they can be told before references are filled in, and whether each is written."""
@@ -136,7 +179,7 @@ class AccessRules:
             for text in _texts(arguments.get(name, default)):
                 if text.startswith("file:"):
                     yield text, self.paths_write
-                elif _plain(name) not in _URIS:
+                elif _snake(name) not in _URIS:
                     yield f"file:{text}", self.paths_write
 
     def _roots(self) -> Iterator[tuple[str, bool]]:
@@ -148,41 +191,34 @@ class AccessRules:
         if self.paths:
             yield "file:/", self.paths_write
 
-    def _all_at_once(self, keys: Iterable[tuple[str, bool]]) -> tuple[ResourceClaim, ...]:
-        """For a call that touches very much: of each scheme, what holds all of it."""
-        common: dict[str, tuple[str, ...]] = {}
-        written: set[str] = set()
-        for key, writes in keys:
-            claim = self._claim(self.locate(self.server, key), writes)
-            scheme = claim.steps[0]
-            common[scheme] = tuple(_common(common.get(scheme, claim.steps), claim.steps))
-            if writes:
-                written.add(scheme)
-        return tuple(
-            ResourceClaim(f"{scheme}/{'/'.join(steps[1:])}", scheme in written, steps)
-            for scheme, steps in common.items()
-        )
 
-    def _claim(self, key: str, writes: bool) -> ResourceClaim:
-        scheme, _, path = key.partition(":")
-        return ResourceClaim(key, writes, (f"{scheme}:", *filter(None, path.split("/"))))
+def as_written(key: str) -> str:
+    """The key of a resource that needs no file system: scheme in lower case, `.` and `..` taken out."""
+    scheme, _, path = key[: MAX_KEY + 1].partition(":")
+    return key_of(scheme.lower(), plain(path) if len(key) <= MAX_KEY else "")
 
 
-def as_written(server: str, key: str) -> str:
-    """A `Locate` that knows of no file system: equal keys are equal resources, `.` and `..` taken out."""
-    scheme, _, path = key.partition(":")
-    plain = normpath(path) if path else ""
-    return f"{scheme}:{'' if plain == '.' else plain}"
+def plain(path: str) -> str:
+    """*path* without `.`, `..` and double slashes; empty for the folder it starts from."""
+    normal = normpath(path) if path else ""
+    return "" if normal == "." else normal
 
 
-def touch_of(tool: Tool, policy: ToolPolicy, locate: Locate) -> AccessRules | None:
-    """What calls of *tool* touch; None where nothing is known of it."""
+def key_of(scheme: str, path: str) -> str:
+    """The key of that *path*, as text that can be sent: names of files need not be UTF-8."""
+    if not path.isascii():
+        path = path.encode("utf-8", "backslashreplace").decode()
+    return f"{scheme}:{path}" if len(path) <= MAX_KEY else f"{scheme}:"
+
+
+def access_rules_of(tool: Tool, policy: ToolPolicy) -> AccessRules | None:
+    """The access rules for calls of *tool*; None if nothing says that it accesses a resource."""
     if policy.reads is not None or policy.writes is not None:
         reads, writes = _parsed(policy.reads or ()), _parsed(policy.writes or ())
-        return AccessRules(tool.server, locate, reads, writes) if reads or writes else None
+        return AccessRules(tool.server, reads, writes) if reads or writes else None
     named = tool.input.properties.items()
     paths = tuple((name, _default(schema)) for name, schema in named if _holds_paths(name, schema))
-    return AccessRules(tool.server, locate, paths=paths, paths_write=not _only_reads(tool)) if paths else None
+    return AccessRules(tool.server, paths=paths, paths_write=not _only_reads(tool)) if paths else None
 
 
 def _parsed(templates: Iterable[str]) -> tuple[KeyTemplate, ...]:
@@ -196,12 +232,12 @@ def _default(schema: Json) -> Json:
 def _holds_paths(name: str, schema: Json) -> bool:
     if isinstance(schema, dict) and schema.get("type") in _NO_TEXT:
         return False
-    plain = _plain(name)
-    singular = plain.removesuffix("s").replace("directorie", "directory")
-    return plain in _URIS or singular in _PATHS or singular.endswith(_PATH_ENDS)
+    snake = _snake(name)
+    singular = snake.removesuffix("s").replace("directorie", "directory")
+    return snake in _URIS or singular in _PATHS or singular.endswith(_PATH_ENDS)
 
 
-def _plain(name: str) -> str:
+def _snake(name: str) -> str:
     """`filePath` and `file-path` as `file_path`."""
     return _HUMP.sub("_", name).replace("-", "_").lower()
 
@@ -209,7 +245,7 @@ def _plain(name: str) -> str:
 def _only_reads(tool: Tool) -> bool:
     if "readOnlyHint" in tool.hints:
         return tool.is_read_only
-    words = frozenset(_plain(tool.name).split("_"))
+    words = frozenset(_snake(tool.name).split("_"))
     return not words.isdisjoint(_READING) and words.isdisjoint(_WRITING)
 
 

@@ -1,0 +1,159 @@
+"""Calls that wait for the place of a file: until it is known, nobody can say what they would claim.
+
+Which file a name means only the file system knows, so it is asked with a command, `Locate`, one for all calls of a run
+that became ready in one step. Calls of one run claim in the order in which they became ready, those of one step in
+document order: what is found sooner waits for what was ready before it. That order must not let one mount that hangs
+hold up calls that use others. So a call whose files are not found promptly loses its place in the order: its files get
+a command of their own, and it claims whenever they are found, or fails. Visits have no order among each other and are
+located one by one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+from ...errors import CallError, ServerUnavailable
+from ..tools.claims import Accesses, Places, ResourceClaim, ResourceName
+from ..values.printable import printable
+from .events import Key, Locate, Located
+from .state import TaskCall
+from .visits import Visit
+
+PROMPT_S = 0.25
+"""How long calls of a run wait for the files of those that were ready before them."""
+LOCATE_S = 10.0
+"""How long a call waits for its files in all; a disk that slept needs seconds."""
+LONGEST_NAME = 200
+"""Characters of a name in an error."""
+
+Waiting: TypeAlias = TaskCall | Visit
+"""What stands in line: a call of a run, or a visit."""
+Ready: TypeAlias = tuple[Waiting, Accesses]
+"""A call that is ready, and what it accesses."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The consequences of new calls, or of an answer: names to locate, calls that can claim, calls that have failed."""
+
+    commands: list[Locate] = field(default_factory=list)
+    claims: list[tuple[Waiting, tuple[ResourceClaim, ...]]] = field(default_factory=list)
+    refused: list[tuple[Waiting, CallError]] = field(default_factory=list)
+
+
+class _Alone(NamedTuple):
+    """A call that has no place in an order, and what is known of its files."""
+
+    unit: Waiting
+    accesses: Accesses
+    places: Places
+
+
+class _Batch:
+    """Calls of one run that became ready in one step; `is_open` until their files were located, or were not in time."""
+
+    __slots__ = ("calls", "is_open", "places")
+
+    def __init__(self, calls: list[Ready], places: Places, *, is_open: bool) -> None:
+        self.calls = calls
+        self.places = places
+        self.is_open = is_open
+
+
+class Locating:
+    """The calls whose files are being located."""
+
+    def __init__(self) -> None:
+        self._batches: dict[str, deque[_Batch]] = {}
+        """By run, in the order in which they became ready: open ones, and those that wait for them."""
+        self._open: dict[Key, _Batch] = {}
+        """By the key of the command."""
+        self._alone: dict[Key, _Alone] = {}
+
+    def __repr__(self) -> str:
+        return f"<Locating: {len(self._open)} batches, {len(self._alone)} calls alone>"
+
+    @property
+    def is_free(self) -> bool:
+        return not self._batches and not self._alone
+
+    def add(self, run: str, calls: list[Ready], places: Places) -> Outcome:
+        """*calls* of *run* became ready, in this order; *places* are known."""
+        names = _missing(calls, places)
+        batch = _Batch(calls, places, is_open=bool(names))
+        self._batches.setdefault(run, deque()).append(batch)
+        if not names:
+            return Outcome(claims=list(self._take(run)))
+        key = calls[0][0].key
+        self._open[key] = batch
+        return Outcome([Locate(key, names, PROMPT_S)])
+
+    def add_alone(self, unit: Waiting, accesses: Accesses) -> Outcome:
+        """*unit* is ready, and is in no order with others."""
+        if not (names := accesses.files):
+            return Outcome(claims=[(unit, accesses.claims({}))])
+        self._alone[unit.key] = _Alone(unit, accesses, {})
+        return Outcome([Locate(unit.key, names, LOCATE_S)])
+
+    def answer(self, event: Located) -> Outcome:
+        """A command was answered, if it is still waited for."""
+        if (batch := self._open.pop(event.key, None)) is not None:
+            return self._answer_batch(batch, event)
+        if (alone := self._alone.pop(event.key, None)) is None:
+            return Outcome()
+        places = {**alone.places, **event.places}
+        if names := _missing([(alone.unit, alone.accesses)], places):
+            return Outcome(refused=[(alone.unit, _not_found(names[0]))])
+        return Outcome(claims=[(alone.unit, alone.accesses.claims(places))])
+
+    def _answer_batch(self, batch: _Batch, event: Located) -> Outcome:
+        batch.is_open = False
+        batch.places = places = {**batch.places, **event.places}
+        outcome = Outcome()
+        in_order: list[Ready] = []
+        for unit, accesses in batch.calls:
+            if names := _missing([(unit, accesses)], places):
+                self._alone[unit.key] = _Alone(unit, accesses, places)
+                outcome.commands.append(Locate(unit.key, names, LOCATE_S - PROMPT_S))
+            else:
+                in_order.append((unit, accesses))
+        batch.calls = in_order
+        outcome.claims += self._take(event.key.run)
+        return outcome
+
+    def _take(self, run: str) -> Iterator[tuple[Waiting, tuple[ResourceClaim, ...]]]:
+        """The calls of *run* that wait for no earlier batch any more."""
+        batches = self._batches[run]
+        while batches and not batches[0].is_open:
+            batch = batches.popleft()
+            yield from [(unit, accesses.claims(batch.places)) for unit, accesses in batch.calls]
+        if not batches:
+            del self._batches[run]
+
+    def drop_run(self, run: str) -> list[Key]:
+        """*run* has ended; gives the keys of the commands that are not waited for any more."""
+        self._batches.pop(run, None)
+        keys = [key for key in (*self._open, *self._alone) if key.run == run]
+        for key in keys:
+            self._open.pop(key, None)
+            self._alone.pop(key, None)
+        return keys
+
+    def drop(self, key: Key) -> bool:
+        """The visit of *key* is not wanted any more; True if it was being located."""
+        return self._alone.pop(key, None) is not None
+
+
+def _missing(calls: list[Ready], places: Places) -> tuple[ResourceName, ...]:
+    return tuple(dict.fromkeys(name for _, access in calls for name in access.files if name not in places))
+
+
+def _not_found(name: ResourceName) -> CallError:
+    return ServerUnavailable(
+        f"the file system gave no answer about {printable(name.key)[:LONGEST_NAME]} in {LOCATE_S:g} s: "
+        "the call was not sent",
+        hint="Check whether a disk or a network mount hangs, then run it again.",
+    )
