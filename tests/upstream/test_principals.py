@@ -100,7 +100,7 @@ class Gate:
 
 @asynccontextmanager
 async def house(servers: FakeServers, principal_of: PrincipalOf | None = None) -> AsyncIterator[House]:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with served(servers, relaying=RelayConfig(FakeDownstream())) as http, AsyncExitStack() as stack:
             yield House(stack, http.gateway, http.url, principal_of)
 
