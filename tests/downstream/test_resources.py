@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from hypothesis import strategies as st
 
 from plait.config import Config, ServerSettings
 from plait.core.tools.claims import MAX_KEY, ResourceName
-from plait.downstream.resources import MAX_LINKS, Resources
+from plait.downstream.resources import LATE_S, MAX_LINKS, MOST_LATE, Resources
 
 TREE = ("a/b/c", "a/.hidden", "x")
 LINKS = {"a/up": "..", "a/b/far": "../../x", "x/back": "../a/b", "dangling": "nowhere/at/all", "x/loop": "loop"}
@@ -22,7 +25,9 @@ NAMES = ["a", "b", "c", "x", "up", "far", "back", "dangling", ".hidden", "new", 
 def located(resources: Resources, server: str, key: str) -> str:
     """The key of what *server* means by *key*."""
     name = ResourceName(server, key)
-    return resources.at_once(name) or resources.look_up(name)
+    found = resources.at_once(name) or resources.look_up(name)
+    assert found is not None
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +106,6 @@ def test_a_uri_is_decoded_and_a_path_is_not(resources: Resources, tree: Path, wr
         ("here", "file:a", False),
         ("here", "FILE:a", False),
         ("workspace", "file:a", False),
-        ("here", "db:a", True),
         ("web", "file:a", True),
         ("unknown", "file:a", True),
         ("here", "file:" + "x/" * MAX_KEY, True),
@@ -148,20 +152,6 @@ def test_files_of_another_machine_are_its_own(resources: Resources, server: str,
     assert resources.path(server, key) is None
 
 
-@pytest.mark.parametrize(
-    ("key", "place"),
-    [
-        ("db:users", "db:users"),
-        ("DB:users//rows/./7/", "db:users/rows/7"),
-        ("repo:ada/x/../y", "repo:ada/y"),
-        ("db:", "db:"),
-        ("https://example.com/a%20b", "https://example.com/a%20b"),
-    ],
-)
-def test_other_schemes_mean_the_same_to_all_servers(resources: Resources, key: str, place: str):
-    assert {located(resources, server, key) for server in ("here", "web", "unknown")} == {place}
-
-
 def test_a_path_is_given_as_the_server_means_it(resources: Resources, tree: Path):
     assert resources.path("here", "x/back/y") == f"{tree}/x/back/y"
     assert resources.path("here", f"file://{tree}/a%20b") == f"{tree}/a b"
@@ -183,7 +173,7 @@ def test_a_path_leads_where_the_system_says(resources: Resources, tree: Path, na
     assert located(resources, "here", f"file:{path}") == f"file:{os.path.realpath(tree / path)}"
 
 
-@given(st.text(max_size=40), st.sampled_from(["file:", "file://", "file:///", "file:~", "db:", ""]))
+@given(st.text(max_size=40), st.sampled_from(["file:", "file://", "file:///", "file:~", "FILE:"]))
 def test_any_text_has_a_key_that_can_be_sent_and_is_its_own(resources: Resources, text: str, start: str):
     for server in ("here", "web"):
         place = located(resources, server, start + text)
@@ -207,7 +197,6 @@ def test_names_that_are_no_utf8_are_told_apart(tree: Path, resources: Resources)
     [
         ("here", "file:" + "x/" * MAX_KEY, "file:"),
         ("web", "file:" + "x" * MAX_KEY, "file@web:"),
-        ("here", "db:" + "x" * 10**6, "db:"),
         ("here", "file:" + "é" * 4_000 + "/y" * 40, None),
     ],
 )
@@ -327,3 +316,82 @@ def test_two_links_to_one_file_tell_nothing_about_letter_case(tmp_path: Path, ot
 def test_a_name_without_letters_tells_nothing_about_letter_case(tmp_path: Path, other_device: Resources):
     (tmp_path / "2026").mkdir()
     assert len({located(other_device, "s", f"file:2026/{name}") for name in ("readme", "README")}) == 2
+
+
+class Hanging:
+    """An `lstat` that gives no answer for the paths in `stuck` before `release`, and a clock set by hand."""
+
+    def __init__(self, *stuck: str) -> None:
+        self.stuck = stuck
+        self.waiting: list[str] = []
+        self.lookups: list[Future[str | None]] = []
+        self.now = 0.0
+        self._changed = threading.Condition()
+        self._is_released = False
+
+    def lstat(self, path: str) -> os.stat_result:
+        with self._changed:
+            if path in self.stuck:
+                self.waiting.append(path)
+                self._changed.notify_all()
+                assert self._changed.wait_for(lambda: self._is_released, 60)
+        return os.lstat("/")
+
+    def release(self) -> None:
+        """Let all lookups end, and wait for that."""
+        with self._changed:
+            self._is_released = True
+            self._changed.notify_all()
+        assert {one.result(60) for one in self.lookups} == {f"file:{path}" for path in self.waiting}
+
+    def wait_for(self, count: int) -> None:
+        """Until so many threads wait."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.waiting) == count, 60)
+
+
+@contextmanager
+def hanging(*stuck: str) -> Iterator[tuple[Hanging, Callable[[str], str | None]]]:
+    """A file system where looks at the paths *stuck* hang, each with a thread that waits there; and lookups on it."""
+    files = Hanging(*stuck)
+    resources = Resources(Config(servers={"s": ServerSettings(command="x")}), lstat=files.lstat, now=lambda: files.now)
+
+    def look_up(path: str) -> str | None:
+        return resources.look_up(ResourceName("s", f"file:{path}"))
+
+    with ThreadPoolExecutor() as threads:
+        for path in stuck:
+            files.lookups.append(threads.submit(look_up, path))
+            files.wait_for(len(files.lookups))
+        files.now += LATE_S
+        try:
+            yield files, look_up
+        finally:
+            files.release()
+
+
+def test_where_a_lookup_hangs_no_other_waits():
+    with hanging("/mnt/nfs") as (files, look_up):
+        assert look_up("/mnt/nfs") is None
+        assert look_up("/mnt/nfs/any/where") is None
+        assert look_up("/mnt/other/x") == "file:/mnt/other/x"
+        files.release()
+        assert look_up("/mnt/nfs/any/where") == "file:/mnt/nfs/any/where"
+
+
+def test_where_several_lookups_in_one_folder_hang_no_other_looks_there():
+    stuck = [f"/mnt/nfs/{number}" for number in range(MOST_LATE)]
+    with hanging(*stuck[:-1]) as (files, look_up):
+        assert look_up("/mnt/nfs/x") == "file:/mnt/nfs/x"
+    with hanging(*stuck) as (files, look_up):
+        assert look_up("/mnt/nfs/x") is None
+        assert look_up("/mnt/other/x") == "file:/mnt/other/x"
+        files.release()
+        assert look_up("/mnt/nfs/x") == "file:/mnt/nfs/x"
+
+
+def test_an_answer_that_is_not_late_yet_stops_no_other():
+    with hanging("/mnt/nfs") as (files, look_up):
+        files.now -= LATE_S / 2
+        files.stuck = ()
+        assert look_up("/mnt/nfs/x") == "file:/mnt/nfs/x"

@@ -18,11 +18,13 @@ PATIENCE_S = 60.0
 
 
 class Disk:
-    """A resolver over files of three kinds: `/hung` gives no answer before `release`, `/bad` fails, `/known` needs no
-    lookup, and any other leads to the key `real`."""
+    """A resolver over files of several kinds: `/hung` gives no answer before it is released, for `/behind` it says so
+    instead of waiting for that, `/bad` fails, `/known` needs no lookup, and any other leads to the key `real`."""
 
     def __init__(self) -> None:
         self.released = threading.Event()
+        self.put_off = threading.Semaphore(0)
+        """Counts the lookups that would only have waited."""
         self.looked_up: list[str] = []
         self.most_at_once = 0
         self._running = 0
@@ -33,7 +35,10 @@ class Disk:
     def at_once(self, name: ResourceName, /) -> str | None:
         return "known" if name.key.startswith("/known") else None
 
-    def look_up(self, name: ResourceName, /) -> str:
+    def look_up(self, name: ResourceName, /) -> str | None:
+        if name.key.startswith("/behind") and not self.released.is_set():
+            self.put_off.release()
+            return None
         with self._changed:
             self.looked_up.append(name.key)
             self._running += 1
@@ -131,6 +136,30 @@ async def test_a_name_whose_lookup_hangs_is_not_looked_up_twice(disk: Disk, look
 
 async def _release(disk: Disk) -> None:
     disk.released.set()
+
+
+async def test_what_would_only_wait_is_put_off_and_looked_up_once_that_is_over(disk: Disk, lookups: Lookups):
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lookups.locate, names("/hung"), PATIENCE_S)
+        tasks.start_soon(_release_after, disk, 300)
+        assert len(await lookups.locate(many("/behind", 300), PATIENCE_S)) == 300
+
+
+async def _release_after(disk: Disk, count: int) -> None:
+    """Let files answer once so many lookups were put off."""
+    for _ in range(count):
+        while not disk.put_off.acquire(blocking=False):
+            await anyio.lowlevel.checkpoint()
+    disk.released.set()
+
+
+async def test_what_was_put_off_is_tried_again_though_nothing_else_ends(
+    disk: Disk, lookups: Lookups, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "PROMPT_S", 0.01)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_release_after, disk, 3)
+        assert await lookups.locate(names("/behind"), PATIENCE_S) == {ResourceName("s", "/behind"): "real /behind"}
 
 
 async def test_what_nobody_waits_for_any_more_is_not_looked_up(

@@ -109,9 +109,9 @@ class ResourceResolver(Protocol):
         """The key, if no file system has to be asked for it."""
         ...
 
-    def look_up(self, name: ResourceName, /) -> str:
-        """The key, by the file system as it is now. Called in a thread: it may wait for a disk or a network. It never
-        raises."""
+    def look_up(self, name: ResourceName, /) -> str | None:
+        """The key, by the file system as it is now; None if it would only wait where others wait already. Called in a
+        thread, for it may wait for a disk or a network. It never raises."""
         ...
 
 

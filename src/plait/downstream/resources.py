@@ -11,14 +11,23 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from stat import S_ISDIR, S_ISLNK
-from typing import NamedTuple
+from threading import Lock
+from time import monotonic
+from typing import NamedTuple, TypeVar
 from unicodedata import normalize
 from urllib.parse import unquote
 
 from ..config import Config, ServerSettings
-from ..core.tools.claims import MAX_KEY, ResourceName, as_written, key_of, plain
+from ..core.tools.claims import MAX_KEY, ResourceName, key_of, plain
 
+T = TypeVar("T")
+
+LATE_S = 0.1
+"""An answer of a file system that takes longer is late."""
+MOST_LATE = 4
+"""Late answers that are waited for in one folder."""
 MAX_LINKS = 40
 """Symbolic links that one path may lead through; as on Linux, the next is not followed."""
 
@@ -57,8 +66,10 @@ class Resources:
         *,
         lstat: Callable[[str], os.stat_result] = os.lstat,
         readlink: Callable[[str], str] = os.readlink,
+        now: Callable[[], float] = monotonic,
     ) -> None:
-        self._places = _Places(lstat, readlink)
+        looks = Looks(now)
+        self._places = _Places(partial(looks.at, lstat), partial(looks.at, readlink))
         self.adopt(config)
 
     def adopt(self, config: Config) -> None:
@@ -68,30 +79,67 @@ class Resources:
     def at_once(self, name: ResourceName) -> str | None:
         """The key of a file for which nothing has to be looked up: it is not on this machine, or its name is too long.
 
-        A `ResourceResolver` (`core/ports.py`). Any other scheme means the same to all servers.
-        """
-        scheme, _, rest = name.key[: MAX_KEY + 1].partition(":")
-        if scheme.lower() != "file":
-            return as_written(name.key)
+        A `ResourceResolver` (`core/ports.py`)."""
         is_here = name.server in self._bases
         if len(name.key) > MAX_KEY:
             return "file:" if is_here else f"file@{name.server}:"
-        return None if is_here else key_of(f"file@{name.server}", _elsewhere(rest))
+        return None if is_here else key_of(f"file@{name.server}", _elsewhere(name.key.partition(":")[2]))
 
-    def look_up(self, name: ResourceName) -> str:
-        """The key of a file, as its server means it and as the file system is now. It never raises, but waits as long
-        as the file system does."""
+    def look_up(self, name: ResourceName) -> str | None:
+        """The key of a file, as its server means it and as the file system is now; None if lookups hang on its way. It
+        never raises, but waits as long as the file system does."""
         rest = name.key.partition(":")[2]
         base = self._bases.get(name.server)
         if base is None:  # its server has just been taken out of the settings
             return key_of(f"file@{name.server}", _elsewhere(rest))
-        return key_of("file", self._places.real(base.absolute(_path_in(rest))))
+        try:
+            return key_of("file", self._places.real(base.absolute(_path_in(rest))))
+        except Stalled:
+            return None
 
     def path(self, server: str, text: str) -> str | None:
         """The absolute path that *server* means by *text*, a path or a `file:` URI, as it is written; None if its
         files are not on this machine."""
         base = self._bases.get(server)
         return None if base is None else base.absolute(_path_in(text.removeprefix("file:")))
+
+
+class Stalled(Exception):
+    """Lookups of other threads wait for the same."""
+
+
+class Look(NamedTuple):
+    """A thread looks at a path, since a time in seconds."""
+
+    path: str
+    folder: str
+    since: float
+
+
+class Looks:
+    """The looks at paths that have not been answered yet. One that is late shows that its path hangs, several in one
+    folder that all of it does: then no other thread looks there too, or one mount could take them all."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._lock = Lock()
+        self._open: list[Look] = []
+
+    def at(self, look: Callable[[str], T], path: str) -> T:
+        """The answer of *look* for *path*. Raises `Stalled` where others wait already."""
+        mine = Look(path, path.rpartition("/")[0], self._now())
+        with self._lock:
+            late = [other for other in self._open if other.since <= mine.since - LATE_S]
+            if any(other.path == path for other in late):
+                raise Stalled
+            if sum(other.folder == mine.folder for other in late) >= MOST_LATE:
+                raise Stalled
+            self._open.append(mine)
+        try:
+            return look(path)
+        finally:
+            with self._lock:
+                self._open.remove(mine)
 
 
 class _Place(NamedTuple):

@@ -1,7 +1,8 @@
 """Looks up in threads where files are: a file system may answer late, or never.
 
 At most eight lookups run at a time. One that is not promptly done hangs, as far as anyone can tell: it goes on, but no
-longer counts, so that a mount that gives no answer does not take the turns of others. The threads are daemons, because
+longer counts, so that a mount that gives no answer does not take the turns of others. Names for which a thread would
+only wait where others do are put off, and asked about again when one of those is done. The threads are daemons, because
 one that hangs must not keep the process from ending.
 """
 
@@ -52,6 +53,8 @@ class Lookups:
         self._running: set[_Lookup] = set()
         self._hanging: set[_Lookup] = set()
         """Those of `_running` that were not done promptly."""
+        self._put_off: set[_Lookup] = set()
+        """Those that would only wait where others do."""
         self._threads = 0
         self._idle = 0
         self._is_closed = False
@@ -101,9 +104,11 @@ class Lookups:
             self._wake()
 
     def _let_others_go_on(self, request: _Request) -> None:
-        """The lookups of *request* that run have taken their time: they do not count any more."""
+        """The lookups of *request* that run have taken their time: they do not count any more. Those that were put off
+        are tried again."""
         with self._changed:
             self._hanging.update(self._running.intersection(request.lookups))
+            self._try_again(self._put_off.intersection(request.lookups))
             self._wake()
 
     def _end(self, request: _Request) -> None:
@@ -114,6 +119,11 @@ class Lookups:
                 if request in lookup.requests:
                     lookup.requests.remove(request)
             self._queue = deque(lookup for lookup in self._queue if lookup.requests)
+            self._put_off = {lookup for lookup in self._put_off if lookup.requests}
+
+    def _try_again(self, lookups: set[_Lookup]) -> None:
+        self._put_off -= lookups
+        self._queue.extend(lookups)
 
     def _wake(self) -> None:
         """Have threads for all that may run now."""
@@ -128,12 +138,19 @@ class Lookups:
             place = None
             try:
                 place = self.resolver.look_up(lookup.name)
+                is_over = place is not None
             except Exception:  # a fault of ours: the file has no place, and the thread goes on
+                is_over = True
                 log.exception("lookup.crashed", extra={"key": lookup.name.key})
             with self._changed:
                 self._running.remove(lookup)
+                if not is_over:
+                    self._put_off.add(lookup)
+                elif lookup in self._hanging:
+                    self._try_again(set(self._put_off))
                 self._hanging.discard(lookup)
-                for request in lookup.requests:
+                self._wake()
+                for request in lookup.requests if is_over else ():
                     request.found(lookup.name, place)
 
     def _next(self) -> _Lookup | None:
