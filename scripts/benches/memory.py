@@ -15,10 +15,11 @@ from pathlib import Path
 
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
-from plait.core.results.store import InMemoryRuns
+from plait.core.results.record import record_of
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.run import Run
 from plait.core.scheduling.scheduler import Scheduler
+from plait.stores.in_memory import InMemoryRuns
 
 from .figures import Figure
 from .graphs import layered
@@ -63,10 +64,11 @@ def many() -> dict[str, float]:
     began = _held()
     held = {}
     for number in range(1, 1_001):
-        runs.add(_finished(scheduler, f"r{number}", SMALL))
+        run = _finished(scheduler, f"r{number}", SMALL)
+        runs.put(record_of(run, 1.0), run.outputs)
         if number in (100, 1_000):
             held[number] = _held()
-    del runs
+    del runs, run
     return {"growth": _mb(held[1_000] - held[100]), "left": _mb(_held() - began)}
 
 

@@ -19,12 +19,12 @@ import anyio
 from .config import Config, GatewaySettings, load_config
 from .config.reloading import Reloading, lasting
 from .core.ports import ResourceResolver
-from .core.results.store import InMemoryRuns
 from .core.scheduling.limits import Limits
 from .core.scheduling.rates import Rate
 from .core.tools.policy import Policy, Rule
 from .core.tools.tool_stats import ToolStats
 from .engine import gateway as verbs
+from .stores.in_memory import InMemoryRuns
 from .stores.tool_stats import StatsFile
 
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ class Gateway(verbs.Gateway):
         made = cls(
             pool,
             cache,
+            InMemoryRuns(settings.gateway.limits.max_runs, settings.gateway.limits.max_kept_bytes),
             policy=_policy(settings),
             limits=_limits(settings),
-            runs=InMemoryRuns(settings.gateway.limits.max_runs, settings.gateway.limits.max_kept_bytes),
             learned=learned,
             resolver=_resolver(settings, resources),
             observers=[RunLog(), memory.observe] if memory else [RunLog()],

@@ -16,6 +16,7 @@ from plait.core.tools.policy import Policy, Rule
 from plait.core.values.strict import JsonObject
 from plait.engine.gateway import Gateway
 from plait.errors import ToolError
+from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers, structured, text, tool
 from ..upstream.relay.downstream import FakeDownstream
@@ -226,7 +227,7 @@ async def test_a_task_says_whether_its_answer_was_kept_and_cache_false_never_tak
     policy = Policy((Rule("s:read", cache_ttl_s=60),))
     tasks = [{"id": "a", "tool": "s:read"}, {"id": "b", "tool": "s:read", "depends_on": ["a"]}]
     fresh = {"id": "c", "tool": "s:read", "depends_on": ["b"], "cache": False}
-    async with Gateway(desk.servers, desk.cache, policy=policy) as gateway:
+    async with Gateway(desk.servers, desk.cache, InMemoryRuns(), policy=policy) as gateway:
         result = await gateway.execute({"tasks": [*tasks, fresh]})
     assert [task.cached for task in result.tasks] == [False, True, False]
 
@@ -234,7 +235,7 @@ async def test_a_task_says_whether_its_answer_was_kept_and_cache_false_never_tak
 async def test_a_task_cannot_have_a_tool_cached_that_may_change_something() -> None:
     desk = Desk()
     tasks = [{"id": id, "tool": "s:write", "cache": 60} for id in "ab"]
-    async with Gateway(desk.servers, desk.cache) as gateway:
+    async with Gateway(desk.servers, desk.cache, InMemoryRuns()) as gateway:
         result = await gateway.execute({"tasks": tasks})
     assert [task.cached for task in result.tasks] == [False, False]
     assert "s:write is not known to read only" in result.notes[0]

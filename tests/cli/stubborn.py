@@ -8,6 +8,7 @@ import anyio
 
 from plait.cli.commands import program
 from plait.engine.gateway import Gateway
+from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers
 
@@ -21,7 +22,7 @@ async def stay() -> None:
 def opened(config: object) -> Gateway:
     servers = FakeServers()
     servers.add("s:stay", stay)
-    return Gateway(servers, servers)
+    return Gateway(servers, servers, InMemoryRuns())
 
 
 if __name__ == "__main__":

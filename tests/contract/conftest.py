@@ -13,6 +13,7 @@ from plait.core.scheduling.limits import Limits
 from plait.core.tools.policy import Policy, Rule
 from plait.engine.gateway import Gateway, GatewayLimits
 from plait.errors import ConnectionLost, InvalidDag
+from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers, text, tool
 
@@ -41,7 +42,9 @@ class House:
 
     def gateway(self, *rules: Rule, deny: Iterable[str] = (), **options: Any) -> Gateway:
         limits = options.pop("limits", GatewayLimits(concurrency=Limits(options.pop("slots", 32))))
-        return Gateway(self.servers, self.servers, policy=Policy(rules, tuple(deny)), limits=limits, **options)
+        return Gateway(
+            self.servers, self.servers, InMemoryRuns(), policy=Policy(rules, tuple(deny)), limits=limits, **options
+        )
 
     async def run(self, *tasks: dict[str, Any], **options: Any) -> RunResult:
         async with self.gateway() as gateway:

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from plait.core.results.result import RunStatus
+from plait.core.results.record import RunStatus
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.rates import Rate
 from plait.core.tools.policy import Rule

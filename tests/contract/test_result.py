@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from plait.core.results.result import RunStatus
+from plait.core.results.record import RunStatus
 from plait.core.tools.policy import Rule
 from plait.errors import CallError, CallTimeout, ConnectionLost, InvalidDag, ProtocolError, ServerUnavailable
 

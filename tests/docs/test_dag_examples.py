@@ -12,6 +12,7 @@ import pytest
 
 from plait.core.language.dag import DAG_FIELDS, TASK_FIELDS
 from plait.engine.gateway import Gateway
+from plait.stores.in_memory import InMemoryRuns
 from tests.fakes import FakeServers, text, tool
 
 PAGE = (Path(__file__).parents[2] / "docs" / "dag.md").read_text()
@@ -68,7 +69,7 @@ def servers() -> FakeServers:
 @pytest.mark.parametrize(("dag", "outputs"), EXAMPLES, ids=[f"example {index}" for index in range(len(EXAMPLES))])
 @pytest.mark.virtual_time
 async def test_an_example_gives_what_the_page_says(dag: str, outputs: str, servers: FakeServers):
-    async with Gateway(servers, servers) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         result = await gateway.execute(json.loads(dag))
     assert result.outputs == json.loads(outputs)
 

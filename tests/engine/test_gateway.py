@@ -11,8 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from plait.core.results.result import RunStatus
-from plait.core.results.store import InMemoryRuns
+from plait.core.results.record import RunStatus
 from plait.core.scheduling.limits import Limits
 from plait.core.tools.catalog import ServerInfo, ServerState
 from plait.core.tools.policy import Policy
@@ -21,6 +20,7 @@ from plait.core.values.principal import USER, Principal
 from plait.core.values.strict import JsonObject
 from plait.engine.gateway import Gateway, GatewayLimits
 from plait.errors import CallError, InvalidDag, ServerUnavailable, UnknownRun
+from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers, text, tool
 
@@ -47,7 +47,7 @@ def sleep(id: str, seconds: float = 1, **more: Any) -> dict[str, Any]:
 
 async def test_outputs_of_the_leaves_come_back_and_nothing_else(servers: FakeServers):
     document = {"tasks": [sleep("a", 2), {"id": "b", "tool": "s:echo", "arguments": {"n": "$OUTPUT[a].slept"}}]}
-    async with Gateway(servers, servers) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         result = await gateway.execute(document)
     assert result.status is RunStatus.SUCCESS
     assert result.outputs == {"b": {"n": 2}}
@@ -57,7 +57,7 @@ async def test_outputs_of_the_leaves_come_back_and_nothing_else(servers: FakeSer
 
 
 async def test_five_independent_calls_are_five_times_faster(servers: FakeServers):
-    async with Gateway(servers, servers) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         result = await gateway.execute({"tasks": [sleep(f"t{index}") for index in range(5)]})
     assert result.metrics.speedup == 5
     assert result.metrics.max_parallelism == 5
@@ -65,7 +65,7 @@ async def test_five_independent_calls_are_five_times_faster(servers: FakeServers
 
 async def test_an_uneven_diamond_takes_its_critical_path_where_layers_take_longer(servers: FakeServers):
     tasks = [sleep("a1", 50), sleep("a2", 350, depends_on=["a1"]), sleep("b1", 350), sleep("b2", 50, depends_on=["b1"])]
-    async with Gateway(servers, servers) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         eager = await gateway.execute({"tasks": [{**task, "timeout_s": 999} for task in tasks]})
         layers = await gateway.execute(
             {"schedule": "layers", "tasks": [{**task, "timeout_s": 999} for task in tasks]}
@@ -76,7 +76,7 @@ async def test_an_uneven_diamond_takes_its_critical_path_where_layers_take_longe
 
 
 async def test_a_refused_document_runs_nothing(servers: FakeServers):
-    async with Gateway(servers, servers) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         with pytest.raises(InvalidDag) as refused:
             await gateway.execute({"tasks": [sleep("a"), {"id": "b", "tool": "s:ecko"}]})
     assert [problem.code for problem in refused.value.problems] == ["unknown_tool"]
@@ -84,7 +84,7 @@ async def test_a_refused_document_runs_nothing(servers: FakeServers):
 
 
 async def test_a_cancelled_caller_cancels_its_run(servers: FakeServers):
-    async with Gateway(servers, servers) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         with anyio.move_on_after(5):
             await gateway.execute({"tasks": [sleep("a", 50), sleep("b", 50), sleep("c", depends_on=["a"])]})
         await gateway.wait(gateway.runs()[0])
@@ -95,7 +95,7 @@ async def test_a_cancelled_caller_cancels_its_run(servers: FakeServers):
 
 
 async def test_a_run_goes_on_while_nobody_waits(servers: FakeServers):
-    async with Gateway(servers, servers) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         submitted = await gateway.submit({"tasks": [sleep("a", 30)]})
         running = await gateway.wait(submitted.run_id, 10)
         assert (running.status, running.tasks[0].status) == (RunStatus.RUNNING, "running")
@@ -105,7 +105,7 @@ async def test_a_run_goes_on_while_nobody_waits(servers: FakeServers):
 
 
 async def test_leaving_the_gateway_cancels_what_still_runs(servers: FakeServers):
-    async with Gateway(servers, servers) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         submitted = await gateway.submit({"tasks": [sleep("a", 50)]})
         await anyio.sleep(1)
     assert gateway.result(submitted.run_id).status is RunStatus.CANCELLED
@@ -113,7 +113,7 @@ async def test_leaving_the_gateway_cancels_what_still_runs(servers: FakeServers)
 
 
 async def test_followers_hear_of_every_end_and_never_less_than_every_five_seconds(servers: FakeServers):
-    async with Gateway(servers, servers) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         submitted = await gateway.submit({"tasks": [sleep("a", 1), sleep("b", 12), {"id": "f", "tool": "s:fail"}]})
         heard = [(anyio.current_time(), progress) async for progress in gateway.follow(submitted.run_id)]
     settled = [progress.settled for _, progress in heard]
@@ -133,7 +133,7 @@ async def test_a_server_that_cannot_be_reached_fails_its_own_tasks_alone(servers
             raise ServerUnavailable("down: no such file: frobnicate")
         return await servers(call)
 
-    async with Gateway(servers, call) as gateway:
+    async with Gateway(servers, call, InMemoryRuns()) as gateway:
         result = await gateway.execute({"tasks": [{"id": "x", "tool": "down:anything"}, sleep("a")]})
     assert result.status is RunStatus.PARTIAL
     assert [(error.id, error.code) for error in result.errors] == [("x", "server_unavailable")]
@@ -141,7 +141,7 @@ async def test_a_server_that_cannot_be_reached_fails_its_own_tasks_alone(servers
 
 async def test_a_dry_run_says_what_would_happen_and_does_nothing(servers: FakeServers):
     document = {"tasks": [sleep("a"), {"id": "b", "tool": "s:echo", "depends_on": ["a"]}]}
-    async with Gateway(servers, servers) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         plan = await gateway.plan(document)
     assert (plan["status"], plan["layers"]) == ("planned", [["a"], ["b"]])
     assert plan["writes"] == [{"id": "b", "tool": "s:echo"}]
@@ -151,7 +151,7 @@ async def test_a_dry_run_says_what_would_happen_and_does_nothing(servers: FakeSe
 async def test_resuming_runs_only_what_was_mended_and_what_waited_for_it(servers: FakeServers):
     tasks = [sleep("a"), {"id": "b", "tool": "s:fail", "depends_on": ["a"]}]
     tasks.append({"id": "c", "tool": "s:echo", "arguments": {"x": "$OUTPUT[b].y", "n": "$OUTPUT[a].slept"}})
-    async with Gateway(servers, servers) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         failed = await gateway.execute({"tasks": tasks})
         servers.calls.clear()
         mended = {"id": "b", "tool": "s:echo", "arguments": {"y": "mended"}}
@@ -162,7 +162,7 @@ async def test_resuming_runs_only_what_was_mended_and_what_waited_for_it(servers
 
 
 async def test_a_failed_call_is_not_sent_again_unless_the_document_holds_it(servers: FakeServers):
-    async with Gateway(servers, servers) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         failed = await gateway.execute({"tasks": [{"id": "b", "tool": "s:fail"}, sleep("a")]})
         servers.calls.clear()
         await gateway.execute({"resume_from": failed.run_id, "tasks": [sleep("z")]})
@@ -170,7 +170,7 @@ async def test_a_failed_call_is_not_sent_again_unless_the_document_holds_it(serv
 
 
 async def test_a_problem_of_an_earlier_runs_task_is_told_as_such(servers: FakeServers):
-    async with Gateway(servers, servers) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         tasks = [{"id": "b", "tool": "s:fail"}, {"id": "c", "tool": "s:echo", "depends_on": ["b"]}]
         failed = await gateway.execute({"tasks": tasks})
         servers.remove("s:echo")
@@ -198,7 +198,7 @@ VERBS: dict[str, Callable[[Gateway, str, Principal], Any]] = {
     "cancel": lambda gateway, id, principal: gateway.cancel(id, principal),
     "is_done": lambda gateway, id, principal: gateway.is_done(id, principal),
     "result": lambda gateway, id, principal: gateway.result(id, principal),
-    "detail": lambda gateway, id, principal: gateway.detail(id, principal),
+    "record": lambda gateway, id, principal: gateway.record(id, principal),
     "output": lambda gateway, id, principal: gateway.output(id, "a", principal),
     "plan": lambda gateway, id, principal: gateway.plan({"resume_from": id, "tasks": []}, principal),
 }
@@ -217,7 +217,7 @@ async def test_a_run_of_another_principal_is_like_one_that_never_was_to_each_ver
         assert anyio.current_time() == began
         return str(answer)
 
-    async with Gateway(servers, servers) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         document = {"tasks": [sleep("a", 30)]}
         mine = await gateway.submit(document)
         theirs = await gateway.submit(document, Other())
@@ -233,7 +233,7 @@ async def test_a_run_of_another_principal_is_like_one_that_never_was_to_each_ver
 
 
 async def test_a_client_executes_and_resumes_its_own_runs(servers: FakeServers):
-    async with Gateway(servers, servers) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         first = await gateway.execute({"tasks": [sleep("a")]}, Other())
         more = {"resume_from": first.run_id, "tasks": [sleep("b", depends_on=["a"])]}
         assert (await gateway.execute(more, Other())).status == "success"
@@ -243,7 +243,7 @@ async def test_a_client_executes_and_resumes_its_own_runs(servers: FakeServers):
 
 
 async def test_the_id_of_a_run_has_128_random_bits(servers: FakeServers):
-    async with Gateway(servers, servers) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         ids = {(await gateway.submit({"tasks": [sleep("a")]})).run_id for _ in range(50)}
     assert len(ids) == 50
     assert all(re.fullmatch("r_[a-z2-7]{26}", id) for id in ids)
@@ -251,7 +251,7 @@ async def test_the_id_of_a_run_has_128_random_bits(servers: FakeServers):
 
 
 async def test_a_tasks_whole_output_can_be_read_and_its_absence_is_explained(servers: FakeServers):
-    async with Gateway(servers, servers) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         run_id = (await gateway.execute({"tasks": [sleep("a"), {"id": "b", "tool": "s:fail"}]})).run_id
         assert gateway.output(run_id, "a").value == {"slept": 1}
         with pytest.raises(CallError, match="EACCES"):
@@ -261,14 +261,14 @@ async def test_a_tasks_whole_output_can_be_read_and_its_absence_is_explained(ser
 
 
 async def test_the_policy_refuses_what_it_denies(servers: FakeServers):
-    async with Gateway(servers, servers, policy=Policy(deny=("s:fa*",))) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns(), policy=Policy(deny=("s:fa*",))) as gateway:
         with pytest.raises(InvalidDag) as refused:
             await gateway.execute({"tasks": [{"id": "a", "tool": "s:fail"}]})
     assert refused.value.problems[0].code == "policy_denied"
 
 
 async def test_the_oldest_finished_runs_are_let_go_first(servers: FakeServers):
-    async with Gateway(servers, servers, runs=InMemoryRuns(max_runs=3)) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns(max_runs=3)) as gateway:
         going = await gateway.submit({"tasks": [sleep("a", 500, timeout_s=900)]})
         ended = [(await gateway.execute({"tasks": [sleep("a")]})).run_id for _ in range(4)]
         assert gateway.runs() == [ended[3], ended[2], going.run_id]
@@ -276,14 +276,14 @@ async def test_the_oldest_finished_runs_are_let_go_first(servers: FakeServers):
 
 async def test_the_gateways_limit_holds_across_runs(servers: FakeServers):
     limits = GatewayLimits(concurrency=Limits(gateway=2))
-    async with Gateway(servers, servers, limits=limits) as gateway, anyio.create_task_group() as tasks:
+    async with Gateway(servers, servers, InMemoryRuns(), limits=limits) as gateway, anyio.create_task_group() as tasks:
         for _ in range(3):
             tasks.start_soon(gateway.execute, {"tasks": [sleep("a", 10), sleep("b", 10)]})
     assert anyio.current_time() == pytest.approx(30, abs=0.1)
 
 
 async def test_search_finds_by_words_and_an_empty_query_lists_servers(servers: FakeServers):
-    async with Gateway(servers, servers) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         found = await gateway.search("sleep a while")
         assert next(tool.full_name for tool in found.needs[0][1]) == "s:sleep"
         assert [server.name for server in (await gateway.search("")).servers] == ["s"]
@@ -300,7 +300,7 @@ async def test_what_calls_took_decides_what_goes_first_next_time_and_is_foretold
     servers.add(tool("s:slow", readOnlyHint=True), slow)
     tasks = [sleep("quick", 1), sleep("also", 1), {"id": "long", "tool": "s:slow"}]
     limits = GatewayLimits(concurrency=Limits(2))
-    async with Gateway(servers, servers, limits=limits, learned=ToolStats()) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns(), limits=limits, learned=ToolStats()) as gateway:
         assert "execution_time_ms" not in str((await gateway.plan({"tasks": tasks}))["estimate"])
         first = await gateway.execute({"tasks": tasks})
         plan: Any = await gateway.plan({"tasks": tasks})
@@ -312,7 +312,7 @@ async def test_what_calls_took_decides_what_goes_first_next_time_and_is_foretold
 
 
 async def test_progress_says_what_is_left_once_the_tools_are_known(servers: FakeServers):
-    async with Gateway(servers, servers, learned=ToolStats()) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns(), learned=ToolStats()) as gateway:
         document = {"tasks": [sleep("a", 4), {**sleep("b", 4), "depends_on": ["a"]}]}
         await gateway.execute(document)
         run = await gateway.submit(document)
@@ -322,7 +322,7 @@ async def test_progress_says_what_is_left_once_the_tools_are_known(servers: Fake
 
 async def test_a_field_that_was_never_seen_is_doubted_and_not_refused(servers: FakeServers):
     servers.add(tool("s:issue", closed=False), lambda **_: {"title": "t", "number": 1})
-    async with Gateway(servers, servers, learned=ToolStats()) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns(), learned=ToolStats()) as gateway:
         first = {"id": "a", "tool": "s:issue"}
         await gateway.execute({"tasks": [first]})
         result = await gateway.execute(

@@ -15,6 +15,7 @@ from plait.core.scheduling.events import Changed, Finished, Notice, Status
 from plait.core.scheduling.locating import LOCATE_S, PROMPT_S
 from plait.core.tools.claims import ResourceName, as_written
 from plait.engine.gateway import Gateway
+from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers, tool
 
@@ -65,7 +66,7 @@ async def house(mount: Mount) -> AsyncIterator[House]:
 
     servers.add(tool("s:write", PATH, ["path"]), write)
     servers.add(tool("s:say", PATH, ["path"], readOnlyHint=True), lambda path: {"path": path.replace("+", "/")})
-    async with Gateway(servers, servers, resolver=mount, observers=[notices.append]) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns(), resolver=mount, observers=[notices.append]) as gateway:
         yield House(gateway, servers, notices)
 
 

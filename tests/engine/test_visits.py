@@ -19,6 +19,7 @@ from plait.core.tools.tool_stats import ToolStats
 from plait.engine.gateway import Gateway, GatewayLimits
 from plait.engine.lookups import AS_WRITTEN
 from plait.errors import CallError, ConnectionLost, ServerUnavailable
+from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers, tool
 
@@ -80,7 +81,7 @@ async def visiting(limits: Limits | None = None, *rules: Rule, **options: Any) -
     servers.add(tool("s:read", PATH, closed=False, readOnlyHint=True), do)
     servers.add(tool("s:write", PATH, closed=False), do)
     options |= {"policy": Policy(rules), "limits": GatewayLimits(limits or Limits())}
-    async with Gateway(servers, servers, **options) as gateway, anyio.create_task_group() as tasks:
+    async with Gateway(servers, servers, InMemoryRuns(), **options) as gateway, anyio.create_task_group() as tasks:
         visits = Visits(servers, gateway, tasks)
         yield visits
 

@@ -13,6 +13,7 @@ from plait.core.scheduling.events import Changed, Finished, Key, Notice, Started
 from plait.engine.gateway import Gateway
 from plait.observers.logs import RunLog, configure_logging
 from plait.redaction import Secrets
+from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers, text
 
@@ -30,7 +31,7 @@ async def logged_at(level: str) -> list[dict[str, Any]]:
     servers.add("s:fail", lambda **_: text("no", is_error=True))
     stream = io.StringIO()
     with configure_logging(level, stream, as_json=True):
-        async with Gateway(servers, servers, observers=[RunLog()]) as gateway:
+        async with Gateway(servers, servers, InMemoryRuns(), observers=[RunLog()]) as gateway:
             tasks = [
                 {"id": "a", "tool": "s:give", "arguments": {"password": SECRET}},
                 {"id": "b", "tool": "s:fail", "depends_on": ["a"]},

@@ -14,6 +14,7 @@ from mcp.server import Server
 from mcp.shared.memory import create_client_server_memory_streams
 
 from plait.engine.gateway import Gateway
+from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.calls import OpenCalls
 from plait.upstream.server import build_server
 
@@ -60,7 +61,7 @@ def connect(servers: FakeServers, era: str) -> Connect:
     async def connected(
         name: str = "test", max_chars: int = 24_000, wait_s: float | None = None, calls: OpenCalls | None = None
     ) -> AsyncIterator[Client]:
-        async with Gateway(servers, servers) as gateway:
+        async with Gateway(servers, servers, InMemoryRuns()) as gateway:
             server = build_server(gateway, max_chars=max_chars, wait_s=wait_s, calls=calls)
             info = types.Implementation(name=name, version="1")
             async with Client(in_memory(server), mode=era, client_info=info) as client:

@@ -13,6 +13,7 @@ import anyio
 from plait.app import run_http, run_stdio
 from plait.config import GatewaySettings, LimitSettings
 from plait.engine.gateway import Gateway
+from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.stopping import Stop, stopped_by_signals
 from plait.upstream.transports.hosts import Allowed
 from plait.upstream.transports.listening import listen_on
@@ -70,12 +71,12 @@ async def main() -> None:
         servers = tools(stop)
         if options.http:
             with listen_on("127.0.0.1", 0) as listening:
-                async with Gateway(servers, servers) as gateway:
+                async with Gateway(servers, servers, InMemoryRuns()) as gateway:
                     allowed = Allowed("127.0.0.1")
                     await run_http(gateway, settings, listening, allowed, stop, drain_s=options.drain, on_ready=print)
             return
         with private_stdio() as (in_fd, out_fd):
-            async with Gateway(servers, servers) as gateway:
+            async with Gateway(servers, servers, InMemoryRuns()) as gateway:
                 await run_stdio(gateway, settings, in_fd, out_fd, stop, drain_s=options.drain)
 
 

@@ -11,6 +11,7 @@ from mcp import Client
 
 from plait.core.tools.tool_stats import ToolStats
 from plait.engine.gateway import Gateway
+from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.server import build_server
 
 from ..fakes import FakeServers, tool
@@ -38,7 +39,7 @@ async def connected() -> AsyncIterator[Client]:
     servers = FakeServers()
     servers.add(tool("github:list_issues", readOnlyHint=True), lambda: ISSUES)
     servers.add(tool("github:find_issues", output=DECLARED, readOnlyHint=True), lambda: ISSUES)
-    async with Gateway(servers, servers, learned=ToolStats()) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns(), learned=ToolStats()) as gateway:
         server = build_server(gateway, max_chars=24_000)
         async with Client(in_memory(server), mode=LEGACY) as client:
             yield client

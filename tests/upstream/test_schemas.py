@@ -13,6 +13,7 @@ from mcp import Client
 
 from plait.core.tools.catalog import ServerInfo, ServerState
 from plait.engine.gateway import Gateway
+from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.resources import guide
 from plait.upstream.schemas import TOOLS, ToolText
 from plait.upstream.server import build_server
@@ -64,7 +65,7 @@ async def test_the_published_examples_are_valid(text: str):
     for task in document["tasks"]:  # servers that are not connected yet: any tool may be theirs
         servers.add_server(ServerInfo(task["tool"].partition(":")[0], ServerState.CONNECTING))
     document.pop("resume_from", None)
-    async with Gateway(servers, servers) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         plan = await gateway.plan(document)
     assert plan["status"] == "planned"
     assert plan["estimate"]["tasks"] == len(document["tasks"])  # type: ignore[index, call-overload]  # it is an object
@@ -86,7 +87,7 @@ async def test_the_five_tools_are_listed_with_titles_annotations_and_hints(conne
 
 
 async def test_the_instructions_name_the_servers_as_they_stand_when_a_client_connects(servers: FakeServers, era: str):
-    async with Gateway(servers, servers) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         server = build_server(gateway)
         servers.add_server(ServerInfo("late", ServerState.READY, tools=1_200))
         async with Client(in_memory(server), mode="auto" if era != "legacy" else era) as client:

@@ -16,6 +16,7 @@ from mcp.shared.message import SessionMessage
 from plait.core.scheduling.events import Finished, Notice
 from plait.core.tools.catalog import ServerInfo, ServerState
 from plait.engine.gateway import Gateway
+from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.calls import OpenCalls
 from plait.upstream.server import build_server
 
@@ -180,7 +181,7 @@ async def test_a_client_that_does_not_read_its_progress_holds_up_nothing(servers
             ended.append(notice.status)
 
     async with (
-        Gateway(servers, servers, observers=[note]) as gateway,
+        Gateway(servers, servers, InMemoryRuns(), observers=[note]) as gateway,
         in_memory(build_server(gateway)) as (read, write),
     ):
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple, Protocol, TypeAlias
 
+from .results.record import RunRecord
 from .scheduling.events import Notice
-from .scheduling.run import Run
 from .tools.catalog import Catalog, Tool
 from .tools.claims import ResourceName
+from .tools.output import Output
 from .values.principal import Principal
 from .values.strict import Json, JsonObject
 
@@ -128,18 +129,25 @@ class Servers(Protocol):
 
 
 class RunStore(Protocol):
-    """Keeps runs for `get_run` and `resume_from`. It is bounded: the oldest finished ones go first."""
+    """Keeps runs for `get_run` and `resume_from`: their records, and beside them the outputs. It is bounded: the oldest
+    finished runs go first."""
 
-    def add(self, run: Run) -> None: ...
+    def add(self, record: RunRecord) -> None:
+        """Keep a run that has begun."""
+        ...
 
-    def get(self, run_id: str, principal: Principal) -> Run | None:
-        """The run; None if it is unknown, or if *principal* may not see it."""
+    def put(self, record: RunRecord, outputs: Mapping[str, Output]) -> None:
+        """Keep the last record of a run, and the outputs that its tasks left."""
+        ...
+
+    def get(self, run_id: str, principal: Principal) -> RunRecord | None:
+        """The record that was kept last; None if the run is unknown, or *principal* may not see it."""
+        ...
+
+    def output(self, run_id: str, task: str) -> Output | None:
+        """The output that a task left, for whoever may see the run."""
         ...
 
     def ids(self, principal: Principal) -> list[str]:
         """The ids of the runs of *principal*, the latest first; none for `ANYONE`."""
-        ...
-
-    def trim(self) -> None:
-        """A run has ended: what is above the bounds may go."""
         ...

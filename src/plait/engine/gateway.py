@@ -5,21 +5,23 @@ from __future__ import annotations
 import base64
 import random
 import secrets
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import anyio
 from anyio.abc import TaskGroup
 
 from ..core.language.dag import Dag, read_dag
-from ..core.planning.plan import Plan, PlannedTask
+from ..core.planning.plan import Plan, TakenOver
 from ..core.ports import CallTool, Observer, ResourceResolver, RunStore, Servers, UpstreamClient
 from ..core.results.progress import Progress, progress_of
+from ..core.results.record import RunRecord, TaskRecord, record_of
 from ..core.results.result import RunResult, result_of
-from ..core.results.store import InMemoryRuns
 from ..core.scheduling.conflicts import Conflicts, find_conflicts, planned_accesses
-from ..core.scheduling.events import Changed, Finished, Notice, Progressed
+from ..core.scheduling.events import Changed, Finished, Notice, Progressed, Started
 from ..core.scheduling.limits import Limits
 from ..core.scheduling.locating import PROMPT_S
 from ..core.scheduling.run import Run
@@ -29,7 +31,7 @@ from ..core.tools.catalog import Catalog, Tool
 from ..core.tools.output import Output
 from ..core.tools.policy import Policy
 from ..core.tools.tool_stats import ToolStats
-from ..core.values.principal import USER, Principal
+from ..core.values.principal import USER, Principal, may_see
 from ..core.values.problems import Problem, nearest, some_of
 from ..core.values.strict import Json, JsonObject
 from ..errors import CallError, InvalidDag, UnknownRun
@@ -75,20 +77,30 @@ class Submitted:
     notes: tuple[str, ...]
 
 
-class _Watch:
-    """Who waits for news of one run."""
+class _LiveRun:
+    """A run under way, and those that wait for news of it."""
 
-    __slots__ = ("changed", "finished", "said")
+    __slots__ = ("_record", "changed", "finished", "run", "said")
 
-    def __init__(self) -> None:
+    def __init__(self, run: Run) -> None:
+        self.run = run
         self.finished = anyio.Event()
         self.changed = Signal()
         self.said: str | None = None
+        self._record: RunRecord | None = None
+
+    def record(self) -> RunRecord:
+        """The record of the run as it stands now."""
+        self._record = record_of(self.run, anyio.current_time(), self._record)
+        return self._record
+
+    def output(self, task: str) -> Output | None:
+        return self.run.states[task].output
 
 
 class Gateway:
-    """Runs DAGs over *servers* and *call_tool*. Use as `async with Gateway(...) as gateway:`; leaving it cancels
-    the runs that are still going.
+    """Runs DAGs over *servers* and *call_tool*, and keeps them in *runs*. Use as `async with Gateway(...) as gateway:`;
+    leaving it cancels the runs that are still going.
 
     A run belongs to the principal of the client that submitted it or, without a client, to the user.
     Every verb that takes a run's id raises `UnknownRun` for a principal who may not see that run.
@@ -98,10 +110,10 @@ class Gateway:
         self,
         servers: Servers,
         call_tool: CallTool,
+        runs: RunStore,
         *,
         policy: Policy | None = None,
         limits: GatewayLimits | None = None,
-        runs: RunStore | None = None,
         learned: ToolStats | None = None,
         resolver: ResourceResolver | None = AS_WRITTEN,
         observers: Sequence[Observer] = (),
@@ -110,13 +122,13 @@ class Gateway:
         self._call_tool = call_tool
         self._policy = policy or Policy()
         self._limits = limits or GatewayLimits()
-        self._runs = InMemoryRuns() if runs is None else runs
+        self._runs = runs
         self.learned = ToolStats(enabled=False) if learned is None else learned
         self._resolver = resolver
         self._lookups = Lookups(resolver or AS_WRITTEN)
         self._observers = tuple(observers)
         self._scheduler = Scheduler(self._limits.concurrency, self.learned)
-        self._watches: dict[str, _Watch] = {}
+        self._live: dict[str, _LiveRun] = {}
         self._visitors = Visitors(self._policy, detect_conflicts=resolver is not None)
         self._submitted = 0
         self._visits = 0
@@ -226,13 +238,13 @@ class Gateway:
             number=self._submitted,
             conflicts=conflicts,
             reused=reused,
+            began=time.time(),
             jitter=random.random,
             timeout_s=plan.dag.timeout_s or self._limits.timeout_s,
             max_items=self._limits.max_items,
             max_bytes=self._limits.max_run_bytes,
         )
-        self._runs.add(run)
-        self._watches[run.id] = _Watch()
+        self._live[run.id] = _LiveRun(run)
         self._runner.submit(run, client)
         return Submitted(run.id, plan.dag, plan.notes)
 
@@ -246,41 +258,49 @@ class Gateway:
 
     async def wait(self, run_id: str, seconds: float | None = None, principal: Principal = USER) -> RunResult:
         """The result once the run has ended, or after *seconds* its state so far. Raises `UnknownRun`."""
-        run = self._run(run_id, principal)
-        if not run.is_done:
-            with anyio.move_on_after(seconds):
-                await self._watches[run_id].finished.wait()
-        return result_of(run, anyio.current_time())
+        if (live := self._live_run(run_id, principal)) is None:
+            return self.result(run_id, principal)
+        with anyio.move_on_after(seconds):
+            await live.finished.wait()
+        return result_of(live.record(), live.output)
 
     async def follow(self, run_id: str, principal: Principal = USER) -> AsyncIterator[Progress]:
         """How far the run is: at once, then as tasks settle (at most ten times a second, at least every 5 s), the
         last one `finished`. Raises `UnknownRun`."""
-        run = self._run(run_id, principal)
-        watch = self._watches.get(run_id)
-        while watch is not None and not run.is_done:
-            seen = watch.changed.count
-            yield self._progress(run)
+        if (live := self._live_run(run_id, principal)) is None:
+            yield progress_of(self.record(run_id, principal))
+            return
+        while not live.finished.is_set():
+            seen = live.changed.count
+            yield progress_of(live.record(), live.said)
             with anyio.move_on_after(QUIET_S):
-                await watch.changed.wait(seen)
+                await live.changed.wait(seen)
                 with anyio.move_on_after(BURST_S):
-                    await watch.finished.wait()
-        yield self._progress(run)
+                    await live.finished.wait()
+        yield progress_of(live.record())
 
     def is_done(self, run_id: str, principal: Principal = USER) -> bool:
-        """Whether the run has come to its end. Raises `UnknownRun`."""
-        return self._run(run_id, principal).is_done
+        """Whether the run has ended. Raises `UnknownRun`."""
+        return self._live_run(run_id, principal) is None and self.record(run_id, principal).is_done
 
     def runs(self, principal: Principal = USER) -> list[str]:
         """The ids of the runs of *principal* that are kept, the latest first; none for `ANYONE`."""
         return self._runs.ids(principal)
 
+    def record(self, run_id: str, principal: Principal = USER) -> RunRecord:
+        """The record of a run as it is now. Raises `UnknownRun`."""
+        if (found := self._find(run_id, principal)) is None:
+            hint = "Use the run_id of an earlier answer; the oldest runs are dropped."
+            raise UnknownRun(f"{NO_SUCH_RUN} {hint}")
+        return found
+
     def result(self, run_id: str, principal: Principal = USER) -> RunResult:
         """The state of a run as it is now. Raises `UnknownRun`."""
-        return result_of(self._run(run_id, principal), anyio.current_time())
+        return result_of(self.record(run_id, principal), partial(self._kept_output, run_id))
 
     async def cancel(self, run_id: str, principal: Principal = USER) -> RunResult:
         """Cancel a run, if it is still going, and give its result. Raises `UnknownRun`."""
-        self._run(run_id, principal)
+        self.record(run_id, principal)
         self._runner.cancel(run_id)
         return await self.wait(run_id, STOP_S, principal)
 
@@ -289,21 +309,28 @@ class Gateway:
         for run_id in list(self._scheduler.runs):
             self._runner.cancel(run_id)
 
-    def detail(self, run_id: str, principal: Principal = USER) -> str:
-        """How much an answer says of a run, as its document wants it. Raises `UnknownRun`."""
-        return self._run(run_id, principal).plan.dag.detail
-
     def output(self, run_id: str, task: str, principal: Principal = USER) -> Output:
         """A task's whole output. Raises `UnknownRun`, or `CallError` where there is none."""
-        run = self._run(run_id, principal)
-        if task not in run.states:
-            near = nearest(task, run.states)
-            hint = f'Did you mean "{near[0]}"?' if near else f"Its tasks: {some_of(run.states, 20)}."
+        record = self.record(run_id, principal)
+        if task not in record.tasks:
+            near = nearest(task, record.tasks)
+            hint = f'Did you mean "{near[0]}"?' if near else f"Its tasks: {some_of(record.tasks, 20)}."
             raise CallError(f'{run_id} has no task "{task[:80]}"', hint=hint)
-        state = run.states[task]
-        if state.output is None:
-            raise state.error or CallError(f"{task} has no output: it is {state.status}", hint=state.message)
-        return state.output
+        if (output := self._kept_output(run_id, task)) is None:
+            raise _no_output(record.tasks[task])
+        return output
+
+    def _live_run(self, run_id: str, principal: Principal) -> _LiveRun | None:
+        live = self._live.get(run_id)
+        return live if live is not None and may_see(principal, live.run.principal) else None
+
+    def _find(self, run_id: str, principal: Principal) -> RunRecord | None:
+        live = self._live_run(run_id, principal)
+        return self._runs.get(run_id, principal) if live is None else live.record()
+
+    def _kept_output(self, run_id: str, task: str) -> Output | None:
+        live = self._live.get(run_id)
+        return self._runs.output(run_id, task) if live is None else live.output(task)
 
     async def _prepare(self, document: object, principal: Principal) -> tuple[Plan, Conflicts, dict[str, Output]]:
         from ..core.planning.check import check
@@ -312,21 +339,21 @@ class Gateway:
         limits = self._limits
         reading = read_dag(document, max_tasks=limits.max_tasks, max_bytes=limits.max_document_bytes)
         await self._reach([task.tool for task in reading.dag.tasks], LONGEST_START_S)
-        planned: dict[str, PlannedTask] = {}
+        taken_over: dict[str, TakenOver] = {}
         outputs: dict[str, Output] = {}
         if (run_id := reading.dag.resume_from) is not None:
-            earlier = self._runs.get(run_id, principal)
+            earlier = self._find(run_id, principal)
             if earlier is None:
                 hint = "Use the run_id of an earlier answer, or send all tasks without resume_from."
                 unknown = Problem("resume_from", "unknown_run", NO_SUCH_RUN, hint)
                 raise InvalidDag([*reading.problems, unknown], reading.notes)
-            dag, planned, outputs = resume(reading.dag, earlier)
+            dag, taken_over, outputs = resume(reading.dag, earlier, partial(self._kept_output, run_id))
             reading = replace(reading, dag=dag)
         plan = check(
             reading,
             self.catalog(),
             self._policy,
-            reused=planned,
+            reused=taken_over,
             max_items=limits.max_items,
             learned_shape=self.learned.shape,
             cost=lambda task: self.learned.seconds(task.tool),
@@ -360,32 +387,32 @@ class Gateway:
             self._index = (catalog, SearchIndex(catalog))
         return self._index[1]
 
-    def _run(self, run_id: str, principal: Principal) -> Run:
-        run = self._runs.get(run_id, principal)
-        if run is None:
-            hint = "Use the run_id of an earlier answer; the oldest runs are dropped."
-            raise UnknownRun(f"{NO_SUCH_RUN} {hint}")
-        return run
-
     def _observe(self, notice: Notice) -> None:
         match notice:
+            case Started(run_id):
+                self._runs.add(self._live[run_id].record())
             case Changed():
-                if (watch := self._watches.get(notice.key.run)) is not None:
-                    watch.changed.notify()
+                if (live := self._live.get(notice.key.run)) is not None:
+                    live.changed.notify()
             case Progressed(key, progress, total, message):
-                if (watch := self._watches.get(key.run)) is not None:
+                if (live := self._live.get(key.run)) is not None:
                     done = f"{progress:g}/{total:g}" if total else f"{progress:g}"
-                    watch.said = f"{key.task}: {' '.join(message.split())[:120] if message else done}"
-                    watch.changed.notify()
+                    live.said = f"{key.task}: {' '.join(message.split())[:120] if message else done}"
+                    live.changed.notify()
             case Finished(run_id):
-                watch = self._watches.pop(run_id)
-                watch.finished.set()
-                watch.changed.notify()
-                self._runs.trim()
+                live = self._live.pop(run_id)
+                states = live.run.states
+                outputs = {id: state.output for id, state in states.items() if state.output is not None}
+                self._runs.put(live.record(), outputs)
+                live.finished.set()
+                live.changed.notify()
 
-    def _progress(self, run: Run) -> Progress:
-        watch = self._watches.get(run.id)
-        return progress_of(run, anyio.current_time(), watch.said if watch is not None else None)
+
+def _no_output(task: TaskRecord) -> CallError:
+    if task.error is not None and task.error.retryable is not None:  # a call of it failed
+        return CallError(task.error.message, hint=task.error.hint)
+    why = None if task.error is None else task.error.message
+    return CallError(f"{task.id} has no output: it is {task.status}", hint=why)
 
 
 def _new_id() -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import mcp_types as types
 from pydantic import TypeAdapter, ValidationError
 
-from ..core.results.result import RunResult, RunStatus
+from ..core.results.record import RunStatus
+from ..core.results.result import RunResult
 from ..core.values.problems import Problem
 from ..core.values.strict import Json, JsonObject, dumps
 from .budget import fit
@@ -51,7 +52,7 @@ def refusal(
     return answer(fit(document, limit), is_error=True, text=text)
 
 
-def run_answer(result: RunResult, limit: int, *, detail: str, sizes: Mapping[str, int]) -> types.CallToolResult:
+def run_answer(result: RunResult, limit: int, *, detail: str) -> types.CallToolResult:
     """A run as it stands: errors, outputs within *limit*, and the images and audio among them."""
     document = result.document(detail)
     document["outputs"] = {id: _without_data(result, id, value) for id, value in result.outputs.items()}
@@ -68,7 +69,7 @@ def run_answer(result: RunResult, limit: int, *, detail: str, sizes: Mapping[str
         document,
         limit,
         uri=lambda id: task_uri(result.run_id, id),
-        sizes=sizes,
+        sizes={id: result.record.tasks[id].output_bytes or 0 for id in result.outputs},
         hint=f'Read what was cut with get_run(run_id="{result.run_id}", task=…), by select or offset.',
     )
     return answer(shown, is_error=result.status.is_error, blocks=blocks)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import mcp_types as types
 
-from ..core.results.result import RunResult, TaskResult
-from ..core.scheduling.events import Status
+from ..core.results.record import RunRecord, TaskRecord
+from ..core.results.result import errors_of
 from ..core.values.expressions import compile_expression, search
 from ..core.values.principal import Principal
 from ..core.values.problems import Problem, nearest, some_of
@@ -20,13 +20,12 @@ from .requests import GetRun, Refused
 
 def output_answer(gateway: Gateway, principal: Principal, request: GetRun, limit: int) -> types.CallToolResult:
     """The output of one task, by select or page; or why there is none. Raises `UnknownRun` and `Refused`."""
-    result = gateway.result(request.run_id, principal)
-    task = find_task(result, request.task or "")
-    frame: JsonObject = {"run_id": request.run_id, "task": task.id, "status": task.status}
+    task = find_task(gateway.record(request.run_id, principal), request.task or "")
+    frame: JsonObject = {"run_id": request.run_id, "task": task.id, "status": str(task.status)}
     try:
         value = gateway.output(request.run_id, task.id, principal).value
     except CallError as error:
-        return _no_output(frame, result, error, limit)
+        return _no_output(frame, task, error, limit)
     if request.select is not None:
         value = _selected(request.select, value)
     if request.offset is None and request.limit is None:
@@ -36,19 +35,13 @@ def output_answer(gateway: Gateway, principal: Principal, request: GetRun, limit
     return _page(frame, written(value), request, limit)
 
 
-def find_task(result: RunResult, id: str) -> TaskResult:
+def find_task(record: RunRecord, id: str) -> TaskRecord:
     """The task of that *id*. Raises `Refused`, with the tasks that there are."""
-    tasks = {task.id: task for task in result.tasks}
-    if id in tasks:
-        return tasks[id]
-    near = nearest(id, tasks, 3)
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"Its tasks: {some_of(tasks, 20)}."
-    raise Refused([Problem("task", "unknown_task", f'{result.run_id} has no task "{id[:80]}".', hint)])
-
-
-def output_sizes(gateway: Gateway, principal: Principal, result: RunResult) -> dict[str, int]:
-    """The sizes in bytes of the outputs that *result* holds."""
-    return {id: gateway.output(result.run_id, id, principal).size_bytes for id in result.outputs}
+    if id in record.tasks:
+        return record.tasks[id]
+    near = nearest(id, record.tasks, 3)
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"Its tasks: {some_of(record.tasks, 20)}."
+    raise Refused([Problem("task", "unknown_task", f'{record.id} has no task "{id[:80]}".', hint)])
 
 
 def written(value: Json) -> str:
@@ -63,12 +56,12 @@ def _selected(expression: str, value: Json) -> Json:
         raise Refused([Problem("select", error.code, f"{error.message}.", error.hint)]) from None
 
 
-def _no_output(frame: JsonObject, result: RunResult, error: CallError, limit: int) -> types.CallToolResult:
-    if not Status(str(frame["status"])).is_final:
-        hint = f'No output yet: call get_run(run_id="{frame["run_id"]}", task="{frame["task"]}") again.'
+def _no_output(frame: JsonObject, task: TaskRecord, error: CallError, limit: int) -> types.CallToolResult:
+    if not task.status.is_final:
+        hint = f'No output yet: call get_run(run_id="{frame["run_id"]}", task="{task.id}") again.'
         return answer({**frame, "hint": hint})
-    errors: list[Json] = [told.document() for told in result.errors if told.id == frame["task"]]
-    said: JsonObject = {"id": frame["task"], "code": "no_output", "message": error.message}
+    errors: list[Json] = [error.document() for error in errors_of(task)]
+    said: JsonObject = {"id": task.id, "code": "no_output", "message": error.message}
     return answer(fit({**frame, "errors": errors or [said]}, limit), is_error=True)
 
 

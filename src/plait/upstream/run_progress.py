@@ -15,7 +15,6 @@ import anyio
 from mcp.server import ServerRequestContext
 
 from ..core.results.result import RunResult
-from ..core.scheduling.events import Status
 from ..core.values.principal import Principal
 from ..core.values.strict import JsonObject
 from ..engine.gateway import Gateway
@@ -56,13 +55,9 @@ async def _ended(gateway: Gateway, principal: Principal, run_id: str, seconds: f
     with anyio.move_on_after(seconds):
         async with aclosing(gateway.follow(run_id, principal)) as news:  # type: ignore[type-var]  # it is an async generator
             async for _ in news:
-                if _has_ended(gateway.result(run_id, principal), task):
+                if gateway.record(run_id, principal).tasks[task].status.is_final:
                     break
     return gateway.result(run_id, principal)
-
-
-def _has_ended(result: RunResult, task: str) -> bool:
-    return any(one.id == task and Status(one.status).is_final for one in result.tasks)
 
 
 def telling(ctx: RequestContext) -> SendProgress | None:

@@ -17,7 +17,8 @@ import mcp_types as types
 from mcp import MCPError
 
 from ..core.language.dag import DAG_FIELDS, read_dag
-from ..core.results.result import RunResult, RunStatus
+from ..core.results.record import RunStatus
+from ..core.results.result import RunResult
 from ..core.values.principal import Principal
 from ..core.values.problems import Problem
 from ..core.values.strict import JsonObject
@@ -28,7 +29,7 @@ from .budget import fit
 from .calls import OpenCalls
 from .finding import describe_answer, search_answer
 from .principals import PrincipalOf
-from .reading import find_task, output_answer, output_sizes
+from .reading import find_task, output_answer
 from .relay.run_waiters import RunWaiters, attendance_of, progress_to
 from .requests import CancelRun, Describe, GetRun, Refused, Search, as_sent, read_request
 from .run_progress import RequestContext, wait_for
@@ -121,7 +122,7 @@ class Tools:
             with anyio.move_on_after(CANCEL_S, shield=True):
                 await self._gateway.cancel(submitted.run_id, principal)
             raise
-        return self._run_answer(result, principal, dag.detail)
+        return run_answer(result, self._max_chars, detail=dag.detail)
 
     async def _search(self, ctx: RequestContext, arguments: object) -> types.CallToolResult:
         request = read_request(Search, arguments)
@@ -139,13 +140,12 @@ class Tools:
     async def _get_run(self, ctx: RequestContext, arguments: object) -> types.CallToolResult:
         request, principal = read_request(GetRun, arguments), self._principal_of(ctx)
         if request.task is not None:
-            find_task(self._gateway.result(request.run_id, principal), request.task)
+            find_task(self._gateway.record(request.run_id, principal), request.task)
         result = await self._waited(ctx, principal, request.run_id, request.wait_s, request.task)
         if request.task is not None:
             return output_answer(self._gateway, principal, request, self._max_chars)
         has_ended = result.status is not RunStatus.RUNNING
-        detail = self._gateway.detail(request.run_id, principal) if has_ended else "full"
-        return self._run_answer(result, principal, detail)
+        return run_answer(result, self._max_chars, detail=result.record.dag.detail if has_ended else "full")
 
     async def _cancel_run(self, ctx: RequestContext, arguments: object) -> types.CallToolResult:
         request = read_request(CancelRun, arguments)
@@ -168,10 +168,6 @@ class Tools:
                 await attendance.quiet()
                 result = await wait_for(progress_to(ctx), self._gateway, principal, run_id, seconds, task=task)
         return result
-
-    def _run_answer(self, result: RunResult, principal: Principal, detail: str) -> types.CallToolResult:
-        sizes = output_sizes(self._gateway, principal, result)
-        return run_answer(result, self._max_chars, detail=detail, sizes=sizes)
 
     def _patience(self, ctx: RequestContext) -> float:
         if self._wait_s is not None:

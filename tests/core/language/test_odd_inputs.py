@@ -13,7 +13,7 @@ import pytest
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
 from plait.core.planning.plan import Plan
-from plait.core.results.result import RunResult, result_of
+from plait.core.results.result import RunResult
 from plait.core.scheduling.conflicts import Conflicts
 from plait.core.scheduling.events import Call, Failed, Locate, Located, Succeeded
 from plait.core.scheduling.limits import Limits
@@ -29,6 +29,7 @@ from plait.errors import InvalidDag, ToolError
 from tests.core.scheduling.places import as_named, conflicts_in
 from tests.fakes import tool
 
+from ..runs import result_at
 from ..scheduling.worlds import PATH
 from ..strategies import nested
 
@@ -87,7 +88,7 @@ class Play:
 
     @property
     def result(self) -> RunResult:
-        return result_of(self.run, 0.0)
+        return result_at(self.run, 0.0)
 
 
 # Size.

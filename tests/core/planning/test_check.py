@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from plait.core.language.dag import Dag, Task, read_dag
 from plait.core.planning.check import check
-from plait.core.planning.plan import Plan
+from plait.core.planning.plan import Plan, TakenOver
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.policy import Policy, Rule
 from plait.core.values.problems import Problem
@@ -261,13 +261,15 @@ def test_when_needs_something_to_read() -> None:
     assert planned({}, {"when": "t0.ok", "depends_on": ["t0"]}).tasks["t1"].when is not None
 
 
-def test_a_reused_task_is_taken_as_it_was_planned() -> None:
-    earlier = planned({"tool": "s:read", "arguments": {"path": "x"}})
-    dag = Dag(tasks=(*earlier.dag.tasks, Task(id="b", tool="s:any", arguments={"x": "$OUTPUT[t0]"})))
-    gone = Catalog([tool("s:any")], [ServerInfo("s", ServerState.READY)])
-    plan = check(read_dag(dag), gone, Policy(), reused=earlier.tasks)
-    assert plan.tasks["t0"] is earlier.tasks["t0"]
-    assert plan.layers == (("t0",), ("b",))
+def test_nothing_of_a_reused_task_is_checked() -> None:
+    reused = Task(id="a", tool="s:read", arguments={"x": "$OUTPUT[gone]"}, select="]", retries=3)
+    late = Task(id="b", tool="s:any", arguments={"x": "$OUTPUT[a]"})
+    taken_over = {"a": TakenOver("s:read", ("gone",))}
+    without_it = Catalog([tool("s:any")], [ServerInfo("s", ServerState.READY)])
+    for catalog in (CATALOG, without_it):
+        plan = check(read_dag(Dag(tasks=(reused, late))), catalog, Policy(deny=("s:read",)), reused=taken_over)
+        assert (plan.tasks["a"].tool.full_name, plan.tasks["a"].drew_on) == ("s:read", ("gone",))
+        assert plan.layers == (("a",), ("b",))
 
 
 ISSUE = {"type": "object", "properties": {"title": STRING}, "required": ["title"], "additionalProperties": False}
@@ -393,19 +395,22 @@ def test_keys_that_were_seen_and_not_kept_are_not_taken_for_absent() -> None:
 
 
 def test_the_output_of_a_reused_task_is_held_to_its_schema_and_its_own_references_are_not() -> None:
-    earlier = typed({"tool": "s:list"}, {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].items[0].title"}})
-    late = Task(id="b", tool="s:read", arguments={"path": "$OUTPUT[t0].total"})
-    gone = Catalog([tool("s:read", {"path": STRING})], [ServerInfo("s", ServerState.READY)])
+    reused = Task(id="a", tool="s:list", arguments={"path": "$OUTPUT[gone].items"})
+    late = Task(id="b", tool="s:read", arguments={"path": "$OUTPUT[a].total"})
+    reading = read_dag(Dag(tasks=(reused, late)))
+    taken_over = {"a": TakenOver("s:list", ("gone",))}
     with pytest.raises(InvalidDag) as error:
-        check(read_dag(Dag(tasks=(*earlier.dag.tasks, late))), gone, Policy(), reused=earlier.tasks)
+        check(reading, TYPED, Policy(), reused=taken_over)
     assert [(problem.id, problem.code) for problem in error.value.problems] == [("b", "type_mismatch")]
+    without_it = Catalog([tool("s:read", {"path": STRING})], [ServerInfo("s", ServerState.READY)])
+    assert check(reading, without_it, Policy(), reused=taken_over).notes == ()  # its schema is not known any more
 
 
 def test_a_reused_task_is_not_held_against_a_task_that_was_sent_again() -> None:
     earlier = typed({"tool": "s:list"}, {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].items[0].title"}})
     again = Task(id="t0", tool="s:list", for_each=["x"])
     reading = read_dag(Dag(tasks=(again, *earlier.dag.tasks[1:])))
-    assert check(reading, TYPED, Policy(), reused={"t1": earlier.tasks["t1"]})
+    assert check(reading, TYPED, Policy(), reused={"t1": TakenOver("s:read", ("t0",))})
 
 
 def test_what_a_call_costs_decides_what_is_urgent() -> None:

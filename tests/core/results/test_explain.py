@@ -9,7 +9,7 @@ import pytest
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
 from plait.core.results.explain import MAX_TOLD
-from plait.core.results.result import RunResult, result_of
+from plait.core.results.result import RunResult
 from plait.core.scheduling.events import Event, Failed, Key, Locate, Located, Succeeded, Woke
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.rates import Rate
@@ -22,6 +22,7 @@ from plait.errors import CallError, CallTimeout
 from tests.core.scheduling.places import as_named, conflicts_in
 from tests.fakes import tool
 
+from ..runs import result_at
 from ..scheduling.worlds import PATH
 
 CATALOG = Catalog(
@@ -61,7 +62,7 @@ class Play:
         return self
 
     def result(self, run: str = "r") -> RunResult:
-        return result_of(self.runs[run], self.now)
+        return result_at(self.runs[run], self.now)
 
     def waits(self, id: str, run: str = "r") -> list[str]:
         """What task *id* waited for, each as `why on: ms`, in the order of time."""

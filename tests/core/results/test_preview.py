@@ -6,7 +6,7 @@ from typing import Any
 
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
-from plait.core.planning.plan import lay_out
+from plait.core.planning.plan import TakenOver, lay_out
 from plait.core.results.forecast import forecast
 from plait.core.results.preview import plan_document
 from plait.core.scheduling.conflicts import MAX_TOLD
@@ -114,9 +114,8 @@ def test_names_of_resources_cannot_break_the_chart() -> None:
 
 
 def test_each_task_of_a_run_that_goes_on_from_another_has_a_box_of_its_own() -> None:
-    earlier = check(read_dag({"tasks": [{"id": id, "tool": "s:read"} for id in "ab"]}), CATALOG, Policy())
     reading = read_dag({"tasks": [{"id": id, "tool": "s:read"} for id in "bc"]})
-    plan = check(reading, CATALOG, Policy(), reused={"b": earlier.tasks["b"]})
+    plan = check(reading, CATALOG, Policy(), reused={"b": TakenOver("s:read", ("a",))})
     conflicts = conflicts_in(plan, {"b"})
     document = plan_document(plan, conflicts, forecast(plan, conflicts, Limits(), {"b"}), {"b"})
     assert str(document["mermaid"]).splitlines()[1:] == ['  t0["b<br/>s:read"]', '  t1["c<br/>s:read"]']

@@ -8,7 +8,8 @@ import pytest
 
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
-from plait.core.results.result import RunResult, RunStatus, result_of
+from plait.core.results.record import RunStatus
+from plait.core.results.result import RunResult
 from plait.core.scheduling.events import CancelRequested, Failed, Key, Succeeded
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.run import Run
@@ -18,6 +19,8 @@ from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
 from plait.errors import CallError, CallTimeout, ConnectionLost, ProtocolError, ToolError
 from tests.fakes import tool
+
+from ..runs import result_at
 
 CATALOG = Catalog([tool("s:t")], [ServerInfo("s", ServerState.READY)])
 IMAGE: dict[str, Any] = {"type": "image", "data": "aGk=", "mimeType": "image/png"}
@@ -46,7 +49,7 @@ class Play:
 
     @property
     def result(self) -> RunResult:
-        return result_of(self.run, self.now)
+        return result_at(self.run, self.now)
 
 
 A, B, C = {"id": "a"}, {"id": "b", "depends_on": ["a"]}, {"id": "c"}

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from plait.core.language.dag import read_dag
+from plait.core.language.dag import Dag, read_dag
 from plait.core.planning.check import check
+from plait.core.planning.plan import TakenOver
+from plait.core.results.record import RunRecord, record_of
 from plait.core.results.resume import resume
 from plait.core.scheduling.events import Call, Event, Failed, Key, Succeeded
 from plait.core.scheduling.limits import Limits
@@ -18,8 +20,11 @@ from plait.core.scheduling.scheduler import Scheduler
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
+from plait.core.values.strict import dumps, loads
 from plait.errors import InvalidDag, ToolError
 from tests.fakes import tool
+
+from ..runs import outputs_of
 
 CATALOG = Catalog([tool("s:t")], [ServerInfo("s", ServerState.READY)])
 
@@ -51,11 +56,16 @@ def answer(key: Key, failing: set[str]) -> Event:
     return Failed(key, ToolError("no")) if key.task in failing else Succeeded(key, Output(key.task.upper()))
 
 
+def from_record(dag: Dag, earlier: Run) -> tuple[Dag, dict[str, TakenOver], dict[str, Output]]:
+    """Go on from what is written down of *earlier*, and from nothing else of it."""
+    text = dumps(record_of(earlier, 99.0).document())
+    return resume(dag, RunRecord.from_document(loads(text)), outputs_of(earlier).get)
+
+
 def resumed(document: dict[str, Any], earlier: Run) -> tuple[list[str], dict[str, Any]]:
     """The ids of the completed DAG, and the outputs that are taken over."""
-    dag, planned, outputs = resume(read_dag({"resume_from": "r1", **document}).dag, earlier)
-    assert planned.keys() == outputs.keys()
-    assert all(task.needs == () for task in planned.values())
+    dag, taken_over, outputs = from_record(read_dag({"resume_from": "r1", **document}).dag, earlier)
+    assert taken_over.keys() == outputs.keys()
     return [task.id for task in dag.tasks], {id: output.value for id, output in outputs.items()}
 
 
@@ -67,8 +77,8 @@ def test_what_succeeded_is_taken_over_and_what_is_mended_runs() -> None:
 
 def test_what_was_needed_by_a_task_that_is_taken_over_is_no_result_of_the_new_run() -> None:
     earlier = run_of({"a": [], "b": ["a"], "c": ["b"], "d": ["c"], "e": []}, {"c"})
-    dag, planned, _ = resume(read_dag({"resume_from": "r1", "tasks": tasks_of({"c": ["b"]})}).dag, earlier)
-    plan = check(read_dag(dag), CATALOG, Policy(), reused=planned)
+    dag, taken_over, _ = from_record(read_dag({"resume_from": "r1", "tasks": tasks_of({"c": ["b"]})}).dag, earlier)
+    plan = check(read_dag(dag), CATALOG, Policy(), reused=taken_over)
     assert plan.returned == ("d", "e")
 
 
@@ -97,8 +107,8 @@ def test_new_tasks_stand_behind_the_earlier_ones() -> None:
 def test_the_mended_dag_is_planned_on_what_was_taken_over() -> None:
     earlier = run_of(CHAIN, {"b"})
     reading = read_dag({"tasks": tasks_of({"b": ["a"]}), "resume_from": "r1"})
-    dag, planned, _ = resume(reading.dag, earlier)
-    plan = check(read_dag(dag), CATALOG, Policy(), reused=planned)
+    dag, taken_over, _ = from_record(reading.dag, earlier)
+    plan = check(read_dag(dag), CATALOG, Policy(), reused=taken_over)
     assert plan.layers == (("a", "d", "e"), ("b",), ("c",))
 
 
@@ -155,8 +165,8 @@ def test_a_for_each_task_of_which_an_item_failed_did_not_succeed() -> None:
 def going_on(document: dict[str, Any], earlier: Run, failing: Collection[str] = ()) -> Run:
     """A run that goes on from *earlier*, to its end."""
     reading = read_dag({"resume_from": earlier.id, **document})
-    dag, planned, outputs = resume(reading.dag, earlier)
-    plan = check(replace(reading, dag=dag), CATALOG, Policy(), reused=planned)
+    dag, taken_over, outputs = from_record(reading.dag, earlier)
+    plan = check(replace(reading, dag=dag), CATALOG, Policy(), reused=taken_over)
     run = Run(f"{earlier.id}+", plan, reused=outputs)
     scheduler = Scheduler(Limits())
     commands = list(scheduler.submit(run, 0.0).commands)

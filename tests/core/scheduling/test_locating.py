@@ -9,7 +9,6 @@ import pytest
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
 from plait.core.results.explain import Waited
-from plait.core.results.result import result_of
 from plait.core.scheduling.conflicts import find_conflicts, planned_accesses
 from plait.core.scheduling.events import (
     Abort,
@@ -42,6 +41,7 @@ from plait.core.tools.policy import Policy, Rule
 from plait.errors import ServerUnavailable
 from tests.fakes import tool
 
+from ..runs import result_at
 from .places import as_named
 from .worlds import PATH
 
@@ -136,7 +136,7 @@ def test_what_is_not_found_promptly_holds_up_no_other_and_loses_its_place() -> N
     play.now = 3.0
     assert play.located("b", **{"x/b": "same"}) == []
     assert called(play.answer("c")) == ["b"]
-    task = next(task for task in result_of(play.run, play.now).tasks if task.id == "b")
+    task = next(task for task in result_at(play.run, play.now).tasks if task.id == "b")
     assert task.waits == (Waited("location", "file:same", 3000.0),)
 
 
@@ -146,7 +146,7 @@ def test_a_call_whose_file_is_not_found_in_time_fails_and_is_not_sent() -> None:
     play.located("b")
     assert play.status("b") is Status.READY
     assert called(play.feed(Located(Key("r", "b"), {}), at=LOCATE_S)) == []
-    [error, skipped] = result_of(play.run, play.now).errors
+    [error, skipped] = result_at(play.run, play.now).errors
     assert (error.id, error.code, error.retryable) == ("b", "server_unavailable", True)
     assert r"file:/mnt/\x1bx" in error.message
     assert "10 s" in error.message

@@ -8,7 +8,7 @@ import pytest
 
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
-from plait.core.results.result import TaskError, result_of
+from plait.core.results.result import TaskError
 from plait.core.scheduling.events import Abort, Key, Sleep, Status
 from plait.core.scheduling.run import Run
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
@@ -17,6 +17,8 @@ from plait.core.tools.policy import Policy
 from plait.errors import CallError, CallTimeout, InvalidOutput, ServerUnavailable, ToolError
 from tests.core.scheduling.places import conflicts_in
 from tests.fakes import tool
+
+from ..runs import result_at
 
 STRING = {"type": "string"}
 CATALOG = Catalog(
@@ -64,8 +66,13 @@ class Played:
         return {id: str(state.status) for id, state in self.run.states.items()}
 
     @property
+    def codes(self) -> dict[str, str]:
+        """Why tasks did not succeed."""
+        return {id: state.error.code for id, state in self.run.states.items() if state.error is not None}
+
+    @property
     def errors(self) -> list[TaskError]:
-        return list(result_of(self.run, self.now).errors)
+        return list(result_at(self.run, self.now).errors)
 
 
 def _name(key: Key) -> str:
@@ -176,7 +183,7 @@ def test_a_failed_item_is_null_and_one_error_and_the_list_still_comes_back():
     played = Played({"id": "a", "for_each": ["x", "y"]})
     played.answer("a[0]", ToolError("no"))
     played.answer("a[1]", {"ok": True})
-    assert result_of(played.run, played.now).outputs == {"a": [None, {"ok": True}]}
+    assert result_at(played.run, played.now).outputs == {"a": [None, {"ok": True}]}
 
 
 def test_the_errors_of_items_stand_in_their_order_and_the_first_names_the_task():
@@ -184,7 +191,7 @@ def test_the_errors_of_items_stand_in_their_order_and_the_first_names_the_task()
     played.answer("a[1]", CallTimeout("late"))
     played.answer("a[0]", ToolError("no"))
     assert [(error.index, error.code) for error in played.errors] == [(0, "tool_error"), (1, "timeout")]
-    assert played.run.states["a"].code == "tool_error"
+    assert played.codes["a"] == "tool_error"
 
 
 def test_with_fail_fast_an_item_that_cannot_be_made_keeps_the_others_from_being_sent():
@@ -240,7 +247,7 @@ def test_a_cancelled_run_keeps_what_it_has_and_names_every_task():
     played.answer("a", {"x": 1})
     played.start()
     played.run.stop("cancelled", played.now)
-    result = result_of(played.run, played.now)
+    result = result_at(played.run, played.now)
     assert (str(result.status), result.outputs) == ("cancelled", {"a": {"x": 1}})
     assert [(task.id, task.status) for task in result.tasks] == [
         ("a", "success"), ("b", "cancelled"), ("c", "cancelled"),
@@ -286,7 +293,7 @@ def test_a_condition_sees_the_outputs_of_what_succeeded_and_null_for_the_rest(wh
     )
     played.answer("b", ToolError("no"))
     played.answer("a", {"n": 1})
-    assert played.run.states["c"].code == code
+    assert played.codes.get("c") == code
 
 
 def test_what_depends_on_a_task_that_its_condition_skipped_is_skipped_too():
@@ -367,7 +374,7 @@ def test_an_invalid_output_is_kept_to_be_looked_at_if_there_is_room(what: Any, i
     played = Played({"id": "a"}, {"id": "b"}, max_bytes=100)
     played.answer("a", InvalidOutput("no such shape", output=what))
     state = played.run.states["a"]
-    assert (state.status, state.code) == ("failed", "invalid_output")
+    assert (state.status, played.codes["a"]) == ("failed", "invalid_output")
     assert (state.output is not None) is is_kept
     assert played.run.bytes == (52 if is_kept else 0)
     assert "a" not in played.run.outputs

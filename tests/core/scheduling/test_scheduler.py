@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
-from plait.core.results.result import result_of
 from plait.core.scheduling.events import (
     Aborted,
     Call,
@@ -38,10 +37,10 @@ from plait.errors import CallError, CallTimeout, ServerUnavailable
 from tests.core.scheduling.places import conflicts_in
 from tests.fakes import tool
 
+from ..runs import result_at
 from .books import conflict
 from .worlds import Choices, World
 
-MOST_RUNS = 4
 CATALOG = Catalog([tool("s:do", readOnlyHint=True)], [ServerInfo("s", ServerState.READY)])
 
 
@@ -59,23 +58,7 @@ def test_hundreds_of_worlds_keep_every_promise(hundred: int) -> None:
 
 def drive(world: World) -> None:
     """Let anything happen until nothing is left to happen; all promises are kept at every step."""
-    to_submit, to_visit = world.choices.one_of((1, 2, 3)), world.choices.one_of((0, 0, 4, 16))
-    while to_submit or to_visit or world.open:
-        ended = [run for run in world.runs.values() if run.is_done]
-        if to_submit and (not world.open or world.choices.once_in(4)):
-            world.submit()
-            to_submit -= 1
-        elif to_visit and (not world.open or world.choices.once_in(3)):
-            world.visit()
-            to_visit -= 1
-        elif world.in_line and world.choices.once_in(8):
-            world.leave(world.choices.one_of(world.in_line))
-        elif ended and len(world.runs) < MOST_RUNS and world.choices.once_in(8):
-            world.resume(world.choices.one_of(ended))
-        elif world.choices.once_in(40):
-            world.cancel(world.choices.one_of(sorted(world.runs) or ["none"]))
-        elif world.open:
-            world.answer(world.choices.one_of(sorted(world.open, key=str)))
+    for _ in world.steps():
         promise_what_happens_is_as_promised(world)
     for run in world.runs.values():
         promise_every_task_ends_once(world, run)
@@ -246,7 +229,7 @@ def promise_fail_fast_stops_at_the_first_failure(world: World) -> None:
 
 def promise_every_task_ends_once(world: World, run: Run) -> None:
     assert world.finished[run.id] == 1
-    result = result_of(run, world.now)
+    result = result_at(run, world.now)
     assert [task.id for task in result.tasks] == list(run.plan.tasks)
     for task in result.tasks:
         assert Status(task.status).is_final
@@ -285,15 +268,16 @@ def promise_items_make_the_output_in_their_order(world: World, run: Run) -> None
 def promise_rules_decide_what_runs(world: World, run: Run) -> None:
     for id, planned in run.plan.tasks.items():
         state = run.states[id]
+        code, cause = (state.error.code, state.error.caused_by) if state.error is not None else (None, None)
         if id in world.reused[run.id]:
             continue
         lost = {need for need in planned.needs if world.status(run, need) is not Status.SUCCESS}
         rule = planned.task.trigger_rule
         if rule == "all_success" and lost & planned.requires:
-            assert (state.status, state.code) == (Status.SKIPPED, "dependency_failed")
-            assert state.caused_by in _root_causes(world, run, id)
+            assert (state.status, code) == (Status.SKIPPED, "dependency_failed")
+            assert cause in _root_causes(world, run, id)
         elif (rule == "one_failed" and not lost) or not world.condition(run, id):
-            assert (state.status, state.code) == (Status.SKIPPED, "condition")
+            assert (state.status, code) == (Status.SKIPPED, "condition")
         else:
             assert state.status is not Status.SKIPPED
             if not any(key[:2] == (run.id, id) for key in world.lost):
@@ -419,7 +403,7 @@ def _root_causes(world: World, run: Run, id: str) -> set[str]:
     while to_look_at:
         for need in run.plan.tasks[to_look_at.pop()].needs:
             state = run.states[need]
-            if state.status is Status.SKIPPED and state.code == "dependency_failed":
+            if state.error is not None and state.error.code == "dependency_failed":
                 to_look_at.append(need)
             elif state.status is not Status.SUCCESS:
                 causes.add(need)

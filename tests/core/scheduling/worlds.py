@@ -5,7 +5,7 @@ What happens is written into `Books`, so that each promise of the scheduler can 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from plait.core.language.dag import Reading, read_dag
 from plait.core.planning.check import check
-from plait.core.planning.plan import PlannedTask
+from plait.core.planning.plan import TakenOver
+from plait.core.results.record import record_of
 from plait.core.results.resume import resume
 from plait.core.scheduling.conflicts import find_conflicts, planned_accesses
 from plait.core.scheduling.events import (
@@ -46,6 +47,7 @@ from plait.core.tools.policy import Policy, Rule
 from plait.errors import CallError, CallTimeout, ConnectionLost, ServerUnavailable, ToolError
 from tests.fakes import tool
 
+from ..runs import outputs_of
 from .books import ALMOST_NOTHING, LINKS, Books
 
 SERVERS = ("a", "b", "c")
@@ -63,6 +65,7 @@ CATALOG = Catalog(
     [ServerInfo(server, ServerState.READY) for server in SERVERS],
 )
 PATHS = ("d", "d/x", "e")
+MOST_RUNS = 4
 QUIET_S = 2.0
 ANSWERS = ("well", "well", "well", "well", "cached", "refused", "late", "lost", "not now")
 
@@ -177,6 +180,27 @@ class World(Books):
         rules = (Rule("?:write", max_concurrency=one_of((1, 2))),) if one_of((False, True)) else ()
         return cls(choices=choices, limits=Limits(one_of(range(1, 7)), servers, rates), policy=Policy(rules))
 
+    def steps(self) -> Iterator[None]:
+        """Let anything happen until nothing is left to happen, one event at a time."""
+        to_submit, to_visit = self.choices.one_of((1, 2, 3)), self.choices.one_of((0, 0, 4, 16))
+        while to_submit or to_visit or self.open:
+            ended = [run for run in self.runs.values() if run.is_done]
+            if to_submit and (not self.open or self.choices.once_in(4)):
+                self.submit()
+                to_submit -= 1
+            elif to_visit and (not self.open or self.choices.once_in(3)):
+                self.visit()
+                to_visit -= 1
+            elif self.in_line and self.choices.once_in(8):
+                self.leave(self.choices.one_of(self.in_line))
+            elif ended and len(self.runs) < MOST_RUNS and self.choices.once_in(8):
+                self.resume(self.choices.one_of(ended))
+            elif self.choices.once_in(40):
+                self.cancel(self.choices.one_of(sorted(self.runs) or ["none"]))
+            elif self.open:
+                self.answer(self.choices.one_of(sorted(self.open, key=str)))
+            yield
+
     def submit(self) -> None:
         """Begin a run of a new document."""
         self._begin(read_dag(document(self.choices)), {}, {})
@@ -187,10 +211,10 @@ class World(Books):
         again.add(self.choices.one_of(list(earlier.states)))
         tasks = [task.model_dump(exclude_none=True) for task in earlier.plan.dag.tasks if task.id in again]
         reading = read_dag({"tasks": tasks, "resume_from": earlier.id, "return": ["*"]})
-        dag, planned, outputs = resume(reading.dag, earlier)
+        dag, taken_over, outputs = resume(reading.dag, record_of(earlier, self.now), outputs_of(earlier).get)
         assert outputs.keys() == earlier.states.keys() - again
         assert all(output.value == self.outputs[earlier.id][id] for id, output in outputs.items())
-        self._begin(replace(reading, dag=dag), planned, outputs)
+        self._begin(replace(reading, dag=dag), taken_over, outputs)
 
     def cancel(self, run_id: str) -> None:
         self._feed(CancelRequested(run_id), self.now)
@@ -246,9 +270,9 @@ class World(Books):
         found = [name for name in names if not self.choices.once_in(3)] if self.choices.once_in(4) else names
         return {name: f"file:{LINKS.get((name.server, path), path)}" for name in found for path in [name.key[5:]]}
 
-    def _begin(self, reading: Reading, planned: Mapping[str, PlannedTask], reused: Mapping[str, Output]) -> None:
+    def _begin(self, reading: Reading, taken_over: Mapping[str, TakenOver], reused: Mapping[str, Output]) -> None:
         number = len(self.runs)
-        plan = check(reading, CATALOG, self.policy, reused=planned)
+        plan = check(reading, CATALOG, self.policy, reused=taken_over)
         accesses = planned_accesses(plan, reused)
         places = self._places(accesses.files()) if self.choices.once_in(2) else {}
         run = Run(f"r{number}", plan, number=number, conflicts=find_conflicts(plan, accesses, places), reused=reused)

@@ -16,6 +16,7 @@ from mcp.shared.message import SessionMessage
 from plait.core.downstream import RENEWED, Ask, OnNotice, RelayRequest, RpcError, ServerListing
 from plait.core.values.strict import JsonObject
 from plait.engine.gateway import Gateway
+from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.calls import OpenCalls
 from plait.upstream.principals import PrincipalOf
 from plait.upstream.relay.listings import RelayConfig
@@ -320,7 +321,7 @@ async def relaying_server(
 ) -> AsyncIterator[Server[Any]]:
     """The server that clients see, over *downstream*; *options* are those of `RelayConfig`."""
     servers = servers or FakeServers()
-    async with Gateway(servers, servers) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         relaying = RelayConfig(downstream, **{"expose": "all", **options})
         yield build_server(gateway, calls=calls, relaying=relaying, principal_of=principal_of)
 

@@ -19,6 +19,7 @@ from plait.core.tools.tool_stats import ToolStats
 from plait.core.values.strict import JsonObject
 from plait.engine.gateway import Gateway, GatewayLimits
 from plait.errors import ServerUnavailable
+from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.relay.input_requests import ASK_S
 from plait.upstream.relay.input_rounds import LONGEST_S
 from plait.upstream.relay.listings import RelayConfig
@@ -65,7 +66,9 @@ async def served(
 ) -> AsyncIterator[Server[Any]]:
     servers = servers or FakeServers()
     limited = GatewayLimits(limits or Limits())
-    async with Gateway(servers, servers, limits=limited, policy=Policy(rules), learned=learned) as gateway:
+    async with Gateway(
+        servers, servers, InMemoryRuns(), limits=limited, policy=Policy(rules), learned=learned
+    ) as gateway:
         yield build_server(gateway, relaying=RelayConfig(downstream, "all", visit=gateway.visit))
 
 

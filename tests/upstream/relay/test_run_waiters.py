@@ -17,6 +17,7 @@ from plait.core.ports import OnLog
 from plait.core.values.principal import USER
 from plait.core.values.strict import Json, JsonObject
 from plait.engine.gateway import Gateway
+from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.principals import always_user
 from plait.upstream.relay.input_requests import ASK_S
 from plait.upstream.relay.listings import RelayConfig
@@ -76,7 +77,7 @@ async def connected(
     era: str, answers: ElicitationFnT | None, servers: FakeServers, **options: Any
 ) -> AsyncIterator[Client]:
     servers.add(tool("s:greet"), greet)
-    async with Gateway(servers, servers) as gateway:
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         server = build_server(gateway, relaying=RelayConfig(Nothing()), **options)
         async with Client(in_memory(server), mode=era, elicitation_callback=answers) as client:
             yield client

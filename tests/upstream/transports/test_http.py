@@ -19,6 +19,7 @@ from mcp.client.sse import sse_client
 from plait.app import run_http
 from plait.config import GatewaySettings
 from plait.engine.gateway import Gateway
+from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.relay.listings import RelayConfig
 from plait.upstream.stopping import Stop
 from plait.upstream.transports.hosts import Allowed
@@ -80,7 +81,7 @@ async def served(
     stop = Stop(give_up=lambda status: None)
     url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     with listen_on("127.0.0.1", 0) as sock:
-        async with Gateway(servers, servers) as gateway, anyio.create_task_group() as tasks:
+        async with Gateway(servers, servers, InMemoryRuns()) as gateway, anyio.create_task_group() as tasks:
 
             async def run() -> None:
                 rules = allowed or Allowed("127.0.0.1")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from ...errors import ExpressionFailed, InvalidDag
@@ -20,7 +20,7 @@ from .fixes import fixed_argument
 from .flow import Flow, LearnedShape
 from .mismatch import MAX_NOTES, Mismatches
 from .places import mentions, paths_of, written
-from .plan import Plan, PlannedTask, find_cycles, lay_out
+from .plan import Plan, PlannedTask, TakenOver, find_cycles, lay_out
 
 MAX_ITEMS = 1_000
 MAX_LOOKALIKES = 20
@@ -32,26 +32,28 @@ def check(
     catalog: Catalog,
     policy: Policy,
     *,
-    reused: Mapping[str, PlannedTask] | None = None,
+    reused: Mapping[str, TakenOver] | None = None,
     max_items: int = MAX_ITEMS,
     learned_shape: LearnedShape | None = None,
     cost: Callable[[PlannedTask], float | None] | None = None,
 ) -> Plan:
     """Check the DAG in *reading* whole and lay it out. Raises `InvalidDag` with every problem, those of form first.
 
-    The tasks in *reused* succeeded in an earlier run: they are taken as they were planned then. *learned_shape* tells
-    what earlier outputs of a tool without an `outputSchema` looked like, for notes alone; *cost* what a call is
-    expected to take, in seconds.
+    The tasks in *reused* succeeded in an earlier run and are not sent again, so nothing of them is checked.
+    *learned_shape* tells what earlier outputs of a tool without an `outputSchema` looked like, for notes alone; *cost*
+    what a call is expected to take, in seconds.
     """
     dag = reading.dag
     checker = _Checker(reading, catalog, policy, max_items)
     paths = list(paths_of(reading))
     planned = [
-        reused[task.id] if reused and task.id in reused else checker.plan_task(index, task, path)
+        checker.take_over(index, task, reused[task.id])
+        if reused and task.id in reused
+        else checker.plan_task(index, task, path)
         for index, (task, path) in enumerate(zip(dag.tasks, paths, strict=True))
     ]
     tasks = {task.id: task for task in planned}
-    checker.check_references(planned, paths, reused or {}, learned_shape)
+    checker.check_references(planned, paths, reused or (), learned_shape)
     checker.check_returns()
     checker.check_cycles(tasks)
     if checker.problems:
@@ -104,11 +106,23 @@ class _Checker:
             cache_s=self._cache_s(task, tool, policy, path),
         )
 
+    def take_over(self, index: int, task: Task, earlier: TakenOver) -> PlannedTask:
+        """*task* as it was in the earlier run. Its tool may have been taken from the list since."""
+        server, _, name = earlier.tool.partition(":")
+        return PlannedTask(
+            index=index,
+            task=task,
+            tool=self.catalog.tools.get(earlier.tool) or Tool(server, name, listed=False),
+            arguments=Template(task.arguments),
+            items=None if task.for_each is None else Template(task.for_each),
+            drew_on=earlier.drew_on,
+        )
+
     def check_references(
         self,
         planned: Sequence[PlannedTask],
         paths: Sequence[str],
-        reused: Mapping[str, PlannedTask],
+        reused: Collection[str],
         learned_shape: LearnedShape | None,
     ) -> None:
         """Of each task at its path, but where several have one id: what a reference to that would bring is open."""

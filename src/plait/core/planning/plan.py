@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..language.dag import Dag, Task
 from ..language.templates import Template
@@ -16,6 +16,15 @@ from ..tools.policy import ToolPolicy
 
 UNKNOWN_S = 1.0
 """What a call is taken to take where nothing is known of any tool of a plan."""
+
+
+class TakenOver(NamedTuple):
+    """A task that succeeded in an earlier run, and is not sent again."""
+
+    tool: str
+    """The full name of the tool that it called."""
+    drew_on: tuple[str, ...]
+    """The tasks that it needed there."""
 
 
 @dataclass(slots=True, eq=False)  # one is made for each task: a frozen one takes twice as long
@@ -86,7 +95,7 @@ def lay_out(
     for id, task in tasks.items():
         for need in task.needs:
             dependents[need].append(id)
-    order = _in_order(tasks, dependents)
+    order = in_order({id: task.needs for id, task in tasks.items()})
     layer_of: dict[str, int] = {}
     for id in order:
         needs = tasks[id].needs
@@ -153,11 +162,15 @@ def _is_in_order(needs: Mapping[str, Iterable[str]]) -> bool:
     return True
 
 
-def _in_order(tasks: Mapping[str, PlannedTask], dependents: Mapping[str, list[str]]) -> tuple[str, ...]:
-    needs = {id: task.needs for id, task in tasks.items()}
+def in_order(needs: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The tasks in their order, but each behind all that it needs. There is no cycle among them."""
     if _is_in_order(needs):
-        return tuple(tasks)
-    places = {id: place for place, id in enumerate(tasks)}
+        return tuple(needs)
+    dependents: dict[str, list[str]] = {id: [] for id in needs}
+    for id, before in needs.items():
+        for need in before:
+            dependents[need].append(id)
+    places = {id: place for place, id in enumerate(needs)}
     waiting = {id: len(before) for id, before in needs.items()}
     free = [(places[id], id) for id, count in waiting.items() if not count]
     order = []

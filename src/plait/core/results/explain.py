@@ -6,9 +6,8 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..scheduling.run import Run
-from ..scheduling.state import TaskState
 from ..values.strict import JsonObject, present
+from .record import RunRecord, TaskRecord
 
 MAX_TOLD = 8
 """Waits that a result tells of, the longest first."""
@@ -32,58 +31,57 @@ class Waited:
         return present(why=self.why, on=self.on, ms=self.ms, resource=self.resource)
 
 
-def waits_of(run: Run, id: str) -> tuple[Waited, ...]:
+def waits_of(record: RunRecord, id: str) -> tuple[Waited, ...]:
     """What kept task *id* from starting with its run, in the order of time."""
-    state = run.states[id]
-    if state.due_at is None:
+    task = record.tasks[id]
+    if task.due_s is None:
         return ()
     waits = []
-    if (last := _last_need(run, id)) is not None:
-        waits.append(Waited("dependency", last, milliseconds(state.due_at - run.started_at)))
-    waits += [Waited(wait.why, wait.on, milliseconds(wait.seconds), wait.resource) for wait in state.waits]
-    if (held := _held_by_layers(run, state)) > 0:
+    if (last := _last_need(record, task)) is not None:
+        waits.append(Waited("dependency", last, milliseconds(task.due_s)))
+    waits += [Waited(wait.why, wait.on, milliseconds(wait.seconds), wait.resource) for wait in task.waits]
+    if (held := _held_by_layers(record, task)) > 0:
         waits.append(Waited("layer", "the layer before", milliseconds(held)))
     return tuple(wait for wait in waits if wait.ms > 0)
 
 
-def queue_ms(run: Run, id: str) -> float | None:
-    """How long task *id* was kept back after its last dependency had settled; None if it was never sent."""
-    state = run.states[id]
-    if state.started_at is None or state.due_at is None:
+def queue_ms(task: TaskRecord) -> float | None:
+    """How long *task* was kept back after its last dependency had settled; None if it was never sent."""
+    if task.start_s is None or task.due_s is None:
         return None
-    return milliseconds(state.started_at - state.due_at)
+    return milliseconds(task.start_s - task.due_s)
 
 
-def longest_waits(run: Run) -> tuple[Waited, ...]:
-    """What the tasks of *run* waited for, added up, without dependencies: the longest first."""
-    total = dict(run.waited)
-    if run.plan.dag.schedule == "layers":
-        total["layer", "schedule"] = sum(_held_by_layers(run, state) for state in run.states.values())
+def longest_waits(record: RunRecord) -> tuple[Waited, ...]:
+    """What the tasks of the run waited for, added up, without dependencies: the longest first."""
+    total = {(wait.why, wait.on): wait.seconds for wait in record.waited}
+    if record.dag.schedule == "layers":
+        total["layer", "schedule"] = sum(_held_by_layers(record, task) for task in record.tasks.values())
     longest = heapq.nlargest(MAX_TOLD, total.items(), key=lambda item: item[1])
     return tuple(Waited(why, on, milliseconds(seconds)) for (why, on), seconds in longest if seconds > 0)
 
 
-def what_would_help(run: Run, path: tuple[str, ...], path_ms: float, took_ms: float) -> Iterator[str]:
-    """What would make *run* faster, in sentences, the most telling first."""
+def what_would_help(record: RunRecord, path: tuple[str, ...], path_ms: float, took_ms: float) -> Iterator[str]:
+    """What would make the run faster, in sentences, the most telling first."""
     if took_ms <= 0 or not path:
         return
     if path_ms >= NEAR_ITS_PATH * took_ms:
-        slowest = max(path, key=lambda id: run.states[id].busy_s)
-        share = milliseconds(run.states[slowest].busy_s)
+        slowest = max(path, key=lambda id: record.tasks[id].busy_s)
+        share = milliseconds(record.tasks[slowest].busy_s)
         yield (
             f"The chain {_chain(path)} took {path_ms:g} of {took_ms:g} ms: only shorter calls or fewer links in it "
             f"help; {slowest} alone took {share:g} ms."
         )
-    for wait in longest_waits(run):
+    for wait in longest_waits(record):
         if wait.ms >= WORTH_TELLING * took_ms:
-            yield f"{_mend(run, wait)} ({wait.ms:g} ms of waiting in all)."
+            yield f"{_mend(wait)} ({wait.ms:g} ms of waiting in all)."
 
 
 def milliseconds(seconds: float) -> float:
     return round(seconds * 1000, 1)
 
 
-def _mend(run: Run, wait: Waited) -> str:
+def _mend(wait: Waited) -> str:
     kind, _, name = wait.on.partition(" ")
     match wait.why, kind:
         case "conflict", _:
@@ -101,17 +99,17 @@ def _mend(run: Run, wait: Waited) -> str:
     return f"Calls waited for a slot of {wait.on}: raise its max_concurrency, or make fewer calls"
 
 
-def _last_need(run: Run, id: str) -> str | None:
-    """The dependency that settled last."""
-    needs = run.plan.tasks[id].needs
-    return max(needs, key=lambda need: run.states[need].ended_at or 0.0, default=None)
+def _last_need(record: RunRecord, task: TaskRecord) -> str | None:
+    """The dependency that settled last; those taken over from an earlier run settled before all."""
+    ends = {need: record.tasks[need].end_s for need in task.needs}
+    return max(ends, key=lambda need: -1.0 if (end := ends[need]) is None else end, default=None)
 
 
-def _held_by_layers(run: Run, state: TaskState) -> float:
+def _held_by_layers(record: RunRecord, task: TaskRecord) -> float:
     """The seconds in which a task waited for nothing but the layer before its own."""
-    if run.plan.dag.schedule != "layers" or state.started_at is None or state.due_at is None:
+    if record.dag.schedule != "layers" or task.start_s is None or task.due_s is None:
         return 0.0
-    return max(0.0, state.started_at - state.due_at - sum(wait.seconds for wait in state.waits))
+    return max(0.0, task.start_s - task.due_s - sum(wait.seconds for wait in task.waits))
 
 
 def _chain(path: tuple[str, ...], most: int = 6) -> str:

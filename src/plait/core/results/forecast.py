@@ -15,7 +15,8 @@ from ..scheduling.scheduler import Scheduler
 from ..scheduling.state import Items, TaskCall
 from ..tools.output import Output
 from ..values.strict import Json, JsonObject
-from .result import Metrics, result_of
+from .record import record_of
+from .result import Metrics, metrics_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def forecast(plan: Plan, conflicts: Conflicts, limits: Limits, done: Collection[
     )
     ended_at = _drive(Scheduler(limits), run, plan.costs)
     return Forecast(
-        metrics=result_of(run, ended_at).metrics,
+        metrics=metrics_of(record_of(run, ended_at)),
         is_timed=any(task.tool.full_name not in plan.untimed for task in plan.tasks.values()),
         untimed=plan.untimed,
         uncounted=tuple(id for id, task in plan.tasks.items() if task.items is not None and task.items.fill),

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..scheduling.events import Status
-from ..scheduling.run import Run
-from ..scheduling.state import Items, TaskState
 from ..values.problems import some_of
+from .record import RunRecord, TaskRecord
 
 MAX_NAMED = 5
 WORTH_TELLING_S = 1.0
@@ -42,42 +41,38 @@ class Progress:
         return "; ".join(parts)
 
 
-def progress_of(run: Run, now: float, said: str | None = None) -> Progress:
-    """How far *run* is at *now*."""
-    states = run.states.items()
+def progress_of(record: RunRecord, said: str | None = None) -> Progress:
+    """How far the run of *record* is."""
+    tasks = record.tasks.values()
     return Progress(
-        run_id=run.id,
-        settled=len(run.states) - run.unsettled,
-        total=len(run.states),
-        running=tuple(_with_items(id, state) for id, state in states if state.status is Status.RUNNING),
-        failed=tuple(id for id, state in states if state.status in {Status.FAILED, Status.TIMEOUT}),
+        run_id=record.id,
+        settled=sum(task.status.is_final for task in tasks),
+        total=len(tasks),
+        running=tuple(_with_items(task) for task in tasks if task.status is Status.RUNNING),
+        failed=tuple(task.id for task in tasks if task.status in {Status.FAILED, Status.TIMEOUT}),
         said=said,
-        left_s=_left_s(run, now),
-        finished=run.is_done,
+        left_s=_left_s(record),
+        finished=record.is_done,
     )
 
 
-def _with_items(id: str, state: TaskState) -> str:
-    return id if state.items is None else f"{id} {_done(state.items)}/{len(state.items.statuses)}"
+def _with_items(task: TaskRecord) -> str:
+    return task.id if task.items is None else f"{task.id} {task.items.settled}/{len(task.items.statuses)}"
 
 
-def _done(items: Items) -> int:
-    return len(items.statuses) - items.left
-
-
-def _left_s(run: Run, now: float) -> float | None:
+def _left_s(record: RunRecord) -> float | None:
     """The longest chain of calls that is left, or all of them at the pace of the run so far: whichever is longer.
 
     None where not all tools are known, and of a run that has ended.
     """
-    if not run.plan.untimed and not run.is_done:
-        left = [_chain_left(run, id, state, now) for id, state in run.states.items() if not state.status.is_final]
-        work = sum(run.plan.costs[id] for id, state in run.states.items() if not state.status.is_final)
-        return max(*left, work / max(1, run.most_in_flight), 0.0)
-    return None
-
-
-def _chain_left(run: Run, id: str, state: TaskState, now: float) -> float:
-    """What the longest chain that starts at *id* still takes."""
-    gone = 0.0 if state.started_at is None else now - state.started_at
-    return run.plan.remaining[id] - min(gone, run.plan.costs[id])
+    if record.is_done:
+        return None
+    longest = work = 0.0
+    for task in record.tasks.values():
+        if task.expected_s is None:
+            return None
+        if not task.status.is_final:
+            gone = 0.0 if task.start_s is None else record.elapsed_s - task.start_s
+            longest = max(longest, task.remaining_s - min(gone, task.expected_s))
+            work += task.expected_s
+    return max(longest, work / max(1, record.most_in_flight))

@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import NamedTuple
 
-from ...errors import CallError
-from ..scheduling.events import Status
-from ..scheduling.run import Run
-from ..scheduling.state import TaskState
+from ..planning.plan import in_order
+from ..scheduling.events import Failure, Status
+from ..tools.output import Output
 from ..values.strict import Json, JsonObject, present
 from .explain import Waited, longest_waits, milliseconds, queue_ms, waits_of, what_would_help
-
-
-class RunStatus(StrEnum):
-    SUCCESS = "success"
-    PARTIAL = "partial"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    TIMEOUT = "timeout"
-    RUNNING = "running"
-
-    @property
-    def is_error(self) -> bool:
-        """Whether an answer with this status is an error to the client."""
-        return self in {RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.TIMEOUT}
+from .record import RunRecord, RunStatus, TaskRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +39,8 @@ class TaskError:
         )
 
 
-class TaskResult(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class TaskResult:
     """How one task went. Times are in milliseconds; `start_ms` counts from the start of the run."""
 
     id: str
@@ -133,22 +117,38 @@ class Metrics:
 class RunResult:
     """A run as it stands, or as it ended. `outputs` and `attachments` hold the tasks in `return`."""
 
-    status: RunStatus
-    run_id: str
-    name: str | None
+    record: RunRecord
     errors: tuple[TaskError, ...]
     outputs: Mapping[str, Json]
     attachments: Mapping[str, list[JsonObject]]
     """Content blocks that are no text (images, audio), by task."""
     notes: tuple[str, ...]
-    tasks: tuple[TaskResult, ...]
-    """In document order."""
-    layers: tuple[tuple[str, ...], ...]
     metrics: Metrics
+
+    @property
+    def status(self) -> RunStatus:
+        return self.record.status
+
+    @property
+    def run_id(self) -> str:
+        return self.record.id
+
+    @property
+    def name(self) -> str | None:
+        return self.record.dag.name
+
+    @property
+    def layers(self) -> tuple[tuple[str, ...], ...]:
+        return self.record.layers
+
+    @property
+    def tasks(self) -> tuple[TaskResult, ...]:
+        """All tasks, in document order."""
+        return tuple([_task(self.record, task) for task in self.record.tasks.values()])
 
     def document(self, detail: str = "concise") -> JsonObject:
         """The result as clients get it, key order kept, nothing cut (`docs/dag.md`, "The result")."""
-        is_brief = detail == "concise" and all(task.status == Status.SUCCESS for task in self.tasks)
+        is_brief = detail == "concise" and all(task.status is Status.SUCCESS for task in self.record.tasks.values())
         document: JsonObject = {"status": str(self.status), "run_id": self.run_id}
         if self.name:
             document["name"] = self.name
@@ -165,71 +165,66 @@ class RunResult:
         return {**document, "metrics": metrics}
 
 
-def result_of(run: Run, now: float) -> RunResult:
-    """The state of *run* at *now*, which is its result once it is done."""
-    returned = [id for id in run.plan.returned if _is_shown(run.states[id])]
-    outputs = {id: output for id in returned if (output := run.states[id].output) is not None}
+def result_of(record: RunRecord, output: Callable[[str], Output | None]) -> RunResult:
+    """The state of the run of *record*, which is its result once it is done. *output* gives the output of a task."""
+    shown = [id for id in record.returned if record.tasks[id].has_result]
+    unsuccessful = [task for task in record.tasks.values() if task.status is not Status.SUCCESS]
+    outputs = {id: found for id in shown if (found := output(id)) is not None}
     return RunResult(
-        status=RunStatus(run.status),
-        run_id=run.id,
-        name=run.plan.dag.name,
-        errors=tuple(error for id, state in run.states.items() for error in _errors(id, state)),
+        record=record,
+        errors=tuple([error for task in unsuccessful for error in errors_of(task)]),
         outputs={id: output.value for id, output in outputs.items()},
         attachments={id: list(output.attachments) for id, output in outputs.items() if output.attachments},
-        notes=run.plan.notes,
-        tasks=tuple(_task(run, id, state, now) for id, state in run.states.items()),
-        layers=run.plan.layers,
-        metrics=_metrics(run, now),
+        notes=record.notes,
+        metrics=metrics_of(record),
     )
 
 
-def _is_shown(state: TaskState) -> bool:
-    return state.status is Status.SUCCESS or (state.items is not None and state.status.is_final)
-
-
-def _errors(id: str, state: TaskState) -> Iterator[TaskError]:
-    if state.status is Status.SUCCESS or not state.status.is_final:
+def errors_of(task: TaskRecord) -> Iterator[TaskError]:
+    """Why *task* did not succeed: the error of each item that failed, or its own."""
+    if task.status is Status.SUCCESS or not task.status.is_final:
         return
-    if state.items is not None:
-        yield from (_call_error(id, error, index) for index, error in state.items.errors)
-    if state.error is not None:
-        yield _call_error(id, state.error, None)
-    elif state.message is not None:
-        yield TaskError(id, state.code or "internal", state.message, caused_by=state.caused_by)
+    if task.items is not None:
+        yield from (_error(task.id, error, index) for index, error in task.items.errors)
+        if task.status is Status.FAILED:  # by them
+            return
+    if task.error is not None:
+        yield _error(task.id, task.error)
 
 
-def _call_error(id: str, error: CallError, index: int | None) -> TaskError:
+def _error(id: str, error: Failure, index: int | None = None) -> TaskError:
     return TaskError(
-        id, error.code, error.message, error.hint, error.retryable, rpc_code=error.rpc_code, index=index
+        id, error.code, error.message, error.hint, error.retryable, error.caused_by, error.rpc_code, index
     )  # fmt: skip
 
 
-def _task(run: Run, id: str, state: TaskState, now: float) -> TaskResult:
-    started = state.started_at
-    is_full = run.plan.dag.detail == "full"
+def _task(record: RunRecord, task: TaskRecord) -> TaskResult:
+    started, is_full = task.start_s, record.dag.detail == "full"
+    ended = record.elapsed_s if task.end_s is None else task.end_s
     return TaskResult(
-        id=id,
-        tool=state.tool,
-        status=state.status.value,
-        layer=run.plan.layer_of[id],
-        start_ms=None if started is None else milliseconds(started - run.started_at),
-        duration_ms=None if started is None else milliseconds((state.ended_at or now) - started),
-        attempts=state.attempts,
-        cached=state.cached,
-        queue_ms=queue_ms(run, id) if is_full else None,
-        waits=waits_of(run, id) if is_full else (),
+        task.id,
+        task.tool,
+        task.status.value,
+        task.layer,
+        None if started is None else milliseconds(started),
+        None if started is None else milliseconds(ended - started),
+        task.attempts,
+        task.cached,
+        queue_ms(task) if is_full else None,
+        waits_of(record, task.id) if is_full else (),
     )
 
 
-def _metrics(run: Run, now: float) -> Metrics:
-    spans = {
-        id: (state.started_at, now if state.ended_at is None else state.ended_at)
-        for id, state in run.states.items()
-        if state.started_at is not None
+def metrics_of(record: RunRecord) -> Metrics:
+    """How the time of the run was spent."""
+    execution, tasks = record.elapsed_s, record.tasks.values()
+    durations = {
+        task.id: (execution if task.end_s is None else task.end_s) - task.start_s
+        for task in tasks
+        if task.start_s is not None
     }
-    execution = (now if run.ended_at is None else run.ended_at) - run.started_at
-    sequential = sum(state.busy_s for state in run.states.values())
-    path, path_s = _critical_path(run, {id: end - start for id, (start, end) in spans.items()})
+    sequential = sum(task.busy_s for task in tasks)
+    path, path_s = _critical_path(record, durations)
     took_ms, path_ms = milliseconds(execution), milliseconds(path_s)
     return Metrics(
         execution_time_ms=took_ms,
@@ -238,28 +233,28 @@ def _metrics(run: Run, now: float) -> Metrics:
         critical_path=path,
         critical_path_ms=path_ms,
         overhead_ms=milliseconds(max(0.0, execution - path_s)),
-        max_parallelism=run.most_in_flight,
+        max_parallelism=record.most_in_flight,
         average_parallelism=round(sequential / execution, 2) if execution > 0 else 0.0,
-        counts=dict(Counter(str(state.status) for state in run.states.values())),
+        counts=record.counts,
         efficiency=round(min(1.0, path_s / execution), 3) if execution > 0 else 1.0,
-        waits=longest_waits(run),
-        faster=tuple(what_would_help(run, path, path_ms, took_ms)),
+        waits=longest_waits(record),
+        faster=tuple(what_would_help(record, path, path_ms, took_ms)),
     )
 
 
-def _critical_path(run: Run, durations: Mapping[str, float]) -> tuple[tuple[str, ...], float]:
+def _critical_path(record: RunRecord, durations: Mapping[str, float]) -> tuple[tuple[str, ...], float]:
     """The chain whose calls took longest, each task of it waiting for the one before: for its output, or because both
     touch the same; and how long its calls took, in seconds."""
     total: dict[str, float] = {}
     before: dict[str, str | None] = {}
-    for id in run.plan.order:
-        needs = run.plan.tasks[id].needs
-        if waits := run.states[id].waits:
+    for id in in_order({id: task.needs for id, task in record.tasks.items()}):
+        needs = record.tasks[id].needs
+        if waits := record.tasks[id].waits:
             needs = (*needs, *[wait.on for wait in waits if wait.why == "conflict" and wait.on in total])
         last = max(needs, key=total.__getitem__, default=None)
         before[id] = last
         total[id] = durations.get(id, 0.0) + (total[last] if last is not None else 0.0)
-    step = max(total, key=lambda id: (total[id], run.plan.layer_of[id]), default=None)
+    step = max(total, key=lambda id: (total[id], record.tasks[id].layer), default=None)
     length = total[step] if step is not None else 0.0
     chain: list[str] = []
     while step is not None:

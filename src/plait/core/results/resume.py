@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
 
 from ...errors import InvalidDag
 from ..language.dag import Dag, Task
-from ..planning.plan import PlannedTask
+from ..planning.plan import TakenOver, in_order
 from ..scheduling.events import Status
-from ..scheduling.run import Run
 from ..tools.output import Output
 from ..values.problems import Problem
+from .record import RunRecord
 
 
-def resume(dag: Dag, earlier: Run) -> tuple[Dag, dict[str, PlannedTask], dict[str, Output]]:
-    """*dag* completed by the tasks of *earlier* that it does not send again: those that succeeded, with how they were
-    planned and their outputs, and those that were never sent to a server and still can run.
+def resume(
+    dag: Dag, earlier: RunRecord, output: Callable[[str], Output | None]
+) -> tuple[Dag, dict[str, TakenOver], dict[str, Output]]:
+    """*dag* completed by the tasks of *earlier* that it does not send again: those that succeeded, with what `check`
+    has to know of them and their outputs, and those that were never sent to a server and still can run. *output* gives
+    the output of a task of *earlier*.
 
     A task that was sent and failed runs again only if *dag* holds it. Raises `InvalidDag`.
     """
@@ -23,28 +26,26 @@ def resume(dag: Dag, earlier: Run) -> tuple[Dag, dict[str, PlannedTask], dict[st
         hint = "Wait for it with get_run, or stop it with cancel_run."
         raise InvalidDag([Problem("resume_from", "unknown_run", f"{earlier.id} is still running.", hint)])
     sent_again = {task.id: task for task in dag.tasks}
-    planned: dict[str, PlannedTask] = {}
+    taken_over: dict[str, TakenOver] = {}
     outputs: dict[str, Output] = {}
     gone: set[str] = set()
+    for id in in_order({id: task.needs for id, task in earlier.tasks.items()}):
+        task = earlier.tasks[id]
+        if id in sent_again:
+            continue
+        if task.status is Status.SUCCESS and (found := output(id)) is not None:
+            taken_over[id] = TakenOver(task.tool, task.needs or task.drew_on)
+            outputs[id] = found
+        elif task.attempts or gone.intersection(task.needs):
+            gone.add(id)
     tasks: list[Task] = []
-    for layer in earlier.plan.layers:  # so that what a task needs is looked at before it
-        for id in layer:
-            state, plan = earlier.states[id], earlier.plan.tasks[id]
-            if id in sent_again:
-                continue
-            if state.status is Status.SUCCESS and state.output is not None:
-                drew_on = plan.needs or plan.drew_on
-                planned[id] = replace(plan, needs=(), requires=frozenset(), drew_on=drew_on)
-                outputs[id] = state.output
-            elif state.attempts or gone.intersection(plan.needs):
-                gone.add(id)
-    for task in earlier.plan.dag.tasks:
-        if task.id in sent_again:
-            tasks.append(sent_again[task.id])
-        elif task.id not in gone:
-            tasks.append(task)
+    for one in earlier.dag.tasks:
+        if one.id in sent_again:
+            tasks.append(sent_again[one.id])
+        elif one.id not in gone:
+            tasks.append(one)
     known = {task.id for task in tasks}
     tasks += [task for task in dag.tasks if task.id not in known]
     if not tasks:
         raise InvalidDag([Problem("tasks", "limit_exceeded", "There is no task left to run.", "Send at least one.")])
-    return dag.model_copy(update={"tasks": tuple(tasks)}), planned, outputs
+    return dag.model_copy(update={"tasks": tuple(tasks)}), taken_over, outputs

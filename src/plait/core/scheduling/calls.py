@@ -10,7 +10,7 @@ from ..language.templates import MAX_ARGUMENT_BYTES, Scope
 from ..planning.plan import PlannedTask
 from ..tools.output import Output
 from ..values.strict import Json, JsonObject, NotStrict, measure
-from .events import Key
+from .events import Failure, Key
 from .state import Items, TaskCall
 
 MAX_ITEMS = 1_000
@@ -35,7 +35,7 @@ def calls_of(
         try:
             arguments = _arguments(planned, Scope(outputs, value, index))
         except CallError as error:
-            items.errors.append((index, error))
+            items.errors.append((index, Failure.of(error)))
             items.left -= 1
         else:
             units.append(TaskCall(Key(run, planned.id, index), planned, arguments))

@@ -3,6 +3,7 @@ observers what has changed. The moves that a task may make stand in one table.""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
@@ -46,6 +47,25 @@ MOVES: dict[Status, frozenset[Status]] = {
 FINAL = frozenset(status for status, moves in MOVES.items() if not moves)
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a task, or one item of it, did not succeed."""
+
+    code: str
+    message: str
+    hint: str | None = None
+    retryable: bool | None = None
+    """Whether the same call may succeed later; None where no call failed."""
+    rpc_code: int | None = None
+    """The server's own JSON-RPC code."""
+    caused_by: str | None = None
+    """The task at the root, for what was skipped or stopped because of another."""
+
+    @classmethod
+    def of(cls, error: CallError) -> Failure:
+        return cls(error.code, error.message, error.hint, error.retryable, error.rpc_code)
+
+
 class Key(NamedTuple):
     """Names one call of one run: a task, or one item of a `for_each` task. `task` is empty for the run itself. For a
     visit, `run` is empty, `task` the tool, and `item` the number of the visit."""
@@ -53,6 +73,22 @@ class Key(NamedTuple):
     run: str
     task: str
     item: int | None = None
+
+
+class TaskOutline(NamedTuple):
+    """What is known of a task before anything runs. Times are in seconds."""
+
+    id: str
+    tool: str
+    layer: int
+    needs: tuple[str, ...]
+    """The tasks whose end it waits for."""
+    drew_on: tuple[str, ...]
+    """Those that it needed in an earlier run, for a task that was taken over from there."""
+    expected_s: float | None
+    """What one call of it is expected to take; None where nothing is known of its tool."""
+    remaining_s: float
+    """What the longest chain that starts at it is expected to take, itself included."""
 
 
 # Commands: what to do outside. Each `Locate`, `Call` and `Sleep` is answered by exactly one event.

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...errors import ExpressionFailed
 from ..planning.plan import PlannedTask
 from ..tools.output import Output
 from ..values.expressions import search
 from ..values.strict import Json, measure
+from .events import Failure
 from .state import TaskState
-
-
-class Reason(NamedTuple):
-    """Why a task is skipped."""
-
-    code: str
-    message: str
-    caused_by: str | None = None
-    """The task at the root, for `dependency_failed`."""
 
 
 def reason_to_skip(
     planned: PlannedTask, outputs: Mapping[str, Output], states: Mapping[str, TaskState]
-) -> Reason | None:
+) -> Failure | None:
     """Whether the rule or the condition of *planned*, whose dependencies have come to their end, says that it does not
     run. Raises `ExpressionFailed`."""
     unsuccessful = [need for need in planned.needs if need not in outputs]
@@ -34,18 +26,19 @@ def reason_to_skip(
             if missing is not None:
                 return blamed(missing, states)
         case "one_failed" if not unsuccessful:
-            return Reason("condition", "skipped: trigger_rule is one_failed, and no dependency failed")
+            return Failure("condition", "skipped: trigger_rule is one_failed, and no dependency failed")
     if planned.when is not None:
         values = {need: outputs[need].value if need in outputs else None for need in planned.needs}
         if not _applied("when", planned.when, values):
-            return Reason("condition", f"skipped: when ({planned.task.when}) is not true")
+            return Failure("condition", f"skipped: when ({planned.task.when}) is not true")
     return None
 
 
-def blamed(need: str, states: Mapping[str, TaskState]) -> Reason:
+def blamed(need: str, states: Mapping[str, TaskState]) -> Failure:
     """*need* did not succeed: the task at the root of that is named."""
-    cause = states[need].caused_by or need
-    return Reason("dependency_failed", f"skipped: {cause} {states[cause].fate}", cause)
+    error = states[need].error
+    cause = (error.caused_by if error is not None else None) or need
+    return Failure("dependency_failed", f"skipped: {cause} {states[cause].fate}", caused_by=cause)
 
 
 def selected(planned: PlannedTask, output: Output) -> Output:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from ...errors import CallError, CallTimeout, InvalidOutput, OutputTooLarge
 from ..planning.plan import Plan, PlannedTask
+from ..tools.catalog import digest_of
 from ..tools.claims import Accesses
 from ..tools.output import Output
 from ..values.principal import USER, Principal
@@ -19,11 +20,24 @@ from ..values.strict import measure
 from .calls import MAX_ITEMS, calls_of
 from .conflict_order import ConflictOrder, Layers
 from .conflicts import Conflicts
-from .events import FINAL, MOVES, Abort, Changed, Command, Finished, Key, Notice, Sleep, Started, Status
+from .events import (
+    FINAL,
+    MOVES,
+    Abort,
+    Changed,
+    Command,
+    Failure,
+    Finished,
+    Key,
+    Notice,
+    Sleep,
+    Started,
+    Status,
+)
 from .lanes import Urgency
 from .retry import RetryBudgets, backoff_s
-from .rules import Reason, blamed, reason_to_skip, selected
-from .state import Items, TaskCall, TaskState, Wait
+from .rules import blamed, reason_to_skip, selected
+from .state import Items, RunLimits, TaskCall, TaskState, Wait, outlines_of
 
 MAX_RUN_BYTES = 256 * 2**20
 
@@ -48,6 +62,8 @@ class Run:
         number: int = 0,
         conflicts: Conflicts | None = None,
         reused: Mapping[str, Output] | None = None,
+        client: str | None = None,
+        began: float | None = None,
         jitter: Callable[[], float] = lambda: 0.5,
         timeout_s: float | None = None,
         max_items: int = MAX_ITEMS,
@@ -57,10 +73,18 @@ class Run:
         self.id = id
         self.plan = plan
         self.principal = principal
+        """Whose run it is."""
+        self.client = client
+        """The connection that it was submitted over."""
+        self.began = began
+        """When it began, in seconds since 1970; None where nobody said so."""
         self.conflicts = conflicts or Conflicts()
         self.states = {
             id: TaskState(Key(self.id, id), task.tool.full_name, len(task.needs)) for id, task in plan.tasks.items()
         }
+        self.outlines = outlines_of(plan)
+        self.digest = digest_of({task.tool.full_name: task.tool for task in plan.tasks.values()}.values())
+        """Over the definitions of the tools that it calls."""
         self.outputs: dict[str, Output] = {}
         """Of the tasks that succeeded: what references see."""
         self.bytes = 0
@@ -80,10 +104,10 @@ class Run:
         """Seconds that its calls waited, added up: by why, and on what."""
         self._number = number
         self._reused = dict(reused or {})
+        self.jitters: list[float] = []
+        """The random shares of the pauses before repeated calls, in the order in which they were drawn."""
+        self.limits = RunLimits(timeout_s or plan.dag.timeout_s, max_items, max_bytes)
         self._jitter = jitter
-        self._timeout_s = timeout_s or plan.dag.timeout_s
-        self._max_items = max_items
-        self._max_bytes = max_bytes
         self._calls = calls
         self._budgets = RetryBudgets()
         self._settled: deque[str] = deque()
@@ -127,8 +151,8 @@ class Run:
         self._budgets = self._budgets if budgets is None else budgets
         self.started_at = now
         self.notices.append(Started(self.id, len(self.states), now))
-        if self._timeout_s:
-            self.commands.append(Sleep(Key(self.id, ""), self._timeout_s))
+        if self.limits.timeout_s:
+            self.commands.append(Sleep(Key(self.id, ""), self.limits.timeout_s))
         self._take_over()
         for id, state in self.states.items():
             if not state.waiting:
@@ -178,7 +202,7 @@ class Run:
             self._fail(unit, error, now)
         else:
             state = self.states[key.task]
-            state.cached = cached and (state.cached or state.attempts == 1)
+            state.is_fresh = state.is_fresh or not cached
             self._succeed(unit, output, now)
         self._advance(now)
 
@@ -211,13 +235,13 @@ class Run:
         if self.ended_at is not None:
             return
         self.stopped_by = self.stopped_by or why
-        message = self._why(why, caused_by)
+        error = Failure(why, self._why(why, caused_by), caused_by=caused_by)
         for key in list(self.open):
             self.commands.append(Abort(key))
             self._close(key, now)
         for id, state in self.states.items():
             if not state.status.is_final:
-                state.code, state.message, state.caused_by = why, message, caused_by
+                state.error = error
                 self._stop_items(id, now)
                 was_sent = state.attempts > 0 or why == "cancelled"
                 self._move(id, Status.CANCELLED if was_sent else Status.SKIPPED, now)
@@ -250,7 +274,7 @@ class Run:
         try:
             reason = reason_to_skip(planned, self.outputs, self.states)
             if reason is None:
-                units, items = self._calls(self.id, planned, self.outputs, self._max_items)
+                units, items = self._calls(self.id, planned, self.outputs, self.limits.max_items)
         except CallError as error:
             self._give_up(id, error, now)
             return
@@ -297,7 +321,7 @@ class Run:
             return
         if isinstance(error, InvalidOutput):
             error.output = None  # of single items it is not kept
-        state.items.errors.append((item, error))
+        state.items.errors.append((item, Failure.of(error)))
         state.items.left -= 1
         self._move_item(unit.key, Status.TIMEOUT if isinstance(error, CallTimeout) else Status.FAILED, now)
         if self.plan.dag.fail_fast or state.items.left == 0:
@@ -305,7 +329,7 @@ class Run:
 
     def _give_up(self, id: str, error: CallError, now: float) -> None:
         state = self.states[id]
-        state.error, state.code = error, error.code
+        state.error = Failure.of(error)
         if isinstance(error, InvalidOutput):
             self._keep_what_is_invalid(state, error)
         was_late = isinstance(error, CallTimeout) and state.status is Status.RUNNING
@@ -321,7 +345,7 @@ class Run:
         self._stop_items(id, now)
         if items.errors:
             items.errors.sort(key=lambda pair: pair[0])
-            state.code = items.errors[0][1].code
+            state.error = items.errors[0][1]
             self._move(id, Status.FAILED, now)
             self._end(id)
             if self.plan.dag.fail_fast:
@@ -358,11 +382,12 @@ class Run:
         if unit.key.item is None:
             self._move(unit.key.task, Status.BACKING_OFF, now)
         self._move_item(unit.key, Status.BACKING_OFF, now)
-        self.commands.append(Sleep(unit.key, backoff_s(unit.attempts, self._jitter(), error)))
+        jitter = self._jitter()
+        self.jitters.append(jitter)
+        self.commands.append(Sleep(unit.key, backoff_s(unit.attempts, jitter, error)))
 
-    def _skip(self, id: str, reason: Reason, now: float) -> None:
-        state = self.states[id]
-        state.code, state.message, state.caused_by = reason
+    def _skip(self, id: str, reason: Failure, now: float) -> None:
+        self.states[id].error = reason
         self._move(id, Status.SKIPPED, now)
         self._end(id)
 
@@ -399,7 +424,6 @@ class Run:
             return
         if now > state.due_at:
             state.waits = (Wait("conflict", after, now - state.due_at, resource),)
-            self.waited["conflict", after] += now - state.due_at
         if self._may_look_at(id):
             self._look_at(id, now)
 
@@ -411,7 +435,7 @@ class Run:
         if self.unsettled == 0 and self.ended_at is None:
             self.ended_at = now
             self._turns = ConflictOrder(())
-            if self._timeout_s and self.stopped_by != "timeout":
+            if self.limits.timeout_s and self.stopped_by != "timeout":
                 self.commands.append(Abort(Key(self.id, "")))
             self.notices.append(Finished(self.id, self.status, now))
 
@@ -422,7 +446,11 @@ class Run:
         state.status = after
         if after in FINAL:
             state.ended_at = now
-        self.notices.append(Changed(state.key, state.tool, before, after, state.attempts, now, state.code))
+        if before is Status.PENDING:
+            for wait in state.waits:
+                self.waited[wait.why, wait.on] += wait.seconds
+        code = None if state.error is None else state.error.code
+        self.notices.append(Changed(state.key, state.tool, before, after, state.attempts, now, code))
 
     def _move_item(self, key: Key, after: Status, now: float) -> None:
         if key.item is None or (items := self.states[key.task].items) is None:
@@ -452,22 +480,22 @@ class Run:
     def _keep_what_is_invalid(self, state: TaskState, error: InvalidOutput) -> None:
         """So that it can be looked at, if there is room for it."""
         output = Output(error.output, (), measure(error.output))
-        if error.output is not None and self.bytes + output.size_bytes <= self._max_bytes:
+        if error.output is not None and self.bytes + output.size_bytes <= self.limits.max_bytes:
             state.output = output
             self.bytes += output.size_bytes
         error.output = None
 
     def _make_room(self, output: Output) -> None:
-        if self.bytes + output.size_bytes > self._max_bytes:
+        if self.bytes + output.size_bytes > self.limits.max_bytes:
             raise OutputTooLarge(
-                f"the outputs of this run would hold more than {self._max_bytes:,} bytes",
+                f"the outputs of this run would hold more than {self.limits.max_bytes:,} bytes",
                 hint="Ask the tools for less, or shrink their outputs with select.",
             )
 
     def _why(self, why: str, caused_by: str | None) -> str:
         match why:
             case "timeout":
-                return f"the run's timeout of {self._timeout_s:g} s passed"
+                return f"the run's timeout of {self.limits.timeout_s:g} s passed"
             case "fail_fast":
                 return f"{caused_by} failed, and fail_fast is on"
         return "the run was cancelled"

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...errors import CallError
-from ..planning.plan import PlannedTask
+from ..planning.plan import Plan, PlannedTask
 from ..tools.catalog import Tool
 from ..tools.output import Output
 from ..values.strict import Json, JsonObject
-from .events import Key, Status
+from .events import Failure, Key, Status, TaskOutline
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """Limits of one run as a whole."""
+
+    timeout_s: float | None
+    max_items: int
+    """Items of one `for_each` task."""
+    max_bytes: int
+    """Bytes of all its outputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +74,7 @@ class Items:
     def __init__(self, count: int) -> None:
         self.outputs: list[Output | None] = [None] * count
         self.statuses = [Status.PENDING] * count
-        self.errors: list[tuple[int, CallError]] = []
+        self.errors: list[tuple[int, Failure]] = []
         self.left = count
 
     def output(self) -> Output:
@@ -79,8 +89,8 @@ class TaskState:
     """What has come of one task so far. Times are in seconds, on the caller's clock."""
 
     __slots__ = (
-        "attempts", "busy_s", "cached", "caused_by", "code", "due_at", "ended_at", "error", "items",
-        "key", "message", "output", "started_at", "status", "tool", "waiting", "waits",
+        "attempts", "busy_s", "due_at", "ended_at", "error", "is_fresh", "items",
+        "key", "output", "started_at", "status", "tool", "waiting", "waits",
     )  # fmt: skip
 
     def __init__(self, key: Key, tool: str, waiting: int) -> None:
@@ -90,8 +100,8 @@ class TaskState:
         self.waiting = waiting
         """Dependencies that have not come to their end."""
         self.attempts = 0
-        self.cached = False
-        """Whether its answer was an earlier one (for `for_each`: that of every item)."""
+        self.is_fresh = False
+        """Whether a call of it was answered by its server, and not with an earlier answer."""
         self.due_at: float | None = None
         """When its dependencies had come to their end."""
         self.started_at: float | None = None
@@ -100,11 +110,8 @@ class TaskState:
         """The time its calls took, added up."""
         self.waits: tuple[Wait, ...] = ()
         """What its first call waited for once it was due."""
-        self.error: CallError | None = None
-        self.code: str | None = None
-        """Why it did not succeed, where no call of its own failed."""
-        self.message: str | None = None
-        self.caused_by: str | None = None
+        self.error: Failure | None = None
+        """Why it did not succeed; of a `for_each` task whose items failed, the first of their errors."""
         self.output: Output | None = None
         """Kept also of a task that failed with one: `invalid_output`, `for_each`."""
         self.items: Items | None = None
@@ -112,7 +119,13 @@ class TaskState:
     @property
     def is_well(self) -> bool:
         """Whether it ended as it should: it succeeded, or its own condition said that it need not run."""
-        return self.status is Status.SUCCESS or (self.status is Status.SKIPPED and self.code == "condition")
+        is_condition = self.error is not None and self.error.code == "condition"
+        return self.status is Status.SUCCESS or (self.status is Status.SKIPPED and is_condition)
+
+    @property
+    def cached(self) -> bool:
+        """Whether its answer was an earlier one (for `for_each`: that of every item)."""
+        return self.status is Status.SUCCESS and self.attempts > 0 and not self.is_fresh
 
     @property
     def fate(self) -> str:
@@ -125,3 +138,22 @@ class TaskState:
             case Status.CANCELLED:
                 return "was cancelled"
         return "failed"
+
+
+def outlines_of(plan: Plan) -> tuple[TaskOutline, ...]:
+    """What *plan* says of each task, in document order."""
+    layer_of, costs, remaining, untimed = plan.layer_of, plan.costs, plan.remaining, frozenset(plan.untimed)
+    return tuple(
+        [
+            TaskOutline(
+                id,
+                name := task.tool.full_name,
+                layer_of[id],
+                task.needs,
+                task.drew_on,
+                None if name in untimed else costs[id],
+                remaining[id],
+            )
+            for id, task in plan.tasks.items()
+        ]
+    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from hashlib import sha256
 
 from ..values.problems import Problem, did_you_mean, nearest, slip_of, some_of
 from ..values.schema import Schema
@@ -56,6 +58,12 @@ class Tool:
         return f"{self.server}:{self.name}"
 
     @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the name and the definition, as canonical JSON."""
+        text = json.dumps([self.full_name, self.definition], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return sha256(text.encode()).hexdigest()
+
+    @cached_property
     def description(self) -> str:
         return str(self.definition.get("description") or self.definition.get("title") or "")
 
@@ -99,6 +107,11 @@ class Tool:
     def signature_with(self, seen: Schema | None) -> str:
         """As `signature`; of a tool that declares no output, with the shape *seen*: `-> {id, title} (seen)`."""
         return self.signature if self.output or seen is None else f"{self.signature} -> {seen.shape()} (seen)"
+
+
+def digest_of(tools: Iterable[Tool]) -> str:
+    """A digest over the definitions of *tools*, whatever their order: two that are equal offer the same."""
+    return sha256("\n".join(sorted({tool.digest for tool in tools})).encode()).hexdigest()
 
 
 class Catalog:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
-from plait.core.results.store import TASK_BYTES, InMemoryRuns
+from plait.core.results.record import RunRecord, record_of
 from plait.core.scheduling.events import Key, Succeeded
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.run import Run
@@ -13,12 +13,13 @@ from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
 from plait.core.values.principal import ANYONE, USER, Principal
+from plait.stores.in_memory import TASK_BYTES, InMemoryRuns
 from tests.fakes import tool
 
 CATALOG = Catalog([tool("s:t")], [ServerInfo("s", ServerState.READY)])
 
 
-def running(id: str, principal: Principal = USER) -> tuple[Run, Scheduler]:
+def begun(id: str, principal: Principal = USER) -> tuple[Run, Scheduler]:
     plan = check(read_dag({"tasks": [{"id": "a", "tool": "s:t"}]}), CATALOG, Policy())
     run = Run(id, plan, principal=principal)
     scheduler = Scheduler(Limits())
@@ -26,19 +27,21 @@ def running(id: str, principal: Principal = USER) -> tuple[Run, Scheduler]:
     return run, scheduler
 
 
-def finished(id: str, size_bytes: int = 10, principal: Principal = USER) -> Run:
-    run, scheduler = running(id, principal)
-    scheduler.handle(Succeeded(Key(id, "a"), Output("x", size_bytes=size_bytes)), 1.0)
-    assert run.is_done
-    return run
+def keep_finished(runs: InMemoryRuns, *ids: str, size_bytes: int = 10, principal: Principal = USER) -> None:
+    """Runs of one task each, whose output has that size, begin and end one after the other."""
+    for id in ids:
+        run, scheduler = begun(id, principal)
+        runs.add(record_of(run, 0.0))
+        scheduler.handle(Succeeded(Key(id, "a"), Output(id, size_bytes=size_bytes)), 1.0)
+        runs.put(record_of(run, 1.0), run.outputs)
 
 
 def test_a_run_is_found_by_its_id_and_the_latest_stands_first() -> None:
     runs = InMemoryRuns()
-    first, second = finished("r1"), finished("r2")
-    runs.add(first)
-    runs.add(second)
-    assert runs.get("r1", USER) is first
+    keep_finished(runs, "r1", "r2")
+    found = runs.get("r1", USER)
+    assert isinstance(found, RunRecord)
+    assert (found.id, found.is_done) == ("r1", True)
     assert runs.get("r3", USER) is None
     assert runs.ids(USER) == ["r2", "r1"]
 
@@ -48,45 +51,57 @@ def test_each_principal_finds_its_own_runs_and_everyone_those_of_anyone_whose_id
     mine, other = Principal("session:1"), Principal("session:2")
     owners = {"r1": mine, "r2": other, "r3": ANYONE, "r4": mine}
     for id, owner in owners.items():
-        runs.add(finished(id, principal=owner))
+        keep_finished(runs, id, principal=owner)
     found = {who: [id for id in owners if runs.get(id, who)] for who in (mine, other, ANYONE, USER)}
     assert found == {mine: ["r1", "r3", "r4"], other: ["r2", "r3"], ANYONE: ["r3"], USER: ["r3"]}
     listed = {who: runs.ids(who) for who in (mine, other, ANYONE, USER)}
     assert listed == {mine: ["r4", "r1"], other: ["r2"], ANYONE: [], USER: []}
 
 
+def test_outputs_are_found_by_run_and_task() -> None:
+    runs = InMemoryRuns()
+    keep_finished(runs, "r1", "r2")
+    assert [runs.output(id, "a") for id in ("r1", "r2")] == [Output("r1", size_bytes=10), Output("r2", size_bytes=10)]
+    assert runs.output("r1", "b") is None
+    assert runs.output("r3", "a") is None
+
+
+def test_a_run_that_has_begun_has_a_record_and_no_outputs() -> None:
+    runs = InMemoryRuns()
+    record = record_of(begun("r1")[0], 0.0)
+    runs.add(record)
+    assert runs.get("r1", USER) is record
+    assert runs.output("r1", "a") is None
+
+
 def test_above_the_number_that_is_kept_the_oldest_finished_goes() -> None:
     runs = InMemoryRuns(max_runs=2)
-    for id in ("r1", "r2", "r3"):
-        runs.add(finished(id))
+    keep_finished(runs, "r1", "r2", "r3")
     assert runs.ids(USER) == ["r3", "r2"]
+    assert runs.output("r1", "a") is None
 
 
 def test_above_the_bytes_that_are_kept_the_oldest_finished_goes() -> None:
     runs = InMemoryRuns(max_bytes=2 * (TASK_BYTES + 100) + 50)
-    for id in ("r1", "r2", "r3"):
-        runs.add(finished(id, 100))
+    keep_finished(runs, "r1", "r2", "r3", size_bytes=100)
     assert runs.ids(USER) == ["r3", "r2"]
 
 
 def test_a_run_of_many_tasks_weighs_more_than_its_outputs() -> None:
     runs = InMemoryRuns(max_bytes=3 * TASK_BYTES)
-    for id in ("r1", "r2", "r3", "r4"):
-        runs.add(finished(id, 0))
+    keep_finished(runs, "r1", "r2", "r3", "r4", size_bytes=0)
     assert runs.ids(USER) == ["r4", "r3", "r2"]
 
 
 def test_the_latest_finished_run_stays_however_large_it_is() -> None:
     runs = InMemoryRuns(max_bytes=10)
-    runs.add(finished("r1", 100))
+    keep_finished(runs, "r1", size_bytes=100)
     assert runs.ids(USER) == ["r1"]
 
 
 def test_a_run_that_is_going_is_kept_above_every_bound() -> None:
     runs = InMemoryRuns(max_runs=1)
-    going = [running(id)[0] for id in ("r1", "r2")]
-    for run in going:
-        runs.add(run)
-    runs.add(finished("r3"))
-    runs.add(finished("r4"))
+    for id in ("r1", "r2"):
+        runs.add(record_of(begun(id)[0], 0.0))
+    keep_finished(runs, "r3", "r4")
     assert runs.ids(USER) == ["r4", "r2", "r1"]

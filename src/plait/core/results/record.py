@@ -1,0 +1,202 @@
+"""A run written down: what was asked for, what each task came to, and how the time went.
+
+The live `Run` makes a record (`record_of`), also while it goes on. Results, explanations, progress and resuming read
+records and never the run itself, so that they say the same of a run that ended long ago, or in another process. All of
+a record is JSON (`document`, `from_document`). Outputs are kept beside it, by run and task: they may be large.
+
+Times are in seconds since the run began, but for `began`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+
+from pydantic import TypeAdapter
+
+from ..language.dag import Dag
+from ..scheduling.events import FINAL, Failure, Status
+from ..scheduling.run import Run
+from ..scheduling.state import RunLimits, Wait
+from ..values.principal import Principal
+from ..values.strict import Json, JsonObject
+
+
+class RunStatus(StrEnum):
+    SUCCESS = "success"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMEOUT = "timeout"
+    RUNNING = "running"
+
+    @property
+    def is_error(self) -> bool:
+        """Whether an answer with this status is an error to the client."""
+        return self in {RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.TIMEOUT}
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsRecord:
+    """The items of one `for_each` task."""
+
+    statuses: tuple[Status, ...]
+    errors: tuple[tuple[int, Failure], ...] = ()
+    """Why items failed, each with the item's index."""
+
+    @property
+    def settled(self) -> int:
+        return sum(status.is_final for status in self.statuses)
+
+
+@dataclass(slots=True)  # one is made for each task: a frozen one takes ten times as long
+class TaskRecord:
+    """One task of a run. It is never changed."""
+
+    id: str
+    tool: str
+    layer: int
+    needs: tuple[str, ...] = ()
+    """The tasks whose end it waits for."""
+    drew_on: tuple[str, ...] = ()
+    """Those that it needed in an earlier run, for a task that was taken over from there."""
+    expected_s: float | None = None
+    """The expected duration of one call; None if nothing is known of its tool."""
+    remaining_s: float = 0.0
+    """The expected duration of the longest chain that starts at it, itself included."""
+    status: Status = Status.PENDING
+    attempts: int = 0
+    cached: bool = False
+    due_s: float | None = None
+    """When its dependencies had settled, once it has moved on from that."""
+    start_s: float | None = None
+    end_s: float | None = None
+    busy_s: float = 0.0
+    """The duration of its calls, added up."""
+    waits: tuple[Wait, ...] = ()
+    """What its first call waited for once it was due."""
+    error: Failure | None = None
+    items: ItemsRecord | None = None
+    output_bytes: int | None = None
+    """The size of its output; None if there is none. Failed tasks may have one too: `invalid_output`, `for_each`."""
+
+    @property
+    def has_result(self) -> bool:
+        """Whether its output is part of the run's result."""
+        is_ended_list = self.items is not None and self.status.is_final
+        return self.output_bytes is not None and (self.status is Status.SUCCESS or is_ended_list)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run as it stood at one moment, which is its end unless `status` is `running`."""
+
+    id: str
+    principal: Principal
+    """The owner of the run."""
+    client: str | None
+    """The connection that it was submitted over."""
+    dag: Dag
+    """The document as it was accepted, completed with the tasks of the run that it goes on from."""
+    digest: str
+    """Over the definitions of the tools that it calls."""
+    began: float | None
+    """When it began, in seconds since 1970; None if unknown."""
+    elapsed_s: float
+    """How long it has taken so far, or took."""
+    status: RunStatus
+    stopped_by: str | None
+    """`cancelled`, `timeout` or `fail_fast`, if something ended it early."""
+    tasks: Mapping[str, TaskRecord]
+    """In document order."""
+    returned: tuple[str, ...]
+    """The tasks whose outputs the result holds."""
+    notes: tuple[str, ...]
+    limits: RunLimits
+    most_in_flight: int
+    """The most calls of it that were in flight at one moment."""
+    waited: tuple[Wait, ...]
+    """What its calls waited for, each reason with the seconds of all of them."""
+    jitters: tuple[float, ...]
+    """The random shares of the pauses before repeated calls, in the order in which they were drawn."""
+
+    @property
+    def is_done(self) -> bool:
+        return self.status is not RunStatus.RUNNING
+
+    @property
+    def layers(self) -> tuple[tuple[str, ...], ...]:
+        layers: list[list[str]] = [[] for _ in range(1 + max((task.layer for task in self.tasks.values()), default=-1))]
+        for id, task in self.tasks.items():
+            layers[task.layer].append(id)
+        return tuple(map(tuple, layers))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many tasks have each status."""
+        return Counter([task.status.value for task in self.tasks.values()])
+
+    def document(self) -> JsonObject:
+        """The record as JSON; members that have their default are left out."""
+        document: JsonObject = _records().dump_python(self, mode="json", by_alias=True, exclude_defaults=True)
+        return document
+
+    @classmethod
+    def from_document(cls, document: Json) -> RunRecord:
+        """The record that *document* holds. Raises `ValueError` if it holds none."""
+        return _records().validate_python(document)
+
+
+def record_of(run: Run, now: float, earlier: RunRecord | None = None) -> RunRecord:
+    """The record of *run* as it stands at *now*. What has settled is taken from an *earlier* record of it."""
+    return RunRecord(
+        id=run.id,
+        principal=run.principal,
+        client=run.client,
+        dag=run.plan.dag,
+        digest=run.digest,
+        began=run.began,
+        elapsed_s=(now if run.ended_at is None else run.ended_at) - run.started_at,
+        status=RunStatus(run.status),
+        stopped_by=run.stopped_by,
+        tasks=_tasks(run, earlier.tasks if earlier is not None else {}),
+        returned=run.plan.returned,
+        notes=run.plan.notes,
+        limits=run.limits,
+        most_in_flight=run.most_in_flight,
+        waited=tuple(Wait(why, on, seconds) for (why, on), seconds in run.waited.items()),
+        jitters=tuple(run.jitters),
+    )
+
+
+def _tasks(run: Run, earlier: Mapping[str, TaskRecord]) -> dict[str, TaskRecord]:
+    tasks: dict[str, TaskRecord] = {}
+    began = run.started_at
+    for outline, state in zip(run.outlines, run.states.values(), strict=True):
+        id, status, output, items = outline.id, state.status, state.output, state.items
+        if earlier and (task := earlier[id]).status in FINAL:
+            tasks[id] = task
+            continue
+        tasks[id] = TaskRecord(
+            *outline,
+            status,
+            state.attempts,
+            state.cached,
+            None if state.due_at is None or status is Status.PENDING else state.due_at - began,
+            None if state.started_at is None else state.started_at - began,
+            None if state.ended_at is None else state.ended_at - began,
+            state.busy_s,
+            state.waits,
+            state.error,
+            None if items is None else ItemsRecord(tuple(items.statuses), tuple(items.errors)),
+            None if output is None else output.size_bytes,
+        )
+    return tasks
+
+
+@cache
+def _records() -> TypeAdapter[RunRecord]:
+    return TypeAdapter(RunRecord)
