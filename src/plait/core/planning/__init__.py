@@ -1,1 +1,1 @@
-"""From a document to a plan, or to every reason against it, each with its mend."""
+"""From a document to a plan, or to every problem with its fix."""

@@ -1,4 +1,4 @@
-"""A DAG held against the tools there are: every problem at once, or a plan. Nothing runs before this is through."""
+"""Check a DAG against the known tools: every problem at once, or a plan. Nothing runs before that."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .plan import Plan, PlannedTask, TakenOver, find_cycles, lay_out
 
 MAX_ITEMS = 1_000
 MAX_LOOKALIKES = 20
-"""Notes on text that may have been meant as a reference, of one document."""
+"""Most notes per document on text that may have been meant as a reference."""
 
 
 def check(
@@ -39,9 +39,9 @@ def check(
 ) -> Plan:
     """Check the DAG in *reading* whole and lay it out. Raises `InvalidDag` with every problem, those of form first.
 
-    The tasks in *reused* succeeded in an earlier run and are not sent again, so nothing of them is checked.
-    *learned_shape* tells what earlier outputs of a tool without an `outputSchema` looked like, for notes alone; *cost*
-    what a call is expected to take, in seconds.
+    The tasks in *reused* succeeded in an earlier run and are not sent again, so they are not
+    checked. *learned_shape* gives the shape of earlier outputs of a tool without an `outputSchema`,
+    used for notes alone; *cost* the expected duration of a call in seconds.
     """
     dag = reading.dag
     checker = _Checker(reading, catalog, policy, max_items)
@@ -125,7 +125,8 @@ class _Checker:
         reused: Collection[str],
         learned_shape: LearnedShape | None,
     ) -> None:
-        """Of each task at its path, but where several have one id: what a reference to that would bring is open."""
+        """Check each task's references, except to ids that several tasks have: their output is
+        ambiguous."""
         counts = Counter(task.id for task in planned)
         tasks = {task.id: task for task in planned if counts[task.id] == 1}
         mismatches = Mismatches(Flow(tasks, self.unread, learned_shape), self.problems, self.notes)
@@ -140,7 +141,7 @@ class _Checker:
 
     def check_returns(self) -> None:
         if not self.ids:
-            return  # why there is no task is said already
+            return  # the missing task is reported already
         for index, id in enumerate(self.dag.return_ or ()):
             if id not in self.ids and id not in self.malformed and id != "*":
                 self._no_task(f"return[{index}]", id)
@@ -164,7 +165,7 @@ class _Checker:
         return len(self.problems) < MAX_GUESSES
 
     def _no_task(self, path: str, id: str, text: Json = None, task: Task | None = None) -> None:
-        """There is no task *id*, which is named at *path*: alone, or in a reference in *text*."""
+        """Report the unknown task *id*, named at *path*: alone, or in a reference in *text*."""
         near = did_you_mean(id, self.ids) if self._may_guess else None
         hint = near or f"Tasks: {some_of(self.ids, 20)}."
         fix: Json = slip_of(id, self.ids) if near else None
@@ -183,7 +184,7 @@ class _Checker:
         return tool
 
     def _cache_s(self, task: Task, tool: Tool, policy: ToolPolicy, path: str) -> float:
-        """How old an answer may be that is used again for *task*, in seconds; 0 for none."""
+        """Return the greatest age of a cached answer for *task*, in seconds; 0 for no cache."""
         if task.cache is None or task.cache is True:
             return policy.cache_ttl_s
         if task.cache and not (tool.is_read_only or policy.cache_ttl_s):
@@ -203,12 +204,12 @@ class _Checker:
         return template
 
     def _lookalikes(self, task: Task, arguments: Template, path: str, *, items: bool) -> None:
-        """Text that was meant as a reference would be sent as it stands: wrong, and without a word."""
+        """Report text that was meant as a reference: it would silently be sent as it stands."""
         for found in lookalikes(arguments.texts, self.ids, items=items):
             place = f"{path}.arguments{written(found.place)}"
             if found.is_certain:
                 hint = f"Write {found.meant}. If it is meant as it stands, give that task another id."
-                message = f"{short(found.said)} is no reference to a task, but looks like one."
+                message = f"{short(found.said)}  looks like a reference to a task, but is not one."
                 self._say(place, "invalid_reference", message, hint, task.id, found.mended)
                 continue
             self._lookalike_notes += 1
@@ -257,7 +258,8 @@ class _Checker:
             self._say(f"{path}.retries", "not_repeatable", message, hint, task.id)
 
     def _links(self, task: Task, arguments: Template, items: Template | None, path: str) -> dict[str, bool]:
-        """The tasks that this one waits for, and of each whether every link to it is guarded by a default."""
+        """Return the tasks that this one waits for, each with whether a default guards every link
+        to it."""
         links: dict[str, bool] = dict.fromkeys(task.depends_on, False)
         for reference in (*arguments.references, *(items.references if items is not None else ())):
             if not reference.is_item:
@@ -267,7 +269,7 @@ class _Checker:
         return self._links_that_are(task, arguments, items, path)
 
     def _links_that_are(self, task: Task, arguments: Template, items: Template | None, path: str) -> dict[str, bool]:
-        """As `_links`, for a task that names one that it cannot: says so."""
+        """Do as `_links` for a task with an impossible link, and report that."""
         links: dict[str, bool] = {}
         for place, id, guarded, text in mentions(task, arguments, items, path):
             if id == task.id:
@@ -279,7 +281,7 @@ class _Checker:
                     task.id,
                 )
             elif id in self.malformed:
-                continue  # what is wrong with it is said already
+                continue  # its problem is reported already
             elif id not in self.ids:
                 self._no_task(place, id, text, task)
             else:

@@ -1,4 +1,4 @@
-"""The value that an argument was meant to be, where there is no doubt of it: what is offered has been checked."""
+"""Fixes for arguments, where it is certain what was meant: every fix offered has been checked."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ _WORDS: dict[str, Json] = {"true": True, "false": False}
 
 
 def fixed_argument(schema: Schema, arguments: JsonObject, place: Place, unknown: frozenset[Place]) -> Json:
-    """What to put at *place*, of which *schema* complains, or None: another value or, for a name that it does not
-    know, the right name. The parts of *arguments* at the places in *unknown* are not known yet."""
+    """Return what to put at *place*, of which *schema* complains: another value or, for an unknown
+    name, the right name; None if unclear. The parts of *arguments* at the places in *unknown* are
+    still unknown."""
     holder, name = part_at(arguments, place[:-1]), place[-1:]
     if not name or not _is_in(name[0], holder) or any(part[: len(place)] == place for part in unknown):
-        return None  # it is missing, or not all of it is known
+        return None  # it is missing or partly unknown
     types = Types()
     forms = types.forms(Part(schema.definition, schema.definition))
     for step in place[:-1]:
@@ -37,7 +38,7 @@ def fixed_argument(schema: Schema, arguments: JsonObject, place: Place, unknown:
 
 
 def _meant(value: Json, wanted: Forms) -> Iterator[Json]:
-    """What *value* may have been meant as, the likeliest first."""
+    """List what *value* may have been meant as, the likeliest first."""
     if isinstance(value, str):
         yield from _decoded(value)
         options = {option for form in wanted for option in options_of(form) or () if isinstance(option, str)}

@@ -1,8 +1,9 @@
-"""What flows along the references of a DAG, held against the schemas at both ends before anything runs.
+"""Types along the references of a DAG, checked against the schemas at both ends before anything
+runs.
 
-A path that leads to nothing in any output that the producer's `outputSchema` allows is refused as `invalid_reference`,
-a value of which nothing can fit where the consumer's `inputSchema` waits for one as `type_mismatch`. What is likely to
-be wrong, and not certain, is a note. What is not known is decided when it runs.
+A path that no output allowed by the producer's `outputSchema` has is refused as
+`invalid_reference`; a value that can never fit the consumer's `inputSchema` is refused as
+`type_mismatch`. Likely mistakes are notes. Anything unknown is decided at run time.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from .plan import PlannedTask
 from .types import MAX_STEPS, Fit, Types, constant
 
 MAX_ROOM = 200_000
-"""Subschemas that are looked at for one document; after that all is unknown."""
+"""Most subschemas examined for one document; beyond that, types are unknown."""
 UNCOUNTED = -1
 _INTEGER: Forms = ((Part({"type": "integer"}, {}),),)
 _TEXT: Forms = ((Part({"type": "string"}, {}),),)
@@ -32,29 +33,29 @@ LearnedShape: TypeAlias = Callable[[Tool], Schema | None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """What references start from."""
+    """The start of references: a task's output, an item, or an index."""
 
     forms: Forms
     is_output: bool = False
-    """A reference goes into it as into the output of a task (`paths.walk_output`)."""
+    """Whether references enter it as they enter the output of a task (`paths.walk_output`)."""
     learned: Forms | None = None
-    """What earlier outputs looked like, where no schema says it."""
+    """The shape of earlier outputs, where no schema declares it."""
 
     def walk(self, types: Types, path: Path) -> Walk:
         return walk_output(types, self.forms, path) if self.is_output else walk(types, self.forms, path)
 
 
 class Judgement(NamedTuple):
-    """What is known of a reference."""
+    """The facts known about a reference."""
 
     walk: Walk
     verdict: Fit
     learned: Walk | None = None
-    """Where the same path leads in what was learned."""
+    """The end of the same path in the learned shape."""
     is_fine: bool = False
-    """There is nothing to say of it."""
+    """Whether nothing needs to be reported."""
     by_index: bool = False
-    """It is not known of the same path with another index."""
+    """Whether the same path with another index may differ."""
 
 
 _UNKNOWN = Source(UNREAD)
@@ -63,7 +64,7 @@ _OF_TEXT = Source(_TEXT)
 
 
 class Flow:
-    """The types at both ends of the references of one DAG. Equal questions are answered once."""
+    """The types at both ends of the references of one DAG. Equal questions are computed once."""
 
     def __init__(
         self,
@@ -84,39 +85,40 @@ class Flow:
         self._judged: dict[tuple[Source, Path, Schema | None, Place], Judgement] = {}
 
     def types(self) -> Types:
-        """A reader for one question."""
+        """Return a type reader for one question."""
         return Types(min(MAX_STEPS, max(self._room, 0)))
 
     def tool_of(self, task: str) -> str:
-        """The name of the tool that *task* calls."""
+        """Return the name of the tool that *task* calls."""
         return self._tasks[task].tool.full_name if task in self._tasks else task
 
     def value(self, planned: PlannedTask, place: Place, reference: Reference) -> Judgement:
-        """Of a reference that stands alone at *place* in the arguments of *planned*."""
+        """Judge a reference that stands alone at *place* in the arguments of *planned*."""
         source = self._source(planned, reference.task)
         schema = planned.tool.input
         judged = self._judged.get((source, reference.path, schema, place))
         return judged or self._judge(source, reference.path, schema, place)
 
     def piece(self, planned: PlannedTask, reference: Reference) -> Judgement:
-        """Of a reference in a longer text: whether its path leads anywhere."""
+        """Judge a reference in a longer text: whether its path leads anywhere."""
         source = self._source(planned, reference.task)
         judged = self._judged.get((source, reference.path, None, ()))
         return judged or self._judge(source, reference.path, None, ())
 
     def text(self, planned: PlannedTask, place: Place) -> Judgement:
-        """Of a text with references in it, at *place* in the arguments of *planned*."""
+        """Judge a text with references in it, at *place* in the arguments of *planned*."""
         judged = self._judged.get((_OF_TEXT, (), planned.tool.input, place))
         return judged or self._judge(_OF_TEXT, (), planned.tool.input, place)
 
     def list_(self, planned: PlannedTask, reference: Reference) -> Judgement:
-        """Of the reference that is the `for_each` of *planned*."""
+        """Judge the reference that is the `for_each` of *planned*."""
         judged = self.piece(planned, reference)
         verdict = self.types().feeds(judged.walk.value, _LIST)
         return judged._replace(verdict=verdict, is_fine=judged.is_fine and verdict is not Fit.WRONG)
 
     def default(self, planned: PlannedTask, place: Place, value: Json) -> Fit:
-        """Whether the default *value* of a reference may stand at *place* in the arguments of *planned*."""
+        """Return whether the default *value* of a reference fits at *place* in the arguments of
+        *planned*."""
         key = (planned.tool.input, place, type(value), None if isinstance(value, list | dict) else value)
         if (verdict := self._defaults.get(key)) is None:
             verdict = self.types().feeds(constant(value), self.wanted(planned.tool.input, place))
@@ -125,7 +127,7 @@ class Flow:
         return verdict
 
     def wanted(self, schema: Schema, place: Place) -> Forms:
-        """What *schema* waits for at *place*."""
+        """Return the parts of *schema* that apply at *place*."""
         if (forms := self._wanted.get((schema, place))) is None:
             types = self.types()
             forms = UNREAD if schema.unusable else types.forms(Part(schema.definition, schema.definition))
@@ -188,7 +190,8 @@ class Flow:
         return source
 
     def _source_of(self, schema: Schema | None, count: int | None, *, is_learned: bool) -> Source:
-        """The output of a task whose tool gives what *schema* says, once or for each of *count* items."""
+        """Return the output of a task whose tool declares *schema*, once or for each of *count*
+        items."""
         definition = {} if schema is None or schema.unusable else schema.definition
         part = Part(definition or True, definition)
         listed: JsonObject = (
@@ -204,7 +207,7 @@ class Flow:
         return Source(types.forms(Part(listed, definition)), learned=seen)
 
     def _item(self, planned: PlannedTask) -> Source:
-        """What `$ITEM` is in the arguments of *planned*."""
+        """Return the type of `$ITEM` in the arguments of *planned*."""
         items = planned.items
         if items is None:
             return _UNKNOWN

@@ -1,7 +1,8 @@
-"""What the keywords of one JSON Schema say of a value: the part of it that types are made of (`types.py`).
+"""JSON Schema keywords: the subset from which types are built (`types.py`).
 
-All of it leans to one side. A schema is read as what it allows at most: keywords that are not understood (`not`, `if`,
-`format`, `pattern`, bounds) allow everything. So what is told to be nothing is nothing.
+All of it errs on one side. A schema is read as the most that it allows: keywords that are not
+understood (`not`, `if`, `format`, `pattern`, bounds) allow everything. So a type that is empty here
+is certainly empty.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from ..values.effort import find
 from ..values.strict import Json, JsonObject
 
 MAX_FORMS = 32
-"""Ways in which a value may satisfy one schema; a schema that has more allows everything."""
+"""Most alternatives of one schema; a schema with more is taken to allow everything."""
 MAX_OPTIONS = 100
-"""Values of one `enum` that are looked at."""
+"""Most values of one `enum` that are examined."""
 MAX_REQUIRED = 32
 MAX_TARGET_CHARS = 500
 
@@ -24,7 +25,7 @@ _BY_TYPE: Mapping[str, frozenset[str]] = {
     "number": frozenset({"integer", "fraction"}),
 }
 KINDS = frozenset(name for names in _BY_TYPE.values() for name in names)
-"""The types of JSON Schema, with the numbers that are no integers as `fraction`."""
+"""The types of JSON Schema; `fraction` stands for numbers other than integers."""
 _OLD = "json-schema.org/draft-0"
 _SAYS_NOTHING = frozenset(
     [
@@ -43,31 +44,32 @@ _SAYS_NOTHING = frozenset(
     ]
 )
 PLAIN = _SAYS_NOTHING | {"type", "enum", "const", "items", "$ref", "anyOf", "allOf"}
-"""Keywords that are taken into account in full where it is asked whether all of a type fits."""
+"""Keywords that are fully understood when a whole type is compared with another."""
 _COUNTING = frozenset({"prefixItems", "additionalItems", "maxItems", "enum", "const"})
 
 
 class Part(NamedTuple):
-    """A subschema, and the whole schema that its references lead into."""
+    """A subschema, with the whole schema that its references resolve in."""
 
     schema: Json
     whole: JsonObject
 
 
 Form: TypeAlias = tuple[Part, ...]
-"""A value satisfies all of these at once. Their `$ref`, `allOf`, `anyOf` and `oneOf` are followed already."""
+"""Parts that a value satisfies all at once. Their `$ref`, `allOf`, `anyOf` and `oneOf` are resolved
+already."""
 Forms: TypeAlias = tuple[Form, ...]
-"""A value is of one of these; of none if there can be no value."""
+"""Alternatives, one of which a value has; empty if no value is possible."""
 
 NOTHING: Forms = ()
 ANYTHING: Forms = ((),)
 ALLOWS_EVERYTHING: JsonObject = {"not": False}
 UNREAD: Forms = ((Part(ALLOWS_EVERYTHING, {}),),)
-"""What a schema comes to that takes too much work: it allows everything, but may not."""
+"""The reading of a schema that takes too much work: it seems to allow everything."""
 
 
 def declared(forms: Forms) -> dict[str, Part]:
-    """The members that objects of *forms* are said to have, in their order."""
+    """List the members that objects of *forms* declare, in their order."""
     found: dict[str, Part] = {}
     for form in forms:
         for schema, whole in form:
@@ -81,14 +83,14 @@ def declared(forms: Forms) -> dict[str, Part]:
 
 
 def declares(form: Form, name: str) -> bool:
-    """Whether objects of *form* are said to have a member *name*."""
+    """Return whether objects of *form* declare a member *name*."""
     return any(name in properties for properties in _properties(form)) or any(
         isinstance(option, dict) and name in option for option in options_of(form) or ()
     )
 
 
 def is_undeclared(forms: Forms, name: str) -> bool:
-    """Whether objects of *forms* declare members, but not *name*, which they only do not forbid."""
+    """Return whether objects of *forms* declare members, and merely allow *name*."""
     if any(declares(form, name) for form in forms) or not any(any(_properties(form)) for form in forms):
         return False
     schemas = [schema for form in forms for schema, _ in form if isinstance(schema, dict)]
@@ -105,13 +107,14 @@ def _properties(form: Form) -> Iterator[JsonObject]:
 
 
 def is_counted(forms: Forms) -> bool:
-    """Whether it matters which element of a list of *forms* is meant."""
+    """Return whether elements of a list of *forms* differ by index."""
     schemas = [part.schema for form in forms for part in form]
     return any(isinstance(schema, dict) and not _COUNTING.isdisjoint(schema) for schema in schemas)
 
 
 def in_place(part: Part) -> tuple[Form, Sequence[Json] | None]:
-    """What else a value of *part* satisfies: all of the first, and one of the second, if there are alternatives."""
+    """Return what else a value of *part* satisfies: all of the first and, if there are
+    alternatives, one of the second."""
     schema, whole = part
     assert isinstance(schema, dict)
     more: list[Json] = []
@@ -133,12 +136,12 @@ def in_place(part: Part) -> tuple[Form, Sequence[Json] | None]:
 
 
 def is_replaced(part: Part) -> bool:
-    """Whether *part* is a reference with nothing beside it that counts, as in old drafts."""
+    """Return whether *part* is a reference whose siblings are ignored, as in old drafts."""
     return isinstance(part.schema, dict) and "$ref" in part.schema and _OLD in _draft(part)
 
 
 def is_draft_4(part: Part) -> bool:
-    """Whether `1.0` is no integer for *part*, and `const` says nothing."""
+    """Return whether *part* is of draft 4, where `1.0` is not an integer and `const` is unknown."""
     return _OLD + "4" in _draft(part)
 
 
@@ -170,7 +173,7 @@ def kind_of(value: Json) -> str:
 
 
 def options_of(form: Form) -> list[Json] | None:
-    """The values that *form* names, if it names some; more than a few count as none."""
+    """List the values that *form* names, if any; above `MAX_OPTIONS` it counts as naming none."""
     found: list[Json] | None = None
     for part in form:
         for values in _enumerated(part):
@@ -188,7 +191,7 @@ def _enumerated(part: Part) -> Iterator[list[Json]]:
 
 
 def has_option(schema: JsonObject, options: list[Json] | None) -> bool:
-    """Whether each of *options* is one that *schema* names, if it names some."""
+    """Return whether *schema*, if it names values, names each of *options*."""
     named = [schema["const"]] if "const" in schema else schema.get("enum")
     if not isinstance(named, list) or ("const" in schema and "enum" in schema):
         return "enum" not in schema
@@ -204,7 +207,7 @@ def member_of(schema: JsonObject, name: str) -> Json:
     if isinstance(properties, dict) and name in properties:
         return properties[name]
     more = schema.get("additionalProperties", True)
-    if isinstance(patterns, dict) and patterns:  # which of them the name matches is not asked
+    if isinstance(patterns, dict) and patterns:  # the patterns are not matched against the name
         return {"anyOf": [*patterns.values(), more]} if len(patterns) < MAX_FORMS else True
     return more
 
@@ -224,7 +227,7 @@ def element_of(part: Part, index: int | None) -> Json:
 
 
 def _tuple(part: Part) -> tuple[list[Json], Json]:
-    """What the first elements of a list are, one by one, and what the others are."""
+    """Return the schemas of the first elements of a list, and of the rest."""
     schema = part.schema
     assert isinstance(schema, dict)
     items = schema.get("items", True)
@@ -248,6 +251,6 @@ def required_of(form: Form) -> list[str]:
 
 
 def has_elements(form: Form) -> bool:
-    """Whether a list of *form* has at least one element."""
+    """Return whether a list of *form* has at least one element."""
     counts = [schema.get("minItems") for schema, _ in form if isinstance(schema, dict)]
     return any(isinstance(count, int) and count > 0 for count in counts)

@@ -1,5 +1,5 @@
-"""What is said of references that lead to nothing, or bring what does not fit: problems where that is certain, notes
-where it is likely, and the text that was meant where there is no doubt of it."""
+"""Reports on references that lead nowhere or bring values that do not fit: problems where that is
+certain, notes where it is likely, and the fixed text where it is certain."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .spots import Spot, fields_of, has_more, listed, quoted, spelled, spot_of, 
 from .types import Fit, Types, Value
 
 MAX_NOTES = 20
-"""Notes on references, of one document."""
+"""Most notes on references per document."""
 
 
 class Mismatches:
-    """Looks at the references of one DAG; adds to its *problems* and *notes*."""
+    """A check of the references of one DAG; it adds to *problems* and *notes*."""
 
     def __init__(self, flow: Flow, problems: list[Problem], notes: list[str]) -> None:
         self._flow = flow
@@ -33,7 +33,7 @@ class Mismatches:
         """Whether notes were left out, or not looked for, once there were `MAX_NOTES`."""
 
     def look_at(self, planned: PlannedTask, path: str) -> None:
-        """At the references of *planned*, which stands at *path* in the document."""
+        """Check the references of *planned*, which stands at *path* in the document."""
         if planned.items is not None and planned.items.fill is not None:
             self._items(planned, planned.items, f"{path}.for_each")
         for place, pieces in planned.arguments.fill or ():
@@ -65,7 +65,7 @@ class Mismatches:
             self._no_text(spot_of(planned, path, place, next(iter(references.values()))))
 
     def _path(self, spot: Spot, judged: Judgement) -> None:
-        """Whether the path of the reference at *spot* leads anywhere."""
+        """Check whether the path of the reference at *spot* leads anywhere."""
         if judged.walk.stopped is None:
             self._doubts(spot, judged)
         elif spot.reference.is_guarded:
@@ -74,7 +74,7 @@ class Mismatches:
             self._nothing_there(spot, judged, judged.walk.stopped)
 
     def _value(self, spot: Spot, judged: Judgement) -> None:
-        """Whether the reference at *spot*, which is a value of its own, leads anywhere and to what fits."""
+        """Check whether the reference at *spot*, a value of its own, leads to something that fits."""
         default = self._default(spot)
         if judged.walk.stopped is not None and default is Fit.WRONG:
             self._mismatch(
@@ -142,13 +142,14 @@ class Mismatches:
         hints = [] if fix is None else [f"Write {short(fix, MAX_SHOWN)}."]
         fields = self._fields(value.forms) if not value.lists else {}
         if not fields and fix is None and spot.reference.path:
-            fields = self._fields(judged.walk.before)  # those beside it
+            fields = self._fields(judged.walk.before)  # its siblings
         hints += [listed(fields)] if fields else []
         hints.append(f"Signature: {spot.planned.tool.signature}")
         self._say(spot, "type_mismatch", f"{self._wanted(spot)}; {why}.", " ".join(hints), fix)
 
     def _fitting(self, spot: Spot, judged: Judgement) -> Json:
-        """What would fit: what an SDK has wrapped, or a list of the value that is there."""
+        """Return a rewritten reference that fits: into an SDK's wrapper, or a list around the
+        value."""
         value, reference = judged.walk.value, spot.reference
         if reference.is_guarded or not value.forms:
             return None
@@ -180,7 +181,7 @@ class Mismatches:
         self._say(spot, "type_mismatch", message, hint, fix)
 
     def _doubts(self, spot: Spot, judged: Judgement) -> None:
-        """A path that may lead somewhere, though nobody said so."""
+        """Note a path that may lead somewhere, though no schema declares it."""
         if judged.walk.doubtful is not None:
             number, before = judged.walk.doubtful
             self._undeclared(spot, number, before, f"the schema of {spot.container(number)} declares no")
@@ -208,7 +209,8 @@ class Mismatches:
         return self._flow.types().described(judged.walk.value)
 
     def _fields(self, forms: Forms) -> Mapping[str, str]:
-        """The fields that are told: with the first problems of a document alone, for many take a while."""
+        """List the fields for a message, for the first problems of a document only: it takes a
+        while."""
         return fields_of(self._flow.types(), forms) if len(self._problems) < MAX_GUESSES else {}
 
     def _say(self, spot: Spot, code: str, message: str, hint: str, fix: Json) -> None:
@@ -223,7 +225,7 @@ class Mismatches:
 
 
 def _near(step: Step, fields: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """The nearest of *fields*, and the one that *step* must have been meant to be."""
+    """Return the nearest of *fields*, and the one that *step* was certainly meant to be, if any."""
     near = nearest(step, fields) if isinstance(step, str) else []
     return (near[0], slip_of(str(step), fields)) if near else (None, None)
 

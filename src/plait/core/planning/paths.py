@@ -1,4 +1,4 @@
-"""Where a path leads to, as far as a schema tells: the walk of `references.follow`, through types instead of values."""
+"""Paths through types: the walk of `references.follow`, over schemas instead of values."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ Path: TypeAlias = tuple[Step, ...]
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """Where a path leads to."""
+    """The end of a path."""
 
     value: Value
     before: Forms
-    """What the last of its steps was taken from."""
+    """The value that its last step started from."""
     stopped: int | None = None
-    """The number of the step that leads to nothing, whatever the value. Nothing else is to be had from it then."""
+    """The index of the step that certainly leads nowhere; all other fields are then meaningless."""
     doubtful: tuple[int, Forms] | None = None
-    """A step to a member that is not declared, though others are; and what it was taken from."""
+    """A step to an undeclared member, though others are declared; and the value it started from."""
     by_index: bool = False
-    """Another index in the path may lead elsewhere."""
+    """Whether another index in the path may lead elsewhere."""
 
 
 def walk(types: Types, forms: Forms, path: Path) -> Walk:
-    """Where *path* leads to in a value of *forms*. Beneath `[*]` it stops where no element has what it names."""
+    """Follow *path* in a value of *forms*. Below `[*]` it stops where no element has the member."""
     before, lists = forms, 0
     by_index = False
     doubtful: tuple[int, Forms] | None = None
@@ -44,8 +44,9 @@ def walk(types: Types, forms: Forms, path: Path) -> Walk:
 
 
 def walk_output(types: Types, forms: Forms, path: Path) -> Walk:
-    """As `walk`, from the output of a task: `.text` of a text is the text, and where the schema declares the wrapper
-    `{"result": x}` of the SDKs, a path may go straight into x."""
+    """Follow *path* as `walk` does, from the output of a task: `.text` of a text is the text, and
+    where the schema declares the wrapper `{"result": x}` of the SDKs, a path may go straight into
+    x."""
     found = walk(types, forms, path)
     if path and path[0] == "text":
         texts = united(types.forms(*form, Part({"type": "string"}, {})) for form in forms)
@@ -58,13 +59,13 @@ def walk_output(types: Types, forms: Forms, path: Path) -> Walk:
 
 
 def _may_wrap(form: Form) -> bool:
-    """Whether objects of *form* are said to have the one member that a wrapper has, and may have no other."""
+    """Return whether objects of *form* declare exactly the one member of a wrapper."""
     return declares(form, "result") and {*required_of(form)} <= {"result"}
 
 
 def _either(inside: Walk, around: Walk, *, is_wrapper: bool) -> Walk:
-    """Where a path leads to if it starts *inside* of a wrapper or *around* it. If it stops in both, inside counts
-    for what can only be a wrapper."""
+    """Choose between the walks that start *inside* a wrapper and *around* it. If both stop, a
+    certain wrapper counts as inside."""
     by_index = inside.by_index or around.by_index
     match inside.stopped, around.stopped:
         case None, None:

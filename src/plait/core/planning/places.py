@@ -1,4 +1,4 @@
-"""Where things stand in a document."""
+"""Locations in a document."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ..values.strict import Json
 
 
 def written(place: Iterable[str | int]) -> str:
-    """*place* in a value as people write it: `.items[0].title`."""
+    """Format *place* as people write it: `.items[0].title`."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
 
 
 def paths_of(reading: Reading) -> Iterator[str]:
-    """Where each task stands in the document that was sent."""
+    """Map each task to its path in the document that was sent."""
     left = {id: iter(places) for id, places in reading.places.items()}
     for index, task in enumerate(reading.dag.tasks):
         if reading.dag.resume_from is not None and task.id not in left:
-            yield f"resume_from.{task.id}"  # a task of the earlier run, which was not sent again
+            yield f"resume_from.{task.id}"  # a task of the earlier run that was not sent again
             continue
         yield f"tasks[{next(left.get(task.id, iter(())), index)}]"
 
@@ -29,7 +29,8 @@ def paths_of(reading: Reading) -> Iterator[str]:
 def mentions(
     task: Task, arguments: Template, items: Template | None, path: str
 ) -> Iterator[tuple[str, str, bool, Json]]:
-    """Where *task* names which other task, whether a default guards it, and the text that the name stands in."""
+    """List the other tasks that *task* names: where, whether a default guards the link, and in
+    which text."""
     for index, id in enumerate(task.depends_on):
         yield f"{path}.depends_on[{index}]", id, False, None
     for field, template in (("arguments", arguments), ("for_each", items)):
@@ -40,7 +41,7 @@ def mentions(
 
 
 def part_at(value: Any, place: Place) -> Any:
-    """The part of *value* at *place*, which is there."""
+    """Return the part of *value* at *place*, which must exist."""
     for step in place:
         value = value[step]
     return value

@@ -1,4 +1,4 @@
-"""What can run beside what, and which chain of calls decides how long it all takes."""
+"""The plan of a DAG: its layers, and the chain of calls that decides how long it takes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..tools.catalog import Tool
 from ..tools.policy import ToolPolicy
 
 UNKNOWN_S = 1.0
-"""What a call is taken to take where nothing is known of any tool of a plan."""
+"""The assumed duration of a call where no tool of a plan has been timed."""
 
 
 class TakenOver(NamedTuple):
@@ -27,19 +27,19 @@ class TakenOver(NamedTuple):
     """The tasks that it needed there."""
 
 
-@dataclass(slots=True, eq=False)  # one is made for each task: a frozen one takes twice as long
+@dataclass(slots=True, eq=False)  # one is made for each task, and a frozen one takes twice as long
 class PlannedTask:
-    """A task that has been checked, with all that running it needs. It is never changed."""
+    """A checked task, with all that running it needs. It is never changed."""
 
     index: int
-    """Its place in the document."""
+    """Its index in the document."""
     task: Task
     tool: Tool
     arguments: Template
     needs: tuple[str, ...] = ()
-    """The tasks whose end it waits for."""
+    """The tasks that it waits for."""
     requires: frozenset[str] = frozenset()
-    """Those of them that must succeed, under `all_success`: the links without a default."""
+    """The tasks of `needs` that must succeed under `all_success`: the links without a default."""
     items: Template | None = None
     """The list of a `for_each` task."""
     select: Any = None
@@ -50,9 +50,9 @@ class PlannedTask:
     """Slots of every limit that a call takes."""
     policy: ToolPolicy = field(default_factory=ToolPolicy)
     cache_s: float = 0.0
-    """How old an answer may be that is used again instead of a call; 0 for none."""
+    """The greatest age of a cached answer, in seconds; 0 for no cache."""
     drew_on: tuple[str, ...] = ()
-    """Of a task taken over from an earlier run, those that it needed there."""
+    """The tasks that a reused task needed in the earlier run."""
 
     @property
     def id(self) -> str:
@@ -61,23 +61,25 @@ class PlannedTask:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A DAG that has been checked and laid out."""
+    """A checked DAG with its layout."""
 
     dag: Dag
     tasks: Mapping[str, PlannedTask]
     """In document order."""
     layers: tuple[tuple[str, ...], ...]
     order: tuple[str, ...]
-    """In document order, but no task before one that it needs."""
+    """In topological order, ties in document order."""
     layer_of: Mapping[str, int]
     dependents: Mapping[str, tuple[str, ...]]
     remaining: Mapping[str, float]
-    """The cost of the longest chain that starts at each task, itself included: more means more urgent."""
+    """The cost of the longest chain that starts at each task, itself included. A higher cost is
+    more urgent."""
     critical_path: tuple[str, ...]
     costs: Mapping[str, float]
-    """What one call of each task is expected to take, in seconds."""
+    """The expected duration of one call of each task, in seconds."""
     untimed: tuple[str, ...]
-    """Tools of which nothing is known: their calls are taken to take the median of the others, or a second."""
+    """Tools that were never timed: their calls are assumed to take the median of the others, or a
+    second."""
     returned: tuple[str, ...] = ()
     """The tasks whose outputs the answer holds."""
     notes: tuple[str, ...] = field(default=())
@@ -89,8 +91,8 @@ def lay_out(
     notes: Iterable[str] = (),
     cost: Callable[[PlannedTask], float | None] = lambda task: None,
 ) -> Plan:
-    """Lay out *tasks*, which hold no cycle. *cost* is what a call of a task is expected to take,
-    in seconds, or None."""
+    """Lay out *tasks*, which have no cycle. *cost* gives the expected duration of a call in
+    seconds, or None."""
     dependents: dict[str, list[str]] = {id: [] for id in tasks}
     for id, task in tasks.items():
         for need in task.needs:
@@ -125,7 +127,7 @@ def lay_out(
 
 
 def find_cycles(needs: Mapping[str, Iterable[str]], most: int = 10) -> list[list[str]]:
-    """Cycles as paths, `[a, b, a]` where b needs a and a needs b; at most *most*, none twice."""
+    """Find cycles, as paths: `[a, b, a]` where b needs a and a needs b; at most *most*, each once."""
     if _is_in_order(needs):
         return []
     graph = {id: set(before) for id, before in needs.items()}
@@ -153,7 +155,8 @@ def _costs(
 
 
 def _is_in_order(needs: Mapping[str, Iterable[str]]) -> bool:
-    """Whether each stands after all that it needs, as most documents are written: then there is no cycle."""
+    """Return whether each task stands after all that it needs, as in most documents: then there is
+    no cycle."""
     seen: set[str] = set()
     for id, before in needs.items():
         if not seen.issuperset(before):

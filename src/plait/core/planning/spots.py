@@ -1,4 +1,4 @@
-"""Where references stand, and how they and what they lead to are written in what is said of them."""
+"""References with their locations, and how messages show them and their fields."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from .types import Types
 MAX_FIELDS = 20
 MAX_NAMES = 1_000
 MAX_CHARS = 120
-"""Of a text of others, in what is said."""
+"""Most characters of foreign text in a message."""
 _NAME = re.compile(r"[^\W\d]\w*")
 
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A reference, and where it stands."""
+    """A reference and its location."""
 
     planned: PlannedTask
     path: str
     place: Place
     reference: Reference
     text: Json
-    """All of the text that it stands in."""
+    """The whole text that contains it."""
 
     @property
     def said(self) -> str:
@@ -46,7 +46,7 @@ class Spot:
         return _cut(spelled(self.reference, self.reference.path[:steps]))
 
     def rewritten(self, path: Path) -> Json:
-        """The text with another *path* in the reference, if it is clear what to put in its place."""
+        """Return the text with another *path* in the reference, if the replacement is unambiguous."""
         text, reference = self.text, self.reference
         if not isinstance(text, str) or len(text) > MAX_FIX_CHARS or text.count(reference.text) != 1:
             return None
@@ -58,19 +58,20 @@ class Spot:
 
 
 def spot_of(planned: PlannedTask, path: str, place: Place, reference: Reference) -> Spot:
-    """Of a *reference* at *place* in the arguments of *planned*, which stands at *path* in the document."""
+    """Locate a *reference* at *place* in the arguments of *planned*, which stands at *path* in the
+    document."""
     text = part_at(planned.arguments.value, place)
     return Spot(planned, f"{path}.arguments{written(place)}", place, reference, text)
 
 
 def fields_of(types: Types, forms: Forms) -> dict[str, str]:
-    """The members that there are, each with its type in a word."""
+    """List the existing members, each with its type in a word."""
     known = list(declared(forms).items())[:MAX_NAMES]
     return {name: types.name(part) for name, part in known if types.step(forms, name)}
 
 
 def has_more(forms: Forms) -> bool:
-    """Whether it is said that there are others than those that are declared."""
+    """Return whether members other than the declared ones are allowed."""
     schemas = [schema for form in forms for schema, _ in form]
     return any(isinstance(schema, dict) and schema.get("additionalProperties") is True for schema in schemas)
 

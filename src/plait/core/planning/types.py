@@ -1,7 +1,8 @@
-"""Types of values, as JSON Schemas tell them: what is at a path of a value, and may it go where a schema waits for one.
+"""Types of values, read from JSON Schemas: the type at a path, and whether it fits another schema.
 
-All of it leans to one side: a type holds every value that its schema allows, and maybe more. So "nothing can be there"
-and "nothing of this fits that" are certain. What would take too many steps to find out is unknown.
+All of it errs on one side: a type holds every value that its schema allows, and maybe more. So
+"nothing can be there" and "no such value fits" are certain. An answer that takes too many steps is
+unknown.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from . import keywords
 from .keywords import KINDS, MAX_FORMS, MAX_OPTIONS, NOTHING, UNREAD, Form, Forms, Part
 
 MAX_STEPS = 2_000
-"""Subschemas that are looked at for one answer."""
+"""Most subschemas examined for one answer."""
 MAX_NAMED = 8
-"""Values of an `enum` that are told one by one."""
+"""Most values of an `enum` that a message lists."""
 DEPTH = 4
-"""Levels of two types that are held against each other."""
+"""Most levels to which two types are compared."""
 
 
 _SINGULAR = {
@@ -45,26 +46,27 @@ _WORD = {kind: kind for kind in _SINGULAR} | {"fraction": "number"}
 
 
 class Fit(StrEnum):
-    """Whether a value of one type may go where another is wanted."""
+    """The answer to whether a value of one type fits another type."""
 
     OK = "ok"
     WRONG = "wrong"
-    """No value of it fits."""
+    """No value of the type fits."""
     EMPTY = "empty"
-    """Only an empty list of it fits."""
+    """Only an empty list of the type fits."""
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What is at the end of a path: a value of one of *forms*, in so many *lists*, one for each `[*]` on the way."""
+    """The value at the end of a path: of one of *forms*, inside *lists* nested lists, one for each
+    `[*]` on the way."""
 
     forms: Forms
     lists: int = 0
 
 
 class Types:
-    """Reads schemas, as long as there is *room*: the subschemas that it may look at before all is unknown."""
+    """A reader of schemas with a budget: at most *room* subschemas, beyond which types are unknown."""
 
     def __init__(self, room: int = MAX_STEPS) -> None:
         self.room = room
@@ -72,11 +74,11 @@ class Types:
 
     @property
     def used(self) -> int:
-        """So many subschemas were looked at."""
+        """The number of subschemas examined."""
         return self._had - self.room
 
     def forms(self, *parts: Part) -> Forms:
-        """The ways in which a value can satisfy all of *parts*."""
+        """List the ways in which a value can satisfy all of *parts*."""
         found: list[Form] = []
         open_: list[tuple[Form, Form]] = [(parts, ())]
         while open_:
@@ -102,7 +104,7 @@ class Types:
         return tuple(found)
 
     def kinds(self, form: Form) -> frozenset[str]:
-        """The types that a value of *form* can have, of `KINDS`; none if it can have none."""
+        """Return the `KINDS` that a value of *form* can have; empty if no value is possible."""
         kinds = KINDS
         for schema, _ in form:
             assert isinstance(schema, dict)
@@ -111,7 +113,7 @@ class Types:
         return kinds if options is None else kinds.intersection(map(keywords.kind_of, options))
 
     def member(self, form: Form, name: str) -> Forms:
-        """What is at *name* in objects of *form*; nothing where there can be none."""
+        """Return the type of member *name* in objects of *form*; empty if it cannot exist."""
         if "object" not in self.kinds(form):
             return NOTHING
         parts = [Part(keywords.member_of(schema, name), whole) for schema, whole in form if isinstance(schema, dict)]
@@ -121,7 +123,7 @@ class Types:
         return self.forms(*parts)
 
     def element(self, form: Form, index: int | None) -> Forms:
-        """What is at *index* (None: anywhere) in lists of *form*; nothing where there can be none."""
+        """Return the type at *index* (None: any) in lists of *form*; empty if it cannot exist."""
         if "array" not in self.kinds(form):
             return NOTHING
         parts = [Part(keywords.element_of(part, index), part.whole) for part in form]
@@ -136,7 +138,7 @@ class Types:
         return self.forms(*parts)
 
     def step(self, forms: Forms, step: Step) -> Forms:
-        """What *step* leads to from a value of *forms*; for `[*]`, what the elements are."""
+        """Follow *step* from a value of *forms*; for `[*]`, to the elements."""
         if isinstance(step, Every):
             found = [self.element(form, None) for form in forms if "array" in self.kinds(form)]
             return united(found) or (UNREAD if found else NOTHING)  # a list that is always empty is a list
@@ -145,7 +147,7 @@ class Types:
         return united(self.member(form, step) for form in forms)
 
     def feeds(self, given: Value, wanted: Forms) -> Fit:
-        """Whether what is *given* can be one of *wanted*."""
+        """Return whether a *given* value can be one of *wanted*."""
         if not given.forms or not wanted:
             return Fit.UNKNOWN
         if given.lists:
@@ -167,7 +169,7 @@ class Types:
         return Fit.UNKNOWN
 
     def described(self, value: Value) -> str:
-        """What *value* is, as the end of a sentence: `an integer or null`."""
+        """Describe *value* as the end of a sentence: `an integer or null`."""
         if value.lists:
             return f"a list of {'lists' if value.lists > 1 else self._elements(value.forms)}"
         kinds = self._kinds(value.forms)
@@ -179,7 +181,7 @@ class Types:
         return "any value" if kinds == KINDS else " or ".join(names)
 
     def name(self, part: Part) -> str:
-        """The type of *part* in a word: `integer`, `string|null`."""
+        """Name the type of *part* in a word: `integer`, `string|null`."""
         kinds = self._kinds(self.forms(part))
         return "any" if kinds == KINDS else "|".join(_WORD[kind] for kind in _SINGULAR if kind in kinds)
 
@@ -192,7 +194,8 @@ class Types:
         return _PLURAL[min(kinds)] if len(kinds) == 1 else "values"
 
     def may_be(self, form: Form, depth: int = DEPTH, *, filled: bool = False) -> bool:
-        """Whether there can be a value of *form*; only one that is no empty list, if it must be *filled*."""
+        """Return whether a value of *form* is possible; not counting an empty list, if it must be
+        *filled*."""
         kinds = self.kinds(form)
         if not kinds or kinds - {"array", "object"} or not depth or self.room < 0:
             return bool(kinds)
@@ -203,7 +206,7 @@ class Types:
         return not (filled or keywords.has_elements(form)) or self._any(self.element(form, 0), depth)
 
     def covers(self, wanted: Forms, form: Form, depth: int = DEPTH) -> bool:
-        """Whether it is certain that every value of *form* is one of *wanted*."""
+        """Return whether every value of *form* is certainly one of *wanted*."""
         return any(all(self._covers_part(part, form, depth) for part in other) for other in wanted)
 
     def _covers_part(self, part: Part, form: Form, depth: int) -> bool:
@@ -228,11 +231,11 @@ class Types:
 
 
 def constant(value: Json) -> Value:
-    """The type that has one value."""
+    """Return the type that has one value."""
     return Value(((Part({"const": value}, {}),),))
 
 
 def united(found: Iterable[Forms]) -> Forms:
-    """What is so of any of *found*."""
+    """Return what holds for any of *found*."""
     forms = tuple(form for forms in found for form in forms)
     return forms if len(forms) <= MAX_FORMS else UNREAD
