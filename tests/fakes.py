@@ -91,7 +91,7 @@ class FakeServers:
         try:
             measure(call.arguments)
         except NotStrict as error:
-            raise InvalidArguments(f"the arguments are no strict JSON: {error}") from None
+            raise InvalidArguments(f"the arguments are not strict JSON: {error}") from None
         if name not in self.tools:
             raise ProtocolError(f"{call.tool.server}: Unknown tool: {call.tool.name}")
         self.calls.append((name, call.arguments))

@@ -123,7 +123,7 @@ def test_set_changes_arguments_before_the_check(plait: Plait, servers: FakeServe
 
 @pytest.mark.parametrize(
     ("setting", "said"),
-    [("aa.n=1", 'Did you mean "a"?'), ("n=1", "id.argument=value"), ("a.n.x=1", "which is no object")],
+    [("aa.n=1", 'Did you mean "a"?'), ("n=1", "id.argument=value"), ("a.n.x=1", "which is not an object")],
 )
 def test_a_setting_that_cannot_be_made_is_explained(plait: Plait, setting: str, said: str):
     result = plait.run([task("a", arguments={"n": 1})], "--set", setting)

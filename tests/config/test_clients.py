@@ -139,8 +139,8 @@ def test_what_is_wrong_is_told_where_it_stands_in_their_file(load: Load, tmp_pat
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{\n // why\n "mcpServers": x}', "is no JSON: Expecting value (at line 3, column 16)"),
-        ("[]", "is no JSON: it is no object"),
+        ('{\n // why\n "mcpServers": x}', "is not JSON: Expecting value (at line 3, column 16)"),
+        ("[]", "is not JSON: it is not an object"),
         ('{"a": ' + "[" * 100_000, "is nested too deeply"),
         ("{}", "there is no server in it: one of mcpServers, servers, context_servers is needed"),
     ],

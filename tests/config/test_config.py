@@ -192,8 +192,8 @@ def test_gateway_keys_come_from_the_environment_too(load: Load):
         ('source = "x"\n', "source: unknown key."),
         ('[policy]\ndeny = ["delete_*"]\n', 'policy.deny[0]: a tool is named server:tool; write "*:tool" for any'),
         ('[tools."read_*"]\nweight = 1\n', 'tools."read_*": a tool is named server:tool'),
-        ("[gateway\n", "is no TOML: "),
-        ("a = 1\na = 2\n", "is no TOML: Cannot overwrite a value (at line 2, column 6)"),
+        ("[gateway\n", "is not TOML: "),
+        ("a = 1\na = 2\n", "is not TOML: Cannot overwrite a value (at line 2, column 6)"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_key_and_mend(load: Load, text: str, said: str, tmp_path: Path):

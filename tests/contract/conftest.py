@@ -97,5 +97,5 @@ def house() -> House:
 
 
 def task(id: str, tool: str = "s:echo", /, **arguments: Any) -> dict[str, Any]:
-    """A task; what is no argument is set with `|`."""
+    """A task; what is not an argument is set with `|`."""
     return {"id": id, "tool": tool, "arguments": arguments}

@@ -27,7 +27,7 @@ def result_of(message: dict[str, Any], given: str) -> dict[str, Any] | None:
 
 
 def error_of(given: str) -> dict[str, Any]:
-    return {"code": -32001, "message": f"{given} is no key of ours", "data": {"keys": [given, 1]}}
+    return {"code": -32001, "message": f"{given} is not a key of ours", "data": {"keys": [given, 1]}}
 
 
 class LeakyHttp:
@@ -95,7 +95,7 @@ def serve_pipe(where: str, given: str) -> None:
             continue
         method = message["method"]
         if where == f"exit at {method}":
-            sys.exit(f"Error: {given} is no key of ours")
+            sys.exit(f"Error: {given} is not a key of ours")
         answer: dict[str, Any] = {"jsonrpc": "2.0", "id": message["id"]}
         if where == f"error at {method}" or method == "server/discover":
             answer["error"] = error_of(given)

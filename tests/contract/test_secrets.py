@@ -150,6 +150,6 @@ async def test_new_settings_bring_new_secrets(load: Any, tmp_path: Path):
         async with Gateway.from_config(before) as gateway:
             await gateway.reload(load({"url": served.url, "headers": {"Authorization": "Bearer ${KEY}"}}))
             said = await relayed(gateway)
-    assert said.startswith(f"-32001 Bearer {MARK} is no key of ours")
+    assert said.startswith(f"-32001 Bearer {MARK} is not a key of ours")
     assert shown({"by name": said}) == []
     assert secrets.redact(SECRET) == MARK

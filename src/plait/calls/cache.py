@@ -186,7 +186,7 @@ class Beside:
 
 
 def _text(result: JsonObject, tool: Tool, most: int) -> bytes | None:
-    """*result* as text; None for one that fails its task, is no strict JSON, or is much too long."""
+    """*result* as text; None for one that fails its task, is not strict JSON, or is much too long."""
     try:
         read_output(result, tool, most)
         return encode(result)

@@ -82,7 +82,7 @@ def read_source(path: str) -> Source:
 def read_document(source: Source, changes: Changes | None = None) -> Document:
     """The DAG in *source*, changed.
 
-    Raises `InvalidDag` for what is no TOML, and `typer.BadParameter` for changes that cannot be made.
+    Raises `InvalidDag` for what is not TOML, and `typer.BadParameter` for changes that cannot be made.
     """
     changes = changes or Changes()
     try:
@@ -173,7 +173,7 @@ def _object(value: Any, place: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise _bad_setting(f"{place}: it leads into {short(value)}, which is no object.")
+        raise _bad_setting(f"{place}: it leads into {short(value)}, which is not an object.")
     return value
 
 

@@ -69,7 +69,7 @@ def read_arguments(text: str) -> JsonObject:
     except NotStrict as error:
         raise typer.BadParameter(f"this is {error}. {example}", param_hint="JSON") from None
     if not isinstance(value, dict):
-        raise typer.BadParameter(f"this is no JSON object. {example}", param_hint="JSON")
+        raise typer.BadParameter(f"this is not a JSON object. {example}", param_hint="JSON")
     return value
 
 

@@ -30,7 +30,7 @@ def parse(file: Path) -> dict[str, Any]:
     try:
         return _json(text) if is_json(file) else tomllib.loads(text)
     except json.JSONDecodeError as error:
-        raise ConfigError(f"{file}: is no JSON: {error.msg} (at line {error.lineno}, column {error.colno})") from None
+        raise ConfigError(f"{file}: is not JSON: {error.msg} (at line {error.lineno}, column {error.colno})") from None
     except ValueError as error:  # besides TOML's own error also a number of too many digits
         raise ConfigError(f"{file}: is no {'JSON' if is_json(file) else 'TOML'}: {error}") from None
     except RecursionError:
@@ -40,7 +40,7 @@ def parse(file: Path) -> dict[str, Any]:
 def _json(text: str) -> dict[str, Any]:
     values = json.loads(_LAST_COMMA.sub(_blank, _COMMENT.sub(_blank, text)))
     if not isinstance(values, dict):
-        raise ValueError("it is no object")
+        raise ValueError("it is not an object")
     return values
 
 

@@ -118,7 +118,7 @@ async def _asked(call: ToolCall, ask: Ask, method: str, params: JsonObject) -> J
         measure(params)
         return await ask(method, params)
     except NotStrict as error:
-        raise ToolError(f"{call.tool.full_name} asks with what is no strict JSON: {error}") from None
+        raise ToolError(f"{call.tool.full_name} asks with what is not strict JSON: {error}") from None
     except RpcError as error:
         raise ToolError(f"{call.tool.full_name} asked for input and got none: {error.message[:500]}") from error
 

@@ -220,7 +220,7 @@ class Connection:
         try:
             measure(call.arguments)
         except NotStrict as error:
-            raise InvalidArguments(f"the arguments are no strict JSON: {error}") from None
+            raise InvalidArguments(f"the arguments are not strict JSON: {error}") from None
         return await self._sent(lambda wire: call_tool(self.name, wire, call), call.waiting)
 
     async def request(self, request: RelayRequest) -> JsonObject:
@@ -229,7 +229,7 @@ class Connection:
             measure([request.params, request.meta, request.capabilities])
             return await self._sent(lambda wire: relay(self.name, wire, request, self._interests))
         except NotStrict as error:
-            raise RpcError(types.INVALID_PARAMS, f"the params are no strict JSON: {error}") from None
+            raise RpcError(types.INVALID_PARAMS, f"the params are not strict JSON: {error}") from None
         except CallError as error:
             raise as_rpc_error(error) from error
         finally:

@@ -103,7 +103,7 @@ def _read(file: Path, known: tuple[int, ...] | None) -> tuple[ToolStats, tuple[i
     with open(descriptor, "rb") as source:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
-            raise OSError("it is no file that Plait has written")
+            raise OSError("it is not a file that Plait has written")
         stamp = _stamp_of(status)
         return None if stamp == known else (ToolStats.read(loads(source.read(MAX_FILE_BYTES))), stamp)
 

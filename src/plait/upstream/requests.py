@@ -66,7 +66,7 @@ def read_request(model: type[Request], arguments: object) -> Request:
         measure(arguments)
         return model.model_validate(arguments)
     except NotStrict as error:
-        raise Refused([Problem("$", "invalid_json", f"The arguments are no strict JSON: {error}.")]) from None
+        raise Refused([Problem("$", "invalid_json", f"The arguments are not strict JSON: {error}.")]) from None
     except ValidationError as error:
         raise Refused([_problem(detail, model) for detail in error.errors(include_url=False)]) from None
 
@@ -95,7 +95,7 @@ def _problem(detail: ErrorDetails, model: type[BaseModel]) -> Problem:
             return Problem(path, "missing_field", f"{path} is missing.", f"The arguments are: {known}.")
         case "extra_forbidden":
             hint = did_you_mean(path, model.model_fields) or f"The arguments are: {known}."
-            return Problem(path, "unknown_field", f'"{path[:80]}" is no argument.', hint)
+            return Problem(path, "unknown_field", f'Unknown argument "{path[:80]}".', hint)
         case "too_long" if model is Describe:
             return Problem(path, "limit_exceeded", f"At most {MAX_NAMES} names are described at once.", "Ask again.")
     return Problem(path, "wrong_type", f"{detail['msg']}.")

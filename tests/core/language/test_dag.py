@@ -172,7 +172,7 @@ def test_an_unknown_field_is_told_with_the_nearest_known_one(name: str, hint: st
     assert (problem.path, problem.code, problem.message) == (
         f"tasks[0].{name}",
         "unknown_field",
-        f'"{name}" is no field.',
+        f'Unknown field "{name}".',
     )
     assert str(problem.hint).startswith(hint)
 
@@ -253,7 +253,7 @@ def test_two_names_of_one_field_are_refused() -> None:
         (
             {"tasks": [{**A, "arguments": '{"x": 1, "x": 2}'}]},
             "tasks[0].arguments",
-            "arguments is text that is no strict JSON: x stands twice in one object.",
+            "arguments is text that is not strict JSON: x stands twice in one object.",
         ),
     ],
 )
@@ -271,10 +271,10 @@ def test_text_that_should_be_json_and_is_not_is_refused_once(document: Any, path
         ("", "not JSON: Expecting value at line 1, column 1"),
         ("{'tasks': []}", "not JSON: Expecting property name enclosed in double quotes at line 1, column 2"),
         (b"\xff", "not UTF-8: invalid start byte at byte 0"),
-        ('{"tasks": [{"id": NaN}]}', "no strict JSON: tasks[0].id is NaN, which is no JSON number"),
-        ('{"tasks": [], "tasks": []}', "no strict JSON: tasks stands twice in one object"),
-        ({"tasks": [{"id": "\ud800"}]}, "no strict JSON: tasks[0].id holds a lone surrogate (\\ud800)"),
-        ({"tasks": nested(64)}, "no strict JSON: tasks[0][0][0][0][0][0][0] is nested deeper than 64 levels"),
+        ('{"tasks": [{"id": NaN}]}', "not strict JSON: tasks[0].id is NaN, which is not a JSON number"),
+        ('{"tasks": [], "tasks": []}', "not strict JSON: tasks stands twice in one object"),
+        ({"tasks": [{"id": "\ud800"}]}, "not strict JSON: tasks[0].id holds a lone surrogate (\\ud800)"),
+        ({"tasks": nested(64)}, "not strict JSON: tasks[0][0][0][0][0][0][0] is nested deeper than 64 levels"),
     ],
 )
 def test_what_is_no_strict_json_is_refused(document: object, said: str) -> None:

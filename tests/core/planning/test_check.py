@@ -228,19 +228,19 @@ def test_blanks_around_the_one_reference_are_no_text() -> None:
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("", "This is no JMESPath: it is empty."),
-        ("a[", "This is no JMESPath: it ends too early."),
-        ("a-b", "This is no JMESPath: Unknown token '-' at character 2."),
-        ("a b", 'This is no JMESPath: "b" at character 3 does not fit there.'),
-        ("'a", "This is no JMESPath: Unclosed ' delimiter at character 1."),
-        ("[" * 9000, "This is no JMESPath: it is nested too deeply."),
+        ("", "Invalid JMESPath: it is empty."),
+        ("a[", "Invalid JMESPath: it ends too early."),
+        ("a-b", "Invalid JMESPath: Unknown token '-' at character 2."),
+        ("a b", 'Invalid JMESPath: "b" at character 3 does not fit there.'),
+        ("'a", "Invalid JMESPath: Unclosed ' delimiter at character 1."),
+        ("[" * 9000, "Invalid JMESPath: it is nested too deeply."),
         ("lenght(@)", "JMESPath has no function lenght."),
         ("items[?starts_wit(name, 'a')]", "JMESPath has no function starts_wit."),
         ("length()", "The function length takes 1 argument, not 0."),
         ("join(@)", "The function join takes 2 arguments, not 1."),
         ("merge()", "The function merge takes 1 or more arguments, not 0."),
         ("not_null()", "The function not_null takes 1 or more arguments, not 0."),
-        ("[" + "9" * 5000 + "]", "This is no JMESPath: "),
+        ("[" + "9" * 5000 + "]", "Invalid JMESPath: "),
     ],
 )
 def test_an_expression_that_cannot_work_is_refused(expression: str, message: str) -> None:

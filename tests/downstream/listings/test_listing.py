@@ -72,13 +72,13 @@ async def test_an_answer_that_is_no_list_is_told(page: dict[str, Any]):
 @pytest.mark.parametrize(
     ("bad", "why"),
     [
-        ("no object", "number 0 was left out: its definition is no object"),
+        ("no object", "number 0 was left out: its definition is not an object"),
         ({"inputSchema": {}}, "its name is missing"),
         (definition("two words"), "tool two words was left out: its name is missing or holds blanks"),
-        (definition("x", inputSchema=None), "its inputSchema is no object"),
+        (definition("x", inputSchema=None), "its inputSchema is not an object"),
         (definition("x", inputSchema={"type": "strin"}), "tool x was left out"),
         (definition("x", inputSchema={"type": "array"}), "not of type object"),
-        (definition("x", outputSchema=7), "its outputSchema is no object"),
+        (definition("x", outputSchema=7), "its outputSchema is not an object"),
         (definition("x", description="\ud800"), "lone surrogate"),
         (definition("x\x1b[31m", inputSchema=None), r"tool x\x1b[31m was left out"),
     ],

@@ -352,7 +352,7 @@ async def test_an_answer_that_is_none_reaches_no_server(downstream: FakeDownstre
         if era == LEGACY:
             assert (await outcome(peer))["code"] == types.INTERNAL_ERROR
             return
-        with pytest.raises(RpcError, match="is no answer to elicitation/create") as caught:
+        with pytest.raises(RpcError, match="is not a answer to elicitation/create") as caught:
             await peer.call("a__ask")
     assert caught.value.code == types.INVALID_PARAMS
 

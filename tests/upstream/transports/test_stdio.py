@@ -127,7 +127,7 @@ async def test_what_is_no_strict_message_is_answered_under_its_id_and_the_proces
         alive = await gateway.answer(gateway.call("execute_dag", tasks=[task("a")]))
     assert surrogate["error"] == {
         "code": -32700,
-        "message": "The message is no strict JSON: params.name holds a lone surrogate (\\ud800)",
+        "message": "The message is not strict JSON: params.name holds a lone surrogate (\\ud800)",
     }
     assert "NaN" in nan["error"]["message"]
     assert "twice" in twice["error"]["message"]

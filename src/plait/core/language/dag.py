@@ -161,7 +161,7 @@ def _read_model(dag: Dag, max_tasks: int) -> Reading:
             measure({"arguments": task.arguments, "for_each": task.for_each}, DEPTH)
         except NotStrict as error:
             problems.append(
-                Problem(f"tasks[{index}]", "invalid_json", f"This is no strict JSON: {error}.", None, task.id)
+                Problem(f"tasks[{index}]", "invalid_json", f"This is not strict JSON: {error}.", None, task.id)
             )
     if problems:
         raise InvalidDag(problems)
@@ -263,7 +263,7 @@ def _ids(tasks: object) -> Iterator[str]:
 
 
 def _strict(document: object, max_bytes: int) -> object:
-    """*document*, decoded if it is text. Raises `InvalidDag` if it is no strict JSON, or too large."""
+    """*document*, decoded if it is text. Raises `InvalidDag` if it is not strict JSON, or too large."""
     try:
         if isinstance(document, str | bytes):
             size = len(document)
@@ -271,7 +271,7 @@ def _strict(document: object, max_bytes: int) -> object:
         else:
             size = measure(document, DEPTH)
     except NotStrict as error:
-        said = str(error) if str(error).startswith("not ") else f"no strict JSON: {error}"
+        said = str(error) if str(error).startswith("not ") else f"not strict JSON: {error}"
         raise InvalidDag([Problem("$", "invalid_json", f"The DAG is {said}.", "Send the whole DAG again.")]) from None
     if size > max_bytes:
         message = f"The DAG has {size:,} bytes; at most {max_bytes:,} are read."
@@ -298,10 +298,10 @@ def _problem(detail: ErrorDetails, path: str, id: str | None, *, may_guess: bool
             known = TASK_FIELDS if path else DAG_FIELDS
             near = did_you_mean(name, known) if may_guess else None
             hint = near or f"Fields: {', '.join(sorted(known))}."
-            return Problem(place, "unknown_field", f'"{name[:80]}" is no field.', hint, id)
+            return Problem(place, "unknown_field", f'Unknown field "{name[:80]}".', hint, id)
         case "string_pattern_mismatch":
             hint = "An id is 1 to 64 letters (A to Z), digits, _, - or ., and starts with a letter, a digit or _."
-            return Problem(place, "invalid_id", f"{short(detail['input'])} is no id.", hint, None)
+            return Problem(place, "invalid_id", f"Invalid id {short(detail['input'])}.", hint, None)
     message = f"{field} must be {_expected(name, detail)}; it is {short(detail['input'])}."
     return Problem(place, "wrong_type", message, _HINTS.get(name), id)
 

@@ -128,7 +128,7 @@ def _read(text: str, start: re.Match[str]) -> tuple[Reference, int]:
         id = _ID.match(text, position)
         if id is None:
             raise BadReference(
-                f"{_excerpt(text, start.start())} is no reference: the id of a task and ] follow $OUTPUT[.",
+                f"{_excerpt(text, start.start())} is not a reference: the id of a task and ] follow $OUTPUT[.",
                 "Write $OUTPUT[id].path, or $$OUTPUT[ for the literal text.",
             )
         task, position = id[1], id.end()
@@ -138,7 +138,7 @@ def _read(text: str, start: re.Match[str]) -> tuple[Reference, int]:
         default, position = _read_end(text, start.start(), position)
     elif text.startswith("[", position):
         raise BadReference(
-            f"{_excerpt(text, position)} is no step of a path.",
+            f"{_excerpt(text, position)} is not a step of a path.",
             'Write [0], [-1], [*] or a quoted key such as ["a b"]; before text, use braces: ${OUTPUT[id]}[…].',
         )
     task = {ITEM: ITEM, INDEX: INDEX}.get(task, task)
@@ -173,7 +173,9 @@ def _quoted(text: str) -> str:
     try:
         key = loads(text)
     except NotStrict as error:
-        raise BadReference(f"The key {text[:60]} is no JSON string: {error}.", 'Quote keys as JSON: ["a b"].') from None
+        raise BadReference(
+            f"The key {text[:60]} is not a JSON string: {error}.", 'Quote keys as JSON: ["a b"].'
+        ) from None
     return str(key)
 
 
@@ -186,14 +188,14 @@ def _read_end(text: str, start: int, position: int) -> tuple[Json | Missing, int
             default = loads(text[sign.end() : position])
         except (ValueError, RecursionError):
             raise BadReference(
-                f"{_excerpt(text, start)} is no reference: what follows ?? is no JSON value.",
+                f"{_excerpt(text, start)} is not a reference: what follows ?? is not a JSON value.",
                 'Write a default as JSON: ${OUTPUT[id].path ?? "none"}, or 0, [] or null.',
             ) from None
     closing = _SPACE.match(text, position)
     position = closing.end() if closing else position
     if not text.startswith("}", position):
         raise BadReference(
-            f"{_excerpt(text, start)} is no reference: no brace closes it after its path.",
+            f"{_excerpt(text, start)} is not a reference: no brace closes it after its path.",
             'Write ${OUTPUT[id].path}, ${OUTPUT[id].path ?? "default"}, or a quoted key such as ["a-b"].',
         )
     return default, position + 1

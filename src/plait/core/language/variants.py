@@ -90,7 +90,7 @@ def _parse_text(spelling: Spelling, name: str, path: str, id: str | None) -> Non
         spelling.notes.append(f"{path} came as a JSON string; it was parsed")
     except NotStrict as error:
         del spelling.members[name]
-        said = str(error) if str(error).startswith("not ") else f"no strict JSON: {error}"
+        said = str(error) if str(error).startswith("not ") else f"not strict JSON: {error}"
         hint = "Send the value itself, not text."
         spelling.problems.append(Problem(path, "invalid_json", f"{name} is text that is {said}.", hint, id))
 

@@ -121,7 +121,7 @@ class RunResult:
     errors: tuple[TaskError, ...]
     outputs: Mapping[str, Json]
     attachments: Mapping[str, list[JsonObject]]
-    """Content blocks that are no text (images, audio), by task."""
+    """Content blocks that are not text (images, audio), by task."""
     notes: tuple[str, ...]
     metrics: Metrics
 

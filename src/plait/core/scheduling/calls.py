@@ -64,7 +64,7 @@ def _arguments(planned: PlannedTask, scope: Scope) -> JsonObject:
     try:
         size = measure(arguments)
     except NotStrict as error:
-        raise InvalidArguments(f"the arguments are no strict JSON: {error}") from None
+        raise InvalidArguments(f"the arguments are not strict JSON: {error}") from None
     if size > MAX_ARGUMENT_BYTES:
         raise OutputTooLarge(
             f"the arguments hold {size:,} bytes; at most {MAX_ARGUMENT_BYTES:,} are sent",

@@ -13,7 +13,7 @@ MAX_ERROR_CHARS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """`value` is what references see; `attachments` are the content blocks that are no text (images, audio)."""
+    """`value` is what references see; `attachments` are the content blocks that are not text (images, audio)."""
 
     value: Json
     attachments: tuple[JsonObject, ...] = ()

@@ -73,7 +73,7 @@ def merged(one: Shape, other: Shape) -> Shape:
 
 
 def read_shape(schema: Json) -> Shape | None:
-    """The shape that `schema()` told so; None for what is no schema. What is beyond the bounds is left out."""
+    """The shape that `schema()` told so; None for what is not a schema. What is beyond the bounds is left out."""
     shape = _read(schema, MAX_DEPTH)
     return None if shape is None else _bounded(shape)
 

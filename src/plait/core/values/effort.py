@@ -69,7 +69,7 @@ def visits(definition: JsonObject, value: Json, most: int) -> int:
 
 
 def stray_reference(definition: JsonObject) -> str | None:
-    """A reference in *definition* that is no pointer into it, such as `#/$defs/x`: its cost could not be told."""
+    """A reference in *definition* that is not a pointer into it, such as `#/$defs/x`: its cost could not be told."""
     is_old = "draft-04" in str(definition.get("$schema"))
     stack: list[Json] = [definition]
     while stack:

@@ -37,7 +37,7 @@ def compile_expression(text: str) -> Any:
     try:
         expression = jmespath.compile(text)
     except (ValueError, RecursionError) as error:  # jmespath's own errors are ValueErrors
-        raise ExpressionFailed(f"This is no JMESPath: {_what_is_wrong(error)}", hint=_HINT) from None
+        raise ExpressionFailed(f"Invalid JMESPath: {_what_is_wrong(error)}", hint=_HINT) from None
     _check_calls(expression.parsed)
     return expression
 
@@ -48,7 +48,7 @@ def search(expression: Any, value: Json) -> Json:
         found: Json = expression.search(value, _OPTIONS)
         measure(found)
     except NotStrict as error:
-        raise ExpressionFailed(f"It gives what is no strict JSON: {error}") from None
+        raise ExpressionFailed(f"It gives what is not strict JSON: {error}") from None
     except (ValueError, TypeError, ArithmeticError, RecursionError) as error:  # jmespath's own errors are ValueErrors
         raise ExpressionFailed(f"It cannot be applied here: {str(error).splitlines()[0][:300]}") from None
     return found

@@ -73,7 +73,7 @@ class Schema:
 
     @cached_property
     def malformed(self) -> str | None:
-        """Why this is no JSON Schema at all, if it is none."""
+        """Why this is not a JSON Schema at all, if it is none."""
         try:
             draft = self.definition.get("$schema")
             if draft is None or str(draft).rstrip("#") in _DRAFTS:  # any other would be fetched
@@ -89,7 +89,7 @@ class Schema:
             if len(dumps(self.definition)) > MAX_BYTES:
                 return f"it is larger than {MAX_BYTES // 1024} KiB"
             if (target := stray_reference(self.definition)) is not None:
-                return f"the reference {target[:200]} is no pointer into the schema"
+                return f"the reference {target[:200]} is not a pointer into the schema"
             if MAX_VISITS < self._weight < math.inf:
                 return "it multiplies itself by references"
             self._validator  # noqa: B018 - compiling is the question

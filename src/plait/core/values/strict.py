@@ -267,7 +267,7 @@ def _mark_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _mark_constant(name: str) -> _Flaw:
-    return _Flaw(f"is {name}, which is no JSON number")
+    return _Flaw(f"is {name}, which is not a JSON number")
 
 
 def _mark_float(digits: str) -> float | _Flaw:

@@ -86,7 +86,7 @@ class DriftWatch:
 
 
 def hashes(definitions: Iterable[Any]) -> dict[str, str]:
-    """A hash of what each definition says, by the tool's name; what is no definition is passed over."""
+    """A hash of what each definition says, by the tool's name; what is not a definition is passed over."""
     return {
         definition["name"]: _hash(definition)
         for definition in definitions

@@ -116,7 +116,7 @@ def _known_or_new(known: Tool | None, tool: Tool) -> Tool:
 
 def _complaints(definition: Any) -> Iterator[str]:
     if not isinstance(definition, dict):
-        yield "its definition is no object"
+        yield "its definition is not an object"
         return
     name = definition.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -132,11 +132,11 @@ def _complaints(definition: Any) -> Iterator[str]:
         if schema is None and field == "outputSchema":
             continue
         if not isinstance(schema, dict):
-            yield f"its {field} is no object"
+            yield f"its {field} is not an object"
         elif field == "inputSchema" and schema.get("type", "object") != "object":
             yield "its inputSchema is not of type object"
         elif (reason := Schema(schema).malformed) is not None:
-            yield f"its {field} is no JSON Schema: {reason}"
+            yield f"its {field} is not a JSON Schema: {reason}"
 
 
 def _unchecked(tool: Tool) -> Iterator[str]:
@@ -160,7 +160,7 @@ def _shortened(definition: dict[str, Any]) -> dict[str, Any]:
 
 
 def _size(entries: list[Any]) -> int:
-    """In bytes, roughly; of entries that are no strict JSON too."""
+    """In bytes, roughly; of entries that are not strict JSON too."""
     try:
         return measure(entries)
     except NotStrict:

@@ -193,7 +193,7 @@ def _read(file: Path) -> _Found:
     with open(descriptor, "rb") as source:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
-            raise OSError("it is no file that Plait has written")
+            raise OSError("it is not a file that Plait has written")
         text = source.read(MAX_FILE_BYTES)
     document = loads(text, DEPTH)
     if not isinstance(document, dict) or document.pop("version", None) != VERSION:

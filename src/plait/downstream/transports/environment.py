@@ -7,7 +7,7 @@ import os
 from mcp.client.stdio import get_default_environment
 
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
-"""Where the certificates lie that a company has added: they are no secrets, and without them nothing connects. OpenSSL
+"""Where the certificates lie that a company has added: they are not secrets, and without them nothing connects. OpenSSL
 and Python, requests, curl, Node."""
 
 

@@ -133,7 +133,7 @@ async def _put(session: ServerSession, question: InputRequest, related: ServerMe
     except MCPError as error:
         raise RpcError(error.code, error.message, error.data) from error
     except ValidationError as error:
-        raise RpcError(types.INTERNAL_ERROR, f"The client's answer is none: {_first(error)}") from None
+        raise RpcError(types.INTERNAL_ERROR, f"The client's answer is invalid: {_first(error)}") from None
 
 
 def read_questions(result: JsonObject) -> dict[str, InputRequest]:

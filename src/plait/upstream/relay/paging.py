@@ -51,4 +51,4 @@ class Pages:
                 found = None
             if found and found[1] == self.generation and 0 < int(found[2]) < len(self.entries):
                 return int(found[2])
-        raise MCPError(types.INVALID_PARAMS, "The cursor is none of this list, which may have changed: start again.")
+        raise MCPError(types.INVALID_PARAMS, "Invalid cursor: the list may have changed; start again.")

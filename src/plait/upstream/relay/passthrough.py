@@ -251,7 +251,7 @@ class Passthrough:
 
 
 def _named(ctx: RequestContext) -> str:
-    """What the request names; nothing, where that is no text."""
+    """What the request names; nothing, where that is not text."""
     name = (ctx.params or {}).get("name")
     return name if isinstance(name, str) else ""
 

@@ -228,7 +228,7 @@ class PendingRequest:
                 try:
                     self._asked[key].question.check_answer(answer)
                 except ValueError:
-                    message = f"{key} is no answer to {self._asked[key].question.method}"
+                    message = f"{key} is not a answer to {self._asked[key].question.method}"
                     raise MCPError(types.INVALID_PARAMS, message) from None
 
     def take_up(self, ctx: RequestContext, answers: JsonObject) -> None:

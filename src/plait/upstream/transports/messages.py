@@ -44,7 +44,7 @@ _OF_A_REQUEST = frozenset({"jsonrpc", "id", "method", "params"})
 
 
 class Unreadable(Exception):
-    """The text is no message. `error` is the answer to it, under its id where that could be found."""
+    """The text is not a message. `error` is the answer to it, under its id where that could be found."""
 
     def __init__(self, code: int, message: str, id: str | int | None) -> None:
         super().__init__(message)
@@ -82,7 +82,7 @@ def _validated(value: object) -> Incoming:
     try:
         message = types.jsonrpc_message_adapter.validate_python(value, by_name=False)
     except ValidationError:
-        wrong = "This is no JSON-RPC message: it has no jsonrpc, method or id of the right type."
+        wrong = "This is not JSON-RPC message: it has no jsonrpc, method or id of the right type."
         raise Unreadable(types.INVALID_REQUEST, wrong, _id_in(value)) from None
     match message:
         case types.JSONRPCRequest():
@@ -99,7 +99,7 @@ def read_json(text: bytes) -> object:
     try:
         return loads(text, RESULT_DEPTH)
     except NotStrict as error:
-        raise Unreadable(types.PARSE_ERROR, f"The message is no strict JSON: {error}", _id_of(text)) from None
+        raise Unreadable(types.PARSE_ERROR, f"The message is not strict JSON: {error}", _id_of(text)) from None
 
 
 def _id_of(text: bytes) -> str | int | None:

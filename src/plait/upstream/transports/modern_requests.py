@@ -53,7 +53,7 @@ class ModernRequests:
             inbound.abandon()
 
     async def answer(self, message: Incoming | None, headers: Headers, receive: Receive, send: Send) -> None:
-        """Answer a POST, whose body is *message*, or None if that is no message."""
+        """Answer a POST, whose body is *message*, or None if that is not a message."""
         match message:
             case Notice():
                 await self._acknowledge(headers, send)

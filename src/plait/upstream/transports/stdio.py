@@ -81,7 +81,7 @@ class Pipe:
             tasks.cancel_scope.cancel()
 
     def _take(self, peer: RawSession, era: EraLock, tasks: asyncio.TaskGroup, line: bytes | Unreadable) -> None:
-        """Deal with one line. What is no message is answered with an error at once. While the handshake is answered,
+        """Deal with one line. What is not a message is answered with an error at once. While the handshake is answered,
         nothing else is read."""
         if self._stopped:
             return
