@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import sys
 from collections.abc import Iterator
@@ -48,6 +49,63 @@ def rooms_imported_by(file: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level == 2 and node.module:
             yield node.module.partition(".")[0]
+
+
+SDK = {
+    name: set(importlib.import_module(name).__all__)
+    for name in ("mcp", "mcp.server", "mcp_types", "mcp_types.methods", "mcp_types.version")
+}
+SDK["mcp_types"] |= {"methods", "version"}
+FENCES = {
+    "downstream/mcp_sdk.py": None,
+    "upstream/mcp_sdk.py": None,
+    "workspace/stdio.py": {"mcp.shared.message.SessionMessage"},
+}
+"""The files that may import the SDK's inner modules: None for any name, else the names."""
+
+
+def inner_names(file: Path) -> Iterator[str]:
+    """What *file* imports of the MCP SDK that is not its public API."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        match node:
+            case ast.Import(names=names):
+                modules = {name.name for name in names}
+                yield from (name for name in modules if name.partition(".")[0] in {"mcp", "mcp_types"} - {name})
+            case ast.ImportFrom(level=0, module=str(module), names=names) if module.partition(".")[0] in {
+                "mcp",
+                "mcp_types",
+            }:
+                yield from (f"{module}.{name.name}" for name in names if name.name not in SDK.get(module, set()))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(SRC)))
+def test_the_inner_modules_of_the_sdk_are_imported_behind_fences_alone(file: Path):
+    allowed = FENCES.get(str(file.relative_to(SRC)), set())
+    if allowed is not None:
+        assert set(inner_names(file)) <= allowed
+
+
+def test_each_fence_is_needed():
+    for file, allowed in FENCES.items():
+        found = set(inner_names(SRC / file))
+        assert found
+        assert allowed is None or allowed == found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import mcp.shared.message",
+        "from mcp.server.runner import serve_one",
+        "from mcp.server import _otel",
+        "from mcp import types",
+        "from mcp_types._types import Tool",
+        "from mcp_types import _types",
+    ],
+)
+def test_an_inner_name_of_the_sdk_is_found(line: str, tmp_path: Path):
+    (tmp_path / "module.py").write_text(line)
+    assert list(inner_names(tmp_path / "module.py"))
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -7,10 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import anyio
-from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 
 from ..core.ports import Ask
 from .listings.subscriptions import ServerSubscriptions
+from .mcp_sdk import JSONRPCDispatcher
 from .server_requests.requests import ServerRequests
 from .session import OnSaid, ProtocolSession
 from .transports.stdio import Writer

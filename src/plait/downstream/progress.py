@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Final
 
-from mcp.shared.dispatcher import coerce_request_id
-
 from ..core.ports import OnProgress
 from ..core.values.strict import JsonObject, NotStrict, measure
+from .mcp_sdk import coerce_request_id
 from .transports.lines import is_number
 
 log = logging.getLogger(__name__)

@@ -12,25 +12,26 @@ import anyio
 import mcp_types as types
 from anyio.abc import TaskStatus
 from mcp import MCPError
-from mcp.shared.dispatcher import CallOptions, DispatchContext
-from mcp.shared.inbound import (
-    MCP_METHOD_HEADER,
-    MCP_NAME_HEADER,
-    MCP_PROTOCOL_VERSION_HEADER,
-    NAME_BEARING_METHODS,
-    encode_header_value,
-    find_invalid_x_mcp_header,
-    mcp_param_headers,
-    x_mcp_header_map,
-)
-from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
-from mcp.shared.transport_context import TransportContext
 
 from ..core.ports import Ask, OnLog, OnProgress, RpcError
 from ..core.values.strict import JsonObject
 from ..waiting import Signal
 from .eras.handshake import OURS, Era, Greeting, envelope
 from .listening import Listening, Wanted
+from .mcp_sdk import (
+    MCP_METHOD_HEADER,
+    MCP_NAME_HEADER,
+    MCP_PROTOCOL_VERSION_HEADER,
+    NAME_BEARING_METHODS,
+    CallOptions,
+    DispatchContext,
+    JSONRPCDispatcher,
+    TransportContext,
+    encode_header_value,
+    find_invalid_x_mcp_header,
+    mcp_param_headers,
+    x_mcp_header_map,
+)
 from .progress import PROGRESS, InProgress
 from .server_requests.log_routing import LOG_MESSAGE, LogRouting
 from .server_requests.origin import RequestOrigin, correlated

@@ -11,9 +11,8 @@ from collections.abc import Callable
 from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
-from mcp.server.connection import NotifyOnlyOutbound
-
 from ..core.values.principal import ANYONE, USER, Principal
+from .mcp_sdk import NotifyOnlyOutbound, connection_of
 from .run_progress import RequestContext
 
 PrincipalOf: TypeAlias = Callable[[RequestContext], Principal]
@@ -46,13 +45,12 @@ class BySession:
 
 def stands_alone(ctx: RequestContext) -> bool:
     """Whether the request belongs to no connection, as those of 2026-07-28 over HTTP."""
-    return not ctx.session._connection.has_standalone_channel  # see `client_of`
+    return not connection_of(ctx).has_standalone_channel
 
 
 def client_of(ctx: RequestContext) -> object:
     """An object that is the same for all requests of one client, and of no other. Over HTTP, nothing
     says whether two requests of 2026-07-28 are of one client: each is taken for a client of its own.
     """
-    # The SDK has no public handle on what lasts longer than a request.
-    connection = ctx.session._connection
+    connection = connection_of(ctx)
     return connection.outbound if isinstance(connection.outbound, NotifyOnlyOutbound) else connection

@@ -9,10 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import mcp_types as types
-from mcp.server import Server
-from mcp.server.caching import CacheHint
-from mcp.server.context import CallNext, HandlerResult, ServerMiddleware
-from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
+from mcp.server import CacheHint, Server
 from pydantic import BaseModel
 
 from .. import __version__
@@ -20,6 +17,14 @@ from ..core.values.strict import JsonObject
 from ..engine.gateway import Gateway
 from .calls import OpenCalls
 from .instructions import capabilities, introduction
+from .mcp_sdk import (
+    CallNext,
+    HandlerResult,
+    RequestStateBoundary,
+    RequestStateSecurity,
+    ServerMiddleware,
+    remove_tracing,
+)
 from .principals import BySession, PrincipalOf
 from .relay.input_requests import ASK_S
 from .relay.listings import RelayConfig
@@ -82,7 +87,7 @@ def build_server(
         return result
 
     if find_spec("opentelemetry.sdk") is None:  # nothing could record the spans that each request would be given
-        server.middleware.clear()
+        remove_tracing(server)
     server.middleware += [introduce, *_relayed(passthrough, principal_of), _take_any_arguments]
     return server
 

@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
-import mcp.types as types
-from mcp.server.context import ServerRequestContext
-from mcp.server.lowlevel import Server
+import mcp_types as types
+from mcp.server import Server, ServerRequestContext
 
 from . import changes, checks, files, folders, git, porcelain, repository, search
 from .errors import WorkspaceError

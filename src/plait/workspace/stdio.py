@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from mcp.shared.message import SessionMessage
-from mcp.types import jsonrpc_message_adapter
+from mcp.shared.message import SessionMessage  # `Server.run` reads these: public, but for its place
+from mcp_types import jsonrpc_message_adapter
 
 READ_BYTES = 64 * 1024
 MAX_LINE_BYTES = 64 * 2**20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mcp.client.stdio import get_default_environment
+from ..mcp_sdk import get_default_environment
 
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 """Where the certificates lie that a company has added: they are not secrets, and without them nothing connects. OpenSSL

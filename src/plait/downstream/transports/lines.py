@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import TypeAlias, TypeGuard
 
 import mcp_types as types
-from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
 from ...core.ports import OnProgress
 from ...core.values.strict import Json, JsonObject, NotStrict, decode
+from ..mcp_sdk import SessionMessage
 from .faults import Fault, made_error
 
 HEAD_BYTES, TAIL_BYTES = 64 * 1024, 64

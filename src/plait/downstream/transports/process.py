@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Callable
 
 import anyio
-from mcp.shared.message import SessionMessage
 
+from ..mcp_sdk import SessionMessage
 from .lines import Lines, LineTooLong
 from .stderr import Stderr
 

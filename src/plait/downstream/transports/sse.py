@@ -16,9 +16,8 @@ from typing import Any, TypeAlias
 import anyio
 import httpx2
 import mcp_types as types
-from mcp.client.sse import sse_client
-from mcp.shared.message import SessionMessage
 
+from ..mcp_sdk import SessionMessage, sse_client
 from .events import Event, Events, Unreadable, read_message
 from .faults import Fault
 from .http import CANCEL_TIMEOUT_S, MAX_BODY_BYTES, error_of, make_client, request_of, status_error, unpacked

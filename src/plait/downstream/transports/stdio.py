@@ -15,8 +15,8 @@ from typing import Self
 
 import anyio
 import mcp_types as types
-from mcp.shared.message import SessionMessage
 
+from ..mcp_sdk import SessionMessage
 from .direct import Direct
 from .environment import inherited
 from .faults import Unsent, cannot_start

@@ -12,12 +12,10 @@ from typing import Any, Protocol, Self, TypeAlias
 from urllib.parse import urlsplit
 
 import mcp_types as types
-from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.dispatcher import coerce_request_id
-from mcp.shared.message import SessionMessage
 
 from ...config import ServerSettings
 from ...waiting import Signal
+from ..mcp_sdk import SessionMessage, coerce_request_id, streamable_http_client
 from .http import IsolatingTransport, make_client
 from .sse import sse_streams
 from .stdio import GRACE_S, WRITE_TIMEOUT_S, ProcessTransport

@@ -13,15 +13,14 @@ from functools import partial
 from typing import Any, Final, Self, cast
 
 import mcp_types as types
-from mcp import MCPError
-from mcp.server.session import ServerSession
-from mcp.shared.message import ServerMessageMetadata
+from mcp import MCPError, ServerSession
 from mcp_types import methods
 from mcp_types.version import LATEST_HANDSHAKE_VERSION
 from pydantic import BaseModel, RootModel, ValidationError
 
 from ...core.downstream import Ask, RpcError
 from ...core.values.strict import Json, JsonObject
+from ..mcp_sdk import ServerMessageMetadata
 from ..principals import client_of
 from ..run_progress import RequestContext
 

@@ -89,7 +89,7 @@ class MergedListing:
         self._lists = {method: [*own[method], *served] for method, served in self._served().items()}
         self._pages: dict[tuple[str, bool, bool], Pages] = {}
         self._fingerprints: dict[tuple[str, ...], bytes] = {}
-        self._before = before._pages if before is not None else {}
+        self._before = before._pages if before is not None else {}  # noqa: SLF001  # of its own kind
 
     def __repr__(self) -> str:
         return f"<Directory of {', '.join(self.servers) or 'no servers'}>"

@@ -12,7 +12,11 @@ from typing import Final
 
 from anyio import create_task_group
 from anyio.abc import TaskGroup
-from mcp.server.subscriptions import (
+
+from ...core.downstream import RENEWED, Downstream, RpcError
+from ...core.tools.addresses import wrap
+from ...core.values.strict import Json, JsonObject
+from ..mcp_sdk import (
     InMemorySubscriptionBus,
     ListenHandler,
     PromptsListChanged,
@@ -21,10 +25,6 @@ from mcp.server.subscriptions import (
     ServerEvent,
     ToolsListChanged,
 )
-
-from ...core.downstream import RENEWED, Downstream, RpcError
-from ...core.tools.addresses import wrap
-from ...core.values.strict import Json, JsonObject
 from ..run_progress import RequestContext
 from .outbox import Outbox, Send
 from .pending import PendingRequests

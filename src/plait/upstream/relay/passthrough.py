@@ -16,13 +16,13 @@ import anyio
 import mcp_types as types
 from mcp import MCPError
 from mcp.server import Server
-from mcp.server.context import CallNext, HandlerResult
 from mcp_types import methods
 from pydantic import ValidationError
 
 from ...core.downstream import Ask, RelayRequest, RpcError
 from ...core.values.strict import Json, JsonObject
 from ..calls import OpenCalls
+from ..mcp_sdk import CallNext, HandlerResult
 from ..resources import is_ours
 from ..run_progress import RequestContext
 from .eras import checked_params, declared_by, is_modern, meta_of, meta_to_pass_on, shaped_error, shaped_result

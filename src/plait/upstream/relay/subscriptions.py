@@ -9,6 +9,7 @@ import mcp_types as types
 
 from ...core.downstream import Downstream, RelayRequest, RpcError
 from ...core.tools.naming import Entry
+from ..mcp_sdk import connection_of
 from ..resources import is_ours
 from ..run_progress import RequestContext
 from .eras import checked_params
@@ -37,7 +38,7 @@ class ClientSubscriptions:
     def session(self, ctx: RequestContext) -> LegacySession:
         """What is kept for the connection of *ctx*, which is of the handshake era, until it ends."""
         live = transport_state_of(ctx)
-        connection = ctx.session._connection  # the SDK has no public handle on what lasts longer than a request
+        connection = connection_of(ctx)
         if (session := live.sessions.get(connection)) is None:
             session = live.sessions[connection] = LegacySession(ctx, live.tasks)
             leave = self._downstream.join(partial(ask_for_roots, ctx.session) if has_roots(ctx) else None)

@@ -13,11 +13,11 @@ from typing import Any
 import anyio
 import mcp_types as types
 from mcp.server import Server
-from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
+from ..mcp_sdk import MCP_PROTOCOL_VERSION_HEADER
 from .bodies import OpenRequests, body_of
 from .messages import Incoming, Unreadable, as_message
 from .modern_requests import ModernRequests

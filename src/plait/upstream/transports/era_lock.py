@@ -11,13 +11,19 @@ from typing import Any
 import mcp_types as types
 from mcp import MCPError
 from mcp.server import Server
-from mcp.server.connection import Connection, NotifyOnlyOutbound
-from mcp.server.runner import ServerRunner, aclose_shielded, serve_one
-from mcp.shared.dispatcher import Outbound
-from mcp.shared.inbound import InboundLadderRejection, classify_inbound_request
-from mcp.shared.transport_context import TransportContext
 from mcp_types.version import LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
 
+from ..mcp_sdk import (
+    Connection,
+    InboundLadderRejection,
+    NotifyOnlyOutbound,
+    Outbound,
+    ServerRunner,
+    TransportContext,
+    aclose_shielded,
+    classify_inbound_request,
+    serve_one,
+)
 from .raw_session import Inbound, Params
 
 MOST_EARLY = 8

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from mcp.server import Server
-from mcp.server.sse import SseServerTransport
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -19,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ... import __version__
 from ...engine.gateway import Gateway
 from ..calls import OpenCalls
+from ..mcp_sdk import SseServerTransport
 from .bodies import MAX_BODY_BYTES, OpenRequests, Stoppable, StrictBodies
 from .endpoint import Endpoint
 from .hosts import Allowed, HostGuard

@@ -13,23 +13,23 @@ from typing import Any
 import anyio
 import mcp_types as types
 from mcp.server import Server
-from mcp.server.connection import Connection
-from mcp.server.runner import serve_one
-from mcp.shared.inbound import (
-    ERROR_CODE_HTTP_STATUS,
-    MCP_PROTOCOL_VERSION_HEADER,
-    InboundLadderRejection,
-    InboundModernRoute,
-    classify_inbound_request,
-    find_duplicated_routing_header,
-    unsupported_protocol_version_rejection,
-    validate_mcp_param_headers,
-)
-from mcp.shared.transport_context import TransportContext
 from starlette.datastructures import Headers
 from starlette.types import Receive, Send
 
 from ...core.values.strict import JsonObject
+from ..mcp_sdk import (
+    ERROR_CODE_HTTP_STATUS,
+    MCP_PROTOCOL_VERSION_HEADER,
+    Connection,
+    InboundLadderRejection,
+    InboundModernRoute,
+    TransportContext,
+    classify_inbound_request,
+    find_duplicated_routing_header,
+    serve_one,
+    unsupported_protocol_version_rejection,
+    validate_mcp_param_headers,
+)
 from .messages import Incoming, Notice, Request
 from .raw_session import Inbound, Params, RawSession
 from .streaming_response import StreamingResponse, refuse, respond

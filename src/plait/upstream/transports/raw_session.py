@@ -18,15 +18,19 @@ from typing import Any, Final, Protocol, Self, TypeAlias
 import anyio
 import mcp_types as types
 from mcp import MCPError
-from mcp.server.runner import modern_error_data
-from mcp.shared.dispatcher import CallOptions, coerce_request_id
-from mcp.shared.exceptions import NoBackChannelError
-from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params, progress_token_from_params
-from mcp.shared.message import MessageMetadata
-from mcp.shared.transport_context import TransportContext
 
 from ...core.values.strict import JsonObject
 from ...waiting import Signal
+from ..mcp_sdk import (
+    CallOptions,
+    MessageMetadata,
+    NoBackChannelError,
+    TransportContext,
+    cancelled_request_id_from_params,
+    coerce_request_id,
+    modern_error_data,
+    progress_token_from_params,
+)
 from .messages import Incoming, Notice, Request
 
 log = logging.getLogger(__name__)

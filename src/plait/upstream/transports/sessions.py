@@ -15,14 +15,11 @@ import anyio
 import mcp_types as types
 from anyio.abc import TaskGroup
 from mcp.server import Server
-from mcp.server.connection import Connection
-from mcp.server.runner import ServerRunner, aclose_shielded
-from mcp.shared.dispatcher import coerce_request_id
-from mcp.shared.transport_context import TransportContext
 from starlette.datastructures import Headers
 from starlette.types import Receive, Send
 
 from ...core.values.strict import JsonObject
+from ..mcp_sdk import Connection, ServerRunner, TransportContext, aclose_shielded, coerce_request_id
 from .messages import Incoming, Request
 from .raw_session import Inbound, Params, RawSession
 from .streaming_response import StreamingResponse, refuse, respond

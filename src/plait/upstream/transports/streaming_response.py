@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 import anyio
-from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS
 from starlette.types import Send
 
 from ...core.values.strict import Json, JsonObject
+from ..mcp_sdk import ERROR_CODE_HTTP_STATUS
 from .messages import written
 
 PING_S = 15.0
