@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from plait.core.ports import ToolCall
+from plait.core.ports import NO_CLIENT, UNDECLARED, Ask, Caller, CallId, OnProgress, ToolCall
+from plait.core.scheduling.events import NEVER_CACHED, CacheRule
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState, Tool
+from plait.core.values.principal import USER
 from plait.core.values.strict import JsonObject, NotStrict, measure
 from plait.errors import InvalidArguments, ProtocolError
 
@@ -50,10 +53,88 @@ def text(*texts: str, is_error: bool = False) -> JsonObject:
     return {"content": [{"type": "text", "text": part} for part in texts], "isError": is_error}
 
 
+class FakeCaller(Caller):
+    """A client in memory. It answers by *ask*, and cannot be asked without; it wants progress and log
+    messages if it is given what takes them."""
+
+    principal = USER
+    takes_input_requests = False
+
+    def __init__(
+        self,
+        ask: Ask | None = None,
+        *,
+        client: object = "the client",
+        capabilities: JsonObject = UNDECLARED,
+        on_progress: OnProgress | None = None,
+        on_log: Callable[[JsonObject], None] | None = None,
+    ) -> None:
+        self._ask = ask
+        self._client = client
+        self._capabilities = capabilities
+        self._on_progress = on_progress
+        self._on_log = on_log
+        self.was_cached = False
+        self.waits: list[str] = []
+        """`begins` and `ends` of each time that a call of it waited for its server to be there."""
+
+    @property
+    def client(self) -> object:
+        return self._client
+
+    @property
+    def capabilities(self) -> JsonObject:
+        return self._capabilities
+
+    @property
+    def can_be_asked(self) -> bool:
+        return self._ask is not None
+
+    @property
+    def wants_progress(self) -> bool:
+        return self._on_progress is not None
+
+    def progress(self, params: JsonObject, /) -> None:
+        if self._on_progress is not None:
+            self._on_progress(params)
+
+    def log(self, params: JsonObject, /) -> bool:
+        if self._on_log is not None:
+            self._on_log(params)
+        return self._on_log is not None
+
+    def check_question(self, method: str, params: JsonObject, /) -> None:
+        pass
+
+    async def ask(self, method: str, params: JsonObject, /) -> JsonObject:
+        assert self._ask is not None
+        return await self._ask(method, params)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        self.waits.append("begins")
+        yield
+        self.waits.append("ends")
+
+    def answered_from_cache(self) -> None:
+        self.was_cached = True
+
+
+def a_call(
+    definition: Tool | str,
+    arguments: JsonObject | None = None,
+    caller: Caller = NO_CLIENT,
+    cache: CacheRule = NEVER_CACHED,
+) -> ToolCall:
+    """A call of a task `t` in a run `r`."""
+    called = tool(definition) if isinstance(definition, str) else definition
+    return ToolCall(CallId("r", "t"), called, arguments or {}, cache, caller)
+
+
 class FakeServers:
     """Tools as functions: `CallTool` and `Servers` in one. A function is given the arguments as keywords, and
-    `on_progress`, `ask`, `capabilities` and `on_log` of its call if it takes them; it may be async, and returns a
-    `CallToolResult` or, for short, its structured content."""
+    `on_progress`, `ask`, `capabilities`, `on_log` and `caller` of its call if it takes them; it may be async, and
+    returns a `CallToolResult` or, for short, its structured content."""
 
     def __init__(self) -> None:
         self.tools: dict[str, tuple[Tool, Callable[..., Any]]] = {}
@@ -102,9 +183,19 @@ class FakeServers:
 
     async def _answer(self, call: ToolCall, function: Callable[..., Any]) -> Any:
         signature = inspect.signature(function)
-        taken = {"on_progress", "ask", "capabilities", "on_log", "waiting"} & signature.parameters.keys()
+        caller = call.caller
+        offered: dict[str, Any] = {
+            "caller": caller,
+            "on_progress": caller.progress if caller.wants_progress else None,
+            "ask": caller.ask if caller.can_be_asked else None,
+            "on_log": caller.log if caller.client is not None else None,
+            "waiting": caller.waiting,
+        }
+        if "capabilities" in signature.parameters:
+            offered["capabilities"] = caller.capabilities
+        taken = offered.keys() & signature.parameters.keys()
         try:
-            given = signature.bind(**call.arguments, **{name: getattr(call, name) for name in taken})
+            given = signature.bind(**call.arguments, **{name: offered[name] for name in taken})
         except TypeError as error:
             return text(str(error), is_error=True)
         try:

@@ -10,15 +10,15 @@ import anyio
 import pytest
 
 from plait.calls.cache import Beside, Cache, fingerprints
-from plait.core.downstream import RelayRequest, RpcError
-from plait.core.ports import ToolCall
+from plait.core.ports import RelayRequest, RpcError
+from plait.core.scheduling.events import CacheRule
 from plait.core.tools.policy import Policy, Rule
 from plait.core.values.strict import JsonObject
 from plait.engine.gateway import Gateway
 from plait.errors import ToolError
 from plait.stores.in_memory import InMemoryRuns
 
-from ..fakes import FakeServers, structured, text, tool
+from ..fakes import FakeCaller, FakeServers, a_call, structured, text, tool
 from ..upstream.relay.downstream import FakeDownstream
 
 pytestmark = pytest.mark.virtual_time
@@ -38,10 +38,10 @@ class Desk:
 
     async def ask(self, name: str = "s:read", cache_s: float = 60, stat: str | None = None, **arguments: Any) -> bool:
         """Whether the answer was an earlier one."""
-        cached: list[bool] = []
         definition = self.servers.tools[name][0]
-        await self.cache(ToolCall(definition, arguments, None, cache_s, stat, lambda: cached.append(True)))
-        return bool(cached)
+        caller = FakeCaller()
+        await self.cache(a_call(definition, arguments, caller, CacheRule(cache_s, stat)))
+        return caller.was_cached
 
     async def _write(self, seconds: float = 0, **_: Any) -> Any:
         await anyio.sleep(seconds)
@@ -201,7 +201,7 @@ async def test_an_error_of_the_way_passes_through() -> None:
 
 async def test_who_is_given_an_answer_can_change_nothing_for_the_next() -> None:
     desk = Desk()
-    call = ToolCall(desk.servers.tools["s:read"][0], {}, None, 60)
+    call = a_call(desk.servers.tools["s:read"][0], cache=CacheRule(60))
     for _ in range(3):
         result = await desk.cache(call)
         assert result["structuredContent"] == {"count": 1}

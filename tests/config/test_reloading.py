@@ -20,7 +20,7 @@ from mcp import Client
 from plait.app import Gateway
 from plait.config import Config, load_config
 from plait.config.reloading import Reloading, lasting, look, watch
-from plait.core.downstream import RENEWED, RelayRequest
+from plait.core.ports import RENEWED, RelayRequest
 from plait.core.tools.catalog import ServerState
 from plait.core.values.strict import JsonObject
 from plait.errors import InvalidDag

@@ -16,8 +16,7 @@ import pytest
 
 from plait.app import Gateway
 from plait.config import Config, ServerSettings, load_config
-from plait.core.downstream import RelayRequest
-from plait.core.ports import RpcError
+from plait.core.ports import RelayRequest, RpcError
 from plait.observers.logs import configure_logging
 from plait.redaction import MARK, Secrets
 

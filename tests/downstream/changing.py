@@ -11,11 +11,12 @@ from typing import Any
 import anyio
 
 from plait.config import Config, ServerSettings
-from plait.core.ports import ToolCall
 from plait.core.tools.catalog import ServerInfo, Tool
 from plait.core.values.strict import Json
 from plait.downstream.pool import Pool
 from plait.downstream.transports.transport import ConnectTimings
+
+from ..fakes import a_call
 
 SERVER = str(Path(__file__).with_name("changing_server.py"))
 QUICK = ConnectTimings(first_backoff_s=0.05, longest_backoff_s=0.2, grace_s=0.2, refresh_pause_s=0.01)
@@ -72,7 +73,7 @@ async def settled(pool: Pool, *names: str) -> None:
 
 async def call(pool: Pool, name: str, server: str = "s") -> dict[str, Json]:
     with anyio.fail_after(SOON):
-        result = await pool(ToolCall(Tool(server, name), {}))
+        result = await pool(a_call(Tool(server, name), {}))
     content = result["structuredContent"]
     assert isinstance(content, dict)
     return content

@@ -23,14 +23,14 @@ import anyio
 from mcp.shared.memory import create_client_server_memory_streams
 
 from plait.config import ServerSettings
-from plait.core.ports import CallTool, OnProgress, Servers, ToolCall
+from plait.core.ports import CallTool, OnProgress, Servers
 from plait.core.tools.catalog import Catalog, Tool
 from plait.core.tools.output import read_output
 from plait.core.values.strict import JsonObject
 from plait.downstream.connection import Connection
 from plait.downstream.transports.transport import ConnectTimings, Transport
 
-from ..fakes import FakeServers, tool
+from ..fakes import FakeCaller, FakeServers, a_call, tool
 from .sdk_server import build, fail, hanging, note
 
 SCRIPT = str(Path(__file__).with_name("sdk_server.py"))
@@ -244,7 +244,7 @@ class Reached:
 
     async def result(self, name: str, on_progress: OnProgress | None = None, **arguments: Any) -> JsonObject:
         with anyio.fail_after(SOON):
-            return await self.call_tool(ToolCall(self.tool(name), arguments, on_progress))
+            return await self.call_tool(a_call(self.tool(name), arguments, FakeCaller(on_progress=on_progress)))
 
     async def call(self, name: str, on_progress: OnProgress | None = None, **arguments: Any) -> Any:
         return read_output(await self.result(name, on_progress, **arguments), self.tool(name), 10**6).value

@@ -13,10 +13,12 @@ from typing import Any, Protocol, TypeVar
 
 import anyio
 
-from plait.core.ports import Ask, ToolCall
+from plait.core.ports import Ask
 from plait.core.tools.catalog import Tool
 from plait.core.values.strict import JsonObject
 from plait.downstream.connection import Connection
+
+from ..fakes import FakeCaller, a_call
 
 SOON = 10.0
 
@@ -237,4 +239,4 @@ async def reached(connection: Connection) -> AsyncIterator[Connection]:
 async def call(connection: Connection, name: str, ask: Ask | None = None, **arguments: Any) -> JsonObject:
     """The result of a tool of its server."""
     with anyio.fail_after(SOON):
-        return await connection.call(ToolCall(Tool(connection.name, name), arguments, ask=ask))
+        return await connection.call(a_call(Tool(connection.name, name), arguments, FakeCaller(ask)))

@@ -123,6 +123,8 @@ async def _result(context: Context, params: dict[str, Any]) -> dict[str, Any]:
         case "resources/subscribe" | "resources/unsubscribe" | "logging/setLevel":
             note([context.method, {name: value for name, value in params.items() if name != "_meta"}])
             return {}
+        case "completion/complete" if "questions" in params:
+            return {"completion": {"values": []}, "answers": await ask(context, params, params)}
         case method:
             return {
                 "method": method,

@@ -8,19 +8,19 @@ from typing import Any
 import anyio
 import pytest
 
-from plait.core.ports import ToolCall
 from plait.core.tools.catalog import ServerState, Tool
 from plait.core.tools.output import read_output
 from plait.downstream.connection import Connection
 from plait.errors import ConnectionLost, ProtocolError, ServerUnavailable, ToolError
 
+from ..fakes import a_call
 from .contract import SOON, Way
 
 
 async def call(connection: Connection, name: str, **arguments: Any) -> Any:
     tool = next((tool for tool in connection.tools if tool.name == name), Tool("contract", name))
     with anyio.fail_after(SOON):
-        return read_output(await connection.call(ToolCall(tool, arguments)), tool, 10**6).value
+        return read_output(await connection.call(a_call(tool, arguments)), tool, 10**6).value
 
 
 async def test_the_protocol_of_its_era_is_agreed_on_and_all_tools_listed(way: Way):

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from plait.core.ports import ToolCall
 from plait.core.tools.catalog import ServerState, Tool
 
+from ..fakes import FakeCaller, a_call
 from .changing import ChangingServer, call, described, info, pool_of, settled, until
 
 
@@ -66,25 +64,19 @@ async def test_a_call_of_a_tool_that_is_remembered_waits_for_its_server(changing
 async def test_who_calls_knows_how_long_the_server_was_not_there(changing: ChangingServer, kept: Path):
     await start_once(changing, kept)
     changing.close()
-    told: list[str] = []
-
-    @contextmanager
-    def waiting() -> Iterator[None]:
-        told.append("begins")
-        yield
-        told.append("ends")
+    caller = FakeCaller()
 
     async def look() -> None:
         for number in range(2):
-            await pool(ToolCall(Tool("s", "look"), {}, waiting=waiting))
-            told.append(f"answer {number}")
+            await pool(a_call(Tool("s", "look"), caller=caller))
+            caller.waits.append(f"answer {number}")
 
     async with pool_of(kept, s=changing.settings()) as pool, anyio.create_task_group() as tasks:
         tasks.start_soon(look)
         await until(lambda: changing.asked.count("start") == 2)
-        assert told == ["begins"]
+        assert caller.waits == ["begins"]
         changing.open()
-    assert told == ["begins", "ends", "answer 0", "answer 1"]
+    assert caller.waits == ["begins", "ends", "answer 0", "answer 1"]
 
 
 @pytest.mark.parametrize("era", ["modern", "legacy"])

@@ -13,11 +13,12 @@ import anyio
 import pytest
 
 from plait.config import Config, ServerSettings
-from plait.core.ports import ToolCall
 from plait.core.tools.catalog import Catalog, ServerState, Tool
 from plait.downstream.pool import Pool, stderr_logger
 from plait.downstream.transports.transport import ConnectTimings
 from plait.errors import CallError, ConnectionLost, ServerUnavailable
+
+from ..fakes import a_call
 
 SERVER = str(Path(__file__).with_name("faulty_server.py"))
 SOON = 15.0
@@ -47,7 +48,7 @@ async def until(is_so: Callable[[], object]) -> None:
 
 async def call(pool: Pool, server: str, name: str, **arguments: Any) -> Any:
     with anyio.fail_after(SOON):
-        return await pool(ToolCall(Tool(server, name), arguments))
+        return await pool(a_call(Tool(server, name), arguments))
 
 
 def is_alive(pid: int | None) -> bool:

@@ -9,11 +9,11 @@ from typing import Any
 import anyio
 import pytest
 
-from plait.core.ports import ToolCall
 from plait.core.tools.catalog import ServerState, Tool
 from plait.core.values.strict import JsonObject
 from plait.errors import CallError, InvalidArguments, ToolError
 
+from ..fakes import a_call
 from .contract import SOON, Port
 
 
@@ -107,6 +107,6 @@ async def test_what_a_server_cannot_call_is_an_error_of_the_call(port: Port):
 async def test_arguments_that_are_no_strict_json_are_not_sent(port: Port):
     async with port.reached() as reached:
         with pytest.raises(InvalidArguments, match="arguments"):
-            await reached.call_tool(ToolCall(Tool("contract", "hang"), {"tag": math.nan}))
+            await reached.call_tool(a_call(Tool("contract", "hang"), {"tag": math.nan}))
         assert (await reached.call("echo", text="x"))["text"] == "x"
     assert "nan started" not in port.journal.events()

@@ -12,11 +12,11 @@ import mcp_types as types
 import pytest
 from mcp.shared.inbound import decode_header_value
 
-from plait.core.downstream import RelayRequest, RpcError
-from plait.core.ports import Ask, ToolCall
+from plait.core.ports import Ask, RelayRequest, RpcError
 from plait.core.values.strict import JsonObject
 from plait.errors import ToolError
 
+from ..fakes import FakeCaller, a_call
 from .ways import SOON, VERSIONS, WAYS, Way, served, until
 
 FORM: Any = {"message": "Who?", "requestedSchema": {"type": "object", "properties": {}}, "x-odd": [1]}
@@ -116,9 +116,12 @@ async def test_servers_hear_of_the_extensions_that_pass_through_before_they_list
 
 async def test_a_request_and_its_result_are_passed_on_as_they_are(way: Way):
     async with way.reached() as raw:
-        declared = {"elicitation": {"form": {}}, "x-odd": 1}
+        declared: JsonObject = {"elicitation": {"form": {}}, "x-odd": 1}
         result: Any = await raw.request(
-            "prompts/get", {"name": "greet", "x-odd": [1]}, meta={"mine": [1, None]}, capabilities=declared
+            "prompts/get",
+            {"name": "greet", "x-odd": [1]},
+            meta={"mine": [1, None]},
+            caller=FakeCaller(capabilities=declared),
         )
     sent = result["params"]
     meta = sent.pop("_meta")
@@ -153,7 +156,7 @@ async def test_a_servers_error_is_passed_on_with_code_message_and_data(way: Way)
 async def test_progress_is_told_as_it_came_and_before_the_result(way: Way):
     heard: list[JsonObject] = []
     async with way.reached() as raw:
-        await raw.request("tools/call", {"name": "steps"}, on_progress=heard.append)
+        await raw.request("tools/call", {"name": "steps"}, caller=FakeCaller(on_progress=heard.append))
         assert len(heard) == 5
     assert [without(told, "progressToken") for told in heard] == [
         {"progress": step, "total": 5.0, "message": f"step {step}", **ODD} for step in range(1, 6)
@@ -196,15 +199,16 @@ async def test_what_a_server_logs_during_a_request_is_told_to_its_client_and_to_
     tag = f"beside {way.transport} {way.protocol}"
 
     def client(name: str) -> Any:
-        return lambda params: heard.append((name, params))
+        return FakeCaller(client=name, on_log=lambda params: heard.append((name, params)))
 
     async with way.reached() as raw, anyio.create_task_group() as tasks:
         raw.downstream.listen(lambda *notice: heard.append(("everybody", notice[2])))
         await raw.request("logging/setLevel", {"level": "info"})
-        hang = RelayRequest("raw", "tools/call", {"name": "hang", "arguments": {"tag": tag}}, on_log=client("beside"))
+        params: JsonObject = {"name": "hang", "arguments": {"tag": tag}}
+        hang = RelayRequest("raw", "tools/call", params, caller=client("beside"))
         tasks.start_soon(raw.downstream.request, hang)
         await way.noted(f"{tag} started")
-        await raw.request("tools/call", {"name": "log"}, on_log=client("mine"))
+        await raw.request("tools/call", {"name": "log"}, caller=client("mine"))
         await until(lambda: ("mine", {"level": "warning", "logger": "raw", "data": {"n": 1}}) in heard)
         tasks.cancel_scope.cancel()
     assert {name for name, _ in heard} == ({"mine"} if way.transport == "http" else {"mine", "beside"})
@@ -215,7 +219,7 @@ async def test_what_a_call_of_a_run_logs_is_told_to_its_client(way: Way):
     async with way.reached() as raw:
         raw.downstream.listen(lambda *notice: heard.append({"everybody": True}))
         await raw.request("logging/setLevel", {"level": "info"})
-        call = ToolCall(raw.pool.catalog().tools["raw:log"], {}, on_log=heard.append)
+        call = a_call(raw.pool.catalog().tools["raw:log"], {}, FakeCaller(on_log=heard.append))
         with anyio.fail_after(SOON):
             await raw.pool(call)
         await until(lambda: heard)
@@ -265,7 +269,7 @@ async def test_a_server_of_2026_is_told_what_the_client_of_a_run_can_do(http_mod
     async with http_modern.reached() as raw:
         tool = raw.pool.catalog().tools["raw:params"]
         with anyio.fail_after(SOON):
-            result: Any = await raw.pool(ToolCall(tool, {}, capabilities=declared))
+            result: Any = await raw.pool(a_call(tool, {}, FakeCaller(capabilities=declared)))
     meta = result["structuredContent"]["params"]["_meta"]
     assert meta["io.modelcontextprotocol/clientCapabilities"] == declared
 
@@ -333,7 +337,7 @@ async def test_what_a_server_asks_is_put_to_the_caller_and_answered_as_it_is(way
         (tool,) = (tool for tool in raw.pool.catalog().tools.values() if tool.name == "ask")
         with anyio.fail_after(SOON):
             result: Any = await raw.pool(
-                ToolCall(tool, {"questions": questions}, ask=person, capabilities={"roots": {}})
+                a_call(tool, {"questions": questions}, FakeCaller(person, capabilities={"roots": {}}))
             )
     assert person.asked == [(method, params) for method, params, _ in ANSWERS]
     given = result["structuredContent"]["answers"]
@@ -352,15 +356,24 @@ async def test_a_relayed_request_asks_at_once_or_gives_what_is_asked_as_its_resu
         assert result["structuredContent"]["answers"] == [ANSWERS[0][2]]
 
 
+async def test_only_calls_prompts_and_resources_may_ask(http_legacy: Way):
+    person = Person({"roots": []})
+    params: JsonObject = {"ref": {}, "questions": [["roots/list", {}]]}
+    async with http_legacy.reached() as raw:
+        result: Any = await raw.request("completion/complete", params, caller=FakeCaller(person))
+    assert [answer["code"] for answer in result["answers"]] == [types.METHOD_NOT_FOUND]
+    assert person.asked == []
+
+
 async def test_who_cannot_be_asked_is_not(way: Way):
     async with way.reached() as raw:
         (tool,) = (tool for tool in raw.pool.catalog().tools.values() if tool.name == "ask")
-        call = ToolCall(tool, {"questions": [["elicitation/create", FORM]]})
+        call = a_call(tool, {"questions": [["elicitation/create", FORM]]})
         if way.is_modern:
             with pytest.raises(ToolError, match="nobody can be asked on the command line"):
                 await raw.pool(call)
             with pytest.raises(ToolError, match="the client did not declare that it can be asked"):
-                await raw.pool(call._replace(on_log=lambda params: None))
+                await raw.pool(call._replace(caller=FakeCaller()))
         else:
             result: Any = await raw.pool(call)
             assert result["structuredContent"]["answers"][0]["code"] == -32601
@@ -371,7 +384,7 @@ async def test_a_clients_error_is_the_servers_answer(way: Way):
     person = Person(RpcError(-1, "User rejected", {"by": "hand"}))
     async with way.reached() as raw:
         (tool,) = (tool for tool in raw.pool.catalog().tools.values() if tool.name == "ask")
-        call = ToolCall(tool, {"questions": [["sampling/createMessage", SAMPLING]]}, ask=person)
+        call = a_call(tool, {"questions": [["sampling/createMessage", SAMPLING]]}, FakeCaller(person))
         if way.is_modern:
             with pytest.raises(ToolError, match="got none: User rejected"):
                 await raw.pool(call)

@@ -13,7 +13,7 @@ import mcp_types as types
 import pytest
 
 from plait.config import Config, ServerSettings
-from plait.core.downstream import RelayRequest, RpcError
+from plait.core.ports import RelayRequest, RpcError
 from plait.core.tools.catalog import ServerState
 from plait.core.values.strict import JsonObject
 from plait.downstream.connection import Connection

@@ -14,11 +14,12 @@ from typing import Any
 import anyio
 
 from plait.config import Config, ServerSettings
-from plait.core.downstream import Downstream, RelayRequest
-from plait.core.ports import Ask
+from plait.core.ports import NO_CLIENT, Ask, Downstream, RelayRequest
 from plait.core.values.strict import JsonObject
 from plait.downstream.pool import Pool
 from plait.downstream.transports.transport import ConnectTimings
+
+from ..fakes import FakeCaller
 
 SCRIPT = str(Path(__file__).with_name("raw_server.py"))
 WAYS = [(transport, protocol) for transport in ("stdio", "http", "sse") for protocol in ("legacy", "modern")]
@@ -75,7 +76,11 @@ class Reached:
             return await self.downstream.request(RelayRequest("raw", method, params or {}, **of_the_client))
 
     async def call(self, name: str, ask: Ask | None = None, **arguments: Any) -> JsonObject:
-        return await self.request("tools/call", {"name": name, "arguments": arguments}, ask=ask)
+        return await self.request(
+            "tools/call",
+            {"name": name, "arguments": arguments},
+            caller=FakeCaller(ask, client=ask) if ask else NO_CLIENT,
+        )
 
 
 @contextmanager

@@ -11,13 +11,13 @@ from typing import Any
 import anyio
 import pytest
 
+from plait.core.ports import NoClient
 from plait.core.results.record import RunStatus
 from plait.core.scheduling.limits import Limits
 from plait.core.tools.catalog import ServerInfo, ServerState
 from plait.core.tools.policy import Policy
 from plait.core.tools.tool_stats import ToolStats
 from plait.core.values.principal import USER, Principal
-from plait.core.values.strict import JsonObject
 from plait.engine.gateway import Gateway, GatewayLimits
 from plait.errors import CallError, InvalidDag, ServerUnavailable, UnknownRun
 from plait.stores.in_memory import InMemoryRuns
@@ -179,17 +179,10 @@ async def test_a_problem_of_an_earlier_runs_task_is_told_as_such(servers: FakeSe
     assert [problem.path for problem in refused.value.problems] == ["resume_from.c.tool", "tasks[1].tool"]
 
 
-class Other:
-    """A client that is not the user's, and is never asked."""
+class Other(NoClient):
+    """A caller who is not the user, and is never asked."""
 
     principal = Principal("token:other")
-    can_be_asked = False
-    capabilities: JsonObject = {}  # noqa: RUF012 - nobody changes it
-
-    def on_log(self, params: JsonObject) -> None: ...
-
-    async def ask(self, method: str, params: JsonObject, /) -> JsonObject:
-        raise AssertionError(method)
 
 
 VERBS: dict[str, Callable[[Gateway, str, Principal], Any]] = {

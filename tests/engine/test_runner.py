@@ -13,7 +13,7 @@ import pytest
 
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
-from plait.core.ports import Waiting
+from plait.core.ports import NO_CLIENT, CallId, ToolCall
 from plait.core.scheduling.events import (
     Aborted,
     CancelRequested,
@@ -31,12 +31,12 @@ from plait.core.scheduling.run import Run
 from plait.core.scheduling.scheduler import Scheduler
 from plait.core.tools.policy import Policy
 from plait.core.tools.tool_stats import ToolStats
-from plait.core.values.principal import USER
 from plait.core.values.strict import JsonObject
-from plait.engine.runner import LONGEST_QUESTION_S, TURN, Runner
+from plait.engine.runner import TURN, Runner
+from plait.engine.running_call import LONGEST_QUESTION_S
 from plait.errors import ServerUnavailable, ToolError
 
-from ..fakes import FakeServers, tool
+from ..fakes import FakeCaller, FakeServers, tool
 
 pytestmark = pytest.mark.virtual_time
 MOST = sys.float_info.max
@@ -107,7 +107,7 @@ async def test_a_call_without_an_answer_ends_at_its_timeout_and_is_cancelled():
 async def test_the_time_of_a_call_begins_when_its_server_is_there():
     servers = FakeServers()
 
-    async def late(waiting: Waiting) -> dict[str, Any]:
+    async def late(waiting: Any) -> dict[str, Any]:
         with waiting():
             await anyio.sleep(20)
         await anyio.sleep(2)
@@ -129,7 +129,7 @@ async def test_the_time_of_a_call_begins_when_its_server_is_there():
 async def test_a_call_that_is_late_once_its_server_is_there_is_out_of_time():
     servers = FakeServers()
 
-    async def late(waiting: Waiting) -> None:
+    async def late(waiting: Any) -> None:
         with waiting():
             await anyio.sleep(20)
         await anyio.sleep(4)
@@ -143,7 +143,7 @@ async def test_a_call_that_is_late_once_its_server_is_there_is_out_of_time():
 async def test_a_run_that_is_cancelled_while_a_call_waits_for_its_server_ends():
     servers = FakeServers()
 
-    async def never(waiting: Waiting) -> None:
+    async def never(waiting: Any) -> None:
         with waiting():
             await anyio.sleep_forever()
 
@@ -263,16 +263,11 @@ async def test_notices_come_in_the_order_in_which_things_happened():
 class Person:
     """A client that takes its time."""
 
-    capabilities: JsonObject = {"elicitation": {}}  # noqa: RUF012 - nobody changes it
-    can_be_asked = True
-    principal = USER
-
-    def on_log(self, params: JsonObject) -> None: ...
-
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.asked: list[tuple[str, JsonObject]] = []
         self.was_cancelled = False
+        self.caller = FakeCaller(self.ask, client=self, capabilities={"elicitation": {}})
 
     async def ask(self, method: str, params: JsonObject, /) -> JsonObject:
         self.asked.append((method, params))
@@ -301,7 +296,7 @@ async def run_with(person: Person | None, servers: FakeServers, *tasks: dict[str
     async with anyio.create_task_group() as group:
         scheduler = Scheduler(Limits(most))
         runner = Runner(scheduler, servers, group)
-        runner.submit(made, person)
+        runner.submit(made, NO_CLIENT if person is None else person.caller)
         await runner.idle()
     assert (scheduler.in_flight, scheduler.ledger.gateway.taken) == (0, 0)
     return made
@@ -353,7 +348,7 @@ async def test_a_cancelled_run_asks_no_more():
     async with anyio.create_task_group() as group:
         scheduler = Scheduler(Limits(1))
         runner = Runner(scheduler, servers, group)
-        runner.submit(made, person)
+        runner.submit(made, person.caller)
         await anyio.sleep(10)
         assert (len(person.asked), scheduler.ledger.gateway.taken) == (2, 0)
         runner.cancel("r")
@@ -382,19 +377,26 @@ async def test_calls_that_are_answered_at_once_let_others_have_their_turn():
     assert max(after - before for before, after in itertools.pairwise(turns)) <= 8 * TURN
 
 
-async def test_all_calls_of_a_run_lead_to_the_same_client():
+async def test_a_call_knows_its_run_its_attempt_and_its_client():
     servers = FakeServers()
-    asks: list[Any] = []
+    calls: list[ToolCall] = []
 
-    def call(ask: Any) -> JsonObject:
-        asks.append(ask)
+    async def call_tool(call: ToolCall) -> JsonObject:
+        calls.append(call)
+        if call.id.attempt == 1:
+            raise ServerUnavailable("not yet")
         return {}
 
-    servers.add(tool("s:asks"), call)
-    tasks = [{"id": id, "tool": "s:asks"} for id in "ab"]
-    await run_with(Person(1), servers, *tasks)
-    await run_with(Person(1), servers, *tasks)
-    assert asks[0] == asks[1] != asks[2]
+    servers.add(tool("s:do", readOnlyHint=True), dict)
+    person = Person(1)
+    document = {"tasks": [{"id": "a", "tool": "s:do", "for_each": [{}, {}], "retries": 1}]}
+    made = Run("r", check(read_dag(document), servers.catalog(), Policy()))
+    async with anyio.create_task_group() as group:
+        runner = Runner(Scheduler(Limits(1)), call_tool, group)
+        runner.submit(made, person.caller)
+        await runner.idle()
+    assert {call.id for call in calls} == {CallId("r", "a", item, attempt) for item in (0, 1) for attempt in (1, 2)}
+    assert {call.caller.client for call in calls} == {person}
 
 
 @pytest.mark.parametrize("seed", range(12))

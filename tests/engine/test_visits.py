@@ -11,7 +11,7 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from plait.core.downstream import RpcError
+from plait.core.ports import RpcError
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.rates import Rate
 from plait.core.tools.policy import Policy, Rule

@@ -17,8 +17,7 @@ from typing import TypeAlias
 
 import anyio
 
-from ..core.downstream import Downstream, RelayRequest
-from ..core.ports import CallTool, ToolCall
+from ..core.ports import CallTool, Downstream, RelayRequest, ToolCall
 from ..core.tools.catalog import Catalog, Tool
 from ..core.tools.output import read_output
 from ..core.values.strict import JsonObject, encode
@@ -90,7 +89,7 @@ class Cache:
         return f"<Cache: {len(self._kept)} answers, {self._bytes:,} bytes>"
 
     async def __call__(self, call: ToolCall) -> JsonObject:
-        if call.cache_s > 0:
+        if call.cache.max_age_s > 0:
             return await self._kept_or_called(call)
         if call.tool.is_read_only:
             return await self._call_tool(call)
@@ -106,24 +105,23 @@ class Cache:
         kept = self._kept.get(key)
         if kept is not None and self._is_good(kept, call, before):
             self._kept.move_to_end(key)
-            if call.on_cached is not None:
-                call.on_cached()
+            call.caller.answered_from_cache()
             return _value(kept.text)
         changes = self._changes[call.tool.server]
         result = await self._call_tool(call)
         is_as_it_was = self._changes[call.tool.server] == changes and self._file_of(call) == before
-        if is_as_it_was and (call.cache_stat is None or before is not None):
+        if is_as_it_was and (call.cache.stat is None or before is not None):
             self._keep(key, call.tool, result, before)
         return result
 
     def _is_good(self, kept: _Kept, call: ToolCall, fingerprint: Fingerprint) -> bool:
         is_same_tool = kept.tool is call.tool or kept.tool.definition == call.tool.definition
-        is_young = anyio.current_time() - kept.at <= call.cache_s
-        is_unchanged = call.cache_stat is None or (fingerprint is not None and kept.fingerprint == fingerprint)
+        is_young = anyio.current_time() - kept.at <= call.cache.max_age_s
+        is_unchanged = call.cache.stat is None or (fingerprint is not None and kept.fingerprint == fingerprint)
         return is_same_tool and is_young and is_unchanged
 
     def _file_of(self, call: ToolCall) -> Fingerprint:
-        path = call.arguments.get(call.cache_stat) if call.cache_stat is not None else None
+        path = call.arguments.get(call.cache.stat) if call.cache.stat is not None else None
         return self._fingerprint(call.tool.server, path) if isinstance(path, str) else None
 
     def _keep(self, key: Key, tool: Tool, result: JsonObject, fingerprint: Fingerprint) -> None:

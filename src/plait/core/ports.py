@@ -1,36 +1,44 @@
-"""What the core and the gateway need from the world, each a Protocol that a shell implements."""
+"""What the core and the gateway need from the world, each a Protocol that a shell implements.
+
+Tools are called by `CallTool`. Everything else that a client may ask of a server goes through
+`Downstream`, as it is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple, Protocol, TypeAlias
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from .results.record import RunRecord
-from .scheduling.events import Notice
+from .scheduling.events import NEVER_CACHED, CacheRule, Notice
 from .tools.catalog import Catalog, Tool
 from .tools.claims import ResourceName
 from .tools.output import Output
-from .values.principal import Principal
+from .values.principal import USER, Principal
 from .values.strict import Json, JsonObject
 
 OnProgress: TypeAlias = Callable[[JsonObject], None]
-"""Told a call's own progress: the params of a `notifications/progress` as the server sent them, `progress` a number.
-It must not block or raise."""
-
-OnLog: TypeAlias = Callable[[JsonObject], None]
-"""Told a log message of a server that belongs to a call, or may: the params of a `notifications/message` as they came.
-Two that are equal tell the same client, which hears it once. It must not block or raise."""
+"""Takes the progress of a request: the params of a `notifications/progress` as the server sent them,
+`progress` a number. It must not block or raise."""
 
 Ask: TypeAlias = Callable[[str, JsonObject], Awaitable[JsonObject]]
-"""Puts a request of a downstream server (`elicitation/create`, `sampling/createMessage`, `roots/list`, with its params)
-to the upstream client on whose behalf it was called, and gives the client's result. Raises `RpcError`."""
-
-Waiting: TypeAlias = Callable[[], AbstractContextManager[None]]
-"""Opens a block for as long as a call waits for its server to be there: that is not the time of the call."""
+"""Puts a request of a downstream server (`elicitation/create`, `sampling/createMessage`,
+`roots/list`, with its params) to a client and gives the client's result. Raises `RpcError`."""
 
 Observer: TypeAlias = Callable[[Notice], None]
-"""Told everything that changes, in order; changes nothing. It must not block."""
+"""Takes every notice, in order; changes nothing. It must not block."""
+
+OnNotice: TypeAlias = Callable[[str, str, JsonObject], None]
+"""Takes what a downstream server notifies of: its name, the method and the params. It must not block
+or raise."""
+
+RENEWED: Final = "renewed"
+"""The method of a notice that comes from no server: the settings are new, so any list may have changed."""
+
+UNDECLARED: Final[JsonObject] = {}
+"""The capabilities of a client that declared none. It is never changed."""
 
 
 class RpcError(Exception):
@@ -43,34 +51,13 @@ class RpcError(Exception):
         self.data = data
 
 
-UNDECLARED: JsonObject = {}
-"""What a client can do that said nothing of it. It is never changed."""
+class Caller(Protocol):
+    """On whose behalf something is sent to a server: who is asked, and who hears of it meanwhile.
 
+    None of its methods but `ask` blocks, and `log` and `progress` never raise.
+    """
 
-class ToolCall(NamedTuple):
-    """One call of one downstream tool, with its arguments resolved and checked."""
-
-    tool: Tool
-    arguments: JsonObject
-    on_progress: OnProgress | None = None
-    cache_s: float = 0.0
-    """How old an answer may be that is used again instead of a call, in seconds; 0 for none."""
-    cache_stat: str | None = None
-    """The argument that names a file: such an answer is good only as long as that file has not changed."""
-    on_cached: Callable[[], None] | None = None
-    """Told if the answer is an earlier one."""
-    ask: Ask | None = None
-    """None where there is nobody to be asked."""
-    capabilities: JsonObject = UNDECLARED
-    """What the client that is asked said that it can do, as it said it."""
-    on_log: OnLog | None = None
-    """None where nobody in particular is told: then every client is."""
-    waiting: Waiting = nullcontext
-
-
-class UpstreamClient(Protocol):
-    """The client on whose behalf a run is made: servers may ask it something while their calls are open, and what they
-    log meanwhile is for it alone."""
+    __slots__ = ()
 
     @property
     def principal(self) -> Principal:
@@ -78,26 +65,104 @@ class UpstreamClient(Protocol):
         ...
 
     @property
-    def can_be_asked(self) -> bool: ...
-
-    @property
-    def on_log(self) -> OnLog: ...
+    def client(self) -> object:
+        """Equal for all callers of one client: each client hears a log message once, and any of its
+        callers may answer a question. None if there is no client, as on the command line."""
+        ...
 
     @property
     def capabilities(self) -> JsonObject:
-        """What it said that it can do, as it said it; nothing where there is nobody to be asked."""
+        """What the client declared that it can do; empty if it declared nothing."""
+        ...
+
+    @property
+    def can_be_asked(self) -> bool: ...
+
+    @property
+    def takes_input_requests(self) -> bool:
+        """Whether a result that asks for input goes to the client, which sends its call again."""
+        ...
+
+    @property
+    def wants_progress(self) -> bool: ...
+
+    def progress(self, params: JsonObject, /) -> None:
+        """Take the progress of the request (`OnProgress`)."""
+        ...
+
+    def log(self, params: JsonObject, /) -> bool:
+        """Take a log message of the server, the params of a `notifications/message`, that belongs to
+        the request, or may. Returns whether the client wants such messages."""
+        ...
+
+    def check_question(self, method: str, params: JsonObject, /) -> None:
+        """Raise `RpcError` if the client may not be asked this, for a server that asks by its result."""
         ...
 
     async def ask(self, method: str, params: JsonObject, /) -> JsonObject:
-        """As `Ask`."""
+        """Put a question to the client (`Ask`)."""
         ...
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """Open a block for the time in which the request waits for its server to be there."""
+        return nullcontext()
+
+    def answered_from_cache(self) -> None:
+        """Note that the answer is an earlier one."""
+        return
+
+
+class NoClient(Caller):
+    """The caller of what is done for no client."""
+
+    principal = USER
+    client = None
+    capabilities = UNDECLARED
+    can_be_asked = False
+    takes_input_requests = False
+    wants_progress = False
+
+    def progress(self, params: JsonObject, /) -> None:
+        pass
+
+    def log(self, params: JsonObject, /) -> bool:
+        return False
+
+    def check_question(self, method: str, params: JsonObject, /) -> None:
+        pass
+
+    async def ask(self, method: str, params: JsonObject, /) -> JsonObject:
+        raise NotImplementedError(f"nobody can be asked: {method}")
+
+
+NO_CLIENT: Final = NoClient()
+
+
+class CallId(NamedTuple):
+    """Names one attempt of one call: of a task or, with *item*, of one item of a `for_each` task. For
+    a call by name, *run* is empty, *task* the tool's full name and *item* the number of the call."""
+
+    run: str
+    task: str
+    item: int | None = None
+    attempt: int = 1
+
+
+class ToolCall(NamedTuple):
+    """One call of one downstream tool: a value, its arguments resolved and checked, and its caller."""
+
+    id: CallId
+    tool: Tool
+    arguments: JsonObject
+    cache: CacheRule = NEVER_CACHED
+    caller: Caller = NO_CLIENT
 
 
 class CallTool(Protocol):
     """Calls a tool and gives its `CallToolResult` as the server sent it, a JSON object.
 
-    Connections do, a cache around them does, and a fake in tests. Raises `CallError` and nothing else. Cancelling
-    the caller cancels the call at its server. The caller bounds the time.
+    Connections do, a cache around them does, and a fake in tests. Raises `CallError` and nothing else.
+    Cancelling the task cancels the call at its server. Whoever calls bounds the time.
     """
 
     def __call__(self, call: ToolCall, /) -> Awaitable[JsonObject]: ...
@@ -124,7 +189,7 @@ class Servers(Protocol):
         ...
 
     async def settled(self, names: Iterable[str] | None = None) -> None:
-        """Wait until the first attempt to connect to each of *names* (all, for None) has come to something."""
+        """Wait until the first attempt to connect to each of *names* (all, for None) has ended."""
         ...
 
 
@@ -150,4 +215,78 @@ class RunStore(Protocol):
 
     def ids(self, principal: Principal) -> list[str]:
         """The ids of the runs of *principal*, the latest first; none for `ANYONE`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ServerListing:
+    """What one downstream server offers, each entry as it listed it, with all its members."""
+
+    server: str
+    capabilities: JsonObject = field(default_factory=dict)
+    tools: tuple[JsonObject, ...] = ()
+    """Those that the settings leave in."""
+    resources: tuple[JsonObject, ...] = ()
+    templates: tuple[JsonObject, ...] = ()
+    prompts: tuple[JsonObject, ...] = ()
+    instructions: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RelayRequest:
+    """One request for a downstream server. `meta` is the client's `_meta`, without what belongs to its
+    own connection (protocol version, client, capabilities, progress token)."""
+
+    server: str
+    method: str
+    params: JsonObject = field(default_factory=dict)
+    meta: JsonObject = field(default_factory=dict)
+    caller: Caller = NO_CLIENT
+
+
+class Turn(Protocol):
+    """The turn of one call that belongs to no run: it may be sent, and holds its room until the block is left."""
+
+    def paused(self) -> AbstractContextManager[None]:
+        """While that block runs, the client is asked something, and the call takes no room."""
+        ...
+
+    def went_well(self) -> None:
+        """The call was answered as it should be: how long it took counts."""
+        ...
+
+
+Visit: TypeAlias = Callable[[str, str, Json], AbstractAsyncContextManager[Turn]]
+"""Waits for the turn of one call, given its server, the server's name of the tool, and the arguments."""
+
+
+class Downstream(Protocol):
+    """The downstream servers, for relaying: their lists as they sent them, and requests sent as they are."""
+
+    def offers(self) -> tuple[ServerListing, ...]:
+        """Of every server that was reached, as they are now; equal (`is`) as long as nothing has changed."""
+        ...
+
+    async def request(self, request: RelayRequest, /) -> JsonObject:
+        """The server's result as it came, unknown members included. Raises `RpcError` as the server
+        (or, with a code of ours, the way to it) said it. Cancelling the task cancels the request at
+        its server."""
+        ...
+
+    async def notify(self, server: str, method: str, params: JsonObject) -> None:
+        """Notify one server, such as of `notifications/roots/list_changed`."""
+        ...
+
+    def listen(self, hear: OnNotice) -> Callable[[], None]:
+        """From now on give *hear* what servers notify of (changed lists, updated resources, log
+        messages that belong to no request); returns what ends that."""
+        ...
+
+    def join(self, ask: Ask | None) -> Callable[[], None]:
+        """A client is connected. *ask* puts to it what servers ask outside of any request, which is
+        for roots alone; None if it has no roots. Returns what says that it has left."""
+        ...
+
+    def askers(self) -> list[str]:
+        """The servers that have asked for roots outside of any request, if a client can answer them now."""
         ...

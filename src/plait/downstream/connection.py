@@ -9,15 +9,13 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import nullcontext
 
 import anyio
 import mcp_types as types
 from mcp import MCPError
 
 from ..config import ServerSettings
-from ..core.downstream import RelayRequest, ServerListing
-from ..core.ports import Ask, RpcError, ToolCall, Waiting
+from ..core.ports import Caller, RelayRequest, RpcError, ServerListing, ToolCall
 from ..core.tools.catalog import ServerInfo, ServerState, Tool
 from ..core.values.strict import JsonObject, NotStrict, measure
 from ..errors import CallError, InvalidArguments, ServerUnavailable
@@ -60,7 +58,7 @@ class Connection:
         on_change: Callable[[], None] = lambda: None,
         on_stderr: Callable[[str], None] = lambda line: None,
         on_said: OnSaid = lambda method, params: None,
-        unasked: Ask | None = None,
+        unasked: Caller | None = None,
         secrets: Secrets | None = None,
     ) -> None:
         """Every error that leaves the connection leaves it without *secrets*, whether its words are
@@ -221,13 +219,13 @@ class Connection:
             measure(call.arguments)
         except NotStrict as error:
             raise InvalidArguments(f"the arguments are not strict JSON: {error}") from None
-        return await self._sent(lambda wire: call_tool(self.name, wire, call), call.waiting)
+        return await self._sent(lambda wire: call_tool(self.name, wire, call), call.caller)
 
     async def request(self, request: RelayRequest) -> JsonObject:
         """Send one request as it is. Raises `RpcError`: the server's own, or one that `as_rpc_error` makes."""
         try:
-            measure([request.params, request.meta, request.capabilities])
-            return await self._sent(lambda wire: relay(self.name, wire, request, self._interests))
+            measure([request.params, request.meta, request.caller.capabilities])
+            return await self._sent(lambda wire: relay(self.name, wire, request, self._interests), request.caller)
         except NotStrict as error:
             raise RpcError(types.INVALID_PARAMS, f"the params are not strict JSON: {error}") from None
         except CallError as error:
@@ -255,18 +253,16 @@ class Connection:
             self.use.end()
         self._is_watched = is_watched
 
-    async def _sent(
-        self, send: Callable[[ProtocolSession], Awaitable[JsonObject]], waiting: Waiting = nullcontext
-    ) -> JsonObject:
-        """What *send* gives; it is tried twice where the server has nothing of it. Raises `CallError`."""
+    async def _sent(self, send: Callable[[ProtocolSession], Awaitable[JsonObject]], caller: Caller) -> JsonObject:
+        """Run *send*, retrying once if nothing reached the server. Raises `CallError`."""
         self.use.begin()
         try:
             try:
-                return await send(self._usable or await self._ready(waiting))
+                return await send(self._usable or await self._ready(caller))
             except Unsent:  # the server was just going, or had forgotten our session
                 pass
             try:
-                return await send(self._usable or await self._ready(waiting))
+                return await send(self._usable or await self._ready(caller))
             except Unsent as error:
                 said = f"{self.name} takes no calls: {error.message}"
                 raise ServerUnavailable(said, hint="Try again later.") from None
@@ -290,10 +286,10 @@ class Connection:
     def _usable(self) -> ProtocolSession | None:
         return self._wire if self._wire is not None and self._wire.is_usable else None
 
-    async def _ready(self, waiting: Waiting) -> ProtocolSession:
+    async def _ready(self, caller: Caller) -> ProtocolSession:
         """What to send calls on; waits for an attempt that is under way, or soon."""
         deadline = anyio.current_time() + self._wait_s
-        with waiting():
+        with caller.waiting():
             while (wire := self._usable) is None:
                 now = anyio.current_time()
                 if not self._is_expected(now) or now >= deadline:

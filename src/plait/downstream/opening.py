@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 
-from ..core.ports import Ask
+from ..core.ports import Caller
 from .listings.subscriptions import ServerSubscriptions
 from .mcp_sdk import JSONRPCDispatcher
 from .server_requests.requests import ServerRequests
@@ -24,7 +24,7 @@ async def opened(
     on_said: OnSaid,
     *,
     kinds: set[str] | None = None,
-    unasked: Ask | None = None,
+    unasked: Caller | None = None,
 ) -> AsyncIterator[ProtocolSession]:
     """A wire over *transport*, until the block is left. No protocol is agreed on yet. *kinds*
     are as in `ServerRequests`."""

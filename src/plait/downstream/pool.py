@@ -15,8 +15,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ..config import Config, ServerSettings
-from ..core.downstream import Downstream
-from ..core.ports import ToolCall
+from ..core.ports import Downstream, ToolCall
 from ..core.tools.catalog import Catalog
 from ..core.values.printable import printable
 from ..core.values.strict import JsonObject
@@ -205,7 +204,7 @@ class Pool:
             on_change=self._forget_catalog,
             on_stderr=stderr_logger(name),
             on_said=partial(self._relays.tell, name),
-            unasked=partial(self._relays.ask_for_roots, name),
+            unasked=self._relays.roots_for(name),
             secrets=self._secrets,
         )
 

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable
 
 import mcp_types as types
 
-from ..core.downstream import RENEWED, OnNotice, RelayRequest, ServerListing
-from ..core.ports import RpcError
+from ..core.ports import RENEWED, Ask, Caller, OnNotice, RelayRequest, RpcError, ServerListing
 from ..core.values.strict import JsonObject, NotStrict, measure
 from .connection import Connection
 from .server_requests.roots import Roots
@@ -27,9 +26,6 @@ class DownstreamRelay:
         self._offers: tuple[ServerListing, ...] = ()
         self._listeners: dict[object, OnNotice] = {}
         self._roots = Roots()
-        self.join = self._roots.join
-        self.askers = self._roots.askers
-        self.ask_for_roots = self._roots.ask
 
     def __repr__(self) -> str:
         return f"<Relays of {len(self._offers)} servers to {len(self._listeners)} listeners>"
@@ -58,6 +54,18 @@ class DownstreamRelay:
             self._listeners.pop(key, None)
 
         return deafen
+
+    def join(self, ask: Ask | None) -> Callable[[], None]:
+        """As `Downstream.join`."""
+        return self._roots.join(ask)
+
+    def askers(self) -> list[str]:
+        """As `Downstream.askers`."""
+        return self._roots.askers()
+
+    def roots_for(self, server: str) -> Caller:
+        """Who answers when *server* asks for roots outside of any request."""
+        return self._roots.asked_by(server)
 
     def tell(self, server: str, method: str, params: JsonObject) -> None:
         """*server* notifies of something. What cannot be passed on is dropped."""

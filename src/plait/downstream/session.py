@@ -13,7 +13,7 @@ import mcp_types as types
 from anyio.abc import TaskStatus
 from mcp import MCPError
 
-from ..core.ports import Ask, OnLog, OnProgress, RpcError
+from ..core.ports import NO_CLIENT, Caller, OnProgress, RpcError
 from ..core.values.strict import JsonObject
 from ..waiting import Signal
 from .eras.handshake import OURS, Era, Greeting, envelope
@@ -103,45 +103,37 @@ class ProtocolSession:
     def adopt(self, greeting: Greeting) -> None:
         self.greeting = greeting
 
-    async def request(
-        self,
-        method: str,
-        params: JsonObject,
-        *,
-        on_progress: OnProgress | None = None,
-        ask: Ask | None = None,
-        capabilities: JsonObject | None = None,
-        on_log: OnLog | None = None,
-    ) -> JsonObject:
-        """The result of one request, which the server hears of if it is cancelled; *ask* and *capabilities* are those
-        of the client that it is made for, None where there is none. Raises `MCPError` as the server or the way to it
-        said, and `Unsent`."""
-        sent = self._enveloped(params, OURS if capabilities is None else capabilities)
-        silent = [RequestOrigin(None, has_client=on_log is not None)] if ask is None and method in MAY_ASK else []
-        self.asking.silent += silent
-        key = self.hearers.begin(on_log)
+    async def request(self, method: str, params: JsonObject, caller: Caller | None = None) -> JsonObject:
+        """The result of one request, which is cancelled at the server if it is here. *caller* is None
+        for a request of our own. Raises `MCPError` as the server or the way to it said, and `Unsent`."""
+        sent = self._enveloped(params, caller)
+        caller = caller or NO_CLIENT
+        origin = RequestOrigin(caller, may_ask=caller.can_be_asked and method in MAY_ASK)
+        is_silent = not origin.may_ask and method in MAY_ASK
+        if is_silent:
+            self.asking.silent.append(origin)
+        self.hearers.begin(caller)
         try:
-            return await self._request(method, sent, on_progress, ask, on_log)
+            if self._direct is not None and not origin.may_ask:
+                return await self._direct.ask(method, sent, _progress_of(caller))
+            origin.kind = kind_of(method, sent)
+            async with self.asking.open(origin):
+                return await self._send(method, sent, origin)
         finally:
-            self.hearers.end(key)
-            for asker in silent:
-                self.asking.silent.remove(asker)
+            self.hearers.end(caller)
+            if is_silent:
+                self.asking.silent.remove(origin)
 
-    async def _request(
-        self, method: str, sent: JsonObject, on_progress: OnProgress | None, ask: Ask | None, on_log: OnLog | None
-    ) -> JsonObject:
-        if self._direct is not None and ask is None:
+    async def _send(self, method: str, sent: JsonObject, origin: RequestOrigin) -> JsonObject:
+        on_progress = _progress_of(origin.caller)
+        if self._direct is not None:
             return await self._direct.ask(method, sent, on_progress)
-        async with self.asking.on_behalf(ask, kind_of(method, sent), has_client=on_log is not None) as asker:
-            if self._direct is not None:
-                return await self._direct.ask(method, sent, on_progress)
-            asker.on_log = on_log
-            with self._progress.told(sent, on_progress) as sent:
-                token = correlated.set(asker)
-                try:
-                    return await self._dispatcher.send_raw_request(method, sent or None, self._options(method, sent))
-                finally:
-                    correlated.reset(token)
+        with self._progress.told(sent, on_progress) as sent:
+            token = correlated.set(origin)
+            try:
+                return await self._dispatcher.send_raw_request(method, sent or None, self._options(method, sent))
+            finally:
+                correlated.reset(token)
 
     async def notify(self, method: str, params: JsonObject | None = None) -> None:
         """Tell the server something; one that is gone is not told."""
@@ -161,12 +153,13 @@ class ProtocolSession:
     def era(self) -> Era:
         return self.greeting.era if self.greeting is not None else Era.LEGACY
 
-    def _enveloped(self, params: JsonObject, capabilities: JsonObject) -> JsonObject:
+    def _enveloped(self, params: JsonObject, caller: Caller | None) -> JsonObject:
         if self.greeting is None or self.era is Era.LEGACY:
             return params
         meta = params.get("_meta")
         own: JsonObject = meta if isinstance(meta, dict) else {}
         level: JsonObject = {types.LOG_LEVEL_META_KEY: self._wants.level} if self._wants.level else {}
+        capabilities = OURS if caller is None else caller.capabilities
         return {**params, "_meta": {**level, **own, **envelope(capabilities, self.greeting.version)}}
 
     def _options(self, method: str, params: JsonObject) -> CallOptions:
@@ -275,6 +268,10 @@ class ProtocolSession:
 
 async def _ignore(context: DispatchContext[TransportContext], method: str, params: Mapping[str, Any] | None) -> None:
     """All notifications are taken in their order, before this would be asked."""
+
+
+def _progress_of(caller: Caller) -> OnProgress | None:
+    return caller.progress if caller.wants_progress else None
 
 
 def _without_ours(params: JsonObject) -> JsonObject:

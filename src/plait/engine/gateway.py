@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup
 
 from ..core.language.dag import Dag, read_dag
 from ..core.planning.plan import Plan, TakenOver
-from ..core.ports import CallTool, Observer, ResourceResolver, RunStore, Servers, UpstreamClient
+from ..core.ports import NO_CLIENT, Caller, CallTool, Observer, ResourceResolver, RunStore, Servers
 from ..core.results.progress import Progress, progress_of
 from ..core.results.record import RunRecord, TaskRecord, record_of
 from ..core.results.result import RunResult, result_of
@@ -225,16 +225,15 @@ class Gateway:
         expected = forecast(plan, conflicts, self._limits.concurrency, done.keys())
         return plan_document(plan, conflicts, expected, done.keys())
 
-    async def submit(self, document: object, client: UpstreamClient | None = None) -> Submitted:
-        """Check *document* (parsed JSON, JSON text, or a `Dag`) whole, and start it for *client*: the
-        run belongs to its principal, and servers ask it what they want to know. Raises `InvalidDag`."""
-        principal = USER if client is None else client.principal
-        plan, conflicts, reused = await self._prepare(document, principal)
+    async def submit(self, document: object, caller: Caller = NO_CLIENT) -> Submitted:
+        """Check *document* (parsed JSON, JSON text, or a `Dag`) whole, and start it for *caller*: the run
+        belongs to its principal. Raises `InvalidDag`."""
+        plan, conflicts, reused = await self._prepare(document, caller.principal)
         self._submitted += 1
         run = Run(
             _new_id(),
             plan,
-            principal=principal,
+            principal=caller.principal,
             number=self._submitted,
             conflicts=conflicts,
             reused=reused,
@@ -245,14 +244,14 @@ class Gateway:
             max_bytes=self._limits.max_run_bytes,
         )
         self._live[run.id] = _LiveRun(run)
-        self._runner.submit(run, client)
+        self._runner.submit(run, caller)
         return Submitted(run.id, plan.dag, plan.notes)
 
-    async def execute(self, document: object, client: UpstreamClient | None = None) -> RunResult:
+    async def execute(self, document: object, caller: Caller = NO_CLIENT) -> RunResult:
         """Check *document*, run it and wait to its end. A cancelled caller cancels the run. Raises `InvalidDag`."""
-        submitted = await self.submit(document, client)
+        submitted = await self.submit(document, caller)
         try:
-            return await self.wait(submitted.run_id, principal=USER if client is None else client.principal)
+            return await self.wait(submitted.run_id, principal=caller.principal)
         finally:
             self._runner.cancel(submitted.run_id)
 

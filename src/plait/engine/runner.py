@@ -9,18 +9,14 @@ import asyncio
 import logging
 import math
 import secrets
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from ..core.ports import CallTool, Observer, ToolCall, UpstreamClient
+from ..core.ports import NO_CLIENT, Caller, CallId, CallTool, Observer, ToolCall
 from ..core.scheduling.events import (
     Abort,
     Aborted,
@@ -34,11 +30,7 @@ from ..core.scheduling.events import (
     Locate,
     Located,
     Notice,
-    Paused,
-    Progressed,
     Refuse,
-    Resumed,
-    Sent,
     Sleep,
     Step,
     Succeeded,
@@ -49,10 +41,10 @@ from ..core.scheduling.run import Run
 from ..core.scheduling.scheduler import Scheduler
 from ..core.scheduling.visits import Visit
 from ..core.tools.output import read_output
-from ..core.values.strict import Json, JsonObject
 from ..errors import CallError, CallTimeout, InternalError
 from ..waiting import Signal
 from .lookups import AS_WRITTEN, Lookups
+from .running_call import RunningCall
 from .visiting import Turn, Visiting
 
 log = logging.getLogger(__name__)
@@ -61,9 +53,6 @@ TURN = 4
 """After so many calls a task lets others have a turn: answers that were kept come at once."""
 Answerable: TypeAlias = Locate | Call | Sleep
 """A command that is answered by exactly one event."""
-
-LONGEST_QUESTION_S = 900.0
-"""How long the time of a call stands still at most; who asks gives up before."""
 
 
 class Runner:
@@ -87,8 +76,8 @@ class Runner:
         self._max_output_bytes = max_output_bytes
         self._scopes: dict[Key, anyio.CancelScope | None] = {}
         """Of each command that is to be answered, what ends it; None before it is begun."""
-        self._clients: dict[str, UpstreamClient] = {}
-        """Of each run, whom its calls may ask."""
+        self._callers: dict[str, Caller] = {}
+        """The caller of each run, unless it has none."""
         self._aborted: set[Key] = set()
         self._answered = Signal()
         self._now = asyncio.get_running_loop().time  # what `anyio.current_time` gives, and looks up at each call
@@ -102,10 +91,10 @@ class Runner:
         while self._scopes:
             await self._answered.wait()
 
-    def submit(self, run: Run, client: UpstreamClient | None = None) -> None:
-        """Start *run*, whose calls may ask *client*."""
-        if client is not None:
-            self._clients[run.id] = client
+    def submit(self, run: Run, caller: Caller = NO_CLIENT) -> None:
+        """Start *run* for *caller*."""
+        if caller is not NO_CLIENT:
+            self._callers[run.id] = caller
         self._carry_out(self._scheduler.submit(run, anyio.current_time()))
 
     def change_limits(self, limits: Limits, max_output_bytes: int) -> None:
@@ -182,7 +171,7 @@ class Runner:
         match command:
             case Call():
                 scope.deadline = self._now() + command.timeout_s
-                return await self._call(command)
+                return await self._call(command, scope)
             case Locate():
                 scope.deadline = math.inf  # what was found by the end of its time is its answer
                 return Located(command.key, await self._lookups.locate(command.names, command.timeout_s))
@@ -200,120 +189,30 @@ class Runner:
         self._answered.notify()
         return begun[0] if begun else None
 
-    async def _call(self, call: Call) -> Event:
-        def on_progress(told: JsonObject) -> None:
-            self._tell(_progressed(call.key, told))
-
-        cached: list[bool] = []
-        client = self._clients.get(call.key.run)
-        told = ToolCall(
-            call.tool,
-            call.arguments,
-            on_progress,
-            call.cache_s,
-            call.cache_stat,
-            partial(cached.append, True),
-            self._way_to_ask(call.key, client),
-            {} if client is None else client.capabilities,
-            None if client is None else client.on_log,
-            partial(self._waiting, call.key),
-        )
+    async def _call(self, call: Call, scope: anyio.CancelScope) -> Event:
+        key = call.key
+        caller = RunningCall(key, self._callers.get(key.run, NO_CLIENT), scope, self._feed, self._tell)
+        id = CallId(*key, call.attempt)
         try:
-            result = await self._call_tool(told)
-            return Succeeded(call.key, read_output(result, call.tool, self._max_output_bytes), bool(cached))
+            result = await self._call_tool(ToolCall(id, call.tool, call.arguments, call.cache, caller))
+            return Succeeded(key, read_output(result, call.tool, self._max_output_bytes), caller.was_cached)
         except CallError as error:
-            return Failed(call.key, error)
+            return Failed(key, error)
         except Exception:  # a task ends here: a fault of ours fails it, and nothing else
-            id = secrets.token_hex(4)
-            log.exception("task.crashed", extra={"id": id, "run": call.key.run, "task": call.key.task})
-            return Failed(call.key, InternalError(f"an internal error; the log names it {id}"))
-
-    @contextmanager
-    def _waiting(self, key: Key) -> Iterator[None]:
-        """The server of the call of *key* is not there yet: its time begins when it is."""
-        pause = _Pause(self._scopes, key)
-        pause.begin()
-        try:
-            yield
+            number = secrets.token_hex(4)
+            log.exception("task.crashed", extra={"id": number, "run": key.run, "task": key.task})
+            return Failed(key, InternalError(f"an internal error; the log names it {number}"))
         finally:
-            pause.end()
-            self._feed(Sent(key))
-
-    def _way_to_ask(self, key: Key, client: UpstreamClient | None) -> _Asking | None:
-        if client is None or not client.can_be_asked:
-            return None
-        return _Asking(client, key, _Pause(self._scopes, key), self._feed)
+            caller.end()
 
     def _tell(self, notice: Notice) -> None:
         if isinstance(notice, Finished):
-            self._clients.pop(notice.run, None)
+            self._callers.pop(notice.run, None)
         for observe in self._observers:
             try:
                 observe(notice)
             except Exception:  # what watches a run must not end it
                 log.exception("observer.crashed", extra={"observer": repr(observe)})
-
-
-@dataclass(frozen=True, slots=True)
-class _Asking:
-    """A way to ask *client* for the call of *key*, whose room is free and whose time stands still meanwhile. All those
-    that lead to one client are equal: which of its calls asks makes no difference to it."""
-
-    client: UpstreamClient
-    key: Key = field(compare=False)
-    pause: _Pause = field(compare=False)
-    feed: Callable[[Event], None] = field(compare=False)
-
-    async def __call__(self, method: str, params: JsonObject) -> JsonObject:
-        if self.pause.begin():
-            self.feed(Paused(self.key))
-        try:
-            return await self.client.ask(method, params)
-        finally:
-            if self.pause.end():
-                self.feed(Resumed(self.key))
-
-
-class _Pause:
-    """The clock of the call of *key*, which stands still while any of its questions is open."""
-
-    __slots__ = ("_key", "_left_s", "_questions", "_scopes")
-
-    def __init__(self, scopes: Mapping[Key, anyio.CancelScope | None], key: Key) -> None:
-        self._scopes = scopes
-        self._key = key
-        self._questions = 0
-        self._left_s = 0.0
-
-    def begin(self) -> bool:
-        """One more question; True if it is the only one."""
-        self._questions += 1
-        if self._questions > 1:
-            return False
-        if (scope := self._scopes.get(self._key)) is not None:
-            self._left_s = scope.deadline - anyio.current_time()
-            scope.deadline = anyio.current_time() + LONGEST_QUESTION_S
-        return True
-
-    def end(self) -> bool:
-        """One question less; True if it was the last."""
-        self._questions -= 1
-        if not self._questions and (scope := self._scopes.get(self._key)) is not None:  # else the call has ended
-            scope.deadline = anyio.current_time() + self._left_s
-        return not self._questions
-
-
-def _progressed(key: Key, told: JsonObject) -> Progressed:
-    message = told.get("message")
-    said = message if isinstance(message, str) else None
-    return Progressed(key, _number(told.get("progress")) or 0.0, _number(told.get("total")), said)
-
-
-def _number(value: Json) -> float | None:
-    """*value*, if it is a number: one of any size, for a server may count as far as it likes."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return None
-    return float(max(min(value, sys.float_info.max), -sys.float_info.max))
 
 
 async def _forever() -> Event:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..core.downstream import ServerListing
+from ..core.ports import ServerListing
 from ..core.tools.catalog import ServerInfo
 from ..core.values.printable import printable
 from ..core.values.strict import JsonObject

@@ -30,7 +30,7 @@ from .calls import OpenCalls
 from .finding import describe_answer, search_answer
 from .principals import PrincipalOf
 from .reading import find_task, output_answer
-from .relay.run_waiters import RunWaiters, attendance_of, progress_to
+from .relay.run_waiters import RunWaiters, progress_to, waiters_of_new_run
 from .requests import CancelRun, Describe, GetRun, Refused, Search, as_sent, read_request
 from .run_progress import RequestContext, wait_for
 
@@ -62,8 +62,8 @@ class Tools:
         self._max_chars = max_chars
         self._wait_s = wait_s
         self._calls = calls or OpenCalls()
-        self._attendances: WeakValueDictionary[str, RunWaiters] = WeakValueDictionary()
-        """Of each run that goes on, where its client can be asked."""
+        self._waiters: WeakValueDictionary[str, RunWaiters] = WeakValueDictionary()
+        """By run, until it has ended."""
         self._verbs: dict[str, Verb] = {
             "execute_dag": self._execute,
             "search_tools": self._search,
@@ -111,9 +111,9 @@ class Tools:
         principal = self._principal_of(ctx)
         if _is_dry_run(document):
             return answer(fit(await self._gateway.plan(document, principal), self._max_chars))
-        attendance = attendance_of(ctx, principal)
-        submitted = await self._gateway.submit(document, attendance)
-        self._attendances[submitted.run_id] = attendance
+        waiters = waiters_of_new_run(ctx, principal)
+        submitted = await self._gateway.submit(document, waiters)
+        self._waiters[submitted.run_id] = waiters
         dag = submitted.dag
         seconds = dag.wait_s if dag.wait_s is not None else self._patience(ctx)
         try:
@@ -159,13 +159,13 @@ class Tools:
     ) -> RunResult:
         """As `wait_for`. If *ctx* is a request of the run's client, calls of the run may ask it
         meanwhile, and it answers before this ends."""
-        attendance = self._attendances.get(run_id)
-        if attendance is not None and not attendance.is_for(ctx, principal):
-            attendance = None
-        with attendance.attended() if attendance is not None else nullcontext():
+        waiters = self._waiters.get(run_id)
+        if waiters is not None and not waiters.is_for(ctx, principal):
+            waiters = None
+        with waiters.attended() if waiters is not None else nullcontext():
             result = await wait_for(progress_to(ctx), self._gateway, principal, run_id, seconds, task=task)
-            while attendance is not None and attendance.is_asking and result.status is RunStatus.RUNNING:
-                await attendance.quiet()
+            while waiters is not None and waiters.is_asking and result.status is RunStatus.RUNNING:
+                await waiters.quiet()
                 result = await wait_for(progress_to(ctx), self._gateway, principal, run_id, seconds, task=task)
         return result
 

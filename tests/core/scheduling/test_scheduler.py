@@ -331,7 +331,7 @@ def test_a_repeated_call_never_takes_an_answer_that_was_kept() -> None:
     [second] = scheduler.handle(Woke(first.key), 2.0).commands
     assert isinstance(first, Call)
     assert isinstance(second, Call)
-    assert [(call.attempt, call.cache_s) for call in (first, second)] == [(1, 60.0), (2, 0.0)]
+    assert [(call.attempt, call.cache.max_age_s) for call in (first, second)] == [(1, 60.0), (2, 0.0)]
 
 
 def test_an_answer_that_was_kept_tells_nothing_of_its_server() -> None:

@@ -317,4 +317,4 @@ class World(Books):
                     "items": list(PATHS[:size]),
                     "ok": size != 2,
                 }
-                return Succeeded(call.key, Output(value, size_bytes=40), how == "cached" and call.cache_s > 0)
+                return Succeeded(call.key, Output(value, size_bytes=40), how == "cached" and call.cache.max_age_s > 0)

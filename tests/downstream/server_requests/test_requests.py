@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
@@ -12,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.ports import Ask, RpcError
+from plait.core.ports import NO_CLIENT, Ask, RpcError
 from plait.core.values.strict import JsonObject
 from plait.downstream.server_requests.origin import RequestOrigin, correlated
 from plait.downstream.server_requests.requests import MOST_QUESTIONS, ServerRequests
+
+from ...fakes import FakeCaller
 
 FORM: JsonObject = {"message": "?"}
 
@@ -36,15 +37,9 @@ class Person:
         return {"name": self.name}
 
 
-@dataclass(frozen=True)
-class Way:
-    """One of several ways to ask one client."""
-
-    client: str
-    ask: Ask = field(compare=False)
-
-    async def __call__(self, method: str, params: JsonObject) -> JsonObject:
-        return await self.ask(method, params)
+def origin(ask: Ask | None, kind: str = "", client: object = None) -> RequestOrigin:
+    """A request that is made for whoever answers by *ask*."""
+    return RequestOrigin(FakeCaller(ask, client=client or ask or "silent"), kind, may_ask=ask is not None)
 
 
 async def code_of(asking: ServerRequests, method: str = "elicitation/create", params: Any = None) -> int:
@@ -56,40 +51,40 @@ async def code_of(asking: ServerRequests, method: str = "elicitation/create", pa
 async def go_together(asking: ServerRequests, one: Ask, other: Ask, *kinds: str) -> bool:
     """Whether a request of *other* may be open beside one of *one*; they are of these *kinds*."""
     first, second = kinds or ("", "")
-    async with asking.on_behalf(one, first):
+    async with asking.open(origin(one, first)):
         with anyio.move_on_after(0):
-            async with asking.on_behalf(other, second):
+            async with asking.open(origin(other, second)):
                 return True
     return False
 
 
 async def test_a_question_goes_to_the_one_request_that_is_open():
     asking = ServerRequests()
-    async with asking.on_behalf(None):
+    async with asking.open(origin(None)):
         pass
-    async with asking.on_behalf(Person("a")):
+    async with asking.open(origin(Person("a"))):
         assert await asking.put("elicitation/create", FORM) == {"name": "a"}
 
 
 async def test_a_question_that_may_be_for_one_who_cannot_be_asked_is_put_to_nobody_else():
     asking, a = ServerRequests(), Person("a")
-    asking.silent.append(RequestOrigin(None))
-    async with asking.on_behalf(None), asking.on_behalf(a):
+    asking.silent.append(origin(None))
+    async with asking.open(origin(None)), asking.open(origin(a)):
         assert await code_of(asking) == types.INVALID_REQUEST
     assert a.asked == 0
 
 
 async def test_nobody_is_asked_when_nobody_has_a_request_open():
     asking = ServerRequests()
-    async with asking.on_behalf(Person("a")):
+    async with asking.open(origin(Person("a"))):
         pass
-    async with asking.on_behalf(None):
+    async with asking.open(origin(None)):
         assert await code_of(asking) == types.METHOD_NOT_FOUND
 
 
 async def test_a_question_that_may_be_for_two_is_put_to_neither_and_later_requests_take_turns():
     asking, a, b = ServerRequests(), Person("a"), Person("b")
-    async with asking.on_behalf(a), asking.on_behalf(b):
+    async with asking.open(origin(a)), asking.open(origin(b)):
         assert await code_of(asking) == types.INVALID_REQUEST
     assert (a.asked, b.asked) == (0, 0)
     assert not await go_together(asking, a, b)
@@ -97,7 +92,7 @@ async def test_a_question_that_may_be_for_two_is_put_to_neither_and_later_reques
 
 async def test_requests_of_the_same_client_go_together():
     asking, a = ServerRequests(kinds={""}), Person("a")
-    async with asking.on_behalf(a), asking.on_behalf(a):
+    async with asking.open(origin(a)), asking.open(origin(a)):
         assert await asking.put("roots/list", {}) == {"name": "a"}
 
 
@@ -108,8 +103,8 @@ async def test_a_question_stays_open_until_all_the_requests_have_ended_that_it_m
     async def put() -> None:
         answers.append(await asking.put("elicitation/create", FORM))
 
-    async with anyio.create_task_group() as tasks, asking.on_behalf(a):
-        async with asking.on_behalf(a):
+    async with anyio.create_task_group() as tasks, asking.open(origin(a)):
+        async with asking.open(origin(a)):
             tasks.start_soon(put)
             await anyio.wait_all_tasks_blocked()
         a.may_answer.set()
@@ -124,10 +119,10 @@ async def test_a_question_ends_with_the_last_request_that_it_may_belong_to_whate
         refused.append(await code_of(asking))
 
     async with anyio.create_task_group() as tasks, AsyncExitStack() as later:
-        async with asking.on_behalf(a), asking.on_behalf(a):
+        async with asking.open(origin(a)), asking.open(origin(a)):
             tasks.start_soon(put)
             await anyio.wait_all_tasks_blocked()
-            await later.enter_async_context(asking.on_behalf(a))
+            await later.enter_async_context(asking.open(origin(a)))
         await anyio.wait_all_tasks_blocked()
         assert refused == [types.INVALID_REQUEST]
 
@@ -137,17 +132,17 @@ async def test_where_one_way_to_a_client_has_ended_it_is_asked_by_another():
         raise anyio.ClosedResourceError
 
     asking, a = ServerRequests(), Person("a")
-    async with asking.on_behalf(Way("a", a)), asking.on_behalf(Way("a", gone)):
+    async with asking.open(origin(a, "", "a")), asking.open(origin(gone, "", "a")):
         assert await asking.put("elicitation/create", FORM) == {"name": "a"}
-    async with asking.on_behalf(Way("a", gone)), asking.on_behalf(Way("a", gone)):
+    async with asking.open(origin(gone, "", "a")), asking.open(origin(gone, "", "a")):
         assert await code_of(asking) == types.INVALID_REQUEST
 
 
 async def test_of_one_clients_requests_the_one_asks_that_has_asked_before():
     asking, asks, works = ServerRequests(), Person("a"), Person("a")
-    async with asking.on_behalf(Way("a", asks), "ask"):
+    async with asking.open(origin(asks, "ask", "a")):
         await asking.put("elicitation/create", FORM)
-    async with asking.on_behalf(Way("a", asks), "ask"), asking.on_behalf(Way("a", works), "work"):
+    async with asking.open(origin(asks, "ask", "a")), asking.open(origin(works, "work", "a")):
         await asking.put("elicitation/create", FORM)
     assert (asks.asked, works.asked) == (2, 0)
 
@@ -155,7 +150,7 @@ async def test_of_one_clients_requests_the_one_asks_that_has_asked_before():
 async def test_only_what_has_been_asked_for_takes_turns():
     kinds = set[str]()
     asking, a, b = ServerRequests(kinds=kinds), Person("a"), Person("b")
-    async with asking.on_behalf(a, "ask"):
+    async with asking.open(origin(a, "ask")):
         await asking.put("elicitation/create", FORM)
     assert kinds == {"ask"}
     assert await go_together(asking, a, b, "work", "work")
@@ -170,7 +165,7 @@ async def test_a_server_that_asks_for_everything_is_known_for_that_alone(monkeyp
     kinds = set[str]()
     asking, a, b = ServerRequests(kinds=kinds), Person("a"), Person("b")
     for kind in "xyz":
-        async with asking.on_behalf(a, kind):
+        async with asking.open(origin(a, kind)):
             await asking.put("elicitation/create", FORM)
     assert len(kinds) == 2
     assert await go_together(asking, a, b, "work", "work") is False
@@ -184,7 +179,7 @@ async def test_who_asks_for_nobody_hears_why():
         (True, "roots/list", f"{undeclared}roots", types.METHOD_NOT_FOUND),
         (False, "sampling/createMessage", "command line", types.METHOD_NOT_FOUND),
     ):
-        silent = RequestOrigin(None, has_client=has_client)
+        silent = origin(None) if has_client else RequestOrigin(NO_CLIENT, may_ask=False)
         asking.silent[:] = [silent]
         for asker in (silent, None):  # on the stream of the request, and by itself
             token = correlated.set(asker)
@@ -195,8 +190,8 @@ async def test_who_asks_for_nobody_hears_why():
 
 
 async def test_on_its_own_stream_a_question_is_known_whatever_else_is_open():
-    asking, a, b = ServerRequests(), Person("a"), Person("b")
-    async with asking.on_behalf(a) as of_a, asking.on_behalf(b), asking.on_behalf(None) as of_none:
+    asking, of_a, of_none = ServerRequests(), origin(Person("a")), origin(None)
+    async with asking.open(of_a), asking.open(origin(Person("b"))), asking.open(of_none):
         for asker, name in ((of_a, "a"), (of_none, None)):
             token = correlated.set(asker)
             if name is None:
@@ -211,41 +206,41 @@ async def test_on_its_own_stream_a_question_is_known_whatever_else_is_open():
 
 
 async def test_roots_are_those_of_the_client_that_is_there_where_no_request_is_open():
-    asking = ServerRequests(unasked=Person("there"))
+    asking = ServerRequests(unasked=FakeCaller(Person("there")))
     assert await asking.put("roots/list", {}) == {"name": "there"}
     assert await go_together(asking, Person("c"), Person("d"))
-    async with asking.on_behalf(Person("open")):
+    async with asking.open(origin(Person("open"))):
         assert await asking.put("roots/list", {}) == {"name": "open"}
 
 
 @pytest.mark.parametrize("method", ["elicitation/create", "sampling/createMessage"])
 async def test_nothing_but_roots_is_asked_outside_of_any_request(method: str):
     there = Person("there")
-    assert await code_of(ServerRequests(unasked=there), method) == types.METHOD_NOT_FOUND
+    assert await code_of(ServerRequests(unasked=FakeCaller(there)), method) == types.METHOD_NOT_FOUND
     assert there.asked == 0
 
 
 async def test_roots_that_may_be_for_a_request_are_asked_of_nobody_else():
-    asking, there, a, b = ServerRequests(unasked=Person("there")), Person("there"), Person("a"), Person("b")
-    asking.silent.append(RequestOrigin(None))
+    asking, there, a, b = ServerRequests(unasked=FakeCaller(Person("there"))), Person("there"), Person("a"), Person("b")
+    asking.silent.append(origin(None))
     assert await code_of(asking, "roots/list", {}) == types.METHOD_NOT_FOUND
     asking.silent.clear()
-    async with asking.on_behalf(a), asking.on_behalf(b):
+    async with asking.open(origin(a)), asking.open(origin(b)):
         assert await code_of(asking, "roots/list", {}) == types.INVALID_REQUEST
-    token = correlated.set(RequestOrigin(None))
+    token = correlated.set(origin(None))
     assert await code_of(asking, "roots/list", {}) == types.METHOD_NOT_FOUND
     correlated.reset(token)
     assert (there.asked, a.asked, b.asked) == (0, 0, 0)
 
 
 async def test_roots_are_asked_outside_of_any_request_once_the_one_that_was_open_has_ended():
-    asking, a = ServerRequests(unasked=Person("there")), Person("a", is_slow=True)
+    asking, a = ServerRequests(unasked=FakeCaller(Person("there"))), Person("a", is_slow=True)
     answers: list[JsonObject] = []
 
     async def put() -> None:
         answers.append(await asking.put("roots/list", {}))
 
-    async with anyio.create_task_group() as tasks, asking.on_behalf(a):
+    async with anyio.create_task_group() as tasks, asking.open(origin(a)):
         tasks.start_soon(put)
         await anyio.wait_all_tasks_blocked()
         assert (a.asked, answers) == (1, [])
@@ -255,22 +250,23 @@ async def test_roots_are_asked_outside_of_any_request_once_the_one_that_was_open
 @pytest.mark.parametrize("method", ["roots/list", "elicitation/create"])
 async def test_what_came_on_the_stream_of_a_request_ends_with_it(method: str):
     there, a, refused = Person("there"), Person("a", is_slow=True), list[int]()
-    asking = ServerRequests(unasked=there)
+    asking = ServerRequests(unasked=FakeCaller(there))
 
     async def put(asker: RequestOrigin) -> None:
         if method == "roots/list":  # the other one is not asked outside of requests, wherever it came
             correlated.set(asker)
         refused.append(await code_of(asking, method))
 
-    async with anyio.create_task_group() as tasks, asking.on_behalf(a) as asker:
-        tasks.start_soon(put, asker)
+    of_a = origin(a)
+    async with anyio.create_task_group() as tasks, asking.open(of_a):
+        tasks.start_soon(put, of_a)
         await anyio.wait_all_tasks_blocked()
     assert (refused, a.asked, there.asked) == ([types.INVALID_REQUEST], 1, 0)
 
 
 async def test_questions_outside_of_any_request_are_bounded():
     there = Person("there", is_slow=True)
-    asking = ServerRequests(unasked=there)
+    asking = ServerRequests(unasked=FakeCaller(there))
     async with anyio.create_task_group() as tasks:
         for _ in range(MOST_QUESTIONS):
             tasks.start_soon(asking.put, "roots/list", {})
@@ -282,26 +278,26 @@ async def test_questions_outside_of_any_request_are_bounded():
 @pytest.mark.parametrize("method", ["tools/list", "initialize", "elicitation/create/", ""])
 async def test_nothing_else_is_asked(method: str):
     asking = ServerRequests()
-    async with asking.on_behalf(Person("a")):
+    async with asking.open(origin(Person("a"))):
         assert await code_of(asking, method) == types.METHOD_NOT_FOUND
 
 
 async def test_what_cannot_be_passed_on_is_not_asked():
     asking, a = ServerRequests(), Person("a")
-    async with asking.on_behalf(a):
+    async with asking.open(origin(a)):
         assert await code_of(asking, params={"message": "\ud800"}) == types.INVALID_PARAMS
     assert a.asked == 0
 
 
 async def test_questions_are_bounded():
     asking, a = ServerRequests(), Person("a", is_slow=True)
-    async with asking.on_behalf(a), anyio.create_task_group() as tasks:
+    async with asking.open(origin(a)), anyio.create_task_group() as tasks:
         for _ in range(MOST_QUESTIONS):
             tasks.start_soon(asking.put, "roots/list", {})
         await anyio.wait_all_tasks_blocked()
         assert await code_of(asking) == types.INTERNAL_ERROR
         a.may_answer.set()
-    async with asking.on_behalf(a):
+    async with asking.open(origin(a)):
         assert await asking.put("roots/list", {}) == {"name": "a"}
 
 
@@ -312,7 +308,7 @@ async def test_the_end_of_a_request_ends_what_is_asked_for_it():
     async def put() -> None:
         refused.append(await code_of(asking))
 
-    async with anyio.create_task_group() as tasks, asking.on_behalf(a):
+    async with anyio.create_task_group() as tasks, asking.open(origin(a)):
         tasks.start_soon(put)
         await anyio.wait_all_tasks_blocked()
         assert a.asked == 1
@@ -324,7 +320,7 @@ async def test_a_client_that_fails_in_its_own_way_fails_only_its_question(caplog
         raise ValueError("a secret")
 
     asking = ServerRequests()
-    async with asking.on_behalf(broken):
+    async with asking.open(origin(broken)):
         with pytest.raises(RpcError) as refusal:
             await asking.put("roots/list", {})
     assert (refusal.value.code, "secret" in refusal.value.message) == (types.INTERNAL_ERROR, False)
@@ -336,10 +332,10 @@ async def test_who_gives_up_waiting_holds_up_nobody():
     went: list[str] = []
 
     async def request(ask: Person) -> None:
-        async with asking.on_behalf(ask):
+        async with asking.open(origin(ask)):
             went.append(ask.name)
 
-    async with anyio.create_task_group() as tasks, asking.on_behalf(a):
+    async with anyio.create_task_group() as tasks, asking.open(origin(a)):
         with anyio.CancelScope() as scope:
             tasks.start_soon(request, c)
             await anyio.wait_all_tasks_blocked()
@@ -360,7 +356,7 @@ async def in_turns(clients: list[int]) -> None:
     began: list[int] = []
 
     async def request(number: int) -> None:
-        async with asking.on_behalf(people[number]):
+        async with asking.open(origin(people[number])):
             began.append(number)
             open_.append(people[number])
             assert all(ask == people[number] for ask in open_)
@@ -375,6 +371,6 @@ async def in_turns(clients: list[int]) -> None:
 
 
 def test_an_asker_that_has_ended_says_so():
-    asker = RequestOrigin(None)
+    asker = origin(None)
     asker.end()
     assert asker.has_ended

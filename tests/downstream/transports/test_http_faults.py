@@ -11,13 +11,13 @@ import anyio
 import pytest
 
 from plait.config import ServerSettings
-from plait.core.ports import ToolCall
 from plait.core.tools.catalog import Tool
 from plait.core.values.strict import JsonObject
 from plait.downstream.connection import Connection
 from plait.downstream.transports.http import proxy_for
 from plait.errors import CallError, ConnectionLost, InvalidOutput, OutputTooLarge, ProtocolError, ServerUnavailable
 
+from ...fakes import a_call
 from ..faulty_http import SOON, FaultyHttp, call, faulty_http, reached
 
 
@@ -141,7 +141,7 @@ async def test_a_server_that_is_slow_to_accept_a_cancellation_does_not_hold_up_t
     async with connected() as (served, connection):
         served.hangs_on = "notifications/cancelled"
         with anyio.move_on_after(0.1):
-            await connection.call(ToolCall(Tool("web", "hang"), {}))
+            await connection.call(a_call(Tool("web", "hang"), {}))
         with anyio.fail_after(2):
             assert (await call(connection, "echo", x=1))["structuredContent"] == {"x": 1}
 
@@ -149,7 +149,7 @@ async def test_a_server_that_is_slow_to_accept_a_cancellation_does_not_hold_up_t
 async def test_an_answer_that_drips_ends_when_its_caller_gives_up():
     async with connected() as (_, connection):
         with anyio.move_on_after(0.2) as scope:
-            await connection.call(ToolCall(Tool("web", "drip"), {}))
+            await connection.call(a_call(Tool("web", "drip"), {}))
         assert scope.cancelled_caught
         assert anyio.current_time() - scope.deadline < 1
         assert (await call(connection, "echo", x=1))["structuredContent"] == {"x": 1}
@@ -200,7 +200,7 @@ async def test_calls_that_follow_each_other_use_one_connection():
 async def test_a_cancelled_call_is_cancelled_at_the_server():
     async with connected() as (served, connection):
         with anyio.move_on_after(0.3):
-            await connection.call(ToolCall(Tool("web", "hang"), {}))
+            await connection.call(a_call(Tool("web", "hang"), {}))
         with anyio.fail_after(SOON):
             while not served.cancelled:
                 await anyio.sleep(0.01)
@@ -215,5 +215,5 @@ async def test_a_server_that_is_not_there_is_told():
             await connection.settled()
         assert "ConnectError" in str(connection.info.error)
         with pytest.raises(ServerUnavailable, match="gone cannot be reached"):
-            await connection.call(ToolCall(Tool("gone", "x"), {}))
+            await connection.call(a_call(Tool("gone", "x"), {}))
         tasks.cancel_scope.cancel()

@@ -16,7 +16,7 @@ import anyio
 import pytest
 
 from plait.config import ServerSettings
-from plait.core.ports import OnProgress, ToolCall
+from plait.core.ports import OnProgress
 from plait.core.tools.catalog import ServerState, Tool
 from plait.core.tools.output import read_output
 from plait.core.values.strict import JsonObject
@@ -34,6 +34,8 @@ from plait.errors import (
     ToolError,
 )
 
+from ...fakes import FakeCaller, a_call
+
 SERVER = str(Path(__file__).parents[1] / "faulty_server.py")
 MODERN = str(Path(__file__).parents[1] / "sdk_server.py")
 SOON = 10.0
@@ -48,7 +50,7 @@ class Server:
         self._journal = journal
 
     async def call(self, name: str, *, on_progress: OnProgress | None = None, **arguments: Any) -> JsonObject:
-        return await self.connection.call(ToolCall(Tool("faulty", name), arguments, on_progress))
+        return await self.connection.call(a_call(Tool("faulty", name), arguments, FakeCaller(on_progress=on_progress)))
 
     async def fails(self, name: str, **arguments: Any) -> CallError:
         with anyio.fail_after(SOON), pytest.raises(CallError) as failure:
@@ -240,7 +242,7 @@ async def test_a_server_that_reads_no_more_is_ended_although_every_caller_gives_
         with anyio.fail_after(SOON):
             while server.connection.info.pid == pid:
                 with anyio.move_on_after(0.1), contextlib.suppress(ConnectionLost):
-                    await server.connection.call(ToolCall(Tool("faulty", "echo"), {"x": "y" * 900_000}))
+                    await server.connection.call(a_call(Tool("faulty", "echo"), {"x": "y" * 900_000}))
         await server.still_works()
 
 
@@ -474,7 +476,7 @@ async def test_a_command_that_does_not_exist_is_told_and_calls_fail_at_once(conn
         assert connection.info.error is not None
         assert "cannot start frobnicate: No such file or directory" in connection.info.error
         with anyio.fail_after(1), pytest.raises(ServerUnavailable, match="frobnicate"):
-            await connection.call(ToolCall(Tool("no", "x"), {}))
+            await connection.call(a_call(Tool("no", "x"), {}))
         tasks.cancel_scope.cancel()
 
 

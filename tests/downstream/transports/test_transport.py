@@ -12,12 +12,12 @@ import pytest
 from mcp.shared.message import SessionMessage
 
 from plait.config import ServerSettings
-from plait.core.ports import ToolCall
 from plait.core.tools.catalog import Tool
 from plait.downstream.connection import Connection
 from plait.downstream.transports.transport import MOST_OPEN, Answering, Watched
 from plait.errors import ServerUnavailable
 
+from ...fakes import a_call
 from ..faulty_http import FaultyHttp, serving
 
 
@@ -100,6 +100,6 @@ async def test_a_server_that_asks_to_be_left_alone_is(protocol: Any):
             with anyio.fail_after(10):
                 await connection.settled()
                 with pytest.raises(ServerUnavailable, match="HTTP 503") as failure:
-                    await connection.call(ToolCall(Tool("busy", "x"), {}))
+                    await connection.call(a_call(Tool("busy", "x"), {}))
             assert str(failure.value.hint) in {"It is tried again in 40 s.", "It is tried again in 39 s."}
             tasks.cancel_scope.cancel()

@@ -13,7 +13,7 @@ import mcp_types as types
 from mcp.server import Server
 from mcp.shared.message import SessionMessage
 
-from plait.core.downstream import RENEWED, Ask, OnNotice, RelayRequest, RpcError, ServerListing
+from plait.core.ports import RENEWED, Ask, OnNotice, RelayRequest, RpcError, ServerListing
 from plait.core.values.strict import JsonObject
 from plait.engine.gateway import Gateway
 from plait.stores.in_memory import InMemoryRuns
@@ -88,10 +88,10 @@ class FakeDownstream:
 
     def tell(self, server: str, method: str, params: JsonObject | None = None) -> None:
         """*server* notifies of something. What it logs is for those who have a request open there, if any have."""
-        open_ = [request.on_log for request in self.open if request.server == server]
-        if method == "notifications/message" and any(open_):
-            for on_log in dict.fromkeys(filter(None, open_)):
-                on_log(params or {})
+        open_ = {request.caller.client: request.caller for request in self.open if request.server == server}
+        if method == "notifications/message" and open_:
+            for caller in open_.values():
+                caller.log(params or {})
             return
         for hear in list(self.listeners):
             hear(server, method, params or {})

@@ -11,7 +11,7 @@ import mcp_types as types
 import pytest
 from mcp import Client
 
-from plait.core.downstream import RelayRequest, RpcError, Turn
+from plait.core.ports import RelayRequest, RpcError, Turn
 from plait.core.values.strict import Json, JsonObject
 from plait.upstream.relay.input_requests import ASK_S, MOST_QUESTIONS
 from plait.upstream.relay.turns import no_turn
@@ -73,10 +73,10 @@ def asking(method: str, params: JsonObject) -> Any:
     """A server of the handshake era, which asks while the request is open, and gives the answer as its result."""
 
     async def ask(request: RelayRequest) -> JsonObject:
-        if request.ask is None:
+        if not request.caller.can_be_asked:
             return {**DONE, "structuredContent": {"asked": False}}
         try:
-            answer = await request.ask(method, params)
+            answer = await request.caller.ask(method, params)
         except RpcError as error:
             return {**DONE, "structuredContent": {"code": error.code, "data": error.data}}
         return {**DONE, "structuredContent": {"answer": answer}}
@@ -159,17 +159,10 @@ async def test_prompts_and_resources_may_ask_too(
     assert "Ada" in str(result["structuredContent"])
 
 
-async def test_other_requests_may_not(downstream: FakeDownstream, era: str):
-    async with connected(downstream, era, answers={ASK: ADA}) as peer:
-        ref: JsonObject = {"type": "ref/prompt", "name": "p"}
-        await peer.request("completion/complete", {"ref": ref, "argument": {"name": "x", "value": ""}})
-    assert downstream.requests[0].ask is None
-
-
 async def test_questions_come_one_after_the_other(downstream: FakeDownstream, era: str):
     async def twice(request: RelayRequest) -> JsonObject:
-        assert request.ask is not None
-        answers: list[Json] = [await request.ask(ASK, {**FORM, "message": name}) for name in ("one", "two")]
+        assert request.caller.can_be_asked
+        answers: list[Json] = [await request.caller.ask(ASK, {**FORM, "message": name}) for name in ("one", "two")]
         return {**DONE, "structuredContent": {"answers": answers}}
 
     def name(params: JsonObject) -> JsonObject:
@@ -183,13 +176,13 @@ async def test_questions_come_one_after_the_other(downstream: FakeDownstream, er
 
 async def test_questions_of_one_moment_are_one_result_for_a_client_of_2026(downstream: FakeDownstream):
     async def many(request: RelayRequest) -> JsonObject:
-        assert request.ask is not None
+        assert request.caller.can_be_asked
         answers: JsonObject = {}
 
         async def ask(turns: int, method: str, params: JsonObject) -> None:
             for _ in range(turns):
                 await anyio.lowlevel.checkpoint()
-            answers[method] = await request.ask(method, params)  # type: ignore[misc]  # it was there
+            answers[method] = await request.caller.ask(method, params)
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(ask, 0, ASK, FORM)
@@ -227,7 +220,7 @@ async def test_who_declared_nothing_is_asked_nothing(downstream: FakeDownstream,
     async with connected(downstream, era, capabilities={}) as peer:
         told = await outcome(peer)
     assert told == {"asked": False}
-    assert downstream.requests[0].capabilities == {}
+    assert downstream.requests[0].caller.capabilities == {}
     assert peer.asked == []
 
 
@@ -376,9 +369,9 @@ async def test_an_answer_is_waited_for_ten_minutes(downstream: FakeDownstream, e
     codes: list[int] = []
 
     async def ask(request: RelayRequest) -> JsonObject:
-        assert request.ask is not None
+        assert request.caller.can_be_asked
         try:
-            await request.ask(ASK, FORM)
+            await request.caller.ask(ASK, FORM)
         except RpcError as error:
             codes.append(error.code)
         finally:
@@ -398,9 +391,9 @@ async def test_a_question_goes_to_the_client_of_its_own_request(downstream: Fake
     go = anyio.Event()
 
     async def ask(request: RelayRequest) -> JsonObject:
-        assert request.ask is not None
+        assert request.caller.can_be_asked
         await go.wait()
-        return {**DONE, "structuredContent": await request.ask(ROOTS, {})}
+        return {**DONE, "structuredContent": await request.caller.ask(ROOTS, {})}
 
     def root(name: str) -> JsonObject:
         return {"roots": [{"uri": f"file:///{name}"}]}
@@ -448,7 +441,6 @@ async def test_the_ways_to_one_client_are_equal_and_no_others(downstream: FakeDo
     ):
         for peer in (one, one, other):
             await peer.call("a__ask")
-    first, second, of_other = (request.ask for request in downstream.requests)
-    assert first is not None
+    first, second, of_other = (request.caller.client for request in downstream.requests)
     assert first == second
     assert first != of_other

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp import MCPError
 
-from plait.core.downstream import RelayRequest, RpcError
+from plait.core.ports import RelayRequest, RpcError
 from plait.core.tools.naming import Entry
 from plait.core.values.strict import JsonObject
 from plait.upstream.relay import interests as subscribing

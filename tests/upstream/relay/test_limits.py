@@ -11,7 +11,7 @@ import mcp_types as types
 import pytest
 from mcp.server import Server
 
-from plait.core.downstream import RelayRequest, RpcError
+from plait.core.ports import RelayRequest, RpcError
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.rates import Rate
 from plait.core.tools.policy import Policy, Rule
@@ -277,9 +277,9 @@ async def test_a_call_whose_client_never_answers_lets_go_of_what_it_touches(down
 async def test_what_a_client_may_not_be_asked_gives_no_room_away(downstream: FakeDownstream, era: str):
     async def ask_and_go_on(request: RelayRequest) -> JsonObject:
         await anyio.sleep(0.5)
-        if request.ask is not None:
+        if request.caller.can_be_asked:
             with pytest.raises(RpcError):
-                await request.ask(ASK, FORM)
+                await request.caller.ask(ASK, FORM)
         await anyio.sleep(0.5)
         return DONE
 

@@ -8,7 +8,7 @@ from typing import Any
 import mcp_types as types
 import pytest
 
-from plait.core.downstream import RpcError
+from plait.core.ports import RpcError
 from plait.core.values.strict import JsonObject
 from plait.upstream.relay.listings import MergedListing, RelayConfig
 from plait.upstream.relay.paging import PAGE

@@ -9,7 +9,7 @@ import mcp_types as types
 import pytest
 from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
 
-from plait.core.downstream import RelayRequest, RpcError
+from plait.core.ports import RelayRequest, RpcError
 from plait.core.values.strict import JsonObject
 from plait.upstream.calls import OpenCalls
 from plait.upstream.relay.outbox import MOST_WAITING, PAUSE_S, Outbox

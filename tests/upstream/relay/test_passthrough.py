@@ -10,7 +10,7 @@ import mcp_types as types
 import pytest
 from mcp import Client
 
-from plait.core.downstream import RelayRequest, RpcError
+from plait.core.ports import RelayRequest, RpcError
 from plait.core.values.strict import Json, JsonObject
 from plait.upstream.calls import OpenCalls
 
@@ -80,7 +80,7 @@ async def test_arguments_and_meta_reach_the_server_as_the_client_sent_them(downs
     sent = downstream.requests[0]
     assert sent.params == {"name": "echo", "arguments": arguments, "x-new": 1}
     assert sent.meta == {"example.com/trace": {"id": 1}}
-    assert sent.capabilities == ALL_CAPABILITIES
+    assert sent.caller.capabilities == ALL_CAPABILITIES
 
 
 async def test_a_call_without_arguments_is_sent_without(downstream: FakeDownstream, era: str):
@@ -389,9 +389,9 @@ async def test_progress_is_told_as_it_came_but_for_the_token_and_before_the_resu
     ]
 
     async def slow(request: RelayRequest) -> JsonObject:
-        assert request.on_progress is not None
+        assert request.caller.wants_progress
         for told in said:
-            request.on_progress({"progressToken": 77, **told})
+            request.caller.progress({"progressToken": 77, **told})
         return DONE
 
     downstream.on("a", "tools/call", slow)
@@ -405,15 +405,13 @@ async def test_progress_is_told_as_it_came_but_for_the_token_and_before_the_resu
 async def test_without_a_token_no_progress_is_asked_for(downstream: FakeDownstream, era: str):
     async with connected(downstream, era) as peer:
         await peer.request("tools/call", {"name": "a__echo"})
-    assert downstream.requests[0].on_progress is None
+    assert not downstream.requests[0].caller.wants_progress
 
 
 async def test_progress_after_the_result_is_told_to_nobody(downstream: FakeDownstream, era: str):
     async with connected(downstream, era) as peer:
         await peer.request("tools/call", {"name": "a__echo"}, meta={"progressToken": 1})
-        late = downstream.requests[0].on_progress
-        assert late is not None
-        late({"progress": 1})
+        downstream.requests[0].caller.progress({"progress": 1})
         await peer.request("tools/call", {"name": "a__echo"})
     assert peer.told("notifications/progress") == []
 

@@ -11,7 +11,7 @@ import anyio
 import mcp_types as types
 import pytest
 
-from plait.core.downstream import Ask, RelayRequest, RpcError
+from plait.core.ports import Ask, RelayRequest, RpcError
 from plait.core.values.principal import USER, Principal
 from plait.core.values.strict import JsonObject
 from plait.upstream.relay import pending as parking
@@ -175,9 +175,9 @@ async def test_a_sealed_state_expires(downstream: FakeDownstream, monkeypatch: p
 
 async def test_the_time_begins_anew_with_each_question(downstream: FakeDownstream):
     async def twice(request: RelayRequest) -> JsonObject:
-        assert request.ask is not None
+        assert request.caller.can_be_asked
         for _ in range(2):
-            await request.ask(ASK, FORM)
+            await request.caller.ask(ASK, FORM)
         return DONE
 
     async def slowly(params: JsonObject) -> JsonObject:
@@ -191,8 +191,8 @@ async def test_the_time_begins_anew_with_each_question(downstream: FakeDownstrea
 
 async def test_work_that_the_client_came_back_to_may_take_as_long_as_any(downstream: FakeDownstream):
     async def slow(request: RelayRequest) -> JsonObject:
-        assert request.ask is not None
-        await request.ask(ASK, FORM)
+        assert request.caller.can_be_asked
+        await request.caller.ask(ASK, FORM)
         await anyio.sleep(3_000)
         return DONE
 
@@ -229,9 +229,9 @@ async def test_what_waits_is_cancelled_when_its_transport_ends(downstream: FakeD
 
 async def test_work_that_went_on_without_the_answer_keeps_its_result_for_the_client(downstream: FakeDownstream):
     async def impatient(request: RelayRequest) -> JsonObject:
-        assert request.ask is not None
+        assert request.caller.can_be_asked
         with anyio.move_on_after(5):
-            await request.ask(ASK, FORM)
+            await request.caller.ask(ASK, FORM)
         return DONE
 
     downstream.on("a", "tools/call", impatient)
@@ -250,8 +250,8 @@ async def test_what_was_asked_beside_work_that_has_ended_is_answered_or_withdraw
     asks: list[Ask] = []
 
     async def work(request: RelayRequest) -> JsonObject:
-        assert request.ask is not None
-        asks.append(request.ask)
+        assert request.caller.can_be_asked
+        asks.append(request.caller.ask)
         await may_end.wait()
         return DONE
 
@@ -288,8 +288,8 @@ async def test_a_state_leads_to_no_other_server_that_came_to_have_the_name(downs
 
 async def test_a_client_that_cancels_while_it_comes_back_cancels_the_work(downstream: FakeDownstream):
     async def slow(request: RelayRequest) -> JsonObject:
-        assert request.ask is not None
-        await request.ask(ASK, FORM)
+        assert request.caller.can_be_asked
+        await request.caller.ask(ASK, FORM)
         await anyio.sleep_forever()
         raise AssertionError
 
@@ -306,12 +306,12 @@ async def test_a_client_that_cancels_while_it_comes_back_cancels_the_work(downst
 
 async def test_progress_goes_to_the_request_that_waits_at_the_time(downstream: FakeDownstream):
     async def slow(request: RelayRequest) -> JsonObject:
-        assert request.ask is not None
-        assert request.on_progress is not None
-        request.on_progress({"progress": 1, "message": "before"})
+        assert request.caller.can_be_asked
+        assert request.caller.wants_progress
+        request.caller.progress({"progress": 1, "message": "before"})
         await anyio.sleep(1)
-        await request.ask(ASK, FORM)
-        request.on_progress({"progress": 2, "message": "after"})
+        await request.caller.ask(ASK, FORM)
+        request.caller.progress({"progress": 2, "message": "after"})
         return DONE
 
     downstream.on("a", "tools/call", slow)
@@ -341,8 +341,8 @@ async def test_what_is_said_while_nobody_waits_is_said_to_nobody(downstream: Fak
 
 async def test_a_fault_in_work_that_waited_tells_nothing_of_itself(downstream: FakeDownstream):
     async def fail(request: RelayRequest) -> JsonObject:
-        assert request.ask is not None
-        await request.ask(ASK, FORM)
+        assert request.caller.can_be_asked
+        await request.caller.ask(ASK, FORM)
         raise ValueError("/etc/secret")
 
     downstream.on("a", "tools/call", fail)

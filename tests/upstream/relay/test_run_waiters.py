@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -12,8 +13,7 @@ import pytest
 from mcp import Client
 from mcp.client.session import ElicitationFnT
 
-from plait.core.downstream import Ask, OnNotice, RelayRequest, RpcError, ServerListing
-from plait.core.ports import OnLog
+from plait.core.ports import Ask, Caller, OnNotice, RelayRequest, RpcError, ServerListing
 from plait.core.values.principal import USER
 from plait.core.values.strict import Json, JsonObject
 from plait.engine.gateway import Gateway
@@ -21,12 +21,13 @@ from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.principals import always_user
 from plait.upstream.relay.input_requests import ASK_S
 from plait.upstream.relay.listings import RelayConfig
-from plait.upstream.relay.run_waiters import RunWaiters, asking_by
+from plait.upstream.relay.request_scope import RequestScope
+from plait.upstream.relay.run_waiters import RunWaiters, serving
 from plait.upstream.server import build_server
 
 from ...fakes import FakeServers, tool
-from ..conftest import MODERN, in_memory, structured, task
-from .downstream import ALL_CAPABILITIES, FakeDownstream, joined, relaying_server
+from ..conftest import LEGACY, MODERN, in_memory, structured, task
+from .downstream import ALL_CAPABILITIES, FakeDownstream, a_tool, joined, relaying_server
 
 pytestmark = pytest.mark.virtual_time
 
@@ -55,6 +56,21 @@ class Nothing:
 
     def askers(self) -> list[str]:
         return []
+
+
+async def never_asked(method: str, params: JsonObject) -> JsonObject:
+    raise AssertionError(method)
+
+
+def request_of(ask: Ask) -> RequestScope:
+    """A request of a client without a session, which answers by *ask*."""
+    capabilities = types.ClientCapabilities(elicitation=types.ElicitationCapability())
+    session = SimpleNamespace(_connection=SimpleNamespace(outbound=None), client_capabilities=capabilities)
+    ctx: Any = SimpleNamespace(session=session, protocol_version=LEGACY, params={})
+    tasks: Any = None  # nothing is sent
+    request = RequestScope(ctx, USER, tasks, None)
+    request.ask_by(ask)
+    return request
 
 
 async def greet(ask: Any, capabilities: JsonObject) -> dict[str, Any]:
@@ -141,16 +157,16 @@ async def test_a_question_that_comes_when_nobody_waits_goes_to_who_waits_next(er
 
 
 async def test_a_question_that_nobody_comes_to_hear_is_given_up():
-    attendance = RunWaiters(USER, "mine", {"elicitation": {}})
+    waiters = RunWaiters(USER, "mine", request_of(never_asked))
     began = anyio.current_time()
     with pytest.raises(RpcError, match="nobody can be asked"):
-        await attendance.ask("elicitation/create", QUESTION)
+        await waiters.ask("elicitation/create", QUESTION)
     assert anyio.current_time() - began == ASK_S
-    assert not attendance.is_asking
+    assert not waiters.is_asking
 
 
 async def test_the_request_that_came_last_is_asked_and_after_it_the_one_before():
-    attendance = RunWaiters(USER, "mine", {"elicitation": {}})
+    waiters = RunWaiters(USER, "mine", request_of(never_asked))
 
     def naming(name: str) -> Any:
         async def ask(method: str, params: JsonObject) -> JsonObject:
@@ -158,10 +174,10 @@ async def test_the_request_that_came_last_is_asked_and_after_it_the_one_before()
 
         return ask
 
-    with asking_by(naming("first")), attendance.attended():
-        with asking_by(naming("second")), attendance.attended():
-            assert await attendance.ask("roots/list", {}) == {"by": "second"}
-        assert await attendance.ask("roots/list", {}) == {"by": "first"}
+    with serving(request_of(naming("first"))), waiters.attended():
+        with serving(request_of(naming("second"))), waiters.attended():
+            assert await waiters.ask("roots/list", {}) == {"by": "second"}
+        assert await waiters.ask("roots/list", {}) == {"by": "first"}
 
 
 async def test_cancelling_the_request_cancels_the_run_and_its_question(era: str, servers: FakeServers):
@@ -186,7 +202,7 @@ MANY = 50
 LOUD: JsonObject = {types.LOG_LEVEL_META_KEY: "debug"}
 
 
-async def speak(on_log: OnLog | None, seconds: float = 0) -> dict[str, Any]:
+async def speak(on_log: Any, seconds: float = 0) -> dict[str, Any]:
     await anyio.sleep(seconds)
     assert on_log is not None
     for _ in range(MANY):
@@ -248,19 +264,47 @@ async def test_a_client_of_2026_hears_what_its_request_asked_for_and_while_it_is
         assert peer.told(MESSAGE) == [LOGGED] * MANY
 
 
-async def test_runs_of_one_session_have_one_way_to_tell_it(servers: FakeServers):
-    seen: list[OnLog | None] = []
+async def test_runs_and_calls_of_one_session_are_of_one_client(servers: FakeServers):
+    seen: list[object] = []
 
-    async def look(on_log: OnLog | None) -> dict[str, Any]:
-        seen.append(on_log)
+    async def look(caller: Caller) -> dict[str, Any]:
+        seen.append(caller.client)
         return {}
 
     servers.add(tool("s:speak", closed=False), look)
-    async with relaying_server(FakeDownstream(), servers) as server, joined(server) as one, joined(server) as other:
+    downstream = FakeDownstream()
+    downstream.add("a", tools=(a_tool("x"),))
+    async with relaying_server(downstream, servers) as server, joined(server) as one, joined(server) as other:
         for peer in (one, one, other):
             call = {"name": "execute_dag", "arguments": {"tasks": [task("a", "s:speak")]}}
             await peer.request("tools/call", call)
-    assert seen[0] == seen[1] != seen[2]
+        await one.request("tools/call", {"name": "a__x"})
+    assert seen[0] == seen[1] == downstream.requests[0].caller.client != seen[2]
+
+
+async def test_a_run_of_a_session_asks_no_other(servers: FakeServers):
+    async def ask_later(ask: Any) -> JsonObject:
+        await anyio.sleep(5)
+        answer: JsonObject = await ask("elicitation/create", QUESTION)
+        return answer
+
+    def never(params: JsonObject) -> JsonObject:
+        raise AssertionError(params)
+
+    servers.add(tool("s:ask"), ask_later)
+    dag: JsonObject = {"name": "execute_dag", "arguments": {"tasks": [task("a", "s:ask")], "wait_s": 0}}
+    async with (
+        relaying_server(FakeDownstream(), servers) as server,
+        joined(server, answers={"elicitation/create": {"action": "decline"}}) as mine,
+        joined(server, answers={"elicitation/create": never}) as other,
+        anyio.create_task_group() as tasks,
+    ):
+        begun = await mine.request("tools/call", dag)
+        run: JsonObject = {"run_id": begun["structuredContent"]["run_id"], "wait_s": 60}
+        tasks.start_soon(other.request, "tools/call", {"name": "get_run", "arguments": run})
+        await anyio.sleep(10)
+        ended = await mine.request("tools/call", {"name": "get_run", "arguments": run})
+    assert ended["structuredContent"]["outputs"]["a"] == {"action": "decline"}
 
 
 async def test_a_question_whose_request_was_given_up_waits_for_the_next():
@@ -271,20 +315,21 @@ async def test_a_question_whose_request_was_given_up_waits_for_the_next():
     async def there(method: str, params: JsonObject) -> JsonObject:
         return {"from": "the next"}
 
-    attendance, may_end, answers = RunWaiters(USER, "mine", {}), anyio.Event(), list[JsonObject]()
+    request = request_of(never_asked)
+    waiters, may_end, answers = RunWaiters(USER, "mine", request), anyio.Event(), list[JsonObject]()
 
     async def put() -> None:
-        answers.append(await attendance.ask("roots/list", {}))
+        answers.append(await waiters.ask("roots/list", {}))
 
     async with anyio.create_task_group() as tasks:
-        with asking_by(given_up), attendance.attended():
+        with serving(request_of(given_up)), waiters.attended():
             tasks.start_soon(put)
             await anyio.wait_all_tasks_blocked()
         may_end.set()
         await anyio.wait_all_tasks_blocked()
         assert answers == []
-        with asking_by(there), attendance.attended():
-            await attendance.quiet()
+        with serving(request_of(there)), waiters.attended():
+            await waiters.quiet()
             await anyio.wait_all_tasks_blocked()
     assert answers == [{"from": "the next"}]
 

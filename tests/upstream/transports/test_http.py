@@ -358,8 +358,7 @@ async def test_no_two_clients_are_taken_for_one(servers: FakeServers, era: str):
             async with Client(gateway.url, mode=era, elicitation_callback=answer) as client:
                 await client.call_tool("a__x", {})
                 await client.call_tool("a__x", {})
-    one, again, *of_other = (request.ask for request in downstream.requests)
-    assert one is not None
+    one, again, *of_other = (request.caller.client for request in downstream.requests)
     assert (one == again) is (era == LEGACY)
     assert one not in of_other
     assert again not in of_other

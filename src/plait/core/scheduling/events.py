@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from ...errors import CallError
 from ..tools.catalog import Tool
@@ -91,6 +91,18 @@ class TaskOutline(NamedTuple):
     """What the longest chain that starts at it is expected to take, itself included."""
 
 
+class CacheRule(NamedTuple):
+    """When an earlier answer may be used instead of a call."""
+
+    max_age_s: float = 0.0
+    """How old it may be, in seconds; 0 for never."""
+    stat: str | None = None
+    """The argument that names a file: the answer is good only as long as that file has not changed."""
+
+
+NEVER_CACHED: Final = CacheRule()
+
+
 # Commands: what to do outside. Each `Locate`, `Call` and `Sleep` is answered by exactly one event.
 
 
@@ -109,10 +121,7 @@ class Call(NamedTuple):
     arguments: JsonObject
     timeout_s: float
     attempt: int = 1
-    cache_s: float = 0.0
-    """How old an answer may be that is used again instead of a call, in seconds; 0 for none."""
-    cache_stat: str | None = None
-    """The argument that names a file on which such an answer depends."""
+    cache: CacheRule = NEVER_CACHED
 
 
 class Sleep(NamedTuple):

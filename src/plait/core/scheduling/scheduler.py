@@ -16,9 +16,11 @@ from ..tools.claims import Places, ResourceClaim
 from ..tools.tool_stats import ToolStats
 from .conflicts import why_they_conflict
 from .events import (
+    NEVER_CACHED,
     Abort,
     Aborted,
     Admit,
+    CacheRule,
     Call,
     CancelRequested,
     Command,
@@ -344,8 +346,7 @@ class Scheduler:
                 unit.arguments,
                 planned.timeout_s,
                 attempt,
-                planned.cache_s if attempt == 1 else 0.0,
-                planned.policy.cache_stat,
+                CacheRule(planned.cache_s, planned.policy.cache_stat) if attempt == 1 else NEVER_CACHED,
             )
 
     def _watch(self, now: float) -> Iterable[Command]:

@@ -12,7 +12,7 @@ import anyio
 from mcp import MCPError
 
 from ...config import ServerSettings
-from ...core.downstream import ServerListing
+from ...core.ports import ServerListing
 from ...core.tools.catalog import Tool
 from ...core.values.strict import Json, JsonObject, dumps
 from ...errors import CallError

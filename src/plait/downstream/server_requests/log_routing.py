@@ -1,17 +1,18 @@
-"""Who is told what a server logs: the client of the request that the message belongs to, and no other.
+"""Who hears what a server logs: the client of the request that the message belongs to, and no other.
 
-Over Streamable HTTP such a message comes on the stream of its request. Over one pipe or one event stream nothing tells
-what it belongs to: there it is for all who have a request open at that server. What belongs to none is for everybody.
+Over Streamable HTTP such a message comes on the stream of its request. Over one pipe or one event stream
+nothing says what it belongs to: there it goes to every client that has a request open at that server. A
+message that belongs to none goes to everybody.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextvars import Context
 from typing import Final
 
-from ...core.ports import OnLog
+from ...core.ports import Caller
 from ...core.values.strict import JsonObject, NotStrict, measure
 from .origin import correlated
 
@@ -21,27 +22,29 @@ LOG_MESSAGE: Final = "notifications/message"
 
 
 class LogRouting:
-    """The requests that are open at one server, each with who is told what the server logs. *everybody* is told what
-    belongs to none of them."""
+    """The callers of the requests that are open at one server. *everybody* takes the messages that belong
+    to none of them."""
 
-    def __init__(self, everybody: OnLog) -> None:
+    def __init__(self, everybody: Callable[[JsonObject], None]) -> None:
         self.context: Callable[[], Context | None] = lambda: None
-        """In which the message that is being read was asked for, where the transport can tell."""
+        """The context in which the message that is being read was asked for, if the transport knows it."""
         self._everybody = everybody
-        self._open: dict[object, OnLog] = {}
+        self._open: dict[object, list[Caller]] = {}
+        """By client."""
 
     def __repr__(self) -> str:
-        return f"<Hearers: {len(self._open)} open>"
+        return f"<LogRouting: {len(self._open)} clients>"
 
-    def begin(self, on_log: OnLog | None) -> object:
-        """A request is open; gives what it is known by."""
-        key = object()
-        if on_log is not None:
-            self._open[key] = on_log
-        return key
+    def begin(self, caller: Caller) -> None:
+        """A request of *caller* is open, until `end`."""
+        if caller.client is not None:
+            self._open.setdefault(caller.client, []).append(caller)
 
-    def end(self, key: object) -> None:
-        self._open.pop(key, None)
+    def end(self, caller: Caller) -> None:
+        if (callers := self._open.get(caller.client)) is not None:
+            callers.remove(caller)
+            if not callers:
+                del self._open[caller.client]
 
     def hear(self, params: JsonObject) -> None:
         """The server logs. What cannot be passed on is dropped. Never blocks or raises."""
@@ -50,14 +53,16 @@ class LogRouting:
         except NotStrict as error:
             log.debug("log.dropped", extra={"error": str(error)})
             return
-        for on_log in self._told():
+        context = self.context()
+        origin = context.get(correlated) if context is not None else None
+        if origin is None:
+            clients = list(self._open.values())
+        else:
+            clients = [[origin.caller]] if origin.caller.client is not None else []
+        if not clients:
+            self._everybody(params)
+        for callers in clients:
             try:
-                on_log(params)
+                any(caller.log(params) for caller in callers)
             except Exception:  # or it would end the connection that is being read
                 log.exception("log.failed")
-
-    def _told(self) -> Iterable[OnLog]:
-        context = self.context()
-        if context is not None and (asker := context.get(correlated)) is not None:
-            return (asker.on_log or self._everybody,)
-        return dict.fromkeys(self._open.values()) or (self._everybody,)

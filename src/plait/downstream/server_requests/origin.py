@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import anyio
 import mcp_types as types
 
-from ...core.ports import Ask, OnLog, RpcError
+from ...core.ports import Caller, RpcError
 from ...core.values.strict import JsonObject
 
 log = logging.getLogger(__name__)
@@ -20,27 +20,25 @@ LONGEST_ASK_S = 900.0
 
 @dataclass(eq=False, slots=True)
 class RequestOrigin:
-    """One request that is open at a server, and who can be asked on its behalf; None for nobody."""
+    """One request that is open at a server, and its caller, who may be asked on its behalf."""
 
-    ask: Ask | None
+    caller: Caller
     kind: str = ""
     """What the request is for, as `kind_of` has it."""
-    has_client: bool = True
-    """Whether it is made for a client at all."""
+    may_ask: bool = True
+    """Whether the server may ask the caller anything for this request."""
     questions: set[ServerRequest] = field(default_factory=set)
     has_ended: bool = False
-    on_log: OnLog | None = None
-    """Told what the server logs on the stream of this request."""
 
     def end(self) -> None:
-        """The request has its answer, or was given up: what was asked for it alone is not answered any more."""
+        """The request is over: cancel questions that belonged only to it."""
         self.has_ended = True
         for question in [*self.questions]:
             question.leave(self)
 
 
-correlated: ContextVar[RequestOrigin | None] = ContextVar("asker", default=None)
-"""The request on whose own stream a message came; None where the transport cannot tell."""
+correlated: ContextVar[RequestOrigin | None] = ContextVar("origin", default=None)
+"""The request on whose own stream a message came; None if the transport does not know it."""
 
 
 class ServerRequest:
@@ -75,9 +73,8 @@ class ServerRequest:
     async def _asked(self, method: str, params: JsonObject) -> JsonObject:
         while self._askers:
             asker = self._askers[-1]
-            assert asker.ask is not None
             try:
-                return await asker.ask(method, params)
+                return await asker.caller.ask(method, params)
             except RpcError:
                 raise
             except anyio.ClosedResourceError:  # that way to the client ended; another of its requests may lead there

@@ -19,7 +19,7 @@ from typing import Final
 
 import mcp_types as types
 
-from ...core.ports import Ask, RpcError
+from ...core.ports import Caller, RpcError
 from ...core.values.strict import JsonObject, NotStrict, measure
 from ...waiting import Signal
 from .origin import Ended, RequestOrigin, ServerRequest, correlated
@@ -45,13 +45,13 @@ MOST_KINDS = 1_000
 
 
 class ServerRequests:
-    """The questions of one connected server. Two `Ask` that are equal lead to the same client. *kinds* are those of the
-    requests that it has asked for what could not be told apart; more are added."""
+    """The questions of one connected server. *kinds* are those of the requests that it has asked for
+    what could not be attributed; more are added. *unasked* answers for roots where no request is open
+    that they could be for."""
 
-    def __init__(self, *, kinds: set[str] | None = None, unasked: Ask | None = None) -> None:
+    def __init__(self, *, kinds: set[str] | None = None, unasked: Caller | None = None) -> None:
         self._kinds = kinds if kinds is not None else set()
         self._unasked = unasked
-        """Asks for roots where no request is open that they could be for."""
         self._open: list[RequestOrigin] = []
         self.silent: list[RequestOrigin] = []
         """Open requests that a server may ask for, with nobody to be asked."""
@@ -64,26 +64,23 @@ class ServerRequests:
         return f"<Asking: {len(self._open)} open, {self._count} questions{turns}>"
 
     @asynccontextmanager
-    async def on_behalf(
-        self, ask: Ask | None, kind: str = "", *, has_client: bool = True
-    ) -> AsyncIterator[RequestOrigin]:
-        """While the block runs, a request of that *kind* is open for which the server may ask with *ask*. Waits for
-        its turn."""
-        asker = RequestOrigin(ask, kind, has_client)
-        if ask is None:
+    async def open(self, origin: RequestOrigin) -> AsyncIterator[None]:
+        """While the block runs, the request of *origin* is open, and the server may ask its caller.
+        Waits for its turn."""
+        if not origin.may_ask:
             try:
-                yield asker
+                yield
             finally:
-                asker.end()
+                origin.end()
             return
-        if self._waiting or not self._may_go(asker):
-            await self._turn(asker)
-        self._open.append(asker)
+        if self._waiting or not self._may_go(origin):
+            await self._turn(origin)
+        self._open.append(origin)
         try:
-            yield asker
+            yield
         finally:
-            self._open.remove(asker)
-            asker.end()
+            self._open.remove(origin)
+            origin.end()
             self._changed.notify()
 
     async def put(self, method: str, params: JsonObject) -> JsonObject:
@@ -111,7 +108,7 @@ class ServerRequests:
     def _askers(self, method: str) -> list[RequestOrigin]:
         """The requests that a question may belong to, all of one client. Raises `RpcError` where there is none."""
         if (asker := correlated.get()) is not None:
-            if asker.ask is None:
+            if not asker.may_ask:
                 raise _nobody(method, [asker])
             if asker.has_ended:
                 raise Ended
@@ -125,7 +122,7 @@ class ServerRequests:
         if not self._open:
             raise _nobody(method, self.silent)
         self._learn()
-        if self.silent or any(other.ask != self._open[0].ask for other in self._open):
+        if self.silent or any(not _is_same_client(other, self._open[0]) for other in self._open):
             count = len(self._open) + len(self.silent)
             said = f"It cannot be told for which of {count} requests this is; ask again in the next one."
             raise RpcError(types.INVALID_REQUEST, said)
@@ -142,7 +139,7 @@ class ServerRequests:
     def _may_go(self, asker: RequestOrigin) -> bool:
         """Whether no question could be taken for that of another client with *asker* open."""
         may_ask = self._may_ask(asker)
-        return all(other.ask == asker.ask or not (may_ask or self._may_ask(other)) for other in self._open)
+        return all(_is_same_client(other, asker) or not (may_ask or self._may_ask(other)) for other in self._open)
 
     async def _turn(self, asker: RequestOrigin) -> None:
         """First come, first served."""
@@ -161,12 +158,16 @@ def kind_of(method: str, params: JsonObject) -> str:
     return f"{method} {name[:200]}" if isinstance(name, str) else method
 
 
+def _is_same_client(one: RequestOrigin, other: RequestOrigin) -> bool:
+    return one.caller.client == other.caller.client
+
+
 def _nobody(method: str, silent: list[RequestOrigin]) -> RpcError:
     """Why nobody is asked, when the requests that are open are *silent*."""
     needed = _NEEDED[method]
     if not silent:
         said = "This is not supported: no client that can be asked has a request open."
-    elif not any(asker.has_client for asker in silent):
+    elif all(asker.caller.client is None for asker in silent):
         said = f"Nobody can be asked on the command line, and this needs {needed}."
     else:
         said = f"The client did not declare what this needs: {needed}"

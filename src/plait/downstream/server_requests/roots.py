@@ -12,7 +12,7 @@ from typing import Final
 import anyio
 import mcp_types as types
 
-from ...core.ports import Ask, RpcError
+from ...core.ports import Ask, Caller, NoClient, RpcError
 from ...core.values.strict import JsonObject
 
 LIST_ROOTS: Final = "roots/list"
@@ -44,6 +44,10 @@ class Roots:
         """The servers that have asked, if there is somebody to answer now."""
         return list(self._askers) if self._alone() is not None else []
 
+    def asked_by(self, server: str) -> Caller:
+        """A caller who answers what *server* asks outside of any request."""
+        return _OnlyClient(self, server)
+
     async def ask(self, server: str, method: str, params: JsonObject) -> JsonObject:
         """The roots of the client that is connected alone. Raises `RpcError`, at once where there is none."""
         self._askers[server] = None
@@ -60,3 +64,16 @@ class Roots:
     def _alone(self) -> Ask | None:
         """How to ask the client, if there is one alone that has roots."""
         return next(iter(self._clients.values())) if len(self._clients) == 1 else None
+
+
+class _OnlyClient(NoClient):
+    """Answers for the client that is connected alone, when *server* asks for roots."""
+
+    can_be_asked = True
+
+    def __init__(self, roots: Roots, server: str) -> None:
+        self._roots = roots
+        self._server = server
+
+    async def ask(self, method: str, params: JsonObject, /) -> JsonObject:
+        return await self._roots.ask(self._server, method, params)

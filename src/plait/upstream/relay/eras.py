@@ -10,7 +10,7 @@ from mcp import MCPError
 from mcp_types import methods
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from ...core.downstream import RpcError
+from ...core.ports import RpcError
 from ...core.values.strict import JsonObject
 from ..resources import NOT_FOUND_BEFORE_2026
 from ..run_progress import RequestContext

@@ -8,8 +8,7 @@ they have declared that they can answer.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, Final, Self, cast
 
 import mcp_types as types
@@ -18,10 +17,9 @@ from mcp_types import methods
 from mcp_types.version import LATEST_HANDSHAKE_VERSION
 from pydantic import BaseModel, RootModel, ValidationError
 
-from ...core.downstream import Ask, RpcError
+from ...core.ports import RpcError
 from ...core.values.strict import Json, JsonObject
 from ..mcp_sdk import ServerMessageMetadata
-from ..principals import client_of
 from ..run_progress import RequestContext
 
 ASK_S = 600.0
@@ -75,6 +73,14 @@ class InputRequest:
         return {"method": self.method, "params": self.params} if self.params else {"method": self.method}
 
 
+def checked_question(method: str, params: JsonObject, capabilities: types.ClientCapabilities | None) -> InputRequest:
+    """A question that a client with *capabilities* can answer. Raises `RpcError` for any other."""
+    question = InputRequest.read(method, params)
+    if lacking := question.lacking(capabilities):
+        raise missing_capability(lacking)
+    return question
+
+
 def can_be_asked(capabilities: types.ClientCapabilities | None) -> bool:
     """Whether the client can answer anything at all."""
     has = capabilities
@@ -96,22 +102,6 @@ async def ask_for_roots(session: ServerSession, method: str, params: JsonObject)
     """The answer of a client of the handshake era that has roots, to a question that belongs to none of its requests.
     Raises `RpcError`. The caller bounds the time."""
     return await _put(session, InputRequest.read(method, params), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Asks:
-    """An `Ask` that puts questions to *client* by *ask*. All those of one client are equal."""
-
-    client: object
-    ask: Ask = field(compare=False)
-
-    async def __call__(self, method: str, params: JsonObject) -> JsonObject:
-        return await self.ask(method, params)
-
-
-def asks_directly(ctx: RequestContext) -> Asks:
-    """An `Ask` for the client of *ctx*, which is of the handshake era."""
-    return Asks(client_of(ctx), partial(ask_directly, ctx))
 
 
 async def ask_directly(ctx: RequestContext, method: str, params: JsonObject) -> JsonObject:

@@ -15,11 +15,11 @@ from typing import TypeAlias
 import anyio
 import mcp_types as types
 
-from ...core.downstream import Ask, RelayRequest, RpcError, Turn, Visit
+from ...core.ports import RelayRequest, RpcError, Turn, Visit
 from ...core.values.strict import JsonObject
 from ..run_progress import RequestContext
 from .eras import is_modern
-from .input_requests import InputRequest, ask_directly, asks_directly, can_be_asked, missing_capability, read_questions
+from .input_requests import InputRequest, ask_directly, missing_capability, read_questions
 from .notifications import TransportState
 from .pending import STATE, PendingRequest, PendingRequests, Work, invalid_state
 from .request_scope import RequestScope
@@ -47,8 +47,8 @@ async def resume(ctx: RequestContext, parking: PendingRequests, held: PendingReq
 
 
 async def begin(ctx: RequestContext, parking: PendingRequests, caller: RequestScope, work: Work) -> JsonObject:
-    """The result of *work*, which is given a way to ask the client of *ctx*; or a result that asks it."""
-    return await (parking.begin(caller, work) if is_modern(ctx) else work(asks_directly(ctx)))
+    """The result of *work*, which may ask the client of *ctx* by *caller*; or a result that asks it."""
+    return await (parking.begin(caller, work) if is_modern(ctx) else work())
 
 
 def out_of_time(request: RelayRequest) -> RpcError:
@@ -68,18 +68,17 @@ class InputRounds:
     ) -> JsonObject:
         """The result for the client. Raises `RpcError` and `MCPError`."""
         relay = self._ask_client if is_modern(ctx) else self._answer_server
-        may_ask = can_be_asked(ctx.session.client_capabilities)
 
-        async def work(ask: Ask | None) -> JsonObject:
+        async def work() -> JsonObject:
             with anyio.move_on_after(LONGEST_S):
                 async with turn_of(request, self._visit) as turn:
-                    result = await relay(ctx, request if ask is None else asking_in(turn, request, ask), turn)
+                    result = await relay(ctx, asking_in(turn, request), turn)
                     if is_well(result):
                         turn.went_well()
                     return result
             raise out_of_time(request)
 
-        return await (begin(ctx, live.parking, caller, work) if may_ask else work(None))
+        return await (begin(ctx, live.parking, caller, work) if caller.can_be_asked else work())
 
     async def _ask_client(self, ctx: RequestContext, request: RelayRequest, turn: Turn) -> JsonObject:
         """For a client of 2026-07-28: what its server asks is its result, with a state that leads back there."""

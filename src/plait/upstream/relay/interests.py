@@ -15,7 +15,7 @@ import anyio
 import mcp_types as types
 from mcp import MCPError
 
-from ...core.downstream import RelayRequest, RpcError, ServerListing
+from ...core.ports import RelayRequest, RpcError, ServerListing
 from ...core.tools.naming import Entry
 from ...core.values.strict import JsonObject
 from .listings import offers_capability

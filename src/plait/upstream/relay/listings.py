@@ -17,7 +17,7 @@ from mcp_types import methods
 from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
 from pydantic import ValidationError
 
-from ...core.downstream import Downstream, ServerListing, Visit
+from ...core.ports import Downstream, ServerListing, Visit
 from ...core.tools.addresses import Addresses
 from ...core.tools.catalog import Tool
 from ...core.tools.naming import Entry, Names, prompt_names, tool_names

@@ -1,6 +1,6 @@
 """What downstream servers tell of themselves, passed on to every upstream client that it is for, in both eras.
 
-Log messages that belong to a request do not come here: its client alone hears them (`core/downstream.py`, `on_log`).
+Log messages that belong to a request do not come here: its client alone hears them (`Caller.log`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 from anyio import create_task_group
 from anyio.abc import TaskGroup
 
-from ...core.downstream import RENEWED, Downstream, RpcError
+from ...core.ports import RENEWED, Downstream, RpcError
 from ...core.tools.addresses import wrap
 from ...core.values.strict import Json, JsonObject
 from ..mcp_sdk import (

@@ -19,14 +19,14 @@ from mcp.server import Server
 from mcp_types import methods
 from pydantic import ValidationError
 
-from ...core.downstream import Ask, RelayRequest, RpcError
+from ...core.ports import RelayRequest, RpcError
 from ...core.values.strict import Json, JsonObject
 from ..calls import OpenCalls
 from ..mcp_sdk import CallNext, HandlerResult
+from ..principals import PrincipalOf
 from ..resources import is_ours
 from ..run_progress import RequestContext
-from .eras import checked_params, declared_by, is_modern, meta_of, meta_to_pass_on, shaped_error, shaped_result
-from .input_requests import can_be_asked
+from .eras import checked_params, is_modern, meta_of, meta_to_pass_on, shaped_error, shaped_result
 from .input_rounds import LONGEST_S, InputRounds, begin, held_for, out_of_time, resume
 from .listings import MEMBERS, Own, RelayConfig
 from .notifications import ROOTS_CHANGED, TransportState, transport_state_of
@@ -34,7 +34,7 @@ from .pending import Work
 from .request_scope import RequestScope
 from .rewriting import with_addresses
 from .router import Router
-from .run_waiters import asking_by, told_by
+from .run_waiters import serving
 from .subscriptions import ClientSubscriptions
 
 log = logging.getLogger(__name__)
@@ -49,11 +49,19 @@ class Passthrough:
     """Relays to the servers of *relaying*, beside our *own* entries of the lists. *calls* counts the requests that
     are open; results of 2026-07-28 are stamped with *server_info*."""
 
-    def __init__(self, relaying: RelayConfig, own: Own, calls: OpenCalls, server_info: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        relaying: RelayConfig,
+        own: Own,
+        calls: OpenCalls,
+        principal_of: PrincipalOf,
+        server_info: Mapping[str, Any],
+    ) -> None:
         self._relaying = relaying
         self._own_tools = frozenset(str(tool["name"]) for tool in own["tools/list"])
         self._own_prompts = frozenset(str(prompt["name"]) for prompt in own["prompts/list"])
         self._calls = calls
+        self._principal_of = principal_of
         self._server_info = server_info
         self.owners = Router(relaying, own)
         self.wishes = ClientSubscriptions(self.owners, self._send, relaying.downstream)
@@ -103,9 +111,9 @@ class Passthrough:
             raise MCPError(types.INTERNAL_ERROR, "Internal server error") from None
 
     async def interactive(self, ctx: RequestContext, caller: RequestScope, work: Work) -> JsonObject:
-        """Do *work* of our own for the request of *ctx*, which *caller* made. It may ask the client meanwhile, with
-        what it is given; a client of 2026-07-28 then sends its request again, and so comes here again, for the same
-        work to go on."""
+        """Do *work* of our own for the request of *ctx*. It may ask the client meanwhile, by *caller*;
+        a client of 2026-07-28 then sends its request again, and so comes here again, for the same work
+        to go on."""
         live = transport_state_of(ctx)
         if (held := held_for(ctx, live.parking)) is not None:
             return await resume(ctx, live.parking, held)
@@ -144,21 +152,18 @@ class Passthrough:
         return await self._relay(ctx, server, {**params, "name": name})
 
     async def _call_own(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
-        """One of our tools. Calls of a run may ask the client whose request waits for it, and it is told what they log
-        (`attending.py`)."""
+        """One of our tools. Calls of a run may ask the client whose request waits for it, and that
+        client hears what they log (`run_waiters.py`)."""
         caller = self._caller(ctx)
-        with told_by(caller):
-            if not can_be_asked(ctx.session.client_capabilities):
-                result = await call_next(ctx)
-                await caller.told()
-                return result
 
-        async def work(ask: Ask) -> JsonObject:
-            with told_by(caller), asking_by(ask):
+        async def work() -> JsonObject:
+            with serving(caller):
                 result = dict(cast("JsonObject", await call_next(ctx)))
             await caller.told()
             return result
 
+        if not caller.can_be_asked:
+            return await work()
         return shaped_result(ctx, await self.interactive(ctx, caller, work), self._server_info)
 
     async def _get_prompt(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
@@ -247,7 +252,8 @@ class Passthrough:
         raise out_of_time(request)
 
     def _caller(self, ctx: RequestContext) -> RequestScope:
-        return RequestScope(ctx, transport_state_of(ctx).tasks, None if is_modern(ctx) else self.wishes.session(ctx))
+        session = None if is_modern(ctx) else self.wishes.session(ctx)
+        return RequestScope(ctx, self._principal_of(ctx), transport_state_of(ctx).tasks, session)
 
 
 def _named(ctx: RequestContext) -> str:
@@ -257,7 +263,4 @@ def _named(ctx: RequestContext) -> str:
 
 
 def _request(ctx: RequestContext, caller: RequestScope, server: str, params: JsonObject) -> RelayRequest:
-    meta = meta_of(ctx)
-    on_progress = caller.progress if "progressToken" in meta else None
-    shared = meta_to_pass_on(meta)
-    return RelayRequest(server, ctx.method, params, shared, on_progress, None, declared_by(ctx), caller.on_log)
+    return RelayRequest(server, ctx.method, params, meta_to_pass_on(meta_of(ctx)), caller)

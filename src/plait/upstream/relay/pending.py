@@ -21,17 +21,17 @@ import mcp_types as types
 from anyio.abc import TaskGroup
 from mcp import MCPError
 
-from ...core.downstream import Ask, RpcError
+from ...core.ports import RpcError
 from ...core.values.strict import JsonObject
 from ...waiting import Signal
 from ..run_progress import RequestContext
-from .input_requests import ASK_S, MOST_QUESTIONS, Asks, InputRequest, missing_capability
+from .input_requests import ASK_S, MOST_QUESTIONS, InputRequest, checked_question
 from .request_scope import RequestScope
 
 log = logging.getLogger(__name__)
 
-Work: TypeAlias = Callable[[Ask], Awaitable[JsonObject]]
-"""Something that ends with a result, and that may ask the client meanwhile."""
+Work: TypeAlias = Callable[[], Awaitable[JsonObject]]
+"""Something that ends with a result, and that may ask the client meanwhile by its `RequestScope`."""
 
 STATE = "parked:"
 """How the state of a request begins that has work waiting for it; the token under which it waits follows."""
@@ -123,13 +123,14 @@ class PendingRequest:
         self.caller = caller
         self.token = ""
         self._parking = parking
-        self._capabilities = caller.capabilities
+        self._capabilities = caller.client_capabilities
         self._scope = anyio.CancelScope()
         self._asked: dict[str, _Asked] = {}
         self._count = 0
         self._outcome: JsonObject | Exception | None = None
         self._changed = Signal()
         self._fetched = anyio.Event()
+        caller.ask_by(self._ask)
 
     async def do(self, work: Work) -> None:
         """The task: does the work, and keeps what came of it until it is fetched or given up."""
@@ -148,7 +149,7 @@ class PendingRequest:
 
     async def _tried(self, work: Work) -> JsonObject | Exception:
         try:
-            return await work(Asks(self.caller.client, self._ask))
+            return await work()
         except (RpcError, MCPError) as error:
             return error
         except Exception:
@@ -156,9 +157,7 @@ class PendingRequest:
             return RpcError(types.INTERNAL_ERROR, "Internal server error")
 
     async def _ask(self, method: str, params: JsonObject) -> JsonObject:
-        question = InputRequest.read(method, params)
-        if lacking := question.lacking(self._capabilities):
-            raise missing_capability(lacking)
+        question = checked_question(method, params, self._capabilities)
         is_full = self._parking.is_full and self not in self._parking.asking
         if is_full or len(self._asked) >= MOST_QUESTIONS:
             raise RpcError(types.INTERNAL_ERROR, "Too many questions wait for their answers.")

@@ -15,54 +15,40 @@ from contextvars import ContextVar
 import anyio
 import mcp_types as types
 
-from ...core.ports import Ask, OnLog, RpcError
+from ...core.ports import UNDECLARED, Caller, RpcError
 from ...core.values.principal import Principal
 from ...core.values.strict import JsonObject
 from ...waiting import Signal
 from ..principals import client_of, stands_alone
 from ..run_progress import RequestContext, SendProgress, telling
-from .eras import declared_by, is_modern
-from .input_requests import ASK_S
-from .request_scope import LegacySession, ProgressTo, RequestScope
+from .eras import is_modern
+from .input_requests import ASK_S, checked_question
+from .request_scope import RequestScope
 
-_caller: ContextVar[RequestScope | None] = ContextVar("caller", default=None)
-_ask: ContextVar[Ask | None] = ContextVar("ask", default=None)
-
-
-@contextmanager
-def told_by(caller: RequestScope) -> Iterator[None]:
-    """Inside of the block, *caller* is told what calls log that are made for the present request."""
-    token = _caller.set(caller)
-    try:
-        yield
-    finally:
-        _caller.reset(token)
+_current: ContextVar[RequestScope | None] = ContextVar("current request", default=None)
 
 
 @contextmanager
-def asking_by(ask: Ask) -> Iterator[None]:
-    """Inside of the block, requests put questions to their client by *ask*."""
-    token = _ask.set(ask)
+def serving(request: RequestScope) -> Iterator[None]:
+    """Inside of the block, *request* is the one that is being answered."""
+    token = _current.set(request)
     try:
         yield
     finally:
-        _ask.reset(token)
+        _current.reset(token)
 
 
 def progress_to(ctx: RequestContext) -> SendProgress | None:
-    """Tells the client of *ctx* how far a run is, also when it has come back with another request; None where it will
-    not want to hear of it."""
-    caller = _caller.get()
-    may_come_back = caller is not None and _ask.get() is not None and is_modern(ctx)
-    return caller.report if caller is not None and may_come_back else telling(ctx)
+    """Sends the client of *ctx* the progress of a run, also when it has come back with another request;
+    None if it will not want it."""
+    request = _current.get()
+    may_come_back = request is not None and request.can_be_asked and is_modern(ctx)
+    return request.report if request is not None and may_come_back else telling(ctx)
 
 
-def attendance_of(ctx: RequestContext, principal: Principal) -> RunWaiters:
+def waiters_of_new_run(ctx: RequestContext, principal: Principal) -> RunWaiters:
     """For a run that the client of *ctx* begins, on behalf of *principal*."""
-    client = _client_of_runs(ctx, principal)
-    if (caller := _caller.get()) is None:  # nobody relays
-        return RunWaiters(principal, client, {}, can_be_asked=False)
-    return RunWaiters(principal, client, declared_by(ctx), caller.session, can_be_asked=_ask.get() is not None)
+    return RunWaiters(principal, _client_of_runs(ctx, principal), _current.get())
 
 
 def _client_of_runs(ctx: RequestContext, principal: Principal) -> object:
@@ -70,32 +56,45 @@ def _client_of_runs(ctx: RequestContext, principal: Principal) -> object:
     return principal if stands_alone(ctx) else client_of(ctx)
 
 
-class RunWaiters:
-    """The requests of *client* that wait for a run that it began; an `UpstreamClient`. *capabilities*
-    are those it declared then, *session* is None if it has none."""
+class RunWaiters(Caller):
+    """The requests of *owner* that wait for a run that it began; the caller of the run's calls. The run
+    was begun by *request*, None if nothing is relayed."""
 
-    def __init__(
-        self,
-        principal: Principal,
-        client: object,
-        capabilities: JsonObject,
-        session: LegacySession | None = None,
-        *,
-        can_be_asked: bool = True,
-    ) -> None:
-        self.principal = principal
-        self.client = client
-        self.capabilities = capabilities
-        self.can_be_asked = can_be_asked
-        self.on_log: OnLog = ProgressTo(session or self, self._log)
-        self._session = session
-        self._attending: list[Ask] = []
-        self._told: list[RequestScope] = []
+    takes_input_requests = False
+    wants_progress = False
+
+    def __init__(self, principal: Principal, owner: object, request: RequestScope | None) -> None:
+        self._principal = principal
+        self._owner = owner
+        self._session = None if request is None else request.session
+        self._capabilities = UNDECLARED if request is None else request.capabilities
+        self._client_capabilities = None if request is None else request.client_capabilities
+        self._can_be_asked = request is not None and request.can_be_asked
+        self._waiting: list[RequestScope] = []
         self._open = 0
         self._changed = Signal()
 
     def __repr__(self) -> str:
-        return f"<RunWaiters: {len(self._attending)} requests, {self._open} questions>"
+        return f"<RunWaiters: {len(self._waiting)} requests, {self._open} questions>"
+
+    @property
+    def principal(self) -> Principal:
+        return self._principal
+
+    @property
+    def client(self) -> object:
+        """The session that began the run. Without one, the run is taken for a client of its own: two
+        that have the same owner may still be of two clients."""
+        return self._session or self
+
+    @property
+    def capabilities(self) -> JsonObject:
+        """Those of the client that began the run, as it declared them then."""
+        return self._capabilities
+
+    @property
+    def can_be_asked(self) -> bool:
+        return self._can_be_asked
 
     @property
     def is_asking(self) -> bool:
@@ -104,53 +103,58 @@ class RunWaiters:
 
     def is_for(self, ctx: RequestContext, principal: Principal) -> bool:
         """Whether the request of *ctx*, by *principal*, comes from the run's client."""
-        return self.client == _client_of_runs(ctx, principal)
+        return self._owner == _client_of_runs(ctx, principal)
 
     @contextmanager
     def attended(self) -> Iterator[None]:
-        """The present request waits for the run, as long as the block takes."""
-        asks = [ask] if (ask := _ask.get()) is not None else []
-        told = [caller] if (caller := _caller.get()) is not None else []
-        self._attending += asks
-        self._told += told
+        """The current request waits for the run, as long as the block takes."""
+        request = _current.get()
+        if request is None:
+            yield
+            return
+        self._waiting.append(request)
         self._changed.notify()
         try:
             yield
         finally:
-            for ask in asks:
-                self._attending.remove(ask)
-            for caller in told:
-                self._told.remove(caller)
+            self._waiting.remove(request)
 
     async def quiet(self) -> None:
         """Wait until no question is open: a request must not end before the answers to what it was asked."""
         while self._open:
             await self._changed.wait()
 
+    def check_question(self, method: str, params: JsonObject, /) -> None:
+        checked_question(method, params, self._client_capabilities)
+
     async def ask(self, method: str, params: JsonObject, /) -> JsonObject:
-        """As `Ask`. Gives up after ten minutes without a request that could be asked."""
+        """As `Caller.ask`. Gives up after ten minutes without a request that can be asked."""
         while True:
-            ask = await self._attendant()
+            request = await self._latest()
             self._open += 1
             try:
-                return await ask(method, params)
-            except anyio.ClosedResourceError:  # its request was given up before the answer
+                return await request.ask(method, params)
+            except anyio.ClosedResourceError:  # the request was given up before the answer
                 continue
             finally:
                 self._open -= 1
                 self._changed.notify()
 
-    async def _attendant(self) -> Ask:
-        with anyio.move_on_after(ASK_S):
-            while not self._attending:
-                await self._changed.wait()
-        if not self._attending:
-            raise RpcError(types.REQUEST_TIMEOUT, "No client waits for this run any more, so nobody can be asked.")
-        return self._attending[-1]
+    def progress(self, params: JsonObject, /) -> None:
+        """Drop it: clients follow the run as a whole (`run_progress.py`)."""
 
-    def _log(self, params: JsonObject) -> None:
-        """A call of the run logs. While no request waits for the run, the session that began it hears of it."""
-        if self._told:
-            self._told[-1].log(params)
-        elif self._session is not None:
-            self._session.log(params)
+    def log(self, params: JsonObject, /) -> bool:
+        """While no request waits for the run, the session that began it hears of it."""
+        if self._waiting:
+            return self._waiting[-1].log(params)
+        return self._session is not None and self._session.log(params)
+
+    async def _latest(self) -> RequestScope:
+        """The latest request that can be asked; waits for one."""
+        with anyio.move_on_after(ASK_S):
+            while True:
+                for request in reversed(self._waiting):
+                    if request.can_be_asked:
+                        return request
+                await self._changed.wait()
+        raise RpcError(types.REQUEST_TIMEOUT, "No client waits for this run any more, so nobody can be asked.")

@@ -7,7 +7,7 @@ from functools import partial
 
 import mcp_types as types
 
-from ...core.downstream import Downstream, RelayRequest, RpcError
+from ...core.ports import Downstream, RelayRequest, RpcError
 from ...core.tools.naming import Entry
 from ..mcp_sdk import connection_of
 from ..resources import is_ours

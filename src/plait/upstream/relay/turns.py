@@ -4,9 +4,10 @@ and for what it touches. Nothing else that is relayed waits for anything."""
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from ...core.downstream import Ask, RelayRequest, Turn, Visit
+from ...core.ports import Caller, RelayRequest, Turn, Visit
+from ...core.values.principal import Principal
 from ...core.values.strict import Json, JsonObject
 
 
@@ -23,9 +24,9 @@ def no_turn(server: str, tool: str, arguments: Json) -> AbstractAsyncContextMana
     return nullcontext(_FREE)
 
 
-def asking_in(turn: Turn, request: RelayRequest, ask: Ask) -> RelayRequest:
-    """*request* with a way to ask the client, in which the turn is paused for as long as that takes."""
-    return replace(request, ask=_Paused(ask, turn))
+def asking_in(turn: Turn, request: RelayRequest) -> RelayRequest:
+    """*request*, its turn paused while its client is asked something."""
+    return replace(request, caller=_Pausing(request.caller, turn))
 
 
 def is_well(result: JsonObject) -> bool:
@@ -33,17 +34,49 @@ def is_well(result: JsonObject) -> bool:
     return result.get("isError") is not True and result.get("resultType") != "input_required"
 
 
-@dataclass(frozen=True, slots=True)
-class _Paused:
-    """Asks by *ask* while *turn* is paused. All those that ask one client are equal: which of its calls asks makes no
-    difference to it."""
+class _Pausing(Caller):
+    """*caller*, who is asked while *turn* is paused."""
 
-    ask: Ask
-    turn: Turn = field(compare=False)
+    def __init__(self, caller: Caller, turn: Turn) -> None:
+        self._caller = caller
+        self._turn = turn
 
-    async def __call__(self, method: str, params: JsonObject) -> JsonObject:
-        with self.turn.paused():
-            return await self.ask(method, params)
+    @property
+    def principal(self) -> Principal:
+        return self._caller.principal
+
+    @property
+    def client(self) -> object:
+        return self._caller.client
+
+    @property
+    def capabilities(self) -> JsonObject:
+        return self._caller.capabilities
+
+    @property
+    def can_be_asked(self) -> bool:
+        return self._caller.can_be_asked
+
+    @property
+    def takes_input_requests(self) -> bool:
+        return self._caller.takes_input_requests
+
+    @property
+    def wants_progress(self) -> bool:
+        return self._caller.wants_progress
+
+    def progress(self, params: JsonObject, /) -> None:
+        self._caller.progress(params)
+
+    def log(self, params: JsonObject, /) -> bool:
+        return self._caller.log(params)
+
+    def check_question(self, method: str, params: JsonObject, /) -> None:
+        self._caller.check_question(method, params)
+
+    async def ask(self, method: str, params: JsonObject, /) -> JsonObject:
+        with self._turn.paused():
+            return await self._caller.ask(method, params)
 
 
 class _Free:

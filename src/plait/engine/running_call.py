@@ -1,0 +1,146 @@
+"""The caller of a call that is under way: its client, together with the clock and the room of the call.
+
+While the client is asked something, the time of the call stands still, and other calls may have its
+room. While its server is not there yet, its time stands still too.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import anyio
+
+from ..core.ports import Caller
+from ..core.scheduling.events import Event, Key, Notice, Paused, Progressed, Resumed, Sent
+from ..core.values.principal import Principal
+from ..core.values.strict import Json, JsonObject
+
+LONGEST_QUESTION_S = 900.0
+"""Longest pause of a call's time while its client answers; the question itself times out sooner."""
+
+
+class RunningCall(Caller):
+    """The caller of the call of *key*, which is made for *caller*, in *scope*. Events go to *feed*,
+    notices to *notify*."""
+
+    __slots__ = ("_caller", "_feed", "_key", "_left_s", "_notify", "_pauses", "_scope", "was_cached")
+
+    def __init__(
+        self,
+        key: Key,
+        caller: Caller,
+        scope: anyio.CancelScope,
+        feed: Callable[[Event], None],
+        notify: Callable[[Notice], None],
+    ) -> None:
+        self._key = key
+        self._caller = caller
+        self._scope: anyio.CancelScope | None = scope
+        self._feed = feed
+        self._notify = notify
+        self._pauses = 0
+        self._left_s = 0.0
+        self.was_cached = False
+
+    def __repr__(self) -> str:
+        return f"<RunningCall of {self._key.task} for {self._caller!r}>"
+
+    def end(self) -> None:
+        """The call has ended: its scope may serve another one."""
+        self._scope = None
+
+    @property
+    def principal(self) -> Principal:
+        return self._caller.principal
+
+    @property
+    def client(self) -> object:
+        return self._caller.client
+
+    @property
+    def capabilities(self) -> JsonObject:
+        return self._caller.capabilities
+
+    @property
+    def can_be_asked(self) -> bool:
+        return self._caller.can_be_asked
+
+    @property
+    def takes_input_requests(self) -> bool:
+        return self._caller.takes_input_requests
+
+    @property
+    def wants_progress(self) -> bool:
+        """Whether the client wants it, or the followers of a run may."""
+        return bool(self._key.run) or self._caller.wants_progress
+
+    def progress(self, params: JsonObject, /) -> None:
+        self._notify(_progressed(self._key, params))
+        if self._caller.wants_progress:
+            self._caller.progress(params)
+
+    def log(self, params: JsonObject, /) -> bool:
+        return self._caller.log(params)
+
+    def check_question(self, method: str, params: JsonObject, /) -> None:
+        self._caller.check_question(method, params)
+
+    async def ask(self, method: str, params: JsonObject, /) -> JsonObject:
+        if self._stop_clock():
+            self._feed(Paused(self._key))
+        try:
+            return await self._caller.ask(method, params)
+        finally:
+            if self._start_clock():
+                self._feed(Resumed(self._key))
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        self._stop_clock()
+        try:
+            yield
+        finally:
+            self._start_clock()
+            self._feed(Sent(self._key))
+
+    def answered_from_cache(self) -> None:
+        self.was_cached = True
+
+    def _stop_clock(self) -> bool:
+        """Let the time stand still; returns whether it went on until now."""
+        self._pauses += 1
+        if self._pauses > 1:
+            return False
+        if self._scope is not None:
+            now = anyio.current_time()
+            self._left_s = self._scope.deadline - now
+            self._scope.deadline = now + LONGEST_QUESTION_S
+        return True
+
+    def _start_clock(self) -> bool:
+        """End one pause; returns whether the time goes on again."""
+        self._pauses -= 1
+        if self._pauses:
+            return False
+        if self._scope is not None:
+            self._scope.deadline = anyio.current_time() + self._left_s
+        return True
+
+
+def _progressed(key: Key, params: JsonObject) -> Progressed:
+    message = params.get("message")
+    return Progressed(
+        key,
+        _number(params.get("progress")) or 0.0,
+        _number(params.get("total")),
+        message if isinstance(message, str) else None,
+    )
+
+
+def _number(value: Json) -> float | None:
+    """*value* if it is a number: one of any size, for a server may count as far as it likes."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(max(min(value, sys.float_info.max), -sys.float_info.max))
