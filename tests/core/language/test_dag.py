@@ -253,7 +253,7 @@ def test_two_names_of_one_field_are_refused() -> None:
         (
             {"tasks": [{**A, "arguments": '{"x": 1, "x": 2}'}]},
             "tasks[0].arguments",
-            "arguments is text that is not strict JSON: x stands twice in one object.",
+            "arguments is text that is not strict JSON: x appears twice in one object.",
         ),
     ],
 )
@@ -272,7 +272,7 @@ def test_text_that_should_be_json_and_is_not_is_refused_once(document: Any, path
         ("{'tasks': []}", "not JSON: Expecting property name enclosed in double quotes at line 1, column 2"),
         (b"\xff", "not UTF-8: invalid start byte at byte 0"),
         ('{"tasks": [{"id": NaN}]}', "not strict JSON: tasks[0].id is NaN, which is not a JSON number"),
-        ('{"tasks": [], "tasks": []}', "not strict JSON: tasks stands twice in one object"),
+        ('{"tasks": [], "tasks": []}', "not strict JSON: tasks appears twice in one object"),
         ({"tasks": [{"id": "\ud800"}]}, "not strict JSON: tasks[0].id holds a lone surrogate (\\ud800)"),
         ({"tasks": nested(64)}, "not strict JSON: tasks[0][0][0][0][0][0][0] is nested deeper than 64 levels"),
     ],

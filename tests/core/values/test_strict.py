@@ -95,7 +95,7 @@ def test_integers_are_exact(number: int) -> None:
         ("NaN", "the value is NaN, which is not a JSON number"),
         ('{"a": [1, -Infinity]}', "a[1] is -Infinity, which is not a JSON number"),
         ('{"a": {"b": 1e999}}', "a.b is 1e999, which is beyond what JSON programs can hold"),
-        ('{"tasks": [{"id": "a", "id": "b"}]}', "tasks[0].id stands twice in one object"),
+        ('{"tasks": [{"id": "a", "id": "b"}]}', "tasks[0].id appears twice in one object"),
         ('{"n": ' + "9" * 5000 + "}", "n has too many digits"),
         (r'["\ud800"]', r"[0] holds a lone surrogate (\ud800)"),
         (r'{"a": {"\udc00": 1}}', r"a has a key that holds a lone surrogate (\udc00)"),

@@ -1,1 +1,1 @@
-"""Strict JSON, schemas and expressions: what holds of single values."""
+"""Single values: strict JSON, schemas and expressions."""

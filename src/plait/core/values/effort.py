@@ -1,8 +1,8 @@
-"""How much work it is to check a value against a schema, reckoned before it is done.
+"""The cost of checking a value against a schema, estimated before it is done.
 
-A schema that leads back to itself twice for one part of a value (`anyOf` of two `$ref: "#"`) doubles the work with each
-level of the value: a few bytes from a hostile server could take hours. The unit here is a visit: one subschema meets
-one part of the value.
+A schema that refers back to itself twice for one part of a value (`anyOf` of two `$ref: "#"`)
+doubles the work with each level of the value: a few bytes from a hostile server could take hours.
+The unit of cost is a visit: one subschema checks one part of the value.
 """
 
 from __future__ import annotations
@@ -19,44 +19,44 @@ _CONDITIONS = ("not", "if", "then", "else")
 _NAMED_CONDITIONS = ("dependentSchemas", "dependencies")
 _FOR_MEMBERS = ("additionalProperties", "unevaluatedProperties", "propertyNames")
 _AGAIN = ("unevaluatedProperties", "unevaluatedItems")
-"""With these, what the other subschemas saw is found out by asking them again."""
+"""Keywords that evaluate their sibling subschemas again, to learn which parts those checked."""
 _FOR_ELEMENTS = ("items", "additionalItems", "unevaluatedItems", "contains")
 
 
-def weight(definition: JsonObject) -> float:
-    """The most visits that any one part of a value can get: infinite if the schema leads back to itself."""
+def visits_per_part(definition: JsonObject) -> float:
+    """Return the most visits that one part of a value gets: infinite if the schema is recursive."""
     known: dict[str, tuple[float, float]] = {}
 
-    def weigh(node: Json, following: frozenset[str]) -> tuple[float, float]:
-        """The visits of the part that *node* is for, and the most that a part beneath it gets."""
+    def count_visits(node: Json, following: frozenset[str]) -> tuple[float, float]:
+        """Return the visits of the part that *node* applies to, and the most of a part below."""
         if not isinstance(node, dict):
             return 1, 0
         target = node.get("$ref")
-        same = [weigh_target(target, following)] if isinstance(target, str) else []
-        same += [weigh(child, following) for child in _in_place(node)]
+        same = [count_target(target, following)] if isinstance(target, str) else []
+        same += [count_visits(child, following) for child in _in_place(node)]
         here = sum(visits for visits, _ in same) * _times(node)
         beneath = sum(visits for _, visits in same) * _times(node)
         properties = node.get("properties")
         members = properties.values() if isinstance(properties, dict) else ()
-        beneath += max((max(weigh(child, following)) for child in members), default=0)
-        beneath += sum(max(weigh(child, following)) for child in _beneath(node))
+        beneath += max((max(count_visits(child, following)) for child in members), default=0)
+        beneath += sum(max(count_visits(child, following)) for child in _beneath(node))
         return here + 1, beneath
 
-    def weigh_target(target: str, following: frozenset[str]) -> tuple[float, float]:
+    def count_target(target: str, following: frozenset[str]) -> tuple[float, float]:
         if target in following:
             return math.inf, math.inf
         if target not in known:
-            known[target] = weigh(find(definition, target), following | {target})
+            known[target] = count_visits(find(definition, target), following | {target})
         return known[target]
 
     try:
-        return max(weigh(definition, frozenset({"#"})))
+        return max(count_visits(definition, frozenset({"#"})))
     except RecursionError:
         return math.inf
 
 
 def visits(definition: JsonObject, value: Json, most: int) -> int:
-    """How many visits checking *value* takes if no branch is left out; counted up to *most*."""
+    """Count the visits that checking *value* takes if no branch is skipped; stop at *most*."""
     stack: list[tuple[Json, Json]] = [(definition, value)]
     count = 1
     while stack and count < most:
@@ -69,7 +69,8 @@ def visits(definition: JsonObject, value: Json, most: int) -> int:
 
 
 def stray_reference(definition: JsonObject) -> str | None:
-    """A reference in *definition* that is not a pointer into it, such as `#/$defs/x`: its cost could not be told."""
+    """Return a reference in *definition* that is not a pointer into it (as `#/$defs/x` is), or
+    None. The cost of following such a reference is unknown."""
     is_old = "draft-04" in str(definition.get("$schema"))
     stack: list[Json] = [definition]
     while stack:
@@ -83,13 +84,13 @@ def stray_reference(definition: JsonObject) -> str | None:
                 return target
             bases = () if node is definition else ("id", "$id") if is_old else ("$id",)
             for name in (*bases, "$dynamicRef", "$recursiveRef"):
-                if isinstance(said := node.get(name), str):
-                    return said
+                if isinstance(reference := node.get(name), str):
+                    return reference
     return None
 
 
 def find(definition: JsonObject, target: str) -> Json:
-    """The subschema that the reference *target* leads to, or None."""
+    """Return the subschema that the reference *target* leads to, or None."""
     if target != "#" and not target.startswith("#/"):
         return None
     node: Json = definition
@@ -103,7 +104,7 @@ def find(definition: JsonObject, target: str) -> Json:
 
 
 def _meetings(definition: JsonObject, node: JsonObject, part: Json) -> Iterator[tuple[Json, Json]]:
-    """The subschemas that *node* holds against *part* and what is in it, each with what it meets."""
+    """Yield the subschemas of *node*, each with what it checks: *part*, or a value in it."""
     target = node.get("$ref")
     for _ in range(_times(node)):
         if isinstance(target, str):
@@ -119,12 +120,12 @@ def _meetings(definition: JsonObject, node: JsonObject, part: Json) -> Iterator[
 
 
 def _times(node: JsonObject) -> int:
-    """How often the subschemas for the same part are asked."""
+    """Return how often the subschemas for the same part are evaluated."""
     return 3 if any(name in node for name in _AGAIN) else 1
 
 
 def _in_place(node: JsonObject) -> Iterator[Json]:
-    """The subschemas of *node* for the same part of a value, but for `$ref`."""
+    """Yield the subschemas of *node* for the same part of a value, except `$ref`."""
     for name in _BRANCHES:
         branches = node.get(name)
         yield from branches if isinstance(branches, list) else ()
@@ -137,7 +138,7 @@ def _in_place(node: JsonObject) -> Iterator[Json]:
 
 
 def _beneath(node: JsonObject) -> Iterator[Json]:
-    """The subschemas of *node* for the parts of a value in it, but for its `properties`."""
+    """Yield the subschemas of *node* for what a value contains, except its `properties`."""
     patterns = node.get("patternProperties")
     yield from patterns.values() if isinstance(patterns, dict) else ()
     for name in (*_FOR_MEMBERS, *_FOR_ELEMENTS, "prefixItems"):

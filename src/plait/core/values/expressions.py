@@ -1,4 +1,4 @@
-"""JMESPath: what `select` and its like mean, with errors in words of ours."""
+"""JMESPath: the language of `select` and `when`, with errors in our own words."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _HINT = "Write it as items[?state == 'open' && size > `3`].name, odd keys as \"a
 
 
 class _Functions(Functions):  # type: ignore[misc]  # jmespath has no types
-    """JMESPath's own, and two that make lists of texts: many tools give nothing else."""
+    """JMESPath's own functions, and two that make lists from text: many tools return only text."""
 
     @signature({"types": ["string"]})  # type: ignore[untyped-decorator]
     def _func_lines(self, text: str) -> list[Json]:
-        """The lines of *text* that are not blank."""
+        """Return the lines of *text* that are not blank."""
         return [line for line in text.splitlines() if line.strip()]
 
     @signature({"types": ["string"]}, {"types": ["string"]})  # type: ignore[untyped-decorator]
     def _func_split(self, text: str, separator: str) -> list[Json]:
-        """The parts of *text* between *separator*; its characters, for an empty one."""
+        """Split *text* at each *separator*, or into characters if *separator* is empty."""
         return list(text.split(separator)) if separator else list(text)
 
 
@@ -33,7 +33,7 @@ _OPTIONS = jmespath.Options(custom_functions=_Functions())
 
 
 def compile_expression(text: str) -> Any:
-    """*text* as an expression. Raises `ExpressionFailed`, naming the place."""
+    """Compile *text* as an expression. Raises `ExpressionFailed`, naming the place."""
     try:
         expression = jmespath.compile(text)
     except (ValueError, RecursionError) as error:  # jmespath's own errors are ValueErrors
@@ -43,12 +43,12 @@ def compile_expression(text: str) -> Any:
 
 
 def search(expression: Any, value: Json) -> Json:
-    """What *expression* finds in *value*. Raises `ExpressionFailed`."""
+    """Return what *expression* finds in *value*. Raises `ExpressionFailed`."""
     try:
         found: Json = expression.search(value, _OPTIONS)
         measure(found)
     except NotStrict as error:
-        raise ExpressionFailed(f"It gives what is not strict JSON: {error}") from None
+        raise ExpressionFailed(f"Its result is not strict JSON: {error}") from None
     except (ValueError, TypeError, ArithmeticError, RecursionError) as error:  # jmespath's own errors are ValueErrors
         raise ExpressionFailed(f"It cannot be applied here: {str(error).splitlines()[0][:300]}") from None
     return found
@@ -70,7 +70,7 @@ def _what_is_wrong(error: Exception) -> str:
 
 
 def _check_calls(expression: Any) -> None:
-    """Refuse calls of functions that there are not, and those with too few or too many arguments."""
+    """Refuse calls of unknown functions, and calls with too few or too many arguments."""
     nodes = [expression]
     while nodes:
         node = nodes.pop()
@@ -81,8 +81,9 @@ def _check_calls(expression: Any) -> None:
 
 def _check_call(name: str, given: int) -> None:
     if name not in _Functions.FUNCTION_TABLE:
-        near = nearest(name, _Functions.FUNCTION_TABLE, 3) or _Functions.FUNCTION_TABLE
-        raise ExpressionFailed(f"JMESPath has no function {name[:80]}", hint=f"There is {', '.join(near)}.")
+        near = nearest(name, _Functions.FUNCTION_TABLE, 3)
+        hint = f"Did you mean {' or '.join(near)}?" if near else f"Functions: {', '.join(_Functions.FUNCTION_TABLE)}."
+        raise ExpressionFailed(f"JMESPath has no function {name[:80]}", hint=hint)
     wanted = _Functions.FUNCTION_TABLE[name]["signature"]
     is_open = bool(wanted) and wanted[-1].get("variadic", False)
     if given < len(wanted) or (given > len(wanted) and not is_open):

@@ -1,7 +1,7 @@
-"""A value that a reference may stand for, guessed from the schema of its place.
+"""Values that references may stand for, guessed from the schemas of their places.
 
-Where a whole value fits its schema with such guesses in it, nothing in it is certain to be wrong, and no more need be
-asked. A guess that is wrong costs that time and changes no verdict.
+If a whole value fits its schema with such guesses in it, nothing in it is certainly wrong, and no
+further check is needed. A wrong guess costs that time and changes no result.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from .effort import find
 from .strict import Json, JsonObject
 
 MAX_STEPS = 8
-"""References and alternatives that are followed for one guess."""
+"""Most references and alternatives that are followed for one guess."""
 _OF_TYPE: JsonObject = {"boolean": True, "array": [], "object": {}, "null": None, "integer": 1, "number": 1}
 
 
 def guessed(definition: JsonObject, value: Json, places: Iterable[tuple[str | int, ...]]) -> Json:
-    """*value* with a guess at each of *places*, or what stands there where a text may."""
+    """Return *value* with guesses at *places*; text stays where the schema may want text."""
     for place in places:
         value = _put(definition, _schema(definition, definition), value, place)
     return value
@@ -45,7 +45,7 @@ def _element(definition: JsonObject, schema: Json) -> Json:
 
 
 def _schema(definition: JsonObject, schema: Json) -> Json:
-    """*schema* without the references and alternatives that stand before it."""
+    """Follow the references that *schema* begins with, and the first of its alternatives."""
     for _ in range(MAX_STEPS):
         match schema:
             case {"$ref": str(target)}:

@@ -1,4 +1,4 @@
-"""Text of others (servers, models, files) made safe to show: nothing in it can steer a terminal or forge a line."""
+"""Foreign text made safe to show: it cannot steer a terminal or forge a line."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ _STEERING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""*text* with control characters, direction marks and lone surrogates as escapes (`\x1b`), but for those in
-    *keep*."""
+    r"""Escape control characters, direction marks and lone surrogates in *text* (`\x1b`), except
+    those in *keep*."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(char if char in keep or not _steers(char) else _escaped(char) for char in text)

@@ -1,4 +1,4 @@
-"""What is wrong with a document, said so that a model or a person can mend it in one turn."""
+"""Problems of a document, worded so that a model or a person can fix them in one turn."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from itertools import islice
 from .strict import Json, JsonObject, present
 
 MAX_GUESSES = 20
-"""Problems of one document for which the nearest known word is looked for: it takes a while where words are many."""
+"""Most problems of one document for which the nearest known word is searched, which is slow among
+many words."""
 
 
 MAX_SHOWN = 200
-"""Of a value that is shown in a hint, in characters."""
+"""Most characters of a value that is shown in a hint."""
 MAX_FIX_CHARS = 2_000
-"""A longer value is not sent back mended: where it stands and what is wrong is enough."""
+"""Most characters of a fix. For a longer value, its place and the problem are enough."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One reason to refuse a document.
 
-    `path` is where it stands (`tasks[2].arguments.path`), `id` the task it belongs to, `message` what is wrong and
-    `hint` what would be right. `fix` is there only where nothing else can have been meant: the value to put at `path`,
-    or the name, where the name at the end of `path` is wrong.
+    `path` is its place in the document (`tasks[2].arguments.path`), `id` the task it belongs to,
+    `message` what is wrong and `hint` what would be right. `fix` is set only if nothing else can
+    have been meant: it is the value to put at `path`, or the right name if the name at the end of
+    `path` is wrong.
     """
 
     path: str
@@ -37,7 +39,7 @@ class Problem:
     fix: Json = None
 
     def document(self) -> JsonObject:
-        """As clients get it: the members that are known, in the contract's order."""
+        """Return the JSON object that clients get: the known members, in the contract's order."""
         return present(path=self.path, id=self.id, code=self.code, message=self.message, hint=self.hint, fix=self.fix)
 
     def __str__(self) -> str:
@@ -46,7 +48,7 @@ class Problem:
 
 
 def with_one_fix_a_place(problems: Sequence[Problem]) -> list[Problem]:
-    """*problems*, without the fixes where there are several problems at one place: each mends but its own."""
+    """Drop the fixes of *problems* that share a place: each would solve only its own problem."""
     count = Counter(problem.path for problem in problems)
     return [replace(problem, fix=None) if count[problem.path] > 1 else problem for problem in problems]
 
@@ -58,7 +60,8 @@ def some_of(names: Collection[str], most: int) -> str:
 
 
 def nearest(word: str, words: Iterable[str], most: int = 1, alike: float = 0.6) -> list[str]:
-    """The words that *word* was most likely meant to be, best first; *alike* is 1 for equal ones."""
+    """Return at most *most* of *words* that *word* was likely meant to be, best first. Their
+    similarity is at least *alike*; that of equal words is 1."""
     folded: dict[str, str] = {}
     for candidate in words:
         folded.setdefault(candidate.casefold(), candidate)
@@ -66,16 +69,16 @@ def nearest(word: str, words: Iterable[str], most: int = 1, alike: float = 0.6) 
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str | None:
-    """A hint that names the nearest of *words*, or None where none is near."""
+    """Return a hint that names the nearest of *words*, or None if none is near."""
     near = nearest(word, words)
     return f'Did you mean "{near[0]}"?' if near else None
 
 
 def slip_of(word: str, words: Iterable[str]) -> str | None:
-    """The one of *words* that *word* must have been meant to be, or None where there is a doubt.
+    """Return the one of *words* that *word* was certainly meant to be, or None if in doubt.
 
-    It differs in case and separators alone, or by one slip of the finger: a letter too many, too few or another, or
-    two that changed places. No other of them does.
+    It differs only in case and separators, or by one typing error: a letter added, dropped or
+    replaced, or two swapped. No other of *words* does.
     """
     known = list(words)
     meant = [match for match in nearest(word, known, 4, 0.7) if _is_slip(_bare(word), _bare(match))]
@@ -89,7 +92,8 @@ def _bare(word: str) -> str:
 
 
 def _is_slip(one: str, other: str) -> bool:
-    """Whether *one* is *other* but for one letter. Digits tell names apart, and so do letters of short words."""
+    """Return whether *one* and *other* differ by one typing error at most. Names with different
+    digits are different names, and so are short words that differ by a letter."""
     if one == other:
         return True
     if [letter for letter in one if letter.isdigit()] != [letter for letter in other if letter.isdigit()]:
@@ -107,7 +111,7 @@ def _is_slip(one: str, other: str) -> bool:
 
 
 def _apart(one: str, other: str) -> tuple[str, str]:
-    """Both without what they start with alike, and turned around."""
+    """Return both words without their common beginning, reversed."""
     same = 0
     while one[same : same + 1] == other[same : same + 1] != "":
         same += 1

@@ -1,7 +1,8 @@
-"""JSON Schema: does a value fit, and what does a schema say in one line.
+"""JSON Schema: whether a value fits, and a schema summed up in one line.
 
-Foreign schemas are hostile until shown otherwise: none is fetched over the network, patterns run in an engine that
-takes linear time (or a bounded number of steps), and what would take too long to check (`effort.py`) is not checked.
+Foreign schemas are treated as hostile: none is fetched over the network, patterns run in an engine
+that takes linear time (or a bounded number of steps), and what would take too long to check
+(`effort.py`) is not checked.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import NoReturn, TypeAlias
 
 import jsonschema_rs
 
-from .effort import stray_reference, visits, weight
+from .effort import stray_reference, visits, visits_per_part
 from .guess import guessed
 from .problems import nearest
 from .strict import Json, JsonObject, dumps, short
@@ -22,25 +23,25 @@ from .strict import Json, JsonObject, dumps, short
 Place: TypeAlias = "tuple[str | int, ...]"
 
 MAX_BYTES = 64 * 1024
-MAX_WEIGHT = 64
-"""Visits of one part of a value above which the work of checking a value is reckoned first."""
+MAX_VISITS_PER_PART = 64
+"""Visits of one part of a value above which the cost of checking a value is estimated first."""
 MAX_VISITS = 50_000
-"""A value that takes more is not checked."""
+"""Visits of a whole value from which on it is not checked."""
 MAX_EXPLAINED_VISITS = 5_000
-"""A value that takes more is told to be wrong, but not where."""
+"""Visits of a whole value from which on a mismatch is reported without its place."""
 MAX_BACKTRACKING_CHARS = 10_000
-"""A value that is longer is not held against patterns that need the engine which is not linear."""
+"""Most characters of a value that is checked against patterns of the backtracking engine."""
 _DRAFTS = frozenset(
     {f"http://json-schema.org/draft-0{number}/schema" for number in (4, 6, 7)}
     | {f"https://json-schema.org/draft/{year}/schema" for year in ("2019-09", "2020-12")}
 )
 _EVERY_PART: JsonObject = {"items": {"$ref": "#"}}
-"""Meets every part of a value, as `visits` counts."""
+"""A schema that applies to every part of a value, for `visits` to count them."""
 MAX_STEPS = 100_000
-"""Backtracking steps of a pattern that the linear-time engine cannot express."""
+"""Most backtracking steps of a pattern that the linear-time engine cannot express."""
 MAX_COMPLAINTS = 20
 MAX_GUESSED = 32
-"""Unknown parts of a value above which none is guessed."""
+"""Most unknown parts of a value that are guessed; with more, none is."""
 
 _CERTAIN_ABOVE_A_REFERENCE = frozenset({"required", "additionalProperties", "type"})
 _BEFORE_A_NAME = frozenset({"properties", "patternProperties", "dependentSchemas", "dependencies", "$defs"})
@@ -73,7 +74,7 @@ class Schema:
 
     @cached_property
     def malformed(self) -> str | None:
-        """Why this is not a JSON Schema at all, if it is none."""
+        """The reason why this is not a JSON Schema at all; None if it is one."""
         try:
             draft = self.definition.get("$schema")
             if draft is None or str(draft).rstrip("#") in _DRAFTS:  # any other would be fetched
@@ -84,14 +85,14 @@ class Schema:
 
     @cached_property
     def unusable(self) -> str | None:
-        """Why values cannot be checked against this schema, if they cannot."""
+        """The reason why values cannot be checked against this schema; None if they can."""
         try:
             if len(dumps(self.definition)) > MAX_BYTES:
                 return f"it is larger than {MAX_BYTES // 1024} KiB"
             if (target := stray_reference(self.definition)) is not None:
                 return f"the reference {target[:200]} is not a pointer into the schema"
-            if MAX_VISITS < self._weight < math.inf:
-                return "it multiplies itself by references"
+            if MAX_VISITS < self._visits_per_part < math.inf:
+                return "its references multiply its size beyond what can be checked"
             self._validator  # noqa: B018 - compiling is the question
         except RecursionError:
             return "it is nested too deeply"
@@ -100,26 +101,29 @@ class Schema:
         return None
 
     def complaints(self, value: Json, *, unknown: frozenset[Place] = frozenset()) -> list[Complaint]:
-        """How *value* does not fit; empty if it fits, if the schema cannot be used, or if that takes too much work.
+        """List how *value* does not fit; empty if it fits, if the schema is unusable, or if
+        checking takes too much work.
 
-        The parts of *value* at the places in *unknown* are known only when the task runs: nothing is said of them,
-        and of what holds them only what is certain whatever they will be.
+        The parts of *value* at the places in *unknown* become known only when the task runs. No
+        complaint is about them, and what contains them gets only complaints that hold whatever they
+        will be.
         """
         if self.unusable:
             return []
-        effort = visits(self.definition, value, MAX_VISITS) if self._weight > MAX_WEIGHT else 0
+        effort = visits(self.definition, value, MAX_VISITS) if self._visits_per_part > MAX_VISITS_PER_PART else 0
         if self._is_backtracking and len(dumps(value)) > MAX_BACKTRACKING_CHARS:
             return []
         if effort >= MAX_VISITS or self._validator.is_valid(value):
-            return []  # a reference stands there as text: where that fits, most often text is wanted
+            return []  # a reference is text here: if that fits, most likely text is wanted
         if 0 < len(unknown) <= MAX_GUESSED and self._validator.is_valid(guessed(self.definition, value, unknown)):
-            return []  # there is something that it can become that fits
+            return []  # it can become a value that fits
         if max(effort, visits(_EVERY_PART, value, MAX_EXPLAINED_VISITS)) >= MAX_EXPLAINED_VISITS:
             return [] if unknown else [Complaint((), "does not fit its schema, and is too large to say where")]
         return self.explained(value, unknown)
 
     def explained(self, value: Json, unknown: frozenset[Place]) -> list[Complaint]:
-        """As `complaints`, of a value that does not fit and takes little work. The schema must be usable."""
+        """List complaints as `complaints` does, about a value that does not fit and is cheap to
+        check. The schema must be usable."""
         found: list[Complaint] = []
         for error in self._validator.iter_errors(value):
             place = tuple(error.instance_path)
@@ -130,19 +134,19 @@ class Schema:
         return _without_guessed(list(dict.fromkeys(found)))
 
     def parameters(self) -> str:
-        """`required: type, optional?: type`, the required first."""
+        """Format the parameters: `required: type, optional?: type`, the required ones first."""
         required = [name for name in self.required if name in self.properties]
         names = [*required, *(name for name in self.properties if name not in required)]
         shown = [f"{name}{'' if name in required else '?'}: {_type_name(self.properties[name])}" for name in names[:24]]
         return ", ".join(shown) + (", …" if len(names) > 24 else "")
 
     def shape(self) -> str:
-        """The fields of a value in one line, such as `{items: [{number, title}], total}`."""
+        """Format the fields of a value in one line, such as `{items: [{number, title}], total}`."""
         return _shape(self.definition, 3)
 
     @cached_property
-    def _weight(self) -> float:
-        return weight(self.definition)
+    def _visits_per_part(self) -> float:
+        return visits_per_part(self.definition)
 
     @cached_property
     def _validator(self) -> jsonschema_rs.Validator:
@@ -160,7 +164,7 @@ def _compile(
 
 
 def _without_mask(definition: JsonObject) -> str | None:
-    """Why *definition* cannot be compiled, with the part of it that is wrong."""
+    """Return why *definition* cannot be compiled, quoting the wrong part; None if it can."""
     try:
         jsonschema_rs.validator_for(definition, retriever=_refuse)
     except ValueError as error:
@@ -173,7 +177,7 @@ def _refuse(uri: str) -> NoReturn:
 
 
 def _hidden(place: Place, error: jsonschema_rs.ValidationError, unknown: frozenset[Place]) -> bool:
-    """Whether *error*, at *place*, may be none once all is known."""
+    """Return whether *error*, at *place*, may disappear once all is known."""
     for part in unknown:
         if place[: len(part)] == part:
             return True
@@ -183,7 +187,8 @@ def _hidden(place: Place, error: jsonschema_rs.ValidationError, unknown: frozens
 
 
 def _is_conditional(path: Iterable[str | int]) -> bool:
-    """Whether *path*, of keywords and names, leads through `then` or `else`: another value may not come there."""
+    """Return whether *path*, of keywords and names, leads through `then` or `else`, which do not
+    apply to every value."""
     steps = iter(path)
     for step in steps:
         if step in {"then", "else"}:
@@ -212,7 +217,7 @@ def _explain(place: Place, error: jsonschema_rs.ValidationError, value: Json, sc
 
 
 def _wanted(error: jsonschema_rs.ValidationError) -> str:
-    """What would fit, as the end of a sentence."""
+    """Describe what would fit, as the end of a sentence."""
     facts = error.kind.as_dict()
     match error.kind.name:
         case "type":
@@ -228,8 +233,8 @@ def _wanted(error: jsonschema_rs.ValidationError) -> str:
             return "fits more than one of the alternatives in its schema"
         case "oneOf":
             return "fits none of the alternatives in its schema"
-    said = error.message[:300]
-    return said.removeprefix("it ") if said.startswith("it ") else f"does not fit: {said}"
+    message = error.message[:300]
+    return message.removeprefix("it ") if message.startswith("it ") else f"does not fit: {message}"
 
 
 def _types(names: Iterable[str]) -> str:
@@ -245,7 +250,7 @@ def _not_a_parameter(name: str, place: Place, schema: Schema, value: Json) -> st
 
 
 def _without_guessed(found: list[Complaint]) -> list[Complaint]:
-    """A misspelt name explains the missing one: one complaint, not two."""
+    """Drop complaints about missing names that a complaint about a misspelt name explains."""
     meant = {c.message.rpartition('"?')[0].rpartition('"')[2] for c in found if "did you mean" in c.message}
     return [c for c in found if not (c.message == "is missing" and len(c.place) == 1 and c.place[0] in meant)]
 

@@ -1,8 +1,8 @@
-"""Strict JSON: what may enter from anywhere, and what may leave to a server.
+"""Strict JSON: the only kind that is accepted, and the only kind that is sent to a server.
 
-UTF-8 without lone surrogates, finite numbers, exact integers, no duplicate members, bounded depth. The decoders in
-use differ on each of these (one takes `NaN`, one rounds 2**64, all keep the last of two equal members), so one rule
-is kept here for all of them.
+UTF-8 without lone surrogates, finite numbers, exact integers, no duplicate members, bounded depth.
+The decoders in use differ on each of these (one takes `NaN`, one rounds 2**64, all keep the last of
+two members with one name), so one rule is kept here for all of them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class NotStrict(ValueError):
 
 
 def loads(text: str | bytes, depth: int = DOCUMENT_DEPTH) -> Json:
-    """The value that *text* holds, nested at most *depth* levels. Raises `NotStrict`."""
+    """Decode *text*, whose value is nested at most *depth* levels. Raises `NotStrict`."""
     value, is_plain = _known(text)
     if not is_plain or _may_be_deeper(text, depth):
         value = _decode(text)
@@ -39,19 +39,20 @@ def loads(text: str | bytes, depth: int = DOCUMENT_DEPTH) -> Json:
 
 
 def decode(text: str | bytes) -> Json:
-    """As `loads`, for values whose depth and text are measured where they are used. Raises `NotStrict`."""
+    """Decode *text* as `loads` does, but leave the checks of depth and strings to its users. Raises
+    `NotStrict`."""
     value, is_plain = _known(text)
     return value if is_plain else _decode(text)
 
 
 def _known(text: str | bytes) -> tuple[Json, bool]:
-    """The value of *text* and True, if it is the very text that the fastest encoder makes of its value: then no member
-    stood twice, and no number was rounded. Most programs write their messages so."""
+    """Return the value of *text*, and whether the fastest encoder gives the very same text back, as
+    it does for most programs: then no member appeared twice and no number was rounded."""
     try:
         data = text if isinstance(text, bytes) else text.encode()
         value: Json = orjson.loads(data)
         return value, orjson.dumps(value) == data
-    except (ValueError, TypeError):  # no JSON, or none that this encoder takes
+    except (ValueError, TypeError):  # not JSON, or not what this encoder takes
         return None, False
 
 
@@ -78,17 +79,18 @@ def _decode(text: str | bytes) -> Json:
 
 
 def dumps(value: Json) -> str:
-    """*value* as compact JSON text."""
-    if value.__class__ is int:  # what is written one by one is mostly this, or text
+    """Encode *value* as compact JSON text."""
+    if value.__class__ is int:  # single values are mostly integers or text
         return repr(value)
     return _ENCODER.encode(value)
 
 
 def encode(value: Json) -> bytes:
-    """*value*, which is strict JSON, as compact JSON in UTF-8: as many bytes as `measure` says."""
+    """Encode *value*, which is strict JSON, as compact UTF-8 JSON of the size that `measure`
+    gives."""
     try:
         data = orjson.dumps(value, option=_AS_IT_IS)
-        if b"null" not in data or orjson.loads(data) == value:  # it also makes null of NaN
+        if b"null" not in data or orjson.loads(data) == value:  # orjson also turns NaN into null
             return data
     except TypeError:
         pass
@@ -96,12 +98,13 @@ def encode(value: Json) -> bytes:
 
 
 def present(**members: Json) -> JsonObject:
-    """An object of the *members* that have a value, in their order."""
+    """Return an object of the *members* that are not None, in their order."""
     return {name: value for name, value in members.items() if value is not None}
 
 
 def measure(value: object, depth: int = RESULT_DEPTH) -> int:
-    """How many bytes *value* takes as compact JSON. Raises `NotStrict`, with the place, if it is not strict."""
+    """Return the size of *value* as compact JSON, in bytes. Raises `NotStrict`, naming the place,
+    if it is not strict."""
     try:
         size = _size_as_it_is(value, depth)
         return _measure(value, depth) if size is None else size
@@ -110,7 +113,7 @@ def measure(value: object, depth: int = RESULT_DEPTH) -> int:
 
 
 def _measure(value: object, depth: int) -> int:
-    """As `measure`, of any value. Raises `ValueError`, `TypeError` or `RecursionError`."""
+    """Measure any value like `measure`. Raises `ValueError`, `TypeError` or `RecursionError`."""
     text = _ENCODER.encode(value)
     size = len(text) if text.isascii() else len(text.encode())
     if text.count("{") + text.count("[") > depth and _is_deeper(value, depth):
@@ -120,14 +123,14 @@ def _measure(value: object, depth: int) -> int:
 
 
 def short(value: object, most: int = 60) -> str:
-    """*value* as JSON for a message, cut."""
+    """Format *value* as JSON for a message, cut to *most* characters."""
     text = json.dumps(value, ensure_ascii=False, default=repr)
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _size_as_it_is(value: object, depth: int) -> int | None:
-    """The size of *value*, if the fastest encoder and its decoder give that very value back: it is strict then, but for
-    its depth. None where that is not known."""
+    """Return the size of *value* if the fastest encoder and its decoder give an equal value back,
+    and its depth is allowed: it is strict then. None if this way cannot tell."""
     try:
         data = orjson.dumps(value, option=_AS_IT_IS)
     except TypeError:
@@ -139,7 +142,7 @@ def _size_as_it_is(value: object, depth: int) -> int | None:
 
 
 def _is_deeper(value: object, room: int) -> bool:
-    """Whether *value* has more than *room* levels of lists and objects that hold something."""
+    """Return whether *value* has more than *room* levels of non-empty lists and objects."""
     if not isinstance(value, dict | list) or not value:
         return False
     if not room:
@@ -152,7 +155,7 @@ def _is_deeper(value: object, room: int) -> bool:
 
 
 def _check_keys(value: object) -> None:
-    """The encoder turns keys such as `None` and `1` into text; strict JSON has none of them."""
+    """Raise `TypeError` for keys such as `None` and `1`, which the encoder would turn into text."""
     stack = [value]
     while stack:
         item = stack.pop()
@@ -192,8 +195,8 @@ def _complaint(item: object) -> str | None:
             for key in item:
                 if not isinstance(key, str):
                     return f"has the key {key!r}: JSON keys are strings"
-                if said := _surrogate(key):
-                    return f"has a key that {said}"
+                if flaw := _surrogate(key):
+                    return f"has a key that {flaw}"
             return None
         case _Flaw(complaint):
             return complaint
@@ -227,13 +230,15 @@ def _not_json(error: json.JSONDecodeError) -> NotStrict:
 
 @dataclass(frozen=True, slots=True)
 class _Flaw:
-    """Stands in a decoded value for what strict JSON does not have, so that its place can be told."""
+    """Something that is not strict JSON, kept in a decoded value so that its place can be
+    reported."""
 
     complaint: str
 
 
 def _flaw_in(text: str) -> NotStrict:
-    """What is wrong with *text*, which is JSON but not strict, and where: decoded once more, with flaws kept."""
+    """Find what is not strict in *text*, which is JSON, and where: decode it again, keeping
+    flaws."""
     try:
         value = _MARKING.decode(text)
     except json.JSONDecodeError as error:
@@ -244,7 +249,7 @@ def _flaw_in(text: str) -> NotStrict:
 def _unique(pairs: list[tuple[str, Json]]) -> JsonObject:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise NotStrict("a member stands twice in one object")
+        raise NotStrict("a member appears twice in one object")
     return members
 
 
@@ -262,7 +267,7 @@ def _finite(digits: str) -> float:
 def _mark_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members: dict[str, object] = {}
     for key, value in pairs:
-        members[key] = _Flaw("stands twice in one object") if key in members else value
+        members[key] = _Flaw("appears twice in one object") if key in members else value
     return members
 
 
