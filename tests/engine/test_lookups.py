@@ -92,16 +92,28 @@ async def test_where_nothing_has_to_be_looked_up_there_is_no_thread(disk: Disk, 
 
 
 async def test_eight_lookups_run_at_a_time(disk: Disk, lookups: Lookups, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "PROMPT_S", PATIENCE_S)
+    monkeypatch.setattr(module, "HANGS_S", PATIENCE_S)
     disk.together = TURNS
-    assert len(await lookups.locate(many("/a", 100), PATIENCE_S)) == 100
+    assert len(await lookups.locate(many("/a", 200), PATIENCE_S)) == 200
     assert (disk.most_at_once, TURNS) == (8, 8)
+
+
+async def test_one_that_hangs_holds_up_none_that_was_asked_for_with_it(
+    disk: Disk, lookups: Lookups, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "NAMES_A_THREAD", 1_000)
+    async with anyio.create_task_group() as tasks:
+        asked = [*names("/hung"), *many("/a", 10), *names("/hung/too"), *many("/b", 10)]
+        tasks.start_soon(lookups.locate, asked, PATIENCE_S)
+        while len(disk.looked_up) < len(asked):
+            await anyio.lowlevel.checkpoint()
+        disk.released.set()
 
 
 async def test_lookups_that_hang_take_no_turn_from_others(
     disk: Disk, lookups: Lookups, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(module, "PROMPT_S", 0.01)
+    monkeypatch.setattr(module, "HANGS_S", 0.01)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(lookups.locate, many("/hung", 2 * TURNS), PATIENCE_S)
         while len(disk.looked_up) < TURNS:
@@ -156,7 +168,7 @@ async def _release_after(disk: Disk, count: int) -> None:
 async def test_what_was_put_off_is_tried_again_though_nothing_else_ends(
     disk: Disk, lookups: Lookups, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(module, "PROMPT_S", 0.01)
+    monkeypatch.setattr(module, "HANGS_S", 0.01)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_release_after, disk, 3)
         assert await lookups.locate(names("/behind"), PATIENCE_S) == {ResourceName("s", "/behind"): "real /behind"}
@@ -165,9 +177,10 @@ async def test_what_was_put_off_is_tried_again_though_nothing_else_ends(
 async def test_what_nobody_waits_for_any_more_is_not_looked_up(
     disk: Disk, lookups: Lookups, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(module, "PROMPT_S", PATIENCE_S)
+    monkeypatch.setattr(module, "HANGS_S", PATIENCE_S)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(lookups.locate, many("/hung", TURNS), PATIENCE_S)
+        for name in many("/hung", TURNS):
+            tasks.start_soon(lookups.locate, [name], PATIENCE_S)
         while len(disk.looked_up) < TURNS:
             await anyio.lowlevel.checkpoint()
         with anyio.move_on_after(0.01):

@@ -12,12 +12,13 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable
-from threading import Condition, Thread
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
 
 import anyio
 
 from ..core.ports import ResourceResolver
-from ..core.scheduling.locating import PROMPT_S
 from ..core.tools.claims import ResourceName, as_written
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,10 @@ TURNS = 8
 """Lookups that run at a time, without those that hang."""
 MAX_THREADS = 64
 """Threads there are at most, with those that hang."""
+NAMES_A_THREAD = 16
+"""Names for which one thread is enough as long as none of them hangs."""
+HANGS_S = 0.02
+"""How long a lookup counts, and others wait behind it."""
 IDLE_S = 10.0
 """How long a thread waits for the next lookup before it ends."""
 
@@ -47,20 +52,22 @@ class Lookups:
 
     def __init__(self, resolver: ResourceResolver) -> None:
         self.resolver = resolver
-        self._changed = Condition()
-        """Guards all that follows."""
-        self._queue: deque[_Lookup] = deque()
+        self._queue: SimpleQueue[_Request | None] = SimpleQueue()
+        """Requests, each once for every thread that is to help with it; None ends a thread."""
+        self._lock = Lock()
+        """Guards all that follows, and requests."""
+        self._helping = 0
+        """Entries of the queue, and threads that are at work."""
         self._running: set[_Lookup] = set()
         self._hanging: set[_Lookup] = set()
         """Those of `_running` that were not done promptly."""
-        self._put_off: set[_Lookup] = set()
-        """Those that would only wait where others do."""
+        self._put_off: set[_Request] = set()
+        """Requests with names for which a thread would only wait where others do."""
         self._threads = 0
-        self._idle = 0
         self._is_closed = False
 
     def __repr__(self) -> str:
-        return f"<Lookups: {len(self._running)} running, {len(self._hanging)} of them hang, {len(self._queue)} queued>"
+        return f"<Lookups: {len(self._running)} running, {len(self._hanging)} of them hang, {self._threads} threads>"
 
     def at_once(self, names: Iterable[ResourceName]) -> dict[ResourceName, str] | None:
         """The keys of the files of these names, if no file system has to be asked for any of them."""
@@ -74,111 +81,134 @@ class Lookups:
         places = {name: place for name, place in found.items() if place is not None}
         if len(places) == len(found):
             return places
-        request = _Request([name for name, place in found.items() if place is None], places)
-        self._begin(request)
+        request = _Request(places, {name for name, place in found.items() if place is None})
+        deadline = anyio.current_time() + seconds
+        with self._lock:
+            hanging = {lookup.name: lookup for lookup in self._hanging}
+            for name in request.left:
+                if name in hanging:
+                    hanging[name].requests.append(request)
+                else:
+                    request.todo.append(name)
+            self._help(request, 1 + len(request.todo) // NAMES_A_THREAD)
         try:
-            with anyio.move_on_after(seconds):
-                while not request.done.is_set():
-                    with anyio.move_on_after(PROMPT_S):
-                        await request.done.wait()
+            while not request.done.is_set() and (left_s := deadline - anyio.current_time()) > 0:
+                with anyio.move_on_after(min(left_s, HANGS_S)):
+                    await request.done.wait()
+                if not request.done.is_set():
                     self._let_others_go_on(request)
         finally:
-            self._end(request)
+            if not request.done.is_set():
+                self._give_up(request)
         return places
 
     def close(self) -> None:
         """End all threads that do not hang; those end when their file system has answered."""
-        with self._changed:
+        with self._lock:
             self._is_closed = True
-            self._changed.notify_all()
+            for _ in range(self._threads):
+                self._queue.put(None)
 
-    def _begin(self, request: _Request) -> None:
-        with self._changed:
-            hanging = {lookup.name: lookup for lookup in self._hanging}
-            for name in request.left:
-                if (lookup := hanging.get(name)) is None:
-                    lookup = _Lookup(name)
-                    self._queue.append(lookup)
-                lookup.requests.append(request)
-                request.lookups.append(lookup)
-            self._wake()
-
-    def _let_others_go_on(self, request: _Request) -> None:
-        """The lookups of *request* that run have taken their time: they do not count any more. Those that were put off
-        are tried again."""
-        with self._changed:
-            self._hanging.update(self._running.intersection(request.lookups))
-            self._try_again(self._put_off.intersection(request.lookups))
-            self._wake()
-
-    def _end(self, request: _Request) -> None:
-        """Nobody waits for *request* any more."""
-        self._let_others_go_on(request)
-        with self._changed:
-            for lookup in request.lookups:
-                if request in lookup.requests:
-                    lookup.requests.remove(request)
-            self._queue = deque(lookup for lookup in self._queue if lookup.requests)
-            self._put_off = {lookup for lookup in self._put_off if lookup.requests}
-
-    def _try_again(self, lookups: set[_Lookup]) -> None:
-        self._put_off -= lookups
-        self._queue.extend(lookups)
-
-    def _wake(self) -> None:
-        """Have threads for all that may run now."""
-        turns = max(0, min(len(self._queue), TURNS - len(self._running) + len(self._hanging)))
-        self._changed.notify(turns)
-        for _ in range(min(turns - self._idle, MAX_THREADS - self._threads)):
+    def _help(self, request: _Request, helpers: int = TURNS) -> None:
+        """Have so many threads at most look up what is to be done for *request*."""
+        helpers = 0 if self._is_closed else min(helpers, len(request.todo), TURNS)
+        for _ in range(helpers):
+            self._queue.put(request)
+        self._helping += helpers
+        for _ in range(self._threads, min(self._helping, TURNS + len(self._hanging), MAX_THREADS)):
             self._threads += 1
             Thread(target=self._work, name="plait lookup", daemon=True).start()
 
-    def _work(self) -> None:
-        while (lookup := self._next()) is not None:
-            place = None
-            try:
-                place = self.resolver.look_up(lookup.name)
-                is_over = place is not None
-            except Exception:  # a fault of ours: the file has no place, and the thread goes on
-                is_over = True
-                log.exception("lookup.crashed", extra={"key": lookup.name.key})
-            with self._changed:
-                self._running.remove(lookup)
-                if not is_over:
-                    self._put_off.add(lookup)
-                elif lookup in self._hanging:
-                    self._try_again(set(self._put_off))
-                self._hanging.discard(lookup)
-                self._wake()
-                for request in lookup.requests if is_over else ():
-                    request.found(lookup.name, place)
+    def _let_others_go_on(self, request: _Request) -> None:
+        """The lookups of *request* that run have taken their time: they do not count any more. What was put off is
+        tried again."""
+        with self._lock:
+            self._hanging.update(lookup for lookup in self._running if request in lookup.requests)
+            self._try_again(request)
+            self._help(request)
 
-    def _next(self) -> _Lookup | None:
-        """What this thread does next, or None if it is to end."""
-        with self._changed:
-            while not self._is_closed:
-                if self._queue and len(self._running) - len(self._hanging) < TURNS:
-                    lookup = self._queue.popleft()
-                    self._running.add(lookup)
-                    return lookup
-                self._idle += 1
-                is_awake = self._changed.wait(IDLE_S)
-                self._idle -= 1
-                if not is_awake and not self._queue:
-                    break
-            self._threads -= 1
+    def _try_again(self, request: _Request) -> None:
+        self._put_off.discard(request)
+        request.todo += request.put_off
+        request.put_off.clear()
+
+    def _give_up(self, request: _Request) -> None:
+        """Nobody waits for *request* any more."""
+        with self._lock:
+            for lookup in self._running:
+                if request in lookup.requests:
+                    self._hanging.add(lookup)
+                    lookup.requests.remove(request)
+            self._put_off.discard(request)
+            request.todo.clear()
+
+    def _work(self) -> None:
+        while (request := self._next()) is not None:
+            while (lookup := self._begin(request)) is not None:
+                place = None
+                try:
+                    place = self.resolver.look_up(lookup.name)
+                    is_over = place is not None
+                except Exception:  # a fault of ours: the file has no place, and the thread goes on
+                    is_over = True
+                    log.exception("lookup.crashed", extra={"key": lookup.name.key})
+                with self._lock:
+                    self._end(lookup, place, is_over=is_over)
+
+    def _next(self) -> _Request | None:
+        """What this thread helps with next; None if it is to end."""
+        while True:
+            try:
+                request = self._queue.get(timeout=IDLE_S)
+            except Empty:
+                request = None
+            with self._lock:
+                is_one_too_many = self._threads > TURNS + len(self._hanging)
+                if request is None and (self._is_closed or is_one_too_many or self._queue.empty()):
+                    self._threads -= 1
+                    return None
+            if request is not None:
+                return request
+
+    def _begin(self, request: _Request) -> _Lookup | None:
+        """The next lookup for *request*; None if nothing is left to be done."""
+        with self._lock:
+            if request.todo:
+                lookup = _Lookup(request.todo.popleft(), [request])
+                self._running.add(lookup)
+                return lookup
+            self._helping -= 1
             return None
 
+    def _end(self, lookup: _Lookup, place: str | None, *, is_over: bool) -> None:
+        self._running.remove(lookup)
+        for request in lookup.requests:
+            if is_over:
+                request.found(lookup.name, place)
+            else:
+                request.put_off.append(lookup.name)
+                self._put_off.add(request)
+        if lookup not in self._hanging:
+            return
+        self._hanging.remove(lookup)
+        if self._threads > TURNS + len(self._hanging):  # others took its turn, and one of them will do
+            self._queue.put(None)
+        if is_over:
+            for request in list(self._put_off):
+                self._try_again(request)
+                self._help(request)
 
+
+@dataclass(slots=True, eq=False)
 class _Request:
     """Names that are asked for at one time."""
 
-    def __init__(self, names: list[ResourceName], places: dict[ResourceName, str]) -> None:
-        self.left = set(names)
-        self.places = places
-        self.lookups: list[_Lookup] = []
-        self.done = anyio.Event()
-        self._loop = asyncio.get_running_loop()
+    places: dict[ResourceName, str]
+    left: set[ResourceName]
+    todo: deque[ResourceName] = field(default_factory=deque)
+    put_off: list[ResourceName] = field(default_factory=list)
+    done: anyio.Event = field(default_factory=anyio.Event)
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
     def found(self, name: ResourceName, place: str | None) -> None:
         """The lookup of *name* is over. Called in its thread."""
@@ -186,14 +216,12 @@ class _Request:
         if place is not None:
             self.places[name] = place
         if not self.left:
-            self._loop.call_soon_threadsafe(self.done.set)
+            self.loop.call_soon_threadsafe(self.done.set)
 
 
+@dataclass(slots=True, eq=False)
 class _Lookup:
-    """One name that is looked up, or will be, for the requests that wait for it."""
+    """One name that is looked up, for the requests that wait for it."""
 
-    __slots__ = ("name", "requests")
-
-    def __init__(self, name: ResourceName) -> None:
-        self.name = name
-        self.requests: list[_Request] = []
+    name: ResourceName
+    requests: list[_Request]
