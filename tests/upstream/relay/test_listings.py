@@ -10,8 +10,7 @@ import pytest
 
 from plait.core.ports import RpcError
 from plait.core.values.strict import JsonObject
-from plait.upstream.relay.listings import MergedListing, RelayConfig
-from plait.upstream.relay.paging import PAGE
+from plait.upstream.relay.listings import PAGE, MergedListing, RelayConfig
 
 from ..conftest import LEGACY, MODERN
 from .downstream import (

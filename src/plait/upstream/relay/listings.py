@@ -1,18 +1,26 @@
-"""What clients see of the downstream servers at one moment: the lists that are served, and whose each entry is.
+"""What clients see of the downstream servers at one moment: the lists that are served, and whose
+each entry is.
 
-A directory is made when a client asks after something has changed, and never changed itself. Its entries are the
-servers' own, but for names and addresses that had to be others (`naming.py` and `addresses.py` in `core/tools/`). An
-entry that an era does not allow is left out for that era alone: one would cost a client the whole list.
+A directory is made when a client asks after something has changed, and never changed itself. Its
+entries are the servers' own, but for names and addresses that had to be others (`naming.py` and
+`addresses.py` in `core/tools/`). An entry that an era does not allow is left out for that era
+alone: one would cost a client the whole list.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import logging
+import re
+import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
+import mcp_types as types
+from mcp import MCPError
 from mcp_types import methods
 from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
 from pydantic import ValidationError
@@ -22,7 +30,6 @@ from ...core.tools.addresses import Addresses
 from ...core.tools.catalog import Tool
 from ...core.tools.naming import Entry, Names, prompt_names, tool_names
 from ...core.values.strict import Json, JsonObject, encode
-from .paging import Pages
 from .turns import no_turn
 
 log = logging.getLogger(__name__)
@@ -36,6 +43,9 @@ MEMBERS: Mapping[str, str] = {
     "prompts/list": "prompts",
 }
 """The lists, and the member of a result that holds the entries of each."""
+PAGE = 500
+"""Entries on a page: enough that clients which read only the first page lose little."""
+_CURSOR = re.compile(r"([0-9a-f]{16})\.([0-9]{1,9})\Z")
 UI_EXTENSION = "io.modelcontextprotocol/ui"
 _FLAT_UI = "ui/resourceUri"
 _ENVELOPE: JsonObject = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
@@ -50,16 +60,52 @@ def _never(server: str, tool: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Pages:
+    """The entries of one list, in pages. A cursor is valid as long as the list is unchanged."""
+
+    entries: Sequence[JsonObject]
+    generation: str
+    """A token that differs for each new list, and after a restart."""
+
+    @classmethod
+    def of(cls, entries: Sequence[JsonObject], before: Self | None) -> Self:
+        is_same = before is not None and before.entries == entries
+        return cls(entries, before.generation if before is not None and is_same else secrets.token_hex(8))
+
+    def page(self, member: str, cursor: Json) -> JsonObject:
+        """Return the page at *cursor*, or the first, with its entries as *member*. Raises
+        `MCPError` for a cursor of another list."""
+        start = 0 if cursor is None else self._start(cursor)
+        end = start + PAGE
+        page: JsonObject = {member: list(self.entries[start:end])}
+        if end < len(self.entries):
+            page["nextCursor"] = base64.urlsafe_b64encode(f"{self.generation}.{end}".encode()).decode()
+        return page
+
+    def _start(self, cursor: Json) -> int:
+        if isinstance(cursor, str) and len(cursor) <= 64:
+            try:
+                found = _CURSOR.match(base64.urlsafe_b64decode(cursor.encode()).decode())
+            except (ValueError, binascii.Error):
+                found = None
+            if found and found[1] == self.generation and 0 < int(found[2]) < len(self.entries):
+                return int(found[2])
+        raise MCPError(types.INVALID_PARAMS, "Invalid cursor: the list may have changed; start again.")
+
+
+@dataclass(frozen=True, slots=True)
 class RelayConfig:
     """Which downstream servers are served through us, and how."""
 
     downstream: Downstream
     expose: Expose = "dag"
-    """Our own tools, or all, or those of the servers alone. All else that servers have is always served."""
+    """Our own tools, or all, or those of the servers alone. All else that servers have is always
+    served."""
     bare: frozenset[str] = frozenset()
     """The servers whose tools go by their own names where these are free."""
     known: Callable[[], Awaitable[None]] = _at_once
-    """Waits until it is known what each server has, or for as long as a client may be kept waiting for that."""
+    """Waits until it is known what each server has, or for as long as a client may be kept waiting
+    for that."""
     denied_by: Callable[[str, str], str | None] = _never
     """The pattern that denies a tool, given its server and its name; None where it is allowed."""
     visit: Visit = no_turn
@@ -95,15 +141,16 @@ class MergedListing:
         return f"<Directory of {', '.join(self.servers) or 'no servers'}>"
 
     def page(self, method: str, *, modern: bool, apps: bool = True, cursor: Json = None) -> JsonObject:
-        """One page of a list, with tools for the pages of *apps* alone, or without. Raises `MCPError` for a cursor of a
-        list that was another."""
+        """One page of a list, with tools for the pages of *apps* alone, or without. Raises
+        `MCPError` for a cursor of a list that was another."""
         key = (method, modern, apps)
         if (pages := self._pages.get(key)) is None:
             pages = self._pages[key] = Pages.of(self._allowed(method, modern, apps), self._before.get(key))
         return pages.page(MEMBERS[method], cursor)
 
     def denials(self) -> dict[Entry, str]:
-        """The tools that the policy denies now; `denied` are those that it denied when this was made."""
+        """The tools that the policy denies now; `denied` are those that it denied when this was
+        made."""
         denied = ((entry, self._relaying.denied_by(*entry)) for entry in self.tools.served)
         return {entry: pattern for entry, pattern in denied if pattern is not None}
 
@@ -214,7 +261,8 @@ def _texts(entries: Iterable[JsonObject], member: str) -> list[str]:
 
 
 def _renamed(entries: Iterable[JsonObject], member: str, name: Callable[[str], str]) -> list[JsonObject]:
-    """*entries* with another text as *member*, those without one left out, those that keep it the very same."""
+    """*entries* with another text as *member*, those without one left out, those that keep it the
+    very same."""
     renamed = []
     for entry in entries:
         if isinstance(text := entry.get(member), str):

@@ -77,7 +77,7 @@ class TransportState:
         elif method == RENEWED:
             self._lists.put(method, {}, RENEWED)
         elif method in _LISTS:
-            self._owners.said(method)
+            self._owners.announced(method)
             self._lists.put(method, {}, RENEWED)
         elif method == UPDATED and isinstance(uri := params.get("uri"), str):
             self._updated(server, uri, params)

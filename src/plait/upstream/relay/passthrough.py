@@ -32,8 +32,7 @@ from .listings import MEMBERS, Own, RelayConfig
 from .notifications import ROOTS_CHANGED, TransportState, transport_state_of
 from .pending import Work
 from .request_scope import RequestScope
-from .rewriting import with_addresses
-from .router import Router
+from .router import Router, with_addresses
 from .run_waiters import serving
 from .subscriptions import ClientSubscriptions
 

@@ -1,8 +1,10 @@
-"""Whose a name or an address is that a client sends: by what servers offer now, and what their results have named."""
+"""Names and addresses on their way between clients and servers: which server a name or URI belongs
+to, which lists changed when that changes, and the URIs in results as clients know them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
 
 import mcp_types as types
 from mcp import MCPError
@@ -11,14 +13,25 @@ from ...core.tools.naming import Entry
 from ...core.values.strict import Json, JsonObject
 from ..resources import is_ours, not_found
 from ..run_progress import RequestContext
-from .changes import Changes
 from .eras import is_modern, shows_apps
-from .listings import MergedListing, Own, RelayConfig, offers_capability
-from .seen import RecentUris
+from .listings import Expose, MergedListing, Own, RelayConfig, offers_capability
+
+TOOLS_CHANGED: Final = "notifications/tools/list_changed"
+KINDS: Final[Mapping[str, tuple[str, ...]]] = {
+    TOOLS_CHANGED: ("tools/list",),
+    "notifications/resources/list_changed": ("resources/list", "resources/templates/list"),
+    "notifications/prompts/list_changed": ("prompts/list",),
+}
+"""The notification of each kind of change, and the lists that it may concern."""
+MOST_SEEN = 4_096
+LONGEST_ADDRESS = 2_048
+Up: TypeAlias = Callable[[str], str]
+"""Maps a URI of the server that answered to its URI upstream."""
 
 
 class Router:
-    """Leads to the servers of *relaying*; *own* are our own entries of the lists."""
+    """Resolves names and URIs to the servers of *relaying*; *own* are our own entries of the
+    lists."""
 
     def __init__(self, relaying: RelayConfig, own: Own) -> None:
         self._relaying = relaying
@@ -28,26 +41,25 @@ class Router:
         self._seen = RecentUris()
 
     def __repr__(self) -> str:
-        return f"<Owners by {self._directory!r}, {self._seen!r}>"
+        return f"<Router over {self._directory!r}, {self._seen!r}>"
 
     def directory(self) -> MergedListing:
-        """What the servers offer now."""
+        """Return the merged listing of what the servers offer now."""
         offers = self._relaying.downstream.offers()
         if self._directory is None or self._directory.offers is not offers:
             return self._renewed()
         return self._directory
 
-    def said(self, kind: str) -> None:
-        """A server says that a list has changed: *kind* is the notification."""
-        self._changes.said(kind)
+    def announced(self, kind: str) -> None:
+        """Note that a server announced a change; *kind* is the notification."""
+        self._changes.announced(kind)
 
     def changed(self) -> list[str]:
-        """The kinds of lists that clients have to look at again, as the notifications that say so. Each is given
-        once."""
+        """Return the notifications to send: the kinds of lists that changed since the last call."""
         return self._changes.take(self.directory())
 
     async def page(self, ctx: RequestContext, cursor: Json) -> JsonObject:
-        """One page of the list that is asked for. Raises `MCPError` for a cursor of a list that was another."""
+        """Return one page of the requested list. Raises `MCPError` for a cursor of another list."""
         await self._relaying.known()
         directory = self.directory()
         if ctx.method == "tools/list" and cursor is None and directory.denied != directory.denials():
@@ -55,7 +67,8 @@ class Router:
         return directory.page(ctx.method, modern=is_modern(ctx), apps=shows_apps(ctx), cursor=cursor)
 
     async def tool(self, name: str) -> Entry:
-        """The tool that is served under *name*. Raises `MCPError` where none is, and where the policy denies it."""
+        """Return the tool that is served under *name*. Raises `MCPError` if it is unknown or denied
+        by the policy."""
         if (entry := await self._found(lambda: self.directory().tools.means.get(name))) is None:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {name[:128]}")
         if (pattern := self._relaying.denied_by(*entry)) is not None:
@@ -64,19 +77,19 @@ class Router:
         return entry
 
     async def prompt(self, name: str) -> Entry:
-        """The prompt that is served under *name*. Raises `MCPError` where none is."""
+        """Return the prompt that is served under *name*. Raises `MCPError` if it is unknown."""
         if (entry := await self._found(lambda: self.directory().prompts.means.get(name))) is None:
             raise MCPError(types.INVALID_PARAMS, f"Unknown prompt: {name[:128]}")
         return entry
 
     async def resource(self, ctx: RequestContext, uri: str) -> Entry:
-        """Who is to be asked for *uri*, and by which address. Raises `MCPError` where nobody is."""
+        """Return the server of *uri*, and the URI there. Raises `MCPError` if it is unknown."""
         if (entry := await self._found(lambda: self.of_address(uri))) is None:
             raise not_found(ctx, uri, f"There is no resource {uri[:200]}.")
         return entry
 
     def of_address(self, uri: str) -> Entry | None:
-        """As `resource`, by what is known now; None for what is ours."""
+        """Return the server of *uri* as known now, and the URI there; None if unknown, or ours."""
         if is_ours(uri):
             return None
         directory = self.directory()
@@ -86,21 +99,22 @@ class Router:
         return entry if entry is not None and entry[0] in directory.servers else None
 
     def offers(self, server: str, *path: str) -> bool:
-        """Whether *server* is there and has the capability at *path*."""
+        """Return whether *server* is connected and has the capability at *path*."""
         offer = self.directory().servers.get(server)
         return offer is not None and offers_capability(offer, *path)
 
     def address(self, server: str, uri: str) -> str:
-        """What *uri* of *server* is called upstream."""
+        """Return the URI upstream of *uri* of *server*."""
         return self.directory().addresses.up(server, uri)
 
     def address_in_result(self, server: str, uri: str) -> str:
-        """As `address`, for one that a result names: who reads it later is led to that server."""
+        """Return the URI upstream of *uri*, which a result of *server* names, and remember its
+        server."""
         self._seen.note(server, uri)
         return self.address(server, uri)
 
     async def _found(self, find: Callable[[], Entry | None]) -> Entry | None:
-        """What *find* finds, now or once it is known what each server has."""
+        """Return what *find* finds, now or once the listings of all servers are known."""
         if (entry := find()) is None:
             await self._relaying.known()
             entry = find()
@@ -112,3 +126,108 @@ class Router:
             self._changes.replaced(self._directory)
         self._directory = MergedListing(offers, self._relaying, self._own, self._directory)
         return self._directory
+
+
+class Changes:
+    """The lists that changed since the last `take`: announced by a server, or served otherwise than
+    before. One list can change another, through names and URIs that servers have in common. Our own
+    tools alone never change."""
+
+    def __init__(self, expose: Expose) -> None:
+        self._kinds = {kind: lists for kind, lists in KINDS.items() if expose != "dag" or kind != TOOLS_CHANGED}
+        self._announced: set[str] = set()
+        self._seen: dict[str, set[bytes]] = {kind: set() for kind in self._kinds}
+        """Fingerprints of the lists that were served meanwhile."""
+
+    def __repr__(self) -> str:
+        return f"<Changes: {len(self._announced)} announced>"
+
+    def announced(self, kind: str) -> None:
+        """Note an announced change. It is believed even if the list looks the same."""
+        self._announced.add(kind)
+
+    def replaced(self, directory: MergedListing) -> None:
+        """Note that *directory*, which clients may have seen, is replaced by another."""
+        for kind, lists in self._kinds.items():
+            self._seen[kind].add(directory.fingerprint(*lists))
+
+    def take(self, now: MergedListing) -> list[str]:
+        """Return the kinds of lists that changed, given that *now* is served; each change is
+        returned once."""
+        changed = [kind for kind, lists in self._kinds.items() if self._is_other(kind, now.fingerprint(*lists))]
+        self._announced.clear()
+        for seen in self._seen.values():
+            seen.clear()
+        return changed
+
+    def _is_other(self, kind: str, fingerprint: bytes) -> bool:
+        return kind in self._announced or bool(self._seen[kind] - {fingerprint})
+
+
+class RecentUris:
+    """URIs that results named and no list has, each with the server that named it last. The latest
+    `MOST_SEEN` are kept."""
+
+    def __init__(self) -> None:
+        self._servers: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"<RecentUris: {len(self._servers)} addresses>"
+
+    def note(self, server: str, uri: str) -> None:
+        if len(uri) > LONGEST_ADDRESS:
+            return
+        self._servers.pop(uri, None)
+        self._servers[uri] = server
+        if len(self._servers) > MOST_SEEN:
+            del self._servers[next(iter(self._servers))]
+
+    def server_of(self, uri: str) -> str | None:
+        return self._servers.get(uri)
+
+
+def with_addresses(method: str, result: JsonObject, up: Up) -> JsonObject:
+    """Return *result* of a *method* request with the URIs of its resource links, embedded resources
+    and contents mapped by *up*. Whatever needs no change stays the same object."""
+    match method:
+        case "tools/call":
+            return _member(result, "content", lambda blocks: _each(blocks, lambda block: _block(block, up)))
+        case "prompts/get":
+            return _member(result, "messages", lambda messages: _each(messages, lambda message: _message(message, up)))
+        case "resources/read":
+            return _member(result, "contents", lambda contents: _each(contents, lambda content: _uri(content, up)))
+    return result
+
+
+def _message(message: Json, up: Up) -> Json:
+    return _member(message, "content", lambda block: _block(block, up)) if isinstance(message, dict) else message
+
+
+def _block(block: Json, up: Up) -> Json:
+    if not isinstance(block, dict):
+        return block
+    match block.get("type"):
+        case "resource_link":
+            return _uri(block, up)
+        case "resource":
+            return _member(block, "resource", lambda resource: _uri(resource, up))
+    return block
+
+
+def _uri(value: Json, up: Up) -> Json:
+    if not isinstance(value, dict):
+        return value
+    return _member(value, "uri", lambda uri: up(uri) if isinstance(uri, str) else uri)
+
+
+def _each(values: Json, change: Callable[[Json], Json]) -> Json:
+    if not isinstance(values, list):
+        return values
+    changed = [change(value) for value in values]
+    return values if all(new is old for new, old in zip(changed, values, strict=True)) else changed
+
+
+def _member(value: JsonObject, name: str, change: Callable[[Json], Json]) -> JsonObject:
+    old = value.get(name)
+    new = change(old)
+    return value if new is old else {**value, name: new}

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.core.values.strict import Json, JsonObject
-from plait.upstream.relay.rewriting import with_addresses
-from plait.upstream.relay.seen import LONGEST_ADDRESS, MOST_SEEN, RecentUris
+from plait.upstream.relay.router import LONGEST_ADDRESS, MOST_SEEN, RecentUris, with_addresses
 
 
 def up(uri: str) -> str:
@@ -73,11 +72,11 @@ def test_the_latest_addresses_are_remembered_and_no_more():
     seen.note("a", "x:new")
     named = [seen.server_of(uri) for uri in ("x:0", "x:1", "x:2", "x:new")]
     assert named == ["b", None, "a", "a"]
-    assert repr(seen) == f"<Seen: {MOST_SEEN} addresses>"
+    assert repr(seen) == f"<RecentUris: {MOST_SEEN} addresses>"
 
 
 def test_an_address_beyond_measure_is_not_remembered():
     seen = RecentUris()
     seen.note("a", "x" * (LONGEST_ADDRESS + 1))
     seen.note("a", "x" * LONGEST_ADDRESS)
-    assert repr(seen) == "<Seen: 1 addresses>"
+    assert repr(seen) == "<RecentUris: 1 addresses>"
