@@ -1,4 +1,35 @@
-"""What the two protocol eras want of a relayed request, of its result and of its error."""
+"""The two protocol eras of a relayed request, its result and its error.
+
+*The idea.* A client speaks one of two eras, and so does each server, which makes four pairs. Up to
+2025-11-25 a session begins with a handshake: capabilities are declared once, and a server may send
+requests (elicitation, sampling, roots) and notifications at any time. Since 2026-07-28 there is no
+session: every request carries its own capabilities, a server asks by *answering* `input_required`,
+and the client sends the request again with the answers. A relay needs one rule for each pair:
+
+- *Client and server by handshake*: the server's requests go to the client at once.
+- *Client by handshake, server of 2026-07-28*: its `input_required` becomes requests to the client,
+  and the call is sent again with the answers.
+- *Client of 2026-07-28, server by handshake*: the call waits in a task of ours (`pending.py`), and
+  the server's requests become an `input_required` of ours.
+- *Both of 2026-07-28*: `input_required` passes through, its state marked with the server's name.
+
+Everything else is the same message in other words: members that one era requires (`resultType`,
+cache hints, server info) are added for clients of that era, and error codes are mapped.
+
+*The invariants.*
+
+1. Results are JSON as the server sent them. They never pass through the SDK's models, which drop
+   members they do not know; members are added only where the client's era requires them.
+2. A client is asked only what it declared it can answer, in the form of its own era.
+3. `_meta` that belongs to one connection (protocol version, client info, capabilities, progress
+   token) is never passed on to another connection.
+4. A state that a client sends back leads only to the server, or to the waiting call, that issued it.
+
+*Why not the obvious way.* Letting every call wait in a task of ours would make one rule of the four,
+but a client of 2026-07-28 in front of a server of 2026-07-28 would lose what that era is for: its
+state would not survive a restart of the gateway. Translating everything into the newer era's models
+would lose members, and cost more than the call itself.
+"""
 
 from __future__ import annotations
 
