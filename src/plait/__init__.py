@@ -39,5 +39,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """List the public names with those that are already here, as `dir` and completion show them."""
+    """List the public names and those that are already defined, for `dir` and completion."""
     return sorted({*globals(), *__all__})

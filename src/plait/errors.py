@@ -1,21 +1,22 @@
-"""Every error of ours, as one tree. Each class has the code that clients see (`docs/dag.md`, "Errors").
+"""Every error of Plait, as one tree. Each class has the code that clients see (`docs/dag.md`,
+"Errors").
 
 PlaitError
-├── ConfigError             the settings cannot be used: says file, key and mend
+├── ConfigError             the settings cannot be used: names file, key and fix
 ├── InvalidDag              the document was refused: carries every problem, not the first
-├── UnknownRun              no such run, or it is kept no longer
-└── CallError               one task did not give an output
+├── UnknownRun              no such run, or it is not kept any more
+└── CallError               one task gave no output
     ├── ToolError           the server answered with `isError`
     ├── ProtocolError       the server answered with a JSON-RPC error
-    ├── ConnectionLost      the server went away during the call: its effect is not known
+    ├── ConnectionLost      the server went away during the call: its effect is unknown
     ├── ServerUnavailable   the server could not be reached: the call was not sent
     ├── CallTimeout         no answer in time
     ├── ReferenceFailed     a reference names what is not in the output
     ├── InvalidArguments    the resolved arguments do not fit the tool: the call was not sent
     ├── InvalidOutput       the answer breaks the tool's own output schema, or cannot be read
     ├── OutputTooLarge      the answer, or what a run keeps, is above its limit
-    ├── ExpressionFailed    `select`, `when` or `for_each` could not be applied to what came
-    └── InternalError       our fault: the message holds an id to find it in the log
+    ├── ExpressionFailed    `select`, `when` or `for_each` could not be applied to the value
+    └── InternalError       our fault: the message has an id to find it in the log
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ class PlaitError(Exception):
 
 
 class ConfigError(PlaitError):
-    """The settings cannot be used. The message names the file, the key and the mend."""
+    """The settings cannot be used. The message names the file, the key and the fix."""
 
     code = "invalid_config"
 
 
 class InvalidDag(PlaitError):
-    """The document was refused and nothing ran; `problems` holds all that is wrong with it."""
+    """The document was refused and nothing ran; `problems` has everything that is wrong with it."""
 
     code = "invalid"
 
@@ -52,16 +53,17 @@ class InvalidDag(PlaitError):
 
 
 class UnknownRun(PlaitError):
-    """There is no run of that id, or it is kept no longer."""
+    """No run has that id, or it is not kept any more."""
 
     code = "unknown_run"
 
 
 class CallError(PlaitError):
-    """One task did not give an output.
+    """One task gave no output.
 
-    `hint` says what to do about it. `retryable` tells whether the same call may succeed later; `rpc_code` is the
-    server's own JSON-RPC code and `retry_after_s` the seconds that it asked to wait, where it gave one.
+    `hint` says what to do about it. `retryable` says whether the same call may succeed later;
+    `rpc_code` is the server's own JSON-RPC code and `retry_after_s` the seconds that it asked to
+    wait, where it gave one.
     """
 
     retryable: ClassVar[bool] = False
@@ -82,7 +84,7 @@ class CallError(PlaitError):
         self.retry_after_s = retry_after_s
 
     def reword(self, change: Callable[[str], str]) -> None:
-        """Put what *change* makes of its words in their place."""
+        """Replace the message and the hint by what *change* makes of them."""
         self.message = change(self.message)
         self.args = (self.message,)
         self.hint = None if self.hint is None else change(self.hint)

@@ -109,9 +109,9 @@ def test_call_passes_references_on_as_they_are(plait: Plait):
     [
         (("s:fail",), 1, "tool_error: EACCES: /x"),
         (("s:echo", "{"), 2, "not JSON"),
-        (("s:echo", "[]"), 2, "no JSON object"),
+        (("s:echo", "[]"), 2, "not a JSON object"),
         (("s:say", "{}"), 3, "text"),
-        (("s:nope",), 3, "There is no tool"),
+        (("s:nope",), 3, "Unknown tool"),
         (("far:look",), 5, "connection refused"),
     ],
 )

@@ -142,7 +142,7 @@ def test_what_is_wrong_is_told_where_it_stands_in_their_file(load: Load, tmp_pat
         ('{\n // why\n "mcpServers": x}', "is not JSON: Expecting value (at line 3, column 16)"),
         ("[]", "is not JSON: it is not an object"),
         ('{"a": ' + "[" * 100_000, "is nested too deeply"),
-        ("{}", "there is no server in it: one of mcpServers, servers, context_servers is needed"),
+        ("{}", "it has no servers: one of mcpServers, servers, context_servers is needed"),
     ],
 )
 def test_a_file_that_is_no_clients_is_refused(load: Load, text: str, said: str):

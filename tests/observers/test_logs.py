@@ -78,7 +78,7 @@ def test_a_duration_counts_from_the_first_attempt():
         for notice in [*notices, Finished("r", "success", 5.0)]:
             observe(notice)
     assert [event.get("duration_ms") for event in events(stream)] == [None, 3500.0, 5000.0]
-    assert repr(observe) == "<RunLog: 0 runs going>"
+    assert repr(observe) == "<RunLog: 0 active runs>"
 
 
 def test_what_other_modules_and_servers_log_comes_out_here_too():
@@ -157,6 +157,6 @@ def test_a_record_that_cannot_be_written_shows_no_arguments(capsys: pytest.Captu
     with configure_logging("info", stream, as_json=False, secrets=Secrets(["s3cr3t-key"])):
         log.info("\u2713 %s", "s3cr3t-key")
     said = capsys.readouterr().err
-    assert said.count("plait.test logged what cannot be written") == 1
+    assert said.count("plait.test logged a record that cannot be written") == 1
     assert "UnicodeEncodeError" in said
     assert "s3cr3t" not in said

@@ -47,7 +47,7 @@ async def list_tools(gateway: Gateway, session: Session, words: str, server: str
     catalog = gateway.catalog()
     if server is not None and server not in catalog.servers:
         hint = did_you_mean(server, catalog.servers) or f"Servers: {', '.join(catalog.servers) or 'none'}."
-        raise typer.BadParameter(f'there is no server "{server}". {hint}', param_hint="--server")
+        raise typer.BadParameter(f'unknown server "{server}". {hint}', param_hint="--server")
     if words:
         found = await gateway.search(words, server=server, limit=MAX_FOUND)
         tools = list(dict.fromkeys(tool for _, matches in found.needs for tool in matches))

@@ -64,7 +64,7 @@ def _from_json(values: dict[str, Any]) -> Translation:
     translation = Translation({}, is_clients=True)
     root = next((name for name in JSON_ROOTS if name in values), None)
     if root is None:
-        translation.problems.append(f"there is no server in it: one of {', '.join(JSON_ROOTS)} is needed")
+        translation.problems.append(f"it has no servers: one of {', '.join(JSON_ROOTS)} is needed")
     else:
         _take_servers(translation, root, values[root])
     return translation

@@ -32,7 +32,7 @@ def parse(file: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise ConfigError(f"{file}: is not JSON: {error.msg} (at line {error.lineno}, column {error.colno})") from None
     except ValueError as error:  # besides TOML's own error also a number of too many digits
-        raise ConfigError(f"{file}: is no {'JSON' if is_json(file) else 'TOML'}: {error}") from None
+        raise ConfigError(f"{file}: is not {'JSON' if is_json(file) else 'TOML'}: {error}") from None
     except RecursionError:
         raise ConfigError(f"{file}: is nested too deeply") from None
 

@@ -1,1 +1,1 @@
-"""Told everything, change nothing."""
+"""Observers: they are notified of everything and change nothing."""

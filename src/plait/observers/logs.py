@@ -1,7 +1,7 @@
 """The log: events with fields, on standard error alone.
 
-What the other modules log through the standard library, the servers' own lines (`plait.server.NAME`) included, comes
-out here. Arguments and outputs of calls are never logged.
+It shows what all modules log through the standard library, including the servers' own lines
+(`plait.server.NAME`). Arguments and outputs of calls are never logged.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _FAILED = frozenset({Status.FAILED, Status.TIMEOUT})
 
 
 class RunLog:
-    """Logs that a run started, which tasks failed, and how the run did; at `debug` how every task and each item ended.
-    A line for each would cost as much as all else that a task costs. An `Observer`."""
+    """An `Observer` that logs the start and end of each run, and its failed tasks; at `debug`, the
+    end of every task and item. Those lines would cost as much as all else about a task."""
 
     def __init__(self) -> None:
         self._began: dict[str, float] = {}
         self._sent: dict[str, dict[Key, float]] = {}
-        """When each task that has not ended was first sent, by run."""
+        """The time when each unfinished task was first sent, by run."""
 
     def __repr__(self) -> str:
-        return f"<RunLog: {len(self._began)} runs going>"
+        return f"<RunLog: {len(self._began)} active runs>"
 
     def __call__(self, notice: Notice) -> None:
         match notice:
@@ -80,9 +80,11 @@ class RunLog:
 def configure_logging(
     level: str, stream: TextIO, *, as_json: bool, colours: bool = False, secrets: Secrets | None = None
 ) -> Iterator[None]:
-    """While the block runs, everything logged from *level* up goes to *stream*, one event a line, without *secrets*.
+    """Write everything logged from *level* up to *stream* while the block runs, one event a line,
+    without *secrets*.
 
-    As JSON, or as key=value for a person. Libraries are heard from `warning` up, unless *level* is `debug`.
+    Events are JSON, or key=value for a person. Libraries log from `warning` up, unless *level* is
+    `debug`.
     """
     secrets = Secrets() if secrets is None else secrets
     handler = _Handler(stream, secrets)
@@ -102,22 +104,22 @@ def configure_logging(
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Reports a record that cannot be written without its arguments, which `logging` shows."""
+    """Reports a record that cannot be written without its arguments, unlike `logging`."""
 
     def __init__(self, stream: TextIO, secrets: Secrets) -> None:
         super().__init__(stream)
         self._secrets = secrets
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # as it is called in `logging`
-        said = self._secrets.redact(traceback.format_exc())
-        with suppress(OSError, ValueError, AttributeError):  # there may be no stream for it either
+        trace = self._secrets.redact(traceback.format_exc())
+        with suppress(OSError, ValueError, AttributeError):  # standard error may be missing too
             sys.stderr.write(
-                f"{record.name} logged what cannot be written:\n{said.encode('ascii', 'replace').decode()}"
+                f"{record.name} logged a record that cannot be written:\n{trace.encode('ascii', 'replace').decode()}"
             )
 
 
 class _Formatter(logging.Formatter):
-    """Formats by structlog, which takes long to import: most commands log nothing, and do without."""
+    """Formats with structlog, imported at the first event: that is slow, and often not needed."""
 
     def __init__(self, *, as_json: bool, colours: bool, secrets: Secrets) -> None:
         super().__init__()
@@ -143,7 +145,7 @@ def _formatter(*, as_json: bool, colours: bool, secrets: Secrets) -> logging.For
     meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
 
     def redact(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        """Take secrets out of each field of an event, tracebacks included."""
+        """Remove secrets from each field of an event, tracebacks included."""
         return {name: secrets.redact_all(value) for name, value in event.items()}
 
     return structlog.stdlib.ProcessorFormatter(
@@ -158,7 +160,7 @@ def _formatter(*, as_json: bool, colours: bool, secrets: Secrets) -> logging.For
 
 
 def _escape(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """No field of an event can steer the terminal, nor look like a second event."""
+    """Escape an event's fields, so that none can steer the terminal or look like a second event."""
     for name, value in event.items():
         if isinstance(value, str):
             event[name] = printable(value, "\n" if name == "exception" else "")

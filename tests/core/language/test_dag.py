@@ -96,7 +96,7 @@ def test_an_id_that_the_contract_forbids_is_refused(id: str) -> None:
         ({"priority": "high"}, 'priority must be a number; it is "high".'),
         ({"priority": 10**400}, "priority must be a number; it is 1" + "0" * 58 + "…."),
         ({"weight": 0}, "weight must be at least 1; it is 0."),
-        ({"tool": ""}, 'tool must be a string that is not empty; it is "".'),
+        ({"tool": ""}, 'tool must be a non-empty string; it is "".'),
         ({"tool": {}}, "tool must be a string; it is {}."),
     ],
 )
@@ -304,7 +304,7 @@ def test_a_document_above_its_size_is_refused_unread() -> None:
     [
         ({}, "missing_field", "tasks is missing."),
         ({"tasks": 5}, "wrong_type", "tasks must be a list."),
-        ({"tasks": []}, "limit_exceeded", "There is no task."),
+        ({"tasks": []}, "limit_exceeded", "A DAG has at least one task."),
         ({"tasks": [{}] * 11}, "limit_exceeded", "There are 11 tasks; at most 10 fit in one DAG."),
     ],
 )

@@ -97,7 +97,7 @@ def test_notes_are_few_and_the_others_are_counted() -> None:
 @given(st.text(st.sampled_from("$$${[.](a}{{OUTPUToutput\"'0 ")))
 def test_any_text_is_looked_at(text: str) -> None:
     for found in lookalikes([((), text)], IDS, items=False):
-        assert found.said in found.text
+        assert found.found in found.text
 
 
 def test_a_long_hostile_text_is_looked_at_in_time() -> None:

@@ -208,7 +208,11 @@ def test_nothing_but_members_and_elements_can_be_reached() -> None:
 @pytest.mark.parametrize(
     ("text", "said", "hint"),
     [
-        ("$OUTPUT[a", '"$OUTPUT[a" is not a reference: the id of a task and ] follow $OUTPUT[.', "$OUTPUT[id].path"),
+        (
+            "$OUTPUT[a",
+            '"$OUTPUT[a" is not a reference: after $OUTPUT[ come the id of a task and ].',
+            "$OUTPUT[id].path",
+        ),
         ("$OUTPUT[]", '"$OUTPUT[]" is not a reference', "$OUTPUT[id].path"),
         ("$OUTPUT[a b].x", "is not a reference", "$OUTPUT[id].path"),
         ("$OUTPUT[é]", "is not a reference", "$OUTPUT[id].path"),
@@ -221,10 +225,10 @@ def test_nothing_but_members_and_elements_can_be_reached() -> None:
         ("$OUTPUT[a][99999999999]", "is not a step of a path.", "[0]"),
         (r'$OUTPUT[a]["\x"]', "is not a JSON string", '["a b"]'),
         (r'$OUTPUT[a]["\ud800"]', "is not a JSON string", '["a b"]'),
-        ("${OUTPUT[a].x", "no brace closes it", "${OUTPUT[id].path}"),
-        ("${OUTPUT[a].x-y}", "no brace closes it", '["a-b"]'),
-        ("${OUTPUT[a].x ?? 1", "no brace closes it", "${OUTPUT[id].path}"),
-        ("${OUTPUT[a].x ?? 1 2}", "no brace closes it", "${OUTPUT[id].path}"),
+        ("${OUTPUT[a].x", "its closing brace is missing", "${OUTPUT[id].path}"),
+        ("${OUTPUT[a].x-y}", "its closing brace is missing", '["a-b"]'),
+        ("${OUTPUT[a].x ?? 1", "its closing brace is missing", "${OUTPUT[id].path}"),
+        ("${OUTPUT[a].x ?? 1 2}", "its closing brace is missing", "${OUTPUT[id].path}"),
         ("${OUTPUT[a].x ?? none}", "what follows ?? is not a JSON value", '?? "none"}'),
         ("${OUTPUT[a].x ?? 'none'}", "what follows ?? is not a JSON value", '?? "none"}'),
         ("${OUTPUT[a].x ?? NaN}", "what follows ?? is not a JSON value", '?? "none"}'),

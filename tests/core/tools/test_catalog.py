@@ -73,24 +73,24 @@ def test_of_a_server_that_was_reached_and_went_away_only_its_own_tools_are_found
 @pytest.mark.parametrize(
     ("name", "code", "message", "hint"),
     [
-        ("fils:read_file", "unknown_server", 'There is no server "fils".', 'Did you mean "files"?'),
+        ("fils:read_file", "unknown_server", 'Unknown server "fils".', 'Did you mean "files"?'),
         (
             "zzz:x",
             "unknown_server",
-            'There is no server "zzz".',
+            'Unknown server "zzz".',
             "Connected servers: files, git, hub, git_hub, late, broken, lost.",
         ),
         (
             "files:raed_file",
             "unknown_tool",
-            'There is no tool "files:raed_file".',
+            'Unknown tool "files:raed_file".',
             "Did you mean files:read_file(path: string, head?: integer) or files:write_file()?",
         ),
         ("status", "unknown_tool", '"status" is a tool of several servers.', "Use one of git:status, hub:status."),
-        ("frobnicate", "unknown_tool", 'There is no tool "frobnicate".', "Find tools with search_tools."),
-        ("git:frobnicate", "unknown_tool", 'There is no tool "git:frobnicate".', "Tools of git: status, hub_log."),
-        ("late:x", "unknown_tool", 'There is no tool "late:x".', "Find tools with search_tools."),
-        ("hub:hub_lg", "unknown_tool", 'There is no tool "hub:hub_lg".', "Did you mean git:hub_log()?"),
+        ("frobnicate", "unknown_tool", 'Unknown tool "frobnicate".', "Find tools with search_tools."),
+        ("git:frobnicate", "unknown_tool", 'Unknown tool "git:frobnicate".', "Tools of git: status, hub_log."),
+        ("late:x", "unknown_tool", 'Unknown tool "late:x".', "Find tools with search_tools."),
+        ("hub:hub_lg", "unknown_tool", 'Unknown tool "hub:hub_lg".', "Did you mean git:hub_log()?"),
     ],
 )
 def test_a_name_that_is_not_found_is_told_with_what_it_may_have_meant(

@@ -76,7 +76,7 @@ def test_the_size_is_that_of_the_output_as_json() -> None:
 
 def test_an_output_above_its_limit_is_refused() -> None:
     assert read(text("x" * 998), max_bytes=1000).size_bytes == 1000
-    with pytest.raises(OutputTooLarge, match=r"s:t gave 1,001 bytes; at most 1,000 are kept"):
+    with pytest.raises(OutputTooLarge, match=r"s:t returned 1,001 bytes; at most 1,000 are kept"):
         read(text("x" * 999), max_bytes=1000)
 
 

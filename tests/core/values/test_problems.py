@@ -13,8 +13,8 @@ from plait.errors import InvalidDag
     [
         (Problem("tasks", "missing_field", "tasks is missing."), "tasks: tasks is missing."),
         (
-            Problem("tasks[1].tool", "unknown_tool", 'There is no tool "x".', 'Did you mean "y"?', "b"),
-            'tasks[1].tool "b": There is no tool "x". Did you mean "y"?',
+            Problem("tasks[1].tool", "unknown_tool", 'Unknown tool "x".', 'Did you mean "y"?', "b"),
+            'tasks[1].tool "b": Unknown tool "x". Did you mean "y"?',
         ),
     ],
 )

@@ -23,7 +23,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False, strict=Tr
 CacheSeconds = Annotated[float, Field(ge=0, le=30 * 86_400, allow_inf_nan=False, strict=True)]
 _STRINGS = Annotated[tuple[StrictStr, ...], Field(strict=False)]
 Strings = Annotated[Sequence[str], GetPydanticSchema(lambda _, handler: handler(_STRINGS))]
-"""Any sequence for a type checker, as programs write lists; a tuple once it is read."""
+"""Any sequence for type checkers, since programs write lists; a tuple once it is read."""
 
 
 class Task(BaseModel):
@@ -84,7 +84,7 @@ _EXPECTED = {
     "int_type": "an integer",
     "float_type": "a number",
     "finite_number": "a finite number",
-    "string_too_short": "a string that is not empty",
+    "string_too_short": "a non-empty string",
 }
 _HINTS = {
     "id": 'Give each task an id of its own, such as "a".',
@@ -98,22 +98,23 @@ _HINTS = {
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What could be read of a document: `dag` holds the tasks and options that are well formed."""
+    """The readable part of a document: `dag` has its well-formed tasks and options."""
 
     dag: Dag
     notes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
-    """What is wrong with the form of the rest: types, unknown and missing fields, ids, limits."""
+    """Problems of form in the rest: types, unknown and missing fields, ids, limits."""
     malformed: frozenset[str] = frozenset()
-    """The ids of the tasks that could not be read: they exist, so references to them are not wrong."""
+    """The ids of tasks that could not be read: they exist, so references to them are not wrong."""
     unread: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """The fields that are left out of tasks in `dag`, for what is wrong with them, by task."""
+    """The invalid fields that were left out of tasks in `dag`, by task."""
     places: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """Where the tasks of an id stand in the document, for those in `dag`: not all of it may have been read."""
+    """The indices of the tasks in `dag` in the document, by id: others may not have been read."""
 
 
 def read_dag(document: object, *, max_tasks: int = MAX_TASKS, max_bytes: int = MAX_BYTES) -> Reading:
-    """Read *document*: a parsed JSON value, JSON text, or a `Dag`. Raises `InvalidDag` if nothing of it can be."""
+    """Read *document*: a parsed JSON value, JSON text, or a `Dag`. Raises `InvalidDag` if nothing
+    of it can be read."""
     if isinstance(document, Dag):
         return _read_model(document, max_tasks)
     reader = _Reader(max_tasks)
@@ -139,7 +140,7 @@ def read_dag(document: object, *, max_tasks: int = MAX_TASKS, max_bytes: int = M
 
 
 def _read_at_once(members: dict[str, Any], max_tasks: int) -> Dag | None:
-    """The DAG, if all of it is written without variants and nothing is wrong with its form: most are."""
+    """Return the DAG if it needs no rewriting and has no problems of form, as most; else None."""
     tasks = members.get("tasks")
     if not isinstance(tasks, list) or not isinstance(members.get("return", []), list):
         return None
@@ -154,7 +155,7 @@ def _read_at_once(members: dict[str, Any], max_tasks: int) -> Dag | None:
 
 
 def _read_model(dag: Dag, max_tasks: int) -> Reading:
-    """A `Dag` that was made in Python: its form is right, but for what its models cannot say."""
+    """Read a `Dag` made in Python: check only what its models cannot express."""
     problems = list(_count(len(dag.tasks), max_tasks, may_be_empty=dag.resume_from is not None))
     for index, task in enumerate(dag.tasks):
         try:
@@ -182,7 +183,7 @@ class _Reader:
         self.problems += spelling.problems
 
     def members(self, document: object, max_bytes: int) -> dict[str, Any]:
-        """The members of the document. Raises `InvalidDag` if it has none."""
+        """Return the members of the document. Raises `InvalidDag` if it has none."""
         document = _strict(document, max_bytes)
         if isinstance(document, list):
             self.notes.append("a list was sent; it was taken as tasks")
@@ -193,8 +194,8 @@ class _Reader:
         return document
 
     def tasks(self, tasks: object, *, may_be_empty: bool) -> list[tuple[int, Task]]:
-        """The tasks that could be read, each with its place in the document."""
-        if tasks is None and (may_be_empty or self.problems):  # a problem so far is that tasks could not be read
+        """Return the tasks that could be read, each with its index in the document."""
+        if tasks is None and (may_be_empty or self.problems):  # any problem so far is that tasks could not be read
             return []
         if not isinstance(tasks, list):
             code, what = ("missing_field", "is missing") if tasks is None else ("wrong_type", "must be a list")
@@ -222,7 +223,7 @@ class _Reader:
         return task
 
     def validated(self, model: type[Model], members: dict[str, Any], path: str, id: str | None) -> Model | None:
-        """*members* as a model, without the fields that are wrong; None where it needs those."""
+        """Validate *members* without its invalid fields; None if the model needs those."""
         try:
             return model.model_validate(members, by_alias=True, by_name=False)
         except ValidationError as error:
@@ -240,7 +241,7 @@ class _Reader:
 
 
 def _is_usual(members: Mapping[str, Any]) -> bool:
-    """Whether a task is written without variants: most are, and need no second look."""
+    """Return whether a task has no variant spellings. Most have none and need no second look."""
     return (
         members.keys() <= TASK_FIELDS
         and isinstance(members.get("arguments", {}), dict)
@@ -263,7 +264,8 @@ def _ids(tasks: object) -> Iterator[str]:
 
 
 def _strict(document: object, max_bytes: int) -> object:
-    """*document*, decoded if it is text. Raises `InvalidDag` if it is not strict JSON, or too large."""
+    """Decode *document* if it is text. Raises `InvalidDag` unless it is strict JSON and not too
+    large."""
     try:
         if isinstance(document, str | bytes):
             size = len(document)
@@ -271,8 +273,8 @@ def _strict(document: object, max_bytes: int) -> object:
         else:
             size = measure(document, DEPTH)
     except NotStrict as error:
-        said = str(error) if str(error).startswith("not ") else f"not strict JSON: {error}"
-        raise InvalidDag([Problem("$", "invalid_json", f"The DAG is {said}.", "Send the whole DAG again.")]) from None
+        flaw = str(error) if str(error).startswith("not ") else f"not strict JSON: {error}"
+        raise InvalidDag([Problem("$", "invalid_json", f"The DAG is {flaw}.", "Send the whole DAG again.")]) from None
     if size > max_bytes:
         message = f"The DAG has {size:,} bytes; at most {max_bytes:,} are read."
         raise InvalidDag([Problem("$", "limit_exceeded", message, "Split it, or leave large values to references.")])
@@ -281,7 +283,7 @@ def _strict(document: object, max_bytes: int) -> object:
 
 def _count(tasks: int, most: int, *, may_be_empty: bool) -> Iterator[Problem]:
     if not tasks and not may_be_empty:
-        yield Problem("tasks", "limit_exceeded", "There is no task.", "Send at least one.")
+        yield Problem("tasks", "limit_exceeded", "A DAG has at least one task.", "Send one.")
     if tasks > most:
         message = f"There are {tasks:,} tasks; at most {most:,} fit in one DAG."
         yield Problem("tasks", "limit_exceeded", message, "Split it, or use for_each.")
@@ -307,7 +309,7 @@ def _problem(detail: ErrorDetails, path: str, id: str | None, *, may_guess: bool
 
 
 def _expected(name: str, detail: ErrorDetails) -> str:
-    """What would be right, in words."""
+    """Describe what would be right."""
     limits = detail.get("ctx", {})
     match detail["type"]:
         case _ if name == "for_each":

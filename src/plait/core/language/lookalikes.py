@@ -1,5 +1,5 @@
-"""Texts that look like references and are none. What is all but certainly meant as one is told as that; what may be,
-such as `${a}` where there is a task `a`, is worth a note."""
+"""Texts that look like references but are not. One that is almost certainly meant as a reference is
+marked as such; one that may be, such as `${a}` where there is a task `a`, is worth a note."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ..values.schema import Place
 
 MAX_CHARS = 10_000
-"""Of a text that is looked at: no reference that was meant stands further in."""
+"""Most characters of a text that are examined: an intended reference is not further in."""
 
 _ID = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _MEANT = re.compile(
@@ -23,25 +23,25 @@ _ITEM = re.compile(r"(?<!\$)\$\{?(?:ITEM|INDEX)(?!\w)")
 
 @dataclass(frozen=True, slots=True)
 class Lookalike:
-    """`said` stands in `text`, at `place`. `meant` is how it is written as a reference; None for an item where there
-    is none."""
+    """Text that looks like a reference: `found` in `text`, which is at `place`. `meant` is the
+    intended reference; None for an item outside of `for_each`."""
 
     place: Place
     text: str
-    said: str
+    found: str
     meant: str | None
     is_certain: bool
 
     @property
-    def mended(self) -> str | None:
-        """The whole text with the reference in it, where that is plain."""
-        is_plain = self.meant is not None and self.text.count(self.said) == 1
-        return self.text.replace(self.said, str(self.meant)) if is_plain else None
+    def fixed(self) -> str | None:
+        """The whole text with the reference put in; None if that is ambiguous."""
+        is_plain = self.meant is not None and self.text.count(self.found) == 1
+        return self.text.replace(self.found, str(self.meant)) if is_plain else None
 
 
 def lookalikes(texts: Iterable[tuple[Place, str]], ids: Collection[str], *, items: bool) -> Iterator[Lookalike]:
-    """What in *texts* looks like a reference to one of the tasks *ids*, at most one for each; `$ITEM` too, unless there
-    are *items*."""
+    """Find what looks like a reference to one of the tasks *ids*, at most one in each of *texts*;
+    `$ITEM` too, unless there are *items*."""
     for place, text in texts:
         if (found := _in_text(place, text[:MAX_CHARS], ids, items)) is not None:
             yield found
@@ -61,7 +61,7 @@ def _in_text(place: Place, text: str, ids: Collection[str], items: bool) -> Look
 
 
 def _known(name: str, ids: Collection[str]) -> str | None:
-    """The longest beginning of *name*, up to a full stop, that is one of *ids*."""
+    """Return the longest beginning of *name*, up to a full stop, that is one of *ids*, or None."""
     while name not in ids:
         name, dot, _ = name.rpartition(".")
         if not dot:

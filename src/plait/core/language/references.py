@@ -1,7 +1,7 @@
 """The reference language: `$OUTPUT[id].field[0]` names a part of another task's output.
 
-A string is parsed once, into literal text and `Reference`s. The grammar stands in `docs/dag.md`, "References"; whole
-values are compiled and filled in by `templates.py`.
+A string is parsed once, into literal text and `Reference`s. The grammar is in `docs/dag.md`,
+"References"; whole values are compiled and filled in by `templates.py`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ ITEM = "$ITEM"
 INDEX = "$INDEX"
 MAX_STEPS = 64
 
-FROM_TEXT = 'Refer to a list. Text becomes one by select in its own task: "lines(@)", or "lines(content)" of a field.'
-"""What helps where a list is wanted and text is there."""
+FROM_TEXT = (
+    'Refer to a list. To make one from text, use select in that task: "lines(@)", or "lines(content)" for a field.'
+)
+"""The hint for text where a list is wanted."""
 
 _START = re.compile(r"\$(?P<escape>\$?)(?P<brace>\{?)(?:(?P<output>OUTPUT\[)|(?P<item>ITEM|INDEX)(?!\w))")
 _ID = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,63})\]")
@@ -34,14 +36,14 @@ _PLAIN = re.compile(
     r"\$OUTPUT\[([A-Za-z0-9_][A-Za-z0-9_.-]{0,63}+)\]"
     rf"((?:\.[^\W\d]\w*+|\.[0-9]{{1,9}}+|\[-?[0-9]{{1,9}}+\]){{0,{MAX_STEPS}}}+)"
 )
-"""A text that is one reference, whose path has names and indices alone."""
+"""Text that is a single reference, with only names and indices in its path."""
 _DEFAULT = re.compile(r"\s*\?\?\s*")
 _SPACE = re.compile(r"\s*")
 _JSON = json.JSONDecoder()
 
 
 class Every(Enum):
-    """The step `[*]`: the rest of the path for each element of a list."""
+    """The step `[*]`: the rest of the path applies to each element of a list."""
 
     ELEMENT = "[*]"
 
@@ -54,7 +56,7 @@ Step: TypeAlias = str | int | Every
 
 
 class BadReference(ValueError):
-    """The text starts a reference and does not finish it; the message says what is wrong, the hint what is right."""
+    """Text that starts a reference and does not finish it. The hint says what would be right."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -79,7 +81,8 @@ class Reference(NamedTuple):
 
 
 def parse(text: str, *, items: bool = False) -> tuple[str | Reference, ...]:
-    """*text* as literal pieces and references; `$ITEM` and `$INDEX` are references where *items*.
+    """Split *text* into literal pieces and references; `$ITEM` and `$INDEX` are references if
+    *items*.
 
     Raises `BadReference`. Takes time linear in the length of *text*.
     """
@@ -121,14 +124,14 @@ def written_step(step: Step) -> str:
 
 
 def _read(text: str, start: re.Match[str]) -> tuple[Reference, int]:
-    """The reference that starts at *start*, and where it ends."""
+    """Return the reference that starts at *start*, and the position of its end."""
     position = start.end()
     task = f"${start['item']}" if start["item"] else None
     if task is None:
         id = _ID.match(text, position)
         if id is None:
             raise BadReference(
-                f"{_excerpt(text, start.start())} is not a reference: the id of a task and ] follow $OUTPUT[.",
+                f"{_excerpt(text, start.start())} is not a reference: after $OUTPUT[ come the id of a task and ].",
                 "Write $OUTPUT[id].path, or $$OUTPUT[ for the literal text.",
             )
         task, position = id[1], id.end()
@@ -164,7 +167,7 @@ def _read_path(text: str, position: int) -> tuple[tuple[Step, ...], int]:
 
 
 def _plain_path(text: str) -> tuple[Step, ...]:
-    """The path in *text*, which `_PLAIN` has matched: `.items[0]`."""
+    """Split *text*, a path that `_PLAIN` has matched: `.items[0]`."""
     steps = text.replace("[", ".").replace("]", "").split(".")[1:]
     return tuple([step if step[0] not in "-0123456789" else int(step) for step in steps])
 
@@ -180,7 +183,7 @@ def _quoted(text: str) -> str:
 
 
 def _read_end(text: str, start: int, position: int) -> tuple[Json | Missing, int]:
-    """What stands between the path and the closing brace: nothing, or a default."""
+    """Read a default, if there is one, and the closing brace. Also return where it ends."""
     default: Json | Missing = Missing.DEFAULT
     if sign := _DEFAULT.match(text, position):
         try:
@@ -195,7 +198,7 @@ def _read_end(text: str, start: int, position: int) -> tuple[Json | Missing, int
     position = closing.end() if closing else position
     if not text.startswith("}", position):
         raise BadReference(
-            f"{_excerpt(text, start)} is not a reference: no brace closes it after its path.",
+            f"{_excerpt(text, start)} is not a reference: its closing brace is missing.",
             'Write ${OUTPUT[id].path}, ${OUTPUT[id].path ?? "default"}, or a quoted key such as ["a-b"].',
         )
     return default, position + 1

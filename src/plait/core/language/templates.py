@@ -1,6 +1,6 @@
 """Values with references in them: compiled once, and filled in when their task is ready.
 
-What is filled in is never read again.
+Text that is filled in is never parsed for references.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ _HAS_PARTS = (dict, list)
 
 @dataclass(slots=True)
 class Scope:
-    """What references see when a task is ready: the outputs of what succeeded, and the item."""
+    """The values that references see when a task is ready: outputs of succeeded tasks, the item."""
 
     outputs: Mapping[str, Output]
     item: Json = None
     index: int | None = None
 
 
-Spot: TypeAlias = "tuple[Place, Reference | tuple[str | Reference, ...]]"
-"""Where a text stands in a value, and what it becomes: a part of an output, or pieces joined to a text."""
+Filling: TypeAlias = "tuple[Place, Reference | tuple[str | Reference, ...]]"
+"""The place of a text in a value, and what replaces it: part of an output, or pieces to join."""
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A value with its references found, to be filled in once they can be."""
+    """A value whose references have been found, to be filled in once their outputs exist."""
 
     value: Json
-    fill: tuple[Spot, ...] | None = None
-    """What is filled in, in document order; None where the value stays as it is."""
+    fill: tuple[Filling, ...] | None = None
+    """The parts to fill in, in document order; None if the value stays as it is."""
     texts: tuple[tuple[Place, str], ...] = ()
-    """The texts, as they were written, that are more or less than one reference: see `core/language/lookalikes.py`."""
+    """The texts, as written, that are not exactly one reference, for `lookalikes.py`."""
 
     @property
     def found(self) -> tuple[tuple[Place, Reference], ...]:
-        """Each reference, and where it stands in the value."""
-        return tuple([pair for spot in self.fill or () for pair in _found(*spot)])
+        """Each reference, with its place in the value."""
+        return tuple([pair for part in self.fill or () for pair in _found(*part)])
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -54,23 +54,24 @@ class Template:
 
     @property
     def unknown(self) -> frozenset[Place]:
-        """The places that are known only when the template is filled in."""
+        """The places whose values are known only when the template is filled in."""
         return frozenset([place for place, _ in self.fill or ()])
 
     def resolve(self, scope: Scope) -> Json:
-        """The value with its references filled in. Raises `ReferenceFailed` or `OutputTooLarge`."""
+        """Fill in the references and return the value. Raises `ReferenceFailed` or
+        `OutputTooLarge`."""
         return self.value if self.fill is None else _filled(self.value, self.fill, scope)
 
 
 def compile_value(value: Json, *, items: bool = False) -> tuple[Template, list[tuple[Place, BadReference]]]:
-    """*value* as a template, with what is wrong in it and where."""
+    """Compile *value* to a template; also return its bad references, each with its place."""
     texts: list[tuple[Place, str]] = []
     _collect(value, (), texts)
     if not texts:
         return Template(value), []
     rest: list[tuple[Place, str]] = []
-    spots: list[Spot] = []
-    literals: list[Spot] = []
+    parts: list[Filling] = []
+    literals: list[Filling] = []
     bad: list[tuple[Place, BadReference]] = []
     for place, text in texts:
         try:
@@ -79,20 +80,20 @@ def compile_value(value: Json, *, items: bool = False) -> tuple[Template, list[t
             bad.append((place, error))
             continue
         if len(pieces) == 1 and isinstance(pieces[0], Reference):
-            spots.append((place, pieces[0]))
+            parts.append((place, pieces[0]))
             continue
         rest.append((place, text))
         if len(pieces) > 1:
-            spots.append((place, pieces))
+            parts.append((place, pieces))
         elif pieces[0] != text:
             literals.append((place, pieces))
     if literals:  # escapes: what they stand for is known now
         value = _filled(value, tuple(literals), Scope({}))
-    return Template(value, tuple(spots) or None, tuple(rest)), bad
+    return Template(value, tuple(parts) or None, tuple(rest)), bad
 
 
 def follow(output: Output, reference: Reference) -> Json:
-    """The part of *output* that *reference* names. Raises `ReferenceFailed`."""
+    """Return the part of *output* that *reference* names. Raises `ReferenceFailed`."""
     value, path = output.value, reference.path
     if path and path[0] == "text" and isinstance(value, str):
         path = path[1:]
@@ -105,7 +106,7 @@ def follow(output: Output, reference: Reference) -> Json:
 
 
 def _collect(value: Json, place: Place, texts: list[tuple[Place, str]]) -> None:
-    """Add the texts in *value* that may hold references, each with its place."""
+    """Add to *texts* those in *value* that may contain references, each with its place."""
     if isinstance(value, str):
         if "$" in value or "{{" in value:
             texts.append((place, value))
@@ -125,13 +126,13 @@ def _found(place: Place, pieces: Reference | tuple[str | Reference, ...]) -> tup
     return tuple([(place, piece) for piece in pieces if isinstance(piece, Reference)])
 
 
-def _filled(value: Json, spots: tuple[Spot, ...], scope: Scope) -> Json:
-    """A copy of *value* with *spots* filled in. What holds none of them is not copied."""
-    if not spots[0][0]:
-        return _piece(spots[0][1], scope)
+def _filled(value: Json, parts: tuple[Filling, ...], scope: Scope) -> Json:
+    """Return a copy of *value* with *parts* filled in. Containers without any are not copied."""
+    if not parts[0][0]:
+        return _piece(parts[0][1], scope)
     copies: list[Any] = [_copy(value)]
     before: Place = ()
-    for place, pieces in spots:
+    for place, pieces in parts:
         if len(place) > 1 or len(copies) > 1:
             _open(copies, before, place)
         copies[-1][place[-1]] = _piece(pieces, scope)
@@ -140,7 +141,7 @@ def _filled(value: Json, spots: tuple[Spot, ...], scope: Scope) -> Json:
 
 
 def _open(copies: list[Any], before: Place, place: Place) -> None:
-    """Make *copies* those on the way to *place*; they are those on the way to *before*, which stands earlier."""
+    """Extend *copies* from the path of *before* to that of *place*, copying each container once."""
     shared = 0
     while shared < min(len(copies), len(place)) - 1 and place[shared] == before[shared]:
         shared += 1
@@ -189,7 +190,7 @@ def _joined(pieces: tuple[str | Reference, ...], scope: Scope) -> str:
 
 
 def _straight(value: Any, path: tuple[Step, ...]) -> Json:
-    """As `_walk`, where nothing is missing and no step is `[*]`. Raises `LookupError` or `TypeError` elsewhere."""
+    """Follow *path*. Raises `LookupError` or `TypeError` at `[*]` or where a part is missing."""
     for step in path:
         if isinstance(value, str):
             raise TypeError
@@ -226,5 +227,5 @@ def _missing(reference: Reference, walked: tuple[Step, ...], step: Step, value: 
             there = dumps(value)
     return ReferenceFailed(
         f"{reference.text}: there is no {written_step(step)} in {where}, which is {there}",
-        hint='Mend the path, or give a default: ${OUTPUT[id].path ?? "value"}.',
+        hint='Fix the path, or give a default: ${OUTPUT[id].path ?? "value"}.',
     )

@@ -1,6 +1,7 @@
-"""The variants that models and clients write, put into the words of the contract, each with a note.
+"""Variant spellings of models and clients, replaced by those of the contract, each with a note.
 
-`tasks` or `arguments` as a JSON string, `tasks` as a map, `args` for `arguments`, `dependsOn` for `depends_on`.
+`tasks` or `arguments` as a JSON string, `tasks` as a map, `args` for `arguments`, `dependsOn` for
+`depends_on`.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def _named(id: str, task: Any) -> Any:
 def _renamed(
     members: Mapping[str, Any], known: frozenset[str], names: Mapping[str, str], path: str, id: str | None
 ) -> Spelling:
-    """*members* under their usual names. A known member that is null is left out: it was not given."""
+    """Rename *members* to their usual names. Known members that are null are left out."""
     spelling = Spelling({name: value for name, value in members.items() if value is not None or name not in known})
     for name in members:
         usual = names.get(name) or names.get(_snake(name)) or _snake(name)
@@ -66,7 +67,7 @@ def _renamed(
         value = spelling.members.pop(name)
         if usual in spelling.members:
             place, message = f"{path}.{name}".lstrip("."), f'"{name}" is read as {usual}, which is given already.'
-            spelling.problems.append(Problem(place, "unknown_field", message, "Send one of them.", id))
+            spelling.problems.append(Problem(place, "unknown_field", message, "Send only one of them.", id))
         elif value is not None:
             spelling.members[usual] = value
             spelling.notes.append(f'{_before(path)}"{name}" was read as {usual}')
@@ -90,9 +91,9 @@ def _parse_text(spelling: Spelling, name: str, path: str, id: str | None) -> Non
         spelling.notes.append(f"{path} came as a JSON string; it was parsed")
     except NotStrict as error:
         del spelling.members[name]
-        said = str(error) if str(error).startswith("not ") else f"not strict JSON: {error}"
+        flaw = str(error) if str(error).startswith("not ") else f"not strict JSON: {error}"
         hint = "Send the value itself, not text."
-        spelling.problems.append(Problem(path, "invalid_json", f"{name} is text that is {said}.", hint, id))
+        spelling.problems.append(Problem(path, "invalid_json", f"{name} is text that is {flaw}.", hint, id))
 
 
 def _listed(spelling: Spelling, place: str) -> None:
@@ -108,5 +109,5 @@ def _list_of(text: str) -> Any:
         try:
             return loads(text)
         except NotStrict:
-            pass  # then it is an id, and the check says that there is no such task
+            pass  # then it is an id, and the check reports that task as unknown
     return [text]

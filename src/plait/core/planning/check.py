@@ -205,17 +205,17 @@ class _Checker:
 
     def _lookalikes(self, task: Task, arguments: Template, path: str, *, items: bool) -> None:
         """Report text that was meant as a reference: it would silently be sent as it stands."""
-        for found in lookalikes(arguments.texts, self.ids, items=items):
-            place = f"{path}.arguments{written(found.place)}"
-            if found.is_certain:
-                hint = f"Write {found.meant}. If it is meant as it stands, give that task another id."
-                message = f"{short(found.said)}  looks like a reference to a task, but is not one."
-                self._say(place, "invalid_reference", message, hint, task.id, found.mended)
+        for lookalike in lookalikes(arguments.texts, self.ids, items=items):
+            place = f"{path}.arguments{written(lookalike.place)}"
+            if lookalike.is_certain:
+                hint = f"Write {lookalike.meant}. If it is meant as it stands, give that task another id."
+                message = f"{short(lookalike.found)} looks like a reference to a task, but is not one."
+                self._say(place, "invalid_reference", message, hint, task.id, lookalike.fixed)
                 continue
             self._lookalike_notes += 1
             if self._lookalike_notes <= MAX_LOOKALIKES:
-                means = f"the output is {found.meant}" if found.meant else "there is an item only with for_each"
-                self.notes.append(f"{place}: {short(found.said)} is taken as text; {means}")
+                means = f"the output is {lookalike.meant}" if lookalike.meant else "there is an item only with for_each"
+                self.notes.append(f"{place}: {short(lookalike.found)} is taken as text; {means}")
 
     def _items(self, task: Task, path: str) -> Template | None:
         if task.for_each is None:

@@ -1,1 +1,1 @@
-"""The tools: what is known of them, how they are named and found, what they touch and give."""
+"""The tools: their definitions, names, search, settings, accesses, outputs and statistics."""

@@ -1,13 +1,15 @@
-"""The addresses under which the resources of downstream servers are served, and whose an address is.
+"""The addresses under which resources of downstream servers are served, and the owner of an
+address.
 
-An address stays as it is while one server alone lists it. Else it is wrapped, for every server that lists it, and so
-that it can be unwrapped again without any table:
+An address stays as it is while only one server lists it. Otherwise it is wrapped, for every server
+that lists it, so that it can be unwrapped without any table:
 
     file:///notes.txt of the server a      plait://servers/a/file:///notes.txt
     ui://chart/view of the server a        ui://plait/a/chart/view
 
-The second form is for the user interfaces of tools, which clients know by their scheme. Addresses of a downstream
-server that look like our own are always wrapped. Templates are wrapped alike, before they are expanded.
+The second form is for the user interfaces of tools, which clients know by their scheme. Addresses
+of a downstream server that look like our own are always wrapped. Templates are wrapped in the same
+way, before they are expanded.
 """
 
 from __future__ import annotations
@@ -30,21 +32,21 @@ _Literals: TypeAlias = "list[str]"
 
 
 def wrap(server: str, uri: str) -> str:
-    """The address that means *uri* of *server*, and nothing else."""
+    """Return the address that means *uri* of *server*, and nothing else."""
     if uri.startswith(_UI):
         return f"{_OUR_UI}{server}/{uri.removeprefix(_UI)}"
     return f"{OURS}servers/{server}/{uri}"
 
 
 def unwrap(uri: str) -> Entry | None:
-    """The server and its own address, of an address that was wrapped."""
+    """Return the server and its own address, from a wrapped address; None from any other."""
     if (found := _WRAPPED.match(uri)) is None:
         return None
     return found[2], (found[1] or "") + found[3]
 
 
 class Addresses:
-    """All addresses that servers list at one moment, and their templates."""
+    """All addresses and templates that servers list at one moment."""
 
     def __init__(self, resources: Iterable[Entry] = (), templates: Iterable[Entry] = ()) -> None:
         patterns = list(templates)
@@ -56,14 +58,15 @@ class Addresses:
         self._templates = sorted(parts, key=lambda part: -sum(map(len, part[1])))
 
     def up(self, server: str, uri: str) -> str:
-        """What *uri* of *server* is called upstream; the very same text, where that is unchanged."""
+        """Return the address of *uri* of *server* upstream; *uri* itself if it stays as it is."""
         if self._owners.get(uri, server) == server and not uri.startswith((OURS, _OUR_UI)):
             return uri
         return wrap(server, uri)
 
     def down(self, uri: str, named_by: str | None = None, only: str | None = None) -> Entry | None:
-        """Whose address *uri* is: as wrapped, else as listed, else of the server that it was *named_by*, else by the
-        template that it fits best, else of the *only* server that has any."""
+        """Find the server that *uri* belongs to, and its address there: as wrapped, else as listed,
+        else of the server that it was *named_by*, else by the template that it fits best, else of
+        the *only* server that has any."""
         if (entry := unwrap(uri)) is not None:
             return entry
         owner = self._owners.get(uri)
@@ -76,8 +79,8 @@ class Addresses:
 
 
 def _fits(literals: _Literals, uri: str) -> bool:
-    """Whether *uri* is the *literals* with any text between them. Takes time in proportion to both, no more: the
-    templates come from servers, and an expression for each would be slow where they want it to be."""
+    """Return whether *uri* is the *literals* with any text between them. Takes linear time:
+    templates come from servers, and regular expressions could be made slow on purpose."""
     if len(literals) == 1:
         return uri == literals[0]
     start, end = len(literals[0]), len(uri) - len(literals[-1])

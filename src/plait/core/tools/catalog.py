@@ -1,4 +1,4 @@
-"""The downstream tools: what they are called, what they take and give, and how a name is found."""
+"""The downstream tools: their names, inputs and outputs, and the lookup of a name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..values.strict import Json, JsonObject
 
 
 class ServerState(StrEnum):
-    """How a downstream server stands."""
+    """The state of a downstream server."""
 
     CONNECTING = "connecting"
     READY = "ready"
@@ -34,12 +34,12 @@ class ServerInfo:
     protocol: str | None = None
     """The protocol version agreed on, once connected."""
     title: str | None = None
-    """The name and version the server gives itself."""
+    """The name and version that the server reports."""
     tools: int = 0
     error: str | None = None
-    """Why it is not ready, in words a person can act on."""
+    """The reason why it is not ready, in words a person can act on."""
     warnings: tuple[str, ...] = ()
-    """What was wrong with single tools of it, which were left out; and that its tools are not what they were."""
+    """Problems of single tools, which were left out; and a warning if its tools have changed."""
     pid: int | None = None
 
 
@@ -51,7 +51,7 @@ class Tool:
     name: str
     definition: JsonObject = field(default_factory=dict, repr=False, compare=False)
     listed: bool = True
-    """False for a tool of a server that has not been reached: nothing is known of it, and nothing is refused."""
+    """False for a tool of a server that was not reached: any name and arguments are accepted."""
 
     @cached_property
     def full_name(self) -> str:
@@ -78,13 +78,14 @@ class Tool:
 
     @cached_property
     def hints(self) -> Mapping[str, Json]:
-        """The annotations, as the server gave them. They are claims, not facts."""
+        """The annotations, as the server sent them. They are claims, not facts."""
         annotations = self.definition.get("annotations")
         return annotations if isinstance(annotations, dict) else {}
 
     @cached_property
     def is_for_models(self) -> bool:
-        """Whether models are to be offered it; some tools are for the page of an app alone (MCP Apps, `visibility`)."""
+        """Whether models are offered it; some are only for the page of an app (MCP Apps,
+        `visibility`)."""
         meta = self.definition.get("_meta")
         ui = meta.get("ui") if isinstance(meta, dict) else None
         visibility = ui.get("visibility") if isinstance(ui, dict) else None
@@ -105,12 +106,13 @@ class Tool:
         return f"{self.full_name}({self.input.parameters()}){output}"
 
     def signature_with(self, seen: Schema | None) -> str:
-        """As `signature`; of a tool that declares no output, with the shape *seen*: `-> {id, title} (seen)`."""
+        """Return the signature, with the shape *seen* if no output is declared: `-> {id}
+        (seen)`."""
         return self.signature if self.output or seen is None else f"{self.signature} -> {seen.shape()} (seen)"
 
 
 def digest_of(tools: Iterable[Tool]) -> str:
-    """A digest over the definitions of *tools*, whatever their order: two that are equal offer the same."""
+    """Return a digest of the definitions of *tools*, whatever their order."""
     return sha256("\n".join(sorted({tool.digest for tool in tools})).encode()).hexdigest()
 
 
@@ -128,13 +130,14 @@ class Catalog:
         return [tool for tool in self.tools.values() if tool.server == server]
 
     def offered(self, server: str | None = None) -> list[Tool]:
-        """The tools that models are offered, of all servers or of one."""
+        """List the tools that models are offered, of all servers or of one."""
         return [tool for tool in self.tools.values() if server in {None, tool.server} and tool.is_for_models]
 
     def find(self, name: str) -> Tool | None:
-        """The tool that *name* means: its full name, or one of the spellings that models use, if that is unique.
+        """Find the tool that *name* means: its full name, or a unique one of the spellings that
+        models use.
 
-        Of a configured server that has not been reached yet, any tool is found, as not `listed`.
+        Any tool of a configured server that has not been reached yet is found, as not `listed`.
         """
         if tool := self.tools.get(name):
             return tool
@@ -146,14 +149,14 @@ class Catalog:
         return self._unlisted(name)
 
     def unknown(self, path: str, name: str, id: str | None = None, *, may_guess: bool = True) -> Problem:
-        """Why *name* was not found, with what it may have meant: the nearest names only where it *may_guess*."""
+        """Report the unknown *name*. The hint has the nearest names, if it *may_guess*."""
         server, colon, tool_name = name.partition(":")
         if colon and server not in self.servers:
             known = ", ".join(self.servers) or "none"
             hint = (did_you_mean(server, self.servers) if may_guess else None) or f"Connected servers: {known}."
             meant = slip_of(server, self.servers) if may_guess else None
             fix = f"{meant}:{tool_name}" if meant is not None and f"{meant}:{tool_name}" in self.tools else None
-            return Problem(path, "unknown_server", f'There is no server "{server[:80]}".', hint, id, fix)
+            return Problem(path, "unknown_server", f'Unknown server "{server[:80]}".', hint, id, fix)
         several = [tool.full_name for tool in self.tools.values() if tool.name == name]
         if several:
             hint = f"Use one of {some_of(several, 8)}."
@@ -167,10 +170,10 @@ class Catalog:
         else:
             hint = "Find tools with search_tools."
         fix = f"{server}:{meant}" if meant is not None else None
-        return Problem(path, "unknown_tool", f'There is no tool "{name[:120]}".', hint, id, fix)
+        return Problem(path, "unknown_tool", f'Unknown tool "{name[:120]}".', hint, id, fix)
 
     def _near(self, name: str) -> list[Tool]:
-        """The tools that *name* may have meant: those of its server, else any."""
+        """Return the tools that *name* may have meant: those of its server, else any."""
         server, colon, tool_name = name.partition(":") if ":" in name else ("", "", name)
         for tools, alike in ((self.offered(server), 0.5), (self.offered(), 0.6)):
             by_name = {tool.name: tool for tool in reversed(tools)}

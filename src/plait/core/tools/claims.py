@@ -1,8 +1,9 @@
-"""Which resources a call reads and which it changes, told from its arguments.
+"""The resources that a call reads and writes, derived from its arguments.
 
-The operator says it with templates (`writes = ["file:{path}"]`). Without them it is told from the tool's annotations
-and the usual names of arguments that hold paths. A resource is a key such as `file:/repo/README.md`: a scheme and
-steps between slashes, so that one can hold another. `docs/dag.md`, "Conflicts", says it for users.
+The operator declares them with templates (`writes = ["file:{path}"]`). Without templates they are
+inferred from the tool's annotations and from the usual names of arguments that hold paths. A
+resource is a key such as `file:/repo/README.md`: a scheme, and steps between slashes, so that one
+can contain another. `docs/dag.md`, "Conflicts", explains it to users.
 """
 
 from __future__ import annotations
@@ -21,21 +22,21 @@ from .policy import ToolPolicy
 
 
 class ResourceName(NamedTuple):
-    """A resource as one server names it: which file `file:src/x` is depends on the folder that it works in."""
+    """A resource as one server names it: `file:src/x` depends on the folder of the server."""
 
     server: str
     key: str
 
 
 Places: TypeAlias = Mapping[ResourceName, str]
-"""Where files are: for each name the one key of the file, to be compared step by step between slashes."""
+"""The places of files: one key for all names of a file, compared step by step."""
 
 MAX_KEY = 4_096
-"""Characters of a key, and steps of a path. A longer key stands for everything of its scheme."""
+"""Most characters of a key, and steps of a path. A longer key stands for all of its scheme."""
 MAX_CLAIMS = 64
-"""Of one call. A call that touches more is taken to touch what holds them all."""
+"""Most claims of one call. A call with more keys claims what contains them all."""
 MAX_LOOKED_AT = 1_000
-"""Keys that are looked at one by one. A call that names more is taken to touch all there is."""
+"""Most keys of a call that are examined one by one. A call with more claims all of its schemes."""
 
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):")  # one letter is a drive
 _HOLE = re.compile(r"\{([^{}]*)\}")
@@ -46,11 +47,11 @@ _PATHS = frozenset(
     {"path", "file", "filename", "filepath", "directory", "dir", "folder", "source", "destination", "src", "dst"}
     | {"dest", "notebook", "repository"}
 )
-"""Arguments of these names hold paths; in the plural they hold lists of them."""
+"""Names of arguments that hold paths; plurals hold lists of paths."""
 _PATH_ENDS = ("_path", "_file", "_dir", "_directory", "_folder", "_filename", "_filepath")
 _NO_TEXT = ("integer", "number", "boolean", "object", "null")
 _URIS = frozenset({"uri", "url", "file_uri", "file_url"})
-"""Arguments that hold a path only where they begin with `file:`."""
+"""Names of arguments that hold a path only if they begin with `file:`."""
 _READING = frozenset(
     {"read", "get", "list", "search", "find", "grep", "glob", "view", "show", "cat", "head", "tail", "stat", "tree"}
     | {"describe", "diff", "log", "status", "blame", "count", "exists", "open", "fetch", "query", "inspect", "info"}
@@ -60,12 +61,13 @@ _WRITING = frozenset(
     | {"insert", "append", "replace", "patch", "apply", "save", "store", "upload", "commit", "push", "pull", "merge"}
     | {"reset", "checkout", "restore", "format", "run", "execute", "build", "install", "post", "send"}
 )
-"""A tool without annotations is taken to read only if its name has a word of the first kind and none of the second."""
+"""A tool without annotations counts as reading only if its name has words of the first kind and
+none of the second."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceClaim:
-    """One resource that a call touches. `steps` lead to it: the steps of what holds it are the first of them."""
+    """One resource that a call accesses. `steps` lead to it from what contains it."""
 
     key: str
     writes: bool
@@ -74,14 +76,14 @@ class ResourceClaim:
 
 @dataclass(frozen=True, slots=True)
 class KeyTemplate:
-    """`file:{path}`: what stands in braces is filled in from the arguments."""
+    """A template of keys, such as `file:{path}`: arguments replace the names in braces."""
 
     pieces: tuple[str, ...]
-    """Literal text, and the names of arguments at the odd places."""
+    """Literal text, with the names of arguments at the odd indices."""
 
     @classmethod
     def parse(cls, text: str) -> KeyTemplate:
-        """Raises `ValueError`, saying what would be right."""
+        """Parse *text*. Raises `ValueError`, whose message says what would be right."""
         pieces = _HOLE.split(text)
         wrong = any("{" in piece or "}" in piece for piece in pieces[::2])
         if wrong or not all(_NAME.fullmatch(name) for name in pieces[1::2]) or not _SCHEME.match(pieces[0]):
@@ -90,11 +92,11 @@ class KeyTemplate:
 
     @property
     def names(self) -> frozenset[str]:
-        """The arguments that it is filled from."""
+        """The arguments that fill it in."""
         return frozenset(name.partition(".")[0] for name in self.pieces[1::2])
 
     def keys(self, arguments: Mapping[str, Json]) -> Iterator[str]:
-        """The keys for these arguments, one for each element of a list. What is absent leaves its place empty."""
+        """Yield the keys for *arguments*, one per element of a list. An absent one is empty."""
         parts: list[list[str]] = [[piece] for piece in self.pieces]
         parts[1::2] = [_texts(_argument(arguments, name)) or [""] for name in self.pieces[1::2]]
         for chosen in product(*parts):
@@ -111,17 +113,17 @@ class Accesses:
 
     @property
     def files(self) -> tuple[ResourceName, ...]:
-        """The names that a file system has to be asked about, because links and folders decide what they mean."""
+        """The names to look up in a file system: links and folders decide what they mean."""
         return tuple(ResourceName(self.server, key) for key, _ in self.keys if key[:5].lower() == "file:")
 
     def claims(self, places: Places) -> tuple[ResourceClaim, ...]:
-        """The claims of the call, where *places* has each of `files`."""
+        """Return the claims of the call; *places* has each of `files`."""
         claims = (self._claim(key, writes, places) for key, writes in self.keys)
         if len(self.keys) <= MAX_CLAIMS:
             return tuple(claims)
         common: dict[str, tuple[str, ...]] = {}
         written: set[str] = set()
-        for claim in claims:  # so many: of each scheme, what holds all of it
+        for claim in claims:  # too many: for each scheme, what contains them all
             scheme = claim.steps[0]
             common[scheme] = tuple(_common(common.get(scheme, claim.steps), claim.steps))
             if claim.writes:
@@ -139,13 +141,13 @@ class Accesses:
 
 @dataclass(frozen=True)
 class AccessRules:
-    """Which resources the calls of one task access."""
+    """Rules that give the resources which the calls of one task access."""
 
     server: str
     reads: tuple[KeyTemplate, ...] = ()
     writes: tuple[KeyTemplate, ...] = ()
     paths: tuple[tuple[str, Json], ...] = ()
-    """Arguments that are taken to hold paths, for want of templates, each with its default."""
+    """Arguments that are assumed to hold paths, for lack of templates, each with its default."""
     paths_write: bool = False
     task_reads: Sequence[str] = ()
     task_writes: Sequence[str] = ()
@@ -157,7 +159,7 @@ class AccessRules:
         return frozenset(name for name, _ in self.paths).union(*named)
 
     def accesses(self, arguments: JsonObject) -> Accesses | None:
-        """The resources that a call with these arguments accesses; None if it accesses none."""
+        """Return the resources that a call with *arguments* accesses; None if it accesses none."""
         keys = list(islice(self._keys(arguments), MAX_LOOKED_AT + 1))
         if len(keys) > MAX_LOOKED_AT:
             keys = list(self._roots())
@@ -167,7 +169,7 @@ class AccessRules:
         return Accesses(self.server, tuple(found.items())) if found else None
 
     def described(self, arguments: JsonObject) -> list[tuple[str, bool]]:
-        """The keys as they can be told before references are filled in, and whether each is written."""
+        """List the keys known before references are filled in, and whether each is written."""
         return list(dict.fromkeys(islice(self._keys(arguments), MAX_LOOKED_AT)))[:MAX_CLAIMS]
 
     def _keys(self, arguments: JsonObject) -> Iterator[tuple[str, bool]]:
@@ -183,7 +185,7 @@ class AccessRules:
                     yield f"file:{text}", self.paths_write
 
     def _roots(self) -> Iterator[tuple[str, bool]]:
-        """Of each scheme that there may be a key of, what holds all of it."""
+        """Yield the root of each scheme that a key may have, and whether it is written."""
         for templates, writes in ((self.reads, False), (self.writes, True)):
             yield from ((_root(template.pieces[0]), writes) for template in templates)
         for keys, writes in ((self.task_reads, False), (self.task_writes, True)):
@@ -193,26 +195,26 @@ class AccessRules:
 
 
 def as_written(key: str) -> str:
-    """The key of a resource that needs no file system: scheme in lower case, `.` and `..` taken out."""
+    """Return the key of a resource without a file system: scheme in lower case, no `.` and `..`."""
     scheme, _, path = key[: MAX_KEY + 1].partition(":")
     return key_of(scheme.lower(), plain(path) if len(key) <= MAX_KEY else "")
 
 
 def plain(path: str) -> str:
-    """*path* without `.`, `..` and double slashes; empty for the folder it starts from."""
+    """Return *path* without `.`, `..` and double slashes; empty for the starting folder."""
     normal = normpath(path) if path else ""
     return "" if normal == "." else normal
 
 
 def key_of(scheme: str, path: str) -> str:
-    """The key of that *path*, as text that can be sent: names of files need not be UTF-8."""
+    """Return the key of *path*, as text that can be sent: names of files need not be UTF-8."""
     if not path.isascii():
         path = path.encode("utf-8", "backslashreplace").decode()
     return f"{scheme}:{path}" if len(path) <= MAX_KEY else f"{scheme}:"
 
 
 def access_rules_of(tool: Tool, policy: ToolPolicy) -> AccessRules | None:
-    """The access rules for calls of *tool*; None if nothing says that it accesses a resource."""
+    """Return the access rules for calls of *tool*; None if no resource of it is known."""
     if policy.reads is not None or policy.writes is not None:
         reads, writes = _parsed(policy.reads or ()), _parsed(policy.writes or ())
         return AccessRules(tool.server, reads, writes) if reads or writes else None
@@ -238,7 +240,7 @@ def _holds_paths(name: str, schema: Json) -> bool:
 
 
 def _snake(name: str) -> str:
-    """`filePath` and `file-path` as `file_path`."""
+    """Turn `filePath` and `file-path` into `file_path`."""
     return _HUMP.sub("_", name).replace("-", "_").lower()
 
 

@@ -1,8 +1,8 @@
-"""Is a key of an output the name of a field, or data that happens to stand as a key?
+"""Keys of outputs: the name of a field, or data in the place of a key.
 
-Outputs hold both: `{"title": …, "state": …}`, and `{"ada@example.com": …}` or `{"ada": 3, "grace": 4}`. Looks alone do
-not tell the last from a record, so a name is known only by its words: each is one that fields are commonly named with,
-or stands in the definition of the tool, which everyone may read anyway.
+Outputs have both: `{"title": …, "state": …}`, and `{"ada@example.com": …}` or `{"ada": 3, "grace":
+4}`. The last looks just like a record, so a field is recognised only by its words: each is common
+in names of fields, or appears in the definition of the tool, which everyone may read anyway.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..values.strict import Json, JsonObject
 MAX_NAME_CHARS = 40
 MAX_NAME_DIGITS = 3
 MAX_TEXTS = 500
-"""Texts of a tool's definition that are read for words, each to so many characters."""
+"""Most texts of a tool's definition that are read for words, each up to `MAX_TEXT_CHARS`."""
 MAX_TEXT_CHARS = 2_000
 
 _NAME = re.compile(r"[@$_]{0,2}[^\W\d_]\w*(?:-\w+)*")
@@ -83,7 +83,7 @@ _COMMON = frozenset(
 
 
 def looks_like_name(key: str) -> bool:
-    """Whether *key* could be the name of a field: no path, address, date, number or sentence, and not long."""
+    """Return whether *key* could name a field: it is short, and not a path, number or sentence."""
     return (
         len(key) <= MAX_NAME_CHARS
         and _NAME.fullmatch(key) is not None
@@ -92,18 +92,18 @@ def looks_like_name(key: str) -> bool:
 
 
 def words_of(text: str) -> Iterator[str]:
-    """The words of a text or of a name, in lower case: `htmlURL`, `html_url` and `html url` have the same two."""
+    """Yield the words of a text or name, in lower case: `html` and `url` for `htmlURL`."""
     return (word.lower() for word in _WORD.findall(_HUMP.sub(" ", text)))
 
 
 def words_in(definition: JsonObject) -> frozenset[str]:
-    """The words of a tool's definition: names, descriptions and what else is told of its parameters."""
+    """Return the words of a tool's definition: of names, descriptions and all else in it."""
     words = {word for text in _texts(definition) for word in words_of(text)}
     return frozenset(words.union(*map(_singulars, words)))
 
 
 def is_field(key: str, more: Set[str] = frozenset()) -> bool:
-    """Whether each word of *key* is common in names of fields, or one of *more*. A single letter is."""
+    """Return whether each word of *key* is common in names of fields, a letter, or in *more*."""
     words = list(words_of(key))
     return bool(words) and all(_is_common(word, more) for word in words)
 

@@ -1,12 +1,14 @@
-"""The names under which the tools and prompts of downstream servers are served: no two are ever the same.
+"""The names under which the tools and prompts of downstream servers are served: all are distinct.
 
-A tool is served as `server__tool`. Clients put a prefix such as `mcp__plait__` in front of it, and models' interfaces
-take at most 64 characters out of `[A-Za-z0-9_-]`. A name that would be longer, that holds anything else or that could
-be read in two ways is cut, and ends in a hash of the whole: `server__start_of_the_tool_3f2a91c07b5d`. It follows from
-the names of the server and the tool alone, so it is the same after each start, whatever other servers do.
+A tool is served as `server__tool`. Clients put a prefix such as `mcp__plait__` in front of it, and
+models' interfaces take at most 64 characters out of `[A-Za-z0-9_-]`. A name that would be longer,
+that contains other characters or that is ambiguous is cut, and ends in a hash of the whole:
+`server__start_of_the_tool_3f2a91c07b5d`. It depends only on the names of the server and the tool,
+so it is the same after every start, whatever other servers do.
 
-A tool of a server without a prefix, and a prompt, keep the name they have as long as nothing else has it. Where two
-have it, both are served as above, so that nobody takes the name of another. `server__name` always means the same.
+A tool of a server without a prefix, and a prompt, keep their own name as long as it is unique. If
+two share a name, both are served as above, so that none takes the name of another. `server__name`
+always means the same.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 Entry: TypeAlias = tuple[str, str]
-"""A server, and the name (or address) of something as that server knows it."""
+"""A server, and the name or address by which it knows something."""
 
 BUDGET = 64
 CLIENT_PREFIX = "mcp__plait__"
@@ -33,16 +35,16 @@ _ODD = re.compile(r"[^A-Za-z0-9_-]+")
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What is served under which name, both ways."""
+    """The names that things are served under, and the reverse."""
 
     served: Mapping[Entry, str]
     means: Mapping[str, Entry]
-    """Knows `server__name` of everything too, also where another name is served."""
+    """Also has `server__name` of everything, even if it is served under another name."""
 
 
 def tool_names(tools: Iterable[Entry], *, bare: Container[str] = (), taken: Container[str] = ()) -> Names:
-    """The names of *tools*. Those of the servers in *bare* go without a prefix where that cannot be mistaken for
-    another tool; *taken* are the names of our own."""
+    """Name *tools*. Those of the servers in *bare* get no prefix where that cannot be mistaken for
+    another tool; *taken* are our own names."""
     prefixed = _prefixed(tools)
     wanted = Counter(name for server, name in prefixed if server in bare)
 
@@ -54,7 +56,7 @@ def tool_names(tools: Iterable[Entry], *, bare: Container[str] = (), taken: Cont
 
 
 def prompt_names(prompts: Iterable[Entry], *, taken: Container[str] = ()) -> Names:
-    """The names of *prompts*; *taken* are the names of our own."""
+    """Name *prompts*; *taken* are our own names."""
     prefixed = _prefixed(prompts)
     wanted = Counter(name for _, name in prefixed)
     others = frozenset(prefixed.values())
@@ -66,19 +68,19 @@ def prompt_names(prompts: Iterable[Entry], *, taken: Container[str] = ()) -> Nam
 
 
 def prefixed_name(server: str, name: str) -> str:
-    """`server__name`, or what stands for it within the budget: at most 52 characters out of `[A-Za-z0-9_-]`."""
+    """Return `server__name`, or a substitute: at most 52 characters of `[A-Za-z0-9_-]`."""
     joined = f"{server}{MARK}{name}"
     reads_one_way = joined.partition(MARK) == (server, MARK, name)
     return joined if reads_one_way and _is_plain(joined) else _hashed(server, name)
 
 
 def _prefixed(entries: Iterable[Entry]) -> dict[Entry, str]:
-    """A name of its own for each of *entries*, in their order; the same entry twice is one."""
+    """Give each of *entries* a unique name, in their order; equal entries count once."""
     names: dict[Entry, str] = {}
     owners: dict[str, Entry] = {}
     for entry in entries:
         served, tries = prefixed_name(*entry), 0
-        while owners.setdefault(served, entry) != entry:  # two hashes alike: found by chance never, by a search perhaps
+        while owners.setdefault(served, entry) != entry:  # equal hashes: never by chance, perhaps on purpose
             tries += 1
             served = _hashed(*entry, tries)
         names[entry] = served
@@ -93,7 +95,7 @@ def _names(prefixed: Mapping[Entry, str], stays: Callable[[str, str], bool]) -> 
 
 
 def _is_plain(name: str) -> bool:
-    """Whether *name* may be served as it is: within the budget, and not in the form that hashed names have."""
+    """Return whether *name* may be served as it is: within the budget, and unlike a hashed name."""
     return len(name) <= LONGEST and _FIT.match(name) is not None and _HASHED.match(name) is None
 
 

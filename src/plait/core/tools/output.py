@@ -1,4 +1,4 @@
-"""What a task gives: the output that references see, read from the result of its call."""
+"""The output of a task, as references see it, read from the result of its call."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Output:
 
 
 def read_output(result: JsonObject, tool: Tool, max_bytes: int) -> Output:
-    """The output in *result*, a `CallToolResult` as its server sent it.
+    """Read the output in *result*, a `CallToolResult` as its server sent it.
 
-    It is the `structuredContent`; else, for a single text block, its JSON value when that is an object or a list,
-    otherwise the text; else the list of content blocks; `None` without any. Raises `ToolError`, `InvalidOutput` or
-    `OutputTooLarge`.
+    It is the `structuredContent`; else, for a single text block, its JSON value when that is an
+    object or a list, otherwise the text; else the list of content blocks; `None` without any.
+    Raises `ToolError`, `InvalidOutput` or `OutputTooLarge`.
     """
     blocks = _blocks(result)
     if result.get("isError") is True:
@@ -37,13 +37,13 @@ def read_output(result: JsonObject, tool: Tool, max_bytes: int) -> Output:
     try:
         size = measure(value)
     except NotStrict as error:
-        raise InvalidOutput(f"{tool.full_name} gave an answer that is not strict JSON: {error}") from None
+        raise InvalidOutput(f"{tool.full_name} returned an answer that is not strict JSON: {error}") from None
     if size > max_bytes:
         raise OutputTooLarge(
-            f"{tool.full_name} gave {size:,} bytes; at most {max_bytes:,} are kept",
+            f"{tool.full_name} returned {size:,} bytes; at most {max_bytes:,} are kept",
             hint="Ask the tool for less: a range, a filter, a page.",
         )
-    _hold_to_schema(tool, structured, value)
+    _check_schema(tool, structured, value)
     attachments = tuple(block for block in blocks if block.get("type") in {"image", "audio"})
     return Output(value, attachments, size, _is_wrapper(structured))
 
@@ -71,7 +71,7 @@ def _of_text(text: str) -> Json:
     return text
 
 
-def _hold_to_schema(tool: Tool, structured: Json, value: Json) -> None:
+def _check_schema(tool: Tool, structured: Json, value: Json) -> None:
     if tool.output is None or structured is None:
         return
     for complaint in tool.output.complaints(structured):
@@ -91,7 +91,7 @@ def _error_text(blocks: list[JsonObject], result: JsonObject) -> str:
     texts = [str(block["text"]) for block in blocks if isinstance(block.get("text"), str)]
     text = "\n".join(texts).strip()
     if not text:
-        given = result.get("structuredContent")
-        text = short(given, MAX_ERROR_CHARS) if given else "the tool failed without saying why"
+        structured = result.get("structuredContent")
+        text = short(structured, MAX_ERROR_CHARS) if structured else "the tool failed without saying why"
     text = text.encode("utf-8", "replace").decode()  # what goes into a result is strict JSON
     return text if len(text) <= MAX_ERROR_CHARS else text[: MAX_ERROR_CHARS - 1] + "…"

@@ -1,4 +1,4 @@
-"""What the operator says of tools: how long a call may take, what it touches, may it be repeated, is it denied."""
+"""The operator's settings for tools: their timeouts, limits, resources, repetition and denial."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is said of the tools whose full name matches `pattern` (a glob). None says nothing."""
+    """Settings for the tools whose full name matches `pattern` (a glob). None sets nothing."""
 
     pattern: str
     timeout_s: float | None = None
     weight: int | None = None
     idempotent: bool | None = None
     max_concurrency: int | None = None
-    """Calls in flight at once, over all tools that the pattern matches."""
+    """Most calls in flight at once, over all tools that the pattern matches."""
     reads: tuple[str, ...] | None = None
-    """Templates of the resources that a call reads, such as `file:{path}`; an empty one says that it reads none."""
+    """Templates of the resources that a call reads, such as `file:{path}`. Empty: it reads none."""
     writes: tuple[str, ...] | None = None
     cache_ttl_s: float | None = None
     cache_stat: str | None = None
-    """The argument that names a file: an answer is kept only as long as that file has not changed."""
+    """The argument that names a file: an answer is kept only as long as that file is unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolPolicy:
-    """What holds for one tool, all rules taken together."""
+    """The settings of one tool, all rules combined."""
 
     timeout_s: float = DEFAULT_TIMEOUT_S
     weight: int = 1
     may_repeat: bool = False
     """Whether a call that may have taken effect may be sent again."""
     denied_by: str | None = None
-    """The pattern that denies it, if one does."""
+    """The pattern that denies it; None if it is allowed."""
     limit: tuple[str, int] | None = None
-    """The pattern whose `max_concurrency` holds for it, and that number."""
+    """The pattern whose `max_concurrency` applies to it, and that number."""
     reads: tuple[str, ...] | None = None
     writes: tuple[str, ...] | None = None
     cache_ttl_s: float = 0.0
@@ -52,7 +52,7 @@ class ToolPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """All rules; where several match a tool, the last that says something counts."""
+    """All rules. If several match a tool, the last one that sets a value decides it."""
 
     rules: tuple[Rule, ...] = ()
     deny: tuple[str, ...] = ()
@@ -73,7 +73,7 @@ class Policy:
         )
 
     def denied_by(self, full_name: str) -> str | None:
-        """The pattern that denies the tool of that name; None where it is allowed."""
+        """Return the pattern that denies the tool of that name; None if it is allowed."""
         return next((pattern for pattern in self.deny if fnmatchcase(full_name, pattern)), None)
 
     def _server_timeout(self, tool: Tool) -> float:
@@ -84,5 +84,5 @@ def _limit(rule: Rule) -> tuple[str, int] | None:
     return None if rule.max_concurrency is None else (rule.pattern, rule.max_concurrency)
 
 
-def _last(rules: list[Rule], said: Callable[[Rule], T | None], default: T) -> T:
-    return next((value for rule in reversed(rules) if (value := said(rule)) is not None), default)
+def _last(rules: list[Rule], setting: Callable[[Rule], T | None], default: T) -> T:
+    return next((value for rule in reversed(rules) if (value := setting(rule)) is not None), default)

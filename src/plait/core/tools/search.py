@@ -1,4 +1,4 @@
-"""Tools by words: names, descriptions and parameters, ranked by SQLite's full-text index, held in memory."""
+"""Tool search by words of names, descriptions and parameters, with SQLite's full-text index."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ _SYNONYMS = (
 
 
 MAX_NEEDS = 10
-"""Needs of one query that are searched."""
+"""Most needs of one query that are searched."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What was found for each need, best first; without a need, all servers."""
+    """The tools found for each need, best first, and the servers that were searched."""
 
     needs: tuple[tuple[str, tuple[Tool, ...]], ...]
     servers: tuple[ServerInfo, ...]
     total: int
-    """Tools there are in all."""
+    """The number of all tools that are offered."""
     unsearched: tuple[str, ...] = ()
-    """Needs above `MAX_NEEDS`."""
+    """The needs beyond `MAX_NEEDS`."""
 
 
 class SearchIndex:
-    """The words of one catalogue."""
+    """A full-text index of one catalogue."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -58,7 +58,7 @@ class SearchIndex:
         )
 
     def search(self, query: str, *, server: str | None = None, limit: int = 6) -> SearchResult:
-        """The tools for each need in *query*; `;` separates needs. An empty query finds the servers."""
+        """Find tools for each need in *query*; `;` separates needs. An empty one finds servers."""
         needs = [need.strip() for need in query.split(";") if need.strip()]
         servers = tuple(info for info in self._catalog.servers.values() if server in {None, info.name})
         found = tuple((need, tuple(self._best(need, server, limit))) for need in needs[:MAX_NEEDS])

@@ -1,9 +1,9 @@
-"""The shape of outputs: which fields there are and of what types. Never a value, and never a key that may be one.
+"""The shape of outputs: their fields and types. Never a value, and never a key that may be one.
 
-The rule on keys. A key is kept only if each of its words is common in names of fields, or stands in the definition of
-the tool (`fields.py`); and only if that is so of at least half of the keys of its object. Any other object is
-taken for a map: its keys are data, and are forgotten. That an object had keys which are not kept is told, so that
-nobody takes them for absent.
+The rule on keys: a key is kept only if each of its words is common in names of fields, or appears
+in the definition of the tool (`fields.py`), and only if that holds for at least half of the keys of
+its object. Any other object counts as a map: its keys are data, and are dropped. A shape says if
+keys were dropped, so that they are not taken for absent.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ from .fields import is_field, looks_like_name
 MAX_DEPTH = 6
 MAX_NODES = 200
 MAX_FIELDS = 64
-"""Keys of one object; one that has more is a map."""
+"""Most keys of one object; an object with more is a map."""
 MAX_ELEMENTS = 4
-"""Elements of one list that are looked at."""
+"""Most elements of one list that are examined."""
 MAX_LOOKED_AT = 200
-"""Parts of one result that are looked at."""
+"""Most parts of one result that are examined."""
 
 _TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What was seen at one place of a tool's outputs."""
+    """The types and fields seen at one place of a tool's outputs."""
 
     types: frozenset[str] = frozenset()
-    """The names of JSON Schema."""
+    """Type names of JSON Schema."""
     items: Shape | None = None
-    """Of the elements of lists, if any was seen."""
+    """The shape of the elements of lists; None if none was seen."""
     fields: Mapping[str, Shape] = field(default_factory=dict)
     has_more: bool = False
-    """Objects had keys that are not kept."""
+    """Whether objects had keys that are not kept."""
 
     @property
     def nodes(self) -> int:
-        """Places beneath this one."""
+        """The number of places below this one."""
         beneath = [*self.fields.values(), *([self.items] if self.items else [])]
         return len(beneath) + sum(shape.nodes for shape in beneath)
 
     def schema(self) -> JsonObject:
-        """As JSON Schema: types and names of fields. It is open, and says so where keys are not kept."""
-        types: list[Json] = [name for name in _TYPES if name in self.types and not self._is_said_by_number(name)]
+        """Return an open JSON Schema of types and fields. It says where keys are not kept."""
+        types: list[Json] = [name for name in _TYPES if name in self.types and not self._is_covered_by_number(name)]
         schema: JsonObject = {"type": types[0] if len(types) == 1 else types} if types else {}
         if self.fields:
             schema["properties"] = {name: shape.schema() for name, shape in self.fields.items()}
@@ -58,34 +58,35 @@ class Shape:
             schema["items"] = self.items.schema()
         return schema
 
-    def _is_said_by_number(self, name: str) -> bool:
+    def _is_covered_by_number(self, name: str) -> bool:
         return name == "integer" and "number" in self.types
 
 
 def shape_of(value: Json, words: Callable[[], Set[str]] = frozenset) -> Shape:
-    """The shape of one output. *words* gives those of the tool's definition, should they be asked for."""
+    """Return the shape of one output. *words* returns those of the tool's definition."""
     return _Look(words).at(value, MAX_DEPTH)
 
 
 def merged(one: Shape, other: Shape) -> Shape:
-    """What is so of either, within the bounds of a shape."""
+    """Merge two shapes, within the bounds of a shape."""
     return _bounded(_merged(one, other))
 
 
 def read_shape(schema: Json) -> Shape | None:
-    """The shape that `schema()` told so; None for what is not a schema. What is beyond the bounds is left out."""
+    """Read what `schema()` wrote; None if it is not a schema. What exceeds the bounds is
+    dropped."""
     shape = _read(schema, MAX_DEPTH)
     return None if shape is None else _bounded(shape)
 
 
 class _Look:
-    """One look at one result."""
+    """The reader of the shape of one result."""
 
     def __init__(self, words: Callable[[], Set[str]]) -> None:
         self._words_of_the_tool = words
         self._words: Set[str] | None = None
         self._verdicts: dict[str, bool] = {}
-        """Whether a key that was met is the name of a field."""
+        """Whether each key met so far is the name of a field."""
         self._room = MAX_LOOKED_AT
 
     def at(self, value: Json, depth: int) -> Shape:
@@ -128,7 +129,7 @@ def _bounded(shape: Shape) -> Shape:
 
 
 class _Cut:
-    """Makes a shape fit a number of nodes: first what stands beside each other, then what is beneath."""
+    """Cuts a shape to a number of nodes: all fields of an object come before those below them."""
 
     def __init__(self, room: int) -> None:
         self._room = room

@@ -1,8 +1,10 @@
-"""What the gateway learns of tools from the calls that succeed: how long they take, and the shapes of their outputs.
+"""Statistics of tools from the calls that succeed: how long they take, and the shapes of their
+outputs.
 
-A tool is expected to take the median of its last calls. Of a window of fifteen, seven may be off by any factor without
-moving it further than to a duration that was really seen (a breakdown point of one half: Hampel, "A general
-qualitative definition of robustness", 1971; the running median is Tukey's), while an average follows each of them.
+The expected duration of a call is the median of the tool's last calls. In a window of fifteen,
+seven may be off by any factor and the median is still the duration of an ordinary call (a breakdown
+point of one half: Hampel, "A general qualitative definition of robustness", 1971; the running
+median is Tukey's), while an average follows each outlier.
 """
 
 from __future__ import annotations
@@ -22,28 +24,28 @@ from .shapes import Shape, merged, read_shape, shape_of
 
 VERSION = 1
 MAX_TOOLS = 2_000
-"""The tools whose calls are the longest ago are forgotten first."""
+"""Most tools with statistics. Those whose last call is the longest ago are forgotten first."""
 MAX_NAME_CHARS = 200
 WINDOW = 15
 LONGEST_S = 1e6
 LOOKS = 8
-"""So many results of a tool are looked at, then every one whose number is a power of two."""
+"""First results of a tool that are examined; then each whose number is a power of two."""
 MAX_DOCUMENT_CHARS = 2**20
 
 
-class _OfTool:
-    """What is known of one tool."""
+class _OneTool:
+    """The statistics of one tool."""
 
     __slots__ = ("digest", "is_current_for", "results", "schema", "seconds", "shape", "typical", "unsaved")
 
     def __init__(self) -> None:
         self.seconds: deque[float] = deque(maxlen=WINDOW)
         self.unsaved = 0
-        """So many of the last of them are kept nowhere else."""
+        """The number of the last of them that are not saved yet."""
         self.typical: float | None = None
         self.results = 0
         self.digest = ""
-        """Of the definition that the shape belongs to."""
+        """The digest of the definition that the shape belongs to."""
         self.is_current_for: Tool | None = None
         self.shape: Shape | None = None
         self.schema: Schema | None = None
@@ -59,7 +61,7 @@ class _OfTool:
         return self.typical
 
     def look(self, tool: Tool, value: Json) -> None:
-        """Take in the shape of *value*, if it is the turn of this result."""
+        """Merge the shape of *value*, if this result is one to examine."""
         self.belongs_to(tool)
         self.results += 1
         if self.results <= LOOKS or not self.results & (self.results - 1):
@@ -67,7 +69,7 @@ class _OfTool:
             self.put(shape if self.shape is None else merged(self.shape, shape))
 
     def belongs_to(self, tool: Tool) -> None:
-        """Forget the shape if it was seen of another definition of the tool."""
+        """Forget the shape if it belongs to another definition of the tool."""
         if self.is_current_for is tool:
             return
         digest = _digest(tool)
@@ -81,8 +83,8 @@ class _OfTool:
         self.shape = shape
         self.schema = None
 
-    def take_in(self, other: _OfTool) -> None:
-        """Put what another one knows before what is new here."""
+    def take_in(self, other: _OneTool) -> None:
+        """Put the statistics of *other* before those that are new here."""
         own = list(self.seconds)[max(0, len(self.seconds) - self.unsaved) :]
         self.seconds = deque([*other.seconds, *own], WINDOW)
         self.typical = None
@@ -100,45 +102,47 @@ class _OfTool:
 
 
 class ToolStats:
-    """How long calls take, and the shapes of their outputs: keys and types, no values (`shapes.py` has the rule).
+    """Durations of calls, and the shapes of their outputs: keys and types, no values (`shapes.py`
+    has the rule).
 
-    What is not *enabled* learns nothing and knows nothing.
+    If not *enabled*, it records nothing and has nothing.
     """
 
     def __init__(self, *, enabled: bool = True) -> None:
         self._is_enabled = enabled
-        self._tools: OrderedDict[str, _OfTool] = OrderedDict()
+        self._tools: OrderedDict[str, _OneTool] = OrderedDict()
         self.seen = 0
-        """Calls in all. As long as it stays, there is nothing new to keep."""
+        """The number of calls recorded. While it stays the same, there is nothing new to save."""
 
     def __repr__(self) -> str:
-        return f"<Learned: {len(self._tools)} tools, {self.seen} calls>"
+        return f"<ToolStats: {len(self._tools)} tools, {self.seen} calls>"
 
     @property
     def tools(self) -> int:
-        """Of so many something is known."""
+        """The number of tools with statistics."""
         return len(self._tools)
 
     def saw(self, tool: Tool, seconds: float, value: Json) -> None:
-        """A call of *tool* succeeded in so many *seconds*, and its output is *value*."""
+        """Record that a call of *tool* succeeded in *seconds* and that its output is *value*."""
         self.took(tool, seconds)
         if tool.output is None and tool.listed and (known := self._tools.get(tool.full_name)) is not None:
             known.look(tool, value)
 
     def took(self, tool: Tool, seconds: float) -> None:
-        """As `saw`, for a call whose output nobody has read."""
+        """Record the duration of a call of *tool* whose output was not read."""
         if not self._is_enabled or len(tool.full_name) > MAX_NAME_CHARS:
             return
         self.seen += 1
         self._of(tool.full_name).took(seconds)
 
     def seconds(self, tool: Tool) -> float | None:
-        """How long a call of *tool* is expected to take; None if none was seen."""
+        """Return how long a call of *tool* is expected to take; None if none was seen."""
         known = self._tools.get(tool.full_name)
         return None if known is None else known.expected()
 
     def shape(self, tool: Tool) -> Schema | None:
-        """What outputs of *tool* looked like, as an open schema: where it declares none, and one was seen."""
+        """Return the shape of the outputs of *tool*, as an open schema; None if it declares a
+        schema or none was seen."""
         known = self._tools.get(tool.full_name)
         if known is None or known.shape is None or tool.output is not None or not tool.listed:
             return None
@@ -148,23 +152,23 @@ class ToolStats:
         return known.schema
 
     def take_in(self, other: ToolStats) -> None:
-        """Add what *other* has kept, as if it had been seen before what is new here."""
+        """Add the statistics of *other*, as if seen before those that are new here."""
         if not self._is_enabled:
             return
         for name, theirs in reversed(other._tools.items()):
             if (ours := self._tools.get(name)) is None:
-                ours = self._tools[name] = _OfTool()
+                ours = self._tools[name] = _OneTool()
                 self._tools.move_to_end(name, last=False)
             ours.take_in(theirs)
         self._forget_the_oldest()
 
     def mark_kept(self) -> None:
-        """All of it was written where `take_in` will find it: it is not new any more."""
+        """Mark everything as saved, where `take_in` will find it."""
         for known in self._tools.values():
             known.unsaved = 0
 
     def document(self) -> JsonObject:
-        """All of it as a JSON document, the tools called last first; within its size."""
+        """Return a JSON document of limited size, with the tools that were called last first."""
         tools: JsonObject = {}
         room = MAX_DOCUMENT_CHARS
         for name, known in reversed(self._tools.items()):
@@ -177,19 +181,19 @@ class ToolStats:
 
     @classmethod
     def read(cls, document: Json) -> Self:
-        """What `document()` told. A part that is broken, or of another making, is left out."""
-        learned = cls()
+        """Read what `document()` returned. Broken parts and other versions are left out."""
+        stats = cls()
         match document:
             case {"version": int(version), "tools": dict(tools)} if version == VERSION and version is not True:
                 for name, members in reversed(list(islice(tools.items(), MAX_TOOLS))):
                     if ":" in name and len(name) <= MAX_NAME_CHARS and isinstance(members, dict):
-                        learned._tools[name] = _read(members)
-        return learned
+                        stats._tools[name] = _read(members)
+        return stats
 
-    def _of(self, name: str) -> _OfTool:
+    def _of(self, name: str) -> _OneTool:
         known = self._tools.get(name)
         if known is None:
-            known = self._tools[name] = _OfTool()
+            known = self._tools[name] = _OneTool()
             self._forget_the_oldest()
         else:
             self._tools.move_to_end(name)
@@ -200,8 +204,8 @@ class ToolStats:
             self._tools.popitem(last=False)
 
 
-def _read(members: Mapping[str, Json]) -> _OfTool:
-    known = _OfTool()
+def _read(members: Mapping[str, Json]) -> _OneTool:
+    known = _OneTool()
     match members.get("seconds"):
         case [*durations]:
             known.seconds.extend(duration for duration in map(_duration, durations[-WINDOW:]) if duration is not None)
@@ -226,7 +230,7 @@ def _duration(value: Json) -> float | None:
 
 
 def _digest(tool: Tool) -> str:
-    """Another one if what the tool takes or gives was changed."""
+    """Return a digest that changes with what the tool takes or returns."""
     schemas = [tool.definition.get(name) for name in ("inputSchema", "outputSchema")]
     return hashlib.blake2b(json.dumps(schemas, sort_keys=True).encode(), digest_size=_DIGEST_CHARS // 2).hexdigest()
 
