@@ -88,7 +88,7 @@ def test_servers_shows_what_of_the_file_was_passed_over(plait: Plait, tmp_path: 
     file.write_text(json.dumps({"mcpServers": {"My Files": {"command": "x", "trust": True}}}))
     notes = [
         'mcpServers."My Files": is called my-files here',
-        'mcpServers."My Files".trust: means nothing here, and was passed over',
+        'mcpServers."My Files".trust: means nothing here, and was ignored',
     ]
     shown = plait("servers", "--config", str(file))
     assert [line for line in shown.stderr.splitlines() if line.startswith("note: ")] == [f"note: {n}" for n in notes]

@@ -62,8 +62,8 @@ def test_names_are_made_to_fit_and_the_change_is_noted(load: Load):
 def test_keys_that_mean_nothing_here_are_noted(load: Load):
     config = load_json(load, {"a": {"command": "x", "alwaysLoad": True, "trust": False}})
     assert config.notes == (
-        "mcpServers.a.alwaysLoad: means nothing here, and was passed over",
-        "mcpServers.a.trust: means nothing here, and was passed over",
+        "mcpServers.a.alwaysLoad: means nothing here, and was ignored",
+        "mcpServers.a.trust: means nothing here, and was ignored",
     )
 
 
@@ -77,7 +77,7 @@ def test_the_gateway_itself_is_passed_over(load: Load):
         },
     )
     assert list(config.servers) == ["other"]
-    assert "mcpServers.plait: is this gateway, and was passed over" in config.notes
+    assert "mcpServers.plait: is this gateway, and was ignored" in config.notes
 
 
 def test_the_variables_of_clients_are_expanded(load: Load, tmp_path: Path):
@@ -105,7 +105,7 @@ def test_a_codex_file_is_read(load: Load):
     assert config.servers["gh"].headers == {"Authorization": "Bearer tok", "A": "b"}
     assert (config.servers["gh"].timeout_s, config.servers["gh"].include) == (9, ("x",))
     assert config.servers["p"].env == {"TOKEN": "tok"}
-    assert "model: means nothing here, and was passed over" in config.notes
+    assert "model: means nothing here, and was ignored" in config.notes
 
 
 def test_a_block_of_codex_may_stand_in_servers_toml(load: Load):

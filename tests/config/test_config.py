@@ -82,15 +82,15 @@ BAD = "s3cr3t-value"
         ('headers = { A = "Bearer ${X}" }', "headers.A", "must not begin or end with a blank or a line break"),
         ('headers = { A = " ${Y}" }', "headers.A", "must not begin or end with a blank"),
         ('headers = { A = "${Y}\\n" }', "headers.A", "must not begin or end with a blank or a line break"),
-        ('headers = { A = "${Y}\\r\\nB: c" }', "headers.A", "must not hold a line break"),
-        ('headers = { A = "${Y}\\u0000" }', "headers.A", "must not hold a line break or another control character"),
-        ('headers = { A = "${Y}\\u007f." }', "headers.A", "must not hold a line break or another control character"),
+        ('headers = { A = "${Y}\\r\\nB: c" }', "headers.A", "must not contain a line break"),
+        ('headers = { A = "${Y}\\u0000" }', "headers.A", "must not contain a line break or another control character"),
+        ('headers = { A = "${Y}\\u007f." }', "headers.A", "must not contain a line break or another control character"),
         ('headers = { A = "${Y}\u00eb" }', "headers.A", "must be ASCII"),
         ('headers = { "A B" = "${Y}" }', 'headers."A B"', "the name of a header is"),
         ('headers = { "A:" = "${Y}" }', 'headers."A:"', "the name of a header is"),
-        ('env = { A = "${Y}\\u0000" }', "env.A", "must not hold the character NUL"),
-        ('env = { "A=B" = "${Y}" }', 'env."A=B"', "the name of a variable must not be empty, nor hold ="),
-        ('args = ["${Y}\\u0000"]', "args[0]", "must not hold the character NUL"),
+        ('env = { A = "${Y}\\u0000" }', "env.A", "must not contain the character NUL"),
+        ('env = { "A=B" = "${Y}" }', 'env."A=B"', "the name of a variable must not be empty or contain ="),
+        ('args = ["${Y}\\u0000"]', "args[0]", "must not contain the character NUL"),
     ],
 )
 def test_what_no_server_can_be_given_is_refused_without_its_value(load: Load, settings: str, where: str, said: str):
@@ -174,10 +174,10 @@ def test_gateway_keys_come_from_the_environment_too(load: Load):
         ('[servers.a]\ncommand = "${file:no}"\n', "servers.a.command: the file no cannot be read: No such file"),
         ('[servers.a]\ncommand = "${1x}"\n', "servers.a.command: a variable's name is letters, digits and _; for"),
         ('[servers.a]\ncommand = "${X"\n', "servers.a.command: a variable is not closed by }"),
-        ('[servers.a]\ncommand = "${X:-${Y}}"\n', "servers.a.command: the default of X holds a variable"),
+        ('[servers.a]\ncommand = "${X:-${Y}}"\n', "servers.a.command: the default of X contains a variable"),
         ('[servers.a]\ncommand = "x"\nargs = ["-", "${X}"]\n', "servers.a.args[1]: the variable X is not set"),
-        ("[servers.a]\n", "servers.a: set exactly one of command, url and builtin; there is none of them"),
-        ('[servers.a]\ncommand = "x"\nurl = "http://h"\n', "there is command and url"),
+        ("[servers.a]\n", "servers.a: set exactly one of command, url and builtin; found none"),
+        ('[servers.a]\ncommand = "x"\nurl = "http://h"\n', "found command and url"),
         ('[servers.a]\nurl = "ftp://h"\n', "servers.a.url: an address starts with http:// or https://"),
         ('[servers.a]\ncommand = "x"\ntransport = "sse"\n', 'transport = "sse" does not go with command'),
         ('[servers.a]\ncommand = "x"\nprotocol = "new"\n', "servers.a.protocol: must be 'auto', 'legacy' or"),
@@ -187,7 +187,7 @@ def test_gateway_keys_come_from_the_environment_too(load: Load):
         ("gateway = 3\n", "gateway: must be a table of keys and values"),
         ('[servers]\na = "x"\n', "servers.a: must be a table of keys and values"),
         ('[servers.a]\ncommand = "x"\nargs = "y"\n', "servers.a.args: must be a list, in [ ]"),
-        ('[servers.a]\ncommand = "x"\nenv = { N = 1 }\n', "servers.a.env.N: must be a text, in quotes"),
+        ('[servers.a]\ncommand = "x"\nenv = { N = 1 }\n', "servers.a.env.N: must be text, in quotes"),
         ('[servers.a]\ncommand = ""\n', "servers.a.command: must have at least 1 character"),
         ('source = "x"\n', "source: unknown key."),
         ('[policy]\ndeny = ["delete_*"]\n', 'policy.deny[0]: a tool is named server:tool; write "*:tool" for any'),
@@ -281,6 +281,6 @@ def test_a_pattern_that_is_for_no_server_is_noted(load: Load):
     text = '[servers.time]\ncommand = "x"\n[tools."zzz:a"]\nweight = 2\n[policy]\n'
     text += 'deny = ["tiem:*", "*:delete_*", "t*:x"]\n'
     assert load(text).notes == (
-        'policy.deny[0]: "tiem:*" is for no server there is. Did you mean "time:*"?',
-        'tools: "zzz:a" is for no server there is',
+        'policy.deny[0]: "tiem:*" matches no server. Did you mean "time:*"?',
+        'tools: "zzz:a" matches no server',
     )

@@ -81,7 +81,7 @@ async def test_servers_that_are_added_start_and_those_that_are_gone_stop(
         await gateway.reload(settings(servers={"o": lead(other)}))
         await run(gateway, "o:look")
         assert list(gateway.catalog().servers) == ["o"]
-        with pytest.raises(InvalidDag, match="no server"):
+        with pytest.raises(InvalidDag, match="Unknown server"):
             await run(gateway, "s:look")
         await until(lambda: changing.asked[-1] == "end")
 

@@ -39,9 +39,9 @@ def serve(
     """Serve until the client leaves, or a signal comes; with *is_watching*, by the settings as the file has them."""
     from ..app import serve_http, serve_stdio
     from ..config import load_config
-    from ..config.reloading import Reloading, tell_notes
+    from ..config.reloading import Reloading, log_notes
 
-    tell_notes(session.config)
+    log_notes(session.config)
     reloading = Reloading(partial(load_config, session.config_file, secrets=session.secrets), is_watching)
     if http is None:
         if hosts or origins:

@@ -1,5 +1,5 @@
-"""The settings: servers.toml, or a client's own file, as models. The only reader of settings from files and the
-environment."""
+"""The settings: servers.toml, or a client's own file, as models. Nothing else reads settings from
+files and the environment."""
 
 from .models import Config, GatewaySettings, LimitSettings, PolicySettings, ServerSettings, ToolSettings
 from .read import load_config

@@ -1,6 +1,7 @@
-"""The files of clients, put into our words: JSON with `mcpServers`, `servers` or `context_servers`, Codex's TOML.
+"""The files of clients, translated to our settings: JSON with `mcpServers`, `servers` or
+`context_servers`, Codex's TOML.
 
-A key of theirs that has a meaning here is taken over; one that has none is passed over with a note.
+A key that has a meaning here is translated; any other is ignored, with a note.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from .places import Steps, place
 JSON_ROOTS = ("mcpServers", "servers", "context_servers")
 CODEX_ROOT = "mcp_servers"
 _OURS = frozenset({"servers", "gateway", "policy"})
-"""A TOML file that holds one of these is a servers.toml, also where a block of Codex was pasted into it."""
+"""A TOML file with one of these keys is a servers.toml, even with a block of Codex pasted into
+it."""
 
 _TYPES = {"stdio": "stdio", "http": "http", "streamable-http": "http", "streamableHttp": "http", "sse": "sse"}
 _RENAMED = {
@@ -31,8 +33,8 @@ _RENAMED = {
     "excludeTools": "exclude",
 }
 _LEAST_MS = 1_000
-"""A `timeout` is in milliseconds to most clients, and in seconds to some. Nobody gives a server less than this, so what
-is below are seconds."""
+"""A `timeout` is in milliseconds for most clients, and in seconds for some. A server needs at least
+this long, so a smaller number is in seconds."""
 _REFUSED = {
     "envFile": "put its variables into the environment, and name them in env",
     "env_http_headers": 'write headers with variables in them: "${VARIABLE}"',
@@ -42,7 +44,7 @@ _REFUSED = {
 
 @dataclass
 class Translation:
-    """A file in our words; `origins` says where a server of ours stands in theirs."""
+    """A file in the format of servers.toml; `origins` has each server's place in the original."""
 
     values: dict[str, Any]
     is_clients: bool = False
@@ -52,7 +54,7 @@ class Translation:
 
 
 def translate(values: dict[str, Any], *, is_json: bool) -> Translation:
-    """*values* as servers.toml would have them; what is a servers.toml already stays as it is."""
+    """Translate *values* to the format of servers.toml, unless they have it already."""
     if is_json:
         return _from_json(values)
     if CODEX_ROOT in values:
@@ -74,7 +76,7 @@ def _from_toml(values: dict[str, Any]) -> Translation:
     rest = {name: value for name, value in values.items() if name != CODEX_ROOT}
     if _OURS.isdisjoint(rest):
         translation = Translation({}, is_clients=True)
-        translation.notes += [f"{name}: means nothing here, and was passed over" for name in rest]
+        translation.notes += [f"{name}: means nothing here, and was ignored" for name in rest]
     else:
         translation = Translation(rest)
     _take_servers(translation, CODEX_ROOT, values[CODEX_ROOT])
@@ -91,7 +93,7 @@ def _take_servers(translation: Translation, root: str, servers: Any) -> None:
     for name, settings in servers.items():
         origin = place((root, name))
         if _is_this_gateway(settings):
-            translation.notes.append(f"{origin}: is this gateway, and was passed over")
+            translation.notes.append(f"{origin}: is this gateway, and was ignored")
             continue
         fitting = _fitting(name)
         if fitting != name:
@@ -108,7 +110,7 @@ def _fitting(name: str) -> str:
 
 
 def _is_this_gateway(settings: Any) -> bool:
-    """Whether *settings* start `plait serve`: a gateway that started itself would never end doing so."""
+    """Return whether *settings* start `plait serve`: a gateway must not start itself."""
     match settings:
         case {"command": str(command), "args": [*args]} if "serve" in args:
             return any(isinstance(word, str) and PurePath(word).name == "plait" for word in (command, *args))
@@ -116,7 +118,7 @@ def _is_this_gateway(settings: Any) -> bool:
 
 
 class _Server:
-    """One server of theirs on its way to ours."""
+    """The translation of one server."""
 
     def __init__(self, origin: str, translation: Translation) -> None:
         self._origin = origin
@@ -154,7 +156,7 @@ class _Server:
             case _ if (known := _RENAMED.get(key, key)) in ServerSettings.model_fields:
                 self._merge(known, value)
             case _:
-                self._translation.notes.append(f"{self._origin}.{key}: means nothing here, and was passed over")
+                self._translation.notes.append(f"{self._origin}.{key}: means nothing here, and was ignored")
 
     def _merge(self, key: str, value: Any) -> None:
         known = self._ours.get(key)

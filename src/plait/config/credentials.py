@@ -1,8 +1,8 @@
-"""The values in a server's settings that are secret by where they stand.
+"""The values in a server's settings that are secret because of their place.
 
-What comes from variables and files is secret anyway (`expand.py`). What stands in the file itself
-is secret if its name says so: that of a header, a variable or an option on the command line. In an
-address the password is, and what the query holds.
+Values from variables and files are secret anyway (`expand.py`). A value in the settings file itself
+is secret if its name says so: that of a header, a variable or an option of the command line. In an
+address, the password and the values of the query are secret.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ _QUERY = re.compile(r"[?&]([^=&#\s]+)=([^&#\s]+)")
 
 
 def is_secret(name: str) -> bool:
-    """Whether what has that *name* is secret, such as `X-Api-Key`, `GITHUB_TOKEN` and `--password`."""
+    """Return whether a value is secret by its *name*, such as `X-Api-Key`, `GITHUB_TOKEN` and
+    `--password`."""
     return _NAME.search(name) is not None
 
 
 def credentials_of(server: ServerSettings) -> Iterator[str]:
-    """The secret values in the settings of *server*."""
+    """Yield the secret values in the settings of *server*."""
     for name, value in (*server.headers.items(), *server.env.items()):
         if is_secret(name):
             yield value
@@ -45,15 +46,15 @@ def credentials_of(server: ServerSettings) -> Iterator[str]:
 
 
 def _options(words: tuple[str, ...]) -> Iterator[str]:
-    """The values of options with secret names: `--token=x` and `--token x`."""
+    """Yield the values of options with secret names: `--token=x` and `--token x`."""
     for word, after in zip_longest(words, words[1:], fillvalue=""):
         if (option := _OPTION.fullmatch(word)) is not None and is_secret(option[1]):
             yield after if option[2] is None else option[2]
 
 
 def _in_address(text: str, *, is_whole_query: bool = False) -> Iterator[str]:
-    """The passwords in the addresses in *text*, and the values in their queries: for
-    *is_whole_query* all of them, else those with the name of a secret."""
+    """Yield the passwords of the addresses in *text*, and the values in their queries: all of them
+    if *is_whole_query*, else those with a secret name."""
     for user, password in _USER.findall(text):
         yield password or user
         yield unquote(password or user)

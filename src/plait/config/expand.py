@@ -1,7 +1,8 @@
-"""Variables in settings: `${VAR}`, `${VAR:-default}`, `${file:/run/secrets/x}`; `$${` is a literal `${`.
+"""Variables in settings: `${VAR}`, `${VAR:-default}`, `${file:/run/secrets/x}`; `$${` is a literal
+`${`.
 
-The files of clients know a few more, and there they are understood: `$VAR`, `${env:VAR}`, `${input:some-id}` (from the
-variable SOME_ID), `${workspaceFolder}` and `${userHome}`.
+In the files of clients a few more are understood: `$VAR`, `${env:VAR}`, `${input:some-id}` (from
+the variable SOME_ID), `${workspaceFolder}` and `${userHome}`.
 """
 
 from __future__ import annotations
@@ -15,28 +16,28 @@ from typing import Any
 from ..redaction import Secrets
 from .places import Steps
 
-Tell = Callable[[Steps, str], None]
+Report = Callable[[Steps, str], None]
 
 _MARK = re.compile(r"\$\$\{|\$\{(?P<inside>[^}]*)(?P<end>\}?)|\$(?P<bare>[A-Za-z_][A-Za-z0-9_]*)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Expander:
-    """Fills variables in, and reports which it cannot: never with a value, which may be secret.
-    Every value that it fills in is added to *secrets*."""
+    """Fills in variables and reports those that it cannot fill in, never with a value, which may be
+    secret. Every value that it fills in is added to *secrets*."""
 
     def __init__(
         self,
         environ: Mapping[str, str],
         folder: Path,
-        tell: Tell,
+        report: Report,
         secrets: Secrets,
         *,
         in_client_file: bool = False,
     ) -> None:
         self._environ = environ
         self._folder = folder
-        self._tell = tell
+        self._report = report
         self._secrets = secrets
         self._in_client_file = in_client_file
 
@@ -53,7 +54,7 @@ class Expander:
     def _fill(self, found: re.Match[str], steps: Steps) -> str:
         if found["bare"]:
             known = self._environ.get(found["bare"]) if self._in_client_file else None
-            return found.group() if known is None else self._kept(known)
+            return found.group() if known is None else self._as_secret(known)
         if found["inside"] is None:
             return "${"
         if not found["end"]:
@@ -71,15 +72,15 @@ class Expander:
         if not _NAME.fullmatch(name):
             return self._unfilled(steps, "a variable's name is letters, digits and _; for the text ${ itself write $${")
         if "${" in default:
-            return self._unfilled(steps, f"the default of {name} holds a variable, which is not read")
+            return self._unfilled(steps, f"the default of {name} contains a variable, which is not expanded")
         value = self._environ.get(name)
         if value or (value is not None and not has_default):
-            return self._kept(value)
+            return self._as_secret(value)
         if not has_default:
             return self._unfilled(
                 steps, f"the variable {name} is not set; set it, or give it a default: ${{{name}:-default}}"
             )
-        return self._kept(default)
+        return self._as_secret(default)
 
     def _file(self, name: str, steps: Steps) -> str:
         try:
@@ -87,17 +88,17 @@ class Expander:
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             return self._unfilled(steps, f"the file {name} cannot be read: {reason}")
-        return self._kept(text.rstrip("\r\n"))
+        return self._as_secret(text.rstrip("\r\n"))
 
-    def _kept(self, value: str) -> str:
-        """Note that *value* is secret, unless it is a place on this machine: errors name those."""
+    def _as_secret(self, value: str) -> str:
+        """Record that *value* is secret, unless it is an existing path: errors name those."""
         if not (os.path.isabs(value) and os.path.exists(value)):
             self._secrets.add([value])
         return value
 
     def _unfilled(self, steps: Steps, message: str) -> str:
-        """A text for the place of what is missing; the file is refused, so nothing comes to see it."""
-        self._tell(steps, message)
+        """Report a problem and return a placeholder, which goes nowhere: the file is refused."""
+        self._report(steps, message)
         return "missing"
 
 

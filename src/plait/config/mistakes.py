@@ -1,4 +1,4 @@
-"""What validation found, in words for whoever wrote the file: what is wrong, what would be right, never the value."""
+"""Messages about mistakes in a file: what is wrong and what would be right, never the value."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _MESSAGES = {
     "dict_type": "must be a table of keys and values",
     "model_type": "must be a table of keys and values",
     "tuple_type": "must be a list, in [ ]",
-    "string_type": "must be a text, in quotes",
+    "string_type": "must be text, in quotes",
     "path_type": "must be a path, in quotes",
 }
 
 
 def steps_of(detail: ErrorDetails) -> Steps:
-    """Where the mistake stands."""
+    """Return the place of the mistake."""
     return tuple(step for step in detail["loc"] if step != _OF_A_KEY)
 
 
-def said(detail: ErrorDetails) -> str:
-    """What the mistake is."""
+def message_of(detail: ErrorDetails) -> str:
+    """Describe the mistake, and what would be right."""
     steps = steps_of(detail)
     match detail["type"], detail["loc"]:
         case "extra_forbidden", _:
@@ -37,7 +37,7 @@ def said(detail: ErrorDetails) -> str:
         case "string_pattern_mismatch", (*_, "url"):
             return "an address starts with http:// or https://"
         case "string_pattern_mismatch", (*_, key) if key == _OF_A_KEY:
-            return "a server's name is 1 to 32 lower-case letters, digits, - or _, and starts with no mark"
+            return "a server's name is 1 to 32 lower-case letters, digits, - or _, and starts with a letter or digit"
         case kind, _ if kind in _MESSAGES:
             return _MESSAGES[kind]
     message = re.sub(r"^(Input|String) (should|is)", "must", detail["msg"].removeprefix("Value error, "))

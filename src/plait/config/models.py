@@ -16,7 +16,7 @@ from .credentials import credentials_of
 
 
 def _can_match(pattern: str) -> str:
-    """Tools are matched by full name, so a pattern of a bare name would never match, and a denial never deny."""
+    """Refuse a bare name: tools are matched by full name, so it would never match or deny."""
     if ":" not in pattern and not pattern.startswith("*"):
         raise ValueError('a tool is named server:tool; write "*:tool" for any server')
     return pattern
@@ -34,44 +34,42 @@ def _is_resource(text: str) -> str:
 
 def _has_no_nul(text: str) -> str:
     if "\0" in text:
-        raise ValueError(
-            "must not hold the character NUL, which no program can be given; take it out where it comes from"
-        )
+        raise ValueError("must not contain the character NUL, which programs cannot be given; remove it at its source")
     return text
 
 
 def _is_variable(name: str) -> str:
     if not name or "=" in name:
-        raise ValueError("the name of a variable must not be empty, nor hold =")
+        raise ValueError("the name of a variable must not be empty or contain =")
     return _has_no_nul(name)
 
 
 def _is_header(name: str) -> str:
-    """RFC 9110, 5.1."""
+    """Check the name of a header (RFC 9110, 5.1)."""
     if not _HEADER_NAME.fullmatch(name):
         raise ValueError("the name of a header is letters, digits and marks such as -, without blanks and colons")
     return name
 
 
 def _is_header_value(value: str) -> str:
-    """RFC 9110, 5.5; without its obsolete characters, which httpx does not send."""
+    """Check a header's value (RFC 9110, 5.5; httpx does not send its obsolete characters)."""
     if not value.isascii():
         raise ValueError("a header's value must be ASCII; encode it as its server expects, such as %C3%AB for \u00eb")
     if value != value.strip(" \t\r\n"):
         raise ValueError(
-            "a header's value must not begin or end with a blank or a line break; take it out of the variable or the "
-            "text that it comes from, or write ${file:...}, which leaves out line breaks at the end"
+            "a header's value must not begin or end with a blank or a line break; remove it from the variable or the "
+            "text that it comes from, or write ${file:...}, which drops line breaks at the end"
         )
     if not all(char.isprintable() or char == "\t" for char in value):
         raise ValueError(
-            "a header's value must not hold a line break or another control character; take it out of the variable, "
+            "a header's value must not contain a line break or another control character; remove it from the variable, "
             "the file or the text that it comes from"
         )
     return value
 
 
 def _is_address(url: str) -> str:
-    """A library would name the part of it that is wrong, which may be one of a password."""
+    """Check an address. A library's message would quote the wrong part, maybe of a password."""
     try:
         parts = urlsplit(url)
         is_good = parts.port != 0 and bool(parts.hostname) and url.isprintable()
@@ -105,7 +103,7 @@ class _Section(BaseModel):
 
 
 class LimitSettings(_Section):
-    """`[gateway.limits]`: what a document, a result and a message may hold at most."""
+    """`[gateway.limits]`: the most that documents, results and messages may hold."""
 
     max_tasks: Count = 10_000
     max_items: Count = 1_000
@@ -113,28 +111,28 @@ class LimitSettings(_Section):
     max_output_bytes: Bytes = 10 * 2**20
     max_run_bytes: Bytes = 256 * 2**20
     max_message_bytes: Bytes = 16 * 2**20
-    """One line on a pipe, one HTTP body, one server-sent event."""
+    """For one line on a pipe, one HTTP body, one server-sent event."""
     max_cache_bytes: Bytes = 64 * 2**20
-    """Answers that may be used again."""
+    """For answers that may be used again."""
     max_runs: Count = 200
-    """Runs kept in memory; the oldest finished ones go first."""
+    """Runs kept in memory; the oldest finished ones are dropped first."""
     max_kept_bytes: Bytes = 512 * 2**20
-    """The outputs of all runs that are kept."""
+    """For the outputs of all runs that are kept."""
 
 
 class GatewaySettings(_Section):
     """`[gateway]`"""
 
     expose: Literal["dag", "all", "tools"] = "dag"
-    """What `tools/list` holds: our own tools, all, or those of the servers alone."""
+    """The tools in `tools/list`: our own, all, or only those of the servers."""
     max_concurrency: Count = 32
     wait_s: Seconds | None = None
-    """Answer with `status: "running"` after so long. Without it: by client, else 50."""
+    """Seconds until an answer with `status: "running"`. None: as the client needs, else 50."""
     timeout_s: Seconds = 3600
     detect_conflicts: bool = True
-    """Calls that touch the same resource, one of them writing, do not overlap."""
+    """Whether calls on one resource are kept from overlapping, if one of them writes."""
     learn: bool = True
-    """Keep how long calls take, and the shapes of their outputs: keys and types, no values."""
+    """Whether to keep durations of calls, and shapes of outputs: keys and types, no values."""
     max_result_chars: Annotated[int, Field(ge=1_000, le=10_000_000)] = 24_000
     limits: LimitSettings = Field(default_factory=LimitSettings)
 
@@ -163,9 +161,9 @@ class ServerSettings(_Section):
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     prefix: bool = True
-    """Its tools are served as `server__tool`; else by their own names, where no other tool has them."""
+    """Whether its tools are served as `server__tool`, or under their own names if unique."""
     max_concurrency: Count | Literal["auto"] | None = None
-    """`auto` finds out how many calls at once the server takes well."""
+    """`auto` finds the number of calls at once that the server handles well."""
     rate_limit: RateText | None = None
     timeout_s: Seconds | None = None
     startup_timeout_s: Seconds = 30
@@ -173,27 +171,27 @@ class ServerSettings(_Section):
 
     @property
     def kind(self) -> Literal["stdio", "http", "sse"]:
-        """The transport: as set, else by what leads to the server."""
+        """The transport: as set, else http for a `url` and stdio for the others."""
         return self.transport or ("http" if self.url is not None else "stdio")
 
     @property
     def idle_s(self) -> float | None:
-        """How long it runs without being used; None for always."""
+        """Seconds that it may run unused; None if it always runs."""
         return self.idle_timeout_s if self.lazy else None
 
     @model_validator(mode="after")
     def _leads_to_one_server(self) -> Self:
         ways = [name for name in ("command", "url", "builtin") if getattr(self, name) is not None]
         if len(ways) != 1:
-            said = " and ".join(ways) or "none of them"
-            raise ValueError(f"set exactly one of command, url and builtin; there is {said}")
+            found = " and ".join(ways) or "none"
+            raise ValueError(f"set exactly one of command, url and builtin; found {found}")
         if (self.url is not None) != (self.kind in {"http", "sse"}):
             raise ValueError(f'transport = "{self.transport}" does not go with {ways[0]}')
         return self
 
 
 class ToolSettings(_Section):
-    """`[tools."GLOB"]`: what the gateway knows of a tool beyond its annotations."""
+    """`[tools."GLOB"]`: facts about a tool beyond its annotations."""
 
     timeout_s: Seconds | None = None
     weight: Count | None = None
@@ -212,7 +210,7 @@ class PolicySettings(_Section):
 
 
 class Settings(_Section):
-    """What a servers.toml may hold."""
+    """The contents of a servers.toml."""
 
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)
     servers: dict[ServerName, ServerSettings] = Field(default_factory=dict)
@@ -221,18 +219,18 @@ class Settings(_Section):
 
 
 class Config(Settings):
-    """The settings, and where they come from."""
+    """The settings, and their source."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     source: str = Field(default="built-in defaults", exclude=True)
     """The file the settings came from, for messages."""
     notes: tuple[str, ...] = Field(default=(), exclude=True)
-    """What was passed over or changed in a client's own file, and what of the settings is for nothing there is."""
+    """Notes on what was ignored or changed in a client's file, and on settings without effect."""
     state_folder: Path | None = Field(default=None, exclude=True)
-    """Where the gateway keeps what it learns; without one it is forgotten at the end."""
+    """The folder for what the gateway learns; None: it is forgotten at the end."""
     secrets: Secrets = Field(default_factory=Secrets, exclude=True, repr=False)
-    """What must not be shown of the settings."""
+    """The values of the settings that must not be shown."""
 
     @model_validator(mode="after")
     def _has_credentials(self) -> Self:

@@ -1,4 +1,5 @@
-"""From a file's text to values: TOML, or JSON as clients write it, with comments and commas at the end."""
+"""The syntax of settings files: TOML, or JSON with comments and trailing commas, as clients
+write."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ def is_json(file: Path) -> bool:
 
 
 def parse(file: Path) -> dict[str, Any]:
-    """The values of *file*. Raises `ConfigError`, for a mistake of syntax with line and column."""
+    """Return the values of *file*. Raises `ConfigError`, with line and column of a syntax error."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -31,7 +32,7 @@ def parse(file: Path) -> dict[str, Any]:
         return _json(text) if is_json(file) else tomllib.loads(text)
     except json.JSONDecodeError as error:
         raise ConfigError(f"{file}: is not JSON: {error.msg} (at line {error.lineno}, column {error.colno})") from None
-    except ValueError as error:  # besides TOML's own error also a number of too many digits
+    except ValueError as error:  # TOML's own error, or a number with too many digits
         raise ConfigError(f"{file}: is not {'JSON' if is_json(file) else 'TOML'}: {error}") from None
     except RecursionError:
         raise ConfigError(f"{file}: is nested too deeply") from None
@@ -45,5 +46,5 @@ def _json(text: str) -> dict[str, Any]:
 
 
 def _blank(found: re.Match[str]) -> str:
-    """Spaces for what JSON has not, so that lines and columns stay; strings stay as they are."""
+    """Blank out a comment or comma, to keep lines and columns; strings stay as they are."""
     return found.group() if found.group().startswith('"') else re.sub(r"[^\n]", " ", found.group())

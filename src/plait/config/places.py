@@ -1,4 +1,4 @@
-"""Where something stands in a settings file, as its own language would write it."""
+"""Places in a settings file, written in the file's own syntax."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def place(steps: Steps, start: str = "") -> str:
-    """*steps* as one text below *start*: `servers.files.args[0]`, `tools."files:*".weight`."""
+    """Format *steps* below *start*: `servers.files.args[0]`, `tools."files:*".weight`."""
     text = start
     for step in steps:
         match step:

@@ -1,4 +1,4 @@
-"""From a file and the environment to `Config`, with every problem told at once: file, key and mend."""
+"""Reading of files and the environment: a `Config`, or every problem with its file, key and fix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..errors import ConfigError
 from ..redaction import Secrets
 from .clients import translate
 from .expand import Expander
-from .mistakes import said, steps_of
+from .mistakes import message_of, steps_of
 from .models import Config, GatewaySettings, LimitSettings, ServerSettings, Settings
 from .parse import is_json, parse
 from .places import Steps, place
@@ -33,10 +33,12 @@ def load_config(
     *,
     secrets: Secrets | None = None,
 ) -> Config:
-    """The settings from *path*; else from PLAIT_CONFIG, servers.toml in *cwd* and its parents, or the user's folder.
+    """Load the settings from *path*; else from PLAIT_CONFIG, servers.toml in *cwd* and its parents,
+    or the user's folder.
 
-    With no file, the bundled workspace server alone, rooted in *cwd*. Raises `ConfigError`, which holds every
-    problem, one a line. What is secret of the settings is added to *secrets*, also if they are refused.
+    Without a file, the only server is the bundled workspace server, rooted in *cwd*. Raises
+    `ConfigError` with every problem, one a line. Secret values are added to *secrets*, even if the
+    settings are refused.
     """
     secrets = Secrets() if secrets is None else secrets
     environ = os.environ if environ is None else environ
@@ -64,7 +66,7 @@ def _state_folder(environ: Mapping[str, str], cwd: Path) -> Path:
 
 
 class _Reader:
-    """Reads one file; collects what is wrong with it on the way."""
+    """Reads one file; collects its problems on the way."""
 
     def __init__(self, source: str, folder: Path, environ: Mapping[str, str], secrets: Secrets) -> None:
         self._source = source
@@ -80,8 +82,8 @@ class _Reader:
         self._origins |= translation.origins
         self._problems += [self._in_file(problem) for problem in translation.problems]
         if translation.is_clients and self._folder.name.startswith("."):
-            self._folder = self._folder.parent  # .vscode/mcp.json speaks of the folder that .vscode is in
-        expander = Expander(self._environ, self._folder, self._tell_unfilled, self._secrets, in_client_file=from_json)
+            self._folder = self._folder.parent  # in .vscode/mcp.json, paths start from the folder that .vscode is in
+        expander = Expander(self._environ, self._folder, self._report_unfilled, self._secrets, in_client_file=from_json)
         filled = expander.expand(translation.values)
         self._set_from_environment(filled)
         settings = self._validated(filled)
@@ -98,11 +100,11 @@ class _Reader:
         except ValidationError as error:
             for detail in error.errors(include_url=False, include_input=False):
                 if (steps := steps_of(detail)) not in self._unfilled:
-                    self._tell(steps, said(detail))
+                    self._report(steps, message_of(detail))
             return Settings()
 
     def _rooted(self, server: ServerSettings) -> ServerSettings:
-        """Relative folders are relative to the file's."""
+        """Resolve folders that are relative to the file's."""
         folders = {
             name: (self._folder / os.path.expanduser(folder)).resolve()
             for name, folder in (("root", server.root), ("cwd", server.cwd))
@@ -111,7 +113,7 @@ class _Reader:
         return server.model_copy(update=folders)
 
     def _set_from_environment(self, values: dict[str, Any]) -> None:
-        """Every key of `[gateway]` and its limits may come as a variable: PLAIT_MAX_CONCURRENCY=8."""
+        """Apply the variables for keys of `[gateway]` and its limits: PLAIT_MAX_CONCURRENCY=8."""
         sections: dict[tuple[str, ...], type[BaseModel]] = {
             ("gateway",): GatewaySettings,
             ("gateway", "limits"): LimitSettings,
@@ -126,10 +128,10 @@ class _Reader:
                 self._origins[*places[key], key] = f"the variable {variable}"
             elif near := nearest(key, places):
                 meant = f"{PREFIX}{near[0].upper()}"
-                self._problems.append(f'the variable {variable}: there is no such setting. Did you mean "{meant}"?')
+                self._problems.append(f'the variable {variable}: unknown setting. Did you mean "{meant}"?')
 
-    def _tell(self, steps: Steps, message: str) -> None:
-        """Note a problem, placed where a reader of the file or of the environment finds it."""
+    def _report(self, steps: Steps, message: str) -> None:
+        """Add a problem, with the place where a reader of the file or the environment finds it."""
         for length in range(len(steps), 0, -1):
             if origin := self._origins.get(steps[:length]):
                 break
@@ -138,27 +140,28 @@ class _Reader:
         problem = f"{place(steps[length:], origin)}: {message}"
         self._problems.append(problem if origin.startswith("the variable ") else self._in_file(problem))
 
-    def _tell_unfilled(self, steps: Steps, message: str) -> None:
+    def _report_unfilled(self, steps: Steps, message: str) -> None:
         self._unfilled.add(steps)
-        self._tell(steps, message)
+        self._report(steps, message)
 
     def _in_file(self, problem: str) -> str:
         return f"{problem} ({self._source})"
 
 
 def _idle_patterns(settings: Settings) -> Iterator[str]:
-    """A note for each pattern of tools that no server's tools can match: what it was meant to deny is not denied."""
+    """Yield a note for each tool pattern that matches no server: what it should deny is not
+    denied."""
     denied = [(f"policy.deny[{index}]", pattern) for index, pattern in enumerate(settings.policy.deny)]
     for origin, pattern in (*denied, *(("tools", pattern) for pattern in settings.tools)):
         server, _, of_server = pattern.partition(":")
         if not any(fnmatchcase(name, server) for name in settings.servers):
             near = nearest(server, settings.servers)
             hint = f'. Did you mean "{near[0]}:{of_server}"?' if near else ""
-            yield f'{origin}: "{pattern}" is for no server there is{hint}'
+            yield f'{origin}: "{pattern}" matches no server{hint}'
 
 
 def _put(values: Any, steps: tuple[str, ...], value: str) -> None:
-    """Set the value at *steps*; where no table can be, that is told when all is validated."""
+    """Set the value at *steps*, through tables alone; validation reports anything else there."""
     for section in steps[:-1]:
         if isinstance(values, dict):
             values = values.setdefault(section, {})

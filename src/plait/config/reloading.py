@@ -1,7 +1,7 @@
-"""New settings while the gateway runs: when the file has changed, or on SIGHUP.
+"""New settings while the gateway runs: when the file changes, or on SIGHUP.
 
-The file is looked at rather than waited for: once a second costs nothing, works on every system and file system, and
-sees an editor that puts a new file in the place of the old one.
+The file is polled: once a second costs nothing, works on every system and file system, and notices
+an editor that puts a new file in the place of the old one.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from . import Config
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 1.0
-"""Between two looks at the file. Twice the same is a file that is written to its end."""
+POLL_S = 1.0
+"""Seconds between two looks at the file. If both see the same, the file is complete."""
 
 LIVE = frozenset({"max_concurrency", "timeout_s", "detect_conflicts"})
 LIVE_LIMITS = frozenset({"max_tasks", "max_items", "max_document_bytes", "max_output_bytes", "max_run_bytes"})
@@ -36,13 +36,15 @@ Stamp: TypeAlias = "tuple[int, ...] | None"
 
 @dataclass(frozen=True, slots=True)
 class Reloading:
-    """How settings come anew: *load* reads them or raises `ConfigError`, and with *is_watching* the file is watched."""
+    """Where new settings come from: *load* reads them or raises `ConfigError`; if *is_watching*,
+    the file is watched."""
 
     load: Callable[[], Config]
     is_watching: bool = False
 
     async def follow(self, config: Config, apply: Callable[[Config], Awaitable[None]]) -> None:
-        """Apply the settings whenever they are others than *config*, which hold now, until cancelled."""
+        """Load and apply the settings anew on each SIGHUP and, if watched, on each change of the
+        file that *config* came from, until cancelled."""
         asked = Signal()
 
         async def reload() -> None:
@@ -61,39 +63,39 @@ class Reloading:
         try:
             config = await to_thread.run_sync(self.load, abandon_on_cancel=True)
         except ConfigError as error:
-            log.error("config.refused", extra={"error": str(error), "kept": "the settings that held before"})
+            log.error("config.refused", extra={"error": str(error), "kept": "the previous settings"})
             return
-        tell_notes(config)
+        log_notes(config)
         await apply(config)
 
 
-def tell_notes(config: Config) -> None:
-    """Log what the settings hold that means nothing."""
+def log_notes(config: Config) -> None:
+    """Log the notes on the settings as warnings."""
     for note in config.notes:
         log.warning("config.note", extra={"note": note})
 
 
-async def on_hangup(tell: Callable[[], None]) -> None:
-    """Tell of each SIGHUP, until cancelled."""
+async def on_hangup(notify: Callable[[], None]) -> None:
+    """Call *notify* on each SIGHUP, until cancelled."""
     with anyio.open_signal_receiver(signal.SIGHUP) as signals:
         async for _ in signals:
-            tell()
+            notify()
 
 
-async def watch(looked: Callable[[], Awaitable[Stamp]], tell: Callable[[], None]) -> None:
-    """Tell of each change of a file that *looked* sees, once it stays as it is from one look to the next; until
+async def watch(stamp: Callable[[], Awaitable[Stamp]], notify: Callable[[], None]) -> None:
+    """Call *notify* on each change of a file's *stamp*, once two looks see the same; until
     cancelled."""
-    known = seen = await looked()
+    known = seen = await stamp()
     while True:
-        await anyio.sleep(LOOK_S)
-        before, seen = seen, await looked()
+        await anyio.sleep(POLL_S)
+        before, seen = seen, await stamp()
         if seen == before and seen != known:
             known = seen
-            tell()
+            notify()
 
 
 def lasting(before: Config, now: Config) -> list[str]:
-    """The settings that differ, and hold from the next start only."""
+    """List the settings that differ and take effect only at the next start."""
     one, other = before.gateway, now.gateway
     keys = [key for key in type(one).model_fields if key not in {*LIVE, "limits"}]
     limits = [key for key in type(one.limits).model_fields if key not in LIVE_LIMITS]
@@ -109,7 +111,7 @@ def _prefix(config: Config, server: str) -> bool:
 
 
 async def look(file: Path) -> Stamp:
-    """What changes when *file* does; None if there is none. It may lie on a disk that is slow."""
+    """Return a stamp that changes with *file*; None if it is missing. Its disk may be slow."""
     return await to_thread.run_sync(_stamp, file, abandon_on_cancel=True)
 
 

@@ -172,7 +172,7 @@ class _Checker:
         if fix is not None and text is not None:
             named = f"OUTPUT[{id}]"
             fix = text.replace(named, f"OUTPUT[{fix}]") if isinstance(text, str) and text.count(named) == 1 else None
-        self._say(path, "unknown_task", f'There is no task "{id[:80]}".', hint, task.id if task else None, fix)
+        self._say(path, "unknown_task", f'Unknown task "{id[:80]}".', hint, task.id if task else None, fix)
 
     def _tool(self, task: Task, path: str) -> Tool | None:
         tool = self.catalog.find(task.tool)
@@ -300,7 +300,7 @@ class _Checker:
     def _condition(self, task: Task, has_links: bool, path: str) -> Any:
         if task.when is not None and not has_links and not self._is_unread(task, "depends_on"):
             hint = "Name the tasks it reads in depends_on."
-            message = "when reads the outputs of the tasks this one depends on, and there are none."
+            message = "when reads the outputs of the tasks this one depends on, but it depends on none."
             self._say(f"{path}.when", "invalid_expression", message, hint, task.id)
         return self._expression(task.when, f"{path}.when", task)
 
