@@ -139,7 +139,7 @@ async def test_a_wish_without_its_object_is_refused(way: Way, method: str):
 @pytest.mark.parametrize("value", [float("nan"), "\ud800", {1: 2}])
 async def test_params_that_are_no_strict_json_are_not_sent(way: Way, value: Any):
     async with way.reached() as raw:
-        with pytest.raises(RpcError, match="no strict JSON") as failure:
+        with pytest.raises(RpcError, match="not strict JSON") as failure:
             await raw.request("prompts/get", {"name": value})
     assert failure.value.code == types.INVALID_PARAMS
 

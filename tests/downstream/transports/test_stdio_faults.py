@@ -50,7 +50,9 @@ class Server:
         self._journal = journal
 
     async def call(self, name: str, *, on_progress: OnProgress | None = None, **arguments: Any) -> JsonObject:
-        return await self.connection.call(a_call(Tool("faulty", name), arguments, FakeCaller(on_progress=on_progress)))
+        return await self.connection.call(
+            a_call(Tool("faulty", name), arguments, FakeCaller(client=None, on_progress=on_progress))
+        )
 
     async def fails(self, name: str, **arguments: Any) -> CallError:
         with anyio.fail_after(SOON), pytest.raises(CallError) as failure:
@@ -126,7 +128,7 @@ async def test_arguments_that_no_json_can_hold_fail_their_own_call(connect: Conn
         ("deep", "nested"),
         ("long_number", "too many digits"),
         ("nan", "NaN"),
-        ("no_object", "no JSON-RPC answer"),
+        ("no_object", "not a JSON-RPC answer"),
         ("invalid_utf8", "not UTF-8"),
     ],
 )

@@ -109,8 +109,8 @@ SESSION_REFUSALS = [
     ({"accept": "application/json"}, INITIALIZE, 406, "must accept both"),
     ({"accept": "text/event-stream"}, INITIALIZE, 406, "must accept both"),
     ({"content-type": "text/plain"}, INITIALIZE, 415, "must be application/json"),
-    ({}, [INITIALIZE], 400, "no JSON-RPC message"),
-    ({}, {"jsonrpc": "2.0", "id": 1, "method": 7}, 400, "no JSON-RPC message"),
+    ({}, [INITIALIZE], 400, "not a JSON-RPC message"),
+    ({}, {"jsonrpc": "2.0", "id": 1, "method": 7}, 400, "not a JSON-RPC message"),
 ]
 
 

@@ -123,7 +123,7 @@ def read_message(event: Event, max_bytes: int) -> types.JSONRPCMessage | Unreada
     try:
         return jsonrpc_message_adapter.validate_python(decode(event.data), by_name=False)
     except ValueError as error:  # NotStrict, or pydantic's
-        reason = str(error) if isinstance(error, NotStrict) else "it is not JSON-RPC message"
+        reason = str(error) if isinstance(error, NotStrict) else "it is not a JSON-RPC message"
         return _unreadable(event.data, Fault.UNREADABLE, f"the server's answer cannot be read: {reason}")
 
 

@@ -287,10 +287,10 @@ def _message_in(body: bytes) -> str:
 
 
 def _flaw(body: bytes) -> str | None:
-    """Why *body* is not JSON-RPC answer, if it is none."""
+    """Return why *body* is not a JSON-RPC answer; None if it is one."""
     try:
         message = decode(body)
     except NotStrict as error:
         return str(error)
     has_answer = isinstance(message, dict) and isinstance(message.get("result", message.get("error")), dict)
-    return None if has_answer else "it is not JSON-RPC answer"
+    return None if has_answer else "it is not a JSON-RPC answer"

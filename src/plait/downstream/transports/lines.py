@@ -109,7 +109,7 @@ class Lines:
                 return None
             message = jsonrpc_message_adapter.validate_python(value, by_name=False)
         except ValueError as error:  # NotStrict, or pydantic's
-            reason = str(error) if isinstance(error, NotStrict) else "it is not JSON-RPC answer"
+            reason = str(error) if isinstance(error, NotStrict) else "it is not a JSON-RPC answer"
             return self._unreadable(answered_id(line, line) if id is None else id, reason)
         return self._answered(id, message)
 

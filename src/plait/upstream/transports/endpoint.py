@@ -112,7 +112,7 @@ async def _posted(scope: Scope, headers: Headers, send: Send) -> Incoming | None
         wrong = f"Unsupported Media Type: Content-Type must be {_JSON}"
         await refuse(send, 415, types.INVALID_REQUEST, wrong)
     elif (message := _message(scope)) is None:
-        await refuse(send, 400, types.INVALID_PARAMS, "Validation error: this is not JSON-RPC message")
+        await refuse(send, 400, types.INVALID_PARAMS, "Validation error: this is not a JSON-RPC message")
     else:
         return message
     return None

@@ -82,7 +82,7 @@ def _validated(value: object) -> Incoming:
     try:
         message = types.jsonrpc_message_adapter.validate_python(value, by_name=False)
     except ValidationError:
-        wrong = "This is not JSON-RPC message: it has no jsonrpc, method or id of the right type."
+        wrong = "This is not a JSON-RPC message: it has no jsonrpc, method or id of the right type."
         raise Unreadable(types.INVALID_REQUEST, wrong, _id_in(value)) from None
     match message:
         case types.JSONRPCRequest():
