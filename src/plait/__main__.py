@@ -14,7 +14,7 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:  # the one answer that needs nothing else
         sys.stdout.write(f"plait {__version__}\n")
         return
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # or it looks for some in all that is installed
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else it searches all installed packages
     gc.disable()  # importing leaves no garbage, and looking for it takes a fifth of the start; see `settle_memory`
     try:
         from .cli.commands import program

@@ -1,4 +1,4 @@
-"""What can be typed. Each command hands its options on; what it needs is imported when it runs."""
+"""The commands and their options. Each command imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -41,14 +41,18 @@ class Detail(StrEnum):
 
 
 DagArgument = Annotated[str, typer.Argument(metavar="DAG", help="A file, JSON or TOML, or - for standard input.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, whole.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one complete JSON document.")]
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="The settings, instead of the servers.toml that is found."),
+    typer.Option(
+        "--config", metavar="FILE", help="The settings file, instead of the servers.toml that would be found."
+    ),
 ]
 LogLevelOption = Annotated[
     LogLevel | None,
-    typer.Option("--log-level", envvar="PLAIT_LOG_LEVEL", case_sensitive=False, help="What is logged, from this up."),
+    typer.Option(
+        "--log-level", envvar="PLAIT_LOG_LEVEL", case_sensitive=False, help="Log this level and those above it."
+    ),
 ]
 DebugOption = Annotated[bool, typer.Option("--debug", envvar="PLAIT_DEBUG", help="Show where an error happened.")]
 
@@ -68,17 +72,17 @@ def serve(
     ctx: typer.Context,
     http: Annotated[
         str | None,
-        typer.Option("--http", metavar="[HOST:]PORT", help="Serve over HTTP, on this machine alone or HOST."),
+        typer.Option("--http", metavar="[HOST:]PORT", help="Serve over HTTP, on this machine only or on HOST."),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option("--allow-host", metavar="NAME", help="A name that clients may reach it by. Can be given again."),
+        typer.Option("--allow-host", metavar="NAME", help="A host name that clients may use. Can be repeated."),
     ] = None,
     allow_origin: Annotated[
         list[str] | None,
-        typer.Option("--allow-origin", metavar="URL", help="Where web pages may call from. Can be given again."),
+        typer.Option("--allow-origin", metavar="URL", help="An origin whose web pages may call. Can be repeated."),
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Take new settings when the file has changed.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Reload the settings when their file changes.")] = False,
     config: ConfigOption = None,
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
@@ -101,11 +105,12 @@ def run(
     ] = Detail.CONCISE,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="The first failure ends the run.")] = False,
     jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", min=1, metavar="N", help="Tasks in flight at once; 1 is one by one.")
+        int | None,
+        typer.Option("-j", "--jobs", min=1, metavar="N", help="Most tasks in flight at once; 1: one by one."),
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="ID.ARG=VALUE", help="Set an argument: JSON, or text. Can be given again."),
+        typer.Option("--set", metavar="ID.ARG=VALUE", help="Set an argument: JSON, or text. Can be repeated."),
     ] = None,
     timeout: Annotated[
         float | None, typer.Option("--timeout", min=0.001, metavar="S", help="Seconds for the whole run.")
@@ -116,7 +121,7 @@ def run(
 ) -> None:
     """Run a DAG. Results go to standard output, everything else to standard error.
 
-    Ctrl-C cancels what runs and shows what there is; a second one ends at once.
+    Ctrl-C cancels the run and shows its results so far; a second one exits at once.
     """
     from .documents import Changes, read_source
     from .running import run_dag
@@ -150,7 +155,7 @@ def plan(
 def tools(
     ctx: typer.Context,
     words: Annotated[list[str] | None, typer.Argument(metavar="[WORDS]", help="What the tool should do.")] = None,
-    server: Annotated[str | None, typer.Option("--server", metavar="NAME", help="Tools of this server alone.")] = None,
+    server: Annotated[str | None, typer.Option("--server", metavar="NAME", help="Only tools of this server.")] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
     log_level: LogLevelOption = None,
@@ -173,7 +178,7 @@ def call(
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Call one tool and show what it gives."""
+    """Call one tool and show its result."""
     from .running import call_tool, read_arguments
 
     session = _session(ctx, config, log_level, debug, as_json)
@@ -189,10 +194,10 @@ def servers(
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Show how each server stands, and why one does not start.
+    """Show the state of each server, and why one does not start.
 
-    Waits until every server has answered or failed, at most about half a minute. Exits with 0 whatever it finds: the
-    states are its result.
+    Waits until every server has answered or failed, for about half a minute at most. The exit code
+    is 0 in any case: the states are the result.
     """
     from .looking import list_servers
 
@@ -203,7 +208,7 @@ def servers(
 def _session(
     ctx: typer.Context, config: Path | None, log_level: LogLevel | None, debug: bool, as_json: bool = False
 ) -> Session:
-    """*ctx.obj* may bring how a gateway is opened; else the program's own way is used."""
+    """Return the session of a command. *ctx.obj* may be another function that opens a gateway."""
     from .session import Session
 
     return Session(ctx.obj, config, (log_level or LogLevel.WARNING).value, debug, as_json)

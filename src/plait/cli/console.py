@@ -1,6 +1,6 @@
 """The two streams of a program: results on standard output, everything else on standard error.
 
-Escapes, colours, and plain characters where the stream has no others: all of it happens here, on the way out.
+Escapes, colours and plain characters, for streams that have no others, are all put in here.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from .style import TIMES, Line, Look, Styled
 PLAIN = str.maketrans(
     {"✓": "+", "✗": "x", "↷": "-", "●": "*", "◐": "*", "━": "=", "─": "-", "→": "->", "·": "|", TIMES: "x", "…": "..."}
 )
-"""What stands for the characters of ours that not every terminal has."""
+"""Substitutes for those of our characters that not every terminal has."""
 
 
 WIDTH = 120
-"""Of lines that are not for a terminal."""
+"""The width of lines that are not for a terminal."""
 
 
 class Stream:
-    """One of the two. Whoever reads it may stop to: then what is still written goes nowhere."""
+    """One of the two streams. If its reader closes it, the rest of the output is discarded."""
 
     def __init__(self, file: TextIO, environ: Mapping[str, str]) -> None:
         self._file = file
@@ -48,7 +48,7 @@ class Stream:
         self._write("".join(f"{''.join(map(self._shown, line)).rstrip()}\n" for line in lines))
 
     def json(self, value: Json) -> None:
-        """*value* as one JSON document, exactly."""
+        """Write *value* as one JSON document, exactly."""
         text = json.dumps(value, ensure_ascii=not self.has_unicode, indent=2)
         text = "".join(char if char == "\n" or printable(char) == char else json.dumps(char)[1:-1] for char in text)
         self._write(f"{text}\n")
@@ -74,21 +74,21 @@ class Stream:
 
 
 class Console:
-    """Where results and where words about them go."""
+    """The streams for results and for messages about them."""
 
     def __init__(self, out: TextIO, err: TextIO, environ: Mapping[str, str]) -> None:
         self.out = Stream(out, environ)
         self.err = Stream(err, environ)
 
     def complain(self, message: str) -> None:
-        """Say what went wrong, each line of *message* on its own."""
+        """Show an error, each line of *message* on its own."""
         first, *more = message.splitlines() or [""]
         self.err.line(Styled("error", Look.RED), f": {first}")
         self.err.lines((f"  {line}",) for line in more)
 
 
 def _wants_colours(environ: Mapping[str, str], *, is_default: bool) -> bool:
-    """As no-color.org and force-color.org say; who wants none is asked first."""
+    """Follow no-color.org and force-color.org; the first takes precedence."""
     if environ.get("NO_COLOR"):
         return False
     return bool(environ.get("FORCE_COLOR")) or is_default

@@ -1,4 +1,4 @@
-"""A DAG from a file or standard input, as JSON or TOML, with what the options change in it."""
+"""DAGs from a file or standard input, in JSON or TOML, with the changes that options make."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ _REFERENCE = re.compile(r"\$(?=\{?OUTPUT\[)")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The text of a DAG, and what to call it."""
+    """The text of a DAG, and its name."""
 
     name: str
     data: bytes
 
     @property
     def is_toml(self) -> bool:
-        """By its name; where that does not tell, by how it begins: JSON does with an object, or a list of them."""
+        """Whether its name says so; else whether it does not begin like a JSON object or list of
+        objects."""
         if self.name.endswith((".toml", ".json")):
             return self.name.endswith(".toml")
         return not _JSON_START.match(self.data)
@@ -42,7 +43,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What the command line changes in a DAG. `arguments` are `id.argument=value`."""
+    """Changes to a DAG from the command line. `arguments` are `id.argument=value`."""
 
     fail_fast: bool = False
     max_concurrency: int | None = None
@@ -62,7 +63,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A DAG to submit. `notes` tell what was understood in it on the way, where the gateway cannot see it any more."""
+    """A DAG to submit. `notes` say what was rewritten in it before the gateway sees it."""
 
     value: object
     is_dry_run: bool = False
@@ -70,7 +71,7 @@ class Document:
 
 
 def read_source(path: str) -> Source:
-    """The bytes of *path*, or of standard input for `-`. Raises `typer.BadParameter`."""
+    """Read *path*, or standard input for `-`. Raises `typer.BadParameter`."""
     if path == STDIN:
         return Source("the DAG", _without_mark(sys.stdin.buffer.read()))
     try:
@@ -80,15 +81,16 @@ def read_source(path: str) -> Source:
 
 
 def read_document(source: Source, changes: Changes | None = None) -> Document:
-    """The DAG in *source*, changed.
+    """Read the DAG in *source* and apply *changes*.
 
-    Raises `InvalidDag` for what is not TOML, and `typer.BadParameter` for changes that cannot be made.
+    Raises `InvalidDag` for what is not TOML, and `typer.BadParameter` for changes that cannot be
+    made.
     """
     changes = changes or Changes()
     try:
         value: Any = _toml(source.data) if source.is_toml else loads(source.data, DEPTH)
     except NotStrict:
-        return Document(source.data)  # the gateway says what is wrong, and where
+        return Document(source.data)  # the gateway reports what is wrong, and where
     if isinstance(value, list):
         value = {"tasks": value}
     if not isinstance(value, dict):
@@ -103,7 +105,7 @@ def read_document(source: Source, changes: Changes | None = None) -> Document:
 
 
 def literal(value: Json) -> Json:
-    """*value* with every reference in it escaped: one call has no other task to refer to."""
+    """Escape every reference in *value*: a single call has no other task to refer to."""
     match value:
         case str():
             return _REFERENCE.sub("$$", value)
@@ -122,16 +124,16 @@ def _toml(data: bytes) -> dict[str, Any]:
     try:
         return tomllib.loads(data.decode())
     except UnicodeDecodeError as error:
-        said = f"not UTF-8: {error.reason} at byte {error.start}"
+        problem = f"not UTF-8: {error.reason} at byte {error.start}"
     except tomllib.TOMLDecodeError as error:
-        said = f"not TOML: {str(error)[0].lower()}{str(error)[1:]}"
+        problem = f"not TOML: {str(error)[0].lower()}{str(error)[1:]}"
     except RecursionError:
-        said = "nested too deeply"
-    raise InvalidDag([Problem("$", "invalid_json", f"The DAG is {said}.", "Mend the file.")])
+        problem = "nested too deeply"
+    raise InvalidDag([Problem("$", "invalid_json", f"The DAG is {problem}.", "Fix the file.")])
 
 
 def _with_arguments(tasks: Any, settings: Sequence[str]) -> tuple[Any, list[str]]:
-    """*tasks* with the arguments set that *settings* name, and notes on how they were read."""
+    """Set the arguments of *tasks* that *settings* name; also return notes on their variants."""
     if not isinstance(tasks, list) or not settings:
         return tasks, []
     notes: list[str] = []
@@ -159,7 +161,7 @@ def _set(tasks: dict[str, dict[str, Any]], setting: str) -> None:
     owners = [id for id in tasks if place.startswith(f"{id}.") and len(place) > len(id) + 1]
     if not owners:
         id = place.partition(".")[0]
-        raise _bad_setting(f'{place}: there is no task "{id}". {did_you_mean(id, tasks) or ""}'.rstrip())
+        raise _bad_setting(f'{place}: unknown task "{id}". {did_you_mean(id, tasks) or ""}'.rstrip())
     id = max(owners, key=len)
     *steps, last = place.removeprefix(f"{id}.").split(".")
     target = tasks[id]["arguments"] = dict(_object(tasks[id].get("arguments"), place))
@@ -182,7 +184,7 @@ def _bad_setting(message: str) -> typer.BadParameter:
 
 
 def _value(text: str) -> Json:
-    """JSON where it is JSON, else the text itself."""
+    """Decode *text* if it is JSON; else return it."""
     try:
         return loads(text)
     except NotStrict:

@@ -1,4 +1,4 @@
-"""What the exit code says."""
+"""The exit codes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 class Exit(IntEnum):
     SUCCESS = 0
-    TASK_FAILED = 1  # also a fault of the program itself, which says so
+    TASK_FAILED = 1  # also for a fault of the program itself, which is reported
     USAGE = 2
     REFUSED = 3  # nothing ran
     CONFIG = 4
@@ -21,7 +21,7 @@ class Exit(IntEnum):
 
 
 def exit_of(result: RunResult) -> Exit:
-    """What the end of a run means for the exit code."""
+    """Return the exit code for the result of a run."""
     if result.status == "timeout":
         return Exit.TIMED_OUT
     if any(error.code == "server_unavailable" for error in result.errors):

@@ -1,4 +1,4 @@
-"""`plait plan`, `plait tools` and `plait servers`: what there is, and what would be."""
+"""`plait plan`, `plait tools` and `plait servers`: commands that only show something."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def show_plan(gateway: Gateway, session: Session, name: str, document: Doc
 
 
 async def list_tools(gateway: Gateway, session: Session, words: str, server: str | None) -> int:
-    """The tools that *words* find, best first, with their signatures; without words all, a line each."""
+    """Show the tools that *words* find, best first, with signatures; or all, a line each."""
     await gateway.settled()
     catalog = gateway.catalog()
     if server is not None and server not in catalog.servers:
@@ -68,7 +68,7 @@ async def list_tools(gateway: Gateway, session: Session, words: str, server: str
 
 
 async def list_servers(gateway: Gateway, session: Session) -> int:
-    """How each server stands. That one does not start is a finding here, not a failure."""
+    """Show the state of each server. If one does not start, that is a result, not a failure."""
     await gateway.settled()
     catalog = gateway.catalog()
     servers = list(catalog.servers.values())

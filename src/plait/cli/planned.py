@@ -13,7 +13,7 @@ MAX_CONFLICTS = 20
 
 
 def plan_report(plan: JsonObject, name: str) -> Iterator[Line]:
-    """Layers, critical path, who waits for whom, how long it should take, and what it changes."""
+    """Show layers, critical path, conflicts, the estimated duration, and what the DAG changes."""
     estimate = plan["estimate"]
     assert isinstance(estimate, dict)
     tasks, depth, most = (int(_number(estimate, key)) for key in ("tasks", "layers", "max_parallelism"))
@@ -23,15 +23,15 @@ def plan_report(plan: JsonObject, name: str) -> Iterator[Line]:
     yield (Styled("critical path", Look.DIM), f"  {' → '.join(_strings(plan['critical_path']))}")
     yield from _conflicts(_objects(plan["conflicts"]))
     yield (Styled("estimate", Look.DIM), f"  {_estimate(estimate)}")
-    said = ", ".join(f"{item['id']} {item['tool']}" for item in _objects(plan["writes"]))
-    yield (Styled("changes", Look.DIM), f"  {said or 'nothing: every tool is read-only'}")
+    writes = ", ".join(f"{item['id']} {item['tool']}" for item in _objects(plan["writes"]))
+    yield (Styled("changes", Look.DIM), f"  {writes or 'nothing: every tool is read-only'}")
     yield from notes_report(_strings(plan["notes"]))
 
 
 def _conflicts(conflicts: list[JsonObject]) -> Iterator[Line]:
     for found in conflicts[:MAX_CONFLICTS]:
-        said = f"  {found['id']} waits for {found['waits_for']} ({found['resource']}: {found['why']})"
-        yield (Styled("conflict", Look.YELLOW), said)
+        line = f"  {found['id']} waits for {found['waits_for']} ({found['resource']}: {found['why']})"
+        yield (Styled("conflict", Look.YELLOW), line)
     if len(conflicts) > MAX_CONFLICTS:
         yield (Styled(f"  … {len(conflicts) - MAX_CONFLICTS:,} more: see all with --json", Look.DIM),)
 

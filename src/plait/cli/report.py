@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MAX_OUTPUT_LINES = 30
 MAX_LINE = 400
 MAX_ROWS = 60
-"""Above so many tasks, those that succeeded are only counted."""
+"""Most rows. In a run of more tasks, those that succeeded or were skipped are only counted."""
 MAX_ERRORS = 50
 LONGEST_ID, LONGEST_TOOL, LONGEST_BAR = 24, 40, 40
 
@@ -33,7 +33,7 @@ _COUNT_WORDS = {"success": "succeeded", "timeout": "timed out"}
 
 
 def run_report(result: RunResult, width: int, *, is_whole: bool) -> Iterator[Line]:
-    """The outputs, then how the run went. *is_whole*: nothing is cut or left out."""
+    """Show the outputs, then the course of the run. If *is_whole*, nothing is cut or left out."""
     for id, value in result.outputs.items():
         yield from _output(id, value, width, is_whole=is_whole)
         yield from ((Styled(f"and {_attachment(block)}", Look.DIM),) for block in result.attachments.get(id, []))
@@ -46,26 +46,26 @@ def run_report(result: RunResult, width: int, *, is_whole: bool) -> Iterator[Lin
 
 
 def settled_line(task: TaskResult, reasons: Sequence[TaskError]) -> Line:
-    """What is said while a run goes on, when *task* has come to its end."""
+    """Return the line that a finished *task* gets while its run goes on."""
     mark = MARKS.get(task.status, Styled("●", Look.BLUE))
-    return (mark, f" {task.id}  ", Styled(task.tool, Look.DIM), f"  {_what_became(task, reasons)}")
+    return (mark, f" {task.id}  ", Styled(task.tool, Look.DIM), f"  {_outcome(task, reasons)}")
 
 
 def errors_report(errors: Iterable[TaskError]) -> Iterator[Line]:
-    """Each error with its hint."""
+    """Show each error with its hint."""
     for error in errors:
         is_skip = error.code in {"dependency_failed", "condition", "fail_fast"}
         place = error.id if error.index is None else f"{error.id}[{error.index}]"
         first, *more = error.message.splitlines() or [""]
-        said = first if is_skip else f"{error.code}: {first}"
-        yield ("  ", MARKS["skipped" if is_skip else "failed"], " ", Styled(place, Look.BOLD), f"  {said}")
+        message = first if is_skip else f"{error.code}: {first}"
+        yield ("  ", MARKS["skipped" if is_skip else "failed"], " ", Styled(place, Look.BOLD), f"  {message}")
         yield from ((f"      {line}",) for line in more)
         if error.hint:
             yield ("      ", Styled(error.hint, Look.DIM))
 
 
 def refusal_report(error: InvalidDag) -> Iterator[Line]:
-    """Everything that is wrong with a document, numbered, each with its mend."""
+    """Show all problems of a document, numbered, each with its hint."""
     number = len(error.problems)
     yield (Styled("refused", Look.RED), f": {counted(number, 'problem')}, nothing has run")
     for index, problem in enumerate(error.problems, 1):
@@ -79,7 +79,7 @@ def refusal_report(error: InvalidDag) -> Iterator[Line]:
 
 
 def invalid_document(error: InvalidDag) -> JsonObject:
-    """The same as a document (contract, section 5)."""
+    """Return a refusal as a JSON document (`docs/contract.md`, section 5)."""
     errors: list[Json] = [problem.document() for problem in error.problems]
     notes: list[Json] = list(error.notes)
     return {"status": "invalid", "errors": errors, "notes": notes}
@@ -112,7 +112,7 @@ def _heading(result: RunResult) -> Line:
 
 
 def _waterfall(result: RunResult, width: int, *, is_whole: bool) -> Iterator[Line]:
-    """A row for each task, by layers, its bar on one axis of time."""
+    """Show a row for each task, by layers, with bars on one time axis."""
     tasks = result.tasks
     if len(tasks) > MAX_ROWS and not is_whole:
         tasks = tuple(task for task in tasks if task.status not in {"success", "skipped"})[:MAX_ROWS]
@@ -134,7 +134,7 @@ def _waterfall(result: RunResult, width: int, *, is_whole: bool) -> Iterator[Lin
             _padded(task.tool, tool_width, Look.DIM),
             "  ",
             Styled(_bar(task, result, bar_width), _bar_look(task, is_critical=is_critical)),
-            f"  {_what_became(task, reasons.get(task.id, ()))}",
+            f"  {_outcome(task, reasons.get(task.id, ()))}",
         )
         last_layer = task.layer
     if left := len(result.tasks) - len(tasks):
@@ -168,7 +168,7 @@ def _bar_look(task: TaskResult, *, is_critical: bool) -> Look:
     return Look.MAGENTA if is_critical else Look.GREEN
 
 
-def _what_became(task: TaskResult, reasons: Sequence[TaskError]) -> str:
+def _outcome(task: TaskResult, reasons: Sequence[TaskError]) -> str:
     parts = [] if task.duration_ms is None else [milliseconds(task.duration_ms)]
     if task.cached:
         parts.append("cache")

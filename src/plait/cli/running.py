@@ -23,12 +23,12 @@ from .style import pretty
 
 CALL = "call"
 MAX_TASK_LINES = 200
-"""The end of each task is a line, in a run of up to so many tasks; a larger one is counted."""
+"""Most tasks of a run that gets a line for the end of each; those of a larger run are counted."""
 COUNT_LINES = 20
 
 
 async def run_dag(gateway: Gateway, session: Session, source: Source, changes: Changes, *, is_whole: bool) -> int:
-    """Run the DAG in *source* to its end, or only plan it where it says so itself."""
+    """Run the DAG in *source* to its end, or only plan it if it is a dry run."""
     document = read_document(source, changes)
     if document.is_dry_run:
         return await show_plan(gateway, session, source.name, document)
@@ -48,7 +48,7 @@ async def run_dag(gateway: Gateway, session: Session, source: Source, changes: C
 
 
 async def call_tool(gateway: Gateway, session: Session, tool: str, arguments: JsonObject) -> int:
-    """Call *tool* once, and show what it gives: text as it is, anything else as JSON."""
+    """Call *tool* once, and show its result: text as it is, anything else as JSON."""
     result = await gateway.execute({"tasks": [{"id": CALL, "tool": tool, "arguments": literal(arguments)}]})
     out, err = session.console.out, session.console.err
     if session.as_json:
@@ -62,7 +62,7 @@ async def call_tool(gateway: Gateway, session: Session, tool: str, arguments: Js
 
 
 def read_arguments(text: str) -> JsonObject:
-    """The arguments of a call as they were typed. Raises `typer.BadParameter`."""
+    """Parse the arguments of a call, as they were typed. Raises `typer.BadParameter`."""
     example = """Write a JSON object, such as '{"path": "README.md"}'."""
     try:
         value = loads(text)
@@ -74,32 +74,32 @@ def read_arguments(text: str) -> JsonObject:
 
 
 async def _ended(gateway: Gateway, run_id: str, err: Stream | None) -> RunResult:
-    """The result at the end of the run; until then, *err* is told of it."""
+    """Wait for the end of the run and return its result; show its progress on *err*."""
     if err is None:
         return await gateway.wait(run_id)
-    told: set[str] = set()
+    shown: set[str] = set()
     next_count = 0.0
     async with aclosing(gateway.follow(run_id)) as news:  # type: ignore[type-var]  # it is an async generator
         async for progress in news:
             if progress.total <= MAX_TASK_LINES:
-                _tell_settled(gateway.result(run_id), told, err)
+                _show_settled(gateway.result(run_id), shown, err)
             elif progress.settled >= next_count or progress.finished:
                 err.line(str(progress))
                 next_count = progress.settled + progress.total / COUNT_LINES
     return gateway.result(run_id)
 
 
-def _tell_settled(result: RunResult, told: set[str], err: Stream) -> None:
-    """A line for each task that has come to its end since the last time, in the order of their ends."""
-    settled = [task for task in result.tasks if task.id not in told and Status(task.status).is_final]
-    told.update(task.id for task in settled)
+def _show_settled(result: RunResult, shown: set[str], err: Stream) -> None:
+    """Show a line for each task that has finished since the last time, in that order."""
+    settled = [task for task in result.tasks if task.id not in shown and Status(task.status).is_final]
+    shown.update(task.id for task in settled)
     err.lines(
         settled_line(task, [error for error in result.errors if error.id == task.id]) for task in _by_end(settled)
     )
 
 
 def _by_end(tasks: Iterable[TaskResult]) -> list[TaskResult]:
-    """What never started comes after what did."""
+    """Sort *tasks* by their ends; those that never started come last."""
     return sorted(tasks, key=lambda task: (task.start_ms is None, (task.start_ms or 0) + (task.duration_ms or 0)))
 
 

@@ -1,4 +1,4 @@
-"""`plait serve`: the gateway for a client on the pipe, or for several over HTTP."""
+"""`plait serve`: the gateway for one client over stdio, or for several over HTTP."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Address:
 
 
 def read_address(text: str) -> Address:
-    """`8420`, `:8420`, `0.0.0.0:8420` or `[::1]:8420`. Raises `typer.BadParameter`."""
+    """Parse `8420`, `:8420`, `0.0.0.0:8420` or `[::1]:8420`. Raises `typer.BadParameter`."""
     host, _, port = text.rpartition(":")
     is_bare_v6 = ":" in host and not (host.startswith("[") and host.endswith("]"))
     if not (port.isascii() and port.isdigit() and int(port) < 2**16) or is_bare_v6:
@@ -36,7 +36,8 @@ def _bad_address(message: str) -> typer.BadParameter:
 def serve(
     session: Session, http: str | None, hosts: tuple[str, ...], origins: tuple[str, ...], *, is_watching: bool = False
 ) -> int:
-    """Serve until the client leaves, or a signal comes; with *is_watching*, by the settings as the file has them."""
+    """Serve until the client leaves or a signal comes. If *is_watching*, watch the settings
+    file."""
     from ..app import serve_http, serve_stdio
     from ..config import load_config
     from ..config.reloading import Reloading, log_notes
@@ -45,7 +46,7 @@ def serve(
     reloading = Reloading(partial(load_config, session.config_file, secrets=session.secrets), is_watching)
     if http is None:
         if hosts or origins:
-            raise _bad_address("it is missing, and --allow-host and --allow-origin go with it.")
+            raise _bad_address("it is missing, and --allow-host and --allow-origin need it.")
         anyio.run(serve_stdio, session.config, reloading)
         return Exit.SUCCESS
     address = read_address(http)

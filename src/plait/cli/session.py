@@ -1,4 +1,4 @@
-"""One start of the program: the settings are read, a gateway is opened, a command works with it; whatever goes wrong
+"""One start of the program: it reads the settings, opens a gateway and runs a command; every error
 becomes a message and an exit code."""
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ if TYPE_CHECKING:
     from ..engine.gateway import Gateway
 
 OpenGateway: TypeAlias = "Callable[[Config], AbstractAsyncContextManager[Gateway]]"
-Verb: TypeAlias = "Callable[[Gateway], Awaitable[int]]"
+Command: TypeAlias = "Callable[[Gateway], Awaitable[int]]"
 
 
 @dataclass
 class Session:
-    """What every command has in common. *open_gateway* is the program's own unless a caller brings another."""
+    """The state that all commands share. *open_gateway* replaces the program's own, if it is
+    set."""
 
     open_gateway: OpenGateway | None = None
     config_file: Path | None = None
@@ -42,7 +43,7 @@ class Session:
     debug: bool = False
     as_json: bool = False
     secrets: Secrets = field(default_factory=Secrets)
-    """The values that no message shows. Reading the settings fills it."""
+    """The values that are kept out of messages. Reading the settings fills it."""
 
     @cached_property
     def console(self) -> Console:
@@ -50,17 +51,17 @@ class Session:
 
     @cached_property
     def config(self) -> Config:
-        """Raises `ConfigError`."""
+        """The settings. Raises `ConfigError`."""
         from ..config import load_config
 
         return load_config(self.config_file, secrets=self.secrets)
 
-    def perform(self, verb: Verb) -> int:
-        """Do *verb* with a gateway over the configured servers, and give the exit code."""
-        return self.settle(lambda: anyio.run(self._with_gateway, self.config, verb))
+    def perform(self, command: Command) -> int:
+        """Run *command* on a gateway over the configured servers, and return the exit code."""
+        return self.settle(lambda: anyio.run(self._with_gateway, self.config, command))
 
     def settle(self, work: Callable[[], int]) -> int:
-        """Do *work* with the log open; an error is told, and becomes the exit code.
+        """Do *work* with the log open. An error is reported and becomes the exit code.
 
         Raises `typer.BadParameter`, which the command line itself shows.
         """
@@ -77,8 +78,8 @@ class Session:
             return self._refused(error)
         except Exception as error:  # the program ends here, without a traceback unless one is asked for
             self._show_traceback(error)
-            said = self.secrets.redact(f"{type(error).__name__}: {error}")
-            self.console.complain(f"{said}\n--debug shows where it happened.")
+            message = self.secrets.redact(f"{type(error).__name__}: {error}")
+            self.console.complain(f"{message}\n--debug shows where it happened.")
             return Exit.TASK_FAILED
 
     def _show_traceback(self, error: Exception) -> None:
@@ -104,14 +105,14 @@ class Session:
         ):
             yield
 
-    async def _with_gateway(self, config: Config, verb: Verb) -> int:
+    async def _with_gateway(self, config: Config, command: Command) -> int:
         code: int = Exit.INTERRUPTED
         scope = anyio.CancelScope()
         with self._interrupting(scope):
             async with self._opened(config) as gateway:
-                gc.enable()  # it is off while the program starts
+                gc.enable()  # it is disabled while the program starts
                 with scope:
-                    code = await verb(gateway)
+                    code = await command(gateway)
         return Exit.INTERRUPTED if scope.cancel_called else code
 
     def _opened(self, config: Config) -> AbstractAsyncContextManager[Gateway]:
@@ -123,13 +124,14 @@ class Session:
 
     @contextmanager
     def _interrupting(self, scope: anyio.CancelScope) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM cancels *scope*, the second ends the process at once."""
+        """Cancel *scope* on the first Ctrl-C or SIGTERM, and end the process at once on the
+        second."""
         from ..upstream.stopping import hearing_signals
 
         def interrupt(number: signal.Signals) -> None:
             if scope.cancel_called:
                 os._exit(Exit.INTERRUPTED)
-            self.console.err.line("Interrupted: stopping what runs. Once more ends at once.")
+            self.console.err.line("Interrupted: stopping the run. A second time exits at once.")
             scope.cancel()
 
         with hearing_signals(interrupt):

@@ -1,4 +1,5 @@
-"""Lines as pieces of text, some with a style. What a piece says is escaped when it is written, so it cannot steer."""
+"""Lines as pieces of text, some with a style. Their text is escaped when it is written, so that it
+cannot steer the terminal."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ Line: TypeAlias = tuple[str | Styled, ...]
 
 
 def milliseconds(ms: float) -> str:
-    """A duration for a person: `3.1 ms`, `412 ms`, `1.18 s`, `2 min 3 s`."""
+    """Format a duration for a person: `3.1 ms`, `412 ms`, `1.18 s`, `2 min 3 s`."""
     if ms < 10:
         return f"{ms:.1f} ms"
     if ms < 1_000:
@@ -49,13 +50,14 @@ def counted(number: int, noun: str) -> str:
 
 
 def one_line(text: str, most: int) -> str:
-    """*text* on one line of at most *most* characters."""
+    """Put *text* on one line of at most *most* characters."""
     line = " ".join(text.split())
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def pretty(value: Json, width: int) -> Iterator[str]:
-    """*value* as lines of JSON: whatever fits into *width* stands on one line. Text stands as it is."""
+    """Yield *value* as lines of JSON: what fits into *width* is on one line. Text stays as it
+    is."""
     if isinstance(value, str):
         yield from value.splitlines() or [""]
     else:
