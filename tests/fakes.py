@@ -58,18 +58,19 @@ class FakeCaller(Caller):
     messages if it is given what takes them."""
 
     principal = USER
-    takes_input_requests = False
 
     def __init__(
         self,
         ask: Ask | None = None,
         *,
+        takes_input_requests: bool = False,
         client: object = "the client",
         capabilities: JsonObject = UNDECLARED,
         on_progress: OnProgress | None = None,
         on_log: Callable[[JsonObject], None] | None = None,
     ) -> None:
         self._ask = ask
+        self._takes_input_requests = takes_input_requests
         self._client = client
         self._capabilities = capabilities
         self._on_progress = on_progress
@@ -89,6 +90,10 @@ class FakeCaller(Caller):
     @property
     def can_be_asked(self) -> bool:
         return self._ask is not None
+
+    @property
+    def takes_input_requests(self) -> bool:
+        return self._takes_input_requests
 
     @property
     def wants_progress(self) -> bool:

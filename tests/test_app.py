@@ -16,10 +16,13 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
-from plait import Gateway
+from plait import Gateway, app
 from plait.app import open_gateway
+from plait.calls.cache import Cache
 from plait.config import Config, load_config
+from plait.core.ports import CallTool, ToolCall
 from plait.core.tools.catalog import ServerState
+from plait.core.values.strict import JsonObject
 from plait.errors import ConfigError, InvalidDag
 
 from .upstream.conftest import structured
@@ -126,6 +129,32 @@ async def test_the_settings_of_limits_and_policy_hold(config: Path):
             await gateway.execute({"tasks": [{"id": "a", "tool": "numbers:double", "arguments": {"n": 1}}]})
         result = await gateway.execute({"tasks": [{"id": "a", "tool": "numbers:hang"}]})
     assert result.errors[0].code == "timeout"
+
+
+async def test_what_wraps_the_calls_sees_those_of_tasks_and_those_by_name(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[ToolCall] = []
+    stack = app.stack
+
+    def with_one_more(*parts: Any) -> tuple[CallTool, Cache]:
+        call_tool, cache = stack(*parts)
+
+        async def outermost(call: ToolCall) -> JsonObject:
+            seen.append(call)
+            return await call_tool(call)
+
+        return outermost, cache
+
+    monkeypatch.setattr(app, "stack", with_one_more)
+    async with open_gateway(load_config(config)) as gateway:
+        await gateway.execute({"tasks": [{"id": "a", "tool": "numbers:double", "arguments": {"n": 1}}]})
+        result: Any = await gateway.call("numbers", "double", {"name": "double", "arguments": {"n": 2}})
+    assert result["structuredContent"] == {"n": 4}
+    assert [(call.id.run != "", call.id.task, call.arguments) for call in seen] == [
+        (True, "a", {"n": 1}),
+        (False, "numbers:double", {"n": 2}),
+    ]
 
 
 def test_a_file_that_is_not_there_is_an_error_of_the_settings(tmp_path: Path):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import socket
 
     from .calls.cache import Cache
+    from .core.ports import CallTool
     from .downstream.pool import Pool
     from .downstream.resources import Resources
     from .upstream.relay.listings import RelayConfig
@@ -42,6 +43,15 @@ log = logging.getLogger(__name__)
 
 DRAIN_S = 5.0
 """How long calls in flight may take to end after SIGTERM or SIGINT."""
+
+
+def stack(pool: CallTool, resources: Resources, config: Config) -> tuple[CallTool, Cache]:
+    """All that each call passes on its way to *pool*, whether a task makes it or a client by name: `CallTool`s around
+    `CallTool`s, the outermost of which is returned, and the cache."""
+    from .calls.cache import Cache, fingerprints
+
+    cache = Cache(pool, fingerprints(resources.path), max_bytes=config.gateway.limits.max_cache_bytes)
+    return cache, cache
 
 
 class Gateway(verbs.Gateway):
@@ -56,7 +66,6 @@ class Gateway(verbs.Gateway):
 
         With *first*, no server is started until that is set or the server is needed, and not longer than a second.
         """
-        from .calls.cache import Cache, fingerprints
         from .downstream.pool import Pool
         from .downstream.resources import Resources
         from .observers.logs import RunLog
@@ -66,10 +75,10 @@ class Gateway(verbs.Gateway):
         learned = ToolStats(enabled=settings.gateway.learn)
         memory = StatsFile(learned, settings.state_folder) if settings.gateway.learn and settings.state_folder else None
         resources = Resources(settings)
-        cache = Cache(pool, fingerprints(resources.path), max_bytes=settings.gateway.limits.max_cache_bytes)
+        call_tool, cache = stack(pool, resources, settings)
         made = cls(
             pool,
-            cache,
+            call_tool,
             InMemoryRuns(settings.gateway.limits.max_runs, settings.gateway.limits.max_kept_bytes),
             policy=_policy(settings),
             limits=_limits(settings),
@@ -82,7 +91,6 @@ class Gateway(verbs.Gateway):
 
     def relaying(self) -> RelayConfig | None:
         """What of the servers is served to clients, beside our own tools."""
-        from .calls.cache import Beside
         from .upstream.relay.listings import RelayConfig
 
         if self._parts is None:
@@ -90,8 +98,7 @@ class Gateway(verbs.Gateway):
         config = self._parts.config
         bare = frozenset(name for name, server in config.servers.items() if not server.prefix)
         pool = self._parts.pool
-        downstream = Beside(pool.downstream, self._parts.cache, pool.catalog)
-        return RelayConfig(downstream, config.gateway.expose, bare, self.known, self.denied_by, self.visit)
+        return RelayConfig(pool.downstream, config.gateway.expose, bare, self.known, self.denied_by)
 
     async def reload(self, config: Config) -> None:
         """Go by *config* from now on. Servers that are in it as they were are not disturbed, nor are runs under way;

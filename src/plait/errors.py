@@ -11,6 +11,7 @@ PlaitError
     ├── ConnectionLost      the server went away during the call: its effect is unknown
     ├── ServerUnavailable   the server could not be reached: the call was not sent
     ├── CallTimeout         no answer in time
+    ├── PolicyDenied        the operator denies the tool: the call was not sent
     ├── ReferenceFailed     a reference names what is not in the output
     ├── InvalidArguments    the resolved arguments do not fit the tool: the call was not sent
     ├── InvalidOutput       the answer breaks the tool's own output schema, or cannot be read
@@ -25,6 +26,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
+    from .core.ports import RpcError
     from .core.values.problems import Problem
     from .core.values.strict import Json
 
@@ -59,11 +61,12 @@ class UnknownRun(PlaitError):
 
 
 class CallError(PlaitError):
-    """One task gave no output.
+    """One call gave no output.
 
     `hint` says what to do about it. `retryable` says whether the same call may succeed later;
     `rpc_code` is the server's own JSON-RPC code and `retry_after_s` the seconds that it asked to
-    wait, where it gave one.
+    wait, where it gave one. `rpc_error` is the error for a client that called the tool by its name,
+    as the server or the client itself worded it; None for the errors of ours.
     """
 
     retryable: ClassVar[bool] = False
@@ -75,6 +78,7 @@ class CallError(PlaitError):
         hint: str | None = None,
         rpc_code: int | None = None,
         retry_after_s: float | None = None,
+        rpc_error: RpcError | None = None,
     ) -> None:
         message = message.encode("utf-8", "replace").decode()  # a server's words may hold lone surrogates
         super().__init__(message)
@@ -82,6 +86,7 @@ class CallError(PlaitError):
         self.hint = hint
         self.rpc_code = rpc_code
         self.retry_after_s = retry_after_s
+        self.rpc_error = rpc_error
 
     def reword(self, change: Callable[[str], str]) -> None:
         """Replace the message and the hint by what *change* makes of them."""
@@ -111,6 +116,16 @@ class ServerUnavailable(CallError):
 class CallTimeout(CallError):
     code = "timeout"
     retryable = True
+
+
+class PolicyDenied(CallError):
+    """The operator's policy denies the tool; `denied_by` is the pattern that does."""
+
+    code = "policy_denied"
+
+    def __init__(self, message: str, *, denied_by: str) -> None:
+        super().__init__(message, hint="Use another tool, or ask the operator.")
+        self.denied_by = denied_by
 
 
 class ReferenceFailed(CallError):

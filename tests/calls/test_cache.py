@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from plait.calls.cache import Beside, Cache, fingerprints
-from plait.core.ports import RelayRequest, RpcError
+from plait.calls.cache import Cache, fingerprints
+from plait.core.ports import ToolCall
 from plait.core.scheduling.events import CacheRule
 from plait.core.tools.policy import Policy, Rule
 from plait.core.values.strict import JsonObject
 from plait.engine.gateway import Gateway
-from plait.errors import ToolError
+from plait.errors import ProtocolError, ToolError
 from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeCaller, FakeServers, a_call, structured, text, tool
-from ..upstream.relay.downstream import FakeDownstream
 
 pytestmark = pytest.mark.virtual_time
 
@@ -111,43 +112,73 @@ async def test_a_call_that_may_change_something_drops_what_is_kept_of_its_server
     assert not await desk.ask()
 
 
-@pytest.mark.parametrize(
-    ("method", "params", "is_kept"),
-    [
-        ("tools/call", {"name": "write"}, False),
-        ("tools/call", {"name": "of another time"}, False),
-        ("tools/call", {"name": 5}, False),
-        ("tools/call", {}, False),
-        ("tools/call", {"name": "read"}, True),
-        ("resources/read", {"uri": "write"}, True),
-    ],
-)
-async def test_a_call_by_name_that_may_change_something_drops_it_too(
-    method: str, params: JsonObject, is_kept: bool
-) -> None:
-    desk, downstream = Desk(), FakeDownstream()
-    beside = Beside(downstream, desk.cache, desk.servers.catalog)
-    downstream.on("s", method, {"content": [], "x-odd": 1})
-    await desk.ask()
-    assert await beside.request(RelayRequest("s", method, params)) == {"content": [], "x-odd": 1}
-    assert await desk.ask() is is_kept
-    await beside.request(RelayRequest("other", "tools/call", {"name": "write"}))
-    assert await desk.ask()
+class ByName:
+    """Calls by name to a gateway whose operator has the answers of `s:read` kept."""
+
+    def __init__(self, desk: Desk, gateway: Gateway) -> None:
+        self.desk = desk
+        self.gateway = gateway
+
+    async def read(self, **members: Any) -> Any:
+        """The number of the answer to one more call of `s:read`; *members* are those of its params."""
+        params: JsonObject = {"name": "read", "arguments": {"x": 1}, **members}
+        result: Any = await self.gateway.call("s", "read", params)
+        return result["structuredContent"]["count"]
+
+
+@asynccontextmanager
+async def by_name() -> AsyncIterator[ByName]:
+    desk = Desk()
+    policy = Policy((Rule("s:read", cache_ttl_s=60),))
+    async with Gateway(desk.servers, desk.cache, InMemoryRuns(), policy=policy) as gateway:
+        yield ByName(desk, gateway)
+
+
+async def test_calls_by_name_and_tasks_are_given_the_same_answers() -> None:
+    async with by_name() as calls:
+        assert [await calls.read(), await calls.read(_meta={"trace": 1})] == [1, 1]
+        result = await calls.gateway.execute({"tasks": [{"id": "t", "tool": "s:read", "arguments": {"x": 1}}]})
+        assert result.outputs["t"] == {"count": 1}
+        await anyio.sleep(61)
+        assert await calls.read() == 2
+
+
+async def test_a_call_by_name_that_goes_on_with_another_is_made() -> None:
+    async with by_name() as calls:
+        assert [await calls.read(), await calls.read(requestState="s"), await calls.read()] == [1, 2, 1]
+
+
+@pytest.mark.parametrize(("server", "is_kept"), [("s", False), ("other", True)])
+async def test_a_call_by_name_that_may_change_something_drops_it_too(server: str, is_kept: bool) -> None:
+    async with by_name() as calls:
+        await calls.read()
+        await calls.gateway.call(server, "write", {"name": "write"})
+        assert await calls.read() == (1 if is_kept else 2)
 
 
 async def test_a_call_by_name_that_fails_has_perhaps_changed_something() -> None:
-    desk, downstream = Desk(), FakeDownstream()
-    beside = Beside(downstream, desk.cache, desk.servers.catalog)
+    async with by_name() as calls:
 
-    async def fail(request: RelayRequest) -> RpcError:
-        assert not await desk.ask()
-        return RpcError(-1, "no")
+        async def fail() -> None:
+            assert await calls.read() == 2
+            raise ProtocolError("no")
 
-    downstream.on("s", "tools/call", fail)
-    await desk.ask()
-    with pytest.raises(RpcError, match="no"):
-        await beside.request(RelayRequest("s", "tools/call", {"name": "write"}))
-    assert not await desk.ask()
+        calls.desk.servers.add(tool("s:fail"), fail)
+        await calls.read()
+        with pytest.raises(ProtocolError, match="no"):
+            await calls.gateway.call("s", "fail", {"name": "fail"})
+        assert await calls.read() == 3
+
+
+async def test_a_result_that_asks_for_input_is_not_kept() -> None:
+    asks: JsonObject = {"resultType": "input_required", "requestState": "s"}
+    results: list[JsonObject] = [asks, {"content": []}]
+
+    async def call_tool(call: ToolCall) -> JsonObject:
+        return results.pop(0)
+
+    cache, call = Cache(call_tool), a_call(tool("s:read", readOnlyHint=True), cache=CacheRule(60))
+    assert [await cache(call), await cache(call), await cache(call)] == [asks, {"content": []}, {"content": []}]
 
 
 async def test_what_is_kept_goes_when_a_change_begins_and_again_when_it_ends() -> None:

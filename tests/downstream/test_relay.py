@@ -12,9 +12,9 @@ import mcp_types as types
 import pytest
 from mcp.shared.inbound import decode_header_value
 
-from plait.core.ports import Ask, RelayRequest, RpcError
+from plait.core.ports import Ask, RelayRequest, RpcError, as_rpc_error
 from plait.core.values.strict import JsonObject
-from plait.errors import ToolError
+from plait.errors import ProtocolError, ToolError
 
 from ..fakes import FakeCaller, a_call
 from .ways import SOON, VERSIONS, WAYS, Way, served, until
@@ -344,16 +344,36 @@ async def test_what_a_server_asks_is_put_to_the_caller_and_answered_as_it_is(way
     assert given == ({"q": ANSWERS[-1][2]} if way.is_modern else [answer for _, _, answer in ANSWERS])
 
 
-async def test_a_relayed_request_asks_at_once_or_gives_what_is_asked_as_its_result(way: Way):
+async def test_a_server_that_asks_by_its_result_gives_it_to_a_caller_who_takes_that(way: Way):
     person = Person(ANSWERS[0][2])
+    params: JsonObject = {"name": "ask", "arguments": {"questions": [["elicitation/create", FORM]]}}
     async with way.reached() as raw:
-        result: Any = await raw.call("ask", person, questions=[["elicitation/create", FORM]])
+        result: Any = await raw.request("tools/call", params, caller=FakeCaller(person, takes_input_requests=True))
     if way.is_modern:
         asked = {"q": {"method": "elicitation/create", "params": FORM}}
         assert result == {"resultType": "input_required", "inputRequests": asked, "requestState": "1"}
         assert person.asked == []
     else:
         assert result["structuredContent"]["answers"] == [ANSWERS[0][2]]
+
+
+async def test_a_call_by_name_is_sent_with_all_that_its_client_sent(way: Way):
+    params: JsonObject = {"name": "params", "x-odd": [1], "_meta": {"mine": [1, None]}}
+    async with way.reached() as raw:
+        tool = raw.pool.catalog().tools["raw:params"]
+        with anyio.fail_after(SOON):
+            result: Any = await raw.pool(a_call(tool)._replace(params=params))
+    sent = result["structuredContent"]["params"]
+    assert sent.pop("_meta")["mine"] == [1, None]
+    assert sent == {"name": "params", "x-odd": [1]}
+
+
+async def test_the_failure_of_a_call_keeps_the_servers_own_error(way: Way):
+    async with way.reached() as raw:
+        with anyio.fail_after(SOON), pytest.raises(ProtocolError) as failure:
+            await raw.pool(a_call(raw.pool.catalog().tools["raw:refuse"]))
+    error = as_rpc_error(failure.value)
+    assert (error.code, error.message, error.data) == (-32042, "not today", {"why": [1, None]})
 
 
 async def test_only_calls_prompts_and_resources_may_ask(http_legacy: Way):

@@ -10,11 +10,11 @@ from typing import Any
 import anyio
 import pytest
 
-from plait.core.ports import RpcError
 from plait.core.scheduling.events import Changed, Finished, Notice, Status
 from plait.core.scheduling.locating import LOCATE_S, PROMPT_S
 from plait.core.tools.claims import ResourceName, as_written
 from plait.engine.gateway import Gateway
+from plait.errors import ServerUnavailable
 from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers, tool
@@ -54,6 +54,10 @@ class House:
     def paths(self) -> list[Any]:
         """Those of the calls that were sent."""
         return [arguments.get("path") for _, arguments in self.servers.calls]
+
+    async def call(self, path: str) -> None:
+        """Call a tool by its name."""
+        await self.gateway.call("s", "write", {"name": "write", "arguments": {"path": path}})
 
 
 @asynccontextmanager
@@ -96,8 +100,8 @@ async def test_it_stops_no_other_run_and_no_call_by_name(mount: Mount):
         tasks.start_soon(there.gateway.execute, {"tasks": stuck})
         await anyio.sleep(1)
         result = await there.gateway.execute({"tasks": [write("a", "/x")]})
-        async with there.gateway.visit("s", "write", {"path": "/y"}):
-            assert (result.status, anyio.current_time()) == ("success", 2)
+        await there.call("/y")
+        assert (result.status, anyio.current_time()) == ("success", 3)
 
 
 async def test_what_cannot_be_located_in_time_is_not_ordered_ahead(mount: Mount):
@@ -126,18 +130,19 @@ async def test_a_run_that_is_cancelled_while_it_is_located_ends_at_once_and_once
 
 async def test_a_call_by_name_whose_file_is_not_found_is_refused(mount: Mount):
     async with house(mount) as there:
-        with pytest.raises(RpcError, match=r"no answer about file:/hung/x in 10 s") as caught:
-            async with there.gateway.visit("s", "write", {"path": "/hung/x"}):
-                raise AssertionError("it was let in")
-        assert caught.value.code == -32000
+        with pytest.raises(ServerUnavailable, match=r"no answer about file:/hung/x in 10 s"):
+            await there.call("/hung/x")
         assert anyio.current_time() == LOCATE_S
+    assert there.paths == []
+    moves = [(one.key.task, one.after, one.code) for one in there.notices if isinstance(one, Changed)]
+    assert moves == [("s:write", Status.READY, None), ("s:write", Status.FAILED, "server_unavailable")]
 
 
 async def test_a_call_by_name_that_is_cancelled_while_it_is_located_leaves_nothing(mount: Mount):
     async with house(mount) as there:
         with anyio.move_on_after(1):
-            async with there.gateway.visit("s", "write", {"path": "/hung/x"}):
-                raise AssertionError("it was let in")
-        async with there.gateway.visit("s", "write", {"path": "/x"}):
-            assert anyio.current_time() == 1
-    assert "0 visits" in repr(there.gateway)
+            await there.call("/hung/x")
+        await there.call("/x")
+        assert anyio.current_time() == 2
+    assert there.paths == ["/x"]
+    assert "0 direct calls" in repr(there.gateway)

@@ -61,6 +61,34 @@ async def test_in_detail_a_run_is_logged_from_start_to_end():
     assert logged[-1]["status"] == "partial"
 
 
+async def calls_logged_at(level: str) -> list[dict[str, Any]]:
+    """What is logged of two calls by name, the second of which fails."""
+    servers = FakeServers()
+    servers.add("s:give", lambda **_: {"secret": SECRET})
+    servers.add("s:fail", lambda **_: text(SECRET, is_error=True))
+    stream = io.StringIO()
+    with configure_logging(level, stream, as_json=True):
+        async with Gateway(servers, servers, InMemoryRuns(), observers=[RunLog()]) as gateway:
+            for name in ("give", "fail"):
+                await gateway.call("s", name, {"name": name, "arguments": {"password": SECRET}})
+    assert SECRET not in stream.getvalue()
+    return [event for event in events(stream) if event["logger"] == "plait.runs"]
+
+
+async def test_calls_by_name_that_fail_are_logged_and_in_detail_all_of_them():
+    given, failed = await calls_logged_at("debug")
+    assert (given["event"], given["tool"], given["status"], given["attempt"]) == (
+        "call.finished",
+        "s:give",
+        "success",
+        1,
+    )
+    assert given["duration_ms"] >= 0
+    assert (failed["tool"], failed["status"], failed["code"]) == ("s:fail", "failed", "tool_error")
+    assert not {"run", "task", "item"} & failed.keys()
+    assert [event["tool"] for event in await calls_logged_at("info")] == ["s:fail"]
+
+
 def test_a_duration_counts_from_the_first_attempt():
     stream = io.StringIO()
     observe = RunLog()

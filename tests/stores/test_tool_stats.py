@@ -14,7 +14,7 @@ import pytest
 
 from plait.app import Gateway, open_gateway
 from plait.config import Config, load_config
-from plait.core.scheduling.events import Finished
+from plait.core.scheduling.events import Changed, Finished, Key, Notice, Status
 from plait.core.tools.tool_stats import ToolStats
 from plait.stores.tool_stats import FILE_NAME, MAX_FILE_BYTES, StatsFile
 from tests.fakes import tool
@@ -125,12 +125,16 @@ async def test_nothing_is_written_when_nothing_is_new(tmp_path: Path):
     assert os.listdir(tmp_path) == []
 
 
-async def test_after_a_run_it_is_written_and_then_not_for_a_while(tmp_path: Path):
+CALLED = Changed(Key("", "s:list", 1), "s:list", Status.RUNNING, Status.SUCCESS, 1, 1.0)
+
+
+@pytest.mark.parametrize("notice", [Finished("r_1", "success", 1.0), CALLED])
+async def test_after_a_run_or_a_call_it_is_written_and_then_not_for_a_while(tmp_path: Path, notice: Notice):
     made, file = learned(), tmp_path / FILE_NAME
     memory = StatsFile(made, tmp_path)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(memory.keep)
-        memory.observe(Finished("r_1", "success", 1.0))
+        memory.observe(notice)
         await _until(file.exists)
         before = file.read_text()
         made.saw(LIST, 50.0, None)

@@ -17,8 +17,8 @@ from typing import TypeAlias
 
 import anyio
 
-from ..core.ports import CallTool, Downstream, RelayRequest, ToolCall
-from ..core.tools.catalog import Catalog, Tool
+from ..core.ports import CallTool, ToolCall
+from ..core.tools.catalog import Tool
 from ..core.tools.output import read_output
 from ..core.values.strict import JsonObject, encode
 from ..errors import CallError
@@ -154,37 +154,10 @@ class Cache:
             self._bytes -= kept.size_bytes
 
 
-class Beside:
-    """A `Downstream` around another, beside *cache*: calls by name never get an answer that was kept, and those that
-    may change something drop what is kept of their server. *catalog* gives the tools as they are now."""
-
-    def __init__(self, downstream: Downstream, cache: Cache, catalog: Callable[[], Catalog]) -> None:
-        self._request = downstream.request
-        self._cache = cache
-        self._catalog = catalog
-        self.offers, self.notify, self.listen = downstream.offers, downstream.notify, downstream.listen
-        self.join, self.askers = downstream.join, downstream.askers
-
-    def __repr__(self) -> str:
-        return f"<Beside {self._cache!r}>"
-
-    async def request(self, request: RelayRequest, /) -> JsonObject:
-        """As `Downstream.request`."""
-        if request.method != "tools/call" or self._is_read_only(request):
-            return await self._request(request)
-        self._cache.forget([request.server])
-        try:
-            return await self._request(request)
-        finally:
-            self._cache.forget([request.server])
-
-    def _is_read_only(self, request: RelayRequest) -> bool:
-        tool = self._catalog().tools.get(f"{request.server}:{request.params.get('name')}")
-        return tool is not None and tool.is_read_only
-
-
 def _text(result: JsonObject, tool: Tool, most: int) -> bytes | None:
-    """*result* as text; None for one that fails its task, is not strict JSON, or is much too long."""
+    """*result* as text; None for one that is no answer yet, fails its task, is not strict JSON, or is much too long."""
+    if result.get("resultType") == "input_required":
+        return None
     try:
         read_output(result, tool, most)
         return encode(result)

@@ -7,10 +7,11 @@ Tools are called by `CallTool`. Everything else that a client may ask of a serve
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
+from ..errors import CallError, CallTimeout, ConnectionLost, InvalidArguments, PolicyDenied, ServerUnavailable
 from .results.record import RunRecord
 from .scheduling.events import NEVER_CACHED, CacheRule, Notice
 from .tools.catalog import Catalog, Tool
@@ -49,6 +50,25 @@ class RpcError(Exception):
         self.code = code
         self.message = message
         self.data = data
+
+
+def as_rpc_error(error: CallError) -> RpcError:
+    """*error* for a client who is given JSON-RPC errors: as the server worded it, or else with the code
+    CONNECTION_CLOSED (-32000) where the server could not be reached or went away, REQUEST_TIMEOUT
+    (-32001) where it gave no answer in time, INVALID_PARAMS (-32602) for what cannot be sent, and
+    INTERNAL_ERROR (-32603) for an answer that cannot be used."""
+    if error.rpc_error is not None:
+        return error.rpc_error
+    match error:
+        case ServerUnavailable() | ConnectionLost():
+            return RpcError(-32000, error.message)
+        case CallTimeout():
+            return RpcError(-32001, error.message)
+        case InvalidArguments():
+            return RpcError(-32602, error.message)
+        case PolicyDenied(denied_by=pattern):
+            return RpcError(-32602, error.message, {"code": error.code, "denied_by": pattern})
+    return RpcError(-32603, error.message)
 
 
 class Caller(Protocol):
@@ -156,6 +176,9 @@ class ToolCall(NamedTuple):
     arguments: JsonObject
     cache: CacheRule = NEVER_CACHED
     caller: Caller = NO_CLIENT
+    params: JsonObject | None = None
+    """For a call by name, the params of its client's own request, which are sent as they are: with
+    `_meta`, and what the client answers to input requests."""
 
 
 class CallTool(Protocol):
@@ -242,22 +265,6 @@ class RelayRequest:
     params: JsonObject = field(default_factory=dict)
     meta: JsonObject = field(default_factory=dict)
     caller: Caller = NO_CLIENT
-
-
-class Turn(Protocol):
-    """The turn of one call that belongs to no run: it may be sent, and holds its room until the block is left."""
-
-    def paused(self) -> AbstractContextManager[None]:
-        """While that block runs, the client is asked something, and the call takes no room."""
-        ...
-
-    def went_well(self) -> None:
-        """The call was answered as it should be: how long it took counts."""
-        ...
-
-
-Visit: TypeAlias = Callable[[str, str, Json], AbstractAsyncContextManager[Turn]]
-"""Waits for the turn of one call, given its server, the server's name of the tool, and the arguments."""
 
 
 class Downstream(Protocol):

@@ -15,14 +15,14 @@ import mcp_types as types
 from mcp import MCPError
 
 from ..config import ServerSettings
-from ..core.ports import Caller, RelayRequest, RpcError, ServerListing, ToolCall
+from ..core.ports import Caller, RelayRequest, RpcError, ServerListing, ToolCall, as_rpc_error
 from ..core.tools.catalog import ServerInfo, ServerState, Tool
 from ..core.values.strict import JsonObject, NotStrict, measure
 from ..errors import CallError, InvalidArguments, ServerUnavailable
 from ..redaction import Secrets
 from ..waiting import Signal
 from .backoff import Backoff
-from .calling import as_rpc_error, call_tool, relay
+from .calling import call_tool, relay
 from .eras.era_cache import EraCache
 from .eras.handshake import DiedOnProbe, Era, negotiate
 from .listings.listed import Listed
@@ -216,7 +216,7 @@ class Connection:
     async def call(self, call: ToolCall) -> JsonObject:
         """Send one `tools/call` and give its result as it came. Raises `CallError`."""
         try:
-            measure(call.arguments)
+            measure(call.arguments if call.params is None else call.params)
         except NotStrict as error:
             raise InvalidArguments(f"the arguments are not strict JSON: {error}") from None
         return await self._sent(lambda wire: call_tool(self.name, wire, call), call.caller)
@@ -268,6 +268,8 @@ class Connection:
                 raise ServerUnavailable(said, hint="Try again later.") from None
         except CallError as error:
             error.reword(self._secrets.redact)
+            if error.rpc_error is not None:
+                error.rpc_error = self._redacted(error.rpc_error)
             raise
         except RpcError as error:
             raise self._redacted(error) from None

@@ -1,4 +1,4 @@
-"""The verbs everyone calls: search, describe, plan, submit, wait, follow, cancel, output."""
+"""The verbs everyone calls: search, describe, call, plan, submit, wait, follow, cancel, output."""
 
 from __future__ import annotations
 
@@ -21,24 +21,23 @@ from ..core.results.progress import Progress, progress_of
 from ..core.results.record import RunRecord, TaskRecord, record_of
 from ..core.results.result import RunResult, result_of
 from ..core.scheduling.conflicts import Conflicts, find_conflicts, planned_accesses
+from ..core.scheduling.direct_calls import CallRequests
 from ..core.scheduling.events import Changed, Finished, Notice, Progressed, Started
 from ..core.scheduling.limits import Limits
 from ..core.scheduling.locating import PROMPT_S
 from ..core.scheduling.run import Run
 from ..core.scheduling.scheduler import Scheduler
-from ..core.scheduling.visits import Visitors
 from ..core.tools.catalog import Catalog, Tool
 from ..core.tools.output import Output
 from ..core.tools.policy import Policy
 from ..core.tools.tool_stats import ToolStats
 from ..core.values.principal import USER, Principal, may_see
 from ..core.values.problems import Problem, nearest, some_of
-from ..core.values.strict import Json, JsonObject
+from ..core.values.strict import JsonObject
 from ..errors import CallError, InvalidDag, UnknownRun
 from ..waiting import Signal
 from .lookups import AS_WRITTEN, Lookups
 from .runner import Runner
-from .visiting import Turn
 
 if TYPE_CHECKING:  # what is needed once there is a DAG, or a search, is imported then: a start is to be quick
     from ..core.tools.search import SearchIndex, SearchResult
@@ -129,9 +128,9 @@ class Gateway:
         self._observers = tuple(observers)
         self._scheduler = Scheduler(self._limits.concurrency, self.learned)
         self._live: dict[str, _LiveRun] = {}
-        self._visitors = Visitors(self._policy, detect_conflicts=resolver is not None)
+        self._call_requests = CallRequests(self._policy, detect_conflicts=resolver is not None)
         self._submitted = 0
-        self._visits = 0
+        self._called = 0
         self._index: tuple[Catalog, SearchIndex] | None = None
         self._tasks: TaskGroup | None = None
 
@@ -169,14 +168,16 @@ class Gateway:
         flight at once."""
         self._policy, self._limits, self._resolver = policy, limits, resolver
         self._lookups.resolver = resolver or AS_WRITTEN
-        self._visitors = Visitors(policy, detect_conflicts=resolver is not None)
+        self._call_requests = CallRequests(policy, detect_conflicts=resolver is not None)
         self._runner.change_limits(limits.concurrency, limits.max_output_bytes)
 
-    def visit(self, server: str, tool: str, arguments: Json) -> Turn:
-        """A turn for one call of a tool that belongs to no run, to be sent by the caller. `async with` waits until the
-        limits and rates allow it, and until no other call is under way that cannot go beside it."""
-        self._visits += 1
-        return self._runner.visit(self._visitors.visit(self._visits, self.catalog(), f"{server}:{tool}", arguments))
+    async def call(self, server: str, tool: str, params: JsonObject, caller: Caller = NO_CLIENT) -> JsonObject:
+        """The result of one call of a tool by its name, as the server gave it, members unknown to us included. *params*
+        are those of a `tools/call`, with the server's name of the tool; they are sent as they are. Raises `CallError`.
+        """
+        self._called += 1
+        request = self._call_requests.make(self._called, self.catalog(), f"{server}:{tool}", params)
+        return await self._runner.direct_calls.call(request, params, caller)
 
     def denied_by(self, server: str, tool: str) -> str | None:
         """The pattern of the policy that denies a tool; None where it is allowed."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import secrets
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -20,7 +19,6 @@ from ..core.ports import NO_CLIENT, Caller, CallId, CallTool, Observer, ToolCall
 from ..core.scheduling.events import (
     Abort,
     Aborted,
-    Admit,
     Call,
     CancelRequested,
     Event,
@@ -39,13 +37,12 @@ from ..core.scheduling.events import (
 from ..core.scheduling.limits import Limits
 from ..core.scheduling.run import Run
 from ..core.scheduling.scheduler import Scheduler
-from ..core.scheduling.visits import Visit
 from ..core.tools.output import read_output
-from ..errors import CallError, CallTimeout, InternalError
+from ..errors import CallError, CallTimeout
 from ..waiting import Signal
+from .direct_calls import DirectCalls
 from .lookups import AS_WRITTEN, Lookups
-from .running_call import RunningCall
-from .visiting import Turn, Visiting
+from .running_call import RunningCall, internal_error
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +78,7 @@ class Runner:
         self._aborted: set[Key] = set()
         self._answered = Signal()
         self._now = asyncio.get_running_loop().time  # what `anyio.current_time` gives, and looks up at each call
-        self._visiting = Visiting(scheduler, self._carry_out, self._now)
+        self.direct_calls = DirectCalls(call_tool, self._feed, self._tell, self._now)
 
     def __repr__(self) -> str:
         return f"<Runner: {len(self._scopes)} commands to be answered, {len(self._aborted)} of them aborted>"
@@ -105,10 +102,6 @@ class Runner:
     def cancel(self, run_id: str) -> None:
         self._feed(CancelRequested(run_id))
 
-    def visit(self, visit: Visit) -> Turn:
-        """A turn for one call that belongs to no run: whoever enters it waits in line with the calls of runs."""
-        return self._visiting.turn(visit)
-
     def _feed(self, event: Event) -> None:
         self._carry_out(self._scheduler.handle(event, self._now()))
 
@@ -126,10 +119,10 @@ class Runner:
             match command:
                 case Abort(key):
                     self._abort(key)
-                case Admit(key):
-                    self._visiting.admit(key)
+                case Call(Key(run="")):
+                    self.direct_calls.admit(command)
                 case Refuse(key, error):
-                    self._visiting.refuse(key, error)
+                    self.direct_calls.refuse(key, error)
                 case Locate(key, names) if (places := self._lookups.at_once(names)) is not None:
                     located.append(Located(key, places))
                 case Locate() | Call() | Sleep():
@@ -198,10 +191,8 @@ class Runner:
             return Succeeded(key, read_output(result, call.tool, self._max_output_bytes), caller.was_cached)
         except CallError as error:
             return Failed(key, error)
-        except Exception:  # a task ends here: a fault of ours fails it, and nothing else
-            number = secrets.token_hex(4)
-            log.exception("task.crashed", extra={"id": number, "run": key.run, "task": key.task})
-            return Failed(key, InternalError(f"an internal error; the log names it {number}"))
+        except Exception as error:  # a task ends here: a fault of ours fails it, and nothing else
+            return Failed(key, internal_error(key, error))
         finally:
             caller.end()
 

@@ -6,6 +6,8 @@ room. While its server is not there yet, its time stands still too.
 
 from __future__ import annotations
 
+import logging
+import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +18,9 @@ from ..core.ports import Caller
 from ..core.scheduling.events import Event, Key, Notice, Paused, Progressed, Resumed, Sent
 from ..core.values.principal import Principal
 from ..core.values.strict import Json, JsonObject
+from ..errors import InternalError
+
+log = logging.getLogger(__name__)
 
 LONGEST_QUESTION_S = 900.0
 """Longest pause of a call's time while its client answers; the question itself times out sooner."""
@@ -25,7 +30,9 @@ class RunningCall(Caller):
     """The caller of the call of *key*, which is made for *caller*, in *scope*. Events go to *feed*,
     notices to *notify*."""
 
-    __slots__ = ("_caller", "_feed", "_key", "_left_s", "_notify", "_pauses", "_scope", "was_cached")
+    __slots__ = ("_caller", "_feed", "_key", "_left_s", "_notify", "_pauses", "_scope", "client", "was_cached")
+
+    client: object
 
     def __init__(
         self,
@@ -37,6 +44,7 @@ class RunningCall(Caller):
     ) -> None:
         self._key = key
         self._caller = caller
+        self.client = caller.client
         self._scope: anyio.CancelScope | None = scope
         self._feed = feed
         self._notify = notify
@@ -54,10 +62,6 @@ class RunningCall(Caller):
     @property
     def principal(self) -> Principal:
         return self._caller.principal
-
-    @property
-    def client(self) -> object:
-        return self._caller.client
 
     @property
     def capabilities(self) -> JsonObject:
@@ -127,6 +131,13 @@ class RunningCall(Caller):
         if self._scope is not None:
             self._scope.deadline = anyio.current_time() + self._left_s
         return True
+
+
+def internal_error(key: Key, error: Exception) -> InternalError:
+    """The failure of the call of *key* by *error*, a fault of ours that is logged under an id."""
+    id = secrets.token_hex(4)
+    log.error("task.crashed", exc_info=error, extra={"id": id, "run": key.run, "task": key.task})
+    return InternalError(f"an internal error; the log names it {id}")
 
 
 def _progressed(key: Key, params: JsonObject) -> Progressed:

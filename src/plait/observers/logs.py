@@ -25,8 +25,9 @@ _FAILED = frozenset({Status.FAILED, Status.TIMEOUT})
 
 
 class RunLog:
-    """An `Observer` that logs the start and end of each run, and its failed tasks; at `debug`, the
-    end of every task and item. Those lines would cost as much as all else about a task."""
+    """An `Observer` that logs the start and end of each run, and its failed tasks and the failed
+    calls by name; at `debug`, the end of every task, item and call. Those lines would cost as much
+    as all else about a task."""
 
     def __init__(self) -> None:
         self._began: dict[str, float] = {}
@@ -57,12 +58,12 @@ class RunLog:
     def _task_finished(self, notice: Changed) -> None:
         key = notice.key
         sent_at = self._sent.get(key.run, {}).pop(key, None)
-        level = logging.INFO if key.item is None and notice.after in _FAILED else logging.DEBUG
+        is_told = (key.item is None or not key.run) and notice.after in _FAILED
+        level = logging.INFO if is_told else logging.DEBUG
         if not log.isEnabledFor(level):
             return
         fields: dict[str, object] = {
-            "run": key.run,
-            "task": key.task,
+            **({"run": key.run, "task": key.task} if key.run else {}),
             "tool": notice.tool,
             "status": str(notice.after),
             **_duration(sent_at, notice.at),
@@ -70,7 +71,9 @@ class RunLog:
         }
         if notice.code is not None:
             fields["code"] = notice.code
-        if key.item is None:
+        if not key.run:
+            log.log(level, "call.finished", extra=fields)
+        elif key.item is None:
             log.log(level, "task.finished", extra=fields)
         else:
             log.log(level, "item.finished", extra={**fields, "item": key.item})

@@ -17,7 +17,7 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
-from ..core.scheduling.events import Finished, Notice
+from ..core.scheduling.events import Changed, Finished, Notice, Status
 from ..core.tools.tool_stats import ToolStats
 from ..core.values.strict import JsonObject, NotStrict, dumps, loads
 from ..waiting import Signal
@@ -33,7 +33,7 @@ MAX_FILE_BYTES = 4 * 2**20
 
 
 class StatsFile:
-    """Keeps *learned* in *folder*. `observe` is told of runs, and `keep` writes after them."""
+    """Keeps *learned* in *folder*. `observe` takes notices of runs and calls by name, and `keep` writes after them."""
 
     def __init__(self, learned: ToolStats, folder: Path) -> None:
         self._learned = learned
@@ -41,21 +41,22 @@ class StatsFile:
         self._kept = 0
         self._stamp: tuple[int, ...] | None = None
         """The file as it was when it was last read or written."""
-        self._runs_ended = Signal()
+        self._news = Signal()
         self._has_failed = False
 
     def __repr__(self) -> str:
         return f"<Memory of {self._learned} in {self._file}>"
 
     def observe(self, notice: Notice) -> None:
-        if isinstance(notice, Finished):
-            self._runs_ended.notify()
+        is_call = isinstance(notice, Changed) and notice.after is Status.SUCCESS and not notice.key.run
+        if is_call or isinstance(notice, Finished):
+            self._news.notify()
 
     async def keep(self) -> None:
-        """Write what is new after runs, at most once a minute; until it is cancelled."""
+        """Write what is new after runs and calls by name, at most once a minute; until it is cancelled."""
         seen = 0
         while True:
-            seen = await self._runs_ended.wait(seen)
+            seen = await self._news.wait(seen)
             await self.save()
             await anyio.sleep(PAUSE_S)
 

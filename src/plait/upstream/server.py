@@ -74,7 +74,7 @@ def build_server(
         on_get_prompt=resources.prompt,
     )
 
-    passthrough = _relay(server, relaying, calls, principal_of) if relaying is not None else None
+    passthrough = _relay(server, gateway, relaying, calls, principal_of) if relaying is not None else None
 
     async def introduce(ctx: RequestContext, call_next: CallNext) -> HandlerResult:
         """The instructions name the servers as they stand when a client connects, in either era."""
@@ -92,7 +92,9 @@ def build_server(
     return server
 
 
-def _relay(server: Server[Any], relaying: RelayConfig, calls: OpenCalls, principal_of: PrincipalOf) -> Passthrough:
+def _relay(
+    server: Server[Any], gateway: Gateway, relaying: RelayConfig, calls: OpenCalls, principal_of: PrincipalOf
+) -> Passthrough:
     """What serves the downstream servers through *server*, which is changed for it but for its middleware."""
     tools = TOOLS if relaying.expose != "tools" else ()
     own = {
@@ -101,7 +103,7 @@ def _relay(server: Server[Any], relaying: RelayConfig, calls: OpenCalls, princip
         "resources/templates/list": _written(own_templates()),
         "prompts/list": _written(own_prompts()),
     }
-    passthrough = Passthrough(relaying, own, calls, principal_of, server.server_info_stamp)
+    passthrough = Passthrough(relaying, gateway.call, own, calls, principal_of, server.server_info_stamp)
     schemas = {tool.name: tool.input_schema for tool in tools}
     server.lifespan = passthrough.lifespan
     server.get_tool_input_schema = lambda name: schemas.get(name) or passthrough.owners.directory().schemas.get(name)

@@ -15,8 +15,8 @@ from plait.core.scheduling.events import (
     MOVES,
     Abort,
     Aborted,
-    Admit,
     Call,
+    CallRequested,
     CancelRequested,
     Changed,
     Event,
@@ -37,7 +37,6 @@ from plait.core.scheduling.events import (
 from plait.core.scheduling.lanes import SlotRequest, Urgency
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.run import Run
-from plait.core.scheduling.visits import Visit
 from plait.core.tools.catalog import Tool
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
@@ -87,14 +86,13 @@ class Books:
     before: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     """Of each run: of each task, those that have to end before it for what they touch, where that is known before
     anything runs."""
-    visits: dict[Key, Visit] = field(default_factory=dict)
-    """All that have entered."""
-    paths: dict[Key, str | None] = field(default_factory=dict)
-    """The argument `path` of each visit."""
-    passed_by_visits: Counter[tuple[Key, SlotRequest]] = field(default_factory=Counter)
-    """How many visits of one kind in a row went before a call of a run, which would have fit in the place of each."""
+    requests: dict[Key, CallRequested] = field(default_factory=dict)
+    """Those of all direct calls so far."""
+    passed_by_direct: Counter[tuple[Key, SlotRequest]] = field(default_factory=Counter)
+    """How many direct calls of one kind in a row went before a call of a run, which would have fit in the place of
+    each."""
     passed_by_runs: Counter[SlotRequest] = field(default_factory=Counter)
-    """How many calls of runs in a row went before the first visit of a kind."""
+    """How many calls of runs in a row went before the first direct call of a kind."""
     finished: Counter[str] = field(default_factory=Counter)
     seen: dict[Key, Status] = field(default_factory=dict)
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -166,46 +164,17 @@ class Books:
         self.outputs[run.id] = {id: output.value for id, output in reused.items()}
         self.before[run.id] = self._before(run)
 
-    def enters(self, visit: Visit, path: str | None) -> None:
-        """*visit* is about to enter; its argument `path` is *path*."""
-        self.events += 1
-        self.just_answered = None
-        self.visits[visit.key] = visit
-        self.paths[visit.key] = path
-        self.seen[visit.key] = Status.READY
-        self.ready_at[visit.key] = (self.events, 0, 0)
-        self.touched[visit.key] = tuple(_touched_at(path, visit.tool))
-        self.found[visit.key] = set()
-        if path is None:
-            self._asks(visit.key)
-        else:
-            self.alone.add(visit.key)
-            self.to_locate[visit.key] = {(visit.tool.server, f"file:{path}")}
-
-    def leaves(self, key: Key, at: float, error: CallError | None, is_well: bool) -> None:
-        """A visit leaves, admitted or not."""
-        self.now = at
-        self.events += 1
-        self.just_answered = None
-        self.seen[key] = Status.SUCCESS
-        if key in self.alone:
-            self.alone.remove(key)
-            return
-        if key not in self.open:
-            return
-        self._close(key)
-        if error is not None:
-            self._went_wrong(key, error)
-        elif is_well:
-            self._went_well(key)
-
     def happens(self, event: Event, at: float) -> None:
         """The scheduler is told of *event*."""
         self.now = at
         self.events += 1
         self.just_answered = None
         match event:
-            case Succeeded(key, output, cached):
+            case CallRequested(key):
+                self._requested(event)
+            case Succeeded(key) | Failed(key) | Aborted(key) if key in self.requests and key not in self.aborted:
+                self._direct_ends(event)
+            case Succeeded(key, Output() as output, cached):
                 self._answered(key, output.value)
                 if not cached:
                     self._went_well(key)
@@ -224,11 +193,34 @@ class Books:
             case CancelRequested():
                 pass
 
-    def follows(self, step: Step, started: Visit | None = None) -> None:
-        """That is what the scheduler said to it; *started* is the visit that did not have to wait."""
+    def _requested(self, request: CallRequested) -> None:
+        key = request.key
+        self.requests[key] = request
+        self.ready_at[key] = (self.events, 0, 0)
+        self.touched[key] = tuple(_touched_at(self._path(key), request.tool))
+        self.found[key] = set()
+        if names := self._names(key):
+            self.alone.add(key)
+            self.to_locate[key] = names
+        else:
+            self._asks(key)
+
+    def _direct_ends(self, event: Succeeded | Failed | Aborted) -> None:
+        """A direct call has ended, or is not wanted any more."""
+        if event.key in self.alone:
+            self.alone.remove(event.key)
+        if not isinstance(self.open.get(event.key), Call):
+            return
+        self._close(event.key)
+        match event:
+            case Succeeded(key, cached=False):
+                self._went_well(key)
+            case Failed(key, error):
+                self._went_wrong(key, error)
+
+    def follows(self, step: Step) -> None:
+        """That is what the scheduler said to it."""
         self.just_started = []
-        if started is not None:
-            self._admitted(started.key)
         for notice in step.notices:
             if isinstance(notice, Changed):
                 self._changed(notice)
@@ -246,7 +238,7 @@ class Books:
                 case Refuse(key, error):
                     assert key in self.lost
                     assert isinstance(error, ServerUnavailable)
-                    self.seen[key] = Status.FAILED
+                    assert self.seen[key] is Status.FAILED
                 case Abort(key):
                     assert key in self.open, f"{key} is aborted and is not under way"
                     self.aborted.add(key)
@@ -255,8 +247,6 @@ class Books:
                     self.due[key] = self.now + seconds
                     if key.run and key.task:
                         self.repeated[self.server(key)] += 1
-                case Admit(key):
-                    self._admitted(key)
                 case Call():
                     self._open(command)
                     self._sent(command)
@@ -319,7 +309,7 @@ class Books:
     def _names(self, key: Key) -> set[tuple[str, str]]:
         """The names of the files that the call of *key* touches."""
         if not key.run:
-            return {(self.server(key), f"file:{path}") for path in [self.paths.get(key)] if path is not None}
+            return {(self.server(key), f"file:{path}") for path in [self._path(key)] if path is not None}
         run = self.runs[key.run]
         items = self.items(run, key.task)
         item = items[key.item] if items is not None and key.item is not None else None
@@ -329,12 +319,10 @@ class Books:
         assert command.key not in self.open, f"{command.key} is under way already"
         self.open[command.key] = command
 
-    def _admitted(self, key: Key) -> None:
-        assert self.seen[key] is Status.READY, f"{key} is admitted and does not wait"
-        self.seen[key] = Status.RUNNING
-        call = Call(key, self.visits[key].tool, {}, 1.0)
-        self._open(call)
-        self._sent(call)
+    def _path(self, key: Key) -> str | None:
+        """The argument `path` of a direct call."""
+        path = self.requests[key].arguments.get("path")
+        return path if isinstance(path, str) else None
 
     def _goes_on(self, key: Key) -> None:
         self.paused[key] += self.now - self.asking.pop(key, self.now)
@@ -380,6 +368,9 @@ class Books:
         assert change.before is before, f"{key} was {before}, not {change.before}"
         assert change.after in MOVES[before]
         self.seen[key] = change.after
+        if not key.run:
+            assert change.tool == self.requests[key].tool.full_name
+            return
         if change.after is Status.SUCCESS and key.item is None:
             self.outputs[key.run][key.task] = self._output(key)
         is_call = (self.planned(key).task.for_each is None) == (key.item is None)
@@ -415,7 +406,7 @@ class Books:
         return self.runs[key.run].plan.tasks[key.task]
 
     def tool(self, key: Key) -> Tool:
-        return self.planned(key).tool if key.run else self.visits[key].tool
+        return self.planned(key).tool if key.run else self.requests[key].tool
 
     def server(self, key: Key) -> str:
         return self.tool(key).server
@@ -482,7 +473,7 @@ class Books:
 
     def needed(self, key: Key) -> dict[str, int]:
         """The slots that a call of *key* takes now, by limit."""
-        weight = self.planned(key).weight if key.run else self.visits[key].demand.weight
+        weight = self.planned(key).weight if key.run else self.requests[key].slots.weight
         return {name: min(weight, capacity) for name, capacity in self.capacities(key).items()}
 
     def fits(self, key: Key, but_for: Sequence[Call] = (), *, at_any_rate: bool = False) -> bool:
@@ -513,24 +504,24 @@ class Books:
         number = int(run.id[1:])
         return (-planned.task.priority, -run.plan.remaining[key.task], number, planned.index, key.item or 0)
 
-    # Visits.
+    # Direct calls.
 
     def came_later(self, key: Key, other: Key) -> bool:
-        """Whether *key* is a visit that takes the same room as the visit *other*, and has entered after it."""
-        is_alike = key in self.visits and self.visits[key].demand == self.visits[other].demand
+        """Whether *key* is a direct call that takes the same room as *other*, and was requested after it."""
+        is_alike = key in self.requests and self.requests[key].slots == self.requests[other].slots
         return is_alike and (key.item or 0) > (other.item or 0)
 
     def passes(self, call: Call) -> None:
         """Count whom *call*, which was just sent, went before."""
         passed = [key for key in self.waiting() if self.fits(key, [call])]
         if not call.key.run:
-            demand = self.visits[call.key].demand
-            del self.passed_by_runs[demand]
-            self.passed_by_visits.update((key, demand) for key in passed if key.run and self.urgency(key)[0] <= 0)
+            slots = self.requests[call.key].slots
+            del self.passed_by_runs[slots]
+            self.passed_by_direct.update((key, slots) for key in passed if key.run and self.urgency(key)[0] <= 0)
             return
-        self.passed_by_visits.clear()
+        self.passed_by_direct.clear()
         if self.urgency(call.key)[0] >= 0:
-            self.passed_by_runs.update({self.visits[key].demand for key in passed if not key.run})
+            self.passed_by_runs.update({self.requests[key].slots for key in passed if not key.run})
 
     # Rules, and what is put in for references.
 

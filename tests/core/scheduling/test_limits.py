@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plait.core.scheduling.lanes import VISITS, Lease, SlotRequest
+from plait.core.scheduling.lanes import NO_RUN, Lease, SlotRequest
 from plait.core.scheduling.limits import ConcurrencyLimits, Limits
 from plait.core.scheduling.rates import Rate
 
@@ -222,15 +222,15 @@ def test_an_adaptive_limit_that_grows_lets_more_calls_go_and_one_that_shrinks_fe
 
 def test_what_is_withdrawn_leaves_nothing_behind_though_another_still_waits_in_front_of_it():
     desk = Desk(gateway=1)
-    desk.add("in flight", run=VISITS)
+    desk.add("in flight", run=NO_RUN)
     assert desk.start() == ["in flight"]
-    desk.add("first", run=VISITS, urgency=1)
+    desk.add("first", run=NO_RUN, urgency=1)
     for number in range(1_000):
-        desk.add(f"gone {number}", run=VISITS, urgency=2 + number)
-        desk.ledger.withdraw(SlotRequest(VISITS, "s", None, 1), f"gone {number}")
-    [lane] = desk.ledger.lanes[VISITS].values()
+        desk.add(f"gone {number}", run=NO_RUN, urgency=2 + number)
+        desk.ledger.withdraw(SlotRequest(NO_RUN, "s", None, 1), f"gone {number}")
+    [lane] = desk.ledger.lanes[NO_RUN].values()
     assert len(lane.units) + len(lane.gone) <= 3
-    desk.add("last", run=VISITS, urgency=5_000)
+    desk.add("last", run=NO_RUN, urgency=5_000)
     assert [desk.end("in flight"), desk.end("first")] == [["first"], ["last"]]
 
 
@@ -245,18 +245,18 @@ def test_after_the_first_was_withdrawn_the_next_waits_in_its_place():
     assert [desk.start(), desk.end("in flight"), desk.end("more urgent")] == [[], ["more urgent"], ["urgent"]]
 
 
-def test_new_limits_forget_the_lanes_of_visits_that_are_empty():
+def test_new_limits_forget_the_lanes_of_direct_calls_that_are_empty():
     desk = Desk()
-    desk.add("a", run=VISITS)
+    desk.add("a", run=NO_RUN)
     assert desk.start() == ["a"]
     desk.ledger.change(Limits(9))
-    assert desk.ledger.lanes == {VISITS: {}}
+    assert desk.ledger.lanes == {NO_RUN: {}}
     assert desk.end("a") == []
 
 
 def test_a_call_that_need_not_wait_takes_its_room_at_once_but_passes_nobody():
     desk = Desk(s=2)
-    demand = SlotRequest(VISITS, "s", None, 1)
+    demand = SlotRequest(NO_RUN, "s", None, 1)
     assert desk.ledger.take_at_once(demand, 0.0) is not None
     assert desk.ledger.take_at_once(demand, 0.0) is not None
     assert desk.ledger.take_at_once(demand, 0.0) is None
@@ -265,9 +265,9 @@ def test_a_call_that_need_not_wait_takes_its_room_at_once_but_passes_nobody():
 def test_a_call_that_comes_when_a_rate_has_room_again_goes_behind_those_that_wait_for_it():
     desk = Desk()
     desk.ledger.change(Limits(rates=(("s", Rate(1, 5.0)),)))
-    demand = SlotRequest(VISITS, "s", None, 1)
+    demand = SlotRequest(NO_RUN, "s", None, 1)
     assert desk.ledger.take_at_once(demand, 0.0) is not None
-    desk.add("waits", run=VISITS)
+    desk.add("waits", run=NO_RUN)
     assert desk.start(1.0) == []
     assert desk.ledger.take_at_once(demand, 5.0) is None
 

@@ -10,12 +10,14 @@ from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
 from plait.core.results.explain import Waited
 from plait.core.scheduling.conflicts import find_conflicts, planned_accesses
+from plait.core.scheduling.direct_calls import CallRequests
 from plait.core.scheduling.events import (
     Abort,
     Aborted,
-    Admit,
     Call,
+    CallRequested,
     CancelRequested,
+    Changed,
     Command,
     Event,
     Failed,
@@ -26,6 +28,7 @@ from plait.core.scheduling.events import (
     Notice,
     Refuse,
     Status,
+    Step,
     Succeeded,
     Woke,
 )
@@ -33,7 +36,6 @@ from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.locating import LOCATE_S, PROMPT_S
 from plait.core.scheduling.run import Run
 from plait.core.scheduling.scheduler import Scheduler
-from plait.core.scheduling.visits import Visitors
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.claims import Places, ResourceName
 from plait.core.tools.output import Output
@@ -214,53 +216,61 @@ def test_a_run_that_is_cancelled_while_files_are_located_ends_once(late: bool) -
     assert play.scheduler.locks.is_free
 
 
-# Visits.
+# Direct calls.
 
 
-@pytest.fixture
-def visits() -> Any:
-    """Makes visits, the first to the path `x`, the second to `y`, and so on."""
-    visitors = Visitors(Policy((Rule("s:do", writes=("db:t",)),)))
-    return lambda number, tool="s:write": visitors.visit(number, CATALOG, tool, {"path": "xyz"[number]})
+def requested(number: int, tool: str = "s:write") -> CallRequested:
+    """The request of one that accesses the path `x` if it is the first, `y` if it is the second, and so on."""
+    requests = CallRequests(Policy((Rule("s:do", writes=("db:t",)),)))
+    return requests.make(number, CATALOG, tool, {"arguments": {"path": "xyz"[number]}})
 
 
-def test_a_visit_is_let_in_once_its_file_is_known(visits: Any) -> None:
-    scheduler, visit = Scheduler(Limits()), visits(0)
-    assert scheduler.enter(visit, 0.0).commands == [Locate(visit.key, (name("x"),), LOCATE_S)]
-    assert visit.started_at is None
-    assert scheduler.handle(Located(visit.key, {name("x"): "file:x"}), 1.0).commands == [Admit(visit.key)]
-    scheduler.leave(visit, 2.0)
+def calls(step: Step) -> list[Key]:
+    assert all(isinstance(command, Call) for command in step.commands)
+    return [command.key for command in step.commands]
+
+
+def test_a_direct_call_is_sent_once_its_file_is_known() -> None:
+    scheduler, request = Scheduler(Limits()), requested(0)
+    key = request.key
+    assert scheduler.handle(request, 0.0).commands == [Locate(key, (name("x"),), LOCATE_S)]
+    assert calls(scheduler.handle(Located(key, {name("x"): "file:x"}), 1.0)) == [key]
+    scheduler.handle(Succeeded(key, None), 2.0)
     assert scheduler.locks.is_free
 
 
-def test_a_visit_that_accesses_no_file_is_let_in_at_once(visits: Any) -> None:
-    scheduler, visit = Scheduler(Limits()), visits(0, "s:do")
-    assert scheduler.enter(visit, 0.0).commands == []
-    assert visit.started_at == 0.0
+def test_a_direct_call_that_accesses_no_file_is_sent_at_once() -> None:
+    request = requested(0, "s:do")
+    assert calls(Scheduler(Limits()).handle(request, 0.0)) == [request.key]
 
 
-def test_visits_wait_for_each_other_only_for_what_they_access(visits: Any) -> None:
-    scheduler, first, second, third = Scheduler(Limits()), visits(0), visits(1), visits(2)
-    for visit in (first, second, third):
-        scheduler.enter(visit, 0.0)
-    assert scheduler.handle(Located(third.key, {name("z"): "file:same"}), 0.0).commands == [Admit(third.key)]
-    assert scheduler.handle(Located(first.key, {name("x"): "file:same"}), 0.0).commands == []
-    assert scheduler.handle(Located(second.key, {name("y"): "file:y"}), 0.0).commands == [Admit(second.key)]
-    assert scheduler.leave(third, 1.0).commands == [Admit(first.key)]
+def test_direct_calls_wait_for_each_other_only_for_what_they_access() -> None:
+    scheduler, requests = Scheduler(Limits()), [requested(number) for number in range(3)]
+    first, second, third = (request.key for request in requests)
+    for request in requests:
+        scheduler.handle(request, 0.0)
+    assert calls(scheduler.handle(Located(third, {name("z"): "file:same"}), 0.0)) == [third]
+    assert calls(scheduler.handle(Located(first, {name("x"): "file:same"}), 0.0)) == []
+    assert calls(scheduler.handle(Located(second, {name("y"): "file:y"}), 0.0)) == [second]
+    assert calls(scheduler.handle(Succeeded(third, None), 1.0)) == [first]
 
 
-def test_a_visit_whose_file_is_not_found_in_time_is_refused_and_over(visits: Any) -> None:
-    scheduler, visit = Scheduler(Limits()), visits(0)
-    scheduler.enter(visit, 0.0)
-    [refuse] = scheduler.handle(Located(visit.key, {}), LOCATE_S).commands
+def test_a_direct_call_whose_file_is_not_found_in_time_is_refused_and_over() -> None:
+    scheduler, request = Scheduler(Limits()), requested(0)
+    scheduler.handle(request, 0.0)
+    step = scheduler.handle(Located(request.key, {}), LOCATE_S)
+    [refuse], [notice] = step.commands, step.notices
     assert isinstance(refuse, Refuse)
     assert isinstance(refuse.error, ServerUnavailable)
-    assert (refuse.key, scheduler.visits, scheduler.locating.is_free) == (visit.key, 0, True)
+    assert isinstance(notice, Changed)
+    assert (notice.after, notice.attempt, notice.code) == (Status.FAILED, 0, "server_unavailable")
+    assert (refuse.key, scheduler.direct, scheduler.locating.is_free) == (request.key, {}, True)
 
 
-def test_a_visit_that_leaves_while_it_is_located_leaves_nothing(visits: Any) -> None:
-    scheduler, visit = Scheduler(Limits()), visits(0)
-    scheduler.enter(visit, 0.0)
-    assert scheduler.leave(visit, 1.0).commands == [Abort(visit.key)]
-    assert scheduler.handle(Aborted(visit.key), 1.0).commands == []
-    assert (scheduler.visits, scheduler.locating.is_free, scheduler.locks.is_free) == (0, True, True)
+def test_a_direct_call_that_is_given_up_while_it_is_located_leaves_nothing() -> None:
+    scheduler, request = Scheduler(Limits()), requested(0)
+    key = request.key
+    scheduler.handle(request, 0.0)
+    assert scheduler.handle(Aborted(key), 1.0).commands == [Abort(key)]
+    assert scheduler.handle(Aborted(key), 1.0).commands == []
+    assert (scheduler.direct, scheduler.locating.is_free, scheduler.locks.is_free) == ({}, True, True)

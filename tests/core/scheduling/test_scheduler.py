@@ -24,7 +24,7 @@ from plait.core.scheduling.events import (
     Succeeded,
     Woke,
 )
-from plait.core.scheduling.lanes import VISITS
+from plait.core.scheduling.lanes import NO_RUN
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.rates import Rate
 from plait.core.scheduling.run import Run
@@ -81,8 +81,8 @@ def promise_what_happens_is_as_promised(world: World) -> None:
     promise_nothing_that_fits_waits(world)
     promise_nothing_waits_for_what_is_over(world)
     promise_nothing_less_urgent_goes_first(world)
-    promise_visits_of_a_kind_go_in_the_order_in_which_they_came(world)
-    promise_visits_and_calls_of_runs_take_turns(world)
+    promise_direct_calls_of_a_kind_go_in_the_order_in_which_they_came(world)
+    promise_direct_calls_and_calls_of_runs_take_turns(world)
     promise_layers_wait_for_layers(world)
     promise_what_may_pass_is_tried_again_within_the_budget(world)
     promise_nothing_of_an_ended_run_goes_on(world)
@@ -178,22 +178,22 @@ def promise_nothing_less_urgent_goes_first(world: World) -> None:
             assert not overtakers or not world.fits(key, overtakers), f"{overtakers} went before {key}"
 
 
-def promise_visits_of_a_kind_go_in_the_order_in_which_they_came(world: World) -> None:
+def promise_direct_calls_of_a_kind_go_in_the_order_in_which_they_came(world: World) -> None:
     for key in world.waiting() if world.just_started else ():
         if not key.run:
             overtakers = [call for call in world.just_started if world.came_later(call.key, key)]
             assert not overtakers or not world.fits(key, overtakers), f"{overtakers} went before {key}"
 
 
-def promise_visits_and_calls_of_runs_take_turns(world: World) -> None:
-    """No call of a run of priority 0 waits for two visits of a kind with no call of a run between them; and no visit
-    for more than two calls of runs of that priority."""
+def promise_direct_calls_and_calls_of_runs_take_turns(world: World) -> None:
+    """No call of a run of priority 0 waits for two direct calls of a kind with no call of a run between them; and no
+    direct call for more than two calls of runs of that priority."""
     for call in world.just_started:
         world.passes(call)
-    waiting = {world.visits[key].demand for key in world.in_line if key in world.asked}
+    waiting = {world.requests[key].slots for key in world.in_line if key in world.asked}
     for demand in world.passed_by_runs.keys() - waiting:
         del world.passed_by_runs[demand]
-    assert all(times <= 1 for times in world.passed_by_visits.values()), world.passed_by_visits
+    assert all(times <= 1 for times in world.passed_by_direct.values()), world.passed_by_direct
     assert all(times <= 2 for times in world.passed_by_runs.values()), world.passed_by_runs
 
 
@@ -290,9 +290,9 @@ def promise_nothing_stays_held(world: World) -> None:
     assert not scheduler.in_flight
     assert scheduler.locks.is_free
     assert scheduler.locating.is_free
-    assert not scheduler.visits
-    assert ledger.lanes.keys() == {VISITS}
-    for lane in ledger.lanes[VISITS].values():
+    assert not scheduler.direct
+    assert ledger.lanes.keys() == {NO_RUN}
+    for lane in ledger.lanes[NO_RUN].values():
         assert (lane.units, lane.gone, lane.stamp) == ([], set(), 0)
     assert not ledger.runs
     for limit in (ledger.gateway, *ledger.servers.values(), *ledger.tools.values()):

@@ -19,6 +19,7 @@ from plait.core.planning.plan import TakenOver
 from plait.core.results.record import record_of
 from plait.core.results.resume import resume
 from plait.core.scheduling.conflicts import find_conflicts, planned_accesses
+from plait.core.scheduling.direct_calls import CallRequests
 from plait.core.scheduling.events import (
     Aborted,
     Call,
@@ -39,12 +40,12 @@ from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.rates import Rate
 from plait.core.scheduling.run import Run
 from plait.core.scheduling.scheduler import Scheduler
-from plait.core.scheduling.visits import Visit, Visitors
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.claims import ResourceName
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy, Rule
-from plait.errors import CallError, CallTimeout, ConnectionLost, ServerUnavailable, ToolError
+from plait.core.values.strict import JsonObject
+from plait.errors import CallTimeout, ConnectionLost, ServerUnavailable, ToolError
 from tests.fakes import tool
 
 from ..runs import outputs_of
@@ -169,7 +170,7 @@ class World(Books):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.scheduler = Scheduler(self.limits)
-        self.visitors = Visitors(self.policy)
+        self.call_requests = CallRequests(self.policy)
 
     @classmethod
     def draw(cls, choices: Choices) -> World:
@@ -182,17 +183,17 @@ class World(Books):
 
     def steps(self) -> Iterator[None]:
         """Let anything happen until nothing is left to happen, one event at a time."""
-        to_submit, to_visit = self.choices.one_of((1, 2, 3)), self.choices.one_of((0, 0, 4, 16))
-        while to_submit or to_visit or self.open:
+        to_submit, to_call = self.choices.one_of((1, 2, 3)), self.choices.one_of((0, 0, 4, 16))
+        while to_submit or to_call or self.open:
             ended = [run for run in self.runs.values() if run.is_done]
             if to_submit and (not self.open or self.choices.once_in(4)):
                 self.submit()
                 to_submit -= 1
-            elif to_visit and (not self.open or self.choices.once_in(3)):
-                self.visit()
-                to_visit -= 1
+            elif to_call and (not self.open or self.choices.once_in(3)):
+                self.call()
+                to_call -= 1
             elif self.in_line and self.choices.once_in(8):
-                self.leave(self.choices.one_of(self.in_line))
+                self.give_up(self.choices.one_of(self.in_line))
             elif ended and len(self.runs) < MOST_RUNS and self.choices.once_in(8):
                 self.resume(self.choices.one_of(ended))
             elif self.choices.once_in(40):
@@ -219,27 +220,24 @@ class World(Books):
     def cancel(self, run_id: str) -> None:
         self._feed(CancelRequested(run_id), self.now)
 
-    def visit(self) -> None:
-        """One call that belongs to no run begins."""
+    def call(self) -> None:
+        """A direct call is requested."""
         one_of = self.choices.one_of
         verb = one_of(("do", "do", "read", "write"))
-        path = None if verb == "do" else one_of(PATHS)
-        name = f"{one_of(SERVERS)}:{verb}"
-        made = self.visitors.visit(len(self.visits), CATALOG, name, {} if path is None else {"path": path})
-        demand = made.demand._replace(weight=one_of((1, 1, 1, 2, 9)))
-        visit = Visit(len(self.visits), made.tool, demand, made.accesses)
-        self.enters(visit, path)
-        step = self.scheduler.enter(visit, self.now)
-        self.follows(step, visit if visit.started_at is not None else None)
+        arguments: JsonObject = {} if verb == "do" else {"path": one_of(PATHS)}
+        made = self.call_requests.make(
+            len(self.requests), CATALOG, f"{one_of(SERVERS)}:{verb}", {"arguments": arguments}
+        )
+        self._feed(made._replace(slots=made.slots._replace(weight=one_of((1, 1, 1, 2, 9)))), self.now)
 
-    def leave(self, key: Key, at: float | None = None) -> None:
-        """The visit of *key* ends in one of the ways in which it can."""
-        self._end(key, self.now if at is None else at, *self._outcome())
+    def give_up(self, key: Key) -> None:
+        """The direct call of *key* has not been sent, and will not be."""
+        self._feed(Failed(key, CallTimeout("late")) if self.choices.once_in(2) else Aborted(key), self.now)
 
     @property
     def in_line(self) -> list[Key]:
-        """The visits that wait, or are being located."""
-        return [key for key in self.visits if self.seen[key] is Status.READY]
+        """The direct calls that wait, or are being located."""
+        return [key for key in self.requests if self.seen[key] is Status.READY]
 
     def answer(self, key: Key) -> None:
         """Answer the open command of *key* in one of the ways in which it can be, or what is due before that."""
@@ -252,8 +250,8 @@ class World(Books):
             at, command = max(due, self.now), self.open[key]
         if isinstance(command, Call) and self.choices.once_in(3 if key in self.asking else 8):
             self._feed(Resumed(key) if key in self.asking else Paused(key), at)
-        elif key in self.visits and isinstance(command, Call):
-            self.leave(key, at)
+        elif key in self.requests and isinstance(command, Call) and self.choices.once_in(8):
+            self._feed(Aborted(key, self.choices.one_of(("cancelled", "input_required"))), at)
         elif key in self.aborted and not self.choices.once_in(4):
             self._feed(Aborted(key), at)
         else:
@@ -278,19 +276,6 @@ class World(Books):
         run = Run(f"r{number}", plan, number=number, conflicts=find_conflicts(plan, accesses, places), reused=reused)
         self.begins(run, reused, places)
         self.follows(self.scheduler.submit(run, self.now))
-
-    def _outcome(self) -> tuple[CallError | None, bool]:
-        """What a visit failed of, and whether it went well."""
-        match self._answer(Call(Key("", ""), CATALOG.tools["a:do"], {}, 1.0)):
-            case Failed(error=ToolError()):
-                return None, False
-            case Failed(error=error):
-                return error, False
-        return None, True
-
-    def _end(self, key: Key, at: float, error: CallError | None, is_well: bool) -> None:
-        self.leaves(key, at, error, is_well)
-        self.follows(self.scheduler.leave(self.visits[key], at, error, is_well=is_well))
 
     def _is_look(self, key: Key) -> bool:
         return not key.run and key in self.open and key not in self.aborted
@@ -317,4 +302,5 @@ class World(Books):
                     "items": list(PATHS[:size]),
                     "ok": size != 2,
                 }
-                return Succeeded(call.key, Output(value, size_bytes=40), how == "cached" and call.cache.max_age_s > 0)
+                output = Output(value, size_bytes=40) if call.key.run else None
+                return Succeeded(call.key, output, how == "cached" and call.cache.max_age_s > 0)

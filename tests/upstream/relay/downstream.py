@@ -10,12 +10,28 @@ from typing import Any, TypeAlias, cast
 
 import anyio
 import mcp_types as types
+from mcp import MCPError
 from mcp.server import Server
 from mcp.shared.message import SessionMessage
 
-from plait.core.ports import RENEWED, Ask, OnNotice, RelayRequest, RpcError, ServerListing
+from plait.core.ports import (
+    RENEWED,
+    Ask,
+    Caller,
+    CallTool,
+    OnNotice,
+    RelayRequest,
+    RpcError,
+    ServerListing,
+    ToolCall,
+    as_rpc_error,
+)
 from plait.core.values.strict import JsonObject
+from plait.downstream.calling import call_tool, relay
+from plait.downstream.eras.handshake import Era
+from plait.downstream.listings.subscriptions import ServerSubscriptions
 from plait.engine.gateway import Gateway
+from plait.errors import CallError
 from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.calls import OpenCalls
 from plait.upstream.principals import PrincipalOf
@@ -59,7 +75,8 @@ def a_template(uri: str, **members: Any) -> JsonObject:
 
 
 class FakeDownstream:
-    """A `Downstream`. What servers answer is set by `on`; without that, an empty result."""
+    """A `Downstream`, and the `CallTool` of its servers. What servers answer is set by `on`; without that, an empty
+    result."""
 
     def __init__(self) -> None:
         self.requests: list[RelayRequest] = []
@@ -104,7 +121,19 @@ class FakeDownstream:
     def offers(self) -> tuple[ServerListing, ...]:
         return self._offers
 
+    async def __call__(self, call: ToolCall, /) -> JsonObject:
+        return await call_tool(call.tool.server, self._session(call.tool.server), call)
+
     async def request(self, request: RelayRequest, /) -> JsonObject:
+        try:
+            return await relay(request.server, self._session(request.server), request, ServerSubscriptions())
+        except CallError as error:
+            raise as_rpc_error(error) from error
+
+    def _session(self, server: str) -> Any:
+        return FakeSession(server, self)
+
+    async def answer(self, request: RelayRequest) -> JsonObject:
         self.requests.append(request)
         self.open.append(request)
         self._tell()
@@ -150,6 +179,28 @@ class FakeDownstream:
     def _tell(self) -> None:
         self.changed.set()
         self.changed = anyio.Event()
+
+
+class FakeSession:
+    """What is used of a `ProtocolSession`, over one server of *downstream*."""
+
+    era = Era.LEGACY
+    listening = None
+
+    def __init__(self, server: str, downstream: FakeDownstream) -> None:
+        self._server = server
+        self._downstream = downstream
+
+    def last_words(self) -> str:
+        return "it went away"
+
+    async def request(self, method: str, params: JsonObject, caller: Caller) -> JsonObject:
+        own: Any = params.get("_meta", {})
+        sent: JsonObject = {name: value for name, value in params.items() if name != "_meta"}
+        try:
+            return await self._downstream.answer(RelayRequest(self._server, method, sent, own, caller))
+        except RpcError as error:
+            raise MCPError(error.code, error.message, error.data) from None
 
 
 async def _given(answer: Answer, *arguments: Any) -> Any:
@@ -319,11 +370,22 @@ async def relaying_server(
     principal_of: PrincipalOf | None = None,
     **options: Any,
 ) -> AsyncIterator[Server[Any]]:
-    """The server that clients see, over *downstream*; *options* are those of `RelayConfig`."""
+    """The server that clients see, over *downstream*, while tasks call *servers*; *options* are those of `Gateway` and
+    of `RelayConfig`."""
     servers = servers or FakeServers()
-    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
-        relaying = RelayConfig(downstream, **{"expose": "all", **options})
+    ours = {name: options.pop(name) for name in ("policy", "limits", "learned") if name in options}
+    async with Gateway(servers, by_origin(servers, downstream), InMemoryRuns(), **ours) as gateway:
+        relaying = RelayConfig(downstream, **{"expose": "all", "denied_by": gateway.denied_by, **options})
         yield build_server(gateway, calls=calls, relaying=relaying, principal_of=principal_of)
+
+
+def by_origin(servers: FakeServers, downstream: FakeDownstream) -> CallTool:
+    """Calls of tasks go to *servers*, those by name to *downstream*."""
+
+    async def call_tool(call: ToolCall) -> JsonObject:
+        return await (servers(call) if call.id.run else downstream(call))
+
+    return call_tool
 
 
 @asynccontextmanager

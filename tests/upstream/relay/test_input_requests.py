@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -11,10 +9,9 @@ import mcp_types as types
 import pytest
 from mcp import Client
 
-from plait.core.ports import RelayRequest, RpcError, Turn
+from plait.core.ports import RelayRequest, RpcError
 from plait.core.values.strict import Json, JsonObject
 from plait.upstream.relay.input_requests import ASK_S, MOST_QUESTIONS
-from plait.upstream.relay.turns import no_turn
 
 from ..conftest import LEGACY, MODERN, in_memory
 from .downstream import (
@@ -418,24 +415,10 @@ async def test_a_question_goes_to_the_client_of_its_own_request(downstream: Fake
     assert results == {"a": root("a"), "b": root("b")}
 
 
-class OwnTurn:
-    """A turn that is equal to no other."""
-
-    def __init__(self, turn: Turn) -> None:
-        self.paused, self.went_well = turn.paused, turn.went_well
-
-
 async def test_the_ways_to_one_client_are_equal_and_no_others(downstream: FakeDownstream, era: str):
-    """Whichever turn of its calls a question interrupts."""
-
-    @asynccontextmanager
-    async def visit(server: str, tool: str, arguments: Json) -> AsyncIterator[Turn]:
-        async with no_turn(server, tool, arguments) as turn:
-            yield OwnTurn(turn)
-
     downstream.on("a", "tools/call", DONE)
     async with (
-        relaying_server(downstream, visit=visit) as server,
+        relaying_server(downstream) as server,
         joined(server, era, answers={ASK: ADA}) as one,
         joined(server, era, answers={ASK: ADA}) as other,
     ):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import anyio
@@ -12,22 +12,19 @@ import pytest
 from mcp.server import Server
 
 from plait.core.ports import RelayRequest, RpcError
+from plait.core.scheduling.direct_calls import LONGEST_S
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.rates import Rate
 from plait.core.tools.policy import Policy, Rule
 from plait.core.tools.tool_stats import ToolStats
 from plait.core.values.strict import JsonObject
-from plait.engine.gateway import Gateway, GatewayLimits
+from plait.engine.gateway import GatewayLimits
 from plait.errors import ServerUnavailable
-from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.relay.input_requests import ASK_S
-from plait.upstream.relay.input_rounds import LONGEST_S
-from plait.upstream.relay.listings import RelayConfig
-from plait.upstream.server import build_server
 
 from ...fakes import FakeServers
 from ..conftest import LEGACY, MODERN
-from .downstream import DONE, FORM, FakeDownstream, RawClient, a_resource, a_tool, joined
+from .downstream import DONE, FORM, FakeDownstream, RawClient, a_resource, a_tool, joined, relaying_server
 from .test_input_requests import ADA, ASK, asking, question, requiring
 
 pytestmark = [pytest.mark.virtual_time, pytest.mark.parametrize("era", [LEGACY, MODERN])]
@@ -56,20 +53,15 @@ def lasting(seconds: float) -> Callable[[RelayRequest], Any]:
     return answer
 
 
-@asynccontextmanager
-async def served(
+def served(
     downstream: FakeDownstream,
     limits: Limits | None = None,
     *rules: Rule,
     servers: FakeServers | None = None,
     learned: ToolStats | None = None,
-) -> AsyncIterator[Server[Any]]:
-    servers = servers or FakeServers()
+) -> AbstractAsyncContextManager[Server[Any]]:
     limited = GatewayLimits(limits or Limits())
-    async with Gateway(
-        servers, servers, InMemoryRuns(), limits=limited, policy=Policy(rules), learned=learned
-    ) as gateway:
-        yield build_server(gateway, relaying=RelayConfig(downstream, "all", visit=gateway.visit))
+    return relaying_server(downstream, servers, limits=limited, policy=Policy(rules), learned=learned)
 
 
 async def called(peer: RawClient, tool: str = "a__do", **arguments: Any) -> float:
@@ -185,7 +177,7 @@ async def test_the_time_in_line_counts_within_the_hour_that_a_request_may_take(d
 async def test_after_a_server_asked_for_quiet_no_call_is_sent_to_it(downstream: FakeDownstream, era: str):
     def busy(request: RelayRequest) -> JsonObject:
         downstream.on("a", "tools/call", DONE)
-        raise RpcError(types.CONNECTION_CLOSED, "busy") from ServerUnavailable("busy", retry_after_s=30.0)
+        raise ServerUnavailable("busy", retry_after_s=30.0)
 
     downstream.on("a", "tools/call", busy)
     async with served(downstream) as server, joined(server, era) as peer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import nullcontext
 from typing import Any
 
@@ -11,8 +12,13 @@ import pytest
 from mcp import Client
 
 from plait.core.ports import RelayRequest, RpcError
+from plait.core.tools.policy import Policy
 from plait.core.values.strict import Json, JsonObject
+from plait.engine.gateway import Gateway, GatewayLimits
+from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.calls import OpenCalls
+from plait.upstream.relay.listings import RelayConfig
+from plait.upstream.server import build_server
 
 from ...fakes import FakeServers, tool
 from ..conftest import LEGACY, MODERN, in_memory
@@ -23,7 +29,9 @@ from .downstream import (
     a_resource,
     a_template,
     a_tool,
+    by_origin,
     connected,
+    joined,
     relaying_server,
 )
 
@@ -139,11 +147,12 @@ async def test_an_error_about_our_own_connection_is_not_blamed_on_the_client(
 
 
 async def test_a_fault_of_ours_tells_nothing_of_itself(downstream: FakeDownstream, era: str):
-    downstream.on("a", "tools/call", ValueError("/etc/secret"))
+    downstream.on("a", "tools/call", RuntimeError("/etc/secret"))
     async with connected(downstream, era) as peer:
         with pytest.raises(RpcError) as caught:
             await peer.request("tools/call", {"name": "a__echo"})
-    assert (caught.value.code, caught.value.message) == (types.INTERNAL_ERROR, "Internal server error")
+    assert caught.value.code == types.INTERNAL_ERROR
+    assert re.fullmatch("an internal error; the log names it [0-9a-f]{8}", caught.value.message)
 
 
 @pytest.mark.parametrize(
@@ -203,10 +212,7 @@ async def test_what_is_not_exposed_cannot_be_called(
 
 
 async def test_a_denied_tool_is_not_listed_and_is_refused(downstream: FakeDownstream, era: str):
-    def denied_by(server: str, name: str) -> str | None:
-        return "a:e*" if (server, name) == ("a", "echo") else None
-
-    async with connected(downstream, era, denied_by=denied_by) as peer:
+    async with connected(downstream, era, policy=Policy(deny=("a:e*",))) as peer:
         listed = [tool["name"] for tool in (await peer.request("tools/list"))["tools"]]
         with pytest.raises(RpcError) as caught:
             await peer.request("tools/call", {"name": "a__echo"})
@@ -216,18 +222,19 @@ async def test_a_denied_tool_is_not_listed_and_is_refused(downstream: FakeDownst
 
 
 async def test_a_denial_holds_as_soon_as_it_is_said(downstream: FakeDownstream, era: str):
-    denied: set[str] = set()
-
-    async with connected(downstream, era, denied_by=lambda server, name: name if name in denied else None) as peer:
-        for name in ("slow", "echo"):
-            denied ^= {name}
-            listed = [tool["name"] for tool in (await peer.request("tools/list"))["tools"]]
-            assert f"a__{name}" not in listed
-            with pytest.raises(RpcError, match="The policy denies"):
-                await peer.request("tools/call", {"name": f"a__{name}"})
-        denied.clear()
-        assert "a__slow" in str(await peer.request("tools/list"))
-        await peer.request("tools/call", {"name": "a__slow"})
+    servers = FakeServers()
+    async with Gateway(servers, by_origin(servers, downstream), InMemoryRuns()) as gateway:
+        relaying = RelayConfig(downstream, "all", denied_by=gateway.denied_by)
+        async with joined(build_server(gateway, relaying=relaying), era) as peer:
+            for name in ("slow", "echo"):
+                gateway.change(Policy(deny=(f"a:{name}",)), GatewayLimits(), None)
+                listed = [tool["name"] for tool in (await peer.request("tools/list"))["tools"]]
+                assert f"a__{name}" not in listed
+                with pytest.raises(RpcError, match="The policy denies"):
+                    await peer.request("tools/call", {"name": f"a__{name}"})
+            gateway.change(Policy(), GatewayLimits(), None)
+            assert "a__slow" in str(await peer.request("tools/list"))
+            await peer.request("tools/call", {"name": "a__slow"})
 
 
 # Prompts, resources and completions.

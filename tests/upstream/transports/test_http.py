@@ -7,7 +7,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import httpx2
@@ -27,7 +27,7 @@ from plait.upstream.transports.listening import Arrival, listen_on
 
 from ...fakes import FakeServers
 from ..conftest import LEGACY, structured, task
-from ..relay.downstream import DONE, FakeDownstream, a_tool
+from ..relay.downstream import DONE, FakeDownstream, a_tool, by_origin
 from .test_stdio import started
 
 INITIALIZE = {
@@ -81,7 +81,8 @@ async def served(
     stop = Stop(give_up=lambda status: None)
     url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     with listen_on("127.0.0.1", 0) as sock:
-        async with Gateway(servers, servers, InMemoryRuns()) as gateway, anyio.create_task_group() as tasks:
+        call_tool = servers if relaying is None else by_origin(servers, cast("FakeDownstream", relaying.downstream))
+        async with Gateway(servers, call_tool, InMemoryRuns()) as gateway, anyio.create_task_group() as tasks:
 
             async def run() -> None:
                 rules = allowed or Allowed("127.0.0.1")

@@ -9,9 +9,10 @@ from typing import Final, NamedTuple, TypeAlias
 
 from ...errors import CallError
 from ..tools.catalog import Tool
-from ..tools.claims import Places, ResourceName
+from ..tools.claims import Accesses, Places, ResourceName
 from ..tools.output import Output
 from ..values.strict import JsonObject
+from .lanes import SlotRequest
 
 
 class Status(StrEnum):
@@ -68,7 +69,7 @@ class Failure:
 
 class Key(NamedTuple):
     """Names one call of one run: a task, or one item of a `for_each` task. `task` is empty for the run itself. For a
-    visit, `run` is empty, `task` the tool, and `item` the number of the visit."""
+    direct call, `run` is empty, `task` the tool, and `item` the number of the call."""
 
     run: str
     task: str
@@ -138,23 +139,30 @@ class Abort(NamedTuple):
     key: Key
 
 
-class Admit(NamedTuple):
-    """The visit of this key, which had to wait, has all that it asked for: its call may be sent."""
-
-    key: Key
-
-
 class Refuse(NamedTuple):
-    """The visit of this key, which had to wait, cannot be made: it has ended with *error*."""
+    """The direct call of this key, which had to wait, cannot be made: it has ended with *error*."""
 
     key: Key
     error: CallError
 
 
-Command: TypeAlias = Locate | Call | Sleep | Abort | Admit | Refuse
+Command: TypeAlias = Locate | Call | Sleep | Abort | Refuse
 
 
 # Events: what has happened outside.
+
+
+class CallRequested(NamedTuple):
+    """A client calls a tool by its name, outside of any run. `Call` follows once the call may be sent, or `Refuse`."""
+
+    key: Key
+    tool: Tool
+    arguments: JsonObject
+    slots: SlotRequest
+    cache: CacheRule
+    accesses: Accesses | None
+    """The resources that the call accesses; None if it accesses none."""
+    timeout_s: float
 
 
 class Located(NamedTuple):
@@ -166,7 +174,8 @@ class Located(NamedTuple):
 
 class Succeeded(NamedTuple):
     key: Key
-    output: Output
+    output: Output | None
+    """None for a direct call: only its client reads it."""
     cached: bool = False
     """Whether the answer was kept from an earlier call."""
 
@@ -182,6 +191,8 @@ class Woke(NamedTuple):
 
 class Aborted(NamedTuple):
     key: Key
+    code: str = "cancelled"
+    """Why, for a direct call: `input_required` if its client sends it again with what its server asked for."""
 
 
 class Paused(NamedTuple):
@@ -204,7 +215,9 @@ class CancelRequested(NamedTuple):
     run: str
 
 
-Event: TypeAlias = Located | Succeeded | Failed | Woke | Aborted | Paused | Resumed | Sent | CancelRequested
+Event: TypeAlias = (
+    CallRequested | Located | Succeeded | Failed | Woke | Aborted | Paused | Resumed | Sent | CancelRequested
+)
 
 
 # Notices: what observers are told. `at` is in seconds, on the clock of whoever drives the scheduler.

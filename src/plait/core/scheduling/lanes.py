@@ -35,8 +35,8 @@ Urgency: TypeAlias = "tuple[float, ...]"
 
 Unit = TypeVar("Unit")
 
-VISITS = ""
-"""What stands for a run in the demands of visits."""
+NO_RUN = ""
+"""Stands for the run in the keys and slot requests of direct calls."""
 
 _LAST = float("inf")
 
@@ -45,7 +45,7 @@ class SlotRequest(NamedTuple):
     """What a call takes room of. Calls with equal demands wait in one lane."""
 
     run: str
-    """`VISITS` for a call that belongs to none."""
+    """`NO_RUN` for a direct call."""
     server: str
     tools: tuple[str, int] | None
     """The limit that its tool shares with others: its name, and its slots."""
@@ -134,7 +134,7 @@ class Lane(Generic[Unit]):
         self.stopped_at: Limit[Unit] | None = None
         """The limit that it was parked at last, since it was last empty."""
         self.yields = False
-        """Whether the calls of runs go first now: it holds visits, and had its turn."""
+        """Whether the calls of runs go first now: it holds direct calls, and had its turn."""
         self.gone: set[Unit] = set()
         """Calls among `units` that wait no more; never the first."""
 

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal
 
 from .adaptive import AdaptiveLimit
-from .lanes import VISITS, Lane, Lease, Limit, RateLimit, SlotRequest, Unit, Urgency
+from .lanes import NO_RUN, Lane, Lease, Limit, RateLimit, SlotRequest, Unit, Urgency
 from .rates import UNBOUNDED, LeakyBucket, Rate
 
 
@@ -61,7 +61,7 @@ class ConcurrencyLimits(Generic[Unit]):
         }
         self.tools: dict[tuple[str, int], Limit[Unit]] = {}
         self.runs: dict[str, Limit[Unit]] = {}
-        self.lanes: dict[str, dict[SlotRequest, Lane[Unit]]] = {VISITS: {}}
+        self.lanes: dict[str, dict[SlotRequest, Lane[Unit]]] = {NO_RUN: {}}
         """By run."""
         self._yielding: dict[Lane[Unit], None] = {}
         self._queue: list[tuple[Urgency, int, Lane[Unit]]] = []
@@ -138,7 +138,7 @@ class ConcurrencyLimits(Generic[Unit]):
             self._leave(lane)
             if lane.gone:
                 lane.tidy()
-            if self._yielding or lane.demand.run == VISITS:
+            if self._yielding or lane.demand.run == NO_RUN:
                 self._take_turns(lane)
             if not lane.units:
                 lane.stopped_at = None
@@ -240,10 +240,10 @@ class ConcurrencyLimits(Generic[Unit]):
         return self.tools[named]
 
     def _forget_empty_lanes(self) -> None:
-        """Those of visits, which no run takes with it when it ends: new settings may leave none of
+        """Those of direct calls, which no run takes with it when it ends: new settings may leave none of
         their demands."""
-        visits = self.lanes[VISITS] = {demand: lane for demand, lane in self.lanes[VISITS].items() if lane.units}
-        self._yielding = {lane: None for lane in self._yielding if lane.demand in visits}
+        direct = self.lanes[NO_RUN] = {demand: lane for demand, lane in self.lanes[NO_RUN].items() if lane.units}
+        self._yielding = {lane: None for lane in self._yielding if lane.demand in direct}
 
     def _renew_lanes(self, server: str | None = None) -> None:
         """The limits are others that calls of *server* (of any, for None) take room of."""
@@ -253,9 +253,9 @@ class ConcurrencyLimits(Generic[Unit]):
                     lane.use(self._limits(demand))
 
     def _take_turns(self, started: Lane[Unit]) -> None:
-        """A call of that lane was started: the turn is with those of runs after a visit, and the
+        """A call of that lane was started: the turn is with those of runs after a direct call, and the
         other way round."""
-        if started.demand.run == VISITS:
+        if started.demand.run == NO_RUN:
             started.yields = True
             self._yielding[started] = None
             return

@@ -4,8 +4,8 @@ Which file a name means only the file system knows, so it is asked with a comman
 that became ready in one step. Calls of one run claim in the order in which they became ready, those of one step in
 document order: what is found sooner waits for what was ready before it. That order must not let one mount that hangs
 hold up calls that use others. So a call whose files are not found promptly loses its place in the order: its files get
-a command of their own, and it claims whenever they are found, or fails. Visits have no order among each other and are
-located one by one.
+a command of their own, and it claims whenever they are found, or fails. Direct calls have no order among each other and
+are located one by one.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import NamedTuple, TypeAlias
 from ...errors import CallError, ServerUnavailable
 from ..tools.claims import Accesses, Places, ResourceClaim, ResourceName
 from ..values.printable import printable
+from .direct_calls import DirectCall
 from .events import Key, Locate, Located
 from .state import TaskCall
-from .visits import Visit
 
 PROMPT_S = 0.25
 """How long calls of a run wait for the files of those that were ready before them."""
@@ -29,8 +29,8 @@ LOCATE_S = 10.0
 LONGEST_NAME = 200
 """Characters of a name in an error."""
 
-Waiting: TypeAlias = TaskCall | Visit
-"""What stands in line: a call of a run, or a visit."""
+Waiting: TypeAlias = TaskCall | DirectCall
+"""What stands in line: a call of a run, or a direct one."""
 Ready: TypeAlias = tuple[Waiting, Accesses]
 """A call that is ready, and what it accesses."""
 
@@ -143,7 +143,7 @@ class Locating:
         return keys
 
     def drop(self, key: Key) -> bool:
-        """The visit of *key* is not wanted any more; True if it was being located."""
+        """The direct call of *key* is not wanted any more; True if it was being located."""
         return self._alone.pop(key, None) is not None
 
 

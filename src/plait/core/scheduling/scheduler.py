@@ -2,7 +2,7 @@
 
 A call that is ready has its files located (`locating.py`), asks for the resources that it accesses (`locks.py`), then
 for room (`limits.py`). Its room is given back when it is answered, its resources when it has come to its end: a retry
-is still the same call. Visits, calls from outside of any run (`visits.py`), stand in the same lines.
+is still the same call. Direct calls, from outside of any run (`direct_calls.py`), stand in the same lines.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from operator import attrgetter
 from ...errors import CallError, CallTimeout, ConnectionLost, ServerUnavailable
 from ..tools.catalog import Tool
 from ..tools.claims import Places, ResourceClaim
+from ..tools.output import Output
 from ..tools.tool_stats import ToolStats
 from .conflicts import why_they_conflict
+from .direct_calls import DirectCall
 from .events import (
     NEVER_CACHED,
     Abort,
     Aborted,
-    Admit,
     CacheRule,
     Call,
+    CallRequested,
     CancelRequested,
     Command,
     Event,
@@ -34,18 +36,18 @@ from .events import (
     Resumed,
     Sent,
     Sleep,
+    Status,
     Step,
     Succeeded,
     Woke,
 )
-from .lanes import Lease, SlotRequest
+from .lanes import NO_RUN, Lease, SlotRequest
 from .limits import ConcurrencyLimits, Limits
 from .locating import PROMPT_S, Locating, Outcome, Ready, Waiting
 from .locks import Locks, Request
 from .retry import RetryBudgets
 from .run import Run
 from .state import TaskCall
-from .visits import Visit
 
 
 class Scheduler:
@@ -58,20 +60,22 @@ class Scheduler:
         self.budgets = RetryBudgets()
         self.runs: dict[str, Run] = {}
         """The runs that have not come to their end."""
-        self.visits = 0
-        """How many have entered and not left."""
+        self.direct: dict[Key, DirectCall] = {}
+        """The direct calls that have not ended."""
         self._learned = ToolStats(enabled=False) if learned is None else learned
         self._held: dict[Key, tuple[Waiting, Lease[Waiting]]] = {}
         """The calls in flight, each with the room it takes until it is answered."""
         self._paused: dict[Key, float] = {}
         """The calls in flight that hold no room, because their client is asked something; each since when."""
         self._requests: dict[str, dict[Key, Request[Waiting]]] = {}
-        """What calls access, from when they have asked for it to their end, by run; visits have no run's name."""
+        """What calls access, from when they have asked for it to their end, by run; `NO_RUN` for direct calls."""
         self._watched: set[str] = set()
         """Servers whose rate will have room when a sleep is over."""
+        self._notices: list[Notice] = []
+        """Those of direct calls, which the next step hands over."""
 
     def __repr__(self) -> str:
-        return f"<Scheduler: {len(self.runs)} runs, {self.visits} visits, {len(self._held)} calls in flight>"
+        return f"<Scheduler: {len(self.runs)} runs, {len(self.direct)} direct calls, {len(self._held)} calls in flight>"
 
     @property
     def in_flight(self) -> int:
@@ -89,53 +93,10 @@ class Scheduler:
         self.ledger.change(limits)
         return self._step(now, None)
 
-    def enter(self, visit: Visit, now: float) -> Step:
-        """*visit* asks for what it accesses, then for room. If it has both, it was started; else `Admit` tells when, or
-        `Refuse` that it cannot be made."""
-        self.visits += 1
-        if visit.accesses is not None:
-            outcome = self.locating.add_alone(visit, visit.accesses)
-            if outcome.commands:
-                return Step([*outcome.commands], [])
-            [(_, claims)] = outcome.claims
-            if not self._has(visit, claims):
-                return Step([], [])
-        if (held := self.ledger.take_at_once(visit.demand, now)) is not None:
-            self._admit_visit(visit, held, now)
-            return Step([], [])
-        self._line_up(visit)
-        return self._step(now, None)
-
-    def leave(self, visit: Visit, now: float, error: CallError | None = None, *, is_well: bool = False) -> Step:
-        """*visit* has ended, or is not wanted any more. *error* is what its call failed of; without one, how long the
-        call took counts where it went *well*."""
-        self.visits -= 1
-        key = visit.key
-        self._resume(key, now)
-        if self.locating.drop(key):
-            return self._step(now, None, Abort(key))
-        if (entry := self._held.pop(key, None)) is not None:
-            self._tell_of(visit, now, error, is_well)
-            self.ledger.give_back(entry[1])
-        elif (request := self._requests.get(key.run, {}).get(key)) is None or request.blocker is None:
-            self.ledger.withdraw(visit.demand, visit)
-        self._release(key, now)
-        return self._step(now, None)
-
-    def _admit_visit(self, visit: Visit, held: Lease[Waiting], now: float) -> None:
-        visit.started_at = now
-        self._held[visit.key] = visit, held
-
-    def _tell_of(self, visit: Visit, now: float, error: CallError | None, is_well: bool) -> None:
-        if error is not None:
-            self._went_wrong(visit, error, now)
-        elif is_well:
-            seconds = _seconds(visit, now)
-            self._learned.took(visit.tool, seconds)
-            self._went_well(visit.tool, seconds)
-
     def handle(self, event: Event, now: float) -> Step:
         match event:
+            case CallRequested():
+                return self._request(event, now)
             case CancelRequested(run_id):
                 run = self.runs.get(run_id)
                 if run is not None:
@@ -157,9 +118,13 @@ class Scheduler:
                 run = self.runs.get(key.run)
                 if run is not None and key in run.open:
                     run.sent(key, now)
+                elif (call := self.direct.get(key)) is not None:
+                    call.started_at = now
                 return self._step(now, run)
         if not isinstance(event, Woke):
             self._answered(event, now)
+            if event.key.run == NO_RUN:
+                return self._end_direct(event, now)
         key = event.key
         run = self.runs.get(key.run)
         if run is not None:
@@ -167,6 +132,53 @@ class Scheduler:
         if run is None or not (key in run.open or isinstance(event, Woke)):  # after a pause comes the next attempt
             self._release(key, now)
         return self._step(now, run)
+
+    def _request(self, request: CallRequested, now: float) -> Step:
+        """A direct call claims what it accesses, then waits for room. Mostly it can be sent at once."""
+        call = self.direct[request.key] = DirectCall(request)
+        self._notices.append(call.move(Status.READY, now))
+        if request.accesses is not None:
+            outcome = self.locating.add_alone(call, request.accesses)
+            if outcome.commands:
+                return Step([*outcome.commands], self._take_notices())
+            [(_, claims)] = outcome.claims
+            if not self._has(call, claims):
+                return Step([], self._take_notices())
+        if (lease := self.ledger.take_at_once(call.slots, now)) is not None:
+            return Step([self._start_direct(call, lease, now)], self._take_notices())
+        self._line_up(call)
+        return self._step(now, None)
+
+    def _start_direct(self, call: DirectCall, lease: Lease[Waiting], now: float) -> Call:
+        call.started_at = now
+        self._held[call.key] = call, lease
+        self._notices.append(call.move(Status.RUNNING, now))
+        request = call.request
+        return Call(call.key, call.tool, request.arguments, request.timeout_s, 1, request.cache)
+
+    def _end_direct(self, event: Succeeded | Failed | Aborted, now: float) -> Step:
+        """A direct call has ended, or is not wanted any more before it was sent."""
+        key = event.key
+        if (call := self.direct.pop(key, None)) is None:
+            return self._step(now, None)
+        commands: list[Command] = []
+        if self.locating.drop(key):
+            commands.append(Abort(key))
+        elif call.status is Status.READY:
+            request = self._requests.get(NO_RUN, {}).get(key)
+            if request is None or request.blocker is None:
+                self.ledger.withdraw(call.slots, call)
+        match event:
+            case Succeeded():
+                self._notices.append(call.move(Status.SUCCESS, now))
+            case Failed(error=CallTimeout()) if call.status is Status.RUNNING:
+                self._notices.append(call.move(Status.TIMEOUT, now, event.error.code))
+            case Failed(error=error):
+                self._notices.append(call.move(Status.FAILED, now, error.code))
+            case Aborted(code=code):
+                self._notices.append(call.move(Status.CANCELLED, now, code))
+        self._release(key, now)
+        return self._step(now, None, *commands)
 
     def _located(self, event: Located, now: float) -> Step:
         """Calls whose files are known ask for what they access; those whose files are not known in time have failed."""
@@ -176,9 +188,10 @@ class Scheduler:
         self._claim(outcome, now)
         for unit, error in outcome.refused:
             match unit:
-                case Visit():
-                    self.visits -= 1
-                    commands.append(Refuse(unit.key, error))
+                case DirectCall(key=key):
+                    del self.direct[key]
+                    self._notices.append(unit.move(Status.FAILED, now, error.code))
+                    commands.append(Refuse(key, error))
                 case TaskCall():
                     self.runs[unit.key.run].refuse(unit, error, now)
         return self._step(now, run, *commands)
@@ -192,7 +205,10 @@ class Scheduler:
         match event:
             case Succeeded(output=output, cached=False):
                 tool, seconds = unit.tool, _seconds(unit, now)
-                self._learned.saw(tool, seconds, output.value)
+                if output is None:
+                    self._learned.took(tool, seconds)
+                else:
+                    self._learned.saw(tool, seconds, output.value)
                 self._went_well(tool, seconds)
             case Failed(error=error):
                 self._went_wrong(unit, error, now)
@@ -230,7 +246,7 @@ class Scheduler:
         if not is_awaited:
             return  # the task has come to its end without waiting for this answer
         match event:
-            case Succeeded(key, output, cached):
+            case Succeeded(key, Output() as output, cached):
                 run.succeed(key, output, now, cached=cached)
             case Failed(key, error):
                 run.fail(key, error, now)
@@ -251,7 +267,7 @@ class Scheduler:
             commands += self._start_what_fits(told, now)
         if run is not None:
             told[run.id] = run
-        notices: list[Notice] = []
+        notices = self._take_notices()
         for owner in told.values():
             commands += owner.commands
             notices += owner.notices
@@ -260,6 +276,10 @@ class Scheduler:
         if self.ledger.rates:
             commands += self._watch(now)
         return Step(commands, notices)
+
+    def _take_notices(self) -> list[Notice]:
+        notices, self._notices = self._notices, []
+        return notices
 
     def _admit(self, run: Run, places: Places | None = None) -> None:
         """The calls of *run* that became ready ask for what they access, in document order, and then for room. Where
@@ -298,8 +318,8 @@ class Scheduler:
 
     def _line_up(self, unit: Waiting) -> None:
         match unit:
-            case Visit():
-                self.ledger.add(unit.demand, unit.urgency, unit)
+            case DirectCall():
+                self.ledger.add(unit.slots, unit.urgency, unit)
             case TaskCall(planned=planned):
                 run = self.runs[unit.key.run]
                 demand = SlotRequest(run.id, planned.tool.server, planned.policy.limit, planned.weight)
@@ -330,9 +350,8 @@ class Scheduler:
 
     def _start_what_fits(self, told: dict[str, Run], now: float) -> Iterable[Command]:
         for unit, held in self.ledger.take_next(now):
-            if isinstance(unit, Visit):
-                self._admit_visit(unit, held, now)
-                yield Admit(unit.key)
+            if isinstance(unit, DirectCall):
+                yield self._start_direct(unit, held, now)
                 continue
             owner = told[unit.key.run] = self.runs[unit.key.run]
             if held.waited_at is not None:
@@ -354,7 +373,7 @@ class Scheduler:
         for server, seconds in self.ledger.to_watch(now):
             self._watched.add(server)
             yield Sleep(Key("", server), seconds)
-        if not self.runs and not self.visits and self._watched:
+        if not self.runs and not self.direct and self._watched:
             yield from [Abort(Key("", server)) for server in self._watched]
             self._watched.clear()
 

@@ -31,7 +31,7 @@ def read_output(result: JsonObject, tool: Tool, max_bytes: int) -> Output:
     """
     blocks = _blocks(result)
     if result.get("isError") is True:
-        raise ToolError(_error_text(blocks, result))
+        raise tool_error(result)
     structured = result.get("structuredContent")
     value = _of_blocks(blocks) if structured is None else structured
     try:
@@ -46,6 +46,11 @@ def read_output(result: JsonObject, tool: Tool, max_bytes: int) -> Output:
     _check_schema(tool, structured, value)
     attachments = tuple(block for block in blocks if block.get("type") in {"image", "audio"})
     return Output(value, attachments, size, _is_wrapper(structured))
+
+
+def tool_error(result: JsonObject) -> ToolError:
+    """The error that *result*, which says `isError`, tells of."""
+    return ToolError(_error_text(_blocks(result), result))
 
 
 def _blocks(result: JsonObject) -> list[JsonObject]:

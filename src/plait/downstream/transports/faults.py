@@ -18,6 +18,7 @@ import httpx2
 import mcp_types as types
 from mcp import MCPError
 
+from ...core.ports import RpcError
 from ...errors import CallError, ConnectionLost, InvalidOutput, OutputTooLarge, ProtocolError, ServerUnavailable
 
 MAX_MESSAGE_CHARS = 2_000
@@ -78,7 +79,7 @@ def translated(server: str, error: types.ErrorData, last_words: str) -> CallErro
         return OutputTooLarge(said) if "exceeded" in error.message else ConnectionLost(said, hint=UNKNOWN_EFFECT)
     if error.code == types.PARSE_ERROR and error.message.startswith(_NOT_PARSED):
         return InvalidOutput(f"{server}: the server's answer cannot be read: {error.message[:500]}")
-    return ProtocolError(said, rpc_code=error.code)
+    return ProtocolError(said, rpc_code=error.code, rpc_error=RpcError(error.code, error.message, error.data))
 
 
 def asked_pause_s(error: BaseException) -> float:

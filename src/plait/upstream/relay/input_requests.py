@@ -26,6 +26,8 @@ ASK_S = 600.0
 """How long a person or a model upstream may take to answer."""
 MOST_QUESTIONS = 32
 """How many questions one request may have open at once."""
+_SERVER = "server:"
+"""How the state of a request begins that a server gave; the server's name follows."""
 
 _QUESTIONS: Final[Mapping[str, type[BaseModel]]] = {
     "elicitation/create": types.ElicitRequest,
@@ -125,23 +127,29 @@ async def _put(session: ServerSession, question: InputRequest, related: ServerMe
         raise RpcError(types.INTERNAL_ERROR, f"The client's answer is invalid: {_first(error)}") from None
 
 
-def read_questions(result: JsonObject) -> dict[str, InputRequest]:
-    """The questions in an input-required *result*, by their keys. Raises `RpcError`."""
-    requests = result.get("inputRequests")
-    if requests is None:
-        requests = {}
-    if not isinstance(requests, dict) or len(requests) > MOST_QUESTIONS:
-        raise RpcError(types.INTERNAL_ERROR, "The server asks in a form that the protocol does not have.")
-    return {key: _read_input_request(request) for key, request in requests.items()}
+def with_state_of(server: str, result: JsonObject) -> JsonObject:
+    """*result* of *server*, which asks its client for input, with a state that leads back to that server."""
+    state = result.get("requestState")
+    if result.get("resultType") != "input_required" or not isinstance(state, str):
+        return result
+    return {**result, "requestState": f"{_SERVER}{server}:{state}"}
 
 
-def _read_input_request(request: Json) -> InputRequest:
-    match request:
-        case {"method": str(method), "params": dict(params)}:
-            return InputRequest.read(method, params)
-        case {"method": str(method)}:
-            return InputRequest.read(method, {})
-    raise RpcError(types.INTERNAL_ERROR, "The server asks in a form that the protocol does not have.")
+def with_own_state(server: str, params: JsonObject) -> JsonObject:
+    """*params* for *server*, with the state as it gave it. Raises `MCPError` for a state of another server."""
+    state = params.get("requestState")
+    if state is None:
+        return params
+    start = f"{_SERVER}{server}:"
+    if not isinstance(state, str) or not state.startswith(start):
+        raise invalid_state()
+    return {**params, "requestState": state.removeprefix(start)}
+
+
+def invalid_state() -> MCPError:
+    """The same words for every reason, as the SDK has them: who tries states learns nothing."""
+    reason = {"reason": "invalid_request_state"}
+    return MCPError(types.INVALID_PARAMS, "Invalid or expired requestState", reason)
 
 
 def _elicitation(has: types.ElicitationCapability | None, mode: Json) -> JsonObject:

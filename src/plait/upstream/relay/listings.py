@@ -25,12 +25,11 @@ from mcp_types import methods
 from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
 from pydantic import ValidationError
 
-from ...core.ports import Downstream, ServerListing, Visit
+from ...core.ports import Downstream, ServerListing
 from ...core.tools.addresses import Addresses
 from ...core.tools.catalog import Tool
 from ...core.tools.naming import Entry, Names, prompt_names, tool_names
 from ...core.values.strict import Json, JsonObject, encode
-from .turns import no_turn
 
 log = logging.getLogger(__name__)
 
@@ -107,9 +106,8 @@ class RelayConfig:
     """Waits until it is known what each server has, or for as long as a client may be kept waiting
     for that."""
     denied_by: Callable[[str, str], str | None] = _never
-    """The pattern that denies a tool, given its server and its name; None where it is allowed."""
-    visit: Visit = no_turn
-    """Waits for the turn of a call by name."""
+    """The pattern that denies a tool, given its server and its name; None if it is allowed. What is denied is
+    not listed, and the gateway refuses to call it."""
 
 
 Own: TypeAlias = Mapping[str, Sequence[JsonObject]]

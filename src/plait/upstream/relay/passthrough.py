@@ -1,8 +1,8 @@
 """Serves what downstream servers have: each request goes to the server it is for, and its result comes back as it came.
 
 This is a middleware of the SDK's server. What it answers never meets the SDK's models, so nothing is dropped, and a
-relayed call costs little. What is ours goes on to our own handlers. What can lead to questions goes by `InputRounds`
-to its server, everything else by `_send`.
+relayed call costs little. What is ours goes on to our own handlers. Calls of tools take the road of all calls, through
+the gateway; everything else is sent to its server as it is.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from mcp.server import Server
 from mcp_types import methods
 from pydantic import ValidationError
 
-from ...core.ports import RelayRequest, RpcError
+from ...core.ports import Caller, RelayRequest, RpcError, as_rpc_error
 from ...core.values.strict import Json, JsonObject
+from ...errors import CallError
 from ..calls import OpenCalls
 from ..mcp_sdk import CallNext, HandlerResult
 from ..principals import PrincipalOf
 from ..resources import is_ours
 from ..run_progress import RequestContext
 from .eras import checked_params, is_modern, meta_of, meta_to_pass_on, shaped_error, shaped_result
-from .input_rounds import LONGEST_S, InputRounds, begin, held_for, out_of_time, resume
+from .input_requests import with_own_state, with_state_of
 from .listings import MEMBERS, Own, RelayConfig
 from .notifications import ROOTS_CHANGED, TransportState, transport_state_of
 from .pending import Work
@@ -41,22 +42,29 @@ log = logging.getLogger(__name__)
 LISTS_LAST_MS = 5_000
 """How long clients of 2026-07-28 may use a list again whose changes they do not listen to."""
 
+LONGEST_S = 3_600.0
+"""How long a request may take that is no call of a tool, its client's answers included."""
+
+CallByName: TypeAlias = Callable[[str, str, JsonObject, Caller], Awaitable[JsonObject]]
+"""As `Gateway.call`."""
 _Verb: TypeAlias = Callable[[RequestContext, CallNext], Awaitable[HandlerResult]]
 
 
 class Passthrough:
-    """Relays to the servers of *relaying*, beside our *own* entries of the lists. *calls* counts the requests that
-    are open; results of 2026-07-28 are stamped with *server_info*."""
+    """Relays to the servers of *relaying*, besides our *own* entries of the lists; *call* calls their tools. *calls*
+    counts the requests that are open; results of 2026-07-28 are stamped with *server_info*."""
 
     def __init__(
         self,
         relaying: RelayConfig,
+        call: CallByName,
         own: Own,
         calls: OpenCalls,
         principal_of: PrincipalOf,
         server_info: Mapping[str, Any],
     ) -> None:
         self._relaying = relaying
+        self._call = call
         self._own_tools = frozenset(str(tool["name"]) for tool in own["tools/list"])
         self._own_prompts = frozenset(str(prompt["name"]) for prompt in own["prompts/list"])
         self._calls = calls
@@ -64,7 +72,6 @@ class Passthrough:
         self._server_info = server_info
         self.owners = Router(relaying, own)
         self.wishes = ClientSubscriptions(self.owners, self._send, relaying.downstream)
-        self._rounds = InputRounds(relaying.downstream.request, relaying.visit)
         self._lives: set[TransportState] = set()
         self._verbs: dict[str, _Verb] = {
             **dict.fromkeys(MEMBERS, self._list),
@@ -103,6 +110,8 @@ class Passthrough:
             return await verb(ctx, call_next)
         except RpcError as error:
             raise shaped_error(ctx, error) from None
+        except CallError as error:
+            raise shaped_error(ctx, as_rpc_error(error)) from None
         except (MCPError, ValidationError):
             raise
         except Exception:
@@ -113,10 +122,10 @@ class Passthrough:
         """Do *work* of our own for the request of *ctx*. It may ask the client meanwhile, by *caller*;
         a client of 2026-07-28 then sends its request again, and so comes here again, for the same work
         to go on."""
-        live = transport_state_of(ctx)
-        if (held := held_for(ctx, live.parking)) is not None:
-            return await resume(ctx, live.parking, held)
-        return await begin(ctx, live.parking, caller, work)
+        pending = transport_state_of(ctx).parking
+        if (held := pending.held_for(ctx)) is not None:
+            return await pending.resume(held, ctx)
+        return await (pending.begin(caller, work) if is_modern(ctx) else work())
 
     def _tell_changes(self) -> None:
         for kind in self.owners.changed():
@@ -223,7 +232,7 @@ class Passthrough:
         in it are as they are served, and what the client *asked* for is as it called it."""
         self.wishes.tell_levels(transport_state_of(ctx))
         with self._calls.one_to_give_up():
-            result = await self._answer(ctx, transport_state_of(ctx), server, params)
+            result = await self._answer(ctx, server, params)
 
         def up(uri: str) -> str:
             is_asked = asked is not None and uri == params.get("uri")
@@ -232,23 +241,38 @@ class Passthrough:
         result = with_addresses(ctx.method, result, up)
         return shaped_result(ctx, result, self._server_info)
 
-    async def _answer(self, ctx: RequestContext, live: TransportState, server: str, params: JsonObject) -> JsonObject:
+    async def _answer(self, ctx: RequestContext, server: str, params: JsonObject) -> JsonObject:
+        """The result of *server*. A client of 2026-07-28 that is asked something gets a result that asks, and comes
+        back with a state: one of ours, if the call waits for it (`pending.py`), or else one of the server's own."""
+        pending = transport_state_of(ctx).parking
         may_ask = ctx.method in methods.INPUT_REQUIRED_METHODS
-        held = held_for(ctx, live.parking) if may_ask else None
-        caller = held.caller if held is not None else self._caller(ctx)
-        if held is not None:
-            result = await resume(ctx, live.parking, held)
-        elif may_ask:
-            result = await self._rounds.run(ctx, live, caller, _request(ctx, caller, server, params))
-        else:
-            result = await self._send(_request(ctx, caller, server, params))
+        if may_ask and (held := pending.held_for(ctx)) is not None:
+            result = await pending.resume(held, ctx)
+            await held.caller.told()
+            return result
+        caller = self._caller(ctx)
+        if may_ask and is_modern(ctx):
+            params = with_own_state(server, params)
+
+        async def work() -> JsonObject:
+            result = await self._sent(ctx, server, params, caller)
+            return with_state_of(server, result) if is_modern(ctx) else result
+
+        is_pending = may_ask and caller.can_be_asked and is_modern(ctx)
+        result = await (pending.begin(caller, work) if is_pending else work())
         await caller.told()
         return result
+
+    async def _sent(self, ctx: RequestContext, server: str, params: JsonObject, caller: RequestScope) -> JsonObject:
+        meta = meta_to_pass_on(meta_of(ctx))
+        if ctx.method == "tools/call":
+            return await self._call(server, str(params["name"]), {**params, "_meta": meta} if meta else params, caller)
+        return await self._send(RelayRequest(server, ctx.method, params, meta, caller))
 
     async def _send(self, request: RelayRequest) -> JsonObject:
         with anyio.move_on_after(LONGEST_S):
             return await self._relaying.downstream.request(request)
-        raise out_of_time(request)
+        raise RpcError(types.REQUEST_TIMEOUT, f"{request.server} did not answer within {LONGEST_S:g} s")
 
     def _caller(self, ctx: RequestContext) -> RequestScope:
         session = None if is_modern(ctx) else self.wishes.session(ctx)
@@ -259,7 +283,3 @@ def _named(ctx: RequestContext) -> str:
     """What the request names; nothing, where that is not text."""
     name = (ctx.params or {}).get("name")
     return name if isinstance(name, str) else ""
-
-
-def _request(ctx: RequestContext, caller: RequestScope, server: str, params: JsonObject) -> RelayRequest:
-    return RelayRequest(server, ctx.method, params, meta_to_pass_on(meta_of(ctx)), caller)

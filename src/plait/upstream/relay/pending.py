@@ -23,9 +23,10 @@ from mcp import MCPError
 
 from ...core.ports import RpcError
 from ...core.values.strict import JsonObject
+from ...errors import CallError
 from ...waiting import Signal
 from ..run_progress import RequestContext
-from .input_requests import ASK_S, MOST_QUESTIONS, InputRequest, checked_question
+from .input_requests import ASK_S, MOST_QUESTIONS, InputRequest, checked_question, invalid_state
 from .request_scope import RequestScope
 
 log = logging.getLogger(__name__)
@@ -80,14 +81,19 @@ class PendingRequests:
         self._tasks.start_soon(held.do, work)
         return await self._next(held)
 
-    def held(self, token: str) -> PendingRequest:
-        """What waits under *token*. Raises `MCPError` where nothing does (any more)."""
-        if (held := self._parked.get(token)) is None:
+    def held_for(self, ctx: RequestContext) -> PendingRequest | None:
+        """The work that waits for the request of *ctx*, if that says so. Raises `MCPError` if none does any more."""
+        state = (ctx.params or {}).get("requestState")
+        if not isinstance(state, str) or not state.startswith(STATE):
+            return None
+        if (held := self._parked.get(state.removeprefix(STATE))) is None:
             raise invalid_state()
         return held
 
-    async def resume(self, held: PendingRequest, ctx: RequestContext, answers: JsonObject) -> JsonObject:
-        """As `begin`, for work that waits, given the client's *answers*. Raises `MCPError` for some that are none."""
+    async def resume(self, held: PendingRequest, ctx: RequestContext) -> JsonObject:
+        """As `begin`, for work that waits for the answers in *ctx*. Raises `MCPError` for invalid ones."""
+        given = (ctx.params or {}).get("inputResponses")
+        answers = given if isinstance(given, dict) else {}
         held.check(answers)
         self._parked.pop(held.token)
         held.take_up(ctx, answers)
@@ -108,12 +114,6 @@ class PendingRequests:
 
     def forget(self, token: str) -> None:
         self._parked.pop(token, None)
-
-
-def invalid_state() -> MCPError:
-    """The same words for every reason, as the SDK has them: who tries states learns nothing."""
-    reason = {"reason": "invalid_request_state"}
-    return MCPError(types.INVALID_PARAMS, "Invalid or expired requestState", reason)
 
 
 class PendingRequest:
@@ -150,7 +150,7 @@ class PendingRequest:
     async def _tried(self, work: Work) -> JsonObject | Exception:
         try:
             return await work()
-        except (RpcError, MCPError) as error:
+        except (RpcError, CallError, MCPError) as error:
             return error
         except Exception:
             log.exception("request.failed")

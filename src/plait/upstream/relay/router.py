@@ -67,13 +67,9 @@ class Router:
         return directory.page(ctx.method, modern=is_modern(ctx), apps=shows_apps(ctx), cursor=cursor)
 
     async def tool(self, name: str) -> Entry:
-        """Return the tool that is served under *name*. Raises `MCPError` if it is unknown or denied
-        by the policy."""
+        """Return the tool that is served under *name*. Raises `MCPError` if it is unknown."""
         if (entry := await self._found(lambda: self.directory().tools.means.get(name))) is None:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {name[:128]}")
-        if (pattern := self._relaying.denied_by(*entry)) is not None:
-            reason = {"code": "policy_denied", "denied_by": pattern}
-            raise MCPError(types.INVALID_PARAMS, f"The policy denies {':'.join(entry)[:200]}", reason)
         return entry
 
     async def prompt(self, name: str) -> Entry:

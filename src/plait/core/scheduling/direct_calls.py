@@ -1,0 +1,107 @@
+"""Direct calls: calls from outside of any run, such as a client makes by a tool's name.
+
+A direct call has its files located, claims what it accesses and waits for slots as the calls of runs do. It has
+neither plan nor retries, and it ends with its first answer.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ...errors import PolicyDenied
+from ..tools.catalog import Catalog, Tool
+from ..tools.claims import AccessRules, access_rules_of
+from ..tools.policy import Policy
+from ..values.strict import JsonObject
+from .events import NEVER_CACHED, CacheRule, CallRequested, Changed, Key, Status
+from .lanes import NO_RUN, SlotRequest, Urgency
+
+LONGEST_S = 3_600.0
+"""How long a direct call may take, the time in line included."""
+_FIRST = float("-inf")
+_KNOWN_PARAMS = frozenset({"name", "arguments", "_meta"})
+"""Members of a client's request that change nothing about the answer, besides the arguments."""
+
+
+class DirectCall:
+    """One direct call, from its request to its end. Times are in seconds."""
+
+    __slots__ = ("key", "paused_s", "request", "slots", "started_at", "status", "tool")
+
+    def __init__(self, request: CallRequested) -> None:
+        self.request = request
+        self.key = request.key
+        self.tool = request.tool
+        self.slots = request.slots
+        self.status = Status.PENDING
+        self.started_at: float | None = None
+        self.paused_s = 0.0
+        """How long it waited for the client that was asked something."""
+
+    def __repr__(self) -> str:
+        return f"<DirectCall {self.key.item} of {self.tool.full_name}: {self.status}>"
+
+    @property
+    def urgency(self) -> Urgency:
+        """Equal to a priority-0 task with the longest remaining path; first in, first out."""
+        return (0.0, _FIRST, self.key.item or 0)
+
+    def move(self, after: Status, now: float, code: str | None = None) -> Changed:
+        before, self.status = self.status, after
+        attempt = 0 if self.started_at is None else 1
+        return Changed(self.key, self.tool.full_name, before, after, attempt, now, code)
+
+
+class CallRequests:
+    """Makes the requests of direct calls by *policy* and, unless conflicts are ignored, by the resources that tools
+    access; both are looked up once for each tool."""
+
+    def __init__(self, policy: Policy, *, detect_conflicts: bool = True) -> None:
+        self._policy = policy
+        self._detect_conflicts = detect_conflicts
+        self._catalog: Catalog | None = None
+        self._tools: dict[str, _Callable] = {}
+
+    def make(self, number: int, catalog: Catalog, name: str, params: JsonObject) -> CallRequested:
+        """The request of that *number*, for one call of the tool of that full *name*, listed or not; *params* are those
+        of a `tools/call`. Raises `PolicyDenied`."""
+        if catalog is not self._catalog:
+            self._catalog = catalog
+            self._tools.clear()
+        if (known := self._tools.get(name)) is None:
+            known = self._tools[name] = self._look_up(catalog, name)
+        if known.denied_by is not None:
+            raise PolicyDenied(f"The policy denies {name[:200]}", denied_by=known.denied_by)
+        sent = params.get("arguments")
+        arguments = sent if isinstance(sent, dict) else {}
+        return CallRequested(
+            Key(NO_RUN, name, number),
+            known.tool,
+            arguments,
+            known.slots,
+            known.cache if params.keys() <= _KNOWN_PARAMS else NEVER_CACHED,
+            None if known.rules is None else known.rules.accesses(arguments),
+            LONGEST_S,
+        )
+
+    def _look_up(self, catalog: Catalog, name: str) -> _Callable:
+        server, _, of_server = name.partition(":")
+        tool = catalog.tools.get(name) or Tool(server, of_server, listed=False)
+        policy = self._policy.of(tool)
+        return _Callable(
+            tool,
+            SlotRequest(NO_RUN, server, policy.limit, policy.weight),
+            CacheRule(policy.cache_ttl_s, policy.cache_stat),
+            access_rules_of(tool, policy) if self._detect_conflicts else None,
+            policy.denied_by,
+        )
+
+
+class _Callable(NamedTuple):
+    """What is the same for all direct calls of one tool."""
+
+    tool: Tool
+    slots: SlotRequest
+    cache: CacheRule
+    rules: AccessRules | None
+    denied_by: str | None

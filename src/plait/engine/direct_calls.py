@@ -1,0 +1,119 @@
+"""Direct calls: each is made in the task of whoever wants it, once the scheduler says that it may be.
+
+A task of its own for each would cost as much as the rest of it. Cancelling the task cancels the call at
+its server, and gives back what the call held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+
+from ..core.ports import Caller, CallId, CallTool, ToolCall
+from ..core.scheduling.events import Aborted, Call, CallRequested, Event, Failed, Key, Notice, Succeeded
+from ..core.tools.output import tool_error
+from ..core.values.strict import JsonObject, NotStrict, measure
+from ..errors import CallError, CallTimeout, InvalidOutput
+from .running_call import RunningCall, internal_error
+
+
+class DirectCalls:
+    """The direct calls of one runner, made by *call_tool*. Events go to *feed*, notices to *notify*; *now*
+    gives the time."""
+
+    def __init__(
+        self,
+        call_tool: CallTool,
+        feed: Callable[[Event], None],
+        notify: Callable[[Notice], None],
+        now: Callable[[], float],
+    ) -> None:
+        self._call_tool = call_tool
+        self._feed = feed
+        self._notify = notify
+        self._now = now
+        self._admissions: dict[Key, _Admission] = {}
+
+    def __repr__(self) -> str:
+        return f"<DirectCalls: {len(self._admissions)} wait to be sent>"
+
+    def admit(self, command: Call) -> None:
+        """The call of *command* may be sent."""
+        self._admissions[command.key].grant(command)
+
+    def refuse(self, key: Key, error: CallError) -> None:
+        """The call of *key* cannot be made."""
+        self._admissions[key].grant(error)
+
+    async def call(self, request: CallRequested, params: JsonObject, caller: Caller) -> JsonObject:
+        """The result of the call, as its server gave it; *params* are sent for *caller*. Raises `CallError`."""
+        key, tool = request.key, request.tool
+        end: Event = Aborted(key)
+        try:
+            with anyio.CancelScope(deadline=self._now() + request.timeout_s) as scope:
+                running = RunningCall(key, caller, scope, self._feed, self._notify)
+                try:
+                    command = await self._admitted(request)
+                    call = ToolCall(CallId(*key), tool, command.arguments, command.cache, running, params)
+                    result = await self._call_tool(call)
+                finally:
+                    running.end()
+                end = _end(request, result, cached=running.was_cached)
+                return result
+            raise CallTimeout(f"{tool.full_name} gave no answer in {request.timeout_s:g} s")
+        except CallError as error:
+            end = Failed(key, error)
+            raise
+        except Exception as error:  # a call ends here: a fault of ours fails it, and nothing else
+            failure = internal_error(key, error)
+            end = Failed(key, failure)
+            raise failure from error
+        finally:
+            self._feed(end)
+
+    async def _admitted(self, request: CallRequested) -> Call:
+        """Wait until the call may be sent. Raises `CallError` if it cannot be made."""
+        admission = self._admissions[request.key] = _Admission()
+        try:
+            self._feed(request)
+            answer = admission.answer or await admission.wait()
+        finally:
+            del self._admissions[request.key]
+        if isinstance(answer, CallError):
+            raise answer
+        return answer
+
+
+class _Admission:
+    """The scheduler's answer to one request. Mostly it is there at once, and nobody waits for it."""
+
+    __slots__ = ("_granted", "answer")
+
+    def __init__(self) -> None:
+        self.answer: Call | CallError | None = None
+        self._granted: anyio.Event | None = None
+
+    def grant(self, answer: Call | CallError) -> None:
+        self.answer = answer
+        if self._granted is not None:
+            self._granted.set()
+
+    async def wait(self) -> Call | CallError:
+        self._granted = anyio.Event()
+        await self._granted.wait()
+        assert self.answer is not None
+        return self.answer
+
+
+def _end(request: CallRequested, result: JsonObject, *, cached: bool) -> Event:
+    """What the scheduler is told of *result*. Raises `InvalidOutput` for one that cannot be passed on."""
+    try:
+        measure(result)
+    except NotStrict as error:
+        raise InvalidOutput(f"{request.tool.full_name} gave an answer that cannot be passed on: {error}") from None
+    if result.get("resultType") == "input_required":
+        return Aborted(request.key, "input_required")
+    if result.get("isError") is True:
+        return Failed(request.key, tool_error(result))
+    return Succeeded(request.key, None, cached)
