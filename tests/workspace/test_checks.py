@@ -150,10 +150,10 @@ async def test_progress_is_told_at_most_ten_times_a_second_and_never_goes_back()
 
     progress = Progress(report)
     for number in range(100):
-        await progress.heard(f"line {number}\n\n".encode())
+        await progress.receive(f"line {number}\n\n".encode())
         await anyio.sleep(0.01)
     await anyio.sleep(5)
-    await progress.heard(b"")
+    await progress.receive(b"")
     times = [elapsed_s for elapsed_s, _ in told]
     assert 8 <= len(told) <= 11
     assert times == sorted(set(times))

@@ -74,7 +74,7 @@ def test_a_line_that_is_not_there_is_an_error_that_tells_how_many_there_are(root
     (root.path / "a.txt").write_text("1\n2\n")
     with pytest.raises(WorkspaceError, match="has no line 9: it ends after 2"):
         read_file(root, ReadFile(path="a.txt", start_line=9))
-    with pytest.raises(WorkspaceError, match="end_line 1 lies before start_line 2"):
+    with pytest.raises(WorkspaceError, match="end_line 1 is before start_line 2"):
         read_file(root, ReadFile(path="a.txt", start_line=2, end_line=1))
 
 

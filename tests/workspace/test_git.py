@@ -380,7 +380,7 @@ async def test_a_work_tree_elsewhere_is_not_shown(root: Root, tmp_path: Path):
 
 async def test_a_folder_in_no_repository_is_an_error_even_inside_of_one(root: Root):
     (root.path / "sub").mkdir()
-    with pytest.raises(WorkspaceError, match="in no git repository of the workspace"):
+    with pytest.raises(WorkspaceError, match="not in a git repository of the workspace"):
         found(Root(root.path / "sub"), ".")
 
 
@@ -403,7 +403,7 @@ async def test_a_repository_outside_is_not_shown(folder: Path, tmp_path: Path, h
             run_git(folder, "init", "--quiet")
             os.rename(dot_git / "objects", tmp_path / "old")
             (dot_git / "objects").symlink_to(private / ".git" / "objects")
-    with pytest.raises(WorkspaceError, match="lies outside of the workspace"):
+    with pytest.raises(WorkspaceError, match="is outside of the workspace"):
         await log(Root(folder))
 
 

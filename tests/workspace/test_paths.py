@@ -99,7 +99,7 @@ def test_a_file_swapped_for_a_symlink_after_the_decision_is_not_followed(root: R
     place = root.locate("a.txt")
     (root.path / "a.txt").unlink()
     (root.path / "a.txt").symlink_to("../secret.txt")
-    with pytest.raises(WorkspaceError, match="changed while it was looked at"), explained("a.txt"), opened_file(place):
+    with pytest.raises(WorkspaceError, match="changed while it was followed"), explained("a.txt"), opened_file(place):
         pass
 
 

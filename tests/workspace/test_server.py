@@ -74,7 +74,7 @@ def keys_of(schema: Any) -> set[str]:
 async def test_a_read_only_server_has_only_tools_that_change_nothing(folder: Path):
     async with Client(build_server(folder, read_only=True)) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == READING
-        assert "there is no tool write_file" in await refusal(client, "write_file", path="a", text="")
+        assert "unknown tool write_file" in await refusal(client, "write_file", path="a", text="")
     assert not (folder / "a").exists()
 
 
@@ -118,7 +118,7 @@ async def test_a_repository_is_looked_at(folder: Path):
         ("read_file", {"path": "/etc/passwd"}, "leads outside of the workspace. Use a path inside of"),
         ("read_file", {"path": "a\0"}, "NUL"),
         ("grep", {"pattern": "("}, "not understood"),
-        ("git_log", {}, "is in no git repository"),
+        ("git_log", {}, "is not in a git repository"),
         ("run_command", {"argv": ["ls"]}, "--allow-command"),
         ("no_such_tool", {}, "The tools are: read_file, "),
     ],

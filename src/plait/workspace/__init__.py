@@ -2,18 +2,18 @@
 
     python -m plait.workspace --root DIR
 
-It is an ordinary server that any client can use, and imports nothing else of the package.
+It is an ordinary server that any client can use, and imports nothing else from the package.
 
     __main__    the command line
     server      the table of tools, and the border where arguments enter and errors leave
     stdio       the pipe to the client, which a signal can end
     schema      the models of arguments and outputs, and the JSON Schemas published from them
-    paths       the one place that decides what lies inside the root
+    paths       the one place that decides what is inside the root
     files       read_file, write_file
     folders     list_dir
-    search      find_files, grep; scan is what they run where there is no ripgrep
+    search      find_files, grep; scan replaces ripgrep where that is not installed
     git         git_status, git_diff, git_log; repository finds one and disarms its configuration,
-                and porcelain parses what git prints
-    checks      format_code, run_tests, run_command; changes tells which files a formatter changed
+                and porcelain parses the output of git
+    checks      format_code, run_tests, run_command; changes finds the files that a formatter changed
     processes   one command in a process group of its own, that never outlives its call
 """

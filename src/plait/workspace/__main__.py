@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         type=_words,
         metavar="COMMAND",
-        help='let run_command start what begins with these words, like "npm run"; can be given more than once',
+        help='let run_command start what begins with these words, like "npm run"; can be repeated',
     )
     parser.add_argument("--formatter", type=_words, metavar="COMMAND", help='what format_code runs, like "black"')
     parser.add_argument("--tests", type=_words, metavar="COMMAND", help='what run_tests runs, like "npm test --"')
@@ -69,7 +69,7 @@ async def _serve(root: str, commands: Commands, read_only: bool) -> None:
 
 
 async def _stop_on_signal(scope: anyio.CancelScope) -> None:
-    """Cancelling the calls that run ends the processes they started."""
+    """Cancel all calls on a signal, which also ends the processes that they started."""
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async for _ in signals:
             scope.cancel()

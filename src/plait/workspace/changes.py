@@ -1,4 +1,4 @@
-"""Which files a formatter changes, would change, or must not be let loose on."""
+"""The files that a formatter changes, would change, or must not be given."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ WOULD_CHANGE = re.compile(
 )
 
 Snapshot = Mapping[str, tuple[int, int, int]]
-"""When each file was last changed, its size, and its number."""
+"""The time of the last change, the size and the inode number of each file."""
 
 
 def refuse_links_out(root: Root, paths: Sequence[str]) -> None:
-    """Formatters open symlinks to files and write through them."""
+    """Refuse symlinks to files outside of the root: formatters would write through them."""
     for file in itertools.islice(_below(root, paths), MAX_COMPARED_FILES):
         if file.is_symlink() and file.is_file() and not root.contains(Path(os.path.realpath(file))):
             name = shown(file.relative_to(root.path).as_posix())
@@ -30,19 +30,19 @@ def refuse_links_out(root: Root, paths: Sequence[str]) -> None:
 
 
 def changed_between(before: Snapshot, after: Snapshot) -> list[str]:
-    """The files that are new or not as they were."""
+    """List the files that are new or have changed."""
     return sorted(path for path, status in after.items() if before.get(path) != status)
 
 
 def would_change(root: Root, output: str) -> list[str]:
-    """The files that a formatter's check names, as ruff and black word it."""
+    """List the files that a formatter's check names, in the words of ruff and black."""
     named = [match["named"] or match["pointed"] for match in WOULD_CHANGE.finditer(output)]
     paths = {Path(os.path.realpath(root.path / name.strip())) for name in named}
     return sorted(path.relative_to(root.path).as_posix() for path in paths if root.contains(path))
 
 
 def snapshot(root: Root, paths: Sequence[str]) -> Snapshot:
-    """When each file at or below the paths was last changed, for at most `MAX_COMPARED_FILES` of them."""
+    """Record the state of the files at or below the paths, at most `MAX_COMPARED_FILES` of them."""
     return {
         shown(file.relative_to(root.path).as_posix()): (status.st_mtime_ns, status.st_size, status.st_ino)
         for file in itertools.islice(_below(root, paths), MAX_COMPARED_FILES)

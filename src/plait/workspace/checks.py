@@ -1,7 +1,9 @@
-"""format_code, run_tests and run_command: commands that the operator configured, or that are found installed.
+"""format_code, run_tests and run_command: commands that the operator configured, or that are found
+installed.
 
-All three run code of the workspace. They take no option from the model: paths become absolute ones inside of the
-root, a keyword is one word of a checked grammar, and `run_command` starts only what an allowed command begins with.
+All three run code of the workspace. They take no option from the model: paths become absolute ones
+inside of the root, a keyword is one word of a checked grammar, and `run_command` starts only what
+begins with an allowed command.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from .processes import KEPT_BYTES, Command, Outcome, program
 from .schema import Arguments, Output
 
 BURST_S = 0.1
-"""Progress is reported at most so often."""
+"""Least seconds between two reports of progress."""
 MAX_LINE_CHARACTERS = 500
 KEYWORD = re.compile(r"[\w.\[\]():, ][\w.\[\]():, -]{0,499}")
 ENVIRONMENT = {"NO_COLOR": "1", "TERM": "dumb", "PYTHONUNBUFFERED": "1", "GIT_TERMINAL_PROMPT": "0"}
@@ -32,13 +34,13 @@ ENVIRONMENT = {"NO_COLOR": "1", "TERM": "dumb", "PYTHONUNBUFFERED": "1", "GIT_TE
 Paths = Annotated[
     list[WorkspacePath], Field(max_length=1000, description="Files and folders to work on; none for all of them.")
 ]
-MaxOutput = Annotated[int, Field(ge=0, le=KEPT_BYTES, description="Keep at most so many bytes of output, its end.")]
-Timeout = Annotated[float, Field(gt=0, le=3600, description="Seconds until the command and all it started is ended.")]
+MaxOutput = Annotated[int, Field(ge=0, le=KEPT_BYTES, description="Most bytes of output to keep, from its end.")]
+Timeout = Annotated[float, Field(gt=0, le=3600, description="Seconds until the command and all it started are ended.")]
 
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """What the operator lets the server run, each as words. None means: look for what is installed."""
+    """The commands that the operator allows, each as words. None: look for what is installed."""
 
     allowed: tuple[tuple[str, ...], ...] = ()
     formatter: tuple[str, ...] | None = None
@@ -72,7 +74,8 @@ class RunTests(Arguments):
 
 
 class RunCommand(Arguments):
-    """Run a command in the workspace that the server was started to allow. There is no shell: no pipes, no globs."""
+    """Run a command in the workspace that the server was started to allow. It runs without a shell:
+    no pipes, no globs."""
 
     argv: Annotated[
         list[str],
@@ -84,7 +87,7 @@ class RunCommand(Arguments):
 
 
 class CommandResult(Output):
-    argv: Annotated[list[str], Field(description="What was run.")]
+    argv: Annotated[list[str], Field(description="The command that was run.")]
     exit_code: Annotated[int, Field(description="0 for success; negative for a signal.")]
     output: Annotated[str, Field(description="The end of what it printed, stdout and stderr in their order.")]
     output_truncated: Annotated[bool, Field(description="Whether it printed more than output holds.")]
@@ -102,11 +105,12 @@ class Formatted(CommandResult):
 
 
 Report = Callable[[float, str], Awaitable[None]]
-"""Told the seconds since the start and the last line of output."""
+"""Takes the seconds since the start and the last line of output."""
 
 
 def formatting(root: Root, commands: Commands, call: FormatCode) -> Command:
-    """Raises WorkspaceError if no formatter is found, a path is refused, or a formatter could write outside."""
+    """Return the command that formats. Raises WorkspaceError if no formatter is found, a path is
+    refused, or a formatter could write outside of the root."""
     formatter = _resolved(root, commands.formatter) if commands.formatter else _found_formatter()
     check = ("--check",) if call.check_only else ()
     refuse_links_out(root, call.paths)
@@ -114,16 +118,17 @@ def formatting(root: Root, commands: Commands, call: FormatCode) -> Command:
 
 
 def testing(root: Root, commands: Commands, call: RunTests) -> Command:
-    """Raises WorkspaceError if no test command is found, or a path or keyword is refused."""
+    """Return the command that tests. Raises WorkspaceError if none is found, or a path or keyword
+    is refused."""
     tests = _resolved(root, commands.tests) if commands.tests else _found_tests(root)
     return _command(root.path, (*tests, *_keyword(tests, call.keyword), *_targets(root, call.paths)), call)
 
 
 def running(root: Root, commands: Commands, call: RunCommand) -> Command:
-    """Raises WorkspaceError if the command is not allowed, or cannot be found."""
+    """Return the command to run. Raises WorkspaceError if it is not allowed, or not found."""
     argv = tuple(call.argv)
     if any("\0" in word for word in argv):
-        raise WorkspaceError("a word of argv holds a NUL character, which no command line can.")
+        raise WorkspaceError("a word of argv contains a NUL character, which command lines cannot have.")
     if not any(argv[: len(allowed)] == allowed for allowed in commands.allowed):
         raise WorkspaceError(f"{shlex.join(argv)} is not allowed. {what_is_allowed(commands)}")
     cwd = root.locate(call.cwd)
@@ -133,9 +138,9 @@ def running(root: Root, commands: Commands, call: RunCommand) -> Command:
 
 
 def what_is_allowed(commands: Commands) -> str:
-    """One sentence for models."""
+    """Describe the allowed commands to models, in one sentence."""
     if not commands.allowed:
-        return 'No command is: whoever starts the server allows one with --allow-command "pytest -q".'
+        return 'No command is allowed; whoever starts the server can allow one with --allow-command "pytest -q".'
     listed = "; ".join(shlex.join(allowed) for allowed in commands.allowed)
     return f"A command must begin with one of: {listed}."
 
@@ -147,7 +152,8 @@ def _command(cwd: Path, argv: tuple[str, ...], call: FormatCode | RunTests | Run
 
 
 def _resolved(root: Root, argv: Sequence[str]) -> tuple[str, ...]:
-    """A command with the path of its program: inside of the root if it is written with a slash, else as installed."""
+    """Return a command with the path of its program: inside of the root if it is written with a
+    slash, else as installed."""
     name = argv[0]
     path = str(root.locate(name).path) if "/" in name and not os.path.isabs(name) else program(name)
     if path is None:
@@ -163,7 +169,7 @@ def _found_formatter() -> tuple[str, ...]:
 
 
 def _found_tests(root: Root) -> tuple[str, ...]:
-    """The project's own pytest before the one beside this server: only that one knows the project's packages."""
+    """Find the project's own pytest, which knows the project's packages, else this server's."""
     own = root.path / ".venv" / "bin" / "pytest"
     pytest = str(own) if own.is_file() and os.access(own, os.X_OK) else program("pytest")
     if pytest is None:
@@ -182,7 +188,8 @@ def _keyword(tests: Sequence[str], keyword: str | None) -> tuple[str, ...]:
 
 
 def _targets(root: Root, paths: Sequence[str]) -> list[str]:
-    """Absolute paths, which no program takes for options; what follows `::` names a test in the file."""
+    """Return absolute paths, which no program takes for options; what follows `::` names a test in
+    the file."""
     return [_target(root, given) for given in paths]
 
 
@@ -192,34 +199,35 @@ def _target(root: Root, given: str) -> str:
     with explained(place.name):
         os.lstat(place.path)
     if "\0" in test:
-        raise WorkspaceError("the name of a test holds a NUL character.")
+        raise WorkspaceError("the name of a test contains a NUL character.")
     return f"{place.path}{colons}{test}"
 
 
 class Progress:
-    """Tells a client how long a command has run and what it printed last, at most ten times a second."""
+    """Reports to a client how long a command has run, and its last line, every `BURST_S` at
+    most."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
         self._began = anyio.current_time()
-        self._told = self._began
+        self._reported = self._began
         self._line = "started"
 
     def __repr__(self) -> str:
         return f"<Progress {self._line!r}>"
 
-    async def heard(self, chunk: bytes) -> None:
-        """Take a piece of output; an empty one says that time has passed."""
+    async def receive(self, chunk: bytes) -> None:
+        """Take a piece of output; an empty one means that time has passed."""
         lines = [line for line in chunk.decode("utf-8", "replace").splitlines() if line.strip()]
         self._line = lines[-1][:MAX_LINE_CHARACTERS] if lines else self._line
         now = anyio.current_time()
-        if now - self._told >= BURST_S:
-            self._told = now
+        if now - self._reported >= BURST_S:
+            self._reported = now
             await self._report(round(now - self._began, 3), self._line)
 
 
 def result_fields(command: Command, outcome: Outcome) -> dict[str, Any]:
-    """The fields that every result of a command has."""
+    """Return the fields that every result of a command has."""
     return {
         "argv": [shown(word) for word in command.argv],
         "exit_code": outcome.exit_code,

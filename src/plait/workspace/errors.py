@@ -4,4 +4,5 @@ from __future__ import annotations
 
 
 class WorkspaceError(Exception):
-    """A tool cannot do what was asked. The text says what, where and how to mend it, and goes to the model as it is."""
+    """A tool cannot do what was asked. The text says what, where and how to fix it, and goes to the
+    model as it is."""

@@ -15,7 +15,7 @@ from .paths import Place, Root, WorkspacePath, explained, opened_file, opened_pa
 from .schema import Arguments, Output
 
 LONGEST_SCAN_BYTES = 64 * 2**20
-"""How far into a file lines are counted."""
+"""Most bytes of a file in which lines are counted."""
 SNIFFED_BYTES = 8192
 MAX_TEXT_BYTES = 8 * 2**20
 
@@ -30,17 +30,17 @@ class ReadFile(Arguments):
     path: WorkspacePath
     start_line: Annotated[int, Field(ge=1, description="First line to return, counted from 1.")] = 1
     end_line: Annotated[int | None, Field(ge=1, description="Last line to return; without it, to the end.")] = None
-    max_bytes: Annotated[int, Field(ge=1, le=2**20, description="Return at most so many bytes of text.")] = 256 * 1024
+    max_bytes: Annotated[int, Field(ge=1, le=2**20, description="Most bytes of text to return.")] = 256 * 1024
 
 
 class FileText(Output):
     path: Annotated[str, Field(description="The file, from the workspace root.")]
     text: Annotated[str, Field(description="The text, line ends as they are in the file.")]
     start_line: Annotated[int, Field(description="Number of the first line in text.")]
-    lines: Annotated[int, Field(description="How many lines text holds.")]
+    lines: Annotated[int, Field(description="Number of lines in text.")]
     size_bytes: Annotated[int, Field(description="Size of the whole file.")]
     truncated: Annotated[bool, Field(description="Whether max_bytes cut off a part of what was asked for.")]
-    next_line: Annotated[int | None, Field(description="Where to go on, if truncated.")] = None
+    next_line: Annotated[int | None, Field(description="The line to go on with, if truncated.")] = None
 
 
 class WriteFile(Arguments):
@@ -51,12 +51,12 @@ class WriteFile(Arguments):
     """
 
     path: WorkspacePath
-    text: Annotated[str, Field(description="The text to write, exactly as it shall stand in the file.")]
+    text: Annotated[str, Field(description="The text to write, exactly as it should be in the file.")]
     mode: Annotated[
         Literal["overwrite", "append", "create"],
         Field(description="overwrite replaces the file or makes it; append adds to its end; create refuses to replace"),
     ] = "overwrite"
-    create_parents: Annotated[bool, Field(description="Make the folders that are missing.")] = False
+    create_parents: Annotated[bool, Field(description="Make missing folders.")] = False
 
 
 class Written(Output):
@@ -66,14 +66,14 @@ class Written(Output):
 
 
 def read_file(root: Root, call: ReadFile) -> FileText:
-    """The text of a file, or of a range of its lines.
+    """Read a file, or a range of its lines.
 
     Raises:
-        WorkspaceError: outside of the root, not there, not a file, not UTF-8 text, or shorter than `start_line`.
+        WorkspaceError: it is outside of the root, missing, not a file, not UTF-8, or shorter than `start_line`.
     """
     place = root.locate(call.path)
     if call.end_line is not None and call.end_line < call.start_line:
-        raise WorkspaceError(f"end_line {call.end_line} lies before start_line {call.start_line}.")
+        raise WorkspaceError(f"end_line {call.end_line} is before start_line {call.start_line}.")
     with explained(place.name), opened_file(place) as (descriptor, status):
         if b"\0" in os.pread(descriptor, SNIFFED_BYTES, 0):
             raise WorkspaceError(f"{place.name} is a binary file; only UTF-8 text can be read.")
@@ -101,13 +101,14 @@ def _skip_lines(stream: BinaryIO, count: int, place: Place) -> None:
             raise WorkspaceError(f"{place.name} has no line {count + 1}: it ends after {skipped} whole lines.")
         if scanned > LONGEST_SCAN_BYTES:
             raise WorkspaceError(
-                f"{place.name}: line {count + 1} lies more than {LONGEST_SCAN_BYTES} bytes in. Use grep."
+                f"{place.name}: line {count + 1} is more than {LONGEST_SCAN_BYTES} bytes in. Use grep."
             )
         skipped += piece.endswith(b"\n")
 
 
 def _lines(stream: BinaryIO, call: ReadFile) -> tuple[bytes, bool]:
-    """The lines asked for, and whether `max_bytes` cut them. Whole lines, unless the first alone is too long."""
+    """Return the lines asked for, and whether `max_bytes` cut them. Lines are whole if the first
+    fits."""
     data = bytearray()
     line = call.start_line
     while call.end_line is None or line <= call.end_line:
@@ -173,7 +174,7 @@ def _append(folder: int, name: str, data: bytes) -> int:
 
 
 def _replace(folder: int, name: str, data: bytes, before: os.stat_result | None, *, may_exist: bool) -> int:
-    """Write a file beside the old one and put it in its place in one step."""
+    """Write a file next to the old one and put it in its place in one step."""
     draft = f".plait-{secrets.token_hex(8)}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(draft, flags, 0o666, dir_fd=folder)

@@ -1,4 +1,5 @@
-"""list_dir: what a folder holds, to a bounded depth. It blocks, and is run by the server in its threads."""
+"""list_dir: the entries of a folder, to a bounded depth. It blocks; the server runs it in
+threads."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from .paths import Kind, Place, Root, WorkspacePath, explained, kind_of, opened_
 from .schema import Arguments, Output
 
 HEAVY_FOLDERS = (".git", "node_modules", ".venv", "__pycache__", ".tox", ".mypy_cache", ".pytest_cache", ".ruff_cache")
-"""Folders that are made by tools and hold more than anyone wants to read."""
+"""Folders made by tools, with more in them than anyone wants to read."""
 
 
 class ListDir(Arguments):
@@ -24,7 +25,7 @@ class ListDir(Arguments):
 
     path: WorkspacePath = "."
     depth: Annotated[int, Field(ge=1, le=20, description="How many levels of folders to list.")] = 1
-    max_entries: Annotated[int, Field(ge=1, le=5000, description="Return at most so many entries.")] = 500
+    max_entries: Annotated[int, Field(ge=1, le=5000, description="Most entries to return.")] = 500
 
 
 class Entry(Output):
@@ -41,10 +42,10 @@ class Listing(Output):
 
 
 def list_dir(root: Root, call: ListDir) -> Listing:
-    """The entries of a folder, and of the folders in it down to `depth`.
+    """List the entries of a folder, and of the folders in it down to `depth`.
 
     Raises:
-        WorkspaceError: outside of the root, not there, or not a folder.
+        WorkspaceError: the folder is outside of the root, missing, or not a folder.
     """
     place = root.locate(call.path)
     with explained(place.name):
@@ -54,7 +55,7 @@ def list_dir(root: Root, call: ListDir) -> Listing:
 
 
 def _entries(place: Place, depth: int, most: int) -> list[Entry]:
-    """At most `most` entries in the order of their paths, each folder before what it holds."""
+    """List at most `most` entries in the order of their paths, each folder before its entries."""
     entries: list[Entry] = []
     for name, entry in _children(place, most):
         entries.append(entry)
@@ -66,7 +67,7 @@ def _entries(place: Place, depth: int, most: int) -> list[Entry]:
 
 
 def _inner(place: Place, depth: int, most: int) -> list[Entry]:
-    """The entries of a folder below; none if it cannot be opened or went away meanwhile."""
+    """List the entries of an inner folder; none if it cannot be opened or has disappeared."""
     try:
         return _entries(place, depth, most)
     except OSError:

@@ -1,7 +1,7 @@
-"""git_status, git_diff, git_log: fixed operations of git on a disarmed repository, and what they print, parsed.
+"""git_status, git_diff, git_log: fixed operations of git on a disarmed repository, parsed.
 
-Submodules are compared by their commit alone: to look into one, git would start itself there, with that repository's
-own configuration.
+Submodules are compared by their commit alone: to look into one, git would start itself there, with
+that repository's own configuration.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .schema import Arguments
 
 REVISION = re.compile(r"[0-9A-Za-z_./~^@{}][0-9A-Za-z_./~^@{}-]{0,199}")
 UNRUN = ("--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty", "--no-color")
-"""What keeps a diff from starting programs."""
+"""Options that keep a diff from starting programs."""
 
 Folder = Annotated[str, Field(description="A folder of the repository, from the workspace root.")]
 Revision = Annotated[
@@ -42,15 +42,16 @@ class GitStatus(Arguments):
     untracked: Annotated[
         Literal["no", "normal", "all"], Field(description="Untracked files: none, folders as one entry, or each file.")
     ] = "normal"
-    max_entries: Annotated[int, Field(ge=1, le=5000, description="Return at most so many entries.")] = 500
+    max_entries: Annotated[int, Field(ge=1, le=5000, description="Most entries to return.")] = 500
 
 
 class GitDiff(Arguments):
     """Show what has changed in a git repository, as a unified diff and a list of files.
 
-    Without revisions: the work tree against the index, or with staged the index against HEAD. With from_revision: the
-    work tree (or index) against it; with to_revision too: the one against the other. No program that the repository's
-    configuration names is run, so there is no textconv, external diff or filter.
+    Without revisions: the work tree against the index, or with staged the index against HEAD. With
+    from_revision: the work tree (or index) against it; with to_revision too: the one against the
+    other. No program that the repository's configuration names is run, so textconv, external diffs
+    and filters are off.
     """
 
     repository: Folder = "."
@@ -59,7 +60,7 @@ class GitDiff(Arguments):
     from_revision: Revision | None = None
     to_revision: Revision | None = None
     context: Annotated[int, Field(ge=0, le=100, description="Lines to show around each change.")] = 3
-    max_bytes: Annotated[int, Field(ge=1, le=2**20, description="Return at most so many bytes of diff.")] = 256 * 1024
+    max_bytes: Annotated[int, Field(ge=1, le=2**20, description="Most bytes of diff to return.")] = 256 * 1024
 
 
 class GitLog(Arguments):
@@ -68,12 +69,12 @@ class GitLog(Arguments):
     repository: Folder = "."
     revision: Revision = "HEAD"
     paths: Paths = Field(default_factory=list)
-    max_count: Annotated[int, Field(ge=1, le=1000, description="Return at most so many commits.")] = 20
-    skip: Annotated[int, Field(ge=0, le=1_000_000, description="Leave out so many of the newest.")] = 0
+    max_count: Annotated[int, Field(ge=1, le=1000, description="Most commits to return.")] = 20
+    skip: Annotated[int, Field(ge=0, le=1_000_000, description="Number of newest commits to leave out.")] = 0
 
 
 async def git_status(repository: Repository, call: GitStatus) -> Status:
-    """Raises WorkspaceError with git's own reason."""
+    """Return the branch and the changes. Raises WorkspaceError with git's own reason."""
     options = ("--porcelain=v2", "--branch", "-z", f"--untracked-files={call.untracked}", "--ignore-submodules=dirty")
     outcome = await (await disarmed(repository)).git("status", *options, "--find-renames", "--")
     branch, entries, more = status_of(outcome.output, repository.prefix, call.max_entries)
@@ -81,7 +82,7 @@ async def git_status(repository: Repository, call: GitStatus) -> Status:
 
 
 async def git_diff(repository: Repository, call: GitDiff, paths: Sequence[str]) -> Diff:
-    """Raises WorkspaceError with git's own reason, or for a revision that is refused."""
+    """Compare what *call* names. Raises WorkspaceError, also for a refused revision."""
     revisions = _compared(call)
     safe = await disarmed(repository)
     options = [*UNRUN, "--submodule=short", "--no-relative", "--find-renames", *(["--cached"] if call.staged else [])]
@@ -99,12 +100,12 @@ async def git_diff(repository: Repository, call: GitDiff, paths: Sequence[str]) 
 
 def _compared(call: GitDiff) -> list[str]:
     if call.to_revision is not None and (call.from_revision is None or call.staged):
-        raise WorkspaceError("to_revision needs from_revision, and goes without staged.")
+        raise WorkspaceError("to_revision needs from_revision, and excludes staged.")
     return [_revision(given) for given in (call.from_revision, call.to_revision) if given is not None]
 
 
 async def git_log(repository: Repository, call: GitLog, paths: Sequence[str]) -> Log:
-    """Raises WorkspaceError with git's own reason, or for a revision that is refused."""
+    """List commits. Raises WorkspaceError with git's own reason, or for a refused revision."""
     revision = _revision(call.revision)
     options = [f"--max-count={call.max_count + 1}", f"--skip={call.skip}", LOG_FORMAT, "-z", "--encoding=UTF-8"]
     options += [*UNRUN, "--no-show-signature", "--no-notes", "--no-mailmap", "--no-patch"]
@@ -114,7 +115,7 @@ async def git_log(repository: Repository, call: GitLog, paths: Sequence[str]) ->
 
 
 def _revision(given: str) -> str:
-    """A revision that can be nothing else, neither an option nor a path nor another protocol."""
+    """Check that *given* is a revision, and cannot be an option, a path or another protocol."""
     if not REVISION.fullmatch(given):
         raise WorkspaceError(
             f"{given!r} is not accepted as a revision: use letters, digits and _./~^@{{}}- and no leading dash."
@@ -123,10 +124,10 @@ def _revision(given: str) -> str:
 
 
 def pathspecs(root: Root, repository: Repository, paths: Sequence[str]) -> list[str]:
-    """Paths from the top of the repository; git takes them literally.
+    """Return paths from the top of the repository; git takes them literally.
 
     Raises:
-        WorkspaceError: a path outside of the root, or of the repository.
+        WorkspaceError: a path is outside of the root, or of the repository.
     """
     return [_pathspec(root, repository, given) for given in paths]
 

@@ -1,8 +1,9 @@
-"""What lies inside the root: the one module that decides it, for every tool.
+"""The one module that decides, for every tool, what is inside the root.
 
-A path is decided in two steps. `locate` resolves every symlink and `..` and refuses what ends outside of the root.
-`opened_folder` and `opened_file` then walk from the root to that place, one component at a time and following no
-symlink at all, so a component that is swapped for a link after the decision is refused and not followed.
+A path is checked in two steps. `locate` resolves every symlink and `..`, and refuses a path that
+ends outside of the root. `opened_folder` and `opened_file` then walk from the root to that place,
+one component at a time, without following symlinks: a component that is swapped for a link after
+the check is refused.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pydantic import Field
 from .errors import WorkspaceError
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# O_NONBLOCK: opening a FIFO returns at once, so that it can be refused by what fstat says.
+# O_NONBLOCK: opening a FIFO returns at once, so that fstat can find out and it can be refused.
 READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 Kind = Literal["file", "folder", "symlink", "special file"]
@@ -58,15 +59,16 @@ class Root:
         return f"<Root {self.path}>"
 
     def locate(self, given: str) -> Place:
-        """Where a path leads when every symlink is followed. It is taken from the root unless it is absolute.
+        """Resolve a path with all its symlinks. A relative path starts at the root.
 
         Raises:
-            WorkspaceError: the place lies outside of the root, or the path cannot be one.
+            WorkspaceError: the place is outside of the root, or the path is invalid.
         """
         return self._inside(os.path.realpath(self._joined(given)), given)
 
     def locate_entry(self, given: str) -> Place:
-        """As `locate`, but a symlink in the last component is the place itself. `.` and `..` there are followed."""
+        """Resolve a path as `locate` does, but do not follow a symlink in its last component. `.`
+        and `..` there are resolved."""
         joined = self._joined(given)
         folder, last = os.path.split(joined.rstrip("/"))
         if last in ("", ".", ".."):
@@ -74,10 +76,10 @@ class Root:
         return self._inside(os.path.join(os.path.realpath(folder), last), given)
 
     def locate_writable(self, given: str) -> Place:
-        """As `locate`, for a file that is to be written.
+        """Resolve the path of a file to write, as `locate` does.
 
         Raises:
-            WorkspaceError: also for what belongs to git, where a file can be a program that git runs.
+            WorkspaceError: also for git's own files, which can be programs that git runs.
         """
         place = self.locate(given)
         if not place.parts:
@@ -87,14 +89,14 @@ class Root:
         return place
 
     def contains(self, path: Path) -> bool:
-        """Whether a path that is already resolved lies inside of the root."""
+        """Return whether a resolved path is inside of the root."""
         return path.is_relative_to(self.path)
 
     def _joined(self, given: str) -> str:
         if not given:
             raise WorkspaceError('the path is empty. Use "." for the root.')
         if "\0" in given:
-            raise WorkspaceError("the path holds a NUL character, which no path can.")
+            raise WorkspaceError("the path contains a NUL character, which paths cannot have.")
         return os.path.join(self.path, given)
 
     def _inside(self, resolved: str, given: str) -> Place:
@@ -111,13 +113,14 @@ class Root:
 
 
 def is_git_folder(folder: Path) -> bool:
-    """Whether git would take a folder for a repository's own, by what git itself looks for."""
+    """Return whether git would take *folder* for a git folder, by what git itself looks for."""
     return (folder / "HEAD").is_file() and (folder / "objects").is_dir() and (folder / "refs").is_dir()
 
 
 @contextmanager
 def opened_folder(place: Place, *, create: bool = False) -> Iterator[int]:
-    """A descriptor of a folder, reached without following a symlink; `create` makes the folders that are missing."""
+    """Open a folder without following symlinks, and yield its descriptor; `create` makes missing
+    ones."""
     descriptor = os.open(place.root, FOLDER_FLAGS)
     try:
         for part in place.parts:
@@ -140,14 +143,14 @@ def _make(name: str, folder: int) -> None:
 
 @contextmanager
 def opened_parent(place: Place, *, create: bool = False) -> Iterator[tuple[int, str]]:
-    """A descriptor of the folder that holds a file, and the file's name in it."""
+    """Open the folder of a file, and yield its descriptor and the file's name in it."""
     with opened_folder(Place(place.root, place.parts[:-1]), create=create) as folder:
         yield folder, place.parts[-1]
 
 
 @contextmanager
 def opened_file(place: Place) -> Iterator[tuple[int, os.stat_result]]:
-    """A descriptor of a regular file, open for reading, and its stat.
+    """Open a regular file for reading, and yield its descriptor and its stat.
 
     Raises:
         WorkspaceError: it is a folder, a FIFO, a device or a socket. None of these is waited for.
@@ -173,7 +176,7 @@ def require_regular(status: os.stat_result, name: str) -> None:
 
 
 def kind_of(mode: int) -> Kind:
-    """What a mode says; FIFOs, devices and sockets are special files."""
+    """Return the kind of file of a mode; FIFOs, devices and sockets are special files."""
     if stat.S_ISREG(mode):
         return "file"
     if stat.S_ISDIR(mode):
@@ -182,7 +185,7 @@ def kind_of(mode: int) -> Kind:
 
 
 def shown(name: str) -> str:
-    """A file name as text that can be sent: what is not UTF-8 in it becomes U+FFFD."""
+    """Return a file name as text that can be sent: what is not UTF-8 in it becomes U+FFFD."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
@@ -202,7 +205,7 @@ def _reason(error: OSError) -> str:
         case errno.ENOTDIR:
             return "a part of the path, or its end, is not a folder."
         case errno.ELOOP:
-            return "a symlink that leads nowhere, or that changed while it was looked at."
+            return "a symlink that leads nowhere, or that changed while it was followed."
         case errno.EEXIST:
             return 'it exists already. Use mode "overwrite" to replace it.'
         case errno.EACCES | errno.EPERM:

@@ -1,4 +1,5 @@
-"""What git prints for machines, parsed: porcelain v2, raw and numstat, and a log format of our own, all with NULs."""
+"""Parsers of git's output for machines: porcelain v2, raw and numstat, and a log format with
+NULs."""
 
 from __future__ import annotations
 
@@ -67,9 +68,10 @@ class Log(Output):
 
 
 def status_of(output: bytes, prefix: str, most: int) -> tuple[Branch, list[StatusEntry], bool]:
-    """What `git status --porcelain=v2 --branch -z` says: branch, at most so many entries, and whether there are more.
+    """Parse `git status --porcelain=v2 --branch -z`: branch, at most `most` entries, and whether
+    there are more.
 
-    `prefix` is put before every path, so that it is one from the workspace root.
+    `prefix` is put before every path, so that it starts at the workspace root.
     """
     records = iter(texts(output))
     headers: dict[str, str] = {}
@@ -93,7 +95,8 @@ def _branch(headers: dict[str, str]) -> Branch:
 
 
 def _status_entry(record: str, records: Iterator[str], prefix: str) -> StatusEntry:
-    """One record, and of a rename the next one too (git-status(1), "Porcelain Format Version 2")."""
+    """Parse one record, and for a rename the next one too (git-status(1), "Porcelain Format Version
+    2")."""
     match record[0]:
         case "1":
             states, path = record.split(" ", 8)[1::7]
@@ -110,7 +113,8 @@ def _status_entry(record: str, records: Iterator[str], prefix: str) -> StatusEnt
 
 
 def changed_files(output: bytes, prefix: str) -> list[ChangedFile]:
-    """What `git diff --raw --numstat -z` says: first a record with its status for each file, then one with numbers."""
+    """Parse `git diff --raw --numstat -z`: first a record with its status for each file, then one
+    with numbers."""
     rest = iter(texts(output))
     statuses: dict[str, str] = {}
     files: list[ChangedFile] = []
@@ -119,7 +123,7 @@ def changed_files(output: bytes, prefix: str) -> list[ChangedFile]:
             letter = field.rpartition(" ")[2][0]
             path = next(rest, "")
             path = next(rest, "") if letter in "RC" else path
-            # A file in conflict has two records, and the first one says so.
+            # A file in conflict has two records, and the first one has that status.
             statuses.setdefault(path, STATUS.get(letter, "unmerged"))
         else:
             files.append(_changed_file(field, rest, statuses, prefix))
@@ -140,7 +144,7 @@ def _changed_file(field: str, rest: Iterator[str], statuses: dict[str, str], pre
 
 
 def commits_of(output: bytes) -> list[Commit]:
-    """What `git log -z` says in `LOG_FORMAT`."""
+    """Parse `git log -z` in `LOG_FORMAT`."""
     fields = texts(output)
     return [_commit(fields[end - LOG_FIELDS : end]) for end in range(LOG_FIELDS, len(fields) + 1, LOG_FIELDS)]
 
@@ -159,5 +163,5 @@ def _commit(fields: Sequence[str]) -> Commit:
 
 
 def texts(output: bytes) -> list[str]:
-    """Fields that end in NUL; what was cut off after the last one is left out."""
+    """Split into fields that end in NUL; a last one that was cut off is left out."""
     return [field.decode("utf-8", "replace") for field in output.split(b"\0")[:-1]]

@@ -26,20 +26,21 @@ KEPT_BYTES = 2**20
 READ_BYTES = 64 * 1024
 POLL_S = 0.02
 GRACE_S = 2.0
-"""How long a group has between SIGTERM and SIGKILL."""
+"""Seconds that a group has between SIGTERM and SIGKILL."""
 DRAIN_S = 0.5
-"""How long output is waited for that a process outside of the group may hold open."""
+"""Seconds to wait for output that a process outside of the group may hold open."""
 TICK_S = 5.0
-"""How often a listener is told that there is no output, by an empty piece."""
+"""Seconds between the empty pieces that show a listener that time passes."""
 INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "SYSTEMROOT")
 
 Process = subprocess.Popen[bytes]
-Heard = Callable[[bytes], Awaitable[None]]
+OnOutput = Callable[[bytes], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run: `argv[0]` is the path of a program, never a name that a shell or PATH would look up later."""
+    """A command to run: `argv[0]` is the path of a program, never a name that a shell or PATH would
+    look up later."""
 
     argv: tuple[str, ...]
     cwd: Path
@@ -48,7 +49,7 @@ class Command:
     merged: bool = False
     """Whether stderr goes into the output."""
     keeps_end: bool = False
-    """Which part of a long output is kept: its end, or its beginning."""
+    """Whether the end of a long output is kept, or its beginning."""
     kept_bytes: int = KEPT_BYTES
     memory_bytes: int | None = None
     """A limit on address space, where the system has one."""
@@ -56,7 +57,8 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a command ended. `exit_code` is negative for a signal; `timed_out` says that the signal was ours."""
+    """The end of a command. `exit_code` is negative for a signal; `timed_out` says that the signal
+    was ours."""
 
     exit_code: int
     output: bytes
@@ -87,12 +89,12 @@ class Kept:
             del self.data[self._most :]
 
 
-async def run(command: Command, heard: Heard | None = None) -> Outcome:
-    """Run a command to its end or its timeout. `heard` is told each piece of its output as it comes and, by an
-    empty piece, that time has passed.
+async def run(command: Command, on_output: OnOutput | None = None) -> Outcome:
+    """Run a command to its end or its timeout. `on_output` gets each piece of its output as it
+    comes, and empty pieces as time passes.
 
     Raises:
-        WorkspaceError: the command could not be started, or not be ended.
+        WorkspaceError: the command could not be started or ended.
     """
     output = Kept(command.kept_bytes, end=command.keeps_end)
     errors = Kept(command.kept_bytes, end=True)
@@ -100,7 +102,7 @@ async def run(command: Command, heard: Heard | None = None) -> Outcome:
     process = _started(command)
     try:
         with anyio.move_on_after(command.timeout_s) as limit:
-            await _followed(process, output, errors, heard)
+            await _followed(process, output, errors, on_output)
     finally:
         await _ended(process)
     if process.returncode is None:
@@ -117,7 +119,7 @@ async def run(command: Command, heard: Heard | None = None) -> Outcome:
 
 def _started(command: Command) -> Process:
     try:
-        process = subprocess.Popen(  # noqa: S603  # argv is made by our own modules, and there is no shell
+        process = subprocess.Popen(  # noqa: S603  # argv is made by our own modules, without a shell
             command.argv,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -135,13 +137,14 @@ def _started(command: Command) -> Process:
     return process
 
 
-async def _followed(process: Process, output: Kept, errors: Kept, heard: Heard | None) -> None:
-    """Listen until the process has ended and all is read, or what is left is held open from outside of its group."""
+async def _followed(process: Process, output: Kept, errors: Kept, on_output: OnOutput | None) -> None:
+    """Read until the process has ended and all is read, or only processes outside of its group hold
+    the output open."""
     async with anyio.create_task_group() as ticking:
-        if heard is not None:
-            ticking.start_soon(_tick, heard)
+        if on_output is not None:
+            ticking.start_soon(_tick, on_output)
         async with anyio.create_task_group() as listening:
-            listening.start_soon(_listen, process.stdout, output, heard)
+            listening.start_soon(_listen, process.stdout, output, on_output)
             listening.start_soon(_listen, process.stderr, errors, None)
             await _exited(process)
             _signal(process, signal.SIGKILL)
@@ -149,27 +152,28 @@ async def _followed(process: Process, output: Kept, errors: Kept, heard: Heard |
         ticking.cancel_scope.cancel()
 
 
-async def _listen(stream: IO[bytes] | None, kept: Kept, heard: Heard | None) -> None:
+async def _listen(stream: IO[bytes] | None, kept: Kept, on_output: OnOutput | None) -> None:
     while stream is not None:
         await anyio.wait_readable(stream)
         chunk = os.read(stream.fileno(), READ_BYTES)
         if not chunk:
             return
         kept.add(chunk)
-        if heard is not None:
-            await heard(chunk)
+        if on_output is not None:
+            await on_output(chunk)
 
 
-async def _tick(heard: Heard) -> None:
+async def _tick(on_output: OnOutput) -> None:
     while True:
         await anyio.sleep(TICK_S)
-        await heard(b"")
+        await on_output(b"")
 
 
 async def _exited(process: Process) -> None:
-    """Wait for the end of a process, where possible without reaping it: until then nothing else can have its number."""
+    """Wait for the end of a process, if possible without reaping it: until then its number is not
+    reused."""
     if sys.platform != "linux":
-        while process.poll() is None:  # nothing else tells of it there
+        while process.poll() is None:  # the only way there
             await anyio.sleep(POLL_S)
         return
     descriptor = os.pidfd_open(process.pid)
@@ -180,7 +184,7 @@ async def _exited(process: Process) -> None:
 
 
 async def _ended(process: Process) -> None:
-    """End a process and what is left of its group, reap it, and close the pipes."""
+    """End a process and the rest of its group, reap it, and close the pipes."""
     with anyio.CancelScope(shield=True):
         _signal(process, signal.SIGTERM)
         with anyio.move_on_after(GRACE_S):
@@ -195,19 +199,19 @@ async def _ended(process: Process) -> None:
 
 
 def _signal(process: Process, number: signal.Signals) -> None:
-    # PermissionError: on some systems, a group of which only ended processes are left.
+    # PermissionError: on some systems, for a group of which only ended processes are left.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
 
 
 def inherited() -> dict[str, str]:
-    """The small part of our environment that a command may see."""
+    """Return the small part of our environment that a command may see."""
     return {name: os.environ[name] for name in INHERITED if name in os.environ}
 
 
 def program(name: str) -> str | None:
-    """The path of an installed program: beside this Python, or else on PATH."""
-    beside = Path(sys.executable).parent / name
-    if beside.is_file() and os.access(beside, os.X_OK):
-        return str(beside)
+    """Find an installed program: next to this Python, or else on PATH. Return its path, or None."""
+    own = Path(sys.executable).parent / name
+    if own.is_file() and os.access(own, os.X_OK):
+        return str(own)
     return shutil.which(name)

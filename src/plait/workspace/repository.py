@@ -1,9 +1,10 @@
-"""Finding the repository of a folder, and disarming what its configuration would run.
+"""The repository of a folder, disarmed: its configuration runs no programs.
 
-A repository is material: its configuration may name programs (fsmonitor, hooks, filters, textconv, external diffs,
-signature checks, remote helpers) that git would start for a plain `git status`. Nothing of the user's own
-configuration is read, and what the repository's says is overridden in the environment, which git reads last:
-first the keys that are known, then the filter drivers, which have names of the repository's choosing.
+A repository is not trusted: its configuration may name programs (fsmonitor, hooks, filters,
+textconv, external diffs, signature checks, remote helpers) that git would start for a plain `git
+status`. The user's own configuration is not read, and the repository's is overridden in the
+environment, which git reads last: first the known keys, then the filter drivers, whose names the
+repository chooses.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ ENVIRONMENT = {
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_LITERAL_PATHSPECS": "1",
-    # A partial clone fetches what is missing, by a program that the repository names: no protocol is allowed.
+    # A partial clone would fetch with a program that the repository names, so no protocol is allowed.
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_ALLOW_PROTOCOL": "none",
     "HOME": os.devnull,
@@ -59,32 +60,33 @@ OVERRIDES = (
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A repository whose work tree lies inside the root, with what disarms it."""
+    """A repository whose work tree is inside the root, with the overrides that disarm it."""
 
     folder: Path
     git_folder: Path
     prefix: str
-    """From the workspace root to the work tree: empty, or with a slash at its end."""
+    """The path from the workspace root to the work tree: empty, or with a slash at its end."""
     overrides: tuple[tuple[str, str], ...] = OVERRIDES
 
     async def git(self, *arguments: str) -> Outcome:
         """Run one operation of git on this repository.
 
         Raises:
-            WorkspaceError: with git's own reason, if it failed, or ran out of time.
+            WorkspaceError: git failed, with its own reason, or ran out of time.
         """
         outcome = await run(
             Command((_git(), "--no-pager", *arguments), self.folder, TIMEOUT_S, env=self._environment())
         )
         if outcome.timed_out:
-            raise WorkspaceError(f"git {arguments[0]} did not end within {TIMEOUT_S:g} s.")
+            raise WorkspaceError(f"git {arguments[0]} did not finish within {TIMEOUT_S:g} s.")
         if outcome.exit_code != 0:
             reason = outcome.errors.decode("utf-8", "replace").strip()
             raise WorkspaceError(f"git {arguments[0]} failed: {reason[:2000]}")
         return outcome
 
     def _environment(self) -> dict[str, str]:
-        """Pinned to this repository: nothing is discovered, and `core.worktree` means nothing."""
+        """Return variables that pin git to this repository: it discovers none and ignores
+        `core.worktree`."""
         numbered = {"GIT_CONFIG_COUNT": str(len(self.overrides))}
         for index, (key, value) in enumerate(self.overrides):
             numbered |= {f"GIT_CONFIG_KEY_{index}": key, f"GIT_CONFIG_VALUE_{index}": value}
@@ -92,7 +94,8 @@ class Repository:
 
 
 async def disarmed(repository: Repository) -> Repository:
-    """The repository with every filter driver overridden that its configuration names, in whatever file.
+    """Override every filter driver that the configuration of the repository names, in whatever
+    file.
 
     Raises:
         WorkspaceError: the configuration cannot be read, or names too many drivers to override.
@@ -118,10 +121,10 @@ def _filter_name(key: str) -> str | None:
 
 
 def found(root: Root, given: str) -> Repository:
-    """The repository that holds a folder: the nearest `.git`, going up to the root and no further.
+    """Find the repository of a folder: the nearest `.git`, going up to the root and no further.
 
     Raises:
-        WorkspaceError: there is none, or its files lie outside of the root and are not those of a linked work tree.
+        WorkspaceError: none was found, or its files are outside of the root and not those of a linked work tree.
     """
     place = root.locate(given)
     for depth in range(len(place.parts), -1, -1):
@@ -129,7 +132,7 @@ def found(root: Root, given: str) -> Repository:
         if os.path.lexists(top.path / ".git"):
             with explained(shown(str(top.path / ".git"))):
                 return _repository(root, top)
-    raise WorkspaceError(f"{place.name} is in no git repository of the workspace. Run git init there first.")
+    raise WorkspaceError(f"{place.name} is not in a git repository of the workspace. Run git init there first.")
 
 
 def _repository(root: Root, top: Place) -> Repository:
@@ -141,12 +144,12 @@ def _repository(root: Root, top: Place) -> Repository:
     linked = [inner / name for inner in (git_folder, common) for name in LINKABLE if (inner / name).is_symlink()]
     for path in (git_folder, common, *linked):
         if not root.contains(Path(os.path.realpath(path))):
-            raise WorkspaceError(f"{shown(str(path))}, which the repository uses, lies outside of the workspace.")
+            raise WorkspaceError(f"{shown(str(path))}, which the repository uses, is outside of the workspace.")
     return repository
 
 
 def _git_folder(folder: Path) -> Path:
-    """Where `.git` is or points to."""
+    """Return the folder that `.git` is or points to."""
     entry = folder / ".git"
     if entry.is_dir():
         return Path(os.path.realpath(entry))
@@ -159,7 +162,8 @@ def _common_folder(git_folder: Path) -> Path:
 
 
 def _is_linked(folder: Path, git_folder: Path, common: Path) -> bool:
-    """Whether this is a linked work tree: the repository, wherever it is, names this folder as one of its own."""
+    """Return whether this is a linked work tree: the repository, wherever it is, names this folder
+    as one of its own."""
     back = git_folder / "gitdir"
     if git_folder.parent != common / "worktrees" or not back.is_file():
         return False
@@ -167,7 +171,7 @@ def _is_linked(folder: Path, git_folder: Path, common: Path) -> bool:
 
 
 def _pointed(pointer: Path, prefix: str) -> Path:
-    """The path that a small file of git's holds."""
+    """Read the path in one of git's pointer files."""
     if not pointer.is_file():
         raise WorkspaceError(f"{shown(str(pointer))} is neither a folder nor a file that names one.")
     with pointer.open("rb") as stream:

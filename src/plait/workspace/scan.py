@@ -1,7 +1,9 @@
-"""A search in plain Python that prints what ripgrep would: what `search` runs where there is no ripgrep.
+"""A search in plain Python that prints what ripgrep would, for `search` where that is not
+installed.
 
-It is a program and not a module that is imported: an expression that would take for ever then ends with its process.
-It knows the options that `search` passes, does not read .gitignore, and follows no symlink.
+It is a program, not a module to import: an expression that would take forever ends with its
+process. It knows the options that `search` passes, does not read .gitignore, and follows no
+symlink.
 """
 
 from __future__ import annotations
@@ -56,7 +58,8 @@ def _options() -> argparse.Namespace:
 
 
 def _filter(globs: list[str]) -> Keep:
-    """Whether a path is wanted. As with ripgrep, the last glob that matches decides."""
+    """Return the test of whether a path is wanted. As in ripgrep, the last matching glob
+    decides."""
     rules = [(not glob.startswith("!"), translated(glob.removeprefix("!"))) for glob in globs]
     wanted_by_default = not any(wanted for wanted, _ in rules)
 
@@ -70,7 +73,7 @@ def _filter(globs: list[str]) -> Keep:
 
 
 def translated(glob: str) -> re.Pattern[str]:
-    """A glob as an expression over paths. Without a slash in it, it matches at any depth."""
+    """Translate a glob to an expression over paths. Without a slash, it matches at any depth."""
     anchored = glob if "/" in glob.rstrip("/") else f"**/{glob}"
     parts = re.findall(r"\*\*/|\*\*|\*+|\?|\[[!^]?\]?[^\]]*\]|\{|\}|,|.", anchored.strip("/"), re.DOTALL)
     depth = 0
@@ -105,7 +108,8 @@ def _translated_part(part: str, *, in_braces: bool) -> str:
 
 
 def _files(path: str, keep: Keep) -> Iterator[str]:
-    """Regular files at or below a path, sorted; symlinks and special files are left out."""
+    """Yield the regular files at or below a path, sorted; symlinks and special files are left
+    out."""
     if not os.path.isdir(path):
         yield path
         return
@@ -139,7 +143,8 @@ def _search(path: str, expression: re.Pattern[str], options: argparse.Namespace)
 
 
 def _lines(path: str, most_bytes: int | None) -> list[str]:
-    """The lines of a text file; none if it is binary, too large, special or cannot be read."""
+    """Return the lines of a text file; none if it is binary, too large, special or cannot be
+    read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with open(descriptor, "rb") as stream:

@@ -1,4 +1,5 @@
-"""What tools take and give: pydantic models at the border, and the JSON Schemas published from them."""
+"""Arguments and outputs of tools: pydantic models at the border, and the JSON Schemas published
+from them."""
 
 from __future__ import annotations
 
@@ -10,13 +11,15 @@ from .errors import WorkspaceError
 
 
 class Arguments(BaseModel):
-    """Base of what a tool takes. The docstring of a subclass is the description that models read."""
+    """The base of the arguments of a tool. The docstring of a subclass is the description that
+    models read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Output(BaseModel):
-    """Base of what a tool gives: the structured content of its result. A field that is None is left out."""
+    """The base of the output of a tool: the structured content of its result. A field that is None
+    is left out."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -25,10 +28,10 @@ ArgumentsT = TypeVar("ArgumentsT", bound=Arguments)
 
 
 def parsed(model: type[ArgumentsT], arguments: dict[str, Any]) -> ArgumentsT:
-    """The arguments of a call, checked.
+    """Check the arguments of a call.
 
     Raises:
-        WorkspaceError: naming every argument that does not fit, and the ones there are.
+        WorkspaceError: an argument does not fit; it names all of those, and the known ones.
     """
     try:
         return model.model_validate(arguments)
@@ -43,7 +46,8 @@ def _place(location: tuple[int | str, ...]) -> str:
 
 
 def published(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON Schema of a model, plain enough for every client: no `$ref`, no `anyOf`, no titles."""
+    """Return the JSON Schema of a model, plain enough for every client: no `$ref`, no `anyOf`, no
+    titles."""
     schema = model.model_json_schema()
     definitions = schema.pop("$defs", {})
     schema.pop("description", None)

@@ -1,7 +1,8 @@
-"""find_files and grep: ripgrep in a bounded process, or `scan` in one where there is no ripgrep.
+"""find_files and grep: ripgrep in a bounded process, or `scan` where it is not installed.
 
-Both engines print the same: `--files` gives names that end in NUL, a search gives ripgrep's JSON lines. Neither
-follows symlinks, reads a configuration file, or takes an argument of the model for an option.
+Both engines print the same: `--files` gives names that end in NUL, a search gives ripgrep's JSON
+lines. Neither follows symlinks, reads a configuration file, or takes an argument of the model for
+an option.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ Glob = Annotated[
     ),
 ]
 Ignored = Annotated[
-    bool, Field(description="Look also into what .gitignore excludes, and into heavy folders like node_modules.")
+    bool, Field(description="Also search what .gitignore excludes, and heavy folders like node_modules.")
 ]
 
 
@@ -51,7 +52,7 @@ class FindFiles(Arguments):
     pattern: Glob
     path: WorkspacePath = "."
     include_ignored: Ignored = False
-    max_files: Annotated[int, Field(ge=1, le=10_000, description="Return at most so many paths.")] = 1000
+    max_files: Annotated[int, Field(ge=1, le=10_000, description="Most paths to return.")] = 1000
 
 
 class Found(Output):
@@ -72,7 +73,7 @@ class Grep(Arguments):
     ignore_case: Annotated[bool, Field(description="Match upper and lower case alike.")] = False
     context: Annotated[int, Field(ge=0, le=10, description="Lines to show before and after each match.")] = 0
     include_ignored: Ignored = False
-    max_matches: Annotated[int, Field(ge=1, le=2000, description="Return at most so many matching lines.")] = 200
+    max_matches: Annotated[int, Field(ge=1, le=2000, description="Most matching lines to return.")] = 200
 
 
 class Line(Output):
@@ -84,12 +85,12 @@ class Line(Output):
 
 class Matches(Output):
     lines: list[Line]
-    matches: Annotated[int, Field(description="How many of the lines match.")]
+    matches: Annotated[int, Field(description="Number of matching lines.")]
     truncated: Annotated[bool, Field(description="Whether there may be more: max_matches, or time ran out.")]
 
 
 async def find_files(root: Root, place: Place, call: FindFiles) -> Found:
-    """Raises WorkspaceError if the glob cannot be understood."""
+    """Find files by a glob. Raises WorkspaceError if it cannot be understood."""
     options = ["--files", "--null", f"--glob={call.pattern}"]
     command = _command(root, place, [*options, *_ignoring(call.include_ignored)])
     outcome = await run(command)
@@ -100,7 +101,7 @@ async def find_files(root: Root, place: Place, call: FindFiles) -> Found:
 
 
 async def grep(root: Root, place: Place, call: Grep) -> Matches:
-    """Raises WorkspaceError if the expression or the glob cannot be understood."""
+    """Search files for an expression. Raises WorkspaceError if it or the glob is invalid."""
     options = ["--json", f"--max-filesize={MAX_FILE_BYTES}", f"--context={call.context}"]
     options += ["--ignore-case"] if call.ignore_case else ["--case-sensitive"]
     options += [f"--glob={call.glob}"] if call.glob is not None else []
@@ -108,7 +109,7 @@ async def grep(root: Root, place: Place, call: Grep) -> Matches:
     collected = Collected(call.max_matches)
     with anyio.CancelScope() as enough:
         collected.enough = enough
-        outcome = await run(command, collected.heard)
+        outcome = await run(command, collected.receive)
         if not outcome.timed_out:
             _require_understood(outcome)
         collected.truncated |= outcome.timed_out
@@ -116,7 +117,7 @@ async def grep(root: Root, place: Place, call: Grep) -> Matches:
 
 
 class Collected:
-    """The matches so far, out of JSON lines that come in pieces. It ends the search when it has enough."""
+    """The matches so far, from JSON lines in pieces. It ends the search when it has enough."""
 
     def __init__(self, most: int) -> None:
         self.lines: list[Line] = []
@@ -129,7 +130,7 @@ class Collected:
     def __repr__(self) -> str:
         return f"<Collected {self.matches} of at most {self._most} matches>"
 
-    async def heard(self, chunk: bytes) -> None:
+    async def receive(self, chunk: bytes) -> None:
         self._rest += chunk
         if len(self._rest) > MAX_JSON_LINE_BYTES:
             self._stop()
@@ -173,7 +174,7 @@ def _command(root: Root, place: Place, options: list[str]) -> Command:
 
 
 def engine() -> tuple[str, ...]:
-    """The program that searches, with the options that only ripgrep has."""
+    """Return the program that searches, with the options that only ripgrep has."""
     ripgrep = program("rg")
     if ripgrep is None:
         return (sys.executable, "-I", str(Path(__file__).with_name("scan.py")))
@@ -181,10 +182,10 @@ def engine() -> tuple[str, ...]:
 
 
 def searchable(root: Root, given: str) -> Place:
-    """Where to search: a folder or a regular file, checked before a process opens it.
+    """Locate a folder or a regular file to search, before a process opens it.
 
     Raises:
-        WorkspaceError: outside of the root, not there, or a special file.
+        WorkspaceError: it is outside of the root, missing, or a special file.
     """
     place = root.locate(given)
     with explained(place.name):
@@ -199,20 +200,20 @@ def _operand(place: Place) -> str:
 
 
 def _ignoring(include_ignored: bool) -> list[str]:
-    """The last glob that matches decides, so these stand after the model's own."""
+    """Return the options on ignored files. They follow the model's glob: the last match decides."""
     folders = (".git",) if include_ignored else HEAVY_FOLDERS
     return [*(["--no-ignore"] if include_ignored else []), *(f"--glob=!{folder}" for folder in folders)]
 
 
 def _require_understood(outcome: Outcome) -> None:
-    """Exit code 1 means no match; with 2 and something on stderr the expression or the glob was refused."""
+    """Raise if the expression or glob was refused: exit code 2 with a text. 1 means no match."""
     if outcome.exit_code == 2 and outcome.errors.strip():
         reason = outcome.errors.decode("utf-8", "replace").strip()
         raise WorkspaceError(f"the pattern or glob was not understood. {reason[:2000]}")
 
 
 def _text(field: dict[str, str]) -> str:
-    """ripgrep writes what is not UTF-8 in base64."""
+    """Decode a text of ripgrep, which is in base64 if it is not UTF-8."""
     if "text" in field:
         return field["text"]
     return base64.b64decode(field["bytes"]).decode("utf-8", "replace")

@@ -34,7 +34,8 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Workspace:
-    """What the tools work with. Blocking work shares one bounded set of threads, commands one bounded set of slots."""
+    """The state that tools share. Blocking work has one bounded set of threads, commands one
+    bounded set of slots."""
 
     root: Root
     commands: checks.Commands = field(default_factory=checks.Commands)
@@ -47,12 +48,12 @@ class Workspace:
 
     async def run(self, command: Command, report: checks.Report) -> Outcome:
         async with self.processes:
-            return await run(command, checks.Progress(report).heard)
+            return await run(command, checks.Progress(report).receive)
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One tool: what models see of it, and what it does."""
+    """One tool: its definition for models, and its function."""
 
     name: str
     title: str
@@ -64,7 +65,7 @@ class Tool:
     repeats: bool = False
     open_world: bool = False
     note: str = ""
-    """What is true of this server alone, said after the description."""
+    """A remark about this server alone, which follows the description."""
 
     def definition(self) -> types.Tool:
         return types.Tool(
@@ -151,7 +152,8 @@ async def _run_command(workspace: Workspace, call: checks.RunCommand, report: ch
 
 
 def tools(workspace: Workspace) -> list[Tool]:
-    """The tools of a server, those that change nothing first; a read-only server has no others."""
+    """Return the tools of a server, those that change nothing first; a read-only server has no
+    others."""
     reading = functools.partial(Tool, reads_only=True, repeats=True)
     harmless = [
         reading("read_file", "Read a file", files.ReadFile, files.FileText, _read_file),
@@ -182,7 +184,7 @@ def tools(workspace: Workspace) -> list[Tool]:
 def build_server(
     root: str | os.PathLike[str], *, commands: checks.Commands | None = None, read_only: bool = False
 ) -> Server[Any]:
-    """A server for one folder, to be run over any transport.
+    """Build a server for one folder, to be run over any transport.
 
     Raises:
         WorkspaceError: the root is not a folder.
@@ -218,17 +220,17 @@ def build_server(
 async def _called(
     workspace: Workspace, table: Mapping[str, Tool], params: types.CallToolRequestParams, report: checks.Report
 ) -> types.CallToolResult:
-    """Call a tool. Whatever goes wrong is an error of the tool, with a text that a model can act on."""
+    """Call a tool. Every failure is an error of the tool, with a text that a model can act on."""
     tool = table.get(params.name)
     if tool is None:
-        return _failed(f"there is no tool {params.name}. The tools are: {', '.join(table)}.")
+        return _failed(f"unknown tool {params.name}. The tools are: {', '.join(table)}.")
     try:
         output = await tool.act(workspace, parsed(tool.takes, params.arguments or {}), report)
     except WorkspaceError as error:
         return _failed(str(error))
     except Exception:
         log.exception("%s failed", tool.name)
-        return _failed(f"{tool.name} failed by a fault of the server, which its log describes.")
+        return _failed(f"{tool.name} failed because of a fault of the server, which its log describes.")
     return types.CallToolResult(
         content=[types.TextContent(type="text", text=output.model_dump_json(exclude_none=True))],
         structured_content=output.model_dump(mode="json", exclude_none=True),

@@ -24,12 +24,13 @@ Streams = tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObj
 
 
 class LineTooLong(Exception):
-    """The client sent a line over `MAX_LINE_BYTES`; where the next message begins is not known."""
+    """The client sent a line over `MAX_LINE_BYTES`; the start of the next message is unknown."""
 
 
 @asynccontextmanager
 async def stdio_streams() -> AsyncIterator[Streams]:
-    """The two streams that `mcp.server.Server.run` serves, over this process's stdin and stdout."""
+    """Yield the two streams that `mcp.server.Server.run` serves, over this process's stdin and
+    stdout."""
     wire_in, wire_out = _claimed()
     send_in, receive_in = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     send_out, receive_out = anyio.create_memory_object_stream[SessionMessage](0)
@@ -40,7 +41,8 @@ async def stdio_streams() -> AsyncIterator[Streams]:
 
 
 def _claimed() -> tuple[int, int]:
-    """The descriptors of the pipe, moved away from 0 and 1; children do not inherit them."""
+    """Move the pipe away from descriptors 0 and 1; return the new ones, which children do not
+    inherit."""
     wire = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
@@ -89,7 +91,7 @@ async def _write(wire: int, messages: MemoryObjectReceiveStream[SessionMessage])
 
 
 async def _write_all(wire: int, data: bytes) -> None:
-    """A pipe that can be written to takes `PIPE_BUF` bytes without blocking."""
+    """Write in pieces of `PIPE_BUF` bytes, which a writable pipe takes without blocking."""
     rest = memoryview(data)
     while rest:
         try:
