@@ -35,9 +35,9 @@ LEAST_CHARS = 8
 MOST_CHARS = 64 * 1024
 """A longer text is cut: it could not be searched in time."""
 MOST_READ_CHARS = 128 * 1024
-"""How long all readings of one text may be together."""
+"""Most characters in all readings of one text together."""
 MOST_DEEP = 3
-"""How often a text may be escaped."""
+"""Most levels of escapes in a text that are undone."""
 LEAST_CUT = 4
 """A text that was cut may end within a secret: this many of its characters count as one."""
 
@@ -47,8 +47,8 @@ _PERCENTS = re.compile(r"%([0-9a-fA-F]{2})")
 _FORM = re.compile(r"%([0-9a-fA-F]{2})|(?P<char>\+)")
 _CONTROLS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "+": " "}
 _ESCAPES = ((_BACKSLASHES, "\\"), (_PERCENTS, "%"), (_FORM, "+"))
-"""The kinds of escapes. A text without the character beside it reads the same by that kind, or by
-the kind before."""
+"""The kinds of escapes, each with a character. A text without that character reads the same by that
+kind, or by the kind before."""
 _URL_SAFE = str.maketrans("+/", "-_")
 
 Spans: TypeAlias = list[tuple[int, int]]

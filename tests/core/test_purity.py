@@ -97,7 +97,7 @@ def guard(hook: Guard, monkeypatch: pytest.MonkeyPatch) -> Guard:
     for module, names in SILENT.items():
         for name in names:
             monkeypatch.setattr(module, name, hook.impure(getattr(module, name)))
-    for name in ("submit", "handle", "enter", "leave", "change_limits"):
+    for name in ("submit", "handle", "change_limits"):
         monkeypatch.setattr(Scheduler, name, hook.pure(getattr(Scheduler, name)))
     for function in (check, planned_accesses, find_conflicts):
         monkeypatch.setattr(worlds, function.__name__, hook.pure(function))

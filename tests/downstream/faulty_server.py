@@ -187,7 +187,11 @@ def call(message: dict[str, Any], name: str, arguments: dict[str, Any]) -> None:
                 % (b",".join(b'{"id":%d}' % other for other in range(id)), id)
             )
         case "asks":
-            answer(message, {"resultType": "input_required", "inputRequests": {}, "requestState": "s"})
+            question = {
+                "method": "elicitation/create",
+                "params": {"message": "Who?", "requestedSchema": {"type": "object"}},
+            }
+            answer(message, {"resultType": "input_required", "inputRequests": {"q": question}, "requestState": "s"})
         case "full_pipe":
             answer(message, {"content": []})
             for _ in range(5_000):  # more than its reader may take at once

@@ -49,7 +49,7 @@ def read_output(result: JsonObject, tool: Tool, max_bytes: int) -> Output:
 
 
 def tool_error(result: JsonObject) -> ToolError:
-    """The error that *result*, which says `isError`, tells of."""
+    """Return the error that *result*, which has `isError`, reports."""
     return ToolError(_error_text(_blocks(result), result))
 
 
