@@ -69,9 +69,10 @@ class Gateway(verbs.Gateway):
         from .downstream.pool import Pool
         from .downstream.resources import Resources
         from .observers.logs import RunLog
+        from .stores.listing_cache import ListingCache
 
         settings = config if isinstance(config, Config) else load_config(Path(config))
-        pool = Pool(settings, first=first)
+        pool = Pool(settings, ListingCache(settings.state_folder), first=first)
         learned = ToolStats(enabled=settings.gateway.learn)
         memory = StatsFile(learned, settings.state_folder) if settings.gateway.learn and settings.state_folder else None
         resources = Resources(settings)

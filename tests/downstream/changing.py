@@ -15,6 +15,7 @@ from plait.core.tools.catalog import ServerInfo, Tool
 from plait.core.values.strict import Json
 from plait.downstream.pool import Pool
 from plait.downstream.transports.transport import ConnectTimings
+from plait.stores.listing_cache import ListingCache
 
 from ..fakes import a_call
 
@@ -57,7 +58,7 @@ class ChangingServer:
 
 
 def pool_of(state_folder: Path | None = None, first: anyio.Event | None = None, **servers: ServerSettings) -> Pool:
-    return Pool(Config(servers=servers, state_folder=state_folder), patience=QUICK, first=first)
+    return Pool(Config(servers=servers), ListingCache(state_folder), patience=QUICK, first=first)
 
 
 async def until(is_so: Callable[[], object]) -> None:

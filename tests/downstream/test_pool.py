@@ -17,6 +17,7 @@ from plait.core.tools.catalog import Catalog, ServerState, Tool
 from plait.downstream.pool import Pool, stderr_logger
 from plait.downstream.transports.transport import ConnectTimings
 from plait.errors import CallError, ConnectionLost, ServerUnavailable
+from plait.stores.listing_cache import ListingCache
 
 from ..fakes import a_call
 
@@ -31,7 +32,7 @@ def faulty(*flags: str, **settings: Any) -> ServerSettings:
 
 
 def pool_of(**servers: ServerSettings) -> Pool:
-    return Pool(Config(servers=servers), patience=QUICK)
+    return Pool(Config(servers=servers), ListingCache(None), patience=QUICK)
 
 
 async def settled(pool: Pool, *names: str) -> Catalog:

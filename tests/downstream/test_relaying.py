@@ -19,6 +19,7 @@ from plait.core.values.strict import JsonObject
 from plait.downstream.connection import Connection
 from plait.downstream.listings.subscriptions import MOST_WATCHED
 from plait.downstream.pool import Pool
+from plait.stores.listing_cache import ListingCache
 
 from .ways import QUICK, SOON, Reached, Way, until
 
@@ -53,7 +54,7 @@ async def test_a_server_that_fails_one_list_keeps_the_others(way: Way, failing: 
 
 async def test_the_tools_that_the_settings_leave_out_are_not_offered(way: Way):
     settings = way.settings.model_copy(update={"include": ("a*", "h*", "l*"), "exclude": ("hang",)})
-    async with Pool(Config(servers={"raw": settings}), patience=QUICK) as pool:
+    async with Pool(Config(servers={"raw": settings}), ListingCache(None), patience=QUICK) as pool:
         with anyio.fail_after(SOON):
             await pool.settled()
         assert [tool["name"] for tool in pool.downstream.offers()[0].tools] == ["ask", "log"]
@@ -145,7 +146,9 @@ async def test_params_that_are_no_strict_json_are_not_sent(way: Way, value: Any)
 
 
 async def test_a_server_that_is_not_there_is_an_error_of_ours():
-    async with Pool(Config(servers={"gone": ServerSettings(command="frobnicate")}), patience=QUICK) as pool:
+    async with Pool(
+        Config(servers={"gone": ServerSettings(command="frobnicate")}), ListingCache(None), patience=QUICK
+    ) as pool:
         with anyio.fail_after(SOON):
             await pool.settled()
             for server, said in (
@@ -160,7 +163,7 @@ async def test_a_server_that_is_not_there_is_an_error_of_ours():
 
 async def test_a_notice_that_is_no_strict_json_is_dropped():
     heard: list[JsonObject] = []
-    async with Pool(Config(servers={})) as pool:
+    async with Pool(Config(servers={}), ListingCache(None)) as pool:
         relays: Any = pool.downstream
         relays.listen(lambda server, method, params: heard.append(params))
         relays.tell("s", "notifications/message", {"data": "\ud800"})

@@ -18,6 +18,7 @@ from plait.core.ports import NO_CLIENT, Ask, Downstream, RelayRequest
 from plait.core.values.strict import JsonObject
 from plait.downstream.pool import Pool
 from plait.downstream.transports.transport import ConnectTimings
+from plait.stores.listing_cache import ListingCache
 
 from ..fakes import FakeCaller
 
@@ -53,7 +54,7 @@ class Way:
 
     @asynccontextmanager
     async def reached(self) -> AsyncIterator[Reached]:
-        async with Pool(Config(servers={"raw": self.settings}), patience=QUICK) as pool:
+        async with Pool(Config(servers={"raw": self.settings}), ListingCache(None), patience=QUICK) as pool:
             with anyio.fail_after(SOON):
                 await pool.settled()
             assert pool.catalog().servers["raw"].error is None

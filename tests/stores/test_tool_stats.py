@@ -163,7 +163,7 @@ async def test_a_broken_file_is_told_once_and_replaced(
     memory = StatsFile(made, tmp_path)
     await memory.load()
     await memory.load()
-    assert warnings() == ["memory.not_read"]
+    assert warnings() == ["tool_stats.not_read"]
     assert made.tools == 0
     made.saw(LIST, 1.0, None)
     await memory.save()
@@ -175,7 +175,7 @@ async def test_a_named_pipe_in_the_place_of_the_file_makes_nobody_wait(
 ):
     os.mkfifo(tmp_path / FILE_NAME)
     await StatsFile(learned(), tmp_path).load()
-    assert warnings() == ["memory.not_read"]
+    assert warnings() == ["tool_stats.not_read"]
 
 
 async def test_a_folder_that_cannot_be_written_is_told_once(tmp_path: Path, warnings: Callable[[], list[str]]):

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 from ..errors import CallError, CallTimeout, ConnectionLost, InvalidArguments, PolicyDenied, ServerUnavailable
 from .results.record import RunRecord
 from .scheduling.events import NEVER_CACHED, CacheRule, Notice
+from .tools.cached_listing import CachedListing
 from .tools.catalog import Catalog, Tool
 from .tools.claims import ResourceName
 from .tools.output import Output
@@ -296,4 +297,24 @@ class Downstream(Protocol):
 
     def askers(self) -> list[str]:
         """The servers that have asked for roots outside of any request, if a client can answer them now."""
+        ...
+
+
+class Listings(Protocol):
+    """Keeps what is known of each server from one start to the next. Nothing depends on it."""
+
+    def of(self, key: str) -> CachedListing:
+        """What is kept of one server; empty until it is loaded."""
+        ...
+
+    async def load(self) -> None:
+        """Read what `of` was asked for and was not read yet; not for long."""
+        ...
+
+    async def keep(self) -> None:
+        """Write what changes, until cancelled."""
+        ...
+
+    async def save(self) -> None:
+        """Write what changed; not for long."""
         ...

@@ -16,6 +16,7 @@ from mcp import MCPError
 
 from ..config import ServerSettings
 from ..core.ports import Caller, RelayRequest, RpcError, ServerListing, ToolCall, as_rpc_error
+from ..core.tools.cached_listing import CachedListing
 from ..core.tools.catalog import ServerInfo, ServerState, Tool
 from ..core.values.strict import JsonObject, NotStrict, measure
 from ..errors import CallError, InvalidArguments, ServerUnavailable
@@ -26,7 +27,6 @@ from .calling import call_tool, relay
 from .eras.era_cache import EraCache
 from .eras.handshake import DiedOnProbe, Era, negotiate
 from .listings.listed import Listed
-from .listings.listing_cache import CachedListing
 from .listings.subscriptions import ServerSubscriptions
 from .opening import opened
 from .session import OnSaid, ProtocolSession

@@ -15,13 +15,13 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ..config import Config, ServerSettings
-from ..core.ports import Downstream, ToolCall
+from ..core.ports import Downstream, Listings, ToolCall
 from ..core.tools.catalog import Catalog
 from ..core.values.printable import printable
 from ..core.values.strict import JsonObject
 from ..errors import ServerUnavailable
 from .connection import Connection
-from .listings.listing_cache import ListingCache
+from .listings.identity import identity_of
 from .relay import DownstreamRelay
 from .transports.transport import ConnectTimings
 
@@ -63,12 +63,17 @@ class Pool:
     """
 
     def __init__(
-        self, config: Config, *, patience: ConnectTimings | None = None, first: anyio.Event | None = None
+        self,
+        config: Config,
+        listings: Listings,
+        *,
+        patience: ConnectTimings | None = None,
+        first: anyio.Event | None = None,
     ) -> None:
         self._max_message_bytes = config.gateway.limits.max_message_bytes
         self._patience = patience
         self._secrets = config.secrets
-        self._shelf = ListingCache(config.state_folder)
+        self._listings = listings
         self._first = first
         self._owned: dict[str, _Owned] = {}
         self._catalog: Catalog | None = None
@@ -81,7 +86,7 @@ class Pool:
         await self._recall()
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
-        self._tasks.start_soon(self._shelf.keep, name="remembered")
+        self._tasks.start_soon(self._listings.keep, name="listings")
         for name, owned in self._owned.items():
             self._tasks.start_soon(owned.run, name=f"server {name}")
         self._tasks.start_soon(self._begin, list(self._owned.values()), name="start of servers")
@@ -94,7 +99,7 @@ class Pool:
         self._tasks.cancel_scope.cancel()
         await self._tasks.__aexit__(None, None, None)
         with anyio.CancelScope(shield=True):
-            await self._shelf.save()
+            await self._listings.save()
 
     def catalog(self) -> Catalog:
         if self._catalog is None:
@@ -186,7 +191,7 @@ class Pool:
             owned.begin.set()
 
     async def _recall(self) -> None:
-        await self._shelf.load()
+        await self._listings.load()
         for owned in self._owned.values():
             owned.connection.recall()
 
@@ -200,7 +205,7 @@ class Pool:
             settings,
             max_message_bytes=self._max_message_bytes,
             patience=self._patience,
-            remembered=self._shelf.of(name, settings),
+            remembered=self._listings.of(identity_of(name, settings)),
             on_change=self._forget_catalog,
             on_stderr=stderr_logger(name),
             on_said=partial(self._relays.tell, name),

@@ -8,9 +8,6 @@ cannot be read or written is told once, and everything goes on without.
 from __future__ import annotations
 
 import logging
-import os
-import stat
-import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -19,8 +16,9 @@ from anyio import to_thread
 
 from ..core.scheduling.events import Changed, Finished, Notice, Status
 from ..core.tools.tool_stats import ToolStats
-from ..core.values.strict import JsonObject, NotStrict, dumps, loads
+from ..core.values.strict import NotStrict, encode, loads
 from ..waiting import Signal
+from . import files
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +37,13 @@ class StatsFile:
         self._learned = learned
         self._file = folder / FILE_NAME
         self._kept = 0
-        self._stamp: tuple[int, ...] | None = None
+        self._stamp: files.Stamp | None = None
         """The file as it was when it was last read or written."""
         self._news = Signal()
         self._has_failed = False
 
     def __repr__(self) -> str:
-        return f"<Memory of {self._learned} in {self._file}>"
+        return f"<StatsFile of {self._learned} in {self._file}>"
 
     def observe(self, notice: Notice) -> None:
         is_call = isinstance(notice, Changed) and notice.after is Status.SUCCESS and not notice.key.run
@@ -74,7 +72,7 @@ class StatsFile:
         if seen == self._kept:
             return
         await self.load()
-        write = partial(_write, self._file, self._learned.document())
+        write = partial(files.write, self._file, encode(self._learned.document()), MAX_FILE_BYTES)
         try:
             with anyio.fail_after(PATIENCE_S):
                 self._stamp = await to_thread.run_sync(write, abandon_on_cancel=True)
@@ -92,38 +90,13 @@ class StatsFile:
     def _tell(self, what: str, error: Exception) -> None:
         if not self._has_failed:
             self._has_failed = True
-            log.warning(f"memory.not_{what}", extra={"file": str(self._file), "error": str(error)})
+            log.warning(f"tool_stats.not_{what}", extra={"file": str(self._file), "error": str(error)})
 
 
-def _read(file: Path, known: tuple[int, ...] | None) -> tuple[ToolStats, tuple[int, ...]] | None:
-    """What *file* holds, and its stamp; None if it has the *known* one, or is not there."""
+def _read(file: Path, known: files.Stamp | None) -> tuple[ToolStats, files.Stamp] | None:
+    """The statistics in *file*, and its stamp; None if it has the *known* one, or is missing."""
     try:
-        descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a named pipe would wait for a writer
+        text, stamp = files.read(file, MAX_FILE_BYTES)
     except FileNotFoundError:
         return None
-    with open(descriptor, "rb") as source:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
-            raise OSError("it is not a file that Plait has written")
-        stamp = _stamp_of(status)
-        return None if stamp == known else (ToolStats.read(loads(source.read(MAX_FILE_BYTES))), stamp)
-
-
-def _write(file: Path, document: JsonObject) -> tuple[int, ...]:
-    """Put *document* in the place of *file* at once, readable by its owner alone; gives the new stamp."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # its mode is 0600
-    try:
-        with open(descriptor, "wb") as target:
-            target.write(dumps(document).encode())
-            target.flush()
-            stamp = _stamp_of(os.fstat(descriptor))
-        os.replace(name, file)
-    except BaseException:
-        os.unlink(name)
-        raise
-    return stamp
-
-
-def _stamp_of(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
+    return None if stamp == known else (ToolStats.read(loads(text)), stamp)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plait.core.tools.cached_listing import CachedListing
 from plait.downstream.listings.drift import MAX_NAMES, MAX_SAID, Drift, DriftWatch, drift, hashes
-from plait.downstream.listings.listing_cache import CachedListing
 
 from ..changing import described
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ...core.tools.cached_listing import CachedListing
 from ...core.values.printable import printable
-from ..listings.listing_cache import CachedListing
 from .handshake import Era, Greeting
 
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...core.tools.cached_listing import CachedListing
 from ...core.values.printable import printable
-from .listing_cache import CachedListing
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from mcp import MCPError
 
 from ...config import ServerSettings
 from ...core.ports import ServerListing
+from ...core.tools.cached_listing import CachedListing
 from ...core.tools.catalog import Tool
 from ...core.values.strict import Json, JsonObject, dumps
 from ...errors import CallError
@@ -20,7 +21,6 @@ from ..eras.handshake import Greeting
 from ..session import LISTS, OnSaid, ProtocolSession
 from .drift import DriftWatch
 from .listing import MAX_ENTRIES, as_listed, fetch_definitions, read_entries, read_tools, renewed
-from .listing_cache import CachedListing
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,33 @@
+"""What makes a configured server this one and no other."""
+
+from __future__ import annotations
+
+import hashlib
+from urllib.parse import parse_qsl, urlsplit
+
+from ...config import ServerSettings
+from ...core.values.strict import Json, JsonObject, encode
+
+
+def identity_of(name: str, settings: ServerSettings) -> str:
+    """A name for the server that *settings* lead to, fit for a file; it holds nothing that is secret.
+
+    Of variables, headers and the query of a URL only the names count.
+    """
+    parts = urlsplit(settings.url or "")
+    said: JsonObject = {
+        "name": name,
+        "command": settings.command,
+        "args": list(settings.args),
+        "env": list[Json](sorted(settings.env)),
+        "cwd": str(settings.cwd),
+        "url": f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}",
+        "query": list[Json](sorted(key for key, _ in parse_qsl(parts.query, keep_blank_values=True))),
+        "headers": list[Json](sorted(settings.headers)),
+        "kind": settings.kind,
+        "builtin": settings.builtin,
+        "root": str(settings.root) if settings.builtin is not None else None,
+        "commands": list(settings.allow_commands),
+        "protocol": settings.protocol,
+    }
+    return f"{name}-{hashlib.sha256(encode(said)).hexdigest()[:24]}"
