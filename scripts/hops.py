@@ -1,10 +1,11 @@
-"""Counts the files and functions of Plait that one request passes: a yardstick for readers, not a limit.
+"""Counts the files and functions of Plait that one request passes: a yardstick for readers, not a
+limit.
 
     scripts/hops [--list]       with --list, every file is named with its functions
 
-A real `plait serve` runs on stdio over a small server of its own. `sys.setprofile` records each Python function that is
-entered between the line that comes in and the line that goes out, for a call by name and for a DAG of two tasks with
-one reference, both warm.
+A real `plait serve` runs on stdio over a small server of its own. `sys.setprofile` records each
+Python function that is entered between the incoming line and the outgoing one, for a call by name
+and for a DAG of two tasks with one reference, both warm.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ DAG: dict[str, Any] = {
 
 
 def serve(report: Path, words: list[str]) -> None:
-    """Be `plait` with *words*, and record calls: SIGUSR1 begins a record, SIGUSR2 writes it to *report*."""
+    """Run `plait` with *words*, and record calls: SIGUSR1 begins a record, SIGUSR2 writes it to
+    *report*."""
     entered: defaultdict[str, set[str]] = defaultdict(set)
     calls = 0
 
@@ -107,10 +109,10 @@ class Client:
         hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "hops", "version": "1"}}
         self.request("initialize", hello)
         self.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
-        self.request("tools/call", DAG)  # its answer waits until the server is there
+        self.request("tools/call", DAG)  # its answer waits until the server is connected
 
     def hops(self, params: dict[str, Any]) -> dict[str, Any]:
-        """The files and functions that one `tools/call` with *params* passes, once it is warm."""
+        """Return the files and functions that one warm `tools/call` with *params* passes."""
         for _ in range(WARM_UP):
             answer = self.request("tools/call", params)
             if "error" in answer or answer["result"].get("isError"):

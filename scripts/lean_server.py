@@ -1,7 +1,8 @@
-"""A downstream server for benchmarks: JSON lines and nothing else, so that the gateway is what is timed.
+"""A downstream server for benchmarks: JSON lines and nothing else, so that only the gateway is
+timed.
 
-`sleep` answers after `ms` milliseconds with `{"slept_ms": ms}`, `find` at once with two items. A number as argument is
-how many tools it lists at least.
+`sleep` answers after `ms` milliseconds with `{"slept_ms": ms}`, `find` at once with two items. An
+argument gives the least number of tools that it lists.
 """
 
 from __future__ import annotations
@@ -43,18 +44,20 @@ FIND: dict[str, Any] = {
 
 
 def listed(count: int) -> list[dict[str, Any]]:
-    """At least *count* tools; those above two are like `find`, and are there to be many."""
+    """List at least *count* tools; those after the second are like `find` and only add to the
+    number."""
     return [SLEEP, FIND, *({**FIND, "name": f"find_{number}"} for number in range(3, count + 1))]
 
 
 def found(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The structured content of an answer of `find`."""
+    """Return the structured content of an answer of `find`."""
     items = [{"number": number, "title": f"{arguments['query'][:20]} {number}"} for number in (1, 2)]
     return {"items": items, "total": len(items)}
 
 
 class Server(asyncio.Protocol):
-    """Answers the lines of its input. What is answered at once is written together."""
+    """Answers the lines of its input. Immediate answers to lines that arrive together are written
+    together."""
 
     def __init__(self, tools: list[dict[str, Any]]) -> None:
         self._tools = tools

@@ -1,4 +1,5 @@
-"""The least that relays tools with the official SDK: its `Server` over its `Client`. `scripts/bench` compares with it.
+"""The smallest gateway that relays tools with the official SDK: its `Server` over its `Client`.
+`scripts/bench` compares with it.
 
     python scripts/sdk_gateway.py PORT COMMAND [ARGUMENT ...]
 

@@ -1,1 +1,2 @@
-"""What `scripts/bench` measures. Each module is one group; `docs/performance.md` tells what the figures mean."""
+"""The measurements of `scripts/bench`. Each module is one group; `docs/performance.md` explains the
+figures."""

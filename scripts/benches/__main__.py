@@ -1,4 +1,4 @@
-"""The one command: `scripts/bench`, all groups or those that are named."""
+"""The command `scripts/bench`: it runs all groups, or those that are named."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ GROUPS: dict[str, Callable[[int], Iterator[Figure]]] = {
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("groups", nargs="*", metavar="group", help=f"of {', '.join(GROUPS)}; all without one")
-    parser.add_argument("--rounds", type=int, default=5, help="the best of so many counts (5)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds, of which the best counts (5)")
     parser.add_argument("--table", action="store_true", help="print Markdown tables as well")
     chosen = parser.parse_args()
     if unknown := set(chosen.groups) - GROUPS.keys():
-        parser.error(f"no such group: {', '.join(sorted(unknown))}")
+        parser.error(f"unknown group: {', '.join(sorted(unknown))}")
     measured: list[Figure] = []
     for name in chosen.groups or GROUPS:
         print(f"\n{name}", flush=True)

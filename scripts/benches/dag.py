@@ -1,8 +1,9 @@
-"""A whole `execute_dag` against the official SDK's own client: the same calls, one stdio server each, both warm.
+"""A whole `execute_dag` against the official SDK's own client: the same calls, one stdio server
+each, both warm.
 
-The gateway is a process of its own, asked by a client that knows no SDK: it reads the document, checks it, schedules,
-calls, holds every answer to its rules and writes the result. The SDK's client sends the calls from one task group and
-reads the answers. They take turns, and the best of each counts.
+The gateway is a process of its own, whose client uses no SDK: it reads the document, checks it,
+schedules, calls, checks every answer and writes the result. The SDK's client sends the calls from
+one task group and reads the answers. They take turns, and the best round of each counts.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ from .servers import ARGS, COMMAND
 GROUP = "dag"
 CALLS, FEW = 1_000, 50
 MOST = 0.4
-"""Promised: the time of a run over that of the SDK's client."""
+"""The promised ratio of the time of a run to that of the SDK's client."""
 MOST_FEW_MS = 15.0
 MOST_CPU_US = 120.0
-"""Of processor time of the gateway, for each task."""
+"""Promised processor time of the gateway for each task."""
 FOR_CPU = 5
 """Runs of many calls for one figure of processor time, which the system counts in hundredths of a second."""
 FEW_AT_ONCE = 20
@@ -69,7 +70,7 @@ async def measured(rounds: int) -> list[Figure]:
             best = await alternate([lambda: by_sdk(session, many), run_many, run_few, run_for_cpu], rounds)
     sdk_ms, plait_ms = round(best[0] * 1000, 1), round(best[1] * 1000, 1)
     return [
-        Figure(GROUP, f"{CALLS:,} calls, execute_dag beside the SDK's client", round(best[1] / best[0], 3), "ratio",
+        Figure(GROUP, f"{CALLS:,} calls, execute_dag against the SDK's client", round(best[1] / best[0], 3), "ratio",
                MOST, parts={"sdk_ms": sdk_ms, "plait_ms": plait_ms}),
         Figure(GROUP, "CPU a task of it, in the gateway", round(min(cpu[1:])), "us", MOST_CPU_US),
         Figure(GROUP, f"{FEW} calls, execute_dag, p50", round(sorted(few_ms)[len(few_ms) // 2], 1), "ms", MOST_FEW_MS,
@@ -78,7 +79,8 @@ async def measured(rounds: int) -> list[Figure]:
 
 
 async def alternate(ways: list[Round], rounds: int) -> list[float]:
-    """The best time of each of *ways*, in seconds, after one round of each that does not count."""
+    """Return the best time of each of *ways*, in seconds, after one round of each that does not
+    count."""
     best = [float("inf")] * len(ways)
     for number in range(rounds + 1):
         for index, way in enumerate(ways):

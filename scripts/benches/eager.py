@@ -1,7 +1,8 @@
 """Eager against layers, and both against the critical path: real calls of a server that sleeps.
 
-Eager starts a task when its own dependencies have settled; with layers it waits for the whole layer before. Results
-are the same. Each figure is the best of some rounds, because a shared machine only ever adds.
+Eager starts a task when its own dependencies have settled; with layers it waits for the whole layer
+before. Results are the same. Each figure is the best of some rounds, because a shared machine only
+ever adds time.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from .servers import gateway
 GROUP = "eager"
 AT_ONCE = 128
 SPEEDUP = 4.5
-"""Promised of five independent calls."""
+"""The promised speedup of five independent calls."""
 
 Calls = dict[str, tuple[int, Sequence[str]]]
-"""By id: how long a call sleeps, in milliseconds, and what it depends on."""
+"""By id: the milliseconds that a call sleeps, and the tasks that it depends on."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class Case:
     name: str
     calls: Calls
     most: float | None = None
-    """The ratio of the eager run to the critical path that is promised."""
+    """The promised ratio of the eager run to the critical path."""
     least: float | None = None
-    """How much faster than layers it is promised to be."""
+    """The promised ratio of the time with layers to that of the eager run."""
 
     @property
     def document(self) -> Document:
@@ -62,7 +63,7 @@ def _chain(*durations: int) -> Calls:
 
 
 def _lanes(*lanes: Sequence[int]) -> Calls:
-    """Chains beside each other, with one task after all of them."""
+    """Make parallel chains, with one task after all of them."""
     calls: Calls = {}
     for number, durations in enumerate(lanes):
         for index, ms in enumerate(durations):
@@ -72,7 +73,8 @@ def _lanes(*lanes: Sequence[int]) -> Calls:
 
 
 def _layered(layers: int, width: int, seed: int) -> Calls:
-    """Random durations of 20 to 200 ms; each task needs one or two of the layer before."""
+    """Make layers of random durations of 20 to 200 ms; each task needs one or two of the layer
+    before."""
     chooser = random.Random(seed)
     calls: Calls = {}
     for layer in range(layers):
@@ -84,7 +86,8 @@ def _layered(layers: int, width: int, seed: int) -> Calls:
 
 
 def _stragglers(count: int) -> Calls:
-    """Each part is fetched and then worked on; one in ten is slow to fetch, and another one in ten to work on."""
+    """Make parts that are fetched and then processed; one in ten is slow to fetch, another one in
+    ten to process."""
     calls: Calls = {}
     for index in range(count):
         calls[f"fetch{index}"] = 300 if index % 10 == 0 else 30, ()
@@ -103,12 +106,12 @@ DIAMOND: Calls = {"a1": (50, ()), "a2": (350, ("a1",)), "b1": (350, ()), "b2": (
 CASES = [
     Case("5 x 100 ms, independent", _wide(5), 1.10),
     Case("[t1, t2] -> t3 -> [t4, t5] of 100 ms", STAGES, 1.05),
-    Case("uneven diamond, 50 -> 350 beside 350 -> 50", DIAMOND, 1.05, 1.6),
+    Case("uneven diamond, 50 -> 350 and 350 -> 50", DIAMOND, 1.05, 1.6),
     Case("100 x 100 ms, independent", _wide(100), 1.5),
     Case("one chain of 6", _chain(50, 120, 30, 90, 60, 100)),
-    Case("a chain of 6 x 60 ms beside 20 x 300 ms", _chain(*[60] * 6) | _wide(20, 300), least=1.4),
+    Case("a chain of 6 x 60 ms and 20 x 300 ms", _chain(*[60] * 6) | _wide(20, 300), least=1.4),
     Case("three lanes, slow at different places", _lanes((300, 30, 30), (30, 300, 30), (30, 30, 300)), least=1.8),
-    Case("40 parts, fetched and worked on, one in ten slow", _stragglers(40), least=1.6),
+    Case("40 parts, fetched and processed, one in ten slow", _stragglers(40), least=1.6),
     Case("6 random layers of 8, 20 to 200 ms", _layered(6, 8, seed=1), least=1.05),
 ]
 
@@ -128,7 +131,7 @@ async def measured(rounds: int) -> list[Figure]:
 
 
 async def best(plait: Gateway, case: Case, rounds: int) -> tuple[RunResult, RunResult]:
-    """The fastest eager run and the fastest with layers; they take turns."""
+    """Return the fastest eager run and the fastest with layers; they take turns."""
     eager, layers = [], []
     for _ in range(rounds):
         eager.append(await plait.execute(case.document))

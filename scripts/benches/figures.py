@@ -1,4 +1,4 @@
-"""What a group of measurements gives: figures, some with a bound that is promised."""
+"""The results of a group of measurements: figures, some with a promised bound."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ FOLDER = Path(__file__).parents[2] / ".bench"
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured value. `most` and `least` are what is promised of it; without them it is only told."""
+    """One measured value. `most` and `least` are its promised bounds; without them it is only
+    reported."""
 
     group: str
     name: str
@@ -22,7 +23,7 @@ class Figure:
     most: float | None = None
     least: float | None = None
     parts: Mapping[str, float] = field(default_factory=dict)
-    """What it is made of, or measured beside it."""
+    """The values that it is made of, or that were measured with it."""
 
     @property
     def is_missed(self) -> bool:
@@ -42,7 +43,7 @@ class Figure:
 
 
 def table(figures: Iterable[Figure]) -> str:
-    """Those of *figures* that have parts, as a Markdown table for `docs/performance.md`."""
+    """Format the *figures* that have parts as a Markdown table for `docs/performance.md`."""
     shown = [figure for figure in figures if figure.parts]
     names = list(dict.fromkeys(name for figure in shown for name in figure.parts))
     lines = [f"| | measured | promised | {' | '.join(names)} |", "| --- |" + " ---: |" * (len(names) + 2)]

@@ -1,6 +1,8 @@
-"""The gateways that are compared, each as the command that its own documentation gives, over one lean server.
+"""The gateways that are compared, each with the command of its own documentation, over one lean
+server.
 
-Those of others are in environments of their own, which scripts/environment makes of what the lock files name.
+Those of others are in environments of their own, which scripts/environment makes from the lock
+files.
 """
 
 from __future__ import annotations
@@ -37,9 +39,9 @@ class Way:
     name: str
     command: tuple[str, ...]
     tool: str
-    """What it calls the tool `find`."""
+    """Its name for the tool `find`."""
     is_modern: bool = True
-    """Whether it speaks the protocol of 2026-07-28 too."""
+    """Whether it also speaks the protocol of 2026-07-28."""
     env: dict[str, str] = field(default_factory=dict)
 
 
@@ -56,7 +58,8 @@ def sdk(port: int = 0) -> Way:
 
 
 def fastmcp(port: int | None = None, tools: int = 2) -> Way:
-    """Over HTTP it is told that the lean server is of the handshake era: else it asks it in that of each client."""
+    """Return FastMCP. Over HTTP its `mode` says that the lean server is of the handshake era;
+    otherwise it would ask in the era of each client."""
     python = environment("fastmcp", "tests/interop/fastmcp.lock")
     command, *args = lean(tools)
     http = () if port is None else (str(port),)
@@ -64,7 +67,7 @@ def fastmcp(port: int | None = None, tools: int = 2) -> Way:
 
 
 def mcp_proxy(port: int) -> Way:
-    """It makes of a stdio server one over HTTP, or the reverse; stdio to stdio it does not relay."""
+    """Return mcp-proxy. It relays stdio to HTTP or the reverse, but not stdio to stdio."""
     python = environment("mcp-proxy", "scripts/benches/mcp_proxy.lock")
     return Way(
         "mcp_proxy",
@@ -76,7 +79,7 @@ def mcp_proxy(port: int) -> Way:
 
 @contextmanager
 def plait(port: int | None = None, tools: int = 2, expose: str = "tools", settings: str = "") -> Iterator[Way]:
-    """The gateway, as it is installed here, with a servers.toml of its own and nothing remembered."""
+    """Yield Plait, as it is installed here, with a servers.toml of its own and no memory."""
     command, *args = lean(tools)
     with TemporaryDirectory() as folder:
         file = Path(folder) / "servers.toml"

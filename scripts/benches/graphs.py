@@ -23,13 +23,14 @@ def chain(count: int) -> Document:
 
 
 def layered(count: int) -> Document:
-    """Each task refers to one to three of the layer before, chosen by a seeded generator."""
+    """Make layers: each task refers to one to three of the layer before, chosen by a seeded
+    generator."""
     chooser = random.Random(count)
     return _document([_some(chooser, index) for index in range(count)])
 
 
 def grid(count: int) -> Document:
-    """A diamond grid: each task refers to its neighbours above and to the left."""
+    """Make a diamond grid: each task refers to its neighbours above and to the left."""
     side = isqrt(count)
     return _document([_neighbours(index, side) for index in range(count)])
 

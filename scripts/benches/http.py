@@ -1,7 +1,8 @@
-"""One tool call through a gateway that serves over Streamable HTTP, beside the gateways of others.
+"""One tool call through a gateway that serves over Streamable HTTP, compared with the gateways of
+others.
 
-The server behind them is the same, over pipes, and so is the client, which keeps its sockets open. A client of the
-handshake era has a session; one of 2026-07-28 has none.
+The server behind them is the same, over pipes, and so is the client, which keeps its sockets open.
+A client of the handshake era has a session; one of 2026-07-28 has none.
 """
 
 from __future__ import annotations
@@ -79,18 +80,18 @@ def compared(best: dict[str, dict[str, Measured]]) -> list[Figure]:
 
 @asynccontextmanager
 async def serving(way: Way, port: int) -> AsyncIterator[Served]:
-    """*way*, started, with its clients, once the server behind it can be called."""
-    with tempfile.TemporaryFile() as said:
+    """Start *way*, and yield it with its clients, once the server behind it can be called."""
+    with tempfile.TemporaryFile() as output:
         process = await asyncio.create_subprocess_exec(
-            *way.command, stdin=asyncio.subprocess.DEVNULL, stdout=said, stderr=said, env={**os.environ, **way.env},
+            *way.command, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, **way.env},
             start_new_session=True,
         )  # fmt: skip
         try:
             async with AsyncExitStack() as stack:
                 yield Served(way, process.pid, await clients(stack, way, port))
         except BaseException:
-            said.seek(0)
-            print(said.read()[-4_000:].decode("utf-8", "replace"))
+            output.seek(0)
+            print(output.read()[-4_000:].decode("utf-8", "replace"))
             raise
         finally:
             if process.returncode is None:

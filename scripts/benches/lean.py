@@ -1,4 +1,5 @@
-"""An MCP client for benchmarks, over pipes: JSON lines and nothing else, so that the other side is what is timed."""
+"""An MCP client for benchmarks, over pipes: JSON lines and nothing else, so that only the other
+side is timed."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ END_S = 10.0
 
 
 class LeanClient(asyncio.SubprocessProtocol):
-    """Asks a process. Raises `RuntimeError` for an answer that is an error, and when the process ends."""
+    """The client of a process. Raises `RuntimeError` for an answer that is an error, and when the
+    process ends."""
 
     def __init__(self) -> None:
         self.pid = 0
@@ -48,7 +50,7 @@ class LeanClient(asyncio.SubprocessProtocol):
                 waiting.set_exception(RuntimeError("the process has ended"))
 
     def ask(self, method: str, params: Mapping[str, Any]) -> asyncio.Future[dict[str, Any]]:
-        """The whole answer of one request."""
+        """Return the whole answer to one request."""
         assert self._stdin is not None
         self._id += 1
         answer = self._waiting[self._id] = asyncio.get_running_loop().create_future()
@@ -57,7 +59,7 @@ class LeanClient(asyncio.SubprocessProtocol):
         return answer
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The result of one `tools/call`."""
+        """Return the result of one `tools/call`."""
         answer = await self.ask("tools/call", {"name": tool, "arguments": arguments})
         if "result" not in answer or answer["result"].get("isError"):
             raise RuntimeError(f"{tool}: {answer}"[:2_000])
@@ -65,7 +67,7 @@ class LeanClient(asyncio.SubprocessProtocol):
         return result
 
     async def tools(self) -> list[str]:
-        """The names of all tools."""
+        """Return the names of all tools."""
         names: list[str] = []
         params: dict[str, Any] = {}
         while True:
@@ -88,18 +90,19 @@ class LeanClient(asyncio.SubprocessProtocol):
 
 @asynccontextmanager
 async def lean_client(command: Sequence[str], env: Mapping[str, str] | None = None) -> AsyncIterator[LeanClient]:
-    """A client of *command*, which is started, greeted and, at the end, ended. What it says is shown if it fails."""
+    """Start and initialize *command*, yield a client of it, and end it. Its stderr is shown if it
+    fails."""
     loop = asyncio.get_running_loop()
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         transport, client = await loop.subprocess_exec(
-            LeanClient, *command, stderr=said, env={**os.environ, **(env or {})}, start_new_session=True
+            LeanClient, *command, stderr=output, env={**os.environ, **(env or {})}, start_new_session=True
         )
         try:
             await asyncio.wait_for(client.initialize(), 60)
             yield client
         except BaseException:
-            said.seek(0)
-            print(said.read()[-4_000:].decode("utf-8", "replace"))
+            output.seek(0)
+            print(output.read()[-4_000:].decode("utf-8", "replace"))
             raise
         finally:
             client.leave()
@@ -107,7 +110,7 @@ async def lean_client(command: Sequence[str], env: Mapping[str, str] | None = No
 
 
 async def end(transport: asyncio.SubprocessTransport, exited: asyncio.Event) -> None:
-    """Let the process go, whose input has ended, or end it with its group."""
+    """Let the process exit now that its input has ended, or end it with its group."""
     try:
         await asyncio.wait_for(exited.wait(), END_S)
     except TimeoutError:

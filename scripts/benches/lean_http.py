@@ -21,11 +21,11 @@ ENVELOPE = {
 }
 
 Answer: TypeAlias = "tuple[dict[str, str], bytes]"
-"""The headers, in lower case, with `:status` among them, and the body."""
+"""The headers, in lower case and including `:status`, and the body."""
 
 
 class Connection:
-    """One socket, opened anew where the server closes it. `opened` counts."""
+    """One socket, opened anew if the server closes it. `opened` counts that."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -71,7 +71,7 @@ async def _chunks(reader: asyncio.StreamReader) -> bytes:
 
 
 def _message(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-    """The answer in *body*: JSON, or the last event of a stream."""
+    """Decode the answer in *body*: JSON, or the last event of a stream."""
     if headers.get("content-type", "").startswith("text/event-stream"):
         data = [line[6:] for line in body.replace(b"\r\n", b"\n").split(b"\n") if line.startswith(b"data: ")]
         body = data[-1] if data else b"null"
@@ -80,7 +80,8 @@ def _message(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
 
 
 class LeanHttpClient:
-    """Asks one server; of 2026-07-28 if *is_modern*, else in a session. Raises `RuntimeError` for an error."""
+    """The client of one server: of 2026-07-28 if *is_modern*, else in a session. Raises
+    `RuntimeError` for an error."""
 
     def __init__(self, port: int, *, is_modern: bool = False) -> None:
         self._port = port
@@ -96,11 +97,11 @@ class LeanHttpClient:
 
     @property
     def connections(self) -> int:
-        """How many were opened."""
+        """The number of sockets that were opened."""
         return sum(connection.opened for connection in self._all)
 
     async def initialize(self) -> None:
-        """Begin a session, where there are any."""
+        """Begin a session, if the protocol has them."""
         if self._is_modern:
             return
         headers, _ = await self._post({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": GREETING})
@@ -109,7 +110,7 @@ class LeanHttpClient:
         await self._post(INITIALIZED)
 
     async def ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The result of one request."""
+        """Return the result of one request."""
         self._id += 1
         more: dict[str, str] = {}
         if self._is_modern:
@@ -126,7 +127,7 @@ class LeanHttpClient:
         return await self.ask("tools/call", {"name": tool, "arguments": arguments})
 
     async def tools(self) -> list[str]:
-        """The names on the first page."""
+        """Return the names on the first page."""
         return [tool["name"] for tool in (await self.ask("tools/list", {}))["tools"]]
 
     async def _post(self, message: Mapping[str, Any], more: Mapping[str, str] | None = None) -> Answer:

@@ -1,6 +1,7 @@
-"""What runs leave in memory: how much one large run adds, and that what has ended is let go of.
+"""The memory that runs leave behind: how much one large run adds, and that finished runs are freed.
 
-Each figure comes from a fresh process, whose own allocations are counted by tracemalloc after a collection.
+Each figure comes from a fresh process, whose own allocations are counted by tracemalloc after a
+collection.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ from .scheduling import CATALOG, POLICY, drive
 GROUP = "memory"
 TASKS = 10_000
 MOST_MB = 60.0
-"""Promised of one run of so many tasks: its document, its plan, its states and its outputs."""
+"""The promised memory of one run of that many tasks: its document, plan, states and outputs."""
 KEPT = 20
-"""Runs that the store keeps here."""
+"""Runs that the store keeps in this measurement."""
 MOST_GROWTH_MB = 0.5
-"""Of 900 more runs, where the store is full: nothing, but for noise."""
+"""The promised memory of 900 more runs when the store is full: nothing, except noise."""
 SMALL = 20
 """Tasks of each of the many runs."""
 
@@ -42,10 +43,10 @@ def figures(rounds: int) -> Iterator[Figure]:
     yield Figure(
         GROUP, f"a run of {TASKS:,} tasks, at its end", large["kept"], "MB", MOST_MB, parts={"peak": large["peak"]}
     )
-    yield Figure(GROUP, "the same, once it is let go of", large["left"], "MB", MOST_GROWTH_MB)
+    yield Figure(GROUP, "the same, once it is freed", large["left"], "MB", MOST_GROWTH_MB)
     many = _apart("many")
-    yield Figure(GROUP, f"1,000 runs beside 100, {KEPT} kept", many["growth"], "MB", MOST_GROWTH_MB)
-    yield Figure(GROUP, "the same, once all are let go of", many["left"], "MB", MOST_GROWTH_MB)
+    yield Figure(GROUP, f"1,000 runs against 100, {KEPT} kept", many["growth"], "MB", MOST_GROWTH_MB)
+    yield Figure(GROUP, "the same, once all are freed", many["left"], "MB", MOST_GROWTH_MB)
 
 
 def large() -> dict[str, float]:
@@ -59,7 +60,7 @@ def large() -> dict[str, float]:
 
 
 def many() -> dict[str, float]:
-    """One scheduler for all runs, as in a gateway."""
+    """Run all of them in one scheduler, as in a gateway."""
     scheduler, runs = Scheduler(Limits()), InMemoryRuns(max_runs=KEPT)
     began = _held()
     held = {}
@@ -88,10 +89,10 @@ def _mb(size: int) -> float:
 
 
 def _apart(name: str) -> dict[str, float]:
-    """What the measurement of that name gives in a process of its own."""
+    """Return the result of the measurement of that name, in a process of its own."""
     command = [sys.executable, "-m", "benches.memory", name]
-    told = subprocess.run(command, cwd=Path(__file__).parents[1], check=True, capture_output=True, text=True)
-    measured: dict[str, float] = json.loads(told.stdout)
+    ended = subprocess.run(command, cwd=Path(__file__).parents[1], check=True, capture_output=True, text=True)
+    measured: dict[str, float] = json.loads(ended.stdout)
     return measured
 
 

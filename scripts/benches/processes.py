@@ -1,4 +1,4 @@
-"""What the system says of a process: the processor time it took, the memory and the descriptors that it holds."""
+"""The use of resources by a process: its processor time, memory and open descriptors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Usage:
-    """One process, its children left out."""
+    """One process, without its children."""
 
     cpu_s: float
     rss_mb: float

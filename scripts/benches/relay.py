@@ -1,6 +1,8 @@
-"""One tool call through a gateway, over pipes: beside the direct call, and beside the gateways of others.
+"""One tool call through a gateway, over pipes: compared with the direct call, and with the gateways
+of others.
 
-All of them have the same server and the same client, which know no SDK. They take turns; of each the best round counts.
+All of them have the same server and the same client, which use no SDK. They take turns, and the
+best round of each counts.
 """
 
 from __future__ import annotations
@@ -22,14 +24,15 @@ GROUP = "relay"
 ARGUMENTS = {"query": "open issues", "limit": 10, "labels": ["bug"]}
 AT_ONCE = 16
 ROUND_S = 0.6
-"""How long one round of one way lasts."""
+"""Seconds of one round of one way."""
 MOST_P50, MOST_ADDED_MS, LEAST_CALLS, MOST_CPU_US = 0.25, 0.6, 8.0, 300.0
 MANY_TOOLS, MOST_FOR_MANY = 500, 1.15
-"""So many tools may make a call at most so many times as long: as long, but for noise."""
+"""With that many tools, a call may take at most that many times as long: no longer, except
+noise."""
 
 
 class Calls(Protocol):
-    """A client, over whatever transport."""
+    """A client over any transport."""
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]: ...
 
@@ -41,7 +44,7 @@ class Measured:
     p50_ms: float = float("inf")
     per_s: float = 0.0
     cpu_us: float = float("inf")
-    """Of the gateway alone, a call, at 16 at once."""
+    """Processor time of the gateway alone for each call, with 16 at once."""
 
 
 def figures(rounds: int) -> Iterator[Figure]:
@@ -82,7 +85,7 @@ def compared(best: dict[str, Measured]) -> list[Figure]:
 
 @asynccontextmanager
 async def reached(way: Way) -> AsyncIterator[LeanClient]:
-    """A client of *way*, once the server behind it can be called."""
+    """Yield a client of *way*, once the server behind it can be called."""
     async with lean_client(way.command, way.env) as client, asyncio.timeout(60):
         while way.tool not in await client.tools():
             await asyncio.sleep(0.05)
@@ -91,7 +94,8 @@ async def reached(way: Way) -> AsyncIterator[LeanClient]:
 
 
 async def one_round(client: Calls, pid: int, tool: str, best: Measured) -> None:
-    """One round of *client* with the gateway whose process is *pid*; what is better than *best* is kept there."""
+    """Measure one round of *client*, whose gateway is the process *pid*; keep better values in
+    *best*."""
     best.p50_ms = min(best.p50_ms, await alone(client, tool))
     began, cpu = time.perf_counter(), usage(pid).cpu_s
     count = await together(client, tool)
@@ -101,7 +105,7 @@ async def one_round(client: Calls, pid: int, tool: str, best: Measured) -> None:
 
 
 async def alone(client: Calls, tool: str) -> float:
-    """The p50 of calls one after the other, in milliseconds."""
+    """Return the p50 of calls one after the other, in milliseconds."""
     took: list[float] = []
     until = time.perf_counter() + ROUND_S / 2
     while (began := time.perf_counter()) < until:
@@ -111,7 +115,7 @@ async def alone(client: Calls, tool: str) -> float:
 
 
 async def together(client: Calls, tool: str, seconds: float = ROUND_S) -> int:
-    """How many calls were made in *seconds*, so many at once."""
+    """Return the number of calls that were made in *seconds*, `AT_ONCE` at the same time."""
     until = time.perf_counter() + seconds
     count = 0
 

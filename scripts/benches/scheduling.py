@@ -1,7 +1,8 @@
-"""Scheduling alone: no server, no event loop. Every call is answered at once, in this very process.
+"""Scheduling alone: no server, no event loop. Every call is answered at once, in this process.
 
-What is timed is all that a DAG goes through: reading the document, checking it, every event of its run with the
-references filled in, and the result as a document. In microseconds of CPU a task, the best of some rounds.
+The time covers all steps of a DAG: reading the document, checking it, every event of its run with
+the references filled in, and the result as a document. It is in microseconds of CPU for each task,
+in the best of some rounds.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ from .graphs import SHAPES, Document
 GROUP = "scheduling"
 SIZES = (100, 1_000, 10_000)
 MOST_US = 40.0
-"""Promised of each task, at every size but the smallest."""
+"""The promised time of each task, at every size except the smallest."""
 MOST_GROWTH = 1.3
-"""Promised of a task of the largest DAG, against one of a tenth of its size."""
+"""The promised ratio of a task of the largest DAG to one of a DAG of a tenth of its size."""
 PARTS = ("read", "check", "run", "result")
 
 CATALOG = Catalog([Tool("lean", "find", FIND)], [ServerInfo("lean", ServerState.READY)])
@@ -46,7 +47,7 @@ ANSWER = Output(_ANSWER, (), measure(_ANSWER))
 
 
 def figures(rounds: int) -> Iterator[Figure]:
-    settle_memory()  # as it is where the gateway serves
+    settle_memory()  # as while the gateway serves
     for name, shape in SHAPES.items():
         documents = [shape(size) for size in SIZES]
         best = measured(documents, rounds)
@@ -59,7 +60,8 @@ def figures(rounds: int) -> Iterator[Figure]:
 
 
 def measured(documents: list[Document], rounds: int) -> list[tuple[float, ...]]:
-    """Of each document the parts of its best round, in microseconds a task. The rounds of all take turns."""
+    """Return the parts of the best round of each document, in microseconds a task. All take
+    turns."""
     best: list[tuple[float, ...]] = []
     for number in range(rounds):
         for index, document in enumerate(documents):
@@ -90,9 +92,9 @@ def timed(document: Document) -> tuple[float, ...]:
 
 
 def drive(run: Run, scheduler: Scheduler) -> None:
-    """Answer every call of *run* with success, in the order in which they are made."""
+    """Answer every call of *run* with success, in the order of the calls."""
     commands = list(scheduler.submit(run, 0.0).commands)
-    for command in commands:  # which grows while it is gone through
+    for command in commands:  # which grows during the iteration
         match command:
             case Locate(key, names):
                 places = {name: as_written(name.key) for name in names}

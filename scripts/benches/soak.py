@@ -1,4 +1,4 @@
-"""What many calls leave behind: the gateway holds after 10,000 calls what it held after 100.
+"""The traces of many calls: the gateway holds after 10,000 calls what it held after 100.
 
 Relayed calls and runs, over a pipe, and over HTTP in sessions that are begun and ended.
 """
@@ -21,7 +21,7 @@ from .relay import ARGUMENTS, AT_ONCE, Calls
 GROUP = "soak"
 FIRST, LAST = 100, 10_000
 MOST_GROWTH_MB = 4.0
-"""Of 9,900 more calls: nothing but what allocators keep."""
+"""The promised growth over 9,900 more calls: nothing but what allocators keep."""
 RUN_TASKS = 20
 SESSIONS = 200
 
@@ -92,7 +92,7 @@ async def measured(pid: int, calling: Calling) -> tuple[Usage, Usage]:
 
 
 async def calls(client: Calls, tool: str, count: int) -> None:
-    """So many calls, some at once."""
+    """Make *count* calls, some at once."""
     left = count
 
     async def go_on() -> None:

@@ -1,7 +1,8 @@
-"""What a start costs: `plait serve` on a pipe, until `initialize` is answered, beside a process that imports the SDK.
+"""The cost of a start: `plait serve` on a pipe, until `initialize` is answered, compared with a
+process that imports the SDK.
 
-Processor time is that of the process itself, and all cases take turns. The second start is measured: the first one
-writes the compiled modules, and what is remembered of the servers.
+Processor time is that of the process itself, and all cases take turns. The second start is
+measured: the first one writes the compiled modules and the cache of the servers' listings.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from .servers import ARGS, COMMAND
 
 GROUP = "start"
 MOST_CPU = 1.2
-"""Times the processor time of `import mcp`."""
+"""The promised multiple of the processor time of `import mcp`."""
 MOST_MB = 20.0
-"""More memory than after `import mcp`, with two small servers connected."""
+"""The promised memory above that after `import mcp`, with two small servers connected."""
 MOST_WAIT = 1.2
-"""Times the wait for the first answer, with fifty servers beside one."""
+"""The promised multiple of the wait for the first answer, of fifty servers against one."""
 SERVERS = (1, 2, 50)
 SDK = [sys.executable, "-c", "import mcp, sys; print(flush=True); sys.stdin.read()"]
 CLIENT = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}
 HELLO = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": CLIENT})
 SETTLE_S = 5.0
-"""After so long two servers are connected, and what follows a start is done."""
+"""Seconds until two servers are connected and all work after a start is done."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def figures(rounds: int) -> Iterator[Figure]:
 
 
 def _measured(cases: dict[str, list[str]], rounds: int, folder: Path) -> dict[str, Start]:
-    """The best of each of *cases*, which take turns."""
+    """Return the best of each of *cases*, which take turns."""
     best: dict[str, Start] = {}
     for number in range(rounds + 1):
         for name, command in cases.items():
@@ -85,7 +86,8 @@ def _values(start: Start) -> tuple[float, float, float]:
 
 
 def _start(command: list[str], folder: Path, settle_s: float = 0.0) -> Start:
-    """Start *command* and say hello; all is measured when it answers, but memory only after *settle_s* more."""
+    """Start and initialize *command*; measure all when it answers, except memory: *settle_s*
+    later."""
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environ["PLAIT_STATE_DIR"] = str(folder / "state")
     began = time.perf_counter()
@@ -112,12 +114,12 @@ def _serving(folder: Path, servers: int) -> list[str]:
 
 
 def _cpu_s(pid: int) -> float:
-    """The processor time of all threads of a process."""
+    """Return the processor time of all threads of a process."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 def _memory_mb(pid: int) -> float:
-    """The resident memory of a process alone, without its children."""
+    """Return the resident memory of a process alone, without its children."""
     status = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
