@@ -29,6 +29,8 @@ CHECKED = (
     "src/plait/errors.py",
     "src/plait/observers",
     "src/plait/redaction.py",
+    "src/plait/workspace",
+    "scripts",
     "docs/contract.md",
     "tests/README.md",
 )

@@ -1,4 +1,4 @@
-"""What is kept of one server from one start to the next."""
+"""The listing of one server as it is kept from one start to the next."""
 
 from __future__ import annotations
 
