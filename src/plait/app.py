@@ -68,7 +68,7 @@ class Gateway(verbs.Gateway):
         """
         from .downstream.pool import Pool
         from .downstream.resources import Resources
-        from .observers.logs import RunLog
+        from .observers.logs import log_runs
         from .stores.listing_cache import ListingCache
 
         settings = config if isinstance(config, Config) else load_config(Path(config))
@@ -85,7 +85,7 @@ class Gateway(verbs.Gateway):
             limits=_limits(settings),
             learned=learned,
             resolver=_resolver(settings, resources),
-            observers=[RunLog(), memory.observe] if memory else [RunLog()],
+            observers=[log_runs, memory.observe] if memory else [log_runs],
         )
         made._parts, made._memory = _Parts(settings, pool, cache, resources), memory
         return made

@@ -7,15 +7,16 @@ import json
 import logging
 from typing import Any
 
+import anyio
 import pytest
 
-from plait.core.scheduling.events import Changed, Finished, Key, Notice, Started, Status
 from plait.engine.gateway import Gateway
-from plait.observers.logs import RunLog, configure_logging
+from plait.errors import CallTimeout
+from plait.observers.logs import configure_logging, log_runs
 from plait.redaction import Secrets
 from plait.stores.in_memory import InMemoryRuns
 
-from ..fakes import FakeServers, text
+from ..fakes import FakeServers, text, tool
 
 SECRET = "hunter2"
 
@@ -31,7 +32,7 @@ async def logged_at(level: str) -> list[dict[str, Any]]:
     servers.add("s:fail", lambda **_: text("no", is_error=True))
     stream = io.StringIO()
     with configure_logging(level, stream, as_json=True):
-        async with Gateway(servers, servers, InMemoryRuns(), observers=[RunLog()]) as gateway:
+        async with Gateway(servers, servers, InMemoryRuns(), observers=[log_runs]) as gateway:
             tasks = [
                 {"id": "a", "tool": "s:give", "arguments": {"password": SECRET}},
                 {"id": "b", "tool": "s:fail", "depends_on": ["a"]},
@@ -68,7 +69,7 @@ async def calls_logged_at(level: str) -> list[dict[str, Any]]:
     servers.add("s:fail", lambda **_: text(SECRET, is_error=True))
     stream = io.StringIO()
     with configure_logging(level, stream, as_json=True):
-        async with Gateway(servers, servers, InMemoryRuns(), observers=[RunLog()]) as gateway:
+        async with Gateway(servers, servers, InMemoryRuns(), observers=[log_runs]) as gateway:
             for name in ("give", "fail"):
                 await gateway.call("s", name, {"name": name, "arguments": {"password": SECRET}})
     assert SECRET not in stream.getvalue()
@@ -89,24 +90,36 @@ async def test_calls_by_name_that_fail_are_logged_and_in_detail_all_of_them():
     assert [event["tool"] for event in await calls_logged_at("info")] == ["s:fail"]
 
 
-def test_a_duration_counts_from_the_first_attempt():
-    stream = io.StringIO()
-    observe = RunLog()
-    key = Key("r", "a")
-    moves = [
-        (Status.READY, Status.RUNNING, 1, 1.0),
-        (Status.RUNNING, Status.BACKING_OFF, 1, 2.0),
-        (Status.BACKING_OFF, Status.READY, 1, 3.0),
-        (Status.READY, Status.RUNNING, 2, 3.0),
-        (Status.RUNNING, Status.SUCCESS, 2, 4.5),
+@pytest.mark.virtual_time
+async def test_a_duration_counts_from_the_first_attempt():
+    servers, stream = FakeServers(), io.StringIO()
+    failures = [CallTimeout("late")]
+
+    async def falter() -> dict[str, Any]:
+        await anyio.sleep(2)
+        if failures:
+            raise failures.pop()
+        return {}
+
+    servers.add(tool("s:falter", readOnlyHint=True), falter)
+    tasks = [
+        {"id": "a", "tool": "s:falter", "retries": 1},
+        {"id": "b", "tool": "s:falter", "for_each": [1], "depends_on": ["a"]},
     ]
-    notices: list[Notice] = [Started("r", 1, 0.0)]
-    notices += [Changed(key, "s:t", before, after, attempt, at) for before, after, attempt, at in moves]
     with configure_logging("debug", stream, as_json=True):
-        for notice in [*notices, Finished("r", "success", 5.0)]:
-            observe(notice)
-    assert [event.get("duration_ms") for event in events(stream)] == [None, 3500.0, 5000.0]
-    assert repr(observe) == "<RunLog: 0 active runs>"
+        async with Gateway(servers, servers, InMemoryRuns(), observers=[log_runs]) as gateway:
+            result = await gateway.execute({"tasks": tasks})
+    took = {(event["event"], event.get("task")): event.get("duration_ms") for event in events(stream)}
+    first = result.tasks[0].duration_ms
+    assert first is not None
+    assert first > 4_000
+    assert took == {
+        ("run.started", None): None,
+        ("task.finished", "a"): first,
+        ("item.finished", "b"): 2_000,
+        ("task.finished", "b"): 2_000,
+        ("run.finished", None): result.metrics.execution_time_ms,
+    }
 
 
 def test_what_other_modules_and_servers_log_comes_out_here_too():

@@ -128,7 +128,7 @@ async def test_nothing_is_written_when_nothing_is_new(tmp_path: Path):
 CALLED = Changed(Key("", "s:list", 1), "s:list", Status.RUNNING, Status.SUCCESS, 1, 1.0)
 
 
-@pytest.mark.parametrize("notice", [Finished("r_1", "success", 1.0), CALLED])
+@pytest.mark.parametrize("notice", [Finished("r_1", "success", 1.0, 1.0, None, {}), CALLED])
 async def test_after_a_run_or_a_call_it_is_written_and_then_not_for_a_while(tmp_path: Path, notice: Notice):
     made, file = learned(), tmp_path / FILE_NAME
     memory = StatsFile(made, tmp_path)
@@ -138,7 +138,7 @@ async def test_after_a_run_or_a_call_it_is_written_and_then_not_for_a_while(tmp_
         await _until(file.exists)
         before = file.read_text()
         made.saw(LIST, 50.0, None)
-        memory.observe(Finished("r_2", "success", 2.0))
+        memory.observe(Finished("r_2", "success", 2.0, 1.0, None, {}))
         await anyio.wait_all_tasks_blocked()
         assert file.read_text() == before
         tasks.cancel_scope.cancel()

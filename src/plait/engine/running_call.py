@@ -81,7 +81,7 @@ class RunningCall(Caller):
         return bool(self._key.run) or self._caller.wants_progress
 
     def progress(self, params: JsonObject, /) -> None:
-        self._notify(_progressed(self._key, params))
+        self._notify(_progressed(self._key, params, anyio.current_time()))
         if self._caller.wants_progress:
             self._caller.progress(params)
 
@@ -140,13 +140,14 @@ def internal_error(key: Key, error: Exception) -> InternalError:
     return InternalError(f"an internal error; the log names it {id}")
 
 
-def _progressed(key: Key, params: JsonObject) -> Progressed:
+def _progressed(key: Key, params: JsonObject, at: float) -> Progressed:
     message = params.get("message")
     return Progressed(
         key,
         _number(params.get("progress")) or 0.0,
         _number(params.get("total")),
         message if isinstance(message, str) else None,
+        at,
     )
 
 

@@ -14,8 +14,9 @@ from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from typing import Any, TextIO
 
-from ..core.scheduling.events import FINAL, Changed, Finished, Key, Notice, Started, Status
+from ..core.scheduling.events import FINAL, Changed, Finished, Notice, Started, Status
 from ..core.values.printable import printable
+from ..core.values.strict import present
 from ..redaction import Secrets
 
 log = logging.getLogger("plait.runs")
@@ -24,59 +25,40 @@ log = logging.getLogger("plait.runs")
 _FAILED = frozenset({Status.FAILED, Status.TIMEOUT})
 
 
-class RunLog:
-    """An `Observer` that logs the start and end of each run, and its failed tasks and the failed
-    calls by name; at `debug`, the end of every task, item and call. Those lines would cost as much
-    as all else about a task."""
+def log_runs(notice: Notice) -> None:
+    """Log the start and end of each run, and its failed tasks and the failed calls by name; at
+    `debug`, the end of every task, item and call. Those lines would cost as much as all else about a
+    task. An `Observer`."""
+    match notice:
+        case Changed(after=after) if after in FINAL:
+            _log_end(notice)
+        case Started(run=run, tasks=tasks):
+            log.info("run.started", extra={"run": run, "tasks": len(tasks)})
+        case Finished(run=run, status=status, elapsed_s=elapsed_s):
+            log.info("run.finished", extra={"run": run, "status": status, "duration_ms": _milliseconds(elapsed_s)})
 
-    def __init__(self) -> None:
-        self._began: dict[str, float] = {}
-        self._sent: dict[str, dict[Key, float]] = {}
-        """The time when each unfinished task was first sent, by run."""
 
-    def __repr__(self) -> str:
-        return f"<RunLog: {len(self._began)} active runs>"
+def _log_end(notice: Changed) -> None:
+    key = notice.key
+    what = "call" if not key.run else "task" if key.item is None else "item"
+    level = logging.INFO if what != "item" and notice.after in _FAILED else logging.DEBUG
+    if not log.isEnabledFor(level):
+        return
+    seconds = notice.took_s if notice.started_at is None else notice.at - notice.started_at
+    fields = present(
+        tool=notice.tool,
+        status=str(notice.after),
+        duration_ms=None if seconds is None else _milliseconds(seconds),
+        attempt=notice.attempt,
+        code=notice.code,
+    )
+    if key.run:
+        fields |= present(run=key.run, task=key.task, item=key.item)
+    log.log(level, f"{what}.finished", extra=fields)
 
-    def __call__(self, notice: Notice) -> None:
-        match notice:
-            case Changed():
-                self._changed(notice)
-            case Started(run, tasks, at):
-                self._began[run], self._sent[run] = at, {}
-                log.info("run.started", extra={"run": run, "tasks": tasks})
-            case Finished(run, status, at):
-                fields = {"run": run, "status": status, **_duration(self._began.pop(run, None), at)}
-                self._sent.pop(run, None)
-                log.info("run.finished", extra=fields)
 
-    def _changed(self, notice: Changed) -> None:
-        if notice.after is Status.RUNNING:
-            self._sent.setdefault(notice.key.run, {}).setdefault(notice.key, notice.at)
-        elif notice.after in FINAL:
-            self._task_finished(notice)
-
-    def _task_finished(self, notice: Changed) -> None:
-        key = notice.key
-        sent_at = self._sent.get(key.run, {}).pop(key, None)
-        is_told = (key.item is None or not key.run) and notice.after in _FAILED
-        level = logging.INFO if is_told else logging.DEBUG
-        if not log.isEnabledFor(level):
-            return
-        fields: dict[str, object] = {
-            **({"run": key.run, "task": key.task} if key.run else {}),
-            "tool": notice.tool,
-            "status": str(notice.after),
-            **_duration(sent_at, notice.at),
-            "attempt": notice.attempt,
-        }
-        if notice.code is not None:
-            fields["code"] = notice.code
-        if not key.run:
-            log.log(level, "call.finished", extra=fields)
-        elif key.item is None:
-            log.log(level, "task.finished", extra=fields)
-        else:
-            log.log(level, "item.finished", extra={**fields, "item": key.item})
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 1)
 
 
 @contextmanager
@@ -168,7 +150,3 @@ def _escape(logger: object, method: str, event: MutableMapping[str, Any]) -> Mut
         if isinstance(value, str):
             event[name] = printable(value, "\n" if name == "exception" else "")
     return event
-
-
-def _duration(began_at: float | None, at: float) -> dict[str, object]:
-    return {} if began_at is None else {"duration_ms": round((at - began_at) * 1000, 1)}

@@ -28,6 +28,7 @@ from plait.core.scheduling.events import (
     Paused,
     Refuse,
     Resumed,
+    Sent,
     Sleep,
     Status,
     Step,
@@ -104,6 +105,8 @@ class Books:
     aborted: set[Key] = field(default_factory=set)
     just_started: list[Call] = field(default_factory=list)
     just_answered: Key | None = None
+    step: Step = field(default_factory=lambda: Step([], []))
+    """What the scheduler said last."""
     was_over: bool = False
     """Whether the run of what was just answered had come to its end before that."""
     sent: defaultdict[Key, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -190,6 +193,9 @@ class Books:
                 self.asking[key] = at
             case Resumed(key):
                 self._goes_on(key)
+            case Sent(key):
+                if key not in self.aborted:
+                    self.sent[key][-1] = at
             case CancelRequested():
                 pass
 
@@ -220,6 +226,7 @@ class Books:
 
     def follows(self, step: Step) -> None:
         """That is what the scheduler said to it."""
+        self.step = step
         self.just_started = []
         for notice in step.notices:
             if isinstance(notice, Changed):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from plait.core.scheduling.direct_calls import CallRequests, DirectCall
-from plait.core.scheduling.events import NEVER_CACHED, CacheRule, Key, Status
+from plait.core.scheduling.events import NEVER_CACHED, CacheRule, Delayed, Failure, Key, Status, Wait
 from plait.core.scheduling.lanes import SlotRequest
 from plait.core.tools.catalog import Catalog
 from plait.core.tools.policy import Policy, Rule
@@ -81,6 +81,18 @@ def test_each_move_is_a_notice_and_only_a_call_that_was_sent_has_an_attempt() ->
     call = DirectCall(CallRequests(Policy()).make(1, CATALOG, "s:read", {}))
     ready = call.move(Status.READY, 1.0)
     call.started_at = 2.0
-    failed = call.move(Status.FAILED, 3.0, "tool_error")
+    running = call.move(Status.RUNNING, 2.0)
+    failed = call.move(Status.FAILED, 5.0, Failure("tool_error", "no"))
     assert (ready.before, ready.after, ready.attempt, ready.at) == (Status.PENDING, Status.READY, 0, 1.0)
-    assert (failed.before, failed.attempt, failed.tool, failed.code) == (Status.READY, 1, "s:read", "tool_error")
+    assert (running.attempt, running.started_at, running.took_s) == (1, None, None)
+    assert (failed.before, failed.attempt, failed.tool, failed.code) == (Status.RUNNING, 1, "s:read", "tool_error")
+    assert (failed.started_at, failed.took_s) == (2.0, 3.0)
+
+
+def test_the_time_of_a_call_begins_when_its_server_is_there() -> None:
+    call = DirectCall(CallRequests(Policy()).make(1, CATALOG, "s:read", {}))
+    assert call.sent(1.0) == []
+    call.started_at = 2.0
+    assert call.sent(6.0) == [Delayed(call.key, Wait("server", "s", 4.0), is_first=True, at=6.0)]
+    call.move(Status.RUNNING, 2.0)
+    assert call.move(Status.SUCCESS, 7.0).took_s == 1.0

@@ -31,6 +31,7 @@ from plait.core.scheduling.events import (
     Located,
     Paused,
     Resumed,
+    Sent,
     Sleep,
     Status,
     Succeeded,
@@ -252,6 +253,8 @@ class World(Books):
             self._feed(Resumed(key) if key in self.asking else Paused(key), at)
         elif key in self.requests and isinstance(command, Call) and self.choices.once_in(8):
             self._feed(Aborted(key, self.choices.one_of(("cancelled", "input_required"))), at)
+        elif isinstance(command, Call) and not self._has_asked(key) and self.choices.once_in(6):
+            self._feed(Sent(key), at)
         elif key in self.aborted and not self.choices.once_in(4):
             self._feed(Aborted(key), at)
         else:
@@ -273,9 +276,17 @@ class World(Books):
         plan = check(reading, CATALOG, self.policy, reused=taken_over)
         accesses = planned_accesses(plan, reused)
         places = self._places(accesses.files()) if self.choices.once_in(2) else {}
-        run = Run(f"r{number}", plan, number=number, conflicts=find_conflicts(plan, accesses, places), reused=reused)
+        conflicts = find_conflicts(plan, accesses, places)
+        run = Run(f"r{number}", plan, number=number, conflicts=conflicts, reused=reused, jitter=self._jitter)
         self.begins(run, reused, places)
         self.follows(self.scheduler.submit(run, self.now))
+
+    def _jitter(self) -> float:
+        return self.choices.one_of((0.0, 0.25, 0.5, 1.0))
+
+    def _has_asked(self, key: Key) -> bool:
+        """Whether its client was asked something for the call of *key*, so that it is at its server."""
+        return key in self.asking or self.paused[key] > 0
 
     def _is_look(self, key: Key) -> bool:
         return not key.run and key in self.open and key not in self.aborted

@@ -97,14 +97,14 @@ def _answers(
 
 
 def _expected_calls(
-    run: str, planned: PlannedTask, outputs: Mapping[str, Output], max_items: int
+    key: Key, planned: PlannedTask, outputs: Mapping[str, Output], max_items: int
 ) -> tuple[list[TaskCall], Items | None]:
     """The calls of a task, their references as they are written: nothing is known yet of what they stand for."""
     arguments = planned.task.arguments
     if planned.items is None:
-        return [TaskCall(Key(run, planned.id), planned, arguments)], None
+        return [TaskCall(key, planned, arguments)], None
     count = len(planned.items.value) if isinstance(planned.items.value, list) else 1
-    return [TaskCall(Key(run, planned.id, index), planned, arguments) for index in range(count)], Items(count)
+    return [TaskCall(Key(key.run, key.task, index), planned, arguments) for index in range(count)], Items(count)
 
 
 def _known_only(conflicts: Conflicts) -> Conflicts:

@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from operator import itemgetter
 
 from pydantic import TypeAdapter
 
 from ..language.dag import Dag
-from ..scheduling.events import FINAL, Failure, Status
+from ..scheduling.events import FINAL, Failure, RunLimits, Status, Wait
 from ..scheduling.run import Run
-from ..scheduling.state import RunLimits, Wait
 from ..values.principal import Principal
 from ..values.strict import Json, JsonObject
 
@@ -180,18 +180,21 @@ def _tasks(run: Run, earlier: Mapping[str, TaskRecord]) -> dict[str, TaskRecord]
         if earlier and (task := earlier[id]).status in FINAL:
             tasks[id] = task
             continue
+        is_pending = status is Status.PENDING
         tasks[id] = TaskRecord(
             *outline,
             status,
             state.attempts,
             state.cached,
-            None if state.due_at is None or status is Status.PENDING else state.due_at - began,
+            None if state.due_at is None or is_pending else state.due_at - began,
             None if state.started_at is None else state.started_at - began,
             None if state.ended_at is None else state.ended_at - began,
             state.busy_s,
-            state.waits,
+            () if is_pending else state.waits,  # it may not be all
             state.error,
-            None if items is None else ItemsRecord(tuple(items.statuses), tuple(items.errors)),
+            None
+            if items is None
+            else ItemsRecord(tuple(items.statuses), tuple(sorted(items.errors, key=itemgetter(0)))),
             None if output is None else output.size_bytes,
         )
     return tasks

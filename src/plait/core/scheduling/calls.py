@@ -19,15 +19,15 @@ MAX_COMPLAINTS = 5
 
 
 def calls_of(
-    run: str, planned: PlannedTask, outputs: Mapping[str, Output], max_items: int = MAX_ITEMS
+    key: Key, planned: PlannedTask, outputs: Mapping[str, Output], max_items: int = MAX_ITEMS
 ) -> tuple[list[TaskCall], Items | None]:
-    """The calls of *planned*, and of a `for_each` task what its items have come to: some may have failed already.
+    """The calls of *planned*, whose key is *key*, and its items if it has any: some may have failed already.
 
     Raises `CallError` where there can be no call at all.
     """
     if planned.items is None:
         arguments = _arguments(planned, Scope(outputs))
-        return [TaskCall(Key(run, planned.id), planned, arguments)], None
+        return [TaskCall(key, planned, arguments)], None
     values = _items(planned, outputs, max_items)
     items = Items(len(values))
     units = []
@@ -38,7 +38,7 @@ def calls_of(
             items.errors.append((index, Failure.of(error)))
             items.left -= 1
         else:
-            units.append(TaskCall(Key(run, planned.id, index), planned, arguments))
+            units.append(TaskCall(Key(key.run, key.task, index), planned, arguments))
     return units, items
 
 

@@ -21,13 +21,14 @@ class ConflictOrder:
         """Whether no task has to end before *id* for what they touch."""
         return id not in self._places or self._places[id].blocker is None
 
-    def end(self, id: str) -> Iterator[tuple[str, str]]:
+    def end(self, id: str) -> list[tuple[str, str]]:
         """*id* has come to its end: the tasks whose turn has come by that, each with the resource that both touch."""
         if (place := self._places.pop(id, None)) is None:
-            return
-        for request in self._locks.release(place):
-            resource = why_they_conflict(*request.because)[0] if request.because is not None else ""
-            yield request.holder, resource
+            return []
+        return [
+            (request.holder, why_they_conflict(*request.because)[0] if request.because is not None else "")
+            for request in self._locks.release(place)
+        ]
 
 
 class Layers:

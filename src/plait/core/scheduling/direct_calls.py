@@ -13,7 +13,7 @@ from ..tools.catalog import Catalog, Tool
 from ..tools.claims import AccessRules, access_rules_of
 from ..tools.policy import Policy
 from ..values.strict import JsonObject
-from .events import NEVER_CACHED, CacheRule, CallRequested, Changed, Key, Status
+from .events import NEVER_CACHED, CacheRule, CallRequested, Changed, Delayed, Failure, Key, Status, Wait
 from .lanes import NO_RUN, SlotRequest, Urgency
 
 LONGEST_S = 3_600.0
@@ -46,10 +46,32 @@ class DirectCall:
         """Equal to a priority-0 task with the longest remaining path; first in, first out."""
         return (0.0, _FIRST, self.key.item or 0)
 
-    def move(self, after: Status, now: float, code: str | None = None) -> Changed:
+    def sent(self, now: float) -> list[Delayed]:
+        """Its server is there only now: until now the call waited for that."""
+        if self.started_at is None:
+            return []
+        wait = Wait("server", self.tool.server, now - self.started_at)
+        self.started_at = now
+        return [Delayed(self.key, wait, is_first=True, at=now)]
+
+    def move(self, after: Status, now: float, error: Failure | None = None, *, cached: bool = False) -> Changed:
         before, self.status = self.status, after
+        started_at = took_s = None
+        if before is Status.RUNNING and self.started_at is not None:
+            started_at, took_s = self.started_at, now - self.started_at
         attempt = 0 if self.started_at is None else 1
-        return Changed(self.key, self.tool.full_name, before, after, attempt, now, code)
+        return Changed(
+            self.key,
+            self.tool.full_name,
+            before,
+            after,
+            attempt,
+            now,
+            error,
+            started_at=started_at,
+            took_s=took_s,
+            cached=cached,
+        )
 
 
 class CallRequests:

@@ -3,16 +3,21 @@ observers what has changed. The moves that a task may make stand in one table.""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from ...errors import CallError
 from ..tools.catalog import Tool
 from ..tools.claims import Accesses, Places, ResourceName
 from ..tools.output import Output
+from ..values.principal import Principal
 from ..values.strict import JsonObject
 from .lanes import SlotRequest
+
+if TYPE_CHECKING:
+    from ..language.dag import Dag
 
 
 class Status(StrEnum):
@@ -74,6 +79,29 @@ class Key(NamedTuple):
     run: str
     task: str
     item: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """Limits of one run as a whole."""
+
+    timeout_s: float | None
+    max_items: int
+    """Items of one `for_each` task."""
+    max_bytes: int
+    """Bytes of all its outputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A time in which a call could have started but for one thing. `why` is `conflict`, `limit` or `location`, `on` is
+    the task, the limit or the file that it waited for."""
+
+    why: str
+    on: str
+    seconds: float
+    resource: str | None = None
+    """What both touch, in a conflict."""
 
 
 class TaskOutline(NamedTuple):
@@ -220,19 +248,33 @@ Event: TypeAlias = (
 )
 
 
-# Notices: what observers are told. `at` is in seconds, on the clock of whoever drives the scheduler.
+# Notices: what observers get. `at` is in seconds, on the clock of whoever drives the scheduler. The notices of a run
+# hold all that is in its record (`observers/records.py` folds them).
 
 
 class Started(NamedTuple):
     """A run began."""
 
     run: str
-    tasks: int
     at: float
+    began: float | None
+    """The same moment in seconds since 1970; None if unknown."""
+    principal: Principal
+    client: str | None
+    dag: Dag
+    digest: str
+    tasks: tuple[TaskOutline, ...]
+    """In document order."""
+    taken_over: Mapping[str, int]
+    """The tasks that succeeded in the run that this one goes on from, each with the size of its output."""
+    returned: tuple[str, ...]
+    notes: tuple[str, ...]
+    limits: RunLimits
 
 
 class Changed(NamedTuple):
-    """A task, or one item of a `for_each` task, moved from one status to another."""
+    """A task, or one item of a `for_each` task, moved from one status to another. The output of a task that has ended
+    can be read under its key."""
 
     key: Key
     tool: str
@@ -240,8 +282,46 @@ class Changed(NamedTuple):
     after: Status
     attempt: int
     at: float
-    code: str | None = None
-    """Why, where it did not succeed."""
+    error: Failure | None = None
+    """Why it did not succeed, or why it will be tried again."""
+    due_at: float | None = None
+    """When the dependencies of a task had settled, with its first move."""
+    waits: tuple[Wait, ...] = ()
+    """What it waited for before its first move and before its first call, with that move."""
+    started_at: float | None = None
+    """When the first call of a task was sent, with its last move."""
+    took_s: float | None = None
+    """How long the call took that ended with this move."""
+    output_bytes: int | None = None
+    """The size of the output that it left."""
+    cached: bool = False
+    """Whether that is an earlier answer."""
+    items: int | None = None
+    """The number of items of a `for_each` task, once it is ready."""
+    jitter: float | None = None
+    """The random share of the pause before the next attempt."""
+
+    @property
+    def run(self) -> str:
+        return self.key.run
+
+    @property
+    def code(self) -> str | None:
+        return None if self.error is None else self.error.code
+
+
+class Delayed(NamedTuple):
+    """A call that was started waited until now for its server to be there: its time begins now."""
+
+    key: Key
+    wait: Wait
+    is_first: bool
+    """Whether its task starts with it."""
+    at: float
+
+    @property
+    def run(self) -> str:
+        return self.key.run
 
 
 class Progressed(NamedTuple):
@@ -251,17 +331,27 @@ class Progressed(NamedTuple):
     progress: float
     total: float | None
     message: str | None
+    at: float
+
+    @property
+    def run(self) -> str:
+        return self.key.run
 
 
 class Finished(NamedTuple):
-    """Every task of the run has come to its end."""
+    """A run has ended."""
 
     run: str
     status: str
     at: float
+    elapsed_s: float
+    stopped_by: str | None
+    """As in a run's record."""
+    counts: Mapping[str, int]
+    """How many tasks ended with each status."""
 
 
-Notice: TypeAlias = Started | Changed | Progressed | Finished
+Notice: TypeAlias = Started | Changed | Delayed | Progressed | Finished
 
 
 class Step(NamedTuple):

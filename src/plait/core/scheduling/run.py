@@ -26,18 +26,21 @@ from .events import (
     Abort,
     Changed,
     Command,
+    Delayed,
     Failure,
     Finished,
     Key,
     Notice,
+    RunLimits,
     Sleep,
     Started,
     Status,
+    Wait,
 )
 from .lanes import Urgency
 from .retry import RetryBudgets, backoff_s
 from .rules import blamed, reason_to_skip, selected
-from .state import Items, RunLimits, TaskCall, TaskState, Wait, outlines_of
+from .state import Items, TaskCall, TaskState, outlines_of
 
 MAX_RUN_BYTES = 256 * 2**20
 
@@ -46,7 +49,7 @@ class CallsOf(Protocol):
     """Makes the calls of a task whose dependencies have come to their end (`core/scheduling/calls.py`)."""
 
     def __call__(
-        self, run: str, planned: PlannedTask, outputs: Mapping[str, Output], max_items: int, /
+        self, key: Key, planned: PlannedTask, outputs: Mapping[str, Output], max_items: int, /
     ) -> tuple[list[TaskCall], Items | None]: ...
 
 
@@ -131,9 +134,14 @@ class Run:
             return "running"
         if self.stopped_by in {"cancelled", "timeout"}:
             return str(self.stopped_by)
-        counts = Counter(state.status for state in self.states.values())
-        failed = not all(state.is_well for state in self.states.values())
-        return "success" if not failed else "partial" if counts[Status.SUCCESS] else "failed"
+        if all(state.is_well for state in self.states.values()):
+            return "success"
+        return "partial" if any(state.status is Status.SUCCESS for state in self.states.values()) else "failed"
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many tasks have each status."""
+        return Counter([state.status.value for state in self.states.values()])
 
     def urgency(self, unit: TaskCall) -> Urgency:
         planned = unit.planned
@@ -150,7 +158,23 @@ class Run:
         """Start it. *budgets* are those of the servers, over all runs."""
         self._budgets = self._budgets if budgets is None else budgets
         self.started_at = now
-        self.notices.append(Started(self.id, len(self.states), now))
+        taken_over = {id: output.size_bytes for id, output in self._reused.items()}
+        self.notices.append(
+            Started(
+                self.id,
+                now,
+                self.began,
+                self.principal,
+                self.client,
+                self.plan.dag,
+                self.digest,
+                self.outlines,
+                taken_over,
+                self.plan.returned,
+                self.plan.notes,
+                self.limits,
+            )
+        )
         if self.limits.timeout_s:
             self.commands.append(Sleep(Key(self.id, ""), self.limits.timeout_s))
         self._take_over()
@@ -165,7 +189,8 @@ class Run:
         unit.started_at, unit.paused_s = now, 0.0
         self.open[unit.key] = unit
         self._in_flight += 1
-        self.most_in_flight = max(self.most_in_flight, self._in_flight)
+        if self._in_flight > self.most_in_flight:
+            self.most_in_flight = self._in_flight
         state = self.states[unit.key.task]
         state.attempts += 1
         if state.started_at is None:
@@ -176,9 +201,9 @@ class Run:
             for wait in unit.waits:
                 self.waited[wait.why, wait.on] += wait.seconds
         if state.status is Status.READY:
-            self._move(unit.key.task, Status.RUNNING, now)
+            self._move(unit.key.task, Status.RUNNING, now, unit)
         if unit.key.item is not None:
-            self._move_item(unit.key, Status.RUNNING, now)
+            self._move_item(unit.key, Status.RUNNING, now, unit)
         return unit.attempts
 
     def sent(self, key: Key, now: float) -> None:
@@ -186,12 +211,14 @@ class Run:
         unit, state = self.open[key], self.states[key.task]
         if unit.started_at is None:
             return
-        server = unit.planned.tool.server
-        self.waited["server", server] += now - unit.started_at
-        if state.started_at == unit.started_at:
-            state.waits += (Wait("server", server, now - unit.started_at),)
+        wait = Wait("server", unit.planned.tool.server, now - unit.started_at)
+        self.waited[wait.why, wait.on] += wait.seconds
+        is_first = state.started_at == unit.started_at
+        if is_first:
+            state.waits += (wait,)
             state.started_at = now
         unit.started_at = now
+        self.notices.append(Delayed(key, wait, is_first, now))
 
     def succeed(self, key: Key, output: Output, now: float, *, cached: bool = False) -> None:
         unit = self._close(key, now)
@@ -203,7 +230,7 @@ class Run:
         else:
             state = self.states[key.task]
             state.is_fresh = state.is_fresh or not cached
-            self._succeed(unit, output, now)
+            self._succeed(unit, output, now, cached=cached)
         self._advance(now)
 
     def fail(self, key: Key, error: CallError, now: float) -> None:
@@ -227,7 +254,8 @@ class Run:
         unit = self.open.pop(key)
         if self.states[key.task].status is Status.BACKING_OFF:
             self._move(key.task, Status.READY, now)
-        self._move_item(key, Status.READY, now)
+        if key.item is not None:
+            self._move_item(key, Status.READY, now, unit)
         self.ready.append(unit)
 
     def stop(self, why: str, now: float, caused_by: str | None = None) -> None:
@@ -236,15 +264,13 @@ class Run:
             return
         self.stopped_by = self.stopped_by or why
         error = Failure(why, self._why(why, caused_by), caused_by=caused_by)
-        for key in list(self.open):
-            self.commands.append(Abort(key))
-            self._close(key, now)
         for id, state in self.states.items():
             if not state.status.is_final:
                 state.error = error
                 self._stop_items(id, now)
+                unit = self._abort(state.key, now)
                 was_sent = state.attempts > 0 or why == "cancelled"
-                self._move(id, Status.CANCELLED if was_sent else Status.SKIPPED, now)
+                self._move(id, Status.CANCELLED if was_sent else Status.SKIPPED, now, unit)
                 self.unsettled -= 1
         self._settled.clear()
         self.ready.clear()
@@ -263,7 +289,7 @@ class Run:
     def _due(self, id: str, now: float) -> None:
         """The dependencies of *id* have come to their end."""
         state = self.states[id]
-        if state.due_at is None:
+        if state.due_at is None and state.status is Status.PENDING:
             state.due_at = now
         if self._may_look_at(id):
             self._look_at(id, now)
@@ -274,7 +300,7 @@ class Run:
         try:
             reason = reason_to_skip(planned, self.outputs, self.states)
             if reason is None:
-                units, items = self._calls(self.id, planned, self.outputs, self.limits.max_items)
+                units, items = self._calls(self.states[id].key, planned, self.outputs, self.limits.max_items)
         except CallError as error:
             self._give_up(id, error, now)
             return
@@ -291,24 +317,24 @@ class Run:
 
     def _look_at_items(self, units: list[TaskCall], id: str, items: Items, now: float) -> None:
         for unit in units:
-            self._move_item(unit.key, Status.READY, now)
-        for index, _ in items.errors:  # they could not be made
-            self._move_item(Key(self.id, id, index), Status.FAILED, now)
+            self._move_item(unit.key, Status.READY, now, unit)
+        for index, error in items.errors:  # they could not be made
+            self._move_item(Key(self.id, id, index), Status.FAILED, now, error=error)
         if items.left == 0 or (items.errors and self.plan.dag.fail_fast):
             self._end_items(id, now)
 
-    def _succeed(self, unit: TaskCall, output: Output, now: float) -> None:
+    def _succeed(self, unit: TaskCall, output: Output, now: float, *, cached: bool) -> None:
         id, item = unit.key.task, unit.key.item
         state = self.states[id]
         if item is None or state.items is None:
             state.output = output
             self._keep(id, output)
-            self._move(id, Status.SUCCESS, now)
+            self._move(id, Status.SUCCESS, now, unit)
             self._end(id)
             return
         state.items.outputs[item] = output
         self.bytes += output.size_bytes
-        self._move_item(unit.key, Status.SUCCESS, now)
+        self._move_item(unit.key, Status.SUCCESS, now, unit, output_bytes=output.size_bytes, cached=cached)
         state.items.left -= 1
         if state.items.left == 0:
             self._end_items(id, now)
@@ -317,23 +343,25 @@ class Run:
         id, item = unit.key.task, unit.key.item
         state = self.states[id]
         if item is None or state.items is None:
-            self._give_up(id, error, now)
+            self._give_up(id, error, now, unit)
             return
         if isinstance(error, InvalidOutput):
             error.output = None  # of single items it is not kept
-        state.items.errors.append((item, Failure.of(error)))
+        failure = Failure.of(error)
+        state.items.errors.append((item, failure))
         state.items.left -= 1
-        self._move_item(unit.key, Status.TIMEOUT if isinstance(error, CallTimeout) else Status.FAILED, now)
+        status = Status.TIMEOUT if isinstance(error, CallTimeout) else Status.FAILED
+        self._move_item(unit.key, status, now, unit, error=failure)
         if self.plan.dag.fail_fast or state.items.left == 0:
             self._end_items(id, now)
 
-    def _give_up(self, id: str, error: CallError, now: float) -> None:
+    def _give_up(self, id: str, error: CallError, now: float, unit: TaskCall | None = None) -> None:
         state = self.states[id]
         state.error = Failure.of(error)
         if isinstance(error, InvalidOutput):
             self._keep_what_is_invalid(state, error)
         was_late = isinstance(error, CallTimeout) and state.status is Status.RUNNING
-        self._move(id, Status.TIMEOUT if was_late else Status.FAILED, now)
+        self._move(id, Status.TIMEOUT if was_late else Status.FAILED, now, unit)
         self._end(id)
         if self.plan.dag.fail_fast:
             self.stop("fail_fast", now, id)
@@ -363,7 +391,8 @@ class Run:
             return
         for index, status in enumerate(items.statuses):
             if not status.is_final:
-                self._move_item(Key(self.id, id, index), Status.CANCELLED, now)
+                key = Key(self.id, id, index)
+                self._move_item(key, Status.CANCELLED, now, self._abort(key, now))
         self.states[id].output = items.output()
 
     def _may_retry(self, unit: TaskCall, error: CallError) -> bool:
@@ -379,11 +408,12 @@ class Run:
     def _back_off(self, unit: TaskCall, error: CallError, now: float) -> None:
         self.open[unit.key] = unit
         unit.started_at = None
-        if unit.key.item is None:
-            self._move(unit.key.task, Status.BACKING_OFF, now)
-        self._move_item(unit.key, Status.BACKING_OFF, now)
-        jitter = self._jitter()
+        jitter, failure = self._jitter(), Failure.of(error)
         self.jitters.append(jitter)
+        if unit.key.item is None:
+            self._move(unit.key.task, Status.BACKING_OFF, now, unit, failure, jitter)
+        else:
+            self._move_item(unit.key, Status.BACKING_OFF, now, unit, error=failure, jitter=jitter)
         self.commands.append(Sleep(unit.key, backoff_s(unit.attempts, jitter, error)))
 
     def _skip(self, id: str, reason: Failure, now: float) -> None:
@@ -437,30 +467,98 @@ class Run:
             self._turns = ConflictOrder(())
             if self.limits.timeout_s and self.stopped_by != "timeout":
                 self.commands.append(Abort(Key(self.id, "")))
-            self.notices.append(Finished(self.id, self.status, now))
+            elapsed_s = now - self.started_at
+            self.notices.append(Finished(self.id, self.status, now, elapsed_s, self.stopped_by, self.counts))
 
-    def _move(self, id: str, after: Status, now: float) -> None:
+    def _move(
+        self,
+        id: str,
+        after: Status,
+        now: float,
+        unit: TaskCall | None = None,
+        error: Failure | None = None,
+        jitter: float | None = None,
+    ) -> None:
+        """Task *id* gets another status; *unit* is the call that was started or has ended with that."""
         state = self.states[id]
         before = state.status
         assert after in MOVES[before], f"{id}: {before} -> {after}"
         state.status = after
-        if after in FINAL:
-            state.ended_at = now
+        waits: tuple[Wait, ...] = ()
+        due_at = started_at = took_s = output_bytes = items = None
         if before is Status.PENDING:
-            for wait in state.waits:
+            due_at, waits = state.due_at, state.waits
+            for wait in waits:
                 self.waited[wait.why, wait.on] += wait.seconds
-        code = None if state.error is None else state.error.code
-        self.notices.append(Changed(state.key, state.tool, before, after, state.attempts, now, code))
+            if state.items is not None:
+                items = len(state.items.statuses)
+        elif after is Status.RUNNING:
+            if unit is not None and unit.attempts == 1:
+                waits = unit.waits
+        elif unit is not None:
+            took_s = unit.took_s
+        if after in FINAL:
+            state.ended_at, started_at, error = now, state.started_at, state.error
+            if state.output is not None:
+                output_bytes = state.output.size_bytes
+        self.notices.append(
+            Changed(
+                state.key,
+                state.tool,
+                before,
+                after,
+                state.attempts,
+                now,
+                error,
+                due_at,
+                waits,
+                started_at,
+                took_s,
+                output_bytes,
+                after is Status.SUCCESS and state.cached,
+                items,
+                jitter,
+            )
+        )
 
-    def _move_item(self, key: Key, after: Status, now: float) -> None:
-        if key.item is None or (items := self.states[key.task].items) is None:
-            return
-        before = items.statuses[key.item]
+    def _move_item(
+        self,
+        key: Key,
+        after: Status,
+        now: float,
+        unit: TaskCall | None = None,
+        *,
+        error: Failure | None = None,
+        output_bytes: int | None = None,
+        cached: bool = False,
+        jitter: float | None = None,
+    ) -> None:
+        """As `_move`, for an item."""
+        state = self.states[key.task]
+        assert key.item is not None
+        assert state.items is not None
+        before = state.items.statuses[key.item]
         assert after in MOVES[before], f"{key}: {before} -> {after}"
-        items.statuses[key.item] = after
-        unit = self.open.get(key)
-        tool = self.states[key.task].tool
-        self.notices.append(Changed(key, tool, before, after, unit.attempts if unit else 0, now))
+        state.items.statuses[key.item] = after
+        waits = unit.waits if unit is not None and after is Status.RUNNING and unit.attempts == 1 else ()
+        took_s = unit.took_s if unit is not None and before is Status.RUNNING else None
+        attempt = 0 if unit is None else unit.attempts
+        self.notices.append(
+            Changed(
+                key,
+                state.tool,
+                before,
+                after,
+                attempt,
+                now,
+                error,
+                waits=waits,
+                took_s=took_s,
+                output_bytes=output_bytes,
+                cached=cached,
+                jitter=jitter,
+            )
+        )
 
     def _end(self, id: str) -> None:
         self.unsettled -= 1
@@ -468,10 +566,19 @@ class Run:
 
     def _close(self, key: Key, now: float) -> TaskCall:
         unit = self.open.pop(key)
+        unit.took_s = None
         if unit.started_at is not None:
             self._in_flight -= 1
-            self.states[key.task].busy_s += now - unit.started_at
+            unit.took_s = now - unit.started_at
+            self.states[key.task].busy_s += unit.took_s
         return unit
+
+    def _abort(self, key: Key, now: float) -> TaskCall | None:
+        """End the call of *key*, or the pause before its next attempt; gives the call if there was one."""
+        if key not in self.open:
+            return None
+        self.commands.append(Abort(key))
+        return self._close(key, now)
 
     def _keep(self, id: str, output: Output) -> None:
         self.outputs[id] = output

@@ -28,6 +28,7 @@ from .events import (
     Command,
     Event,
     Failed,
+    Failure,
     Key,
     Located,
     Notice,
@@ -95,6 +96,8 @@ class Scheduler:
 
     def handle(self, event: Event, now: float) -> Step:
         match event:
+            case Succeeded(key) | Failed(key):  # most events are one of these
+                self._answered(event, now)
             case CallRequested():
                 return self._request(event, now)
             case CancelRequested(run_id):
@@ -119,13 +122,14 @@ class Scheduler:
                 if run is not None and key in run.open:
                     run.sent(key, now)
                 elif (call := self.direct.get(key)) is not None:
-                    call.started_at = now
+                    self._notices += call.sent(now)
                 return self._step(now, run)
-        if not isinstance(event, Woke):
-            self._answered(event, now)
-            if event.key.run == NO_RUN:
-                return self._end_direct(event, now)
-        key = event.key
+            case Aborted(key):
+                self._answered(event, now)
+            case Woke(key):
+                pass
+        if key.run == NO_RUN and not isinstance(event, Woke):
+            return self._end_direct(event, now)
         run = self.runs.get(key.run)
         if run is not None:
             self._apply(run, event, now)
@@ -169,14 +173,17 @@ class Scheduler:
             if request is None or request.blocker is None:
                 self.ledger.withdraw(call.slots, call)
         match event:
-            case Succeeded():
-                self._notices.append(call.move(Status.SUCCESS, now))
-            case Failed(error=CallTimeout()) if call.status is Status.RUNNING:
-                self._notices.append(call.move(Status.TIMEOUT, now, event.error.code))
+            case Succeeded(cached=cached):
+                self._notices.append(call.move(Status.SUCCESS, now, cached=cached))
             case Failed(error=error):
-                self._notices.append(call.move(Status.FAILED, now, error.code))
+                was_late = isinstance(error, CallTimeout) and call.status is Status.RUNNING
+                status = Status.TIMEOUT if was_late else Status.FAILED
+                self._notices.append(call.move(status, now, Failure.of(error)))
             case Aborted(code=code):
-                self._notices.append(call.move(Status.CANCELLED, now, code))
+                failure = Failure(
+                    code, "the client cancelled the call" if code == "cancelled" else "the server asks for input"
+                )
+                self._notices.append(call.move(Status.CANCELLED, now, failure))
         self._release(key, now)
         return self._step(now, None, *commands)
 
@@ -190,7 +197,7 @@ class Scheduler:
             match unit:
                 case DirectCall(key=key):
                     del self.direct[key]
-                    self._notices.append(unit.move(Status.FAILED, now, error.code))
+                    self._notices.append(unit.move(Status.FAILED, now, Failure.of(error)))
                     commands.append(Refuse(key, error))
                 case TaskCall():
                     self.runs[unit.key.run].refuse(unit, error, now)
@@ -198,7 +205,8 @@ class Scheduler:
 
     def _answered(self, event: Succeeded | Failed | Aborted, now: float) -> None:
         """A call has ended: its room is free, and how it went tells something of its server."""
-        self._resume(event.key, now)
+        if self._paused:
+            self._resume(event.key, now)
         if (entry := self._held.pop(event.key, None)) is None:
             return
         unit, held = entry

@@ -2,42 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..planning.plan import Plan, PlannedTask
 from ..tools.catalog import Tool
 from ..tools.output import Output
 from ..values.strict import Json, JsonObject
-from .events import Failure, Key, Status, TaskOutline
-
-
-@dataclass(frozen=True, slots=True)
-class RunLimits:
-    """Limits of one run as a whole."""
-
-    timeout_s: float | None
-    max_items: int
-    """Items of one `for_each` task."""
-    max_bytes: int
-    """Bytes of all its outputs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """A time in which a call could have started but for one thing. `why` is `conflict`, `limit` or `location`, `on` is
-    the task, the limit or the file that it waited for."""
-
-    why: str
-    on: str
-    seconds: float
-    resource: str | None = None
-    """What both touch, in a conflict."""
+from .events import Failure, Key, Status, TaskOutline, Wait
 
 
 class TaskCall:
     """One call that a task makes: the task's own, or that of one item of `for_each`. Times are in seconds."""
 
-    __slots__ = ("arguments", "attempts", "due_at", "key", "paused_s", "planned", "started_at", "waits")
+    __slots__ = ("arguments", "attempts", "due_at", "key", "paused_s", "planned", "started_at", "took_s", "waits")
 
     def __init__(self, key: Key, planned: PlannedTask, arguments: JsonObject) -> None:
         self.key = key
@@ -45,6 +20,8 @@ class TaskCall:
         self.arguments = arguments
         self.attempts = 0
         self.started_at: float | None = None
+        self.took_s: float | None = None
+        """How long its last attempt took, from when that has ended."""
         self.paused_s = 0.0
         """How long its present attempt waited for the client that was asked something."""
         self.due_at = 0.0
@@ -119,8 +96,9 @@ class TaskState:
     @property
     def is_well(self) -> bool:
         """Whether it ended as it should: it succeeded, or its own condition said that it need not run."""
-        is_condition = self.error is not None and self.error.code == "condition"
-        return self.status is Status.SUCCESS or (self.status is Status.SKIPPED and is_condition)
+        if self.status is Status.SUCCESS:
+            return True
+        return self.status is Status.SKIPPED and self.error is not None and self.error.code == "condition"
 
     @property
     def cached(self) -> bool:
