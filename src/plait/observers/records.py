@@ -56,7 +56,7 @@ class RunRecords:
 
 
 class _Run:
-    """What the notices of one run have said so far."""
+    """The state of one run, as its notices have given it so far."""
 
     def __init__(self, started: Started) -> None:
         self.started = started

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from ...errors import CallError, CallTimeout, InvalidOutput, OutputTooLarge
@@ -226,7 +227,7 @@ class Run:
             output = selected(unit.planned, output)
             self._make_room(output)
         except CallError as error:
-            self._fail(unit, error, now)
+            self._fail(unit, error, Failure.of(error), now)
         else:
             state = self.states[key.task]
             state.is_fresh = state.is_fresh or not cached
@@ -234,16 +235,21 @@ class Run:
         self._advance(now)
 
     def fail(self, key: Key, error: CallError, now: float) -> None:
-        unit = self._close(key, now)
-        if self._may_retry(unit, error):
-            self._back_off(unit, error, now)
-        else:
-            self._fail(unit, error, now)
+        unit, failure = self._close(key, now), Failure.of(error)
+        server = unit.planned.tool.server
+        may_repeat = error.retryable and unit.attempts <= unit.planned.task.retries
+        if may_repeat and self._budgets.take(server):
+            self._back_off(unit, error, failure, now)
+            return
+        if may_repeat:
+            spent = f"It was not tried again: too many calls of {server} failed lately."
+            failure = replace(failure, hint=f"{failure.hint} {spent}" if failure.hint else spent)
+        self._fail(unit, error, failure, now)
         self._advance(now)
 
     def refuse(self, unit: TaskCall, error: CallError, now: float) -> None:
         """*unit*, which is ready, cannot be sent."""
-        self._fail(unit, error, now)
+        self._fail(unit, error, Failure.of(error), now)
         self._advance(now)
 
     def wake(self, key: Key, now: float) -> None:
@@ -302,7 +308,7 @@ class Run:
             if reason is None:
                 units, items = self._calls(self.states[id].key, planned, self.outputs, self.limits.max_items)
         except CallError as error:
-            self._give_up(id, error, now)
+            self._give_up(id, error, Failure.of(error), now)
             return
         if reason is not None:
             self._skip(id, reason, now)
@@ -339,15 +345,12 @@ class Run:
         if state.items.left == 0:
             self._end_items(id, now)
 
-    def _fail(self, unit: TaskCall, error: CallError, now: float) -> None:
+    def _fail(self, unit: TaskCall, error: CallError, failure: Failure, now: float) -> None:
         id, item = unit.key.task, unit.key.item
         state = self.states[id]
         if item is None or state.items is None:
-            self._give_up(id, error, now, unit)
+            self._give_up(id, error, failure, now, unit)
             return
-        if isinstance(error, InvalidOutput):
-            error.output = None  # of single items it is not kept
-        failure = Failure.of(error)
         state.items.errors.append((item, failure))
         state.items.left -= 1
         status = Status.TIMEOUT if isinstance(error, CallTimeout) else Status.FAILED
@@ -355,9 +358,9 @@ class Run:
         if self.plan.dag.fail_fast or state.items.left == 0:
             self._end_items(id, now)
 
-    def _give_up(self, id: str, error: CallError, now: float, unit: TaskCall | None = None) -> None:
+    def _give_up(self, id: str, error: CallError, failure: Failure, now: float, unit: TaskCall | None = None) -> None:
         state = self.states[id]
-        state.error = Failure.of(error)
+        state.error = failure
         if isinstance(error, InvalidOutput):
             self._keep_what_is_invalid(state, error)
         was_late = isinstance(error, CallTimeout) and state.status is Status.RUNNING
@@ -395,20 +398,10 @@ class Run:
                 self._move_item(key, Status.CANCELLED, now, self._abort(key, now))
         self.states[id].output = items.output()
 
-    def _may_retry(self, unit: TaskCall, error: CallError) -> bool:
-        if not error.retryable or unit.attempts > unit.planned.task.retries:
-            return False
-        server = unit.planned.tool.server
-        if self._budgets.take(server):
-            return True
-        spent = f"It was not tried again: too many calls of {server} failed lately."
-        error.hint = f"{error.hint} {spent}" if error.hint else spent
-        return False
-
-    def _back_off(self, unit: TaskCall, error: CallError, now: float) -> None:
+    def _back_off(self, unit: TaskCall, error: CallError, failure: Failure, now: float) -> None:
         self.open[unit.key] = unit
         unit.started_at = None
-        jitter, failure = self._jitter(), Failure.of(error)
+        jitter = self._jitter()
         self.jitters.append(jitter)
         if unit.key.item is None:
             self._move(unit.key.task, Status.BACKING_OFF, now, unit, failure, jitter)
@@ -590,7 +583,6 @@ class Run:
         if error.output is not None and self.bytes + output.size_bytes <= self.limits.max_bytes:
             state.output = output
             self.bytes += output.size_bytes
-        error.output = None
 
     def _make_room(self, output: Output) -> None:
         if self.bytes + output.size_bytes > self.limits.max_bytes:
