@@ -13,7 +13,7 @@ import pytest
 
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
-from plait.core.ports import NO_CLIENT, CallId, ToolCall
+from plait.core.ports import CallId, ToolCall
 from plait.core.scheduling.events import (
     Aborted,
     CancelRequested,
@@ -32,8 +32,7 @@ from plait.core.scheduling.scheduler import Scheduler
 from plait.core.tools.policy import Policy
 from plait.core.tools.tool_stats import ToolStats
 from plait.core.values.strict import JsonObject
-from plait.engine.runner import TURN, Runner
-from plait.engine.running_call import LONGEST_QUESTION_S
+from plait.engine.runner import CALLS_BEFORE_YIELD, Runner
 from plait.errors import ServerUnavailable, ToolError
 
 from ..fakes import FakeCaller, FakeServers, tool
@@ -102,55 +101,6 @@ async def test_a_call_without_an_answer_ends_at_its_timeout_and_is_cancelled():
     assert ended.states["a"].status is Status.TIMEOUT
     assert ended.ended_at == pytest.approx(ended.started_at + 3)
     assert servers.aborted == ["s:long"]
-
-
-async def test_the_time_of_a_call_begins_when_its_server_is_there():
-    servers = FakeServers()
-
-    async def late(waiting: Any) -> dict[str, Any]:
-        with waiting():
-            await anyio.sleep(20)
-        await anyio.sleep(2)
-        return {"ok": True}
-
-    servers.add(tool("s:late"), late)
-    learned = ToolStats()
-    ended = await run(servers, {"tasks": [{"id": "a", "tool": "s:late", "timeout_s": 3}]}, learned=learned)
-    state = ended.states["a"]
-    assert state.status is Status.SUCCESS
-    assert state.busy_s == pytest.approx(2)
-    assert state.attempts == 1
-    (wait,) = state.waits
-    assert (wait.why, wait.on) == ("server", "s")
-    assert wait.seconds == pytest.approx(20)
-    assert learned.seconds(servers.catalog().tools["s:late"]) == pytest.approx(2)
-
-
-async def test_a_call_that_is_late_once_its_server_is_there_is_out_of_time():
-    servers = FakeServers()
-
-    async def late(waiting: Any) -> None:
-        with waiting():
-            await anyio.sleep(20)
-        await anyio.sleep(4)
-
-    servers.add(tool("s:late"), late)
-    ended = await run(servers, {"tasks": [{"id": "a", "tool": "s:late", "timeout_s": 3}]})
-    assert ended.states["a"].status is Status.TIMEOUT
-    assert ended.ended_at == pytest.approx(ended.started_at + 23)
-
-
-async def test_a_run_that_is_cancelled_while_a_call_waits_for_its_server_ends():
-    servers = FakeServers()
-
-    async def never(waiting: Any) -> None:
-        with waiting():
-            await anyio.sleep_forever()
-
-    servers.add(tool("s:never"), never)
-    ended = await run(servers, {"timeout_s": 5, "tasks": [{"id": "a", "tool": "s:never"}]})
-    assert ended.status == "timeout"
-    assert servers.aborted == ["s:never"]
 
 
 async def test_one_task_carries_out_many_calls_of_which_each_has_its_own_time():
@@ -229,28 +179,6 @@ async def test_an_observer_that_fails_changes_nothing(caplog: pytest.LogCaptureF
     assert "observer.crashed" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("said", "heard"),
-    [
-        ({"progress": 1, "total": 2, "message": "half"}, (1, 2, "half")),
-        ({"progress": -0.5, "total": "2", "message": None, "x": [1]}, (-0.5, None, None)),
-        ({"progress": 10**400, "total": -(10**400), "message": 5}, (MOST, -MOST, None)),
-    ],
-)
-async def test_a_calls_own_progress_is_told(said: dict[str, Any], heard: tuple[object, ...]):
-    servers = FakeServers()
-
-    async def counting(on_progress: Any) -> dict[str, Any]:
-        on_progress(said)
-        return {}
-
-    servers.add("s:counting", counting)
-    notices: list[Notice] = []
-    await run(servers, {"tasks": [{"id": "a", "tool": "s:counting"}]}, notices)
-    told = [notice for notice in notices if isinstance(notice, Progressed)]
-    assert [(notice.key.task, notice.progress, notice.total, notice.message) for notice in told] == [("a", *heard)]
-
-
 async def test_notices_come_in_the_order_in_which_things_happened():
     notices: list[Notice] = []
     await run(sleeping(a=2, b=1), {"tasks": [{"id": "a", "tool": "s:a"}, {"id": "b", "tool": "s:b"}]}, notices)
@@ -258,103 +186,6 @@ async def test_notices_come_in_the_order_in_which_things_happened():
     assert ends == ["b", "a"]
     times = [notice.at for notice in notices if not isinstance(notice, Progressed)]
     assert times == sorted(times)
-
-
-class Person:
-    """A client that takes its time."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.asked: list[tuple[str, JsonObject]] = []
-        self.was_cancelled = False
-        self.caller = FakeCaller(self.ask, client=self, capabilities={"elicitation": {}})
-
-    async def ask(self, method: str, params: JsonObject, /) -> JsonObject:
-        self.asked.append((method, params))
-        try:
-            await anyio.sleep(self.seconds)
-        except anyio.get_cancelled_exc_class():
-            self.was_cancelled = True
-            raise
-        return {"action": "accept"}
-
-
-async def ask_twice(ask: Any) -> list[JsonObject]:
-    answers: list[JsonObject] = []
-
-    async def put(number: int) -> None:
-        answers.append(await ask("elicitation/create", {"number": number}))
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(put, 1)
-        tasks.start_soon(put, 2)
-    return answers
-
-
-async def run_with(person: Person | None, servers: FakeServers, *tasks: dict[str, Any], most: int = 1) -> Run:
-    made = Run("r", check(read_dag({"tasks": list(tasks)}), servers.catalog(), Policy()))
-    async with anyio.create_task_group() as group:
-        scheduler = Scheduler(Limits(most))
-        runner = Runner(scheduler, servers, group)
-        runner.submit(made, NO_CLIENT if person is None else person.caller)
-        await runner.idle()
-    assert (scheduler.in_flight, scheduler.ledger.gateway.taken) == (0, 0)
-    return made
-
-
-def asking(work_s: float) -> FakeServers:
-    servers = sleeping(other=3)
-
-    async def call(ask: Any, capabilities: JsonObject) -> dict[str, Any]:
-        await anyio.sleep(work_s)
-        answers = await ask_twice(ask) if ask is not None else []
-        await anyio.sleep(work_s)
-        return {"answers": answers, "can": list(capabilities)}
-
-    servers.add(tool("s:asks"), call)
-    return servers
-
-
-async def test_a_call_that_asks_its_client_leaves_its_room_to_others_meanwhile():
-    made = await run_with(
-        Person(100), asking(work_s=1), {"id": "a", "tool": "s:asks", "priority": 1}, {"id": "b", "tool": "s:other"}
-    )
-    assert made.outputs["a"].value == {"answers": [{"action": "accept"}] * 2, "can": ["elicitation"]}
-    assert (made.states["b"].started_at, made.states["b"].ended_at) == (1, 4)
-    assert made.states["a"].ended_at == 102
-
-
-async def test_the_time_of_a_call_stands_still_while_its_client_is_asked():
-    task = {"id": "a", "tool": "s:asks", "timeout_s": 5}
-    assert (await run_with(Person(100), asking(work_s=2), task)).status == "success"
-    late = await run_with(Person(100), asking(work_s=3), task)
-    assert late.states["a"].status is Status.TIMEOUT
-    assert late.ended_at == late.started_at + 105
-
-
-async def test_a_client_that_never_answers_does_not_hold_a_call_for_ever():
-    late = await run_with(Person(float("inf")), asking(work_s=1), {"id": "a", "tool": "s:asks", "timeout_s": 5})
-    assert (late.states["a"].status, late.states["a"].ended_at) == (Status.TIMEOUT, 1 + LONGEST_QUESTION_S)
-
-
-async def test_a_run_without_a_client_has_nobody_to_ask():
-    made = await run_with(None, asking(work_s=1), {"id": "a", "tool": "s:asks"})
-    assert made.outputs["a"].value == {"answers": [], "can": []}
-
-
-async def test_a_cancelled_run_asks_no_more():
-    person, servers = Person(100), asking(work_s=1)
-    made = Run("r", check(read_dag({"tasks": [{"id": "a", "tool": "s:asks"}]}), servers.catalog(), Policy()))
-    async with anyio.create_task_group() as group:
-        scheduler = Scheduler(Limits(1))
-        runner = Runner(scheduler, servers, group)
-        runner.submit(made, person.caller)
-        await anyio.sleep(10)
-        assert (len(person.asked), scheduler.ledger.gateway.taken) == (2, 0)
-        runner.cancel("r")
-        await runner.idle()
-    assert person.was_cancelled
-    assert (made.status, scheduler.in_flight, scheduler.ledger.gateway.taken) == ("cancelled", 0, 0)
 
 
 async def test_calls_that_are_answered_at_once_let_others_have_their_turn():
@@ -374,7 +205,7 @@ async def test_calls_that_are_answered_at_once_let_others_have_their_turn():
         runner.submit(made)
         await watch()
         await runner.idle()
-    assert max(after - before for before, after in itertools.pairwise(turns)) <= 8 * TURN
+    assert max(after - before for before, after in itertools.pairwise(turns)) <= 8 * CALLS_BEFORE_YIELD
 
 
 async def test_a_call_knows_its_run_its_attempt_and_its_client():
@@ -388,15 +219,15 @@ async def test_a_call_knows_its_run_its_attempt_and_its_client():
         return {}
 
     servers.add(tool("s:do", readOnlyHint=True), dict)
-    person = Person(1)
+    caller = FakeCaller()
     document = {"tasks": [{"id": "a", "tool": "s:do", "for_each": [{}, {}], "retries": 1}]}
     made = Run("r", check(read_dag(document), servers.catalog(), Policy()))
     async with anyio.create_task_group() as group:
         runner = Runner(Scheduler(Limits(1)), call_tool, group)
-        runner.submit(made, person.caller)
+        runner.submit(made, caller)
         await runner.idle()
     assert {call.id for call in calls} == {CallId("r", "a", item, attempt) for item in (0, 1) for attempt in (1, 2)}
-    assert {call.caller.client for call in calls} == {person}
+    assert {call.caller.client for call in calls} == {caller.client}
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -109,7 +109,7 @@ def _question(name: str, request: Json) -> tuple[str, JsonObject]:
     match request:
         case {"method": str(method), "params": dict(params)}:
             return method, params
-        case {"method": str(method)}:
+        case {"method": str(method), **others} if "params" not in others:
             return method, {}
     raise _malformed(name)
 

@@ -46,7 +46,7 @@ from .running_call import RunningCall, internal_error
 
 log = logging.getLogger(__name__)
 
-TURN = 4
+CALLS_BEFORE_YIELD = 4
 """After so many calls a task lets others have a turn: answers that were kept come at once."""
 Answerable: TypeAlias = Locate | Call | Sleep
 """A command that is answered by exactly one event."""
@@ -150,7 +150,7 @@ class Runner:
                     event = await self._event(command, scope)
                     current = None
                     command = self._follow(command.key, event)
-                    if (count := count + 1) % TURN == 0:
+                    if (count := count + 1) % CALLS_BEFORE_YIELD == 0:
                         await anyio.lowlevel.checkpoint()
             if current is not None:
                 over = Aborted(current.key) if current.key in self._aborted else _out_of_time(current)

@@ -116,6 +116,11 @@ class LogLevels:
     def forget(self, session: LegacySession) -> None:
         self._wanted.pop(session, None)
 
+    @property
+    def are_wanted(self) -> bool:
+        """Whether any client has asked for a level."""
+        return bool(self._wanted)
+
     def due(self, offers: Iterable[ServerListing]) -> list[RelayRequest]:
         """What servers with logging have to be told now; it counts as told."""
         if not self._wanted:

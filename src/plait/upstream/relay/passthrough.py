@@ -251,14 +251,15 @@ class Passthrough:
             await held.caller.told()
             return result
         caller = self._caller(ctx)
-        if may_ask and is_modern(ctx):
+        may_come_back = may_ask and caller.takes_input_requests
+        if may_come_back:
             params = with_own_state(server, params)
 
         async def work() -> JsonObject:
             result = await self._sent(ctx, server, params, caller)
-            return with_state_of(server, result) if is_modern(ctx) else result
+            return with_state_of(server, result) if may_come_back else result
 
-        is_pending = may_ask and caller.can_be_asked and is_modern(ctx)
+        is_pending = may_come_back and caller.can_be_asked
         result = await (pending.begin(caller, work) if is_pending else work())
         await caller.told()
         return result

@@ -65,6 +65,8 @@ class ClientSubscriptions:
 
     def tell_levels(self, live: TransportState) -> None:
         """Servers that were not there when a client set its log level hear of it now."""
+        if not self._levels.are_wanted:
+            return
         for request in self._levels.due(self._owners.directory().offers):
             live.tasks.start_soon(self._tell_level, request)
 

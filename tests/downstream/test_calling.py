@@ -1,0 +1,175 @@
+"""Requests that ask for input: they are sent again with the answers, for tools and for all else that may ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+from mcp import MCPError
+
+from plait.core.ports import NO_CLIENT, Caller, RelayRequest, RpcError
+from plait.core.values.strict import JsonObject
+from plait.downstream.calling import MOST_QUESTIONS, MOST_ROUNDS, call_tool, relay
+from plait.downstream.listings.subscriptions import ServerSubscriptions
+from plait.errors import CallError, ConnectionLost, InvalidOutput, ProtocolError, ToolError
+
+from ..fakes import FakeCaller, a_call, tool
+
+ASK = "elicitation/create"
+DONE: JsonObject = {"content": []}
+QUESTION: JsonObject = {"method": ASK, "params": {"message": "?"}}
+
+
+class Session:
+    """What is used of a `ProtocolSession`; it answers by *answer*, given the params."""
+
+    def __init__(self, answer: Callable[[JsonObject], JsonObject | Exception]) -> None:
+        self.sent: list[JsonObject] = []
+        self._answer = answer
+
+    def last_words(self) -> str:
+        return "it said nothing"
+
+    async def request(self, method: str, params: JsonObject, caller: Caller) -> JsonObject:
+        self.sent.append(params)
+        answer = self._answer(params)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def asking(**questions: Any) -> JsonObject:
+    return {"resultType": "input_required", "inputRequests": questions, "requestState": "state"}
+
+
+def until_answered(params: JsonObject) -> JsonObject:
+    return DONE if "inputResponses" in params else asking(k=QUESTION)
+
+
+async def called(session: Any, caller: Caller = NO_CLIENT) -> JsonObject:
+    return await call_tool("s", session, a_call(tool("s:do"), {"x": 1}, caller))
+
+
+async def accept(method: str, params: JsonObject) -> JsonObject:
+    return {"action": "accept", "asked": params["message"]}
+
+
+async def test_a_call_is_sent_again_with_the_answers_and_the_state() -> None:
+    session = Session(until_answered)
+    assert await called(session, FakeCaller(accept)) == DONE
+    first: JsonObject = {"name": "do", "arguments": {"x": 1}}
+    answers: JsonObject = {"k": {"action": "accept", "asked": "?"}}
+    assert session.sent == [first, {**first, "inputResponses": answers, "requestState": "state"}]
+
+
+async def test_so_is_another_request_that_may_ask() -> None:
+    session: Any = Session(until_answered)
+    request = RelayRequest("s", "prompts/get", {"name": "p"}, {"trace": 1}, FakeCaller(accept))
+    assert await relay("s", session, request, ServerSubscriptions()) == DONE
+    assert [params["_meta"] for params in session.sent] == [{"trace": 1}] * 2
+
+
+async def test_a_caller_who_takes_input_requests_is_given_the_first() -> None:
+    session = Session(until_answered)
+    assert await called(session, FakeCaller(accept, takes_input_requests=True)) == asking(k=QUESTION)
+    assert len(session.sent) == 1
+
+
+async def test_a_server_that_never_has_enough_is_given_up_and_its_client_asked_no_more() -> None:
+    asked: list[str] = []
+
+    async def answer(method: str, params: JsonObject) -> JsonObject:
+        asked.append(method)
+        return {}
+
+    session = Session(lambda params: asking(k=QUESTION))
+    with pytest.raises(ToolError, match=f"s:do asked for input more than {MOST_ROUNDS} times"):
+        await called(session, FakeCaller(answer))
+    assert (len(session.sent), len(asked)) == (MOST_ROUNDS + 1, MOST_ROUNDS)
+
+
+@pytest.mark.parametrize(
+    ("caller", "said"),
+    [(NO_CLIENT, "nobody can be asked on the command line"), (FakeCaller(), "the client did not declare")],
+)
+async def test_without_anybody_to_be_asked_it_fails(caller: Caller, said: str) -> None:
+    with pytest.raises(ToolError, match=said):
+        await called(Session(until_answered), caller)
+
+
+async def test_who_is_asked_nothing_need_not_be_there() -> None:
+    session = Session(lambda params: DONE if "requestState" in params else asking())
+    assert await called(session) == DONE
+
+
+async def test_nothing_is_asked_if_one_of_the_questions_may_not_be() -> None:
+    refusal = RpcError(-32003, "roots are missing", {"requiredCapabilities": {"roots": {}}})
+
+    class Partly(FakeCaller):
+        def check_question(self, method: str, params: JsonObject, /) -> None:
+            if method == "roots/list":
+                raise refusal
+
+    async def never(method: str, params: JsonObject) -> JsonObject:
+        raise AssertionError(method)
+
+    session = Session(lambda params: asking(k=QUESTION, r={"method": "roots/list"}))
+    with pytest.raises(ToolError, match="s:do asked for input and got none: roots are missing") as failure:
+        await called(session, Partly(never))
+    assert failure.value.rpc_error is refusal
+
+
+async def test_the_clients_own_error_is_kept_for_a_client_that_called_by_name() -> None:
+    rejected = RpcError(-1, "rejected", {"by": "Ada"})
+
+    async def reject(method: str, params: JsonObject) -> JsonObject:
+        raise rejected
+
+    with pytest.raises(ToolError) as failure:
+        await called(Session(until_answered), FakeCaller(reject))
+    assert failure.value.rpc_error is rejected
+
+
+MALFORMED: list[Any] = [
+    5,
+    [],
+    {"k": 5},
+    {"k": {"method": 5}},
+    {"k": {"method": ASK, "params": [1]}},
+    {f"k{number}": QUESTION for number in range(MOST_QUESTIONS + 1)},
+]
+
+
+@pytest.mark.parametrize("requests", MALFORMED)
+async def test_a_server_that_asks_in_no_form_of_the_protocol_fails_its_request(requests: Any) -> None:
+    result: JsonObject = {"resultType": "input_required", "inputRequests": requests}
+    with pytest.raises(ToolError, match="asks in a form that the protocol does not have"):
+        await called(Session(lambda params: result), FakeCaller(accept, takes_input_requests=True))
+
+
+FAILURES: list[tuple[Exception, type[CallError]]] = [
+    (MCPError(-32042, "not today", {"why": 1}), ProtocolError),
+    (anyio.BrokenResourceError(), ConnectionLost),
+    (anyio.ClosedResourceError(), ConnectionLost),
+]
+
+
+@pytest.mark.parametrize(("failure", "kind"), FAILURES)
+async def test_what_goes_wrong_on_the_way_is_the_same_error_for_all_requests(
+    failure: Exception, kind: type[CallError]
+) -> None:
+    session: Any = Session(lambda params: failure)
+    for sent in (called(session), relay("s", session, RelayRequest("s", "prompts/get"), ServerSubscriptions())):
+        with pytest.raises(kind) as raised:
+            await sent
+    own = raised.value.rpc_error
+    assert (own is not None) is (kind is ProtocolError)
+    assert own is None or (own.code, own.message, own.data) == (-32042, "not today", {"why": 1})
+
+
+async def test_a_relayed_answer_that_is_not_strict_json_is_not_passed_on() -> None:
+    session: Any = Session(lambda params: {"x": float("nan")})
+    with pytest.raises(InvalidOutput, match="cannot be passed on"):
+        await relay("s", session, RelayRequest("s", "prompts/get"), ServerSubscriptions())
