@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import httpx2
+import mcp_types as types
 import pytest
 
 from plait.config import ServerSettings
 from plait.downstream.connection import Connection
+from plait.downstream.mcp_sdk import SessionMessage
+from plait.downstream.transports.sse import sse_streams
 from plait.downstream.transports.transport import ConnectTimings
 from plait.errors import CallError, ConnectionLost, ProtocolError, ServerUnavailable
 
@@ -155,3 +160,27 @@ async def test_a_secret_in_the_address_is_in_no_message():
             assert "127.0.0.1" in failure.value.message
             assert "s3cret" not in failure.value.message
             tasks.cancel_scope.cancel()
+
+
+class Guarded(FaultySse):
+    """Keeps how each request is authorized."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.authorized: list[tuple[str, str | None]] = []
+
+    async def _answer(self, verb: str, headers: dict[str, str], message: Any, writer: asyncio.StreamWriter) -> None:
+        self.authorized.append((verb, headers.get("authorization")))
+        await super()._answer(verb, headers, message, writer)
+
+
+async def test_the_stream_and_the_posts_are_authorized_alike():
+    async with serving(Guarded()) as served:
+        auth = httpx2.BasicAuth("user", "password")
+        request = types.JSONRPCRequest(jsonrpc="2.0", id=1, method="tools/list")
+        with anyio.fail_after(SOON):
+            async with sse_streams(served.url, {}, auth=auth) as (read, write):
+                await write.send(SessionMessage(request))
+                assert (await read.receive()).message.result == {"tools": []}
+    basic = "Basic " + base64.b64encode(b"user:password").decode()
+    assert served.authorized == [("GET", basic), ("POST", basic)]

@@ -161,13 +161,16 @@ class _GuardedStream(httpx2.AsyncByteStream):
 
 
 def make_client(
-    url: str, headers: dict[str, str], wrap: Callable[[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport]
+    url: str,
+    headers: dict[str, str],
+    wrap: Callable[[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport],
+    auth: httpx2.Auth | None = None,
 ) -> httpx2.AsyncClient:
     """An HTTP client for the server at *url*. Reading has no time limit of its own: callers bound their calls."""
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=32)
     inner = httpx2.AsyncHTTPTransport(limits=limits, proxy=proxy_for(url))
     timeout = httpx2.Timeout(30.0, read=None, pool=None)
-    return httpx2.AsyncClient(transport=wrap(inner), headers=headers, timeout=timeout)
+    return httpx2.AsyncClient(transport=wrap(inner), headers=headers, timeout=timeout, auth=auth)
 
 
 def proxy_for(url: str) -> str | None:

@@ -109,9 +109,17 @@ class _WithoutMessages(httpx2.AsyncByteStream):
 
 @asynccontextmanager
 async def sse_streams(
-    url: str, own_headers: dict[str, str], max_event_bytes: int = MAX_BODY_BYTES
+    url: str,
+    own_headers: dict[str, str],
+    max_event_bytes: int = MAX_BODY_BYTES,
+    *,
+    auth: httpx2.Auth | None = None,
 ) -> AsyncIterator[tuple[Any, Any]]:
-    """What the server at *url* sends, with an error for each request that gets no other answer; and where to write."""
+    """The streams to read and to write of the server at *url*; each request has an answer or an error.
+
+    *auth* authorizes every request. It sees the response to the stream's GET, but not those to posts:
+    a post that is refused is the error of its call.
+    """
     send, receive = anyio.create_memory_object_stream[Any](QUEUE)
 
     async def take(message: types.JSONRPCMessage) -> None:
@@ -124,7 +132,7 @@ async def sse_streams(
         auth: httpx2.Auth | None = None,
     ) -> httpx2.AsyncClient:
         return make_client(
-            url, {**(headers or {}), **own_headers}, lambda inner: PostingTransport(inner, take, max_event_bytes)
+            url, {**(headers or {}), **own_headers}, lambda inner: PostingTransport(inner, take, max_event_bytes), auth
         )
 
     async def pump(read: Any) -> None:
@@ -134,7 +142,7 @@ async def sse_streams(
 
     with send, receive:
         async with (
-            sse_client(url, sse_read_timeout=READ_TIMEOUT_S, httpx_client_factory=client) as (read, write),
+            sse_client(url, sse_read_timeout=READ_TIMEOUT_S, httpx_client_factory=client, auth=auth) as (read, write),
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(pump, read)
