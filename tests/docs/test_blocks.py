@@ -51,9 +51,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def ran(folder: Path, *command: str) -> str:
-    """The output of Python with *command* in *folder*, which must succeed and complain of nothing."""
+    """Run Python with *command* in *folder*, which must succeed, and return what it prints."""
     said = subprocess.run([sys.executable, *command], cwd=folder, capture_output=True, text=True, check=False)
-    assert (said.returncode, said.stderr) == (0, "")
+    assert said.returncode == 0, said.stderr
     return said.stdout
 
 
