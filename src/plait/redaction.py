@@ -1,21 +1,21 @@
-"""The one place that knows which values are secret, and takes them out of text.
+"""The one place that knows which values are secret, and removes them from text.
 
 The exception of a library, the last line of a server on stderr, the error that a server answers
-with: each may hold what Plait gave it, such as a header, a variable or a key. No such text reaches
-a person, a model or the log before `Secrets.redact`.
+with: each may contain what Plait gave it, such as a header, a variable or a key. No such text
+reaches a person, a model or the log before `Secrets.redact`.
 
 A secret may be written in many ways, so both sides are unfolded:
 
 - The *forms* of a value are made once: the value, its bytes and its UTF-16 units as characters, hex,
-  and base64, where what it looks like depends on the place where it begins in a group of three bytes.
-- The *readings* of a text are made each time: as it stands, and with its escapes resolved (those of
+  and base64, whose characters depend on the position of the value in a group of three bytes.
+- The *readings* of a text are made each time: as it is, and with its escapes resolved (those of
   JSON and Python, percent-encoding, web forms), several deep, because errors quote errors. A reading
-  remembers where each character comes from, so that a form which is found in it can be cut out of
-  the text itself. Places that are found may overlap; their union is cut out.
+  remembers where each character comes from, so that a form found in it can be cut out of the text
+  itself. Places that are found may overlap; their union is cut out.
 
-Deep readings find what is ASCII; what is not is found one deep, since bytes and characters are
-escaped alike. Why not one regular expression a secret that accepts any escape of each character:
-nested escapes make it ambiguous, and a server could choose a text on which it takes for ever. Here
+Deep readings find ASCII values; others are found one deep, since bytes and characters are escaped
+alike. One regular expression for each secret, accepting any escape of each character, would not do:
+nested escapes make it ambiguous, and a server could choose a text on which it takes forever. Here
 `MOST_READ_CHARS` bounds the work.
 """
 
@@ -39,7 +39,7 @@ MOST_READ_CHARS = 128 * 1024
 MOST_DEEP = 3
 """Most levels of escapes in a text that are undone."""
 LEAST_CUT = 4
-"""A text that was cut may end within a secret: this many of its characters count as one."""
+"""A text that was cut may end within a secret: this many characters of it count as the secret."""
 
 _SCHEME = re.compile(r"(?:basic|bearer|digest|token|apikey)[ \t]+(\S.*)", re.IGNORECASE | re.DOTALL)
 _BACKSLASHES = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U(00[0-9a-fA-F]{6})|(?P<char>.))", re.DOTALL)
@@ -55,8 +55,8 @@ Spans: TypeAlias = list[tuple[int, int]]
 
 
 class Secrets:
-    """The values that must not be shown. They only become more: after new settings, a server with
-    the old ones may still be stopping, and an old password may still open something."""
+    """The values that must not be shown. They only grow in number: after new settings, a server
+    with the old ones may still be stopping, and an old password may still open something."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._values: frozenset[str] = frozenset()
@@ -67,8 +67,8 @@ class Secrets:
         return f"<Secrets: {len(self._values)} values>"
 
     def add(self, values: Iterable[str]) -> None:
-        """Redact *values* from now on, and each line of them by itself; without the name of an HTTP
-        authentication scheme before it. Values below `LEAST_CHARS` are left out."""
+        """Redact *values* from now on, and each line of them by itself, without a leading name of
+        an HTTP authentication scheme. Values below `LEAST_CHARS` are left out."""
         new = {part for value in values for part in _parts(value) if len(part) >= LEAST_CHARS and not part.isspace()}
         if not new <= self._values:
             self._values |= new
@@ -79,7 +79,7 @@ class Secrets:
         self.add(other._values)
 
     def redact(self, text: str) -> str:
-        """Put `***` in the place of each secret in *text*, however it is written there."""
+        """Replace each secret in *text* with `***`, however it is written there."""
         if not self._values:
             return text
         forms = self._forms
@@ -87,7 +87,7 @@ class Secrets:
             forms = self._forms = tuple({form for value in self._values for form in _forms(value)})
         text, rest = text[:MOST_CHARS], text[MOST_CHARS:]
         while spans := [span for reading in _readings(text) for form in forms for span in _found(form, reading)]:
-            text = _without(text, spans)  # it is shorter, and may by chance hold another secret now
+            text = _without(text, spans)  # the shorter text may by chance contain another secret
         return f"{text} [{len(rest):,} more characters]" if rest else text
 
     def redact_all(self, value: Any) -> Any:
@@ -130,7 +130,7 @@ def _user_and_password(text: str) -> Iterator[str]:
 
 
 def _forms(value: str) -> Iterator[str]:
-    """Write *value* in all ways, apart from escapes."""
+    """Write *value* in all ways, except with escapes."""
     try:
         raw = value.encode("utf-8", "surrogateescape")  # as it was in the environment
     except UnicodeEncodeError:
@@ -208,7 +208,7 @@ def _meant(found: re.Match[str]) -> str:
 
 
 def _found(form: str, reading: _Reading) -> Iterator[tuple[int, int]]:
-    """Find *form* in the original, also where the text was cut in the middle of it."""
+    """Find *form* in the original, even if the text was cut in the middle of it."""
     text, places, _ = reading
     at = text.find(form)
     while at >= 0:

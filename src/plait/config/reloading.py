@@ -36,8 +36,8 @@ Stamp: TypeAlias = "tuple[int, ...] | None"
 
 @dataclass(frozen=True, slots=True)
 class Reloading:
-    """Where new settings come from: *load* reads them or raises `ConfigError`; if *is_watching*,
-    the file is watched."""
+    """The source of new settings: *load* reads them or raises `ConfigError`; if *is_watching*, the
+    file is watched."""
 
     load: Callable[[], Config]
     is_watching: bool = False
