@@ -1,6 +1,6 @@
 """The two streams of a program: results on standard output, everything else on standard error.
 
-Escapes, colours and plain characters, for streams that have no others, are all put in here.
+All escapes and colours are put in here, and plain characters for streams that have no others.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ class Session:
         def interrupt(number: signal.Signals) -> None:
             if scope.cancel_called:
                 os._exit(Exit.INTERRUPTED)
-            self.console.err.line("Interrupted: stopping the run. A second time exits at once.")
+            self.console.err.line("Interrupted: stopping. Interrupt again to exit at once.")
             scope.cancel()
 
         with hearing_signals(interrupt):

@@ -33,8 +33,8 @@ _RENAMED = {
     "excludeTools": "exclude",
 }
 _LEAST_MS = 1_000
-"""A `timeout` is in milliseconds for most clients, and in seconds for some. A server needs at least
-this long, so a smaller number is in seconds."""
+"""A `timeout` is in milliseconds for most clients, and in seconds for some. Few would set less than
+a second, so a smaller number is in seconds."""
 _REFUSED = {
     "envFile": "put its variables into the environment, and name them in env",
     "env_http_headers": 'write headers with variables in them: "${VARIABLE}"',

@@ -26,9 +26,9 @@ _FAILED = frozenset({Status.FAILED, Status.TIMEOUT})
 
 
 def log_runs(notice: Notice) -> None:
-    """Log the start and end of each run, and its failed tasks and the failed calls by name; at
-    `debug`, the end of every task, item and call. Those lines would cost as much as all else about a
-    task. An `Observer`."""
+    """Log the start and end of each run, and its failed tasks and the failed calls by name. At
+    `debug`, log the end of every task, item and call too, which costs as much as all else about
+    it. An `Observer`."""
     match notice:
         case Changed(after=after) if after in FINAL:
             _log_end(notice)

@@ -26,9 +26,9 @@ MAX_BYTES = 64 * 1024
 MAX_VISITS_PER_PART = 64
 """Visits of one part of a value above which the cost of checking a value is estimated first."""
 MAX_VISITS = 50_000
-"""Visits of a whole value from which on it is not checked."""
+"""A value that takes this many visits is not checked."""
 MAX_EXPLAINED_VISITS = 5_000
-"""Visits of a whole value from which on a mismatch is reported without its place."""
+"""For a value that takes this many visits, a mismatch is reported without its place."""
 MAX_BACKTRACKING_CHARS = 10_000
 """Most characters of a value that is checked against patterns of the backtracking engine."""
 _DRAFTS = frozenset(
