@@ -60,7 +60,10 @@ def serve(report: Path, words: list[str]) -> None:
         report.with_suffix(".begun").touch()
 
     def write(number: int, frame: FrameType | None) -> None:
-        document = {"calls": calls, "files": {name: sorted(found) for name, found in sorted(entered.items())}}
+        document = {
+            "calls": calls,
+            "files": {name: sorted(found) for name, found in sorted(entered.items())},
+        }
         whole = report.with_suffix(".part")
         whole.write_text(json.dumps(document))
         whole.rename(report)
@@ -82,12 +85,23 @@ class Client:
         settings = folder / "servers.toml"
         command, *arguments = SERVER
         settings.write_text(
-            f'[gateway]\nexpose = "all"\n[servers.s]\ncommand = {json.dumps(command)}\nargs = {json.dumps(arguments)}\n'
+            f'[gateway]\nexpose = "all"\n[servers.s]\ncommand = {json.dumps(command)}\nargs = '
+            f"{json.dumps(arguments)}\n"
         )
         self.report = folder / "report.json"
-        words = [sys.executable, __file__, "--serve", str(self.report), "serve", "--config", str(settings)]
+        words = [
+            sys.executable,
+            __file__,
+            "--serve",
+            str(self.report),
+            "serve",
+            "--config",
+            str(settings),
+        ]
         environ = {**os.environ, "PLAIT_STATE_DIR": str(folder / "state")}
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ)
+        self.process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ
+        )
         self.number = 0
 
     def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -106,7 +120,11 @@ class Client:
         self.process.stdin.flush()
 
     def start(self) -> None:
-        hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "hops", "version": "1"}}
+        hello = {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": {"name": "hops", "version": "1"},
+        }
         self.request("initialize", hello)
         self.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
         self.request("tools/call", DAG)  # its answer waits until the server is connected
@@ -141,7 +159,10 @@ def main(words: list[str]) -> None:
         client = Client(Path(folder))
         try:
             client.start()
-            rows = {"a call by name": client.hops(BY_NAME), "execute_dag with two tasks": client.hops(DAG)}
+            rows = {
+                "a call by name": client.hops(BY_NAME),
+                "execute_dag with two tasks": client.hops(DAG),
+            }
         finally:
             client.process.kill()
             client.process.wait()

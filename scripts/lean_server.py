@@ -51,7 +51,9 @@ def listed(count: int) -> list[dict[str, Any]]:
 
 def found(arguments: dict[str, Any]) -> dict[str, Any]:
     """Return the structured content of an answer of `find`."""
-    items = [{"number": number, "title": f"{arguments['query'][:20]} {number}"} for number in (1, 2)]
+    items = [
+        {"number": number, "title": f"{arguments['query'][:20]} {number}"} for number in (1, 2)
+    ]
     return {"items": items, "total": len(items)}
 
 
@@ -79,7 +81,10 @@ class Server(asyncio.Protocol):
             case "initialize":
                 version = request["params"]["protocolVersion"]
                 info = {"name": "lean", "version": "1"}
-                self._answer(request, {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info})
+                self._answer(
+                    request,
+                    {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info},
+                )
             case "tools/list":
                 self._answer(request, {"tools": self._tools})
             case "tools/call":
@@ -88,7 +93,9 @@ class Server(asyncio.Protocol):
                 self._answer(request, {})
             case _ if "id" in request:
                 error = {"code": -32601, "message": "no such method"}
-                self._answers.append(orjson.dumps({"jsonrpc": "2.0", "id": request["id"], "error": error}))
+                self._answers.append(
+                    orjson.dumps({"jsonrpc": "2.0", "id": request["id"], "error": error})
+                )
 
     def _called(self, request: dict[str, Any], arguments: dict[str, Any]) -> None:
         if request["params"]["name"] != "sleep":
@@ -102,7 +109,9 @@ class Server(asyncio.Protocol):
             self._answer(request, result)
 
     def _answer(self, request: dict[str, Any], result: dict[str, Any]) -> None:
-        self._answers.append(orjson.dumps({"jsonrpc": "2.0", "id": request["id"], "result": result}))
+        self._answers.append(
+            orjson.dumps({"jsonrpc": "2.0", "id": request["id"], "result": result})
+        )
 
     def _answer_late(self, request: dict[str, Any], result: dict[str, Any]) -> None:
         self._answer(request, result)

@@ -20,7 +20,9 @@ from mcp.server.stdio import stdio_server
 
 
 async def serve(port: int, command: str, args: list[str]) -> None:
-    async with Client(stdio_client(StdioServerParameters(command=command, args=args)), mode="legacy") as client:
+    async with Client(
+        stdio_client(StdioServerParameters(command=command, args=args)), mode="legacy"
+    ) as client:
         await (serve_http(relay(client), port) if port else serve_pipes(relay(client)))
 
 
@@ -46,7 +48,9 @@ async def serve_pipes(server: Server[Any]) -> None:
 async def serve_http(server: Server[Any], port: int) -> None:
     import uvicorn
 
-    config = uvicorn.Config(server.streamable_http_app(), port=port, log_level="error", timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        server.streamable_http_app(), port=port, log_level="error", timeout_graceful_shutdown=2
+    )
     await uvicorn.Server(config).serve()
 
 

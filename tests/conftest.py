@@ -12,14 +12,19 @@ from hypothesis import HealthCheck, settings
 
 from .clock import VirtualLoop
 
-settings.register_profile("plait", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "plait", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.register_profile("thorough", settings.get_profile("plait"), max_examples=1_000)
-settings.load_profile("plait")  # every run tries others; pytest --hypothesis-profile=thorough tries many
+settings.load_profile(
+    "plait"
+)  # every run tries others; pytest --hypothesis-profile=thorough tries many
 
 
 @pytest.fixture(autouse=True, scope="session")
 def state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Nothing is kept in the folders of whoever runs the tests, by no process that they start either."""
+    """Nothing is kept in the folders of whoever runs the tests, by no process that they start
+    either."""
     folder = tmp_path_factory.mktemp("state")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(folder))
@@ -46,7 +51,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
     for report in _skipped_in_ci(config):
         terminalreporter.write_line(f"SKIPPED, and CI runs every test: {report.nodeid}", red=True)
 

@@ -1,10 +1,11 @@
-"""Checks the English of docstrings, comments, messages and documentation for words that make a reader stumble.
+"""Checks the English of docstrings, comments, messages and documentation for words that make a
+reader stumble.
 
     python -m tests.english [FILE…]     default: the files below `CHECKED`; exits with 1 on findings
 
-A sentence says who does what, with the field's verb: send, notify, log, record, report, finish, fail, expire, retry,
-acquire, release. A docstring begins with a verb (functions) or the thing's own noun (values). Text in backticks and in
-code fences is code and is not read.
+A sentence says who does what, with the field's verb: send, notify, log, record, report, finish,
+fail, expire, retry, acquire, release. A docstring begins with a verb (functions) or the thing's own
+noun (values). Text in backticks and in code fences is code and is not read.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ AVOID: dict[str, str] = {
     r"(?:come|comes|came|coming) to (?:its|their|an|the) end": "finish, end",
     r"(?:come|comes|came) to (?:something|nothing)": "succeed, fail, finish",
     r"(?:what|whatever) (?:came|comes|has come|will come|would come) of": "the result of",
-    r"(?<!there )(?:is|are|was|were|be) (?:no|none)(?= [a-z]|[,.;:)]|$)": "unknown, missing, invalid, not a",
+    r"(?<!there )(?:is|are|was|were|be) (?:no|none)(?= [a-z]|[,.;:)]|$)": "unknown, missing, "
+    "invalid, not a",
     r"so many": "at most N",
     r"nobody": "no client, no caller, none",
     r"mend(?:s|ed|ing)?": "fix",
@@ -56,10 +58,16 @@ AVOID: dict[str, str] = {
     r"whose it is": "the owner",
 }
 """Words to avoid, as patterns over whole words, and what to write instead."""
-OPENINGS = r"(?:Of|What|Whose|Whoever|Whom|That of|Those of|Since when|How long|How often|How many|How much)\b"
+OPENINGS = (
+    r"(?:Of|What|Whose|Whoever|Whom|That of|Those of|Since when|How long|How often|How "
+    r"many|How much)\b"
+)
 """Beginnings that a docstring does not have: it names the thing itself."""
 
-_AVOID = [(re.compile(rf"(?<![\w-]){pattern}(?![\w-])", re.IGNORECASE), instead) for pattern, instead in AVOID.items()]
+_AVOID = [
+    (re.compile(rf"(?<![\w-]){pattern}(?![\w-])", re.IGNORECASE), instead)
+    for pattern, instead in AVOID.items()
+]
 _OPENING = re.compile(OPENINGS)
 _CODE = re.compile(r"``.+?``|`[^`]*`|«[^»]*»")
 _FENCE = re.compile(r"^ *(```|~~~)")
@@ -72,7 +80,8 @@ class Finding(NamedTuple):
 
 
 class Text(NamedTuple):
-    """Text that people read. `line` is where it begins; `is_docstring` means that it describes what it stands in."""
+    """Text that people read. `line` is where it begins; `is_docstring` means that it describes what
+    it stands in."""
 
     line: int
     text: str
@@ -102,7 +111,9 @@ def texts_of_python(source: str) -> Iterator[Text]:
                     yield Text(constant.lineno, text, is_docstring=True)
     for node in ast.walk(tree):
         match node:
-            case ast.Constant(value=str(text)) if id(node) not in docstrings and " " in text.strip():
+            case ast.Constant(value=str(text)) if (
+                id(node) not in docstrings and " " in text.strip()
+            ):
                 yield Text(node.lineno, text)
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
@@ -121,14 +132,20 @@ def texts_of_markdown(source: str) -> Iterator[Text]:
 
 def check_file(file: Path) -> list[Finding]:
     source = file.read_text()
-    texts = texts_of_python(source) if file.suffix == ".py" or not file.suffix else texts_of_markdown(source)
+    texts = (
+        texts_of_python(source)
+        if file.suffix == ".py" or not file.suffix
+        else texts_of_markdown(source)
+    )
     return sorted({finding for text in texts for finding in check(text)})
 
 
 def project_files() -> list[Path]:
     """List every file whose English is checked."""
     places = [ROOT / name for name in CHECKED]
-    return sorted(file for place in places for file in ([place] if place.is_file() else place.rglob("*.py")))
+    return sorted(
+        file for place in places for file in ([place] if place.is_file() else place.rglob("*.py"))
+    )
 
 
 def main(names: list[str]) -> int:
@@ -136,7 +153,10 @@ def main(names: list[str]) -> int:
     for file in [Path(name).resolve() for name in names] or project_files():
         for finding in check_file(file):
             count += 1
-            print(f"{file.relative_to(ROOT)}:{finding.line}: {finding.words!r}: write {finding.instead}")
+            print(
+                f"{file.relative_to(ROOT)}:{finding.line}: {finding.words!r}: write "
+                f"{finding.instead}"
+            )
     if count:
         print(f"{count} places to rewrite", file=sys.stderr)
     return 1 if count else 0

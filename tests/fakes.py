@@ -54,8 +54,8 @@ def text(*texts: str, is_error: bool = False) -> JsonObject:
 
 
 class FakeCaller(Caller):
-    """A client in memory. It answers by *ask*, and cannot be asked without; it wants progress and log
-    messages if it is given what takes them."""
+    """A client in memory. It answers by *ask*, and cannot be asked without; it wants progress and
+    log messages if it is given what takes them."""
 
     principal = USER
 
@@ -137,9 +137,10 @@ def a_call(
 
 
 class FakeServers:
-    """Tools as functions: `CallTool` and `Servers` in one. A function is given the arguments as keywords, and
-    `on_progress`, `ask`, `capabilities`, `on_log` and `caller` of its call if it takes them; it may be async, and
-    returns a `CallToolResult` or, for short, its structured content."""
+    """Tools as functions: `CallTool` and `Servers` in one. A function is given the arguments as
+    keywords, and `on_progress`, `ask`, `capabilities`, `on_log` and `caller` of its call if it
+    takes them; it may be async, and returns a `CallToolResult` or, for short, its structured
+    content."""
 
     def __init__(self) -> None:
         self.tools: dict[str, tuple[Tool, Callable[..., Any]]] = {}
@@ -164,15 +165,17 @@ class FakeServers:
 
     def catalog(self) -> Catalog:
         if self._catalog is None:
-            self._catalog = Catalog((definition for definition, _ in self.tools.values()), self.infos.values())
+            self._catalog = Catalog(
+                (definition for definition, _ in self.tools.values()), self.infos.values()
+            )
         return self._catalog
 
     async def settled(self, names: Iterable[str] | None = None) -> None:
         pass
 
     async def __call__(self, call: ToolCall) -> JsonObject:
-        """As connections do: raises `CallError` for what gets to no tool. A tool that raises `ValueError` has failed,
-        and that is its result."""
+        """As connections do: raises `CallError` for what gets to no tool. A tool that raises
+        `ValueError` has failed, and that is its result."""
         name = call.tool.full_name
         try:
             measure(call.arguments)

@@ -1,4 +1,5 @@
-"""The whole program: settings in, downstream processes started, clients served, everything stopped."""
+"""The whole program: settings in, downstream processes started, clients served, everything
+stopped."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ TOOLS = [{"name": name, "inputSchema": SCHEMA} for name in ("double", "hang")]
 def answer(method, params):
     if method == "initialize":
         info = {"name": "numbers", "version": "1"}
-        return {"protocolVersion": params["protocolVersion"], "capabilities": {"tools": {}}, "serverInfo": info}
+        return {"protocolVersion": params["protocolVersion"], "capabilities": {"tools": {}}, \
+"serverInfo": info}
     if method == "tools/list":
         return {"tools": TOOLS}
     if method == "tools/call" and params["name"] == "double":
@@ -55,7 +57,10 @@ for line in sys.stdin:
         else:
             open(sys.argv[1], "a").write("called ")
 """
-SERVE = "import anyio, sys; from plait.app import serve_stdio, serve_http; from plait.config import load_config; "
+SERVE = (
+    "import anyio, sys; from plait.app import serve_stdio, serve_http; from plait.config "
+    "import load_config; "
+)
 
 
 @pytest.fixture
@@ -96,7 +101,9 @@ async def test_a_gateway_from_a_file_runs_a_dag_on_real_servers(config: Path):
     assert result.outputs == {"b": {"n": 4}}
 
 
-async def test_leaving_the_gateway_cancels_what_runs_and_stops_its_servers(config: Path, told: Path):
+async def test_leaving_the_gateway_cancels_what_runs_and_stops_its_servers(
+    config: Path, told: Path
+):
     async with open_gateway(load_config(config)) as gateway:
         await gateway.submit({"tasks": [{"id": "a", "tool": "numbers:hang"}]})
         pid = gateway.catalog().servers["numbers"].pid
@@ -116,7 +123,9 @@ async def test_the_settings_of_limits_and_policy_hold(config: Path):
     read = load_config(config)
     strict = Config.model_validate(
         {
-            "servers": {name: server.model_dump(exclude_unset=True) for name, server in read.servers.items()},
+            "servers": {
+                name: server.model_dump(exclude_unset=True) for name, server in read.servers.items()
+            },
             "gateway": {"limits": {"max_tasks": 1}},
             "tools": {"numbers:hang": {"timeout_s": 0.05}},
             "policy": {"deny": ["numbers:double"]},
@@ -126,7 +135,9 @@ async def test_the_settings_of_limits_and_policy_hold(config: Path):
         with pytest.raises(InvalidDag, match="at most 1 "):
             await gateway.execute({"tasks": [{"id": id, "tool": "numbers:hang"} for id in "ab"]})
         with pytest.raises(InvalidDag, match="numbers:double"):
-            await gateway.execute({"tasks": [{"id": "a", "tool": "numbers:double", "arguments": {"n": 1}}]})
+            await gateway.execute(
+                {"tasks": [{"id": "a", "tool": "numbers:double", "arguments": {"n": 1}}]}
+            )
         result = await gateway.execute({"tasks": [{"id": "a", "tool": "numbers:hang"}]})
     assert result.errors[0].code == "timeout"
 
@@ -148,8 +159,12 @@ async def test_what_wraps_the_calls_sees_those_of_tasks_and_those_by_name(
 
     monkeypatch.setattr(app, "stack", with_one_more)
     async with open_gateway(load_config(config)) as gateway:
-        await gateway.execute({"tasks": [{"id": "a", "tool": "numbers:double", "arguments": {"n": 1}}]})
-        result: Any = await gateway.call("numbers", "double", {"name": "double", "arguments": {"n": 2}})
+        await gateway.execute(
+            {"tasks": [{"id": "a", "tool": "numbers:double", "arguments": {"n": 1}}]}
+        )
+        result: Any = await gateway.call(
+            "numbers", "double", {"name": "double", "arguments": {"n": 2}}
+        )
     assert result["structuredContent"] == {"n": 4}
     assert [(call.id.run != "", call.id.task, call.arguments) for call in seen] == [
         (True, "a", {"n": 1}),
@@ -163,8 +178,13 @@ def test_a_file_that_is_not_there_is_an_error_of_the_settings(tmp_path: Path):
 
 
 def test_importing_the_program_imports_no_protocol_and_no_web_server():
-    script = "import sys, plait.app; print(sorted({'mcp', 'uvicorn', 'starlette', 'httpx2'} & sys.modules.keys()))"
-    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    script = (
+        "import sys, plait.app; print(sorted({'mcp', 'uvicorn', 'starlette', 'httpx2'} & "
+        "sys.modules.keys()))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert said.stdout == "[]\n"
 
 
@@ -172,7 +192,9 @@ def test_importing_the_program_imports_no_protocol_and_no_web_server():
 async def test_a_client_is_answered_at_once_while_servers_still_connect(config: Path, mode: str):
     script = f"{SERVE}anyio.run(serve_stdio, load_config(__import__('pathlib').Path(sys.argv[1])))"
     args = ["-c", script, str(with_a_silent_one(config))]
-    environ = {"PLAIT_STATE_DIR": os.environ["PLAIT_STATE_DIR"]}  # a client hands on little of its own
+    environ = {
+        "PLAIT_STATE_DIR": os.environ["PLAIT_STATE_DIR"]
+    }  # a client hands on little of its own
     parameters = StdioServerParameters(command=sys.executable, args=args, env=environ)
     async with Client(stdio_client(parameters), mode=mode) as client:
         assert len((await client.list_tools()).tools) == 5
@@ -181,9 +203,12 @@ async def test_a_client_is_answered_at_once_while_servers_still_connect(config: 
     assert structured(result)["outputs"] == {"a": {"n": 42}}
 
 
-async def test_a_signal_over_http_cancels_downstream_and_leaves_no_process(config: Path, told: Path):
+async def test_a_signal_over_http_cancels_downstream_and_leaves_no_process(
+    config: Path, told: Path
+):
     script = (
-        f"{SERVE}anyio.run(lambda: serve_http(load_config(__import__('pathlib').Path(sys.argv[1])), port=0,"
+        f"{SERVE}anyio.run(lambda: "
+        "serve_http(load_config(__import__('pathlib').Path(sys.argv[1])), port=0,"
         " on_ready=lambda url: print(url, flush=True)))"
     )
     process = await asyncio.create_subprocess_exec(

@@ -17,10 +17,17 @@ ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src" / "plait"
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 ROW = re.compile(r"^\| `(\w+)` \| (`.*|nothing) \|$", re.MULTILINE)
-TABLE = {part: set(re.findall(r"`(\w+)`", names)) for part, names in ROW.findall(PAGE.partition("may import whom")[2])}
-ROOMS = re.findall(r"`(\w+)`", PAGE.partition("The rooms of the core go one way:")[2].partition("each over")[0])
+TABLE = {
+    part: set(re.findall(r"`(\w+)`", names))
+    for part, names in ROW.findall(PAGE.partition("may import whom")[2])
+}
+ROOMS = re.findall(
+    r"`(\w+)`", PAGE.partition("The rooms of the core go one way:")[2].partition("each over")[0]
+)
 IMPURE = {"asyncio", "logging", "os", "random", "socket", "subprocess", "threading", "time"}
-FILES = [file for file in SRC.rglob("*.py") if not (file.parent == SRC and file.stem.startswith("__"))]
+FILES = [
+    file for file in SRC.rglob("*.py") if not (file.parent == SRC and file.stem.startswith("__"))
+]
 
 
 def imports_of(file: Path) -> Iterator[str]:
@@ -70,12 +77,22 @@ def inner_names(file: Path) -> Iterator[str]:
         match node:
             case ast.Import(names=names):
                 modules = {name.name for name in names}
-                yield from (name for name in modules if name.partition(".")[0] in {"mcp", "mcp_types"} - {name})
-            case ast.ImportFrom(level=0, module=str(module), names=names) if module.partition(".")[0] in {
+                yield from (
+                    name
+                    for name in modules
+                    if name.partition(".")[0] in {"mcp", "mcp_types"} - {name}
+                )
+            case ast.ImportFrom(level=0, module=str(module), names=names) if module.partition(".")[
+                0
+            ] in {
                 "mcp",
                 "mcp_types",
             }:
-                yield from (f"{module}.{name.name}" for name in names if name.name not in SDK.get(module, set()))
+                yield from (
+                    f"{module}.{name.name}"
+                    for name in names
+                    if name.name not in SDK.get(module, set())
+                )
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(SRC)))
@@ -126,14 +143,20 @@ def test_the_table_names_every_part():
 
 
 def test_the_diagram_is_made_from_the_moves():
-    moves = [f"  {before} --> {after}" for before, legal in MOVES.items() for after in MOVES if after in legal]
+    moves = [
+        f"  {before} --> {after}"
+        for before, legal in MOVES.items()
+        for after in MOVES
+        if after in legal
+    ]
     drawn = PAGE.partition("stateDiagram-v2\n")[2].partition("```")[0].splitlines()
     assert drawn == ["  [*] --> pending", *moves]
 
 
 def test_nothing_imports_a_module_that_is_not_there():
     named = re.findall(
-        r"`((?:core|engine|calls|downstream|upstream|stores|observers|workspace|config|cli)/[\w/]+\.py)`", PAGE
+        r"`((?:core|engine|calls|downstream|upstream|stores|observers|workspace|config|cli)/[\w/]+\.py)`",
+        PAGE,
     )
     assert named
     assert [name for name in named if not (SRC / name).exists()] == []

@@ -37,7 +37,9 @@ async def test_what_comes_from_outside_still_wakes_the_loop():
     readable, writable = os.pipe()
     try:
         got = asyncio.get_running_loop().create_future()
-        asyncio.get_running_loop().add_reader(readable, lambda: got.set_result(os.read(readable, 1)))
+        asyncio.get_running_loop().add_reader(
+            readable, lambda: got.set_result(os.read(readable, 1))
+        )
         await asyncio.to_thread(os.write, writable, b"x")
         assert await got == b"x"
     finally:

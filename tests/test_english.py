@@ -1,4 +1,5 @@
-"""The check of the project's English finds what makes a reader stumble, and finds nothing where it holds."""
+"""The check of the project's English finds what makes a reader stumble, and finds nothing where it
+holds."""
 
 from __future__ import annotations
 
@@ -28,7 +29,11 @@ def test_words_to_avoid_are_found_and_code_is_not_read(text: str, words: list[st
 
 @pytest.mark.parametrize(
     ("text", "opening"),
-    [("Of each task its state.", "Of"), ("What is known.", "What"), ("How long it takes.", "How long")],
+    [
+        ("Of each task its state.", "Of"),
+        ("What is known.", "What"),
+        ("How long it takes.", "How long"),
+    ],
 )
 def test_a_docstring_begins_with_a_verb_or_a_noun(text: str, opening: str):
     assert [finding.words for finding in check(Text(1, text, is_docstring=True))] == [opening]
@@ -36,7 +41,9 @@ def test_a_docstring_begins_with_a_verb_or_a_noun(text: str, opening: str):
 
 
 def test_a_finding_names_its_line():
-    assert [finding.line for finding in check(Text(5, "One.\nTwo.\nIt is told.", is_docstring=True))] == [7]
+    assert [
+        finding.line for finding in check(Text(5, "One.\nTwo.\nIt is told.", is_docstring=True))
+    ] == [7]
 
 
 @pytest.mark.parametrize("file", project_files(), ids=lambda file: "/".join(file.parts[-3:]))

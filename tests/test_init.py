@@ -14,7 +14,9 @@ import plait
 @pytest.mark.parametrize("name", plait.__all__)
 def test_every_public_name_is_there_for_a_program_that_begins_with_it(name: str):
     script = f"from plait import {name}; import plait; print(plait.{name} is {name})"
-    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
     assert (said.stdout, said.stderr) == ("True\n", "")
 
 

@@ -61,7 +61,9 @@ def applies(requirement: Requirement, environment: dict[str, Any]) -> bool:
 def pins_of(lock: str, environment: dict[str, Any]) -> dict[str, str]:
     """Return the versions that *lock* names, by package."""
     pins = parse((ROOT / lock).read_text().splitlines())
-    return {pin.name: str(pin.specifier).removeprefix("==") for pin in pins if applies(pin, environment)}
+    return {
+        pin.name: str(pin.specifier).removeprefix("==") for pin in pins if applies(pin, environment)
+    }
 
 
 def roots_of(lock: str) -> list[Requirement]:

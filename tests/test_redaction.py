@@ -48,7 +48,9 @@ escapings = st.sampled_from(
 
 
 @given(before=words, secret=secrets, after=words, encode=encodings)
-def test_no_secret_comes_out_whichever_way_it_is_encoded(before: str, secret: str, after: str, encode: Encode):
+def test_no_secret_comes_out_whichever_way_it_is_encoded(
+    before: str, secret: str, after: str, encode: Encode
+):
     redacted = Secrets([secret]).redact(encode(before + secret + after))
     assert MARK in redacted
     assert secret not in redacted
@@ -56,13 +58,18 @@ def test_no_secret_comes_out_whichever_way_it_is_encoded(before: str, secret: st
 
 
 @given(
-    st.text(st.characters(max_codepoint=127), min_size=LEAST_CHARS).filter(str.strip), st.lists(escapings, max_size=3)
+    st.text(st.characters(max_codepoint=127), min_size=LEAST_CHARS).filter(str.strip),
+    st.lists(escapings, max_size=3),
 )
 def test_no_secret_comes_out_of_what_quotes_what_quotes_it(secret: str, escapings: list[Encode]):
-    assert MARK in Secrets([secret]).redact(reduce(lambda text, encode: encode(text), escapings, secret))
+    assert MARK in Secrets([secret]).redact(
+        reduce(lambda text, encode: encode(text), escapings, secret)
+    )
 
 
-@given(many=st.lists(secrets, min_size=1, max_size=5), text=st.lists(st.integers(0, 4)), between=words)
+@given(
+    many=st.lists(secrets, min_size=1, max_size=5), text=st.lists(st.integers(0, 4)), between=words
+)
 def test_secrets_that_overlap_all_go(many: list[str], text: list[int], between: str):
     redacted = Secrets(many).redact(between.join(many[index % len(many)] for index in text))
     assert [secret for secret in many if secret in redacted] == []
@@ -85,7 +92,11 @@ def test_a_text_without_secrets_stays_as_it_is(text: str):
     ("secret", "text", "redacted"),
     [
         ("Bearer s3cr3t-key", "Authorization: Bearer s3cr3t-key!", "Authorization: Bearer ***!"),
-        ("Bearer s3cr3t", "Illegal header value b'Bearer s3cr3t\\n'", "Illegal header value b'***\\n'"),
+        (
+            "Bearer s3cr3t",
+            "Illegal header value b'Bearer s3cr3t\\n'",
+            "Illegal header value b'***\\n'",
+        ),
         ("first-line\nsecond-line", "got first-line, then second-line", "got ***, then ***"),
         ("first-line\nsecond-line", "got b'first-line\\nsecond-line'", "got b'***'"),
         (" padded-key ", "key: padded-key.", "key: ***."),
@@ -107,7 +118,9 @@ def test_what_is_left_of_a_text(secret: str, text: str, redacted: str):
 
 def test_values_inside_of_values_are_redacted_too():
     secrets = Secrets(["s3cr3t-key"])
-    found = secrets.redact_all({"a": ["x s3cr3t-key", 1, None], "s3cr3t-key": ("s3cr3t-key", b"s3cr3t-key", b"x", 2.5)})
+    found = secrets.redact_all(
+        {"a": ["x s3cr3t-key", 1, None], "s3cr3t-key": ("s3cr3t-key", b"s3cr3t-key", b"x", 2.5)}
+    )
     assert found == {"a": ["x ***", 1, None], "***": ["***", "b'***'", b"x", 2.5]}
 
 

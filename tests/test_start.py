@@ -28,7 +28,10 @@ def changing(tmp_path: Path) -> ChangingServer:
 async def served(
     changing: ChangingServer, state_folder: Path, mode: str = "legacy"
 ) -> AsyncIterator[tuple[Gateway, Client]]:
-    sections = {"gateway": {"expose": "all"}, "servers": {"s": changing.settings().model_dump(exclude_unset=True)}}
+    sections = {
+        "gateway": {"expose": "all"},
+        "servers": {"s": changing.settings().model_dump(exclude_unset=True)},
+    }
     config = Config.model_validate(sections).model_copy(update={"state_folder": state_folder})
     async with Gateway.from_config(config) as gateway:
         server = build_server(gateway, relaying=gateway.relaying())
@@ -49,11 +52,15 @@ async def test_a_client_lists_finds_and_checks_tools_before_their_server_answers
             assert {"execute_dag", "s__look"} <= names
             assert "s:look" in first_text(await client.call_tool("search_tools", {"query": "look"}))
             document = {"tasks": [{"id": "a", "tool": "s:look", "arguments": {}}]}
-            planned = structured(await client.call_tool("execute_dag", {**document, "dry_run": True}))
+            planned = structured(
+                await client.call_tool("execute_dag", {**document, "dry_run": True})
+            )
             assert planned["status"] == "planned"
             assert gateway.catalog().servers["s"].state is ServerState.CONNECTING
             changing.open()
-            assert structured(await client.call_tool("execute_dag", document))["status"] == "success"
+            assert (
+                structured(await client.call_tool("execute_dag", document))["status"] == "success"
+            )
 
 
 async def test_a_dag_may_name_a_tool_that_came_since(changing: ChangingServer, tmp_path: Path):

@@ -23,8 +23,12 @@ GROUPS: dict[str, Callable[[int], Iterator[Figure]]] = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("groups", nargs="*", metavar="group", help=f"of {', '.join(GROUPS)}; all without one")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds, of which the best counts (5)")
+    parser.add_argument(
+        "groups", nargs="*", metavar="group", help=f"of {', '.join(GROUPS)}; all without one"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="rounds, of which the best counts (5)"
+    )
     parser.add_argument("--table", action="store_true", help="print Markdown tables as well")
     chosen = parser.parse_args()
     if unknown := set(chosen.groups) - GROUPS.keys():
@@ -42,7 +46,10 @@ def main() -> int:
     print(f"\nkept in .bench/{keep(measured).name}")
     missed = [figure for figure in measured if figure.is_missed]
     for figure in missed:
-        print(f"missed: {figure.group}: {figure.name}: {figure.value:g} {figure.unit}", file=sys.stderr)
+        print(
+            f"missed: {figure.group}: {figure.name}: {figure.value:g} {figure.unit}",
+            file=sys.stderr,
+        )
     return 1 if missed else 0
 
 

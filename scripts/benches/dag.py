@@ -33,7 +33,8 @@ MOST_FEW_MS = 15.0
 MOST_CPU_US = 120.0
 """Promised processor time of the gateway for each task."""
 FOR_CPU = 5
-"""Runs of many calls for one figure of processor time, which the system counts in hundredths of a second."""
+"""Runs of many calls for one figure of processor time, which the system counts in hundredths of a
+second."""
 FEW_AT_ONCE = 20
 """Runs of few calls, one after the other, in each round."""
 
@@ -67,15 +68,29 @@ async def measured(rounds: int) -> list[Figure]:
                     await run(client, few)
                     few_ms.append((time.perf_counter() - began) * 1000)
 
-            best = await alternate([lambda: by_sdk(session, many), run_many, run_few, run_for_cpu], rounds)
+            best = await alternate(
+                [lambda: by_sdk(session, many), run_many, run_few, run_for_cpu], rounds
+            )
     sdk_ms, plait_ms = round(best[0] * 1000, 1), round(best[1] * 1000, 1)
     return [
-        Figure(GROUP, f"{CALLS:,} calls, execute_dag against the SDK's client", round(best[1] / best[0], 3), "ratio",
-               MOST, parts={"sdk_ms": sdk_ms, "plait_ms": plait_ms}),
+        Figure(
+            GROUP,
+            f"{CALLS:,} calls, execute_dag against the SDK's client",
+            round(best[1] / best[0], 3),
+            "ratio",
+            MOST,
+            parts={"sdk_ms": sdk_ms, "plait_ms": plait_ms},
+        ),
         Figure(GROUP, "CPU a task of it, in the gateway", round(min(cpu[1:])), "us", MOST_CPU_US),
-        Figure(GROUP, f"{FEW} calls, execute_dag, p50", round(sorted(few_ms)[len(few_ms) // 2], 1), "ms", MOST_FEW_MS,
-               parts={"best_ms": round(min(few_ms), 1)}),
-    ]  # fmt: skip
+        Figure(
+            GROUP,
+            f"{FEW} calls, execute_dag, p50",
+            round(sorted(few_ms)[len(few_ms) // 2], 1),
+            "ms",
+            MOST_FEW_MS,
+            parts={"best_ms": round(min(few_ms), 1)},
+        ),
+    ]
 
 
 async def alternate(ways: list[Round], rounds: int) -> list[float]:

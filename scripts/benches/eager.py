@@ -59,7 +59,9 @@ def _wide(count: int, ms: int = 100) -> Calls:
 
 
 def _chain(*durations: int) -> Calls:
-    return {f"c{index}": (ms, (f"c{index - 1}",) if index else ()) for index, ms in enumerate(durations)}
+    return {
+        f"c{index}": (ms, (f"c{index - 1}",) if index else ()) for index, ms in enumerate(durations)
+    }
 
 
 def _lanes(*lanes: Sequence[int]) -> Calls:
@@ -110,7 +112,11 @@ CASES = [
     Case("100 x 100 ms, independent", _wide(100), 1.5),
     Case("one chain of 6", _chain(50, 120, 30, 90, 60, 100)),
     Case("a chain of 6 x 60 ms and 20 x 300 ms", _chain(*[60] * 6) | _wide(20, 300), least=1.4),
-    Case("three lanes, slow at different places", _lanes((300, 30, 30), (30, 300, 30), (30, 30, 300)), least=1.8),
+    Case(
+        "three lanes, slow at different places",
+        _lanes((300, 30, 30), (30, 300, 30), (30, 30, 300)),
+        least=1.8,
+    ),
     Case("40 parts, fetched and processed, one in ten slow", _stragglers(40), least=1.6),
     Case("6 random layers of 8, 20 to 200 ms", _layered(6, 8, seed=1), least=1.05),
 ]
@@ -141,11 +147,18 @@ async def best(plait: Gateway, case: Case, rounds: int) -> tuple[RunResult, RunR
 
 def _figures(case: Case, eager: RunResult, layers: RunResult) -> Iterator[Figure]:
     path, took, beside = case.critical_path_ms, _took(eager), _took(layers)
-    parts = {"path_ms": path, "eager_ms": took, "layers_ms": beside, "gain": round(beside / took, 2)}
+    parts = {
+        "path_ms": path,
+        "eager_ms": took,
+        "layers_ms": beside,
+        "gain": round(beside / took, 2),
+    }
     yield Figure(GROUP, case.name, round(took / path, 3), "of its path", case.most, parts=parts)
     if case is CASES[0]:
         yield Figure(GROUP, "  its speedup", eager.metrics.speedup, "times", least=SPEEDUP)
-    yield Figure(GROUP, "  layers against eager", round(beside / took, 2), "times", least=case.least)
+    yield Figure(
+        GROUP, "  layers against eager", round(beside / took, 2), "times", least=case.least
+    )
 
 
 def _took(result: RunResult) -> float:

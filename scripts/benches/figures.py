@@ -39,17 +39,25 @@ class Figure:
     def line(self) -> str:
         parts = "  ".join(f"{name} {value:g}" for name, value in self.parts.items())
         missed = "MISSED" if self.is_missed else ""
-        return f"{self.name:52} {self.value:10.2f} {self.unit:11} {self.bound:9} {missed:6} {parts}".rstrip()
+        return (
+            f"{self.name:52} {self.value:10.2f} {self.unit:11} {self.bound:9} {missed:6} {parts}"
+        ).rstrip()
 
 
 def table(figures: Iterable[Figure]) -> str:
     """Format the *figures* that have parts as a Markdown table for `docs/performance.md`."""
     shown = [figure for figure in figures if figure.parts]
     names = list(dict.fromkeys(name for figure in shown for name in figure.parts))
-    lines = [f"| | measured | promised | {' | '.join(names)} |", "| --- |" + " ---: |" * (len(names) + 2)]
+    lines = [
+        f"| | measured | promised | {' | '.join(names)} |",
+        "| --- |" + " ---: |" * (len(names) + 2),
+    ]
     for figure in shown:
         parts = [f"{figure.parts[name]:,g}" if name in figure.parts else "" for name in names]
-        lines.append(f"| {figure.name} | {figure.value:,g} {figure.unit} | {figure.bound} | {' | '.join(parts)} |")
+        lines.append(
+            f"| {figure.name} | {figure.value:,g} {figure.unit} | {figure.bound} | "
+            f"{' | '.join(parts)} |"
+        )
     return "\n".join(lines)
 
 

@@ -27,7 +27,8 @@ from fastmcp.server import create_proxy
 command, args, *http = sys.argv[1], sys.argv[2].split(), *sys.argv[3:]
 mode = "legacy" if http else None
 proxy = create_proxy({"mcpServers": {"lean": {"command": command, "args": args}}}, mode=mode)
-where = {"transport": "http", "host": "127.0.0.1", "port": int(http[0])} if http else {"transport": "stdio"}
+where = {"transport": "http", "host": "127.0.0.1", "port": int(http[0])} if http else \
+{"transport": "stdio"}
 proxy.run(show_banner=False, log_level="ERROR", **where)
 """
 
@@ -54,7 +55,11 @@ def direct() -> Way:
 
 
 def sdk(port: int = 0) -> Way:
-    return Way("sdk", (sys.executable, str(ROOT / "scripts" / "sdk_gateway.py"), str(port), *lean()), "find")
+    return Way(
+        "sdk",
+        (sys.executable, str(ROOT / "scripts" / "sdk_gateway.py"), str(port), *lean()),
+        "find",
+    )
 
 
 def fastmcp(port: int | None = None, tools: int = 2) -> Way:
@@ -78,15 +83,26 @@ def mcp_proxy(port: int) -> Way:
 
 
 @contextmanager
-def plait(port: int | None = None, tools: int = 2, expose: str = "tools", settings: str = "") -> Iterator[Way]:
+def plait(
+    port: int | None = None, tools: int = 2, expose: str = "tools", settings: str = ""
+) -> Iterator[Way]:
     """Yield Plait, as it is installed here, with a servers.toml of its own and no memory."""
     command, *args = lean(tools)
     with TemporaryDirectory() as folder:
         file = Path(folder) / "servers.toml"
-        text = f'[gateway]\nexpose = "{expose}"\n{settings}\n[servers.lean]\ncommand = "{command}"\nargs = {args}\n'
+        text = (
+            f'[gateway]\nexpose = "{expose}"\n{settings}\n[servers.lean]\ncommand = '
+            f'"{command}"\nargs = {args}\n'
+        )
         file.write_text(text)
         http = () if port is None else ("--http", str(port))
-        command_line = (str(Path(sys.executable).with_name("plait")), "serve", "--config", str(file), *http)
+        command_line = (
+            str(Path(sys.executable).with_name("plait")),
+            "serve",
+            "--config",
+            str(file),
+            *http,
+        )
         yield Way("plait", command_line, "lean__find", env={"PLAIT_STATE_DIR": folder})
 
 

@@ -1,4 +1,5 @@
-"""The shapes of DAGs that are measured, with arguments as models write them: two or three, with references."""
+"""The shapes of DAGs that are measured, with arguments as models write them: two or three, with
+references."""
 
 from __future__ import annotations
 
@@ -35,7 +36,12 @@ def grid(count: int) -> Document:
     return _document([_neighbours(index, side) for index in range(count)])
 
 
-SHAPES: dict[str, Shape] = {"wide": wide, "chain": chain, "random layered": layered, "diamond grid": grid}
+SHAPES: dict[str, Shape] = {
+    "wide": wide,
+    "chain": chain,
+    "random layered": layered,
+    "diamond grid": grid,
+}
 
 
 def _document(needs: Sequence[tuple[int, ...]]) -> Document:

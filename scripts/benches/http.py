@@ -66,15 +66,33 @@ def compared(best: dict[str, dict[str, Measured]]) -> list[Figure]:
         p50 = {f"{name}_ms": round(one.p50_ms, 2) for name, one in shown.items()}
         many = best["many"][era]
         found += [
-            Figure(GROUP, f"{era}: {AT_ONCE} calls at a time, calls a second, of FastMCP's",
-                   round(plait.per_s / fastmcp.per_s, 2), "ratio", least=LEAST_CALLS, parts=per_s),
-            Figure(GROUP, f"{era}: one call at a time, p50, of FastMCP's",
-                   round(plait.p50_ms / fastmcp.p50_ms, 3), "ratio", parts=p50),
-            Figure(GROUP, f"{era}: CPU a call, in the gateway", round(plait.cpu_us), "us", parts=cpu),
-            Figure(GROUP, f"{era}: CPU a call with {MANY_TOOLS} tools, of that with 2",
-                   round(many.cpu_us / plait.cpu_us, 2), "ratio", MOST_FOR_MANY,
-                   parts={"2_tools_us": round(plait.cpu_us), "500_tools_us": round(many.cpu_us)}),
-        ]  # fmt: skip
+            Figure(
+                GROUP,
+                f"{era}: {AT_ONCE} calls at a time, calls a second, of FastMCP's",
+                round(plait.per_s / fastmcp.per_s, 2),
+                "ratio",
+                least=LEAST_CALLS,
+                parts=per_s,
+            ),
+            Figure(
+                GROUP,
+                f"{era}: one call at a time, p50, of FastMCP's",
+                round(plait.p50_ms / fastmcp.p50_ms, 3),
+                "ratio",
+                parts=p50,
+            ),
+            Figure(
+                GROUP, f"{era}: CPU a call, in the gateway", round(plait.cpu_us), "us", parts=cpu
+            ),
+            Figure(
+                GROUP,
+                f"{era}: CPU a call with {MANY_TOOLS} tools, of that with 2",
+                round(many.cpu_us / plait.cpu_us, 2),
+                "ratio",
+                MOST_FOR_MANY,
+                parts={"2_tools_us": round(plait.cpu_us), "500_tools_us": round(many.cpu_us)},
+            ),
+        ]
     return found
 
 
@@ -83,9 +101,13 @@ async def serving(way: Way, port: int) -> AsyncIterator[Served]:
     """Start *way*, and yield it with its clients, once the server behind it can be called."""
     with tempfile.TemporaryFile() as output:
         process = await asyncio.create_subprocess_exec(
-            *way.command, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, **way.env},
+            *way.command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **way.env},
             start_new_session=True,
-        )  # fmt: skip
+        )
         try:
             async with AsyncExitStack() as stack:
                 yield Served(way, process.pid, await clients(stack, way, port))

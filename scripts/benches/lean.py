@@ -14,7 +14,11 @@ from typing import Any
 import orjson
 
 VERSION = "2025-11-25"
-GREETING = {"protocolVersion": VERSION, "capabilities": {}, "clientInfo": {"name": "lean", "version": "1"}}
+GREETING = {
+    "protocolVersion": VERSION,
+    "capabilities": {},
+    "clientInfo": {"name": "lean", "version": "1"},
+}
 END_S = 10.0
 
 
@@ -89,13 +93,19 @@ class LeanClient(asyncio.SubprocessProtocol):
 
 
 @asynccontextmanager
-async def lean_client(command: Sequence[str], env: Mapping[str, str] | None = None) -> AsyncIterator[LeanClient]:
+async def lean_client(
+    command: Sequence[str], env: Mapping[str, str] | None = None
+) -> AsyncIterator[LeanClient]:
     """Start and initialize *command*, yield a client of it, and end it. Its stderr is shown if it
     fails."""
     loop = asyncio.get_running_loop()
     with tempfile.TemporaryFile() as output:
         transport, client = await loop.subprocess_exec(
-            LeanClient, *command, stderr=output, env={**os.environ, **(env or {})}, start_new_session=True
+            LeanClient,
+            *command,
+            stderr=output,
+            env={**os.environ, **(env or {})},
+            start_new_session=True,
         )
         try:
             await asyncio.wait_for(client.initialize(), 60)

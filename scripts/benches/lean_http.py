@@ -1,4 +1,5 @@
-"""An MCP client for benchmarks, over Streamable HTTP: a socket for each call in flight, kept alive, and no library."""
+"""An MCP client for benchmarks, over Streamable HTTP: a socket for each call in flight, kept alive,
+and no library."""
 
 from __future__ import annotations
 
@@ -33,7 +34,12 @@ class Connection:
         self.opened = 0
 
     async def send(self, headers: Mapping[str, str], body: bytes, method: str = "POST") -> Answer:
-        lines = [f"{method} /mcp HTTP/1.1\r\nhost: 127.0.0.1:{self._port}\r\ncontent-length: {len(body)}\r\n"]
+        lines = [
+            (
+                f"{method} /mcp HTTP/1.1\r\nhost: 127.0.0.1:{self._port}\r\ncontent-length: "
+                f"{len(body)}\r\n"
+            )
+        ]
         lines += [f"{name}: {value}\r\n" for name, value in headers.items()]
         if self._streams is not None and self._streams[0].at_eof():
             self.close()
@@ -55,7 +61,10 @@ class Connection:
 
 async def _answer(reader: asyncio.StreamReader) -> Answer:
     status, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
+    headers = {
+        name.lower(): value.strip()
+        for name, _, value in (line.partition(":") for line in lines if line)
+    }
     headers[":status"] = status.split()[1]
     if headers.get("transfer-encoding") == "chunked":
         return headers, await _chunks(reader)
@@ -73,7 +82,11 @@ async def _chunks(reader: asyncio.StreamReader) -> bytes:
 def _message(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
     """Decode the answer in *body*: JSON, or the last event of a stream."""
     if headers.get("content-type", "").startswith("text/event-stream"):
-        data = [line[6:] for line in body.replace(b"\r\n", b"\n").split(b"\n") if line.startswith(b"data: ")]
+        data = [
+            line[6:]
+            for line in body.replace(b"\r\n", b"\n").split(b"\n")
+            if line.startswith(b"data: ")
+        ]
         body = data[-1] if data else b"null"
     message: dict[str, Any] = orjson.loads(body)
     return message
@@ -104,7 +117,9 @@ class LeanHttpClient:
         """Begin a session, if the protocol has them."""
         if self._is_modern:
             return
-        headers, _ = await self._post({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": GREETING})
+        headers, _ = await self._post(
+            {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": GREETING}
+        )
         if "mcp-session-id" in headers:
             self._headers["mcp-session-id"] = headers["mcp-session-id"]
         await self._post(INITIALIZED)
@@ -115,8 +130,12 @@ class LeanHttpClient:
         more: dict[str, str] = {}
         if self._is_modern:
             params = {**params, "_meta": ENVELOPE}
-            more = {"mcp-method": method} | ({"mcp-name": params["name"]} if "name" in params else {})
-        answer = await self._post({"jsonrpc": "2.0", "id": self._id, "method": method, "params": params}, more)
+            more = {"mcp-method": method} | (
+                {"mcp-name": params["name"]} if "name" in params else {}
+            )
+        answer = await self._post(
+            {"jsonrpc": "2.0", "id": self._id, "method": method, "params": params}, more
+        )
         message = _message(*answer)
         if "result" not in message or message["result"].get("isError"):
             raise RuntimeError(f"{method}: {message}"[:2_000])
@@ -130,7 +149,9 @@ class LeanHttpClient:
         """Return the names on the first page."""
         return [tool["name"] for tool in (await self.ask("tools/list", {}))["tools"]]
 
-    async def _post(self, message: Mapping[str, Any], more: Mapping[str, str] | None = None) -> Answer:
+    async def _post(
+        self, message: Mapping[str, Any], more: Mapping[str, str] | None = None
+    ) -> Answer:
         if not self._idle:
             self._all.append(Connection(self._port))
             self._idle.append(self._all[-1])

@@ -41,11 +41,18 @@ SMALL = 20
 def figures(rounds: int) -> Iterator[Figure]:
     large = _apart("large")
     yield Figure(
-        GROUP, f"a run of {TASKS:,} tasks, at its end", large["kept"], "MB", MOST_MB, parts={"peak": large["peak"]}
+        GROUP,
+        f"a run of {TASKS:,} tasks, at its end",
+        large["kept"],
+        "MB",
+        MOST_MB,
+        parts={"peak": large["peak"]},
     )
     yield Figure(GROUP, "the same, once it is freed", large["left"], "MB", MOST_GROWTH_MB)
     many = _apart("many")
-    yield Figure(GROUP, f"1,000 runs against 100, {KEPT} kept", many["growth"], "MB", MOST_GROWTH_MB)
+    yield Figure(
+        GROUP, f"1,000 runs against 100, {KEPT} kept", many["growth"], "MB", MOST_GROWTH_MB
+    )
     yield Figure(GROUP, "the same, once all are freed", many["left"], "MB", MOST_GROWTH_MB)
 
 
@@ -91,7 +98,9 @@ def _mb(size: int) -> float:
 def _apart(name: str) -> dict[str, float]:
     """Return the result of the measurement of that name, in a process of its own."""
     command = [sys.executable, "-m", "benches.memory", name]
-    ended = subprocess.run(command, cwd=Path(__file__).parents[1], check=True, capture_output=True, text=True)
+    ended = subprocess.run(
+        command, cwd=Path(__file__).parents[1], check=True, capture_output=True, text=True
+    )
     measured: dict[str, float] = json.loads(ended.stdout)
     return measured
 

@@ -54,12 +54,22 @@ def figures(rounds: int) -> Iterator[Figure]:
 async def measured(rounds: int) -> list[Figure]:
     async with AsyncExitStack() as stack:
         small, large = stack.enter_context(plait()), stack.enter_context(plait(tools=MANY_TOOLS))
-        ways = {"direct": direct(), "plait": small, "many": large, "fastmcp": fastmcp(), "sdk": sdk()}
-        clients = {name: await stack.enter_async_context(reached(way)) for name, way in ways.items()}
+        ways = {
+            "direct": direct(),
+            "plait": small,
+            "many": large,
+            "fastmcp": fastmcp(),
+            "sdk": sdk(),
+        }
+        clients = {
+            name: await stack.enter_async_context(reached(way)) for name, way in ways.items()
+        }
         best = {name: Measured() for name in ways}
         for number in range(rounds + 1):
             for name, way in ways.items():
-                await one_round(clients[name], clients[name].pid, way.tool, best[name] if number else Measured())
+                await one_round(
+                    clients[name], clients[name].pid, way.tool, best[name] if number else Measured()
+                )
     return compared(best)
 
 
@@ -71,16 +81,41 @@ def compared(best: dict[str, Measured]) -> list[Figure]:
     cpu = {f"{name}_us": round(one.cpu_us) for name, one in shown.items() if name != "direct"}
     few_many = {"2_tools_us": round(plait.cpu_us), "500_tools_us": round(best["many"].cpu_us)}
     return [
-        Figure(GROUP, "one call at a time, p50, of FastMCP's", round(plait.p50_ms / fastmcp.p50_ms, 3), "ratio",
-               MOST_P50, parts=p50),
-        Figure(GROUP, "the same, more than direct", round(plait.p50_ms - best["direct"].p50_ms, 3), "ms",
-               MOST_ADDED_MS),
-        Figure(GROUP, f"{AT_ONCE} calls at a time, calls a second, of FastMCP's",
-               round(plait.per_s / fastmcp.per_s, 2), "ratio", least=LEAST_CALLS, parts=calls),
-        Figure(GROUP, "CPU a call, in the gateway", round(plait.cpu_us), "us", MOST_CPU_US, parts=cpu),
-        Figure(GROUP, f"CPU a call with {MANY_TOOLS} tools, of that with 2",
-               round(best["many"].cpu_us / plait.cpu_us, 2), "ratio", MOST_FOR_MANY, parts=few_many),
-    ]  # fmt: skip
+        Figure(
+            GROUP,
+            "one call at a time, p50, of FastMCP's",
+            round(plait.p50_ms / fastmcp.p50_ms, 3),
+            "ratio",
+            MOST_P50,
+            parts=p50,
+        ),
+        Figure(
+            GROUP,
+            "the same, more than direct",
+            round(plait.p50_ms - best["direct"].p50_ms, 3),
+            "ms",
+            MOST_ADDED_MS,
+        ),
+        Figure(
+            GROUP,
+            f"{AT_ONCE} calls at a time, calls a second, of FastMCP's",
+            round(plait.per_s / fastmcp.per_s, 2),
+            "ratio",
+            least=LEAST_CALLS,
+            parts=calls,
+        ),
+        Figure(
+            GROUP, "CPU a call, in the gateway", round(plait.cpu_us), "us", MOST_CPU_US, parts=cpu
+        ),
+        Figure(
+            GROUP,
+            f"CPU a call with {MANY_TOOLS} tools, of that with 2",
+            round(best["many"].cpu_us / plait.cpu_us, 2),
+            "ratio",
+            MOST_FOR_MANY,
+            parts=few_many,
+        ),
+    ]
 
 
 @asynccontextmanager

@@ -54,9 +54,22 @@ def figures(rounds: int) -> Iterator[Figure]:
         for size, parts in zip(SIZES, best, strict=True):
             most = None if size == SIZES[0] else MOST_US
             told = {part: round(value, 1) for part, value in zip(PARTS, parts, strict=True)}
-            yield Figure(GROUP, f"{name}, {size:,} tasks", round(sum(parts), 2), "us a task", most, parts=told)
+            yield Figure(
+                GROUP,
+                f"{name}, {size:,} tasks",
+                round(sum(parts), 2),
+                "us a task",
+                most,
+                parts=told,
+            )
         growth = sum(best[-1]) / sum(best[-2])
-        yield Figure(GROUP, f"{name}, {SIZES[-1]:,} beside {SIZES[-2]:,}", round(growth, 3), "ratio", MOST_GROWTH)
+        yield Figure(
+            GROUP,
+            f"{name}, {SIZES[-1]:,} beside {SIZES[-2]:,}",
+            round(growth, 3),
+            "ratio",
+            MOST_GROWTH,
+        )
 
 
 def measured(documents: list[Document], rounds: int) -> list[tuple[float, ...]]:
@@ -80,7 +93,9 @@ def timed(document: Document) -> tuple[float, ...]:
     marks.append(time.process_time())
     plan = check(reading, CATALOG, POLICY)
     accesses = planned_accesses(plan)
-    conflicts = find_conflicts(plan, accesses, {name: as_written(name.key) for name in accesses.files()})
+    conflicts = find_conflicts(
+        plan, accesses, {name: as_written(name.key) for name in accesses.files()}
+    )
     marks.append(time.process_time())
     run = Run("r", plan, conflicts=conflicts)
     drive(run, Scheduler(Limits()))

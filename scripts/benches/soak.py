@@ -29,19 +29,40 @@ Calling = Callable[[int], Awaitable[None]]
 
 
 def figures(rounds: int) -> Iterator[Figure]:
-    for name, growth in (("relayed calls", relayed), ("calls of runs", run_calls), ("calls in sessions", in_sessions)):
+    for name, growth in (
+        ("relayed calls", relayed),
+        ("calls of runs", run_calls),
+        ("calls in sessions", in_sessions),
+    ):
         before, after = asyncio.run(growth())
         yield from compared(name, before, after)
 
 
 def compared(name: str, before: Usage, after: Usage) -> list[Figure]:
-    parts = {f"mb_after_{FIRST}": round(before.rss_mb, 1), f"mb_after_{LAST}": round(after.rss_mb, 1)}
+    parts = {
+        f"mb_after_{FIRST}": round(before.rss_mb, 1),
+        f"mb_after_{LAST}": round(after.rss_mb, 1),
+    }
     held = {"descriptors": after.fds - before.fds, "threads": after.threads - before.threads,
             "children": after.children - before.children}  # fmt: skip
     grown = round(after.rss_mb - before.rss_mb, 1)
     return [
-        Figure(GROUP, f"{LAST:,} {name} beside {FIRST}: memory", grown, "MB more", MOST_GROWTH_MB, parts=parts),
-        Figure(GROUP, f"{LAST:,} {name} beside {FIRST}: all else", max(held.values()), "more", 0, parts=held),
+        Figure(
+            GROUP,
+            f"{LAST:,} {name} beside {FIRST}: memory",
+            grown,
+            "MB more",
+            MOST_GROWTH_MB,
+            parts=parts,
+        ),
+        Figure(
+            GROUP,
+            f"{LAST:,} {name} beside {FIRST}: all else",
+            max(held.values()),
+            "more",
+            0,
+            parts=held,
+        ),
     ]
 
 

@@ -29,7 +29,11 @@ MOST_WAIT = 1.2
 """The promised multiple of the wait for the first answer, of fifty servers against one."""
 SERVERS = (1, 2, 50)
 SDK = [sys.executable, "-c", "import mcp, sys; print(flush=True); sys.stdin.read()"]
-CLIENT = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}
+CLIENT = {
+    "protocolVersion": "2025-11-25",
+    "capabilities": {},
+    "clientInfo": {"name": "bench", "version": "1"},
+}
 HELLO = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": CLIENT})
 SETTLE_S = 5.0
 """Seconds until two servers are connected and all work after a start is done."""
@@ -62,10 +66,22 @@ def figures(rounds: int) -> Iterator[Figure]:
     one, many = (best[f"plait, {number} servers"].wait_s for number in (SERVERS[0], SERVERS[-1]))
     parts = {"ms": round(many * 1e3, 0), "one ms": round(one * 1e3, 0)}
     yield Figure(
-        GROUP, f"first answer with {SERVERS[-1]} servers", round(many / one, 3), "x one", MOST_WAIT, parts=parts
+        GROUP,
+        f"first answer with {SERVERS[-1]} servers",
+        round(many / one, 3),
+        "x one",
+        MOST_WAIT,
+        parts=parts,
     )
     parts = {"MB": round(settled, 1), "SDK MB": round(sdk.memory_mb, 1)}
-    yield Figure(GROUP, "memory with 2 servers", round(settled - sdk.memory_mb, 1), "MB > SDK", MOST_MB, parts=parts)
+    yield Figure(
+        GROUP,
+        "memory with 2 servers",
+        round(settled - sdk.memory_mb, 1),
+        "MB > SDK",
+        MOST_MB,
+        parts=parts,
+    )
 
 
 def _measured(cases: dict[str, list[str]], rounds: int, folder: Path) -> dict[str, Start]:
@@ -88,11 +104,18 @@ def _values(start: Start) -> tuple[float, float, float]:
 def _start(command: list[str], folder: Path, settle_s: float = 0.0) -> Start:
     """Start and initialize *command*; measure all when it answers, except memory: *settle_s*
     later."""
-    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environ = {
+        name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+    }
     environ["PLAIT_STATE_DIR"] = str(folder / "state")
     began = time.perf_counter()
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environ, text=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environ,
+        text=True,
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None

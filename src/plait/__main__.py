@@ -14,8 +14,11 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:  # the one answer that needs nothing else
         sys.stdout.write(f"plait {__version__}\n")
         return
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else it searches all installed packages
-    gc.disable()  # importing leaves no garbage, and looking for it takes a fifth of the start; see `settle_memory`
+    os.environ.setdefault(
+        "PYDANTIC_DISABLE_PLUGINS", "__all__"
+    )  # else it searches all installed packages
+    # Importing leaves no garbage, and looking for it takes a fifth of the start: `settle_memory`.
+    gc.disable()
     try:
         from .cli.commands import program
 

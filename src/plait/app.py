@@ -1,7 +1,9 @@
-"""The composition root: settings become parts, parts become a gateway, a gateway is served; start and stop in order.
+"""The composition root: settings become parts, parts become a gateway, a gateway is served; start
+and stop in order.
 
-A stop: no new call is taken, calls in flight have a few seconds to end, then their runs are cancelled, which answers
-them, then the downstream servers are stopped. Each step is bounded, and so is the whole.
+A stop: no new call is taken, calls in flight have a few seconds to end, then their runs are
+cancelled, which answers them, then the downstream servers are stopped. Each step is bounded, and so
+is the whole.
 """
 
 from __future__ import annotations
@@ -46,16 +48,19 @@ DRAIN_S = 5.0
 
 
 def stack(pool: CallTool, resources: Resources, config: Config) -> tuple[CallTool, Cache]:
-    """All that each call passes on its way to *pool*, whether a task makes it or a client by name: `CallTool`s around
-    `CallTool`s, the outermost of which is returned, and the cache."""
+    """All that each call passes on its way to *pool*, whether a task makes it or a client by name:
+    `CallTool`s around `CallTool`s, the outermost of which is returned, and the cache."""
     from .calls.cache import Cache, fingerprints
 
-    cache = Cache(pool, fingerprints(resources.path), max_bytes=config.gateway.limits.max_cache_bytes)
+    cache = Cache(
+        pool, fingerprints(resources.path), max_bytes=config.gateway.limits.max_cache_bytes
+    )
     return cache, cache
 
 
 class Gateway(verbs.Gateway):
-    """The gateway over the servers of a configuration. Use as `async with Gateway.from_config(...) as gateway:`."""
+    """The gateway over the servers of a configuration. Use as `async with Gateway.from_config(...)
+    as gateway:`."""
 
     _parts: _Parts | None = None
     _memory: StatsFile | None = None
@@ -64,7 +69,8 @@ class Gateway(verbs.Gateway):
     def from_config(cls, config: Config | Path | str, *, first: anyio.Event | None = None) -> Self:
         """The gateway that *config*, or the file of that path, describes. Raises `ConfigError`.
 
-        With *first*, no server is started until that is set or the server is needed, and not longer than a second.
+        With *first*, no server is started until that is set or the server is needed, and not longer
+        than a second.
         """
         from .downstream.pool import Pool
         from .downstream.resources import Resources
@@ -74,7 +80,11 @@ class Gateway(verbs.Gateway):
         settings = config if isinstance(config, Config) else load_config(Path(config))
         pool = Pool(settings, ListingCache(settings.state_folder), first=first)
         learned = ToolStats(enabled=settings.gateway.learn)
-        memory = StatsFile(learned, settings.state_folder) if settings.gateway.learn and settings.state_folder else None
+        memory = (
+            StatsFile(learned, settings.state_folder)
+            if settings.gateway.learn and settings.state_folder
+            else None
+        )
         resources = Resources(settings)
         call_tool, cache = stack(pool, resources, settings)
         made = cls(
@@ -102,8 +112,8 @@ class Gateway(verbs.Gateway):
         return RelayConfig(pool.downstream, config.gateway.expose, bare, self.known, self.denied_by)
 
     async def reload(self, config: Config) -> None:
-        """Go by *config* from now on. Servers that are in it as they were are not disturbed, nor are runs under way;
-        what cannot change while we run is logged."""
+        """Go by *config* from now on. Servers that are in it as they were are not disturbed, nor
+        are runs under way; what cannot change while we run is logged."""
         assert self._parts is not None  # it was made from settings
         before, parts = self._parts.config, self._parts
         parts.resources.adopt(config)
@@ -148,7 +158,8 @@ class _Parts:
 
 
 def open_gateway(config: Config) -> AbstractAsyncContextManager[Gateway]:
-    """The gateway of *config*: entering starts its servers in the background, leaving stops them."""
+    """The gateway of *config*: entering starts its servers in the background, leaving stops
+    them."""
     return Gateway.from_config(config)
 
 
@@ -157,7 +168,10 @@ async def _serving(
     config: Config, reloading: Reloading | None, first: anyio.Event | None = None
 ) -> AsyncIterator[Gateway]:
     """The gateway of *config*, which goes by new settings as they come."""
-    async with Gateway.from_config(config, first=first) as gateway, anyio.create_task_group() as tasks:
+    async with (
+        Gateway.from_config(config, first=first) as gateway,
+        anyio.create_task_group() as tasks,
+    ):
         if reloading is not None:
             tasks.start_soon(reloading.follow, config, gateway.reload)
         yield gateway
@@ -167,8 +181,9 @@ async def _serving(
 def settle_memory() -> None:
     """Let the garbage collector leave alone what was imported, and come less often.
 
-    A large run makes many objects that live to its end; looking through all of them again and again took a third of
-    its time. Cycles are rare here, so little is kept longer for it. It may have been off while the program started.
+    A large run makes many objects that live to its end; looking through all of them again and again
+    took a third of its time. Cycles are rare here, so little is kept longer for it. It may have
+    been off while the program started.
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
@@ -176,8 +191,8 @@ def settle_memory() -> None:
 
 
 async def serve_stdio(config: Config, reloading: Reloading | None = None) -> None:
-    """Serve one client on standard input and output, until it leaves or a signal comes. New settings are taken as
-    *reloading* says. Servers are started once the first answer is out."""
+    """Serve one client on standard input and output, until it leaves or a signal comes. New
+    settings are taken as *reloading* says. Servers are started once the first answer is out."""
     from .upstream.stopping import stopped_by_signals
     from .upstream.transports.stdio import private_stdio
 
@@ -186,7 +201,9 @@ async def serve_stdio(config: Config, reloading: Reloading | None = None) -> Non
         async with stopped_by_signals() as stop, _serving(config, reloading, first) as gateway:
             relaying = gateway.relaying()
             settle_memory()
-            await run_stdio(gateway, config.gateway, in_fd, out_fd, stop, relaying=relaying, on_answer=first.set)
+            await run_stdio(
+                gateway, config.gateway, in_fd, out_fd, stop, relaying=relaying, on_answer=first.set
+            )
 
 
 async def serve_http(
@@ -199,11 +216,11 @@ async def serve_http(
     reloading: Reloading | None = None,
     on_ready: Callable[[str], None] = lambda url: log.info("serving", extra={"url": url}),
 ) -> None:
-    """Serve any number of clients over HTTP, until a signal comes. *on_ready* is told the URL of the MCP endpoint.
-    New settings are taken as *reloading* says.
+    """Serve any number of clients over HTTP, until a signal comes. *on_ready* is told the URL of
+    the MCP endpoint. New settings are taken as *reloading* says.
 
-    Who is allowed is said in `upstream/transports/hosts.py`. Raises `OSError` where the address cannot be had, and
-    `ValueError` for an allowed host or origin that is none.
+    Who is allowed is said in `upstream/transports/hosts.py`. Raises `OSError` where the address
+    cannot be had, and `ValueError` for an allowed host or origin that is none.
     """
     from .upstream.stopping import stopped_by_signals
     from .upstream.transports.hosts import Allowed
@@ -214,7 +231,15 @@ async def serve_http(
         async with stopped_by_signals() as stop, _serving(config, reloading) as gateway:
             relaying = gateway.relaying()
             settle_memory()
-            await run_http(gateway, config.gateway, listening, allowed, stop, relaying=relaying, on_ready=on_ready)
+            await run_http(
+                gateway,
+                config.gateway,
+                listening,
+                allowed,
+                stop,
+                relaying=relaying,
+                on_ready=on_ready,
+            )
 
 
 async def run_stdio(
@@ -228,8 +253,8 @@ async def run_stdio(
     drain_s: float = DRAIN_S,
     on_answer: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve *gateway* over two descriptors, until the client closes its end or *stop* is asked for. *on_answer* is told
-    of each message that was written."""
+    """Serve *gateway* over two descriptors, until the client closes its end or *stop* is asked for.
+    *on_answer* is told of each message that was written."""
     from .upstream.calls import OpenCalls
     from .upstream.principals import always_user
     from .upstream.server import build_server
@@ -278,8 +303,8 @@ async def run_http(
     arrival: Arrival | None = None,
     on_ready: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Serve *gateway* over HTTP on the socket *listening*, until *stop* is asked for. *arrival* is how long a request
-    may take to come in."""
+    """Serve *gateway* over HTTP on the socket *listening*, until *stop* is asked for. *arrival* is
+    how long a request may take to come in."""
     from .upstream.calls import OpenCalls
     from .upstream.server import build_server
     from .upstream.transports.bodies import OpenRequests
@@ -288,10 +313,16 @@ async def run_http(
 
     calls, requests = OpenCalls(), OpenRequests()
     server = build_server(
-        gateway, max_chars=settings.max_result_chars, wait_s=settings.wait_s, calls=calls, relaying=relaying
+        gateway,
+        max_chars=settings.max_result_chars,
+        wait_s=settings.wait_s,
+        calls=calls,
+        relaying=relaying,
     )
     app = build_app(gateway, server, allowed, calls=calls, requests=requests)
-    listener = Listener(app, arrival=arrival, on_started=lambda: on_ready(_url(allowed.bound, listening)))
+    listener = Listener(
+        app, arrival=arrival, on_started=lambda: on_ready(_url(allowed.bound, listening))
+    )
 
     async def obey() -> None:
         await stop.asked.wait()
@@ -311,7 +342,8 @@ BUNDLED = (
     Rule("run_tests", reads=("file:{paths}",)),
     Rule("git_*", reads=("file:{repository}",)),
 )
-"""What the tools of the bundled server touch where their arguments are left out: all that is under its root."""
+"""What the tools of the bundled server touch where their arguments are left out: all that is under
+its root."""
 
 
 def _policy(config: Config) -> Policy:
@@ -325,7 +357,11 @@ def _policy(config: Config) -> Policy:
         Rule(pattern, **{name: getattr(tool, name) for name in type(tool).model_fields})
         for pattern, tool in config.tools.items()
     )
-    timeouts = {name: server.timeout_s for name, server in config.servers.items() if server.timeout_s is not None}
+    timeouts = {
+        name: server.timeout_s
+        for name, server in config.servers.items()
+        if server.timeout_s is not None
+    }
     return Policy(rules=(*bundled, *rules), deny=config.policy.deny, server_timeouts=timeouts)
 
 
@@ -336,7 +372,9 @@ def _resolver(config: Config, resources: Resources) -> ResourceResolver | None:
 def _limits(config: Config) -> verbs.GatewayLimits:
     settings, limits = config.gateway, config.gateway.limits
     servers = tuple(
-        (name, server.max_concurrency) for name, server in config.servers.items() if server.max_concurrency is not None
+        (name, server.max_concurrency)
+        for name, server in config.servers.items()
+        if server.max_concurrency is not None
     )
     rates = tuple(
         (name, Rate.parse(server.rate_limit))

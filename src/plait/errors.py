@@ -80,7 +80,9 @@ class CallError(PlaitError):
         retry_after_s: float | None = None,
         rpc_error: RpcError | None = None,
     ) -> None:
-        message = message.encode("utf-8", "replace").decode()  # a server's words may hold lone surrogates
+        message = message.encode(
+            "utf-8", "replace"
+        ).decode()  # a server's words may hold lone surrogates
         super().__init__(message)
         self.message = message
         self.hint = hint

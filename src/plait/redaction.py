@@ -6,12 +6,12 @@ reaches a person, a model or the log before `Secrets.redact`.
 
 A secret may be written in many ways, so both sides are unfolded:
 
-- The *forms* of a value are made once: the value, its bytes and its UTF-16 units as characters, hex,
-  and base64, whose characters depend on the position of the value in a group of three bytes.
+- The *forms* of a value are made once: the value, its bytes and its UTF-16 units as characters,
+  hex, and base64, whose characters depend on the position of the value in a group of three bytes.
 - The *readings* of a text are made each time: as it is, and with its escapes resolved (those of
-  JSON and Python, percent-encoding, web forms), several deep, because errors quote errors. A reading
-  remembers where each character comes from, so that a form found in it can be cut out of the text
-  itself. Places that are found may overlap; their union is cut out.
+  JSON and Python, percent-encoding, web forms), several deep, because errors quote errors. A
+  reading remembers where each character comes from, so that a form found in it can be cut out of
+  the text itself. Places that are found may overlap; their union is cut out.
 
 Deep readings find ASCII values; others are found one deep, since bytes and characters are escaped
 alike. One regular expression for each secret, accepting any escape of each character, would not do:
@@ -42,7 +42,9 @@ LEAST_CUT = 4
 """A text that was cut may end within a secret: this many characters of it count as the secret."""
 
 _SCHEME = re.compile(r"(?:basic|bearer|digest|token|apikey)[ \t]+(\S.*)", re.IGNORECASE | re.DOTALL)
-_BACKSLASHES = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U(00[0-9a-fA-F]{6})|(?P<char>.))", re.DOTALL)
+_BACKSLASHES = re.compile(
+    r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U(00[0-9a-fA-F]{6})|(?P<char>.))", re.DOTALL
+)
 _PERCENTS = re.compile(r"%([0-9a-fA-F]{2})")
 _FORM = re.compile(r"%([0-9a-fA-F]{2})|(?P<char>\+)")
 _CONTROLS = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "+": " "}
@@ -69,7 +71,12 @@ class Secrets:
     def add(self, values: Iterable[str]) -> None:
         """Redact *values* from now on, and each line of them by itself, without a leading name of
         an HTTP authentication scheme. Values below `LEAST_CHARS` are left out."""
-        new = {part for value in values for part in _parts(value) if len(part) >= LEAST_CHARS and not part.isspace()}
+        new = {
+            part
+            for value in values
+            for part in _parts(value)
+            if len(part) >= LEAST_CHARS and not part.isspace()
+        }
         if not new <= self._values:
             self._values |= new
             self._forms = None  # made for the first text: most starts have none
@@ -86,7 +93,9 @@ class Secrets:
         if forms is None:
             forms = self._forms = tuple({form for value in self._values for form in _forms(value)})
         text, rest = text[:MOST_CHARS], text[MOST_CHARS:]
-        while spans := [span for reading in _readings(text) for form in forms for span in _found(form, reading)]:
+        while spans := [
+            span for reading in _readings(text) for form in forms for span in _found(form, reading)
+        ]:
             text = _without(text, spans)  # the shorter text may by chance contain another secret
         return f"{text} [{len(rest):,} more characters]" if rest else text
 
@@ -98,7 +107,9 @@ class Secrets:
             case str():
                 return self.redact(value)
             case dict():
-                return {self.redact_all(key): self.redact_all(child) for key, child in value.items()}
+                return {
+                    self.redact_all(key): self.redact_all(child) for key, child in value.items()
+                }
             case list() | tuple():
                 return [self.redact_all(child) for child in value]
             case bool() | int() | float() | None:

@@ -1,4 +1,5 @@
-"""Waiting for changes of state: check the state, and while it is not as wanted, wait for the next change."""
+"""Waiting for changes of state: check the state, and while it is not as wanted, wait for the next
+change."""
 
 from __future__ import annotations
 

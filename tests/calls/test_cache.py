@@ -31,13 +31,17 @@ class Desk:
     def __init__(self, max_bytes: int = 2**20) -> None:
         self.servers = FakeServers()
         self.files: dict[str, tuple[int, int, int]] = {}
-        self.cache = Cache(self.servers, lambda server, path: self.files.get(path), max_bytes=max_bytes)
+        self.cache = Cache(
+            self.servers, lambda server, path: self.files.get(path), max_bytes=max_bytes
+        )
         self.count = 0
         self.servers.add(tool("s:read", closed=False, readOnlyHint=True), self._read)
         self.servers.add(tool("s:write", closed=False), self._write)
         self.servers.add(tool("other:write", closed=False), lambda **_: structured({}))
 
-    async def ask(self, name: str = "s:read", cache_s: float = 60, stat: str | None = None, **arguments: Any) -> bool:
+    async def ask(
+        self, name: str = "s:read", cache_s: float = 60, stat: str | None = None, **arguments: Any
+    ) -> bool:
         """Whether the answer was an earlier one."""
         definition = self.servers.tools[name][0]
         caller = FakeCaller()
@@ -56,11 +60,17 @@ class Desk:
 
 async def test_an_equal_call_within_its_time_is_answered_without_one() -> None:
     desk = Desk()
-    assert [await desk.ask(x=1, y=2), await desk.ask(y=2, x=1), await desk.ask(x=1, y=3)] == [False, True, False]
+    assert [await desk.ask(x=1, y=2), await desk.ask(y=2, x=1), await desk.ask(x=1, y=3)] == [
+        False,
+        True,
+        False,
+    ]
     assert desk.count == 2
 
 
-@pytest.mark.parametrize(("one", "other"), [(1, 1.0), (1, True), (0, False), ("1", 1), (None, "null")])
+@pytest.mark.parametrize(
+    ("one", "other"), [(1, 1.0), (1, True), (0, False), ("1", 1), (None, "null")]
+)
 async def test_arguments_of_other_types_are_other_calls(one: Any, other: Any) -> None:
     desk = Desk()
     assert [await desk.ask(x=one), await desk.ask(x=other)] == [False, False]
@@ -87,10 +97,16 @@ async def test_a_failure_is_not_kept() -> None:
 async def test_a_changed_file_is_a_miss_and_one_that_cannot_be_seen_is_not_kept() -> None:
     desk = Desk()
     desk.files["x"] = (1, 1, 1)
-    assert [await desk.ask(stat="path", path="x"), await desk.ask(stat="path", path="x")] == [False, True]
+    assert [await desk.ask(stat="path", path="x"), await desk.ask(stat="path", path="x")] == [
+        False,
+        True,
+    ]
     desk.files["x"] = (2, 1, 1)
     assert not await desk.ask(stat="path", path="x")
-    assert [await desk.ask(stat="path", path="y"), await desk.ask(stat="path", path="y")] == [False, False]
+    assert [await desk.ask(stat="path", path="y"), await desk.ask(stat="path", path="y")] == [
+        False,
+        False,
+    ]
 
 
 async def test_a_file_that_changes_during_the_call_leaves_nothing_kept() -> None:
@@ -120,7 +136,8 @@ class ByName:
         self.gateway = gateway
 
     async def read(self, **members: Any) -> Any:
-        """The number of the answer to one more call of `s:read`; *members* are those of its params."""
+        """The number of the answer to one more call of `s:read`; *members* are those of its
+        params."""
         params: JsonObject = {"name": "read", "arguments": {"x": 1}, **members}
         result: Any = await self.gateway.call("s", "read", params)
         return result["structuredContent"]["count"]
@@ -137,7 +154,9 @@ async def by_name() -> AsyncIterator[ByName]:
 async def test_calls_by_name_and_tasks_are_given_the_same_answers() -> None:
     async with by_name() as calls:
         assert [await calls.read(), await calls.read(_meta={"trace": 1})] == [1, 1]
-        result = await calls.gateway.execute({"tasks": [{"id": "t", "tool": "s:read", "arguments": {"x": 1}}]})
+        result = await calls.gateway.execute(
+            {"tasks": [{"id": "t", "tool": "s:read", "arguments": {"x": 1}}]}
+        )
         assert result.outputs["t"] == {"count": 1}
         await anyio.sleep(61)
         assert await calls.read() == 2
@@ -145,11 +164,17 @@ async def test_calls_by_name_and_tasks_are_given_the_same_answers() -> None:
 
 async def test_a_call_by_name_that_goes_on_with_another_is_made() -> None:
     async with by_name() as calls:
-        assert [await calls.read(), await calls.read(requestState="s"), await calls.read()] == [1, 2, 1]
+        assert [await calls.read(), await calls.read(requestState="s"), await calls.read()] == [
+            1,
+            2,
+            1,
+        ]
 
 
 @pytest.mark.parametrize(("server", "is_kept"), [("s", False), ("other", True)])
-async def test_a_call_by_name_that_may_change_something_drops_it_too(server: str, is_kept: bool) -> None:
+async def test_a_call_by_name_that_may_change_something_drops_it_too(
+    server: str, is_kept: bool
+) -> None:
     async with by_name() as calls:
         await calls.read()
         await calls.gateway.call(server, "write", {"name": "write"})
@@ -178,7 +203,11 @@ async def test_a_result_that_asks_for_input_is_not_kept() -> None:
         return results.pop(0)
 
     cache, call = Cache(call_tool), a_call(tool("s:read", readOnlyHint=True), cache=CacheRule(60))
-    assert [await cache(call), await cache(call), await cache(call)] == [asks, {"content": []}, {"content": []}]
+    assert [await cache(call), await cache(call), await cache(call)] == [
+        asks,
+        {"content": []},
+        {"content": []},
+    ]
 
 
 async def test_what_is_kept_goes_when_a_change_begins_and_again_when_it_ends() -> None:
@@ -242,7 +271,10 @@ async def test_who_is_given_an_answer_can_change_nothing_for_the_next() -> None:
 async def test_an_answer_that_breaks_its_tools_own_schema_is_not_kept() -> None:
     desk = Desk()
     schema = {"type": "object", "properties": {"count": {"type": "string"}}}
-    desk.servers.add(tool("s:wrong", output=schema, closed=False, readOnlyHint=True), desk.servers.tools["s:read"][1])
+    desk.servers.add(
+        tool("s:wrong", output=schema, closed=False, readOnlyHint=True),
+        desk.servers.tools["s:read"][1],
+    )
     assert [await desk.ask("s:wrong"), await desk.ask("s:wrong")] == [False, False]
 
 
@@ -278,17 +310,23 @@ def written(file: Path, content: str) -> None:
     os.utime(file, (1_000, 1_000))
 
 
-@pytest.mark.parametrize(("passed", "is_known"), [(0.0, False), (1.9, False), (2.1, True), (-50.0, False)])
+@pytest.mark.parametrize(
+    ("passed", "is_known"), [(0.0, False), (1.9, False), (2.1, True), (-50.0, False)]
+)
 def test_a_file_that_has_just_changed_has_no_fingerprint_because_its_next_change_might_not_show(
     tmp_path: Path, passed: float, is_known: bool
 ) -> None:
     written(tmp_path / "x", "1")
-    fingerprint = fingerprints(lambda server, name: str(tmp_path / name), lambda: int((1_000 + passed) * 10**9))
+    fingerprint = fingerprints(
+        lambda server, name: str(tmp_path / name), lambda: int((1_000 + passed) * 10**9)
+    )
     assert (fingerprint("here", "x") is not None) == is_known
 
 
 def test_the_fingerprint_of_a_file_changes_with_it(tmp_path: Path) -> None:
-    fingerprint = fingerprints(lambda server, name: str(tmp_path / name) if server == "here" else None)
+    fingerprint = fingerprints(
+        lambda server, name: str(tmp_path / name) if server == "here" else None
+    )
     written(tmp_path / "x", "1")
     before = fingerprint("here", "x")
     written(tmp_path / "x", "no less")
@@ -298,4 +336,9 @@ def test_the_fingerprint_of_a_file_changes_with_it(tmp_path: Path) -> None:
     while (tmp_path / "x").stat().st_ctime_ns == status.st_ctime_ns:
         written(tmp_path / "x", "as long")  # which a file's other times may hide
     assert before != fingerprint("here", "x")
-    assert fingerprint("here", "gone") is fingerprint("far", "x") is fingerprint("here", "nul\0l") is None
+    assert (
+        fingerprint("here", "gone")
+        is fingerprint("far", "x")
+        is fingerprint("here", "nul\0l")
+        is None
+    )

@@ -27,7 +27,9 @@ def servers() -> FakeServers:
     made = FakeServers()
 
     def gone(**_: Any) -> None:
-        raise ServerUnavailable("far cannot be reached: connection refused", hint="plait servers says more.")
+        raise ServerUnavailable(
+            "far cannot be reached: connection refused", hint="plait servers says more."
+        )
 
     def say(text: str) -> dict[str, Any]:
         return {"content": [{"type": "text", "text": text}], "isError": False}
@@ -36,7 +38,13 @@ def servers() -> FakeServers:
         await anyio.sleep_forever()
 
     made.add(
-        tool("s:echo", {}, closed=False, readOnlyHint=True, description="Give the arguments back. All."),
+        tool(
+            "s:echo",
+            {},
+            closed=False,
+            readOnlyHint=True,
+            description="Give the arguments back. All.",
+        ),
         lambda **given: given,
     )
     made.add(tool("s:say", {"text": STRING}, ["text"], description="Say a text"), say)
@@ -56,7 +64,9 @@ class Plait:
         def opened(config: object) -> Gateway:
             return Gateway(self._servers, self._servers, InMemoryRuns(), observers=[log_runs])
 
-        return CliRunner().invoke(program, list(words), obj=opened, input=input, env=environ, prog_name="plait")
+        return CliRunner().invoke(
+            program, list(words), obj=opened, input=input, env=environ, prog_name="plait"
+        )
 
     def run(self, tasks: Any, *words: str, **options: Any) -> Result:
         """`plait run -` on a DAG of *tasks* (and options) from standard input."""

@@ -39,13 +39,17 @@ class Written(io.TextIOWrapper):
         ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, True, False),
     ],
 )
-def test_colours_are_for_terminals_and_for_who_asks(environ: dict[str, str], is_terminal: bool, is_coloured: bool):
+def test_colours_are_for_terminals_and_for_who_asks(
+    environ: dict[str, str], is_terminal: bool, is_coloured: bool
+):
     file = Written(is_terminal=is_terminal)
     Stream(file, environ).line(Styled("✓", Look.GREEN))
     assert ("\x1b[32m" in file.text()) is is_coloured
 
 
-@pytest.mark.parametrize(("encoding", "environ"), [("ascii", {}), ("latin-1", {}), ("utf-8", {"TERM": "dumb"})])
+@pytest.mark.parametrize(
+    ("encoding", "environ"), [("ascii", {}), ("latin-1", {}), ("utf-8", {"TERM": "dumb"})]
+)
 def test_a_stream_without_our_glyphs_gets_plain_ones(encoding: str, environ: dict[str, str]):
     file = Written(encoding, is_terminal=False)
     Stream(file, environ).line("✓ a → b · ━━ …")
@@ -85,7 +89,9 @@ def test_a_reader_that_has_gone_ends_nothing():
         stream.line("two")
 
 
-@pytest.mark.parametrize(("ms", "said"), [(0.24, "0.2 ms"), (412, "412 ms"), (1180, "1.18 s"), (123_400, "2 min 3 s")])
+@pytest.mark.parametrize(
+    ("ms", "said"), [(0.24, "0.2 ms"), (412, "412 ms"), (1180, "1.18 s"), (123_400, "2 min 3 s")]
+)
 def test_durations_are_for_people(ms: float, said: str):
     assert milliseconds(ms) == said
 

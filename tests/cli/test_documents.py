@@ -31,7 +31,9 @@ def test_a_dag_is_read_as_what_it_is(plait: Plait, tmp_path: Path, name: str, te
     (tmp_path / name).write_text(text, encoding="utf-8")
     assert json.loads(plait("run", name, "--json").stdout)["outputs"] == {"a": {"n": 1}}
     if name == "dag":
-        assert json.loads(plait("run", "-", "--json", input=text).stdout)["outputs"] == {"a": {"n": 1}}
+        assert json.loads(plait("run", "-", "--json", input=text).stdout)["outputs"] == {
+            "a": {"n": 1}
+        }
 
 
 @pytest.mark.parametrize(
@@ -45,7 +47,9 @@ def test_a_dag_is_read_as_what_it_is(plait: Plait, tmp_path: Path, name: str, te
         ("tasks = 2000-01-01", "tasks"),
     ],
 )
-def test_what_cannot_be_parsed_is_refused_with_its_place(plait: Plait, text: str | bytes, said: str):
+def test_what_cannot_be_parsed_is_refused_with_its_place(
+    plait: Plait, text: str | bytes, said: str
+):
     result = plait("run", "-", input=text)
     assert result.exit_code == 3
     assert said in result.stderr
@@ -60,14 +64,16 @@ def test_a_file_that_cannot_be_read_is_a_wrong_command_line(plait: Plait, name: 
 
 
 @pytest.mark.parametrize(
-    ("text", "is_toml"), [("{}", False), ("[]", False), (' [ {"id"', False), ("[[tasks]]", True), ("[x]", True)]
+    ("text", "is_toml"),
+    [("{}", False), ("[]", False), (' [ {"id"', False), ("[[tasks]]", True), ("[x]", True)],
 )
 def test_the_beginning_tells_json_from_toml(text: str, is_toml: bool):
     assert Source("the DAG", text.encode()).is_toml is is_toml
 
 
 @pytest.mark.parametrize(
-    "text", ["$OUTPUT[a]", "$$OUTPUT[a].b", "${OUTPUT[a] ?? 1}", "$ITEM and $OUTPUT", "$$$OUTPUT[a]"]
+    "text",
+    ["$OUTPUT[a]", "$$OUTPUT[a].b", "${OUTPUT[a] ?? 1}", "$ITEM and $OUTPUT", "$$$OUTPUT[a]"],
 )
 def test_a_literal_means_itself(text: str):
     assert parse(str(literal(text))) == (text,)

@@ -15,7 +15,9 @@ from .conftest import Plait, task
 TASKS = [task("a"), task("b", "s:say", arguments={"text": "$OUTPUT[a].x"})]
 
 
-def test_a_plan_shows_layers_the_critical_path_and_what_it_changes(plait: Plait, servers: FakeServers):
+def test_a_plan_shows_layers_the_critical_path_and_what_it_changes(
+    plait: Plait, servers: FakeServers
+):
     result = plait("plan", "-", input=json.dumps({"tasks": TASKS}))
     assert result.exit_code == 0
     assert "2 tasks, 2 layers, at most 1 at once" in result.stdout
@@ -26,7 +28,10 @@ def test_a_plan_shows_layers_the_critical_path_and_what_it_changes(plait: Plait,
 
 
 def test_a_plan_shows_which_task_waits_for_which_because_of_what_they_touch(plait: Plait):
-    writes = [task(id, "s:say", arguments={"text": "x"}, writes=["db:users"]) for id in ("first", "second")]
+    writes = [
+        task(id, "s:say", arguments={"text": "x"}, writes=["db:users"])
+        for id in ("first", "second")
+    ]
     result = plait("plan", "-", input=json.dumps({"tasks": writes}))
     assert "conflict  second waits for first (db:users: write after write)" in result.stdout
 
@@ -43,7 +48,13 @@ def test_a_plan_of_a_wrong_dag_is_refused(plait: Plait):
 
 def test_tools_lists_all_and_marks_what_is_not_read_only(plait: Plait):
     lines = plait("tools").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["s:echo", "s:say", "s:fail", "s:hang", "far:look"]
+    assert [line.split()[0] for line in lines] == [
+        "s:echo",
+        "s:say",
+        "s:fail",
+        "s:hang",
+        "far:look",
+    ]
     assert "[w]" not in lines[0]
     assert "Give the arguments back." in lines[0]
     assert "All." not in lines[0]
@@ -91,7 +102,9 @@ def test_servers_shows_what_of_the_file_was_passed_over(plait: Plait, tmp_path: 
         'mcpServers."My Files".trust: means nothing here, and was ignored',
     ]
     shown = plait("servers", "--config", str(file))
-    assert [line for line in shown.stderr.splitlines() if line.startswith("note: ")] == [f"note: {n}" for n in notes]
+    assert [line for line in shown.stderr.splitlines() if line.startswith("note: ")] == [
+        f"note: {n}" for n in notes
+    ]
     assert json.loads(plait("servers", "--config", str(file), "--json").stdout)["notes"] == notes
 
 
@@ -115,7 +128,9 @@ def test_call_passes_references_on_as_they_are(plait: Plait):
         (("far:look",), 5, "connection refused"),
     ],
 )
-def test_a_call_that_gives_nothing_says_why(plait: Plait, words: tuple[str, ...], code: int, said: str):
+def test_a_call_that_gives_nothing_says_why(
+    plait: Plait, words: tuple[str, ...], code: int, said: str
+):
     result = plait("call", *words)
     assert (result.exit_code, result.stdout) == (code, "")
     assert said in result.stderr
@@ -127,7 +142,14 @@ def test_call_as_json_is_the_result_of_a_run(plait: Plait):
 
 
 @pytest.mark.parametrize(
-    "words", [("frob",), ("run",), ("run", "--nope"), ("serve", "--http", "x:y:1"), ("serve", "--allow-host", "a")]
+    "words",
+    [
+        ("frob",),
+        ("run",),
+        ("run", "--nope"),
+        ("serve", "--http", "x:y:1"),
+        ("serve", "--allow-host", "a"),
+    ],
 )
 def test_a_wrong_command_line_is_2(plait: Plait, words: tuple[str, ...]):
     result = plait(*words)

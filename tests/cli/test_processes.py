@@ -21,7 +21,17 @@ from plait.workspace.server import Workspace, tools
 ROOT = Path(__file__).parents[2]
 TOUR = ROOT / "docs" / "examples" / "tour.json"
 PLAIT = (sys.executable, "-m", "plait")
-HEAVY = {"anyio", "httpx2", "jmespath", "jsonschema_rs", "mcp", "rich", "starlette", "structlog", "uvicorn"}
+HEAVY = {
+    "anyio",
+    "httpx2",
+    "jmespath",
+    "jsonschema_rs",
+    "mcp",
+    "rich",
+    "starlette",
+    "structlog",
+    "uvicorn",
+}
 
 Start: TypeAlias = Callable[..., "subprocess.Popen[str]"]
 
@@ -85,7 +95,9 @@ def clone(tmp_path: Path) -> Path:
     (folder / "tests" / "test_it.py").write_text("def test_it(): ...\n")
     git(folder, "init", "--quiet", "--initial-branch=main")
     for number in range(3):
-        (folder / "src" / "plait" / "core" / "big.py").write_text('"""Big."""\n' + "x = 1\n" * (number + 1))
+        (folder / "src" / "plait" / "core" / "big.py").write_text(
+            '"""Big."""\n' + "x = 1\n" * (number + 1)
+        )
         git(folder, "add", ".")
         git(folder, "commit", "--quiet", "-m", f"Commit {number}")
     return folder
@@ -93,9 +105,15 @@ def clone(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("words", "also"),
-    [(("--version",), {"typer", "pydantic"}), (("--help",), {"pydantic"}), (("run", "--help"), set[str]())],
+    [
+        (("--version",), {"typer", "pydantic"}),
+        (("--help",), {"pydantic"}),
+        (("run", "--help"), set[str]()),
+    ],
 )
-def test_help_and_version_import_nothing_heavy(start: Start, words: tuple[str, ...], also: set[str]):
+def test_help_and_version_import_nothing_heavy(
+    start: Start, words: tuple[str, ...], also: set[str]
+):
     code = (
         "import sys; from plait.__main__ import main\n"
         "try: main()\n"
@@ -122,7 +140,9 @@ def test_the_tour_runs_on_a_clone_without_any_configuration(start: Start, clone:
 
 
 def test_the_tour_changes_nothing(tmp_path: Path):
-    reading = {f"workspace:{tool.name}" for tool in tools(Workspace(Root(tmp_path), read_only=True))}
+    reading = {
+        f"workspace:{tool.name}" for tool in tools(Workspace(Root(tmp_path), read_only=True))
+    }
     assert {task["tool"] for task in json.loads(TOUR.read_text())["tasks"]} <= reading
 
 
@@ -130,8 +150,17 @@ def test_ctrl_c_stops_what_runs_and_shows_what_there_is(start: Start, tmp_path: 
     (tmp_path / "file.txt").write_text("here\n")
     config = '[servers.workspace]\nbuiltin = "workspace"\nallow_commands = ["sleep"]\n'
     (tmp_path / "servers.toml").write_text(config)
-    read = {"id": "quick", "tool": "workspace:read_file", "arguments": {"path": "file.txt"}, "select": "text"}
-    slow = {"id": "slow", "tool": "workspace:run_command", "arguments": {"argv": ["sleep", "59.31"]}}
+    read = {
+        "id": "quick",
+        "tool": "workspace:read_file",
+        "arguments": {"path": "file.txt"},
+        "select": "text",
+    }
+    slow = {
+        "id": "slow",
+        "tool": "workspace:run_command",
+        "arguments": {"argv": ["sleep", "59.31"]},
+    }
     (tmp_path / "dag.json").write_text(json.dumps({"tasks": [read, slow], "return": ["*"]}))
     process = start("run", "dag.json")
     line_with(process, "quick")
@@ -201,7 +230,9 @@ def test_plain_streams_get_plain_characters(start: Start):
     assert out.startswith("+ workspace")
 
 
-def test_serve_speaks_mcp_on_standard_output_and_logs_json_on_standard_error(start: Start, tmp_path: Path):
+def test_serve_speaks_mcp_on_standard_output_and_logs_json_on_standard_error(
+    start: Start, tmp_path: Path
+):
     (tmp_path / "file.txt").write_text("here\n")
     process = start("serve", PLAIT_LOG_LEVEL="info")
     assert process.stdin is not None
@@ -212,7 +243,11 @@ def test_serve_speaks_mcp_on_standard_output_and_logs_json_on_standard_error(sta
     requests: list[dict[str, Any]] = [
         {"id": 1, "method": "initialize", "params": hello},
         {"method": "notifications/initialized"},
-        {"id": 2, "method": "tools/call", "params": {"name": "execute_dag", "arguments": {"tasks": [task]}}},
+        {
+            "id": 2,
+            "method": "tools/call",
+            "params": {"name": "execute_dag", "arguments": {"tasks": [task]}},
+        },
     ]
     for request in requests:
         process.stdin.write(json.dumps({"jsonrpc": "2.0", **request}) + "\n")

@@ -29,7 +29,9 @@ BROKEN = [task("a"), task("bad", "s:fail"), task("after", depends_on=["bad"])]
         ({"tasks": [task("a", "s:hang")], "timeout_s": 0.05}, ("--json",), 124),
     ],
 )
-def test_the_exit_code_says_how_it_ended(plait: Plait, document: object, words: tuple[str, ...], code: int):
+def test_the_exit_code_says_how_it_ended(
+    plait: Plait, document: object, words: tuple[str, ...], code: int
+):
     assert plait.run(document, *words).exit_code == code
 
 
@@ -115,7 +117,16 @@ def test_fail_fast_ends_the_run_at_the_first_failure(plait: Plait):
 
 def test_set_changes_arguments_before_the_check(plait: Plait, servers: FakeServers):
     tasks = [task("a", arguments={"n": 1}), task("a.b", args={"deep": {"x": 1}})]
-    words = ("--set", "a.n=[2]", "--set", "a.text=as it is", "--set", "a.b.deep.y=3", "--set", 'a.b.s="4"')
+    words = (
+        "--set",
+        "a.n=[2]",
+        "--set",
+        "a.text=as it is",
+        "--set",
+        "a.b.deep.y=3",
+        "--set",
+        'a.b.s="4"',
+    )
     assert plait.run(tasks, *words).exit_code == 0
     assert ("s:echo", {"n": [2], "text": "as it is"}) in servers.calls
     assert ("s:echo", {"deep": {"x": 1, "y": 3}, "s": "4"}) in servers.calls
@@ -123,7 +134,11 @@ def test_set_changes_arguments_before_the_check(plait: Plait, servers: FakeServe
 
 @pytest.mark.parametrize(
     ("setting", "said"),
-    [("aa.n=1", 'Did you mean "a"?'), ("n=1", "id.argument=value"), ("a.n.x=1", "which is not an object")],
+    [
+        ("aa.n=1", 'Did you mean "a"?'),
+        ("n=1", "id.argument=value"),
+        ("a.n.x=1", "which is not an object"),
+    ],
 )
 def test_a_setting_that_cannot_be_made_is_explained(plait: Plait, setting: str, said: str):
     result = plait.run([task("a", arguments={"n": 1})], "--set", setting)
@@ -133,7 +148,9 @@ def test_a_setting_that_cannot_be_made_is_explained(plait: Plait, setting: str, 
 
 def test_what_was_understood_in_a_document_is_told_when_options_change_it(plait: Plait):
     document = {"tasks": {"a": {"tool": "s:echo", "args": {}}}, "failFast": False}
-    notes = json.loads(plait.run(document, "--json", "--fail-fast", "--set", "a.n=1").stdout)["notes"]
+    notes = json.loads(plait.run(document, "--json", "--fail-fast", "--set", "a.n=1").stdout)[
+        "notes"
+    ]
     assert any("failFast" in note for note in notes)
     assert any("args" in note for note in notes)
 
@@ -159,7 +176,9 @@ def test_ctrl_c_cancels_the_calls_and_prints_what_there_is(plait: Plait, servers
     assert "Interrupted" in result.stderr
 
 
-def test_ctrl_c_before_anything_runs_leaves_nothing_to_print(plait: Plait, monkeypatch: pytest.MonkeyPatch):
+def test_ctrl_c_before_anything_runs_leaves_nothing_to_print(
+    plait: Plait, monkeypatch: pytest.MonkeyPatch
+):
     async def never(self: FakeServers, names: object = None) -> None:
         signal.raise_signal(signal.SIGTERM)
         await anyio.sleep_forever()
@@ -169,7 +188,9 @@ def test_ctrl_c_before_anything_runs_leaves_nothing_to_print(plait: Plait, monke
     assert (result.exit_code, result.stdout) == (130, "")
 
 
-def test_a_fault_of_the_program_is_one_line_unless_debug_is_on(plait: Plait, monkeypatch: pytest.MonkeyPatch):
+def test_a_fault_of_the_program_is_one_line_unless_debug_is_on(
+    plait: Plait, monkeypatch: pytest.MonkeyPatch
+):
     def broken(self: FakeServers) -> None:
         raise RuntimeError("a bug")
 
@@ -182,8 +203,12 @@ def test_a_fault_of_the_program_is_one_line_unless_debug_is_on(plait: Plait, mon
     assert "Traceback" in plait.run(WELL, PLAIT_DEBUG="1").stderr
 
 
-@pytest.mark.parametrize(("environ", "is_json"), [({}, True), ({"PLAIT_LOG_FORMAT": "text"}, False)])
-def test_the_log_is_json_unless_a_person_reads_it(plait: Plait, environ: dict[str, str], is_json: bool):
+@pytest.mark.parametrize(
+    ("environ", "is_json"), [({}, True), ({"PLAIT_LOG_FORMAT": "text"}, False)]
+)
+def test_the_log_is_json_unless_a_person_reads_it(
+    plait: Plait, environ: dict[str, str], is_json: bool
+):
     lines = plait.run(WELL, "--json", "--log-level", "info", **environ).stderr.splitlines()
     assert len(lines) == 2
     assert all(line.startswith("{") for line in lines) is is_json

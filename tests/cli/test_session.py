@@ -27,7 +27,9 @@ def test_a_signal_ends_what_the_command_does(
 
     (tmp_path / "servers.toml").write_text("")
     servers, before = FakeServers(), signal.getsignal(number)
-    session = Session(lambda config: Gateway(servers, servers, InMemoryRuns()), tmp_path / "servers.toml")
+    session = Session(
+        lambda config: Gateway(servers, servers, InMemoryRuns()), tmp_path / "servers.toml"
+    )
     assert session.perform(verb) == Exit.INTERRUPTED
     assert "Interrupted" in capsys.readouterr().err
     assert signal.getsignal(number) == before
@@ -43,7 +45,11 @@ def test_an_error_of_the_program_itself_shows_no_secret(
     monkeypatch.setenv("KEY", "s3cr3t key\n")
     (tmp_path / "servers.toml").write_text('[servers.a]\ncommand = "x"\nenv = { A = "${KEY}" }\n')
     servers = FakeServers()
-    session = Session(lambda config: Gateway(servers, servers, InMemoryRuns()), tmp_path / "servers.toml", debug=debug)
+    session = Session(
+        lambda config: Gateway(servers, servers, InMemoryRuns()),
+        tmp_path / "servers.toml",
+        debug=debug,
+    )
     assert session.perform(verb) == Exit.TASK_FAILED
     said = capsys.readouterr().err
     assert "ValueError: of a library: b'***" in said

@@ -14,7 +14,9 @@ from plait.errors import ConfigError
 from .conftest import Load
 
 
-def load_json(load: Load, servers: dict[str, Any], name: str = "mcp.json", **environ: str) -> Config:
+def load_json(
+    load: Load, servers: dict[str, Any], name: str = "mcp.json", **environ: str
+) -> Config:
     return load(json.dumps({"mcpServers": servers}), name, **environ)
 
 
@@ -22,9 +24,17 @@ def load_json(load: Load, servers: dict[str, Any], name: str = "mcp.json", **env
 def test_a_clients_own_file_is_read(load: Load, root: str):
     servers = {
         "gh": {"type": "http", "url": "https://h/mcp", "headers": {"Authorization": "Bearer ${T}"}},
-        "fs": {"command": "npx", "args": ["-y", "fs"], "disabled": True, "timeout": 5000, "env": {"A": "b"}},
+        "fs": {
+            "command": "npx",
+            "args": ["-y", "fs"],
+            "disabled": True,
+            "timeout": 5000,
+            "env": {"A": "b"},
+        },
     }
-    config = load(json.dumps({"inputs": [], root: servers, "theme": {"a": "${UNSET}"}}), "mcp.json", T="tok")
+    config = load(
+        json.dumps({"inputs": [], root: servers, "theme": {"a": "${UNSET}"}}), "mcp.json", T="tok"
+    )
     assert config.servers["gh"].headers == {"Authorization": "Bearer tok"}
     assert config.servers["gh"].kind == "http"
     assert (config.servers["fs"].command, config.servers["fs"].args) == ("npx", ("-y", "fs"))
@@ -36,11 +46,15 @@ def test_a_clients_own_file_is_read(load: Load, root: str):
 def test_a_small_timeout_is_taken_as_seconds(load: Load, given: float, seconds: float):
     config = load_json(load, {"a": {"command": "x", "timeout": given}})
     assert config.servers["a"].timeout_s == seconds
-    assert config.notes == ((f"mcpServers.a.timeout: {given:g} was taken as seconds",) if given == seconds else ())
+    assert config.notes == (
+        (f"mcpServers.a.timeout: {given:g} was taken as seconds",) if given == seconds else ()
+    )
 
 
 def test_other_names_of_the_address_are_understood(load: Load):
-    config = load_json(load, {"g": {"httpUrl": "https://h/mcp"}, "s": {"type": "sse", "url": "https://h/sse"}})
+    config = load_json(
+        load, {"g": {"httpUrl": "https://h/mcp"}, "s": {"type": "sse", "url": "https://h/sse"}}
+    )
     assert config.servers["g"].url == "https://h/mcp"
     assert [server.kind for server in config.servers.values()] == ["http", "sse"]
 
@@ -54,7 +68,9 @@ def test_comments_and_last_commas_are_passed_over(load: Load):
 
 
 def test_names_are_made_to_fit_and_the_change_is_noted(load: Load):
-    config = load_json(load, {"Git Hub": {"command": "x"}, "a.b/c": {"command": "x"}, "x" * 40: {"command": "x"}})
+    config = load_json(
+        load, {"Git Hub": {"command": "x"}, "a.b/c": {"command": "x"}, "x" * 40: {"command": "x"}}
+    )
     assert list(config.servers) == ["git-hub", "a-b-c", "x" * 32]
     assert 'mcpServers."Git Hub": is called git-hub here' in config.notes
 
@@ -81,13 +97,31 @@ def test_the_gateway_itself_is_passed_over(load: Load):
 
 
 def test_the_variables_of_clients_are_expanded(load: Load, tmp_path: Path):
-    words = ["${env:T}", "${input:my-token}", "$T", "$UNSET", "${workspaceFolder}/x", "${userHome}", "5$"]
+    words = [
+        "${env:T}",
+        "${input:my-token}",
+        "$T",
+        "$UNSET",
+        "${workspaceFolder}/x",
+        "${userHome}",
+        "5$",
+    ]
     config = load_json(load, {"a": {"command": "x", "args": words}}, T="t", MY_TOKEN="m")
-    assert config.servers["a"].args == ("t", "m", "t", "$UNSET", f"{tmp_path}/x", str(Path.home()), "5$")
+    assert config.servers["a"].args == (
+        "t",
+        "m",
+        "t",
+        "$UNSET",
+        f"{tmp_path}/x",
+        str(Path.home()),
+        "5$",
+    )
 
 
 @pytest.mark.parametrize("folder", [".vscode", ".cursor", ".gemini"])
-def test_a_file_in_a_hidden_folder_speaks_of_the_folder_around_it(load: Load, tmp_path: Path, folder: str):
+def test_a_file_in_a_hidden_folder_speaks_of_the_folder_around_it(
+    load: Load, tmp_path: Path, folder: str
+):
     settings = {"command": "x", "args": ["${workspaceFolder}"], "cwd": "sub"}
     config = load_json(load, {"a": settings}, f"{folder}/mcp.json")
     assert config.servers["a"].args == (str(tmp_path),)
@@ -97,8 +131,10 @@ def test_a_file_in_a_hidden_folder_speaks_of_the_folder_around_it(load: Load, tm
 def test_a_codex_file_is_read(load: Load):
     config = load(
         'model = "x"\n[tools]\nweb_search = true\n'
-        '[mcp_servers.gh]\nurl = "https://h/mcp"\nbearer_token_env_var = "TOKEN"\nhttp_headers = { A = "b" }\n'
-        'tool_timeout_sec = 9\nenabled_tools = ["x"]\n[mcp_servers.p]\ncommand = "p"\nenv_vars = ["TOKEN"]\n',
+        '[mcp_servers.gh]\nurl = "https://h/mcp"\nbearer_token_env_var = "TOKEN"\nhttp_headers = '
+        '{ A = "b" }\n'
+        'tool_timeout_sec = 9\nenabled_tools = ["x"]\n[mcp_servers.p]\ncommand = "p"\nenv_vars = '
+        '["TOKEN"]\n',
         "config.toml",
         TOKEN="tok",
     )
@@ -109,7 +145,9 @@ def test_a_codex_file_is_read(load: Load):
 
 
 def test_a_block_of_codex_may_stand_in_servers_toml(load: Load):
-    config = load('[servers.a]\ncommand = "x"\n[mcp_servers.B]\ncommand = "y"\ntool_timeout_sec = 3\n')
+    config = load(
+        '[servers.a]\ncommand = "x"\n[mcp_servers.B]\ncommand = "y"\ntool_timeout_sec = 3\n'
+    )
     assert [server.command for server in config.servers.values()] == ["x", "y"]
     with pytest.raises(ConfigError, match=r"servers\.a\.tool_timeout_sec: unknown key"):
         load('[servers.a]\ncommand = "x"\ntool_timeout_sec = 3\n[mcp_servers.B]\ncommand = "y"\n')
@@ -118,18 +156,35 @@ def test_a_block_of_codex_may_stand_in_servers_toml(load: Load):
 @pytest.mark.parametrize(
     ("servers", "said"),
     [
-        ({"a": {"command": "x", "envFile": ".env"}}, "mcpServers.a.envFile: is not read; put its variables into"),
-        ({"a": {"command": "x"}, "A": {"command": "x"}}, "mcpServers.A: another server is called a here; rename"),
-        ({"a": {"command": "x", "type": "ws"}}, "mcpServers.a.type: must be one of stdio, http, streamable-http"),
+        (
+            {"a": {"command": "x", "envFile": ".env"}},
+            "mcpServers.a.envFile: is not read; put its variables into",
+        ),
+        (
+            {"a": {"command": "x"}, "A": {"command": "x"}},
+            "mcpServers.A: another server is called a here; rename",
+        ),
+        (
+            {"a": {"command": "x", "type": "ws"}},
+            "mcpServers.a.type: must be one of stdio, http, streamable-http",
+        ),
         ({"a": {"command": "x", "disabled": "no"}}, "mcpServers.a.disabled: must be true or false"),
-        ({"Git Hub": {"command": "${TOKEN}"}}, 'mcpServers."Git Hub".command: the variable TOKEN is not set'),
-        ({"Git Hub": {"url": "h"}}, 'mcpServers."Git Hub".url: an address starts with http:// or https://'),
+        (
+            {"Git Hub": {"command": "${TOKEN}"}},
+            'mcpServers."Git Hub".command: the variable TOKEN is not set',
+        ),
+        (
+            {"Git Hub": {"url": "h"}},
+            'mcpServers."Git Hub".url: an address starts with http:// or https://',
+        ),
         ({"a": {}}, "mcpServers.a: set exactly one of command, url and builtin"),
         ({"a": 1}, "mcpServers.a: must be a table of keys and values"),
         ([], "mcpServers: must map names to servers"),
     ],
 )
-def test_what_is_wrong_is_told_where_it_stands_in_their_file(load: Load, tmp_path: Path, servers: Any, said: str):
+def test_what_is_wrong_is_told_where_it_stands_in_their_file(
+    load: Load, tmp_path: Path, servers: Any, said: str
+):
     with pytest.raises(ConfigError) as error:
         load_json(load, servers)
     assert str(error.value).startswith(said)

@@ -63,7 +63,9 @@ def states(gateway: Gateway) -> dict[str, ServerState]:
 async def test_a_server_whose_settings_are_the_same_goes_on_undisturbed(
     changing: ChangingServer, other: ChangingServer
 ):
-    async with Gateway.from_config(settings(servers={"s": lead(changing), "o": lead(other)})) as gateway:
+    async with Gateway.from_config(
+        settings(servers={"s": lead(changing), "o": lead(other)})
+    ) as gateway:
         before = await run(gateway, "s:look"), await run(gateway, "o:look")
         again = {"s": lead(changing, timeout_s=7), "o": lead(other, env={"X": "1"})}
         await gateway.reload(settings(servers=again))
@@ -97,7 +99,9 @@ async def test_calls_in_flight_at_a_server_that_is_gone_come_to_their_end(changi
         await until(lambda: changing.asked[-1] == "end")
 
 
-async def test_a_server_that_is_replaced_while_it_is_called_is_served_by_both(changing: ChangingServer):
+async def test_a_server_that_is_replaced_while_it_is_called_is_served_by_both(
+    changing: ChangingServer,
+):
     async with Gateway.from_config(settings(servers={"s": lead(changing)})) as gateway:
         submitted = await gateway.submit({"tasks": [{"id": "a", "tool": "s:wait"}]})
         await until(lambda: "tools/call" in changing.asked)
@@ -129,8 +133,12 @@ async def test_rules_policy_and_limits_hold_for_the_next_run(changing: ChangingS
 
 async def test_calls_that_wait_for_a_limit_go_when_there_is_more_of_it(changing: ChangingServer):
     servers = {"s": lead(changing)}
-    async with Gateway.from_config(settings(servers=servers, gateway={"max_concurrency": 1})) as gateway:
-        await gateway.submit({"tasks": [{"id": "a", "tool": "s:wait"}, {"id": "b", "tool": "s:look"}]})
+    async with Gateway.from_config(
+        settings(servers=servers, gateway={"max_concurrency": 1})
+    ) as gateway:
+        await gateway.submit(
+            {"tasks": [{"id": "a", "tool": "s:wait"}, {"id": "b", "tool": "s:look"}]}
+        )
         await until(lambda: changing.asked.count("tools/call") == 1)
         await gateway.reload(settings(servers=servers))
         changing.answer_wait()
@@ -150,7 +158,9 @@ async def test_which_tools_are_left_out_changes_without_a_restart(changing: Chan
 async def test_a_server_becomes_lazy_and_eager_again_without_a_restart(changing: ChangingServer):
     async with Gateway.from_config(settings(servers={"s": lead(changing)})) as gateway:
         await run(gateway, "s:look")
-        await gateway.reload(settings(servers={"s": lead(changing, lazy=True, idle_timeout_s=0.01)}))
+        await gateway.reload(
+            settings(servers={"s": lead(changing, lazy=True, idle_timeout_s=0.01)})
+        )
         await until(lambda: states(gateway) == {"s": ServerState.IDLE})
         await gateway.reload(settings(servers={"s": lead(changing)}))
         await until(lambda: states(gateway) == {"s": ServerState.READY})
@@ -167,7 +177,9 @@ async def test_answers_that_were_kept_of_a_server_go_with_it(changing: ChangingS
         assert await run(gateway, "s:look") != first
 
 
-async def test_answers_that_were_kept_of_a_server_go_when_a_client_changes_something_by_name(changing: ChangingServer):
+async def test_answers_that_were_kept_of_a_server_go_when_a_client_changes_something_by_name(
+    changing: ChangingServer,
+):
     changing.put([described("look", annotations={"readOnlyHint": True}), described("change")])
     async with Gateway.from_config(
         settings(servers={"s": lead(changing)}, tools={"s:look": {"cache_ttl_s": 3_600}})
@@ -182,12 +194,19 @@ async def test_answers_that_were_kept_of_a_server_go_when_a_client_changes_somet
     assert made == [0, 2]
 
 
-async def test_what_cannot_change_is_told(changing: ChangingServer, caplog: pytest.LogCaptureFixture):
+async def test_what_cannot_change_is_told(
+    changing: ChangingServer, caplog: pytest.LogCaptureFixture
+):
     async with Gateway.from_config(settings()) as gateway:
-        await gateway.reload(settings(gateway={"wait_s": 3, "max_concurrency": 7, "limits": {"max_runs": 5}}))
+        await gateway.reload(
+            settings(gateway={"wait_s": 3, "max_concurrency": 7, "limits": {"max_runs": 5}})
+        )
     (record,) = (record for record in caplog.records if record.message == "config.later")
     assert vars(record)["settings"] == ["gateway.wait_s", "gateway.limits.max_runs"]
-    assert lasting(settings(), settings(gateway={"max_concurrency": 7, "limits": {"max_tasks": 5}})) == []
+    assert (
+        lasting(settings(), settings(gateway={"max_concurrency": 7, "limits": {"max_tasks": 5}}))
+        == []
+    )
 
 
 @asynccontextmanager
@@ -202,7 +221,9 @@ async def following(
         tasks.cancel_scope.cancel()
 
 
-async def test_a_file_that_is_broken_changes_nothing_and_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+async def test_a_file_that_is_broken_changes_nothing_and_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
     file, applied = tmp_path / "servers.toml", list[int]()
 
     async def apply(config: Config) -> None:
@@ -287,7 +308,17 @@ async def test_serve_takes_new_settings_by_itself_and_on_a_signal(
         os.replace(tmp_path / "new", file)
 
     put(s=changing)
-    command = [sys.executable, "-m", "plait", "serve", "--watch", "--http", "0", "--config", str(file)]
+    command = [
+        sys.executable,
+        "-m",
+        "plait",
+        "serve",
+        "--watch",
+        "--http",
+        "0",
+        "--config",
+        str(file),
+    ]
     process = await asyncio.create_subprocess_exec(*command, stderr=subprocess.PIPE)
     try:
         with anyio.fail_after(30):
@@ -296,7 +327,11 @@ async def test_serve_takes_new_settings_by_itself_and_on_a_signal(
                 await until(lambda: changing.asked)
                 put(s=changing, o=other)
                 await until(lambda: other.asked)
-                found = structured(await client.call_tool("execute_dag", {"tasks": [{"id": "a", "tool": "o:look"}]}))
+                found = structured(
+                    await client.call_tool(
+                        "execute_dag", {"tasks": [{"id": "a", "tool": "o:look"}]}
+                    )
+                )
                 assert found["status"] == "success"
                 (tmp_path / "servers.json").write_text("broken")
                 process.send_signal(signal.SIGHUP)

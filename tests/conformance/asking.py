@@ -1,5 +1,5 @@
-"""One request to the fixture server, and how it asks its client for more: at once in the handshake era, in
-input-required rounds since 2026-07-28."""
+"""One request to the fixture server, and how it asks its client for more: at once in the handshake
+era, in input-required rounds since 2026-07-28."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ class Request:
         context: ServerRequestContext[State],
         params: types.CallToolRequestParams | types.GetPromptRequestParams,
     ) -> Request:
-        return cls(context, params.arguments or {}, params.input_responses or {}, params.request_state)
+        return cls(
+            context, params.arguments or {}, params.input_responses or {}, params.request_state
+        )
 
     @property
     def modern(self) -> bool:
@@ -49,11 +51,14 @@ class Request:
         """Whether the client declared what answering the request needs."""
         return self.context.session.check_client_capability(_needed(request))
 
-    async def ask(self, requests: types.InputRequests, state: str | None = None) -> types.InputResponses:
-        """The client's answers by the requests' keys; `state` comes back with them in the modern era.
+    async def ask(
+        self, requests: types.InputRequests, state: str | None = None
+    ) -> types.InputResponses:
+        """The client's answers by the requests' keys; `state` comes back with them in the modern
+        era.
 
-        Raises MCPError where the client declared no capability for a request or answered in another form, and
-        InputNeeded where the modern era needs another round."""
+        Raises MCPError where the client declared no capability for a request or answered in another
+        form, and InputNeeded where the modern era needs another round."""
         for request in requests.values():
             self._require(request)
         answers = self._carried(requests, state) if self.modern else await self._sent(requests)
@@ -66,36 +71,48 @@ class Request:
         if not self.can(request):
             needed = _needed(request).model_dump(by_alias=True, exclude_none=True)
             message = f"The client did not declare: {', '.join(needed)}"
-            raise MCPError(types.MISSING_REQUIRED_CLIENT_CAPABILITY, message, {"requiredCapabilities": needed})
+            raise MCPError(
+                types.MISSING_REQUIRED_CLIENT_CAPABILITY, message, {"requiredCapabilities": needed}
+            )
 
     def _carried(self, requests: types.InputRequests, state: str | None) -> types.InputResponses:
         if not requests.keys() <= self.answers.keys():
-            raise InputNeeded(types.InputRequiredResult(input_requests=requests, request_state=state))
+            raise InputNeeded(
+                types.InputRequiredResult(input_requests=requests, request_state=state)
+            )
         return self.answers
 
     async def _sent(self, requests: types.InputRequests) -> types.InputResponses:
         return {key: await self._send(request) for key, request in requests.items()}
 
     async def _send(self, request: types.InputRequest) -> types.InputResponse:
-        # Without its request's id it would go out on a stream of its own, which not every client has opened.
+        # Without its request's id it would go out on a stream of its own, which not every client
+        # has opened.
         related = ServerMessageMetadata(related_request_id=self.context.request_id)
-        return await self.context.session.send_request(request, _answer_types(request)[0], metadata=related)
+        return await self.context.session.send_request(
+            request, _answer_types(request)[0], metadata=related
+        )
 
 
 def form(message: str, properties: dict[str, Any]) -> types.ElicitRequest:
     """Asks the user for all of the properties."""
     schema = {"type": "object", "properties": properties, "required": list(properties)}
-    return types.ElicitRequest(params=types.ElicitRequestFormParams(message=message, requested_schema=schema))
+    return types.ElicitRequest(
+        params=types.ElicitRequestFormParams(message=message, requested_schema=schema)
+    )
 
 
 def sampling(prompt: str, max_tokens: int = 100) -> types.CreateMessageRequest:
     """Asks the client's model to go on from the prompt."""
     said = types.SamplingMessage(role="user", content=types.TextContent(text=prompt))
-    return types.CreateMessageRequest(params=types.CreateMessageRequestParams(messages=[said], max_tokens=max_tokens))
+    return types.CreateMessageRequest(
+        params=types.CreateMessageRequestParams(messages=[said], max_tokens=max_tokens)
+    )
 
 
 def told(answer: types.InputResponse) -> str:
-    """What an answer says: the values of a form, the text of a model, the URIs of roots; else how it ended."""
+    """What an answer says: the values of a form, the text of a model, the URIs of roots; else how
+    it ended."""
     match answer:
         case types.ElicitResult(action="accept", content=content):
             return ", ".join(str(value) for value in (content or {}).values())

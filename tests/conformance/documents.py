@@ -17,16 +17,30 @@ from .tools import WATCHED
 
 TEMPLATE = re.compile("test://template/([^/]+)/data")
 WORDS = ["paris", "park", "party", "test", "testing", "text"]
-# The code of the handshake era for a resource that is not there; since 2026-07-28 it is that of invalid parameters.
+# The code of the handshake era for a resource that is not there; since 2026-07-28 it is that of
+# invalid parameters.
 NOT_FOUND_IN_THE_HANDSHAKE_ERA = -32002
 
-TEXTS = {"test://static-text": "This is the content of the static text resource.", WATCHED: "Watch me."}
+TEXTS = {
+    "test://static-text": "This is the content of the static text resource.",
+    WATCHED: "Watch me.",
+}
 RESOURCES = [
     types.Resource(
-        uri="test://static-text", name="static-text", description="A text that never changes.", mime_type="text/plain"
+        uri="test://static-text",
+        name="static-text",
+        description="A text that never changes.",
+        mime_type="text/plain",
     ),
-    types.Resource(uri="test://static-binary", name="static-binary", description="A red pixel.", mime_type="image/png"),
-    types.Resource(uri=WATCHED, name="watched-resource", description="Can be watched.", mime_type="text/plain"),
+    types.Resource(
+        uri="test://static-binary",
+        name="static-binary",
+        description="A red pixel.",
+        mime_type="image/png",
+    ),
+    types.Resource(
+        uri=WATCHED, name="watched-resource", description="Can be watched.", mime_type="text/plain"
+    ),
 ]
 TEMPLATES = [
     types.ResourceTemplate(
@@ -77,12 +91,19 @@ class Prompt:
 
     @property
     def listed(self) -> types.Prompt:
-        arguments = [types.PromptArgument(name=name, description=name, required=True) for name in self.arguments]
-        return types.Prompt(name=self.name, description=self.description, arguments=arguments or None)
+        arguments = [
+            types.PromptArgument(name=name, description=name, required=True)
+            for name in self.arguments
+        ]
+        return types.Prompt(
+            name=self.name, description=self.description, arguments=arguments or None
+        )
 
     async def get(self, request: Request) -> types.GetPromptResult:
         content = await self.write(request)
-        return types.GetPromptResult(messages=[types.PromptMessage(role="user", content=part) for part in content])
+        return types.GetPromptResult(
+            messages=[types.PromptMessage(role="user", content=part) for part in content]
+        )
 
 
 async def simple(_: Request) -> list[types.ContentBlock]:
@@ -112,8 +133,18 @@ async def asking_first(request: Request) -> list[types.ContentBlock]:
 
 PROMPTS = [
     Prompt("test_simple_prompt", "A prompt without arguments.", simple),
-    Prompt("test_prompt_with_arguments", "A prompt with two arguments.", with_arguments, ("arg1", "arg2")),
-    Prompt("test_prompt_with_embedded_resource", "A prompt about a resource.", with_resource, ("resourceUri",)),
+    Prompt(
+        "test_prompt_with_arguments",
+        "A prompt with two arguments.",
+        with_arguments,
+        ("arg1", "arg2"),
+    ),
+    Prompt(
+        "test_prompt_with_embedded_resource",
+        "A prompt about a resource.",
+        with_resource,
+        ("resourceUri",),
+    ),
     Prompt("test_prompt_with_image", "A prompt about an image.", with_image),
     Prompt("test_input_required_result_prompt", "A prompt that asks the user first.", asking_first),
 ]

@@ -1,4 +1,5 @@
-"""A server with all the fixtures that the official conformance suite expects by name, in both protocol eras.
+"""A server with all the fixtures that the official conformance suite expects by name, in both
+protocol eras.
 
     python -m tests.conformance.everything stdio
     python -m tests.conformance.everything http
@@ -54,8 +55,12 @@ class Everything(Server[State]):
         experimental_capabilities: dict[str, dict[str, Any]] | None = None,
         extensions: dict[str, dict[str, Any]] | None = None,
     ) -> InitializationOptions:
-        everything = NotificationOptions(prompts_changed=True, resources_changed=True, tools_changed=True)
-        return super().create_initialization_options(everything, experimental_capabilities, extensions)
+        everything = NotificationOptions(
+            prompts_changed=True, resources_changed=True, tools_changed=True
+        )
+        return super().create_initialization_options(
+            everything, experimental_capabilities, extensions
+        )
 
 
 def build() -> Everything:
@@ -84,7 +89,9 @@ def build() -> Everything:
         on_completion=complete,
     )
     server.add_request_handler("logging/setLevel", types.SetLevelRequestParams, set_level)
-    server.middleware.append(RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience="everything"))
+    server.middleware.append(
+        RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience="everything")
+    )
     return server
 
 
@@ -92,7 +99,9 @@ def schema_of(name: str) -> Mapping[str, Any] | None:
     return TOOLS[name].schema if name in TOOLS else None
 
 
-async def list_tools(_: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+async def list_tools(
+    _: Context, params: types.PaginatedRequestParams | None
+) -> types.ListToolsResult:
     return types.ListToolsResult(tools=[fixture.listed for fixture in TOOLS.values()])
 
 
@@ -107,15 +116,21 @@ async def call_tool(
         return needed.result
 
 
-async def list_resources(_: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
+async def list_resources(
+    _: Context, params: types.PaginatedRequestParams | None
+) -> types.ListResourcesResult:
     return types.ListResourcesResult(resources=documents.RESOURCES)
 
 
-async def list_templates(_: Context, params: types.PaginatedRequestParams | None) -> types.ListResourceTemplatesResult:
+async def list_templates(
+    _: Context, params: types.PaginatedRequestParams | None
+) -> types.ListResourceTemplatesResult:
     return types.ListResourceTemplatesResult(resource_templates=documents.TEMPLATES)
 
 
-async def read_resource(context: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+async def read_resource(
+    context: Context, params: types.ReadResourceRequestParams
+) -> types.ReadResourceResult:
     return documents.read(params.uri, context.protocol_version)
 
 
@@ -124,12 +139,16 @@ async def subscribe(context: Context, params: types.SubscribeRequestParams) -> t
     return types.EmptyResult()
 
 
-async def unsubscribe(context: Context, params: types.UnsubscribeRequestParams) -> types.EmptyResult:
+async def unsubscribe(
+    context: Context, params: types.UnsubscribeRequestParams
+) -> types.EmptyResult:
     context.lifespan_context.watched.discard((session_of(context), params.uri))
     return types.EmptyResult()
 
 
-async def list_prompts(_: Context, params: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
+async def list_prompts(
+    _: Context, params: types.PaginatedRequestParams | None
+) -> types.ListPromptsResult:
     return types.ListPromptsResult(prompts=[prompt.listed for prompt in PROMPTS.values()])
 
 
@@ -164,7 +183,8 @@ async def serve_http() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         print(f"http://127.0.0.1:{listening.getsockname()[1]}/mcp", flush=True)
         app = build().streamable_http_app(event_store=Replay(), retry_interval=100)
-        # httptools, which uvicorn prefers where it is installed, leaves the blanks behind a header's value.
+        # httptools, which uvicorn prefers where it is installed, leaves the blanks behind a
+        # header's value.
         config = uvicorn.Config(app, http="h11", log_level="warning", timeout_graceful_shutdown=1)
         await uvicorn.Server(config).serve(sockets=[listening])
 

@@ -37,7 +37,10 @@ ENUMS: dict[str, Any] = {
         "enumNames": ["Option One", "Option Two", "Option Three"],
     },
     "untitledMulti": {"type": "array", "items": {**TEXT, "enum": CHOICES}},
-    "titledMulti": {"type": "array", "items": {"anyOf": titled("First Choice", "Second Choice", "Third Choice")}},
+    "titledMulti": {
+        "type": "array",
+        "items": {"anyOf": titled("First Choice", "Second Choice", "Third Choice")},
+    },
 }
 
 
@@ -77,7 +80,9 @@ async def ask_user(request: Request) -> Answer:
         "username": {**TEXT, "description": "User's response"},
         "email": {**TEXT, "description": "User's email address"},
     }
-    answers = await request.ask({"user": form(str(request.arguments.get("message", "")), properties)})
+    answers = await request.ask(
+        {"user": form(str(request.arguments.get("message", "")), properties)}
+    )
     return [text(f"User response: {ended(answers['user'])}")]
 
 
@@ -101,10 +106,13 @@ async def ask_all(request: Request) -> Answer:
 
 
 async def ask_twice(request: Request) -> Answer:
-    """The state of the second round holds the answer of the first, which the client does not repeat."""
+    """The state of the second round holds the answer of the first, which the client does not
+    repeat."""
     first = (request.state or "").removeprefix("first: ")
     if not (request.state or "").startswith("first: "):
-        answers = await request.ask({"step1": form("Step 1: What is your name?", {"name": TEXT})}, state="asked")
+        answers = await request.ask(
+            {"step1": form("Step 1: What is your name?", {"name": TEXT})}, state="asked"
+        )
         first = told(answers["step1"])
     question = form("Step 2: What is your favorite color?", {"color": TEXT})
     answers = await request.ask({"step2": question}, state=f"first: {first}")
@@ -119,24 +127,43 @@ async def ask_what_is_allowed(request: Request) -> Answer:
     }
     allowed = {key: question for key, question in questions.items() if request.can(question)}
     answers = await request.ask(allowed) if allowed else {}
-    return [text("; ".join(told(answers[key]) for key in allowed) or "The client can answer nothing.")]
+    return [
+        text("; ".join(told(answers[key]) for key in allowed) or "The client can answer nothing.")
+    ]
 
 
 NAME = form("What is your name?", {"name": TEXT})
 PREFIX = "test_input_required_result_"
 
 FIXTURES: list[Fixture] = [
-    fixture("test_sampling", "Asks the client's model.", ask_model, strings(prompt="The prompt for the model")),
-    fixture("test_elicitation", "Asks the user.", ask_user, strings(message="The message for the user")),
+    fixture(
+        "test_sampling",
+        "Asks the client's model.",
+        ask_model,
+        strings(prompt="The prompt for the model"),
+    ),
+    fixture(
+        "test_elicitation", "Asks the user.", ask_user, strings(message="The message for the user")
+    ),
     fixture("test_elicitation_sep1034_defaults", "A form with default values.", filling(DEFAULTS)),
     fixture("test_elicitation_sep1330_enums", "A form with all kinds of choices.", filling(ENUMS)),
-    fixture("test_missing_capability", "Cannot do without sampling.", asking("word", sampling("Say a word"), "{}")),
-    fixture("test_streaming_elicitation", "Asks the user.", asking("user_name", NAME, "Hello, {}!")),
-    fixture(f"{PREFIX}elicitation", "Asks the user's name.", asking("user_name", NAME, "Hello, {}!")),
+    fixture(
+        "test_missing_capability",
+        "Cannot do without sampling.",
+        asking("word", sampling("Say a word"), "{}"),
+    ),
+    fixture(
+        "test_streaming_elicitation", "Asks the user.", asking("user_name", NAME, "Hello, {}!")
+    ),
+    fixture(
+        f"{PREFIX}elicitation", "Asks the user's name.", asking("user_name", NAME, "Hello, {}!")
+    ),
     fixture(
         f"{PREFIX}sampling",
         "Asks the client's model.",
-        asking("capital_question", sampling("What is the capital of France?"), "The model says: {}"),
+        asking(
+            "capital_question", sampling("What is the capital of France?"), "The model says: {}"
+        ),
     ),
     fixture(
         f"{PREFIX}list_roots",

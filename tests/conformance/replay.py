@@ -1,4 +1,5 @@
-"""Keeps the events of server-sent streams in memory, so that a client that comes back gets what it missed."""
+"""Keeps the events of server-sent streams in memory, so that a client that comes back gets what it
+missed."""
 
 from __future__ import annotations
 
@@ -18,7 +19,9 @@ class Replay(EventStore):
         self.events.append((stream_id, message))
         return str(len(self.events))
 
-    async def replay_events_after(self, last_event_id: EventId, send_callback: EventCallback) -> StreamId | None:
+    async def replay_events_after(
+        self, last_event_id: EventId, send_callback: EventCallback
+    ) -> StreamId | None:
         """Sends what came later on the event's own stream; None where there was no such event."""
         if not last_event_id.isdecimal() or not 0 < int(last_event_id) <= len(self.events):
             return None

@@ -22,4 +22,6 @@ def audio() -> types.AudioContent:
 
 
 def embedded(uri: str, said: str, mime_type: str = "text/plain") -> types.EmbeddedResource:
-    return types.EmbeddedResource(resource=types.TextResourceContents(uri=uri, mime_type=mime_type, text=said))
+    return types.EmbeddedResource(
+        resource=types.TextResourceContents(uri=uri, mime_type=mime_type, text=said)
+    )

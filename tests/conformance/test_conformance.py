@@ -23,7 +23,8 @@ EVERYTHING = [sys.executable, "-m", "tests.conformance.everything"]
 
 
 Target: TypeAlias = Callable[[Path], AbstractAsyncContextManager[str]]
-"""What the suite talks to: a server that runs as long as it is entered, and gives its URL. Logs go to the folder."""
+"""What the suite talks to: a server that runs as long as it is entered, and gives its URL. Logs go
+to the folder."""
 
 
 @asynccontextmanager
@@ -57,7 +58,8 @@ async def ended(process: asyncio.subprocess.Process) -> None:
 
 @asynccontextmanager
 async def through_gateway(folder: Path, protocol: str) -> AsyncIterator[str]:
-    """The fixture server behind `plait serve`, which is spoken to over HTTP, and speaks *protocol* to it."""
+    """The fixture server behind `plait serve`, which is spoken to over HTTP, and speaks *protocol*
+    to it."""
     async with direct(folder) as url:
         (folder / "servers.toml").write_text(
             f"""
@@ -71,7 +73,8 @@ async def through_gateway(folder: Path, protocol: str) -> AsyncIterator[str]:
         )
         process = await asyncio.create_subprocess_exec(
             *PLAIT, "serve", "--config", str(folder / "servers.toml"), "--http", "0", cwd=ROOT,
-            env={**os.environ, "PLAIT_STATE_DIR": str(folder / "state")}, stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "PLAIT_STATE_DIR": str(folder / "state")},
+            stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         assert process.stderr is not None
         served_at: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -84,7 +87,8 @@ async def through_gateway(folder: Path, protocol: str) -> AsyncIterator[str]:
 
 
 async def kept(stream: asyncio.StreamReader, file: Path, served_at: asyncio.Future[str]) -> None:
-    """Writes the log that comes on *stream* into *file*, and finds the URL in it that the gateway serves."""
+    """Writes the log that comes on *stream* into *file*, and finds the URL in it that the gateway
+    serves."""
     with file.open("wb", buffering=0) as log:
         while line := await stream.readline():
             log.write(line)
@@ -98,8 +102,8 @@ TARGETS: Mapping[str, Target] = {
     "gateway before 2026-07-28": partial(through_gateway, protocol="modern"),
 }
 
-# What is expected of a target in a revision of the protocol: the scenarios that may fail, and how many checks pass: the
-# suite skips what a server does not announce, and then ends well with fewer.
+# What is expected of a target in a revision of the protocol: the scenarios that may fail, and how
+# many checks pass: the suite skips what a server does not announce, and then ends well with fewer.
 EXPECTED = [
     ("direct", "2025-11-25", "expected-direct.yml", 84),
     ("direct", "2026-07-28", "expected-direct.yml", 152),

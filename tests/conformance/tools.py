@@ -1,5 +1,5 @@
-"""The tools that the conformance suite calls by name and that answer by themselves: contents, errors, logs, progress,
-schemas, headers and announcements."""
+"""The tools that the conformance suite calls by name and that answer by themselves: contents,
+errors, logs, progress, schemas, headers and announcements."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import mcp_types as types
-from mcp.server.subscriptions import PromptsListChanged, ResourceUpdated, ServerEvent, ToolsListChanged
+from mcp.server.subscriptions import (
+    PromptsListChanged,
+    ResourceUpdated,
+    ServerEvent,
+    ToolsListChanged,
+)
 
 from .asking import Request
 from .samples import audio, embedded, image, text
@@ -57,14 +62,22 @@ class Fixture:
 
     @property
     def listed(self) -> types.Tool:
-        return types.Tool(name=self.name, description=self.description, input_schema=dict(self.schema))
+        return types.Tool(
+            name=self.name, description=self.description, input_schema=dict(self.schema)
+        )
 
     async def call(self, request: Request) -> types.CallToolResult:
         answer = await self.run(request)
-        return answer if isinstance(answer, types.CallToolResult) else types.CallToolResult(content=list(answer))
+        return (
+            answer
+            if isinstance(answer, types.CallToolResult)
+            else types.CallToolResult(content=list(answer))
+        )
 
 
-def fixture(name: str, description: str, run: Run, schema: Mapping[str, Any] = NO_ARGUMENTS) -> Fixture:
+def fixture(
+    name: str, description: str, run: Run, schema: Mapping[str, Any] = NO_ARGUMENTS
+) -> Fixture:
     return Fixture(name, description, run, schema)
 
 
@@ -84,11 +97,14 @@ def always(*content: types.ContentBlock) -> Run:
 
 
 async def fail(_: Request) -> Answer:
-    return types.CallToolResult(content=[text("This tool intentionally returns an error for testing")], is_error=True)
+    return types.CallToolResult(
+        content=[text("This tool intentionally returns an error for testing")], is_error=True
+    )
 
 
 async def log_thrice(request: Request) -> Answer:
-    """Sends its messages without a pause, which is harder on whoever relays them than the pauses the suite suggests."""
+    """Sends its messages without a pause, which is harder on whoever relays them than the pauses
+    the suite suggests."""
     for said in ["Tool execution started", "Tool processing data", "Tool execution completed"]:
         await log(request, said)
     return [text("Three messages were logged.")]
@@ -135,13 +151,17 @@ async def change_prompts(request: Request) -> Answer:
 
 async def change_resource(request: Request) -> Answer:
     context = request.context
-    updated = types.ResourceUpdatedNotification(params=types.ResourceUpdatedNotificationParams(uri=WATCHED))
+    updated = types.ResourceUpdatedNotification(
+        params=types.ResourceUpdatedNotificationParams(uri=WATCHED)
+    )
     watched = (session_of(context), WATCHED) in context.lifespan_context.watched
     await announce(request, ResourceUpdated(WATCHED), updated if watched else None)
     return [text(f"Told that {WATCHED} changed.")]
 
 
-async def announce(request: Request, event: ServerEvent, notification: types.ServerNotification | None) -> None:
+async def announce(
+    request: Request, event: ServerEvent, notification: types.ServerNotification | None
+) -> None:
     """Tells the modern era's listeners, and in the handshake era the session that called."""
     await request.context.lifespan_context.bus.publish(event)
     if notification is not None and not request.modern:
@@ -150,11 +170,19 @@ async def announce(request: Request, event: ServerEvent, notification: types.Ser
 
 REGION = {
     "type": "object",
-    "properties": {"region": {"type": "string", "description": "Sent as a header too", "x-mcp-header": "Region"}},
+    "properties": {
+        "region": {
+            "type": "string",
+            "description": "Sent as a header too",
+            "x-mcp-header": "Region",
+        }
+    },
 }
 
 FIXTURES = [
-    fixture("test_simple_text", "Text.", always(text("This is a simple text response for testing."))),
+    fixture(
+        "test_simple_text", "Text.", always(text("This is a simple text response for testing."))
+    ),
     fixture("test_image_content", "An image.", always(image())),
     fixture("test_audio_content", "A sound.", always(audio())),
     fixture(
@@ -168,7 +196,9 @@ FIXTURES = [
         always(
             text("Multiple content types test:"),
             image(),
-            embedded("test://mixed-content-resource", '{"test":"data","value":123}', "application/json"),
+            embedded(
+                "test://mixed-content-resource", '{"test":"data","value":123}', "application/json"
+            ),
         ),
     ),
     fixture("test_error_handling", "Always fails.", fail),
@@ -176,7 +206,12 @@ FIXTURES = [
     fixture("test_logging_tool", "Logs one message.", log_once),
     fixture("test_tool_with_progress", "Reports progress three times.", progress),
     fixture("test_reconnection", "Answers after it closed its stream.", reconnect),
-    fixture("json_schema_2020_12_tool", "Tool with JSON Schema 2020-12 features", always(text("Ok.")), WIDE_SCHEMA),
+    fixture(
+        "json_schema_2020_12_tool",
+        "Tool with JSON Schema 2020-12 features",
+        always(text("Ok.")),
+        WIDE_SCHEMA,
+    ),
     fixture("test_region_header", "Has an argument that is a header too.", region, REGION),
     fixture("test_trigger_tool_change", "Tells that the tools changed.", change_tools),
     fixture("test_trigger_prompt_change", "Tells that the prompts changed.", change_prompts),

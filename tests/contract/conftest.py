@@ -21,7 +21,8 @@ STRING, NUMBER = {"type": "string"}, {"type": "number"}
 
 
 class House:
-    """A gateway and the tools behind it. `spans` says when each call ran, by what it was given as `name`."""
+    """A gateway and the tools behind it. `spans` says when each call ran, by what it was given as
+    `name`."""
 
     def __init__(self) -> None:
         self.servers = FakeServers()
@@ -31,19 +32,35 @@ class House:
         add = self.servers.add
         add(tool("s:echo", closed=False, readOnlyHint=True), lambda **arguments: arguments)
         add(tool("s:say", {"text": STRING}, ["text"]), lambda text: {"said": text})
-        add(tool("s:sleep", {"name": STRING, "seconds": NUMBER}, closed=False, readOnlyHint=True), self._sleep)
+        add(
+            tool("s:sleep", {"name": STRING, "seconds": NUMBER}, closed=False, readOnlyHint=True),
+            self._sleep,
+        )
         add(tool("s:fail", closed=False), lambda **_: text("EACCES: /x", is_error=True))
         add(tool("s:flaky", {"times": NUMBER}, closed=False, readOnlyHint=True), self._flaky)
-        add(tool("s:text", {"text": STRING}, readOnlyHint=True), lambda text="": globals()["text"](text))
+        add(
+            tool("s:text", {"text": STRING}, readOnlyHint=True),
+            lambda text="": globals()["text"](text),
+        )
         add(tool("s:blocks", readOnlyHint=True), lambda: text("one", "two"))
         add(tool("s:nothing", readOnlyHint=True), lambda: {"content": [], "isError": False})
-        add(tool("files:read", {"path": STRING, "name": STRING}, ["path"], readOnlyHint=True), self._read)
-        add(tool("files:write", {"path": STRING, "text": {}, "name": STRING}, ["path"]), self._write)
+        add(
+            tool("files:read", {"path": STRING, "name": STRING}, ["path"], readOnlyHint=True),
+            self._read,
+        )
+        add(
+            tool("files:write", {"path": STRING, "text": {}, "name": STRING}, ["path"]), self._write
+        )
 
     def gateway(self, *rules: Rule, deny: Iterable[str] = (), **options: Any) -> Gateway:
         limits = options.pop("limits", GatewayLimits(concurrency=Limits(options.pop("slots", 32))))
         return Gateway(
-            self.servers, self.servers, InMemoryRuns(), policy=Policy(rules, tuple(deny)), limits=limits, **options
+            self.servers,
+            self.servers,
+            InMemoryRuns(),
+            policy=Policy(rules, tuple(deny)),
+            limits=limits,
+            **options,
         )
 
     async def run(self, *tasks: dict[str, Any], **options: Any) -> RunResult:

@@ -1,4 +1,5 @@
-"""Servers that repeat what they were given, in every place where a text of theirs can end up in an error."""
+"""Servers that repeat what they were given, in every place where a text of theirs can end up in an
+error."""
 
 from __future__ import annotations
 
@@ -18,7 +19,11 @@ def result_of(message: dict[str, Any], given: str) -> dict[str, Any] | None:
             return {"supportedVersions": [MODERN], "capabilities": {"tools": {}}}
         case "initialize":
             info = {"name": "leaky", "version": "1"}
-            return {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": info}
+            return {
+                "protocolVersion": "2025-11-25",
+                "capabilities": {"tools": {}},
+                "serverInfo": info,
+            }
         case "tools/list":
             return {"tools": TOOLS}
         case "tools/call":
@@ -27,11 +32,16 @@ def result_of(message: dict[str, Any], given: str) -> dict[str, Any] | None:
 
 
 def error_of(given: str) -> dict[str, Any]:
-    return {"code": -32001, "message": f"{given} is not a key of ours", "data": {"keys": [given, 1]}}
+    return {
+        "code": -32001,
+        "message": f"{given} is not a key of ours",
+        "data": {"keys": [given, 1]},
+    }
 
 
 class LeakyHttp:
-    """Over HTTP. From the method *at* on it answers with what it was given as `Authorization`, in the place *where*."""
+    """Over HTTP. From the method *at* on it answers with what it was given as `Authorization`, in
+    the place *where*."""
 
     def __init__(self, where: str, at: str) -> None:
         self.url = ""
@@ -43,10 +53,13 @@ class LeakyHttp:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
                 headers = {
-                    name.lower(): value for name, _, value in (line.partition(": ") for line in head.split("\r\n"))
+                    name.lower(): value
+                    for name, _, value in (line.partition(": ") for line in head.split("\r\n"))
                 }
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
-                writer.write(self._answer(headers["authorization"], json.loads(body) if body else {}))
+                writer.write(
+                    self._answer(headers["authorization"], json.loads(body) if body else {})
+                )
                 await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
@@ -57,9 +70,13 @@ class LeakyHttp:
         if "id" not in message:
             status = b"202 Accepted" if message else b"405 Method Not Allowed"
             return b"HTTP/1.1 %s\r\ncontent-length: 0\r\n\r\n" % status
-        if message["method"] == self._at or (self._at == "initialize" and message["method"] == "server/discover"):
+        if message["method"] == self._at or (
+            self._at == "initialize" and message["method"] == "server/discover"
+        ):
             return self._leak(given, message["id"])
-        return self._json({"jsonrpc": "2.0", "id": message["id"], "result": result_of(message, given)})
+        return self._json(
+            {"jsonrpc": "2.0", "id": message["id"], "result": result_of(message, given)}
+        )
 
     def _leak(self, given: str, id: object) -> bytes:
         ok = b"HTTP/1.1 200 OK\r\n"
@@ -69,21 +86,38 @@ class LeakyHttp:
             case "header":
                 return ok + f"a {given}: x\r\n\r\n".encode()
             case "chunk":
-                return ok + f"content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n{given}\r\n".encode()
+                return (
+                    ok
+                    + "content-type: application/json\r\ntransfer-encoding: "
+                    f"chunked\r\n\r\n{given}\r\n".encode()
+                )
             case "encoding":
                 return ok + f"content-encoding: {given}\r\ncontent-length: 0\r\n\r\n".encode()
             case "event":
                 event = f"event: message\ndata: {given}\n\n".encode()
-                return ok + b"content-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(event) + event
+                return (
+                    ok
+                    + b"content-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(event)
+                    + event
+                )
             case "body":
-                return ok + b"content-type: text/plain\r\ncontent-length: %d\r\n\r\n" % len(given) + given.encode()
+                return (
+                    ok
+                    + b"content-type: text/plain\r\ncontent-length: %d\r\n\r\n" % len(given)
+                    + given.encode()
+                )
             case "busy":
-                return self._json({"jsonrpc": "2.0", "id": id, "error": error_of(given)}, "429 Too Many Requests")
+                return self._json(
+                    {"jsonrpc": "2.0", "id": id, "error": error_of(given)}, "429 Too Many Requests"
+                )
         return self._json({"jsonrpc": "2.0", "id": id, "error": error_of(given)})
 
     def _json(self, message: dict[str, Any], status: str = "200 OK") -> bytes:
         body = json.dumps(message).encode()
-        head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        head = (
+            f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: "
+            f"{len(body)}\r\n\r\n"
+        )
         return head.encode() + body
 
 

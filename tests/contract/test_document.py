@@ -1,4 +1,5 @@
-"""Section 2 of the contract: the DAG document. One test for each row of its tables, in their order."""
+"""Section 2 of the contract: the DAG document. One test for each row of its tables, in their
+order."""
 
 from __future__ import annotations
 
@@ -33,7 +34,11 @@ async def test_return_defaults_to_the_leaves_and_star_is_all(house: House) -> No
 
 
 async def test_fail_fast_cancels_what_runs_and_skips_what_has_not_started(house: House) -> None:
-    tasks = task("bad", "s:fail"), task("runs", "s:sleep", seconds=9), task("later", x="$OUTPUT[runs].slept")
+    tasks = (
+        task("bad", "s:fail"),
+        task("runs", "s:sleep", seconds=9),
+        task("later", x="$OUTPUT[runs].slept"),
+    )
     result = await house.run(*tasks, fail_fast=True)
     assert {task.id: task.status for task in result.tasks} == {
         "bad": "failed",
@@ -63,7 +68,11 @@ async def test_max_concurrency_bounds_the_calls_of_a_run_and_1_is_sequential(hou
 
 
 async def test_timeout_s_ends_the_run_and_keeps_its_results(house: House) -> None:
-    tasks = task("done", x=1), task("slow", "s:sleep", seconds=9), task("never", x="$OUTPUT[slow].slept")
+    tasks = (
+        task("done", x=1),
+        task("slow", "s:sleep", seconds=9),
+        task("never", x="$OUTPUT[slow].slept"),
+    )
     result = await house.run(*tasks, timeout_s=2, **{"return": ["*"]})
     assert result.status == "timeout"
     assert result.metrics.execution_time_ms == 2_000
@@ -71,13 +80,23 @@ async def test_timeout_s_ends_the_run_and_keeps_its_results(house: House) -> Non
     assert [task.status for task in result.tasks] == ["success", "cancelled", "skipped"]
 
 
-async def test_resume_from_reuses_what_succeeded_and_tasks_may_hold_only_the_mended_ones(house: House) -> None:
+async def test_resume_from_reuses_what_succeeded_and_tasks_may_hold_only_the_mended_ones(
+    house: House,
+) -> None:
     async with house.gateway() as gateway:
         first = await gateway.execute(
-            {"tasks": [task("a", x=7), task("b", "s:fail", y="$OUTPUT[a].x"), task("c", z="$OUTPUT[b].y")]}
+            {
+                "tasks": [
+                    task("a", x=7),
+                    task("b", "s:fail", y="$OUTPUT[a].x"),
+                    task("c", z="$OUTPUT[b].y"),
+                ]
+            }
         )
         calls = len(house.servers.calls)
-        mended = await gateway.execute({"tasks": [task("b", y="$OUTPUT[a].x")], "resume_from": first.run_id})
+        mended = await gateway.execute(
+            {"tasks": [task("b", y="$OUTPUT[a].x")], "resume_from": first.run_id}
+        )
     assert mended.outputs == {"c": {"z": 7}}
     assert len(house.servers.calls) - calls == 2
 
@@ -85,13 +104,17 @@ async def test_resume_from_reuses_what_succeeded_and_tasks_may_hold_only_the_men
 async def test_references_to_an_earlier_runs_outputs_go_through_resume_from(house: House) -> None:
     async with house.gateway() as gateway:
         first = await gateway.execute({"tasks": [task("a", x=[1, 2])]})
-        second = await gateway.execute({"tasks": [task("new", y="$OUTPUT[a].x[1]")], "resume_from": first.run_id})
+        second = await gateway.execute(
+            {"tasks": [task("new", y="$OUTPUT[a].x[1]")], "resume_from": first.run_id}
+        )
     assert second.outputs["new"] == {"y": 2}
 
 
 async def test_dry_run_checks_and_plans_and_runs_nothing(house: House) -> None:
     async with house.gateway() as gateway:
-        answer = await gateway.plan({"tasks": [task("a"), task("b", x="$OUTPUT[a]")], "dry_run": True})
+        answer = await gateway.plan(
+            {"tasks": [task("a"), task("b", x="$OUTPUT[a]")], "dry_run": True}
+        )
     assert answer["status"] == "planned"
     assert house.called == []
 
@@ -119,12 +142,16 @@ async def test_any_other_id_is_refused(house: House, id: str) -> None:
 
 
 async def test_depends_on_waits_where_no_reference_says_so(house: House) -> None:
-    result = await house.run(task("a", "s:sleep", seconds=2), task("b") | {"depends_on": ["a"]}, detail="full")
+    result = await house.run(
+        task("a", "s:sleep", seconds=2), task("b") | {"depends_on": ["a"]}, detail="full"
+    )
     assert result.tasks[1].start_ms == 2_000
 
 
 async def test_for_each_runs_once_an_item_in_parallel_in_the_items_order(house: House) -> None:
-    each = task("each", "s:sleep", seconds="$ITEM.s", n="$INDEX") | {"for_each": [{"s": 3}, {"s": 1}]}
+    each = task("each", "s:sleep", seconds="$ITEM.s", n="$INDEX") | {
+        "for_each": [{"s": 3}, {"s": 1}]
+    }
     result = await house.run(each)
     assert result.outputs == {"each": [{"slept": 3, "n": 0}, {"slept": 1, "n": 1}]}
     assert result.metrics.execution_time_ms == 3_000
@@ -139,7 +166,9 @@ async def test_a_failed_item_is_null_and_one_error_and_the_output_is_kept(house:
     each = task("each", "s:say", text="$ITEM") | {"for_each": ["one", 2, "three"]}
     result = await house.run(each, **{"return": ["each"]})
     assert result.outputs == {"each": [{"said": "one"}, None, {"said": "three"}]}
-    assert [(error.id, error.index, error.code) for error in result.errors] == [("each", 1, "invalid_arguments")]
+    assert [(error.id, error.index, error.code) for error in result.errors] == [
+        ("each", 1, "invalid_arguments")
+    ]
     assert result.tasks[0].status == "failed"
 
 
@@ -148,11 +177,15 @@ async def test_for_each_takes_at_most_max_items(house: House) -> None:
     async with house.gateway(limits=limits) as gateway:
         with pytest.raises(InvalidDag, match="at most 2 are run"):
             await gateway.execute({"tasks": [task("a") | {"for_each": [1, 2, 3]}]})
-        told = await gateway.execute({"tasks": [task("l", x=[1, 2, 3]), task("a") | {"for_each": "$OUTPUT[l].x"}]})
+        told = await gateway.execute(
+            {"tasks": [task("l", x=[1, 2, 3]), task("a") | {"for_each": "$OUTPUT[l].x"}]}
+        )
     assert told.errors[0].code == "output_too_large"
 
 
-async def test_select_is_applied_before_the_output_is_kept_referenced_or_returned(house: House) -> None:
+async def test_select_is_applied_before_the_output_is_kept_referenced_or_returned(
+    house: House,
+) -> None:
     picked = task("a", items=[{"n": 1}, {"n": 2}]) | {"select": "items[].n"}
     result = await house.run(picked, task("b", x="$OUTPUT[a][1]"), **{"return": ["*"]})
     assert result.outputs == {"a": [1, 2], "b": {"x": 2}}
@@ -168,7 +201,10 @@ async def test_timeout_s_of_a_task_counts_for_each_attempt(house: House) -> None
 
 async def test_timeout_s_is_the_tasks_then_the_tools_then_60(house: House) -> None:
     async with house.gateway(Rule("s:sleep", timeout_s=5)) as gateway:
-        tasks = [task("own", "s:sleep", seconds=99) | {"timeout_s": 3}, task("tool", "s:sleep", seconds=99)]
+        tasks = [
+            task("own", "s:sleep", seconds=99) | {"timeout_s": 3},
+            task("tool", "s:sleep", seconds=99),
+        ]
         result = await gateway.execute({"tasks": tasks})
     assert [task.duration_ms for task in result.tasks] == [3_000, 5_000]
     assert (await house.run(task("none", "s:sleep", seconds=99))).tasks[0].duration_ms == 60_000
@@ -186,12 +222,18 @@ async def test_a_failure_that_cannot_pass_is_not_tried_again(house: House) -> No
     assert result.tasks[0].attempts == 1
 
 
-async def test_retries_are_refused_for_what_may_not_be_repeated_unless_allow_repeat(house: House) -> None:
-    assert await house.refused(task("a", "s:say", text="x") | {"retries": 1}) == {"tasks[0].retries": "not_repeatable"}
+async def test_retries_are_refused_for_what_may_not_be_repeated_unless_allow_repeat(
+    house: House,
+) -> None:
+    assert await house.refused(task("a", "s:say", text="x") | {"retries": 1}) == {
+        "tasks[0].retries": "not_repeatable"
+    }
     allowed = await house.run(task("a", "s:say", text="x") | {"retries": 1, "allow_repeat": True})
     assert allowed.status == "success"
     async with house.gateway(Rule("s:say", idempotent=True)) as gateway:
-        assert (await gateway.execute({"tasks": [task("a", "s:say", text="x") | {"retries": 1}]})).status == "success"
+        assert (
+            await gateway.execute({"tasks": [task("a", "s:say", text="x") | {"retries": 1}]})
+        ).status == "success"
 
 
 async def test_priority_goes_first_then_the_longer_way_then_document_order(house: House) -> None:
@@ -202,7 +244,12 @@ async def test_priority_goes_first_then_the_longer_way_then_document_order(house
         task("first", "s:sleep", name="first") | {"priority": 1},
     ]
     await house.run(*tasks, max_concurrency=1)
-    assert sorted(house.spans, key=lambda name: house.spans[name]) == ["first", "second", "last", "after"]
+    assert sorted(house.spans, key=lambda name: house.spans[name]) == [
+        "first",
+        "second",
+        "last",
+        "after",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -213,20 +260,28 @@ async def test_priority_goes_first_then_the_longer_way_then_document_order(house
         ("one_failed", "skipped", "success"),
     ],
 )
-async def test_trigger_rule(house: House, rule: str, after_success: str, after_failure: str) -> None:
+async def test_trigger_rule(
+    house: House, rule: str, after_success: str, after_failure: str
+) -> None:
     well = await house.run(task("a"), task("b") | {"depends_on": ["a"], "trigger_rule": rule})
-    ill = await house.run(task("a", "s:fail"), task("b") | {"depends_on": ["a"], "trigger_rule": rule})
+    ill = await house.run(
+        task("a", "s:fail"), task("b") | {"depends_on": ["a"], "trigger_rule": rule}
+    )
     assert (well.tasks[1].status, ill.tasks[1].status) == (after_success, after_failure)
 
 
-async def test_when_is_not_truthy_skips_with_condition_and_what_depends_on_it_too(house: House) -> None:
+async def test_when_is_not_truthy_skips_with_condition_and_what_depends_on_it_too(
+    house: House,
+) -> None:
     conditional = task("b") | {"depends_on": ["a"], "when": "a.total > `10`"}
     result = await house.run(task("a", total=3), conditional, task("c", x="$OUTPUT[b]"))
     assert [task.status for task in result.tasks] == ["success", "skipped", "skipped"]
     assert [error.code for error in result.errors] == ["condition", "dependency_failed"]
 
 
-async def test_reads_and_writes_of_a_task_are_resources_beside_those_of_its_tool(house: House) -> None:
+async def test_reads_and_writes_of_a_task_are_resources_beside_those_of_its_tool(
+    house: House,
+) -> None:
     tasks = [task(id, "s:sleep", name=id) | {"writes": ["db:users"]} for id in ("a", "b")]
     result = await house.run(*tasks, task("c", "s:sleep", name="c") | {"reads": ["db:users/7"]})
     assert [task.start_ms for task in result.tasks] == [0, 1_000, 2_000]
@@ -235,7 +290,9 @@ async def test_reads_and_writes_of_a_task_are_resources_beside_those_of_its_tool
 async def test_weight_is_slots_and_never_more_than_there_are(house: House) -> None:
     heavy = task("heavy", "s:sleep") | {"weight": 99}
     async with house.gateway(limits=GatewayLimits(concurrency=Limits(2))) as gateway:
-        result = await gateway.execute({"tasks": [heavy, task("x", "s:sleep"), task("y", "s:sleep")]})
+        result = await gateway.execute(
+            {"tasks": [heavy, task("x", "s:sleep"), task("y", "s:sleep")]}
+        )
     assert [task.start_ms for task in result.tasks] == [0, 1_000, 1_000]
 
 
@@ -249,7 +306,9 @@ async def test_weight_is_slots_and_never_more_than_there_are(house: House) -> No
         {"arguments": '{"x": 1}'},
     ],
 )
-async def test_variants_of_arguments_are_understood_and_told(house: House, members: dict[str, Any]) -> None:
+async def test_variants_of_arguments_are_understood_and_told(
+    house: House, members: dict[str, Any]
+) -> None:
     result = await house.run({"id": "a", "tool": "s:echo", **members})
     assert result.outputs == {"a": {"x": 1}}
     assert result.notes

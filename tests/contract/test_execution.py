@@ -39,12 +39,15 @@ async def test_validation_lists_all_problems_at_once_and_nothing_has_run(house: 
         return_=["a"],
     )
     assert set(problems.values()) >= {
-        "invalid_id", "unknown_tool", "duplicate_id", "invalid_reference", "invalid_arguments", "invalid_expression",
+        "invalid_id", "unknown_tool", "duplicate_id", "invalid_reference", "invalid_arguments",
+        "invalid_expression",
         "wrong_type", "unknown_server", "unknown_task", "unknown_field",
     }  # fmt: skip
 
 
-async def test_a_problem_says_where_what_would_be_right_and_the_signature_of_the_tool(house: House) -> None:
+async def test_a_problem_says_where_what_would_be_right_and_the_signature_of_the_tool(
+    house: House,
+) -> None:
     async with house.gateway() as gateway:
         with pytest.raises(InvalidDag) as refused:
             await gateway.execute({"tasks": [task("a", "s:say", txt="x")]})
@@ -61,7 +64,9 @@ async def test_cycles_are_named_as_a_path(house: House) -> None:
 
 
 async def test_a_failed_task_never_stops_another_that_does_not_depend_on_it(house: House) -> None:
-    result = await house.run(task("bad", "s:fail"), task("good", "s:sleep", seconds=3), task("after", x="$OUTPUT[bad]"))
+    result = await house.run(
+        task("bad", "s:fail"), task("good", "s:sleep", seconds=3), task("after", x="$OUTPUT[bad]")
+    )
     assert [task.status for task in result.tasks] == ["failed", "success", "skipped"]
 
 
@@ -74,13 +79,23 @@ async def test_every_task_ends_in_exactly_one_final_status(house: House) -> None
         task("cut", "s:sleep", seconds=99),
     ]
     result = await house.run(*tasks, timeout_s=5)
-    assert [task.status for task in result.tasks] == ["success", "failed", "timeout", "skipped", "cancelled"]
+    assert [task.status for task in result.tasks] == [
+        "success",
+        "failed",
+        "timeout",
+        "skipped",
+        "cancelled",
+    ]
     assert [task.id for task in result.tasks] == ["ok", "bad", "late", "skipped", "cut"]
 
 
 async def test_what_hangs_on_a_failure_is_skipped_naming_the_root_cause(house: House) -> None:
-    result = await house.run(task("a", "s:fail"), task("b", x="$OUTPUT[a]"), task("c", x="$OUTPUT[b]"))
-    assert [(error.code, error.caused_by) for error in result.errors[1:]] == [("dependency_failed", "a")] * 2
+    result = await house.run(
+        task("a", "s:fail"), task("b", x="$OUTPUT[a]"), task("c", x="$OUTPUT[b]")
+    )
+    assert [(error.code, error.caused_by) for error in result.errors[1:]] == [
+        ("dependency_failed", "a")
+    ] * 2
 
 
 # Conflicts
@@ -92,16 +107,26 @@ async def test_two_calls_that_touch_the_same_one_writing_never_overlap_and_start
     house.files["x"] = "old"
     result = await house.run(read("first", "x"), write("second", "x", "new"), read("third", "x"))
     assert [task.start_ms for task in result.tasks] == [0, 1_000, 2_000]
-    assert result.outputs == {"first": {"text": "old"}, "second": {"path": "x"}, "third": {"text": "new"}}
+    assert result.outputs == {
+        "first": {"text": "old"},
+        "second": {"path": "x"},
+        "third": {"text": "new"},
+    }
 
 
 async def test_readers_of_the_same_run_beside_each_other(house: House) -> None:
-    assert (await house.run(*[read(f"r{n}", "x") for n in range(5)])).metrics.execution_time_ms == 1_000
+    assert (
+        await house.run(*[read(f"r{n}", "x") for n in range(5)])
+    ).metrics.execution_time_ms == 1_000
 
 
-async def test_the_earlier_in_the_document_goes_first_even_where_it_is_ready_later(house: House) -> None:
+async def test_the_earlier_in_the_document_goes_first_even_where_it_is_ready_later(
+    house: House,
+) -> None:
     wait = task("wait", "s:sleep", seconds=5)
-    result = await house.run(wait, read("early", "x", depends_on=["wait"]), write("late", "x", "new"))
+    result = await house.run(
+        wait, read("early", "x", depends_on=["wait"]), write("late", "x", "new")
+    )
     assert [task.start_ms for task in result.tasks] == [0, 5_000, 6_000]
 
 
@@ -160,7 +185,10 @@ async def test_a_writer_is_not_starved_by_a_stream_of_readers(house: House) -> N
 
 async def test_the_policy_says_what_a_call_touches(house: House) -> None:
     async with house.gateway(Rule("s:sleep", writes=("db:{table}",))) as gateway:
-        tasks = [task(id, "s:sleep", table=table) for id, table in (("a", "users"), ("b", "users"), ("c", "logs"))]
+        tasks = [
+            task(id, "s:sleep", table=table)
+            for id, table in (("a", "users"), ("b", "users"), ("c", "logs"))
+        ]
         result = await gateway.execute({"tasks": tasks})
     assert [task.start_ms for task in result.tasks] == [0, 1_000, 0]
 
@@ -176,7 +204,9 @@ async def test_the_plan_and_the_result_show_which_waited_for_which_and_why(house
     async with house.gateway() as gateway:
         plan = await gateway.plan({"tasks": tasks})
         result = await gateway.execute({"tasks": tasks, "detail": "full"})
-    assert plan["conflicts"] == [{"id": "b", "waits_for": "a", "resource": "file:x", "why": "write after read"}]
+    assert plan["conflicts"] == [
+        {"id": "b", "waits_for": "a", "resource": "file:x", "why": "write after read"}
+    ]
     assert [(wait.why, wait.on, wait.resource, wait.ms) for wait in result.tasks[1].waits] == [
         ("conflict", "a", "file:x", 1_000)
     ]
@@ -194,7 +224,9 @@ async def test_the_plan_and_the_result_show_which_waited_for_which_and_why(house
     ],
     ids=["gateway", "server", "tool"],
 )
-async def test_limits_per_gateway_server_and_tool(house: House, limits: Limits, rules: tuple[Rule, ...]) -> None:
+async def test_limits_per_gateway_server_and_tool(
+    house: House, limits: Limits, rules: tuple[Rule, ...]
+) -> None:
     async with house.gateway(*rules, limits=GatewayLimits(concurrency=limits)) as gateway:
         result = await gateway.execute({"tasks": [task(f"t{n}", "s:sleep") for n in range(6)]})
     assert result.metrics.max_parallelism == 2
@@ -210,7 +242,9 @@ async def test_rate_limits_per_server(house: House) -> None:
 
 async def test_limits_of_the_gateway_hold_over_all_runs(house: House) -> None:
     async with house.gateway(slots=1) as gateway:
-        runs = [await gateway.submit({"tasks": [task("a", "s:sleep", name=str(n))]}) for n in range(3)]
+        runs = [
+            await gateway.submit({"tasks": [task("a", "s:sleep", name=str(n))]}) for n in range(3)
+        ]
         for run in runs:
             await gateway.wait(run.run_id)
     assert [house.spans[str(n)] for n in range(3)] == [(0, 1), (1, 2), (2, 3)]
@@ -232,16 +266,22 @@ async def test_a_ready_task_that_fits_runs_at_once_the_most_urgent_first(house: 
 # Cancellation, long runs, progress
 
 
-async def test_cancelling_a_run_cancels_each_call_in_flight_and_leaves_nothing_running(house: House) -> None:
+async def test_cancelling_a_run_cancels_each_call_in_flight_and_leaves_nothing_running(
+    house: House,
+) -> None:
     async with house.gateway() as gateway:
-        run = await gateway.submit({"tasks": [task(f"t{n}", "s:sleep", seconds=99) for n in range(3)]})
+        run = await gateway.submit(
+            {"tasks": [task(f"t{n}", "s:sleep", seconds=99) for n in range(3)]}
+        )
         await anyio.sleep(1)
         result = await gateway.cancel(run.run_id)
     assert result.status == "cancelled"
     assert house.servers.aborted == ["s:sleep"] * 3
 
 
-async def test_after_wait_s_the_answer_is_running_and_get_run_waits_for_the_rest(house: House) -> None:
+async def test_after_wait_s_the_answer_is_running_and_get_run_waits_for_the_rest(
+    house: House,
+) -> None:
     async with house.gateway() as gateway:
         run = await gateway.submit({"tasks": [task("a", "s:sleep", seconds=9)]})
         assert (await gateway.wait(run.run_id, 2)).status is RunStatus.RUNNING
@@ -280,7 +320,11 @@ async def test_a_tasks_timeout_does_not_count_its_wait_in_the_queue(house: House
         '{"tasks": [{"id": "a", "tool": "s:echo", "arguments": {"x": 1e999}}]}',
         '{"tasks": [], "tasks": []}',
         '{"tasks": [{"id": "a", "tool": "s:echo", "arguments": {"x": "\\ud800"}}]}',
-        '{"tasks": [{"id": "a", "tool": "s:echo", "arguments": ' + '{"x":' * 70 + "1" + "}" * 70 + "}]}",
+        '{"tasks": [{"id": "a", "tool": "s:echo", "arguments": '
+        + '{"x":' * 70
+        + "1"
+        + "}" * 70
+        + "}]}",
     ],
     ids=["NaN", "beyond numbers", "duplicate member", "lone surrogate", "70 levels"],
 )

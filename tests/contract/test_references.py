@@ -11,7 +11,12 @@ from .conftest import House, task
 
 pytestmark = pytest.mark.virtual_time
 
-SOURCE = {"field": {"sub": [{"a b": 1}]}, "items": [{"name": "x"}, {"name": "y"}], "name": "n", "none": None}
+SOURCE = {
+    "field": {"sub": [{"a b": 1}]},
+    "items": [{"name": "x"}, {"name": "y"}],
+    "name": "n",
+    "none": None,
+}
 
 
 @pytest.mark.parametrize(
@@ -32,20 +37,30 @@ async def test_every_form_of_a_reference(house: House, written: str, value: Any)
     assert (await house.run(task("a", **SOURCE), task("b", x=written))).outputs["b"] == {"x": value}
 
 
-async def test_a_string_that_is_exactly_one_reference_becomes_the_value_with_its_type(house: House) -> None:
+async def test_a_string_that_is_exactly_one_reference_becomes_the_value_with_its_type(
+    house: House,
+) -> None:
     values = {"n": 1, "f": 0.5, "b": True, "l": [1], "o": {"k": None}, "z": None}
-    result = await house.run(task("a", **values), task("b", **{name: f"$OUTPUT[a].{name}" for name in values}))
+    result = await house.run(
+        task("a", **values), task("b", **{name: f"$OUTPUT[a].{name}" for name in values})
+    )
     assert result.outputs["b"] == values
 
 
-async def test_in_longer_text_a_string_is_as_it_is_and_anything_else_compact_json(house: House) -> None:
-    result = await house.run(task("a", s="x", o={"k": [1, None]}), task("b", t="<$OUTPUT[a].s> $OUTPUT[a].o"))
+async def test_in_longer_text_a_string_is_as_it_is_and_anything_else_compact_json(
+    house: House,
+) -> None:
+    result = await house.run(
+        task("a", s="x", o={"k": [1, None]}), task("b", t="<$OUTPUT[a].s> $OUTPUT[a].o")
+    )
     assert result.outputs["b"] == {"t": '<x> {"k":[1,null]}'}
 
 
 async def test_references_are_found_at_any_depth_of_values_and_never_in_keys(house: House) -> None:
     deep = {"$OUTPUT[a]": [[{"k": "$OUTPUT[a].x"}]]}
-    assert (await house.run(task("a", x=1), task("b", **deep))).outputs["b"] == {"$OUTPUT[a]": [[{"k": 1}]]}
+    assert (await house.run(task("a", x=1), task("b", **deep))).outputs["b"] == {
+        "$OUTPUT[a]": [[{"k": 1}]]
+    }
 
 
 async def test_what_is_substituted_is_not_read_again(house: House) -> None:
@@ -54,22 +69,32 @@ async def test_what_is_substituted_is_not_read_again(house: House) -> None:
     assert result.outputs["b"] == {"x": "$OUTPUT[c] ${OUTPUT[a]} $ITEM"}
 
 
-async def test_a_name_is_of_letters_of_any_script_and_the_longest_match_counts(house: House) -> None:
-    result = await house.run(task("a", größe_2=1, 名=2), task("b", x="$OUTPUT[a].größe_2", y="$OUTPUT[a].名, ok"))
+async def test_a_name_is_of_letters_of_any_script_and_the_longest_match_counts(
+    house: House,
+) -> None:
+    result = await house.run(
+        task("a", größe_2=1, 名=2), task("b", x="$OUTPUT[a].größe_2", y="$OUTPUT[a].名, ok")
+    )
     assert result.outputs["b"] == {"x": 1, "y": "2, ok"}
 
 
 async def test_any_other_key_is_quoted(house: House) -> None:
-    result = await house.run(task("a", **{"content-type": "t"}), task("b", x='$OUTPUT[a]["content-type"]'))
+    result = await house.run(
+        task("a", **{"content-type": "t"}), task("b", x='$OUTPUT[a]["content-type"]')
+    )
     assert result.outputs["b"] == {"x": "t"}
 
 
 async def test_a_full_stop_that_no_name_follows_is_text(house: House) -> None:
-    assert (await house.run(task("a", n="x"), task("b", t="by $OUTPUT[a].n."))).outputs["b"] == {"t": "by x."}
+    assert (await house.run(task("a", n="x"), task("b", t="by $OUTPUT[a].n."))).outputs["b"] == {
+        "t": "by x."
+    }
 
 
 async def test_only_members_of_objects_and_indices_of_lists_are_reachable(house: House) -> None:
-    result = await house.run(task("a", s="text"), task("b", x="$OUTPUT[a].s.upper"), task("c", x="$OUTPUT[a].s[0]"))
+    result = await house.run(
+        task("a", s="text"), task("b", x="$OUTPUT[a].s.upper"), task("c", x="$OUTPUT[a].s[0]")
+    )
     assert [error.code for error in result.errors] == ["reference_error", "reference_error"]
 
 
@@ -80,7 +105,9 @@ async def test_null_is_a_value_and_not_a_missing_path(house: House) -> None:
 
 async def test_a_path_that_is_not_there_fails_with_what_was_there(house: House) -> None:
     result = await house.run(
-        task("a", one=1, two=[1, 2]), task("b", x="$OUTPUT[a].three"), task("c", x="$OUTPUT[a].two[5]")
+        task("a", one=1, two=[1, 2]),
+        task("b", x="$OUTPUT[a].three"),
+        task("c", x="$OUTPUT[a].two[5]"),
     )
     assert "one, two" in result.errors[0].message
     assert "a list of 2" in result.errors[1].message
@@ -107,24 +134,35 @@ async def test_the_output_of_a_task(house: House, answer: Any, output: Any) -> N
 
 
 async def test_text_on_a_text_output_is_the_text(house: House) -> None:
-    assert (await house.run(task("a", "s:text", text="hi"), task("b", x="$OUTPUT[a].text"))).outputs["b"] == {"x": "hi"}
+    assert (
+        await house.run(task("a", "s:text", text="hi"), task("b", x="$OUTPUT[a].text"))
+    ).outputs["b"] == {"x": "hi"}
 
 
 async def test_both_result_and_a_path_straight_into_a_wrapper_are_understood(house: House) -> None:
     house.servers.add("s:wrapped", lambda: structured({"result": [{"n": 1}]}))
-    result = await house.run(task("a", "s:wrapped"), task("b", x="$OUTPUT[a].result[0].n", y="$OUTPUT[a][0].n"))
+    result = await house.run(
+        task("a", "s:wrapped"), task("b", x="$OUTPUT[a].result[0].n", y="$OUTPUT[a][0].n")
+    )
     assert result.outputs["b"] == {"x": 1, "y": 1}
 
 
 async def test_a_task_whose_only_links_to_a_failed_task_are_guarded_runs(house: House) -> None:
-    result = await house.run(task("a", "s:fail"), task("b", x='${OUTPUT[a].n ?? "d"}'), task("c", x="$OUTPUT[a].n"))
+    result = await house.run(
+        task("a", "s:fail"), task("b", x='${OUTPUT[a].n ?? "d"}'), task("c", x="$OUTPUT[a].n")
+    )
     assert [task.status for task in result.tasks] == ["failed", "success", "skipped"]
     assert result.outputs["b"] == {"x": "d"}
 
 
-async def test_an_unknown_id_itself_and_a_dependent_are_refused_before_anything_runs(house: House) -> None:
+async def test_an_unknown_id_itself_and_a_dependent_are_refused_before_anything_runs(
+    house: House,
+) -> None:
     problems = await house.refused(
-        task("a", x="$OUTPUT[nobody]"), task("b", x="$OUTPUT[b]"), task("c", x="$OUTPUT[d]"), task("d", x="$OUTPUT[c]")
+        task("a", x="$OUTPUT[nobody]"),
+        task("b", x="$OUTPUT[b]"),
+        task("c", x="$OUTPUT[d]"),
+        task("d", x="$OUTPUT[c]"),
     )
     assert problems == {
         "tasks[0].arguments.x": "unknown_task",
@@ -133,12 +171,18 @@ async def test_an_unknown_id_itself_and_a_dependent_are_refused_before_anything_
     }
 
 
-CLOSED = {"type": "object", "properties": {"title": {"type": "string"}}, "additionalProperties": False}
+CLOSED = {
+    "type": "object",
+    "properties": {"title": {"type": "string"}},
+    "additionalProperties": False,
+}
 OPEN = {**CLOSED, "additionalProperties": True}
 
 
 @pytest.mark.parametrize("path", ["titel", "title.x"])
-async def test_a_path_that_a_closed_output_schema_rules_out_is_refused(house: House, path: str) -> None:
+async def test_a_path_that_a_closed_output_schema_rules_out_is_refused(
+    house: House, path: str
+) -> None:
     house.servers.add(tool("s:closed", output=CLOSED), lambda: {"title": "t"})
     problems = await house.refused(task("a", "s:closed"), task("b", x=f"$OUTPUT[a].{path}"))
     assert list(problems) == ["tasks[1].arguments.x"]
@@ -147,7 +191,9 @@ async def test_a_path_that_a_closed_output_schema_rules_out_is_refused(house: Ho
 async def test_a_value_whose_type_the_consumer_rules_out_is_refused(house: House) -> None:
     house.servers.add(tool("s:closed", output=CLOSED), lambda: {"title": "t"})
     house.servers.add(tool("s:number", {"n": {"type": "integer"}}), lambda n: n)
-    problems = await house.refused(task("a", "s:closed"), task("b", "s:number", n="$OUTPUT[a].title"))
+    problems = await house.refused(
+        task("a", "s:closed"), task("b", "s:number", n="$OUTPUT[a].title")
+    )
     assert problems == {"tasks[1].arguments.n": "type_mismatch"}
 
 

@@ -8,7 +8,14 @@ import pytest
 
 from plait.core.results.record import RunStatus
 from plait.core.tools.policy import Rule
-from plait.errors import CallError, CallTimeout, ConnectionLost, InvalidDag, ProtocolError, ServerUnavailable
+from plait.errors import (
+    CallError,
+    CallTimeout,
+    ConnectionLost,
+    InvalidDag,
+    ProtocolError,
+    ServerUnavailable,
+)
 
 from ..fakes import structured, tool
 from .conftest import House, task
@@ -27,12 +34,15 @@ async def test_a_task_and_the_metrics_hold_what_the_contract_shows(house: House)
     sleepy = task("a", "s:sleep", seconds=1)
     document: Any = (await house.run(sleepy, task("b", "s:fail", x="$OUTPUT[a].slept"))).document()
     assert document["tasks"][0] == {
-        "id": "a", "tool": "s:sleep", "status": "success", "layer": 0, "start_ms": 0.0, "duration_ms": 1000.0,
+        "id": "a", "tool": "s:sleep", "status": "success", "layer": 0, "start_ms": 0.0,
+        "duration_ms": 1000.0,
         "attempts": 1, "cached": False,
     }  # fmt: skip
     assert document["metrics"] == {
-        "execution_time_ms": 1000.0, "sequential_time_ms": 1000.0, "speedup": 1.0, "critical_path": ["a", "b"],
-        "critical_path_ms": 1000.0, "overhead_ms": 0.0, "max_parallelism": 1, "average_parallelism": 1.0,
+        "execution_time_ms": 1000.0, "sequential_time_ms": 1000.0, "speedup": 1.0,
+        "critical_path": ["a", "b"],
+        "critical_path_ms": 1000.0, "overhead_ms": 0.0, "max_parallelism": 1,
+        "average_parallelism": 1.0,
         "counts": {"success": 1, "failed": 1},
     }  # fmt: skip
 
@@ -59,9 +69,16 @@ def test_cancelled_and_timeout_are_errors_and_running_is_none() -> None:
     assert not RunStatus.RUNNING.is_error
 
 
-async def test_when_all_succeeded_a_concise_answer_leaves_tasks_out_and_shortens_metrics(house: House) -> None:
+async def test_when_all_succeeded_a_concise_answer_leaves_tasks_out_and_shortens_metrics(
+    house: House,
+) -> None:
     document: Any = (await house.run(task("a"))).document()
-    assert list(document["metrics"]) == ["execution_time_ms", "sequential_time_ms", "speedup", "layers"]
+    assert list(document["metrics"]) == [
+        "execution_time_ms",
+        "sequential_time_ms",
+        "speedup",
+        "layers",
+    ]
     assert "tasks" not in document
     assert "layers" not in document
 
@@ -74,19 +91,31 @@ async def test_sequential_time_speedup_and_the_critical_path_that_ran(house: Hou
             task("b", "s:sleep", seconds=3, x="$OUTPUT[a].slept"),
         )
     ).metrics
-    assert (metrics.execution_time_ms, metrics.sequential_time_ms, metrics.speedup) == (5_000, 9_000, 1.8)
+    assert (metrics.execution_time_ms, metrics.sequential_time_ms, metrics.speedup) == (
+        5_000,
+        9_000,
+        1.8,
+    )
     assert (metrics.critical_path, metrics.critical_path_ms) == (("a", "b"), 5_000)
 
 
-async def test_in_full_the_result_explains_why_each_task_waited_and_what_would_be_faster(house: House) -> None:
-    tasks = [task("a", "s:sleep", seconds=1), task("b", "s:sleep", seconds=1), task("c", x="$OUTPUT[b].slept")]
+async def test_in_full_the_result_explains_why_each_task_waited_and_what_would_be_faster(
+    house: House,
+) -> None:
+    tasks = [
+        task("a", "s:sleep", seconds=1),
+        task("b", "s:sleep", seconds=1),
+        task("c", x="$OUTPUT[b].slept"),
+    ]
     result = await house.run(*tasks, max_concurrency=1, detail="full")
     document: Any = result.document("full")
     waits = {each["id"]: each.get("waited_for", []) for each in document["tasks"]}
     assert waits["a"][0]["why"] == "limit"
     assert waits["c"][0] == {"why": "dependency", "on": "b", "ms": 1_000}
     assert 0 < document["metrics"]["efficiency"] <= 1
-    assert any("max_concurrency of the DAG" in sentence for sentence in document["metrics"]["faster"])
+    assert any(
+        "max_concurrency of the DAG" in sentence for sentence in document["metrics"]["faster"]
+    )
 
 
 async def test_a_refused_dag_lists_errors_with_path_id_code_message_and_hint(house: House) -> None:
@@ -105,7 +134,9 @@ async def test_a_dry_run_shows_layers_conflicts_writes_estimate_and_mermaid(hous
         )
     assert answer["status"] == "planned"
     assert answer["layers"] == [["w", "r"]]
-    assert answer["conflicts"] == [{"id": "r", "waits_for": "w", "resource": "file:x", "why": "read after write"}]
+    assert answer["conflicts"] == [
+        {"id": "r", "waits_for": "w", "resource": "file:x", "why": "read after write"}
+    ]
     assert answer["writes"] == [{"id": "w", "tool": "files:write", "resources": ["file:x"]}]
     assert answer["estimate"]["max_parallelism"] == 1
     assert answer["mermaid"].startswith("flowchart LR")
@@ -131,18 +162,24 @@ async def test_the_code_of_a_failed_call(house: House, error: CallError, code: s
 
 
 async def test_a_tool_error_passes_its_text_on_cut_to_2000_characters(house: House) -> None:
-    house.servers.add("s:wordy", lambda: {"isError": True, "content": [{"type": "text", "text": "w" * 5_000}]})
+    house.servers.add(
+        "s:wordy", lambda: {"isError": True, "content": [{"type": "text", "text": "w" * 5_000}]}
+    )
     told = (await house.run(task("a", "s:wordy"))).errors[0]
     assert (told.code, len(told.message)) == ("tool_error", 2_000)
 
 
-async def test_resolved_arguments_that_do_not_fit_are_invalid_arguments_and_not_sent(house: House) -> None:
+async def test_resolved_arguments_that_do_not_fit_are_invalid_arguments_and_not_sent(
+    house: House,
+) -> None:
     result = await house.run(task("a", n=1), task("b", "s:say", text="$OUTPUT[a].n"))
     assert result.errors[0].code == "invalid_arguments"
     assert house.called == ["s:echo"]
 
 
-async def test_an_output_that_breaks_its_own_schema_fails_and_is_kept_for_get_run(house: House) -> None:
+async def test_an_output_that_breaks_its_own_schema_fails_and_is_kept_for_get_run(
+    house: House,
+) -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
     house.servers.add(tool("s:liar", output=schema), lambda: structured({"n": "x"}))
     async with house.gateway() as gateway:
@@ -153,10 +190,17 @@ async def test_an_output_that_breaks_its_own_schema_fails_and_is_kept_for_get_ru
 
 async def test_skipped_tasks_say_why(house: House) -> None:
     tasks = [task("a", "s:fail"), task("b", x="$OUTPUT[a]")]
-    assert [error.code for error in (await house.run(*tasks)).errors] == ["tool_error", "dependency_failed"]
+    assert [error.code for error in (await house.run(*tasks)).errors] == [
+        "tool_error",
+        "dependency_failed",
+    ]
     slow = task("c", "s:sleep", seconds=9)
     fast = await house.run(*tasks[:1], slow, task("d", x="$OUTPUT[c]"), fail_fast=True)
-    assert {error.id: error.code for error in fast.errors} == {"a": "tool_error", "c": "fail_fast", "d": "fail_fast"}
+    assert {error.id: error.code for error in fast.errors} == {
+        "a": "tool_error",
+        "c": "fail_fast",
+        "d": "fail_fast",
+    }
 
 
 async def test_what_the_policy_denies_is_policy_denied_before_anything_runs(house: House) -> None:
@@ -175,7 +219,9 @@ async def test_a_fault_of_ours_is_internal_with_an_id_for_the_log(
     house.servers.add("s:crash", crash)
     told = (await house.run(task("a", "s:crash"))).errors[0]
     assert told.code == "internal"
-    assert told.message.rsplit(" ", 1)[-1] in {str(getattr(record, "id", "")) for record in caplog.records}
+    assert told.message.rsplit(" ", 1)[-1] in {
+        str(getattr(record, "id", "")) for record in caplog.records
+    }
 
 
 async def test_an_unknown_run_is_refused_as_such(house: House) -> None:

@@ -9,9 +9,17 @@ from hypothesis import strategies as st
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 
 
-def json_values(leaves: st.SearchStrategy[Any] | None = None, keys: st.SearchStrategy[str] = WORDS) -> Any:
+def json_values(
+    leaves: st.SearchStrategy[Any] | None = None, keys: st.SearchStrategy[str] = WORDS
+) -> Any:
     """Any strict JSON value; *leaves* and *keys* steer what is in it."""
-    plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | WORDS
+    plain = (
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | WORDS
+    )
     return st.recursive(
         plain if leaves is None else leaves | plain,
         lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4),

@@ -33,7 +33,9 @@ ERRORS: list[tuple[CallError, int, Json]] = [
 
 
 @pytest.mark.parametrize(("error", "code", "data"), ERRORS)
-def test_an_error_of_ours_has_the_code_that_clients_know(error: CallError, code: int, data: Json) -> None:
+def test_an_error_of_ours_has_the_code_that_clients_know(
+    error: CallError, code: int, data: Json
+) -> None:
     told = as_rpc_error(error)
     assert (told.code, told.message, told.data) == (code, "x", data)
 
@@ -45,6 +47,10 @@ def test_an_error_of_the_server_is_told_as_the_server_worded_it() -> None:
 
 async def test_without_a_client_nobody_is_asked_and_nobody_hears() -> None:
     assert (NO_CLIENT.client, NO_CLIENT.principal, NO_CLIENT.capabilities) == (None, USER, {})
-    assert (NO_CLIENT.can_be_asked, NO_CLIENT.wants_progress, NO_CLIENT.log({})) == (False, False, False)
+    assert (NO_CLIENT.can_be_asked, NO_CLIENT.wants_progress, NO_CLIENT.log({})) == (
+        False,
+        False,
+        False,
+    )
     with pytest.raises(NotImplementedError, match="roots/list"):
         await NO_CLIENT.ask("roots/list", {})

@@ -1,4 +1,5 @@
-"""The core decides without looking at the world: no file, no clock and no module is opened, read or imported in it."""
+"""The core decides without looking at the world: no file, no clock and no module is opened, read or
+imported in it."""
 
 from __future__ import annotations
 
@@ -105,7 +106,9 @@ def guard(hook: Guard, monkeypatch: pytest.MonkeyPatch) -> Guard:
 
 
 @pytest.mark.parametrize("hundred", range(2))
-def test_nothing_is_looked_at_while_a_dag_is_checked_and_scheduled(guard: Guard, hundred: int) -> None:
+def test_nothing_is_looked_at_while_a_dag_is_checked_and_scheduled(
+    guard: Guard, hundred: int
+) -> None:
     before = guard.entered
     for seed in range(10_000 + hundred * 50, 10_050 + hundred * 50):
         drive(World.draw(Choices.seeded(seed)))

@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-PAGES = [page for pages in ("*.md", "docs/**/*.md", "src/**/*.md", "tests/*.md") for page in sorted(ROOT.glob(pages))]
+PAGES = [
+    page
+    for pages in ("*.md", "docs/**/*.md", "src/**/*.md", "tests/*.md")
+    for page in sorted(ROOT.glob(pages))
+]
 _FENCE = re.compile(r"(?P<margin>[ >]*)(?P<fence>`{3,}|~{3,})(?P<label>.*)")
 
 
@@ -38,7 +42,11 @@ def blocks_of(page: Path) -> Iterator[Block]:
         inside: list[str] = []
         for _, line in lines:
             closed = _FENCE.match(line)
-            if closed and closed["fence"].startswith(opened["fence"]) and not closed["label"].strip():
+            if (
+                closed
+                and closed["fence"].startswith(opened["fence"])
+                and not closed["label"].strip()
+            ):
                 break
             inside.append(line.removeprefix(opened["margin"]))
         else:

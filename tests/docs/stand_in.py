@@ -1,6 +1,8 @@
-"""The servers of the quickstart, in place of those that npx and uvx would fetch: JSON lines, the handshake alone.
+"""The servers of the quickstart, in place of those that npx and uvx would fetch: JSON lines, the
+handshake alone.
 
-stand_in.py ...   (as the page calls npx or uvx; the package among the arguments says which server to be)
+stand_in.py ...   (as the page calls npx or uvx; the package among the arguments says which server
+to be)
 """
 
 from __future__ import annotations
@@ -43,18 +45,27 @@ TOOLS: dict[str, list[dict[str, Any]]] = {
 def answer(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
     match method:
         case "initialize":
-            served = {"capabilities": {"tools": {}}, "serverInfo": {"name": "stand-in", "version": "1"}}
+            served = {
+                "capabilities": {"tools": {}},
+                "serverInfo": {"name": "stand-in", "version": "1"},
+            }
             return {"protocolVersion": "2025-11-25", **served}
         case "tools/list":
             return {"tools": SERVED}
         case "tools/call":
             said = call(params["name"], **params["arguments"])
             result: dict[str, Any] = {"content": [{"type": "text", "text": said}]}
-            return result if params["name"] == "git_log" else {**result, "structuredContent": {"content": said}}
+            return (
+                result
+                if params["name"] == "git_log"
+                else {**result, "structuredContent": {"content": said}}
+            )
     return None
 
 
-def call(name: str, path: str = ".", content: str = "", repo_path: str = ".", max_count: int = 1) -> str:
+def call(
+    name: str, path: str = ".", content: str = "", repo_path: str = ".", max_count: int = 1
+) -> str:
     match name:
         case "list_directory":
             return "\n".join(sorted(entry.name for entry in Path(path).iterdir()))

@@ -34,8 +34,8 @@ def by_place(block: Block) -> str:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of somebody who follows the quickstart: its settings, with the workspace of the other pages, a README,
-    and npx and uvx that find their packages without a network."""
+    """The folder of somebody who follows the quickstart: its settings, with the workspace of the
+    other pages, a README, and npx and uvx that find their packages without a network."""
     folder, programs = tmp_path / "project", tmp_path / "programs"
     folder.mkdir()
     (folder / "README.md").write_text("# A project\n")
@@ -44,7 +44,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     programs.mkdir()
     for name in ("npx", "uvx"):
         program = programs / name
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name("stand_in.py")}" "$@"\n')
+        program.write_text(
+            f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).with_name("stand_in.py")}" "$@"\n'
+        )
         program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     return folder
@@ -52,7 +54,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def ran(folder: Path, *command: str) -> str:
     """Run Python with *command* in *folder*, which must succeed, and return what it prints."""
-    said = subprocess.run([sys.executable, *command], cwd=folder, capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        [sys.executable, *command], cwd=folder, capture_output=True, text=True, check=False
+    )
     assert said.returncode == 0, said.stderr
     return said.stdout
 
@@ -71,7 +75,9 @@ def test_every_page_is_looked_at_and_every_fence_belongs_to_a_block():
 
 def test_blocks_are_found_wherever_they_stand(tmp_path: Path):
     page = tmp_path / "page.md"
-    page.write_text("a\n```python\n1\n```\n- b\n\n  ~~~json x\n  {}\n  ~~~\n> ````toml\n> ```\n> ````\n")
+    page.write_text(
+        "a\n```python\n1\n```\n- b\n\n  ~~~json x\n  {}\n  ~~~\n> ````toml\n> ```\n> ````\n"
+    )
     found = [(block.line, block.label, block.text) for block in blocks_of(page)]
     assert found == [(2, "python", "1\n"), (7, "json x", "{}\n"), (10, "toml", "```\n")]
     page.write_text("```python\n1\n")

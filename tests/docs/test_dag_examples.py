@@ -49,7 +49,9 @@ def servers() -> FakeServers:
     made.add(tool("github:get_user", {"name": STRING}, ["name"]), lambda name: {"login": name})
     made.add(tool("github:list_issues", repo, ["repo"]), lambda **_: {"items": ISSUES, "total": 3})
     made.add(
-        tool("github:get_issue", {"repo": STRING, "number": {"type": "integer"}}, ["repo", "number"]),
+        tool(
+            "github:get_issue", {"repo": STRING, "number": {"type": "integer"}}, ["repo", "number"]
+        ),
         lambda repo, number: ISSUES[number - 1],
     )
     made.add(
@@ -61,12 +63,16 @@ def servers() -> FakeServers:
         file.write,
     )
     made.add(tool("files:read", {"path": STRING}, ["path"], readOnlyHint=True), file.read)
-    made.add(tool("ops:deploy", {"app": STRING}, ["app"]), lambda app: text("no capacity", is_error=True))
+    made.add(
+        tool("ops:deploy", {"app": STRING}, ["app"]), lambda app: text("no capacity", is_error=True)
+    )
     made.add(tool("ops:rollback", {"app": STRING}, ["app"]), lambda app: {"rolled_back": app})
     return made
 
 
-@pytest.mark.parametrize(("dag", "outputs"), EXAMPLES, ids=[f"example {index}" for index in range(len(EXAMPLES))])
+@pytest.mark.parametrize(
+    ("dag", "outputs"), EXAMPLES, ids=[f"example {index}" for index in range(len(EXAMPLES))]
+)
 @pytest.mark.virtual_time
 async def test_an_example_gives_what_the_page_says(dag: str, outputs: str, servers: FakeServers):
     async with Gateway(servers, servers, InMemoryRuns()) as gateway:

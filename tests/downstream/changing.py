@@ -20,7 +20,9 @@ from plait.stores.listing_cache import ListingCache
 from ..fakes import a_call
 
 SERVER = str(Path(__file__).with_name("changing_server.py"))
-QUICK = ConnectTimings(first_backoff_s=0.05, longest_backoff_s=0.2, grace_s=0.2, refresh_pause_s=0.01)
+QUICK = ConnectTimings(
+    first_backoff_s=0.05, longest_backoff_s=0.2, grace_s=0.2, refresh_pause_s=0.01
+)
 SOON = 20.0
 
 
@@ -57,7 +59,9 @@ class ChangingServer:
         return ServerSettings(command=sys.executable, args=(SERVER, str(self.folder)), **made)
 
 
-def pool_of(state_folder: Path | None = None, first: anyio.Event | None = None, **servers: ServerSettings) -> Pool:
+def pool_of(
+    state_folder: Path | None = None, first: anyio.Event | None = None, **servers: ServerSettings
+) -> Pool:
     return Pool(Config(servers=servers), ListingCache(state_folder), patience=QUICK, first=first)
 
 

@@ -1,10 +1,12 @@
-"""A stdio server that lists what a file holds, so that it is another one at its next start: JSON lines, nothing else.
+"""A stdio server that lists what a file holds, so that it is another one at its next start: JSON
+lines, nothing else.
 
     changing_server.py FOLDER
 
-FOLDER/state.json has `tools`, and may have `version` and `era` ("modern": 2026-07-28 alone; else the handshake alone).
-What it is asked goes into FOLDER/journal, a method a line; `start` and `end` stand for itself. It answers nothing as
-long as FOLDER/closed is there, nor a call of `wait` before FOLDER/open is.
+FOLDER/state.json has `tools`, and may have `version` and `era` ("modern": 2026-07-28 alone; else
+the handshake alone). What it is asked goes into FOLDER/journal, a method a line; `start` and `end`
+stand for itself. It answers nothing as long as FOLDER/closed is there, nor a call of `wait` before
+FOLDER/open is.
 """
 
 from __future__ import annotations
@@ -31,7 +33,13 @@ def main() -> None:
         note(message.get("method", "answer"))
         until(lambda: not (FOLDER / "closed").exists())
         if "id" in message:
-            write({"jsonrpc": "2.0", "id": message["id"], **answer(message["method"], message.get("params", {}))})
+            write(
+                {
+                    "jsonrpc": "2.0",
+                    "id": message["id"],
+                    **answer(message["method"], message.get("params", {})),
+                }
+            )
     note("end")
 
 
@@ -39,12 +47,20 @@ def answer(method: str, params: dict[str, Any]) -> dict[str, Any]:
     match method:
         case "server/discover" if IS_MODERN:
             found = {"supportedVersions": ["2026-07-28"], "capabilities": CAPABILITIES}
-            return {"result": {**ERA, **found, "_meta": {"io.modelcontextprotocol/serverInfo": INFO}}}
+            return {
+                "result": {**ERA, **found, "_meta": {"io.modelcontextprotocol/serverInfo": INFO}}
+            }
         case "initialize" if not IS_MODERN:
-            made = {"protocolVersion": "2025-11-25", "capabilities": CAPABILITIES, "serverInfo": INFO}
+            made = {
+                "protocolVersion": "2025-11-25",
+                "capabilities": CAPABILITIES,
+                "serverInfo": INFO,
+            }
             return {"result": made}
         case "tools/list":
-            return {"result": {**ERA, "tools": json.loads((FOLDER / "state.json").read_text())["tools"]}}
+            return {
+                "result": {**ERA, "tools": json.loads((FOLDER / "state.json").read_text())["tools"]}
+            }
         case "tools/call":
             if params["name"] == "change":
                 write({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})

@@ -1,7 +1,8 @@
-"""The ways on which what a port and a connection promise is held: in memory, over pipes, HTTP and SSE, in both eras.
+"""The ways on which what a port and a connection promise is held: in memory, over pipes, HTTP and
+SSE, in both eras.
 
-The server is `sdk_server.py` on each of them. For what a port promises there is one way more: the fake that other
-tests are built upon, with tools of the same names.
+The server is `sdk_server.py` on each of them. For what a port promises there is one way more: the
+fake that other tests are built upon, with tools of the same names.
 """
 
 from __future__ import annotations
@@ -48,7 +49,11 @@ class Journal:
     path: Path
 
     def events(self) -> list[str]:
-        return [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []
+        return (
+            [json.loads(line) for line in self.path.read_text().splitlines()]
+            if self.path.exists()
+            else []
+        )
 
     async def noted(self, event: str) -> None:
         with anyio.fail_after(SOON):
@@ -57,7 +62,9 @@ class Journal:
 
     def pid(self) -> int:
         """Of the process that started last."""
-        return int([event for event in self.events() if event.startswith("pid ")][-1].removeprefix("pid "))
+        return int(
+            [event for event in self.events() if event.startswith("pid ")][-1].removeprefix("pid ")
+        )
 
 
 class HttpServer:
@@ -101,7 +108,8 @@ class Shared:
 
 
 class MemoryServer:
-    """A server in this process. Each connection to it has streams of its own, which `cut` closes."""
+    """A server in this process. Each connection to it has streams of its own, which `cut`
+    closes."""
 
     def __init__(self, journal: Journal) -> None:
         self.server = build(journal.path)
@@ -125,7 +133,10 @@ class MemoryTransport:
 
     @asynccontextmanager
     async def streams(self) -> AsyncIterator[tuple[Any, Any]]:
-        async with create_client_server_memory_streams() as (ours, theirs), anyio.create_task_group() as tasks:
+        async with (
+            create_client_server_memory_streams() as (ours, theirs),
+            anyio.create_task_group() as tasks,
+        ):
             tasks.start_soon(self._serve, *theirs)
             self.is_open = True
             yield ours
@@ -192,7 +203,8 @@ class Way:
         return True
 
     async def restart(self) -> None:
-        """End the server, or in memory the connection to it; where the connection does not start it again, do."""
+        """End the server, or in memory the connection to it; where the connection does not start it
+        again, do."""
         if self.memory is not None:
             self.memory.cut()
         elif self.http is not None:
@@ -213,7 +225,12 @@ def way_of(transport: str, protocol: str, folder: Path, shared: Shared) -> Way:
     if transport in {"http", "sse"}:
         server = shared.server(transport)
         return Way(transport, protocol, server.journal, http=server)
-    return Way(transport, protocol, journal, memory=MemoryServer(journal) if transport == "memory" else None)
+    return Way(
+        transport,
+        protocol,
+        journal,
+        memory=MemoryServer(journal) if transport == "memory" else None,
+    )
 
 
 @contextmanager
@@ -242,12 +259,18 @@ class Reached:
     def tool(self, name: str) -> Tool:
         return self.servers.catalog().tools.get(f"contract:{name}") or Tool("contract", name)
 
-    async def result(self, name: str, on_progress: OnProgress | None = None, **arguments: Any) -> JsonObject:
+    async def result(
+        self, name: str, on_progress: OnProgress | None = None, **arguments: Any
+    ) -> JsonObject:
         with anyio.fail_after(SOON):
-            return await self.call_tool(a_call(self.tool(name), arguments, FakeCaller(on_progress=on_progress)))
+            return await self.call_tool(
+                a_call(self.tool(name), arguments, FakeCaller(on_progress=on_progress))
+            )
 
     async def call(self, name: str, on_progress: OnProgress | None = None, **arguments: Any) -> Any:
-        return read_output(await self.result(name, on_progress, **arguments), self.tool(name), 10**6).value
+        return read_output(
+            await self.result(name, on_progress, **arguments), self.tool(name), 10**6
+        ).value
 
 
 class Port(Protocol):
@@ -283,7 +306,9 @@ class Fake:
         servers = FakeServers()
         text, number = {"type": "string"}, {"type": "integer"}
         servers.add(tool("contract:echo", {"text": text, "number": number}, ["text"]), echo)
-        servers.add(tool("contract:hang", {"tag": text}, ["tag"]), hanging(partial(note, self.journal.path)))
+        servers.add(
+            tool("contract:hang", {"tag": text}, ["tag"]), hanging(partial(note, self.journal.path))
+        )
         servers.add(tool("contract:steps", {}), steps)
         servers.add(tool("contract:fail", {}), fail)
         await servers.settled()

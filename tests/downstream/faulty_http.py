@@ -1,4 +1,5 @@
-"""An MCP server over HTTP with every fault that HTTP has, chosen by the name of the tool. Raw sockets, no SDK."""
+"""An MCP server over HTTP with every fault that HTTP has, chosen by the name of the tool. Raw
+sockets, no SDK."""
 
 from __future__ import annotations
 
@@ -23,14 +24,17 @@ from ..fakes import FakeCaller, a_call
 SOON = 10.0
 
 FAULTS = [
-    "echo", "stream", "reset", "reset_in_body", "truncated", "bad_chunk", "packed", "bomb", "many_headers", "too_large",
-    "stream_breaks", "unauthorized", "busy", "rpc_error", "lose_session", "hang", "not_json", "deep", "bad_gateway",
+    "echo", "stream", "reset", "reset_in_body", "truncated", "bad_chunk", "packed", "bomb",
+    "many_headers", "too_large",
+    "stream_breaks", "unauthorized", "busy", "rpc_error", "lose_session", "hang", "not_json",
+    "deep", "bad_gateway",
     "stream_ends", "stream_junk", "stream_too_large", "drip", "no_object", "overloaded",
 ]  # fmt: skip
 
 
 class FaultyHttp:
-    """Answers on loopback; `calls` and `cancelled` hold what it saw, `connections` how many TCP connections."""
+    """Answers on loopback; `calls` and `cancelled` hold what it saw, `connections` how many TCP
+    connections."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -62,12 +66,15 @@ class FaultyHttp:
         head = await reader.readuntil(b"\r\n\r\n")
         lines = head.decode().split("\r\n")
         headers = {
-            name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:] if line)
+            name.lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in lines[1:] if line)
         }
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         return lines[0].split()[0], headers, json.loads(body) if body else None
 
-    async def _answer(self, verb: str, headers: dict[str, str], message: Any, writer: asyncio.StreamWriter) -> None:
+    async def _answer(
+        self, verb: str, headers: dict[str, str], message: Any, writer: asyncio.StreamWriter
+    ) -> None:
         if verb == "DELETE":
             self.deleted.append(headers["mcp-session-id"])
         if self.hangs_on is not None and self.hangs_on in {verb, (message or {}).get("method")}:
@@ -80,13 +87,23 @@ class FaultyHttp:
             self.sessions += 1
             self._session = f"session-{self.sessions}"
             info = {"name": "faulty-http", "version": "1"}
-            result = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": info}
+            result = {
+                "protocolVersion": "2025-11-25",
+                "capabilities": {"tools": {}},
+                "serverInfo": info,
+            }
             self._json(writer, message, result, f"mcp-session-id: {self._session}\r\n")
         elif method == "server/discover":
             self._status(writer, "400 Bad Request")
-        elif headers.get("mcp-session-id") != self._session or (self.never_knows and method == "tools/call"):
+        elif headers.get("mcp-session-id") != self._session or (
+            self.never_knows and method == "tools/call"
+        ):
             error = {"code": -32000, "message": "Bad Request: No valid session ID provided"}
-            self._body(writer, json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode(), self.forgets)
+            self._body(
+                writer,
+                json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode(),
+                self.forgets,
+            )
         elif method == "notifications/cancelled":
             self.cancelled.append(message["params"]["requestId"])
             self._status(writer, "202 Accepted")
@@ -94,7 +111,9 @@ class FaultyHttp:
             self._status(writer, "202 Accepted")
         elif method == "tools/list":
             self._json(
-                writer, message, {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in FAULTS]}
+                writer,
+                message,
+                {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in FAULTS]},
             )
         else:
             self.calls.append(message["params"]["name"])
@@ -102,12 +121,21 @@ class FaultyHttp:
         await writer.drain()
 
     async def _call(self, name: str, message: Any, writer: asyncio.StreamWriter) -> None:
-        body = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": {"content": []}}).encode()
+        body = json.dumps(
+            {"jsonrpc": "2.0", "id": message["id"], "result": {"content": []}}
+        ).encode()
         json_head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
-        stream_head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+        stream_head = (
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: "
+            b"chunked\r\n\r\n"
+        )
         match name:
             case "echo":
-                self._json(writer, message, {"content": [], "structuredContent": message["params"]["arguments"]})
+                self._json(
+                    writer,
+                    message,
+                    {"content": [], "structuredContent": message["params"]["arguments"]},
+                )
             case "stream":
                 event = b"event: message\ndata: " + body + b"\n\n"
                 writer.write(stream_head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(event), event))
@@ -124,12 +152,24 @@ class FaultyHttp:
                 writer.write(json_head + b"transfer-encoding: chunked\r\n\r\nzz\r\nnope\r\n")
             case "packed":
                 packed = gzip.compress(body)
-                writer.write(json_head + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(packed) + packed)
+                writer.write(
+                    json_head
+                    + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(packed)
+                    + packed
+                )
             case "bomb":
                 packed = gzip.compress(b"0" * 50_000_000)
-                writer.write(json_head + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(packed) + packed)
+                writer.write(
+                    json_head
+                    + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(packed)
+                    + packed
+                )
             case "many_headers":
-                writer.write(json_head + b"".join(b"x-%d: y\r\n" % number for number in range(20_000)) + b"\r\n")
+                writer.write(
+                    json_head
+                    + b"".join(b"x-%d: y\r\n" % number for number in range(20_000))
+                    + b"\r\n"
+                )
             case "too_large":
                 writer.write(json_head + b"content-length: 3000000\r\n\r\n" + b" " * 3_000_000)
             case "stream_breaks":
@@ -141,14 +181,20 @@ class FaultyHttp:
             case "busy":
                 self._status(writer, "503 Service Unavailable", "retry-after: 7\r\n")
             case "overloaded":
-                error = {"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32000, "message": "too many calls"}}
+                error = {
+                    "jsonrpc": "2.0",
+                    "id": message["id"],
+                    "error": {"code": -32000, "message": "too many calls"},
+                }
                 after = "retry-after: Fri, 01 Jan 2100 00:00:00 GMT\r\n"
                 self._body(writer, json.dumps(error).encode(), "429 Too Many Requests", after)
             case "not_json":
                 writer.write(json_head + b"content-length: 5\r\n\r\nhello")
             case "deep" | "no_object":
                 result = b'{"a":' * 400 + b"1" + b"}" * 400 if name == "deep" else b"[]"
-                self._body(writer, b'{"jsonrpc":"2.0","id":%d,"result":%s}' % (message["id"], result))
+                self._body(
+                    writer, b'{"jsonrpc":"2.0","id":%d,"result":%s}' % (message["id"], result)
+                )
             case "bad_gateway":
                 self._status(writer, "502 Bad Gateway")
             case "stream_ends":
@@ -156,7 +202,9 @@ class FaultyHttp:
             case "stream_junk":
                 writer.write(stream_head + b'12\r\ndata: {"id":\xff}\n\n\r\n')  # and it stays open
             case "stream_too_large":
-                writer.write(stream_head + b"1e8480\r\ndata: " + b"x" * 1_999_994 + b"\r\n0\r\n\r\n")
+                writer.write(
+                    stream_head + b"1e8480\r\ndata: " + b"x" * 1_999_994 + b"\r\n0\r\n\r\n"
+                )
             case "drip":
                 writer.write(json_head + b"content-length: 1000000\r\n\r\n")
                 while True:
@@ -164,7 +212,11 @@ class FaultyHttp:
                     await writer.drain()
                     await asyncio.sleep(0.02)
             case "rpc_error":
-                error = {"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32042, "message": "no luck"}}
+                error = {
+                    "jsonrpc": "2.0",
+                    "id": message["id"],
+                    "error": {"code": -32042, "message": "no luck"},
+                }
                 self._body(writer, json.dumps(error).encode(), "400 Bad Request")
             case "lose_session":
                 self._session = ""
@@ -173,18 +225,31 @@ class FaultyHttp:
                 self._hanging.append(writer)
                 await asyncio.sleep(3600)
 
-    def _json(self, writer: asyncio.StreamWriter, message: Any, result: Any, more: str = "") -> None:
-        self._body(writer, json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}).encode(), more=more)
+    def _json(
+        self, writer: asyncio.StreamWriter, message: Any, result: Any, more: str = ""
+    ) -> None:
+        self._body(
+            writer,
+            json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}).encode(),
+            more=more,
+        )
 
-    def _body(self, writer: asyncio.StreamWriter, body: bytes, status: str = "200 OK", more: str = "") -> None:
-        head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n{more}\r\n"
+    def _body(
+        self, writer: asyncio.StreamWriter, body: bytes, status: str = "200 OK", more: str = ""
+    ) -> None:
+        head = (
+            f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: "
+            f"{len(body)}\r\n{more}\r\n"
+        )
         writer.write(head.encode() + body)
 
     def _status(self, writer: asyncio.StreamWriter, status: str, more: str = "") -> None:
         writer.write(f"HTTP/1.1 {status}\r\ncontent-length: 0\r\n{more}\r\n".encode())
 
     def _reset(self, writer: asyncio.StreamWriter) -> None:
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
         writer.transport.abort()
 
 
@@ -236,7 +301,11 @@ async def reached(connection: Connection) -> AsyncIterator[Connection]:
         tasks.cancel_scope.cancel()
 
 
-async def call(connection: Connection, name: str, ask: Ask | None = None, **arguments: Any) -> JsonObject:
+async def call(
+    connection: Connection, name: str, ask: Ask | None = None, **arguments: Any
+) -> JsonObject:
     """The result of a tool of its server."""
     with anyio.fail_after(SOON):
-        return await connection.call(a_call(Tool(connection.name, name), arguments, FakeCaller(ask)))
+        return await connection.call(
+            a_call(Tool(connection.name, name), arguments, FakeCaller(ask))
+        )

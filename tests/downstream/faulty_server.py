@@ -1,10 +1,13 @@
-"""A stdio server with every fault that a server can have, chosen by the name of the tool and by flags.
+"""A stdio server with every fault that a server can have, chosen by the name of the tool and by
+flags.
 
-    faulty_server.py [--journal FILE] [--die-on-probe] [--ignore-probe] [--pages N] [--loop] [--bad-tools]
+    faulty_server.py [--journal FILE] [--die-on-probe] [--ignore-probe] [--pages N] [--loop]
+    [--bad-tools]
                      [--ignore-end] [--relist-hangs] [--relist-fails] [--die N]
                      [--modern]
 
-It knows JSON lines and nothing of any SDK. What it saw (calls, cancellations) goes into the journal, a line each.
+It knows JSON lines and nothing of any SDK. What it saw (calls, cancellations) goes into the
+journal, a line each.
 """
 
 from __future__ import annotations
@@ -20,12 +23,23 @@ import time
 from typing import Any
 
 FAULTS = [
-    "echo", "die", "hang", "sleep", "stop_reading", "invalid_utf8", "junk", "huge", "endless", "deep", "nan",
-    "long_number", "surrogate", "no_object", "twice", "wrong_id", "rpc_error", "tool_error", "stderr_flood",
+    "echo", "die", "hang", "sleep", "stop_reading", "invalid_utf8", "junk", "huge", "endless",
+    "deep", "nan",
+    "long_number", "surrogate", "no_object", "twice", "wrong_id", "rpc_error", "tool_error",
+    "stderr_flood",
     "grandchild", "change_list", "progress", "big", "own_code", "nested_id", "full_pipe", "asks",
     "escaped_grandchild", "end_listening",
 ]  # fmt: skip
-FLAGS = ["die-on-probe", "ignore-probe", "loop", "bad-tools", "ignore-end", "relist-hangs", "relist-fails", "modern"]
+FLAGS = [
+    "die-on-probe",
+    "ignore-probe",
+    "loop",
+    "bad-tools",
+    "ignore-end",
+    "relist-hangs",
+    "relist-fails",
+    "modern",
+]
 BAD_TOOLS: list[Any] = [
     {"name": "wrong_type", "inputSchema": {"type": "strin"}},
     {"name": "no schema"},
@@ -88,7 +102,10 @@ def handle(message: dict[str, Any]) -> None:
         case "initialize":
             capabilities = {"tools": {"listChanged": True}}
             info = {"name": "faulty", "version": "1"}
-            answer(message, {"protocolVersion": "2025-11-25", "capabilities": capabilities, "serverInfo": info})
+            answer(
+                message,
+                {"protocolVersion": "2025-11-25", "capabilities": capabilities, "serverInfo": info},
+            )
         case "tools/list":
             list_tools(message, params)
         case "tools/call":
@@ -97,7 +114,13 @@ def handle(message: dict[str, Any]) -> None:
         case "notifications/cancelled":
             note({"cancelled": params["requestId"]})
         case _ if "id" in message:
-            write({"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32601, "message": "no such method"}})
+            write(
+                {
+                    "jsonrpc": "2.0",
+                    "id": message["id"],
+                    "error": {"code": -32601, "message": "no such method"},
+                }
+            )
 
 
 def list_tools(message: dict[str, Any], params: dict[str, Any]) -> None:
@@ -107,7 +130,13 @@ def list_tools(message: dict[str, Any], params: dict[str, Any]) -> None:
     if options.relist_hangs and lists > 1:
         return
     if options.relist_fails and lists > 1:
-        write({"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32603, "message": "the database is down"}})
+        write(
+            {
+                "jsonrpc": "2.0",
+                "id": message["id"],
+                "error": {"code": -32603, "message": "the database is down"},
+            }
+        )
         return
     tools: list[Any] = [{"name": name, "inputSchema": {"type": "object"}} for name in FAULTS]
     if lists > 1:
@@ -130,7 +159,9 @@ def acknowledge() -> None:
     """Changes are told from now on; what changed since the list was sent is not."""
     stamp = {"io.modelcontextprotocol/subscriptionId": listening[-1]["id"]}
     params = {"_meta": stamp, "notifications": {"toolsListChanged": True}}
-    write({"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": params})
+    write(
+        {"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": params}
+    )
 
 
 def call(message: dict[str, Any], name: str, arguments: dict[str, Any]) -> None:
@@ -149,7 +180,10 @@ def call(message: dict[str, Any], name: str, arguments: dict[str, Any]) -> None:
             answer(message, {"content": []})
             time.sleep(3600)
         case "invalid_utf8":
-            raw(b'{"jsonrpc":"2.0","id":%d,"result":{"content":[{"type":"text","text":"\xff\xfe"}]}}\n' % id)
+            raw(
+                b'{"jsonrpc":"2.0","id":%d,"result":{"content":[{"type":"text","text":"\xff\xfe"}]}}\n'
+                % id
+            )
         case "junk":
             raw(b"debug: starting\n\n{}\n[]\nnull\n\xff\n")
             answer(message, {"content": []})
@@ -166,7 +200,10 @@ def call(message: dict[str, Any], name: str, arguments: dict[str, Any]) -> None:
         case "nan":
             raw(b'{"jsonrpc":"2.0","id":%d,"result":{"structuredContent":{"x":NaN}}}\n' % id)
         case "long_number":
-            raw(b'{"jsonrpc":"2.0","id":%d,"result":{"structuredContent":{"x":%s}}}\n' % (id, b"9" * 5000))
+            raw(
+                b'{"jsonrpc":"2.0","id":%d,"result":{"structuredContent":{"x":%s}}}\n'
+                % (id, b"9" * 5000)
+            )
         case "surrogate":
             raw(b'{"jsonrpc":"2.0","id":%d,"result":{"structuredContent":{"x":"\\ud800"}}}\n' % id)
         case "no_object":
@@ -180,7 +217,13 @@ def call(message: dict[str, Any], name: str, arguments: dict[str, Any]) -> None:
         case "rpc_error":
             write({"jsonrpc": "2.0", "id": id, "error": {"code": -32042, "message": "no luck"}})
         case "own_code":
-            write({"jsonrpc": "2.0", "id": id, "error": {"code": arguments["code"], "message": "no luck"}})
+            write(
+                {
+                    "jsonrpc": "2.0",
+                    "id": id,
+                    "error": {"code": arguments["code"], "message": "no luck"},
+                }
+            )
         case "nested_id":
             raw(
                 b'{"jsonrpc":"2.0","result":{"items":[%s],"x":"\xff"},"id":%d}\n'
@@ -191,11 +234,24 @@ def call(message: dict[str, Any], name: str, arguments: dict[str, Any]) -> None:
                 "method": "elicitation/create",
                 "params": {"message": "Who?", "requestedSchema": {"type": "object"}},
             }
-            answer(message, {"resultType": "input_required", "inputRequests": {"q": question}, "requestState": "s"})
+            answer(
+                message,
+                {
+                    "resultType": "input_required",
+                    "inputRequests": {"q": question},
+                    "requestState": "s",
+                },
+            )
         case "full_pipe":
             answer(message, {"content": []})
             for _ in range(5_000):  # more than its reader may take at once
-                write({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "x" * 1_000}})
+                write(
+                    {
+                        "jsonrpc": "2.0",
+                        "method": "notifications/message",
+                        "params": {"data": "x" * 1_000},
+                    }
+                )
         case "tool_error":
             answer(message, {"content": [{"type": "text", "text": "EACCES"}], "isError": True})
         case "stderr_flood":
@@ -211,7 +267,13 @@ def call(message: dict[str, Any], name: str, arguments: dict[str, Any]) -> None:
             answer(message, {"content": [], "structuredContent": {"pid": child.pid}})
             os._exit(4)
         case "end_listening":
-            write({"jsonrpc": "2.0", "id": listening[-1]["id"], "error": {"code": -32603, "message": "too many"}})
+            write(
+                {
+                    "jsonrpc": "2.0",
+                    "id": listening[-1]["id"],
+                    "error": {"code": -32603, "message": "too many"},
+                }
+            )
             answer(message, {"content": []})
         case "change_list":
             write({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
@@ -219,7 +281,12 @@ def call(message: dict[str, Any], name: str, arguments: dict[str, Any]) -> None:
         case "progress":
             token = message["params"]["_meta"]["progressToken"]
             for done in range(1, 21):
-                params = {"progressToken": token, "progress": done, "total": 20, "message": f"step {done}"}
+                params = {
+                    "progressToken": token,
+                    "progress": done,
+                    "total": 20,
+                    "message": f"step {done}",
+                }
                 write({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
             answer(message, {"content": []})
 

@@ -2,7 +2,8 @@
 
     raw_server.py stdio|http|sse JOURNAL [--fail METHOD]
 
-It serves both eras. Over HTTP it prints its URL. What it is asked to do is chosen by the name of the tool.
+It serves both eras. Over HTTP it prints its URL. What it is asked to do is chosen by the name of
+the tool.
 """
 
 from __future__ import annotations
@@ -21,7 +22,12 @@ from mcp.server import Server, ServerRequestContext
 from mcp.server.lowlevel.server import NotificationOptions
 from mcp.server.sse import SseServerTransport
 from mcp.server.stdio import stdio_server
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, PromptsListChanged, ResourceUpdated
+from mcp.server.subscriptions import (
+    InMemorySubscriptionBus,
+    ListenHandler,
+    PromptsListChanged,
+    ResourceUpdated,
+)
 from mcp.shared.exceptions import MCPDeprecationWarning
 from mcp.shared.message import ServerMessageMetadata
 from pydantic import BaseModel, RootModel
@@ -34,7 +40,9 @@ TOOLS = ["ask", "change", "hang", "log", "params", "refuse", "steps", "touch"]
 ODD: dict[str, Any] = {"x-odd": {"deep": [1, None, {"a": 1.5}]}}
 SCHEMA = {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}
 OTHERS: dict[str, list[dict[str, Any]]] = {
-    "resources": [{"uri": f"note://{number}", "name": f"note {number}", **ODD} for number in range(3)],
+    "resources": [
+        {"uri": f"note://{number}", "name": f"note {number}", **ODD} for number in range(3)
+    ],
     "resourceTemplates": [{"uriTemplate": "note://{number}", "name": "notes", **ODD}],
     "prompts": [{"name": "greet", "arguments": [{"name": "who", "x-odd": True}], **ODD}],
 }
@@ -49,8 +57,12 @@ MODERN = "2026-07-28"
 parser = argparse.ArgumentParser()
 parser.add_argument("transport")
 parser.add_argument("journal")
-parser.add_argument("--fail", action="append", default=[], help="a method that is answered with an error")
-parser.add_argument("--roots", action="store_true", help="ask for roots once connected, and when they have changed")
+parser.add_argument(
+    "--fail", action="append", default=[], help="a method that is answered with an error"
+)
+parser.add_argument(
+    "--roots", action="store_true", help="ask for roots once connected, and when they have changed"
+)
 options = parser.parse_args()
 bus = InMemorySubscriptionBus()
 
@@ -71,7 +83,9 @@ class Raw(Server[Any]):
         experimental_capabilities: dict[str, dict[str, Any]] | None = None,
         extensions: dict[str, dict[str, Any]] | None = None,
     ) -> Any:
-        return super().create_initialization_options(NotificationOptions(True, True, True), {"odd": {"kept": True}})
+        return super().create_initialization_options(
+            NotificationOptions(True, True, True), {"odd": {"kept": True}}
+        )
 
 
 def note(event: object) -> None:
@@ -88,7 +102,10 @@ async def answer(context: Context, call_next: Any) -> Any:
     params = dict(context.params or {})
     if context.method == "notifications/roots/list_changed":
         note("roots changed")
-    if options.roots and context.method in {"notifications/initialized", "notifications/roots/list_changed"}:
+    if options.roots and context.method in {
+        "notifications/initialized",
+        "notifications/roots/list_changed",
+    }:
         note(["roots", await ask_for_roots(context)])
     if context.request_id is None or context.method in {
         "initialize",
@@ -111,7 +128,14 @@ async def _result(context: Context, params: dict[str, Any]) -> dict[str, Any]:
     match context.method:
         case "tools/list":
             if (can := context.session.client_capabilities) is not None:
-                note(["listed for", can.model_dump(mode="json", by_alias=True, exclude_none=True).get("extensions")])
+                note(
+                    [
+                        "listed for",
+                        can.model_dump(mode="json", by_alias=True, exclude_none=True).get(
+                            "extensions"
+                        ),
+                    ]
+                )
             first = not params.get("cursor")
             names = TOOLS[:3] if first else TOOLS[3:]
             tools = [{"name": name, "inputSchema": SCHEMA, **ODD} for name in names]
@@ -121,7 +145,9 @@ async def _result(context: Context, params: dict[str, Any]) -> dict[str, Any]:
         case "tools/call":
             return await call(context, params["name"], params.get("arguments") or {}, params)
         case "resources/subscribe" | "resources/unsubscribe" | "logging/setLevel":
-            note([context.method, {name: value for name, value in params.items() if name != "_meta"}])
+            note(
+                [context.method, {name: value for name, value in params.items() if name != "_meta"}]
+            )
             return {}
         case "completion/complete" if "questions" in params:
             return {"completion": {"values": []}, "answers": await ask(context, params, params)}
@@ -136,7 +162,9 @@ async def _result(context: Context, params: dict[str, Any]) -> dict[str, Any]:
             }
 
 
-async def call(context: Context, name: str, arguments: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+async def call(
+    context: Context, name: str, arguments: dict[str, Any], params: dict[str, Any]
+) -> dict[str, Any]:
     done: dict[str, Any] = {"content": [], **ODD}
     session = context.session
     match name:
@@ -154,12 +182,20 @@ async def call(context: Context, name: str, arguments: dict[str, Any], params: d
         case "steps":
             for step in range(1, 6):
                 token = params["_meta"]["progressToken"]
-                told = {"progressToken": token, "progress": step, "total": 5.0, "message": f"step {step}", **ODD}
+                told = {
+                    "progressToken": token,
+                    "progress": step,
+                    "total": 5.0,
+                    "message": f"step {step}",
+                    **ODD,
+                }
                 await session.send_notification(
                     cast("Any", RawRequest(method=PROGRESS, params=told)), context.request_id
                 )
         case "log":
-            await session.send_log_message("warning", {"n": 1}, "raw", related_request_id=context.request_id)
+            await session.send_log_message(
+                "warning", {"n": 1}, "raw", related_request_id=context.request_id
+            )
         case "touch":
             await bus.publish(ResourceUpdated(arguments["uri"]))
             await session.send_resource_updated(arguments["uri"])
@@ -184,7 +220,9 @@ async def ask(context: Context, arguments: dict[str, Any], params: dict[str, Any
             sent = await context.session.send_request(request, RawAnswer, 30, related)
             answers.append(sent.root)
         except MCPError as error:
-            answers.append({"code": error.error.code, "message": error.error.message, "data": error.error.data})
+            answers.append(
+                {"code": error.error.code, "message": error.error.message, "data": error.error.data}
+            )
     return answers
 
 
@@ -209,7 +247,12 @@ async def rounds(context: Context, call_next: Any) -> Any:
     number = int(str(params.get("requestState", "0")))
     if number >= len(arguments["questions"]):
         got = params.get("inputResponses")
-        return {"resultType": "complete", "content": [], "structuredContent": {"answers": got}, **ODD}
+        return {
+            "resultType": "complete",
+            "content": [],
+            "structuredContent": {"answers": got},
+            **ODD,
+        }
     method, question = arguments["questions"][number]
     asked = {"q": {"method": method, **({"params": question} if question else {})}}
     return {"resultType": "input_required", "inputRequests": asked, "requestState": str(number + 1)}
@@ -250,11 +293,16 @@ def sse_app() -> Starlette:
     server, transport = build(), SseServerTransport("/messages/")
 
     async def connect(request: Any) -> Response:
-        async with transport.connect_sse(request.scope, request.receive, request._send) as (reading, writing):
+        async with transport.connect_sse(request.scope, request.receive, request._send) as (
+            reading,
+            writing,
+        ):
             await server.run(reading, writing, server.create_initialization_options())
         return Response()
 
-    return Starlette(routes=[Route("/sse", connect), Mount("/messages/", app=transport.handle_post_message)])
+    return Starlette(
+        routes=[Route("/sse", connect), Mount("/messages/", app=transport.handle_post_message)]
+    )
 
 
 def http_app() -> Starlette:
@@ -270,7 +318,9 @@ def main() -> None:
     listening = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     config = uvicorn.Config(
-        http_app() if options.transport == "http" else sse_app(), log_level="warning", timeout_graceful_shutdown=1
+        http_app() if options.transport == "http" else sse_app(),
+        log_level="warning",
+        timeout_graceful_shutdown=1,
     )
     print(url + ("/mcp" if options.transport == "http" else "/sse"), flush=True)
     uvicorn.Server(config).run(sockets=[listening])

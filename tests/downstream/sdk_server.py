@@ -1,7 +1,8 @@
-"""A server on the official SDK:   sdk_server.py stdio|http|sse JOURNAL [--port N] [--slow SECONDS] [--die N]
+"""A server on the official SDK:   sdk_server.py stdio|http|sse JOURNAL [--port N] [--slow SECONDS]
+[--die N]
 
-Over HTTP it prints its URL. It starts slowly, and dies in its first starts, as it is told. `build` makes the same
-server for use in this process.
+Over HTTP it prints its URL. It starts slowly, and dies in its first starts, as it is told. `build`
+makes the same server for use in this process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Requests that ask for input: they are sent again with the answers, for tools and for all else that may ask."""
+"""Requests that ask for input: they are sent again with the answers, for tools and for all else
+that may ask."""
 
 from __future__ import annotations
 
@@ -73,7 +74,9 @@ async def test_so_is_another_request_that_may_ask() -> None:
 
 async def test_a_caller_who_takes_input_requests_is_given_the_first() -> None:
     session = Session(until_answered)
-    assert await called(session, FakeCaller(accept, takes_input_requests=True)) == asking(k=QUESTION)
+    assert await called(session, FakeCaller(accept, takes_input_requests=True)) == asking(
+        k=QUESTION
+    )
     assert len(session.sent) == 1
 
 
@@ -92,7 +95,10 @@ async def test_a_server_that_never_has_enough_is_given_up_and_its_client_asked_n
 
 @pytest.mark.parametrize(
     ("caller", "said"),
-    [(NO_CLIENT, "nobody can be asked on the command line"), (FakeCaller(), "the client did not declare")],
+    [
+        (NO_CLIENT, "nobody can be asked on the command line"),
+        (FakeCaller(), "the client did not declare"),
+    ],
 )
 async def test_without_anybody_to_be_asked_it_fails(caller: Caller, said: str) -> None:
     with pytest.raises(ToolError, match=said):
@@ -116,7 +122,9 @@ async def test_nothing_is_asked_if_one_of_the_questions_may_not_be() -> None:
         raise AssertionError(method)
 
     session = Session(lambda params: asking(k=QUESTION, r={"method": "roots/list"}))
-    with pytest.raises(ToolError, match="s:do asked for input and got none: roots are missing") as failure:
+    with pytest.raises(
+        ToolError, match="s:do asked for input and got none: roots are missing"
+    ) as failure:
         await called(session, Partly(never))
     assert failure.value.rpc_error is refusal
 
@@ -143,7 +151,9 @@ MALFORMED: list[Any] = [
 
 
 @pytest.mark.parametrize("requests", MALFORMED)
-async def test_a_server_that_asks_in_no_form_of_the_protocol_fails_its_request(requests: Any) -> None:
+async def test_a_server_that_asks_in_no_form_of_the_protocol_fails_its_request(
+    requests: Any,
+) -> None:
     result: JsonObject = {"resultType": "input_required", "inputRequests": requests}
     with pytest.raises(ToolError, match="asks in a form that the protocol does not have"):
         await called(Session(lambda params: result), FakeCaller(accept, takes_input_requests=True))
@@ -161,7 +171,10 @@ async def test_what_goes_wrong_on_the_way_is_the_same_error_for_all_requests(
     failure: Exception, kind: type[CallError]
 ) -> None:
     session: Any = Session(lambda params: failure)
-    for sent in (called(session), relay("s", session, RelayRequest("s", "prompts/get"), ServerSubscriptions())):
+    for sent in (
+        called(session),
+        relay("s", session, RelayRequest("s", "prompts/get"), ServerSubscriptions()),
+    ):
         with pytest.raises(kind) as raised:
             await sent
     own = raised.value.rpc_error

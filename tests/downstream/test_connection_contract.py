@@ -1,5 +1,5 @@
-"""What a connection promises beside what a port does, over every transport and both protocol eras, against servers on
-the official SDK."""
+"""What a connection promises beside what a port does, over every transport and both protocol eras,
+against servers on the official SDK."""
 
 from __future__ import annotations
 
@@ -27,7 +27,14 @@ async def test_the_protocol_of_its_era_is_agreed_on_and_all_tools_listed(way: Wa
     async with way.connected() as connection:
         assert connection.info.protocol == way.version
         assert connection.info.title == "contract 1"
-        assert [tool.name for tool in connection.tools] == ["ask", "echo", "fail", "grow", "hang", "steps"]
+        assert [tool.name for tool in connection.tools] == [
+            "ask",
+            "echo",
+            "fail",
+            "grow",
+            "hang",
+            "steps",
+        ]
 
 
 async def test_leaving_ends_the_connection_and_what_it_started(way: Way):
@@ -48,7 +55,9 @@ async def test_a_list_that_changed_is_read_again(own_way: Way):
 
 async def test_a_server_that_asks_the_person_is_told_that_it_cannot(way: Way):
     async with way.connected() as connection:
-        with pytest.raises((ToolError, ProtocolError), match=r"[Nn]obody can be asked|no back-channel"):
+        with pytest.raises(
+            (ToolError, ProtocolError), match=r"[Nn]obody can be asked|no back-channel"
+        ):
             await call(connection, "ask")
         assert (await call(connection, "echo", text="x"))["text"] == "x"
 

@@ -1,4 +1,5 @@
-"""A stream of changes is kept open, and another is there before it is closed for something else to listen to."""
+"""A stream of changes is kept open, and another is there before it is closed for something else to
+listen to."""
 
 from __future__ import annotations
 
@@ -37,7 +38,11 @@ class Server:
         self.open += 1
         self.most_open = max(self.open, self.most_open)
         try:
-            uris = [uri for uri in notifications.get("resourceSubscriptions", []) if uri not in self._declined]
+            uris = [
+                uri
+                for uri in notifications.get("resourceSubscriptions", [])
+                if uri not in self._declined
+            ]
             assert self.listening is not None
             said = {**notifications, "resourceSubscriptions": uris}
             self.missed.append(self.listening.acknowledged({"notifications": said}))
@@ -110,7 +115,9 @@ async def test_a_stream_that_ends_is_opened_again_after_a_pause():
 
 
 @pytest.mark.virtual_time
-@pytest.mark.parametrize(("code", "tries"), [(types.METHOD_NOT_FOUND, 1), (types.INTERNAL_ERROR, 4)])
+@pytest.mark.parametrize(
+    ("code", "tries"), [(types.METHOD_NOT_FOUND, 1), (types.INTERNAL_ERROR, 4)]
+)
 async def test_a_server_that_has_no_streams_is_asked_once(code: int, tries: int):
     server = Server()
     server.error = MCPError(code, "no")

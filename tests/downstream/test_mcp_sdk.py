@@ -25,7 +25,10 @@ SCHEMA = {
     "type": "object",
     "properties": {
         "region": {"type": "string", "x-mcp-header": "Region"},
-        "deep": {"type": "object", "properties": {"er": {"type": "boolean", "x-mcp-header": "Deeper"}}},
+        "deep": {
+            "type": "object",
+            "properties": {"er": {"type": "boolean", "x-mcp-header": "Deeper"}},
+        },
     },
 }
 
@@ -76,7 +79,10 @@ class Server:
         await self.says.send(sdk.SessionMessage(message))
 
     async def _answer(
-        self, context: sdk.DispatchContext[sdk.TransportContext], method: str, params: Mapping[str, Any] | None
+        self,
+        context: sdk.DispatchContext[sdk.TransportContext],
+        method: str,
+        params: Mapping[str, Any] | None,
     ) -> dict[str, Any]:
         self.asked.append((method, params, CALLER.get()))
         if method == "ping":
@@ -84,7 +90,10 @@ class Server:
         raise MCPError(-32001, "No.", {"why": 1})
 
     async def _ignore(
-        self, context: sdk.DispatchContext[sdk.TransportContext], method: str, params: Mapping[str, Any] | None
+        self,
+        context: sdk.DispatchContext[sdk.TransportContext],
+        method: str,
+        params: Mapping[str, Any] | None,
     ) -> None: ...
 
     def _take(self, method: str, params: Mapping[str, Any] | None) -> bool:
@@ -96,7 +105,9 @@ class Server:
         async with anyio.create_task_group() as tasks:
 
             async def run(*, task_status: anyio.abc.TaskStatus[None]) -> None:
-                await self.dispatcher.run(self._answer, self._ignore, self._take, task_status=task_status)
+                await self.dispatcher.run(
+                    self._answer, self._ignore, self._take, task_status=task_status
+                )
 
             with self.says.send_item, self.says.items, self.hears.send_item, self.hears.items:
                 await tasks.start(run)
@@ -104,7 +115,9 @@ class Server:
                 tasks.cancel_scope.cancel()
 
 
-async def answered(server: Server, params: Any, options: sdk.CallOptions, result: Any) -> tuple[Any, Any]:
+async def answered(
+    server: Server, params: Any, options: sdk.CallOptions, result: Any
+) -> tuple[Any, Any]:
     """A request, as the server heard it, and its result once *result* was said."""
     got = list[Any]()
 
@@ -143,7 +156,9 @@ async def test_an_error_is_raised_as_the_server_said_it():
     assert refused.value.error.data == {"a": 1}
 
 
-@pytest.mark.parametrize(("options", "is_told"), [({}, True), ({"cancel_on_abandon": False}, False)])
+@pytest.mark.parametrize(
+    ("options", "is_told"), [({}, True), ({"cancel_on_abandon": False}, False)]
+)
 async def test_who_gives_a_request_up_has_the_server_told_unless_it_says_otherwise(
     options: sdk.CallOptions, is_told: bool
 ):
@@ -156,7 +171,11 @@ async def test_who_gives_a_request_up_has_the_server_told_unless_it_says_otherwi
         while heard[-1].message.method != "notifications/last":
             heard.append(await server.heard())
     methods = [item.message.method for item in heard]
-    assert methods == ["initialize", *(["notifications/cancelled"] if is_told else []), "notifications/last"]
+    assert methods == [
+        "initialize",
+        *(["notifications/cancelled"] if is_told else []),
+        "notifications/last",
+    ]
     assert heard[-1].metadata.headers == {"a": "b"}
 
 
@@ -176,15 +195,22 @@ async def test_the_end_of_the_stream_ends_what_waits():
 async def test_what_the_server_asks_is_answered_and_what_it_tells_is_taken_in_its_order():
     async with Server().running() as server:
         for number in range(3):
-            await server.say(types.JSONRPCNotification(jsonrpc="2.0", method="n", params={"number": number}))
+            await server.say(
+                types.JSONRPCNotification(jsonrpc="2.0", method="n", params={"number": number})
+            )
         await server.say(types.JSONRPCRequest(jsonrpc="2.0", id="a", method="ping"))
         pong = (await server.heard()).message
-        await server.say(types.JSONRPCRequest(jsonrpc="2.0", id="b", method="other", params={"x": 1}))
+        await server.say(
+            types.JSONRPCRequest(jsonrpc="2.0", id="b", method="other", params={"x": 1})
+        )
         refused = (await server.heard()).message
     assert [params["number"] for _, params in server.told] == [0, 1, 2]
     assert (pong.id, pong.result) == ("a", {"pong": True})
     assert (refused.id, refused.error.code, refused.error.data) == ("b", -32001, {"why": 1})
-    assert [(method, params) for method, params, _ in server.asked] == [("ping", None), ("other", {"x": 1})]
+    assert [(method, params) for method, params, _ in server.asked] == [
+        ("ping", None),
+        ("other", {"x": 1}),
+    ]
 
 
 async def test_a_request_is_answered_in_the_context_that_its_stream_names():
@@ -220,7 +246,11 @@ def test_ids_that_are_written_as_text_or_number_are_the_same():
 def test_headers_have_their_names_and_values_that_survive_them():
     names = (sdk.MCP_PROTOCOL_VERSION_HEADER, sdk.MCP_METHOD_HEADER, sdk.MCP_NAME_HEADER)
     assert names == ("mcp-protocol-version", "mcp-method", "mcp-name")
-    assert dict(sdk.NAME_BEARING_METHODS) == {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+    assert dict(sdk.NAME_BEARING_METHODS) == {
+        "tools/call": "name",
+        "prompts/get": "name",
+        "resources/read": "uri",
+    }
     assert sdk.encode_header_value("plain") == "plain"
     assert sdk.encode_header_value("ü") == "=?base64?w7w=?="
 
@@ -244,7 +274,8 @@ def test_of_our_environment_a_process_inherits_what_is_no_secret(monkeypatch: py
 
 
 class Http(httpx2.AsyncBaseTransport):
-    """An HTTP server that answers each POST with `ping`'s result, and opens a legacy stream for each GET."""
+    """An HTTP server that answers each POST with `ping`'s result, and opens a legacy stream for
+    each GET."""
 
     def __init__(self) -> None:
         self.posted: list[httpx2.Request] = []
@@ -268,10 +299,15 @@ async def test_streamable_http_posts_with_our_client_and_reads_the_answer():
     http = Http()
     async with (
         httpx2.AsyncClient(transport=http, headers={"a": "b"}) as client,
-        sdk.streamable_http_client("http://x/mcp", http_client=client, max_sse_event_size=None) as (read, write),
+        sdk.streamable_http_client("http://x/mcp", http_client=client, max_sse_event_size=None) as (
+            read,
+            write,
+        ),
     ):
         with anyio.fail_after(10):
-            await write.send(sdk.SessionMessage(types.JSONRPCRequest(jsonrpc="2.0", id=1, method="ping")))
+            await write.send(
+                sdk.SessionMessage(types.JSONRPCRequest(jsonrpc="2.0", id=1, method="ping"))
+            )
             got = await read.receive()
     assert isinstance(got, sdk.SessionMessage)
     assert isinstance(got.message, types.JSONRPCResponse)
@@ -282,15 +318,21 @@ async def test_legacy_sse_makes_its_client_by_our_factory_and_posts_where_the_st
     http, made = Http(), list[dict[str, Any]]()
 
     def client(
-        headers: dict[str, str] | None = None, timeout: httpx2.Timeout | None = None, auth: httpx2.Auth | None = None
+        headers: dict[str, str] | None = None,
+        timeout: httpx2.Timeout | None = None,
+        auth: httpx2.Auth | None = None,
     ) -> httpx2.AsyncClient:
         made.append({"headers": headers, "timeout": timeout, "auth": auth})
         return httpx2.AsyncClient(transport=http)
 
     auth = httpx2.BasicAuth("a", "b")
-    async with sdk.sse_client("http://x/sse", sse_read_timeout=5, httpx_client_factory=client, auth=auth) as (_, write):
+    async with sdk.sse_client(
+        "http://x/sse", sse_read_timeout=5, httpx_client_factory=client, auth=auth
+    ) as (_, write):
         with anyio.fail_after(10):
-            await write.send(sdk.SessionMessage(types.JSONRPCRequest(jsonrpc="2.0", id=1, method="ping")))
+            await write.send(
+                sdk.SessionMessage(types.JSONRPCRequest(jsonrpc="2.0", id=1, method="ping"))
+            )
             while not http.posted:
                 await anyio.lowlevel.checkpoint()
     assert [options["auth"] for options in made] == [auth]

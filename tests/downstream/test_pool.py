@@ -63,7 +63,9 @@ def is_alive(pid: int | None) -> bool:
 
 async def test_one_silent_and_one_absent_server_delay_and_break_no_other():
     silent = faulty("--ignore-probe", protocol="modern", startup_timeout_s=60)
-    async with pool_of(a=faulty(), silent=silent, absent=ServerSettings(command="frobnicate"), b=faulty()) as pool:
+    async with pool_of(
+        a=faulty(), silent=silent, absent=ServerSettings(command="frobnicate"), b=faulty()
+    ) as pool:
         catalog = await settled(pool, "a", "b", "absent")
         assert {name: info.state for name, info in catalog.servers.items()} == {
             "a": ServerState.READY,
@@ -145,7 +147,9 @@ async def test_the_bundled_workspace_server_is_started_in_its_root(tmp_path: Pat
         assert "hi" in str(await call(pool, "workspace", "read_file", path="hello.txt"))
 
 
-async def test_what_a_server_says_on_stderr_is_logged_under_its_name(caplog: pytest.LogCaptureFixture):
+async def test_what_a_server_says_on_stderr_is_logged_under_its_name(
+    caplog: pytest.LogCaptureFixture,
+):
     caplog.set_level(logging.INFO)
     async with pool_of(a=faulty()) as pool:
         await settled(pool)

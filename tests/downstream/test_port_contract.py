@@ -1,4 +1,5 @@
-"""What a `CallTool` and its `Servers` promise, held for connections of every kind and for the fake in their stead."""
+"""What a `CallTool` and its `Servers` promise, held for connections of every kind and for the fake
+in their stead."""
 
 from __future__ import annotations
 
@@ -28,11 +29,16 @@ async def test_a_result_is_given_as_it_came(port: Port):
 async def test_the_catalog_lists_the_tools_with_what_they_take(port: Port):
     async with port.reached() as reached:
         catalog = reached.servers.catalog()
-    assert {f"contract:{name}" for name in ("echo", "fail", "hang", "steps")} <= catalog.tools.keys()
+    assert {
+        f"contract:{name}" for name in ("echo", "fail", "hang", "steps")
+    } <= catalog.tools.keys()
     schema = catalog.tools["contract:echo"].definition["inputSchema"]
     assert isinstance(schema, dict)
     assert (set(schema["properties"]), schema["required"]) == ({"text", "number"}, ["text"])
-    assert (catalog.servers["contract"].state, catalog.servers["contract"].error) == (ServerState.READY, None)
+    assert (catalog.servers["contract"].state, catalog.servers["contract"].error) == (
+        ServerState.READY,
+        None,
+    )
 
 
 async def test_none_of_many_calls_gets_anothers_answer(port: Port):
@@ -45,7 +51,9 @@ async def test_none_of_many_calls_gets_anothers_answer(port: Port):
         async with anyio.create_task_group() as tasks:
             for number in range(40):
                 tasks.start_soon(ask, number)
-    assert {number: value["number"] for number, value in answers.items()} == {number: number for number in range(40)}
+    assert {number: value["number"] for number, value in answers.items()} == {
+        number: number for number in range(40)
+    }
 
 
 async def test_progress_is_passed_on_in_its_order(port: Port):
@@ -70,7 +78,9 @@ async def test_a_cancelled_call_ends_at_its_server(port: Port, request: pytest.F
         assert (await reached.call("echo", text="x"))["text"] == "x"
 
 
-async def test_a_call_that_runs_out_of_time_leaves_the_others_alone(port: Port, request: pytest.FixtureRequest):
+async def test_a_call_that_runs_out_of_time_leaves_the_others_alone(
+    port: Port, request: pytest.FixtureRequest
+):
     late, other = f"{request.node.name} late", f"{request.node.name} other"
     async with port.reached() as reached, anyio.create_task_group() as tasks:
         tasks.start_soon(partial(reached.call, "hang", tag=other))

@@ -23,7 +23,14 @@ def told(**params: Any) -> list[JsonObject]:
 
 @pytest.mark.parametrize("token", [1, "1"])
 def test_it_is_told_as_it_came_until_the_answer_is_there(token: Any):
-    said: Any = {"progressToken": token, "progress": -1, "total": 2.0, "message": 5, "x-odd": [None], "_meta": {"a": 1}}
+    said: Any = {
+        "progressToken": token,
+        "progress": -1,
+        "total": 2.0,
+        "message": 5,
+        "x-odd": [None],
+        "_meta": {"a": 1},
+    }
     assert repr(told(**said)) == repr([said])
 
 

@@ -1,4 +1,5 @@
-"""What a downstream server has and says is passed on as it is, over every transport and in both protocol eras."""
+"""What a downstream server has and says is passed on as it is, over every transport and in both
+protocol eras."""
 
 from __future__ import annotations
 
@@ -19,8 +20,17 @@ from plait.errors import ProtocolError, ToolError
 from ..fakes import FakeCaller, a_call
 from .ways import SOON, VERSIONS, WAYS, Way, served, until
 
-FORM: Any = {"message": "Who?", "requestedSchema": {"type": "object", "properties": {}}, "x-odd": [1]}
-URL: JsonObject = {"mode": "url", "message": "Sign in", "url": "https://example.org/", "elicitationId": "e1"}
+FORM: Any = {
+    "message": "Who?",
+    "requestedSchema": {"type": "object", "properties": {}},
+    "x-odd": [1],
+}
+URL: JsonObject = {
+    "mode": "url",
+    "message": "Sign in",
+    "url": "https://example.org/",
+    "elicitationId": "e1",
+}
 SAMPLING: Any = {
     "messages": [{"role": "user", "content": {"type": "text", "text": "Hi"}}],
     "maxTokens": 10,
@@ -46,7 +56,9 @@ def way(request: pytest.FixtureRequest, tmp_path: Path, urls: dict[str, tuple[st
 
 
 @pytest.fixture(params=[way for way in WAYS if way[1] == "legacy"], ids="-".join)
-def legacy_way(request: pytest.FixtureRequest, tmp_path: Path, urls: dict[str, tuple[str, Path]]) -> Way:
+def legacy_way(
+    request: pytest.FixtureRequest, tmp_path: Path, urls: dict[str, tuple[str, Path]]
+) -> Way:
     """The ways on which servers send requests themselves."""
     return way_of(request.param, tmp_path, urls)
 
@@ -100,18 +112,32 @@ async def test_all_that_a_server_lists_is_offered_as_it_listed_it(way: Way):
         assert [tool["name"] for tool in offers.tools] == [
             "ask", "change", "hang", "log", "params", "refuse", "steps", "touch"
         ]  # fmt: skip
-        assert all(entry["x-odd"] == ODD["x-odd"] for entry in [*offers.tools, *offers.resources, *offers.templates])
+        assert all(
+            entry["x-odd"] == ODD["x-odd"]
+            for entry in [*offers.tools, *offers.resources, *offers.templates]
+        )
         assert [entry["uri"] for entry in offers.resources] == ["note://0", "note://1", "note://2"]
         assert [entry["uriTemplate"] for entry in offers.templates] == ["note://{number}"]
-        assert offers.prompts[0] == {"name": "greet", "arguments": [{"name": "who", "x-odd": True}], **ODD}
+        assert offers.prompts[0] == {
+            "name": "greet",
+            "arguments": [{"name": "who", "x-odd": True}],
+            **ODD,
+        }
         assert offers.instructions == "Ask for what you want."
         assert offers.capabilities["resources"] == {"listChanged": True, "subscribe": True}
         assert raw.downstream.offers() is raw.downstream.offers()
 
 
-async def test_servers_hear_of_the_extensions_that_pass_through_before_they_list_what_they_have(way: Way):
+async def test_servers_hear_of_the_extensions_that_pass_through_before_they_list_what_they_have(
+    way: Way,
+):
     async with way.reached():
-        await way.noted(["listed for", {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}}])
+        await way.noted(
+            [
+                "listed for",
+                {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}},
+            ]
+        )
 
 
 async def test_a_request_and_its_result_are_passed_on_as_they_are(way: Way):
@@ -128,7 +154,9 @@ async def test_a_request_and_its_result_are_passed_on_as_they_are(way: Way):
     assert sent == {"name": "greet", "x-odd": [1]}
     assert result["x-odd"] == ODD["x-odd"]
     assert meta["mine"] == [1, None]
-    assert meta.get("io.modelcontextprotocol/clientCapabilities") == (declared if way.is_modern else None)
+    assert meta.get("io.modelcontextprotocol/clientCapabilities") == (
+        declared if way.is_modern else None
+    )
 
 
 async def test_nothing_is_said_of_a_client_that_it_did_not_say_itself(http_modern: Way):
@@ -150,13 +178,19 @@ async def test_a_servers_error_is_passed_on_with_code_message_and_data(way: Way)
     async with way.reached() as raw:
         with pytest.raises(RpcError) as failure:
             await raw.call("refuse")
-    assert (failure.value.code, failure.value.message, failure.value.data) == (-32042, "not today", {"why": [1, None]})
+    assert (failure.value.code, failure.value.message, failure.value.data) == (
+        -32042,
+        "not today",
+        {"why": [1, None]},
+    )
 
 
 async def test_progress_is_told_as_it_came_and_before_the_result(way: Way):
     heard: list[JsonObject] = []
     async with way.reached() as raw:
-        await raw.request("tools/call", {"name": "steps"}, caller=FakeCaller(on_progress=heard.append))
+        await raw.request(
+            "tools/call", {"name": "steps"}, caller=FakeCaller(on_progress=heard.append)
+        )
         assert len(heard) == 5
     assert [without(told, "progressToken") for told in heard] == [
         {"progress": step, "total": 5.0, "message": f"step {step}", **ODD} for step in range(1, 6)
@@ -192,7 +226,7 @@ async def test_what_a_server_notifies_of_is_told_to_every_listener_until_it_leav
     assert heard == ["second"]
 
 
-async def test_what_a_server_logs_during_a_request_is_told_to_its_client_and_to_others_only_where_it_may_be_theirs(
+async def test_logs_of_a_request_go_to_its_client_and_to_others_only_where_they_may_be_theirs(
     way: Way,
 ):
     heard: list[tuple[str, JsonObject]] = []
@@ -209,9 +243,13 @@ async def test_what_a_server_logs_during_a_request_is_told_to_its_client_and_to_
         tasks.start_soon(raw.downstream.request, hang)
         await way.noted(f"{tag} started")
         await raw.request("tools/call", {"name": "log"}, caller=client("mine"))
-        await until(lambda: ("mine", {"level": "warning", "logger": "raw", "data": {"n": 1}}) in heard)
+        await until(
+            lambda: ("mine", {"level": "warning", "logger": "raw", "data": {"n": 1}}) in heard
+        )
         tasks.cancel_scope.cancel()
-    assert {name for name, _ in heard} == ({"mine"} if way.transport == "http" else {"mine", "beside"})
+    assert {name for name, _ in heard} == (
+        {"mine"} if way.transport == "http" else {"mine", "beside"}
+    )
 
 
 async def test_what_a_call_of_a_run_logs_is_told_to_its_client(way: Way):
@@ -283,7 +321,10 @@ async def test_a_resource_that_is_watched_is_told_of_until_it_is_left(way: Way):
         await raw.call("touch", uri="note://1")
         await raw.call("touch", uri="note://2")
         await until(lambda: len(heard) == 2)
-        assert heard == [("raw", "notifications/resources/updated", {"uri": f"note://{number}"}) for number in (1, 2)]
+        assert heard == [
+            ("raw", "notifications/resources/updated", {"uri": f"note://{number}"})
+            for number in (1, 2)
+        ]
         await raw.request("resources/unsubscribe", {"uri": "note://1"})
         if way.is_modern:
             heard.clear()
@@ -302,11 +343,13 @@ async def test_a_server_is_told_what_a_client_notifies_of(legacy_way: Way):
 
 
 @pytest.mark.parametrize("transport", ["stdio", "http", "sse"])
-async def test_a_server_that_asks_for_roots_by_itself_gets_those_of_the_client_that_is_connected_alone(
+async def test_a_server_that_asks_for_roots_by_itself_gets_those_of_the_only_client(
     tmp_path: Path, transport: str
 ):
     journal, roots = tmp_path / "journal", {"roots": [{"uri": "file:///a", "x-odd": 1}]}
-    with served(transport, journal, "--roots") if transport != "stdio" else nullcontext(None) as url:
+    with (
+        served(transport, journal, "--roots") if transport != "stdio" else nullcontext(None) as url
+    ):
         way = Way(transport, "legacy", journal, url, flags=("--roots",))
         async with way.reached() as raw:
             await way.noted(["roots", types.METHOD_NOT_FOUND])
@@ -337,21 +380,31 @@ async def test_what_a_server_asks_is_put_to_the_caller_and_answered_as_it_is(way
         (tool,) = (tool for tool in raw.pool.catalog().tools.values() if tool.name == "ask")
         with anyio.fail_after(SOON):
             result: Any = await raw.pool(
-                a_call(tool, {"questions": questions}, FakeCaller(person, capabilities={"roots": {}}))
+                a_call(
+                    tool, {"questions": questions}, FakeCaller(person, capabilities={"roots": {}})
+                )
             )
     assert person.asked == [(method, params) for method, params, _ in ANSWERS]
     given = result["structuredContent"]["answers"]
-    assert given == ({"q": ANSWERS[-1][2]} if way.is_modern else [answer for _, _, answer in ANSWERS])
+    assert given == (
+        {"q": ANSWERS[-1][2]} if way.is_modern else [answer for _, _, answer in ANSWERS]
+    )
 
 
 async def test_a_server_that_asks_by_its_result_gives_it_to_a_caller_who_takes_that(way: Way):
     person = Person(ANSWERS[0][2])
     params: JsonObject = {"name": "ask", "arguments": {"questions": [["elicitation/create", FORM]]}}
     async with way.reached() as raw:
-        result: Any = await raw.request("tools/call", params, caller=FakeCaller(person, takes_input_requests=True))
+        result: Any = await raw.request(
+            "tools/call", params, caller=FakeCaller(person, takes_input_requests=True)
+        )
     if way.is_modern:
         asked = {"q": {"method": "elicitation/create", "params": FORM}}
-        assert result == {"resultType": "input_required", "inputRequests": asked, "requestState": "1"}
+        assert result == {
+            "resultType": "input_required",
+            "inputRequests": asked,
+            "requestState": "1",
+        }
         assert person.asked == []
     else:
         assert result["structuredContent"]["answers"] == [ANSWERS[0][2]]
@@ -404,7 +457,9 @@ async def test_a_clients_error_is_the_servers_answer(way: Way):
     person = Person(RpcError(-1, "User rejected", {"by": "hand"}))
     async with way.reached() as raw:
         (tool,) = (tool for tool in raw.pool.catalog().tools.values() if tool.name == "ask")
-        call = a_call(tool, {"questions": [["sampling/createMessage", SAMPLING]]}, FakeCaller(person))
+        call = a_call(
+            tool, {"questions": [["sampling/createMessage", SAMPLING]]}, FakeCaller(person)
+        )
         if way.is_modern:
             with pytest.raises(ToolError, match="got none: User rejected"):
                 await raw.pool(call)
@@ -416,12 +471,18 @@ async def test_a_clients_error_is_the_servers_answer(way: Way):
 
 async def test_two_callers_at_once_are_each_asked_their_own(legacy_way: Way):
     async with legacy_way.reached() as raw:
-        people = {name: Person(*[{"action": "accept", "content": {"name": name}}] * 2) for name in "ab"}
-        await raw.call("ask", people["a"], questions=[["elicitation/create", FORM]])  # it is known to ask now
+        people = {
+            name: Person(*[{"action": "accept", "content": {"name": name}}] * 2) for name in "ab"
+        }
+        await raw.call(
+            "ask", people["a"], questions=[["elicitation/create", FORM]]
+        )  # it is known to ask now
         answers: dict[str, Any] = {}
 
         async def ask(name: str) -> None:
-            result: Any = await raw.call("ask", people[name], questions=[["elicitation/create", {**FORM, "of": name}]])
+            result: Any = await raw.call(
+                "ask", people[name], questions=[["elicitation/create", {**FORM, "of": name}]]
+            )
             answers[name] = result["structuredContent"]["answers"][0]["content"]["name"]
 
         async with anyio.create_task_group() as tasks:
@@ -431,7 +492,9 @@ async def test_two_callers_at_once_are_each_asked_their_own(legacy_way: Way):
     assert people["b"].asked == [("elicitation/create", {**FORM, "of": "b"})]
 
 
-async def test_a_question_that_may_be_for_a_caller_who_cannot_be_asked_is_put_to_no_other(legacy_way: Way):
+async def test_a_question_that_may_be_for_a_caller_who_cannot_be_asked_is_put_to_no_other(
+    legacy_way: Way,
+):
     person = Person({"roots": []})
     tag = f"silent {legacy_way.transport}"
     async with legacy_way.reached() as raw, anyio.create_task_group() as tasks:
@@ -440,7 +503,9 @@ async def test_a_question_that_may_be_for_a_caller_who_cannot_be_asked_is_put_to
         await legacy_way.noted(f"{tag} started")
         result: Any = await raw.call("ask", person, questions=[["roots/list", {}]], loose=True)
         tasks.cancel_scope.cancel()
-    assert [answer["code"] for answer in result["structuredContent"]["answers"]] == [types.INVALID_REQUEST]
+    assert [answer["code"] for answer in result["structuredContent"]["answers"]] == [
+        types.INVALID_REQUEST
+    ]
     assert person.asked == []
 
 

@@ -1,4 +1,5 @@
-"""What goes wrong on the way to one server, and what is kept of it from one connection to the next."""
+"""What goes wrong on the way to one server, and what is kept of it from one connection to the
+next."""
 
 from __future__ import annotations
 
@@ -37,18 +38,26 @@ async def restart(raw: Reached) -> None:
     pid = raw.pool.catalog().servers["raw"].pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    await until(lambda: raw.pool.catalog().servers["raw"].pid != pid and state_of(raw) is ServerState.READY)
+    await until(
+        lambda: raw.pool.catalog().servers["raw"].pid != pid and state_of(raw) is ServerState.READY
+    )
 
 
 @pytest.mark.parametrize(
     ("failing", "lost"),
-    [("resources/list", "resources"), ("resources/templates/list", "templates"), ("prompts/list", "prompts")],
+    [
+        ("resources/list", "resources"),
+        ("resources/templates/list", "templates"),
+        ("prompts/list", "prompts"),
+    ],
 )
 async def test_a_server_that_fails_one_list_keeps_the_others(way: Way, failing: str, lost: str):
     flawed = Way(way.transport, way.protocol, way.journal, flags=("--fail", failing))
     async with flawed.reached() as raw:
         (offers,) = raw.downstream.offers()
-    listed = {name: len(getattr(offers, name)) for name in ("tools", "resources", "templates", "prompts")}
+    listed = {
+        name: len(getattr(offers, name)) for name in ("tools", "resources", "templates", "prompts")
+    }
     assert listed == {"tools": 8, "resources": 3, "templates": 1, "prompts": 1, lost: 0}
 
 
@@ -60,7 +69,9 @@ async def test_the_tools_that_the_settings_leave_out_are_not_offered(way: Way):
         assert [tool["name"] for tool in pool.downstream.offers()[0].tools] == ["ask", "log"]
 
 
-async def test_a_server_that_goes_fails_its_requests_and_is_there_again_with_all_it_offered(way: Way):
+async def test_a_server_that_goes_fails_its_requests_and_is_there_again_with_all_it_offered(
+    way: Way,
+):
     async with way.reached() as raw:
         before = raw.downstream.offers()
         failures: list[int] = []
@@ -88,12 +99,19 @@ async def test_what_clients_watch_is_watched_again_after_the_server_was_gone(way
         await raw.request("logging/setLevel", {"level": "info"})
         await restart(raw)
         await raw.call("touch", uri="note://1")
-        await until(lambda: ("raw", "notifications/resources/updated", {"uri": "note://1"}) in heard)
+        await until(
+            lambda: ("raw", "notifications/resources/updated", {"uri": "note://1"}) in heard
+        )
         await raw.call("log")
         await until(lambda: any(method == "notifications/message" for _, method, _ in heard))
         if not way.is_modern:
-            for event in ('["resources/subscribe", {"uri": "note://1"}]', '["logging/setLevel", {"level": "info"}]'):
-                await until(lambda event=event: way.journal.read_text().splitlines().count(event) == 2)
+            for event in (
+                '["resources/subscribe", {"uri": "note://1"}]',
+                '["logging/setLevel", {"level": "info"}]',
+            ):
+                await until(
+                    lambda event=event: way.journal.read_text().splitlines().count(event) == 2
+                )
 
 
 async def test_a_server_is_in_use_as_long_as_clients_watch_something(way: Way):
@@ -123,13 +141,17 @@ async def test_the_resources_that_are_watched_are_bounded(tmp_path: Path):
     async with way.reached() as raw:
         async with anyio.create_task_group() as tasks:
             for number in range(MOST_WATCHED):
-                tasks.start_soon(partial(raw.request, "resources/subscribe", {"uri": f"note://{number}"}))
+                tasks.start_soon(
+                    partial(raw.request, "resources/subscribe", {"uri": f"note://{number}"})
+                )
         with pytest.raises(RpcError, match="No more than 1,000"):
             await raw.request("resources/subscribe", {"uri": "note://more"})
         assert await raw.request("resources/subscribe", {"uri": "note://1"}) == {}
 
 
-@pytest.mark.parametrize("method", ["resources/subscribe", "resources/unsubscribe", "logging/setLevel"])
+@pytest.mark.parametrize(
+    "method", ["resources/subscribe", "resources/unsubscribe", "logging/setLevel"]
+)
 async def test_a_wish_without_its_object_is_refused(way: Way, method: str):
     async with way.reached() as raw:
         with pytest.raises(RpcError) as failure:
@@ -147,7 +169,9 @@ async def test_params_that_are_no_strict_json_are_not_sent(way: Way, value: Any)
 
 async def test_a_server_that_is_not_there_is_an_error_of_ours():
     async with Pool(
-        Config(servers={"gone": ServerSettings(command="frobnicate")}), ListingCache(None), patience=QUICK
+        Config(servers={"gone": ServerSettings(command="frobnicate")}),
+        ListingCache(None),
+        patience=QUICK,
     ) as pool:
         with anyio.fail_after(SOON):
             await pool.settled()

@@ -18,7 +18,13 @@ from plait.core.tools.claims import MAX_KEY, ResourceName
 from plait.downstream.resources import LATE_S, MAX_LINKS, MOST_LATE, Resources
 
 TREE = ("a/b/c", "a/.hidden", "x")
-LINKS = {"a/up": "..", "a/b/far": "../../x", "x/back": "../a/b", "dangling": "nowhere/at/all", "x/loop": "loop"}
+LINKS = {
+    "a/up": "..",
+    "a/b/far": "../../x",
+    "x/back": "../a/b",
+    "dangling": "nowhere/at/all",
+    "x/loop": "loop",
+}
 NAMES = ["a", "b", "c", "x", "up", "far", "back", "dangling", ".hidden", "new", "..", ".", ""]
 
 
@@ -111,7 +117,9 @@ def test_a_uri_is_decoded_and_a_path_is_not(resources: Resources, tree: Path, wr
         ("here", "file:" + "x/" * MAX_KEY, True),
     ],
 )
-def test_only_files_of_this_machine_have_to_be_looked_up(resources: Resources, server: str, key: str, is_known: bool):
+def test_only_files_of_this_machine_have_to_be_looked_up(
+    resources: Resources, server: str, key: str, is_known: bool
+):
     assert (resources.at_once(ResourceName(server, key)) is not None) == is_known
 
 
@@ -147,7 +155,9 @@ def test_a_tilde_in_a_name_is_only_a_tilde(resources: Resources, tree: Path):
     ],
 )
 @pytest.mark.parametrize("server", ["web", "older", "unknown"])
-def test_files_of_another_machine_are_its_own(resources: Resources, server: str, key: str, place: str):
+def test_files_of_another_machine_are_its_own(
+    resources: Resources, server: str, key: str, place: str
+):
     assert located(resources, server, key) == place.format(server)
     assert resources.path(server, key) is None
 
@@ -163,18 +173,25 @@ def test_links_are_looked_up_each_time(tmp_path: Path):
     for target in ("one", "two"):
         (tmp_path / "link").unlink(missing_ok=True)
         (tmp_path / "link").symlink_to(target)
-        assert located(resources, "s", "file:link/x") == f"file:{os.path.realpath(tmp_path)}/{target}/x"
+        assert (
+            located(resources, "s", "file:link/x")
+            == f"file:{os.path.realpath(tmp_path)}/{target}/x"
+        )
 
 
 @settings(max_examples=500)
 @given(names=st.lists(st.sampled_from(NAMES), max_size=12), is_absolute=st.booleans())
-def test_a_path_leads_where_the_system_says(resources: Resources, tree: Path, names: list[str], is_absolute: bool):
+def test_a_path_leads_where_the_system_says(
+    resources: Resources, tree: Path, names: list[str], is_absolute: bool
+):
     path = "/".join([*([str(tree)] if is_absolute else []), *names])
     assert located(resources, "here", f"file:{path}") == f"file:{os.path.realpath(tree / path)}"
 
 
 @given(st.text(max_size=40), st.sampled_from(["file:", "file://", "file:///", "file:~", "FILE:"]))
-def test_any_text_has_a_key_that_can_be_sent_and_is_its_own(resources: Resources, text: str, start: str):
+def test_any_text_has_a_key_that_can_be_sent_and_is_its_own(
+    resources: Resources, text: str, start: str
+):
     for server in ("here", "web"):
         place = located(resources, server, start + text)
         assert place.encode()
@@ -183,7 +200,9 @@ def test_any_text_has_a_key_that_can_be_sent_and_is_its_own(resources: Resources
 
 @pytest.mark.parametrize("text", ["nul\0l", "\ud800", "%ff%00", "x" * 300, "//", "%"])
 @pytest.mark.parametrize("start", ["file:", "file://{}/", "file:/"])
-def test_what_no_file_can_be_called_has_a_key_too(resources: Resources, tree: Path, start: str, text: str):
+def test_what_no_file_can_be_called_has_a_key_too(
+    resources: Resources, tree: Path, start: str, text: str
+):
     assert located(resources, "here", start.format(tree) + text).encode().startswith(b"file:/")
 
 
@@ -217,7 +236,8 @@ def test_links_in_a_circle_end(resources: Resources, tree: Path):
 
 
 def test_links_are_read_a_bounded_number_of_times(tmp_path: Path):
-    """Each of these leads through the one before it twice: to follow them all would take 2 ** 60 steps."""
+    """Each of these leads through the one before it twice: to follow them all would take 2 ** 60
+    steps."""
     (tmp_path / "l0").mkdir()
     for number in range(60):
         (tmp_path / f"l{number + 1}").symlink_to(f"l{number}/../l{number}")
@@ -227,7 +247,9 @@ def test_links_are_read_a_bounded_number_of_times(tmp_path: Path):
         read.append(path)
         return os.readlink(path)
 
-    resources = Resources(Config(servers={"s": ServerSettings(command="x", cwd=tmp_path)}), readlink=readlink)
+    resources = Resources(
+        Config(servers={"s": ServerSettings(command="x", cwd=tmp_path)}), readlink=readlink
+    )
     assert located(resources, "s", "file:l60").startswith("file:/")
     assert len(read) <= MAX_LINKS
 
@@ -248,7 +270,9 @@ def test_no_path_is_looked_up_that_is_longer_than_the_bound():
         looked.append(path)
         return os.stat("/")
 
-    resources = Resources(Config(servers={"s": ServerSettings(command="x", cwd=Path("/" + "z" * 200))}), lstat=lstat)
+    resources = Resources(
+        Config(servers={"s": ServerSettings(command="x", cwd=Path("/" + "z" * 200))}), lstat=lstat
+    )
     assert located(resources, "s", "file:" + "y/" * 2_000) == "file:/"
     assert max(map(len, looked)) <= MAX_KEY
 
@@ -282,13 +306,19 @@ def folded(tmp_path: Path) -> tuple[Path, Resources]:
     def lstat(path: str) -> os.stat_result:
         return on_device(os.lstat(path), 77) if path == str(folder) else folding(folder)(path)
 
-    return folder, Resources(Config(servers={"s": ServerSettings(command="x", cwd=folder)}), lstat=lstat)
+    return folder, Resources(
+        Config(servers={"s": ServerSettings(command="x", cwd=folder)}), lstat=lstat
+    )
 
 
-def test_letter_case_is_folded_where_the_file_system_folds_it_and_nowhere_else(folded: tuple[Path, Resources]):
+def test_letter_case_is_folded_where_the_file_system_folds_it_and_nowhere_else(
+    folded: tuple[Path, Resources],
+):
     folder, resources = folded
     names = ["Docs/README.md", "docs/readme.MD", "DOCS/Old/../README.md", "./docs/Readme.md"]
-    assert {located(resources, "s", f"file:{name}") for name in names} == {f"file:{folder}/docs/readme.md"}
+    assert {located(resources, "s", f"file:{name}") for name in names} == {
+        f"file:{folder}/docs/readme.md"
+    }
     assert located(resources, "s", "file:DOCS/New/É.txt") == f"file:{folder}/docs/new/é.txt"
     assert located(resources, "s", "file:DOCS/New/E\u0301.txt") == f"file:{folder}/docs/new/é.txt"
 
@@ -307,19 +337,26 @@ def other_device(tmp_path: Path) -> Resources:
     )
 
 
-def test_two_links_to_one_file_tell_nothing_about_letter_case(tmp_path: Path, other_device: Resources):
+def test_two_links_to_one_file_tell_nothing_about_letter_case(
+    tmp_path: Path, other_device: Resources
+):
     (tmp_path / "readme").write_text("x")
     os.link(tmp_path / "readme", tmp_path / "README")
     assert len({located(other_device, "s", f"file:{name}") for name in ("readme", "README")}) == 2
 
 
-def test_a_name_without_letters_tells_nothing_about_letter_case(tmp_path: Path, other_device: Resources):
+def test_a_name_without_letters_tells_nothing_about_letter_case(
+    tmp_path: Path, other_device: Resources
+):
     (tmp_path / "2026").mkdir()
-    assert len({located(other_device, "s", f"file:2026/{name}") for name in ("readme", "README")}) == 2
+    assert (
+        len({located(other_device, "s", f"file:2026/{name}") for name in ("readme", "README")}) == 2
+    )
 
 
 class Hanging:
-    """An `lstat` that gives no answer for the paths in `stuck` before `release`, and a clock set by hand."""
+    """An `lstat` that gives no answer for the paths in `stuck` before `release`, and a clock set by
+    hand."""
 
     def __init__(self, *stuck: str) -> None:
         self.stuck = stuck
@@ -352,9 +389,12 @@ class Hanging:
 
 @contextmanager
 def hanging(*stuck: str) -> Iterator[tuple[Hanging, Callable[[str], str | None]]]:
-    """A file system where looks at the paths *stuck* hang, each with a thread that waits there; and lookups on it."""
+    """A file system where looks at the paths *stuck* hang, each with a thread that waits there; and
+    lookups on it."""
     files = Hanging(*stuck)
-    resources = Resources(Config(servers={"s": ServerSettings(command="x")}), lstat=files.lstat, now=lambda: files.now)
+    resources = Resources(
+        Config(servers={"s": ServerSettings(command="x")}), lstat=files.lstat, now=lambda: files.now
+    )
 
     def look_up(path: str) -> str | None:
         return resources.look_up(ResourceName("s", f"file:{path}"))

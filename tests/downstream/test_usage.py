@@ -37,7 +37,9 @@ async def kept(changing: ChangingServer, tmp_path: Path) -> Path:
     return tmp_path / "state"
 
 
-async def test_one_that_is_known_is_not_started_before_it_is_used(changing: ChangingServer, kept: Path):
+async def test_one_that_is_known_is_not_started_before_it_is_used(
+    changing: ChangingServer, kept: Path
+):
     async with pool_of(kept, s=changing.settings(lazy=True)) as pool:
         await settled(pool)
         assert (info(pool).state, info(pool).tools, info(pool).pid) == (ServerState.IDLE, 3, None)
@@ -53,7 +55,9 @@ async def test_one_that_is_not_known_is_started_to_be_listed(changing: ChangingS
         await until(lambda: info(pool).state is ServerState.IDLE)
 
 
-async def test_it_is_stopped_once_it_is_idle_and_started_again_for_the_next_call(changing: ChangingServer, kept: Path):
+async def test_it_is_stopped_once_it_is_idle_and_started_again_for_the_next_call(
+    changing: ChangingServer, kept: Path
+):
     async with pool_of(kept, s=changing.settings(lazy=True, idle_timeout_s=0.05)) as pool:
         first = await call(pool, "look")
         await until(lambda: info(pool).state is ServerState.IDLE)
@@ -74,7 +78,9 @@ async def test_a_call_in_flight_keeps_it(changing: ChangingServer, kept: Path):
         await until(lambda: info(pool).state is ServerState.IDLE)
 
 
-async def test_whoever_asks_for_a_tool_that_is_not_known_starts_it(changing: ChangingServer, kept: Path):
+async def test_whoever_asks_for_a_tool_that_is_not_known_starts_it(
+    changing: ChangingServer, kept: Path
+):
     changing.put([described("look"), described("new")])
     async with pool_of(kept, s=changing.settings(lazy=True)) as pool:
         await settled(pool)
@@ -83,7 +89,9 @@ async def test_whoever_asks_for_a_tool_that_is_not_known_starts_it(changing: Cha
         assert "s:new" in pool.catalog().tools
 
 
-async def test_one_that_does_not_start_says_why_and_is_tried_at_the_next_use(changing: ChangingServer, kept: Path):
+async def test_one_that_does_not_start_says_why_and_is_tried_at_the_next_use(
+    changing: ChangingServer, kept: Path
+):
     good = (changing.folder / "state.json").read_text()
     async with pool_of(kept, s=changing.settings(lazy=True, idle_timeout_s=0.01)) as pool:
         (changing.folder / "state.json").write_text("broken")

@@ -1,4 +1,5 @@
-"""A server of ours over each transport and in each era: the same promises are held on all six ways."""
+"""A server of ours over each transport and in each era: the same promises are held on all six
+ways."""
 
 from __future__ import annotations
 
@@ -23,7 +24,11 @@ from plait.stores.listing_cache import ListingCache
 from ..fakes import FakeCaller
 
 SCRIPT = str(Path(__file__).with_name("raw_server.py"))
-WAYS = [(transport, protocol) for transport in ("stdio", "http", "sse") for protocol in ("legacy", "modern")]
+WAYS = [
+    (transport, protocol)
+    for transport in ("stdio", "http", "sse")
+    for protocol in ("legacy", "modern")
+]
 SOON = 15.0
 QUICK = ConnectTimings(first_backoff_s=0.1, longest_backoff_s=0.5, refresh_pause_s=0.02)
 VERSIONS = {"legacy": "2025-11-25", "modern": "2026-07-28"}
@@ -54,7 +59,9 @@ class Way:
 
     @asynccontextmanager
     async def reached(self) -> AsyncIterator[Reached]:
-        async with Pool(Config(servers={"raw": self.settings}), ListingCache(None), patience=QUICK) as pool:
+        async with Pool(
+            Config(servers={"raw": self.settings}), ListingCache(None), patience=QUICK
+        ) as pool:
             with anyio.fail_after(SOON):
                 await pool.settled()
             assert pool.catalog().servers["raw"].error is None
@@ -63,7 +70,10 @@ class Way:
     async def noted(self, event: object) -> None:
         """Wait until the server has written *event* down."""
         with anyio.fail_after(SOON):
-            while not self.journal.exists() or json.dumps(event) not in self.journal.read_text().splitlines():
+            while (
+                not self.journal.exists()
+                or json.dumps(event) not in self.journal.read_text().splitlines()
+            ):
                 await anyio.sleep(0.02)
 
 
@@ -72,9 +82,13 @@ class Reached:
     pool: Pool
     downstream: Downstream
 
-    async def request(self, method: str, params: JsonObject | None = None, **of_the_client: Any) -> JsonObject:
+    async def request(
+        self, method: str, params: JsonObject | None = None, **of_the_client: Any
+    ) -> JsonObject:
         with anyio.fail_after(SOON):
-            return await self.downstream.request(RelayRequest("raw", method, params or {}, **of_the_client))
+            return await self.downstream.request(
+                RelayRequest("raw", method, params or {}, **of_the_client)
+            )
 
     async def call(self, name: str, ask: Ask | None = None, **arguments: Any) -> JsonObject:
         return await self.request(
@@ -87,7 +101,9 @@ class Reached:
 @contextmanager
 def served(transport: str, journal: Path, *flags: str) -> Iterator[str]:
     """The URL of a server of ours over HTTP, for as long as the block takes."""
-    process = subprocess.Popen([sys.executable, SCRIPT, transport, str(journal), *flags], stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, SCRIPT, transport, str(journal), *flags], stdout=subprocess.PIPE
+    )
     try:
         assert process.stdout is not None
         yield process.stdout.readline().decode().strip()

@@ -1,4 +1,5 @@
-"""Direct calls: they stand in line with the calls of runs, and are reported as those are, in virtual time."""
+"""Direct calls: they stand in line with the calls of runs, and are reported as those are, in
+virtual time."""
 
 from __future__ import annotations
 
@@ -42,9 +43,12 @@ DONE: JsonObject = {"content": [], "x-new": 1}
 
 
 class Desk:
-    """A gateway over tools whose calls take a second, and when each call was sent. Calls do as `behaves` says."""
+    """A gateway over tools whose calls take a second, and when each call was sent. Calls do as
+    `behaves` says."""
 
-    def __init__(self, servers: FakeServers, gateway: Gateway, tasks: TaskGroup, notices: list[Notice]) -> None:
+    def __init__(
+        self, servers: FakeServers, gateway: Gateway, tasks: TaskGroup, notices: list[Notice]
+    ) -> None:
         self.servers = servers
         self.gateway = gateway
         self.tasks = tasks
@@ -64,11 +68,19 @@ class Desk:
         return DONE
 
     async def call(
-        self, id: str, tool: str = "s:do", caller: Caller = NO_CLIENT, seconds: float = 1.0, **arguments: Any
+        self,
+        id: str,
+        tool: str = "s:do",
+        caller: Caller = NO_CLIENT,
+        seconds: float = 1.0,
+        **arguments: Any,
     ) -> JsonObject:
         """The result of a call by name."""
         server, _, name = tool.partition(":")
-        params: JsonObject = {"name": name, "arguments": {"id": id, "seconds": seconds, **arguments}}
+        params: JsonObject = {
+            "name": name,
+            "arguments": {"id": id, "seconds": seconds, **arguments},
+        }
         result = await self.gateway.call(server, name, params, caller)
         self.answered += 1
         return result
@@ -85,7 +97,8 @@ class Desk:
         return await self.gateway.execute({"tasks": tasks})
 
     def changes(self) -> list[tuple[str, Status, Status, int, str | None, float]]:
-        """What observers heard of calls since this was asked before, without the names of the calls."""
+        """What observers heard of calls since this was asked before, without the names of the
+        calls."""
         heard = [
             (one.tool, one.before, one.after, one.attempt, one.code, one.at)
             for one in self.notices
@@ -96,7 +109,9 @@ class Desk:
 
 
 @asynccontextmanager
-async def calling(limits: Limits | None = None, *rules: Rule, **options: Any) -> AsyncIterator[Desk]:
+async def calling(
+    limits: Limits | None = None, *rules: Rule, **options: Any
+) -> AsyncIterator[Desk]:
     servers, notices = FakeServers(), list[Notice]()
 
     async def call_tool(call: ToolCall) -> JsonObject:
@@ -106,7 +121,11 @@ async def calling(limits: Limits | None = None, *rules: Rule, **options: Any) ->
     servers.add(tool("t:do", readOnlyHint=True, closed=False), dict)
     servers.add(tool("s:read", PATH, closed=False, readOnlyHint=True), dict)
     servers.add(tool("s:write", PATH, closed=False), dict)
-    options |= {"policy": Policy(rules), "limits": GatewayLimits(limits or Limits()), "observers": [notices.append]}
+    options |= {
+        "policy": Policy(rules),
+        "limits": GatewayLimits(limits or Limits()),
+        "observers": [notices.append],
+    }
     async with (
         Gateway(servers, call_tool, InMemoryRuns(), **options) as gateway,
         anyio.create_task_group() as tasks,
@@ -211,7 +230,9 @@ TOUCHES = [
 
 
 @pytest.mark.parametrize(("first", "of", "second", "other", "waits_s"), TOUCHES)
-async def test_what_calls_touch_keeps_them_apart(first: str, of: Any, second: str, other: Any, waits_s: float):
+async def test_what_calls_touch_keeps_them_apart(
+    first: str, of: Any, second: str, other: Any, waits_s: float
+):
     async with calling() as desk:
         await desk.begin("first", tool=first, path=of)
         await desk.begin("second", tool=second, path=other)
@@ -232,10 +253,12 @@ async def test_where_conflicts_are_not_looked_for_nothing_is_kept_apart():
     assert desk.log == [("a", 0), ("b", 0)]
 
 
-async def test_a_run_and_a_call_by_name_that_write_the_same_go_one_after_the_other_and_the_run_is_told():
+async def test_a_run_and_a_call_by_name_that_write_the_same_resource_go_one_after_the_other():
     async with calling() as desk:
         await desk.begin("visit", tool="s:write", path="x", seconds=2)
-        document = {"tasks": [{"id": "w", "tool": "s:write", "arguments": {"path": "x", "id": "w"}}]}
+        document = {
+            "tasks": [{"id": "w", "tool": "s:write", "arguments": {"path": "x", "id": "w"}}]
+        }
         result = await desk.gateway.execute(document)
     assert desk.log == [("visit", 0), ("w", 2)]
     [wait] = result.metrics.waits
@@ -407,7 +430,9 @@ async def test_a_server_that_asks_for_quiet_is_left_alone():
     assert desk.log == [("a", 0), ("b", 7)]
 
 
-async def test_a_fault_of_ours_fails_the_call_and_is_logged_under_an_id(caplog: pytest.LogCaptureFixture):
+async def test_a_fault_of_ours_fails_the_call_and_is_logged_under_an_id(
+    caplog: pytest.LogCaptureFixture,
+):
     async with calling() as desk:
         desk.behaves = partial(raising, ValueError("/etc/secret"))
         with pytest.raises(InternalError, match="the log names it") as raised:
@@ -450,7 +475,12 @@ async def test_the_time_in_line_counts_within_the_hour_that_a_call_may_take():
 
 
 async def test_who_waits_in_line_too_long_was_never_sent():
-    long = {"id": "long", "tool": "s:do", "arguments": {"id": "long", "seconds": 5_000}, "timeout_s": 9_000}
+    long = {
+        "id": "long",
+        "tool": "s:do",
+        "arguments": {"id": "long", "seconds": 5_000},
+        "timeout_s": 9_000,
+    }
     async with calling(ONE_AT_S) as desk:
         await desk.gateway.submit({"tasks": [long], "timeout_s": 9_000})
         with pytest.raises(CallTimeout):
@@ -459,7 +489,11 @@ async def test_who_waits_in_line_too_long_was_never_sent():
         assert "1 runs, 0 direct calls, 1 calls in flight" in repr(desk.gateway)
         await desk.call("next")
     assert [id for id, _ in desk.log] == ["long", "next"]
-    moves = [(str(one.after), one.code) for one in desk.notices if isinstance(one, Changed) and one.key.item == 1]
+    moves = [
+        (str(one.after), one.code)
+        for one in desk.notices
+        if isinstance(one, Changed) and one.key.item == 1
+    ]
     assert moves == [("ready", None), ("failed", "timeout")]
 
 
@@ -475,7 +509,9 @@ async def test_progress_is_a_notice_and_the_clients_if_it_wants_it():
         await desk.call("a", caller=FakeCaller(on_progress=heard.append))
         await desk.call("b", caller=FakeCaller())
     told = [
-        (notice.key.run, notice.progress, notice.total) for notice in desk.notices if isinstance(notice, Progressed)
+        (notice.key.run, notice.progress, notice.total)
+        for notice in desk.notices
+        if isinstance(notice, Progressed)
     ]
     assert (told, heard) == ([("", 1, 2)], [{"progress": 1, "total": 2, "x-new": 1}])
 
@@ -493,7 +529,13 @@ async def late(call: ToolCall) -> JsonObject:
     raise AssertionError
 
 
-ENDS: list[Callable[[ToolCall], Any] | None] = [None, erring, late, partial(raising, ConnectionLost("gone")), asking]
+ENDS: list[Callable[[ToolCall], Any] | None] = [
+    None,
+    erring,
+    late,
+    partial(raising, ConnectionLost("gone")),
+    asking,
+]
 
 
 @pytest.mark.parametrize("behaves", ENDS)
@@ -504,7 +546,10 @@ async def test_observers_hear_of_a_call_by_name_what_they_hear_of_a_task(behaves
             await desk.call("a", caller=person(3))
         by_name = desk.changes()
         began = anyio.current_time()
-        document = {"tasks": [{"id": "a", "tool": "s:do", "timeout_s": LONGEST_S}], "timeout_s": 2 * LONGEST_S}
+        document = {
+            "tasks": [{"id": "a", "tool": "s:do", "timeout_s": LONGEST_S}],
+            "timeout_s": 2 * LONGEST_S,
+        }
         await desk.gateway.execute(document, person(3))
         of_task = [(*change[:-1], change[-1] - began) for change in desk.changes()]
     assert by_name == of_task

@@ -35,7 +35,9 @@ def servers() -> FakeServers:
         await anyio.sleep(seconds)
         return {"slept": seconds, **rest}
 
-    made.add(tool("s:sleep", {"seconds": {"type": "number"}}, closed=False, readOnlyHint=True), sleep)
+    made.add(
+        tool("s:sleep", {"seconds": {"type": "number"}}, closed=False, readOnlyHint=True), sleep
+    )
     made.add("s:echo", lambda **arguments: arguments)
     made.add("s:fail", lambda **_: text("EACCES: /x", is_error=True))
     return made
@@ -46,7 +48,12 @@ def sleep(id: str, seconds: float = 1, **more: Any) -> dict[str, Any]:
 
 
 async def test_outputs_of_the_leaves_come_back_and_nothing_else(servers: FakeServers):
-    document = {"tasks": [sleep("a", 2), {"id": "b", "tool": "s:echo", "arguments": {"n": "$OUTPUT[a].slept"}}]}
+    document = {
+        "tasks": [
+            sleep("a", 2),
+            {"id": "b", "tool": "s:echo", "arguments": {"n": "$OUTPUT[a].slept"}},
+        ]
+    }
     async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         result = await gateway.execute(document)
     assert result.status is RunStatus.SUCCESS
@@ -63,8 +70,15 @@ async def test_five_independent_calls_are_five_times_faster(servers: FakeServers
     assert result.metrics.max_parallelism == 5
 
 
-async def test_an_uneven_diamond_takes_its_critical_path_where_layers_take_longer(servers: FakeServers):
-    tasks = [sleep("a1", 50), sleep("a2", 350, depends_on=["a1"]), sleep("b1", 350), sleep("b2", 50, depends_on=["b1"])]
+async def test_an_uneven_diamond_takes_its_critical_path_where_layers_take_longer(
+    servers: FakeServers,
+):
+    tasks = [
+        sleep("a1", 50),
+        sleep("a2", 350, depends_on=["a1"]),
+        sleep("b1", 350),
+        sleep("b2", 50, depends_on=["b1"]),
+    ]
     async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         eager = await gateway.execute({"tasks": [{**task, "timeout_s": 999} for task in tasks]})
         layers = await gateway.execute(
@@ -86,12 +100,18 @@ async def test_a_refused_document_runs_nothing(servers: FakeServers):
 async def test_a_cancelled_caller_cancels_its_run(servers: FakeServers):
     async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         with anyio.move_on_after(5):
-            await gateway.execute({"tasks": [sleep("a", 50), sleep("b", 50), sleep("c", depends_on=["a"])]})
+            await gateway.execute(
+                {"tasks": [sleep("a", 50), sleep("b", 50), sleep("c", depends_on=["a"])]}
+            )
         await gateway.wait(gateway.runs()[0])
         result = gateway.result(gateway.runs()[0])
     assert result.status is RunStatus.CANCELLED
     assert servers.aborted == ["s:sleep", "s:sleep"]
-    assert {task.id: task.status for task in result.tasks} == {"a": "cancelled", "b": "cancelled", "c": "cancelled"}
+    assert {task.id: task.status for task in result.tasks} == {
+        "a": "cancelled",
+        "b": "cancelled",
+        "c": "cancelled",
+    }
 
 
 async def test_a_run_goes_on_while_nobody_waits(servers: FakeServers):
@@ -112,10 +132,16 @@ async def test_leaving_the_gateway_cancels_what_still_runs(servers: FakeServers)
     assert servers.aborted == ["s:sleep"]
 
 
-async def test_followers_hear_of_every_end_and_never_less_than_every_five_seconds(servers: FakeServers):
+async def test_followers_hear_of_every_end_and_never_less_than_every_five_seconds(
+    servers: FakeServers,
+):
     async with Gateway(servers, servers, InMemoryRuns()) as gateway:
-        submitted = await gateway.submit({"tasks": [sleep("a", 1), sleep("b", 12), {"id": "f", "tool": "s:fail"}]})
-        heard = [(anyio.current_time(), progress) async for progress in gateway.follow(submitted.run_id)]
+        submitted = await gateway.submit(
+            {"tasks": [sleep("a", 1), sleep("b", 12), {"id": "f", "tool": "s:fail"}]}
+        )
+        heard = [
+            (anyio.current_time(), progress) async for progress in gateway.follow(submitted.run_id)
+        ]
     settled = [progress.settled for _, progress in heard]
     assert settled == sorted(settled)
     assert heard[-1][1].finished
@@ -134,7 +160,9 @@ async def test_a_server_that_cannot_be_reached_fails_its_own_tasks_alone(servers
         return await servers(call)
 
     async with Gateway(servers, call, InMemoryRuns()) as gateway:
-        result = await gateway.execute({"tasks": [{"id": "x", "tool": "down:anything"}, sleep("a")]})
+        result = await gateway.execute(
+            {"tasks": [{"id": "x", "tool": "down:anything"}, sleep("a")]}
+        )
     assert result.status is RunStatus.PARTIAL
     assert [(error.id, error.code) for error in result.errors] == [("x", "server_unavailable")]
 
@@ -150,7 +178,9 @@ async def test_a_dry_run_says_what_would_happen_and_does_nothing(servers: FakeSe
 
 async def test_resuming_runs_only_what_was_mended_and_what_waited_for_it(servers: FakeServers):
     tasks = [sleep("a"), {"id": "b", "tool": "s:fail", "depends_on": ["a"]}]
-    tasks.append({"id": "c", "tool": "s:echo", "arguments": {"x": "$OUTPUT[b].y", "n": "$OUTPUT[a].slept"}})
+    tasks.append(
+        {"id": "c", "tool": "s:echo", "arguments": {"x": "$OUTPUT[b].y", "n": "$OUTPUT[a].slept"}}
+    )
     async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         failed = await gateway.execute({"tasks": tasks})
         servers.calls.clear()
@@ -175,8 +205,13 @@ async def test_a_problem_of_an_earlier_runs_task_is_told_as_such(servers: FakeSe
         failed = await gateway.execute({"tasks": tasks})
         servers.remove("s:echo")
         with pytest.raises(InvalidDag) as refused:
-            await gateway.execute({"resume_from": failed.run_id, "tasks": [sleep("b"), {"id": "d", "tool": "s:no"}]})
-    assert [problem.path for problem in refused.value.problems] == ["resume_from.c.tool", "tasks[1].tool"]
+            await gateway.execute(
+                {"resume_from": failed.run_id, "tasks": [sleep("b"), {"id": "d", "tool": "s:no"}]}
+            )
+    assert [problem.path for problem in refused.value.problems] == [
+        "resume_from.c.tool",
+        "tasks[1].tool",
+    ]
 
 
 class Other(NoClient):
@@ -193,12 +228,16 @@ VERBS: dict[str, Callable[[Gateway, str, Principal], Any]] = {
     "result": lambda gateway, id, principal: gateway.result(id, principal),
     "record": lambda gateway, id, principal: gateway.record(id, principal),
     "output": lambda gateway, id, principal: gateway.output(id, "a", principal),
-    "plan": lambda gateway, id, principal: gateway.plan({"resume_from": id, "tasks": []}, principal),
+    "plan": lambda gateway, id, principal: gateway.plan(
+        {"resume_from": id, "tasks": []}, principal
+    ),
 }
 
 
 @pytest.mark.parametrize("verb", VERBS)
-async def test_a_run_of_another_principal_is_like_one_that_never_was_to_each_verb(servers: FakeServers, verb: str):
+async def test_a_run_of_another_principal_is_like_one_that_never_was_to_each_verb(
+    servers: FakeServers, verb: str
+):
     async def refused(gateway: Gateway, run_id: str, principal: Principal) -> str:
         began = anyio.current_time()
         try:
@@ -245,7 +284,9 @@ async def test_the_id_of_a_run_has_128_random_bits(servers: FakeServers):
 
 async def test_a_tasks_whole_output_can_be_read_and_its_absence_is_explained(servers: FakeServers):
     async with Gateway(servers, servers, InMemoryRuns()) as gateway:
-        run_id = (await gateway.execute({"tasks": [sleep("a"), {"id": "b", "tool": "s:fail"}]})).run_id
+        run_id = (
+            await gateway.execute({"tasks": [sleep("a"), {"id": "b", "tool": "s:fail"}]})
+        ).run_id
         assert gateway.output(run_id, "a").value == {"slept": 1}
         with pytest.raises(CallError, match="EACCES"):
             gateway.output(run_id, "b")
@@ -269,7 +310,10 @@ async def test_the_oldest_finished_runs_are_let_go_first(servers: FakeServers):
 
 async def test_the_gateways_limit_holds_across_runs(servers: FakeServers):
     limits = GatewayLimits(concurrency=Limits(gateway=2))
-    async with Gateway(servers, servers, InMemoryRuns(), limits=limits) as gateway, anyio.create_task_group() as tasks:
+    async with (
+        Gateway(servers, servers, InMemoryRuns(), limits=limits) as gateway,
+        anyio.create_task_group() as tasks,
+    ):
         for _ in range(3):
             tasks.start_soon(gateway.execute, {"tasks": [sleep("a", 10), sleep("b", 10)]})
     assert anyio.current_time() == pytest.approx(30, abs=0.1)
@@ -285,7 +329,9 @@ async def test_search_finds_by_words_and_an_empty_query_lists_servers(servers: F
     assert "s:echo" in str(unknown[0].hint)
 
 
-async def test_what_calls_took_decides_what_goes_first_next_time_and_is_foretold(servers: FakeServers):
+async def test_what_calls_took_decides_what_goes_first_next_time_and_is_foretold(
+    servers: FakeServers,
+):
     async def slow() -> dict[str, Any]:
         await anyio.sleep(5)
         return {}
@@ -293,7 +339,9 @@ async def test_what_calls_took_decides_what_goes_first_next_time_and_is_foretold
     servers.add(tool("s:slow", readOnlyHint=True), slow)
     tasks = [sleep("quick", 1), sleep("also", 1), {"id": "long", "tool": "s:slow"}]
     limits = GatewayLimits(concurrency=Limits(2))
-    async with Gateway(servers, servers, InMemoryRuns(), limits=limits, learned=ToolStats()) as gateway:
+    async with Gateway(
+        servers, servers, InMemoryRuns(), limits=limits, learned=ToolStats()
+    ) as gateway:
         assert "execution_time_ms" not in str((await gateway.plan({"tasks": tasks}))["estimate"])
         first = await gateway.execute({"tasks": tasks})
         plan: Any = await gateway.plan({"tasks": tasks})
@@ -319,7 +367,12 @@ async def test_a_field_that_was_never_seen_is_doubted_and_not_refused(servers: F
         first = {"id": "a", "tool": "s:issue"}
         await gateway.execute({"tasks": [first]})
         result = await gateway.execute(
-            {"tasks": [first, {"id": "b", "tool": "s:echo", "arguments": {"x": "$OUTPUT[a].titel"}}]}
+            {
+                "tasks": [
+                    first,
+                    {"id": "b", "tool": "s:echo", "arguments": {"x": "$OUTPUT[a].titel"}},
+                ]
+            }
         )
     assert any('"title"' in note or ".title" in note for note in result.notes)
     assert result.errors[0].code == "reference_error"

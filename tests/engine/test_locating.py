@@ -69,8 +69,13 @@ async def house(mount: Mount) -> AsyncIterator[House]:
         return {"path": path}
 
     servers.add(tool("s:write", PATH, ["path"]), write)
-    servers.add(tool("s:say", PATH, ["path"], readOnlyHint=True), lambda path: {"path": path.replace("+", "/")})
-    async with Gateway(servers, servers, InMemoryRuns(), resolver=mount, observers=[notices.append]) as gateway:
+    servers.add(
+        tool("s:say", PATH, ["path"], readOnlyHint=True),
+        lambda path: {"path": path.replace("+", "/")},
+    )
+    async with Gateway(
+        servers, servers, InMemoryRuns(), resolver=mount, observers=[notices.append]
+    ) as gateway:
         yield House(gateway, servers, notices)
 
 
@@ -80,10 +85,17 @@ def write(id: str, path: str, **more: Any) -> dict[str, Any]:
 
 async def test_a_mount_that_hangs_stops_calls_with_files_there_alone(mount: Mount):
     async with house(mount) as there:
-        tasks = [write("stuck", "/hung/x"), write("a", "/x"), write("b", "$OUTPUT[a].path"), write("c", "/hung/y")]
+        tasks = [
+            write("stuck", "/hung/x"),
+            write("a", "/x"),
+            write("b", "$OUTPUT[a].path"),
+            write("c", "/hung/y"),
+        ]
         result = await there.gateway.execute({"tasks": tasks, "detail": "full"})
     started = {task.id: task.start_ms for task in result.tasks}
-    assert started["a"] == pytest.approx(PROMPT_S * 1000)  # so long it keeps its place behind the first
+    assert started["a"] == pytest.approx(
+        PROMPT_S * 1000
+    )  # so long it keeps its place behind the first
     assert started["b"] == pytest.approx(PROMPT_S * 1000 + 1000)
     assert [(error.id, error.code) for error in result.errors] == [
         ("stuck", "server_unavailable"),
@@ -106,7 +118,14 @@ async def test_it_stops_no_other_run_and_no_call_by_name(mount: Mount):
 
 async def test_what_cannot_be_located_in_time_is_not_ordered_ahead(mount: Mount):
     async with house(mount) as there:
-        document = {"tasks": [write("a", "/hung/x"), write("b", "/hung/x"), write("c", "/y"), write("d", "/y")]}
+        document = {
+            "tasks": [
+                write("a", "/hung/x"),
+                write("b", "/hung/x"),
+                write("c", "/y"),
+                write("d", "/y"),
+            ]
+        }
         planned = await there.gateway.plan(document)
     assert anyio.current_time() == pytest.approx(PROMPT_S)
     conflicts: Any = planned["conflicts"]
@@ -114,9 +133,13 @@ async def test_what_cannot_be_located_in_time_is_not_ordered_ahead(mount: Mount)
 
 
 @pytest.mark.parametrize("after_s", [0.1, 5.0])
-async def test_a_run_that_is_cancelled_while_it_is_located_ends_at_once_and_once(mount: Mount, after_s: float):
+async def test_a_run_that_is_cancelled_while_it_is_located_ends_at_once_and_once(
+    mount: Mount, after_s: float
+):
     async with house(mount) as there:
-        submitted = await there.gateway.submit({"tasks": [write("a", "/hung/x"), write("b", "/hung/x")]})
+        submitted = await there.gateway.submit(
+            {"tasks": [write("a", "/hung/x"), write("b", "/hung/x")]}
+        )
         await anyio.sleep(after_s)
         assert there.gateway.result(submitted.run_id).status == "running"
         began = anyio.current_time()
@@ -134,8 +157,13 @@ async def test_a_call_by_name_whose_file_is_not_found_is_refused(mount: Mount):
             await there.call("/hung/x")
         assert anyio.current_time() == LOCATE_S
     assert there.paths == []
-    moves = [(one.key.task, one.after, one.code) for one in there.notices if isinstance(one, Changed)]
-    assert moves == [("s:write", Status.READY, None), ("s:write", Status.FAILED, "server_unavailable")]
+    moves = [
+        (one.key.task, one.after, one.code) for one in there.notices if isinstance(one, Changed)
+    ]
+    assert moves == [
+        ("s:write", Status.READY, None),
+        ("s:write", Status.FAILED, "server_unavailable"),
+    ]
 
 
 async def test_a_call_by_name_that_is_cancelled_while_it_is_located_leaves_nothing(mount: Mount):

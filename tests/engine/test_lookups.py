@@ -18,8 +18,9 @@ PATIENCE_S = 60.0
 
 
 class Disk:
-    """A resolver over files of several kinds: `/hung` gives no answer before it is released, for `/behind` it says so
-    instead of waiting for that, `/bad` fails, `/known` needs no lookup, and any other leads to the key `real`."""
+    """A resolver over files of several kinds: `/hung` gives no answer before it is released, for
+    `/behind` it says so instead of waiting for that, `/bad` fails, `/known` needs no lookup, and
+    any other leads to the key `real`."""
 
     def __init__(self) -> None:
         self.released = threading.Event()
@@ -79,19 +80,25 @@ def many(folder: str, count: int) -> list[ResourceName]:
 
 async def test_each_name_that_is_not_known_at_once_is_looked_up(disk: Disk, lookups: Lookups):
     found = await lookups.locate(names("/a", "/known/b", "/c"), PATIENCE_S)
-    assert found == dict(zip(names("/a", "/known/b", "/c"), ["real /a", "known", "real /c"], strict=True))
+    assert found == dict(
+        zip(names("/a", "/known/b", "/c"), ["real /a", "known", "real /c"], strict=True)
+    )
     assert sorted(disk.looked_up) == ["/a", "/c"]
 
 
 async def test_where_nothing_has_to_be_looked_up_there_is_no_thread(disk: Disk, lookups: Lookups):
     before = threading.active_count()
     assert await lookups.locate(names("/known"), 0.0) == {ResourceName("s", "/known"): "known"}
-    assert lookups.at_once(names("/known", "/known/b")) == dict.fromkeys(names("/known", "/known/b"), "known")
+    assert lookups.at_once(names("/known", "/known/b")) == dict.fromkeys(
+        names("/known", "/known/b"), "known"
+    )
     assert lookups.at_once(names("/known", "/a")) is None
     assert threading.active_count() == before
 
 
-async def test_eight_lookups_run_at_a_time(disk: Disk, lookups: Lookups, monkeypatch: pytest.MonkeyPatch):
+async def test_eight_lookups_run_at_a_time(
+    disk: Disk, lookups: Lookups, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(module, "HANGS_S", PATIENCE_S)
     disk.together = TURNS
     assert len(await lookups.locate(many("/a", 200), PATIENCE_S)) == 200
@@ -125,7 +132,9 @@ async def test_lookups_that_hang_take_no_turn_from_others(
 
 @pytest.mark.virtual_time
 async def test_what_is_not_found_in_time_is_left_out(disk: Disk, lookups: Lookups):
-    assert await lookups.locate(names("/hung", "/known"), 10.0) == {ResourceName("s", "/known"): "known"}
+    assert await lookups.locate(names("/hung", "/known"), 10.0) == {
+        ResourceName("s", "/known"): "known"
+    }
     assert anyio.current_time() == pytest.approx(10.0)
 
 
@@ -142,7 +151,9 @@ async def test_a_name_whose_lookup_hangs_is_not_looked_up_twice(disk: Disk, look
     assert await lookups.locate(names("/hung"), 0.01) == {}
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_release, disk)
-        assert await lookups.locate(names("/hung"), PATIENCE_S) == {ResourceName("s", "/hung"): "real /hung"}
+        assert await lookups.locate(names("/hung"), PATIENCE_S) == {
+            ResourceName("s", "/hung"): "real /hung"
+        }
     assert disk.looked_up == ["/hung"]
 
 
@@ -150,7 +161,9 @@ async def _release(disk: Disk) -> None:
     disk.released.set()
 
 
-async def test_what_would_only_wait_is_put_off_and_looked_up_once_that_is_over(disk: Disk, lookups: Lookups):
+async def test_what_would_only_wait_is_put_off_and_looked_up_once_that_is_over(
+    disk: Disk, lookups: Lookups
+):
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(lookups.locate, names("/hung"), PATIENCE_S)
         tasks.start_soon(_release_after, disk, 300)
@@ -171,7 +184,9 @@ async def test_what_was_put_off_is_tried_again_though_nothing_else_ends(
     monkeypatch.setattr(module, "HANGS_S", 0.01)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_release_after, disk, 3)
-        assert await lookups.locate(names("/behind"), PATIENCE_S) == {ResourceName("s", "/behind"): "real /behind"}
+        assert await lookups.locate(names("/behind"), PATIENCE_S) == {
+            ResourceName("s", "/behind"): "real /behind"
+        }
 
 
 async def test_what_nobody_waits_for_any_more_is_not_looked_up(

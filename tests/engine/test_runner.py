@@ -1,4 +1,5 @@
-"""The runner carries out commands: each is answered exactly once, in time, whatever the tool does."""
+"""The runner carries out commands: each is answered exactly once, in time, whatever the tool
+does."""
 
 from __future__ import annotations
 
@@ -70,7 +71,9 @@ def sleeping(**seconds: float) -> FakeServers:
     servers = FakeServers()
     for name, duration in seconds.items():
 
-        async def call(duration: float = duration, name: str = name, **arguments: Any) -> dict[str, Any]:
+        async def call(
+            duration: float = duration, name: str = name, **arguments: Any
+        ) -> dict[str, Any]:
             await anyio.sleep(duration)
             return {"name": name, **arguments}
 
@@ -105,12 +108,17 @@ async def test_a_call_without_an_answer_ends_at_its_timeout_and_is_cancelled():
 
 async def test_one_task_carries_out_many_calls_of_which_each_has_its_own_time():
     servers = sleeping(short=2, long=9)
-    tasks = [{"id": f"t{n}", "tool": "s:short" if n % 3 else "s:long", "timeout_s": 3 + n % 2} for n in range(40)]
+    tasks = [
+        {"id": f"t{n}", "tool": "s:short" if n % 3 else "s:long", "timeout_s": 3 + n % 2}
+        for n in range(40)
+    ]
     ended = await run(servers, {"max_concurrency": 1, "tasks": tasks})
     late = {f"t{n}" for n in range(0, 40, 3)}
     assert {id for id, state in ended.states.items() if state.status is Status.TIMEOUT} == late
     assert len(servers.aborted) == len(late)
-    assert all(state.busy_s == pytest.approx(2) for id, state in ended.states.items() if id not in late)
+    assert all(
+        state.busy_s == pytest.approx(2) for id, state in ended.states.items() if id not in late
+    )
 
 
 async def test_the_timeout_of_a_run_cancels_what_runs_and_skips_the_rest():
@@ -142,9 +150,13 @@ async def test_a_failure_that_may_pass_is_tried_again_after_a_growing_pause():
         return {"ok": True}
 
     servers.add(tool("s:flaky", readOnlyHint=True), flaky)
-    ended = await run(servers, {"tasks": [{"id": "a", "tool": "s:flaky", "retries": 2}]}, jitter=lambda: 0.5)
+    ended = await run(
+        servers, {"tasks": [{"id": "a", "tool": "s:flaky", "retries": 2}]}, jitter=lambda: 0.5
+    )
     assert ended.status == "success"
-    assert [later - earlier for earlier, later in itertools.pairwise(times)] == pytest.approx([0.5, 1.0])
+    assert [later - earlier for earlier, later in itertools.pairwise(times)] == pytest.approx(
+        [0.5, 1.0]
+    )
     assert ended.states["a"].attempts == 3
 
 
@@ -155,7 +167,9 @@ async def test_a_fault_of_ours_fails_its_own_task_alone(caplog: pytest.LogCaptur
         raise ZeroDivisionError("a secret detail")
 
     servers.add("s:broken", broken)
-    ended = await run(servers, {"tasks": [{"id": "a", "tool": "s:broken"}, {"id": "b", "tool": "s:fine"}]})
+    ended = await run(
+        servers, {"tasks": [{"id": "a", "tool": "s:broken"}, {"id": "b", "tool": "s:fine"}]}
+    )
     error = ended.states["a"].error
     assert error is not None
     assert error.code == "internal"
@@ -166,7 +180,9 @@ async def test_a_fault_of_ours_fails_its_own_task_alone(caplog: pytest.LogCaptur
 
 async def test_an_observer_that_fails_changes_nothing(caplog: pytest.LogCaptureFixture):
     servers = sleeping(a=1)
-    made = Run("r", check(read_dag({"tasks": [{"id": "a", "tool": "s:a"}]}), servers.catalog(), Policy()))
+    made = Run(
+        "r", check(read_dag({"tasks": [{"id": "a", "tool": "s:a"}]}), servers.catalog(), Policy())
+    )
 
     def broken(notice: Notice) -> None:
         raise RuntimeError("observer")
@@ -181,8 +197,16 @@ async def test_an_observer_that_fails_changes_nothing(caplog: pytest.LogCaptureF
 
 async def test_notices_come_in_the_order_in_which_things_happened():
     notices: list[Notice] = []
-    await run(sleeping(a=2, b=1), {"tasks": [{"id": "a", "tool": "s:a"}, {"id": "b", "tool": "s:b"}]}, notices)
-    ends = [notice.key.task for notice in notices if isinstance(notice, Changed) and notice.after.is_final]
+    await run(
+        sleeping(a=2, b=1),
+        {"tasks": [{"id": "a", "tool": "s:a"}, {"id": "b", "tool": "s:b"}]},
+        notices,
+    )
+    ends = [
+        notice.key.task
+        for notice in notices
+        if isinstance(notice, Changed) and notice.after.is_final
+    ]
     assert ends == ["b", "a"]
     times = [notice.at for notice in notices if not isinstance(notice, Progressed)]
     assert times == sorted(times)
@@ -205,7 +229,9 @@ async def test_calls_that_are_answered_at_once_let_others_have_their_turn():
         runner.submit(made)
         await watch()
         await runner.idle()
-    assert max(after - before for before, after in itertools.pairwise(turns)) <= 8 * CALLS_BEFORE_YIELD
+    assert (
+        max(after - before for before, after in itertools.pairwise(turns)) <= 8 * CALLS_BEFORE_YIELD
+    )
 
 
 async def test_a_call_knows_its_run_its_attempt_and_its_client():
@@ -226,13 +252,16 @@ async def test_a_call_knows_its_run_its_attempt_and_its_client():
         runner = Runner(Scheduler(Limits(1)), call_tool, group)
         runner.submit(made, caller)
         await runner.idle()
-    assert {call.id for call in calls} == {CallId("r", "a", item, attempt) for item in (0, 1) for attempt in (1, 2)}
+    assert {call.id for call in calls} == {
+        CallId("r", "a", item, attempt) for item in (0, 1) for attempt in (1, 2)
+    }
     assert {call.caller.client for call in calls} == {caller.client}
 
 
 @pytest.mark.parametrize("seed", range(12))
 async def test_each_of_many_calls_has_its_own_end_whatever_becomes_of_the_others(seed: int):
-    """Some answer in time, some are late, some fail, some are aborted with their run; one task carries out many."""
+    """Some answer in time, some are late, some fail, some are aborted with their run; one task
+    carries out many."""
     chooser = random.Random(seed)
     servers = FakeServers()
     ended: list[str] = []
@@ -248,13 +277,18 @@ async def test_each_of_many_calls_has_its_own_end_whatever_becomes_of_the_others
     fates: dict[str, str] = {}
     tasks: list[dict[str, Any]] = []
     for number in range(200):
-        id, seconds, is_good = f"t{number}", chooser.choice([0, 0, 1, 2, 5, 9.5]), chooser.random() < 0.8
+        id, seconds, is_good = (
+            f"t{number}",
+            chooser.choice([0, 0, 1, 2, 5, 9.5]),
+            chooser.random() < 0.8,
+        )
         fates[id] = "timeout" if seconds > 3 else "success" if is_good else "failed"
         arguments = {"id": id, "seconds": seconds, "is_good": is_good}
         tasks.append({"id": id, "tool": "s:call", "timeout_s": 3, "arguments": arguments})
     limit = chooser.choice([1, 2, 7, 64])
     made = await run(
-        servers, {"tasks": tasks, "max_concurrency": limit, "timeout_s": chooser.choice([4.3, 40.7, 4000])}
+        servers,
+        {"tasks": tasks, "max_concurrency": limit, "timeout_s": chooser.choice([4.3, 40.7, 4000])},
     )
     for id, state in made.states.items():
         known = {fates[id]} if made.status != "timeout" else {fates[id], "cancelled", "skipped"}
@@ -276,7 +310,10 @@ async def test_a_call_that_answers_though_it_was_told_to_end_takes_no_other_with
         return {"late": True}
 
     servers.add(tool("s:stubborn"), stubborn)
-    tasks = [{"id": "a", "tool": "s:stubborn", "timeout_s": 3}, {"id": "b", "tool": "s:short", "timeout_s": 3}]
+    tasks = [
+        {"id": "a", "tool": "s:stubborn", "timeout_s": 3},
+        {"id": "b", "tool": "s:short", "timeout_s": 3},
+    ]
     ended = await run(servers, {"max_concurrency": 1, "tasks": tasks})
     assert ended.states["b"].status is Status.SUCCESS
 
@@ -284,7 +321,10 @@ async def test_a_call_that_answers_though_it_was_told_to_end_takes_no_other_with
 async def test_what_is_aborted_before_it_is_sent_is_never_sent():
     servers = sleeping(long=1000)
     scheduler = Heard(Limits())
-    made = Run("r", check(read_dag({"tasks": [{"id": "a", "tool": "s:long"}]}), servers.catalog(), Policy()))
+    made = Run(
+        "r",
+        check(read_dag({"tasks": [{"id": "a", "tool": "s:long"}]}), servers.catalog(), Policy()),
+    )
     async with anyio.create_task_group() as tasks:
         runner = Runner(scheduler, servers, tasks)
         runner.submit(made)
@@ -298,7 +338,10 @@ async def test_what_is_aborted_before_it_is_sent_is_never_sent():
 async def test_an_aborted_call_is_told_as_that_and_not_as_late():
     servers = sleeping(long=1000)
     scheduler = Heard(Limits())
-    made = Run("r", check(read_dag({"tasks": [{"id": "a", "tool": "s:long"}]}), servers.catalog(), Policy()))
+    made = Run(
+        "r",
+        check(read_dag({"tasks": [{"id": "a", "tool": "s:long"}]}), servers.catalog(), Policy()),
+    )
     async with anyio.create_task_group() as tasks:
         runner = Runner(scheduler, servers, tasks)
         runner.submit(made)

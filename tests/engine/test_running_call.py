@@ -1,4 +1,5 @@
-"""The clock and the room of a call rest while its client is asked something or its server is not there yet."""
+"""The clock and the room of a call rest while its client is asked something or its server is not
+there yet."""
 
 from __future__ import annotations
 
@@ -39,7 +40,9 @@ async def test_the_time_of_a_call_begins_when_its_server_is_there():
 
     servers.add(tool("s:late"), late)
     learned = ToolStats()
-    ended = await run(servers, {"tasks": [{"id": "a", "tool": "s:late", "timeout_s": 3}]}, learned=learned)
+    ended = await run(
+        servers, {"tasks": [{"id": "a", "tool": "s:late", "timeout_s": 3}]}, learned=learned
+    )
     state = ended.states["a"]
     assert state.status is Status.SUCCESS
     assert state.busy_s == pytest.approx(2)
@@ -96,7 +99,9 @@ async def test_a_calls_own_progress_is_told(said: dict[str, Any], heard: tuple[o
     notices: list[Notice] = []
     await run(servers, {"tasks": [{"id": "a", "tool": "s:counting"}]}, notices)
     told = [notice for notice in notices if isinstance(notice, Progressed)]
-    assert [(notice.key.task, notice.progress, notice.total, notice.message) for notice in told] == [("a", *heard)]
+    assert [
+        (notice.key.task, notice.progress, notice.total, notice.message) for notice in told
+    ] == [("a", *heard)]
 
 
 class Person:
@@ -130,7 +135,9 @@ async def ask_twice(ask: Any) -> list[JsonObject]:
     return answers
 
 
-async def run_with(person: Person | None, servers: FakeServers, *tasks: dict[str, Any], most: int = 1) -> Run:
+async def run_with(
+    person: Person | None, servers: FakeServers, *tasks: dict[str, Any], most: int = 1
+) -> Run:
     made = Run("r", check(read_dag({"tasks": list(tasks)}), servers.catalog(), Policy()))
     async with anyio.create_task_group() as group:
         scheduler = Scheduler(Limits(most))
@@ -156,9 +163,15 @@ def asking(work_s: float) -> FakeServers:
 
 async def test_a_call_that_asks_its_client_leaves_its_room_to_others_meanwhile():
     made = await run_with(
-        Person(100), asking(work_s=1), {"id": "a", "tool": "s:asks", "priority": 1}, {"id": "b", "tool": "s:other"}
+        Person(100),
+        asking(work_s=1),
+        {"id": "a", "tool": "s:asks", "priority": 1},
+        {"id": "b", "tool": "s:other"},
     )
-    assert made.outputs["a"].value == {"answers": [{"action": "accept"}] * 2, "can": ["elicitation"]}
+    assert made.outputs["a"].value == {
+        "answers": [{"action": "accept"}] * 2,
+        "can": ["elicitation"],
+    }
     assert (made.states["b"].started_at, made.states["b"].ended_at) == (1, 4)
     assert made.states["a"].ended_at == 102
 
@@ -172,8 +185,13 @@ async def test_the_time_of_a_call_stands_still_while_its_client_is_asked():
 
 
 async def test_a_client_that_never_answers_does_not_hold_a_call_for_ever():
-    late = await run_with(Person(float("inf")), asking(work_s=1), {"id": "a", "tool": "s:asks", "timeout_s": 5})
-    assert (late.states["a"].status, late.states["a"].ended_at) == (Status.TIMEOUT, 1 + LONGEST_QUESTION_S)
+    late = await run_with(
+        Person(float("inf")), asking(work_s=1), {"id": "a", "tool": "s:asks", "timeout_s": 5}
+    )
+    assert (late.states["a"].status, late.states["a"].ended_at) == (
+        Status.TIMEOUT,
+        1 + LONGEST_QUESTION_S,
+    )
 
 
 async def test_a_run_without_a_client_has_nobody_to_ask():
@@ -183,7 +201,10 @@ async def test_a_run_without_a_client_has_nobody_to_ask():
 
 async def test_a_cancelled_run_asks_no_more():
     person, servers = Person(100), asking(work_s=1)
-    made = Run("r", check(read_dag({"tasks": [{"id": "a", "tool": "s:asks"}]}), servers.catalog(), Policy()))
+    made = Run(
+        "r",
+        check(read_dag({"tasks": [{"id": "a", "tool": "s:asks"}]}), servers.catalog(), Policy()),
+    )
     async with anyio.create_task_group() as group:
         scheduler = Scheduler(Limits(1))
         runner = Runner(scheduler, servers, group)
@@ -221,11 +242,23 @@ async def test_a_question_that_outlives_its_call_touches_the_time_of_no_other():
 
 async def test_a_running_call_is_of_the_client_that_it_is_made_for():
     caller = FakeCaller(client="mine", capabilities={"roots": {}}, takes_input_requests=True)
-    call = RunningCall(Key("", "s:do", 1), caller, anyio.CancelScope(), lambda event: None, lambda notice: None)
-    assert (call.client, call.principal, call.capabilities) == ("mine", caller.principal, {"roots": {}})
-    assert (call.can_be_asked, call.takes_input_requests, call.wants_progress) == (False, True, False)
+    call = RunningCall(
+        Key("", "s:do", 1), caller, anyio.CancelScope(), lambda event: None, lambda notice: None
+    )
+    assert (call.client, call.principal, call.capabilities) == (
+        "mine",
+        caller.principal,
+        {"roots": {}},
+    )
+    assert (call.can_be_asked, call.takes_input_requests, call.wants_progress) == (
+        False,
+        True,
+        False,
+    )
 
 
 async def test_the_progress_of_a_task_is_always_wanted_for_its_run_may_be_followed():
-    call = RunningCall(Key("r", "a"), FakeCaller(), anyio.CancelScope(), lambda event: None, lambda notice: None)
+    call = RunningCall(
+        Key("r", "a"), FakeCaller(), anyio.CancelScope(), lambda event: None, lambda notice: None
+    )
     assert call.wants_progress

@@ -1,5 +1,5 @@
-"""A server with a tool that has a user interface (an MCP app), on standard input and output: for the Inspector, which
-looks such tools over. It speaks the handshake era, in JSON lines.
+"""A server with a tool that has a user interface (an MCP app), on standard input and output: for
+the Inspector, which looks such tools over. It speaks the handshake era, in JSON lines.
 
     app_server.py [--picky]
 
@@ -23,7 +23,9 @@ PAGE = {
     "uri": URI,
     "mimeType": "text/html;profile=mcp-app",
     "text": "<!doctype html><title>Clock</title>",
-    "_meta": {"ui": {"csp": {"connectDomains": ["https://time.example.com"]}, "prefersBorder": True}},
+    "_meta": {
+        "ui": {"csp": {"connectDomains": ["https://time.example.com"]}, "prefersBorder": True}
+    },
 }
 CAPABILITIES = {
     "tools": {},
@@ -34,7 +36,9 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "ping": {},
     "tools/list": {"tools": [TOOL]},
     "tools/call": {"content": [{"type": "text", "text": "tick"}]},
-    "resources/list": {"resources": [{key: PAGE[key] for key in ("uri", "mimeType", "_meta")} | {"name": "face"}]},
+    "resources/list": {
+        "resources": [{key: PAGE[key] for key in ("uri", "mimeType", "_meta")} | {"name": "face"}]
+    },
     "resources/templates/list": {"resourceTemplates": []},
     "resources/read": {"contents": [PAGE]},
 }
@@ -46,7 +50,11 @@ def answer(message: dict[str, Any]) -> dict[str, Any]:
         declared = message["params"]["capabilities"].get("extensions", {}).get(UI, {})
         if "--picky" in sys.argv and PAGE["mimeType"] not in declared.get("mimeTypes", []):
             ANSWERS["tools/list"] = {"tools": []}
-        return {"protocolVersion": version, "capabilities": CAPABILITIES, "serverInfo": {"name": "app", "version": "1"}}
+        return {
+            "protocolVersion": version,
+            "capabilities": CAPABILITIES,
+            "serverInfo": {"name": "app", "version": "1"},
+        }
     return ANSWERS[message["method"]]
 
 
@@ -55,5 +63,9 @@ for line in sys.stdin:
     if "id" not in message:
         continue
     known = message["method"] in ANSWERS or message["method"] == "initialize"
-    said = {"result": answer(message)} if known else {"error": {"code": -32601, "message": "Method not found"}}
+    said = (
+        {"result": answer(message)}
+        if known
+        else {"error": {"code": -32601, "message": "Method not found"}}
+    )
     print(json.dumps({"jsonrpc": "2.0", "id": message["id"], **said}), flush=True)

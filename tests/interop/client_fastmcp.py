@@ -1,6 +1,8 @@
-"""The client of FastMCP 4, run in an environment of its own: lists the tools, makes calls, prints what came.
+"""The client of FastMCP 4, run in an environment of its own: lists the tools, makes calls, prints
+what came.
 
-client_fastmcp.py ERA stdio COMMAND ARG...  |  client_fastmcp.py ERA http URL  |  client_fastmcp.py ERA sse URL
+client_fastmcp.py ERA stdio COMMAND ARG...  |  client_fastmcp.py ERA http URL  |  client_fastmcp.py
+ERA sse URL
 
 ERA is auto or legacy. On stdin are the calls, as JSON: [[tool, arguments], ...]."""
 
@@ -37,7 +39,9 @@ async def main() -> None:
     async with Client(transport(kind, target), mode=era, progress_handler=on_progress) as client:
         tools = await client.list_tools()
         results = [
-            (await client.call_tool_mcp(tool, arguments)).model_dump(mode="json", by_alias=True, exclude_none=True)
+            (await client.call_tool_mcp(tool, arguments)).model_dump(
+                mode="json", by_alias=True, exclude_none=True
+            )
             for tool, arguments in json.load(sys.stdin)
         ]
         told = {

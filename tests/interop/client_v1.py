@@ -1,4 +1,5 @@
-"""A client built on SDK 1.30, run in an environment of its own: lists the tools, makes calls, prints what came.
+"""A client built on SDK 1.30, run in an environment of its own: lists the tools, makes calls,
+prints what came.
 
 client_v1.py stdio COMMAND ARG...  |  client_v1.py http URL  |  client_v1.py sse URL
 
@@ -19,7 +20,9 @@ from mcp.client.streamable_http import streamablehttp_client
 @asynccontextmanager
 async def streams(kind, target):
     if kind == "stdio":
-        async with stdio_client(StdioServerParameters(command=target[0], args=target[1:], env=dict(os.environ))) as (
+        async with stdio_client(
+            StdioServerParameters(command=target[0], args=target[1:], env=dict(os.environ))
+        ) as (
             read,
             write,
         ):

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .places import HERE, inspector, node, node_22, python_with_fastmcp, python_with_v1, typescript_sdk
+from .places import (
+    HERE,
+    inspector,
+    node,
+    node_22,
+    python_with_fastmcp,
+    python_with_v1,
+    typescript_sdk,
+)
 from .raw_client import Message
 from .samples import Call
 
@@ -19,8 +27,8 @@ LONGEST_S = 50
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a client printed: the protocol it agreed on, the names of the tools, the results of its calls, and the
-    progress that it heard of."""
+    """What a client printed: the protocol it agreed on, the names of the tools, the results of its
+    calls, and the progress that it heard of."""
 
     protocol: str
     server: str
@@ -58,8 +66,14 @@ async def run(command: Sequence[str], *, stdin: str = "", home: Path | None = No
     """A program run to its end, which must be a good one. Raises TimeoutError after 50 s."""
     pipe = asyncio.subprocess.PIPE
     # The Inspector would keep secrets on a key ring, or say at length that there is none.
-    env = {**os.environ, "MCP_INSPECTOR_SECRET_STORE": "memory", **({"HOME": str(home)} if home else {})}
-    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe, env=env)
+    env = {
+        **os.environ,
+        "MCP_INSPECTOR_SECRET_STORE": "memory",
+        **({"HOME": str(home)} if home else {}),
+    }
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=pipe, stdout=pipe, stderr=pipe, env=env
+    )
     try:
         async with asyncio.timeout(LONGEST_S):
             stdout, stderr = await process.communicate(stdin.encode())
@@ -71,9 +85,18 @@ async def run(command: Sequence[str], *, stdin: str = "", home: Path | None = No
     return Output(stdout.decode(), stderr.decode())
 
 
-async def run_inspector(transport: str, target: Sequence[str], *words: str, home: Path, era: str = "legacy") -> Output:
+async def run_inspector(
+    transport: str, target: Sequence[str], *words: str, home: Path, era: str = "legacy"
+) -> Output:
     """What the command line of MCP Inspector says to *words*; *home* is where it keeps things."""
-    command = [node_22(), inspector(), "--cli", *_at(transport, target, home), "--protocol-era", era]
+    command = [
+        node_22(),
+        inspector(),
+        "--cli",
+        *_at(transport, target, home),
+        "--protocol-era",
+        era,
+    ]
     return await run([*command, "--format", "json", *words], home=home)
 
 

@@ -15,8 +15,8 @@ def as_text(value: Any) -> str:
 
 
 def as_object(value: Any) -> str:
-    """The JSON of *value*, its members in alphabetical order: a server of both eras may list its tools in another
-    order to each."""
+    """The JSON of *value*, its members in alphabetical order: a server of both eras may list its
+    tools in another order to each."""
     return steady(json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True))
 
 

@@ -1,4 +1,5 @@
-"""One folder, one web server and every server, for all tests, and gateways over some of the servers."""
+"""One folder, one web server and every server, for all tests, and gateways over some of the
+servers."""
 
 from __future__ import annotations
 
@@ -14,13 +15,22 @@ from .raw_client import Message
 from .samples import pages, populate
 from .servers import Server, gateway_over_http, http_servers, stdio_servers, write_settings
 
-SERVERS = ["everything", "everything-http", "everything-sse", "files", "memory", "git", "time", "fetch"]
+SERVERS = [
+    "everything",
+    "everything-http",
+    "everything-sse",
+    "files",
+    "memory",
+    "git",
+    "time",
+    "fetch",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The servers at work in `folder`, the web `pages`, and a gateway over some servers: `gateway(names, expose)`
-    gives its base URL."""
+    """The servers at work in `folder`, the web `pages`, and a gateway over some servers:
+    `gateway(names, expose)` gives its base URL."""
 
     folder: Path
     servers: Mapping[str, Server]
@@ -45,7 +55,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             own: dict[str, object] = {"max_result_chars": 1_000_000}
             file = tmp_path_factory.mktemp("gateway") / "servers.toml"
             chosen = {name: servers[name] for name in names}
-            return write_settings(file, chosen, own if expose == "dag" else {**own, "expose": expose})
+            return write_settings(
+                file, chosen, own if expose == "dag" else {**own, "expose": expose}
+            )
 
         @cache
         def gateway(names: tuple[str, ...], expose: str) -> str:

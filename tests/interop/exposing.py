@@ -15,7 +15,8 @@ from .raw_client import Message, RawClient, Reply, connected
 from .servers import Process
 
 EVERYTHING = [server for server in SERVERS if server.startswith("everything")]
-# What the gateway tells its servers that clients can do: some tools are only there for clients that can.
+# What the gateway tells its servers that clients can do: some tools are only there for clients that
+# can.
 CAPABILITIES: Message = {
     "sampling": {"tools": {}},
     "elicitation": {"form": {}, "url": {}},
@@ -40,7 +41,10 @@ def sampled(params: Message) -> Message:
 def elicited(params: Message) -> Message:
     if params.get("mode") == "url":
         return {"action": "accept"}
-    return {"action": "accept", "content": {"name": "Ada", "check": True, "integer": 7, "number": 2.5}}
+    return {
+        "action": "accept",
+        "content": {"name": "Ada", "check": True, "integer": 7, "number": 2.5},
+    }
 
 
 TOOLS_CHANGED = "notifications/tools/list_changed"
@@ -81,8 +85,8 @@ async def through(
 
 
 async def reached(peer: RawClient, *servers: str) -> None:
-    """Wait until the tools of *servers* are listed: a gateway serves those of a server that still starts when it has
-    heard of them, and tells its clients."""
+    """Wait until the tools of *servers* are listed: a gateway serves those of a server that still
+    starts when it has heard of them, and tells its clients."""
     for server in servers:
         while True:
             told = len(peer.heard_of(TOOLS_CHANGED))

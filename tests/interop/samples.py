@@ -1,7 +1,8 @@
-"""What is asked of each server: calls that show every kind of result, and the folder that they work in.
+"""What is asked of each server: calls that show every kind of result, and the folder that they work
+in.
 
-The calls of a server are made one after the other, and may build on each other. `restore` puts the folder back to its
-start, so that they can be made again with equal results."""
+The calls of a server are made one after the other, and may build on each other. `restore` puts the
+folder back to its start, so that they can be made again with equal results."""
 
 from __future__ import annotations
 
@@ -40,8 +41,14 @@ EVERYTHING: list[Call] = [
     ("get-sum", {"a": 0.1, "b": 9007199254740993}),
     ("get-sum", {"a": -1, "b": 1e21}),
     ("get-tiny-image", {}),
-    ("gzip-file-as-resource", {"name": "a.gz", "data": "data:text/plain,hello", "outputType": "resource"}),
-    ("gzip-file-as-resource", {"name": "b.gz", "data": "data:text/plain,hello", "outputType": "resourceLink"}),
+    (
+        "gzip-file-as-resource",
+        {"name": "a.gz", "data": "data:text/plain,hello", "outputType": "resource"},
+    ),
+    (
+        "gzip-file-as-resource",
+        {"name": "b.gz", "data": "data:text/plain,hello", "outputType": "resourceLink"},
+    ),
     ("gzip-file-as-resource", {"name": "c.gz", "data": "ftp://example.com/"}),
     ("toggle-simulated-logging", {}),
     ("toggle-simulated-logging", {}),
@@ -66,7 +73,10 @@ FILES: list[Call] = [
     ("read_multiple_files", {"paths": ["kept/notes.txt", "kept/none.txt"]}),
     ("create_directory", {"path": "work/deep/er"}),
     ("write_file", {"path": "work/a.txt", "content": "one\r\ntwo\n\ufeffthree \u2028 ✓\n"}),
-    ("edit_file", {"path": "work/a.txt", "edits": [{"oldText": "two", "newText": "2"}], "dryRun": True}),
+    (
+        "edit_file",
+        {"path": "work/a.txt", "edits": [{"oldText": "two", "newText": "2"}], "dryRun": True},
+    ),
     ("edit_file", {"path": "work/a.txt", "edits": [{"oldText": "two", "newText": "2"}]}),
     ("edit_file", {"path": "work/a.txt", "edits": [{"oldText": "not there", "newText": ""}]}),
     ("move_file", {"source": "work/a.txt", "destination": "work/b.txt"}),
@@ -79,11 +89,17 @@ MEMORY: list[Call] = [
     ("create_entities", {"entities": [ADA, BABBAGE]}),
     ("create_entities", {"entities": [ADA]}),
     ("create_relations", {"relations": [KNOWS]}),
-    ("add_observations", {"observations": [{"entityName": "Babbage", "contents": ["built engines"]}]}),
+    (
+        "add_observations",
+        {"observations": [{"entityName": "Babbage", "contents": ["built engines"]}]},
+    ),
     ("add_observations", {"observations": [{"entityName": "nobody", "contents": ["x"]}]}),
     ("search_nodes", {"query": "engines"}),
     ("open_nodes", {"names": ["Ada", "nobody"]}),
-    ("delete_observations", {"deletions": [{"entityName": "Ada", "observations": ["wrote notes"]}]}),
+    (
+        "delete_observations",
+        {"deletions": [{"entityName": "Ada", "observations": ["wrote notes"]}]},
+    ),
     ("delete_relations", {"relations": [KNOWS]}),
     ("delete_entities", {"entityNames": ["Babbage"]}),
     ("read_graph", {}),
@@ -109,8 +125,14 @@ GIT: list[Call] = [
 
 TIME: list[Call] = [
     ("get_current_time", {"timezone": "Asia/Kathmandu"}),
-    ("convert_time", {"source_timezone": "Europe/Berlin", "time": "16:30", "target_timezone": "Asia/Tokyo"}),
-    ("convert_time", {"source_timezone": "Europe/Berlin", "time": "25:99", "target_timezone": "Asia/Tokyo"}),
+    (
+        "convert_time",
+        {"source_timezone": "Europe/Berlin", "time": "16:30", "target_timezone": "Asia/Tokyo"},
+    ),
+    (
+        "convert_time",
+        {"source_timezone": "Europe/Berlin", "time": "25:99", "target_timezone": "Asia/Tokyo"},
+    ),
     ("get_current_time", {"timezone": "Mars/Olympus"}),
 ]
 
@@ -139,7 +161,8 @@ _PASSING = [
 
 
 def steady(text: str) -> str:
-    """*text* without names of sessions and the time in Kathmandu, where alone the time now is asked for."""
+    """*text* without names of sessions and the time in Kathmandu, where alone the time now is asked
+    for."""
     for pattern, stand_in in _PASSING:
         text = pattern.sub(stand_in, text)
     return text
@@ -159,7 +182,8 @@ def populate(folder: Path) -> None:
 
 
 def restore(folder: Path) -> None:
-    """What the calls changed is as at the start; folders that servers work in stay the same folders."""
+    """What the calls changed is as at the start; folders that servers work in stay the same
+    folders."""
     (folder / "memory.jsonl").unlink(missing_ok=True)
     for place in (folder / "work", folder / "repository"):
         for entry in place.iterdir():
@@ -172,7 +196,13 @@ def commit(repository: Path) -> None:
 
     def git(*words: str) -> None:
         settings = ["-c", "commit.gpgsign=false"]
-        subprocess.run(["git", *settings, *words], cwd=repository, check=True, capture_output=True, env=_GIT_ENV)
+        subprocess.run(
+            ["git", *settings, *words],
+            cwd=repository,
+            check=True,
+            capture_output=True,
+            env=_GIT_ENV,
+        )
 
     git("init", "-q", "-b", "main")
     git("config", "user.name", "Ada")
@@ -194,7 +224,10 @@ _GIT_ENV = {
 
 _PAGES = {
     "/robots.txt": ("text/plain", "User-agent: *\nDisallow: /private/\n"),
-    "/page.html": ("text/html", "<html><title>Page</title><body><h1>One</h1><p>two <b>three</b> ✓</p></body></html>"),
+    "/page.html": (
+        "text/html",
+        "<html><title>Page</title><body><h1>One</h1><p>two <b>three</b> ✓</p></body></html>",
+    ),
     "/private/page.html": ("text/html", "<p>not for robots</p>"),
 }
 

@@ -24,7 +24,8 @@ from plait.downstream.transports.environment import inherited
 from .places import PLAIT, node, npm_server, python_with_servers, python_with_v1
 
 LONGEST_S = 30
-# The server puts the time of day into resources: it is always noon there, so that two answers can be equal.
+# The server puts the time of day into resources: it is always noon there, so that two answers can
+# be equal.
 NOON = "data:text/javascript,Date.prototype.toLocaleTimeString%20=%20()%20=>%20'12:00:00%20PM'"
 
 
@@ -42,8 +43,13 @@ class Process:
 
     def transport(self) -> Any:
         program, *args = self.command
-        env = {**inherited(), **self.env}  # what the gateway gives it, so that the two can be compared
-        return stdio_client(StdioServerParameters(command=program, args=args, cwd=self.cwd, env=env))
+        env = {
+            **inherited(),
+            **self.env,
+        }  # what the gateway gives it, so that the two can be compared
+        return stdio_client(
+            StdioServerParameters(command=program, args=args, cwd=self.cwd, env=env)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +78,30 @@ def everything(transport: str) -> list[str]:
 
 def stdio_servers(folder: Path) -> dict[str, Server]:
     """The servers that are processes, at work in *folder*, which holds what `samples` expects."""
-    dates = {"GIT_AUTHOR_DATE": "2026-01-02T03:04:05Z", "GIT_COMMITTER_DATE": "2026-01-02T03:04:05Z"}
-    # Without Node on PATH the server reads pages by itself; with one it would fetch a package first.
+    dates = {
+        "GIT_AUTHOR_DATE": "2026-01-02T03:04:05Z",
+        "GIT_COMMITTER_DATE": "2026-01-02T03:04:05Z",
+    }
+    # Without Node on PATH the server reads pages by itself; with one it would fetch a package
+    # first.
     no_node = {"PATH": str(folder)}
     fetch = [python_with_servers(), "-m", "mcp_server_fetch", "--allow-private-ips"]
     return {
         "everything": Process(everything("stdio"), folder),
         "files": Process([node(), npm_server("filesystem"), "."], folder),
-        "memory": Process([node(), npm_server("memory")], folder, {"MEMORY_FILE_PATH": str(folder / "memory.jsonl")}),
-        "git": Process([python_with_v1(), "-m", "mcp_server_git", "--repository", "."], folder / "repository", dates),
-        "time": Process([python_with_servers(), "-m", "mcp_server_time", "--local-timezone", "Etc/UTC"], folder),
+        "memory": Process(
+            [node(), npm_server("memory")],
+            folder,
+            {"MEMORY_FILE_PATH": str(folder / "memory.jsonl")},
+        ),
+        "git": Process(
+            [python_with_v1(), "-m", "mcp_server_git", "--repository", "."],
+            folder / "repository",
+            dates,
+        ),
+        "time": Process(
+            [python_with_servers(), "-m", "mcp_server_time", "--local-timezone", "Etc/UTC"], folder
+        ),
         "fetch": Process(fetch, folder, no_node),
     }
 
@@ -101,16 +121,23 @@ def http_servers(folder: Path) -> Iterator[dict[str, Server]]:
 def _everything_on_a_port(transport: str, path: str, folder: Path) -> Iterator[Url]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with started(everything(transport), folder, {"PORT": str(port)}, says=f"port {port}", status=-SIGTERM):
+    with started(
+        everything(transport), folder, {"PORT": str(port)}, says=f"port {port}", status=-SIGTERM
+    ):
         yield Url(f"http://127.0.0.1:{port}/{path}")
 
 
 @contextmanager
 def started(
-    command: Sequence[str], cwd: Path, env: Mapping[str, str] | None = None, *, says: str, status: int
+    command: Sequence[str],
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    *,
+    says: str,
+    status: int,
 ) -> Iterator[str]:
-    """A program that runs until the block ends, and then ends with *status* when it is asked to; gives the line of its
-    stderr with *says*, once that came."""
+    """A program that runs until the block ends, and then ends with *status* when it is asked to;
+    gives the line of its stderr with *says*, once that came."""
     process = subprocess.Popen(
         command, cwd=cwd, env={**os.environ, **(env or {})}, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -143,9 +170,14 @@ def _line_with(says: str, lines: queue.Queue[str]) -> str:
     return line
 
 
-def write_settings(path: Path, servers: Mapping[str, Server], gateway: Mapping[str, Any] | None = None) -> Path:
+def write_settings(
+    path: Path, servers: Mapping[str, Server], gateway: Mapping[str, Any] | None = None
+) -> Path:
     """A servers.toml at *path*; strings, lists and numbers of TOML are written as those of JSON."""
-    sections = {"gateway": gateway or {}, **{f"servers.{name}": server.settings() for name, server in servers.items()}}
+    sections = {
+        "gateway": gateway or {},
+        **{f"servers.{name}": server.settings() for name, server in servers.items()},
+    }
     path.write_text("\n".join(_section(name, keys) for name, keys in sections.items()))
     return path
 
@@ -154,7 +186,8 @@ def _section(name: str, keys: Mapping[str, Any]) -> str:
     lines = [f"[{name}]"]
     for key, value in keys.items():
         if isinstance(value, Mapping):
-            lines.append(f"{key} = {{ {', '.join(f'{name} = {json.dumps(text)}' for name, text in value.items())} }}")
+            members = ", ".join(f"{name} = {json.dumps(text)}" for name, text in value.items())
+            lines.append(f"{key} = {{ {members} }}")
         else:
             lines.append(f"{key} = {json.dumps(value)}")
     return "\n".join(lines) + "\n"

@@ -1,5 +1,5 @@
-"""Tools with a user interface (MCP apps) come through the gateway from a server that has them only for clients that
-say they can show them."""
+"""Tools with a user interface (MCP apps) come through the gateway from a server that has them only
+for clients that say they can show them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from .places import HERE, PLAIT
 from .raw_client import Message, connected
 from .servers import Process, write_settings
 
-UI: Message = {"extensions": {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}}}
+UI: Message = {
+    "extensions": {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}}
+}
 
 
 @pytest.mark.parametrize("declared", [{}, UI])
@@ -34,5 +36,7 @@ async def test_an_app_is_served_as_it_is(declared: Message, tmp_path: Path):
         served = {tool["name"]: tool for tool in await peer.list_all("tools")}
         assert as_text(served["app__clock"]) == as_text({**tool, "name": "app__clock"})
         page = {"uri": tool["_meta"]["ui"]["resourceUri"]}
-        assert await peer.request("resources/read", page) == await direct.request("resources/read", page)
+        assert await peer.request("resources/read", page) == await direct.request(
+            "resources/read", page
+        )
         assert await peer.call("app__clock", {}) == await direct.call("clock", {})

@@ -1,4 +1,5 @@
-"""What servers that others wrote ask and tell reaches the client of the gateway as it does a client of theirs."""
+"""What servers that others wrote ask and tell reaches the client of the gateway as it does a client
+of theirs."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ SAMPLING: Call = ("trigger-sampling-request", {"prompt": "say something", "maxTo
 
 
 def asking(visit: str) -> list[Call]:
-    """Calls of tools that ask something. A server that refused a call until something is done at a URL lets the same
-    one pass the next time: each *visit* has a URL of its own."""
+    """Calls of tools that ask something. A server that refused a call until something is done at a
+    URL lets the same one pass the next time: each *visit* has a URL of its own."""
     url = {"url": f"https://example.com/{visit}", "message": "Open it"}
     return [
         SAMPLING,
@@ -36,7 +37,10 @@ def asking(visit: str) -> list[Call]:
 async def test_a_client_is_asked_what_its_server_asks(server: str, upstream: str, world: World):
     async with directly(world, server) as direct, through(world, server, upstream) as peer:
         for tool, arguments in asking(upstream):
-            expected, got = await direct.call(tool, arguments), await peer.call(f"{server}__{tool}", arguments)
+            expected, got = (
+                await direct.call(tool, arguments),
+                await peer.call(f"{server}__{tool}", arguments),
+            )
             assert as_text(got) == as_text(expected), tool
     assert as_text(asked(peer)) == as_text(asked(direct))
     assert len(asked(peer)) == 3
@@ -49,7 +53,10 @@ def asked(peer: RawClient) -> list[Ask]:
 
 @pytest.mark.parametrize("server", EVERYTHING)
 async def test_a_client_is_asked_what_a_server_asks_in_a_run(server: str, world: World):
-    dag = {"tasks": [{"id": "ask", "tool": f"{server}:{SAMPLING[0]}", "arguments": SAMPLING[1]}], "return": ["ask"]}
+    dag = {
+        "tasks": [{"id": "ask", "tool": f"{server}:{SAMPLING[0]}", "arguments": SAMPLING[1]}],
+        "return": ["ask"],
+    }
     async with directly(world, server) as direct, through(world, server) as peer:
         expected = await direct.call(*SAMPLING)
         answer = await peer.call("execute_dag", dag)
@@ -67,7 +74,9 @@ async def test_a_refusal_of_a_client_reaches_the_server(world: World):
         through(world, "everything", replies=replies) as peer,
     ):
         expected = await direct.call("trigger-elicitation-request", {})
-        assert as_text(await peer.call("everything__trigger-elicitation-request", {})) == as_text(expected)
+        assert as_text(await peer.call("everything__trigger-elicitation-request", {})) == as_text(
+            expected
+        )
 
 
 @pytest.mark.parametrize("server", EVERYTHING)
@@ -82,7 +91,9 @@ async def test_progress_comes_under_the_token_of_the_client(server: str, world: 
 
 
 @pytest.mark.parametrize("server", EVERYTHING)
-async def test_log_messages_and_updates_of_resources_reach_the_client_that_wants_them(server: str, world: World):
+async def test_log_messages_and_updates_of_resources_reach_the_client_that_wants_them(
+    server: str, world: World
+):
     uri = "demo://resource/dynamic/text/7"
     async with through(world, server) as peer, through(world, server) as other:
         await peer.request("logging/setLevel", {"level": "debug"})
@@ -104,7 +115,9 @@ async def test_a_resource_that_a_call_made_is_told_of_listed_and_read(server: st
     name = f"made-{server}.gz"
     uri = f"demo://resource/session/{name}"
     async with through(world, server) as peer:
-        made = await peer.call(f"{server}__gzip-file-as-resource", {"name": name, "data": "data:text/plain,hello"})
+        made = await peer.call(
+            f"{server}__gzip-file-as-resource", {"name": name, "data": "data:text/plain,hello"}
+        )
         assert made["content"][0]["uri"] == uri
         await heard(peer, "notifications/resources/list_changed", lambda _: True)
         assert uri in {resource["uri"] for resource in await peer.list_all("resources")}

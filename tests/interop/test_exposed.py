@@ -1,4 +1,5 @@
-"""What servers that others wrote list and answer is the same through the gateway as it is directly."""
+"""What servers that others wrote list and answer is the same through the gateway as it is
+directly."""
 
 from __future__ import annotations
 
@@ -18,7 +19,10 @@ from .raw_client import Message, RawClient, Refused, connected
 from .samples import Call, restore, samples
 from .servers import Process, gateway_over_http, write_settings
 
-LISTS = {**{server: ["resources", "resourceTemplates", "prompts"] for server in EVERYTHING}, "fetch": ["prompts"]}
+LISTS = {
+    **{server: ["resources", "resourceTemplates", "prompts"] for server in EVERYTHING},
+    "fetch": ["prompts"],
+}
 
 
 def named(server: str, calls: list[Call]) -> list[Call]:
@@ -26,12 +30,16 @@ def named(server: str, calls: list[Call]) -> list[Call]:
 
 
 @pytest.mark.parametrize("server", SERVERS)
-async def test_definitions_of_tools_are_served_as_they_are_but_for_the_name(server: str, world: World):
+async def test_definitions_of_tools_are_served_as_they_are_but_for_the_name(
+    server: str, world: World
+):
     expected = await listed(world, server)
     async with through(world, server) as peer:
         served = await peer.list_all("tools")
     ours = [tool for tool in served if tool["name"].startswith(f"{server}__")]
-    assert as_object(ours) == as_object([{**tool, "name": f"{server}__{tool['name']}"} for tool in expected])
+    assert as_object(ours) == as_object(
+        [{**tool, "name": f"{server}__{tool['name']}"} for tool in expected]
+    )
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -96,7 +104,10 @@ COMPLETIONS: list[Message] = [
         "ref": {"type": "ref/resource", "uri": "demo://resource/dynamic/text/{resourceId}"},
         "argument": {"name": "resourceId", "value": "12"},
     },
-    {"ref": {"type": "ref/prompt", "name": "simple-prompt"}, "argument": {"name": "none", "value": ""}},
+    {
+        "ref": {"type": "ref/prompt", "name": "simple-prompt"},
+        "argument": {"name": "none", "value": ""},
+    },
 ]
 REQUESTS: list[tuple[str, Message]] = [
     *(("prompts/get", {"name": name, "arguments": arguments}) for name, arguments in PROMPTS),
@@ -113,11 +124,16 @@ async def outcome(peer: RawClient, method: str, params: Message) -> Message:
 
 
 @pytest.mark.parametrize("server", EVERYTHING)
-async def test_prompts_resources_and_completions_are_answered_as_directly(server: str, world: World):
+async def test_prompts_resources_and_completions_are_answered_as_directly(
+    server: str, world: World
+):
     async with directly(world, server) as direct, through(world, server) as peer:
         for method, params in REQUESTS:
             expected = await outcome(direct, method, params)
-            assert as_text(await outcome(peer, method, params)) == as_text(expected), (method, params)
+            assert as_text(await outcome(peer, method, params)) == as_text(expected), (
+                method,
+                params,
+            )
 
 
 async def test_a_prompt_of_a_page_is_answered_as_directly(world: World):
@@ -132,7 +148,9 @@ async def test_a_prompt_of_a_page_is_answered_as_directly(world: World):
 
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])
-async def test_the_inspector_finds_an_app_as_directly_and_all_schemas_portable(era: str, tmp_path: Path):
+async def test_the_inspector_finds_an_app_as_directly_and_all_schemas_portable(
+    era: str, tmp_path: Path
+):
     server = Process([sys.executable, str(HERE / "app_server.py")], tmp_path)
     settings = write_settings(tmp_path / "servers.toml", {"app": server}, {"expose": "all"})
     probe = ["--method", "tools/list", "--app-info"]
@@ -142,9 +160,13 @@ async def test_the_inspector_finds_an_app_as_directly_and_all_schemas_portable(e
         async with connected(streamable_http_client(*at)) as peer:
             await reached(peer, "app")
         found = await run_inspector("http", at, *probe, home=tmp_path, era=era)
-        listed, said = await inspect("http", at, "--method", "tools/list", "--strict", home=tmp_path, era=era)
+        listed, said = await inspect(
+            "http", at, "--method", "tools/list", "--strict", home=tmp_path, era=era
+        )
     [app] = [json.loads(line) for line in direct.stdout.splitlines()]
-    assert {**app, "toolName": "app__clock"} in [json.loads(line) for line in found.stdout.splitlines()]
+    assert {**app, "toolName": "app__clock"} in [
+        json.loads(line) for line in found.stdout.splitlines()
+    ]
     assert app["csp"] == {"connectDomains": ["https://time.example.com"]}
     assert "app__clock" in [tool["name"] for tool in listed["tools"]]
     assert said == ""
@@ -160,7 +182,9 @@ async def test_servers_with_the_same_resources_and_prompts_are_all_served(world:
         connected(streamable_http_client(f"{url}/mcp"), CAPABILITIES, REPLIES) as peer,
     ):
         await reached(peer, *EVERYTHING)
-        expected = {resource["name"]: resource["uri"] for resource in await direct.list_all("resources")}
+        expected = {
+            resource["name"]: resource["uri"] for resource in await direct.list_all("resources")
+        }
         served = [one for one in await peer.list_all("resources") if one["name"] in expected]
         assert len({one["uri"] for one in served}) == len(served) == 3 * len(expected)
         for resource in served:

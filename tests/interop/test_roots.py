@@ -1,4 +1,5 @@
-"""A server that asks for roots as soon as it is connected to gets those of the one client of the gateway."""
+"""A server that asks for roots as soon as it is connected to gets those of the one client of the
+gateway."""
 
 from __future__ import annotations
 
@@ -36,7 +37,9 @@ async def is_allowed(peer: RawClient, folder: Path) -> None:
     """Wait until the server may read *folder*, and no other."""
     said = f"Allowed directories:\n{folder}"
     async with asyncio.timeout(LONGEST_S):
-        while (await peer.call("files__list_allowed_directories", {}))["content"][0]["text"] != said:
+        while (await peer.call("files__list_allowed_directories", {}))["content"][0][
+            "text"
+        ] != said:
             await asyncio.sleep(0.05)
 
 
@@ -46,7 +49,9 @@ async def test_the_filesystem_server_may_read_the_roots_of_the_client(folder: Pa
     def answer(params: Message) -> Message:
         return {"roots": [{"uri": root.as_uri(), "name": root.name} for root in roots]}
 
-    async with connected(serving(folder).transport(), {"roots": {"listChanged": True}}, {"roots/list": answer}) as peer:
+    async with connected(
+        serving(folder).transport(), {"roots": {"listChanged": True}}, {"roots/list": answer}
+    ) as peer:
         await is_allowed(peer, folder / "first")
         roots[:] = [folder / "second"]
         await peer.notify("notifications/roots/list_changed", {})

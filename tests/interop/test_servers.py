@@ -1,4 +1,5 @@
-"""Servers that others wrote give a run of the gateway what they give a client that is connected to them directly."""
+"""Servers that others wrote give a run of the gateway what they give a client that is connected to
+them directly."""
 
 from __future__ import annotations
 
@@ -37,7 +38,10 @@ def without_images(output: Any) -> Any:
         return {**output, "content": without_images(output["content"])}
     if not isinstance(output, list):
         return output
-    return [{**block, "data": "apart"} if block["type"] in {"image", "audio"} else block for block in output]
+    return [
+        {**block, "data": "apart"} if block["type"] in {"image", "audio"} else block
+        for block in output
+    ]
 
 
 def chain(server: str, calls: list[Call]) -> Message:
@@ -101,8 +105,12 @@ def assert_equal(answer: Message, calls: list[Call], expected: list[Message]) ->
             assert errors[task]["code"] == "tool_error", call
             assert steady(errors[task]["message"]) == steady(message_of(direct)), call
         else:
-            assert as_text(without_images(result["outputs"][task])) == as_text(without_images(output_of(direct))), call
-    assert answer["content"][1:] == [block for direct in expected if not is_failure(direct) for block in images(direct)]
+            assert as_text(without_images(result["outputs"][task])) == as_text(
+                without_images(output_of(direct))
+            ), call
+    assert answer["content"][1:] == [
+        block for direct in expected if not is_failure(direct) for block in images(direct)
+    ]
     assert json.loads(answer["content"][0]["text"]) == result
     assert result["truncated"] == []
 

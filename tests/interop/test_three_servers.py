@@ -1,5 +1,5 @@
-"""The main job on three real servers that nobody here wrote, chained by references, through every client, over every
-transport."""
+"""The main job on three real servers that nobody here wrote, chained by references, through every
+client, over every transport."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ LIST: Call = ("files__list_directory", {"path": "."})
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A folder with a git repository of two commits, and `settings` with the three servers of the example in it."""
+    """A folder with a git repository of two commits, and `settings` with the three servers of the
+    example in it."""
 
     folder: Path
     settings: Path
@@ -57,14 +58,17 @@ class Project:
         return cls(folder, settings)
 
     def begin_anew(self) -> None:
-        for made in (self.folder / "plait-memory.jsonl", self.folder / "repository" / "handover.txt"):
+        for made in (
+            self.folder / "plait-memory.jsonl",
+            self.folder / "repository" / "handover.txt",
+        ):
             made.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where clients find a gateway: over stdio each starts its own, in one project, while others share one over HTTP,
-    which works in another; so the two may be used at the same time."""
+    """Where clients find a gateway: over stdio each starts its own, in one project, while others
+    share one over HTTP, which works in another; so the two may be used at the same time."""
 
     alone: Project
     shared: Project
@@ -80,12 +84,15 @@ class Places:
         return [f"{self.url}/sse"]
 
     async def all_reached(self) -> None:
-        """Wait until the gateways know the tools of their servers; one that is started again knows them at once."""
+        """Wait until the gateways know the tools of their servers; one that is started again knows
+        them at once."""
         for transport in ("stdio", "http"):
             async with connected(_transport(transport, self.target(transport))) as peer:
                 await reached(peer, "files", "memory", "git")
 
-    async def over(self, transports: list[str], check: Callable[[str, list[str]], Awaitable[None]]) -> None:
+    async def over(
+        self, transports: list[str], check: Callable[[str, list[str]], Awaitable[None]]
+    ) -> None:
         """Do *check*, given a transport and a target, over each of *transports*."""
 
         async with asyncio.TaskGroup() as tasks:
@@ -93,7 +100,10 @@ class Places:
                 tasks.create_task(self._one_by_one(project, transports, check))
 
     async def _one_by_one(
-        self, project: Project, transports: list[str], check: Callable[[str, list[str]], Awaitable[None]]
+        self,
+        project: Project,
+        transports: list[str],
+        check: Callable[[str, list[str]], Awaitable[None]],
     ) -> None:
         for transport in transports:
             if (transport == "stdio") == (project is self.alone):
@@ -112,11 +122,17 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
 
 
 def installed(settings: str, folder: Path) -> str:
-    """The example's settings at work in *folder*, with the servers that scripts/test has installed in place of npx and
-    uvx."""
+    """The example's settings at work in *folder*, with the servers that scripts/test has installed
+    in place of npx and uvx."""
     for fetched, command in {
-        '"npx"\nargs = ["-y", "@modelcontextprotocol/server-filesystem",': [node(), npm_server("filesystem")],
-        '"npx"\nargs = ["-y", "@modelcontextprotocol/server-memory"': [node(), npm_server("memory")],
+        '"npx"\nargs = ["-y", "@modelcontextprotocol/server-filesystem",': [
+            node(),
+            npm_server("filesystem"),
+        ],
+        '"npx"\nargs = ["-y", "@modelcontextprotocol/server-memory"': [
+            node(),
+            npm_server("memory"),
+        ],
         '"uvx"\nargs = ["mcp-server-git",': [python_with_v1(), "-m", "mcp_server_git"],
     }.items():
         assert fetched in settings
@@ -131,7 +147,11 @@ def job() -> dict[str, Any]:
     example: dict[str, Any] = json.loads((EXAMPLES / "three-servers.json").read_text())
     example["tasks"] += [
         {"id": "missing", "tool": "files:read_text_file", "arguments": {"path": "no.txt"}},
-        {"id": "after", "tool": "memory:search_nodes", "arguments": {"query": "$OUTPUT[missing].content"}},
+        {
+            "id": "after",
+            "tool": "memory:search_nodes",
+            "arguments": {"query": "$OUTPUT[missing].content"},
+        },
     ]
     return {**example, "detail": "full"}
 
@@ -187,7 +207,9 @@ def assert_listed(result: dict[str, Any]) -> None:
 def _transport(transport: str, where: list[str]) -> Any:
     match transport:
         case "stdio":
-            return stdio_client(StdioServerParameters(command=where[0], args=where[1:], env=dict(os.environ)))
+            return stdio_client(
+                StdioServerParameters(command=where[0], args=where[1:], env=dict(os.environ))
+            )
         case "sse":
             return sse_client(where[0])
     return streamable_http_client(where[0])
@@ -211,7 +233,9 @@ async def test_the_main_job_through_a_client_of_sdk_2(mode: Any, places: Places)
         assert result.structured_content is not None
         assert_done(result.structured_content)
         assert json.loads(result.content[0].text) == result.structured_content  # type: ignore[union-attr]  # it is text
-        assert [progress for progress, _, _ in heard] == sorted(progress for progress, _, _ in heard)
+        assert [progress for progress, _, _ in heard] == sorted(
+            progress for progress, _, _ in heard
+        )
         assert heard[-1][1] == 8
 
     await places.over(TRANSPORTS, check)
@@ -231,7 +255,8 @@ async def test_the_main_job_through_the_clients_of_others(client: str, places: P
         assert not result.get("isError")
         assert_done(result["structuredContent"])
         assert json.loads(result["content"][0]["text"]) == result["structuredContent"]
-        # The TypeScript SDK drops progress that comes in one piece with the result: the last may not be heard.
+        # The TypeScript SDK drops progress that comes in one piece with the result: the last may
+        # not be heard.
         assert answer.progress[0][:2] == [0, 8]
         assert answer.progress == sorted(answer.progress)
 
@@ -244,11 +269,27 @@ def test_no_client_is_left_out():
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])
 async def test_the_main_job_through_the_inspector(era: str, places: Places, tmp_path: Path):
-    call = ["--method", "tools/call", "--tool-name", "execute_dag", "--tool-args-json", json.dumps(job())]
-    listing = ["--method", "tools/call", "--tool-name", LIST[0], "--tool-args-json", json.dumps(LIST[1])]
+    call = [
+        "--method",
+        "tools/call",
+        "--tool-name",
+        "execute_dag",
+        "--tool-args-json",
+        json.dumps(job()),
+    ]
+    listing = [
+        "--method",
+        "tools/call",
+        "--tool-name",
+        LIST[0],
+        "--tool-args-json",
+        json.dumps(LIST[1]),
+    ]
 
     async def check(transport: str, where: list[str]) -> None:
-        listed, _ = await inspect(transport, where, "--method", "tools/list", "--strict", home=tmp_path, era=era)
+        listed, _ = await inspect(
+            transport, where, "--method", "tools/list", "--strict", home=tmp_path, era=era
+        )
         assert_served([tool["name"] for tool in listed["tools"]])
         called, _ = await inspect(transport, where, *call, home=tmp_path, era=era)
         assert_done(called["structuredContent"])

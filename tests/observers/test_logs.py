@@ -53,12 +53,25 @@ async def test_a_run_is_logged_and_which_of_its_tasks_failed():
 
 async def test_in_detail_a_run_is_logged_from_start_to_end():
     logged = await logged_at("debug")
-    assert [event["event"] for event in logged] == ["run.started", *["task.finished"] * 3, "run.finished"]
+    assert [event["event"] for event in logged] == [
+        "run.started",
+        *["task.finished"] * 3,
+        "run.finished",
+    ]
     first, failed, skipped = logged[1:4]
-    assert (first["task"], first["tool"], first["status"], first["attempt"]) == ("a", "s:give", "success", 1)
+    assert (first["task"], first["tool"], first["status"], first["attempt"]) == (
+        "a",
+        "s:give",
+        "success",
+        1,
+    )
     assert first["duration_ms"] >= 0
     assert (failed["status"], failed["code"]) == ("failed", "tool_error")
-    assert (skipped["status"], skipped["code"], skipped["attempt"]) == ("skipped", "dependency_failed", 0)
+    assert (skipped["status"], skipped["code"], skipped["attempt"]) == (
+        "skipped",
+        "dependency_failed",
+        0,
+    )
     assert logged[-1]["status"] == "partial"
 
 
@@ -109,7 +122,9 @@ async def test_a_duration_counts_from_the_first_attempt():
     with configure_logging("debug", stream, as_json=True):
         async with Gateway(servers, servers, InMemoryRuns(), observers=[log_runs]) as gateway:
             result = await gateway.execute({"tasks": tasks})
-    took = {(event["event"], event.get("task")): event.get("duration_ms") for event in events(stream)}
+    took = {
+        (event["event"], event.get("task")): event.get("duration_ms") for event in events(stream)
+    }
     first = result.tasks[0].duration_ms
     assert first is not None
     assert first > 4_000
@@ -134,7 +149,9 @@ def test_what_other_modules_and_servers_log_comes_out_here_too():
     ]
 
 
-@pytest.mark.parametrize(("level", "count"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
+@pytest.mark.parametrize(
+    ("level", "count"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)]
+)
 def test_the_level_says_what_is_heard(level: str, count: int):
     stream = io.StringIO()
     log = logging.getLogger("plait.test")
@@ -157,7 +174,9 @@ def test_a_message_cannot_forge_a_line_or_steer_the_terminal(as_json: bool):
 def test_a_person_reads_key_and_value_and_whole_tracebacks():
     stream = io.StringIO()
     with configure_logging("info", stream, as_json=False):
-        logging.getLogger("plait.test").info("task.finished", extra={"run": "r_1", "status": "failed"})
+        logging.getLogger("plait.test").info(
+            "task.finished", extra={"run": "r_1", "status": "failed"}
+        )
         try:
             raise ValueError("wrong")
         except ValueError:
@@ -177,7 +196,9 @@ def test_no_secret_is_logged_in_whatever_field_it_comes(as_json: bool):
     log = logging.getLogger("plait.test")
     with configure_logging("debug", stream, as_json=as_json, secrets=Secrets([secret])):
         log.debug(
-            "of a library: %r", secret.encode(), extra={"error": secret, "all": [secret, {"a": ValueError(secret)}]}
+            "of a library: %r",
+            secret.encode(),
+            extra={"error": secret, "all": [secret, {"a": ValueError(secret)}]},
         )
         try:
             try:

@@ -25,7 +25,8 @@ def test_the_notices_of_many_runs_give_their_records(twenty: int) -> None:
 
 
 def fold(world: World) -> None:
-    """Let anything happen: at every step that says something of a run, its notices so far give its record."""
+    """Let anything happen: at every step that says something of a run, its notices so far give its
+    record."""
     records = RunRecords()
     for _ in world.steps():
         for notice in world.step.notices:

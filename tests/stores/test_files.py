@@ -1,4 +1,5 @@
-"""Small private files: whole or not at all, within bounds, and nothing that others have put in their place."""
+"""Small private files: whole or not at all, within bounds, and nothing that others have put in
+their place."""
 
 from __future__ import annotations
 
@@ -38,7 +39,9 @@ def test_who_reads_while_it_is_written_keeps_the_old_one(tmp_path: Path):
     assert (tmp_path / "file").read_bytes() == b"new"
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     write(tmp_path / "file", b"old", 10)
 
     def full(source: object, target: object) -> None:

@@ -27,7 +27,9 @@ def begun(id: str, principal: Principal = USER) -> tuple[Run, Scheduler]:
     return run, scheduler
 
 
-def keep_finished(runs: InMemoryRuns, *ids: str, size_bytes: int = 10, principal: Principal = USER) -> None:
+def keep_finished(
+    runs: InMemoryRuns, *ids: str, size_bytes: int = 10, principal: Principal = USER
+) -> None:
     """Runs of one task each, whose output has that size, begin and end one after the other."""
     for id in ids:
         run, scheduler = begun(id, principal)
@@ -46,7 +48,9 @@ def test_a_run_is_found_by_its_id_and_the_latest_stands_first() -> None:
     assert runs.ids(USER) == ["r2", "r1"]
 
 
-def test_each_principal_finds_its_own_runs_and_everyone_those_of_anyone_whose_id_they_know() -> None:
+def test_each_principal_finds_its_own_runs_and_everyone_those_of_anyone_whose_id_they_know() -> (
+    None
+):
     runs = InMemoryRuns()
     mine, other = Principal("session:1"), Principal("session:2")
     owners = {"r1": mine, "r2": other, "r3": ANYONE, "r4": mine}
@@ -61,7 +65,10 @@ def test_each_principal_finds_its_own_runs_and_everyone_those_of_anyone_whose_id
 def test_outputs_are_found_by_run_and_task() -> None:
     runs = InMemoryRuns()
     keep_finished(runs, "r1", "r2")
-    assert [runs.output(id, "a") for id in ("r1", "r2")] == [Output("r1", size_bytes=10), Output("r2", size_bytes=10)]
+    assert [runs.output(id, "a") for id in ("r1", "r2")] == [
+        Output("r1", size_bytes=10),
+        Output("r2", size_bytes=10),
+    ]
     assert runs.output("r1", "b") is None
     assert runs.output("r3", "a") is None
 

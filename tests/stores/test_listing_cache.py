@@ -70,7 +70,9 @@ async def test_what_a_file_holds_already_is_not_written_again(tmp_path: Path):
     assert (file.stat().st_mtime_ns, file.stat().st_ino) != before
 
 
-async def test_without_a_folder_everything_works_and_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_without_a_folder_everything_works_and_nothing_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.chdir(tmp_path)
     changing = ListingCache(None)
     changing.of("s").put("era", "modern")
@@ -80,15 +82,21 @@ async def test_without_a_folder_everything_works_and_nothing_is_kept(tmp_path: P
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"version": 2}', '{"version": 1, "x": NaN}', "\xff"])
-async def test_a_broken_file_is_nothing_with_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str):
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"version": 2}', '{"version": 1, "x": NaN}', "\xff"]
+)
+async def test_a_broken_file_is_nothing_with_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str
+):
     file = await put(tmp_path, era="modern")
     file.write_bytes(text.encode("latin-1"))
     assert await kept(tmp_path) == {}
     assert [record.message for record in caplog.records] == ["listing_cache.not_read"]
 
 
-async def test_what_is_no_file_or_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_what_is_no_file_or_too_large_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     file = await put(tmp_path, era="modern", x="x" * 1_000)
     monkeypatch.setattr(listing_cache, "MAX_FILE_BYTES", 1_000)
     assert await kept(tmp_path) == {}
@@ -109,7 +117,9 @@ async def test_what_is_too_large_is_not_written_and_the_rest_is(
     assert [record.message for record in caplog.records] == ["listing_cache.not_written"]
 
 
-async def test_a_folder_that_cannot_be_made_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+async def test_a_folder_that_cannot_be_made_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
     caplog.set_level(logging.WARNING)
     (tmp_path / "servers").write_text("in the way")
     changing = ListingCache(tmp_path)
@@ -119,7 +129,9 @@ async def test_a_folder_that_cannot_be_made_is_told_once(tmp_path: Path, caplog:
     assert [record.message for record in caplog.records] == ["listing_cache.not_written"]
 
 
-async def test_files_of_servers_that_are_long_gone_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_files_of_servers_that_are_long_gone_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(listing_cache, "MAX_FILES", 3)
     for number in range(5):
         changing = ListingCache(tmp_path)

@@ -1,4 +1,5 @@
-"""What was learned is kept in one private file, beside what others write, and nothing depends on it."""
+"""What was learned is kept in one private file, beside what others write, and nothing depends on
+it."""
 
 from __future__ import annotations
 
@@ -82,7 +83,13 @@ async def test_nothing_but_the_file_is_left_in_the_folder(tmp_path: Path):
 async def test_no_value_is_written_whatever_the_outputs_hold(tmp_path: Path):
     made = ToolStats()
     for secret in SECRETS:
-        record: Any = {"id": 1, "title": secret, "state": "open", secret: secret, "tags": [secret, {secret: 1}]}
+        record: Any = {
+            "id": 1,
+            "title": secret,
+            "state": "open",
+            secret: secret,
+            "tags": [secret, {secret: 1}],
+        }
         values: list[Any] = [
             secret,
             [secret],
@@ -111,7 +118,11 @@ async def test_what_others_wrote_meanwhile_stays(tmp_path: Path):
     await first.save()
     found = await kept_in(tmp_path)
     shape = found.shape(LIST)
-    assert [found.seconds(each) for each in (LIST, tool("s:more"), tool("s:third"))] == [2.0, 5.0, 7.0]
+    assert [found.seconds(each) for each in (LIST, tool("s:more"), tool("s:third"))] == [
+        2.0,
+        5.0,
+        7.0,
+    ]
     assert one.seconds(tool("s:more")) == 5.0
     assert shape is not None
     assert set(shape.properties) == {"id", "title"}
@@ -129,7 +140,9 @@ CALLED = Changed(Key("", "s:list", 1), "s:list", Status.RUNNING, Status.SUCCESS,
 
 
 @pytest.mark.parametrize("notice", [Finished("r_1", "success", 1.0, 1.0, None, {}), CALLED])
-async def test_after_a_run_or_a_call_it_is_written_and_then_not_for_a_while(tmp_path: Path, notice: Notice):
+async def test_after_a_run_or_a_call_it_is_written_and_then_not_for_a_while(
+    tmp_path: Path, notice: Notice
+):
     made, file = learned(), tmp_path / FILE_NAME
     memory = StatsFile(made, tmp_path)
     async with anyio.create_task_group() as tasks:
@@ -178,7 +191,9 @@ async def test_a_named_pipe_in_the_place_of_the_file_makes_nobody_wait(
     assert warnings() == ["tool_stats.not_read"]
 
 
-async def test_a_folder_that_cannot_be_written_is_told_once(tmp_path: Path, warnings: Callable[[], list[str]]):
+async def test_a_folder_that_cannot_be_written_is_told_once(
+    tmp_path: Path, warnings: Callable[[], list[str]]
+):
     (tmp_path / "file").write_text("no folder")
     made = learned()
     memory = StatsFile(made, tmp_path / "file")
@@ -202,7 +217,9 @@ def settings(tmp_path: Path, *, learn: bool = True) -> Config:
     """The bundled server alone, with a state folder of its own."""
     (tmp_path / "note.txt").write_text("words")
     file = tmp_path / "servers.toml"
-    file.write_text(f'gateway.learn = {str(learn).lower()}\nservers.workspace.builtin = "workspace"\n')
+    file.write_text(
+        f'gateway.learn = {str(learn).lower()}\nservers.workspace.builtin = "workspace"\n'
+    )
     return load_config(file, {"PLAIT_STATE_DIR": "state"}, tmp_path)
 
 
@@ -235,4 +252,7 @@ async def test_with_learn_switched_off_nothing_is_learned_or_read(tmp_path: Path
 async def test_settings_made_in_python_keep_nothing(tmp_path: Path, state_folder: Path):
     async with Gateway.from_config(Config()) as gateway:
         gateway.learned.saw(LIST, 1.0, None)
-    assert not (state_folder / FILE_NAME).exists() or (await kept_in(state_folder)).seconds(LIST) is None
+    assert (
+        not (state_folder / FILE_NAME).exists()
+        or (await kept_in(state_folder)).seconds(LIST) is None
+    )

@@ -1,4 +1,5 @@
-"""A gateway over tools in memory, and a client of the real SDK in front of it, in either protocol era."""
+"""A gateway over tools in memory, and a client of the real SDK in front of it, in either protocol
+era."""
 
 from __future__ import annotations
 
@@ -41,11 +42,17 @@ def servers() -> FakeServers:
 
     seconds = {"seconds": {"type": "number"}}
     made.add(tool("s:sleep", seconds, description="Wait for some time", readOnlyHint=True), sleep)
-    made.add(tool("s:echo", {}, closed=False, description="Give the arguments back"), lambda **arguments: arguments)
+    made.add(
+        tool("s:echo", {}, closed=False, description="Give the arguments back"),
+        lambda **arguments: arguments,
+    )
     made.add(tool("s:many", {"n": {"type": "integer"}}, ["n"]), lambda n: {"items": list(range(n))})
     made.add("s:text", lambda **_: text("line\n" * 20_000))
     made.add("s:fail", lambda **_: text("EACCES: /x", is_error=True))
-    made.add("s:image", lambda **_: {"content": [PICTURE, {"type": "text", "text": "a dot"}], "isError": False})
+    made.add(
+        "s:image",
+        lambda **_: {"content": [PICTURE, {"type": "text", "text": "a dot"}], "isError": False},
+    )
     made.add("chat:post", lambda **_: {"ok": True})
     return made
 
@@ -59,7 +66,10 @@ def connect(servers: FakeServers, era: str) -> Connect:
 
     @asynccontextmanager
     async def connected(
-        name: str = "test", max_chars: int = 24_000, wait_s: float | None = None, calls: OpenCalls | None = None
+        name: str = "test",
+        max_chars: int = 24_000,
+        wait_s: float | None = None,
+        calls: OpenCalls | None = None,
     ) -> AsyncIterator[Client]:
         async with Gateway(servers, servers, InMemoryRuns()) as gateway:
             server = build_server(gateway, max_chars=max_chars, wait_s=wait_s, calls=calls)
@@ -72,12 +82,15 @@ def connect(servers: FakeServers, era: str) -> Connect:
 
 @asynccontextmanager
 async def in_memory(server: Server[Any]) -> AsyncIterator[Any]:
-    """A transport to *server* over streams, as stdio has them, so that every message takes its whole way."""
+    """A transport to *server* over streams, as stdio has them, so that every message takes its
+    whole way."""
     async with (
         create_client_server_memory_streams() as ((read, write), (server_read, server_write)),
         anyio.create_task_group() as tasks,
     ):
-        tasks.start_soon(server.run, server_read, server_write, server.create_initialization_options())
+        tasks.start_soon(
+            server.run, server_read, server_write, server.create_initialization_options()
+        )
         yield read, write
         tasks.cancel_scope.cancel()
 

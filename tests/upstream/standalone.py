@@ -73,7 +73,15 @@ async def main() -> None:
             with listen_on("127.0.0.1", 0) as listening:
                 async with Gateway(servers, servers, InMemoryRuns()) as gateway:
                     allowed = Allowed("127.0.0.1")
-                    await run_http(gateway, settings, listening, allowed, stop, drain_s=options.drain, on_ready=print)
+                    await run_http(
+                        gateway,
+                        settings,
+                        listening,
+                        allowed,
+                        stop,
+                        drain_s=options.drain,
+                        on_ready=print,
+                    )
             return
         with private_stdio() as (in_fd, out_fd):
             async with Gateway(servers, servers, InMemoryRuns()) as gateway:

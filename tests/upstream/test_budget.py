@@ -17,10 +17,14 @@ from plait.upstream.cutting import cut, fair, size_within
 HINT = "Read on with get_run."
 leaves = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False),
-    st.text(max_size=40), st.integers(50, 3000).map(lambda n: 'é"\n' * n), st.integers(0, 900).map(lambda n: [n] * n),
+    st.text(max_size=40), st.integers(50, 3000).map(lambda n: 'é"\n' * n), st.integers(0,
+    900).map(lambda n: [n] * n),
 )  # fmt: skip
 values = st.recursive(
-    leaves, lambda inner: st.lists(inner, max_size=8) | st.dictionaries(st.text(max_size=20), inner, max_size=8)
+    leaves,
+    lambda inner: (
+        st.lists(inner, max_size=8) | st.dictionaries(st.text(max_size=20), inner, max_size=8)
+    ),
 )
 errors = st.builds(
     lambda n, message: {"id": f"t{n}", "code": "tool_error", "message": message},
@@ -48,7 +52,9 @@ documents = st.fixed_dictionaries(
 
 @settings(max_examples=70, deadline=None)
 @given(documents, st.integers(1000, 30_000))
-def test_an_answer_stays_within_its_limit_and_names_whatever_was_cut(document: dict[str, Any], limit: int):
+def test_an_answer_stays_within_its_limit_and_names_whatever_was_cut(
+    document: dict[str, Any], limit: int
+):
     shown: Any = fit(document, limit, uri=lambda id: f"plait://runs/r/tasks/{id}", hint=HINT)
     assert len(dumps(shown)) <= limit
     assert loads(dumps(shown)) == shown
@@ -57,7 +63,9 @@ def test_an_answer_stays_within_its_limit_and_names_whatever_was_cut(document: d
         return
     assert shown.keys() >= document.keys()
     named = {entry["id"] for entry in shown.get("truncated", ())}
-    whole = {id for id, value in shown.get("outputs", {}).items() if value == document["outputs"][id]}
+    whole = {
+        id for id, value in shown.get("outputs", {}).items() if value == document["outputs"][id]
+    }
     assert named | whole == shown.get("outputs", {}).keys()
     omitted = shown.get("omitted", {})
     for name in ("errors", "tasks", "layers", "notes"):
@@ -68,19 +76,31 @@ def test_an_answer_stays_within_its_limit_and_names_whatever_was_cut(document: d
     for name in ("outputs", "metrics"):
         missing = document[name].keys() - shown.get(name, {}).keys()
         assert len(missing) == omitted.get(name, 0)
-    assert (HINT in shown.get("notes", ())) == bool(named or omitted.get("outputs")) or "notes" in omitted
+    assert (HINT in shown.get("notes", ())) == bool(
+        named or omitted.get("outputs")
+    ) or "notes" in omitted
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.text("abc é", max_size=50), min_size=1, max_size=6), st.integers(2_000, 30_000), st.data())
+@given(
+    st.lists(st.text("abc é", max_size=50), min_size=1, max_size=6),
+    st.integers(2_000, 30_000),
+    st.data(),
+)
 def test_only_what_is_too_long_is_cut(messages: list[str], limit: int, data: st.DataObject):
     """Whatever takes less than its share of an answer is whole, to the last entry."""
     ids = [f"t{n}" for n in range(len(messages))]
     document: Any = {
         "status": "partial",
         "run_id": "r_abcdefghijkl",
-        "errors": [{"id": id, "code": "x", "message": said} for id, said in zip(ids, messages, strict=True)],
-        "outputs": {"small": 1, "long": "x" * data.draw(st.integers(limit - 100, limit * 2)), "last": [2]},
+        "errors": [
+            {"id": id, "code": "x", "message": said} for id, said in zip(ids, messages, strict=True)
+        ],
+        "outputs": {
+            "small": 1,
+            "long": "x" * data.draw(st.integers(limit - 100, limit * 2)),
+            "last": [2],
+        },
         "truncated": [],
         "notes": data.draw(st.lists(st.text("abc", max_size=40), max_size=3)),
         "tasks": [{"id": id, "tool": "s:t", "status": "failed", "attempts": 1} for id in ids][-3:],
@@ -88,7 +108,12 @@ def test_only_what_is_too_long_is_cut(messages: list[str], limit: int, data: st.
         "metrics": {"speedup": 1.0, "counts": {"failed": len(ids)}},
     }
     own = {"errors": 3, "notes": 1, "tasks": 1, "layers": 1, "metrics": 1}
-    assume(all(len(dumps(document[name])) <= weight * (limit - 450) // 11 for name, weight in own.items()))
+    assume(
+        all(
+            len(dumps(document[name])) <= weight * (limit - 450) // 11
+            for name, weight in own.items()
+        )
+    )
     shown: Any = fit(document, limit, hint=HINT)
     assert len(dumps(shown)) <= limit
     if len(dumps(document)) <= limit:
@@ -115,7 +140,9 @@ def test_a_size_is_exact_as_far_as_it_matters(value: Any, most: int):
 
 
 @given(st.lists(st.integers(0, 1000), max_size=20), st.integers(0, 5000))
-def test_room_is_shared_so_that_only_what_is_above_the_common_share_is_cut(needs: list[int], room: int):
+def test_room_is_shared_so_that_only_what_is_above_the_common_share_is_cut(
+    needs: list[int], room: int
+):
     shares = fair(needs, room)
     assert sum(shares) <= room
     assert all(share <= need for share, need in zip(shares, needs, strict=True))
@@ -146,7 +173,9 @@ def test_an_object_keeps_every_member_it_can_and_shares_the_room_between_them():
 
 def test_what_small_outputs_do_not_need_goes_to_the_large_one():
     outputs: Any = {"small": 1, "large": "x" * 30_000, "tiny": [2]}
-    shown: Any = fit({"status": "success", "run_id": "r", "outputs": outputs, "truncated": []}, 10_000)
+    shown: Any = fit(
+        {"status": "success", "run_id": "r", "outputs": outputs, "truncated": []}, 10_000
+    )
     assert shown["outputs"]["small"] == 1
     assert shown["outputs"]["tiny"] == [2]
     assert len(shown["outputs"]["large"]) > 9_000
@@ -157,9 +186,18 @@ def test_what_small_outputs_do_not_need_goes_to_the_large_one():
 def test_a_long_output_displaces_no_error_and_no_task(failed: int):
     ids = [f"t{n}" for n in range(failed)]
     errors: list[Any] = [{"id": id, "code": "tool_error", "message": "disk full"} for id in ids]
-    tasks: list[Any] = [{"id": id, "tool": "s:fail", "status": "failed", "layer": 0, "attempts": 1} for id in ids]
-    document: Any = {"status": "partial", "run_id": "r", "errors": errors, "outputs": {"b": "x" * 100_000}}
-    shown: Any = fit({**document, "truncated": [], "notes": [], "tasks": tasks, "layers": [["b", *ids]]}, 24_000)
+    tasks: list[Any] = [
+        {"id": id, "tool": "s:fail", "status": "failed", "layer": 0, "attempts": 1} for id in ids
+    ]
+    document: Any = {
+        "status": "partial",
+        "run_id": "r",
+        "errors": errors,
+        "outputs": {"b": "x" * 100_000},
+    }
+    shown: Any = fit(
+        {**document, "truncated": [], "notes": [], "tasks": tasks, "layers": [["b", *ids]]}, 24_000
+    )
     assert shown["errors"] == errors
     assert shown["tasks"] == tasks
     assert shown["layers"] == [["b", *ids]]
@@ -171,7 +209,9 @@ def test_an_output_that_fits_what_the_errors_leave_is_whole():
     failures: list[Any] = [{"id": "t", "code": "tool_error", "message": "m" * 100}] * 20
     for length in range(300):
         outputs: Any = {"a": "x" * length, "b": "y" * 200}
-        shown: Any = fit({"status": "partial", "errors": failures, "outputs": outputs}, 2_000, hint=HINT)
+        shown: Any = fit(
+            {"status": "partial", "errors": failures, "outputs": outputs}, 2_000, hint=HINT
+        )
         assert len(dumps(shown)) <= 2_000
         assert shown["outputs"] == outputs
         assert shown["omitted"] == {"errors": 20 - len(shown["errors"])}
@@ -191,8 +231,16 @@ def test_members_of_an_object_that_are_left_out_are_counted():
 
 
 def test_ten_thousand_failures_fit_with_a_count_of_the_rest():
-    failures = [{"id": f"t{n}", "code": "tool_error", "message": "EACCES: /x"} for n in range(10_000)]
-    document: Any = {"status": "failed", "run_id": "r", "errors": failures, "outputs": {}, "notes": []}
+    failures = [
+        {"id": f"t{n}", "code": "tool_error", "message": "EACCES: /x"} for n in range(10_000)
+    ]
+    document: Any = {
+        "status": "failed",
+        "run_id": "r",
+        "errors": failures,
+        "outputs": {},
+        "notes": [],
+    }
     shown: Any = fit(document, 24_000)
     assert shown["errors"] == failures[: len(shown["errors"])]
     assert len(shown["errors"]) > 200
@@ -207,6 +255,8 @@ def test_cutting_costs_what_the_answer_costs_and_not_what_was_cut():
         nested = [nested]
     outputs = {f"t{n}": flat if n % 2 else nested for n in range(2_000)}
     start = time.process_time()
-    shown = fit({"status": "success", "outputs": outputs}, 24_000, sizes=dict.fromkeys(outputs, 2**21))
+    shown = fit(
+        {"status": "success", "outputs": outputs}, 24_000, sizes=dict.fromkeys(outputs, 2**21)
+    )
     assert time.process_time() - start < 2
     assert len(json.dumps(shown, ensure_ascii=False, separators=(",", ":"))) <= 24_000

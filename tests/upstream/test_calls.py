@@ -12,9 +12,13 @@ pytestmark = pytest.mark.virtual_time
 
 
 @pytest.mark.parametrize(
-    ("takes_s", "drained_s"), [(0, 0), (3, 3), (5, 5), (5.5, 5.5), (60, 5 + LAST_S)], ids=lambda value: f"{value}"
+    ("takes_s", "drained_s"),
+    [(0, 0), (3, 3), (5, 5), (5.5, 5.5), (60, 5 + LAST_S)],
+    ids=lambda value: f"{value}",
 )
-async def test_a_drain_waits_for_calls_and_a_moment_longer_for_what_it_gave_up(takes_s: float, drained_s: float):
+async def test_a_drain_waits_for_calls_and_a_moment_longer_for_what_it_gave_up(
+    takes_s: float, drained_s: float
+):
     calls, given_up = OpenCalls(), list[float]()
 
     async def call() -> None:

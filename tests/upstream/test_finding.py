@@ -47,7 +47,9 @@ async def connected() -> AsyncIterator[Client]:
 
 async def run(client: Client, *tools: str) -> None:
     tasks = [{"id": f"t{number}", "tool": tool} for number, tool in enumerate(tools)]
-    assert structured(await client.call_tool("execute_dag", {"tasks": tasks}))["status"] == "success"
+    assert (
+        structured(await client.call_tool("execute_dag", {"tasks": tasks}))["status"] == "success"
+    )
 
 
 async def test_a_signature_shows_the_shape_that_outputs_had():
@@ -56,8 +58,12 @@ async def test_a_signature_shows_the_shape_that_outputs_had():
         await run(client, "github:list_issues")
         after = await client.call_tool("search_tools", {"query": "list_issues", "limit": 1})
     assert first_text(before).startswith("github:list_issues()\n")
-    assert first_text(after).startswith("github:list_issues() -> {items: [{number, title}], total} (seen)\n")
-    assert structured(after)["tools"][0]["signature"].endswith(" -> {items: [{number, title}], total} (seen)")
+    assert first_text(after).startswith(
+        "github:list_issues() -> {items: [{number, title}], total} (seen)\n"
+    )
+    assert structured(after)["tools"][0]["signature"].endswith(
+        " -> {items: [{number, title}], total} (seen)"
+    )
 
 
 async def test_a_declared_output_goes_before_what_was_seen():
@@ -93,7 +99,9 @@ async def test_a_search_that_does_not_fit_says_how_much_of_it_is_shown(
             shown = {line.partition("(")[0].strip() for line in lines if line.startswith("s:")}
             assert last == f"{len(shown)} of 157 tools shown."
             assert len(first_text(found)) <= max_chars
-            entries = len(structured(found)["tools"]) + structured(found).get("omitted", {}).get("tools", 0)
+            entries = len(structured(found)["tools"]) + structured(found).get("omitted", {}).get(
+                "tools", 0
+            )
             assert entries == 100 * (query.count(";") + 1)
 
 

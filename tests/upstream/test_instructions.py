@@ -12,7 +12,15 @@ from plait.upstream.texts import MAX_TEXT
 
 from ..fakes import FakeServers
 from .conftest import MODERN
-from .relay.downstream import EVERYTHING, FakeDownstream, RawClient, a_resource, a_tool, joined, relaying_server
+from .relay.downstream import (
+    EVERYTHING,
+    FakeDownstream,
+    RawClient,
+    a_resource,
+    a_tool,
+    joined,
+    relaying_server,
+)
 
 pytestmark = pytest.mark.virtual_time
 
@@ -24,13 +32,20 @@ def downstream() -> FakeDownstream:
     return FakeDownstream()
 
 
-async def greeting(downstream: FakeDownstream, era: str, servers: FakeServers | None = None, **options: Any) -> Any:
-    async with relaying_server(downstream, servers, **options) as server, joined(server, era, greet=False) as peer:
+async def greeting(
+    downstream: FakeDownstream, era: str, servers: FakeServers | None = None, **options: Any
+) -> Any:
+    async with (
+        relaying_server(downstream, servers, **options) as server,
+        joined(server, era, greet=False) as peer,
+    ):
         return await peer.greet()
 
 
 async def test_what_no_server_can_do_is_not_offered(downstream: FakeDownstream, era: str):
-    downstream.add("a", capabilities={"tools": {}, "resources": {}, "completions": 5, "logging": None})
+    downstream.add(
+        "a", capabilities={"tools": {}, "resources": {}, "completions": 5, "logging": None}
+    )
     told = (await greeting(downstream, era))["capabilities"]
     assert told == {
         "tools": {"listChanged": True},
@@ -49,9 +64,17 @@ async def test_what_any_server_can_do_is_offered(downstream: FakeDownstream, era
 
 
 @pytest.mark.parametrize("era", [MODERN], indirect=True)
-async def test_an_extension_that_we_know_nothing_of_is_not_offered(downstream: FakeDownstream, era: str):
-    downstream.add("a", capabilities={"extensions": {"com.example/x": {}}, "experimental": {"y": {}}})
-    assert (await greeting(downstream, era))["capabilities"].keys() == {"tools", "resources", "prompts"}
+async def test_an_extension_that_we_know_nothing_of_is_not_offered(
+    downstream: FakeDownstream, era: str
+):
+    downstream.add(
+        "a", capabilities={"extensions": {"com.example/x": {}}, "experimental": {"y": {}}}
+    )
+    assert (await greeting(downstream, era))["capabilities"].keys() == {
+        "tools",
+        "resources",
+        "prompts",
+    }
 
 
 async def test_as_long_as_a_server_was_not_reached_it_may_yet_offer_what_others_do_not(
@@ -71,7 +94,9 @@ async def test_our_own_tools_never_change_and_say_so(downstream: FakeDownstream,
     assert "extensions" not in told
 
 
-async def test_what_servers_say_of_themselves_is_passed_on_where_their_tools_are(downstream: FakeDownstream, era: str):
+async def test_what_servers_say_of_themselves_is_passed_on_where_their_tools_are(
+    downstream: FakeDownstream, era: str
+):
     downstream.add("a", instructions="Call x first.\x1b[31m\nThen y.")
     downstream.add("b", instructions="long " * 1_000)
     for expose in ("all", "tools"):
@@ -82,7 +107,9 @@ async def test_what_servers_say_of_themselves_is_passed_on_where_their_tools_are
     assert "Call x first" not in (await greeting(downstream, era, expose="dag"))["instructions"]
 
 
-async def test_instructions_stay_within_bounds_whatever_servers_say(downstream: FakeDownstream, era: str):
+async def test_instructions_stay_within_bounds_whatever_servers_say(
+    downstream: FakeDownstream, era: str
+):
     servers = FakeServers()
     for n in range(200):
         downstream.add(f"s{n}", instructions="x" * 5_000)
@@ -96,11 +123,17 @@ async def test_instructions_stay_within_bounds_whatever_servers_say(downstream: 
 
 
 async def lists_of(peer: RawClient) -> list[Any]:
-    return [await peer.request(method) for method in ("tools/list", "resources/list", "prompts/list")]
+    return [
+        await peer.request(method) for method in ("tools/list", "resources/list", "prompts/list")
+    ]
 
 
 async def test_what_is_offered_is_served(downstream: FakeDownstream, era: str):
-    downstream.add("a", tools=(a_tool("x"),), resources=(a_resource("mem://r"),), prompts=({"name": "p"},))
+    downstream.add(
+        "a", tools=(a_tool("x"),), resources=(a_resource("mem://r"),), prompts=({"name": "p"},)
+    )
     async with relaying_server(downstream) as server, joined(server, era) as peer:
         served = str(await lists_of(peer))
-    assert all(name in served for name in ("a__x", "mem://r", "'p'", "plait://guide", "execute_dag"))
+    assert all(
+        name in served for name in ("a__x", "mem://r", "'p'", "plait://guide", "execute_dag")
+    )

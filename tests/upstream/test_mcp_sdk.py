@@ -37,11 +37,14 @@ SCHEMA = {"type": "object", "properties": {"region": {"type": "string", "x-mcp-h
 
 
 class Client:
-    """The client at the other end: an `Outbound` for the connection and a `DispatchContext` for its requests."""
+    """The client at the other end: an `Outbound` for the connection and a `DispatchContext` for its
+    requests."""
 
     def __init__(self, request_id: int | None = 1) -> None:
         self.request_id = request_id
-        self.transport = sdk.TransportContext(kind="test", can_send_request=True, headers={"a": "b"})
+        self.transport = sdk.TransportContext(
+            kind="test", can_send_request=True, headers={"a": "b"}
+        )
         self.can_send_request = True
         self.message_metadata: sdk.MessageMetadata = None
         self.cancel_requested = anyio.Event()
@@ -54,14 +57,20 @@ class Client:
         self.asked.append((method, params, opts))
         return {"roots": []}
 
-    async def notify(self, method: str, params: Mapping[str, Any] | None, opts: sdk.CallOptions | None = None) -> None:
+    async def notify(
+        self, method: str, params: Mapping[str, Any] | None, opts: sdk.CallOptions | None = None
+    ) -> None:
         self.told.append((method, params))
 
-    async def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
+    async def progress(
+        self, progress: float, total: float | None = None, message: str | None = None
+    ) -> None:
         self.told.append(("progress", progress))
 
 
-def lists_tools(seen: Callable[[ServerRequestContext[Any, Any]], Any] = lambda ctx: None) -> Server[Any]:
+def lists_tools(
+    seen: Callable[[ServerRequestContext[Any, Any]], Any] = lambda ctx: None,
+) -> Server[Any]:
     async def listed(ctx: ServerRequestContext[Any, Any], params: Any) -> types.ListToolsResult:
         result = seen(ctx)
         if inspect.isawaitable(result):
@@ -74,7 +83,9 @@ def lists_tools(seen: Callable[[ServerRequestContext[Any, Any]], Any] = lambda c
 async def greeted(server: Server[Any], client: Client) -> sdk.ServerRunner[Any]:
     """A connection of the handshake era on which the handshake is done."""
     connection = sdk.Connection.for_loop(client, session_id="s1")
-    runner = sdk.ServerRunner(server, connection, None, init_options=server.create_initialization_options())
+    runner = sdk.ServerRunner(
+        server, connection, None, init_options=server.create_initialization_options()
+    )
     await runner.on_request(client, "initialize", HANDSHAKE)
     return runner
 
@@ -83,7 +94,11 @@ async def test_a_runner_serves_a_connection_from_its_handshake_on():
     client, server = Client(), lists_tools()
     connection = sdk.Connection.for_loop(client, session_id="s1")
     runner = sdk.ServerRunner(server, connection, None)
-    assert (connection.outbound, connection.session_id, connection.client_params) == (client, "s1", None)
+    assert (connection.outbound, connection.session_id, connection.client_params) == (
+        client,
+        "s1",
+        None,
+    )
     with pytest.raises(MCPError) as early:
         await runner.on_request(client, "tools/list", None)
     assert early.value.error.code == types.INVALID_PARAMS
@@ -97,7 +112,9 @@ async def test_a_runner_serves_a_connection_from_its_handshake_on():
 
 async def test_two_requests_on_one_connection_have_that_connection():
     seen = list[sdk.Connection]()
-    runner = await greeted(lists_tools(lambda ctx: seen.append(sdk.connection_of(ctx))), client := Client())
+    runner = await greeted(
+        lists_tools(lambda ctx: seen.append(sdk.connection_of(ctx))), client := Client()
+    )
     await runner.on_request(client, "tools/list", None)
     await runner.on_request(client, "tools/list", None)
     assert seen == [runner.connection, runner.connection]
@@ -105,7 +122,9 @@ async def test_two_requests_on_one_connection_have_that_connection():
 
 async def test_a_request_of_its_own_is_served_once_and_its_connection_closed():
     closed, seen = anyio.Event(), list[ServerRequestContext[Any, Any]]()
-    connection = sdk.Connection.from_envelope(VERSION, META[types.CLIENT_INFO_META_KEY], {"roots": {}})
+    connection = sdk.Connection.from_envelope(
+        VERSION, META[types.CLIENT_INFO_META_KEY], {"roots": {}}
+    )
     connection.exit_stack.callback(closed.set)
     params, server = {"_meta": META}, lists_tools(seen.append)
     given = await sdk.serve_one(
@@ -121,7 +140,9 @@ async def test_a_request_of_its_own_is_served_once_and_its_connection_closed():
 
 
 def test_what_an_envelope_says_wrongly_counts_as_unsaid():
-    connection = sdk.Connection.from_envelope(VERSION, 5, "none", outbound=sdk.NotifyOnlyOutbound(Client()))
+    connection = sdk.Connection.from_envelope(
+        VERSION, 5, "none", outbound=sdk.NotifyOnlyOutbound(Client())
+    )
     assert (connection.client_params, connection.client_capabilities) == (None, None)
     assert isinstance(connection.outbound, sdk.NotifyOnlyOutbound)
     assert connection.initialized.is_set()
@@ -129,9 +150,15 @@ def test_what_an_envelope_says_wrongly_counts_as_unsaid():
 
 def test_a_connection_knows_whether_it_leads_to_its_client_and_may_be_a_key_that_does_not_keep_it():
     alone = sdk.Connection.from_envelope(VERSION, None, {})
-    notified = sdk.Connection.from_envelope(VERSION, None, {}, outbound=sdk.NotifyOnlyOutbound(Client()))
+    notified = sdk.Connection.from_envelope(
+        VERSION, None, {}, outbound=sdk.NotifyOnlyOutbound(Client())
+    )
     connected = sdk.Connection.for_loop(Client())
-    assert [each.has_standalone_channel for each in (alone, notified, connected)] == [False, True, True]
+    assert [each.has_standalone_channel for each in (alone, notified, connected)] == [
+        False,
+        True,
+        True,
+    ]
     for each in (connected, notified.outbound):
         assert WeakKeyDictionary({each: 1})[each] == 1
 
@@ -173,7 +200,9 @@ async def test_middleware_sees_requests_as_they_came_the_first_outermost_and_may
     order, server = list[Any](), lists_tools()
 
     def noting(name: str) -> sdk.ServerMiddleware[Any]:
-        async def middleware(ctx: ServerRequestContext[Any, Any], call_next: sdk.CallNext) -> sdk.HandlerResult:
+        async def middleware(
+            ctx: ServerRequestContext[Any, Any], call_next: sdk.CallNext
+        ) -> sdk.HandlerResult:
             order.append((name, ctx.method, ctx.params))
             if ctx.method == "ours/own":
                 return {"as": "it is", "resultType": 5}
@@ -184,7 +213,10 @@ async def test_middleware_sees_requests_as_they_came_the_first_outermost_and_may
     runner = await greeted(server, client := Client())
     server.middleware += [noting("first"), noting("second")]
     await runner.on_request(client, "tools/list", {"unknown": 1})
-    assert order == [("first", "tools/list", {"unknown": 1}), ("second", "tools/list", {"unknown": 1})]
+    assert order == [
+        ("first", "tools/list", {"unknown": 1}),
+        ("second", "tools/list", {"unknown": 1}),
+    ]
     assert await runner.on_request(client, "ours/own", None) == {"as": "it is", "resultType": 5}
     with pytest.raises(MCPError) as missing:
         await runner.on_request(client, "nobody/has", None)
@@ -197,7 +229,9 @@ def test_the_one_middleware_that_a_new_server_has_traces_and_no_other_is_removed
     server = lists_tools()
     assert [type(each).__name__ for each in server.middleware] == ["OpenTelemetryMiddleware"]
 
-    async def ours(ctx: ServerRequestContext[Any, Any], call_next: sdk.CallNext) -> sdk.HandlerResult:
+    async def ours(
+        ctx: ServerRequestContext[Any, Any], call_next: sdk.CallNext
+    ) -> sdk.HandlerResult:
         return await call_next(ctx)
 
     server.middleware.insert(0, ours)
@@ -221,7 +255,10 @@ async def test_a_question_goes_out_raw_with_its_time_and_its_answer_is_made_into
     asking = Client(5)
     await runner.on_request(asking, "tools/list", None)
     assert answers == [types.ListRootsResult(roots=[])] * 2
-    for client in (asking, connected):  # with a related request on its own stream, else on that of the connection
+    for client in (
+        asking,
+        connected,
+    ):  # with a related request on its own stream, else on that of the connection
         [(method, _, options)] = client.asked
         assert method == "roots/list"
         assert options is not None
@@ -246,7 +283,9 @@ async def test_notifications_go_on_the_stream_of_their_request():
 
 def test_an_error_of_the_protocol_goes_out_as_it_is_and_any_other_without_its_words():
     refused = MCPError(-32001, "No.", {"why": 1})
-    assert sdk.modern_error_data(refused) == types.ErrorData(code=-32001, message="No.", data={"why": 1})
+    assert sdk.modern_error_data(refused) == types.ErrorData(
+        code=-32001, message="No.", data={"why": 1}
+    )
     hidden = sdk.modern_error_data(ValueError("a secret"))
     assert hidden.code == types.INTERNAL_ERROR
     assert "secret" not in hidden.message
@@ -274,7 +313,9 @@ def test_the_token_for_progress_is_a_number_or_a_text(params: Any, token: Any):
     assert sdk.progress_token_from_params(params) == token
 
 
-@pytest.mark.parametrize(("params", "id"), [({"requestId": "x"}, "x"), ({"requestId": True}, None), (None, None)])
+@pytest.mark.parametrize(
+    ("params", "id"), [({"requestId": "x"}, "x"), ({"requestId": True}, None), (None, None)]
+)
 def test_what_is_cancelled_is_named_by_its_id(params: Any, id: Any):
     assert sdk.cancelled_request_id_from_params(params) == id
 
@@ -301,11 +342,17 @@ def test_a_request_with_its_envelope_is_routed_by_it():
     [
         (None, HEADERS, types.INVALID_PARAMS),
         (META, {**HEADERS, "mcp-method": "tools/call"}, types.HEADER_MISMATCH),
-        ({**META, types.PROTOCOL_VERSION_META_KEY: "2099-01-01"}, None, types.UNSUPPORTED_PROTOCOL_VERSION),
+        (
+            {**META, types.PROTOCOL_VERSION_META_KEY: "2099-01-01"},
+            None,
+            types.UNSUPPORTED_PROTOCOL_VERSION,
+        ),
     ],
 )
 def test_a_request_that_contradicts_itself_is_rejected(meta: Any, headers: Any, code: int):
-    rejection = sdk.classify_inbound_request({"method": "tools/list", "params": {"_meta": meta}}, headers=headers)
+    rejection = sdk.classify_inbound_request(
+        {"method": "tools/list", "params": {"_meta": meta}}, headers=headers
+    )
     assert isinstance(rejection, sdk.InboundLadderRejection)
     assert rejection.code == code
     assert rejection.message
@@ -325,13 +372,18 @@ def test_a_version_that_is_not_served_is_rejected_with_those_that_are():
 
 
 def test_a_header_that_decides_the_way_comes_once():
-    assert sdk.find_duplicated_routing_header([("Mcp-Method", "a"), ("mcp-method", "a")]) == "mcp-method"
+    assert (
+        sdk.find_duplicated_routing_header([("Mcp-Method", "a"), ("mcp-method", "a")])
+        == "mcp-method"
+    )
     assert sdk.find_duplicated_routing_header([("mcp-method", "a"), ("x", "1"), ("x", "2")]) is None
     assert sdk.MCP_PROTOCOL_VERSION_HEADER == "mcp-protocol-version"
 
 
 def test_an_argument_that_a_schema_wants_in_a_header_is_there_as_in_the_body():
-    assert sdk.validate_mcp_param_headers(SCHEMA, {"region": "eu"}, {"Mcp-Param-Region": "eu"}) is None
+    assert (
+        sdk.validate_mcp_param_headers(SCHEMA, {"region": "eu"}, {"Mcp-Param-Region": "eu"}) is None
+    )
     for headers in ({}, {"mcp-param-region": "us"}):
         rejection = sdk.validate_mcp_param_headers(SCHEMA, {"region": "eu"}, headers)
         assert rejection is not None
@@ -340,7 +392,12 @@ def test_an_argument_that_a_schema_wants_in_a_header_is_there_as_in_the_body():
 
 def test_each_code_that_is_the_clients_own_fault_has_its_status():
     assert sdk.ERROR_CODE_HTTP_STATUS[types.METHOD_NOT_FOUND] == 404
-    for code in (types.PARSE_ERROR, types.INVALID_REQUEST, types.INVALID_PARAMS, types.HEADER_MISMATCH):
+    for code in (
+        types.PARSE_ERROR,
+        types.INVALID_REQUEST,
+        types.INVALID_PARAMS,
+        types.HEADER_MISMATCH,
+    ):
         assert sdk.ERROR_CODE_HTTP_STATUS[code] == 400
     assert types.INTERNAL_ERROR not in sdk.ERROR_CODE_HTTP_STATUS
 
@@ -351,7 +408,9 @@ def test_each_code_that_is_the_clients_own_fault_has_its_status():
 async def test_a_stream_of_changes_acknowledges_and_then_tells_those_that_were_asked_for():
     bus = sdk.InMemorySubscriptionBus()
     server, client = lists_tools(), Client("listen-1")  # type: ignore[arg-type]  # ids may be texts
-    server.add_request_handler("subscriptions/listen", types.SubscriptionsListenRequestParams, sdk.ListenHandler(bus))
+    server.add_request_handler(
+        "subscriptions/listen", types.SubscriptionsListenRequestParams, sdk.ListenHandler(bus)
+    )
     wanted = {"toolsListChanged": True, "resourceSubscriptions": ["x://a"]}
     connection = sdk.Connection.from_envelope(VERSION, None, {})
     params = {"_meta": META, "notifications": wanted}
@@ -364,7 +423,14 @@ async def test_a_stream_of_changes_acknowledges_and_then_tells_those_that_were_a
     ]
 
     async def listen() -> None:
-        await sdk.serve_one(server, client, "subscriptions/listen", params, connection=connection, lifespan_state=None)
+        await sdk.serve_one(
+            server,
+            client,
+            "subscriptions/listen",
+            params,
+            connection=connection,
+            lifespan_state=None,
+        )
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(listen)
@@ -382,10 +448,12 @@ async def test_a_stream_of_changes_acknowledges_and_then_tells_those_that_were_a
         assert told["_meta"]["io.modelcontextprotocol/subscriptionId"] == "listen-1"
 
 
-async def test_the_state_of_a_request_goes_out_sealed_comes_back_plain_and_is_good_for_its_request_alone():
+async def test_the_state_of_a_request_goes_out_sealed_and_is_valid_for_that_request_alone():
     states = list[Any]()
 
-    async def asks(ctx: ServerRequestContext[Any, Any], call_next: sdk.CallNext) -> sdk.HandlerResult:
+    async def asks(
+        ctx: ServerRequestContext[Any, Any], call_next: sdk.CallNext
+    ) -> sdk.HandlerResult:
         states.append((ctx.params or {}).get("requestState"))
         return {"resultType": "input_required", "inputRequests": {}, "requestState": "plain"}
 
@@ -396,7 +464,9 @@ async def test_the_state_of_a_request_goes_out_sealed_comes_back_plain_and_is_go
     async def call(name: str, **more: Any) -> dict[str, Any]:
         connection = sdk.Connection.from_envelope(VERSION, None, {})
         params = {"_meta": META, "name": name, "arguments": {}, **more}
-        return await sdk.serve_one(server, Client(), "tools/call", params, connection=connection, lifespan_state=None)
+        return await sdk.serve_one(
+            server, Client(), "tools/call", params, connection=connection, lifespan_state=None
+        )
 
     sealed = (await call("a"))["requestState"]
     assert "plain" not in sealed
@@ -421,7 +491,13 @@ async def test_legacy_sse_is_an_endpoint_for_the_stream_and_one_to_post_to():
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": "/messages/", "query_string": b"", "headers": []}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/messages/",
+        "query_string": b"",
+        "headers": [],
+    }
     await transport.handle_post_message(scope, receive, send)
     assert sent[0]["status"] == 400  # a session has to be named
 

@@ -1,4 +1,5 @@
-"""A run belongs to its principal: to all others it does not exist, and they are asked nothing of it."""
+"""A run belongs to its principal: to all others it does not exist, and they are asked nothing of
+it."""
 
 from __future__ import annotations
 
@@ -32,9 +33,12 @@ HTTP_2026 = "http 2026"
 
 
 class House:
-    """One gateway, and clients of any kind in front of it, each with its log of what it was asked."""
+    """One gateway, and clients of any kind in front of it, each with its log of what it was
+    asked."""
 
-    def __init__(self, stack: AsyncExitStack, gateway: Gateway, url: str, principal_of: PrincipalOf | None) -> None:
+    def __init__(
+        self, stack: AsyncExitStack, gateway: Gateway, url: str, principal_of: PrincipalOf | None
+    ) -> None:
         self._stack = stack
         self._url = url
         relaying = RelayConfig(FakeDownstream())
@@ -99,21 +103,30 @@ class Gate:
 
 
 @asynccontextmanager
-async def house(servers: FakeServers, principal_of: PrincipalOf | None = None) -> AsyncIterator[House]:
+async def house(
+    servers: FakeServers, principal_of: PrincipalOf | None = None
+) -> AsyncIterator[House]:
     with anyio.fail_after(60):
-        async with served(servers, relaying=RelayConfig(FakeDownstream())) as http, AsyncExitStack() as stack:
+        async with (
+            served(servers, relaying=RelayConfig(FakeDownstream())) as http,
+            AsyncExitStack() as stack,
+        ):
             yield House(stack, http.gateway, http.url, principal_of)
 
 
 ATTEMPTS: dict[str, Callable[[Client, str], Any]] = {
     "get_run": lambda client, id: client.call_tool("get_run", {"run_id": id, "wait_s": 50}),
-    "a task": lambda client, id: client.call_tool("get_run", {"run_id": id, "task": "a", "wait_s": 50}),
+    "a task": lambda client, id: client.call_tool(
+        "get_run", {"run_id": id, "task": "a", "wait_s": 50}
+    ),
     "no task": lambda client, id: client.call_tool("get_run", {"run_id": id, "task": "zz"}),
     "cancel_run": lambda client, id: client.call_tool("cancel_run", {"run_id": id}),
     "resume_from": lambda client, id: client.call_tool(
         "execute_dag", {"resume_from": id, "tasks": [task("b", arguments={"stolen": "$OUTPUT[a]"})]}
     ),
-    "a dry run": lambda client, id: client.call_tool("execute_dag", {"resume_from": id, "tasks": [], "dry_run": True}),
+    "a dry run": lambda client, id: client.call_tool(
+        "execute_dag", {"resume_from": id, "tasks": [], "dry_run": True}
+    ),
     "the run as a resource": lambda client, id: client.read_resource(f"plait://runs/{id}"),
     "its task as a resource": lambda client, id: client.read_resource(f"plait://runs/{id}/tasks/a"),
     "explain_run": lambda client, id: client.get_prompt("explain_run", {"run_id": id}),
@@ -133,7 +146,11 @@ async def answers(client: Client, run_id: str) -> dict[str, str]:
     return {name: text.replace(run_id, "ID") for name, text in said.items()}
 
 
-FOREIGN = [(kind, kind) for kind in ALONE] + [("session", "sse"), ("session", HTTP_2026), ("sse", HTTP_2026)]
+FOREIGN = [(kind, kind) for kind in ALONE] + [
+    ("session", "sse"),
+    ("session", HTTP_2026),
+    ("sse", HTTP_2026),
+]
 
 
 @pytest.mark.parametrize(("owner", "other"), FOREIGN)
@@ -165,7 +182,9 @@ async def test_over_http_without_a_session_whoever_knows_the_id_sees_the_run_and
 
 
 @pytest.mark.parametrize("kind", ALONE)
-async def test_a_question_of_a_run_never_goes_to_another_client_that_has_its_id(servers: FakeServers, kind: str):
+async def test_a_question_of_a_run_never_goes_to_another_client_that_has_its_id(
+    servers: FakeServers, kind: str
+):
     gate = Gate(servers)
     async with house(servers) as built:
         a, b = await built.client(kind), await built.client(kind)
@@ -179,7 +198,9 @@ async def test_a_question_of_a_run_never_goes_to_another_client_that_has_its_id(
 
 
 @pytest.mark.parametrize("kind", ["memory 2025", "memory 2026"])
-async def test_another_client_of_the_same_user_sees_the_run_and_is_not_asked(servers: FakeServers, kind: str):
+async def test_another_client_of_the_same_user_sees_the_run_and_is_not_asked(
+    servers: FakeServers, kind: str
+):
     gate = Gate(servers)
     async with house(servers, always_user) as built:
         a, b = await built.client(kind), await built.client(kind)

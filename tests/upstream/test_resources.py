@@ -33,9 +33,15 @@ async def test_the_guide_and_the_catalogue_can_be_read(connect: Connect):
 
 async def test_runs_and_whole_outputs_can_be_read_by_their_address(connect: Connect):
     async with connect(max_chars=1_000) as client:
-        tasks = [task("a", "s:many", arguments={"n": 5_000}), task("b", "s:text"), task("c", "s:image")]
+        tasks = [
+            task("a", "s:many", arguments={"n": 5_000}),
+            task("b", "s:text"),
+            task("c", "s:image"),
+        ]
         run = structured(await client.call_tool("execute_dag", {"tasks": tasks}))["run_id"]
-        templates = [one.uri_template for one in (await client.list_resource_templates()).resource_templates]
+        templates = [
+            one.uri_template for one in (await client.list_resource_templates()).resource_templates
+        ]
         whole: Any = json.loads(text_of(await client.read_resource(f"plait://runs/{run}")))
         output = json.loads(text_of(await client.read_resource(f"plait://runs/{run}/tasks/a")))
         text = text_of(await client.read_resource(f"plait://runs/{run}/tasks/b"))
@@ -58,7 +64,9 @@ async def test_runs_and_whole_outputs_can_be_read_by_their_address(connect: Conn
         "file:///etc",
     ],
 )
-async def test_a_resource_that_there_is_not_is_told_by_its_address(connect: Connect, era: str, uri: str):
+async def test_a_resource_that_there_is_not_is_told_by_its_address(
+    connect: Connect, era: str, uri: str
+):
     async with connect() as client:
         run = structured(await client.call_tool("execute_dag", {"tasks": [task("a")]}))["run_id"]
         with pytest.raises(MCPError) as raised:
@@ -69,9 +77,15 @@ async def test_a_resource_that_there_is_not_is_told_by_its_address(connect: Conn
 
 async def test_prompts_plan_a_task_and_explain_a_run(connect: Connect):
     async with connect() as client:
-        run = structured(await client.call_tool("execute_dag", {"tasks": [task("a", "s:fail")]}))["run_id"]
+        run = structured(await client.call_tool("execute_dag", {"tasks": [task("a", "s:fail")]}))[
+            "run_id"
+        ]
         listed = [prompt.name for prompt in (await client.list_prompts()).prompts]
-        plan = (await client.get_prompt("plan", {"task": "Compare the {two} logs"})).messages[0].content
+        plan = (
+            (await client.get_prompt("plan", {"task": "Compare the {two} logs"}))
+            .messages[0]
+            .content
+        )
         explain = (await client.get_prompt("explain_run", {"run_id": run})).messages[0].content
     assert listed == ["plan", "explain_run"]
     assert isinstance(plan, types.TextContent)
@@ -81,7 +95,8 @@ async def test_prompts_plan_a_task_and_explain_a_run(connect: Connect):
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments"), [("nope", {}), ("plan", {}), ("plan", {"task": " "}), ("explain_run", {"run_id": "r_no"})]
+    ("name", "arguments"),
+    [("nope", {}), ("plan", {}), ("plan", {"task": " "}), ("explain_run", {"run_id": "r_no"})],
 )
 async def test_a_prompt_that_cannot_be_given_is_an_error_of_the_protocol(
     connect: Connect, name: str, arguments: dict[str, str]

@@ -23,10 +23,15 @@ from ..fakes import FakeServers
 from .conftest import Connect, in_memory
 
 NOT_PORTABLE = {
-    "$ref", "$defs", "definitions", "oneOf", "anyOf", "allOf", "not", "if", "then", "else", "const", "format",
-    "pattern", "patternProperties", "propertyNames", "unevaluatedProperties", "dependentSchemas", "prefixItems",
+    "$ref", "$defs", "definitions", "oneOf", "anyOf", "allOf", "not", "if", "then", "else", "const",
+    "format",
+    "pattern", "patternProperties", "propertyNames", "unevaluatedProperties", "dependentSchemas",
+    "prefixItems",
 }  # fmt: skip
-EXAMPLES = [*re.findall(r"```json\n(.*?)```", guide(), re.DOTALL), EXECUTE.partition("Example: ")[2]]
+EXAMPLES = [
+    *re.findall(r"```json\n(.*?)```", guide(), re.DOTALL),
+    EXECUTE.partition("Example: ")[2],
+]
 
 
 def schemas(schema: Any) -> Iterator[dict[str, Any]]:
@@ -44,7 +49,10 @@ def test_schemas_hold_nothing_that_a_client_is_known_to_stumble_over(tool: ToolT
         for schema in schemas(root):
             assert not NOT_PORTABLE & schema.keys()
             assert isinstance(schema["type"], str)
-            assert schema["type"] != "object" or schema.keys() & {"properties", "additionalProperties"}
+            assert schema["type"] != "object" or schema.keys() & {
+                "properties",
+                "additionalProperties",
+            }
             assert schema["type"] != "array" or "items" in schema
         jsonschema_rs.validator_for(root)
 
@@ -74,7 +82,13 @@ async def test_the_published_examples_are_valid(text: str):
 async def test_the_five_tools_are_listed_with_titles_annotations_and_hints(connect: Connect):
     async with connect() as client:
         listed = {tool.name: tool for tool in (await client.list_tools()).tools}
-    assert list(listed) == ["execute_dag", "search_tools", "describe_tools", "get_run", "cancel_run"]
+    assert list(listed) == [
+        "execute_dag",
+        "search_tools",
+        "describe_tools",
+        "get_run",
+        "cancel_run",
+    ]
     assert all(tool.title and tool.output_schema for tool in listed.values())
     execute = listed["execute_dag"]
     assert execute.annotations is not None
@@ -82,11 +96,17 @@ async def test_the_five_tools_are_listed_with_titles_annotations_and_hints(conne
     assert execute.annotations.open_world_hint is True
     assert (execute.meta or {})["anthropic/alwaysLoad"] is True
     assert "parallel" in (execute.meta or {})["anthropic/searchHint"]
-    read_only = {name for name, tool in listed.items() if tool.annotations and tool.annotations.read_only_hint}
+    read_only = {
+        name
+        for name, tool in listed.items()
+        if tool.annotations and tool.annotations.read_only_hint
+    }
     assert read_only == {"search_tools", "describe_tools", "get_run"}
 
 
-async def test_the_instructions_name_the_servers_as_they_stand_when_a_client_connects(servers: FakeServers, era: str):
+async def test_the_instructions_name_the_servers_as_they_stand_when_a_client_connects(
+    servers: FakeServers, era: str
+):
     async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         server = build_server(gateway)
         servers.add_server(ServerInfo("late", ServerState.READY, tools=1_200))
@@ -103,6 +123,9 @@ def test_instructions_stay_within_their_length_however_many_servers_there_are():
 
 
 def test_output_schemas_accept_what_the_tools_answer_when_they_refuse():
-    refused = {"status": "invalid", "errors": [{"path": "x", "code": "wrong_type", "message": "no"}]}
+    refused = {
+        "status": "invalid",
+        "errors": [{"path": "x", "code": "wrong_type", "message": "no"}],
+    }
     for tool in TOOLS:
         jsonschema_rs.validator_for(tool.output_schema).validate(refused)

@@ -27,7 +27,9 @@ pytestmark = pytest.mark.virtual_time
 
 
 async def test_a_dag_is_run_and_its_outputs_come_back_as_structure_and_as_text(connect: Connect):
-    document = {"tasks": [task("a", arguments={"n": 1}), task("b", arguments={"m": "$OUTPUT[a].n"})]}
+    document = {
+        "tasks": [task("a", arguments={"n": 1}), task("b", arguments={"m": "$OUTPUT[a].n"})]
+    }
     async with connect() as client:
         result = await client.call_tool("execute_dag", document)
     answer = structured(result)
@@ -35,11 +37,27 @@ async def test_a_dag_is_run_and_its_outputs_come_back_as_structure_and_as_text(c
     assert answer["status"] == "success"
     assert answer["outputs"] == {"b": {"m": 1}}
     assert json.loads(first_text(result)) == answer
-    assert list(answer) == ["status", "run_id", "errors", "outputs", "truncated", "notes", "metrics"]
+    assert list(answer) == [
+        "status",
+        "run_id",
+        "errors",
+        "outputs",
+        "truncated",
+        "notes",
+        "metrics",
+    ]
 
 
-async def test_every_problem_of_a_refused_dag_is_told_in_sentences_and_as_data(connect: Connect, servers: FakeServers):
-    document = {"tasks": [task("a", "s:slepp"), task("b", "s:many"), task("c", arguments={"x": "$OUTPUT[nope]"})]}
+async def test_every_problem_of_a_refused_dag_is_told_in_sentences_and_as_data(
+    connect: Connect, servers: FakeServers
+):
+    document = {
+        "tasks": [
+            task("a", "s:slepp"),
+            task("b", "s:many"),
+            task("c", arguments={"x": "$OUTPUT[nope]"}),
+        ]
+    }
     async with connect() as client:
         result = await client.call_tool("execute_dag", document)
     said = first_text(result)
@@ -50,7 +68,11 @@ async def test_every_problem_of_a_refused_dag_is_told_in_sentences_and_as_data(c
     assert "s:sleep" in said
     assert answer["status"] == "invalid"
     assert {error["id"] for error in answer["errors"]} == {"a", "b", "c"}
-    assert {error["code"] for error in answer["errors"]} == {"unknown_tool", "invalid_arguments", "unknown_task"}
+    assert {error["code"] for error in answer["errors"]} == {
+        "unknown_tool",
+        "invalid_arguments",
+        "unknown_task",
+    }
     assert not servers.calls
 
 
@@ -66,7 +88,9 @@ async def test_ten_thousand_problems_fit_into_the_answer_with_their_count(connec
     assert "more.\nFix these" in first_text(result)
 
 
-async def test_a_dry_run_shows_the_layers_and_runs_nothing_however_it_is_spelt(connect: Connect, servers: FakeServers):
+async def test_a_dry_run_shows_the_layers_and_runs_nothing_however_it_is_spelt(
+    connect: Connect, servers: FakeServers
+):
     tasks = [task("a"), task("b", depends_on=["a"])]
     async with connect() as client:
         plain = await client.call_tool("execute_dag", {"tasks": tasks, "dry_run": True})
@@ -101,7 +125,9 @@ async def test_an_output_that_is_cut_displaces_no_error_and_no_task(connect: Con
     assert [error["id"] for error in answer["errors"]] == ["f", "e", "r0", "r1", "r2"]
     assert {error["message"] for error in answer["errors"] if error["id"] != "e"} == {"EACCES: /x"}
     assert [one["id"] for one in answer["tasks"]] == [one["id"] for one in tasks]
-    assert sorted(id for layer in answer["layers"] for id in layer) == sorted(one["id"] for one in tasks)
+    assert sorted(id for layer in answer["layers"] for id in layer) == sorted(
+        one["id"] for one in tasks
+    )
 
 
 async def test_a_single_error_is_whole_beside_an_output_that_is_cut(connect: Connect):
@@ -115,8 +141,12 @@ async def test_a_single_error_is_whole_beside_an_output_that_is_cut(connect: Con
 
 async def test_after_wait_s_the_run_goes_on_and_get_run_waits_for_it(connect: Connect):
     async with connect() as client:
-        early = structured(await client.call_tool("execute_dag", {"tasks": [sleep("a", 9)], "wait_s": 1}))
-        still = structured(await client.call_tool("get_run", {"run_id": early["run_id"], "wait_s": 1}))
+        early = structured(
+            await client.call_tool("execute_dag", {"tasks": [sleep("a", 9)], "wait_s": 1})
+        )
+        still = structured(
+            await client.call_tool("get_run", {"run_id": early["run_id"], "wait_s": 1})
+        )
         done = structured(await client.call_tool("get_run", {"run_id": early["run_id"]}))
     assert early["status"] == "running"
     assert f'get_run(run_id="{early["run_id"]}")' in early["notes"][0]
@@ -129,7 +159,8 @@ async def test_after_wait_s_the_run_goes_on_and_get_run_waits_for_it(connect: Co
 @pytest.mark.parametrize(
     ("name", "setting", "waited"),
     [
-        ("claude-code", None, 1500), ("gemini-cli", None, 540), ("Claude-Code", None, 1500), ("codex", None, 50),
+        ("claude-code", None, 1500), ("gemini-cli", None, 540), ("Claude-Code", None, 1500),
+        ("codex", None, 50),
         ("claude-code", 7.0, 7),
     ],
 )  # fmt: skip
@@ -138,7 +169,9 @@ async def test_a_client_is_kept_waiting_as_long_as_it_is_known_to_wait(
 ):
     async with connect(name, wait_s=setting) as client:
         start = anyio.current_time()
-        await client.call_tool("execute_dag", {"tasks": [sleep("a", 5_000, timeout_s=6_000)]}, read_timeout_seconds=9e4)
+        await client.call_tool(
+            "execute_dag", {"tasks": [sleep("a", 5_000, timeout_s=6_000)]}, read_timeout_seconds=9e4
+        )
         assert anyio.current_time() - start == pytest.approx(waited, abs=1)
 
 
@@ -186,11 +219,17 @@ async def test_a_client_that_does_not_read_its_progress_holds_up_nothing(servers
     ):
 
         async def send(method: str, params: dict[str, Any], id: int | None = None) -> None:
-            members = {"jsonrpc": "2.0", "method": method, "params": params} | ({"id": id} if id else {})
+            members = {"jsonrpc": "2.0", "method": method, "params": params} | (
+                {"id": id} if id else {}
+            )
             await write.send(SessionMessage(types.jsonrpc_message_adapter.validate_python(members)))
 
         info = {"name": "test", "version": "1"}
-        await send("initialize", {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info}, 1)
+        await send(
+            "initialize",
+            {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info},
+            1,
+        )
         await read.receive()
         await send("notifications/initialized", {})
         tasks = [sleep("a", 1), sleep("b", 1, depends_on=["a"]), sleep("c", 1, depends_on=["b"])]
@@ -204,7 +243,9 @@ async def test_a_client_that_does_not_read_its_progress_holds_up_nothing(servers
     assert isinstance(heard[1], types.JSONRPCResponse)
 
 
-async def test_a_cancelled_call_cancels_its_run_and_the_calls_of_it(connect: Connect, servers: FakeServers):
+async def test_a_cancelled_call_cancels_its_run_and_the_calls_of_it(
+    connect: Connect, servers: FakeServers
+):
     async with connect() as client:
         with anyio.move_on_after(2):
             await client.call_tool("execute_dag", {"tasks": [sleep("a", 100), sleep("b", 100)]})
@@ -212,13 +253,21 @@ async def test_a_cancelled_call_cancels_its_run_and_the_calls_of_it(connect: Con
         assert servers.aborted == ["s:sleep", "s:sleep"]
 
 
-async def test_cancel_run_stops_a_run_and_says_what_became_of_it(connect: Connect, servers: FakeServers):
+async def test_cancel_run_stops_a_run_and_says_what_became_of_it(
+    connect: Connect, servers: FakeServers
+):
     async with connect() as client:
         tasks = [sleep("a", 100), task("b")]
-        run = structured(await client.call_tool("execute_dag", {"tasks": tasks, "wait_s": 1}))["run_id"]
+        run = structured(await client.call_tool("execute_dag", {"tasks": tasks, "wait_s": 1}))[
+            "run_id"
+        ]
         answer = structured(await client.call_tool("cancel_run", {"run_id": run}))
         after = await client.call_tool("get_run", {"run_id": run})
-    assert answer == {"status": "cancelled", "run_id": run, "counts": {"cancelled": 1, "success": 1}}
+    assert answer == {
+        "status": "cancelled",
+        "run_id": run,
+        "counts": {"cancelled": 1, "success": 1},
+    }
     assert servers.aborted == ["s:sleep"]
     assert after.is_error
 
@@ -235,7 +284,9 @@ async def test_an_unknown_run_is_refused_and_no_other_one_is_named(connect: Conn
 
 async def test_outputs_above_the_limit_are_cut_and_can_be_read_on(connect: Connect):
     async with connect(max_chars=4_000) as client:
-        document = {"tasks": [task("a", "s:many", arguments={"n": 5_000}), task("b", arguments={"x": 1})]}
+        document = {
+            "tasks": [task("a", "s:many", arguments={"n": 5_000}), task("b", arguments={"x": 1})]
+        }
         result = await client.call_tool("execute_dag", document)
         answer = structured(result)
         assert len(first_text(result)) <= 4_000
@@ -243,16 +294,25 @@ async def test_outputs_above_the_limit_are_cut_and_can_be_read_on(connect: Conne
         assert answer["outputs"]["b"] == {"x": 1}
         run = answer["run_id"]
         whole = json.dumps({"items": list(range(5_000))}, separators=(",", ":"))
-        assert answer["truncated"] == [{"id": "a", "chars": len(whole), "uri": f"plait://runs/{run}/tasks/a"}]
+        assert answer["truncated"] == [
+            {"id": "a", "chars": len(whole), "uri": f"plait://runs/{run}/tasks/a"}
+        ]
         assert f'get_run(run_id="{run}"' in answer["notes"][0]
 
         read = ""
         offset: int | None = 0
         while offset is not None:
-            result = await client.call_tool("get_run", {"run_id": run, "task": "a", "offset": offset})
+            result = await client.call_tool(
+                "get_run", {"run_id": run, "task": "a", "offset": offset}
+            )
             page = structured(result)
             assert len(first_text(result)) <= 4_000
-            assert (page["task"], page["status"], page["chars"], page["offset"]) == ("a", "success", len(whole), offset)
+            assert (page["task"], page["status"], page["chars"], page["offset"]) == (
+                "a",
+                "success",
+                len(whole),
+                offset,
+            )
             read += page["text"]
             offset = page["next_offset"]
         assert read == whole
@@ -260,7 +320,9 @@ async def test_outputs_above_the_limit_are_cut_and_can_be_read_on(connect: Conne
 
 async def test_a_text_output_is_paged_as_it_is_and_by_the_length_asked_for(connect: Connect):
     async with connect() as client:
-        run = structured(await client.call_tool("execute_dag", {"tasks": [task("a", "s:text")]}))["run_id"]
+        run = structured(await client.call_tool("execute_dag", {"tasks": [task("a", "s:text")]}))[
+            "run_id"
+        ]
         request = {"run_id": run, "task": "a", "offset": 3, "limit": 7}
         page = structured(await client.call_tool("get_run", request))
         last = structured(await client.call_tool("get_run", {**request, "offset": 10**8}))
@@ -270,7 +332,9 @@ async def test_a_text_output_is_paged_as_it_is_and_by_the_length_asked_for(conne
 
 async def test_a_page_stays_within_the_limit_however_much_its_text_grows_as_json(connect: Connect):
     async with connect(max_chars=2_000) as client:
-        run = structured(await client.call_tool("execute_dag", {"tasks": [task("a", "s:text")]}))["run_id"]
+        run = structured(await client.call_tool("execute_dag", {"tasks": [task("a", "s:text")]}))[
+            "run_id"
+        ]
         result = await client.call_tool("get_run", {"run_id": run, "task": "a"})
     assert 1_900 < len(first_text(result)) <= 2_000
     assert structured(result)["next_offset"] == len(structured(result)["text"])
@@ -283,7 +347,13 @@ async def test_select_reads_a_part_of_an_output(connect: Connect):
         request = {"run_id": run, "task": "a", "select": "items[-2:]"}
         answer = structured(await client.call_tool("get_run", request))
         wrong = await client.call_tool("get_run", {**request, "select": "items[0] ~ 1"})
-    assert answer == {"run_id": run, "task": "a", "status": "success", "chars": 11, "value": [8998, 8999]}
+    assert answer == {
+        "run_id": run,
+        "task": "a",
+        "status": "success",
+        "chars": 11,
+        "value": [8998, 8999],
+    }
     assert wrong.is_error
     assert structured(wrong)["errors"][0]["path"] == "select"
     assert structured(wrong)["errors"][0]["code"] == "invalid_expression"
@@ -293,7 +363,9 @@ async def test_select_reads_a_part_of_an_output(connect: Connect):
 async def test_an_output_can_be_read_while_the_rest_of_its_run_goes_on(connect: Connect):
     async with connect() as client:
         tasks = [sleep("slow", 1_000), task("quick"), sleep("soon", 10)]
-        run = structured(await client.call_tool("execute_dag", {"tasks": tasks, "wait_s": 1}))["run_id"]
+        run = structured(await client.call_tool("execute_dag", {"tasks": tasks, "wait_s": 1}))[
+            "run_id"
+        ]
         start = anyio.current_time()
         quick = structured(await client.call_tool("get_run", {"run_id": run, "task": "quick"}))
         assert anyio.current_time() - start < 0.5
@@ -336,7 +408,8 @@ async def test_images_do_not_stand_in_the_text_wherever_a_tool_puts_them(
     content = [PICTURE, {"type": "text", "text": "a dot"}]
     structured_too = {"structuredContent": {"content": content}} if wraps else {}
     servers.add(
-        tool("s:pictures", {}, closed=False), lambda **_: {"content": content, **structured_too, "isError": False}
+        tool("s:pictures", {}, closed=False),
+        lambda **_: {"content": content, **structured_too, "isError": False},
     )
     one = task("a", "s:pictures", **({"for_each": [1, 2]} if spread else {}))
     async with connect() as client:
@@ -351,14 +424,19 @@ async def test_images_that_do_not_fit_are_named_each_and_keep_no_other_back(
 ):
     monkeypatch.setattr("plait.upstream.answers.MAX_ATTACHMENT_CHARS", 40)
     large = {**PICTURE, "data": "iVBORw0KGgo=" * 4}
-    servers.add("s:large", lambda: {"content": [large, {"type": "text", "text": "x"}], "isError": False})
-    tasks = [*[task(f"l{n}", "s:large") for n in range(30)], *[task(f"s{n}", "s:image") for n in range(3)]]
+    servers.add(
+        "s:large", lambda: {"content": [large, {"type": "text", "text": "x"}], "isError": False}
+    )
+    tasks = [
+        *[task(f"l{n}", "s:large") for n in range(30)],
+        *[task(f"s{n}", "s:image") for n in range(3)],
+    ]
     async with connect() as client:
         result = await client.call_tool("execute_dag", {"tasks": tasks})
     answer = structured(result)
-    assert [block.data for block in result.content[1:] if isinstance(block, types.ImageContent)] == [
-        PICTURE["data"]
-    ] * 3
+    assert [
+        block.data for block in result.content[1:] if isinstance(block, types.ImageContent)
+    ] == [PICTURE["data"]] * 3
     address = f"plait://runs/{answer['run_id']}/tasks"
     notes = [f"l{n}: image content is left out; read {address}/l{n}" for n in range(30)]
     assert answer["notes"] == notes
@@ -388,9 +466,14 @@ async def test_notes_that_a_refusal_has_no_room_for_are_counted(connect: Connect
     assert ("Understood as: " in said) != (" left out." in said)
 
 
-async def test_data_that_does_not_follow_as_a_block_stays_in_the_text(connect: Connect, servers: FakeServers):
+async def test_data_that_does_not_follow_as_a_block_stays_in_the_text(
+    connect: Connect, servers: FakeServers
+):
     other = {**PICTURE, "data": "T3RoZXI="}
-    servers.add("s:two", lambda: {"content": [PICTURE], "structuredContent": {"content": [other]}, "isError": False})
+    servers.add(
+        "s:two",
+        lambda: {"content": [PICTURE], "structuredContent": {"content": [other]}, "isError": False},
+    )
     async with connect() as client:
         result = await client.call_tool("execute_dag", {"tasks": [task("a", "s:two")]})
     assert other["data"] in first_text(result)
@@ -401,7 +484,10 @@ async def test_what_a_resource_holds_as_base64_is_read_whole_at_its_task(
     connect: Connect, servers: FakeServers, wraps: bool
 ):
     blob, uri = "QUJD" * 9_000, "file:///data.bin"
-    block = {"type": "resource", "resource": {"uri": uri, "mimeType": "application/zip", "blob": blob}}
+    block = {
+        "type": "resource",
+        "resource": {"uri": uri, "mimeType": "application/zip", "blob": blob},
+    }
     small = {"type": "resource", "resource": {"uri": uri, "blob": "QUJD"}}
     structured_too = {"structuredContent": {"content": [block, small]}} if wraps else {}
     servers.add("s:zip", lambda: {"content": [block, small], **structured_too, "isError": False})
@@ -413,14 +499,19 @@ async def test_what_a_resource_holds_as_base64_is_read_whole_at_its_task(
         page = structured(await client.call_tool("get_run", request))
     shown = answer["outputs"]["a"]["content"] if wraps else answer["outputs"]["a"]
     said = f"36,000 characters of base64; read {where}"
-    assert shown == [{**block, "resource": {"uri": uri, "mimeType": "application/zip", "blob": said}}, small]
+    assert shown == [
+        {**block, "resource": {"uri": uri, "mimeType": "application/zip", "blob": said}},
+        small,
+    ]
     assert answer["truncated"] == []
     assert isinstance(content, types.TextResourceContents)
     assert blob in content.text
     assert "QUJD" * 1_000 in page["text"]
 
 
-async def test_get_run_tells_of_a_run_that_has_ended_as_much_as_its_document_wants(connect: Connect):
+async def test_get_run_tells_of_a_run_that_has_ended_as_much_as_its_document_wants(
+    connect: Connect,
+):
     async with connect() as client:
         for detail in ("concise", "full"):
             document = {"tasks": [task("a"), task("b")], "detail": detail}
@@ -458,7 +549,9 @@ async def test_a_tool_found_for_two_needs_is_described_once(connect: Connect):
     ]
 
 
-async def test_an_empty_query_lists_the_servers_with_their_state(connect: Connect, servers: FakeServers):
+async def test_an_empty_query_lists_the_servers_with_their_state(
+    connect: Connect, servers: FakeServers
+):
     servers.add_server(ServerInfo("s", ServerState.READY, tools=6))
     servers.add_server(ServerInfo("far", ServerState.RETRYING, error="refused"))
     async with connect() as client:
@@ -472,7 +565,9 @@ async def test_an_empty_query_lists_the_servers_with_their_state(connect: Connec
     assert 'Did you mean "far"?' in first_text(unknown)
 
 
-async def test_describe_gives_whole_definitions_and_the_nearest_of_what_there_is_not(connect: Connect):
+async def test_describe_gives_whole_definitions_and_the_nearest_of_what_there_is_not(
+    connect: Connect,
+):
     async with connect() as client:
         result = await client.call_tool("describe_tools", {"names": ["s__many", "s:slep"]})
         none = await client.call_tool("describe_tools", {"names": "x:y"})
@@ -500,7 +595,11 @@ async def test_describe_gives_whole_definitions_and_the_nearest_of_what_there_is
         ("execute_dag", {}, "missing_field"),
         ("execute_dag", {"tasks": "[{"}, "invalid_json"),
         ("execute_dag", {"tasks": [], "frobnicate": 1}, "unknown_field"),
-        ("execute_dag", {"tasks": [{"id": "a", "tool": "s:echo", "arguments": {"x": "\ud800"}}]}, "invalid_json"),
+        (
+            "execute_dag",
+            {"tasks": [{"id": "a", "tool": "s:echo", "arguments": {"x": "\ud800"}}]},
+            "invalid_json",
+        ),
     ],
 )
 async def test_wrong_arguments_are_an_answer_that_can_be_mended_never_a_protocol_error(
@@ -518,7 +617,9 @@ async def test_a_document_nested_too_deeply_is_refused_with_its_place(connect: C
     for _ in range(80):
         nested = [nested]
     async with connect() as client:
-        result = await client.call_tool("execute_dag", {"tasks": [task("a", arguments={"x": nested})]})
+        result = await client.call_tool(
+            "execute_dag", {"tasks": [task("a", arguments={"x": nested})]}
+        )
     assert structured(result)["errors"][0]["code"] == "invalid_json"
     assert "64 levels" in first_text(result)
 
@@ -526,7 +627,12 @@ async def test_a_document_nested_too_deeply_is_refused_with_its_place(connect: C
 async def test_arguments_that_are_text_or_a_list_are_understood_if_they_can_be(connect: Connect):
     tasks = [task("a", arguments={"n": 1})]
     async with connect() as client:
-        for arguments in (tasks, json.dumps(tasks), json.dumps({"tasks": tasks}), {"arguments": {"tasks": tasks}}):
+        for arguments in (
+            tasks,
+            json.dumps(tasks),
+            json.dumps({"tasks": tasks}),
+            {"arguments": {"tasks": tasks}},
+        ):
             result = await _call_raw(client, "execute_dag", arguments)
             assert structured(result)["outputs"] == {"a": {"n": 1}}
         for wrong, code in (('{"tasks": [', "invalid_json"), (5, "wrong_type")):
@@ -570,5 +676,7 @@ async def _call_raw(client: Any, name: str, arguments: Any) -> types.CallToolRes
     request = types.CallToolRequest.model_construct(method="tools/call", params=params)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        result: types.CallToolResult = await client.session.send_request(request, types.CallToolResult)
+        result: types.CallToolResult = await client.session.send_request(
+            request, types.CallToolResult
+        )
     return result

@@ -1,4 +1,5 @@
-"""What the tests of the workspace share: a root with something beside it, and a way to see that a process has ended."""
+"""What the tests of the workspace share: a root with something beside it, and a way to see that a
+process has ended."""
 
 from __future__ import annotations
 

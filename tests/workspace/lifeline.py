@@ -1,4 +1,5 @@
-"""A FIFO that a process holds open for as long as it lives, so that its end can be waited for and not guessed."""
+"""A FIFO that a process holds open for as long as it lives, so that its end can be waited for and
+not guessed."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ STUBBORN = '(trap "" TERM; exec 3>"$0"; echo up >&3; exec sleep 600) & wait'
 # The child ends at once and leaves the grandchild behind, with the output still open.
 ABANDONED = '(trap "" TERM; exec 3>"$0"; echo up >&3; exec sleep 600) & read line < "$1"'
 
-# The child ends when it is told to; the grandchild is in a session of its own, and stays until it is told itself.
+# The child ends when it is told to; the grandchild is in a session of its own, and stays until it
+# is told itself.
 ESCAPED = 'setsid sh -c "exec 3>$0; echo up >&3; read line < $2" & read line < "$1"'
 
 

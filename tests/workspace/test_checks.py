@@ -24,7 +24,9 @@ def allowing(*commands: str) -> Commands:
     return Commands(allowed=tuple(tuple(command.split()) for command in commands))
 
 
-@pytest.mark.parametrize("argv", [["echo"], ["echo", "-n", "x"], ["ls", "-l"], ["ls", "-l", "tests"]])
+@pytest.mark.parametrize(
+    "argv", [["echo"], ["echo", "-n", "x"], ["ls", "-l"], ["ls", "-l", "tests"]]
+)
 def test_a_command_that_begins_with_an_allowed_one_is_run(root: Root, argv: list[str]):
     command = checks.running(root, allowing("echo", "ls -l"), RunCommand(argv=argv))
     assert os.path.isabs(command.argv[0])
@@ -33,10 +35,23 @@ def test_a_command_that_begins_with_an_allowed_one_is_run(root: Root, argv: list
 
 
 @pytest.mark.parametrize(
-    "argv", [["rm"], ["ls"], ["ls", "-la"], ["ls -l"], ["/bin/echo"], ["./echo"], ["echox"], ["ls", "x", "-l"], [""]]
+    "argv",
+    [
+        ["rm"],
+        ["ls"],
+        ["ls", "-la"],
+        ["ls -l"],
+        ["/bin/echo"],
+        ["./echo"],
+        ["echox"],
+        ["ls", "x", "-l"],
+        [""],
+    ],
 )
 def test_any_other_command_is_refused_and_told_what_is_allowed(root: Root, argv: list[str]):
-    with pytest.raises(WorkspaceError, match=r"is not allowed\. A command must begin with one of: echo; ls -l\."):
+    with pytest.raises(
+        WorkspaceError, match=r"is not allowed\. A command must begin with one of: echo; ls -l\."
+    ):
         checks.running(root, allowing("echo", "ls -l"), RunCommand(argv=argv))
 
 
@@ -46,7 +61,9 @@ def test_no_command_is_allowed_unless_the_operator_says_so(root: Root):
 
 
 def test_a_program_of_the_workspace_is_found_from_the_root_in_any_folder(root: Root):
-    command = checks.running(root, allowing("tests/run.sh"), RunCommand(argv=["tests/run.sh"], cwd="tests"))
+    command = checks.running(
+        root, allowing("tests/run.sh"), RunCommand(argv=["tests/run.sh"], cwd="tests")
+    )
     assert command.argv == (f"{root.path}/tests/run.sh",)
     assert command.cwd == root.path / "tests"
 
@@ -61,9 +78,15 @@ def test_a_program_of_the_workspace_is_found_from_the_root_in_any_folder(root: R
         (["no-such-program"], ".", "is not installed"),
     ],
 )
-def test_a_command_that_cannot_be_run_as_asked_is_refused(root: Root, argv: list[str], cwd: str, says: str):
+def test_a_command_that_cannot_be_run_as_asked_is_refused(
+    root: Root, argv: list[str], cwd: str, says: str
+):
     with pytest.raises(WorkspaceError, match=says):
-        checks.running(root, allowing("echo", "../secret.sh", "no-such-program"), RunCommand(argv=argv, cwd=cwd))
+        checks.running(
+            root,
+            allowing("echo", "../secret.sh", "no-such-program"),
+            RunCommand(argv=argv, cwd=cwd),
+        )
 
 
 def test_tests_are_narrowed_by_path_and_keyword_which_cannot_be_options(root: Root):
@@ -86,7 +109,9 @@ def test_tests_are_narrowed_by_path_and_keyword_which_cannot_be_options(root: Ro
         ({"keyword": ""}, "not a keyword"),
     ],
 )
-def test_what_could_be_an_option_of_the_tests_is_refused(root: Root, call: dict[str, object], says: str):
+def test_what_could_be_an_option_of_the_tests_is_refused(
+    root: Root, call: dict[str, object], says: str
+):
     with pytest.raises(WorkspaceError, match=says):
         checks.testing(root, Commands(tests=("pytest",)), RunTests.model_validate(call))
 
@@ -97,7 +122,9 @@ def test_a_keyword_is_for_pytest_only(root: Root):
 
 
 def test_the_pytest_of_the_project_is_taken_first(root: Root):
-    assert checks.testing(root, Commands(), RunTests()).argv[0] == str(Path(sys.executable).parent / "pytest")
+    assert checks.testing(root, Commands(), RunTests()).argv[0] == str(
+        Path(sys.executable).parent / "pytest"
+    )
     own = root.path / ".venv" / "bin" / "pytest"
     own.parent.mkdir(parents=True)
     own.write_text("#!/bin/sh\n")
@@ -105,7 +132,9 @@ def test_the_pytest_of_the_project_is_taken_first(root: Root):
     assert checks.testing(root, Commands(), RunTests()).argv[0] == str(own)
 
 
-def test_a_tool_that_is_not_installed_is_an_error_that_tells_how_to_name_one(root: Root, monkeypatch):
+def test_a_tool_that_is_not_installed_is_an_error_that_tells_how_to_name_one(
+    root: Root, monkeypatch
+):
     monkeypatch.setattr(checks, "program", lambda name: None)
     with pytest.raises(WorkspaceError, match="--formatter"):
         checks.formatting(root, Commands(), FormatCode())
@@ -114,7 +143,9 @@ def test_a_tool_that_is_not_installed_is_an_error_that_tells_how_to_name_one(roo
 
 
 def test_a_formatter_gets_absolute_paths_and_its_check_option(root: Root):
-    command = checks.formatting(root, Commands(formatter=("ls", "-x")), FormatCode(paths=["tests"], check_only=True))
+    command = checks.formatting(
+        root, Commands(formatter=("ls", "-x")), FormatCode(paths=["tests"], check_only=True)
+    )
     assert command.argv[1:] == ("-x", "--check", f"{root.path}/tests")
 
 
@@ -129,15 +160,26 @@ def test_changed_files_are_told_from_the_others(root: Root):
     before = changes.snapshot(root, [])
     (root.path / "tests" / "test_a.py").write_text("x")
     (root.path / "new.py").write_text("x")
-    assert changes.changed_between(before, changes.snapshot(root, [])) == ["new.py", "tests/test_a.py"]
+    assert changes.changed_between(before, changes.snapshot(root, [])) == [
+        "new.py",
+        "tests/test_a.py",
+    ]
     assert list(changes.snapshot(root, ["new.py"])) == ["new.py"]
 
 
 @pytest.mark.parametrize(
-    "line", ["Would reformat: tests/test_a.py", "would reformat {root}/tests/test_a.py", " --> tests/test_a.py:1:3"]
+    "line",
+    [
+        "Would reformat: tests/test_a.py",
+        "would reformat {root}/tests/test_a.py",
+        " --> tests/test_a.py:1:3",
+    ],
 )
 def test_files_that_a_check_names_are_found(root: Root, line: str):
-    output = f"{line.format(root=root.path)}\nWould reformat: ../secret.txt\n1 file would be reformatted\n"
+    output = (
+        f"{line.format(root=root.path)}\nWould reformat: ../secret.txt\n1 file would be "
+        "reformatted\n"
+    )
     assert changes.would_change(root, output) == ["tests/test_a.py"]
 
 

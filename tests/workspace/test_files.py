@@ -26,7 +26,13 @@ def test_a_file_is_read_whole(root: Root):
 
 @pytest.mark.parametrize(
     ("start", "end", "text", "lines"),
-    [(1, 1, "1\n", 1), (2, 3, "2\n3\n", 2), (4, None, "4\n5", 2), (5, 9, "5", 1), (1, None, "1\n2\n3\n4\n5", 5)],
+    [
+        (1, 1, "1\n", 1),
+        (2, 3, "2\n3\n", 2),
+        (4, None, "4\n5", 2),
+        (5, 9, "5", 1),
+        (1, None, "1\n2\n3\n4\n5", 5),
+    ],
 )
 def test_a_range_of_lines_is_read(root: Root, start: int, end: int | None, text: str, lines: int):
     (root.path / "a.txt").write_text("1\n2\n3\n4\n5")
@@ -55,7 +61,11 @@ def test_a_line_longer_than_the_limit_is_cut_between_characters(root: Root):
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [(b"\x7fELF\0\0", "binary"), (b"caf\xe9 ol\xe9", "not UTF-8 text: byte 0xe9"), (b"\xc3", "UTF-8")],
+    [
+        (b"\x7fELF\0\0", "binary"),
+        (b"caf\xe9 ol\xe9", "not UTF-8 text: byte 0xe9"),
+        (b"\xc3", "UTF-8"),
+    ],
 )
 def test_what_is_not_text_is_refused(root: Root, content: bytes, says: str):
     (root.path / "a.bin").write_bytes(content)
@@ -138,7 +148,9 @@ def test_writing_through_a_symlink_that_stays_inside_writes_its_target(root: Roo
 
 
 @pytest.mark.parametrize("mode", ["overwrite", "append", "create"])
-@pytest.mark.parametrize("path", ["out/new.txt", "out/secret.txt", "file", "dangling", "../new.txt"])
+@pytest.mark.parametrize(
+    "path", ["out/new.txt", "out/secret.txt", "file", "dangling", "../new.txt"]
+)
 def test_nothing_is_written_outside(root: Root, tmp_path: Path, mode: str, path: str):
     (root.path / "out").symlink_to("../ws-evil")
     (root.path / "file").symlink_to("../secret.txt")
@@ -165,7 +177,9 @@ def test_a_folder_is_listed_with_types_and_sizes(root: Root):
     (root.path / "a").mkdir()
     (root.path / "c").symlink_to("/etc/passwd")
     os.mkfifo(root.path / "d")
-    listed = [(entry.path, entry.type, entry.size_bytes) for entry in list_dir(root, ListDir()).entries]
+    listed = [
+        (entry.path, entry.type, entry.size_bytes) for entry in list_dir(root, ListDir()).entries
+    ]
     assert listed == [
         ("a", "folder", None),
         ("b.txt", "file", 4),
@@ -179,7 +193,13 @@ def test_a_listing_goes_as_deep_as_asked_and_not_into_links_or_heavy_folders(roo
         (root.path / name).mkdir(parents=True)
     (root.path / "a" / "out").symlink_to("../../ws-evil")
     listing = list_dir(root, ListDir(depth=2))
-    assert [entry.path for entry in listing.entries] == [".git", "a", "a/b", "a/out", "node_modules"]
+    assert [entry.path for entry in listing.entries] == [
+        ".git",
+        "a",
+        "a/b",
+        "a/out",
+        "node_modules",
+    ]
     assert "a/b/c" in [entry.path for entry in list_dir(root, ListDir(path="a", depth=9)).entries]
 
 
@@ -191,7 +211,9 @@ def test_a_listing_says_whether_there_is_more(root: Root, most: int, truncated: 
     assert (len(listing.entries), listing.truncated) == (most, truncated)
 
 
-@pytest.mark.parametrize(("path", "says"), [("a.txt", "not a folder"), ("x", "no such"), ("..", "outside")])
+@pytest.mark.parametrize(
+    ("path", "says"), [("a.txt", "not a folder"), ("x", "no such"), ("..", "outside")]
+)
 def test_what_is_no_folder_inside_is_not_listed(root: Root, path: str, says: str):
     (root.path / "a.txt").write_text("")
     with pytest.raises(WorkspaceError, match=says):

@@ -84,7 +84,10 @@ async def test_every_kind_of_change_is_told(root: Root):
     (root.path / "added").write_text("")
     run_git(root.path, "add", "added")
     seen = await status(root)
-    assert [(entry.path, entry.kind, entry.index, entry.worktree, entry.old_path) for entry in seen.entries] == [
+    assert [
+        (entry.path, entry.kind, entry.index, entry.worktree, entry.old_path)
+        for entry in seen.entries
+    ] == [
         ("added", "changed", "A", ".", None),
         ("one", "changed", ".", "M", None),
         ("with space", "renamed", "R", ".", "two"),
@@ -110,7 +113,9 @@ async def test_a_conflict_is_told(root: Root):
     commit(root.path, "Ours", one="ours\n")
     with pytest.raises(subprocess.CalledProcessError):
         run_git(root.path, "merge", "other")
-    assert [(entry.path, entry.kind) for entry in (await status(root)).entries] == [("one", "unmerged")]
+    assert [(entry.path, entry.kind) for entry in (await status(root)).entries] == [
+        ("one", "unmerged")
+    ]
     assert {file.status for file in (await diff(root)).files} == {"unmerged"}
 
 
@@ -122,7 +127,9 @@ async def test_a_diff_of_the_work_tree_and_of_the_index(root: Root):
     assert [(file.path, file.status, file.added, file.deleted) for file in unstaged.files] == [
         ("two", "modified", 1, 0)
     ]
-    assert [(file.path, file.status, file.added, file.deleted) for file in staged.files] == [("one", "modified", 1, 1)]
+    assert [(file.path, file.status, file.added, file.deleted) for file in staged.files] == [
+        ("one", "modified", 1, 1)
+    ]
     assert "--- a/one\n+++ b/one\n" in staged.diff
     assert "-2\n+zwei\n" in staged.diff
 
@@ -155,8 +162,15 @@ async def test_a_log_is_newest_first_and_can_be_paged(root: Root):
     assert ([entry.commit for entry in seen.commits], seen.truncated) == ([second], True)
     (first,) = (await log(root, revision="HEAD~2")).commits
     assert (first.subject, first.body, first.parents) == ("First", "With a body.", [])
-    assert (first.author, first.email, first.date) == ("Zoë", "zoe@example.org", "2026-01-02T03:04:05+00:00")
-    assert [entry.subject for entry in (await log(root, paths=["one"])).commits] == ["Third", "First"]
+    assert (first.author, first.email, first.date) == (
+        "Zoë",
+        "zoe@example.org",
+        "2026-01-02T03:04:05+00:00",
+    )
+    assert [entry.subject for entry in (await log(root, paths=["one"])).commits] == [
+        "Third",
+        "First",
+    ]
 
 
 async def test_paths_of_a_repository_in_a_folder_are_from_the_root(folder: Path):
@@ -180,7 +194,19 @@ async def test_a_repository_with_no_commit_has_a_status_and_no_log(folder: Path)
 
 @pytest.mark.parametrize(
     "revision",
-    ["--output=marker", "-O", "--ext-diff", "HEAD:one", "a b", "", "ext::sh", "HEAD\n--all", "--all", "-1", "HEAD\0"],
+    [
+        "--output=marker",
+        "-O",
+        "--ext-diff",
+        "HEAD:one",
+        "a b",
+        "",
+        "ext::sh",
+        "HEAD\n--all",
+        "--all",
+        "-1",
+        "HEAD\0",
+    ],
 )
 async def test_a_revision_that_could_be_something_else_is_refused(root: Root, revision: str):
     with pytest.raises(WorkspaceError, match="not accepted as a revision"):
@@ -191,10 +217,12 @@ async def test_a_revision_that_could_be_something_else_is_refused(root: Root, re
 
 async def test_a_path_cannot_be_an_option_or_a_pattern_or_lie_outside(root: Root):
     commit(root.path, "Second", **{"--output=x": "1\n", ":(top)": "1\n"})
-    assert [file.path for file in (await diff(root, from_revision="HEAD~1", paths=["--output=x"])).files] == [
-        "--output=x"
-    ]
-    assert [file.path for file in (await diff(root, from_revision="HEAD~1", paths=[":(top)"])).files] == [":(top)"]
+    assert [
+        file.path for file in (await diff(root, from_revision="HEAD~1", paths=["--output=x"])).files
+    ] == ["--output=x"]
+    assert [
+        file.path for file in (await diff(root, from_revision="HEAD~1", paths=[":(top)"])).files
+    ] == [":(top)"]
     assert not (root.path / "x").exists()
     for path in ("../secret.txt", "/etc/passwd"):
         with pytest.raises(WorkspaceError, match="outside of the workspace"):
@@ -206,23 +234,29 @@ async def test_to_revision_needs_from_revision(root: Root):
         await diff(root, to_revision="HEAD")
 
 
-# What a hostile repository would run: each entry is a configuration, and each program would leave a marker.
+# What a hostile repository would run: each entry is a configuration, and each program would leave a
+# marker.
 HOSTILE = {
     "fsmonitor": "[core] fsmonitor = {run}",
     "hooks": "[core] hooksPath = {hooks}",
-    "pager": "[core] pager = {run}\n[pager] status = {run}\n[pager] diff = {run}\n[pager] log = {run}",
+    "pager": "[core] pager = {run}\n[pager] status = {run}\n[pager] diff = {run}\n[pager] log = "
+    "{run}",
     "clean": '[filter "x"] clean = {run}\n required = true',
     "process": '[filter "x"] process = {run}\n smudge = {run}',
     "strange name": '[filter "x=y.clean"] clean = {run}',
     "textconv": '[diff "x"] textconv = {run}\n cachetextconv = true',
     "driver": '[diff "x"] command = {run}',
     "external": "[diff] external = {run}",
-    "signature": '[log] showSignature = true\n[gpg] program = {run}\n[gpg "openpgp"] program = {run}',
+    "signature": '[log] showSignature = true\n[gpg] program = {run}\n[gpg "openpgp"] program = '
+    "{run}",
     "included": "[include] path = {included}",
-    "partial clone": "[core] repositoryFormatVersion = 1\n sshCommand = {run}\n[extensions] partialClone = evil\n"
-    '[remote "evil"] url = ext::{run} fails\n promisor = true\n uploadpack = {run}\n[protocol "ext"] allow = always',
+    "partial clone": "[core] repositoryFormatVersion = 1\n sshCommand = {run}\n[extensions] "
+    "partialClone = evil\n"
+    '[remote "evil"] url = ext::{run} fails\n promisor = true\n uploadpack = {run}\n[protocol '
+    '"ext"] allow = always',
     "aliases": "[alias] s = !{run}\n status = !{run}\n diff = !{run}\n log = !{run}",
-    "submodules": "[status] submoduleSummary = true\n[diff] submodule = diff\n[submodule] recurse = true",
+    "submodules": "[status] submoduleSummary = true\n[diff] submodule = diff\n[submodule] "
+    "recurse = true",
 }
 
 
@@ -276,7 +310,15 @@ def sign(folder: Path) -> None:
     """Give the last commit a signature, which git would have checked by a program."""
     head, _, message = run_git(folder, "cat-file", "commit", "HEAD").partition("\n\n")
     signature = "gpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----"
-    signed = run_git(folder, "hash-object", "-t", "commit", "-w", "--stdin", text=f"{head}\n{signature}\n\n{message}\n")
+    signed = run_git(
+        folder,
+        "hash-object",
+        "-t",
+        "commit",
+        "-w",
+        "--stdin",
+        text=f"{head}\n{signature}\n\n{message}\n",
+    )
     run_git(folder, "update-ref", "HEAD", signed)
 
 
@@ -314,7 +356,9 @@ async def test_a_hostile_configuration_runs_no_program(root: Root, marker: Marke
         ("pager", "-p status"),
     ],
 )
-def test_the_hostile_configurations_are_hostile(root: Root, marker: Marker, name: str, command: str):
+def test_the_hostile_configurations_are_hostile(
+    root: Root, marker: Marker, name: str, command: str
+):
     """Plain git runs the program, so the test above would notice a defence that is missing."""
     make_hostile(root.path, HOSTILE[name], marker)
     if name == "partial clone":
@@ -346,14 +390,18 @@ async def test_a_hostile_submodule_runs_no_program(root: Root, marker: Marker):
     commit(root.path / "sub", "First", one="1\n", two="2\n")
     make_hostile(root.path / "sub", HOSTILE["clean"] + "\n" + HOSTILE["fsmonitor"], marker)
     sub = run_git(root.path / "sub", "rev-parse", "HEAD~1")
-    (root.path / ".gitmodules").write_text('[submodule "sub"]\n path = sub\n url = ./sub\n ignore = none\n')
+    (root.path / ".gitmodules").write_text(
+        '[submodule "sub"]\n path = sub\n url = ./sub\n ignore = none\n'
+    )
     run_git(root.path, "update-index", "--add", "--cacheinfo", f"160000,{sub},sub")
     run_git(root.path, "add", ".gitmodules")
     run_git(root.path, "commit", "--quiet", "--message", "Add a submodule")
     with (root.path / ".git" / "config").open("a") as stream:
         stream.write(HOSTILE["submodules"])
     marker.remove()
-    assert [(entry.path, entry.worktree) for entry in (await status(root)).entries] == [("sub", "M")]
+    assert [(entry.path, entry.worktree) for entry in (await status(root)).entries] == [
+        ("sub", "M")
+    ]
     assert [file.path for file in (await diff(root)).files] == ["sub"]
     await look_at_everything_in(root, "sub")
     assert not marker.made
@@ -407,7 +455,9 @@ async def test_a_repository_outside_is_not_shown(folder: Path, tmp_path: Path, h
         await log(Root(folder))
 
 
-async def test_a_linked_work_tree_works_though_its_repository_is_elsewhere(root: Root, tmp_path: Path):
+async def test_a_linked_work_tree_works_though_its_repository_is_elsewhere(
+    root: Root, tmp_path: Path
+):
     run_git(root.path, "worktree", "add", "--quiet", str(tmp_path / "linked"))
     linked = Root(tmp_path / "linked")
     (linked.path / "one").write_text("changed\n")

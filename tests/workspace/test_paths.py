@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.workspace.errors import WorkspaceError
-from plait.workspace.paths import Place, Root, explained, opened_file, opened_folder, opened_parent, shown
+from plait.workspace.paths import (
+    Place,
+    Root,
+    explained,
+    opened_file,
+    opened_folder,
+    opened_parent,
+    shown,
+)
 
 
 @pytest.fixture
@@ -24,7 +32,9 @@ def content(root: Root, given: str) -> bytes:
         return os.read(descriptor, 100)
 
 
-@pytest.mark.parametrize("given", ["a.txt", "./a.txt", "sub/../a.txt", "{root}/a.txt", "{root}/../ws/a.txt"])
+@pytest.mark.parametrize(
+    "given", ["a.txt", "./a.txt", "sub/../a.txt", "{root}/a.txt", "{root}/../ws/a.txt"]
+)
 def test_a_path_inside_is_found_however_it_is_written(root: Root, given: str):
     assert content(root, given.format(root=root.path)) == b"inside\n"
 
@@ -56,7 +66,9 @@ def test_what_cannot_be_a_path_is_refused(root: Root, given: str, says: str):
         root.locate(given)
 
 
-@pytest.mark.parametrize("target", ["../secret.txt", "../ws-evil", "/", "/etc/passwd", "/proc/self/root/etc/passwd"])
+@pytest.mark.parametrize(
+    "target", ["../secret.txt", "../ws-evil", "/", "/etc/passwd", "/proc/self/root/etc/passwd"]
+)
 def test_a_symlink_that_leaves_the_root_is_refused(root: Root, target: str):
     (root.path / "link").symlink_to(target)
     with pytest.raises(WorkspaceError, match="outside of the workspace"):
@@ -99,7 +111,11 @@ def test_a_file_swapped_for_a_symlink_after_the_decision_is_not_followed(root: R
     place = root.locate("a.txt")
     (root.path / "a.txt").unlink()
     (root.path / "a.txt").symlink_to("../secret.txt")
-    with pytest.raises(WorkspaceError, match="changed while it was followed"), explained("a.txt"), opened_file(place):
+    with (
+        pytest.raises(WorkspaceError, match="changed while it was followed"),
+        explained("a.txt"),
+        opened_file(place),
+    ):
         pass
 
 
@@ -129,7 +145,15 @@ def test_a_folder_is_not_opened_as_a_file(root: Root, given: str):
 
 @pytest.mark.parametrize(
     "given",
-    [".git", ".git/hooks/pre-commit", "sub/.git/config", ".GIT/config", "a/../.git/HEAD", "bare.git/config", "."],
+    [
+        ".git",
+        ".git/hooks/pre-commit",
+        "sub/.git/config",
+        ".GIT/config",
+        "a/../.git/HEAD",
+        "bare.git/config",
+        ".",
+    ],
 )
 def test_the_files_of_git_are_not_writable(root: Root, given: str):
     for name in ("objects", "refs"):
@@ -163,7 +187,11 @@ def test_a_root_that_is_no_folder_is_refused(tmp_path: Path):
 
 def test_folders_are_made_inside_only_when_asked_for(root: Root):
     place = Place(root.path, ("new", "deep"))
-    with pytest.raises(WorkspaceError, match="no such file"), explained("new/deep"), opened_folder(place):
+    with (
+        pytest.raises(WorkspaceError, match="no such file"),
+        explained("new/deep"),
+        opened_folder(place),
+    ):
         pass
     with opened_folder(place, create=True) as descriptor:
         assert os.listdir(descriptor) == []
@@ -177,7 +205,9 @@ PARTS = st.sampled_from(["..", ".", "a.txt", "sub", "out", "in", "ws-evil", "sec
 
 
 @given(st.lists(PARTS, min_size=1, max_size=8), st.booleans())
-def test_no_combination_of_parts_reads_a_file_outside(tmp_path_factory, parts: list[str], absolute: bool):
+def test_no_combination_of_parts_reads_a_file_outside(
+    tmp_path_factory, parts: list[str], absolute: bool
+):
     base = tmp_path_factory.getbasetemp() / "combinations"
     if not base.exists():
         for name in ("ws/sub", "ws-evil"):

@@ -105,7 +105,9 @@ async def test_what_a_command_leaves_behind_ends_with_it_and_does_not_hold_its_a
     outcomes: list[Outcome] = []
 
     async def start() -> None:
-        outcomes.append(await run(command(folder, "sh", "-c", ABANDONED, str(lifeline.path), str(release))))
+        outcomes.append(
+            await run(command(folder, "sh", "-c", ABANDONED, str(lifeline.path), str(release)))
+        )
 
     with anyio.fail_after(10):
         async with anyio.create_task_group() as group:
@@ -119,7 +121,8 @@ async def test_what_a_command_leaves_behind_ends_with_it_and_does_not_hold_its_a
 async def test_a_process_that_left_the_group_does_not_hold_the_answer(
     folder: Path, lifeline: Lifeline, release: Path, tmp_path: Path
 ):
-    """It keeps the output open from a session of its own; what else it may print is waited for only briefly."""
+    """It keeps the output open from a session of its own; what else it may print is waited for only
+    briefly."""
     escape = tmp_path / "escape"
     os.mkfifo(escape)
     outcomes: list[Outcome] = []
@@ -140,7 +143,9 @@ async def test_a_process_that_left_the_group_does_not_hold_the_answer(
     await lifeline.wait_ended()
 
 
-async def test_listeners_hear_output_as_it_comes_and_that_time_passes(folder: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_listeners_hear_output_as_it_comes_and_that_time_passes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(processes, "TICK_S", 0.01)
     release = folder / "release"
     os.mkfifo(release)
@@ -159,7 +164,9 @@ async def test_listeners_hear_output_as_it_comes_and_that_time_passes(folder: Pa
 
 async def test_a_memory_limit_holds_for_the_command(folder: Path):
     grow = "import sys; sys.stdin.read(); x = bytearray(2**30)"
-    outcome = await run(command(folder, sys.executable, "-IS", "-c", grow, memory_bytes=256 * 2**20))
+    outcome = await run(
+        command(folder, sys.executable, "-IS", "-c", grow, memory_bytes=256 * 2**20)
+    )
     assert outcome.exit_code == 1
     assert b"MemoryError" in outcome.errors
 

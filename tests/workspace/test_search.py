@@ -55,7 +55,10 @@ async def test_matches_are_found_in_the_order_of_paths_and_not_in_what_is_left_o
 async def test_a_search_is_narrowed_by_folder_file_glob_and_case(root: Root):
     assert await places(root, pattern="two", path="src") == ["src/b.py:1"]
     assert await places(root, pattern="two", path="src/b.py") == ["src/b.py:1"]
-    assert await places(root, pattern="two", path="src", ignore_case=True) == ["src/b.py:1", "src/deep/c.txt:1"]
+    assert await places(root, pattern="two", path="src", ignore_case=True) == [
+        "src/b.py:1",
+        "src/deep/c.txt:1",
+    ]
     assert await places(root, pattern="two", ignore_case=True, glob="*.txt") == ["src/deep/c.txt:1"]
 
 
@@ -88,7 +91,9 @@ async def test_a_glob_that_looks_like_an_option_is_a_glob(root: Root):
 
 
 @pytest.mark.parametrize("pattern", ["(", "[z-a]", "*"])
-async def test_an_expression_that_cannot_be_read_is_an_error_that_says_why(root: Root, pattern: str):
+async def test_an_expression_that_cannot_be_read_is_an_error_that_says_why(
+    root: Root, pattern: str
+):
     with pytest.raises(WorkspaceError, match="was not understood"):
         await grep(root, pattern=pattern)
 
@@ -112,7 +117,10 @@ async def test_files_are_found_by_glob(root: Root, pattern: str, paths: list[str
 
 
 async def test_what_is_ignored_is_found_when_asked_for_but_never_git(root: Root):
-    assert (await find(root, "[ec]*", include_ignored=True)).paths == ["node_modules/e.py", "src/deep/c.txt"]
+    assert (await find(root, "[ec]*", include_ignored=True)).paths == [
+        "node_modules/e.py",
+        "src/deep/c.txt",
+    ]
     assert "node_modules/e.py:1" in await places(root, pattern="two", include_ignored=True)
 
 
@@ -122,7 +130,8 @@ async def test_a_list_of_files_says_whether_there_are_more(root: Root):
 
 
 @pytest.mark.parametrize(
-    ("path", "says"), [("..", "outside"), ("out", "outside"), ("gone", "no such"), ("fifo.py", "special file")]
+    ("path", "says"),
+    [("..", "outside"), ("out", "outside"), ("gone", "no such"), ("fifo.py", "special file")],
 )
 async def test_only_files_and_folders_inside_are_searched(root: Root, path: str, says: str):
     with pytest.raises(WorkspaceError, match=says):
@@ -131,15 +140,21 @@ async def test_only_files_and_folders_inside_are_searched(root: Root, path: str,
 
 async def test_a_long_line_is_cut(root: Root):
     (root.path / "long.txt").write_text("x" * 10_000 + "\n")
-    assert [len(line.text) for line in (await grep(root, pattern="xx", glob="long.txt")).lines] == [500]
+    assert [len(line.text) for line in (await grep(root, pattern="xx", glob="long.txt")).lines] == [
+        500
+    ]
 
 
 async def test_a_line_that_is_not_utf_8_is_shown(root: Root):
     (root.path / "latin.txt").write_bytes(b"caf\xe9 two\n")
-    assert [line.text for line in (await grep(root, pattern="two", glob="latin.txt")).lines] == ["caf\ufffd two"]
+    assert [line.text for line in (await grep(root, pattern="two", glob="latin.txt")).lines] == [
+        "caf\ufffd two"
+    ]
 
 
-async def test_a_search_that_takes_too_long_ends_with_what_it_has(folder, monkeypatch: pytest.MonkeyPatch):
+async def test_a_search_that_takes_too_long_ends_with_what_it_has(
+    folder, monkeypatch: pytest.MonkeyPatch
+):
     """The expression takes exponential time in Python, and would take for ever."""
     monkeypatch.setattr(search, "TIMEOUT_S", 0.3)
     monkeypatch.setattr(search, "program", lambda name: None)

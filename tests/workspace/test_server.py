@@ -115,7 +115,11 @@ async def test_a_repository_is_looked_at(folder: Path):
             "lines: Extra inputs are not permitted. The arguments are: path, start",
         ),
         ("read_file", {"path": ["a"]}, "path: Input should be a valid string"),
-        ("read_file", {"path": "/etc/passwd"}, "leads outside of the workspace. Use a path inside of"),
+        (
+            "read_file",
+            {"path": "/etc/passwd"},
+            "leads outside of the workspace. Use a path inside of",
+        ),
         ("read_file", {"path": "a\0"}, "NUL"),
         ("grep", {"pattern": "("}, "not understood"),
         ("git_log", {}, "is not in a git repository"),
@@ -155,13 +159,19 @@ async def test_code_is_formatted_and_the_changed_files_are_told(folder: Path):
         assert (checked["changed"], checked["clean"], checked["exit_code"]) == (["a.py"], False, 1)
         assert (folder / "a.py").read_text() == "x  =  1\n"
         formatted = await call(client, "format_code", paths=["a.py", "b.py"])
-        assert (formatted["changed"], formatted["clean"], formatted["exit_code"]) == (["a.py"], False, 0)
+        assert (formatted["changed"], formatted["clean"], formatted["exit_code"]) == (
+            ["a.py"],
+            False,
+            0,
+        )
         assert (folder / "a.py").read_text() == "x = 1\n"
         assert (await call(client, "format_code"))["clean"]
 
 
 async def test_tests_pass_or_fail(folder: Path):
-    (folder / "test_a.py").write_text("def test_good():\n    pass\n\n\ndef test_bad():\n    raise KeyError\n")
+    (folder / "test_a.py").write_text(
+        "def test_good():\n    pass\n\n\ndef test_bad():\n    raise KeyError\n"
+    )
     async with Client(build_server(folder)) as client:
         good = await call(client, "run_tests", paths=["test_a.py::test_good"])
         bad = await call(client, "run_tests", keyword="bad")
@@ -185,7 +195,9 @@ async def test_a_command_reports_progress_with_what_it_prints_and_as_time_passes
     commands = Commands(allowed=(("sh",),))
     async with Client(build_server(folder, commands=commands)) as client:
         script = "echo working; read line < release; echo done"
-        result = await client.call_tool("run_command", {"argv": ["sh", "-c", script]}, progress_callback=progressed)
+        result = await client.call_tool(
+            "run_command", {"argv": ["sh", "-c", script]}, progress_callback=progressed
+        )
     assert result.structured_content is not None
     assert result.structured_content["output"] == "working\ndone\n"
     assert [message for _, message in told[:2]] == ["working", "working"]
@@ -227,7 +239,9 @@ async def test_any_client_can_use_it_over_stdio(folder: Path):
     async with Client(stdio_client(server)) as client:
         assert len((await call(client, "read_file", path="big.txt"))["text"]) == 150_000
         assert (await call(client, "run_command", argv=["ls"]))["output"] == "big.txt\n"
-        assert "outside of the workspace" in await refusal(client, "read_file", path="../secret.txt")
+        assert "outside of the workspace" in await refusal(
+            client, "read_file", path="../secret.txt"
+        )
 
 
 class Raw:
@@ -247,20 +261,28 @@ class Raw:
         return json.loads(await self.stdout.receive_until(b"\n", 2**20))
 
     async def open(self) -> None:
-        info = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+        info = {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": {"name": "test", "version": "1"},
+        }
         await self.send(id=0, method="initialize", params=info)
         assert (await self.receive())["result"]["serverInfo"]["name"] == "plait-workspace"
         await self.send(method="notifications/initialized")
 
     async def start(self, lifeline: Lifeline) -> None:
         await self.send(
-            id=1, method="tools/call", params={"name": "run_command", "arguments": {"argv": lifeline.stubborn}}
+            id=1,
+            method="tools/call",
+            params={"name": "run_command", "arguments": {"argv": lifeline.stubborn}},
         )
         await lifeline.wait_up()
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "hang up"])
-async def test_a_stopping_server_ends_its_processes_and_exits_cleanly(folder: Path, lifeline: Lifeline, how: str):
+async def test_a_stopping_server_ends_its_processes_and_exits_cleanly(
+    folder: Path, lifeline: Lifeline, how: str
+):
     argv = [sys.executable, *MODULE, "--root", str(folder), "--allow-command", "sh"]
     with anyio.fail_after(20):
         async with await anyio.open_process(argv, stderr=subprocess.PIPE) as process:
@@ -278,7 +300,9 @@ async def test_a_stopping_server_ends_its_processes_and_exits_cleanly(folder: Pa
 
 
 async def test_a_line_that_is_no_message_does_not_end_the_server(folder: Path):
-    async with await anyio.open_process([sys.executable, *MODULE, "--root", str(folder)]) as process:
+    async with await anyio.open_process(
+        [sys.executable, *MODULE, "--root", str(folder)]
+    ) as process:
         server = Raw(process)
         await server.stdin.send(b"not json\n\xff\xfe\n[]\n")
         await server.open()
@@ -286,14 +310,18 @@ async def test_a_line_that_is_no_message_does_not_end_the_server(folder: Path):
         assert await process.wait() == 0
 
 
-def test_a_root_that_is_no_folder_is_told_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_root_that_is_no_folder_is_told_on_stderr(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     assert main(["--root", str(tmp_path / "gone")]) == 2
     assert "is not a folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--allow-command", "--formatter", "--tests"])
 @pytest.mark.parametrize("words", ["", "'open"])
-def test_a_command_that_is_not_words_is_a_usage_error(option: str, words: str, capsys: pytest.CaptureFixture[str]):
+def test_a_command_that_is_not_words_is_a_usage_error(
+    option: str, words: str, capsys: pytest.CaptureFixture[str]
+):
     with pytest.raises(SystemExit, match="2"):
         main([option, words])
     assert option in capsys.readouterr().err

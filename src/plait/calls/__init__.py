@@ -1,1 +1,2 @@
-"""Wrappers around the calling of tools, each a `CallTool` around a `CallTool`; `app.py` stacks them."""
+"""Wrappers around the calling of tools, each a `CallTool` around a `CallTool`; `app.py` stacks
+them."""

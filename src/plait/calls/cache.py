@@ -1,8 +1,10 @@
-"""Answers that are used again: of tools that only read, for as long as the operator or the task says.
+"""Answers that are used again: of tools that only read, for as long as the operator or the task
+says.
 
-An answer goes when its time is over, when the file that it depends on has changed, and when anything was changed
-through us at its server, by a run or by name. Failures are never kept. Time is that of the event loop. Answers are kept
-as text, so that who is given one can change nothing for the next.
+An answer goes when its time is over, when the file that it depends on has changed, and when
+anything was changed through us at its server, by a run or by name. Failures are never kept. Time is
+that of the event loop. Answers are kept as text, so that who is given one can change nothing for
+the next.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ MAX_SHARE = 1 / 8
 ENTRY_BYTES = 1_024
 """What an answer takes beside its text."""
 RESTLESS_NS = 2 * 10**9
-"""A file that changed so lately may change again and keep its time: some file systems count in steps of 2 s."""
+"""A file that changed so lately may change again and keep its time: some file systems count in
+steps of 2 s."""
 
 Fingerprint: TypeAlias = "tuple[int, ...] | None"
 Key: TypeAlias = tuple[str, str, str]
@@ -47,8 +50,8 @@ class _Kept:
 def fingerprints(
     path: Callable[[str, str], str | None], now_ns: Callable[[], int] = time.time_ns
 ) -> Callable[[str, str], Fingerprint]:
-    """The `fingerprint` of a cache: times, size and number of the file where *path* says that it is. A file that has
-    just changed has none: its next change might not show."""
+    """The `fingerprint` of a cache: times, size and number of the file where *path* says that it
+    is. A file that has just changed has none: its next change might not show."""
 
     def fingerprint(server: str, name: str) -> Fingerprint:
         real = path(server, name)
@@ -64,8 +67,8 @@ def fingerprints(
 
 
 class Cache:
-    """A `CallTool` around a `CallTool`. *fingerprint* tells, for the server and the path that it calls a file by, what
-    changes when the file does, or None where that cannot be told."""
+    """A `CallTool` around a `CallTool`. *fingerprint* tells, for the server and the path that it
+    calls a file by, what changes when the file does, or None where that cannot be told."""
 
     def __init__(
         self,
@@ -117,7 +120,9 @@ class Cache:
     def _is_good(self, kept: _Kept, call: ToolCall, fingerprint: Fingerprint) -> bool:
         is_same_tool = kept.tool is call.tool or kept.tool.definition == call.tool.definition
         is_young = anyio.current_time() - kept.at <= call.cache.max_age_s
-        is_unchanged = call.cache.stat is None or (fingerprint is not None and kept.fingerprint == fingerprint)
+        is_unchanged = call.cache.stat is None or (
+            fingerprint is not None and kept.fingerprint == fingerprint
+        )
         return is_same_tool and is_young and is_unchanged
 
     def _file_of(self, call: ToolCall) -> Fingerprint:
@@ -143,7 +148,8 @@ class Cache:
             self._changed(server)
 
     def _changed(self, server: str) -> None:
-        """Something may be different at *server*: what is kept of it goes, and what is on its way is not kept."""
+        """Something may be different at *server*: what is kept of it goes, and what is on its way
+        is not kept."""
         self._changes[server] += 1
         for key in list(self._of.get(server, ())):
             self._forget(key)
@@ -155,7 +161,8 @@ class Cache:
 
 
 def _text(result: JsonObject, tool: Tool, most: int) -> bytes | None:
-    """*result* as text; None for one that is no answer yet, fails its task, is not strict JSON, or is much too long."""
+    """*result* as text; None for one that is no answer yet, fails its task, is not strict JSON, or
+    is much too long."""
     if result.get("resultType") == "input_required":
         return None
     try:

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from .session import Session
 
 EXITS = """\
-Exit codes: 0 everything succeeded; 1 a task failed; 2 the command line was wrong; 3 the DAG was refused, and nothing
-ran; 4 the configuration is wrong; 5 a server that was needed cannot be reached; 124 the run timed out; 130 it was
+Exit codes: 0 everything succeeded; 1 a task failed; 2 the command line was wrong; 3 the DAG was \
+refused, and nothing
+ran; 4 the configuration is wrong; 5 a server that was needed cannot be reached; 124 the run timed \
+out; 130 it was
 interrupted."""
 
 program = typer.Typer(
@@ -40,21 +42,30 @@ class Detail(StrEnum):
     FULL = "full"
 
 
-DagArgument = Annotated[str, typer.Argument(metavar="DAG", help="A file, JSON or TOML, or - for standard input.")]
+DagArgument = Annotated[
+    str, typer.Argument(metavar="DAG", help="A file, JSON or TOML, or - for standard input.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one complete JSON document.")]
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
-        "--config", metavar="FILE", help="The settings file, instead of the servers.toml that would be found."
+        "--config",
+        metavar="FILE",
+        help="The settings file, instead of the servers.toml that would be found.",
     ),
 ]
 LogLevelOption = Annotated[
     LogLevel | None,
     typer.Option(
-        "--log-level", envvar="PLAIT_LOG_LEVEL", case_sensitive=False, help="Log this level and those above it."
+        "--log-level",
+        envvar="PLAIT_LOG_LEVEL",
+        case_sensitive=False,
+        help="Log this level and those above it.",
     ),
 ]
-DebugOption = Annotated[bool, typer.Option("--debug", envvar="PLAIT_DEBUG", help="Show where an error happened.")]
+DebugOption = Annotated[
+    bool, typer.Option("--debug", envvar="PLAIT_DEBUG", help="Show where an error happened.")
+]
 
 
 @program.callback()
@@ -62,7 +73,12 @@ def _plait(
     ctx: typer.Context,
     version: Annotated[
         bool,
-        typer.Option("--version", is_eager=True, callback=lambda given: _show_version(given), help="Show the version."),
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=lambda given: _show_version(given),
+            help="Show the version.",
+        ),
     ] = False,
 ) -> None: ...
 
@@ -72,17 +88,31 @@ def serve(
     ctx: typer.Context,
     http: Annotated[
         str | None,
-        typer.Option("--http", metavar="[HOST:]PORT", help="Serve over HTTP, on this machine only or on HOST."),
+        typer.Option(
+            "--http",
+            metavar="[HOST:]PORT",
+            help="Serve over HTTP, on this machine only or on HOST.",
+        ),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option("--allow-host", metavar="NAME", help="A host name that clients may use. Can be repeated."),
+        typer.Option(
+            "--allow-host",
+            metavar="NAME",
+            help="A host name that clients may use. Can be repeated.",
+        ),
     ] = None,
     allow_origin: Annotated[
         list[str] | None,
-        typer.Option("--allow-origin", metavar="URL", help="An origin whose web pages may call. Can be repeated."),
+        typer.Option(
+            "--allow-origin",
+            metavar="URL",
+            help="An origin whose web pages may call. Can be repeated.",
+        ),
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Reload the settings when their file changes.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Reload the settings when their file changes.")
+    ] = False,
     config: ConfigOption = None,
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
@@ -101,19 +131,29 @@ def run(
     dag: DagArgument,
     as_json: JsonOption = False,
     detail: Annotated[
-        Detail, typer.Option("--detail", case_sensitive=False, help="full: cut nothing, and show every task.")
+        Detail,
+        typer.Option(
+            "--detail", case_sensitive=False, help="full: cut nothing, and show every task."
+        ),
     ] = Detail.CONCISE,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="The first failure ends the run.")] = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="The first failure ends the run.")
+    ] = False,
     jobs: Annotated[
         int | None,
-        typer.Option("-j", "--jobs", min=1, metavar="N", help="Most tasks in flight at once; 1: one by one."),
+        typer.Option(
+            "-j", "--jobs", min=1, metavar="N", help="Most tasks in flight at once; 1: one by one."
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="ID.ARG=VALUE", help="Set an argument: JSON, or text. Can be repeated."),
+        typer.Option(
+            "--set", metavar="ID.ARG=VALUE", help="Set an argument: JSON, or text. Can be repeated."
+        ),
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", min=0.001, metavar="S", help="Seconds for the whole run.")
+        float | None,
+        typer.Option("--timeout", min=0.001, metavar="S", help="Seconds for the whole run."),
     ] = None,
     config: ConfigOption = None,
     log_level: LogLevelOption = None,
@@ -130,7 +170,11 @@ def run(
     session = _session(ctx, config, log_level, debug, as_json)
     is_whole = detail is Detail.FULL
     source = read_source(dag)
-    _end(session.perform(lambda gateway: run_dag(gateway, session, source, changes, is_whole=is_whole)))
+    _end(
+        session.perform(
+            lambda gateway: run_dag(gateway, session, source, changes, is_whole=is_whole)
+        )
+    )
 
 
 @program.command(epilog=EXITS)
@@ -142,7 +186,8 @@ def plan(
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Check a DAG and show how it would run: layers, critical path, what it changes. Nothing runs."""
+    """Check a DAG and show how it would run: layers, critical path, what it changes. Nothing
+    runs."""
     from .documents import read_source
     from .looking import plan_dag
 
@@ -154,8 +199,12 @@ def plan(
 @program.command()
 def tools(
     ctx: typer.Context,
-    words: Annotated[list[str] | None, typer.Argument(metavar="[WORDS]", help="What the tool should do.")] = None,
-    server: Annotated[str | None, typer.Option("--server", metavar="NAME", help="Only tools of this server.")] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[WORDS]", help="What the tool should do.")
+    ] = None,
+    server: Annotated[
+        str | None, typer.Option("--server", metavar="NAME", help="Only tools of this server.")
+    ] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
     log_level: LogLevelOption = None,
@@ -165,14 +214,18 @@ def tools(
     from .looking import list_tools
 
     session = _session(ctx, config, log_level, debug, as_json)
-    _end(session.perform(lambda gateway: list_tools(gateway, session, " ".join(words or ()), server)))
+    _end(
+        session.perform(lambda gateway: list_tools(gateway, session, " ".join(words or ()), server))
+    )
 
 
 @program.command(epilog=EXITS)
 def call(
     ctx: typer.Context,
     tool: Annotated[str, typer.Argument(metavar="TOOL", help="server:tool")],
-    arguments: Annotated[str, typer.Argument(metavar="[JSON]", help="Its arguments, a JSON object.")] = "{}",
+    arguments: Annotated[
+        str, typer.Argument(metavar="[JSON]", help="Its arguments, a JSON object.")
+    ] = "{}",
     as_json: JsonOption = False,
     config: ConfigOption = None,
     log_level: LogLevelOption = None,
@@ -206,7 +259,11 @@ def servers(
 
 
 def _session(
-    ctx: typer.Context, config: Path | None, log_level: LogLevel | None, debug: bool, as_json: bool = False
+    ctx: typer.Context,
+    config: Path | None,
+    log_level: LogLevel | None,
+    debug: bool,
+    as_json: bool = False,
 ) -> Session:
     """Return the session of a command. *ctx.obj* may be another function that opens a gateway."""
     from .session import Session

@@ -17,7 +17,19 @@ from ..core.values.strict import Json
 from .style import TIMES, Line, Look, Styled
 
 PLAIN = str.maketrans(
-    {"✓": "+", "✗": "x", "↷": "-", "●": "*", "◐": "*", "━": "=", "─": "-", "→": "->", "·": "|", TIMES: "x", "…": "..."}
+    {
+        "✓": "+",
+        "✗": "x",
+        "↷": "-",
+        "●": "*",
+        "◐": "*",
+        "━": "=",
+        "─": "-",
+        "→": "->",
+        "·": "|",
+        TIMES: "x",
+        "…": "...",
+    }
 )
 """Substitutes for those of our characters that not every terminal has."""
 
@@ -50,7 +62,10 @@ class Stream:
     def json(self, value: Json) -> None:
         """Write *value* as one JSON document, exactly."""
         text = json.dumps(value, ensure_ascii=not self.has_unicode, indent=2)
-        text = "".join(char if char == "\n" or printable(char) == char else json.dumps(char)[1:-1] for char in text)
+        text = "".join(
+            char if char == "\n" or printable(char) == char else json.dumps(char)[1:-1]
+            for char in text
+        )
         self._write(f"{text}\n")
 
     def _shown(self, piece: str | Styled) -> str:

@@ -77,7 +77,9 @@ def read_source(path: str) -> Source:
     try:
         return Source(path, _without_mark(Path(path).read_bytes()))
     except OSError as error:
-        raise typer.BadParameter(f"{path} cannot be read: {error.strerror}.", param_hint="DAG") from None
+        raise typer.BadParameter(
+            f"{path} cannot be read: {error.strerror}.", param_hint="DAG"
+        ) from None
 
 
 def read_document(source: Source, changes: Changes | None = None) -> Document:
@@ -138,7 +140,11 @@ def _with_arguments(tasks: Any, settings: Sequence[str]) -> tuple[Any, list[str]
         return tasks, []
     notes: list[str] = []
     spelled = [_spelled(task, f"tasks[{index}]", notes) for index, task in enumerate(tasks)]
-    named = {task["id"]: task for task in spelled if isinstance(task, dict) and isinstance(task.get("id"), str)}
+    named = {
+        task["id"]: task
+        for task in spelled
+        if isinstance(task, dict) and isinstance(task.get("id"), str)
+    }
     for setting in settings:
         _set(named, setting)
     return spelled, notes
@@ -157,11 +163,15 @@ def _spelled(task: Any, path: str, notes: list[str]) -> Any:
 def _set(tasks: dict[str, dict[str, Any]], setting: str) -> None:
     place, equals, text = setting.partition("=")
     if not equals or "." not in place:
-        raise _bad_setting(f"{setting}: write it as id.argument=value, such as read.path=README.md.")
+        raise _bad_setting(
+            f"{setting}: write it as id.argument=value, such as read.path=README.md."
+        )
     owners = [id for id in tasks if place.startswith(f"{id}.") and len(place) > len(id) + 1]
     if not owners:
         id = place.partition(".")[0]
-        raise _bad_setting(f'{place}: unknown task "{id}". {did_you_mean(id, tasks) or ""}'.rstrip())
+        raise _bad_setting(
+            f'{place}: unknown task "{id}". {did_you_mean(id, tasks) or ""}'.rstrip()
+        )
     id = max(owners, key=len)
     *steps, last = place.removeprefix(f"{id}.").split(".")
     target = tasks[id]["arguments"] = dict(_object(tasks[id].get("arguments"), place))

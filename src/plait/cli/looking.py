@@ -46,7 +46,10 @@ async def list_tools(gateway: Gateway, session: Session, words: str, server: str
     await gateway.settled()
     catalog = gateway.catalog()
     if server is not None and server not in catalog.servers:
-        hint = did_you_mean(server, catalog.servers) or f"Servers: {', '.join(catalog.servers) or 'none'}."
+        hint = (
+            did_you_mean(server, catalog.servers)
+            or f"Servers: {', '.join(catalog.servers) or 'none'}."
+        )
         raise typer.BadParameter(f'unknown server "{server}". {hint}', param_hint="--server")
     if words:
         found = await gateway.search(words, server=server, limit=MAX_FOUND)
@@ -54,7 +57,9 @@ async def list_tools(gateway: Gateway, session: Session, words: str, server: str
     else:
         tools = [tool for tool in catalog.tools.values() if server in {None, tool.server}]
     out, err = session.console.out, session.console.err
-    signatures = {tool.full_name: tool.signature_with(gateway.learned.shape(tool)) for tool in tools}
+    signatures = {
+        tool.full_name: tool.signature_with(gateway.learned.shape(tool)) for tool in tools
+    }
     if session.as_json:
         documents: list[Json] = [_tool(tool, signatures[tool.full_name]) for tool in tools]
         out.json({"tools": documents, "total": len(catalog)})
@@ -63,7 +68,10 @@ async def list_tools(gateway: Gateway, session: Session, words: str, server: str
         err.line(f"{counted(len(tools), 'tool')}{f' of {len(catalog):,}' if words else ''}")
     there = {ServerState.READY, ServerState.IDLE}
     absent = [info for info in catalog.servers.values() if info.state not in there]
-    err.lines((f"{info.name} is {info.state}: {info.error or 'it has not answered yet'}",) for info in absent)
+    err.lines(
+        (f"{info.name} is {info.state}: {info.error or 'it has not answered yet'}",)
+        for info in absent
+    )
     return Exit.SUCCESS
 
 
@@ -78,7 +86,13 @@ async def list_servers(gateway: Gateway, session: Session) -> int:
         documents: list[Json] = [_server(info) for info in servers]
         documents += [{"name": name, "state": "disabled"} for name in disabled]
         notes: list[Json] = list(session.config.notes)
-        out.json({"config": session.config.source, "servers": documents, **({"notes": notes} if notes else {})})
+        out.json(
+            {
+                "config": session.config.source,
+                "servers": documents,
+                **({"notes": notes} if notes else {}),
+            }
+        )
         return Exit.SUCCESS
     out.lines(_server_lines(servers, disabled))
     session.console.err.line(f"from {session.config.source}")
@@ -92,7 +106,13 @@ def _listed(tools: list[Tool], width: int) -> Iterator[Line]:
         name = tool.full_name.ljust(longest)
         mark = Styled("   " if tool.is_read_only else "[w]", Look.YELLOW)
         room = max(20, width - len(name) - 8)
-        yield (Styled(name, Look.BOLD), "  ", mark, "  ", one_line(_first_sentence(tool.description), room))
+        yield (
+            Styled(name, Look.BOLD),
+            "  ",
+            mark,
+            "  ",
+            one_line(_first_sentence(tool.description), room),
+        )
 
 
 def _found(tools: list[Tool], signatures: Mapping[str, str], width: int) -> Iterator[Line]:
@@ -128,7 +148,14 @@ def _server_lines(servers: Iterable[ServerInfo], disabled: Iterable[str]) -> Ite
             (info.protocol or "").ljust(10),
         )
         rest = f"  {counted(info.tools, 'tool')}" + (f"  {info.title}" if info.title else "")
-        yield (_STATE_MARKS[info.state], " ", Styled(facts[0], Look.BOLD), "  ", "  ".join(facts[1:]), rest)
+        yield (
+            _STATE_MARKS[info.state],
+            " ",
+            Styled(facts[0], Look.BOLD),
+            "  ",
+            "  ".join(facts[1:]),
+            rest,
+        )
         yield from ((f"      {line}",) for line in (info.error or "").splitlines())
         yield from (("      ", Styled(warning, Look.YELLOW)) for warning in info.warnings)
     yield from ((Styled("-", Look.DIM), f" {name.ljust(16)}  disabled") for name in disabled)

@@ -16,8 +16,13 @@ def plan_report(plan: JsonObject, name: str) -> Iterator[Line]:
     """Show layers, critical path, conflicts, the estimated duration, and what the DAG changes."""
     estimate = plan["estimate"]
     assert isinstance(estimate, dict)
-    tasks, depth, most = (int(_number(estimate, key)) for key in ("tasks", "layers", "max_parallelism"))
-    yield (Styled(name, Look.BOLD), f": {counted(tasks, 'task')}, {counted(depth, 'layer')}, at most {most} at once")
+    tasks, depth, most = (
+        int(_number(estimate, key)) for key in ("tasks", "layers", "max_parallelism")
+    )
+    yield (
+        Styled(name, Look.BOLD),
+        f": {counted(tasks, 'task')}, {counted(depth, 'layer')}, at most {most} at once",
+    )
     for number, layer in enumerate(_list(plan["layers"])):
         yield (Styled(f"{number:>3}", Look.DIM), f"  {'  '.join(_strings(layer))}")
     yield (Styled("critical path", Look.DIM), f"  {' → '.join(_strings(plan['critical_path']))}")
@@ -30,19 +35,28 @@ def plan_report(plan: JsonObject, name: str) -> Iterator[Line]:
 
 def _conflicts(conflicts: list[JsonObject]) -> Iterator[Line]:
     for found in conflicts[:MAX_CONFLICTS]:
-        line = f"  {found['id']} waits for {found['waits_for']} ({found['resource']}: {found['why']})"
+        line = (
+            f"  {found['id']} waits for {found['waits_for']} ({found['resource']}: {found['why']})"
+        )
         yield (Styled("conflict", Look.YELLOW), line)
     if len(conflicts) > MAX_CONFLICTS:
-        yield (Styled(f"  … {len(conflicts) - MAX_CONFLICTS:,} more: see all with --json", Look.DIM),)
+        yield (
+            Styled(f"  … {len(conflicts) - MAX_CONFLICTS:,} more: see all with --json", Look.DIM),
+        )
 
 
 def _estimate(estimate: JsonObject) -> str:
     if "execution_time_ms" not in estimate:
         return "none: these tools were never called"
-    wall, work = (milliseconds(_number(estimate, key)) for key in ("execution_time_ms", "sequential_time_ms"))
+    wall, work = (
+        milliseconds(_number(estimate, key)) for key in ("execution_time_ms", "sequential_time_ms")
+    )
     untimed = _strings(estimate.get("untimed_tools"))
     guessed = f"; never called: {some_of(untimed, 5)}" if untimed else ""
-    return f"{wall} wall, {work} one after the other, {_number(estimate, 'speedup'):.2f}{TIMES}{guessed}"
+    return (
+        f"{wall} wall, {work} one after the other, "
+        f"{_number(estimate, 'speedup'):.2f}{TIMES}{guessed}"
+    )
 
 
 def _number(members: JsonObject, key: str) -> float:

@@ -36,7 +36,10 @@ def run_report(result: RunResult, width: int, *, is_whole: bool) -> Iterator[Lin
     """Show the outputs, then the course of the run. If *is_whole*, nothing is cut or left out."""
     for id, value in result.outputs.items():
         yield from _output(id, value, width, is_whole=is_whole)
-        yield from ((Styled(f"and {_attachment(block)}", Look.DIM),) for block in result.attachments.get(id, []))
+        yield from (
+            (Styled(f"and {_attachment(block)}", Look.DIM),)
+            for block in result.attachments.get(id, [])
+        )
         yield ()
     yield _heading(result)
     yield from _waterfall(result, width, is_whole=is_whole)
@@ -58,7 +61,13 @@ def errors_report(errors: Iterable[TaskError]) -> Iterator[Line]:
         place = error.id if error.index is None else f"{error.id}[{error.index}]"
         first, *more = error.message.splitlines() or [""]
         message = first if is_skip else f"{error.code}: {first}"
-        yield ("  ", MARKS["skipped" if is_skip else "failed"], " ", Styled(place, Look.BOLD), f"  {message}")
+        yield (
+            "  ",
+            MARKS["skipped" if is_skip else "failed"],
+            " ",
+            Styled(place, Look.BOLD),
+            f"  {message}",
+        )
         yield from ((f"      {line}",) for line in more)
         if error.hint:
             yield ("      ", Styled(error.hint, Look.DIM))
@@ -93,10 +102,17 @@ def _output(id: str, value: Json, width: int, *, is_whole: bool) -> Iterator[Lin
     yield (Styled("── ", Look.DIM), Styled(id, Look.BOLD))
     lines = pretty(value, width)
     shown = lines if is_whole else islice(lines, MAX_OUTPUT_LINES)
-    yield from ((line if is_whole or len(line) <= MAX_LINE else f"{line[: MAX_LINE - 1]}…",) for line in shown)
+    yield from (
+        (line if is_whole or len(line) <= MAX_LINE else f"{line[: MAX_LINE - 1]}…",)
+        for line in shown
+    )
     left = sum(1 for _ in lines)
     if left:
-        yield (Styled(f"… {counted(left, 'more line')}: see all with --detail full, or --json", Look.DIM),)
+        yield (
+            Styled(
+                f"… {counted(left, 'more line')}: see all with --detail full, or --json", Look.DIM
+            ),
+        )
 
 
 def _attachment(block: JsonObject) -> str:
@@ -115,7 +131,9 @@ def _waterfall(result: RunResult, width: int, *, is_whole: bool) -> Iterator[Lin
     """Show a row for each task, by layers, with bars on one time axis."""
     tasks = result.tasks
     if len(tasks) > MAX_ROWS and not is_whole:
-        tasks = tuple(task for task in tasks if task.status not in {"success", "skipped"})[:MAX_ROWS]
+        tasks = tuple(task for task in tasks if task.status not in {"success", "skipped"})[
+            :MAX_ROWS
+        ]
     id_width = min(LONGEST_ID, max((len(task.id) for task in tasks), default=0))
     tool_width = min(LONGEST_TOOL, max((len(task.tool) for task in tasks), default=0))
     bar_width = max(10, min(LONGEST_BAR, width - id_width - tool_width - 36))
@@ -178,16 +196,32 @@ def _outcome(task: TaskResult, reasons: Sequence[TaskError]) -> str:
         parts.append("taken from the earlier run")
     if task.status != "success" and reasons:
         first = reasons[0]
-        is_call = first.code not in {"dependency_failed", "condition", "fail_fast", "cancelled", "timeout"}
+        is_call = first.code not in {
+            "dependency_failed",
+            "condition",
+            "fail_fast",
+            "cancelled",
+            "timeout",
+        }
         parts.append(one_line(f"{first.code}: {first.message}" if is_call else first.message, 80))
     return "  ".join(parts)
 
 
 def _totals(result: RunResult, *, is_whole: bool) -> Iterator[Line]:
     metrics = result.metrics
-    counts = [f"{number:,} {_COUNT_WORDS.get(status, status)}" for status, number in metrics.counts.items()]
-    yield (" · ".join([*counts, counted(len(result.layers), "layer"), f"{metrics.max_parallelism} at once"]),)
-    times = f"{milliseconds(metrics.execution_time_ms)} wall · {milliseconds(metrics.sequential_time_ms)} of calls"
+    counts = [
+        f"{number:,} {_COUNT_WORDS.get(status, status)}"
+        for status, number in metrics.counts.items()
+    ]
+    yield (
+        " · ".join(
+            [*counts, counted(len(result.layers), "layer"), f"{metrics.max_parallelism} at once"]
+        ),
+    )
+    times = (
+        f"{milliseconds(metrics.execution_time_ms)} wall · "
+        f"{milliseconds(metrics.sequential_time_ms)} of calls"
+    )
     yield (times, " · ", Styled(f"speedup {metrics.speedup:.2f}{TIMES}", Look.GREEN))
     if metrics.critical_path:
         path = " → ".join(metrics.critical_path)

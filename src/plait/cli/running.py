@@ -27,7 +27,9 @@ MAX_TASK_LINES = 200
 COUNT_LINES = 20
 
 
-async def run_dag(gateway: Gateway, session: Session, source: Source, changes: Changes, *, is_whole: bool) -> int:
+async def run_dag(
+    gateway: Gateway, session: Session, source: Source, changes: Changes, *, is_whole: bool
+) -> int:
     """Run the DAG in *source* to its end, or only plan it if it is a dry run."""
     document = read_document(source, changes)
     if document.is_dry_run:
@@ -49,7 +51,9 @@ async def run_dag(gateway: Gateway, session: Session, source: Source, changes: C
 
 async def call_tool(gateway: Gateway, session: Session, tool: str, arguments: JsonObject) -> int:
     """Call *tool* once, and show its result: text as it is, anything else as JSON."""
-    result = await gateway.execute({"tasks": [{"id": CALL, "tool": tool, "arguments": literal(arguments)}]})
+    result = await gateway.execute(
+        {"tasks": [{"id": CALL, "tool": tool, "arguments": literal(arguments)}]}
+    )
     out, err = session.console.out, session.console.err
     if session.as_json:
         out.json(result.document("full"))
@@ -91,16 +95,22 @@ async def _ended(gateway: Gateway, run_id: str, err: Stream | None) -> RunResult
 
 def _show_settled(result: RunResult, shown: set[str], err: Stream) -> None:
     """Show a line for each task that has finished since the last time, in that order."""
-    settled = [task for task in result.tasks if task.id not in shown and Status(task.status).is_final]
+    settled = [
+        task for task in result.tasks if task.id not in shown and Status(task.status).is_final
+    ]
     shown.update(task.id for task in settled)
     err.lines(
-        settled_line(task, [error for error in result.errors if error.id == task.id]) for task in _by_end(settled)
+        settled_line(task, [error for error in result.errors if error.id == task.id])
+        for task in _by_end(settled)
     )
 
 
 def _by_end(tasks: Iterable[TaskResult]) -> list[TaskResult]:
     """Sort *tasks* by their ends; those that never started come last."""
-    return sorted(tasks, key=lambda task: (task.start_ms is None, (task.start_ms or 0) + (task.duration_ms or 0)))
+    return sorted(
+        tasks,
+        key=lambda task: (task.start_ms is None, (task.start_ms or 0) + (task.duration_ms or 0)),
+    )
 
 
 def _show(session: Session, result: RunResult, *, is_whole: bool) -> None:

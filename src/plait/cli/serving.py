@@ -25,7 +25,9 @@ def read_address(text: str) -> Address:
     host, _, port = text.rpartition(":")
     is_bare_v6 = ":" in host and not (host.startswith("[") and host.endswith("]"))
     if not (port.isascii() and port.isdigit() and int(port) < 2**16) or is_bare_v6:
-        raise _bad_address(f"{text}: write it as PORT or HOST:PORT, such as 8420, 0.0.0.0:8420 or [::1]:8420.")
+        raise _bad_address(
+            f"{text}: write it as PORT or HOST:PORT, such as 8420, 0.0.0.0:8420 or [::1]:8420."
+        )
     return Address(host.strip("[]") or LOOPBACK, int(port))
 
 
@@ -34,7 +36,12 @@ def _bad_address(message: str) -> typer.BadParameter:
 
 
 def serve(
-    session: Session, http: str | None, hosts: tuple[str, ...], origins: tuple[str, ...], *, is_watching: bool = False
+    session: Session,
+    http: str | None,
+    hosts: tuple[str, ...],
+    origins: tuple[str, ...],
+    *,
+    is_watching: bool = False,
 ) -> int:
     """Serve until the client leaves or a signal comes. If *is_watching*, watch the settings
     file."""
@@ -43,7 +50,9 @@ def serve(
     from ..config.reloading import Reloading, log_notes
 
     log_notes(session.config)
-    reloading = Reloading(partial(load_config, session.config_file, secrets=session.secrets), is_watching)
+    reloading = Reloading(
+        partial(load_config, session.config_file, secrets=session.secrets), is_watching
+    )
     if http is None:
         if hosts or origins:
             raise _bad_address("it is missing, and --allow-host and --allow-origin need it.")

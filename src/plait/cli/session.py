@@ -76,7 +76,9 @@ class Session:
             return Exit.CONFIG
         except InvalidDag as error:
             return self._refused(error)
-        except Exception as error:  # the program ends here, without a traceback unless one is asked for
+        except (
+            Exception
+        ) as error:  # the program ends here, without a traceback unless one is asked for
             self._show_traceback(error)
             message = self.secrets.redact(f"{type(error).__name__}: {error}")
             self.console.complain(f"{message}\n--debug shows where it happened.")
@@ -101,7 +103,11 @@ class Session:
         wanted = os.environ.get("PLAIT_LOG_FORMAT", "").lower()
         as_json = wanted == "json" or (wanted != "text" and not err.is_terminal)
         with configure_logging(
-            self.log_level, sys.stderr, as_json=as_json, colours=err.has_colours, secrets=self.secrets
+            self.log_level,
+            sys.stderr,
+            as_json=as_json,
+            colours=err.has_colours,
+            secrets=self.secrets,
         ):
             yield
 

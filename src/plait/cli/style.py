@@ -67,14 +67,20 @@ def pretty(value: Json, width: int) -> Iterator[str]:
 def _nested(value: Json, width: int, before: str, after: str) -> Iterator[str]:
     indent = " " * (len(before) - len(before.lstrip()))
     flat = json.dumps(value, ensure_ascii=False)
-    if len(before) + len(flat) + len(after) <= width or not isinstance(value, dict | list) or not value:
+    if (
+        len(before) + len(flat) + len(after) <= width
+        or not isinstance(value, dict | list)
+        or not value
+    ):
         yield f"{before}{flat}{after}"
         return
     opening, closing = ("{", "}") if isinstance(value, dict) else ("[", "]")
     yield before + opening
     members = list(_members(value))
     for index, (name, member) in enumerate(members):
-        yield from _nested(member, width, f"{indent}  {name}", "," if index < len(members) - 1 else "")
+        yield from _nested(
+            member, width, f"{indent}  {name}", "," if index < len(members) - 1 else ""
+        )
     yield f"{indent}{closing}{after}"
 
 
@@ -82,4 +88,6 @@ def _members(value: dict[str, Json] | list[Json]) -> Iterator[tuple[str, Json]]:
     if isinstance(value, list):
         yield from (("", member) for member in value)
     else:
-        yield from ((f"{json.dumps(name, ensure_ascii=False)}: ", member) for name, member in value.items())
+        yield from (
+            (f"{json.dumps(name, ensure_ascii=False)}: ", member) for name, member in value.items()
+        )

@@ -20,7 +20,13 @@ _OURS = frozenset({"servers", "gateway", "policy"})
 """A TOML file with one of these keys is a servers.toml, even with a block of Codex pasted into
 it."""
 
-_TYPES = {"stdio": "stdio", "http": "http", "streamable-http": "http", "streamableHttp": "http", "sse": "sse"}
+_TYPES = {
+    "stdio": "stdio",
+    "http": "http",
+    "streamable-http": "http",
+    "streamableHttp": "http",
+    "sse": "sse",
+}
 _RENAMED = {
     "httpUrl": "url",
     "serverUrl": "url",
@@ -99,7 +105,9 @@ def _take_servers(translation: Translation, root: str, servers: Any) -> None:
         if fitting != name:
             translation.notes.append(f"{origin}: is called {fitting} here")
         if fitting in ours:
-            translation.problems.append(f"{origin}: another server is called {fitting} here; rename one of them")
+            translation.problems.append(
+                f"{origin}: another server is called {fitting} here; rename one of them"
+            )
             continue
         ours[fitting] = _Server(origin, translation).translated(settings)
         translation.origins["servers", fitting] = origin
@@ -113,7 +121,10 @@ def _is_this_gateway(settings: Any) -> bool:
     """Return whether *settings* start `plait serve`: a gateway must not start itself."""
     match settings:
         case {"command": str(command), "args": [*args]} if "serve" in args:
-            return any(isinstance(word, str) and PurePath(word).name == "plait" for word in (command, *args))
+            return any(
+                isinstance(word, str) and PurePath(word).name == "plait"
+                for word in (command, *args)
+            )
     return False
 
 
@@ -145,22 +156,30 @@ class _Server:
             case "bearer_token_env_var", str():
                 self._merge("headers", {"Authorization": f"Bearer ${{{value}}}"})
             case "env_vars", [*names]:
-                self._merge("env", {name: f"${{{name}}}" for name in names if isinstance(name, str)})
+                self._merge(
+                    "env", {name: f"${{{name}}}" for name in names if isinstance(name, str)}
+                )
             case _ if key in _REFUSED:
                 self._refuse(key, f"is not read; {_REFUSED[key]}")
             case "timeout", int() | float() if not isinstance(value, bool) and value < _LEAST_MS:
                 self._ours["timeout_s"] = value
-                self._translation.notes.append(f"{self._origin}.timeout: {value:g} was taken as seconds")
+                self._translation.notes.append(
+                    f"{self._origin}.timeout: {value:g} was taken as seconds"
+                )
             case "timeout" | "request_timeout_ms", int() | float() if not isinstance(value, bool):
                 self._ours["timeout_s"] = value / 1000
             case _ if (known := _RENAMED.get(key, key)) in ServerSettings.model_fields:
                 self._merge(known, value)
             case _:
-                self._translation.notes.append(f"{self._origin}.{key}: means nothing here, and was ignored")
+                self._translation.notes.append(
+                    f"{self._origin}.{key}: means nothing here, and was ignored"
+                )
 
     def _merge(self, key: str, value: Any) -> None:
         known = self._ours.get(key)
-        self._ours[key] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
+        self._ours[key] = (
+            {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
+        )
 
     def _refuse(self, key: str, reason: str) -> None:
         self._translation.problems.append(f"{self._origin}.{key}: {reason}")

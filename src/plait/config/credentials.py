@@ -37,7 +37,11 @@ def credentials_of(server: ServerSettings) -> Iterator[str]:
     for name, value in (*server.headers.items(), *server.env.items()):
         if is_secret(name):
             yield value
-            yield from (part.partition("=")[2].strip() for part in value.split(";") if name.lower() == "cookie")
+            yield from (
+                part.partition("=")[2].strip()
+                for part in value.split(";")
+                if name.lower() == "cookie"
+            )
     yield from _options(server.args)
     for text in (*server.headers.values(), *server.env.values(), *server.args):
         yield from _in_address(text)

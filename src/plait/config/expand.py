@@ -58,7 +58,9 @@ class Expander:
         if found["inside"] is None:
             return "${"
         if not found["end"]:
-            return self._unfilled(steps, "a variable is not closed by }; for the text ${ itself write $${")
+            return self._unfilled(
+                steps, "a variable is not closed by }; for the text ${ itself write $${"
+            )
         if found["inside"].startswith("file:"):
             return self._file(found["inside"].removeprefix("file:"), steps)
         return self._variable(found["inside"], steps)
@@ -70,15 +72,22 @@ class Expander:
             inside = _as_ours(inside)
         name, has_default, default = inside.partition(":-")
         if not _NAME.fullmatch(name):
-            return self._unfilled(steps, "a variable's name is letters, digits and _; for the text ${ itself write $${")
+            return self._unfilled(
+                steps,
+                "a variable's name is letters, digits and _; for the text ${ itself write $${",
+            )
         if "${" in default:
-            return self._unfilled(steps, f"the default of {name} contains a variable, which is not expanded")
+            return self._unfilled(
+                steps, f"the default of {name} contains a variable, which is not expanded"
+            )
         value = self._environ.get(name)
         if value or (value is not None and not has_default):
             return self._as_secret(value)
         if not has_default:
             return self._unfilled(
-                steps, f"the variable {name} is not set; set it, or give it a default: ${{{name}:-default}}"
+                steps,
+                f"the variable {name} is not set; set it, or give it a default: "
+                f"${{{name}:-default}}",
             )
         return self._as_secret(default)
 

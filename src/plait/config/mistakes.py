@@ -8,7 +8,14 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from ..core.values.problems import did_you_mean
-from .models import GatewaySettings, LimitSettings, PolicySettings, ServerSettings, Settings, ToolSettings
+from .models import (
+    GatewaySettings,
+    LimitSettings,
+    PolicySettings,
+    ServerSettings,
+    Settings,
+    ToolSettings,
+)
 from .places import Steps
 
 _OF_A_KEY = "[key]"
@@ -37,10 +44,15 @@ def message_of(detail: ErrorDetails) -> str:
         case "string_pattern_mismatch", (*_, "url"):
             return "an address starts with http:// or https://"
         case "string_pattern_mismatch", (*_, key) if key == _OF_A_KEY:
-            return "a server's name is 1 to 32 lower-case letters, digits, - or _, and starts with a letter or digit"
+            return (
+                "a server's name is 1 to 32 lower-case letters, digits, - or _, and starts "
+                "with a letter or digit"
+            )
         case kind, _ if kind in _MESSAGES:
             return _MESSAGES[kind]
-    message = re.sub(r"^(Input|String) (should|is)", "must", detail["msg"].removeprefix("Value error, "))
+    message = re.sub(
+        r"^(Input|String) (should|is)", "must", detail["msg"].removeprefix("Value error, ")
+    )
     return message[0].lower() + message[1:]
 
 

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from ..core.scheduling.rates import Rate
 from ..core.tools.claims import KeyTemplate
@@ -34,7 +41,10 @@ def _is_resource(text: str) -> str:
 
 def _has_no_nul(text: str) -> str:
     if "\0" in text:
-        raise ValueError("must not contain the character NUL, which programs cannot be given; remove it at its source")
+        raise ValueError(
+            "must not contain the character NUL, which programs cannot be given; remove it at "
+            "its source"
+        )
     return text
 
 
@@ -47,22 +57,29 @@ def _is_variable(name: str) -> str:
 def _is_header(name: str) -> str:
     """Check the name of a header (RFC 9110, 5.1)."""
     if not _HEADER_NAME.fullmatch(name):
-        raise ValueError("the name of a header is letters, digits and marks such as -, without blanks and colons")
+        raise ValueError(
+            "the name of a header is letters, digits and marks such as -, without blanks and colons"
+        )
     return name
 
 
 def _is_header_value(value: str) -> str:
     """Check a header's value (RFC 9110, 5.5; httpx does not send its obsolete characters)."""
     if not value.isascii():
-        raise ValueError("a header's value must be ASCII; encode it as its server expects, such as %C3%AB for \u00eb")
+        raise ValueError(
+            "a header's value must be ASCII; encode it as its server expects, such as %C3%AB for "
+            "\u00eb"
+        )
     if value != value.strip(" \t\r\n"):
         raise ValueError(
-            "a header's value must not begin or end with a blank or a line break; remove it from the variable or the "
+            "a header's value must not begin or end with a blank or a line break; remove it from "
+            "the variable or the "
             "text that it comes from, or write ${file:...}, which drops line breaks at the end"
         )
     if not all(char.isprintable() or char == "\t" for char in value):
         raise ValueError(
-            "a header's value must not contain a line break or another control character; remove it from the variable, "
+            "a header's value must not contain a line break or another control character; remove "
+            "it from the variable, "
             "the file or the text that it comes from"
         )
     return value
@@ -145,7 +162,9 @@ class ServerSettings(_Section):
     env: dict[Variable, Word] = Field(default_factory=dict, repr=False)
     cwd: Path | None = None
 
-    url: Annotated[str, Field(pattern=r"^https?://[^\s/]\S*$"), AfterValidator(_is_address)] | None = None
+    url: (
+        Annotated[str, Field(pattern=r"^https?://[^\s/]\S*$"), AfterValidator(_is_address)] | None
+    ) = None
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict, repr=False)
     transport: Literal["stdio", "http", "sse"] | None = None
 

@@ -31,9 +31,13 @@ def parse(file: Path) -> dict[str, Any]:
     try:
         return _json(text) if is_json(file) else tomllib.loads(text)
     except json.JSONDecodeError as error:
-        raise ConfigError(f"{file}: is not JSON: {error.msg} (at line {error.lineno}, column {error.colno})") from None
+        raise ConfigError(
+            f"{file}: is not JSON: {error.msg} (at line {error.lineno}, column {error.colno})"
+        ) from None
     except ValueError as error:  # TOML's own error, or a number with too many digits
-        raise ConfigError(f"{file}: is not {'JSON' if is_json(file) else 'TOML'}: {error}") from None
+        raise ConfigError(
+            f"{file}: is not {'JSON' if is_json(file) else 'TOML'}: {error}"
+        ) from None
     except RecursionError:
         raise ConfigError(f"{file}: is nested too deeply") from None
 

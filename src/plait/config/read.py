@@ -23,7 +23,9 @@ from .places import Steps, place
 
 FILE_NAME = "servers.toml"
 PREFIX = "PLAIT_"
-OTHER_VARIABLES = frozenset({"PLAIT_CONFIG", "PLAIT_DEBUG", "PLAIT_LOG_LEVEL", "PLAIT_LOG_FORMAT", "PLAIT_STATE_DIR"})
+OTHER_VARIABLES = frozenset(
+    {"PLAIT_CONFIG", "PLAIT_DEBUG", "PLAIT_LOG_LEVEL", "PLAIT_LOG_FORMAT", "PLAIT_STATE_DIR"}
+)
 
 
 def load_config(
@@ -57,7 +59,9 @@ def _find(environ: Mapping[str, str], cwd: Path) -> Path | None:
     if named := environ.get("PLAIT_CONFIG"):
         return cwd / os.path.expanduser(named)
     files = (folder / FILE_NAME for folder in [cwd, *cwd.parents, user_config_path("plait")])
-    return next((file for file in files if os.path.isfile(file)), None)  # a folder that cannot be read has none
+    return next(
+        (file for file in files if os.path.isfile(file)), None
+    )  # a folder that cannot be read has none
 
 
 def _state_folder(environ: Mapping[str, str], cwd: Path) -> Path:
@@ -68,7 +72,9 @@ def _state_folder(environ: Mapping[str, str], cwd: Path) -> Path:
 class _Reader:
     """Reads one file; collects its problems on the way."""
 
-    def __init__(self, source: str, folder: Path, environ: Mapping[str, str], secrets: Secrets) -> None:
+    def __init__(
+        self, source: str, folder: Path, environ: Mapping[str, str], secrets: Secrets
+    ) -> None:
         self._source = source
         self._secrets = secrets
         self._folder = folder
@@ -82,8 +88,16 @@ class _Reader:
         self._origins |= translation.origins
         self._problems += [self._in_file(problem) for problem in translation.problems]
         if translation.is_clients and self._folder.name.startswith("."):
-            self._folder = self._folder.parent  # in .vscode/mcp.json, paths start from the folder that .vscode is in
-        expander = Expander(self._environ, self._folder, self._report_unfilled, self._secrets, in_client_file=from_json)
+            self._folder = (
+                self._folder.parent
+            )  # in .vscode/mcp.json, paths start from the folder that .vscode is in
+        expander = Expander(
+            self._environ,
+            self._folder,
+            self._report_unfilled,
+            self._secrets,
+            in_client_file=from_json,
+        )
         filled = expander.expand(translation.values)
         self._set_from_environment(filled)
         settings = self._validated(filled)
@@ -118,7 +132,12 @@ class _Reader:
             ("gateway",): GatewaySettings,
             ("gateway", "limits"): LimitSettings,
         }
-        places = {key: steps for steps, model in sections.items() for key in model.model_fields if key != "limits"}
+        places = {
+            key: steps
+            for steps, model in sections.items()
+            for key in model.model_fields
+            if key != "limits"
+        }
         for variable, value in self._environ.items():
             key = variable.removeprefix(PREFIX).lower()
             if not variable.startswith(PREFIX) or variable in OTHER_VARIABLES or not value:
@@ -128,7 +147,9 @@ class _Reader:
                 self._origins[*places[key], key] = f"the variable {variable}"
             elif near := nearest(key, places):
                 meant = f"{PREFIX}{near[0].upper()}"
-                self._problems.append(f'the variable {variable}: unknown setting. Did you mean "{meant}"?')
+                self._problems.append(
+                    f'the variable {variable}: unknown setting. Did you mean "{meant}"?'
+                )
 
     def _report(self, steps: Steps, message: str) -> None:
         """Add a problem, with the place where a reader of the file or the environment finds it."""
@@ -138,7 +159,9 @@ class _Reader:
         else:
             length, origin = 0, ""
         problem = f"{place(steps[length:], origin)}: {message}"
-        self._problems.append(problem if origin.startswith("the variable ") else self._in_file(problem))
+        self._problems.append(
+            problem if origin.startswith("the variable ") else self._in_file(problem)
+        )
 
     def _report_unfilled(self, steps: Steps, message: str) -> None:
         self._unfilled.add(steps)
@@ -151,7 +174,9 @@ class _Reader:
 def _idle_patterns(settings: Settings) -> Iterator[str]:
     """Yield a note for each tool pattern that matches no server: what it should deny is not
     denied."""
-    denied = [(f"policy.deny[{index}]", pattern) for index, pattern in enumerate(settings.policy.deny)]
+    denied = [
+        (f"policy.deny[{index}]", pattern) for index, pattern in enumerate(settings.policy.deny)
+    ]
     for origin, pattern in (*denied, *(("tools", pattern) for pattern in settings.tools)):
         server, _, of_server = pattern.partition(":")
         if not any(fnmatchcase(name, server) for name in settings.servers):

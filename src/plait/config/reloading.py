@@ -28,7 +28,9 @@ POLL_S = 1.0
 """Seconds between two looks at the file. If both see the same, the file is complete."""
 
 LIVE = frozenset({"max_concurrency", "timeout_s", "detect_conflicts"})
-LIVE_LIMITS = frozenset({"max_tasks", "max_items", "max_document_bytes", "max_output_bytes", "max_run_bytes"})
+LIVE_LIMITS = frozenset(
+    {"max_tasks", "max_items", "max_document_bytes", "max_output_bytes", "max_run_bytes"}
+)
 """The settings of `[gateway]` and its limits that can change while it runs."""
 
 Stamp: TypeAlias = "tuple[int, ...] | None"
@@ -63,7 +65,9 @@ class Reloading:
         try:
             config = await to_thread.run_sync(self.load, abandon_on_cancel=True)
         except ConfigError as error:
-            log.error("config.refused", extra={"error": str(error), "kept": "the previous settings"})
+            log.error(
+                "config.refused", extra={"error": str(error), "kept": "the previous settings"}
+            )
             return
         log_notes(config)
         await apply(config)
@@ -101,8 +105,16 @@ def lasting(before: Config, now: Config) -> list[str]:
     limits = [key for key in type(one.limits).model_fields if key not in LIVE_LIMITS]
     return [
         *(f"gateway.{key}" for key in keys if getattr(one, key) != getattr(other, key)),
-        *(f"gateway.limits.{key}" for key in limits if getattr(one.limits, key) != getattr(other.limits, key)),
-        *(f"servers.{name}.prefix" for name, server in now.servers.items() if server.prefix != _prefix(before, name)),
+        *(
+            f"gateway.limits.{key}"
+            for key in limits
+            if getattr(one.limits, key) != getattr(other.limits, key)
+        ),
+        *(
+            f"servers.{name}.prefix"
+            for name, server in now.servers.items()
+            if server.prefix != _prefix(before, name)
+        ),
     ]
 
 

@@ -11,7 +11,14 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
-from ..errors import CallError, CallTimeout, ConnectionLost, InvalidArguments, PolicyDenied, ServerUnavailable
+from ..errors import (
+    CallError,
+    CallTimeout,
+    ConnectionLost,
+    InvalidArguments,
+    PolicyDenied,
+    ServerUnavailable,
+)
 from .results.record import RunRecord
 from .scheduling.events import NEVER_CACHED, CacheRule, Notice
 from .tools.cached_listing import CachedListing
@@ -22,8 +29,8 @@ from .values.principal import USER, Principal
 from .values.strict import Json, JsonObject
 
 OnProgress: TypeAlias = Callable[[JsonObject], None]
-"""Takes the progress of a request: the params of a `notifications/progress` as the server sent them,
-`progress` a number. It must not block or raise."""
+"""Takes the progress of a request: the params of a `notifications/progress` as the server sent
+them, `progress` a number. It must not block or raise."""
 
 Ask: TypeAlias = Callable[[str, JsonObject], Awaitable[JsonObject]]
 """Puts a request of a downstream server (`elicitation/create`, `sampling/createMessage`,
@@ -33,11 +40,12 @@ Observer: TypeAlias = Callable[[Notice], None]
 """Takes every notice, in order; changes nothing. It must not block."""
 
 OnNotice: TypeAlias = Callable[[str, str, JsonObject], None]
-"""Takes what a downstream server notifies of: its name, the method and the params. It must not block
-or raise."""
+"""Takes what a downstream server notifies of: its name, the method and the params. It must not
+block or raise."""
 
 RENEWED: Final = "renewed"
-"""The method of a notice that comes from no server: the settings are new, so any list may have changed."""
+"""The method of a notice that comes from no server: the settings are new, so any list may have
+changed."""
 
 UNDECLARED: Final[JsonObject] = {}
 """The capabilities of a client that declared none. It is never changed."""
@@ -54,10 +62,10 @@ class RpcError(Exception):
 
 
 def as_rpc_error(error: CallError) -> RpcError:
-    """*error* for a client who is given JSON-RPC errors: as the server worded it, or else with the code
-    CONNECTION_CLOSED (-32000) where the server could not be reached or went away, REQUEST_TIMEOUT
-    (-32001) where it gave no answer in time, INVALID_PARAMS (-32602) for what cannot be sent, and
-    INTERNAL_ERROR (-32603) for an answer that cannot be used."""
+    """*error* for a client who is given JSON-RPC errors: as the server worded it, or else with the
+    code CONNECTION_CLOSED (-32000) where the server could not be reached or went away,
+    REQUEST_TIMEOUT (-32001) where it gave no answer in time, INVALID_PARAMS (-32602) for what
+    cannot be sent, and INTERNAL_ERROR (-32603) for an answer that cannot be used."""
     if error.rpc_error is not None:
         return error.rpc_error
     match error:
@@ -112,12 +120,13 @@ class Caller(Protocol):
         ...
 
     def log(self, params: JsonObject, /) -> bool:
-        """Take a log message of the server, the params of a `notifications/message`, that belongs to
-        the request, or may. Returns whether the client wants such messages."""
+        """Take a log message of the server, the params of a `notifications/message`, that belongs
+        to the request, or may. Returns whether the client wants such messages."""
         ...
 
     def check_question(self, method: str, params: JsonObject, /) -> None:
-        """Raise `RpcError` if the client may not be asked this, for a server that asks by its result."""
+        """Raise `RpcError` if the client may not be asked this, for a server that asks by its
+        result."""
         ...
 
     async def ask(self, method: str, params: JsonObject, /) -> JsonObject:
@@ -160,8 +169,9 @@ NO_CLIENT: Final = NoClient()
 
 
 class CallId(NamedTuple):
-    """Names one attempt of one call: of a task or, with *item*, of one item of a `for_each` task. For
-    a call by name, *run* is empty, *task* the tool's full name and *item* the number of the call."""
+    """Names one attempt of one call: of a task or, with *item*, of one item of a `for_each` task.
+    For a call by name, *run* is empty, *task* the tool's full name and *item* the number of the
+    call."""
 
     run: str
     task: str
@@ -170,7 +180,8 @@ class CallId(NamedTuple):
 
 
 class ToolCall(NamedTuple):
-    """One call of one downstream tool: a value, its arguments resolved and checked, and its caller."""
+    """One call of one downstream tool: a value, its arguments resolved and checked, and its
+    caller."""
 
     id: CallId
     tool: Tool
@@ -185,23 +196,24 @@ class ToolCall(NamedTuple):
 class CallTool(Protocol):
     """Calls a tool and gives its `CallToolResult` as the server sent it, a JSON object.
 
-    Connections do, a cache around them does, and a fake in tests. Raises `CallError` and nothing else.
-    Cancelling the task cancels the call at its server. Whoever calls bounds the time.
+    Connections do, a cache around them does, and a fake in tests. Raises `CallError` and nothing
+    else. Cancelling the task cancels the call at its server. Whoever calls bounds the time.
     """
 
     def __call__(self, call: ToolCall, /) -> Awaitable[JsonObject]: ...
 
 
 class ResourceResolver(Protocol):
-    """Finds the file that a server means by a name: one key for each, whatever the server calls it."""
+    """Finds the file that a server means by a name: one key for each, whatever the server calls
+    it."""
 
     def at_once(self, name: ResourceName, /) -> str | None:
         """The key, if no file system has to be asked for it."""
         ...
 
     def look_up(self, name: ResourceName, /) -> str | None:
-        """The key, by the file system as it is now; None if it would only wait where others wait already. Called in a
-        thread, for it may wait for a disk or a network. It never raises."""
+        """The key, by the file system as it is now; None if it would only wait where others wait
+        already. Called in a thread, for it may wait for a disk or a network. It never raises."""
         ...
 
 
@@ -218,8 +230,8 @@ class Servers(Protocol):
 
 
 class RunStore(Protocol):
-    """Keeps runs for `get_run` and `resume_from`: their records, and beside them the outputs. It is bounded: the oldest
-    finished runs go first."""
+    """Keeps runs for `get_run` and `resume_from`: their records, and beside them the outputs. It is
+    bounded: the oldest finished runs go first."""
 
     def add(self, record: RunRecord) -> None:
         """Keep a run that has begun."""
@@ -230,7 +242,8 @@ class RunStore(Protocol):
         ...
 
     def get(self, run_id: str, principal: Principal) -> RunRecord | None:
-        """The record that was kept last; None if the run is unknown, or *principal* may not see it."""
+        """The record that was kept last; None if the run is unknown, or *principal* may not see
+        it."""
         ...
 
     def output(self, run_id: str, task: str) -> Output | None:
@@ -258,8 +271,8 @@ class ServerListing:
 
 @dataclass(frozen=True, slots=True)
 class RelayRequest:
-    """One request for a downstream server. `meta` is the client's `_meta`, without what belongs to its
-    own connection (protocol version, client, capabilities, progress token)."""
+    """One request for a downstream server. `meta` is the client's `_meta`, without what belongs to
+    its own connection (protocol version, client, capabilities, progress token)."""
 
     server: str
     method: str
@@ -269,10 +282,12 @@ class RelayRequest:
 
 
 class Downstream(Protocol):
-    """The downstream servers, for relaying: their lists as they sent them, and requests sent as they are."""
+    """The downstream servers, for relaying: their lists as they sent them, and requests sent as
+    they are."""
 
     def offers(self) -> tuple[ServerListing, ...]:
-        """Of every server that was reached, as they are now; equal (`is`) as long as nothing has changed."""
+        """Of every server that was reached, as they are now; equal (`is`) as long as nothing has
+        changed."""
         ...
 
     async def request(self, request: RelayRequest, /) -> JsonObject:
@@ -296,7 +311,8 @@ class Downstream(Protocol):
         ...
 
     def askers(self) -> list[str]:
-        """The servers that have asked for roots outside of any request, if a client can answer them now."""
+        """The servers that have asked for roots outside of any request, if a client can answer them
+        now."""
         ...
 
 

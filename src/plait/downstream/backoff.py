@@ -9,7 +9,8 @@ from .transports.transport import ConnectTimings
 
 
 class Backoff:
-    """The pauses between the attempts to connect to one server: longer each time, unless one held."""
+    """The pauses between the attempts to connect to one server: longer each time, unless one
+    held."""
 
     def __init__(self, patience: ConnectTimings) -> None:
         self._patience = patience
@@ -25,6 +26,9 @@ class Backoff:
         if has_held:
             self._last_s = 0.0
         else:
-            self._last_s = min(max(self._last_s * 2, self._patience.first_backoff_s), self._patience.longest_backoff_s)
+            self._last_s = min(
+                max(self._last_s * 2, self._patience.first_backoff_s),
+                self._patience.longest_backoff_s,
+            )
         asked, self._asked_s = self._asked_s, 0.0
         return max(asked, self._last_s * random.uniform(0.8, 1.2))  # noqa: S311 - spreads attempts, keeps no secret

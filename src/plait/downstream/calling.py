@@ -28,18 +28,25 @@ async def call_tool(server: str, session: ProtocolSession, call: ToolCall) -> Js
     params = call.params
     if params is None:
         params = {"name": call.tool.name, "arguments": call.arguments}
-    return await _with_answers(server, session, "tools/call", params, call.caller, call.tool.full_name)
+    return await _with_answers(
+        server, session, "tools/call", params, call.caller, call.tool.full_name
+    )
 
 
 async def relay(
     server: str, session: ProtocolSession, request: RelayRequest, interests: ServerSubscriptions
 ) -> JsonObject:
-    """The result of one relayed request as it came, its input requests answered. Raises `CallError`, and
-    `RpcError` for what is refused here; `Unsent` if nothing of it reached the server."""
+    """The result of one relayed request as it came, its input requests answered. Raises
+    `CallError`, and `RpcError` for what is refused here; `Unsent` if nothing of it reached the
+    server."""
     method, caller = request.method, request.caller
-    params: JsonObject = {**request.params, "_meta": request.meta} if request.meta else request.params
+    params: JsonObject = (
+        {**request.params, "_meta": request.meta} if request.meta else request.params
+    )
     if interests.are_told_by(method):
-        return await interests.tell(session, method, params, partial(_sent, server, session, caller))
+        return await interests.tell(
+            session, method, params, partial(_sent, server, session, caller)
+        )
     result = await _with_answers(server, session, method, params, caller, f"{server}: {method}")
     try:
         measure(result)
@@ -49,11 +56,16 @@ async def relay(
 
 
 async def _with_answers(
-    server: str, session: ProtocolSession, method: str, params: JsonObject, caller: Caller, name: str
+    server: str,
+    session: ProtocolSession,
+    method: str,
+    params: JsonObject,
+    caller: Caller,
+    name: str,
 ) -> JsonObject:
-    """The result of a request. While that asks for input, the caller is asked, and the request is sent
-    again with the answers; a caller who takes input requests is given the first of them. Errors call the
-    request by its *name*."""
+    """The result of a request. While that asks for input, the caller is asked, and the request is
+    sent again with the answers; a caller who takes input requests is given the first of them.
+    Errors call the request by its *name*."""
     first, rounds = params, 0
     while True:
         result = await _sent(server, session, caller, method, params)
@@ -67,11 +79,18 @@ async def _with_answers(
         if rounds == MOST_ROUNDS:
             raise ToolError(f"{name} asked for input more than {MOST_ROUNDS} times")
         rounds += 1
-        answers: JsonObject = {key: await _asked(name, caller, *question) for key, question in questions.items()}
-        params = {**first, **present(inputResponses=answers, requestState=result.get("requestState"))}
+        answers: JsonObject = {
+            key: await _asked(name, caller, *question) for key, question in questions.items()
+        }
+        params = {
+            **first,
+            **present(inputResponses=answers, requestState=result.get("requestState")),
+        }
 
 
-async def _sent(server: str, session: ProtocolSession, caller: Caller, method: str, params: JsonObject) -> JsonObject:
+async def _sent(
+    server: str, session: ProtocolSession, caller: Caller, method: str, params: JsonObject
+) -> JsonObject:
     try:
         return await session.request(method, params, caller)
     except MCPError as error:
@@ -86,8 +105,8 @@ async def _sent(server: str, session: ProtocolSession, caller: Caller, method: s
 
 
 def _questions(name: str, result: JsonObject, caller: Caller) -> dict[str, tuple[str, JsonObject]]:
-    """The method and the params of each input request in *result*, all of which the caller may be asked.
-    Raises `ToolError`."""
+    """The method and the params of each input request in *result*, all of which the caller may be
+    asked. Raises `ToolError`."""
     requests = result.get("inputRequests")
     if requests is None:
         return {}

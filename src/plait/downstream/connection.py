@@ -1,7 +1,8 @@
 """One downstream server, owned by one task for its whole life.
 
-The owner opens the transport, agrees on a protocol, lists the tools and waits for the end; then it starts again.
-Other tasks only call `call`, which never waits longer for a server than it takes to know that it is not there.
+The owner opens the transport, agrees on a protocol, lists the tools and waits for the end; then it
+starts again. Other tasks only call `call`, which never waits longer for a server than it takes to
+know that it is not there.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ class Connection:
         self._is_watched = False
         """Whether it is in use because something of it is watched."""
         self._asking_kinds: set[str] = set()
-        """The kinds of requests that the server is known to ask something for that cannot be told apart."""
+        """The kinds of requests that the server is known to ask something for that cannot be told
+        apart."""
         self._settings = settings
         self._max_message_bytes = max_message_bytes
         self._patience = patience or ConnectTimings()
@@ -112,7 +114,8 @@ class Connection:
 
     @property
     def offers(self) -> ServerListing | None:
-        """All that it lists; None as long as that is not known. The same object as long as nothing changes."""
+        """All that it lists; None as long as that is not known. The same object as long as nothing
+        changes."""
         return self._listed.offers
 
     @property
@@ -141,7 +144,9 @@ class Connection:
     async def woken(self) -> None:
         """Wait until the start of a server that was idle has come to something, too."""
         attempts = self._attempts
-        while attempts == self._attempts and (self.state is ServerState.IDLE or self._is_in_first_attempt):
+        while attempts == self._attempts and (
+            self.state is ServerState.IDLE or self._is_in_first_attempt
+        ):
             await self._changed.wait()
 
     @property
@@ -176,8 +181,8 @@ class Connection:
         self._on_change()
 
     async def run(self, begin: anyio.Event | None = None) -> None:
-        """Keep the server connected until cancelled, once *begin* is set; a lazy one only while it is used, or nothing
-        is known of it."""
+        """Keep the server connected until cancelled, once *begin* is set; a lazy one only while it
+        is used, or nothing is known of it."""
         error: str | None = None
         try:
             if begin is not None:
@@ -197,7 +202,9 @@ class Connection:
                 if self.is_known and not self.use.is_wanted:
                     error = None if self._has_been_ready else error
                     continue
-                has_been_healthy = self._is_retired or anyio.current_time() - began >= self._patience.healthy_s
+                has_been_healthy = (
+                    self._is_retired or anyio.current_time() - began >= self._patience.healthy_s
+                )
                 pause = self._pauses.next_s(has_held=self._has_been_ready and has_been_healthy)
                 self._next_attempt = anyio.current_time() + pause
                 self._become(ServerState.RETRYING, error)
@@ -208,8 +215,8 @@ class Connection:
             self._become(ServerState.STOPPED, None)
 
     def _has_been_misled(self, seconds: float) -> bool:
-        """Whether an attempt of so many *seconds* failed that took the era for what it was at an earlier start, and
-        the next is worth making at once."""
+        """Whether an attempt of so many *seconds* failed that took the era for what it was at an
+        earlier start, and the next is worth making at once."""
         was_misled = not self._has_been_ready and self._verdict.drop_recalled()
         return was_misled and seconds < self._settings.probe_timeout_s
 
@@ -222,12 +229,17 @@ class Connection:
         return await self._sent(lambda wire: call_tool(self.name, wire, call), call.caller)
 
     async def request(self, request: RelayRequest) -> JsonObject:
-        """Send one request as it is. Raises `RpcError`: the server's own, or one that `as_rpc_error` makes."""
+        """Send one request as it is. Raises `RpcError`: the server's own, or one that
+        `as_rpc_error` makes."""
         try:
             measure([request.params, request.meta, request.caller.capabilities])
-            return await self._sent(lambda wire: relay(self.name, wire, request, self._interests), request.caller)
+            return await self._sent(
+                lambda wire: relay(self.name, wire, request, self._interests), request.caller
+            )
         except NotStrict as error:
-            raise RpcError(types.INVALID_PARAMS, f"the params are not strict JSON: {error}") from None
+            raise RpcError(
+                types.INVALID_PARAMS, f"the params are not strict JSON: {error}"
+            ) from None
         except CallError as error:
             raise as_rpc_error(error) from error
         finally:
@@ -253,7 +265,9 @@ class Connection:
             self.use.end()
         self._is_watched = is_watched
 
-    async def _sent(self, send: Callable[[ProtocolSession], Awaitable[JsonObject]], caller: Caller) -> JsonObject:
+    async def _sent(
+        self, send: Callable[[ProtocolSession], Awaitable[JsonObject]], caller: Caller
+    ) -> JsonObject:
         """Run *send*, retrying once if nothing reached the server. Raises `CallError`."""
         self.use.begin()
         try:
@@ -279,7 +293,11 @@ class Connection:
     def _redacted(self, error: RpcError) -> RpcError:
         """*error* of the server's own. Details that cannot be searched in time are left out."""
         try:
-            data = self._secrets.redact_all(error.data) if measure(error.data) <= MOST_DETAILS_BYTES else None
+            data = (
+                self._secrets.redact_all(error.data)
+                if measure(error.data) <= MOST_DETAILS_BYTES
+                else None
+            )
         except NotStrict:
             data = None
         return RpcError(error.code, self._secrets.redact(error.message), data)
@@ -302,12 +320,14 @@ class Connection:
 
     @property
     def _wait_s(self) -> float:
-        """How long a call waits: for a server that is known and just starts, as long as that may take."""
+        """How long a call waits: for a server that is known and just starts, as long as that may
+        take."""
         is_long = self._is_starting and self.is_known
         return max(self._patience.call_wait_s, self._settings.startup_timeout_s if is_long else 0.0)
 
     def _is_expected(self, now: float) -> bool:
-        """Whether the server is likely to be there soon: it is being started, or was there until just now."""
+        """Whether the server is likely to be there soon: it is being started, or was there until
+        just now."""
         if self.state is ServerState.RETRYING:
             return self._has_been_ready and self._next_attempt - now <= self._patience.soon_s
         return self.state is not ServerState.STOPPED
@@ -316,7 +336,9 @@ class Connection:
         hint = "plait servers says how each server stands."
         if self.state is ServerState.RETRYING:
             hint = f"It is tried again in {max(0.0, self._next_attempt - now):.0f} s."
-        return ServerUnavailable(f"{self.name} cannot be reached: {self.error or self.state}", hint=hint)
+        return ServerUnavailable(
+            f"{self.name} cannot be reached: {self.error or self.state}", hint=hint
+        )
 
     # The owner's side.
 
@@ -329,7 +351,9 @@ class Connection:
             except* DiedOnProbe:
                 log.info("server.ended_on_probe", extra={"server": self.name})
                 is_tried_again = self._verdict.died_on_probe()
-            return await self._connect_and_stay(Era.LEGACY) if is_tried_again else self._last_words()
+            return (
+                await self._connect_and_stay(Era.LEGACY) if is_tried_again else self._last_words()
+            )
         except Exception as error:  # whatever ends a server ends this attempt alone
             self._pauses.hear(error)
             return self._explained(error)
@@ -387,18 +411,22 @@ class Connection:
             await self._refresh(wire, wire.heard())
 
     async def _refresh(self, wire: ProtocolSession, stale: Mapping[str, JsonObject | None]) -> None:
-        """Read lists again. A server that cannot give them keeps the tools it had, and the calls in flight."""
+        """Read lists again. A server that cannot give them keeps the tools it had, and the calls in
+        flight."""
         before = self.tools, self.warnings
         try:
             with anyio.fail_after(self._settings.startup_timeout_s):
                 await self._listed.read(wire, stale)
         except (MCPError, CallError, TimeoutError) as error:
-            log.warning("server.not_listed", extra={"server": self.name, "error": self._explained(error)})
+            log.warning(
+                "server.not_listed", extra={"server": self.name, "error": self._explained(error)}
+            )
         if (self.tools, self.warnings) != before:
             self._become(ServerState.READY, None)
 
     def _tell_lost(self, error: str, retry_in_s: float) -> None:
-        """Once for each reason: a server that stays away for the same one is not told again at every attempt."""
+        """Once for each reason: a server that stays away for the same one is not told again at
+        every attempt."""
         level = logging.WARNING if error != self._told else logging.DEBUG
         self._told = error
         fields = {"server": self.name, "error": error, "retry_in_s": round(retry_in_s, 1)}
@@ -413,8 +441,14 @@ class Connection:
         self._on_change()
 
     def _last_words(self) -> str:
-        last_words = self._transport.last_words() if self._transport is not None else "the connection was closed"
+        last_words = (
+            self._transport.last_words()
+            if self._transport is not None
+            else "the connection was closed"
+        )
         return self._secrets.redact(last_words)
 
     def _explained(self, error: BaseException) -> str:
-        return self._secrets.redact(explained(error, self._last_words(), self._settings.startup_timeout_s))
+        return self._secrets.redact(
+            explained(error, self._last_words(), self._settings.startup_timeout_s)
+        )

@@ -1,4 +1,5 @@
-"""The stream on which a server of 2026-07-28 tells of changes: kept open, and another when something else is wanted.
+"""The stream on which a server of 2026-07-28 tells of changes: kept open, and another when
+something else is wanted.
 
 The next stream is there before the last one is closed, so that no change is missed in between.
 """
@@ -31,11 +32,13 @@ _NEVER = frozenset({types.METHOD_NOT_FOUND, types.INVALID_PARAMS})
 """The errors of a server that has no such streams: it is asked once."""
 
 OpenStream: TypeAlias = Callable[[JsonObject], Awaitable[object]]
-"""Sends one `subscriptions/listen` with the given parameters, and ends with the stream. Raises `MCPError`."""
+"""Sends one `subscriptions/listen` with the given parameters, and ends with the stream. Raises
+`MCPError`."""
 
 
 class Wanted:
-    """What the clients want one server to tell of: the resources that they watch, and the log level."""
+    """What the clients want one server to tell of: the resources that they watch, and the log
+    level."""
 
     def __init__(self) -> None:
         self.watched: dict[str, None] = {}
@@ -53,9 +56,12 @@ class _Stream:
 
 
 class Listening:
-    """Listens by *open_stream* to what *wanted* says at the time, a `SubscriptionFilter`; its tasks are of *tasks*."""
+    """Listens by *open_stream* to what *wanted* says at the time, a `SubscriptionFilter`; its tasks
+    are of *tasks*."""
 
-    def __init__(self, tasks: TaskGroup, open_stream: OpenStream, wanted: Callable[[], JsonObject]) -> None:
+    def __init__(
+        self, tasks: TaskGroup, open_stream: OpenStream, wanted: Callable[[], JsonObject]
+    ) -> None:
         self._tasks = tasks
         self._open_stream = open_stream
         self._wanted = wanted
@@ -68,7 +74,8 @@ class Listening:
         return f"<Listening to {self._stream.wanted if self._stream is not None else 'nothing'}>"
 
     async def keep_open(self) -> None:
-        """Open a stream whenever there is none and something is wanted; until cancelled, or the server has none."""
+        """Open a stream whenever there is none and something is wanted; until cancelled, or the
+        server has none."""
         pause = FIRST_PAUSE_S
         while True:
             try:
@@ -91,7 +98,8 @@ class Listening:
                 await self._changed.wait()
 
     async def renew(self) -> None:
-        """Listen to what is wanted now. Raises `MCPError` where the server refuses; then the stream is as it was."""
+        """Listen to what is wanted now. Raises `MCPError` where the server refuses; then the stream
+        is as it was."""
         async with self._lock:
             wanted, before = self._wanted(), self._stream
             if wanted:
@@ -105,7 +113,8 @@ class Listening:
                     await before.ended.wait()
 
     def acknowledged(self, params: JsonObject) -> bool:
-        """The server says what it will tell of. True if changes before that may have been missed."""
+        """The server says what it will tell of. True if changes before that may have been
+        missed."""
         stream, honoured = self._next or self._stream, params.get("notifications")
         if stream is not None and isinstance(honoured, dict):
             stream.honoured = honoured

@@ -29,7 +29,8 @@ STDERR_LINES_PER_S = 100
 HELD_S = 1.0
 """How long the first start of servers is held back for an answer to go out first."""
 AT_ONCE = max(4, 2 * (os.cpu_count() or 1))
-"""Processes that are started side by side: more only take the processor from each other, and from us."""
+"""Processes that are started side by side: more only take the processor from each other, and from
+us."""
 TURN_S = 0.5
 """After so long the next may start, also if this one has not answered."""
 DRAIN_S = 30.0
@@ -56,10 +57,12 @@ class _Owned:
 
 
 class Pool:
-    """The connections of one gateway. A `CallTool` and the `Servers`; use as an async context manager.
+    """The connections of one gateway. A `CallTool` and the `Servers`; use as an async context
+    manager.
 
-    Entering starts every server in the background and waits for none; leaving stops all of them in parallel. With
-    *first*, no server is started until that is set, but for one that is needed, and not longer than a second.
+    Entering starts every server in the background and waits for none; leaving stops all of them in
+    parallel. With *first*, no server is started until that is set, but for one that is needed, and
+    not longer than a second.
     """
 
     def __init__(
@@ -93,7 +96,10 @@ class Pool:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         assert self._tasks is not None
         self._tasks.cancel_scope.cancel()
@@ -137,8 +143,9 @@ class Pool:
         return await owned.connection.call(call)
 
     async def reload(self, config: Config) -> set[str]:
-        """Go by the servers of *config* from now on: those that are new or changed start, those that changed or went
-        stop once their calls in flight have ended. The others are not disturbed. Gives the names of the former."""
+        """Go by the servers of *config* from now on: those that are new or changed start, those
+        that changed or went stop once their calls in flight have ended. The others are not
+        disturbed. Gives the names of the former."""
         self._secrets.take_in(config.secrets)
         wanted, before = _enabled(config), self._owned
         self._owned = {
@@ -153,7 +160,9 @@ class Pool:
         await self._recall()
         self._replace(before)
         return {
-            name for name, owned in {**before, **self._owned}.items() if before.get(name) is not self._owned.get(name)
+            name
+            for name, owned in {**before, **self._owned}.items()
+            if before.get(name) is not self._owned.get(name)
         }
 
     def _replace(self, before: Mapping[str, _Owned]) -> None:
@@ -164,10 +173,13 @@ class Pool:
         for name, owned in before.items():
             if self._owned.get(name) is not owned:
                 self._tasks.start_soon(self._end, owned, self._owned.get(name))
-        self._tasks.start_soon(self._begin, [owned for name, owned in self._owned.items() if name not in before])
+        self._tasks.start_soon(
+            self._begin, [owned for name, owned in self._owned.items() if name not in before]
+        )
 
     async def _end(self, owned: _Owned, successor: _Owned | None) -> None:
-        """Stop a server, and start what takes its place: after it where nothing is in flight, else beside it."""
+        """Stop a server, and start what takes its place: after it where nothing is in flight, else
+        beside it."""
         owned.connection.let_watchers_go()
         if successor is not None and owned.connection.use.count:
             successor.begin.set()
@@ -235,7 +247,8 @@ def _enabled(config: Config) -> dict[str, ServerSettings]:
 
 
 def stderr_logger(server: str, lines_per_s: int = STDERR_LINES_PER_S) -> Callable[[str], None]:
-    """Puts the lines that *server* writes to stderr into our log under its name, at most so many a second."""
+    """Puts the lines that *server* writes to stderr into our log under its name, at most so many a
+    second."""
     log = logging.getLogger(f"plait.server.{server}")
     second, lines = 0, 0
 

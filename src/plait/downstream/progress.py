@@ -1,7 +1,7 @@
 """The progress of requests that the SDK's dispatcher sends, as the server tells it.
 
-The dispatcher has tokens for progress too, but makes floats of what comes, and leaves out what it does not know. So
-requests carry tokens of ours.
+The dispatcher has tokens for progress too, but makes floats of what comes, and leaves out what it
+does not know. So requests carry tokens of ours.
 """
 
 from __future__ import annotations
@@ -42,14 +42,22 @@ class InProgress:
         self._told[token] = on_progress
         meta = params.get("_meta")
         try:
-            yield {**params, "_meta": {**(meta if isinstance(meta, dict) else {}), "progressToken": token}}
+            yield {
+                **params,
+                "_meta": {**(meta if isinstance(meta, dict) else {}), "progressToken": token},
+            }
         finally:
             del self._told[token]
 
     def hear(self, params: JsonObject) -> None:
-        """Tell whoever waits for the request that it is about, before its answer. What is no progress is dropped."""
+        """Tell whoever waits for the request that it is about, before its answer. What is no
+        progress is dropped."""
         token = params.get("progressToken")
-        if not isinstance(token, int | str) or isinstance(token, bool) or not is_number(params.get("progress")):
+        if (
+            not isinstance(token, int | str)
+            or isinstance(token, bool)
+            or not is_number(params.get("progress"))
+        ):
             return
         if (on_progress := self._told.get(coerce_request_id(token))) is None:
             return

@@ -1,4 +1,5 @@
-"""All connections as one `Downstream`: what they offer, requests to any of them, and what they tell of."""
+"""All connections as one `Downstream`: what they offer, requests to any of them, and what they tell
+of."""
 
 from __future__ import annotations
 
@@ -16,10 +17,13 @@ log = logging.getLogger(__name__)
 
 
 class DownstreamRelay:
-    """A `Downstream` over all *connections*; *reach* gives that to one server, for something to be sent to it."""
+    """A `Downstream` over all *connections*; *reach* gives that to one server, for something to be
+    sent to it."""
 
     def __init__(
-        self, connections: Callable[[], Iterable[Connection]], reach: Callable[[str], Connection | None]
+        self,
+        connections: Callable[[], Iterable[Connection]],
+        reach: Callable[[str], Connection | None],
     ) -> None:
         self._connections = connections
         self._reach = reach
@@ -32,18 +36,22 @@ class DownstreamRelay:
 
     def offers(self) -> tuple[ServerListing, ...]:
         now = tuple(one.offers for one in self._connections() if one.offers is not None)
-        if len(now) != len(self._offers) or any(new is not old for new, old in zip(now, self._offers, strict=True)):
+        if len(now) != len(self._offers) or any(
+            new is not old for new, old in zip(now, self._offers, strict=True)
+        ):
             self._offers = now
         return self._offers
 
     async def request(self, request: RelayRequest, /) -> JsonObject:
-        """As `Downstream.request`. The codes of ours: CONNECTION_CLOSED (-32000) where the server cannot be reached or
-        went away, INVALID_PARAMS (-32602) for what cannot be sent, INTERNAL_ERROR (-32603) for an answer that cannot be
-        used. Nothing here bounds the time but that for a server which is being started."""
+        """As `Downstream.request`. The codes of ours: CONNECTION_CLOSED (-32000) where the server
+        cannot be reached or went away, INVALID_PARAMS (-32602) for what cannot be sent,
+        INTERNAL_ERROR (-32603) for an answer that cannot be used. Nothing here bounds the time but
+        that for a server which is being started."""
         return await self._connection(request.server).request(request)
 
     async def notify(self, server: str, method: str, params: JsonObject) -> None:
-        """As `Downstream.notify`; a server that is not there is not told. Raises `RpcError` if there is no such."""
+        """As `Downstream.notify`; a server that is not there is not told. Raises `RpcError` if
+        there is no such."""
         await self._connection(server).notify(method, params)
 
     def listen(self, hear: OnNotice) -> Callable[[], None]:
@@ -72,7 +80,9 @@ class DownstreamRelay:
         try:
             measure(params)
         except NotStrict as error:
-            log.debug("notice.dropped", extra={"server": server, "method": method, "error": str(error)})
+            log.debug(
+                "notice.dropped", extra={"server": server, "method": method, "error": str(error)}
+            )
             return
         for hear in list(self._listeners.values()):
             try:
@@ -81,7 +91,8 @@ class DownstreamRelay:
                 log.exception("notice.failed", extra={"server": server, "method": method})
 
     def renew(self) -> None:
-        """There are new settings: what is offered is to be looked at anew, and any list may be another."""
+        """There are new settings: what is offered is to be looked at anew, and any list may be
+        another."""
         self._offers = ()
         self.tell("", RENEWED, {})
 

@@ -1,8 +1,9 @@
 """Where resources are: one key for what each server calls by a name of its own.
 
-A server on this machine takes a relative path from the folder that it works in, follows `..` and symbolic links, and
-on some file systems does not tell `README` from `readme`. Files of a server that is reached over HTTP are on another
-machine: nothing can be looked up there, and they are never the same as those here.
+A server on this machine takes a relative path from the folder that it works in, follows `..` and
+symbolic links, and on some file systems does not tell `README` from `readme`. Files of a server
+that is reached over HTTP are on another machine: nothing can be looked up there, and they are never
+the same as those here.
 """
 
 from __future__ import annotations
@@ -53,12 +54,15 @@ class _Base:
 
     def absolute(self, path: str) -> str:
         if self.home is not None and (path == "~" or path.startswith("~/")):
-            path = self.home + path[1:]  # most servers that meet it expand it, and hardly any file is called so
+            path = (
+                self.home + path[1:]
+            )  # most servers that meet it expand it, and hardly any file is called so
         return path if path.startswith("/") else f"{self.folder}/{path}"
 
 
 class Resources:
-    """Knows how each server of *config* means a path. It looks at files (lstat, readlink) and opens none."""
+    """Knows how each server of *config* means a path. It looks at files (lstat, readlink) and opens
+    none."""
 
     def __init__(
         self,
@@ -74,20 +78,29 @@ class Resources:
 
     def adopt(self, config: Config) -> None:
         """The servers are those of *config* from now on."""
-        self._bases = {name: _Base.of(server) for name, server in config.servers.items() if server.kind == "stdio"}
+        self._bases = {
+            name: _Base.of(server)
+            for name, server in config.servers.items()
+            if server.kind == "stdio"
+        }
 
     def at_once(self, name: ResourceName) -> str | None:
-        """The key of a file for which nothing has to be looked up: it is not on this machine, or its name is too long.
+        """The key of a file for which nothing has to be looked up: it is not on this machine, or
+        its name is too long.
 
         A `ResourceResolver` (`core/ports.py`)."""
         is_here = name.server in self._bases
         if len(name.key) > MAX_KEY:
             return "file:" if is_here else f"file@{name.server}:"
-        return None if is_here else key_of(f"file@{name.server}", _elsewhere(name.key.partition(":")[2]))
+        return (
+            None
+            if is_here
+            else key_of(f"file@{name.server}", _elsewhere(name.key.partition(":")[2]))
+        )
 
     def look_up(self, name: ResourceName) -> str | None:
-        """The key of a file, as its server means it and as the file system is now; None if lookups hang on its way. It
-        never raises, but waits as long as the file system does."""
+        """The key of a file, as its server means it and as the file system is now; None if lookups
+        hang on its way. It never raises, but waits as long as the file system does."""
         rest = name.key.partition(":")[2]
         base = self._bases.get(name.server)
         if base is None:  # its server has just been taken out of the settings
@@ -98,8 +111,8 @@ class Resources:
             return None
 
     def path(self, server: str, text: str) -> str | None:
-        """The absolute path that *server* means by *text*, a path or a `file:` URI, as it is written; None if its
-        files are not on this machine."""
+        """The absolute path that *server* means by *text*, a path or a `file:` URI, as it is
+        written; None if its files are not on this machine."""
         base = self._bases.get(server)
         return None if base is None else base.absolute(_path_in(text.removeprefix("file:")))
 
@@ -117,8 +130,9 @@ class Look(NamedTuple):
 
 
 class Looks:
-    """The looks at paths that have not been answered yet. One that is late shows that its path hangs, several in one
-    folder that all of it does: then no other thread looks there too, or one mount could take them all."""
+    """The looks at paths that have not been answered yet. One that is late shows that its path
+    hangs, several in one folder that all of it does: then no other thread looks there too, or one
+    mount could take them all."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -155,16 +169,21 @@ class _Place(NamedTuple):
 class _Places:
     """Real paths, and what was found out on the way: which devices fold letter case."""
 
-    def __init__(self, lstat: Callable[[str], os.stat_result], readlink: Callable[[str], str]) -> None:
+    def __init__(
+        self, lstat: Callable[[str], os.stat_result], readlink: Callable[[str], str]
+    ) -> None:
         self._lstat = lstat
         self._readlink = readlink
         self._root = _Place("", "", os.stat("/").st_dev)
         self._folds: dict[int, bool] = {}
 
     def real(self, path: str) -> str:
-        """The place that an absolute *path* leads to, which need not exist; `/` if the way is too long."""
+        """The place that an absolute *path* leads to, which need not exist; `/` if the way is too
+        long."""
         way, left = [self._root], path.split("/")[::-1]
-        absent: list[str] = []  # beneath the last place that is there nothing is, and only `..` leads back
+        absent: list[
+            str
+        ] = []  # beneath the last place that is there nothing is, and only `..` leads back
         links = steps = 0
         while left:
             name = left.pop()
@@ -188,15 +207,18 @@ class _Places:
         return self._named(way[-1], "/".join(absent)) if absent else way[-1].key or "/"
 
     def _step(self, folder: _Place, name: str, may_follow: bool) -> _Place | str | None:
-        """The place of that *name* in *folder*; where it leads, if it is a link that is followed; None if it is not
-        there, and so nothing is beneath it."""
+        """The place of that *name* in *folder*; where it leads, if it is a link that is followed;
+        None if it is not there, and so nothing is beneath it."""
         path = f"{folder.path}/{name}"
         status = self._look(path)
         if status is None:
             return None
         if may_follow and S_ISLNK(status.st_mode) and (target := self._target(path)):
             return target
-        if folder.device not in self._folds and (folds := self._try(folder, name, status)) is not None:
+        if (
+            folder.device not in self._folds
+            and (folds := self._try(folder, name, status)) is not None
+        ):
             self._folds[folder.device] = folds
         return _Place(path, self._named(folder, name), status.st_dev)
 
@@ -228,7 +250,11 @@ class _Places:
 def _path_in(rest: str) -> str:
     """The path in what follows `file:`, percent signs decoded if it is a URI."""
     rest = rest.removeprefix("file:")
-    uri = rest.removeprefix("//localhost") if rest.startswith("//localhost/") else rest.removeprefix("//")
+    uri = (
+        rest.removeprefix("//localhost")
+        if rest.startswith("//localhost/")
+        else rest.removeprefix("//")
+    )
     if uri == rest or not uri.startswith("/"):
         return rest
     return unquote(re.split("[?#]", uri, maxsplit=1)[0], errors="surrogateescape")
@@ -242,5 +268,6 @@ def _elsewhere(rest: str) -> str:
 
 
 def _folded(name: str) -> str:
-    """*name* as a file system compares it that does not mind letter case, nor how accents are written."""
+    """*name* as a file system compares it that does not mind letter case, nor how accents are
+    written."""
     return normalize("NFC", normalize("NFD", name).casefold())

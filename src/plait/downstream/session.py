@@ -1,5 +1,5 @@
-"""One connection: requests put into the words of its era, and what its server says by itself. All of it is raw:
-nothing that a server sends is dropped here, or validated."""
+"""One connection: requests put into the words of its era, and what its server says by itself. All
+of it is raw: nothing that a server sends is dropped here, or validated."""
 
 from __future__ import annotations
 
@@ -93,7 +93,9 @@ class ProtocolSession:
 
     # Requests to the server.
 
-    async def greet(self, method: str, params: JsonObject, version: str | None = None) -> JsonObject:
+    async def greet(
+        self, method: str, params: JsonObject, version: str | None = None
+    ) -> JsonObject:
         """As `handshake.Greeted`."""
         options: CallOptions = {"cancel_on_abandon": False}
         if version is not None:
@@ -103,9 +105,12 @@ class ProtocolSession:
     def adopt(self, greeting: Greeting) -> None:
         self.greeting = greeting
 
-    async def request(self, method: str, params: JsonObject, caller: Caller | None = None) -> JsonObject:
-        """The result of one request, which is cancelled at the server if it is here. *caller* is None
-        for a request of our own. Raises `MCPError` as the server or the way to it said, and `Unsent`."""
+    async def request(
+        self, method: str, params: JsonObject, caller: Caller | None = None
+    ) -> JsonObject:
+        """The result of one request, which is cancelled at the server if it is here. *caller* is
+        None for a request of our own. Raises `MCPError` as the server or the way to it said, and
+        `Unsent`."""
         sent = self._enveloped(params, caller)
         caller = caller or NO_CLIENT
         origin = RequestOrigin(caller, may_ask=caller.can_be_asked and method in MAY_ASK)
@@ -131,7 +136,9 @@ class ProtocolSession:
         with self._progress.told(sent, on_progress) as sent:
             token = correlated.set(origin)
             try:
-                return await self._dispatcher.send_raw_request(method, sent or None, self._options(method, sent))
+                return await self._dispatcher.send_raw_request(
+                    method, sent or None, self._options(method, sent)
+                )
             finally:
                 correlated.reset(token)
 
@@ -145,9 +152,17 @@ class ProtocolSession:
     def read_headers(self, definitions: Iterable[JsonObject]) -> None:
         """Learn which arguments of which tools go into headers too, from their *definitions*."""
         if self._direct is None and self.era is Era.MODERN:
-            schemas = {str(definition["name"]): definition.get("inputSchema") for definition in definitions}
-            usable = {name: schema for name, schema in schemas.items() if find_invalid_x_mcp_header(schema) is None}
-            self._param_headers = {name: x_mcp_header_map(schema) for name, schema in usable.items()}
+            schemas = {
+                str(definition["name"]): definition.get("inputSchema") for definition in definitions
+            }
+            usable = {
+                name: schema
+                for name, schema in schemas.items()
+                if find_invalid_x_mcp_header(schema) is None
+            }
+            self._param_headers = {
+                name: x_mcp_header_map(schema) for name, schema in usable.items()
+            }
 
     @property
     def era(self) -> Era:
@@ -158,14 +173,22 @@ class ProtocolSession:
             return params
         meta = params.get("_meta")
         own: JsonObject = meta if isinstance(meta, dict) else {}
-        level: JsonObject = {types.LOG_LEVEL_META_KEY: self._wants.level} if self._wants.level else {}
+        level: JsonObject = (
+            {types.LOG_LEVEL_META_KEY: self._wants.level} if self._wants.level else {}
+        )
         capabilities = OURS if caller is None else caller.capabilities
-        return {**params, "_meta": {**level, **own, **envelope(capabilities, self.greeting.version)}}
+        return {
+            **params,
+            "_meta": {**level, **own, **envelope(capabilities, self.greeting.version)},
+        }
 
     def _options(self, method: str, params: JsonObject) -> CallOptions:
         options: CallOptions = {}
         if self.era is Era.MODERN and self.greeting is not None:
-            options["headers"] = {**_headers(method, params, self.greeting.version), **self._mirrored(method, params)}
+            options["headers"] = {
+                **_headers(method, params, self.greeting.version),
+                **self._mirrored(method, params),
+            }
         elif self.greeting is not None:
             options["headers"] = {MCP_PROTOCOL_VERSION_HEADER: self.greeting.version}
         return options
@@ -179,7 +202,10 @@ class ProtocolSession:
     # What the server says by itself.
 
     async def _answer(
-        self, context: DispatchContext[TransportContext], method: str, params: Mapping[str, Any] | None
+        self,
+        context: DispatchContext[TransportContext],
+        method: str,
+        params: Mapping[str, Any] | None,
     ) -> JsonObject:
         """The answer to a request of the server's. Raises `MCPError`."""
         if self.era is Era.MODERN:
@@ -226,7 +252,8 @@ class ProtocolSession:
         self._news.notify()
 
     def retire(self) -> None:
-        """The server no longer knows our session: what was sent may still be answered, nothing more is sent."""
+        """The server no longer knows our session: what was sent may still be answered, nothing more
+        is sent."""
         self.is_retired = True
         self._news.notify()
 
@@ -236,7 +263,8 @@ class ProtocolSession:
             await self._news.wait()
 
     def heard(self) -> dict[str, JsonObject | None]:
-        """The lists that may have changed since this was asked before, each with what the server said, if it did."""
+        """The lists that may have changed since this was asked before, each with what the server
+        said, if it did."""
         stale, self._stale = self._stale, {}
         return stale
 
@@ -249,7 +277,9 @@ class ProtocolSession:
         async with anyio.create_task_group() as tasks:
             self.listening = Listening(tasks, self._listen, self._wanted)
             tasks.start_soon(self.listening.keep_open)
-            await self.listening.begun(BEGUN_S)  # what is listed from now on need not be listed again
+            await self.listening.begun(
+                BEGUN_S
+            )  # what is listed from now on need not be listed again
             yield
             tasks.cancel_scope.cancel()
 
@@ -259,14 +289,18 @@ class ProtocolSession:
     def _wanted(self) -> JsonObject:
         assert self.greeting is not None
         wanted: JsonObject = {
-            f"{kind}ListChanged": True for kind in LISTS.values() if self.greeting.has(kind, "listChanged")
+            f"{kind}ListChanged": True
+            for kind in LISTS.values()
+            if self.greeting.has(kind, "listChanged")
         }
         if uris := list(self._wants.watched):
             wanted["resourceSubscriptions"] = list[Any](uris)
         return wanted
 
 
-async def _ignore(context: DispatchContext[TransportContext], method: str, params: Mapping[str, Any] | None) -> None:
+async def _ignore(
+    context: DispatchContext[TransportContext], method: str, params: Mapping[str, Any] | None
+) -> None:
     """All notifications are taken in their order, before this would be asked."""
 
 

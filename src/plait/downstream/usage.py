@@ -1,4 +1,5 @@
-"""Whether a server is in use: a lazy one runs from its first use until it has not been used for a while."""
+"""Whether a server is in use: a lazy one runs from its first use until it has not been used for a
+while."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from ..waiting import Signal
 
 
 class UsageTracker:
-    """The uses of one server. It is wanted while *idle_s* is None, and else from a use until so many seconds after."""
+    """The uses of one server. It is wanted while *idle_s* is None, and else from a use until so
+    many seconds after."""
 
     def __init__(self, idle_s: float | None = None) -> None:
         self._idle_s = idle_s

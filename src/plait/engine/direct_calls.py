@@ -1,7 +1,8 @@
-"""Direct calls: each is made in the task of whoever wants it, once the scheduler says that it may be.
+"""Direct calls: each is made in the task of whoever wants it, once the scheduler says that it may
+be.
 
-A task of its own for each would cost as much as the rest of it. Cancelling the task cancels the call at
-its server, and gives back what the call held.
+A task of its own for each would cost as much as the rest of it. Cancelling the task cancels the
+call at its server, and gives back what the call held.
 """
 
 from __future__ import annotations
@@ -11,7 +12,16 @@ from collections.abc import Callable
 import anyio
 
 from ..core.ports import Caller, CallId, CallTool, ToolCall
-from ..core.scheduling.events import Aborted, Call, CallRequested, Event, Failed, Key, Notice, Succeeded
+from ..core.scheduling.events import (
+    Aborted,
+    Call,
+    CallRequested,
+    Event,
+    Failed,
+    Key,
+    Notice,
+    Succeeded,
+)
 from ..core.tools.output import tool_error
 from ..core.values.strict import JsonObject, NotStrict, measure
 from ..errors import CallError, CallTimeout, InvalidOutput
@@ -19,8 +29,8 @@ from .running_call import RunningCall, internal_error
 
 
 class DirectCalls:
-    """The direct calls of one runner, made by *call_tool*. Events go to *feed*, notices to *notify*; *now*
-    gives the time."""
+    """The direct calls of one runner, made by *call_tool*. Events go to *feed*, notices to
+    *notify*; *now* gives the time."""
 
     def __init__(
         self,
@@ -47,7 +57,8 @@ class DirectCalls:
         self._admissions[key].grant(error)
 
     async def call(self, request: CallRequested, params: JsonObject, caller: Caller) -> JsonObject:
-        """The result of the call, as its server gave it; *params* are sent for *caller*. Raises `CallError`."""
+        """The result of the call, as its server gave it; *params* are sent for *caller*. Raises
+        `CallError`."""
         key, tool = request.key, request.tool
         end: Event = Aborted(key)
         try:
@@ -55,7 +66,9 @@ class DirectCalls:
                 running = RunningCall(key, caller, scope, self._feed, self._notify)
                 try:
                     command = await self._admitted(request)
-                    call = ToolCall(CallId(*key), tool, command.arguments, command.cache, running, params)
+                    call = ToolCall(
+                        CallId(*key), tool, command.arguments, command.cache, running, params
+                    )
                     result = await self._call_tool(call)
                 finally:
                     running.end()
@@ -86,7 +99,8 @@ class DirectCalls:
 
 
 class _Admission:
-    """The scheduler's answer to one request. Mostly it is there at once, and nobody waits for it."""
+    """The scheduler's answer to one request. Mostly it is there at once, and nobody waits for
+    it."""
 
     __slots__ = ("_granted", "answer")
 
@@ -107,11 +121,14 @@ class _Admission:
 
 
 def _end(request: CallRequested, result: JsonObject, *, cached: bool) -> Event:
-    """What the scheduler is told of *result*. Raises `InvalidOutput` for one that cannot be passed on."""
+    """What the scheduler is told of *result*. Raises `InvalidOutput` for one that cannot be passed
+    on."""
     try:
         measure(result)
     except NotStrict as error:
-        raise InvalidOutput(f"{request.tool.full_name} gave an answer that cannot be passed on: {error}") from None
+        raise InvalidOutput(
+            f"{request.tool.full_name} gave an answer that cannot be passed on: {error}"
+        ) from None
     if result.get("resultType") == "input_required":
         return Aborted(request.key, "input_required")
     if result.get("isError") is True:

@@ -39,7 +39,9 @@ from ..waiting import Signal
 from .lookups import AS_WRITTEN, Lookups
 from .runner import Runner
 
-if TYPE_CHECKING:  # what is needed once there is a DAG, or a search, is imported then: a start is to be quick
+if (
+    TYPE_CHECKING
+):  # what is needed once there is a DAG, or a search, is imported then: a start is to be quick
     from ..core.tools.search import SearchIndex, SearchResult
 
 LONGEST_START_S = 35.0
@@ -98,11 +100,12 @@ class _LiveRun:
 
 
 class Gateway:
-    """Runs DAGs over *servers* and *call_tool*, and keeps them in *runs*. Use as `async with Gateway(...) as gateway:`;
-    leaving it cancels the runs that are still going.
+    """Runs DAGs over *servers* and *call_tool*, and keeps them in *runs*. Use as `async with
+    Gateway(...) as gateway:`; leaving it cancels the runs that are still going.
 
-    A run belongs to the principal of the client that submitted it or, without a client, to the user.
-    Every verb that takes a run's id raises `UnknownRun` for a principal who may not see that run.
+    A run belongs to the principal of the client that submitted it or, without a client, to the
+    user. Every verb that takes a run's id raises `UnknownRun` for a principal who may not see that
+    run.
     """
 
     def __init__(
@@ -163,17 +166,22 @@ class Gateway:
         if self._index is not None:
             self._index[1].close()
 
-    def change(self, policy: Policy, limits: GatewayLimits, resolver: ResourceResolver | None) -> None:
-        """New runs go by these from now on. Those under way keep their plans, and go by the new limits of what is in
-        flight at once."""
+    def change(
+        self, policy: Policy, limits: GatewayLimits, resolver: ResourceResolver | None
+    ) -> None:
+        """New runs go by these from now on. Those under way keep their plans, and go by the new
+        limits of what is in flight at once."""
         self._policy, self._limits, self._resolver = policy, limits, resolver
         self._lookups.resolver = resolver or AS_WRITTEN
         self._call_requests = CallRequests(policy, detect_conflicts=resolver is not None)
         self._runner.change_limits(limits.concurrency, limits.max_output_bytes)
 
-    async def call(self, server: str, tool: str, params: JsonObject, caller: Caller = NO_CLIENT) -> JsonObject:
-        """The result of one call of a tool by its name, as the server gave it, members unknown to us included. *params*
-        are those of a `tools/call`, with the server's name of the tool; they are sent as they are. Raises `CallError`.
+    async def call(
+        self, server: str, tool: str, params: JsonObject, caller: Caller = NO_CLIENT
+    ) -> JsonObject:
+        """The result of one call of a tool by its name, as the server gave it, members unknown to
+        us included. *params* are those of a `tools/call`, with the server's name of the tool; they
+        are sent as they are. Raises `CallError`.
         """
         self._called += 1
         request = self._call_requests.make(self._called, self.catalog(), f"{server}:{tool}", params)
@@ -188,19 +196,23 @@ class Gateway:
         return self._servers.catalog()
 
     async def settled(self, seconds: float = LONGEST_START_S) -> None:
-        """Wait until every server was connected to once, or was not there; at most so many *seconds*."""
+        """Wait until every server was connected to once, or was not there; at most so many
+        *seconds*."""
         await self._reach(None, seconds)
 
     async def known(self) -> None:
-        """Wait until every server of which no tool is known was connected to once, or was not there; five seconds at
-        most."""
+        """Wait until every server of which no tool is known was connected to once, or was not
+        there; five seconds at most."""
         unknown = [name for name, info in self.catalog().servers.items() if not info.tools]
         if unknown:
             with anyio.move_on_after(CATALOG_WAIT_S):
                 await self._servers.settled(unknown)
 
-    async def search(self, query: str, *, server: str | None = None, limit: int = 6) -> SearchResult:
-        """Tools by words, for each need in *query* (`;` separates needs), best first; an empty query finds servers."""
+    async def search(
+        self, query: str, *, server: str | None = None, limit: int = 6
+    ) -> SearchResult:
+        """Tools by words, for each need in *query* (`;` separates needs), best first; an empty
+        query finds servers."""
         await self.known()
         return self._search_index().search(query, server=server, limit=limit)
 
@@ -227,8 +239,8 @@ class Gateway:
         return plan_document(plan, conflicts, expected, done.keys())
 
     async def submit(self, document: object, caller: Caller = NO_CLIENT) -> Submitted:
-        """Check *document* (parsed JSON, JSON text, or a `Dag`) whole, and start it for *caller*: the run
-        belongs to its principal. Raises `InvalidDag`."""
+        """Check *document* (parsed JSON, JSON text, or a `Dag`) whole, and start it for *caller*:
+        the run belongs to its principal. Raises `InvalidDag`."""
         plan, conflicts, reused = await self._prepare(document, caller.principal)
         self._submitted += 1
         run = Run(
@@ -249,15 +261,19 @@ class Gateway:
         return Submitted(run.id, plan.dag, plan.notes)
 
     async def execute(self, document: object, caller: Caller = NO_CLIENT) -> RunResult:
-        """Check *document*, run it and wait to its end. A cancelled caller cancels the run. Raises `InvalidDag`."""
+        """Check *document*, run it and wait to its end. A cancelled caller cancels the run. Raises
+        `InvalidDag`."""
         submitted = await self.submit(document, caller)
         try:
             return await self.wait(submitted.run_id, principal=caller.principal)
         finally:
             self._runner.cancel(submitted.run_id)
 
-    async def wait(self, run_id: str, seconds: float | None = None, principal: Principal = USER) -> RunResult:
-        """The result once the run has ended, or after *seconds* its state so far. Raises `UnknownRun`."""
+    async def wait(
+        self, run_id: str, seconds: float | None = None, principal: Principal = USER
+    ) -> RunResult:
+        """The result once the run has ended, or after *seconds* its state so far. Raises
+        `UnknownRun`."""
         if (live := self._live_run(run_id, principal)) is None:
             return self.result(run_id, principal)
         with anyio.move_on_after(seconds):
@@ -265,8 +281,8 @@ class Gateway:
         return result_of(live.record(), live.output)
 
     async def follow(self, run_id: str, principal: Principal = USER) -> AsyncIterator[Progress]:
-        """How far the run is: at once, then as tasks settle (at most ten times a second, at least every 5 s), the
-        last one `finished`. Raises `UnknownRun`."""
+        """How far the run is: at once, then as tasks settle (at most ten times a second, at least
+        every 5 s), the last one `finished`. Raises `UnknownRun`."""
         if (live := self._live_run(run_id, principal)) is None:
             yield progress_of(self.record(run_id, principal))
             return
@@ -314,7 +330,9 @@ class Gateway:
         record = self.record(run_id, principal)
         if task not in record.tasks:
             near = nearest(task, record.tasks)
-            hint = f'Did you mean "{near[0]}"?' if near else f"Its tasks: {some_of(record.tasks, 20)}."
+            hint = (
+                f'Did you mean "{near[0]}"?' if near else f"Its tasks: {some_of(record.tasks, 20)}."
+            )
             raise CallError(f'{run_id} has no task "{task[:80]}"', hint=hint)
         if (output := self._kept_output(run_id, task)) is None:
             raise _no_output(record.tasks[task])
@@ -332,12 +350,16 @@ class Gateway:
         live = self._live.get(run_id)
         return self._runs.output(run_id, task) if live is None else live.output(task)
 
-    async def _prepare(self, document: object, principal: Principal) -> tuple[Plan, Conflicts, dict[str, Output]]:
+    async def _prepare(
+        self, document: object, principal: Principal
+    ) -> tuple[Plan, Conflicts, dict[str, Output]]:
         from ..core.planning.check import check
         from ..core.results.resume import resume
 
         limits = self._limits
-        reading = read_dag(document, max_tasks=limits.max_tasks, max_bytes=limits.max_document_bytes)
+        reading = read_dag(
+            document, max_tasks=limits.max_tasks, max_bytes=limits.max_document_bytes
+        )
         await self._reach([task.tool for task in reading.dag.tasks], LONGEST_START_S)
         taken_over: dict[str, TakenOver] = {}
         outputs: dict[str, Output] = {}
@@ -347,7 +369,9 @@ class Gateway:
                 hint = "Use the run_id of an earlier answer, or send all tasks without resume_from."
                 unknown = Problem("resume_from", "unknown_run", NO_SUCH_RUN, hint)
                 raise InvalidDag([*reading.problems, unknown], reading.notes)
-            dag, taken_over, outputs = resume(reading.dag, earlier, partial(self._kept_output, run_id))
+            dag, taken_over, outputs = resume(
+                reading.dag, earlier, partial(self._kept_output, run_id)
+            )
             reading = replace(reading, dag=dag)
         plan = check(
             reading,
@@ -365,14 +389,17 @@ class Gateway:
         return plan, find_conflicts(plan, accesses, places), outputs
 
     async def _reach(self, names: Iterable[str] | None, seconds: float) -> None:
-        """Wait for the servers that *names* may be tools of (all, for None), if they are still being connected to."""
+        """Wait for the servers that *names* may be tools of (all, for None), if they are still
+        being connected to."""
         catalog = self.catalog()
         servers: set[str] | None = None
         if names is not None:
             found = [(name, catalog.find(name)) for name in names]
             if all(tool is not None and tool.listed for _, tool in found):
                 return
-            known = {name.partition(":")[0] for name, tool in found if tool is None or not tool.listed}
+            known = {
+                name.partition(":")[0] for name, tool in found if tool is None or not tool.listed
+            }
             servers = known if known <= catalog.servers.keys() else None
         with anyio.move_on_after(seconds):
             await self._servers.settled(servers)
@@ -397,12 +424,16 @@ class Gateway:
             case Progressed(key, progress, total, message):
                 if (live := self._live.get(key.run)) is not None:
                     done = f"{progress:g}/{total:g}" if total else f"{progress:g}"
-                    live.said = f"{key.task}: {' '.join(message.split())[:120] if message else done}"
+                    live.said = (
+                        f"{key.task}: {' '.join(message.split())[:120] if message else done}"
+                    )
                     live.changed.notify()
             case Finished(run_id):
                 live = self._live.pop(run_id)
                 states = live.run.states
-                outputs = {id: state.output for id, state in states.items() if state.output is not None}
+                outputs = {
+                    id: state.output for id, state in states.items() if state.output is not None
+                }
                 self._runs.put(live.record(), outputs)
                 live.finished.set()
                 live.changed.notify()

@@ -1,9 +1,10 @@
 """Looks up in threads where files are: a file system may answer late, or never.
 
-At most eight lookups run at a time. One that is not promptly done hangs, as far as anyone can tell: it goes on, but no
-longer counts, so that a mount that gives no answer does not take the turns of others. Names for which a thread would
-only wait where others do are put off, and asked about again when one of those is done. The threads are daemons, because
-one that hangs must not keep the process from ending.
+At most eight lookups run at a time. One that is not promptly done hangs, as far as anyone can tell:
+it goes on, but no longer counts, so that a mount that gives no answer does not take the turns of
+others. Names for which a thread would only wait where others do are put off, and asked about again
+when one of those is done. The threads are daemons, because one that hangs must not keep the process
+from ending.
 """
 
 from __future__ import annotations
@@ -67,15 +68,21 @@ class Lookups:
         self._is_closed = False
 
     def __repr__(self) -> str:
-        return f"<Lookups: {len(self._running)} running, {len(self._hanging)} of them hang, {self._threads} threads>"
+        return (
+            f"<Lookups: {len(self._running)} running, {len(self._hanging)} of them hang, "
+            f"{self._threads} threads>"
+        )
 
     def at_once(self, names: Iterable[ResourceName]) -> dict[ResourceName, str] | None:
-        """The keys of the files of these names, if no file system has to be asked for any of them."""
+        """The keys of the files of these names, if no file system has to be asked for any of
+        them."""
         found = {name: self.resolver.at_once(name) for name in names}
         places = {name: place for name, place in found.items() if place is not None}
         return places if len(places) == len(found) else None
 
-    async def locate(self, names: Iterable[ResourceName], seconds: float) -> dict[ResourceName, str]:
+    async def locate(
+        self, names: Iterable[ResourceName], seconds: float
+    ) -> dict[ResourceName, str]:
         """The keys of the files of these names, as far as they are found within *seconds*."""
         found = {name: self.resolver.at_once(name) for name in names}
         places = {name: place for name, place in found.items() if place is not None}
@@ -120,8 +127,8 @@ class Lookups:
             Thread(target=self._work, name="plait lookup", daemon=True).start()
 
     def _let_others_go_on(self, request: _Request) -> None:
-        """The lookups of *request* that run have taken their time: they do not count any more. What was put off is
-        tried again."""
+        """The lookups of *request* that run have taken their time: they do not count any more. What
+        was put off is tried again."""
         with self._lock:
             self._hanging.update(lookup for lookup in self._running if request in lookup.requests)
             self._try_again(request)
@@ -191,7 +198,9 @@ class Lookups:
         if lookup not in self._hanging:
             return
         self._hanging.remove(lookup)
-        if self._threads > TURNS + len(self._hanging):  # others took its turn, and one of them will do
+        if self._threads > TURNS + len(
+            self._hanging
+        ):  # others took its turn, and one of them will do
             self._queue.put(None)
         if is_over:
             for request in list(self._put_off):

@@ -1,4 +1,5 @@
-"""Carries out the scheduler's commands: the only module that starts the tasks of a run, times them out and sleeps.
+"""Carries out the scheduler's commands: the only module that starts the tasks of a run, times them
+out and sleeps.
 
 Each `Locate`, `Call` and `Sleep` is answered exactly once, an aborted one too.
 """
@@ -77,11 +78,16 @@ class Runner:
         """The caller of each run, unless it has none."""
         self._aborted: set[Key] = set()
         self._answered = Signal()
-        self._now = asyncio.get_running_loop().time  # what `anyio.current_time` gives, and looks up at each call
+        self._now = (
+            asyncio.get_running_loop().time
+        )  # what `anyio.current_time` gives, and looks up at each call
         self.direct_calls = DirectCalls(call_tool, self._feed, self._tell, self._now)
 
     def __repr__(self) -> str:
-        return f"<Runner: {len(self._scopes)} commands to be answered, {len(self._aborted)} of them aborted>"
+        return (
+            f"<Runner: {len(self._scopes)} commands to be answered, {len(self._aborted)} of "
+            "them aborted>"
+        )
 
     async def idle(self) -> None:
         """Wait until every command has been answered."""
@@ -110,7 +116,8 @@ class Runner:
             self._tasks.start_soon(self._answer, command)
 
     def _begin(self, step: Step) -> list[Answerable]:
-        """Tell and abort what *step* says; gives the commands that are to be answered, open from now on."""
+        """Tell and abort what *step* says; gives the commands that are to be answered, open from
+        now on."""
         for notice in step.notices:
             self._tell(notice)
         begun: list[Answerable] = []
@@ -139,8 +146,9 @@ class Runner:
                 scope.cancel()
 
     async def _answer(self, command: Answerable | None) -> None:
-        """Carry *command* out and answer it; then the first of the commands that follow from that, and so on: a task
-        and a scope for each would cost more than the rest of it. A scope serves until it is cancelled."""
+        """Carry *command* out and answer it; then the first of the commands that follow from that,
+        and so on: a task and a scope for each would cost more than the rest of it. A scope serves
+        until it is cancelled."""
         count = 0
         while command is not None:
             current: Answerable | None = None
@@ -153,11 +161,14 @@ class Runner:
                     if (count := count + 1) % CALLS_BEFORE_YIELD == 0:
                         await anyio.lowlevel.checkpoint()
             if current is not None:
-                over = Aborted(current.key) if current.key in self._aborted else _out_of_time(current)
+                over = (
+                    Aborted(current.key) if current.key in self._aborted else _out_of_time(current)
+                )
                 command = self._follow(current.key, over)
 
     async def _event(self, command: Answerable, scope: anyio.CancelScope) -> Event:
-        """The answer to *command*, unless *scope* is cancelled before: when it is aborted, or its time is over."""
+        """The answer to *command*, unless *scope* is cancelled before: when it is aborted, or its
+        time is over."""
         if command.key in self._aborted:  # it is over before it was sent
             return Aborted(command.key)
         self._scopes[command.key] = scope
@@ -167,13 +178,16 @@ class Runner:
                 return await self._call(command, scope)
             case Locate():
                 scope.deadline = math.inf  # what was found by the end of its time is its answer
-                return Located(command.key, await self._lookups.locate(command.names, command.timeout_s))
+                return Located(
+                    command.key, await self._lookups.locate(command.names, command.timeout_s)
+                )
             case Sleep():
                 scope.deadline = self._now() + command.seconds
                 return await _forever()
 
     def _follow(self, key: Key, event: Event) -> Answerable | None:
-        """*event* has answered the command of *key*: the first of the commands that follow from it."""
+        """*event* has answered the command of *key*: the first of the commands that follow from
+        it."""
         del self._scopes[key]
         self._aborted.discard(key)
         begun = self._begin(self._scheduler.handle(event, self._now()))
@@ -184,11 +198,17 @@ class Runner:
 
     async def _call(self, call: Call, scope: anyio.CancelScope) -> Event:
         key = call.key
-        caller = RunningCall(key, self._callers.get(key.run, NO_CLIENT), scope, self._feed, self._tell)
+        caller = RunningCall(
+            key, self._callers.get(key.run, NO_CLIENT), scope, self._feed, self._tell
+        )
         id = CallId(*key, call.attempt)
         try:
-            result = await self._call_tool(ToolCall(id, call.tool, call.arguments, call.cache, caller))
-            return Succeeded(key, read_output(result, call.tool, self._max_output_bytes), caller.was_cached)
+            result = await self._call_tool(
+                ToolCall(id, call.tool, call.arguments, call.cache, caller)
+            )
+            return Succeeded(
+                key, read_output(result, call.tool, self._max_output_bytes), caller.was_cached
+            )
         except CallError as error:
             return Failed(key, error)
         except Exception as error:  # a task ends here: a fault of ours fails it, and nothing else

@@ -1,4 +1,5 @@
-"""The caller of a call that is under way: its client, together with the clock and the room of the call.
+"""The caller of a call that is under way: its client, together with the clock and the room of the
+call.
 
 While the client is asked something, the time of the call stands still, and other calls may have its
 room. While its server is not there yet, its time stands still too.
@@ -30,7 +31,17 @@ class RunningCall(Caller):
     """The caller of the call of *key*, which is made for *caller*, in *scope*. Events go to *feed*,
     notices to *notify*."""
 
-    __slots__ = ("_caller", "_feed", "_key", "_left_s", "_notify", "_pauses", "_scope", "client", "was_cached")
+    __slots__ = (
+        "_caller",
+        "_feed",
+        "_key",
+        "_left_s",
+        "_notify",
+        "_pauses",
+        "_scope",
+        "client",
+        "was_cached",
+    )
 
     client: object
 

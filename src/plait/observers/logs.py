@@ -35,7 +35,10 @@ def log_runs(notice: Notice) -> None:
         case Started(run=run, tasks=tasks):
             log.info("run.started", extra={"run": run, "tasks": len(tasks)})
         case Finished(run=run, status=status, elapsed_s=elapsed_s):
-            log.info("run.finished", extra={"run": run, "status": status, "duration_ms": _milliseconds(elapsed_s)})
+            log.info(
+                "run.finished",
+                extra={"run": run, "status": status, "duration_ms": _milliseconds(elapsed_s)},
+            )
 
 
 def _log_end(notice: Changed) -> None:
@@ -63,7 +66,12 @@ def _milliseconds(seconds: float) -> float:
 
 @contextmanager
 def configure_logging(
-    level: str, stream: TextIO, *, as_json: bool, colours: bool = False, secrets: Secrets | None = None
+    level: str,
+    stream: TextIO,
+    *,
+    as_json: bool,
+    colours: bool = False,
+    secrets: Secrets | None = None,
 ) -> Iterator[None]:
     """Write everything logged from *level* up to *stream* while the block runs, one event a line,
     without *secrets*.
@@ -99,7 +107,8 @@ class _Handler(logging.StreamHandler[TextIO]):
         trace = self._secrets.redact(traceback.format_exc())
         with suppress(OSError, ValueError, AttributeError):  # standard error may be missing too
             sys.stderr.write(
-                f"{record.name} logged a record that cannot be written:\n{trace.encode('ascii', 'replace').decode()}"
+                f"{record.name} logged a record that cannot be "
+                f"written:\n{trace.encode('ascii', 'replace').decode()}"
             )
 
 
@@ -126,10 +135,14 @@ def _formatter(*, as_json: bool, colours: bool, secrets: Secrets) -> logging.For
         renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
     else:
         plain = structlog.dev.plain_traceback
-        renderer = structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain, pad_event_to=0)
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=colours, exception_formatter=plain, pad_event_to=0
+        )
     meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
 
-    def redact(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    def redact(
+        logger: object, method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
         """Remove secrets from each field of an event, tracebacks included."""
         return {name: secrets.redact_all(value) for name, value in event.items()}
 
@@ -144,7 +157,9 @@ def _formatter(*, as_json: bool, colours: bool, secrets: Secrets) -> logging.For
     )
 
 
-def _escape(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _escape(
+    logger: object, method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
     """Escape an event's fields, so that none can steer the terminal or look like a second event."""
     for name, value in event.items():
         if isinstance(value, str):

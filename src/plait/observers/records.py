@@ -1,7 +1,8 @@
-"""Records of runs, folded from their notices: what `record_of` makes of a live run, for those that only observe it.
+"""Records of runs, folded from their notices: what `record_of` makes of a live run, for those that
+only observe it.
 
-The two have to agree at every moment, which a test of drawn runs checks. So what an observer sees is all there is to
-know of a run.
+The two have to agree at every moment, which a test of drawn runs checks. So what an observer sees
+is all there is to know of a run.
 """
 
 from __future__ import annotations
@@ -138,7 +139,11 @@ class _Run:
             self.items[task.id] = [Status.PENDING] * change.items, []
         if change.after in FINAL:
             task.end_s = change.at - began
-            task.error, task.output_bytes, task.cached = change.error, change.output_bytes, change.cached
+            task.error, task.output_bytes, task.cached = (
+                change.error,
+                change.output_bytes,
+                change.cached,
+            )
 
     def _wait(self, waits: Iterable[Wait]) -> None:
         for wait in waits:

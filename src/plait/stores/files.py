@@ -23,20 +23,29 @@ def read(file: Path, max_bytes: int) -> tuple[bytes, Stamp]:
     Raises `OSError` for a missing file, and for what `write` cannot have left there: a link, a
     pipe, the file of another user, more than *max_bytes*.
     """
-    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would wait for a writer
+    descriptor = os.open(
+        file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+    )  # a pipe would wait for a writer
     with open(descriptor, "rb") as source:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_size > max_bytes:
+        if (
+            not stat.S_ISREG(status.st_mode)
+            or status.st_uid != os.geteuid()
+            or status.st_size > max_bytes
+        ):
             raise OSError("it is not a file that Plait has written")
         return source.read(max_bytes), _stamp_of(status)
 
 
 def write(file: Path, data: bytes, max_bytes: int) -> Stamp:
-    """Replace *file* by *data*, readable by its owner alone. Raises `OSError`, also for too much."""
+    """Replace *file* by *data*, readable by its owner alone. Raises `OSError`, also for too
+    much."""
     if len(data) > max_bytes:
         raise OSError(f"it would have more than {max_bytes:,} bytes")
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # its mode is 0600
+    descriptor, name = tempfile.mkstemp(
+        dir=file.parent, prefix=f".{file.name}."
+    )  # its mode is 0600
     try:
         with open(descriptor, "wb") as target:
             target.write(data)

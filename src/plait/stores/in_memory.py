@@ -30,13 +30,17 @@ class InMemoryRuns:
         self.put(record, {})
 
     def put(self, record: RunRecord, outputs: Mapping[str, Output]) -> None:
-        size = sum(output.size_bytes for output in outputs.values()) + TASK_BYTES * len(record.tasks)
+        size = sum(output.size_bytes for output in outputs.values()) + TASK_BYTES * len(
+            record.tasks
+        )
         self._runs[record.id] = _Kept(record, outputs, size)
         self._trim()
 
     def get(self, run_id: str, principal: Principal) -> RunRecord | None:
         kept = self._runs.get(run_id)
-        return kept.record if kept is not None and may_see(principal, kept.record.principal) else None
+        return (
+            kept.record if kept is not None and may_see(principal, kept.record.principal) else None
+        )
 
     def output(self, run_id: str, task: str) -> Output | None:
         kept = self._runs.get(run_id)
@@ -45,7 +49,9 @@ class InMemoryRuns:
     def ids(self, principal: Principal) -> list[str]:
         if principal == ANYONE:
             return []
-        return [id for id, kept in reversed(self._runs.items()) if kept.record.principal == principal]
+        return [
+            id for id, kept in reversed(self._runs.items()) if kept.record.principal == principal
+        ]
 
     def _trim(self) -> None:
         total = sum(kept.size_bytes for kept in self._runs.values())

@@ -66,7 +66,9 @@ class ListingCache:
         if self._folder is None or not unread:
             return
         with anyio.move_on_after(PATIENCE_S):
-            for key, found in await to_thread.run_sync(_read_all, self._folder, unread, abandon_on_cancel=True):
+            for key, found in await to_thread.run_sync(
+                _read_all, self._folder, unread, abandon_on_cancel=True
+            ):
                 self._take(key, found)
 
     async def keep(self) -> None:
@@ -139,7 +141,8 @@ def _read(file: Path) -> _Found:
 
 
 def _write(file: Path, document: JsonObject, known: bytes | None) -> bytes:
-    """Replace *file* by *document*, unless it holds the *known* text; gives the hash of the text."""
+    """Replace *file* by *document*, unless it holds the *known* text; gives the hash of the
+    text."""
     text = encode(document)
     digest = hashlib.sha256(text).digest()
     if digest != known:

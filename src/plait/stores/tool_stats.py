@@ -1,8 +1,9 @@
 """Keeps what the gateway learns of tools in one file of the user, from one start to the next.
 
-It holds names, times and types, no values (`core/tools/shapes.py`), and is private all the same. Several gateways may
-share it: each puts what is new to it beside what the others wrote meanwhile. Nothing depends on the file: one that
-cannot be read or written is told once, and everything goes on without.
+It holds names, times and types, no values (`core/tools/shapes.py`), and is private all the same.
+Several gateways may share it: each puts what is new to it beside what the others wrote meanwhile.
+Nothing depends on the file: one that cannot be read or written is told once, and everything goes on
+without.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ MAX_FILE_BYTES = 4 * 2**20
 
 
 class StatsFile:
-    """Keeps *learned* in *folder*. `observe` takes notices of runs and calls by name, and `keep` writes after them."""
+    """Keeps *learned* in *folder*. `observe` takes notices of runs and calls by name, and `keep`
+    writes after them."""
 
     def __init__(self, learned: ToolStats, folder: Path) -> None:
         self._learned = learned
@@ -46,12 +48,15 @@ class StatsFile:
         return f"<StatsFile of {self._learned} in {self._file}>"
 
     def observe(self, notice: Notice) -> None:
-        is_call = isinstance(notice, Changed) and notice.after is Status.SUCCESS and not notice.key.run
+        is_call = (
+            isinstance(notice, Changed) and notice.after is Status.SUCCESS and not notice.key.run
+        )
         if is_call or isinstance(notice, Finished):
             self._news.notify()
 
     async def keep(self) -> None:
-        """Write what is new after runs and calls by name, at most once a minute; until it is cancelled."""
+        """Write what is new after runs and calls by name, at most once a minute; until it is
+        cancelled."""
         seen = 0
         while True:
             seen = await self._news.wait(seen)
@@ -90,7 +95,9 @@ class StatsFile:
     def _tell(self, what: str, error: Exception) -> None:
         if not self._has_failed:
             self._has_failed = True
-            log.warning(f"tool_stats.not_{what}", extra={"file": str(self._file), "error": str(error)})
+            log.warning(
+                f"tool_stats.not_{what}", extra={"file": str(self._file), "error": str(error)}
+            )
 
 
 def _read(file: Path, known: files.Stamp | None) -> tuple[ToolStats, files.Stamp] | None:

@@ -1,4 +1,5 @@
-"""What the five tools answer: structured content, and the same as the text that every client shows."""
+"""What the five tools answer: structured content, and the same as the text that every client
+shows."""
 
 from __future__ import annotations
 
@@ -20,7 +21,9 @@ MAX_BLOB_CHARS = 256
 MOST_BLOCKS = 500
 """Of one output that are looked at for such; no more would fit into an answer."""
 
-_BLOCK: TypeAdapter[types.ImageContent | types.AudioContent] = TypeAdapter(types.ImageContent | types.AudioContent)
+_BLOCK: TypeAdapter[types.ImageContent | types.AudioContent] = TypeAdapter(
+    types.ImageContent | types.AudioContent
+)
 
 
 def answer(
@@ -32,7 +35,9 @@ def answer(
 ) -> types.CallToolResult:
     """*document* as structured content and, unless there is a better *text*, as compact JSON."""
     first = types.TextContent(type="text", text=dumps(document) if text is None else text)
-    return types.CallToolResult(content=[first, *blocks], structured_content=document, is_error=is_error)
+    return types.CallToolResult(
+        content=[first, *blocks], structured_content=document, is_error=is_error
+    )
 
 
 def refusal(
@@ -55,7 +60,9 @@ def refusal(
 def run_answer(result: RunResult, limit: int, *, detail: str) -> types.CallToolResult:
     """A run as it stands: errors, outputs within *limit*, and the images and audio among them."""
     document = result.document(detail)
-    document["outputs"] = {id: _without_data(result, id, value) for id, value in result.outputs.items()}
+    document["outputs"] = {
+        id: _without_data(result, id, value) for id, value in result.outputs.items()
+    }
     blocks, left_out = _attached(result)
     notes = [*result.notes, *left_out]
     if result.status is RunStatus.RUNNING:
@@ -70,7 +77,8 @@ def run_answer(result: RunResult, limit: int, *, detail: str) -> types.CallToolR
         limit,
         uri=lambda id: task_uri(result.run_id, id),
         sizes={id: result.record.tasks[id].output_bytes or 0 for id in result.outputs},
-        hint=f'Read what was cut with get_run(run_id="{result.run_id}", task=…), by select or offset.',
+        hint=f'Read what was cut with get_run(run_id="{result.run_id}", task=…), by select or '
+        "offset.",
     )
     return answer(shown, is_error=result.status.is_error, blocks=blocks)
 
@@ -99,7 +107,10 @@ def _attached(result: RunResult) -> tuple[list[types.ContentBlock], list[str]]:
         for raw in attached:
             block = attachment(raw)
             if block is None or len(block.data) > room:
-                notes.append(f"{id}: {raw.get('type')} content is left out; read {task_uri(result.run_id, id)}")
+                notes.append(
+                    f"{id}: {raw.get('type')} content is left out; read "
+                    f"{task_uri(result.run_id, id)}"
+                )
                 continue
             room -= len(block.data)
             blocks.append(block)
@@ -107,8 +118,8 @@ def _attached(result: RunResult) -> tuple[list[types.ContentBlock], list[str]]:
 
 
 def _without_data(result: RunResult, id: str, value: Json) -> Json:
-    """The output of task *id* without base64 that no model reads: images and audio follow as content blocks of their
-    own, and what other resources hold can be read."""
+    """The output of task *id* without base64 that no model reads: images and audio follow as
+    content blocks of their own, and what other resources hold can be read."""
     shown_apart = frozenset(str(block.get("data")) for block in result.attachments.get(id, ()))
     return _described(value, shown_apart, task_uri(result.run_id, id), MOST_BLOCKS)
 
@@ -116,14 +127,20 @@ def _without_data(result: RunResult, id: str, value: Json) -> Json:
 def _described(value: Json, shown_apart: frozenset[str], uri: str, most: int) -> Json:
     """*value* and what it holds of content blocks, of which *most* are looked at."""
     if isinstance(value, list) and most:  # blocks; or of each item of a for_each task
-        return [*(_described(inner, shown_apart, uri, most // 20) for inner in value[:most]), *value[most:]]
+        return [
+            *(_described(inner, shown_apart, uri, most // 20) for inner in value[:most]),
+            *value[most:],
+        ]
     if not isinstance(value, dict):
         return value
     match value:
         case {"content": list(blocks)}:
             return {**value, "content": _described(blocks, shown_apart, uri, most)}
         case {"type": "image" | "audio", "data": str(data)} if data in shown_apart:
-            return {**value, "data": f"{len(data):,} characters of base64, in a content block of its own"}
+            return {
+                **value,
+                "data": f"{len(data):,} characters of base64, in a content block of its own",
+            }
         case {"type": "resource", "resource": dict(resource)}:
             return {**value, "resource": _without_blob(resource, uri)}
     return value
@@ -140,7 +157,9 @@ def _count(problems: Sequence[Problem]) -> str:
     return f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
 
 
-def _sentences(problems: Sequence[Problem], notes: Sequence[str], heading: str, advice: str, limit: int) -> str:
+def _sentences(
+    problems: Sequence[Problem], notes: Sequence[str], heading: str, advice: str, limit: int
+) -> str:
     last = f"\n{advice}" if advice else ""
     rest = "\n… and {:,} more."
     unsaid = f"\n{len(notes):,} note{'' if len(notes) == 1 else 's'} left out." if notes else ""

@@ -1,4 +1,5 @@
-"""Answers within a number of characters: what has to be cut is cut fairly, stays valid JSON, and is accounted for."""
+"""Answers within a number of characters: what has to be cut is cut fairly, stays valid JSON, and is
+accounted for."""
 
 from __future__ import annotations
 
@@ -23,8 +24,9 @@ def fit(
 ) -> JsonObject:
     """*document* in at most *limit* characters of compact JSON; itself, if it fits.
 
-    `outputs` are cut one by one and listed in `truncated` with their length and *uri*; *hint* goes to the notes then.
-    What is left out of other members is counted in `omitted`. *sizes* are the outputs' sizes in bytes, where known.
+    `outputs` are cut one by one and listed in `truncated` with their length and *uri*; *hint* goes
+    to the notes then. What is left out of other members is counted in `omitted`. *sizes* are the
+    outputs' sizes in bytes, where known.
     """
     if size_within(document, limit) <= limit:
         return document
@@ -33,7 +35,9 @@ def fit(
     if size_within(cut, limit) <= limit:
         return cut
     brief: JsonObject = {name: document[name] for name in ("status", "run_id") if name in document}
-    brief["omitted"] = {name: len(value) for name, value in document.items() if isinstance(value, list | dict)}
+    brief["omitted"] = {
+        name: len(value) for name, value in document.items() if isinstance(value, list | dict)
+    }
     return brief
 
 
@@ -41,7 +45,12 @@ class _Cutter:
     """One document that does not fit."""
 
     def __init__(
-        self, document: JsonObject, limit: int, uri: Callable[[str], str], sizes: Mapping[str, int], hint: str
+        self,
+        document: JsonObject,
+        limit: int,
+        uri: Callable[[str], str],
+        sizes: Mapping[str, int],
+        hint: str,
     ) -> None:
         self.document = document
         self.uri = uri
@@ -54,17 +63,30 @@ class _Cutter:
 
     def cut(self) -> JsonObject:
         needs = [size_within(self.document[name], self.room) for name in self.big]
-        shares = dict(zip(self.big, fair(needs, self.room, [_WEIGHTS.get(name, 1) for name in self.big]), strict=True))
-        shown: JsonObject = {name: self._member(name, share) for name, share in shares.items() if name != "outputs"}
+        shares = dict(
+            zip(
+                self.big,
+                fair(needs, self.room, [_WEIGHTS.get(name, 1) for name in self.big]),
+                strict=True,
+            )
+        )
+        shown: JsonObject = {
+            name: self._member(name, share) for name, share in shares.items() if name != "outputs"
+        }
         left = self.room - sum(size_within(value, self.room) for value in shown.values())
         if "outputs" in shares:
             shown["outputs"] = self._outputs(left)
         return self._assembled(shown)
 
     def _fixed(self) -> int:
-        """What everything but the big members takes at most, with the account of what was left out."""
+        """What everything but the big members takes at most, with the account of what was left
+        out."""
         frame = {name: 0 if name in self.big else value for name, value in self.document.items()}
-        account: JsonObject = {"omitted": dict.fromkeys(self.big, 10**9), "truncated": [], "notes": [self.hint]}
+        account: JsonObject = {
+            "omitted": dict.fromkeys(self.big, 10**9),
+            "truncated": [],
+            "notes": [self.hint],
+        }
         return len(dumps(frame)) + len(dumps(account))
 
     def _member(self, name: str, room: int) -> Json:

@@ -1,4 +1,5 @@
-"""The calls of upstream clients that are being answered: how a stop lets them finish, and takes no new ones."""
+"""The calls of upstream clients that are being answered: how a stop lets them finish, and takes no
+new ones."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ class OpenCalls:
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """One more call, for as long as the block takes. Raises `MCPError` once no more are taken."""
+        """One more call, for as long as the block takes. Raises `MCPError` once no more are
+        taken."""
         self.check()
         self.count += 1
         try:
@@ -52,7 +54,8 @@ class OpenCalls:
 
     @contextmanager
     def one_to_give_up(self) -> Iterator[None]:
-        """As `one`. The block is cancelled when the time to drain is over, and then raises `MCPError` too."""
+        """As `one`. The block is cancelled when the time to drain is over, and then raises
+        `MCPError` too."""
         with self.one(), anyio.CancelScope() as scope:
             self._to_give_up.add(scope)
             try:
@@ -63,8 +66,9 @@ class OpenCalls:
             raise _shutting_down()
 
     async def drain(self, seconds: float, give_up: Callable[[], None] = lambda: None) -> None:
-        """Take no more calls, and wait until those that are open have ended, at most *seconds*. Then *give_up* is told
-        to end what is done for them, so that they are answered all the same."""
+        """Take no more calls, and wait until those that are open have ended, at most *seconds*.
+        Then *give_up* is told to end what is done for them, so that they are answered all the
+        same."""
         self.is_closed = True
         if self.count:
             log.info("draining", extra={"calls": self.count})

@@ -1,8 +1,9 @@
 """JSON values in less room than they need, cut so that they stay valid and say what is missing.
 
-Lists keep their first elements, objects their first members, long texts head and tail. Room is shared fairly: what
-one part does not need goes to the others. Nothing is measured further than it could be shown, so that the cost
-depends on the size of what is shown and not on what was cut from it.
+Lists keep their first elements, objects their first members, long texts head and tail. Room is
+shared fairly: what one part does not need goes to the others. Nothing is measured further than it
+could be shown, so that the cost depends on the size of what is shown and not on what was cut from
+it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ _escaped = re.compile(r'[\x00-\x1f"\\]').search
 
 
 def cut(value: Json, room: int) -> Json:
-    """*value* in at most *room* characters of compact JSON (three, if *room* is less), as much as fits of it."""
+    """*value* in at most *room* characters of compact JSON (three, if *room* is less), as much as
+    fits of it."""
     if size_within(value, room) <= room:
         return value
     if isinstance(value, list):
@@ -30,7 +32,8 @@ def cut(value: Json, room: int) -> Json:
 
 
 def fair(needs: Sequence[int], room: int, weights: Sequence[int] | None = None) -> list[int]:
-    """*room* shared by weight; nobody gets more than they need, and what they do not need goes to the others."""
+    """*room* shared by weight; nobody gets more than they need, and what they do not need goes to
+    the others."""
     weights = weights or [1] * len(needs)
     shares = [0] * len(needs)
     left, weight = max(room, 0), sum(weights)
@@ -42,7 +45,8 @@ def fair(needs: Sequence[int], room: int, weights: Sequence[int] | None = None) 
 
 
 def size_within(value: Json, most: int) -> int:
-    """The length of *value* as compact JSON, or some number above *most* as soon as it is known to be longer."""
+    """The length of *value* as compact JSON, or some number above *most* as soon as it is known to
+    be longer."""
     if isinstance(value, str):
         is_known = len(value) > most or _escaped(value) is None
         return len(value) + 2 if is_known else len(dumps(value))
@@ -72,9 +76,12 @@ def _object_within(members: JsonObject, most: int) -> int:
     return size
 
 
-def shared(members: JsonObject, room: int, account: Callable[[str], int] = lambda name: 0) -> dict[str, int]:
-    """The first of *members* that fit *room*, each with what its value may take of that. *account* tells what it takes
-    to say that one was cut; a value that takes no more than its shortest cut and that is whole."""
+def shared(
+    members: JsonObject, room: int, account: Callable[[str], int] = lambda name: 0
+) -> dict[str, int]:
+    """The first of *members* that fit *room*, each with what its value may take of that. *account*
+    tells what it takes to say that one was cut; a value that takes no more than its shortest cut
+    and that is whole."""
     rooms: dict[str, int] = {}
     long: list[str] = []
     for name, value in members.items():
@@ -93,7 +100,8 @@ def shared(members: JsonObject, room: int, account: Callable[[str], int] = lambd
 
 
 def measured(values: Sequence[Json], room: int) -> list[int]:
-    """The size of each of *values*; of those above a fair share of *room*, only that they are above *room*."""
+    """The size of each of *values*; of those above a fair share of *room*, only that they are above
+    *room*."""
     sizes = [room + 1] * len(values)
     open_, left = list(range(len(values))), room
     while open_:
@@ -129,7 +137,11 @@ def _cut_list(items: list[Json], room: int) -> Json:
             break
         kept.append(item)
         left -= size
-    return [*kept, f"… {len(items) - len(kept):,} more"] if kept else _cut_text(f"… {len(items):,} items", room)
+    return (
+        [*kept, f"… {len(items) - len(kept):,} more"]
+        if kept
+        else _cut_text(f"… {len(items):,} items", room)
+    )
 
 
 def _cut_object(members: JsonObject, room: int) -> Json:
@@ -138,7 +150,11 @@ def _cut_object(members: JsonObject, room: int) -> Json:
     if not rooms:
         return _cut_text(f"… {len(members):,} members", room)
     shown = {name: cut(members[name], own) for name, own in rooms.items()}
-    return shown if len(shown) == len(members) else {**shown, "…": f"{len(members) - len(shown):,} more"}
+    return (
+        shown
+        if len(shown) == len(members)
+        else {**shown, "…": f"{len(members) - len(shown):,} more"}
+    )
 
 
 def _cut_text(text: str, room: int) -> str:
@@ -151,7 +167,9 @@ def _cut_text(text: str, room: int) -> str:
         return longest_prefix(text, lambda head: len(dumps(head)) <= room - 1) + "…"
     head = longest_prefix(text[:keep], lambda part: len(dumps(part)) - 2 <= keep * 2 // 3)
     keep -= len(dumps(head)) - 2
-    tail = longest_prefix(text[: -keep - 1 : -1], lambda part: len(dumps(part[::-1])) - 2 <= keep)[::-1]
+    tail = longest_prefix(text[: -keep - 1 : -1], lambda part: len(dumps(part[::-1])) - 2 <= keep)[
+        ::-1
+    ]
     return head + mark + tail
 
 

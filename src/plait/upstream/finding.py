@@ -27,21 +27,31 @@ MAX_LINE = 200
 def search_answer(found: SearchResult, limit: int, seen: RecentUris) -> types.CallToolResult:
     """One line a tool, under its need; without a need, one line a server."""
     if not found.needs:
-        document: JsonObject = {"servers": [_server(info) for info in found.servers], "total": found.total}
+        document: JsonObject = {
+            "servers": [_server(info) for info in found.servers],
+            "total": found.total,
+        }
         states = [_server_line(info) for info in found.servers] or ["No servers are configured."]
-        return answer(fit(document, limit), text=_joined(states, limit, lambda _: f"{found.total:,} tools in all."))
+        return answer(
+            fit(document, limit),
+            text=_joined(states, limit, lambda _: f"{found.total:,} tools in all."),
+        )
     several = len(found.needs) > 1
     matched = [tool for _, matches in found.needs for tool in matches]
     signatures = {tool.full_name: tool.signature_with(seen(tool)) for tool in matched}
     tools: list[Json] = [
-        _tool(tool, signatures, need if several else None) for need, matches in found.needs for tool in matches
+        _tool(tool, signatures, need if several else None)
+        for need, matches in found.needs
+        for tool in matches
     ]
     lines: list[str] = []
     line_of: dict[str, int] = {}
     for need, matches in found.needs:
         lines += [f"{_line(need)}:"] if several else []
         for tool in matches:
-            lines.append(_tool_line(tool, signatures[tool.full_name], is_above=tool.full_name in line_of))
+            lines.append(
+                _tool_line(tool, signatures[tool.full_name], is_above=tool.full_name in line_of)
+            )
             line_of.setdefault(tool.full_name, len(lines))
         lines += [] if matches else ["nothing found"]
     document = {"tools": tools, "total": found.total}
@@ -58,9 +68,14 @@ def search_answer(found: SearchResult, limit: int, seen: RecentUris) -> types.Ca
 
 
 def describe_answer(
-    tools: Sequence[Tool], unknown: Sequence[Problem], names: Sequence[str], limit: int, seen: RecentUris
+    tools: Sequence[Tool],
+    unknown: Sequence[Problem],
+    names: Sequence[str],
+    limit: int,
+    seen: RecentUris,
 ) -> types.CallToolResult:
-    """Full definitions, under their full names; and for each name that none has, what it may have meant."""
+    """Full definitions, under their full names; and for each name that none has, what it may have
+    meant."""
     document: JsonObject = {"tools": [_definition(tool, seen(tool)) for tool in tools]}
     if unknown:
         document["unknown"] = [_unknown(problem, names) for problem in unknown]
@@ -96,7 +111,9 @@ def _server_line(info: ServerInfo) -> str:
 
 
 def _missing(servers: Sequence[ServerInfo]) -> str:
-    absent = [f"{info.name} ({info.state})" for info in servers if info.state is not ServerState.READY]
+    absent = [
+        f"{info.name} ({info.state})" for info in servers if info.state is not ServerState.READY
+    ]
     return f"Not searched, because not connected: {some_of(absent, 8)}." if absent else ""
 
 
@@ -109,7 +126,10 @@ def _unsearched(found: SearchResult) -> str:
 
 def _definition(tool: Tool, seen: Schema | None) -> JsonObject:
     shown = ("title", "description", "inputSchema", "outputSchema", "annotations")
-    definition = {"name": tool.full_name, **{name: tool.definition[name] for name in shown if name in tool.definition}}
+    definition = {
+        "name": tool.full_name,
+        **{name: tool.definition[name] for name in shown if name in tool.definition},
+    }
     return definition if seen is None else {**definition, "outputShape": seen.definition}
 
 

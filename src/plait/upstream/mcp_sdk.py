@@ -1,4 +1,5 @@
-"""What the upstream side uses of the MCP SDK besides its public API (`mcp`, `mcp.server` and `mcp_types`).
+"""What the upstream side uses of the MCP SDK besides its public API (`mcp`, `mcp.server` and
+`mcp_types`).
 
 No other module here imports the SDK's inner modules or reads its private attributes, so a new
 release of `mcp` is the business of this file. `tests/upstream/test_mcp_sdk.py` states what we rely
@@ -37,7 +38,10 @@ from mcp.shared.inbound import (
     unsupported_protocol_version_rejection,
     validate_mcp_param_headers,
 )
-from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params, progress_token_from_params
+from mcp.shared.jsonrpc_dispatcher import (
+    cancelled_request_id_from_params,
+    progress_token_from_params,
+)
 from mcp.shared.message import MessageMetadata, ServerMessageMetadata
 from mcp.shared.transport_context import TransportContext
 
@@ -90,4 +94,6 @@ def connection_of(ctx: ServerRequestContext[Any, Any]) -> Connection:
 
 def remove_tracing(server: Server[Any]) -> None:
     """Remove the middleware that opens an OpenTelemetry span around each request of *server*."""
-    server.middleware[:] = [each for each in server.middleware if not isinstance(each, OpenTelemetryMiddleware)]
+    server.middleware[:] = [
+        each for each in server.middleware if not isinstance(each, OpenTelemetryMiddleware)
+    ]

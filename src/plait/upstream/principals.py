@@ -25,7 +25,8 @@ def always_user(ctx: RequestContext) -> Principal:
 
 class BySession:
     """A `PrincipalOf` for clients that do not say who they are: each session is a principal, and
-    requests without one are sent by `ANYONE`. Session ids are secrets, so no principal is made of one.
+    requests without one are sent by `ANYONE`. Session ids are secrets, so no principal is made of
+    one.
     """
 
     def __init__(self) -> None:
@@ -49,8 +50,11 @@ def stands_alone(ctx: RequestContext) -> bool:
 
 
 def client_of(ctx: RequestContext) -> object:
-    """An object that is the same for all requests of one client, and of no other. Over HTTP, nothing
-    says whether two requests of 2026-07-28 are of one client: each is taken for a client of its own.
+    """An object that is the same for all requests of one client, and of no other. Over HTTP,
+    nothing says whether two requests of 2026-07-28 are of one client: each is taken for a client of
+    its own.
     """
     connection = connection_of(ctx)
-    return connection.outbound if isinstance(connection.outbound, NotifyOnlyOutbound) else connection
+    return (
+        connection.outbound if isinstance(connection.outbound, NotifyOnlyOutbound) else connection
+    )

@@ -18,8 +18,11 @@ from .cutting import longest_prefix, size_within
 from .requests import GetRun, Refused
 
 
-def output_answer(gateway: Gateway, principal: Principal, request: GetRun, limit: int) -> types.CallToolResult:
-    """The output of one task, by select or page; or why there is none. Raises `UnknownRun` and `Refused`."""
+def output_answer(
+    gateway: Gateway, principal: Principal, request: GetRun, limit: int
+) -> types.CallToolResult:
+    """The output of one task, by select or page; or why there is none. Raises `UnknownRun` and
+    `Refused`."""
     task = find_task(gateway.record(request.run_id, principal), request.task or "")
     frame: JsonObject = {"run_id": request.run_id, "task": task.id, "status": str(task.status)}
     try:
@@ -40,7 +43,9 @@ def find_task(record: RunRecord, id: str) -> TaskRecord:
     if id in record.tasks:
         return record.tasks[id]
     near = nearest(id, record.tasks, 3)
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"Its tasks: {some_of(record.tasks, 20)}."
+    hint = (
+        f"Did you mean {' or '.join(near)}?" if near else f"Its tasks: {some_of(record.tasks, 20)}."
+    )
     raise Refused([Problem("task", "unknown_task", f'{record.id} has no task "{id[:80]}".', hint)])
 
 
@@ -56,7 +61,9 @@ def _selected(expression: str, value: Json) -> Json:
         raise Refused([Problem("select", error.code, f"{error.message}.", error.hint)]) from None
 
 
-def _no_output(frame: JsonObject, task: TaskRecord, error: CallError, limit: int) -> types.CallToolResult:
+def _no_output(
+    frame: JsonObject, task: TaskRecord, error: CallError, limit: int
+) -> types.CallToolResult:
     if not task.status.is_final:
         hint = f'No output yet: call get_run(run_id="{frame["run_id"]}", task="{task.id}") again.'
         return answer({**frame, "hint": hint})
@@ -67,7 +74,13 @@ def _no_output(frame: JsonObject, task: TaskRecord, error: CallError, limit: int
 
 def _page(frame: JsonObject, text: str, request: GetRun, limit: int) -> types.CallToolResult:
     offset = min(request.offset or 0, len(text))
-    page: JsonObject = {**frame, "chars": len(text), "offset": offset, "next_offset": 10**9, "text": ""}
+    page: JsonObject = {
+        **frame,
+        "chars": len(text),
+        "offset": offset,
+        "next_offset": 10**9,
+        "text": "",
+    }
     room = limit - len(dumps(page))
     wanted = text[offset : offset + min(request.limit or room, room)]
     part = longest_prefix(wanted, lambda head: len(dumps(head)) - 2 <= room)

@@ -1,4 +1,5 @@
-"""The arguments of the four small tools, as models; what is wrong with them is told like a problem of a DAG."""
+"""The arguments of the four small tools, as models; what is wrong with them is told like a problem
+of a DAG."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from ..core.values.strict import NotStrict, loads, measure
 
 MAX_NAMES = 10
 AS_SENT = "arguments"
-"""Arguments that came as no object stand under this one name, so that the tool itself can say what is wrong."""
+"""Arguments that came as no object stand under this one name, so that the tool itself can say what
+is wrong."""
 
 
 class Refused(Exception):
@@ -66,9 +68,13 @@ def read_request(model: type[Request], arguments: object) -> Request:
         measure(arguments)
         return model.model_validate(arguments)
     except NotStrict as error:
-        raise Refused([Problem("$", "invalid_json", f"The arguments are not strict JSON: {error}.")]) from None
+        raise Refused(
+            [Problem("$", "invalid_json", f"The arguments are not strict JSON: {error}.")]
+        ) from None
     except ValidationError as error:
-        raise Refused([_problem(detail, model) for detail in error.errors(include_url=False)]) from None
+        raise Refused(
+            [_problem(detail, model) for detail in error.errors(include_url=False)]
+        ) from None
 
 
 def as_sent(arguments: dict[str, Any] | None) -> object:
@@ -82,20 +88,37 @@ def as_sent(arguments: dict[str, Any] | None) -> object:
         try:
             return loads(wrapped)
         except NotStrict as error:
-            problem = Problem(AS_SENT, "invalid_json", f"The arguments are text that is {error}.", "Send an object.")
+            problem = Problem(
+                AS_SENT,
+                "invalid_json",
+                f"The arguments are text that is {error}.",
+                "Send an object.",
+            )
             raise Refused([problem]) from None
     return wrapped
 
 
 def _problem(detail: ErrorDetails, model: type[BaseModel]) -> Problem:
-    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in detail["loc"]).lstrip(".") or "$"
+    path = (
+        "".join(
+            f"[{step}]" if isinstance(step, int) else f".{step}" for step in detail["loc"]
+        ).lstrip(".")
+        or "$"
+    )
     known = ", ".join(model.model_fields)
     match detail["type"]:
         case "missing":
-            return Problem(path, "missing_field", f"{path} is missing.", f"The arguments are: {known}.")
+            return Problem(
+                path, "missing_field", f"{path} is missing.", f"The arguments are: {known}."
+            )
         case "extra_forbidden":
             hint = did_you_mean(path, model.model_fields) or f"The arguments are: {known}."
             return Problem(path, "unknown_field", f'Unknown argument "{path[:80]}".', hint)
         case "too_long" if model is Describe:
-            return Problem(path, "limit_exceeded", f"At most {MAX_NAMES} names are described at once.", "Ask again.")
+            return Problem(
+                path,
+                "limit_exceeded",
+                f"At most {MAX_NAMES} names are described at once.",
+                "Ask again.",
+            )
     return Problem(path, "wrong_type", f"{detail['msg']}.")

@@ -1,4 +1,5 @@
-"""Our own resources and prompts: the guide, the catalogue, runs and their outputs; `plan` and `explain_run`."""
+"""Our own resources and prompts: the guide, the catalogue, runs and their outputs; `plan` and
+`explain_run`."""
 
 from __future__ import annotations
 
@@ -26,24 +27,27 @@ RequestContext: TypeAlias = ServerRequestContext[Any, Any]
 GUIDE = "plait://guide"
 CATALOG = "plait://catalog"
 NOT_FOUND_BEFORE_2026 = -32002
-_RUN = re.compile(r"plait://runs/(?P<run>[\w-]{1,64})(?:/tasks/(?P<task>[\w.-]{1,64}))?\Z", re.ASCII)
+_RUN = re.compile(
+    r"plait://runs/(?P<run>[\w-]{1,64})(?:/tasks/(?P<task>[\w.-]{1,64}))?\Z", re.ASCII
+)
 
 _PLAN = """\
 Do this as one DAG of tool calls, with the gateway's tools:
 
 {task}
 
-1. List what is needed, and find the tools for it with one search_tools call (needs separated by ";").
-2. Write one execute_dag document: a task for each call, "$OUTPUT[id].path" where a call needs another's output, \
-for_each where something is done for each element, select where an output is larger than what is needed of it, and \
-`return` naming only what the answer needs.
-3. Send it. If it is refused, mend every problem that is listed and send it again; if tasks failed, send the mended \
-ones with resume_from."""
+1. List what is needed, and find the tools for it with one search_tools call (needs separated by \
+";").
+2. Write one execute_dag document: a task for each call, "$OUTPUT[id].path" where a call needs \
+another's output, for_each where something is done for each element, select where an output is \
+larger than what is needed of it, and `return` naming only what the answer needs.
+3. Send it. If it is refused, mend every problem that is listed and send it again; if tasks \
+failed, send the mended ones with resume_from."""
 
 _EXPLAIN = """\
-Explain this run to the person who asked for it, in a few sentences: what was done, what failed and why, what was \
-skipped because of it, and what to do next (the tasks to mend, for execute_dag with resume_from). Say which chain of \
-calls the time went into, if that matters.
+Explain this run to the person who asked for it, in a few sentences: what was done, what failed \
+and why, what was skipped because of it, and what to do next (the tasks to mend, for execute_dag \
+with resume_from). Say which chain of calls the time went into, if that matters.
 
 {run}"""
 
@@ -63,8 +67,20 @@ def own_resources() -> list[types.Resource]:
     about = "The DAG language of execute_dag, with worked examples."
     tools = "Every connected server, and the signature of each of its tools."
     return [
-        types.Resource(uri=GUIDE, name="guide", title="Guide to DAGs", description=about, mime_type="text/markdown"),
-        types.Resource(uri=CATALOG, name="catalog", title="Catalogue", description=tools, mime_type="application/json"),
+        types.Resource(
+            uri=GUIDE,
+            name="guide",
+            title="Guide to DAGs",
+            description=about,
+            mime_type="text/markdown",
+        ),
+        types.Resource(
+            uri=CATALOG,
+            name="catalog",
+            title="Catalogue",
+            description=tools,
+            mime_type="application/json",
+        ),
     ]
 
 
@@ -88,24 +104,35 @@ def own_templates() -> list[types.ResourceTemplate]:
 
 def own_prompts() -> list[types.Prompt]:
     """What `prompts/list` gives of ours."""
-    task = types.PromptArgument(name="task", description="What is to be done, in words.", required=True)
+    task = types.PromptArgument(
+        name="task", description="What is to be done, in words.", required=True
+    )
     run = types.PromptArgument(name="run_id", description="From execute_dag.", required=True)
-    about, explains = "Turn a task into one execute_dag call.", "What a run did, and what to do next."
+    about, explains = (
+        "Turn a task into one execute_dag call.",
+        "What a run did, and what to do next.",
+    )
     return [
         types.Prompt(name="plan", title="Plan a DAG", description=about, arguments=[task]),
-        types.Prompt(name="explain_run", title="Explain a run", description=explains, arguments=[run]),
+        types.Prompt(
+            name="explain_run", title="Explain a run", description=explains, arguments=[run]
+        ),
     ]
 
 
 class Resources:
     """Answers what clients ask of our resources and prompts."""
 
-    def __init__(self, gateway: Gateway, principal_of: PrincipalOf, *, max_chars: int = 24_000) -> None:
+    def __init__(
+        self, gateway: Gateway, principal_of: PrincipalOf, *, max_chars: int = 24_000
+    ) -> None:
         self._gateway = gateway
         self._principal_of = principal_of
         self._max_chars = max_chars
 
-    async def list(self, ctx: RequestContext, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
+    async def list(
+        self, ctx: RequestContext, params: types.PaginatedRequestParams | None
+    ) -> types.ListResourcesResult:
         return types.ListResourcesResult(resources=own_resources())
 
     async def templates(
@@ -113,7 +140,9 @@ class Resources:
     ) -> types.ListResourceTemplatesResult:
         return types.ListResourceTemplatesResult(resource_templates=own_templates())
 
-    async def read(self, ctx: RequestContext, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+    async def read(
+        self, ctx: RequestContext, params: types.ReadResourceRequestParams
+    ) -> types.ReadResourceResult:
         """Raises `MCPError` for a resource that there is not."""
         uri = str(params.uri)
         if uri == GUIDE:
@@ -136,8 +165,11 @@ class Resources:
     ) -> types.ListPromptsResult:
         return types.ListPromptsResult(prompts=own_prompts())
 
-    async def prompt(self, ctx: RequestContext, params: types.GetPromptRequestParams) -> types.GetPromptResult:
-        """Raises `MCPError` for a prompt or a run that there is not, and for an argument that is missing."""
+    async def prompt(
+        self, ctx: RequestContext, params: types.GetPromptRequestParams
+    ) -> types.GetPromptResult:
+        """Raises `MCPError` for a prompt or a run that there is not, and for an argument that is
+        missing."""
         given = params.arguments or {}
         match params.name:
             case "plan":
@@ -160,13 +192,17 @@ class Resources:
             ]
         }
 
-    def _output(self, uri: str, run_id: str, task: str, principal: Principal) -> types.ReadResourceResult:
+    def _output(
+        self, uri: str, run_id: str, task: str, principal: Principal
+    ) -> types.ReadResourceResult:
         output = self._gateway.output(run_id, task, principal)
         mime_type = "text/plain" if isinstance(output.value, str) else "application/json"
         result = _text(uri, written(output.value), mime_type)
         for raw in output.attachments:
             if (block := attachment(raw)) is not None:
-                result.contents.append(types.BlobResourceContents(uri=uri, mime_type=block.mime_type, blob=block.data))
+                result.contents.append(
+                    types.BlobResourceContents(uri=uri, mime_type=block.mime_type, blob=block.data)
+                )
         return result
 
     def _run_text(self, run_id: str, principal: Principal) -> str:
@@ -178,7 +214,9 @@ class Resources:
 
 
 def _text(uri: str, text: str, mime_type: str) -> types.ReadResourceResult:
-    return types.ReadResourceResult(contents=[types.TextResourceContents(uri=uri, mime_type=mime_type, text=text)])
+    return types.ReadResourceResult(
+        contents=[types.TextResourceContents(uri=uri, mime_type=mime_type, text=text)]
+    )
 
 
 def _prompt(description: str, text: str) -> types.GetPromptResult:
@@ -195,4 +233,6 @@ def _argument(given: dict[str, str], name: str) -> str:
 def not_found(ctx: RequestContext, uri: str, message: str) -> MCPError:
     """The error for a resource that there is not, as the client's era has it."""
     is_modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
-    return MCPError(types.INVALID_PARAMS if is_modern else NOT_FOUND_BEFORE_2026, message, {"uri": uri[:500]})
+    return MCPError(
+        types.INVALID_PARAMS if is_modern else NOT_FOUND_BEFORE_2026, message, {"uri": uri[:500]}
+    )

@@ -1,7 +1,7 @@
 """Waiting for a run, while the client that waits hears of its progress.
 
-A client that comes back with another request for the same, as those of 2026-07-28 do with their answers, hears of it
-under the token of the request that waits at the time.
+A client that comes back with another request for the same, as those of 2026-07-28 do with their
+answers, hears of it under the token of the request that waits at the time.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ async def wait_for(
         return await _ended(gateway, principal, run_id, seconds, task)
 
 
-async def _ended(gateway: Gateway, principal: Principal, run_id: str, seconds: float, task: str | None) -> RunResult:
+async def _ended(
+    gateway: Gateway, principal: Principal, run_id: str, seconds: float, task: str | None
+) -> RunResult:
     if task is None:
         return await gateway.wait(run_id, seconds, principal)
     with anyio.move_on_after(seconds):
@@ -61,7 +63,8 @@ async def _ended(gateway: Gateway, principal: Principal, run_id: str, seconds: f
 
 
 def telling(ctx: RequestContext) -> SendProgress | None:
-    """Tells the client of *ctx* for as long as that one request is open; None where it did not ask to hear of it."""
+    """Tells the client of *ctx* for as long as that one request is open; None where it did not ask
+    to hear of it."""
     if ctx.meta is None or ctx.meta.get("progress_token") is None:
         return None
 
@@ -76,7 +79,8 @@ def telling(ctx: RequestContext) -> SendProgress | None:
 async def _telling(
     tell_client: SendProgress, gateway: Gateway, principal: Principal, run_id: str
 ) -> AsyncIterator[None]:
-    """Beside the block, tell the client how far the run is. A client that does not read holds up nothing."""
+    """Beside the block, tell the client how far the run is. A client that does not read holds up
+    nothing."""
     told = anyio.Event()
 
     async def tell() -> None:
@@ -97,7 +101,8 @@ async def _telling(
 
 
 async def _tell(tell: SendProgress, gateway: Gateway, principal: Principal, run_id: str) -> None:
-    """The values only ever rise, as the protocol wants it: news without a settled task counts a fraction."""
+    """The values only ever rise, as the protocol wants it: news without a settled task counts a
+    fraction."""
     settled, heard = -1, 0
     async for progress in gateway.follow(run_id, principal):
         heard = 0 if progress.settled > settled else heard + 1

@@ -1,7 +1,8 @@
-"""The five tools as clients see them: names, schemas and annotations. They never change while we run.
+"""The five tools as clients see them: names, schemas and annotations. They never change while we
+run.
 
-Many clients and models read only a plain subset of JSON Schema, so the schemas hold no references, combinators,
-type lists, `const`, `format` or `pattern`, and their roots are objects.
+Many clients and models read only a plain subset of JSON Schema, so the schemas hold no references,
+combinators, type lists, `const`, `format` or `pattern`, and their roots are objects.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class ToolText:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What Claude's clients read: load the tool without a search for it, and the words to find it by."""
+        """What Claude's clients read: load the tool without a search for it, and the words to find
+        it by."""
         meta: dict[str, Any] = {"anthropic/alwaysLoad": True} if self.always_load else {}
         if self.search_hint is not None:
             meta["anthropic/searchHint"] = self.search_hint
@@ -60,11 +62,17 @@ _TASK = _object(
     {
         "id": _text('Short unique name: letters, digits, "_" or "-".'),
         "tool": _text('server:tool, e.g. "github:list_issues".'),
-        "arguments": {**_ANY_OBJECT, "description": 'Arguments of that tool. Strings may hold "$OUTPUT[id].path".'},
+        "arguments": {
+            **_ANY_OBJECT,
+            "description": 'Arguments of that tool. Strings may hold "$OUTPUT[id].path".',
+        },
         "depends_on": _texts("Ids to wait for when no reference says so."),
         "for_each": _text('Reference to a list: run once per element, "$ITEM" is the element.'),
         "select": _text("JMESPath applied to the output."),
-        "timeout_s": {"type": "number", "description": "Give up after this many seconds. Default 60."},
+        "timeout_s": {
+            "type": "number",
+            "description": "Give up after this many seconds. Default 60.",
+        },
     },
     "id",
     "tool",
@@ -72,12 +80,22 @@ _TASK = _object(
 
 _DAG = _object(
     {
-        "tasks": {"type": "array", "items": _TASK, "description": "The tool calls. Order does not matter."},
+        "tasks": {
+            "type": "array",
+            "items": _TASK,
+            "description": "The tool calls. Order does not matter.",
+        },
         "return": _texts('Ids whose outputs you want back; ["*"] for all.'),
-        "fail_fast": {"type": "boolean", "description": "Stop at the first failure. Default false."},
+        "fail_fast": {
+            "type": "boolean",
+            "description": "Stop at the first failure. Default false.",
+        },
         "resume_from": _text("run_id of an earlier run: what succeeded there is reused."),
         "dry_run": {"type": "boolean", "description": "Check and show the layers; run nothing."},
-        "wait_s": {"type": "number", "description": 'Answer "running" after this many seconds. Default 50.'},
+        "wait_s": {
+            "type": "number",
+            "description": 'Answer "running" after this many seconds. Default 50.',
+        },
     },
     "tasks",
 )
@@ -105,7 +123,16 @@ _RUN = _object(
     {
         "status": {
             "type": "string",
-            "enum": ["success", "partial", "failed", "cancelled", "timeout", "running", "planned", "invalid"],
+            "enum": [
+                "success",
+                "partial",
+                "failed",
+                "cancelled",
+                "timeout",
+                "running",
+                "planned",
+                "invalid",
+            ],
         },
         "run_id": {"type": "string"},
         "omitted": _OMITTED,
@@ -113,7 +140,9 @@ _RUN = _object(
         "outputs": _ANY_OBJECT,
         "truncated": {
             "type": "array",
-            "items": _object({"id": {"type": "string"}, "chars": {"type": "integer"}, "uri": {"type": "string"}}),
+            "items": _object(
+                {"id": {"type": "string"}, "chars": {"type": "integer"}, "uri": {"type": "string"}}
+            ),
         },
         "notes": _NOTES,
         "tasks": {
@@ -137,7 +166,13 @@ _RUN = _object(
 )
 
 _STATUS = _object(
-    {"status": {"type": "string"}, "run_id": {"type": "string"}, "omitted": _OMITTED, "errors": _ERRORS}, "status"
+    {
+        "status": {"type": "string"},
+        "run_id": {"type": "string"},
+        "omitted": _OMITTED,
+        "errors": _ERRORS,
+    },
+    "status",
 )
 
 _FOUND = _object(
@@ -155,7 +190,10 @@ _FOUND = _object(
                 "name",
             ),
         },
-        "servers": {"type": "array", "items": _object({"name": {"type": "string"}, "state": {"type": "string"}})},
+        "servers": {
+            "type": "array",
+            "items": _object({"name": {"type": "string"}, "state": {"type": "string"}}),
+        },
         "total": {"type": "integer"},
         "notes": _NOTES,
         "omitted": _OMITTED,
@@ -166,7 +204,10 @@ _FOUND = _object(
 _DESCRIBED = _object(
     {
         "tools": {"type": "array", "items": _ANY_OBJECT},
-        "unknown": {"type": "array", "items": _object({"name": {"type": "string"}, "hint": {"type": "string"}})},
+        "unknown": {
+            "type": "array",
+            "items": _object({"name": {"type": "string"}, "hint": {"type": "string"}}),
+        },
         "omitted": _OMITTED,
         "errors": _ERRORS,
     }
@@ -174,8 +215,10 @@ _DESCRIBED = _object(
 
 TOOLS = (
     ToolText(
-        "execute_dag", "Run a DAG of tool calls", EXECUTE, _DAG, _RUN, is_read_only=False, is_idempotent=False,
-        is_open_world=True, always_load=True, search_hint="parallel batch workflow pipeline several tools at once",
+        "execute_dag", "Run a DAG of tool calls", EXECUTE, _DAG, _RUN, is_read_only=False,
+        is_idempotent=False,
+        is_open_world=True, always_load=True,
+        search_hint="parallel batch workflow pipeline several tools at once",
     ),
     ToolText(
         "search_tools", "Find downstream tools", SEARCH,
@@ -183,7 +226,8 @@ TOOLS = (
             {
                 "query": _text('What you need, in a few words. Separate several needs with ";".'),
                 "server": _text("Only this server."),
-                "limit": {"type": "integer", "description": "Most matches for each need. Default 6."},
+                "limit": {"type": "integer",
+                "description": "Most matches for each need. Default 6."},
             },
             "query", closed=True,
         ),
@@ -191,7 +235,8 @@ TOOLS = (
     ),
     ToolText(
         "describe_tools", "Describe downstream tools", DESCRIBE,
-        _object({"names": _texts('Names such as "github:list_issues".')}, "names", closed=True), _DESCRIBED,
+        _object({"names": _texts('Names such as "github:list_issues".')}, "names", closed=True),
+        _DESCRIBED,
     ),
     ToolText(
         "get_run", "Look at a run", GET_RUN,
@@ -201,15 +246,18 @@ TOOLS = (
                 "task": _text("A task id, to read its whole output."),
                 "select": _text("JMESPath on that output."),
                 "offset": {"type": "integer", "description": "Character to start at. Default 0."},
-                "limit": {"type": "integer", "description": "Characters to return. Default: what fits."},
-                "wait_s": {"type": "number", "description": "Wait up to this long for the end. Default 50."},
+                "limit": {"type": "integer",
+                "description": "Characters to return. Default: what fits."},
+                "wait_s": {"type": "number",
+                "description": "Wait up to this long for the end. Default 50."},
             },
             "run_id", closed=True,
         ),
         _STATUS,
     ),
     ToolText(
-        "cancel_run", "Cancel a run", CANCEL, _object({"run_id": _RUN_ID}, "run_id", closed=True), _STATUS,
+        "cancel_run", "Cancel a run", CANCEL, _object({"run_id": _RUN_ID}, "run_id", closed=True),
+        _STATUS,
         is_read_only=False,
     ),
 )  # fmt: skip

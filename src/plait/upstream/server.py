@@ -50,10 +50,11 @@ def build_server(
     relaying: RelayConfig | None = None,
     principal_of: PrincipalOf | None = None,
 ) -> Server[Any]:
-    """The server over *gateway*. Answers have at most *max_chars*; *wait_s* is how long `execute_dag` waits, for
-    None as long as the client is known to. *calls* are counted, and refused once they are closed. What the servers
-    of *relaying* have is served beside what is ours; without it, only what is ours. *principal_of*
-    says who owns the runs of a request; without it, its session does."""
+    """The server over *gateway*. Answers have at most *max_chars*; *wait_s* is how long
+    `execute_dag` waits, for None as long as the client is known to. *calls* are counted, and
+    refused once they are closed. What the servers of *relaying* have is served beside what is ours;
+    without it, only what is ours. *principal_of* says who owns the runs of a request; without it,
+    its session does."""
     calls, principal_of = calls or OpenCalls(), principal_of or BySession()
     tools = Tools(gateway, principal_of, max_chars=max_chars, wait_s=wait_s, calls=calls)
     resources = Resources(gateway, principal_of, max_chars=max_chars)
@@ -64,7 +65,11 @@ def build_server(
         title="Plait",
         description="Runs DAGs of tool calls of other MCP servers, in parallel.",
         get_tool_input_schema=_schemas().get,
-        cache_hints={"tools/list": lasting, "prompts/list": lasting, "resources/templates/list": lasting},
+        cache_hints={
+            "tools/list": lasting,
+            "prompts/list": lasting,
+            "resources/templates/list": lasting,
+        },
         on_list_tools=_list_tools,
         on_call_tool=tools.call,
         on_list_resources=resources.list,
@@ -74,7 +79,9 @@ def build_server(
         on_get_prompt=resources.prompt,
     )
 
-    passthrough = _relay(server, gateway, relaying, calls, principal_of) if relaying is not None else None
+    passthrough = (
+        _relay(server, gateway, relaying, calls, principal_of) if relaying is not None else None
+    )
 
     async def introduce(ctx: RequestContext, call_next: CallNext) -> HandlerResult:
         """The instructions name the servers as they stand when a client connects, in either era."""
@@ -86,16 +93,23 @@ def build_server(
             return {**result, **_said_of_us(gateway, relaying, passthrough)}
         return result
 
-    if find_spec("opentelemetry.sdk") is None:  # nothing could record the spans that each request would be given
+    if (
+        find_spec("opentelemetry.sdk") is None
+    ):  # nothing could record the spans that each request would be given
         remove_tracing(server)
     server.middleware += [introduce, *_relayed(passthrough, principal_of), _take_any_arguments]
     return server
 
 
 def _relay(
-    server: Server[Any], gateway: Gateway, relaying: RelayConfig, calls: OpenCalls, principal_of: PrincipalOf
+    server: Server[Any],
+    gateway: Gateway,
+    relaying: RelayConfig,
+    calls: OpenCalls,
+    principal_of: PrincipalOf,
 ) -> Passthrough:
-    """What serves the downstream servers through *server*, which is changed for it but for its middleware."""
+    """What serves the downstream servers through *server*, which is changed for it but for its
+    middleware."""
     tools = TOOLS if relaying.expose != "tools" else ()
     own = {
         "tools/list": _written(map(listed, tools)),
@@ -103,26 +117,36 @@ def _relay(
         "resources/templates/list": _written(own_templates()),
         "prompts/list": _written(own_prompts()),
     }
-    passthrough = Passthrough(relaying, gateway.call, own, calls, principal_of, server.server_info_stamp)
+    passthrough = Passthrough(
+        relaying, gateway.call, own, calls, principal_of, server.server_info_stamp
+    )
     schemas = {tool.name: tool.input_schema for tool in tools}
     server.lifespan = passthrough.lifespan
-    server.get_tool_input_schema = lambda name: schemas.get(name) or passthrough.owners.directory().schemas.get(name)
+    server.get_tool_input_schema = lambda name: (
+        schemas.get(name) or passthrough.owners.directory().schemas.get(name)
+    )
     server.add_request_handler(
         "subscriptions/listen", types.SubscriptionsListenRequestParams, passthrough.wishes.listen
     )
     return passthrough
 
 
-def _relayed(passthrough: Passthrough | None, principal_of: PrincipalOf) -> list[ServerMiddleware[Any]]:
+def _relayed(
+    passthrough: Passthrough | None, principal_of: PrincipalOf
+) -> list[ServerMiddleware[Any]]:
     """The states of requests that ask for input are sealed, bound to their request and principal,
     and good for ten minutes."""
     if passthrough is None:
         return []
-    security = RequestStateSecurity(keys=[secrets.token_bytes(32)], ttl=ASK_S, bind_principal=principal_of)
+    security = RequestStateSecurity(
+        keys=[secrets.token_bytes(32)], ttl=ASK_S, bind_principal=principal_of
+    )
     return [RequestStateBoundary(security, default_audience=NAME), passthrough]
 
 
-def _said_of_us(gateway: Gateway, relaying: RelayConfig | None, passthrough: Passthrough | None) -> JsonObject:
+def _said_of_us(
+    gateway: Gateway, relaying: RelayConfig | None, passthrough: Passthrough | None
+) -> JsonObject:
     servers = gateway.catalog().servers
     if relaying is None or passthrough is None:
         return {"instructions": instructions(servers.values())}
@@ -141,12 +165,20 @@ def _written(models: Iterable[BaseModel]) -> list[JsonObject]:
 async def _take_any_arguments(ctx: RequestContext, call_next: CallNext) -> HandlerResult:
     """Arguments that are no object reach the tool, which can tell the model what to mend."""
     params = ctx.params
-    if ctx.method == "tools/call" and params is not None and not isinstance(params.get("arguments", {}), dict | None):
-        return await call_next(replace(ctx, params={**params, "arguments": {AS_SENT: params["arguments"]}}))
+    if (
+        ctx.method == "tools/call"
+        and params is not None
+        and not isinstance(params.get("arguments", {}), dict | None)
+    ):
+        return await call_next(
+            replace(ctx, params={**params, "arguments": {AS_SENT: params["arguments"]}})
+        )
     return await call_next(ctx)
 
 
-async def _list_tools(ctx: RequestContext, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+async def _list_tools(
+    ctx: RequestContext, params: types.PaginatedRequestParams | None
+) -> types.ListToolsResult:
     return types.ListToolsResult(tools=[listed(tool) for tool in TOOLS])
 
 

@@ -15,14 +15,18 @@ import anyio
 log = logging.getLogger(__name__)
 
 SHUTDOWN_S = 15.0
-"""How long all of a stop may take. What has not ended by then is left behind, and the process ends."""
+"""How long all of a stop may take. What has not ended by then is left behind, and the process
+ends."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stop:
-    """Whether a stop was asked for. From then on everything has *seconds* to end, or *give_up* is called."""
+    """Whether a stop was asked for. From then on everything has *seconds* to end, or *give_up* is
+    called."""
 
-    def __init__(self, seconds: float = SHUTDOWN_S, give_up: Callable[[int], object] = os._exit) -> None:
+    def __init__(
+        self, seconds: float = SHUTDOWN_S, give_up: Callable[[int], object] = os._exit
+    ) -> None:
         self.asked = anyio.Event()
         self._seconds = seconds
         self._give_up = give_up
@@ -32,7 +36,9 @@ class Stop:
         """Stop. Asking again changes nothing."""
         if not self.asked.is_set():
             self.asked.set()
-            self._last_resort = asyncio.get_running_loop().call_later(self._seconds, self._give_up, 1)
+            self._last_resort = asyncio.get_running_loop().call_later(
+                self._seconds, self._give_up, 1
+            )
 
     def done(self) -> None:
         """Everything has ended."""
@@ -42,8 +48,8 @@ class Stop:
 
 @contextmanager
 def hearing_signals(hear: Callable[[signal.Signals], None]) -> Iterator[None]:
-    """While the block runs, *hear* is told of each SIGTERM and SIGINT, by the event loop. It is to be entered in the
-    main thread."""
+    """While the block runs, *hear* is told of each SIGTERM and SIGINT, by the event loop. It is to
+    be entered in the main thread."""
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, hear, number)
@@ -56,7 +62,8 @@ def hearing_signals(hear: Callable[[signal.Signals], None]) -> Iterator[None]:
 
 @asynccontextmanager
 async def stopped_by_signals(stop: Stop | None = None) -> AsyncIterator[Stop]:
-    """While the block runs, SIGTERM and SIGINT ask for a stop; a second one ends the process at once."""
+    """While the block runs, SIGTERM and SIGINT ask for a stop; a second one ends the process at
+    once."""
     stop = stop or Stop()
     is_first = True
 

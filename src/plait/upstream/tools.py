@@ -1,6 +1,7 @@
 """The five tools over the gateway: what each does with its arguments, and what it answers.
 
-What a model can mend is an answer with `isError` and the problems as structured content; never a JSON-RPC error.
+What a model can mend is an answer with `isError` and the problems as structured content; never a
+JSON-RPC error.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ Verb: TypeAlias = Callable[[RequestContext, object], Awaitable[types.CallToolRes
 
 DEFAULT_WAIT_S = 50.0
 WAIT_S = {"claude-code": 1500.0, "gemini-cli": 540.0}
-"""How long clients wait for a call, where that is known to be longer than a minute (`docs/tools.md`, "Waiting")."""
+"""How long clients wait for a call, where that is known to be longer than a minute
+(`docs/tools.md`, "Waiting")."""
 CANCEL_S = 1.0
 """How long a cancelled call holds on to tell its run."""
 
@@ -72,8 +74,11 @@ class Tools:
             "cancel_run": self._cancel_run,
         }
 
-    async def call(self, ctx: RequestContext, params: types.CallToolRequestParams) -> types.CallToolResult:
-        """Answer one `tools/call`. Raises `MCPError` for a tool that there is not, and while shutting down."""
+    async def call(
+        self, ctx: RequestContext, params: types.CallToolRequestParams
+    ) -> types.CallToolResult:
+        """Answer one `tools/call`. Raises `MCPError` for a tool that there is not, and while
+        shutting down."""
         verb = self._verbs.get(params.name)
         if verb is None:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name[:128]}")
@@ -91,12 +96,16 @@ class Tools:
         except InvalidDag as error:
             return self._invalid(error)
         except UnknownRun as error:
-            return refusal([Problem("run_id", error.code, str(error))], self._max_chars, heading="Unknown run")
+            return refusal(
+                [Problem("run_id", error.code, str(error))], self._max_chars, heading="Unknown run"
+            )
         except Exception:
             id = secrets.token_hex(4)
             log.exception("call.failed", extra={"id": id, "tool": params.name})
             message = f"The gateway failed at this; its log has the reason under {id}."
-            return refusal([Problem("$", "internal", message)], self._max_chars, heading="The call failed")
+            return refusal(
+                [Problem("$", "internal", message)], self._max_chars, heading="The call failed"
+            )
 
     def _invalid(self, error: InvalidDag) -> types.CallToolResult:
         return refusal(
@@ -129,13 +138,17 @@ class Tools:
         catalog = self._gateway.catalog()
         if request.server is not None and request.server not in catalog.servers:
             raise Refused([catalog.unknown("server", f"{request.server}:")])
-        found = await self._gateway.search(request.query, server=request.server, limit=request.limit)
+        found = await self._gateway.search(
+            request.query, server=request.server, limit=request.limit
+        )
         return search_answer(found, self._max_chars, self._gateway.learned.shape)
 
     async def _describe(self, ctx: RequestContext, arguments: object) -> types.CallToolResult:
         request = read_request(Describe, arguments)
         tools, unknown = await self._gateway.describe(request.names)
-        return describe_answer(tools, unknown, request.names, self._max_chars, self._gateway.learned.shape)
+        return describe_answer(
+            tools, unknown, request.names, self._max_chars, self._gateway.learned.shape
+        )
 
     async def _get_run(self, ctx: RequestContext, arguments: object) -> types.CallToolResult:
         request, principal = read_request(GetRun, arguments), self._principal_of(ctx)
@@ -145,17 +158,28 @@ class Tools:
         if request.task is not None:
             return output_answer(self._gateway, principal, request, self._max_chars)
         has_ended = result.status is not RunStatus.RUNNING
-        return run_answer(result, self._max_chars, detail=result.record.dag.detail if has_ended else "full")
+        return run_answer(
+            result, self._max_chars, detail=result.record.dag.detail if has_ended else "full"
+        )
 
     async def _cancel_run(self, ctx: RequestContext, arguments: object) -> types.CallToolResult:
         request = read_request(CancelRun, arguments)
         result = await self._gateway.cancel(request.run_id, self._principal_of(ctx))
         counts: JsonObject = dict(result.metrics.counts)
-        document: JsonObject = {"status": str(result.status), "run_id": result.run_id, "counts": counts}
+        document: JsonObject = {
+            "status": str(result.status),
+            "run_id": result.run_id,
+            "counts": counts,
+        }
         return answer(document)
 
     async def _waited(
-        self, ctx: RequestContext, principal: Principal, run_id: str, seconds: float, task: str | None = None
+        self,
+        ctx: RequestContext,
+        principal: Principal,
+        run_id: str,
+        seconds: float,
+        task: str | None = None,
     ) -> RunResult:
         """As `wait_for`. If *ctx* is a request of the run's client, calls of the run may ask it
         meanwhile, and it answers before this ends."""
@@ -163,17 +187,25 @@ class Tools:
         if waiters is not None and not waiters.is_for(ctx, principal):
             waiters = None
         with waiters.attended() if waiters is not None else nullcontext():
-            result = await wait_for(progress_to(ctx), self._gateway, principal, run_id, seconds, task=task)
+            result = await wait_for(
+                progress_to(ctx), self._gateway, principal, run_id, seconds, task=task
+            )
             while waiters is not None and waiters.is_asking and result.status is RunStatus.RUNNING:
                 await waiters.quiet()
-                result = await wait_for(progress_to(ctx), self._gateway, principal, run_id, seconds, task=task)
+                result = await wait_for(
+                    progress_to(ctx), self._gateway, principal, run_id, seconds, task=task
+                )
         return result
 
     def _patience(self, ctx: RequestContext) -> float:
         if self._wait_s is not None:
             return self._wait_s
         client = ctx.session.client_params
-        return WAIT_S.get(client.client_info.name.lower(), DEFAULT_WAIT_S) if client else DEFAULT_WAIT_S
+        return (
+            WAIT_S.get(client.client_info.name.lower(), DEFAULT_WAIT_S)
+            if client
+            else DEFAULT_WAIT_S
+        )
 
 
 def _is_dry_run(document: object) -> bool:

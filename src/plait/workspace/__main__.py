@@ -33,9 +33,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m plait.workspace", description="An MCP server for one folder.")
-    parser.add_argument("--root", default=".", metavar="DIR", help="the folder to serve (default: this one)")
-    parser.add_argument("--read-only", action="store_true", help="offer only the tools that change nothing")
+    parser = argparse.ArgumentParser(
+        prog="python -m plait.workspace", description="An MCP server for one folder."
+    )
+    parser.add_argument(
+        "--root", default=".", metavar="DIR", help="the folder to serve (default: this one)"
+    )
+    parser.add_argument(
+        "--read-only", action="store_true", help="offer only the tools that change nothing"
+    )
     parser.add_argument(
         "--allow-command",
         action="append",
@@ -44,8 +50,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="COMMAND",
         help='let run_command start what begins with these words, like "npm run"; can be repeated',
     )
-    parser.add_argument("--formatter", type=_words, metavar="COMMAND", help='what format_code runs, like "black"')
-    parser.add_argument("--tests", type=_words, metavar="COMMAND", help='what run_tests runs, like "npm test --"')
+    parser.add_argument(
+        "--formatter", type=_words, metavar="COMMAND", help='what format_code runs, like "black"'
+    )
+    parser.add_argument(
+        "--tests", type=_words, metavar="COMMAND", help='what run_tests runs, like "npm test --"'
+    )
     return parser
 
 

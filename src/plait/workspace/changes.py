@@ -14,7 +14,8 @@ from .paths import Root, shown
 
 MAX_COMPARED_FILES = 20_000
 WOULD_CHANGE = re.compile(
-    r"^(?:would reformat:? (?P<named>.+)|\s*--> (?P<pointed>.+?):\d+:\d+)$", re.IGNORECASE | re.MULTILINE
+    r"^(?:would reformat:? (?P<named>.+)|\s*--> (?P<pointed>.+?):\d+:\d+)$",
+    re.IGNORECASE | re.MULTILINE,
 )
 
 Snapshot = Mapping[str, tuple[int, int, int]]
@@ -26,7 +27,9 @@ def refuse_links_out(root: Root, paths: Sequence[str]) -> None:
     for file in itertools.islice(_below(root, paths), MAX_COMPARED_FILES):
         if file.is_symlink() and file.is_file() and not root.contains(Path(os.path.realpath(file))):
             name = shown(file.relative_to(root.path).as_posix())
-            raise WorkspaceError(f"{name} is a symlink out of the workspace, which would be formatted. Leave it out.")
+            raise WorkspaceError(
+                f"{name} is a symlink out of the workspace, which would be formatted. Leave it out."
+            )
 
 
 def changed_between(before: Snapshot, after: Snapshot) -> list[str]:
@@ -44,7 +47,11 @@ def would_change(root: Root, output: str) -> list[str]:
 def snapshot(root: Root, paths: Sequence[str]) -> Snapshot:
     """Record the state of the files at or below the paths, at most `MAX_COMPARED_FILES` of them."""
     return {
-        shown(file.relative_to(root.path).as_posix()): (status.st_mtime_ns, status.st_size, status.st_ino)
+        shown(file.relative_to(root.path).as_posix()): (
+            status.st_mtime_ns,
+            status.st_size,
+            status.st_ino,
+        )
         for file in itertools.islice(_below(root, paths), MAX_COMPARED_FILES)
         if (status := _status(file)) is not None
     }

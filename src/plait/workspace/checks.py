@@ -32,10 +32,16 @@ KEYWORD = re.compile(r"[\w.\[\]():, ][\w.\[\]():, -]{0,499}")
 ENVIRONMENT = {"NO_COLOR": "1", "TERM": "dumb", "PYTHONUNBUFFERED": "1", "GIT_TERMINAL_PROMPT": "0"}
 
 Paths = Annotated[
-    list[WorkspacePath], Field(max_length=1000, description="Files and folders to work on; none for all of them.")
+    list[WorkspacePath],
+    Field(max_length=1000, description="Files and folders to work on; none for all of them."),
 ]
-MaxOutput = Annotated[int, Field(ge=0, le=KEPT_BYTES, description="Most bytes of output to keep, from its end.")]
-Timeout = Annotated[float, Field(gt=0, le=3600, description="Seconds until the command and all it started are ended.")]
+MaxOutput = Annotated[
+    int, Field(ge=0, le=KEPT_BYTES, description="Most bytes of output to keep, from its end.")
+]
+Timeout = Annotated[
+    float,
+    Field(gt=0, le=3600, description="Seconds until the command and all it started are ended."),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,8 @@ class Commands:
 
 
 class FormatCode(Arguments):
-    """Format source files of the workspace with its formatter (ruff format, unless the server is set up otherwise).
+    """Format source files of the workspace with its formatter (ruff format, unless the server is
+    set up otherwise).
 
     With check_only nothing is written, and `changed` names what would be.
     """
@@ -60,14 +67,21 @@ class FormatCode(Arguments):
 
 
 class RunTests(Arguments):
-    """Run the tests of the workspace (pytest, unless the server is set up otherwise), all of them or a part."""
+    """Run the tests of the workspace (pytest, unless the server is set up otherwise), all of them
+    or a part."""
 
     paths: Annotated[
         list[str],
-        Field(max_length=1000, description="Test files, folders, or tests like tests/test_a.py::test_b; none for all."),
+        Field(
+            max_length=1000,
+            description="Test files, folders, or tests like tests/test_a.py::test_b; none for all.",
+        ),
     ] = Field(default_factory=list)
     keyword: Annotated[
-        str | None, Field(max_length=500, description='Only tests whose names match, like "login and not slow".')
+        str | None,
+        Field(
+            max_length=500, description='Only tests whose names match, like "login and not slow".'
+        ),
     ] = None
     timeout_s: Timeout = 600.0
     max_output_bytes: MaxOutput = 64 * 1024
@@ -79,9 +93,15 @@ class RunCommand(Arguments):
 
     argv: Annotated[
         list[str],
-        Field(min_length=1, max_length=1000, description='The command as words, like ["npm", "run", "build"].'),
+        Field(
+            min_length=1,
+            max_length=1000,
+            description='The command as words, like ["npm", "run", "build"].',
+        ),
     ]
-    cwd: Annotated[str, Field(description="The folder to run it in, from the workspace root.")] = "."
+    cwd: Annotated[str, Field(description="The folder to run it in, from the workspace root.")] = (
+        "."
+    )
     timeout_s: Timeout = 120.0
     max_output_bytes: MaxOutput = 64 * 1024
 
@@ -89,19 +109,31 @@ class RunCommand(Arguments):
 class CommandResult(Output):
     argv: Annotated[list[str], Field(description="The command that was run.")]
     exit_code: Annotated[int, Field(description="0 for success; negative for a signal.")]
-    output: Annotated[str, Field(description="The end of what it printed, stdout and stderr in their order.")]
-    output_truncated: Annotated[bool, Field(description="Whether it printed more than output holds.")]
-    timed_out: Annotated[bool, Field(description="Whether it was ended because timeout_s had passed.")]
+    output: Annotated[
+        str, Field(description="The end of what it printed, stdout and stderr in their order.")
+    ]
+    output_truncated: Annotated[
+        bool, Field(description="Whether it printed more than output holds.")
+    ]
+    timed_out: Annotated[
+        bool, Field(description="Whether it was ended because timeout_s had passed.")
+    ]
     duration_s: float
 
 
 class Verdict(CommandResult):
-    passed: Annotated[bool, Field(description="Whether the command ended by itself with exit code 0.")]
+    passed: Annotated[
+        bool, Field(description="Whether the command ended by itself with exit code 0.")
+    ]
 
 
 class Formatted(CommandResult):
-    changed: Annotated[list[str], Field(description="Files that were changed, or with check_only would be.")]
-    clean: Annotated[bool, Field(description="Whether nothing had to be changed and the formatter succeeded.")]
+    changed: Annotated[
+        list[str], Field(description="Files that were changed, or with check_only would be.")
+    ]
+    clean: Annotated[
+        bool, Field(description="Whether nothing had to be changed and the formatter succeeded.")
+    ]
 
 
 Report = Callable[[float, str], Awaitable[None]]
@@ -121,14 +153,18 @@ def testing(root: Root, commands: Commands, call: RunTests) -> Command:
     """Return the command that tests. Raises WorkspaceError if none is found, or a path or keyword
     is refused."""
     tests = _resolved(root, commands.tests) if commands.tests else _found_tests(root)
-    return _command(root.path, (*tests, *_keyword(tests, call.keyword), *_targets(root, call.paths)), call)
+    return _command(
+        root.path, (*tests, *_keyword(tests, call.keyword), *_targets(root, call.paths)), call
+    )
 
 
 def running(root: Root, commands: Commands, call: RunCommand) -> Command:
     """Return the command to run. Raises WorkspaceError if it is not allowed, or not found."""
     argv = tuple(call.argv)
     if any("\0" in word for word in argv):
-        raise WorkspaceError("a word of argv contains a NUL character, which command lines cannot have.")
+        raise WorkspaceError(
+            "a word of argv contains a NUL character, which command lines cannot have."
+        )
     if not any(argv[: len(allowed)] == allowed for allowed in commands.allowed):
         raise WorkspaceError(f"{shlex.join(argv)} is not allowed. {what_is_allowed(commands)}")
     cwd = root.locate(call.cwd)
@@ -140,14 +176,23 @@ def running(root: Root, commands: Commands, call: RunCommand) -> Command:
 def what_is_allowed(commands: Commands) -> str:
     """Describe the allowed commands to models, in one sentence."""
     if not commands.allowed:
-        return 'No command is allowed; whoever starts the server can allow one with --allow-command "pytest -q".'
+        return (
+            "No command is allowed; whoever starts the server can allow one with "
+            '--allow-command "pytest -q".'
+        )
     listed = "; ".join(shlex.join(allowed) for allowed in commands.allowed)
     return f"A command must begin with one of: {listed}."
 
 
 def _command(cwd: Path, argv: tuple[str, ...], call: FormatCode | RunTests | RunCommand) -> Command:
     return Command(
-        argv, cwd, call.timeout_s, env=ENVIRONMENT, merged=True, keeps_end=True, kept_bytes=call.max_output_bytes
+        argv,
+        cwd,
+        call.timeout_s,
+        env=ENVIRONMENT,
+        merged=True,
+        keeps_end=True,
+        kept_bytes=call.max_output_bytes,
     )
 
 
@@ -164,7 +209,10 @@ def _resolved(root: Root, argv: Sequence[str]) -> tuple[str, ...]:
 def _found_formatter() -> tuple[str, ...]:
     ruff = program("ruff")
     if ruff is None:
-        raise WorkspaceError('no formatter is installed. Whoever starts the server names one with --formatter "black".')
+        raise WorkspaceError(
+            "no formatter is installed. Whoever starts the server names one with --formatter "
+            '"black".'
+        )
     return (ruff, "format")
 
 
@@ -173,7 +221,10 @@ def _found_tests(root: Root) -> tuple[str, ...]:
     own = root.path / ".venv" / "bin" / "pytest"
     pytest = str(own) if own.is_file() and os.access(own, os.X_OK) else program("pytest")
     if pytest is None:
-        raise WorkspaceError('pytest is not installed. Whoever starts the server names tests with --tests "npm test".')
+        raise WorkspaceError(
+            'pytest is not installed. Whoever starts the server names tests with --tests "npm '
+            'test".'
+        )
     return (pytest, "-q", "--color=no")
 
 
@@ -183,7 +234,9 @@ def _keyword(tests: Sequence[str], keyword: str | None) -> tuple[str, ...]:
     if not any("pytest" in Path(word).name for word in tests):
         raise WorkspaceError("keyword works with pytest only. Name test files in paths instead.")
     if not KEYWORD.fullmatch(keyword):
-        raise WorkspaceError(f"{keyword!r} is not a keyword: use names, and, or, not, and parentheses.")
+        raise WorkspaceError(
+            f"{keyword!r} is not a keyword: use names, and, or, not, and parentheses."
+        )
     return (f"-k{keyword}",)
 
 

@@ -11,7 +11,15 @@ from typing import Annotated, BinaryIO, Literal
 from pydantic import Field
 
 from .errors import WorkspaceError
-from .paths import Place, Root, WorkspacePath, explained, opened_file, opened_parent, require_regular
+from .paths import (
+    Place,
+    Root,
+    WorkspacePath,
+    explained,
+    opened_file,
+    opened_parent,
+    require_regular,
+)
 from .schema import Arguments, Output
 
 LONGEST_SCAN_BYTES = 64 * 2**20
@@ -23,14 +31,19 @@ MAX_TEXT_BYTES = 8 * 2**20
 class ReadFile(Arguments):
     """Read a UTF-8 text file of the workspace, whole or by a range of lines.
 
-    Long files are cut at a line's end where possible: then `truncated` is true and `next_line` is the `start_line` to
-    go on with. Binary files, devices and files outside of the workspace are refused.
+    Long files are cut at a line's end where possible: then `truncated` is true and `next_line` is
+    the `start_line` to go on with. Binary files, devices and files outside of the workspace are
+    refused.
     """
 
     path: WorkspacePath
     start_line: Annotated[int, Field(ge=1, description="First line to return, counted from 1.")] = 1
-    end_line: Annotated[int | None, Field(ge=1, description="Last line to return; without it, to the end.")] = None
-    max_bytes: Annotated[int, Field(ge=1, le=2**20, description="Most bytes of text to return.")] = 256 * 1024
+    end_line: Annotated[
+        int | None, Field(ge=1, description="Last line to return; without it, to the end.")
+    ] = None
+    max_bytes: Annotated[
+        int, Field(ge=1, le=2**20, description="Most bytes of text to return.")
+    ] = 256 * 1024
 
 
 class FileText(Output):
@@ -39,22 +52,31 @@ class FileText(Output):
     start_line: Annotated[int, Field(description="Number of the first line in text.")]
     lines: Annotated[int, Field(description="Number of lines in text.")]
     size_bytes: Annotated[int, Field(description="Size of the whole file.")]
-    truncated: Annotated[bool, Field(description="Whether max_bytes cut off a part of what was asked for.")]
-    next_line: Annotated[int | None, Field(description="The line to go on with, if truncated.")] = None
+    truncated: Annotated[
+        bool, Field(description="Whether max_bytes cut off a part of what was asked for.")
+    ]
+    next_line: Annotated[int | None, Field(description="The line to go on with, if truncated.")] = (
+        None
+    )
 
 
 class WriteFile(Arguments):
     """Write a UTF-8 text file in the workspace.
 
-    The file is replaced as a whole or not at all, and keeps its permissions. Nothing is written outside of the
-    workspace, through a symlink that leaves it, or among git's own files.
+    The file is replaced as a whole or not at all, and keeps its permissions. Nothing is written
+    outside of the workspace, through a symlink that leaves it, or among git's own files.
     """
 
     path: WorkspacePath
-    text: Annotated[str, Field(description="The text to write, exactly as it should be in the file.")]
+    text: Annotated[
+        str, Field(description="The text to write, exactly as it should be in the file.")
+    ]
     mode: Annotated[
         Literal["overwrite", "append", "create"],
-        Field(description="overwrite replaces the file or makes it; append adds to its end; create refuses to replace"),
+        Field(
+            description="overwrite replaces the file or makes it; append adds to its end; create "
+            "refuses to replace"
+        ),
     ] = "overwrite"
     create_parents: Annotated[bool, Field(description="Make missing folders.")] = False
 
@@ -69,7 +91,8 @@ def read_file(root: Root, call: ReadFile) -> FileText:
     """Read a file, or a range of its lines.
 
     Raises:
-        WorkspaceError: it is outside of the root, missing, not a file, not UTF-8, or shorter than `start_line`.
+        WorkspaceError: it is outside of the root, missing, not a file, not UTF-8, or shorter than
+        `start_line`.
     """
     place = root.locate(call.path)
     if call.end_line is not None and call.end_line < call.start_line:
@@ -98,10 +121,13 @@ def _skip_lines(stream: BinaryIO, count: int, place: Place) -> None:
         piece = stream.readline(SNIFFED_BYTES)
         scanned += len(piece)
         if not piece:
-            raise WorkspaceError(f"{place.name} has no line {count + 1}: it ends after {skipped} whole lines.")
+            raise WorkspaceError(
+                f"{place.name} has no line {count + 1}: it ends after {skipped} whole lines."
+            )
         if scanned > LONGEST_SCAN_BYTES:
             raise WorkspaceError(
-                f"{place.name}: line {count + 1} is more than {LONGEST_SCAN_BYTES} bytes in. Use grep."
+                f"{place.name}: line {count + 1} is more than {LONGEST_SCAN_BYTES} bytes in. Use "
+                "grep."
             )
         skipped += piece.endswith(b"\n")
 
@@ -127,7 +153,8 @@ def _decoded(data: bytes, place: Place, *, is_cut: bool) -> str:
         return codecs.getincrementaldecoder("utf-8")().decode(data, final=not is_cut)
     except UnicodeDecodeError as error:
         raise WorkspaceError(
-            f"{place.name} is not UTF-8 text: byte 0x{data[error.start]:02x} at offset {error.start} of what was read."
+            f"{place.name} is not UTF-8 text: byte 0x{data[error.start]:02x} at offset "
+            f"{error.start} of what was read."
         ) from error
 
 
@@ -135,7 +162,8 @@ def write_file(root: Root, call: WriteFile) -> Written:
     """Replace, make or extend a file.
 
     Raises:
-        WorkspaceError: the place may not be written, a folder is missing, or the file exists and must not.
+        WorkspaceError: the place may not be written, a folder is missing, or the file exists and
+        must not.
     """
     data = _encoded(call.text)
     place = root.locate_writable(call.path)
@@ -153,7 +181,9 @@ def write_file(root: Root, call: WriteFile) -> Written:
 def _encoded(text: str) -> bytes:
     data = text.encode()
     if len(data) > MAX_TEXT_BYTES:
-        raise WorkspaceError(f"the text has {len(data)} bytes, more than {MAX_TEXT_BYTES}. Append it in parts.")
+        raise WorkspaceError(
+            f"the text has {len(data)} bytes, more than {MAX_TEXT_BYTES}. Append it in parts."
+        )
     return data
 
 
@@ -173,7 +203,9 @@ def _append(folder: int, name: str, data: bytes) -> int:
         return os.fstat(stream.fileno()).st_size
 
 
-def _replace(folder: int, name: str, data: bytes, before: os.stat_result | None, *, may_exist: bool) -> int:
+def _replace(
+    folder: int, name: str, data: bytes, before: os.stat_result | None, *, may_exist: bool
+) -> int:
     """Write a file next to the old one and put it in its place in one step."""
     draft = f".plait-{secrets.token_hex(8)}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

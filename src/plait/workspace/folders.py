@@ -12,15 +12,24 @@ from pydantic import Field
 from .paths import Kind, Place, Root, WorkspacePath, explained, kind_of, opened_folder, shown
 from .schema import Arguments, Output
 
-HEAVY_FOLDERS = (".git", "node_modules", ".venv", "__pycache__", ".tox", ".mypy_cache", ".pytest_cache", ".ruff_cache")
+HEAVY_FOLDERS = (
+    ".git",
+    "node_modules",
+    ".venv",
+    "__pycache__",
+    ".tox",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+)
 """Folders made by tools, with more in them than anyone wants to read."""
 
 
 class ListDir(Arguments):
     """List a folder of the workspace: files, folders, symlinks and their sizes, sorted by path.
 
-    With a depth above 1 folders are opened too, except heavy ones (.git, node_modules, .venv and caches), which are
-    named but not opened. Symlinks are named and never followed.
+    With a depth above 1 folders are opened too, except heavy ones (.git, node_modules, .venv and
+    caches), which are named but not opened. Symlinks are named and never followed.
     """
 
     path: WorkspacePath = "."
@@ -38,7 +47,9 @@ class Entry(Output):
 class Listing(Output):
     path: Annotated[str, Field(description="The folder, from the workspace root.")]
     entries: list[Entry]
-    truncated: Annotated[bool, Field(description="Whether there are more entries than max_entries.")]
+    truncated: Annotated[
+        bool, Field(description="Whether there are more entries than max_entries.")
+    ]
 
 
 def list_dir(root: Root, call: ListDir) -> Listing:
@@ -60,7 +71,9 @@ def _entries(place: Place, depth: int, most: int) -> list[Entry]:
     for name, entry in _children(place, most):
         entries.append(entry)
         if entry.type == "folder" and depth > 1 and name not in HEAVY_FOLDERS:
-            entries += _inner(Place(place.root, (*place.parts, name)), depth - 1, most - len(entries))
+            entries += _inner(
+                Place(place.root, (*place.parts, name)), depth - 1, most - len(entries)
+            )
         if len(entries) >= most:
             break
     return entries[:most]
@@ -88,4 +101,6 @@ def _entry(entry: os.DirEntry[str], place: Place) -> Entry:
     except OSError:
         return Entry(name=name, path=path, type="special file")
     kind = kind_of(status.st_mode)
-    return Entry(name=name, path=path, type=kind, size_bytes=status.st_size if kind == "file" else None)
+    return Entry(
+        name=name, path=path, type=kind, size_bytes=status.st_size if kind == "file" else None
+    )

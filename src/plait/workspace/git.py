@@ -24,10 +24,12 @@ UNRUN = ("--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty", "--no-co
 
 Folder = Annotated[str, Field(description="A folder of the repository, from the workspace root.")]
 Revision = Annotated[
-    str, Field(max_length=200, description="A revision: a commit id, branch, tag, HEAD~2, main..topic.")
+    str,
+    Field(max_length=200, description="A revision: a commit id, branch, tag, HEAD~2, main..topic."),
 ]
 Paths = Annotated[
-    list[WorkspacePath], Field(max_length=1000, description="Only these files and folders, from the workspace root.")
+    list[WorkspacePath],
+    Field(max_length=1000, description="Only these files and folders, from the workspace root."),
 ]
 
 
@@ -40,7 +42,8 @@ class GitStatus(Arguments):
 
     repository: Folder = "."
     untracked: Annotated[
-        Literal["no", "normal", "all"], Field(description="Untracked files: none, folders as one entry, or each file.")
+        Literal["no", "normal", "all"],
+        Field(description="Untracked files: none, folders as one entry, or each file."),
     ] = "normal"
     max_entries: Annotated[int, Field(ge=1, le=5000, description="Most entries to return.")] = 500
 
@@ -56,11 +59,17 @@ class GitDiff(Arguments):
 
     repository: Folder = "."
     paths: Paths = Field(default_factory=list)
-    staged: Annotated[bool, Field(description="Compare the index instead of the work tree.")] = False
+    staged: Annotated[bool, Field(description="Compare the index instead of the work tree.")] = (
+        False
+    )
     from_revision: Revision | None = None
     to_revision: Revision | None = None
-    context: Annotated[int, Field(ge=0, le=100, description="Lines to show around each change.")] = 3
-    max_bytes: Annotated[int, Field(ge=1, le=2**20, description="Most bytes of diff to return.")] = 256 * 1024
+    context: Annotated[
+        int, Field(ge=0, le=100, description="Lines to show around each change.")
+    ] = 3
+    max_bytes: Annotated[
+        int, Field(ge=1, le=2**20, description="Most bytes of diff to return.")
+    ] = 256 * 1024
 
 
 class GitLog(Arguments):
@@ -70,26 +79,44 @@ class GitLog(Arguments):
     revision: Revision = "HEAD"
     paths: Paths = Field(default_factory=list)
     max_count: Annotated[int, Field(ge=1, le=1000, description="Most commits to return.")] = 20
-    skip: Annotated[int, Field(ge=0, le=1_000_000, description="Number of newest commits to leave out.")] = 0
+    skip: Annotated[
+        int, Field(ge=0, le=1_000_000, description="Number of newest commits to leave out.")
+    ] = 0
 
 
 async def git_status(repository: Repository, call: GitStatus) -> Status:
     """Return the branch and the changes. Raises WorkspaceError with git's own reason."""
-    options = ("--porcelain=v2", "--branch", "-z", f"--untracked-files={call.untracked}", "--ignore-submodules=dirty")
+    options = (
+        "--porcelain=v2",
+        "--branch",
+        "-z",
+        f"--untracked-files={call.untracked}",
+        "--ignore-submodules=dirty",
+    )
     outcome = await (await disarmed(repository)).git("status", *options, "--find-renames", "--")
     branch, entries, more = status_of(outcome.output, repository.prefix, call.max_entries)
-    return Status(branch=branch, entries=entries, clean=not entries, truncated=more or outcome.truncated)
+    return Status(
+        branch=branch, entries=entries, clean=not entries, truncated=more or outcome.truncated
+    )
 
 
 async def git_diff(repository: Repository, call: GitDiff, paths: Sequence[str]) -> Diff:
     """Compare what *call* names. Raises WorkspaceError, also for a refused revision."""
     revisions = _compared(call)
     safe = await disarmed(repository)
-    options = [*UNRUN, "--submodule=short", "--no-relative", "--find-renames", *(["--cached"] if call.staged else [])]
+    options = [
+        *UNRUN,
+        "--submodule=short",
+        "--no-relative",
+        "--find-renames",
+        *(["--cached"] if call.staged else []),
+    ]
     tail = ["--end-of-options", *revisions, "--", *paths]
     listed = await safe.git("diff", *options, "--raw", "--numstat", "-z", *tail)
     prefixes = ("--src-prefix=a/", "--dst-prefix=b/")
-    patch = await safe.git("diff", *options, *prefixes, f"--unified={call.context}", "--patch", *tail)
+    patch = await safe.git(
+        "diff", *options, *prefixes, f"--unified={call.context}", "--patch", *tail
+    )
     text = patch.output[: call.max_bytes].decode("utf-8", "replace")
     return Diff(
         files=changed_files(listed.output, repository.prefix),
@@ -101,24 +128,38 @@ async def git_diff(repository: Repository, call: GitDiff, paths: Sequence[str]) 
 def _compared(call: GitDiff) -> list[str]:
     if call.to_revision is not None and (call.from_revision is None or call.staged):
         raise WorkspaceError("to_revision needs from_revision, and excludes staged.")
-    return [_revision(given) for given in (call.from_revision, call.to_revision) if given is not None]
+    return [
+        _revision(given) for given in (call.from_revision, call.to_revision) if given is not None
+    ]
 
 
 async def git_log(repository: Repository, call: GitLog, paths: Sequence[str]) -> Log:
     """List commits. Raises WorkspaceError with git's own reason, or for a refused revision."""
     revision = _revision(call.revision)
-    options = [f"--max-count={call.max_count + 1}", f"--skip={call.skip}", LOG_FORMAT, "-z", "--encoding=UTF-8"]
+    options = [
+        f"--max-count={call.max_count + 1}",
+        f"--skip={call.skip}",
+        LOG_FORMAT,
+        "-z",
+        "--encoding=UTF-8",
+    ]
     options += [*UNRUN, "--no-show-signature", "--no-notes", "--no-mailmap", "--no-patch"]
-    outcome = await (await disarmed(repository)).git("log", *options, "--end-of-options", revision, "--", *paths)
+    outcome = await (await disarmed(repository)).git(
+        "log", *options, "--end-of-options", revision, "--", *paths
+    )
     commits = commits_of(outcome.output)
-    return Log(commits=commits[: call.max_count], truncated=outcome.truncated or len(commits) > call.max_count)
+    return Log(
+        commits=commits[: call.max_count],
+        truncated=outcome.truncated or len(commits) > call.max_count,
+    )
 
 
 def _revision(given: str) -> str:
     """Check that *given* is a revision, and cannot be an option, a path or another protocol."""
     if not REVISION.fullmatch(given):
         raise WorkspaceError(
-            f"{given!r} is not accepted as a revision: use letters, digits and _./~^@{{}}- and no leading dash."
+            f"{given!r} is not accepted as a revision: use letters, digits and _./~^@{{}}- and "
+            "no leading dash."
         )
     return given
 
@@ -135,5 +176,7 @@ def pathspecs(root: Root, repository: Repository, paths: Sequence[str]) -> list[
 def _pathspec(root: Root, repository: Repository, given: str) -> str:
     path = root.locate_entry(given).path
     if not path.is_relative_to(repository.folder):
-        raise WorkspaceError(f"{shown(given)} is not in the repository {shown(str(repository.folder))}.")
+        raise WorkspaceError(
+            f"{shown(given)} is not in the repository {shown(str(repository.folder))}."
+        )
     return str(path.relative_to(repository.folder))

@@ -26,7 +26,9 @@ FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 Kind = Literal["file", "folder", "symlink", "special file"]
-WorkspacePath = Annotated[str, Field(description="Path from the workspace root, or an absolute path inside of it.")]
+WorkspacePath = Annotated[
+    str, Field(description="Path from the workspace root, or an absolute path inside of it.")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,9 @@ class Root:
         if not place.parts:
             raise WorkspaceError(f"{shown(given)} is the root itself. Name a file inside of it.")
         if any(part.casefold() == ".git" for part in place.parts) or self._is_in_git_folder(place):
-            raise WorkspaceError(f"{shown(given)} belongs to git's own files, which are never written here.")
+            raise WorkspaceError(
+                f"{shown(given)} belongs to git's own files, which are never written here."
+            )
         return place
 
     def contains(self, path: Path) -> bool:
@@ -103,7 +107,8 @@ class Root:
         path = Path(resolved)
         if not self.contains(path):
             raise WorkspaceError(
-                f"{shown(given)} leads outside of the workspace. Use a path inside of {shown(str(self.path))}."
+                f"{shown(given)} leads outside of the workspace. Use a path inside of "
+                f"{shown(str(self.path))}."
             )
         return Place(self.path, path.relative_to(self.path).parts)
 
@@ -114,7 +119,9 @@ class Root:
 
 def is_git_folder(folder: Path) -> bool:
     """Return whether git would take *folder* for a git folder, by what git itself looks for."""
-    return (folder / "HEAD").is_file() and (folder / "objects").is_dir() and (folder / "refs").is_dir()
+    return (
+        (folder / "HEAD").is_file() and (folder / "objects").is_dir() and (folder / "refs").is_dir()
+    )
 
 
 @contextmanager

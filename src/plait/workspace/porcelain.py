@@ -12,7 +12,14 @@ from .schema import Output
 
 LOG_FIELDS = 7
 LOG_FORMAT = "--format=tformat:%H%x00%P%x00%an%x00%ae%x00%aI%x00%s%x00%b"
-STATUS = {"M": "modified", "A": "added", "D": "deleted", "R": "renamed", "C": "copied", "T": "type changed"}
+STATUS = {
+    "M": "modified",
+    "A": "added",
+    "D": "deleted",
+    "R": "renamed",
+    "C": "copied",
+    "T": "type changed",
+}
 
 
 class Branch(Output):
@@ -25,8 +32,12 @@ class Branch(Output):
 
 class StatusEntry(Output):
     path: Annotated[str, Field(description="The file, from the workspace root.")]
-    kind: Annotated[Literal["changed", "renamed", "unmerged", "untracked"], Field(description="What it is.")]
-    index: Annotated[str, Field(description="git's letter for the index: M, A, D, R, C, T, U; . is unchanged.")]
+    kind: Annotated[
+        Literal["changed", "renamed", "unmerged", "untracked"], Field(description="What it is.")
+    ]
+    index: Annotated[
+        str, Field(description="git's letter for the index: M, A, D, R, C, T, U; . is unchanged.")
+    ]
     worktree: Annotated[str, Field(description="git's letter for the work tree; ? is untracked.")]
     old_path: Annotated[str | None, Field(description="Where it was before, if renamed.")] = None
 
@@ -35,15 +46,24 @@ class Status(Output):
     branch: Branch
     entries: list[StatusEntry]
     clean: Annotated[bool, Field(description="Whether nothing has changed.")]
-    truncated: Annotated[bool, Field(description="Whether there are more entries than max_entries.")]
+    truncated: Annotated[
+        bool, Field(description="Whether there are more entries than max_entries.")
+    ]
 
 
 class ChangedFile(Output):
     path: Annotated[str, Field(description="The file, from the workspace root.")]
-    status: Annotated[str, Field(description="modified, added, deleted, renamed, copied, type changed, or unmerged.")]
+    status: Annotated[
+        str,
+        Field(description="modified, added, deleted, renamed, copied, type changed, or unmerged."),
+    ]
     added: Annotated[int | None, Field(description="Lines added; none for a binary file.")] = None
-    deleted: Annotated[int | None, Field(description="Lines deleted; none for a binary file.")] = None
-    old_path: Annotated[str | None, Field(description="Where it was before, if renamed or copied.")] = None
+    deleted: Annotated[int | None, Field(description="Lines deleted; none for a binary file.")] = (
+        None
+    )
+    old_path: Annotated[
+        str | None, Field(description="Where it was before, if renamed or copied.")
+    ] = None
 
 
 class Diff(Output):
@@ -88,9 +108,15 @@ def status_of(output: bytes, prefix: str, most: int) -> tuple[Branch, list[Statu
 
 
 def _branch(headers: dict[str, str]) -> Branch:
-    ahead, behind = (abs(int(count)) for count in headers["ab"].split()) if "ab" in headers else (None, None)
+    ahead, behind = (
+        (abs(int(count)) for count in headers["ab"].split()) if "ab" in headers else (None, None)
+    )
     return Branch(
-        name=headers["head"], commit=headers["oid"], upstream=headers.get("upstream"), ahead=ahead, behind=behind
+        name=headers["head"],
+        commit=headers["oid"],
+        upstream=headers.get("upstream"),
+        ahead=ahead,
+        behind=behind,
     )
 
 
@@ -100,14 +126,24 @@ def _status_entry(record: str, records: Iterator[str], prefix: str) -> StatusEnt
     match record[0]:
         case "1":
             states, path = record.split(" ", 8)[1::7]
-            return StatusEntry(path=prefix + path, kind="changed", index=states[0], worktree=states[1])
+            return StatusEntry(
+                path=prefix + path, kind="changed", index=states[0], worktree=states[1]
+            )
         case "2":
             states, path = record.split(" ", 9)[1::8]
             old = prefix + next(records, "")
-            return StatusEntry(path=prefix + path, kind="renamed", index=states[0], worktree=states[1], old_path=old)
+            return StatusEntry(
+                path=prefix + path,
+                kind="renamed",
+                index=states[0],
+                worktree=states[1],
+                old_path=old,
+            )
         case "u":
             states, path = record.split(" ", 10)[1::9]
-            return StatusEntry(path=prefix + path, kind="unmerged", index=states[0], worktree=states[1])
+            return StatusEntry(
+                path=prefix + path, kind="unmerged", index=states[0], worktree=states[1]
+            )
         case _:
             return StatusEntry(path=prefix + record[2:], kind="untracked", index="?", worktree="?")
 
@@ -130,7 +166,9 @@ def changed_files(output: bytes, prefix: str) -> list[ChangedFile]:
     return files
 
 
-def _changed_file(field: str, rest: Iterator[str], statuses: dict[str, str], prefix: str) -> ChangedFile:
+def _changed_file(
+    field: str, rest: Iterator[str], statuses: dict[str, str], prefix: str
+) -> ChangedFile:
     added, deleted, path = field.split("\t", 2)
     old_path = None if path else prefix + next(rest, "")
     path = path or next(rest, "")
@@ -146,7 +184,10 @@ def _changed_file(field: str, rest: Iterator[str], statuses: dict[str, str], pre
 def commits_of(output: bytes) -> list[Commit]:
     """Parse `git log -z` in `LOG_FORMAT`."""
     fields = texts(output)
-    return [_commit(fields[end - LOG_FIELDS : end]) for end in range(LOG_FIELDS, len(fields) + 1, LOG_FIELDS)]
+    return [
+        _commit(fields[end - LOG_FIELDS : end])
+        for end in range(LOG_FIELDS, len(fields) + 1, LOG_FIELDS)
+    ]
 
 
 def _commit(fields: Sequence[str]) -> Commit:

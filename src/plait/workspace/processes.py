@@ -1,7 +1,9 @@
-"""One command in a process group of its own, bounded in time and output, that never outlives its call.
+"""One command in a process group of its own, bounded in time and output, that never outlives its
+call.
 
-However `run` ends (the command's own end, its timeout, a cancelled call, a stopping server), the whole group gets
-SIGTERM, a moment to obey, and SIGKILL, so that what the command started ends with it.
+However `run` ends (the command's own end, its timeout, a cancelled call, a stopping server), the
+whole group gets SIGTERM, a moment to obey, and SIGKILL, so that what the command started ends with
+it.
 """
 
 from __future__ import annotations
@@ -31,7 +33,18 @@ DRAIN_S = 0.5
 """Seconds to wait for output that a process outside of the group may hold open."""
 TICK_S = 5.0
 """Seconds between the empty pieces that show a listener that time passes."""
-INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "SYSTEMROOT")
+INHERITED = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TMPDIR",
+    "TZ",
+    "SYSTEMROOT",
+)
 
 Process = subprocess.Popen[bytes]
 OnOutput = Callable[[bytes], Awaitable[None]]
@@ -106,7 +119,9 @@ async def run(command: Command, on_output: OnOutput | None = None) -> Outcome:
     finally:
         await _ended(process)
     if process.returncode is None:
-        raise WorkspaceError(f"{command.argv[0]} could not be ended: process {process.pid} may not be killed.")
+        raise WorkspaceError(
+            f"{command.argv[0]} could not be ended: process {process.pid} may not be killed."
+        )
     return Outcome(
         exit_code=process.returncode,
         output=bytes(output.data),
@@ -133,11 +148,15 @@ def _started(command: Command) -> Process:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise WorkspaceError(f"{command.argv[0]} could not be started: {reason}.") from error
     if command.memory_bytes is not None and sys.platform == "linux":
-        resource.prlimit(process.pid, resource.RLIMIT_AS, (command.memory_bytes, command.memory_bytes))
+        resource.prlimit(
+            process.pid, resource.RLIMIT_AS, (command.memory_bytes, command.memory_bytes)
+        )
     return process
 
 
-async def _followed(process: Process, output: Kept, errors: Kept, on_output: OnOutput | None) -> None:
+async def _followed(
+    process: Process, output: Kept, errors: Kept, on_output: OnOutput | None
+) -> None:
     """Read until the process has ended and all is read, or only processes outside of its group hold
     the output open."""
     async with anyio.create_task_group() as ticking:

@@ -20,7 +20,17 @@ from .processes import Command, Outcome, program, run
 TIMEOUT_S = 30.0
 MAX_FILTERS = 100
 MAX_POINTER_BYTES = 4096
-LINKABLE = ("HEAD", "commondir", "config", "config.worktree", "index", "logs", "objects", "packed-refs", "refs")
+LINKABLE = (
+    "HEAD",
+    "commondir",
+    "config",
+    "config.worktree",
+    "index",
+    "logs",
+    "objects",
+    "packed-refs",
+    "refs",
+)
 
 ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -30,7 +40,8 @@ ENVIRONMENT = {
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_LITERAL_PATHSPECS": "1",
-    # A partial clone would fetch with a program that the repository names, so no protocol is allowed.
+    # A partial clone would fetch with a program that the repository names, so no protocol is
+    # allowed.
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_ALLOW_PROTOCOL": "none",
     "HOME": os.devnull,
@@ -75,7 +86,9 @@ class Repository:
             WorkspaceError: git failed, with its own reason, or ran out of time.
         """
         outcome = await run(
-            Command((_git(), "--no-pager", *arguments), self.folder, TIMEOUT_S, env=self._environment())
+            Command(
+                (_git(), "--no-pager", *arguments), self.folder, TIMEOUT_S, env=self._environment()
+            )
         )
         if outcome.timed_out:
             raise WorkspaceError(f"git {arguments[0]} did not finish within {TIMEOUT_S:g} s.")
@@ -90,7 +103,12 @@ class Repository:
         numbered = {"GIT_CONFIG_COUNT": str(len(self.overrides))}
         for index, (key, value) in enumerate(self.overrides):
             numbered |= {f"GIT_CONFIG_KEY_{index}": key, f"GIT_CONFIG_VALUE_{index}": value}
-        return {**ENVIRONMENT, **numbered, "GIT_DIR": str(self.git_folder), "GIT_WORK_TREE": str(self.folder)}
+        return {
+            **ENVIRONMENT,
+            **numbered,
+            "GIT_DIR": str(self.git_folder),
+            "GIT_WORK_TREE": str(self.folder),
+        }
 
 
 async def disarmed(repository: Repository) -> Repository:
@@ -101,10 +119,15 @@ async def disarmed(repository: Repository) -> Repository:
         WorkspaceError: the configuration cannot be read, or names too many drivers to override.
     """
     listed = await repository.git("config", "--list", "--name-only", "--includes", "-z")
-    names = {name for key in listed.output.split(b"\0") if (name := _filter_name(os.fsdecode(key))) is not None}
+    names = {
+        name
+        for key in listed.output.split(b"\0")
+        if (name := _filter_name(os.fsdecode(key))) is not None
+    }
     if len(names) > MAX_FILTERS or listed.truncated:
         raise WorkspaceError(
-            f"the repository's configuration names {len(names)} filters; at most {MAX_FILTERS} are read."
+            f"the repository's configuration names {len(names)} filters; at most {MAX_FILTERS} "
+            "are read."
         )
     switched_off = [
         (f"filter.{name}.{part}", value)
@@ -124,7 +147,8 @@ def found(root: Root, given: str) -> Repository:
     """Find the repository of a folder: the nearest `.git`, going up to the root and no further.
 
     Raises:
-        WorkspaceError: none was found, or its files are outside of the root and not those of a linked work tree.
+        WorkspaceError: none was found, or its files are outside of the root and not those of a
+        linked work tree.
     """
     place = root.locate(given)
     for depth in range(len(place.parts), -1, -1):
@@ -132,7 +156,9 @@ def found(root: Root, given: str) -> Repository:
         if os.path.lexists(top.path / ".git"):
             with explained(shown(str(top.path / ".git"))):
                 return _repository(root, top)
-    raise WorkspaceError(f"{place.name} is not in a git repository of the workspace. Run git init there first.")
+    raise WorkspaceError(
+        f"{place.name} is not in a git repository of the workspace. Run git init there first."
+    )
 
 
 def _repository(root: Root, top: Place) -> Repository:
@@ -141,10 +167,17 @@ def _repository(root: Root, top: Place) -> Repository:
     common = _common_folder(git_folder)
     if not root.contains(git_folder) and _is_linked(folder, git_folder, common):
         return repository
-    linked = [inner / name for inner in (git_folder, common) for name in LINKABLE if (inner / name).is_symlink()]
+    linked = [
+        inner / name
+        for inner in (git_folder, common)
+        for name in LINKABLE
+        if (inner / name).is_symlink()
+    ]
     for path in (git_folder, common, *linked):
         if not root.contains(Path(os.path.realpath(path))):
-            raise WorkspaceError(f"{shown(str(path))}, which the repository uses, is outside of the workspace.")
+            raise WorkspaceError(
+                f"{shown(str(path))}, which the repository uses, is outside of the workspace."
+            )
     return repository
 
 
@@ -173,7 +206,9 @@ def _is_linked(folder: Path, git_folder: Path, common: Path) -> bool:
 def _pointed(pointer: Path, prefix: str) -> Path:
     """Read the path in one of git's pointer files."""
     if not pointer.is_file():
-        raise WorkspaceError(f"{shown(str(pointer))} is neither a folder nor a file that names one.")
+        raise WorkspaceError(
+            f"{shown(str(pointer))} is neither a folder nor a file that names one."
+        )
     with pointer.open("rb") as stream:
         text = os.fsdecode(stream.read(MAX_POINTER_BYTES)).strip()
     if not text.startswith(prefix) or "\0" in text:

@@ -41,7 +41,16 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(allow_abbrev=False)
-    for flag in ("files", "null", "json", "no-config", "hidden", "no-ignore", "ignore-case", "case-sensitive"):
+    for flag in (
+        "files",
+        "null",
+        "json",
+        "no-config",
+        "hidden",
+        "no-ignore",
+        "ignore-case",
+        "case-sensitive",
+    ):
         parser.add_argument(f"--{flag}", action="store_true")
     parser.add_argument("--sort")
     parser.add_argument("--glob", action="append", default=[])
@@ -75,7 +84,9 @@ def _filter(globs: list[str]) -> Keep:
 def translated(glob: str) -> re.Pattern[str]:
     """Translate a glob to an expression over paths. Without a slash, it matches at any depth."""
     anchored = glob if "/" in glob.rstrip("/") else f"**/{glob}"
-    parts = re.findall(r"\*\*/|\*\*|\*+|\?|\[[!^]?\]?[^\]]*\]|\{|\}|,|.", anchored.strip("/"), re.DOTALL)
+    parts = re.findall(
+        r"\*\*/|\*\*|\*+|\?|\[[!^]?\]?[^\]]*\]|\{|\}|,|.", anchored.strip("/"), re.DOTALL
+    )
     depth = 0
     words: list[str] = []
     for part in parts:
@@ -130,10 +141,14 @@ def _files(path: str, keep: Keep) -> Iterator[str]:
 
 def _search(path: str, expression: re.Pattern[str], options: argparse.Namespace) -> bool:
     lines = _lines(path, options.max_filesize)
-    matching = [number for number, line in enumerate(lines) if expression.search(line.rstrip("\r\n"))]
+    matching = [
+        number for number, line in enumerate(lines) if expression.search(line.rstrip("\r\n"))
+    ]
     shown: dict[int, str] = {}
     for number in matching:
-        for near in range(max(0, number - options.context), min(len(lines), number + options.context + 1)):
+        for near in range(
+            max(0, number - options.context), min(len(lines), number + options.context + 1)
+        ):
             shown.setdefault(near, "context")
         shown[number] = "match"
     for number, kind in sorted(shown.items()):

@@ -36,9 +36,14 @@ def parsed(model: type[ArgumentsT], arguments: dict[str, Any]) -> ArgumentsT:
     try:
         return model.model_validate(arguments)
     except ValidationError as error:
-        problems = [f"{_place(problem['loc'])}: {problem['msg']}" for problem in error.errors(include_url=False)]
+        problems = [
+            f"{_place(problem['loc'])}: {problem['msg']}"
+            for problem in error.errors(include_url=False)
+        ]
         known = ", ".join(model.model_fields)
-        raise WorkspaceError(f"invalid arguments: {'; '.join(problems)}. The arguments are: {known}.") from error
+        raise WorkspaceError(
+            f"invalid arguments: {'; '.join(problems)}. The arguments are: {known}."
+        ) from error
 
 
 def _place(location: tuple[int | str, ...]) -> str:
@@ -62,11 +67,19 @@ def _plain(node: Any, definitions: dict[str, Any]) -> Any:
         return node
     if "$ref" in node:
         target = definitions[node["$ref"].rpartition("/")[2]]
-        return _plain({**target, **{key: value for key, value in node.items() if key != "$ref"}}, definitions)
+        return _plain(
+            {**target, **{key: value for key, value in node.items() if key != "$ref"}}, definitions
+        )
     if "anyOf" in node:
         (choice,) = [option for option in node["anyOf"] if option != {"type": "null"}]
-        return _plain({**choice, **{key: value for key, value in node.items() if key != "anyOf"}}, definitions)
-    return {key: _part(key, value, definitions) for key, value in node.items() if not _is_noise(key, value)}
+        return _plain(
+            {**choice, **{key: value for key, value in node.items() if key != "anyOf"}}, definitions
+        )
+    return {
+        key: _part(key, value, definitions)
+        for key, value in node.items()
+        if not _is_noise(key, value)
+    }
 
 
 def _part(key: str, value: Any, definitions: dict[str, Any]) -> Any:

@@ -34,19 +34,21 @@ Glob = Annotated[
     str,
     Field(
         max_length=1000,
-        description='Glob: "*.py" matches at any depth, "src/**/*.py" from the workspace root; also {a,b}, [x-z], ?.',
+        description='Glob: "*.py" matches at any depth, "src/**/*.py" from the workspace root; '
+        "also {a,b}, [x-z], ?.",
     ),
 ]
 Ignored = Annotated[
-    bool, Field(description="Also search what .gitignore excludes, and heavy folders like node_modules.")
+    bool,
+    Field(description="Also search what .gitignore excludes, and heavy folders like node_modules."),
 ]
 
 
 class FindFiles(Arguments):
     """Find files of the workspace by a glob pattern, sorted by path.
 
-    What .gitignore excludes is left out, and so are .git, node_modules, .venv and caches; hidden files are not.
-    Symlinks are not followed.
+    What .gitignore excludes is left out, and so are .git, node_modules, .venv and caches; hidden
+    files are not. Symlinks are not followed.
     """
 
     pattern: Glob
@@ -57,23 +59,35 @@ class FindFiles(Arguments):
 
 class Found(Output):
     paths: Annotated[list[str], Field(description="The files, from the workspace root.")]
-    truncated: Annotated[bool, Field(description="Whether there are more, or the search ran out of time.")]
+    truncated: Annotated[
+        bool, Field(description="Whether there are more, or the search ran out of time.")
+    ]
 
 
 class Grep(Arguments):
-    """Search the text files of the workspace for a regular expression, line by line, sorted by path.
+    """Search the text files of the workspace for a regular expression, line by line, sorted by
+    path.
 
-    The syntax has no look-around and no back-references. Binary files, files over 8 MiB, and what .gitignore excludes
-    are left out, and so are .git, node_modules, .venv and caches; symlinks are not followed.
+    The syntax has no look-around and no back-references. Binary files, files over 8 MiB, and what
+    .gitignore excludes are left out, and so are .git, node_modules, .venv and caches; symlinks are
+    not followed.
     """
 
-    pattern: Annotated[str, Field(min_length=1, max_length=10_000, description="The regular expression.")]
+    pattern: Annotated[
+        str, Field(min_length=1, max_length=10_000, description="The regular expression.")
+    ]
     path: WorkspacePath = "."
-    glob: Annotated[Glob | None, Field(description='Only files that match this glob, like "*.py".')] = None
+    glob: Annotated[
+        Glob | None, Field(description='Only files that match this glob, like "*.py".')
+    ] = None
     ignore_case: Annotated[bool, Field(description="Match upper and lower case alike.")] = False
-    context: Annotated[int, Field(ge=0, le=10, description="Lines to show before and after each match.")] = 0
+    context: Annotated[
+        int, Field(ge=0, le=10, description="Lines to show before and after each match.")
+    ] = 0
     include_ignored: Ignored = False
-    max_matches: Annotated[int, Field(ge=1, le=2000, description="Most matching lines to return.")] = 200
+    max_matches: Annotated[
+        int, Field(ge=1, le=2000, description="Most matching lines to return.")
+    ] = 200
 
 
 class Line(Output):
@@ -86,7 +100,9 @@ class Line(Output):
 class Matches(Output):
     lines: list[Line]
     matches: Annotated[int, Field(description="Number of matching lines.")]
-    truncated: Annotated[bool, Field(description="Whether there may be more: max_matches, or time ran out.")]
+    truncated: Annotated[
+        bool, Field(description="Whether there may be more: max_matches, or time ran out.")
+    ]
 
 
 async def find_files(root: Root, place: Place, call: FindFiles) -> Found:
@@ -97,7 +113,9 @@ async def find_files(root: Root, place: Place, call: FindFiles) -> Found:
     _require_understood(outcome)
     names = outcome.output.split(b"\0")[:-1]
     paths = [_name(os.fsdecode(name)) for name in names[: call.max_files]]
-    return Found(paths=paths, truncated=outcome.truncated or outcome.timed_out or len(names) > len(paths))
+    return Found(
+        paths=paths, truncated=outcome.truncated or outcome.timed_out or len(names) > len(paths)
+    )
 
 
 async def grep(root: Root, place: Place, call: Grep) -> Matches:
@@ -105,7 +123,9 @@ async def grep(root: Root, place: Place, call: Grep) -> Matches:
     options = ["--json", f"--max-filesize={MAX_FILE_BYTES}", f"--context={call.context}"]
     options += ["--ignore-case"] if call.ignore_case else ["--case-sensitive"]
     options += [f"--glob={call.glob}"] if call.glob is not None else []
-    command = _command(root, place, [*options, *_ignoring(call.include_ignored), "-e", call.pattern])
+    command = _command(
+        root, place, [*options, *_ignoring(call.include_ignored), "-e", call.pattern]
+    )
     collected = Collected(call.max_matches)
     with anyio.CancelScope() as enough:
         collected.enough = enough
@@ -178,7 +198,14 @@ def engine() -> tuple[str, ...]:
     ripgrep = program("rg")
     if ripgrep is None:
         return (sys.executable, "-I", str(Path(__file__).with_name("scan.py")))
-    return (ripgrep, "--no-follow", "--no-mmap", "--no-messages", "--no-ignore-parent", "--no-ignore-global")
+    return (
+        ripgrep,
+        "--no-follow",
+        "--no-mmap",
+        "--no-messages",
+        "--no-ignore-parent",
+        "--no-ignore-global",
+    )
 
 
 def searchable(root: Root, given: str) -> Place:
@@ -202,7 +229,10 @@ def _operand(place: Place) -> str:
 def _ignoring(include_ignored: bool) -> list[str]:
     """Return the options on ignored files. They follow the model's glob: the last match decides."""
     folders = (".git",) if include_ignored else HEAVY_FOLDERS
-    return [*(["--no-ignore"] if include_ignored else []), *(f"--glob=!{folder}" for folder in folders)]
+    return [
+        *(["--no-ignore"] if include_ignored else []),
+        *(f"--glob=!{folder}" for folder in folders),
+    ]
 
 
 def _require_understood(outcome: Outcome) -> None:

@@ -23,9 +23,10 @@ from .schema import Arguments, Output, parsed, published
 THREADS = 8
 PROCESSES = 8
 INSTRUCTIONS = """\
-Tools for one folder of files, the workspace root. Paths are taken from the root, and nothing outside of it can be \
-reached. Start with list_dir, find_files or grep; read with read_file; write with write_file. git_status, git_diff and \
-git_log look at repositories. format_code, run_tests and run_command run programs of the project."""
+Tools for one folder of files, the workspace root. Paths are taken from the root, and nothing \
+outside of it can be reached. Start with list_dir, find_files or grep; read with read_file; write \
+with write_file. git_status, git_diff and git_log look at repositories. format_code, run_tests and \
+run_command run programs of the project."""
 
 log = logging.getLogger(__name__)
 CallT = TypeVar("CallT", bound=Arguments)
@@ -41,10 +42,14 @@ class Workspace:
     commands: checks.Commands = field(default_factory=checks.Commands)
     read_only: bool = False
     threads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(THREADS))
-    processes: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(PROCESSES))
+    processes: anyio.CapacityLimiter = field(
+        default_factory=lambda: anyio.CapacityLimiter(PROCESSES)
+    )
 
     async def in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
-        return await anyio.to_thread.run_sync(functools.partial(work, *arguments), limiter=self.threads)
+        return await anyio.to_thread.run_sync(
+            functools.partial(work, *arguments), limiter=self.threads
+        )
 
     async def run(self, command: Command, report: checks.Report) -> Outcome:
         async with self.processes:
@@ -127,7 +132,9 @@ async def _git_log(workspace: Workspace, call: git.GitLog, _: checks.Report) -> 
         return await git.git_log(found, call, paths)
 
 
-async def _format_code(workspace: Workspace, call: checks.FormatCode, report: checks.Report) -> Output:
+async def _format_code(
+    workspace: Workspace, call: checks.FormatCode, report: checks.Report
+) -> Output:
     command = await workspace.in_thread(checks.formatting, workspace.root, workspace.commands, call)
     before = await workspace.in_thread(changes.snapshot, workspace.root, call.paths)
     outcome = await workspace.run(command, report)
@@ -135,7 +142,9 @@ async def _format_code(workspace: Workspace, call: checks.FormatCode, report: ch
     fields = checks.result_fields(command, outcome)
     changed = changes.changed_between(before, after)
     if call.check_only:
-        changed = changes.would_change(workspace.root, fields["output"]) if outcome.exit_code == 1 else []
+        changed = (
+            changes.would_change(workspace.root, fields["output"]) if outcome.exit_code == 1 else []
+        )
     return checks.Formatted(**fields, changed=changed, clean=outcome.exit_code == 0 and not changed)
 
 
@@ -146,9 +155,13 @@ async def _run_tests(workspace: Workspace, call: checks.RunTests, report: checks
     return checks.Verdict(**checks.result_fields(command, outcome), passed=passed)
 
 
-async def _run_command(workspace: Workspace, call: checks.RunCommand, report: checks.Report) -> Output:
+async def _run_command(
+    workspace: Workspace, call: checks.RunCommand, report: checks.Report
+) -> Output:
     command = await workspace.in_thread(checks.running, workspace.root, workspace.commands, call)
-    return checks.CommandResult(**checks.result_fields(command, await workspace.run(command, report)))
+    return checks.CommandResult(
+        **checks.result_fields(command, await workspace.run(command, report))
+    )
 
 
 def tools(workspace: Workspace) -> list[Tool]:
@@ -160,7 +173,9 @@ def tools(workspace: Workspace) -> list[Tool]:
         reading("list_dir", "List a folder", folders.ListDir, folders.Listing, _list_dir),
         reading("find_files", "Find files by name", search.FindFiles, search.Found, _find_files),
         reading("grep", "Search in files", search.Grep, search.Matches, _grep),
-        reading("git_status", "Show what has changed", git.GitStatus, porcelain.Status, _git_status),
+        reading(
+            "git_status", "Show what has changed", git.GitStatus, porcelain.Status, _git_status
+        ),
         reading("git_diff", "Show a diff", git.GitDiff, porcelain.Diff, _git_diff),
         reading("git_log", "List commits", git.GitLog, porcelain.Log, _git_log),
     ]
@@ -170,19 +185,35 @@ def tools(workspace: Workspace) -> list[Tool]:
     allowed = checks.what_is_allowed(workspace.commands)
     return [
         *harmless,
-        Tool("write_file", "Write a file", files.WriteFile, files.Written, _write_file, destroys=True),
         Tool(
-            "format_code", "Format code", checks.FormatCode, checks.Formatted, _format_code, destroys=True, repeats=True
+            "write_file", "Write a file", files.WriteFile, files.Written, _write_file, destroys=True
+        ),
+        Tool(
+            "format_code",
+            "Format code",
+            checks.FormatCode,
+            checks.Formatted,
+            _format_code,
+            destroys=True,
+            repeats=True,
         ),
         running("run_tests", "Run tests", checks.RunTests, checks.Verdict, _run_tests),
         running(
-            "run_command", "Run an allowed command", checks.RunCommand, checks.CommandResult, _run_command, note=allowed
+            "run_command",
+            "Run an allowed command",
+            checks.RunCommand,
+            checks.CommandResult,
+            _run_command,
+            note=allowed,
         ),
     ]
 
 
 def build_server(
-    root: str | os.PathLike[str], *, commands: checks.Commands | None = None, read_only: bool = False
+    root: str | os.PathLike[str],
+    *,
+    commands: checks.Commands | None = None,
+    read_only: bool = False,
 ) -> Server[Any]:
     """Build a server for one folder, to be run over any transport.
 
@@ -192,7 +223,9 @@ def build_server(
     workspace = Workspace(Root(root), commands or checks.Commands(), read_only)
     table = {tool.name: tool for tool in tools(workspace)}
     listed = types.ListToolsResult(tools=[tool.definition() for tool in table.values()])
-    schemas: Mapping[str, Mapping[str, Any]] = {tool.name: tool.input_schema for tool in listed.tools}
+    schemas: Mapping[str, Mapping[str, Any]] = {
+        tool.name: tool.input_schema for tool in listed.tools
+    }
 
     async def list_tools(
         context: ServerRequestContext[Any, Any], params: types.PaginatedRequestParams | None
@@ -218,7 +251,10 @@ def build_server(
 
 
 async def _called(
-    workspace: Workspace, table: Mapping[str, Tool], params: types.CallToolRequestParams, report: checks.Report
+    workspace: Workspace,
+    table: Mapping[str, Tool],
+    params: types.CallToolRequestParams,
+    report: checks.Report,
 ) -> types.CallToolResult:
     """Call a tool. Every failure is an error of the tool, with a text that a model can act on."""
     tool = table.get(params.name)
@@ -230,7 +266,9 @@ async def _called(
         return _failed(str(error))
     except Exception:
         log.exception("%s failed", tool.name)
-        return _failed(f"{tool.name} failed because of a fault of the server, which its log describes.")
+        return _failed(
+            f"{tool.name} failed because of a fault of the server, which its log describes."
+        )
     return types.CallToolResult(
         content=[types.TextContent(type="text", text=output.model_dump_json(exclude_none=True))],
         structured_content=output.model_dump(mode="json", exclude_none=True),
@@ -238,4 +276,6 @@ async def _called(
 
 
 def _failed(message: str) -> types.CallToolResult:
-    return types.CallToolResult(content=[types.TextContent(type="text", text=message)], is_error=True)
+    return types.CallToolResult(
+        content=[types.TextContent(type="text", text=message)], is_error=True
+    )

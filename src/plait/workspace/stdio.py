@@ -1,7 +1,8 @@
 """The pipe to the client: JSON-RPC lines over stdin and stdout, read and written without threads.
 
-Unlike a reader in a thread it can be cancelled while it waits, so a signal ends the server at once and cleanly.
-While it serves, file descriptor 0 is the null device and 1 is stderr: a stray print cannot break the protocol.
+Unlike a reader in a thread it can be cancelled while it waits, so a signal ends the server at once
+and cleanly. While it serves, file descriptor 0 is the null device and 1 is stderr: a stray print
+cannot break the protocol.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ READ_BYTES = 64 * 1024
 MAX_LINE_BYTES = 64 * 2**20
 
 Incoming = MemoryObjectSendStream[SessionMessage | Exception]
-Streams = tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage]]
+Streams = tuple[
+    MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage]
+]
 
 
 class LineTooLong(Exception):
@@ -86,7 +89,9 @@ async def _chunk(wire: int) -> bytes:
 async def _write(wire: int, messages: MemoryObjectReceiveStream[SessionMessage]) -> None:
     async with messages:
         async for message in messages:
-            line = message.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
+            line = (
+                message.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
+            )
             await _write_all(wire, line)
 
 

@@ -1,4 +1,5 @@
-"""The document as clients send it: what is understood, what is refused, and that all of it is told at once."""
+"""The document as clients send it: what is understood, what is refused, and that all of it is told
+at once."""
 
 from __future__ import annotations
 
@@ -34,15 +35,39 @@ def test_a_dag_has_the_defaults_of_the_contract() -> None:
     assert not reading.problems
     assert not reading.notes
     dag = reading.dag
-    assert (dag.return_, dag.fail_fast, dag.schedule, dag.max_concurrency) == (None, False, "eager", None)
-    assert (dag.timeout_s, dag.wait_s, dag.resume_from, dag.dry_run, dag.detail) == (None, None, None, False, "concise")
+    assert (dag.return_, dag.fail_fast, dag.schedule, dag.max_concurrency) == (
+        None,
+        False,
+        "eager",
+        None,
+    )
+    assert (dag.timeout_s, dag.wait_s, dag.resume_from, dag.dry_run, dag.detail) == (
+        None,
+        None,
+        None,
+        False,
+        "concise",
+    )
     [task] = dag.tasks
-    assert (task.arguments, task.depends_on, task.for_each, task.select, task.when) == ({}, (), None, None, None)
-    assert (task.trigger_rule, task.retries, task.allow_repeat, task.priority) == ("all_success", 0, False, 0)
+    assert (task.arguments, task.depends_on, task.for_each, task.select, task.when) == (
+        {},
+        (),
+        None,
+        None,
+        None,
+    )
+    assert (task.trigger_rule, task.retries, task.allow_repeat, task.priority) == (
+        "all_success",
+        0,
+        False,
+        0,
+    )
     assert (task.timeout_s, task.weight) == (None, None)
 
 
-@pytest.mark.parametrize("form", [lambda d: d, dumps, lambda d: dumps(d).encode(), lambda d: Dag.model_validate(d)])
+@pytest.mark.parametrize(
+    "form", [lambda d: d, dumps, lambda d: dumps(d).encode(), lambda d: Dag.model_validate(d)]
+)
 def test_a_dag_is_read_from_a_value_from_text_and_from_a_model(form: Any) -> None:
     document = {"tasks": [A, {**A, "id": "b", "depends_on": ["a"]}], "return": ["b"]}
     assert read_dag(form(document)).dag == Dag.model_validate(document)
@@ -67,7 +92,9 @@ def test_an_id_that_the_contract_allows_is_read(id: str) -> None:
     assert read_dag({"tasks": [{"id": id, "tool": "s:t"}]}).dag.tasks[0].id == id
 
 
-@pytest.mark.parametrize("id", ["", " a", "a ", "a b", "-a", ".a", "é", "a/b", "a\n", "\n", "x" * 65, "$a", "a\x00"])
+@pytest.mark.parametrize(
+    "id", ["", " a", "a ", "a b", "-a", ".a", "é", "a/b", "a\n", "\n", "x" * 65, "$a", "a\x00"]
+)
 def test_an_id_that_the_contract_forbids_is_refused(id: str) -> None:
     reading = read_dag({"tasks": [{"id": id, "tool": "s:t"}]})
     [problem] = reading.problems
@@ -83,8 +110,14 @@ def test_an_id_that_the_contract_forbids_is_refused(id: str) -> None:
         ({"depends_on": [5]}, "depends_on[0] must be a string; it is 5."),
         ({"for_each": 5}, "for_each must be a list, or one reference to a list; it is 5."),
         ({"select": []}, "select must be a string; it is []."),
-        ({"when": "x" * 10_001}, 'when must be at most 10,000 characters; it is "' + "x" * 58 + "…."),
-        ({"trigger_rule": "any"}, 'trigger_rule must be "all_success", "all_done" or "one_failed"; it is "any".'),
+        (
+            {"when": "x" * 10_001},
+            'when must be at most 10,000 characters; it is "' + "x" * 58 + "….",
+        ),
+        (
+            {"trigger_rule": "any"},
+            'trigger_rule must be "all_success", "all_done" or "one_failed"; it is "any".',
+        ),
         ({"timeout_s": 0}, "timeout_s must be above 0; it is 0."),
         ({"timeout_s": 86_401}, "timeout_s must be at most 86400; it is 86401."),
         ({"timeout_s": "5"}, 'timeout_s must be a number; it is "5".'),
@@ -100,7 +133,9 @@ def test_an_id_that_the_contract_forbids_is_refused(id: str) -> None:
         ({"tool": {}}, "tool must be a string; it is {}."),
     ],
 )
-def test_a_field_of_the_wrong_type_is_told_in_the_words_of_json(members: dict[str, Any], message: str) -> None:
+def test_a_field_of_the_wrong_type_is_told_in_the_words_of_json(
+    members: dict[str, Any], message: str
+) -> None:
     [problem] = read_dag({"tasks": [{**A, **members}]}).problems
     assert (problem.code, problem.message) == ("wrong_type", message)
     assert problem.path.startswith(f"tasks[0].{next(iter(members))}")
@@ -122,7 +157,11 @@ def test_a_field_of_the_wrong_type_is_told_in_the_words_of_json(members: dict[st
 )
 def test_an_option_of_the_wrong_type_is_told_too(options: dict[str, Any], message: str) -> None:
     [problem] = read_dag({"tasks": [A], **options}).problems
-    assert (problem.path, problem.code, problem.message) == (next(iter(options)), "wrong_type", message)
+    assert (problem.path, problem.code, problem.message) == (
+        next(iter(options)),
+        "wrong_type",
+        message,
+    )
 
 
 def test_a_wrong_field_does_not_hide_the_other_fields() -> None:
@@ -190,22 +229,64 @@ def test_the_python_name_of_return_is_no_field_of_a_document() -> None:
     [
         ({"args": {"x": 1}}, "arguments", {"x": 1}, 'tasks[0]: "args" was read as arguments'),
         ({"params": {"x": 1}}, "arguments", {"x": 1}, 'tasks[0]: "params" was read as arguments'),
-        ({"parameters": {"x": 1}}, "arguments", {"x": 1}, 'tasks[0]: "parameters" was read as arguments'),
+        (
+            {"parameters": {"x": 1}},
+            "arguments",
+            {"x": 1},
+            'tasks[0]: "parameters" was read as arguments',
+        ),
         ({"input": {"x": 1}}, "arguments", {"x": 1}, 'tasks[0]: "input" was read as arguments'),
-        ({"arguments": '{"x": 1}'}, "arguments", {"x": 1}, "tasks[0].arguments came as a JSON string; it was parsed"),
-        ({"dependsOn": ["b"]}, "depends_on", ("b",), 'tasks[0]: "dependsOn" was read as depends_on'),
+        (
+            {"arguments": '{"x": 1}'},
+            "arguments",
+            {"x": 1},
+            "tasks[0].arguments came as a JSON string; it was parsed",
+        ),
+        (
+            {"dependsOn": ["b"]},
+            "depends_on",
+            ("b",),
+            'tasks[0]: "dependsOn" was read as depends_on',
+        ),
         ({"needs": ["b"]}, "depends_on", ("b",), 'tasks[0]: "needs" was read as depends_on'),
         ({"after": ["b"]}, "depends_on", ("b",), 'tasks[0]: "after" was read as depends_on'),
-        ({"depends-on": ["b"]}, "depends_on", ("b",), 'tasks[0]: "depends-on" was read as depends_on'),
-        ({"depends_on": "b"}, "depends_on", ("b",), "tasks[0]: depends_on was a string; it was taken as a list"),
-        ({"depends_on": '["b"]'}, "depends_on", ("b",), "tasks[0]: depends_on was a string; it was taken as a list"),
+        (
+            {"depends-on": ["b"]},
+            "depends_on",
+            ("b",),
+            'tasks[0]: "depends-on" was read as depends_on',
+        ),
+        (
+            {"depends_on": "b"},
+            "depends_on",
+            ("b",),
+            "tasks[0]: depends_on was a string; it was taken as a list",
+        ),
+        (
+            {"depends_on": '["b"]'},
+            "depends_on",
+            ("b",),
+            "tasks[0]: depends_on was a string; it was taken as a list",
+        ),
         ({"forEach": [1]}, "for_each", [1], 'tasks[0]: "forEach" was read as for_each'),
         ({"timeoutS": 5}, "timeout_s", 5, 'tasks[0]: "timeoutS" was read as timeout_s'),
-        ({"triggerRule": "all_done"}, "trigger_rule", "all_done", 'tasks[0]: "triggerRule" was read as trigger_rule'),
-        ({"allowRepeat": True}, "allow_repeat", True, 'tasks[0]: "allowRepeat" was read as allow_repeat'),
+        (
+            {"triggerRule": "all_done"},
+            "trigger_rule",
+            "all_done",
+            'tasks[0]: "triggerRule" was read as trigger_rule',
+        ),
+        (
+            {"allowRepeat": True},
+            "allow_repeat",
+            True,
+            'tasks[0]: "allowRepeat" was read as allow_repeat',
+        ),
     ],
 )
-def test_a_variant_of_a_task_is_understood_and_told(members: dict[str, Any], field: str, value: Any, note: str) -> None:
+def test_a_variant_of_a_task_is_understood_and_told(
+    members: dict[str, Any], field: str, value: Any, note: str
+) -> None:
     task, reading = read_task(**members)
     assert getattr(task, field) == value
     assert reading.notes == (note,)
@@ -217,7 +298,10 @@ def test_a_variant_of_a_task_is_understood_and_told(members: dict[str, Any], fie
     [
         ({"tasks": dumps([A])}, "tasks came as a JSON string; it was parsed"),
         ({"tasks": {"a": {"tool": "s:t"}}}, "tasks was a map; its keys were taken as ids"),
-        ({"tasks": {"a": {"id": "other", "tool": "s:t"}}}, "tasks was a map; its keys were taken as ids"),
+        (
+            {"tasks": {"a": {"id": "other", "tool": "s:t"}}},
+            "tasks was a map; its keys were taken as ids",
+        ),
         ({"tasks": A}, "tasks was one task; it was taken as a list of one"),
         ([A], "a list was sent; it was taken as tasks"),
         ({"tasks": [A], "failFast": False}, '"failFast" was read as fail_fast'),
@@ -248,7 +332,10 @@ def test_two_names_of_one_field_are_refused() -> None:
         (
             {"tasks": "[{"},
             "tasks",
-            "tasks is text that is not JSON: Expecting property name enclosed in double quotes at line 1, column 3.",
+            (
+                "tasks is text that is not JSON: Expecting property name enclosed in double quotes "
+                "at line 1, column 3."
+            ),
         ),
         (
             {"tasks": [{**A, "arguments": '{"x": 1, "x": 2}'}]},
@@ -257,7 +344,9 @@ def test_two_names_of_one_field_are_refused() -> None:
         ),
     ],
 )
-def test_text_that_should_be_json_and_is_not_is_refused_once(document: Any, path: str, message: str) -> None:
+def test_text_that_should_be_json_and_is_not_is_refused_once(
+    document: Any, path: str, message: str
+) -> None:
     [problem] = read_dag(document).problems
     assert (problem.path, problem.code, problem.message) == (path, "invalid_json", message)
 
@@ -269,20 +358,38 @@ def test_text_that_should_be_json_and_is_not_is_refused_once(document: Any, path
     ("document", "said"),
     [
         ("", "not JSON: Expecting value at line 1, column 1"),
-        ("{'tasks': []}", "not JSON: Expecting property name enclosed in double quotes at line 1, column 2"),
+        (
+            "{'tasks': []}",
+            "not JSON: Expecting property name enclosed in double quotes at line 1, column 2",
+        ),
         (b"\xff", "not UTF-8: invalid start byte at byte 0"),
-        ('{"tasks": [{"id": NaN}]}', "not strict JSON: tasks[0].id is NaN, which is not a JSON number"),
+        (
+            '{"tasks": [{"id": NaN}]}',
+            "not strict JSON: tasks[0].id is NaN, which is not a JSON number",
+        ),
         ('{"tasks": [], "tasks": []}', "not strict JSON: tasks appears twice in one object"),
-        ({"tasks": [{"id": "\ud800"}]}, "not strict JSON: tasks[0].id holds a lone surrogate (\\ud800)"),
-        ({"tasks": nested(64)}, "not strict JSON: tasks[0][0][0][0][0][0][0] is nested deeper than 64 levels"),
+        (
+            {"tasks": [{"id": "\ud800"}]},
+            "not strict JSON: tasks[0].id holds a lone surrogate (\\ud800)",
+        ),
+        (
+            {"tasks": nested(64)},
+            "not strict JSON: tasks[0][0][0][0][0][0][0] is nested deeper than 64 levels",
+        ),
     ],
 )
 def test_what_is_no_strict_json_is_refused(document: object, said: str) -> None:
     [problem] = refused(document)
-    assert (problem.path, problem.code, problem.message) == ("$", "invalid_json", f"The DAG is {said}.")
+    assert (problem.path, problem.code, problem.message) == (
+        "$",
+        "invalid_json",
+        f"The DAG is {said}.",
+    )
 
 
-@pytest.mark.parametrize(("document", "shown"), [(None, "null"), ("5", "5"), (True, "true"), ('"run"', '"run"')])
+@pytest.mark.parametrize(
+    ("document", "shown"), [(None, "null"), ("5", "5"), (True, "true"), ('"run"', '"run"')]
+)
 def test_what_is_no_object_is_refused(document: object, shown: str) -> None:
     [problem] = refused(document)
     assert (problem.path, problem.code) == ("$", "wrong_type")
@@ -358,7 +465,10 @@ FIELDS = sorted({*Task.model_fields, *Dag.model_fields, "return", "args", "needs
         | st.floats()
         | st.text(max_size=5)
         | st.sampled_from(["a", "s:t", "[]", "{}"]),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=5)
+        ),
         max_leaves=20,
     )
 )

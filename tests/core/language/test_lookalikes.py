@@ -1,4 +1,5 @@
-"""Texts that look like references and are none: refused where that is all but certain, else noted."""
+"""Texts that look like references and are none: refused where that is all but certain, else
+noted."""
 
 from __future__ import annotations
 
@@ -46,7 +47,11 @@ def test_what_is_all_but_a_reference_is_refused_with_what_was_meant(text: str, m
     with pytest.raises(InvalidDag) as refused:
         planned(text)
     (problem,) = refused.value.problems
-    assert (problem.path, problem.code, problem.fix) == ("tasks[3].arguments.x[0]", "invalid_reference", meant)
+    assert (problem.path, problem.code, problem.fix) == (
+        "tasks[3].arguments.x[0]",
+        "invalid_reference",
+        meant,
+    )
     assert problem.hint is not None
     assert meant.removeprefix("It is ").rstrip(".") in problem.hint
 
@@ -101,5 +106,11 @@ def test_any_text_is_looked_at(text: str) -> None:
 
 
 def test_a_long_hostile_text_is_looked_at_in_time() -> None:
-    for text in ("$output." * 10**6, "$" * 10**6, "{{ " * 10**6, "$" + "a" * 10**6, "$output[" + "a." * 10**6):
+    for text in (
+        "$output." * 10**6,
+        "$" * 10**6,
+        "{{ " * 10**6,
+        "$" + "a" * 10**6,
+        "$output[" + "a." * 10**6,
+    ):
         list(lookalikes([((), text)], IDS, items=False))

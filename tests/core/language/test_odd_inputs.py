@@ -1,7 +1,8 @@
-"""Input that means harm, or that nobody thought of: a clear refusal or a correct run, in bounded time and memory.
+"""Input that means harm, or that nobody thought of: a clear refusal or a correct run, in bounded
+time and memory.
 
-Strict JSON has its own tests (`test_strict.py`), and so have texts that are hard to read as references
-(`test_references.py`) and schemas that mean harm (`test_schema.py`).
+Strict JSON has its own tests (`test_strict.py`), and so have texts that are hard to read as
+references (`test_references.py`) and schemas that mean harm (`test_schema.py`).
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ def task(id: str, verb: str = "do", path: str | None = None, **more: Any) -> dic
 
 
 class Play:
-    """A run from its beginning to its end; every call is answered at once, by what *answers* says of its task."""
+    """A run from its beginning to its end; every call is answered at once, by what *answers* says
+    of its task."""
 
     def __init__(self, plan: Plan, conflicts: Conflicts | None = None, answers: Any = None) -> None:
         self.sent: list[dict[str, Any]] = []
@@ -105,15 +107,24 @@ def test_of_thousands_of_cycles_some_are_told() -> None:
 
 
 def test_a_hundred_thousand_tasks_are_refused_without_being_read() -> None:
-    reading = read_dag({"tasks": [{"id": f"t{number}", "tool": "s:do"} for number in range(100_000)]})
-    assert [(problem.path, problem.code) for problem in reading.problems] == [("tasks", "limit_exceeded")]
+    reading = read_dag(
+        {"tasks": [{"id": f"t{number}", "tool": "s:do"} for number in range(100_000)]}
+    )
+    assert [(problem.path, problem.code) for problem in reading.problems] == [
+        ("tasks", "limit_exceeded")
+    ]
     assert reading.dag.tasks == ()
 
 
 @pytest.mark.parametrize("as_text", [False, True])
 def test_a_thousand_levels_are_refused(as_text: bool) -> None:
     document = {"tasks": [task("a") | {"arguments": {"x": nested(1_000)}}]}
-    text = '{"tasks": [{"id": "a", "tool": "s:do", "arguments": {"x": ' + "[" * 1_000 + "]" * 1_000 + "}}]}"
+    text = (
+        '{"tasks": [{"id": "a", "tool": "s:do", "arguments": {"x": '
+        + "[" * 1_000
+        + "]" * 1_000
+        + "}}]}"
+    )
     with pytest.raises(InvalidDag) as caught:
         read_dag(text if as_text else document)
     assert [problem.code for problem in caught.value.problems] == ["invalid_json"]
@@ -126,7 +137,10 @@ def test_a_list_of_a_million_items_is_refused() -> None:
 def test_an_output_of_a_million_items_fails_the_task_that_would_run_for_each() -> None:
     plan = plan_of(task("a"), task("b", for_each="$OUTPUT[a]"), task("c", for_each="$OUTPUT[a][0]"))
     play = Play(plan, answers={"a": [1] * 1_000_000})
-    assert {error.id: error.code for error in play.result.errors} == {"b": "output_too_large", "c": "reference_error"}
+    assert {error.id: error.code for error in play.result.errors} == {
+        "b": "output_too_large",
+        "c": "reference_error",
+    }
     assert len(play.sent) == 1
 
 
@@ -140,13 +154,16 @@ def test_arguments_that_grow_when_they_are_filled_in_are_not_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    "id", ["é", "\u0430", "a\u200bb", "a\u202eb", "\N{GRINNING FACE}", "a\u0301", "\uff21", "a\n", "\0"]
+    "id",
+    ["é", "\u0430", "a\u200bb", "a\u202eb", "\N{GRINNING FACE}", "a\u0301", "\uff21", "a\n", "\0"],
 )
 def test_an_id_of_odd_unicode_is_refused(id: str) -> None:
     assert refused(task(id), task("b")) == [("tasks[0].id", "invalid_id")]
 
 
-@pytest.mark.parametrize("name", ["é:do", "s:d\u043e", "s:do\u200b", "s:\N{GRINNING FACE}", "\u202es:do", "s:do\n"])
+@pytest.mark.parametrize(
+    "name", ["é:do", "s:d\u043e", "s:do\u200b", "s:\N{GRINNING FACE}", "\u202es:do", "s:do\n"]
+)
 def test_a_tool_of_odd_unicode_is_unknown(name: str) -> None:
     [(path, code)] = refused(task("a") | {"tool": name})
     assert path == "tasks[0].tool"
@@ -193,8 +210,13 @@ def test_a_number_that_json_programs_cannot_hold_is_refused(number: str) -> None
 
 @pytest.mark.parametrize("number", [2**63, -(2**200), 10**4_000])
 def test_a_huge_integer_goes_through_references_as_it_is(number: int) -> None:
-    plan = plan_of(task("a") | {"arguments": {"n": number}}, task("b") | {"arguments": {"n": "$OUTPUT[a].n"}})
-    assert [arguments["n"] for arguments in Play(plan, answers={"a": {"n": number}}).sent] == [number, number]
+    plan = plan_of(
+        task("a") | {"arguments": {"n": number}}, task("b") | {"arguments": {"n": "$OUTPUT[a].n"}}
+    )
+    assert [arguments["n"] for arguments in Play(plan, answers={"a": {"n": number}}).sent] == [
+        number,
+        number,
+    ]
 
 
 @pytest.mark.parametrize("field", ["priority", "timeout_s", "weight", "retries", "cache"])
@@ -209,7 +231,14 @@ def test_an_option_is_no_number_without_end(field: str, number: float) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["(" * 5_000, "[" * 5_000, "!" * 9_000 + "a", "{a:" * 2_000, "a[?" * 2_000, "[].{a:" * 1_200 + "a" + "}" * 1_200],
+    [
+        "(" * 5_000,
+        "[" * 5_000,
+        "!" * 9_000 + "a",
+        "{a:" * 2_000,
+        "a[?" * 2_000,
+        "[].{a:" * 1_200 + "a" + "}" * 1_200,
+    ],
 )
 @pytest.mark.parametrize("field", ["select", "when"])
 def test_an_expression_that_is_nested_without_end_is_refused(text: str, field: str) -> None:
@@ -218,7 +247,9 @@ def test_an_expression_that_is_nested_without_end_is_refused(text: str, field: s
     ]
 
 
-@pytest.mark.parametrize("text", ["a||" * 3_000 + "a", "a" + ".a" * 4_000, "a" + "[0]" * 3_000, "[]" * 4_000])
+@pytest.mark.parametrize(
+    "text", ["a||" * 3_000 + "a", "a" + ".a" * 4_000, "a" + "[0]" * 3_000, "[]" * 4_000]
+)
 def test_an_expression_of_thousands_of_steps_gives_something_or_fails_its_task(text: str) -> None:
     result = Play(plan_of(task("a", select=text)), answers={"a": {"a": 1}}).result
     assert result.status in {"success", "failed"}
@@ -228,15 +259,21 @@ def test_an_expression_of_thousands_of_steps_gives_something_or_fails_its_task(t
 
 
 @pytest.mark.parametrize(("schedule", "count"), [("eager", MANY // 2), ("layers", MANY // 20)])
-def test_thousands_of_tasks_that_all_change_one_file_go_one_after_the_other(schedule: str, count: int) -> None:
-    plan = plan_of(*[task(f"t{number}", "write", "x") for number in range(count)], schedule=schedule)
+def test_thousands_of_tasks_that_all_change_one_file_go_one_after_the_other(
+    schedule: str, count: int
+) -> None:
+    plan = plan_of(
+        *[task(f"t{number}", "write", "x") for number in range(count)], schedule=schedule
+    )
     play = Play(plan, conflicts_in(plan))
     assert play.order == list(plan.tasks)
     assert play.run.most_in_flight == 1
 
 
 @pytest.mark.parametrize(("schedule", "count"), [("eager", MANY // 4), ("layers", MANY // 40)])
-def test_thousands_of_readers_of_a_folder_go_before_thousands_of_writers_beneath_it(schedule: str, count: int) -> None:
+def test_thousands_of_readers_of_a_folder_go_before_thousands_of_writers_beneath_it(
+    schedule: str, count: int
+) -> None:
     readers = [task(f"r{number}", "read", "d", priority=number) for number in range(count)]
     writers = [task(f"w{number}", "write", f"d/{number}") for number in range(count)]
     plan = plan_of(*readers, *writers, schedule=schedule)
@@ -253,13 +290,22 @@ def test_thousands_of_items_that_touch_one_folder_take_their_turns() -> None:
 
 
 @pytest.mark.parametrize("is_reversed", [False, True])
-def test_who_waits_for_thousands_is_not_looked_at_whenever_one_of_them_ends(is_reversed: bool) -> None:
-    """In whatever order they end: a request asks anew as often as the logarithm of those that it waits for."""
+def test_who_waits_for_thousands_is_not_looked_at_whenever_one_of_them_ends(
+    is_reversed: bool,
+) -> None:
+    """In whatever order they end: a request asks anew as often as the logarithm of those that it
+    waits for."""
     locks: Counting = Counting()
-    readers = [locks.ask(f"r{number}", [ResourceClaim("d", False, ("d",))]) for number in range(1_000)]
+    readers = [
+        locks.ask(f"r{number}", [ResourceClaim("d", False, ("d",))]) for number in range(1_000)
+    ]
     for number in range(1_000):
         locks.ask(f"w{number}", [ResourceClaim("d", True, ("d", str(number)))])
-    granted = [one for reader in (reversed(readers) if is_reversed else readers) for one in locks.release(reader)]
+    granted = [
+        one
+        for reader in (reversed(readers) if is_reversed else readers)
+        for one in locks.release(reader)
+    ]
     assert [one.holder for one in granted] == [f"w{number}" for number in range(1_000)]
     assert locks.looks < 20 * 1_000
 

@@ -1,4 +1,5 @@
-"""The reference language: what is read as a reference, what it gives, and what a mistake is answered with."""
+"""The reference language: what is read as a reference, what it gives, and what a mistake is
+answered with."""
 
 from __future__ import annotations
 
@@ -82,7 +83,9 @@ def test_a_string_that_is_one_reference_becomes_the_value(text: str, value: Any)
         (" $OUTPUT[a].name", " Ann"),
     ],
 )
-def test_in_longer_text_strings_go_in_as_they_are_and_the_rest_as_compact_json(text: str, filled: str) -> None:
+def test_in_longer_text_strings_go_in_as_they_are_and_the_rest_as_compact_json(
+    text: str, filled: str
+) -> None:
     assert resolved(text) == filled
 
 
@@ -112,12 +115,15 @@ def test_a_literal_and_a_reference_stand_side_by_side() -> None:
 
 
 @pytest.mark.parametrize(
-    "default", ['"none"', "0", "-1.5", "true", "null", "[]", '{"k": [1, {"}": "}"}]}', '"a \\" b"', '""']
+    "default",
+    ['"none"', "0", "-1.5", "true", "null", "[]", '{"k": [1, {"}": "}"}]}', '"a \\" b"', '""'],
 )
 @pytest.mark.parametrize("spaces", [("", ""), (" ", " "), ("  ", "\n")])
 def test_a_default_is_any_json_value(default: str, spaces: tuple[str, str]) -> None:
     before, after = spaces
-    assert dumps(resolved("${OUTPUT[a].nowhere" + before + "??" + after + default + after + "}")) == compact(default)
+    assert dumps(
+        resolved("${OUTPUT[a].nowhere" + before + "??" + after + default + after + "}")
+    ) == compact(default)
 
 
 def compact(text: str) -> str:
@@ -172,20 +178,41 @@ def test_a_path_leads_straight_into_what_a_server_only_wrapped() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("$OUTPUT[a].nam", "there is no .nam in $OUTPUT[a], which is an object with the keys name, n, none, items"),
-        ("$OUTPUT[a].items[2]", "there is no [2] in $OUTPUT[a].items, which is a list of 2 (0 to 1)"),
-        ("$OUTPUT[a].items[-3]", "there is no [-3] in $OUTPUT[a].items, which is a list of 2 (0 to 1)"),
-        ("$OUTPUT[a].items.name", "there is no .name in $OUTPUT[a].items, which is a list of 2 (0 to 1)"),
-        ("$OUTPUT[a].items[1].tags[0]", "there is no [0] in $OUTPUT[a].items[1].tags, which is a list of 0"),
+        (
+            "$OUTPUT[a].nam",
+            "there is no .nam in $OUTPUT[a], which is an object with the keys name, n, none, items",
+        ),
+        (
+            "$OUTPUT[a].items[2]",
+            "there is no [2] in $OUTPUT[a].items, which is a list of 2 (0 to 1)",
+        ),
+        (
+            "$OUTPUT[a].items[-3]",
+            "there is no [-3] in $OUTPUT[a].items, which is a list of 2 (0 to 1)",
+        ),
+        (
+            "$OUTPUT[a].items.name",
+            "there is no .name in $OUTPUT[a].items, which is a list of 2 (0 to 1)",
+        ),
+        (
+            "$OUTPUT[a].items[1].tags[0]",
+            "there is no [0] in $OUTPUT[a].items[1].tags, which is a list of 0",
+        ),
         (
             "$OUTPUT[a].items[*].nam",
             "there is no .nam in $OUTPUT[a].items[0], which is an object with the keys id, tags",
         ),
-        ("$OUTPUT[a].items[*].tags[0].x", 'there is no .x in $OUTPUT[a].items[0].tags[0], which is the text "x"'),
+        (
+            "$OUTPUT[a].items[*].tags[0].x",
+            'there is no .x in $OUTPUT[a].items[0].tags[0], which is the text "x"',
+        ),
         ("$OUTPUT[a][*]", "there is no [*] in $OUTPUT[a], which is an object with the keys name"),
         ("$OUTPUT[a].none.x", "there is no .x in $OUTPUT[a].none, which is null"),
         ("$OUTPUT[a].n[0]", "there is no [0] in $OUTPUT[a].n, which is 3"),
-        ('$OUTPUT[a]["a b"].x', 'there is no .x in $OUTPUT[a]["a b"], which is an object with the keys q"'),
+        (
+            '$OUTPUT[a]["a b"].x',
+            'there is no .x in $OUTPUT[a]["a b"], which is an object with the keys q"',
+        ),
         ("$OUTPUT[t].length", 'there is no .length in $OUTPUT[t], which is the text "plain text"'),
         ("$OUTPUT[gone].x", "$OUTPUT[gone].x: gone did not succeed, so it has no output"),
     ],
@@ -237,7 +264,9 @@ def test_nothing_but_members_and_elements_can_be_reached() -> None:
         ("$OUTPUT[a]" + ".x" * 65, "at most 64 steps", "nearer to the root"),
     ],
 )
-def test_a_reference_that_is_not_finished_is_refused_with_what_would_be_right(text: str, said: str, hint: str) -> None:
+def test_a_reference_that_is_not_finished_is_refused_with_what_would_be_right(
+    text: str, said: str, hint: str
+) -> None:
     with pytest.raises(BadReference) as refused:
         parse(text)
     assert said in str(refused.value)
@@ -295,7 +324,9 @@ def outcome(text: str, *, items: bool) -> tuple[str | Reference, ...] | BadRefer
         return refused
 
 
-NAMES = st.text(st.sampled_from("abzé_09"), min_size=1, max_size=5).filter(lambda name: not name[0].isdigit())
+NAMES = st.text(st.sampled_from("abzé_09"), min_size=1, max_size=5).filter(
+    lambda name: not name[0].isdigit()
+)
 STEPS = st.lists(st.integers(-99, 99) | NAMES | WORDS | st.just(Every.ELEMENT), max_size=5)
 
 
@@ -307,26 +338,42 @@ def written(step: Any) -> st.SearchStrategy[str]:
         return st.just("[*]")
     quoted = f"[{dumps(step)}]"
     is_name = step.isidentifier() and all(letter.isalnum() or letter == "_" for letter in step)
-    return st.sampled_from([quoted, f".{step}"] if is_name and step in {"a", "b", "é", "z_0"} else [quoted])
+    return st.sampled_from(
+        [quoted, f".{step}"] if is_name and step in {"a", "b", "é", "z_0"} else [quoted]
+    )
 
 
-@given(st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", fullmatch=True), STEPS, st.none() | json_values(), st.data())
-def test_a_reference_reads_back_as_it_was_written(id: str, steps: list[Any], default: Any, data: st.DataObject) -> None:
+@given(
+    st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", fullmatch=True),
+    STEPS,
+    st.none() | json_values(),
+    st.data(),
+)
+def test_a_reference_reads_back_as_it_was_written(
+    id: str, steps: list[Any], default: Any, data: st.DataObject
+) -> None:
     text = f"OUTPUT[{id}]" + "".join(data.draw(written(step)) for step in steps)
     has_default = data.draw(st.booleans())
     text = f"${{{text} ?? {dumps(default)}}}" if has_default else f"${text}"
     [reference] = parse(text)
-    assert reference == Reference(id, tuple(steps), default if has_default else Missing.DEFAULT, text)
+    assert reference == Reference(
+        id, tuple(steps), default if has_default else Missing.DEFAULT, text
+    )
 
 
 @given(st.from_regex(r"[a-z][a-z0-9.-]{0,9}", fullmatch=True), STEPS, st.data())
-def test_a_reference_is_the_same_alone_and_within_text(id: str, steps: list[Any], data: st.DataObject) -> None:
+def test_a_reference_is_the_same_alone_and_within_text(
+    id: str, steps: list[Any], data: st.DataObject
+) -> None:
     text = f"$OUTPUT[{id}]" + "".join(data.draw(written(step)) for step in steps)
     assert parse(f"{text} and text") == (*parse(text), " and text")
 
 
 @given(
-    json_values(leaves=st.sampled_from(["$OUTPUT[a]", "x $OUTPUT[a]", "$$OUTPUT[a]", "$"]), keys=st.sampled_from("xyz"))
+    json_values(
+        leaves=st.sampled_from(["$OUTPUT[a]", "x $OUTPUT[a]", "$$OUTPUT[a]", "$"]),
+        keys=st.sampled_from("xyz"),
+    )
 )
 def test_every_reference_in_a_value_is_filled_in_and_nothing_else_is_touched(value: Any) -> None:
     before = dumps(value)
@@ -338,7 +385,9 @@ def test_every_reference_in_a_value_is_filled_in_and_nothing_else_is_touched(val
 def expected(value: Any) -> Any:
     match value:
         case str():
-            return {"$OUTPUT[a]": "v", "x $OUTPUT[a]": "x v", "$$OUTPUT[a]": "$OUTPUT[a]"}.get(value, value)
+            return {"$OUTPUT[a]": "v", "x $OUTPUT[a]": "x v", "$$OUTPUT[a]": "$OUTPUT[a]"}.get(
+                value, value
+            )
         case list():
             return [expected(part) for part in value]
         case dict():
@@ -382,8 +431,12 @@ def test_any_text_is_read_or_refused_and_nothing_of_it_is_lost(text: str, items:
             assert str(refused)
             assert refused.hint
         case pieces:
-            rebuilt = "".join(piece.text if isinstance(piece, Reference) else piece for piece in pieces)
-            assert len(rebuilt) == len(text) - len(re.findall(ESCAPE_OF_ITEMS if items else ESCAPE, text))
+            rebuilt = "".join(
+                piece.text if isinstance(piece, Reference) else piece for piece in pieces
+            )
+            assert len(rebuilt) == len(text) - len(
+                re.findall(ESCAPE_OF_ITEMS if items else ESCAPE, text)
+            )
 
 
 @given(json_values(leaves=TEXTS, keys=TEXTS), json_values(leaves=TEXTS))

@@ -1,8 +1,9 @@
 """Whole documents, each with all that is said of it.
 
-A folder of `cases/` holds `dag.json` (the text as a client sends it), `tools.json` (the servers, each with its tools as
-it lists them, or null for one that was not reached; and the policy, if there is one), and `expected.json` (every
-problem, with the value that was meant where that is certain, or the layers; and the notes).
+A folder of `cases/` holds `dag.json` (the text as a client sends it), `tools.json` (the servers,
+each with its tools as it lists them, or null for one that was not reached; and the policy, if there
+is one), and `expected.json` (every problem, with the value that was meant where that is certain, or
+the layers; and the notes).
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def said_of(text: bytes, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def catalog(servers: dict[str, list[dict[str, Any]] | None]) -> Catalog:
-    tools = [Tool(name, tool["name"], tool) for name, listed in servers.items() for tool in listed or ()]
+    tools = [
+        Tool(name, tool["name"], tool) for name, listed in servers.items() for tool in listed or ()
+    ]
     states = {True: ServerState.READY, False: ServerState.CONNECTING}
     infos = [ServerInfo(name, states[listed is not None]) for name, listed in servers.items()]
     return Catalog(tools, infos)

@@ -1,4 +1,5 @@
-"""A DAG held against its tools: every problem at once, or a plan. Whole documents stand in `cases/`."""
+"""A DAG held against its tools: every problem at once, or a plan. Whole documents stand in
+`cases/`."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ CATALOG = Catalog(
 )
 
 
-def planned(*tasks: dict[str, Any], policy: Policy | None = None, returns: Any = None, **options: Any) -> Plan:
+def planned(
+    *tasks: dict[str, Any], policy: Policy | None = None, returns: Any = None, **options: Any
+) -> Plan:
     document: dict[str, Any] = {
         "tasks": [{"id": f"t{n}", "tool": "s:any", **task} for n, task in enumerate(tasks)],
         **options,
@@ -51,7 +54,12 @@ def codes(found: list[Problem]) -> list[tuple[str, str]]:
 
 
 def test_a_reference_adds_its_own_dependency() -> None:
-    plan = planned({}, {"arguments": {"x": ["$OUTPUT[t0].a"]}}, {"for_each": "$OUTPUT[t1]"}, {"depends_on": ["t2"]})
+    plan = planned(
+        {},
+        {"arguments": {"x": ["$OUTPUT[t0].a"]}},
+        {"for_each": "$OUTPUT[t1]"},
+        {"depends_on": ["t2"]},
+    )
     assert [task.needs for task in plan.tasks.values()] == [(), ("t0",), ("t1",), ("t2",)]
 
 
@@ -63,7 +71,13 @@ def test_a_task_requires_what_it_has_a_link_to_without_a_default() -> None:
         {"arguments": {"x": "${OUTPUT[t0] ?? 1}"}, "depends_on": ["t0"]},
         {"for_each": "${OUTPUT[t0] ?? []}"},
     )
-    assert [set(task.requires) for task in plan.tasks.values()] == [set(), set(), {"t0"}, {"t0"}, set()]
+    assert [set(task.requires) for task in plan.tasks.values()] == [
+        set(),
+        set(),
+        {"t0"},
+        {"t0"},
+        set(),
+    ]
     assert all(task.needs == ("t0",) for task in list(plan.tasks.values())[1:])
 
 
@@ -115,7 +129,14 @@ def test_two_tasks_of_one_id_hide_no_other_problem() -> None:
 
 
 def test_a_problem_stands_where_the_task_stands_in_the_document() -> None:
-    document = {"tasks": [None, {"id": "a"}, {"id": "b", "tool": "x:y"}, {"id": "c", "tool": "s:any", "select": "["}]}
+    document = {
+        "tasks": [
+            None,
+            {"id": "a"},
+            {"id": "b", "tool": "x:y"},
+            {"id": "c", "tool": "s:any", "select": "["},
+        ]
+    }
     with pytest.raises(InvalidDag) as refused:
         check(read_dag(document), CATALOG, Policy())
     assert [problem.path for problem in refused.value.problems] == [
@@ -127,13 +148,17 @@ def test_a_problem_stands_where_the_task_stands_in_the_document() -> None:
 
 
 def test_a_reference_to_a_task_that_could_not_be_read_is_not_wrong() -> None:
-    assert codes(problems({"tool": ""}, {"depends_on": ["t0"]}, returns=["t0"])) == [("tasks[0].tool", "wrong_type")]
+    assert codes(problems({"tool": ""}, {"depends_on": ["t0"]}, returns=["t0"])) == [
+        ("tasks[0].tool", "wrong_type")
+    ]
 
 
 def test_arguments_are_checked_as_far_as_they_are_known() -> None:
     assert planned({}, {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].p"}})
     assert planned({}, {"tool": "s:read", "arguments": {"path": "x", "head": "$OUTPUT[t0].n"}})
-    [problem] = problems({}, {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].p", "head": "x"}})
+    [problem] = problems(
+        {}, {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].p", "head": "x"}}
+    )
     assert problem.message == 'head must be an integer; it is "x".'
     assert problem.hint == "Signature: s:read(path: string, head?: integer)"
 
@@ -159,7 +184,9 @@ def test_of_a_server_that_was_not_reached_yet_nothing_is_refused() -> None:
 
 
 def test_a_tool_found_by_another_name_gives_a_note() -> None:
-    assert planned({"tool": "mcp__s__any"}).notes == ('tasks[0]: the tool "mcp__s__any" was read as s:any',)
+    assert planned({"tool": "mcp__s__any"}).notes == (
+        'tasks[0]: the tool "mcp__s__any" was read as s:any',
+    )
 
 
 @pytest.mark.parametrize(
@@ -169,14 +196,20 @@ def test_a_tool_found_by_another_name_gives_a_note() -> None:
         ({"tool": "s:any", "allow_repeat": True}, Policy(), False),
         ({"tool": "s:read", "arguments": {"path": "x"}}, Policy(), False),
         ({"tool": "s:any"}, Policy((Rule("s:any", idempotent=True),)), False),
-        ({"tool": "s:read", "arguments": {"path": "x"}}, Policy((Rule("s:*", idempotent=False),)), True),
+        (
+            {"tool": "s:read", "arguments": {"path": "x"}},
+            Policy((Rule("s:*", idempotent=False),)),
+            True,
+        ),
     ],
 )
 def test_retries_are_refused_where_a_second_call_may_do_harm(
     task: dict[str, Any], policy: Policy, is_refused: bool
 ) -> None:
     if is_refused:
-        assert codes(problems({**task, "retries": 1}, policy=policy)) == [("tasks[0].retries", "not_repeatable")]
+        assert codes(problems({**task, "retries": 1}, policy=policy)) == [
+            ("tasks[0].retries", "not_repeatable")
+        ]
     else:
         assert planned({**task, "retries": 1}, policy=policy)
 
@@ -250,7 +283,9 @@ def test_an_expression_that_cannot_work_is_refused(expression: str, message: str
     assert problem.hint
 
 
-@pytest.mark.parametrize("expression", ["a.b", "items[?n > `1`].{n: n}", "sort_by(items, &n)[-1]", "merge(a, b)", "@"])
+@pytest.mark.parametrize(
+    "expression", ["a.b", "items[?n > `1`].{n: n}", "sort_by(items, &n)[-1]", "merge(a, b)", "@"]
+)
 def test_an_expression_that_can_work_is_taken(expression: str) -> None:
     assert planned({"select": expression}).tasks["t0"].select is not None
 
@@ -267,12 +302,22 @@ def test_nothing_of_a_reused_task_is_checked() -> None:
     taken_over = {"a": TakenOver("s:read", ("gone",))}
     without_it = Catalog([tool("s:any")], [ServerInfo("s", ServerState.READY)])
     for catalog in (CATALOG, without_it):
-        plan = check(read_dag(Dag(tasks=(reused, late))), catalog, Policy(deny=("s:read",)), reused=taken_over)
+        plan = check(
+            read_dag(Dag(tasks=(reused, late))),
+            catalog,
+            Policy(deny=("s:read",)),
+            reused=taken_over,
+        )
         assert (plan.tasks["a"].tool.full_name, plan.tasks["a"].drew_on) == ("s:read", ("gone",))
         assert plan.layers == (("a",), ("b",))
 
 
-ISSUE = {"type": "object", "properties": {"title": STRING}, "required": ["title"], "additionalProperties": False}
+ISSUE = {
+    "type": "object",
+    "properties": {"title": STRING},
+    "required": ["title"],
+    "additionalProperties": False,
+}
 OUTPUT = {
     "type": "object",
     "properties": {"items": {"type": "array", "items": ISSUE}, "total": {"type": "integer"}},
@@ -295,7 +340,10 @@ TYPED = Catalog(
 
 def typed(*tasks: dict[str, Any], **given: Any) -> Plan:
     return check(
-        read_dag({"tasks": [{"id": f"t{n}", **task} for n, task in enumerate(tasks)]}), TYPED, Policy(), **given
+        read_dag({"tasks": [{"id": f"t{n}", **task} for n, task in enumerate(tasks)]}),
+        TYPED,
+        Policy(),
+        **given,
     )
 
 
@@ -306,14 +354,26 @@ def refused(*tasks: dict[str, Any], **given: Any) -> list[Problem]:
 
 
 def test_a_path_that_the_schema_of_the_output_rules_out_is_refused() -> None:
-    [problem] = refused({"tool": "s:list"}, {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].items[0].titel"}})
-    assert (problem.path, problem.code, problem.id) == ("tasks[1].arguments.path", "invalid_reference", "t1")
+    [problem] = refused(
+        {"tool": "s:list"}, {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].items[0].titel"}}
+    )
+    assert (problem.path, problem.code, problem.id) == (
+        "tasks[1].arguments.path",
+        "invalid_reference",
+        "t1",
+    )
     assert problem.fix == "$OUTPUT[t0].items[0].title"
 
 
 def test_a_value_that_the_schema_of_the_parameter_rules_out_is_refused() -> None:
-    [problem] = refused({"tool": "s:list"}, {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].total"}})
-    assert (problem.path, problem.code, problem.id) == ("tasks[1].arguments.path", "type_mismatch", "t1")
+    [problem] = refused(
+        {"tool": "s:list"}, {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].total"}}
+    )
+    assert (problem.path, problem.code, problem.id) == (
+        "tasks[1].arguments.path",
+        "type_mismatch",
+        "t1",
+    )
     assert problem.message == "path must be a string; $OUTPUT[t0].total is an integer."
 
 
@@ -337,7 +397,10 @@ def test_what_is_not_known_is_decided_when_it_runs(producer: dict[str, Any]) -> 
 def test_a_field_of_the_producer_that_could_not_be_read_makes_its_output_unknown() -> None:
     consumer = {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].nothing"}}
     for field in ({"select": 5}, {"select": "a["}, {"for_each": 5}):
-        assert all(problem.path.startswith("tasks[0]") for problem in refused({"tool": "s:list", **field}, consumer))
+        assert all(
+            problem.path.startswith("tasks[0]")
+            for problem in refused({"tool": "s:list", **field}, consumer)
+        )
 
 
 def test_a_parameter_whose_schema_cannot_be_used_takes_anything() -> None:
@@ -351,21 +414,33 @@ def test_an_open_schema_gives_a_note_and_not_more_than_some() -> None:
     assert plan.notes[-1] == "20 notes on references are given; there may be more"
     assert len(typed({"tool": "s:open"}, *[task] * 20).notes) == 20
     assert plan.notes[0] == (
-        'tasks[1].arguments.path: the schema of $OUTPUT[t0] declares no "totl"; did you mean "total"?'
+        'tasks[1].arguments.path: the schema of $OUTPUT[t0] declares no "totl"; did you mean '
+        '"total"?'
     )
 
 
-@pytest.mark.parametrize(("path", "notes"), [(".title", 0), (".result.title", 0), (".titel", 1), (".result.titel", 1)])
+@pytest.mark.parametrize(
+    ("path", "notes"), [(".title", 0), (".result.title", 0), (".titel", 1), (".result.titel", 1)]
+)
 def test_names_are_sought_inside_of_what_an_sdk_has_wrapped(path: str, notes: int) -> None:
     wrapped = {"type": "object", "properties": {"title": STRING}}
     output = {"type": "object", "properties": {"result": wrapped}, "required": ["result"]}
-    catalog = Catalog([tool("s:wrap", output=output), *TYPED.tools.values()], TYPED.servers.values())
+    catalog = Catalog(
+        [tool("s:wrap", output=output), *TYPED.tools.values()], TYPED.servers.values()
+    )
     reader = {"id": "b", "tool": "s:read", "arguments": {"path": f"$OUTPUT[a]{path}"}}
     plan = check(read_dag({"tasks": [{"id": "a", "tool": "s:wrap"}, reader]}), catalog, Policy())
-    assert [note.endswith('declares no "titel"; did you mean "title"?') for note in plan.notes] == [True] * notes
+    assert [note.endswith('declares no "titel"; did you mean "title"?') for note in plan.notes] == [
+        True
+    ] * notes
 
 
-SEEN = Schema({"type": "object", "properties": {"title": STRING, "more": {"type": "object", "properties": {"a": {}}}}})
+SEEN = Schema(
+    {
+        "type": "object",
+        "properties": {"title": STRING, "more": {"type": "object", "properties": {"a": {}}}},
+    }
+)
 
 
 @pytest.mark.parametrize(
@@ -378,10 +453,18 @@ SEEN = Schema({"type": "object", "properties": {"title": STRING, "more": {"type"
         ("[0].titel", ["x"], 'earlier outputs of s:read had no "titel"; did you mean "title"?'),
     ],
 )
-def test_what_was_learned_gives_notes_and_refuses_nothing(path: str, for_each: Any, note: str | None) -> None:
-    producer = {"tool": "s:read", "arguments": {"path": "x"}, **({"for_each": for_each} if for_each else {})}
+def test_what_was_learned_gives_notes_and_refuses_nothing(
+    path: str, for_each: Any, note: str | None
+) -> None:
+    producer = {
+        "tool": "s:read",
+        "arguments": {"path": "x"},
+        **({"for_each": for_each} if for_each else {}),
+    }
     consumer = {"tool": "s:read", "arguments": {"path": f"$OUTPUT[t0]{path}"}}
-    plan = typed(producer, consumer, learned_shape=lambda tool: SEEN if tool.name == "read" else None)
+    plan = typed(
+        producer, consumer, learned_shape=lambda tool: SEEN if tool.name == "read" else None
+    )
     assert [text.partition(": ")[2] for text in plan.notes] == ([note] if note else [])
 
 
@@ -389,7 +472,9 @@ def test_keys_that_were_seen_and_not_kept_are_not_taken_for_absent() -> None:
     seen = Schema({"type": "object", "properties": {"title": STRING}, "additionalProperties": True})
     producer = {"tool": "s:read", "arguments": {"path": "x"}}
     plan = typed(
-        producer, {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].titel"}}, learned_shape=lambda tool: seen
+        producer,
+        {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].titel"}},
+        learned_shape=lambda tool: seen,
     )
     assert plan.notes == ()
 
@@ -401,13 +486,19 @@ def test_the_output_of_a_reused_task_is_held_to_its_schema_and_its_own_reference
     taken_over = {"a": TakenOver("s:list", ("gone",))}
     with pytest.raises(InvalidDag) as error:
         check(reading, TYPED, Policy(), reused=taken_over)
-    assert [(problem.id, problem.code) for problem in error.value.problems] == [("b", "type_mismatch")]
+    assert [(problem.id, problem.code) for problem in error.value.problems] == [
+        ("b", "type_mismatch")
+    ]
     without_it = Catalog([tool("s:read", {"path": STRING})], [ServerInfo("s", ServerState.READY)])
-    assert check(reading, without_it, Policy(), reused=taken_over).notes == ()  # its schema is not known any more
+    assert (
+        check(reading, without_it, Policy(), reused=taken_over).notes == ()
+    )  # its schema is not known any more
 
 
 def test_a_reused_task_is_not_held_against_a_task_that_was_sent_again() -> None:
-    earlier = typed({"tool": "s:list"}, {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].items[0].title"}})
+    earlier = typed(
+        {"tool": "s:list"}, {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].items[0].title"}}
+    )
     again = Task(id="t0", tool="s:list", for_each=["x"])
     reading = read_dag(Dag(tasks=(again, *earlier.dag.tasks[1:])))
     assert check(reading, TYPED, Policy(), reused={"t1": TakenOver("s:read", ("t0",))})
@@ -435,8 +526,13 @@ def test_what_a_call_costs_decides_what_is_urgent() -> None:
         (["x"], "n$INDEX", False),
     ],
 )
-def test_an_item_has_the_type_of_the_elements_of_its_list(for_each: Any, item: str, is_refused: bool) -> None:
-    tasks = ({"tool": "s:list"}, {"tool": "s:read", "for_each": for_each, "arguments": {"path": item}})
+def test_an_item_has_the_type_of_the_elements_of_its_list(
+    for_each: Any, item: str, is_refused: bool
+) -> None:
+    tasks = (
+        {"tool": "s:list"},
+        {"tool": "s:read", "for_each": for_each, "arguments": {"path": item}},
+    )
     if is_refused:
         assert [problem.path for problem in refused(*tasks)] == ["tasks[1].arguments.path"]
     else:
@@ -444,7 +540,10 @@ def test_an_item_has_the_type_of_the_elements_of_its_list(for_each: Any, item: s
 
 
 def test_a_list_is_as_long_as_it_is() -> None:
-    tasks = [{"tool": "s:read", "arguments": {"path": f"$OUTPUT[t0][{n}].items[{n}].title"}} for n in (0, 1, 2, -2, -3)]
+    tasks = [
+        {"tool": "s:read", "arguments": {"path": f"$OUTPUT[t0][{n}].items[{n}].title"}}
+        for n in (0, 1, 2, -2, -3)
+    ]
     found = refused({"tool": "s:list", "for_each": ["a", "b"]}, *tasks)
     assert [problem.id for problem in found] == ["t3", "t5"]
 
@@ -453,7 +552,9 @@ def test_the_list_in_an_object_is_meant_where_it_has_but_one() -> None:
     two = {"type": "object", "properties": {"a": {"type": "array"}, "b": {"type": "array"}}}
     catalog = Catalog([tool("s:two", output=two), *TYPED.tools.values()], TYPED.servers.values())
     tasks = [{"id": "two", "tool": "s:two"}, {"id": "one", "tool": "s:list"}]
-    tasks += [{"id": f"of_{id}", "tool": "s:list", "for_each": f"$OUTPUT[{id}]"} for id in ("one", "two")]
+    tasks += [
+        {"id": f"of_{id}", "tool": "s:list", "for_each": f"$OUTPUT[{id}]"} for id in ("one", "two")
+    ]
     with pytest.raises(InvalidDag) as error:
         check(read_dag({"tasks": tasks}), catalog, Policy())
     assert [(problem.id, problem.fix) for problem in error.value.problems] == [
@@ -464,10 +565,15 @@ def test_the_list_in_an_object_is_meant_where_it_has_but_one() -> None:
 
 def test_a_text_is_mended_only_where_what_is_wrong_stands_once() -> None:
     texts = ["$OUTPUT[t0].totl and $$OUTPUT[t0].totl", "${OUTPUT[t0].totl} and $$OUTPUT[t0].totl"]
-    found = refused({"tool": "s:list"}, *[{"tool": "s:read", "arguments": {"path": text}} for text in texts])
+    found = refused(
+        {"tool": "s:list"}, *[{"tool": "s:read", "arguments": {"path": text}} for text in texts]
+    )
     assert [problem.fix for problem in found] == [None, "${OUTPUT[t0].total} and $$OUTPUT[t0].totl"]
     texts = ["a $OUTPUT[listed].total", "$OUTPUT[listed].total of $$OUTPUT[listed]"]
-    tasks = [{"id": f"t{n}", "tool": "s:read", "arguments": {"path": text}} for n, text in enumerate(texts)]
+    tasks = [
+        {"id": f"t{n}", "tool": "s:read", "arguments": {"path": text}}
+        for n, text in enumerate(texts)
+    ]
     with pytest.raises(InvalidDag) as error:
         check(read_dag({"tasks": [{"id": "list_ed", "tool": "s:list"}, *tasks]}), TYPED, Policy())
     assert [problem.fix for problem in error.value.problems] == ["a $OUTPUT[list_ed].total", None]
@@ -486,15 +592,26 @@ def test_a_long_text_is_not_sent_back_mended() -> None:
     assert problem.hint == "Did you mean $OUTPUT[t0].total? Fields: items: array, total: integer."
     catalog = Catalog([tool("s:lists", {"a": {"type": "array"}})], TYPED.servers.values())
     with pytest.raises(InvalidDag) as error:
-        check(read_dag({"tasks": [{"id": "t", "tool": "s:lists", "arguments": {"a": "x" * 5_000}}]}), catalog, Policy())
+        check(
+            read_dag({"tasks": [{"id": "t", "tool": "s:lists", "arguments": {"a": "x" * 5_000}}]}),
+            catalog,
+            Policy(),
+        )
     assert error.value.problems[0].fix is None
 
 
 @pytest.mark.timeout(10)
 def test_thousands_of_wrong_references_into_a_wide_schema_are_told_in_time() -> None:
-    wide = {"type": "object", "properties": {f"field{n}": STRING for n in range(1500)}, "additionalProperties": False}
+    wide = {
+        "type": "object",
+        "properties": {f"field{n}": STRING for n in range(1500)},
+        "additionalProperties": False,
+    }
     catalog = Catalog([tool("s:wide", output=wide), *TYPED.tools.values()], TYPED.servers.values())
-    tasks = [{"id": f"t{n}", "tool": "s:read", "arguments": {"path": f"$OUTPUT[w].f{n}"}} for n in range(3000)]
+    tasks = [
+        {"id": f"t{n}", "tool": "s:read", "arguments": {"path": f"$OUTPUT[w].f{n}"}}
+        for n in range(3000)
+    ]
     with pytest.raises(InvalidDag) as error:
         check(read_dag({"tasks": [{"id": "w", "tool": "s:wide"}, *tasks]}), catalog, Policy())
     assert len(error.value.problems) == 3000
@@ -524,14 +641,21 @@ STRINGS = st.sampled_from(
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 2000) | st.floats() | STRINGS | st.text(max_size=4),
     lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(STRINGS | st.sampled_from(["path", "head"]), inner, max_size=3)
+        st.lists(inner, max_size=3)
+        | st.dictionaries(STRINGS | st.sampled_from(["path", "head"]), inner, max_size=3)
     ),
     max_leaves=5,
 )
 TASKS = st.fixed_dictionaries(
-    {"id": IDS, "tool": st.sampled_from(["s:read", "s:any", "s__write", "any", "late:x", "x:y", "s:raed", ""])},
+    {
+        "id": IDS,
+        "tool": st.sampled_from(
+            ["s:read", "s:any", "s__write", "any", "late:x", "x:y", "s:raed", ""]
+        ),
+    },
     optional={
-        "arguments": VALUES | st.dictionaries(st.sampled_from(["path", "head", "x"]), VALUES, max_size=3),
+        "arguments": VALUES
+        | st.dictionaries(st.sampled_from(["path", "head", "x"]), VALUES, max_size=3),
         "depends_on": st.lists(IDS, max_size=2) | VALUES,
         "for_each": st.lists(VALUES, max_size=3) | STRINGS,
         "select": STRINGS,
@@ -543,8 +667,17 @@ TASKS = st.fixed_dictionaries(
     },
 )
 DOCUMENTS = st.fixed_dictionaries(
-    {"tasks": st.lists(TASKS | VALUES, max_size=5) | st.dictionaries(IDS, TASKS, max_size=3) | VALUES},
-    optional={"return": st.lists(IDS, max_size=2), "schedule": STRINGS, "timeout_s": VALUES, "resume_from": STRINGS},
+    {
+        "tasks": st.lists(TASKS | VALUES, max_size=5)
+        | st.dictionaries(IDS, TASKS, max_size=3)
+        | VALUES
+    },
+    optional={
+        "return": st.lists(IDS, max_size=2),
+        "schedule": STRINGS,
+        "timeout_s": VALUES,
+        "resume_from": STRINGS,
+    },
 )
 
 

@@ -16,7 +16,9 @@ from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.policy import Policy
 from tests.fakes import tool
 
-CATALOG = Catalog([tool("s:read", readOnlyHint=True), tool("s:write")], [ServerInfo("s", ServerState.READY)])
+CATALOG = Catalog(
+    [tool("s:read", readOnlyHint=True), tool("s:write")], [ServerInfo("s", ServerState.READY)]
+)
 
 
 def plan(needs: dict[str, list[str]], **options: Any) -> Plan:
@@ -52,7 +54,9 @@ def test_the_critical_path_is_the_chain_that_costs_most() -> None:
         ({"return": []}, ()),
     ],
 )
-def test_the_leaves_come_back_unless_others_are_named(wanted: dict[str, Any], returned: tuple[str, ...]) -> None:
+def test_the_leaves_come_back_unless_others_are_named(
+    wanted: dict[str, Any], returned: tuple[str, ...]
+) -> None:
     assert plan(DIAMOND, **wanted).returned == returned
 
 
@@ -62,7 +66,9 @@ def acyclic(draw: st.DrawFn) -> dict[str, list[str]]:
     needs = {}
     for number in range(size):
         earlier = [f"t{before}" for before in range(number)]
-        needs[f"t{number}"] = draw(st.lists(st.sampled_from(earlier), max_size=3)) if earlier else []
+        needs[f"t{number}"] = (
+            draw(st.lists(st.sampled_from(earlier), max_size=3)) if earlier else []
+        )
     return dict(draw(st.permutations(list(needs.items()))))
 
 
@@ -70,7 +76,9 @@ def acyclic(draw: st.DrawFn) -> dict[str, list[str]]:
 def test_a_tasks_layer_is_one_more_than_the_highest_it_needs(needs: dict[str, list[str]]) -> None:
     laid_out = plan(needs)
     for id, before in needs.items():
-        assert laid_out.layer_of[id] == max((laid_out.layer_of[need] + 1 for need in before), default=0)
+        assert laid_out.layer_of[id] == max(
+            (laid_out.layer_of[need] + 1 for need in before), default=0
+        )
     for number, layer in enumerate(laid_out.layers):
         assert list(layer) == [id for id in needs if laid_out.layer_of[id] == number]
     assert len(laid_out.critical_path) == len(laid_out.layers)
@@ -80,7 +88,9 @@ def test_a_tasks_layer_is_one_more_than_the_highest_it_needs(needs: dict[str, li
 GRAPHS = st.integers(1, 7).flatmap(
     lambda size: st.fixed_dictionaries(
         {
-            f"t{number}": st.sets(st.sampled_from([f"t{other}" for other in range(size)]), max_size=3)
+            f"t{number}": st.sets(
+                st.sampled_from([f"t{other}" for other in range(size)]), max_size=3
+            )
             for number in range(size)
         }
     )

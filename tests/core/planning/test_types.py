@@ -1,4 +1,5 @@
-"""Types of values from schemas: what a path leads to, and what may go where. The laws hold them to real values."""
+"""Types of values from schemas: what a path leads to, and what may go where. The laws hold them to
+real values."""
 
 from __future__ import annotations
 
@@ -39,7 +40,11 @@ OUTPUT: dict[str, Any] = {
         "first": {"anyOf": [{"$ref": "#/$defs/Issue"}, {"type": "null"}]},
         "labels": {"type": "object", "additionalProperties": {"type": "array", "items": STRING}},
         "open": {"type": "object", "properties": {"a": INTEGER}},
-        "x": {"type": "object", "patternProperties": {"^x-": STRING}, "additionalProperties": INTEGER},
+        "x": {
+            "type": "object",
+            "patternProperties": {"^x-": STRING},
+            "additionalProperties": INTEGER,
+        },
         "all": {"allOf": [{"type": ["string", "integer"]}, {"type": ["integer", "null"]}]},
         "tree": {"$ref": "#/$defs/Tree"},
         "any": True,
@@ -51,7 +56,10 @@ OUTPUT: dict[str, Any] = {
         "Issue": ISSUE,
         "Tree": {
             "type": "object",
-            "properties": {"name": STRING, "kids": {"type": "array", "items": {"$ref": "#/$defs/Tree"}}},
+            "properties": {
+                "name": STRING,
+                "kids": {"type": "array", "items": {"$ref": "#/$defs/Tree"}},
+            },
             "additionalProperties": False,
         },
     },
@@ -59,7 +67,9 @@ OUTPUT: dict[str, Any] = {
 
 
 def forms(schema: Any, whole: Any = None) -> Forms:
-    return Types().forms(Part(schema, schema if whole is None and isinstance(schema, dict) else whole or {}))
+    return Types().forms(
+        Part(schema, schema if whole is None and isinstance(schema, dict) else whole or {})
+    )
 
 
 def path(text: str) -> tuple[Step, ...]:
@@ -132,15 +142,23 @@ def test_a_path_leads_to_what_the_schema_says_there(text: str, kinds: str) -> No
         (STRING, ".text", "string"),
         (STRING, ".txt", "nothing at 0"),
         (STRING, ".text.x", "nothing at 0"),
-        ({"type": ["string", "object"], "properties": {"text": INTEGER}}, ".text", "integer|string"),
+        ({"type": ["string", "object"], "properties": {"text": INTEGER}}, ".text",
+        "integer|string"),
         (OUTPUT, ".text", "nothing at 0"),
-        ({"properties": {"result": ISSUE}, "required": ["result"], "type": "object"}, ".title", "any"),
-        ({"properties": {"result": ISSUE}, "required": ["result"], "additionalProperties": False}, ".title", "string"),
-        ({"properties": {"result": ISSUE}, "required": ["result"], "additionalProperties": False}, ".result", "object"),
-        ({"properties": {"result": ISSUE}, "additionalProperties": False}, ".result.titel", "nothing at 1"),
-        ({"properties": {"result": ISSUE}, "type": "object", "additionalProperties": False}, ".titel", "nothing at 0"),
-        ({"type": "object", "properties": {"result": {"type": "array", "items": ISSUE}}}, "[0].title", "string"),
-        ({"properties": {"result": ISSUE}, "required": ["n"], "additionalProperties": False}, ".title", "nothing at 0"),
+        ({"properties": {"result": ISSUE}, "required": ["result"], "type": "object"}, ".title",
+        "any"),
+        ({"properties": {"result": ISSUE}, "required": ["result"], "additionalProperties": False},
+        ".title", "string"),
+        ({"properties": {"result": ISSUE}, "required": ["result"], "additionalProperties": False},
+        ".result", "object"),
+        ({"properties": {"result": ISSUE}, "additionalProperties": False}, ".result.titel",
+        "nothing at 1"),
+        ({"properties": {"result": ISSUE}, "type": "object", "additionalProperties": False},
+        ".titel", "nothing at 0"),
+        ({"type": "object", "properties": {"result": {"type": "array", "items": ISSUE}}},
+        "[0].title", "string"),
+        ({"properties": {"result": ISSUE}, "required": ["n"], "additionalProperties": False},
+        ".title", "nothing at 0"),
         (True, ".a[0]", "any"),
         ({}, "[*].a", "[]any"),
         ({"$ref": "#"}, ".a", "any"),
@@ -159,10 +177,13 @@ def test_a_path_leads_to_what_the_schema_says_there(text: str, kinds: str) -> No
         ({"$schema": DRAFT_7, "items": [STRING], "additionalItems": False}, "[1]", "nothing at 0"),
         ({"$schema": DRAFT_7, "$ref": "#/definitions/a", "type": "null",
           "definitions": {"a": STRING}}, "", "string"),
-        ({"$ref": "#/$defs/a", "type": "null", "$defs": {"a": {"type": ["string", "null"]}}}, "", "null"),
+        ({"$ref": "#/$defs/a", "type": "null", "$defs": {"a": {"type": ["string", "null"]}}}, "",
+        "null"),
     ],
 )  # fmt: skip
-def test_roots_of_outputs_are_read_as_references_read_them(schema: Any, text: str, kinds: str) -> None:
+def test_roots_of_outputs_are_read_as_references_read_them(
+    schema: Any, text: str, kinds: str
+) -> None:
     assert kinds_at(schema, text) == kinds
 
 
@@ -178,10 +199,21 @@ def test_roots_of_outputs_are_read_as_references_read_them(schema: Any, text: st
         (".none.x", None),
     ],
 )
-def test_a_member_that_is_not_declared_is_doubtful_where_others_are(text: str, doubtful: int | None) -> None:
+def test_a_member_that_is_not_declared_is_doubtful_where_others_are(
+    text: str, doubtful: int | None
+) -> None:
     inner = {"type": "object", "properties": {"c": INTEGER}, "additionalProperties": True}
-    members = {"a": INTEGER, "inner": inner, "list": {"type": "array", "items": inner}, "none": {"type": "object"}}
-    members["map"] = {"type": "object", "properties": {"c": INTEGER}, "additionalProperties": INTEGER}
+    members = {
+        "a": INTEGER,
+        "inner": inner,
+        "list": {"type": "array", "items": inner},
+        "none": {"type": "object"},
+    }
+    members["map"] = {
+        "type": "object",
+        "properties": {"c": INTEGER},
+        "additionalProperties": INTEGER,
+    }
     found = walk_output(Types(), forms({"type": "object", "properties": members}), path(text))
     assert found.stopped is None
     assert (found.doubtful and found.doubtful[0]) == doubtful
@@ -226,7 +258,11 @@ NAMED = {"type": "object", "properties": {"name": STRING}, "required": ["name"]}
         (INTEGER, {"$schema": DRAFT_4, "const": "a"}, Fit.UNKNOWN),
         ({"enum": list(range(101))}, STRING, Fit.UNKNOWN),
         (STRING, {"enum": ["a"]}, Fit.UNKNOWN),
-        ({"allOf": [{"type": ["string", "null"]}, {"type": ["string", "integer"]}]}, STRING, Fit.OK),
+        (
+            {"allOf": [{"type": ["string", "null"]}, {"type": ["string", "integer"]}]},
+            STRING,
+            Fit.OK,
+        ),
         (LIST, LIST, Fit.OK),
         (LIST, {"type": "array"}, Fit.OK),
         (LIST, {"type": "array", "items": INTEGER}, Fit.EMPTY),
@@ -241,11 +277,17 @@ NAMED = {"type": "object", "properties": {"name": STRING}, "required": ["name"]}
         ({**ISSUE, "additionalProperties": True}, NAMED, Fit.UNKNOWN),
         (ISSUE, {"type": "object", "properties": {"title": INTEGER}}, Fit.WRONG),
         (ISSUE, {"type": "object", "properties": {"body": INTEGER}}, Fit.UNKNOWN),
-        (ISSUE, {"type": "object", "properties": {"number": INTEGER}, "additionalProperties": False}, Fit.WRONG),
+        (
+            ISSUE,
+            {"type": "object", "properties": {"number": INTEGER}, "additionalProperties": False},
+            Fit.WRONG,
+        ),
         ({"properties": {"a": STRING}, "type": "object"}, NAMED, Fit.UNKNOWN),
     ],
 )
-def test_a_value_is_wrong_where_nothing_of_its_type_fits(given: Any, wanted: Any, verdict: Fit) -> None:
+def test_a_value_is_wrong_where_nothing_of_its_type_fits(
+    given: Any, wanted: Any, verdict: Fit
+) -> None:
     assert Types().feeds(Value(forms(given)), forms(wanted)) is verdict
 
 
@@ -259,7 +301,9 @@ def test_a_value_is_wrong_where_nothing_of_its_type_fits(given: Any, wanted: Any
         (STRING, 2, {"type": "array", "items": LIST}, Fit.UNKNOWN),
     ],
 )
-def test_what_is_mapped_over_lists_is_a_list(given: Any, lists: int, wanted: Any, verdict: Fit) -> None:
+def test_what_is_mapped_over_lists_is_a_list(
+    given: Any, lists: int, wanted: Any, verdict: Fit
+) -> None:
     assert Types().feeds(Value(forms(given), lists), forms(wanted)) is verdict
 
 
@@ -284,11 +328,18 @@ def test_a_type_reads_as_the_end_of_a_sentence(schema: Any, lists: int, said: st
 
 def hostile() -> list[Any]:
     """Schemas that double with each level, lead in circles, or are very wide or deep."""
-    doubling = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}, {"$ref": f"#/$defs/d{n + 1}"}]} for n in range(40)}
+    doubling = {
+        f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}, {"$ref": f"#/$defs/d{n + 1}"}]}
+        for n in range(40)
+    }
     all_of: Any = STRING
     for _ in range(400):
         all_of = {"allOf": [all_of, {"properties": {"a": True}}]}
-    required = {"type": "object", "required": [f"f{n}" for n in range(50)], "additionalProperties": {"$ref": "#"}}
+    required = {
+        "type": "object",
+        "required": [f"f{n}" for n in range(50)],
+        "additionalProperties": {"$ref": "#"},
+    }
     return [
         {"$ref": "#/$defs/d0", "$defs": {**doubling, "d40": STRING}},
         {"anyOf": [{"$ref": "#"}, {"$ref": "#"}]},
@@ -312,11 +363,15 @@ def test_a_hostile_schema_takes_bounded_work(number: int) -> None:
     found = walk(types, types.forms(Part(schema, schema)), ("a", 0, Every.ELEMENT, "a", "b"))
     for other in hostile():
         types.feeds(found.value, types.forms(Part(other, other)))
-    assert types.used <= MAX_STEPS + 40_000  # what is asked for once the room is used up takes a step at most
+    assert (
+        types.used <= MAX_STEPS + 40_000
+    )  # what is asked for once the room is used up takes a step at most
 
 
 NAMES = st.sampled_from(["a", "b", "result", "text"])
-PLAIN_VALUES = st.sampled_from([None, True, False, 0, 1, 1.0, 2.5, "", "a", "b", [], {}, ["a"], {"a": 1}])
+PLAIN_VALUES = st.sampled_from(
+    [None, True, False, 0, 1, 1.0, 2.5, "", "a", "b", [], {}, ["a"], {"a": 1}]
+)
 TYPES = st.sampled_from(["null", "boolean", "integer", "number", "string", "array", "object"])
 
 
@@ -340,8 +395,12 @@ def _schemas(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         },
     )
     several = st.lists(inner, min_size=1, max_size=3)
-    unions = st.fixed_dictionaries({}, optional={"anyOf": several, "oneOf": several, "allOf": several, "not": inner})
-    return objects | arrays | unions | st.builds(lambda one, other: {**one, **other}, objects, unions)
+    unions = st.fixed_dictionaries(
+        {}, optional={"anyOf": several, "oneOf": several, "allOf": several, "not": inner}
+    )
+    return (
+        objects | arrays | unions | st.builds(lambda one, other: {**one, **other}, objects, unions)
+    )
 
 
 LEAVES: st.SearchStrategy[Any] = (
@@ -350,12 +409,16 @@ LEAVES: st.SearchStrategy[Any] = (
     | st.lists(TYPES, min_size=1, max_size=3, unique=True).map(lambda names: {"type": names})
     | st.lists(PLAIN_VALUES, min_size=1, max_size=3).map(lambda values: {"enum": values})
     | PLAIN_VALUES.map(lambda value: {"const": value})
-    | st.sampled_from([{"$ref": "#"}, {"$ref": "#/$defs/one"}, {"$ref": "#/$defs/two"}, {"minimum": 1}])
+    | st.sampled_from(
+        [{"$ref": "#"}, {"$ref": "#/$defs/one"}, {"$ref": "#/$defs/two"}, {"minimum": 1}]
+    )
 )
 SUBSCHEMAS = st.recursive(LEAVES, _schemas, max_leaves=8)
 DRAFTS = st.sampled_from([None, None, DRAFT_7, DRAFT_4])
 VALUES = st.recursive(
-    PLAIN_VALUES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3), max_leaves=6
+    PLAIN_VALUES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=6,
 )
 PATHS = st.lists(NAMES | st.integers(-2, 2) | st.just(Every.ELEMENT), max_size=4).map(tuple)
 
@@ -389,29 +452,42 @@ def values_of(schema: Any, whole: dict[str, Any], depth: int = 6) -> st.SearchSt
     return st.one_of(made) if made else VALUES
 
 
-def _values_of_type(kind: str, schema: dict[str, Any], whole: dict[str, Any], depth: int) -> st.SearchStrategy[Any]:
+def _values_of_type(
+    kind: str, schema: dict[str, Any], whole: dict[str, Any], depth: int
+) -> st.SearchStrategy[Any]:
     if kind == "object":
         more = schema.get("additionalProperties", True)
-        members = {name: values_of(part, whole, depth) for name, part in schema.get("properties", {}).items()}
-        required = {name: members.pop(name, values_of(more, whole, depth)) for name in schema.get("required", ())}
+        members = {
+            name: values_of(part, whole, depth)
+            for name, part in schema.get("properties", {}).items()
+        }
+        required = {
+            name: members.pop(name, values_of(more, whole, depth))
+            for name in schema.get("required", ())
+        }
         made = st.fixed_dictionaries(required, optional=members)
         others = st.dictionaries(NAMES, values_of(more, whole, depth), max_size=2)
         return made | st.builds(lambda one, other: {**other, **one}, made, others)
     if kind == "array":
         first = [values_of(part, whole, depth) for part in schema.get("prefixItems", ())]
         rest = st.lists(
-            values_of(schema.get("items", True), whole, depth), min_size=schema.get("minItems", 0), max_size=3
+            values_of(schema.get("items", True), whole, depth),
+            min_size=schema.get("minItems", 0),
+            max_size=3,
         )
         return st.builds(lambda one, other: [*one, *other], st.tuples(*first), rest) | rest
     return VALUES.filter(lambda value: jsonschema_rs.is_valid({"type": kind}, value))
 
 
 def _through_an_empty_list(value: Any, steps: tuple[Step, ...]) -> bool:
-    """Whether *steps* come to a `[*]` over a list that has no element, wherever they lead without it."""
+    """Whether *steps* come to a `[*]` over a list that has no element, wherever they lead without
+    it."""
     for number, step in enumerate(steps):
         if step is Every.ELEMENT:
             rest = steps[number + 1 :]
-            return isinstance(value, list) and all(_through_an_empty_list(part, rest) for part in value)
+            return isinstance(value, list) and all(
+                _through_an_empty_list(part, rest) for part in value
+            )
         try:
             value = value[step]
         except (LookupError, TypeError):
@@ -420,13 +496,19 @@ def _through_an_empty_list(value: Any, steps: tuple[Step, ...]) -> bool:
 
 
 LAWS = settings(
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.filter_too_much,
+        HealthCheck.data_too_large,
+    ],
 )
 
 
 @LAWS
 @given(st.data(), schemas(), PATHS)
-def test_a_path_that_is_ruled_out_is_in_no_value_of_the_schema(data: st.DataObject, given_: Any, steps: Any) -> None:
+def test_a_path_that_is_ruled_out_is_in_no_value_of_the_schema(
+    data: st.DataObject, given_: Any, steps: Any
+) -> None:
     schema, validator = given_
     found = walk_output(Types(), forms(schema), steps)
     value = data.draw(values_of(schema, schema).filter(validator.is_valid))
@@ -445,7 +527,9 @@ def test_a_path_that_is_ruled_out_is_in_no_value_of_the_schema(data: st.DataObje
 def _is_of(part: Any, value: Value) -> bool:
     """Whether *part* has one of the types that *value* says."""
     if value.lists:
-        return isinstance(part, list) and all(_is_of(inner, Value(value.forms, value.lists - 1)) for inner in part)
+        return isinstance(part, list) and all(
+            _is_of(inner, Value(value.forms, value.lists - 1)) for inner in part
+        )
     types = Types()
     return types.feeds(constant(part), value.forms) is not Fit.WRONG
 

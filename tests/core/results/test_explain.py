@@ -26,7 +26,11 @@ from ..runs import result_at
 from ..scheduling.worlds import PATH
 
 CATALOG = Catalog(
-    [tool("s:do", readOnlyHint=True), tool("s:read", PATH, closed=False, readOnlyHint=True), tool("s:write", PATH)],
+    [
+        tool("s:do", readOnlyHint=True),
+        tool("s:read", PATH, closed=False, readOnlyHint=True),
+        tool("s:write", PATH),
+    ],
     [ServerInfo("s", ServerState.READY)],
 )
 
@@ -47,7 +51,9 @@ class Play:
         self.scheduler.submit(self.runs[id], at)
         return self
 
-    def answer(self, at: float, *ids: str, error: CallError | None = None, run: str = "r", item: Any = None) -> Play:
+    def answer(
+        self, at: float, *ids: str, error: CallError | None = None, run: str = "r", item: Any = None
+    ) -> Play:
         for id in ids:
             key = Key(run, id, item)
             self.tell(Succeeded(key, Output("x")) if error is None else Failed(key, error), at)
@@ -67,12 +73,23 @@ class Play:
     def waits(self, id: str, run: str = "r") -> list[str]:
         """What task *id* waited for, each as `why on: ms`, in the order of time."""
         waits = next(task.waits for task in self.result(run).tasks if task.id == id)
-        return [f"{one.why} {one.on}: {one.ms:g}" + (f" ({one.resource})" if one.resource else "") for one in waits]
+        return [
+            f"{one.why} {one.on}: {one.ms:g}" + (f" ({one.resource})" if one.resource else "")
+            for one in waits
+        ]
 
 
-def task(id: str, verb: str = "do", path: str | None = None, *needs: str, **more: Any) -> dict[str, Any]:
+def task(
+    id: str, verb: str = "do", path: str | None = None, *needs: str, **more: Any
+) -> dict[str, Any]:
     arguments = {"path": path} if path else {}
-    return {"id": id, "tool": f"s:{verb}", "arguments": arguments, "depends_on": list(needs), **more}
+    return {
+        "id": id,
+        "tool": f"s:{verb}",
+        "arguments": arguments,
+        "depends_on": list(needs),
+        **more,
+    }
 
 
 A, B, C = task("a"), task("b"), task("c", "do", None, "a", "b")
@@ -97,7 +114,9 @@ def test_a_task_that_could_have_started_waits_for_the_limit_that_is_full() -> No
         (Limits(), (), {"max_concurrency": 1}, "run r"),
     ],
 )
-def test_the_limit_is_named_at_which_it_stood(limits: Limits, rules: Any, options: Any, limit: str) -> None:
+def test_the_limit_is_named_at_which_it_stood(
+    limits: Limits, rules: Any, options: Any, limit: str
+) -> None:
     play = Play(limits, *rules).submit("r", A, B, **options).answer(2, "a").answer(3, "b")
     assert play.waits("b") == [f"limit {limit}: 2000"]
 
@@ -109,12 +128,19 @@ def test_a_task_waits_for_the_rate_of_its_server() -> None:
 
 
 def test_a_task_waits_for_the_one_before_it_that_touches_the_same() -> None:
-    play = Play().submit("r", task("a", "read", "x"), task("b", "write", "x")).answer(2, "a").answer(3, "b")
+    play = (
+        Play()
+        .submit("r", task("a", "read", "x"), task("b", "write", "x"))
+        .answer(2, "a")
+        .answer(3, "b")
+    )
     assert play.waits("b") == ["conflict a: 2000 (file:x)"]
 
 
 def test_a_task_waits_for_a_task_of_another_run_that_touches_the_same() -> None:
-    play = Play().submit("one", task("a", "write", "x")).submit("r", task("b", "write", "x"), at=1.0)
+    play = (
+        Play().submit("one", task("a", "write", "x")).submit("r", task("b", "write", "x"), at=1.0)
+    )
     play.answer(3, "a", run="one").answer(4, "b")
     assert play.waits("b") == ["conflict another run: 2000 (file:x)"]
 
@@ -132,7 +158,9 @@ def test_under_layers_a_task_waits_for_the_layer_before() -> None:
 
 
 def test_one_wait_follows_another_and_together_they_are_the_queue() -> None:
-    play = Play(Limits(gateway=2)).submit("r", A, B, task("w", "write", "x"), task("c", "write", "x", "a"))
+    play = Play(Limits(gateway=2)).submit(
+        "r", A, B, task("w", "write", "x"), task("c", "write", "x", "a")
+    )
     play.answer(1, "a").answer(2, "b").answer(5, "w").answer(6, "c")
     assert play.waits("w") == ["limit gateway: 1000"]
     assert play.waits("c") == ["dependency a: 1000", "conflict w: 4000 (file:x)"]
@@ -141,17 +169,25 @@ def test_one_wait_follows_another_and_together_they_are_the_queue() -> None:
 
 def test_a_pause_before_a_repeated_call_is_no_wait() -> None:
     play = Play(Limits(gateway=1)).submit("r", A | {"retries": 1}, B)
-    play.answer(1, "a", error=CallTimeout("late")).tell(Woke(Key("r", "a")), 2).answer(4, "b").answer(5, "a")
+    play.answer(1, "a", error=CallTimeout("late")).tell(Woke(Key("r", "a")), 2).answer(
+        4, "b"
+    ).answer(5, "a")
     assert (play.waits("a"), play.waits("b")) == ([], ["limit gateway: 1000"])
 
 
 def test_a_task_that_was_never_due_waited_for_nothing_we_can_tell() -> None:
-    play = Play().submit("r", A, task("b", "do", None, "a")).answer(1, "a", error=CallTimeout("late"))
+    play = (
+        Play().submit("r", A, task("b", "do", None, "a")).answer(1, "a", error=CallTimeout("late"))
+    )
     assert (play.waits("b"), play.result().tasks[1].queue_ms) == ([], None)
 
 
 def test_the_waits_of_all_tasks_are_added_up_the_longest_first() -> None:
-    tasks = [*(task(f"t{number}") for number in range(4)), task("w", "write", "x"), task("v", "write", "x")]
+    tasks = [
+        *(task(f"t{number}") for number in range(4)),
+        task("w", "write", "x"),
+        task("v", "write", "x"),
+    ]
     play = Play(Limits(gateway=2)).submit("r", *tasks)
     play.answer(1, "t0", "t1").answer(2, "t2", "t3").answer(10, "w").answer(11, "v")
     assert [(wait.why, wait.on, wait.ms) for wait in play.result().metrics.waits] == [
@@ -176,7 +212,11 @@ def test_only_the_longest_waits_are_told() -> None:
 
 def test_a_wait_for_what_touches_the_same_is_a_link_of_the_critical_path() -> None:
     play = Play().submit(
-        "r", task("a", "write", "x"), task("b", "write", "x"), task("y", "do", None, "b"), task("z", "do")
+        "r",
+        task("a", "write", "x"),
+        task("b", "write", "x"),
+        task("y", "do", None, "b"),
+        task("z", "do"),
     )
     play.answer(2, "a").answer(4, "b").answer(6, "z").answer(7, "y")
     metrics = play.result().metrics
@@ -185,7 +225,10 @@ def test_a_wait_for_what_touches_the_same_is_a_link_of_the_critical_path() -> No
 
 def test_efficiency_is_the_share_of_the_critical_path() -> None:
     play = Play(Limits(gateway=1)).submit("r", A, B).answer(1, "a").answer(4, "b")
-    assert (play.result().metrics.critical_path_ms, play.result().metrics.efficiency) == (3_000, 0.75)
+    assert (play.result().metrics.critical_path_ms, play.result().metrics.efficiency) == (
+        3_000,
+        0.75,
+    )
 
 
 def faster(play: Play) -> list[str]:
@@ -195,7 +238,10 @@ def faster(play: Play) -> list[str]:
 def test_a_run_that_is_one_chain_is_told_so() -> None:
     play = Play().submit("r", A, task("b", "do", None, "a")).answer(1, "a").answer(4, "b")
     assert faster(play) == [
-        "The chain a -> b took 4000 of 4000 ms: only shorter calls or fewer links in it help; b alone took 3000 ms."
+        (
+            "The chain a -> b took 4000 of 4000 ms: only shorter calls or fewer links in it help; "
+            "b alone took 3000 ms."
+        )
     ]
 
 
@@ -212,7 +258,13 @@ def test_a_long_chain_is_told_in_short() -> None:
     [
         (Limits(gateway=1), (), {}, "the gateway", "raise max_concurrency in [gateway]"),
         (Limits(), (), {"max_concurrency": 1}, "their run", "raise max_concurrency of the DAG"),
-        (Limits(servers=(("s", 1),)), (), {}, "server s", "raise its max_concurrency, or make fewer calls"),
+        (
+            Limits(servers=(("s", 1),)),
+            (),
+            {},
+            "server s",
+            "raise its max_concurrency, or make fewer calls",
+        ),
         (
             Limits(),
             (Rule("s:*", max_concurrency=1),),
@@ -222,21 +274,33 @@ def test_a_long_chain_is_told_in_short() -> None:
         ),
     ],
 )
-def test_a_full_limit_is_named_with_its_mend(limits: Limits, rules: Any, options: Any, slot: str, mend: str) -> None:
+def test_a_full_limit_is_named_with_its_mend(
+    limits: Limits, rules: Any, options: Any, slot: str, mend: str
+) -> None:
     play = Play(limits, *rules).submit("r", A, B, **options).answer(2, "a").answer(4, "b")
-    assert faster(play) == [f"Calls waited for a slot of {slot}: {mend} (2000 ms of waiting in all)."]
+    assert faster(play) == [
+        f"Calls waited for a slot of {slot}: {mend} (2000 ms of waiting in all)."
+    ]
 
 
 def test_a_rate_is_named_with_what_would_be_raised() -> None:
     play = Play(Limits(rates=(("s", Rate(1, 2.0)),))).submit("r", A, B).answer(1, "a")
     play.tell(Woke(Key("", "s")), 2).answer(3, "b")
     assert faster(play) == [
-        "Calls waited for the rate of s: raise its rate_limit, or make fewer calls (2000 ms of waiting in all)."
+        (
+            "Calls waited for the rate of s: raise its rate_limit, or make fewer calls (2000 ms of "
+            "waiting in all)."
+        )
     ]
 
 
 def test_a_conflict_is_named_with_who_was_waited_for() -> None:
-    play = Play().submit("r", task("a", "write", "x"), task("b", "write", "x")).answer(2, "a").answer(4, "b")
+    play = (
+        Play()
+        .submit("r", task("a", "write", "x"), task("b", "write", "x"))
+        .answer(2, "a")
+        .answer(4, "b")
+    )
     chain, sentence = faster(play)
     assert chain.startswith("The chain a -> b took 4000 of 4000 ms")
     assert sentence == (
@@ -246,7 +310,9 @@ def test_a_conflict_is_named_with_who_was_waited_for() -> None:
 
 
 def test_layers_are_named_with_what_would_not_wait_for_them() -> None:
-    play = Play().submit("r", A, B, task("c", "do", None, "a"), task("d", "do", None, "b"), schedule="layers")
+    play = Play().submit(
+        "r", A, B, task("c", "do", None, "a"), task("d", "do", None, "b"), schedule="layers"
+    )
     play.answer(2, "a").answer(3, "b").answer(5, "c").answer(4, "d")
     assert faster(play)[-1] == (
         'Tasks waited for the layer before theirs: schedule "eager" starts each as soon as it can'
@@ -256,7 +322,9 @@ def test_layers_are_named_with_what_would_not_wait_for_them() -> None:
 
 def test_a_wait_that_hardly_matters_is_no_reason() -> None:
     play = Play(Limits(gateway=1)).submit("r", A, B).answer(0.01, "a").answer(4, "b")
-    assert [sentence.split(":")[0] for sentence in faster(play)] == ["The chain b took 3990 of 4000 ms"]
+    assert [sentence.split(":")[0] for sentence in faster(play)] == [
+        "The chain b took 3990 of 4000 ms"
+    ]
 
 
 def test_a_run_that_took_no_time_needs_no_advice() -> None:

@@ -1,4 +1,5 @@
-"""How long a plan is expected to take: as long as the scheduler takes for it with calls as expected."""
+"""How long a plan is expected to take: as long as the scheduler takes for it with calls as
+expected."""
 
 from __future__ import annotations
 
@@ -13,7 +14,18 @@ from plait.core.planning.check import check
 from plait.core.planning.plan import Plan, PlannedTask, lay_out
 from plait.core.results.forecast import Forecast, forecast
 from plait.core.scheduling.conflicts import Conflicts
-from plait.core.scheduling.events import Abort, Aborted, Call, Event, Key, Locate, Located, Sleep, Succeeded, Woke
+from plait.core.scheduling.events import (
+    Abort,
+    Aborted,
+    Call,
+    Event,
+    Key,
+    Locate,
+    Located,
+    Sleep,
+    Succeeded,
+    Woke,
+)
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.rates import Rate
 from plait.core.scheduling.run import Run
@@ -28,7 +40,8 @@ from ..scheduling.worlds import CATALOG as SHARED
 from ..scheduling.worlds import PATH, Choices, document
 
 CATALOG = Catalog(
-    [tool(f"s:{name}", readOnlyHint=True) for name in ("one", "two", "new")] + [tool("s:write", PATH, closed=False)],
+    [tool(f"s:{name}", readOnlyHint=True) for name in ("one", "two", "new")]
+    + [tool("s:write", PATH, closed=False)],
     [ServerInfo("s", ServerState.READY)],
 )
 COSTS = {"s:one": 1.0, "s:two": 2.0, "s:write": 1.0}
@@ -43,7 +56,9 @@ def plan_of(*tasks: dict[str, Any], policy: Policy | None = None, **options: Any
     return lay_out(plan.dag, plan.tasks, cost=learned)
 
 
-def expected(*tasks: dict[str, Any], limits: Limits | None = None, done: Any = (), **options: Any) -> Forecast:
+def expected(
+    *tasks: dict[str, Any], limits: Limits | None = None, done: Any = (), **options: Any
+) -> Forecast:
     plan = plan_of(*tasks, **options)
     return forecast(plan, conflicts_in(plan, done), limits or Limits(), done)
 
@@ -83,7 +98,9 @@ FOUR = [task(f"t{number}") for number in range(4)]
         ([task("a", select="sum(items)"), task("b", "one", "a")], {}, 2),
     ],
 )
-def test_a_plan_takes_as_long_as_its_calls_and_its_limits_let_it(tasks: Any, options: Any, seconds: float) -> None:
+def test_a_plan_takes_as_long_as_its_calls_and_its_limits_let_it(
+    tasks: Any, options: Any, seconds: float
+) -> None:
     assert expected(*tasks, **options).metrics.execution_time_ms == seconds * 1000
 
 
@@ -95,7 +112,11 @@ def test_what_is_done_takes_no_time() -> None:
 
 def test_a_tool_that_was_never_called_is_taken_to_be_as_fast_as_the_others() -> None:
     result = expected(task("a"), task("b", "new", "a"))
-    assert (result.is_timed, result.untimed, result.metrics.execution_time_ms) == (True, ("s:new",), 2_000)
+    assert (result.is_timed, result.untimed, result.metrics.execution_time_ms) == (
+        True,
+        ("s:new",),
+        2_000,
+    )
     assert result.document()["untimed_tools"] == ["s:new"]
 
 
@@ -114,7 +135,8 @@ def test_the_items_of_a_list_that_is_not_known_yet_count_as_one() -> None:
 
 def test_the_estimate_tells_the_times_and_how_much_runs_at_once() -> None:
     assert expected(*FOUR, limits=Limits(gateway=2)).document() == {
-        "execution_time_ms": 2_000, "sequential_time_ms": 4_000, "speedup": 2.0, "max_parallelism": 2,
+        "execution_time_ms": 2_000, "sequential_time_ms": 4_000, "speedup": 2.0,
+        "max_parallelism": 2,
     }  # fmt: skip
 
 
@@ -130,7 +152,9 @@ def test_a_rate_on_a_clock_that_counts_far_is_waited_for_to_its_end() -> None:
 def driven(plan: Plan, limits: Limits) -> float:
     """The time at which a run of *plan* ends whose calls all succeed and take what is expected."""
     conflicts = conflicts_in(plan)
-    if not conflicts.known:  # nothing conflicts: a call that waits for its files would only lose its slot to another
+    if (
+        not conflicts.known
+    ):  # nothing conflicts: a call that waits for its files would only lose its slot to another
         conflicts = Conflicts()
     run = Run("r", plan, conflicts=conflicts)
     scheduler, now, asleep = Scheduler(limits), 0.0, set[Key]()
@@ -142,7 +166,9 @@ def driven(plan: Plan, limits: Limits) -> float:
                 case Locate(key, names):
                     answers.append((now, Located(key, as_named(names))))
                 case Call(key):
-                    answers.append((now + plan.costs[key.task], Succeeded(key, Output({"ok": True}))))
+                    answers.append(
+                        (now + plan.costs[key.task], Succeeded(key, Output({"ok": True})))
+                    )
                 case Sleep(key, pause):
                     asleep.add(key)
                     answers.append((now + pause, Woke(key)))
@@ -156,7 +182,8 @@ def driven(plan: Plan, limits: Limits) -> float:
 
 
 def with_nothing_left_open(drawn: dict[str, Any], choices: Choices) -> dict[str, Any]:
-    """*drawn* without what is known only when it runs: what is skipped, lists and paths from outputs or items."""
+    """*drawn* without what is known only when it runs: what is skipped, lists and paths from
+    outputs or items."""
     for task in drawn["tasks"]:
         task.pop("when", None)
         task["trigger_rule"] = choices.one_of(("all_success", "all_done"))
@@ -169,12 +196,20 @@ def with_nothing_left_open(drawn: dict[str, Any], choices: Choices) -> dict[str,
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
-def test_a_forecast_is_what_a_run_takes_whose_calls_take_what_was_expected(data: st.DataObject) -> None:
+def test_a_forecast_is_what_a_run_takes_whose_calls_take_what_was_expected(
+    data: st.DataObject,
+) -> None:
     choices = Choices.of(data)
     drawn = read_dag(with_nothing_left_open(document(choices), choices))
     plan = check(drawn, SHARED, Policy((Rule("?:write", max_concurrency=2),)))
-    plan = lay_out(plan.dag, plan.tasks, cost=lambda task: {"do": 1.0, "read": 0.5, "write": 2.0}[task.tool.name])
+    plan = lay_out(
+        plan.dag,
+        plan.tasks,
+        cost=lambda task: {"do": 1.0, "read": 0.5, "write": 2.0}[task.tool.name],
+    )
     rates = (("a", Rate(choices.one_of((1, 2)), 3.0)),)
-    limits = Limits(choices.one_of((1, 2, 5)), (("b", "auto"), ("c", choices.one_of((1, 2)))), rates)
+    limits = Limits(
+        choices.one_of((1, 2, 5)), (("b", "auto"), ("c", choices.one_of((1, 2)))), rates
+    )
     expected = forecast(plan, conflicts_in(plan), limits)
     assert expected.metrics.execution_time_ms == round(driven(plan, limits) * 1000, 1)

@@ -84,14 +84,23 @@ def test_names_of_tools_cannot_break_the_chart() -> None:
 
 def test_a_plan_says_who_waits_for_whom_and_over_what() -> None:
     document = preview([save("a", "d/x"), save("b", "d"), save("c", "e")])
-    assert document["conflicts"] == [{"id": "b", "waits_for": "a", "resource": "file:d/x", "why": "write after write"}]
+    assert document["conflicts"] == [
+        {"id": "b", "waits_for": "a", "resource": "file:d/x", "why": "write after write"}
+    ]
     assert '  t0 -. "file:d/x" .-> t1' in str(document["mermaid"]).splitlines()
     assert document["layers"] == [["a", "b", "c"]]
-    assert document["estimate"] == {"tasks": 3, "layers": 1, "max_parallelism": 2, "untimed_tools": ["s:save"]}
+    assert document["estimate"] == {
+        "tasks": 3,
+        "layers": 1,
+        "max_parallelism": 2,
+        "untimed_tools": ["s:save"],
+    }
 
 
 def test_a_plan_says_what_it_writes_as_far_as_that_is_known() -> None:
-    document = preview([save("a", "x"), save("b", "$OUTPUT[a].path"), {"id": "c", "tool": "s:write"}])
+    document = preview(
+        [save("a", "x"), save("b", "$OUTPUT[a].path"), {"id": "c", "tool": "s:write"}]
+    )
     assert document["writes"] == [
         {"id": "a", "tool": "s:save", "resources": ["file:x"]},
         {"id": "b", "tool": "s:save", "resources": ["file:$OUTPUT[a].path"]},
@@ -103,7 +112,12 @@ def test_a_plan_tells_how_long_it_takes_by_what_calls_took_before() -> None:
     read = {"id": "c", "tool": "s:read"}
     tasks = [save("a", "x"), save("b", "x"), read, {**read, "id": "d", "depends_on": ["c"]}]
     document = preview(tasks, a=2.0, b=2.0, c=1.0, d=1.5)
-    estimate = {"execution_time_ms": 4_000, "sequential_time_ms": 6_500, "speedup": 1.62, "max_parallelism": 2}
+    estimate = {
+        "execution_time_ms": 4_000,
+        "sequential_time_ms": 6_500,
+        "speedup": 1.62,
+        "max_parallelism": 2,
+    }
     assert document["estimate"] == {"tasks": 4, "layers": 2, **estimate}
     assert document["critical_path"] == ["a", "b"]  # both write x
 
@@ -118,11 +132,16 @@ def test_each_task_of_a_run_that_goes_on_from_another_has_a_box_of_its_own() -> 
     plan = check(reading, CATALOG, Policy(), reused={"b": TakenOver("s:read", ("a",))})
     conflicts = conflicts_in(plan, {"b"})
     document = plan_document(plan, conflicts, forecast(plan, conflicts, Limits(), {"b"}), {"b"})
-    assert str(document["mermaid"]).splitlines()[1:] == ['  t0["b<br/>s:read"]', '  t1["c<br/>s:read"]']
+    assert str(document["mermaid"]).splitlines()[1:] == [
+        '  t0["b<br/>s:read"]',
+        '  t1["c<br/>s:read"]',
+    ]
 
 
 def test_what_is_done_is_written_no_more() -> None:
-    plan = check(read_dag({"tasks": [save("a", "x"), save("b", "y", depends_on=["a"])]}), CATALOG, Policy())
+    plan = check(
+        read_dag({"tasks": [save("a", "x"), save("b", "y", depends_on=["a"])]}), CATALOG, Policy()
+    )
     conflicts = conflicts_in(plan, {"a"})
     document = plan_document(plan, conflicts, forecast(plan, conflicts, Limits(), {"a"}), {"a"})
     assert document["writes"] == [{"id": "b", "tool": "s:save", "resources": ["file:y"]}]

@@ -30,10 +30,16 @@ from ..strategies import WORDS, json_values
 CATALOG = Catalog([tool("s:do", readOnlyHint=True)], [ServerInfo("s", ServerState.READY)])
 
 
-def begun(*tasks: dict[str, Any], catalog: Catalog = CATALOG, **options: Any) -> tuple[Run, Scheduler]:
+def begun(
+    *tasks: dict[str, Any], catalog: Catalog = CATALOG, **options: Any
+) -> tuple[Run, Scheduler]:
     document = {"tasks": [{"tool": "s:do", **task} for task in tasks], **options}
     run = Run(
-        "r", check(read_dag(document), catalog, Policy()), principal=Principal("p"), client="c", began=1_700_000_000.0
+        "r",
+        check(read_dag(document), catalog, Policy()),
+        principal=Principal("p"),
+        client="c",
+        began=1_700_000_000.0,
     )
     scheduler = Scheduler(Limits())
     scheduler.submit(run, 100.0)
@@ -65,31 +71,60 @@ def test_any_arguments_are_read_as_they_were_written(arguments: dict[str, Any]) 
 
 
 def test_a_record_says_whose_run_it_was_and_when_and_over_what() -> None:
-    run, scheduler = begun({"id": "a"}, {"id": "b", "depends_on": ["a"]}, name="nightly", timeout_s=60)
+    run, scheduler = begun(
+        {"id": "a"}, {"id": "b", "depends_on": ["a"]}, name="nightly", timeout_s=60
+    )
     scheduler.handle(Succeeded(Key("r", "a"), Output("A", size_bytes=3)), 101.5)
     record = record_of(run, 103.0)
-    assert (record.id, record.dag.name, record.principal, record.client) == ("r", "nightly", "p", "c")
-    assert (record.began, record.elapsed_s, record.status) == (1_700_000_000.0, 3.0, RunStatus.RUNNING)
+    assert (record.id, record.dag.name, record.principal, record.client) == (
+        "r",
+        "nightly",
+        "p",
+        "c",
+    )
+    assert (record.began, record.elapsed_s, record.status) == (
+        1_700_000_000.0,
+        3.0,
+        RunStatus.RUNNING,
+    )
     assert record.limits.timeout_s == 60
     first, second = record.tasks.values()
     assert (first.tool, first.layer, first.needs, first.output_bytes) == ("s:do", 0, (), 3)
-    assert (first.status, first.due_s, first.start_s, first.end_s) == (Status.SUCCESS, 0.0, 0.0, 1.5)
-    assert (second.status, second.due_s, second.start_s, second.end_s) == (Status.RUNNING, 1.5, 1.5, None)
+    assert (first.status, first.due_s, first.start_s, first.end_s) == (
+        Status.SUCCESS,
+        0.0,
+        0.0,
+        1.5,
+    )
+    assert (second.status, second.due_s, second.start_s, second.end_s) == (
+        Status.RUNNING,
+        1.5,
+        1.5,
+        None,
+    )
     assert (second.layer, second.needs) == (1, ("a",))
 
 
 def test_outputs_are_not_part_of_a_record() -> None:
     run, scheduler = begun({"id": "a"})
-    scheduler.handle(Succeeded(Key("r", "a"), Output("a secret of the server", size_bytes=24)), 101.0)
+    scheduler.handle(
+        Succeeded(Key("r", "a"), Output("a secret of the server", size_bytes=24)), 101.0
+    )
     assert "a secret" not in dumps(record_of(run, 101.0).document())
 
 
 def test_an_error_is_written_down_whole() -> None:
     run, scheduler = begun({"id": "a"}, {"id": "b", "depends_on": ["a"]})
-    scheduler.handle(Failed(Key("r", "a"), ProtocolError("no", hint="Ask.", rpc_code=-32000)), 101.0)
+    scheduler.handle(
+        Failed(Key("r", "a"), ProtocolError("no", hint="Ask.", rpc_code=-32000)), 101.0
+    )
     record = written_and_read(record_of(run, 101.0))
-    assert record.tasks["a"].error == Failure("protocol_error", "no", "Ask.", retryable=False, rpc_code=-32000)
-    assert record.tasks["b"].error == Failure("dependency_failed", "skipped: a failed", caused_by="a")
+    assert record.tasks["a"].error == Failure(
+        "protocol_error", "no", "Ask.", retryable=False, rpc_code=-32000
+    )
+    assert record.tasks["b"].error == Failure(
+        "dependency_failed", "skipped: a failed", caused_by="a"
+    )
 
 
 def test_items_are_written_down_with_their_errors() -> None:
@@ -105,7 +140,9 @@ def test_items_are_written_down_with_their_errors() -> None:
 
 def test_the_shares_of_pauses_that_were_drawn_are_written_down() -> None:
     drawn = iter((0.25, 0.75))
-    plan = check(read_dag({"tasks": [{"id": "a", "tool": "s:do", "retries": 2}]}), CATALOG, Policy())
+    plan = check(
+        read_dag({"tasks": [{"id": "a", "tool": "s:do", "retries": 2}]}), CATALOG, Policy()
+    )
     run, scheduler = Run("r", plan, jitter=lambda: next(drawn)), Scheduler(Limits())
     scheduler.submit(run, 0.0)
     for at in (1.0, 3.0):

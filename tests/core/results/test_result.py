@@ -38,7 +38,11 @@ class Play:
 
     def answer(self, id: str, at: float, what: Any, item: int | None = None) -> Play:
         key, self.now = Key("r_1", id, item), 10.0 + at
-        event = Failed(key, what) if isinstance(what, CallError) else Succeeded(key, Output(what, size_bytes=10))
+        event = (
+            Failed(key, what)
+            if isinstance(what, CallError)
+            else Succeeded(key, Output(what, size_bytes=10))
+        )
         self.scheduler.handle(event, self.now)
         return self
 
@@ -58,7 +62,15 @@ A, B, C = {"id": "a"}, {"id": "b", "depends_on": ["a"]}, {"id": "c"}
 def test_a_run_in_which_all_went_well_is_told_in_brief() -> None:
     play = Play(A, B, C).answer("c", 0.1, {"n": 1}).answer("a", 0.2, "A").answer("b", 0.4, "B")
     document = play.result.document()
-    assert list(document) == ["status", "run_id", "errors", "outputs", "truncated", "notes", "metrics"]
+    assert list(document) == [
+        "status",
+        "run_id",
+        "errors",
+        "outputs",
+        "truncated",
+        "notes",
+        "metrics",
+    ]
     assert document["status"] == "success"
     assert document["outputs"] == {"b": "B", "c": {"n": 1}}
     assert document["metrics"] == {
@@ -91,13 +103,18 @@ def test_in_full_every_task_and_every_number_is_told() -> None:
         "efficiency": 1.0,
         "waits": [],
         "faster": [
-            "The chain a -> b took 500 of 500 ms: only shorter calls or fewer links in it help; b alone took 300 ms."
+            (
+                "The chain a -> b took 500 of 500 ms: only shorter calls or fewer links in it "
+                "help; b alone took 300 ms."
+            )
         ],
     }
 
 
 def test_in_full_each_task_tells_what_it_waited_for() -> None:
-    play = Play(A, B, C, detail="full", max_concurrency=1).answer("a", 0.2, "A").answer("b", 0.5, "B")
+    play = (
+        Play(A, B, C, detail="full", max_concurrency=1).answer("a", 0.2, "A").answer("b", 0.5, "B")
+    )
     document: Any = play.answer("c", 0.6, "C").result.document("full")
     assert [(task["queue_ms"], task.get("waited_for")) for task in document["tasks"]] == [
         (0.0, None),
@@ -108,7 +125,12 @@ def test_in_full_each_task_tells_what_it_waited_for() -> None:
 
 
 def test_a_failure_and_what_hangs_on_it_are_told_with_their_cause() -> None:
-    result = Play(A, B, C).answer("a", 0.1, ToolError("EACCES", hint="Ask.")).answer("c", 0.2, "C").result
+    result = (
+        Play(A, B, C)
+        .answer("a", 0.1, ToolError("EACCES", hint="Ask."))
+        .answer("c", 0.2, "C")
+        .result
+    )
     assert result.status is RunStatus.PARTIAL
     document = result.document()
     assert document["errors"] == [
@@ -116,7 +138,14 @@ def test_a_failure_and_what_hangs_on_it_are_told_with_their_cause() -> None:
         {"id": "b", "code": "dependency_failed", "message": "skipped: a failed", "caused_by": "a"},
     ]
     assert document["outputs"] == {"c": "C"}
-    skipped = {"id": "b", "tool": "s:t", "status": "skipped", "layer": 1, "attempts": 0, "cached": False}
+    skipped = {
+        "id": "b",
+        "tool": "s:t",
+        "status": "skipped",
+        "layer": 1,
+        "attempts": 0,
+        "cached": False,
+    }
     assert result.tasks[1].document() == skipped
 
 
@@ -129,7 +158,9 @@ def test_a_failure_and_what_hangs_on_it_are_told_with_their_cause() -> None:
         ({"a": CallTimeout("late"), "c": CallTimeout("late")}, "failed", True),
     ],
 )
-def test_the_status_of_a_run_sums_up_its_tasks(answers: dict[str, Any], status: str, is_error: bool) -> None:
+def test_the_status_of_a_run_sums_up_its_tasks(
+    answers: dict[str, Any], status: str, is_error: bool
+) -> None:
     play = Play(A, C)
     for id, what in answers.items():
         play.answer(id, 0.1, what)
@@ -165,16 +196,26 @@ def test_a_servers_own_error_code_is_kept() -> None:
     error = ProtocolError("Not found", rpc_code=-32601)
     document = Play(A).answer("a", 0.1, error).result.document()
     assert document["errors"] == [
-        {"id": "a", "code": "protocol_error", "message": "Not found", "retryable": False, "rpc_code": -32601}
+        {
+            "id": "a",
+            "code": "protocol_error",
+            "message": "Not found",
+            "retryable": False,
+            "rpc_code": -32601,
+        }
     ]
 
 
 def test_each_failed_item_is_one_error_and_null_in_the_output() -> None:
     play = Play({"id": "a", "for_each": [1, 2, 3]})
-    play.answer("a", 0.1, "one", 0).answer("a", 0.2, ToolError("no"), 1).answer("a", 0.3, "three", 2)
+    play.answer("a", 0.1, "one", 0).answer("a", 0.2, ToolError("no"), 1).answer(
+        "a", 0.3, "three", 2
+    )
     result = play.result
     assert result.outputs == {"a": ["one", None, "three"]}
-    assert [(error.id, error.index, error.code) for error in result.errors] == [("a", 1, "tool_error")]
+    assert [(error.id, error.index, error.code) for error in result.errors] == [
+        ("a", 1, "tool_error")
+    ]
     assert result.tasks[0].status == "failed"
 
 
@@ -190,7 +231,11 @@ def test_the_critical_path_is_the_chain_that_really_took_longest() -> None:
     play.answer("a", 0.1, 1).answer("b", 0.2, 1).answer("x", 0.5, 1).answer("y", 0.6, 1)
     metrics = play.result.metrics
     assert (metrics.critical_path, metrics.critical_path_ms) == (("x", "y"), 600.0)
-    assert (metrics.max_parallelism, metrics.average_parallelism, metrics.speedup) == (2, 1.33, 1.33)
+    assert (metrics.max_parallelism, metrics.average_parallelism, metrics.speedup) == (
+        2,
+        1.33,
+        1.33,
+    )
     assert metrics.counts == {"success": 4}
 
 

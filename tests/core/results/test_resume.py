@@ -39,7 +39,8 @@ def tasks_of(needs: dict[str, list[str]]) -> list[dict[str, Any]]:
 
 
 def run_of(needs: dict[str, list[str]], failing: set[str], max_calls: int = 99) -> Run:
-    """A run of that graph in which the calls of *failing* fail; it is left after *max_calls* answers."""
+    """A run of that graph in which the calls of *failing* fail; it is left after *max_calls*
+    answers."""
     run = Run("r1", check(read_dag({"tasks": tasks_of(needs)}), CATALOG, Policy()))
     scheduler = Scheduler(Limits())
     commands = list(scheduler.submit(run, 0.0).commands)
@@ -53,7 +54,11 @@ def run_of(needs: dict[str, list[str]], failing: set[str], max_calls: int = 99) 
 
 
 def answer(key: Key, failing: set[str]) -> Event:
-    return Failed(key, ToolError("no")) if key.task in failing else Succeeded(key, Output(key.task.upper()))
+    return (
+        Failed(key, ToolError("no"))
+        if key.task in failing
+        else Succeeded(key, Output(key.task.upper()))
+    )
 
 
 def from_record(dag: Dag, earlier: Run) -> tuple[Dag, dict[str, TakenOver], dict[str, Output]]:
@@ -77,7 +82,9 @@ def test_what_succeeded_is_taken_over_and_what_is_mended_runs() -> None:
 
 def test_what_was_needed_by_a_task_that_is_taken_over_is_no_result_of_the_new_run() -> None:
     earlier = run_of({"a": [], "b": ["a"], "c": ["b"], "d": ["c"], "e": []}, {"c"})
-    dag, taken_over, _ = from_record(read_dag({"resume_from": "r1", "tasks": tasks_of({"c": ["b"]})}).dag, earlier)
+    dag, taken_over, _ = from_record(
+        read_dag({"resume_from": "r1", "tasks": tasks_of({"c": ["b"]})}).dag, earlier
+    )
     plan = check(read_dag(dag), CATALOG, Policy(), reused=taken_over)
     assert plan.returned == ("d", "e")
 
@@ -131,13 +138,22 @@ def test_a_run_that_went_on_from_another_can_be_gone_on_from_too() -> None:
     third = going_on({"tasks": tasks_of({"c": ["b"], "f": ["c"]})}, second)
     assert [id for id, state in third.states.items() if state.attempts] == ["c", "f"]
     assert third.status == "success"
-    assert {id: output.value for id, output in third.outputs.items()} == {id: id.upper() for id in "abcdef"}
+    assert {id: output.value for id, output in third.outputs.items()} == {
+        id: id.upper() for id in "abcdef"
+    }
 
 
 def test_what_is_sent_again_sees_the_outputs_that_were_taken_over() -> None:
     run = going_on({"tasks": tasks_of({"b": ["a"], "new": ["a", "e"]})}, run_of(CHAIN, {"b"}))
     assert run.plan.tasks["new"].needs == ("a", "e")
-    assert {id: run.states[id].attempts for id in run.states} == {"a": 0, "b": 1, "c": 1, "d": 0, "e": 0, "new": 1}
+    assert {id: run.states[id].attempts for id in run.states} == {
+        "a": 0,
+        "b": 1,
+        "c": 1,
+        "d": 0,
+        "e": 0,
+        "new": 1,
+    }
 
 
 def test_a_cancelled_run_can_be_gone_on_from() -> None:

@@ -1,5 +1,5 @@
-"""What happens to a scheduler, written down by whoever carries its commands out, and what can be reckoned from that
-without the scheduler's own books."""
+"""What happens to a scheduler, written down by whoever carries its commands out, and what can be
+reckoned from that without the scheduler's own books."""
 
 from __future__ import annotations
 
@@ -67,7 +67,8 @@ def conflict(some: Sequence[Touched], others: Sequence[Touched]) -> bool:
 
 @dataclass(slots=True)
 class Batch:
-    """Calls of one run that were ready in one step, in document order, and the names that have to be located first."""
+    """Calls of one run that were ready in one step, in document order, and the names that have to
+    be located first."""
 
     calls: list[Key]
     names: set[tuple[str, str]]
@@ -75,7 +76,8 @@ class Batch:
 
 @dataclass(kw_only=True)
 class Books:
-    """Who was sent when and with what, how it ended, and what limits, rates, claims and rules say to that."""
+    """Who was sent when and with what, how it ended, and what limits, rates, claims and rules say
+    to that."""
 
     limits: Limits
     policy: Policy
@@ -85,13 +87,13 @@ class Books:
     reused: dict[str, set[str]] = field(default_factory=dict)
     """Of each run, the tasks that were taken over."""
     before: dict[str, dict[str, list[str]]] = field(default_factory=dict)
-    """Of each run: of each task, those that have to end before it for what they touch, where that is known before
-    anything runs."""
+    """Of each run: of each task, those that have to end before it for what they touch, where that
+    is known before anything runs."""
     requests: dict[Key, CallRequested] = field(default_factory=dict)
     """Those of all direct calls so far."""
     passed_by_direct: Counter[tuple[Key, SlotRequest]] = field(default_factory=Counter)
-    """How many direct calls of one kind in a row went before a call of a run, which would have fit in the place of
-    each."""
+    """How many direct calls of one kind in a row went before a call of a run, which would have fit
+    in the place of each."""
     passed_by_runs: Counter[SlotRequest] = field(default_factory=Counter)
     """How many calls of runs in a row went before the first direct call of a kind."""
     finished: Counter[str] = field(default_factory=Counter)
@@ -116,12 +118,13 @@ class Books:
     room: dict[Key, dict[str, int]] = field(default_factory=dict)
     """The slots that each call took when it was sent, by limit."""
     asked: dict[Key, tuple[int, ...]] = field(default_factory=dict)
-    """When each call asked for what it touches: after how many events, when it was ready, and its place in the
-    document."""
+    """When each call asked for what it touches: after how many events, when it was ready, and its
+    place in the document."""
     touched: dict[Key, tuple[Touched, ...]] = field(default_factory=dict)
     """What each call that was ready touches."""
     ready_at: dict[Key, tuple[int, ...]] = field(default_factory=dict)
-    """When each call was ready for the first time: after how many events, and its place in the document."""
+    """When each call was ready for the first time: after how many events, and its place in the
+    document."""
     found: dict[Key, set[tuple[str, str]]] = field(default_factory=dict)
     """The names that were located for each call that was ready, so far."""
     batches: dict[str, list[Batch]] = field(default_factory=dict)
@@ -156,9 +159,11 @@ class Books:
 
     # What is written down.
 
-    def begins(self, run: Run, reused: Mapping[str, Output], known: Collection[tuple[str, str]]) -> None:
-        """*run* is submitted; the tasks in *reused* are taken over, and where the files of the names in *known* are is
-        known."""
+    def begins(
+        self, run: Run, reused: Mapping[str, Output], known: Collection[tuple[str, str]]
+    ) -> None:
+        """*run* is submitted; the tasks in *reused* are taken over, and where the files of the
+        names in *known* are is known."""
         self.known = known
         self.events += 1
         self.just_answered = None
@@ -175,7 +180,9 @@ class Books:
         match event:
             case CallRequested(key):
                 self._requested(event)
-            case Succeeded(key) | Failed(key) | Aborted(key) if key in self.requests and key not in self.aborted:
+            case Succeeded(key) | Failed(key) | Aborted(key) if (
+                key in self.requests and key not in self.aborted
+            ):
                 self._direct_ends(event)
             case Succeeded(key, Output() as output, cached):
                 self._answered(key, output.value)
@@ -239,7 +246,9 @@ class Books:
         for command in step.commands:
             match command:
                 case Locate(key, names):
-                    assert set(names) == self.to_locate.pop(key), f"other files are to be located for {key}"
+                    assert set(names) == self.to_locate.pop(key), (
+                        f"other files are to be located for {key}"
+                    )
                     assert len(names) == len(set(names))
                     self._open(command)
                 case Refuse(key, error):
@@ -263,12 +272,15 @@ class Books:
         assert all(self.seen[key].is_final for key in self.lost), f"one of {self.lost} goes on"
 
     def _becomes_ready(self) -> None:
-        """The calls that were ready in this step ask for what they touch, or have to be located first."""
+        """The calls that were ready in this step ask for what they touch, or have to be located
+        first."""
         for key in self.just_ready:
             self.touched[key] = tuple(self._touches(key))
             if not self.touched[key]:
                 self._asks(key)
-        calls = sorted((key for key in self.just_ready if self.touched[key]), key=self.ready_at.__getitem__)
+        calls = sorted(
+            (key for key in self.just_ready if self.touched[key]), key=self.ready_at.__getitem__
+        )
         self.just_ready, known, self.known = [], set(self.known), ()
         if calls and not self.finished[calls[0].run]:
             self.found |= {key: self._names(key) & known for key in calls}
@@ -316,7 +328,9 @@ class Books:
     def _names(self, key: Key) -> set[tuple[str, str]]:
         """The names of the files that the call of *key* touches."""
         if not key.run:
-            return {(self.server(key), f"file:{path}") for path in [self._path(key)] if path is not None}
+            return {
+                (self.server(key), f"file:{path}") for path in [self._path(key)] if path is not None
+            }
         run = self.runs[key.run]
         items = self.items(run, key.task)
         item = items[key.item] if items is not None and key.item is not None else None
@@ -357,7 +371,10 @@ class Books:
         server = self.server(key)
         if server in self.adaptive:
             limit = f"server {server}"
-            slots = sum(self.room[call.key].get(limit, 0) for call in self.holding) + self.room[key][limit]
+            slots = (
+                sum(self.room[call.key].get(limit, 0) for call in self.holding)
+                + self.room[key][limit]
+            )
             seconds = self.now - self.sent[key][-1] - self.paused[key]
             self.adaptive[server].succeeded(self.tool(key).full_name, seconds, slots)
 
@@ -389,7 +406,8 @@ class Books:
 
     @property
     def in_flight(self) -> list[Call]:
-        """Calls that were sent and not answered, aborted ones too: they take room until they have ended."""
+        """Calls that were sent and not answered, aborted ones too: they take room until they have
+        ended."""
         return [command for command in self.open.values() if isinstance(command, Call)]
 
     @property
@@ -407,7 +425,11 @@ class Books:
         return [run for run in self.runs.values() if not self.finished[run.id]]
 
     def status(self, run: Run, id: str) -> Status:
-        return Status.SUCCESS if id in self.reused[run.id] else self.seen.get(Key(run.id, id), Status.PENDING)
+        return (
+            Status.SUCCESS
+            if id in self.reused[run.id]
+            else self.seen.get(Key(run.id, id), Status.PENDING)
+        )
 
     def planned(self, key: Key) -> PlannedTask:
         return self.runs[key.run].plan.tasks[key.task]
@@ -419,8 +441,13 @@ class Books:
         return self.tool(key).server
 
     def waiting(self) -> list[Key]:
-        """Calls that have asked and are not sent, that no earlier one keeps from what they touch."""
-        ready = [key for key in self.asked if self.seen[key] is Status.READY and not self._is_looked_at_next(key)]
+        """Calls that have asked and are not sent, that no earlier one keeps from what they
+        touch."""
+        ready = [
+            key
+            for key in self.asked
+            if self.seen[key] is Status.READY and not self._is_looked_at_next(key)
+        ]
         return [key for key in ready if not self.in_the_way(key)]
 
     def _is_looked_at_next(self, key: Key) -> bool:
@@ -436,7 +463,10 @@ class Books:
         return [
             other
             for other, its in self.asked.items()
-            if mine and its < since and self.is_going_on(other) and conflict(mine, self.touched[other])
+            if mine
+            and its < since
+            and self.is_going_on(other)
+            and conflict(mine, self.touched[other])
         ]
 
     def is_going_on(self, key: Key) -> bool:
@@ -444,7 +474,10 @@ class Books:
 
     def _before(self, run: Run) -> dict[str, list[str]]:
         known = [id for id in order(run) if self._is_known(run, id, set(self.known))]
-        touched = {id: list(_touched_by(run.plan.tasks[id], run.plan.tasks[id].task.arguments)) for id in known}
+        touched = {
+            id: list(_touched_by(run.plan.tasks[id], run.plan.tasks[id].task.arguments))
+            for id in known
+        }
         return {
             id: [other for other in known[:place] if conflict(touched[id], touched[other])]
             for place, id in enumerate(known)
@@ -484,37 +517,53 @@ class Books:
         return {name: min(weight, capacity) for name, capacity in self.capacities(key).items()}
 
     def fits(self, key: Key, but_for: Sequence[Call] = (), *, at_any_rate: bool = False) -> bool:
-        """Whether there is room for a call of *key*, if those of *but_for* had not been sent just now."""
+        """Whether there is room for a call of *key*, if those of *but_for* had not been sent just
+        now."""
         taken: Counter[str] = Counter()
         for call in self.holding:
             if call not in but_for:
                 taken.update(self.room[call.key])
         needed = self.needed(key)
-        has_room = all(taken[name] + needed[name] <= slots for name, slots in self.capacities(key).items())
+        has_room = all(
+            taken[name] + needed[name] <= slots for name, slots in self.capacities(key).items()
+        )
         server = self.server(key)
-        return has_room and (at_any_rate or self.may_send(server, sum(call.tool.server == server for call in but_for)))
+        return has_room and (
+            at_any_rate
+            or self.may_send(server, sum(call.tool.server == server for call in but_for))
+        )
 
     def may_send(self, server: str, but_for: int = 0) -> bool:
-        """Whether one more call of *server* may go now, if its last ones, so many, had not been sent."""
+        """Whether one more call of *server* may go now, if its last ones, so many, had not been
+        sent."""
         if self.now < self.quiet.get(server, 0.0):
             return False
         rate = dict(self.limits.rates).get(server)
         times = self.sent_to[server][: len(self.sent_to[server]) - but_for]
         return rate is None or all(
-            len(times) - index + 1 <= rate.calls + (self.now - at) * rate.calls / rate.seconds + ALMOST_NOTHING
+            len(times) - index + 1
+            <= rate.calls + (self.now - at) * rate.calls / rate.seconds + ALMOST_NOTHING
             for index, at in enumerate(times)
         )
 
     def urgency(self, key: Key) -> Urgency:
-        """As the contract says it: priority, then the longer remaining path, then document order."""
+        """As the contract says it: priority, then the longer remaining path, then document
+        order."""
         run, planned = self.runs[key.run], self.planned(key)
         number = int(run.id[1:])
-        return (-planned.task.priority, -run.plan.remaining[key.task], number, planned.index, key.item or 0)
+        return (
+            -planned.task.priority,
+            -run.plan.remaining[key.task],
+            number,
+            planned.index,
+            key.item or 0,
+        )
 
     # Direct calls.
 
     def came_later(self, key: Key, other: Key) -> bool:
-        """Whether *key* is a direct call that takes the same room as *other*, and was requested after it."""
+        """Whether *key* is a direct call that takes the same room as *other*, and was requested
+        after it."""
         is_alike = key in self.requests and self.requests[key].slots == self.requests[other].slots
         return is_alike and (key.item or 0) > (other.item or 0)
 
@@ -524,7 +573,9 @@ class Books:
         if not call.key.run:
             slots = self.requests[call.key].slots
             del self.passed_by_runs[slots]
-            self.passed_by_direct.update((key, slots) for key in passed if key.run and self.urgency(key)[0] <= 0)
+            self.passed_by_direct.update(
+                (key, slots) for key in passed if key.run and self.urgency(key)[0] <= 0
+            )
             return
         self.passed_by_direct.clear()
         if self.urgency(call.key)[0] >= 0:
@@ -533,7 +584,8 @@ class Books:
     # Rules, and what is put in for references.
 
     def layers_before(self, run: Run, id: str) -> list[str]:
-        """The tasks of the layers before that of *id*, where layers wait: what has to end first is a dependency."""
+        """The tasks of the layers before that of *id*, where layers wait: what has to end first is
+        a dependency."""
         if run.plan.dag.schedule != "layers":
             return []
         layers: dict[str, int] = {}
@@ -549,7 +601,8 @@ class Books:
         return when is None or (isinstance(output, dict) and output["ok"])
 
     def items(self, run: Run, id: str) -> list[Any] | None:
-        """The items of a `for_each` task whose dependencies have settled. Raises `LookupError` without a list."""
+        """The items of a `for_each` task whose dependencies have settled. Raises `LookupError`
+        without a list."""
         for_each = run.plan.tasks[id].task.for_each
         if for_each is None:
             return None

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from plait.core.scheduling.adaptive import AFTER_FAILURE, FIRST, AdaptiveLimit
 
 
-def steady(limit: AdaptiveLimit, seconds: float, calls: int = 200, tool: str = "s:do") -> AdaptiveLimit:
+def steady(
+    limit: AdaptiveLimit, seconds: float, calls: int = 200, tool: str = "s:do"
+) -> AdaptiveLimit:
     """So many calls take *seconds* each, with all slots in use."""
     for _ in range(calls):
         limit.succeeded(tool, seconds, limit.slots)

@@ -126,7 +126,8 @@ def test_whatever_changes_nothing_that_fits_waits_and_nothing_starts_without_roo
                 now = step
                 desk.ledger.change(step)
         slots = {
-            server: next((n for name, n in now.servers if name == server and n != "auto"), 99) for server in SERVERS
+            server: next((n for name, n in now.servers if name == server and n != "auto"), 99)
+            for server in SERVERS
         }
         for call in desk.start():
             assert desk.in_flight() <= now.gateway

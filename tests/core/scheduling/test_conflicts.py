@@ -37,9 +37,17 @@ CATALOG = Catalog(
 )
 
 
-def task(id: str, verb: str = "do", path: str | None = None, *needs: str, **more: Any) -> dict[str, Any]:
+def task(
+    id: str, verb: str = "do", path: str | None = None, *needs: str, **more: Any
+) -> dict[str, Any]:
     arguments = {} if path is None else {"path": path}
-    return {"id": id, "tool": f"s:{verb}", "arguments": arguments, "depends_on": list(needs), **more}
+    return {
+        "id": id,
+        "tool": f"s:{verb}",
+        "arguments": arguments,
+        "depends_on": list(needs),
+        **more,
+    }
 
 
 def plan_of(*tasks: dict[str, Any], policy: Policy | None = None, **options: Any) -> Plan:
@@ -74,7 +82,10 @@ A, B = ("a", "read"), ("b", "write")
         ([task(*A, "x"), task(*B, "x", "a")], []),
         ([task(*A, "x", "b"), task(*B, "x")], []),
         ([task(*A, "x"), task("m", "do", None, "a"), task(*B, "x", "m")], []),
-        ([task("a", writes=["db:t"]), task("b", reads=["db:t"])], ["b after a: read after write db:t"]),
+        (
+            [task("a", writes=["db:t"]), task("b", reads=["db:t"])],
+            ["b after a: read after write db:t"],
+        ),
         ([task("a", writes=["db:t"]), task("b", writes=["kv:t"])], []),
         ([task("a"), task(*B, "$OUTPUT[a].path"), task("c", "write", "x")], []),
         (
@@ -87,7 +98,9 @@ A, B = ("a", "read"), ("b", "write")
         ),
     ],
 )
-def test_who_waits_for_whom_for_no_other_reason(tasks: list[dict[str, Any]], expected: list[str]) -> None:
+def test_who_waits_for_whom_for_no_other_reason(
+    tasks: list[dict[str, Any]], expected: list[str]
+) -> None:
     assert found(*tasks) == expected
 
 
@@ -111,7 +124,10 @@ def test_a_plan_that_accesses_nothing_we_know_of_costs_nothing() -> None:
 
 def test_the_files_are_named_that_are_known_before_anything_runs() -> None:
     plan = plan_of(
-        task("a", "write", "x"), task("b", "read", "x"), task("c", "read", "$OUTPUT[a].path"), task("d", reads=["db:t"])
+        task("a", "write", "x"),
+        task("b", "read", "x"),
+        task("c", "read", "$OUTPUT[a].path"),
+        task("d", reads=["db:t"]),
     )
     assert planned_accesses(plan).files() == (ResourceName("s", "file:x"),)
 
@@ -120,11 +136,15 @@ def test_two_names_of_one_file_conflict() -> None:
     plan = plan_of(task("a", "write", "link"), task("b", "write", "x"), task("c", "write", "y"))
     accesses = planned_accesses(plan)
     places = {**as_named(accesses.files()), ResourceName("s", "file:link"): "file:x"}
-    assert [(one.id, one.waits_for) for one in find_conflicts(plan, accesses, places).found] == [("b", "a")]
+    assert [(one.id, one.waits_for) for one in find_conflicts(plan, accesses, places).found] == [
+        ("b", "a")
+    ]
 
 
 def test_a_task_whose_file_was_not_found_is_not_ordered_and_holds_up_no_other() -> None:
-    plan = plan_of(task("a", "write", "x"), task("b", "write", "lost"), task("c", "write", "x", reads=["lost"]))
+    plan = plan_of(
+        task("a", "write", "x"), task("b", "write", "lost"), task("c", "write", "x", reads=["lost"])
+    )
     accesses = planned_accesses(plan)
     found = find_conflicts(plan, accesses, {ResourceName("s", "file:x"): "file:x"})
     assert (found.known, found.found) == ((), ())
@@ -151,13 +171,17 @@ def test_tasks_that_are_done_are_in_nobodys_way() -> None:
 
 
 def test_what_is_known_is_in_document_order_with_what_is_needed_before() -> None:
-    conflicts = conflicts_of(task("a", "write", "x", "c"), task("b", "read", "x"), task("c", "read", "x"))
+    conflicts = conflicts_of(
+        task("a", "write", "x", "c"), task("b", "read", "x"), task("c", "read", "x")
+    )
     assert [id for id, _ in conflicts.known] == ["b", "c", "a"]
 
 
 def test_a_reference_in_another_argument_hides_no_path() -> None:
     with_text = task("c", "write", "x") | {"arguments": {"path": "x", "text": "$OUTPUT[a]"}}
-    assert found(task("a"), task("b", "write", "x"), with_text) == ["c after b: write after write file:x"]
+    assert found(task("a"), task("b", "write", "x"), with_text) == [
+        "c after b: write after write file:x"
+    ]
 
 
 def test_only_so_many_conflicts_are_told() -> None:
@@ -170,7 +194,10 @@ def test_only_so_many_conflicts_are_told() -> None:
 
 
 def test_the_resource_of_a_conflict_is_the_narrower_of_the_two() -> None:
-    folder, file = ResourceClaim("file:d", True, ("file:", "d")), ResourceClaim("file:d/x", False, ("file:", "d", "x"))
+    folder, file = (
+        ResourceClaim("file:d", True, ("file:", "d")),
+        ResourceClaim("file:d/x", False, ("file:", "d", "x")),
+    )
     assert why_they_conflict(folder, file) == ("file:d/x", "read after write")
     assert why_they_conflict(file, folder) == ("file:d/x", "write after read")
 
@@ -179,19 +206,32 @@ def test_the_resource_of_a_conflict_is_the_narrower_of_the_two() -> None:
     ("tasks", "barriers"),
     [
         ([task("a", "write", "x"), task("b", "write", "x")], {"a": 0, "b": 1}),
-        ([task("a", "read", "x"), task("b", "read", "x"), task("c", "write", "x")], {"a": 0, "b": 0, "c": 1}),
+        (
+            [task("a", "read", "x"), task("b", "read", "x"), task("c", "write", "x")],
+            {"a": 0, "b": 0, "c": 1},
+        ),
         ([task("a", "write", "d"), task("b", "read", "d/x")], {"a": 0, "b": 1}),
         ([task("a", "read", "d/x"), task("b", "write", "d")], {"a": 0, "b": 1}),
-        ([task("a", "write", "d/x"), task("b", "read", "d/y"), task("c", "write", "d")], {"a": 0, "b": 0, "c": 1}),
         (
-            [task("a", "write", "x"), task("b", "write", "x"), task("c", "do", None, "b"), task("d", "do", None, "a")],
+            [task("a", "write", "d/x"), task("b", "read", "d/y"), task("c", "write", "d")],
+            {"a": 0, "b": 0, "c": 1},
+        ),
+        (
+            [
+                task("a", "write", "x"),
+                task("b", "write", "x"),
+                task("c", "do", None, "b"),
+                task("d", "do", None, "a"),
+            ],
             {"a": 0, "b": 1, "c": 2, "d": 1},
         ),
         ([task("a", "write", "x"), task("b", "write", "x", "a")], {}),
         ([task("a", "write", "x"), task("b", "write", "y")], {}),
     ],
 )
-def test_under_layers_a_conflict_moves_a_task_to_a_later_one(tasks: Any, barriers: dict[str, int]) -> None:
+def test_under_layers_a_conflict_moves_a_task_to_a_later_one(
+    tasks: Any, barriers: dict[str, int]
+) -> None:
     assert conflicts_of(*tasks, schedule="layers").barriers == barriers
     assert conflicts_of(*tasks).barriers == {}
 

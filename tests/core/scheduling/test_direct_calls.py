@@ -1,4 +1,5 @@
-"""Requests of direct calls: made of the policy, the catalogue as it is now, and the params of a client."""
+"""Requests of direct calls: made of the policy, the catalogue as it is now, and the params of a
+client."""
 
 from __future__ import annotations
 
@@ -7,7 +8,15 @@ from typing import Any
 import pytest
 
 from plait.core.scheduling.direct_calls import CallRequests, DirectCall
-from plait.core.scheduling.events import NEVER_CACHED, CacheRule, Delayed, Failure, Key, Status, Wait
+from plait.core.scheduling.events import (
+    NEVER_CACHED,
+    CacheRule,
+    Delayed,
+    Failure,
+    Key,
+    Status,
+    Wait,
+)
 from plait.core.scheduling.lanes import SlotRequest
 from plait.core.tools.catalog import Catalog
 from plait.core.tools.policy import Policy, Rule
@@ -49,7 +58,10 @@ def test_what_a_call_accesses_follows_from_its_arguments() -> None:
     accesses = CallRequests(Policy()).make(1, CATALOG, "s:write", params).accesses
     assert accesses is not None
     assert [name.key for name in accesses.files] == ["file:x"]
-    assert CallRequests(Policy(), detect_conflicts=False).make(1, CATALOG, "s:write", params).accesses is None
+    assert (
+        CallRequests(Policy(), detect_conflicts=False).make(1, CATALOG, "s:write", params).accesses
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,8 +73,15 @@ def test_what_a_call_accesses_follows_from_its_arguments() -> None:
         ({"x-new": 1}, NEVER_CACHED),
     ],
 )
-def test_an_earlier_answer_is_only_for_a_call_that_says_nothing_else(members: dict[str, Any], rule: CacheRule) -> None:
-    assert CallRequests(KEPT).make(1, CATALOG, "s:read", {"name": "read", "arguments": {}, **members}).cache == rule
+def test_an_earlier_answer_is_only_for_a_call_that_says_nothing_else(
+    members: dict[str, Any], rule: CacheRule
+) -> None:
+    assert (
+        CallRequests(KEPT)
+        .make(1, CATALOG, "s:read", {"name": "read", "arguments": {}, **members})
+        .cache
+        == rule
+    )
 
 
 def test_a_tool_that_the_policy_denies_is_refused() -> None:
@@ -83,9 +102,19 @@ def test_each_move_is_a_notice_and_only_a_call_that_was_sent_has_an_attempt() ->
     call.started_at = 2.0
     running = call.move(Status.RUNNING, 2.0)
     failed = call.move(Status.FAILED, 5.0, Failure("tool_error", "no"))
-    assert (ready.before, ready.after, ready.attempt, ready.at) == (Status.PENDING, Status.READY, 0, 1.0)
+    assert (ready.before, ready.after, ready.attempt, ready.at) == (
+        Status.PENDING,
+        Status.READY,
+        0,
+        1.0,
+    )
     assert (running.attempt, running.started_at, running.took_s) == (1, None, None)
-    assert (failed.before, failed.attempt, failed.tool, failed.code) == (Status.RUNNING, 1, "s:read", "tool_error")
+    assert (failed.before, failed.attempt, failed.tool, failed.code) == (
+        Status.RUNNING,
+        1,
+        "s:read",
+        "tool_error",
+    )
     assert (failed.started_at, failed.took_s) == (2.0, 3.0)
 
 

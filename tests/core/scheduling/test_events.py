@@ -4,7 +4,9 @@ from plait.core.scheduling.events import MOVES, Status
 
 
 def test_a_final_status_moves_no_further_and_every_other_does():
-    assert {status for status in Status if not MOVES[status]} == {status for status in Status if status.is_final}
+    assert {status for status in Status if not MOVES[status]} == {
+        status for status in Status if status.is_final
+    }
     assert {str(status) for status in Status if status.is_final} == {
         "success", "failed", "timeout", "skipped", "cancelled",
     }  # fmt: skip

@@ -11,7 +11,9 @@ class Desk:
     """A ledger, and the lanes of the calls that it let start."""
 
     def __init__(self, gateway: int = 9, **servers: int) -> None:
-        self.ledger: ConcurrencyLimits[str] = ConcurrencyLimits(Limits(gateway, tuple(servers.items())))
+        self.ledger: ConcurrencyLimits[str] = ConcurrencyLimits(
+            Limits(gateway, tuple(servers.items()))
+        )
         self.held: dict[str, Lease[str]] = {}
 
     def add(
@@ -153,7 +155,8 @@ def test_a_call_that_waited_for_nothing_stood_at_no_limit():
 
 
 class Paced(Desk):
-    """A ledger in which the servers *rates* may not be called more often; `look` is what its scheduler does in time."""
+    """A ledger in which the servers *rates* may not be called more often; `look` is what its
+    scheduler does in time."""
 
     def __init__(self, **rates: Rate) -> None:
         super().__init__()
@@ -242,7 +245,11 @@ def test_after_the_first_was_withdrawn_the_next_waits_in_its_place():
         desk.add(call, urgency=urgency)
     desk.add("more urgent", "elsewhere", urgency=2)
     desk.ledger.withdraw(SlotRequest("r", "s", None, 1), "gone")
-    assert [desk.start(), desk.end("in flight"), desk.end("more urgent")] == [[], ["more urgent"], ["urgent"]]
+    assert [desk.start(), desk.end("in flight"), desk.end("more urgent")] == [
+        [],
+        ["more urgent"],
+        ["urgent"],
+    ]
 
 
 def test_new_limits_forget_the_lanes_of_direct_calls_that_are_empty():

@@ -48,7 +48,8 @@ from .places import as_named
 from .worlds import PATH
 
 CATALOG = Catalog(
-    [tool("s:do", readOnlyHint=True), tool("s:write", PATH, closed=False)], [ServerInfo("s", ServerState.READY)]
+    [tool("s:do", readOnlyHint=True), tool("s:write", PATH, closed=False)],
+    [ServerInfo("s", ServerState.READY)],
 )
 
 
@@ -56,7 +57,9 @@ class Play:
     """One run, whose commands are answered by hand."""
 
     def __init__(self, *tasks: dict[str, Any], known: Places | None = None, **options: Any) -> None:
-        plan = check(read_dag({"tasks": list(tasks), "detail": "full", **options}), CATALOG, Policy())
+        plan = check(
+            read_dag({"tasks": list(tasks), "detail": "full", **options}), CATALOG, Policy()
+        )
         accesses = planned_accesses(plan)
         places = as_named(accesses.files()) if known is None else known
         self.scheduler = Scheduler(Limits())
@@ -72,7 +75,9 @@ class Play:
     def located(self, id: str, *paths: str, **links: str) -> list[Command]:
         """These paths are found, which are where they say, and *links*, which lead elsewhere."""
         places = {**{path: path for path in paths}, **links}
-        return self.feed(Located(Key("r", id), {name(path): f"file:{place}" for path, place in places.items()}))
+        return self.feed(
+            Located(Key("r", id), {name(path): f"file:{place}" for path, place in places.items()})
+        )
 
     def feed(self, event: Event, at: float | None = None) -> list[Command]:
         self.now = self.now if at is None else at
@@ -95,7 +100,13 @@ def do(id: str, *needs: str) -> dict[str, Any]:
 
 
 def write(id: str, path: str, *needs: str, **more: Any) -> dict[str, Any]:
-    return {"id": id, "tool": "s:write", "arguments": {"path": path}, "depends_on": list(needs), **more}
+    return {
+        "id": id,
+        "tool": "s:write",
+        "arguments": {"path": path},
+        "depends_on": list(needs),
+        **more,
+    }
 
 
 def after(id: str, need: str, rest: str = "", **more: Any) -> dict[str, Any]:
@@ -163,7 +174,10 @@ def test_an_item_whose_file_is_not_found_fails_alone() -> None:
     play.feed(Located(Key("r", "each", 0), {name("y"): "file:y"}))
     play.feed(Located(Key("r", "each", 0), {}))
     play.feed(Succeeded(Key("r", "each", 1), Output("Y")))
-    assert (play.status("each"), play.run.states["each"].output) == (Status.FAILED, Output([None, "Y"]))
+    assert (play.status("each"), play.run.states["each"].output) == (
+        Status.FAILED,
+        Output([None, "Y"]),
+    )
 
 
 def test_fail_fast_stops_what_is_being_located() -> None:
@@ -179,7 +193,9 @@ def test_files_that_were_located_before_the_run_are_not_located_again_for_its_fi
     play = Play(write("a", "x"), write("b", "y"), write("c", "x", "b"))
     assert sorted(called(play.commands)) == ["a", "b"]
     play.answer("a")
-    assert play.answer("b") == [Locate(Key("r", "c"), (name("x"),), PROMPT_S)]  # a call may have moved it
+    assert play.answer("b") == [
+        Locate(Key("r", "c"), (name("x"),), PROMPT_S)
+    ]  # a call may have moved it
 
 
 def test_what_is_no_file_is_not_located() -> None:
@@ -209,8 +225,13 @@ def test_a_run_that_is_cancelled_while_files_are_located_ends_once(late: bool) -
     if late:
         play.located("b")
     assert play.feed(CancelRequested("r")) == [Abort(Key("r", "b"))]
-    assert play.feed(Located(Key("r", "b"), {name("x"): "file:x"}) if late else Aborted(Key("r", "b"))) == []
-    assert [notice.status for notice in play.notices if isinstance(notice, Finished)] == ["cancelled"]
+    assert (
+        play.feed(Located(Key("r", "b"), {name("x"): "file:x"}) if late else Aborted(Key("r", "b")))
+        == []
+    )
+    assert [notice.status for notice in play.notices if isinstance(notice, Finished)] == [
+        "cancelled"
+    ]
     assert play.status("b") is Status.CANCELLED
     assert play.scheduler.locating.is_free
     assert play.scheduler.locks.is_free
@@ -220,7 +241,8 @@ def test_a_run_that_is_cancelled_while_files_are_located_ends_once(late: bool) -
 
 
 def requested(number: int, tool: str = "s:write") -> CallRequested:
-    """The request of one that accesses the path `x` if it is the first, `y` if it is the second, and so on."""
+    """The request of one that accesses the path `x` if it is the first, `y` if it is the second,
+    and so on."""
     requests = CallRequests(Policy((Rule("s:do", writes=("db:t",)),)))
     return requests.make(number, CATALOG, tool, {"arguments": {"path": "xyz"[number]}})
 
@@ -273,4 +295,8 @@ def test_a_direct_call_that_is_given_up_while_it_is_located_leaves_nothing() -> 
     scheduler.handle(request, 0.0)
     assert scheduler.handle(Aborted(key), 1.0).commands == [Abort(key)]
     assert scheduler.handle(Aborted(key), 1.0).commands == []
-    assert (scheduler.direct, scheduler.locating.is_free, scheduler.locks.is_free) == ({}, True, True)
+    assert (scheduler.direct, scheduler.locating.is_free, scheduler.locks.is_free) == (
+        {},
+        True,
+        True,
+    )

@@ -1,4 +1,5 @@
-"""Who may touch what: requests are granted in the order in which they were made, and never two that conflict."""
+"""Who may touch what: requests are granted in the order in which they were made, and never two that
+conflict."""
 
 from __future__ import annotations
 
@@ -50,7 +51,9 @@ class Desk:
         ("w /a", "w /ab", False),
     ],
 )
-def test_two_that_touch_the_same_wait_for_each_other_if_one_writes(first: str, second: str, waits: bool) -> None:
+def test_two_that_touch_the_same_wait_for_each_other_if_one_writes(
+    first: str, second: str, waits: bool
+) -> None:
     desk = Desk()
     assert desk.ask("first", first) is None
     assert desk.ask("second", second) == ("first" if waits else None)
@@ -142,7 +145,9 @@ def conflict(one: ResourceClaim, other: ResourceClaim) -> bool:
 @given(st.data())
 def test_any_order_of_asking_and_releasing_grants_as_the_plain_rule_does(data: Any) -> None:
     paths = st.lists(st.sampled_from("ab"), min_size=1, max_size=3).map("/".join)
-    keys = st.lists(st.builds(lambda mode, path: f"{mode} {path}", st.sampled_from("rw"), paths), max_size=3)
+    keys = st.lists(
+        st.builds(lambda mode, path: f"{mode} {path}", st.sampled_from("rw"), paths), max_size=3
+    )
     locks: Locks[int] = Locks()
     live: dict[int, Request[int]] = {}  # in the order of asking
     for number in range(data.draw(st.integers(1, 20))):
@@ -154,7 +159,10 @@ def test_any_order_of_asking_and_releasing_grants_as_the_plain_rule_does(data: A
         for holder, request in live.items():
             earlier = [other for number, other in live.items() if number < holder]
             is_blocked = any(
-                conflict(held, own) for other in earlier for held in other.claims for own in request.claims
+                conflict(held, own)
+                for other in earlier
+                for held in other.claims
+                for own in request.claims
             )
             assert (request.blocker is not None) is is_blocked
             if request.blocker is not None:

@@ -61,7 +61,10 @@ def test_as_many_calls_have_room_as_the_bucket_holds_and_has_leaked() -> None:
     for _ in range(3):
         pace.take(0.0)
         rooms.append(pace.room(0.0))
-    assert (rooms, [pace.room(now) for now in (0.3, 1 / 3, 0.7, 1.0, 9.0)]) == ([3, 2, 1, 0], [0, 1, 2, 3, 3])
+    assert (rooms, [pace.room(now) for now in (0.3, 1 / 3, 0.7, 1.0, 9.0)]) == (
+        [3, 2, 1, 0],
+        [0, 1, 2, 3, 3],
+    )
 
 
 def test_while_a_server_wants_quiet_there_is_no_room_whatever_its_rate() -> None:
@@ -74,7 +77,8 @@ def test_while_a_server_wants_quiet_there_is_no_room_whatever_its_rate() -> None
 
 @pytest.mark.parametrize(("calls", "now"), [(100, 1e6), (1_000, 1e7), (300, 3e7), (5_000, 1e6)])
 def test_a_wait_brings_the_time_on_however_high_the_clock_stands(calls: int, now: float) -> None:
-    """A machine that has run for a year counts 3e7 s: what is smaller than 4e-9 s is lost when it is added."""
+    """A machine that has run for a year counts 3e7 s: what is smaller than 4e-9 s is lost when it
+    is added."""
     pace = LeakyBucket(Rate(calls, 1.0))
     for _ in range(calls + 20):
         if (wait := pace.wait(now)) > 0:

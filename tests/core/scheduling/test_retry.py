@@ -19,9 +19,19 @@ LATE = CallTimeout("late")
 
 @pytest.mark.parametrize(
     ("attempts", "jitter", "seconds"),
-    [(1, 0.5, 0.5), (2, 0.5, 1.0), (3, 0.5, 2.0), (4, 0.5, 4.0), (1, 0.0, 0.25), (1, 1.0, 0.75), (3, 0.0, 1.0)],
+    [
+        (1, 0.5, 0.5),
+        (2, 0.5, 1.0),
+        (3, 0.5, 2.0),
+        (4, 0.5, 4.0),
+        (1, 0.0, 0.25),
+        (1, 1.0, 0.75),
+        (3, 0.0, 1.0),
+    ],
 )
-def test_the_pause_doubles_and_is_spread_by_half_of_it(attempts: int, jitter: float, seconds: float) -> None:
+def test_the_pause_doubles_and_is_spread_by_half_of_it(
+    attempts: int, jitter: float, seconds: float
+) -> None:
     assert backoff_s(attempts, jitter, LATE) == seconds
 
 
@@ -31,9 +41,12 @@ def test_the_pause_does_not_grow_without_end(attempts: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "seconds"), [(None, 0.5), (0.0, 0.5), (0.1, 0.5), (3.0, 3.0), (LONGEST_BACKOFF_S * 10, 300.0)]
+    ("asked", "seconds"),
+    [(None, 0.5), (0.0, 0.5), (0.1, 0.5), (3.0, 3.0), (LONGEST_BACKOFF_S * 10, 300.0)],
 )
-def test_the_pause_is_no_shorter_than_what_the_server_asked_for(asked: float | None, seconds: float) -> None:
+def test_the_pause_is_no_shorter_than_what_the_server_asked_for(
+    asked: float | None, seconds: float
+) -> None:
     assert backoff_s(1, 0.5, ServerUnavailable("busy", retry_after_s=asked)) == seconds
 
 

@@ -1,4 +1,5 @@
-"""One run, step by step: what the end of one task means for the others. The laws of it are in test_scheduler.py."""
+"""One run, step by step: what the end of one task means for the others. The laws of it are in
+test_scheduler.py."""
 
 from __future__ import annotations
 
@@ -36,7 +37,11 @@ class Played:
     """A run whose calls are answered by hand, one second apart."""
 
     def __init__(self, *tasks: dict[str, Any], **options: Any) -> None:
-        limits = {name: options.pop(name) for name in ("max_bytes", "max_items", "timeout_s") if name in options}
+        limits = {
+            name: options.pop(name)
+            for name in ("max_bytes", "max_items", "timeout_s")
+            if name in options
+        }
         document = {"tasks": [{"tool": "s:do", **task} for task in tasks], **options}
         plan = check(read_dag(document), CATALOG, Policy())
         self.run = Run("r", plan, conflicts=conflicts_in(plan), **limits)
@@ -69,7 +74,9 @@ class Played:
     @property
     def codes(self) -> dict[str, str]:
         """Why tasks did not succeed."""
-        return {id: state.error.code for id, state in self.run.states.items() if state.error is not None}
+        return {
+            id: state.error.code for id, state in self.run.states.items() if state.error is not None
+        }
 
     @property
     def errors(self) -> list[TaskError]:
@@ -81,7 +88,9 @@ def _name(key: Key) -> str:
 
 
 def test_what_hangs_on_a_failure_is_skipped_and_names_its_root():
-    played = Played({"id": "a"}, {"id": "b", "depends_on": ["a"]}, {"id": "c", "depends_on": ["b"]}, {"id": "d"})
+    played = Played(
+        {"id": "a"}, {"id": "b", "depends_on": ["a"]}, {"id": "c", "depends_on": ["b"]}, {"id": "d"}
+    )
     played.answer("a", ToolError("no"))
     played.answer("d")
     assert played.statuses == {"a": "failed", "b": "skipped", "c": "skipped", "d": "success"}
@@ -93,7 +102,11 @@ def test_what_hangs_on_a_failure_is_skipped_and_names_its_root():
 
 @pytest.mark.parametrize(
     ("rule", "after_success", "after_failure"),
-    [("all_success", "ready", "skipped"), ("all_done", "ready", "ready"), ("one_failed", "skipped", "ready")],
+    [
+        ("all_success", "ready", "skipped"),
+        ("all_done", "ready", "ready"),
+        ("one_failed", "skipped", "ready"),
+    ],
 )
 def test_the_trigger_rule_decides_what_runs(rule: str, after_success: str, after_failure: str):
     for answer, expected in ((None, after_success), (ToolError("no"), after_failure)):
@@ -108,7 +121,9 @@ def test_a_task_whose_links_all_have_defaults_runs_after_a_failure():
     assert [unit.arguments for unit in played.run.ready] == [{"x": 7}]
 
 
-@pytest.mark.parametrize(("output", "expected"), [({"n": 3}, "ready"), ({"n": 0}, "skipped"), ({}, "skipped")])
+@pytest.mark.parametrize(
+    ("output", "expected"), [({"n": 3}, "ready"), ({"n": 0}, "skipped"), ({}, "skipped")]
+)
 def test_a_condition_that_is_not_true_skips_its_task(output: Any, expected: str):
     played = Played({"id": "a"}, {"id": "b", "depends_on": ["a"], "when": "a.n"})
     played.answer("a", output)
@@ -132,7 +147,9 @@ def test_a_path_that_is_not_there_fails_its_task_before_it_is_sent():
 
 
 def test_resolved_arguments_that_do_not_fit_the_tool_are_not_sent():
-    played = Played({"id": "a"}, {"id": "b", "tool": "s:typed", "arguments": {"name": "$OUTPUT[a].n"}})
+    played = Played(
+        {"id": "a"}, {"id": "b", "tool": "s:typed", "arguments": {"name": "$OUTPUT[a].n"}}
+    )
     played.answer("a", {"n": 5})
     [error] = played.errors
     assert (error.code, played.run.states["b"].attempts) == ("invalid_arguments", 0)
@@ -154,7 +171,9 @@ def test_the_first_failure_ends_a_fail_fast_run():
     played.answer("a", ToolError("no"))
     assert played.statuses == {"a": "failed", "b": "cancelled", "c": "skipped"}
     assert Abort(Key("r", "b")) in played.run.commands
-    assert {(error.id, error.code, error.caused_by) for error in played.errors} >= {("c", "fail_fast", "a")}
+    assert {(error.id, error.code, error.caused_by) for error in played.errors} >= {
+        ("c", "fail_fast", "a")
+    }
 
 
 def test_layers_wait_for_the_whole_layer_before():
@@ -191,7 +210,10 @@ def test_the_errors_of_items_stand_in_their_order_and_the_first_names_the_task()
     played = Played({"id": "a", "for_each": ["x", "y"]})
     played.answer("a[1]", CallTimeout("late"))
     played.answer("a[0]", ToolError("no"))
-    assert [(error.index, error.code) for error in played.errors] == [(0, "tool_error"), (1, "timeout")]
+    assert [(error.index, error.code) for error in played.errors] == [
+        (0, "tool_error"),
+        (1, "timeout"),
+    ]
     assert played.codes["a"] == "tool_error"
 
 
@@ -243,7 +265,10 @@ def test_only_failures_that_may_pass_are_tried_again_with_growing_pauses():
 
 def test_a_cancelled_run_keeps_what_it_has_and_names_every_task():
     played = Played(
-        {"id": "a"}, {"id": "b", "depends_on": ["a"]}, {"id": "c", "depends_on": ["b"]}, **{"return": ["*"]}
+        {"id": "a"},
+        {"id": "b", "depends_on": ["a"]},
+        {"id": "c", "depends_on": ["b"]},
+        **{"return": ["*"]},
     )
     played.answer("a", {"x": 1})
     played.start()
@@ -286,11 +311,16 @@ def test_the_status_of_a_for_each_task_is_that_of_a_task_however_its_items_fare(
 
 
 @pytest.mark.parametrize(
-    ("when", "code"), [("a.n", None), ("b == `null`", None), ("b.n", "condition"), ("not_there", "condition")]
+    ("when", "code"),
+    [("a.n", None), ("b == `null`", None), ("b.n", "condition"), ("not_there", "condition")],
 )
-def test_a_condition_sees_the_outputs_of_what_succeeded_and_null_for_the_rest(when: str, code: str | None):
+def test_a_condition_sees_the_outputs_of_what_succeeded_and_null_for_the_rest(
+    when: str, code: str | None
+):
     played = Played(
-        {"id": "a"}, {"id": "b"}, {"id": "c", "depends_on": ["a", "b"], "when": when, "trigger_rule": "all_done"}
+        {"id": "a"},
+        {"id": "b"},
+        {"id": "c", "depends_on": ["a", "b"], "when": when, "trigger_rule": "all_done"},
     )
     played.answer("b", ToolError("no"))
     played.answer("a", {"n": 1})
@@ -298,7 +328,11 @@ def test_a_condition_sees_the_outputs_of_what_succeeded_and_null_for_the_rest(wh
 
 
 def test_what_depends_on_a_task_that_its_condition_skipped_is_skipped_too():
-    played = Played({"id": "a"}, {"id": "b", "depends_on": ["a"], "when": "a.n"}, {"id": "c", "depends_on": ["b"]})
+    played = Played(
+        {"id": "a"},
+        {"id": "b", "depends_on": ["a"], "when": "a.n"},
+        {"id": "c", "depends_on": ["b"]},
+    )
     played.answer("a", {"n": False})
     assert [(error.id, error.code, error.caused_by) for error in played.errors] == [
         ("b", "condition", None), ("c", "dependency_failed", "b"),
@@ -308,15 +342,19 @@ def test_what_depends_on_a_task_that_its_condition_skipped_is_skipped_too():
 
 def test_a_fallback_runs_after_a_skipped_dependency_as_after_a_failed_one():
     played = Played(
-        {"id": "a"}, {"id": "b", "depends_on": ["a"]}, {"id": "c", "depends_on": ["b"], "trigger_rule": "one_failed"}
+        {"id": "a"},
+        {"id": "b", "depends_on": ["a"]},
+        {"id": "c", "depends_on": ["b"], "trigger_rule": "one_failed"},
     )
     played.answer("a", ToolError("no"))
     assert played.statuses == {"a": "failed", "b": "skipped", "c": "ready"}
 
 
-def test_a_task_that_touches_what_an_earlier_one_does_waits_for_its_end_even_if_that_is_ready_later():
+def test_a_task_waits_for_an_earlier_one_with_the_same_resource_even_if_that_is_ready_later():
     write = {"writes": ["x"]}
-    played = Played({"id": "a"}, {"id": "b", "depends_on": ["a"], **write}, {"id": "c", **write}, {"id": "d"})
+    played = Played(
+        {"id": "a"}, {"id": "b", "depends_on": ["a"], **write}, {"id": "c", **write}, {"id": "d"}
+    )
     assert (played.ready, played.statuses["c"]) == (["a", "d"], "pending")
     played.answer("a", ToolError("no"))
     assert (played.statuses["b"], played.ready) == ("skipped", ["c"])
@@ -324,19 +362,30 @@ def test_a_task_that_touches_what_an_earlier_one_does_waits_for_its_end_even_if_
 
 def test_under_layers_what_conflicts_stands_in_a_later_layer():
     played = Played(
-        {"id": "a", "writes": ["x"]}, {"id": "b", "writes": ["x"]}, {"id": "c", "depends_on": ["a"]}, schedule="layers"
+        {"id": "a", "writes": ["x"]},
+        {"id": "b", "writes": ["x"]},
+        {"id": "c", "depends_on": ["a"]},
+        schedule="layers",
     )
     played.answer("a")
     assert played.ready == ["b", "c"]
     played = Played(
-        {"id": "a", "writes": ["x"]}, {"id": "b", "writes": ["x"]}, {"id": "c", "depends_on": ["b"]}, schedule="layers"
+        {"id": "a", "writes": ["x"]},
+        {"id": "b", "writes": ["x"]},
+        {"id": "c", "depends_on": ["b"]},
+        schedule="layers",
     )
     played.answer("a")
     assert played.ready == ["b"]
 
 
 def test_what_was_taken_over_is_as_it_was_and_lets_others_start():
-    document = {"tasks": [{"id": "a", "tool": "s:do"}, {"id": "b", "tool": "s:do", "arguments": {"x": "$OUTPUT[a]"}}]}
+    document = {
+        "tasks": [
+            {"id": "a", "tool": "s:do"},
+            {"id": "b", "tool": "s:do", "arguments": {"x": "$OUTPUT[a]"}},
+        ]
+    }
     run = Run("r", check(read_dag(document), CATALOG, Policy()), reused={"a": Output("A")})
     run.begin(0.0)
     assert [(unit.key.task, unit.arguments) for unit in run.ready] == [("b", {"x": "A"})]
@@ -353,7 +402,9 @@ def test_what_was_taken_over_is_in_nobodys_way():
 
 def test_a_run_of_which_all_was_taken_over_ends_as_it_begins():
     run = Run(
-        "r", check(read_dag({"tasks": [{"id": "a", "tool": "s:do"}]}), CATALOG, Policy()), reused={"a": Output(1)}
+        "r",
+        check(read_dag({"tasks": [{"id": "a", "tool": "s:do"}]}), CATALOG, Policy()),
+        reused={"a": Output(1)},
     )
     run.begin(0.0)
     assert (run.is_done, run.status) == (True, "success")
@@ -386,7 +437,7 @@ def test_invalid_outputs_of_items_are_not_kept():
     played = Played({"id": "a", "for_each": [1, 2]})
     for index in range(2):
         played.answer(f"a[{index}]", InvalidOutput("no such shape", output="x" * 10_000))
-    assert played.run.states["a"].output is None
+    assert played.run.states["a"].output == Output([None, None])
     assert "xxx" not in repr(record_of(played.run, played.now))
     assert played.run.bytes == 0
 

@@ -115,35 +115,48 @@ def promise_what_was_taken_over_is_not_sent(world: World) -> None:
 
 
 def promise_who_asked_first_goes_first(world: World) -> None:
-    """So two that conflict never overlap, in one run or in two, and a writer is not kept waiting by later readers.
-    Calls of one run ask in the order in which they are ready, unless their files are not found promptly."""
+    """So two that conflict never overlap, in one run or in two, and a writer is not kept waiting by
+    later readers. Calls of one run ask in the order in which they are ready, unless their files are
+    not found promptly."""
     for call in world.just_started:
-        assert not world.in_the_way(call.key), f"{call.key} went before {world.in_the_way(call.key)}"
+        assert not world.in_the_way(call.key), (
+            f"{call.key} went before {world.in_the_way(call.key)}"
+        )
     holding = [key for key in world.sent if world.is_going_on(key)]
     for place, key in enumerate(holding):
-        assert not any(conflict(world.touched[key], world.touched[other]) for other in holding[:place])
+        assert not any(
+            conflict(world.touched[key], world.touched[other]) for other in holding[:place]
+        )
 
 
 def promise_the_earlier_in_the_document_goes_first(world: World) -> None:
     for call in world.just_called:
         run = world.runs[call.key.run]
         before = world.before[run.id].get(call.key.task, ())
-        assert all(world.status(run, id).is_final for id in before), f"{call.key} went before one of {before}"
+        assert all(world.status(run, id).is_final for id in before), (
+            f"{call.key} went before one of {before}"
+        )
 
 
 def promise_limits_are_kept(world: World) -> None:
     for call in world.just_started:
         beside = [other for other in world.holding if other is not call]
         for name, capacity in world.capacities(call.key).items():
-            taken = world.room[call.key][name] + sum(world.room[other.key].get(name, 0) for other in beside)
+            taken = world.room[call.key][name] + sum(
+                world.room[other.key].get(name, 0) for other in beside
+            )
             assert taken <= capacity, f"{name}: {taken} of {capacity}"
 
 
 def promise_adaptive_limits_hear_of_every_call(world: World) -> None:
-    """Of how long it took, or that its server failed it; what a tool refused, or was kept, says nothing."""
+    """Of how long it took, or that its server failed it; what a tool refused, or was kept, says
+    nothing."""
     ledger = world.scheduler.ledger
     for server, limit in world.adaptive.items():
-        assert (ledger.adaptive[server].value, ledger.servers[server].capacity) == (limit.value, limit.slots)
+        assert (ledger.adaptive[server].value, ledger.servers[server].capacity) == (
+            limit.value,
+            limit.slots,
+        )
 
 
 def promise_rates_and_quiet_are_kept(world: World) -> None:
@@ -167,27 +180,39 @@ def promise_nothing_waits_for_what_is_over(world: World) -> None:
     for run in world.live:
         for id, planned in run.plan.tasks.items():
             if world.status(run, id) is Status.PENDING:
-                reasons = [*planned.needs, *world.before[run.id].get(id, ()), *world.layers_before(run, id)]
-                assert not all(world.status(run, reason).is_final for reason in reasons), f"{id} waits for nothing"
+                reasons = [
+                    *planned.needs,
+                    *world.before[run.id].get(id, ()),
+                    *world.layers_before(run, id),
+                ]
+                assert not all(world.status(run, reason).is_final for reason in reasons), (
+                    f"{id} waits for nothing"
+                )
 
 
 def promise_nothing_less_urgent_goes_first(world: World) -> None:
     for key in world.waiting() if world.just_called else ():
         if key.run:
-            overtakers = [call for call in world.just_called if world.urgency(call.key) > world.urgency(key)]
-            assert not overtakers or not world.fits(key, overtakers), f"{overtakers} went before {key}"
+            overtakers = [
+                call for call in world.just_called if world.urgency(call.key) > world.urgency(key)
+            ]
+            assert not overtakers or not world.fits(key, overtakers), (
+                f"{overtakers} went before {key}"
+            )
 
 
 def promise_direct_calls_of_a_kind_go_in_the_order_in_which_they_came(world: World) -> None:
     for key in world.waiting() if world.just_started else ():
         if not key.run:
             overtakers = [call for call in world.just_started if world.came_later(call.key, key)]
-            assert not overtakers or not world.fits(key, overtakers), f"{overtakers} went before {key}"
+            assert not overtakers or not world.fits(key, overtakers), (
+                f"{overtakers} went before {key}"
+            )
 
 
 def promise_direct_calls_and_calls_of_runs_take_turns(world: World) -> None:
-    """No call of a run of priority 0 waits for two direct calls of a kind with no call of a run between them; and no
-    direct call for more than two calls of runs of that priority."""
+    """No call of a run of priority 0 waits for two direct calls of a kind with no call of a run
+    between them; and no direct call for more than two calls of runs of that priority."""
     for call in world.just_started:
         world.passes(call)
     waiting = {world.requests[key].slots for key in world.in_line if key in world.asked}
@@ -216,7 +241,9 @@ def promise_what_may_pass_is_tried_again_within_the_budget(world: World) -> None
 
 def promise_nothing_of_an_ended_run_goes_on(world: World) -> None:
     for key in world.open:
-        assert not key.run or not world.runs[key.run].is_done or key in world.aborted, f"{key} goes on"
+        assert not key.run or not world.runs[key.run].is_done or key in world.aborted, (
+            f"{key} goes on"
+        )
     assert not any(world.finished[call.key.run] for call in world.just_started)
 
 
@@ -256,19 +283,25 @@ def promise_items_make_the_output_in_their_order(world: World, run: Run) -> None
             continue
         keys = [Key(run.id, id, index) for index in range(len(world.items(run, id) or ()))]
         went_well = [world.seen.get(key) is Status.SUCCESS for key in keys]
-        expected = [world.answers[key] if well else None for key, well in zip(keys, went_well, strict=True)]
+        expected = [
+            world.answers[key] if well else None for key, well in zip(keys, went_well, strict=True)
+        ]
         assert state.output is not None
         assert state.output.value == expected
         assert (state.status is Status.SUCCESS) <= all(went_well)
         failed = {index for index, error in state.items.errors}
-        assert failed == {key.item for key in keys if world.seen[key] in {Status.FAILED, Status.TIMEOUT}}
+        assert failed == {
+            key.item for key in keys if world.seen[key] in {Status.FAILED, Status.TIMEOUT}
+        }
         assert all(world.seen[key].is_final for key in keys)
 
 
 def promise_rules_decide_what_runs(world: World, run: Run) -> None:
     for id, planned in run.plan.tasks.items():
         state = run.states[id]
-        code, cause = (state.error.code, state.error.caused_by) if state.error is not None else (None, None)
+        code, cause = (
+            (state.error.code, state.error.caused_by) if state.error is not None else (None, None)
+        )
         if id in world.reused[run.id]:
             continue
         lost = {need for need in planned.needs if world.status(run, need) is not Status.SUCCESS}
@@ -308,18 +341,26 @@ def run_of(id: str, count: int = 1, **more: Any) -> Run:
 
 
 def keys(step: Step) -> list[tuple[str, str, str]]:
-    return [(type(command).__name__, command.key.run, command.key.task) for command in step.commands]
+    return [
+        (type(command).__name__, command.key.run, command.key.task) for command in step.commands
+    ]
 
 
 @pytest.mark.parametrize("calls", [1, 100, 1_000])
-def test_retries_of_a_server_that_always_fails_stay_within_ten_and_a_tenth_of_its_calls(calls: int) -> None:
+def test_retries_of_a_server_that_always_fails_stay_within_ten_and_a_tenth_of_its_calls(
+    calls: int,
+) -> None:
     scheduler, now = Scheduler(Limits()), 0.0
     attempts = 0
     open_commands = scheduler.submit(run_of("r", calls, retries=20), now).commands
     while open_commands:
         command, now = open_commands.pop(0), now + 1
         attempts += isinstance(command, Call)
-        event = Failed(command.key, CallTimeout("late")) if isinstance(command, Call) else Woke(command.key)
+        event = (
+            Failed(command.key, CallTimeout("late"))
+            if isinstance(command, Call)
+            else Woke(command.key)
+        )
         open_commands += scheduler.handle(event, now).commands
     assert 9 + calls // 10 <= attempts - calls <= 10 + calls // 10
 
@@ -331,7 +372,10 @@ def test_a_repeated_call_never_takes_an_answer_that_was_kept() -> None:
     [second] = scheduler.handle(Woke(first.key), 2.0).commands
     assert isinstance(first, Call)
     assert isinstance(second, Call)
-    assert [(call.attempt, call.cache.max_age_s) for call in (first, second)] == [(1, 60.0), (2, 0.0)]
+    assert [(call.attempt, call.cache.max_age_s) for call in (first, second)] == [
+        (1, 60.0),
+        (2, 0.0),
+    ]
 
 
 def test_an_answer_that_was_kept_tells_nothing_of_its_server() -> None:
@@ -358,7 +402,9 @@ def test_what_a_call_took_is_learned_without_the_time_in_which_its_client_was_as
 def test_after_a_server_asked_for_quiet_nothing_is_sent_to_it_before_that_is_over() -> None:
     scheduler = Scheduler(Limits())
     scheduler.submit(run_of("r", retries=1), 0.0)
-    step = scheduler.handle(Failed(Key("r", "t0"), ServerUnavailable("busy", retry_after_s=5.0)), 1.0)
+    step = scheduler.handle(
+        Failed(Key("r", "t0"), ServerUnavailable("busy", retry_after_s=5.0)), 1.0
+    )
     assert step.commands == [Sleep(Key("r", "t0"), 5.0)]
     assert scheduler.submit(run_of("other"), 2.0).commands == [Sleep(Key("", "s"), 4.0)]
     assert keys(scheduler.handle(Woke(Key("", "s")), 6.0)) == [("Call", "other", "t0")]
@@ -368,7 +414,10 @@ def test_after_a_server_asked_for_quiet_nothing_is_sent_to_it_before_that_is_ove
 def test_with_no_run_left_nobody_looks_again_when_a_rate_has_room() -> None:
     scheduler = Scheduler(Limits(rates=(("s", Rate(1, 8.0)),)))
     assert keys(scheduler.submit(run_of("r", 2), 0.0)) == [("Call", "r", "t0"), ("Sleep", "", "s")]
-    assert keys(scheduler.handle(CancelRequested("r"), 1.0)) == [("Abort", "r", "t0"), ("Abort", "", "s")]
+    assert keys(scheduler.handle(CancelRequested("r"), 1.0)) == [
+        ("Abort", "r", "t0"),
+        ("Abort", "", "s"),
+    ]
     assert keys(scheduler.submit(run_of("next"), 2.0)) == []  # its sleep is still to be answered
     assert scheduler.handle(Aborted(Key("", "s")), 3.0).commands == [Sleep(Key("", "s"), 5.0)]
     assert keys(scheduler.handle(Woke(Key("", "s")), 8.0))[0] == ("Call", "next", "t0")
@@ -378,11 +427,17 @@ def test_an_answer_that_comes_after_its_run_has_ended_frees_what_it_held() -> No
     write = {"writes": ["x"]}
     scheduler = Scheduler(Limits(gateway=2))
     for id in ("one", "two"):
-        plan = check(read_dag({"tasks": [{"id": "t0", "tool": "s:do", **write}]}), CATALOG, Policy())
+        plan = check(
+            read_dag({"tasks": [{"id": "t0", "tool": "s:do", **write}]}), CATALOG, Policy()
+        )
         step = scheduler.submit(Run(id, plan, conflicts=conflicts_in(plan)), 0.0)
     assert keys(step) == []
-    assert keys(scheduler.handle(CancelRequested("one"), 1.0)) == [("Abort", "one", "t0")]  # it may still be writing
-    assert keys(scheduler.handle(Succeeded(Key("one", "t0"), Output(1)), 2.0)) == [("Call", "two", "t0")]
+    assert keys(scheduler.handle(CancelRequested("one"), 1.0)) == [
+        ("Abort", "one", "t0")
+    ]  # it may still be writing
+    assert keys(scheduler.handle(Succeeded(Key("one", "t0"), Output(1)), 2.0)) == [
+        ("Call", "two", "t0")
+    ]
 
 
 def _can_be_sent(world: World, run: Run, id: str) -> bool:

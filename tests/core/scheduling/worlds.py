@@ -1,4 +1,5 @@
-"""A world to drive a scheduler in: it draws DAGs and limits, carries out commands, and answers them in any order.
+"""A world to drive a scheduler in: it draws DAGs and limits, carries out commands, and answers them
+in any order.
 
 What happens is written into `Books`, so that each promise of the scheduler can be held against it.
 """
@@ -90,7 +91,8 @@ class Choices:
 
     @classmethod
     def seeded(cls, seed: int) -> Choices:
-        """Spread more evenly than hypothesis draws, which looks at small cases first; but nothing makes them small."""
+        """Spread more evenly than hypothesis draws, which looks at small cases first; but nothing
+        makes them small."""
         return cls(partial(Random(seed).randrange, SPREAD))
 
     def one_of(self, options: Sequence[Option]) -> Option:
@@ -110,7 +112,9 @@ def document(choices: Choices) -> dict[str, Any]:
     tasks: list[dict[str, Any]] = []
     for index in range(one_of(range(1, 9))):
         earlier = [task["id"] for task in tasks]
-        needs = dict.fromkeys(one_of(earlier) for _ in range(one_of((0, 0, 1, 1, 2, 3)) if earlier else 0))
+        needs = dict.fromkeys(
+            one_of(earlier) for _ in range(one_of((0, 0, 1, 1, 2, 3)) if earlier else 0)
+        )
         lists = {task["id"] for task in tasks if "for_each" in task}
         tasks.append(_task(f"t{index}", list(needs), lists, choices))
     if one_of((False, True)):
@@ -134,8 +138,12 @@ def _task(id: str, needs: list[str], lists: set[str], choices: Choices) -> dict[
         "id": id,
         "tool": f"{one_of(SERVERS)}:{verb}",
         "depends_on": [need for need, link in links.items() if link == "order"],
-        "arguments": {need: _link(need, link, "") for need, link in links.items() if link != "order"},
-        "trigger_rule": one_of(("all_success", "all_success", "all_success", "all_done", "one_failed")),
+        "arguments": {
+            need: _link(need, link, "") for need, link in links.items() if link != "order"
+        },
+        "trigger_rule": one_of(
+            ("all_success", "all_success", "all_success", "all_done", "one_failed")
+        ),
         "retries": one_of((0, 0, 1, 2)),
         "allow_repeat": True,
         "priority": one_of((0, 0, 0, 1, -1)),
@@ -151,7 +159,9 @@ def _task(id: str, needs: list[str], lists: set[str], choices: Choices) -> dict[
         task["when"] = f"{one_of(needs)}.ok"
     if verb != "do":
         paths = [*PATHS, *(_link(need, one_of(("data", "guarded")), ".path") for need in whole)]
-        task["arguments"]["path"] = one_of(("$ITEM",) if "for_each" in task and one_of((True, False)) else paths)
+        task["arguments"]["path"] = one_of(
+            ("$ITEM",) if "for_each" in task and one_of((True, False)) else paths
+        )
     if choices.once_in(5):
         task[one_of(("reads", "writes"))] = [one_of(("d/x", "file:d/x/y", "db:t"))]
     return task
@@ -180,7 +190,11 @@ class World(Books):
         servers = (("a", one_of((1, 2, 3))), ("b", one_of(at_b)))
         rates = (("a", Rate(one_of((1, 2)), one_of((1.0, 3.0)))),) if one_of((False, True)) else ()
         rules = (Rule("?:write", max_concurrency=one_of((1, 2))),) if one_of((False, True)) else ()
-        return cls(choices=choices, limits=Limits(one_of(range(1, 7)), servers, rates), policy=Policy(rules))
+        return cls(
+            choices=choices,
+            limits=Limits(one_of(range(1, 7)), servers, rates),
+            policy=Policy(rules),
+        )
 
     def steps(self) -> Iterator[None]:
         """Let anything happen until nothing is left to happen, one event at a time."""
@@ -208,12 +222,19 @@ class World(Books):
         self._begin(read_dag(document(self.choices)), {}, {})
 
     def resume(self, earlier: Run) -> None:
-        """Begin a run that goes on from *earlier*: what did not succeed is sent again, and one more task."""
+        """Begin a run that goes on from *earlier*: what did not succeed is sent again, and one more
+        task."""
         again = {id for id in earlier.states if self.status(earlier, id) is not Status.SUCCESS}
         again.add(self.choices.one_of(list(earlier.states)))
-        tasks = [task.model_dump(exclude_none=True) for task in earlier.plan.dag.tasks if task.id in again]
+        tasks = [
+            task.model_dump(exclude_none=True)
+            for task in earlier.plan.dag.tasks
+            if task.id in again
+        ]
         reading = read_dag({"tasks": tasks, "resume_from": earlier.id, "return": ["*"]})
-        dag, taken_over, outputs = resume(reading.dag, record_of(earlier, self.now), outputs_of(earlier).get)
+        dag, taken_over, outputs = resume(
+            reading.dag, record_of(earlier, self.now), outputs_of(earlier).get
+        )
         assert outputs.keys() == earlier.states.keys() - again
         assert all(output.value == self.outputs[earlier.id][id] for id, output in outputs.items())
         self._begin(replace(reading, dag=dag), taken_over, outputs)
@@ -229,11 +250,15 @@ class World(Books):
         made = self.call_requests.make(
             len(self.requests), CATALOG, f"{one_of(SERVERS)}:{verb}", {"arguments": arguments}
         )
-        self._feed(made._replace(slots=made.slots._replace(weight=one_of((1, 1, 1, 2, 9)))), self.now)
+        self._feed(
+            made._replace(slots=made.slots._replace(weight=one_of((1, 1, 1, 2, 9)))), self.now
+        )
 
     def give_up(self, key: Key) -> None:
         """The direct call of *key* has not been sent, and will not be."""
-        self._feed(Failed(key, CallTimeout("late")) if self.choices.once_in(2) else Aborted(key), self.now)
+        self._feed(
+            Failed(key, CallTimeout("late")) if self.choices.once_in(2) else Aborted(key), self.now
+        )
 
     @property
     def in_line(self) -> list[Key]:
@@ -241,10 +266,15 @@ class World(Books):
         return [key for key in self.requests if self.seen[key] is Status.READY]
 
     def answer(self, key: Key) -> None:
-        """Answer the open command of *key* in one of the ways in which it can be, or what is due before that."""
+        """Answer the open command of *key* in one of the ways in which it can be, or what is due
+        before that."""
         command = self.open[key]
         is_sleep = isinstance(command, Sleep)
-        at = max(self.now, self.due[key]) if is_sleep else self.now + self.choices.one_of((0.0, 0.25, 1.0))
+        at = (
+            max(self.now, self.due[key])
+            if is_sleep
+            else self.now + self.choices.one_of((0.0, 0.25, 1.0))
+        )
         looks = [(self.due[other], other) for other in self.due if self._is_look(other)]
         if looks and min(looks)[0] <= at + ALMOST_NOTHING:
             due, key = min(looks)
@@ -268,16 +298,33 @@ class World(Books):
 
     def _places(self, names: Sequence[ResourceName]) -> dict[ResourceName, str]:
         """Where the files of these names are; now and then, only some are found."""
-        found = [name for name in names if not self.choices.once_in(3)] if self.choices.once_in(4) else names
-        return {name: f"file:{LINKS.get((name.server, path), path)}" for name in found for path in [name.key[5:]]}
+        found = (
+            [name for name in names if not self.choices.once_in(3)]
+            if self.choices.once_in(4)
+            else names
+        )
+        return {
+            name: f"file:{LINKS.get((name.server, path), path)}"
+            for name in found
+            for path in [name.key[5:]]
+        }
 
-    def _begin(self, reading: Reading, taken_over: Mapping[str, TakenOver], reused: Mapping[str, Output]) -> None:
+    def _begin(
+        self, reading: Reading, taken_over: Mapping[str, TakenOver], reused: Mapping[str, Output]
+    ) -> None:
         number = len(self.runs)
         plan = check(reading, CATALOG, self.policy, reused=taken_over)
         accesses = planned_accesses(plan, reused)
         places = self._places(accesses.files()) if self.choices.once_in(2) else {}
         conflicts = find_conflicts(plan, accesses, places)
-        run = Run(f"r{number}", plan, number=number, conflicts=conflicts, reused=reused, jitter=self._jitter)
+        run = Run(
+            f"r{number}",
+            plan,
+            number=number,
+            conflicts=conflicts,
+            reused=reused,
+            jitter=self._jitter,
+        )
         self.begins(run, reused, places)
         self.follows(self.scheduler.submit(run, self.now))
 
@@ -285,7 +332,8 @@ class World(Books):
         return self.choices.one_of((0.0, 0.25, 0.5, 1.0))
 
     def _has_asked(self, key: Key) -> bool:
-        """Whether its client was asked something for the call of *key*, so that it is at its server."""
+        """Whether its client was asked something for the call of *key*, so that it is at its
+        server."""
         return key in self.asking or self.paused[key] > 0
 
     def _is_look(self, key: Key) -> bool:

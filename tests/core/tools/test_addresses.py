@@ -11,12 +11,24 @@ from hypothesis import strategies as st
 from plait.core.tools.addresses import Addresses, unwrap, wrap
 from plait.core.tools.naming import Entry
 
-servers = st.sampled_from(["a", "b", "servers", "plait", "s" * 32]) | st.text("ab01", min_size=1, max_size=3)
+servers = st.sampled_from(["a", "b", "servers", "plait", "s" * 32]) | st.text(
+    "ab01", min_size=1, max_size=3
+)
 uris = (
     st.sampled_from(
-        ["mem://x", "mem://y", "ui://x/y", "ui://plait/a/x", "plait://guide", "plait://servers/a/mem://x", ""]
+        [
+            "mem://x",
+            "mem://y",
+            "ui://x/y",
+            "ui://plait/a/x",
+            "plait://guide",
+            "plait://servers/a/mem://x",
+            "",
+        ]
     )
-    | st.builds("{}://{}".format, st.sampled_from(["mem", "ui", "plait"]), st.text("a/{}%?é ", max_size=20))
+    | st.builds(
+        "{}://{}".format, st.sampled_from(["mem", "ui", "plait"]), st.text("a/{}%?é ", max_size=20)
+    )
     | st.text(max_size=30)
 )
 listed = st.lists(st.tuples(servers, uris), max_size=10)
@@ -75,7 +87,9 @@ def test_an_address_that_another_server_lists_is_wrapped_when_it_is_mentioned():
     assert Addresses([("a", "mem://x")]).up("b", "mem://x") == "plait://servers/b/mem://x"
 
 
-@pytest.mark.parametrize("uri", ["plait://guide", "plait://runs/1", "ui://plait/x", "plait://servers/b/mem://x"])
+@pytest.mark.parametrize(
+    "uri", ["plait://guide", "plait://runs/1", "ui://plait/x", "plait://servers/b/mem://x"]
+)
 def test_nobody_takes_an_address_of_ours(uri: str):
     addresses = Addresses([("a", uri)])
     assert addresses.up("a", uri) == wrap("a", uri)
@@ -94,7 +108,9 @@ def test_nobody_takes_an_address_of_ours(uri: str):
         ("xmem://n/7", None),
     ],
 )
-def test_an_unlisted_address_belongs_to_the_template_that_fits_it_best(uri: str, server: str | None):
+def test_an_unlisted_address_belongs_to_the_template_that_fits_it_best(
+    uri: str, server: str | None
+):
     templates = [("a", "mem://n/{n}"), ("b", "mem://n/{n}/x"), ("b", "log://{day}{?q*}")]
     assert Addresses(templates=templates).down(uri) == ((server, uri) if server else None)
 
@@ -108,9 +124,15 @@ def test_who_named_an_address_last_goes_before_templates_and_lists_before_both()
     assert addresses.down("other://y") is None
 
 
-@given(st.lists(st.text("ab", max_size=3), min_size=1, max_size=4), st.lists(st.text("ab", max_size=3), max_size=3))
+@given(
+    st.lists(st.text("ab", max_size=3), min_size=1, max_size=4),
+    st.lists(st.text("ab", max_size=3), max_size=3),
+)
 def test_a_template_fits_whatever_it_can_be_expanded_to(literals: list[str], values: list[str]):
-    uri = "".join(text + value for text, value in zip_longest(literals, values[: len(literals) - 1], fillvalue=""))
+    uri = "".join(
+        text + value
+        for text, value in zip_longest(literals, values[: len(literals) - 1], fillvalue="")
+    )
     assert Addresses(templates=[("s", "{v}".join(literals))]).down(uri) == ("s", uri)
 
 

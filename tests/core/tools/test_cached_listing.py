@@ -1,4 +1,5 @@
-"""What is kept of a server is read and replaced member by member, and a file never overrides what is known."""
+"""What is kept of a server is read and replaced member by member, and a file never overrides what
+is known."""
 
 from __future__ import annotations
 

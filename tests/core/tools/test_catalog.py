@@ -9,7 +9,12 @@ from plait.core.tools.search import SearchIndex
 from plait.core.values.strict import Json
 from tests.fakes import tool
 
-READ = tool("files:read_file", {"path": {"type": "string"}, "head": {"type": "integer"}}, ["path"], readOnlyHint=True)
+READ = tool(
+    "files:read_file",
+    {"path": {"type": "string"}, "head": {"type": "integer"}},
+    ["path"],
+    readOnlyHint=True,
+)
 CATALOG = Catalog(
     [
         READ,
@@ -53,13 +58,16 @@ def test_a_name_is_split_at_its_first_colon() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["status", "git_hub_log", "read", "files:", ":read_file", "", "nowhere:read_file", "mcp__"]
+    "name",
+    ["status", "git_hub_log", "read", "files:", ":read_file", "", "nowhere:read_file", "mcp__"],
 )
 def test_a_name_that_means_no_tool_or_several_finds_none(name: str) -> None:
     assert CATALOG.find(name) is None
 
 
-@pytest.mark.parametrize("name", ["late:anything", "late__anything", "late.anything", "broken/anything"])
+@pytest.mark.parametrize(
+    "name", ["late:anything", "late__anything", "late.anything", "broken/anything"]
+)
 def test_of_a_server_that_was_not_reached_yet_any_tool_is_found_as_not_listed(name: str) -> None:
     found = CATALOG.find(name)
     assert found is not None
@@ -86,9 +94,24 @@ def test_of_a_server_that_was_reached_and_went_away_only_its_own_tools_are_found
             'Unknown tool "files:raed_file".',
             "Did you mean files:read_file(path: string, head?: integer) or files:write_file()?",
         ),
-        ("status", "unknown_tool", '"status" is a tool of several servers.', "Use one of git:status, hub:status."),
-        ("frobnicate", "unknown_tool", 'Unknown tool "frobnicate".', "Find tools with search_tools."),
-        ("git:frobnicate", "unknown_tool", 'Unknown tool "git:frobnicate".', "Tools of git: status, hub_log."),
+        (
+            "status",
+            "unknown_tool",
+            '"status" is a tool of several servers.',
+            "Use one of git:status, hub:status.",
+        ),
+        (
+            "frobnicate",
+            "unknown_tool",
+            'Unknown tool "frobnicate".',
+            "Find tools with search_tools.",
+        ),
+        (
+            "git:frobnicate",
+            "unknown_tool",
+            'Unknown tool "git:frobnicate".',
+            "Tools of git: status, hub_log.",
+        ),
         ("late:x", "unknown_tool", 'Unknown tool "late:x".', "Find tools with search_tools."),
         ("hub:hub_lg", "unknown_tool", 'Unknown tool "hub:hub_lg".', "Did you mean git:hub_log()?"),
     ],
@@ -111,7 +134,10 @@ def test_without_servers_the_hint_says_that_there_is_none() -> None:
         (READ, "files:read_file(path: string, head?: integer)"),
         (tool("s:t"), "s:t()"),
         (
-            tool("s:t", output={"properties": {"items": {"type": "array", "items": {"type": "string"}}}}),
+            tool(
+                "s:t",
+                output={"properties": {"items": {"type": "array", "items": {"type": "string"}}}},
+            ),
             "s:t() -> {items: [string]}",
         ),
     ],

@@ -1,4 +1,5 @@
-"""What a call touches, told from its arguments: by the operator's word, or by the names of those that hold paths."""
+"""What a call touches, told from its arguments: by the operator's word, or by the names of those
+that hold paths."""
 
 from __future__ import annotations
 
@@ -35,15 +36,22 @@ def told(rules: AccessRules | None, arguments: dict[str, Any]) -> list[str] | No
     """Each claim as `reads file:x` or `writes file:x`; None where nothing is known of the tool."""
     if rules is None:
         return None
-    return [f"{'writes' if claim.writes else 'reads'} {claim.key}" for claim in claimed(rules, arguments)]
+    return [
+        f"{'writes' if claim.writes else 'reads'} {claim.key}"
+        for claim in claimed(rules, arguments)
+    ]
 
 
-def by_policy(reads: tuple[str, ...] | None, writes: tuple[str, ...] | None, arguments: Any) -> list[str] | None:
+def by_policy(
+    reads: tuple[str, ...] | None, writes: tuple[str, ...] | None, arguments: Any
+) -> list[str] | None:
     policy = ToolPolicy(reads=reads, writes=writes)
     return told(access_rules_of(tool("s:do", {"path": STRING}), policy), arguments)
 
 
-def by_name(name: str, value: Any, schema: Any = STRING, tool_name: str = "s:do", **hints: Any) -> list[str] | None:
+def by_name(
+    name: str, value: Any, schema: Any = STRING, tool_name: str = "s:do", **hints: Any
+) -> list[str] | None:
     """What a call touches whose only argument is *name*, where the operator has said nothing."""
     definition = tool(tool_name, {name: schema}, **hints)
     return told(access_rules_of(definition, ToolPolicy()), {} if value is None else {name: value})
@@ -57,11 +65,13 @@ def by_name(name: str, value: Any, schema: Any = STRING, tool_name: str = "s:do"
         ("db:{db}/{table}", {"db": "main", "table": "users"}, ["writes db:main/users"]),
         ("file:{dir}/{name}.txt", {"dir": "a", "name": "b"}, ["writes file:a/b.txt"]),
         ("file:{paths}", {"paths": ["a", "b"]}, ["writes file:a", "writes file:b"]),
-        ("db:{a}/{b}", {"a": ["x", "y"], "b": ["1", "2"]}, ["writes db:x/1", "writes db:x/2", "writes db:y/1",
+        ("db:{a}/{b}", {"a": ["x", "y"], "b": ["1", "2"]}, ["writes db:x/1", "writes db:x/2",
+        "writes db:y/1",
                                                            "writes db:y/2"]),
         ("file:{paths}", {"paths": [["a"], ["b"]]}, ["writes file:a", "writes file:b"]),
         ("file:{paths}", {"paths": ["a", "a"]}, ["writes file:a"]),
-        ("repo:{target.owner}/{target.name}", {"target": {"owner": "o", "name": "n"}}, ["writes repo:o/n"]),
+        ("repo:{target.owner}/{target.name}", {"target": {"owner": "o", "name": "n"}},
+        ["writes repo:o/n"]),
         ("item:{number}", {"number": 7}, ["writes item:7"]),
         ("db:{table}", {}, ["writes db:"]),
         ("db:{table}", {"table": None}, ["writes db:"]),
@@ -70,14 +80,17 @@ def by_name(name: str, value: Any, schema: Any = STRING, tool_name: str = "s:do"
         ("repo:{target.name}", {"target": "no object"}, ["writes repo:"]),
     ],
 )  # fmt: skip
-def test_a_template_is_filled_from_the_arguments(template: str, arguments: Any, claims: list[str]) -> None:
+def test_a_template_is_filled_from_the_arguments(
+    template: str, arguments: Any, claims: list[str]
+) -> None:
     assert by_policy(None, (template,), arguments) == claims
 
 
 def test_an_absent_argument_claims_all_that_the_template_may_mean() -> None:
     arguments_given: tuple[JsonObject, ...] = ({}, {"table": "users"})
     [absent], [given] = (
-        claimed(AccessRules("s", writes=(KeyTemplate.parse("db:{table}"),)), arguments) for arguments in arguments_given
+        claimed(AccessRules("s", writes=(KeyTemplate.parse("db:{table}"),)), arguments)
+        for arguments in arguments_given
     )
     assert absent.steps == given.steps[:1]
 
@@ -100,7 +113,8 @@ def test_the_operators_word_counts_and_an_empty_list_says_that_nothing_is_touche
 
 @pytest.mark.parametrize(
     "text",
-    ["", "path", "{path}", "file:{path", "file:path}", "file:{}", "file:{a b}", "file:{{path}}", "f:x", "1:x",
+    ["", "path", "{path}", "file:{path", "file:path}", "file:{}", "file:{a b}", "file:{{path}}",
+    "f:x", "1:x",
      "file:{a.}"],
 )  # fmt: skip
 def test_what_is_no_template_is_refused_with_what_would_be(text: str) -> None:
@@ -111,16 +125,21 @@ def test_what_is_no_template_is_refused_with_what_would_be(text: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "path", "paths", "Path", "file", "files", "filename", "filePath", "file_path", "file-path", "filepath",
-        "absolutePath", "directory", "directories", "dir", "folder", "source", "sources", "destination", "src", "dst",
-        "dest", "output_dir", "outputFile", "target_filename", "notebook_path", "repo_path", "repository",
+        "path", "paths", "Path", "file", "files", "filename", "filePath", "file_path", "file-path",
+        "filepath",
+        "absolutePath", "directory", "directories", "dir", "folder", "source", "sources",
+        "destination", "src", "dst",
+        "dest", "output_dir", "outputFile", "target_filename", "notebook_path", "repo_path",
+        "repository",
     ],
 )  # fmt: skip
 def test_an_argument_of_a_usual_name_holds_a_path(name: str) -> None:
     assert by_name(name, "a/b") == ["writes file:a/b"]
 
 
-@pytest.mark.parametrize("name", ["text", "profile", "query", "pathology", "name", "id", "content", "pattern", "cwds"])
+@pytest.mark.parametrize(
+    "name", ["text", "profile", "query", "pathology", "name", "id", "content", "pattern", "cwds"]
+)
 def test_an_argument_of_another_name_holds_none(name: str) -> None:
     assert by_name(name, "a/b") is None
 
@@ -138,7 +157,9 @@ def test_an_argument_of_another_name_holds_none(name: str) -> None:
         ("uri", "a/b", []),
     ],
 )
-def test_a_uri_is_a_path_only_where_it_begins_with_file(name: str, value: str, claims: list[str]) -> None:
+def test_a_uri_is_a_path_only_where_it_begins_with_file(
+    name: str, value: str, claims: list[str]
+) -> None:
     assert by_name(name, value) == claims
 
 
@@ -157,7 +178,9 @@ def test_a_uri_is_a_path_only_where_it_begins_with_file(name: str, value: str, c
         ({"type": "object"}, {"a": "b"}, None),
     ],
 )
-def test_a_path_is_a_text_or_a_list_of_texts_and_its_default_counts(schema: Any, value: Any, claims: Any) -> None:
+def test_a_path_is_a_text_or_a_list_of_texts_and_its_default_counts(
+    schema: Any, value: Any, claims: Any
+) -> None:
     assert by_name("path", value, schema) == claims
 
 
@@ -177,13 +200,22 @@ def test_a_path_is_a_text_or_a_list_of_texts_and_its_default_counts(schema: Any,
         ("s:transmogrify", {}, "writes"),
     ],
 )
-def test_without_an_annotation_a_tool_reads_only_if_its_name_says_nothing_else(name: str, hints: Any, how: str) -> None:
+def test_without_an_annotation_a_tool_reads_only_if_its_name_says_nothing_else(
+    name: str, hints: Any, how: str
+) -> None:
     assert by_name("path", "a", tool_name=name, **hints) == [f"{how} file:a"]
 
 
 def test_a_task_adds_what_it_says_itself() -> None:
-    rules = AccessRules("s", paths=(("path", None),), task_reads=("x", "db:t"), task_writes=("file:/y",))
-    assert told(rules, {"path": "z"}) == ["reads file:x", "reads db:t", "writes file:/y", "reads file:z"]
+    rules = AccessRules(
+        "s", paths=(("path", None),), task_reads=("x", "db:t"), task_writes=("file:/y",)
+    )
+    assert told(rules, {"path": "z"}) == [
+        "reads file:x",
+        "reads db:t",
+        "writes file:/y",
+        "reads file:z",
+    ]
 
 
 def test_a_resource_that_is_read_and_written_is_claimed_once_and_written() -> None:
@@ -241,7 +273,9 @@ def test_a_key_that_needs_no_file_system_is_plain(key: str, written: str) -> Non
 def test_a_call_that_touches_very_much_claims_what_holds_it_all() -> None:
     paths = [f"a/b/{number}" for number in range(MAX_CLAIMS)]
     assert len(by_name("paths", paths) or ()) == MAX_CLAIMS
-    [claim] = claimed(AccessRules("s", paths=(("paths", None),), paths_write=True), {"paths": [*paths, "a/c"]})
+    [claim] = claimed(
+        AccessRules("s", paths=(("paths", None),), paths_write=True), {"paths": [*paths, "a/c"]}
+    )
     assert (claim.key, claim.writes, claim.steps) == ("file:/a", True, ("file:", "a"))
 
 
@@ -256,7 +290,9 @@ def test_of_what_holds_it_all_each_scheme_is_claimed_and_written_if_one_of_it_is
 def test_no_argument_makes_more_keys_than_are_looked_at() -> None:
     """Two lists of thousands in one template would make millions of keys."""
     many: Any = [str(number) for number in range(50_000)]
-    rules = AccessRules("s", writes=(KeyTemplate.parse("db:{a}/{b}"),), paths=(("a", None),), task_reads=("kv:x",))
+    rules = AccessRules(
+        "s", writes=(KeyTemplate.parse("db:{a}/{b}"),), paths=(("a", None),), task_reads=("kv:x",)
+    )
     accesses = rules.accesses({"a": many, "b": many})
     assert accesses is not None
     assert len(accesses.keys) <= MAX_LOOKED_AT
@@ -268,4 +304,8 @@ def test_no_argument_makes_more_keys_than_are_looked_at() -> None:
 
 def test_what_a_task_touches_is_told_by_the_arguments_that_its_templates_name() -> None:
     templates = (KeyTemplate.parse("db:{a}/{b.c}"), KeyTemplate.parse("file:x"))
-    assert AccessRules("s", reads=templates, paths=(("path", None),)).argument_names == {"a", "b", "path"}
+    assert AccessRules("s", reads=templates, paths=(("path", None),)).argument_names == {
+        "a",
+        "b",
+        "path",
+    }

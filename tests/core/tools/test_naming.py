@@ -9,18 +9,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.tools.naming import BUDGET, CLIENT_PREFIX, LONGEST, Entry, prefixed_name, prompt_names, tool_names
+from plait.core.tools.naming import (
+    BUDGET,
+    CLIENT_PREFIX,
+    LONGEST,
+    Entry,
+    prefixed_name,
+    prompt_names,
+    tool_names,
+)
 
 FITS = re.compile(r"[A-Za-z0-9_-]{1,52}\Z")
 OURS = ("execute_dag", "get_run", "plan")
 LONG = "x" * 80
 
-servers = st.sampled_from(["a", "b", "a_", "a__b", "0", "s" * 32]) | st.text("ab_-", min_size=1, max_size=4)
+servers = st.sampled_from(["a", "b", "a_", "a__b", "0", "s" * 32]) | st.text(
+    "ab_-", min_size=1, max_size=4
+)
 names = (
     st.text(alphabet=string.ascii_letters + "_", max_size=60)
     | st.text(max_size=80)
     | st.sampled_from(
-        ["x", "b__x", "__x", "_x", "x_0123456789ab", "get_run", "execute_dag", "a__x", LONG, LONG + "y", ""]
+        [
+            "x",
+            "b__x",
+            "__x",
+            "_x",
+            "x_0123456789ab",
+            "get_run",
+            "execute_dag",
+            "a__x",
+            LONG,
+            LONG + "y",
+            "",
+        ]
     )
 )
 entries = st.lists(st.tuples(servers, names), max_size=12)
@@ -93,7 +115,9 @@ def test_the_names_of_tools_do_not_hang_on_the_order_of_lists(tools: list[Entry]
 
 
 @given(entries, servers)
-def test_a_name_of_its_own_means_the_same_when_another_server_is_there(prompts: list[Entry], other: str):
+def test_a_name_of_its_own_means_the_same_when_another_server_is_there(
+    prompts: list[Entry], other: str
+):
     alone = prompt_names([prompt for prompt in prompts if prompt[0] != other])
     for entry in alone.served:
         assert prompt_names(prompts).means[prefixed_name(*entry)] == entry
@@ -102,12 +126,21 @@ def test_a_name_of_its_own_means_the_same_when_another_server_is_there(prompts: 
 @given(entries)
 def test_what_is_served_bare_is_what_the_server_calls_it(tools: list[Entry]):
     for (server, name), served in tool_names(tools, bare={"a"}, taken=OURS).served.items():
-        assert served in ({name, prefixed_name(server, name)} if server == "a" else {prefixed_name(server, name)})
+        assert served in (
+            {name, prefixed_name(server, name)} if server == "a" else {prefixed_name(server, name)}
+        )
 
 
 def test_a_bare_name_is_served_where_it_is_free():
-    served = tool_names([("a", "x"), ("a", "get_run"), ("b", "x"), ("c", "y")], bare={"a", "c"}, taken=OURS).served
-    assert served == {("a", "x"): "x", ("a", "get_run"): "a__get_run", ("b", "x"): "b__x", ("c", "y"): "y"}
+    served = tool_names(
+        [("a", "x"), ("a", "get_run"), ("b", "x"), ("c", "y")], bare={"a", "c"}, taken=OURS
+    ).served
+    assert served == {
+        ("a", "x"): "x",
+        ("a", "get_run"): "a__get_run",
+        ("b", "x"): "b__x",
+        ("c", "y"): "y",
+    }
 
 
 @pytest.mark.parametrize("name", ["b__x", "x y", "x_0123456789ab", "x" * 53, ""])
@@ -121,7 +154,10 @@ def test_two_servers_that_have_one_bare_name_both_go_without_it():
 
 
 def test_prompts_keep_their_names_until_two_servers_have_one():
-    assert prompt_names([("a", "part one"), ("b", "x")]).served == {("a", "part one"): "part one", ("b", "x"): "x"}
+    assert prompt_names([("a", "part one"), ("b", "x")]).served == {
+        ("a", "part one"): "part one",
+        ("b", "x"): "x",
+    }
     shared = prompt_names([("a", "x"), ("b", "x"), ("a", "plan")], taken=OURS).served
     assert shared == {("a", "x"): "a__x", ("b", "x"): "b__x", ("a", "plan"): "a__plan"}
 

@@ -48,7 +48,9 @@ def read(result: Any, max_bytes: int = 1000, **options: Any) -> Output:
         ({"content": [5, {"type": "text", "text": "x"}]}, "x"),
     ],
 )
-def test_the_output_is_the_structured_content_else_the_text_else_the_blocks(result: Any, value: Any) -> None:
+def test_the_output_is_the_structured_content_else_the_text_else_the_blocks(
+    result: Any, value: Any
+) -> None:
     assert read(result).value == value
 
 
@@ -65,7 +67,12 @@ def test_text_that_looks_like_a_wrapper_is_none() -> None:
 
 
 def test_images_and_audio_are_kept_beside_the_output() -> None:
-    output = read({"content": [{"type": "text", "text": "x"}, IMAGE, AUDIO, LINK], "structuredContent": {"a": 1}})
+    output = read(
+        {
+            "content": [{"type": "text", "text": "x"}, IMAGE, AUDIO, LINK],
+            "structuredContent": {"a": 1},
+        }
+    )
     assert output.value == {"a": 1}
     assert output.attachments == (IMAGE, AUDIO)
 
@@ -112,7 +119,9 @@ def test_a_tools_own_error_is_cut() -> None:
         (nested(181), "nested deeper than 180"),
     ],
 )
-def test_an_answer_that_is_not_strict_json_fails_its_task_with_the_place(value: Any, place: str) -> None:
+def test_an_answer_that_is_not_strict_json_fails_its_task_with_the_place(
+    value: Any, place: str
+) -> None:
     with pytest.raises(InvalidOutput, match=place):
         read({"structuredContent": value}, max_bytes=10_000)
 

@@ -31,7 +31,9 @@ POLICY = Policy(
         ("other:anything", DEFAULT_TIMEOUT_S, 1, False),
     ],
 )
-def test_the_last_rule_that_says_something_counts(name: str, timeout_s: float, weight: int, may_repeat: bool) -> None:
+def test_the_last_rule_that_says_something_counts(
+    name: str, timeout_s: float, weight: int, may_repeat: bool
+) -> None:
     named = tool(name)
     said = POLICY.of(named)
     assert (said.timeout_s, said.weight, said.may_repeat) == (timeout_s, weight, may_repeat)
@@ -39,9 +41,16 @@ def test_the_last_rule_that_says_something_counts(name: str, timeout_s: float, w
 
 @pytest.mark.parametrize(
     ("hints", "may_repeat"),
-    [({}, False), ({"readOnlyHint": True}, True), ({"idempotentHint": True}, True), ({"readOnlyHint": False}, False)],
+    [
+        ({}, False),
+        ({"readOnlyHint": True}, True),
+        ({"idempotentHint": True}, True),
+        ({"readOnlyHint": False}, False),
+    ],
 )
-def test_without_a_rule_the_annotations_say_whether_a_call_may_be_repeated(hints: Any, may_repeat: bool) -> None:
+def test_without_a_rule_the_annotations_say_whether_a_call_may_be_repeated(
+    hints: Any, may_repeat: bool
+) -> None:
     assert Policy().of(tool("s:t", **hints)).may_repeat is may_repeat
 
 
@@ -51,7 +60,12 @@ def test_a_rule_is_stronger_than_an_annotation() -> None:
 
 @pytest.mark.parametrize(
     ("name", "pattern"),
-    [("files:delete_all", "*:delete_*"), ("shell:run", "shell:*"), ("files:read", None), ("Shell:run", None)],
+    [
+        ("files:delete_all", "*:delete_*"),
+        ("shell:run", "shell:*"),
+        ("files:read", None),
+        ("Shell:run", None),
+    ],
 )
 def test_the_pattern_that_denies_a_tool_is_told(name: str, pattern: str | None) -> None:
     assert POLICY.of(tool(name)).denied_by == pattern
@@ -60,7 +74,11 @@ def test_the_pattern_that_denies_a_tool_is_told(name: str, pattern: str | None) 
 def test_a_limit_of_calls_is_shared_by_all_tools_that_its_pattern_matches() -> None:
     policy = Policy((Rule("files:*", max_concurrency=3), Rule("files:write_*", max_concurrency=1)))
     assert policy.of(tool("files:read")).limit == ("files:*", 3)
-    assert policy.of(tool("files:write_a")).limit == policy.of(tool("files:write_b")).limit == ("files:write_*", 1)
+    assert (
+        policy.of(tool("files:write_a")).limit
+        == policy.of(tool("files:write_b")).limit
+        == ("files:write_*", 1)
+    )
     assert policy.of(tool("other:x")).limit is None
 
 

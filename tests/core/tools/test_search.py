@@ -17,8 +17,16 @@ STRING: dict[str, Any] = {"type": "string"}
 CATALOG = Catalog(
     [
         tool("files:read_file", {"path": STRING}, description="Reads a text file from the disk."),
-        tool("files:write_file", {"path": STRING, "content": STRING}, description="Writes a text file."),
-        tool("github:listIssues", {"repository": STRING}, description="Lists the tickets of a repository."),
+        tool(
+            "files:write_file",
+            {"path": STRING, "content": STRING},
+            description="Writes a text file.",
+        ),
+        tool(
+            "github:listIssues",
+            {"repository": STRING},
+            description="Lists the tickets of a repository.",
+        ),
         tool("github:create_issue", {"title": STRING}, description="Opens a ticket."),
         tool("mail:send", {"recipient": STRING}, description="Sends an email message."),
         tool("maths:add", description="Sums two numbers."),
@@ -62,7 +70,9 @@ def test_needs_above_the_most_that_are_searched_are_named(index: SearchIndex) ->
         ("Sums", "maths:add"),
     ],
 )
-def test_the_best_tool_for_some_words_stands_first(index: SearchIndex, query: str, first: str) -> None:
+def test_the_best_tool_for_some_words_stands_first(
+    index: SearchIndex, query: str, first: str
+) -> None:
     assert names(index, query)[0][0] == first
 
 
@@ -81,7 +91,9 @@ def test_an_empty_query_lists_the_servers(index: SearchIndex, query: str) -> Non
 
 
 def test_one_server_can_be_asked_alone(index: SearchIndex) -> None:
-    assert {name.partition(":")[0] for name in names(index, "file issue mail", server="github")[0]} == {"github"}
+    assert {
+        name.partition(":")[0] for name in names(index, "file issue mail", server="github")[0]
+    } == {"github"}
     assert [server.name for server in index.search("", server="github").servers] == ["github"]
 
 
@@ -104,7 +116,9 @@ def test_words_that_no_tool_has_find_nothing(index: SearchIndex) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.text()
-    | st.lists(st.sampled_from(['"', "*", "OR", "NEAR(", "name:", "-", "^", "read", "'", ")", "\x00"])).map(" ".join)
+    | st.lists(
+        st.sampled_from(['"', "*", "OR", "NEAR(", "name:", "-", "^", "read", "'", ")", "\x00"])
+    ).map(" ".join)
 )
 def test_any_text_can_be_searched_for(index: SearchIndex, query: str) -> None:
     for _, tools in index.search(query).needs:

@@ -14,7 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.core.tools.fields import MAX_NAME_CHARS, is_field, looks_like_name, words_in
-from plait.core.tools.shapes import MAX_DEPTH, MAX_FIELDS, MAX_NODES, Shape, merged, read_shape, shape_of
+from plait.core.tools.shapes import (
+    MAX_DEPTH,
+    MAX_FIELDS,
+    MAX_NODES,
+    Shape,
+    merged,
+    read_shape,
+    shape_of,
+)
 from plait.core.values.schema import Schema
 from plait.core.values.strict import Json
 
@@ -22,7 +30,9 @@ from ..strategies import WORDS, json_values, nested
 
 FIELDS = ["id", "title", "items", "user", "html_url", "createdAt"]
 RECORDS = json_values(keys=st.sampled_from(FIELDS))
-VALUES = json_values(keys=st.sampled_from([*FIELDS, "zork", "ada", "a@b.example", "2024-01-01", ""]) | WORDS)
+VALUES = json_values(
+    keys=st.sampled_from([*FIELDS, "zork", "ada", "a@b.example", "2024-01-01", ""]) | WORDS
+)
 
 
 def seen(*values: Any) -> Shape:
@@ -42,7 +52,10 @@ def keys(schema: Any) -> Iterator[str]:
 
 
 def depth(schema: Any) -> int:
-    parts = [*schema.get("properties", {}).values(), *([schema["items"]] if "items" in schema else [])]
+    parts = [
+        *schema.get("properties", {}).values(),
+        *([schema["items"]] if "items" in schema else []),
+    ]
     return 1 + max(map(depth, parts), default=-1)
 
 
@@ -65,7 +78,10 @@ def depth(schema: Any) -> int:
                 "type": "array",
                 "items": {
                     "type": "object",
-                    "properties": {"id": {"type": ["integer", "null"]}, "title": {"type": "string"}},
+                    "properties": {
+                        "id": {"type": ["integer", "null"]},
+                        "title": {"type": "string"},
+                    },
                 },
             },
         ),
@@ -77,7 +93,10 @@ def test_a_shape_is_types_and_names_of_fields(value: Json, shape: Json):
 
 def test_a_shape_reads_as_one_line():
     issue = {"number": 1, "title": "It breaks", "user": {"login": "ada"}}
-    assert line({"items": [issue], "total_count": 1}) == "{items: [{number, title, user: {login}}], total_count}"
+    assert (
+        line({"items": [issue], "total_count": 1})
+        == "{items: [{number, title, user: {login}}], total_count}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -162,12 +181,17 @@ def test_the_words_of_a_definition_are_known():
         "inputSchema": {"properties": {"zorkName": {"type": "string"}}},
     }
     words = words_in(definition)
-    shape = shape_of({"tide": 3, "zork": 2, "harbour_name": "x", "other_thing": 4, "mizzle": 1}, lambda: words)
+    shape = shape_of(
+        {"tide": 3, "zork": 2, "harbour_name": "x", "other_thing": 4, "mizzle": 1}, lambda: words
+    )
     assert list(shape.fields) == ["tide", "zork", "harbour_name", "other_thing"]
 
 
 def test_the_words_of_an_enormous_definition_are_read_in_part():
-    vast: Any = {"description": "word " * 10**5, "inputSchema": {"properties": {f"k{n}": {} for n in range(10**4)}}}
+    vast: Any = {
+        "description": "word " * 10**5,
+        "inputSchema": {"properties": {f"k{n}": {} for n in range(10**4)}},
+    }
     assert len(words_in(vast)) < 1_000
 
 
@@ -194,13 +218,20 @@ def test_only_keys_that_look_like_names_are_in_a_schema(value: Json):
 @given(st.lists(VALUES, min_size=1, max_size=5))
 def test_no_text_of_a_result_is_in_its_shape(values: list[Any]):
     secret = "hunter2-hunter2"
-    told = json.dumps(seen(*[{"items": value, "title": secret, secret: value} for value in values]).schema())
+    told = json.dumps(
+        seen(*[{"items": value, "title": secret, secret: value} for value in values]).schema()
+    )
     assert secret not in told
 
 
 def fields(number: int, depth: int) -> Any:
     return (
-        {f"{letter}_id": fields(number, depth - 1) for letter in "abcdefghijklmnopqrstuvwxyz"[:number]} if depth else 1
+        {
+            f"{letter}_id": fields(number, depth - 1)
+            for letter in "abcdefghijklmnopqrstuvwxyz"[:number]
+        }
+        if depth
+        else 1
     )
 
 
@@ -219,7 +250,16 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
         [{"id": {f"{number}": 1 for number in range(10**5)}}],
         [{f"{first}_{second}": 1} for first in LETTERS for second in LETTERS],
     ],
-    ids=["wide", "bushy", "deep", "nested lists", "more beneath each", "large", "map", "always another"],
+    ids=[
+        "wide",
+        "bushy",
+        "deep",
+        "nested lists",
+        "more beneath each",
+        "large",
+        "map",
+        "always another",
+    ],
 )
 def test_a_shape_is_bounded_whatever_was_seen(values: list[Any]):
     shape = seen(*values)
@@ -242,7 +282,14 @@ def test_a_shape_is_read_back_as_it_was_told(one: Json, other: Json):
     assert read.schema() == told
 
 
-@given(VALUES | st.dictionaries(st.sampled_from(["type", "properties", "items", "additionalProperties"]), VALUES))
+@given(
+    VALUES
+    | st.dictionaries(
+        st.sampled_from(["type", "properties", "items", "additionalProperties"]), VALUES
+    )
+)
 def test_anything_else_is_read_within_the_bounds(document: Json):
     shape = read_shape(document)
-    assert shape is None or (shape.nodes <= MAX_NODES and all(map(looks_like_name, keys(shape.schema()))))
+    assert shape is None or (
+        shape.nodes <= MAX_NODES and all(map(looks_like_name, keys(shape.schema())))
+    )

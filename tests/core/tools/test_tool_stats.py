@@ -1,4 +1,5 @@
-"""What the gateway learns of tools: how long they take, what their outputs look like, and how that is kept."""
+"""What the gateway learns of tools: how long they take, what their outputs look like, and how that
+is kept."""
 
 from __future__ import annotations
 
@@ -64,7 +65,9 @@ def test_a_call_is_expected_to_take_as_long_as_the_median_of_the_last_ones(
 
 
 @given(st.lists(DURATIONS, min_size=WINDOW, max_size=WINDOW), st.data())
-def test_outliers_fewer_than_half_never_move_it_beyond_what_is_usual(usual: list[float], data: st.DataObject):
+def test_outliers_fewer_than_half_never_move_it_beyond_what_is_usual(
+    usual: list[float], data: st.DataObject
+):
     places = st.lists(st.integers(0, WINDOW - 1), max_size=WINDOW // 2, unique=True)
     outliers = dict.fromkeys(data.draw(places), data.draw(st.sampled_from([0.0, 100.0, 1e9])))
     mixed = [outliers.get(place, duration) for place, duration in enumerate(usual)]
@@ -77,7 +80,11 @@ def test_outliers_fewer_than_half_never_move_it_beyond_what_is_usual(usual: list
 def test_tools_are_learned_apart():
     learned = after(1.0)
     learned.saw(tool("t:list"), 5.0, None)
-    assert (learned.seconds(LIST), learned.seconds(tool("t:list")), learned.seconds(tool("s:other"))) == (
+    assert (
+        learned.seconds(LIST),
+        learned.seconds(tool("t:list")),
+        learned.seconds(tool("s:other")),
+    ) == (
         1.0,
         5.0,
         None,
@@ -126,7 +133,12 @@ def test_a_shape_is_dropped_when_the_definition_of_its_tool_changes(is_kept: boo
 
 
 def test_a_shape_stays_when_its_tool_is_listed_anew():
-    assert line(seen({"id": 1}), tool("s:list", {"q": {"type": "string"}}, description="Now with words")) == "{id}"
+    assert (
+        line(
+            seen({"id": 1}), tool("s:list", {"q": {"type": "string"}}, description="Now with words")
+        )
+        == "{id}"
+    )
 
 
 class Watched(dict[str, Any]):
@@ -178,9 +190,14 @@ def test_a_document_tells_all_that_was_learned(calls: list[tuple[str, float, Any
 @given(
     json_values()
     | st.fixed_dictionaries(
-        {"version": st.just(1), "tools": st.dictionaries(WORDS.map("s:{}".format), json_values(), max_size=3)}
+        {
+            "version": st.just(1),
+            "tools": st.dictionaries(WORDS.map("s:{}".format), json_values(), max_size=3),
+        }
     )
-    | json_values(st.just({"version": 1, "tools": {"s:list": {"seconds": [True, "x", -1, None, 1e300]}}}))
+    | json_values(
+        st.just({"version": 1, "tools": {"s:list": {"seconds": [True, "x", -1, None, 1e300]}}})
+    )
 )
 def test_any_document_can_be_read(document: Any):
     learned = ToolStats.read(document)
@@ -188,7 +205,11 @@ def test_any_document_can_be_read(document: Any):
 
 
 DIGEST: Any = seen({"id": 1}).document()["tools"]["s:list"]["definition"]  # type: ignore[index, call-overload]
-GOOD: dict[str, Any] = {"seconds": [1.0, 2.0, 3.0], "definition": DIGEST, "shape": {"type": "string"}}
+GOOD: dict[str, Any] = {
+    "seconds": [1.0, 2.0, 3.0],
+    "definition": DIGEST,
+    "shape": {"type": "string"},
+}
 
 
 @pytest.mark.parametrize(
@@ -208,8 +229,12 @@ GOOD: dict[str, Any] = {"seconds": [1.0, 2.0, 3.0], "definition": DIGEST, "shape
         ([], None, None),
     ],
 )
-def test_of_a_broken_document_what_can_be_read_is_kept(members: Any, seconds: float | None, shape: str | None):
-    learned = ToolStats.read({"version": 1, "tools": {"s:list": members, "s:other": GOOD, "nameless": GOOD}})
+def test_of_a_broken_document_what_can_be_read_is_kept(
+    members: Any, seconds: float | None, shape: str | None
+):
+    learned = ToolStats.read(
+        {"version": 1, "tools": {"s:list": members, "s:other": GOOD, "nameless": GOOD}}
+    )
     assert (learned.seconds(LIST), line(learned)) == (seconds, shape)
     assert learned.seconds(tool("s:other")) == 2.0
 
@@ -221,7 +246,11 @@ def test_a_document_of_another_version_is_passed_over(version: Any):
 
 def test_a_document_is_bounded_and_holds_what_was_called_last():
     learned = ToolStats()
-    record: Any = {f"{first}_{second}": {"id": 1, "title": "x"} for first in "abcdefgh" for second in ("id", "name")}
+    record: Any = {
+        f"{first}_{second}": {"id": 1, "title": "x"}
+        for first in "abcdefgh"
+        for second in ("id", "name")
+    }
     for number in range(MAX_TOOLS):
         learned.saw(tool(f"s:t{number}"), 1.0, record)
     document: Any = learned.document()

@@ -14,7 +14,11 @@ from plait.errors import ExpressionFailed
     ("expression", "value", "found"),
     [
         ("lines(@)", "a\n\n b\r\n", ["a", " b"]),
-        ("lines(content)[?starts_with(@, '[FILE]')]", {"content": "[DIR] a\n[FILE] b"}, ["[FILE] b"]),
+        (
+            "lines(content)[?starts_with(@, '[FILE]')]",
+            {"content": "[DIR] a\n[FILE] b"},
+            ["[FILE] b"],
+        ),
         ("lines(@)", "", []),
         ("split(@, ', ')", "a, b", ["a", "b"]),
         ("split(@, '')", "ab", ["a", "b"]),

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from plait.core.values.problems import Problem, did_you_mean, nearest, slip_of, some_of, with_one_fix_a_place
+from plait.core.values.problems import (
+    Problem,
+    did_you_mean,
+    nearest,
+    slip_of,
+    some_of,
+    with_one_fix_a_place,
+)
 from plait.errors import InvalidDag
 
 
@@ -31,9 +38,16 @@ def test_a_refused_dag_says_all_its_problems() -> None:
 
 @pytest.mark.parametrize(
     ("names", "said"),
-    [([], ""), (["a"], "a"), (["a", "b", "c"], "a, b, c"), (["a", "b", "c", "d"], "a, b, c and 1 more")],
+    [
+        ([], ""),
+        (["a"], "a"),
+        (["a", "b", "c"], "a, b, c"),
+        (["a", "b", "c", "d"], "a, b, c and 1 more"),
+    ],
 )
-def test_names_are_listed_up_to_a_number_and_the_others_counted(names: list[str], said: str) -> None:
+def test_names_are_listed_up_to_a_number_and_the_others_counted(
+    names: list[str], said: str
+) -> None:
     assert some_of(names, 3) == said
     assert some_of(dict.fromkeys(names), 3) == said
 
@@ -106,5 +120,9 @@ def test_what_has_no_fix_does_not_tell_one() -> None:
 
 
 def test_there_is_one_fix_at_a_place_or_none() -> None:
-    problems = [Problem("a", "x", "One.", fix=1), Problem("b", "x", "Two.", fix=2), Problem("a", "y", "Three.", fix=3)]
+    problems = [
+        Problem("a", "x", "One.", fix=1),
+        Problem("b", "x", "Two.", fix=2),
+        Problem("a", "y", "Three.", fix=3),
+    ]
     assert [problem.fix for problem in with_one_fix_a_place(problems)] == [None, 2, None]

@@ -1,4 +1,5 @@
-"""JSON Schemas of tools: what is said of a value that does not fit, and what a hostile schema cannot do."""
+"""JSON Schemas of tools: what is said of a value that does not fit, and what a hostile schema
+cannot do."""
 
 from __future__ import annotations
 
@@ -21,7 +22,11 @@ PERSON: dict[str, Any] = {
         "age": {"type": ["integer", "null"], "minimum": 0},
         "role": {"enum": ["admin", "user", None]},
         "tags": {"type": "array", "items": {"type": "string"}, "uniqueItems": True},
-        "home": {"type": "object", "properties": {"zip": {"pattern": "^[0-9]+$"}}, "additionalProperties": False},
+        "home": {
+            "type": "object",
+            "properties": {"zip": {"pattern": "^[0-9]+$"}},
+            "additionalProperties": False,
+        },
         "either": {"anyOf": [{"type": "string"}, {"type": "null"}]},
         "kind": {"const": "person"},
         "then": {"type": "integer"},
@@ -41,14 +46,26 @@ PERSON: dict[str, Any] = {
         ({"name": "abcdef"}, ("name",), 'is longer than 5 characters; it is "abcdef"'),
         ({"name": "a", "age": "x"}, ("age",), 'must be an integer or null; it is "x"'),
         ({"name": "a", "age": -1}, ("age",), "is less than the minimum of 0; it is -1"),
-        ({"name": "a", "role": "boss"}, ("role",), 'must be one of "admin", "user", null; it is "boss"'),
+        (
+            {"name": "a", "role": "boss"},
+            ("role",),
+            'must be one of "admin", "user", null; it is "boss"',
+        ),
         ({"name": "a", "tags": ["x", 1]}, ("tags", 1), "must be a string; it is 1"),
         ({"name": "a", "tags": ["x", "x"]}, ("tags",), 'has non-unique elements; it is ["x", "x"]'),
-        ({"name": "a", "home": {"zip": "x"}}, ("home", "zip"), 'does not match "^[0-9]+$"; it is "x"'),
+        (
+            {"name": "a", "home": {"zip": "x"}},
+            ("home", "zip"),
+            'does not match "^[0-9]+$"; it is "x"',
+        ),
         ({"name": "a", "home": {"zap": 1}}, ("home", "zap"), "is not a known field"),
         ({"name": "a", "either": 5}, ("either",), "must be a string or null; it is 5"),
         ({"name": "a", "kind": "cat"}, ("kind",), 'must be "person"; it is "cat"'),
-        ({"name": "a", "one": 3}, ("one",), "fits more than one of the alternatives in its schema; it is 3"),
+        (
+            {"name": "a", "one": 3},
+            ("one",),
+            "fits more than one of the alternatives in its schema; it is 3",
+        ),
         ({"name": "a", "never": 1}, ("never",), "is not allowed here"),
         ({"name": "a", "rol": "user"}, ("rol",), 'is not a parameter; did you mean "role"?'),
         ({"name": "a", "zzzzz": 1}, ("zzzzz",), "is not a parameter"),
@@ -82,8 +99,13 @@ def test_a_long_value_does_not_hide_the_reason() -> None:
 
 
 def test_complaints_are_bounded() -> None:
-    assert len(Schema({"items": {"type": "string"}}).complaints(list(range(1000)))) <= MAX_COMPLAINTS
-    assert len(Schema(PERSON).complaints({f"x{index}": 1 for index in range(1000)})) <= MAX_COMPLAINTS + 1
+    assert (
+        len(Schema({"items": {"type": "string"}}).complaints(list(range(1000)))) <= MAX_COMPLAINTS
+    )
+    assert (
+        len(Schema(PERSON).complaints({f"x{index}": 1 for index in range(1000)}))
+        <= MAX_COMPLAINTS + 1
+    )
 
 
 def test_a_large_value_that_does_not_fit_is_refused_without_the_places() -> None:
@@ -116,16 +138,31 @@ def test_of_what_is_not_known_yet_only_what_is_certain_is_said(
     "schema",
     [
         {"if": {"properties": {"a": {"const": 1}}}, "else": {"required": ["b"]}},
-        {"if": {"properties": {"a": {"const": 1}}}, "then": True, "else": {"$ref": "#/$defs/b"}, "$defs": {"b": False}},
+        {
+            "if": {"properties": {"a": {"const": 1}}},
+            "then": True,
+            "else": {"$ref": "#/$defs/b"},
+            "$defs": {"b": False},
+        },
         {"properties": {"a": {"type": "integer", "minimum": 5}, "c": {"const": "x"}}},
-        {"properties": {"a": {"anyOf": [{"type": "integer"}, {"type": "null"}]}, "c": {"enum": ["x", "y"]}}},
-        {"properties": {"a": {"$ref": "#/$defs/n"}}, "$defs": {"n": {"type": "number", "exclusiveMaximum": 0}}},
+        {
+            "properties": {
+                "a": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+                "c": {"enum": ["x", "y"]},
+            }
+        },
+        {
+            "properties": {"a": {"$ref": "#/$defs/n"}},
+            "$defs": {"n": {"type": "number", "exclusiveMaximum": 0}},
+        },
     ],
 )
 def test_nothing_is_said_of_a_condition_on_what_is_not_known_yet(schema: Any) -> None:
     value: dict[str, Any] = {"a": "$OUTPUT[x]", "c": "x"}
     assert Schema(schema).complaints(value, unknown=frozenset({("a",)})) == []
-    [complaint] = Schema({**schema, "required": ["z"]}).complaints(value, unknown=frozenset({("a",)}))
+    [complaint] = Schema({**schema, "required": ["z"]}).complaints(
+        value, unknown=frozenset({("a",)})
+    )
     assert complaint.place == ("z",)
 
 
@@ -133,10 +170,22 @@ def test_nothing_is_said_of_a_condition_on_what_is_not_known_yet(schema: Any) ->
     ("schema", "line"),
     [
         ({}, ""),
-        (PERSON, "name: string, age?: integer|null, role?: admin|user|null, tags?: [string], home?: {zip}, "),
-        ({"properties": {"a": {"type": "string"}, "b": {}}, "required": ["b"]}, "b: any, a?: string"),
+        (
+            PERSON,
+            (
+                "name: string, age?: integer|null, role?: admin|user|null, tags?: [string], home?: "
+                "{zip}, "
+            ),
+        ),
+        (
+            {"properties": {"a": {"type": "string"}, "b": {}}, "required": ["b"]},
+            "b: any, a?: string",
+        ),
         ({"properties": {"x": {"$ref": "#/$defs/Point"}}}, "x?: Point"),
-        ({"properties": {"x": {"anyOf": [{"type": "string"}, {"type": "null"}]}}}, "x?: string|null"),
+        (
+            {"properties": {"x": {"anyOf": [{"type": "string"}, {"type": "null"}]}}},
+            "x?: string|null",
+        ),
         ({"properties": {"x": {"enum": list("abcdefghij")}}}, "x?: a|b|c|d|e|f|g|h|…"),
         ({"properties": {f"p{n}": True for n in range(30)}}, "p23?: any, …"),
         ({"properties": {"x": "nonsense"}, "required": "nonsense"}, "x?: any"),
@@ -154,10 +203,18 @@ def test_the_parameters_stand_in_one_line_the_required_first(schema: Any, line: 
         ({"properties": {"n": {"type": "integer"}, "s": {}}}, "{n, s}"),
         ({"type": "array", "items": {"properties": {"id": {}, "name": {}}}}, "[{id, name}]"),
         (
-            {"properties": {"items": {"type": "array", "items": {"properties": {"id": {}}}}, "total": {}}},
+            {
+                "properties": {
+                    "items": {"type": "array", "items": {"properties": {"id": {}}}},
+                    "total": {},
+                }
+            },
             "{items: [{id}], total}",
         ),
-        ({"properties": {"tags": {"type": "array", "items": {"type": "string"}}}}, "{tags: [string]}"),
+        (
+            {"properties": {"tags": {"type": "array", "items": {"type": "string"}}}},
+            "{tags: [string]}",
+        ),
     ],
 )
 def test_the_shape_of_an_output_stands_in_one_line(schema: Any, shape: str) -> None:
@@ -166,25 +223,64 @@ def test_the_shape_of_an_output_stands_in_one_line(schema: Any, shape: str) -> N
 
 KEYWORDS = (
     st.sampled_from(
-        ["type", "properties", "items", "required", "enum", "const", "anyOf", "oneOf", "allOf", "not", "if"]
+        [
+            "type",
+            "properties",
+            "items",
+            "required",
+            "enum",
+            "const",
+            "anyOf",
+            "oneOf",
+            "allOf",
+            "not",
+            "if",
+        ]
     )
-    | st.sampled_from(["$ref", "$defs", "$schema", "$id", "a", "additionalProperties", "pattern", "format", "minimum"])
-    | st.sampled_from(["maxLength", "prefixItems", "unevaluatedProperties", "dependentSchemas", "then", "contains"])
+    | st.sampled_from(
+        [
+            "$ref",
+            "$defs",
+            "$schema",
+            "$id",
+            "a",
+            "additionalProperties",
+            "pattern",
+            "format",
+            "minimum",
+        ]
+    )
+    | st.sampled_from(
+        [
+            "maxLength",
+            "prefixItems",
+            "unevaluatedProperties",
+            "dependentSchemas",
+            "then",
+            "contains",
+        ]
+    )
 )
-WORDS = st.sampled_from(["string", "object", "array", "integer", "#", "#/$defs/a", "#/properties/a", "a", "(", "^a+$"])
+WORDS = st.sampled_from(
+    ["string", "object", "array", "integer", "#", "#/$defs/a", "#/properties/a", "a", "(", "^a+$"]
+)
 SCHEMAS = json_values(leaves=WORDS, keys=KEYWORDS)
 
 
 @given(SCHEMAS, json_values(keys=st.sampled_from(["a", "b", "type"])))
 def test_no_schema_and_no_value_is_ever_an_error(schema: Any, value: Any) -> None:
     tested = Schema(schema)
-    for complaint in tested.complaints(value) + tested.complaints(value, unknown=frozenset({("a",)})):
+    for complaint in tested.complaints(value) + tested.complaints(
+        value, unknown=frozenset({("a",)})
+    ):
         assert complaint.message
     assert isinstance(tested.parameters() + tested.shape(), str)
     assert tested.unusable is None or tested.unusable
 
 
-OBJECTS = st.dictionaries(st.sampled_from(["a", "b", "then"]), json_values(keys=st.just("a")), max_size=3)
+OBJECTS = st.dictionaries(
+    st.sampled_from(["a", "b", "then"]), json_values(keys=st.just("a")), max_size=3
+)
 BRANCH = st.fixed_dictionaries(
     {},
     optional={
@@ -214,7 +310,9 @@ CONDITIONS = st.fixed_dictionaries(
 
 
 @given(CONDITIONS | SCHEMAS, OBJECTS, st.sets(st.sampled_from(["a", "b", "then"])))
-def test_of_what_fits_once_it_is_known_nothing_is_said_before(schema: Any, value: Any, names: set[str]) -> None:
+def test_of_what_fits_once_it_is_known_nothing_is_said_before(
+    schema: Any, value: Any, names: set[str]
+) -> None:
     tested = Schema(schema)
     unknown = frozenset((name,) for name in names & value.keys())
     written = {name: "$OUTPUT[t]" if (name,) in unknown else part for name, part in value.items()}
@@ -223,7 +321,9 @@ def test_of_what_fits_once_it_is_known_nothing_is_said_before(schema: Any, value
 
 
 @given(CONDITIONS | SCHEMAS, OBJECTS, st.sets(st.sampled_from(["a", "b", "then"])))
-def test_a_guess_spares_work_and_changes_no_verdict(schema: Any, value: Any, names: set[str]) -> None:
+def test_a_guess_spares_work_and_changes_no_verdict(
+    schema: Any, value: Any, names: set[str]
+) -> None:
     tested = Schema(schema)
     unknown = frozenset((name,) for name in names & value.keys())
     written = {name: "$OUTPUT[t]" if (name,) in unknown else part for name, part in value.items()}
@@ -273,7 +373,8 @@ def with_url(schema: Any, url: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    "pattern", [r"^(a+)+$", r"^(a|aa)+$", r"^(?=(a+)+$)b", r"^(a+)+\1$", r"^((a*)*)*b", r"(?<!x)(a+)+$"]
+    "pattern",
+    [r"^(a+)+$", r"^(a|aa)+$", r"^(?=(a+)+$)b", r"^(a+)+\1$", r"^((a*)*)*b", r"(?<!x)(a+)+$"],
 )
 @pytest.mark.timeout(2)
 def test_a_pattern_cannot_take_for_ever(pattern: str) -> None:
@@ -300,12 +401,21 @@ def asking_again(levels: int) -> dict[str, Any]:
     """A chain in which each level asks the ones beneath it once more what they have seen."""
     definitions: dict[str, Any] = {"a0": {"properties": {"x": {}}}}
     for level in range(1, levels):
-        definitions[f"a{level}"] = {"allOf": [{"$ref": f"#/$defs/a{level - 1}"}], "unevaluatedProperties": False}
+        definitions[f"a{level}"] = {
+            "allOf": [{"$ref": f"#/$defs/a{level - 1}"}],
+            "unevaluatedProperties": False,
+        }
     return {"$defs": definitions, "$ref": f"#/$defs/a{levels - 1}"}
 
 
-TREE = {"$ref": "#/$defs/n", "$defs": {"n": {"items": {"anyOf": [{"$ref": "#/$defs/n"}] * 2}, "type": "array"}}}
-MEMBERS = {"type": "object", "additionalProperties": {"oneOf": [{"$ref": "#"}, {"$ref": "#"}, {"type": "string"}]}}
+TREE = {
+    "$ref": "#/$defs/n",
+    "$defs": {"n": {"items": {"anyOf": [{"$ref": "#/$defs/n"}] * 2}, "type": "array"}},
+}
+MEMBERS = {
+    "type": "object",
+    "additionalProperties": {"oneOf": [{"$ref": "#"}, {"$ref": "#"}, {"type": "string"}]},
+}
 
 
 @pytest.mark.parametrize(
@@ -317,14 +427,32 @@ MEMBERS = {"type": "object", "additionalProperties": {"oneOf": [{"$ref": "#"}, {
         ({"allOf": [{"$ref": "#"}]}, 1),
         ({"allOf": [{"$ref": "#"}, {"$ref": "#"}]}, 1),
         ({"$ref": "#"}, 1),
-        ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}, 1),
+        (
+            {
+                "$ref": "#/$defs/a",
+                "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}},
+            },
+            1,
+        ),
         (TREE, nested(64)),
         (TREE, nested(16)),
         ({"items": {"allOf": [{"$ref": "#"}, {"$ref": "#"}]}}, nested(64)),
-        (MEMBERS, {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": 5}}}}}}}}}}}}),
+        (
+            MEMBERS,
+            {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": 5}}}}}}}}}}}},
+        ),
         ({"items": {"$dynamicRef": "#n"}, "$dynamicAnchor": "n"}, nested(64)),
-        ({"$defs": {"n": {"$anchor": "n", "items": {"anyOf": [{"$ref": "#n"}] * 2}}}, "$ref": "#n"}, nested(64)),
-        ({"$defs": {"n": {"$id": "n", "items": {"anyOf": [{"$ref": "n"}] * 2}}}, "$ref": "n"}, nested(64)),
+        (
+            {
+                "$defs": {"n": {"$anchor": "n", "items": {"anyOf": [{"$ref": "#n"}] * 2}}},
+                "$ref": "#n",
+            },
+            nested(64),
+        ),
+        (
+            {"$defs": {"n": {"$id": "n", "items": {"anyOf": [{"$ref": "n"}] * 2}}}, "$ref": "n"},
+            nested(64),
+        ),
         ({"anyOf": [{"type": "integer", "minimum": number} for number in range(20_000)]}, "x"),
         ({"items": {"anyOf": [{"const": number} for number in range(4_000)]}}, ["x"] * 100_000),
         ({"pattern": "((a{0,100}){0,100}){0,100}"}, "a" * 1000),
@@ -346,13 +474,21 @@ def test_no_schema_takes_the_gateways_time(schema: Any, value: Any) -> None:
         (doubling(18), "its references multiply its size beyond what can be checked"),
         (doubling(60), "its references multiply its size beyond what can be checked"),
         ({"description": "x" * 65_536}, "it is larger than 64 KiB"),
-        ({"$ref": "https://example.com/x"}, "the reference https://example.com/x is not a pointer into the schema"),
-        ({"$ref": "#/$defs/nowhere"}, "the reference #/$defs/nowhere is not a pointer into the schema"),
+        (
+            {"$ref": "https://example.com/x"},
+            "the reference https://example.com/x is not a pointer into the schema",
+        ),
+        (
+            {"$ref": "#/$defs/nowhere"},
+            "the reference #/$defs/nowhere is not a pointer into the schema",
+        ),
         ({"type": "str"}, '"str" is not valid under any of the schemas'),
         ({"pattern": "("}, '"(" is not a "regex"'),
     ],
 )
-def test_a_schema_that_cannot_be_used_says_why_and_refuses_nothing(schema: Any, reason: str) -> None:
+def test_a_schema_that_cannot_be_used_says_why_and_refuses_nothing(
+    schema: Any, reason: str
+) -> None:
     assert str(Schema(schema).unusable).startswith(reason)
     assert Schema(schema).complaints({"any": "value"}) == []
 
@@ -363,12 +499,20 @@ def test_an_honest_recursive_schema_is_used() -> None:
         "$defs": {
             "node": {
                 "type": "object",
-                "properties": {"name": {"type": "string"}, "children": {"items": {"$ref": "#/$defs/node"}}},
+                "properties": {
+                    "name": {"type": "string"},
+                    "children": {"items": {"$ref": "#/$defs/node"}},
+                },
             }
         },
     }
-    value: dict[str, Any] = {"name": "root", "children": [{"name": "x", "children": []}, {"name": 5}]}
-    assert Schema(tree).complaints(value) == [Complaint(("children", 1, "name"), "must be a string; it is 5")]
+    value: dict[str, Any] = {
+        "name": "root",
+        "children": [{"name": "x", "children": []}, {"name": 5}],
+    }
+    assert Schema(tree).complaints(value) == [
+        Complaint(("children", 1, "name"), "must be a string; it is 5")
+    ]
 
 
 def test_a_model_used_in_many_places_is_no_multiplication() -> None:
@@ -377,4 +521,6 @@ def test_a_model_used_in_many_places_is_no_multiplication() -> None:
         "properties": {f"p{n}": field for n in range(100)},
         "$defs": {"a b": {"anyOf": [{"type": "null"}, {"type": "string"}]}},
     }
-    assert Schema(schema).complaints({"p7": 5}) == [Complaint(("p7",), "must be a string or null; it is 5")]
+    assert Schema(schema).complaints({"p7": 5}) == [
+        Complaint(("p7",), "must be a string or null; it is 5")
+    ]

@@ -25,8 +25,14 @@ def test_the_size_is_that_of_the_compact_text(value: Any) -> None:
     assert measure(value) == len(encode(value))
 
 
-@given(json_values(leaves=st.sampled_from([2**63, -(2**63), 10**30, "\x7f\x00\u2028", '"\\', "é", 1e16, 1e-7])))
-def test_the_bytes_that_are_sent_read_back_as_the_value_and_are_as_many_as_was_measured(value: Any) -> None:
+@given(
+    json_values(
+        leaves=st.sampled_from([2**63, -(2**63), 10**30, "\x7f\x00\u2028", '"\\', "é", 1e16, 1e-7])
+    )
+)
+def test_the_bytes_that_are_sent_read_back_as_the_value_and_are_as_many_as_was_measured(
+    value: Any,
+) -> None:
     assert loads(encode(value)) == value
     assert len(encode(value)) == measure(value)
 
@@ -51,8 +57,11 @@ NO_JSON = st.sampled_from([float("nan"), 10**30, "\ud800", b"x", {1: 2}, nested(
 
 
 @given(json_values(leaves=NO_JSON), st.integers(1, 7))
-def test_a_number_beside_it_changes_nothing_of_what_is_said_of_a_value(value: Any, depth: int) -> None:
-    """The fastest encoder takes the one of these numbers and not the other; both have twenty digits."""
+def test_a_number_beside_it_changes_nothing_of_what_is_said_of_a_value(
+    value: Any, depth: int
+) -> None:
+    """The fastest encoder takes the one of these numbers and not the other; both have twenty
+    digits."""
     assert said_of([value, 10**19], depth) == said_of([value, 2**65], depth)
 
 
@@ -99,7 +108,10 @@ def test_integers_are_exact(number: int) -> None:
         ('{"n": ' + "9" * 5000 + "}", "n has too many digits"),
         (r'["\ud800"]', r"[0] holds a lone surrogate (\ud800)"),
         (r'{"a": {"\udc00": 1}}', r"a has a key that holds a lone surrogate (\udc00)"),
-        ('{"a": [1, 1], "b": 2, "b": NaN', "not JSON: Expecting ',' delimiter at line 1, column 31"),
+        (
+            '{"a": [1, 1], "b": 2, "b": NaN',
+            "not JSON: Expecting ',' delimiter at line 1, column 31",
+        ),
     ],
 )
 def test_what_is_not_strict_is_refused_at_its_place(text: str | bytes, said: str) -> None:

@@ -45,9 +45,12 @@ def test_what_says_nothing_of_what_it_does_is_no_change(members: dict[str, Any])
 
 
 @given(
-    st.dictionaries(st.text(max_size=3), st.text(max_size=1)), st.dictionaries(st.text(max_size=3), st.text(max_size=1))
+    st.dictionaries(st.text(max_size=3), st.text(max_size=1)),
+    st.dictionaries(st.text(max_size=3), st.text(max_size=1)),
 )
-def test_every_difference_is_of_one_kind_and_what_is_equal_of_none(before: dict[str, str], now: dict[str, str]):
+def test_every_difference_is_of_one_kind_and_what_is_equal_of_none(
+    before: dict[str, str], now: dict[str, str]
+):
     found = drift(before, now)
     assert sorted(found.changed + found.new + found.gone) == sorted(
         name for name in before.keys() | now.keys() if before.get(name) != now.get(name)
@@ -61,7 +64,9 @@ def test_what_is_no_definition_is_passed_over():
 
 
 def test_many_and_long_names_are_said_in_bounds():
-    found = Drift(*(tuple(f"{kind}{number}" + "\u202e" * 500 for number in range(2_000)) for kind in "abc"))
+    found = Drift(
+        *(tuple(f"{kind}{number}" + "\u202e" * 500 for number in range(2_000)) for kind in "abc")
+    )
     watch = DriftWatch("s", kept := CachedListing(), Clock())
     kept.put("drift", {"at": Clock.now, "said": str(found) * 100})
     assert f"{2_000 - MAX_NAMES:,} more" in str(found)
@@ -74,14 +79,18 @@ def test_it_is_told_for_a_week():
     watch.compare([described("x")], announced=False)
     assert not watch.warnings
     watch.compare([described("y")], announced=False)
-    assert list(watch.warnings) == ["its tools are not what they were before 2027-01-15: new: y; gone: x"]
+    assert list(watch.warnings) == [
+        "its tools are not what they were before 2027-01-15: new: y; gone: x"
+    ]
     clock.now += WEEK_S - 1
     assert watch.warnings
     clock.now += 1
     assert not watch.warnings
 
 
-def test_a_server_that_changes_all_the_time_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture):
+def test_a_server_that_changes_all_the_time_is_logged_once_a_minute(
+    caplog: pytest.LogCaptureFixture,
+):
     clock = Clock()
     watch = DriftWatch("s", CachedListing(), clock)
     for number in range(100):

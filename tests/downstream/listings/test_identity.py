@@ -10,7 +10,10 @@ from plait.config import ServerSettings
 from plait.downstream.listings.identity import identity_of
 
 SAME: list[tuple[dict[str, Any], dict[str, Any]]] = [
-    ({"url": "https://x/mcp", "headers": {"A": "1"}}, {"url": "https://x/mcp", "headers": {"A": "2"}}),
+    (
+        {"url": "https://x/mcp", "headers": {"A": "1"}},
+        {"url": "https://x/mcp", "headers": {"A": "2"}},
+    ),
     ({"url": "https://u:1@x/mcp?key=1"}, {"url": "https://u:2@x/mcp?key=2"}),
     ({"command": "c", "env": {"A": "1"}}, {"command": "c", "env": {"A": "2"}}),
     ({"command": "c", "timeout_s": 1, "include": ["a"]}, {"command": "c", "lazy": True}),
@@ -19,7 +22,10 @@ OTHER: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"url": "https://x/mcp"}, {"url": "https://y/mcp"}),
     ({"url": "https://x/mcp"}, {"url": "https://x/mcp", "transport": "sse"}),
     ({"url": "https://x/mcp?key=1"}, {"url": "https://x/mcp?user=1"}),
-    ({"url": "https://x/mcp", "headers": {"A": "1"}}, {"url": "https://x/mcp", "headers": {"B": "1"}}),
+    (
+        {"url": "https://x/mcp", "headers": {"A": "1"}},
+        {"url": "https://x/mcp", "headers": {"B": "1"}},
+    ),
     ({"command": "c", "env": {"A": "1"}}, {"command": "c"}),
     ({"command": "c", "args": ["a b"]}, {"command": "c", "args": ["a", "b"]}),
     ({"command": "c"}, {"command": "c", "cwd": "/"}),

@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from plait.downstream.listings.listing import MAX_DESCRIPTION, as_listed, fetch_definitions, read_entries, read_tools
+from plait.downstream.listings.listing import (
+    MAX_DESCRIPTION,
+    as_listed,
+    fetch_definitions,
+    read_entries,
+    read_tools,
+)
 from plait.errors import InvalidOutput
 
 
@@ -37,7 +43,17 @@ def test_of_two_tools_of_one_name_the_one_that_is_called_is_passed_on():
 
 @pytest.mark.parametrize(
     "entry",
-    ["text", 7, None, [], {}, {"uri": 7}, {"uri": None}, {"uri": "x", "y": float("inf")}, {"uri": "x", "y": "\ud800"}],
+    [
+        "text",
+        7,
+        None,
+        [],
+        {},
+        {"uri": 7},
+        {"uri": None},
+        {"uri": "x", "y": float("inf")},
+        {"uri": "x", "y": "\ud800"},
+    ],
 )
 def test_an_entry_that_cannot_be_passed_on_hides_no_other(entry: Any):
     good = {"uri": "note://1", "x-odd": [None]}
@@ -45,7 +61,10 @@ def test_an_entry_that_cannot_be_passed_on_hides_no_other(entry: Any):
 
 
 def test_an_entry_is_passed_on_once_and_not_without_end():
-    entries: list[Any] = [{"uri": "a", "n": number} for number in range(3)] + [{"uri": "b"}, {"uri": "c"}]
+    entries: list[Any] = [{"uri": "a", "n": number} for number in range(3)] + [
+        {"uri": "b"},
+        {"uri": "c"},
+    ]
     assert read_entries(entries, "uri", most=4) == ({"uri": "a", "n": 0}, {"uri": "b"})
 
 

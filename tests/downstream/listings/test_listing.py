@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from plait.core.tools.catalog import Tool
-from plait.downstream.listings.listing import MAX_PAGES, MAX_TOOLS, MAX_WARNINGS, fetch_definitions, read_tools, renewed
+from plait.downstream.listings.listing import (
+    MAX_PAGES,
+    MAX_TOOLS,
+    MAX_WARNINGS,
+    fetch_definitions,
+    read_tools,
+    renewed,
+)
 from plait.errors import InvalidOutput
 
 
@@ -74,7 +81,10 @@ async def test_an_answer_that_is_no_list_is_told(page: dict[str, Any]):
     [
         ("no object", "number 0 was left out: its definition is not an object"),
         ({"inputSchema": {}}, "its name is missing"),
-        (definition("two words"), "tool two words was left out: its name is missing or holds blanks"),
+        (
+            definition("two words"),
+            "tool two words was left out: its name is missing or holds blanks",
+        ),
         (definition("x", inputSchema=None), "its inputSchema is not an object"),
         (definition("x", inputSchema={"type": "strin"}), "tool x was left out"),
         (definition("x", inputSchema={"type": "array"}), "not of type object"),
@@ -95,7 +105,9 @@ def test_a_definition_nested_without_end_is_left_out():
     nested: dict[str, Any] = {}
     for _ in range(300):
         nested = {"properties": {"a": nested}}
-    tools, warnings = read_tools("files", [definition("deep", inputSchema=nested), definition("good")])
+    tools, warnings = read_tools(
+        "files", [definition("deep", inputSchema=nested), definition("good")]
+    )
     assert [tool.name for tool in tools] == ["good"]
     assert "nested" in warnings[0]
 
@@ -115,7 +127,9 @@ def test_tools_come_sorted_and_filtered():
 
 
 def test_floods_of_tools_and_of_warnings_are_cut():
-    tools, warnings = read_tools("files", [definition(f"tool{number}") for number in range(MAX_TOOLS + 5)])
+    tools, warnings = read_tools(
+        "files", [definition(f"tool{number}") for number in range(MAX_TOOLS + 5)]
+    )
     assert len(tools) == MAX_TOOLS
     assert warnings == ["the server lists more than 2,000 tools; the rest was left out"]
     _, warnings = read_tools("files", ["bad"] * 1_000)
@@ -125,8 +139,15 @@ def test_floods_of_tools_and_of_warnings_are_cut():
 
 def test_what_did_not_change_stays_the_same_object():
     before = (Tool("s", "a", {"name": "a", "x": 1}), Tool("s", "b", {"name": "b", "x": 1}))
-    assert renewed(before, [Tool("s", "a", {"name": "a", "x": 1}), Tool("s", "b", {"name": "b", "x": 1})]) is before
-    after = renewed(before, [Tool("s", "a", {"name": "a", "x": 1}), Tool("s", "b", {"name": "b", "x": True})])
+    assert (
+        renewed(
+            before, [Tool("s", "a", {"name": "a", "x": 1}), Tool("s", "b", {"name": "b", "x": 1})]
+        )
+        is before
+    )
+    after = renewed(
+        before, [Tool("s", "a", {"name": "a", "x": 1}), Tool("s", "b", {"name": "b", "x": True})]
+    )
     assert after[0] is before[0]
     assert after[1].definition["x"] is True
     assert renewed(before, before[:1]) == before[:1]

@@ -1,4 +1,5 @@
-"""What a server logs is told to the client of the request that it belongs to, as far as that can be told."""
+"""What a server logs is told to the client of the request that it belongs to, as far as that can be
+told."""
 
 from __future__ import annotations
 
@@ -25,7 +26,9 @@ class Room:
         self.hearers = LogRouting(lambda params: self.heard.append(("everybody", params)))
 
     def caller(self, client: str, *, name: str = "") -> FakeCaller:
-        return FakeCaller(client=client, on_log=lambda params: self.heard.append((name or client, params)))
+        return FakeCaller(
+            client=client, on_log=lambda params: self.heard.append((name or client, params))
+        )
 
     def names(self, params: JsonObject = MESSAGE) -> list[str]:
         """Who hears what the server logs now."""
@@ -63,7 +66,11 @@ def test_what_cannot_be_told_apart_is_for_all_who_have_a_request_open_each_once(
 
 def test_of_one_clients_requests_one_that_wants_the_message_takes_it():
     room = Room()
-    for caller in (FakeCaller(client="a"), room.caller("a", name="loud"), room.caller("a", name="late")):
+    for caller in (
+        FakeCaller(client="a"),
+        room.caller("a", name="loud"),
+        room.caller("a", name="late"),
+    ):
         room.hearers.begin(caller)
     assert room.names() == ["loud"]
 

@@ -39,10 +39,14 @@ class Person:
 
 def origin(ask: Ask | None, kind: str = "", client: object = None) -> RequestOrigin:
     """A request that is made for whoever answers by *ask*."""
-    return RequestOrigin(FakeCaller(ask, client=client or ask or "silent"), kind, may_ask=ask is not None)
+    return RequestOrigin(
+        FakeCaller(ask, client=client or ask or "silent"), kind, may_ask=ask is not None
+    )
 
 
-async def code_of(asking: ServerRequests, method: str = "elicitation/create", params: Any = None) -> int:
+async def code_of(
+    asking: ServerRequests, method: str = "elicitation/create", params: Any = None
+) -> int:
     with pytest.raises(RpcError) as refusal:
         await asking.put(method, params or FORM)
     return refusal.value.code
@@ -154,13 +158,19 @@ async def test_only_what_has_been_asked_for_takes_turns():
         await asking.put("elicitation/create", FORM)
     assert kinds == {"ask"}
     assert await go_together(asking, a, b, "work", "work")
-    assert await go_together(asking, a, Person("a"), "ask", "work") is False  # another client, whatever its name
+    assert (
+        await go_together(asking, a, Person("a"), "ask", "work") is False
+    )  # another client, whatever its name
     assert await go_together(asking, a, b, "work", "ask") is False
     assert await go_together(asking, a, a, "ask", "ask")
-    assert await go_together(ServerRequests(kinds=kinds), a, b, "ask", "ask") is False  # known at the next start
+    assert (
+        await go_together(ServerRequests(kinds=kinds), a, b, "ask", "ask") is False
+    )  # known at the next start
 
 
-async def test_a_server_that_asks_for_everything_is_known_for_that_alone(monkeypatch: pytest.MonkeyPatch):
+async def test_a_server_that_asks_for_everything_is_known_for_that_alone(
+    monkeypatch: pytest.MonkeyPatch,
+):
     monkeypatch.setattr("plait.downstream.server_requests.requests.MOST_KINDS", 2)
     kinds = set[str]()
     asking, a, b = ServerRequests(kinds=kinds), Person("a"), Person("b")
@@ -175,7 +185,12 @@ async def test_who_asks_for_nobody_hears_why():
     asking = ServerRequests()
     undeclared = "The client did not declare what this needs: "
     for has_client, method, said, code in (
-        (True, "sampling/createMessage", f"{undeclared}sampling", types.MISSING_REQUIRED_CLIENT_CAPABILITY),
+        (
+            True,
+            "sampling/createMessage",
+            f"{undeclared}sampling",
+            types.MISSING_REQUIRED_CLIENT_CAPABILITY,
+        ),
         (True, "roots/list", f"{undeclared}roots", types.METHOD_NOT_FOUND),
         (False, "sampling/createMessage", "command line", types.METHOD_NOT_FOUND),
     ):
@@ -216,12 +231,19 @@ async def test_roots_are_those_of_the_client_that_is_there_where_no_request_is_o
 @pytest.mark.parametrize("method", ["elicitation/create", "sampling/createMessage"])
 async def test_nothing_but_roots_is_asked_outside_of_any_request(method: str):
     there = Person("there")
-    assert await code_of(ServerRequests(unasked=FakeCaller(there)), method) == types.METHOD_NOT_FOUND
+    assert (
+        await code_of(ServerRequests(unasked=FakeCaller(there)), method) == types.METHOD_NOT_FOUND
+    )
     assert there.asked == 0
 
 
 async def test_roots_that_may_be_for_a_request_are_asked_of_nobody_else():
-    asking, there, a, b = ServerRequests(unasked=FakeCaller(Person("there"))), Person("there"), Person("a"), Person("b")
+    asking, there, a, b = (
+        ServerRequests(unasked=FakeCaller(Person("there"))),
+        Person("there"),
+        Person("a"),
+        Person("b"),
+    )
     asking.silent.append(origin(None))
     assert await code_of(asking, "roots/list", {}) == types.METHOD_NOT_FOUND
     asking.silent.clear()
@@ -253,7 +275,9 @@ async def test_what_came_on_the_stream_of_a_request_ends_with_it(method: str):
     asking = ServerRequests(unasked=FakeCaller(there))
 
     async def put(asker: RequestOrigin) -> None:
-        if method == "roots/list":  # the other one is not asked outside of requests, wherever it came
+        if (
+            method == "roots/list"
+        ):  # the other one is not asked outside of requests, wherever it came
             correlated.set(asker)
         refused.append(await code_of(asking, method))
 
@@ -315,7 +339,9 @@ async def test_the_end_of_a_request_ends_what_is_asked_for_it():
     assert refused == [types.INVALID_REQUEST]
 
 
-async def test_a_client_that_fails_in_its_own_way_fails_only_its_question(caplog: pytest.LogCaptureFixture):
+async def test_a_client_that_fails_in_its_own_way_fails_only_its_question(
+    caplog: pytest.LogCaptureFixture,
+):
     async def broken(method: str, params: JsonObject) -> JsonObject:
         raise ValueError("a secret")
 

@@ -1,4 +1,5 @@
-"""Roots that servers ask for outside of any request are those of the client that is connected alone."""
+"""Roots that servers ask for outside of any request are those of the client that is connected
+alone."""
 
 from __future__ import annotations
 
@@ -34,7 +35,9 @@ async def test_the_client_that_is_connected_alone_is_asked():
 
 
 @pytest.mark.parametrize("clients", [[], [None], [client("a"), client("b")], [client("a"), None]])
-async def test_with_several_clients_or_none_that_has_roots_it_is_refused_at_once(clients: list[Ask | None]):
+async def test_with_several_clients_or_none_that_has_roots_it_is_refused_at_once(
+    clients: list[Ask | None],
+):
     roots, began = Roots(), anyio.current_time()
     for ask in clients:
         roots.join(ask)

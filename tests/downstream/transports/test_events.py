@@ -11,7 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.downstream.transports.events import LEAST_LINE_BYTES, Event, Events, Unreadable, read_message
+from plait.downstream.transports.events import (
+    LEAST_LINE_BYTES,
+    Event,
+    Events,
+    Unreadable,
+    read_message,
+)
 
 LIMIT = 10_000
 TEXT = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=20)
@@ -22,11 +28,15 @@ def read(stream: bytes, limit: int = LIMIT) -> list[Event]:
 
 
 @given(st.lists(st.tuples(TEXT, st.lists(TEXT, min_size=1, max_size=3)), max_size=5), st.data())
-def test_any_cutting_and_any_line_ends_give_the_same_events(written: list[tuple[str, list[str]]], data: st.DataObject):
+def test_any_cutting_and_any_line_ends_give_the_same_events(
+    written: list[tuple[str, list[str]]], data: st.DataObject
+):
     stream = b""
     for kind, lines in written:
         fields = [f"event: {kind}", *(f"data: {line}" for line in lines), ""]
-        stream += b"".join(field.encode() + data.draw(st.sampled_from([b"\n", b"\r\n"])) for field in fields)
+        stream += b"".join(
+            field.encode() + data.draw(st.sampled_from([b"\n", b"\r\n"])) for field in fields
+        )
     events, found = Events(LIMIT), list[Event]()
     while stream:
         size = data.draw(st.integers(1, len(stream)))

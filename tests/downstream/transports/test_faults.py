@@ -19,7 +19,14 @@ from plait.downstream.transports.faults import (
     retry_after_s,
     translated,
 )
-from plait.errors import CallError, ConnectionLost, InvalidOutput, OutputTooLarge, ProtocolError, ServerUnavailable
+from plait.errors import (
+    CallError,
+    ConnectionLost,
+    InvalidOutput,
+    OutputTooLarge,
+    ProtocolError,
+    ServerUnavailable,
+)
 
 
 def said(code: int, message: str, data: Any = None) -> types.ErrorData:
@@ -40,7 +47,10 @@ def said(code: int, message: str, data: Any = None) -> types.ErrorData:
         (made_error(Fault.STATUS, "x", status=503), ServerUnavailable),
         (made_error(Fault.STATUS, "x", status=504), ConnectionLost),
         (said(-32000, "SSE stream ended without a response"), ConnectionLost),
-        (said(-32000, "SSE stream failed: Server-sent event exceeded the 9 byte limit."), OutputTooLarge),
+        (
+            said(-32000, "SSE stream failed: Server-sent event exceeded the 9 byte limit."),
+            OutputTooLarge,
+        ),
         (said(-32700, "Failed to parse JSON response: nested"), InvalidOutput),
     ],
 )
@@ -97,7 +107,10 @@ def test_a_server_that_asks_to_come_later_may_be_tried_again_then(status: int):
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (made_error(Fault.UNSENT, "ConnectError: refused"), "it cannot be reached: ConnectError: refused"),
+        (
+            made_error(Fault.UNSENT, "ConnectError: refused"),
+            "it cannot be reached: ConnectError: refused",
+        ),
         (made_error(Fault.BROKEN, "ReadTimeout: "), "it did not answer: ReadTimeout: "),
         (made_error(Fault.STATUS, "HTTP 401", status=401), "it answered with an error: HTTP 401"),
         (said(-32603, "no luck"), "it answered with an error: no luck"),
@@ -122,4 +135,7 @@ def test_a_folder_that_is_not_there_is_not_taken_for_a_command_that_is_not(tmp_p
         "Check `cwd` in the server's settings.",
     )
     for folder in (None, tmp_path):
-        assert cannot_start("pithon", folder, missing).message == "cannot start pithon: No such file or directory"
+        assert (
+            cannot_start("pithon", folder, missing).message
+            == "cannot start pithon: No such file or directory"
+        )

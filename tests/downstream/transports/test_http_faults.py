@@ -1,4 +1,5 @@
-"""What HTTP can do wrong costs the request it happens to; the connection and the other calls go on."""
+"""What HTTP can do wrong costs the request it happens to; the connection and the other calls go
+on."""
 
 from __future__ import annotations
 
@@ -15,7 +16,14 @@ from plait.core.tools.catalog import Tool
 from plait.core.values.strict import JsonObject
 from plait.downstream.connection import Connection
 from plait.downstream.transports.http import proxy_for
-from plait.errors import CallError, ConnectionLost, InvalidOutput, OutputTooLarge, ProtocolError, ServerUnavailable
+from plait.errors import (
+    CallError,
+    ConnectionLost,
+    InvalidOutput,
+    OutputTooLarge,
+    ProtocolError,
+    ServerUnavailable,
+)
 
 from ...fakes import a_call
 from ..faulty_http import SOON, FaultyHttp, call, faulty_http, reached
@@ -54,7 +62,9 @@ async def connected(**settings: Any) -> AsyncIterator[tuple[FaultyHttp, Connecti
         ("bad_gateway", ConnectionLost, "HTTP 502"),
     ],
 )
-async def test_a_fault_fails_its_own_call_and_no_other(fault: str, kind: type[CallError], said: str):
+async def test_a_fault_fails_its_own_call_and_no_other(
+    fault: str, kind: type[CallError], said: str
+):
     async with connected() as (served, connection):
         beside: list[JsonObject] = []
 
@@ -78,7 +88,7 @@ async def test_a_busy_server_says_when_to_come_again():
         assert (busy.value.retry_after_s, busy.value.retryable) == (7, True)
 
 
-async def test_a_busy_server_that_puts_its_words_into_an_error_of_the_protocol_is_busy_all_the_same():
+async def test_a_busy_server_whose_answer_is_an_error_of_the_protocol_is_still_busy():
     async with connected() as (_, connection):
         with pytest.raises(ServerUnavailable, match="web: HTTP 429: too many calls") as busy:
             await call(connection, "overloaded")
@@ -120,7 +130,9 @@ async def test_a_session_is_ended_when_its_connection_is_left():
     assert served.deleted == ["session-1"]
 
 
-async def test_a_server_that_does_not_answer_the_end_holds_nobody_up(monkeypatch: pytest.MonkeyPatch):
+async def test_a_server_that_does_not_answer_the_end_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch,
+):
     monkeypatch.setattr("plait.downstream.transports.http.DELETE_TIMEOUT_S", 0.2)
     async with faulty_http() as served:
         served.hangs_on = "DELETE"
@@ -208,7 +220,9 @@ async def test_a_cancelled_call_is_cancelled_at_the_server():
 
 
 async def test_a_server_that_is_not_there_is_told():
-    connection = Connection("gone", ServerSettings(url="http://127.0.0.1:9/mcp", startup_timeout_s=5))
+    connection = Connection(
+        "gone", ServerSettings(url="http://127.0.0.1:9/mcp", startup_timeout_s=5)
+    )
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(connection.run)
         with anyio.fail_after(SOON):

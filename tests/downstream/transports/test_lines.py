@@ -1,4 +1,5 @@
-"""Bytes from a pipe become messages; what cannot be read ends the request it answers and no other."""
+"""Bytes from a pipe become messages; what cannot be read ends the request it answers and no
+other."""
 
 from __future__ import annotations
 
@@ -42,7 +43,9 @@ def faults(items: Iterable[SessionMessage]) -> list[tuple[Any, str]]:
 
 
 @given(st.lists(st.dictionaries(st.text(), st.integers() | st.text()), max_size=5), st.data())
-def test_any_cutting_of_the_stream_gives_the_same_messages(results: list[dict[str, Any]], data: st.DataObject):
+def test_any_cutting_of_the_stream_gives_the_same_messages(
+    results: list[dict[str, Any]], data: st.DataObject
+):
     stream = b"".join(answer(id, value=result) for id, result in enumerate(results))
     lines = reader(*range(len(results)))
     found: list[Any] = []
@@ -117,7 +120,12 @@ async def test_who_waits_for_an_answer_gets_it_straight_from_the_line():
     lines.end(types.ErrorData(code=types.CONNECTION_CLOSED, message="gone"))
     assert waiters[0].answer.result() == {"x": 1}
     errors = [waiter.answer.result() for waiter in waiters[1:]]
-    assert [error.code for error in errors if isinstance(error, types.ErrorData)] == [-32042, -32003, -32043, -32000]
+    assert [error.code for error in errors if isinstance(error, types.ErrorData)] == [
+        -32042,
+        -32003,
+        -32043,
+        -32000,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +164,9 @@ def test_numbers_stay_exact():
 @pytest.mark.parametrize("end", [b"", b"\n"])
 def test_a_line_above_the_limit_ends_its_request_and_the_stream(end: bytes):
     found: list[SessionMessage] = []
-    messages = reader(7).read(answer(1) + b'{"jsonrpc":"2.0","id":7,"result":{"x":"' + b"x" * LIMIT + end)
+    messages = reader(7).read(
+        answer(1) + b'{"jsonrpc":"2.0","id":7,"result":{"x":"' + b"x" * LIMIT + end
+    )
     with pytest.raises(LineTooLong, match="longer than 200,000 bytes"):
         found.extend(messages)
     assert faults(found) == [(7, Fault.TOO_LARGE)]
@@ -169,7 +179,9 @@ def test_a_long_line_in_many_pieces_takes_time_in_proportion_to_its_bytes():
     for start in range(0, len(line), 4_096):
         found = list(lines.read(line[start : start + 4_096]))
     assert len(found) == 1
-    assert time.process_time() - began < 4  # it takes 0.2 s; joining the pieces one by one would take 20
+    assert (
+        time.process_time() - began < 4
+    )  # it takes 0.2 s; joining the pieces one by one would take 20
 
 
 @given(st.binary(max_size=300))

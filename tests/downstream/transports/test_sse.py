@@ -1,4 +1,5 @@
-"""Legacy SSE: what fails to be posted fails its call at once; the stream and the other calls go on."""
+"""Legacy SSE: what fails to be posted fails its call at once; the stream and the other calls go
+on."""
 
 from __future__ import annotations
 
@@ -24,11 +25,16 @@ from plait.errors import CallError, ConnectionLost, ProtocolError, ServerUnavail
 from ..faulty_http import SOON, FaultyHttp, call, reached, serving
 
 QUICK = ConnectTimings(first_backoff_s=0.05, longest_backoff_s=0.2, refresh_pause_s=0.01)
-STATUSES = {"unauthorized": "401 Unauthorized", "busy": "503 Service Unavailable", "broken": "500 Internal Error"}
+STATUSES = {
+    "unauthorized": "401 Unauthorized",
+    "busy": "503 Service Unavailable",
+    "broken": "500 Internal Error",
+}
 
 
 class FaultySse(FaultyHttp):
-    """Answers on the stream of its last GET; what is wrong with a POST is chosen by the name of the tool."""
+    """Answers on the stream of its last GET; what is wrong with a POST is chosen by the name of the
+    tool."""
 
     def __init__(self, packing: str = "identity") -> None:
         super().__init__()
@@ -36,17 +42,26 @@ class FaultySse(FaultyHttp):
         self._packing = packing
         self._stream: asyncio.StreamWriter | None = None
 
-    async def _answer(self, verb: str, headers: dict[str, str], message: Any, writer: asyncio.StreamWriter) -> None:
+    async def _answer(
+        self, verb: str, headers: dict[str, str], message: Any, writer: asyncio.StreamWriter
+    ) -> None:
         if verb == "GET":
             self.streams += 1
             self._stream = writer
             kind = f"content-type: text/event-stream\r\ncontent-encoding: {self._packing}\r\n"
-            writer.write(f"HTTP/1.1 200 OK\r\n{kind}\r\nevent: endpoint\ndata: /post?{self.streams}\n\n".encode())
+            writer.write(
+                f"HTTP/1.1 200 OK\r\n{kind}\r\nevent: endpoint\ndata: "
+                f"/post?{self.streams}\n\n".encode()
+            )
             return
         method = message.get("method")
         if method == "initialize":
             info = {"name": "faulty-sse", "version": "1"}
-            result = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": info}
+            result = {
+                "protocolVersion": "2025-11-25",
+                "capabilities": {"tools": {}},
+                "serverInfo": info,
+            }
             self._say(message, result)
         elif method == "tools/list":
             self._say(message, {"tools": []})
@@ -79,7 +94,9 @@ class FaultySse(FaultyHttp):
             case _ if name in STATUSES:
                 self._status(writer, STATUSES[name], "retry-after: 7\r\n")
             case _:
-                self._say(message, {"content": [], "structuredContent": message["params"]["arguments"]})
+                self._say(
+                    message, {"content": [], "structuredContent": message["params"]["arguments"]}
+                )
                 self._status(writer, "202 Accepted")
 
     def _say(self, message: Any, result: Any) -> None:
@@ -106,7 +123,9 @@ async def connected() -> AsyncIterator[tuple[FaultySse, Connection]]:
         ("broken", ProtocolError, "HTTP 500"),
     ],
 )
-async def test_a_post_that_fails_fails_its_call_at_once_and_no_other(fault: str, kind: type[CallError], said: str):
+async def test_a_post_that_fails_fails_its_call_at_once_and_no_other(
+    fault: str, kind: type[CallError], said: str
+):
     async with connected() as (served, connection):
         with pytest.raises(kind, match=said):
             await call(connection, fault)
@@ -169,7 +188,9 @@ class Guarded(FaultySse):
         super().__init__()
         self.authorized: list[tuple[str, str | None]] = []
 
-    async def _answer(self, verb: str, headers: dict[str, str], message: Any, writer: asyncio.StreamWriter) -> None:
+    async def _answer(
+        self, verb: str, headers: dict[str, str], message: Any, writer: asyncio.StreamWriter
+    ) -> None:
         self.authorized.append((verb, headers.get("authorization")))
         await super()._answer(verb, headers, message, writer)
 

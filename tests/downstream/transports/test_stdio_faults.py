@@ -1,4 +1,5 @@
-"""What a process of ours can do wrong costs the call it answers, at most its own connection, and nothing else."""
+"""What a process of ours can do wrong costs the call it answers, at most its own connection, and
+nothing else."""
 
 from __future__ import annotations
 
@@ -49,9 +50,13 @@ class Server:
         self.connection = connection
         self._journal = journal
 
-    async def call(self, name: str, *, on_progress: OnProgress | None = None, **arguments: Any) -> JsonObject:
+    async def call(
+        self, name: str, *, on_progress: OnProgress | None = None, **arguments: Any
+    ) -> JsonObject:
         return await self.connection.call(
-            a_call(Tool("faulty", name), arguments, FakeCaller(client=None, on_progress=on_progress))
+            a_call(
+                Tool("faulty", name), arguments, FakeCaller(client=None, on_progress=on_progress)
+            )
         )
 
     async def fails(self, name: str, **arguments: Any) -> CallError:
@@ -68,14 +73,18 @@ class Server:
         return [event[kind] for event in map(json.loads, lines) if kind in event]
 
 
-QUICK = ConnectTimings(first_backoff_s=0.05, longest_backoff_s=0.2, refresh_pause_s=0.01, grace_s=0.5)
+QUICK = ConnectTimings(
+    first_backoff_s=0.05, longest_backoff_s=0.2, refresh_pause_s=0.01, grace_s=0.5
+)
 Connect = Callable[..., Any]
 
 
 @pytest.fixture
 def connect(tmp_path: Path) -> Connect:
     @asynccontextmanager
-    async def connect(*flags: str, patience: ConnectTimings = QUICK, **settings: Any) -> AsyncIterator[Server]:
+    async def connect(
+        *flags: str, patience: ConnectTimings = QUICK, **settings: Any
+    ) -> AsyncIterator[Server]:
         journal = tmp_path / "journal"
         made = ServerSettings(
             command=sys.executable,
@@ -111,7 +120,11 @@ def is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z" if Path(f"/proc/{pid}").exists() else True
+    return (
+        Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+        if Path(f"/proc/{pid}").exists()
+        else True
+    )
 
 
 async def test_arguments_that_no_json_can_hold_fail_their_own_call(connect: Connect):
@@ -132,7 +145,9 @@ async def test_arguments_that_no_json_can_hold_fail_their_own_call(connect: Conn
         ("invalid_utf8", "not UTF-8"),
     ],
 )
-async def test_an_answer_that_cannot_be_read_ends_its_call_at_once(connect: Connect, fault: str, said: str):
+async def test_an_answer_that_cannot_be_read_ends_its_call_at_once(
+    connect: Connect, fault: str, said: str
+):
     async with connect() as server:
         with anyio.fail_after(SOON), pytest.raises(InvalidOutput, match=said):
             read_output(await server.call(fault), Tool("faulty", fault), 10**6)
@@ -155,7 +170,9 @@ async def test_junk_repeated_and_stray_answers_are_passed_over(connect: Connect)
         await server.still_works()
 
 
-async def test_an_answer_above_the_limit_fails_its_call_for_good_and_ends_the_connection(connect: Connect):
+async def test_an_answer_above_the_limit_fails_its_call_for_good_and_ends_the_connection(
+    connect: Connect,
+):
     async with connect() as server:
         async with anyio.create_task_group() as tasks:
             beside: list[CallError] = []
@@ -215,7 +232,9 @@ async def test_death_is_noticed_although_a_grandchild_holds_the_pipes(connect: C
     assert not is_alive(grandchild)
 
 
-async def test_death_is_noticed_although_a_grandchild_beyond_our_reach_holds_the_pipes(connect: Connect):
+async def test_death_is_noticed_although_a_grandchild_beyond_our_reach_holds_the_pipes(
+    connect: Connect,
+):
     async with connect() as server:
         grandchild = (await server.call("escaped_grandchild"))["structuredContent"]["pid"]
         try:
@@ -236,29 +255,39 @@ async def test_a_server_that_stops_reading_holds_up_no_caller(connect: Connect):
             assert anyio.current_time() - scope.deadline < 1.5
 
 
-async def test_a_server_that_reads_no_more_is_ended_although_every_caller_gives_up_sooner(connect: Connect):
-    patience = ConnectTimings(first_backoff_s=0.05, refresh_pause_s=0.01, grace_s=0.1, write_timeout_s=1.0)
+async def test_a_server_that_reads_no_more_is_ended_although_every_caller_gives_up_sooner(
+    connect: Connect,
+):
+    patience = ConnectTimings(
+        first_backoff_s=0.05, refresh_pause_s=0.01, grace_s=0.1, write_timeout_s=1.0
+    )
     async with connect(patience=patience) as server:
         await server.call("stop_reading")
         pid = server.connection.info.pid
         with anyio.fail_after(SOON):
             while server.connection.info.pid == pid:
                 with anyio.move_on_after(0.1), contextlib.suppress(ConnectionLost):
-                    await server.connection.call(a_call(Tool("faulty", "echo"), {"x": "y" * 900_000}))
+                    await server.connection.call(
+                        a_call(Tool("faulty", "echo"), {"x": "y" * 900_000})
+                    )
         await server.still_works()
 
 
-async def test_of_a_server_that_reads_no_more_what_was_sent_is_lost_and_what_was_not_is_sent_to_the_next(
+async def test_a_server_that_stops_reading_loses_what_was_sent_and_the_next_gets_the_rest(
     connect: Connect,
 ):
-    patience = ConnectTimings(first_backoff_s=0.05, refresh_pause_s=0.01, grace_s=0.1, write_timeout_s=0.3)
+    patience = ConnectTimings(
+        first_backoff_s=0.05, refresh_pause_s=0.01, grace_s=0.1, write_timeout_s=0.3
+    )
     async with connect(patience=patience) as server:
         await server.call("stop_reading")
         ends: list[object] = []
 
         async def echo() -> None:
             try:
-                ends.append(len((await server.call("echo", x="y" * 900_000))["structuredContent"]["x"]))
+                ends.append(
+                    len((await server.call("echo", x="y" * 900_000))["structuredContent"]["x"])
+                )
             except ConnectionLost as error:
                 ends.append(error.message)
 
@@ -266,7 +295,9 @@ async def test_of_a_server_that_reads_no_more_what_was_sent_is_lost_and_what_was
             async with anyio.create_task_group() as tasks:
                 for _ in range(4):
                     tasks.start_soon(echo)
-        lost = "faulty went away during the call: it was stopped: it has not read its input for 0.3 s"
+        lost = (
+            "faulty went away during the call: it was stopped: it has not read its input for 0.3 s"
+        )
         assert set(ends) == {lost, 900_000}
         assert len([seen for seen in server.saw("call") if seen == "echo"]) == ends.count(900_000)
 
@@ -290,7 +321,9 @@ async def test_errors_of_the_protocol_and_of_the_tool_are_told_apart(connect: Co
 
 
 @pytest.mark.parametrize("code", [-32000, -32003, -32700, -32603])
-async def test_an_error_of_the_server_is_never_taken_for_a_lost_connection(connect: Connect, code: int):
+async def test_an_error_of_the_server_is_never_taken_for_a_lost_connection(
+    connect: Connect, code: int
+):
     async with connect() as server:
         error = await server.fails("own_code", code=code)
         assert type(error) is ProtocolError
@@ -298,7 +331,9 @@ async def test_an_error_of_the_server_is_never_taken_for_a_lost_connection(conne
         await server.still_works()
 
 
-async def test_an_answer_that_cannot_be_read_ends_no_other_call_whose_number_it_holds(connect: Connect):
+async def test_an_answer_that_cannot_be_read_ends_no_other_call_whose_number_it_holds(
+    connect: Connect,
+):
     async with connect() as server:
         ended: list[str] = []
 
@@ -321,7 +356,10 @@ async def test_a_tool_that_asks_the_person_is_told_that_it_cannot(connect: Conne
     async with connect() as server:
         error = await server.fails("asks")
         assert isinstance(error, ToolError)
-        assert "faulty:asks asks for input, and nobody can be asked on the command line" in error.message
+        assert (
+            "faulty:asks asks for input, and nobody can be asked on the command line"
+            in error.message
+        )
 
 
 async def test_junk_is_told_once_in_a_while(connect: Connect, caplog: pytest.LogCaptureFixture):
@@ -333,7 +371,9 @@ async def test_junk_is_told_once_in_a_while(connect: Connect, caplog: pytest.Log
     assert told[0]["server"] == "faulty"
 
 
-async def test_a_server_that_sends_more_than_is_read_is_held_back_and_stopped_all_the_same(connect: Connect):
+async def test_a_server_that_sends_more_than_is_read_is_held_back_and_stopped_all_the_same(
+    connect: Connect,
+):
     async with connect() as server:
         await server.call("full_pipe")
         await server.still_works()
@@ -393,7 +433,9 @@ async def test_a_changed_list_is_read_again_and_what_did_not_change_is_kept(conn
         before = server.connection.tools
         await server.call("change_list")
         await until(lambda: len(server.connection.tools) == len(before) + 1)
-        assert {tool.name for tool in server.connection.tools} - {tool.name for tool in before} == {"grown"}
+        assert {tool.name for tool in server.connection.tools} - {tool.name for tool in before} == {
+            "grown"
+        }
         assert all(any(tool is old for tool in server.connection.tools) for old in before)
 
 
@@ -426,14 +468,20 @@ async def test_servers_that_do_not_know_the_probe_are_connected_to(connect: Conn
     assert starts == (3 if flag == "--die-on-probe" else 2)
 
 
-async def test_a_server_that_could_not_start_at_first_is_not_taken_for_an_old_one(connect: Connect, tmp_path: Path):
-    settings = ServerSettings(command=sys.executable, args=(MODERN, "stdio", str(tmp_path / "log"), "--die", "2"))
+async def test_a_server_that_could_not_start_at_first_is_not_taken_for_an_old_one(
+    connect: Connect, tmp_path: Path
+):
+    settings = ServerSettings(
+        command=sys.executable, args=(MODERN, "stdio", str(tmp_path / "log"), "--die", "2")
+    )
     async with running(Connection("late", settings, patience=QUICK)) as connection:
         await until(lambda: connection.state is ServerState.READY)
         assert connection.info.protocol == "2026-07-28"
 
 
-async def test_a_modern_server_that_starts_slower_than_the_probe_waits_is_connected_to(tmp_path: Path):
+async def test_a_modern_server_that_starts_slower_than_the_probe_waits_is_connected_to(
+    tmp_path: Path,
+):
     args = (MODERN, "stdio", str(tmp_path / "log"), "--slow", "1")
     settings = ServerSettings(command=sys.executable, args=args, probe_timeout_s=0.1)
     async with running(Connection("slow", settings, patience=QUICK)) as connection:
@@ -508,8 +556,12 @@ async def test_a_folder_that_does_not_exist_is_told(tmp_path: Path):
         tasks.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize(("number", "has_words"), [("KILL", False), ("TERM", False), ("ABRT", True)])
-async def test_what_was_said_before_is_no_reason_for_an_end_from_outside(tmp_path: Path, number: str, has_words: bool):
+@pytest.mark.parametrize(
+    ("number", "has_words"), [("KILL", False), ("TERM", False), ("ABRT", True)]
+)
+async def test_what_was_said_before_is_no_reason_for_an_end_from_outside(
+    tmp_path: Path, number: str, has_words: bool
+):
     script = f"echo listening >&2; kill -{number} $$"
     connection = Connection("killed", ServerSettings(command="sh", args=("-c", script)))
     async with anyio.create_task_group() as tasks:

@@ -1,4 +1,5 @@
-"""Event streams from servers: what cannot be read on one ends its own call at once, and nothing else."""
+"""Event streams from servers: what cannot be read on one ends its own call at once, and nothing
+else."""
 
 from __future__ import annotations
 
@@ -49,7 +50,11 @@ def event_of(name: str, id: int) -> bytes:
             return start + b"[]}"
         case "too_long":
             return start + b'{"x":"' + b"x" * (LIMIT + 1) + b'"}}'
-    return start + json.dumps({"content": [], "structuredContent": {"x": "x" * 2_000_000}}).encode() + b"}"
+    return (
+        start
+        + json.dumps({"content": [], "structuredContent": {"x": "x" * 2_000_000}}).encode()
+        + b"}"
+    )
 
 
 JUNK = (
@@ -67,7 +72,9 @@ class Streaming(FaultyHttp):
         self.answers: list[Any] = []
         self.asks = 0
 
-    async def _answer(self, verb: str, headers: dict[str, str], message: Any, writer: asyncio.StreamWriter) -> None:
+    async def _answer(
+        self, verb: str, headers: dict[str, str], message: Any, writer: asyncio.StreamWriter
+    ) -> None:
         if verb == "POST" and "method" not in message:
             self.answers.append(message)
             await asyncio.sleep(3600)  # it takes no answers
@@ -78,7 +85,10 @@ class Streaming(FaultyHttp):
         if name == "asks":
             asked = {"jsonrpc": "2.0", "id": 1, "method": "roots/list"}
             events = b"data: " + json.dumps(asked).encode() + b"\n\n" + events
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: "
+            b"chunked\r\n\r\n"
+        )
         writer.write(b"%x\r\n%s\r\n" % (len(events), events))
 
 
@@ -92,7 +102,9 @@ class StreamingSse(FaultySse):
 @asynccontextmanager
 async def connected(transport: Any) -> AsyncIterator[tuple[Any, Connection]]:
     async with serving(Streaming() if transport == "http" else StreamingSse()) as served:
-        settings = ServerSettings(url=served.url, transport=transport, protocol="legacy", startup_timeout_s=5)
+        settings = ServerSettings(
+            url=served.url, transport=transport, protocol="legacy", startup_timeout_s=5
+        )
         connection = Connection("web", settings, max_message_bytes=LIMIT, patience=QUICK)
         async with reached(connection):
             yield served, connection

@@ -1,4 +1,5 @@
-"""The streams between a dispatcher and its server: a server that asks without end fills no memory."""
+"""The streams between a dispatcher and its server: a server that asks without end fills no
+memory."""
 
 from __future__ import annotations
 
@@ -76,7 +77,9 @@ async def test_a_request_that_the_server_gave_up_is_open_no_more():
             yield SessionMessage(types.JSONRPCRequest(jsonrpc="2.0", id=id, method="ping"))
             params: dict[str, Any] = {"requestId": str(id)}
             yield SessionMessage(
-                types.JSONRPCNotification(jsonrpc="2.0", method="notifications/cancelled", params=params)
+                types.JSONRPCNotification(
+                    jsonrpc="2.0", method="notifications/cancelled", params=params
+                )
             )
 
     watched = Watched(messages())
@@ -87,7 +90,9 @@ async def test_a_request_that_the_server_gave_up_is_open_no_more():
 class Busy(FaultyHttp):
     """Takes nobody in."""
 
-    async def _answer(self, verb: str, headers: dict[str, str], message: Any, writer: asyncio.StreamWriter) -> None:
+    async def _answer(
+        self, verb: str, headers: dict[str, str], message: Any, writer: asyncio.StreamWriter
+    ) -> None:
         self._status(writer, "503 Service Unavailable", "retry-after: 40\r\n")
 
 
@@ -101,5 +106,8 @@ async def test_a_server_that_asks_to_be_left_alone_is(protocol: Any):
                 await connection.settled()
                 with pytest.raises(ServerUnavailable, match="HTTP 503") as failure:
                     await connection.call(a_call(Tool("busy", "x"), {}))
-            assert str(failure.value.hint) in {"It is tried again in 40 s.", "It is tried again in 39 s."}
+            assert str(failure.value.hint) in {
+                "It is tried again in 40 s.",
+                "It is tried again in 39 s.",
+            }
             tasks.cancel_scope.cancel()

@@ -1,4 +1,5 @@
-"""Downstream servers that exist in memory, and a client that shows every message as it is on the wire."""
+"""Downstream servers that exist in memory, and a client that shows every message as it is on the
+wire."""
 
 from __future__ import annotations
 
@@ -75,8 +76,8 @@ def a_template(uri: str, **members: Any) -> JsonObject:
 
 
 class FakeDownstream:
-    """A `Downstream`, and the `CallTool` of its servers. What servers answer is set by `on`; without that, an empty
-    result."""
+    """A `Downstream`, and the `CallTool` of its servers. What servers answer is set by `on`;
+    without that, an empty result."""
 
     def __init__(self) -> None:
         self.requests: list[RelayRequest] = []
@@ -104,8 +105,13 @@ class FakeDownstream:
         self._answers[server, method] = answer
 
     def tell(self, server: str, method: str, params: JsonObject | None = None) -> None:
-        """*server* notifies of something. What it logs is for those who have a request open there, if any have."""
-        open_ = {request.caller.client: request.caller for request in self.open if request.server == server}
+        """*server* notifies of something. What it logs is for those who have a request open there,
+        if any have."""
+        open_ = {
+            request.caller.client: request.caller
+            for request in self.open
+            if request.server == server
+        }
         if method == "notifications/message" and open_:
             for caller in open_.values():
                 caller.log(params or {})
@@ -126,7 +132,9 @@ class FakeDownstream:
 
     async def request(self, request: RelayRequest, /) -> JsonObject:
         try:
-            return await relay(request.server, self._session(request.server), request, ServerSubscriptions())
+            return await relay(
+                request.server, self._session(request.server), request, ServerSubscriptions()
+            )
         except CallError as error:
             raise as_rpc_error(error) from error
 
@@ -138,7 +146,10 @@ class FakeDownstream:
         self.open.append(request)
         self._tell()
         try:
-            return cast("JsonObject", await _given(self._answers.get((request.server, request.method), {}), request))
+            return cast(
+                "JsonObject",
+                await _given(self._answers.get((request.server, request.method), {}), request),
+            )
         except anyio.get_cancelled_exc_class():
             self.aborted.append(request)
             self._tell()
@@ -174,7 +185,11 @@ class FakeDownstream:
 
     def sent(self, method: str) -> list[tuple[str, JsonObject]]:
         """What servers were sent of that method: each server, and its params."""
-        return [(request.server, request.params) for request in self.requests if request.method == method]
+        return [
+            (request.server, request.params)
+            for request in self.requests
+            if request.method == method
+        ]
 
     def _tell(self) -> None:
         self.changed.set()
@@ -198,7 +213,9 @@ class FakeSession:
         own: Any = params.get("_meta", {})
         sent: JsonObject = {name: value for name, value in params.items() if name != "_meta"}
         try:
-            return await self._downstream.answer(RelayRequest(self._server, method, sent, own, caller))
+            return await self._downstream.answer(
+                RelayRequest(self._server, method, sent, own, caller)
+            )
         except RpcError as error:
             raise MCPError(error.code, error.message, error.data) from None
 
@@ -214,9 +231,12 @@ async def _given(answer: Answer, *arguments: Any) -> Any:
 
 
 class RawClient:
-    """A client of *era* that keeps every message as it is on the wire, and answers requests by *answers*."""
+    """A client of *era* that keeps every message as it is on the wire, and answers requests by
+    *answers*."""
 
-    def __init__(self, era: str, write: Any, capabilities: JsonObject, answers: dict[str, Answer]) -> None:
+    def __init__(
+        self, era: str, write: Any, capabilities: JsonObject, answers: dict[str, Answer]
+    ) -> None:
         self.era = era
         self.answers = answers
         self.capabilities = capabilities
@@ -232,7 +252,9 @@ class RawClient:
         self._answered: dict[object, types.JSONRPCResponse | types.JSONRPCError] = {}
         self._changed = anyio.Event()
 
-    async def request(self, method: str, params: Mapping[str, Any] | None = None, **options: Any) -> Any:
+    async def request(
+        self, method: str, params: Mapping[str, Any] | None = None, **options: Any
+    ) -> Any:
         """The result, as it came. Raises `RpcError`. Cancelling it cancels the request."""
         key = await self.begin(method, params, **options)
         try:
@@ -254,7 +276,11 @@ class RawClient:
         self._count += 1
         key = id or f"r{self._count}"
         self._waiting[key] = anyio.Event()
-        await self._send(types.JSONRPCRequest(jsonrpc="2.0", id=key, method=method, params=self._params(params, meta)))
+        await self._send(
+            types.JSONRPCRequest(
+                jsonrpc="2.0", id=key, method=method, params=self._params(params, meta)
+            )
+        )
         return key
 
     async def answer_to(self, key: str) -> Any:
@@ -274,7 +300,9 @@ class RawClient:
 
     async def call(self, tool: str, arguments: JsonObject | None = None, **options: Any) -> Any:
         """The result of a `tools/call`; questions on the way are answered, as the era has it."""
-        return await self.asking("tools/call", {"name": tool, "arguments": arguments or {}}, **options)
+        return await self.asking(
+            "tools/call", {"name": tool, "arguments": arguments or {}}, **options
+        )
 
     async def asking(self, method: str, params: Mapping[str, Any], **options: Any) -> Any:
         """As `request`; a result that asks is answered by another request."""
@@ -282,8 +310,13 @@ class RawClient:
         while result.get("resultType") == "input_required":
             more = {name: result[name] for name in ("requestState",) if name in result}
             asked = result.get("inputRequests") or {}
-            answers = {key: await self.answer(one["method"], one.get("params", {})) for key, one in asked.items()}
-            result = await self.request(method, {**params, "inputResponses": answers, **more}, **options)
+            answers = {
+                key: await self.answer(one["method"], one.get("params", {}))
+                for key, one in asked.items()
+            }
+            result = await self.request(
+                method, {**params, "inputResponses": answers, **more}, **options
+            )
         return result
 
     async def answer(self, method: str, params: JsonObject) -> Any:
@@ -291,7 +324,11 @@ class RawClient:
         return await _given(self.answers[method], params)
 
     async def notify(self, method: str, params: Mapping[str, Any] | None = None) -> None:
-        await self._send(types.JSONRPCNotification(jsonrpc="2.0", method=method, params=self._params(params, None)))
+        await self._send(
+            types.JSONRPCNotification(
+                jsonrpc="2.0", method=method, params=self._params(params, None)
+            )
+        )
 
     def told(self, method: str) -> list[JsonObject]:
         """The params of the notifications of that method, without what the transport adds."""
@@ -354,7 +391,11 @@ class RawClient:
         if self.era == MODERN:
             return await self.request("server/discover")
         info: JsonObject = {"name": "peer", "version": "1"}
-        hello: JsonObject = {"protocolVersion": "2025-11-25", "capabilities": self.capabilities, "clientInfo": info}
+        hello: JsonObject = {
+            "protocolVersion": "2025-11-25",
+            "capabilities": self.capabilities,
+            "clientInfo": info,
+        }
         greeting = await self.request("initialize", hello)
         await self.notify("notifications/initialized")
         await self.request("ping")
@@ -370,12 +411,14 @@ async def relaying_server(
     principal_of: PrincipalOf | None = None,
     **options: Any,
 ) -> AsyncIterator[Server[Any]]:
-    """The server that clients see, over *downstream*, while tasks call *servers*; *options* are those of `Gateway` and
-    of `RelayConfig`."""
+    """The server that clients see, over *downstream*, while tasks call *servers*; *options* are
+    those of `Gateway` and of `RelayConfig`."""
     servers = servers or FakeServers()
     ours = {name: options.pop(name) for name in ("policy", "limits", "learned") if name in options}
     async with Gateway(servers, by_origin(servers, downstream), InMemoryRuns(), **ours) as gateway:
-        relaying = RelayConfig(downstream, **{"expose": "all", "denied_by": gateway.denied_by, **options})
+        relaying = RelayConfig(
+            downstream, **{"expose": "all", "denied_by": gateway.denied_by, **options}
+        )
         yield build_server(gateway, calls=calls, relaying=relaying, principal_of=principal_of)
 
 
@@ -409,8 +452,15 @@ async def joined(
 
 
 @asynccontextmanager
-async def connected(downstream: FakeDownstream, era: str, **options: Any) -> AsyncIterator[RawClient]:
+async def connected(
+    downstream: FakeDownstream, era: str, **options: Any
+) -> AsyncIterator[RawClient]:
     """One client over *downstream*; *options* are those of `joined` and of `RelayConfig`."""
-    mine = {name: options.pop(name) for name in ("capabilities", "answers", "greet") if name in options}
-    async with relaying_server(downstream, **options) as server, joined(server, era, **mine) as peer:
+    mine = {
+        name: options.pop(name) for name in ("capabilities", "answers", "greet") if name in options
+    }
+    async with (
+        relaying_server(downstream, **options) as server,
+        joined(server, era, **mine) as peer,
+    ):
         yield peer

@@ -1,4 +1,5 @@
-"""What servers ask of the client, in all combinations of eras: the way up, the answer's way down, what is refused."""
+"""What servers ask of the client, in all combinations of eras: the way up, the answer's way down,
+what is refused."""
 
 from __future__ import annotations
 
@@ -31,7 +32,12 @@ from .downstream import (
 pytestmark = pytest.mark.virtual_time
 
 ASK, SAMPLE, ROOTS = "elicitation/create", "sampling/createMessage", "roots/list"
-URL: JsonObject = {"mode": "url", "message": "Sign in", "url": "https://x.example/", "elicitationId": "e1"}
+URL: JsonObject = {
+    "mode": "url",
+    "message": "Sign in",
+    "url": "https://x.example/",
+    "elicitationId": "e1",
+}
 SAMPLING: JsonObject = {
     "messages": [{"role": "user", "content": {"type": "text", "text": "?"}}],
     "maxTokens": 9,
@@ -67,7 +73,8 @@ QUESTIONS = [
 
 
 def asking(method: str, params: JsonObject) -> Any:
-    """A server of the handshake era, which asks while the request is open, and gives the answer as its result."""
+    """A server of the handshake era, which asks while the request is open, and gives the answer as
+    its result."""
 
     async def ask(request: RelayRequest) -> JsonObject:
         if not request.caller.can_be_asked:
@@ -88,7 +95,11 @@ def requiring(**questions: JsonObject) -> Any:
         if "inputResponses" in request.params:
             sent = {name: request.params.get(name) for name in ("inputResponses", "requestState")}
             return {**DONE, "structuredContent": {"sent": sent}}
-        return {"resultType": "input_required", "inputRequests": dict(questions), "requestState": "s é\u2028"}
+        return {
+            "resultType": "input_required",
+            "inputRequests": dict(questions),
+            "requestState": "s é\u2028",
+        }
 
     return answer
 
@@ -100,7 +111,9 @@ def question(method: str, params: JsonObject) -> JsonObject:
 @pytest.fixture
 def downstream() -> FakeDownstream:
     made = FakeDownstream()
-    made.add("a", tools=(a_tool("ask"),), prompts=({"name": "p"},), resources=(a_resource("mem://r"),))
+    made.add(
+        "a", tools=(a_tool("ask"),), prompts=({"name": "p"},), resources=(a_resource("mem://r"),)
+    )
     made.add("b", tools=(a_tool("ask"),))
     return made
 
@@ -114,7 +127,9 @@ async def test_a_server_of_the_handshake_era_asks_and_gets_the_answer(
     downstream: FakeDownstream, era: str, method: str, params: JsonObject, answer: JsonObject
 ):
     downstream.on("a", "tools/call", asking(method, params))
-    async with connected(downstream, era, answers={method: {**answer, "_meta": {"x-new": [1]}}}) as peer:
+    async with connected(
+        downstream, era, answers={method: {**answer, "_meta": {"x-new": [1]}}}
+    ) as peer:
         assert await outcome(peer) == {"answer": {**answer, "_meta": {"x-new": [1]}}}
     assert peer.asked == [(method, params)]
 
@@ -145,7 +160,9 @@ async def test_the_client_of_the_sdk_is_asked(downstream: FakeDownstream, era: s
     assert "'name': 'Who?'" in str(result.structured_content)
 
 
-@pytest.mark.parametrize(("method", "params"), [("prompts/get", {"name": "p"}), ("resources/read", {"uri": "mem://r"})])
+@pytest.mark.parametrize(
+    ("method", "params"), [("prompts/get", {"name": "p"}), ("resources/read", {"uri": "mem://r"})]
+)
 @pytest.mark.parametrize("server", [asking(ASK, FORM), requiring(k=question(ASK, FORM))])
 async def test_prompts_and_resources_may_ask_too(
     downstream: FakeDownstream, era: str, method: str, params: JsonObject, server: Any
@@ -159,7 +176,9 @@ async def test_prompts_and_resources_may_ask_too(
 async def test_questions_come_one_after_the_other(downstream: FakeDownstream, era: str):
     async def twice(request: RelayRequest) -> JsonObject:
         assert request.caller.can_be_asked
-        answers: list[Json] = [await request.caller.ask(ASK, {**FORM, "message": name}) for name in ("one", "two")]
+        answers: list[Json] = [
+            await request.caller.ask(ASK, {**FORM, "message": name}) for name in ("one", "two")
+        ]
         return {**DONE, "structuredContent": {"answers": answers}}
 
     def name(params: JsonObject) -> JsonObject:
@@ -171,7 +190,9 @@ async def test_questions_come_one_after_the_other(downstream: FakeDownstream, er
     assert [answer["content"]["name"] for answer in answers] == ["one", "two"]
 
 
-async def test_questions_of_one_moment_are_one_result_for_a_client_of_2026(downstream: FakeDownstream):
+async def test_questions_of_one_moment_are_one_result_for_a_client_of_2026(
+    downstream: FakeDownstream,
+):
     async def many(request: RelayRequest) -> JsonObject:
         assert request.caller.can_be_asked
         answers: JsonObject = {}
@@ -196,7 +217,9 @@ async def test_questions_of_one_moment_are_one_result_for_a_client_of_2026(downs
         given = {key: answers[method] for method, key in asked.items() if method != ROOTS}
         more = {"inputResponses": given, "requestState": first["requestState"]}
         second = await peer.request("tools/call", {"name": "a__ask", "arguments": {}, **more})
-        assert [one["method"] for one in second["inputRequests"].values()] == [ROOTS]  # what was left out
+        assert [one["method"] for one in second["inputRequests"].values()] == [
+            ROOTS
+        ]  # what was left out
         assert (await outcome(peer)) == answers
 
 
@@ -234,23 +257,39 @@ LACKING = [
 
 @pytest.mark.parametrize(("capabilities", "method", "params", "lacking"), LACKING)
 async def test_a_server_of_the_handshake_era_is_told_what_the_client_lacks(
-    downstream: FakeDownstream, era: str, capabilities: JsonObject, method: str, params: JsonObject, lacking: JsonObject
+    downstream: FakeDownstream,
+    era: str,
+    capabilities: JsonObject,
+    method: str,
+    params: JsonObject,
+    lacking: JsonObject,
 ):
     downstream.on("a", "tools/call", asking(method, params))
     async with connected(downstream, era, capabilities=capabilities, answers={method: {}}) as peer:
         told = await outcome(peer)
     if era == MODERN:
-        expected = {"code": types.MISSING_REQUIRED_CLIENT_CAPABILITY, "data": {"requiredCapabilities": lacking}}
+        expected = {
+            "code": types.MISSING_REQUIRED_CLIENT_CAPABILITY,
+            "data": {"requiredCapabilities": lacking},
+        }
     else:
         has_some = not lacking.keys().isdisjoint(capabilities)
-        expected = {"code": types.INVALID_PARAMS if has_some else types.METHOD_NOT_FOUND, "data": None}
+        expected = {
+            "code": types.INVALID_PARAMS if has_some else types.METHOD_NOT_FOUND,
+            "data": None,
+        }
     assert told == expected
     assert peer.asked == []
 
 
 @pytest.mark.parametrize(("capabilities", "method", "params", "lacking"), LACKING)
 async def test_a_client_that_lacks_what_a_server_of_2026_needs_is_told_so(
-    downstream: FakeDownstream, era: str, capabilities: JsonObject, method: str, params: JsonObject, lacking: JsonObject
+    downstream: FakeDownstream,
+    era: str,
+    capabilities: JsonObject,
+    method: str,
+    params: JsonObject,
+    lacking: JsonObject,
 ):
     downstream.on("a", "tools/call", requiring(k=question(method, params)))
     async with connected(downstream, era, capabilities=capabilities, answers={method: {}}) as peer:
@@ -265,7 +304,11 @@ BAD_QUESTIONS = [
     ("tools/list", {}, types.METHOD_NOT_FOUND),
     ("ping", {}, types.METHOD_NOT_FOUND),
     ("sampling/createMessage", {}, types.INVALID_PARAMS),
-    ("elicitation/create", {"mode": "form", "message": 5, "requestedSchema": NAME_SCHEMA}, types.INVALID_PARAMS),
+    (
+        "elicitation/create",
+        {"mode": "form", "message": 5, "requestedSchema": NAME_SCHEMA},
+        types.INVALID_PARAMS,
+    ),
     ("elicitation/create", {"mode": "telepathy", "message": "?"}, types.INVALID_PARAMS),
     ("elicitation/create", {"mode": "url", "message": "?"}, types.INVALID_PARAMS),
 ]
@@ -297,8 +340,14 @@ async def test_what_is_no_question_is_put_to_nobody(
         {f"k{n}": question(ROOTS, {}) for n in range(MOST_QUESTIONS + 1)},
     ],
 )
-async def test_a_server_that_asks_in_no_known_form_fails_its_request(downstream: FakeDownstream, era: str, asked: Any):
-    downstream.on("a", "tools/call", {"resultType": "input_required", "inputRequests": asked, "requestState": "s"})
+async def test_a_server_that_asks_in_no_known_form_fails_its_request(
+    downstream: FakeDownstream, era: str, asked: Any
+):
+    downstream.on(
+        "a",
+        "tools/call",
+        {"resultType": "input_required", "inputRequests": asked, "requestState": "s"},
+    )
     async with connected(downstream, era, answers={ROOTS: A_ROOT}) as peer:
         with pytest.raises(RpcError) as caught:
             await peer.call("a__ask")
@@ -315,9 +364,15 @@ async def test_a_server_that_never_has_enough_is_given_up(downstream: FakeDownst
     assert len(peer.asked) == 10
 
 
-async def test_a_server_of_2026_that_only_wants_to_be_asked_again_is(downstream: FakeDownstream, era: str):
+async def test_a_server_of_2026_that_only_wants_to_be_asked_again_is(
+    downstream: FakeDownstream, era: str
+):
     def later(request: RelayRequest) -> JsonObject:
-        return DONE if "requestState" in request.params else {"resultType": "input_required", "requestState": "1"}
+        return (
+            DONE
+            if "requestState" in request.params
+            else {"resultType": "input_required", "requestState": "1"}
+        )
 
     downstream.on("a", "tools/call", later)
     async with connected(downstream, era, answers={ROOTS: A_ROOT}) as peer:
@@ -331,12 +386,16 @@ async def test_a_server_of_2026_that_only_wants_to_be_asked_again_is(downstream:
 
 async def test_an_error_of_the_client_is_the_servers(downstream: FakeDownstream):
     downstream.on("a", "tools/call", asking(ASK, FORM))
-    async with connected(downstream, LEGACY, answers={ASK: RpcError(-1, "rejected", {"by": "Ada"})}) as peer:
+    async with connected(
+        downstream, LEGACY, answers={ASK: RpcError(-1, "rejected", {"by": "Ada"})}
+    ) as peer:
         assert await outcome(peer) == {"code": -1, "data": {"by": "Ada"}}
 
 
 @pytest.mark.parametrize("answer", [{}, {"action": "maybe"}, {"action": "accept", "content": 5}])
-async def test_an_answer_that_is_none_reaches_no_server(downstream: FakeDownstream, era: str, answer: JsonObject):
+async def test_an_answer_that_is_none_reaches_no_server(
+    downstream: FakeDownstream, era: str, answer: JsonObject
+):
     downstream.on("a", "tools/call", asking(ASK, FORM))
     async with connected(downstream, era, answers={ASK: answer}) as peer:
         if era == LEGACY:
@@ -376,7 +435,9 @@ async def test_an_answer_is_waited_for_ten_minutes(downstream: FakeDownstream, e
         return DONE
 
     downstream.on("a", "tools/call", ask)
-    async with connected(downstream, era, answers={ASK: lambda params: anyio.sleep_forever()}) as peer:
+    async with connected(
+        downstream, era, answers={ASK: lambda params: anyio.sleep_forever()}
+    ) as peer:
         began = anyio.current_time()
         await peer.begin("tools/call", {"name": "a__ask"})
         await ended.wait()
@@ -384,7 +445,9 @@ async def test_an_answer_is_waited_for_ten_minutes(downstream: FakeDownstream, e
     assert codes == ([types.REQUEST_TIMEOUT] if era == LEGACY else [])
 
 
-async def test_a_question_goes_to_the_client_of_its_own_request(downstream: FakeDownstream, era: str):
+async def test_a_question_goes_to_the_client_of_its_own_request(
+    downstream: FakeDownstream, era: str
+):
     go = anyio.Event()
 
     async def ask(request: RelayRequest) -> JsonObject:

@@ -1,4 +1,5 @@
-"""Resources that clients watch are watched at their servers, once for all clients, and as long as anybody does."""
+"""Resources that clients watch are watched at their servers, once for all clients, and as long as
+anybody does."""
 
 from __future__ import annotations
 
@@ -39,8 +40,20 @@ def told(downstream: FakeDownstream) -> list[tuple[str, object]]:
 
 
 async def test_a_server_is_told_of_the_first_client_and_of_the_last(downstream: FakeDownstream):
-    async with relaying_server(downstream) as server, joined(server) as one, joined(server) as other:
-        for peer, method in ((one, ON), (other, ON), (one, ON), (one, OFF), (one, OFF), (other, OFF), (one, ON)):
+    async with (
+        relaying_server(downstream) as server,
+        joined(server) as one,
+        joined(server) as other,
+    ):
+        for peer, method in (
+            (one, ON),
+            (other, ON),
+            (one, ON),
+            (one, OFF),
+            (one, OFF),
+            (other, OFF),
+            (one, ON),
+        ):
             assert await peer.request(method, R) == {}
         assert told(downstream) == [(ON, "mem://r"), (OFF, "mem://r"), (ON, "mem://r")]
 
@@ -58,10 +71,15 @@ async def test_a_client_that_leaves_watches_nothing_any_more(downstream: FakeDow
 
 async def test_a_stream_of_2026_watches_as_long_as_it_is_open(downstream: FakeDownstream):
     downstream.add("b")
-    async with relaying_server(downstream) as server, joined(server, MODERN) as peer, joined(server) as other:
+    async with (
+        relaying_server(downstream) as server,
+        joined(server, MODERN) as peer,
+        joined(server) as other,
+    ):
         await other.request(ON, {"uri": "mem://s"})
         stream = await listen(
-            peer, resourceSubscriptions=["mem://r", "mem://r", "mem://s", "mem://none", "plait://guide"]
+            peer,
+            resourceSubscriptions=["mem://r", "mem://r", "mem://s", "mem://none", "plait://guide"],
         )
         assert told(downstream) == [(ON, "mem://s"), (ON, "mem://r")]
         await peer.cancel(stream)
@@ -69,12 +87,16 @@ async def test_a_stream_of_2026_watches_as_long_as_it_is_open(downstream: FakeDo
         assert told(downstream)[2:] == [(OFF, "mem://r")]
 
 
-async def test_a_stream_hears_nothing_of_servers_that_cannot_tell_and_stays_open(downstream: FakeDownstream):
+async def test_a_stream_hears_nothing_of_servers_that_cannot_tell_and_stays_open(
+    downstream: FakeDownstream,
+):
     downstream.add("a", capabilities={"resources": {}}, resources=(a_resource("mem://r"),))
     downstream.add("b", capabilities=EVERYTHING, resources=(a_resource("mem://b"),))
     downstream.on("b", ON, RpcError(types.INTERNAL_ERROR, "no"))
     async with connected(downstream, MODERN) as peer:
-        stream = await listen(peer, resourceSubscriptions=["mem://r", "mem://b"], toolsListChanged=True)
+        stream = await listen(
+            peer, resourceSubscriptions=["mem://r", "mem://b"], toolsListChanged=True
+        )
         downstream.tell("a", "notifications/tools/list_changed")
         await later()
         assert peer.told("notifications/tools/list_changed") != []
@@ -82,7 +104,9 @@ async def test_a_stream_hears_nothing_of_servers_that_cannot_tell_and_stays_open
     assert told(downstream) == [(ON, "mem://b")]
 
 
-async def test_a_stream_that_ends_with_its_transport_leaves_nothing_watched(downstream: FakeDownstream):
+async def test_a_stream_that_ends_with_its_transport_leaves_nothing_watched(
+    downstream: FakeDownstream,
+):
     async with relaying_server(downstream) as server:
         async with joined(server, MODERN) as peer:
             await listen(peer, resourceSubscriptions=["mem://r", "mem://s"])
@@ -150,7 +174,9 @@ async def test_two_servers_with_one_address_are_watched_apart(downstream: FakeDo
     assert methods == [("a", ON), ("b", ON), ("a", OFF)]
 
 
-async def test_no_more_is_watched_than_is_allowed(downstream: FakeDownstream, monkeypatch: pytest.MonkeyPatch):
+async def test_no_more_is_watched_than_is_allowed(
+    downstream: FakeDownstream, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(subscribing, "MOST_WATCHED", 3)
     async with connected(downstream, LEGACY) as peer:
         for n in range(3):
@@ -162,7 +188,9 @@ async def test_no_more_is_watched_than_is_allowed(downstream: FakeDownstream, mo
     assert caught.value.code == types.INVALID_PARAMS
 
 
-async def test_a_client_that_left_holds_up_nobody_when_its_server_does_not_answer(downstream: FakeDownstream):
+async def test_a_client_that_left_holds_up_nobody_when_its_server_does_not_answer(
+    downstream: FakeDownstream,
+):
     downstream.on("a", OFF, lambda request: anyio.sleep_forever())
     async with relaying_server(downstream) as server, joined(server) as stays:
         async with joined(server) as leaves:
@@ -175,7 +203,9 @@ async def test_a_client_that_left_holds_up_nobody_when_its_server_does_not_answe
 
 
 entries = st.sampled_from([("a", "x"), ("a", "y"), ("b", "x")])
-steps = st.lists(st.tuples(entries, st.sampled_from([ON, OFF, "refuse"]), st.integers(0, 3)), max_size=30)
+steps = st.lists(
+    st.tuples(entries, st.sampled_from([ON, OFF, "refuse"]), st.integers(0, 3)), max_size=30
+)
 
 
 @given(steps)
@@ -184,7 +214,8 @@ def test_the_server_knows_in_the_end_what_is_wanted(steps: list[tuple[Entry, str
 
 
 async def _walk(steps: list[tuple[Entry, str, int]]) -> None:
-    """Clients come and go while requests take their time and fail; a server's belief is the last that it accepted."""
+    """Clients come and go while requests take their time and fail; a server's belief is the last
+    that it accepted."""
     believed: dict[Entry, bool] = {}
     wanted: dict[Entry, int] = {}
     refusing: set[Entry] = set()
@@ -219,5 +250,7 @@ async def _walk(steps: list[tuple[Entry, str, int]]) -> None:
                 tasks.start_soon(subscriptions.remove, entry)
             for _ in range(turns):
                 await anyio.lowlevel.checkpoint()
-    assert {entry for entry, is_on in believed.items() if is_on} == {entry for entry, n in wanted.items() if n}
+    assert {entry for entry, is_on in believed.items() if is_on} == {
+        entry for entry, n in wanted.items() if n
+    }
     assert repr(subscriptions) == f"<Subscriptions: {sum(map(bool, wanted.values()))}>"

@@ -1,4 +1,5 @@
-"""Calls of tools by name keep the limits, rates and claims that calls of runs keep, in both eras."""
+"""Calls of tools by name keep the limits, rates and claims that calls of runs keep, in both
+eras."""
 
 from __future__ import annotations
 
@@ -24,7 +25,16 @@ from plait.upstream.relay.input_requests import ASK_S
 
 from ...fakes import FakeServers
 from ..conftest import LEGACY, MODERN
-from .downstream import DONE, FORM, FakeDownstream, RawClient, a_resource, a_tool, joined, relaying_server
+from .downstream import (
+    DONE,
+    FORM,
+    FakeDownstream,
+    RawClient,
+    a_resource,
+    a_tool,
+    joined,
+    relaying_server,
+)
 from .test_input_requests import ADA, ASK, asking, question, requiring
 
 pytestmark = [pytest.mark.virtual_time, pytest.mark.parametrize("era", [LEGACY, MODERN])]
@@ -39,7 +49,10 @@ def downstream() -> FakeDownstream:
     made = FakeDownstream()
     for server in "ab":
         made.add(
-            server, tools=(a_tool("do"), a_tool("ask")), prompts=({"name": "p"},), resources=(a_resource("m://r"),)
+            server,
+            tools=(a_tool("do"), a_tool("ask")),
+            prompts=({"name": "p"},),
+            resources=(a_resource("m://r"),),
         )
         made.on(server, "tools/call", lasting(1))
     return made
@@ -61,7 +74,9 @@ def served(
     learned: ToolStats | None = None,
 ) -> AbstractAsyncContextManager[Server[Any]]:
     limited = GatewayLimits(limits or Limits())
-    return relaying_server(downstream, servers, limits=limited, policy=Policy(rules), learned=learned)
+    return relaying_server(
+        downstream, servers, limits=limited, policy=Policy(rules), learned=learned
+    )
 
 
 async def called(peer: RawClient, tool: str = "a__do", **arguments: Any) -> float:
@@ -83,7 +98,9 @@ async def all_called(peer: RawClient, *calls: dict[str, Any]) -> list[float]:
     return times
 
 
-async def test_one_call_at_a_time_reaches_a_server_that_takes_one(downstream: FakeDownstream, era: str):
+async def test_one_call_at_a_time_reaches_a_server_that_takes_one(
+    downstream: FakeDownstream, era: str
+):
     async with served(downstream, ONE_AT_A) as server, joined(server, era) as peer:
         assert await all_called(peer, {}, {}, {"tool": "b__do"}) == [1, 1, 2]
 
@@ -100,7 +117,9 @@ async def test_clients_share_the_limits(downstream: FakeDownstream, era: str):
         assert await called(other) == 2
 
 
-async def test_a_call_by_name_waits_for_a_run_that_has_the_room(downstream: FakeDownstream, era: str):
+async def test_a_call_by_name_waits_for_a_run_that_has_the_room(
+    downstream: FakeDownstream, era: str
+):
     servers = FakeServers()
     is_called = anyio.Event()
 
@@ -127,7 +146,9 @@ async def test_the_rate_of_a_server_holds(downstream: FakeDownstream, era: str):
         assert await all_called(peer, {}, {}, {}) == [1, 6, 11]
 
 
-async def test_two_calls_that_write_the_same_go_one_after_the_other(downstream: FakeDownstream, era: str):
+async def test_two_calls_that_write_the_same_go_one_after_the_other(
+    downstream: FakeDownstream, era: str
+):
     async with served(downstream, None, WRITES) as server, joined(server, era) as peer:
         assert await all_called(peer, {"path": "x"}, {"path": "x"}, {"path": "y"}) == [1, 1, 2]
 
@@ -162,9 +183,15 @@ async def test_a_call_whose_client_gives_it_up_in_line_is_never_sent(
     assert len(downstream.requests) == 2
 
 
-async def test_the_time_in_line_counts_within_the_hour_that_a_request_may_take(downstream: FakeDownstream, era: str):
+async def test_the_time_in_line_counts_within_the_hour_that_a_request_may_take(
+    downstream: FakeDownstream, era: str
+):
     downstream.on("a", "tools/call", lasting(LONGEST_S - 10))
-    async with served(downstream, ONE_AT_A) as server, joined(server, era) as peer, anyio.create_task_group() as tasks:
+    async with (
+        served(downstream, ONE_AT_A) as server,
+        joined(server, era) as peer,
+        anyio.create_task_group() as tasks,
+    ):
         tasks.start_soon(called, peer)
         await downstream.until(lambda: len(downstream.requests) == 1)
         with pytest.raises(RpcError) as caught:
@@ -174,7 +201,9 @@ async def test_the_time_in_line_counts_within_the_hour_that_a_request_may_take(d
         assert await called(peer) == LONGEST_S
 
 
-async def test_after_a_server_asked_for_quiet_no_call_is_sent_to_it(downstream: FakeDownstream, era: str):
+async def test_after_a_server_asked_for_quiet_no_call_is_sent_to_it(
+    downstream: FakeDownstream, era: str
+):
     def busy(request: RelayRequest) -> JsonObject:
         downstream.on("a", "tools/call", DONE)
         raise ServerUnavailable("busy", retry_after_s=30.0)
@@ -203,10 +232,15 @@ async def test_how_long_a_call_took_is_learned_where_it_went_well(
 # While the client is asked something.
 
 
-async def test_a_call_that_ends_with_a_question_has_not_come_to_its_end(downstream: FakeDownstream, era: str):
+async def test_a_call_that_ends_with_a_question_has_not_come_to_its_end(
+    downstream: FakeDownstream, era: str
+):
     learned = ToolStats()
     downstream.on("a", "tools/call", requiring(k=question(ASK, FORM)))
-    async with served(downstream, learned=learned) as server, joined(server, era, answers={ASK: ADA}) as peer:
+    async with (
+        served(downstream, learned=learned) as server,
+        joined(server, era, answers={ASK: ADA}) as peer,
+    ):
         await peer.call("a__ask")
     assert learned.seen == 1
 
@@ -217,7 +251,9 @@ async def slow_ada(params: JsonObject) -> JsonObject:
 
 
 @pytest.mark.parametrize("asks", [asking(ASK, FORM), requiring(k=question(ASK, FORM))])
-async def test_a_call_whose_client_is_asked_something_holds_no_room(downstream: FakeDownstream, era: str, asks: Any):
+async def test_a_call_whose_client_is_asked_something_holds_no_room(
+    downstream: FakeDownstream, era: str, asks: Any
+):
     async with (
         served(downstream, ONE_AT_A) as server,
         joined(server, era, answers={ASK: slow_ada}) as peer,
@@ -232,7 +268,9 @@ async def test_a_call_whose_client_is_asked_something_holds_no_room(downstream: 
         downstream.on("a", "tools/call", DONE)
 
 
-async def test_a_call_whose_client_is_asked_something_keeps_what_it_touches(downstream: FakeDownstream, era: str):
+async def test_a_call_whose_client_is_asked_something_keeps_what_it_touches(
+    downstream: FakeDownstream, era: str
+):
     async with (
         served(downstream, None, WRITES) as server,
         joined(server, era, answers={ASK: slow_ada}) as peer,
@@ -247,7 +285,9 @@ async def test_a_call_whose_client_is_asked_something_keeps_what_it_touches(down
         assert await called(other, path="x") == pytest.approx(60, abs=0.1)
 
 
-async def test_a_call_whose_client_never_answers_lets_go_of_what_it_touches(downstream: FakeDownstream, era: str):
+async def test_a_call_whose_client_never_answers_lets_go_of_what_it_touches(
+    downstream: FakeDownstream, era: str
+):
     async def never(params: JsonObject) -> JsonObject:
         await anyio.sleep_forever()
         raise AssertionError
@@ -266,7 +306,9 @@ async def test_a_call_whose_client_never_answers_lets_go_of_what_it_touches(down
         tasks.cancel_scope.cancel()
 
 
-async def test_what_a_client_may_not_be_asked_gives_no_room_away(downstream: FakeDownstream, era: str):
+async def test_what_a_client_may_not_be_asked_gives_no_room_away(
+    downstream: FakeDownstream, era: str
+):
     async def ask_and_go_on(request: RelayRequest) -> JsonObject:
         await anyio.sleep(0.5)
         if request.caller.can_be_asked:

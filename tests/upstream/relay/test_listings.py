@@ -54,12 +54,22 @@ async def listed(peer: RawClient, method: str = "tools/list") -> list[Any]:
 
 def _is_theirs(entry: JsonObject) -> bool:
     address = str(entry.get("uri") or entry.get("uriTemplate") or "plait://servers/")
-    is_ours = entry["name"] in {"execute_dag", "search_tools", "describe_tools", "get_run", "cancel_run"}
+    is_ours = entry["name"] in {
+        "execute_dag",
+        "search_tools",
+        "describe_tools",
+        "get_run",
+        "cancel_run",
+    }
     is_ours = is_ours or entry["name"] in {"plan", "explain_run"}
-    return not is_ours and (not address.startswith("plait://") or address.startswith("plait://servers/"))
+    return not is_ours and (
+        not address.startswith("plait://") or address.startswith("plait://servers/")
+    )
 
 
-async def test_entries_are_listed_with_every_member_that_their_server_gave(downstream: FakeDownstream, era: str):
+async def test_entries_are_listed_with_every_member_that_their_server_gave(
+    downstream: FakeDownstream, era: str
+):
     tool = a_tool(
         "t",
         title="T",
@@ -72,8 +82,14 @@ async def test_entries_are_listed_with_every_member_that_their_server_gave(downs
     )
     resource = a_resource("mem://r", size=3, annotations={"audience": ["user"]}, **{"x-new": {}})
     template = a_template("mem://{t}", mimeType="text/plain", **{"x-new": 0})
-    prompt: JsonObject = {"name": "p", "arguments": [{"name": "x", "required": True, "x-new": 1}], "x-new": "y"}
-    downstream.add("a", tools=(tool,), resources=(resource,), templates=(template,), prompts=(prompt,))
+    prompt: JsonObject = {
+        "name": "p",
+        "arguments": [{"name": "x", "required": True, "x-new": 1}],
+        "x-new": "y",
+    }
+    downstream.add(
+        "a", tools=(tool,), resources=(resource,), templates=(template,), prompts=(prompt,)
+    )
     async with connected(downstream, era) as peer:
         assert await listed(peer) == [{**tool, "name": "a__t"}]
         assert await listed(peer, "resources/list") == [resource]
@@ -87,7 +103,9 @@ async def test_a_tool_for_the_page_of_an_app_alone_is_listed_for_clients_that_sh
     page_only: JsonObject = {"ui": {"resourceUri": "ui://clock", "visibility": ["app"]}}
     downstream.add("a", tools=(a_tool("show"), a_tool("poll", _meta=page_only)))
     downstream.on("a", "tools/call", DONE)
-    shows: JsonObject = {"extensions": {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}}}
+    shows: JsonObject = {
+        "extensions": {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}}
+    }
     async with (
         relaying_server(downstream) as server,
         joined(server, era, capabilities=shows) as host,
@@ -116,7 +134,9 @@ async def test_the_setting_says_whose_tools_are_listed(
         assert await listed(peer, "prompts/list") == [{"name": "p"}]
 
 
-async def test_a_server_without_a_prefix_is_served_by_its_own_names(downstream: FakeDownstream, era: str):
+async def test_a_server_without_a_prefix_is_served_by_its_own_names(
+    downstream: FakeDownstream, era: str
+):
     downstream.add("a", tools=(a_tool("x"), a_tool("get_run")))
     async with connected(downstream, era, bare=frozenset({"a"})) as peer:
         assert [tool["name"] for tool in await listed(peer)] == ["x", "a__get_run"]
@@ -125,7 +145,9 @@ async def test_a_server_without_a_prefix_is_served_by_its_own_names(downstream: 
     assert [params["name"] for _, params in downstream.sent("tools/call")] == ["x", "x", "get_run"]
 
 
-async def test_names_and_addresses_that_two_servers_have_are_told_apart(downstream: FakeDownstream, era: str):
+async def test_names_and_addresses_that_two_servers_have_are_told_apart(
+    downstream: FakeDownstream, era: str
+):
     for server in "ab":
         downstream.add(
             server,
@@ -135,24 +157,34 @@ async def test_names_and_addresses_that_two_servers_have_are_told_apart(downstre
         )
     async with connected(downstream, era) as peer:
         resources = [entry["uri"] for entry in await listed(peer, "resources/list")]
-        templates = [entry["uriTemplate"] for entry in await listed(peer, "resources/templates/list")]
+        templates = [
+            entry["uriTemplate"] for entry in await listed(peer, "resources/templates/list")
+        ]
         prompts = [entry["name"] for entry in await listed(peer, "prompts/list")]
     assert resources == ["plait://servers/a/mem://r", "plait://servers/b/mem://r"]
     assert templates == ["plait://servers/a/mem://{t}", "plait://servers/b/mem://{t}"]
     assert prompts == ["a__p", "b__p"]
 
 
-async def test_the_page_of_a_tool_goes_by_the_address_that_it_is_served_under(downstream: FakeDownstream, era: str):
-    tool = a_tool("t", _meta={"ui": {"resourceUri": "ui://v", "x-new": 1}, "ui/resourceUri": "ui://v", "k": 0})
+async def test_the_page_of_a_tool_goes_by_the_address_that_it_is_served_under(
+    downstream: FakeDownstream, era: str
+):
+    tool = a_tool(
+        "t", _meta={"ui": {"resourceUri": "ui://v", "x-new": 1}, "ui/resourceUri": "ui://v", "k": 0}
+    )
     for server in "ab":
         downstream.add(server, tools=(tool,), resources=(a_resource("ui://v"),))
     async with connected(downstream, era) as peer:
         metas = [entry["_meta"] for entry in await listed(peer)]
     served = ["ui://plait/a/v", "ui://plait/b/v"]
-    assert metas == [{"ui": {"resourceUri": uri, "x-new": 1}, "ui/resourceUri": uri, "k": 0} for uri in served]
+    assert metas == [
+        {"ui": {"resourceUri": uri, "x-new": 1}, "ui/resourceUri": uri, "k": 0} for uri in served
+    ]
 
 
-async def test_entries_that_are_none_and_those_that_come_twice_are_left_out(downstream: FakeDownstream, era: str):
+async def test_entries_that_are_none_and_those_that_come_twice_are_left_out(
+    downstream: FakeDownstream, era: str
+):
     first = a_tool("x", title="first")
     odd: JsonObject = {"name": 5, "inputSchema": {"type": "object"}}
     downstream.add(
@@ -165,7 +197,9 @@ async def test_entries_that_are_none_and_those_that_come_twice_are_left_out(down
         assert await listed(peer, "resources/list") == []
 
 
-async def test_what_an_era_does_not_allow_is_left_out_for_that_era_alone(downstream: FakeDownstream):
+async def test_what_an_era_does_not_allow_is_left_out_for_that_era_alone(
+    downstream: FakeDownstream,
+):
     downstream.add("a", tools=(a_tool("x"), a_tool("list", outputSchema={"type": "array"})))
     async with connected(downstream, LEGACY) as peer:
         assert [tool["name"] for tool in await listed(peer)] == ["a__x"]
@@ -175,12 +209,18 @@ async def test_what_an_era_does_not_allow_is_left_out_for_that_era_alone(downstr
 
 async def test_long_lists_come_in_pages(downstream: FakeDownstream, era: str):
     names = [f"t{n}" for n in range(2 * PAGE + 7)]
-    downstream.add("a", tools=tuple(map(a_tool, names)), resources=tuple(a_resource(f"mem://{n}") for n in names))
+    downstream.add(
+        "a",
+        tools=tuple(map(a_tool, names)),
+        resources=tuple(a_resource(f"mem://{n}") for n in names),
+    )
     async with connected(downstream, era) as peer:
         first = await peer.request("tools/list")
         assert len(first["tools"]) == PAGE
         assert [tool["name"] for tool in await listed(peer)] == [f"a__{name}" for name in names]
-        assert [entry["uri"] for entry in await listed(peer, "resources/list")] == [f"mem://{n}" for n in names]
+        assert [entry["uri"] for entry in await listed(peer, "resources/list")] == [
+            f"mem://{n}" for n in names
+        ]
 
 
 async def test_a_list_of_one_page_has_no_cursor(downstream: FakeDownstream, era: str):
@@ -209,7 +249,9 @@ def cursor_of(text: str) -> str:
         base64.urlsafe_b64encode(b"\xff\xff").decode(),
     ],
 )
-async def test_a_cursor_that_was_never_given_is_refused(downstream: FakeDownstream, era: str, cursor: str):
+async def test_a_cursor_that_was_never_given_is_refused(
+    downstream: FakeDownstream, era: str, cursor: str
+):
     downstream.add("a", tools=tuple(a_tool(f"t{n}") for n in range(PAGE + 1)))
     async with connected(downstream, era) as peer:
         with pytest.raises(RpcError) as caught:
@@ -218,7 +260,9 @@ async def test_a_cursor_that_was_never_given_is_refused(downstream: FakeDownstre
 
 
 @pytest.mark.parametrize("place", ["0", "-1", "501", "99999999", "9" * 10, "1.5", "x"])
-async def test_a_cursor_that_was_changed_is_refused(downstream: FakeDownstream, era: str, place: str):
+async def test_a_cursor_that_was_changed_is_refused(
+    downstream: FakeDownstream, era: str, place: str
+):
     downstream.add("a", tools=tuple(a_tool(f"t{n}") for n in range(PAGE - 4)))
     async with connected(downstream, era) as peer:
         given = (await peer.request("tools/list"))["nextCursor"]
@@ -243,7 +287,9 @@ async def test_a_cursor_holds_until_its_list_is_another(downstream: FakeDownstre
 
 async def test_a_cursor_of_one_list_is_none_of_another(downstream: FakeDownstream, era: str):
     names = [f"t{n}" for n in range(PAGE + 1)]
-    downstream.add("a", tools=tuple(map(a_tool, names)), prompts=tuple({"name": name} for name in names))
+    downstream.add(
+        "a", tools=tuple(map(a_tool, names)), prompts=tuple({"name": name} for name in names)
+    )
     async with connected(downstream, era) as peer:
         cursor = {"cursor": (await peer.request("tools/list"))["nextCursor"]}
         with pytest.raises(RpcError) as caught:
@@ -263,7 +309,9 @@ async def test_lists_are_what_servers_offer_at_the_time(downstream: FakeDownstre
             await peer.request("tools/call", {"name": "a__x"})
 
 
-async def test_lists_wait_for_what_is_not_yet_known_of_servers(downstream: FakeDownstream, era: str):
+async def test_lists_wait_for_what_is_not_yet_known_of_servers(
+    downstream: FakeDownstream, era: str
+):
     async def known() -> None:
         downstream.add("a", tools=(a_tool("x"),), prompts=({"name": "p"},))
 
@@ -292,8 +340,13 @@ async def test_what_has_not_changed_is_not_made_again(downstream: FakeDownstream
     assert page["resources"][0] is downstream.offers()[0].resources[0]
 
 
-async def test_headers_named_by_a_tools_schema_are_checked_by_the_schema_of_its_server(downstream: FakeDownstream):
-    schema: JsonObject = {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}
+async def test_headers_named_by_a_tools_schema_are_checked_by_the_schema_of_its_server(
+    downstream: FakeDownstream,
+):
+    schema: JsonObject = {
+        "type": "object",
+        "properties": {"region": {"type": "string", "x-mcp-header": "Region"}},
+    }
     downstream.add("a", tools=({"name": "x", "inputSchema": schema},))
     directory = MergedListing(downstream.offers(), RelayConfig(downstream, "all"), NOTHING_OF_OURS)
     assert directory.schemas == {"a__x": schema}

@@ -16,7 +16,16 @@ from plait.upstream.relay.outbox import MOST_WAITING, PAUSE_S, Outbox
 from plait.upstream.relay.request_scope import LAST_WORD_S
 
 from ..conftest import LEGACY, MODERN
-from .downstream import DONE, FakeDownstream, RawClient, a_resource, a_tool, connected, joined, relaying_server
+from .downstream import (
+    DONE,
+    FakeDownstream,
+    RawClient,
+    a_resource,
+    a_tool,
+    connected,
+    joined,
+    relaying_server,
+)
 
 pytestmark = pytest.mark.virtual_time
 
@@ -72,10 +81,14 @@ async def test_every_session_hears_that_a_list_has_changed(downstream: FakeDowns
 
 
 @pytest.mark.parametrize("expose", ["all", "tools"])
-async def test_a_denied_tool_is_a_change_of_the_tools_alone(downstream: FakeDownstream, expose: str):
+async def test_a_denied_tool_is_a_change_of_the_tools_alone(
+    downstream: FakeDownstream, expose: str
+):
     denied: dict[tuple[str, str], str] = {}
     async with (
-        relaying_server(downstream, expose=expose, denied_by=lambda *entry: denied.get(entry)) as server,
+        relaying_server(
+            downstream, expose=expose, denied_by=lambda *entry: denied.get(entry)
+        ) as server,
         joined(server) as session,
         joined(server, MODERN) as modern,
     ):
@@ -87,7 +100,9 @@ async def test_a_denied_tool_is_a_change_of_the_tools_alone(downstream: FakeDown
         downstream.renew()
         await later()
         assert changes(session) == changes(modern) == ["notifications/tools/list_changed"]
-        assert [tool["name"] for tool in (await session.request("tools/list"))["tools"]][-1] == "b__x"
+        assert [tool["name"] for tool in (await session.request("tools/list"))["tools"]][
+            -1
+        ] == "b__x"
         denied.clear()
         downstream.renew()
         await later()
@@ -105,26 +120,46 @@ async def test_what_a_server_says_has_changed_is_told_once(downstream: FakeDowns
         assert changes(peer) == list(CHANGED)
 
 
-async def test_a_server_that_is_gone_by_new_settings_takes_what_it_had_with_it(downstream: FakeDownstream):
+async def test_a_server_that_is_gone_by_new_settings_takes_what_it_had_with_it(
+    downstream: FakeDownstream,
+):
     async with connected(downstream, LEGACY) as peer:
         downstream.remove("a")
         downstream.renew()
         await later()
-        assert sorted(changes(peer)) == ["notifications/resources/list_changed", "notifications/tools/list_changed"]
+        assert sorted(changes(peer)) == [
+            "notifications/resources/list_changed",
+            "notifications/tools/list_changed",
+        ]
 
 
-async def test_a_change_that_renames_entries_of_another_list_is_told_of_both(downstream: FakeDownstream):
+async def test_a_change_that_renames_entries_of_another_list_is_told_of_both(
+    downstream: FakeDownstream,
+):
     page = "ui://clock"
-    downstream.add("a", tools=(a_tool("x", _meta={"ui": {"resourceUri": page}}),), resources=(a_resource(page),))
+    downstream.add(
+        "a",
+        tools=(a_tool("x", _meta={"ui": {"resourceUri": page}}),),
+        resources=(a_resource(page),),
+    )
     async with connected(downstream, LEGACY) as peer:
         downstream.add("b", tools=(a_tool("x"),), resources=(a_resource(page),))
         downstream.tell("b", "notifications/resources/list_changed")
         await later()
-        assert sorted(changes(peer)) == ["notifications/resources/list_changed", "notifications/tools/list_changed"]
+        assert sorted(changes(peer)) == [
+            "notifications/resources/list_changed",
+            "notifications/tools/list_changed",
+        ]
 
 
-async def test_a_change_that_was_taken_back_before_it_was_told_is_told_all_the_same(downstream: FakeDownstream):
-    async with relaying_server(downstream) as server, joined(server) as one, joined(server) as other:
+async def test_a_change_that_was_taken_back_before_it_was_told_is_told_all_the_same(
+    downstream: FakeDownstream,
+):
+    async with (
+        relaying_server(downstream) as server,
+        joined(server) as one,
+        joined(server) as other,
+    ):
         await later()
         downstream.add("b", tools=(a_tool("x"),), prompts=({"name": "p"},))
         await one.request("prompts/list")
@@ -134,7 +169,9 @@ async def test_a_change_that_was_taken_back_before_it_was_told_is_told_all_the_s
         assert changes(one) == changes(other) == ["notifications/prompts/list_changed"]
 
 
-async def test_without_the_tools_of_servers_nobody_hears_of_their_changes(downstream: FakeDownstream):
+async def test_without_the_tools_of_servers_nobody_hears_of_their_changes(
+    downstream: FakeDownstream,
+):
     async with (
         relaying_server(downstream, expose="dag") as server,
         joined(server) as one,
@@ -148,10 +185,16 @@ async def test_without_the_tools_of_servers_nobody_hears_of_their_changes(downst
         downstream.tell("a", "notifications/prompts/list_changed")
         await later()
     assert changes(one) == ["notifications/prompts/list_changed"]
-    assert one.told("notifications/tools/list_changed") == two.told("notifications/tools/list_changed") == []
+    assert (
+        one.told("notifications/tools/list_changed")
+        == two.told("notifications/tools/list_changed")
+        == []
+    )
 
 
-async def test_changes_that_come_in_a_burst_are_told_once_and_again_when_there_are_more(downstream: FakeDownstream):
+async def test_changes_that_come_in_a_burst_are_told_once_and_again_when_there_are_more(
+    downstream: FakeDownstream,
+):
     method = "notifications/tools/list_changed"
     async with connected(downstream, LEGACY) as peer:
         began = anyio.current_time()
@@ -163,7 +206,9 @@ async def test_changes_that_come_in_a_burst_are_told_once_and_again_when_there_a
     assert 2 <= len(peer.told(method)) <= 22
 
 
-async def test_who_watches_a_resource_hears_of_it_by_the_name_that_it_has_for_it(downstream: FakeDownstream):
+async def test_who_watches_a_resource_hears_of_it_by_the_name_that_it_has_for_it(
+    downstream: FakeDownstream,
+):
     downstream.add("b", resources=(a_resource("mem://r"),))
     own, others = "plait://servers/a/mem://r", "plait://servers/b/mem://r"
     async with (
@@ -192,7 +237,9 @@ async def test_a_part_of_what_is_watched_is_named_as_a_part_of_it(downstream: Fa
     assert peer.told(UPDATED) == [{"uri": "plait://servers/a/mem://r/1"}]
 
 
-async def test_a_stream_may_watch_by_an_address_that_is_wrapped_needlessly(downstream: FakeDownstream):
+async def test_a_stream_may_watch_by_an_address_that_is_wrapped_needlessly(
+    downstream: FakeDownstream,
+):
     async with connected(downstream, MODERN) as peer:
         await listen(peer, resourceSubscriptions=["plait://servers/a/mem://r"])
         downstream.tell("a", UPDATED, {"uri": "mem://r"})
@@ -200,8 +247,14 @@ async def test_a_stream_may_watch_by_an_address_that_is_wrapped_needlessly(downs
     assert [params["uri"] for params in peer.told(UPDATED)] == ["plait://servers/a/mem://r"]
 
 
-async def test_an_address_that_two_servers_came_to_share_still_reaches_who_watched_it(downstream: FakeDownstream):
-    async with relaying_server(downstream) as server, joined(server) as one, joined(server, MODERN) as modern:
+async def test_an_address_that_two_servers_came_to_share_still_reaches_who_watched_it(
+    downstream: FakeDownstream,
+):
+    async with (
+        relaying_server(downstream) as server,
+        joined(server) as one,
+        joined(server, MODERN) as modern,
+    ):
         await one.request("resources/subscribe", {"uri": "mem://r"})
         await listen(modern, resourceSubscriptions=["mem://r"])
         downstream.tell("a", UPDATED, {"uri": "mem://r"})
@@ -234,7 +287,9 @@ async def test_roots_that_changed_are_told_to_every_server(downstream: FakeDowns
     async with connected(downstream, LEGACY) as peer:
         await peer.notify("notifications/roots/list_changed")
         await later()
-    assert sorted(downstream.notified) == [(server, "notifications/roots/list_changed", {}) for server in "ab"]
+    assert sorted(downstream.notified) == [
+        (server, "notifications/roots/list_changed", {}) for server in "ab"
+    ]
 
 
 # Roots that servers ask for outside of any request.
@@ -243,7 +298,9 @@ ROOTS: JsonObject = {"roots": [{"uri": "file:///a", "x-odd": [1]}], "x-odd": 1}
 ROOTS_CHANGED = "notifications/roots/list_changed"
 
 
-async def test_a_client_that_has_roots_is_asked_for_them_outside_of_its_requests(downstream: FakeDownstream):
+async def test_a_client_that_has_roots_is_asked_for_them_outside_of_its_requests(
+    downstream: FakeDownstream,
+):
     async with connected(downstream, LEGACY, answers={"roots/list": ROOTS}) as peer:
         (ask,) = downstream.clients
         assert ask is not None
@@ -276,7 +333,10 @@ async def test_clients_that_have_left_are_asked_no_more(downstream: FakeDownstre
 
 async def test_servers_that_have_asked_hear_of_a_client_that_can_answer(downstream: FakeDownstream):
     downstream.have_asked = ["b"]
-    async with relaying_server(downstream) as server, joined(server, answers={"roots/list": ROOTS}) as leaves:
+    async with (
+        relaying_server(downstream) as server,
+        joined(server, answers={"roots/list": ROOTS}) as leaves,
+    ):
         await downstream.until(lambda: bool(downstream.notified))
         assert downstream.notified == [("b", ROOTS_CHANGED, {})]
         async with joined(server):
@@ -307,10 +367,16 @@ def saying(downstream: FakeDownstream, *messages: JsonObject) -> Any:
     return say
 
 
-async def test_log_messages_go_to_who_has_a_request_open_there_and_before_the_answer(downstream: FakeDownstream):
+async def test_log_messages_go_to_who_has_a_request_open_there_and_before_the_answer(
+    downstream: FakeDownstream,
+):
     message = a_message("info", **{"x-new": [1]})
     downstream.on("a", "tools/call", saying(downstream, message))
-    async with relaying_server(downstream) as server, joined(server) as one, joined(server) as other:
+    async with (
+        relaying_server(downstream) as server,
+        joined(server) as one,
+        joined(server) as other,
+    ):
         await one.request("tools/call", {"name": "a__x"}, id="call")
         await later()
         assert one.told(MESSAGE) == [message]
@@ -355,7 +421,9 @@ async def test_what_a_server_says_by_itself_is_heard_by_every_session(downstream
 
 
 @pytest.mark.parametrize("params", [{}, {"level": "loud"}, {"level": 5}, {"level": ["info"]}])
-async def test_a_message_of_no_known_level_is_dropped(downstream: FakeDownstream, params: JsonObject):
+async def test_a_message_of_no_known_level_is_dropped(
+    downstream: FakeDownstream, params: JsonObject
+):
     downstream.on("a", "tools/call", saying(downstream, params))
     async with connected(downstream, LEGACY) as peer:
         downstream.tell("a", MESSAGE, params)
@@ -365,7 +433,11 @@ async def test_a_message_of_no_known_level_is_dropped(downstream: FakeDownstream
 
 
 async def test_each_session_hears_from_its_own_level_on(downstream: FakeDownstream):
-    async with relaying_server(downstream) as server, joined(server) as loud, joined(server) as quiet:
+    async with (
+        relaying_server(downstream) as server,
+        joined(server) as loud,
+        joined(server) as quiet,
+    ):
         await loud.request("logging/setLevel", {"level": "debug"})
         await quiet.request("logging/setLevel", {"level": "error"})
         for level in ("debug", "warning", "error"):
@@ -377,7 +449,11 @@ async def test_each_session_hears_from_its_own_level_on(downstream: FakeDownstre
 
 async def test_servers_are_told_the_lowest_level_that_any_session_wants(downstream: FakeDownstream):
     downstream.add("mute", capabilities={"tools": {}})
-    async with relaying_server(downstream) as server, joined(server) as one, joined(server) as other:
+    async with (
+        relaying_server(downstream) as server,
+        joined(server) as one,
+        joined(server) as other,
+    ):
         for peer, level in ((one, "warning"), (other, "error"), (one, "debug")):
             await peer.request("logging/setLevel", {"level": level})
             await later()
@@ -396,7 +472,9 @@ async def test_the_level_of_a_client_that_left_counts_no_more(downstream: FakeDo
     assert downstream.sent("logging/setLevel")[-1] == ("b", {"level": "error"})
 
 
-async def test_a_server_that_comes_later_is_told_the_level_with_the_next_request(downstream: FakeDownstream):
+async def test_a_server_that_comes_later_is_told_the_level_with_the_next_request(
+    downstream: FakeDownstream,
+):
     async with connected(downstream, LEGACY) as peer:
         await peer.request("logging/setLevel", {"level": "notice"})
         downstream.add("c", tools=(a_tool("x"),))
@@ -483,9 +561,13 @@ async def test_a_client_that_does_not_read_loses_what_waits_and_no_more():
     assert sent == [4]
 
 
-async def test_a_client_that_does_not_read_holds_up_a_request_for_a_second(downstream: FakeDownstream):
+async def test_a_client_that_does_not_read_holds_up_a_request_for_a_second(
+    downstream: FakeDownstream,
+):
     calls = OpenCalls()
-    downstream.on("a", "tools/call", saying(downstream, *[a_message("info", n=n) for n in range(9)]))
+    downstream.on(
+        "a", "tools/call", saying(downstream, *[a_message("info", n=n) for n in range(9)])
+    )
     async with connected(downstream, LEGACY, calls=calls) as peer:
         peer.is_deaf = True
         await peer.begin("tools/call", {"name": "a__x"})
@@ -495,7 +577,9 @@ async def test_a_client_that_does_not_read_holds_up_a_request_for_a_second(downs
         assert anyio.current_time() - began == LAST_WORD_S
 
 
-async def test_a_server_that_talks_without_end_does_not_delay_its_answer(downstream: FakeDownstream):
+async def test_a_server_that_talks_without_end_does_not_delay_its_answer(
+    downstream: FakeDownstream,
+):
     async def talk(request: RelayRequest) -> JsonObject:
         for n in range(50_000):
             downstream.tell("a", MESSAGE, a_message("info", n=n))

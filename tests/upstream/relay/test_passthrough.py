@@ -1,4 +1,5 @@
-"""Requests for one server: they reach it as they came, and its answer comes back as it gave it, in both eras."""
+"""Requests for one server: they reach it as they came, and its answer comes back as it gave it, in
+both eras."""
 
 from __future__ import annotations
 
@@ -61,30 +62,48 @@ def downstream() -> FakeDownstream:
         templates=(a_template("mem://n/{n}"),),
         prompts=({"name": "greet"},),
     )
-    made.add("b", tools=(a_tool("echo"),), resources=(a_resource("mem://two"),), prompts=({"name": "part"},))
+    made.add(
+        "b",
+        tools=(a_tool("echo"),),
+        resources=(a_resource("mem://two"),),
+        prompts=({"name": "part"},),
+    )
     made.on("a", "tools/call", DONE)
     return made
 
 
 def unstamped(result: Any) -> Any:
     """*result* without what the era adds to every one."""
-    meta = {key: value for key, value in result.get("_meta", {}).items() if key != types.SERVER_INFO_META_KEY}
+    meta = {
+        key: value
+        for key, value in result.get("_meta", {}).items()
+        if key != types.SERVER_INFO_META_KEY
+    }
     own = {"resultType", "_meta", "ttlMs", "cacheScope"}
-    return {**{name: value for name, value in result.items() if name not in own}, **({"_meta": meta} if meta else {})}
+    return {
+        **{name: value for name, value in result.items() if name not in own},
+        **({"_meta": meta} if meta else {}),
+    }
 
 
-async def test_a_result_comes_back_with_every_member_that_it_has(downstream: FakeDownstream, era: str):
+async def test_a_result_comes_back_with_every_member_that_it_has(
+    downstream: FakeDownstream, era: str
+):
     downstream.on("a", "tools/call", ODD)
     async with connected(downstream, era) as peer:
         result = await peer.request("tools/call", {"name": "a__echo", "arguments": {}})
     assert unstamped(result) == ODD
 
 
-async def test_arguments_and_meta_reach_the_server_as_the_client_sent_them(downstream: FakeDownstream, era: str):
+async def test_arguments_and_meta_reach_the_server_as_the_client_sent_them(
+    downstream: FakeDownstream, era: str
+):
     arguments: JsonObject = {"n": 10**30, "x": None, "deep": [[{}]], "uri": "plait://servers/b/x"}
     meta: JsonObject = {"example.com/trace": {"id": 1}, "progressToken": 7}
     async with connected(downstream, era, capabilities=ALL_CAPABILITIES) as peer:
-        await peer.request("tools/call", {"name": "a__echo", "arguments": arguments, "x-new": 1}, meta=meta)
+        await peer.request(
+            "tools/call", {"name": "a__echo", "arguments": arguments, "x-new": 1}, meta=meta
+        )
     sent = downstream.requests[0]
     assert sent.params == {"name": "echo", "arguments": arguments, "x-new": 1}
     assert sent.meta == {"example.com/trace": {"id": 1}}
@@ -97,7 +116,9 @@ async def test_a_call_without_arguments_is_sent_without(downstream: FakeDownstre
     assert downstream.requests[0].params == {"name": "echo"}
 
 
-async def test_the_client_of_the_sdk_gets_what_the_server_said(downstream: FakeDownstream, era: str):
+async def test_the_client_of_the_sdk_gets_what_the_server_said(
+    downstream: FakeDownstream, era: str
+):
     downstream.on("a", "tools/call", {**DONE, "structuredContent": {"n": 1}, "isError": True})
     async with relaying_server(downstream) as server, Client(in_memory(server), mode=era) as client:
         result = await client.call_tool("a__echo", {"x": 1})
@@ -119,12 +140,17 @@ async def test_results_carry_what_their_era_demands_and_no_more(downstream: Fake
     assert (read["ttlMs"], read["cacheScope"]) == (0, "private")
 
 
-async def test_structured_content_that_an_older_client_cannot_take_leaves_its_text(downstream: FakeDownstream):
+async def test_structured_content_that_an_older_client_cannot_take_leaves_its_text(
+    downstream: FakeDownstream,
+):
     downstream.on("a", "tools/call", {**DONE, "structuredContent": [1, 2]})
     async with connected(downstream, LEGACY) as peer:
         assert await peer.request("tools/call", {"name": "a__echo"}) == DONE
     async with connected(downstream, MODERN) as peer:
-        assert (await peer.request("tools/call", {"name": "a__echo"}))["structuredContent"] == [1, 2]
+        assert (await peer.request("tools/call", {"name": "a__echo"}))["structuredContent"] == [
+            1,
+            2,
+        ]
 
 
 async def test_an_error_of_the_server_is_the_clients(downstream: FakeDownstream, era: str):
@@ -132,7 +158,11 @@ async def test_an_error_of_the_server_is_the_clients(downstream: FakeDownstream,
     async with connected(downstream, era) as peer:
         with pytest.raises(RpcError) as caught:
             await peer.request("tools/call", {"name": "a__echo"})
-    assert (caught.value.code, caught.value.message, caught.value.data) == (-31999, "Out of ink", {"cartridge": "cyan"})
+    assert (caught.value.code, caught.value.message, caught.value.data) == (
+        -31999,
+        "Out of ink",
+        {"cartridge": "cyan"},
+    )
 
 
 @pytest.mark.parametrize("code", [types.HEADER_MISMATCH, types.UNSUPPORTED_PROTOCOL_VERSION])
@@ -200,14 +230,19 @@ async def test_our_own_tools_work_beside_those_of_servers(downstream: FakeDownst
 
 
 @pytest.mark.parametrize(
-    ("expose", "ours", "theirs"), [("dag", True, False), ("all", True, True), ("tools", False, True)]
+    ("expose", "ours", "theirs"),
+    [("dag", True, False), ("all", True, True), ("tools", False, True)],
 )
 async def test_what_is_not_exposed_cannot_be_called(
     downstream: FakeDownstream, era: str, expose: str, ours: bool, theirs: bool
 ):
     async with connected(downstream, era, expose=expose) as peer:
         for name, is_served in (("search_tools", ours), ("a__echo", theirs)):
-            with nullcontext() if is_served else pytest.raises(RpcError, match=f"Unknown tool: {name}"):
+            with (
+                nullcontext()
+                if is_served
+                else pytest.raises(RpcError, match=f"Unknown tool: {name}")
+            ):
                 await peer.call(name, {"query": "x"})
 
 
@@ -296,7 +331,12 @@ async def test_a_relayed_call_that_takes_longer_than_a_stop_waits_is_cancelled_a
 
 async def test_what_is_read_is_called_as_it_was_asked_for(downstream: FakeDownstream, era: str):
     def contents(request: RelayRequest) -> JsonObject:
-        return {"contents": [{"uri": request.params["uri"], "text": "7"}, {"uri": "mem://part", "text": "8"}]}
+        return {
+            "contents": [
+                {"uri": request.params["uri"], "text": "7"},
+                {"uri": "mem://part", "text": "8"},
+            ]
+        }
 
     downstream.on("b", "resources/read", contents)
     async with connected(downstream, era) as peer:
@@ -320,7 +360,9 @@ async def test_a_resource_that_nobody_has_is_not_found_as_the_era_says_it(
 
 
 @pytest.mark.parametrize("said", NOT_FOUND.values())
-async def test_a_server_of_either_era_says_not_found_in_the_clients(downstream: FakeDownstream, era: str, said: int):
+async def test_a_server_of_either_era_says_not_found_in_the_clients(
+    downstream: FakeDownstream, era: str, said: int
+):
     downstream.on("a", "resources/read", RpcError(said, "Resource not found", {"uri": "mem://one"}))
     async with connected(downstream, era) as peer:
         with pytest.raises(RpcError) as caught:
@@ -328,7 +370,9 @@ async def test_a_server_of_either_era_says_not_found_in_the_clients(downstream: 
     assert caught.value.code == NOT_FOUND[era]
 
 
-async def test_other_invalid_params_of_a_read_stay_what_they_are(downstream: FakeDownstream, era: str):
+async def test_other_invalid_params_of_a_read_stay_what_they_are(
+    downstream: FakeDownstream, era: str
+):
     downstream.on("a", "resources/read", RpcError(types.INVALID_PARAMS, "no such page"))
     async with connected(downstream, era) as peer:
         with pytest.raises(RpcError) as caught:
@@ -342,7 +386,9 @@ async def test_addresses_that_two_servers_share_are_wrapped_in_results_and_lead_
     downstream.add("b", resources=(a_resource("mem://one"),))
     link = {"type": "resource_link", "uri": "mem://one", "name": "n"}
     other = {"type": "resource_link", "uri": "mem://elsewhere", "name": "n"}
-    downstream.on("a", "tools/call", {"content": [link, other], "structuredContent": {"uri": "mem://one"}})
+    downstream.on(
+        "a", "tools/call", {"content": [link, other], "structuredContent": {"uri": "mem://one"}}
+    )
     async with connected(downstream, era) as peer:
         result = await peer.request("tools/call", {"name": "a__echo"})
         links = [block["uri"] for block in result["content"]]
@@ -350,7 +396,10 @@ async def test_addresses_that_two_servers_share_are_wrapped_in_results_and_lead_
             await peer.request("resources/read", {"uri": uri})
     assert links == ["plait://servers/a/mem://one", "mem://elsewhere"]
     assert result["structuredContent"] == {"uri": "mem://one"}
-    assert downstream.sent("resources/read") == [("a", {"uri": "mem://one"}), ("a", {"uri": "mem://elsewhere"})]
+    assert downstream.sent("resources/read") == [
+        ("a", {"uri": "mem://one"}),
+        ("a", {"uri": "mem://elsewhere"}),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -358,14 +407,21 @@ async def test_addresses_that_two_servers_share_are_wrapped_in_results_and_lead_
     [
         ({"type": "ref/prompt", "name": "part"}, ("b", {"type": "ref/prompt", "name": "part"})),
         ({"type": "ref/prompt", "name": "b__part"}, ("b", {"type": "ref/prompt", "name": "part"})),
-        ({"type": "ref/resource", "uri": "mem://n/{n}"}, ("a", {"type": "ref/resource", "uri": "mem://n/{n}"})),
+        (
+            {"type": "ref/resource", "uri": "mem://n/{n}"},
+            ("a", {"type": "ref/resource", "uri": "mem://n/{n}"}),
+        ),
     ],
 )
 async def test_a_completion_is_asked_of_the_server_that_it_is_about(
     downstream: FakeDownstream, era: str, ref: JsonObject, sent: tuple[str, JsonObject]
 ):
     server, own = sent
-    downstream.on(server, "completion/complete", {"completion": {"values": ["x"], "hasMore": False, "x-new": 1}})
+    downstream.on(
+        server,
+        "completion/complete",
+        {"completion": {"values": ["x"], "hasMore": False, "x-new": 1}},
+    )
     argument: JsonObject = {"name": "n", "value": "1"}
     async with connected(downstream, era) as peer:
         result = await peer.request("completion/complete", {"ref": ref, "argument": argument})
@@ -373,11 +429,17 @@ async def test_a_completion_is_asked_of_the_server_that_it_is_about(
     assert downstream.sent("completion/complete") == [(server, {"ref": own, "argument": argument})]
 
 
-@pytest.mark.parametrize("ref", [{"type": "ref/prompt", "name": "plan"}, {"type": "ref/prompt", "name": "part"}])
-async def test_who_completes_nothing_gives_no_values(downstream: FakeDownstream, era: str, ref: JsonObject):
+@pytest.mark.parametrize(
+    "ref", [{"type": "ref/prompt", "name": "plan"}, {"type": "ref/prompt", "name": "part"}]
+)
+async def test_who_completes_nothing_gives_no_values(
+    downstream: FakeDownstream, era: str, ref: JsonObject
+):
     downstream.add("b", capabilities={"prompts": {}}, prompts=({"name": "part"},))
     async with connected(downstream, era) as peer:
-        result = await peer.request("completion/complete", {"ref": ref, "argument": {"name": "n", "value": ""}})
+        result = await peer.request(
+            "completion/complete", {"ref": ref, "argument": {"name": "n", "value": ""}}
+        )
     assert result["completion"] == {"values": []}
     assert downstream.requests == []
 
@@ -403,10 +465,21 @@ async def test_progress_is_told_as_it_came_but_for_the_token_and_before_the_resu
 
     downstream.on("a", "tools/call", slow)
     async with connected(downstream, era) as peer:
-        await peer.request("tools/call", {"name": "a__slow"}, meta={"progressToken": "mine"}, id="call")
-    assert peer.told("notifications/progress") == [{**told, "progressToken": "mine"} for told in said]
-    assert [type(told["progress"]) for told in peer.told("notifications/progress")] == [int, float, float, int]
-    assert peer.log.index("call") > max(at for at, one in enumerate(peer.log) if one == "notifications/progress")
+        await peer.request(
+            "tools/call", {"name": "a__slow"}, meta={"progressToken": "mine"}, id="call"
+        )
+    assert peer.told("notifications/progress") == [
+        {**told, "progressToken": "mine"} for told in said
+    ]
+    assert [type(told["progress"]) for told in peer.told("notifications/progress")] == [
+        int,
+        float,
+        float,
+        int,
+    ]
+    assert peer.log.index("call") > max(
+        at for at, one in enumerate(peer.log) if one == "notifications/progress"
+    )
 
 
 async def test_without_a_token_no_progress_is_asked_for(downstream: FakeDownstream, era: str):
@@ -438,7 +511,9 @@ async def test_a_request_that_the_client_cancels_is_cancelled_at_its_server(
 
 
 @pytest.mark.parametrize("answers", [None, {"roots/list": {"roots": []}}])
-async def test_a_client_that_leaves_cancels_what_it_asked_for(downstream: FakeDownstream, era: str, answers: Any):
+async def test_a_client_that_leaves_cancels_what_it_asked_for(
+    downstream: FakeDownstream, era: str, answers: Any
+):
     downstream.on("a", "tools/call", lambda request: anyio.sleep_forever())
     async with connected(downstream, era, answers=answers) as peer:
         await peer.begin("tools/call", {"name": "a__slow"})
@@ -448,7 +523,9 @@ async def test_a_client_that_leaves_cancels_what_it_asked_for(downstream: FakeDo
     assert downstream.listeners == []
 
 
-async def test_a_server_that_never_answers_is_given_up_after_an_hour(downstream: FakeDownstream, era: str):
+async def test_a_server_that_never_answers_is_given_up_after_an_hour(
+    downstream: FakeDownstream, era: str
+):
     downstream.on("a", "tools/call", lambda request: anyio.sleep_forever())
     async with connected(downstream, era) as peer:
         began = anyio.current_time()
@@ -458,7 +535,9 @@ async def test_a_server_that_never_answers_is_given_up_after_an_hour(downstream:
     assert caught.value.code == types.REQUEST_TIMEOUT
 
 
-async def test_relayed_calls_are_counted_and_refused_once_the_gateway_stops(downstream: FakeDownstream, era: str):
+async def test_relayed_calls_are_counted_and_refused_once_the_gateway_stops(
+    downstream: FakeDownstream, era: str
+):
     calls = OpenCalls()
     go = anyio.Event()
 

@@ -1,4 +1,5 @@
-"""Work that waits for a client of 2026-07-28: whose it is, how long it waits, how much of it there may be, its end."""
+"""Work that waits for a client of 2026-07-28: whose it is, how long it waits, how much of it there
+may be, its end."""
 
 from __future__ import annotations
 
@@ -19,7 +20,16 @@ from plait.upstream.relay.input_requests import ASK_S
 
 from ...fakes import FakeServers, tool
 from ..conftest import MODERN
-from .downstream import DONE, FORM, FakeDownstream, RawClient, a_tool, connected, joined, relaying_server
+from .downstream import (
+    DONE,
+    FORM,
+    FakeDownstream,
+    RawClient,
+    a_tool,
+    connected,
+    joined,
+    relaying_server,
+)
 from .test_input_requests import ADA, ASK, ROOTS, asking, question, requiring
 
 pytestmark = pytest.mark.virtual_time
@@ -143,10 +153,16 @@ async def test_the_state_of_a_server_is_not_shown_to_the_client(downstream: Fake
 
 
 @pytest.mark.parametrize("state", ["server:b:x", "parked:x", "x"])
-async def test_a_state_is_sealed_so_that_a_server_cannot_make_one_of_ours(downstream: FakeDownstream, state: str):
+async def test_a_state_is_sealed_so_that_a_server_cannot_make_one_of_ours(
+    downstream: FakeDownstream, state: str
+):
     def answer(request: RelayRequest) -> JsonObject:
         given = request.params.get("requestState")
-        return {**DONE, "structuredContent": {"given": given}} if given else {"resultType": "input_required", **more}
+        return (
+            {**DONE, "structuredContent": {"given": given}}
+            if given
+            else {"resultType": "input_required", **more}
+        )
 
     more: JsonObject = {"inputRequests": {"k": question(ROOTS, {})}, "requestState": state}
     downstream.on("a", "tools/call", answer)
@@ -189,7 +205,9 @@ async def test_the_time_begins_anew_with_each_question(downstream: FakeDownstrea
         assert (await peer.call("a__ask"))["content"] == DONE["content"]
 
 
-async def test_work_that_the_client_came_back_to_may_take_as_long_as_any(downstream: FakeDownstream):
+async def test_work_that_the_client_came_back_to_may_take_as_long_as_any(
+    downstream: FakeDownstream,
+):
     async def slow(request: RelayRequest) -> JsonObject:
         assert request.caller.can_be_asked
         await request.caller.ask(ASK, FORM)
@@ -201,7 +219,9 @@ async def test_work_that_the_client_came_back_to_may_take_as_long_as_any(downstr
         assert (await peer.call("a__ask"))["content"] == DONE["content"]
 
 
-async def test_no_more_work_waits_than_there_is_room_for(downstream: FakeDownstream, monkeypatch: pytest.MonkeyPatch):
+async def test_no_more_work_waits_than_there_is_room_for(
+    downstream: FakeDownstream, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(parking, "MOST_PARKED", 3)
     async with connected(downstream, MODERN, answers={ASK: ADA}) as peer:
         waiting = [await asked(peer, x=n) for n in range(3)]
@@ -211,23 +231,33 @@ async def test_no_more_work_waits_than_there_is_room_for(downstream: FakeDownstr
         await asked(peer, x=5)
 
 
-async def test_not_even_when_it_comes_all_at_once(downstream: FakeDownstream, monkeypatch: pytest.MonkeyPatch):
+async def test_not_even_when_it_comes_all_at_once(
+    downstream: FakeDownstream, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(parking, "MOST_PARKED", 3)
     async with connected(downstream, MODERN, answers={ASK: ADA}) as peer:
-        keys = [await peer.begin("tools/call", {"name": "a__ask", "arguments": {"x": n}}) for n in range(10)]
+        keys = [
+            await peer.begin("tools/call", {"name": "a__ask", "arguments": {"x": n}})
+            for n in range(10)
+        ]
         results = [await peer.answer_to(key) for key in keys]
     assert [result["resultType"] for result in results].count("input_required") == 3
 
 
 async def test_what_waits_is_cancelled_when_its_transport_ends(downstream: FakeDownstream):
-    async with relaying_server(downstream) as server, joined(server, MODERN, answers={ASK: ADA}) as peer:
+    async with (
+        relaying_server(downstream) as server,
+        joined(server, MODERN, answers={ASK: ADA}) as peer,
+    ):
         await asked(peer)
         await asked(peer, x=1)
         await peer.leave()
         await downstream.until(lambda: len(downstream.aborted) == 2)
 
 
-async def test_work_that_went_on_without_the_answer_keeps_its_result_for_the_client(downstream: FakeDownstream):
+async def test_work_that_went_on_without_the_answer_keeps_its_result_for_the_client(
+    downstream: FakeDownstream,
+):
     async def impatient(request: RelayRequest) -> JsonObject:
         assert request.caller.can_be_asked
         with anyio.move_on_after(5):
@@ -245,7 +275,8 @@ async def test_work_that_went_on_without_the_answer_keeps_its_result_for_the_cli
 async def test_what_was_asked_beside_work_that_has_ended_is_answered_or_withdrawn(
     downstream: FakeDownstream, is_answered: bool
 ):
-    """Nothing tells which of several requests a question of a server of the handshake era is for."""
+    """Nothing tells which of several requests a question of a server of the handshake era is
+    for."""
     may_end, answers = anyio.Event(), list[Any]()
     asks: list[Ask] = []
 
@@ -262,7 +293,10 @@ async def test_what_was_asked_beside_work_that_has_ended_is_answered_or_withdraw
             answers.append("withdrawn")
 
     downstream.on("a", "tools/call", work)
-    async with connected(downstream, MODERN, answers={ASK: ADA}) as peer, anyio.create_task_group() as tasks:
+    async with (
+        connected(downstream, MODERN, answers={ASK: ADA}) as peer,
+        anyio.create_task_group() as tasks,
+    ):
         key = await peer.begin("tools/call", {"name": "a__ask", "arguments": {}})
         await downstream.until(lambda: bool(asks))
         tasks.start_soon(ask)
@@ -275,7 +309,9 @@ async def test_what_was_asked_beside_work_that_has_ended_is_answered_or_withdraw
     assert answers == [ADA if is_answered else "withdrawn"]
 
 
-async def test_a_state_leads_to_no_other_server_that_came_to_have_the_name(downstream: FakeDownstream):
+async def test_a_state_leads_to_no_other_server_that_came_to_have_the_name(
+    downstream: FakeDownstream,
+):
     downstream.on("a", "tools/call", requiring(k=question(ASK, FORM)))
     downstream.remove("b")
     async with connected(downstream, MODERN, answers={ASK: ADA}, bare=frozenset("ab")) as peer:
@@ -286,7 +322,9 @@ async def test_a_state_leads_to_no_other_server_that_came_to_have_the_name(downs
     assert [request.server for request in downstream.requests] == ["a"]
 
 
-async def test_a_client_that_cancels_while_it_comes_back_cancels_the_work(downstream: FakeDownstream):
+async def test_a_client_that_cancels_while_it_comes_back_cancels_the_work(
+    downstream: FakeDownstream,
+):
     async def slow(request: RelayRequest) -> JsonObject:
         assert request.caller.can_be_asked
         await request.caller.ask(ASK, FORM)
@@ -353,7 +391,9 @@ async def test_a_fault_in_work_that_waited_tells_nothing_of_itself(downstream: F
     assert error.message.startswith("an internal error; the log names it")
 
 
-async def test_runs_of_ours_ask_in_the_same_way_and_their_states_are_none_of_other_calls(downstream: FakeDownstream):
+async def test_runs_of_ours_ask_in_the_same_way_and_their_states_are_none_of_other_calls(
+    downstream: FakeDownstream,
+):
     async def ask_first(ask: Ask) -> JsonObject:
         return await ask(ASK, FORM)
 

@@ -1,4 +1,5 @@
-"""The addresses in results are those that clients know, wherever they stand, and nothing else is touched."""
+"""The addresses in results are those that clients know, wherever they stand, and nothing else is
+touched."""
 
 from __future__ import annotations
 
@@ -14,9 +15,19 @@ def up(uri: str) -> str:
     return f"up:{uri}" if uri.startswith("x:") else uri
 
 
-LINK: JsonObject = {"type": "resource_link", "uri": "x:1", "name": "n", "uri-like": "x:2", "_meta": {"uri": "x:3"}}
+LINK: JsonObject = {
+    "type": "resource_link",
+    "uri": "x:1",
+    "name": "n",
+    "uri-like": "x:2",
+    "_meta": {"uri": "x:3"},
+}
 LINKED: JsonObject = {**LINK, "uri": "up:x:1"}
-EMBEDDED: JsonObject = {"type": "resource", "resource": {"uri": "x:1", "text": "x:2", "uri2": "x:3"}, "uri": "x:4"}
+EMBEDDED: JsonObject = {
+    "type": "resource",
+    "resource": {"uri": "x:1", "text": "x:2", "uri2": "x:3"},
+    "uri": "x:4",
+}
 SHOWN: JsonObject = {**EMBEDDED, "resource": {"uri": "up:x:1", "text": "x:2", "uri2": "x:3"}}
 TEXT: JsonObject = {"type": "text", "text": "x:1", "uri": "x:1"}
 
@@ -25,10 +36,19 @@ TEXT: JsonObject = {"type": "text", "text": "x:1", "uri": "x:1"}
     ("method", "result", "served"),
     [
         ("tools/call", {"content": [LINK, TEXT, EMBEDDED]}, {"content": [LINKED, TEXT, SHOWN]}),
-        ("tools/call", {"content": [], "structuredContent": LINK}, {"content": [], "structuredContent": LINK}),
+        (
+            "tools/call",
+            {"content": [], "structuredContent": LINK},
+            {"content": [], "structuredContent": LINK},
+        ),
         (
             "prompts/get",
-            {"messages": [{"role": "user", "content": EMBEDDED}, {"role": "user", "content": TEXT}]},
+            {
+                "messages": [
+                    {"role": "user", "content": EMBEDDED},
+                    {"role": "user", "content": TEXT},
+                ]
+            },
             {"messages": [{"role": "user", "content": SHOWN}, {"role": "user", "content": TEXT}]},
         ),
         (
@@ -39,7 +59,9 @@ TEXT: JsonObject = {"type": "text", "text": "x:1", "uri": "x:1"}
         ("completion/complete", {"content": [LINK]}, {"content": [LINK]}),
     ],
 )
-def test_an_address_is_changed_where_the_protocol_has_one(method: str, result: JsonObject, served: JsonObject):
+def test_an_address_is_changed_where_the_protocol_has_one(
+    method: str, result: JsonObject, served: JsonObject
+):
     before = repr(result)
     assert with_addresses(method, result, up) == served
     assert repr(result) == before  # the server's own answer stays as it is
@@ -51,14 +73,19 @@ odd = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["type", "uri", "resource", "content", "messages", "contents"]), inner, max_size=4
+            st.sampled_from(["type", "uri", "resource", "content", "messages", "contents"]),
+            inner,
+            max_size=4,
         )
     ),
     max_leaves=20,
 )
 
 
-@given(st.sampled_from(METHODS), st.dictionaries(st.sampled_from(["content", "messages", "contents"]), odd))
+@given(
+    st.sampled_from(METHODS),
+    st.dictionaries(st.sampled_from(["content", "messages", "contents"]), odd),
+)
 def test_results_of_any_shape_pass(method: str, result: dict[str, Json]):
     assert with_addresses(method, result, up).keys() == result.keys()
     assert with_addresses(method, result, lambda uri: uri) is result

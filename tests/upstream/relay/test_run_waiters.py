@@ -65,7 +65,9 @@ async def never_asked(method: str, params: JsonObject) -> JsonObject:
 def request_of(ask: Ask) -> RequestScope:
     """A request of a client without a session, which answers by *ask*."""
     capabilities = types.ClientCapabilities(elicitation=types.ElicitationCapability())
-    session = SimpleNamespace(_connection=SimpleNamespace(outbound=None), client_capabilities=capabilities)
+    session = SimpleNamespace(
+        _connection=SimpleNamespace(outbound=None), client_capabilities=capabilities
+    )
     ctx: Any = SimpleNamespace(session=session, protocol_version=LEGACY, params={})
     tasks: Any = None  # nothing is sent
     request = RequestScope(ctx, USER, tasks, None)
@@ -99,7 +101,9 @@ async def connected(
             yield client
 
 
-async def test_a_call_of_a_run_asks_the_client_and_goes_on_with_its_answer(era: str, servers: FakeServers):
+async def test_a_call_of_a_run_asks_the_client_and_goes_on_with_its_answer(
+    era: str, servers: FakeServers
+):
     async with connected(era, answer, servers) as client:
         result = await client.call_tool("execute_dag", {"tasks": [task("a", "s:greet")]})
     output = structured(result)["outputs"]["a"]
@@ -107,7 +111,9 @@ async def test_a_call_of_a_run_asks_the_client_and_goes_on_with_its_answer(era: 
     assert output["can"] == ["elicitation"]
 
 
-async def test_several_calls_of_a_run_ask_and_each_gets_its_own_answer(era: str, servers: FakeServers):
+async def test_several_calls_of_a_run_ask_and_each_gets_its_own_answer(
+    era: str, servers: FakeServers
+):
     asked: list[str] = []
 
     async def ask_for(ask: Any, name: str) -> dict[str, Any]:
@@ -121,7 +127,9 @@ async def test_several_calls_of_a_run_ask_and_each_gets_its_own_answer(era: str,
     tasks = [task(id, "s:ask", arguments={"name": id}) for id in "abc"]
     chained = task("d", "s:ask", arguments={"name": "${OUTPUT[a].content.name}!"}, depends_on=["b"])
     async with connected(era, repeat, servers) as client:
-        result = await client.call_tool("execute_dag", {"tasks": [*tasks, chained], "return": ["*"]})
+        result = await client.call_tool(
+            "execute_dag", {"tasks": [*tasks, chained], "return": ["*"]}
+        )
     outputs = structured(result)["outputs"]
     assert {id: output["content"]["name"] for id, output in outputs.items()} == {
         "a": "a",
@@ -138,7 +146,9 @@ async def test_a_client_that_answers_nothing_is_asked_nothing(era: str, servers:
     assert structured(result)["outputs"]["a"] == {"asked": False}
 
 
-async def test_a_question_that_comes_when_nobody_waits_goes_to_who_waits_next(era: str, servers: FakeServers):
+async def test_a_question_that_comes_when_nobody_waits_goes_to_who_waits_next(
+    era: str, servers: FakeServers
+):
     async def later(ask: Any) -> dict[str, Any]:
         await anyio.sleep(40)
         return await ask("elicitation/create", QUESTION)  # type: ignore[no-any-return]
@@ -151,7 +161,9 @@ async def test_a_question_that_comes_when_nobody_waits_goes_to_who_waits_next(er
         begun = structured(await client.call_tool("execute_dag", {"tasks": [task("a", "s:later")]}))
         assert begun["status"] == "running"
         await anyio.sleep(200)  # by now it has asked, and waits
-        ended = structured(await client.call_tool("get_run", {"run_id": begun["run_id"], "wait_s": 30}))
+        ended = structured(
+            await client.call_tool("get_run", {"run_id": begun["run_id"], "wait_s": 30})
+        )
     assert ended["status"] == "success"
     assert ended["outputs"]["a"] == {"action": "decline"}
 
@@ -180,7 +192,9 @@ async def test_the_request_that_came_last_is_asked_and_after_it_the_one_before()
         assert await waiters.ask("roots/list", {}) == {"by": "first"}
 
 
-async def test_cancelling_the_request_cancels_the_run_and_its_question(era: str, servers: FakeServers):
+async def test_cancelling_the_request_cancels_the_run_and_its_question(
+    era: str, servers: FakeServers
+):
     asked = anyio.Event()
 
     async def never(context: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
@@ -211,7 +225,10 @@ async def speak(on_log: Any, seconds: float = 0) -> dict[str, Any]:
 
 
 def dag(**options: Any) -> JsonObject:
-    return {"name": "execute_dag", "arguments": {"tasks": [task("a", "s:speak", arguments={"seconds": 5})], **options}}
+    return {
+        "name": "execute_dag",
+        "arguments": {"tasks": [task("a", "s:speak", arguments={"seconds": 5})], **options},
+    }
 
 
 @pytest.mark.parametrize("capabilities", [{}, ALL_CAPABILITIES])
@@ -248,11 +265,16 @@ async def test_a_run_that_nobody_waits_for_tells_the_session_that_began_it(serve
             await leaves.leave()
         await anyio.sleep(10)
         assert (mine.told(MESSAGE), other.told(MESSAGE)) == ([LOGGED] * MANY, [])
-        ended = [await mine.request("tools/call", {"name": "get_run", "arguments": {"run_id": id}}) for id in runs]
+        ended = [
+            await mine.request("tools/call", {"name": "get_run", "arguments": {"run_id": id}})
+            for id in runs
+        ]
         assert [run["structuredContent"]["status"] for run in ended] == ["success", "success"]
 
 
-async def test_a_client_of_2026_hears_what_its_request_asked_for_and_while_it_is_there(servers: FakeServers):
+async def test_a_client_of_2026_hears_what_its_request_asked_for_and_while_it_is_there(
+    servers: FakeServers,
+):
     servers.add(tool("s:speak", closed=False), speak)
     async with relaying_server(FakeDownstream(), servers) as server, joined(server, MODERN) as peer:
         await peer.request("tools/call", dag())
@@ -274,7 +296,11 @@ async def test_runs_and_calls_of_one_session_are_of_one_client(servers: FakeServ
     servers.add(tool("s:speak", closed=False), look)
     downstream = FakeDownstream()
     downstream.add("a", tools=(a_tool("x"),))
-    async with relaying_server(downstream, servers) as server, joined(server) as one, joined(server) as other:
+    async with (
+        relaying_server(downstream, servers) as server,
+        joined(server) as one,
+        joined(server) as other,
+    ):
         for peer in (one, one, other):
             call = {"name": "execute_dag", "arguments": {"tasks": [task("a", "s:speak")]}}
             await peer.request("tools/call", call)
@@ -292,7 +318,10 @@ async def test_a_run_of_a_session_asks_no_other(servers: FakeServers):
         raise AssertionError(params)
 
     servers.add(tool("s:ask"), ask_later)
-    dag: JsonObject = {"name": "execute_dag", "arguments": {"tasks": [task("a", "s:ask")], "wait_s": 0}}
+    dag: JsonObject = {
+        "name": "execute_dag",
+        "arguments": {"tasks": [task("a", "s:ask")], "wait_s": 0},
+    }
     async with (
         relaying_server(FakeDownstream(), servers) as server,
         joined(server, answers={"elicitation/create": {"action": "decline"}}) as mine,
@@ -342,7 +371,10 @@ async def test_progress_of_a_run_goes_to_the_request_that_waits_at_the_time():
 
     servers = FakeServers()
     servers.add(tool("s:ask"), ask_first)
-    tasks: list[Json] = [task("one", "s:ask", arguments={"first": True}), task("two", "s:ask", depends_on=["one"])]
+    tasks: list[Json] = [
+        task("one", "s:ask", arguments={"first": True}),
+        task("two", "s:ask", depends_on=["one"]),
+    ]
     params: JsonObject = {"name": "execute_dag", "arguments": {"tasks": tasks}}
     async with (
         relaying_server(FakeDownstream(), servers) as server,

@@ -8,7 +8,9 @@ from plait.upstream.transports.hosts import Allowed, parse_authority, parse_orig
 
 LOCAL = Allowed("127.0.0.1")
 EVERY = Allowed("0.0.0.0")
-NAMED = Allowed("0.0.0.0", hosts=("gateway.example:8443", "plait.example"), origins=("https://app.example",))
+NAMED = Allowed(
+    "0.0.0.0", hosts=("gateway.example:8443", "plait.example"), origins=("https://app.example",)
+)
 
 
 @pytest.mark.parametrize(
@@ -111,13 +113,17 @@ def test_a_host_passes_only_if_it_is_known(allowed: Allowed, host: str, passes: 
         (NAMED, "https://plait.example", "plait.example:80", False),
     ],
 )
-def test_an_origin_passes_if_it_is_the_requests_own_or_allowed(allowed: Allowed, origin: str, host: str, passes: bool):
+def test_an_origin_passes_if_it_is_the_requests_own_or_allowed(
+    allowed: Allowed, origin: str, host: str, passes: bool
+):
     address = parse_authority(host)
     assert address is not None
     assert allowed.has_origin(origin, address) is passes
 
 
-@pytest.mark.parametrize("wrong", [{"hosts": ("https://a.example",)}, {"origins": ("a.example",)}, {"hosts": ("*",)}])
+@pytest.mark.parametrize(
+    "wrong", [{"hosts": ("https://a.example",)}, {"origins": ("a.example",)}, {"hosts": ("*",)}]
+)
 def test_an_allowed_host_that_is_none_is_refused_at_the_start(wrong: dict[str, tuple[str, ...]]):
     with pytest.raises(ValueError, match="write a host as name"):
         Allowed("127.0.0.1", **wrong)

@@ -1,4 +1,5 @@
-"""The HTTP app on a real port: both eras and legacy SSE, what is refused, deadlines, disconnects and the stop."""
+"""The HTTP app on a real port: both eras and legacy SSE, what is refused, deadlines, disconnects
+and the stop."""
 
 from __future__ import annotations
 
@@ -81,8 +82,15 @@ async def served(
     stop = Stop(give_up=lambda status: None)
     url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     with listen_on("127.0.0.1", 0) as sock:
-        call_tool = servers if relaying is None else by_origin(servers, cast("FakeDownstream", relaying.downstream))
-        async with Gateway(servers, call_tool, InMemoryRuns()) as gateway, anyio.create_task_group() as tasks:
+        call_tool = (
+            servers
+            if relaying is None
+            else by_origin(servers, cast("FakeDownstream", relaying.downstream))
+        )
+        async with (
+            Gateway(servers, call_tool, InMemoryRuns()) as gateway,
+            anyio.create_task_group() as tasks,
+        ):
 
             async def run() -> None:
                 rules = allowed or Allowed("127.0.0.1")
@@ -128,7 +136,10 @@ async def test_a_client_of_either_era_runs_a_dag_over_one_url(servers: FakeServe
 
 
 async def test_a_client_of_the_legacy_sse_transport_runs_a_dag(servers: FakeServers):
-    async with served(servers) as gateway, Client(sse_client(f"{gateway.base}/sse"), mode="legacy") as client:
+    async with (
+        served(servers) as gateway,
+        Client(sse_client(f"{gateway.base}/sse"), mode="legacy") as client,
+    ):
         result = await client.call_tool("execute_dag", {"tasks": [task("a", arguments={"n": 1})]})
     assert structured(result)["outputs"] == {"a": {"n": 1}}
 
@@ -158,7 +169,9 @@ async def test_every_route_refuses_hosts_and_origins_that_it_does_not_know(serve
     async with served(servers) as gateway:
         for path in (b"/mcp", b"/sse", b"/messages/", b"/healthz", b"/nowhere"):
             for headers, status in REFUSED:
-                sent = b"GET " + path + b" HTTP/1.1\r\n" + headers + b"\r\nConnection: close\r\n\r\n"
+                sent = (
+                    b"GET " + path + b" HTTP/1.1\r\n" + headers + b"\r\nConnection: close\r\n\r\n"
+                )
                 assert (await gateway.raw(sent)).split(b" ")[1] == status, (path, headers)
 
 
@@ -167,7 +180,9 @@ async def test_a_page_of_an_allowed_origin_may_ask_and_use_the_gateway(servers: 
     async with served(servers, allowed=allowed) as gateway, httpx2.AsyncClient() as http:
         asked = {"origin": "https://app.example", "access-control-request-method": "POST"}
         preflight = await http.options(gateway.url, headers=asked)
-        answer = await http.post(gateway.url, json=INITIALIZE, headers={**ACCEPT, "origin": "https://app.example"})
+        answer = await http.post(
+            gateway.url, json=INITIALIZE, headers={**ACCEPT, "origin": "https://app.example"}
+        )
     assert preflight.headers["access-control-allow-origin"] == "https://app.example"
     assert answer.status_code == 200
     assert "mcp-session-id" in answer.headers["access-control-expose-headers"].lower()
@@ -176,11 +191,20 @@ async def test_a_page_of_an_allowed_origin_may_ask_and_use_the_gateway(servers: 
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b'{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"x":"\\ud800"}}', "lone surrogate"),
+        (
+            b'{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"x":"\\ud800"}}',
+            "lone surrogate",
+        ),
         (b'{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"x":NaN}}', "NaN"),
         (b'{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"x":1e999}}', "1e999"),
         (b'{"jsonrpc":"2.0","id":5,"method":"ping","params":{"x":1,"x":2}}', "twice"),
-        (b'{"jsonrpc":"2.0","id":5,"method":"ping","params":{"x":' + b"[" * 200 + b"]" * 200 + b"}}", "levels"),
+        (
+            b'{"jsonrpc":"2.0","id":5,"method":"ping","params":{"x":'
+            + b"[" * 200
+            + b"]" * 200
+            + b"}}",
+            "levels",
+        ),
     ],
 )
 @pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
@@ -209,7 +233,9 @@ async def test_bodies_above_the_limit_are_refused_whether_they_say_so_or_not(ser
     async with served(servers) as gateway:
         declared = await gateway.raw(head + b"Content-Length: 4194305\r\n\r\n")
         chunk = b"%x\r\n" % 2**20 + b" " * 2**20 + b"\r\n"
-        chunked = await gateway.raw(head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 4 + b"1\r\n \r\n")
+        chunked = await gateway.raw(
+            head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 4 + b"1\r\n \r\n"
+        )
     assert declared.startswith(b"HTTP/1.1 413 ")
     assert chunked.startswith(b"HTTP/1.1 413 ")
 
@@ -234,7 +260,10 @@ async def test_a_request_that_does_not_arrive_is_given_up(servers: FakeServers, 
 
 
 async def test_a_request_that_drips_is_given_up_although_it_never_pauses(servers: FakeServers):
-    async with served(servers, arrival=Arrival(0.1)) as gateway, connected(gateway.port) as (reader, writer):
+    async with (
+        served(servers, arrival=Arrival(0.1)) as gateway,
+        connected(gateway.port) as (reader, writer),
+    ):
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ")
 
         async def drip() -> None:
@@ -256,14 +285,18 @@ async def test_a_long_call_is_no_slow_request(servers: FakeServers, era: str):
     assert structured(result)["status"] == "success"
 
 
-async def test_a_modern_client_that_leaves_cancels_its_run(servers: FakeServers, hanging: anyio.Event):
+async def test_a_modern_client_that_leaves_cancels_its_run(
+    servers: FakeServers, hanging: anyio.Event
+):
     async with served(servers) as gateway:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_call_and_leave, gateway, "2026-07-28", hanging)
         await _until(lambda: servers.aborted == ["s:hang"])
 
 
-async def test_a_client_of_2025_that_cancels_cancels_its_run(servers: FakeServers, hanging: anyio.Event):
+async def test_a_client_of_2025_that_cancels_cancels_its_run(
+    servers: FakeServers, hanging: anyio.Event
+):
     async with served(servers) as gateway, Client(gateway.url, mode="legacy") as client:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(client.call_tool, "execute_dag", {"tasks": [task("a", "s:hang")]})
@@ -346,7 +379,8 @@ async def test_a_signal_drains_then_ends_the_process_with_0_although_streams_are
 
 
 async def test_no_two_clients_are_taken_for_one(servers: FakeServers, era: str):
-    """What one is asked must never be put to another. Requests of 2026-07-28 do not even say that they are of one."""
+    """What one is asked must never be put to another. Requests of 2026-07-28 do not even say that
+    they are of one."""
 
     async def answer(context: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
         raise AssertionError
@@ -374,7 +408,10 @@ async def _call(url: str, era: str, tool: str, answered: list[types.CallToolResu
 
 
 async def _listen(gateway: Served) -> None:
-    async with httpx2.AsyncClient(timeout=None) as http, http.stream("GET", f"{gateway.base}/sse") as stream:
+    async with (
+        httpx2.AsyncClient(timeout=None) as http,
+        http.stream("GET", f"{gateway.base}/sse") as stream,
+    ):
         async for _ in stream.aiter_raw():
             pass
 

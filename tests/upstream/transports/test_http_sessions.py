@@ -1,4 +1,5 @@
-"""Streamable HTTP as clients meet it on the wire: sessions, single requests of 2026-07-28, streams and refusals."""
+"""Streamable HTTP as clients meet it on the wire: sessions, single requests of 2026-07-28, streams
+and refusals."""
 
 from __future__ import annotations
 
@@ -35,8 +36,14 @@ def request(method: str, params: Any = None, id: int = 2) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": id, "method": method, "params": params or {}}
 
 
-def modern(method: str, params: dict[str, Any], id: int = 2) -> tuple[dict[str, Any], dict[str, str]]:
-    headers = {**MODERN, "mcp-method": method, **({"mcp-name": params["name"]} if "name" in params else {})}
+def modern(
+    method: str, params: dict[str, Any], id: int = 2
+) -> tuple[dict[str, Any], dict[str, str]]:
+    headers = {
+        **MODERN,
+        "mcp-method": method,
+        **({"mcp-name": params["name"]} if "name" in params else {}),
+    }
     return request(method, {**params, "_meta": ENVELOPE}, id), headers
 
 
@@ -51,10 +58,14 @@ class Client:
 
     async def stream_of(self, message: dict[str, Any]) -> list[dict[str, Any]]:
         """All that comes in answer to *message*, as a stream."""
-        async with self.http.stream("POST", self.url, json=message, headers=self.headers) as response:
+        async with self.http.stream(
+            "POST", self.url, json=message, headers=self.headers
+        ) as response:
             assert response.headers["content-type"].startswith("text/event-stream")
             lines = [line async for line in response.aiter_lines()]
-        return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
+        return [
+            json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")
+        ]
 
 
 @asynccontextmanager
@@ -63,11 +74,15 @@ async def in_session(gateway: Served) -> AsyncIterator[Client]:
         opened = await http.post(gateway.url, json=INITIALIZE, headers=ACCEPT)
         headers = {**ACCEPT, "mcp-session-id": opened.headers["mcp-session-id"]}
         client = Client(http, gateway.url, headers)
-        assert (await client.post({"jsonrpc": "2.0", "method": "notifications/initialized"})).status_code == 202
+        assert (
+            await client.post({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        ).status_code == 202
         yield client
 
 
-async def test_an_answer_that_comes_soon_is_a_body_and_keeps_the_session_and_the_connection(servers: FakeServers):
+async def test_an_answer_that_comes_soon_is_a_body_and_keeps_the_session_and_the_connection(
+    servers: FakeServers,
+):
     async with served(servers) as gateway, in_session(gateway) as client:
         answers, ends = [], set()
         for id in (2, 3):
@@ -82,13 +97,19 @@ async def test_an_answer_that_comes_soon_is_a_body_and_keeps_the_session_and_the
 
 async def test_progress_makes_a_stream_of_the_answer_and_comes_before_it(servers: FakeServers):
     async with served(servers) as gateway, in_session(gateway) as client:
-        told = await client.stream_of(request("tools/call", {**CALL, "_meta": {"progressToken": "p"}}))
-    assert [message.get("method") for message in told] == ["notifications/progress"] * (len(told) - 1) + [None]
+        told = await client.stream_of(
+            request("tools/call", {**CALL, "_meta": {"progressToken": "p"}})
+        )
+    assert [message.get("method") for message in told] == ["notifications/progress"] * (
+        len(told) - 1
+    ) + [None]
     assert len(told) > 1
     assert told[-1]["id"] == 2
 
 
-async def test_a_request_of_2026_with_progress_is_a_stream_and_without_it_a_body(servers: FakeServers):
+async def test_a_request_of_2026_with_progress_is_a_stream_and_without_it_a_body(
+    servers: FakeServers,
+):
     async with served(servers) as gateway, httpx2.AsyncClient() as http:
         message, headers = modern("tools/call", CALL)
         quiet = await http.post(gateway.url, json=message, headers=headers)
@@ -144,11 +165,22 @@ async def test_requests_of_2026_are_refused_with_the_status_of_their_error(serve
         for sent, given, status, code in cases:
             answer = await http.post(gateway.url, json=sent, headers=given)
             assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
-        notice = await http.post(gateway.url, json={"jsonrpc": "2.0", "method": "x"}, headers=headers)
+        notice = await http.post(
+            gateway.url, json={"jsonrpc": "2.0", "method": "x"}, headers=headers
+        )
         get = await http.get(gateway.url, headers=headers)
-        picky = await http.post(gateway.url, json=message, headers={**headers, "accept": "text/html"})
-        wild = await http.post(gateway.url, json=message, headers={**headers, "accept": "*/*;q=0.5"})
-    assert [notice.status_code, get.status_code, picky.status_code, wild.status_code] == [202, 405, 406, 200]
+        picky = await http.post(
+            gateway.url, json=message, headers={**headers, "accept": "text/html"}
+        )
+        wild = await http.post(
+            gateway.url, json=message, headers={**headers, "accept": "*/*;q=0.5"}
+        )
+    assert [notice.status_code, get.status_code, picky.status_code, wild.status_code] == [
+        202,
+        405,
+        406,
+        200,
+    ]
     assert get.headers["allow"] == "POST"
 
 
@@ -177,7 +209,9 @@ async def test_a_stream_that_its_client_left_can_be_opened_again(servers: FakeSe
                         break
 
 
-async def test_an_id_that_is_open_is_refused_and_the_first_request_of_it_goes_on(servers: FakeServers):
+async def test_an_id_that_is_open_is_refused_and_the_first_request_of_it_goes_on(
+    servers: FakeServers,
+):
     release, called = anyio.Event(), anyio.Event()
 
     async def held() -> dict[str, Any]:
@@ -188,7 +222,11 @@ async def test_an_id_that_is_open_is_refused_and_the_first_request_of_it_goes_on
     servers.add("s:held", held)
     first: list[httpx2.Response] = []
     params = {"name": "execute_dag", "arguments": {"tasks": [task("a", "s:held")]}}
-    async with served(servers) as gateway, in_session(gateway) as client, anyio.create_task_group() as tasks:
+    async with (
+        served(servers) as gateway,
+        in_session(gateway) as client,
+        anyio.create_task_group() as tasks,
+    ):
 
         async def post() -> None:
             first.append(await client.post(request("tools/call", params, 9)))
@@ -210,7 +248,11 @@ async def test_a_deleted_session_gives_up_what_is_open_in_it(servers: FakeServer
 
     servers.add("s:hang", hang)
     params = {"name": "execute_dag", "arguments": {"tasks": [task("a", "s:hang")]}}
-    async with served(servers) as gateway, in_session(gateway) as client, anyio.create_task_group() as tasks:
+    async with (
+        served(servers) as gateway,
+        in_session(gateway) as client,
+        anyio.create_task_group() as tasks,
+    ):
         tasks.start_soon(client.post, request("tools/call", params))
         await called.wait()
         await client.http.delete(client.url, headers=client.headers)
@@ -219,7 +261,9 @@ async def test_a_deleted_session_gives_up_what_is_open_in_it(servers: FakeServer
 
 def test_small_answers_are_sent_at_once_and_not_held_for_an_acknowledgement():
     with listen_on("127.0.0.1", 0) as listening:
-        assert listening.proto == socket.IPPROTO_TCP  # by this asyncio knows that it may say so of each connection
+        assert (
+            listening.proto == socket.IPPROTO_TCP
+        )  # by this asyncio knows that it may say so of each connection
 
 
 # Sessions alone, on a clock that jumps.

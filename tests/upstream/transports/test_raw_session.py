@@ -1,4 +1,5 @@
-"""The client at the other end: its requests answered once or not at all, ours asked, and the end of both."""
+"""The client at the other end: its requests answered once or not at all, ours asked, and the end of
+both."""
 
 from __future__ import annotations
 
@@ -108,12 +109,17 @@ def _invalid() -> Exception:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (MCPError(-32002, "gone", {"uri": "x"}), {"code": -32002, "message": "gone", "data": {"uri": "x"}}),
+        (
+            MCPError(-32002, "gone", {"uri": "x"}),
+            {"code": -32002, "message": "gone", "data": {"uri": "x"}},
+        ),
         (_invalid(), {"code": -32602, "message": "Invalid request parameters", "data": ""}),
         (RuntimeError("a secret"), {"code": -32603, "message": "Internal server error"}),
     ],
 )
-async def test_what_goes_wrong_is_told_without_the_words_of_the_program(error: Exception, said: dict[str, Any]):
+async def test_what_goes_wrong_is_told_without_the_words_of_the_program(
+    error: Exception, said: dict[str, Any]
+):
     async with talking() as talk:
         talk.handlers["x"] = failing(error)
         talk.take(Request(1, "x", None))
@@ -184,7 +190,9 @@ async def test_an_error_of_the_client_is_raised_as_it_said_it():
     async with talking() as talk, asyncio.TaskGroup() as tasks:
         asking = tasks.create_task(_caught(talk.peer.send_raw_request("x", {"a": 1})))
         await turn()
-        talk.take(read_message(b'{"jsonrpc":"2.0","id":1,"error":{"code":-1,"message":"no","data":[2]}}'))
+        talk.take(
+            read_message(b'{"jsonrpc":"2.0","id":1,"error":{"code":-1,"message":"no","data":[2]}}')
+        )
         error = await asking
     assert (error.error.code, error.error.message, error.error.data) == (-1, "no", [2])
 
@@ -216,7 +224,9 @@ async def test_the_end_ends_questions_and_gives_up_requests_and_says_so():
             talk.peer.close()
         again = await _caught(talk.peer.send_raw_request("x", None))
     assert (await asking).error.code == again.error.code == -32000
-    assert talk.sent[1:] == [{"jsonrpc": "2.0", "id": 7, "error": {"code": -32000, "message": "Connection closed"}}]
+    assert talk.sent[1:] == [
+        {"jsonrpc": "2.0", "id": 7, "error": {"code": -32000, "message": "Connection closed"}}
+    ]
 
 
 async def test_where_the_client_cannot_be_asked_nothing_is_sent():
@@ -251,7 +261,9 @@ async def test_progress_is_told_where_it_was_asked_for_and_not_after_the_answer(
     assert told == [{"progressToken": "t", "progress": 1, "message": "half"}]
 
 
-async def test_requests_above_the_bound_are_refused_and_room_comes_back(monkeypatch: pytest.MonkeyPatch):
+async def test_requests_above_the_bound_are_refused_and_room_comes_back(
+    monkeypatch: pytest.MonkeyPatch,
+):
     monkeypatch.setattr(module, "MOST_OPEN", 2)
     async with talking() as talk:
         talk.handlers["x"] = hang

@@ -51,7 +51,11 @@ class Process:
 
     def request(self, method: str, **params: Any) -> int:
         self._id += 1
-        self.send(json.dumps({"jsonrpc": "2.0", "id": self._id, "method": method, "params": params}).encode())
+        self.send(
+            json.dumps(
+                {"jsonrpc": "2.0", "id": self._id, "method": method, "params": params}
+            ).encode()
+        )
         return self._id
 
     async def answer(self, id: int | None) -> Any:
@@ -68,7 +72,9 @@ class Process:
     async def initialize(self) -> Any:
         info = {"name": "test", "version": "1"}
         answer = await self.answer(
-            self.request("initialize", protocolVersion="2025-11-25", capabilities={}, clientInfo=info)
+            self.request(
+                "initialize", protocolVersion="2025-11-25", capabilities={}, clientInfo=info
+            )
         )
         self.send(b'{"jsonrpc": "2.0", "method": "notifications/initialized"}')
         return answer
@@ -89,7 +95,8 @@ class Process:
 async def started(*arguments: str) -> AsyncIterator[Process]:
     process = await asyncio.create_subprocess_exec(
         *SERVER, *arguments, cwd=ROOT, limit=2**25,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
         yield Process(process)
@@ -114,11 +121,15 @@ async def test_what_is_no_strict_message_is_answered_under_its_id_and_the_proces
         await gateway.initialize()
         gateway.send(b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"\\ud800"}}')
         surrogate = await gateway.answer(7)
-        gateway.send(b'{"jsonrpc":"2.0","id":8,"method":"tools/call","params":{"arguments":{"x":NaN}}}')
+        gateway.send(
+            b'{"jsonrpc":"2.0","id":8,"method":"tools/call","params":{"arguments":{"x":NaN}}}'
+        )
         nan = await gateway.answer(8)
         gateway.send(b'{"jsonrpc":"2.0","id":9,"id":9,"method":"ping"}')
         twice = await gateway.answer(9)
-        gateway.send(b'{"jsonrpc":"2.0","id":10,"method":"ping","params":{"x":' + b"[" * 90_000 + b"}}")
+        gateway.send(
+            b'{"jsonrpc":"2.0","id":10,"method":"ping","params":{"x":' + b"[" * 90_000 + b"}}"
+        )
         deep = await gateway.answer(None)
         gateway.send(b'{"jsonrpc":"2.0","id":11,"method":5}')
         wrong = await gateway.answer(11)
@@ -140,7 +151,11 @@ async def test_what_is_no_strict_message_is_answered_under_its_id_and_the_proces
 async def test_a_document_in_a_string_that_is_no_strict_json_is_an_answer_with_its_place():
     async with started() as gateway:
         await gateway.initialize()
-        bad = ('[{"id":"a","tool":"s:echo","arguments":{"x":"\\ud800"}}]', '[{"id":NaN}]', '[{"id":"a","id":"b"}]')
+        bad = (
+            '[{"id":"a","tool":"s:echo","arguments":{"x":"\\ud800"}}]',
+            '[{"id":NaN}]',
+            '[{"id":"a","id":"b"}]',
+        )
         for text in bad:
             result = (await gateway.answer(gateway.call("execute_dag", tasks=text)))["result"]
             assert result["isError"]
@@ -151,7 +166,9 @@ async def test_a_document_in_a_string_that_is_no_strict_json_is_an_answer_with_i
 async def test_a_line_above_the_limit_is_refused_and_the_next_one_read():
     async with started("--max-line", "100000") as gateway:
         await gateway.initialize()
-        gateway.send(b'{"jsonrpc":"2.0","id":50,"method":"ping","params":{"x":"' + b"x" * 3_000_000 + b'"}}')
+        gateway.send(
+            b'{"jsonrpc":"2.0","id":50,"method":"ping","params":{"x":"' + b"x" * 3_000_000 + b'"}}'
+        )
         refused = await gateway.answer(None)
         alive = await gateway.answer(gateway.request("ping"))
     assert "100,000 bytes" in refused["error"]["message"]
@@ -189,15 +206,20 @@ async def test_the_end_of_input_drains_and_then_cancels_what_runs_and_says_what_
 async def test_what_was_asked_before_the_end_of_input_is_still_answered():
     async with started() as gateway:
         await gateway.initialize()
-        ids = [gateway.call("execute_dag", tasks=[task("a", "s:soon")]), gateway.request("tools/list")]
+        ids = [
+            gateway.call("execute_dag", tasks=[task("a", "s:soon")]),
+            gateway.request("tools/list"),
+        ]
         assert gateway.process.stdin is not None
         gateway.process.stdin.close()
-        answers = {message["id"]: message for message in [await gateway.read(), await gateway.read()]}
+        answers = {
+            message["id"]: message for message in [await gateway.read(), await gateway.read()]
+        }
         assert (await gateway.ended())[0] == 0
     assert all("result" in answers[id] for id in ids)
 
 
-async def test_a_call_may_go_on_after_the_client_has_closed_its_end_for_as_long_as_it_has_to_drain():
+async def test_a_call_may_go_on_while_it_drains_after_the_client_has_closed_its_end():
     draining, answered = anyio.Event(), anyio.Event()
 
     async def slow(ctx: Any, params: Any) -> types.ListToolsResult:
@@ -213,7 +235,10 @@ async def test_a_call_may_go_on_after_the_client_has_closed_its_end_for_as_long_
     answers, writing = os.pipe()
     with os.fdopen(asking, "w") as client:
         params = {"_meta": ENVELOPE}
-        print(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": params}), file=client)
+        print(
+            json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": params}),
+            file=client,
+        )
     with anyio.fail_after(5):
         async with open_pipe(reading, writing, grace_s=0) as pipe:
             await pipe.serve(Server("slow", on_list_tools=slow), drain)
@@ -225,7 +250,9 @@ async def test_who_has_left_altogether_is_not_waited_for():
     left, reading = socket.socketpair()
     with left:
         left.sendall(
-            json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": ENVELOPE}}).encode()
+            json.dumps(
+                {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": ENVELOPE}}
+            ).encode()
         )
         left.shutdown(socket.SHUT_WR)
         fds = os.dup(reading.fileno()), reading.detach()
@@ -270,7 +297,9 @@ async def test_a_client_that_is_gone_ends_the_process_cleanly():
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_drains_what_is_about_to_end_cancels_the_rest_and_exits_with_0(number: signal.Signals):
+async def test_a_signal_drains_what_is_about_to_end_cancels_the_rest_and_exits_with_0(
+    number: signal.Signals,
+):
     async with started("--drain", "0.3") as gateway:
         await gateway.initialize()
         soon = gateway.call("execute_dag", tasks=[task("a", "s:held")])
@@ -321,7 +350,11 @@ async def test_the_first_request_decides_the_era_and_the_other_one_is_refused_fr
 
 
 async def test_what_comes_with_the_handshake_in_one_piece_waits_for_it():
-    info = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    info = {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "t", "version": "1"},
+    }
     async with started() as gateway:
         lines = [
             {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": info},
@@ -349,11 +382,18 @@ async def test_what_comes_behind_a_handshake_that_takes_a_while_waits_for_it():
 
     server: Server[Any] = Server("slow", on_list_tools=_no_tools)
     server.middleware.append(slow)
-    info = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    info = {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "t", "version": "1"},
+    }
     reading, asking = os.pipe()
     answers, writing = os.pipe()
     with os.fdopen(asking, "w") as client:
-        print(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": info}), file=client)
+        print(
+            json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": info}),
+            file=client,
+        )
         print(json.dumps({"jsonrpc": "2.0", "id": 2, "method": "tools/list"}), file=client, end="")
     with anyio.fail_after(5):
         async with open_pipe(reading, writing) as pipe:
@@ -377,7 +417,11 @@ async def test_a_cancelled_call_ends_its_run_and_is_not_answered():
         await gateway.initialize()
         id = gateway.call("execute_dag", tasks=[task("a", "s:hang")])
         await gateway.said("s:hang called")
-        cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}}
+        cancel = {
+            "jsonrpc": "2.0",
+            "method": "notifications/cancelled",
+            "params": {"requestId": id},
+        }
         gateway.send(json.dumps(cancel).encode())
         await gateway.said("s:hang aborted")
         gateway.request("ping")
@@ -385,7 +429,11 @@ async def test_a_cancelled_call_ends_its_run_and_is_not_answered():
 
 
 async def test_files_serve_as_input_and_output(tmp_path: Path):
-    info = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    info = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "t", "version": "1"},
+    }
     messages: list[dict[str, Any]] = [
         {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": info},
         {"jsonrpc": "2.0", "method": "notifications/initialized"},
@@ -393,7 +441,9 @@ async def test_files_serve_as_input_and_output(tmp_path: Path):
     ]
     (tmp_path / "in").write_text("".join(json.dumps(message) + "\n" for message in messages))
     with (tmp_path / "in").open("rb") as source, (tmp_path / "out").open("wb") as target:
-        process = await asyncio.create_subprocess_exec(*SERVER, cwd=ROOT, stdin=source, stdout=target)
+        process = await asyncio.create_subprocess_exec(
+            *SERVER, cwd=ROOT, stdin=source, stdout=target
+        )
         with anyio.fail_after(20):
             assert await process.wait() == 0
     answers = [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
@@ -402,7 +452,9 @@ async def test_files_serve_as_input_and_output(tmp_path: Path):
 
 async def test_a_terminal_serves_as_input_and_output():
     leader, follower = os.openpty()
-    process = await asyncio.create_subprocess_exec(*SERVER, cwd=ROOT, stdin=follower, stdout=follower)
+    process = await asyncio.create_subprocess_exec(
+        *SERVER, cwd=ROOT, stdin=follower, stdout=follower
+    )
     os.write(leader, b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n')
     said = b""
     with anyio.fail_after(20):

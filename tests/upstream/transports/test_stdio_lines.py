@@ -1,4 +1,5 @@
-"""Lines cut out of bytes as they come: the same ones however the bytes are cut, whoever pauses, and bounded."""
+"""Lines cut out of bytes as they come: the same ones however the bytes are cut, whoever pauses, and
+bounded."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ from plait.upstream.transports.descriptors import Lines, Take, _PipeLines, open_
 from plait.upstream.transports.messages import Unreadable
 
 LIMIT = 8
-TEXTS = st.lists(st.sampled_from([b"a", b"bb", b" ", b"\r", b"\n", b"\n", b"c" * 9, b"\xff"])).map(b"".join)
+TEXTS = st.lists(st.sampled_from([b"a", b"bb", b" ", b"\r", b"\n", b"\n", b"c" * 9, b"\xff"])).map(
+    b"".join
+)
 
 
 def expected(text: bytes) -> list[bytes | None]:
@@ -104,7 +107,7 @@ async def test_nothing_is_told_after_it_was_closed(lines: Lines):
     assert told == [b"1"]
 
 
-async def test_what_is_written_in_one_turn_arrives_whole_and_in_order_also_when_it_is_closed_at_once():
+async def test_what_is_written_in_one_turn_arrives_whole_and_in_order_even_when_closed_at_once():
     reading, writing = os.pipe()
     sink = await open_sink(writing, lambda: None)
     told: list[bytes | None] = []

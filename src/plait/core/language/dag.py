@@ -1,4 +1,5 @@
-"""The DAG as a client sends it: its fields, their defaults, and the reader that finds every problem of form."""
+"""The DAG as a client sends it: its fields, their defaults, and the reader that finds every problem
+of form."""
 
 from __future__ import annotations
 
@@ -6,7 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, StrictBool, StrictStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    StrictBool,
+    StrictStr,
+    ValidationError,
+)
 from pydantic_core import ErrorDetails
 
 from ...errors import InvalidDag
@@ -50,11 +59,14 @@ class Task(BaseModel):
 
 
 class Dag(BaseModel):
-    """Tasks, and how to run them as a whole (`docs/dag.md`, "The document"). In Python, `return` is `return_`."""
+    """Tasks, and how to run them as a whole (`docs/dag.md`, "The document"). In Python, `return` is
+    `return_`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
-    tasks: Annotated[Sequence[Task], GetPydanticSchema(lambda _, handler: handler(tuple[Task, ...]))]
+    tasks: Annotated[
+        Sequence[Task], GetPydanticSchema(lambda _, handler: handler(tuple[Task, ...]))
+    ]
     return_: Strings | None = Field(
         default=None, validation_alias="return", serialization_alias="return"
     )  # not `alias`, which type checkers take for the only name
@@ -72,7 +84,9 @@ class Dag(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 TASK_FIELDS = frozenset(Task.model_fields)
-DAG_FIELDS = frozenset(field.serialization_alias or name for name, field in Dag.model_fields.items())
+DAG_FIELDS = frozenset(
+    field.serialization_alias or name for name, field in Dag.model_fields.items()
+)
 
 
 _EXAMPLE = 'Send {"tasks": [{"id": "a", "tool": "server:tool", "arguments": {…}}]}.'
@@ -112,7 +126,9 @@ class Reading:
     """The indices of the tasks in `dag` in the document, by id: others may not have been read."""
 
 
-def read_dag(document: object, *, max_tasks: int = MAX_TASKS, max_bytes: int = MAX_BYTES) -> Reading:
+def read_dag(
+    document: object, *, max_tasks: int = MAX_TASKS, max_bytes: int = MAX_BYTES
+) -> Reading:
     """Read *document*: a parsed JSON value, JSON text, or a `Dag`. Raises `InvalidDag` if nothing
     of it can be read."""
     if isinstance(document, Dag):
@@ -144,7 +160,11 @@ def _read_at_once(members: dict[str, Any], max_tasks: int) -> Dag | None:
     tasks = members.get("tasks")
     if not isinstance(tasks, list) or not isinstance(members.get("return", []), list):
         return None
-    if not 0 < len(tasks) <= max_tasks or not members.keys() <= DAG_FIELDS or None in members.values():
+    if (
+        not 0 < len(tasks) <= max_tasks
+        or not members.keys() <= DAG_FIELDS
+        or None in members.values()
+    ):
         return None
     if not all(isinstance(task, dict) and _is_usual(task) for task in tasks):
         return None
@@ -162,7 +182,13 @@ def _read_model(dag: Dag, max_tasks: int) -> Reading:
             measure({"arguments": task.arguments, "for_each": task.for_each}, DEPTH)
         except NotStrict as error:
             problems.append(
-                Problem(f"tasks[{index}]", "invalid_json", f"This is not strict JSON: {error}.", None, task.id)
+                Problem(
+                    f"tasks[{index}]",
+                    "invalid_json",
+                    f"This is not strict JSON: {error}.",
+                    None,
+                    task.id,
+                )
             )
     if problems:
         raise InvalidDag(problems)
@@ -195,16 +221,24 @@ class _Reader:
 
     def tasks(self, tasks: object, *, may_be_empty: bool) -> list[tuple[int, Task]]:
         """Return the tasks that could be read, each with its index in the document."""
-        if tasks is None and (may_be_empty or self.problems):  # any problem so far is that tasks could not be read
+        if tasks is None and (
+            may_be_empty or self.problems
+        ):  # any problem so far is that tasks could not be read
             return []
         if not isinstance(tasks, list):
-            code, what = ("missing_field", "is missing") if tasks is None else ("wrong_type", "must be a list")
+            code, what = (
+                ("missing_field", "is missing")
+                if tasks is None
+                else ("wrong_type", "must be a list")
+            )
             self.problems.append(Problem("tasks", code, f"tasks {what}.", _EXAMPLE))
             return []
         if problems := list(_count(len(tasks), self.max_tasks, may_be_empty=may_be_empty)):
             self.problems += problems
             return []
-        read = ((index, self.task(members, f"tasks[{index}]")) for index, members in enumerate(tasks))
+        read = (
+            (index, self.task(members, f"tasks[{index}]")) for index, members in enumerate(tasks)
+        )
         return [(index, task) for index, task in read if task is not None]
 
     def task(self, members: object, path: str) -> Task | None:
@@ -213,7 +247,11 @@ class _Reader:
             self.problems.append(Problem(path, "wrong_type", message, _EXAMPLE))
             return None
         id = members.get("id") if isinstance(members.get("id"), str) else None
-        spelling = Spelling(members) if _is_usual(members) else task_spelling(members, TASK_FIELDS, path, id)
+        spelling = (
+            Spelling(members)
+            if _is_usual(members)
+            else task_spelling(members, TASK_FIELDS, path, id)
+        )
         self.take(spelling)
         before = len(self.problems) - len(spelling.problems)
         task = self.validated(Task, spelling.members, path, id)
@@ -222,7 +260,9 @@ class _Reader:
             self.unread[task.id] = frozenset(name.partition("[")[0] for name in wrong)
         return task
 
-    def validated(self, model: type[Model], members: dict[str, Any], path: str, id: str | None) -> Model | None:
+    def validated(
+        self, model: type[Model], members: dict[str, Any], path: str, id: str | None
+    ) -> Model | None:
         """Validate *members* without its invalid fields; None if the model needs those."""
         try:
             return model.model_validate(members, by_alias=True, by_name=False)
@@ -230,12 +270,16 @@ class _Reader:
             details = error.errors(include_url=False)
         found: dict[str, Problem] = {}
         for detail in details:
-            problem = _problem(detail, path, id, may_guess=len(self.problems) + len(found) < MAX_GUESSES)
+            problem = _problem(
+                detail, path, id, may_guess=len(self.problems) + len(found) < MAX_GUESSES
+            )
             found.setdefault(problem.path, problem)
         self.problems += found.values()
         wrong = {detail["loc"][0] for detail in details}
         try:
-            return model.model_validate({name: value for name, value in members.items() if name not in wrong})
+            return model.model_validate(
+                {name: value for name, value in members.items() if name not in wrong}
+            )
         except ValidationError:
             return None
 
@@ -274,10 +318,18 @@ def _strict(document: object, max_bytes: int) -> object:
             size = measure(document, DEPTH)
     except NotStrict as error:
         flaw = str(error) if str(error).startswith("not ") else f"not strict JSON: {error}"
-        raise InvalidDag([Problem("$", "invalid_json", f"The DAG is {flaw}.", "Send the whole DAG again.")]) from None
+        raise InvalidDag(
+            [Problem("$", "invalid_json", f"The DAG is {flaw}.", "Send the whole DAG again.")]
+        ) from None
     if size > max_bytes:
         message = f"The DAG has {size:,} bytes; at most {max_bytes:,} are read."
-        raise InvalidDag([Problem("$", "limit_exceeded", message, "Split it, or leave large values to references.")])
+        raise InvalidDag(
+            [
+                Problem(
+                    "$", "limit_exceeded", message, "Split it, or leave large values to references."
+                )
+            ]
+        )
     return document
 
 
@@ -302,7 +354,10 @@ def _problem(detail: ErrorDetails, path: str, id: str | None, *, may_guess: bool
             hint = near or f"Fields: {', '.join(sorted(known))}."
             return Problem(place, "unknown_field", f'Unknown field "{name[:80]}".', hint, id)
         case "string_pattern_mismatch":
-            hint = "An id is 1 to 64 letters (A to Z), digits, _, - or ., and starts with a letter, a digit or _."
+            hint = (
+                "An id is 1 to 64 letters (A to Z), digits, _, - or ., and starts with a "
+                "letter, a digit or _."
+            )
             return Problem(place, "invalid_id", f"Invalid id {short(detail['input'])}.", hint, None)
     message = f"{field} must be {_expected(name, detail)}; it is {short(detail['input'])}."
     return Problem(place, "wrong_type", message, _HINTS.get(name), id)
@@ -334,7 +389,13 @@ def _duplicates(tasks: Iterable[tuple[int, Task]]) -> list[Problem]:
         if task.id in first:
             message = f'The id "{task.id}" is taken by tasks[{first[task.id]}].'
             problems.append(
-                Problem(f"tasks[{index}].id", "duplicate_id", message, "Give each task its own id.", task.id)
+                Problem(
+                    f"tasks[{index}].id",
+                    "duplicate_id",
+                    message,
+                    "Give each task its own id.",
+                    task.id,
+                )
             )
         first.setdefault(task.id, index)
     return problems

@@ -17,7 +17,9 @@ _MEANT = re.compile(
     rf"(?<!\$)\$\{{?(?!OUTPUT\[)(?i:outputs?)(?:\[|\.|\(|\{{)[\"']?(?P<id>{_ID})[\"']?[\])}}]?"
     r"(?P<path>(?:\.[^\W\d]\w{0,63}|\[[0-9]{1,9}\]){0,16})\}?"
 )
-_PERHAPS = re.compile(rf"(?<![\w$])\$\{{?(?!OUTPUT\[|ITEM|INDEX)(?P<one>{_ID})|\{{\{{\s{{0,9}}\$?(?P<other>{_ID})")
+_PERHAPS = re.compile(
+    rf"(?<![\w$])\$\{{?(?!OUTPUT\[|ITEM|INDEX)(?P<one>{_ID})|\{{\{{\s{{0,9}}\$?(?P<other>{_ID})"
+)
 _ITEM = re.compile(r"(?<!\$)\$\{?(?:ITEM|INDEX)(?!\w)")
 
 
@@ -39,7 +41,9 @@ class Lookalike:
         return self.text.replace(self.found, str(self.meant)) if is_plain else None
 
 
-def lookalikes(texts: Iterable[tuple[Place, str]], ids: Collection[str], *, items: bool) -> Iterator[Lookalike]:
+def lookalikes(
+    texts: Iterable[tuple[Place, str]], ids: Collection[str], *, items: bool
+) -> Iterator[Lookalike]:
     """Find what looks like a reference to one of the tasks *ids*, at most one in each of *texts*;
     `$ITEM` too, unless there are *items*."""
     for place, text in texts:

@@ -18,11 +18,14 @@ INDEX = "$INDEX"
 MAX_STEPS = 64
 
 FROM_TEXT = (
-    'Refer to a list. To make one from text, use select in that task: "lines(@)", or "lines(content)" for a field.'
+    'Refer to a list. To make one from text, use select in that task: "lines(@)", or '
+    '"lines(content)" for a field.'
 )
 """The hint for text where a list is wanted."""
 
-_START = re.compile(r"\$(?P<escape>\$?)(?P<brace>\{?)(?:(?P<output>OUTPUT\[)|(?P<item>ITEM|INDEX)(?!\w))")
+_START = re.compile(
+    r"\$(?P<escape>\$?)(?P<brace>\{?)(?:(?P<output>OUTPUT\[)|(?P<item>ITEM|INDEX)(?!\w))"
+)
 _ID = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,63})\]")
 _STEP = re.compile(
     r"\.(?P<digits>[0-9]{1,9})(?![0-9])"
@@ -64,7 +67,8 @@ class BadReference(ValueError):
 
 
 class Reference(NamedTuple):
-    """A part of the output of `task` (or of the item of a `for_each`: `$ITEM`, `$INDEX`), as written in `text`."""
+    """A part of the output of `task` (or of the item of a `for_each`: `$ITEM`, `$INDEX`), as
+    written in `text`."""
 
     task: str
     path: tuple[Step, ...] = ()
@@ -131,7 +135,8 @@ def _read(text: str, start: re.Match[str]) -> tuple[Reference, int]:
         id = _ID.match(text, position)
         if id is None:
             raise BadReference(
-                f"{_excerpt(text, start.start())} is not a reference: after $OUTPUT[ come the id of a task and ].",
+                f"{_excerpt(text, start.start())} is not a reference: after $OUTPUT[ come the id "
+                "of a task and ].",
                 "Write $OUTPUT[id].path, or $$OUTPUT[ for the literal text.",
             )
         task, position = id[1], id.end()
@@ -142,7 +147,8 @@ def _read(text: str, start: re.Match[str]) -> tuple[Reference, int]:
     elif text.startswith("[", position):
         raise BadReference(
             f"{_excerpt(text, position)} is not a step of a path.",
-            'Write [0], [-1], [*] or a quoted key such as ["a b"]; before text, use braces: ${OUTPUT[id]}[…].',
+            'Write [0], [-1], [*] or a quoted key such as ["a b"]; before text, use braces: '
+            "${OUTPUT[id]}[…].",
         )
     task = {ITEM: ITEM, INDEX: INDEX}.get(task, task)
     return Reference(task, path, default, text[start.start() : position]), position
@@ -162,7 +168,9 @@ def _read_path(text: str, position: int) -> tuple[tuple[Step, ...], int]:
                 path.append(_quoted(step["key"]))
         position = step.end()
         if len(path) > MAX_STEPS:
-            raise BadReference(f"A path has at most {MAX_STEPS} steps.", "Refer to a part nearer to the root.")
+            raise BadReference(
+                f"A path has at most {MAX_STEPS} steps.", "Refer to a part nearer to the root."
+            )
     return tuple(path), position
 
 
@@ -199,14 +207,17 @@ def _read_end(text: str, start: int, position: int) -> tuple[Json | Missing, int
     if not text.startswith("}", position):
         raise BadReference(
             f"{_excerpt(text, start)} is not a reference: its closing brace is missing.",
-            'Write ${OUTPUT[id].path}, ${OUTPUT[id].path ?? "default"}, or a quoted key such as ["a-b"].',
+            'Write ${OUTPUT[id].path}, ${OUTPUT[id].path ?? "default"}, or a quoted key such as '
+            '["a-b"].',
         )
     return default, position + 1
 
 
 def _refuse_a_bare_default(pieces: list[str | Reference]) -> None:
     match pieces:
-        case [Reference(text=text), str(rest)] if _DEFAULT.match(rest) and not text.startswith("${"):
+        case [Reference(text=text), str(rest)] if _DEFAULT.match(rest) and not text.startswith(
+            "${"
+        ):
             raise BadReference("A default needs braces.", f"Write ${{{text[1:]}{rest[:60]}}}.")
 
 

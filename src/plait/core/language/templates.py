@@ -14,7 +14,17 @@ from ..tools.output import Output
 from ..values.problems import some_of
 from ..values.schema import Place
 from ..values.strict import Json, dumps
-from .references import INDEX, ITEM, BadReference, Every, Missing, Reference, Step, parse, written_step
+from .references import (
+    INDEX,
+    ITEM,
+    BadReference,
+    Every,
+    Missing,
+    Reference,
+    Step,
+    parse,
+    written_step,
+)
 
 MAX_ARGUMENT_BYTES = 8 * 2**20
 _HAS_PARTS = (dict, list)
@@ -63,7 +73,9 @@ class Template:
         return self.value if self.fill is None else _filled(self.value, self.fill, scope)
 
 
-def compile_value(value: Json, *, items: bool = False) -> tuple[Template, list[tuple[Place, BadReference]]]:
+def compile_value(
+    value: Json, *, items: bool = False
+) -> tuple[Template, list[tuple[Place, BadReference]]]:
     """Compile *value* to a template; also return its bad references, each with its place."""
     texts: list[tuple[Place, str]] = []
     _collect(value, (), texts)
@@ -112,15 +124,21 @@ def _collect(value: Json, place: Place, texts: list[tuple[Place, str]]) -> None:
             texts.append((place, value))
     elif isinstance(value, dict):
         for key, child in value.items():
-            if isinstance(child, _HAS_PARTS) or (isinstance(child, str) and ("$" in child or "{{" in child)):
+            if isinstance(child, _HAS_PARTS) or (
+                isinstance(child, str) and ("$" in child or "{{" in child)
+            ):
                 _collect(child, (*place, key), texts)
     elif isinstance(value, list):
         for index, child in enumerate(value):
-            if isinstance(child, _HAS_PARTS) or (isinstance(child, str) and ("$" in child or "{{" in child)):
+            if isinstance(child, _HAS_PARTS) or (
+                isinstance(child, str) and ("$" in child or "{{" in child)
+            ):
                 _collect(child, (*place, index), texts)
 
 
-def _found(place: Place, pieces: Reference | tuple[str | Reference, ...]) -> tuple[tuple[Place, Reference], ...]:
+def _found(
+    place: Place, pieces: Reference | tuple[str | Reference, ...]
+) -> tuple[tuple[Place, Reference], ...]:
     if isinstance(pieces, Reference):
         return ((place, pieces),)
     return tuple([(place, piece) for piece in pieces if isinstance(piece, Reference)])
@@ -166,7 +184,9 @@ def _value(reference: Reference, scope: Scope) -> Json:
         if reference.task is INDEX:
             return _walk(scope.index, reference.path, reference)
         if reference.task not in scope.outputs:
-            raise ReferenceFailed(f"{reference.text}: {reference.task} did not succeed, so it has no output")
+            raise ReferenceFailed(
+                f"{reference.text}: {reference.task} did not succeed, so it has no output"
+            )
         return follow(scope.outputs[reference.task], reference)
     except ReferenceFailed:
         if isinstance(reference.default, Missing):
@@ -183,7 +203,8 @@ def _joined(pieces: tuple[str | Reference, ...], scope: Scope) -> str:
         size += len(parts[-1])
         if size > MAX_ARGUMENT_BYTES:
             raise OutputTooLarge(
-                f"the text grows above {MAX_ARGUMENT_BYTES // 2**20} MiB when its references are filled in",
+                f"the text grows above {MAX_ARGUMENT_BYTES // 2**20} MiB when its references are "
+                "filled in",
                 hint="Refer to a smaller part of the output, or shrink it with select.",
             )
     return "".join(parts)
@@ -198,7 +219,9 @@ def _straight(value: Any, path: tuple[Step, ...]) -> Json:
     return cast(Json, value)
 
 
-def _walk(value: Json, path: tuple[Step, ...], reference: Reference, walked: tuple[Step, ...] = ()) -> Json:
+def _walk(
+    value: Json, path: tuple[Step, ...], reference: Reference, walked: tuple[Step, ...] = ()
+) -> Json:
     for number, step in enumerate(path):
         match step:
             case str() if isinstance(value, dict) and step in value:
@@ -207,20 +230,27 @@ def _walk(value: Json, path: tuple[Step, ...], reference: Reference, walked: tup
                 value = value[step]
             case Every.ELEMENT if isinstance(value, list):
                 here, rest = (*walked, *path[:number]), path[number + 1 :]
-                return [_walk(element, rest, reference, (*here, index)) for index, element in enumerate(value)]
+                return [
+                    _walk(element, rest, reference, (*here, index))
+                    for index, element in enumerate(value)
+                ]
             case _:
                 raise _missing(reference, (*walked, *path[:number]), step, value)
     return value
 
 
-def _missing(reference: Reference, walked: tuple[Step, ...], step: Step, value: Json) -> ReferenceFailed:
+def _missing(
+    reference: Reference, walked: tuple[Step, ...], step: Step, value: Json
+) -> ReferenceFailed:
     where = f"$OUTPUT[{reference.task}]" if not reference.is_item else reference.task
     where += "".join(map(written_step, walked))
     match value:
         case dict():
             there = f"an object with the keys {some_of(value, 20)}" if value else "an empty object"
         case list():
-            there = f"a list of {len(value)}" + (" (0 to " + str(len(value) - 1) + ")" if value else "")
+            there = f"a list of {len(value)}" + (
+                " (0 to " + str(len(value) - 1) + ")" if value else ""
+            )
         case str():
             there = "text" if len(value) > 60 else f"the text {dumps(value)}"
         case _:

@@ -21,7 +21,8 @@ _LISTS = ("depends_on", "return")
 
 @dataclass(slots=True)
 class Spelling:
-    """The members of a task or a document in their usual spelling, with notes on what was changed."""
+    """The members of a task or a document in their usual spelling, with notes on what was
+    changed."""
 
     members: dict[str, Any]
     notes: list[str] = field(default_factory=list)
@@ -43,7 +44,9 @@ def dag_spelling(members: Mapping[str, Any], known: frozenset[str]) -> Spelling:
     return spelling
 
 
-def task_spelling(members: Mapping[str, Any], known: frozenset[str], path: str, id: str | None) -> Spelling:
+def task_spelling(
+    members: Mapping[str, Any], known: frozenset[str], path: str, id: str | None
+) -> Spelling:
     names = dict.fromkeys(_ARGUMENTS, "arguments") | dict.fromkeys(_DEPENDS_ON, "depends_on")
     spelling = _renamed(members, known, names, path, id)
     _parse_text(spelling, "arguments", f"{path}.arguments", id)
@@ -56,18 +59,29 @@ def _named(id: str, task: Any) -> Any:
 
 
 def _renamed(
-    members: Mapping[str, Any], known: frozenset[str], names: Mapping[str, str], path: str, id: str | None
+    members: Mapping[str, Any],
+    known: frozenset[str],
+    names: Mapping[str, str],
+    path: str,
+    id: str | None,
 ) -> Spelling:
     """Rename *members* to their usual names. Known members that are null are left out."""
-    spelling = Spelling({name: value for name, value in members.items() if value is not None or name not in known})
+    spelling = Spelling(
+        {name: value for name, value in members.items() if value is not None or name not in known}
+    )
     for name in members:
         usual = names.get(name) or names.get(_snake(name)) or _snake(name)
         if name in known or usual not in known:
             continue
         value = spelling.members.pop(name)
         if usual in spelling.members:
-            place, message = f"{path}.{name}".lstrip("."), f'"{name}" is read as {usual}, which is given already.'
-            spelling.problems.append(Problem(place, "unknown_field", message, "Send only one of them.", id))
+            place, message = (
+                f"{path}.{name}".lstrip("."),
+                f'"{name}" is read as {usual}, which is given already.',
+            )
+            spelling.problems.append(
+                Problem(place, "unknown_field", message, "Send only one of them.", id)
+            )
         elif value is not None:
             spelling.members[usual] = value
             spelling.notes.append(f'{_before(path)}"{name}" was read as {usual}')
@@ -93,7 +107,9 @@ def _parse_text(spelling: Spelling, name: str, path: str, id: str | None) -> Non
         del spelling.members[name]
         flaw = str(error) if str(error).startswith("not ") else f"not strict JSON: {error}"
         hint = "Send the value itself, not text."
-        spelling.problems.append(Problem(path, "invalid_json", f"{name} is text that is {flaw}.", hint, id))
+        spelling.problems.append(
+            Problem(path, "invalid_json", f"{name} is text that is {flaw}.", hint, id)
+        )
 
 
 def _listed(spelling: Spelling, place: str) -> None:

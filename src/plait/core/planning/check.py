@@ -1,4 +1,5 @@
-"""Check a DAG against the known tools: every problem at once, or a plan. Nothing runs before that."""
+"""Check a DAG against the known tools: every problem at once, or a plan. Nothing runs before
+that."""
 
 from __future__ import annotations
 
@@ -13,7 +14,15 @@ from ..language.templates import Template, compile_value
 from ..tools.catalog import Catalog, Tool
 from ..tools.policy import Policy, ToolPolicy
 from ..values.expressions import compile_expression
-from ..values.problems import MAX_GUESSES, MAX_SHOWN, Problem, did_you_mean, slip_of, some_of, with_one_fix_a_place
+from ..values.problems import (
+    MAX_GUESSES,
+    MAX_SHOWN,
+    Problem,
+    did_you_mean,
+    slip_of,
+    some_of,
+    with_one_fix_a_place,
+)
 from ..values.schema import Complaint
 from ..values.strict import Json, short
 from .fixes import fixed_argument
@@ -37,7 +46,8 @@ def check(
     learned_shape: LearnedShape | None = None,
     cost: Callable[[PlannedTask], float | None] | None = None,
 ) -> Plan:
-    """Check the DAG in *reading* whole and lay it out. Raises `InvalidDag` with every problem, those of form first.
+    """Check the DAG in *reading* whole and lay it out. Raises `InvalidDag` with every problem,
+    those of form first.
 
     The tasks in *reused* succeeded in an earlier run and are not sent again, so they are not
     checked. *learned_shape* gives the shape of earlier outputs of a tool without an `outputSchema`,
@@ -58,7 +68,11 @@ def check(
     checker.check_cycles(tasks)
     if checker.problems:
         raise InvalidDag(with_one_fix_a_place(checker.problems), checker.notes)
-    return lay_out(dag, tasks, checker.notes) if cost is None else lay_out(dag, tasks, checker.notes, cost)
+    return (
+        lay_out(dag, tasks, checker.notes)
+        if cost is None
+        else lay_out(dag, tasks, checker.notes, cost)
+    )
 
 
 class _Checker:
@@ -153,7 +167,13 @@ class _Checker:
             self._say("tasks", "cycle", f"There is a cycle: {path}.", hint)
 
     def _say(
-        self, path: str, code: str, message: str, hint: str | None = None, id: str | None = None, fix: Json = None
+        self,
+        path: str,
+        code: str,
+        message: str,
+        hint: str | None = None,
+        id: str | None = None,
+        fix: Json = None,
     ) -> None:
         self.problems.append(Problem(path, code, message, hint, id, fix))
 
@@ -171,13 +191,21 @@ class _Checker:
         fix: Json = slip_of(id, self.ids) if near else None
         if fix is not None and text is not None:
             named = f"OUTPUT[{id}]"
-            fix = text.replace(named, f"OUTPUT[{fix}]") if isinstance(text, str) and text.count(named) == 1 else None
-        self._say(path, "unknown_task", f'Unknown task "{id[:80]}".', hint, task.id if task else None, fix)
+            fix = (
+                text.replace(named, f"OUTPUT[{fix}]")
+                if isinstance(text, str) and text.count(named) == 1
+                else None
+            )
+        self._say(
+            path, "unknown_task", f'Unknown task "{id[:80]}".', hint, task.id if task else None, fix
+        )
 
     def _tool(self, task: Task, path: str) -> Tool | None:
         tool = self.catalog.find(task.tool)
         if tool is None:
-            self.problems.append(self.catalog.unknown(f"{path}.tool", task.tool, task.id, may_guess=self._may_guess))
+            self.problems.append(
+                self.catalog.unknown(f"{path}.tool", task.tool, task.id, may_guess=self._may_guess)
+            )
             return None
         if tool.full_name != task.tool:
             self.notes.append(f'{path}: the tool "{task.tool}" was read as {tool.full_name}')
@@ -188,7 +216,9 @@ class _Checker:
         if task.cache is None or task.cache is True:
             return policy.cache_ttl_s
         if task.cache and not (tool.is_read_only or policy.cache_ttl_s):
-            self.notes.append(f"{path}.cache: {tool.full_name} is not known to read only, so each call is made")
+            self.notes.append(
+                f"{path}.cache: {tool.full_name} is not known to read only, so each call is made"
+            )
             return 0.0
         return float(task.cache)
 
@@ -208,13 +238,22 @@ class _Checker:
         for lookalike in lookalikes(arguments.texts, self.ids, items=items):
             place = f"{path}.arguments{written(lookalike.place)}"
             if lookalike.is_certain:
-                hint = f"Write {lookalike.meant}. If it is meant as it stands, give that task another id."
-                message = f"{short(lookalike.found)} looks like a reference to a task, but is not one."
+                hint = (
+                    f"Write {lookalike.meant}. If it is meant as it stands, give that task "
+                    "another id."
+                )
+                message = (
+                    f"{short(lookalike.found)} looks like a reference to a task, but is not one."
+                )
                 self._say(place, "invalid_reference", message, hint, task.id, lookalike.fixed)
                 continue
             self._lookalike_notes += 1
             if self._lookalike_notes <= MAX_LOOKALIKES:
-                means = f"the output is {lookalike.meant}" if lookalike.meant else "there is an item only with for_each"
+                means = (
+                    f"the output is {lookalike.meant}"
+                    if lookalike.meant
+                    else "there is an item only with for_each"
+                )
                 self.notes.append(f"{place}: {short(lookalike.found)} is taken as text; {means}")
 
     def _items(self, task: Task, path: str) -> Template | None:
@@ -228,9 +267,17 @@ class _Checker:
             if len(value) > self.max_items:
                 message = f"There are {len(value):,} items; at most {self.max_items:,} are run."
                 self._say(path, "limit_exceeded", message, "Split the list.", task.id)
-        elif len(self.problems) == before and [reference.text for reference in template.references] != [value]:
+        elif len(self.problems) == before and [
+            reference.text for reference in template.references
+        ] != [value]:
             hint = 'Write one reference and nothing else: "$OUTPUT[id].items".'
-            self._say(path, "invalid_reference", "for_each takes a list, or one reference to a list.", hint, task.id)
+            self._say(
+                path,
+                "invalid_reference",
+                "for_each takes a list, or one reference to a list.",
+                hint,
+                task.id,
+            )
         return template
 
     def _arguments(self, task: Task, tool: Tool, arguments: Template, path: str) -> None:
@@ -242,7 +289,11 @@ class _Checker:
             fix: Json = None
             if self._may_guess:
                 fix = fixed_argument(tool.input, task.arguments, complaint.place, arguments.unknown)
-            hints = [f"Write {short(fix, MAX_SHOWN)}."] if fix is not None and not message.endswith("?") else []
+            hints = (
+                [f"Write {short(fix, MAX_SHOWN)}."]
+                if fix is not None and not message.endswith("?")
+                else []
+            )
             hints += [f"Signature: {tool.signature}"] if number == 0 else []
             hint = " ".join(hints) or None
             self._say(f"{path}.arguments{where}", "invalid_arguments", message, hint, task.id, fix)
@@ -253,11 +304,15 @@ class _Checker:
             message = f'{tool.full_name} is denied by the policy ("{policy.denied_by}").'
             self._say(f"{path}.tool", "policy_denied", message, "Do without it.", task.id)
         if task.retries and not task.allow_repeat and not policy.may_repeat:
-            message = f"{tool.full_name} is not known to be safe to call twice, so it is not retried."
+            message = (
+                f"{tool.full_name} is not known to be safe to call twice, so it is not retried."
+            )
             hint = "Leave retries out, or set allow_repeat: true if a second call does no harm."
             self._say(f"{path}.retries", "not_repeatable", message, hint, task.id)
 
-    def _links(self, task: Task, arguments: Template, items: Template | None, path: str) -> dict[str, bool]:
+    def _links(
+        self, task: Task, arguments: Template, items: Template | None, path: str
+    ) -> dict[str, bool]:
         """Return the tasks that this one waits for, each with whether a default guards every link
         to it."""
         links: dict[str, bool] = dict.fromkeys(task.depends_on, False)
@@ -268,7 +323,9 @@ class _Checker:
             return links
         return self._links_that_are(task, arguments, items, path)
 
-    def _links_that_are(self, task: Task, arguments: Template, items: Template | None, path: str) -> dict[str, bool]:
+    def _links_that_are(
+        self, task: Task, arguments: Template, items: Template | None, path: str
+    ) -> dict[str, bool]:
         """Do as `_links` for a task with an impossible link, and report that."""
         links: dict[str, bool] = {}
         for place, id, guarded, text in mentions(task, arguments, items, path):
@@ -300,7 +357,9 @@ class _Checker:
     def _condition(self, task: Task, has_links: bool, path: str) -> Any:
         if task.when is not None and not has_links and not self._is_unread(task, "depends_on"):
             hint = "Name the tasks it reads in depends_on."
-            message = "when reads the outputs of the tasks this one depends on, but it depends on none."
+            message = (
+                "when reads the outputs of the tasks this one depends on, but it depends on none."
+            )
             self._say(f"{path}.when", "invalid_expression", message, hint, task.id)
         return self._expression(task.when, f"{path}.when", task)
 

@@ -15,12 +15,18 @@ from .types import Types
 _WORDS: dict[str, Json] = {"true": True, "false": False}
 
 
-def fixed_argument(schema: Schema, arguments: JsonObject, place: Place, unknown: frozenset[Place]) -> Json:
+def fixed_argument(
+    schema: Schema, arguments: JsonObject, place: Place, unknown: frozenset[Place]
+) -> Json:
     """Return what to put at *place*, of which *schema* complains: another value or, for an unknown
     name, the right name; None if unclear. The parts of *arguments* at the places in *unknown* are
     still unknown."""
     holder, name = part_at(arguments, place[:-1]), place[-1:]
-    if not name or not _is_in(name[0], holder) or any(part[: len(place)] == place for part in unknown):
+    if (
+        not name
+        or not _is_in(name[0], holder)
+        or any(part[: len(place)] == place for part in unknown)
+    ):
         return None  # it is missing or partly unknown
     types = Types()
     forms = types.forms(Part(schema.definition, schema.definition))
@@ -41,7 +47,12 @@ def _meant(value: Json, wanted: Forms) -> Iterator[Json]:
     """List what *value* may have been meant as, the likeliest first."""
     if isinstance(value, str):
         yield from _decoded(value)
-        options = {option for form in wanted for option in options_of(form) or () if isinstance(option, str)}
+        options = {
+            option
+            for form in wanted
+            for option in options_of(form) or ()
+            if isinstance(option, str)
+        }
         same = [option for option in options if option.casefold() == value.strip().casefold()]
         yield from same if len(same) == 1 else ()
     if value is not None and not isinstance(value, list):

@@ -42,7 +42,11 @@ class Source:
     """The shape of earlier outputs, where no schema declares it."""
 
     def walk(self, types: Types, path: Path) -> Walk:
-        return walk_output(types, self.forms, path) if self.is_output else walk(types, self.forms, path)
+        return (
+            walk_output(types, self.forms, path)
+            if self.is_output
+            else walk(types, self.forms, path)
+        )
 
 
 class Judgement(NamedTuple):
@@ -119,7 +123,12 @@ class Flow:
     def default(self, planned: PlannedTask, place: Place, value: Json) -> Fit:
         """Return whether the default *value* of a reference fits at *place* in the arguments of
         *planned*."""
-        key = (planned.tool.input, place, type(value), None if isinstance(value, list | dict) else value)
+        key = (
+            planned.tool.input,
+            place,
+            type(value),
+            None if isinstance(value, list | dict) else value,
+        )
         if (verdict := self._defaults.get(key)) is None:
             verdict = self.types().feeds(constant(value), self.wanted(planned.tool.input, place))
             if not isinstance(value, list | dict):
@@ -130,7 +139,11 @@ class Flow:
         """Return the parts of *schema* that apply at *place*."""
         if (forms := self._wanted.get((schema, place))) is None:
             types = self.types()
-            forms = UNREAD if schema.unusable else types.forms(Part(schema.definition, schema.definition))
+            forms = (
+                UNREAD
+                if schema.unusable
+                else types.forms(Part(schema.definition, schema.definition))
+            )
             for step in place:
                 forms = types.step(forms, step)
             self._wanted[schema, place] = forms
@@ -141,7 +154,9 @@ class Flow:
         alike = tuple([0 if isinstance(step, int) else step for step in path])
         judged = self._judged.get((source, alike, schema, place))
         if judged is None or judged.by_index:
-            judged = self._judged[source, path, schema, place] = self._look(source, path, schema, place)
+            judged = self._judged[source, path, schema, place] = self._look(
+                source, path, schema, place
+            )
             if not judged.by_index:
                 self._judged[source, alike, schema, place] = judged
         return judged
@@ -152,10 +167,20 @@ class Flow:
         found = source.walk(types, path)
         verdict = types.feeds(found.value, wanted)
         learned = walk_output(types, source.learned, path) if source.learned is not None else None
-        is_fine = found.stopped is None and found.doubtful is None and verdict in {Fit.OK, Fit.UNKNOWN}
-        is_fine = is_fine and (learned is None or (learned.stopped is None and learned.doubtful is None))
+        is_fine = (
+            found.stopped is None and found.doubtful is None and verdict in {Fit.OK, Fit.UNKNOWN}
+        )
+        is_fine = is_fine and (
+            learned is None or (learned.stopped is None and learned.doubtful is None)
+        )
         self._room -= types.used
-        return Judgement(found, verdict, learned, is_fine, found.by_index or (learned is not None and learned.by_index))
+        return Judgement(
+            found,
+            verdict,
+            learned,
+            is_fine,
+            found.by_index or (learned is not None and learned.by_index),
+        )
 
     def _source(self, planned: PlannedTask, task: str) -> Source:
         if task is INDEX:
@@ -186,7 +211,9 @@ class Flow:
         count = None if items is None else len(items) if isinstance(items, list) else UNCOUNTED
         source = self._shared.get((schema, count))
         if source is None:
-            source = self._shared[schema, count] = self._source_of(schema, count, is_learned=is_learned)
+            source = self._shared[schema, count] = self._source_of(
+                schema, count, is_learned=is_learned
+            )
         return source
 
     def _source_of(self, schema: Schema | None, count: int | None, *, is_learned: bool) -> Source:
@@ -195,15 +222,25 @@ class Flow:
         definition = {} if schema is None or schema.unusable else schema.definition
         part = Part(definition or True, definition)
         listed: JsonObject = (
-            {"type": "array"} if is_learned or not definition else {"type": "array", "items": definition}
+            {"type": "array"}
+            if is_learned or not definition
+            else {"type": "array", "items": definition}
         )
         if count is not None and count != UNCOUNTED:
             listed |= {"minItems": count, "maxItems": count}
         types = self.types()
         if count is None:
             shape = types.forms(part)
-            return Source(UNREAD, is_output=True, learned=shape) if is_learned else Source(shape, is_output=True)
-        seen = types.forms(Part({"type": "array", "items": definition}, definition)) if is_learned else None
+            return (
+                Source(UNREAD, is_output=True, learned=shape)
+                if is_learned
+                else Source(shape, is_output=True)
+            )
+        seen = (
+            types.forms(Part({"type": "array", "items": definition}, definition))
+            if is_learned
+            else None
+        )
         return Source(types.forms(Part(listed, definition)), learned=seen)
 
     def _item(self, planned: PlannedTask) -> Source:
@@ -225,7 +262,11 @@ class Flow:
             types = self.types()
             value = source.walk(types, path).value
             forms = (
-                value.forms if value.lists == 1 else types.step(value.forms, Every.ELEMENT) if not value.lists else ()
+                value.forms
+                if value.lists == 1
+                else types.step(value.forms, Every.ELEMENT)
+                if not value.lists
+                else ()
             )
             found = self._elements[source, path] = Source(forms) if forms else _UNKNOWN
             self._room -= types.used

@@ -21,7 +21,10 @@ MAX_REQUIRED = 32
 MAX_TARGET_CHARS = 500
 
 _BY_TYPE: Mapping[str, frozenset[str]] = {
-    **{name: frozenset({name}) for name in ("null", "boolean", "integer", "string", "array", "object")},
+    **{
+        name: frozenset({name})
+        for name in ("null", "boolean", "integer", "string", "array", "object")
+    },
     "number": frozenset({"integer", "fraction"}),
 }
 KINDS = frozenset(name for names in _BY_TYPE.values() for name in names)
@@ -91,7 +94,9 @@ def declares(form: Form, name: str) -> bool:
 
 def is_undeclared(forms: Forms, name: str) -> bool:
     """Return whether objects of *forms* declare members, and merely allow *name*."""
-    if any(declares(form, name) for form in forms) or not any(any(_properties(form)) for form in forms):
+    if any(declares(form, name) for form in forms) or not any(
+        any(_properties(form)) for form in forms
+    ):
         return False
     schemas = [schema for form in forms for schema, _ in form if isinstance(schema, dict)]
     return not any(schema.get("patternProperties") for schema in schemas) and not any(
@@ -153,7 +158,9 @@ def kinds_of_type(said: Json) -> frozenset[str]:
     if isinstance(said, str):
         return _BY_TYPE.get(said, KINDS)
     if isinstance(said, list) and len(said) <= len(KINDS):
-        return frozenset().union(*(_BY_TYPE.get(name, KINDS) for name in said if isinstance(name, str)))
+        return frozenset().union(
+            *(_BY_TYPE.get(name, KINDS) for name in said if isinstance(name, str))
+        )
     return KINDS
 
 
@@ -195,7 +202,9 @@ def has_option(schema: JsonObject, options: list[Json] | None) -> bool:
     named = [schema["const"]] if "const" in schema else schema.get("enum")
     if not isinstance(named, list) or ("const" in schema and "enum" in schema):
         return "enum" not in schema
-    return options is not None and all(any(_is_same(one, other) for other in named) for one in options)
+    return options is not None and all(
+        any(_is_same(one, other) for other in named) for one in options
+    )
 
 
 def _is_same(one: Json, other: Json) -> bool:
@@ -246,7 +255,9 @@ def taken_at(elements: list[Json], index: int | None) -> list[Json]:
 
 def required_of(form: Form) -> list[str]:
     named = [schema.get("required") for schema, _ in form if isinstance(schema, dict)]
-    names = [name for required in named if isinstance(required, list) for name in required[:MAX_REQUIRED]]
+    names = [
+        name for required in named if isinstance(required, list) for name in required[:MAX_REQUIRED]
+    ]
     return [name for name in dict.fromkeys(names) if isinstance(name, str)]
 
 

@@ -46,7 +46,11 @@ class Mismatches:
 
     def _items(self, planned: PlannedTask, items: Template, path: str) -> None:
         for place, reference in items.found:
-            judged = self._flow.piece(planned, reference) if place else self._flow.list_(planned, reference)
+            judged = (
+                self._flow.piece(planned, reference)
+                if place
+                else self._flow.list_(planned, reference)
+            )
             spot = Spot(planned, path + written(place), place, reference, reference.text)
             if place or judged.verdict is not Fit.WRONG or judged.walk.stopped is not None:
                 self._path(spot, judged)
@@ -55,7 +59,9 @@ class Mismatches:
             else:
                 self._no_list(spot, judged)
 
-    def _text(self, planned: PlannedTask, path: str, place: Place, pieces: tuple[str | Reference, ...]) -> None:
+    def _text(
+        self, planned: PlannedTask, path: str, place: Place, pieces: tuple[str | Reference, ...]
+    ) -> None:
         references = {piece.text: piece for piece in pieces if isinstance(piece, Reference)}
         for reference in references.values():
             judged = self._flow.piece(planned, reference)
@@ -74,41 +80,68 @@ class Mismatches:
             self._nothing_there(spot, judged, judged.walk.stopped)
 
     def _value(self, spot: Spot, judged: Judgement) -> None:
-        """Check whether the reference at *spot*, a value of its own, leads to something that fits."""
+        """Check whether the reference at *spot*, a value of its own, leads to something that
+        fits."""
         default = self._default(spot)
         if judged.walk.stopped is not None and default is Fit.WRONG:
             self._mismatch(
-                spot, judged, f"{spot.said} is never there, and its default is {short(spot.reference.default)}"
+                spot,
+                judged,
+                f"{spot.said} is never there, and its default is {short(spot.reference.default)}",
             )
         elif judged.walk.stopped is not None:
             self._path(spot, judged)
         elif judged.verdict is Fit.WRONG and default in {None, Fit.WRONG}:
-            also = "" if default is None else f", and its default is {short(spot.reference.default)}"
+            also = (
+                "" if default is None else f", and its default is {short(spot.reference.default)}"
+            )
             given = self._given(judged)
-            alike = " too, but of another kind" if self._wanted(spot).endswith(f" must be {given}") else ""
+            alike = (
+                " too, but of another kind"
+                if self._wanted(spot).endswith(f" must be {given}")
+                else ""
+            )
             self._mismatch(spot, judged, f"{spot.said} is {given}{alike}{also}")
         else:
             self._doubts(spot, judged)
             if judged.verdict is Fit.WRONG:
-                self._note(spot, f"{self._wanted(spot)}; {spot.said} is {self._given(judged)}: only its default fits")
+                self._note(
+                    spot,
+                    f"{self._wanted(spot)}; {spot.said} is {self._given(judged)}: only its "
+                    "default fits",
+                )
             if judged.verdict is Fit.EMPTY:
-                self._note(spot, f"{self._wanted(spot)} of another kind; of {spot.said} only an empty list fits")
+                self._note(
+                    spot,
+                    f"{self._wanted(spot)} of another kind; of {spot.said} only an empty list fits",
+                )
             if default is Fit.WRONG:
                 self._note(spot, f"{self._wanted(spot)}; the default of {spot.said} does not fit")
 
     def _default(self, spot: Spot) -> Fit | None:
         default = spot.reference.default
-        return None if isinstance(default, Missing) else self._flow.default(spot.planned, spot.place, default)
+        return (
+            None
+            if isinstance(default, Missing)
+            else self._flow.default(spot.planned, spot.place, default)
+        )
 
     def _has_bad_default(self, planned: PlannedTask, place: Place, reference: Reference) -> bool:
         default = reference.default
-        return not isinstance(default, Missing) and self._flow.default(planned, place, default) is Fit.WRONG
+        return (
+            not isinstance(default, Missing)
+            and self._flow.default(planned, place, default) is Fit.WRONG
+        )
 
     def _nothing_there(self, spot: Spot, judged: Judgement, stopped: int) -> None:
         fields = self._fields(judged.walk.before)
         path = spot.reference.path
         near, meant = _near(path[stopped], fields)
-        fix = None if meant is None else spot.rewritten((*path[:stopped], meant, *path[stopped + 1 :]))
+        fix = (
+            None
+            if meant is None
+            else spot.rewritten((*path[:stopped], meant, *path[stopped + 1 :]))
+        )
         hints = [_where_it_ends(judged.walk.before, path[stopped], spot.container(stopped))]
         if fields:
             hints = [listed(fields)]
@@ -129,7 +162,9 @@ class Mismatches:
         why = self._why_nothing(spot, judged, stopped, fields)
         self._note(spot, f"{spot.said}: {why}, so its default is always used{asked}")
 
-    def _why_nothing(self, spot: Spot, judged: Judgement, stopped: int, fields: Mapping[str, str]) -> str:
+    def _why_nothing(
+        self, spot: Spot, judged: Judgement, stopped: int, fields: Mapping[str, str]
+    ) -> str:
         step, where = spot.reference.path[stopped], spot.container(stopped)
         if isinstance(step, str) and fields:
             return f"{where} has no {quoted(step)}"
@@ -156,7 +191,9 @@ class Mismatches:
         wanted = self._flow.wanted(spot.planned.tool.input, spot.place)
         types = self._flow.types()
         if not reference.path and [*declared(value.forms)] == ["result"]:
-            inside = self._flow.value(spot.planned, spot.place, reference._replace(path=("result",)))
+            inside = self._flow.value(
+                spot.planned, spot.place, reference._replace(path=("result",))
+            )
             return spot.rewritten(("result",)) if inside.verdict is not Fit.WRONG else None
         is_list = value.lists > 0 or any("array" in types.kinds(form) for form in value.forms)
         elements = () if is_list else types.step(wanted, 0)
@@ -165,8 +202,15 @@ class Mismatches:
     def _no_text(self, spot: Spot) -> None:
         alone = spot.reference.text
         fits = isinstance(spot.text, str) and spot.text.strip() == alone
-        fix = alone if fits and self._flow.value(spot.planned, spot.place, spot.reference).is_fine else None
-        hint = f"Write {short(alone, MAX_SHOWN)} and nothing else. Signature: {spot.planned.tool.signature}"
+        fix = (
+            alone
+            if fits and self._flow.value(spot.planned, spot.place, spot.reference).is_fine
+            else None
+        )
+        hint = (
+            f"Write {short(alone, MAX_SHOWN)} and nothing else. Signature: "
+            f"{spot.planned.tool.signature}"
+        )
         why = "a text with a reference in it is a string"
         self._say(spot, "type_mismatch", f"{self._wanted(spot)}; {why}.", hint, fix)
 
@@ -184,9 +228,13 @@ class Mismatches:
         """Note a path that may lead somewhere, though no schema declares it."""
         if judged.walk.doubtful is not None:
             number, before = judged.walk.doubtful
-            self._undeclared(spot, number, before, f"the schema of {spot.container(number)} declares no")
+            self._undeclared(
+                spot, number, before, f"the schema of {spot.container(number)} declares no"
+            )
         if (learned := judged.learned) is not None:
-            doubtful = learned.doubtful if learned.stopped is None else (learned.stopped, learned.before)
+            doubtful = (
+                learned.doubtful if learned.stopped is None else (learned.stopped, learned.before)
+            )
             if doubtful is not None and not has_more(doubtful[1]):
                 tool = self._flow.tool_of(spot.reference.task)
                 self._undeclared(spot, *doubtful, f"earlier outputs of {tool} had no")
@@ -199,7 +247,11 @@ class Mismatches:
             self.may_have_more = True
         elif fields := fields_of(self._flow.types(), before):
             near, _ = _near(step, fields)
-            self._note(spot, f"{said} {quoted(step)}" + (f'; did you mean "{near}"?' if near is not None else ""))
+            self._note(
+                spot,
+                f"{said} {quoted(step)}"
+                + (f'; did you mean "{near}"?' if near is not None else ""),
+            )
 
     def _wanted(self, spot: Spot) -> str:
         wanted = self._flow.wanted(spot.planned.tool.input, spot.place)
@@ -232,5 +284,9 @@ def _near(step: Step, fields: Mapping[str, str]) -> tuple[str | None, str | None
 
 def _where_it_ends(before: Forms, step: Step, where: str) -> str:
     if any("array" in Types().kinds(form) for form in before):
-        return "It is not that long." if isinstance(step, int) else "Take one with [0], or all with [*]."
+        return (
+            "It is not that long."
+            if isinstance(step, int)
+            else "Take one with [0], or all with [*]."
+        )
     return f"The path can end there: {where}."

@@ -6,7 +6,17 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ..language.references import Every, Step
-from .keywords import NOTHING, Form, Forms, Part, declared, declares, is_counted, is_undeclared, required_of
+from .keywords import (
+    NOTHING,
+    Form,
+    Forms,
+    Part,
+    declared,
+    declares,
+    is_counted,
+    is_undeclared,
+    required_of,
+)
 from .types import Types, Value, united
 
 Path: TypeAlias = tuple[Step, ...]
@@ -54,7 +64,11 @@ def walk_output(types: Types, forms: Forms, path: Path) -> Walk:
         found = _either(walk(types, texts, path[1:]), found, is_wrapper=False) if texts else found
     if path and path[0] != "result":
         wrapped = united(types.member(form, "result") for form in forms if _may_wrap(form))
-        found = _either(walk(types, wrapped, path), found, is_wrapper=len(declared(forms)) == 1) if wrapped else found
+        found = (
+            _either(walk(types, wrapped, path), found, is_wrapper=len(declared(forms)) == 1)
+            if wrapped
+            else found
+        )
     return found
 
 
@@ -70,7 +84,9 @@ def _either(inside: Walk, around: Walk, *, is_wrapper: bool) -> Walk:
     match inside.stopped, around.stopped:
         case None, None:
             value = Value(united([inside.value.forms, around.value.forms]), inside.value.lists)
-            return Walk(value, inside.before, None, inside.doubtful if around.doubtful else None, by_index)
+            return Walk(
+                value, inside.before, None, inside.doubtful if around.doubtful else None, by_index
+            )
         case None, _:
             return replace(inside, by_index=by_index)
         case int(stopped), None:

@@ -106,7 +106,9 @@ def lay_out(
     remaining: dict[str, float] = {}
     for id in reversed(order):
         followers = dependents[id]
-        remaining[id] = costs[id] + (max([remaining[follower] for follower in followers]) if followers else 0.0)
+        remaining[id] = costs[id] + (
+            max([remaining[follower] for follower in followers]) if followers else 0.0
+        )
     layers: list[list[str]] = [[] for _ in range(max(layer_of.values(), default=-1) + 1)]
     for id in tasks:
         layers[layer_of[id]].append(id)
@@ -127,7 +129,8 @@ def lay_out(
 
 
 def find_cycles(needs: Mapping[str, Iterable[str]], most: int = 10) -> list[list[str]]:
-    """Find cycles, as paths: `[a, b, a]` where b needs a and a needs b; at most *most*, each once."""
+    """Find cycles, as paths: `[a, b, a]` where b needs a and a needs b; at most *most*, each
+    once."""
     if _is_in_order(needs):
         return []
     graph = {id: set(before) for id, before in needs.items()}
@@ -150,8 +153,12 @@ def _costs(
     told = {id: cost(task) for id, task in tasks.items()}
     known = [seconds for seconds in told.values() if seconds is not None]
     usual = median(known) if known else UNKNOWN_S
-    untimed = dict.fromkeys(tasks[id].tool.full_name for id, seconds in told.items() if seconds is None)
-    return {id: usual if seconds is None else seconds for id, seconds in told.items()}, tuple(untimed)
+    untimed = dict.fromkeys(
+        tasks[id].tool.full_name for id, seconds in told.items() if seconds is None
+    )
+    return {id: usual if seconds is None else seconds for id, seconds in told.items()}, tuple(
+        untimed
+    )
 
 
 def _is_in_order(needs: Mapping[str, Iterable[str]]) -> bool:
@@ -187,7 +194,9 @@ def in_order(needs: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(order)
 
 
-def _longest_chain(remaining: Mapping[str, float], dependents: Mapping[str, list[str]]) -> tuple[str, ...]:
+def _longest_chain(
+    remaining: Mapping[str, float], dependents: Mapping[str, list[str]]
+) -> tuple[str, ...]:
     chain: list[str] = []
     step = max(remaining, key=remaining.__getitem__, default=None)
     while step is not None:
@@ -196,8 +205,12 @@ def _longest_chain(remaining: Mapping[str, float], dependents: Mapping[str, list
     return tuple(chain)
 
 
-def _returned(dag: Dag, tasks: Mapping[str, PlannedTask], dependents: Mapping[str, list[str]]) -> tuple[str, ...]:
+def _returned(
+    dag: Dag, tasks: Mapping[str, PlannedTask], dependents: Mapping[str, list[str]]
+) -> tuple[str, ...]:
     if dag.return_ is None:
         drawn_on = {id for task in tasks.values() for id in task.drew_on}
-        return tuple(id for id, followers in dependents.items() if not followers and id not in drawn_on)
+        return tuple(
+            id for id, followers in dependents.items() if not followers and id not in drawn_on
+        )
     return tuple(dependents) if "*" in dag.return_ else tuple(dict.fromkeys(dag.return_))

@@ -46,13 +46,20 @@ class Spot:
         return _cut(spelled(self.reference, self.reference.path[:steps]))
 
     def rewritten(self, path: Path) -> Json:
-        """Return the text with another *path* in the reference, if the replacement is unambiguous."""
+        """Return the text with another *path* in the reference, if the replacement is
+        unambiguous."""
         text, reference = self.text, self.reference
-        if not isinstance(text, str) or len(text) > MAX_FIX_CHARS or text.count(reference.text) != 1:
+        if (
+            not isinstance(text, str)
+            or len(text) > MAX_FIX_CHARS
+            or text.count(reference.text) != 1
+        ):
             return None
         new = spelled(reference, path)
         if reference.text.startswith("${"):
-            default = "" if isinstance(reference.default, Missing) else f" ?? {dumps(reference.default)}"
+            default = (
+                "" if isinstance(reference.default, Missing) else f" ?? {dumps(reference.default)}"
+            )
             new = f"${{{new[1:]}{default}}}"
         return text.replace(reference.text, new)
 
@@ -73,7 +80,10 @@ def fields_of(types: Types, forms: Forms) -> dict[str, str]:
 def has_more(forms: Forms) -> bool:
     """Return whether members other than the declared ones are allowed."""
     schemas = [schema for form in forms for schema, _ in form]
-    return any(isinstance(schema, dict) and schema.get("additionalProperties") is True for schema in schemas)
+    return any(
+        isinstance(schema, dict) and schema.get("additionalProperties") is True
+        for schema in schemas
+    )
 
 
 def listed(fields: Mapping[str, str]) -> str:

@@ -66,7 +66,8 @@ class Value:
 
 
 class Types:
-    """A reader of schemas with a budget: at most *room* subschemas, beyond which types are unknown."""
+    """A reader of schemas with a budget: at most *room* subschemas, beyond which types are
+    unknown."""
 
     def __init__(self, room: int = MAX_STEPS) -> None:
         self.room = room
@@ -85,7 +86,10 @@ class Types:
             todo, seen = open_.pop()
             while todo:
                 self.room -= 1
-                if self.room < 0 or len(found) + len(open_) + (len(todo) + len(seen)) // 8 > MAX_FORMS:
+                if (
+                    self.room < 0
+                    or len(found) + len(open_) + (len(todo) + len(seen)) // 8 > MAX_FORMS
+                ):
                     return UNREAD
                 part, todo = todo[-1], todo[:-1]
                 if part.schema is False:
@@ -97,7 +101,10 @@ class Types:
                     todo += more
                     seen += () if keywords.is_replaced(part) else (part,)
                     if branches is not None:
-                        open_ += [((*todo, Part(branch, part.whole)), seen) for branch in reversed(branches)]
+                        open_ += [
+                            ((*todo, Part(branch, part.whole)), seen)
+                            for branch in reversed(branches)
+                        ]
                         break
             else:
                 found.append(seen)
@@ -116,9 +123,15 @@ class Types:
         """Return the type of member *name* in objects of *form*; empty if it cannot exist."""
         if "object" not in self.kinds(form):
             return NOTHING
-        parts = [Part(keywords.member_of(schema, name), whole) for schema, whole in form if isinstance(schema, dict)]
+        parts = [
+            Part(keywords.member_of(schema, name), whole)
+            for schema, whole in form
+            if isinstance(schema, dict)
+        ]
         if (options := keywords.options_of(form)) is not None:
-            values = [option[name] for option in options if isinstance(option, dict) and name in option]
+            values = [
+                option[name] for option in options if isinstance(option, dict) and name in option
+            ]
             parts.append(Part({"enum": values}, {}) if values else Part(False, {}))
         return self.forms(*parts)
 
@@ -134,14 +147,18 @@ class Types:
                 if isinstance(option, list)
                 for element in keywords.taken_at(option, index)
             ]
-            parts.append(Part({"enum": values[: MAX_OPTIONS + 1]}, {}) if values else Part(False, {}))
+            parts.append(
+                Part({"enum": values[: MAX_OPTIONS + 1]}, {}) if values else Part(False, {})
+            )
         return self.forms(*parts)
 
     def step(self, forms: Forms, step: Step) -> Forms:
         """Follow *step* from a value of *forms*; for `[*]`, to the elements."""
         if isinstance(step, Every):
             found = [self.element(form, None) for form in forms if "array" in self.kinds(form)]
-            return united(found) or (UNREAD if found else NOTHING)  # a list that is always empty is a list
+            return united(found) or (
+                UNREAD if found else NOTHING
+            )  # a list that is always empty is a list
         if isinstance(step, int):
             return united(self.element(form, step) for form in forms)
         return united(self.member(form, step) for form in forms)
@@ -176,14 +193,22 @@ class Types:
         options = [keywords.options_of(form) for form in value.forms]
         named = [option for found in options for option in found or ()]
         if all(found is not None for found in options) and 0 < len(named) <= MAX_NAMED:
-            return "one of " + ", ".join(short(option) for option in named) if len(named) > 1 else short(named[0])
+            return (
+                "one of " + ", ".join(short(option) for option in named)
+                if len(named) > 1
+                else short(named[0])
+            )
         names = [_SINGULAR[kind] for kind in _SINGULAR if kind in kinds]
         return "any value" if kinds == KINDS else " or ".join(names)
 
     def name(self, part: Part) -> str:
         """Name the type of *part* in a word: `integer`, `string|null`."""
         kinds = self._kinds(self.forms(part))
-        return "any" if kinds == KINDS else "|".join(_WORD[kind] for kind in _SINGULAR if kind in kinds)
+        return (
+            "any"
+            if kinds == KINDS
+            else "|".join(_WORD[kind] for kind in _SINGULAR if kind in kinds)
+        )
 
     def _kinds(self, forms: Forms) -> frozenset[str]:
         kinds = frozenset[str]().union(*(self.kinds(form) for form in forms))
@@ -199,11 +224,15 @@ class Types:
         kinds = self.kinds(form)
         if not kinds or kinds - {"array", "object"} or not depth or self.room < 0:
             return bool(kinds)
-        if "object" in kinds and all(self._any(self.member(form, name), depth) for name in keywords.required_of(form)):
+        if "object" in kinds and all(
+            self._any(self.member(form, name), depth) for name in keywords.required_of(form)
+        ):
             return True
         if "array" not in kinds:
             return False
-        return not (filled or keywords.has_elements(form)) or self._any(self.element(form, 0), depth)
+        return not (filled or keywords.has_elements(form)) or self._any(
+            self.element(form, 0), depth
+        )
 
     def covers(self, wanted: Forms, form: Form, depth: int = DEPTH) -> bool:
         """Return whether every value of *form* is certainly one of *wanted*."""
@@ -211,7 +240,11 @@ class Types:
 
     def _covers_part(self, part: Part, form: Form, depth: int) -> bool:
         schema = part.schema
-        if not isinstance(schema, dict) or not schema.keys() <= keywords.PLAIN or keywords.is_draft_4(part):
+        if (
+            not isinstance(schema, dict)
+            or not schema.keys() <= keywords.PLAIN
+            or keywords.is_draft_4(part)
+        ):
             return False
         kinds = self.kinds(form)
         if not kinds <= keywords.kinds_of_type(schema.get("type")) or not keywords.has_option(

@@ -1,4 +1,5 @@
-"""How long a plan is expected to take: the scheduler itself runs it, each call taking what its tool took before."""
+"""How long a plan is expected to take: the scheduler itself runs it, each call taking what its tool
+took before."""
 
 from __future__ import annotations
 
@@ -8,7 +9,19 @@ from dataclasses import dataclass, replace
 
 from ..planning.plan import Plan, PlannedTask
 from ..scheduling.conflicts import Conflicts
-from ..scheduling.events import Abort, Aborted, Call, Event, Key, Locate, Located, Sleep, Step, Succeeded, Woke
+from ..scheduling.events import (
+    Abort,
+    Aborted,
+    Call,
+    Event,
+    Key,
+    Locate,
+    Located,
+    Sleep,
+    Step,
+    Succeeded,
+    Woke,
+)
 from ..scheduling.limits import Limits
 from ..scheduling.run import Run
 from ..scheduling.scheduler import Scheduler
@@ -21,8 +34,8 @@ from .result import Metrics, metrics_of
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """`metrics` are those of the run as it is expected. Where `is_timed` is false nothing is known of any tool: then
-    the times mean nothing, and all else holds."""
+    """`metrics` are those of the run as it is expected. Where `is_timed` is false nothing is known
+    of any tool: then the times mean nothing, and all else holds."""
 
     metrics: Metrics
     is_timed: bool
@@ -43,12 +56,17 @@ class Forecast:
         return document
 
 
-def forecast(plan: Plan, conflicts: Conflicts, limits: Limits, done: Collection[str] = ()) -> Forecast:
-    """Run *plan* in no time, but for the tasks that are *done*: all goes well, every condition holds, and each call
-    takes what it is expected to."""
+def forecast(
+    plan: Plan, conflicts: Conflicts, limits: Limits, done: Collection[str] = ()
+) -> Forecast:
+    """Run *plan* in no time, but for the tasks that are *done*: all goes well, every condition
+    holds, and each call takes what it is expected to."""
     run = Run(
         "forecast",
-        replace(plan, tasks={id: replace(task, select=None, when=None) for id, task in plan.tasks.items()}),
+        replace(
+            plan,
+            tasks={id: replace(task, select=None, when=None) for id, task in plan.tasks.items()},
+        ),
         conflicts=_known_only(conflicts),
         reused=dict.fromkeys(done, _NOTHING),
         calls=_expected_calls,
@@ -58,7 +76,9 @@ def forecast(plan: Plan, conflicts: Conflicts, limits: Limits, done: Collection[
         metrics=metrics_of(record_of(run, ended_at)),
         is_timed=any(task.tool.full_name not in plan.untimed for task in plan.tasks.values()),
         untimed=plan.untimed,
-        uncounted=tuple(id for id, task in plan.tasks.items() if task.items is not None and task.items.fill),
+        uncounted=tuple(
+            id for id, task in plan.tasks.items() if task.items is not None and task.items.fill
+        ),
     )
 
 
@@ -99,17 +119,23 @@ def _answers(
 def _expected_calls(
     key: Key, planned: PlannedTask, outputs: Mapping[str, Output], max_items: int
 ) -> tuple[list[TaskCall], Items | None]:
-    """The calls of a task, their references as they are written: nothing is known yet of what they stand for."""
+    """The calls of a task, their references as they are written: nothing is known yet of what they
+    stand for."""
     arguments = planned.task.arguments
     if planned.items is None:
         return [TaskCall(key, planned, arguments)], None
     count = len(planned.items.value) if isinstance(planned.items.value, list) else 1
-    return [TaskCall(Key(key.run, key.task, index), planned, arguments) for index in range(count)], Items(count)
+    return [
+        TaskCall(Key(key.run, key.task, index), planned, arguments) for index in range(count)
+    ], Items(count)
 
 
 def _known_only(conflicts: Conflicts) -> Conflicts:
     known = {id for id, _ in conflicts.known}
-    return replace(conflicts, access_rules={id: rules for id, rules in conflicts.access_rules.items() if id in known})
+    return replace(
+        conflicts,
+        access_rules={id: rules for id, rules in conflicts.access_rules.items() if id in known},
+    )
 
 
 _NOTHING = Output(None)

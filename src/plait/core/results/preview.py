@@ -1,4 +1,5 @@
-"""What a dry run answers: the plan as it would run, what it would change, and how long it would take."""
+"""What a dry run answers: the plan as it would run, what it would change, and how long it would
+take."""
 
 from __future__ import annotations
 
@@ -12,8 +13,11 @@ from ..values.strict import Json, JsonObject
 from .forecast import Forecast
 
 
-def plan_document(plan: Plan, conflicts: Conflicts, expected: Forecast, done: Collection[str] = ()) -> JsonObject:
-    """The answer to a dry run (contract, section 5). The tasks that are *done* will not run again."""
+def plan_document(
+    plan: Plan, conflicts: Conflicts, expected: Forecast, done: Collection[str] = ()
+) -> JsonObject:
+    """The answer to a dry run (contract, section 5). The tasks that are *done* will not run
+    again."""
     layers: list[Json] = [list[Json](layer) for layer in plan.layers]
     notes = list[Json](plan.notes)
     if conflicts.may_be_more:
@@ -31,13 +35,24 @@ def plan_document(plan: Plan, conflicts: Conflicts, expected: Forecast, done: Co
 
 
 def mermaid(plan: Plan, conflicts: Conflicts) -> str:
-    """The plan as a Mermaid flowchart; an edge that only orders is dashed, one of a conflict names the resource."""
+    """The plan as a Mermaid flowchart; an edge that only orders is dashed, one of a conflict names
+    the resource."""
     names = {id: f"t{number}" for number, id in enumerate(plan.tasks)}
     lines = ["flowchart LR"]
-    lines += [f'  {names[id]}["{id}<br/>{_label(task.tool.full_name)}"]' for id, task in plan.tasks.items()]
+    lines += [
+        f'  {names[id]}["{id}<br/>{_label(task.tool.full_name)}"]'
+        for id, task in plan.tasks.items()
+    ]
     for id, task in plan.tasks.items():
-        data = {reference.task for template in (task.arguments, task.items) for reference in _references(template)}
-        lines += [f"  {names[need]} {'-->' if need in data else '-.->'} {names[id]}" for need in task.needs]
+        data = {
+            reference.task
+            for template in (task.arguments, task.items)
+            for reference in _references(template)
+        }
+        lines += [
+            f"  {names[need]} {'-->' if need in data else '-.->'} {names[id]}"
+            for need in task.needs
+        ]
     lines += [
         f'  {names[conflict.waits_for]} -. "{_label(conflict.resource)}" .-> {names[conflict.id]}'
         for conflict in conflicts.found

@@ -57,11 +57,16 @@ def progress_of(record: RunRecord, said: str | None = None) -> Progress:
 
 
 def _with_items(task: TaskRecord) -> str:
-    return task.id if task.items is None else f"{task.id} {task.items.settled}/{len(task.items.statuses)}"
+    return (
+        task.id
+        if task.items is None
+        else f"{task.id} {task.items.settled}/{len(task.items.statuses)}"
+    )
 
 
 def _left_s(record: RunRecord) -> float | None:
-    """The longest chain of calls that is left, or all of them at the pace of the run so far: whichever is longer.
+    """The longest chain of calls that is left, or all of them at the pace of the run so far:
+    whichever is longer.
 
     None where not all tools are known, and of a run that has ended.
     """

@@ -1,8 +1,9 @@
 """A run written down: what was asked for, what each task came to, and how the time went.
 
-The live `Run` makes a record (`record_of`), also while it goes on. Results, explanations, progress and resuming read
-records and never the run itself, so that they say the same of a run that ended long ago, or in another process. All of
-a record is JSON (`document`, `from_document`). Outputs are kept beside it, by run and task: they may be large.
+The live `Run` makes a record (`record_of`), also while it goes on. Results, explanations, progress
+and resuming read records and never the run itself, so that they say the same of a run that ended
+long ago, or in another process. All of a record is JSON (`document`, `from_document`). Outputs are
+kept beside it, by run and task: they may be large.
 
 Times are in seconds since the run began, but for `began`.
 """
@@ -81,7 +82,8 @@ class TaskRecord:
     error: Failure | None = None
     items: ItemsRecord | None = None
     output_bytes: int | None = None
-    """The size of its output; None if there is none. Failed tasks may have one too: `invalid_output`, `for_each`."""
+    """The size of its output; None if there is none. Failed tasks may have one too:
+    `invalid_output`, `for_each`."""
 
     @property
     def has_result(self) -> bool:
@@ -121,7 +123,8 @@ class RunRecord:
     waited: tuple[Wait, ...]
     """What its calls waited for, each reason with the seconds of all of them."""
     jitters: tuple[float, ...]
-    """The random shares of the pauses before repeated calls, in the order in which they were drawn."""
+    """The random shares of the pauses before repeated calls, in the order in which they were
+    drawn."""
 
     @property
     def is_done(self) -> bool:
@@ -129,7 +132,9 @@ class RunRecord:
 
     @property
     def layers(self) -> tuple[tuple[str, ...], ...]:
-        layers: list[list[str]] = [[] for _ in range(1 + max((task.layer for task in self.tasks.values()), default=-1))]
+        layers: list[list[str]] = [
+            [] for _ in range(1 + max((task.layer for task in self.tasks.values()), default=-1))
+        ]
         for id, task in self.tasks.items():
             layers[task.layer].append(id)
         return tuple(map(tuple, layers))
@@ -141,7 +146,9 @@ class RunRecord:
 
     def document(self) -> JsonObject:
         """The record as JSON; members that have their default are left out."""
-        document: JsonObject = _records().dump_python(self, mode="json", by_alias=True, exclude_defaults=True)
+        document: JsonObject = _records().dump_python(
+            self, mode="json", by_alias=True, exclude_defaults=True
+        )
         return document
 
     @classmethod
@@ -151,7 +158,8 @@ class RunRecord:
 
 
 def record_of(run: Run, now: float, earlier: RunRecord | None = None) -> RunRecord:
-    """The record of *run* as it stands at *now*. What has settled is taken from an *earlier* record of it."""
+    """The record of *run* as it stands at *now*. What has settled is taken from an *earlier* record
+    of it."""
     return RunRecord(
         id=run.id,
         principal=run.principal,

@@ -1,4 +1,5 @@
-"""What came of a run, as clients read it: the outputs asked for, every error, and how the time was spent."""
+"""What came of a run, as clients read it: the outputs asked for, every error, and how the time was
+spent."""
 
 from __future__ import annotations
 
@@ -110,12 +111,18 @@ class Metrics:
         if detail != "full":
             return told
         waits: list[Json] = [wait.document() for wait in self.waits]
-        return {**told, "efficiency": self.efficiency, "waits": waits, "faster": list[Json](self.faster)}
+        return {
+            **told,
+            "efficiency": self.efficiency,
+            "waits": waits,
+            "faster": list[Json](self.faster),
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """A run as it stands, or as it ended. `outputs` and `attachments` hold the tasks in `return`."""
+    """A run as it stands, or as it ended. `outputs` and `attachments` hold the tasks in
+    `return`."""
 
     record: RunRecord
     errors: tuple[TaskError, ...]
@@ -147,8 +154,11 @@ class RunResult:
         return tuple([_task(self.record, task) for task in self.record.tasks.values()])
 
     def document(self, detail: str = "concise") -> JsonObject:
-        """The result as clients get it, key order kept, nothing cut (`docs/dag.md`, "The result")."""
-        is_brief = detail == "concise" and all(task.status is Status.SUCCESS for task in self.record.tasks.values())
+        """The result as clients get it, key order kept, nothing cut (`docs/dag.md`, "The
+        result")."""
+        is_brief = detail == "concise" and all(
+            task.status is Status.SUCCESS for task in self.record.tasks.values()
+        )
         document: JsonObject = {"status": str(self.status), "run_id": self.run_id}
         if self.name:
             document["name"] = self.name
@@ -158,7 +168,10 @@ class RunResult:
         document["notes"] = list(self.notes)
         metrics = self.metrics.document(detail)
         if is_brief:
-            brief = {name: metrics[name] for name in ("execution_time_ms", "sequential_time_ms", "speedup")}
+            brief = {
+                name: metrics[name]
+                for name in ("execution_time_ms", "sequential_time_ms", "speedup")
+            }
             return {**document, "metrics": {**brief, "layers": len(self.layers)}}
         document["tasks"] = [task.document(detail) for task in self.tasks]
         document["layers"] = [list(layer) for layer in self.layers]
@@ -166,7 +179,8 @@ class RunResult:
 
 
 def result_of(record: RunRecord, output: Callable[[str], Output | None]) -> RunResult:
-    """The state of the run of *record*, which is its result once it is done. *output* gives the output of a task."""
+    """The state of the run of *record*, which is its result once it is done. *output* gives the
+    output of a task."""
     shown = [id for id in record.returned if record.tasks[id].has_result]
     unsuccessful = [task for task in record.tasks.values() if task.status is not Status.SUCCESS]
     outputs = {id: found for id in shown if (found := output(id)) is not None}
@@ -174,7 +188,9 @@ def result_of(record: RunRecord, output: Callable[[str], Output | None]) -> RunR
         record=record,
         errors=tuple([error for task in unsuccessful for error in errors_of(task)]),
         outputs={id: output.value for id, output in outputs.items()},
-        attachments={id: list(output.attachments) for id, output in outputs.items() if output.attachments},
+        attachments={
+            id: list(output.attachments) for id, output in outputs.items() if output.attachments
+        },
         notes=record.notes,
         metrics=metrics_of(record),
     )
@@ -194,7 +210,8 @@ def errors_of(task: TaskRecord) -> Iterator[TaskError]:
 
 def _error(id: str, error: Failure, index: int | None = None) -> TaskError:
     return TaskError(
-        id, error.code, error.message, error.hint, error.retryable, error.caused_by, error.rpc_code, index
+        id, error.code, error.message, error.hint, error.retryable, error.caused_by, error.rpc_code,
+        index
     )  # fmt: skip
 
 
@@ -242,15 +259,20 @@ def metrics_of(record: RunRecord) -> Metrics:
     )
 
 
-def _critical_path(record: RunRecord, durations: Mapping[str, float]) -> tuple[tuple[str, ...], float]:
-    """The chain whose calls took longest, each task of it waiting for the one before: for its output, or because both
-    touch the same; and how long its calls took, in seconds."""
+def _critical_path(
+    record: RunRecord, durations: Mapping[str, float]
+) -> tuple[tuple[str, ...], float]:
+    """The chain whose calls took longest, each task of it waiting for the one before: for its
+    output, or because both touch the same; and how long its calls took, in seconds."""
     total: dict[str, float] = {}
     before: dict[str, str | None] = {}
     for id in in_order({id: task.needs for id, task in record.tasks.items()}):
         needs = record.tasks[id].needs
         if waits := record.tasks[id].waits:
-            needs = (*needs, *[wait.on for wait in waits if wait.why == "conflict" and wait.on in total])
+            needs = (
+                *needs,
+                *[wait.on for wait in waits if wait.why == "conflict" and wait.on in total],
+            )
         last = max(needs, key=total.__getitem__, default=None)
         before[id] = last
         total[id] = durations.get(id, 0.0) + (total[last] if last is not None else 0.0)

@@ -16,15 +16,17 @@ from .record import RunRecord
 def resume(
     dag: Dag, earlier: RunRecord, output: Callable[[str], Output | None]
 ) -> tuple[Dag, dict[str, TakenOver], dict[str, Output]]:
-    """*dag* completed by the tasks of *earlier* that it does not send again: those that succeeded, with what `check`
-    has to know of them and their outputs, and those that were never sent to a server and still can run. *output* gives
-    the output of a task of *earlier*.
+    """*dag* completed by the tasks of *earlier* that it does not send again: those that succeeded,
+    with what `check` has to know of them and their outputs, and those that were never sent to a
+    server and still can run. *output* gives the output of a task of *earlier*.
 
     A task that was sent and failed runs again only if *dag* holds it. Raises `InvalidDag`.
     """
     if not earlier.is_done:
         hint = "Wait for it with get_run, or stop it with cancel_run."
-        raise InvalidDag([Problem("resume_from", "unknown_run", f"{earlier.id} is still running.", hint)])
+        raise InvalidDag(
+            [Problem("resume_from", "unknown_run", f"{earlier.id} is still running.", hint)]
+        )
     sent_again = {task.id: task for task in dag.tasks}
     taken_over: dict[str, TakenOver] = {}
     outputs: dict[str, Output] = {}
@@ -47,5 +49,11 @@ def resume(
     known = {task.id for task in tasks}
     tasks += [task for task in dag.tasks if task.id not in known]
     if not tasks:
-        raise InvalidDag([Problem("tasks", "limit_exceeded", "There is no task left to run.", "Send at least one.")])
+        raise InvalidDag(
+            [
+                Problem(
+                    "tasks", "limit_exceeded", "There is no task left to run.", "Send at least one."
+                )
+            ]
+        )
     return dag.model_copy(update={"tasks": tuple(tasks)}), taken_over, outputs

@@ -21,7 +21,8 @@ MAX_COMPLAINTS = 5
 def calls_of(
     key: Key, planned: PlannedTask, outputs: Mapping[str, Output], max_items: int = MAX_ITEMS
 ) -> tuple[list[TaskCall], Items | None]:
-    """The calls of *planned*, whose key is *key*, and its items if it has any: some may have failed already.
+    """The calls of *planned*, whose key is *key*, and its items if it has any: some may have failed
+    already.
 
     Raises `CallError` where there can be no call at all.
     """

@@ -1,4 +1,5 @@
-"""What keeps a task back whose dependencies have settled: one before it that touches the same, or the layer before."""
+"""What keeps a task back whose dependencies have settled: one before it that touches the same, or
+the layer before."""
 
 from __future__ import annotations
 
@@ -10,11 +11,14 @@ from .locks import Locks, Request
 
 
 class ConflictOrder:
-    """Tasks that touch the same resource go one after the other, in the order in which they are given."""
+    """Tasks that touch the same resource go one after the other, in the order in which they are
+    given."""
 
     def __init__(self, tasks: Iterable[tuple[str, tuple[ResourceClaim, ...]]]) -> None:
         self._locks: Locks[str] = Locks()
-        self._places: dict[str, Request[str]] = {id: self._locks.ask(id, claims) for id, claims in tasks}
+        self._places: dict[str, Request[str]] = {
+            id: self._locks.ask(id, claims) for id, claims in tasks
+        }
         """Of each task, until it has come to its end."""
 
     def has_come(self, id: str) -> bool:
@@ -22,11 +26,15 @@ class ConflictOrder:
         return id not in self._places or self._places[id].blocker is None
 
     def end(self, id: str) -> list[tuple[str, str]]:
-        """*id* has come to its end: the tasks whose turn has come by that, each with the resource that both touch."""
+        """*id* has come to its end: the tasks whose turn has come by that, each with the resource
+        that both touch."""
         if (place := self._places.pop(id, None)) is None:
             return []
         return [
-            (request.holder, why_they_conflict(*request.because)[0] if request.because is not None else "")
+            (
+                request.holder,
+                why_they_conflict(*request.because)[0] if request.because is not None else "",
+            )
             for request in self._locks.release(place)
         ]
 

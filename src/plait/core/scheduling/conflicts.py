@@ -1,10 +1,10 @@
-"""The resources that the tasks of one plan access, and the order that this gives to those that cannot run beside each
-other.
+"""The resources that the tasks of one plan access, and the order that this gives to those that
+cannot run beside each other.
 
-What is known before anything runs is ordered here: of two tasks that conflict, the later in the document waits for the
-end of the earlier, so that they do what they would do one after the other. What is known only when a task is ready is
-claimed then, and nothing before: it waits for whoever has claimed it by then. So is a file whose place was not found
-in time.
+What is known before anything runs is ordered here: of two tasks that conflict, the later in the
+document waits for the end of the earlier, so that they do what they would do one after the other.
+What is known only when a task is ready is claimed then, and nothing before: it waits for whoever
+has claimed it by then. So is a file whose place was not found in time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,14 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..planning.plan import Plan
-from ..tools.claims import Accesses, AccessRules, Places, ResourceClaim, ResourceName, access_rules_of
+from ..tools.claims import (
+    Accesses,
+    AccessRules,
+    Places,
+    ResourceClaim,
+    ResourceName,
+    access_rules_of,
+)
 from ..values.strict import Json, JsonObject
 from .locks import Locks
 
@@ -34,7 +41,12 @@ class Conflict:
     """`write after read`, `read after write` or `write after write`."""
 
     def document(self) -> JsonObject:
-        return {"id": self.id, "waits_for": self.waits_for, "resource": self.resource, "why": self.why}
+        return {
+            "id": self.id,
+            "waits_for": self.waits_for,
+            "resource": self.resource,
+            "why": self.why,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +60,9 @@ class PlannedAccesses:
 
     def files(self) -> tuple[ResourceName, ...]:
         """The names of files that are known before anything runs."""
-        return tuple(dict.fromkeys(name for accesses in self.known.values() for name in accesses.files))
+        return tuple(
+            dict.fromkeys(name for accesses in self.known.values() for name in accesses.files)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +72,21 @@ class Conflicts:
     access_rules: Mapping[str, AccessRules] = field(default_factory=dict)
     """By task; without those that access nothing we know of."""
     known: tuple[tuple[str, tuple[ResourceClaim, ...]], ...] = ()
-    """Tasks whose claims are known before anything runs, in the order in which they go; none if no calls conflict."""
+    """Tasks whose claims are known before anything runs, in the order in which they go; none if no
+    calls conflict."""
     found: tuple[Conflict, ...] = ()
     """Which task waits for which for no other reason; at most `MAX_TOLD`."""
     may_be_more: bool = False
     """Whether tasks conflict that were not looked at any more."""
     barriers: Mapping[str, int] = field(default_factory=dict)
-    """Under `schedule: "layers"`, the layer in which each task runs, where that is not the one of the plan."""
+    """Under `schedule: "layers"`, the layer in which each task runs, where that is not the one of
+    the plan."""
     places: Places = field(default_factory=dict)
     """Where the files are that are known before anything runs, as it was when they were planned."""
 
     def accesses(self, task: str, arguments: JsonObject) -> Accesses | None:
-        """The resources that a call of *task* with these arguments accesses; None if it accesses none."""
+        """The resources that a call of *task* with these arguments accesses; None if it accesses
+        none."""
         rules = self.access_rules.get(task)
         return None if rules is None else rules.accesses(arguments)
 
@@ -90,8 +107,8 @@ def planned_accesses(plan: Plan, done: Collection[str] = ()) -> PlannedAccesses:
 
 
 def find_conflicts(plan: Plan, accesses: PlannedAccesses, places: Places) -> Conflicts:
-    """The conflicts of *plan*, whose known files are at *places*. A task with a file that has no place is not ordered:
-    it claims what it accesses when it is ready."""
+    """The conflicts of *plan*, whose known files are at *places*. A task with a file that has no
+    place is not ordered: it claims what it accesses when it is ready."""
     if not accesses.rules:
         return Conflicts()
     known = tuple(
@@ -132,7 +149,11 @@ def _access_rules(plan: Plan, done: Collection[str]) -> dict[str, AccessRules]:
             by_tool[name] = access_rules_of(planned.tool, planned.policy)
         rules, task = by_tool[name], planned.task
         if task.reads or task.writes:
-            rules = replace(rules or AccessRules(planned.tool.server), task_reads=task.reads, task_writes=task.writes)
+            rules = replace(
+                rules or AccessRules(planned.tool.server),
+                task_reads=task.reads,
+                task_writes=task.writes,
+            )
         if rules is not None:
             by_task[id] = rules
     return by_task
@@ -141,7 +162,8 @@ def _access_rules(plan: Plan, done: Collection[str]) -> dict[str, AccessRules]:
 def _found(
     plan: Plan, known: Iterable[tuple[str, tuple[ResourceClaim, ...]]]
 ) -> tuple[tuple[Conflict, ...], bool, bool]:
-    """Find who waits for whom for no other reason; whether no two calls conflict at all; whether there may be more."""
+    """Find who waits for whom for no other reason; whether no two calls conflict at all; whether
+    there may be more."""
     locks: Locks[str] = Locks()
     found: list[Conflict] = []
     is_free, may_be_more = True, False
@@ -163,7 +185,10 @@ def _found(
 def why_they_conflict(held: ResourceClaim, own: ResourceClaim) -> tuple[str, str]:
     """The resource that both touch, the narrower of the two, and what they do with it."""
     narrower = max(held, own, key=lambda claim: len(claim.steps))
-    return narrower.key, f"{'write' if own.writes else 'read'} after {'write' if held.writes else 'read'}"
+    return (
+        narrower.key,
+        f"{'write' if own.writes else 'read'} after {'write' if held.writes else 'read'}",
+    )
 
 
 def _waits_anyway(plan: Plan, id: str, earlier: str) -> bool:
@@ -181,12 +206,14 @@ def _waits_anyway(plan: Plan, id: str, earlier: str) -> bool:
 
 
 def _barriers(plan: Plan, known: Iterable[tuple[str, tuple[ResourceClaim, ...]]]) -> dict[str, int]:
-    """The layers in which tasks can run one layer after the other, conflicts taken as dependencies."""
+    """The layers in which tasks can run one layer after the other, conflicts taken as
+    dependencies."""
     if plan.dag.schedule != "layers":
         return {}
     claims = dict(known)
     deepest: dict[tuple[str, ...], list[int]] = {}
-    """At each resource: the last layer of those that touch it, that write it, and likewise for what it holds."""
+    """At each resource: the last layer of those that touch it, that write it, and likewise for what
+    it holds."""
     layers: dict[str, int] = {}
     for id in plan.order:
         before = [layers[need] for need in plan.tasks[id].needs]

@@ -1,7 +1,7 @@
 """Direct calls: calls from outside of any run, such as a client makes by a tool's name.
 
-A direct call has its files located, claims what it accesses and waits for slots as the calls of runs do. It has
-neither plan nor retries, and it ends with its first answer.
+A direct call has its files located, claims what it accesses and waits for slots as the calls of
+runs do. It has neither plan nor retries, and it ends with its first answer.
 """
 
 from __future__ import annotations
@@ -13,7 +13,17 @@ from ..tools.catalog import Catalog, Tool
 from ..tools.claims import AccessRules, access_rules_of
 from ..tools.policy import Policy
 from ..values.strict import JsonObject
-from .events import NEVER_CACHED, CacheRule, CallRequested, Changed, Delayed, Failure, Key, Status, Wait
+from .events import (
+    NEVER_CACHED,
+    CacheRule,
+    CallRequested,
+    Changed,
+    Delayed,
+    Failure,
+    Key,
+    Status,
+    Wait,
+)
 from .lanes import NO_RUN, SlotRequest, Urgency
 
 LONGEST_S = 3_600.0
@@ -54,7 +64,9 @@ class DirectCall:
         self.started_at = now
         return [Delayed(self.key, wait, is_first=True, at=now)]
 
-    def move(self, after: Status, now: float, error: Failure | None = None, *, cached: bool = False) -> Changed:
+    def move(
+        self, after: Status, now: float, error: Failure | None = None, *, cached: bool = False
+    ) -> Changed:
         before, self.status = self.status, after
         started_at = took_s = None
         if before is Status.RUNNING and self.started_at is not None:
@@ -75,8 +87,8 @@ class DirectCall:
 
 
 class CallRequests:
-    """Makes the requests of direct calls by *policy* and, unless conflicts are ignored, by the resources that tools
-    access; both are looked up once for each tool."""
+    """Makes the requests of direct calls by *policy* and, unless conflicts are ignored, by the
+    resources that tools access; both are looked up once for each tool."""
 
     def __init__(self, policy: Policy, *, detect_conflicts: bool = True) -> None:
         self._policy = policy
@@ -85,8 +97,8 @@ class CallRequests:
         self._tools: dict[str, _Callable] = {}
 
     def make(self, number: int, catalog: Catalog, name: str, params: JsonObject) -> CallRequested:
-        """The request of that *number*, for one call of the tool of that full *name*, listed or not; *params* are those
-        of a `tools/call`. Raises `PolicyDenied`."""
+        """The request of that *number*, for one call of the tool of that full *name*, listed or
+        not; *params* are those of a `tools/call`. Raises `PolicyDenied`."""
         if catalog is not self._catalog:
             self._catalog = catalog
             self._tools.clear()

@@ -1,5 +1,5 @@
-"""The words of a run, all values: events go into the scheduler, commands come out of it, and notices tell
-observers what has changed. The moves that a task may make stand in one table."""
+"""The words of a run, all values: events go into the scheduler, commands come out of it, and
+notices tell observers what has changed. The moves that a task may make stand in one table."""
 
 from __future__ import annotations
 
@@ -40,8 +40,12 @@ class Status(StrEnum):
 
 MOVES: dict[Status, frozenset[Status]] = {
     Status.PENDING: frozenset({Status.READY, Status.FAILED, Status.SKIPPED, Status.CANCELLED}),
-    Status.READY: frozenset({Status.RUNNING, Status.SUCCESS, Status.FAILED, Status.SKIPPED, Status.CANCELLED}),
-    Status.RUNNING: frozenset({Status.SUCCESS, Status.FAILED, Status.TIMEOUT, Status.BACKING_OFF, Status.CANCELLED}),
+    Status.READY: frozenset(
+        {Status.RUNNING, Status.SUCCESS, Status.FAILED, Status.SKIPPED, Status.CANCELLED}
+    ),
+    Status.RUNNING: frozenset(
+        {Status.SUCCESS, Status.FAILED, Status.TIMEOUT, Status.BACKING_OFF, Status.CANCELLED}
+    ),
     Status.BACKING_OFF: frozenset({Status.READY, Status.CANCELLED}),
     Status.SUCCESS: frozenset(),
     Status.FAILED: frozenset(),
@@ -73,8 +77,9 @@ class Failure:
 
 
 class Key(NamedTuple):
-    """Names one call of one run: a task, or one item of a `for_each` task. `task` is empty for the run itself. For a
-    direct call, `run` is empty, `task` the tool, and `item` the number of the call."""
+    """Names one call of one run: a task, or one item of a `for_each` task. `task` is empty for the
+    run itself. For a direct call, `run` is empty, `task` the tool, and `item` the number of the
+    call."""
 
     run: str
     task: str
@@ -94,8 +99,8 @@ class RunLimits:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A time in which a call could have started but for one thing. `why` is `conflict`, `limit` or `location`, `on` is
-    the task, the limit or the file that it waited for."""
+    """A time in which a call could have started but for one thing. `why` is `conflict`, `limit` or
+    `location`, `on` is the task, the limit or the file that it waited for."""
 
     why: str
     on: str
@@ -126,7 +131,8 @@ class CacheRule(NamedTuple):
     max_age_s: float = 0.0
     """How old it may be, in seconds; 0 for never."""
     stat: str | None = None
-    """The argument that names a file: the answer is good only as long as that file has not changed."""
+    """The argument that names a file: the answer is good only as long as that file has not
+    changed."""
 
 
 NEVER_CACHED: Final = CacheRule()
@@ -136,7 +142,8 @@ NEVER_CACHED: Final = CacheRule()
 
 
 class Locate(NamedTuple):
-    """Find where the files of these names are, and answer `Located` with all that are found within the time."""
+    """Find where the files of these names are, and answer `Located` with all that are found within
+    the time."""
 
     key: Key
     """The first of the calls that are to be sent once this is known."""
@@ -161,8 +168,8 @@ class Sleep(NamedTuple):
 
 
 class Abort(NamedTuple):
-    """End the search, the call or the sleep of this key early: `Aborted` is then its answer, unless another is under
-    way."""
+    """End the search, the call or the sleep of this key early: `Aborted` is then its answer, unless
+    another is under way."""
 
     key: Key
 
@@ -181,7 +188,8 @@ Command: TypeAlias = Locate | Call | Sleep | Abort | Refuse
 
 
 class CallRequested(NamedTuple):
-    """A client calls a tool by its name, outside of any run. `Call` follows once the call may be sent, or `Refuse`."""
+    """A client calls a tool by its name, outside of any run. `Call` follows once the call may be
+    sent, or `Refuse`."""
 
     key: Key
     tool: Tool
@@ -220,11 +228,13 @@ class Woke(NamedTuple):
 class Aborted(NamedTuple):
     key: Key
     code: str = "cancelled"
-    """Why, for a direct call: `input_required` if its client sends it again with what its server asked for."""
+    """Why, for a direct call: `input_required` if its client sends it again with what its server
+    asked for."""
 
 
 class Paused(NamedTuple):
-    """The call waits for its client, which is asked something: it takes no room until `Resumed`, or its answer."""
+    """The call waits for its client, which is asked something: it takes no room until `Resumed`, or
+    its answer."""
 
     key: Key
 
@@ -244,12 +254,21 @@ class CancelRequested(NamedTuple):
 
 
 Event: TypeAlias = (
-    CallRequested | Located | Succeeded | Failed | Woke | Aborted | Paused | Resumed | Sent | CancelRequested
+    CallRequested
+    | Located
+    | Succeeded
+    | Failed
+    | Woke
+    | Aborted
+    | Paused
+    | Resumed
+    | Sent
+    | CancelRequested
 )
 
 
-# Notices: what observers get. `at` is in seconds, on the clock of whoever drives the scheduler. The notices of a run
-# hold all that is in its record (`observers/records.py` folds them).
+# Notices: what observers get. `at` is in seconds, on the clock of whoever drives the scheduler. The
+# notices of a run hold all that is in its record (`observers/records.py` folds them).
 
 
 class Started(NamedTuple):
@@ -266,15 +285,16 @@ class Started(NamedTuple):
     tasks: tuple[TaskOutline, ...]
     """In document order."""
     taken_over: Mapping[str, int]
-    """The tasks that succeeded in the run that this one goes on from, each with the size of its output."""
+    """The tasks that succeeded in the run that this one goes on from, each with the size of its
+    output."""
     returned: tuple[str, ...]
     notes: tuple[str, ...]
     limits: RunLimits
 
 
 class Changed(NamedTuple):
-    """A task, or one item of a `for_each` task, moved from one status to another. The output of a task that has ended
-    can be read under its key."""
+    """A task, or one item of a `for_each` task, moved from one status to another. The output of a
+    task that has ended can be read under its key."""
 
     key: Key
     tool: str

@@ -121,7 +121,18 @@ class RateLimit(Limit[Unit]):
 class Lane(Generic[Unit]):
     """Calls that take the same room, most urgent first."""
 
-    __slots__ = ("called_by", "demand", "gone", "limits", "stamp", "stopped_at", "takes", "units", "weight", "yields")
+    __slots__ = (
+        "called_by",
+        "demand",
+        "gone",
+        "limits",
+        "stamp",
+        "stopped_at",
+        "takes",
+        "units",
+        "weight",
+        "yields",
+    )
 
     def __init__(self, demand: SlotRequest, limits: tuple[Limit[Unit], ...]) -> None:
         self.demand = demand
@@ -161,7 +172,11 @@ class Lane(Generic[Unit]):
     def has_given_way_to(self, started: Lane[Unit]) -> bool:
         """Whether a call of *started* took what calls of this lane wait for or, while none waits,
         will ask for."""
-        return self.stopped_at in started.limits if self.units else self.demand.server == started.demand.server
+        return (
+            self.stopped_at in started.limits
+            if self.units
+            else self.demand.server == started.demand.server
+        )
 
     def drop(self, unit: Unit) -> None:
         """*unit* waits no more. What is gone is never more than what waits, so that nothing piles

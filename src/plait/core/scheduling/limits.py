@@ -51,7 +51,9 @@ class ConcurrencyLimits(Generic[Unit]):
 
     def __init__(self, limits: Limits) -> None:
         self.gateway: Limit[Unit] = Limit("gateway", limits.gateway)
-        self.adaptive = {name: AdaptiveLimit(limits.gateway) for name, slots in limits.servers if slots == "auto"}
+        self.adaptive = {
+            name: AdaptiveLimit(limits.gateway) for name, slots in limits.servers if slots == "auto"
+        }
         self.servers: dict[str, Limit[Unit]] = {
             name: Limit(f"server {name}", self.adaptive[name].slots if slots == "auto" else slots)
             for name, slots in limits.servers
@@ -171,10 +173,17 @@ class ConcurrencyLimits(Generic[Unit]):
         """Go by *limits* from now on. Calls in flight keep their room, also where that is more than
         there is now."""
         self._give(self.gateway, limits.gateway)
-        self.adaptive = {name: self._adapted(name, limits) for name, slots in limits.servers if slots == "auto"}
-        wanted = {name: self.adaptive[name].slots if slots == "auto" else slots for name, slots in limits.servers}
+        self.adaptive = {
+            name: self._adapted(name, limits) for name, slots in limits.servers if slots == "auto"
+        }
+        wanted = {
+            name: self.adaptive[name].slots if slots == "auto" else slots
+            for name, slots in limits.servers
+        }
         for name in {**self.servers, **wanted}:
-            slots = wanted.get(name, UNBOUNDED)  # one that is gone goes on counting, for when it comes back
+            slots = wanted.get(
+                name, UNBOUNDED
+            )  # one that is gone goes on counting, for when it comes back
             self._give(self.servers.setdefault(name, Limit(f"server {name}", slots)), slots)
         self._change_rates(dict(limits.rates))
         self._forget_empty_lanes()
@@ -240,9 +249,11 @@ class ConcurrencyLimits(Generic[Unit]):
         return self.tools[named]
 
     def _forget_empty_lanes(self) -> None:
-        """Those of direct calls, which no run takes with it when it ends: new settings may leave none of
-        their demands."""
-        direct = self.lanes[NO_RUN] = {demand: lane for demand, lane in self.lanes[NO_RUN].items() if lane.units}
+        """Those of direct calls, which no run takes with it when it ends: new settings may leave
+        none of their demands."""
+        direct = self.lanes[NO_RUN] = {
+            demand: lane for demand, lane in self.lanes[NO_RUN].items() if lane.units
+        }
         self._yielding = {lane: None for lane in self._yielding if lane.demand in direct}
 
     def _renew_lanes(self, server: str | None = None) -> None:
@@ -253,8 +264,8 @@ class ConcurrencyLimits(Generic[Unit]):
                     lane.use(self._limits(demand))
 
     def _take_turns(self, started: Lane[Unit]) -> None:
-        """A call of that lane was started: the turn is with those of runs after a direct call, and the
-        other way round."""
+        """A call of that lane was started: the turn is with those of runs after a direct call, and
+        the other way round."""
         if started.demand.run == NO_RUN:
             started.yields = True
             self._yielding[started] = None

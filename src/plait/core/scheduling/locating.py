@@ -1,11 +1,12 @@
 """Calls that wait for the place of a file: until it is known, nobody can say what they would claim.
 
-Which file a name means only the file system knows, so it is asked with a command, `Locate`, one for all calls of a run
-that became ready in one step. Calls of one run claim in the order in which they became ready, those of one step in
-document order: what is found sooner waits for what was ready before it. That order must not let one mount that hangs
-hold up calls that use others. So a call whose files are not found promptly loses its place in the order: its files get
-a command of their own, and it claims whenever they are found, or fails. Direct calls have no order among each other and
-are located one by one.
+Which file a name means only the file system knows, so it is asked with a command, `Locate`, one for
+all calls of a run that became ready in one step. Calls of one run claim in the order in which they
+became ready, those of one step in document order: what is found sooner waits for what was ready
+before it. That order must not let one mount that hangs hold up calls that use others. So a call
+whose files are not found promptly loses its place in the order: its files get a command of their
+own, and it claims whenever they are found, or fails. Direct calls have no order among each other
+and are located one by one.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ Ready: TypeAlias = tuple[Waiting, Accesses]
 
 @dataclass(slots=True)
 class Outcome:
-    """The consequences of new calls, or of an answer: names to locate, calls that can claim, calls that have failed."""
+    """The consequences of new calls, or of an answer: names to locate, calls that can claim, calls
+    that have failed."""
 
     commands: list[Locate] = field(default_factory=list)
     claims: list[tuple[Waiting, tuple[ResourceClaim, ...]]] = field(default_factory=list)
@@ -53,7 +55,8 @@ class _Alone(NamedTuple):
 
 
 class _Batch:
-    """Calls of one run that became ready in one step; `is_open` until their files were located, or were not in time."""
+    """Calls of one run that became ready in one step; `is_open` until their files were located, or
+    were not in time."""
 
     __slots__ = ("calls", "is_open", "places")
 
@@ -68,7 +71,8 @@ class Locating:
 
     def __init__(self) -> None:
         self._batches: dict[str, deque[_Batch]] = {}
-        """By run, in the order in which they became ready: open ones, and those that wait for them."""
+        """By run, in the order in which they became ready: open ones, and those that wait for
+        them."""
         self._open: dict[Key, _Batch] = {}
         """By the key of the command."""
         self._alone: dict[Key, _Alone] = {}
@@ -148,12 +152,15 @@ class Locating:
 
 
 def _missing(calls: list[Ready], places: Places) -> tuple[ResourceName, ...]:
-    return tuple(dict.fromkeys(name for _, access in calls for name in access.files if name not in places))
+    return tuple(
+        dict.fromkeys(name for _, access in calls for name in access.files if name not in places)
+    )
 
 
 def _not_found(name: ResourceName) -> CallError:
     return ServerUnavailable(
-        f"the file system gave no answer about {printable(name.key)[:LONGEST_NAME]} in {LOCATE_S:g} s: "
+        f"the file system gave no answer about {printable(name.key)[:LONGEST_NAME]} in "
+        f"{LOCATE_S:g} s: "
         "the call was not sent",
         hint="Check whether a disk or a network mount hangs, then run it again.",
     )

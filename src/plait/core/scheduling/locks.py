@@ -49,7 +49,11 @@ class Request(Generic[Holder]):
     __slots__ = ("because", "blocker", "claims", "followers", "holder", "number", "ways")
 
     def __init__(
-        self, holder: Holder, claims: Sequence[ResourceClaim], number: int, ways: Sequence[Way[Holder]]
+        self,
+        holder: Holder,
+        claims: Sequence[ResourceClaim],
+        number: int,
+        ways: Sequence[Way[Holder]],
     ) -> None:
         self.holder = holder
         self.claims = claims
@@ -135,7 +139,9 @@ class Locks(Generic[Holder]):
             self._block(follower, self._any_before(follower))
         return sorted((one for one in followers if one.blocker is None), key=lambda one: one.number)
 
-    def _block(self, request: Request[Holder], found: tuple[Entry[Holder], ResourceClaim] | None) -> None:
+    def _block(
+        self, request: Request[Holder], found: tuple[Entry[Holder], ResourceClaim] | None
+    ) -> None:
         """*request* waits for the one that was *found*, over its claim and this one; for none, it
         is granted."""
         request.blocker = None
@@ -144,7 +150,9 @@ class Locks(Generic[Holder]):
             request.blocker, request.because = blocker, (claim, own)
             blocker.followers[request] = None
 
-    def _latest_before(self, request: Request[Holder]) -> tuple[Entry[Holder], ResourceClaim] | None:
+    def _latest_before(
+        self, request: Request[Holder]
+    ) -> tuple[Entry[Holder], ResourceClaim] | None:
         found = [(line[index - 1], claim) for line, index, claim in _in_the_way(request)]
         return max(found, key=lambda pair: pair[0][0], default=None)
 
@@ -173,7 +181,9 @@ _SCATTER = 2_654_435_761
 hashing)."""
 
 
-def _in_the_way(request: Request[Holder]) -> Iterator[tuple[list[Entry[Holder]], int, ResourceClaim]]:
+def _in_the_way(
+    request: Request[Holder],
+) -> Iterator[tuple[list[Entry[Holder]], int, ResourceClaim]]:
     """Each line with requests that *request* waits for, how many of its first entries they are, and
     the claim."""
     for claim, way in zip(request.claims, request.ways, strict=True):

@@ -1,7 +1,8 @@
 """How often a server may be called: a leaky bucket, with the time as an argument.
 
-It works as aiolimiter does: a bucket holds so many calls and leaks evenly, so a burst up to its size goes at once and
-the long-run rate is kept. A server that asks for quiet (`Retry-After`) gets it from the same place.
+It works as aiolimiter does: a bucket holds so many calls and leaks evenly, so a burst up to its
+size goes at once and the long-run rate is kept. A server that asks for quiet (`Retry-After`) gets
+it from the same place.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_WRITTEN = re.compile(r"\s*(?P<count>[0-9]{1,9})\s*/\s*(?P<times>[0-9]{1,6})?\s*(?P<unit>s|min|h|day)\s*")
+_WRITTEN = re.compile(
+    r"\s*(?P<count>[0-9]{1,9})\s*/\s*(?P<times>[0-9]{1,6})?\s*(?P<unit>s|min|h|day)\s*"
+)
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3_600.0, "day": 86_400.0}
 
 
@@ -27,7 +30,9 @@ class Rate:
         calls = int(match["count"]) if match else 0
         times = int(match["times"] or 1) if match else 0
         if match is None or not calls or not times:
-            raise ValueError('a rate is written as calls per time: "30/s", "100/min", "5000/h" or "10/5s"')
+            raise ValueError(
+                'a rate is written as calls per time: "30/s", "100/min", "5000/h" or "10/5s"'
+            )
         return cls(calls, times * _SECONDS[match["unit"]])
 
 
@@ -52,13 +57,19 @@ class LeakyBucket:
         if self.rate is None:
             return held
         excess = self._leaked(now) + 1 - self.rate.calls
-        return max(held, excess * self.rate.seconds / self.rate.calls if excess > _ALMOST_NOTHING else 0.0)
+        return max(
+            held, excess * self.rate.seconds / self.rate.calls if excess > _ALMOST_NOTHING else 0.0
+        )
 
     def room(self, now: float) -> int:
         """How many calls may be sent at this moment."""
         if self._held_until > now:
             return 0
-        return UNBOUNDED if self.rate is None else int(self.rate.calls - self._leaked(now) + _ALMOST_NOTHING)
+        return (
+            UNBOUNDED
+            if self.rate is None
+            else int(self.rate.calls - self._leaked(now) + _ALMOST_NOTHING)
+        )
 
     def take(self, now: float) -> None:
         """A call is sent."""
@@ -76,5 +87,5 @@ class LeakyBucket:
 
 
 _ALMOST_NOTHING = 1e-5
-"""Of a call: what adding up fractions may leave behind. On a clock that counts from the start of a machine, months ago,
-a smaller part would be a time that is lost when it is added."""
+"""Of a call: what adding up fractions may leave behind. On a clock that counts from the start of a
+machine, months ago, a smaller part would be a time that is lost when it is added."""

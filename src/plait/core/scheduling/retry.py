@@ -12,17 +12,19 @@ BUDGET_MOST = 100.0
 
 
 def backoff_s(attempts: int, jitter: float, error: CallError) -> float:
-    """The pause after so many attempts: it doubles from 0.5 s up to 30 s, is spread by *jitter* (0 to 1) over half as
-    much less or more, and is no shorter than what the server asked for."""
+    """The pause after so many attempts: it doubles from 0.5 s up to 30 s, is spread by *jitter* (0
+    to 1) over half as much less or more, and is no shorter than what the server asked for."""
     pause: float = min(FIRST_BACKOFF_S * 2 ** (attempts - 1), LONGEST_BACKOFF_S) * (0.5 + jitter)
     return max(pause, error.retry_after_s or 0.0)
 
 
 class RetryBudget:
-    """What a server may be sent again, so that retries cannot multiply the load of one that is in trouble.
+    """What a server may be sent again, so that retries cannot multiply the load of one that is in
+    trouble.
 
-    Every call adds a tenth of a retry, every retry takes one; at the start there are ten, and never more than a hundred
-    (the retry budget of Finagle, with a balance in place of its window of time).
+    Every call adds a tenth of a retry, every retry takes one; at the start there are ten, and never
+    more than a hundred (the retry budget of Finagle, with a balance in place of its window of
+    time).
     """
 
     __slots__ = ("balance",)

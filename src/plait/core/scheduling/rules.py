@@ -17,8 +17,8 @@ from .state import TaskState
 def reason_to_skip(
     planned: PlannedTask, outputs: Mapping[str, Output], states: Mapping[str, TaskState]
 ) -> Failure | None:
-    """Whether the rule or the condition of *planned*, whose dependencies have come to their end, says that it does not
-    run. Raises `ExpressionFailed`."""
+    """Whether the rule or the condition of *planned*, whose dependencies have come to their end,
+    says that it does not run. Raises `ExpressionFailed`."""
     unsuccessful = [need for need in planned.needs if need not in outputs]
     match planned.task.trigger_rule:
         case "all_success":
@@ -26,7 +26,9 @@ def reason_to_skip(
             if missing is not None:
                 return blamed(missing, states)
         case "one_failed" if not unsuccessful:
-            return Failure("condition", "skipped: trigger_rule is one_failed, and no dependency failed")
+            return Failure(
+                "condition", "skipped: trigger_rule is one_failed, and no dependency failed"
+            )
     if planned.when is not None:
         values = {need: outputs[need].value if need in outputs else None for need in planned.needs}
         if not _applied("when", planned.when, values):

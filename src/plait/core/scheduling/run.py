@@ -1,7 +1,8 @@
 """One run of one DAG: what has come of each task, and what that lets start.
 
-Every change of a task's status goes through `Run._move`. Calls that may start are put into `ready`, what is to be
-done outside into `commands`, what observers are told into `notices`; the scheduler takes all three.
+Every change of a task's status goes through `Run._move`. Calls that may start are put into `ready`,
+what is to be done outside into `commands`, what observers are told into `notices`; the scheduler
+takes all three.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ MAX_RUN_BYTES = 256 * 2**20
 
 
 class CallsOf(Protocol):
-    """Makes the calls of a task whose dependencies have come to their end (`core/scheduling/calls.py`)."""
+    """Makes the calls of a task whose dependencies have come to their end
+    (`core/scheduling/calls.py`)."""
 
     def __call__(
         self, key: Key, planned: PlannedTask, outputs: Mapping[str, Output], max_items: int, /
@@ -84,10 +86,13 @@ class Run:
         """When it began, in seconds since 1970; None where nobody said so."""
         self.conflicts = conflicts or Conflicts()
         self.states = {
-            id: TaskState(Key(self.id, id), task.tool.full_name, len(task.needs)) for id, task in plan.tasks.items()
+            id: TaskState(Key(self.id, id), task.tool.full_name, len(task.needs))
+            for id, task in plan.tasks.items()
         }
         self.outlines = outlines_of(plan)
-        self.digest = digest_of({task.tool.full_name: task.tool for task in plan.tasks.values()}.values())
+        self.digest = digest_of(
+            {task.tool.full_name: task.tool for task in plan.tasks.values()}.values()
+        )
         """Over the definitions of the tools that it calls."""
         self.outputs: dict[str, Output] = {}
         """Of the tasks that succeeded: what references see."""
@@ -109,20 +114,25 @@ class Run:
         self._number = number
         self._reused = dict(reused or {})
         self.jitters: list[float] = []
-        """The random shares of the pauses before repeated calls, in the order in which they were drawn."""
+        """The random shares of the pauses before repeated calls, in the order in which they were
+        drawn."""
         self.limits = RunLimits(timeout_s or plan.dag.timeout_s, max_items, max_bytes)
         self._jitter = jitter
         self._calls = calls
         self._budgets = RetryBudgets()
         self._settled: deque[str] = deque()
         self._in_flight = 0
-        self._turns = ConflictOrder((id, claims) for id, claims in self.conflicts.known if id not in self._reused)
+        self._turns = ConflictOrder(
+            (id, claims) for id, claims in self.conflicts.known if id not in self._reused
+        )
         is_layered = plan.dag.schedule == "layers"
         self._layers = Layers(self.conflicts.barriers or plan.layer_of) if is_layered else None
 
     def __repr__(self) -> str:
         counts = Counter(str(state.status) for state in self.states.values())
-        return f"<Run {self.id}: {', '.join(f'{count} {status}' for status, count in counts.items())}>"
+        return (
+            f"<Run {self.id}: {', '.join(f'{count} {status}' for status, count in counts.items())}>"
+        )
 
     @property
     def is_done(self) -> bool:
@@ -137,7 +147,11 @@ class Run:
             return str(self.stopped_by)
         if all(state.is_well for state in self.states.values()):
             return "success"
-        return "partial" if any(state.status is Status.SUCCESS for state in self.states.values()) else "failed"
+        return (
+            "partial"
+            if any(state.status is Status.SUCCESS for state in self.states.values())
+            else "failed"
+        )
 
     @property
     def counts(self) -> dict[str, int]:
@@ -208,7 +222,8 @@ class Run:
         return unit.attempts
 
     def sent(self, key: Key, now: float) -> None:
-        """The call of *key*, which was started before, has waited until now for its server to be there."""
+        """The call of *key*, which was started before, has waited until now for its server to be
+        there."""
         unit, state = self.open[key], self.states[key.task]
         if unit.started_at is None:
             return
@@ -265,7 +280,8 @@ class Run:
         self.ready.append(unit)
 
     def stop(self, why: str, now: float, caused_by: str | None = None) -> None:
-        """End every task that has not come to its end: *why* is `cancelled`, `timeout` or `fail_fast`."""
+        """End every task that has not come to its end: *why* is `cancelled`, `timeout` or
+        `fail_fast`."""
         if self.ended_at is not None:
             return
         self.stopped_by = self.stopped_by or why
@@ -301,12 +317,15 @@ class Run:
             self._look_at(id, now)
 
     def _look_at(self, id: str, now: float) -> None:
-        """Nothing of this run keeps *id* back: it starts, or it is skipped, or it cannot be made."""
+        """Nothing of this run keeps *id* back: it starts, or it is skipped, or it cannot be
+        made."""
         planned = self.plan.tasks[id]
         try:
             reason = reason_to_skip(planned, self.outputs, self.states)
             if reason is None:
-                units, items = self._calls(self.states[id].key, planned, self.outputs, self.limits.max_items)
+                units, items = self._calls(
+                    self.states[id].key, planned, self.outputs, self.limits.max_items
+                )
         except CallError as error:
             self._give_up(id, error, Failure.of(error), now)
             return
@@ -340,7 +359,9 @@ class Run:
             return
         state.items.outputs[item] = output
         self.bytes += output.size_bytes
-        self._move_item(unit.key, Status.SUCCESS, now, unit, output_bytes=output.size_bytes, cached=cached)
+        self._move_item(
+            unit.key, Status.SUCCESS, now, unit, output_bytes=output.size_bytes, cached=cached
+        )
         state.items.left -= 1
         if state.items.left == 0:
             self._end_items(id, now)
@@ -358,7 +379,9 @@ class Run:
         if self.plan.dag.fail_fast or state.items.left == 0:
             self._end_items(id, now)
 
-    def _give_up(self, id: str, error: CallError, failure: Failure, now: float, unit: TaskCall | None = None) -> None:
+    def _give_up(
+        self, id: str, error: CallError, failure: Failure, now: float, unit: TaskCall | None = None
+    ) -> None:
         state = self.states[id]
         state.error = failure
         if isinstance(error, InvalidOutput):
@@ -461,7 +484,9 @@ class Run:
             if self.limits.timeout_s and self.stopped_by != "timeout":
                 self.commands.append(Abort(Key(self.id, "")))
             elapsed_s = now - self.started_at
-            self.notices.append(Finished(self.id, self.status, now, elapsed_s, self.stopped_by, self.counts))
+            self.notices.append(
+                Finished(self.id, self.status, now, elapsed_s, self.stopped_by, self.counts)
+            )
 
     def _move(
         self,
@@ -472,7 +497,8 @@ class Run:
         error: Failure | None = None,
         jitter: float | None = None,
     ) -> None:
-        """Task *id* gets another status; *unit* is the call that was started or has ended with that."""
+        """Task *id* gets another status; *unit* is the call that was started or has ended with
+        that."""
         state = self.states[id]
         before = state.status
         assert after in MOVES[before], f"{id}: {before} -> {after}"
@@ -533,7 +559,11 @@ class Run:
         before = state.items.statuses[key.item]
         assert after in MOVES[before], f"{key}: {before} -> {after}"
         state.items.statuses[key.item] = after
-        waits = unit.waits if unit is not None and after is Status.RUNNING and unit.attempts == 1 else ()
+        waits = (
+            unit.waits
+            if unit is not None and after is Status.RUNNING and unit.attempts == 1
+            else ()
+        )
         took_s = unit.took_s if unit is not None and before is Status.RUNNING else None
         attempt = 0 if unit is None else unit.attempts
         self.notices.append(
@@ -567,7 +597,8 @@ class Run:
         return unit
 
     def _abort(self, key: Key, now: float) -> TaskCall | None:
-        """End the call of *key*, or the pause before its next attempt; gives the call if there was one."""
+        """End the call of *key*, or the pause before its next attempt; gives the call if there was
+        one."""
         if key not in self.open:
             return None
         self.commands.append(Abort(key))

@@ -1,8 +1,10 @@
-"""All runs of this process: of the calls that could start, those that have room, the most urgent first.
+"""All runs of this process: of the calls that could start, those that have room, the most urgent
+first.
 
-A call that is ready has its files located (`locating.py`), asks for the resources that it accesses (`locks.py`), then
-for room (`limits.py`). Its room is given back when it is answered, its resources when it has come to its end: a retry
-is still the same call. Direct calls, from outside of any run (`direct_calls.py`), stand in the same lines.
+A call that is ready has its files located (`locating.py`), asks for the resources that it accesses
+(`locks.py`), then for room (`limits.py`). Its room is given back when it is answered, its resources
+when it has come to its end: a retry is still the same call. Direct calls, from outside of any run
+(`direct_calls.py`), stand in the same lines.
 """
 
 from __future__ import annotations
@@ -52,7 +54,8 @@ from .state import TaskCall
 
 
 class Scheduler:
-    """Events in, commands out. It never waits and never looks at a clock: the time comes with each event."""
+    """Events in, commands out. It never waits and never looks at a clock: the time comes with each
+    event."""
 
     def __init__(self, limits: Limits, learned: ToolStats | None = None) -> None:
         self.ledger: ConcurrencyLimits[Waiting] = ConcurrencyLimits(limits)
@@ -67,16 +70,21 @@ class Scheduler:
         self._held: dict[Key, tuple[Waiting, Lease[Waiting]]] = {}
         """The calls in flight, each with the room it takes until it is answered."""
         self._paused: dict[Key, float] = {}
-        """The calls in flight that hold no room, because their client is asked something; each since when."""
+        """The calls in flight that hold no room, because their client is asked something; each
+        since when."""
         self._requests: dict[str, dict[Key, Request[Waiting]]] = {}
-        """What calls access, from when they have asked for it to their end, by run; `NO_RUN` for direct calls."""
+        """What calls access, from when they have asked for it to their end, by run; `NO_RUN` for
+        direct calls."""
         self._watched: set[str] = set()
         """Servers whose rate will have room when a sleep is over."""
         self._notices: list[Notice] = []
         """Those of direct calls, which the next step hands over."""
 
     def __repr__(self) -> str:
-        return f"<Scheduler: {len(self.runs)} runs, {len(self.direct)} direct calls, {len(self._held)} calls in flight>"
+        return (
+            f"<Scheduler: {len(self.runs)} runs, {len(self.direct)} direct calls, "
+            f"{len(self._held)} calls in flight>"
+        )
 
     @property
     def in_flight(self) -> int:
@@ -133,12 +141,15 @@ class Scheduler:
         run = self.runs.get(key.run)
         if run is not None:
             self._apply(run, event, now)
-        if run is None or not (key in run.open or isinstance(event, Woke)):  # after a pause comes the next attempt
+        if run is None or not (
+            key in run.open or isinstance(event, Woke)
+        ):  # after a pause comes the next attempt
             self._release(key, now)
         return self._step(now, run)
 
     def _request(self, request: CallRequested, now: float) -> Step:
-        """A direct call claims what it accesses, then waits for room. Mostly it can be sent at once."""
+        """A direct call claims what it accesses, then waits for room. Mostly it can be sent at
+        once."""
         call = self.direct[request.key] = DirectCall(request)
         self._notices.append(call.move(Status.READY, now))
         if request.accesses is not None:
@@ -181,14 +192,18 @@ class Scheduler:
                 self._notices.append(call.move(status, now, Failure.of(error)))
             case Aborted(code=code):
                 failure = Failure(
-                    code, "the client cancelled the call" if code == "cancelled" else "the server asks for input"
+                    code,
+                    "the client cancelled the call"
+                    if code == "cancelled"
+                    else "the server asks for input",
                 )
                 self._notices.append(call.move(Status.CANCELLED, now, failure))
         self._release(key, now)
         return self._step(now, None, *commands)
 
     def _located(self, event: Located, now: float) -> Step:
-        """Calls whose files are known ask for what they access; those whose files are not known in time have failed."""
+        """Calls whose files are known ask for what they access; those whose files are not known in
+        time have failed."""
         run = self.runs.get(event.key.run)
         outcome = self.locating.answer(event)
         commands: list[Command] = [*outcome.commands]
@@ -223,7 +238,8 @@ class Scheduler:
         self.ledger.give_back(held)
 
     def _pause(self, key: Key, now: float) -> None:
-        """The client is asked something for the call of *key*: others may have its room meanwhile."""
+        """The client is asked something for the call of *key*: others may have its room
+        meanwhile."""
         if key in self._held and key not in self._paused:
             self._paused[key] = now
             self.ledger.give_back(self._held[key][1])
@@ -264,7 +280,8 @@ class Scheduler:
                 raise AssertionError(f"{key} was aborted unasked")
 
     def _step(self, now: float, run: Run | None, *first: Command) -> Step:
-        """Start all that fits, and hand over what *run*, the only one that an event can change, has to say."""
+        """Start all that fits, and hand over what *run*, the only one that an event can change, has
+        to say."""
         if run is not None:
             self._admit(run)
             if run.is_done:
@@ -290,8 +307,8 @@ class Scheduler:
         return notices
 
     def _admit(self, run: Run, places: Places | None = None) -> None:
-        """The calls of *run* that became ready ask for what they access, in document order, and then for room. Where
-        files are that are not at *places* is to be found out first."""
+        """The calls of *run* that became ready ask for what they access, in document order, and
+        then for room. Where files are that are not at *places* is to be found out first."""
         if not run.conflicts.access_rules:
             for unit in run.ready:
                 self._line_up(unit)
@@ -311,7 +328,8 @@ class Scheduler:
         run.ready.clear()
 
     def _claim(self, outcome: Outcome, now: float | None = None) -> None:
-        """The calls whose files are known, since *now* if they had to wait for that, ask for what they access."""
+        """The calls whose files are known, since *now* if they had to wait for that, ask for what
+        they access."""
         for unit, claims in outcome.claims:
             if now is not None and isinstance(unit, TaskCall):
                 if now - unit.due_at >= PROMPT_S:
@@ -321,7 +339,9 @@ class Scheduler:
                 self._line_up(unit)
 
     def _has(self, unit: Waiting, claims: tuple[ResourceClaim, ...]) -> bool:
-        request = self._requests.setdefault(unit.key.run, {})[unit.key] = self.locks.ask(unit, claims)
+        request = self._requests.setdefault(unit.key.run, {})[unit.key] = self.locks.ask(
+            unit, claims
+        )
         return request.blocker is None
 
     def _line_up(self, unit: Waiting) -> None:
@@ -330,7 +350,9 @@ class Scheduler:
                 self.ledger.add(unit.slots, unit.urgency, unit)
             case TaskCall(planned=planned):
                 run = self.runs[unit.key.run]
-                demand = SlotRequest(run.id, planned.tool.server, planned.policy.limit, planned.weight)
+                demand = SlotRequest(
+                    run.id, planned.tool.server, planned.policy.limit, planned.weight
+                )
                 self.ledger.add(demand, run.urgency(unit), unit)
 
     def _release(self, key: Key, now: float) -> None:
@@ -348,7 +370,8 @@ class Scheduler:
             self._line_up(unit)
 
     def _close(self, run: Run, now: float) -> None:
-        """*run* has come to its end. Its calls that are still in flight keep their room and what they access."""
+        """*run* has come to its end. Its calls that are still in flight keep their room and what
+        they access."""
         del self.runs[run.id]
         run.commands += map(Abort, self.locating.drop_run(run.id))
         self.ledger.close_run(run.id)
@@ -373,7 +396,9 @@ class Scheduler:
                 unit.arguments,
                 planned.timeout_s,
                 attempt,
-                CacheRule(planned.cache_s, planned.policy.cache_stat) if attempt == 1 else NEVER_CACHED,
+                CacheRule(planned.cache_s, planned.policy.cache_stat)
+                if attempt == 1
+                else NEVER_CACHED,
             )
 
     def _watch(self, now: float) -> Iterable[Command]:
@@ -387,11 +412,14 @@ class Scheduler:
 
 
 def _seconds(unit: Waiting, now: float) -> float:
-    """How long the call of *unit* took, but for the time in which its client was asked something."""
+    """How long the call of *unit* took, but for the time in which its client was asked
+    something."""
     return now - (unit.started_at if unit.started_at is not None else now) - unit.paused_s
 
 
-def _waited_for(unit: TaskCall, key: Key, held: ResourceClaim, own: ResourceClaim) -> tuple[str, str]:
+def _waited_for(
+    unit: TaskCall, key: Key, held: ResourceClaim, own: ResourceClaim
+) -> tuple[str, str]:
     """Name the call of *key* and the resource for which *unit* waited. Another run may be another
     client's, so nothing of it is named, not even the resource if that is narrower than *own*."""
     if key.run == unit.key.run:

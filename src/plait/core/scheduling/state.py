@@ -10,9 +10,20 @@ from .events import Failure, Key, Status, TaskOutline, Wait
 
 
 class TaskCall:
-    """One call that a task makes: the task's own, or that of one item of `for_each`. Times are in seconds."""
+    """One call that a task makes: the task's own, or that of one item of `for_each`. Times are in
+    seconds."""
 
-    __slots__ = ("arguments", "attempts", "due_at", "key", "paused_s", "planned", "started_at", "took_s", "waits")
+    __slots__ = (
+        "arguments",
+        "attempts",
+        "due_at",
+        "key",
+        "paused_s",
+        "planned",
+        "started_at",
+        "took_s",
+        "waits",
+    )
 
     def __init__(self, key: Key, planned: PlannedTask, arguments: JsonObject) -> None:
         self.key = key
@@ -88,17 +99,23 @@ class TaskState:
         self.waits: tuple[Wait, ...] = ()
         """What its first call waited for once it was due."""
         self.error: Failure | None = None
-        """Why it did not succeed; of a `for_each` task whose items failed, the first of their errors."""
+        """Why it did not succeed; of a `for_each` task whose items failed, the first of their
+        errors."""
         self.output: Output | None = None
         """Kept also of a task that failed with one: `invalid_output`, `for_each`."""
         self.items: Items | None = None
 
     @property
     def is_well(self) -> bool:
-        """Whether it ended as it should: it succeeded, or its own condition said that it need not run."""
+        """Whether it ended as it should: it succeeded, or its own condition said that it need not
+        run."""
         if self.status is Status.SUCCESS:
             return True
-        return self.status is Status.SKIPPED and self.error is not None and self.error.code == "condition"
+        return (
+            self.status is Status.SKIPPED
+            and self.error is not None
+            and self.error.code == "condition"
+        )
 
     @property
     def cached(self) -> bool:
@@ -120,7 +137,12 @@ class TaskState:
 
 def outlines_of(plan: Plan) -> tuple[TaskOutline, ...]:
     """What *plan* says of each task, in document order."""
-    layer_of, costs, remaining, untimed = plan.layer_of, plan.costs, plan.remaining, frozenset(plan.untimed)
+    layer_of, costs, remaining, untimed = (
+        plan.layer_of,
+        plan.costs,
+        plan.remaining,
+        frozenset(plan.untimed),
+    )
     return tuple(
         [
             TaskOutline(

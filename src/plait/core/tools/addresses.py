@@ -24,7 +24,9 @@ from .naming import Entry
 OURS = "plait://"
 _UI = "ui://"
 _OUR_UI = "ui://plait/"
-_WRAPPED = re.compile(r"(?:plait://servers/|(ui://)plait/)([a-z0-9][a-z0-9_-]{0,31})/(.*)\Z", re.DOTALL)
+_WRAPPED = re.compile(
+    r"(?:plait://servers/|(ui://)plait/)([a-z0-9][a-z0-9_-]{0,31})/(.*)\Z", re.DOTALL
+)
 _EXPRESSION = re.compile(r"\{[^{}]*\}")
 _SHARED = ""
 

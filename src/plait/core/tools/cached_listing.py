@@ -8,7 +8,8 @@ from ..values.strict import Json, JsonObject
 
 
 class CachedListing:
-    """A JSON object, to be read and replaced member by member. *on_change* is called after each change."""
+    """A JSON object, to be read and replaced member by member. *on_change* is called after each
+    change."""
 
     def __init__(self, on_change: Callable[[], None] = lambda: None) -> None:
         self.document: JsonObject = {}
@@ -24,7 +25,8 @@ class CachedListing:
         return self.document.get(member)
 
     def put(self, member: str, value: Json) -> None:
-        """Keep *value* from now on, nothing for None. Whoever puts it does not change it any more."""
+        """Keep *value* from now on, nothing for None. Whoever puts it does not change it any
+        more."""
         document = {name: kept for name, kept in self.document.items() if name != member}
         if value is not None:
             document[member] = value

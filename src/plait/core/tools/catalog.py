@@ -60,7 +60,12 @@ class Tool:
     @cached_property
     def digest(self) -> str:
         """SHA-256 over the name and the definition, as canonical JSON."""
-        text = json.dumps([self.full_name, self.definition], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(
+            [self.full_name, self.definition],
+            sort_keys=True,
+            ensure_ascii=False,
+            separators=(",", ":"),
+        )
         return sha256(text.encode()).hexdigest()
 
     @cached_property
@@ -108,7 +113,11 @@ class Tool:
     def signature_with(self, seen: Schema | None) -> str:
         """Return the signature, with the shape *seen* if no output is declared: `-> {id}
         (seen)`."""
-        return self.signature if self.output or seen is None else f"{self.signature} -> {seen.shape()} (seen)"
+        return (
+            self.signature
+            if self.output or seen is None
+            else f"{self.signature} -> {seen.shape()} (seen)"
+        )
 
 
 def digest_of(tools: Iterable[Tool]) -> str:
@@ -131,7 +140,11 @@ class Catalog:
 
     def offered(self, server: str | None = None) -> list[Tool]:
         """List the tools that models are offered, of all servers or of one."""
-        return [tool for tool in self.tools.values() if server in {None, tool.server} and tool.is_for_models]
+        return [
+            tool
+            for tool in self.tools.values()
+            if server in {None, tool.server} and tool.is_for_models
+        ]
 
     def find(self, name: str) -> Tool | None:
         """Find the tool that *name* means: its full name, or a unique one of the spellings that
@@ -143,26 +156,44 @@ class Catalog:
             return tool
         if (full_name := self._aliases.get(name)) is not None:
             return self.tools.get(full_name)
-        if name.startswith("mcp__"):  # as clients prefix it: mcp__server__tool, mcp__gateway__server__tool
+        if name.startswith(
+            "mcp__"
+        ):  # as clients prefix it: mcp__server__tool, mcp__gateway__server__tool
             short = name.removeprefix("mcp__")
             return self.find(short) or self.find(short.partition("__")[2])
         return self._unlisted(name)
 
-    def unknown(self, path: str, name: str, id: str | None = None, *, may_guess: bool = True) -> Problem:
+    def unknown(
+        self, path: str, name: str, id: str | None = None, *, may_guess: bool = True
+    ) -> Problem:
         """Report the unknown *name*. The hint has the nearest names, if it *may_guess*."""
         server, colon, tool_name = name.partition(":")
         if colon and server not in self.servers:
             known = ", ".join(self.servers) or "none"
-            hint = (did_you_mean(server, self.servers) if may_guess else None) or f"Connected servers: {known}."
+            hint = (
+                did_you_mean(server, self.servers) if may_guess else None
+            ) or f"Connected servers: {known}."
             meant = slip_of(server, self.servers) if may_guess else None
-            fix = f"{meant}:{tool_name}" if meant is not None and f"{meant}:{tool_name}" in self.tools else None
-            return Problem(path, "unknown_server", f'Unknown server "{server[:80]}".', hint, id, fix)
+            fix = (
+                f"{meant}:{tool_name}"
+                if meant is not None and f"{meant}:{tool_name}" in self.tools
+                else None
+            )
+            return Problem(
+                path, "unknown_server", f'Unknown server "{server[:80]}".', hint, id, fix
+            )
         several = [tool.full_name for tool in self.tools.values() if tool.name == name]
         if several:
             hint = f"Use one of {some_of(several, 8)}."
-            return Problem(path, "unknown_tool", f'"{name[:80]}" is a tool of several servers.', hint, id)
+            return Problem(
+                path, "unknown_tool", f'"{name[:80]}" is a tool of several servers.', hint, id
+            )
         near = self._near(name) if may_guess else []
-        meant = slip_of(tool_name, [tool.name for tool in self.offered(server)]) if near and colon else None
+        meant = (
+            slip_of(tool_name, [tool.name for tool in self.offered(server)])
+            if near and colon
+            else None
+        )
         if near:
             hint = f"Did you mean {' or '.join(tool.signature for tool in near)}?"
         elif colon and (tools := self.offered(server)):

@@ -44,7 +44,19 @@ _NAME = re.compile(r"[^\W\d][\w-]*(\.[^\W\d][\w-]*)*")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 _PATHS = frozenset(
-    {"path", "file", "filename", "filepath", "directory", "dir", "folder", "source", "destination", "src", "dst"}
+    {
+        "path",
+        "file",
+        "filename",
+        "filepath",
+        "directory",
+        "dir",
+        "folder",
+        "source",
+        "destination",
+        "src",
+        "dst",
+    }
     | {"dest", "notebook", "repository"}
 )
 """Names of arguments that hold paths; plurals hold lists of paths."""
@@ -53,13 +65,79 @@ _NO_TEXT = ("integer", "number", "boolean", "object", "null")
 _URIS = frozenset({"uri", "url", "file_uri", "file_url"})
 """Names of arguments that hold a path only if they begin with `file:`."""
 _READING = frozenset(
-    {"read", "get", "list", "search", "find", "grep", "glob", "view", "show", "cat", "head", "tail", "stat", "tree"}
-    | {"describe", "diff", "log", "status", "blame", "count", "exists", "open", "fetch", "query", "inspect", "info"}
+    {
+        "read",
+        "get",
+        "list",
+        "search",
+        "find",
+        "grep",
+        "glob",
+        "view",
+        "show",
+        "cat",
+        "head",
+        "tail",
+        "stat",
+        "tree",
+    }
+    | {
+        "describe",
+        "diff",
+        "log",
+        "status",
+        "blame",
+        "count",
+        "exists",
+        "open",
+        "fetch",
+        "query",
+        "inspect",
+        "info",
+    }
 )
 _WRITING = frozenset(
-    {"write", "create", "make", "delete", "remove", "update", "set", "add", "edit", "move", "rename", "copy", "put"}
-    | {"insert", "append", "replace", "patch", "apply", "save", "store", "upload", "commit", "push", "pull", "merge"}
-    | {"reset", "checkout", "restore", "format", "run", "execute", "build", "install", "post", "send"}
+    {
+        "write",
+        "create",
+        "make",
+        "delete",
+        "remove",
+        "update",
+        "set",
+        "add",
+        "edit",
+        "move",
+        "rename",
+        "copy",
+        "put",
+    }
+    | {
+        "insert",
+        "append",
+        "replace",
+        "patch",
+        "apply",
+        "save",
+        "store",
+        "upload",
+        "commit",
+        "push",
+        "pull",
+        "merge",
+    }
+    | {
+        "reset",
+        "checkout",
+        "restore",
+        "format",
+        "run",
+        "execute",
+        "build",
+        "install",
+        "post",
+        "send",
+    }
 )
 """A tool without annotations counts as reading only if its name has words of the first kind and
 none of the second."""
@@ -86,8 +164,15 @@ class KeyTemplate:
         """Parse *text*. Raises `ValueError`, whose message says what would be right."""
         pieces = _HOLE.split(text)
         wrong = any("{" in piece or "}" in piece for piece in pieces[::2])
-        if wrong or not all(_NAME.fullmatch(name) for name in pieces[1::2]) or not _SCHEME.match(pieces[0]):
-            raise ValueError('a resource is written as scheme:path, arguments in braces: "file:{path}", "db:users"')
+        if (
+            wrong
+            or not all(_NAME.fullmatch(name) for name in pieces[1::2])
+            or not _SCHEME.match(pieces[0])
+        ):
+            raise ValueError(
+                'a resource is written as scheme:path, arguments in braces: "file:{path}", '
+                '"db:users"'
+            )
         return cls(tuple(pieces))
 
     @property
@@ -114,7 +199,9 @@ class Accesses:
     @property
     def files(self) -> tuple[ResourceName, ...]:
         """The names to look up in a file system: links and folders decide what they mean."""
-        return tuple(ResourceName(self.server, key) for key, _ in self.keys if key[:5].lower() == "file:")
+        return tuple(
+            ResourceName(self.server, key) for key, _ in self.keys if key[:5].lower() == "file:"
+        )
 
     def claims(self, places: Places) -> tuple[ResourceClaim, ...]:
         """Return the claims of the call; *places* has each of `files`."""
@@ -220,7 +307,9 @@ def access_rules_of(tool: Tool, policy: ToolPolicy) -> AccessRules | None:
         return AccessRules(tool.server, reads, writes) if reads or writes else None
     named = tool.input.properties.items()
     paths = tuple((name, _default(schema)) for name, schema in named if _holds_paths(name, schema))
-    return AccessRules(tool.server, paths=paths, paths_write=not _only_reads(tool)) if paths else None
+    return (
+        AccessRules(tool.server, paths=paths, paths_write=not _only_reads(tool)) if paths else None
+    )
 
 
 def _parsed(templates: Iterable[str]) -> tuple[KeyTemplate, ...]:

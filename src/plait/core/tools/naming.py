@@ -42,7 +42,9 @@ class Names:
     """Also has `server__name` of everything, even if it is served under another name."""
 
 
-def tool_names(tools: Iterable[Entry], *, bare: Container[str] = (), taken: Container[str] = ()) -> Names:
+def tool_names(
+    tools: Iterable[Entry], *, bare: Container[str] = (), taken: Container[str] = ()
+) -> Names:
     """Name *tools*. Those of the servers in *bare* get no prefix where that cannot be mistaken for
     another tool; *taken* are our own names."""
     prefixed = _prefixed(tools)
@@ -80,7 +82,9 @@ def _prefixed(entries: Iterable[Entry]) -> dict[Entry, str]:
     owners: dict[str, Entry] = {}
     for entry in entries:
         served, tries = prefixed_name(*entry), 0
-        while owners.setdefault(served, entry) != entry:  # equal hashes: never by chance, perhaps on purpose
+        while (
+            owners.setdefault(served, entry) != entry
+        ):  # equal hashes: never by chance, perhaps on purpose
             tries += 1
             served = _hashed(*entry, tries)
         names[entry] = served

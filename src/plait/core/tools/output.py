@@ -13,7 +13,8 @@ MAX_ERROR_CHARS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """`value` is what references see; `attachments` are the content blocks that are not text (images, audio)."""
+    """`value` is what references see; `attachments` are the content blocks that are not text
+    (images, audio)."""
 
     value: Json
     attachments: tuple[JsonObject, ...] = ()
@@ -37,7 +38,9 @@ def read_output(result: JsonObject, tool: Tool, max_bytes: int) -> Output:
     try:
         size = measure(value)
     except NotStrict as error:
-        raise InvalidOutput(f"{tool.full_name} returned an answer that is not strict JSON: {error}") from None
+        raise InvalidOutput(
+            f"{tool.full_name} returned an answer that is not strict JSON: {error}"
+        ) from None
     if size > max_bytes:
         raise OutputTooLarge(
             f"{tool.full_name} returned {size:,} bytes; at most {max_bytes:,} are kept",
@@ -55,7 +58,9 @@ def tool_error(result: JsonObject) -> ToolError:
 
 def _blocks(result: JsonObject) -> list[JsonObject]:
     content = result.get("content")
-    return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+    return (
+        [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+    )
 
 
 def _of_blocks(blocks: list[JsonObject]) -> Json:
@@ -97,6 +102,10 @@ def _error_text(blocks: list[JsonObject], result: JsonObject) -> str:
     text = "\n".join(texts).strip()
     if not text:
         structured = result.get("structuredContent")
-        text = short(structured, MAX_ERROR_CHARS) if structured else "the tool failed without saying why"
+        text = (
+            short(structured, MAX_ERROR_CHARS)
+            if structured
+            else "the tool failed without saying why"
+        )
     text = text.encode("utf-8", "replace").decode()  # what goes into a result is strict JSON
     return text if len(text) <= MAX_ERROR_CHARS else text[: MAX_ERROR_CHARS - 1] + "…"

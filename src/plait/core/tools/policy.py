@@ -85,4 +85,6 @@ def _limit(rule: Rule) -> tuple[str, int] | None:
 
 
 def _last(rules: list[Rule], setting: Callable[[Rule], T | None], default: T) -> T:
-    return next((value for rule in reversed(rules) if (value := setting(rule)) is not None), default)
+    return next(
+        (value for rule in reversed(rules) if (value := setting(rule)) is not None), default
+    )

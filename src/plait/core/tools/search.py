@@ -50,7 +50,8 @@ class SearchIndex:
         self._names = [tool.full_name for tool in catalog.offered()]
         self._index = sqlite3.connect(":memory:", check_same_thread=False)
         self._index.execute(
-            "CREATE VIRTUAL TABLE tools USING fts5(name, description, parameters, tokenize='porter unicode61')"
+            "CREATE VIRTUAL TABLE tools USING fts5(name, description, parameters, "
+            "tokenize='porter unicode61')"
         )
         self._index.executemany(
             "INSERT INTO tools(rowid, name, description, parameters) VALUES (?, ?, ?, ?)",
@@ -60,7 +61,9 @@ class SearchIndex:
     def search(self, query: str, *, server: str | None = None, limit: int = 6) -> SearchResult:
         """Find tools for each need in *query*; `;` separates needs. An empty one finds servers."""
         needs = [need.strip() for need in query.split(";") if need.strip()]
-        servers = tuple(info for info in self._catalog.servers.values() if server in {None, info.name})
+        servers = tuple(
+            info for info in self._catalog.servers.values() if server in {None, info.name}
+        )
         found = tuple((need, tuple(self._best(need, server, limit))) for need in needs[:MAX_NEEDS])
         return SearchResult(found, servers, len(self._names), tuple(needs[MAX_NEEDS:]))
 
@@ -69,7 +72,12 @@ class SearchIndex:
 
     def _best(self, need: str, server: str | None, limit: int) -> list[Tool]:
         tool = self._catalog.find(need)
-        if tool is not None and tool.listed and tool.is_for_models and server in {None, tool.server}:
+        if (
+            tool is not None
+            and tool.listed
+            and tool.is_for_models
+            and server in {None, tool.server}
+        ):
             return [tool]
         words = [word.lower() for word in _WORD.findall(_HUMP.sub(" ", need))][:20]
         tools = [self._catalog.tools[self._names[row]] for row in self._rows(words)]
@@ -82,13 +90,17 @@ class SearchIndex:
             return []
         terms = " OR ".join(f'"{word}"*' for word in _with_synonyms(words))
         rows = self._index.execute(
-            "SELECT rowid FROM tools WHERE tools MATCH ? ORDER BY bm25(tools, 4.0, 2.0, 1.0), rowid LIMIT 200", (terms,)
+            "SELECT rowid FROM tools WHERE tools MATCH ? ORDER BY bm25(tools, 4.0, 2.0, 1.0), "
+            "rowid LIMIT 200",
+            (terms,),
         )
         return [row for (row,) in rows]
 
 
 def _words(tool: Tool) -> tuple[str, str, str]:
-    name = f"{tool.server} {tool.name} {_HUMP.sub(' ', tool.name).replace('_', ' ').replace('-', ' ')}"
+    name = (
+        f"{tool.server} {tool.name} {_HUMP.sub(' ', tool.name).replace('_', ' ').replace('-', ' ')}"
+    )
     return name, tool.description, " ".join(tool.input.properties).replace("_", " ")
 
 

@@ -48,7 +48,9 @@ class Shape:
 
     def schema(self) -> JsonObject:
         """Return an open JSON Schema of types and fields. It says where keys are not kept."""
-        types: list[Json] = [name for name in _TYPES if name in self.types and not self._is_covered_by_number(name)]
+        types: list[Json] = [
+            name for name in _TYPES if name in self.types and not self._is_covered_by_number(name)
+        ]
         schema: JsonObject = {"type": types[0] if len(types) == 1 else types} if types else {}
         if self.fields:
             schema["properties"] = {name: shape.schema() for name, shape in self.fields.items()}
@@ -115,7 +117,9 @@ class _Look:
     def _is_field(self, key: str) -> bool:
         verdict = self._verdicts.get(key)
         if verdict is None:
-            verdict = self._verdicts[key] = looks_like_name(key) and (is_field(key) or self._is_of_the_tool(key))
+            verdict = self._verdicts[key] = looks_like_name(key) and (
+                is_field(key) or self._is_of_the_tool(key)
+            )
         return verdict
 
     def _is_of_the_tool(self, key: str) -> bool:
@@ -174,7 +178,11 @@ def _read(schema: Json, depth: int) -> Shape | None:
     types, properties = schema.get("type"), schema.get("properties")
     names = types if isinstance(types, list) else [types]
     members = properties if isinstance(properties, dict) else {}
-    read = {name: _read(part, depth - 1) for name, part in islice(members.items(), MAX_FIELDS) if looks_like_name(name)}
+    read = {
+        name: _read(part, depth - 1)
+        for name, part in islice(members.items(), MAX_FIELDS)
+        if looks_like_name(name)
+    }
     fields = {name: shape for name, shape in read.items() if shape is not None}
     return Shape(
         frozenset(name for name in names if isinstance(name, str) and name in _TYPES),

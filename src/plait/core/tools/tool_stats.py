@@ -36,7 +36,16 @@ MAX_DOCUMENT_CHARS = 2**20
 class _OneTool:
     """The statistics of one tool."""
 
-    __slots__ = ("digest", "is_current_for", "results", "schema", "seconds", "shape", "typical", "unsaved")
+    __slots__ = (
+        "digest",
+        "is_current_for",
+        "results",
+        "schema",
+        "seconds",
+        "shape",
+        "typical",
+        "unsaved",
+    )
 
     def __init__(self) -> None:
         self.seconds: deque[float] = deque(maxlen=WINDOW)
@@ -125,7 +134,11 @@ class ToolStats:
     def saw(self, tool: Tool, seconds: float, value: Json) -> None:
         """Record that a call of *tool* succeeded in *seconds* and that its output is *value*."""
         self.took(tool, seconds)
-        if tool.output is None and tool.listed and (known := self._tools.get(tool.full_name)) is not None:
+        if (
+            tool.output is None
+            and tool.listed
+            and (known := self._tools.get(tool.full_name)) is not None
+        ):
             known.look(tool, value)
 
     def took(self, tool: Tool, seconds: float) -> None:
@@ -184,7 +197,9 @@ class ToolStats:
         """Read what `document()` returned. Broken parts and other versions are left out."""
         stats = cls()
         match document:
-            case {"version": int(version), "tools": dict(tools)} if version == VERSION and version is not True:
+            case {"version": int(version), "tools": dict(tools)} if (
+                version == VERSION and version is not True
+            ):
                 for name, members in reversed(list(islice(tools.items(), MAX_TOOLS))):
                     if ":" in name and len(name) <= MAX_NAME_CHARS and isinstance(members, dict):
                         stats._tools[name] = _read(members)
@@ -208,7 +223,9 @@ def _read(members: Mapping[str, Json]) -> _OneTool:
     known = _OneTool()
     match members.get("seconds"):
         case [*durations]:
-            known.seconds.extend(duration for duration in map(_duration, durations[-WINDOW:]) if duration is not None)
+            known.seconds.extend(
+                duration for duration in map(_duration, durations[-WINDOW:]) if duration is not None
+            )
     match members:
         case {"definition": str(digest), "shape": shape} if len(digest) == _DIGEST_CHARS:
             known.digest, known.shape = digest, read_shape(shape)
@@ -232,7 +249,9 @@ def _duration(value: Json) -> float | None:
 def _digest(tool: Tool) -> str:
     """Return a digest that changes with what the tool takes or returns."""
     schemas = [tool.definition.get(name) for name in ("inputSchema", "outputSchema")]
-    return hashlib.blake2b(json.dumps(schemas, sort_keys=True).encode(), digest_size=_DIGEST_CHARS // 2).hexdigest()
+    return hashlib.blake2b(
+        json.dumps(schemas, sort_keys=True).encode(), digest_size=_DIGEST_CHARS // 2
+    ).hexdigest()
 
 
 _DIGEST_CHARS = 24

@@ -97,7 +97,11 @@ def find(definition: JsonObject, target: str) -> Json:
     for step in target.split("/")[1:]:
         step = unquote(step).replace("~1", "/").replace("~0", "~")
         if isinstance(node, list):
-            node = node[int(step)] if step.isdecimal() and len(step) < 6 and int(step) < len(node) else None
+            node = (
+                node[int(step)]
+                if step.isdecimal() and len(step) < 6 and int(step) < len(node)
+                else None
+            )
         else:
             node = node.get(step) if isinstance(node, dict) else None
     return node

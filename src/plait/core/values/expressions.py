@@ -5,14 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import jmespath
-from jmespath.exceptions import EmptyExpressionError, IncompleteExpressionError, LexerError, ParseError
+from jmespath.exceptions import (
+    EmptyExpressionError,
+    IncompleteExpressionError,
+    LexerError,
+    ParseError,
+)
 from jmespath.functions import Functions, signature
 
 from ...errors import ExpressionFailed
 from .problems import nearest
 from .strict import Json, NotStrict, measure, short
 
-_HINT = "Write it as items[?state == 'open' && size > `3`].name, odd keys as \"a-b\". See jmespath.org."
+_HINT = (
+    "Write it as items[?state == 'open' && size > `3`].name, odd keys as \"a-b\". See jmespath.org."
+)
 
 
 class _Functions(Functions):  # type: ignore[misc]  # jmespath has no types
@@ -49,8 +56,15 @@ def search(expression: Any, value: Json) -> Json:
         measure(found)
     except NotStrict as error:
         raise ExpressionFailed(f"Its result is not strict JSON: {error}") from None
-    except (ValueError, TypeError, ArithmeticError, RecursionError) as error:  # jmespath's own errors are ValueErrors
-        raise ExpressionFailed(f"It cannot be applied here: {str(error).splitlines()[0][:300]}") from None
+    except (
+        ValueError,
+        TypeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:  # jmespath's own errors are ValueErrors
+        raise ExpressionFailed(
+            f"It cannot be applied here: {str(error).splitlines()[0][:300]}"
+        ) from None
     return found
 
 
@@ -74,7 +88,9 @@ def _check_calls(expression: Any) -> None:
     nodes = [expression]
     while nodes:
         node = nodes.pop()
-        nodes += [child for child in reversed(node["children"]) if isinstance(child, dict)]  # a slice holds numbers
+        nodes += [
+            child for child in reversed(node["children"]) if isinstance(child, dict)
+        ]  # a slice holds numbers
         if node["type"] == "function_expression":
             _check_call(node["value"], len(node["children"]))
 
@@ -82,10 +98,17 @@ def _check_calls(expression: Any) -> None:
 def _check_call(name: str, given: int) -> None:
     if name not in _Functions.FUNCTION_TABLE:
         near = nearest(name, _Functions.FUNCTION_TABLE, 3)
-        hint = f"Did you mean {' or '.join(near)}?" if near else f"Functions: {', '.join(_Functions.FUNCTION_TABLE)}."
+        hint = (
+            f"Did you mean {' or '.join(near)}?"
+            if near
+            else f"Functions: {', '.join(_Functions.FUNCTION_TABLE)}."
+        )
         raise ExpressionFailed(f"JMESPath has no function {name[:80]}", hint=hint)
     wanted = _Functions.FUNCTION_TABLE[name]["signature"]
     is_open = bool(wanted) and wanted[-1].get("variadic", False)
     if given < len(wanted) or (given > len(wanted) and not is_open):
-        count = f"{len(wanted)} {'or more ' if is_open else ''}argument{'s' if len(wanted) != 1 or is_open else ''}"
+        count = (
+            f"{len(wanted)} "
+            f"{'or more ' if is_open else ''}argument{'s' if len(wanted) != 1 or is_open else ''}"
+        )
         raise ExpressionFailed(f"The function {name} takes {count}, not {given}", hint=_HINT)

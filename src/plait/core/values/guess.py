@@ -13,7 +13,14 @@ from .strict import Json, JsonObject
 
 MAX_STEPS = 8
 """Most references and alternatives that are followed for one guess."""
-_OF_TYPE: JsonObject = {"boolean": True, "array": [], "object": {}, "null": None, "integer": 1, "number": 1}
+_OF_TYPE: JsonObject = {
+    "boolean": True,
+    "array": [],
+    "object": {},
+    "null": None,
+    "integer": 1,
+    "number": 1,
+}
 
 
 def guessed(definition: JsonObject, value: Json, places: Iterable[tuple[str | int, ...]]) -> Json:
@@ -28,7 +35,10 @@ def _put(definition: JsonObject, schema: Json, value: Json, place: tuple[str | i
         return _guess(definition, schema, value)
     step, rest = place[0], place[1:]
     if isinstance(value, dict) and isinstance(step, str) and step in value:
-        return {**value, step: _put(definition, _member(definition, schema, step), value[step], rest)}
+        return {
+            **value,
+            step: _put(definition, _member(definition, schema, step), value[step], rest),
+        }
     if isinstance(value, list) and isinstance(step, int) and step < len(value):
         part = _put(definition, _element(definition, schema), value[step], rest)
         return [*value[:step], part, *value[step + 1 :]]
@@ -71,7 +81,12 @@ def _guess(definition: JsonObject, schema: Json, text: Json) -> Json:
 
 
 def _number(schema: JsonObject) -> Json:
-    for bound, beside in (("minimum", 0), ("exclusiveMinimum", 1), ("maximum", 0), ("exclusiveMaximum", -1)):
+    for bound, beside in (
+        ("minimum", 0),
+        ("exclusiveMinimum", 1),
+        ("maximum", 0),
+        ("exclusiveMaximum", -1),
+    ):
         if isinstance(number := schema.get(bound), int | float):
             return number + beside
     return 1

@@ -40,7 +40,14 @@ class Problem:
 
     def document(self) -> JsonObject:
         """Return the JSON object that clients get: the known members, in the contract's order."""
-        return present(path=self.path, id=self.id, code=self.code, message=self.message, hint=self.hint, fix=self.fix)
+        return present(
+            path=self.path,
+            id=self.id,
+            code=self.code,
+            message=self.message,
+            hint=self.hint,
+            fix=self.fix,
+        )
 
     def __str__(self) -> str:
         place = f'{self.path} "{self.id}"' if self.id else self.path
@@ -50,7 +57,9 @@ class Problem:
 def with_one_fix_a_place(problems: Sequence[Problem]) -> list[Problem]:
     """Drop the fixes of *problems* that share a place: each would solve only its own problem."""
     count = Counter(problem.path for problem in problems)
-    return [replace(problem, fix=None) if count[problem.path] > 1 else problem for problem in problems]
+    return [
+        replace(problem, fix=None) if count[problem.path] > 1 else problem for problem in problems
+    ]
 
 
 def some_of(names: Collection[str], most: int) -> str:
@@ -65,7 +74,10 @@ def nearest(word: str, words: Iterable[str], most: int = 1, alike: float = 0.6) 
     folded: dict[str, str] = {}
     for candidate in words:
         folded.setdefault(candidate.casefold(), candidate)
-    return [folded[match] for match in difflib.get_close_matches(word.casefold()[:200], folded, most, alike)]
+    return [
+        folded[match]
+        for match in difflib.get_close_matches(word.casefold()[:200], folded, most, alike)
+    ]
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str | None:
@@ -96,7 +108,9 @@ def _is_slip(one: str, other: str) -> bool:
     digits are different names, and so are short words that differ by a letter."""
     if one == other:
         return True
-    if [letter for letter in one if letter.isdigit()] != [letter for letter in other if letter.isdigit()]:
+    if [letter for letter in one if letter.isdigit()] != [
+        letter for letter in other if letter.isdigit()
+    ]:
         return False
     length = max(len(one), len(other))
     one, other = _apart(*_apart(one, other))

@@ -44,12 +44,15 @@ MAX_GUESSED = 32
 """Most unknown parts of a value that are guessed; with more, none is."""
 
 _CERTAIN_ABOVE_A_REFERENCE = frozenset({"required", "additionalProperties", "type"})
-_BEFORE_A_NAME = frozenset({"properties", "patternProperties", "dependentSchemas", "dependencies", "$defs"})
+_BEFORE_A_NAME = frozenset(
+    {"properties", "patternProperties", "dependentSchemas", "dependencies", "$defs"}
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """One way in which a value does not fit. `place` leads to the part of the value that is wrong."""
+    """One way in which a value does not fit. `place` leads to the part of the value that is
+    wrong."""
 
     place: Place
     message: str
@@ -70,7 +73,11 @@ class Schema:
     @property
     def required(self) -> tuple[str, ...]:
         required = self.definition.get("required")
-        return tuple(name for name in required if isinstance(name, str)) if isinstance(required, list) else ()
+        return (
+            tuple(name for name in required if isinstance(name, str))
+            if isinstance(required, list)
+            else ()
+        )
 
     @cached_property
     def malformed(self) -> str | None:
@@ -79,7 +86,10 @@ class Schema:
             draft = self.definition.get("$schema")
             if draft is None or str(draft).rstrip("#") in _DRAFTS:  # any other would be fetched
                 jsonschema_rs.meta.validate(self.definition)
-        except (ValueError, jsonschema_rs.ReferencingError) as error:  # a ValidationError is a ValueError
+        except (
+            ValueError,
+            jsonschema_rs.ReferencingError,
+        ) as error:  # a ValidationError is a ValueError
             return str(error).splitlines()[0][:300]
         return None
 
@@ -97,10 +107,14 @@ class Schema:
         except RecursionError:
             return "it is nested too deeply"
         except ValueError as error:
-            return self.malformed or _without_mask(self.definition) or str(error).splitlines()[0][:300]
+            return (
+                self.malformed or _without_mask(self.definition) or str(error).splitlines()[0][:300]
+            )
         return None
 
-    def complaints(self, value: Json, *, unknown: frozenset[Place] = frozenset()) -> list[Complaint]:
+    def complaints(
+        self, value: Json, *, unknown: frozenset[Place] = frozenset()
+    ) -> list[Complaint]:
         """List how *value* does not fit; empty if it fits, if the schema is unusable, or if
         checking takes too much work.
 
@@ -110,15 +124,25 @@ class Schema:
         """
         if self.unusable:
             return []
-        effort = visits(self.definition, value, MAX_VISITS) if self._visits_per_part > MAX_VISITS_PER_PART else 0
+        effort = (
+            visits(self.definition, value, MAX_VISITS)
+            if self._visits_per_part > MAX_VISITS_PER_PART
+            else 0
+        )
         if self._is_backtracking and len(dumps(value)) > MAX_BACKTRACKING_CHARS:
             return []
         if effort >= MAX_VISITS or self._validator.is_valid(value):
             return []  # a reference is text here: if that fits, most likely text is wanted
-        if 0 < len(unknown) <= MAX_GUESSED and self._validator.is_valid(guessed(self.definition, value, unknown)):
+        if 0 < len(unknown) <= MAX_GUESSED and self._validator.is_valid(
+            guessed(self.definition, value, unknown)
+        ):
             return []  # it can become a value that fits
         if max(effort, visits(_EVERY_PART, value, MAX_EXPLAINED_VISITS)) >= MAX_EXPLAINED_VISITS:
-            return [] if unknown else [Complaint((), "does not fit its schema, and is too large to say where")]
+            return (
+                []
+                if unknown
+                else [Complaint((), "does not fit its schema, and is too large to say where")]
+            )
         return self.explained(value, unknown)
 
     def explained(self, value: Json, unknown: frozenset[Place]) -> list[Complaint]:
@@ -137,7 +161,10 @@ class Schema:
         """Format the parameters: `required: type, optional?: type`, the required ones first."""
         required = [name for name in self.required if name in self.properties]
         names = [*required, *(name for name in self.properties if name not in required)]
-        shown = [f"{name}{'' if name in required else '?'}: {_type_name(self.properties[name])}" for name in names[:24]]
+        shown = [
+            f"{name}{'' if name in required else '?'}: {_type_name(self.properties[name])}"
+            for name in names[:24]
+        ]
         return ", ".join(shown) + (", …" if len(names) > 24 else "")
 
     def shape(self) -> str:
@@ -154,13 +181,17 @@ class Schema:
             return _compile(self.definition, jsonschema_rs.RegexOptions())
         except ValueError:  # look-around and back-references exist in one engine only
             self._is_backtracking = True
-            return _compile(self.definition, jsonschema_rs.FancyRegexOptions(backtrack_limit=MAX_STEPS))
+            return _compile(
+                self.definition, jsonschema_rs.FancyRegexOptions(backtrack_limit=MAX_STEPS)
+            )
 
 
 def _compile(
     definition: JsonObject, patterns: jsonschema_rs.RegexOptions | jsonschema_rs.FancyRegexOptions
 ) -> jsonschema_rs.Validator:
-    return jsonschema_rs.validator_for(definition, retriever=_refuse, pattern_options=patterns, mask="it")
+    return jsonschema_rs.validator_for(
+        definition, retriever=_refuse, pattern_options=patterns, mask="it"
+    )
 
 
 def _without_mask(definition: JsonObject) -> str | None:
@@ -198,7 +229,9 @@ def _is_conditional(path: Iterable[str | int]) -> bool:
     return False
 
 
-def _explain(place: Place, error: jsonschema_rs.ValidationError, value: Json, schema: Schema) -> Iterator[Complaint]:
+def _explain(
+    place: Place, error: jsonschema_rs.ValidationError, value: Json, schema: Schema
+) -> Iterator[Complaint]:
     facts = error.kind.as_dict()
     match error.kind.name:
         case "required":
@@ -209,7 +242,9 @@ def _explain(place: Place, error: jsonschema_rs.ValidationError, value: Json, sc
         case "enum":
             options = ", ".join(dumps(option) for option in facts["options"][:20])
             options += ", …" if len(facts["options"]) > 20 else ""
-            yield Complaint(place, f"must be one of {options}; it is {short(_value_at(value, place))}")
+            yield Complaint(
+                place, f"must be one of {options}; it is {short(_value_at(value, place))}"
+            )
         case "falseSchema":
             yield Complaint(place, "is not allowed here")
         case _:
@@ -226,8 +261,12 @@ def _wanted(error: jsonschema_rs.ValidationError) -> str:
             return f"must be {short(facts['expected_value'])}"
         case "anyOf":
             reasons = [reason for branch in facts["context"] for reason in branch]
-            if all(reason.kind.name == "type" and reason.instance_path == error.instance_path for reason in reasons):
-                return f"must be {_types(name for reason in reasons for name in reason.kind.as_dict()['types'])}"
+            if all(
+                reason.kind.name == "type" and reason.instance_path == error.instance_path
+                for reason in reasons
+            ):
+                kinds = [name for reason in reasons for name in reason.kind.as_dict()["types"]]
+                return f"must be {_types(kinds)}"
             return "fits none of the alternatives in its schema"
         case "oneOf" if not all(facts["context"]):
             return "fits more than one of the alternatives in its schema"
@@ -238,21 +277,33 @@ def _wanted(error: jsonschema_rs.ValidationError) -> str:
 
 
 def _types(names: Iterable[str]) -> str:
-    return " or ".join(_article(name) for name in sorted(dict.fromkeys(names), key=lambda name: name == "null"))
+    return " or ".join(
+        _article(name) for name in sorted(dict.fromkeys(names), key=lambda name: name == "null")
+    )
 
 
 def _not_a_parameter(name: str, place: Place, schema: Schema, value: Json) -> str:
     if place:
         return "is not a known field"
-    free = [known for known in schema.properties if not isinstance(value, dict) or known not in value]
+    free = [
+        known for known in schema.properties if not isinstance(value, dict) or known not in value
+    ]
     near = nearest(name, free)
     return "is not a parameter" + (f'; did you mean "{near[0]}"?' if near else "")
 
 
 def _without_guessed(found: list[Complaint]) -> list[Complaint]:
     """Drop complaints about missing names that a complaint about a misspelt name explains."""
-    meant = {c.message.rpartition('"?')[0].rpartition('"')[2] for c in found if "did you mean" in c.message}
-    return [c for c in found if not (c.message == "is missing" and len(c.place) == 1 and c.place[0] in meant)]
+    meant = {
+        c.message.rpartition('"?')[0].rpartition('"')[2]
+        for c in found
+        if "did you mean" in c.message
+    }
+    return [
+        c
+        for c in found
+        if not (c.message == "is missing" and len(c.place) == 1 and c.place[0] in meant)
+    ]
 
 
 def _value_at(value: Json, place: Place) -> Json:

@@ -20,7 +20,11 @@ JsonObject: TypeAlias = "dict[str, Json]"
 DOCUMENT_DEPTH = 64
 RESULT_DEPTH = 180
 
-_AS_IT_IS = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+_AS_IT_IS = (
+    orjson.OPT_PASSTHROUGH_SUBCLASS
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+)
 
 _Place: TypeAlias = "tuple[str | int, ...]"
 
@@ -220,7 +224,9 @@ def _surrogate(text: str) -> str | None:
 
 
 def _written(place: _Place) -> str:
-    written = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")
+    written = "".join(
+        f"[{step}]" if isinstance(step, int) else f".{step}" for step in place
+    ).lstrip(".")
     return written[:200].encode("utf-8", "replace").decode() or "the value"
 
 
@@ -277,7 +283,11 @@ def _mark_constant(name: str) -> _Flaw:
 
 def _mark_float(digits: str) -> float | _Flaw:
     number = float(digits)
-    return number if math.isfinite(number) else _Flaw(f"is {digits[:20]}, which is beyond what JSON programs can hold")
+    return (
+        number
+        if math.isfinite(number)
+        else _Flaw(f"is {digits[:20]}, which is beyond what JSON programs can hold")
+    )
 
 
 def _mark_int(digits: str) -> int | _Flaw:
@@ -287,8 +297,15 @@ def _mark_int(digits: str) -> int | _Flaw:
         return _Flaw("has too many digits")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
-_MARKING = json.JSONDecoder(
-    object_pairs_hook=_mark_duplicates, parse_constant=_mark_constant, parse_float=_mark_float, parse_int=_mark_int
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
 )
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False)
+_MARKING = json.JSONDecoder(
+    object_pairs_hook=_mark_duplicates,
+    parse_constant=_mark_constant,
+    parse_float=_mark_float,
+    parse_int=_mark_int,
+)
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False
+)

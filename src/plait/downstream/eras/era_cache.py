@@ -8,7 +8,8 @@ from .handshake import Era, Greeting
 
 
 class EraCache:
-    """What is known of the era of one server, and its title. *protocol* is its setting: `auto` where it is asked."""
+    """What is known of the era of one server, and its title. *protocol* is its setting: `auto`
+    where it is asked."""
 
     def __init__(self, protocol: str, remembered: CachedListing) -> None:
         self.title: str | None = None
@@ -30,13 +31,15 @@ class EraCache:
         self.title = self._recalled_title
 
     def guess(self) -> Era | None:
-        """What to speak in the next attempt; None to ask. A server that may have died of that is spared it once."""
+        """What to speak in the next attempt; None to ask. A server that may have died of that is
+        spared it once."""
         guess = Era.LEGACY if self.era is None and self._has_died_on_probe else self.era
         self._has_died_on_probe = False
         return guess
 
     def died_on_probe(self) -> bool:
-        """The server ended when it was asked: whether to start it again at once, and speak the older era."""
+        """The server ended when it was asked: whether to start it again at once, and speak the
+        older era."""
         self._has_died_on_probe = self.era is None
         if not self._has_died_on_probe or not self._may_restart_at_once:
             return False
@@ -44,8 +47,8 @@ class EraCache:
         return True
 
     def met(self, greeting: Greeting) -> None:
-        """The server is there. Another version of it may speak the protocol of another era: then that is asked anew at
-        the next start."""
+        """The server is there. Another version of it may speak the protocol of another era: then
+        that is asked anew at the next start."""
         is_same = greeting.title == self._recalled_title or not self._is_recalled
         self.era, self.title, self._is_recalled = greeting.era, greeting.title, False
         self._may_restart_at_once = True
@@ -54,7 +57,8 @@ class EraCache:
         self._remembered.put("title", greeting.title)
 
     def failed(self, known: Era | None) -> None:
-        """An attempt failed at whose start *known* was known: the server may have been replaced by an older one."""
+        """An attempt failed at whose start *known* was known: the server may have been replaced by
+        an older one."""
         if known is Era.MODERN and self._is_asked:
             self.era = None
 

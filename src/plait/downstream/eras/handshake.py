@@ -22,28 +22,35 @@ from ...core.values.strict import Json, JsonObject
 from ...errors import ServerUnavailable
 
 ME: JsonObject = {"name": "plait", "title": "Plait", "version": __version__}
-EXTENSIONS: JsonObject = {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}}
-"""The extensions that pass through us as they are: clients that do not know them are free to look past them."""
+EXTENSIONS: JsonObject = {
+    "io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}
+}
+"""The extensions that pass through us as they are: clients that do not know them are free to look
+past them."""
 CAPABILITIES: JsonObject = {
     "elicitation": {"form": {}, "url": {}},
     "sampling": {"context": {}, "tools": {}},
     "roots": {"listChanged": True},
     "extensions": EXTENSIONS,
 }
-"""What servers of the handshake era are told that we can do: all that can be passed on to a client that can."""
+"""What servers of the handshake era are told that we can do: all that can be passed on to a client
+that can."""
 OURS: JsonObject = {"extensions": EXTENSIONS}
-"""What servers of 2026-07-28 are told with a request that is for no client, such as that for a list."""
+"""What servers of 2026-07-28 are told with a request that is for no client, such as that for a
+list."""
 
 
 class Era(StrEnum):
-    """How a server is spoken to: after a handshake (up to 2025-11-25), or each request by itself (2026-07-28)."""
+    """How a server is spoken to: after a handshake (up to 2025-11-25), or each request by itself
+    (2026-07-28)."""
 
     LEGACY = "legacy"
     MODERN = "modern"
 
 
 class DiedOnProbe(Exception):
-    """The server ended when it was asked for its protocol: some know no other request before `initialize`."""
+    """The server ended when it was asked for its protocol: some know no other request before
+    `initialize`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +77,11 @@ class Greeted(Protocol):
     @property
     def has_ended(self) -> bool: ...
 
-    async def greet(self, method: str, params: JsonObject, version: str | None = None) -> JsonObject:
-        """The result of a request that is never cancelled at the server, in the era of *version*. Raises `MCPError`."""
+    async def greet(
+        self, method: str, params: JsonObject, version: str | None = None
+    ) -> JsonObject:
+        """The result of a request that is never cancelled at the server, in the era of *version*.
+        Raises `MCPError`."""
         ...
 
     def adopt(self, greeting: Greeting) -> None:
@@ -82,7 +92,8 @@ class Greeted(Protocol):
 
 
 def envelope(capabilities: JsonObject, version: str = LATEST_MODERN_VERSION) -> JsonObject:
-    """What the `_meta` of each request of 2026-07-28 carries; *capabilities* are those of the client it is for."""
+    """What the `_meta` of each request of 2026-07-28 carries; *capabilities* are those of the
+    client it is for."""
     return {
         types.PROTOCOL_VERSION_META_KEY: version,
         types.CLIENT_INFO_META_KEY: ME,
@@ -91,8 +102,8 @@ def envelope(capabilities: JsonObject, version: str = LATEST_MODERN_VERSION) -> 
 
 
 async def negotiate(wire: Greeted, era: Era | None, probe_timeout_s: float) -> Greeting:
-    """Agree with the server on a protocol; *era* is what is known of it. Raises `DiedOnProbe`, `MCPError`, and
-    `ServerUnavailable` where there is none in common."""
+    """Agree with the server on a protocol; *era* is what is known of it. Raises `DiedOnProbe`,
+    `MCPError`, and `ServerUnavailable` where there is none in common."""
     greeting = await _negotiated(wire, era, probe_timeout_s)
     wire.adopt(greeting)
     if greeting.era is Era.LEGACY:
@@ -132,7 +143,9 @@ async def _initialize(wire: Greeted) -> Greeting:
     result = await wire.greet("initialize", params)
     version = result.get("protocolVersion")
     if not isinstance(version, str) or version not in HANDSHAKE_PROTOCOL_VERSIONS:
-        raise ServerUnavailable(printable(f"it answered the handshake with the protocol version {version!r}"[:200]))
+        raise ServerUnavailable(
+            printable(f"it answered the handshake with the protocol version {version!r}"[:200])
+        )
     return _greeting(Era.LEGACY, version, result, result.get("serverInfo"))
 
 
@@ -191,4 +204,6 @@ def _title(info: Json) -> str | None:
 def _named_versions(error: MCPError) -> list[str]:
     data: Any = error.error.data
     supported = data.get("supported") if isinstance(data, dict) else None
-    return [name for name in supported if isinstance(name, str)] if isinstance(supported, list) else []
+    return (
+        [name for name in supported if isinstance(name, str)] if isinstance(supported, list) else []
+    )

@@ -1,4 +1,5 @@
-"""Drift: a server whose tools are described otherwise than they were, when a model was told of them or a person looked.
+"""Drift: a server whose tools are described otherwise than they were, when a model was told of them
+or a person looked.
 
 A definition that changes unannounced may be an upgrade, or an attack on whoever trusts the old one.
 """
@@ -47,9 +48,12 @@ class Drift:
 
 
 class DriftWatch:
-    """Holds what the server *name* lists against what it listed before, and keeps the last difference for a week."""
+    """Holds what the server *name* lists against what it listed before, and keeps the last
+    difference for a week."""
 
-    def __init__(self, name: str, remembered: CachedListing, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, name: str, remembered: CachedListing, clock: Callable[[], float] = time.time
+    ) -> None:
         self._name = name
         self._remembered = remembered
         self._clock = clock
@@ -59,14 +63,18 @@ class DriftWatch:
     def warnings(self) -> tuple[str, ...]:
         """The last difference, as a line for people; none once it is old."""
         match self._remembered.get("drift"):
-            case {"at": int() | float() as at, "said": str() as said} if 0 <= self._clock() - at < KEPT_S:
+            case {"at": int() | float() as at, "said": str() as said} if (
+                0 <= self._clock() - at < KEPT_S
+            ):
                 day = time.strftime("%Y-%m-%d", time.gmtime(at))
-                return (printable(f"its tools are not what they were before {day}: {said[:MAX_SAID]}"),)
+                return (
+                    printable(f"its tools are not what they were before {day}: {said[:MAX_SAID]}"),
+                )
         return ()
 
     def compare(self, definitions: list[Any], *, announced: bool) -> None:
-        """The server lists *definitions*, raw. Of a list that it *announced* to be new, only tools that are described
-        otherwise are drift; else those that came or went too."""
+        """The server lists *definitions*, raw. Of a list that it *announced* to be new, only tools
+        that are described otherwise are drift; else those that came or went too."""
         before = self._remembered.get("tools")
         if before == definitions:
             return
@@ -86,7 +94,8 @@ class DriftWatch:
 
 
 def hashes(definitions: Iterable[Any]) -> dict[str, str]:
-    """A hash of what each definition says, by the tool's name; what is not a definition is passed over."""
+    """A hash of what each definition says, by the tool's name; what is not a definition is passed
+    over."""
     return {
         definition["name"]: _hash(definition)
         for definition in definitions

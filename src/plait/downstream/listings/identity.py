@@ -10,7 +10,8 @@ from ...core.values.strict import Json, JsonObject, encode
 
 
 def identity_of(name: str, settings: ServerSettings) -> str:
-    """A name for the server that *settings* lead to, fit for a file; it holds nothing that is secret.
+    """A name for the server that *settings* lead to, fit for a file; it holds nothing that is
+    secret.
 
     Of variables, headers and the query of a URL only the names count.
     """
@@ -22,7 +23,9 @@ def identity_of(name: str, settings: ServerSettings) -> str:
         "env": list[Json](sorted(settings.env)),
         "cwd": str(settings.cwd),
         "url": f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}",
-        "query": list[Json](sorted(key for key, _ in parse_qsl(parts.query, keep_blank_values=True))),
+        "query": list[Json](
+            sorted(key for key, _ in parse_qsl(parts.query, keep_blank_values=True))
+        ),
         "headers": list[Json](sorted(settings.headers)),
         "kind": settings.kind,
         "builtin": settings.builtin,

@@ -1,5 +1,5 @@
-"""What one server lists: its tools as they can be called, and all its lists as it sent them. Kept up to date, and
-recalled from an earlier start until the server is there."""
+"""What one server lists: its tools as they can be called, and all its lists as it sent them. Kept
+up to date, and recalled from an earlier start until the server is there."""
 
 from __future__ import annotations
 
@@ -75,7 +75,9 @@ class Listed:
     def recall(self) -> None:
         """Take what is remembered for what the server lists."""
         if isinstance(definitions := self._remembered.get("tools"), list):
-            self._offer(_recalled(self._name, self._remembered.get(_REMEMBERED)), self._read(definitions))
+            self._offer(
+                _recalled(self._name, self._remembered.get(_REMEMBERED)), self._read(definitions)
+            )
 
     def adjust(self, settings: ServerSettings) -> None:
         """Choose among the tools by *settings*."""
@@ -83,9 +85,12 @@ class Listed:
         if isinstance(definitions := self._remembered.get("tools"), list):
             self._offer(self.offers or ServerListing(self._name), self._read(definitions))
 
-    async def read(self, wire: ProtocolSession, stale: Mapping[str, JsonObject | None] | None = None) -> None:
-        """Read the *stale* lists again, all for None. A list that the server cannot give stays as it was; without that
-        of the tools nothing can be done: raises `MCPError` and `CallError` then."""
+    async def read(
+        self, wire: ProtocolSession, stale: Mapping[str, JsonObject | None] | None = None
+    ) -> None:
+        """Read the *stale* lists again, all for None. A list that the server cannot give stays as
+        it was; without that of the tools nothing can be done: raises `MCPError` and `CallError`
+        then."""
         assert wire.greeting is not None
         kinds = set(_CHANGED) if stale is None else set(stale)
         changed: dict[str, Any] = {}
@@ -122,7 +127,9 @@ class Listed:
                 raise
             return []
 
-    async def _read_other(self, wire: ProtocolSession, part: _List, changed: dict[str, Any]) -> None:
+    async def _read_other(
+        self, wire: ProtocolSession, part: _List, changed: dict[str, Any]
+    ) -> None:
         try:
             with anyio.fail_after(LIST_S):
                 entries = await fetch_definitions(
@@ -134,9 +141,14 @@ class Listed:
         else:
             changed[part.field] = read_entries(entries, part.key)
 
-    def _read(self, definitions: list[Any], wire: ProtocolSession | None = None) -> tuple[JsonObject, ...]:
-        """Take the tools of *definitions*; gives those that the settings leave in, as they were listed."""
-        tools, warnings = read_tools(self._name, definitions, self._settings.include, self._settings.exclude)
+    def _read(
+        self, definitions: list[Any], wire: ProtocolSession | None = None
+    ) -> tuple[JsonObject, ...]:
+        """Take the tools of *definitions*; gives those that the settings leave in, as they were
+        listed."""
+        tools, warnings = read_tools(
+            self._name, definitions, self._settings.include, self._settings.exclude
+        )
         for warning in warnings:
             if warning not in self.warnings:
                 log.warning("server.tool", extra={"server": self._name, "warning": warning})
@@ -147,24 +159,34 @@ class Listed:
         return listed
 
     def _offer(
-        self, offers: ServerListing, tools: tuple[JsonObject, ...], said: Mapping[str, JsonObject | None] | None = None
+        self,
+        offers: ServerListing,
+        tools: tuple[JsonObject, ...],
+        said: Mapping[str, JsonObject | None] | None = None,
     ) -> None:
-        """Take *offers* with *tools*, and tell of each list that is another, and of those that the server told of."""
+        """Take *offers* with *tools*, and tell of each list that is another, and of those that the
+        server told of."""
         before, now = self.offers or ServerListing(self._name), replace(offers, tools=tools)
-        different = {field for field in _KINDS if _is_other(getattr(before, field), getattr(now, field))}
+        different = {
+            field for field in _KINDS if _is_other(getattr(before, field), getattr(now, field))
+        }
         if self.offers is None or different or now != before:
             self.offers = now
             self._keep(now)
         self._tell({_KINDS[field] for field in different}, said or {})
 
     def _tell(self, different: set[str], said: Mapping[str, JsonObject | None]) -> None:
-        """Of each kind of list that is *different*, and of each that the server *said* is, in its own words."""
+        """Of each kind of list that is *different*, and of each that the server *said* is, in its
+        own words."""
         for kind, method in _CHANGED.items():
             if kind in different or said.get(kind) is not None:
                 self._on_said(method, said.get(kind) or {})
 
     def _keep(self, offers: ServerListing) -> None:
-        document: JsonObject = {"capabilities": offers.capabilities, "instructions": offers.instructions}
+        document: JsonObject = {
+            "capabilities": offers.capabilities,
+            "instructions": offers.instructions,
+        }
         for part in _OTHERS:
             document[part.field] = list[Json](getattr(offers, part.field))
         if document != self._remembered.get(_REMEMBERED):
@@ -174,7 +196,9 @@ class Listed:
 def _greeted(name: str, greeting: Greeting, before: ServerListing | None) -> ServerListing:
     """*before*, with what the server says of itself now; what it no longer has is gone."""
     offers = replace(
-        before or ServerListing(name), capabilities=greeting.capabilities, instructions=greeting.instructions
+        before or ServerListing(name),
+        capabilities=greeting.capabilities,
+        instructions=greeting.instructions,
     )
     gone: dict[str, Any] = {part.field: () for part in _OTHERS if not greeting.has(part.kind)}
     return replace(offers, **gone)
@@ -199,4 +223,6 @@ def _recalled(name: str, document: Json) -> ServerListing:
 
 def _is_other(before: tuple[JsonObject, ...], now: tuple[JsonObject, ...]) -> bool:
     """The texts are compared too, because 1 equals True."""
-    return before is not now and (before != now or dumps(list[Json](before)) != dumps(list[Json](now)))
+    return before is not now and (
+        before != now or dumps(list[Json](before)) != dumps(list[Json](now))
+    )

@@ -29,10 +29,13 @@ _NAME = re.compile(r"[^\s\x00-\x1f\x7f]{1,256}")
 
 
 async def fetch_definitions(
-    ask: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]], member: str = "tools", most: int = MAX_TOOLS
+    ask: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]],
+    member: str = "tools",
+    most: int = MAX_TOOLS,
 ) -> list[Any]:
-    """All entries of one list, as they came, up to the page with the one above *most*. *ask* sends one request with
-    the given parameters; *member* of each result holds entries. Raises `InvalidOutput`, and what *ask* raises."""
+    """All entries of one list, as they came, up to the page with the one above *most*. *ask* sends
+    one request with the given parameters; *member* of each result holds entries. Raises
+    `InvalidOutput`, and what *ask* raises."""
     entries: list[Any] = []
     seen: set[str] = set()
     cursor: str | None = None
@@ -54,8 +57,8 @@ async def fetch_definitions(
 
 
 def read_entries(entries: list[Any], key: str, most: int = MAX_ENTRIES) -> tuple[JsonObject, ...]:
-    """Those of *entries* that can be passed on, as they are: strict JSON objects whose member *key* is a text, the
-    first of each."""
+    """Those of *entries* that can be passed on, as they are: strict JSON objects whose member *key*
+    is a text, the first of each."""
     read: dict[str, JsonObject] = {}
     for entry in entries[:most]:
         name = entry.get(key) if isinstance(entry, dict) else None
@@ -77,9 +80,13 @@ def as_listed(definitions: list[Any], tools: Iterable[Tool]) -> tuple[JsonObject
 
 
 def read_tools(
-    server: str, definitions: list[Any], include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()
+    server: str,
+    definitions: list[Any],
+    include: tuple[str, ...] = (),
+    exclude: tuple[str, ...] = (),
 ) -> tuple[list[Tool], list[str]]:
-    """The tools that can be used, sorted by name, and warnings: of those left out, and those not checked."""
+    """The tools that can be used, sorted by name, and warnings: of those left out, and those not
+    checked."""
     tools: dict[str, Tool] = {}
     warnings: list[str] = []
     for number, definition in enumerate(definitions[:MAX_TOOLS]):
@@ -88,7 +95,9 @@ def read_tools(
             said = printable(str(name)[:80]) if name else f"number {number}"
             warnings.append(printable(f"tool {said} was left out: {complaints[0]}"))
         elif _is_wanted(definition["name"], include, exclude):
-            tool = tools[definition["name"]] = Tool(server, definition["name"], _shortened(definition))
+            tool = tools[definition["name"]] = Tool(
+                server, definition["name"], _shortened(definition)
+            )
             warnings += _unchecked(tool)
     if len(definitions) > MAX_TOOLS:
         warnings.append(f"the server lists more than {MAX_TOOLS:,} tools; the rest was left out")
@@ -104,12 +113,18 @@ def renewed(before: tuple[Tool, ...], now: Iterable[Tool]) -> tuple[Tool, ...]:
     """
     known = {tool.name: tool for tool in before}
     tools = tuple(_known_or_new(known.get(tool.name), tool) for tool in now)
-    is_same = len(tools) == len(before) and all(new is old for new, old in zip(tools, before, strict=True))
+    is_same = len(tools) == len(before) and all(
+        new is old for new, old in zip(tools, before, strict=True)
+    )
     return before if is_same else tools
 
 
 def _known_or_new(known: Tool | None, tool: Tool) -> Tool:
-    if known is None or known.definition != tool.definition or dumps(known.definition) != dumps(tool.definition):
+    if (
+        known is None
+        or known.definition != tool.definition
+        or dumps(known.definition) != dumps(tool.definition)
+    ):
         return tool  # the text is compared too, because 1 equals True
     return known
 

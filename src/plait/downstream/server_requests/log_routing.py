@@ -1,8 +1,9 @@
-"""Who hears what a server logs: the client of the request that the message belongs to, and no other.
+"""Who hears what a server logs: the client of the request that the message belongs to, and no
+other.
 
-Over Streamable HTTP such a message comes on the stream of its request. Over one pipe or one event stream
-nothing says what it belongs to: there it goes to every client that has a request open at that server. A
-message that belongs to none goes to everybody.
+Over Streamable HTTP such a message comes on the stream of its request. Over one pipe or one event
+stream nothing says what it belongs to: there it goes to every client that has a request open at
+that server. A message that belongs to none goes to everybody.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ LOG_MESSAGE: Final = "notifications/message"
 
 
 class LogRouting:
-    """The callers of the requests that are open at one server. *everybody* takes the messages that belong
-    to none of them."""
+    """The callers of the requests that are open at one server. *everybody* takes the messages that
+    belong to none of them."""
 
     def __init__(self, everybody: Callable[[JsonObject], None]) -> None:
         self.context: Callable[[], Context | None] = lambda: None
-        """The context in which the message that is being read was asked for, if the transport knows it."""
+        """The context in which the message that is being read was asked for, if the transport knows
+        it."""
         self._everybody = everybody
         self._open: dict[object, list[Caller]] = {}
         """By client."""

@@ -1,4 +1,5 @@
-"""Open requests at a server, and the questions that it asks for them: how long each is open, and who is asked."""
+"""Open requests at a server, and the questions that it asks for them: how long each is open, and
+who is asked."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ correlated: ContextVar[RequestOrigin | None] = ContextVar("origin", default=None
 
 
 class ServerRequest:
-    """One question, open as long as one of *askers* is, each of which it may belong to. The last is asked first."""
+    """One question, open as long as one of *askers* is, each of which it may belong to. The last is
+    asked first."""
 
     def __init__(self, askers: list[RequestOrigin]) -> None:
         self._askers = askers
@@ -68,7 +70,9 @@ class ServerRequest:
                 asker.questions.discard(self)
         if not self._askers:
             raise Ended
-        raise RpcError(types.REQUEST_TIMEOUT, f"The client did not answer within {LONGEST_ASK_S:g} s.")
+        raise RpcError(
+            types.REQUEST_TIMEOUT, f"The client did not answer within {LONGEST_ASK_S:g} s."
+        )
 
     async def _asked(self, method: str, params: JsonObject) -> JsonObject:
         while self._askers:
@@ -77,7 +81,9 @@ class ServerRequest:
                 return await asker.caller.ask(method, params)
             except RpcError:
                 raise
-            except anyio.ClosedResourceError:  # that way to the client ended; another of its requests may lead there
+            except (
+                anyio.ClosedResourceError
+            ):  # that way to the client ended; another of its requests may lead there
                 if asker in self._askers:
                     self.leave(asker)
             except Exception:

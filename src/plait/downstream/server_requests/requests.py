@@ -1,13 +1,15 @@
 """Requests of a server to us: each is put to the client on whose behalf the server is at work.
 
-Over Streamable HTTP a server asks on the stream of the request that it works on. Over one pipe or one event stream
-nothing tells what a question belongs to: there it is for the client whose requests are open, if they are of one client
-and it can be asked; where they are of several, it is for none. It ends when all of those requests have. Where none is
-open, roots are those of the client that is connected alone (`roots.py`).
+Over Streamable HTTP a server asks on the stream of the request that it works on. Over one pipe or
+one event stream nothing tells what a question belongs to: there it is for the client whose requests
+are open, if they are of one client and it can be asked; where they are of several, it is for none.
+It ends when all of those requests have. Where none is open, roots are those of the client that is
+connected alone (`roots.py`).
 
-What a server has asked like that for, asks again: a tool of that kind, a prompt, or reading at all. From then on a
-request of that kind is open beside requests of its own client alone, so that the next question can be told to be for
-that client; of several clients, they take turns. All other requests go together.
+What a server has asked like that for, asks again: a tool of that kind, a prompt, or reading at all.
+From then on a request of that kind is open beside requests of its own client alone, so that the
+next question can be told to be for that client; of several clients, they take turns. All other
+requests go together.
 """
 
 from __future__ import annotations
@@ -27,7 +29,11 @@ from .origin import Ended, RequestOrigin, ServerRequest, correlated
 MOST_QUESTIONS = 32
 """How many questions of one server may be open at once."""
 LIST_ROOTS: Final = "roots/list"
-_NEEDED: Final = {"elicitation/create": "elicitation", "sampling/createMessage": "sampling", LIST_ROOTS: "roots"}
+_NEEDED: Final = {
+    "elicitation/create": "elicitation",
+    "sampling/createMessage": "sampling",
+    LIST_ROOTS: "roots",
+}
 """The questions that there are, and what a client declares that answers them."""
 REFUSALS: Final = (
     "The client did not declare what this needs",
@@ -37,17 +43,19 @@ REFUSALS: Final = (
     "The request that this was asked for has ended",
     "No client is connected alone that has roots",
 )
-"""How the refusals begin that a server may get for what it asks, as far as they tell nothing of the server."""
+"""How the refusals begin that a server may get for what it asks, as far as they tell nothing of the
+server."""
 MAY_ASK = frozenset({"tools/call", "prompts/get", "resources/read"})
 """The requests that a server may ask something for."""
 MOST_KINDS = 1_000
-"""Of so many kinds of requests it is known that a server asks for them; with more, all are taken to be such."""
+"""Of so many kinds of requests it is known that a server asks for them; with more, all are taken to
+be such."""
 
 
 class ServerRequests:
-    """The questions of one connected server. *kinds* are those of the requests that it has asked for
-    what could not be attributed; more are added. *unasked* answers for roots where no request is open
-    that they could be for."""
+    """The questions of one connected server. *kinds* are those of the requests that it has asked
+    for what could not be attributed; more are added. *unasked* answers for roots where no request
+    is open that they could be for."""
 
     def __init__(self, *, kinds: set[str] | None = None, unasked: Caller | None = None) -> None:
         self._kinds = kinds if kinds is not None else set()
@@ -84,7 +92,8 @@ class ServerRequests:
             self._changed.notify()
 
     async def put(self, method: str, params: JsonObject) -> JsonObject:
-        """The answer to one request of the server. Raises `RpcError` for the server, as its client gave it."""
+        """The answer to one request of the server. Raises `RpcError` for the server, as its client
+        gave it."""
         if method not in _NEEDED:
             raise RpcError(types.METHOD_NOT_FOUND, "Method not found", method[:200])
         askers = self._askers(method)
@@ -100,36 +109,48 @@ class ServerRequests:
         except Ended:
             if correlated.get() is not None or method != LIST_ROOTS or self._unasked is None:
                 raise
-            # nothing said that the question was for those requests: now that they have ended, it is for none
+            # nothing said that the question was for those requests: now that they have ended, it is
+            # for none
             return await ServerRequest([RequestOrigin(self._unasked)]).put(method, params)
         finally:
             self._count -= 1
 
     def _askers(self, method: str) -> list[RequestOrigin]:
-        """The requests that a question may belong to, all of one client. Raises `RpcError` where there is none."""
+        """The requests that a question may belong to, all of one client. Raises `RpcError` where
+        there is none."""
         if (asker := correlated.get()) is not None:
             if not asker.may_ask:
                 raise _nobody(method, [asker])
             if asker.has_ended:
                 raise Ended
             return [asker]
-        if self._unasked is not None and method == LIST_ROOTS and not self._open and not self.silent:
+        if (
+            self._unasked is not None
+            and method == LIST_ROOTS
+            and not self._open
+            and not self.silent
+        ):
             return [RequestOrigin(self._unasked)]
         return self._of_one_client(method)
 
     def _of_one_client(self, method: str) -> list[RequestOrigin]:
-        """The requests that are open, where a question came by itself. Raises `RpcError` if there are others'."""
+        """The requests that are open, where a question came by itself. Raises `RpcError` if there
+        are others'."""
         if not self._open:
             raise _nobody(method, self.silent)
         self._learn()
         if self.silent or any(not _is_same_client(other, self._open[0]) for other in self._open):
             count = len(self._open) + len(self.silent)
-            said = f"It cannot be told for which of {count} requests this is; ask again in the next one."
+            said = (
+                f"It cannot be told for which of {count} requests this is; ask again in the "
+                "next one."
+            )
             raise RpcError(types.INVALID_REQUEST, said)
         return sorted(self._open, key=self._may_ask)
 
     def _learn(self) -> None:
-        """One of the requests that are open has asked: if none was known to, it may be any of them."""
+        """One of the requests that are open has asked: if none was known to, it may be any of
+        them."""
         if not any(map(self._may_ask, self._open)):
             self._kinds.update(asker.kind for asker in self._open)
 
@@ -139,7 +160,10 @@ class ServerRequests:
     def _may_go(self, asker: RequestOrigin) -> bool:
         """Whether no question could be taken for that of another client with *asker* open."""
         may_ask = self._may_ask(asker)
-        return all(_is_same_client(other, asker) or not (may_ask or self._may_ask(other)) for other in self._open)
+        return all(
+            _is_same_client(other, asker) or not (may_ask or self._may_ask(other))
+            for other in self._open
+        )
 
     async def _turn(self, asker: RequestOrigin) -> None:
         """First come, first served."""
@@ -171,7 +195,9 @@ def _nobody(method: str, silent: list[RequestOrigin]) -> RpcError:
         said = f"Nobody can be asked on the command line, and this needs {needed}."
     else:
         said = f"The client did not declare what this needs: {needed}"
-        if method != LIST_ROOTS:  # the handshake era has a code for roots; for the others only the later has
+        if (
+            method != LIST_ROOTS
+        ):  # the handshake era has a code for roots; for the others only the later has
             missing: JsonObject = {"requiredCapabilities": {needed: {}}}
             return RpcError(types.MISSING_REQUIRED_CLIENT_CAPABILITY, said, missing)
     return RpcError(types.METHOD_NOT_FOUND, said)

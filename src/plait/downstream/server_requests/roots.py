@@ -1,7 +1,8 @@
 """Roots that a server asks for outside of any request, as some do as soon as they are connected to.
 
-Such a question names no client. It is put to the one that is connected alone: with several, it might not be meant for
-the one that is asked. Servers that have asked are known, so that they can be told when there is another answer.
+Such a question names no client. It is put to the one that is connected alone: with several, it
+might not be meant for the one that is asked. Servers that have asked are known, so that they can be
+told when there is another answer.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from ...core.values.strict import JsonObject
 
 LIST_ROOTS: Final = "roots/list"
 PATIENCE_S: Final = (2.0, 8.0)
-"""How long a client may take to answer, each time that it is asked: over HTTP, it may not listen yet at first."""
+"""How long a client may take to answer, each time that it is asked: over HTTP, it may not listen
+yet at first."""
 
 
 class Roots:
@@ -49,17 +51,21 @@ class Roots:
         return _OnlyClient(self, server)
 
     async def ask(self, server: str, method: str, params: JsonObject) -> JsonObject:
-        """The roots of the client that is connected alone. Raises `RpcError`, at once where there is none."""
+        """The roots of the client that is connected alone. Raises `RpcError`, at once where there
+        is none."""
         self._askers[server] = None
         for seconds in PATIENCE_S:
             if (ask := self._alone()) is None:
                 raise RpcError(
                     types.METHOD_NOT_FOUND,
-                    "No client is connected alone that has roots: ask again in a request, or when they have changed.",
+                    "No client is connected alone that has roots: ask again in a request, or "
+                    "when they have changed.",
                 )
             with anyio.move_on_after(seconds):
                 return await ask(method, params)
-        raise RpcError(types.REQUEST_TIMEOUT, f"The client did not answer within {sum(PATIENCE_S):g} s.")
+        raise RpcError(
+            types.REQUEST_TIMEOUT, f"The client did not answer within {sum(PATIENCE_S):g} s."
+        )
 
     def _alone(self) -> Ask | None:
         """How to ask the client, if there is one alone that has roots."""

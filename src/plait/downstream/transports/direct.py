@@ -1,7 +1,7 @@
 """Requests to a server that reads and writes lines, without the SDK's dispatcher between.
 
-The dispatcher opens two streams, a span and a scope for each request. A request needs an id, a line and a future.
-Only the handshake, and what the server asks, goes through the dispatcher.
+The dispatcher opens two streams, a span and a scope for each request. A request needs an id, a line
+and a future. Only the handshake, and what the server asks, goes through the dispatcher.
 """
 
 from __future__ import annotations
@@ -37,16 +37,27 @@ class Direct:
         return next(self._ids)
 
     def hear(self, on_notice: OnNotice) -> None:
-        """From now on *on_notice* is told of notifications, each before the answers that come after it."""
+        """From now on *on_notice* is told of notifications, each before the answers that come after
+        it."""
         self._process.lines.on_notice = on_notice
 
-    async def ask(self, method: str, params: JsonObject, on_progress: OnProgress | None) -> JsonObject:
+    async def ask(
+        self, method: str, params: JsonObject, on_progress: OnProgress | None
+    ) -> JsonObject:
         """The result of one request, told to the server if it is cancelled.
 
-        Raises `MCPError` for an error, and for the end of the connection; `Unsent` where nothing was sent.
+        Raises `MCPError` for an error, and for the end of the connection; `Unsent` where nothing
+        was sent.
         """
         id = self.new_id()
-        line = encode({"jsonrpc": "2.0", "id": id, "method": method, "params": _with_token(params, id, on_progress)})
+        line = encode(
+            {
+                "jsonrpc": "2.0",
+                "id": id,
+                "method": method,
+                "params": _with_token(params, id, on_progress),
+            }
+        )
         waiter = Waiter(asyncio.get_running_loop().create_future(), on_progress)
         self._process.lines.asked(id, waiter)
         try:
@@ -79,7 +90,9 @@ class Direct:
     async def _cancel(self, id: int) -> None:
         params: JsonObject = {"requestId": id, "reason": "the caller cancelled"}
         with contextlib.suppress(Unsent):
-            await self._send(encode({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}))
+            await self._send(
+                encode({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
+            )
 
 
 def _with_token(params: JsonObject, id: int, on_progress: OnProgress | None) -> JsonObject:

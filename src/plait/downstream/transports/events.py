@@ -1,4 +1,5 @@
-"""Server-sent events, cut out of a stream of bytes, with a bound on each (the WHATWG HTML standard, 9.2.6).
+"""Server-sent events, cut out of a stream of bytes, with a bound on each (the WHATWG HTML standard,
+9.2.6).
 
 What an event holds is read here too: a message that is strict JSON, or the reason why it is none.
 """
@@ -36,7 +37,8 @@ class Event:
 
 
 class Events:
-    """Give it bytes as they come. An event above *max_bytes* is told as soon as it is, and its rest passed over."""
+    """Give it bytes as they come. An event above *max_bytes* is told as soon as it is, and its rest
+    passed over."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -66,7 +68,9 @@ class Events:
         yield from self._grow(rest)
 
     def _grow(self, part: bytes) -> Iterator[Event]:
-        self._line += part[:1] if self._is_skipping and not self._line else b"" if self._is_skipping else part
+        self._line += (
+            part[:1] if self._is_skipping and not self._line else b"" if self._is_skipping else part
+        )
         if self._size + len(self._line) > self._max_bytes:
             data = [*self._data, bytes(self._line[:HEAD_BYTES]).removeprefix(b"data:").lstrip()]
             event = Event(self._kind or "message", b"\n".join(data)[:HEAD_BYTES], is_too_long=True)
@@ -109,7 +113,8 @@ class Events:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Why an event holds no message. `id` is that of the request it answers; `is_answer` whether it may be one."""
+    """Why an event holds no message. `id` is that of the request it answers; `is_answer` whether it
+    may be one."""
 
     error: types.ErrorData
     id: int | None
@@ -119,14 +124,20 @@ class Unreadable:
 def read_message(event: Event, max_bytes: int) -> types.JSONRPCMessage | Unreadable:
     """The message that *event* holds."""
     if event.is_too_long:
-        return _unreadable(event.data, Fault.TOO_LARGE, f"an event of its answers exceeded {max_bytes:,} bytes")
+        return _unreadable(
+            event.data, Fault.TOO_LARGE, f"an event of its answers exceeded {max_bytes:,} bytes"
+        )
     try:
         return jsonrpc_message_adapter.validate_python(decode(event.data), by_name=False)
     except ValueError as error:  # NotStrict, or pydantic's
         reason = str(error) if isinstance(error, NotStrict) else "it is not a JSON-RPC message"
-        return _unreadable(event.data, Fault.UNREADABLE, f"the server's answer cannot be read: {reason}")
+        return _unreadable(
+            event.data, Fault.UNREADABLE, f"the server's answer cannot be read: {reason}"
+        )
 
 
 def _unreadable(data: bytes, fault: Fault, reason: str) -> Unreadable:
     id = answered_id(data, data)
-    return Unreadable(made_error(fault, reason), id, is_answer=id is not None or not names_a_method(data))
+    return Unreadable(
+        made_error(fault, reason), id, is_answer=id is not None or not names_a_method(data)
+    )

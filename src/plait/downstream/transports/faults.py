@@ -1,7 +1,9 @@
-"""What can go wrong on the way to a server: told by the transports, translated once into errors of ours.
+"""What can go wrong on the way to a server: told by the transports, translated once into errors of
+ours.
 
-A transport answers a request that met a fault in the server's stead, with a JSON-RPC error that `made_error` makes.
-It is known again by its data and not by its code, because servers use every code for errors of their own.
+A transport answers a request that met a fault in the server's stead, with a JSON-RPC error that
+`made_error` makes. It is known again by its data and not by its code, because servers use every
+code for errors of their own.
 """
 
 from __future__ import annotations
@@ -19,7 +21,14 @@ import mcp_types as types
 from mcp import MCPError
 
 from ...core.ports import RpcError
-from ...errors import CallError, ConnectionLost, InvalidOutput, OutputTooLarge, ProtocolError, ServerUnavailable
+from ...errors import (
+    CallError,
+    ConnectionLost,
+    InvalidOutput,
+    OutputTooLarge,
+    ProtocolError,
+    ServerUnavailable,
+)
 
 MAX_MESSAGE_CHARS = 2_000
 UNKNOWN_EFFECT = "Whether the call took effect is not known: look before you send it again."
@@ -49,7 +58,10 @@ class Fault(StrEnum):
     SESSION_LOST = "session_lost"  # the server does not know our session: it did not run the call
 
 
-_NO_ANSWER: Mapping[str, str] = {Fault.UNSENT: "it cannot be reached", Fault.BROKEN: "it did not answer"}
+_NO_ANSWER: Mapping[str, str] = {
+    Fault.UNSENT: "it cannot be reached",
+    Fault.BROKEN: "it did not answer",
+}
 
 
 class Unsent(CallError):
@@ -69,21 +81,29 @@ def made_error(
 
 
 def translated(server: str, error: types.ErrorData, last_words: str) -> CallError:
-    """*error*, which answered a call of *server*, as an error of ours. *last_words* tell of the connection's end."""
+    """*error*, which answered a call of *server*, as an error of ours. *last_words* tell of the
+    connection's end."""
     if told := _told(error):
         return _of_transport(f"{server}: {error.message}", told)
     said = f"{server}: {error.message[:MAX_MESSAGE_CHARS]}"
     if error.code == types.CONNECTION_CLOSED and error.message == _CLOSED:
         return lost(server, last_words)
     if error.code == types.CONNECTION_CLOSED and error.message.startswith(_BROKEN_STREAM):
-        return OutputTooLarge(said) if "exceeded" in error.message else ConnectionLost(said, hint=UNKNOWN_EFFECT)
+        return (
+            OutputTooLarge(said)
+            if "exceeded" in error.message
+            else ConnectionLost(said, hint=UNKNOWN_EFFECT)
+        )
     if error.code == types.PARSE_ERROR and error.message.startswith(_NOT_PARSED):
         return InvalidOutput(f"{server}: the server's answer cannot be read: {error.message[:500]}")
-    return ProtocolError(said, rpc_code=error.code, rpc_error=RpcError(error.code, error.message, error.data))
+    return ProtocolError(
+        said, rpc_code=error.code, rpc_error=RpcError(error.code, error.message, error.data)
+    )
 
 
 def asked_pause_s(error: BaseException) -> float:
-    """The seconds for which a server asked to be left alone in answering with *error*; 0 if it did not."""
+    """The seconds for which a server asked to be left alone in answering with *error*; 0 if it did
+    not."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     seconds = translated("", error.error, "").retry_after_s if isinstance(error, MCPError) else None
@@ -113,7 +133,8 @@ def explained(error: BaseException, last_words: str, startup_timeout_s: float) -
 
 
 def retry_after_s(text: str) -> float | None:
-    """The seconds that an HTTP `Retry-After` asks to wait (RFC 9110, 10.2.3: a number, or a date), at most an hour."""
+    """The seconds that an HTTP `Retry-After` asks to wait (RFC 9110, 10.2.3: a number, or a date),
+    at most an hour."""
     text = text.strip()
     if text.isdecimal() and text.isascii():
         return float(min(int(text[:9]), LONGEST_WAIT_S))
@@ -126,7 +147,9 @@ def retry_after_s(text: str) -> float | None:
     return min(max(0.0, (until - datetime.now(UTC)).total_seconds()), float(LONGEST_WAIT_S))
 
 
-def cannot_start(command: str, cwd: str | os.PathLike[str] | None, error: OSError) -> ServerUnavailable:
+def cannot_start(
+    command: str, cwd: str | os.PathLike[str] | None, error: OSError
+) -> ServerUnavailable:
     """Why *command* was not started in the folder *cwd*, as the platform told by *error*."""
     if cwd is not None and not os.path.isdir(cwd):
         said = f"cannot start {command}: the folder {str(cwd)[:300]} is not there"
@@ -168,7 +191,9 @@ def _of_status(said: str, told: Mapping[str, Any]) -> CallError:
     status, after = told.get("status"), told.get("retryAfter")
     if status in TRY_LATER:
         seconds = retry_after_s(after) if isinstance(after, str) else None
-        hint = "Try again later." + (f" It asks to wait {seconds:g} s." if seconds is not None else "")
+        hint = "Try again later." + (
+            f" It asks to wait {seconds:g} s." if seconds is not None else ""
+        )
         return ServerUnavailable(said, hint=hint, retry_after_s=seconds)
     if status in _EFFECT_UNKNOWN:
         return ConnectionLost(said, hint=UNKNOWN_EFFECT)

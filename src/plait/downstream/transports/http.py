@@ -1,8 +1,9 @@
 """HTTP to downstream servers: one request that fails is one call that fails, never the connection.
 
-The SDK's HTTP transports end a whole session when one POST meets a reset, a truncated body or a bad gzip stream. Here
-each such fault is answered, in the server's stead, with a JSON-RPC error for the request it happened to. Bodies are
-bounded after decompression (none is asked for, none is accepted), and an answer's HTTP status is kept.
+The SDK's HTTP transports end a whole session when one POST meets a reset, a truncated body or a bad
+gzip stream. Here each such fault is answered, in the server's stead, with a JSON-RPC error for the
+request it happened to. Bodies are bounded after decompression (none is asked for, none is
+accepted), and an answer's HTTP status is kept.
 """
 
 from __future__ import annotations
@@ -25,14 +26,17 @@ MAX_BODY_BYTES = 16 * 2**20
 DELETE_TIMEOUT_S = 2.0
 """How long a server may take to answer the end of its session."""
 CANCEL_TIMEOUT_S = 2.0
-"""How long it may take to accept what it does not answer, as a cancellation: the SDK sends nothing else meanwhile."""
+"""How long it may take to accept what it does not answer, as a cancellation: the SDK sends nothing
+else meanwhile."""
 DRAIN_S = 0.05
 
 
 class IsolatingTransport(httpx2.AsyncBaseTransport):
     """Wraps *inner*."""
 
-    def __init__(self, inner: httpx2.AsyncBaseTransport, *, max_body_bytes: int = MAX_BODY_BYTES) -> None:
+    def __init__(
+        self, inner: httpx2.AsyncBaseTransport, *, max_body_bytes: int = MAX_BODY_BYTES
+    ) -> None:
         self._inner = inner
         self._max_body_bytes = max_body_bytes
 
@@ -70,12 +74,16 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
         if _is_session_lost(request, response, body):
             return _failed(request, status_error(response, Fault.SESSION_LOST))
         flaw = _flaw(body)
-        if flaw is None and response.status_code in TRY_LATER:  # which says more than the error that comes with it
+        if (
+            flaw is None and response.status_code in TRY_LATER
+        ):  # which says more than the error that comes with it
             return _failed(request, status_error(response, said=_message_in(body)))
         if flaw is None:
             return _with_body(request, response, body)
         if response.is_success:
-            return _failed(request, made_error(Fault.UNREADABLE, f"the server's answer cannot be read: {flaw}"))
+            return _failed(
+                request, made_error(Fault.UNREADABLE, f"the server's answer cannot be read: {flaw}")
+            )
         return _failed(request, status_error(response))
 
     async def _body(self, response: httpx2.Response) -> tuple[bytes, types.ErrorData | None]:
@@ -87,7 +95,9 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
                 parts.append(part)
                 size += len(part)
                 if size > self._max_body_bytes:
-                    return b"", made_error(Fault.TOO_LARGE, f"the answer is longer than {self._max_body_bytes:,} bytes")
+                    return b"", made_error(
+                        Fault.TOO_LARGE, f"the answer is longer than {self._max_body_bytes:,} bytes"
+                    )
         except httpx2.TransportError as error:
             return b"", _broken_off(error)
         finally:
@@ -102,7 +112,8 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
         return response
 
     async def _delete(self, request: httpx2.Request) -> httpx2.Response:
-        """End a session, within bounds: the server may not answer, or be gone, and we may be stopping already."""
+        """End a session, within bounds: the server may not answer, or be gone, and we may be
+        stopping already."""
         with anyio.move_on_after(DELETE_TIMEOUT_S, shield=True):
             try:
                 response = await self._inner.handle_async_request(request)
@@ -114,10 +125,12 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
 
 
 class _GuardedStream(httpx2.AsyncByteStream):
-    """An event stream without events that cannot be read. Such a one, and a break of the stream, ends the request that
-    the stream belongs to, with an error event, and nothing else."""
+    """An event stream without events that cannot be read. Such a one, and a break of the stream,
+    ends the request that the stream belongs to, with an error event, and nothing else."""
 
-    def __init__(self, inner: httpx2.AsyncByteStream, request: httpx2.Request, max_event_bytes: int) -> None:
+    def __init__(
+        self, inner: httpx2.AsyncByteStream, request: httpx2.Request, max_event_bytes: int
+    ) -> None:
         self._inner = inner
         self._id = _request_id(request)
         self._max_event_bytes = max_event_bytes
@@ -166,7 +179,8 @@ def make_client(
     wrap: Callable[[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport],
     auth: httpx2.Auth | None = None,
 ) -> httpx2.AsyncClient:
-    """An HTTP client for the server at *url*. Reading has no time limit of its own: callers bound their calls."""
+    """An HTTP client for the server at *url*. Reading has no time limit of its own: callers bound
+    their calls."""
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=32)
     inner = httpx2.AsyncHTTPTransport(limits=limits, proxy=proxy_for(url))
     timeout = httpx2.Timeout(30.0, read=None, pool=None)
@@ -174,7 +188,8 @@ def make_client(
 
 
 def proxy_for(url: str) -> str | None:
-    """The proxy that the environment sets for *url*; this machine itself is reached directly, whatever it says."""
+    """The proxy that the environment sets for *url*; this machine itself is reached directly,
+    whatever it says."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if host in {"localhost", "::1"} or host.startswith("127.") or proxy_bypass(host):
@@ -214,10 +229,14 @@ async def unpacked(inner: httpx2.AsyncBaseTransport, request: httpx2.Request) ->
 def error_of(error: httpx2.HTTPError) -> types.ErrorData:
     """What became of a request that got no response."""
     was_unsent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
-    return made_error(Fault.UNSENT if was_unsent else Fault.BROKEN, f"{type(error).__name__}: {error}")
+    return made_error(
+        Fault.UNSENT if was_unsent else Fault.BROKEN, f"{type(error).__name__}: {error}"
+    )
 
 
-def status_error(response: httpx2.Response, fault: Fault = Fault.STATUS, said: str = "") -> types.ErrorData:
+def status_error(
+    response: httpx2.Response, fault: Fault = Fault.STATUS, said: str = ""
+) -> types.ErrorData:
     """What a status says that came instead of an answer. *said* are the server's own words."""
     retry_after = response.headers.get("retry-after")
     return made_error(
@@ -242,7 +261,9 @@ async def _chunks(response: httpx2.Response) -> AsyncIterator[bytes]:
 
 
 def _with_body(request: httpx2.Request, response: httpx2.Response, body: bytes) -> httpx2.Response:
-    headers = [(name, value) for name, value in response.headers.raw if name.lower() not in _LENGTHS]
+    headers = [
+        (name, value) for name, value in response.headers.raw if name.lower() not in _LENGTHS
+    ]
     return httpx2.Response(response.status_code, headers=headers, content=body, request=request)
 
 
@@ -252,7 +273,8 @@ _PACKINGS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "compress"})
 
 
 def _failed(request: httpx2.Request, error: types.ErrorData) -> httpx2.Response:
-    """The answer to a request that met a fault. A notification has none: the next request will meet it too."""
+    """The answer to a request that met a fault. A notification has none: the next request will meet
+    it too."""
     id = _request_id(request)
     if id is None:
         return httpx2.Response(202, request=request)
@@ -261,7 +283,11 @@ def _failed(request: httpx2.Request, error: types.ErrorData) -> httpx2.Response:
 
 
 def _error_body(id: int | str, error: types.ErrorData) -> bytes:
-    return types.JSONRPCError(jsonrpc="2.0", id=id, error=error).model_dump_json(by_alias=True).encode()
+    return (
+        types.JSONRPCError(jsonrpc="2.0", id=id, error=error)
+        .model_dump_json(by_alias=True)
+        .encode()
+    )
 
 
 def _broken_off(error: httpx2.HTTPError) -> types.ErrorData:
@@ -275,10 +301,13 @@ def _request_id(request: httpx2.Request) -> int | str | None:
 
 
 def _is_session_lost(request: httpx2.Request, response: httpx2.Response, body: bytes) -> bool:
-    """404 is what the protocol asks for; 400 with an error about the session is what many servers answer."""
+    """404 is what the protocol asks for; 400 with an error about the session is what many servers
+    answer."""
     if "mcp-session-id" not in request.headers:
         return False
-    return response.status_code == 404 or (response.status_code == 400 and b"session" in body[:1000].lower())
+    return response.status_code == 404 or (
+        response.status_code == 400 and b"session" in body[:1000].lower()
+    )
 
 
 def _message_in(body: bytes) -> str:
@@ -295,5 +324,7 @@ def _flaw(body: bytes) -> str | None:
         message = decode(body)
     except NotStrict as error:
         return str(error)
-    has_answer = isinstance(message, dict) and isinstance(message.get("result", message.get("error")), dict)
+    has_answer = isinstance(message, dict) and isinstance(
+        message.get("result", message.get("error")), dict
+    )
     return None if has_answer else "it is not a JSON-RPC answer"

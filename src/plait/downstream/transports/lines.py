@@ -1,7 +1,7 @@
 """What a server writes to its stdout: cut into lines, read as messages.
 
-A line that cannot be read is passed over and counted, unless it is the answer to a request: then it ends that one, at
-once and with the reason.
+A line that cannot be read is passed over and counted, unless it is the answer to a request: then it
+ends that one, at once and with the reason.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class Waiter:
             self.answer.set_result(answer)
 
     def is_told(self, told: JsonObject) -> bool:
-        """Whether *told*, the parameters of a notification, was progress; then it has been passed on."""
+        """Whether *told*, the parameters of a notification, was progress; then it has been passed
+        on."""
         if not is_number(told.get("progress")):
             return False
         if self.on_progress is not None:
@@ -68,7 +69,8 @@ class Lines:
         self._line = bytearray()
 
     def asked(self, id: types.RequestId, waiter: Waiter | None = None) -> None:
-        """A request of this id waits for its answer: *waiter* does, or whoever reads the messages."""
+        """A request of this id waits for its answer: *waiter* does, or whoever reads the
+        messages."""
         self._asked[id] = waiter
 
     def forget(self, id: object) -> None:
@@ -84,7 +86,8 @@ class Lines:
                 waiter.take(error)
 
     def read(self, data: bytes) -> Iterator[SessionMessage]:
-        """The messages that *data* completes. Raises `LineTooLong`, after the error for the request it answers."""
+        """The messages that *data* completes. Raises `LineTooLong`, after the error for the request
+        it answers."""
         *lines, rest = data.split(b"\n")
         for line in lines:
             if self._line:
@@ -114,12 +117,17 @@ class Lines:
         return self._answered(id, message)
 
     def _is_taken(self, id: types.RequestId | None, value: Json) -> bool:
-        """Whether *value* was the result or the progress of a request that somebody waits for here."""
+        """Whether *value* was the result or the progress of a request that somebody waits for
+        here."""
         if not isinstance(value, dict):
             return False
         if id is not None and value.keys() == _ANSWER:
             result = value["result"]
-            return isinstance(result, dict) and value["jsonrpc"] == "2.0" and self._is_answered(id, result)
+            return (
+                isinstance(result, dict)
+                and value["jsonrpc"] == "2.0"
+                and self._is_answered(id, result)
+            )
         match value:
             case {"method": "notifications/progress", "params": dict(told)}:
                 token = told.get("progressToken")
@@ -137,16 +145,21 @@ class Lines:
         return True
 
     def _is_answered(self, id: types.RequestId, answer: Answer) -> bool:
-        """Whether somebody waits here for the answer to the request of this id: then it is there."""
+        """Whether somebody waits here for the answer to the request of this id: then it is
+        there."""
         if (waiter := self._asked.pop(id, None)) is None:
             return False
         waiter.take(answer)
         return True
 
-    def _answered(self, id: types.RequestId | None, message: types.JSONRPCMessage) -> types.JSONRPCMessage | None:
+    def _answered(
+        self, id: types.RequestId | None, message: types.JSONRPCMessage
+    ) -> types.JSONRPCMessage | None:
         """*message*, unless it answers a request that somebody waits for here."""
         match message:
-            case types.JSONRPCResponse(result=answer) | types.JSONRPCError(error=answer) if id is not None:
+            case types.JSONRPCResponse(result=answer) | types.JSONRPCError(error=answer) if (
+                id is not None
+            ):
                 return None if self._is_answered(id, answer) else message
         return message
 
@@ -158,7 +171,9 @@ class Lines:
             return None
         return self._failed(id, Fault.UNREADABLE, f"the server's answer cannot be read: {reason}")
 
-    def _failed(self, id: types.RequestId, fault: Fault, message: str) -> types.JSONRPCMessage | None:
+    def _failed(
+        self, id: types.RequestId, fault: Fault, message: str
+    ) -> types.JSONRPCMessage | None:
         error = made_error(fault, message)
         return self._answered(id, types.JSONRPCError(jsonrpc="2.0", id=id, error=error))
 
@@ -166,7 +181,11 @@ class Lines:
         complaint = f"a line of its answers is longer than {self._max_bytes:,} bytes"
         id = answered_id(line, b"")
         self._line = bytearray()
-        if id is not None and id in self._asked and (message := self._failed(id, Fault.TOO_LARGE, complaint)):
+        if (
+            id is not None
+            and id in self._asked
+            and (message := self._failed(id, Fault.TOO_LARGE, complaint))
+        ):
             yield SessionMessage(message)
         raise LineTooLong(complaint)
 
@@ -193,7 +212,8 @@ _ID_AT_THE_END = re.compile(rb'"id"\s*:\s*(\d{1,15})\s*\}\s*\Z')
 
 
 def answered_id(line: bytes | bytearray, end: bytes) -> int | None:
-    """The id that *line*, whose *end* may be known, answers: found on its outermost level, without reading it."""
+    """The id that *line*, whose *end* may be known, answers: found on its outermost level, without
+    reading it."""
     id: int | None = None
     for token, at in _outermost(line):
         if token == b'"method"' and _COLON_AFTER.match(line, at):
@@ -206,12 +226,16 @@ def answered_id(line: bytes | bytearray, end: bytes) -> int | None:
 
 
 def names_a_method(line: bytes) -> bool:
-    """Whether *line*, which cannot be read, is a request or a notification rather than an answer."""
-    return any(token == b'"method"' and _COLON_AFTER.match(line, at) for token, at in _outermost(line))
+    """Whether *line*, which cannot be read, is a request or a notification rather than an
+    answer."""
+    return any(
+        token == b'"method"' and _COLON_AFTER.match(line, at) for token, at in _outermost(line)
+    )
 
 
 def _outermost(line: bytes | bytearray) -> Iterator[tuple[bytes, int]]:
-    """The texts on the outermost level of the object that *line* begins with, and where each ends."""
+    """The texts on the outermost level of the object that *line* begins with, and where each
+    ends."""
     depth = 0
     for token in _TOKEN.finditer(line, 0, HEAD_BYTES):
         match bytes(token[0]):

@@ -1,6 +1,8 @@
-"""One process as asyncio's callbacks tell of it: what it writes, what it takes, its words on stderr, its end.
+"""One process as asyncio's callbacks tell of it: what it writes, what it takes, its words on
+stderr, its end.
 
-Nothing that it does blocks: lines have a limit, stderr is always read, and a process that no longer reads is ended.
+Nothing that it does blocks: lines have a limit, stderr is always read, and a process that no longer
+reads is ended.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from .stderr import Stderr
 WRITE_BUFFER_BYTES = 2**20
 QUEUE_HIGH, QUEUE_LOW = 1024, 256
 DRAIN_S = 0.25
-"""How long what is left in the pipe of a dead server is read; a grandchild may hold it open for ever."""
+"""How long what is left in the pipe of a dead server is read; a grandchild may hold it open for
+ever."""
 
 _FROM_OUTSIDE = frozenset({"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"})
 """Signals that a process is sent; what it said before has nothing to do with them."""
@@ -151,7 +154,8 @@ class Process(asyncio.SubprocessProtocol):
     # writing
 
     async def write(self, data: bytes) -> None:
-        """Hand *data* to the server. Raises `anyio.BrokenResourceError` if it is gone, or takes nothing any more."""
+        """Hand *data* to the server. Raises `anyio.BrokenResourceError` if it is gone, or takes
+        nothing any more."""
         while not self._writable.is_set():  # who was woken first may have filled the pipe again
             await self._writable.wait()
         if not self.is_open:
@@ -166,7 +170,8 @@ class Process(asyncio.SubprocessProtocol):
             self._stdin.write(data)
 
     def _send(self) -> None:
-        """What was written in one turn of the loop goes out together: a call to the system costs as much as a call."""
+        """What was written in one turn of the loop goes out together: a call to the system costs as
+        much as a call."""
         if self._unsent and not self._stdin.is_closing():
             self._stdin.write(bytes(self._unsent))
         self._unsent.clear()
@@ -182,10 +187,13 @@ class Process(asyncio.SubprocessProtocol):
 
     def _watch_stall(self) -> None:
         waiting = self._stdin.get_write_buffer_size()
-        self._stall = asyncio.get_running_loop().call_later(self._write_timeout_s, self._check_stall, waiting)
+        self._stall = asyncio.get_running_loop().call_later(
+            self._write_timeout_s, self._check_stall, waiting
+        )
 
     def _check_stall(self, waiting: int) -> None:
-        """End a server that has read nothing since *waiting* bytes waited for it, whether or not a caller waits too."""
+        """End a server that has read nothing since *waiting* bytes waited for it, whether or not a
+        caller waits too."""
         if self._stdin.get_write_buffer_size() < waiting:
             self._watch_stall()
         else:
@@ -197,14 +205,17 @@ class Process(asyncio.SubprocessProtocol):
             self._stall = None
 
     def last_words(self) -> str:
-        """How it ended; with what it said last, unless it was ended by others: then that had another reason."""
+        """How it ended; with what it said last, unless it was ended by others: then that had
+        another reason."""
         if self.complaint is not None:
             return f"it was stopped: {self.complaint}"
         if self.returncode is None:
             return "it closed its output" + self._stderr.last_words()
         if self.returncode < 0:
             name = _signal_name(-self.returncode)
-            return f"it was ended by {name}" + ("" if name in _FROM_OUTSIDE else self._stderr.last_words())
+            return f"it was ended by {name}" + (
+                "" if name in _FROM_OUTSIDE else self._stderr.last_words()
+            )
         return f"it ended with exit code {self.returncode}" + self._stderr.last_words()
 
     # the end
@@ -221,7 +232,8 @@ class Process(asyncio.SubprocessProtocol):
         self.end()
         self._forget_stall()
         if self._is_paused:
-            self._stdout.resume_reading()  # a server that is stuck on a full pipe could not end by itself
+            # A server that is stuck on a full pipe could not end by itself.
+            self._stdout.resume_reading()
         if not self.exited.is_set() and self.complaint is None:
             self._send()
             self._stdin.close()

@@ -1,8 +1,8 @@
 """Legacy SSE: requests are posted one by one, all answers come on one stream.
 
-The SDK only logs a POST that failed, and its caller waits for ever; an event that is too long for it ends all calls.
-Here either is the answer of its own request. The SDK follows the stream, and learns from it where to post; messages are
-taken out before it sees them.
+The SDK only logs a POST that failed, and its caller waits for ever; an event that is too long for
+it ends all calls. Here either is the answer of its own request. The SDK follows the stream, and
+learns from it where to post; messages are taken out before it sees them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,15 @@ import mcp_types as types
 from ..mcp_sdk import SessionMessage, sse_client
 from .events import Event, Events, Unreadable, read_message
 from .faults import Fault
-from .http import CANCEL_TIMEOUT_S, MAX_BODY_BYTES, error_of, make_client, request_of, status_error, unpacked
+from .http import (
+    CANCEL_TIMEOUT_S,
+    MAX_BODY_BYTES,
+    error_of,
+    make_client,
+    request_of,
+    status_error,
+    unpacked,
+)
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +42,13 @@ OnMessage: TypeAlias = Callable[[types.JSONRPCMessage], Awaitable[None]]
 
 
 class PostingTransport(httpx2.AsyncBaseTransport):
-    """Wraps *inner*. *on_message* is given all messages on the stream, none longer than *max_event_bytes*, and an error
-    for each request that could not be posted or whose answer cannot be read."""
+    """Wraps *inner*. *on_message* is given all messages on the stream, none longer than
+    *max_event_bytes*, and an error for each request that could not be posted or whose answer cannot
+    be read."""
 
-    def __init__(self, inner: httpx2.AsyncBaseTransport, on_message: OnMessage, max_event_bytes: int) -> None:
+    def __init__(
+        self, inner: httpx2.AsyncBaseTransport, on_message: OnMessage, max_event_bytes: int
+    ) -> None:
         self._inner = inner
         self._on_message = on_message
         self._max_event_bytes = max_event_bytes
@@ -47,7 +58,9 @@ class PostingTransport(httpx2.AsyncBaseTransport):
         if request.method != "POST":
             response = await unpacked(self._inner, request)
             assert isinstance(response.stream, httpx2.AsyncByteStream)
-            response.stream = _WithoutMessages(response.stream, self._on_message, self._max_event_bytes)
+            response.stream = _WithoutMessages(
+                response.stream, self._on_message, self._max_event_bytes
+            )
             return response
         message = request_of(request)
         if "method" in message and "id" in message:
@@ -71,7 +84,9 @@ class PostingTransport(httpx2.AsyncBaseTransport):
                 return response
             await response.aclose()
             if response.is_error:
-                error = status_error(response, Fault.SESSION_LOST if response.status_code == 404 else Fault.STATUS)
+                error = status_error(
+                    response, Fault.SESSION_LOST if response.status_code == 404 else Fault.STATUS
+                )
         if error is not None and id is not None:
             await self._on_message(types.JSONRPCError(jsonrpc="2.0", id=id, error=error))
         return httpx2.Response(202, request=request)
@@ -80,7 +95,9 @@ class PostingTransport(httpx2.AsyncBaseTransport):
 class _WithoutMessages(httpx2.AsyncByteStream):
     """An event stream whose messages are given to *on_message*; the rest of it goes on."""
 
-    def __init__(self, inner: httpx2.AsyncByteStream, on_message: OnMessage, max_event_bytes: int) -> None:
+    def __init__(
+        self, inner: httpx2.AsyncByteStream, on_message: OnMessage, max_event_bytes: int
+    ) -> None:
         self._inner = inner
         self._on_message = on_message
         self._max_event_bytes = max_event_bytes
@@ -90,7 +107,10 @@ class _WithoutMessages(httpx2.AsyncByteStream):
         async for chunk in self._inner:
             for event in events.read(chunk):
                 if event.kind != "message":
-                    yield b"event: %s\ndata: %s\n\n" % (event.kind.encode(), event.data[:MAX_ADDRESS_BYTES])
+                    yield b"event: %s\ndata: %s\n\n" % (
+                        event.kind.encode(),
+                        event.data[:MAX_ADDRESS_BYTES],
+                    )
                 elif event.data:
                     await self._pass_on(event)
 
@@ -115,10 +135,11 @@ async def sse_streams(
     *,
     auth: httpx2.Auth | None = None,
 ) -> AsyncIterator[tuple[Any, Any]]:
-    """The streams to read and to write of the server at *url*; each request has an answer or an error.
+    """The streams to read and to write of the server at *url*; each request has an answer or an
+    error.
 
-    *auth* authorizes every request. It sees the response to the stream's GET, but not those to posts:
-    a post that is refused is the error of its call.
+    *auth* authorizes every request. It sees the response to the stream's GET, but not those to
+    posts: a post that is refused is the error of its call.
     """
     send, receive = anyio.create_memory_object_stream[Any](QUEUE)
 
@@ -132,7 +153,10 @@ async def sse_streams(
         auth: httpx2.Auth | None = None,
     ) -> httpx2.AsyncClient:
         return make_client(
-            url, {**(headers or {}), **own_headers}, lambda inner: PostingTransport(inner, take, max_event_bytes), auth
+            url,
+            {**(headers or {}), **own_headers},
+            lambda inner: PostingTransport(inner, take, max_event_bytes),
+            auth,
         )
 
     async def pump(read: Any) -> None:
@@ -142,7 +166,9 @@ async def sse_streams(
 
     with send, receive:
         async with (
-            sse_client(url, sse_read_timeout=READ_TIMEOUT_S, httpx_client_factory=client, auth=auth) as (read, write),
+            sse_client(
+                url, sse_read_timeout=READ_TIMEOUT_S, httpx_client_factory=client, auth=auth
+            ) as (read, write),
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(pump, read)

@@ -1,8 +1,10 @@
-"""A downstream server that is a process of ours: its pipes, its words on stderr, its end and that of its group.
+"""A downstream server that is a process of ours: its pipes, its words on stderr, its end and that
+of its group.
 
-`ProcessTransport` is a transport for the MCP SDK: an async context manager that gives the two streams a dispatcher
-reads and writes. What the server writes is hostile until it has been read: lines have a limit, what cannot be read
-ends the call it answers and nothing else, and a server that stops reading holds nobody up.
+`ProcessTransport` is a transport for the MCP SDK: an async context manager that gives the two
+streams a dispatcher reads and writes. What the server writes is hostile until it has been read:
+lines have a limit, what cannot be read ends the call it answers and nothing else, and a server that
+stops reading holds nobody up.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ MAX_LINE_BYTES = 16 * 2**20
 GRACE_S = 2.0
 """How long a server has to end by itself after its stdin was closed, and again after SIGTERM."""
 WRITE_TIMEOUT_S = 10.0
-"""How long a server may leave its input unread, once more waits than the pipe and `WRITE_BUFFER_BYTES` hold."""
+"""How long a server may leave its input unread, once more waits than the pipe and
+`WRITE_BUFFER_BYTES` hold."""
 
 
 class ProcessTransport:
@@ -58,11 +61,19 @@ class ProcessTransport:
 
     async def __aenter__(self) -> tuple[Reader, Writer]:
         loop = asyncio.get_running_loop()
-        process = Process(Lines(self._max_line_bytes), self._on_stderr, self._on_junk, self._write_timeout_s)
+        process = Process(
+            Lines(self._max_line_bytes), self._on_stderr, self._on_junk, self._write_timeout_s
+        )
         try:
-            with anyio.CancelScope(shield=True):  # half started, a process would be nobody's to stop
+            with anyio.CancelScope(
+                shield=True
+            ):  # half started, a process would be nobody's to stop
                 await loop.subprocess_exec(
-                    lambda: process, *self._command, env=self._env, cwd=self._cwd, start_new_session=True
+                    lambda: process,
+                    *self._command,
+                    env=self._env,
+                    cwd=self._cwd,
+                    start_new_session=True,
                 )
         except OSError as error:
             raise cannot_start(self._command[0], self._cwd, error) from error
@@ -70,7 +81,10 @@ class ProcessTransport:
         return Reader(process), Writer(process)
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._process is not None:
             with anyio.CancelScope(shield=True):
@@ -104,7 +118,10 @@ class _Stream:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         return None
 
@@ -136,7 +153,7 @@ class Writer(_Stream):
             if message.method == "notifications/cancelled" and message.params is not None:
                 self._process.lines.forget(message.params.get("requestId"))
             if self._process.is_blocked:
-                return  # a server that does not read need not be told, and its callers must not wait
+                return  # its callers must not wait for a server that does not read
         data = message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
         if isinstance(message, types.JSONRPCRequest):
             self._process.lines.asked(message.id)

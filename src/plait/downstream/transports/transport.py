@@ -23,7 +23,8 @@ from .stdio import GRACE_S, WRITE_TIMEOUT_S, ProcessTransport
 log = logging.getLogger(__name__)
 
 MOST_OPEN = 256
-"""How many requests of a server may be open at once; of most of them we say no, and that has to be sent too."""
+"""How many requests of a server may be open at once; of most of them we say no, and that has to be
+sent too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,11 @@ class Transport(Protocol):
         ...
 
 
-OpenTransport: TypeAlias = Callable[[str, ServerSettings, int, Callable[[str], None], ConnectTimings], Transport]
-"""Makes the way to a server: of its name, its settings, how many bytes a message may have, what is told the lines that
-it writes to stderr, and how long it may take."""
+OpenTransport: TypeAlias = Callable[
+    [str, ServerSettings, int, Callable[[str], None], ConnectTimings], Transport
+]
+"""Makes the way to a server: of its name, its settings, how many bytes a message may have, what is
+told the lines that it writes to stderr, and how long it may take."""
 
 
 def open_transport(
@@ -132,13 +135,17 @@ class HttpTransport:
     def last_words(self) -> str:
         parts = urlsplit(self._settings.url or "")
         host = parts.netloc.rpartition("@")[2]
-        return f"{parts.scheme}://{host}{parts.path} closed the connection"  # the rest may be a secret
+        return (
+            f"{parts.scheme}://{host}{parts.path} closed the connection"  # the rest may be a secret
+        )
 
     @asynccontextmanager
     async def streams(self) -> AsyncIterator[tuple[Any, Any]]:
         assert self._settings.url is not None  # the settings were checked
         if self._settings.kind == "sse":
-            async with sse_streams(self._settings.url, self._settings.headers, self._max_message_bytes) as streams:
+            async with sse_streams(
+                self._settings.url, self._settings.headers, self._max_message_bytes
+            ) as streams:
                 yield streams
             return
         limit = self._max_message_bytes
@@ -148,7 +155,9 @@ class HttpTransport:
                 self._settings.headers,
                 lambda inner: IsolatingTransport(inner, max_body_bytes=limit),
             ) as client,
-            streamable_http_client(self._settings.url, http_client=client, max_sse_event_size=None) as streams,
+            streamable_http_client(
+                self._settings.url, http_client=client, max_sse_event_size=None
+            ) as streams,
         ):
             yield streams
 
@@ -167,14 +176,18 @@ class _Around:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self._inner.__aexit__(kind, error, trace)
 
 
 class Watched(_Around):
-    """A read stream that tells when it has ended. It is not read on while too many requests of the server's wait for
-    their answers to be sent: a server that asks and does not read would fill the memory."""
+    """A read stream that tells when it has ended. It is not read on while too many requests of the
+    server's wait for their answers to be sent: a server that asks and does not read would fill the
+    memory."""
 
     def __init__(self, inner: Any) -> None:
         super().__init__(inner)
@@ -214,7 +227,9 @@ class Watched(_Around):
                 is_new = key not in self._open
                 self._open.add(key)
                 return is_new
-            case SessionMessage(message=types.JSONRPCNotification(method="notifications/cancelled", params=params)):
+            case SessionMessage(
+                message=types.JSONRPCNotification(method="notifications/cancelled", params=params)
+            ):
                 self.settled((params or {}).get("requestId"))
         return True
 
@@ -238,7 +253,8 @@ class Answering(_Around):
 
 
 def _junk_logger(server: str) -> Callable[[int, str], None]:
-    """Told how many lines of *server* were no messages, and why the last was none; it logs that once in a while."""
+    """Told how many lines of *server* were no messages, and why the last was none; it logs that
+    once in a while."""
     told = 0
 
     def warn(count: int, why: str) -> None:
@@ -255,4 +271,10 @@ def _command(settings: ServerSettings) -> tuple[str, list[str]]:
         assert settings.command is not None  # the settings were checked
         return settings.command, list(settings.args)
     allowed = [word for command in settings.allow_commands for word in ("--allow-command", command)]
-    return sys.executable, ["-m", f"plait.{settings.builtin}", "--root", str(settings.root), *allowed]
+    return sys.executable, [
+        "-m",
+        f"plait.{settings.builtin}",
+        "--root",
+        str(settings.root),
+        *allowed,
+    ]

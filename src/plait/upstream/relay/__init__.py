@@ -1,1 +1,2 @@
-"""Passing on what is for downstream servers, and what they say and ask, in all combinations of protocol eras."""
+"""Passing on what is for downstream servers, and what they say and ask, in all combinations of
+protocol eras."""

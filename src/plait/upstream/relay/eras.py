@@ -23,12 +23,13 @@ cache hints, server info) are added for clients of that era, and error codes are
 2. A client is asked only what it declared it can answer, in the form of its own era.
 3. `_meta` that belongs to one connection (protocol version, client info, capabilities, progress
    token) is never passed on to another connection.
-4. A state that a client sends back leads only to the server, or to the waiting call, that issued it.
+4. A state that a client sends back leads only to the server, or to the waiting call, that issued
+   it.
 
-*Why not the obvious way.* Letting every call wait in a task of ours would make one rule of the four,
-but a client of 2026-07-28 in front of a server of 2026-07-28 would lose what that era is for: its
-state would not survive a restart of the gateway. Translating everything into the newer era's models
-would lose members, and cost more than the call itself.
+*Why not the obvious way.* Letting every call wait in a task of ours would make one rule of the
+four, but a client of 2026-07-28 in front of a server of 2026-07-28 would lose what that era is for:
+its state would not survive a restart of the gateway. Translating everything into the newer era's
+models would lose members, and cost more than the call itself.
 """
 
 from __future__ import annotations
@@ -75,25 +76,32 @@ def meta_to_pass_on(meta: JsonObject) -> JsonObject:
 
 
 def declared_by(ctx: RequestContext) -> JsonObject:
-    """What the client of *ctx* said that it can do; empty where it said nothing, or nothing that is understood."""
+    """What the client of *ctx* said that it can do; empty where it said nothing, or nothing that is
+    understood."""
     has = ctx.session.client_capabilities
     if has is None:
         return {}
     said = meta_of(ctx).get(types.CLIENT_CAPABILITIES_META_KEY) if is_modern(ctx) else None
-    return said if isinstance(said, dict) else has.model_dump(by_alias=True, mode="json", exclude_none=True)
+    return (
+        said
+        if isinstance(said, dict)
+        else has.model_dump(by_alias=True, mode="json", exclude_none=True)
+    )
 
 
 def shows_apps(ctx: RequestContext) -> bool:
-    """Whether the client of *ctx* shows the pages of MCP Apps, and so keeps from its model the tools that are for those
-    pages alone."""
+    """Whether the client of *ctx* shows the pages of MCP Apps, and so keeps from its model the
+    tools that are for those pages alone."""
     extensions = declared_by(ctx).get("extensions")
     return isinstance(extensions, dict) and _UI in extensions
 
 
 def checked_params(ctx: RequestContext) -> JsonObject:
-    """The params of a request, without `_meta`, once they are known to be what the client's era has.
+    """The params of a request, without `_meta`, once they are known to be what the client's era
+    has.
 
-    A `tools/call` is looked at no more closely than relaying it needs. Raises `MCPError` or `ValidationError`.
+    A `tools/call` is looked at no more closely than relaying it needs. Raises `MCPError` or
+    `ValidationError`.
     """
     if not is_modern(ctx) and ctx.session.client_params is None:
         raise MCPError(types.INVALID_PARAMS, _INVALID, "")
@@ -114,20 +122,29 @@ def _check_call(ctx: RequestContext) -> None:
         case _:
             is_right = False
     if is_modern(ctx):
-        is_right = is_right and isinstance(meta_of(ctx).get(types.CLIENT_CAPABILITIES_META_KEY), dict)
+        is_right = is_right and isinstance(
+            meta_of(ctx).get(types.CLIENT_CAPABILITIES_META_KEY), dict
+        )
     if not is_right:
         raise MCPError(types.INVALID_PARAMS, _INVALID, "")
 
 
-def shaped_result(ctx: RequestContext, result: JsonObject, server_info: Mapping[str, Any]) -> JsonObject:
+def shaped_result(
+    ctx: RequestContext, result: JsonObject, server_info: Mapping[str, Any]
+) -> JsonObject:
     """*result* as the client's era has it; what it does not ask for is left as it came."""
-    return _modern(ctx.method, result, server_info) if is_modern(ctx) else _legacy(ctx.method, result)
+    return (
+        _modern(ctx.method, result, server_info) if is_modern(ctx) else _legacy(ctx.method, result)
+    )
 
 
 def _modern(method: str, result: JsonObject, server_info: Mapping[str, Any]) -> JsonObject:
     meta = result.get("_meta")
     shaped: JsonObject = {"resultType": "complete", **result}
-    shaped["_meta"] = {**(meta if isinstance(meta, dict) else {}), types.SERVER_INFO_META_KEY: dict(server_info)}
+    shaped["_meta"] = {
+        **(meta if isinstance(meta, dict) else {}),
+        types.SERVER_INFO_META_KEY: dict(server_info),
+    }
     if method in methods.CACHEABLE_METHODS and shaped["resultType"] == "complete":
         shaped.setdefault("ttlMs", 0)
         shaped.setdefault("cacheScope", "private")
@@ -145,7 +162,9 @@ def _legacy(method: str, result: JsonObject) -> JsonObject:
         return result
     shaped = {name: value for name, value in result.items() if name not in left_out}
     if isinstance(meta, dict) and is_stamped:
-        shaped["_meta"] = {key: value for key, value in meta.items() if key != types.SERVER_INFO_META_KEY}
+        shaped["_meta"] = {
+            key: value for key, value in meta.items() if key != types.SERVER_INFO_META_KEY
+        }
         if not shaped["_meta"]:
             del shaped["_meta"]
     return shaped
@@ -157,11 +176,15 @@ def shaped_error(ctx: RequestContext, error: RpcError) -> MCPError:
 
 
 def _code(ctx: RequestContext, error: RpcError) -> int:
-    if error.code in _OF_ANOTHER_CONNECTION:  # said of our request to the server: the client's own was right
+    if (
+        error.code in _OF_ANOTHER_CONNECTION
+    ):  # said of our request to the server: the client's own was right
         return types.INTERNAL_ERROR
     if ctx.method != "resources/read":
         return error.code
     if is_modern(ctx):
         return types.INVALID_PARAMS if error.code == NOT_FOUND_BEFORE_2026 else error.code
-    is_not_found = error.code == types.INVALID_PARAMS and isinstance(error.data, dict) and "uri" in error.data
+    is_not_found = (
+        error.code == types.INVALID_PARAMS and isinstance(error.data, dict) and "uri" in error.data
+    )
     return NOT_FOUND_BEFORE_2026 if is_not_found else error.code

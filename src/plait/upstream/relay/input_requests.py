@@ -1,8 +1,9 @@
-"""What downstream servers ask of the upstream client: elicitation, sampling and roots, checked before it is put.
+"""What downstream servers ask of the upstream client: elicitation, sampling and roots, checked
+before it is put.
 
-A question that a server of the handshake era asks is put to a client of that era at once, on the stream of the request
-that it belongs to (`ask_directly`). Clients of 2026-07-28 are asked in rounds (`parking.py`). Both only ever see what
-they have declared that they can answer.
+A question that a server of the handshake era asks is put to a client of that era at once, on the
+stream of the request that it belongs to (`ask_directly`). Clients of 2026-07-28 are asked in rounds
+(`parking.py`). Both only ever see what they have declared that they can answer.
 """
 
 from __future__ import annotations
@@ -50,13 +51,17 @@ class InputRequest:
         if model is None:
             raise RpcError(types.METHOD_NOT_FOUND, "Method not found", method[:200])
         try:
-            model.model_validate({"method": method, "params": params} if params else {"method": method}, by_name=False)
+            model.model_validate(
+                {"method": method, "params": params} if params else {"method": method},
+                by_name=False,
+            )
         except ValidationError as error:
             raise RpcError(types.INVALID_PARAMS, f"{method}: {_first(error)}") from None
         return cls(method, params)
 
     def lacking(self, capabilities: types.ClientCapabilities | None) -> JsonObject:
-        """The capabilities that it takes to answer, as clients declare them; empty where the client has them."""
+        """The capabilities that it takes to answer, as clients declare them; empty where the client
+        has them."""
         has = capabilities or types.ClientCapabilities()
         match self.method:
             case "elicitation/create":
@@ -72,10 +77,16 @@ class InputRequest:
         methods.validate_client_result(self.method, LATEST_HANDSHAKE_VERSION, answer)
 
     def as_input_request(self) -> JsonObject:
-        return {"method": self.method, "params": self.params} if self.params else {"method": self.method}
+        return (
+            {"method": self.method, "params": self.params}
+            if self.params
+            else {"method": self.method}
+        )
 
 
-def checked_question(method: str, params: JsonObject, capabilities: types.ClientCapabilities | None) -> InputRequest:
+def checked_question(
+    method: str, params: JsonObject, capabilities: types.ClientCapabilities | None
+) -> InputRequest:
     """A question that a client with *capabilities* can answer. Raises `RpcError` for any other."""
     question = InputRequest.read(method, params)
     if lacking := question.lacking(capabilities):
@@ -86,12 +97,16 @@ def checked_question(method: str, params: JsonObject, capabilities: types.Client
 def can_be_asked(capabilities: types.ClientCapabilities | None) -> bool:
     """Whether the client can answer anything at all."""
     has = capabilities
-    return has is not None and not (has.elicitation is None and has.sampling is None and has.roots is None)
+    return has is not None and not (
+        has.elicitation is None and has.sampling is None and has.roots is None
+    )
 
 
 def missing_capability(lacking: JsonObject) -> RpcError:
     message = f"The client did not declare what this needs: {', '.join(sorted(lacking))}"
-    return RpcError(types.MISSING_REQUIRED_CLIENT_CAPABILITY, message, {"requiredCapabilities": lacking})
+    return RpcError(
+        types.MISSING_REQUIRED_CLIENT_CAPABILITY, message, {"requiredCapabilities": lacking}
+    )
 
 
 def has_roots(ctx: RequestContext) -> bool:
@@ -101,34 +116,44 @@ def has_roots(ctx: RequestContext) -> bool:
 
 
 async def ask_for_roots(session: ServerSession, method: str, params: JsonObject) -> JsonObject:
-    """The answer of a client of the handshake era that has roots, to a question that belongs to none of its requests.
-    Raises `RpcError`. The caller bounds the time."""
+    """The answer of a client of the handshake era that has roots, to a question that belongs to
+    none of its requests. Raises `RpcError`. The caller bounds the time."""
     return await _put(session, InputRequest.read(method, params), None)
 
 
 async def ask_directly(ctx: RequestContext, method: str, params: JsonObject) -> JsonObject:
-    """The answer of a client of the handshake era. Raises `RpcError`, also when it takes longer than ten minutes."""
+    """The answer of a client of the handshake era. Raises `RpcError`, also when it takes longer
+    than ten minutes."""
     question = InputRequest.read(method, params)
     has = ctx.session.client_capabilities
     if lacking := question.lacking(has):  # as a client of that era would answer itself
         is_partly_there = any(getattr(has, name, None) is not None for name in lacking)
         code = types.INVALID_PARAMS if is_partly_there else types.METHOD_NOT_FOUND
         raise RpcError(code, missing_capability(lacking).message)
-    return await _put(ctx.session, question, ServerMessageMetadata(related_request_id=ctx.request_id))
+    return await _put(
+        ctx.session, question, ServerMessageMetadata(related_request_id=ctx.request_id)
+    )
 
 
-async def _put(session: ServerSession, question: InputRequest, related: ServerMessageMetadata | None) -> JsonObject:
-    request = cast(types.ServerRequest, _Request(method=question.method, params=question.params or None))
+async def _put(
+    session: ServerSession, question: InputRequest, related: ServerMessageMetadata | None
+) -> JsonObject:
+    request = cast(
+        types.ServerRequest, _Request(method=question.method, params=question.params or None)
+    )
     try:
         return (await session.send_request(request, _Answer, ASK_S, related)).root
     except MCPError as error:
         raise RpcError(error.code, error.message, error.data) from error
     except ValidationError as error:
-        raise RpcError(types.INTERNAL_ERROR, f"The client's answer is invalid: {_first(error)}") from None
+        raise RpcError(
+            types.INTERNAL_ERROR, f"The client's answer is invalid: {_first(error)}"
+        ) from None
 
 
 def with_state_of(server: str, result: JsonObject) -> JsonObject:
-    """*result* of *server*, which asks its client for input, with a state that leads back to that server."""
+    """*result* of *server*, which asks its client for input, with a state that leads back to that
+    server."""
     state = result.get("requestState")
     if result.get("resultType") != "input_required" or not isinstance(state, str):
         return result
@@ -136,7 +161,8 @@ def with_state_of(server: str, result: JsonObject) -> JsonObject:
 
 
 def with_own_state(server: str, params: JsonObject) -> JsonObject:
-    """*params* for *server*, with the state as it gave it. Raises `MCPError` for a state of another server."""
+    """*params* for *server*, with the state as it gave it. Raises `MCPError` for a state of another
+    server."""
     state = params.get("requestState")
     if state is None:
         return params
@@ -174,7 +200,8 @@ def _first(error: ValidationError) -> str:
 
 
 class _Request(BaseModel):
-    """A request to the client as it came from a server; the SDK's own models would drop what they do not know."""
+    """A request to the client as it came from a server; the SDK's own models would drop what they
+    do not know."""
 
     method: str
     params: dict[str, Any] | None

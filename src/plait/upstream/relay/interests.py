@@ -1,7 +1,8 @@
-"""What upstream clients together want to hear of the downstream servers: resources that they watch, and log levels.
+"""What upstream clients together want to hear of the downstream servers: resources that they watch,
+and log levels.
 
-Each server has one connection for all clients. It is told when the first client wants something, and when the last
-one no longer does.
+Each server has one connection for all clients. It is told when the first client wants something,
+and when the last one no longer does.
 """
 
 from __future__ import annotations
@@ -48,10 +49,12 @@ class Subscriptions:
         return f"<Subscriptions: {len(self._watches)}>"
 
     async def add(self, entry: Entry) -> None:
-        """One more client watches the resource *entry*. Raises `RpcError` where the server refuses, and `MCPError`
-        where no more can be watched."""
+        """One more client watches the resource *entry*. Raises `RpcError` where the server refuses,
+        and `MCPError` where no more can be watched."""
         if entry not in self._watches and len(self._watches) >= MOST_WATCHED:
-            raise MCPError(types.INVALID_PARAMS, f"No more than {MOST_WATCHED:,} resources can be watched.")
+            raise MCPError(
+                types.INVALID_PARAMS, f"No more than {MOST_WATCHED:,} resources can be watched."
+            )
         watch = self._watches.setdefault(entry, _Watch())
         watch.wanted += 1
         try:
@@ -68,7 +71,8 @@ class Subscriptions:
         await self._settle(entry, watch)
 
     async def remove_all(self, entries: Iterable[Entry]) -> None:
-        """As `remove`, for a client that has left. A server that does not listen may tell of more than is wanted."""
+        """As `remove`, for a client that has left. A server that does not listen may tell of more
+        than is wanted."""
         left = {entry: self._watches[entry] for entry in entries}
         for watch in left.values():
             watch.wanted -= 1
@@ -78,7 +82,8 @@ class Subscriptions:
                     tasks.start_soon(self._settle_quietly, entry, watch)
 
     async def _settle(self, entry: Entry, watch: _Watch) -> None:
-        """Tell the server what is wanted now, if it was told something else; one request at a time."""
+        """Tell the server what is wanted now, if it was told something else; one request at a
+        time."""
         try:
             async with watch.lock:
                 is_wanted = watch.wanted > 0
@@ -104,7 +109,8 @@ class Subscriptions:
 
 
 class LogLevels:
-    """The lowest log level that any client of the handshake era has asked for, as it was told to the servers."""
+    """The lowest log level that any client of the handshake era has asked for, as it was told to
+    the servers."""
 
     def __init__(self) -> None:
         self._wanted: dict[LegacySession, str] = {}
@@ -126,6 +132,10 @@ class LogLevels:
         if not self._wanted:
             return []
         lowest = min(self._wanted.values(), key=lambda level: LEVELS[level])
-        late = [o.server for o in offers if offers_capability(o, "logging") and self._told.get(o.server) != lowest]
+        late = [
+            o.server
+            for o in offers
+            if offers_capability(o, "logging") and self._told.get(o.server) != lowest
+        ]
         self._told.update(dict.fromkeys(late, lowest))
         return [RelayRequest(server, "logging/setLevel", {"level": lowest}) for server in late]

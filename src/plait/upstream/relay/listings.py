@@ -69,7 +69,9 @@ class Pages:
     @classmethod
     def of(cls, entries: Sequence[JsonObject], before: Self | None) -> Self:
         is_same = before is not None and before.entries == entries
-        return cls(entries, before.generation if before is not None and is_same else secrets.token_hex(8))
+        return cls(
+            entries, before.generation if before is not None and is_same else secrets.token_hex(8)
+        )
 
     def page(self, member: str, cursor: Json) -> JsonObject:
         """Return the page at *cursor*, or the first, with its entries as *member*. Raises
@@ -78,7 +80,9 @@ class Pages:
         end = start + PAGE
         page: JsonObject = {member: list(self.entries[start:end])}
         if end < len(self.entries):
-            page["nextCursor"] = base64.urlsafe_b64encode(f"{self.generation}.{end}".encode()).decode()
+            page["nextCursor"] = base64.urlsafe_b64encode(
+                f"{self.generation}.{end}".encode()
+            ).decode()
         return page
 
     def _start(self, cursor: Json) -> int:
@@ -89,7 +93,9 @@ class Pages:
                 found = None
             if found and found[1] == self.generation and 0 < int(found[2]) < len(self.entries):
                 return int(found[2])
-        raise MCPError(types.INVALID_PARAMS, "Invalid cursor: the list may have changed; start again.")
+        raise MCPError(
+            types.INVALID_PARAMS, "Invalid cursor: the list may have changed; start again."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +112,8 @@ class RelayConfig:
     """Waits until it is known what each server has, or for as long as a client may be kept waiting
     for that."""
     denied_by: Callable[[str, str], str | None] = _never
-    """The pattern that denies a tool, given its server and its name; None if it is allowed. What is denied is
-    not listed, and the gateway refuses to call it."""
+    """The pattern that denies a tool, given its server and its name; None if it is allowed. What is
+    denied is not listed, and the gateway refuses to call it."""
 
 
 Own: TypeAlias = Mapping[str, Sequence[JsonObject]]
@@ -118,14 +124,22 @@ class MergedListing:
     """All that *offers* hold, under the names they are served by, after our own."""
 
     def __init__(
-        self, offers: tuple[ServerListing, ...], relaying: RelayConfig, own: Own, before: MergedListing | None = None
+        self,
+        offers: tuple[ServerListing, ...],
+        relaying: RelayConfig,
+        own: Own,
+        before: MergedListing | None = None,
     ) -> None:
         self.offers = offers
         self.servers = {offer.server: offer for offer in offers}
         self._relaying = relaying
         self.tools = self._tool_names(own["tools/list"])
-        self.prompts = prompt_names(_entries(offers, _prompts, "name"), taken=_texts(own["prompts/list"], "name"))
-        self.addresses = Addresses(_entries(offers, _resources, "uri"), _entries(offers, _templates, "uriTemplate"))
+        self.prompts = prompt_names(
+            _entries(offers, _prompts, "name"), taken=_texts(own["prompts/list"], "name")
+        )
+        self.addresses = Addresses(
+            _entries(offers, _resources, "uri"), _entries(offers, _templates, "uriTemplate")
+        )
         self.schemas: dict[str, Mapping[str, object]] = {}
         """The input schema of each tool that is listed, by its name upstream."""
         self.denied = self.denials()
@@ -138,12 +152,16 @@ class MergedListing:
     def __repr__(self) -> str:
         return f"<Directory of {', '.join(self.servers) or 'no servers'}>"
 
-    def page(self, method: str, *, modern: bool, apps: bool = True, cursor: Json = None) -> JsonObject:
+    def page(
+        self, method: str, *, modern: bool, apps: bool = True, cursor: Json = None
+    ) -> JsonObject:
         """One page of a list, with tools for the pages of *apps* alone, or without. Raises
         `MCPError` for a cursor of a list that was another."""
         key = (method, modern, apps)
         if (pages := self._pages.get(key)) is None:
-            pages = self._pages[key] = Pages.of(self._allowed(method, modern, apps), self._before.get(key))
+            pages = self._pages[key] = Pages.of(
+                self._allowed(method, modern, apps), self._before.get(key)
+            )
         return pages.page(MEMBERS[method], cursor)
 
     def denials(self) -> dict[Entry, str]:
@@ -167,15 +185,23 @@ class MergedListing:
         relaying = self._relaying
         if relaying.expose == "dag":
             return Names({}, {})
-        return tool_names(_entries(self.offers, _tools, "name"), bare=relaying.bare, taken=_texts(own, "name"))
+        return tool_names(
+            _entries(self.offers, _tools, "name"), bare=relaying.bare, taken=_texts(own, "name")
+        )
 
     def _served(self) -> dict[str, list[JsonObject]]:
         served: dict[str, list[JsonObject]] = {method: [] for method in MEMBERS}
         for offer in self.offers:
             served["tools/list"] += self._renamed_tools(offer)
-            served["prompts/list"] += _renamed(offer.prompts, "name", self._prompt_name(offer.server))
-            served["resources/list"] += _renamed(offer.resources, "uri", self._address(offer.server))
-            served["resources/templates/list"] += _renamed(offer.templates, "uriTemplate", self._address(offer.server))
+            served["prompts/list"] += _renamed(
+                offer.prompts, "name", self._prompt_name(offer.server)
+            )
+            served["resources/list"] += _renamed(
+                offer.resources, "uri", self._address(offer.server)
+            )
+            served["resources/templates/list"] += _renamed(
+                offer.templates, "uriTemplate", self._address(offer.server)
+            )
         return served
 
     def _renamed_tools(self, offer: ServerListing) -> list[JsonObject]:
@@ -249,7 +275,9 @@ def _templates(offer: ServerListing) -> tuple[JsonObject, ...]:
 
 
 def _entries(
-    offers: Iterable[ServerListing], listed: Callable[[ServerListing], tuple[JsonObject, ...]], member: str
+    offers: Iterable[ServerListing],
+    listed: Callable[[ServerListing], tuple[JsonObject, ...]],
+    member: str,
 ) -> list[Entry]:
     return [(offer.server, text) for offer in offers for text in _texts(listed(offer), member)]
 
@@ -258,7 +286,9 @@ def _texts(entries: Iterable[JsonObject], member: str) -> list[str]:
     return [text for entry in entries if isinstance(text := entry.get(member), str)]
 
 
-def _renamed(entries: Iterable[JsonObject], member: str, name: Callable[[str], str]) -> list[JsonObject]:
+def _renamed(
+    entries: Iterable[JsonObject], member: str, name: Callable[[str], str]
+) -> list[JsonObject]:
     """*entries* with another text as *member*, those without one left out, those that keep it the
     very same."""
     renamed = []

@@ -1,4 +1,5 @@
-"""What downstream servers tell of themselves, passed on to every upstream client that it is for, in both eras.
+"""What downstream servers tell of themselves, passed on to every upstream client that it is for, in
+both eras.
 
 Log messages that belong to a request do not come here: its client alone hears them (`Caller.log`).
 """
@@ -45,8 +46,9 @@ _LISTS: dict[str, ServerEvent] = {
 
 
 class TransportState:
-    """What lives as long as one upstream transport: its sessions, the requests that are open, and those that wait for
-    their clients. *tell_changes* calls `tell_change` for each list that has changed, over all transports."""
+    """What lives as long as one upstream transport: its sessions, the requests that are open, and
+    those that wait for their clients. *tell_changes* calls `tell_change` for each list that has
+    changed, over all transports."""
 
     def __init__(
         self,
@@ -128,7 +130,9 @@ async def _tell_askers(downstream: Downstream, method: str, params: JsonObject) 
     await _tell_these(downstream, downstream.askers(), method, params)
 
 
-async def _tell_these(downstream: Downstream, servers: list[str], method: str, params: JsonObject) -> None:
+async def _tell_these(
+    downstream: Downstream, servers: list[str], method: str, params: JsonObject
+) -> None:
     async with create_task_group() as group:
         for server in servers:
             group.start_soon(_tell_one, downstream, server, method, params)

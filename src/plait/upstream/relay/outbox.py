@@ -1,4 +1,5 @@
-"""Notifications that wait for one client: gathered, bounded, and sent by a task that is there while it is needed."""
+"""Notifications that wait for one client: gathered, bounded, and sent by a task that is there while
+it is needed."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from ...core.values.strict import JsonObject
 log = logging.getLogger(__name__)
 
 PAUSE_S = 0.1
-"""Between two batches, so that who tells of changes without end costs a client ten messages a second of each kind."""
+"""Between two batches, so that who tells of changes without end costs a client ten messages a
+second of each kind."""
 MOST_WAITING = 1_000
 """What waits at once; of more, the oldest goes."""
 SEND_S = 5.0
@@ -24,7 +26,8 @@ Send: TypeAlias = Callable[[str, JsonObject], Awaitable[None]]
 
 
 class Outbox:
-    """What is put in is sent by *send*, in order; what comes again under a key before it was sent is sent once."""
+    """What is put in is sent by *send*, in order; what comes again under a key before it was sent
+    is sent once."""
 
     def __init__(self, tasks: TaskGroup, send: Send) -> None:
         self._tasks = tasks
@@ -57,7 +60,9 @@ class Outbox:
             with anyio.move_on_after(SEND_S) as within:
                 try:
                     await self._send(method, params)
-                except Exception:  # a client that has just left, in whatever way its transport tells
+                except (
+                    Exception
+                ):  # a client that has just left, in whatever way its transport tells
                     log.debug("notice.unsent", exc_info=True)
                     return False
             if within.cancelled_caught:

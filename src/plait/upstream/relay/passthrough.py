@@ -1,8 +1,10 @@
-"""Serves what downstream servers have: each request goes to the server it is for, and its result comes back as it came.
+"""Serves what downstream servers have: each request goes to the server it is for, and its result
+comes back as it came.
 
-This is a middleware of the SDK's server. What it answers never meets the SDK's models, so nothing is dropped, and a
-relayed call costs little. What is ours goes on to our own handlers. Calls of tools take the road of all calls, through
-the gateway; everything else is sent to its server as it is.
+This is a middleware of the SDK's server. What it answers never meets the SDK's models, so nothing
+is dropped, and a relayed call costs little. What is ours goes on to our own handlers. Calls of
+tools take the road of all calls, through the gateway; everything else is sent to its server as it
+is.
 """
 
 from __future__ import annotations
@@ -51,8 +53,9 @@ _Verb: TypeAlias = Callable[[RequestContext, CallNext], Awaitable[HandlerResult]
 
 
 class Passthrough:
-    """Relays to the servers of *relaying*, besides our *own* entries of the lists; *call* calls their tools. *calls*
-    counts the requests that are open; results of 2026-07-28 are stamped with *server_info*."""
+    """Relays to the servers of *relaying*, besides our *own* entries of the lists; *call* calls
+    their tools. *calls* counts the requests that are open; results of 2026-07-28 are stamped with
+    *server_info*."""
 
     def __init__(
         self,
@@ -86,7 +89,8 @@ class Passthrough:
 
     @asynccontextmanager
     async def lifespan(self, server: Server[Any]) -> AsyncIterator[TransportState]:
-        """What one transport of *server* needs for as long as it is there; the contexts of its requests carry it."""
+        """What one transport of *server* needs for as long as it is there; the contexts of its
+        requests carry it."""
         async with anyio.create_task_group() as tasks:
             downstream = self._relaying.downstream
             live = TransportState(tasks, downstream, self.owners, self._tell_changes)
@@ -118,10 +122,12 @@ class Passthrough:
             log.exception("relay.failed", extra={"method": ctx.method})
             raise MCPError(types.INTERNAL_ERROR, "Internal server error") from None
 
-    async def interactive(self, ctx: RequestContext, caller: RequestScope, work: Work) -> JsonObject:
-        """Do *work* of our own for the request of *ctx*. It may ask the client meanwhile, by *caller*;
-        a client of 2026-07-28 then sends its request again, and so comes here again, for the same work
-        to go on."""
+    async def interactive(
+        self, ctx: RequestContext, caller: RequestScope, work: Work
+    ) -> JsonObject:
+        """Do *work* of our own for the request of *ctx*. It may ask the client meanwhile, by
+        *caller*; a client of 2026-07-28 then sends its request again, and so comes here again, for
+        the same work to go on."""
         pending = transport_state_of(ctx).parking
         if (held := pending.held_for(ctx)) is not None:
             return await pending.resume(held, ctx)
@@ -146,7 +152,9 @@ class Passthrough:
         if ctx.method == "tools/list" and self._relaying.expose == "dag":
             return await call_next(ctx)
         page = await self.owners.page(ctx, checked_params(ctx).get("cursor"))
-        hint: JsonObject = {"ttlMs": LISTS_LAST_MS, "cacheScope": "private"} if is_modern(ctx) else {}
+        hint: JsonObject = (
+            {"ttlMs": LISTS_LAST_MS, "cacheScope": "private"} if is_modern(ctx) else {}
+        )
         return shaped_result(ctx, {**page, **hint}, self._server_info)
 
     # What is asked of one server.
@@ -197,7 +205,8 @@ class Passthrough:
         return await self._relay(ctx, found[0], {**params, "ref": found[1]})
 
     async def _completed(self, ctx: RequestContext, ref: Json) -> tuple[str, JsonObject] | None:
-        """The server that completes *ref*, and what it calls it; None for what is ours. Raises `MCPError`."""
+        """The server that completes *ref*, and what it calls it; None for what is ours. Raises
+        `MCPError`."""
         if not isinstance(ref, dict):
             return None
         match ref:
@@ -228,8 +237,9 @@ class Passthrough:
     async def _relay(
         self, ctx: RequestContext, server: str, params: JsonObject, asked: str | None = None
     ) -> HandlerResult:
-        """Send the client's request to *server* with other *params*; its result, as the client's era has it. Addresses
-        in it are as they are served, and what the client *asked* for is as it called it."""
+        """Send the client's request to *server* with other *params*; its result, as the client's
+        era has it. Addresses in it are as they are served, and what the client *asked* for is as it
+        called it."""
         self.wishes.tell_levels(transport_state_of(ctx))
         with self._calls.one_to_give_up():
             result = await self._answer(ctx, server, params)
@@ -242,8 +252,9 @@ class Passthrough:
         return shaped_result(ctx, result, self._server_info)
 
     async def _answer(self, ctx: RequestContext, server: str, params: JsonObject) -> JsonObject:
-        """The result of *server*. A client of 2026-07-28 that is asked something gets a result that asks, and comes
-        back with a state: one of ours, if the call waits for it (`pending.py`), or else one of the server's own."""
+        """The result of *server*. A client of 2026-07-28 that is asked something gets a result that
+        asks, and comes back with a state: one of ours, if the call waits for it (`pending.py`), or
+        else one of the server's own."""
         pending = transport_state_of(ctx).parking
         may_ask = ctx.method in methods.INPUT_REQUIRED_METHODS
         if may_ask and (held := pending.held_for(ctx)) is not None:
@@ -264,16 +275,22 @@ class Passthrough:
         await caller.told()
         return result
 
-    async def _sent(self, ctx: RequestContext, server: str, params: JsonObject, caller: RequestScope) -> JsonObject:
+    async def _sent(
+        self, ctx: RequestContext, server: str, params: JsonObject, caller: RequestScope
+    ) -> JsonObject:
         meta = meta_to_pass_on(meta_of(ctx))
         if ctx.method == "tools/call":
-            return await self._call(server, str(params["name"]), {**params, "_meta": meta} if meta else params, caller)
+            return await self._call(
+                server, str(params["name"]), {**params, "_meta": meta} if meta else params, caller
+            )
         return await self._send(RelayRequest(server, ctx.method, params, meta, caller))
 
     async def _send(self, request: RelayRequest) -> JsonObject:
         with anyio.move_on_after(LONGEST_S):
             return await self._relaying.downstream.request(request)
-        raise RpcError(types.REQUEST_TIMEOUT, f"{request.server} did not answer within {LONGEST_S:g} s")
+        raise RpcError(
+            types.REQUEST_TIMEOUT, f"{request.server} did not answer within {LONGEST_S:g} s"
+        )
 
     def _caller(self, ctx: RequestContext) -> RequestScope:
         session = None if is_modern(ctx) else self.wishes.session(ctx)

@@ -1,10 +1,12 @@
-"""Work that outlives the request it was begun for, so that a client of 2026-07-28 can be asked something.
+"""Work that outlives the request it was begun for, so that a client of 2026-07-28 can be asked
+something.
 
-Servers of the handshake era ask while a call is open; clients of 2026-07-28 are asked by the result of a request, and
-answer with another one. So the call is made by a task of ours. When its server asks, the client's request ends with
-the question and a state, and the call waits. The client sends its request again with the answer and the state, the
-answer goes to the server, and so on until the call has ended. The state is good for one request, and for ten minutes;
-the server's upstream side seals it, bound to the request (`upstream.py`).
+Servers of the handshake era ask while a call is open; clients of 2026-07-28 are asked by the result
+of a request, and answer with another one. So the call is made by a task of ours. When its server
+asks, the client's request ends with the question and a state, and the call waits. The client sends
+its request again with the answer and the state, the answer goes to the server, and so on until the
+call has ended. The state is good for one request, and for ten minutes; the server's upstream side
+seals it, bound to the request (`upstream.py`).
 """
 
 from __future__ import annotations
@@ -32,12 +34,15 @@ from .request_scope import RequestScope
 log = logging.getLogger(__name__)
 
 Work: TypeAlias = Callable[[], Awaitable[JsonObject]]
-"""Something that ends with a result, and that may ask the client meanwhile by its `RequestScope`."""
+"""Something that ends with a result, and that may ask the client meanwhile by its
+`RequestScope`."""
 
 STATE = "parked:"
-"""How the state of a request begins that has work waiting for it; the token under which it waits follows."""
+"""How the state of a request begins that has work waiting for it; the token under which it waits
+follows."""
 GATHER_S = 0.02
-"""How long a client is not told of the first question, so that those that come with it are asked with it."""
+"""How long a client is not told of the first question, so that those that come with it are asked
+with it."""
 MOST_PARKED = 500
 """How many pieces of work may wait for their clients at once."""
 
@@ -75,14 +80,15 @@ class PendingRequests:
         return len(self.asking) >= MOST_PARKED
 
     async def begin(self, caller: RequestScope, work: Work) -> JsonObject:
-        """The result of *work*, or a result that asks the client. Raises what the work raises, but for `MCPError`
-        no more than `RpcError`. Cancelling the caller cancels the work."""
+        """The result of *work*, or a result that asks the client. Raises what the work raises, but
+        for `MCPError` no more than `RpcError`. Cancelling the caller cancels the work."""
         held = PendingRequest(self, caller)
         self._tasks.start_soon(held.do, work)
         return await self._next(held)
 
     def held_for(self, ctx: RequestContext) -> PendingRequest | None:
-        """The work that waits for the request of *ctx*, if that says so. Raises `MCPError` if none does any more."""
+        """The work that waits for the request of *ctx*, if that says so. Raises `MCPError` if none
+        does any more."""
         state = (ctx.params or {}).get("requestState")
         if not isinstance(state, str) or not state.startswith(STATE):
             return None
@@ -91,7 +97,8 @@ class PendingRequests:
         return held
 
     async def resume(self, held: PendingRequest, ctx: RequestContext) -> JsonObject:
-        """As `begin`, for work that waits for the answers in *ctx*. Raises `MCPError` for invalid ones."""
+        """As `begin`, for work that waits for the answers in *ctx*. Raises `MCPError` for invalid
+        ones."""
         given = (ctx.params or {}).get("inputResponses")
         answers = given if isinstance(given, dict) else {}
         held.check(answers)
@@ -107,7 +114,11 @@ class PendingRequests:
         self._parked[token] = held
         held.leave(token, anyio.current_time() + ASK_S)
         state = f"{STATE}{token}"
-        return {"resultType": "input_required", "inputRequests": held.open_questions(), "requestState": state}
+        return {
+            "resultType": "input_required",
+            "inputRequests": held.open_questions(),
+            "requestState": state,
+        }
 
     def has(self, token: str) -> bool:
         return token in self._parked
@@ -138,7 +149,9 @@ class PendingRequest:
             with self._scope:
                 self._outcome = await self._tried(work)
                 self._changed.notify()
-                if self._parking.has(self.token):  # else a request of the client waits for it at this moment
+                if self._parking.has(
+                    self.token
+                ):  # else a request of the client waits for it at this moment
                     await self._fetched.wait()
         finally:
             if self._outcome is None:
@@ -180,7 +193,8 @@ class PendingRequest:
         return asked.answer
 
     def _withdraw(self) -> None:
-        """The client will not come back: what it was not asked yet, or has not answered, it is asked elsewhere."""
+        """The client will not come back: what it was not asked yet, or has not answered, it is
+        asked elsewhere."""
         for asked in self._asked.values():
             if asked.is_open:
                 asked.settle(None)
@@ -192,11 +206,15 @@ class PendingRequest:
         return self._outcome is not None
 
     def open_questions(self) -> JsonObject:
-        return {key: asked.question.as_input_request() for key, asked in self._asked.items() if asked.is_open}
+        return {
+            key: asked.question.as_input_request()
+            for key, asked in self._asked.items()
+            if asked.is_open
+        }
 
     async def news(self) -> None:
-        """Wait until the work has ended or asks something, and a moment longer for what else it asks. Who is cancelled
-        here cancels the work."""
+        """Wait until the work has ended or asks something, and a moment longer for what else it
+        asks. Who is cancelled here cancels the work."""
         try:
             while not self.has_ended and not self._is_asking:
                 await self._changed.wait()
@@ -215,7 +233,8 @@ class PendingRequest:
         return self._outcome
 
     def leave(self, token: str, until: float) -> None:
-        """The client has been asked: the work waits for it under *token*, but no longer than *until*."""
+        """The client has been asked: the work waits for it under *token*, but no longer than
+        *until*."""
         self.token = token
         self.caller.turn_to(None)
         self._scope.deadline = until

@@ -1,7 +1,7 @@
 """The upstream side of one request: its client, and what the client hears of it before the answer.
 
-Progress and log messages go out on the request's own stream, in their order, and before its result. A
-client that does not read delays nothing but them, and what it does not read in time is dropped.
+Progress and log messages go out on the request's own stream, in their order, and before its result.
+A client that does not read delays nothing but them, and what it does not read in time is dropped.
 """
 
 from __future__ import annotations
@@ -56,11 +56,14 @@ def as_notification(method: str, params: JsonObject | None) -> types.ServerNotif
 
 
 class LegacySession:
-    """A client of the handshake era, and what it has asked for, for as long as its connection lasts."""
+    """A client of the handshake era, and what it has asked for, for as long as its connection
+    lasts."""
 
     def __init__(self, ctx: RequestContext, tasks: TaskGroup) -> None:
         session = ctx.session
-        self._outbox = Outbox(tasks, lambda method, params: session.send_notification(as_notification(method, params)))
+        self._outbox = Outbox(
+            tasks, lambda method, params: session.send_notification(as_notification(method, params))
+        )
         self.put = self._outbox.put
         self.level: str | None = None
         self.has_left = False
@@ -71,14 +74,16 @@ class LegacySession:
         return self.level is None or LEVELS[level] >= LEVELS[self.level]
 
     def log(self, params: JsonObject) -> bool:
-        """Pass on a log message, if the client wants such and is still there; returns whether it does."""
+        """Pass on a log message, if the client wants such and is still there; returns whether it
+        does."""
         if self.has_left or (level := level_of(params)) is None or not self.hears(level):
             return False
         self.put(LOG_MESSAGE, params)
         return True
 
     def names_of(self, server: str, uri: str) -> list[str]:
-        """What the client calls the resource *uri*, for each that it watches and that this is, or is a part of."""
+        """What the client calls the resource *uri*, for each that it watches and that this is, or
+        is a part of."""
         return [
             name + uri.removeprefix(watched)
             for (owner, watched), name in self.watched.items()
@@ -91,7 +96,11 @@ class RequestScope(Caller):
     request for the same, and hears nothing in between (`pending.py`)."""
 
     def __init__(
-        self, ctx: RequestContext, principal: Principal, tasks: TaskGroup, session: LegacySession | None
+        self,
+        ctx: RequestContext,
+        principal: Principal,
+        tasks: TaskGroup,
+        session: LegacySession | None,
     ) -> None:
         self._principal = principal
         self.session = session
@@ -165,16 +174,20 @@ class RequestScope(Caller):
         if (level := level_of(params)) is None or not self.hears(level):
             return False
         notice = as_notification(LOG_MESSAGE, params)
-        self._put(lambda ctx: ctx.session.send_notification(notice, related_request_id=ctx.request_id))
+        self._put(
+            lambda ctx: ctx.session.send_notification(notice, related_request_id=ctx.request_id)
+        )
         return True
 
     async def report(self, told: JsonObject) -> None:
-        """Tell it how far work of ours is, if the request that waits for it at the time asked to hear of that."""
+        """Tell it how far work of ours is, if the request that waits for it at the time asked to
+        hear of that."""
         if self._ctx is not None and (tell := telling(self._ctx)) is not None:
             await tell(told)
 
     def hears(self, level: str) -> bool:
-        """Whether it wants log messages of that level: clients of 2026-07-28 say so with each request."""
+        """Whether it wants log messages of that level: clients of 2026-07-28 say so with each
+        request."""
         if self.session is not None:
             return self.session.hears(level)
         if self._ctx is None or not is_modern(self._ctx):

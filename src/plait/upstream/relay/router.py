@@ -62,9 +62,15 @@ class Router:
         """Return one page of the requested list. Raises `MCPError` for a cursor of another list."""
         await self._relaying.known()
         directory = self.directory()
-        if ctx.method == "tools/list" and cursor is None and directory.denied != directory.denials():
+        if (
+            ctx.method == "tools/list"
+            and cursor is None
+            and directory.denied != directory.denials()
+        ):
             directory = self._renewed()
-        return directory.page(ctx.method, modern=is_modern(ctx), apps=shows_apps(ctx), cursor=cursor)
+        return directory.page(
+            ctx.method, modern=is_modern(ctx), apps=shows_apps(ctx), cursor=cursor
+        )
 
     async def tool(self, name: str) -> Entry:
         """Return the tool that is served under *name*. Raises `MCPError` if it is unknown."""
@@ -89,7 +95,9 @@ class Router:
         if is_ours(uri):
             return None
         directory = self.directory()
-        holders = [offer.server for offer in directory.offers if offers_capability(offer, "resources")]
+        holders = [
+            offer.server for offer in directory.offers if offers_capability(offer, "resources")
+        ]
         only = holders[0] if len(holders) == 1 else None
         entry = directory.addresses.down(uri, named_by=self._seen.server_of(uri), only=only)
         return entry if entry is not None and entry[0] in directory.servers else None
@@ -130,7 +138,9 @@ class Changes:
     tools alone never change."""
 
     def __init__(self, expose: Expose) -> None:
-        self._kinds = {kind: lists for kind, lists in KINDS.items() if expose != "dag" or kind != TOOLS_CHANGED}
+        self._kinds = {
+            kind: lists for kind, lists in KINDS.items() if expose != "dag" or kind != TOOLS_CHANGED
+        }
         self._announced: set[str] = set()
         self._seen: dict[str, set[bytes]] = {kind: set() for kind in self._kinds}
         """Fingerprints of the lists that were served meanwhile."""
@@ -150,7 +160,11 @@ class Changes:
     def take(self, now: MergedListing) -> list[str]:
         """Return the kinds of lists that changed, given that *now* is served; each change is
         returned once."""
-        changed = [kind for kind, lists in self._kinds.items() if self._is_other(kind, now.fingerprint(*lists))]
+        changed = [
+            kind
+            for kind, lists in self._kinds.items()
+            if self._is_other(kind, now.fingerprint(*lists))
+        ]
         self._announced.clear()
         for seen in self._seen.values():
             seen.clear()
@@ -187,16 +201,30 @@ def with_addresses(method: str, result: JsonObject, up: Up) -> JsonObject:
     and contents mapped by *up*. Whatever needs no change stays the same object."""
     match method:
         case "tools/call":
-            return _member(result, "content", lambda blocks: _each(blocks, lambda block: _block(block, up)))
+            return _member(
+                result, "content", lambda blocks: _each(blocks, lambda block: _block(block, up))
+            )
         case "prompts/get":
-            return _member(result, "messages", lambda messages: _each(messages, lambda message: _message(message, up)))
+            return _member(
+                result,
+                "messages",
+                lambda messages: _each(messages, lambda message: _message(message, up)),
+            )
         case "resources/read":
-            return _member(result, "contents", lambda contents: _each(contents, lambda content: _uri(content, up)))
+            return _member(
+                result,
+                "contents",
+                lambda contents: _each(contents, lambda content: _uri(content, up)),
+            )
     return result
 
 
 def _message(message: Json, up: Up) -> Json:
-    return _member(message, "content", lambda block: _block(block, up)) if isinstance(message, dict) else message
+    return (
+        _member(message, "content", lambda block: _block(block, up))
+        if isinstance(message, dict)
+        else message
+    )
 
 
 def _block(block: Json, up: Up) -> Json:

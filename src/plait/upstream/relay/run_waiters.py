@@ -1,9 +1,9 @@
 """The questions and log messages of a run's calls, which go to the client that began the run alone.
 
-A run outlives the request that began it, and its calls may ask something at any time. So each run has
-a `RunWaiters`: requests of its client that wait for the run attend to it, and a question goes to the
-latest of them. While none does, the question waits. Requests of other clients may wait for the run too,
-if their principal may see it, but are asked nothing.
+A run outlives the request that began it, and its calls may ask something at any time. So each run
+has a `RunWaiters`: requests of its client that wait for the run attend to it, and a question goes
+to the latest of them. While none does, the question waits. Requests of other clients may wait for
+the run too, if their principal may see it, but are asked nothing.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def serving(request: RequestScope) -> Iterator[None]:
 
 
 def progress_to(ctx: RequestContext) -> SendProgress | None:
-    """Sends the client of *ctx* the progress of a run, also when it has come back with another request;
-    None if it will not want it."""
+    """Sends the client of *ctx* the progress of a run, also when it has come back with another
+    request; None if it will not want it."""
     request = _current.get()
     may_come_back = request is not None and request.can_be_asked and is_modern(ctx)
     return request.report if request is not None and may_come_back else telling(ctx)
@@ -57,8 +57,8 @@ def _client_of_runs(ctx: RequestContext, principal: Principal) -> object:
 
 
 class RunWaiters(Caller):
-    """The requests of *owner* that wait for a run that it began; the caller of the run's calls. The run
-    was begun by *request*, None if nothing is relayed."""
+    """The requests of *owner* that wait for a run that it began; the caller of the run's calls. The
+    run was begun by *request*, None if nothing is relayed."""
 
     takes_input_requests = False
     wants_progress = False
@@ -83,8 +83,8 @@ class RunWaiters(Caller):
 
     @property
     def client(self) -> object:
-        """The session that began the run. Without one, the run is taken for a client of its own: two
-        that have the same owner may still be of two clients."""
+        """The session that began the run. Without one, the run is taken for a client of its own:
+        two that have the same owner may still be of two clients."""
         return self._session or self
 
     @property
@@ -120,7 +120,8 @@ class RunWaiters(Caller):
             self._waiting.remove(request)
 
     async def quiet(self) -> None:
-        """Wait until no question is open: a request must not end before the answers to what it was asked."""
+        """Wait until no question is open: a request must not end before the answers to what it was
+        asked."""
         while self._open:
             await self._changed.wait()
 
@@ -157,4 +158,6 @@ class RunWaiters(Caller):
                     if request.can_be_asked:
                         return request
                 await self._changed.wait()
-        raise RpcError(types.REQUEST_TIMEOUT, "No client waits for this run any more, so nobody can be asked.")
+        raise RpcError(
+            types.REQUEST_TIMEOUT, "No client waits for this run any more, so nobody can be asked."
+        )

@@ -1,4 +1,5 @@
-"""What each upstream client wishes to hear of, from its requests: log levels, and resources that it watches."""
+"""What each upstream client wishes to hear of, from its requests: log levels, and resources that it
+watches."""
 
 from __future__ import annotations
 
@@ -36,12 +37,15 @@ class ClientSubscriptions:
         return f"<Wishes: {self._levels!r}, {self._subscriptions!r}>"
 
     def session(self, ctx: RequestContext) -> LegacySession:
-        """What is kept for the connection of *ctx*, which is of the handshake era, until it ends."""
+        """What is kept for the connection of *ctx*, which is of the handshake era, until it
+        ends."""
         live = transport_state_of(ctx)
         connection = connection_of(ctx)
         if (session := live.sessions.get(connection)) is None:
             session = live.sessions[connection] = LegacySession(ctx, live.tasks)
-            leave = self._downstream.join(partial(ask_for_roots, ctx.session) if has_roots(ctx) else None)
+            leave = self._downstream.join(
+                partial(ask_for_roots, ctx.session) if has_roots(ctx) else None
+            )
 
             async def end() -> None:
                 session.has_left = True
@@ -107,12 +111,14 @@ class ClientSubscriptions:
             await self._subscriptions.remove_all(watched)
 
     def _tell_askers(self, live: TransportState) -> None:
-        """Servers that have asked for roots hear that there may be others: there is another client now, or one less."""
+        """Servers that have asked for roots hear that there may be others: there is another client
+        now, or one less."""
         if self._downstream.askers():
             live.tell_askers()
 
     async def _is_watched(self, entry: Entry) -> bool:
-        """Watch *entry*, if its server can tell of changes: a stream hears of the others nothing."""
+        """Watch *entry*, if its server can tell of changes: a stream hears of the others
+        nothing."""
         if not self._owners.offers(entry[0], "resources", "subscribe"):
             return False
         try:

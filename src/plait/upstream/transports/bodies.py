@@ -1,4 +1,5 @@
-"""What requests carry and how long they stay: bodies bounded and strict, and all of them ended at a stop."""
+"""What requests carry and how long they stay: bodies bounded and strict, and all of them ended at a
+stop."""
 
 from __future__ import annotations
 
@@ -40,9 +41,13 @@ class StrictBodies:
             scope[_BODY] = read_json(body)
         except _TooLarge:
             message = f"A body may have at most {self._limit:,} bytes."
-            await JSONResponse({"error": message}, 413, {"connection": "close"})(scope, receive, send)
+            await JSONResponse({"error": message}, 413, {"connection": "close"})(
+                scope, receive, send
+            )
         except Unreadable as error:
-            await Response(error.as_json(), 400, media_type="application/json")(scope, receive, send)
+            await Response(error.as_json(), 400, media_type="application/json")(
+                scope, receive, send
+            )
         else:
             await self._app(scope, _again(body, receive), send)
 
@@ -63,8 +68,8 @@ class StrictBodies:
 
 
 class OpenRequests:
-    """The requests that are being answered. They are ended by telling whoever answers them that the client has left,
-    so that streams are closed in order."""
+    """The requests that are being answered. They are ended by telling whoever answers them that the
+    client has left, so that streams are closed in order."""
 
     def __init__(self) -> None:
         self._ending = anyio.Event()
@@ -89,7 +94,9 @@ class OpenRequests:
         async def watched(message: Message) -> None:
             nonlocal started, completed
             started = True
-            completed = message["type"] == "http.response.body" and not message.get("more_body", False)
+            completed = message["type"] == "http.response.body" and not message.get(
+                "more_body", False
+            )
             await send(message)
 
         await app(scope, self._until_ended(receive), watched)
@@ -136,8 +143,14 @@ class _TooLarge(Exception):
 
 
 async def _stopping(scope: Scope, receive: Receive, send: Send) -> None:
-    error = {"jsonrpc": "2.0", "id": None, "error": {"code": SHUTTING_DOWN, "message": "The gateway is shutting down."}}
-    await JSONResponse(error, 503, {"connection": "close", "retry-after": "5"})(scope, receive, send)
+    error = {
+        "jsonrpc": "2.0",
+        "id": None,
+        "error": {"code": SHUTTING_DOWN, "message": "The gateway is shutting down."},
+    }
+    await JSONResponse(error, 503, {"connection": "close", "retry-after": "5"})(
+        scope, receive, send
+    )
 
 
 def _declared(scope: Scope) -> int:

@@ -1,4 +1,5 @@
-"""Descriptors as lines to read and a place to write: pipes, sockets and terminals without threads, files too."""
+"""Descriptors as lines to read and a place to write: pipes, sockets and terminals without threads,
+files too."""
 
 from __future__ import annotations
 
@@ -62,8 +63,8 @@ async def open_sink(fd: int, on_lost: Callable[[], None]) -> Sink:
 
 @asynccontextmanager
 async def open_both(in_fd: int, out_fd: int, limit: int) -> AsyncIterator[tuple[Lines, Sink]]:
-    """The lines from *in_fd*, at most *limit* bytes each, and what writes to *out_fd*. When nobody reads that any more,
-    the lines are closed. Whoever opens them closes them."""
+    """The lines from *in_fd*, at most *limit* bytes each, and what writes to *out_fd*. When nobody
+    reads that any more, the lines are closed. Whoever opens them closes them."""
     lines = await open_lines(in_fd, limit)
     yield lines, await open_sink(out_fd, lines.close)
 
@@ -73,7 +74,8 @@ def too_long(limit: int) -> Unreadable:
 
 
 class _PipeLines(asyncio.Protocol):
-    """Lines from what can be waited for: a pipe, a socket, a terminal. They are told as they are read."""
+    """Lines from what can be waited for: a pipe, a socket, a terminal. They are told as they are
+    read."""
 
     def __init__(self, fd: int, limit: int) -> None:
         self._fd = fd
@@ -91,7 +93,9 @@ class _PipeLines(asyncio.Protocol):
 
     async def open(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.connect_read_pipe(lambda: self, os.fdopen(self._fd, "rb", 0))
+        self._transport, _ = await loop.connect_read_pipe(
+            lambda: self, os.fdopen(self._fd, "rb", 0)
+        )
         return self
 
     async def run(self, take: Take) -> None:
@@ -200,7 +204,9 @@ class _PipeSink(asyncio.BaseProtocol):
 
     async def open(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.connect_write_pipe(lambda: self, os.fdopen(self._fd, "wb", 0))
+        self._transport, _ = await loop.connect_write_pipe(
+            lambda: self, os.fdopen(self._fd, "wb", 0)
+        )
         return self
 
     async def lost(self) -> None:
@@ -231,7 +237,8 @@ class _PipeSink(asyncio.BaseProtocol):
         await self._has_room.wait()
 
     def _send(self) -> None:
-        """What was written in one turn of the loop goes out together: a call to the system costs as much as a call."""
+        """What was written in one turn of the loop goes out together: a call to the system costs as
+        much as a call."""
         if self._unsent and self._transport is not None and not self._transport.is_closing():
             self._transport.write(bytes(self._unsent))
         self._unsent.clear()

@@ -1,7 +1,9 @@
-"""The endpoint of Streamable HTTP, for both protocol eras: which of them a request is of, its header says.
+"""The endpoint of Streamable HTTP, for both protocol eras: which of them a request is of, its
+header says.
 
-A request of 2026-07-28 stands for itself (`exchanges.py`), one of the handshake era belongs to a session
-(`sessions.py`). Here is what both have in common: methods, media types, bodies. Neither meets the SDK's streams.
+A request of 2026-07-28 stands for itself (`exchanges.py`), one of the handshake era belongs to a
+session (`sessions.py`). Here is what both have in common: methods, media types, bodies. Neither
+meets the SDK's streams.
 """
 
 from __future__ import annotations
@@ -38,7 +40,10 @@ class Endpoint:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        async with self._server.lifespan(self._server) as lifespan, anyio.create_task_group() as tasks:
+        async with (
+            self._server.lifespan(self._server) as lifespan,
+            anyio.create_task_group() as tasks,
+        ):
             self._sessions = Sessions(self._server, lifespan, tasks)
             self._exchanges = ModernRequests(self._server, lifespan)
             tasks.start_soon(self._obey)
@@ -71,7 +76,11 @@ class Endpoint:
             await refuse(send, 404, types.INVALID_REQUEST, "Session not found")
         elif scope["method"] == "POST":
             if (message := await _posted(scope, headers, send)) is not None:
-                await (session.post(message, headers, send) if session else sessions.begin(message, headers, send))
+                await (
+                    session.post(message, headers, send)
+                    if session
+                    else sessions.begin(message, headers, send)
+                )
         elif scope["method"] not in {"GET", "DELETE"}:
             allow = [(b"allow", b"GET, POST, DELETE")]
             await refuse(send, 405, types.INVALID_REQUEST, "Method Not Allowed", headers=allow)
@@ -98,9 +107,13 @@ class Endpoint:
 
 def accepted(headers: Headers) -> tuple[bool, bool]:
     """Whether the client takes JSON, and whether it takes a stream of events."""
-    taken = {part.partition(";")[0].strip().lower() for part in headers.get("accept", "").split(",")}
+    taken = {
+        part.partition(";")[0].strip().lower() for part in headers.get("accept", "").split(",")
+    }
     takes_all = "*/*" in taken
-    return takes_all or bool(taken & {_JSON, "application/*"}), takes_all or bool(taken & {_STREAM, "text/*"})
+    return takes_all or bool(taken & {_JSON, "application/*"}), takes_all or bool(
+        taken & {_STREAM, "text/*"}
+    )
 
 
 async def _posted(scope: Scope, headers: Headers, send: Send) -> Incoming | None:
@@ -112,7 +125,9 @@ async def _posted(scope: Scope, headers: Headers, send: Send) -> Incoming | None
         wrong = f"Unsupported Media Type: Content-Type must be {_JSON}"
         await refuse(send, 415, types.INVALID_REQUEST, wrong)
     elif (message := _message(scope)) is None:
-        await refuse(send, 400, types.INVALID_PARAMS, "Validation error: this is not a JSON-RPC message")
+        await refuse(
+            send, 400, types.INVALID_PARAMS, "Validation error: this is not a JSON-RPC message"
+        )
     else:
         return message
     return None

@@ -1,7 +1,9 @@
-"""Both protocol eras on one connection: the client's first request decides which of them it is served in.
+"""Both protocol eras on one connection: the client's first request decides which of them it is
+served in.
 
-A request with the envelope of 2026-07-28 opens a connection of that era, anything else one of the handshake era. What
-comes later in the words of the other era is refused. As the SDK has it for streams (`mcp/server/runner.py`).
+A request with the envelope of 2026-07-28 opens a connection of that era, anything else one of the
+handshake era. What comes later in the words of the other era is refused. As the SDK has it for
+streams (`mcp/server/runner.py`).
 """
 
 from __future__ import annotations
@@ -27,11 +29,13 @@ from ..mcp_sdk import (
 from .raw_session import Inbound, Params
 
 MOST_EARLY = 8
-"""Notifications before the first request that are kept for it; `notifications/initialized` alone may be one."""
+"""Notifications before the first request that are kept for it; `notifications/initialized` alone
+may be one."""
 
 
 class EraLock:
-    """Serves one connection by *server*; *outbound* leads to its client. Close it when the connection has ended."""
+    """Serves one connection by *server*; *outbound* leads to its client. Close it when the
+    connection has ended."""
 
     def __init__(self, server: Server[Any], lifespan: Any, outbound: Outbound) -> None:
         self._server = server
@@ -74,7 +78,10 @@ class _Handshake:
 
     async def on_request(self, inbound: Inbound, method: str, params: Params) -> dict[str, Any]:
         if method != "initialize" and _is_enveloped(params):
-            message = "This connection was opened in the handshake era; requests of 2026-07-28 are not taken on it."
+            message = (
+                "This connection was opened in the handshake era; requests of 2026-07-28 "
+                "are not taken on it."
+            )
             raise MCPError(types.INVALID_REQUEST, message)
         return await self._runner.on_request(inbound, method, params)
 
@@ -83,7 +90,8 @@ class _Handshake:
 
 
 class _Modern:
-    """A connection of 2026-07-28: each request says itself who asks, and the client is asked nothing."""
+    """A connection of 2026-07-28: each request says itself who asks, and the client is asked
+    nothing."""
 
     def __init__(self, server: Server[Any], lifespan: Any, outbound: Outbound) -> None:
         self._server = server
@@ -98,17 +106,29 @@ class _Modern:
         if isinstance(route, InboundLadderRejection):
             raise MCPError(route.code, route.message, route.data)
         connection = Connection.from_envelope(
-            route.protocol_version, route.client_info, route.client_capabilities, outbound=self._outbound
+            route.protocol_version,
+            route.client_info,
+            route.client_capabilities,
+            outbound=self._outbound,
         )
         return await serve_one(
-            self._server, inbound, method, params, connection=connection, lifespan_state=self._lifespan
+            self._server,
+            inbound,
+            method,
+            params,
+            connection=connection,
+            lifespan_state=self._lifespan,
         )
 
     async def on_notice(self, inbound: Inbound, method: str, params: Params) -> None:
         inbound.transport = _NO_QUESTIONS
-        connection = Connection.from_envelope(LATEST_MODERN_VERSION, None, None, outbound=self._outbound)
+        connection = Connection.from_envelope(
+            LATEST_MODERN_VERSION, None, None, outbound=self._outbound
+        )
         try:
-            await ServerRunner(self._server, connection, self._lifespan).on_notify(inbound, method, params)
+            await ServerRunner(self._server, connection, self._lifespan).on_notify(
+                inbound, method, params
+            )
         finally:
             await aclose_shielded(connection)
 

@@ -1,11 +1,13 @@
 """Who may talk to us over HTTP: the Host and Origin of every request, parsed exactly.
 
-A page in a browser must not reach the gateway by a name that was made to lead here (DNS rebinding), nor by a request
-across origins. The MCP specification asks for it in "Streamable HTTP, Security Warning".
+A page in a browser must not reach the gateway by a name that was made to lead here (DNS rebinding),
+nor by a request across origins. The MCP specification asks for it in "Streamable HTTP, Security
+Warning".
 
-Host: a name must be known. `localhost`, `127.0.0.1` and `[::1]` are, at any port, so that a forwarded port works; so
-is the address that is bound. Where every address is bound (`0.0.0.0`, `::`), every IP address is: an address cannot
-be rebound. Any other name has to be allowed: `gateway.example` at any port, `gateway.example:8443` at that one.
+Host: a name must be known. `localhost`, `127.0.0.1` and `[::1]` are, at any port, so that a
+forwarded port works; so is the address that is bound. Where every address is bound (`0.0.0.0`,
+`::`), every IP address is: an address cannot be rebound. Any other name has to be allowed:
+`gateway.example` at any port, `gateway.example:8443` at that one.
 
 Origin: none (no browser), the request's own (same host and port), or one that is allowed, exactly.
 """
@@ -49,7 +51,8 @@ def parse_authority(text: str) -> Address | None:
 
 
 def parse_origin(text: str) -> tuple[str, str, int] | None:
-    """Scheme, host and port of an origin, its port made explicit; None for anything else, also for `null`."""
+    """Scheme, host and port of an origin, its port made explicit; None for anything else, also for
+    `null`."""
     scheme, mark, rest = text.partition("://")
     address = parse_authority(rest) if mark else None
     if address is None or scheme not in _PORTS:
@@ -69,11 +72,17 @@ class Allowed:
         wrong = [host for host in self.hosts if parse_authority(host) is None]
         wrong += [origin for origin in self.origins if parse_origin(origin) is None]
         if wrong:
-            raise ValueError(f"{', '.join(wrong)}: write a host as name or name:port, an origin as https://name:port")
+            raise ValueError(
+                f"{', '.join(wrong)}: write a host as name or name:port, an origin as https://name:port"
+            )
 
     def has_host(self, address: Address) -> bool:
         host, port = address
-        if host in _LOOPBACK or host == self.bound.strip("[]").lower() or (self.bound in _EVERY and _is_ip(host)):
+        if (
+            host in _LOOPBACK
+            or host == self.bound.strip("[]").lower()
+            or (self.bound in _EVERY and _is_ip(host))
+        ):
             return True
         allowed = {parse_authority(text) for text in self.hosts}
         return (host, None) in allowed or (host, port) in allowed
@@ -102,9 +111,14 @@ class HostGuard:
         hosts = _headers(scope, b"host")
         address = parse_authority(hosts[0]) if len(hosts) == 1 else None
         if address is None:
-            return JSONResponse({"error": "The request names no host, or none that can be read."}, 421)
+            return JSONResponse(
+                {"error": "The request names no host, or none that can be read."}, 421
+            )
         if not self._allowed.has_host(address):
-            message = f"This gateway does not answer to the host {address[0][:100]}: it is not among the allowed hosts."
+            message = (
+                f"This gateway does not answer to the host {address[0][:100]}: it is not "
+                "among the allowed hosts."
+            )
             return JSONResponse({"error": message}, 421)
         origins = _headers(scope, b"origin")
         if len(origins) > 1 or (origins and not self._allowed.has_origin(origins[0], address)):

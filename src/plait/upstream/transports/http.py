@@ -1,4 +1,5 @@
-"""The HTTP app: Streamable HTTP for both protocol eras, legacy SSE, and the health of the process."""
+"""The HTTP app: Streamable HTTP for both protocol eras, legacy SSE, and the health of the
+process."""
 
 from __future__ import annotations
 
@@ -36,8 +37,8 @@ def build_app(
     requests: OpenRequests | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
 ) -> Starlette:
-    """The app over *server*, with *allowed* in front of every route. *calls* say whether we are stopping, and
-    *requests* end what is still open then."""
+    """The app over *server*, with *allowed* in front of every route. *calls* say whether we are
+    stopping, and *requests* end what is still open then."""
     requests = requests or OpenRequests()
     endpoint = Endpoint(server, requests)
     sse = _LegacySse(server, max_body_bytes)
@@ -75,11 +76,16 @@ def health(gateway: Gateway, *, is_stopping: bool = False) -> dict[str, Any]:
     servers: dict[str, list[str]] = {}
     for info in gateway.catalog().servers.values():
         servers.setdefault(str(info.state), []).append(info.name)
-    return {"status": "stopping" if is_stopping else "ok", "version": __version__, "servers": servers}
+    return {
+        "status": "stopping" if is_stopping else "ok",
+        "version": __version__,
+        "servers": servers,
+    }
 
 
 class _Shortcut:
-    """Leads to the endpoint, past the router: what is there for errors and paths costs as much as a relayed call."""
+    """Leads to the endpoint, past the router: what is there for errors and paths costs as much as a
+    relayed call."""
 
     def __init__(self, app: ASGIApp, endpoint: Endpoint) -> None:
         self._app = app
@@ -91,8 +97,8 @@ class _Shortcut:
 
 
 class _LegacySse:
-    """The transport of 2024: a stream of events, and a URL to post to. The stream is the session: its end ends the
-    calls in flight."""
+    """The transport of 2024: a stream of events, and a URL to post to. The stream is the session:
+    its end ends the calls in flight."""
 
     def __init__(self, server: Server[Any], max_body_bytes: int) -> None:
         self._server = server
@@ -115,7 +121,8 @@ class _LegacySse:
 
 
 def _cross_origin(allowed: Allowed) -> Middleware:
-    """Browsers ask before they send across origins; pages of the allowed origins get the answer they need."""
+    """Browsers ask before they send across origins; pages of the allowed origins get the answer
+    they need."""
     return Middleware(
         CORSMiddleware,
         allow_origins=list(allowed.origins),

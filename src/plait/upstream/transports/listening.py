@@ -33,7 +33,8 @@ class Arrival:
 
 
 class Listener(uvicorn.Server):
-    """A uvicorn server that leaves the signals alone: `should_exit` ends it. *on_started* is called when it listens."""
+    """A uvicorn server that leaves the signals alone: `should_exit` ends it. *on_started* is called
+    when it listens."""
 
     def __init__(
         self,
@@ -70,7 +71,8 @@ class Listener(uvicorn.Server):
 def listen_on(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes any that is free. Raises `OSError`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio sends what is written at once; else small answers wait for acknowledgements.
+    # With the protocol named, asyncio sends what is written at once; else small answers wait for
+    # acknowledgements.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -82,7 +84,8 @@ def listen_on(host: str, port: int) -> socket.socket:
 
 
 class _Deadlines(H11Protocol):
-    """Closes a connection whose request does not arrive in time, be it dripped or never finished."""
+    """Closes a connection whose request does not arrive in time, be it dripped or never
+    finished."""
 
     arrival = Arrival()
 
@@ -104,7 +107,8 @@ class _Deadlines(H11Protocol):
         super().connection_lost(exc)
 
     def _watch(self) -> None:
-        """The phase of the request that arrives has changed, or has not: each has its own deadline."""
+        """The phase of the request that arrives has changed, or has not: each has its own
+        deadline."""
         phase = self.conn.their_state
         if phase is self._phase:
             return

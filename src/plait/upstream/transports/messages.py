@@ -1,4 +1,5 @@
-"""JSON-RPC messages as they come in: strict JSON or none, whatever the SDK's own decoders would take."""
+"""JSON-RPC messages as they come in: strict JSON or none, whatever the SDK's own decoders would
+take."""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ _OF_A_REQUEST = frozenset({"jsonrpc", "id", "method", "params"})
 
 
 class Unreadable(Exception):
-    """The text is not a message. `error` is the answer to it, under its id where that could be found."""
+    """The text is not a message. `error` is the answer to it, under its id where that could be
+    found."""
 
     def __init__(self, code: int, message: str, id: str | int | None) -> None:
         super().__init__(message)
@@ -74,7 +76,9 @@ def _request(value: object) -> Request | None:
             return None
         case {"jsonrpc": "2.0", "id": int() | str() as id, "method": str(method)}:
             params = value.get("params")
-            return Request(id, method, params) if params is None or isinstance(params, dict) else None
+            return (
+                Request(id, method, params) if params is None or isinstance(params, dict) else None
+            )
     return None
 
 
@@ -99,11 +103,14 @@ def read_json(text: bytes) -> object:
     try:
         return loads(text, RESULT_DEPTH)
     except NotStrict as error:
-        raise Unreadable(types.PARSE_ERROR, f"The message is not strict JSON: {error}", _id_of(text)) from None
+        raise Unreadable(
+            types.PARSE_ERROR, f"The message is not strict JSON: {error}", _id_of(text)
+        ) from None
 
 
 def _id_of(text: bytes) -> str | int | None:
-    """The id of a message that is JSON, if not strict JSON: whoever sent it waits for an answer under that id."""
+    """The id of a message that is JSON, if not strict JSON: whoever sent it waits for an answer
+    under that id."""
     try:
         return _id_in(json.loads(text))
     except (ValueError, RecursionError):
@@ -127,5 +134,8 @@ def written(message: JsonObject) -> bytes:
         return encode(message)
     except (ValueError, TypeError):
         log.exception("message.unwritable")
-        error: JsonObject = {"code": types.INTERNAL_ERROR, "message": "The answer could not be written as JSON."}
+        error: JsonObject = {
+            "code": types.INTERNAL_ERROR,
+            "message": "The answer could not be written as JSON.",
+        }
         return encode({"jsonrpc": "2.0", "id": message.get("id"), "error": error})

@@ -1,8 +1,10 @@
-"""The client at the other end of one connection: its requests are answered, and it can be asked and told.
+"""The client at the other end of one connection: its requests are answered, and it can be asked and
+told.
 
-A request costs one task and one message; nothing that comes in is validated twice. Whoever reads the connection hands
-in messages by `take`, and `send` writes those that go out. The rest of the SDK's server runs over this as over its own
-dispatcher: what it needs is an `Outbound` for the connection and a `DispatchContext` for each request.
+A request costs one task and one message; nothing that comes in is validated twice. Whoever reads
+the connection hands in messages by `take`, and `send` writes those that go out. The rest of the
+SDK's server runs over this as over its own dispatcher: what it needs is an `Outbound` for the
+connection and a `DispatchContext` for each request.
 """
 
 from __future__ import annotations
@@ -56,7 +58,9 @@ _CANCELLED: Final = types.ErrorData(code=REQUEST_CANCELLED, message="Request can
 class Handler(Protocol):
     """What answers the requests of a client, and hears what it notifies of."""
 
-    async def on_request(self, inbound: Inbound, method: str, params: Params, /) -> dict[str, Any]: ...
+    async def on_request(
+        self, inbound: Inbound, method: str, params: Params, /
+    ) -> dict[str, Any]: ...
 
     async def on_notice(self, inbound: Inbound, method: str, params: Params, /) -> None: ...
 
@@ -73,7 +77,8 @@ class Inbound:
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     is_cancelled: bool = False
     is_closed: bool = False
-    """Whether its answer is on its way, or it will have none: then nothing is said for it any more."""
+    """Whether its answer is on its way, or it will have none: then nothing is said for it any
+    more."""
     on_abandoned: Callable[[], None] = lambda: None
 
     @classmethod
@@ -98,7 +103,9 @@ class Inbound:
             event.set()
         return event
 
-    async def send_raw_request(self, method: str, params: Params, opts: CallOptions | None = None) -> dict[str, Any]:
+    async def send_raw_request(
+        self, method: str, params: Params, opts: CallOptions | None = None
+    ) -> dict[str, Any]:
         """As `Outbound`, on the stream of this request."""
         if not self.can_send_request:
             raise NoBackChannelError(method)
@@ -108,17 +115,21 @@ class Inbound:
         if not self.is_closed:
             await self._peer.tell(method, params, self.request_id)
 
-    async def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
+    async def progress(
+        self, progress: float, total: float | None = None, message: str | None = None
+    ) -> None:
         if self._progress_token is None:
             return
         told: dict[str, Any] = {"progressToken": self._progress_token, "progress": progress}
         said = {"total": total, "message": message}
-        await self.notify("notifications/progress", told | {k: v for k, v in said.items() if v is not None})
+        await self.notify(
+            "notifications/progress", told | {k: v for k, v in said.items() if v is not None}
+        )
 
 
 class RawSession:
-    """One client. *answers_cancelled* is whether a request that it cancelled is answered with an error: streams of the
-    handshake era over HTTP end with an answer only."""
+    """One client. *answers_cancelled* is whether a request that it cancelled is answered with an
+    error: streams of the handshake era over HTTP end with an answer only."""
 
     def __init__(self, send: Send, *, answers_cancelled: bool = False) -> None:
         self._send = send
@@ -136,19 +147,30 @@ class RawSession:
     # What comes from the client.
 
     def take(
-        self, message: Incoming, serves: Handler, tasks: asyncio.TaskGroup, transport: TransportContext
+        self,
+        message: Incoming,
+        serves: Handler,
+        tasks: asyncio.TaskGroup,
+        transport: TransportContext,
     ) -> asyncio.Task[None] | None:
-        """Deal with *message*; gives the task that does, if there is more to it than taking a reply."""
+        """Deal with *message*; gives the task that does, if there is more to it than taking a
+        reply."""
         match message:
             case Request():
                 if len(self._open) >= MOST_OPEN:
-                    return tasks.create_task(self._write(_error(message.id, _too_many()), message.id))
-                inbound = self._open[coerce_request_id(message.id)] = Inbound.of(message, transport, self)
+                    return tasks.create_task(
+                        self._write(_error(message.id, _too_many()), message.id)
+                    )
+                inbound = self._open[coerce_request_id(message.id)] = Inbound.of(
+                    message, transport, self
+                )
                 return tasks.create_task(self.answer(inbound, message, serves))
             case Notice():
                 if message.method == "notifications/cancelled":
                     self._cancel(message.params)
-                return tasks.create_task(self._notice(Inbound(None, transport, None, self), message, serves))
+                return tasks.create_task(
+                    self._notice(Inbound(None, transport, None, self), message, serves)
+                )
         waiting = self._asked.get(coerce_request_id(message.id)) if message.id is not None else None
         if waiting is not None and not waiting.done():
             waiting.set_result(message.answer)
@@ -160,7 +182,8 @@ class RawSession:
             await self._settled.wait()
 
     def close(self) -> None:
-        """The connection ends: what is open is given up, and the client is told so if it still reads."""
+        """The connection ends: what is open is given up, and the client is told so if it still
+        reads."""
         self._is_closed = True
         for waiting in self._asked.values():
             if not waiting.done():
@@ -170,21 +193,25 @@ class RawSession:
 
     # What goes to the client: an `Outbound` of the SDK.
 
-    async def send_raw_request(self, method: str, params: Params, opts: CallOptions | None = None) -> dict[str, Any]:
+    async def send_raw_request(
+        self, method: str, params: Params, opts: CallOptions | None = None
+    ) -> dict[str, Any]:
         return await self.ask(method, params, opts, None)
 
     async def notify(self, method: str, params: Params, opts: CallOptions | None = None) -> None:
         await self.tell(method, params, None)
 
     async def tell(self, method: str, params: Params, related: types.RequestId | None) -> None:
-        """Notify the client, on the stream of its request *related*; one that is gone is not told."""
+        """Notify the client, on the stream of its request *related*; one that is gone is not
+        told."""
         if not self._is_closed:
             await self._write(_message(method, params), related)
 
     async def ask(
         self, method: str, params: Params, opts: CallOptions | None, related: types.RequestId | None
     ) -> dict[str, Any]:
-        """The client's result. Raises `MCPError` as it said, and if it is gone, or out of the time of *opts*."""
+        """The client's result. Raises `MCPError` as it said, and if it is gone, or out of the time
+        of *opts*."""
         if self._is_closed:
             raise MCPError.from_error_data(_CLOSED)
         id = (opts or {}).get("request_id") or next(self._ids)
@@ -206,7 +233,9 @@ class RawSession:
         finally:
             self._asked.pop(key, None)
 
-    async def _withdraw(self, id: types.RequestId, reason: str, related: types.RequestId | None) -> None:
+    async def _withdraw(
+        self, id: types.RequestId, reason: str, related: types.RequestId | None
+    ) -> None:
         with anyio.move_on_after(WITHDRAW_S):
             await self.tell("notifications/cancelled", {"requestId": id, "reason": reason}, related)
 
@@ -264,7 +293,9 @@ class RawSession:
 async def _answered(inbound: Inbound, request: Request, serves: Handler) -> JsonObject:
     try:
         result = await serves.on_request(inbound, request.method, request.params)
-    except Exception as error:  # whatever went wrong, the client hears of it, and not in the words of the program
+    except (
+        Exception
+    ) as error:  # whatever went wrong, the client hears of it, and not in the words of the program
         return _error(request.id, modern_error_data(error))
     return {"jsonrpc": "2.0", "id": request.id, "result": result}
 

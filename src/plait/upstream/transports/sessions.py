@@ -1,7 +1,9 @@
-"""Sessions of the handshake era over Streamable HTTP: what a client posts, and the stream that it may open beside.
+"""Sessions of the handshake era over Streamable HTTP: what a client posts, and the stream that it
+may open beside.
 
-A session begins with `initialize` and ends with DELETE, or when it was idle for long. What belongs to a request goes
-out in the response to it, anything else in the stream that the client opened with GET; without one it is dropped.
+A session begins with `initialize` and ends with DELETE, or when it was idle for long. What belongs
+to a request goes out in the response to it, anything else in the stream that the client opened with
+GET; without one it is dropped.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ SESSION_HEADER = "mcp-session-id"
 MAX_SESSIONS = 1_000
 IDLE_S = 1_800.0
 BEGINS_S = 0.25
-"""An answer that takes longer is begun as a stream: some clients wait for the head of a response only so long."""
+"""An answer that takes longer is begun as a stream: some clients wait for the head of a response
+only so long."""
 
 
 class Session:
@@ -51,7 +54,10 @@ class Session:
         self._used = anyio.current_time()
 
     def __repr__(self) -> str:
-        return f"<Session {self.id[:8]}: {len(self._posts)} requests, {'a' if self._stream else 'no'} stream>"
+        return (
+            f"<Session {self.id[:8]}: {len(self._posts)} requests, "
+            f"{'a' if self._stream else 'no'} stream>"
+        )
 
     @property
     def is_established(self) -> bool:
@@ -101,7 +107,13 @@ class Session:
             return
         key = coerce_request_id(message.id)
         if key in self._posts:
-            await refuse(send, 400, types.INVALID_REQUEST, "A request of this id is open.", headers=self._headers)
+            await refuse(
+                send,
+                400,
+                types.INVALID_REQUEST,
+                "A request of this id is open.",
+                headers=self._headers,
+            )
             return
         responding = self._posts[key] = StreamingResponse(self._headers, begins_s=BEGINS_S)
         self._begin()
@@ -139,7 +151,9 @@ class Session:
     # What is sent to its client.
 
     async def _deliver(self, message: JsonObject, related: types.RequestId | None) -> None:
-        responding = self._stream if related is None else self._posts.get(coerce_request_id(related))
+        responding = (
+            self._stream if related is None else self._posts.get(coerce_request_id(related))
+        )
         if responding is None:
             log.debug("message.undeliverable", extra={"method": message.get("method")})
             return
@@ -158,7 +172,13 @@ class Sessions:
     """All of them, at most *most*, each ended when it was idle for *idle_s*."""
 
     def __init__(
-        self, server: Server[Any], lifespan: Any, tasks: TaskGroup, *, most: int = MAX_SESSIONS, idle_s: float = IDLE_S
+        self,
+        server: Server[Any],
+        lifespan: Any,
+        tasks: TaskGroup,
+        *,
+        most: int = MAX_SESSIONS,
+        idle_s: float = IDLE_S,
     ) -> None:
         self._server = server
         self._lifespan = lifespan
@@ -179,7 +199,8 @@ class Sessions:
         return session if session is not None and not session.has_ended else None
 
     async def begin(self, message: Incoming, headers: Headers, send: Send) -> None:
-        """Respond to a POST without a session: the handshake begins one, and nothing else is taken."""
+        """Respond to a POST without a session: the handshake begins one, and nothing else is
+        taken."""
         if not (isinstance(message, Request) and message.method == "initialize"):
             await refuse(send, 400, types.INVALID_REQUEST, "Bad Request: Missing session ID")
             return

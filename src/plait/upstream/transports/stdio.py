@@ -1,7 +1,8 @@
 """The upstream pipe: messages on standard input and output, one a line, without threads.
 
-The two descriptors are made private first: a stray `print`, ours or a library's, goes to standard error and never
-onto the wire. Reading can be cancelled at any moment, and stopped: a stop looks like the client's end of file.
+The two descriptors are made private first: a stray `print`, ours or a library's, goes to standard
+error and never onto the wire. Reading can be cancelled at any moment, and stopped: a stop looks
+like the client's end of file.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ MAX_LINE_BYTES = 16 * 2**20
 FLUSH_S = 1.0
 """How long what was written has to reach a client that is slow to read, at the end."""
 GRACE_S = 0.5
-"""How long what the client asked before it closed its end may still take to be answered, calls apart."""
+"""How long what the client asked before it closed its end may still take to be answered, calls
+apart."""
 
 Drain: TypeAlias = Callable[[], Awaitable[None]]
 """Waits until the calls that are open have been answered, for as long as they have to end."""
@@ -50,9 +52,9 @@ class Pipe:
         self._lines.close()
 
     async def serve(self, server: Server[Any], drain: Drain) -> None:
-        """Answer the client by *server*, until it closes its end or `stop` is called. What it asked before it closed
-        its end is still answered, if that does not take long; its calls have as long as *drain* gives them, as long
-        as it reads."""
+        """Answer the client by *server*, until it closes its end or `stop` is called. What it asked
+        before it closed its end is still answered, if that does not take long; its calls have as
+        long as *drain* gives them, as long as it reads."""
         peer = RawSession(self._send)
         async with server.lifespan(server) as lifespan:
             era = EraLock(server, lifespan, peer)
@@ -80,9 +82,11 @@ class Pipe:
                 await drain()
             tasks.cancel_scope.cancel()
 
-    def _take(self, peer: RawSession, era: EraLock, tasks: asyncio.TaskGroup, line: bytes | Unreadable) -> None:
-        """Deal with one line. What is not a message is answered with an error at once. While the handshake is answered,
-        nothing else is read."""
+    def _take(
+        self, peer: RawSession, era: EraLock, tasks: asyncio.TaskGroup, line: bytes | Unreadable
+    ) -> None:
+        """Deal with one line. What is not a message is answered with an error at once. While the
+        handshake is answered, nothing else is read."""
         if self._stopped:
             return
         try:
@@ -93,7 +97,11 @@ class Pipe:
             tasks.create_task(self._refuse(unreadable))
             return
         answering = peer.take(message, era, tasks, PIPE)
-        if answering is not None and isinstance(message, Request) and message.method == "initialize":
+        if (
+            answering is not None
+            and isinstance(message, Request)
+            and message.method == "initialize"
+        ):
             self._lines.pause()
             answering.add_done_callback(lambda _: self._lines.resume())
 
@@ -114,7 +122,8 @@ async def open_pipe(
     max_line_bytes: int = MAX_LINE_BYTES,
     grace_s: float = GRACE_S,
 ) -> AsyncIterator[Pipe]:
-    """The connection over two descriptors: pipes, sockets, terminals or files. They are closed at the end."""
+    """The connection over two descriptors: pipes, sockets, terminals or files. They are closed at
+    the end."""
     async with open_both(in_fd, out_fd, max_line_bytes) as (lines, sink):
         try:
             yield Pipe(lines, sink, grace_s)
@@ -127,8 +136,8 @@ async def open_pipe(
 
 @contextmanager
 def private_stdio() -> Iterator[tuple[int, int]]:
-    """Standard input and output as private descriptors. Until the process ends, what reads standard input finds it
-    empty, and what prints to standard output prints to standard error."""
+    """Standard input and output as private descriptors. Until the process ends, what reads standard
+    input finds it empty, and what prints to standard output prints to standard error."""
     sys.stdout.flush()
     in_fd, out_fd = _private(0, os.O_RDONLY), _private(1, os.O_WRONLY)
     null = os.open(os.devnull, os.O_RDONLY)
@@ -139,7 +148,8 @@ def private_stdio() -> Iterator[tuple[int, int]]:
 
 
 def _private(fd: int, flags: int) -> int:
-    """A descriptor of our own for *fd*. A terminal is opened anew: made non-blocking, it would be so for all."""
+    """A descriptor of our own for *fd*. A terminal is opened anew: made non-blocking, it would be
+    so for all."""
     if os.isatty(fd):
         return os.open(os.ttyname(fd), flags | os.O_NOCTTY)
     return os.dup(fd)

@@ -1,8 +1,10 @@
-"""One HTTP response of the protocol: a JSON body if all there is to say is the answer, else a stream of events.
+"""One HTTP response of the protocol: a JSON body if all there is to say is the answer, else a
+stream of events.
 
-Which of both is decided by what comes first. Errors of a session go out as streams: they answer cancelled requests
-too, and clients that have left such a request take an event that nobody waits for, but not a body. A client that does
-not read holds up who talks to it, and a stream that is silent is kept open by comments.
+Which of both is decided by what comes first. Errors of a session go out as streams: they answer
+cancelled requests too, and clients that have left such a request take an event that nobody waits
+for, but not a body. A client that does not read holds up who talks to it, and a stream that is
+silent is kept open by comments.
 """
 
 from __future__ import annotations
@@ -38,17 +40,22 @@ _PING: Final = b": ping\r\n\r\n"
 class StreamingResponse:
     """Messages are put in by whoever has some for the client, and sent by `run`."""
 
-    def __init__(self, headers: Headers | None = None, *, begins_s: float = PING_S, statuses: bool = False) -> None:
-        """It begins as a stream if nothing came for *begins_s*. With *statuses*, an answer that is an error has the
-        HTTP status of its code."""
+    def __init__(
+        self, headers: Headers | None = None, *, begins_s: float = PING_S, statuses: bool = False
+    ) -> None:
+        """It begins as a stream if nothing came for *begins_s*. With *statuses*, an answer that is
+        an error has the HTTP status of its code."""
         self._headers = headers or []
         self._begins_s = begins_s
         self._statuses = statuses
-        self._waiting: asyncio.Queue[tuple[JsonObject, bool] | bytes | None] = asyncio.Queue(MOST_WAITING)
+        self._waiting: asyncio.Queue[tuple[JsonObject, bool] | bytes | None] = asyncio.Queue(
+            MOST_WAITING
+        )
         self.is_closed = False
 
     async def put(self, message: JsonObject, *, is_last: bool = False) -> None:
-        """Send *message*, after which nothing comes if it *is_last*. Raises `ClosedResourceError`."""
+        """Send *message*, after which nothing comes if it *is_last*. Raises
+        `ClosedResourceError`."""
         if self.is_closed:
             raise anyio.ClosedResourceError
         await self._waiting.put((message, is_last))
@@ -95,7 +102,9 @@ class StreamingResponse:
         await respond(send, status, written(message), self._headers)
 
     async def _send_stream(self, send: Send, item: tuple[JsonObject, bool] | bytes | None) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [*_STREAM, *self._headers]})
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [*_STREAM, *self._headers]}
+        )
         is_last = False
         while item is not None and not is_last:
             data, is_last = (item, False) if isinstance(item, bytes) else (_event(item[0]), item[1])
@@ -106,7 +115,9 @@ class StreamingResponse:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def respond(send: Send, status: int, body: bytes = b"", headers: Headers | None = None) -> None:
+async def respond(
+    send: Send, status: int, body: bytes = b"", headers: Headers | None = None
+) -> None:
     """A whole response, of JSON if it has a body."""
     length = (b"content-length", str(len(body)).encode())
     all_headers = [*([_JSON] if body else []), length, *(headers or [])]
@@ -115,7 +126,13 @@ async def respond(send: Send, status: int, body: bytes = b"", headers: Headers |
 
 
 async def refuse(
-    send: Send, status: int, code: int, message: str, id: Json = None, data: Json = None, headers: Headers | None = None
+    send: Send,
+    status: int,
+    code: int,
+    message: str,
+    id: Json = None,
+    data: Json = None,
+    headers: Headers | None = None,
 ) -> None:
     """A response that says why a request is not taken."""
     error: JsonObject = {"code": code, "message": message}
