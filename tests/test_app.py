@@ -22,7 +22,9 @@ from plait.app import open_gateway
 from plait.calls.cache import Cache
 from plait.config import Config, load_config
 from plait.core.ports import CallTool, ToolCall
+from plait.core.scheduling.events import Notice
 from plait.core.tools.catalog import ServerState
+from plait.core.tools.server_notices import ServerChanged, SettingsReloaded
 from plait.core.values.strict import JsonObject
 from plait.errors import ConfigError, InvalidDag
 
@@ -84,6 +86,14 @@ def with_a_silent_one(config: Path) -> Path:
     servers = json.loads(config.read_text())["mcpServers"]
     quiet = {**servers["numbers"], "args": [*servers["numbers"]["args"], "silent"]}
     config.write_text(json.dumps({"mcpServers": {**servers, "quiet": quiet}}))
+    return config
+
+
+def with_a_missing_one(config: Path) -> Path:
+    """The settings with one more server, whose command does not exist."""
+    servers = json.loads(config.read_text())["mcpServers"]
+    absent = {"command": str(config.parent / "missing")}
+    config.write_text(json.dumps({"mcpServers": {**servers, "absent": absent}}))
     return config
 
 
@@ -170,6 +180,44 @@ async def test_what_wraps_the_calls_sees_those_of_tasks_and_those_by_name(
         (True, "a", {"n": 1}),
         (False, "numbers:double", {"n": 2}),
     ]
+
+
+async def test_observers_get_notices_of_runs_servers_and_settings_in_one_stream(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[Notice] = []
+    monkeypatch.setattr("plait.observers.logs.log_notices", seen.append)
+    async with open_gateway(load_config(config)) as gateway:
+        await gateway.execute(
+            {"tasks": [{"id": "a", "tool": "numbers:double", "arguments": {"n": 1}}]}
+        )
+        await gateway.reload(load_config(with_a_missing_one(config)))
+        await gateway.settled()
+    states = [
+        (notice.info.name, notice.before, notice.info.state)
+        for notice in seen
+        if isinstance(notice, ServerChanged)
+    ]
+    assert states[0] == ("numbers", ServerState.CONNECTING, ServerState.READY)
+    assert ("absent", ServerState.CONNECTING, ServerState.RETRYING) in states
+    lost = next(
+        notice
+        for notice in seen
+        if isinstance(notice, ServerChanged) and notice.info.state is ServerState.RETRYING
+    )
+    assert lost.info.error is not None
+    assert "missing" in lost.info.error
+    assert lost.retry_in_s is not None
+    assert {(name, after) for name, _, after in states[-2:]} == {
+        ("numbers", ServerState.STOPPED),
+        ("absent", ServerState.STOPPED),
+    }
+    (reloaded,) = (notice for notice in seen if isinstance(notice, SettingsReloaded))
+    assert reloaded[:3] == (str(config), ("absent",), ())
+    kinds = [type(notice).__name__ for notice in seen]
+    assert kinds.index("ServerChanged") < kinds.index("Started") < kinds.index("Finished")
+    assert kinds.index("Finished") < kinds.index("SettingsReloaded")
+    assert [notice.at for notice in seen] == sorted(notice.at for notice in seen)
 
 
 def test_a_file_that_is_not_there_is_an_error_of_the_settings(tmp_path: Path):

@@ -24,8 +24,10 @@ from .core.ports import ResourceResolver
 from .core.scheduling.limits import Limits
 from .core.scheduling.rates import Rate
 from .core.tools.policy import Policy, Rule
+from .core.tools.server_notices import SettingsReloaded
 from .core.tools.tool_stats import ToolStats
 from .engine import gateway as verbs
+from .engine.runner import Observers
 from .stores.in_memory import InMemoryRuns
 from .stores.tool_stats import StatsFile
 
@@ -74,17 +76,20 @@ class Gateway(verbs.Gateway):
         """
         from .downstream.pool import Pool
         from .downstream.resources import Resources
-        from .observers.logs import log_runs
+        from .observers.logs import log_notices
         from .stores.listing_cache import ListingCache
 
         settings = config if isinstance(config, Config) else load_config(Path(config))
-        pool = Pool(settings, ListingCache(settings.state_folder), first=first)
         learned = ToolStats(enabled=settings.gateway.learn)
         memory = (
             StatsFile(learned, settings.state_folder)
             if settings.gateway.learn and settings.state_folder
             else None
         )
+        observers = [log_notices, memory.observe] if memory else [log_notices]
+        notify = Observers(observers)
+        listings = ListingCache(settings.state_folder)
+        pool = Pool(settings, listings, first=first, notify=notify)
         resources = Resources(settings)
         call_tool, cache = stack(pool, resources, settings)
         made = cls(
@@ -95,9 +100,9 @@ class Gateway(verbs.Gateway):
             limits=_limits(settings),
             learned=learned,
             resolver=_resolver(settings, resources),
-            observers=[log_runs, memory.observe] if memory else [log_runs],
+            observers=observers,
         )
-        made._parts, made._memory = _Parts(settings, pool, cache, resources), memory
+        made._parts, made._memory = _Parts(settings, pool, cache, resources, notify), memory
         return made
 
     def relaying(self) -> RelayConfig | None:
@@ -122,9 +127,8 @@ class Gateway(verbs.Gateway):
         parts.cache.forget(changed)
         parts.pool.renew()
         self._parts = replace(parts, config=config)
-        log.info("config.reloaded", extra={"source": config.source})
-        if keys := lasting(before, config):
-            log.warning("config.later", extra={"settings": keys, "when": "at the next start"})
+        later, now = tuple(lasting(before, config)), anyio.current_time()
+        parts.notify(SettingsReloaded(config.source, tuple(sorted(changed)), later, now))
 
     async def __aenter__(self) -> Self:
         if self._memory is not None:
@@ -155,6 +159,7 @@ class _Parts:
     pool: Pool
     cache: Cache
     resources: Resources
+    notify: Observers
 
 
 def open_gateway(config: Config) -> AbstractAsyncContextManager[Gateway]:

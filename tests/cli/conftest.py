@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from plait.cli.commands import program
 from plait.engine.gateway import Gateway
 from plait.errors import ServerUnavailable
-from plait.observers.logs import log_runs
+from plait.observers.logs import log_notices
 from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers, text, tool
@@ -62,7 +62,7 @@ class Plait:
 
     def __call__(self, *words: str, input: str | bytes | None = None, **environ: str) -> Result:
         def opened(config: object) -> Gateway:
-            return Gateway(self._servers, self._servers, InMemoryRuns(), observers=[log_runs])
+            return Gateway(self._servers, self._servers, InMemoryRuns(), observers=[log_notices])
 
         return CliRunner().invoke(
             program, list(words), obj=opened, input=input, env=environ, prog_name="plait"

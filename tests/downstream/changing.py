@@ -12,6 +12,7 @@ import anyio
 
 from plait.config import Config, ServerSettings
 from plait.core.tools.catalog import ServerInfo, Tool
+from plait.core.tools.server_notices import ServerNotice
 from plait.core.values.strict import Json
 from plait.downstream.pool import Pool
 from plait.downstream.transports.transport import ConnectTimings
@@ -59,10 +60,18 @@ class ChangingServer:
         return ServerSettings(command=sys.executable, args=(SERVER, str(self.folder)), **made)
 
 
+def ignore(notice: ServerNotice) -> None:
+    """Take a notice and do nothing."""
+
+
 def pool_of(
-    state_folder: Path | None = None, first: anyio.Event | None = None, **servers: ServerSettings
+    state_folder: Path | None = None,
+    first: anyio.Event | None = None,
+    notify: Callable[[ServerNotice], None] = ignore,
+    **servers: ServerSettings,
 ) -> Pool:
-    return Pool(Config(servers=servers), ListingCache(state_folder), patience=QUICK, first=first)
+    listings = ListingCache(state_folder)
+    return Pool(Config(servers=servers), listings, patience=QUICK, first=first, notify=notify)
 
 
 async def until(is_so: Callable[[], object]) -> None:

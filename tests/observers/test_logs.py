@@ -10,9 +10,17 @@ from typing import Any
 import anyio
 import pytest
 
+from plait.core.scheduling.events import Notice
+from plait.core.tools.catalog import ServerInfo, ServerState
+from plait.core.tools.server_notices import (
+    Drift,
+    ServerChanged,
+    SettingsReloaded,
+    ToolsDrifted,
+)
 from plait.engine.gateway import Gateway
 from plait.errors import CallTimeout
-from plait.observers.logs import configure_logging, log_runs
+from plait.observers.logs import configure_logging, log_notices
 from plait.redaction import Secrets
 from plait.stores.in_memory import InMemoryRuns
 
@@ -32,7 +40,7 @@ async def logged_at(level: str) -> list[dict[str, Any]]:
     servers.add("s:fail", lambda **_: text("no", is_error=True))
     stream = io.StringIO()
     with configure_logging(level, stream, as_json=True):
-        async with Gateway(servers, servers, InMemoryRuns(), observers=[log_runs]) as gateway:
+        async with Gateway(servers, servers, InMemoryRuns(), observers=[log_notices]) as gateway:
             tasks = [
                 {"id": "a", "tool": "s:give", "arguments": {"password": SECRET}},
                 {"id": "b", "tool": "s:fail", "depends_on": ["a"]},
@@ -82,7 +90,7 @@ async def calls_logged_at(level: str) -> list[dict[str, Any]]:
     servers.add("s:fail", lambda **_: text(SECRET, is_error=True))
     stream = io.StringIO()
     with configure_logging(level, stream, as_json=True):
-        async with Gateway(servers, servers, InMemoryRuns(), observers=[log_runs]) as gateway:
+        async with Gateway(servers, servers, InMemoryRuns(), observers=[log_notices]) as gateway:
             for name in ("give", "fail"):
                 await gateway.call("s", name, {"name": name, "arguments": {"password": SECRET}})
     assert SECRET not in stream.getvalue()
@@ -120,7 +128,7 @@ async def test_a_duration_counts_from_the_first_attempt():
         {"id": "b", "tool": "s:falter", "for_each": [1], "depends_on": ["a"]},
     ]
     with configure_logging("debug", stream, as_json=True):
-        async with Gateway(servers, servers, InMemoryRuns(), observers=[log_runs]) as gateway:
+        async with Gateway(servers, servers, InMemoryRuns(), observers=[log_notices]) as gateway:
             result = await gateway.execute({"tasks": tasks})
     took = {
         (event["event"], event.get("task")): event.get("duration_ms") for event in events(stream)
@@ -222,3 +230,63 @@ def test_a_record_that_cannot_be_written_shows_no_arguments(capsys: pytest.Captu
     assert said.count("plait.test logged a record that cannot be written") == 1
     assert "UnicodeEncodeError" in said
     assert "s3cr3t" not in said
+
+
+INFO = ServerInfo("s", ServerState.RETRYING, error="no such command")
+
+
+@pytest.mark.parametrize(
+    ("notice", "level", "event", "fields"),
+    [
+        (
+            ServerChanged(INFO, ServerState.CONNECTING, 1.0, 0.25),
+            "warning",
+            "server.lost",
+            {"server": "s", "error": "no such command", "retry_in_s": 0.2},
+        ),
+        (
+            ToolsDrifted("s", Drift(changed=("a",), new=("b", "c")), 1.0),
+            "warning",
+            "server.drift",
+            {"server": "s", "tools": "changed: a; new: b, c"},
+        ),
+        (
+            SettingsReloaded("servers.toml", ("s",), (), 1.0),
+            "info",
+            "config.reloaded",
+            {"source": "servers.toml"},
+        ),
+    ],
+)
+def test_what_changes_of_servers_and_settings_is_logged(
+    notice: Notice, level: str, event: str, fields: dict[str, Any]
+):
+    stream = io.StringIO()
+    with configure_logging("info", stream, as_json=True):
+        log_notices(notice)
+    (logged,) = events(stream)
+    assert (logged["level"], logged["event"]) == (level, event)
+    assert fields.items() <= logged.items()
+
+
+def test_settings_that_wait_for_the_next_start_are_logged():
+    stream = io.StringIO()
+    with configure_logging("info", stream, as_json=True):
+        log_notices(SettingsReloaded("servers.toml", (), ("gateway.wait_s",), 1.0))
+    assert [event["event"] for event in events(stream)] == ["config.reloaded", "config.later"]
+    assert events(stream)[1]["settings"] == ["gateway.wait_s"]
+
+
+@pytest.mark.parametrize(
+    "notice",
+    [
+        ServerChanged(INFO, ServerState.CONNECTING, 1.0, 0.25, is_repeated=True),
+        ServerChanged(ServerInfo("s", ServerState.READY), ServerState.CONNECTING, 1.0),
+    ],
+    ids=["lost for the same reason", "ready"],
+)
+def test_what_is_no_news_of_a_server_is_not_logged_as_a_warning(notice: Notice):
+    stream = io.StringIO()
+    with configure_logging("info", stream, as_json=True):
+        log_notices(notice)
+    assert events(stream) == []

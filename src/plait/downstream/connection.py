@@ -19,6 +19,7 @@ from ..config import ServerSettings
 from ..core.ports import Caller, RelayRequest, RpcError, ServerListing, ToolCall, as_rpc_error
 from ..core.tools.cached_listing import CachedListing
 from ..core.tools.catalog import ServerInfo, ServerState, Tool
+from ..core.tools.server_notices import Drift, ServerChanged, ServerNotice, ToolsDrifted
 from ..core.values.strict import JsonObject, NotStrict, measure
 from ..errors import CallError, InvalidArguments, ServerUnavailable
 from ..redaction import Secrets
@@ -57,6 +58,7 @@ class Connection:
         remembered: CachedListing | None = None,
         open_transport: OpenTransport = open_transport,
         on_change: Callable[[], None] = lambda: None,
+        notify: Callable[[ServerNotice], None] = lambda notice: None,
         on_stderr: Callable[[str], None] = lambda line: None,
         on_said: OnSaid = lambda method, params: None,
         unasked: Caller | None = None,
@@ -70,7 +72,7 @@ class Connection:
         self.use = UsageTracker(settings.idle_s)
         self._remembered = remembered or CachedListing()
         self._verdict = EraCache(settings.protocol, self._remembered)
-        self._listed = Listed(name, settings, self._remembered, on_said)
+        self._listed = Listed(name, settings, self._remembered, on_said, self._drifted)
         self._interests = ServerSubscriptions()
         self._is_watched = False
         """Whether it is in use because something of it is watched."""
@@ -82,6 +84,7 @@ class Connection:
         self._patience = patience or ConnectTimings()
         self._open_transport = open_transport
         self._on_change = on_change
+        self._notify = notify
         self._on_stderr = on_stderr
         self._on_said = on_said
         self._unasked = unasked
@@ -98,7 +101,8 @@ class Connection:
         self._attempts = 0
         """How many have ended."""
         self._next_attempt = 0.0
-        self._told: str | None = None
+        self._lost_by: str | None = None
+        """The reason of the last failed attempt."""
         self._pauses = Backoff(self._patience)
 
     def __repr__(self) -> str:
@@ -160,7 +164,7 @@ class Connection:
         self._verdict.recall()
         if self.is_known:
             self._listed.recall()
-            self._on_change()
+            self._become(self.state, self.error)
 
     @property
     def is_known(self) -> bool:
@@ -178,7 +182,7 @@ class Connection:
         self._settings = settings
         self.use.adjust(settings.idle_s)
         self._listed.adjust(settings)
-        self._on_change()
+        self._become(self.state, self.error)
 
     async def run(self, begin: anyio.Event | None = None) -> None:
         """Keep the server connected until cancelled, once *begin* is set; a lazy one only while it
@@ -207,8 +211,7 @@ class Connection:
                 )
                 pause = self._pauses.next_s(has_held=self._has_been_ready and has_been_healthy)
                 self._next_attempt = anyio.current_time() + pause
-                self._become(ServerState.RETRYING, error)
-                self._tell_lost(error, pause)
+                self._become(ServerState.RETRYING, error, pause)
                 await anyio.sleep(pause)
                 self._become(ServerState.CONNECTING, error)
         finally:
@@ -424,16 +427,18 @@ class Connection:
         if (self.tools, self.warnings) != before:
             self._become(ServerState.READY, None)
 
-    def _tell_lost(self, error: str, retry_in_s: float) -> None:
-        """Once for each reason: a server that stays away for the same one is not told again at
-        every attempt."""
-        level = logging.WARNING if error != self._told else logging.DEBUG
-        self._told = error
-        fields = {"server": self.name, "error": error, "retry_in_s": round(retry_in_s, 1)}
-        log.log(level, "server.lost", extra=fields)
+    def _drifted(self, drift: Drift) -> None:
+        self._notify(ToolsDrifted(self.name, drift, anyio.current_time()))
 
-    def _become(self, state: ServerState, error: str | None) -> None:
-        self.state, self.error = state, error
+    def _become(
+        self, state: ServerState, error: str | None, retry_in_s: float | None = None
+    ) -> None:
+        before, self.state, self.error = self.state, state, error
+        is_repeated = False
+        if retry_in_s is not None:
+            is_repeated, self._lost_by = error == self._lost_by, error
+        now = anyio.current_time()
+        self._notify(ServerChanged(self.info, before, now, retry_in_s, is_repeated))
         if state is not ServerState.CONNECTING:
             self._settled.set()
             self._is_starting = state is ServerState.IDLE

@@ -17,6 +17,7 @@ from anyio.abc import TaskGroup
 from ..config import Config, ServerSettings
 from ..core.ports import Downstream, Listings, ToolCall
 from ..core.tools.catalog import Catalog
+from ..core.tools.server_notices import ServerNotice
 from ..core.values.printable import printable
 from ..core.values.strict import JsonObject
 from ..errors import ServerUnavailable
@@ -72,12 +73,14 @@ class Pool:
         *,
         patience: ConnectTimings | None = None,
         first: anyio.Event | None = None,
+        notify: Callable[[ServerNotice], None] = lambda notice: None,
     ) -> None:
         self._max_message_bytes = config.gateway.limits.max_message_bytes
         self._patience = patience
         self._secrets = config.secrets
         self._listings = listings
         self._first = first
+        self._notify = notify
         self._owned: dict[str, _Owned] = {}
         self._catalog: Catalog | None = None
         self._tasks: TaskGroup | None = None
@@ -219,6 +222,7 @@ class Pool:
             patience=self._patience,
             remembered=self._listings.of(identity_of(name, settings)),
             on_change=self._forget_catalog,
+            notify=self._notify,
             on_stderr=stderr_logger(name),
             on_said=partial(self._relays.tell, name),
             unasked=self._relays.roots_for(name),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 import anyio
@@ -53,6 +53,20 @@ Answerable: TypeAlias = Locate | Call | Sleep
 """A command that is answered by exactly one event."""
 
 
+class Observers:
+    """All observers as one: each gets every notice, and one that fails disturbs nothing."""
+
+    def __init__(self, observers: Iterable[Observer]) -> None:
+        self._observers = tuple(observers)
+
+    def __call__(self, notice: Notice) -> None:
+        for observe in self._observers:
+            try:
+                observe(notice)
+            except Exception:
+                log.exception("observer.crashed", extra={"observer": repr(observe)})
+
+
 class Runner:
     """Drives one scheduler inside one task group, which outlives every call."""
 
@@ -69,7 +83,7 @@ class Runner:
         self._scheduler = scheduler
         self._call_tool = call_tool
         self._tasks = tasks
-        self._observers = tuple(observers)
+        self._observers = Observers(observers)
         self._lookups = Lookups(AS_WRITTEN) if lookups is None else lookups
         self._max_output_bytes = max_output_bytes
         self._scopes: dict[Key, anyio.CancelScope | None] = {}
@@ -219,11 +233,7 @@ class Runner:
     def _tell(self, notice: Notice) -> None:
         if isinstance(notice, Finished):
             self._callers.pop(notice.run, None)
-        for observe in self._observers:
-            try:
-                observe(notice)
-            except Exception:  # what watches a run must not end it
-                log.exception("observer.crashed", extra={"observer": repr(observe)})
+        self._observers(notice)
 
 
 async def _forever() -> Event:

@@ -15,20 +15,21 @@ from functools import cached_property, partial
 from typing import Any, TextIO
 
 from ..core.scheduling.events import FINAL, Changed, Finished, Notice, Started, Status
+from ..core.tools.server_notices import ServerChanged, SettingsReloaded, ToolsDrifted
 from ..core.values.printable import printable
 from ..core.values.strict import present
 from ..redaction import Secrets
 
 log = logging.getLogger("plait.runs")
-
+server_log = logging.getLogger("plait.servers")
 
 _FAILED = frozenset({Status.FAILED, Status.TIMEOUT})
 
 
-def log_runs(notice: Notice) -> None:
-    """Log the start and end of each run, and its failed tasks and the failed calls by name. At
-    `debug`, log the end of every task, item and call too, which costs as much as all else about
-    it. An `Observer`."""
+def log_notices(notice: Notice) -> None:
+    """Log the start and end of each run, its failed tasks, the failed calls by name, lost servers,
+    drift and new settings. At `debug`, log the end of every task, item and call too, which costs as
+    much as all else about it. An `Observer`."""
     match notice:
         case Changed(after=after) if after in FINAL:
             _log_end(notice)
@@ -39,6 +40,20 @@ def log_runs(notice: Notice) -> None:
                 "run.finished",
                 extra={"run": run, "status": status, "duration_ms": _milliseconds(elapsed_s)},
             )
+        case ServerChanged(info=info, retry_in_s=float() as pause, is_repeated=is_repeated):
+            server_log.log(
+                logging.DEBUG if is_repeated else logging.WARNING,
+                "server.lost",
+                extra={"server": info.name, "error": info.error, "retry_in_s": round(pause, 1)},
+            )
+        case ToolsDrifted(server=server, drift=drift):
+            server_log.warning("server.drift", extra={"server": server, "tools": str(drift)})
+        case SettingsReloaded(source=source, later=later):
+            server_log.info("config.reloaded", extra={"source": source})
+            if later:
+                server_log.warning(
+                    "config.later", extra={"settings": list(later), "when": "at the next start"}
+                )
 
 
 def _log_end(notice: Changed) -> None:

@@ -12,6 +12,7 @@ from ...errors import CallError
 from ..tools.catalog import Tool
 from ..tools.claims import Accesses, Places, ResourceName
 from ..tools.output import Output
+from ..tools.server_notices import ServerNotice
 from ..values.principal import Principal
 from ..values.strict import JsonObject
 from .lanes import SlotRequest
@@ -371,9 +372,10 @@ class Finished(NamedTuple):
     """How many tasks ended with each status."""
 
 
-Notice: TypeAlias = Started | Changed | Delayed | Progressed | Finished
+RunNotice: TypeAlias = Started | Changed | Delayed | Progressed | Finished
+Notice: TypeAlias = RunNotice | ServerNotice
 
 
 class Step(NamedTuple):
     commands: list[Command]
-    notices: list[Notice]
+    notices: list[RunNotice]

@@ -32,8 +32,8 @@ from .events import (
     Failure,
     Finished,
     Key,
-    Notice,
     RunLimits,
+    RunNotice,
     Sleep,
     Started,
     Status,
@@ -108,7 +108,7 @@ class Run:
         self.open: dict[Key, TaskCall] = {}
         """Calls in flight, and those that wait for their next attempt."""
         self.commands: list[Command] = []
-        self.notices: list[Notice] = []
+        self.notices: list[RunNotice] = []
         self.waited: defaultdict[tuple[str, str], float] = defaultdict(float)
         """Seconds that its calls waited, added up: by why, and on what."""
         self._number = number

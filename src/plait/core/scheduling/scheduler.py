@@ -33,10 +33,10 @@ from .events import (
     Failure,
     Key,
     Located,
-    Notice,
     Paused,
     Refuse,
     Resumed,
+    RunNotice,
     Sent,
     Sleep,
     Status,
@@ -77,7 +77,7 @@ class Scheduler:
         direct calls."""
         self._watched: set[str] = set()
         """Servers whose rate will have room when a sleep is over."""
-        self._notices: list[Notice] = []
+        self._notices: list[RunNotice] = []
         """Those of direct calls, which the next step hands over."""
 
     def __repr__(self) -> str:
@@ -302,7 +302,7 @@ class Scheduler:
             commands += self._watch(now)
         return Step(commands, notices)
 
-    def _take_notices(self) -> list[Notice]:
+    def _take_notices(self) -> list[RunNotice]:
         notices, self._notices = self._notices, []
         return notices
 

@@ -8,56 +8,37 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ...core.tools.cached_listing import CachedListing
+from ...core.tools.server_notices import MAX_NAME, MAX_NAMES, Drift
 from ...core.values.printable import printable
-
-log = logging.getLogger(__name__)
 
 TOLD = ("description", "title", "inputSchema", "outputSchema", "annotations")
 """The members of a definition that say what a tool does."""
-MAX_NAMES = 8
-"""Named of each kind; the others are counted."""
-MAX_NAME = 80
 MAX_SAID = 3 * (MAX_NAMES + 1) * MAX_NAME
 KEPT_S = 7 * 86_400.0
-LOG_PAUSE_S = 60.0
-"""A server that changes all the time is not logged all the time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """Names of tools: those described otherwise, those that came, and those that went."""
-
-    changed: tuple[str, ...] = ()
-    new: tuple[str, ...] = ()
-    gone: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.changed or self.new or self.gone)
-
-    def __str__(self) -> str:
-        kinds = (("changed", self.changed), ("new", self.new), ("gone", self.gone))
-        return "; ".join(f"{kind}: {_named(names)}" for kind, names in kinds if names)
+NOTICE_PAUSE_S = 60.0
+"""The shortest time between two notices of drift of one server."""
 
 
 class DriftWatch:
-    """Holds what the server *name* lists against what it listed before, and keeps the last
-    difference for a week."""
+    """Compares what a server lists with what it listed before, and keeps the last difference for a
+    week."""
 
     def __init__(
-        self, name: str, remembered: CachedListing, clock: Callable[[], float] = time.time
+        self,
+        remembered: CachedListing,
+        on_drift: Callable[[Drift], None],
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._name = name
         self._remembered = remembered
+        self._on_drift = on_drift
         self._clock = clock
-        self._logged_at = -math.inf
+        self._noticed_at = -math.inf
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -88,9 +69,9 @@ class DriftWatch:
             return
         now = self._clock()
         self._remembered.put("drift", {"at": now, "said": str(found)[:MAX_SAID]})
-        if now - self._logged_at >= LOG_PAUSE_S:
-            self._logged_at = now
-            log.warning("server.drift", extra={"server": self._name, "tools": str(found)})
+        if now - self._noticed_at >= NOTICE_PAUSE_S:
+            self._noticed_at = now
+            self._on_drift(found)
 
 
 def hashes(definitions: Iterable[Any]) -> dict[str, str]:
@@ -119,8 +100,3 @@ def _hash(definition: dict[str, Any]) -> str:
     except RecursionError:
         return "nested too deeply"
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _named(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
-    return ", ".join(printable(name[:MAX_NAME]) for name in names[:MAX_NAMES]) + more

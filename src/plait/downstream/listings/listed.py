@@ -4,7 +4,7 @@ up to date, and recalled from an earlier start until the server is there."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from ...config import ServerSettings
 from ...core.ports import ServerListing
 from ...core.tools.cached_listing import CachedListing
 from ...core.tools.catalog import Tool
+from ...core.tools.server_notices import Drift
 from ...core.values.strict import Json, JsonObject, dumps
 from ...errors import CallError
 from ..eras.handshake import Greeting
@@ -58,12 +59,13 @@ class Listed:
         settings: ServerSettings,
         remembered: CachedListing,
         on_said: OnSaid = lambda method, params: None,
+        on_drift: Callable[[Drift], None] = lambda drift: None,
     ) -> None:
         self.tools: tuple[Tool, ...] = ()
         self.warnings: tuple[str, ...] = ()
         self.offers: ServerListing | None = None
         """None as long as nothing is known; the same object as long as nothing changes."""
-        self.drift = DriftWatch(name, remembered)
+        self.drift = DriftWatch(remembered, on_drift)
         self._name = name
         self._settings = settings
         self._remembered = remembered
