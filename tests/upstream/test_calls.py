@@ -22,7 +22,7 @@ async def test_a_drain_waits_for_calls_and_a_moment_longer_for_what_it_gave_up(
     calls, given_up = OpenCalls(), list[float]()
 
     async def call() -> None:
-        with calls.one():
+        with calls.counted():
             await anyio.sleep(takes_s)
 
     async with anyio.create_task_group() as tasks:
@@ -38,7 +38,7 @@ async def test_what_was_given_up_is_answered_with_that():
     calls, said = OpenCalls(), list[str]()
 
     async def call() -> None:
-        with pytest.raises(MCPError) as refusal, calls.one_to_give_up():
+        with pytest.raises(MCPError) as refusal, calls.counted_until_drained():
             await anyio.sleep_forever()
         said.append(refusal.value.error.message)
 
@@ -52,10 +52,10 @@ async def test_what_was_given_up_is_answered_with_that():
 
 async def test_what_ends_in_time_is_not_given_up():
     calls = OpenCalls()
-    with calls.one_to_give_up():
+    with calls.counted_until_drained():
         await anyio.sleep(1)
     await calls.drain(5)
-    with pytest.raises(MCPError, match="shutting down"), calls.one_to_give_up():
+    with pytest.raises(MCPError, match="shutting down"), calls.counted_until_drained():
         raise AssertionError
 
 
@@ -63,7 +63,7 @@ async def test_a_drain_that_is_hurried_gives_up_at_once():
     calls, ends = OpenCalls(), list[float]()
 
     async def call() -> None:
-        with calls.one():
+        with calls.counted():
             await anyio.sleep_forever()
 
     async def drain() -> None:

@@ -8,7 +8,7 @@ import signal
 import anyio
 import pytest
 
-from plait.upstream.stopping import Stop, hearing_signals, stopped_by_signals
+from plait.upstream.stopping import Stop, handling_signals, stopped_by_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -20,7 +20,7 @@ async def test_signals_are_told_in_the_event_loop_until_the_block_is_left(number
         heard.append(number)
         told.set()
 
-    with hearing_signals(hear):
+    with handling_signals(hear):
         assert (signal.getsignal(number) is before) is False
         os.kill(os.getpid(), number)
         with anyio.fail_after(5):

@@ -132,7 +132,7 @@ class Session:
     def _interrupting(self, scope: anyio.CancelScope) -> Iterator[None]:
         """Cancel *scope* on the first Ctrl-C or SIGTERM, and end the process at once on the
         second."""
-        from ..upstream.stopping import hearing_signals
+        from ..upstream.stopping import handling_signals
 
         def interrupt(number: signal.Signals) -> None:
             if scope.cancel_called:
@@ -140,5 +140,5 @@ class Session:
             self.console.err.line("Interrupted: stopping. Interrupt again to exit at once.")
             scope.cancel()
 
-        with hearing_signals(interrupt):
+        with handling_signals(interrupt):
             yield

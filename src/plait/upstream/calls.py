@@ -1,5 +1,4 @@
-"""The calls of upstream clients that are being answered: how a stop lets them finish, and takes no
-new ones."""
+"""The open calls of upstream clients: a stop takes no new ones and lets these finish."""
 
 from __future__ import annotations
 
@@ -16,33 +15,32 @@ log = logging.getLogger(__name__)
 
 SHUTTING_DOWN = -32000
 LAST_S = 1.0
-"""How long a call may take to be answered once what is done for it was given up."""
+"""Time to answer the open calls once their work was cancelled."""
 WRITTEN_S = 0.05
-"""How long an answer may be under way from the end of its call to the client."""
+"""Time for the last answers to be written."""
 
 
 class OpenCalls:
-    """Counts the calls that are open. Once closed, no new one is taken."""
+    """Counts the open calls. Once it is closed, new calls are refused."""
 
     def __init__(self) -> None:
         self.count = 0
         self.is_closed = False
         self._changed = Signal()
         self._is_hurried = False
-        self._to_give_up: set[anyio.CancelScope] = set()
+        self._cancelled_at_end: set[anyio.CancelScope] = set()
 
     def __repr__(self) -> str:
         return f"<OpenCalls: {self.count} open{', closed' if self.is_closed else ''}>"
 
     def check(self) -> None:
-        """Raises `MCPError` once no more calls are taken."""
+        """Raise `MCPError` if new calls are refused."""
         if self.is_closed:
             raise _shutting_down()
 
     @contextmanager
-    def one(self) -> Iterator[None]:
-        """One more call, for as long as the block takes. Raises `MCPError` once no more are
-        taken."""
+    def counted(self) -> Iterator[None]:
+        """Count one more call while the block runs. Raises `MCPError` if new calls are refused."""
         self.check()
         self.count += 1
         try:
@@ -53,22 +51,21 @@ class OpenCalls:
                 self._changed.notify()
 
     @contextmanager
-    def one_to_give_up(self) -> Iterator[None]:
-        """As `one`. The block is cancelled when the time to drain is over, and then raises
-        `MCPError` too."""
-        with self.one(), anyio.CancelScope() as scope:
-            self._to_give_up.add(scope)
+    def counted_until_drained(self) -> Iterator[None]:
+        """As `counted`. When the time to drain is over, the block is cancelled and raises
+        `MCPError`."""
+        with self.counted(), anyio.CancelScope() as scope:
+            self._cancelled_at_end.add(scope)
             try:
                 yield
             finally:
-                self._to_give_up.discard(scope)
+                self._cancelled_at_end.discard(scope)
         if scope.cancelled_caught:
             raise _shutting_down()
 
     async def drain(self, seconds: float, give_up: Callable[[], None] = lambda: None) -> None:
-        """Take no more calls, and wait until those that are open have ended, at most *seconds*.
-        Then *give_up* is told to end what is done for them, so that they are answered all the
-        same."""
+        """Refuse new calls, and wait at most *seconds* until the open ones have ended. Then call
+        *give_up*, which ends the work for them, so that they are still answered."""
         self.is_closed = True
         if self.count:
             log.info("draining", extra={"calls": self.count})
@@ -76,19 +73,19 @@ class OpenCalls:
             while self.count and not self._is_hurried:
                 await self._changed.wait()
         give_up()
-        for scope in [*self._to_give_up]:
+        for scope in [*self._cancelled_at_end]:
             scope.cancel()
         with anyio.move_on_after(LAST_S):
-            await self.idle()
+            await self.wait_idle()
         await anyio.sleep(WRITTEN_S)
 
-    async def idle(self) -> None:
+    async def wait_idle(self) -> None:
         """Wait until no call is open."""
         while self.count:
             await self._changed.wait()
 
     def hurry(self) -> None:
-        """Whoever drains waits no longer."""
+        """End the wait of `drain` now."""
         self._is_hurried = True
         self._changed.notify()
 

@@ -1,5 +1,5 @@
-"""What the upstream side uses of the MCP SDK besides its public API (`mcp`, `mcp.server` and
-`mcp_types`).
+"""The parts of the MCP SDK that the upstream side uses besides its public API (`mcp`, `mcp.server`
+and `mcp_types`).
 
 No other module here imports the SDK's inner modules or reads its private attributes, so a new
 release of `mcp` is the business of this file. `tests/upstream/test_mcp_sdk.py` states what we rely
@@ -8,7 +8,7 @@ on, name by name.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from mcp.server import Server, ServerRequestContext
 from mcp.server._otel import OpenTelemetryMiddleware
@@ -61,6 +61,7 @@ __all__ = [
     "NotifyOnlyOutbound",
     "Outbound",
     "PromptsListChanged",
+    "RequestContext",
     "RequestStateBoundary",
     "RequestStateSecurity",
     "ResourceUpdated",
@@ -86,9 +87,11 @@ __all__ = [
     "validate_mcp_param_headers",
 ]
 
+RequestContext: TypeAlias = ServerRequestContext[Any, Any]
 
-def connection_of(ctx: ServerRequestContext[Any, Any]) -> Connection:
-    """The connection that the request of *ctx* came on."""
+
+def connection_of(ctx: RequestContext) -> Connection:
+    """Return the connection that the request of *ctx* came on."""
     return ctx.session._connection  # noqa: SLF001  # no public handle lasts longer than a request
 
 

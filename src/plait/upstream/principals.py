@@ -1,7 +1,7 @@
 """The sender of a request: its client, and the principal who owns the runs that it begins.
 
-Where clients do not say who they are, each session is a principal. A transport with one user only,
-such as stdio, or with logins, is served with another `PrincipalOf`.
+Where clients do not identify themselves, each session is a principal. A transport with a single
+user, such as stdio, or with logins, is served with another `PrincipalOf`.
 """
 
 from __future__ import annotations
@@ -12,22 +12,20 @@ from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
 from ..core.values.principal import ANYONE, USER, Principal
-from .mcp_sdk import NotifyOnlyOutbound, connection_of
-from .run_progress import RequestContext
+from .mcp_sdk import NotifyOnlyOutbound, RequestContext, connection_of
 
 PrincipalOf: TypeAlias = Callable[[RequestContext], Principal]
 
 
 def always_user(ctx: RequestContext) -> Principal:
-    """A `PrincipalOf` for a transport whose only client is the user's."""
+    """Return the user: the `PrincipalOf` for a transport whose only client is the user's."""
     return USER
 
 
 class BySession:
-    """A `PrincipalOf` for clients that do not say who they are: each session is a principal, and
-    requests without one are sent by `ANYONE`. Session ids are secrets, so no principal is made of
-    one.
-    """
+    """The `PrincipalOf` for clients that do not identify themselves: each session is a principal,
+    and requests without a session are by `ANYONE`. Session ids are secrets, so principals are not
+    made from them."""
 
     def __init__(self) -> None:
         self._sessions: WeakKeyDictionary[object, Principal] = WeakKeyDictionary()
@@ -45,15 +43,14 @@ class BySession:
 
 
 def stands_alone(ctx: RequestContext) -> bool:
-    """Whether the request belongs to no connection, as those of 2026-07-28 over HTTP."""
+    """Return whether the request belongs to no connection, as requests of 2026-07-28 over HTTP."""
     return not connection_of(ctx).has_standalone_channel
 
 
 def client_of(ctx: RequestContext) -> object:
-    """An object that is the same for all requests of one client, and of no other. Over HTTP,
-    nothing says whether two requests of 2026-07-28 are of one client: each is taken for a client of
-    its own.
-    """
+    """Return an object that is the same for all requests of one client, and different for others.
+    Over HTTP, requests of 2026-07-28 do not identify their client, so each counts as a client of
+    its own."""
     connection = connection_of(ctx)
     return (
         connection.outbound if isinstance(connection.outbound, NotifyOnlyOutbound) else connection

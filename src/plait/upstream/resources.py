@@ -1,15 +1,13 @@
-"""Our own resources and prompts: the guide, the catalogue, runs and their outputs; `plan` and
-`explain_run`."""
+"""Our own resources (the guide, the catalogue, runs and their outputs) and prompts (`plan`,
+`explain_run`)."""
 
 from __future__ import annotations
 
 import re
 from importlib.resources import files
-from typing import Any, TypeAlias
 
 import mcp_types as types
 from mcp import MCPError
-from mcp.server import ServerRequestContext
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from ..core.tools.addresses import OURS, unwrap
@@ -19,10 +17,9 @@ from ..engine.gateway import Gateway
 from ..errors import CallError, UnknownRun
 from .answers import attachment, run_uri, task_uri
 from .budget import fit
+from .mcp_sdk import RequestContext
 from .principals import PrincipalOf
 from .reading import written
-
-RequestContext: TypeAlias = ServerRequestContext[Any, Any]
 
 GUIDE = "plait://guide"
 CATALOG = "plait://catalog"
@@ -41,29 +38,30 @@ Do this as one DAG of tool calls, with the gateway's tools:
 2. Write one execute_dag document: a task for each call, "$OUTPUT[id].path" where a call needs \
 another's output, for_each where something is done for each element, select where an output is \
 larger than what is needed of it, and `return` naming only what the answer needs.
-3. Send it. If it is refused, mend every problem that is listed and send it again; if tasks \
-failed, send the mended ones with resume_from."""
+3. Send it. If it is refused, fix every problem that is listed and send it again; if tasks \
+failed, send the fixed ones with resume_from."""
 
 _EXPLAIN = """\
 Explain this run to the person who asked for it, in a few sentences: what was done, what failed \
-and why, what was skipped because of it, and what to do next (the tasks to mend, for execute_dag \
+and why, what was skipped because of it, and what to do next (the tasks to fix, for execute_dag \
 with resume_from). Say which chain of calls the time went into, if that matters.
 
 {run}"""
 
 
 def is_ours(uri: object) -> bool:
-    """Whether *uri* is an address of ours; those of downstream servers may be wrapped in one."""
+    """Return whether *uri* is a resource of ours. URIs of downstream servers may be wrapped in one
+    of our URIs; those are not."""
     return isinstance(uri, str) and uri.startswith(OURS) and unwrap(uri) is None
 
 
 def guide() -> str:
-    """The DAG language, with worked examples."""
+    """Return the text of the guide: the DAG language, with worked examples."""
     return files(__package__).joinpath("guide.md").read_text(encoding="utf-8")
 
 
 def own_resources() -> list[types.Resource]:
-    """What `resources/list` gives of ours."""
+    """Return our entries of `resources/list`."""
     about = "The DAG language of execute_dag, with worked examples."
     tools = "Every connected server, and the signature of each of its tools."
     return [
@@ -85,7 +83,7 @@ def own_resources() -> list[types.Resource]:
 
 
 def own_templates() -> list[types.ResourceTemplate]:
-    """What `resources/templates/list` gives of ours."""
+    """Return our entries of `resources/templates/list`."""
     run = types.ResourceTemplate(
         uri_template=run_uri("{id}"),
         name="run",
@@ -103,7 +101,7 @@ def own_templates() -> list[types.ResourceTemplate]:
 
 
 def own_prompts() -> list[types.Prompt]:
-    """What `prompts/list` gives of ours."""
+    """Return our entries of `prompts/list`."""
     task = types.PromptArgument(
         name="task", description="What is to be done, in words.", required=True
     )
@@ -121,7 +119,7 @@ def own_prompts() -> list[types.Prompt]:
 
 
 class Resources:
-    """Answers what clients ask of our resources and prompts."""
+    """Answers requests for our resources and prompts."""
 
     def __init__(
         self, gateway: Gateway, principal_of: PrincipalOf, *, max_chars: int = 24_000
@@ -143,8 +141,8 @@ class Resources:
     async def read(
         self, ctx: RequestContext, params: types.ReadResourceRequestParams
     ) -> types.ReadResourceResult:
-        """Raises `MCPError` for a resource that there is not."""
-        uri = str(params.uri)
+        """Answer `resources/read`. Raises `MCPError` for an unknown resource."""
+        uri, modern = str(params.uri), ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
         if uri == GUIDE:
             return _text(uri, guide(), "text/markdown")
         if uri == CATALOG:
@@ -157,8 +155,8 @@ class Resources:
                 result = self._gateway.result(found["run"], self._principal_of(ctx))
                 return _text(uri, dumps(result.document("full")), "application/json")
         except (UnknownRun, CallError) as error:
-            raise not_found(ctx, uri, str(error)) from None
-        raise not_found(ctx, uri, f"There is no resource {uri[:200]}.")
+            raise not_found(uri, str(error), modern=modern) from None
+        raise not_found(uri, f"There is no resource {uri[:200]}.", modern=modern)
 
     async def prompts(
         self, ctx: RequestContext, params: types.PaginatedRequestParams | None
@@ -168,8 +166,8 @@ class Resources:
     async def prompt(
         self, ctx: RequestContext, params: types.GetPromptRequestParams
     ) -> types.GetPromptResult:
-        """Raises `MCPError` for a prompt or a run that there is not, and for an argument that is
-        missing."""
+        """Answer `prompts/get`. Raises `MCPError` for an unknown prompt or run, and for a missing
+        argument."""
         given = params.arguments or {}
         match params.name:
             case "plan":
@@ -230,9 +228,7 @@ def _argument(given: dict[str, str], name: str) -> str:
     return given[name]
 
 
-def not_found(ctx: RequestContext, uri: str, message: str) -> MCPError:
-    """The error for a resource that there is not, as the client's era has it."""
-    is_modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
-    return MCPError(
-        types.INVALID_PARAMS if is_modern else NOT_FOUND_BEFORE_2026, message, {"uri": uri[:500]}
-    )
+def not_found(uri: str, message: str, *, modern: bool) -> MCPError:
+    """Return the error for an unknown resource, with the code of the client's era."""
+    code = types.INVALID_PARAMS if modern else NOT_FOUND_BEFORE_2026
+    return MCPError(code, message, {"uri": uri[:500]})

@@ -20,6 +20,7 @@ from .instructions import capabilities, introduction
 from .mcp_sdk import (
     CallNext,
     HandlerResult,
+    RequestContext,
     RequestStateBoundary,
     RequestStateSecurity,
     ServerMiddleware,
@@ -31,14 +32,13 @@ from .relay.listings import RelayConfig
 from .relay.passthrough import Passthrough
 from .requests import AS_SENT
 from .resources import Resources, own_prompts, own_resources, own_templates
-from .run_progress import RequestContext
 from .schemas import TOOLS, ToolText
 from .texts import instructions
 from .tools import Tools
 
 NAME = "plait"
 LISTS_LAST_MS = 3_600_000
-"""Our tools, prompts and resources never change while we run."""
+"""Time for which clients may reuse our own lists, which never change while the gateway runs."""
 
 
 def build_server(
@@ -50,11 +50,13 @@ def build_server(
     relaying: RelayConfig | None = None,
     principal_of: PrincipalOf | None = None,
 ) -> Server[Any]:
-    """The server over *gateway*. Answers have at most *max_chars*; *wait_s* is how long
-    `execute_dag` waits, for None as long as the client is known to. *calls* are counted, and
-    refused once they are closed. What the servers of *relaying* have is served beside what is ours;
-    without it, only what is ours. *principal_of* says who owns the runs of a request; without it,
-    its session does."""
+    """Build the server over *gateway*.
+
+    Answers have at most *max_chars* characters. `execute_dag` waits *wait_s* seconds, or if None,
+    as long as the client is known to wait. Calls are counted in *calls*, and refused once it is
+    closed. With *relaying*, the tools, prompts and resources of its servers are served in addition
+    to our own. *principal_of* gives the owner of the runs of a request; by default its session.
+    """
     calls, principal_of = calls or OpenCalls(), principal_of or BySession()
     tools = Tools(gateway, principal_of, max_chars=max_chars, wait_s=wait_s, calls=calls)
     resources = Resources(gateway, principal_of, max_chars=max_chars)
@@ -84,18 +86,17 @@ def build_server(
     )
 
     async def introduce(ctx: RequestContext, call_next: CallNext) -> HandlerResult:
-        """The instructions name the servers as they stand when a client connects, in either era."""
+        """Add capabilities and instructions, which name the servers as they are when a client
+        connects."""
         if ctx.method not in {"initialize", "server/discover"}:
             return await call_next(ctx)
         calls.check()
         result = await call_next(ctx)
         if isinstance(result, dict):
-            return {**result, **_said_of_us(gateway, relaying, passthrough)}
+            return {**result, **_introduction(gateway, relaying, passthrough)}
         return result
 
-    if (
-        find_spec("opentelemetry.sdk") is None
-    ):  # nothing could record the spans that each request would be given
+    if find_spec("opentelemetry.sdk") is None:  # else spans would be made that nothing records
         remove_tracing(server)
     server.middleware += [introduce, *_relayed(passthrough, principal_of), _take_any_arguments]
     return server
@@ -108,8 +109,8 @@ def _relay(
     calls: OpenCalls,
     principal_of: PrincipalOf,
 ) -> Passthrough:
-    """What serves the downstream servers through *server*, which is changed for it but for its
-    middleware."""
+    """Make *server* relay to the downstream servers, except for its middleware, which is
+    returned."""
     tools = TOOLS if relaying.expose != "tools" else ()
     own = {
         "tools/list": _written(map(listed, tools)),
@@ -123,10 +124,12 @@ def _relay(
     schemas = {tool.name: tool.input_schema for tool in tools}
     server.lifespan = passthrough.lifespan
     server.get_tool_input_schema = lambda name: (
-        schemas.get(name) or passthrough.owners.directory().schemas.get(name)
+        schemas.get(name) or passthrough.router.directory().schemas.get(name)
     )
     server.add_request_handler(
-        "subscriptions/listen", types.SubscriptionsListenRequestParams, passthrough.wishes.listen
+        "subscriptions/listen",
+        types.SubscriptionsListenRequestParams,
+        passthrough.subscriptions.listen,
     )
     return passthrough
 
@@ -134,8 +137,8 @@ def _relay(
 def _relayed(
     passthrough: Passthrough | None, principal_of: PrincipalOf
 ) -> list[ServerMiddleware[Any]]:
-    """The states of requests that ask for input are sealed, bound to their request and principal,
-    and good for ten minutes."""
+    """Return the middleware that relays. Around it, the states of results that ask for input are
+    sealed: bound to their request and principal, and valid for ten minutes."""
     if passthrough is None:
         return []
     security = RequestStateSecurity(
@@ -144,13 +147,13 @@ def _relayed(
     return [RequestStateBoundary(security, default_audience=NAME), passthrough]
 
 
-def _said_of_us(
+def _introduction(
     gateway: Gateway, relaying: RelayConfig | None, passthrough: Passthrough | None
 ) -> JsonObject:
     servers = gateway.catalog().servers
     if relaying is None or passthrough is None:
         return {"instructions": instructions(servers.values())}
-    directory = passthrough.owners.directory()
+    directory = passthrough.router.directory()
     all_reached = servers.keys() <= directory.servers.keys()
     return {
         "capabilities": capabilities(directory, relaying.expose, all_reached=all_reached),
@@ -163,7 +166,7 @@ def _written(models: Iterable[BaseModel]) -> list[JsonObject]:
 
 
 async def _take_any_arguments(ctx: RequestContext, call_next: CallNext) -> HandlerResult:
-    """Arguments that are no object reach the tool, which can tell the model what to mend."""
+    """Let arguments that are not an object reach the tool, whose answer says how to fix them."""
     params = ctx.params
     if (
         ctx.method == "tools/call"
@@ -183,7 +186,7 @@ async def _list_tools(
 
 
 def listed(tool: ToolText) -> types.Tool:
-    """One of our tools as `tools/list` gives it."""
+    """Return one of our tools as an entry of `tools/list`."""
     return types.Tool(
         name=tool.name,
         title=tool.title,

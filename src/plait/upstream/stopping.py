@@ -47,7 +47,7 @@ class Stop:
 
 
 @contextmanager
-def hearing_signals(hear: Callable[[signal.Signals], None]) -> Iterator[None]:
+def handling_signals(hear: Callable[[signal.Signals], None]) -> Iterator[None]:
     """While the block runs, *hear* is told of each SIGTERM and SIGINT, by the event loop. It is to
     be entered in the main thread."""
     loop = asyncio.get_running_loop()
@@ -75,7 +75,7 @@ async def stopped_by_signals(stop: Stop | None = None) -> AsyncIterator[Stop]:
         log.info("stopping", extra={"signal": number.name})
         stop.ask()
 
-    with hearing_signals(hear):
+    with handling_signals(hear):
         try:
             yield stop
         finally:

@@ -1,7 +1,7 @@
-"""The five tools over the gateway: what each does with its arguments, and what it answers.
+"""The five tools over the gateway: each reads its arguments, acts, and makes its answer.
 
-What a model can mend is an answer with `isError` and the problems as structured content; never a
-JSON-RPC error.
+A problem that a model can fix is an answer with `isError` and the problems as structured content,
+never a JSON-RPC error.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ from .answers import answer, refusal, run_answer
 from .budget import fit
 from .calls import OpenCalls
 from .finding import describe_answer, search_answer
+from .mcp_sdk import RequestContext
 from .principals import PrincipalOf
 from .reading import find_task, output_answer
 from .relay.run_waiters import RunWaiters, progress_to, waiters_of_new_run
 from .requests import CancelRun, Describe, GetRun, Refused, Search, as_sent, read_request
-from .run_progress import RequestContext, wait_for
+from .run_progress import wait_for
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +42,10 @@ Verb: TypeAlias = Callable[[RequestContext, object], Awaitable[types.CallToolRes
 
 DEFAULT_WAIT_S = 50.0
 WAIT_S = {"claude-code": 1500.0, "gemini-cli": 540.0}
-"""How long clients wait for a call, where that is known to be longer than a minute
+"""Seconds that clients wait for a call, where that is known to be more than a minute
 (`docs/tools.md`, "Waiting")."""
 CANCEL_S = 1.0
-"""How long a cancelled call holds on to tell its run."""
+"""Time to cancel the run of a cancelled call."""
 
 
 class Tools:
@@ -65,7 +66,7 @@ class Tools:
         self._wait_s = wait_s
         self._calls = calls or OpenCalls()
         self._waiters: WeakValueDictionary[str, RunWaiters] = WeakValueDictionary()
-        """By run, until it has ended."""
+        """The waiters of each active run."""
         self._verbs: dict[str, Verb] = {
             "execute_dag": self._execute,
             "search_tools": self._search,
@@ -77,44 +78,34 @@ class Tools:
     async def call(
         self, ctx: RequestContext, params: types.CallToolRequestParams
     ) -> types.CallToolResult:
-        """Answer one `tools/call`. Raises `MCPError` for a tool that there is not, and while
-        shutting down."""
+        """Answer one `tools/call`. Raises `MCPError` for an unknown tool, and while shutting
+        down."""
         verb = self._verbs.get(params.name)
         if verb is None:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name[:128]}")
-        with self._calls.one():
-            return await self._answered(verb, ctx, params)
-
-    async def _answered(
-        self, verb: Verb, ctx: RequestContext, params: types.CallToolRequestParams
-    ) -> types.CallToolResult:
-        try:
-            return await verb(ctx, as_sent(params.arguments))
-        except Refused as refused:
-            heading = f"{params.name} did nothing: {_problems(refused.problems)}"
-            return refusal(refused.problems, self._max_chars, heading=heading)
-        except InvalidDag as error:
-            return self._invalid(error)
-        except UnknownRun as error:
-            return refusal(
-                [Problem("run_id", error.code, str(error))], self._max_chars, heading="Unknown run"
-            )
-        except Exception:
-            id = secrets.token_hex(4)
-            log.exception("call.failed", extra={"id": id, "tool": params.name})
-            message = f"The gateway failed at this; its log has the reason under {id}."
-            return refusal(
-                [Problem("$", "internal", message)], self._max_chars, heading="The call failed"
-            )
-
-    def _invalid(self, error: InvalidDag) -> types.CallToolResult:
-        return refusal(
-            error.problems,
-            self._max_chars,
-            notes=error.notes,
-            heading=f"DAG not run: {_problems(error.problems)}, nothing was executed",
-            advice="Fix these and call execute_dag again with the whole DAG.",
-        )
+        with self._calls.counted():
+            try:
+                return await verb(ctx, as_sent(params.arguments))
+            except Refused as refused:
+                heading = f"{params.name} did nothing: {_problems(refused.problems)}"
+                return refusal(refused.problems, self._max_chars, heading=heading)
+            except InvalidDag as error:
+                return refusal(
+                    error.problems,
+                    self._max_chars,
+                    notes=error.notes,
+                    heading=f"DAG not run: {_problems(error.problems)}, nothing was executed",
+                    advice="Fix these and call execute_dag again with the whole DAG.",
+                )
+            except UnknownRun as error:
+                problem = Problem("run_id", error.code, str(error))
+                return refusal([problem], self._max_chars, heading="Unknown run")
+            except Exception:
+                id = secrets.token_hex(4)
+                log.exception("call.failed", extra={"id": id, "tool": params.name})
+                message = f"The gateway failed at this; its log has the reason under {id}."
+                problem = Problem("$", "internal", message)
+                return refusal([problem], self._max_chars, heading="The call failed")
 
     async def _execute(self, ctx: RequestContext, document: object) -> types.CallToolResult:
         principal = self._principal_of(ctx)
@@ -124,9 +115,13 @@ class Tools:
         submitted = await self._gateway.submit(document, waiters)
         self._waiters[submitted.run_id] = waiters
         dag = submitted.dag
-        seconds = dag.wait_s if dag.wait_s is not None else self._patience(ctx)
+        seconds = dag.wait_s if dag.wait_s is not None else self._wait_s
+        if seconds is None:
+            client = ctx.session.client_params
+            name = client.client_info.name.lower() if client is not None else ""
+            seconds = WAIT_S.get(name, DEFAULT_WAIT_S)
         try:
-            result = await self._waited(ctx, principal, submitted.run_id, seconds)
+            result = await self._wait(ctx, principal, submitted.run_id, seconds)
         except anyio.get_cancelled_exc_class():
             with anyio.move_on_after(CANCEL_S, shield=True):
                 await self._gateway.cancel(submitted.run_id, principal)
@@ -154,7 +149,7 @@ class Tools:
         request, principal = read_request(GetRun, arguments), self._principal_of(ctx)
         if request.task is not None:
             find_task(self._gateway.record(request.run_id, principal), request.task)
-        result = await self._waited(ctx, principal, request.run_id, request.wait_s, request.task)
+        result = await self._wait(ctx, principal, request.run_id, request.wait_s, request.task)
         if request.task is not None:
             return output_answer(self._gateway, principal, request, self._max_chars)
         has_ended = result.status is not RunStatus.RUNNING
@@ -173,7 +168,7 @@ class Tools:
         }
         return answer(document)
 
-    async def _waited(
+    async def _wait(
         self,
         ctx: RequestContext,
         principal: Principal,
@@ -181,31 +176,20 @@ class Tools:
         seconds: float,
         task: str | None = None,
     ) -> RunResult:
-        """As `wait_for`. If *ctx* is a request of the run's client, calls of the run may ask it
-        meanwhile, and it answers before this ends."""
+        """Wait as `wait_for` does. If *ctx* is a request of the run's client, calls of the run may
+        ask the client meanwhile, and this lasts until the client has answered."""
         waiters = self._waiters.get(run_id)
         if waiters is not None and not waiters.is_for(ctx, principal):
             waiters = None
-        with waiters.attended() if waiters is not None else nullcontext():
-            result = await wait_for(
-                progress_to(ctx), self._gateway, principal, run_id, seconds, task=task
-            )
-            while waiters is not None and waiters.is_asking and result.status is RunStatus.RUNNING:
-                await waiters.quiet()
+        with waiters.joined() if waiters is not None else nullcontext():
+            while True:
                 result = await wait_for(
                     progress_to(ctx), self._gateway, principal, run_id, seconds, task=task
                 )
-        return result
-
-    def _patience(self, ctx: RequestContext) -> float:
-        if self._wait_s is not None:
-            return self._wait_s
-        client = ctx.session.client_params
-        return (
-            WAIT_S.get(client.client_info.name.lower(), DEFAULT_WAIT_S)
-            if client
-            else DEFAULT_WAIT_S
-        )
+                is_asked = waiters is not None and waiters.has_open_questions
+                if waiters is None or not is_asked or result.status is not RunStatus.RUNNING:
+                    return result
+                await waiters.wait_answered()
 
 
 def _is_dry_run(document: object) -> bool:

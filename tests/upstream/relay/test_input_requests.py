@@ -393,7 +393,7 @@ async def test_an_error_of_the_client_is_the_servers(downstream: FakeDownstream)
 
 
 @pytest.mark.parametrize("answer", [{}, {"action": "maybe"}, {"action": "accept", "content": 5}])
-async def test_an_answer_that_is_none_reaches_no_server(
+async def test_an_invalid_answer_reaches_no_server(
     downstream: FakeDownstream, era: str, answer: JsonObject
 ):
     downstream.on("a", "tools/call", asking(ASK, FORM))
@@ -401,7 +401,7 @@ async def test_an_answer_that_is_none_reaches_no_server(
         if era == LEGACY:
             assert (await outcome(peer))["code"] == types.INTERNAL_ERROR
             return
-        with pytest.raises(RpcError, match="is not a answer to elicitation/create") as caught:
+        with pytest.raises(RpcError, match="is not an answer to elicitation/create") as caught:
             await peer.call("a__ask")
     assert caught.value.code == types.INVALID_PARAMS
 

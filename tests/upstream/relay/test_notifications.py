@@ -13,7 +13,7 @@ from plait.core.ports import RelayRequest, RpcError
 from plait.core.values.strict import JsonObject
 from plait.upstream.calls import OpenCalls
 from plait.upstream.relay.outbox import MOST_WAITING, PAUSE_S, Outbox
-from plait.upstream.relay.request_scope import LAST_WORD_S
+from plait.upstream.relay.request_scope import FLUSH_S
 
 from ..conftest import LEGACY, MODERN
 from .downstream import (
@@ -573,8 +573,8 @@ async def test_a_client_that_does_not_read_holds_up_a_request_for_a_second(
         await peer.begin("tools/call", {"name": "a__x"})
         await downstream.until(lambda: len(downstream.requests) == 1)
         began = anyio.current_time()
-        await calls.idle()
-        assert anyio.current_time() - began == LAST_WORD_S
+        await calls.wait_idle()
+        assert anyio.current_time() - began == FLUSH_S
 
 
 async def test_a_server_that_talks_without_end_does_not_delay_its_answer(
@@ -589,6 +589,6 @@ async def test_a_server_that_talks_without_end_does_not_delay_its_answer(
     async with connected(downstream, LEGACY) as peer:
         began = anyio.current_time()
         await peer.request("tools/call", {"name": "a__x"})
-        assert anyio.current_time() - began <= LAST_WORD_S
+        assert anyio.current_time() - began <= FLUSH_S
     assert len(peer.told(MESSAGE)) <= MOST_WAITING + 1
     assert peer.told(MESSAGE)[-1]["n"] == 49_999

@@ -15,7 +15,7 @@ import pytest
 from plait.core.ports import Ask, RelayRequest, RpcError
 from plait.core.values.principal import USER, Principal
 from plait.core.values.strict import JsonObject
-from plait.upstream.relay import pending as parking
+from plait.upstream.relay import pending
 from plait.upstream.relay.input_requests import ASK_S
 
 from ...fakes import FakeServers, tool
@@ -85,7 +85,7 @@ CHANGES: list[Callable[[dict[str, Any]], dict[str, Any]]] = [
     lambda params: {**params, "name": "b__ask"},
     lambda params: {**params, "arguments": {"x": 1}},
     lambda params: {**params, "requestState": params["requestState"][:-4] + "AAAA"},
-    lambda params: {**params, "requestState": "parked:" + "0" * 32},
+    lambda params: {**params, "requestState": "pending:" + "0" * 32},
     lambda params: {**params, "requestState": ""},
     lambda params: {**params, "requestState": 5},
     lambda params: {**params, "requestState": "x" * 100_000},
@@ -152,7 +152,7 @@ async def test_the_state_of_a_server_is_not_shown_to_the_client(downstream: Fake
         assert "server:" not in (await asked(peer))["requestState"]
 
 
-@pytest.mark.parametrize("state", ["server:b:x", "parked:x", "x"])
+@pytest.mark.parametrize("state", ["server:b:x", "pending:x", "x"])
 async def test_a_state_is_sealed_so_that_a_server_cannot_make_one_of_ours(
     downstream: FakeDownstream, state: str
 ):
@@ -222,7 +222,7 @@ async def test_work_that_the_client_came_back_to_may_take_as_long_as_any(
 async def test_no_more_work_waits_than_there_is_room_for(
     downstream: FakeDownstream, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(parking, "MOST_PARKED", 3)
+    monkeypatch.setattr(pending, "MOST_PENDING", 3)
     async with connected(downstream, MODERN, answers={ASK: ADA}) as peer:
         waiting = [await asked(peer, x=n) for n in range(3)]
         result = await peer.request("tools/call", {"name": "a__ask", "arguments": {"x": 4}})
@@ -234,7 +234,7 @@ async def test_no_more_work_waits_than_there_is_room_for(
 async def test_not_even_when_it_comes_all_at_once(
     downstream: FakeDownstream, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(parking, "MOST_PARKED", 3)
+    monkeypatch.setattr(pending, "MOST_PENDING", 3)
     async with connected(downstream, MODERN, answers={ASK: ADA}) as peer:
         keys = [
             await peer.begin("tools/call", {"name": "a__ask", "arguments": {"x": n}})

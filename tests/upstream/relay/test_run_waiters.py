@@ -71,7 +71,7 @@ def request_of(ask: Ask) -> RequestScope:
     ctx: Any = SimpleNamespace(session=session, protocol_version=LEGACY, params={})
     tasks: Any = None  # nothing is sent
     request = RequestScope(ctx, USER, tasks, None)
-    request.ask_by(ask)
+    request.ask_through(ask)
     return request
 
 
@@ -171,10 +171,10 @@ async def test_a_question_that_comes_when_nobody_waits_goes_to_who_waits_next(
 async def test_a_question_that_nobody_comes_to_hear_is_given_up():
     waiters = RunWaiters(USER, "mine", request_of(never_asked))
     began = anyio.current_time()
-    with pytest.raises(RpcError, match="nobody can be asked"):
+    with pytest.raises(RpcError, match="none can be asked"):
         await waiters.ask("elicitation/create", QUESTION)
     assert anyio.current_time() - began == ASK_S
-    assert not waiters.is_asking
+    assert not waiters.has_open_questions
 
 
 async def test_the_request_that_came_last_is_asked_and_after_it_the_one_before():
@@ -186,8 +186,8 @@ async def test_the_request_that_came_last_is_asked_and_after_it_the_one_before()
 
         return ask
 
-    with serving(request_of(naming("first"))), waiters.attended():
-        with serving(request_of(naming("second"))), waiters.attended():
+    with serving(request_of(naming("first"))), waiters.joined():
+        with serving(request_of(naming("second"))), waiters.joined():
             assert await waiters.ask("roots/list", {}) == {"by": "second"}
         assert await waiters.ask("roots/list", {}) == {"by": "first"}
 
@@ -351,14 +351,14 @@ async def test_a_question_whose_request_was_given_up_waits_for_the_next():
         answers.append(await waiters.ask("roots/list", {}))
 
     async with anyio.create_task_group() as tasks:
-        with serving(request_of(given_up)), waiters.attended():
+        with serving(request_of(given_up)), waiters.joined():
             tasks.start_soon(put)
             await anyio.wait_all_tasks_blocked()
         may_end.set()
         await anyio.wait_all_tasks_blocked()
         assert answers == []
-        with serving(request_of(there)), waiters.attended():
-            await waiters.quiet()
+        with serving(request_of(there)), waiters.joined():
+            await waiters.wait_answered()
             await anyio.wait_all_tasks_blocked()
     assert answers == [{"from": "the next"}]
 

@@ -44,8 +44,8 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from ...core.ports import RpcError
 from ...core.values.strict import JsonObject
+from ..mcp_sdk import RequestContext
 from ..resources import NOT_FOUND_BEFORE_2026
-from ..run_progress import RequestContext
 
 _CONNECTION_META: Final = frozenset(
     {
@@ -65,98 +65,80 @@ def is_modern(ctx: RequestContext) -> bool:
 
 
 def meta_of(ctx: RequestContext) -> JsonObject:
-    """The client's `_meta`, as it came."""
+    """Return the client's `_meta` as it sent it; empty if absent."""
     meta = (ctx.params or {}).get("_meta")
     return meta if isinstance(meta, dict) else {}
 
 
 def meta_to_pass_on(meta: JsonObject) -> JsonObject:
-    """*meta* without what belongs to the client's own connection."""
+    """Return *meta* without the keys that belong to the client's own connection."""
     return {key: value for key, value in meta.items() if key not in _CONNECTION_META}
 
 
-def declared_by(ctx: RequestContext) -> JsonObject:
-    """What the client of *ctx* said that it can do; empty where it said nothing, or nothing that is
-    understood."""
+def declared_by(ctx: RequestContext, *, modern: bool) -> JsonObject:
+    """Return the capabilities that the client of *ctx* declared; empty if none or unreadable."""
     has = ctx.session.client_capabilities
     if has is None:
         return {}
-    said = meta_of(ctx).get(types.CLIENT_CAPABILITIES_META_KEY) if is_modern(ctx) else None
+    declared = meta_of(ctx).get(types.CLIENT_CAPABILITIES_META_KEY) if modern else None
     return (
-        said
-        if isinstance(said, dict)
+        declared
+        if isinstance(declared, dict)
         else has.model_dump(by_alias=True, mode="json", exclude_none=True)
     )
 
 
-def shows_apps(ctx: RequestContext) -> bool:
-    """Whether the client of *ctx* shows the pages of MCP Apps, and so keeps from its model the
-    tools that are for those pages alone."""
-    extensions = declared_by(ctx).get("extensions")
+def shows_apps(ctx: RequestContext, *, modern: bool) -> bool:
+    """Return whether the client of *ctx* shows the pages of MCP Apps, and so hides from its model
+    the tools that are only for those pages."""
+    extensions = declared_by(ctx, modern=modern).get("extensions")
     return isinstance(extensions, dict) and _UI in extensions
 
 
-def checked_params(ctx: RequestContext) -> JsonObject:
-    """The params of a request, without `_meta`, once they are known to be what the client's era
-    has.
+def checked_params(ctx: RequestContext, *, modern: bool) -> JsonObject:
+    """Return the params of a request, without `_meta`, once they are valid in the client's era.
 
-    A `tools/call` is looked at no more closely than relaying it needs. Raises `MCPError` or
+    A `tools/call` is checked only as far as relaying needs it. Raises `MCPError` or
     `ValidationError`.
     """
-    if not is_modern(ctx) and ctx.session.client_params is None:
+    params = ctx.params or {}
+    if not modern and ctx.session.client_params is None:
         raise MCPError(types.INVALID_PARAMS, _INVALID, "")
-    if ctx.method == "tools/call":
-        _check_call(ctx)
-    else:
+    if ctx.method != "tools/call":
         try:
             methods.validate_client_request(ctx.method, ctx.protocol_version, ctx.params)
         except KeyError:
             raise MCPError(types.METHOD_NOT_FOUND, "Method not found", ctx.method) from None
-    return {name: value for name, value in (ctx.params or {}).items() if name != "_meta"}
-
-
-def _check_call(ctx: RequestContext) -> None:
-    match ctx.params:
-        case {"name": str(), **rest} if isinstance(rest.get("arguments", {}), dict | None):
-            is_right = isinstance(rest.get("inputResponses", {}), dict | None)
-        case _:
-            is_right = False
-    if is_modern(ctx):
-        is_right = is_right and isinstance(
-            meta_of(ctx).get(types.CLIENT_CAPABILITIES_META_KEY), dict
-        )
-    if not is_right:
+    elif not (
+        isinstance(params.get("name"), str)
+        and isinstance(params.get("arguments", {}), dict | None)
+        and isinstance(params.get("inputResponses", {}), dict | None)
+        and (not modern or isinstance(meta_of(ctx).get(types.CLIENT_CAPABILITIES_META_KEY), dict))
+    ):
         raise MCPError(types.INVALID_PARAMS, _INVALID, "")
+    return {name: value for name, value in params.items() if name != "_meta"}
 
 
 def shaped_result(
-    ctx: RequestContext, result: JsonObject, server_info: Mapping[str, Any]
+    method: str, result: JsonObject, server_info: Mapping[str, Any], *, modern: bool
 ) -> JsonObject:
-    """*result* as the client's era has it; what it does not ask for is left as it came."""
-    return (
-        _modern(ctx.method, result, server_info) if is_modern(ctx) else _legacy(ctx.method, result)
-    )
-
-
-def _modern(method: str, result: JsonObject, server_info: Mapping[str, Any]) -> JsonObject:
+    """Return *result* in the form of the client's era; members that need no change stay as they
+    are."""
     meta = result.get("_meta")
-    shaped: JsonObject = {"resultType": "complete", **result}
-    shaped["_meta"] = {
-        **(meta if isinstance(meta, dict) else {}),
-        types.SERVER_INFO_META_KEY: dict(server_info),
-    }
-    if method in methods.CACHEABLE_METHODS and shaped["resultType"] == "complete":
-        shaped.setdefault("ttlMs", 0)
-        shaped.setdefault("cacheScope", "private")
-    return shaped
-
-
-def _legacy(method: str, result: JsonObject) -> JsonObject:
-    """Structured content was an object then; of anything else the text remains."""
+    if modern:
+        shaped: JsonObject = {"resultType": "complete", **result}
+        shaped["_meta"] = {
+            **(meta if isinstance(meta, dict) else {}),
+            types.SERVER_INFO_META_KEY: dict(server_info),
+        }
+        if method in methods.CACHEABLE_METHODS and shaped["resultType"] == "complete":
+            shaped.setdefault("ttlMs", 0)
+            shaped.setdefault("cacheScope", "private")
+        return shaped
     left_out = {"resultType"} & result.keys()
+    # Structured content had to be an object then. Without it, the text remains.
     if method == "tools/call" and not isinstance(result.get("structuredContent", {}), dict):
         left_out.add("structuredContent")
-    meta = result.get("_meta")
     is_stamped = isinstance(meta, dict) and types.SERVER_INFO_META_KEY in meta
     if not left_out and not is_stamped:
         return result
@@ -170,21 +152,14 @@ def _legacy(method: str, result: JsonObject) -> JsonObject:
     return shaped
 
 
-def shaped_error(ctx: RequestContext, error: RpcError) -> MCPError:
-    """The downstream server's *error* as the client's era has it."""
-    return MCPError(_code(ctx, error), error.message, error.data)
-
-
-def _code(ctx: RequestContext, error: RpcError) -> int:
-    if (
-        error.code in _OF_ANOTHER_CONNECTION
-    ):  # said of our request to the server: the client's own was right
-        return types.INTERNAL_ERROR
-    if ctx.method != "resources/read":
-        return error.code
-    if is_modern(ctx):
-        return types.INVALID_PARAMS if error.code == NOT_FOUND_BEFORE_2026 else error.code
-    is_not_found = (
-        error.code == types.INVALID_PARAMS and isinstance(error.data, dict) and "uri" in error.data
-    )
-    return NOT_FOUND_BEFORE_2026 if is_not_found else error.code
+def shaped_error(method: str, error: RpcError, *, modern: bool) -> MCPError:
+    """Return the downstream server's *error* in the form of the client's era."""
+    code = error.code
+    if code in _OF_ANOTHER_CONNECTION:  # it concerns our request: the client's own was right
+        code = types.INTERNAL_ERROR
+    elif method == "resources/read" and modern:
+        code = types.INVALID_PARAMS if code == NOT_FOUND_BEFORE_2026 else code
+    elif method == "resources/read" and code == types.INVALID_PARAMS:
+        is_not_found = isinstance(error.data, dict) and "uri" in error.data
+        code = NOT_FOUND_BEFORE_2026 if is_not_found else code
+    return MCPError(code, error.message, error.data)

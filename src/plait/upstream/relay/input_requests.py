@@ -1,9 +1,8 @@
-"""What downstream servers ask of the upstream client: elicitation, sampling and roots, checked
-before it is put.
+"""Requests of downstream servers for input of the upstream client: elicitation, sampling and roots.
 
-A question that a server of the handshake era asks is put to a client of that era at once, on the
-stream of the request that it belongs to (`ask_directly`). Clients of 2026-07-28 are asked in rounds
-(`parking.py`). Both only ever see what they have declared that they can answer.
+A client of the handshake era is asked at once, on the stream of the request that the question
+belongs to (`ask_directly`). Clients of 2026-07-28 are asked by results (`pending.py`). A client is
+asked only what it has declared that it can answer, and every question is checked first.
 """
 
 from __future__ import annotations
@@ -20,15 +19,14 @@ from pydantic import BaseModel, RootModel, ValidationError
 
 from ...core.ports import RpcError
 from ...core.values.strict import Json, JsonObject
-from ..mcp_sdk import ServerMessageMetadata
-from ..run_progress import RequestContext
+from ..mcp_sdk import RequestContext, ServerMessageMetadata
 
 ASK_S = 600.0
-"""How long a person or a model upstream may take to answer."""
+"""Time for a person or a model upstream to answer."""
 MOST_QUESTIONS = 32
-"""How many questions one request may have open at once."""
+"""Most questions that one request may have open at once."""
 _SERVER = "server:"
-"""How the state of a request begins that a server gave; the server's name follows."""
+"""Prefix of the state of a request that a server gave; the server's name follows."""
 
 _QUESTIONS: Final[Mapping[str, type[BaseModel]]] = {
     "elicitation/create": types.ElicitRequest,
@@ -39,14 +37,14 @@ _QUESTIONS: Final[Mapping[str, type[BaseModel]]] = {
 
 @dataclass(frozen=True, slots=True)
 class InputRequest:
-    """One request of a downstream server, known to be what the protocol has."""
+    """One request of a downstream server, valid in the protocol."""
 
     method: str
     params: JsonObject
 
     @classmethod
     def read(cls, method: str, params: JsonObject) -> Self:
-        """Raises `RpcError` for anything that a client may not be asked."""
+        """Read a request. Raises `RpcError` for anything that a client may not be asked."""
         model = _QUESTIONS.get(method)
         if model is None:
             raise RpcError(types.METHOD_NOT_FOUND, "Method not found", method[:200])
@@ -59,19 +57,22 @@ class InputRequest:
             raise RpcError(types.INVALID_PARAMS, f"{method}: {_first(error)}") from None
         return cls(method, params)
 
-    def lacking(self, capabilities: types.ClientCapabilities | None) -> JsonObject:
-        """The capabilities that it takes to answer, as clients declare them; empty where the client
-        has them."""
+    def missing(self, capabilities: types.ClientCapabilities | None) -> JsonObject:
+        """Return the capabilities that the client needs to answer and does not have, as clients
+        declare them; empty if it has them all."""
         has = capabilities or types.ClientCapabilities()
         match self.method:
             case "elicitation/create":
-                return _elicitation(has.elicitation, self.params.get("mode", "form"))
+                return _missing_elicitation(has.elicitation, self.params.get("mode", "form"))
             case "sampling/createMessage":
-                return _sampling(has.sampling, {"tools", "toolChoice"} & self.params.keys())
+                with_tools = bool({"tools", "toolChoice"} & self.params.keys())
+                if has.sampling is None or (with_tools and has.sampling.tools is None):
+                    return {"sampling": {"tools": {}} if with_tools else {}}
+                return {}
         return {} if has.roots is not None else {"roots": {}}
 
     def check_answer(self, answer: Json) -> None:
-        """Raises `ValueError` for what answers no question of this kind."""
+        """Raise `ValueError` if *answer* does not fit this kind of question."""
         if not isinstance(answer, dict):
             raise ValueError("an answer is an object")
         methods.validate_client_result(self.method, LATEST_HANDSHAKE_VERSION, answer)
@@ -87,55 +88,41 @@ class InputRequest:
 def checked_question(
     method: str, params: JsonObject, capabilities: types.ClientCapabilities | None
 ) -> InputRequest:
-    """A question that a client with *capabilities* can answer. Raises `RpcError` for any other."""
+    """Return the question. Raises `RpcError` if a client with *capabilities* cannot answer it."""
     question = InputRequest.read(method, params)
-    if lacking := question.lacking(capabilities):
-        raise missing_capability(lacking)
+    if missing := question.missing(capabilities):
+        raise missing_capability(missing)
     return question
 
 
-def can_be_asked(capabilities: types.ClientCapabilities | None) -> bool:
-    """Whether the client can answer anything at all."""
-    has = capabilities
-    return has is not None and not (
-        has.elicitation is None and has.sampling is None and has.roots is None
-    )
-
-
-def missing_capability(lacking: JsonObject) -> RpcError:
-    message = f"The client did not declare what this needs: {', '.join(sorted(lacking))}"
+def missing_capability(missing: JsonObject) -> RpcError:
+    message = f"The client did not declare what this needs: {', '.join(sorted(missing))}"
     return RpcError(
-        types.MISSING_REQUIRED_CLIENT_CAPABILITY, message, {"requiredCapabilities": lacking}
+        types.MISSING_REQUIRED_CLIENT_CAPABILITY, message, {"requiredCapabilities": missing}
     )
-
-
-def has_roots(ctx: RequestContext) -> bool:
-    """Whether the client can be asked for roots."""
-    has = ctx.session.client_capabilities
-    return has is not None and has.roots is not None
 
 
 async def ask_for_roots(session: ServerSession, method: str, params: JsonObject) -> JsonObject:
-    """The answer of a client of the handshake era that has roots, to a question that belongs to
-    none of its requests. Raises `RpcError`. The caller bounds the time."""
-    return await _put(session, InputRequest.read(method, params), None)
+    """Ask a client of the handshake era that has roots, outside of its requests, and return its
+    answer. Raises `RpcError`. The caller bounds the time."""
+    return await _ask(session, InputRequest.read(method, params), None)
 
 
 async def ask_directly(ctx: RequestContext, method: str, params: JsonObject) -> JsonObject:
-    """The answer of a client of the handshake era. Raises `RpcError`, also when it takes longer
-    than ten minutes."""
+    """Ask a client of the handshake era on the stream of the request of *ctx*, and return its
+    answer. Raises `RpcError`, also after ten minutes without an answer."""
     question = InputRequest.read(method, params)
     has = ctx.session.client_capabilities
-    if lacking := question.lacking(has):  # as a client of that era would answer itself
-        is_partly_there = any(getattr(has, name, None) is not None for name in lacking)
+    if missing := question.missing(has):  # refused as a client of that era would refuse it
+        is_partly_there = any(getattr(has, name, None) is not None for name in missing)
         code = types.INVALID_PARAMS if is_partly_there else types.METHOD_NOT_FOUND
-        raise RpcError(code, missing_capability(lacking).message)
-    return await _put(
+        raise RpcError(code, missing_capability(missing).message)
+    return await _ask(
         ctx.session, question, ServerMessageMetadata(related_request_id=ctx.request_id)
     )
 
 
-async def _put(
+async def _ask(
     session: ServerSession, question: InputRequest, related: ServerMessageMetadata | None
 ) -> JsonObject:
     request = cast(
@@ -152,8 +139,8 @@ async def _put(
 
 
 def with_state_of(server: str, result: JsonObject) -> JsonObject:
-    """*result* of *server*, which asks its client for input, with a state that leads back to that
-    server."""
+    """Return *result* of *server*; if it asks for input, with a state that leads back to
+    *server*."""
     state = result.get("requestState")
     if result.get("resultType") != "input_required" or not isinstance(state, str):
         return result
@@ -161,8 +148,8 @@ def with_state_of(server: str, result: JsonObject) -> JsonObject:
 
 
 def with_own_state(server: str, params: JsonObject) -> JsonObject:
-    """*params* for *server*, with the state as it gave it. Raises `MCPError` for a state of another
-    server."""
+    """Return *params* for *server*, with the state as *server* gave it. Raises `MCPError` for a
+    state of another server."""
     state = params.get("requestState")
     if state is None:
         return params
@@ -173,12 +160,13 @@ def with_own_state(server: str, params: JsonObject) -> JsonObject:
 
 
 def invalid_state() -> MCPError:
-    """The same words for every reason, as the SDK has them: who tries states learns nothing."""
+    """Return the SDK's error for a state, in the same words for every reason, so that trying states
+    reveals nothing."""
     reason = {"reason": "invalid_request_state"}
     return MCPError(types.INVALID_PARAMS, "Invalid or expired requestState", reason)
 
 
-def _elicitation(has: types.ElicitationCapability | None, mode: Json) -> JsonObject:
+def _missing_elicitation(has: types.ElicitationCapability | None, mode: Json) -> JsonObject:
     if has is None:
         return {"elicitation": {"url": {}} if mode == "url" else {}}
     if mode == "url":
@@ -187,25 +175,18 @@ def _elicitation(has: types.ElicitationCapability | None, mode: Json) -> JsonObj
     return {} if is_form else {"elicitation": {"form": {}}}
 
 
-def _sampling(has: types.SamplingCapability | None, with_tools: set[str]) -> JsonObject:
-    needs: JsonObject = {"tools": {}} if with_tools else {}
-    if has is None or (with_tools and has.tools is None):
-        return {"sampling": needs}
-    return {}
-
-
 def _first(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     return f"{'.'.join(map(str, first['loc']))[:100]}: {first['msg'][:200]}"
 
 
 class _Request(BaseModel):
-    """A request to the client as it came from a server; the SDK's own models would drop what they
-    do not know."""
+    """A request to the client as a server sent it. The SDK's own models would drop unknown
+    members."""
 
     method: str
     params: dict[str, Any] | None
 
 
 class _Answer(RootModel[dict[str, Any]]):
-    """An answer of the client, as it came."""
+    """An answer of the client, as it sent it."""

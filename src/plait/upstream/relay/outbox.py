@@ -1,5 +1,5 @@
-"""Notifications that wait for one client: gathered, bounded, and sent by a task that is there while
-it is needed."""
+"""Notifications for one client: gathered, bounded, and sent by a task that exists only while
+something waits."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ...core.values.strict import JsonObject
 log = logging.getLogger(__name__)
 
 PAUSE_S = 0.1
-"""Between two batches, so that who tells of changes without end costs a client ten messages a
-second of each kind."""
+"""Pause between two batches: a server that notifies without end costs a client at most ten
+messages a second of each kind."""
 MOST_WAITING = 1_000
-"""What waits at once; of more, the oldest goes."""
+"""Most notifications that wait; above it the oldest is dropped."""
 SEND_S = 5.0
-"""How long a client may take to read one. Of one that takes longer, all that waits is dropped."""
+"""Time for a client to read one notification. When it takes longer, all that wait are dropped."""
 
 Send: TypeAlias = Callable[[str, JsonObject], Awaitable[None]]
 
 
 class Outbox:
-    """What is put in is sent by *send*, in order; what comes again under a key before it was sent
-    is sent once."""
+    """Sends notifications with *send*, in order. Of several with the same key that wait, one is
+    sent."""
 
     def __init__(self, tasks: TaskGroup, send: Send) -> None:
         self._tasks = tasks
@@ -39,32 +39,30 @@ class Outbox:
         return f"<Outbox: {len(self._waiting)} waiting>"
 
     def put(self, method: str, params: JsonObject, key: object = None) -> None:
-        """Send a notification soon. Without a *key* it stands for itself."""
+        """Send a notification soon. Without a *key*, no other replaces it."""
         if len(self._waiting) >= MOST_WAITING:
             del self._waiting[next(iter(self._waiting))]
         self._waiting[object() if key is None else key] = (method, params)
         if not self._is_sending:
             self._is_sending = True
-            self._tasks.start_soon(self._empty)
+            self._tasks.start_soon(self._send_all)
 
-    async def _empty(self) -> None:
+    async def _send_all(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting, {}
-            if not await self._sent(batch):
+            if not await self._is_sent(batch):
                 self._waiting.clear()
             await anyio.sleep(PAUSE_S)
         self._is_sending = False
 
-    async def _sent(self, batch: dict[object, tuple[str, JsonObject]]) -> bool:
+    async def _is_sent(self, batch: dict[object, tuple[str, JsonObject]]) -> bool:
         for method, params in batch.values():
-            with anyio.move_on_after(SEND_S) as within:
+            with anyio.move_on_after(SEND_S) as scope:
                 try:
                     await self._send(method, params)
-                except (
-                    Exception
-                ):  # a client that has just left, in whatever way its transport tells
+                except Exception:  # the client has just left; each transport raises its own error
                     log.debug("notice.unsent", exc_info=True)
                     return False
-            if within.cancelled_caught:
+            if scope.cancelled_caught:
                 return False
         return True

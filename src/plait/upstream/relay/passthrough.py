@@ -1,10 +1,10 @@
-"""Serves what downstream servers have: each request goes to the server it is for, and its result
-comes back as it came.
+"""Relays what clients ask of downstream servers: each request goes to its server, and the result
+comes back as the server sent it.
 
-This is a middleware of the SDK's server. What it answers never meets the SDK's models, so nothing
-is dropped, and a relayed call costs little. What is ours goes on to our own handlers. Calls of
-tools take the road of all calls, through the gateway; everything else is sent to its server as it
-is.
+This is a middleware of the SDK's server. Its answers never pass through the SDK's models, so
+nothing is dropped, and a relayed call costs little. Requests for our own tools, prompts and
+resources go on to our own handlers. Calls of tools take the road of all calls, through the gateway;
+everything else is sent to its server as it is.
 """
 
 from __future__ import annotations
@@ -22,18 +22,16 @@ from mcp_types import methods
 from pydantic import ValidationError
 
 from ...core.ports import Caller, RelayRequest, RpcError, as_rpc_error
-from ...core.values.strict import Json, JsonObject
+from ...core.values.strict import JsonObject
 from ...errors import CallError
 from ..calls import OpenCalls
-from ..mcp_sdk import CallNext, HandlerResult
+from ..mcp_sdk import CallNext, HandlerResult, RequestContext
 from ..principals import PrincipalOf
 from ..resources import is_ours
-from ..run_progress import RequestContext
 from .eras import checked_params, is_modern, meta_of, meta_to_pass_on, shaped_error, shaped_result
 from .input_requests import with_own_state, with_state_of
 from .listings import MEMBERS, Own, RelayConfig
-from .notifications import ROOTS_CHANGED, TransportState, transport_state_of
-from .pending import Work
+from .notifications import ROOTS_CHANGED, TransportState
 from .request_scope import RequestScope
 from .router import Router, with_addresses
 from .run_waiters import serving
@@ -42,40 +40,43 @@ from .subscriptions import ClientSubscriptions
 log = logging.getLogger(__name__)
 
 LISTS_LAST_MS = 5_000
-"""How long clients of 2026-07-28 may use a list again whose changes they do not listen to."""
+"""Time for which clients of 2026-07-28 may reuse a list whose changes they do not listen to."""
 
 LONGEST_S = 3_600.0
-"""How long a request may take that is no call of a tool, its client's answers included."""
+"""Time limit of a request other than a tool call, the client's answers included."""
 
 CallByName: TypeAlias = Callable[[str, str, JsonObject, Caller], Awaitable[JsonObject]]
 """As `Gateway.call`."""
-_Verb: TypeAlias = Callable[[RequestContext, CallNext], Awaitable[HandlerResult]]
+_Verb: TypeAlias = Callable[[RequestContext, bool, CallNext], Awaitable[HandlerResult]]
+"""Answers a request; the bool is whether its client speaks 2026-07-28."""
 
 
 class Passthrough:
-    """Relays to the servers of *relaying*, besides our *own* entries of the lists; *call* calls
-    their tools. *calls* counts the requests that are open; results of 2026-07-28 are stamped with
-    *server_info*."""
+    """Relays to the servers of *config*, in addition to our *own* entries of the lists.
+
+    *call* calls their tools, *calls* counts the open requests, and results of 2026-07-28 are
+    stamped with *server_info*.
+    """
 
     def __init__(
         self,
-        relaying: RelayConfig,
+        config: RelayConfig,
         call: CallByName,
         own: Own,
         calls: OpenCalls,
         principal_of: PrincipalOf,
         server_info: Mapping[str, Any],
     ) -> None:
-        self._relaying = relaying
+        self._config = config
         self._call = call
         self._own_tools = frozenset(str(tool["name"]) for tool in own["tools/list"])
         self._own_prompts = frozenset(str(prompt["name"]) for prompt in own["prompts/list"])
         self._calls = calls
         self._principal_of = principal_of
         self._server_info = server_info
-        self.owners = Router(relaying, own)
-        self.wishes = ClientSubscriptions(self.owners, self._send, relaying.downstream)
-        self._lives: set[TransportState] = set()
+        self.router = Router(config, own)
+        self.subscriptions = ClientSubscriptions(self.router, self._send, config.downstream)
+        self._transports: set[TransportState] = set()
         self._verbs: dict[str, _Verb] = {
             **dict.fromkeys(MEMBERS, self._list),
             "tools/call": self._call_tool,
@@ -89,215 +90,221 @@ class Passthrough:
 
     @asynccontextmanager
     async def lifespan(self, server: Server[Any]) -> AsyncIterator[TransportState]:
-        """What one transport of *server* needs for as long as it is there; the contexts of its
-        requests carry it."""
+        """Open the state of one transport of *server*, the `lifespan_context` of its requests."""
+
+        def notify_changes() -> None:
+            for kind in self.router.changed():
+                for each in self._transports:
+                    each.notify_list_changed(kind)
+
         async with anyio.create_task_group() as tasks:
-            downstream = self._relaying.downstream
-            live = TransportState(tasks, downstream, self.owners, self._tell_changes)
-            self._lives.add(live)
-            deafen = downstream.listen(live.hear)
+            downstream = self._config.downstream
+            transport = TransportState(tasks, downstream, self.router, notify_changes)
+            self._transports.add(transport)
+            stop_listening = downstream.listen(transport.receive)
             try:
-                yield live
+                yield transport
             finally:
-                deafen()
-                self._lives.remove(live)
+                stop_listening()
+                self._transports.remove(transport)
                 tasks.cancel_scope.cancel()
 
     async def __call__(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
-        """Answer what is not for us alone, in the form of the client's era."""
-        verb = self._verbs.get(ctx.method)
+        """Answer a request that may concern servers, in the form of the client's era."""
+        modern = is_modern(ctx)
         if ctx.request_id is None:
-            return await self._noticed(ctx, call_next)
+            result = await call_next(ctx)
+            if ctx.method == "notifications/initialized" and not modern:
+                self.subscriptions.session(ctx)
+            elif ctx.method == ROOTS_CHANGED and not modern:
+                transport: TransportState = ctx.lifespan_context
+                transport.notify_servers(ctx.method, ctx.params)
+            return result
+        verb = self._verbs.get(ctx.method)
         if verb is None:
             return await call_next(ctx)
         try:
-            return await verb(ctx, call_next)
+            return await verb(ctx, modern, call_next)
         except RpcError as error:
-            raise shaped_error(ctx, error) from None
+            raise shaped_error(ctx.method, error, modern=modern) from None
         except CallError as error:
-            raise shaped_error(ctx, as_rpc_error(error)) from None
+            raise shaped_error(ctx.method, as_rpc_error(error), modern=modern) from None
         except (MCPError, ValidationError):
             raise
         except Exception:
             log.exception("relay.failed", extra={"method": ctx.method})
             raise MCPError(types.INTERNAL_ERROR, "Internal server error") from None
 
-    async def interactive(
-        self, ctx: RequestContext, caller: RequestScope, work: Work
-    ) -> JsonObject:
-        """Do *work* of our own for the request of *ctx*. It may ask the client meanwhile, by
-        *caller*; a client of 2026-07-28 then sends its request again, and so comes here again, for
-        the same work to go on."""
-        pending = transport_state_of(ctx).parking
-        if (held := pending.held_for(ctx)) is not None:
-            return await pending.resume(held, ctx)
-        return await (pending.begin(caller, work) if is_modern(ctx) else work())
+    # Lists of all servers.
 
-    def _tell_changes(self) -> None:
-        for kind in self.owners.changed():
-            for live in self._lives:
-                live.tell_change(kind)
-
-    async def _noticed(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
-        result = await call_next(ctx)
-        if ctx.method == "notifications/initialized" and not is_modern(ctx):
-            self.wishes.session(ctx)
-        elif ctx.method == ROOTS_CHANGED and not is_modern(ctx):
-            transport_state_of(ctx).tell_servers(ctx.method, ctx.params)
-        return result
-
-    # What is asked of all servers.
-
-    async def _list(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
-        if ctx.method == "tools/list" and self._relaying.expose == "dag":
+    async def _list(self, ctx: RequestContext, modern: bool, call_next: CallNext) -> HandlerResult:
+        if ctx.method == "tools/list" and self._config.expose == "dag":
             return await call_next(ctx)
-        page = await self.owners.page(ctx, checked_params(ctx).get("cursor"))
-        hint: JsonObject = (
-            {"ttlMs": LISTS_LAST_MS, "cacheScope": "private"} if is_modern(ctx) else {}
-        )
-        return shaped_result(ctx, {**page, **hint}, self._server_info)
+        cursor = checked_params(ctx, modern=modern).get("cursor")
+        page = await self.router.page(ctx, cursor, modern=modern)
+        if modern:
+            page = {**page, "ttlMs": LISTS_LAST_MS, "cacheScope": "private"}
+        return shaped_result(ctx.method, page, self._server_info, modern=modern)
 
-    # What is asked of one server.
+    # Requests to one server.
 
-    async def _call_tool(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
-        name = _named(ctx)
-        if name in self._own_tools:
-            return await self._call_own(ctx, call_next)
-        params = checked_params(ctx)
-        server, name = await self.owners.tool(name)
-        return await self._relay(ctx, server, {**params, "name": name})
+    async def _call_tool(
+        self, ctx: RequestContext, modern: bool, call_next: CallNext
+    ) -> HandlerResult:
+        if _name_in(ctx) in self._own_tools:
+            return await self._call_own(ctx, modern, call_next)
+        params = checked_params(ctx, modern=modern)
+        server, name = await self.router.tool(str(params["name"]))
+        return await self._relay(ctx, modern, server, {**params, "name": name})
 
-    async def _call_own(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
-        """One of our tools. Calls of a run may ask the client whose request waits for it, and that
-        client hears what they log (`run_waiters.py`)."""
-        caller = self._caller(ctx)
+    async def _call_own(
+        self, ctx: RequestContext, modern: bool, call_next: CallNext
+    ) -> HandlerResult:
+        """Call one of our tools. Calls of a run may ask the client whose request waits for it, and
+        send their log messages to it (`run_waiters.py`)."""
+        scope = self._scope(ctx, modern)
 
         async def work() -> JsonObject:
-            with serving(caller):
+            with serving(scope):
                 result = dict(cast("JsonObject", await call_next(ctx)))
-            await caller.told()
+            await scope.flush()
             return result
 
-        if not caller.can_be_asked:
+        if not modern or not scope.can_be_asked:
             return await work()
-        return shaped_result(ctx, await self.interactive(ctx, caller, work), self._server_info)
+        transport: TransportState = ctx.lifespan_context
+        if (pending := transport.pending.find(ctx)) is not None:
+            result = await transport.pending.resume(pending, ctx)
+        else:
+            result = await transport.pending.begin(scope, work)
+        return shaped_result(ctx.method, result, self._server_info, modern=modern)
 
-    async def _get_prompt(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
-        if _named(ctx) in self._own_prompts:
+    async def _get_prompt(
+        self, ctx: RequestContext, modern: bool, call_next: CallNext
+    ) -> HandlerResult:
+        if _name_in(ctx) in self._own_prompts:
             return await call_next(ctx)
-        params = checked_params(ctx)
-        server, name = await self.owners.prompt(str(params["name"]))
-        return await self._relay(ctx, server, {**params, "name": name})
+        params = checked_params(ctx, modern=modern)
+        server, name = await self.router.prompt(str(params["name"]))
+        return await self._relay(ctx, modern, server, {**params, "name": name})
 
-    async def _read(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
+    async def _read(self, ctx: RequestContext, modern: bool, call_next: CallNext) -> HandlerResult:
         if is_ours((ctx.params or {}).get("uri")):
             return await call_next(ctx)
-        params = checked_params(ctx)
-        asked = str(params["uri"])
-        server, uri = await self.owners.resource(ctx, asked)
-        return await self._relay(ctx, server, {**params, "uri": uri}, asked)
+        params = checked_params(ctx, modern=modern)
+        requested = str(params["uri"])
+        server, uri = await self.router.resource(requested, modern=modern)
+        return await self._relay(ctx, modern, server, {**params, "uri": uri}, requested)
 
-    async def _complete(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
-        params = checked_params(ctx)
-        found = await self._completed(ctx, params["ref"])
-        if found is None or not self.owners.offers(found[0], "completions"):
-            return shaped_result(ctx, {"completion": {"values": []}}, self._server_info)
-        return await self._relay(ctx, found[0], {**params, "ref": found[1]})
-
-    async def _completed(self, ctx: RequestContext, ref: Json) -> tuple[str, JsonObject] | None:
-        """The server that completes *ref*, and what it calls it; None for what is ours. Raises
-        `MCPError`."""
-        if not isinstance(ref, dict):
-            return None
+    async def _complete(
+        self, ctx: RequestContext, modern: bool, call_next: CallNext
+    ) -> HandlerResult:
+        params = checked_params(ctx, modern=modern)
+        server: str | None = None
+        ref = cast("JsonObject", params["ref"])
         match ref:
             case {"name": str(name)} if name not in self._own_prompts:
-                server, name = await self.owners.prompt(name)
-                return server, {**ref, "name": name}
+                server, name = await self.router.prompt(name)
+                ref = {**ref, "name": name}
             case {"uri": str(uri)} if not is_ours(uri):
-                server, uri = await self.owners.resource(ctx, uri)
-                return server, {**ref, "uri": uri}
-        return None
+                server, uri = await self.router.resource(uri, modern=modern)
+                ref = {**ref, "uri": uri}
+        if server is None or not self.router.offers(server, "completions"):
+            nothing: JsonObject = {"completion": {"values": []}}
+            return shaped_result(ctx.method, nothing, self._server_info, modern=modern)
+        return await self._relay(ctx, modern, server, {**params, "ref": ref})
 
-    # What clients wish to hear of.
+    # Subscriptions.
 
-    async def _set_level(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
-        self.wishes.set_level(ctx)
+    async def _set_level(
+        self, ctx: RequestContext, modern: bool, call_next: CallNext
+    ) -> HandlerResult:
+        level = checked_params(ctx, modern=modern)["level"]
+        self.subscriptions.set_level(ctx, str(level))
         return {}
 
-    async def _subscribe(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
-        await self.wishes.subscribe(ctx)
+    async def _subscribe(
+        self, ctx: RequestContext, modern: bool, call_next: CallNext
+    ) -> HandlerResult:
+        uri = checked_params(ctx, modern=modern)["uri"]
+        await self.subscriptions.subscribe(ctx, str(uri))
         return {}
 
-    async def _unsubscribe(self, ctx: RequestContext, call_next: CallNext) -> HandlerResult:
-        await self.wishes.unsubscribe(ctx)
+    async def _unsubscribe(
+        self, ctx: RequestContext, modern: bool, call_next: CallNext
+    ) -> HandlerResult:
+        uri = checked_params(ctx, modern=modern)["uri"]
+        await self.subscriptions.unsubscribe(ctx, str(uri))
         return {}
 
-    # The way to the server and back.
+    # To the server and back.
 
     async def _relay(
-        self, ctx: RequestContext, server: str, params: JsonObject, asked: str | None = None
+        self,
+        ctx: RequestContext,
+        modern: bool,
+        server: str,
+        params: JsonObject,
+        requested: str | None = None,
     ) -> HandlerResult:
-        """Send the client's request to *server* with other *params*; its result, as the client's
-        era has it. Addresses in it are as they are served, and what the client *asked* for is as it
-        called it."""
-        self.wishes.tell_levels(transport_state_of(ctx))
-        with self._calls.one_to_give_up():
-            result = await self._answer(ctx, server, params)
+        """Send the client's request to *server* with other *params*, and return the result in the
+        form of the client's era. URIs in it are as clients know them; the one that the client
+        *requested* stays as it was.
+
+        A client of 2026-07-28 that is asked something gets a result that asks, and comes back with
+        a state: one of ours if the call waits for it (`pending.py`), else the server's own.
+        """
+        transport: TransportState = ctx.lifespan_context
+        self.subscriptions.send_levels(transport)
+        with self._calls.counted_until_drained():
+            if not modern or ctx.method not in methods.INPUT_REQUIRED_METHODS:
+                scope = self._scope(ctx, modern)
+                result = await self._send_for(scope, ctx, server, params)
+            elif (pending := transport.pending.find(ctx)) is not None:
+                scope = pending.scope
+                result = await transport.pending.resume(pending, ctx)
+            else:
+                scope = self._scope(ctx, modern)
+                params = with_own_state(server, params)
+
+                async def work() -> JsonObject:
+                    return with_state_of(server, await self._send_for(scope, ctx, server, params))
+
+                may_wait = scope.can_be_asked
+                result = await (transport.pending.begin(scope, work) if may_wait else work())
+            await scope.flush()
 
         def up(uri: str) -> str:
-            is_asked = asked is not None and uri == params.get("uri")
-            return str(asked) if is_asked else self.owners.address_in_result(server, uri)
+            if requested is not None and uri == params.get("uri"):
+                return requested
+            return self.router.address_in_result(server, uri)
 
         result = with_addresses(ctx.method, result, up)
-        return shaped_result(ctx, result, self._server_info)
+        return shaped_result(ctx.method, result, self._server_info, modern=modern)
 
-    async def _answer(self, ctx: RequestContext, server: str, params: JsonObject) -> JsonObject:
-        """The result of *server*. A client of 2026-07-28 that is asked something gets a result that
-        asks, and comes back with a state: one of ours, if the call waits for it (`pending.py`), or
-        else one of the server's own."""
-        pending = transport_state_of(ctx).parking
-        may_ask = ctx.method in methods.INPUT_REQUIRED_METHODS
-        if may_ask and (held := pending.held_for(ctx)) is not None:
-            result = await pending.resume(held, ctx)
-            await held.caller.told()
-            return result
-        caller = self._caller(ctx)
-        may_come_back = may_ask and caller.takes_input_requests
-        if may_come_back:
-            params = with_own_state(server, params)
-
-        async def work() -> JsonObject:
-            result = await self._sent(ctx, server, params, caller)
-            return with_state_of(server, result) if may_come_back else result
-
-        is_pending = may_come_back and caller.can_be_asked
-        result = await (pending.begin(caller, work) if is_pending else work())
-        await caller.told()
-        return result
-
-    async def _sent(
-        self, ctx: RequestContext, server: str, params: JsonObject, caller: RequestScope
+    async def _send_for(
+        self, scope: RequestScope, ctx: RequestContext, server: str, params: JsonObject
     ) -> JsonObject:
         meta = meta_to_pass_on(meta_of(ctx))
         if ctx.method == "tools/call":
-            return await self._call(
-                server, str(params["name"]), {**params, "_meta": meta} if meta else params, caller
-            )
-        return await self._send(RelayRequest(server, ctx.method, params, meta, caller))
+            params = {**params, "_meta": meta} if meta else params
+            return await self._call(server, str(params["name"]), params, scope)
+        return await self._send(RelayRequest(server, ctx.method, params, meta, scope))
 
     async def _send(self, request: RelayRequest) -> JsonObject:
         with anyio.move_on_after(LONGEST_S):
-            return await self._relaying.downstream.request(request)
+            return await self._config.downstream.request(request)
         raise RpcError(
             types.REQUEST_TIMEOUT, f"{request.server} did not answer within {LONGEST_S:g} s"
         )
 
-    def _caller(self, ctx: RequestContext) -> RequestScope:
-        session = None if is_modern(ctx) else self.wishes.session(ctx)
-        return RequestScope(ctx, self._principal_of(ctx), transport_state_of(ctx).tasks, session)
+    def _scope(self, ctx: RequestContext, modern: bool) -> RequestScope:
+        transport: TransportState = ctx.lifespan_context
+        session = None if modern else self.subscriptions.session(ctx)
+        return RequestScope(ctx, self._principal_of(ctx), transport.tasks, session)
 
 
-def _named(ctx: RequestContext) -> str:
-    """What the request names; nothing, where that is not text."""
+def _name_in(ctx: RequestContext) -> str:
+    """Return the `name` in the params of *ctx*; empty if it is not text."""
     name = (ctx.params or {}).get("name")
     return name if isinstance(name, str) else ""

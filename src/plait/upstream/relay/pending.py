@@ -1,12 +1,19 @@
-"""Work that outlives the request it was begun for, so that a client of 2026-07-28 can be asked
-something.
+"""Requests of clients of 2026-07-28 that wait for their client's input.
 
-Servers of the handshake era ask while a call is open; clients of 2026-07-28 are asked by the result
-of a request, and answer with another one. So the call is made by a task of ours. When its server
-asks, the client's request ends with the question and a state, and the call waits. The client sends
-its request again with the answer and the state, the answer goes to the server, and so on until the
-call has ended. The state is good for one request, and for ten minutes; the server's upstream side
-seals it, bound to the request (`upstream.py`).
+*The idea.* A server of the handshake era asks while a call is open. A client of 2026-07-28 is asked
+by the *result* of its request, and answers with another request. So the call runs in a task of
+ours. When its server asks, the client's request ends with the questions and a state, and the call
+waits. The client sends its request again with answers and state, the answers go to the server, and
+so on until the call has ended.
+
+*The invariants.*
+
+1. At most one request of the client waits for a call at a time. Between two of them, the call waits
+   at most ten minutes.
+2. A state leads to one call, once. `server.py` seals it, bound to its request and principal.
+3. Each question is answered once or withdrawn. A withdrawn one raises `ClosedResourceError` for the
+   asker, who may ask elsewhere.
+4. A request that is cancelled cancels its call.
 """
 
 from __future__ import annotations
@@ -27,32 +34,29 @@ from ...core.ports import RpcError
 from ...core.values.strict import JsonObject
 from ...errors import CallError
 from ...waiting import Signal
-from ..run_progress import RequestContext
+from ..mcp_sdk import RequestContext
 from .input_requests import ASK_S, MOST_QUESTIONS, InputRequest, checked_question, invalid_state
 from .request_scope import RequestScope
 
 log = logging.getLogger(__name__)
 
 Work: TypeAlias = Callable[[], Awaitable[JsonObject]]
-"""Something that ends with a result, and that may ask the client meanwhile by its
-`RequestScope`."""
+"""Makes a result, and may meanwhile ask the client through its `RequestScope`."""
 
-STATE = "parked:"
-"""How the state of a request begins that has work waiting for it; the token under which it waits
-follows."""
+STATE = "pending:"
+"""Prefix of a state that leads to a pending request; its token follows."""
 GATHER_S = 0.02
-"""How long a client is not told of the first question, so that those that come with it are asked
-with it."""
-MOST_PARKED = 500
-"""How many pieces of work may wait for their clients at once."""
+"""Delay of the first question, so that questions that come together are asked together."""
+MOST_PENDING = 500
+"""Most pending requests with open questions."""
 
 
 @dataclass(slots=True)
-class _Asked:
-    question: InputRequest
+class _Question:
+    request: InputRequest
     answered: anyio.Event = field(default_factory=anyio.Event)
     answer: JsonObject | None = field(default_factory=dict)
-    """None where the client is not asked it any more."""
+    """None if it was withdrawn."""
 
     @property
     def is_open(self) -> bool:
@@ -64,142 +68,133 @@ class _Asked:
 
 
 class PendingRequests:
-    """All work that may wait for its client, run as tasks of *tasks*."""
+    """The requests that may wait for their client; each runs as a task of *tasks*."""
 
     def __init__(self, tasks: TaskGroup) -> None:
         self._tasks = tasks
-        self._parked: dict[str, PendingRequest] = {}
+        self._by_token: dict[str, PendingRequest] = {}
         self.asking: set[PendingRequest] = set()
-        """Those with a question that is open: parked, or about to be."""
+        """The requests with an open question."""
 
     def __repr__(self) -> str:
-        return f"<Parking: {len(self._parked)} waiting for their clients>"
+        return f"<PendingRequests: {len(self._by_token)}>"
 
     @property
     def is_full(self) -> bool:
-        return len(self.asking) >= MOST_PARKED
+        return len(self.asking) >= MOST_PENDING
 
-    async def begin(self, caller: RequestScope, work: Work) -> JsonObject:
-        """The result of *work*, or a result that asks the client. Raises what the work raises, but
-        for `MCPError` no more than `RpcError`. Cancelling the caller cancels the work."""
-        held = PendingRequest(self, caller)
-        self._tasks.start_soon(held.do, work)
-        return await self._next(held)
+    async def begin(self, scope: RequestScope, work: Work) -> JsonObject:
+        """Return the result of *work*, or a result that asks the client. Raises the errors of the
+        work (`MCPError`, `CallError` or `RpcError`). Cancelling this cancels the work."""
+        pending = PendingRequest(self, scope)
+        self._tasks.start_soon(pending.run, work)
+        return await self._next_result(pending)
 
-    def held_for(self, ctx: RequestContext) -> PendingRequest | None:
-        """The work that waits for the request of *ctx*, if that says so. Raises `MCPError` if none
-        does any more."""
+    def find(self, ctx: RequestContext) -> PendingRequest | None:
+        """Return the pending request that the state in *ctx* leads to; None without such a state.
+        Raises `MCPError` if it has ended."""
         state = (ctx.params or {}).get("requestState")
         if not isinstance(state, str) or not state.startswith(STATE):
             return None
-        if (held := self._parked.get(state.removeprefix(STATE))) is None:
+        if (pending := self._by_token.get(state.removeprefix(STATE))) is None:
             raise invalid_state()
-        return held
+        return pending
 
-    async def resume(self, held: PendingRequest, ctx: RequestContext) -> JsonObject:
-        """As `begin`, for work that waits for the answers in *ctx*. Raises `MCPError` for invalid
-        ones."""
+    async def resume(self, pending: PendingRequest, ctx: RequestContext) -> JsonObject:
+        """Continue *pending* with the answers in *ctx*, as `begin`. Raises `MCPError` if they are
+        invalid."""
         given = (ctx.params or {}).get("inputResponses")
         answers = given if isinstance(given, dict) else {}
-        held.check(answers)
-        self._parked.pop(held.token)
-        held.take_up(ctx, answers)
-        return await self._next(held)
+        pending.check(answers)
+        self._by_token.pop(pending.token)
+        pending.continue_in(ctx, answers)
+        return await self._next_result(pending)
 
-    async def _next(self, held: PendingRequest) -> JsonObject:
-        await held.news()
-        if held.has_ended:
-            return held.fetch()
+    async def _next_result(self, pending: PendingRequest) -> JsonObject:
+        await pending.wait_for_news()
+        if pending.has_ended:
+            return pending.take_result()
         token = secrets.token_hex(16)
-        self._parked[token] = held
-        held.leave(token, anyio.current_time() + ASK_S)
-        state = f"{STATE}{token}"
+        self._by_token[token] = pending
+        pending.suspend(token, anyio.current_time() + ASK_S)
         return {
             "resultType": "input_required",
-            "inputRequests": held.open_questions(),
-            "requestState": state,
+            "inputRequests": pending.open_questions(),
+            "requestState": f"{STATE}{token}",
         }
 
     def has(self, token: str) -> bool:
-        return token in self._parked
+        return token in self._by_token
 
     def forget(self, token: str) -> None:
-        self._parked.pop(token, None)
+        self._by_token.pop(token, None)
 
 
 class PendingRequest:
-    """One piece of work, and the questions it has asked."""
+    """One request that runs in a task of its own, and the questions that it has asked."""
 
-    def __init__(self, parking: PendingRequests, caller: RequestScope) -> None:
-        self.caller = caller
+    def __init__(self, all_pending: PendingRequests, scope: RequestScope) -> None:
+        self.scope = scope
         self.token = ""
-        self._parking = parking
-        self._capabilities = caller.client_capabilities
-        self._scope = anyio.CancelScope()
-        self._asked: dict[str, _Asked] = {}
+        self._all = all_pending
+        self._capabilities = scope.client_capabilities
+        self._cancel_scope = anyio.CancelScope()
+        self._questions: dict[str, _Question] = {}
         self._count = 0
         self._outcome: JsonObject | Exception | None = None
         self._changed = Signal()
-        self._fetched = anyio.Event()
-        caller.ask_by(self._ask)
+        self._taken = anyio.Event()
+        scope.ask_through(self._ask)
 
-    async def do(self, work: Work) -> None:
-        """The task: does the work, and keeps what came of it until it is fetched or given up."""
+    # In its own task.
+
+    async def run(self, work: Work) -> None:
+        """Do *work*, and keep its result until a request of the client takes it or time is up."""
         try:
-            with self._scope:
-                self._outcome = await self._tried(work)
+            with self._cancel_scope:
+                try:
+                    self._outcome = await work()
+                except (RpcError, CallError, MCPError) as error:
+                    self._outcome = error
+                except Exception:
+                    log.exception("request.failed")
+                    self._outcome = RpcError(types.INTERNAL_ERROR, "Internal server error")
                 self._changed.notify()
-                if self._parking.has(
-                    self.token
-                ):  # else a request of the client waits for it at this moment
-                    await self._fetched.wait()
+                if self._all.has(self.token):  # else a request of the client waits right now
+                    await self._taken.wait()
         finally:
             if self._outcome is None:
                 self._outcome = RpcError(types.INTERNAL_ERROR, "The gateway gave this request up.")
             self._withdraw()
             self._changed.notify()
-            self._parking.forget(self.token)
-
-    async def _tried(self, work: Work) -> JsonObject | Exception:
-        try:
-            return await work()
-        except (RpcError, CallError, MCPError) as error:
-            return error
-        except Exception:
-            log.exception("request.failed")
-            return RpcError(types.INTERNAL_ERROR, "Internal server error")
+            self._all.forget(self.token)
 
     async def _ask(self, method: str, params: JsonObject) -> JsonObject:
-        question = checked_question(method, params, self._capabilities)
-        is_full = self._parking.is_full and self not in self._parking.asking
-        if is_full or len(self._asked) >= MOST_QUESTIONS:
+        request = checked_question(method, params, self._capabilities)
+        is_full = self._all.is_full and self not in self._all.asking
+        if is_full or len(self._questions) >= MOST_QUESTIONS:
             raise RpcError(types.INTERNAL_ERROR, "Too many questions wait for their answers.")
-        return await self._answer(question)
-
-    async def _answer(self, question: InputRequest) -> JsonObject:
         self._count += 1
-        key, asked = f"q{self._count}", _Asked(question)
-        self._asked[key] = asked
-        self._parking.asking.add(self)
+        key = f"q{self._count}"
+        question = self._questions[key] = _Question(request)
+        self._all.asking.add(self)
         self._changed.notify()
         try:
-            await asked.answered.wait()
+            await question.answered.wait()
         finally:
-            del self._asked[key]
+            del self._questions[key]
             if not self._is_asking:
-                self._parking.asking.discard(self)
-        if asked.answer is None:
+                self._all.asking.discard(self)
+        if question.answer is None:
             raise anyio.ClosedResourceError
-        return asked.answer
+        return question.answer
 
     def _withdraw(self) -> None:
-        """The client will not come back: what it was not asked yet, or has not answered, it is
-        asked elsewhere."""
-        for asked in self._asked.values():
-            if asked.is_open:
-                asked.settle(None)
+        for question in self._questions.values():
+            if question.is_open:
+                question.settle(None)
 
-    # The side of the client's requests.
+    # In the tasks of the client's requests.
 
     @property
     def has_ended(self) -> bool:
@@ -207,62 +202,66 @@ class PendingRequest:
 
     def open_questions(self) -> JsonObject:
         return {
-            key: asked.question.as_input_request()
-            for key, asked in self._asked.items()
-            if asked.is_open
+            key: question.request.as_input_request()
+            for key, question in self._questions.items()
+            if question.is_open
         }
 
-    async def news(self) -> None:
-        """Wait until the work has ended or asks something, and a moment longer for what else it
-        asks. Who is cancelled here cancels the work."""
+    async def wait_for_news(self) -> None:
+        """Wait until the work has ended or asks something, and then `GATHER_S` for further
+        questions. Cancelling this cancels the work."""
         try:
-            while not self.has_ended and not self._is_asking:
+            while not self._has_news:
                 await self._changed.wait()
                 with anyio.move_on_after(GATHER_S):
-                    await self._gathered()
+                    while self._is_asking and not self.has_ended:
+                        await self._changed.wait()
         except anyio.get_cancelled_exc_class():
-            self._scope.cancel()
+            self._cancel_scope.cancel()
             raise
 
-    def fetch(self) -> JsonObject:
-        self._fetched.set()
+    def take_result(self) -> JsonObject:
+        """Return the result. Raises the error of the work."""
+        self._taken.set()
         self._withdraw()
         assert self._outcome is not None
         if isinstance(self._outcome, Exception):
             raise self._outcome
         return self._outcome
 
-    def leave(self, token: str, until: float) -> None:
-        """The client has been asked: the work waits for it under *token*, but no longer than
-        *until*."""
+    def suspend(self, token: str, deadline: float) -> None:
+        """Wait for the client, which has been asked and knows the *token*; cancelled at
+        *deadline*."""
         self.token = token
-        self.caller.turn_to(None)
-        self._scope.deadline = until
+        self.scope.continue_in(None)
+        self._cancel_scope.deadline = deadline
 
     def check(self, answers: JsonObject) -> None:
-        """Raises `MCPError` for an answer that does not fit its question."""
+        """Raise `MCPError` for an answer that does not fit its question."""
         for key, answer in answers.items():
-            if key in self._asked:
+            if key in self._questions:
+                request = self._questions[key].request
                 try:
-                    self._asked[key].question.check_answer(answer)
+                    request.check_answer(answer)
                 except ValueError:
-                    message = f"{key} is not a answer to {self._asked[key].question.method}"
+                    message = f"{key} is not an answer to {request.method}"
                     raise MCPError(types.INVALID_PARAMS, message) from None
 
-    def take_up(self, ctx: RequestContext, answers: JsonObject) -> None:
-        """The client is back, with *answers* that were checked. What it left out is asked again."""
-        self._scope.deadline = math.inf
-        self.caller.turn_to(ctx)
+    def continue_in(self, ctx: RequestContext, answers: JsonObject) -> None:
+        """Continue with the client's request of *ctx*, whose *answers* were checked. Questions
+        without an answer are asked again."""
+        self._cancel_scope.deadline = math.inf
+        self.scope.continue_in(ctx)
         self._capabilities = ctx.session.client_capabilities
         for key, answer in answers.items():
-            asked = self._asked.get(key)
-            if asked is not None and asked.is_open and isinstance(answer, dict):
-                asked.settle(answer)
+            question = self._questions.get(key)
+            if question is not None and question.is_open and isinstance(answer, dict):
+                question.settle(answer)
+
+    @property
+    def _has_news(self) -> bool:
+        return self.has_ended or self._is_asking
 
     @property
     def _is_asking(self) -> bool:
-        return any(asked.is_open for asked in self._asked.values())
-
-    async def _gathered(self) -> None:
-        while self._is_asking and not self.has_ended:
-            await self._changed.wait()
+        return any(question.is_open for question in self._questions.values())

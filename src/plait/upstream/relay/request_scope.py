@@ -1,7 +1,7 @@
-"""The upstream side of one request: its client, and what the client hears of it before the answer.
+"""The upstream side of one request: its client, and the messages that it gets before the answer.
 
 Progress and log messages go out on the request's own stream, in their order, and before its result.
-A client that does not read delays nothing but them, and what it does not read in time is dropped.
+A client that does not read delays only these, and what it does not read in time is dropped.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from ...core.ports import Ask, Caller
 from ...core.tools.naming import Entry
 from ...core.values.principal import Principal
 from ...core.values.strict import JsonObject
+from ..mcp_sdk import RequestContext
 from ..principals import client_of
-from ..run_progress import RequestContext, telling
-from .eras import declared_by, is_modern, meta_of
-from .input_requests import ask_directly, can_be_asked, checked_question
+from ..run_progress import progress_sender
+from .eras import declared_by, meta_of
+from .input_requests import ask_directly, checked_question
 from .outbox import MOST_WAITING, SEND_S, Outbox
 
 log = logging.getLogger(__name__)
@@ -32,20 +33,20 @@ log = logging.getLogger(__name__)
 LEVELS: Final = {level: rank for rank, level in enumerate(get_args(types.LoggingLevel))}
 LOG_MESSAGE: Final = "notifications/message"
 PROGRESS: Final = "notifications/progress"
-LAST_WORD_S = 1.0
-"""How long an answer that is ready waits for what was heard before it."""
+FLUSH_S = 1.0
+"""Longest delay of an answer for the messages that come before it."""
 
 _Message: TypeAlias = Callable[[RequestContext], Awaitable[None]]
 
 
 def level_of(params: JsonObject) -> str | None:
-    """The level of a log message; None where there is no such."""
+    """Return the level of a log message; None if it is missing or unknown."""
     level = params.get("level")
     return level if isinstance(level, str) and level in LEVELS else None
 
 
 class RawNotice(BaseModel):
-    """A notification as a server sent it; the SDK's own models would drop what they do not know."""
+    """A notification as a server sent it. The SDK's own models would drop unknown members."""
 
     method: str
     params: dict[str, Any] | None = None
@@ -56,8 +57,7 @@ def as_notification(method: str, params: JsonObject | None) -> types.ServerNotif
 
 
 class LegacySession:
-    """A client of the handshake era, and what it has asked for, for as long as its connection
-    lasts."""
+    """A client of the handshake era, as long as its connection lasts."""
 
     def __init__(self, ctx: RequestContext, tasks: TaskGroup) -> None:
         session = ctx.session
@@ -66,24 +66,25 @@ class LegacySession:
         )
         self.put = self._outbox.put
         self.level: str | None = None
+        """The log level that it asked for."""
         self.has_left = False
         self.watched: dict[Entry, str] = {}
-        """The resources that it watches, and what it calls each."""
+        """The resources that it watches, each with the URI that the client uses."""
 
-    def hears(self, level: str) -> bool:
+    def wants_level(self, level: str) -> bool:
         return self.level is None or LEVELS[level] >= LEVELS[self.level]
 
     def log(self, params: JsonObject) -> bool:
-        """Pass on a log message, if the client wants such and is still there; returns whether it
+        """Send a log message, if the client is still connected and wants it; return whether it
         does."""
-        if self.has_left or (level := level_of(params)) is None or not self.hears(level):
+        if self.has_left or (level := level_of(params)) is None or not self.wants_level(level):
             return False
         self.put(LOG_MESSAGE, params)
         return True
 
     def names_of(self, server: str, uri: str) -> list[str]:
-        """What the client calls the resource *uri*, for each that it watches and that this is, or
-        is a part of."""
+        """Return the client's own URIs for the resource *uri* of *server*, one for each resource
+        that the client watches and that is *uri* or contains it."""
         return [
             name + uri.removeprefix(watched)
             for (owner, watched), name in self.watched.items()
@@ -92,8 +93,9 @@ class LegacySession:
 
 
 class RequestScope(Caller):
-    """The caller of what one request of a client leads to. The client may come back with another
-    request for the same, and hears nothing in between (`pending.py`)."""
+    """The caller of everything that one request of a client leads to. A client of the handshake era
+    has a *session*. A client of 2026-07-28 has none, and may continue with another request; in
+    between it is sent nothing (`pending.py`)."""
 
     def __init__(
         self,
@@ -108,17 +110,17 @@ class RequestScope(Caller):
         self._ctx: RequestContext | None = ctx
         self._first = ctx
         self._tasks = tasks
-        self._asks: Ask = partial(ask_directly, ctx)
+        self._ask: Ask = partial(ask_directly, ctx)
         self._outbox: deque[_Message] = deque(maxlen=MOST_WAITING)
         self._sent: anyio.Event | None = None
 
-    def turn_to(self, ctx: RequestContext | None) -> None:
-        """From now on *ctx* is the request that waits for the answer; None if none does."""
+    def continue_in(self, ctx: RequestContext | None) -> None:
+        """Make *ctx* the request that waits for the answer; None if there is none now."""
         self._ctx = ctx
 
-    def ask_by(self, ask: Ask) -> None:
-        """From now on questions go to the client by *ask*."""
-        self._asks = ask
+    def ask_through(self, ask: Ask) -> None:
+        """Put questions to the client with *ask* from now on."""
+        self._ask = ask
 
     @property
     def client_capabilities(self) -> types.ClientCapabilities | None:
@@ -132,20 +134,23 @@ class RequestScope(Caller):
 
     @property
     def client(self) -> object:
-        """Its session, or as `client_of`."""
+        """Its session, or else as `client_of`."""
         return self._client
 
     @property
     def capabilities(self) -> JsonObject:
-        return declared_by(self._first)
+        return declared_by(self._first, modern=self.takes_input_requests)
 
     @property
     def can_be_asked(self) -> bool:
-        return can_be_asked(self._first.session.client_capabilities)
+        has = self._first.session.client_capabilities
+        return has is not None and not (
+            has.elicitation is None and has.sampling is None and has.roots is None
+        )
 
     @property
     def takes_input_requests(self) -> bool:
-        return is_modern(self._first)
+        return self.session is None
 
     @property
     def wants_progress(self) -> bool:
@@ -155,11 +160,11 @@ class RequestScope(Caller):
         checked_question(method, params, self._first.session.client_capabilities)
 
     async def ask(self, method: str, params: JsonObject, /) -> JsonObject:
-        return await self._asks(method, params)
+        return await self._ask(method, params)
 
     def progress(self, params: JsonObject, /) -> None:
-        """Pass on the progress, under the client's own token. What the server says is not judged:
-        values that do not rise are passed on as they would come without us."""
+        """Pass on progress with the client's own token. Values that do not rise are passed on
+        too."""
 
         async def send(ctx: RequestContext) -> None:
             token = meta_of(ctx).get("progressToken")
@@ -170,8 +175,8 @@ class RequestScope(Caller):
         self._put(send)
 
     def log(self, params: JsonObject, /) -> bool:
-        """Pass on a log message on the request's own stream, if the client wants such."""
-        if (level := level_of(params)) is None or not self.hears(level):
+        """Pass on a log message on the request's own stream, if the client wants it."""
+        if (level := level_of(params)) is None or not self.wants_level(level):
             return False
         notice = as_notification(LOG_MESSAGE, params)
         self._put(
@@ -179,26 +184,25 @@ class RequestScope(Caller):
         )
         return True
 
-    async def report(self, told: JsonObject) -> None:
-        """Tell it how far work of ours is, if the request that waits for it at the time asked to
-        hear of that."""
-        if self._ctx is not None and (tell := telling(self._ctx)) is not None:
-            await tell(told)
+    async def report(self, progress: JsonObject) -> None:
+        """Send the progress of our own work to the request that waits now, if it asked for it."""
+        if self._ctx is not None and (send := progress_sender(self._ctx)) is not None:
+            await send(progress)
 
-    def hears(self, level: str) -> bool:
-        """Whether it wants log messages of that level: clients of 2026-07-28 say so with each
-        request."""
+    def wants_level(self, level: str) -> bool:
+        """Return whether the client wants log messages of *level*. Clients of 2026-07-28 set the
+        level with each request."""
         if self.session is not None:
-            return self.session.hears(level)
-        if self._ctx is None or not is_modern(self._ctx):
+            return self.session.wants_level(level)
+        if self._ctx is None:
             return False
-        asked = meta_of(self._ctx).get(types.LOG_LEVEL_META_KEY)
-        return isinstance(asked, str) and asked in LEVELS and LEVELS[level] >= LEVELS[asked]
+        wanted = meta_of(self._ctx).get(types.LOG_LEVEL_META_KEY)
+        return isinstance(wanted, str) and wanted in LEVELS and LEVELS[level] >= LEVELS[wanted]
 
-    async def told(self) -> None:
-        """Wait until what was to be told has been sent; not for long."""
+    async def flush(self) -> None:
+        """Wait until all messages have been sent, at most `FLUSH_S`."""
         if self._sent is not None:
-            with anyio.move_on_after(LAST_WORD_S):
+            with anyio.move_on_after(FLUSH_S):
                 await self._sent.wait()
 
     def _put(self, message: _Message) -> None:
@@ -207,16 +211,16 @@ class RequestScope(Caller):
         self._outbox.append(message)
         if self._sent is None:
             self._sent = anyio.Event()
-            self._tasks.start_soon(self._send, self._sent)
+            self._tasks.start_soon(self._send_all, self._sent)
 
-    async def _send(self, sent: anyio.Event) -> None:
+    async def _send_all(self, sent: anyio.Event) -> None:
         try:
             while self._outbox:
                 message = self._outbox.popleft()
                 if (ctx := self._ctx) is not None:
                     with anyio.move_on_after(SEND_S):
                         await message(ctx)
-        except Exception:  # the client's stream has ended, in whatever way its transport tells
+        except Exception:  # the client's stream has ended; each transport raises its own error
             log.debug("message.unsent", exc_info=True)
             self._outbox.clear()
         finally:

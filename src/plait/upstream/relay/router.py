@@ -1,9 +1,10 @@
-"""Names and addresses on their way between clients and servers: which server a name or URI belongs
-to, which lists changed when that changes, and the URIs in results as clients know them."""
+"""Names and URIs on their way between clients and servers: which server each belongs to, which
+lists change when that changes, and the URIs in results as clients know them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import is_
 from typing import Final, TypeAlias
 
 import mcp_types as types
@@ -11,9 +12,9 @@ from mcp import MCPError
 
 from ...core.tools.naming import Entry
 from ...core.values.strict import Json, JsonObject
+from ..mcp_sdk import RequestContext
 from ..resources import is_ours, not_found
-from ..run_progress import RequestContext
-from .eras import is_modern, shows_apps
+from .eras import shows_apps
 from .listings import Expose, MergedListing, Own, RelayConfig, offers_capability
 
 TOOLS_CHANGED: Final = "notifications/tools/list_changed"
@@ -58,7 +59,7 @@ class Router:
         """Return the notifications to send: the kinds of lists that changed since the last call."""
         return self._changes.take(self.directory())
 
-    async def page(self, ctx: RequestContext, cursor: Json) -> JsonObject:
+    async def page(self, ctx: RequestContext, cursor: Json, *, modern: bool) -> JsonObject:
         """Return one page of the requested list. Raises `MCPError` for a cursor of another list."""
         await self._relaying.known()
         directory = self.directory()
@@ -69,12 +70,15 @@ class Router:
         ):
             directory = self._renewed()
         return directory.page(
-            ctx.method, modern=is_modern(ctx), apps=shows_apps(ctx), cursor=cursor
+            ctx.method, modern=modern, apps=shows_apps(ctx, modern=modern), cursor=cursor
         )
 
     async def tool(self, name: str) -> Entry:
         """Return the tool that is served under *name*. Raises `MCPError` if it is unknown."""
-        if (entry := await self._found(lambda: self.directory().tools.means.get(name))) is None:
+        if (entry := self.directory().tools.means.get(name)) is None:
+            await self._relaying.known()
+            entry = self.directory().tools.means.get(name)
+        if entry is None:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {name[:128]}")
         return entry
 
@@ -84,10 +88,10 @@ class Router:
             raise MCPError(types.INVALID_PARAMS, f"Unknown prompt: {name[:128]}")
         return entry
 
-    async def resource(self, ctx: RequestContext, uri: str) -> Entry:
+    async def resource(self, uri: str, *, modern: bool) -> Entry:
         """Return the server of *uri*, and the URI there. Raises `MCPError` if it is unknown."""
         if (entry := await self._found(lambda: self.of_address(uri))) is None:
-            raise not_found(ctx, uri, f"There is no resource {uri[:200]}.")
+            raise not_found(uri, f"There is no resource {uri[:200]}.", modern=modern)
         return entry
 
     def of_address(self, uri: str) -> Entry | None:
@@ -133,9 +137,9 @@ class Router:
 
 
 class Changes:
-    """The lists that changed since the last `take`: announced by a server, or served otherwise than
-    before. One list can change another, through names and URIs that servers have in common. Our own
-    tools alone never change."""
+    """The lists that changed since the last `take`: announced by a server, or served in another way
+    than before. One list can change another, through names and URIs that servers share. Our own
+    tools never change."""
 
     def __init__(self, expose: Expose) -> None:
         self._kinds = {
@@ -163,20 +167,17 @@ class Changes:
         changed = [
             kind
             for kind, lists in self._kinds.items()
-            if self._is_other(kind, now.fingerprint(*lists))
+            if kind in self._announced or self._seen[kind] - {now.fingerprint(*lists)}
         ]
         self._announced.clear()
         for seen in self._seen.values():
             seen.clear()
         return changed
 
-    def _is_other(self, kind: str, fingerprint: bytes) -> bool:
-        return kind in self._announced or bool(self._seen[kind] - {fingerprint})
-
 
 class RecentUris:
-    """URIs that results named and no list has, each with the server that named it last. The latest
-    `MOST_SEEN` are kept."""
+    """URIs that results named and no list has, each with the server that named it last; the latest
+    `MOST_SEEN`."""
 
     def __init__(self) -> None:
         self._servers: dict[str, str] = {}
@@ -201,30 +202,30 @@ def with_addresses(method: str, result: JsonObject, up: Up) -> JsonObject:
     and contents mapped by *up*. Whatever needs no change stays the same object."""
     match method:
         case "tools/call":
-            return _member(
-                result, "content", lambda blocks: _each(blocks, lambda block: _block(block, up))
-            )
+            return _with_each(result, "content", _block, up)
         case "prompts/get":
-            return _member(
-                result,
-                "messages",
-                lambda messages: _each(messages, lambda message: _message(message, up)),
-            )
+            return _with_each(result, "messages", _message, up)
         case "resources/read":
-            return _member(
-                result,
-                "contents",
-                lambda contents: _each(contents, lambda content: _uri(content, up)),
-            )
+            return _with_each(result, "contents", _uri, up)
     return result
 
 
+def _with_each(
+    result: JsonObject, member: str, change: Callable[[Json, Up], Json], up: Up
+) -> JsonObject:
+    values = result.get(member)
+    if not isinstance(values, list):
+        return result
+    changed = [change(value, up) for value in values]
+    return result if all(map(is_, changed, values)) else {**result, member: changed}
+
+
 def _message(message: Json, up: Up) -> Json:
-    return (
-        _member(message, "content", lambda block: _block(block, up))
-        if isinstance(message, dict)
-        else message
-    )
+    if not isinstance(message, dict):
+        return message
+    old = message.get("content")
+    new = _block(old, up)
+    return message if new is old else {**message, "content": new}
 
 
 def _block(block: Json, up: Up) -> Json:
@@ -234,24 +235,14 @@ def _block(block: Json, up: Up) -> Json:
         case "resource_link":
             return _uri(block, up)
         case "resource":
-            return _member(block, "resource", lambda resource: _uri(resource, up))
+            old = block.get("resource")
+            new = _uri(old, up)
+            return block if new is old else {**block, "resource": new}
     return block
 
 
 def _uri(value: Json, up: Up) -> Json:
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or not isinstance(old := value.get("uri"), str):
         return value
-    return _member(value, "uri", lambda uri: up(uri) if isinstance(uri, str) else uri)
-
-
-def _each(values: Json, change: Callable[[Json], Json]) -> Json:
-    if not isinstance(values, list):
-        return values
-    changed = [change(value) for value in values]
-    return values if all(new is old for new, old in zip(changed, values, strict=True)) else changed
-
-
-def _member(value: JsonObject, name: str, change: Callable[[Json], Json]) -> JsonObject:
-    old = value.get(name)
-    new = change(old)
-    return value if new is old else {**value, name: new}
+    new = up(old)
+    return value if new is old else {**value, "uri": new}

@@ -1,134 +1,240 @@
-"""What each upstream client wishes to hear of, from its requests: log levels, and resources that it
-watches."""
+"""Subscriptions of upstream clients: resources that they watch, and log levels.
+
+Each server has one connection for all clients. It is asked to send when the first client wants
+something, and to stop when no client does any more.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeAlias
 
+import anyio
 import mcp_types as types
+from mcp import MCPError
 
-from ...core.ports import Downstream, RelayRequest, RpcError
+from ...core.ports import Downstream, RelayRequest, RpcError, ServerListing
 from ...core.tools.naming import Entry
-from ..mcp_sdk import connection_of
+from ...core.values.strict import JsonObject
+from ..mcp_sdk import RequestContext, connection_of
 from ..resources import is_ours
-from ..run_progress import RequestContext
-from .eras import checked_params
-from .input_requests import ask_for_roots, has_roots
-from .interests import LogLevels, Send, Subscriptions
-from .notifications import TransportState, transport_state_of
-from .request_scope import LegacySession
+from .input_requests import ask_for_roots
+from .listings import offers_capability
+from .notifications import TransportState
+from .request_scope import LEVELS, LegacySession
 from .router import Router
 
 log = logging.getLogger(__name__)
 
+MOST_WATCHED = 10_000
+UNSUBSCRIBE_S = 4.0
+"""Time to withdraw the subscriptions of a client that has left."""
+
+Send: TypeAlias = Callable[[RelayRequest], Awaitable[JsonObject]]
+
+
+@dataclass(slots=True)
+class _Watch:
+    clients: int = 0
+    is_on: bool = False
+    """Whether the server was asked last to send updates."""
+    lock: anyio.Lock = field(default_factory=anyio.Lock)
+
+
+class WatchedResources:
+    """The resources that clients watch, each subscribed once at its server with *send*."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._watches: dict[Entry, _Watch] = {}
+
+    def __repr__(self) -> str:
+        return f"<WatchedResources: {len(self._watches)}>"
+
+    async def add(self, entry: Entry) -> None:
+        """Count one more client that watches the resource *entry*. Raises `RpcError` where the
+        server refuses, and `MCPError` above `MOST_WATCHED`."""
+        if entry not in self._watches and len(self._watches) >= MOST_WATCHED:
+            raise MCPError(
+                types.INVALID_PARAMS, f"No more than {MOST_WATCHED:,} resources can be watched."
+            )
+        watch = self._watches.setdefault(entry, _Watch())
+        watch.clients += 1
+        try:
+            await self._settle(entry, watch)
+        except BaseException:
+            watch.clients -= 1
+            self._drop_unused(entry, watch)
+            raise
+
+    async def remove(self, entry: Entry) -> None:
+        """Count one client less. Raises `RpcError` where the server refuses to unsubscribe."""
+        watch = self._watches[entry]
+        watch.clients -= 1
+        await self._settle(entry, watch)
+
+    async def remove_all(self, entries: Iterable[Entry]) -> None:
+        """Remove *entries* for a client that has left. A server that does not answer in time may
+        go on sending updates."""
+        watches = {entry: self._watches[entry] for entry in entries}
+        for watch in watches.values():
+            watch.clients -= 1
+
+        async def settle(entry: Entry, watch: _Watch) -> None:
+            try:
+                await self._settle(entry, watch)
+            except RpcError:
+                log.debug("unsubscribe.failed", exc_info=True)
+
+        with anyio.move_on_after(UNSUBSCRIBE_S, shield=True):
+            async with anyio.create_task_group() as tasks:
+                for entry, watch in watches.items():
+                    tasks.start_soon(settle, entry, watch)
+
+    async def _settle(self, entry: Entry, watch: _Watch) -> None:
+        """Subscribe or unsubscribe at the server if that has changed; one request at a time."""
+        try:
+            async with watch.lock:
+                is_wanted = watch.clients > 0
+                if is_wanted != watch.is_on:
+                    method = "resources/subscribe" if is_wanted else "resources/unsubscribe"
+                    watch.is_on = is_wanted
+                    await self._send(RelayRequest(entry[0], method, {"uri": entry[1]}))
+        except BaseException:
+            watch.is_on = False
+            raise
+        finally:
+            self._drop_unused(entry, watch)
+
+    def _drop_unused(self, entry: Entry, watch: _Watch) -> None:
+        if not watch.clients and not watch.is_on and self._watches.get(entry) is watch:
+            del self._watches[entry]
+
+
+class LogLevels:
+    """The log levels that clients of the handshake era asked for. Servers are sent the lowest."""
+
+    def __init__(self) -> None:
+        self.wanted: dict[LegacySession, str] = {}
+        self._sent: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"<LogLevels of {len(self.wanted)} clients>"
+
+    def due(self, offers: Iterable[ServerListing]) -> list[RelayRequest]:
+        """Return the requests to send now; each is returned once."""
+        if not self.wanted:
+            return []
+        lowest = min(self.wanted.values(), key=lambda level: LEVELS[level])
+        late = [
+            offer.server
+            for offer in offers
+            if offers_capability(offer, "logging") and self._sent.get(offer.server) != lowest
+        ]
+        self._sent.update(dict.fromkeys(late, lowest))
+        return [RelayRequest(server, "logging/setLevel", {"level": lowest}) for server in late]
+
 
 class ClientSubscriptions:
-    """The wishes of all clients, told by *send* to the servers that *owners* lead to."""
+    """Answers the requests with which clients subscribe. *send* sends requests to the servers that
+    *router* finds."""
 
-    def __init__(self, owners: Router, send: Send, downstream: Downstream) -> None:
-        self._owners = owners
+    def __init__(self, router: Router, send: Send, downstream: Downstream) -> None:
+        self._router = router
         self._send = send
         self._downstream = downstream
         self._levels = LogLevels()
-        self._subscriptions = Subscriptions(send)
+        self._resources = WatchedResources(send)
 
     def __repr__(self) -> str:
-        return f"<Wishes: {self._levels!r}, {self._subscriptions!r}>"
+        return f"<ClientSubscriptions: {self._levels!r}, {self._resources!r}>"
 
     def session(self, ctx: RequestContext) -> LegacySession:
-        """What is kept for the connection of *ctx*, which is of the handshake era, until it
-        ends."""
-        live = transport_state_of(ctx)
+        """Return the session of the connection of *ctx*, which is of the handshake era. It is made
+        at the first call, and lasts until the connection ends."""
+        transport: TransportState = ctx.lifespan_context
         connection = connection_of(ctx)
-        if (session := live.sessions.get(connection)) is None:
-            session = live.sessions[connection] = LegacySession(ctx, live.tasks)
+        if (session := transport.sessions.get(connection)) is None:
+            session = transport.sessions[connection] = LegacySession(ctx, transport.tasks)
+            has = ctx.session.client_capabilities
+            has_roots = has is not None and has.roots is not None
             leave = self._downstream.join(
-                partial(ask_for_roots, ctx.session) if has_roots(ctx) else None
+                partial(ask_for_roots, ctx.session) if has_roots else None
             )
 
             async def end() -> None:
                 session.has_left = True
-                del live.sessions[connection]
+                del transport.sessions[connection]
                 leave()
-                self._tell_askers(live)
-                self._levels.forget(session)
-                await self._subscriptions.remove_all(list(session.watched))
+                transport.notify_roots_changed()
+                self._levels.wanted.pop(session, None)
+                await self._resources.remove_all(list(session.watched))
 
             connection.exit_stack.push_async_callback(end)
-            self._tell_askers(live)
+            transport.notify_roots_changed()
         return session
 
-    def set_level(self, ctx: RequestContext) -> None:
+    def set_level(self, ctx: RequestContext, level: str) -> None:
         """Answer `logging/setLevel`."""
-        level = str(checked_params(ctx)["level"])
         session = self.session(ctx)
-        session.level = level
-        self._levels.want(session, level)
-        self.tell_levels(transport_state_of(ctx))
+        session.level = self._levels.wanted[session] = level
+        self.send_levels(ctx.lifespan_context)
 
-    def tell_levels(self, live: TransportState) -> None:
-        """Servers that were not there when a client set its log level hear of it now."""
-        if not self._levels.are_wanted:
+    def send_levels(self, transport: TransportState) -> None:
+        """Send the log level to servers that have connected since it was set."""
+        if not self._levels.wanted:
             return
-        for request in self._levels.due(self._owners.directory().offers):
-            live.tasks.start_soon(self._tell_level, request)
 
-    async def subscribe(self, ctx: RequestContext) -> None:
-        """Answer `resources/subscribe`. Raises `RpcError` and `MCPError`."""
-        uri = str(checked_params(ctx)["uri"])
+        async def send(request: RelayRequest) -> None:
+            try:
+                await self._send(request)
+            except RpcError:
+                log.debug("level.refused", extra={"server": request.server}, exc_info=True)
+
+        for request in self._levels.due(self._router.directory().offers):
+            transport.tasks.start_soon(send, request)
+
+    async def subscribe(self, ctx: RequestContext, uri: str) -> None:
+        """Answer `resources/subscribe` of a client of the handshake era. Raises `RpcError` and
+        `MCPError`."""
         if is_ours(uri):
             return
-        session, entry = self.session(ctx), await self._owners.resource(ctx, uri)
+        session, entry = self.session(ctx), await self._router.resource(uri, modern=False)
         if entry in session.watched:
             return
-        await self._subscriptions.add(entry)
-        if entry in session.watched:  # the client asked for it twice at once
-            await self._subscriptions.remove(entry)
+        await self._resources.add(entry)
+        if entry in session.watched:  # the client subscribed twice at the same time
+            await self._resources.remove(entry)
         session.watched[entry] = uri
 
-    async def unsubscribe(self, ctx: RequestContext) -> None:
+    async def unsubscribe(self, ctx: RequestContext, uri: str) -> None:
         """Answer `resources/unsubscribe`. Raises `RpcError` and `MCPError`."""
-        uri = str(checked_params(ctx)["uri"])
         watched = self.session(ctx).watched
         entry = next((entry for entry, name in watched.items() if name == uri), None)
         if entry is not None:
             del watched[entry]
-            await self._subscriptions.remove(entry)
+            await self._resources.remove(entry)
 
     async def listen(
         self, ctx: RequestContext, params: types.SubscriptionsListenRequestParams
     ) -> types.SubscriptionsListenResult:
-        """Answer `subscriptions/listen`: its resources are watched while the stream is open."""
-        live, watched = transport_state_of(ctx), list[Entry]()
+        """Answer `subscriptions/listen`: its resources are watched while the stream is open. Those
+        whose server sends no updates are left out."""
+        transport: TransportState = ctx.lifespan_context
+        watched: list[Entry] = []
         try:
             for uri in dict.fromkeys(params.notifications.resource_subscriptions or ()):
-                entry = self._owners.of_address(uri)
-                if entry is not None and await self._is_watched(entry):
-                    watched.append(entry)
-            return await live.listening(ctx, params)
+                entry = self._router.of_address(uri)
+                if entry is None or not self._router.offers(entry[0], "resources", "subscribe"):
+                    continue
+                try:
+                    await self._resources.add(entry)
+                except RpcError:
+                    continue
+                watched.append(entry)
+            return await transport.listen(ctx, params)
         finally:
-            await self._subscriptions.remove_all(watched)
-
-    def _tell_askers(self, live: TransportState) -> None:
-        """Servers that have asked for roots hear that there may be others: there is another client
-        now, or one less."""
-        if self._downstream.askers():
-            live.tell_askers()
-
-    async def _is_watched(self, entry: Entry) -> bool:
-        """Watch *entry*, if its server can tell of changes: a stream hears of the others
-        nothing."""
-        if not self._owners.offers(entry[0], "resources", "subscribe"):
-            return False
-        try:
-            await self._subscriptions.add(entry)
-        except RpcError:
-            return False
-        return True
-
-    async def _tell_level(self, request: RelayRequest) -> None:
-        try:
-            await self._send(request)
-        except RpcError:
-            log.debug("level.refused", extra={"server": request.server}, exc_info=True)
+            await self._resources.remove_all(watched)

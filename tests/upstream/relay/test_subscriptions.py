@@ -15,8 +15,8 @@ from mcp import MCPError
 from plait.core.ports import RelayRequest, RpcError
 from plait.core.tools.naming import Entry
 from plait.core.values.strict import JsonObject
-from plait.upstream.relay import interests as subscribing
-from plait.upstream.relay.interests import Subscriptions
+from plait.upstream.relay import subscriptions
+from plait.upstream.relay.subscriptions import WatchedResources
 
 from ..conftest import LEGACY, MODERN
 from .downstream import EVERYTHING, FakeDownstream, a_resource, connected, joined, relaying_server
@@ -177,7 +177,7 @@ async def test_two_servers_with_one_address_are_watched_apart(downstream: FakeDo
 async def test_no_more_is_watched_than_is_allowed(
     downstream: FakeDownstream, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(subscribing, "MOST_WATCHED", 3)
+    monkeypatch.setattr(subscriptions, "MOST_WATCHED", 3)
     async with connected(downstream, LEGACY) as peer:
         for n in range(3):
             await peer.request(ON, {"uri": f"mem://{n}"})
@@ -198,7 +198,7 @@ async def test_a_client_that_left_holds_up_nobody_when_its_server_does_not_answe
             await leaves.leave()
             await downstream.until(lambda: told(downstream)[-1][0] == OFF)
             began = anyio.current_time()
-        assert anyio.current_time() - began <= subscribing.TOLD_S
+        assert anyio.current_time() - began <= subscriptions.UNSUBSCRIBE_S
         assert "tools" in await stays.request("tools/list")
 
 
@@ -233,12 +233,12 @@ async def _walk(steps: list[tuple[Entry, str, int]]) -> None:
 
     async def add(entry: Entry) -> None:
         try:
-            await subscriptions.add(entry)
+            await resources.add(entry)
         except (RpcError, MCPError):
             return
         wanted[entry] = wanted.get(entry, 0) + 1
 
-    subscriptions = Subscriptions(send)
+    resources = WatchedResources(send)
     async with anyio.create_task_group() as tasks:
         for entry, step, turns in steps:
             if step == "refuse":
@@ -247,10 +247,10 @@ async def _walk(steps: list[tuple[Entry, str, int]]) -> None:
                 tasks.start_soon(add, entry)
             elif wanted.get(entry):
                 wanted[entry] -= 1
-                tasks.start_soon(subscriptions.remove, entry)
+                tasks.start_soon(resources.remove, entry)
             for _ in range(turns):
                 await anyio.lowlevel.checkpoint()
     assert {entry for entry, is_on in believed.items() if is_on} == {
         entry for entry, n in wanted.items() if n
     }
-    assert repr(subscriptions) == f"<Subscriptions: {sum(map(bool, wanted.values()))}>"
+    assert repr(resources) == f"<WatchedResources: {sum(map(bool, wanted.values()))}>"
