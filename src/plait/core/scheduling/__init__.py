@@ -1,1 +1,1 @@
-"""What to call next: runs, limits, conflicts, retries."""
+"""The choice of the next call: runs, limits, conflicts, retries."""

@@ -27,20 +27,21 @@ from __future__ import annotations
 
 FIRST = 8
 TOLERANCE = 1.5
-"""Calls may take so many times what they usually take before the limit shrinks."""
+"""The limit shrinks once calls take longer than this multiple of their usual time."""
 HEADROOM = 4.0
 """Slots by which the limit grows, before smoothing."""
 SMOOTHING = 0.2
 AFTER_FAILURE = 0.9
 _USUAL = 1 / 100
-"""Weight of one call in what is usual for its tool."""
+"""Weight of one call in the usual time of its tool."""
 _LATELY = 1 / 5
-"""Weight of one call in how calls went lately."""
+"""Weight of one call in the recent times."""
 _MOST_TOOLS = 1_000
 
 
 class AdaptiveLimit:
-    """The limit of one server. Tell it how each call went; `slots` is what it came to."""
+    """The limit of one server. Report each call to it with `succeeded` or `failed`; `slots` is the
+    limit."""
 
     __slots__ = ("_lately", "_shrunk_at", "_usual", "most", "value")
 
@@ -48,9 +49,9 @@ class AdaptiveLimit:
         self.most = most
         self.value = float(min(FIRST, most))
         self._usual: dict[str, float] = {}
-        """What a call of each tool usually takes, in seconds."""
+        """The usual time of a call, in seconds, by tool."""
         self._lately = 1.0
-        """What calls took lately, over what is usual."""
+        """The recent times of calls over their usual times."""
         self._shrunk_at = float("-inf")
 
     @property
@@ -58,12 +59,13 @@ class AdaptiveLimit:
         return max(1, int(self.value))
 
     def bound(self, most: int) -> None:
-        """There are at most *most* slots from now on."""
+        """Bound the limit: at most *most* slots from now on."""
         self.most = most
         self._set(self.value)
 
     def succeeded(self, tool: str, seconds: float, in_flight: int) -> None:
-        """A call took *seconds*, with *in_flight* calls at the server, itself included."""
+        """Learn from a call that took *seconds*, with *in_flight* calls at the server, itself
+        included."""
         usual = self._usual.get(tool)
         if usual is None:
             if len(self._usual) >= _MOST_TOOLS:
@@ -79,7 +81,7 @@ class AdaptiveLimit:
             self._set(self.value + (wanted - self.value) * SMOOTHING)
 
     def failed(self, started_at: float, now: float) -> None:
-        """The server failed a call that was sent at *started_at*."""
+        """Learn that the server failed a call that was sent at *started_at*."""
         if started_at >= self._shrunk_at:
             self._shrunk_at = now
             self._set(self.value * AFTER_FAILURE)

@@ -15,16 +15,14 @@ from .state import Items, TaskCall
 
 MAX_ITEMS = 1_000
 MAX_COMPLAINTS = 5
-"""Named in the error of one call; the others are counted."""
+"""Problems in the error of one call; the others are counted."""
 
 
 def calls_of(
     key: Key, planned: PlannedTask, outputs: Mapping[str, Output], max_items: int = MAX_ITEMS
 ) -> tuple[list[TaskCall], Items | None]:
-    """The calls of *planned*, whose key is *key*, and its items if it has any: some may have failed
-    already.
-
-    Raises `CallError` where there can be no call at all.
+    """Make the calls of *planned*, whose key is *key*, and its items if it has any: some may have
+    failed already. Raises `CallError` if no call can be made at all.
     """
     if planned.items is None:
         arguments = _arguments(planned, Scope(outputs))

@@ -1,5 +1,5 @@
-"""What keeps a task back whose dependencies have settled: one before it that touches the same, or
-the layer before."""
+"""Reasons to hold a task back after its dependencies have settled: an earlier task that uses the
+same resource, or the layer before."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from .locks import Locks, Request
 
 
 class ConflictOrder:
-    """Tasks that touch the same resource go one after the other, in the order in which they are
-    given."""
+    """Makes tasks that use the same resource run one after the other, in the order in which they
+    are given."""
 
     def __init__(self, tasks: Iterable[tuple[str, tuple[ResourceClaim, ...]]]) -> None:
         self._locks: Locks[str] = Locks()
         self._places: dict[str, Request[str]] = {
             id: self._locks.ask(id, claims) for id, claims in tasks
         }
-        """Of each task, until it has come to its end."""
+        """The lock request of each unfinished task."""
 
     def has_come(self, id: str) -> bool:
-        """Whether no task has to end before *id* for what they touch."""
+        """Whether *id* waits for no task with the same resource."""
         return id not in self._places or self._places[id].blocker is None
 
     def end(self, id: str) -> list[tuple[str, str]]:
-        """*id* has come to its end: the tasks whose turn has come by that, each with the resource
-        that both touch."""
+        """Finish *id*; gives the tasks that were waiting for it alone, each with the shared
+        resource."""
         if (place := self._places.pop(id, None)) is None:
             return []
         return [
@@ -40,7 +40,7 @@ class ConflictOrder:
 
 
 class Layers:
-    """A layer is open once every task of the one before has come to its end."""
+    """Opens a layer once every task of the one before has finished."""
 
     def __init__(self, layer_of: Mapping[str, int]) -> None:
         self._layer_of = layer_of
@@ -54,7 +54,7 @@ class Layers:
         return self._layer_of[id] <= self._open
 
     def end(self, id: str) -> Iterator[str]:
-        """*id* has come to its end: the tasks of the layers that are open by that."""
+        """Finish *id*; gives the tasks of the layers that this opens."""
         self._left[self._layer_of[id]] -= 1
         while self._open < len(self._left) and self._left[self._open] == 0:
             self._open += 1

@@ -1,10 +1,10 @@
-"""The resources that the tasks of one plan access, and the order that this gives to those that
-cannot run beside each other.
+"""The resources that the tasks of one plan access, and the order of the tasks that cannot run at
+the same time.
 
-What is known before anything runs is ordered here: of two tasks that conflict, the later in the
-document waits for the end of the earlier, so that they do what they would do one after the other.
-What is known only when a task is ready is claimed then, and nothing before: it waits for whoever
-has claimed it by then. So is a file whose place was not found in time.
+Resources that are known before anything runs are ordered here: of two tasks that conflict, the
+later in the document waits for the end of the earlier, as if they ran one after the other.
+Resources that are known only when a task is ready are claimed then, and it waits for whoever holds
+them by then. So are files whose place was not found in time.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from ..values.strict import Json, JsonObject
 from .locks import Locks
 
 MAX_TOLD = 200
-"""Conflicts that a plan names."""
+"""Most conflicts that a plan names."""
 MAX_LOOKED_AT = 20_000
-"""Dependencies that are followed to tell whether two tasks are in order anyway."""
+"""Most dependencies that are followed to find whether two tasks are in order anyway."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Task `id` waits for task `waits_for`, because both touch `resource`."""
+    """Task `id` waits for task `waits_for`, because both use `resource`."""
 
     id: str
     waits_for: str
@@ -54,12 +54,12 @@ class PlannedAccesses:
     """The resources that the tasks of one plan access, as their servers name them."""
 
     rules: Mapping[str, AccessRules] = field(default_factory=dict)
-    """By task; without those that access nothing we know of."""
+    """By task; tasks without a known resource are absent."""
     known: Mapping[str, Accesses] = field(default_factory=dict)
-    """By task, in the order in which they go: what its arguments name without references."""
+    """The resources that arguments name without references, by task, in the order of execution."""
 
     def files(self) -> tuple[ResourceName, ...]:
-        """The names of files that are known before anything runs."""
+        """List the names of files that are known before anything runs."""
         return tuple(
             dict.fromkeys(name for accesses in self.known.values() for name in accesses.files)
         )
@@ -70,29 +70,29 @@ class Conflicts:
     """The conflicts within one plan, and the rules by which its calls claim resources."""
 
     access_rules: Mapping[str, AccessRules] = field(default_factory=dict)
-    """By task; without those that access nothing we know of."""
+    """By task; tasks without a known resource are absent."""
     known: tuple[tuple[str, tuple[ResourceClaim, ...]], ...] = ()
-    """Tasks whose claims are known before anything runs, in the order in which they go; none if no
+    """Tasks whose claims are known before anything runs, in the order of execution; empty if no
     calls conflict."""
     found: tuple[Conflict, ...] = ()
-    """Which task waits for which for no other reason; at most `MAX_TOLD`."""
+    """Pairs of tasks that wait for no other reason; at most `MAX_TOLD`."""
     may_be_more: bool = False
-    """Whether tasks conflict that were not looked at any more."""
+    """Whether more tasks conflict than were looked at."""
     barriers: Mapping[str, int] = field(default_factory=dict)
-    """Under `schedule: "layers"`, the layer in which each task runs, where that is not the one of
-    the plan."""
+    """The layer in which each task runs under `schedule: "layers"`; empty if these are the layers
+    of the plan."""
     places: Places = field(default_factory=dict)
-    """Where the files are that are known before anything runs, as it was when they were planned."""
+    """The places of the files that are known before anything runs, as found when planning."""
 
     def accesses(self, task: str, arguments: JsonObject) -> Accesses | None:
-        """The resources that a call of *task* with these arguments accesses; None if it accesses
-        none."""
+        """Return the resources that a call of *task* with these arguments accesses; None if
+        absent."""
         rules = self.access_rules.get(task)
         return None if rules is None else rules.accesses(arguments)
 
 
 def planned_accesses(plan: Plan, done: Collection[str] = ()) -> PlannedAccesses:
-    """The resources that the tasks of *plan* access, without those that are *done*."""
+    """Find the resources that the tasks of *plan* access, except those that are *done*."""
     rules = _access_rules(plan, done)
     known: dict[str, Accesses] = {}
     for id in plan.order if rules else ():
@@ -107,8 +107,8 @@ def planned_accesses(plan: Plan, done: Collection[str] = ()) -> PlannedAccesses:
 
 
 def find_conflicts(plan: Plan, accesses: PlannedAccesses, places: Places) -> Conflicts:
-    """The conflicts of *plan*, whose known files are at *places*. A task with a file that has no
-    place is not ordered: it claims what it accesses when it is ready."""
+    """Find the conflicts of *plan*, whose known files are at *places*. A task with a file that has
+    no place is not ordered: it claims its resources when it is ready."""
     if not accesses.rules:
         return Conflicts()
     known = tuple(
@@ -123,7 +123,7 @@ def find_conflicts(plan: Plan, accesses: PlannedAccesses, places: Places) -> Con
 
 
 def written_by(plan: Plan, conflicts: Conflicts, done: Collection[str] = ()) -> list[Json]:
-    """The tasks that may change something, each with the resources it is known to change."""
+    """List the tasks that may change something, each with the resources it is known to change."""
     writes: list[Json] = []
     for id, task in plan.tasks.items():
         if id in done:
@@ -162,15 +162,15 @@ def _access_rules(plan: Plan, done: Collection[str]) -> dict[str, AccessRules]:
 def _found(
     plan: Plan, known: Iterable[tuple[str, tuple[ResourceClaim, ...]]]
 ) -> tuple[tuple[Conflict, ...], bool, bool]:
-    """Find who waits for whom for no other reason; whether no two calls conflict at all; whether
-    there may be more."""
+    """Find the pairs of tasks that wait for no other reason; whether no two calls conflict at all;
+    whether there may be more pairs."""
     locks: Locks[str] = Locks()
     found: list[Conflict] = []
     is_free, may_be_more = True, False
     for id, claims in known:
         request = locks.ask(id, claims)
         if plan.tasks[id].items is not None and any(claim.writes for claim in claims):
-            is_free = False  # its own calls go one after the other
+            is_free = False  # its own calls run one after the other
         if request.blocker is None or request.because is None:
             continue
         is_free = False
@@ -183,7 +183,7 @@ def _found(
 
 
 def why_they_conflict(held: ResourceClaim, own: ResourceClaim) -> tuple[str, str]:
-    """The resource that both touch, the narrower of the two, and what they do with it."""
+    """Name the narrower of the two resources, and the order of the accesses to it."""
     narrower = max(held, own, key=lambda claim: len(claim.steps))
     return (
         narrower.key,
@@ -206,14 +206,13 @@ def _waits_anyway(plan: Plan, id: str, earlier: str) -> bool:
 
 
 def _barriers(plan: Plan, known: Iterable[tuple[str, tuple[ResourceClaim, ...]]]) -> dict[str, int]:
-    """The layers in which tasks can run one layer after the other, conflicts taken as
-    dependencies."""
+    """Put the tasks into layers, with conflicts as further dependencies."""
     if plan.dag.schedule != "layers":
         return {}
     claims = dict(known)
     deepest: dict[tuple[str, ...], list[int]] = {}
-    """At each resource: the last layer of those that touch it, that write it, and likewise for what
-    it holds."""
+    """By resource: the last layer that uses it, that writes it, and the same for anything inside of
+    it."""
     layers: dict[str, int] = {}
     for id in plan.order:
         before = [layers[need] for need in plan.tasks[id].needs]

@@ -27,10 +27,10 @@ from .events import (
 from .lanes import NO_RUN, SlotRequest, Urgency
 
 LONGEST_S = 3_600.0
-"""How long a direct call may take, the time in line included."""
+"""Timeout of a direct call, waiting for slots included."""
 _FIRST = float("-inf")
 _KNOWN_PARAMS = frozenset({"name", "arguments", "_meta"})
-"""Members of a client's request that change nothing about the answer, besides the arguments."""
+"""Members of a request, besides the arguments, that do not change the answer."""
 
 
 class DirectCall:
@@ -46,7 +46,7 @@ class DirectCall:
         self.status = Status.PENDING
         self.started_at: float | None = None
         self.paused_s = 0.0
-        """How long it waited for the client that was asked something."""
+        """Seconds in which the client was being asked."""
 
     def __repr__(self) -> str:
         return f"<DirectCall {self.key.item} of {self.tool.full_name}: {self.status}>"
@@ -57,7 +57,7 @@ class DirectCall:
         return (0.0, _FIRST, self.key.item or 0)
 
     def sent(self, now: float) -> list[Delayed]:
-        """Its server is there only now: until now the call waited for that."""
+        """Note that the call waited for its server until now."""
         if self.started_at is None:
             return []
         wait = Wait("server", self.tool.server, now - self.started_at)
@@ -87,8 +87,8 @@ class DirectCall:
 
 
 class CallRequests:
-    """Makes the requests of direct calls by *policy* and, unless conflicts are ignored, by the
-    resources that tools access; both are looked up once for each tool."""
+    """Makes the requests of direct calls from *policy* and, unless conflicts are ignored, the
+    resources that tools access; both are looked up once per tool."""
 
     def __init__(self, policy: Policy, *, detect_conflicts: bool = True) -> None:
         self._policy = policy
@@ -97,8 +97,8 @@ class CallRequests:
         self._tools: dict[str, _Callable] = {}
 
     def make(self, number: int, catalog: Catalog, name: str, params: JsonObject) -> CallRequested:
-        """The request of that *number*, for one call of the tool of that full *name*, listed or
-        not; *params* are those of a `tools/call`. Raises `PolicyDenied`."""
+        """Make the request of that *number*, for one call of the tool of that full *name*, listed
+        or not; *params* are those of a `tools/call`. Raises `PolicyDenied`."""
         if catalog is not self._catalog:
             self._catalog = catalog
             self._tools.clear()
@@ -132,7 +132,7 @@ class CallRequests:
 
 
 class _Callable(NamedTuple):
-    """What is the same for all direct calls of one tool."""
+    """The common part of all direct calls of one tool."""
 
     tool: Tool
     slots: SlotRequest

@@ -1,5 +1,5 @@
-"""The words of a run, all values: events go into the scheduler, commands come out of it, and
-notices tell observers what has changed. The moves that a task may make stand in one table."""
+"""The vocabulary of a run, all values: events go into the scheduler, commands come out of it, and
+notices report changes to observers. The legal moves of a task are one table."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class Status(StrEnum):
-    PENDING = "pending"  # waits for the end of other tasks
-    READY = "ready"  # may start; there is no room yet
+    PENDING = "pending"  # waits for other tasks to finish
+    READY = "ready"  # may start; waits for a slot
     RUNNING = "running"
-    BACKING_OFF = "backing_off"  # failed; will be tried again
+    BACKING_OFF = "backing_off"  # failed; will be retried
     SUCCESS = "success"
     FAILED = "failed"
     TIMEOUT = "timeout"
@@ -66,11 +66,11 @@ class Failure:
     message: str
     hint: str | None = None
     retryable: bool | None = None
-    """Whether the same call may succeed later; None where no call failed."""
+    """Whether the same call may succeed later; None if no call failed."""
     rpc_code: int | None = None
     """The server's own JSON-RPC code."""
     caused_by: str | None = None
-    """The task at the root, for what was skipped or stopped because of another."""
+    """The task at the root, for a task that was skipped or stopped because of another."""
 
     @classmethod
     def of(cls, error: CallError) -> Failure:
@@ -107,33 +107,32 @@ class Wait:
     on: str
     seconds: float
     resource: str | None = None
-    """What both touch, in a conflict."""
+    """The resource that both use, in a conflict."""
 
 
 class TaskOutline(NamedTuple):
-    """What is known of a task before anything runs. Times are in seconds."""
+    """A task as it is known before anything runs. Times are in seconds."""
 
     id: str
     tool: str
     layer: int
     needs: tuple[str, ...]
-    """The tasks whose end it waits for."""
+    """The tasks that it waits for."""
     drew_on: tuple[str, ...]
-    """Those that it needed in an earlier run, for a task that was taken over from there."""
+    """The tasks that it needed in an earlier run, if it was taken over from there."""
     expected_s: float | None
-    """What one call of it is expected to take; None where nothing is known of its tool."""
+    """The expected time of one call; None if its tool is unknown."""
     remaining_s: float
-    """What the longest chain that starts at it is expected to take, itself included."""
+    """The expected time of the longest chain that starts at it, itself included."""
 
 
 class CacheRule(NamedTuple):
-    """When an earlier answer may be used instead of a call."""
+    """The conditions for using an earlier answer instead of a call."""
 
     max_age_s: float = 0.0
-    """How old it may be, in seconds; 0 for never."""
+    """The greatest age of the answer, in seconds; 0 for never."""
     stat: str | None = None
-    """The argument that names a file: the answer is good only as long as that file has not
-    changed."""
+    """The argument that names a file: the answer is valid only until that file changes."""
 
 
 NEVER_CACHED: Final = CacheRule()
@@ -143,11 +142,11 @@ NEVER_CACHED: Final = CacheRule()
 
 
 class Locate(NamedTuple):
-    """Find where the files of these names are, and answer `Located` with all that are found within
-    the time."""
+    """Find the places of these files, and answer `Located` with all that are found within the
+    time."""
 
     key: Key
-    """The first of the calls that are to be sent once this is known."""
+    """The first of the calls that wait for this."""
     names: tuple[ResourceName, ...]
     timeout_s: float
 
@@ -162,7 +161,7 @@ class Call(NamedTuple):
 
 
 class Sleep(NamedTuple):
-    """Answer `Woke` after so many seconds."""
+    """Answer `Woke` after `seconds`."""
 
     key: Key
     seconds: float
@@ -176,7 +175,7 @@ class Abort(NamedTuple):
 
 
 class Refuse(NamedTuple):
-    """The direct call of this key, which had to wait, cannot be made: it has ended with *error*."""
+    """Fail the direct call of this key, which had to wait and cannot be made, with *error*."""
 
     key: Key
     error: CallError
@@ -198,7 +197,7 @@ class CallRequested(NamedTuple):
     slots: SlotRequest
     cache: CacheRule
     accesses: Accesses | None
-    """The resources that the call accesses; None if it accesses none."""
+    """The resources that the call accesses; None if absent."""
     timeout_s: float
 
 
@@ -212,7 +211,7 @@ class Located(NamedTuple):
 class Succeeded(NamedTuple):
     key: Key
     output: Output | None
-    """None for a direct call: only its client reads it."""
+    """None for a direct call: its client alone reads it."""
     cached: bool = False
     """Whether the answer was kept from an earlier call."""
 
@@ -229,13 +228,13 @@ class Woke(NamedTuple):
 class Aborted(NamedTuple):
     key: Key
     code: str = "cancelled"
-    """Why, for a direct call: `input_required` if its client sends it again with what its server
-    asked for."""
+    """The reason, for a direct call: `input_required` if its client will send it again with the
+    input that its server asks for."""
 
 
 class Paused(NamedTuple):
-    """The call waits for its client, which is asked something: it takes no room until `Resumed`, or
-    its answer."""
+    """The call waits for its client to answer a question: it takes no slot until `Resumed`, or its
+    answer."""
 
     key: Key
 
@@ -245,7 +244,7 @@ class Resumed(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """The call is on its way to its server only now: until now it waited for that to be there."""
+    """The call is sent only now: until now it waited for its server to be reached."""
 
     key: Key
 
@@ -268,8 +267,8 @@ Event: TypeAlias = (
 )
 
 
-# Notices: what observers get. `at` is in seconds, on the clock of whoever drives the scheduler. The
-# notices of a run hold all that is in its record (`observers/records.py` folds them).
+# Notices: what observers get. `at` is in seconds, on the clock of the driver of the scheduler. The
+# notices of a run hold everything in its record (`observers/records.py` folds them).
 
 
 class Started(NamedTuple):
@@ -304,19 +303,19 @@ class Changed(NamedTuple):
     attempt: int
     at: float
     error: Failure | None = None
-    """Why it did not succeed, or why it will be tried again."""
+    """The reason why it did not succeed, or will be retried."""
     due_at: float | None = None
-    """When the dependencies of a task had settled, with its first move."""
+    """The time at which the dependencies of a task had settled, with its first move."""
     waits: tuple[Wait, ...] = ()
-    """What it waited for before its first move and before its first call, with that move."""
+    """Its waits before the first move and before the first call, with that move."""
     started_at: float | None = None
-    """When the first call of a task was sent, with its last move."""
+    """The time at which the first call of a task was sent, with its last move."""
     took_s: float | None = None
-    """How long the call took that ended with this move."""
+    """The duration of the call that ended with this move."""
     output_bytes: int | None = None
-    """The size of the output that it left."""
+    """The size of its output."""
     cached: bool = False
-    """Whether that is an earlier answer."""
+    """Whether the output is an earlier answer."""
     items: int | None = None
     """The number of items of a `for_each` task, once it is ready."""
     jitter: float | None = None
@@ -332,12 +331,12 @@ class Changed(NamedTuple):
 
 
 class Delayed(NamedTuple):
-    """A call that was started waited until now for its server to be there: its time begins now."""
+    """A call that was started has waited for its server until now: its time begins now."""
 
     key: Key
     wait: Wait
     is_first: bool
-    """Whether its task starts with it."""
+    """Whether it is the first call of its task."""
     at: float
 
     @property
@@ -346,7 +345,7 @@ class Delayed(NamedTuple):
 
 
 class Progressed(NamedTuple):
-    """A call in flight told of its own progress."""
+    """A call in flight reported its progress."""
 
     key: Key
     progress: float
@@ -369,7 +368,7 @@ class Finished(NamedTuple):
     stopped_by: str | None
     """As in a run's record."""
     counts: Mapping[str, int]
-    """How many tasks ended with each status."""
+    """The number of tasks that ended with each status."""
 
 
 RunNotice: TypeAlias = Started | Changed | Delayed | Progressed | Finished

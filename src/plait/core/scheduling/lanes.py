@@ -31,7 +31,7 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar
 from .rates import UNBOUNDED, LeakyBucket, Rate
 
 Urgency: TypeAlias = "tuple[float, ...]"
-"""Smaller goes first."""
+"""The smaller one goes first."""
 
 Unit = TypeVar("Unit")
 
@@ -42,13 +42,13 @@ _LAST = float("inf")
 
 
 class SlotRequest(NamedTuple):
-    """What a call takes room of. Calls with equal demands wait in one lane."""
+    """The slots that a call needs. Calls with equal requests wait in one lane."""
 
     run: str
     """`NO_RUN` for a direct call."""
     server: str
     tools: tuple[str, int] | None
-    """The limit that its tool shares with others: its name, and its slots."""
+    """The limit that its tool shares with others: name and slots."""
     weight: int
 
 
@@ -62,7 +62,7 @@ class Limit(Generic[Unit]):
         self.capacity = capacity
         self.taken = 0
         self.called = 0
-        """Lanes that were parked here and are in the queue again, each for a slot that is free."""
+        """Lanes that were parked here and are back in the queue, each for one free slot."""
         self.parked: list[tuple[Urgency, int, Lane[Unit]]] = []
 
     def __repr__(self) -> str:
@@ -73,7 +73,8 @@ class Limit(Generic[Unit]):
         return self.capacity - self.taken
 
     def slots(self, weight: int) -> int:
-        """What a call of that weight takes: one that is wider than the limit takes all of it."""
+        """Return the slots that a call of that weight takes: all of them if it is wider than the
+        limit."""
         return min(weight, self.capacity)
 
     def take(self, slots: int) -> None:
@@ -83,14 +84,14 @@ class Limit(Generic[Unit]):
         self.taken -= slots
 
     def take_again(self, slots: int) -> None:
-        """A call goes on that had given its slots back: it is at its server, whether there is room
-        or not."""
+        """Take slots again for a call that had given them back: it is at its server, whether slots
+        are free or not."""
         self.taken += slots
 
 
 class RateLimit(Limit[Unit]):
-    """As many slots as calls may be sent at this moment. They come back with time, not with the end
-    of a call."""
+    """A limit whose free slots are the calls that may be sent at this moment. Slots return with
+    time, not with the end of a call."""
 
     __slots__ = ("is_watched", "now", "pace")
 
@@ -99,7 +100,7 @@ class RateLimit(Limit[Unit]):
         self.pace = LeakyBucket(rate)
         self.now = 0.0
         self.is_watched = False
-        """Whether someone will look again when its time has come."""
+        """Whether a wake-up is scheduled for it."""
 
     @property
     def room(self) -> int:
@@ -119,7 +120,7 @@ class RateLimit(Limit[Unit]):
 
 
 class Lane(Generic[Unit]):
-    """Calls that take the same room, most urgent first."""
+    """Calls that need the same slots, most urgent first."""
 
     __slots__ = (
         "called_by",
@@ -140,29 +141,30 @@ class Lane(Generic[Unit]):
         self.use(limits)
         self.units: list[tuple[Urgency, Unit]] = []
         self.stamp = 0
-        """Which of its entries, in the queue or at a limit, is the current one."""
+        """The stamp of its current entry, in the queue or at a limit."""
         self.called_by: Limit[Unit] | None = None
         self.stopped_at: Limit[Unit] | None = None
-        """The limit that it was parked at last, since it was last empty."""
+        """The limit at which it was parked last, since it was last empty."""
         self.yields = False
-        """Whether the calls of runs go first now: it holds direct calls, and had its turn."""
+        """Whether calls of runs go first now: this lane holds direct calls, and had its turn."""
         self.gone: set[Unit] = set()
-        """Calls among `units` that wait no more; never the first."""
+        """Withdrawn calls among `units`; never the first."""
 
     @property
     def urgency(self) -> Urgency:
-        """That of its first call."""
+        """The urgency of its first call."""
         urgency = self.units[0][0]
         return (urgency[0], _LAST, *urgency[2:]) if self.yields else urgency
 
     def use(self, limits: tuple[Limit[Unit], ...]) -> None:
-        """Its calls take room of these limits."""
+        """Set the limits whose slots its calls take."""
         self.limits = limits
         self.takes = tuple((limit, 1) for limit in limits) if self.weight == 1 else ()
-        """What a call takes, where that cannot change with the limits."""
+        """The slots of a call, if they cannot change with the limits."""
 
     def full(self) -> Limit[Unit] | None:
-        """The first limit that has no room for a call of this lane."""
+        """Return the first limit without enough free slots for a call of this lane; None if it
+        fits."""
         weight = self.weight
         for limit in self.limits:
             if limit.room < (1 if weight == 1 else limit.slots(weight)):
@@ -170,8 +172,8 @@ class Lane(Generic[Unit]):
         return None
 
     def has_given_way_to(self, started: Lane[Unit]) -> bool:
-        """Whether a call of *started* took what calls of this lane wait for or, while none waits,
-        will ask for."""
+        """Whether a call of *started* took slots that calls of this lane wait for or, while none
+        waits, will ask for."""
         return (
             self.stopped_at in started.limits
             if self.units
@@ -179,8 +181,8 @@ class Lane(Generic[Unit]):
         )
 
     def drop(self, unit: Unit) -> None:
-        """*unit* waits no more. What is gone is never more than what waits, so that nothing piles
-        up."""
+        """Withdraw *unit*. Withdrawn calls are never more than waiting ones, so that they do not
+        pile up."""
         self.gone.add(unit)
         if 2 * len(self.gone) > len(self.units):
             self.units = [entry for entry in self.units if entry[1] not in self.gone]
@@ -189,14 +191,14 @@ class Lane(Generic[Unit]):
         self.tidy()
 
     def tidy(self) -> None:
-        """The first call has changed: it is one that waits."""
+        """Drop withdrawn calls at the front, so that the first call is a waiting one."""
         while self.gone and self.units[0][1] in self.gone:
             self.gone.discard(heapq.heappop(self.units)[1])
 
 
 class Lease(NamedTuple, Generic[Unit]):
-    """The room that one call in flight takes."""
+    """The slots that one call in flight holds."""
 
     taken: tuple[tuple[Limit[Unit], int], ...]
     waited_at: str | None
-    """The limit that its lane stood at last before it was sent, if any."""
+    """The limit at which its lane was parked last before it was sent; None if it was not."""

@@ -38,8 +38,8 @@ from .rates import UNBOUNDED, LeakyBucket, Rate
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many calls may be in flight: in the whole gateway, and at single servers; and how often
-    one is called."""
+    """Most calls in flight, in the whole gateway and at single servers; and the rates of
+    servers."""
 
     gateway: int = 32
     servers: tuple[tuple[str, int | Literal["auto"]], ...] = ()
@@ -76,7 +76,7 @@ class ConcurrencyLimits(Generic[Unit]):
             self.runs[run] = Limit(f"run {run}", slots)
 
     def close_run(self, run: str) -> None:
-        """Forget the limits and the waiting calls of *run*. What it still holds is given back by
+        """Forget the limits and the waiting calls of *run*. Slots that it still holds return with
         `give_back`."""
         self.runs.pop(run, None)
         for lane in self.lanes.pop(run).values():
@@ -84,7 +84,7 @@ class ConcurrencyLimits(Generic[Unit]):
             self._leave(lane)
 
     def add(self, demand: SlotRequest, urgency: Urgency, unit: Unit) -> None:
-        """*unit* is ready to start."""
+        """Queue *unit*, which is ready to start."""
         lane = self._lane(demand)
         is_first = not lane.units or urgency < lane.units[0][0]
         heapq.heappush(lane.units, (urgency, unit))
@@ -92,7 +92,7 @@ class ConcurrencyLimits(Generic[Unit]):
             self._enter(lane)
 
     def withdraw(self, demand: SlotRequest, unit: Unit) -> None:
-        """*unit*, which was added and has not started, is not wanted any more."""
+        """Withdraw *unit*, which was added and has not started."""
         lane = self.lanes[demand.run][demand]
         was_first = lane.units[0][1] is unit
         lane.drop(unit)
@@ -104,13 +104,13 @@ class ConcurrencyLimits(Generic[Unit]):
 
     @property
     def is_settled(self) -> bool:
-        """Whether `take_next` has nothing to give: nobody is new in line, and nobody waits for what
-        was given back."""
+        """Whether `take_next` would give nothing: no call is new in line, and none waits for slots
+        that were returned."""
         return not self._queue and not any(limit.parked for limit in self._freed)
 
     def take_at_once(self, demand: SlotRequest, now: float) -> Lease[Unit] | None:
-        """The room of a call that need not wait for it, as `add` and `take_next` would give it;
-        None where it has to wait. For when `take_next` has nothing to give."""
+        """Take slots for a call that need not wait, as `add` and `take_next` would; None if it has
+        to wait. Call it only when `is_settled`."""
         lane = self._lane(demand)
         for rate in self.rates.values():
             rate.now = now
@@ -120,7 +120,7 @@ class ConcurrencyLimits(Generic[Unit]):
         return self._take(lane)
 
     def take_next(self, now: float) -> Iterator[tuple[Unit, Lease[Unit]]]:
-        """What may start now, most urgent first; its room is taken. Each is given back once, by
+        """Take the calls that may start now, most urgent first, with their slots, which return with
         `give_back`."""
         for rate in self.rates.values():
             rate.now = now
@@ -151,14 +151,14 @@ class ConcurrencyLimits(Generic[Unit]):
             yield unit, held
 
     def give_back(self, held: Lease[Unit]) -> None:
-        """A call has ended."""
+        """Return the slots of a call that has ended."""
         for limit, slots in held.taken:
             limit.give_back(slots)
             self._freed[limit] = None
 
     def take_again(self, held: Lease[Unit]) -> None:
-        """A call goes on whose room was given back meanwhile. It may find none: then nothing starts
-        until there is."""
+        """Take slots again for a call that goes on. If none are free, nothing else starts until
+        there are."""
         for limit, slots in held.taken:
             limit.take_again(slots)
 
@@ -170,8 +170,8 @@ class ConcurrencyLimits(Generic[Unit]):
             self._freed[limit] = None
 
     def change(self, limits: Limits) -> None:
-        """Go by *limits* from now on. Calls in flight keep their room, also where that is more than
-        there is now."""
+        """Apply new *limits*. Calls in flight keep their slots, even if those exceed the new
+        limits."""
         self._give(self.gateway, limits.gateway)
         self.adaptive = {
             name: self._adapted(name, limits) for name, slots in limits.servers if slots == "auto"
@@ -183,7 +183,7 @@ class ConcurrencyLimits(Generic[Unit]):
         for name in {**self.servers, **wanted}:
             slots = wanted.get(
                 name, UNBOUNDED
-            )  # one that is gone goes on counting, for when it comes back
+            )  # a removed limit goes on counting, in case it comes back
             self._give(self.servers.setdefault(name, Limit(f"server {name}", slots)), slots)
         self._change_rates(dict(limits.rates))
         self._forget_empty_lanes()
@@ -206,14 +206,14 @@ class ConcurrencyLimits(Generic[Unit]):
         self._freed[limit] = None
 
     def hold(self, server: str, seconds: float, now: float) -> None:
-        """*server* asked for so many seconds without calls."""
+        """Send nothing to *server* for the *seconds* that it asked for."""
         if server not in self.rates:
             self.rates[server] = RateLimit(f"rate of {server}")
             self._renew_lanes(server)
         self.rates[server].pace.hold(seconds, now)
 
     def look_again(self, server: str) -> None:
-        """The time that `to_watch` gave for *server* has passed."""
+        """Look at *server* again: the time that `to_watch` gave has passed."""
         self.rates[server].is_watched = False
         self._freed[self.rates[server]] = None
 
@@ -249,23 +249,22 @@ class ConcurrencyLimits(Generic[Unit]):
         return self.tools[named]
 
     def _forget_empty_lanes(self) -> None:
-        """Those of direct calls, which no run takes with it when it ends: new settings may leave
-        none of their demands."""
+        """Drop empty lanes of direct calls: the end of no run does it, and new settings may change
+        their requests."""
         direct = self.lanes[NO_RUN] = {
             demand: lane for demand, lane in self.lanes[NO_RUN].items() if lane.units
         }
         self._yielding = {lane: None for lane in self._yielding if lane.demand in direct}
 
     def _renew_lanes(self, server: str | None = None) -> None:
-        """The limits are others that calls of *server* (of any, for None) take room of."""
+        """Rebind the lanes of *server* (None: all) to the current limits."""
         for lanes in self.lanes.values():
             for demand, lane in lanes.items():
                 if server in {None, demand.server}:
                     lane.use(self._limits(demand))
 
     def _take_turns(self, started: Lane[Unit]) -> None:
-        """A call of that lane was started: the turn is with those of runs after a direct call, and
-        the other way round."""
+        """Alternate between direct calls and calls of runs, after a call of *started* has started."""
         if started.demand.run == NO_RUN:
             started.yields = True
             self._yielding[started] = None

@@ -1,4 +1,4 @@
-"""Calls that wait for the place of a file: until it is known, nobody can say what they would claim.
+"""Calls that wait for the place of a file: until it is known, their claims are unknown.
 
 Which file a name means only the file system knows, so it is asked with a command, `Locate`, one for
 all calls of a run that became ready in one step. Calls of one run claim in the order in which they
@@ -24,16 +24,16 @@ from .events import Key, Locate, Located
 from .state import TaskCall
 
 PROMPT_S = 0.25
-"""How long calls of a run wait for the files of those that were ready before them."""
+"""Seconds that calls of a run wait for the files of those that were ready before them."""
 LOCATE_S = 10.0
-"""How long a call waits for its files in all; a disk that slept needs seconds."""
+"""Seconds that a call waits for its files in all; a sleeping disk needs some."""
 LONGEST_NAME = 200
-"""Characters of a name in an error."""
+"""Most characters of a name in an error."""
 
 Waiting: TypeAlias = TaskCall | DirectCall
-"""What stands in line: a call of a run, or a direct one."""
+"""A waiting call, of a run or direct."""
 Ready: TypeAlias = tuple[Waiting, Accesses]
-"""A call that is ready, and what it accesses."""
+"""A ready call and its accesses."""
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class Outcome:
 
 
 class _Alone(NamedTuple):
-    """A call that has no place in an order, and what is known of its files."""
+    """A call without a place in an order, and the known places of its files."""
 
     unit: Waiting
     accesses: Accesses
@@ -55,8 +55,8 @@ class _Alone(NamedTuple):
 
 
 class _Batch:
-    """Calls of one run that became ready in one step; `is_open` until their files were located, or
-    were not in time."""
+    """Calls of one run that became ready in one step; `is_open` until their files are located, or
+    the time is over."""
 
     __slots__ = ("calls", "is_open", "places")
 
@@ -85,7 +85,7 @@ class Locating:
         return not self._batches and not self._alone
 
     def add(self, run: str, calls: list[Ready], places: Places) -> Outcome:
-        """*calls* of *run* became ready, in this order; *places* are known."""
+        """Add *calls* of *run*, which became ready in this order; *places* are known."""
         names = _missing(calls, places)
         batch = _Batch(calls, places, is_open=bool(names))
         self._batches.setdefault(run, deque()).append(batch)
@@ -96,14 +96,14 @@ class Locating:
         return Outcome([Locate(key, names, PROMPT_S)])
 
     def add_alone(self, unit: Waiting, accesses: Accesses) -> Outcome:
-        """*unit* is ready, and is in no order with others."""
+        """Add *unit*, which is ready and in no order with others."""
         if not (names := accesses.files):
             return Outcome(claims=[(unit, accesses.claims({}))])
         self._alone[unit.key] = _Alone(unit, accesses, {})
         return Outcome([Locate(unit.key, names, LOCATE_S)])
 
     def answer(self, event: Located) -> Outcome:
-        """A command was answered, if it is still waited for."""
+        """Take the answer to a command, unless it is not waited for any more."""
         if (batch := self._open.pop(event.key, None)) is not None:
             return self._answer_batch(batch, event)
         if (alone := self._alone.pop(event.key, None)) is None:
@@ -129,7 +129,7 @@ class Locating:
         return outcome
 
     def _take(self, run: str) -> Iterator[tuple[Waiting, tuple[ResourceClaim, ...]]]:
-        """The calls of *run* that wait for no earlier batch any more."""
+        """Yield the calls of *run* that no longer wait for an earlier batch."""
         batches = self._batches[run]
         while batches and not batches[0].is_open:
             batch = batches.popleft()
@@ -138,7 +138,7 @@ class Locating:
             del self._batches[run]
 
     def drop_run(self, run: str) -> list[Key]:
-        """*run* has ended; gives the keys of the commands that are not waited for any more."""
+        """Forget *run*, which has ended; gives the keys of its unanswered commands."""
         self._batches.pop(run, None)
         keys = [key for key in (*self._open, *self._alone) if key.run == run]
         for key in keys:
@@ -147,7 +147,7 @@ class Locating:
         return keys
 
     def drop(self, key: Key) -> bool:
-        """The direct call of *key* is not wanted any more; True if it was being located."""
+        """Forget the direct call of *key*; True if it was being located."""
         return self._alone.pop(key, None) is not None
 
 

@@ -59,13 +59,12 @@ class Request(Generic[Holder]):
         self.claims = claims
         self.number = number
         self.ways = ways
-        """Of each claim, the places that lead to its resource, the last of them."""
+        """For each claim, the places on the way to its resource, which is the last."""
         self.blocker: Request[Holder] | None = None
         self.because: tuple[ResourceClaim, ResourceClaim] | None = None
-        """The claim of the blocker, and its own, that cannot both be held. Kept when the request is
-        granted."""
+        """The claim of the blocker and its own that conflict. Kept when the request is granted."""
         self.followers: dict[Request[Holder], None] = {}
-        """Requests whose blocker it is."""
+        """The requests that it blocks."""
 
 
 Entry: TypeAlias = "tuple[int, Request[Holder], ResourceClaim]"
@@ -76,8 +75,8 @@ Way: TypeAlias = "list[_Place[Holder]]"
 
 
 class _Place(Generic[Holder]):
-    """One resource: who asked for it and for what it holds; those that write once more by
-    themselves."""
+    """One resource: the requests for it and for anything inside of it; the writers among them once
+    more."""
 
     __slots__ = ("beneath", "beneath_writing", "here", "here_writing", "inner", "outer", "step")
 
@@ -96,8 +95,8 @@ class _Place(Generic[Holder]):
 
 
 class Locks(Generic[Holder]):
-    """All requests that have not been released. Asking and releasing cost as much as the steps of
-    the claims, and the logarithm of the requests there are."""
+    """All requests that have not been released. The cost of asking and releasing grows with the
+    steps of the claims and the logarithm of the number of requests."""
 
     def __init__(self) -> None:
         self._root: _Place[Holder] = _Place(None, "")
@@ -108,12 +107,12 @@ class Locks(Generic[Holder]):
 
     @property
     def is_free(self) -> bool:
-        """Whether nothing is held or asked for."""
+        """Whether there are no requests."""
         return not self._root.inner
 
     def ask(self, holder: Holder, claims: Sequence[ResourceClaim]) -> Request[Holder]:
-        """A request, granted at once if its `blocker` is None; else `release` of another one gives
-        it."""
+        """Make a request. It is granted if it has no `blocker`; otherwise the release of another
+        one grants it."""
         self._last += 1
         request = Request(holder, claims, self._last, [self._way(claim) for claim in claims])
         self._block(request, self._latest_before(request))
@@ -124,7 +123,7 @@ class Locks(Generic[Holder]):
         return request
 
     def release(self, request: Request[Holder]) -> list[Request[Holder]]:
-        """Take *request* back, granted or not; gives those that are granted now, the earliest
+        """Release *request*, granted or not; gives the requests that this grants, the earliest
         first."""
         for claim, way in zip(request.claims, request.ways, strict=True):
             for line in _lines(way, claim):
@@ -142,8 +141,8 @@ class Locks(Generic[Holder]):
     def _block(
         self, request: Request[Holder], found: tuple[Entry[Holder], ResourceClaim] | None
     ) -> None:
-        """*request* waits for the one that was *found*, over its claim and this one; for none, it
-        is granted."""
+        """Let *request* wait for the one that was *found*, over their two claims; grant it if
+        None."""
         request.blocker = None
         if found is not None:
             (_, blocker, claim), own = found
@@ -157,7 +156,7 @@ class Locks(Generic[Holder]):
         return max(found, key=lambda pair: pair[0][0], default=None)
 
     def _any_before(self, request: Request[Holder]) -> tuple[Entry[Holder], ResourceClaim] | None:
-        """One that *request* still waits for, picked as if at random: whatever the order in which
+        """Pick one that *request* still waits for, as if at random: whatever the order in which
         the others are released, it changes as often as the logarithm of their number. The latest
         could change at every release."""
         for line, index, claim in _in_the_way(request):
@@ -184,8 +183,8 @@ hashing)."""
 def _in_the_way(
     request: Request[Holder],
 ) -> Iterator[tuple[list[Entry[Holder]], int, ResourceClaim]]:
-    """Each line with requests that *request* waits for, how many of its first entries they are, and
-    the claim."""
+    """Yield each line with requests that *request* waits for, the number of its first entries that
+    they are, and the claim."""
     for claim, way in zip(request.claims, request.ways, strict=True):
         for line in _conflicting_lines(way, claim):
             if index := bisect_left(line, (request.number,)):
@@ -193,7 +192,7 @@ def _in_the_way(
 
 
 def _lines(way: Way[Holder], claim: ResourceClaim) -> Iterator[list[Entry[Holder]]]:
-    """Where *claim* is written down: at its resource, and at all that hold it."""
+    """Yield the lines that hold *claim*: at its resource, and at every place around it."""
     last = way[-1]
     yield last.here
     if claim.writes:

@@ -1,6 +1,6 @@
-"""How often a server may be called: a leaky bucket, with the time as an argument.
+"""Rate limits of servers: a leaky bucket, with the time as an argument.
 
-It works as aiolimiter does: a bucket holds so many calls and leaks evenly, so a burst up to its
+It works as aiolimiter does: a bucket holds a number of calls and leaks evenly, so a burst up to its
 size goes at once and the long-run rate is kept. A server that asks for quiet (`Retry-After`) gets
 it from the same place.
 """
@@ -18,14 +18,15 @@ _SECONDS = {"s": 1.0, "min": 60.0, "h": 3_600.0, "day": 86_400.0}
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `calls` in any `seconds`, but for one burst of that size."""
+    """At most `calls` in any `seconds`, except for one burst of that size."""
 
     calls: int
     seconds: float
 
     @classmethod
     def parse(cls, text: str) -> Rate:
-        """`30/s`, `100/min`, `5000/h`, `10/5s`. Raises `ValueError`, saying what would be right."""
+        """Parse `30/s`, `100/min`, `5000/h` or `10/5s`. Raises `ValueError` with the correct
+        form."""
         match = _WRITTEN.fullmatch(text)
         calls = int(match["count"]) if match else 0
         times = int(match["times"] or 1) if match else 0
@@ -40,19 +41,19 @@ UNBOUNDED = 2**31
 
 
 class LeakyBucket:
-    """When the next call may be sent. Drive it by its verbs, each with the time in seconds."""
+    """Decides when the next call may be sent. Each method takes the time in seconds."""
 
     __slots__ = ("_at", "_held_until", "_level", "rate")
 
     def __init__(self, rate: Rate | None) -> None:
         self.rate = rate
         self._level = 0.0
-        """Calls in the bucket, when it was last looked at."""
+        """Calls in the bucket at the last look."""
         self._at = 0.0
         self._held_until = 0.0
 
     def wait(self, now: float) -> float:
-        """The seconds until a call may be sent; 0 if it may be now."""
+        """Return the seconds until a call may be sent; 0 if it may be sent now."""
         held = max(0.0, self._held_until - now)
         if self.rate is None:
             return held
@@ -62,7 +63,7 @@ class LeakyBucket:
         )
 
     def room(self, now: float) -> int:
-        """How many calls may be sent at this moment."""
+        """Return the number of calls that may be sent at this moment."""
         if self._held_until > now:
             return 0
         return (
@@ -72,13 +73,13 @@ class LeakyBucket:
         )
 
     def take(self, now: float) -> None:
-        """A call is sent."""
+        """Count a call that is sent."""
         if self.rate is not None:
             self._level = self._leaked(now) + 1
             self._at = now
 
     def hold(self, seconds: float, now: float) -> None:
-        """The server asked for so many seconds without calls."""
+        """Send nothing for the *seconds* that the server asked for."""
         self._held_until = max(self._held_until, now + seconds)
 
     def _leaked(self, now: float) -> float:
@@ -87,5 +88,5 @@ class LeakyBucket:
 
 
 _ALMOST_NOTHING = 1e-5
-"""Of a call: what adding up fractions may leave behind. On a clock that counts from the start of a
-machine, months ago, a smaller part would be a time that is lost when it is added."""
+"""The part of a call that rounding may leave in the bucket. On a clock that counts from the start
+of a machine, months ago, a smaller part would be a time that is lost when it is added."""

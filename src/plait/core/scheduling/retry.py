@@ -1,4 +1,4 @@
-"""When a failed call may be tried again, and after how long."""
+"""Retries of failed calls: whether, and after which pause."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ BUDGET_MOST = 100.0
 
 
 def backoff_s(attempts: int, jitter: float, error: CallError) -> float:
-    """The pause after so many attempts: it doubles from 0.5 s up to 30 s, is spread by *jitter* (0
-    to 1) over half as much less or more, and is no shorter than what the server asked for."""
+    """Return the pause after *attempts*: it doubles from 0.5 s up to 30 s, is spread by *jitter* (0
+    to 1) over half as much less or more, and is never shorter than the server asked for."""
     pause: float = min(FIRST_BACKOFF_S * 2 ** (attempts - 1), LONGEST_BACKOFF_S) * (0.5 + jitter)
     return max(pause, error.retry_after_s or 0.0)
 
 
 class RetryBudget:
-    """What a server may be sent again, so that retries cannot multiply the load of one that is in
-    trouble.
+    """The retries that a server can still get, so that retries cannot multiply the load of a server
+    in trouble.
 
     Every call adds a tenth of a retry, every retry takes one; at the start there are ten, and never
     more than a hundred (the retry budget of Finagle, with a balance in place of its window of
@@ -33,11 +33,11 @@ class RetryBudget:
         self.balance = balance
 
     def called(self) -> None:
-        """A call was sent for the first time."""
+        """Count a call that was sent for the first time."""
         self.balance = min(self.balance + BUDGET_SHARE, BUDGET_MOST)
 
     def take(self) -> bool:
-        """Whether one more retry may be made; it is counted then."""
+        """Take one retry from the balance; False if none is left."""
         if self.balance < 1:
             return False
         self.balance -= 1

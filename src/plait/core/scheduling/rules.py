@@ -1,4 +1,4 @@
-"""What a task's own rules say: whether it runs at all, and what is kept of its output."""
+"""A task's own rules: whether it runs at all, and which part of its output is kept."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .state import TaskState
 def reason_to_skip(
     planned: PlannedTask, outputs: Mapping[str, Output], states: Mapping[str, TaskState]
 ) -> Failure | None:
-    """Whether the rule or the condition of *planned*, whose dependencies have come to their end,
-    says that it does not run. Raises `ExpressionFailed`."""
+    """Return why *planned*, whose dependencies have settled, does not run by its rule or condition;
+    None if it runs. Raises `ExpressionFailed`."""
     unsuccessful = [need for need in planned.needs if need not in outputs]
     match planned.task.trigger_rule:
         case "all_success":
@@ -37,14 +37,14 @@ def reason_to_skip(
 
 
 def blamed(need: str, states: Mapping[str, TaskState]) -> Failure:
-    """*need* did not succeed: the task at the root of that is named."""
+    """Name the task at the root of the failure of *need*."""
     error = states[need].error
     cause = (error.caused_by if error is not None else None) or need
     return Failure("dependency_failed", f"skipped: {cause} {states[cause].fate}", caused_by=cause)
 
 
 def selected(planned: PlannedTask, output: Output) -> Output:
-    """What is kept of *output*. Raises `ExpressionFailed`."""
+    """Apply the `select` of *planned* to *output*. Raises `ExpressionFailed`."""
     if planned.select is None:
         return output
     value = _applied("select", planned.select, output.value)

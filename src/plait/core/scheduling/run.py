@@ -1,8 +1,7 @@
-"""One run of one DAG: what has come of each task, and what that lets start.
+"""One run of one DAG: the state of each task, and the tasks that may start.
 
-Every change of a task's status goes through `Run._move`. Calls that may start are put into `ready`,
-what is to be done outside into `commands`, what observers are told into `notices`; the scheduler
-takes all three.
+Every change of a task's status goes through `Run._move`. Calls that may start go into `ready`,
+commands into `commands`, notices into `notices`; the scheduler takes all three.
 """
 
 from __future__ import annotations
@@ -48,8 +47,7 @@ MAX_RUN_BYTES = 256 * 2**20
 
 
 class CallsOf(Protocol):
-    """Makes the calls of a task whose dependencies have come to their end
-    (`core/scheduling/calls.py`)."""
+    """Makes the calls of a task whose dependencies have settled (`core/scheduling/calls.py`)."""
 
     def __call__(
         self, key: Key, planned: PlannedTask, outputs: Mapping[str, Output], max_items: int, /
@@ -57,7 +55,7 @@ class CallsOf(Protocol):
 
 
 class Run:
-    """One run. Drive it by its verbs, each with the time; read it freely."""
+    """One run. Change it only by its methods, each of which takes the time; read it freely."""
 
     def __init__(
         self,
@@ -79,11 +77,11 @@ class Run:
         self.id = id
         self.plan = plan
         self.principal = principal
-        """Whose run it is."""
+        """The owner of the run."""
         self.client = client
         """The connection that it was submitted over."""
         self.began = began
-        """When it began, in seconds since 1970; None where nobody said so."""
+        """The time of its start, in seconds since 1970; None if unknown."""
         self.conflicts = conflicts or Conflicts()
         self.states = {
             id: TaskState(Key(self.id, id), task.tool.full_name, len(task.needs))
@@ -93,13 +91,13 @@ class Run:
         self.digest = digest_of(
             {task.tool.full_name: task.tool for task in plan.tasks.values()}.values()
         )
-        """Over the definitions of the tools that it calls."""
+        """The digest of the definitions of the tools that it calls."""
         self.outputs: dict[str, Output] = {}
-        """Of the tasks that succeeded: what references see."""
+        """The outputs that references see, of the tasks that succeeded."""
         self.bytes = 0
         self.unsettled = len(self.states)
         self.stopped_by: str | None = None
-        """`cancelled`, `timeout` or `fail_fast`, once something ended the run before its time."""
+        """`cancelled`, `timeout` or `fail_fast`, if something ended the run early."""
         self.most_in_flight = 0
         """The most calls of it that were in flight at one moment."""
         self.started_at = 0.0
@@ -110,7 +108,7 @@ class Run:
         self.commands: list[Command] = []
         self.notices: list[RunNotice] = []
         self.waited: defaultdict[tuple[str, str], float] = defaultdict(float)
-        """Seconds that its calls waited, added up: by why, and on what."""
+        """Seconds that its calls waited, by reason and by what they waited for."""
         self._number = number
         self._reused = dict(reused or {})
         self.jitters: list[float] = []
@@ -155,7 +153,7 @@ class Run:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many tasks have each status."""
+        """The number of tasks with each status."""
         return Counter([state.status.value for state in self.states.values()])
 
     def urgency(self, unit: TaskCall) -> Urgency:
@@ -164,13 +162,13 @@ class Run:
         return (-planned.task.priority, -remaining, self._number, planned.index, unit.key.item or 0)
 
     def accesses(self, unit: TaskCall) -> Accesses | None:
-        """The resources that the call of *unit* accesses; None if it accesses none."""
+        """Return the resources that the call of *unit* accesses; None if absent."""
         return self.conflicts.accesses(unit.key.task, unit.arguments)
 
-    # The verbs: what happens to a run.
+    # Methods for what happens to a run.
 
     def begin(self, now: float, budgets: RetryBudgets | None = None) -> None:
-        """Start it. *budgets* are those of the servers, over all runs."""
+        """Start the run. *budgets* are the retry budgets of the servers, over all runs."""
         self._budgets = self._budgets if budgets is None else budgets
         self.started_at = now
         taken_over = {id: output.size_bytes for id, output in self._reused.items()}
@@ -199,7 +197,7 @@ class Run:
         self._advance(now)
 
     def start(self, unit: TaskCall, now: float) -> int:
-        """*unit* is sent now; gives the number of the attempt."""
+        """Start the call of *unit*; gives the number of the attempt."""
         unit.attempts += 1
         unit.started_at, unit.paused_s = now, 0.0
         self.open[unit.key] = unit
@@ -222,8 +220,8 @@ class Run:
         return unit.attempts
 
     def sent(self, key: Key, now: float) -> None:
-        """The call of *key*, which was started before, has waited until now for its server to be
-        there."""
+        """Note that the call of *key*, which was started before, has waited for its server until
+        now."""
         unit, state = self.open[key], self.states[key.task]
         if unit.started_at is None:
             return
@@ -263,12 +261,12 @@ class Run:
         self._advance(now)
 
     def refuse(self, unit: TaskCall, error: CallError, now: float) -> None:
-        """*unit*, which is ready, cannot be sent."""
+        """Fail *unit*, which is ready and cannot be sent."""
         self._fail(unit, error, Failure.of(error), now)
         self._advance(now)
 
     def wake(self, key: Key, now: float) -> None:
-        """A pause before a repeated call is over, or the time of the whole run."""
+        """End a pause before a repeated call, or the time of the whole run."""
         if not key.task:
             self.stop("timeout", now)
             return
@@ -280,8 +278,7 @@ class Run:
         self.ready.append(unit)
 
     def stop(self, why: str, now: float, caused_by: str | None = None) -> None:
-        """End every task that has not come to its end: *why* is `cancelled`, `timeout` or
-        `fail_fast`."""
+        """End every unfinished task: *why* is `cancelled`, `timeout` or `fail_fast`."""
         if self.ended_at is not None:
             return
         self.stopped_by = self.stopped_by or why
@@ -298,10 +295,10 @@ class Run:
         self.ready.clear()
         self._finish(now)
 
-    # Inside: one task's way to its end.
+    # Inside: the way of one task to its end.
 
     def _take_over(self) -> None:
-        """What succeeded in an earlier run is as it was then."""
+        """Take over the tasks that succeeded in an earlier run."""
         for id, output in self._reused.items():
             state = self.states[id]
             state.status, state.output = Status.SUCCESS, output
@@ -309,7 +306,7 @@ class Run:
             self._end(id)
 
     def _due(self, id: str, now: float) -> None:
-        """The dependencies of *id* have come to their end."""
+        """Note that the dependencies of *id* have settled."""
         state = self.states[id]
         if state.due_at is None and state.status is Status.PENDING:
             state.due_at = now
@@ -317,8 +314,7 @@ class Run:
             self._look_at(id, now)
 
     def _look_at(self, id: str, now: float) -> None:
-        """Nothing of this run keeps *id* back: it starts, or it is skipped, or it cannot be
-        made."""
+        """Make *id*, which nothing in this run holds back, ready; or skip it, or fail it."""
         planned = self.plan.tasks[id]
         try:
             reason = reason_to_skip(planned, self.outputs, self.states)
@@ -411,7 +407,7 @@ class Run:
         self._end(id)
 
     def _stop_items(self, id: str, now: float) -> None:
-        """No item of *id* goes on; the outputs there are make its output."""
+        """Stop the items of *id*; the outputs so far make its output."""
         items = self.states[id].items
         if items is None:
             return
@@ -437,7 +433,7 @@ class Run:
         self._move(id, Status.SKIPPED, now)
         self._end(id)
 
-    # Inside: what the end of one task means for the others.
+    # Inside: the consequences of the end of one task for the others.
 
     def _advance(self, now: float) -> None:
         while self._settled:
@@ -464,7 +460,7 @@ class Run:
             self._due(id, now)
 
     def _turn_came(self, id: str, after: str, resource: str, now: float) -> None:
-        """*id* waits no more for *after*, which touches the same."""
+        """Let *id* go on: *after*, with which it conflicts, has finished."""
         state = self.states[id]
         if state.due_at is None or state.status is not Status.PENDING:
             return
@@ -497,8 +493,8 @@ class Run:
         error: Failure | None = None,
         jitter: float | None = None,
     ) -> None:
-        """Task *id* gets another status; *unit* is the call that was started or has ended with
-        that."""
+        """Move task *id* to another status; *unit* is the call that was started or has ended with
+        it."""
         state = self.states[id]
         before = state.status
         assert after in MOVES[before], f"{id}: {before} -> {after}"
@@ -552,7 +548,7 @@ class Run:
         cached: bool = False,
         jitter: float | None = None,
     ) -> None:
-        """As `_move`, for an item."""
+        """Move an item to another status, as `_move` does for a task."""
         state = self.states[key.task]
         assert key.item is not None
         assert state.items is not None
@@ -609,7 +605,7 @@ class Run:
         self.bytes += output.size_bytes
 
     def _keep_what_is_invalid(self, state: TaskState, error: InvalidOutput) -> None:
-        """So that it can be looked at, if there is room for it."""
+        """Keep the invalid output for `get_run`, if it fits the run's limit."""
         output = Output(error.output, (), measure(error.output))
         if error.output is not None and self.bytes + output.size_bytes <= self.limits.max_bytes:
             state.output = output

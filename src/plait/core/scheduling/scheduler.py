@@ -1,10 +1,9 @@
-"""All runs of this process: of the calls that could start, those that have room, the most urgent
-first.
+"""All runs of this process: starts the calls that fit into the limits, the most urgent first.
 
-A call that is ready has its files located (`locating.py`), asks for the resources that it accesses
-(`locks.py`), then for room (`limits.py`). Its room is given back when it is answered, its resources
-when it has come to its end: a retry is still the same call. Direct calls, from outside of any run
-(`direct_calls.py`), stand in the same lines.
+A ready call has its files located (`locating.py`), claims the resources that it accesses
+(`locks.py`), then waits for slots (`limits.py`). Its slots return when it is answered, its
+resources when it has finished: a retry is still the same call. Direct calls, from outside of any
+run (`direct_calls.py`), wait in the same lanes.
 """
 
 from __future__ import annotations
@@ -54,8 +53,8 @@ from .state import TaskCall
 
 
 class Scheduler:
-    """Events in, commands out. It never waits and never looks at a clock: the time comes with each
-    event."""
+    """Turns events into commands. It never waits and never looks at a clock: the time comes with
+    each event."""
 
     def __init__(self, limits: Limits, learned: ToolStats | None = None) -> None:
         self.ledger: ConcurrencyLimits[Waiting] = ConcurrencyLimits(limits)
@@ -63,22 +62,21 @@ class Scheduler:
         self.locks: Locks[Waiting] = Locks()
         self.budgets = RetryBudgets()
         self.runs: dict[str, Run] = {}
-        """The runs that have not come to their end."""
+        """The unfinished runs."""
         self.direct: dict[Key, DirectCall] = {}
-        """The direct calls that have not ended."""
+        """The unfinished direct calls."""
         self._learned = ToolStats(enabled=False) if learned is None else learned
         self._held: dict[Key, tuple[Waiting, Lease[Waiting]]] = {}
-        """The calls in flight, each with the room it takes until it is answered."""
+        """The calls in flight, each with its slots."""
         self._paused: dict[Key, float] = {}
-        """The calls in flight that hold no room, because their client is asked something; each
+        """The calls in flight that hold no slots while their client is asked; each with the time
         since when."""
         self._requests: dict[str, dict[Key, Request[Waiting]]] = {}
-        """What calls access, from when they have asked for it to their end, by run; `NO_RUN` for
-        direct calls."""
+        """The lock requests of ready and running calls, by run; `NO_RUN` for direct calls."""
         self._watched: set[str] = set()
-        """Servers whose rate will have room when a sleep is over."""
+        """Servers with a scheduled wake-up for their rate limit."""
         self._notices: list[RunNotice] = []
-        """Those of direct calls, which the next step hands over."""
+        """The notices of direct calls for the next step."""
 
     def __repr__(self) -> str:
         return (
@@ -98,7 +96,7 @@ class Scheduler:
         return self._step(now, run)
 
     def change_limits(self, limits: Limits, now: float) -> Step:
-        """Go by *limits* from now on, in the runs that are under way too."""
+        """Apply new *limits*, to active runs too."""
         self.ledger.change(limits)
         return self._step(now, None)
 
@@ -148,7 +146,7 @@ class Scheduler:
         return self._step(now, run)
 
     def _request(self, request: CallRequested, now: float) -> Step:
-        """A direct call claims what it accesses, then waits for room. Mostly it can be sent at
+        """Let a direct call claim its resources, then wait for slots. Mostly it can be sent at
         once."""
         call = self.direct[request.key] = DirectCall(request)
         self._notices.append(call.move(Status.READY, now))
@@ -172,7 +170,7 @@ class Scheduler:
         return Call(call.key, call.tool, request.arguments, request.timeout_s, 1, request.cache)
 
     def _end_direct(self, event: Succeeded | Failed | Aborted, now: float) -> Step:
-        """A direct call has ended, or is not wanted any more before it was sent."""
+        """End a direct call: it was answered, or it is cancelled before it was sent."""
         key = event.key
         if (call := self.direct.pop(key, None)) is None:
             return self._step(now, None)
@@ -202,8 +200,8 @@ class Scheduler:
         return self._step(now, None, *commands)
 
     def _located(self, event: Located, now: float) -> Step:
-        """Calls whose files are known ask for what they access; those whose files are not known in
-        time have failed."""
+        """Let calls whose files are known claim their resources; fail those whose files were not
+        found in time."""
         run = self.runs.get(event.key.run)
         outcome = self.locating.answer(event)
         commands: list[Command] = [*outcome.commands]
@@ -219,7 +217,7 @@ class Scheduler:
         return self._step(now, run, *commands)
 
     def _answered(self, event: Succeeded | Failed | Aborted, now: float) -> None:
-        """A call has ended: its room is free, and how it went tells something of its server."""
+        """Free the slots of a call that has ended, and learn about its server."""
         if self._paused:
             self._resume(event.key, now)
         if (entry := self._held.pop(event.key, None)) is None:
@@ -238,8 +236,7 @@ class Scheduler:
         self.ledger.give_back(held)
 
     def _pause(self, key: Key, now: float) -> None:
-        """The client is asked something for the call of *key*: others may have its room
-        meanwhile."""
+        """Free the slots of the call of *key* while its client is asked."""
         if key in self._held and key not in self._paused:
             self._paused[key] = now
             self.ledger.give_back(self._held[key][1])
@@ -268,7 +265,7 @@ class Scheduler:
     def _apply(self, run: Run, event: Succeeded | Failed | Woke | Aborted, now: float) -> None:
         is_awaited = event.key in run.open or (isinstance(event, Woke) and not event.key.task)
         if not is_awaited:
-            return  # the task has come to its end without waiting for this answer
+            return  # the task has finished without waiting for this answer
         match event:
             case Succeeded(key, Output() as output, cached):
                 run.succeed(key, output, now, cached=cached)
@@ -280,8 +277,8 @@ class Scheduler:
                 raise AssertionError(f"{key} was aborted unasked")
 
     def _step(self, now: float, run: Run | None, *first: Command) -> Step:
-        """Start all that fits, and hand over what *run*, the only one that an event can change, has
-        to say."""
+        """Start every call that fits; hand over the commands and notices of *run*, the only run
+        that an event can change, and of the runs whose calls start."""
         if run is not None:
             self._admit(run)
             if run.is_done:
@@ -307,8 +304,8 @@ class Scheduler:
         return notices
 
     def _admit(self, run: Run, places: Places | None = None) -> None:
-        """The calls of *run* that became ready ask for what they access, in document order, and
-        then for room. Where files are that are not at *places* is to be found out first."""
+        """Let the calls of *run* that became ready claim their resources, in document order, then
+        wait for slots. Files without a place in *places* are located first."""
         if not run.conflicts.access_rules:
             for unit in run.ready:
                 self._line_up(unit)
@@ -328,8 +325,8 @@ class Scheduler:
         run.ready.clear()
 
     def _claim(self, outcome: Outcome, now: float | None = None) -> None:
-        """The calls whose files are known, since *now* if they had to wait for that, ask for what
-        they access."""
+        """Let the calls whose files are known claim their resources; since *now* if they had to
+        wait for their files."""
         for unit, claims in outcome.claims:
             if now is not None and isinstance(unit, TaskCall):
                 if now - unit.due_at >= PROMPT_S:
@@ -356,7 +353,7 @@ class Scheduler:
                 self.ledger.add(demand, run.urgency(unit), unit)
 
     def _release(self, key: Key, now: float) -> None:
-        """The call of *key* has come to its end: what it accesses is free."""
+        """Free the resources of the call of *key*, which has finished."""
         requests = self._requests.get(key.run)
         if requests is None or (request := requests.pop(key, None)) is None:
             return
@@ -370,13 +367,13 @@ class Scheduler:
             self._line_up(unit)
 
     def _close(self, run: Run, now: float) -> None:
-        """*run* has come to its end. Its calls that are still in flight keep their room and what
-        they access."""
+        """Close *run*, which has finished. Its calls that are still in flight keep their slots and
+        resources."""
         del self.runs[run.id]
         run.commands += map(Abort, self.locating.drop_run(run.id))
         self.ledger.close_run(run.id)
         waiting = [key for key in self._requests.get(run.id, ()) if key not in self._held]
-        for key in reversed(waiting):  # so that none is granted what it no longer needs
+        for key in reversed(waiting):  # so that no call is granted resources it no longer needs
             self._release(key, now)
 
     def _start_what_fits(self, told: dict[str, Run], now: float) -> Iterable[Command]:
@@ -402,7 +399,7 @@ class Scheduler:
             )
 
     def _watch(self, now: float) -> Iterable[Command]:
-        """Look again when a rate has room; and, with nobody left, no more."""
+        """Schedule a wake-up for each rate limit that delays calls; cancel them when idle."""
         for server, seconds in self.ledger.to_watch(now):
             self._watched.add(server)
             yield Sleep(Key("", server), seconds)
@@ -412,8 +409,7 @@ class Scheduler:
 
 
 def _seconds(unit: Waiting, now: float) -> float:
-    """How long the call of *unit* took, but for the time in which its client was asked
-    something."""
+    """Return the duration of the call of *unit*, except the time in which its client was asked."""
     return now - (unit.started_at if unit.started_at is not None else now) - unit.paused_s
 
 

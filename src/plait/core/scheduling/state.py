@@ -1,4 +1,4 @@
-"""What a run knows of each of its tasks, and of each call that a task makes."""
+"""The state of each task of a run, and of each call that a task makes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from .events import Failure, Key, Status, TaskOutline, Wait
 
 
 class TaskCall:
-    """One call that a task makes: the task's own, or that of one item of `for_each`. Times are in
-    seconds."""
+    """One call of a task, or of one item of a `for_each` task. Times are in seconds."""
 
     __slots__ = (
         "arguments",
@@ -32,13 +31,13 @@ class TaskCall:
         self.attempts = 0
         self.started_at: float | None = None
         self.took_s: float | None = None
-        """How long its last attempt took, from when that has ended."""
+        """The duration of its last finished attempt."""
         self.paused_s = 0.0
-        """How long its present attempt waited for the client that was asked something."""
+        """The time in which the client was asked, in its present attempt."""
         self.due_at = 0.0
-        """Since when it waits for nothing but what `waits` does not hold yet."""
+        """The time when the wait began that is not yet in `waits`."""
         self.waits: tuple[Wait, ...] = ()
-        """What its first attempt waited for, though it could have started."""
+        """Waits for limits, conflicts and files before the first attempt."""
 
     @property
     def tool(self) -> Tool:
@@ -48,14 +47,14 @@ class TaskCall:
         return self.key < other.key
 
     def waited(self, why: str, on: str, now: float, resource: str | None = None) -> None:
-        """What kept it from starting since it was due is over, or was something else."""
+        """Record the wait that just ended and start timing the next."""
         if now > self.due_at and not self.attempts:
             self.waits = (*self.waits, Wait(why, on, now - self.due_at, resource))
         self.due_at = now
 
 
 class Items:
-    """What has come of the items of a `for_each` task."""
+    """The state of the items of a `for_each` task."""
 
     __slots__ = ("errors", "left", "outputs", "statuses")
 
@@ -66,7 +65,7 @@ class Items:
         self.left = count
 
     def output(self) -> Output:
-        """The outputs in the order of the items, null for one that has none."""
+        """Return the outputs in the order of the items, null if absent."""
         there = [output for output in self.outputs if output is not None]
         value: list[Json] = [None if output is None else output.value for output in self.outputs]
         attachments = tuple(block for output in there for block in output.attachments)
@@ -74,7 +73,7 @@ class Items:
 
 
 class TaskState:
-    """What has come of one task so far. Times are in seconds, on the caller's clock."""
+    """The state of one task. Times are in seconds, on the caller's clock."""
 
     __slots__ = (
         "attempts", "busy_s", "due_at", "ended_at", "error", "is_fresh", "items",
@@ -86,29 +85,27 @@ class TaskState:
         self.tool = tool
         self.status = Status.PENDING
         self.waiting = waiting
-        """Dependencies that have not come to their end."""
+        """The number of unfinished dependencies."""
         self.attempts = 0
         self.is_fresh = False
-        """Whether a call of it was answered by its server, and not with an earlier answer."""
+        """Whether its server answered a call of it, rather than the cache."""
         self.due_at: float | None = None
-        """When its dependencies had come to their end."""
+        """The time at which its dependencies had settled."""
         self.started_at: float | None = None
         self.ended_at: float | None = None
         self.busy_s = 0.0
-        """The time its calls took, added up."""
+        """The total duration of its calls."""
         self.waits: tuple[Wait, ...] = ()
-        """What its first call waited for once it was due."""
+        """The waits of its first call once it was due."""
         self.error: Failure | None = None
-        """Why it did not succeed; of a `for_each` task whose items failed, the first of their
-        errors."""
+        """The reason why it did not succeed; the first error of its items for a `for_each` task."""
         self.output: Output | None = None
-        """Kept also of a task that failed with one: `invalid_output`, `for_each`."""
+        """Failed tasks may have an output too: `invalid_output`, `for_each`."""
         self.items: Items | None = None
 
     @property
     def is_well(self) -> bool:
-        """Whether it ended as it should: it succeeded, or its own condition said that it need not
-        run."""
+        """Whether it ended well: it succeeded, or its own condition was false."""
         if self.status is Status.SUCCESS:
             return True
         return (
@@ -119,12 +116,12 @@ class TaskState:
 
     @property
     def cached(self) -> bool:
-        """Whether its answer was an earlier one (for `for_each`: that of every item)."""
+        """Whether its answer came from the cache (`for_each`: that of every item)."""
         return self.status is Status.SUCCESS and self.attempts > 0 and not self.is_fresh
 
     @property
     def fate(self) -> str:
-        """What became of it, as the end of a sentence."""
+        """Describe how it ended, as the end of a sentence."""
         match self.status:
             case Status.SKIPPED:
                 return "was skipped"
@@ -136,7 +133,7 @@ class TaskState:
 
 
 def outlines_of(plan: Plan) -> tuple[TaskOutline, ...]:
-    """What *plan* says of each task, in document order."""
+    """List the outline of each task of *plan*, in document order."""
     layer_of, costs, remaining, untimed = (
         plan.layer_of,
         plan.costs,
