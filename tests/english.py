@@ -21,15 +21,17 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 CHECKED = (
+    "src/plait/app.py",
+    "src/plait/calls",
     "src/plait/cli",
     "src/plait/config",
-    "src/plait/core/language",
-    "src/plait/core/planning",
-    "src/plait/core/tools",
-    "src/plait/core/values",
+    "src/plait/core",
+    "src/plait/engine",
     "src/plait/errors.py",
     "src/plait/observers",
     "src/plait/redaction.py",
+    "src/plait/stores",
+    "src/plait/waiting.py",
     "src/plait/workspace",
     "scripts",
     "docs/contract.md",

@@ -1,7 +1,7 @@
 """The composition root: settings become parts, parts become a gateway, a gateway is served; start
 and stop in order.
 
-A stop: no new call is taken, calls in flight have a few seconds to end, then their runs are
+To stop, no new call is taken, calls in flight get a few seconds to end, then their runs are
 cancelled, which answers them, then the downstream servers are stopped. Each step is bounded, and so
 is the whole.
 """
@@ -46,12 +46,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DRAIN_S = 5.0
-"""How long calls in flight may take to end after SIGTERM or SIGINT."""
+"""Seconds that calls in flight may take to end after SIGTERM or SIGINT."""
 
 
 def stack(pool: CallTool, resources: Resources, config: Config) -> tuple[CallTool, Cache]:
-    """All that each call passes on its way to *pool*, whether a task makes it or a client by name:
-    `CallTool`s around `CallTool`s, the outermost of which is returned, and the cache."""
+    """Stack the wrappers that each call passes on its way to *pool*, of a task or by name. Returns
+    the outermost `CallTool`, and the cache."""
     from .calls.cache import Cache, fingerprints
 
     cache = Cache(
@@ -69,10 +69,10 @@ class Gateway(verbs.Gateway):
 
     @classmethod
     def from_config(cls, config: Config | Path | str, *, first: anyio.Event | None = None) -> Self:
-        """The gateway that *config*, or the file of that path, describes. Raises `ConfigError`.
+        """Make the gateway that *config*, or the file of that path, describes. Raises
+        `ConfigError`.
 
-        With *first*, no server is started until that is set or the server is needed, and not longer
-        than a second.
+        With *first*, servers start once it is set, once they are needed, or after a second.
         """
         from .downstream.pool import Pool
         from .downstream.resources import Resources
@@ -106,7 +106,7 @@ class Gateway(verbs.Gateway):
         return made
 
     def relaying(self) -> RelayConfig | None:
-        """What of the servers is served to clients, beside our own tools."""
+        """Return the settings for serving what servers offer; None without settings."""
         from .upstream.relay.listings import RelayConfig
 
         if self._parts is None:
@@ -117,8 +117,8 @@ class Gateway(verbs.Gateway):
         return RelayConfig(pool.downstream, config.gateway.expose, bare, self.known, self.denied_by)
 
     async def reload(self, config: Config) -> None:
-        """Go by *config* from now on. Servers that are in it as they were are not disturbed, nor
-        are runs under way; what cannot change while we run is logged."""
+        """Apply *config*. Unchanged servers and active runs are not disturbed; settings that cannot
+        change at run time are reported."""
         assert self._parts is not None  # it was made from settings
         before, parts = self._parts.config, self._parts
         parts.resources.adopt(config)
@@ -153,7 +153,7 @@ class Gateway(verbs.Gateway):
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What a gateway was made of."""
+    """The parts of a gateway."""
 
     config: Config
     pool: Pool
@@ -163,7 +163,7 @@ class _Parts:
 
 
 def open_gateway(config: Config) -> AbstractAsyncContextManager[Gateway]:
-    """The gateway of *config*: entering starts its servers in the background, leaving stops
+    """Return the gateway of *config*: entering starts its servers in the background, leaving stops
     them."""
     return Gateway.from_config(config)
 
@@ -172,7 +172,7 @@ def open_gateway(config: Config) -> AbstractAsyncContextManager[Gateway]:
 async def _serving(
     config: Config, reloading: Reloading | None, first: anyio.Event | None = None
 ) -> AsyncIterator[Gateway]:
-    """The gateway of *config*, which goes by new settings as they come."""
+    """Open the gateway of *config*, and apply new settings as they arrive."""
     async with (
         Gateway.from_config(config, first=first) as gateway,
         anyio.create_task_group() as tasks,
@@ -184,7 +184,7 @@ async def _serving(
 
 
 def settle_memory() -> None:
-    """Let the garbage collector leave alone what was imported, and come less often.
+    """Make the garbage collector skip imported objects, and run less often.
 
     A large run makes many objects that live to its end; looking through all of them again and again
     took a third of its time. Cycles are rare here, so little is kept longer for it. It may have
@@ -221,11 +221,11 @@ async def serve_http(
     reloading: Reloading | None = None,
     on_ready: Callable[[str], None] = lambda url: log.info("serving", extra={"url": url}),
 ) -> None:
-    """Serve any number of clients over HTTP, until a signal comes. *on_ready* is told the URL of
-    the MCP endpoint. New settings are taken as *reloading* says.
+    """Serve any number of clients over HTTP, until a signal comes. *on_ready* gets the URL of the
+    MCP endpoint. New settings are taken as *reloading* says.
 
-    Who is allowed is said in `upstream/transports/hosts.py`. Raises `OSError` where the address
-    cannot be had, and `ValueError` for an allowed host or origin that is none.
+    Allowed hosts and origins are as in `upstream/transports/hosts.py`. Raises `OSError` if the
+    address cannot be bound, and `ValueError` for an invalid host or origin.
     """
     from .upstream.stopping import stopped_by_signals
     from .upstream.transports.hosts import Allowed
@@ -259,7 +259,7 @@ async def run_stdio(
     on_answer: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve *gateway* over two descriptors, until the client closes its end or *stop* is asked for.
-    *on_answer* is told of each message that was written."""
+    *on_answer* is called after each message that was written."""
     from .upstream.calls import OpenCalls
     from .upstream.principals import always_user
     from .upstream.server import build_server
@@ -284,7 +284,7 @@ async def run_stdio(
 
         async def obey() -> None:
             await stop.asked.wait()
-            if calls.is_closed:  # the client has closed its end before: it wants no more than that
+            if calls.is_closed:  # the client has closed its end: it wants nothing more
                 calls.hurry()
             await drain()
             pipe.stop()
@@ -308,8 +308,8 @@ async def run_http(
     arrival: Arrival | None = None,
     on_ready: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Serve *gateway* over HTTP on the socket *listening*, until *stop* is asked for. *arrival* is
-    how long a request may take to come in."""
+    """Serve *gateway* over HTTP on the socket *listening*, until *stop* is asked for. *arrival*
+    bounds the time for a request to come in."""
     from .upstream.calls import OpenCalls
     from .upstream.server import build_server
     from .upstream.transports.bodies import OpenRequests
@@ -347,8 +347,8 @@ BUNDLED = (
     Rule("run_tests", reads=("file:{paths}",)),
     Rule("git_*", reads=("file:{repository}",)),
 )
-"""What the tools of the bundled server touch where their arguments are left out: all that is under
-its root."""
+"""The resources of the bundled server's tools if their arguments are left out: everything under its
+root."""
 
 
 def _policy(config: Config) -> Policy:

@@ -1,2 +1,1 @@
-"""Wrappers around the calling of tools, each a `CallTool` around a `CallTool`; `app.py` stacks
-them."""
+"""Wrappers of `CallTool`, each around another one; `app.py` stacks them."""

@@ -1,10 +1,9 @@
-"""Answers that are used again: of tools that only read, for as long as the operator or the task
-says.
+"""A cache of the answers of read-only tools, for as long as the operator or the task says.
 
-An answer goes when its time is over, when the file that it depends on has changed, and when
-anything was changed through us at its server, by a run or by name. Failures are never kept. Time is
-that of the event loop. Answers are kept as text, so that who is given one can change nothing for
-the next.
+An answer is dropped when its time is over, when the file that it depends on has changed, and when a
+call changes anything at its server, by a run or by name. Failures are never kept. Time is
+that of the event loop. Answers are kept as text, so that no caller can change the answer of
+another.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ from ..errors import CallError
 
 MAX_BYTES = 64 * 2**20
 MAX_SHARE = 1 / 8
-"""Of all bytes: an answer that is larger is not kept."""
+"""The largest share of all bytes for one answer; larger ones are not kept."""
 ENTRY_BYTES = 1_024
-"""What an answer takes beside its text."""
+"""Bytes of an answer besides its text."""
 RESTLESS_NS = 2 * 10**9
-"""A file that changed so lately may change again and keep its time: some file systems count in
-steps of 2 s."""
+"""A file that changed within this time may change again with the same timestamp: some file systems
+count in steps of 2 s."""
 
 Fingerprint: TypeAlias = "tuple[int, ...] | None"
 Key: TypeAlias = tuple[str, str, str]
@@ -50,8 +49,8 @@ class _Kept:
 def fingerprints(
     path: Callable[[str, str], str | None], now_ns: Callable[[], int] = time.time_ns
 ) -> Callable[[str, str], Fingerprint]:
-    """The `fingerprint` of a cache: times, size and number of the file where *path* says that it
-    is. A file that has just changed has none: its next change might not show."""
+    """Make the `fingerprint` function of a cache: times, size and inode of the file at *path*. A
+    file that has just changed has none: its next change might not show."""
 
     def fingerprint(server: str, name: str) -> Fingerprint:
         real = path(server, name)
@@ -67,8 +66,8 @@ def fingerprints(
 
 
 class Cache:
-    """A `CallTool` around a `CallTool`. *fingerprint* tells, for the server and the path that it
-    calls a file by, what changes when the file does, or None where that cannot be told."""
+    """A `CallTool` around a `CallTool`. *fingerprint* takes a server and its path of a file, and
+    returns a value that changes with the file; None if unknown."""
 
     def __init__(
         self,
@@ -81,12 +80,12 @@ class Cache:
         self._fingerprint = fingerprint
         self._max_bytes = max_bytes
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
-        """The least recently used first."""
+        """The least recently used answer first."""
         self._of: defaultdict[str, set[Key]] = defaultdict(set)
-        """What is kept of each server."""
+        """The keys of the answers of each server."""
         self._bytes = 0
         self._changes: Counter[str] = Counter()
-        """How often something may have been changed at a server."""
+        """The number of possible changes at each server."""
 
     def __repr__(self) -> str:
         return f"<Cache: {len(self._kept)} answers, {self._bytes:,} bytes>"
@@ -143,13 +142,13 @@ class Cache:
             self._forget(next(iter(self._kept)))
 
     def forget(self, servers: Iterable[str]) -> None:
-        """Those *servers* are others now."""
+        """Forget the answers of *servers*, whose settings have changed."""
         for server in servers:
             self._changed(server)
 
     def _changed(self, server: str) -> None:
-        """Something may be different at *server*: what is kept of it goes, and what is on its way
-        is not kept."""
+        """Drop the answers of *server*, where something may have changed; answers on their way are
+        not kept."""
         self._changes[server] += 1
         for key in list(self._of.get(server, ())):
             self._forget(key)
@@ -161,8 +160,8 @@ class Cache:
 
 
 def _text(result: JsonObject, tool: Tool, most: int) -> bytes | None:
-    """*result* as text; None for one that is no answer yet, fails its task, is not strict JSON, or
-    is much too long."""
+    """Return *result* as text; None if it asks for input, is an error, is not strict JSON, or is
+    much too long."""
     if result.get("resultType") == "input_required":
         return None
     try:

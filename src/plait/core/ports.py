@@ -1,4 +1,5 @@
-"""What the core and the gateway need from the world, each a Protocol that a shell implements.
+"""Everything that the core and the gateway need from the world, each a Protocol that a shell
+implements.
 
 Tools are called by `CallTool`. Everything else that a client may ask of a server goes through
 `Downstream`, as it is.
@@ -37,14 +38,14 @@ Ask: TypeAlias = Callable[[str, JsonObject], Awaitable[JsonObject]]
 `roots/list`, with its params) to a client and gives the client's result. Raises `RpcError`."""
 
 Observer: TypeAlias = Callable[[Notice], None]
-"""Takes every notice, in order; changes nothing. It must not block."""
+"""Takes every notice, in order, and changes nothing. It must not block."""
 
 OnNotice: TypeAlias = Callable[[str, str, JsonObject], None]
-"""Takes what a downstream server notifies of: its name, the method and the params. It must not
-block or raise."""
+"""Takes a notification of a downstream server: the server's name, the method and the params. It
+must not block or raise."""
 
 RENEWED: Final = "renewed"
-"""The method of a notice that comes from no server: the settings are new, so any list may have
+"""The method of a notification without a server: the settings are new, so any list may have
 changed."""
 
 UNDECLARED: Final[JsonObject] = {}
@@ -52,7 +53,7 @@ UNDECLARED: Final[JsonObject] = {}
 
 
 class RpcError(Exception):
-    """A JSON-RPC error as one side sent it, to be given to the other as it is."""
+    """A JSON-RPC error as one side sent it, to be passed to the other unchanged."""
 
     def __init__(self, code: int, message: str, data: Json = None) -> None:
         super().__init__(message)
@@ -62,10 +63,10 @@ class RpcError(Exception):
 
 
 def as_rpc_error(error: CallError) -> RpcError:
-    """*error* for a client who is given JSON-RPC errors: as the server worded it, or else with the
-    code CONNECTION_CLOSED (-32000) where the server could not be reached or went away,
-    REQUEST_TIMEOUT (-32001) where it gave no answer in time, INVALID_PARAMS (-32602) for what
-    cannot be sent, and INTERNAL_ERROR (-32603) for an answer that cannot be used."""
+    """Make the JSON-RPC error of *error* for clients: the server's own if there is one, otherwise
+    with the code CONNECTION_CLOSED (-32000) if the server could not be reached or was lost,
+    REQUEST_TIMEOUT (-32001) if it did not answer in time, INVALID_PARAMS (-32602) if the request
+    cannot be sent, and INTERNAL_ERROR (-32603) if the answer cannot be used."""
     if error.rpc_error is not None:
         return error.rpc_error
     match error:
@@ -81,9 +82,8 @@ def as_rpc_error(error: CallError) -> RpcError:
 
 
 class Caller(Protocol):
-    """On whose behalf something is sent to a server: who is asked, and who hears of it meanwhile.
-
-    None of its methods but `ask` blocks, and `log` and `progress` never raise.
+    """The origin of a request to a server: answers the server's questions, and gets its progress
+    and log messages. Only `ask` blocks; `log` and `progress` never raise.
     """
 
     __slots__ = ()
@@ -95,13 +95,13 @@ class Caller(Protocol):
 
     @property
     def client(self) -> object:
-        """Equal for all callers of one client: each client hears a log message once, and any of its
-        callers may answer a question. None if there is no client, as on the command line."""
+        """The client, equal for all of its callers: it gets a log message once, and any of its
+        callers may answer a question. None without a client, as on the command line."""
         ...
 
     @property
     def capabilities(self) -> JsonObject:
-        """What the client declared that it can do; empty if it declared nothing."""
+        """The capabilities that the client declared; empty if it declared none."""
         ...
 
     @property
@@ -134,16 +134,16 @@ class Caller(Protocol):
         ...
 
     def waiting(self) -> AbstractContextManager[None]:
-        """Open a block for the time in which the request waits for its server to be there."""
+        """Open a block for the time in which the request waits for its server to be reached."""
         return nullcontext()
 
     def answered_from_cache(self) -> None:
-        """Note that the answer is an earlier one."""
+        """Note that the answer came from the cache."""
         return
 
 
 class NoClient(Caller):
-    """The caller of what is done for no client."""
+    """The caller of requests without a client."""
 
     principal = USER
     client = None
@@ -162,7 +162,7 @@ class NoClient(Caller):
         pass
 
     async def ask(self, method: str, params: JsonObject, /) -> JsonObject:
-        raise NotImplementedError(f"nobody can be asked: {method}")
+        raise NotImplementedError(f"no client can be asked: {method}")
 
 
 NO_CLIENT: Final = NoClient()
@@ -189,31 +189,30 @@ class ToolCall(NamedTuple):
     cache: CacheRule = NEVER_CACHED
     caller: Caller = NO_CLIENT
     params: JsonObject | None = None
-    """For a call by name, the params of its client's own request, which are sent as they are: with
-    `_meta`, and what the client answers to input requests."""
+    """For a call by name, the params of its client's own request, which are sent unchanged: with
+    `_meta`, and the client's answers to input requests."""
 
 
 class CallTool(Protocol):
     """Calls a tool and gives its `CallToolResult` as the server sent it, a JSON object.
 
-    Connections do, a cache around them does, and a fake in tests. Raises `CallError` and nothing
-    else. Cancelling the task cancels the call at its server. Whoever calls bounds the time.
+    Connections, a cache around them and the fake of the tests are each one. Raises `CallError` and
+    nothing else. Cancelling the task cancels the call at its server. The caller bounds the time.
     """
 
     def __call__(self, call: ToolCall, /) -> Awaitable[JsonObject]: ...
 
 
 class ResourceResolver(Protocol):
-    """Finds the file that a server means by a name: one key for each, whatever the server calls
-    it."""
+    """Finds the file that a server means by a name: one key for each file, whatever its names."""
 
     def at_once(self, name: ResourceName, /) -> str | None:
-        """The key, if no file system has to be asked for it."""
+        """Return the key, if no file system has to be asked for it; else None."""
         ...
 
     def look_up(self, name: ResourceName, /) -> str | None:
-        """The key, by the file system as it is now; None if it would only wait where others wait
-        already. Called in a thread, for it may wait for a disk or a network. It never raises."""
+        """Ask the file system for the key; None if it would only wait where others wait already. It
+        is called in a thread, since it may wait for a disk or a network. It never raises."""
         ...
 
 
@@ -221,7 +220,7 @@ class Servers(Protocol):
     """The downstream servers, connected in the background."""
 
     def catalog(self) -> Catalog:
-        """What is known now: every configured server, and the tools of those that were reached."""
+        """Return every configured server, and the known tools."""
         ...
 
     async def settled(self, names: Iterable[str] | None = None) -> None:
@@ -230,8 +229,8 @@ class Servers(Protocol):
 
 
 class RunStore(Protocol):
-    """Keeps runs for `get_run` and `resume_from`: their records, and beside them the outputs. It is
-    bounded: the oldest finished runs go first."""
+    """Keeps the records and outputs of runs for `get_run` and `resume_from`. It is bounded: the
+    oldest finished runs are dropped first."""
 
     def add(self, record: RunRecord) -> None:
         """Keep a run that has begun."""
@@ -242,27 +241,26 @@ class RunStore(Protocol):
         ...
 
     def get(self, run_id: str, principal: Principal) -> RunRecord | None:
-        """The record that was kept last; None if the run is unknown, or *principal* may not see
-        it."""
+        """Return the latest record; None if the run is unknown, or *principal* may not see it."""
         ...
 
     def output(self, run_id: str, task: str) -> Output | None:
-        """The output that a task left, for whoever may see the run."""
+        """Return the output of a task; None if absent. It does not check the principal."""
         ...
 
     def ids(self, principal: Principal) -> list[str]:
-        """The ids of the runs of *principal*, the latest first; none for `ANYONE`."""
+        """List the ids of the runs of *principal*, the latest first; empty for `ANYONE`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ServerListing:
-    """What one downstream server offers, each entry as it listed it, with all its members."""
+    """The lists of one downstream server, each entry as it sent it, with all members."""
 
     server: str
     capabilities: JsonObject = field(default_factory=dict)
     tools: tuple[JsonObject, ...] = ()
-    """Those that the settings leave in."""
+    """Without the tools that the settings leave out."""
     resources: tuple[JsonObject, ...] = ()
     templates: tuple[JsonObject, ...] = ()
     prompts: tuple[JsonObject, ...] = ()
@@ -271,8 +269,9 @@ class ServerListing:
 
 @dataclass(frozen=True, slots=True)
 class RelayRequest:
-    """One request for a downstream server. `meta` is the client's `_meta`, without what belongs to
-    its own connection (protocol version, client, capabilities, progress token)."""
+    """One request for a downstream server. `meta` is the client's `_meta`, without the members that
+    belong to the client's own connection (protocol version, client, capabilities, progress
+    token)."""
 
     server: str
     method: str
@@ -286,45 +285,46 @@ class Downstream(Protocol):
     they are."""
 
     def offers(self) -> tuple[ServerListing, ...]:
-        """Of every server that was reached, as they are now; equal (`is`) as long as nothing has
-        changed."""
+        """Return the lists of every known server; the same object (`is`) until something
+        changes."""
         ...
 
     async def request(self, request: RelayRequest, /) -> JsonObject:
-        """The server's result as it came, unknown members included. Raises `RpcError` as the server
-        (or, with a code of ours, the way to it) said it. Cancelling the task cancels the request at
-        its server."""
+        """Return the server's result unchanged, unknown members included. Raises `RpcError`: the
+        server's own, or the one of `as_rpc_error`. Cancelling the task cancels the request at its
+        server."""
         ...
 
     async def notify(self, server: str, method: str, params: JsonObject) -> None:
-        """Notify one server, such as of `notifications/roots/list_changed`."""
+        """Send one server a notification, such as `notifications/roots/list_changed`."""
         ...
 
     def listen(self, hear: OnNotice) -> Callable[[], None]:
-        """From now on give *hear* what servers notify of (changed lists, updated resources, log
-        messages that belong to no request); returns what ends that."""
+        """Subscribe *hear* to the notifications of servers (changed lists, updated resources, log
+        messages outside of requests); returns a function that ends it."""
         ...
 
     def join(self, ask: Ask | None) -> Callable[[], None]:
-        """A client is connected. *ask* puts to it what servers ask outside of any request, which is
-        for roots alone; None if it has no roots. Returns what says that it has left."""
+        """Add a connected client. *ask* puts questions to it that servers ask outside of any
+        request, which is `roots/list` alone; None if it has no roots. Returns a function that
+        removes it."""
         ...
 
     def askers(self) -> list[str]:
-        """The servers that have asked for roots outside of any request, if a client can answer them
-        now."""
+        """List the servers that have asked for roots outside of any request, if a client can answer
+        them now."""
         ...
 
 
 class Listings(Protocol):
-    """Keeps what is known of each server from one start to the next. Nothing depends on it."""
+    """Keeps the lists of each server from one start to the next. Nothing depends on it."""
 
     def of(self, key: str) -> CachedListing:
-        """What is kept of one server; empty until it is loaded."""
+        """Return the entry of one server; empty until it is loaded."""
         ...
 
     async def load(self) -> None:
-        """Read what `of` was asked for and was not read yet; not for long."""
+        """Read the entries that `of` returned and that were not read yet; bounded in time."""
         ...
 
     async def keep(self) -> None:
@@ -332,5 +332,5 @@ class Listings(Protocol):
         ...
 
     async def save(self) -> None:
-        """Write what changed; not for long."""
+        """Write what changed; bounded in time."""
         ...

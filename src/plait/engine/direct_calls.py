@@ -1,8 +1,6 @@
-"""Direct calls: each is made in the task of whoever wants it, once the scheduler says that it may
-be.
-
-A task of its own for each would cost as much as the rest of it. Cancelling the task cancels the
-call at its server, and gives back what the call held.
+"""Direct calls: each is made in the task of its caller, once the scheduler admits it. A task of its
+own for each would cost as much as the rest of the call. Cancelling the task cancels the
+call at its server, and releases its slots and resources.
 """
 
 from __future__ import annotations
@@ -49,15 +47,15 @@ class DirectCalls:
         return f"<DirectCalls: {len(self._admissions)} wait to be sent>"
 
     def admit(self, command: Call) -> None:
-        """The call of *command* may be sent."""
+        """Admit the call of *command*."""
         self._admissions[command.key].grant(command)
 
     def refuse(self, key: Key, error: CallError) -> None:
-        """The call of *key* cannot be made."""
+        """Refuse the call of *key*."""
         self._admissions[key].grant(error)
 
     async def call(self, request: CallRequested, params: JsonObject, caller: Caller) -> JsonObject:
-        """The result of the call, as its server gave it; *params* are sent for *caller*. Raises
+        """Make the call: send *params* for *caller*. Returns the server's result unchanged. Raises
         `CallError`."""
         key, tool = request.key, request.tool
         end: Event = Aborted(key)
@@ -99,7 +97,7 @@ class DirectCalls:
 
 
 class _Admission:
-    """The scheduler's answer to one request. Mostly it is there at once, and nobody waits for
+    """The scheduler's answer to one request. Mostly it is there at once, so that no task waits for
     it."""
 
     __slots__ = ("_granted", "answer")
@@ -121,8 +119,7 @@ class _Admission:
 
 
 def _end(request: CallRequested, result: JsonObject, *, cached: bool) -> Event:
-    """What the scheduler is told of *result*. Raises `InvalidOutput` for one that cannot be passed
-    on."""
+    """Make the event for *result*. Raises `InvalidOutput` if it cannot be passed on."""
     try:
         measure(result)
     except NotStrict as error:

@@ -1,4 +1,4 @@
-"""The verbs everyone calls: search, describe, call, plan, submit, wait, follow, cancel, output."""
+"""The gateway's verbs: search, describe, call, plan, submit, wait, follow, cancel, output."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ if (
     from ..core.tools.search import SearchIndex, SearchResult
 
 LONGEST_START_S = 35.0
-"""How long a DAG waits for servers that are still being connected to."""
+"""Seconds that a DAG waits for servers that are still being connected to."""
 CATALOG_WAIT_S = 5.0
-"""How long a search does."""
+"""Seconds that a search waits for them."""
 STOP_S = 5.0
 QUIET_S = 5.0
-"""Followers hear of a run at least so often, and at most ten times a second."""
+"""Longest pause between two reports to a follower of a run."""
 BURST_S = 0.1
 NO_SUCH_RUN = "Unknown run id."
 """The same message for an id that was never given and for a run that the principal may not see."""
@@ -58,7 +58,7 @@ NO_SUCH_RUN = "Unknown run id."
 
 @dataclass(frozen=True, slots=True)
 class GatewayLimits:
-    """What one gateway runs and keeps at most (`docs/configuration.md`, "Limits")."""
+    """Limits of one gateway (`docs/configuration.md`, "Limits")."""
 
     concurrency: Limits = field(default_factory=Limits)
     timeout_s: float = 3600.0
@@ -79,7 +79,7 @@ class Submitted:
 
 
 class _LiveRun:
-    """A run under way, and those that wait for news of it."""
+    """An active run, and the signals for its followers."""
 
     __slots__ = ("_record", "changed", "finished", "run", "said")
 
@@ -91,7 +91,7 @@ class _LiveRun:
         self._record: RunRecord | None = None
 
     def record(self) -> RunRecord:
-        """The record of the run as it stands now."""
+        """Make the record of the run as it is now."""
         self._record = record_of(self.run, anyio.current_time(), self._record)
         return self._record
 
@@ -169,8 +169,7 @@ class Gateway:
     def change(
         self, policy: Policy, limits: GatewayLimits, resolver: ResourceResolver | None
     ) -> None:
-        """New runs go by these from now on. Those under way keep their plans, and go by the new
-        limits of what is in flight at once."""
+        """Apply new settings. Active runs keep their plans but obey the new concurrency limits."""
         self._policy, self._limits, self._resolver = policy, limits, resolver
         self._lookups.resolver = resolver or AS_WRITTEN
         self._call_requests = CallRequests(policy, detect_conflicts=resolver is not None)
@@ -179,30 +178,29 @@ class Gateway:
     async def call(
         self, server: str, tool: str, params: JsonObject, caller: Caller = NO_CLIENT
     ) -> JsonObject:
-        """The result of one call of a tool by its name, as the server gave it, members unknown to
-        us included. *params* are those of a `tools/call`, with the server's name of the tool; they
-        are sent as they are. Raises `CallError`.
+        """Call a tool by name. *params* are those of a `tools/call`, with the server's own name of
+        the tool; they are sent unchanged. Returns the server's result unchanged, unknown members
+        included. Raises `CallError`.
         """
         self._called += 1
         request = self._call_requests.make(self._called, self.catalog(), f"{server}:{tool}", params)
         return await self._runner.direct_calls.call(request, params, caller)
 
     def denied_by(self, server: str, tool: str) -> str | None:
-        """The pattern of the policy that denies a tool; None where it is allowed."""
+        """Return the pattern of the policy that denies a tool; None if it is allowed."""
         return self._policy.denied_by(f"{server}:{tool}")
 
     def catalog(self) -> Catalog:
-        """The servers and tools that are known now."""
+        """Return the servers and tools that are known now."""
         return self._servers.catalog()
 
     async def settled(self, seconds: float = LONGEST_START_S) -> None:
-        """Wait until every server was connected to once, or was not there; at most so many
-        *seconds*."""
+        """Wait up to *seconds* until the first connection attempt to every server has finished."""
         await self._reach(None, seconds)
 
     async def known(self) -> None:
-        """Wait until every server of which no tool is known was connected to once, or was not
-        there; five seconds at most."""
+        """Wait up to five seconds until the first connection attempt to every server without known
+        tools has finished."""
         unknown = [name for name, info in self.catalog().servers.items() if not info.tools]
         if unknown:
             with anyio.move_on_after(CATALOG_WAIT_S):
@@ -211,13 +209,13 @@ class Gateway:
     async def search(
         self, query: str, *, server: str | None = None, limit: int = 6
     ) -> SearchResult:
-        """Tools by words, for each need in *query* (`;` separates needs), best first; an empty
-        query finds servers."""
+        """Search tools by words, for each need in *query* (`;` separates needs), best first. An
+        empty query finds servers."""
         await self.known()
         return self._search_index().search(query, server=server, limit=limit)
 
     async def describe(self, names: Sequence[str]) -> tuple[list[Tool], list[Problem]]:
-        """The tools of those names, and a problem for each name that none has."""
+        """Find the tools of these *names*, and a problem for each unknown name."""
         await self._reach(names, CATALOG_WAIT_S)
         catalog = self.catalog()
         found = [(name, catalog.find(name)) for name in names]
@@ -230,7 +228,7 @@ class Gateway:
         return tools, unknown
 
     async def plan(self, document: object, principal: Principal = USER) -> JsonObject:
-        """The answer to a dry run (contract, section 5). Raises `InvalidDag`."""
+        """Make the answer to a dry run (docs/contract.md, section 5). Raises `InvalidDag`."""
         from ..core.results.forecast import forecast
         from ..core.results.preview import plan_document
 
@@ -272,8 +270,8 @@ class Gateway:
     async def wait(
         self, run_id: str, seconds: float | None = None, principal: Principal = USER
     ) -> RunResult:
-        """The result once the run has ended, or after *seconds* its state so far. Raises
-        `UnknownRun`."""
+        """Wait up to *seconds* for the end of the run; gives its result, or its state so far.
+        Raises `UnknownRun`."""
         if (live := self._live_run(run_id, principal)) is None:
             return self.result(run_id, principal)
         with anyio.move_on_after(seconds):
@@ -281,8 +279,8 @@ class Gateway:
         return result_of(live.record(), live.output)
 
     async def follow(self, run_id: str, principal: Principal = USER) -> AsyncIterator[Progress]:
-        """How far the run is: at once, then as tasks settle (at most ten times a second, at least
-        every 5 s), the last one `finished`. Raises `UnknownRun`."""
+        """Report the progress of the run: at once, then as tasks settle (at most ten times a
+        second, at least every 5 s); the last one is `finished`. Raises `UnknownRun`."""
         if (live := self._live_run(run_id, principal)) is None:
             yield progress_of(self.record(run_id, principal))
             return
@@ -300,33 +298,33 @@ class Gateway:
         return self._live_run(run_id, principal) is None and self.record(run_id, principal).is_done
 
     def runs(self, principal: Principal = USER) -> list[str]:
-        """The ids of the runs of *principal* that are kept, the latest first; none for `ANYONE`."""
+        """List the ids of the kept runs of *principal*, the latest first; empty for `ANYONE`."""
         return self._runs.ids(principal)
 
     def record(self, run_id: str, principal: Principal = USER) -> RunRecord:
-        """The record of a run as it is now. Raises `UnknownRun`."""
+        """Return the record of a run as it is now. Raises `UnknownRun`."""
         if (found := self._find(run_id, principal)) is None:
             hint = "Use the run_id of an earlier answer; the oldest runs are dropped."
             raise UnknownRun(f"{NO_SUCH_RUN} {hint}")
         return found
 
     def result(self, run_id: str, principal: Principal = USER) -> RunResult:
-        """The state of a run as it is now. Raises `UnknownRun`."""
+        """Return the result of a run so far. Raises `UnknownRun`."""
         return result_of(self.record(run_id, principal), partial(self._kept_output, run_id))
 
     async def cancel(self, run_id: str, principal: Principal = USER) -> RunResult:
-        """Cancel a run, if it is still going, and give its result. Raises `UnknownRun`."""
+        """Cancel a run, if it is still active; gives its result. Raises `UnknownRun`."""
         self.record(run_id, principal)
         self._runner.cancel(run_id)
         return await self.wait(run_id, STOP_S, principal)
 
     def cancel_all(self) -> None:
-        """Cancel every run that goes on. Those that wait for one have its result."""
+        """Cancel every active run. Whoever waits for one gets its result."""
         for run_id in list(self._scheduler.runs):
             self._runner.cancel(run_id)
 
     def output(self, run_id: str, task: str, principal: Principal = USER) -> Output:
-        """A task's whole output. Raises `UnknownRun`, or `CallError` where there is none."""
+        """Return a task's whole output. Raises `UnknownRun`, or `CallError` if it has none."""
         record = self.record(run_id, principal)
         if task not in record.tasks:
             near = nearest(task, record.tasks)
@@ -389,8 +387,8 @@ class Gateway:
         return plan, find_conflicts(plan, accesses, places), outputs
 
     async def _reach(self, names: Iterable[str] | None, seconds: float) -> None:
-        """Wait for the servers that *names* may be tools of (all, for None), if they are still
-        being connected to."""
+        """Wait for the servers of the tools *names* (None: all), if they are still being connected
+        to."""
         catalog = self.catalog()
         servers: set[str] | None = None
         if names is not None:
@@ -447,5 +445,5 @@ def _no_output(task: TaskRecord) -> CallError:
 
 
 def _new_id() -> str:
-    """128 random bits: whoever knows the id of a run of `ANYONE` may see it."""
+    """Make an id of 128 random bits: whoever knows the id of a run of `ANYONE` may see it."""
     return "r_" + base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()

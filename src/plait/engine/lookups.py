@@ -1,9 +1,9 @@
-"""Looks up in threads where files are: a file system may answer late, or never.
+"""Finds the places of files, in threads: a file system may answer late, or never.
 
-At most eight lookups run at a time. One that is not promptly done hangs, as far as anyone can tell:
-it goes on, but no longer counts, so that a mount that gives no answer does not take the turns of
-others. Names for which a thread would only wait where others do are put off, and asked about again
-when one of those is done. The threads are daemons, because one that hangs must not keep the process
+At most eight lookups run at a time. A lookup that is not done promptly is taken to hang: it goes on
+but no longer counts, so that a mount without answers does not take the turns of others. Names for
+which a thread would only wait where others do are put off, and looked up again when one of those is
+done. The threads are daemons, because one that hangs must not keep the process
 from ending.
 """
 
@@ -27,13 +27,13 @@ log = logging.getLogger(__name__)
 TURNS = 8
 """Lookups that run at a time, without those that hang."""
 MAX_THREADS = 64
-"""Threads there are at most, with those that hang."""
+"""Most threads, including hanging ones."""
 NAMES_A_THREAD = 16
-"""Names for which one thread is enough as long as none of them hangs."""
+"""Names per thread, as long as none of them hangs."""
 HANGS_S = 0.02
-"""How long a lookup counts, and others wait behind it."""
+"""Seconds for which a lookup counts, and others wait behind it."""
 IDLE_S = 10.0
-"""How long a thread waits for the next lookup before it ends."""
+"""Seconds that a thread waits for the next lookup before it ends."""
 
 
 class AsWritten:
@@ -54,14 +54,14 @@ class Lookups:
     def __init__(self, resolver: ResourceResolver) -> None:
         self.resolver = resolver
         self._queue: SimpleQueue[_Request | None] = SimpleQueue()
-        """Requests, each once for every thread that is to help with it; None ends a thread."""
+        """Requests, each once for every thread that helps with it; None ends a thread."""
         self._lock = Lock()
-        """Guards all that follows, and requests."""
+        """Guards the fields below, and requests."""
         self._helping = 0
-        """Entries of the queue, and threads that are at work."""
+        """The number of entries in the queue and of busy threads."""
         self._running: set[_Lookup] = set()
         self._hanging: set[_Lookup] = set()
-        """Those of `_running` that were not done promptly."""
+        """The lookups of `_running` that were not done promptly."""
         self._put_off: set[_Request] = set()
         """Requests with names for which a thread would only wait where others do."""
         self._threads = 0
@@ -74,8 +74,8 @@ class Lookups:
         )
 
     def at_once(self, names: Iterable[ResourceName]) -> dict[ResourceName, str] | None:
-        """The keys of the files of these names, if no file system has to be asked for any of
-        them."""
+        """Return the keys of these files, if no file system has to be asked for any of them; else
+        None."""
         found = {name: self.resolver.at_once(name) for name in names}
         places = {name: place for name, place in found.items() if place is not None}
         return places if len(places) == len(found) else None
@@ -83,7 +83,7 @@ class Lookups:
     async def locate(
         self, names: Iterable[ResourceName], seconds: float
     ) -> dict[ResourceName, str]:
-        """The keys of the files of these names, as far as they are found within *seconds*."""
+        """Find the keys of these files; those that are not found within *seconds* are absent."""
         found = {name: self.resolver.at_once(name) for name in names}
         places = {name: place for name, place in found.items() if place is not None}
         if len(places) == len(found):
@@ -117,7 +117,7 @@ class Lookups:
                 self._queue.put(None)
 
     def _help(self, request: _Request, helpers: int = TURNS) -> None:
-        """Have so many threads at most look up what is to be done for *request*."""
+        """Let at most *helpers* more threads work on *request*."""
         helpers = 0 if self._is_closed else min(helpers, len(request.todo), TURNS)
         for _ in range(helpers):
             self._queue.put(request)
@@ -127,8 +127,8 @@ class Lookups:
             Thread(target=self._work, name="plait lookup", daemon=True).start()
 
     def _let_others_go_on(self, request: _Request) -> None:
-        """The lookups of *request* that run have taken their time: they do not count any more. What
-        was put off is tried again."""
+        """Stop counting the running lookups of *request*: they took too long. Lookups that were put
+        off are tried again."""
         with self._lock:
             self._hanging.update(lookup for lookup in self._running if request in lookup.requests)
             self._try_again(request)
@@ -140,7 +140,7 @@ class Lookups:
         request.put_off.clear()
 
     def _give_up(self, request: _Request) -> None:
-        """Nobody waits for *request* any more."""
+        """Give up *request*: its caller no longer waits."""
         with self._lock:
             for lookup in self._running:
                 if request in lookup.requests:
@@ -163,7 +163,7 @@ class Lookups:
                     self._end(lookup, place, is_over=is_over)
 
     def _next(self) -> _Request | None:
-        """What this thread helps with next; None if it is to end."""
+        """Return the next request for this thread; None to end it."""
         while True:
             try:
                 request = self._queue.get(timeout=IDLE_S)
@@ -178,7 +178,7 @@ class Lookups:
                 return request
 
     def _begin(self, request: _Request) -> _Lookup | None:
-        """The next lookup for *request*; None if nothing is left to be done."""
+        """Begin the next lookup for *request*; None if none is left."""
         with self._lock:
             if request.todo:
                 lookup = _Lookup(request.todo.popleft(), [request])
@@ -210,7 +210,7 @@ class Lookups:
 
 @dataclass(slots=True, eq=False)
 class _Request:
-    """Names that are asked for at one time."""
+    """Names that one caller asks for."""
 
     places: dict[ResourceName, str]
     left: set[ResourceName]
@@ -220,7 +220,7 @@ class _Request:
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
     def found(self, name: ResourceName, place: str | None) -> None:
-        """The lookup of *name* is over. Called in its thread."""
+        """Take the place of *name*. Called in the thread of the lookup."""
         self.left.remove(name)
         if place is not None:
             self.places[name] = place
@@ -230,7 +230,7 @@ class _Request:
 
 @dataclass(slots=True, eq=False)
 class _Lookup:
-    """One name that is looked up, for the requests that wait for it."""
+    """The lookup of one name, for the requests that wait for it."""
 
     name: ResourceName
     requests: list[_Request]

@@ -1,5 +1,5 @@
-"""Carries out the scheduler's commands: the only module that starts the tasks of a run, times them
-out and sleeps.
+"""Carries out the scheduler's commands: the only module that starts, times out and delays the calls
+of runs.
 
 Each `Locate`, `Call` and `Sleep` is answered exactly once, an aborted one too.
 """
@@ -48,7 +48,7 @@ from .running_call import RunningCall, internal_error
 log = logging.getLogger(__name__)
 
 CALLS_BEFORE_YIELD = 4
-"""After so many calls a task lets others have a turn: answers that were kept come at once."""
+"""Calls after which a task yields to others: answers from the cache arrive at once."""
 Answerable: TypeAlias = Locate | Call | Sleep
 """A command that is answered by exactly one event."""
 
@@ -87,14 +87,14 @@ class Runner:
         self._lookups = Lookups(AS_WRITTEN) if lookups is None else lookups
         self._max_output_bytes = max_output_bytes
         self._scopes: dict[Key, anyio.CancelScope | None] = {}
-        """Of each command that is to be answered, what ends it; None before it is begun."""
+        """Cancel scope of each unanswered command; None until it starts."""
         self._callers: dict[str, Caller] = {}
-        """The caller of each run, unless it has none."""
+        """The caller of each run that has one."""
         self._aborted: set[Key] = set()
         self._answered = Signal()
         self._now = (
             asyncio.get_running_loop().time
-        )  # what `anyio.current_time` gives, and looks up at each call
+        )  # `anyio.current_time`, without its lookups at each call
         self.direct_calls = DirectCalls(call_tool, self._feed, self._tell, self._now)
 
     def __repr__(self) -> str:
@@ -115,7 +115,7 @@ class Runner:
         self._carry_out(self._scheduler.submit(run, anyio.current_time()))
 
     def change_limits(self, limits: Limits, max_output_bytes: int) -> None:
-        """Go by these from now on, in the runs that are under way too."""
+        """Apply new limits, to active runs too."""
         self._max_output_bytes = max_output_bytes
         self._carry_out(self._scheduler.change_limits(limits, anyio.current_time()))
 
@@ -130,8 +130,8 @@ class Runner:
             self._tasks.start_soon(self._answer, command)
 
     def _begin(self, step: Step) -> list[Answerable]:
-        """Tell and abort what *step* says; gives the commands that are to be answered, open from
-        now on."""
+        """Send the notices of *step* and abort what it aborts; gives the commands to be
+        answered."""
         for notice in step.notices:
             self._tell(notice)
         begun: list[Answerable] = []
@@ -160,9 +160,9 @@ class Runner:
                 scope.cancel()
 
     async def _answer(self, command: Answerable | None) -> None:
-        """Carry *command* out and answer it; then the first of the commands that follow from that,
-        and so on: a task and a scope for each would cost more than the rest of it. A scope serves
-        until it is cancelled."""
+        """Carry out and answer *command*, then the first of the commands that follow from that, and
+        so on: a task and a scope for each would cost more than the rest of the work. A scope is
+        used until it is cancelled."""
         count = 0
         while command is not None:
             current: Answerable | None = None
@@ -181,9 +181,9 @@ class Runner:
                 command = self._follow(current.key, over)
 
     async def _event(self, command: Answerable, scope: anyio.CancelScope) -> Event:
-        """The answer to *command*, unless *scope* is cancelled before: when it is aborted, or its
-        time is over."""
-        if command.key in self._aborted:  # it is over before it was sent
+        """Carry out *command*; gives its answer, unless *scope* is cancelled first: on an abort or
+        a timeout."""
+        if command.key in self._aborted:  # aborted before it was sent
             return Aborted(command.key)
         self._scopes[command.key] = scope
         match command:
@@ -191,7 +191,7 @@ class Runner:
                 scope.deadline = self._now() + command.timeout_s
                 return await self._call(command, scope)
             case Locate():
-                scope.deadline = math.inf  # what was found by the end of its time is its answer
+                scope.deadline = math.inf  # its answer is what was found in time
                 return Located(
                     command.key, await self._lookups.locate(command.names, command.timeout_s)
                 )
@@ -200,8 +200,7 @@ class Runner:
                 return await _forever()
 
     def _follow(self, key: Key, event: Event) -> Answerable | None:
-        """*event* has answered the command of *key*: the first of the commands that follow from
-        it."""
+        """Answer the command of *key* with *event*; gives the first of the commands that follow."""
         del self._scopes[key]
         self._aborted.discard(key)
         begun = self._begin(self._scheduler.handle(event, self._now()))
@@ -225,7 +224,7 @@ class Runner:
             )
         except CallError as error:
             return Failed(key, error)
-        except Exception as error:  # a task ends here: a fault of ours fails it, and nothing else
+        except Exception as error:  # a fault of ours fails this task and nothing else
             return Failed(key, internal_error(key, error))
         finally:
             caller.end()

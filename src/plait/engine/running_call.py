@@ -1,8 +1,6 @@
-"""The caller of a call that is under way: its client, together with the clock and the room of the
-call.
-
-While the client is asked something, the time of the call stands still, and other calls may have its
-room. While its server is not there yet, its time stands still too.
+"""The caller of a running call: its client, with the clock and the slots of the call. While the
+client answers a question, the timeout of the call is paused and its slots are free for others.
+While its server is not reached yet, the timeout is paused too.
 """
 
 from __future__ import annotations
@@ -28,8 +26,8 @@ LONGEST_QUESTION_S = 900.0
 
 
 class RunningCall(Caller):
-    """The caller of the call of *key*, which is made for *caller*, in *scope*. Events go to *feed*,
-    notices to *notify*."""
+    """The caller of the call of *key*, made for *caller* in *scope*. Events go to *feed*, notices
+    to *notify*."""
 
     __slots__ = (
         "_caller",
@@ -67,7 +65,7 @@ class RunningCall(Caller):
         return f"<RunningCall of {self._key.task} for {self._caller!r}>"
 
     def end(self) -> None:
-        """The call has ended: its scope may serve another one."""
+        """End the call: its scope may serve another one."""
         self._scope = None
 
     @property
@@ -88,7 +86,7 @@ class RunningCall(Caller):
 
     @property
     def wants_progress(self) -> bool:
-        """Whether the client wants it, or the followers of a run may."""
+        """Whether the client, or followers of the run, may want it."""
         return bool(self._key.run) or self._caller.wants_progress
 
     def progress(self, params: JsonObject, /) -> None:
@@ -124,7 +122,7 @@ class RunningCall(Caller):
         self.was_cached = True
 
     def _stop_clock(self) -> bool:
-        """Let the time stand still; returns whether it went on until now."""
+        """Pause the timeout; returns whether it was running."""
         self._pauses += 1
         if self._pauses > 1:
             return False
@@ -135,7 +133,7 @@ class RunningCall(Caller):
         return True
 
     def _start_clock(self) -> bool:
-        """End one pause; returns whether the time goes on again."""
+        """End one pause; returns whether the timeout runs again."""
         self._pauses -= 1
         if self._pauses:
             return False
@@ -145,7 +143,8 @@ class RunningCall(Caller):
 
 
 def internal_error(key: Key, error: Exception) -> InternalError:
-    """The failure of the call of *key* by *error*, a fault of ours that is logged under an id."""
+    """Make the failure of the call of *key* by *error*, a fault of ours, which is logged under an
+    id."""
     id = secrets.token_hex(4)
     log.error("task.crashed", exc_info=error, extra={"id": id, "run": key.run, "task": key.task})
     return InternalError(f"an internal error; the log names it {id}")
@@ -163,7 +162,7 @@ def _progressed(key: Key, params: JsonObject, at: float) -> Progressed:
 
 
 def _number(value: Json) -> float | None:
-    """*value* if it is a number: one of any size, for a server may count as far as it likes."""
+    """Return *value* as a float if it is a number of any size; else None."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
     return float(max(min(value, sys.float_info.max), -sys.float_info.max))

@@ -1,1 +1,1 @@
-"""What outlives a call or a process: statistics of tools."""
+"""Stores: runs, statistics of tools, lists of servers, small private files."""

@@ -1,8 +1,8 @@
 """Small private files: written whole or not at all, and read within bounds.
 
 A file is readable by its owner alone and replaced in one step, so that others who read it meanwhile
-find the old one or the new one. What is read may lie in a folder that others can write to: only a
-regular file of ours is, and never one that would make us wait.
+find the old one or the new one. Others may be able to write to the folder: only a regular file of
+ours is read, never one that would make us wait.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 Stamp: TypeAlias = tuple[int, ...]
-"""Which version of a file it is: it differs after each write."""
+"""The version of a file: it differs after each write."""
 
 
 def read(file: Path, max_bytes: int) -> tuple[bytes, Stamp]:
-    """Read *file*; gives its stamp, too.
-
-    Raises `OSError` for a missing file, and for what `write` cannot have left there: a link, a
-    pipe, the file of another user, more than *max_bytes*.
+    """Read *file*; gives its stamp, too. Raises `OSError` for a missing file, and for anything that
+    `write` cannot have left there: a link, a pipe, the file of another user, more than *max_bytes*.
     """
     descriptor = os.open(
         file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK

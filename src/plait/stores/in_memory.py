@@ -12,11 +12,12 @@ from ..core.values.principal import ANYONE, Principal, may_see
 MAX_RUNS = 200
 MAX_BYTES = 512 * 2**20
 TASK_BYTES = 4_096
-"""The size of a task without its output: its part of the document and of the record."""
+"""Bytes that a task counts for, besides its output: its part of the document and of the record."""
 
 
 class InMemoryRuns:
-    """Keeps the latest runs; above its bounds the oldest finished ones go first. A `RunStore`."""
+    """Keeps the latest runs; above its bounds the oldest finished ones are dropped. A
+    `RunStore`."""
 
     def __init__(self, max_runs: int = MAX_RUNS, max_bytes: int = MAX_BYTES) -> None:
         self._runs: dict[str, _Kept] = {}

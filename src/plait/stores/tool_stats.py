@@ -1,9 +1,9 @@
-"""Keeps what the gateway learns of tools in one file of the user, from one start to the next.
+"""Keeps the statistics of tools in one file of the user, from one start to the next.
 
 It holds names, times and types, no values (`core/tools/shapes.py`), and is private all the same.
-Several gateways may share it: each puts what is new to it beside what the others wrote meanwhile.
-Nothing depends on the file: one that cannot be read or written is told once, and everything goes on
-without.
+Several gateways may share it: each adds its news to what the others wrote meanwhile.
+Nothing depends on the file: if it cannot be read or written, that is logged once, and everything
+works without it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 
 FILE_NAME = "learned.json"
 PAUSE_S = 60.0
-"""Between two writes, while runs go on."""
+"""Seconds between two writes, while runs go on."""
 PATIENCE_S = 1.0
-"""How long a start or a stop waits for the file, which may lie on a disk that is slow or gone."""
+"""Seconds that a start or a stop waits for the file, whose disk may be slow or gone."""
 MAX_FILE_BYTES = 4 * 2**20
 
 

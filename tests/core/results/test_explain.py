@@ -304,7 +304,7 @@ def test_a_conflict_is_named_with_who_was_waited_for() -> None:
     chain, sentence = faster(play)
     assert chain.startswith("The chain a -> b took 4000 of 4000 ms")
     assert sentence == (
-        "Calls waited for a, because they touch the same resource: let them touch different ones"
+        "Calls waited for a, because they use the same resource: let them use different ones"
         " (2000 ms of waiting in all)."
     )
 

@@ -125,7 +125,7 @@ def test_a_run_that_is_still_going_cannot_be_resumed() -> None:
 
 
 def test_a_dag_of_which_nothing_is_left_is_refused() -> None:
-    with pytest.raises(InvalidDag, match="There is no task left to run"):
+    with pytest.raises(InvalidDag, match="No task is left to run"):
         resumed({}, run_of({"a": [], "b": ["a"]}, {"a"}))
 
 

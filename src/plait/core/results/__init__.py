@@ -1,1 +1,1 @@
-"""What came of a run or would come of it, and where the time went."""
+"""Results of runs and forecasts, and where the time went."""

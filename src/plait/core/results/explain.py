@@ -1,4 +1,4 @@
-"""Where the time of a run went: what each task waited for, and what would make the run faster."""
+"""Explains the time of a run: the waits of each task, and ways to make the run faster."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from ..values.strict import JsonObject, present
 from .record import RunRecord, TaskRecord
 
 MAX_TOLD = 8
-"""Waits that a result tells of, the longest first."""
+"""Most waits that a result names, the longest first."""
 WORTH_TELLING = 0.02
-"""Of the run's time: a wait that is shorter is not told as a reason."""
+"""A share of the run's time: shorter waits are not given as reasons."""
 NEAR_ITS_PATH = 0.9
-"""The share of its time that a run spends on its critical path from which nothing but that path
-matters."""
+"""Share of the run's time on its critical path, from which only that path matters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """`why` is `dependency`, `layer`, `location`, `conflict`, `limit` or `server`; `on` the task,
-    layer, file, limit or server it was."""
+    """`why` is `dependency`, `layer`, `location`, `conflict`, `limit` or `server`; `on` names the
+    task, layer, file, limit or server."""
 
     why: str
     on: str
@@ -33,7 +32,8 @@ class Waited:
 
 
 def waits_of(record: RunRecord, id: str) -> tuple[Waited, ...]:
-    """What kept task *id* from starting with its run, in the order of time."""
+    """List the waits of task *id* between the start of the run and its own, in the order of
+    time."""
     task = record.tasks[id]
     if task.due_s is None:
         return ()
@@ -49,15 +49,15 @@ def waits_of(record: RunRecord, id: str) -> tuple[Waited, ...]:
 
 
 def queue_ms(task: TaskRecord) -> float | None:
-    """How long *task* was kept back after its last dependency had settled; None if it was never
-    sent."""
+    """Return the milliseconds between the settling of the last dependency of *task* and its start;
+    None if it was never sent."""
     if task.start_s is None or task.due_s is None:
         return None
     return milliseconds(task.start_s - task.due_s)
 
 
 def longest_waits(record: RunRecord) -> tuple[Waited, ...]:
-    """What the tasks of the run waited for, added up, without dependencies: the longest first."""
+    """Sum the waits of all tasks by reason, without dependencies, the longest first."""
     total = {(wait.why, wait.on): wait.seconds for wait in record.waited}
     if record.dag.schedule == "layers":
         total["layer", "schedule"] = sum(
@@ -72,7 +72,7 @@ def longest_waits(record: RunRecord) -> tuple[Waited, ...]:
 def what_would_help(
     record: RunRecord, path: tuple[str, ...], path_ms: float, took_ms: float
 ) -> Iterator[str]:
-    """What would make the run faster, in sentences, the most telling first."""
+    """Suggest in sentences how to make the run faster, the most effective first."""
     if took_ms <= 0 or not path:
         return
     if path_ms >= NEAR_ITS_PATH * took_ms:
@@ -97,8 +97,8 @@ def _mend(wait: Waited) -> str:
     match wait.why, kind:
         case "conflict", _:
             return (
-                f"Calls waited for {wait.on}, because they touch the same resource: let them "
-                "touch different ones"
+                f"Calls waited for {wait.on}, because they use the same resource: let them "
+                "use different ones"
             )
         case "server", _:
             return (
@@ -123,13 +123,14 @@ def _mend(wait: Waited) -> str:
 
 
 def _last_need(record: RunRecord, task: TaskRecord) -> str | None:
-    """The dependency that settled last; those taken over from an earlier run settled before all."""
+    """Return the dependency that settled last; tasks taken over from an earlier run settled
+    first."""
     ends = {need: record.tasks[need].end_s for need in task.needs}
     return max(ends, key=lambda need: -1.0 if (end := ends[need]) is None else end, default=None)
 
 
 def _held_by_layers(record: RunRecord, task: TaskRecord) -> float:
-    """The seconds in which a task waited for nothing but the layer before its own."""
+    """Return the seconds in which a task waited only for the layer before its own."""
     if record.dag.schedule != "layers" or task.start_s is None or task.due_s is None:
         return 0.0
     return max(0.0, task.start_s - task.due_s - sum(wait.seconds for wait in task.waits))

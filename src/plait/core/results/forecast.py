@@ -1,5 +1,5 @@
-"""How long a plan is expected to take: the scheduler itself runs it, each call taking what its tool
-took before."""
+"""Forecasts the time of a plan: the scheduler itself runs it, and each call takes the time that its
+tool took before."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ from .result import Metrics, metrics_of
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """`metrics` are those of the run as it is expected. Where `is_timed` is false nothing is known
-    of any tool: then the times mean nothing, and all else holds."""
+    """The expected `metrics` of a run. If `is_timed` is false, no tool is known: then the times
+    mean nothing, but the rest is valid."""
 
     metrics: Metrics
     is_timed: bool
     untimed: tuple[str, ...]
-    """Tools that were never called: they are taken to be as fast as the median of the others."""
+    """Tools that were never called: each is assumed to be as fast as the median of the others."""
     uncounted: tuple[str, ...]
-    """`for_each` tasks whose list is known only when they run: taken to have one item."""
+    """`for_each` tasks whose list is known only when they run: one item is assumed."""
 
     def document(self) -> JsonObject:
-        """The `estimate` of a dry run."""
+        """Make the `estimate` of a dry run."""
         told = self.metrics.document()
         names = ["execution_time_ms", "sequential_time_ms", "speedup"] if self.is_timed else []
         document: JsonObject = {name: told[name] for name in [*names, "max_parallelism"]}
@@ -59,8 +59,8 @@ class Forecast:
 def forecast(
     plan: Plan, conflicts: Conflicts, limits: Limits, done: Collection[str] = ()
 ) -> Forecast:
-    """Run *plan* in no time, but for the tasks that are *done*: all goes well, every condition
-    holds, and each call takes what it is expected to."""
+    """Run *plan*, except the tasks that are *done*, in no time: every call succeeds in its expected
+    time, and every condition is true. Files are located in no time."""
     run = Run(
         "forecast",
         replace(
@@ -83,7 +83,7 @@ def forecast(
 
 
 def _drive(scheduler: Scheduler, run: Run, costs: Mapping[str, float]) -> float:
-    """Answer every command of *run* when its time has come; gives the time of its end."""
+    """Answer every command of *run* at its time; gives the time of the end."""
     now, count = 0.0, 0
     answers: list[tuple[float, int, Event]] = []
     gone: set[Key] = set()
@@ -119,8 +119,7 @@ def _answers(
 def _expected_calls(
     key: Key, planned: PlannedTask, outputs: Mapping[str, Output], max_items: int
 ) -> tuple[list[TaskCall], Items | None]:
-    """The calls of a task, their references as they are written: nothing is known yet of what they
-    stand for."""
+    """Make the calls of a task, with references as they are written: their values are unknown."""
     arguments = planned.task.arguments
     if planned.items is None:
         return [TaskCall(key, planned, arguments)], None

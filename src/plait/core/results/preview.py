@@ -1,5 +1,5 @@
-"""What a dry run answers: the plan as it would run, what it would change, and how long it would
-take."""
+"""The answer to a dry run: the plan as it would run, the changes it would make, and the time it
+would take."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .forecast import Forecast
 def plan_document(
     plan: Plan, conflicts: Conflicts, expected: Forecast, done: Collection[str] = ()
 ) -> JsonObject:
-    """The answer to a dry run (contract, section 5). The tasks that are *done* will not run
-    again."""
+    """Make the answer to a dry run (docs/contract.md, section 5). The tasks that are *done* will
+    not run again."""
     layers: list[Json] = [list[Json](layer) for layer in plan.layers]
     notes = list[Json](plan.notes)
     if conflicts.may_be_more:
@@ -35,8 +35,8 @@ def plan_document(
 
 
 def mermaid(plan: Plan, conflicts: Conflicts) -> str:
-    """The plan as a Mermaid flowchart; an edge that only orders is dashed, one of a conflict names
-    the resource."""
+    """Draw the plan as a Mermaid flowchart: edges that only order are dashed, edges of conflicts
+    name the resource."""
     names = {id: f"t{number}" for number, id in enumerate(plan.tasks)}
     lines = ["flowchart LR"]
     lines += [

@@ -1,4 +1,4 @@
-"""How far a run is, in numbers and in the one line that clients show."""
+"""The progress of a run, in numbers and in the one line that clients show."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ WORTH_TELLING_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is. `settled` of `total` tasks have come to their end; it never goes down."""
+    """The progress of a run: `settled` of `total` tasks have finished; it never goes down."""
 
     run_id: str
     settled: int
     total: int
     running: tuple[str, ...]
-    """Ids; those of `for_each` tasks with how many of their items are done: `details 12/40`."""
+    """Ids; those of `for_each` tasks with the number of finished items: `details 12/40`."""
     failed: tuple[str, ...]
     said: str | None = None
-    """What a call in flight said last of its own progress, as `task: message`."""
+    """The latest progress that a call in flight reported, as `task: message`."""
     left_s: float | None = None
-    """The seconds that are left, as far as past calls tell."""
+    """The expected seconds to the end, from past calls; None if unknown."""
     finished: bool = False
 
     def __str__(self) -> str:
@@ -42,7 +42,7 @@ class Progress:
 
 
 def progress_of(record: RunRecord, said: str | None = None) -> Progress:
-    """How far the run of *record* is."""
+    """Make the progress of the run of *record*."""
     tasks = record.tasks.values()
     return Progress(
         run_id=record.id,
@@ -65,10 +65,9 @@ def _with_items(task: TaskRecord) -> str:
 
 
 def _left_s(record: RunRecord) -> float | None:
-    """The longest chain of calls that is left, or all of them at the pace of the run so far:
-    whichever is longer.
-
-    None where not all tools are known, and of a run that has ended.
+    """Return the expected seconds to the end: the longest chain of calls that is left, or all of
+    them at the pace of the run so far, whichever is longer. None if a tool is unknown, or the run
+    has ended.
     """
     if record.is_done:
         return None

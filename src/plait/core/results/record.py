@@ -1,11 +1,11 @@
-"""A run written down: what was asked for, what each task came to, and how the time went.
+"""A run written down: the document, the end of each task, and the times.
 
 The live `Run` makes a record (`record_of`), also while it goes on. Results, explanations, progress
-and resuming read records and never the run itself, so that they say the same of a run that ended
+and resuming read records and never the run itself, so that they are the same for a run that ended
 long ago, or in another process. All of a record is JSON (`document`, `from_document`). Outputs are
-kept beside it, by run and task: they may be large.
+kept apart from it, by run and task: they may be large.
 
-Times are in seconds since the run began, but for `began`.
+Times are in seconds since the run began, except `began`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class ItemsRecord:
 
     statuses: tuple[Status, ...]
     errors: tuple[tuple[int, Failure], ...] = ()
-    """Why items failed, each with the item's index."""
+    """The failures of items, each with the item's index."""
 
     @property
     def settled(self) -> int:
@@ -61,28 +61,28 @@ class TaskRecord:
     tool: str
     layer: int
     needs: tuple[str, ...] = ()
-    """The tasks whose end it waits for."""
+    """The tasks that it waits for."""
     drew_on: tuple[str, ...] = ()
-    """Those that it needed in an earlier run, for a task that was taken over from there."""
+    """The tasks that it needed in an earlier run, if it was taken over from there."""
     expected_s: float | None = None
-    """The expected duration of one call; None if nothing is known of its tool."""
+    """The expected duration of one call; None if its tool is unknown."""
     remaining_s: float = 0.0
     """The expected duration of the longest chain that starts at it, itself included."""
     status: Status = Status.PENDING
     attempts: int = 0
     cached: bool = False
     due_s: float | None = None
-    """When its dependencies had settled, once it has moved on from that."""
+    """The time at which its dependencies had settled, once it has moved on."""
     start_s: float | None = None
     end_s: float | None = None
     busy_s: float = 0.0
-    """The duration of its calls, added up."""
+    """The total duration of its calls."""
     waits: tuple[Wait, ...] = ()
-    """What its first call waited for once it was due."""
+    """The waits of its first call once it was due."""
     error: Failure | None = None
     items: ItemsRecord | None = None
     output_bytes: int | None = None
-    """The size of its output; None if there is none. Failed tasks may have one too:
+    """The size of its output; None if absent. Failed tasks may have one too:
     `invalid_output`, `for_each`."""
 
     @property
@@ -102,13 +102,13 @@ class RunRecord:
     client: str | None
     """The connection that it was submitted over."""
     dag: Dag
-    """The document as it was accepted, completed with the tasks of the run that it goes on from."""
+    """The document as it was accepted, completed with the tasks of the run that it resumes."""
     digest: str
-    """Over the definitions of the tools that it calls."""
+    """The digest of the definitions of the tools that it calls."""
     began: float | None
-    """When it began, in seconds since 1970; None if unknown."""
+    """The time of its start, in seconds since 1970; None if unknown."""
     elapsed_s: float
-    """How long it has taken so far, or took."""
+    """Its duration so far, or in all."""
     status: RunStatus
     stopped_by: str | None
     """`cancelled`, `timeout` or `fail_fast`, if something ended it early."""
@@ -121,7 +121,7 @@ class RunRecord:
     most_in_flight: int
     """The most calls of it that were in flight at one moment."""
     waited: tuple[Wait, ...]
-    """What its calls waited for, each reason with the seconds of all of them."""
+    """The waits of all its calls, added up by reason."""
     jitters: tuple[float, ...]
     """The random shares of the pauses before repeated calls, in the order in which they were
     drawn."""
@@ -141,11 +141,11 @@ class RunRecord:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many tasks have each status."""
+        """The number of tasks with each status."""
         return Counter([task.status.value for task in self.tasks.values()])
 
     def document(self) -> JsonObject:
-        """The record as JSON; members that have their default are left out."""
+        """Return the record as JSON, without members that have their default."""
         document: JsonObject = _records().dump_python(
             self, mode="json", by_alias=True, exclude_defaults=True
         )
@@ -153,13 +153,13 @@ class RunRecord:
 
     @classmethod
     def from_document(cls, document: Json) -> RunRecord:
-        """The record that *document* holds. Raises `ValueError` if it holds none."""
+        """Read the record in *document*. Raises `ValueError` if it is invalid."""
         return _records().validate_python(document)
 
 
 def record_of(run: Run, now: float, earlier: RunRecord | None = None) -> RunRecord:
-    """The record of *run* as it stands at *now*. What has settled is taken from an *earlier* record
-    of it."""
+    """Make the record of *run* at *now*. Finished tasks are taken from an *earlier* record of
+    it."""
     return RunRecord(
         id=run.id,
         principal=run.principal,

@@ -1,4 +1,4 @@
-"""What came of a run, as clients read it: the outputs asked for, every error, and how the time was
+"""The result of a run as clients read it: the requested outputs, every error, and how the time was
 spent."""
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from .record import RunRecord, RunStatus, TaskRecord
 
 @dataclass(frozen=True, slots=True)
 class TaskError:
-    """Why a task did not succeed. `index` is the item's, for one item of a `for_each` task."""
+    """The reason why a task did not succeed. `index` is the item's, for one item of a `for_each`
+    task."""
 
     id: str
     code: str
@@ -42,7 +43,8 @@ class TaskError:
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """How one task went. Times are in milliseconds; `start_ms` counts from the start of the run."""
+    """The result of one task. Times are in milliseconds; `start_ms` counts from the start of the
+    run."""
 
     id: str
     tool: str
@@ -53,9 +55,9 @@ class TaskResult:
     attempts: int
     cached: bool = False
     queue_ms: float | None = None
-    """How long it was kept back once its dependencies had settled."""
+    """The time between the settling of its dependencies and its start."""
     waits: tuple[Waited, ...] = ()
-    """What it waited for, in the order of time."""
+    """Its waits, in the order of time."""
 
     def document(self, detail: str = "concise") -> JsonObject:
         told = present(
@@ -76,11 +78,11 @@ class TaskResult:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """How the time of a run was spent, in milliseconds."""
+    """The use of the run's time, in milliseconds."""
 
     execution_time_ms: float
     sequential_time_ms: float
-    """What the calls would have taken one after the other."""
+    """The total duration of the calls, as if they ran one after the other."""
     speedup: float
     critical_path: tuple[str, ...]
     """The longest chain of calls that ran, each waiting for the one before."""
@@ -90,11 +92,11 @@ class Metrics:
     average_parallelism: float
     counts: Mapping[str, int]
     efficiency: float = 1.0
-    """The critical path over the time that the run took: 1 is as fast as its calls allow."""
+    """The critical path divided by the duration of the run: 1 is as fast as its calls allow."""
     waits: tuple[Waited, ...] = ()
-    """What its tasks waited for beside their dependencies, added up, the longest first."""
+    """The waits of its tasks, except for dependencies, added up by reason, the longest first."""
     faster: tuple[str, ...] = ()
-    """What would make it faster, in sentences."""
+    """Ways to make it faster, in sentences."""
 
     def document(self, detail: str = "concise") -> JsonObject:
         told: JsonObject = {
@@ -121,8 +123,7 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """A run as it stands, or as it ended. `outputs` and `attachments` hold the tasks in
-    `return`."""
+    """A run so far, or at its end. `outputs` and `attachments` hold the tasks in `return`."""
 
     record: RunRecord
     errors: tuple[TaskError, ...]
@@ -150,11 +151,11 @@ class RunResult:
 
     @property
     def tasks(self) -> tuple[TaskResult, ...]:
-        """All tasks, in document order."""
+        """List all tasks, in document order."""
         return tuple([_task(self.record, task) for task in self.record.tasks.values()])
 
     def document(self, detail: str = "concise") -> JsonObject:
-        """The result as clients get it, key order kept, nothing cut (`docs/dag.md`, "The
+        """Return the result as clients get it, key order kept, nothing cut (`docs/dag.md`, "The
         result")."""
         is_brief = detail == "concise" and all(
             task.status is Status.SUCCESS for task in self.record.tasks.values()
@@ -179,8 +180,8 @@ class RunResult:
 
 
 def result_of(record: RunRecord, output: Callable[[str], Output | None]) -> RunResult:
-    """The state of the run of *record*, which is its result once it is done. *output* gives the
-    output of a task."""
+    """Make the result of the run of *record*, so far or at its end. *output* gives the output of a
+    task."""
     shown = [id for id in record.returned if record.tasks[id].has_result]
     unsuccessful = [task for task in record.tasks.values() if task.status is not Status.SUCCESS]
     outputs = {id: found for id in shown if (found := output(id)) is not None}
@@ -197,7 +198,7 @@ def result_of(record: RunRecord, output: Callable[[str], Output | None]) -> RunR
 
 
 def errors_of(task: TaskRecord) -> Iterator[TaskError]:
-    """Why *task* did not succeed: the error of each item that failed, or its own."""
+    """List the errors of *task*: of each item that failed, or its own."""
     if task.status is Status.SUCCESS or not task.status.is_final:
         return
     if task.items is not None:
@@ -233,7 +234,7 @@ def _task(record: RunRecord, task: TaskRecord) -> TaskResult:
 
 
 def metrics_of(record: RunRecord) -> Metrics:
-    """How the time of the run was spent."""
+    """Compute how the time of the run was spent."""
     execution, tasks = record.elapsed_s, record.tasks.values()
     durations = {
         task.id: (execution if task.end_s is None else task.end_s) - task.start_s
@@ -262,8 +263,8 @@ def metrics_of(record: RunRecord) -> Metrics:
 def _critical_path(
     record: RunRecord, durations: Mapping[str, float]
 ) -> tuple[tuple[str, ...], float]:
-    """The chain whose calls took longest, each task of it waiting for the one before: for its
-    output, or because both touch the same; and how long its calls took, in seconds."""
+    """Find the chain of tasks with the longest calls, each waiting for the one before, for its
+    output or for a resource that both use; and the seconds of its calls."""
     total: dict[str, float] = {}
     before: dict[str, str | None] = {}
     for id in in_order({id: task.needs for id, task in record.tasks.items()}):

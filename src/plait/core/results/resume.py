@@ -1,4 +1,4 @@
-"""Going on from an earlier run: what succeeded is taken over, what is new or mended runs."""
+"""Resuming an earlier run: tasks that succeeded are taken over, new and fixed ones run."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .record import RunRecord
 def resume(
     dag: Dag, earlier: RunRecord, output: Callable[[str], Output | None]
 ) -> tuple[Dag, dict[str, TakenOver], dict[str, Output]]:
-    """*dag* completed by the tasks of *earlier* that it does not send again: those that succeeded,
-    with what `check` has to know of them and their outputs, and those that were never sent to a
-    server and still can run. *output* gives the output of a task of *earlier*.
+    """Complete *dag* with the tasks of *earlier* that it does not send again: the tasks that
+    succeeded, with their outputs and what `check` needs, and the tasks that were never sent to a
+    server and can still run. *output* gives the output of a task of *earlier*.
 
     A task that was sent and failed runs again only if *dag* holds it. Raises `InvalidDag`.
     """
@@ -50,10 +50,6 @@ def resume(
     tasks += [task for task in dag.tasks if task.id not in known]
     if not tasks:
         raise InvalidDag(
-            [
-                Problem(
-                    "tasks", "limit_exceeded", "There is no task left to run.", "Send at least one."
-                )
-            ]
+            [Problem("tasks", "limit_exceeded", "No task is left to run.", "Send at least one.")]
         )
     return dag.model_copy(update={"tasks": tuple(tasks)}), taken_over, outputs

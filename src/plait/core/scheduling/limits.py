@@ -264,7 +264,7 @@ class ConcurrencyLimits(Generic[Unit]):
                     lane.use(self._limits(demand))
 
     def _take_turns(self, started: Lane[Unit]) -> None:
-        """Alternate between direct calls and calls of runs, after a call of *started* has started."""
+        """Alternate between direct calls and calls of runs: a call of *started* has started."""
         if started.demand.run == NO_RUN:
             started.yields = True
             self._yielding[started] = None
