@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from plait.core.language.references import Every, Reference, Step, parse
 from plait.core.language.templates import follow
 from plait.core.planning.keywords import KINDS, Forms, Part, declared
-from plait.core.planning.paths import walk, walk_output
-from plait.core.planning.types import MAX_STEPS, Fit, Types, Value, constant
+from plait.core.planning.types import MAX_STEPS, Fit, Types, Value, constant, walk, walk_output
 from plait.core.tools.output import Output
 from plait.core.values.effort import find
 from plait.core.values.schema import Schema

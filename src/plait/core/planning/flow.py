@@ -17,9 +17,8 @@ from ..tools.catalog import Tool
 from ..values.schema import Place, Schema
 from ..values.strict import Json, JsonObject
 from .keywords import ANYTHING, MAX_OPTIONS, UNREAD, Forms, Part
-from .paths import Path, Walk, walk, walk_output
 from .plan import PlannedTask
-from .types import MAX_STEPS, Fit, Types, constant
+from .types import MAX_STEPS, Fit, Path, Types, Walk, constant, walk, walk_output
 
 MAX_ROOM = 200_000
 """Most subschemas examined for one document; beyond that, types are unknown."""

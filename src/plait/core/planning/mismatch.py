@@ -12,9 +12,8 @@ from ..values.schema import Place
 from ..values.strict import Json, short
 from .flow import Flow, Judgement
 from .keywords import Forms, declared
-from .places import written
+from .places import Spot, fields_of, has_more, listed, quoted, spelled, spot_of, step_text, written
 from .plan import PlannedTask
-from .spots import Spot, fields_of, has_more, listed, quoted, spelled, spot_of, step_text
 from .types import Fit, Types, Value
 
 MAX_NOTES = 20

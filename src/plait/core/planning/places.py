@@ -1,14 +1,21 @@
-"""Locations in a document."""
+"""Locations in a document, the references there, and how messages show them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ..language.dag import Reading, Task
+from ..language.references import Missing, Reference, Step
 from ..language.templates import Template
+from ..values.problems import MAX_FIX_CHARS
 from ..values.schema import Place
-from ..values.strict import Json
+from ..values.strict import Json, dumps
+from .keywords import Forms, declared
+from .plan import PlannedTask
+from .types import Path, Types
 
 
 def written(place: Iterable[str | int]) -> str:
@@ -45,3 +52,101 @@ def part_at(value: Any, place: Place) -> Any:
     for step in place:
         value = value[step]
     return value
+
+
+MAX_FIELDS = 20
+MAX_NAMES = 1_000
+MAX_CHARS = 120
+"""Most characters of foreign text in a message."""
+_NAME = re.compile(r"[^\W\d]\w*")
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A reference and its location."""
+
+    planned: PlannedTask
+    path: str
+    place: Place
+    reference: Reference
+    text: Json
+    """The whole text that contains it."""
+
+    @property
+    def said(self) -> str:
+        return _cut(self.reference.text)
+
+    @property
+    def argument(self) -> str:
+        return written(self.place).lstrip(".")
+
+    def container(self, steps: int) -> str:
+        return _cut(spelled(self.reference, self.reference.path[:steps]))
+
+    def rewritten(self, path: Path) -> Json:
+        """Return the text with another *path* in the reference, if the replacement is
+        unambiguous."""
+        text, reference = self.text, self.reference
+        if (
+            not isinstance(text, str)
+            or len(text) > MAX_FIX_CHARS
+            or text.count(reference.text) != 1
+        ):
+            return None
+        new = spelled(reference, path)
+        if reference.text.startswith("${"):
+            default = (
+                "" if isinstance(reference.default, Missing) else f" ?? {dumps(reference.default)}"
+            )
+            new = f"${{{new[1:]}{default}}}"
+        return text.replace(reference.text, new)
+
+
+def spot_of(planned: PlannedTask, path: str, place: Place, reference: Reference) -> Spot:
+    """Locate a *reference* at *place* in the arguments of *planned*, which stands at *path* in the
+    document."""
+    text = part_at(planned.arguments.value, place)
+    return Spot(planned, f"{path}.arguments{written(place)}", place, reference, text)
+
+
+def fields_of(types: Types, forms: Forms) -> dict[str, str]:
+    """List the existing members, each with its type in a word."""
+    known = list(declared(forms).items())[:MAX_NAMES]
+    return {name: types.name(part) for name, part in known if types.step(forms, name)}
+
+
+def has_more(forms: Forms) -> bool:
+    """Return whether members other than the declared ones are allowed."""
+    schemas = [schema for form in forms for schema, _ in form]
+    return any(
+        isinstance(schema, dict) and schema.get("additionalProperties") is True
+        for schema in schemas
+    )
+
+
+def listed(fields: Mapping[str, str]) -> str:
+    shown = ", ".join(f"{_bare(name)}: {kind}" for name, kind in list(fields.items())[:MAX_FIELDS])
+    return f"Fields: {shown}{', …' if len(fields) > MAX_FIELDS else ''}." if fields else ""
+
+
+def spelled(reference: Reference, path: Path) -> str:
+    start = reference.task if reference.is_item else f"$OUTPUT[{reference.task}]"
+    return start + "".join(map(step_text, path))
+
+
+def step_text(step: Step) -> str:
+    if isinstance(step, str):
+        return f".{step}" if _NAME.fullmatch(step) else f"[{dumps(step)}]"
+    return f"[{step}]" if isinstance(step, int) else step.value
+
+
+def quoted(name: str) -> str:
+    return dumps(_cut(name))
+
+
+def _bare(name: str) -> str:
+    return _cut(name) if _NAME.fullmatch(name) else quoted(name)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_CHARS else text[: MAX_CHARS - 1] + "…"

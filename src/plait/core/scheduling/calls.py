@@ -1,17 +1,20 @@
-"""The calls that a ready task makes: its arguments filled in and checked, once or for each item."""
+"""A task whose dependencies have settled: whether it runs, the calls that it makes, its arguments
+filled in and checked, once or for each item, and the part of its output that is kept."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from ...errors import CallError, InvalidArguments, OutputTooLarge, ReferenceFailed
+from ...errors import CallError, ExpressionFailed, InvalidArguments, OutputTooLarge, ReferenceFailed
 from ..language.references import FROM_TEXT
 from ..language.templates import MAX_ARGUMENT_BYTES, Scope
 from ..planning.plan import PlannedTask
 from ..tools.output import Output
+from ..values.expressions import search
 from ..values.strict import Json, JsonObject, NotStrict, measure
 from .events import Failure, Key
-from .state import Items, TaskCall
+from .state import Items, TaskCall, TaskState
 
 MAX_ITEMS = 1_000
 MAX_COMPLAINTS = 5
@@ -80,3 +83,47 @@ def _arguments(planned: PlannedTask, scope: Scope) -> JsonObject:
 def _kind(value: Json) -> str:
     names = {dict: "an object", str: "text", bool: "a boolean", int: "a number", float: "a number"}
     return names.get(type(value), "null")
+
+
+def reason_to_skip(
+    planned: PlannedTask, outputs: Mapping[str, Output], states: Mapping[str, TaskState]
+) -> Failure | None:
+    """Return why *planned*, whose dependencies have settled, does not run by its rule or condition;
+    None if it runs. Raises `ExpressionFailed`."""
+    unsuccessful = [need for need in planned.needs if need not in outputs]
+    match planned.task.trigger_rule:
+        case "all_success":
+            missing = next((need for need in unsuccessful if need in planned.requires), None)
+            if missing is not None:
+                return blamed(missing, states)
+        case "one_failed" if not unsuccessful:
+            return Failure(
+                "condition", "skipped: trigger_rule is one_failed, and no dependency failed"
+            )
+    if planned.when is not None:
+        values = {need: outputs[need].value if need in outputs else None for need in planned.needs}
+        if not _applied("when", planned.when, values):
+            return Failure("condition", f"skipped: when ({planned.task.when}) is not true")
+    return None
+
+
+def blamed(need: str, states: Mapping[str, TaskState]) -> Failure:
+    """Name the task at the root of the failure of *need*."""
+    error = states[need].error
+    cause = (error.caused_by if error is not None else None) or need
+    return Failure("dependency_failed", f"skipped: {cause} {states[cause].fate}", caused_by=cause)
+
+
+def selected(planned: PlannedTask, output: Output) -> Output:
+    """Apply the `select` of *planned* to *output*. Raises `ExpressionFailed`."""
+    if planned.select is None:
+        return output
+    value = _applied("select", planned.select, output.value)
+    return Output(value, (), measure(value))
+
+
+def _applied(field: str, expression: Any, value: Json) -> Json:
+    try:
+        return search(expression, value)
+    except ExpressionFailed as error:
+        raise ExpressionFailed(f"{field}: {error.message}", hint=error.hint) from None

@@ -18,9 +18,8 @@ from ..tools.claims import Accesses
 from ..tools.output import Output
 from ..values.principal import USER, Principal
 from ..values.strict import measure
-from .calls import MAX_ITEMS, calls_of
-from .conflict_order import ConflictOrder, Layers
-from .conflicts import Conflicts
+from .calls import MAX_ITEMS, blamed, calls_of, reason_to_skip, selected
+from .conflicts import ConflictOrder, Conflicts, Layers
 from .events import (
     FINAL,
     MOVES,
@@ -40,7 +39,6 @@ from .events import (
 )
 from .lanes import Urgency
 from .retry import RetryBudgets, backoff_s
-from .rules import blamed, reason_to_skip, selected
 from .state import Items, TaskCall, TaskState, outlines_of
 
 MAX_RUN_BYTES = 256 * 2**20
