@@ -15,7 +15,7 @@ import anyio
 import mcp_types as types
 import pytest
 from mcp import MCPError
-from mcp.server import Server, ServerRequestContext
+from mcp.server import Server
 from starlette.applications import Starlette
 from starlette.routing import Route
 
@@ -69,9 +69,9 @@ class Client:
 
 
 def lists_tools(
-    seen: Callable[[ServerRequestContext[Any, Any]], Any] = lambda ctx: None,
+    seen: Callable[[sdk.RequestContext], Any] = lambda ctx: None,
 ) -> Server[Any]:
-    async def listed(ctx: ServerRequestContext[Any, Any], params: Any) -> types.ListToolsResult:
+    async def listed(ctx: sdk.RequestContext, params: Any) -> types.ListToolsResult:
         result = seen(ctx)
         if inspect.isawaitable(result):
             await result
@@ -121,7 +121,7 @@ async def test_two_requests_on_one_connection_have_that_connection():
 
 
 async def test_a_request_of_its_own_is_served_once_and_its_connection_closed():
-    closed, seen = anyio.Event(), list[ServerRequestContext[Any, Any]]()
+    closed, seen = anyio.Event(), list[sdk.RequestContext]()
     connection = sdk.Connection.from_envelope(
         VERSION, META[types.CLIENT_INFO_META_KEY], {"roots": {}}
     )
@@ -200,9 +200,7 @@ async def test_middleware_sees_requests_as_they_came_the_first_outermost_and_may
     order, server = list[Any](), lists_tools()
 
     def noting(name: str) -> sdk.ServerMiddleware[Any]:
-        async def middleware(
-            ctx: ServerRequestContext[Any, Any], call_next: sdk.CallNext
-        ) -> sdk.HandlerResult:
+        async def middleware(ctx: sdk.RequestContext, call_next: sdk.CallNext) -> sdk.HandlerResult:
             order.append((name, ctx.method, ctx.params))
             if ctx.method == "ours/own":
                 return {"as": "it is", "resultType": 5}
@@ -229,9 +227,7 @@ def test_the_one_middleware_that_a_new_server_has_traces_and_no_other_is_removed
     server = lists_tools()
     assert [type(each).__name__ for each in server.middleware] == ["OpenTelemetryMiddleware"]
 
-    async def ours(
-        ctx: ServerRequestContext[Any, Any], call_next: sdk.CallNext
-    ) -> sdk.HandlerResult:
+    async def ours(ctx: sdk.RequestContext, call_next: sdk.CallNext) -> sdk.HandlerResult:
         return await call_next(ctx)
 
     server.middleware.insert(0, ours)
@@ -244,7 +240,7 @@ def test_the_one_middleware_that_a_new_server_has_traces_and_no_other_is_removed
 async def test_a_question_goes_out_raw_with_its_time_and_its_answer_is_made_into_the_given_type():
     answers = list[Any]()
 
-    async def ask(ctx: ServerRequestContext[Any, Any]) -> None:
+    async def ask(ctx: sdk.RequestContext) -> None:
         request = types.ListRootsRequest()
         related = sdk.ServerMessageMetadata(related_request_id=ctx.request_id)
         answers.append(await ctx.session.send_request(request, types.ListRootsResult, 7, related))
@@ -266,7 +262,7 @@ async def test_a_question_goes_out_raw_with_its_time_and_its_answer_is_made_into
 
 
 async def test_notifications_go_on_the_stream_of_their_request():
-    async def tell(ctx: ServerRequestContext[Any, Any]) -> None:
+    async def tell(ctx: sdk.RequestContext) -> None:
         await ctx.session.report_progress(1, 2, "half")
         notice = types.ToolListChangedNotification()
         await ctx.session.send_notification(notice, related_request_id=ctx.request_id)
@@ -451,9 +447,7 @@ async def test_a_stream_of_changes_acknowledges_and_then_tells_those_that_were_a
 async def test_the_state_of_a_request_goes_out_sealed_and_is_valid_for_that_request_alone():
     states = list[Any]()
 
-    async def asks(
-        ctx: ServerRequestContext[Any, Any], call_next: sdk.CallNext
-    ) -> sdk.HandlerResult:
+    async def asks(ctx: sdk.RequestContext, call_next: sdk.CallNext) -> sdk.HandlerResult:
         states.append((ctx.params or {}).get("requestState"))
         return {"resultType": "input_required", "inputRequests": {}, "requestState": "plain"}
 

@@ -1,4 +1,4 @@
-"""When to stop: signals ask for it, a second one insists, and the whole of it is bounded."""
+"""Stopping: a signal asks for it, a second one ends the process at once, and its time is bounded."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ import anyio
 log = logging.getLogger(__name__)
 
 SHUTDOWN_S = 15.0
-"""How long all of a stop may take. What has not ended by then is left behind, and the process
-ends."""
+"""Time limit of a stop, after which the process ends with whatever is still open."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stop:
-    """Whether a stop was asked for. From then on everything has *seconds* to end, or *give_up* is
+    """Whether a stop was asked for. If not everything has ended *seconds* later, *give_up* is
     called."""
 
     def __init__(
@@ -41,18 +40,18 @@ class Stop:
             )
 
     def done(self) -> None:
-        """Everything has ended."""
+        """Note that everything has ended."""
         if self._last_resort is not None:
             self._last_resort.cancel()
 
 
 @contextmanager
-def handling_signals(hear: Callable[[signal.Signals], None]) -> Iterator[None]:
-    """While the block runs, *hear* is told of each SIGTERM and SIGINT, by the event loop. It is to
-    be entered in the main thread."""
+def handling_signals(handle: Callable[[signal.Signals], None]) -> Iterator[None]:
+    """Let the event loop call *handle* for each SIGTERM and SIGINT while the block runs. Must be
+    entered in the main thread."""
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
-        loop.add_signal_handler(number, hear, number)
+        loop.add_signal_handler(number, handle, number)
     try:
         yield
     finally:
@@ -62,12 +61,12 @@ def handling_signals(hear: Callable[[signal.Signals], None]) -> Iterator[None]:
 
 @asynccontextmanager
 async def stopped_by_signals(stop: Stop | None = None) -> AsyncIterator[Stop]:
-    """While the block runs, SIGTERM and SIGINT ask for a stop; a second one ends the process at
+    """Let SIGTERM and SIGINT ask for a stop while the block runs; a second one ends the process at
     once."""
     stop = stop or Stop()
     is_first = True
 
-    def hear(number: signal.Signals) -> None:
+    def handle(number: signal.Signals) -> None:
         nonlocal is_first
         if not is_first:
             os._exit(128 + number)
@@ -75,7 +74,7 @@ async def stopped_by_signals(stop: Stop | None = None) -> AsyncIterator[Stop]:
         log.info("stopping", extra={"signal": number.name})
         stop.ask()
 
-    with handling_signals(hear):
+    with handling_signals(handle):
         try:
             yield stop
         finally:

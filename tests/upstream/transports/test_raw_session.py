@@ -16,7 +16,7 @@ from mcp.shared.transport_context import TransportContext
 from mcp_types import InitializeRequestParams
 
 from plait.upstream.transports import raw_session as module
-from plait.upstream.transports.messages import Notice, Reply, Request, read_message
+from plait.upstream.transports.messages import Notice, Reply, Request, as_message, read_json
 from plait.upstream.transports.raw_session import Inbound, Params, RawSession
 
 pytestmark = pytest.mark.virtual_time
@@ -90,7 +90,7 @@ async def test_each_request_is_answered_under_its_own_id_as_it_is_done():
         talk.handlers["wait"] = after
         talk.take(Request("a", "wait", {"s": 2}))
         talk.take(Request(7, "wait", {"s": 1}))
-        await talk.peer.none_open()
+        await talk.peer.wait_idle()
     assert talk.sent == [
         {"jsonrpc": "2.0", "id": 7, "result": {"s": 1}},
         {"jsonrpc": "2.0", "id": "a", "result": {"s": 2}},
@@ -123,7 +123,7 @@ async def test_what_goes_wrong_is_told_without_the_words_of_the_program(
     async with talking() as talk:
         talk.handlers["x"] = failing(error)
         talk.take(Request(1, "x", None))
-        await talk.peer.none_open()
+        await talk.peer.wait_idle()
     assert talk.sent == [{"jsonrpc": "2.0", "id": 1, "error": said}]
 
 
@@ -134,7 +134,7 @@ async def test_a_cancelled_request_ends_its_handler_and_is_not_answered(id: int 
         talk.take(Request(7, "x", None))
         await turn()
         talk.cancel(id)
-        await talk.peer.none_open()
+        await talk.peer.wait_idle()
     assert talk.sent == []
 
 
@@ -143,7 +143,7 @@ async def test_a_request_that_is_cancelled_as_it_comes_never_gets_anywhere():
         talk.handlers["x"] = hang
         talk.take(Request(7, "x", None))
         talk.cancel(7)
-        await talk.peer.none_open()
+        await talk.peer.wait_idle()
     assert talk.sent == []
 
 
@@ -153,7 +153,7 @@ async def test_where_a_stream_waits_for_it_a_cancelled_request_is_answered_so():
         talk.take(Request(7, "x", None))
         await turn()
         talk.cancel(7)
-        await talk.peer.none_open()
+        await talk.peer.wait_idle()
     assert [message["error"]["code"] for message in talk.sent] == [-32800]
 
 
@@ -167,7 +167,7 @@ async def test_a_cancel_of_anything_else_cancels_nothing(id: object):
         talk.handlers["x"] = soon
         talk.take(Request(7, "x", None))
         talk.cancel(id)
-        await talk.peer.none_open()
+        await talk.peer.wait_idle()
     assert talk.sent == [{"jsonrpc": "2.0", "id": 7, "result": {}}]
 
 
@@ -180,7 +180,7 @@ async def test_the_client_is_asked_on_the_stream_of_its_request():
         talk.take(Request(5, "x", None))
         await turn()
         talk.take(Reply("1", {"roots": []}))
-        await talk.peer.none_open()
+        await talk.peer.wait_idle()
     assert talk.sent[0] == {"jsonrpc": "2.0", "method": "roots/list", "id": 1}
     assert talk.related == [5, 5]
     assert talk.sent[1]["result"] == {"got": {"roots": []}}
@@ -191,7 +191,9 @@ async def test_an_error_of_the_client_is_raised_as_it_said_it():
         asking = tasks.create_task(_caught(talk.peer.send_raw_request("x", {"a": 1})))
         await turn()
         talk.take(
-            read_message(b'{"jsonrpc":"2.0","id":1,"error":{"code":-1,"message":"no","data":[2]}}')
+            as_message(
+                read_json(b'{"jsonrpc":"2.0","id":1,"error":{"code":-1,"message":"no","data":[2]}}')
+            )
         )
         error = await asking
     assert (error.error.code, error.error.message, error.error.data) == (-1, "no", [2])
@@ -239,7 +241,7 @@ async def test_where_the_client_cannot_be_asked_nothing_is_sent():
         talk.can_send_request = False
         talk.handlers["x"] = ask
         talk.take(Request(1, "x", None))
-        await talk.peer.none_open()
+        await talk.peer.wait_idle()
     assert talk.sent == [{"jsonrpc": "2.0", "id": 1, "result": {}}]
 
 
@@ -255,7 +257,7 @@ async def test_progress_is_told_where_it_was_asked_for_and_not_after_the_answer(
         talk.handlers["x"] = report
         talk.take(Request(1, "x", {"_meta": {"progressToken": "t"}}))
         talk.take(Request(2, "x", {}))
-        await talk.peer.none_open()
+        await talk.peer.wait_idle()
         await kept[0].progress(2)
     told = [message["params"] for message in talk.sent if "method" in message]
     assert told == [{"progressToken": "t", "progress": 1, "message": "half"}]
@@ -286,7 +288,7 @@ async def test_a_client_that_is_gone_breaks_nothing():
         talk.peer._send = gone
         talk.handlers["x"] = failing(RuntimeError("x"))
         talk.take(Request(1, "x", None))
-        await talk.peer.none_open()
+        await talk.peer.wait_idle()
         await talk.peer.notify("x", None)
         assert (await _caught(talk.peer.send_raw_request("x", None))).error.code == -32000
 

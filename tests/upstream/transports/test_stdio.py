@@ -59,7 +59,7 @@ class Process:
         return self._id
 
     async def answer(self, id: int | None) -> Any:
-        """The answer under *id*; those that come before it are kept for later."""
+        """Return the answer with *id*; earlier ones are kept for later."""
         while id not in self._answers:
             message = await self.read()
             if "id" in message:
@@ -80,7 +80,7 @@ class Process:
         return answer
 
     async def ended(self) -> tuple[int, str]:
-        """The exit status and what was written to standard error."""
+        """Wait for the end; return the exit status and the text of standard error."""
         assert self.process.stderr is not None
         said = await self.process.stderr.read()
         return await self.process.wait(), said.decode()
@@ -116,7 +116,7 @@ async def test_a_client_of_either_era_runs_a_dag_over_a_real_pipe(mode: str):
     assert structured(result)["outputs"] == {"a": {"n": 1}}
 
 
-async def test_what_is_no_strict_message_is_answered_under_its_id_and_the_process_lives_on():
+async def test_a_message_that_is_not_strict_json_is_answered_with_its_id():
     async with started() as gateway:
         await gateway.initialize()
         gateway.send(b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"\\ud800"}}')
@@ -148,7 +148,7 @@ async def test_what_is_no_strict_message_is_answered_under_its_id_and_the_proces
     assert alive["result"]["structuredContent"]["status"] == "success"
 
 
-async def test_a_document_in_a_string_that_is_no_strict_json_is_an_answer_with_its_place():
+async def test_a_document_in_a_string_that_is_not_strict_json_is_refused_with_its_place():
     async with started() as gateway:
         await gateway.initialize()
         bad = (
@@ -175,7 +175,7 @@ async def test_a_line_above_the_limit_is_refused_and_the_next_one_read():
     assert alive["result"] == {}
 
 
-async def test_what_is_printed_never_reaches_the_wire():
+async def test_printed_text_never_reaches_the_wire():
     async with started("--noisy") as gateway:
         await gateway.initialize()
         answer = await gateway.answer(gateway.call("execute_dag", tasks=[task("a", "s:print")]))
@@ -188,8 +188,8 @@ async def test_what_is_printed_never_reaches_the_wire():
     assert "from a child" in said
 
 
-async def test_the_end_of_input_drains_and_then_cancels_what_runs_and_says_what_came_of_it():
-    async with started("--drain", "0.3") as gateway:
+async def test_the_end_of_input_drains_then_cancels_and_answers_with_the_outputs_so_far():
+    async with started("--drain", "2") as gateway:
         await gateway.initialize()
         hung = gateway.call("execute_dag", tasks=[task("a", "s:hang"), task("b", "s:soon")])
         await gateway.said("s:hang called")
@@ -203,7 +203,7 @@ async def test_the_end_of_input_drains_and_then_cancels_what_runs_and_says_what_
     assert "Traceback" not in said
 
 
-async def test_what_was_asked_before_the_end_of_input_is_still_answered():
+async def test_requests_before_the_end_of_input_are_still_answered():
     async with started() as gateway:
         await gateway.initialize()
         ids = [
@@ -239,14 +239,14 @@ async def test_a_call_may_go_on_while_it_drains_after_the_client_has_closed_its_
             json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": params}),
             file=client,
         )
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with open_pipe(reading, writing, grace_s=0) as pipe:
             await pipe.serve(Server("slow", on_list_tools=slow), drain)
     with os.fdopen(answers) as answered_lines:
         assert ["result" in json.loads(line) for line in answered_lines] == [True]
 
 
-async def test_who_has_left_altogether_is_not_waited_for():
+async def test_draining_ends_when_the_client_has_closed_both_directions():
     left, reading = socket.socketpair()
     with left:
         left.sendall(
@@ -265,12 +265,12 @@ async def test_who_has_left_altogether_is_not_waited_for():
             await anyio.sleep_forever()
             raise AssertionError
 
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             async with open_pipe(*fds, grace_s=0) as pipe:
                 await pipe.serve(Server("hangs", on_list_tools=hang), drain)
 
 
-async def test_a_client_that_closes_its_end_and_then_wants_the_end_has_it_at_once():
+async def test_a_signal_after_the_end_of_input_cancels_without_draining():
     async with started("--drain", "100") as gateway:
         await gateway.initialize()
         call = gateway.call("execute_dag", tasks=[task("a", "s:hang")])
@@ -279,7 +279,7 @@ async def test_a_client_that_closes_its_end_and_then_wants_the_end_has_it_at_onc
         gateway.process.stdin.close()
         await gateway.said("draining")
         gateway.process.send_signal(signal.SIGTERM)
-        with anyio.fail_after(10):
+        with anyio.fail_after(20):
             answered = (await gateway.answer(call))["result"]["structuredContent"]
             assert (await gateway.ended())[0] == 0
     assert answered["status"] == "cancelled"
@@ -290,17 +290,17 @@ async def test_a_client_that_is_gone_ends_the_process_cleanly():
         await gateway.initialize()
         gateway.process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]  # standard output
         gateway.call("execute_dag", tasks=[task("a", "s:hang")])
-        with anyio.fail_after(10):
+        with anyio.fail_after(20):
             status, said = await gateway.ended()
     assert status == 0
     assert "Traceback" not in said
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_drains_what_is_about_to_end_cancels_the_rest_and_exits_with_0(
+async def test_a_signal_drains_calls_then_cancels_the_rest_and_exits_with_0(
     number: signal.Signals,
 ):
-    async with started("--drain", "0.3") as gateway:
+    async with started("--drain", "2") as gateway:
         await gateway.initialize()
         soon = gateway.call("execute_dag", tasks=[task("a", "s:held")])
         hung = gateway.call("execute_dag", tasks=[task("a", "s:hang")])
@@ -312,7 +312,7 @@ async def test_a_signal_drains_what_is_about_to_end_cancels_the_rest_and_exits_w
         drained = await gateway.answer(soon)
         assert drained["result"]["structuredContent"]["status"] == "success"
         assert (await gateway.answer(hung))["result"]["structuredContent"]["status"] == "cancelled"
-        with anyio.fail_after(10):
+        with anyio.fail_after(20):
             status, said = await gateway.ended()
     assert status == 0
     assert "s:hang aborted" in said
@@ -327,12 +327,12 @@ async def test_a_second_signal_ends_the_process_at_once():
         gateway.process.send_signal(signal.SIGTERM)
         await gateway.said("stopping")
         gateway.process.send_signal(signal.SIGTERM)
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             status, _ = await gateway.ended()
     assert status == 128 + signal.SIGTERM
 
 
-async def test_the_first_request_decides_the_era_and_the_other_one_is_refused_from_then_on():
+async def test_the_first_request_decides_the_era_and_the_other_era_is_refused():
     async with started() as handshake:
         await handshake.initialize()
         refused = await handshake.answer(handshake.request("tools/list", _meta=ENVELOPE))
@@ -349,7 +349,7 @@ async def test_the_first_request_decides_the_era_and_the_other_one_is_refused_fr
         assert bare["error"]["code"] == -32602
 
 
-async def test_what_comes_with_the_handshake_in_one_piece_waits_for_it():
+async def test_a_request_in_the_same_write_as_the_handshake_waits_for_it():
     info = {
         "protocolVersion": "2025-06-18",
         "capabilities": {},
@@ -374,7 +374,7 @@ async def test_the_event_loop_waits_for_the_pipes():
     os.close(answers)
 
 
-async def test_what_comes_behind_a_handshake_that_takes_a_while_waits_for_it():
+async def test_a_request_after_a_slow_handshake_waits_for_it():
     async def slow(ctx: Any, call_next: Any) -> Any:
         if ctx.method == "initialize":
             await anyio.wait_all_tasks_blocked()
@@ -395,7 +395,7 @@ async def test_what_comes_behind_a_handshake_that_takes_a_while_waits_for_it():
             file=client,
         )
         print(json.dumps({"jsonrpc": "2.0", "id": 2, "method": "tools/list"}), file=client, end="")
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with open_pipe(reading, writing) as pipe:
             await pipe.serve(server, partial(anyio.sleep, 0))
     with os.fdopen(answers) as answered:
@@ -468,7 +468,7 @@ async def test_a_terminal_serves_as_input_and_output():
     os.close(follower)
 
 
-async def test_nothing_at_all_is_a_clean_end():
+async def test_empty_input_ends_the_process_cleanly():
     process = await asyncio.create_subprocess_exec(
         *SERVER, cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL
     )

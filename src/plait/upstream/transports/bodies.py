@@ -1,5 +1,5 @@
-"""What requests carry and how long they stay: bodies bounded and strict, and all of them ended at a
-stop."""
+"""Guards around HTTP requests: bodies are bounded and strict JSON, and a stop ends every open
+request."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ from ..calls import SHUTTING_DOWN
 from .messages import Unreadable, read_json
 
 MAX_BODY_BYTES = 4 * 2**20
-
-
 _BODY = "plait.body"
 
 
 def body_of(scope: Scope) -> object:
-    """The value that was posted, as `StrictBodies` has read it."""
+    """Return the posted value, as `StrictBodies` read it."""
     return scope[_BODY]
 
 
 class StrictBodies:
-    """Reads what is posted, whole, before anybody else does: bounded, and strict JSON."""
+    """Reads every posted body whole before the app does: at most *limit* bytes of strict JSON."""
 
     def __init__(self, app: ASGIApp, limit: int = MAX_BODY_BYTES) -> None:
         self._app = app
@@ -52,9 +50,10 @@ class StrictBodies:
             await self._app(scope, _again(body, receive), send)
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
-        """The body; None if the client left before it was there."""
-        if _declared(scope) > self._limit:
-            raise _TooLarge
+        """Read the body; None if the client left before its end."""
+        for name, value in scope["headers"]:
+            if name == b"content-length" and value.isdigit() and int(value) > self._limit:
+                raise _TooLarge
         body = bytearray()
         while True:
             message = await receive()
@@ -68,21 +67,21 @@ class StrictBodies:
 
 
 class OpenRequests:
-    """The requests that are being answered. They are ended by telling whoever answers them that the
-    client has left, so that streams are closed in order."""
+    """The open requests. They are ended by reporting to the app that the client has left, so that
+    streams are closed in order."""
 
     def __init__(self) -> None:
         self._ending = anyio.Event()
         self._receiving: set[asyncio.Task[Message]] = set()
 
     def end_all(self) -> None:
-        """End the open ones, and refuse new ones."""
+        """End the open requests, and refuse new ones."""
         self._ending.set()
         for receiving in self._receiving:
             receiving.cancel()
 
-    async def ending(self) -> None:
-        """Wait until all are to end."""
+    async def wait_ending(self) -> None:
+        """Wait until `end_all` is called."""
         await self._ending.wait()
 
     async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,7 +124,7 @@ class OpenRequests:
 
 
 class Stoppable:
-    """Puts every request under the care of *requests*."""
+    """Serves every request through *requests*."""
 
     def __init__(self, app: ASGIApp, requests: OpenRequests) -> None:
         self._app = app
@@ -153,15 +152,8 @@ async def _stopping(scope: Scope, receive: Receive, send: Send) -> None:
     )
 
 
-def _declared(scope: Scope) -> int:
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit():
-            return int(value)
-    return 0
-
-
 def _again(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives *body*, and then what comes after it: the client's leaving."""
+    """Make a `receive` that gives *body*, and then what comes after it: the disconnect."""
     is_given = False
 
     async def given() -> Message:

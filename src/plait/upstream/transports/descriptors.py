@@ -1,5 +1,5 @@
-"""Descriptors as lines to read and a place to write: pipes, sockets and terminals without threads,
-files too."""
+"""Reading lines from descriptors and writing to them: pipes, sockets and terminals without threads,
+and files."""
 
 from __future__ import annotations
 
@@ -18,53 +18,53 @@ import mcp_types as types
 from .messages import Unreadable
 
 MOST_UNSENT_BYTES = 64 * 1024
-"""What is gathered in one turn of the loop before it is written."""
+"""Most bytes that are gathered in one turn of the event loop before they are written."""
 
 
 Take: TypeAlias = "Callable[[bytes | Unreadable], None]"
-"""Told a line, without spaces around it, or why one was passed over."""
+"""Takes a line, stripped of surrounding spaces, or the reason why one was passed over."""
 
 
 class Lines(Protocol):
     async def run(self, take: Take) -> None:
-        """Have *take* told of every line as it comes, until the end."""
+        """Give *take* every line as it comes, until the end."""
 
     def pause(self) -> None:
-        """Tell of no more lines until `resume`."""
+        """Give no more lines until `resume`."""
 
     def resume(self) -> None: ...
 
     def close(self) -> None:
-        """What has not been told by now never is."""
+        """Give no more lines, and close the descriptor."""
 
 
 class Sink(Protocol):
-    async def lost(self) -> None:
-        """Wait until nobody reads any more."""
+    async def wait_lost(self) -> None:
+        """Wait until the reader is gone."""
 
     async def write(self, data: bytes) -> None:
-        """Raises `BrokenResourceError` once nobody reads any more."""
+        """Write *data*. Raises `BrokenResourceError` if the reader is gone."""
 
     async def aclose(self) -> None:
-        """Close, and wait until what was written has been sent."""
+        """Close, and wait until everything written has been sent."""
 
     def abort(self) -> None: ...
 
 
 async def open_lines(fd: int, limit: int) -> Lines:
-    """The lines that come from *fd*, at most *limit* bytes each; *fd* is closed with them."""
-    return await _PipeLines(fd, limit).open() if _can_be_waited_for(fd) else _FileLines(fd, limit)
+    """Open the lines of *fd*, at most *limit* bytes each; *fd* is closed with them."""
+    return await _PipeLines(fd, limit).open() if _is_pollable(fd) else _FileLines(fd, limit)
 
 
 async def open_sink(fd: int, on_lost: Callable[[], None]) -> Sink:
-    """What writes to *fd*, and closes it. *on_lost* is called when nobody reads any more."""
-    return await _PipeSink(fd, on_lost).open() if _can_be_waited_for(fd) else _FileSink(fd)
+    """Open a sink that writes to *fd* and closes it. *on_lost* is called when the reader is gone."""
+    return await _PipeSink(fd, on_lost).open() if _is_pollable(fd) else _FileSink(fd)
 
 
 @asynccontextmanager
 async def open_both(in_fd: int, out_fd: int, limit: int) -> AsyncIterator[tuple[Lines, Sink]]:
-    """The lines from *in_fd*, at most *limit* bytes each, and what writes to *out_fd*. When nobody
-    reads that any more, the lines are closed. Whoever opens them closes them."""
+    """Open the lines of *in_fd*, at most *limit* bytes each, and a sink that writes to *out_fd*.
+    When its reader is gone, the lines are closed. The caller closes both."""
     lines = await open_lines(in_fd, limit)
     yield lines, await open_sink(out_fd, lines.close)
 
@@ -74,8 +74,7 @@ def too_long(limit: int) -> Unreadable:
 
 
 class _PipeLines(asyncio.Protocol):
-    """Lines from what can be waited for: a pipe, a socket, a terminal. They are told as they are
-    read."""
+    """Lines of a descriptor that can be polled: a pipe, a socket, a terminal."""
 
     def __init__(self, fd: int, limit: int) -> None:
         self._fd = fd
@@ -83,9 +82,9 @@ class _PipeLines(asyncio.Protocol):
         self._take: Take = lambda line: None
         self._data = bytearray()
         self._searched = 0
-        """So many bytes of it are known to hold no end of a line."""
+        """Number of bytes at the start of `_data` that hold no line break."""
         self._is_passing_over = False
-        """Whether what comes belongs to a line above the limit."""
+        """Whether the next bytes belong to a line above the limit."""
         self._is_paused = True
         self._has_ended = False
         self._done = asyncio.Event()
@@ -117,7 +116,7 @@ class _PipeLines(asyncio.Protocol):
     def close(self) -> None:
         self._done.set()
         if self._transport is not None and not self._transport.is_closing():
-            os.set_blocking(self._fd, True)  # others may share the file that it leads to
+            os.set_blocking(self._fd, True)  # other processes may share the open file
             self._transport.close()
 
     def data_received(self, data: bytes) -> None:
@@ -129,12 +128,12 @@ class _PipeLines(asyncio.Protocol):
         self._read()
 
     def _read(self) -> None:
-        """Tell of all lines that are complete, and at the end of the last one too."""
+        """Give all complete lines, and at the end of the input the last one too."""
         while not self._is_paused and not self._done.is_set():
             end = self._data.find(b"\n", self._searched)
             if end < 0:
                 break
-            self._tell(end)
+            self._give(end)
             del self._data[: end + 1]
         if self._is_paused or self._done.is_set():
             return
@@ -143,10 +142,10 @@ class _PipeLines(asyncio.Protocol):
             self._data.clear()
         self._searched = len(self._data)
         if self._has_ended:
-            self._tell(len(self._data))
+            self._give(len(self._data))
             self._done.set()
 
-    def _tell(self, end: int) -> None:
+    def _give(self, end: int) -> None:
         is_too_long = self._is_passing_over or end > self._limit
         self._is_passing_over, self._searched = False, 0
         if is_too_long:
@@ -156,7 +155,7 @@ class _PipeLines(asyncio.Protocol):
 
 
 class _FileLines:
-    """Lines from a file: it never makes anybody wait."""
+    """Lines of a file, which is always ready."""
 
     def __init__(self, fd: int, limit: int) -> None:
         self._file: BinaryIO = os.fdopen(fd, "rb")
@@ -190,7 +189,7 @@ class _FileLines:
 
 
 class _PipeSink(asyncio.BaseProtocol):
-    """Writes to what can make us wait."""
+    """Writes to a descriptor that can be polled."""
 
     def __init__(self, fd: int, on_lost: Callable[[], None]) -> None:
         self._fd = fd
@@ -209,7 +208,7 @@ class _PipeSink(asyncio.BaseProtocol):
         )
         return self
 
-    async def lost(self) -> None:
+    async def wait_lost(self) -> None:
         await self._lost.wait()
 
     def pause_writing(self) -> None:
@@ -237,8 +236,8 @@ class _PipeSink(asyncio.BaseProtocol):
         await self._has_room.wait()
 
     def _send(self) -> None:
-        """What was written in one turn of the loop goes out together: a call to the system costs as
-        much as a call."""
+        """Send together what was written in one turn of the event loop: a system call costs as
+        much as a relayed call."""
         if self._unsent and self._transport is not None and not self._transport.is_closing():
             self._transport.write(bytes(self._unsent))
         self._unsent.clear()
@@ -261,7 +260,7 @@ class _FileSink:
     def __init__(self, fd: int) -> None:
         self._file: Any = os.fdopen(fd, "wb", 0)
 
-    async def lost(self) -> None:
+    async def wait_lost(self) -> None:
         await anyio.sleep_forever()
 
     async def write(self, data: bytes) -> None:
@@ -279,8 +278,8 @@ class _FileSink:
         self._file.close()
 
 
-def _can_be_waited_for(fd: int) -> bool:
-    """Not for files, nor for devices such as /dev/null."""
+def _is_pollable(fd: int) -> bool:
+    """Return whether *fd* can be polled; files and devices such as /dev/null cannot."""
     if stat.S_ISREG(os.fstat(fd).st_mode):
         return False
     with selectors.DefaultSelector() as selector:

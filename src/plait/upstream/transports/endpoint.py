@@ -1,9 +1,8 @@
-"""The endpoint of Streamable HTTP, for both protocol eras: which of them a request is of, its
-header says.
+"""The endpoint of Streamable HTTP, for both protocol eras. The header of a request names its era.
 
-A request of 2026-07-28 stands for itself (`exchanges.py`), one of the handshake era belongs to a
-session (`sessions.py`). Here is what both have in common: methods, media types, bodies. Neither
-meets the SDK's streams.
+A request of 2026-07-28 stands alone (`modern_requests.py`); one of the handshake era belongs to a
+session (`sessions.py`). This module checks what both have in common: methods, media types, bodies.
+Neither passes through the SDK's streams.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ _JSON, _STREAM = "application/json", "text/event-stream"
 
 
 class Endpoint:
-    """An ASGI app, while `running`. *requests* says when all that is open has to end."""
+    """An ASGI app, while `running`. It ends everything open when *requests* ends."""
 
     def __init__(self, server: Server[Any], requests: OpenRequests) -> None:
         self._server = server
         self._requests = requests
         self._sessions: Sessions | None = None
-        self._exchanges: ModernRequests | None = None
+        self._modern: ModernRequests | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -45,8 +44,8 @@ class Endpoint:
             anyio.create_task_group() as tasks,
         ):
             self._sessions = Sessions(self._server, lifespan, tasks)
-            self._exchanges = ModernRequests(self._server, lifespan)
-            tasks.start_soon(self._obey)
+            self._modern = ModernRequests(self._server, lifespan)
+            tasks.start_soon(self._end_at_stop)
             try:
                 yield
             finally:
@@ -55,7 +54,7 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self._sessions is not None
-        assert self._exchanges is not None
+        assert self._modern is not None
         headers = Headers(scope=scope)
         version = headers.get(MCP_PROTOCOL_VERSION_HEADER)
         if version is None or version in HANDSHAKE_PROTOCOL_VERSIONS:
@@ -65,7 +64,7 @@ class Endpoint:
         elif accepted(headers) != (True, True):
             await respond(send, 406)
         else:
-            await self._exchanges.answer(_message(scope), headers, receive, send)
+            await self._modern.answer(_message(scope), headers, receive, send)
 
     async def _in_session(
         self, sessions: Sessions, scope: Scope, headers: Headers, receive: Receive, send: Send
@@ -95,18 +94,18 @@ class Endpoint:
         else:
             await session.open_stream(receive, send)
 
-    async def _obey(self) -> None:
-        await self._requests.ending()
+    async def _end_at_stop(self) -> None:
+        await self._requests.wait_ending()
         self._end_all()
 
     def _end_all(self) -> None:
-        for part in (self._sessions, self._exchanges):
+        for part in (self._sessions, self._modern):
             if part is not None:
                 part.end_all()
 
 
 def accepted(headers: Headers) -> tuple[bool, bool]:
-    """Whether the client takes JSON, and whether it takes a stream of events."""
+    """Return whether the client accepts JSON, and whether it accepts a stream of events."""
     taken = {
         part.partition(";")[0].strip().lower() for part in headers.get("accept", "").split(",")
     }
@@ -117,7 +116,7 @@ def accepted(headers: Headers) -> tuple[bool, bool]:
 
 
 async def _posted(scope: Scope, headers: Headers, send: Send) -> Incoming | None:
-    """What was posted for a session; None if it has been refused."""
+    """Return the message that was posted for a session; None if it has been refused."""
     if accepted(headers) != (True, True):
         wrong = f"Not Acceptable: Client must accept both {_JSON} and {_STREAM}"
         await refuse(send, 406, types.INVALID_REQUEST, wrong)

@@ -1,9 +1,8 @@
-"""Both protocol eras on one connection: the client's first request decides which of them it is
-served in.
+"""Both protocol eras on one connection: the client's first request decides which one is served.
 
 A request with the envelope of 2026-07-28 opens a connection of that era, anything else one of the
-handshake era. What comes later in the words of the other era is refused. As the SDK has it for
-streams (`mcp/server/runner.py`).
+handshake era. Later requests of the other era are refused. The SDK does the same for streams
+(`mcp/server/runner.py`).
 """
 
 from __future__ import annotations
@@ -29,8 +28,7 @@ from ..mcp_sdk import (
 from .raw_session import Inbound, Params
 
 MOST_EARLY = 8
-"""Notifications before the first request that are kept for it; `notifications/initialized` alone
-may be one."""
+"""Most notifications before the first request that are kept until the era is decided."""
 
 
 class EraLock:
@@ -41,31 +39,28 @@ class EraLock:
         self._server = server
         self._lifespan = lifespan
         self._outbound = outbound
-        self._serves: _Handshake | _Modern | None = None
+        self._era: _Handshake | _Modern | None = None
         self._early: list[tuple[Inbound, str, Params]] = []
 
     async def on_request(self, inbound: Inbound, method: str, params: Params) -> dict[str, Any]:
-        if self._serves is None:
-            self._serves = self._decided(method, params)
+        if self._era is None:
+            is_modern = method != "initialize" and _is_enveloped(params)
+            era = _Modern if is_modern else _Handshake
+            self._era = era(self._server, self._lifespan, self._outbound)
             for notice in self._early:
-                await self._serves.on_notice(*notice)
+                await self._era.on_notice(*notice)
             self._early.clear()
-        return await self._serves.on_request(inbound, method, params)
+        return await self._era.on_request(inbound, method, params)
 
     async def on_notice(self, inbound: Inbound, method: str, params: Params) -> None:
-        if self._serves is not None:
-            await self._serves.on_notice(inbound, method, params)
+        if self._era is not None:
+            await self._era.on_notice(inbound, method, params)
         elif len(self._early) < MOST_EARLY:
             self._early.append((inbound, method, params))
 
     async def aclose(self) -> None:
-        if isinstance(self._serves, _Handshake):
-            await aclose_shielded(self._serves.connection)
-
-    def _decided(self, method: str, params: Params) -> _Handshake | _Modern:
-        if method != "initialize" and _is_enveloped(params):
-            return _Modern(self._server, self._lifespan, self._outbound)
-        return _Handshake(self._server, self._lifespan, self._outbound)
+        if isinstance(self._era, _Handshake):
+            await aclose_shielded(self._era.connection)
 
 
 class _Handshake:
@@ -90,8 +85,7 @@ class _Handshake:
 
 
 class _Modern:
-    """A connection of 2026-07-28: each request says itself who asks, and the client is asked
-    nothing."""
+    """A connection of 2026-07-28: each request names its client, which is sent no requests."""
 
     def __init__(self, server: Server[Any], lifespan: Any, outbound: Outbound) -> None:
         self._server = server
@@ -101,7 +95,11 @@ class _Modern:
     async def on_request(self, inbound: Inbound, method: str, params: Params) -> dict[str, Any]:
         inbound.transport = _NO_QUESTIONS
         if method == "initialize":
-            raise _no_handshake(params)
+            data: dict[str, Any] = {"supported": list(MODERN_PROTOCOL_VERSIONS)}
+            if isinstance(requested := (params or {}).get("protocolVersion"), str):
+                data["requested"] = requested
+            message = "This connection was opened in the era of 2026-07-28, which has no handshake."
+            raise MCPError(types.UNSUPPORTED_PROTOCOL_VERSION, message, data)
         route = classify_inbound_request({"method": method, "params": params})
         if isinstance(route, InboundLadderRejection):
             raise MCPError(route.code, route.message, route.data)
@@ -140,12 +138,3 @@ _NO_QUESTIONS = TransportContext(kind="jsonrpc", can_send_request=False)
 def _is_enveloped(params: Params) -> bool:
     meta = (params or {}).get("_meta")
     return isinstance(meta, dict) and types.PROTOCOL_VERSION_META_KEY in meta
-
-
-def _no_handshake(params: Params) -> MCPError:
-    requested = (params or {}).get("protocolVersion")
-    data: dict[str, Any] = {"supported": list(MODERN_PROTOCOL_VERSIONS)}
-    if isinstance(requested, str):
-        data["requested"] = requested
-    message = "This connection was opened in the era of 2026-07-28, which has no handshake."
-    return MCPError(types.UNSUPPORTED_PROTOCOL_VERSION, message, data)

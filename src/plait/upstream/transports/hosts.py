@@ -1,15 +1,15 @@
-"""Who may talk to us over HTTP: the Host and Origin of every request, parsed exactly.
+"""Which requests are accepted over HTTP: the Host and Origin of each is parsed exactly and checked.
 
-A page in a browser must not reach the gateway by a name that was made to lead here (DNS rebinding),
-nor by a request across origins. The MCP specification asks for it in "Streamable HTTP, Security
-Warning".
+A page in a browser must not reach the gateway through a name that was made to lead here (DNS
+rebinding), nor with a request across origins (MCP specification, "Streamable HTTP", Security
+Warning).
 
-Host: a name must be known. `localhost`, `127.0.0.1` and `[::1]` are, at any port, so that a
-forwarded port works; so is the address that is bound. Where every address is bound (`0.0.0.0`,
-`::`), every IP address is: an address cannot be rebound. Any other name has to be allowed:
+Host: `localhost`, `127.0.0.1` and `[::1]` are accepted at any port, so that a forwarded port works,
+and so is the address that is bound. Where all addresses are bound (`0.0.0.0`, `::`), every IP
+address is accepted, because DNS cannot rebind an address. Any other name must be allowed:
 `gateway.example` at any port, `gateway.example:8443` at that one.
 
-Origin: none (no browser), the request's own (same host and port), or one that is allowed, exactly.
+Origin: absent (no browser), the request's own (same host and port), or exactly one that is allowed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def parse_authority(text: str) -> Address | None:
-    """Host and port of `host`, `host:port` or `[v6]:port`; None for anything else."""
+    """Parse `host`, `host:port` or `[v6]:port`; None for anything else."""
     match = _AUTHORITY.fullmatch(text)
     if match is None:
         return None
@@ -51,8 +51,8 @@ def parse_authority(text: str) -> Address | None:
 
 
 def parse_origin(text: str) -> tuple[str, str, int] | None:
-    """Scheme, host and port of an origin, its port made explicit; None for anything else, also for
-    `null`."""
+    """Parse an origin into scheme, host and port, with the default port if it names none; None for
+    anything else, including `null`."""
     scheme, mark, rest = text.partition("://")
     address = parse_authority(rest) if mark else None
     if address is None or scheme not in _PORTS:
@@ -62,7 +62,7 @@ def parse_origin(text: str) -> tuple[str, str, int] | None:
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """What is allowed when *bound* is the host that we listen on (see the module)."""
+    """The allowed hosts and origins; *bound* is the host that we listen on (see the module)."""
 
     bound: str
     hosts: tuple[str, ...] = ()
@@ -97,7 +97,7 @@ class Allowed:
 
 
 class HostGuard:
-    """Stands in front of every route."""
+    """Refuses requests whose Host or Origin is not *allowed*."""
 
     def __init__(self, app: ASGIApp, allowed: Allowed) -> None:
         self._app = app

@@ -37,8 +37,8 @@ def build_app(
     requests: OpenRequests | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
 ) -> Starlette:
-    """The app over *server*, with *allowed* in front of every route. *calls* say whether we are
-    stopping, and *requests* end what is still open then."""
+    """Build the app over *server*. *allowed* guards every route. A closed *calls* means that we are
+    stopping; *requests* then ends the open requests."""
     requests = requests or OpenRequests()
     endpoint = Endpoint(server, requests)
     sse = _LegacySse(server, max_body_bytes)
@@ -72,7 +72,7 @@ def build_app(
 
 
 def health(gateway: Gateway, *, is_stopping: bool = False) -> dict[str, Any]:
-    """What `/healthz` says: the process lives, and how its servers stand."""
+    """Return the body of `/healthz`: whether we are stopping, and the servers by state."""
     servers: dict[str, list[str]] = {}
     for info in gateway.catalog().servers.values():
         servers.setdefault(str(info.state), []).append(info.name)
@@ -84,7 +84,7 @@ def health(gateway: Gateway, *, is_stopping: bool = False) -> dict[str, Any]:
 
 
 class _Shortcut:
-    """Leads to the endpoint, past the router: what is there for errors and paths costs as much as a
+    """Calls the endpoint without the router, whose work for paths and errors costs as much as a
     relayed call."""
 
     def __init__(self, app: ASGIApp, endpoint: Endpoint) -> None:
@@ -97,8 +97,8 @@ class _Shortcut:
 
 
 class _LegacySse:
-    """The transport of 2024: a stream of events, and a URL to post to. The stream is the session:
-    its end ends the calls in flight."""
+    """The transport of 2024: a stream of events, and a URL to post to. The stream is the session;
+    when it ends, the calls in flight are cancelled."""
 
     def __init__(self, server: Server[Any], max_body_bytes: int) -> None:
         self._server = server
@@ -121,8 +121,7 @@ class _LegacySse:
 
 
 def _cross_origin(allowed: Allowed) -> Middleware:
-    """Browsers ask before they send across origins; pages of the allowed origins get the answer
-    they need."""
+    """Answer the preflight requests of browsers for pages of the allowed origins."""
     return Middleware(
         CORSMiddleware,
         allow_origins=list(allowed.origins),

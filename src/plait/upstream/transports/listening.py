@@ -1,4 +1,4 @@
-"""uvicorn, run as part of a program: requests have deadlines to arrive, and we say when it ends."""
+"""uvicorn as part of a program: requests must arrive within deadlines, and the program ends it."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 1_000
 LAST_S = 2
-"""How long open requests have to end when they have been told to."""
+"""Time for open requests to end at a stop."""
 
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """How long a request may take to arrive (uvicorn itself waits for ever)."""
+    """Time limits for a request to arrive; uvicorn itself has none."""
 
     headers_s: float = 10.0
     body_s: float = 30.0
 
 
 class Listener(uvicorn.Server):
-    """A uvicorn server that leaves the signals alone: `should_exit` ends it. *on_started* is called
-    when it listens."""
+    """A uvicorn server that handles no signals; `should_exit` ends it. *on_started* is called when
+    it listens."""
 
     def __init__(
         self,
@@ -69,10 +69,9 @@ class Listener(uvicorn.Server):
 
 
 def listen_on(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes any that is free. Raises `OSError`."""
+    """Open a listening socket; port 0 takes any free port. Raises `OSError`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio sends what is written at once; else small answers wait for
-    # acknowledgements.
+    # If the protocol is named, asyncio sends at once; else small answers wait for acknowledgements.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -84,8 +83,7 @@ def listen_on(host: str, port: int) -> socket.socket:
 
 
 class _Deadlines(H11Protocol):
-    """Closes a connection whose request does not arrive in time, be it dripped or never
-    finished."""
+    """Closes a connection whose request does not arrive completely in time."""
 
     arrival = Arrival()
 
@@ -107,8 +105,7 @@ class _Deadlines(H11Protocol):
         super().connection_lost(exc)
 
     def _watch(self) -> None:
-        """The phase of the request that arrives has changed, or has not: each has its own
-        deadline."""
+        """Set the deadline of the current phase (headers or body), if the phase has changed."""
         phase = self.conn.their_state
         if phase is self._phase:
             return

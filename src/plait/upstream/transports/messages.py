@@ -1,5 +1,4 @@
-"""JSON-RPC messages as they come in: strict JSON or none, whatever the SDK's own decoders would
-take."""
+"""Incoming JSON-RPC messages. Only strict JSON is accepted; the SDK's own decoders take more."""
 
 from __future__ import annotations
 
@@ -45,8 +44,7 @@ _OF_A_REQUEST = frozenset({"jsonrpc", "id", "method", "params"})
 
 
 class Unreadable(Exception):
-    """The text is not a message. `error` is the answer to it, under its id where that could be
-    found."""
+    """The text is not a message. `error` is the answer to it, with its id if that can be read."""
 
     def __init__(self, code: int, message: str, id: str | int | None) -> None:
         super().__init__(message)
@@ -57,32 +55,16 @@ class Unreadable(Exception):
         return self.error.model_dump_json(by_alias=True, exclude_unset=True).encode()
 
 
-def read_message(text: bytes) -> Incoming:
-    """The message in *text*. Raises `Unreadable`."""
-    return as_message(read_json(text))
-
-
 def as_message(value: object) -> Incoming:
-    """The message that *value* is. Raises `Unreadable`."""
-    return _request(value) or _validated(value)
-
-
-def _request(value: object) -> Request | None:
-    """The most common message there is, known by its form without a model."""
-    if not isinstance(value, dict) or not value.keys() <= _OF_A_REQUEST:
-        return None
-    match value:
-        case {"jsonrpc": "2.0", "id": bool()}:
-            return None
-        case {"jsonrpc": "2.0", "id": int() | str() as id, "method": str(method)}:
-            params = value.get("params")
-            return (
-                Request(id, method, params) if params is None or isinstance(params, dict) else None
-            )
-    return None
-
-
-def _validated(value: object) -> Incoming:
+    """Read *value* as a message. Raises `Unreadable`."""
+    if isinstance(value, dict) and value.keys() <= _OF_A_REQUEST:
+        match value:  # a request, the most common message, needs no model
+            case {"jsonrpc": "2.0", "id": bool()}:
+                pass
+            case {"jsonrpc": "2.0", "id": int() | str() as id, "method": str(method)}:
+                params = value.get("params")
+                if params is None or isinstance(params, dict):
+                    return Request(id, method, params)
     try:
         message = types.jsonrpc_message_adapter.validate_python(value, by_name=False)
     except ValidationError:
@@ -99,22 +81,16 @@ def _validated(value: object) -> Incoming:
 
 
 def read_json(text: bytes) -> object:
-    """The strict JSON value in *text*. Raises `Unreadable`, naming the place."""
+    """Decode the strict JSON in *text*. Raises `Unreadable`, which names the place."""
     try:
         return loads(text, RESULT_DEPTH)
     except NotStrict as error:
-        raise Unreadable(
-            types.PARSE_ERROR, f"The message is not strict JSON: {error}", _id_of(text)
-        ) from None
-
-
-def _id_of(text: bytes) -> str | int | None:
-    """The id of a message that is JSON, if not strict JSON: whoever sent it waits for an answer
-    under that id."""
-    try:
-        return _id_in(json.loads(text))
-    except (ValueError, RecursionError):
-        return None
+        try:  # it may be JSON all the same, and its sender waits for an answer with its id
+            id = _id_in(json.loads(text))
+        except (ValueError, RecursionError):
+            id = None
+        message = f"The message is not strict JSON: {error}"
+        raise Unreadable(types.PARSE_ERROR, message, id) from None
 
 
 def _id_in(value: object) -> str | int | None:
@@ -129,7 +105,7 @@ def _id_in(value: object) -> str | int | None:
 
 
 def written(message: JsonObject) -> bytes:
-    """*message* as JSON; in the place of one that cannot be written, the error that says so."""
+    """Encode *message* as JSON; if that fails, an error that says so."""
     try:
         return encode(message)
     except (ValueError, TypeError):

@@ -1,8 +1,7 @@
-"""Requests of 2026-07-28 over HTTP: each stands for itself, and says in headers and envelope what
-it is.
+"""Requests of 2026-07-28 over HTTP. Each stands alone: headers and envelope describe it.
 
-What is checked, and in which order, is as the SDK has it (`mcp/server/_streamable_http_modern.py`).
-A client that leaves cancels its request.
+The checks and their order are the SDK's (`mcp/server/_streamable_http_modern.py`). A client that
+leaves cancels its request.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _PARAM = "mcp-param-"
 
 
 class ModernRequests:
-    """Answers such requests by *server*; each may be ended from outside, as all are at a stop."""
+    """Answers these requests with *server*; `end_all` ends the open ones."""
 
     def __init__(self, server: Server[Any], lifespan: Any) -> None:
         self._server = server
@@ -47,7 +46,7 @@ class ModernRequests:
         self._open: set[Inbound] = set()
 
     def __repr__(self) -> str:
-        return f"<Exchanges: {len(self._open)} open>"
+        return f"<ModernRequests: {len(self._open)} open>"
 
     def end_all(self) -> None:
         for inbound in list(self._open):
@@ -56,29 +55,24 @@ class ModernRequests:
     async def answer(
         self, message: Incoming | None, headers: Headers, receive: Receive, send: Send
     ) -> None:
-        """Answer a POST, whose body is *message*, or None if that is not a message."""
+        """Answer a POST. *message* is its body, None if that is not a message."""
         match message:
             case Notice():
-                await self._acknowledge(headers, send)
+                # Notifications have no effect here, but are accepted in a version that is served.
+                version = headers.get(MCP_PROTOCOL_VERSION_HEADER, "")
+                rejection = unsupported_protocol_version_rejection(version)
+                await (respond(send, 202) if rejection is None else _reject(send, rejection, None))
             case Request():
-                verdict = self._verdict(message, headers)
-                if isinstance(verdict, InboundLadderRejection):
-                    await _reject(send, verdict, message.id)
+                route = self._route(message, headers)
+                if isinstance(route, InboundLadderRejection):
+                    await _reject(send, route, message.id)
                 else:
-                    await self._exchange(message, verdict, headers, receive, send)
+                    await self._exchange(message, route, headers, receive, send)
             case _:
                 wrong = "Body must be a single JSON-RPC request or notification object"
                 await refuse(send, 400, types.INVALID_REQUEST, wrong)
 
-    async def _acknowledge(self, headers: Headers, send: Send) -> None:
-        """Notifications mean nothing here, and are taken; of a version that is not served they are
-        not."""
-        unsupported = unsupported_protocol_version_rejection(
-            headers.get(MCP_PROTOCOL_VERSION_HEADER, "")
-        )
-        await (respond(send, 202) if unsupported is None else _reject(send, unsupported, None))
-
-    def _verdict(
+    def _route(
         self, request: Request, headers: Headers
     ) -> InboundModernRoute | InboundLadderRejection:
         if (twice := find_duplicated_routing_header(headers.items())) is not None:
@@ -86,14 +80,14 @@ class ModernRequests:
                 types.HEADER_MISMATCH, f"{twice} header appears more than once"
             )
         body = {"method": request.method, "params": request.params}
-        verdict = classify_inbound_request(body, headers=dict(headers))
-        if isinstance(verdict, InboundModernRoute) and request.method == "tools/call":
-            return self._mismatch(request.params, headers) or verdict
-        return verdict
+        route = classify_inbound_request(body, headers=dict(headers))
+        if isinstance(route, InboundModernRoute) and request.method == "tools/call":
+            return self._mismatch(request.params, headers) or route
+        return route
 
     def _mismatch(self, params: Params, headers: Headers) -> InboundLadderRejection | None:
-        """Whether what a tool wants in headers is not there, or is there otherwise than in the
-        arguments."""
+        """Return a rejection if a header that the tool's schema asks for is missing, or differs
+        from the argument."""
         name, arguments = (params or {}).get("name"), (params or {}).get("arguments") or {}
         lookup = self._server.get_tool_input_schema
         if lookup is None or not isinstance(name, str) or not isinstance(arguments, Mapping):
@@ -111,23 +105,30 @@ class ModernRequests:
         receive: Receive,
         send: Send,
     ) -> None:
-        responding = StreamingResponse(statuses=True)
+        response = StreamingResponse(statuses=True)
 
         async def put(message: JsonObject, related: types.RequestId | None) -> None:
-            await responding.put(message, is_last="method" not in message)
+            await response.put(message, is_last="method" not in message)
 
         transport = TransportContext(
             kind="streamable-http", can_send_request=False, headers=headers
         )
-        inbound = Inbound.of(request, transport, peer := RawSession(put))
-        inbound.on_abandoned = responding.close
+        session = RawSession(put)
+        inbound = Inbound.of(request, transport, session)
+        inbound.on_abandoned = response.close
+
+        async def abandon_when_left() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            inbound.abandon()
+
         self._open.add(inbound)
         answering = asyncio.ensure_future(
-            peer.answer(inbound, request, _One(self._server, self._lifespan, route))
+            session.answer(inbound, request, _Exchange(self._server, self._lifespan, route))
         )
-        watching = asyncio.ensure_future(_watch(receive, inbound))
+        watching = asyncio.ensure_future(abandon_when_left())
         try:
-            await responding.run(send)
+            await response.run(send)
         finally:
             watching.cancel()
             inbound.abandon()
@@ -137,8 +138,8 @@ class ModernRequests:
                     await answering
 
 
-class _One:
-    """Serves one request."""
+class _Exchange:
+    """The `Handler` of one request."""
 
     def __init__(self, server: Server[Any], lifespan: Any, route: InboundModernRoute) -> None:
         self._server = server
@@ -161,13 +162,6 @@ class _One:
 
     async def on_notice(self, inbound: Inbound, method: str, params: Params) -> None:
         raise AssertionError(f"{method} was taken for a request")
-
-
-async def _watch(receive: Receive, inbound: Inbound) -> None:
-    """Wait until the client has left, and give its request up."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    inbound.abandon()
 
 
 async def _reject(

@@ -1,10 +1,21 @@
-"""The client at the other end of one connection: its requests are answered, and it can be asked and
-told.
+"""One client's connection, free of any transport: its requests are answered, and it can be sent
+requests and notifications.
 
-A request costs one task and one message; nothing that comes in is validated twice. Whoever reads
-the connection hands in messages by `take`, and `send` writes those that go out. The rest of the
-SDK's server runs over this as over its own dispatcher: what it needs is an `Outbound` for the
-connection and a `DispatchContext` for each request.
+*The idea.* The SDK's server runs on two interfaces: an `Outbound` for a connection (`RawSession`)
+and a `DispatchContext` for each request (`Inbound`). A transport hands incoming messages to `take`,
+and *send* writes outgoing ones. A request costs one task and one message, and no message is
+validated twice.
+
+*The invariants.*
+
+1. Every request is answered exactly once, with a result or an error; one that was abandoned, by a
+   client that no longer waits, is answered only where its stream would not end otherwise.
+2. Nothing is sent for a request after its answer.
+3. When the connection closes, everything open ends: requests from the client with an error, if it
+   still reads, and requests to it with `CONNECTION_CLOSED`.
+
+*Why not the SDK's own dispatcher.* Its memory streams and models cost more than a relayed call
+(`docs/performance.md`).
 """
 
 from __future__ import annotations
@@ -38,25 +49,25 @@ from .messages import Incoming, Notice, Request
 log = logging.getLogger(__name__)
 
 MOST_OPEN = 10_000
-"""Requests of one client that are being answered at once."""
+"""Most requests of one client that are answered at once."""
 WITHDRAW_S = 5.0
-"""How long it may take to tell the client that a question of ours is void."""
+"""Time to notify the client that a request of ours is cancelled."""
 LAST_WORD_S = 1.0
-"""How long the answers to what is given up at the end may take to be written."""
+"""Time to answer the requests that are still open at the end."""
 
 Params: TypeAlias = "Mapping[str, Any] | None"
 Send: TypeAlias = Callable[[JsonObject, "types.RequestId | None"], Awaitable[None]]
-"""Writes a message that belongs to the client's request of that id, or to none."""
+"""Writes a message that belongs to the client's request with that id, or to none."""
 
 REQUEST_CANCELLED = -32800
-"""As the SDK answers over HTTP in the handshake era."""
+"""The SDK's code for cancelled requests over HTTP in the handshake era."""
 _GONE = (anyio.BrokenResourceError, anyio.ClosedResourceError)
 _CLOSED: Final = types.ErrorData(code=types.CONNECTION_CLOSED, message="Connection closed")
 _CANCELLED: Final = types.ErrorData(code=REQUEST_CANCELLED, message="Request cancelled")
 
 
 class Handler(Protocol):
-    """What answers the requests of a client, and hears what it notifies of."""
+    """Answers the requests of a client, and takes its notifications."""
 
     async def on_request(
         self, inbound: Inbound, method: str, params: Params, /
@@ -72,21 +83,20 @@ class Inbound:
     request_id: types.RequestId | None
     transport: TransportContext
     message_metadata: MessageMetadata
-    _peer: RawSession
+    _session: RawSession
     _progress_token: types.ProgressToken | None = None
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     is_cancelled: bool = False
     is_closed: bool = False
-    """Whether its answer is on its way, or it will have none: then nothing is said for it any
-    more."""
+    """Whether it was answered or never will be: nothing more is sent for it."""
     on_abandoned: Callable[[], None] = lambda: None
 
     @classmethod
-    def of(cls, request: Request, transport: TransportContext, peer: RawSession) -> Self:
-        return cls(request.id, transport, None, peer, progress_token_from_params(request.params))
+    def of(cls, request: Request, transport: TransportContext, session: RawSession) -> Self:
+        return cls(request.id, transport, None, session, progress_token_from_params(request.params))
 
     def abandon(self) -> None:
-        """Nobody waits for its answer any more: it has none, and what is done for it ends."""
+        """End its work, and leave it without an answer: the client no longer waits for one."""
         if not self.is_closed:
             self.is_cancelled = True
             self.scope.cancel()
@@ -106,92 +116,96 @@ class Inbound:
     async def send_raw_request(
         self, method: str, params: Params, opts: CallOptions | None = None
     ) -> dict[str, Any]:
-        """As `Outbound`, on the stream of this request."""
+        """Send the client a request, on the stream of this one (as `Outbound`)."""
         if not self.can_send_request:
             raise NoBackChannelError(method)
-        return await self._peer.ask(method, params, opts, self.request_id)
+        return await self._session.ask(method, params, opts, self.request_id)
 
     async def notify(self, method: str, params: Params, opts: CallOptions | None = None) -> None:
         if not self.is_closed:
-            await self._peer.tell(method, params, self.request_id)
+            await self._session.notify_on(self.request_id, method, params)
 
     async def progress(
         self, progress: float, total: float | None = None, message: str | None = None
     ) -> None:
         if self._progress_token is None:
             return
-        told: dict[str, Any] = {"progressToken": self._progress_token, "progress": progress}
-        said = {"total": total, "message": message}
-        await self.notify(
-            "notifications/progress", told | {k: v for k, v in said.items() if v is not None}
-        )
+        params: dict[str, Any] = {"progressToken": self._progress_token, "progress": progress}
+        if total is not None:
+            params["total"] = total
+        if message is not None:
+            params["message"] = message
+        await self.notify("notifications/progress", params)
 
 
 class RawSession:
-    """One client. *answers_cancelled* is whether a request that it cancelled is answered with an
-    error: streams of the handshake era over HTTP end with an answer only."""
+    """One client. With *answers_cancelled*, a request that it cancelled is answered with an error:
+    over HTTP, streams of the handshake era end only with an answer."""
 
     def __init__(self, send: Send, *, answers_cancelled: bool = False) -> None:
         self._send = send
         self._answers_cancelled = answers_cancelled
         self._open: dict[types.RequestId, Inbound] = {}
         self._asked: dict[types.RequestId, asyncio.Future[JsonObject | types.ErrorData]] = {}
-        self._heard: set[Inbound] = set()
+        self._notices: set[Inbound] = set()
         self._ids = count(1)
         self._settled = Signal()
         self._is_closed = False
 
     def __repr__(self) -> str:
-        return f"<Peer: {len(self._open)} requests open, {len(self._asked)} questions>"
+        return f"<RawSession: {len(self._open)} requests open, {len(self._asked)} questions>"
 
-    # What comes from the client.
+    # From the client.
 
     def take(
         self,
         message: Incoming,
-        serves: Handler,
+        handler: Handler,
         tasks: asyncio.TaskGroup,
         transport: TransportContext,
     ) -> asyncio.Task[None] | None:
-        """Deal with *message*; gives the task that does, if there is more to it than taking a
+        """Take in a message. Returns the task in which *handler* deals with it, None for a
         reply."""
         match message:
             case Request():
                 if len(self._open) >= MOST_OPEN:
-                    return tasks.create_task(
-                        self._write(_error(message.id, _too_many()), message.id)
-                    )
+                    text = f"More than {MOST_OPEN:,} requests are open at once."
+                    error = types.ErrorData(code=types.INVALID_REQUEST, message=text)
+                    return tasks.create_task(self._write(_error(message.id, error), message.id))
                 inbound = self._open[coerce_request_id(message.id)] = Inbound.of(
                     message, transport, self
                 )
-                return tasks.create_task(self.answer(inbound, message, serves))
+                return tasks.create_task(self.answer(inbound, message, handler))
             case Notice():
                 if message.method == "notifications/cancelled":
-                    self._cancel(message.params)
+                    id = cancelled_request_id_from_params(message.params)
+                    cancelled = self._open.get(coerce_request_id(id)) if id is not None else None
+                    if cancelled is not None:
+                        cancelled.abandon()
                 return tasks.create_task(
-                    self._notice(Inbound(None, transport, None, self), message, serves)
+                    self._notice(Inbound(None, transport, None, self), message, handler)
                 )
         waiting = self._asked.get(coerce_request_id(message.id)) if message.id is not None else None
         if waiting is not None and not waiting.done():
             waiting.set_result(message.answer)
         return None
 
-    async def none_open(self) -> None:
+    async def wait_idle(self) -> None:
         """Wait until every request has been answered."""
         while self._open:
             await self._settled.wait()
 
     def close(self) -> None:
-        """The connection ends: what is open is given up, and the client is told so if it still
+        """End the connection: everything open is cancelled, and answered if the client still
         reads."""
         self._is_closed = True
         for waiting in self._asked.values():
             if not waiting.done():
                 waiting.set_result(_CLOSED)
-        for inbound in [*self._open.values(), *self._heard]:
+        for inbound in [*self._open.values(), *self._notices]:
             inbound.scope.cancel()
 
-    # What goes to the client: an `Outbound` of the SDK.
+    # To the client: an `Outbound` of the SDK.
 
     async def send_raw_request(
         self, method: str, params: Params, opts: CallOptions | None = None
@@ -199,19 +213,18 @@ class RawSession:
         return await self.ask(method, params, opts, None)
 
     async def notify(self, method: str, params: Params, opts: CallOptions | None = None) -> None:
-        await self.tell(method, params, None)
+        await self.notify_on(None, method, params)
 
-    async def tell(self, method: str, params: Params, related: types.RequestId | None) -> None:
-        """Notify the client, on the stream of its request *related*; one that is gone is not
-        told."""
+    async def notify_on(self, related: types.RequestId | None, method: str, params: Params) -> None:
+        """Notify the client on the stream of its request *related*, unless it is gone."""
         if not self._is_closed:
             await self._write(_message(method, params), related)
 
     async def ask(
         self, method: str, params: Params, opts: CallOptions | None, related: types.RequestId | None
     ) -> dict[str, Any]:
-        """The client's result. Raises `MCPError` as it said, and if it is gone, or out of the time
-        of *opts*."""
+        """Send the client a request and return its result. Raises `MCPError`: its own, or if it is
+        gone or does not answer within the timeout of *opts*."""
         if self._is_closed:
             raise MCPError.from_error_data(_CLOSED)
         id = (opts or {}).get("request_id") or next(self._ids)
@@ -221,7 +234,10 @@ class RawSession:
         try:
             with anyio.move_on_after(seconds):
                 await self._send({**_message(method, params), "id": id}, related)
-                return _result(await waiting)
+                answer: JsonObject | types.ErrorData = await waiting
+                if isinstance(answer, types.ErrorData):
+                    raise MCPError(answer.code, answer.message, answer.data)
+                return answer
             await self._withdraw(id, f"timed out after {seconds} s", related)
             raise MCPError(types.REQUEST_TIMEOUT, f"Request {method!r} timed out")
         except _GONE:
@@ -237,67 +253,49 @@ class RawSession:
         self, id: types.RequestId, reason: str, related: types.RequestId | None
     ) -> None:
         with anyio.move_on_after(WITHDRAW_S):
-            await self.tell("notifications/cancelled", {"requestId": id, "reason": reason}, related)
+            params = {"requestId": id, "reason": reason}
+            await self.notify_on(related, "notifications/cancelled", params)
 
-    # The answers.
+    # Its requests and notifications, each in a task.
 
-    async def answer(self, inbound: Inbound, request: Request, serves: Handler) -> None:
+    async def answer(self, inbound: Inbound, request: Request, handler: Handler) -> None:
         """Answer one request, unless it is abandoned."""
         answer: JsonObject | None = None
         try:
             with inbound.scope:
-                answer = await _answered(inbound, request, serves)
+                try:
+                    result = await handler.on_request(inbound, request.method, request.params)
+                    answer = {"jsonrpc": "2.0", "id": request.id, "result": result}
+                except Exception as error:  # the client gets an error without our traceback
+                    answer = _error(request.id, modern_error_data(error))
             inbound.is_closed = True
             if inbound.is_cancelled:
                 answer = _error(request.id, _CANCELLED) if self._answers_cancelled else None
-            elif answer is None:
-                await self._give_up(request.id)
+            elif answer is None:  # the connection ends
+                with anyio.move_on_after(LAST_WORD_S):
+                    await self._write(_error(request.id, _CLOSED), request.id)
             if answer is not None:
                 await self._write(answer, request.id)
         finally:
             inbound.is_closed = True
-            self._forget(request.id, inbound)
+            key = coerce_request_id(request.id)
+            if self._open.get(key) is inbound:  # else a later request has the same id
+                del self._open[key]
+            self._settled.notify()
 
-    async def _give_up(self, id: types.RequestId) -> None:
-        """The connection ends before the answer."""
-        with anyio.move_on_after(LAST_WORD_S):
-            await self._write(_error(id, _CLOSED), id)
-
-    async def _notice(self, inbound: Inbound, notice: Notice, serves: Handler) -> None:
-        self._heard.add(inbound)
+    async def _notice(self, inbound: Inbound, notice: Notice, handler: Handler) -> None:
+        self._notices.add(inbound)
         try:
             with inbound.scope:
-                await serves.on_notice(inbound, notice.method, notice.params)
+                await handler.on_notice(inbound, notice.method, notice.params)
         except Exception:
             log.exception("notice.failed", extra={"method": notice.method})
         finally:
-            self._heard.discard(inbound)
-
-    def _cancel(self, params: Params) -> None:
-        id = cancelled_request_id_from_params(params)
-        inbound = self._open.get(coerce_request_id(id)) if id is not None else None
-        if inbound is not None:
-            inbound.abandon()
-
-    def _forget(self, id: types.RequestId, inbound: Inbound) -> None:
-        key = coerce_request_id(id)
-        if self._open.get(key) is inbound:  # else a later request has the same id
-            del self._open[key]
-        self._settled.notify()
+            self._notices.discard(inbound)
 
     async def _write(self, message: JsonObject, related: types.RequestId | None) -> None:
         with contextlib.suppress(*_GONE):
             await self._send(message, related)
-
-
-async def _answered(inbound: Inbound, request: Request, serves: Handler) -> JsonObject:
-    try:
-        result = await serves.on_request(inbound, request.method, request.params)
-    except (
-        Exception
-    ) as error:  # whatever went wrong, the client hears of it, and not in the words of the program
-        return _error(request.id, modern_error_data(error))
-    return {"jsonrpc": "2.0", "id": request.id, "result": result}
 
 
 def _message(method: str, params: Params) -> JsonObject:
@@ -307,14 +305,3 @@ def _message(method: str, params: Params) -> JsonObject:
 
 def _error(id: types.RequestId, error: types.ErrorData) -> JsonObject:
     return {"jsonrpc": "2.0", "id": id, "error": error.model_dump(exclude_unset=True)}
-
-
-def _too_many() -> types.ErrorData:
-    message = f"More than {MOST_OPEN:,} requests are open at once."
-    return types.ErrorData(code=types.INVALID_REQUEST, message=message)
-
-
-def _result(answer: JsonObject | types.ErrorData) -> dict[str, Any]:
-    if isinstance(answer, types.ErrorData):
-        raise MCPError(answer.code, answer.message, answer.data)
-    return answer

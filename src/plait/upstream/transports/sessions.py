@@ -1,15 +1,23 @@
-"""Sessions of the handshake era over Streamable HTTP: what a client posts, and the stream that it
-may open beside.
+"""Sessions of the handshake era over Streamable HTTP.
 
-A session begins with `initialize` and ends with DELETE, or when it was idle for long. What belongs
-to a request goes out in the response to it, anything else in the stream that the client opened with
-GET; without one it is dropped.
+*The idea.* A client posts messages, and may open one stream with GET. Messages that belong to a
+request go out in the response to it, all others on that stream.
+
+*The invariants.*
+
+1. A session begins with `initialize`, and ends with DELETE or when it has been idle for
+   `IDLE_S`. An open request or stream keeps it alive.
+2. A lost connection does not cancel a request; only a notification does, as the specification
+   has it ("Streamable HTTP").
+3. A message with neither response nor stream is dropped.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -32,8 +40,7 @@ SESSION_HEADER = "mcp-session-id"
 MAX_SESSIONS = 1_000
 IDLE_S = 1_800.0
 BEGINS_S = 0.25
-"""An answer that takes longer is begun as a stream: some clients wait for the head of a response
-only so long."""
+"""Time after which a response begins as a stream: some clients do not wait long for its head."""
 
 
 class Session:
@@ -42,8 +49,8 @@ class Session:
     def __init__(self, server: Server[Any], lifespan: Any) -> None:
         self.id = uuid4().hex
         self.has_ended = False
-        self._peer = RawSession(self._deliver, answers_cancelled=True)
-        self._connection = Connection.for_loop(self._peer, session_id=self.id)
+        self._raw = RawSession(self._deliver, answers_cancelled=True)
+        self._connection = Connection.for_loop(self._raw, session_id=self.id)
         self._runner = ServerRunner(server, self._connection, lifespan)
         self._posts: dict[types.RequestId, StreamingResponse] = {}
         self._stream: StreamingResponse | None = None
@@ -66,100 +73,96 @@ class Session:
     # Its life.
 
     async def run(self, idle_s: float, *, task_status: anyio.abc.TaskStatus[None]) -> None:
-        """Serve it until it ends, or nothing was in flight for *idle_s*."""
+        """Serve the session until it ends, or has been idle for *idle_s*."""
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 task_status.started()
-                await self._unused(idle_s)
+                while not self._ending.is_set():
+                    left = idle_s if self._in_flight else self._used + idle_s - anyio.current_time()
+                    if left <= 0:
+                        log.info("session.idle", extra={"session": self.id[:8]})
+                        break
+                    with anyio.move_on_after(left):
+                        await self._ending.wait()
                 self.end()
         finally:
             self.end()
             await aclose_shielded(self._connection)
 
-    async def _unused(self, idle_s: float) -> None:
-        """Wait until it is ended, or was idle for so long."""
-        while not self._ending.is_set():
-            left = idle_s if self._in_flight else self._used + idle_s - anyio.current_time()
-            if left <= 0:
-                log.info("session.idle", extra={"session": self.id[:8]})
-                return
-            with anyio.move_on_after(left):
-                await self._ending.wait()
-
     def end(self) -> None:
-        """It is over: nothing is taken any more, and all that is open ends."""
+        """End everything open, and take no more messages."""
         self.has_ended = True
         self._ending.set()
-        self._peer.close()
-        for responding in [*self._posts.values(), *([self._stream] if self._stream else [])]:
-            responding.close()
+        self._raw.close()
+        for response in [*self._posts.values(), *([self._stream] if self._stream else [])]:
+            response.close()
 
-    # What its client sends.
+    # From its client.
 
     async def post(self, message: Incoming, headers: Headers, send: Send) -> None:
-        """Take *message*, and respond to it."""
+        """Take in *message*, and respond to it."""
         assert self._tasks is not None
         transport = TransportContext(kind="streamable-http", can_send_request=True, headers=headers)
         if not isinstance(message, Request):
             await respond(send, 202, headers=self._headers)
             if not self.has_ended:
-                self._peer.take(message, self, self._tasks, transport)
+                self._raw.take(message, self, self._tasks, transport)
             return
         key = coerce_request_id(message.id)
         if key in self._posts:
-            await refuse(
-                send,
-                400,
-                types.INVALID_REQUEST,
-                "A request of this id is open.",
-                headers=self._headers,
-            )
+            text = "A request of this id is open."
+            await refuse(send, 400, types.INVALID_REQUEST, text, headers=self._headers)
             return
-        responding = self._posts[key] = StreamingResponse(self._headers, begins_s=BEGINS_S)
-        self._begin()
+        response = self._posts[key] = StreamingResponse(self._headers, begins_s=BEGINS_S)
         try:
-            self._peer.take(message, self, self._tasks, transport)
-            await responding.run(send)
+            with self._kept_alive():
+                self._raw.take(message, self, self._tasks, transport)
+                await response.run(send)
         finally:
-            self._end()
             del self._posts[key]
 
     async def open_stream(self, receive: Receive, send: Send) -> None:
-        """Respond with the stream of what belongs to no request; a session has one at a time."""
+        """Respond with the stream for messages that belong to no request; a session has at most
+        one."""
         if self._stream is not None:
             message = "Conflict: Only one SSE stream is allowed per session"
             await refuse(send, 409, types.INVALID_REQUEST, message, headers=self._headers)
             return
         stream = self._stream = StreamingResponse(self._headers)
-        self._begin()
+
+        async def close_when_left() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            stream.close()
+
         try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_close_when_left, receive, stream)
-                await stream.run_stream(send)
-                tasks.cancel_scope.cancel()
+            with self._kept_alive():
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(close_when_left)
+                    await stream.run_stream(send)
+                    tasks.cancel_scope.cancel()
         finally:
-            self._end()
             self._stream = None
 
-    def _begin(self) -> None:
+    @contextmanager
+    def _kept_alive(self) -> Iterator[None]:
         self._in_flight += 1
+        try:
+            yield
+        finally:
+            self._in_flight -= 1
+            self._used = anyio.current_time()
 
-    def _end(self) -> None:
-        self._in_flight -= 1
-        self._used = anyio.current_time()
-
-    # What is sent to its client.
+    # To its client.
 
     async def _deliver(self, message: JsonObject, related: types.RequestId | None) -> None:
-        responding = (
-            self._stream if related is None else self._posts.get(coerce_request_id(related))
-        )
-        if responding is None:
+        response = self._stream if related is None else self._posts.get(coerce_request_id(related))
+        if response is None:
             log.debug("message.undeliverable", extra={"method": message.get("method")})
             return
-        await responding.put(message, is_last="method" not in message)
+        await response.put(message, is_last="method" not in message)
 
-    # What answers it.
+    # As a `Handler`.
 
     async def on_request(self, inbound: Inbound, method: str, params: Params) -> dict[str, Any]:
         return await self._runner.on_request(inbound, method, params)
@@ -169,7 +172,7 @@ class Session:
 
 
 class Sessions:
-    """All of them, at most *most*, each ended when it was idle for *idle_s*."""
+    """The open sessions, at most *most*; each ends when it has been idle for *idle_s*."""
 
     def __init__(
         self,
@@ -199,8 +202,7 @@ class Sessions:
         return session if session is not None and not session.has_ended else None
 
     async def begin(self, message: Incoming, headers: Headers, send: Send) -> None:
-        """Respond to a POST without a session: the handshake begins one, and nothing else is
-        taken."""
+        """Respond to a POST without a session: only a handshake is accepted, and begins one."""
         if not (isinstance(message, Request) and message.method == "initialize"):
             await refuse(send, 400, types.INVALID_REQUEST, "Bad Request: Missing session ID")
             return
@@ -221,9 +223,3 @@ class Sessions:
             await session.run(self._idle_s, task_status=task_status)
         finally:
             del self._sessions[session.id]
-
-
-async def _close_when_left(receive: Receive, stream: StreamingResponse) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    stream.close()

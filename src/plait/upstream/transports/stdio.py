@@ -1,8 +1,8 @@
 """The upstream pipe: messages on standard input and output, one a line, without threads.
 
 The two descriptors are made private first: a stray `print`, ours or a library's, goes to standard
-error and never onto the wire. Reading can be cancelled at any moment, and stopped: a stop looks
-like the client's end of file.
+error and never onto the wire. Reading can be cancelled at any moment, and stopped; the server takes
+a stop for the client's end of file.
 """
 
 from __future__ import annotations
@@ -22,22 +22,21 @@ from mcp.server import Server
 from ...core.values.strict import JsonObject
 from .descriptors import Lines, Sink, open_both
 from .era_lock import PIPE, EraLock
-from .messages import Request, Unreadable, read_message, written
+from .messages import Request, Unreadable, as_message, read_json, written
 from .raw_session import RawSession
 
 MAX_LINE_BYTES = 16 * 2**20
 FLUSH_S = 1.0
-"""How long what was written has to reach a client that is slow to read, at the end."""
+"""Time at the end for a slow client to read what was written."""
 GRACE_S = 0.5
-"""How long what the client asked before it closed its end may still take to be answered, calls
-apart."""
+"""Time to answer requests other than calls once the client has closed its end."""
 
 Drain: TypeAlias = Callable[[], Awaitable[None]]
-"""Waits until the calls that are open have been answered, for as long as they have to end."""
+"""Waits until the open calls have been answered, or their time is up."""
 
 
 class Pipe:
-    """Both directions of one connection. *on_written* is told of each message that was written."""
+    """Both directions of one connection. `on_written` is called after each message."""
 
     def __init__(self, lines: Lines, sink: Sink, grace_s: float) -> None:
         self.on_written: Callable[[], None] = lambda: None
@@ -47,56 +46,56 @@ class Pipe:
         self._stopped = False
 
     def stop(self) -> None:
-        """Read no more: the server sees the end of its input."""
+        """Stop reading: the server sees the end of its input."""
         self._stopped = True
         self._lines.close()
 
     async def serve(self, server: Server[Any], drain: Drain) -> None:
-        """Answer the client by *server*, until it closes its end or `stop` is called. What it asked
-        before it closed its end is still answered, if that does not take long; its calls have as
-        long as *drain* gives them, as long as it reads."""
-        peer = RawSession(self._send)
+        """Let *server* answer the client, until the client closes its end or `stop` is called.
+        Requests before the end are still answered: calls as long as *drain* waits, others within
+        the grace period."""
+        session = RawSession(self._send)
         async with server.lifespan(server) as lifespan:
-            era = EraLock(server, lifespan, peer)
+            era = EraLock(server, lifespan, session)
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    await self._lines.run(partial(self._take, peer, era, tasks))
+                    await self._lines.run(partial(self._take, session, era, tasks))
                     if not self._stopped:
-                        await self._finish(peer, drain)
-                    peer.close()
+                        await self._finish(session, drain)
+                    session.close()
             finally:
                 await era.aclose()
 
-    async def _finish(self, peer: RawSession, drain: Drain) -> None:
-        """The client has closed its end. That may be all of it, or it may still read."""
+    async def _finish(self, session: RawSession, drain: Drain) -> None:
+        """Answer what is open, after the client has closed its end, for as long as it reads."""
         async with anyio.create_task_group() as tasks:
 
             async def watch() -> None:
-                await self._sink.lost()
+                await self._sink.wait_lost()
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(watch)
             with anyio.move_on_after(self._grace_s) as grace:
-                await peer.none_open()
+                await session.wait_idle()
             if grace.cancelled_caught:
                 await drain()
             tasks.cancel_scope.cancel()
 
     def _take(
-        self, peer: RawSession, era: EraLock, tasks: asyncio.TaskGroup, line: bytes | Unreadable
+        self, session: RawSession, era: EraLock, tasks: asyncio.TaskGroup, line: bytes | Unreadable
     ) -> None:
-        """Deal with one line. What is not a message is answered with an error at once. While the
-        handshake is answered, nothing else is read."""
+        """Take in one line. If it is not a message, an error answers it. While the handshake is
+        answered, no other line is read."""
         if self._stopped:
             return
         try:
             if isinstance(line, Unreadable):
                 raise line
-            message = read_message(line)
+            message = as_message(read_json(line))
         except Unreadable as unreadable:
             tasks.create_task(self._refuse(unreadable))
             return
-        answering = peer.take(message, era, tasks, PIPE)
+        answering = session.take(message, era, tasks, PIPE)
         if (
             answering is not None
             and isinstance(message, Request)
@@ -122,8 +121,8 @@ async def open_pipe(
     max_line_bytes: int = MAX_LINE_BYTES,
     grace_s: float = GRACE_S,
 ) -> AsyncIterator[Pipe]:
-    """The connection over two descriptors: pipes, sockets, terminals or files. They are closed at
-    the end."""
+    """Open the connection over two descriptors: pipes, sockets, terminals or files. They are closed
+    at the end."""
     async with open_both(in_fd, out_fd, max_line_bytes) as (lines, sink):
         try:
             yield Pipe(lines, sink, grace_s)
@@ -136,8 +135,8 @@ async def open_pipe(
 
 @contextmanager
 def private_stdio() -> Iterator[tuple[int, int]]:
-    """Standard input and output as private descriptors. Until the process ends, what reads standard
-    input finds it empty, and what prints to standard output prints to standard error."""
+    """Take standard input and output as private descriptors. Until the process ends, standard input
+    is empty for all other code, and standard output leads to standard error."""
     sys.stdout.flush()
     in_fd, out_fd = _private(0, os.O_RDONLY), _private(1, os.O_WRONLY)
     null = os.open(os.devnull, os.O_RDONLY)
@@ -148,8 +147,8 @@ def private_stdio() -> Iterator[tuple[int, int]]:
 
 
 def _private(fd: int, flags: int) -> int:
-    """A descriptor of our own for *fd*. A terminal is opened anew: made non-blocking, it would be
-    so for all."""
+    """Return a descriptor of our own for *fd*. A terminal is opened again: made non-blocking, it
+    would be non-blocking for everyone."""
     if os.isatty(fd):
         return os.open(os.ttyname(fd), flags | os.O_NOCTTY)
     return os.dup(fd)
