@@ -81,13 +81,13 @@ class Submitted:
 class _LiveRun:
     """An active run, and the signals for its followers."""
 
-    __slots__ = ("_record", "changed", "finished", "run", "said")
+    __slots__ = ("_record", "changed", "finished", "latest", "run")
 
     def __init__(self, run: Run) -> None:
         self.run = run
         self.finished = anyio.Event()
         self.changed = Signal()
-        self.said: str | None = None
+        self.latest: str | None = None
         self._record: RunRecord | None = None
 
     def record(self) -> RunRecord:
@@ -286,7 +286,7 @@ class Gateway:
             return
         while not live.finished.is_set():
             seen = live.changed.count
-            yield progress_of(live.record(), live.said)
+            yield progress_of(live.record(), live.latest)
             with anyio.move_on_after(QUIET_S):
                 await live.changed.wait(seen)
                 with anyio.move_on_after(BURST_S):
@@ -422,7 +422,7 @@ class Gateway:
             case Progressed(key, progress, total, message):
                 if (live := self._live.get(key.run)) is not None:
                     done = f"{progress:g}/{total:g}" if total else f"{progress:g}"
-                    live.said = (
+                    live.latest = (
                         f"{key.task}: {' '.join(message.split())[:120] if message else done}"
                     )
                     live.changed.notify()

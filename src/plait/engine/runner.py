@@ -95,7 +95,7 @@ class Runner:
         self._now = (
             asyncio.get_running_loop().time
         )  # `anyio.current_time`, without its lookups at each call
-        self.direct_calls = DirectCalls(call_tool, self._feed, self._tell, self._now)
+        self.direct_calls = DirectCalls(call_tool, self._feed, self._notify, self._now)
 
     def __repr__(self) -> str:
         return (
@@ -133,7 +133,7 @@ class Runner:
         """Send the notices of *step* and abort what it aborts; gives the commands to be
         answered."""
         for notice in step.notices:
-            self._tell(notice)
+            self._notify(notice)
         begun: list[Answerable] = []
         located: list[Located] = []
         for command in step.commands:
@@ -212,7 +212,7 @@ class Runner:
     async def _call(self, call: Call, scope: anyio.CancelScope) -> Event:
         key = call.key
         caller = RunningCall(
-            key, self._callers.get(key.run, NO_CLIENT), scope, self._feed, self._tell
+            key, self._callers.get(key.run, NO_CLIENT), scope, self._feed, self._notify
         )
         id = CallId(*key, call.attempt)
         try:
@@ -229,7 +229,7 @@ class Runner:
         finally:
             caller.end()
 
-    def _tell(self, notice: Notice) -> None:
+    def _notify(self, notice: Notice) -> None:
         if isinstance(notice, Finished):
             self._callers.pop(notice.run, None)
         self._observers(notice)

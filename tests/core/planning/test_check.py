@@ -308,7 +308,10 @@ def test_nothing_of_a_reused_task_is_checked() -> None:
             Policy(deny=("s:read",)),
             reused=taken_over,
         )
-        assert (plan.tasks["a"].tool.full_name, plan.tasks["a"].drew_on) == ("s:read", ("gone",))
+        assert (plan.tasks["a"].tool.full_name, plan.tasks["a"].reused_inputs) == (
+            "s:read",
+            ("gone",),
+        )
         assert plan.layers == (("a",), ("b",))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
-from plait.core.results.explain import MAX_TOLD
+from plait.core.results.explain import MAX_WAITS
 from plait.core.results.result import RunResult
 from plait.core.scheduling.events import Event, Failed, Key, Locate, Located, Succeeded, Woke
 from plait.core.scheduling.limits import Limits
@@ -203,11 +203,11 @@ def test_each_call_of_a_for_each_task_adds_its_wait() -> None:
 
 
 def test_only_the_longest_waits_are_told() -> None:
-    tasks = [task(f"t{number:02}", "write", f"{number // 2}") for number in range(4 * MAX_TOLD)]
+    tasks = [task(f"t{number:02}", "write", f"{number // 2}") for number in range(4 * MAX_WAITS)]
     play = Play(Limits(gateway=99)).submit("r", *tasks)
-    play.answer(1, *[f"t{number:02}" for number in range(0, 4 * MAX_TOLD, 2)])
-    play.answer(2, *[f"t{number:02}" for number in range(1, 4 * MAX_TOLD, 2)])
-    assert len(play.result().metrics.waits) == MAX_TOLD
+    play.answer(1, *[f"t{number:02}" for number in range(0, 4 * MAX_WAITS, 2)])
+    play.answer(2, *[f"t{number:02}" for number in range(1, 4 * MAX_WAITS, 2)])
+    assert len(play.result().metrics.waits) == MAX_WAITS
 
 
 def test_a_wait_for_what_touches_the_same_is_a_link_of_the_critical_path() -> None:

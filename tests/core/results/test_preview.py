@@ -9,7 +9,7 @@ from plait.core.planning.check import check
 from plait.core.planning.plan import TakenOver, lay_out
 from plait.core.results.forecast import forecast
 from plait.core.results.preview import plan_document
-from plait.core.scheduling.conflicts import MAX_TOLD
+from plait.core.scheduling.conflicts import MAX_CONFLICTS
 from plait.core.scheduling.limits import Limits
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.policy import Policy
@@ -68,11 +68,14 @@ def test_a_plan_says_what_would_happen() -> None:
 
 def test_a_plan_says_where_not_all_conflicts_are_listed() -> None:
     for tasks, notes in (
-        (MAX_TOLD + 1, []),
-        (MAX_TOLD + 2, [f"conflicts: the first {MAX_TOLD} are listed; there may be more"]),
+        (MAX_CONFLICTS + 1, []),
+        (
+            MAX_CONFLICTS + 2,
+            [f"conflicts: the first {MAX_CONFLICTS} are listed; there may be more"],
+        ),
     ):
         document: Any = preview([save(f"t{number}", "x") for number in range(tasks)])
-        assert len(document["conflicts"]) == MAX_TOLD
+        assert len(document["conflicts"]) == MAX_CONFLICTS
         assert document["notes"] == notes
 
 

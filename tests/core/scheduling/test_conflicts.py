@@ -10,7 +10,7 @@ from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
 from plait.core.planning.plan import Plan
 from plait.core.scheduling.conflicts import (
-    MAX_TOLD,
+    MAX_CONFLICTS,
     Conflicts,
     PlannedAccesses,
     find_conflicts,
@@ -185,12 +185,12 @@ def test_a_reference_in_another_argument_hides_no_path() -> None:
 
 
 def test_only_so_many_conflicts_are_told() -> None:
-    tasks = [task(f"t{number}", "write", "x") for number in range(MAX_TOLD + 50)]
+    tasks = [task(f"t{number}", "write", "x") for number in range(MAX_CONFLICTS + 50)]
     conflicts = conflicts_of(*tasks)
-    assert len(conflicts.found) == MAX_TOLD
-    assert len(conflicts.known) == MAX_TOLD + 50
+    assert len(conflicts.found) == MAX_CONFLICTS
+    assert len(conflicts.known) == MAX_CONFLICTS + 50
     assert conflicts.may_be_more
-    assert not conflicts_of(*tasks[: MAX_TOLD + 1]).may_be_more
+    assert not conflicts_of(*tasks[: MAX_CONFLICTS + 1]).may_be_more
 
 
 def test_the_resource_of_a_conflict_is_the_narrower_of_the_two() -> None:

@@ -232,7 +232,7 @@ def test_what_is_withdrawn_leaves_nothing_behind_though_another_still_waits_in_f
         desk.add(f"gone {number}", run=NO_RUN, urgency=2 + number)
         desk.ledger.withdraw(SlotRequest(NO_RUN, "s", None, 1), f"gone {number}")
     [lane] = desk.ledger.lanes[NO_RUN].values()
-    assert len(lane.units) + len(lane.gone) <= 3
+    assert len(lane.calls) + len(lane.gone) <= 3
     desk.add("last", run=NO_RUN, urgency=5_000)
     assert [desk.end("in flight"), desk.end("first")] == [["first"], ["last"]]
 

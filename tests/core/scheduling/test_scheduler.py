@@ -326,7 +326,7 @@ def promise_nothing_stays_held(world: World) -> None:
     assert not scheduler.direct
     assert ledger.lanes.keys() == {NO_RUN}
     for lane in ledger.lanes[NO_RUN].values():
-        assert (lane.units, lane.gone, lane.stamp) == ([], set(), 0)
+        assert (lane.calls, lane.gone, lane.stamp) == ([], set(), 0)
     assert not ledger.runs
     for limit in (ledger.gateway, *ledger.servers.values(), *ledger.tools.values()):
         assert (limit.taken, limit.called) == (0, 0)

@@ -129,7 +129,7 @@ class _Checker:
             tool=self.catalog.tools.get(earlier.tool) or Tool(server, name, listed=False),
             arguments=Template(task.arguments),
             items=None if task.for_each is None else Template(task.for_each),
-            drew_on=earlier.drew_on,
+            reused_inputs=earlier.reused_inputs,
         )
 
     def check_references(

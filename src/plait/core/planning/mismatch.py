@@ -12,7 +12,17 @@ from ..values.schema import Place
 from ..values.strict import Json, short
 from .flow import Flow, Judgement
 from .keywords import Forms, declared
-from .places import Spot, fields_of, has_more, listed, quoted, spelled, spot_of, step_text, written
+from .places import (
+    Location,
+    fields_of,
+    has_more,
+    listed,
+    location_of,
+    quoted,
+    spelled,
+    step_text,
+    written,
+)
 from .plan import PlannedTask
 from .types import Fit, Types, Value
 
@@ -39,7 +49,7 @@ class Mismatches:
             if isinstance(pieces, Reference):
                 judged = self._flow.value(planned, place, pieces)
                 if not judged.is_fine or self._has_bad_default(planned, place, pieces):
-                    self._value(spot_of(planned, path, place, pieces), judged)
+                    self._value(location_of(planned, path, place, pieces), judged)
             else:
                 self._text(planned, path, place, pieces)
 
@@ -50,13 +60,13 @@ class Mismatches:
                 if place
                 else self._flow.list_(planned, reference)
             )
-            spot = Spot(planned, path + written(place), place, reference, reference.text)
+            at = Location(planned, path + written(place), place, reference, reference.text)
             if place or judged.verdict is not Fit.WRONG or judged.walk.stopped is not None:
-                self._path(spot, judged)
+                self._path(at, judged)
             elif reference.is_guarded:
-                self._note(spot, f"for_each takes a list; {spot.said} is {self._given(judged)}")
+                self._note(at, f"for_each takes a list; {at.shown} is {self._given(judged)}")
             else:
-                self._no_list(spot, judged)
+                self._no_list(at, judged)
 
     def _text(
         self, planned: PlannedTask, path: str, place: Place, pieces: tuple[str | Reference, ...]
@@ -65,64 +75,65 @@ class Mismatches:
         for reference in references.values():
             judged = self._flow.piece(planned, reference)
             if not judged.is_fine:
-                self._path(spot_of(planned, path, place, reference), judged)
+                self._path(location_of(planned, path, place, reference), judged)
         if self._flow.text(planned, place).verdict is Fit.WRONG:
-            self._no_text(spot_of(planned, path, place, next(iter(references.values()))))
+            self._no_text(location_of(planned, path, place, next(iter(references.values()))))
 
-    def _path(self, spot: Spot, judged: Judgement) -> None:
-        """Check whether the path of the reference at *spot* leads anywhere."""
+    def _path(self, at: Location, judged: Judgement) -> None:
+        """Check whether the path of the reference at *at* leads anywhere."""
         if judged.walk.stopped is None:
-            self._doubts(spot, judged)
-        elif spot.reference.is_guarded:
-            self._never_there(spot, judged, judged.walk.stopped)
+            self._doubts(at, judged)
+        elif at.reference.is_guarded:
+            self._never_there(at, judged, judged.walk.stopped)
         else:
-            self._nothing_there(spot, judged, judged.walk.stopped)
+            self._nothing_there(at, judged, judged.walk.stopped)
 
-    def _value(self, spot: Spot, judged: Judgement) -> None:
-        """Check whether the reference at *spot*, a value of its own, leads to something that
+    def _value(self, at: Location, judged: Judgement) -> None:
+        """Check whether the reference at *at*, a value of its own, leads to something that
         fits."""
-        default = self._default(spot)
+        default = self._default(at)
         if judged.walk.stopped is not None and default is Fit.WRONG:
             self._mismatch(
-                spot,
+                at,
                 judged,
-                f"{spot.said} is never there, and its default is {short(spot.reference.default)}",
+                f"{at.shown} is never there, and its default is {short(at.reference.default)}",
             )
         elif judged.walk.stopped is not None:
-            self._path(spot, judged)
+            self._path(at, judged)
         elif judged.verdict is Fit.WRONG and default in {None, Fit.WRONG}:
-            also = (
-                "" if default is None else f", and its default is {short(spot.reference.default)}"
-            )
+            also = "" if default is None else f", and its default is {short(at.reference.default)}"
             given = self._given(judged)
             alike = (
                 " too, but of another kind"
-                if self._wanted(spot).endswith(f" must be {given}")
+                if self._wanted(at).endswith(f" must be {given}")
                 else ""
             )
-            self._mismatch(spot, judged, f"{spot.said} is {given}{alike}{also}")
+            self._mismatch(at, judged, f"{at.shown} is {given}{alike}{also}")
         else:
-            self._doubts(spot, judged)
+            self._doubts(at, judged)
             if judged.verdict is Fit.WRONG:
                 self._note(
-                    spot,
-                    f"{self._wanted(spot)}; {spot.said} is {self._given(judged)}: only its "
+                    at,
+                    f"{self._wanted(at)}; {at.shown} is {self._given(judged)}: only its "
                     "default fits",
                 )
             if judged.verdict is Fit.EMPTY:
                 self._note(
-                    spot,
-                    f"{self._wanted(spot)} of another kind; of {spot.said} only an empty list fits",
+                    at,
+                    f"{self._wanted(at)} of another kind; of {at.shown} only an empty list fits",
                 )
             if default is Fit.WRONG:
-                self._note(spot, f"{self._wanted(spot)}; the default of {spot.said} does not fit")
+                self._note(
+                    at,
+                    f"{self._wanted(at)}; the default of {at.shown} does not fit",
+                )
 
-    def _default(self, spot: Spot) -> Fit | None:
-        default = spot.reference.default
+    def _default(self, at: Location) -> Fit | None:
+        default = at.reference.default
         return (
             None
             if isinstance(default, Missing)
-            else self._flow.default(spot.planned, spot.place, default)
+            else self._flow.default(at.planned, at.place, default)
         )
 
     def _has_bad_default(self, planned: PlannedTask, place: Place, reference: Reference) -> bool:
@@ -132,114 +143,108 @@ class Mismatches:
             and self._flow.default(planned, place, default) is Fit.WRONG
         )
 
-    def _nothing_there(self, spot: Spot, judged: Judgement, stopped: int) -> None:
+    def _nothing_there(self, at: Location, judged: Judgement, stopped: int) -> None:
         fields = self._fields(judged.walk.before)
-        path = spot.reference.path
+        path = at.reference.path
         near, meant = _near(path[stopped], fields)
         fix = (
-            None
-            if meant is None
-            else spot.rewritten((*path[:stopped], meant, *path[stopped + 1 :]))
+            None if meant is None else at.rewritten((*path[:stopped], meant, *path[stopped + 1 :]))
         )
-        hints = [_where_it_ends(judged.walk.before, path[stopped], spot.container(stopped))]
+        hints = [_where_it_ends(judged.walk.before, path[stopped], at.container(stopped))]
         if fields:
             hints = [listed(fields)]
         if fix is not None:
             hints.insert(0, f"Write {short(fix, MAX_SHOWN)}.")
         elif near is not None:
-            hints.insert(0, f"Did you mean {spelled(spot.reference, (*path[:stopped], near))}?")
-        message = f"{spot.said}: {self._why_nothing(spot, judged, stopped, fields)}."
-        self._say(spot, "invalid_reference", message, " ".join(hints), fix)
+            hints.insert(0, f"Did you mean {spelled(at.reference, (*path[:stopped], near))}?")
+        message = f"{at.shown}: {self._why_nothing(at, judged, stopped, fields)}."
+        self._say(at, "invalid_reference", message, " ".join(hints), fix)
 
-    def _never_there(self, spot: Spot, judged: Judgement, stopped: int) -> None:
+    def _never_there(self, at: Location, judged: Judgement, stopped: int) -> None:
         if not self._room_for_notes:
             self.may_have_more = True
             return
         fields = fields_of(self._flow.types(), judged.walk.before)
-        near, _ = _near(spot.reference.path[stopped], fields)
+        near, _ = _near(at.reference.path[stopped], fields)
         asked = f'; did you mean "{near}"?' if near is not None else ""
-        why = self._why_nothing(spot, judged, stopped, fields)
-        self._note(spot, f"{spot.said}: {why}, so its default is always used{asked}")
+        why = self._why_nothing(at, judged, stopped, fields)
+        self._note(at, f"{at.shown}: {why}, so its default is always used{asked}")
 
     def _why_nothing(
-        self, spot: Spot, judged: Judgement, stopped: int, fields: Mapping[str, str]
+        self, at: Location, judged: Judgement, stopped: int, fields: Mapping[str, str]
     ) -> str:
-        step, where = spot.reference.path[stopped], spot.container(stopped)
+        step, where = at.reference.path[stopped], at.container(stopped)
         if isinstance(step, str) and fields:
             return f"{where} has no {quoted(step)}"
         there = self._flow.types().described(Value(judged.walk.before))
         return f"{where} is {there}, and there is no {step_text(step)} in it"
 
-    def _mismatch(self, spot: Spot, judged: Judgement, why: str) -> None:
-        fix = self._fitting(spot, judged)
+    def _mismatch(self, at: Location, judged: Judgement, why: str) -> None:
+        fix = self._fitting(at, judged)
         value = judged.walk.value
         hints = [] if fix is None else [f"Write {short(fix, MAX_SHOWN)}."]
         fields = self._fields(value.forms) if not value.lists else {}
-        if not fields and fix is None and spot.reference.path:
+        if not fields and fix is None and at.reference.path:
             fields = self._fields(judged.walk.before)  # its siblings
         hints += [listed(fields)] if fields else []
-        hints.append(f"Signature: {spot.planned.tool.signature}")
-        self._say(spot, "type_mismatch", f"{self._wanted(spot)}; {why}.", " ".join(hints), fix)
+        hints.append(f"Signature: {at.planned.tool.signature}")
+        self._say(at, "type_mismatch", f"{self._wanted(at)}; {why}.", " ".join(hints), fix)
 
-    def _fitting(self, spot: Spot, judged: Judgement) -> Json:
+    def _fitting(self, at: Location, judged: Judgement) -> Json:
         """Return a rewritten reference that fits: into an SDK's wrapper, or a list around the
         value."""
-        value, reference = judged.walk.value, spot.reference
+        value, reference = judged.walk.value, at.reference
         if reference.is_guarded or not value.forms:
             return None
-        wanted = self._flow.wanted(spot.planned.tool.input, spot.place)
+        wanted = self._flow.wanted(at.planned.tool.input, at.place)
         types = self._flow.types()
         if not reference.path and [*declared(value.forms)] == ["result"]:
-            inside = self._flow.value(
-                spot.planned, spot.place, reference._replace(path=("result",))
-            )
-            return spot.rewritten(("result",)) if inside.verdict is not Fit.WRONG else None
+            inside = self._flow.value(at.planned, at.place, reference._replace(path=("result",)))
+            return at.rewritten(("result",)) if inside.verdict is not Fit.WRONG else None
         is_list = value.lists > 0 or any("array" in types.kinds(form) for form in value.forms)
         elements = () if is_list else types.step(wanted, 0)
-        return [spot.text] if elements and types.feeds(value, elements) is not Fit.WRONG else None
+        return [at.text] if elements and types.feeds(value, elements) is not Fit.WRONG else None
 
-    def _no_text(self, spot: Spot) -> None:
-        alone = spot.reference.text
-        fits = isinstance(spot.text, str) and spot.text.strip() == alone
+    def _no_text(self, at: Location) -> None:
+        alone = at.reference.text
+        fits = isinstance(at.text, str) and at.text.strip() == alone
         fix = (
-            alone
-            if fits and self._flow.value(spot.planned, spot.place, spot.reference).is_fine
-            else None
+            alone if fits and self._flow.value(at.planned, at.place, at.reference).is_fine else None
         )
         hint = (
             f"Write {short(alone, MAX_SHOWN)} and nothing else. Signature: "
-            f"{spot.planned.tool.signature}"
+            f"{at.planned.tool.signature}"
         )
         why = "a text with a reference in it is a string"
-        self._say(spot, "type_mismatch", f"{self._wanted(spot)}; {why}.", hint, fix)
+        self._say(at, "type_mismatch", f"{self._wanted(at)}; {why}.", hint, fix)
 
-    def _no_list(self, spot: Spot, judged: Judgement) -> None:
+    def _no_list(self, at: Location, judged: Judgement) -> None:
         fields = self._fields(judged.walk.value.forms)
         lists = [name for name, kind in fields.items() if kind == "array"]
-        fix = spot.rewritten((*spot.reference.path, lists[0])) if len(lists) == 1 else None
+        fix = at.rewritten((*at.reference.path, lists[0])) if len(lists) == 1 else None
         hint = listed(fields) if fields else FROM_TEXT
         if fix is not None:
             hint = f"Write {short(fix, MAX_SHOWN)}."
-        message = f"for_each takes a list; {spot.said} is {self._given(judged)}."
-        self._say(spot, "type_mismatch", message, hint, fix)
+        message = f"for_each takes a list; {at.shown} is {self._given(judged)}."
+        self._say(at, "type_mismatch", message, hint, fix)
 
-    def _doubts(self, spot: Spot, judged: Judgement) -> None:
+    def _doubts(self, at: Location, judged: Judgement) -> None:
         """Note a path that may lead somewhere, though no schema declares it."""
         if judged.walk.doubtful is not None:
             number, before = judged.walk.doubtful
             self._undeclared(
-                spot, number, before, f"the schema of {spot.container(number)} declares no"
+                at, number, before, f"the schema of {at.container(number)} declares no"
             )
         if (learned := judged.learned) is not None:
             doubtful = (
                 learned.doubtful if learned.stopped is None else (learned.stopped, learned.before)
             )
             if doubtful is not None and not has_more(doubtful[1]):
-                tool = self._flow.tool_of(spot.reference.task)
-                self._undeclared(spot, *doubtful, f"earlier outputs of {tool} had no")
+                tool = self._flow.tool_of(at.reference.task)
+                self._undeclared(at, *doubtful, f"earlier outputs of {tool} had no")
 
-    def _undeclared(self, spot: Spot, number: int, before: Forms, said: str) -> None:
-        step = spot.reference.path[number]
+    def _undeclared(self, at: Location, number: int, before: Forms, shown: str) -> None:
+        step = at.reference.path[number]
         if not isinstance(step, str):
             return
         if not self._room_for_notes:
@@ -247,14 +252,14 @@ class Mismatches:
         elif fields := fields_of(self._flow.types(), before):
             near, _ = _near(step, fields)
             self._note(
-                spot,
-                f"{said} {quoted(step)}"
+                at,
+                f"{shown} {quoted(step)}"
                 + (f'; did you mean "{near}"?' if near is not None else ""),
             )
 
-    def _wanted(self, spot: Spot) -> str:
-        wanted = self._flow.wanted(spot.planned.tool.input, spot.place)
-        return f"{spot.argument} must be {self._flow.types().described(Value(wanted))}"
+    def _wanted(self, at: Location) -> str:
+        wanted = self._flow.wanted(at.planned.tool.input, at.place)
+        return f"{at.argument} must be {self._flow.types().described(Value(wanted))}"
 
     def _given(self, judged: Judgement) -> str:
         return self._flow.types().described(judged.walk.value)
@@ -264,15 +269,15 @@ class Mismatches:
         while."""
         return fields_of(self._flow.types(), forms) if len(self._problems) < MAX_GUESSES else {}
 
-    def _say(self, spot: Spot, code: str, message: str, hint: str, fix: Json) -> None:
-        self._problems.append(Problem(spot.path, code, message, hint, spot.planned.id, fix))
+    def _say(self, at: Location, code: str, message: str, hint: str, fix: Json) -> None:
+        self._problems.append(Problem(at.path, code, message, hint, at.planned.id, fix))
 
-    def _note(self, spot: Spot, text: str) -> None:
+    def _note(self, at: Location, text: str) -> None:
         if not self._room_for_notes:
             self.may_have_more = True
             return
         self._room_for_notes -= 1
-        self._notes.append(f"{spot.path}: {text}")
+        self._notes.append(f"{at.path}: {text}")
 
 
 def _near(step: Step, fields: Mapping[str, str]) -> tuple[str | None, str | None]:

@@ -62,7 +62,7 @@ _NAME = re.compile(r"[^\W\d]\w*")
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class Location:
     """A reference and its location."""
 
     planned: PlannedTask
@@ -73,7 +73,7 @@ class Spot:
     """The whole text that contains it."""
 
     @property
-    def said(self) -> str:
+    def shown(self) -> str:
         return _cut(self.reference.text)
 
     @property
@@ -102,11 +102,11 @@ class Spot:
         return text.replace(reference.text, new)
 
 
-def spot_of(planned: PlannedTask, path: str, place: Place, reference: Reference) -> Spot:
+def location_of(planned: PlannedTask, path: str, place: Place, reference: Reference) -> Location:
     """Locate a *reference* at *place* in the arguments of *planned*, which stands at *path* in the
     document."""
     text = part_at(planned.arguments.value, place)
-    return Spot(planned, f"{path}.arguments{written(place)}", place, reference, text)
+    return Location(planned, f"{path}.arguments{written(place)}", place, reference, text)
 
 
 def fields_of(types: Types, forms: Forms) -> dict[str, str]:

@@ -23,7 +23,7 @@ class TakenOver(NamedTuple):
 
     tool: str
     """The full name of the tool that it called."""
-    drew_on: tuple[str, ...]
+    reused_inputs: tuple[str, ...]
     """The tasks that it needed there."""
 
 
@@ -51,7 +51,7 @@ class PlannedTask:
     policy: ToolPolicy = field(default_factory=ToolPolicy)
     cache_s: float = 0.0
     """The greatest age of a cached answer, in seconds; 0 for no cache."""
-    drew_on: tuple[str, ...] = ()
+    reused_inputs: tuple[str, ...] = ()
     """The tasks that a reused task needed in the earlier run."""
 
     @property
@@ -150,13 +150,13 @@ def find_cycles(needs: Mapping[str, Iterable[str]], most: int = 10) -> list[list
 def _costs(
     tasks: Mapping[str, PlannedTask], cost: Callable[[PlannedTask], float | None]
 ) -> tuple[dict[str, float], tuple[str, ...]]:
-    told = {id: cost(task) for id, task in tasks.items()}
-    known = [seconds for seconds in told.values() if seconds is not None]
+    expected = {id: cost(task) for id, task in tasks.items()}
+    known = [seconds for seconds in expected.values() if seconds is not None]
     usual = median(known) if known else UNKNOWN_S
     untimed = dict.fromkeys(
-        tasks[id].tool.full_name for id, seconds in told.items() if seconds is None
+        tasks[id].tool.full_name for id, seconds in expected.items() if seconds is None
     )
-    return {id: usual if seconds is None else seconds for id, seconds in told.items()}, tuple(
+    return {id: usual if seconds is None else seconds for id, seconds in expected.items()}, tuple(
         untimed
     )
 
@@ -209,7 +209,7 @@ def _returned(
     dag: Dag, tasks: Mapping[str, PlannedTask], dependents: Mapping[str, list[str]]
 ) -> tuple[str, ...]:
     if dag.return_ is None:
-        drawn_on = {id for task in tasks.values() for id in task.drew_on}
+        drawn_on = {id for task in tasks.values() for id in task.reused_inputs}
         return tuple(
             id for id, followers in dependents.items() if not followers and id not in drawn_on
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..values.strict import JsonObject, present
 from .record import RunRecord, TaskRecord
 
-MAX_TOLD = 8
+MAX_WAITS = 8
 """Most waits that a result names, the longest first."""
 WORTH_TELLING = 0.02
 """A share of the run's time: shorter waits are not given as reasons."""
@@ -63,7 +63,7 @@ def longest_waits(record: RunRecord) -> tuple[Waited, ...]:
         total["layer", "schedule"] = sum(
             _held_by_layers(record, task) for task in record.tasks.values()
         )
-    longest = heapq.nlargest(MAX_TOLD, total.items(), key=lambda item: item[1])
+    longest = heapq.nlargest(MAX_WAITS, total.items(), key=lambda item: item[1])
     return tuple(
         Waited(why, on, milliseconds(seconds)) for (why, on), seconds in longest if seconds > 0
     )
@@ -85,14 +85,14 @@ def what_would_help(
         )
     for wait in longest_waits(record):
         if wait.ms >= WORTH_TELLING * took_ms:
-            yield f"{_mend(wait)} ({wait.ms:g} ms of waiting in all)."
+            yield f"{_fix(wait)} ({wait.ms:g} ms of waiting in all)."
 
 
 def milliseconds(seconds: float) -> float:
     return round(seconds * 1000, 1)
 
 
-def _mend(wait: Waited) -> str:
+def _fix(wait: Waited) -> str:
     kind, _, name = wait.on.partition(" ")
     match wait.why, kind:
         case "conflict", _:

@@ -46,9 +46,9 @@ class Forecast:
 
     def document(self) -> JsonObject:
         """Make the `estimate` of a dry run."""
-        told = self.metrics.document()
+        metrics = self.metrics.document()
         names = ["execution_time_ms", "sequential_time_ms", "speedup"] if self.is_timed else []
-        document: JsonObject = {name: told[name] for name in [*names, "max_parallelism"]}
+        document: JsonObject = {name: metrics[name] for name in [*names, "max_parallelism"]}
         if self.untimed:
             document["untimed_tools"] = list[Json](self.untimed)
         if self.uncounted:

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from ..language.references import Reference
 from ..language.templates import Template
 from ..planning.plan import Plan
-from ..scheduling.conflicts import MAX_TOLD, Conflicts, written_by
+from ..scheduling.conflicts import MAX_CONFLICTS, Conflicts, written_by
 from ..values.strict import Json, JsonObject
 from .forecast import Forecast
 
@@ -21,7 +21,7 @@ def plan_document(
     layers: list[Json] = [list[Json](layer) for layer in plan.layers]
     notes = list[Json](plan.notes)
     if conflicts.may_be_more:
-        notes.append(f"conflicts: the first {MAX_TOLD} are listed; there may be more")
+        notes.append(f"conflicts: the first {MAX_CONFLICTS} are listed; there may be more")
     return {
         "status": "planned",
         "layers": layers,

@@ -22,7 +22,7 @@ class Progress:
     running: tuple[str, ...]
     """Ids; those of `for_each` tasks with the number of finished items: `details 12/40`."""
     failed: tuple[str, ...]
-    said: str | None = None
+    latest: str | None = None
     """The latest progress that a call in flight reported, as `task: message`."""
     left_s: float | None = None
     """The expected seconds to the end, from past calls; None if unknown."""
@@ -34,14 +34,14 @@ class Progress:
             parts.append(f"running {some_of(self.running, MAX_NAMED)}")
         if self.failed:
             parts.append(f"failed {some_of(self.failed, MAX_NAMED)}")
-        if self.said:
-            parts.append(self.said)
+        if self.latest:
+            parts.append(self.latest)
         if self.left_s is not None and self.left_s >= WORTH_TELLING_S:
             parts.append(f"about {self.left_s:.0f} s left")
         return "; ".join(parts)
 
 
-def progress_of(record: RunRecord, said: str | None = None) -> Progress:
+def progress_of(record: RunRecord, latest: str | None = None) -> Progress:
     """Make the progress of the run of *record*."""
     tasks = record.tasks.values()
     return Progress(
@@ -50,7 +50,7 @@ def progress_of(record: RunRecord, said: str | None = None) -> Progress:
         total=len(tasks),
         running=tuple(_with_items(task) for task in tasks if task.status is Status.RUNNING),
         failed=tuple(task.id for task in tasks if task.status in {Status.FAILED, Status.TIMEOUT}),
-        said=said,
+        latest=latest,
         left_s=_left_s(record),
         finished=record.is_done,
     )

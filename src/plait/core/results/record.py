@@ -62,7 +62,7 @@ class TaskRecord:
     layer: int
     needs: tuple[str, ...] = ()
     """The tasks that it waits for."""
-    drew_on: tuple[str, ...] = ()
+    reused_inputs: tuple[str, ...] = ()
     """The tasks that it needed in an earlier run, if it was taken over from there."""
     expected_s: float | None = None
     """The expected duration of one call; None if its tool is unknown."""

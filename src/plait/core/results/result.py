@@ -60,7 +60,7 @@ class TaskResult:
     """Its waits, in the order of time."""
 
     def document(self, detail: str = "concise") -> JsonObject:
-        told = present(
+        members = present(
             id=self.id,
             tool=self.tool,
             status=self.status,
@@ -71,9 +71,9 @@ class TaskResult:
             cached=self.cached,
         )
         if detail != "full":
-            return told
+            return members
         waits: list[Json] = [wait.document() for wait in self.waits]
-        return {**told, **present(queue_ms=self.queue_ms, waited_for=waits or None)}
+        return {**members, **present(queue_ms=self.queue_ms, waited_for=waits or None)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Metrics:
     """Ways to make it faster, in sentences."""
 
     def document(self, detail: str = "concise") -> JsonObject:
-        told: JsonObject = {
+        members: JsonObject = {
             "execution_time_ms": self.execution_time_ms,
             "sequential_time_ms": self.sequential_time_ms,
             "speedup": self.speedup,
@@ -111,10 +111,10 @@ class Metrics:
             "counts": dict(self.counts),
         }
         if detail != "full":
-            return told
+            return members
         waits: list[Json] = [wait.document() for wait in self.waits]
         return {
-            **told,
+            **members,
             "efficiency": self.efficiency,
             "waits": waits,
             "faster": list[Json](self.faster),

@@ -36,7 +36,7 @@ def resume(
         if id in sent_again:
             continue
         if task.status is Status.SUCCESS and (found := output(id)) is not None:
-            taken_over[id] = TakenOver(task.tool, task.needs or task.drew_on)
+            taken_over[id] = TakenOver(task.tool, task.needs or task.reused_inputs)
             outputs[id] = found
         elif task.attempts or gone.intersection(task.needs):
             gone.add(id)

@@ -32,7 +32,7 @@ def calls_of(
         return [TaskCall(key, planned, arguments)], None
     values = _items(planned, outputs, max_items)
     items = Items(len(values))
-    units = []
+    calls = []
     for index, value in enumerate(values):
         try:
             arguments = _arguments(planned, Scope(outputs, value, index))
@@ -40,8 +40,8 @@ def calls_of(
             items.errors.append((index, Failure.of(error)))
             items.left -= 1
         else:
-            units.append(TaskCall(Key(key.run, key.task, index), planned, arguments))
-    return units, items
+            calls.append(TaskCall(Key(key.run, key.task, index), planned, arguments))
+    return calls, items
 
 
 def _items(planned: PlannedTask, outputs: Mapping[str, Output], most: int) -> list[Json]:
@@ -73,9 +73,11 @@ def _arguments(planned: PlannedTask, scope: Scope) -> JsonObject:
             hint="Refer to a smaller part of the output, or shrink it with select.",
         )
     if complaints := planned.tool.input.complaints(arguments):
-        said = [f"{'.'.join(map(str, c.place)) or 'arguments'} {c.message}" for c in complaints]
-        shown = "; ".join(said[:MAX_COMPLAINTS])
-        shown += f"; and {len(said) - MAX_COMPLAINTS} more" if len(said) > MAX_COMPLAINTS else ""
+        problems = [f"{'.'.join(map(str, c.place)) or 'arguments'} {c.message}" for c in complaints]
+        shown = "; ".join(problems[:MAX_COMPLAINTS])
+        shown += (
+            f"; and {len(problems) - MAX_COMPLAINTS} more" if len(problems) > MAX_COMPLAINTS else ""
+        )
         raise InvalidArguments(shown, hint=f"Signature: {planned.tool.signature}")
     return arguments
 

@@ -24,7 +24,7 @@ from ..tools.claims import (
 from ..values.strict import Json, JsonObject
 from .locks import Locks, Request
 
-MAX_TOLD = 200
+MAX_CONFLICTS = 200
 """Most conflicts that a plan names."""
 MAX_LOOKED_AT = 20_000
 """Most dependencies that are followed to find whether two tasks are in order anyway."""
@@ -75,7 +75,7 @@ class Conflicts:
     """Tasks whose claims are known before anything runs, in the order of execution; empty if no
     calls conflict."""
     found: tuple[Conflict, ...] = ()
-    """Pairs of tasks that wait for no other reason; at most `MAX_TOLD`."""
+    """Pairs of tasks that wait for no other reason; at most `MAX_CONFLICTS`."""
     may_be_more: bool = False
     """Whether more tasks conflict than were looked at."""
     barriers: Mapping[str, int] = field(default_factory=dict)
@@ -175,7 +175,7 @@ def _found(
             continue
         is_free = False
         earlier = request.blocker.holder
-        if len(found) == MAX_TOLD:
+        if len(found) == MAX_CONFLICTS:
             may_be_more = True
         elif not _waits_anyway(plan, id, earlier):
             found.append(Conflict(id, earlier, *why_they_conflict(*request.because)))

@@ -118,7 +118,7 @@ class TaskOutline(NamedTuple):
     layer: int
     needs: tuple[str, ...]
     """The tasks that it waits for."""
-    drew_on: tuple[str, ...]
+    reused_inputs: tuple[str, ...]
     """The tasks that it needed in an earlier run, if it was taken over from there."""
     expected_s: float | None
     """The expected time of one call; None if its tool is unknown."""

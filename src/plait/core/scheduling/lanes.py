@@ -124,13 +124,13 @@ class Lane(Generic[Unit]):
 
     __slots__ = (
         "called_by",
+        "calls",
         "demand",
         "gone",
         "limits",
         "stamp",
         "stopped_at",
         "takes",
-        "units",
         "weight",
         "yields",
     )
@@ -139,7 +139,7 @@ class Lane(Generic[Unit]):
         self.demand = demand
         self.weight = demand.weight
         self.use(limits)
-        self.units: list[tuple[Urgency, Unit]] = []
+        self.calls: list[tuple[Urgency, Unit]] = []
         self.stamp = 0
         """The stamp of its current entry, in the queue or at a limit."""
         self.called_by: Limit[Unit] | None = None
@@ -148,12 +148,12 @@ class Lane(Generic[Unit]):
         self.yields = False
         """Whether calls of runs go first now: this lane holds direct calls, and had its turn."""
         self.gone: set[Unit] = set()
-        """Withdrawn calls among `units`; never the first."""
+        """Withdrawn calls among `calls`; never the first."""
 
     @property
     def urgency(self) -> Urgency:
         """The urgency of its first call."""
-        urgency = self.units[0][0]
+        urgency = self.calls[0][0]
         return (urgency[0], _LAST, *urgency[2:]) if self.yields else urgency
 
     def use(self, limits: tuple[Limit[Unit], ...]) -> None:
@@ -176,24 +176,24 @@ class Lane(Generic[Unit]):
         waits, will ask for."""
         return (
             self.stopped_at in started.limits
-            if self.units
+            if self.calls
             else self.demand.server == started.demand.server
         )
 
-    def drop(self, unit: Unit) -> None:
-        """Withdraw *unit*. Withdrawn calls are never more than waiting ones, so that they do not
+    def drop(self, call: Unit) -> None:
+        """Withdraw *call*. Withdrawn calls are never more than waiting ones, so that they do not
         pile up."""
-        self.gone.add(unit)
-        if 2 * len(self.gone) > len(self.units):
-            self.units = [entry for entry in self.units if entry[1] not in self.gone]
-            heapq.heapify(self.units)
+        self.gone.add(call)
+        if 2 * len(self.gone) > len(self.calls):
+            self.calls = [entry for entry in self.calls if entry[1] not in self.gone]
+            heapq.heapify(self.calls)
             self.gone.clear()
         self.tidy()
 
     def tidy(self) -> None:
         """Drop withdrawn calls at the front, so that the first call is a waiting one."""
-        while self.gone and self.units[0][1] in self.gone:
-            self.gone.discard(heapq.heappop(self.units)[1])
+        while self.gone and self.calls[0][1] in self.gone:
+            self.gone.discard(heapq.heappop(self.calls)[1])
 
 
 class Lease(NamedTuple, Generic[Unit]):

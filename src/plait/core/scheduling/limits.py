@@ -80,23 +80,23 @@ class ConcurrencyLimits(Generic[Unit]):
         `give_back`."""
         self.runs.pop(run, None)
         for lane in self.lanes.pop(run).values():
-            lane.units.clear()
+            lane.calls.clear()
             self._leave(lane)
 
-    def add(self, demand: SlotRequest, urgency: Urgency, unit: Unit) -> None:
-        """Queue *unit*, which is ready to start."""
+    def add(self, demand: SlotRequest, urgency: Urgency, call: Unit) -> None:
+        """Queue *call*, which is ready to start."""
         lane = self._lane(demand)
-        is_first = not lane.units or urgency < lane.units[0][0]
-        heapq.heappush(lane.units, (urgency, unit))
+        is_first = not lane.calls or urgency < lane.calls[0][0]
+        heapq.heappush(lane.calls, (urgency, call))
         if is_first:
             self._enter(lane)
 
-    def withdraw(self, demand: SlotRequest, unit: Unit) -> None:
-        """Withdraw *unit*, which was added and has not started."""
+    def withdraw(self, demand: SlotRequest, call: Unit) -> None:
+        """Withdraw *call*, which was added and has not started."""
         lane = self.lanes[demand.run][demand]
-        was_first = lane.units[0][1] is unit
-        lane.drop(unit)
-        if not lane.units:
+        was_first = lane.calls[0][1] is call
+        lane.drop(call)
+        if not lane.calls:
             self._leave(lane)
             lane.stopped_at = None
         elif was_first:
@@ -114,7 +114,7 @@ class ConcurrencyLimits(Generic[Unit]):
         lane = self._lane(demand)
         for rate in self.rates.values():
             rate.now = now
-        if lane.units or lane.full() is not None:
+        if lane.calls or lane.full() is not None:
             return None
         self._take_turns(lane)
         return self._take(lane)
@@ -135,20 +135,20 @@ class ConcurrencyLimits(Generic[Unit]):
             if (full := lane.full()) is not None:
                 self._park(lane, full, urgency)
                 continue
-            _, unit = heapq.heappop(lane.units)
+            _, call = heapq.heappop(lane.calls)
             held = self._take(lane)
             self._leave(lane)
             if lane.gone:
                 lane.tidy()
             if self._yielding or lane.demand.run == NO_RUN:
                 self._take_turns(lane)
-            if not lane.units:
+            if not lane.calls:
                 lane.stopped_at = None
             elif (full := lane.full()) is not None:
                 self._park(lane, full, lane.urgency)
             else:
                 self._enter(lane)
-            yield unit, held
+            yield call, held
 
     def give_back(self, held: Lease[Unit]) -> None:
         """Return the slots of a call that has ended."""
@@ -252,7 +252,7 @@ class ConcurrencyLimits(Generic[Unit]):
         """Drop empty lanes of direct calls: the end of no run does it, and new settings may change
         their requests."""
         direct = self.lanes[NO_RUN] = {
-            demand: lane for demand, lane in self.lanes[NO_RUN].items() if lane.units
+            demand: lane for demand, lane in self.lanes[NO_RUN].items() if lane.calls
         }
         self._yielding = {lane: None for lane in self._yielding if lane.demand in direct}
 
@@ -272,7 +272,7 @@ class ConcurrencyLimits(Generic[Unit]):
         for lane in [one for one in self._yielding if one.has_given_way_to(started)]:
             del self._yielding[lane]
             lane.yields = False
-            if lane.units:
+            if lane.calls:
                 self._enter(lane)
 
     def _take(self, lane: Lane[Unit]) -> Lease[Unit]:

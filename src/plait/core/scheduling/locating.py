@@ -49,7 +49,7 @@ class Outcome:
 class _Alone(NamedTuple):
     """A call without a place in an order, and the known places of its files."""
 
-    unit: Waiting
+    call: Waiting
     accesses: Accesses
     places: Places
 
@@ -95,12 +95,12 @@ class Locating:
         self._open[key] = batch
         return Outcome([Locate(key, names, PROMPT_S)])
 
-    def add_alone(self, unit: Waiting, accesses: Accesses) -> Outcome:
-        """Add *unit*, which is ready and in no order with others."""
+    def add_alone(self, call: Waiting, accesses: Accesses) -> Outcome:
+        """Add *call*, which is ready and in no order with others."""
         if not (names := accesses.files):
-            return Outcome(claims=[(unit, accesses.claims({}))])
-        self._alone[unit.key] = _Alone(unit, accesses, {})
-        return Outcome([Locate(unit.key, names, LOCATE_S)])
+            return Outcome(claims=[(call, accesses.claims({}))])
+        self._alone[call.key] = _Alone(call, accesses, {})
+        return Outcome([Locate(call.key, names, LOCATE_S)])
 
     def answer(self, event: Located) -> Outcome:
         """Take the answer to a command, unless it is not waited for any more."""
@@ -109,21 +109,21 @@ class Locating:
         if (alone := self._alone.pop(event.key, None)) is None:
             return Outcome()
         places = {**alone.places, **event.places}
-        if names := _missing([(alone.unit, alone.accesses)], places):
-            return Outcome(refused=[(alone.unit, _not_found(names[0]))])
-        return Outcome(claims=[(alone.unit, alone.accesses.claims(places))])
+        if names := _missing([(alone.call, alone.accesses)], places):
+            return Outcome(refused=[(alone.call, _not_found(names[0]))])
+        return Outcome(claims=[(alone.call, alone.accesses.claims(places))])
 
     def _answer_batch(self, batch: _Batch, event: Located) -> Outcome:
         batch.is_open = False
         batch.places = places = {**batch.places, **event.places}
         outcome = Outcome()
         in_order: list[Ready] = []
-        for unit, accesses in batch.calls:
-            if names := _missing([(unit, accesses)], places):
-                self._alone[unit.key] = _Alone(unit, accesses, places)
-                outcome.commands.append(Locate(unit.key, names, LOCATE_S - PROMPT_S))
+        for call, accesses in batch.calls:
+            if names := _missing([(call, accesses)], places):
+                self._alone[call.key] = _Alone(call, accesses, places)
+                outcome.commands.append(Locate(call.key, names, LOCATE_S - PROMPT_S))
             else:
-                in_order.append((unit, accesses))
+                in_order.append((call, accesses))
         batch.calls = in_order
         outcome.claims += self._take(event.key.run)
         return outcome
@@ -133,7 +133,7 @@ class Locating:
         batches = self._batches[run]
         while batches and not batches[0].is_open:
             batch = batches.popleft()
-            yield from [(unit, accesses.claims(batch.places)) for unit, accesses in batch.calls]
+            yield from [(call, accesses.claims(batch.places)) for call, accesses in batch.calls]
         if not batches:
             del self._batches[run]
 

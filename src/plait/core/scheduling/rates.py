@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 _WRITTEN = re.compile(
-    r"\s*(?P<count>[0-9]{1,9})\s*/\s*(?P<times>[0-9]{1,6})?\s*(?P<unit>s|min|h|day)\s*"
+    r"\s*(?P<count>[0-9]{1,9})\s*/\s*(?P<times>[0-9]{1,6})?\s*(?P<call>s|min|h|day)\s*"
 )
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3_600.0, "day": 86_400.0}
 
@@ -34,7 +34,7 @@ class Rate:
             raise ValueError(
                 'a rate is written as calls per time: "30/s", "100/min", "5000/h" or "10/5s"'
             )
-        return cls(calls, times * _SECONDS[match["unit"]])
+        return cls(calls, times * _SECONDS[match["call"]])
 
 
 UNBOUNDED = 2**31

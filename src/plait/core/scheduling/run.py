@@ -154,14 +154,14 @@ class Run:
         """The number of tasks with each status."""
         return Counter([state.status.value for state in self.states.values()])
 
-    def urgency(self, unit: TaskCall) -> Urgency:
-        planned = unit.planned
+    def urgency(self, call: TaskCall) -> Urgency:
+        planned = call.planned
         remaining = self.plan.remaining[planned.id]
-        return (-planned.task.priority, -remaining, self._number, planned.index, unit.key.item or 0)
+        return (-planned.task.priority, -remaining, self._number, planned.index, call.key.item or 0)
 
-    def accesses(self, unit: TaskCall) -> Accesses | None:
-        """Return the resources that the call of *unit* accesses; None if absent."""
-        return self.conflicts.accesses(unit.key.task, unit.arguments)
+    def accesses(self, call: TaskCall) -> Accesses | None:
+        """Return the resources that the call of *call* accesses; None if absent."""
+        return self.conflicts.accesses(call.key.task, call.arguments)
 
     # Methods for what happens to a run.
 
@@ -194,73 +194,73 @@ class Run:
                 self._due(id, now)
         self._advance(now)
 
-    def start(self, unit: TaskCall, now: float) -> int:
-        """Start the call of *unit*; gives the number of the attempt."""
-        unit.attempts += 1
-        unit.started_at, unit.paused_s = now, 0.0
-        self.open[unit.key] = unit
+    def start(self, call: TaskCall, now: float) -> int:
+        """Start the call of *call*; gives the number of the attempt."""
+        call.attempts += 1
+        call.started_at, call.paused_s = now, 0.0
+        self.open[call.key] = call
         self._in_flight += 1
         if self._in_flight > self.most_in_flight:
             self.most_in_flight = self._in_flight
-        state = self.states[unit.key.task]
+        state = self.states[call.key.task]
         state.attempts += 1
         if state.started_at is None:
             state.started_at = now
-            state.waits += unit.waits
-        if unit.attempts == 1:
-            self._budgets.called(unit.planned.tool.server)
-            for wait in unit.waits:
+            state.waits += call.waits
+        if call.attempts == 1:
+            self._budgets.called(call.planned.tool.server)
+            for wait in call.waits:
                 self.waited[wait.why, wait.on] += wait.seconds
         if state.status is Status.READY:
-            self._move(unit.key.task, Status.RUNNING, now, unit)
-        if unit.key.item is not None:
-            self._move_item(unit.key, Status.RUNNING, now, unit)
-        return unit.attempts
+            self._move(call.key.task, Status.RUNNING, now, call)
+        if call.key.item is not None:
+            self._move_item(call.key, Status.RUNNING, now, call)
+        return call.attempts
 
     def sent(self, key: Key, now: float) -> None:
         """Note that the call of *key*, which was started before, has waited for its server until
         now."""
-        unit, state = self.open[key], self.states[key.task]
-        if unit.started_at is None:
+        call, state = self.open[key], self.states[key.task]
+        if call.started_at is None:
             return
-        wait = Wait("server", unit.planned.tool.server, now - unit.started_at)
+        wait = Wait("server", call.planned.tool.server, now - call.started_at)
         self.waited[wait.why, wait.on] += wait.seconds
-        is_first = state.started_at == unit.started_at
+        is_first = state.started_at == call.started_at
         if is_first:
             state.waits += (wait,)
             state.started_at = now
-        unit.started_at = now
+        call.started_at = now
         self.notices.append(Delayed(key, wait, is_first, now))
 
     def succeed(self, key: Key, output: Output, now: float, *, cached: bool = False) -> None:
-        unit = self._close(key, now)
+        call = self._close(key, now)
         try:
-            output = selected(unit.planned, output)
+            output = selected(call.planned, output)
             self._make_room(output)
         except CallError as error:
-            self._fail(unit, error, Failure.of(error), now)
+            self._fail(call, error, Failure.of(error), now)
         else:
             state = self.states[key.task]
             state.is_fresh = state.is_fresh or not cached
-            self._succeed(unit, output, now, cached=cached)
+            self._succeed(call, output, now, cached=cached)
         self._advance(now)
 
     def fail(self, key: Key, error: CallError, now: float) -> None:
-        unit, failure = self._close(key, now), Failure.of(error)
-        server = unit.planned.tool.server
-        may_repeat = error.retryable and unit.attempts <= unit.planned.task.retries
+        call, failure = self._close(key, now), Failure.of(error)
+        server = call.planned.tool.server
+        may_repeat = error.retryable and call.attempts <= call.planned.task.retries
         if may_repeat and self._budgets.take(server):
-            self._back_off(unit, error, failure, now)
+            self._back_off(call, error, failure, now)
             return
         if may_repeat:
             spent = f"It was not tried again: too many calls of {server} failed lately."
             failure = replace(failure, hint=f"{failure.hint} {spent}" if failure.hint else spent)
-        self._fail(unit, error, failure, now)
+        self._fail(call, error, failure, now)
         self._advance(now)
 
-    def refuse(self, unit: TaskCall, error: CallError, now: float) -> None:
-        """Fail *unit*, which is ready and cannot be sent."""
-        self._fail(unit, error, Failure.of(error), now)
+    def refuse(self, call: TaskCall, error: CallError, now: float) -> None:
+        """Fail *call*, which is ready and cannot be sent."""
+        self._fail(call, error, Failure.of(error), now)
         self._advance(now)
 
     def wake(self, key: Key, now: float) -> None:
@@ -268,12 +268,12 @@ class Run:
         if not key.task:
             self.stop("timeout", now)
             return
-        unit = self.open.pop(key)
+        call = self.open.pop(key)
         if self.states[key.task].status is Status.BACKING_OFF:
             self._move(key.task, Status.READY, now)
         if key.item is not None:
-            self._move_item(key, Status.READY, now, unit)
-        self.ready.append(unit)
+            self._move_item(key, Status.READY, now, call)
+        self.ready.append(call)
 
     def stop(self, why: str, now: float, caused_by: str | None = None) -> None:
         """End every unfinished task: *why* is `cancelled`, `timeout` or `fail_fast`."""
@@ -285,9 +285,9 @@ class Run:
             if not state.status.is_final:
                 state.error = error
                 self._stop_items(id, now)
-                unit = self._abort(state.key, now)
+                call = self._abort(state.key, now)
                 was_sent = state.attempts > 0 or why == "cancelled"
-                self._move(id, Status.CANCELLED if was_sent else Status.SKIPPED, now, unit)
+                self._move(id, Status.CANCELLED if was_sent else Status.SKIPPED, now, call)
                 self.unsettled -= 1
         self._settled.clear()
         self.ready.clear()
@@ -317,7 +317,7 @@ class Run:
         try:
             reason = reason_to_skip(planned, self.outputs, self.states)
             if reason is None:
-                units, items = self._calls(
+                calls, items = self._calls(
                     self.states[id].key, planned, self.outputs, self.limits.max_items
                 )
         except CallError as error:
@@ -328,60 +328,60 @@ class Run:
             return
         self.states[id].items = items
         self._move(id, Status.READY, now)
-        for unit in units:
-            unit.due_at = now
-        self.ready += units
+        for call in calls:
+            call.due_at = now
+        self.ready += calls
         if items is not None:
-            self._look_at_items(units, id, items, now)
+            self._look_at_items(calls, id, items, now)
 
-    def _look_at_items(self, units: list[TaskCall], id: str, items: Items, now: float) -> None:
-        for unit in units:
-            self._move_item(unit.key, Status.READY, now, unit)
+    def _look_at_items(self, calls: list[TaskCall], id: str, items: Items, now: float) -> None:
+        for call in calls:
+            self._move_item(call.key, Status.READY, now, call)
         for index, error in items.errors:  # they could not be made
             self._move_item(Key(self.id, id, index), Status.FAILED, now, error=error)
         if items.left == 0 or (items.errors and self.plan.dag.fail_fast):
             self._end_items(id, now)
 
-    def _succeed(self, unit: TaskCall, output: Output, now: float, *, cached: bool) -> None:
-        id, item = unit.key.task, unit.key.item
+    def _succeed(self, call: TaskCall, output: Output, now: float, *, cached: bool) -> None:
+        id, item = call.key.task, call.key.item
         state = self.states[id]
         if item is None or state.items is None:
             state.output = output
             self._keep(id, output)
-            self._move(id, Status.SUCCESS, now, unit)
+            self._move(id, Status.SUCCESS, now, call)
             self._end(id)
             return
         state.items.outputs[item] = output
         self.bytes += output.size_bytes
         self._move_item(
-            unit.key, Status.SUCCESS, now, unit, output_bytes=output.size_bytes, cached=cached
+            call.key, Status.SUCCESS, now, call, output_bytes=output.size_bytes, cached=cached
         )
         state.items.left -= 1
         if state.items.left == 0:
             self._end_items(id, now)
 
-    def _fail(self, unit: TaskCall, error: CallError, failure: Failure, now: float) -> None:
-        id, item = unit.key.task, unit.key.item
+    def _fail(self, call: TaskCall, error: CallError, failure: Failure, now: float) -> None:
+        id, item = call.key.task, call.key.item
         state = self.states[id]
         if item is None or state.items is None:
-            self._give_up(id, error, failure, now, unit)
+            self._give_up(id, error, failure, now, call)
             return
         state.items.errors.append((item, failure))
         state.items.left -= 1
         status = Status.TIMEOUT if isinstance(error, CallTimeout) else Status.FAILED
-        self._move_item(unit.key, status, now, unit, error=failure)
+        self._move_item(call.key, status, now, call, error=failure)
         if self.plan.dag.fail_fast or state.items.left == 0:
             self._end_items(id, now)
 
     def _give_up(
-        self, id: str, error: CallError, failure: Failure, now: float, unit: TaskCall | None = None
+        self, id: str, error: CallError, failure: Failure, now: float, call: TaskCall | None = None
     ) -> None:
         state = self.states[id]
         state.error = failure
         if isinstance(error, InvalidOutput):
             self._keep_what_is_invalid(state, error)
         was_late = isinstance(error, CallTimeout) and state.status is Status.RUNNING
-        self._move(id, Status.TIMEOUT if was_late else Status.FAILED, now, unit)
+        self._move(id, Status.TIMEOUT if was_late else Status.FAILED, now, call)
         self._end(id)
         if self.plan.dag.fail_fast:
             self.stop("fail_fast", now, id)
@@ -415,16 +415,16 @@ class Run:
                 self._move_item(key, Status.CANCELLED, now, self._abort(key, now))
         self.states[id].output = items.output()
 
-    def _back_off(self, unit: TaskCall, error: CallError, failure: Failure, now: float) -> None:
-        self.open[unit.key] = unit
-        unit.started_at = None
+    def _back_off(self, call: TaskCall, error: CallError, failure: Failure, now: float) -> None:
+        self.open[call.key] = call
+        call.started_at = None
         jitter = self._jitter()
         self.jitters.append(jitter)
-        if unit.key.item is None:
-            self._move(unit.key.task, Status.BACKING_OFF, now, unit, failure, jitter)
+        if call.key.item is None:
+            self._move(call.key.task, Status.BACKING_OFF, now, call, failure, jitter)
         else:
-            self._move_item(unit.key, Status.BACKING_OFF, now, unit, error=failure, jitter=jitter)
-        self.commands.append(Sleep(unit.key, backoff_s(unit.attempts, jitter, error)))
+            self._move_item(call.key, Status.BACKING_OFF, now, call, error=failure, jitter=jitter)
+        self.commands.append(Sleep(call.key, backoff_s(call.attempts, jitter, error)))
 
     def _skip(self, id: str, reason: Failure, now: float) -> None:
         self.states[id].error = reason
@@ -487,11 +487,11 @@ class Run:
         id: str,
         after: Status,
         now: float,
-        unit: TaskCall | None = None,
+        call: TaskCall | None = None,
         error: Failure | None = None,
         jitter: float | None = None,
     ) -> None:
-        """Move task *id* to another status; *unit* is the call that was started or has ended with
+        """Move task *id* to another status; *call* is the call that was started or has ended with
         it."""
         state = self.states[id]
         before = state.status
@@ -506,10 +506,10 @@ class Run:
             if state.items is not None:
                 items = len(state.items.statuses)
         elif after is Status.RUNNING:
-            if unit is not None and unit.attempts == 1:
-                waits = unit.waits
-        elif unit is not None:
-            took_s = unit.took_s
+            if call is not None and call.attempts == 1:
+                waits = call.waits
+        elif call is not None:
+            took_s = call.took_s
         if after in FINAL:
             state.ended_at, started_at, error = now, state.started_at, state.error
             if state.output is not None:
@@ -539,7 +539,7 @@ class Run:
         key: Key,
         after: Status,
         now: float,
-        unit: TaskCall | None = None,
+        call: TaskCall | None = None,
         *,
         error: Failure | None = None,
         output_bytes: int | None = None,
@@ -554,12 +554,12 @@ class Run:
         assert after in MOVES[before], f"{key}: {before} -> {after}"
         state.items.statuses[key.item] = after
         waits = (
-            unit.waits
-            if unit is not None and after is Status.RUNNING and unit.attempts == 1
+            call.waits
+            if call is not None and after is Status.RUNNING and call.attempts == 1
             else ()
         )
-        took_s = unit.took_s if unit is not None and before is Status.RUNNING else None
-        attempt = 0 if unit is None else unit.attempts
+        took_s = call.took_s if call is not None and before is Status.RUNNING else None
+        attempt = 0 if call is None else call.attempts
         self.notices.append(
             Changed(
                 key,
@@ -582,13 +582,13 @@ class Run:
         self._settled.append(id)
 
     def _close(self, key: Key, now: float) -> TaskCall:
-        unit = self.open.pop(key)
-        unit.took_s = None
-        if unit.started_at is not None:
+        call = self.open.pop(key)
+        call.took_s = None
+        if call.started_at is not None:
             self._in_flight -= 1
-            unit.took_s = now - unit.started_at
-            self.states[key.task].busy_s += unit.took_s
-        return unit
+            call.took_s = now - call.started_at
+            self.states[key.task].busy_s += call.took_s
+        return call
 
     def _abort(self, key: Key, now: float) -> TaskCall | None:
         """End the call of *key*, or the pause before its next attempt; gives the call if there was

@@ -206,14 +206,14 @@ class Scheduler:
         outcome = self.locating.answer(event)
         commands: list[Command] = [*outcome.commands]
         self._claim(outcome, now)
-        for unit, error in outcome.refused:
-            match unit:
+        for call, error in outcome.refused:
+            match call:
                 case DirectCall(key=key):
                     del self.direct[key]
-                    self._notices.append(unit.move(Status.FAILED, now, Failure.of(error)))
+                    self._notices.append(call.move(Status.FAILED, now, Failure.of(error)))
                     commands.append(Refuse(key, error))
                 case TaskCall():
-                    self.runs[unit.key.run].refuse(unit, error, now)
+                    self.runs[call.key.run].refuse(call, error, now)
         return self._step(now, run, *commands)
 
     def _answered(self, event: Succeeded | Failed | Aborted, now: float) -> None:
@@ -222,17 +222,17 @@ class Scheduler:
             self._resume(event.key, now)
         if (entry := self._held.pop(event.key, None)) is None:
             return
-        unit, held = entry
+        call, held = entry
         match event:
             case Succeeded(output=output, cached=False):
-                tool, seconds = unit.tool, _seconds(unit, now)
+                tool, seconds = call.tool, _seconds(call, now)
                 if output is None:
                     self._learned.took(tool, seconds)
                 else:
                     self._learned.saw(tool, seconds, output.value)
                 self._went_well(tool, seconds)
             case Failed(error=error):
-                self._went_wrong(unit, error, now)
+                self._went_wrong(call, error, now)
         self.ledger.give_back(held)
 
     def _pause(self, key: Key, now: float) -> None:
@@ -243,8 +243,8 @@ class Scheduler:
 
     def _resume(self, key: Key, now: float) -> None:
         if (since := self._paused.pop(key, None)) is not None:
-            unit, held = self._held[key]
-            unit.paused_s += now - since
+            call, held = self._held[key]
+            call.paused_s += now - since
             self.ledger.take_again(held)
 
     def _went_well(self, tool: Tool, seconds: float) -> None:
@@ -253,13 +253,13 @@ class Scheduler:
             limit.succeeded(tool.full_name, seconds, self.ledger.servers[server].taken)
             self.ledger.resize(server)
 
-    def _went_wrong(self, unit: Waiting, error: CallError, now: float) -> None:
-        server = unit.tool.server
+    def _went_wrong(self, call: Waiting, error: CallError, now: float) -> None:
+        server = call.tool.server
         if error.retry_after_s:
             self.ledger.hold(server, error.retry_after_s, now)
         is_of_the_server = isinstance(error, CallTimeout | ConnectionLost | ServerUnavailable)
         if is_of_the_server and (limit := self.ledger.adaptive.get(server)) is not None:
-            limit.failed(now if unit.started_at is None else unit.started_at, now)
+            limit.failed(now if call.started_at is None else call.started_at, now)
             self.ledger.resize(server)
 
     def _apply(self, run: Run, event: Succeeded | Failed | Woke | Aborted, now: float) -> None:
@@ -283,14 +283,14 @@ class Scheduler:
             self._admit(run)
             if run.is_done:
                 self._close(run, now)
-        told: dict[str, Run] = {}
+        changed: dict[str, Run] = {}
         commands = list(first)
         if not self.ledger.is_settled:
-            commands += self._start_what_fits(told, now)
+            commands += self._start_what_fits(changed, now)
         if run is not None:
-            told[run.id] = run
+            changed[run.id] = run
         notices = self._take_notices()
-        for owner in told.values():
+        for owner in changed.values():
             commands += owner.commands
             notices += owner.notices
             owner.commands.clear()
@@ -307,17 +307,17 @@ class Scheduler:
         """Let the calls of *run* that became ready claim their resources, in document order, then
         wait for slots. Files without a place in *places* are located first."""
         if not run.conflicts.access_rules:
-            for unit in run.ready:
-                self._line_up(unit)
+            for call in run.ready:
+                self._line_up(call)
         elif run.ready:
             run.ready.sort(key=attrgetter("planned.index", "key.item"))
             calls: list[Ready] = []
-            for unit in run.ready:
-                has_asked = unit.key in self._requests.get(run.id, ())  # for its first attempt
-                if has_asked or (accesses := run.accesses(unit)) is None:
-                    self._line_up(unit)
+            for call in run.ready:
+                has_asked = call.key in self._requests.get(run.id, ())  # for its first attempt
+                if has_asked or (accesses := run.accesses(call)) is None:
+                    self._line_up(call)
                 else:
-                    calls.append((unit, accesses))
+                    calls.append((call, accesses))
             if calls:
                 outcome = self.locating.add(run.id, calls, places or {})
                 run.commands += outcome.commands
@@ -327,30 +327,30 @@ class Scheduler:
     def _claim(self, outcome: Outcome, now: float | None = None) -> None:
         """Let the calls whose files are known claim their resources; since *now* if they had to
         wait for their files."""
-        for unit, claims in outcome.claims:
-            if now is not None and isinstance(unit, TaskCall):
-                if now - unit.due_at >= PROMPT_S:
-                    unit.waited("location", claims[0].key, now)
-                unit.due_at = now
-            if self._has(unit, claims):
-                self._line_up(unit)
+        for call, claims in outcome.claims:
+            if now is not None and isinstance(call, TaskCall):
+                if now - call.due_at >= PROMPT_S:
+                    call.waited("location", claims[0].key, now)
+                call.due_at = now
+            if self._has(call, claims):
+                self._line_up(call)
 
-    def _has(self, unit: Waiting, claims: tuple[ResourceClaim, ...]) -> bool:
-        request = self._requests.setdefault(unit.key.run, {})[unit.key] = self.locks.ask(
-            unit, claims
+    def _has(self, call: Waiting, claims: tuple[ResourceClaim, ...]) -> bool:
+        request = self._requests.setdefault(call.key.run, {})[call.key] = self.locks.ask(
+            call, claims
         )
         return request.blocker is None
 
-    def _line_up(self, unit: Waiting) -> None:
-        match unit:
+    def _line_up(self, call: Waiting) -> None:
+        match call:
             case DirectCall():
-                self.ledger.add(unit.slots, unit.urgency, unit)
+                self.ledger.add(call.slots, call.urgency, call)
             case TaskCall(planned=planned):
-                run = self.runs[unit.key.run]
+                run = self.runs[call.key.run]
                 demand = SlotRequest(
                     run.id, planned.tool.server, planned.policy.limit, planned.weight
                 )
-                self.ledger.add(demand, run.urgency(unit), unit)
+                self.ledger.add(demand, run.urgency(call), call)
 
     def _release(self, key: Key, now: float) -> None:
         """Free the resources of the call of *key*, which has finished."""
@@ -360,11 +360,11 @@ class Scheduler:
         if not requests:
             del self._requests[key.run]
         for freed in self.locks.release(request):
-            unit = freed.holder
-            if isinstance(unit, TaskCall) and freed.because is not None:
-                on, resource = _waited_for(unit, key, *freed.because)
-                unit.waited("conflict", on, now, resource)
-            self._line_up(unit)
+            call = freed.holder
+            if isinstance(call, TaskCall) and freed.because is not None:
+                on, resource = _waited_for(call, key, *freed.because)
+                call.waited("conflict", on, now, resource)
+            self._line_up(call)
 
     def _close(self, run: Run, now: float) -> None:
         """Close *run*, which has finished. Its calls that are still in flight keep their slots and
@@ -376,21 +376,21 @@ class Scheduler:
         for key in reversed(waiting):  # so that no call is granted resources it no longer needs
             self._release(key, now)
 
-    def _start_what_fits(self, told: dict[str, Run], now: float) -> Iterable[Command]:
-        for unit, held in self.ledger.take_next(now):
-            if isinstance(unit, DirectCall):
-                yield self._start_direct(unit, held, now)
+    def _start_what_fits(self, changed: dict[str, Run], now: float) -> Iterable[Command]:
+        for call, held in self.ledger.take_next(now):
+            if isinstance(call, DirectCall):
+                yield self._start_direct(call, held, now)
                 continue
-            owner = told[unit.key.run] = self.runs[unit.key.run]
+            owner = changed[call.key.run] = self.runs[call.key.run]
             if held.waited_at is not None:
-                unit.waited("limit", held.waited_at, now)
-            attempt = owner.start(unit, now)
-            self._held[unit.key] = unit, held
-            planned = unit.planned
+                call.waited("limit", held.waited_at, now)
+            attempt = owner.start(call, now)
+            self._held[call.key] = call, held
+            planned = call.planned
             yield Call(
-                unit.key,
+                call.key,
                 planned.tool,
-                unit.arguments,
+                call.arguments,
                 planned.timeout_s,
                 attempt,
                 CacheRule(planned.cache_s, planned.policy.cache_stat)
@@ -408,16 +408,16 @@ class Scheduler:
             self._watched.clear()
 
 
-def _seconds(unit: Waiting, now: float) -> float:
-    """Return the duration of the call of *unit*, except the time in which its client was asked."""
-    return now - (unit.started_at if unit.started_at is not None else now) - unit.paused_s
+def _seconds(call: Waiting, now: float) -> float:
+    """Return the duration of the call of *call*, except the time in which its client was asked."""
+    return now - (call.started_at if call.started_at is not None else now) - call.paused_s
 
 
 def _waited_for(
-    unit: TaskCall, key: Key, held: ResourceClaim, own: ResourceClaim
+    call: TaskCall, key: Key, held: ResourceClaim, own: ResourceClaim
 ) -> tuple[str, str]:
-    """Name the call of *key* and the resource for which *unit* waited. Another run may be another
+    """Name the call of *key* and the resource for which *call* waited. Another run may be another
     client's, so nothing of it is named, not even the resource if that is narrower than *own*."""
-    if key.run == unit.key.run:
+    if key.run == call.key.run:
         return key.task, why_they_conflict(held, own)[0]
     return "another run" if key.run else f"a call of {key.task}", own.key

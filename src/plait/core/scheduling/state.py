@@ -147,7 +147,7 @@ def outlines_of(plan: Plan) -> tuple[TaskOutline, ...]:
                 name := task.tool.full_name,
                 layer_of[id],
                 task.needs,
-                task.drew_on,
+                task.reused_inputs,
                 None if name in untimed else costs[id],
                 remaining[id],
             )
