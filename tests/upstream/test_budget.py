@@ -11,8 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from plait.core.values.strict import dumps, loads
-from plait.upstream.budget import fit
-from plait.upstream.cutting import cut, fair, size_within
+from plait.upstream.budget import cut, fair, fit, size_within
 
 HINT = "Read on with get_run."
 leaves = st.one_of(

@@ -14,10 +14,11 @@ from mcp import Client
 from plait.core.tools.catalog import ServerInfo, ServerState
 from plait.engine.gateway import Gateway
 from plait.stores.in_memory import InMemoryRuns
+from plait.upstream.instructions import instructions
 from plait.upstream.resources import guide
 from plait.upstream.schemas import TOOLS, ToolText
 from plait.upstream.server import build_server
-from plait.upstream.texts import EXECUTE, INSTRUCTIONS, MAX_TEXT, instructions
+from plait.upstream.texts import EXECUTE, INSTRUCTIONS, MAX_TEXT
 
 from ..fakes import FakeServers
 from .conftest import Connect, in_memory

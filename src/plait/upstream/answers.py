@@ -1,9 +1,8 @@
-"""What the five tools answer: structured content, and the same as the text that every client
-shows."""
+"""Answers of the five tools: structured content, and the same as text, which every client shows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import mcp_types as types
 from pydantic import TypeAdapter, ValidationError
@@ -15,11 +14,11 @@ from ..core.values.strict import Json, JsonObject, dumps
 from .budget import fit
 
 MAX_ATTACHMENT_CHARS = 4 * 2**20
-"""Images and audio that follow an answer, as base64, all together."""
+"""Most characters of base64 of all images and audio that follow an answer."""
 MAX_BLOB_CHARS = 256
-"""Of what an embedded resource holds, as base64, in an answer."""
+"""Most characters of base64 of an embedded resource that an answer shows."""
 MOST_BLOCKS = 500
-"""Of one output that are looked at for such; no more would fit into an answer."""
+"""Most content blocks of one output that are examined for base64; no answer has room for more."""
 
 _BLOCK: TypeAdapter[types.ImageContent | types.AudioContent] = TypeAdapter(
     types.ImageContent | types.AudioContent
@@ -33,7 +32,7 @@ def answer(
     text: str | None = None,
     blocks: Iterable[types.ContentBlock] = (),
 ) -> types.CallToolResult:
-    """*document* as structured content and, unless there is a better *text*, as compact JSON."""
+    """Make an answer of *document* as structured content, and of *text* or else compact JSON."""
     first = types.TextContent(type="text", text=dumps(document) if text is None else text)
     return types.CallToolResult(
         content=[first, *blocks], structured_content=document, is_error=is_error
@@ -48,17 +47,18 @@ def refusal(
     heading: str | None = None,
     advice: str = "",
 ) -> types.CallToolResult:
-    """Everything that is wrong with a call, in sentences that a model can act on."""
+    """Answer a call with all its problems, in sentences that a model can act on."""
     errors: list[Json] = [problem.document() for problem in problems]
     document: JsonObject = {"status": "invalid", "errors": errors}
     if notes:
         document["notes"] = list[Json](notes)
-    text = _sentences(problems, notes, heading or _count(problems), advice, limit)
+    text = _sentences(problems, notes, heading or count_of_problems(problems), advice, limit)
     return answer(fit(document, limit), is_error=True, text=text)
 
 
 def run_answer(result: RunResult, limit: int, *, detail: str) -> types.CallToolResult:
-    """A run as it stands: errors, outputs within *limit*, and the images and audio among them."""
+    """Answer with a run as it is now: errors, outputs, images and audio, within *limit*
+    characters."""
     document = result.document(detail)
     document["outputs"] = {
         id: _without_data(result, id, value) for id, value in result.outputs.items()
@@ -92,7 +92,7 @@ def task_uri(run_id: str, task: str) -> str:
 
 
 def attachment(block: JsonObject) -> types.ImageContent | types.AudioContent | None:
-    """A downstream server's image or audio block, if it is a well-formed one."""
+    """Read an image or audio block of a downstream server; None if it is malformed."""
     try:
         return _BLOCK.validate_python(block, by_name=False)
     except ValidationError:
@@ -118,15 +118,15 @@ def _attached(result: RunResult) -> tuple[list[types.ContentBlock], list[str]]:
 
 
 def _without_data(result: RunResult, id: str, value: Json) -> Json:
-    """The output of task *id* without base64 that no model reads: images and audio follow as
-    content blocks of their own, and what other resources hold can be read."""
+    """Return the output of task *id* without base64: images and audio follow as content blocks of
+    their own, and other resources name the URI to read."""
     shown_apart = frozenset(str(block.get("data")) for block in result.attachments.get(id, ()))
     return _described(value, shown_apart, task_uri(result.run_id, id), MOST_BLOCKS)
 
 
 def _described(value: Json, shown_apart: frozenset[str], uri: str, most: int) -> Json:
-    """*value* and what it holds of content blocks, of which *most* are looked at."""
-    if isinstance(value, list) and most:  # blocks; or of each item of a for_each task
+    """Replace base64 in the first *most* content blocks of *value* by a description of it."""
+    if isinstance(value, list) and most:  # of blocks, or of the outputs of a for_each task
         return [
             *(_described(inner, shown_apart, uri, most // 20) for inner in value[:most]),
             *value[most:],
@@ -142,18 +142,14 @@ def _described(value: Json, shown_apart: frozenset[str], uri: str, most: int) ->
                 "data": f"{len(data):,} characters of base64, in a content block of its own",
             }
         case {"type": "resource", "resource": dict(resource)}:
-            return {**value, "resource": _without_blob(resource, uri)}
+            blob = resource.get("blob")
+            if isinstance(blob, str) and len(blob) > MAX_BLOB_CHARS:
+                blob = f"{len(blob):,} characters of base64; read {uri}"
+                return {**value, "resource": {**resource, "blob": blob}}
     return value
 
 
-def _without_blob(resource: JsonObject, uri: str) -> JsonObject:
-    blob = resource.get("blob")
-    if not isinstance(blob, str) or len(blob) <= MAX_BLOB_CHARS:
-        return resource
-    return {**resource, "blob": f"{len(blob):,} characters of base64; read {uri}"}
-
-
-def _count(problems: Sequence[Problem]) -> str:
+def count_of_problems(problems: Sequence[Problem]) -> str:
     return f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
 
 
@@ -162,22 +158,18 @@ def _sentences(
 ) -> str:
     last = f"\n{advice}" if advice else ""
     rest = "\n… and {:,} more."
-    unsaid = f"\n{len(notes):,} note{'' if len(notes) == 1 else 's'} left out." if notes else ""
+    left_out = f"\n{len(notes):,} note{'' if len(notes) == 1 else 's'} left out." if notes else ""
     text = _cut(heading, 200) + "."
-    room = limit - len(text) - len(last) - len(rest) - len(unsaid) - 10
-    for shown, line in enumerate(_numbered(problems)):
+    room = limit - len(text) - len(last) - len(rest) - len(left_out) - 10
+    for shown, problem in enumerate(problems):
+        line = f"\n{shown + 1}. {problem}"
         if len(line) > room and shown:
-            return text + rest.format(len(problems) - shown) + unsaid + last
+            return text + rest.format(len(problems) - shown) + left_out + last
         text += _cut(line, room)
         room -= len(line)
     if notes:
-        text += _cut("\nUnderstood as: " + "; ".join(notes), room) if room > 100 else unsaid
+        text += _cut("\nUnderstood as: " + "; ".join(notes), room) if room > 100 else left_out
     return text + last
-
-
-def _numbered(problems: Sequence[Problem]) -> Iterator[str]:
-    for number, problem in enumerate(problems, 1):
-        yield f"\n{number}. {problem}"
 
 
 def _cut(text: str, room: int) -> str:

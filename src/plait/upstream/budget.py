@@ -1,15 +1,28 @@
-"""Answers within a number of characters: what has to be cut is cut fairly, stays valid JSON, and is
-accounted for."""
+"""Answers within a number of characters.
+
+*The idea.* A document that does not fit is cut so that it stays valid JSON and says what is
+missing. Lists keep their first elements, objects their first members, long texts head and tail.
+Room is shared fairly: what one part does not need goes to the others. `outputs` are cut one by one,
+so that each answer tells which of them to read in full.
+
+*The invariants.* The result is at most as long as the limit. Nothing is measured further than it
+could be shown, so the cost depends on the size of what is shown, not on the size of what is cut.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 
 from ..core.values.strict import Json, JsonObject, dumps
-from .cutting import cut, fair, shared, size_within
 
 EXACT = 2**20
-"""Up to so many bytes the length of a cut output is counted; above, its size in bytes is told."""
+"""Most bytes of a cut output whose length is given in characters; above, it is given in bytes."""
+LEAST_SHOWN = 24
+"""Least characters of a value: with less room it is left out, and counted."""
+_escaped = re.compile(r'[\x00-\x1f"\\]').search
+"""Finds a character that JSON escapes."""
+
 _SMALL = 60
 _WEIGHTS = {"outputs": 4, "errors": 3, "tools": 4}
 
@@ -22,11 +35,11 @@ def fit(
     sizes: Mapping[str, int] | None = None,
     hint: str = "",
 ) -> JsonObject:
-    """*document* in at most *limit* characters of compact JSON; itself, if it fits.
+    """Return *document* in at most *limit* characters of compact JSON; itself, if it fits.
 
-    `outputs` are cut one by one and listed in `truncated` with their length and *uri*; *hint* goes
-    to the notes then. What is left out of other members is counted in `omitted`. *sizes* are the
-    outputs' sizes in bytes, where known.
+    `outputs` are cut one by one and listed in `truncated` with their length and *uri*; *hint* is
+    then added to the notes. Entries left out of other members are counted in `omitted`. *sizes* are
+    the outputs' sizes in bytes, where known.
     """
     if size_within(document, limit) <= limit:
         return document
@@ -59,7 +72,14 @@ class _Cutter:
         self.big = [name for name, value in document.items() if size_within(value, _SMALL) > _SMALL]
         self.omitted: JsonObject = {}
         self.cut_outputs: list[Json] = []
-        self.room = limit - self._fixed()
+        frame = {name: 0 if name in self.big else value for name, value in document.items()}
+        account: JsonObject = {
+            "omitted": dict.fromkeys(self.big, 10**9),
+            "truncated": [],
+            "notes": [hint],
+        }
+        self.room = limit - len(dumps(frame)) - len(dumps(account))
+        """Characters for the big members, besides everything else and the account of the cuts."""
 
     def cut(self) -> JsonObject:
         needs = [size_within(self.document[name], self.room) for name in self.big]
@@ -78,32 +98,21 @@ class _Cutter:
             shown["outputs"] = self._outputs(left)
         return self._assembled(shown)
 
-    def _fixed(self) -> int:
-        """What everything but the big members takes at most, with the account of what was left
-        out."""
-        frame = {name: 0 if name in self.big else value for name, value in self.document.items()}
-        account: JsonObject = {
-            "omitted": dict.fromkeys(self.big, 10**9),
-            "truncated": [],
-            "notes": [self.hint],
-        }
-        return len(dumps(frame)) + len(dumps(account))
-
     def _member(self, name: str, room: int) -> Json:
         match self.document[name]:
             case list(items):
                 first = _first(items, room)
-                self._omit(name, len(items) - len(first))
+                self._count_omitted(name, len(items) - len(first))
                 return first
             case dict(members):
                 shown = cut(members, room)
                 kept = shown if isinstance(shown, dict) else {}
-                self._omit(name, len(members.keys() - kept.keys()))
+                self._count_omitted(name, len(members.keys() - kept.keys()))
                 return kept
             case value:
                 return cut(value, room)
 
-    def _omit(self, name: str, count: int) -> None:
+    def _count_omitted(self, name: str, count: int) -> None:
         if count:
             self.omitted[name] = count
 
@@ -117,7 +126,7 @@ class _Cutter:
             return entries[id]
 
         rooms = shared(outputs, room - len("{}") + len(","), account)
-        self._omit("outputs", len(outputs) - len(rooms))
+        self._count_omitted("outputs", len(outputs) - len(rooms))
         shown: JsonObject = {}
         for id, own in rooms.items():
             value = outputs[id]
@@ -125,15 +134,13 @@ class _Cutter:
                 shown[id] = value
             else:
                 shown[id] = cut(value, own - entries[id])
-                self.cut_outputs.append(self._entry(id, self._chars(id)))
+                if isinstance(value, str):
+                    chars = len(value)
+                else:
+                    size = self.sizes.get(id, 0)
+                    chars = size if size > EXACT else len(dumps(value))
+                self.cut_outputs.append(self._entry(id, chars))
         return shown
-
-    def _chars(self, id: str) -> int:
-        outputs = self.document["outputs"]
-        value = outputs[id] if isinstance(outputs, dict) else None
-        if isinstance(value, str):
-            return len(value)
-        return self.sizes[id] if self.sizes.get(id, 0) > EXACT else len(dumps(value))
 
     def _entry(self, id: str, chars: int) -> JsonObject:
         return {"id": id, "chars": chars, "uri": self.uri(id)}
@@ -155,7 +162,8 @@ class _Cutter:
 
 
 def _first(items: list[Json], room: int) -> list[Json]:
-    """The first of *items* that fit; the very first is cut if that leaves it its shape."""
+    """Return the first *items* that fit. If none does, the first is cut, unless that would change
+    its shape."""
     left = room - len("[]") + len(",")  # one comma less than there are items
     kept: list[Json] = []
     for item in items:
@@ -166,12 +174,166 @@ def _first(items: list[Json], room: int) -> list[Json]:
     if items and not kept:
         own = room - len("[]")
         shortened = cut(items[0], own)
-        if _has_the_shape_of(shortened, items[0]) and size_within(shortened, own) <= own:
+        is_alike = type(shortened) is type(items[0])
+        if isinstance(shortened, dict) and isinstance(items[0], dict):
+            is_alike = shortened.keys() == items[0].keys()
+        if is_alike and size_within(shortened, own) <= own:
             kept.append(shortened)
     return kept
 
 
-def _has_the_shape_of(shortened: Json, item: Json) -> bool:
-    if isinstance(item, dict):
-        return isinstance(shortened, dict) and shortened.keys() == item.keys()
-    return type(shortened) is type(item)
+def cut(value: Json, room: int) -> Json:
+    """Return as much of *value* as fits in *room* characters of compact JSON; at least three
+    characters."""
+    if size_within(value, room) <= room:
+        return value
+    if isinstance(value, list):
+        return _cut_list(value, room)
+    if isinstance(value, dict):
+        return _cut_object(value, room)
+    return _cut_text(value if isinstance(value, str) else dumps(value), room)
+
+
+def fair(needs: Sequence[int], room: int, weights: Sequence[int] | None = None) -> list[int]:
+    """Share *room* by weight. No share is more than its need, and what one does not need goes to
+    the others."""
+    weights = weights or [1] * len(needs)
+    shares = [0] * len(needs)
+    left, weight = max(room, 0), sum(weights)
+    for index in sorted(range(len(needs)), key=lambda index: needs[index] / weights[index]):
+        shares[index] = min(needs[index], left * weights[index] // weight)
+        left -= shares[index]
+        weight -= weights[index]
+    return shares
+
+
+def size_within(value: Json, most: int) -> int:
+    """Return the length of *value* as compact JSON; if it is longer than *most*, only some number
+    above *most*."""
+    if isinstance(value, str):
+        is_known = len(value) > most or _escaped(value) is None
+        return len(value) + 2 if is_known else len(dumps(value))
+    if isinstance(value, dict):
+        return _object_within(value, most)
+    if isinstance(value, list):
+        return _list_within(value, most)
+    return len(dumps(value))
+
+
+def _list_within(items: list[Json], most: int) -> int:
+    size = 2 * len(items) + 1 if items else 2
+    for item in items:
+        if size > most:
+            break
+        size += size_within(item, most - size + 1) - 1
+    return size
+
+
+def _object_within(members: JsonObject, most: int) -> int:
+    size = 5 * len(members) + 1 if members else 2
+    for name, value in members.items():
+        if size > most:
+            break
+        size += size_within(name, most) - 2
+        size += size_within(value, most - size + 1) - 1
+    return size
+
+
+def shared(
+    members: JsonObject, room: int, account: Callable[[str], int] = lambda name: 0
+) -> dict[str, int]:
+    """Return the first *members* that fit in *room*, each with the room of its value. *account* is
+    the room for the note that a value was cut; a value that needs no more than its shortest cut and
+    that note is shown whole."""
+    rooms: dict[str, int] = {}
+    long: list[str] = []
+    for name, value in members.items():
+        least = account(name) + LEAST_SHOWN
+        size = size_within(value, least)
+        frame = size_within(name, room) + len(":,")
+        if frame + min(size, least) > room:
+            break
+        room -= frame + min(size, least)
+        rooms[name] = min(size, least)
+        if size > least:
+            long.append(name)
+    sizes = measured([members[name] for name in long], room + sum(rooms[name] for name in long))
+    more = fair([size - rooms[name] for name, size in zip(long, sizes, strict=True)], room)
+    return rooms | {name: rooms[name] + extra for name, extra in zip(long, more, strict=True)}
+
+
+def measured(values: Sequence[Json], room: int) -> list[int]:
+    """Return the size of each of *values*; `room + 1` for those above a fair share of *room*."""
+    sizes = [room + 1] * len(values)
+    open_, left = list(range(len(values))), room
+    while open_:
+        share = left // len(open_)
+        found = {index: size_within(values[index], share) for index in open_}
+        small = [index for index in open_ if found[index] <= share]
+        if not small:
+            break
+        for index in small:
+            sizes[index] = found[index]
+            left -= found[index]
+        open_ = [index for index in open_ if found[index] > share]
+    return sizes
+
+
+def longest_prefix(text: str, fits: Callable[[str], bool]) -> str:
+    """Return the longest beginning of *text* that *fits*; every beginning of it must fit too."""
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(text[:middle]) else (low, middle - 1)
+    return text[:low]
+
+
+def _cut_list(items: list[Json], room: int) -> Json:
+    left = room - 2 - _more_size(len(items))
+    kept: list[Json] = []
+    for item in items:
+        size = size_within(item, left) + 1
+        if size > left:
+            if not kept and left > LEAST_SHOWN:
+                kept.append(cut(item, left - 1))
+            break
+        kept.append(item)
+        left -= size
+    return (
+        [*kept, f"… {len(items) - len(kept):,} more"]
+        if kept
+        else _cut_text(f"… {len(items):,} items", room)
+    )
+
+
+def _cut_object(members: JsonObject, room: int) -> Json:
+    left = room - 2 - _more_size(len(members)) - 4
+    rooms = shared(members, left)
+    if not rooms:
+        return _cut_text(f"… {len(members):,} members", room)
+    shown = {name: cut(members[name], own) for name, own in rooms.items()}
+    return (
+        shown
+        if len(shown) == len(members)
+        else {**shown, "…": f"{len(members) - len(shown):,} more"}
+    )
+
+
+def _cut_text(text: str, room: int) -> str:
+    """Return head and tail of *text*, with its length between them."""
+    if size_within(text, room) <= room:
+        return text
+    mark = f" … {len(text):,} characters in all … "
+    keep = room - len(mark) - 2
+    if keep < LEAST_SHOWN:
+        return longest_prefix(text, lambda head: len(dumps(head)) <= room - 1) + "…"
+    head = longest_prefix(text[:keep], lambda part: len(dumps(part)) - 2 <= keep * 2 // 3)
+    keep -= len(dumps(head)) - 2
+    tail = longest_prefix(text[: -keep - 1 : -1], lambda part: len(dumps(part[::-1])) - 2 <= keep)[
+        ::-1
+    ]
+    return head + mark + tail
+
+
+def _more_size(count: int) -> int:
+    return len(f'"… {count:,} more",')

@@ -1,8 +1,8 @@
-"""What `search_tools` and `describe_tools` answer."""
+"""Answers of `search_tools` and `describe_tools`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import mcp_types as types
@@ -17,15 +17,16 @@ from .budget import fit
 if TYPE_CHECKING:
     from ..core.tools.search import SearchResult
 
-RecentUris: TypeAlias = Callable[[Tool], Schema | None]
-"""The shape that outputs of a tool had so far."""
+LearnedShape: TypeAlias = Callable[[Tool], Schema | None]
+"""Gives the shape that outputs of a tool had so far; None if unknown."""
 
 MAX_LINE = 200
-"""Of a description or an error, in a line of a list."""
+"""Most characters of a description or an error in a list."""
 
 
-def search_answer(found: SearchResult, limit: int, seen: RecentUris) -> types.CallToolResult:
-    """One line a tool, under its need; without a need, one line a server."""
+def search_answer(found: SearchResult, limit: int, seen: LearnedShape) -> types.CallToolResult:
+    """Answer with one line for each tool, under its need; without needs, with one for each
+    server."""
     if not found.needs:
         document: JsonObject = {
             "servers": [_server(info) for info in found.servers],
@@ -39,30 +40,45 @@ def search_answer(found: SearchResult, limit: int, seen: RecentUris) -> types.Ca
     several = len(found.needs) > 1
     matched = [tool for _, matches in found.needs for tool in matches]
     signatures = {tool.full_name: tool.signature_with(seen(tool)) for tool in matched}
-    tools: list[Json] = [
-        _tool(tool, signatures, need if several else None)
-        for need, matches in found.needs
-        for tool in matches
-    ]
+    tools: list[Json] = []
     lines: list[str] = []
     line_of: dict[str, int] = {}
     for need, matches in found.needs:
         lines += [f"{_line(need)}:"] if several else []
         for tool in matches:
-            lines.append(
-                _tool_line(tool, signatures[tool.full_name], is_above=tool.full_name in line_of)
-            )
-            line_of.setdefault(tool.full_name, len(lines))
+            signature = signatures[tool.full_name]
+            members: JsonObject = {
+                "name": tool.full_name,
+                "signature": signature,
+                "description": _line(tool.description),
+                "writes": not tool.is_read_only,
+            }
+            tools.append({**members, "need": _line(need)} if several else members)
+            if tool.full_name in line_of:
+                lines.append(f"{tool.full_name} (above)")
+                continue
+            description = f" - {_line(tool.description)}" if tool.description else ""
+            writes = "" if tool.is_read_only else " [w]"
+            lines.append(f"{_line(signature, 3 * MAX_LINE)}{description}{writes}")
+            line_of[tool.full_name] = len(lines)
         lines += [] if matches else ["nothing found"]
     document = {"tools": tools, "total": found.total}
-    unsearched = _unsearched(found)
-    if unsearched:
+    missing = [
+        f"{info.name} ({info.state})"
+        for info in found.servers
+        if info.state is not ServerState.READY
+    ]
+    absent = f"Not searched, because not connected: {some_of(missing, 8)}." if missing else ""
+    unsearched = ""
+    if found.unsearched:
+        needs = some_of([f'"{_line(need, 60)}"' for need in found.unsearched], 5)
+        unsearched = f"Not searched, because a query has at most {len(found.needs)} needs: {needs}."
         document["notes"] = [unsearched]
 
     def last(kept: int) -> str:
         shown = sum(line <= kept for line in line_of.values())
-        said = [f"{shown:,} of {found.total:,} tools shown.", _missing(found.servers), unsearched]
-        return " ".join(filter(None, said))
+        sentences = [f"{shown:,} of {found.total:,} tools shown.", absent, unsearched]
+        return " ".join(filter(None, sentences))
 
     return answer(fit(document, limit), text=_joined(lines, limit, last))
 
@@ -72,32 +88,24 @@ def describe_answer(
     unknown: Sequence[Problem],
     names: Sequence[str],
     limit: int,
-    seen: RecentUris,
+    seen: LearnedShape,
 ) -> types.CallToolResult:
-    """Full definitions, under their full names; and for each name that none has, what it may have
-    meant."""
-    document: JsonObject = {"tools": [_definition(tool, seen(tool)) for tool in tools]}
+    """Answer with the full definitions of *tools*, and for each *unknown* name with what it may
+    have meant."""
+    shown = ("title", "description", "inputSchema", "outputSchema", "annotations")
+    definitions: list[Json] = []
+    for tool in tools:
+        definition = {
+            "name": tool.full_name,
+            **{name: tool.definition[name] for name in shown if name in tool.definition},
+        }
+        if (shape := seen(tool)) is not None:
+            definition["outputShape"] = shape.definition
+        definitions.append(definition)
+    document: JsonObject = {"tools": definitions}
     if unknown:
         document["unknown"] = [_unknown(problem, names) for problem in unknown]
     return answer(fit(document, limit), is_error=not tools)
-
-
-def _tool(tool: Tool, signatures: Mapping[str, str], need: str | None) -> JsonObject:
-    members: JsonObject = {
-        "name": tool.full_name,
-        "signature": signatures[tool.full_name],
-        "description": _line(tool.description),
-        "writes": not tool.is_read_only,
-    }
-    return members if need is None else {**members, "need": _line(need)}
-
-
-def _tool_line(tool: Tool, signature: str, *, is_above: bool) -> str:
-    """The tool in one line; of one that was shown for an earlier need, its name alone."""
-    if is_above:
-        return f"{tool.full_name} (above)"
-    description = f" - {_line(tool.description)}" if tool.description else ""
-    return f"{_line(signature, 3 * MAX_LINE)}{description}{'' if tool.is_read_only else ' [w]'}"
 
 
 def _server(info: ServerInfo) -> JsonObject:
@@ -108,29 +116,6 @@ def _server(info: ServerInfo) -> JsonObject:
 def _server_line(info: ServerInfo) -> str:
     tools = f"{info.tools:,} tool{'' if info.tools == 1 else 's'}"
     return f"{info.name}: {info.state}, {tools}" + (f" ({_line(info.error)})" if info.error else "")
-
-
-def _missing(servers: Sequence[ServerInfo]) -> str:
-    absent = [
-        f"{info.name} ({info.state})" for info in servers if info.state is not ServerState.READY
-    ]
-    return f"Not searched, because not connected: {some_of(absent, 8)}." if absent else ""
-
-
-def _unsearched(found: SearchResult) -> str:
-    if not found.unsearched:
-        return ""
-    needs = some_of([f'"{_line(need, 60)}"' for need in found.unsearched], 5)
-    return f"Not searched, because a query has at most {len(found.needs)} needs: {needs}."
-
-
-def _definition(tool: Tool, seen: Schema | None) -> JsonObject:
-    shown = ("title", "description", "inputSchema", "outputSchema", "annotations")
-    definition = {
-        "name": tool.full_name,
-        **{name: tool.definition[name] for name in shown if name in tool.definition},
-    }
-    return definition if seen is None else {**definition, "outputShape": seen.definition}
 
 
 def _unknown(problem: Problem, names: Sequence[str]) -> JsonObject:
@@ -145,7 +130,8 @@ def _line(text: str, most: int = MAX_LINE) -> str:
 
 
 def _joined(lines: list[str], limit: int, last: Callable[[int], str]) -> str:
-    """The first of *lines* that fit, how many are left out, and what *last* says after so many."""
+    """Join the first *lines* that fit, the number of lines left out, and the text that *last* makes
+    of the number of lines kept."""
     room = limit - len(last(len(lines))) - 40
     kept = 0
     for line in lines:

@@ -1,4 +1,4 @@
-"""What we say of ourselves when a client connects: capabilities and instructions, true to what
+"""Capabilities and instructions, as a client gets them when it connects. They follow what the
 servers offer."""
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from ..core.tools.catalog import ServerInfo
 from ..core.values.printable import printable
 from ..core.values.strict import JsonObject
 from .relay.listings import UI_EXTENSION, Expose, MergedListing
-from .texts import MAX_TEXT, instructions
+from .texts import INSTRUCTIONS, MAX_TEXT
 
 _ALONE = (
     "Passes on what other MCP servers have: tools (server__tool), resources and prompts. "
@@ -20,32 +20,33 @@ _ALSO = (
     "\nEach of their tools is served as a tool of its own too, named server__tool: for a "
     "single call, use that."
 )
-_LONGEST_SAID = 600
+_LONGEST = 600
+"""Most characters of the instructions of one server."""
 
 
 def capabilities(directory: MergedListing, expose: Expose, *, all_reached: bool) -> JsonObject:
-    """What we can do, as `initialize` and `server/discover` tell it. A client is told once: as long
-    as not all servers were reached, one of them may yet offer what none has so far."""
+    """Return our capabilities for `initialize` and `server/discover`. A client gets them only once,
+    so until all servers were reached, those that some server may have are declared."""
 
     def any_has(*path: str) -> bool:
         return not all_reached or directory.has(*path)
 
-    told: JsonObject = {
+    declared: JsonObject = {
         "tools": {"listChanged": expose != "dag"},
         "resources": {"listChanged": True, "subscribe": any_has("resources", "subscribe")},
         "prompts": {"listChanged": True},
     }
-    told |= {name: {} for name in ("completions", "logging") if any_has(name)}
+    declared |= {name: {} for name in ("completions", "logging") if any_has(name)}
     if expose != "dag" and directory.has("extensions", UI_EXTENSION):
-        told["extensions"] = {UI_EXTENSION: {}}
-    return told
+        declared["extensions"] = {UI_EXTENSION: {}}
+    return declared
 
 
 def introduction(
     expose: Expose, servers: Iterable[ServerInfo], offers: Iterable[ServerListing]
 ) -> str:
-    """The instructions: ours as far as our tools are served, then what servers say of theirs as far
-    as those are. At most 2,048 characters."""
+    """Return the instructions: ours if our tools are served, then those of the servers if theirs
+    are. At most 2,048 characters."""
     known = list(servers)
     if expose == "dag":
         return instructions(known)
@@ -55,15 +56,30 @@ def introduction(
         else instructions(known)
     )
     parts = [_ALSO] if expose == "all" else []
-    parts += [
-        f"\n\n{offer.server}: {_said(offer.instructions)}" for offer in offers if offer.instructions
-    ]
+    for offer in offers:
+        if offer.instructions:
+            own = printable(offer.instructions)
+            own = own if len(own) <= _LONGEST else own[: _LONGEST - 1] + "…"
+            parts.append(f"\n\n{offer.server}: {own}")
     for part in parts:
         if len(text) + len(part) <= MAX_TEXT:
             text += part
     return text[:MAX_TEXT]
 
 
-def _said(text: str) -> str:
-    said = printable(text)
-    return said if len(said) <= _LONGEST_SAID else said[: _LONGEST_SAID - 1] + "…"
+def instructions(servers: Iterable[ServerInfo]) -> str:
+    """Return our own instructions, which name the configured servers and their numbers of tools."""
+    parts = [
+        f"{info.name} ({info.tools:,} tool{'' if info.tools == 1 else 's'})"
+        if info.tools
+        else info.name
+        for info in servers
+    ]
+    for shown in range(len(parts), 0, -1):
+        rest = len(parts) - shown
+        text = INSTRUCTIONS + ", ".join(parts[:shown]) + (f" and {rest} more" if rest else "")
+        if len(text) <= MAX_TEXT:
+            return text
+    return INSTRUCTIONS + (
+        f"{len(parts)}, listed by search_tools with an empty query" if parts else "none"
+    )

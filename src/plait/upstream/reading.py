@@ -1,4 +1,4 @@
-"""Outputs as clients read them: whole, narrowed by an expression, or page by page."""
+"""Reading outputs: whole, narrowed by an expression, or page by page."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from ..core.values.strict import Json, JsonObject, dumps
 from ..engine.gateway import Gateway
 from ..errors import CallError, ExpressionFailed
 from .answers import answer
-from .budget import fit
-from .cutting import longest_prefix, size_within
+from .budget import fit, longest_prefix, size_within
 from .requests import GetRun, Refused
 
 
 def output_answer(
     gateway: Gateway, principal: Principal, request: GetRun, limit: int
 ) -> types.CallToolResult:
-    """The output of one task, by select or page; or why there is none. Raises `UnknownRun` and
-    `Refused`."""
+    """Answer with the output of one task, narrowed by `select` or as a page; or with the reason why
+    it has no output. Raises `UnknownRun` and `Refused`."""
     task = find_task(gateway.record(request.run_id, principal), request.task or "")
     frame: JsonObject = {"run_id": request.run_id, "task": task.id, "status": str(task.status)}
     try:
@@ -30,7 +29,11 @@ def output_answer(
     except CallError as error:
         return _no_output(frame, task, error, limit)
     if request.select is not None:
-        value = _selected(request.select, value)
+        try:
+            value = search(compile_expression(request.select), value)
+        except ExpressionFailed as error:
+            problem = Problem("select", error.code, f"{error.message}.", error.hint)
+            raise Refused([problem]) from None
     if request.offset is None and request.limit is None:
         whole: JsonObject = {**frame, "chars": 0, "value": value}
         if size_within(whole, limit - 10) <= limit - 10:
@@ -39,7 +42,7 @@ def output_answer(
 
 
 def find_task(record: RunRecord, id: str) -> TaskRecord:
-    """The task of that *id*. Raises `Refused`, with the tasks that there are."""
+    """Find the task with that *id*. Raises `Refused`, which names the tasks of the run."""
     if id in record.tasks:
         return record.tasks[id]
     near = nearest(id, record.tasks, 3)
@@ -50,15 +53,8 @@ def find_task(record: RunRecord, id: str) -> TaskRecord:
 
 
 def written(value: Json) -> str:
-    """The text that is paged: a text output as it is, anything else as compact JSON."""
+    """Return the text of an output: text as it is, anything else as compact JSON."""
     return value if isinstance(value, str) else dumps(value)
-
-
-def _selected(expression: str, value: Json) -> Json:
-    try:
-        return search(compile_expression(expression), value)
-    except ExpressionFailed as error:
-        raise Refused([Problem("select", error.code, f"{error.message}.", error.hint)]) from None
 
 
 def _no_output(
@@ -68,8 +64,8 @@ def _no_output(
         hint = f'No output yet: call get_run(run_id="{frame["run_id"]}", task="{task.id}") again.'
         return answer({**frame, "hint": hint})
     errors: list[Json] = [error.document() for error in errors_of(task)]
-    said: JsonObject = {"id": task.id, "code": "no_output", "message": error.message}
-    return answer(fit({**frame, "errors": errors or [said]}, limit), is_error=True)
+    no_output: JsonObject = {"id": task.id, "code": "no_output", "message": error.message}
+    return answer(fit({**frame, "errors": errors or [no_output]}, limit), is_error=True)
 
 
 def _page(frame: JsonObject, text: str, request: GetRun, limit: int) -> types.CallToolResult:

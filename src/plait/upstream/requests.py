@@ -1,5 +1,5 @@
-"""The arguments of the four small tools, as models; what is wrong with them is told like a problem
-of a DAG."""
+"""The arguments of the four small tools, as models. Their problems are reported like those of a
+DAG."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..core.values.strict import NotStrict, loads, measure
 
 MAX_NAMES = 10
 AS_SENT = "arguments"
-"""Arguments that came as no object stand under this one name, so that the tool itself can say what
-is wrong."""
+"""Name under which arguments that are not an object reach the tool, whose answer explains the
+problem."""
 
 
 class Refused(Exception):
-    """The arguments of a call cannot be used; `problems` says why."""
+    """The arguments of a call are invalid; `problems` says why."""
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("; ".join(map(str, problems)))
@@ -63,7 +63,7 @@ Request = TypeVar("Request", bound=_Request)
 
 
 def read_request(model: type[Request], arguments: object) -> Request:
-    """The *arguments* of a call as *model*. Raises `Refused` with every problem."""
+    """Read the *arguments* of a call as *model*. Raises `Refused` with every problem."""
     try:
         measure(arguments)
         return model.model_validate(arguments)
@@ -78,7 +78,8 @@ def read_request(model: type[Request], arguments: object) -> Request:
 
 
 def as_sent(arguments: dict[str, Any] | None) -> object:
-    """The arguments as the client meant them: an object, or whatever else it sent in its place."""
+    """Return the arguments as the client sent them: an object, or something else in its place.
+    Raises `Refused` for text that is not JSON."""
     if arguments is None:
         return {}
     if arguments.keys() != {AS_SENT}:

@@ -37,8 +37,8 @@ async def wait_for(
     *,
     task: str | None = None,
 ) -> RunResult:
-    """Return the result of a run when it (or its *task*) has ended, or as it is after *seconds*.
-    Meanwhile send its progress with *send*, unless that is None. Raises `UnknownRun`."""
+    """Wait until a run, or its *task*, has ended, at most *seconds*, and return its result.
+    Meanwhile *send* sends the progress, if given. Raises `UnknownRun`."""
     if send is None or gateway.is_done(run_id, principal):
         reporting: AbstractAsyncContextManager[None] = nullcontext()
     else:

@@ -1,7 +1,7 @@
-"""The five tools as clients see them: names, schemas and annotations. They never change while we
-run.
+"""The five tools as clients see them: names, schemas and annotations. They never change while the
+gateway runs.
 
-Many clients and models read only a plain subset of JSON Schema, so the schemas hold no references,
+Many clients and models read only a plain subset of JSON Schema, so the schemas have no references,
 combinators, type lists, `const`, `format` or `pattern`, and their roots are objects.
 """
 
@@ -30,8 +30,8 @@ class ToolText:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What Claude's clients read: load the tool without a search for it, and the words to find
-        it by."""
+        """The `_meta` that Claude's clients read: whether to load the tool at once, and words to
+        find it."""
         meta: dict[str, Any] = {"anthropic/alwaysLoad": True} if self.always_load else {}
         if self.search_hint is not None:
             meta["anthropic/searchHint"] = self.search_hint
@@ -185,7 +185,7 @@ _FOUND = _object(
                     "signature": {"type": "string"},
                     "description": {"type": "string"},
                     "writes": {"type": "boolean"},
-                    "need": _text("What it was found for, where several needs were searched."),
+                    "need": _text("The need it was found for, where several were searched."),
                 },
                 "name",
             ),

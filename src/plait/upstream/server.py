@@ -16,7 +16,7 @@ from .. import __version__
 from ..core.values.strict import JsonObject
 from ..engine.gateway import Gateway
 from .calls import OpenCalls
-from .instructions import capabilities, introduction
+from .instructions import capabilities, instructions, introduction
 from .mcp_sdk import (
     CallNext,
     HandlerResult,
@@ -33,7 +33,6 @@ from .relay.passthrough import Passthrough
 from .requests import AS_SENT
 from .resources import Resources, own_prompts, own_resources, own_templates
 from .schemas import TOOLS, ToolText
-from .texts import instructions
 from .tools import Tools
 
 NAME = "plait"

@@ -1,4 +1,4 @@
-"""Stopping: a signal asks for it, a second one ends the process at once, and its time is bounded."""
+"""Stopping: one signal asks for it, a second one ends the process at once; its time is bounded."""
 
 from __future__ import annotations
 

@@ -1,10 +1,6 @@
-"""What models read of us. Each text stays within 2,048 characters, where clients cut it."""
+"""The texts that models read, each within 2,048 characters, where clients cut it."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
-
-from ..core.tools.catalog import ServerInfo
 
 MAX_TEXT = 2_048
 
@@ -16,8 +12,8 @@ only what you ask for comes back.
 Workflow: search_tools (find names and signatures) -> execute_dag (run). describe_tools only when \
 a signature is not enough. get_run when a run is still going or an output was cut. The resource \
 plait://guide has worked examples.
-Downstream tools are named server:tool, e.g. "github:list_issues". They are no tools you can call \
-yourself: put them in the `tool` field of a task.
+Downstream tools are named server:tool, e.g. "github:list_issues". You cannot call them yourself: \
+put them in the `tool` field of a task.
 Connected servers: """
 
 EXECUTE = """\
@@ -41,7 +37,7 @@ on big results.
 Result: {"status": "success|partial|failed|running", "run_id", "errors": [{id, code, message, \
 hint}], "outputs": {id: value}, "metrics"}. outputs holds the ids in `return` (default: tasks \
 nothing else refers to). A failed task does not stop the others; tasks that need it are skipped. \
-To repair, send only the mended tasks with resume_from = run_id: what succeeded is reused, not run \
+To repair, send only the fixed tasks with resume_from = run_id: what succeeded is reused, not run \
 again. Long outputs are cut and listed in `truncated`; read the rest with get_run. status \
 "running": wait with get_run.
 
@@ -70,24 +66,3 @@ whole if it fits; narrow it with select (JMESPath), or page through its text wit
 CANCEL = """\
 Stop a run of execute_dag that is still going. Calls in flight are cancelled; tasks that have \
 finished keep their effects and their outputs."""
-
-
-def instructions(servers: Iterable[ServerInfo]) -> str:
-    """The server's instructions, with the servers that are configured and what is known of them
-    now."""
-    parts = [
-        f"{info.name} ({_count(info.tools, 'tool')})" if info.tools else info.name
-        for info in servers
-    ]
-    for shown in range(len(parts), 0, -1):
-        rest = len(parts) - shown
-        text = INSTRUCTIONS + ", ".join(parts[:shown]) + (f" and {rest} more" if rest else "")
-        if len(text) <= MAX_TEXT:
-            return text
-    return INSTRUCTIONS + (
-        f"{len(parts)}, listed by search_tools with an empty query" if parts else "none"
-    )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -25,7 +25,7 @@ from ..core.values.problems import Problem
 from ..core.values.strict import JsonObject
 from ..engine.gateway import Gateway
 from ..errors import InvalidDag, UnknownRun
-from .answers import answer, refusal, run_answer
+from .answers import answer, count_of_problems, refusal, run_answer
 from .budget import fit
 from .calls import OpenCalls
 from .finding import describe_answer, search_answer
@@ -87,14 +87,15 @@ class Tools:
             try:
                 return await verb(ctx, as_sent(params.arguments))
             except Refused as refused:
-                heading = f"{params.name} did nothing: {_problems(refused.problems)}"
+                heading = f"{params.name} did nothing: {count_of_problems(refused.problems)}"
                 return refusal(refused.problems, self._max_chars, heading=heading)
             except InvalidDag as error:
+                count = count_of_problems(error.problems)
                 return refusal(
                     error.problems,
                     self._max_chars,
                     notes=error.notes,
-                    heading=f"DAG not run: {_problems(error.problems)}, nothing was executed",
+                    heading=f"DAG not run: {count}, nothing was executed",
                     advice="Fix these and call execute_dag again with the whole DAG.",
                 )
             except UnknownRun as error:
@@ -196,7 +197,3 @@ def _is_dry_run(document: object) -> bool:
     if isinstance(document, dict) and document.keys() <= DAG_FIELDS:
         return document.get("dry_run") is True
     return read_dag(document).dag.dry_run
-
-
-def _problems(problems: list[Problem] | tuple[Problem, ...]) -> str:
-    return f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"

@@ -1,10 +1,9 @@
-"""What clients see of the downstream servers at one moment: the lists that are served, and whose
-each entry is.
+"""The lists that clients see of the downstream servers at one moment, and the server of each entry.
 
-A directory is made when a client asks after something has changed, and never changed itself. Its
-entries are the servers' own, but for names and addresses that had to be others (`naming.py` and
-`addresses.py` in `core/tools/`). An entry that an era does not allow is left out for that era
-alone: one would cost a client the whole list.
+A merged listing is made at the first request after a change, and never changes itself. Its entries
+are the servers' own, except for names and URIs that had to be replaced (`naming.py` and
+`addresses.py` in `core/tools/`). An entry that an era does not allow is left out for that era: it
+would cost a client the whole list.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Literal, Self, TypeAlias
 
@@ -104,16 +104,15 @@ class RelayConfig:
 
     downstream: Downstream
     expose: Expose = "dag"
-    """Our own tools, or all, or those of the servers alone. All else that servers have is always
-    served."""
+    """Which tools are served: ours, all, or only the servers'. Everything else is always served."""
     bare: frozenset[str] = frozenset()
-    """The servers whose tools go by their own names where these are free."""
+    """The servers whose tools are served under their own names where these are free."""
     known: Callable[[], Awaitable[None]] = _at_once
-    """Waits until it is known what each server has, or for as long as a client may be kept waiting
-    for that."""
+    """Waits until the listing of each server is known, but only as long as a client may be kept
+    waiting."""
     denied_by: Callable[[str, str], str | None] = _never
-    """The pattern that denies a tool, given its server and its name; None if it is allowed. What is
-    denied is not listed, and the gateway refuses to call it."""
+    """Gives the pattern that denies a tool, from its server and its name; None if it is allowed. A
+    denied tool is not listed, and the gateway refuses to call it."""
 
 
 Own: TypeAlias = Mapping[str, Sequence[JsonObject]]
@@ -121,7 +120,7 @@ Own: TypeAlias = Mapping[str, Sequence[JsonObject]]
 
 
 class MergedListing:
-    """All that *offers* hold, under the names they are served by, after our own."""
+    """All entries of *offers*, under the names that they are served by, after our own entries."""
 
     def __init__(
         self,
@@ -135,28 +134,30 @@ class MergedListing:
         self._relaying = relaying
         self.tools = self._tool_names(own["tools/list"])
         self.prompts = prompt_names(
-            _entries(offers, _prompts, "name"), taken=_texts(own["prompts/list"], "name")
+            _entries(((offer.server, offer.prompts) for offer in offers), "name"),
+            taken=_texts(own["prompts/list"], "name"),
         )
         self.addresses = Addresses(
-            _entries(offers, _resources, "uri"), _entries(offers, _templates, "uriTemplate")
+            _entries(((offer.server, offer.resources) for offer in offers), "uri"),
+            _entries(((offer.server, offer.templates) for offer in offers), "uriTemplate"),
         )
         self.schemas: dict[str, Mapping[str, object]] = {}
-        """The input schema of each tool that is listed, by its name upstream."""
+        """The input schema of each listed tool, by its name upstream."""
         self.denied = self.denials()
-        """The tools that are not listed; each with the pattern that denies it."""
+        """The tools that are not listed, each with the pattern that denies it."""
         self._lists = {method: [*own[method], *served] for method, served in self._served().items()}
         self._pages: dict[tuple[str, bool, bool], Pages] = {}
         self._fingerprints: dict[tuple[str, ...], bytes] = {}
         self._before = before._pages if before is not None else {}  # noqa: SLF001  # of its own kind
 
     def __repr__(self) -> str:
-        return f"<Directory of {', '.join(self.servers) or 'no servers'}>"
+        return f"<MergedListing of {', '.join(self.servers) or 'no servers'}>"
 
     def page(
         self, method: str, *, modern: bool, apps: bool = True, cursor: Json = None
     ) -> JsonObject:
-        """One page of a list, with tools for the pages of *apps* alone, or without. Raises
-        `MCPError` for a cursor of a list that was another."""
+        """Return one page of a list, with or without tools that are only for the pages of *apps*.
+        Raises `MCPError` for the cursor of another list."""
         key = (method, modern, apps)
         if (pages := self._pages.get(key)) is None:
             pages = self._pages[key] = Pages.of(
@@ -165,20 +166,19 @@ class MergedListing:
         return pages.page(MEMBERS[method], cursor)
 
     def denials(self) -> dict[Entry, str]:
-        """The tools that the policy denies now; `denied` are those that it denied when this was
-        made."""
+        """Return the tools that the policy denies now, each with the pattern that denies it."""
         denied = ((entry, self._relaying.denied_by(*entry)) for entry in self.tools.served)
         return {entry: pattern for entry, pattern in denied if pattern is not None}
 
     def fingerprint(self, *methods: str) -> bytes:
-        """Another one for other lists of *methods*."""
+        """Return a digest of the lists of *methods*."""
         if (known := self._fingerprints.get(methods)) is None:
             lists: Json = [list[Json](self._lists[method]) for method in methods]
             known = self._fingerprints[methods] = sha256(encode(lists)).digest()
         return known
 
     def has(self, *path: str) -> bool:
-        """Whether any server has the capability at *path*."""
+        """Return whether any server has the capability at *path*."""
         return any(offers_capability(offer, *path) for offer in self.offers)
 
     def _tool_names(self, own: Sequence[JsonObject]) -> Names:
@@ -186,7 +186,9 @@ class MergedListing:
         if relaying.expose == "dag":
             return Names({}, {})
         return tool_names(
-            _entries(self.offers, _tools, "name"), bare=relaying.bare, taken=_texts(own, "name")
+            _entries(((offer.server, offer.tools) for offer in self.offers), "name"),
+            bare=relaying.bare,
+            taken=_texts(own, "name"),
         )
 
     def _served(self) -> dict[str, list[JsonObject]]:
@@ -194,13 +196,13 @@ class MergedListing:
         for offer in self.offers:
             served["tools/list"] += self._renamed_tools(offer)
             served["prompts/list"] += _renamed(
-                offer.prompts, "name", self._prompt_name(offer.server)
+                offer.prompts, "name", partial(self._prompt_name, offer.server)
             )
             served["resources/list"] += _renamed(
-                offer.resources, "uri", self._address(offer.server)
+                offer.resources, "uri", partial(self.addresses.up, offer.server)
             )
             served["resources/templates/list"] += _renamed(
-                offer.templates, "uriTemplate", self._address(offer.server)
+                offer.templates, "uriTemplate", partial(self.addresses.up, offer.server)
             )
         return served
 
@@ -217,7 +219,7 @@ class MergedListing:
         return list(tools.values())
 
     def _with_address(self, tool: JsonObject, server: str) -> JsonObject:
-        """The page that shows the tool's results goes by the address that it is served under."""
+        """Return *tool* with the URI under which the page for its results is served."""
         meta = tool.get("_meta")
         if not isinstance(meta, dict):
             return tool
@@ -228,11 +230,8 @@ class MergedListing:
             changed["ui"] = {**ui, "resourceUri": self.addresses.up(server, uri)}
         return {**tool, "_meta": {**meta, **changed}} if changed else tool
 
-    def _prompt_name(self, server: str) -> Callable[[str], str]:
-        return lambda name: self.prompts.served[server, name]
-
-    def _address(self, server: str) -> Callable[[str], str]:
-        return lambda uri: self.addresses.up(server, uri)
+    def _prompt_name(self, server: str, name: str) -> str:
+        return self.prompts.served[server, name]
 
     def _allowed(self, method: str, modern: bool, apps: bool) -> list[JsonObject]:
         version = LATEST_MODERN_VERSION if modern else LATEST_HANDSHAKE_VERSION
@@ -240,7 +239,7 @@ class MergedListing:
 
 
 def offers_capability(offer: ServerListing, *path: str) -> bool:
-    """Whether *offer* has the capability at *path*: an object or true."""
+    """Return whether *offer* has the capability at *path*: an object or true."""
     value: Json = offer.capabilities
     for step in path:
         value = value.get(step) if isinstance(value, dict) else None
@@ -258,28 +257,8 @@ def _is_allowed(method: str, version: str, entry: JsonObject, apps: bool) -> boo
     return True
 
 
-def _tools(offer: ServerListing) -> tuple[JsonObject, ...]:
-    return offer.tools
-
-
-def _prompts(offer: ServerListing) -> tuple[JsonObject, ...]:
-    return offer.prompts
-
-
-def _resources(offer: ServerListing) -> tuple[JsonObject, ...]:
-    return offer.resources
-
-
-def _templates(offer: ServerListing) -> tuple[JsonObject, ...]:
-    return offer.templates
-
-
-def _entries(
-    offers: Iterable[ServerListing],
-    listed: Callable[[ServerListing], tuple[JsonObject, ...]],
-    member: str,
-) -> list[Entry]:
-    return [(offer.server, text) for offer in offers for text in _texts(listed(offer), member)]
+def _entries(lists: Iterable[tuple[str, Iterable[JsonObject]]], member: str) -> list[Entry]:
+    return [(server, text) for server, entries in lists for text in _texts(entries, member)]
 
 
 def _texts(entries: Iterable[JsonObject], member: str) -> list[str]:
@@ -289,8 +268,8 @@ def _texts(entries: Iterable[JsonObject], member: str) -> list[str]:
 def _renamed(
     entries: Iterable[JsonObject], member: str, name: Callable[[str], str]
 ) -> list[JsonObject]:
-    """*entries* with another text as *member*, those without one left out, those that keep it the
-    very same."""
+    """Return *entries* with *member* renamed by *name*. An entry without it is left out; one that
+    keeps its text stays the same object."""
     renamed = []
     for entry in entries:
         if isinstance(text := entry.get(member), str):

@@ -57,7 +57,7 @@ async def open_lines(fd: int, limit: int) -> Lines:
 
 
 async def open_sink(fd: int, on_lost: Callable[[], None]) -> Sink:
-    """Open a sink that writes to *fd* and closes it. *on_lost* is called when the reader is gone."""
+    """Open a sink that writes to *fd* and closes it. *on_lost* is called if its reader is gone."""
     return await _PipeSink(fd, on_lost).open() if _is_pollable(fd) else _FileSink(fd)
 
 
