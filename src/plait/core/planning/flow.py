@@ -36,7 +36,7 @@ class Source:
 
     forms: Forms
     is_output: bool = False
-    """Whether references enter it as they enter the output of a task (`paths.walk_output`)."""
+    """Whether references enter it as they enter the output of a task (`walk_output`)."""
     learned: Forms | None = None
     """The shape of earlier outputs, where no schema declares it."""
 

@@ -1,0 +1,91 @@
+"""Fixes for arguments: each fits the schema, and there is none where the meaning is unclear."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from plait.core.planning.fixes import fixed_argument
+from plait.core.values.schema import Place, Schema
+
+from ..strategies import json_values
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "count": {"type": "integer", "maximum": 10},
+        "flag": {"type": "boolean"},
+        "state": {"enum": ["open", "closed"]},
+        "twins": {"enum": ["on", "ON"]},
+        "names": {"type": "array", "items": {"type": "string"}},
+        "author": {"type": "object", "properties": {"name": {"type": "string"}}},
+        "note": {"type": "string"},
+    },
+    "additionalProperties": False,
+}
+
+
+def fix(arguments: dict[str, Any], *place: str | int, unknown: frozenset[Place] = frozenset()):
+    return fixed_argument(Schema(SCHEMA), arguments, place, unknown)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("count", "7", 7),
+        ("count", " 7 ", 7),
+        ("count", "11", None),  # it is a number, and still too large
+        ("count", "seven", None),
+        ("flag", "True", True),
+        ("flag", "false", False),
+        ("flag", "yes", None),
+        ("state", "OPEN", "open"),
+        ("state", "opened", None),
+        ("twins", "On", None),  # it may be either
+        ("names", "ada", ["ada"]),
+        ("names", '["ada"]', ["ada"]),
+        ("names", 7, None),
+        ("names", None, None),
+        ("author", '{"name": "ada"}', {"name": "ada"}),
+        ("note", 7, None),
+    ],
+)
+def test_a_value_becomes_what_it_was_certainly_meant_as(name: str, value: Any, meant: Any):
+    assert fix({name: value}, name) == meant
+
+
+def test_a_misspelt_name_becomes_the_right_one():
+    assert fix({"cuont": 7}, "cuont") == "count"
+
+
+def test_a_name_that_is_given_already_is_not_offered_again():
+    assert fix({"cuont": 7, "count": 7}, "cuont") is None
+
+
+def test_a_value_inside_of_another_is_fixed_alone():
+    assert fix({"names": ["ada", 7]}, "names", 1) is None
+    assert fix({"names": "ada", "count": "7"}, "count") == 7
+
+
+@pytest.mark.parametrize("place", [(), ("gone",), ("names", 5), ("note", "x")])
+def test_a_place_without_a_value_has_no_fix(place: Place):
+    assert fix({"names": ["a"], "note": "n"}, *place) is None
+
+
+def test_a_partly_unknown_value_has_no_fix():
+    assert fix({"names": "$OUTPUT[a]"}, "names", unknown=frozenset([("names",)])) is None
+    unknown: frozenset[Place] = frozenset([("author", "name")])
+    assert fix({"author": {"name": "$OUTPUT[a]"}}, "author", unknown=unknown) is None
+
+
+def test_a_long_value_has_no_fix():
+    assert fix({"names": "x" * 100_000}, "names") is None
+
+
+@given(json_values())
+def test_every_fix_fits(value: Any):
+    for name in SCHEMA["properties"]:
+        if (meant := fix({name: value}, name)) is not None:
+            assert not Schema(SCHEMA).complaints({name: meant})

@@ -1,0 +1,134 @@
+"""Types along references: what is refused before anything runs, and what is left to run time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plait.core.language.dag import Dag, Task, read_dag
+from plait.core.planning.check import check
+from plait.core.planning.plan import TakenOver
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.policy import Policy
+from plait.errors import InvalidDag
+from tests.fakes import tool
+
+from .typed import STRING, TYPED, refused, typed
+
+
+def test_a_path_that_the_schema_of_the_output_rules_out_is_refused() -> None:
+    [problem] = refused(
+        {"tool": "s:list"}, {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].items[0].titel"}}
+    )
+    assert (problem.path, problem.code, problem.id) == (
+        "tasks[1].arguments.path",
+        "invalid_reference",
+        "t1",
+    )
+    assert problem.fix == "$OUTPUT[t0].items[0].title"
+
+
+def test_a_value_that_the_schema_of_the_parameter_rules_out_is_refused() -> None:
+    [problem] = refused(
+        {"tool": "s:list"}, {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].total"}}
+    )
+    assert (problem.path, problem.code, problem.id) == (
+        "tasks[1].arguments.path",
+        "type_mismatch",
+        "t1",
+    )
+    assert problem.message == "path must be a string; $OUTPUT[t0].total is an integer."
+
+
+@pytest.mark.parametrize(
+    "producer",
+    [
+        {"tool": "s:list", "select": "items[0]"},
+        {"tool": "s:odd"},
+        {"tool": "s:read", "arguments": {"path": "x"}},
+        {"tool": "late:list"},
+        {"tool": "s:list", "for_each": ["x"], "select": "@"},
+    ],
+    ids=["selected", "schema that cannot be used", "no schema", "not listed", "selected from each"],
+)
+def test_unknown_types_are_left_to_run_time(producer: dict[str, Any]) -> None:
+    step = "[0].nothing" if "for_each" in producer else ".nothing"
+    plan = typed(producer, {"tool": "s:read", "arguments": {"path": f"$OUTPUT[t0]{step}"}})
+    assert plan.notes == ()
+
+
+def test_a_field_of_the_producer_that_could_not_be_read_makes_its_output_unknown() -> None:
+    consumer = {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].nothing"}}
+    for field in ({"select": 5}, {"select": "a["}, {"for_each": 5}):
+        assert all(
+            problem.path.startswith("tasks[0]")
+            for problem in refused({"tool": "s:list", **field}, consumer)
+        )
+
+
+def test_a_parameter_whose_schema_cannot_be_used_takes_anything() -> None:
+    assert typed({"tool": "s:list"}, {"tool": "s:odd", "arguments": {"path": "$OUTPUT[t0].total"}})
+
+
+def test_the_output_of_a_reused_task_is_checked_and_its_own_references_are_not() -> None:
+    reused = Task(id="a", tool="s:list", arguments={"path": "$OUTPUT[gone].items"})
+    late = Task(id="b", tool="s:read", arguments={"path": "$OUTPUT[a].total"})
+    reading = read_dag(Dag(tasks=(reused, late)))
+    taken_over = {"a": TakenOver("s:list", ("gone",))}
+    with pytest.raises(InvalidDag) as error:
+        check(reading, TYPED, Policy(), reused=taken_over)
+    assert [(problem.id, problem.code) for problem in error.value.problems] == [
+        ("b", "type_mismatch")
+    ]
+    without_it = Catalog([tool("s:read", {"path": STRING})], [ServerInfo("s", ServerState.READY)])
+    assert (
+        check(reading, without_it, Policy(), reused=taken_over).notes == ()
+    )  # its schema is not known any more
+
+
+def test_a_reused_task_is_not_checked_against_a_task_that_was_sent_again() -> None:
+    earlier = typed(
+        {"tool": "s:list"}, {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0].items[0].title"}}
+    )
+    again = Task(id="t0", tool="s:list", for_each=["x"])
+    reading = read_dag(Dag(tasks=(again, *earlier.dag.tasks[1:])))
+    assert check(reading, TYPED, Policy(), reused={"t1": TakenOver("s:read", ("t0",))})
+
+
+@pytest.mark.parametrize(
+    ("for_each", "item", "is_refused"),
+    [
+        ("$OUTPUT[t0].items", "$ITEM.title", False),
+        ("$OUTPUT[t0].items", "$ITEM.titel", True),
+        ("$OUTPUT[t0].items[*].title", "$ITEM", False),
+        ("$OUTPUT[t0].items[*].title", "$ITEM.x", True),
+        ("${OUTPUT[t0].items ?? []}", "$ITEM.titel", True),
+        ('${OUTPUT[t0].items ?? [{"titel": "x"}]}', "$ITEM.titel", False),
+        ([{"titel": "x"}, {}], "$ITEM.titel", False),
+        ([{"title": "x"}, {}], "$ITEM.titel", True),
+        ([{"title": "x"}, "$OUTPUT[t0]"], "$ITEM.titel", False),
+        (["x"], "$INDEX", True),
+        (["x"], "n$INDEX", False),
+    ],
+)
+def test_an_item_has_the_type_of_the_elements_of_its_list(
+    for_each: Any, item: str, is_refused: bool
+) -> None:
+    tasks = (
+        {"tool": "s:list"},
+        {"tool": "s:read", "for_each": for_each, "arguments": {"path": item}},
+    )
+    if is_refused:
+        assert [problem.path for problem in refused(*tasks)] == ["tasks[1].arguments.path"]
+    else:
+        assert typed(*tasks)
+
+
+def test_an_index_beyond_a_list_of_known_length_is_refused() -> None:
+    tasks = [
+        {"tool": "s:read", "arguments": {"path": f"$OUTPUT[t0][{n}].items[{n}].title"}}
+        for n in (0, 1, 2, -2, -3)
+    ]
+    found = refused({"tool": "s:list", "for_each": ["a", "b"]}, *tasks)
+    assert [problem.id for problem in found] == ["t3", "t5"]
