@@ -1,9 +1,4 @@
-<<<<<<< HEAD
 """Stopping: one signal asks for it, a second one ends the process at once; its time is bounded."""
-=======
-"""Stopping: a signal asks for it, a second one ends the process at once, and its time is
-bounded."""
->>>>>>> c7856e8 (Planning has a test file for each of its modules)
 
 from __future__ import annotations
 

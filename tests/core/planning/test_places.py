@@ -110,7 +110,10 @@ def test_odd_names_are_quoted_and_long_ones_cut():
 
 
 def test_fields_are_listed_with_their_types_and_bounded():
-    schema = {"type": "object", "properties": {f"f{n}": {"type": "integer"} for n in range(30)}}
+    schema: Any = {
+        "type": "object",
+        "properties": {f"f{n}": {"type": "integer"} for n in range(30)},
+    }
     types = Types()
     fields = fields_of(types, types.forms(Part(schema, {})))
     assert fields["f0"] == "integer"

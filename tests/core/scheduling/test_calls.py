@@ -1,0 +1,132 @@
+"""A task whose dependencies have settled: whether it runs, its calls, the output that is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plait.core.language.dag import read_dag
+from plait.core.planning.check import check
+from plait.core.planning.plan import PlannedTask
+from plait.core.scheduling.calls import MAX_COMPLAINTS, blamed, calls_of, reason_to_skip, selected
+from plait.core.scheduling.events import Failure, Key, Status
+from plait.core.scheduling.state import TaskState
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.output import Output
+from plait.core.tools.policy import Policy
+from plait.errors import CallError, ExpressionFailed, InvalidArguments
+from tests.fakes import tool
+
+NUMBERS = {f"n{number}": {"type": "integer"} for number in range(MAX_COMPLAINTS + 2)}
+CATALOG = Catalog(
+    [tool("s:do", readOnlyHint=True), tool("s:typed", NUMBERS)],
+    [ServerInfo("s", ServerState.READY)],
+)
+KEY = Key("r", "b")
+
+
+def planned(**task: Any) -> PlannedTask:
+    tasks = [{"id": "a", "tool": "s:do"}, {"id": "b", "tool": "s:do", **task}]
+    return check(read_dag({"tasks": tasks}), CATALOG, Policy()).tasks["b"]
+
+
+def states(status: Status, **failure: Any) -> dict[str, TaskState]:
+    state = TaskState(Key("r", "a"), "s:do", 0)
+    state.status = status
+    state.error = Failure("tool_error", "no", **failure)
+    return {"a": state}
+
+
+def test_the_arguments_of_a_call_hold_the_values_of_its_references():
+    [call], items = calls_of(
+        KEY, planned(arguments={"x": ["$OUTPUT[a].n"]}), {"a": Output({"n": 7})}
+    )
+    assert (call.key, call.arguments, items) == (KEY, {"x": [7]}, None)
+
+
+def test_a_for_each_task_has_one_call_for_each_item():
+    each = planned(for_each="$OUTPUT[a]", arguments={"x": "$ITEM.n", "at": "$INDEX"})
+    calls, items = calls_of(KEY, each, {"a": Output([{"n": 1}, {"n": 2}])})
+    assert [call.key.item for call in calls] == [0, 1]
+    assert [call.arguments for call in calls] == [{"x": 1, "at": 0}, {"x": 2, "at": 1}]
+    assert items is not None
+    assert items.left == 2
+
+
+def test_an_item_without_what_it_refers_to_fails_alone():
+    each = planned(for_each="$OUTPUT[a]", arguments={"x": "$ITEM.n"})
+    calls, items = calls_of(KEY, each, {"a": Output([{"n": 1}, {}])})
+    assert [call.key.item for call in calls] == [0]
+    assert items is not None
+    assert items.left == 1
+    [(index, failure)] = items.errors
+    assert (index, failure.code) == (1, "reference_error")
+
+
+@pytest.mark.parametrize(
+    ("output", "max_items", "message"),
+    [
+        ("text", 5, "for_each needs a list; $OUTPUT[a] is text"),
+        ({"n": 1}, 5, "for_each needs a list; $OUTPUT[a] is an object"),
+        (None, 5, "for_each needs a list; $OUTPUT[a] is null"),
+        ([1, 2, 3], 2, "for_each has 3 items; at most 2 are run"),
+    ],
+)
+def test_a_list_that_cannot_be_run_fails_the_task(output: Any, max_items: int, message: str):
+    with pytest.raises(CallError) as error:
+        calls_of(KEY, planned(for_each="$OUTPUT[a]"), {"a": Output(output)}, max_items)
+    assert error.value.message == message
+
+
+def test_arguments_are_checked_with_their_values_and_not_all_problems_are_named():
+    wrong = dict.fromkeys(NUMBERS, "$OUTPUT[a]")
+    task = planned(tool="s:typed", arguments=wrong)
+    with pytest.raises(InvalidArguments) as error:
+        calls_of(KEY, task, {"a": Output("text")})
+    assert error.value.message.count("must be an integer") == MAX_COMPLAINTS
+    assert error.value.message.endswith("; and 2 more")
+    assert error.value.hint is not None
+    assert error.value.hint.startswith("Signature: ")
+
+
+@pytest.mark.parametrize(
+    ("task", "a_succeeded", "code"),
+    [
+        ({"arguments": {"x": "$OUTPUT[a]"}}, True, None),
+        ({"arguments": {"x": "$OUTPUT[a]"}}, False, "dependency_failed"),
+        ({"arguments": {"x": "${OUTPUT[a] ?? 1}"}}, False, None),
+        ({"depends_on": ["a"]}, False, "dependency_failed"),
+        ({"depends_on": ["a"], "trigger_rule": "all_done"}, False, None),
+        ({"depends_on": ["a"], "trigger_rule": "one_failed"}, False, None),
+        ({"depends_on": ["a"], "trigger_rule": "one_failed"}, True, "condition"),
+        ({"depends_on": ["a"], "when": "a.n > `5`"}, True, None),
+        ({"depends_on": ["a"], "when": "a.n > `9`"}, True, "condition"),
+        ({"depends_on": ["a"], "when": "!a", "trigger_rule": "all_done"}, False, None),
+    ],
+)
+def test_a_task_is_skipped_by_its_rule_or_its_condition(
+    task: dict[str, Any], a_succeeded: bool, code: str | None
+):
+    outputs = {"a": Output({"n": 7})} if a_succeeded else {}
+    found = reason_to_skip(planned(**task), outputs, states(Status.FAILED))
+    assert (None if found is None else found.code) == code
+
+
+def test_a_condition_that_cannot_be_computed_fails():
+    task = planned(depends_on=["a"], when="length(a.n) > `0`")
+    with pytest.raises(ExpressionFailed, match=r"^when: "):
+        reason_to_skip(task, {"a": Output({"n": 7})}, states(Status.SUCCESS))
+
+
+def test_the_task_at_the_root_is_blamed():
+    assert blamed("a", states(Status.TIMEOUT)).message == "skipped: a timed out"
+    root = {**states(Status.SKIPPED, caused_by="z"), "z": states(Status.FAILED)["a"]}
+    assert blamed("a", root).message == "skipped: z failed"
+    assert blamed("a", root).caused_by == "z"
+
+
+def test_the_selected_part_of_an_output_is_kept_and_measured():
+    output = Output({"items": [{"n": 1, "more": "x" * 100}]}, ({"type": "image"},), 130)
+    assert selected(planned(select="items[].n"), output) == Output([1], (), 3)
+    assert selected(planned(), output) is output

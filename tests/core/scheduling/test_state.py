@@ -1,0 +1,109 @@
+"""The state of tasks, calls and items."""
+
+from __future__ import annotations
+
+import pytest
+
+from plait.core.language.dag import read_dag
+from plait.core.planning.check import check
+from plait.core.scheduling.events import Failure, Key, Status, Wait
+from plait.core.scheduling.state import Items, TaskCall, TaskState, outlines_of
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.output import Output
+from plait.core.tools.policy import Policy
+from tests.fakes import tool
+
+CATALOG = Catalog([tool("s:do"), tool("s:new")], [ServerInfo("s", ServerState.READY)])
+PLAN = check(
+    read_dag(
+        {
+            "tasks": [
+                {"id": "a", "tool": "s:do"},
+                {"id": "b", "tool": "s:new", "depends_on": ["a"]},
+            ]
+        }
+    ),
+    CATALOG,
+    Policy(),
+    cost=lambda task: 2.0 if task.tool.name == "do" else None,
+)
+
+
+def call(item: int | None = None) -> TaskCall:
+    return TaskCall(Key("r", "a", item), PLAN.tasks["a"], {})
+
+
+def test_waits_follow_each_other_and_those_that_took_no_time_are_left_out():
+    waiting = call()
+    waiting.waited("conflict", "b", 3.0, "file:x")
+    waiting.waited("limit", "gateway", 3.0)
+    waiting.waited("limit", "server:s", 4.5)
+    assert waiting.waits == (
+        Wait("conflict", "b", 3.0, "file:x"),
+        Wait("limit", "server:s", 1.5),
+    )
+
+
+def test_waits_of_later_attempts_are_not_recorded():
+    waiting = call()
+    waiting.attempts = 1
+    waiting.waited("limit", "gateway", 3.0)
+    assert waiting.waits == ()
+
+
+def test_calls_of_one_task_are_ordered_by_item():
+    ordered = sorted([call(2), call(0), call(1)])
+    assert [each.key.item for each in ordered] == [0, 1, 2]
+
+
+def test_the_output_of_items_is_their_outputs_in_order_with_null_for_missing_ones():
+    items = Items(3)
+    items.outputs[2] = Output("c", ({"type": "image"},), 3)
+    items.outputs[0] = Output("a", (), 1)
+    assert items.output() == Output(["a", None, "c"], ({"type": "image"},), 4)
+
+
+def state(status: Status, code: str | None = None) -> TaskState:
+    made = TaskState(Key("r", "a"), "s:do", 0)
+    made.status = status
+    made.error = None if code is None else Failure(code, "why")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "is_well", "fate"),
+    [
+        (Status.SUCCESS, None, True, "failed"),
+        (Status.SKIPPED, "condition", True, "was skipped"),
+        (Status.SKIPPED, "dependency_failed", False, "was skipped"),
+        (Status.FAILED, "tool_error", False, "failed"),
+        (Status.TIMEOUT, "timeout", False, "timed out"),
+        (Status.CANCELLED, "cancelled", False, "was cancelled"),
+    ],
+)
+def test_a_task_ends_well_by_success_or_by_its_own_condition(
+    status: Status, code: str | None, is_well: bool, fate: str
+):
+    ended = state(status, code)
+    assert ended.is_well is is_well
+    assert status is Status.SUCCESS or ended.fate == fate
+
+
+@pytest.mark.parametrize(
+    ("attempts", "is_fresh", "cached"), [(1, False, True), (1, True, False), (0, False, False)]
+)
+def test_an_answer_is_cached_if_no_call_was_answered_by_the_server(
+    attempts: int, is_fresh: bool, cached: bool
+):
+    ended = state(Status.SUCCESS)
+    ended.attempts, ended.is_fresh = attempts, is_fresh
+    assert ended.cached is cached
+    assert not state(Status.FAILED).cached
+
+
+def test_outlines_say_what_is_known_before_anything_runs():
+    first, second = outlines_of(PLAN)
+    assert (first.id, first.tool, first.layer, first.needs) == ("a", "s:do", 0, ())
+    assert (second.layer, second.needs, second.reused_inputs) == (1, ("a",), ())
+    assert (first.expected_s, second.expected_s) == (2.0, None)
+    assert first.remaining_s == 4.0  # an unknown tool counts as the median of the known ones
