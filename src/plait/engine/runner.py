@@ -138,8 +138,10 @@ class Runner:
         located: list[Located] = []
         for command in step.commands:
             match command:
-                case Abort(key):
-                    self._abort(key)
+                case Abort(key) if key in self._scopes:
+                    self._aborted.add(key)
+                    if (scope := self._scopes[key]) is not None:
+                        scope.cancel()
                 case Call(Key(run="")):
                     self.direct_calls.admit(command)
                 case Refuse(key, error):
@@ -152,12 +154,6 @@ class Runner:
         for event in located:
             begun += self._begin(self._scheduler.handle(event, self._now()))
         return begun
-
-    def _abort(self, key: Key) -> None:
-        if key in self._scopes:
-            self._aborted.add(key)
-            if (scope := self._scopes[key]) is not None:
-                scope.cancel()
 
     async def _answer(self, command: Answerable | None) -> None:
         """Carry out and answer *command*, then the first of the commands that follow from that, and
@@ -197,7 +193,8 @@ class Runner:
                 )
             case Sleep():
                 scope.deadline = self._now() + command.seconds
-                return await _forever()
+                await anyio.sleep_forever()
+                raise AssertionError("a sleep ends only with its scope")
 
     def _follow(self, key: Key, event: Event) -> Answerable | None:
         """Answer the command of *key* with *event*; gives the first of the commands that follow."""
@@ -233,11 +230,6 @@ class Runner:
         if isinstance(notice, Finished):
             self._callers.pop(notice.run, None)
         self._observers(notice)
-
-
-async def _forever() -> Event:
-    await anyio.sleep_forever()
-    raise AssertionError("slept for ever")
 
 
 def _out_of_time(command: Answerable) -> Event:
