@@ -12,7 +12,6 @@ from plait.core.values.problems import (
     some_of,
     with_one_fix_a_place,
 )
-from plait.errors import InvalidDag
 
 
 @pytest.mark.parametrize(
@@ -27,13 +26,6 @@ from plait.errors import InvalidDag
 )
 def test_a_problem_reads_as_place_task_message_and_mend(problem: Problem, sentence: str) -> None:
     assert str(problem) == sentence
-
-
-def test_a_refused_dag_says_all_its_problems() -> None:
-    refused = InvalidDag([Problem("a", "x", "One."), Problem("b", "y", "Two.")], ["a note"])
-    assert str(refused) == "a: One.; b: Two."
-    assert [problem.path for problem in refused.problems] == ["a", "b"]
-    assert refused.notes == ("a note",)
 
 
 @pytest.mark.parametrize(

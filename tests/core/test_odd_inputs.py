@@ -30,9 +30,9 @@ from plait.errors import InvalidDag, ToolError
 from tests.core.scheduling.places import as_named, conflicts_in
 from tests.fakes import tool
 
-from ..runs import result_at
-from ..scheduling.worlds import PATH
-from ..strategies import nested
+from .runs import result_at
+from .scheduling.worlds import PATH
+from .strategies import nested
 
 MANY = 10_000
 SLOW_PATTERN = {"x": {"type": "string", "pattern": "^(a+)+$"}}
