@@ -59,14 +59,6 @@ def test_other_names_of_the_address_are_understood(load: Load):
     assert [server.kind for server in config.servers.values()] == ["http", "sse"]
 
 
-def test_comments_and_last_commas_are_passed_over(load: Load):
-    text = """{
-      // "servers": {"no": {}},
-      "servers": {"a": {"command": "x", /* why,} */ "args": ["//kept", "/*kept*/", "kept,]",],},},
-    }"""
-    assert load(text, "mcp.json").servers["a"].args == ("//kept", "/*kept*/", "kept,]")
-
-
 def test_names_are_made_to_fit_and_the_change_is_noted(load: Load):
     config = load_json(
         load, {"Git Hub": {"command": "x"}, "a.b/c": {"command": "x"}, "x" * 40: {"command": "x"}}
@@ -94,38 +86,6 @@ def test_the_gateway_itself_is_passed_over(load: Load):
     )
     assert list(config.servers) == ["other"]
     assert "mcpServers.plait: is this gateway, and was ignored" in config.notes
-
-
-def test_the_variables_of_clients_are_expanded(load: Load, tmp_path: Path):
-    words = [
-        "${env:T}",
-        "${input:my-token}",
-        "$T",
-        "$UNSET",
-        "${workspaceFolder}/x",
-        "${userHome}",
-        "5$",
-    ]
-    config = load_json(load, {"a": {"command": "x", "args": words}}, T="t", MY_TOKEN="m")
-    assert config.servers["a"].args == (
-        "t",
-        "m",
-        "t",
-        "$UNSET",
-        f"{tmp_path}/x",
-        str(Path.home()),
-        "5$",
-    )
-
-
-@pytest.mark.parametrize("folder", [".vscode", ".cursor", ".gemini"])
-def test_a_file_in_a_hidden_folder_speaks_of_the_folder_around_it(
-    load: Load, tmp_path: Path, folder: str
-):
-    settings = {"command": "x", "args": ["${workspaceFolder}"], "cwd": "sub"}
-    config = load_json(load, {"a": settings}, f"{folder}/mcp.json")
-    assert config.servers["a"].args == (str(tmp_path),)
-    assert config.servers["a"].cwd == tmp_path / "sub"
 
 
 def test_a_codex_file_is_read(load: Load):
@@ -191,16 +151,7 @@ def test_what_is_wrong_is_told_where_it_stands_in_their_file(
     assert str(error.value).endswith(f"({tmp_path / 'mcp.json'})")
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ('{\n // why\n "mcpServers": x}', "is not JSON: Expecting value (at line 3, column 16)"),
-        ("[]", "is not JSON: it is not an object"),
-        ('{"a": ' + "[" * 100_000, "is nested too deeply"),
-        ("{}", "it has no servers: one of mcpServers, servers, context_servers is needed"),
-    ],
-)
-def test_a_file_that_is_no_clients_is_refused(load: Load, text: str, said: str):
-    with pytest.raises(ConfigError) as error:
-        load(text, "mcp.json")
-    assert said in str(error.value)
+def test_a_file_without_servers_is_refused(load: Load):
+    said = "it has no servers: one of mcpServers, servers, context_servers is needed"
+    with pytest.raises(ConfigError, match=said):
+        load("{}", "mcp.json")

@@ -1,0 +1,211 @@
+"""Where settings are found, and how a file and the environment become settings or problems."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from plait.config.models import GatewaySettings
+from plait.config.read import load_config
+from plait.errors import ConfigError
+from plait.redaction import Secrets
+
+from .conftest import Load
+
+
+def test_a_file_in_a_parent_folder_is_found(tmp_path: Path):
+    (tmp_path / "servers.toml").write_text('[servers.a]\ncommand = "x"\n')
+    below = tmp_path / "deep" / "er"
+    below.mkdir(parents=True)
+    assert list(load_config(None, {}, below).servers) == ["a"]
+
+
+def test_the_variable_names_the_file_before_any_folder_does(tmp_path: Path):
+    (tmp_path / "servers.toml").write_text('[servers.a]\ncommand = "x"\n')
+    (tmp_path / "other.toml").write_text('[servers.b]\ncommand = "x"\n')
+    assert list(
+        load_config(None, {"PLAIT_CONFIG": str(tmp_path / "other.toml")}, tmp_path).servers
+    ) == ["b"]
+    assert list(load_config(None, {"PLAIT_CONFIG": "other.toml"}, tmp_path).servers) == ["b"]
+
+
+def test_the_file_that_is_asked_for_is_read_before_all_others(tmp_path: Path):
+    for name in ("servers", "variable", "asked"):
+        (tmp_path / f"{name}.toml").write_text(f'[servers.{name}]\ncommand = "x"\n')
+    config = load_config(tmp_path / "asked.toml", {"PLAIT_CONFIG": "variable.toml"}, tmp_path)
+    assert list(config.servers) == ["asked"]
+    assert config.source == str(tmp_path / "asked.toml")
+
+
+def test_the_users_own_folder_is_searched_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("plait.config.read.user_config_path", lambda name: tmp_path / "home" / name)
+    (tmp_path / "home" / "plait").mkdir(parents=True)
+    (tmp_path / "home" / "plait" / "servers.toml").write_text('[servers.mine]\ncommand = "x"\n')
+    (tmp_path / "empty").mkdir()
+    assert list(load_config(None, {}, tmp_path / "empty").servers) == ["mine"]
+
+
+def test_without_a_file_the_workspace_server_serves_this_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("plait.config.read.user_config_path", lambda name: tmp_path / "none")
+    config = load_config(None, {}, tmp_path)
+    assert config.servers["workspace"].builtin == "workspace"
+    assert config.servers["workspace"].root == tmp_path
+
+
+def test_the_variable_names_the_folder_of_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert (
+        load_config(None, {"PLAIT_STATE_DIR": "mine"}, tmp_path).state_folder == tmp_path / "mine"
+    )
+    assert (
+        load_config(None, {"PLAIT_STATE_DIR": str(tmp_path / "x")}, tmp_path).state_folder
+        == tmp_path / "x"
+    )
+    assert load_config(None, {}, tmp_path).state_folder == tmp_path / "state" / "plait"
+
+
+def test_relative_folders_are_relative_to_the_file(load: Load, tmp_path: Path):
+    config = load(
+        '[servers.a]\nbuiltin = "workspace"\nroot = "sub"\n[servers.b]\ncommand = "x"\ncwd = "c"\n'
+    )
+    assert config.servers["a"].root == tmp_path / "sub"
+    assert config.servers["b"].cwd == tmp_path / "c"
+
+
+@pytest.mark.parametrize("folder", [".vscode", ".cursor", ".gemini"])
+def test_paths_in_a_hidden_folder_start_from_the_folder_around_it(
+    load: Load, tmp_path: Path, folder: str
+):
+    settings = {"command": "x", "args": ["${workspaceFolder}"], "cwd": "sub"}
+    config = load(json.dumps({"servers": {"a": settings}}), f"{folder}/mcp.json")
+    assert config.servers["a"].args == (str(tmp_path),)
+    assert config.servers["a"].cwd == tmp_path / "sub"
+
+
+def test_a_number_may_come_from_a_variable(load: Load):
+    assert load('[gateway]\nmax_concurrency = "${N}"\n', N="7").gateway.max_concurrency == 7
+
+
+def test_gateway_keys_come_from_the_environment_too(load: Load):
+    config = load(
+        "[gateway]\nmax_concurrency = 4\n", PLAIT_MAX_CONCURRENCY="8", PLAIT_MAX_TASKS="9"
+    )
+    assert config.gateway.max_concurrency == 8
+    assert config.gateway.limits.max_tasks == 9
+
+
+def test_a_wrong_variable_is_reported_by_its_own_name(load: Load):
+    with pytest.raises(ConfigError) as error:
+        load("[gateway]\nmax_concurrency = 4\n", PLAIT_MAX_CONCURRENCY="many", PLAIT_MAX_TASKS="0")
+    assert sorted(str(error.value).splitlines()) == [
+        (
+            "the variable PLAIT_MAX_CONCURRENCY: must be a valid integer, unable to parse string "
+            "as an integer"
+        ),
+        "the variable PLAIT_MAX_TASKS: must be greater than or equal to 1",
+    ]
+
+
+def test_a_misspelt_variable_of_ours_is_reported(load: Load):
+    with pytest.raises(
+        ConfigError, match=r'PLAIT_MAX_CONCURENCY: .* Did you mean "PLAIT_MAX_CONCURRENCY"\?$'
+    ):
+        load("", PLAIT_MAX_CONCURENCY="3")
+
+
+def test_an_empty_variable_and_one_that_resembles_no_setting_are_ignored(load: Load):
+    assert load("", PLAIT_TIMEOUT_S="", PLAIT_BANNER="1").gateway == GatewaySettings()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[gateway\n", "SOURCE: is not TOML: "),
+        ("[gatway]\n", 'gatway: unknown key. Did you mean "gateway"? (SOURCE)'),
+        (
+            '[servers.a]\ncommand = "x"\nargs = ["-", "${file:no}"]\n',
+            "servers.a.args[1]: the file no cannot be read: No such file or directory (SOURCE)",
+        ),
+        ("gateway = 3\n", "gateway: must be a table of keys and values (SOURCE)"),
+        ('source = "x"\n', "source: unknown key."),
+    ],
+)
+def test_a_problem_names_its_key_and_its_file(load: Load, tmp_path: Path, text: str, said: str):
+    with pytest.raises(ConfigError) as refused:
+        load(text)
+    assert str(refused.value).startswith(said.replace("SOURCE", str(tmp_path / "servers.toml")))
+
+
+def test_all_problems_are_reported_at_once(load: Load):
+    with pytest.raises(ConfigError) as error:
+        load('[gateway]\nx = 1\n[servers.a]\ncommand = "${A}"\nargs = ["${B}"]\nenvv = {}\n')
+    assert len(str(error.value).splitlines()) == 4
+
+
+def test_a_missing_variable_is_reported_once(load: Load):
+    with pytest.raises(ConfigError) as error:
+        load('[gateway]\nmax_concurrency = "${N}"\n')
+    assert str(error.value).startswith("gateway.max_concurrency: the variable N is not set")
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[servers.a]\nurl = "s3cret"\nheaders = { Authorization = ["${TOKEN}"] }\nx = "s3cret"\n',
+        (
+            '[servers.a]\ncommand = "x"\nenv = { A = "${s3cret!}", B = "${C D:-s3cret}", E = '
+            '"${F:-s3cret${G}}" }\n'
+        ),
+        (
+            '[servers.a]\ncommand = "x"\nprotocol = "${TOKEN}"\nenabled = "${TOKEN}"\ntimeout_s = '
+            '"${TOKEN}"\n'
+        ),
+        '[servers.a]\ncommand = "x"\ncommand = "s3cret"\n',
+    ],
+)
+def test_no_value_stands_in_an_error(load: Load, text: str):
+    with pytest.raises(ConfigError) as error:
+        load(text, TOKEN="s3cret")
+    assert "s3cret" not in str(error.value)
+
+
+def test_a_secret_is_shown_in_no_problem_and_no_note_wherever_the_file_repeats_it(load: Load):
+    with pytest.raises(ConfigError) as refused:
+        load('[servers.a]\ncommand = "${V}"\nvalue-of-v = 1\n', V="value-of-v")
+    assert str(refused.value).startswith("servers.a.***: unknown key.")
+    [note] = load('[policy]\ndeny = ["${V}:*"]\n', V="value-of-v").notes
+    assert note == 'policy.deny[0]: "***:*" matches no server'
+
+
+def test_a_refused_file_still_gives_its_secrets(load: Load, tmp_path: Path):
+    secrets = Secrets()
+    (tmp_path / "servers.toml").write_text(
+        '[servers.a]\ncommand = "${V}"\n[tools."${V}"]\nreads = ["${V}"]\n'
+    )
+    with pytest.raises(ConfigError) as error:
+        load_config(tmp_path / "servers.toml", {"V": "value-of-v"}, tmp_path, secrets=secrets)
+    assert "value-of-v" not in str(error.value)
+    assert secrets.redact("value-of-v") == "***"
+
+
+def test_a_pattern_that_matches_no_server_is_noted(load: Load):
+    text = '[servers.time]\ncommand = "x"\n[tools."zzz:a"]\nweight = 2\n[policy]\n'
+    text += 'deny = ["tiem:*", "*:delete_*", "t*:x"]\n'
+    assert load(text).notes == (
+        'policy.deny[0]: "tiem:*" matches no server. Did you mean "time:*"?',
+        'tools: "zzz:a" matches no server',
+    )
+
+
+def test_the_settings_are_read_without_the_sdk():
+    script = "import sys, plait.config; sys.exit('mcp' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], timeout=30, check=False).returncode == 0
