@@ -21,6 +21,9 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 CHECKED = (
+    "README.md",
+    "docs",
+    "scripts",
     "src/plait/app.py",
     "src/plait/calls",
     "src/plait/cli",
@@ -31,10 +34,9 @@ CHECKED = (
     "src/plait/observers",
     "src/plait/redaction.py",
     "src/plait/stores",
+    "src/plait/upstream",
     "src/plait/waiting.py",
     "src/plait/workspace",
-    "scripts",
-    "docs/contract.md",
     "tests/README.md",
 )
 """Where every docstring, comment and message is checked."""
@@ -146,7 +148,10 @@ def project_files() -> list[Path]:
     """List every file whose English is checked."""
     places = [ROOT / name for name in CHECKED]
     return sorted(
-        file for place in places for file in ([place] if place.is_file() else place.rglob("*.py"))
+        file
+        for place in places
+        for file in ([place] if place.is_file() else place.rglob("*"))
+        if file.suffix in {".py", ".md"}
     )
 
 
