@@ -1,7 +1,8 @@
 """Counts the files and functions of Plait that one request passes: a yardstick for readers, not a
 limit.
 
-    scripts/hops [--list]       with --list, every file is named with its functions
+    scripts/hops [--list]       with --list, every file is named with its functions, both in the
+                                order in which the request passes them first
 
 A real `plait serve` runs on stdio over a small server of its own. `sys.setprofile` records each
 Python function that is entered between the incoming line and the outgoing one, for a call by name
@@ -44,14 +45,15 @@ DAG: dict[str, Any] = {
 def serve(report: Path, words: list[str]) -> None:
     """Run `plait` with *words*, and record calls: SIGUSR1 begins a record, SIGUSR2 writes it to
     *report*."""
-    entered: defaultdict[str, set[str]] = defaultdict(set)
+    entered: defaultdict[str, dict[str, None]] = defaultdict(dict)
     calls = 0
 
     def profile(frame: FrameType, event: str, arg: object) -> None:
         nonlocal calls
         if event == "call" and frame.f_code.co_filename.startswith(PACKAGE):
             calls += 1
-            entered[frame.f_code.co_filename.removeprefix(PACKAGE)].add(frame.f_code.co_qualname)
+            functions = entered[frame.f_code.co_filename.removeprefix(PACKAGE)]
+            functions.setdefault(frame.f_code.co_qualname)
 
     def begin(number: int, frame: FrameType | None) -> None:
         nonlocal calls
@@ -62,7 +64,7 @@ def serve(report: Path, words: list[str]) -> None:
     def write(number: int, frame: FrameType | None) -> None:
         document = {
             "calls": calls,
-            "files": {name: sorted(found) for name, found in sorted(entered.items())},
+            "files": {name: list(found) for name, found in entered.items()},
         }
         whole = report.with_suffix(".part")
         whole.write_text(json.dumps(document))
