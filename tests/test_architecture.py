@@ -160,3 +160,22 @@ def test_nothing_imports_a_module_that_is_not_there():
     )
     assert named
     assert [name for name in named if not (SRC / name).exists()] == []
+
+
+PLACES = sorted(set(re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.py)`", PAGE)))
+WALKS = re.findall(r"^\| `((?:[a-z_]+/)*[a-z_]+\.py)` `(\w+)` \|", PAGE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_every_file_that_the_page_names_exists(place: str):
+    assert [file for file in FILES if file.as_posix().endswith(f"/{place}")], place
+
+
+@pytest.mark.parametrize(("place", "name"), WALKS)
+def test_every_step_of_the_walks_is_where_the_page_says(place: str, name: str):
+    tree = ast.parse((SRC / place).read_text())
+    assert name in {getattr(node, "name", None) for node in tree.body}
+
+
+def test_the_walks_have_steps():
+    assert len(WALKS) > 15
