@@ -7,7 +7,6 @@ import pytest
 from plait.workspace import search
 from plait.workspace.errors import WorkspaceError
 from plait.workspace.paths import Root
-from plait.workspace.scan import translated
 from plait.workspace.search import FindFiles, Found, Grep, Matches
 
 
@@ -170,22 +169,3 @@ async def test_gitignore_is_followed_by_ripgrep(folder):
     (folder / "kept.txt").write_text("two\n")
     assert await places(Root(folder), pattern="two") == ["kept.txt:1"]
     assert len(await places(Root(folder), pattern="two", include_ignored=True)) == 2
-
-
-@pytest.mark.parametrize(
-    ("glob", "matches", "does_not"),
-    [
-        ("*.py", ["a.py", "x/a.py"], ["a.pyc", "a.py/x"]),
-        ("a?c", ["abc", "x/abc"], ["ac", "a/c"]),
-        ("/a.py", ["a.py"], ["x/a.py"]),
-        ("x/**", ["x/a", "x/b/c"], ["y/a"]),
-        ("**/test_*.py", ["test_a.py", "x/y/test_b.py"], ["x/a_test.py"]),
-        ("{a,b[cd]}.t,t", ["a.t,t", "bc.t,t"], ["b.t,t"]),
-        ("[]x]", ["]", "x"], ["[]x]"]),
-        ("a\\d", ["a\\d"], ["a1"]),
-    ],
-)
-def test_a_glob_is_translated(glob: str, matches: list[str], does_not: list[str]):
-    rule = translated(glob)
-    assert all(rule.fullmatch(path) for path in matches)
-    assert not any(rule.fullmatch(path) for path in does_not)

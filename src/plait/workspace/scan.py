@@ -56,14 +56,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--glob", action="append", default=[])
     parser.add_argument("--max-filesize", type=int)
     parser.add_argument("--context", type=int, default=0)
-    parser.add_argument("-e", default="")
     parser.add_argument("path")
-    # argparse takes a value that starts with "-" for an option; written as one word it does not.
-    words = sys.argv[1:]
+    # argparse would take an expression that starts with "-" for an option.
+    words, expression = sys.argv[1:], ""
     if "-e" in words:
         place = words.index("-e")
-        words[place : place + 2] = [f"-e{words[place + 1]}"]
-    return parser.parse_args(words)
+        expression = words[place + 1]
+        del words[place : place + 2]
+    return parser.parse_args(words, argparse.Namespace(e=expression))
 
 
 def _filter(globs: list[str]) -> Keep:
