@@ -76,16 +76,8 @@ def _plain(node: Any, definitions: dict[str, Any]) -> Any:
             {**choice, **{key: value for key, value in node.items() if key != "anyOf"}}, definitions
         )
     return {
-        key: _part(key, value, definitions)
-        for key, value in node.items()
-        if not _is_noise(key, value)
+        key: _plain(value, definitions) for key, value in node.items() if not _is_noise(key, value)
     }
-
-
-def _part(key: str, value: Any, definitions: dict[str, Any]) -> Any:
-    if key == "properties":
-        return {name: _plain(schema, definitions) for name, schema in value.items()}
-    return _plain(value, definitions)
 
 
 def _is_noise(key: str, value: object) -> bool:
