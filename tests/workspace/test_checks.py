@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from plait.workspace import changes, checks
+from plait.workspace import checks
 from plait.workspace.checks import Commands, FormatCode, Progress, RunCommand, RunTests
 from plait.workspace.errors import WorkspaceError
 from plait.workspace.paths import Root
@@ -154,33 +154,6 @@ def test_a_symlink_that_a_formatter_would_write_through_is_refused(root: Root):
     with pytest.raises(WorkspaceError, match=r"tests/out\.py is a symlink out of the workspace"):
         checks.formatting(root, Commands(), FormatCode())
     assert checks.formatting(root, Commands(), FormatCode(paths=["tests/test_a.py"]))
-
-
-def test_changed_files_are_told_from_the_others(root: Root):
-    before = changes.snapshot(root, [])
-    (root.path / "tests" / "test_a.py").write_text("x")
-    (root.path / "new.py").write_text("x")
-    assert changes.changed_between(before, changes.snapshot(root, [])) == [
-        "new.py",
-        "tests/test_a.py",
-    ]
-    assert list(changes.snapshot(root, ["new.py"])) == ["new.py"]
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "Would reformat: tests/test_a.py",
-        "would reformat {root}/tests/test_a.py",
-        " --> tests/test_a.py:1:3",
-    ],
-)
-def test_files_that_a_check_names_are_found(root: Root, line: str):
-    output = (
-        f"{line.format(root=root.path)}\nWould reformat: ../secret.txt\n1 file would be "
-        "reformatted\n"
-    )
-    assert changes.would_change(root, output) == ["tests/test_a.py"]
 
 
 @pytest.mark.virtual_time

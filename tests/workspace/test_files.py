@@ -8,7 +8,6 @@ import pytest
 
 from plait.workspace.errors import WorkspaceError
 from plait.workspace.files import ReadFile, WriteFile, read_file, write_file
-from plait.workspace.folders import ListDir, list_dir
 from plait.workspace.paths import Root
 
 
@@ -170,56 +169,3 @@ def test_a_special_file_or_folder_is_not_written(root: Root, mode: str):
         with pytest.raises(WorkspaceError, match=r"special file|is a folder"):
             write_file(root, WriteFile.model_validate({"path": name, "text": "x", "mode": mode}))
     assert sorted(os.listdir(root.path)) == ["fifo", "folder"]
-
-
-def test_a_folder_is_listed_with_types_and_sizes(root: Root):
-    (root.path / "b.txt").write_text("four")
-    (root.path / "a").mkdir()
-    (root.path / "c").symlink_to("/etc/passwd")
-    os.mkfifo(root.path / "d")
-    listed = [
-        (entry.path, entry.type, entry.size_bytes) for entry in list_dir(root, ListDir()).entries
-    ]
-    assert listed == [
-        ("a", "folder", None),
-        ("b.txt", "file", 4),
-        ("c", "symlink", None),
-        ("d", "special file", None),
-    ]
-
-
-def test_a_listing_goes_as_deep_as_asked_and_not_into_links_or_heavy_folders(root: Root):
-    for name in ("a/b/c", ".git/objects", "node_modules/x"):
-        (root.path / name).mkdir(parents=True)
-    (root.path / "a" / "out").symlink_to("../../ws-evil")
-    listing = list_dir(root, ListDir(depth=2))
-    assert [entry.path for entry in listing.entries] == [
-        ".git",
-        "a",
-        "a/b",
-        "a/out",
-        "node_modules",
-    ]
-    assert "a/b/c" in [entry.path for entry in list_dir(root, ListDir(path="a", depth=9)).entries]
-
-
-@pytest.mark.parametrize(("most", "truncated"), [(5, False), (4, True)])
-def test_a_listing_says_whether_there_is_more(root: Root, most: int, truncated: bool):
-    for name in ("a/1", "a/2", "b", "c"):
-        (root.path / name).mkdir(parents=True)
-    listing = list_dir(root, ListDir(depth=3, max_entries=most))
-    assert (len(listing.entries), listing.truncated) == (most, truncated)
-
-
-@pytest.mark.parametrize(
-    ("path", "says"), [("a.txt", "not a folder"), ("x", "no such"), ("..", "outside")]
-)
-def test_what_is_no_folder_inside_is_not_listed(root: Root, path: str, says: str):
-    (root.path / "a.txt").write_text("")
-    with pytest.raises(WorkspaceError, match=says):
-        list_dir(root, ListDir(path=path))
-
-
-def test_a_folder_that_may_not_be_named_in_utf_8_is_listed(root: Root):
-    (root.path / os.fsdecode(b"caf\xe9")).mkdir()
-    assert list_dir(root, ListDir()).entries[0].name == "caf\ufffd"
