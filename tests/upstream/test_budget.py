@@ -86,7 +86,9 @@ def test_an_answer_stays_within_its_limit_and_names_whatever_was_cut(
     st.integers(2_000, 30_000),
     st.data(),
 )
-def test_only_what_is_too_long_is_cut(messages: list[str], limit: int, data: st.DataObject):
+def test_members_within_their_share_are_not_cut(
+    messages: list[str], limit: int, data: st.DataObject
+):
     """Whatever takes less than its share of an answer is whole, to the last entry."""
     ids = [f"t{n}" for n in range(len(messages))]
     document: Any = {
@@ -133,7 +135,7 @@ def test_a_cut_value_takes_no_more_than_its_room(value: Any, room: int):
 
 
 @given(values, st.integers(0, 5000))
-def test_a_size_is_exact_as_far_as_it_matters(value: Any, most: int):
+def test_size_within_is_exact_up_to_its_bound(value: Any, most: int):
     exact = len(dumps(value))
     assert size_within(value, most) == exact if exact <= most else size_within(value, most) > most
 

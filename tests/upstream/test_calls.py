@@ -16,7 +16,7 @@ pytestmark = pytest.mark.virtual_time
     [(0, 0), (3, 3), (5, 5), (5.5, 5.5), (60, 5 + LAST_S)],
     ids=lambda value: f"{value}",
 )
-async def test_a_drain_waits_for_calls_and_a_moment_longer_for_what_it_gave_up(
+async def test_a_drain_waits_for_calls_and_then_for_the_answers_of_cancelled_ones(
     takes_s: float, drained_s: float
 ):
     calls, given_up = OpenCalls(), list[float]()
@@ -34,7 +34,7 @@ async def test_a_drain_waits_for_calls_and_a_moment_longer_for_what_it_gave_up(
         assert given_up == [min(takes_s, 5)]
 
 
-async def test_what_was_given_up_is_answered_with_that():
+async def test_a_call_that_a_drain_cancels_is_answered_with_an_error():
     calls, said = OpenCalls(), list[str]()
 
     async def call() -> None:
@@ -50,7 +50,7 @@ async def test_what_was_given_up_is_answered_with_that():
     assert anyio.current_time() == pytest.approx(5 + WRITTEN_S)
 
 
-async def test_what_ends_in_time_is_not_given_up():
+async def test_a_stop_that_ends_in_time_does_not_give_up():
     calls = OpenCalls()
     with calls.counted_until_drained():
         await anyio.sleep(1)
@@ -59,7 +59,7 @@ async def test_what_ends_in_time_is_not_given_up():
         raise AssertionError
 
 
-async def test_a_drain_that_is_hurried_gives_up_at_once():
+async def test_a_hurried_drain_ends_at_once():
     calls, ends = OpenCalls(), list[float]()
 
     async def call() -> None:

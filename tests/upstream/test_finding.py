@@ -66,7 +66,7 @@ async def test_a_signature_shows_the_shape_that_outputs_had():
     )
 
 
-async def test_a_declared_output_goes_before_what_was_seen():
+async def test_a_declared_output_is_shown_instead_of_a_learned_one():
     async with connected() as client:
         await run(client, "github:find_issues")
         found = await client.call_tool("search_tools", {"query": "github:find_issues"})

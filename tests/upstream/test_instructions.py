@@ -42,7 +42,7 @@ async def greeting(
         return await peer.greet()
 
 
-async def test_what_no_server_can_do_is_not_offered(downstream: FakeDownstream, era: str):
+async def test_a_capability_of_no_server_is_not_declared(downstream: FakeDownstream, era: str):
     downstream.add(
         "a", capabilities={"tools": {}, "resources": {}, "completions": 5, "logging": None}
     )
@@ -54,7 +54,7 @@ async def test_what_no_server_can_do_is_not_offered(downstream: FakeDownstream, 
     }
 
 
-async def test_what_any_server_can_do_is_offered(downstream: FakeDownstream, era: str):
+async def test_a_capability_of_any_server_is_declared(downstream: FakeDownstream, era: str):
     downstream.add("a", capabilities={"tools": {}})
     downstream.add("b", capabilities={**EVERYTHING, **UI})
     told = (await greeting(downstream, era))["capabilities"]
@@ -64,9 +64,7 @@ async def test_what_any_server_can_do_is_offered(downstream: FakeDownstream, era
 
 
 @pytest.mark.parametrize("era", [MODERN], indirect=True)
-async def test_an_extension_that_we_know_nothing_of_is_not_offered(
-    downstream: FakeDownstream, era: str
-):
+async def test_an_unknown_extension_is_not_declared(downstream: FakeDownstream, era: str):
     downstream.add(
         "a", capabilities={"extensions": {"com.example/x": {}}, "experimental": {"y": {}}}
     )
@@ -77,7 +75,7 @@ async def test_an_extension_that_we_know_nothing_of_is_not_offered(
     }
 
 
-async def test_as_long_as_a_server_was_not_reached_it_may_yet_offer_what_others_do_not(
+async def test_capabilities_of_servers_that_were_not_reached_yet_are_declared(
     downstream: FakeDownstream, era: str
 ):
     servers = FakeServers()
@@ -94,7 +92,7 @@ async def test_our_own_tools_never_change_and_say_so(downstream: FakeDownstream,
     assert "extensions" not in told
 
 
-async def test_what_servers_say_of_themselves_is_passed_on_where_their_tools_are(
+async def test_instructions_of_servers_are_passed_on_where_their_tools_are_served(
     downstream: FakeDownstream, era: str
 ):
     downstream.add("a", instructions="Call x first.\x1b[31m\nThen y.")
@@ -128,7 +126,7 @@ async def lists_of(peer: RawClient) -> list[Any]:
     ]
 
 
-async def test_what_is_offered_is_served(downstream: FakeDownstream, era: str):
+async def test_declared_capabilities_are_served(downstream: FakeDownstream, era: str):
     downstream.add(
         "a", tools=(a_tool("x"),), resources=(a_resource("mem://r"),), prompts=({"name": "p"},)
     )

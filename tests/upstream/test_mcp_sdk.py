@@ -120,7 +120,7 @@ async def test_two_requests_on_one_connection_have_that_connection():
     assert seen == [runner.connection, runner.connection]
 
 
-async def test_a_request_of_its_own_is_served_once_and_its_connection_closed():
+async def test_serve_one_answers_one_request_and_closes_its_connection():
     closed, seen = anyio.Event(), list[sdk.RequestContext]()
     connection = sdk.Connection.from_envelope(
         VERSION, META[types.CLIENT_INFO_META_KEY], {"roots": {}}
@@ -139,7 +139,7 @@ async def test_a_request_of_its_own_is_served_once_and_its_connection_closed():
     assert ctx.session.client_capabilities.roots is not None
 
 
-def test_what_an_envelope_says_wrongly_counts_as_unsaid():
+def test_an_invalid_value_in_an_envelope_counts_as_absent():
     connection = sdk.Connection.from_envelope(
         VERSION, 5, "none", outbound=sdk.NotifyOnlyOutbound(Client())
     )
@@ -163,7 +163,7 @@ def test_a_connection_knows_whether_it_leads_to_its_client_and_may_be_a_key_that
         assert WeakKeyDictionary({each: 1})[each] == 1
 
 
-async def test_an_outbound_that_only_notifies_asks_nothing_and_tells_no_bare_changes():
+async def test_a_notify_only_outbound_sends_no_requests_and_no_list_changes():
     client = Client()
     outbound = sdk.NotifyOnlyOutbound(client)
     with pytest.raises(sdk.NoBackChannelError):
@@ -174,7 +174,7 @@ async def test_an_outbound_that_only_notifies_asks_nothing_and_tells_no_bare_cha
     assert isinstance(client, sdk.Outbound)
 
 
-def test_without_a_way_back_there_is_an_error_of_the_protocol():
+def test_without_a_back_channel_a_request_raises_an_error():
     assert isinstance(sdk.NoBackChannelError("roots/list"), MCPError)
 
 
@@ -237,7 +237,7 @@ def test_the_one_middleware_that_a_new_server_has_traces_and_no_other_is_removed
     assert middleware == [ours]
 
 
-async def test_a_question_goes_out_raw_with_its_time_and_its_answer_is_made_into_the_given_type():
+async def test_a_question_is_sent_raw_with_its_timeout_and_its_answer_gets_the_given_type():
     answers = list[Any]()
 
     async def ask(ctx: sdk.RequestContext) -> None:
@@ -277,7 +277,7 @@ async def test_notifications_go_on_the_stream_of_their_request():
     assert [method for method, _ in connected.told] == [changed]
 
 
-def test_an_error_of_the_protocol_goes_out_as_it_is_and_any_other_without_its_words():
+def test_a_protocol_error_is_sent_unchanged_and_any_other_without_its_message():
     refused = MCPError(-32001, "No.", {"why": 1})
     assert sdk.modern_error_data(refused) == types.ErrorData(
         code=-32001, message="No.", data={"why": 1}
@@ -312,7 +312,7 @@ def test_the_token_for_progress_is_a_number_or_a_text(params: Any, token: Any):
 @pytest.mark.parametrize(
     ("params", "id"), [({"requestId": "x"}, "x"), ({"requestId": True}, None), (None, None)]
 )
-def test_what_is_cancelled_is_named_by_its_id(params: Any, id: Any):
+def test_a_cancellation_names_the_id_of_its_request(params: Any, id: Any):
     assert sdk.cancelled_request_id_from_params(params) == id
 
 
@@ -323,7 +323,7 @@ def test_the_options_of_a_question_are_a_dictionary_with_an_id_and_a_time():
 # How requests of 2026-07-28 are checked.
 
 
-def test_a_request_with_its_envelope_is_routed_by_it():
+def test_a_request_with_an_envelope_is_routed_by_it():
     body = {"method": "tools/list", "params": {"_meta": META}}
     for headers in (None, HEADERS):
         route = sdk.classify_inbound_request(body, headers=headers)
@@ -367,7 +367,7 @@ def test_a_version_that_is_not_served_is_rejected_with_those_that_are():
     assert rejection.data == {"supported": [VERSION], "requested": "2099-01-01"}
 
 
-def test_a_header_that_decides_the_way_comes_once():
+def test_a_duplicated_routing_header_is_found():
     assert (
         sdk.find_duplicated_routing_header([("Mcp-Method", "a"), ("mcp-method", "a")])
         == "mcp-method"
@@ -376,7 +376,7 @@ def test_a_header_that_decides_the_way_comes_once():
     assert sdk.MCP_PROTOCOL_VERSION_HEADER == "mcp-protocol-version"
 
 
-def test_an_argument_that_a_schema_wants_in_a_header_is_there_as_in_the_body():
+def test_an_argument_that_a_schema_wants_in_a_header_must_equal_the_body():
     assert (
         sdk.validate_mcp_param_headers(SCHEMA, {"region": "eu"}, {"Mcp-Param-Region": "eu"}) is None
     )
@@ -386,7 +386,7 @@ def test_an_argument_that_a_schema_wants_in_a_header_is_there_as_in_the_body():
         assert rejection.code == types.HEADER_MISMATCH
 
 
-def test_each_code_that_is_the_clients_own_fault_has_its_status():
+def test_each_error_code_that_is_the_clients_fault_has_an_http_status():
     assert sdk.ERROR_CODE_HTTP_STATUS[types.METHOD_NOT_FOUND] == 404
     for code in (
         types.PARSE_ERROR,
@@ -401,7 +401,7 @@ def test_each_code_that_is_the_clients_own_fault_has_its_status():
 # What the SDK serves for us.
 
 
-async def test_a_stream_of_changes_acknowledges_and_then_tells_those_that_were_asked_for():
+async def test_a_stream_of_changes_acknowledges_and_then_sends_the_requested_ones():
     bus = sdk.InMemorySubscriptionBus()
     server, client = lists_tools(), Client("listen-1")  # type: ignore[arg-type]  # ids may be texts
     server.add_request_handler(
@@ -499,6 +499,6 @@ async def test_legacy_sse_is_an_endpoint_for_the_stream_and_one_to_post_to():
 # The test of these tests.
 
 
-def test_each_name_that_is_taken_from_the_sdk_is_spoken_of_here():
+def test_each_name_imported_from_the_sdk_is_tested_here():
     text = Path(__file__).read_text()
     assert [name for name in sdk.__all__ if f"sdk.{name}" not in text] == []

@@ -154,7 +154,7 @@ FOREIGN = [(kind, kind) for kind in ALONE] + [
 
 
 @pytest.mark.parametrize(("owner", "other"), FOREIGN)
-async def test_a_run_of_another_client_is_to_the_byte_like_one_that_never_was(
+async def test_the_answer_for_a_run_of_another_client_equals_that_for_an_unknown_run(
     servers: FakeServers, owner: str, other: str
 ):
     gate = Gate(servers)
@@ -225,7 +225,7 @@ async def test_without_a_session_a_question_goes_to_a_request_that_has_the_id_an
     assert (a.asked, session.asked) == (1, 0)
 
 
-async def test_what_a_client_waits_for_names_no_run_of_another(servers: FakeServers):
+async def test_a_wait_for_another_clients_run_does_not_name_it(servers: FakeServers):
     gate = Gate(servers)
     async with house(servers) as built:
         a, b = await built.client("session"), await built.client("session")

@@ -64,7 +64,7 @@ async def test_runs_and_whole_outputs_can_be_read_by_their_address(connect: Conn
         "file:///etc",
     ],
 )
-async def test_a_resource_that_there_is_not_is_told_by_its_address(
+async def test_the_error_for_an_unknown_resource_names_its_uri(
     connect: Connect, era: str, uri: str
 ):
     async with connect() as client:
@@ -98,7 +98,7 @@ async def test_prompts_plan_a_task_and_explain_a_run(connect: Connect):
     ("name", "arguments"),
     [("nope", {}), ("plan", {}), ("plan", {"task": " "}), ("explain_run", {"run_id": "r_no"})],
 )
-async def test_a_prompt_that_cannot_be_given_is_an_error_of_the_protocol(
+async def test_an_unknown_prompt_or_a_missing_argument_is_a_protocol_error(
     connect: Connect, name: str, arguments: dict[str, str]
 ):
     async with connect() as client:

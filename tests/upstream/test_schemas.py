@@ -44,7 +44,7 @@ def schemas(schema: Any) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
-def test_schemas_hold_nothing_that_a_client_is_known_to_stumble_over(tool: ToolText):
+def test_schemas_use_only_keywords_that_all_clients_read(tool: ToolText):
     for root in (tool.input_schema, tool.output_schema):
         assert root["type"] == "object"
         for schema in schemas(root):
@@ -105,7 +105,7 @@ async def test_the_five_tools_are_listed_with_titles_annotations_and_hints(conne
     assert read_only == {"search_tools", "describe_tools", "get_run"}
 
 
-async def test_the_instructions_name_the_servers_as_they_stand_when_a_client_connects(
+async def test_the_instructions_name_the_servers_as_they_are_when_a_client_connects(
     servers: FakeServers, era: str
 ):
     async with Gateway(servers, servers, InMemoryRuns()) as gateway:

@@ -12,7 +12,7 @@ from plait.upstream.stopping import Stop, handling_signals, stopped_by_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_signals_are_told_in_the_event_loop_until_the_block_is_left(number: signal.Signals):
+async def test_signals_are_handled_in_the_event_loop_until_the_block_ends(number: signal.Signals):
     heard, before = list[signal.Signals](), signal.getsignal(number)
     told = anyio.Event()
 
@@ -43,7 +43,7 @@ async def test_a_signal_asks_for_a_stop():
 
 @pytest.mark.virtual_time
 @pytest.mark.parametrize(("ended_s", "given_up"), [(14, []), (16, [1])])
-async def test_what_has_not_ended_in_time_is_left_behind(ended_s: float, given_up: list[int]):
+async def test_a_stop_that_takes_too_long_gives_up(ended_s: float, given_up: list[int]):
     codes: list[int] = []
     async with stopped_by_signals(Stop(15, codes.append)) as stop:
         stop.ask()

@@ -48,7 +48,7 @@ async def test_a_dag_is_run_and_its_outputs_come_back_as_structure_and_as_text(c
     ]
 
 
-async def test_every_problem_of_a_refused_dag_is_told_in_sentences_and_as_data(
+async def test_every_problem_of_a_refused_dag_is_reported_in_sentences_and_as_data(
     connect: Connect, servers: FakeServers
 ):
     document = {
@@ -130,7 +130,7 @@ async def test_an_output_that_is_cut_displaces_no_error_and_no_task(connect: Con
     )
 
 
-async def test_a_single_error_is_whole_beside_an_output_that_is_cut(connect: Connect):
+async def test_a_single_error_is_whole_even_if_an_output_is_cut(connect: Connect):
     async with connect() as client:
         document = {"tasks": [task("b", "s:text"), task("f", "s:fail")]}
         answer = structured(await client.call_tool("execute_dag", document))
@@ -139,7 +139,7 @@ async def test_a_single_error_is_whole_beside_an_output_that_is_cut(connect: Con
     assert answer["errors"] == again["errors"] == [failed]
 
 
-async def test_after_wait_s_the_run_goes_on_and_get_run_waits_for_it(connect: Connect):
+async def test_after_wait_s_the_run_continues_and_get_run_waits_for_it(connect: Connect):
     async with connect() as client:
         early = structured(
             await client.call_tool("execute_dag", {"tasks": [sleep("a", 9)], "wait_s": 1})
@@ -175,7 +175,7 @@ async def test_a_client_is_kept_waiting_as_long_as_it_is_known_to_wait(
         assert anyio.current_time() - start == pytest.approx(waited, abs=1)
 
 
-async def test_progress_rises_with_every_message_and_is_told_every_five_seconds(connect: Connect):
+async def test_progress_rises_with_every_message_and_is_sent_every_five_seconds(connect: Connect):
     heard: list[tuple[float, float, float | None, str | None]] = []
 
     async def note(progress: float, total: float | None, message: str | None) -> None:
@@ -206,7 +206,7 @@ async def test_progress_comes_at_most_ten_times_a_second(connect: Connect, serve
     assert len(heard) <= (heard[-1] - heard[0]) * 10 + 3
 
 
-async def test_a_client_that_does_not_read_its_progress_holds_up_nothing(servers: FakeServers):
+async def test_a_client_that_does_not_read_its_progress_delays_no_run(servers: FakeServers):
     ended: list[str] = []
 
     def note(notice: Notice) -> None:
@@ -253,9 +253,7 @@ async def test_a_cancelled_call_cancels_its_run_and_the_calls_of_it(
         assert servers.aborted == ["s:sleep", "s:sleep"]
 
 
-async def test_cancel_run_stops_a_run_and_says_what_became_of_it(
-    connect: Connect, servers: FakeServers
-):
+async def test_cancel_run_stops_a_run_and_counts_its_tasks(connect: Connect, servers: FakeServers):
     async with connect() as client:
         tasks = [sleep("a", 100), task("b")]
         run = structured(await client.call_tool("execute_dag", {"tasks": tasks, "wait_s": 1}))[
@@ -377,7 +375,9 @@ async def test_an_output_can_be_read_while_the_rest_of_its_run_goes_on(connect: 
     assert (structured(slow)["status"], slow.is_error) == ("running", False)
 
 
-async def test_a_task_without_output_says_why_and_an_unknown_one_what_there_is(connect: Connect):
+async def test_a_task_without_output_gives_the_reason_and_an_unknown_task_the_known_ones(
+    connect: Connect,
+):
     async with connect() as client:
         tasks = [task("bad", "s:fail"), task("after", depends_on=["bad"])]
         run = structured(await client.call_tool("execute_dag", {"tasks": tasks}))["run_id"]
@@ -402,7 +402,7 @@ async def test_images_of_returned_outputs_follow_as_content_blocks_of_their_own(
 
 @pytest.mark.parametrize("wraps", [False, True])
 @pytest.mark.parametrize("spread", [False, True])
-async def test_images_do_not_stand_in_the_text_wherever_a_tool_puts_them(
+async def test_base64_of_images_is_left_out_of_the_text(
     connect: Connect, servers: FakeServers, wraps: bool, spread: bool
 ):
     content = [PICTURE, {"type": "text", "text": "a dot"}]
@@ -419,7 +419,7 @@ async def test_images_do_not_stand_in_the_text_wherever_a_tool_puts_them(
     assert "in a content block of its own" in first_text(result)
 
 
-async def test_images_that_do_not_fit_are_named_each_and_keep_no_other_back(
+async def test_images_that_do_not_fit_are_named_and_the_others_follow(
     connect: Connect, servers: FakeServers, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("plait.upstream.answers.MAX_ATTACHMENT_CHARS", 40)
@@ -442,7 +442,7 @@ async def test_images_that_do_not_fit_are_named_each_and_keep_no_other_back(
     assert answer["notes"] == notes
 
 
-async def test_where_a_run_goes_on_that_is_the_first_note(
+async def test_the_first_note_of_a_running_run_says_how_to_wait_for_it(
     connect: Connect, servers: FakeServers, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("plait.upstream.answers.MAX_ATTACHMENT_CHARS", 0)
@@ -456,7 +456,7 @@ async def test_where_a_run_goes_on_that_is_the_first_note(
 
 
 @pytest.mark.parametrize("problems", [1, 3, 300])
-async def test_notes_that_a_refusal_has_no_room_for_are_counted(connect: Connect, problems: int):
+async def test_notes_that_do_not_fit_a_refusal_are_counted(connect: Connect, problems: int):
     tasks = [{"id": f"t{n}", "tool": "s:many", "args": {"n": "x" * 120}} for n in range(problems)]
     async with connect(max_chars=1_000) as client:
         result = await client.call_tool("execute_dag", {"tasks": tasks})
@@ -480,7 +480,7 @@ async def test_data_that_does_not_follow_as_a_block_stays_in_the_text(
 
 
 @pytest.mark.parametrize("wraps", [False, True])
-async def test_what_a_resource_holds_as_base64_is_read_whole_at_its_task(
+async def test_base64_of_a_resource_is_left_out_and_read_at_the_tasks_uri(
     connect: Connect, servers: FakeServers, wraps: bool
 ):
     blob, uri = "QUJD" * 9_000, "file:///data.bin"
@@ -509,7 +509,7 @@ async def test_what_a_resource_holds_as_base64_is_read_whole_at_its_task(
     assert "QUJD" * 1_000 in page["text"]
 
 
-async def test_get_run_tells_of_a_run_that_has_ended_as_much_as_its_document_wants(
+async def test_get_run_gives_the_detail_that_the_document_asked_for(
     connect: Connect,
 ):
     async with connect() as client:
@@ -602,7 +602,7 @@ async def test_describe_gives_whole_definitions_and_the_nearest_of_what_there_is
         ),
     ],
 )
-async def test_wrong_arguments_are_an_answer_that_can_be_mended_never_a_protocol_error(
+async def test_wrong_arguments_are_an_answer_with_fixes_never_a_protocol_error(
     connect: Connect, name: str, arguments: dict[str, Any], code: str
 ):
     async with connect() as client:
@@ -641,7 +641,7 @@ async def test_arguments_that_are_text_or_a_list_are_understood_if_they_can_be(c
             assert structured(result)["errors"][0]["code"] == code
 
 
-async def test_a_tool_that_there_is_not_is_an_error_of_the_protocol(connect: Connect):
+async def test_an_unknown_tool_is_a_protocol_error(connect: Connect):
     async with connect() as client:
         with pytest.raises(MCPError, match="Unknown tool: frobnicate") as raised:
             await client.call_tool("frobnicate", {})
@@ -662,7 +662,7 @@ async def test_an_unexpected_failure_is_logged_under_an_id_and_nothing_of_it_lea
     assert vars(logged)["id"] in error["message"]
 
 
-async def test_once_it_is_shutting_down_no_call_is_taken(connect: Connect):
+async def test_calls_are_refused_while_shutting_down(connect: Connect):
     calls = OpenCalls()
     async with connect(calls=calls) as client:
         await calls.drain(0)

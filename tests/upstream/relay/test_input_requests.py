@@ -147,7 +147,7 @@ async def test_a_server_of_2026_asks_and_gets_the_answer_and_its_own_state(
 
 
 @pytest.mark.parametrize("server", [asking(ASK, FORM), requiring(k=question(ASK, FORM))])
-async def test_the_client_of_the_sdk_is_asked(downstream: FakeDownstream, era: str, server: Any):
+async def test_the_sdks_client_is_asked(downstream: FakeDownstream, era: str, server: Any):
     async def answer(context: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
         return types.ElicitResult(action="accept", content={"name": params.message})
 
@@ -190,7 +190,7 @@ async def test_questions_come_one_after_the_other(downstream: FakeDownstream, er
     assert [answer["content"]["name"] for answer in answers] == ["one", "two"]
 
 
-async def test_questions_of_one_moment_are_one_result_for_a_client_of_2026(
+async def test_questions_that_come_together_are_one_result_for_a_client_of_2026(
     downstream: FakeDownstream,
 ):
     async def many(request: RelayRequest) -> JsonObject:
@@ -223,7 +223,7 @@ async def test_questions_of_one_moment_are_one_result_for_a_client_of_2026(
         assert (await outcome(peer)) == answers
 
 
-async def test_a_client_of_2026_may_give_answers_to_nothing(downstream: FakeDownstream):
+async def test_answers_to_unknown_questions_are_ignored(downstream: FakeDownstream):
     downstream.on("a", "tools/call", asking(ASK, FORM))
     async with connected(downstream, MODERN, answers={ASK: ADA}) as peer:
         first = await peer.request("tools/call", {"name": "a__ask"})
@@ -235,7 +235,7 @@ async def test_a_client_of_2026_may_give_answers_to_nothing(downstream: FakeDown
 # Who cannot be asked, and what may not be asked.
 
 
-async def test_who_declared_nothing_is_asked_nothing(downstream: FakeDownstream, era: str):
+async def test_a_client_that_declared_nothing_is_not_asked(downstream: FakeDownstream, era: str):
     downstream.on("a", "tools/call", asking(ASK, FORM))
     async with connected(downstream, era, capabilities={}) as peer:
         told = await outcome(peer)
@@ -256,7 +256,7 @@ LACKING = [
 
 
 @pytest.mark.parametrize(("capabilities", "method", "params", "lacking"), LACKING)
-async def test_a_server_of_the_handshake_era_is_told_what_the_client_lacks(
+async def test_a_server_gets_an_error_that_names_what_the_client_lacks(
     downstream: FakeDownstream,
     era: str,
     capabilities: JsonObject,
@@ -283,7 +283,7 @@ async def test_a_server_of_the_handshake_era_is_told_what_the_client_lacks(
 
 
 @pytest.mark.parametrize(("capabilities", "method", "params", "lacking"), LACKING)
-async def test_a_client_that_lacks_what_a_server_of_2026_needs_is_told_so(
+async def test_a_client_without_a_needed_capability_gets_an_error_that_names_it(
     downstream: FakeDownstream,
     era: str,
     capabilities: JsonObject,
@@ -315,7 +315,7 @@ BAD_QUESTIONS = [
 
 
 @pytest.mark.parametrize(("method", "params", "code"), BAD_QUESTIONS)
-async def test_what_is_no_question_is_put_to_nobody(
+async def test_an_invalid_question_is_put_to_no_client(
     downstream: FakeDownstream, era: str, method: str, params: JsonObject, code: int
 ):
     downstream.on("a", "tools/call", asking(method, params))
@@ -355,7 +355,7 @@ async def test_a_server_that_asks_in_no_known_form_fails_its_request(
     assert peer.asked == []
 
 
-async def test_a_server_that_never_has_enough_is_given_up(downstream: FakeDownstream):
+async def test_a_server_that_keeps_asking_fails_its_request(downstream: FakeDownstream):
     asks: JsonObject = {"resultType": "input_required", "inputRequests": {"k": question(ROOTS, {})}}
     downstream.on("a", "tools/call", asks)
     async with connected(downstream, LEGACY, answers={ROOTS: A_ROOT}) as peer:
@@ -364,7 +364,7 @@ async def test_a_server_that_never_has_enough_is_given_up(downstream: FakeDownst
     assert len(peer.asked) == 10
 
 
-async def test_a_server_of_2026_that_only_wants_to_be_asked_again_is(
+async def test_a_server_of_2026_may_ask_for_the_request_again_without_a_question(
     downstream: FakeDownstream, era: str
 ):
     def later(request: RelayRequest) -> JsonObject:
@@ -384,7 +384,7 @@ async def test_a_server_of_2026_that_only_wants_to_be_asked_again_is(
 # What the client may do.
 
 
-async def test_an_error_of_the_client_is_the_servers(downstream: FakeDownstream):
+async def test_an_error_of_the_client_goes_to_the_server_unchanged(downstream: FakeDownstream):
     downstream.on("a", "tools/call", asking(ASK, FORM))
     async with connected(
         downstream, LEGACY, answers={ASK: RpcError(-1, "rejected", {"by": "Ada"})}
@@ -406,7 +406,7 @@ async def test_an_invalid_answer_reaches_no_server(
     assert caught.value.code == types.INVALID_PARAMS
 
 
-async def test_after_an_answer_that_is_none_the_client_may_give_another(downstream: FakeDownstream):
+async def test_after_an_invalid_answer_the_client_may_give_another(downstream: FakeDownstream):
     downstream.on("a", "tools/call", asking(ASK, FORM))
     async with connected(downstream, MODERN, answers={ASK: ADA}) as peer:
         first = await peer.request("tools/call", {"name": "a__ask"})
@@ -420,7 +420,9 @@ async def test_after_an_answer_that_is_none_the_client_may_give_another(downstre
     assert result["structuredContent"] == {"answer": ADA}
 
 
-async def test_an_answer_is_waited_for_ten_minutes(downstream: FakeDownstream, era: str):
+async def test_a_question_fails_after_ten_minutes_without_an_answer(
+    downstream: FakeDownstream, era: str
+):
     ended = anyio.Event()
     codes: list[int] = []
 
@@ -478,7 +480,9 @@ async def test_a_question_goes_to_the_client_of_its_own_request(
     assert results == {"a": root("a"), "b": root("b")}
 
 
-async def test_the_ways_to_one_client_are_equal_and_no_others(downstream: FakeDownstream, era: str):
+async def test_the_client_of_a_caller_is_equal_only_for_one_client(
+    downstream: FakeDownstream, era: str
+):
     downstream.on("a", "tools/call", DONE)
     async with (
         relaying_server(downstream) as server,

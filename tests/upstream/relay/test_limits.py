@@ -153,7 +153,9 @@ async def test_two_calls_that_write_the_same_go_one_after_the_other(
         assert await all_called(peer, {"path": "x"}, {"path": "x"}, {"path": "y"}) == [1, 1, 2]
 
 
-async def test_what_is_no_call_of_a_tool_waits_for_nothing(downstream: FakeDownstream, era: str):
+async def test_a_request_other_than_a_tool_call_does_not_wait_for_a_slot(
+    downstream: FakeDownstream, era: str
+):
     async with (
         served(downstream, ONE_AT_A) as server,
         joined(server, era) as peer,
@@ -167,7 +169,7 @@ async def test_what_is_no_call_of_a_tool_waits_for_nothing(downstream: FakeDowns
 
 
 @pytest.mark.parametrize("answers", [{}, {ASK: ADA}], ids=["silent", "can be asked"])
-async def test_a_call_whose_client_gives_it_up_in_line_is_never_sent(
+async def test_a_call_that_is_cancelled_while_it_waits_is_never_sent(
     downstream: FakeDownstream, era: str, answers: dict[str, Any]
 ):
     async with (
@@ -201,7 +203,7 @@ async def test_the_time_in_line_counts_within_the_hour_that_a_request_may_take(
         assert await called(peer) == LONGEST_S
 
 
-async def test_after_a_server_asked_for_quiet_no_call_is_sent_to_it(
+async def test_no_call_is_sent_before_the_retry_after_of_a_server(
     downstream: FakeDownstream, era: str
 ):
     def busy(request: RelayRequest) -> JsonObject:
@@ -219,7 +221,7 @@ ENDS = [({}, 1), ({"isError": False}, 1), ({"isError": True}, 0)]
 
 
 @pytest.mark.parametrize(("end", "counts"), ENDS)
-async def test_how_long_a_call_took_is_learned_where_it_went_well(
+async def test_the_duration_of_a_successful_call_is_learned(
     downstream: FakeDownstream, era: str, end: JsonObject, counts: int
 ):
     learned = ToolStats()
@@ -232,7 +234,7 @@ async def test_how_long_a_call_took_is_learned_where_it_went_well(
 # While the client is asked something.
 
 
-async def test_a_call_that_ends_with_a_question_has_not_come_to_its_end(
+async def test_a_call_that_ends_with_a_question_counts_as_cancelled(
     downstream: FakeDownstream, era: str
 ):
     learned = ToolStats()
@@ -251,7 +253,7 @@ async def slow_ada(params: JsonObject) -> JsonObject:
 
 
 @pytest.mark.parametrize("asks", [asking(ASK, FORM), requiring(k=question(ASK, FORM))])
-async def test_a_call_whose_client_is_asked_something_holds_no_room(
+async def test_a_call_whose_client_is_asked_holds_no_slot(
     downstream: FakeDownstream, era: str, asks: Any
 ):
     async with (
@@ -268,9 +270,7 @@ async def test_a_call_whose_client_is_asked_something_holds_no_room(
         downstream.on("a", "tools/call", DONE)
 
 
-async def test_a_call_whose_client_is_asked_something_keeps_what_it_touches(
-    downstream: FakeDownstream, era: str
-):
+async def test_a_call_whose_client_is_asked_keeps_its_claims(downstream: FakeDownstream, era: str):
     async with (
         served(downstream, None, WRITES) as server,
         joined(server, era, answers={ASK: slow_ada}) as peer,
@@ -285,7 +285,7 @@ async def test_a_call_whose_client_is_asked_something_keeps_what_it_touches(
         assert await called(other, path="x") == pytest.approx(60, abs=0.1)
 
 
-async def test_a_call_whose_client_never_answers_lets_go_of_what_it_touches(
+async def test_a_call_whose_client_never_answers_releases_its_claims(
     downstream: FakeDownstream, era: str
 ):
     async def never(params: JsonObject) -> JsonObject:
@@ -306,7 +306,7 @@ async def test_a_call_whose_client_never_answers_lets_go_of_what_it_touches(
         tasks.cancel_scope.cancel()
 
 
-async def test_what_a_client_may_not_be_asked_gives_no_room_away(
+async def test_a_question_that_is_refused_does_not_release_the_slot(
     downstream: FakeDownstream, era: str
 ):
     async def ask_and_go_on(request: RelayRequest) -> JsonObject:

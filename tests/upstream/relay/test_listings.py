@@ -134,7 +134,7 @@ async def test_the_setting_says_whose_tools_are_listed(
         assert await listed(peer, "prompts/list") == [{"name": "p"}]
 
 
-async def test_a_server_without_a_prefix_is_served_by_its_own_names(
+async def test_tools_of_a_server_without_a_prefix_keep_their_names(
     downstream: FakeDownstream, era: str
 ):
     downstream.add("a", tools=(a_tool("x"), a_tool("get_run")))
@@ -145,7 +145,7 @@ async def test_a_server_without_a_prefix_is_served_by_its_own_names(
     assert [params["name"] for _, params in downstream.sent("tools/call")] == ["x", "x", "get_run"]
 
 
-async def test_names_and_addresses_that_two_servers_have_are_told_apart(
+async def test_names_and_uris_that_two_servers_share_are_made_unique(
     downstream: FakeDownstream, era: str
 ):
     for server in "ab":
@@ -166,7 +166,7 @@ async def test_names_and_addresses_that_two_servers_have_are_told_apart(
     assert prompts == ["a__p", "b__p"]
 
 
-async def test_the_page_of_a_tool_goes_by_the_address_that_it_is_served_under(
+async def test_the_page_of_a_tool_has_the_uri_that_it_is_served_under(
     downstream: FakeDownstream, era: str
 ):
     tool = a_tool(
@@ -182,9 +182,7 @@ async def test_the_page_of_a_tool_goes_by_the_address_that_it_is_served_under(
     ]
 
 
-async def test_entries_that_are_none_and_those_that_come_twice_are_left_out(
-    downstream: FakeDownstream, era: str
-):
+async def test_invalid_and_duplicate_entries_are_left_out(downstream: FakeDownstream, era: str):
     first = a_tool("x", title="first")
     odd: JsonObject = {"name": 5, "inputSchema": {"type": "object"}}
     downstream.add(
@@ -197,7 +195,7 @@ async def test_entries_that_are_none_and_those_that_come_twice_are_left_out(
         assert await listed(peer, "resources/list") == []
 
 
-async def test_what_an_era_does_not_allow_is_left_out_for_that_era_alone(
+async def test_an_entry_that_an_era_does_not_allow_is_left_out_only_for_that_era(
     downstream: FakeDownstream,
 ):
     downstream.add("a", tools=(a_tool("x"), a_tool("list", outputSchema={"type": "array"})))
@@ -272,7 +270,7 @@ async def test_a_cursor_that_was_changed_is_refused(
     assert caught.value.code == types.INVALID_PARAMS
 
 
-async def test_a_cursor_holds_until_its_list_is_another(downstream: FakeDownstream, era: str):
+async def test_a_cursor_is_valid_until_its_list_changes(downstream: FakeDownstream, era: str):
     tools = tuple(a_tool(f"t{n}") for n in range(PAGE + 1))
     downstream.add("a", tools=tools)
     async with connected(downstream, era) as peer:
@@ -285,7 +283,7 @@ async def test_a_cursor_holds_until_its_list_is_another(downstream: FakeDownstre
     assert caught.value.code == types.INVALID_PARAMS
 
 
-async def test_a_cursor_of_one_list_is_none_of_another(downstream: FakeDownstream, era: str):
+async def test_a_cursor_of_one_list_is_invalid_for_another(downstream: FakeDownstream, era: str):
     names = [f"t{n}" for n in range(PAGE + 1)]
     downstream.add(
         "a", tools=tuple(map(a_tool, names)), prompts=tuple({"name": name} for name in names)
@@ -333,7 +331,7 @@ async def test_clients_of_2026_are_told_how_long_a_list_lasts(downstream: FakeDo
         assert (await peer.request("tools/list")).keys() == {"tools"}
 
 
-async def test_what_has_not_changed_is_not_made_again(downstream: FakeDownstream):
+async def test_an_entry_that_needs_no_change_is_the_same_object(downstream: FakeDownstream):
     downstream.add("a", tools=(a_tool("x"),), resources=(a_resource("mem://r"),))
     before = MergedListing(downstream.offers(), RelayConfig(downstream, "all"), NOTHING_OF_OURS)
     page: Any = before.page("resources/list", modern=True)

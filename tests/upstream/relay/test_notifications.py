@@ -64,7 +64,7 @@ async def later() -> None:
 
 
 @pytest.mark.parametrize("method", CHANGED)
-async def test_every_session_hears_that_a_list_has_changed(downstream: FakeDownstream, method: str):
+async def test_every_session_is_notified_of_a_changed_list(downstream: FakeDownstream, method: str):
     async with (
         relaying_server(downstream) as server,
         joined(server, LEGACY) as one,
@@ -112,7 +112,7 @@ async def test_a_denied_tool_is_a_change_of_the_tools_alone(
         assert changes(session) == ["notifications/tools/list_changed"] * 2
 
 
-async def test_what_a_server_says_has_changed_is_told_once(downstream: FakeDownstream):
+async def test_an_announced_change_is_passed_on_once(downstream: FakeDownstream):
     async with connected(downstream, LEGACY) as peer:
         for method in CHANGED:
             downstream.tell("a", method)
@@ -120,7 +120,7 @@ async def test_what_a_server_says_has_changed_is_told_once(downstream: FakeDowns
         assert changes(peer) == list(CHANGED)
 
 
-async def test_a_server_that_is_gone_by_new_settings_takes_what_it_had_with_it(
+async def test_the_lists_of_a_removed_server_are_announced_as_changed(
     downstream: FakeDownstream,
 ):
     async with connected(downstream, LEGACY) as peer:
@@ -133,7 +133,7 @@ async def test_a_server_that_is_gone_by_new_settings_takes_what_it_had_with_it(
         ]
 
 
-async def test_a_change_that_renames_entries_of_another_list_is_told_of_both(
+async def test_a_change_that_renames_entries_of_another_list_announces_both(
     downstream: FakeDownstream,
 ):
     page = "ui://clock"
@@ -152,7 +152,7 @@ async def test_a_change_that_renames_entries_of_another_list_is_told_of_both(
         ]
 
 
-async def test_a_change_that_was_taken_back_before_it_was_told_is_told_all_the_same(
+async def test_a_reverted_change_that_a_client_may_have_seen_is_announced(
     downstream: FakeDownstream,
 ):
     async with (
@@ -169,7 +169,7 @@ async def test_a_change_that_was_taken_back_before_it_was_told_is_told_all_the_s
         assert changes(one) == changes(other) == ["notifications/prompts/list_changed"]
 
 
-async def test_without_the_tools_of_servers_nobody_hears_of_their_changes(
+async def test_without_the_tools_of_servers_their_changes_are_not_announced(
     downstream: FakeDownstream,
 ):
     async with (
@@ -192,7 +192,7 @@ async def test_without_the_tools_of_servers_nobody_hears_of_their_changes(
     )
 
 
-async def test_changes_that_come_in_a_burst_are_told_once_and_again_when_there_are_more(
+async def test_a_burst_of_changes_is_sent_once_and_later_changes_again(
     downstream: FakeDownstream,
 ):
     method = "notifications/tools/list_changed"
@@ -206,7 +206,7 @@ async def test_changes_that_come_in_a_burst_are_told_once_and_again_when_there_a
     assert 2 <= len(peer.told(method)) <= 22
 
 
-async def test_who_watches_a_resource_hears_of_it_by_the_name_that_it_has_for_it(
+async def test_an_update_has_the_uri_that_the_watching_client_uses(
     downstream: FakeDownstream,
 ):
     downstream.add("b", resources=(a_resource("mem://r"),))
@@ -227,7 +227,9 @@ async def test_who_watches_a_resource_hears_of_it_by_the_name_that_it_has_for_it
         assert modern.told(UPDATED) == [{"uri": own, "_meta": {SUBSCRIPTION_ID_META_KEY: stream}}]
 
 
-async def test_a_part_of_what_is_watched_is_named_as_a_part_of_it(downstream: FakeDownstream):
+async def test_an_update_below_a_watched_resource_has_the_clients_own_uri(
+    downstream: FakeDownstream,
+):
     async with connected(downstream, LEGACY) as peer:
         await peer.request("resources/subscribe", {"uri": "plait://servers/a/mem://r"})
         downstream.tell("a", UPDATED, {"uri": "mem://r/1"})
@@ -237,7 +239,7 @@ async def test_a_part_of_what_is_watched_is_named_as_a_part_of_it(downstream: Fa
     assert peer.told(UPDATED) == [{"uri": "plait://servers/a/mem://r/1"}]
 
 
-async def test_a_stream_may_watch_by_an_address_that_is_wrapped_needlessly(
+async def test_a_stream_may_watch_by_a_wrapped_uri(
     downstream: FakeDownstream,
 ):
     async with connected(downstream, MODERN) as peer:
@@ -247,7 +249,7 @@ async def test_a_stream_may_watch_by_an_address_that_is_wrapped_needlessly(
     assert [params["uri"] for params in peer.told(UPDATED)] == ["plait://servers/a/mem://r"]
 
 
-async def test_an_address_that_two_servers_came_to_share_still_reaches_who_watched_it(
+async def test_updates_reach_a_watcher_even_if_a_second_server_now_lists_the_uri(
     downstream: FakeDownstream,
 ):
     async with (
@@ -267,7 +269,9 @@ async def test_an_address_that_two_servers_came_to_share_still_reaches_who_watch
 
 
 @pytest.mark.parametrize("params", [{}, {"uri": 5}, {"uri": None}, {"uri": ["mem://r"]}])
-async def test_an_update_of_nothing_is_dropped(downstream: FakeDownstream, params: JsonObject):
+async def test_invalid_and_unknown_notifications_are_dropped(
+    downstream: FakeDownstream, params: JsonObject
+):
     async with connected(downstream, LEGACY) as peer:
         await peer.request("resources/subscribe", {"uri": "mem://r"})
         downstream.tell("a", UPDATED, params)
@@ -276,14 +280,14 @@ async def test_an_update_of_nothing_is_dropped(downstream: FakeDownstream, param
         assert peer.heard == []
 
 
-async def test_an_elicitation_that_is_complete_is_told_to_sessions(downstream: FakeDownstream):
+async def test_sessions_are_notified_of_a_complete_elicitation(downstream: FakeDownstream):
     async with connected(downstream, LEGACY) as peer:
         downstream.tell("a", "notifications/elicitation/complete", {"elicitationId": "e1"})
         await later()
     assert peer.heard == [("notifications/elicitation/complete", {"elicitationId": "e1"})]
 
 
-async def test_roots_that_changed_are_told_to_every_server(downstream: FakeDownstream):
+async def test_every_server_is_notified_of_changed_roots(downstream: FakeDownstream):
     async with connected(downstream, LEGACY) as peer:
         await peer.notify("notifications/roots/list_changed")
         await later()
@@ -312,7 +316,9 @@ async def test_a_client_that_has_roots_is_asked_for_them_outside_of_its_requests
 
 
 @pytest.mark.parametrize("capabilities", [{}, {"elicitation": {}, "sampling": {}}])
-async def test_a_client_without_roots_is_not(downstream: FakeDownstream, capabilities: JsonObject):
+async def test_a_client_without_roots_is_not_asked_for_them(
+    downstream: FakeDownstream, capabilities: JsonObject
+):
     async with connected(downstream, LEGACY, capabilities=capabilities):
         assert downstream.clients == [None]
 
@@ -323,7 +329,7 @@ async def test_a_client_of_2026_cannot_be_asked_outside_of_its_requests(downstre
         assert downstream.clients == []
 
 
-async def test_clients_that_have_left_are_asked_no_more(downstream: FakeDownstream):
+async def test_clients_that_have_left_are_not_asked(downstream: FakeDownstream):
     async with relaying_server(downstream) as server, joined(server) as stays:
         async with joined(server, answers={"roots/list": ROOTS}) as leaves:
             await leaves.leave()
@@ -331,7 +337,9 @@ async def test_clients_that_have_left_are_asked_no_more(downstream: FakeDownstre
         await stays.request("ping")
 
 
-async def test_servers_that_have_asked_hear_of_a_client_that_can_answer(downstream: FakeDownstream):
+async def test_servers_that_asked_for_roots_are_notified_of_a_client_that_has_them(
+    downstream: FakeDownstream,
+):
     downstream.have_asked = ["b"]
     async with (
         relaying_server(downstream) as server,
@@ -345,7 +353,7 @@ async def test_servers_that_have_asked_hear_of_a_client_that_can_answer(downstre
     assert downstream.notified == [("b", ROOTS_CHANGED, {})] * 3
 
 
-async def test_servers_that_have_not_asked_hear_nothing_of_it(downstream: FakeDownstream):
+async def test_servers_that_did_not_ask_for_roots_are_not_notified(downstream: FakeDownstream):
     async with connected(downstream, LEGACY, answers={"roots/list": ROOTS}):
         await later()
     assert downstream.notified == []
@@ -367,7 +375,7 @@ def saying(downstream: FakeDownstream, *messages: JsonObject) -> Any:
     return say
 
 
-async def test_log_messages_go_to_who_has_a_request_open_there_and_before_the_answer(
+async def test_log_messages_go_to_clients_with_an_open_request_before_the_answer(
     downstream: FakeDownstream,
 ):
     message = a_message("info", **{"x-new": [1]})
@@ -387,7 +395,7 @@ async def test_log_messages_go_to_who_has_a_request_open_there_and_before_the_an
         assert other.told(MESSAGE) == [message]
 
 
-async def test_a_client_with_two_requests_open_hears_a_message_once(downstream: FakeDownstream):
+async def test_a_client_with_two_open_requests_gets_a_message_once(downstream: FakeDownstream):
     go = anyio.Event()
 
     async def held(request: RelayRequest) -> JsonObject:
@@ -407,7 +415,7 @@ async def test_a_client_with_two_requests_open_hears_a_message_once(downstream: 
     assert [params["level"] for params in peer.told(MESSAGE)] == ["info", "error"]
 
 
-async def test_what_a_server_says_by_itself_is_heard_by_every_session(downstream: FakeDownstream):
+async def test_a_log_message_outside_of_requests_goes_to_every_session(downstream: FakeDownstream):
     async with (
         relaying_server(downstream) as server,
         joined(server) as one,
@@ -421,7 +429,7 @@ async def test_what_a_server_says_by_itself_is_heard_by_every_session(downstream
 
 
 @pytest.mark.parametrize("params", [{}, {"level": "loud"}, {"level": 5}, {"level": ["info"]}])
-async def test_a_message_of_no_known_level_is_dropped(
+async def test_a_log_message_with_an_unknown_level_is_dropped(
     downstream: FakeDownstream, params: JsonObject
 ):
     downstream.on("a", "tools/call", saying(downstream, params))
@@ -432,7 +440,7 @@ async def test_a_message_of_no_known_level_is_dropped(
         assert peer.heard == []
 
 
-async def test_each_session_hears_from_its_own_level_on(downstream: FakeDownstream):
+async def test_each_session_gets_log_messages_from_its_own_level_on(downstream: FakeDownstream):
     async with (
         relaying_server(downstream) as server,
         joined(server) as loud,
@@ -447,7 +455,7 @@ async def test_each_session_hears_from_its_own_level_on(downstream: FakeDownstre
     assert [params["level"] for params in quiet.told(MESSAGE)] == ["error"]
 
 
-async def test_servers_are_told_the_lowest_level_that_any_session_wants(downstream: FakeDownstream):
+async def test_servers_get_the_lowest_log_level_of_all_sessions(downstream: FakeDownstream):
     downstream.add("mute", capabilities={"tools": {}})
     async with (
         relaying_server(downstream) as server,
@@ -461,7 +469,7 @@ async def test_servers_are_told_the_lowest_level_that_any_session_wants(downstre
     assert told == [(server, {"level": level}) for level in ("warning", "debug") for server in "ab"]
 
 
-async def test_the_level_of_a_client_that_left_counts_no_more(downstream: FakeDownstream):
+async def test_the_log_level_of_a_client_that_left_no_longer_counts(downstream: FakeDownstream):
     async with relaying_server(downstream) as server, joined(server) as stays:
         async with joined(server) as leaves:
             await leaves.request("logging/setLevel", {"level": "debug"})
@@ -472,7 +480,7 @@ async def test_the_level_of_a_client_that_left_counts_no_more(downstream: FakeDo
     assert downstream.sent("logging/setLevel")[-1] == ("b", {"level": "error"})
 
 
-async def test_a_server_that_comes_later_is_told_the_level_with_the_next_request(
+async def test_a_server_that_connects_later_gets_the_log_level_with_the_next_request(
     downstream: FakeDownstream,
 ):
     async with connected(downstream, LEGACY) as peer:
@@ -483,7 +491,7 @@ async def test_a_server_that_comes_later_is_told_the_level_with_the_next_request
     assert downstream.sent("logging/setLevel")[-1] == ("c", {"level": "notice"})
 
 
-async def test_a_server_that_refuses_the_level_is_left_alone(downstream: FakeDownstream):
+async def test_a_server_that_refuses_the_log_level_is_not_asked_again(downstream: FakeDownstream):
     downstream.on("a", "logging/setLevel", RpcError(types.METHOD_NOT_FOUND, "no"))
     async with connected(downstream, LEGACY) as peer:
         assert await peer.request("logging/setLevel", {"level": "debug"}) == {}
@@ -493,7 +501,7 @@ async def test_a_server_that_refuses_the_level_is_left_alone(downstream: FakeDow
 
 
 @pytest.mark.parametrize("params", [{}, {"level": "loud"}, {"level": 5}])
-async def test_a_level_that_is_none_is_refused(downstream: FakeDownstream, params: JsonObject):
+async def test_an_invalid_log_level_is_refused(downstream: FakeDownstream, params: JsonObject):
     async with connected(downstream, LEGACY) as peer:
         with pytest.raises(RpcError) as caught:
             await peer.request("logging/setLevel", params)
@@ -501,7 +509,7 @@ async def test_a_level_that_is_none_is_refused(downstream: FakeDownstream, param
     assert downstream.requests == []
 
 
-async def test_there_is_no_level_to_be_set_for_all_requests_since_2026(downstream: FakeDownstream):
+async def test_a_client_of_2026_cannot_set_a_log_level_for_all_requests(downstream: FakeDownstream):
     async with connected(downstream, MODERN) as peer:
         with pytest.raises(RpcError) as caught:
             await peer.request("logging/setLevel", {"level": "debug"})
@@ -512,7 +520,7 @@ async def test_there_is_no_level_to_be_set_for_all_requests_since_2026(downstrea
     ("asked", "heard"),
     [(None, []), ("debug", ["debug", "error"]), ("error", ["error"]), ("emergency", [])],
 )
-async def test_a_request_of_2026_hears_from_the_level_that_it_asks_for(
+async def test_a_request_of_2026_gets_log_messages_from_its_own_level_on(
     downstream: FakeDownstream, asked: str | None, heard: list[str]
 ):
     downstream.on("a", "tools/call", saying(downstream, a_message("debug"), a_message("error")))
@@ -526,7 +534,7 @@ async def test_a_request_of_2026_hears_from_the_level_that_it_asks_for(
 # Clients that do not read, and servers without measure.
 
 
-async def test_of_what_waits_for_a_client_the_oldest_goes():
+async def test_the_oldest_waiting_notification_is_dropped():
     sent: list[JsonObject] = []
     go = anyio.Event()
 
@@ -542,7 +550,7 @@ async def test_of_what_waits_for_a_client_the_oldest_goes():
     assert [params["n"] for params in sent] == list(range(10, MOST_WAITING + 10))
 
 
-async def test_a_client_that_does_not_read_loses_what_waits_and_no_more():
+async def test_a_client_that_does_not_read_loses_only_the_waiting_notifications():
     sent: list[object] = []
 
     async def send(method: str, params: JsonObject) -> None:
@@ -561,7 +569,7 @@ async def test_a_client_that_does_not_read_loses_what_waits_and_no_more():
     assert sent == [4]
 
 
-async def test_a_client_that_does_not_read_holds_up_a_request_for_a_second(
+async def test_a_client_that_does_not_read_delays_its_answer_by_at_most_a_second(
     downstream: FakeDownstream,
 ):
     calls = OpenCalls()

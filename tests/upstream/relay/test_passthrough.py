@@ -116,9 +116,7 @@ async def test_a_call_without_arguments_is_sent_without(downstream: FakeDownstre
     assert downstream.requests[0].params == {"name": "echo"}
 
 
-async def test_the_client_of_the_sdk_gets_what_the_server_said(
-    downstream: FakeDownstream, era: str
-):
+async def test_the_sdks_client_gets_the_servers_result(downstream: FakeDownstream, era: str):
     downstream.on("a", "tools/call", {**DONE, "structuredContent": {"n": 1}, "isError": True})
     async with relaying_server(downstream) as server, Client(in_memory(server), mode=era) as client:
         result = await client.call_tool("a__echo", {"x": 1})
@@ -140,7 +138,7 @@ async def test_results_carry_what_their_era_demands_and_no_more(downstream: Fake
     assert (read["ttlMs"], read["cacheScope"]) == (0, "private")
 
 
-async def test_structured_content_that_an_older_client_cannot_take_leaves_its_text(
+async def test_structured_content_that_an_older_client_cannot_read_is_left_out(
     downstream: FakeDownstream,
 ):
     downstream.on("a", "tools/call", {**DONE, "structuredContent": [1, 2]})
@@ -153,7 +151,9 @@ async def test_structured_content_that_an_older_client_cannot_take_leaves_its_te
         ]
 
 
-async def test_an_error_of_the_server_is_the_clients(downstream: FakeDownstream, era: str):
+async def test_an_error_of_the_server_goes_to_the_client_unchanged(
+    downstream: FakeDownstream, era: str
+):
     downstream.on("a", "tools/call", RpcError(-31999, "Out of ink", {"cartridge": "cyan"}))
     async with connected(downstream, era) as peer:
         with pytest.raises(RpcError) as caught:
@@ -176,7 +176,9 @@ async def test_an_error_about_our_own_connection_is_not_blamed_on_the_client(
     assert caught.value.code == types.INTERNAL_ERROR
 
 
-async def test_a_fault_of_ours_tells_nothing_of_itself(downstream: FakeDownstream, era: str):
+async def test_an_unexpected_error_of_ours_is_not_shown_to_the_client(
+    downstream: FakeDownstream, era: str
+):
     downstream.on("a", "tools/call", RuntimeError("/etc/secret"))
     async with connected(downstream, era) as peer:
         with pytest.raises(RpcError) as caught:
@@ -200,7 +202,7 @@ async def test_a_fault_of_ours_tells_nothing_of_itself(downstream: FakeDownstrea
         ({"name": "a__echo", "inputResponses": [1]}, types.INVALID_PARAMS),
     ],
 )
-async def test_a_call_that_is_wrong_reaches_no_server(
+async def test_an_invalid_call_reaches_no_server(
     downstream: FakeDownstream, era: str, params: JsonObject, code: int
 ):
     async with connected(downstream, era) as peer:
@@ -219,7 +221,9 @@ async def test_nothing_is_relayed_before_the_handshake(downstream: FakeDownstrea
     assert downstream.requests == []
 
 
-async def test_our_own_tools_work_beside_those_of_servers(downstream: FakeDownstream, era: str):
+async def test_our_own_tools_work_together_with_those_of_servers(
+    downstream: FakeDownstream, era: str
+):
     servers = FakeServers()
     servers.add(tool("s:echo", {}, closed=False), lambda **arguments: arguments)
     async with connected(downstream, era, servers=servers) as peer:
@@ -233,7 +237,7 @@ async def test_our_own_tools_work_beside_those_of_servers(downstream: FakeDownst
     ("expose", "ours", "theirs"),
     [("dag", True, False), ("all", True, True), ("tools", False, True)],
 )
-async def test_what_is_not_exposed_cannot_be_called(
+async def test_a_tool_that_is_not_exposed_cannot_be_called(
     downstream: FakeDownstream, era: str, expose: str, ours: bool, theirs: bool
 ):
     async with connected(downstream, era, expose=expose) as peer:
@@ -256,7 +260,7 @@ async def test_a_denied_tool_is_not_listed_and_is_refused(downstream: FakeDownst
     assert downstream.requests == []
 
 
-async def test_a_denial_holds_as_soon_as_it_is_said(downstream: FakeDownstream, era: str):
+async def test_a_new_denial_applies_at_once(downstream: FakeDownstream, era: str):
     servers = FakeServers()
     async with Gateway(servers, by_origin(servers, downstream), InMemoryRuns()) as gateway:
         relaying = RelayConfig(downstream, "all", denied_by=gateway.denied_by)
@@ -275,7 +279,7 @@ async def test_a_denial_holds_as_soon_as_it_is_said(downstream: FakeDownstream, 
 # Prompts, resources and completions.
 
 
-async def test_a_prompt_is_asked_of_its_server(downstream: FakeDownstream, era: str):
+async def test_a_prompt_is_requested_from_its_server(downstream: FakeDownstream, era: str):
     messages: list[Json] = [{"role": "user", "content": {"type": "text", "text": "hi", "x-new": 1}}]
     downstream.on("b", "prompts/get", {"messages": messages, "description": "d"})
     async with connected(downstream, era) as peer:
@@ -311,7 +315,7 @@ async def test_a_resource_is_read_from_the_server_that_has_it(downstream: FakeDo
     assert ours["contents"][0]["uri"] == "plait://guide"
 
 
-async def test_a_relayed_call_that_takes_longer_than_a_stop_waits_is_cancelled_and_told(
+async def test_a_relayed_call_that_outlasts_the_drain_is_cancelled_with_an_error(
     downstream: FakeDownstream, era: str
 ):
     async def hang(request: RelayRequest) -> JsonObject:
@@ -329,7 +333,7 @@ async def test_a_relayed_call_that_takes_longer_than_a_stop_waits_is_cancelled_a
     assert [request.params["name"] for request in downstream.aborted] == ["slow"]
 
 
-async def test_what_is_read_is_called_as_it_was_asked_for(downstream: FakeDownstream, era: str):
+async def test_a_result_of_a_read_has_the_requested_uri(downstream: FakeDownstream, era: str):
     def contents(request: RelayRequest) -> JsonObject:
         return {
             "contents": [
@@ -349,7 +353,7 @@ NOT_FOUND = {LEGACY: -32002, MODERN: types.INVALID_PARAMS}
 
 
 @pytest.mark.parametrize("uri", ["mem://none", "plait://servers/zz/mem://one", "ui://plait/zz/x"])
-async def test_a_resource_that_nobody_has_is_not_found_as_the_era_says_it(
+async def test_an_unknown_resource_has_the_error_code_of_its_era(
     downstream: FakeDownstream, era: str, uri: str
 ):
     async with connected(downstream, era) as peer:
@@ -360,7 +364,7 @@ async def test_a_resource_that_nobody_has_is_not_found_as_the_era_says_it(
 
 
 @pytest.mark.parametrize("said", NOT_FOUND.values())
-async def test_a_server_of_either_era_says_not_found_in_the_clients(
+async def test_an_error_for_an_unknown_resource_is_translated_to_the_clients_era(
     downstream: FakeDownstream, era: str, said: int
 ):
     downstream.on("a", "resources/read", RpcError(said, "Resource not found", {"uri": "mem://one"}))
@@ -370,7 +374,7 @@ async def test_a_server_of_either_era_says_not_found_in_the_clients(
     assert caught.value.code == NOT_FOUND[era]
 
 
-async def test_other_invalid_params_of_a_read_stay_what_they_are(
+async def test_other_invalid_params_errors_of_a_read_stay_unchanged(
     downstream: FakeDownstream, era: str
 ):
     downstream.on("a", "resources/read", RpcError(types.INVALID_PARAMS, "no such page"))
@@ -413,7 +417,7 @@ async def test_addresses_that_two_servers_share_are_wrapped_in_results_and_lead_
         ),
     ],
 )
-async def test_a_completion_is_asked_of_the_server_that_it_is_about(
+async def test_a_completion_goes_to_the_server_of_its_reference(
     downstream: FakeDownstream, era: str, ref: JsonObject, sent: tuple[str, JsonObject]
 ):
     server, own = sent
@@ -432,7 +436,7 @@ async def test_a_completion_is_asked_of_the_server_that_it_is_about(
 @pytest.mark.parametrize(
     "ref", [{"type": "ref/prompt", "name": "plan"}, {"type": "ref/prompt", "name": "part"}]
 )
-async def test_who_completes_nothing_gives_no_values(
+async def test_a_server_without_completions_gives_no_values(
     downstream: FakeDownstream, era: str, ref: JsonObject
 ):
     downstream.add("b", capabilities={"prompts": {}}, prompts=({"name": "part"},))
@@ -447,7 +451,7 @@ async def test_who_completes_nothing_gives_no_values(
 # Progress, cancellation and the end.
 
 
-async def test_progress_is_told_as_it_came_but_for_the_token_and_before_the_result(
+async def test_progress_is_passed_on_with_the_clients_token_before_the_result(
     downstream: FakeDownstream, era: str
 ):
     said: list[JsonObject] = [
@@ -482,13 +486,13 @@ async def test_progress_is_told_as_it_came_but_for_the_token_and_before_the_resu
     )
 
 
-async def test_without_a_token_no_progress_is_asked_for(downstream: FakeDownstream, era: str):
+async def test_without_a_token_no_progress_is_requested(downstream: FakeDownstream, era: str):
     async with connected(downstream, era) as peer:
         await peer.request("tools/call", {"name": "a__echo"})
     assert not downstream.requests[0].caller.wants_progress
 
 
-async def test_progress_after_the_result_is_told_to_nobody(downstream: FakeDownstream, era: str):
+async def test_progress_after_the_result_is_dropped(downstream: FakeDownstream, era: str):
     async with connected(downstream, era) as peer:
         await peer.request("tools/call", {"name": "a__echo"}, meta={"progressToken": 1})
         downstream.requests[0].caller.progress({"progress": 1})
@@ -511,7 +515,7 @@ async def test_a_request_that_the_client_cancels_is_cancelled_at_its_server(
 
 
 @pytest.mark.parametrize("answers", [None, {"roots/list": {"roots": []}}])
-async def test_a_client_that_leaves_cancels_what_it_asked_for(
+async def test_a_client_that_leaves_cancels_its_requests(
     downstream: FakeDownstream, era: str, answers: Any
 ):
     downstream.on("a", "tools/call", lambda request: anyio.sleep_forever())
@@ -523,7 +527,7 @@ async def test_a_client_that_leaves_cancels_what_it_asked_for(
     assert downstream.listeners == []
 
 
-async def test_a_server_that_never_answers_is_given_up_after_an_hour(
+async def test_a_request_without_an_answer_fails_after_an_hour(
     downstream: FakeDownstream, era: str
 ):
     downstream.on("a", "tools/call", lambda request: anyio.sleep_forever())

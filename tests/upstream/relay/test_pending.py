@@ -67,7 +67,7 @@ def is_refused(error: RpcError) -> bool:
     return said == (types.INVALID_PARAMS, "Invalid or expired requestState", INVALID_STATE)
 
 
-async def test_a_state_is_good_for_the_principal_that_it_was_given_to(downstream: FakeDownstream):
+async def test_a_state_is_valid_only_for_its_principal(downstream: FakeDownstream):
     sender = USER
     async with (
         relaying_server(downstream, principal_of=lambda ctx: sender) as server,
@@ -94,7 +94,7 @@ CHANGES: list[Callable[[dict[str, Any]], dict[str, Any]]] = [
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("server", [asking(ASK, FORM), requiring(k=question(ASK, FORM))])
-async def test_a_state_is_good_for_the_request_that_it_was_given_for(
+async def test_a_state_is_valid_only_for_its_request(
     downstream: FakeDownstream, change: Callable[[dict[str, Any]], dict[str, Any]], server: Any
 ):
     downstream.on("a", "tools/call", server)
@@ -107,7 +107,7 @@ async def test_a_state_is_good_for_the_request_that_it_was_given_for(
     assert "Ada" in str(result["structuredContent"])
 
 
-async def test_a_state_of_a_call_is_none_for_a_prompt(downstream: FakeDownstream):
+async def test_a_state_of_a_call_is_invalid_for_a_prompt(downstream: FakeDownstream):
     downstream.add("a", tools=(a_tool("ask"),), prompts=({"name": "a__ask"},))
     async with connected(downstream, MODERN, answers={ASK: ADA}) as peer:
         params = await asked(peer)
@@ -124,7 +124,7 @@ async def test_a_state_is_used_once(downstream: FakeDownstream):
     assert len(downstream.requests) == 1
 
 
-async def test_two_requests_with_one_state_do_not_both_go_on(downstream: FakeDownstream):
+async def test_of_two_requests_with_one_state_only_one_continues(downstream: FakeDownstream):
     async with connected(downstream, MODERN, answers={ASK: ADA}) as peer:
         params = await asked(peer)
         keys = [await peer.begin("tools/call", params) for _ in range(2)]
@@ -189,7 +189,7 @@ async def test_a_sealed_state_expires(downstream: FakeDownstream, monkeypatch: p
         assert is_refused(await refused(peer, params))
 
 
-async def test_the_time_begins_anew_with_each_question(downstream: FakeDownstream):
+async def test_each_question_has_ten_minutes_of_its_own(downstream: FakeDownstream):
     async def twice(request: RelayRequest) -> JsonObject:
         assert request.caller.can_be_asked
         for _ in range(2):
@@ -205,7 +205,7 @@ async def test_the_time_begins_anew_with_each_question(downstream: FakeDownstrea
         assert (await peer.call("a__ask"))["content"] == DONE["content"]
 
 
-async def test_work_that_the_client_came_back_to_may_take_as_long_as_any(
+async def test_resumed_work_has_no_time_limit_of_its_own(
     downstream: FakeDownstream,
 ):
     async def slow(request: RelayRequest) -> JsonObject:
@@ -219,7 +219,7 @@ async def test_work_that_the_client_came_back_to_may_take_as_long_as_any(
         assert (await peer.call("a__ask"))["content"] == DONE["content"]
 
 
-async def test_no_more_work_waits_than_there_is_room_for(
+async def test_above_the_limit_no_more_requests_wait_for_their_clients(
     downstream: FakeDownstream, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(pending, "MOST_PENDING", 3)
@@ -231,7 +231,7 @@ async def test_no_more_work_waits_than_there_is_room_for(
         await asked(peer, x=5)
 
 
-async def test_not_even_when_it_comes_all_at_once(
+async def test_requests_that_arrive_together_obey_the_limit_of_pending_ones(
     downstream: FakeDownstream, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(pending, "MOST_PENDING", 3)
@@ -244,7 +244,7 @@ async def test_not_even_when_it_comes_all_at_once(
     assert [result["resultType"] for result in results].count("input_required") == 3
 
 
-async def test_what_waits_is_cancelled_when_its_transport_ends(downstream: FakeDownstream):
+async def test_pending_requests_are_cancelled_when_their_transport_ends(downstream: FakeDownstream):
     async with (
         relaying_server(downstream) as server,
         joined(server, MODERN, answers={ASK: ADA}) as peer,
@@ -255,7 +255,7 @@ async def test_what_waits_is_cancelled_when_its_transport_ends(downstream: FakeD
         await downstream.until(lambda: len(downstream.aborted) == 2)
 
 
-async def test_work_that_went_on_without_the_answer_keeps_its_result_for_the_client(
+async def test_work_that_ended_without_the_answer_keeps_its_result_for_the_client(
     downstream: FakeDownstream,
 ):
     async def impatient(request: RelayRequest) -> JsonObject:
@@ -272,7 +272,7 @@ async def test_work_that_went_on_without_the_answer_keeps_its_result_for_the_cli
 
 
 @pytest.mark.parametrize("is_answered", [True, False])
-async def test_what_was_asked_beside_work_that_has_ended_is_answered_or_withdrawn(
+async def test_questions_open_when_the_work_ends_are_answered_or_withdrawn(
     downstream: FakeDownstream, is_answered: bool
 ):
     """Nothing tells which of several requests a question of a server of the handshake era is
@@ -309,7 +309,7 @@ async def test_what_was_asked_beside_work_that_has_ended_is_answered_or_withdraw
     assert answers == [ADA if is_answered else "withdrawn"]
 
 
-async def test_a_state_leads_to_no_other_server_that_came_to_have_the_name(
+async def test_a_state_never_reaches_another_server(
     downstream: FakeDownstream,
 ):
     downstream.on("a", "tools/call", requiring(k=question(ASK, FORM)))
@@ -363,7 +363,7 @@ async def test_progress_goes_to_the_request_that_waits_at_the_time(downstream: F
     assert told == [("one", "before"), ("two", "after")]
 
 
-async def test_what_is_said_while_nobody_waits_is_said_to_nobody(downstream: FakeDownstream):
+async def test_log_messages_while_no_request_waits_are_dropped(downstream: FakeDownstream):
     message: JsonObject = {"level": "error", "data": "secret"}
     async with (
         relaying_server(downstream) as server,
@@ -377,7 +377,9 @@ async def test_what_is_said_while_nobody_waits_is_said_to_nobody(downstream: Fak
         assert stranger.heard == peer.heard == []
 
 
-async def test_a_fault_in_work_that_waited_tells_nothing_of_itself(downstream: FakeDownstream):
+async def test_an_unexpected_error_in_a_pending_request_is_not_shown_to_the_client(
+    downstream: FakeDownstream,
+):
     async def fail(request: RelayRequest) -> JsonObject:
         assert request.caller.can_be_asked
         await request.caller.ask(ASK, FORM)
@@ -391,7 +393,7 @@ async def test_a_fault_in_work_that_waited_tells_nothing_of_itself(downstream: F
     assert error.message.startswith("an internal error; the log names it")
 
 
-async def test_runs_of_ours_ask_in_the_same_way_and_their_states_are_none_of_other_calls(
+async def test_runs_ask_in_the_same_way_and_their_states_are_invalid_for_other_calls(
     downstream: FakeDownstream,
 ):
     async def ask_first(ask: Ask) -> JsonObject:
@@ -409,7 +411,7 @@ async def test_runs_of_ours_ask_in_the_same_way_and_their_states_are_none_of_oth
     assert result["structuredContent"]["outputs"]["t"] == ADA
 
 
-async def test_nothing_is_left_behind(downstream: FakeDownstream, era: str):
+async def test_a_closed_transport_leaves_no_state_behind(downstream: FakeDownstream, era: str):
     async with relaying_server(downstream) as server:
         before = len(asyncio.all_tasks())
         async with joined(server, era, answers={ASK: ADA}) as peer:

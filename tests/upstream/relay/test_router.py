@@ -102,7 +102,7 @@ def test_the_latest_addresses_are_remembered_and_no_more():
     assert repr(seen) == f"<RecentUris: {MOST_SEEN} addresses>"
 
 
-def test_an_address_beyond_measure_is_not_remembered():
+def test_a_very_long_uri_is_not_remembered():
     seen = RecentUris()
     seen.note("a", "x" * (LONGEST_ADDRESS + 1))
     seen.note("a", "x" * LONGEST_ADDRESS)

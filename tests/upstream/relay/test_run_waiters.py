@@ -101,7 +101,7 @@ async def connected(
             yield client
 
 
-async def test_a_call_of_a_run_asks_the_client_and_goes_on_with_its_answer(
+async def test_a_call_of_a_run_asks_the_client_and_continues_with_its_answer(
     era: str, servers: FakeServers
 ):
     async with connected(era, answer, servers) as client:
@@ -140,13 +140,13 @@ async def test_several_calls_of_a_run_ask_and_each_gets_its_own_answer(
     assert sorted(asked) == ["a", "a!", "b", "c"]
 
 
-async def test_a_client_that_answers_nothing_is_asked_nothing(era: str, servers: FakeServers):
+async def test_a_client_without_capabilities_is_not_asked(era: str, servers: FakeServers):
     async with connected(era, None, servers) as client:
         result = await client.call_tool("execute_dag", {"tasks": [task("a", "s:greet")]})
     assert structured(result)["outputs"]["a"] == {"asked": False}
 
 
-async def test_a_question_that_comes_when_nobody_waits_goes_to_who_waits_next(
+async def test_a_question_without_a_waiting_request_goes_to_the_next_one(
     era: str, servers: FakeServers
 ):
     async def later(ask: Any) -> dict[str, Any]:
@@ -168,7 +168,7 @@ async def test_a_question_that_comes_when_nobody_waits_goes_to_who_waits_next(
     assert ended["outputs"]["a"] == {"action": "decline"}
 
 
-async def test_a_question_that_nobody_comes_to_hear_is_given_up():
+async def test_a_question_without_a_waiting_request_fails_after_ten_minutes():
     waiters = RunWaiters(USER, "mine", request_of(never_asked))
     began = anyio.current_time()
     with pytest.raises(RpcError, match="none can be asked"):
@@ -232,7 +232,7 @@ def dag(**options: Any) -> JsonObject:
 
 
 @pytest.mark.parametrize("capabilities", [{}, ALL_CAPABILITIES])
-async def test_what_a_call_of_a_run_logs_is_heard_by_its_client_alone_and_before_the_result(
+async def test_log_messages_of_a_run_go_to_its_client_alone_before_the_result(
     era: str, servers: FakeServers, capabilities: JsonObject
 ):
     servers.add(tool("s:speak", closed=False), speak)
@@ -252,7 +252,9 @@ async def test_what_a_call_of_a_run_logs_is_heard_by_its_client_alone_and_before
     assert modern.told(MESSAGE) == []
 
 
-async def test_a_run_that_nobody_waits_for_tells_the_session_that_began_it(servers: FakeServers):
+async def test_log_messages_of_a_run_without_waiters_go_to_the_session_that_began_it(
+    servers: FakeServers,
+):
     servers.add(tool("s:speak", closed=False), speak)
     async with (
         relaying_server(FakeDownstream(), servers, principal_of=always_user) as server,
@@ -272,7 +274,7 @@ async def test_a_run_that_nobody_waits_for_tells_the_session_that_began_it(serve
         assert [run["structuredContent"]["status"] for run in ended] == ["success", "success"]
 
 
-async def test_a_client_of_2026_hears_what_its_request_asked_for_and_while_it_is_there(
+async def test_a_client_of_2026_gets_log_messages_only_while_its_request_is_open(
     servers: FakeServers,
 ):
     servers.add(tool("s:speak", closed=False), speak)
@@ -286,7 +288,7 @@ async def test_a_client_of_2026_hears_what_its_request_asked_for_and_while_it_is
         assert peer.told(MESSAGE) == [LOGGED] * MANY
 
 
-async def test_runs_and_calls_of_one_session_are_of_one_client(servers: FakeServers):
+async def test_runs_and_calls_of_one_session_have_the_same_client(servers: FakeServers):
     seen: list[object] = []
 
     async def look(caller: Caller) -> dict[str, Any]:
@@ -308,7 +310,7 @@ async def test_runs_and_calls_of_one_session_are_of_one_client(servers: FakeServ
     assert seen[0] == seen[1] == downstream.requests[0].caller.client != seen[2]
 
 
-async def test_a_run_of_a_session_asks_no_other(servers: FakeServers):
+async def test_a_run_asks_only_the_session_that_began_it(servers: FakeServers):
     async def ask_later(ask: Any) -> JsonObject:
         await anyio.sleep(5)
         answer: JsonObject = await ask("elicitation/create", QUESTION)
@@ -336,7 +338,7 @@ async def test_a_run_of_a_session_asks_no_other(servers: FakeServers):
     assert ended["structuredContent"]["outputs"]["a"] == {"action": "decline"}
 
 
-async def test_a_question_whose_request_was_given_up_waits_for_the_next():
+async def test_a_question_whose_request_ended_goes_to_the_next_one():
     async def given_up(method: str, params: JsonObject) -> JsonObject:
         await may_end.wait()
         raise anyio.ClosedResourceError

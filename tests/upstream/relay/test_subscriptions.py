@@ -39,7 +39,9 @@ def told(downstream: FakeDownstream) -> list[tuple[str, object]]:
     return [(request.method, request.params["uri"]) for request in downstream.requests]
 
 
-async def test_a_server_is_told_of_the_first_client_and_of_the_last(downstream: FakeDownstream):
+async def test_a_server_is_subscribed_for_the_first_client_and_unsubscribed_for_the_last(
+    downstream: FakeDownstream,
+):
     async with (
         relaying_server(downstream) as server,
         joined(server) as one,
@@ -58,7 +60,7 @@ async def test_a_server_is_told_of_the_first_client_and_of_the_last(downstream: 
         assert told(downstream) == [(ON, "mem://r"), (OFF, "mem://r"), (ON, "mem://r")]
 
 
-async def test_a_client_that_leaves_watches_nothing_any_more(downstream: FakeDownstream):
+async def test_the_resources_of_a_client_that_leaves_are_unsubscribed(downstream: FakeDownstream):
     async with relaying_server(downstream) as server, joined(server) as stays:
         await stays.request(ON, R)
         async with joined(server) as leaves:
@@ -69,7 +71,7 @@ async def test_a_client_that_leaves_watches_nothing_any_more(downstream: FakeDow
         assert (OFF, "mem://r") not in told(downstream)
 
 
-async def test_a_stream_of_2026_watches_as_long_as_it_is_open(downstream: FakeDownstream):
+async def test_a_stream_of_2026_watches_while_it_is_open(downstream: FakeDownstream):
     downstream.add("b")
     async with (
         relaying_server(downstream) as server,
@@ -87,7 +89,7 @@ async def test_a_stream_of_2026_watches_as_long_as_it_is_open(downstream: FakeDo
         assert told(downstream)[2:] == [(OFF, "mem://r")]
 
 
-async def test_a_stream_hears_nothing_of_servers_that_cannot_tell_and_stays_open(
+async def test_a_stream_stays_open_for_servers_without_subscriptions(
     downstream: FakeDownstream,
 ):
     downstream.add("a", capabilities={"resources": {}}, resources=(a_resource("mem://r"),))
@@ -133,7 +135,7 @@ async def test_a_client_that_asks_twice_at_once_watches_once(downstream: FakeDow
         assert told(downstream) == [(ON, "mem://r"), (OFF, "mem://r")]
 
 
-async def test_a_resource_of_ours_is_watched_without_asking_anybody(downstream: FakeDownstream):
+async def test_watching_a_resource_of_ours_reaches_no_server(downstream: FakeDownstream):
     async with connected(downstream, LEGACY) as peer:
         assert await peer.request(ON, {"uri": "plait://guide"}) == {}
         assert await peer.request(OFF, {"uri": "plait://guide"}) == {}
@@ -142,7 +144,7 @@ async def test_a_resource_of_ours_is_watched_without_asking_anybody(downstream: 
     assert downstream.requests == []
 
 
-async def test_what_nobody_has_cannot_be_watched(downstream: FakeDownstream):
+async def test_an_unknown_resource_cannot_be_watched(downstream: FakeDownstream):
     downstream.add("b", resources=(a_resource("mem://b"),))
     async with connected(downstream, LEGACY) as peer:
         with pytest.raises(RpcError) as caught:
@@ -152,7 +154,9 @@ async def test_what_nobody_has_cannot_be_watched(downstream: FakeDownstream):
     assert downstream.requests == []
 
 
-async def test_a_refusal_is_the_clients_and_the_next_client_asks_anew(downstream: FakeDownstream):
+async def test_a_refused_subscription_is_an_error_and_the_next_client_tries_again(
+    downstream: FakeDownstream,
+):
     downstream.on("a", ON, RpcError(-31000, "full"))
     async with connected(downstream, LEGACY) as peer:
         for _ in range(2):
@@ -164,7 +168,7 @@ async def test_a_refusal_is_the_clients_and_the_next_client_asks_anew(downstream
     assert told(downstream) == [(ON, "mem://r")] * 3 + [(OFF, "mem://r")]
 
 
-async def test_two_servers_with_one_address_are_watched_apart(downstream: FakeDownstream):
+async def test_one_uri_of_two_servers_is_watched_separately(downstream: FakeDownstream):
     downstream.add("b", resources=(a_resource("mem://r"),))
     async with connected(downstream, LEGACY) as peer:
         for server in "ab":
@@ -174,7 +178,7 @@ async def test_two_servers_with_one_address_are_watched_apart(downstream: FakeDo
     assert methods == [("a", ON), ("b", ON), ("a", OFF)]
 
 
-async def test_no_more_is_watched_than_is_allowed(
+async def test_above_the_limit_no_more_resources_are_watched(
     downstream: FakeDownstream, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(subscriptions, "MOST_WATCHED", 3)
@@ -188,7 +192,7 @@ async def test_no_more_is_watched_than_is_allowed(
     assert caught.value.code == types.INVALID_PARAMS
 
 
-async def test_a_client_that_left_holds_up_nobody_when_its_server_does_not_answer(
+async def test_unsubscribing_for_a_client_that_left_takes_bounded_time(
     downstream: FakeDownstream,
 ):
     downstream.on("a", OFF, lambda request: anyio.sleep_forever())
@@ -209,7 +213,9 @@ steps = st.lists(
 
 
 @given(steps)
-def test_the_server_knows_in_the_end_what_is_wanted(steps: list[tuple[Entry, str, int]]):
+def test_in_the_end_the_server_is_subscribed_exactly_for_the_watched_resources(
+    steps: list[tuple[Entry, str, int]],
+):
     anyio.run(_walk, steps)
 
 

@@ -91,7 +91,7 @@ def test_an_origin_is_parsed_exactly_or_not_at_all(text: str, origin: object):
         (Allowed("gateway.local"), "gateway.local:8420", True),
     ],
 )
-def test_a_host_passes_only_if_it_is_known(allowed: Allowed, host: str, passes: bool):
+def test_only_known_hosts_are_accepted(allowed: Allowed, host: str, passes: bool):
     address = parse_authority(host)
     assert address is not None
     assert allowed.has_host(address) is passes
@@ -124,6 +124,6 @@ def test_an_origin_passes_if_it_is_the_requests_own_or_allowed(
 @pytest.mark.parametrize(
     "wrong", [{"hosts": ("https://a.example",)}, {"origins": ("a.example",)}, {"hosts": ("*",)}]
 )
-def test_an_allowed_host_that_is_none_is_refused_at_the_start(wrong: dict[str, tuple[str, ...]]):
+def test_an_invalid_allowed_host_is_refused_at_the_start(wrong: dict[str, tuple[str, ...]]):
     with pytest.raises(ValueError, match="write a host as name"):
         Allowed("127.0.0.1", **wrong)

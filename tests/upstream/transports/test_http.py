@@ -144,7 +144,7 @@ async def test_a_client_of_the_legacy_sse_transport_runs_a_dag(servers: FakeServ
     assert structured(result)["outputs"] == {"a": {"n": 1}}
 
 
-async def test_health_tells_the_version_and_the_servers_by_state(servers: FakeServers):
+async def test_health_gives_the_version_and_the_servers_by_state(servers: FakeServers):
     async with served(servers) as gateway, httpx2.AsyncClient() as http:
         answer = (await http.get(f"{gateway.base}/healthz")).json()
     assert answer["status"] == "ok"
@@ -165,7 +165,7 @@ REFUSED = [
 ]
 
 
-async def test_every_route_refuses_hosts_and_origins_that_it_does_not_know(servers: FakeServers):
+async def test_every_route_refuses_unknown_hosts_and_origins(servers: FakeServers):
     async with served(servers) as gateway:
         for path in (b"/mcp", b"/sse", b"/messages/", b"/healthz", b"/nowhere"):
             for headers, status in REFUSED:
@@ -208,7 +208,7 @@ async def test_a_page_of_an_allowed_origin_may_ask_and_use_the_gateway(servers: 
     ],
 )
 @pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
-async def test_bodies_that_are_no_strict_json_are_refused_under_their_id_in_both_eras(
+async def test_bodies_that_are_not_strict_json_are_refused_with_their_id_in_both_eras(
     servers: FakeServers, body: bytes, said: str, version: str
 ):
     headers = {**ACCEPT, "content-type": "application/json", "mcp-protocol-version": version}
@@ -253,13 +253,13 @@ POST = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n"
         b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" + POST,
     ],
 )
-async def test_a_request_that_does_not_arrive_is_given_up(servers: FakeServers, sent: bytes):
+async def test_a_request_that_does_not_arrive_in_time_is_closed(servers: FakeServers, sent: bytes):
     async with served(servers, arrival=Arrival(0.05, 0.05)) as gateway, asyncio.timeout(3):
         answer = await gateway.raw(sent)
     assert b"HTTP/1.1 408 Request Timeout" in answer
 
 
-async def test_a_request_that_drips_is_given_up_although_it_never_pauses(servers: FakeServers):
+async def test_a_request_that_arrives_byte_by_byte_is_closed_in_time(servers: FakeServers):
     async with (
         served(servers, arrival=Arrival(0.1)) as gateway,
         connected(gateway.port) as (reader, writer),
@@ -277,7 +277,7 @@ async def test_a_request_that_drips_is_given_up_although_it_never_pauses(servers
             tasks.cancel_scope.cancel()
 
 
-async def test_a_long_call_is_no_slow_request(servers: FakeServers, era: str):
+async def test_a_long_call_does_not_count_as_a_slow_request(servers: FakeServers, era: str):
     arrival = Arrival(0.2, 0.2)
     async with served(servers, arrival=arrival) as gateway, Client(gateway.url, mode=era) as client:
         document = {"tasks": [task("a", "s:sleep", arguments={"seconds": 0.6})]}
@@ -334,7 +334,7 @@ async def test_the_run_of_a_client_of_2025_goes_on_when_its_connection_breaks(
     assert servers.aborted == []
 
 
-async def test_a_stop_refuses_what_is_new_drains_and_ends_streams_that_never_would(
+async def test_a_stop_refuses_new_requests_drains_calls_and_ends_streams(
     servers: FakeServers, hanging: anyio.Event
 ):
     async with (
@@ -378,7 +378,7 @@ async def test_a_signal_drains_then_ends_the_process_with_0_although_streams_are
     assert "Traceback" not in said
 
 
-async def test_no_two_clients_are_taken_for_one(servers: FakeServers, era: str):
+async def test_two_clients_are_never_taken_for_one(servers: FakeServers, era: str):
     """What one is asked must never be put to another. Requests of 2026-07-28 do not even say that
     they are of one."""
 

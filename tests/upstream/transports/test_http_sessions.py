@@ -80,7 +80,7 @@ async def in_session(gateway: Served) -> AsyncIterator[Client]:
         yield client
 
 
-async def test_an_answer_that_comes_soon_is_a_body_and_keeps_the_session_and_the_connection(
+async def test_a_quick_answer_is_a_body_and_keeps_session_and_connection(
     servers: FakeServers,
 ):
     async with served(servers) as gateway, in_session(gateway) as client:
@@ -136,7 +136,7 @@ SESSION_REFUSALS = [
 
 
 @pytest.mark.parametrize(("headers", "message", "status", "said"), SESSION_REFUSALS)
-async def test_what_begins_no_session_is_refused_and_leaves_none(
+async def test_a_request_that_begins_no_session_is_refused_and_leaves_none(
     servers: FakeServers, headers: dict[str, str], message: Any, status: int, said: str
 ):
     async with served(servers) as gateway, httpx2.AsyncClient() as http:
@@ -198,7 +198,7 @@ async def test_a_session_has_one_stream_and_ends_with_it_when_it_is_deleted(serv
         assert (await http.get(url, headers=ACCEPT)).status_code == 400
 
 
-async def test_a_stream_that_its_client_left_can_be_opened_again(servers: FakeServers):
+async def test_a_stream_can_be_opened_again_after_its_client_left(servers: FakeServers):
     async with served(servers) as gateway, in_session(gateway) as client:
         async with client.http.stream("GET", client.url, headers=client.headers):
             pass
@@ -209,7 +209,7 @@ async def test_a_stream_that_its_client_left_can_be_opened_again(servers: FakeSe
                         break
 
 
-async def test_an_id_that_is_open_is_refused_and_the_first_request_of_it_goes_on(
+async def test_a_second_request_with_an_open_id_is_refused_and_the_first_continues(
     servers: FakeServers,
 ):
     release, called = anyio.Event(), anyio.Event()
@@ -239,7 +239,7 @@ async def test_an_id_that_is_open_is_refused_and_the_first_request_of_it_goes_on
     assert '"status":"success"' in first[0].text
 
 
-async def test_a_deleted_session_gives_up_what_is_open_in_it(servers: FakeServers):
+async def test_deleting_a_session_ends_its_open_requests(servers: FakeServers):
     called = anyio.Event()
 
     async def hang() -> None:
@@ -320,7 +320,7 @@ async def test_a_handshake_that_is_refused_leaves_no_session():
 
 
 @pytest.mark.virtual_time
-async def test_a_stream_that_is_open_keeps_its_session():
+async def test_an_open_stream_keeps_its_session_alive():
     async with sessions(idle_s=60) as all_, anyio.create_task_group() as tasks:
         id = (await begin(all_))[b"mcp-session-id"].decode()
         session = all_.get(id)
@@ -367,7 +367,7 @@ class Sent:
 
 
 @pytest.mark.virtual_time
-async def test_a_stream_that_is_silent_is_kept_open_and_ends_with_the_answer():
+async def test_a_silent_stream_gets_comments_and_ends_with_the_answer():
     responding, sent = StreamingResponse(begins_s=1), Sent()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(responding.run, sent)
@@ -379,7 +379,7 @@ async def test_a_stream_that_is_silent_is_kept_open_and_ends_with_the_answer():
 
 
 @pytest.mark.virtual_time
-async def test_who_talks_to_a_client_that_does_not_read_waits_and_is_freed_when_it_is_gone():
+async def test_a_sender_waits_for_a_client_that_does_not_read_until_it_is_gone():
     responding = StreamingResponse()
     put: list[int] = []
 

@@ -81,7 +81,7 @@ def failing(error: Exception) -> Handler:
     return fail
 
 
-async def test_each_request_is_answered_under_its_own_id_as_it_is_done():
+async def test_each_request_is_answered_with_its_own_id_when_it_is_done():
     async def after(inbound: Inbound, params: Params) -> dict[str, Any]:
         await anyio.sleep(dict(params or {})["s"])
         return dict(params or {})
@@ -117,7 +117,7 @@ def _invalid() -> Exception:
         (RuntimeError("a secret"), {"code": -32603, "message": "Internal server error"}),
     ],
 )
-async def test_what_goes_wrong_is_told_without_the_words_of_the_program(
+async def test_an_unexpected_error_is_answered_without_its_message(
     error: Exception, said: dict[str, Any]
 ):
     async with talking() as talk:
@@ -138,7 +138,7 @@ async def test_a_cancelled_request_ends_its_handler_and_is_not_answered(id: int 
     assert talk.sent == []
 
 
-async def test_a_request_that_is_cancelled_as_it_comes_never_gets_anywhere():
+async def test_a_request_that_is_cancelled_at_once_never_reaches_its_handler():
     async with talking() as talk:
         talk.handlers["x"] = hang
         talk.take(Request(7, "x", None))
@@ -147,7 +147,7 @@ async def test_a_request_that_is_cancelled_as_it_comes_never_gets_anywhere():
     assert talk.sent == []
 
 
-async def test_where_a_stream_waits_for_it_a_cancelled_request_is_answered_so():
+async def test_over_http_a_cancelled_request_is_answered_with_an_error():
     async with talking(answers_cancelled=True) as talk:
         talk.handlers["x"] = hang
         talk.take(Request(7, "x", None))
@@ -186,7 +186,7 @@ async def test_the_client_is_asked_on_the_stream_of_its_request():
     assert talk.sent[1]["result"] == {"got": {"roots": []}}
 
 
-async def test_an_error_of_the_client_is_raised_as_it_said_it():
+async def test_an_error_of_the_client_is_raised_unchanged():
     async with talking() as talk, asyncio.TaskGroup() as tasks:
         asking = tasks.create_task(_caught(talk.peer.send_raw_request("x", {"a": 1})))
         await turn()
@@ -215,7 +215,7 @@ async def test_a_question_whose_asker_is_cancelled_is_withdrawn():
     assert [message["method"] for message in talk.sent] == ["x", "notifications/cancelled"]
 
 
-async def test_the_end_ends_questions_and_gives_up_requests_and_says_so():
+async def test_closing_ends_questions_and_answers_open_requests_with_an_error():
     async with talking() as talk:
         talk.handlers |= {"x": hang, "heard": hang}
         talk.take(Request(7, "x", None))
@@ -231,7 +231,7 @@ async def test_the_end_ends_questions_and_gives_up_requests_and_says_so():
     ]
 
 
-async def test_where_the_client_cannot_be_asked_nothing_is_sent():
+async def test_a_client_that_cannot_be_asked_is_sent_nothing():
     async def ask(inbound: Inbound, params: Params) -> dict[str, Any]:
         with pytest.raises(NoBackChannelError):
             await inbound.send_raw_request("x", None)
@@ -245,7 +245,7 @@ async def test_where_the_client_cannot_be_asked_nothing_is_sent():
     assert talk.sent == [{"jsonrpc": "2.0", "id": 1, "result": {}}]
 
 
-async def test_progress_is_told_where_it_was_asked_for_and_not_after_the_answer():
+async def test_progress_is_sent_only_if_requested_and_not_after_the_answer():
     kept: list[Inbound] = []
 
     async def report(inbound: Inbound, params: Params) -> dict[str, Any]:
@@ -280,7 +280,7 @@ async def test_requests_above_the_bound_are_refused_and_room_comes_back(
         assert len(talk.sent) == 1
 
 
-async def test_a_client_that_is_gone_breaks_nothing():
+async def test_sending_to_a_client_that_is_gone_raises_no_transport_error():
     async def gone(message: Any, related: Any) -> None:
         raise anyio.BrokenResourceError
 

@@ -34,7 +34,7 @@ def kept(into: list[bytes | None]) -> Take:
 
 
 @given(TEXTS, st.data())
-def test_lines_are_the_same_however_they_come_and_whoever_pauses(text: bytes, data: st.DataObject):
+def test_lines_are_the_same_for_any_chunks_and_pauses(text: bytes, data: st.DataObject):
     told: list[bytes | None] = []
     lines = _PipeLines(-1, LIMIT)
     lines._take = kept(told)
@@ -64,7 +64,7 @@ async def lines(request: pytest.FixtureRequest, tmp_path: Path) -> Lines:
     return await open_lines(reading, LIMIT)
 
 
-async def test_all_lines_are_told_and_then_it_ends(lines: Lines):
+async def test_every_line_is_given_and_then_run_ends(lines: Lines):
     told: list[bytes | None] = []
     with anyio.fail_after(5):
         await lines.run(kept(told))
@@ -72,7 +72,7 @@ async def test_all_lines_are_told_and_then_it_ends(lines: Lines):
     assert told == [b"1", b"2", b"3"]
 
 
-async def test_nothing_is_told_while_it_is_paused(lines: Lines):
+async def test_no_line_is_given_while_paused(lines: Lines):
     told: list[Any] = []
     paused = asyncio.Event()
 
@@ -95,7 +95,7 @@ async def test_nothing_is_told_while_it_is_paused(lines: Lines):
     assert told == [b"1", b"2", b"3"]
 
 
-async def test_nothing_is_told_after_it_was_closed(lines: Lines):
+async def test_no_line_is_given_after_close(lines: Lines):
     told: list[Any] = []
 
     def take(line: bytes | Unreadable) -> None:
@@ -107,7 +107,7 @@ async def test_nothing_is_told_after_it_was_closed(lines: Lines):
     assert told == [b"1"]
 
 
-async def test_what_is_written_in_one_turn_arrives_whole_and_in_order_even_when_closed_at_once():
+async def test_messages_written_in_one_turn_arrive_in_order_even_when_closed_at_once():
     reading, writing = os.pipe()
     sink = await open_sink(writing, lambda: None)
     told: list[bytes | None] = []
