@@ -24,12 +24,12 @@ _LONGEST = 600
 """Most characters of the instructions of one server."""
 
 
-def capabilities(directory: MergedListing, expose: Expose, *, all_reached: bool) -> JsonObject:
+def capabilities(listing: MergedListing, expose: Expose, *, all_reached: bool) -> JsonObject:
     """Return our capabilities for `initialize` and `server/discover`. A client gets them only once,
     so until all servers were reached, those that some server may have are declared."""
 
     def any_has(*path: str) -> bool:
-        return not all_reached or directory.has(*path)
+        return not all_reached or listing.has(*path)
 
     declared: JsonObject = {
         "tools": {"listChanged": expose != "dag"},
@@ -37,7 +37,7 @@ def capabilities(directory: MergedListing, expose: Expose, *, all_reached: bool)
         "prompts": {"listChanged": True},
     }
     declared |= {name: {} for name in ("completions", "logging") if any_has(name)}
-    if expose != "dag" and directory.has("extensions", UI_EXTENSION):
+    if expose != "dag" and listing.has("extensions", UI_EXTENSION):
         declared["extensions"] = {UI_EXTENSION: {}}
     return declared
 

@@ -123,7 +123,7 @@ def _relay(
     schemas = {tool.name: tool.input_schema for tool in tools}
     server.lifespan = passthrough.lifespan
     server.get_tool_input_schema = lambda name: (
-        schemas.get(name) or passthrough.router.directory().schemas.get(name)
+        schemas.get(name) or passthrough.router.listing().schemas.get(name)
     )
     server.add_request_handler(
         "subscriptions/listen",
@@ -152,11 +152,11 @@ def _introduction(
     servers = gateway.catalog().servers
     if relaying is None or passthrough is None:
         return {"instructions": instructions(servers.values())}
-    directory = passthrough.router.directory()
-    all_reached = servers.keys() <= directory.servers.keys()
+    listing = passthrough.router.listing()
+    all_reached = servers.keys() <= listing.servers.keys()
     return {
-        "capabilities": capabilities(directory, relaying.expose, all_reached=all_reached),
-        "instructions": introduction(relaying.expose, servers.values(), directory.offers),
+        "capabilities": capabilities(listing, relaying.expose, all_reached=all_reached),
+        "instructions": introduction(relaying.expose, servers.values(), listing.offers),
     }
 
 

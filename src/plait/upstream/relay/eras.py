@@ -70,9 +70,9 @@ def meta_of(ctx: RequestContext) -> JsonObject:
     return meta if isinstance(meta, dict) else {}
 
 
-def meta_to_pass_on(meta: JsonObject) -> JsonObject:
-    """Return *meta* without the keys that belong to the client's own connection."""
-    return {key: value for key, value in meta.items() if key not in _CONNECTION_META}
+def meta_to_pass_on(ctx: RequestContext) -> JsonObject:
+    """Return the client's `_meta` without the keys that belong to its own connection."""
+    return {key: value for key, value in meta_of(ctx).items() if key not in _CONNECTION_META}
 
 
 def declared_by(ctx: RequestContext, *, modern: bool) -> JsonObject:

@@ -125,13 +125,13 @@ class MergedListing:
     def __init__(
         self,
         offers: tuple[ServerListing, ...],
-        relaying: RelayConfig,
+        config: RelayConfig,
         own: Own,
         before: MergedListing | None = None,
     ) -> None:
         self.offers = offers
         self.servers = {offer.server: offer for offer in offers}
-        self._relaying = relaying
+        self._config = config
         self.tools = self._tool_names(own["tools/list"])
         self.prompts = prompt_names(
             _entries(((offer.server, offer.prompts) for offer in offers), "name"),
@@ -167,7 +167,7 @@ class MergedListing:
 
     def denials(self) -> dict[Entry, str]:
         """Return the tools that the policy denies now, each with the pattern that denies it."""
-        denied = ((entry, self._relaying.denied_by(*entry)) for entry in self.tools.served)
+        denied = ((entry, self._config.denied_by(*entry)) for entry in self.tools.served)
         return {entry: pattern for entry, pattern in denied if pattern is not None}
 
     def fingerprint(self, *methods: str) -> bytes:
@@ -182,12 +182,12 @@ class MergedListing:
         return any(offers_capability(offer, *path) for offer in self.offers)
 
     def _tool_names(self, own: Sequence[JsonObject]) -> Names:
-        relaying = self._relaying
-        if relaying.expose == "dag":
+        config = self._config
+        if config.expose == "dag":
             return Names({}, {})
         return tool_names(
             _entries(((offer.server, offer.tools) for offer in self.offers), "name"),
-            bare=relaying.bare,
+            bare=config.bare,
             taken=_texts(own, "name"),
         )
 

@@ -28,7 +28,7 @@ from ..calls import OpenCalls
 from ..mcp_sdk import CallNext, HandlerResult, RequestContext
 from ..principals import PrincipalOf
 from ..resources import is_ours
-from .eras import checked_params, is_modern, meta_of, meta_to_pass_on, shaped_error, shaped_result
+from .eras import checked_params, is_modern, meta_to_pass_on, shaped_error, shaped_result
 from .input_requests import with_own_state, with_state_of
 from .listings import MEMBERS, Own, RelayConfig
 from .notifications import ROOTS_CHANGED, TransportState
@@ -285,7 +285,7 @@ class Passthrough:
     async def _send_for(
         self, scope: RequestScope, ctx: RequestContext, server: str, params: JsonObject
     ) -> JsonObject:
-        meta = meta_to_pass_on(meta_of(ctx))
+        meta = meta_to_pass_on(ctx)
         if ctx.method == "tools/call":
             params = {**params, "_meta": meta} if meta else params
             return await self._call(server, str(params["name"]), params, scope)

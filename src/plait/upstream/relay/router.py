@@ -31,25 +31,25 @@ Up: TypeAlias = Callable[[str], str]
 
 
 class Router:
-    """Resolves names and URIs to the servers of *relaying*; *own* are our own entries of the
+    """Resolves names and URIs to the servers of *config*; *own* are our own entries of the
     lists."""
 
-    def __init__(self, relaying: RelayConfig, own: Own) -> None:
-        self._relaying = relaying
+    def __init__(self, config: RelayConfig, own: Own) -> None:
+        self._config = config
         self._own = own
-        self._directory: MergedListing | None = None
-        self._changes = Changes(relaying.expose)
+        self._listing: MergedListing | None = None
+        self._changes = Changes(config.expose)
         self._seen = RecentUris()
 
     def __repr__(self) -> str:
-        return f"<Router over {self._directory!r}, {self._seen!r}>"
+        return f"<Router over {self._listing!r}, {self._seen!r}>"
 
-    def directory(self) -> MergedListing:
+    def listing(self) -> MergedListing:
         """Return the merged listing of what the servers offer now."""
-        offers = self._relaying.downstream.offers()
-        if self._directory is None or self._directory.offers is not offers:
+        offers = self._config.downstream.offers()
+        if self._listing is None or self._listing.offers is not offers:
             return self._renewed()
-        return self._directory
+        return self._listing
 
     def announced(self, kind: str) -> None:
         """Note that a server announced a change; *kind* is the notification."""
@@ -57,63 +57,59 @@ class Router:
 
     def changed(self) -> list[str]:
         """Return the notifications to send: the kinds of lists that changed since the last call."""
-        return self._changes.take(self.directory())
+        return self._changes.take(self.listing())
 
     async def page(self, ctx: RequestContext, cursor: Json, *, modern: bool) -> JsonObject:
         """Return one page of the requested list. Raises `MCPError` for a cursor of another list."""
-        await self._relaying.known()
-        directory = self.directory()
-        if (
-            ctx.method == "tools/list"
-            and cursor is None
-            and directory.denied != directory.denials()
-        ):
-            directory = self._renewed()
-        return directory.page(
+        await self._config.known()
+        listing = self.listing()
+        if ctx.method == "tools/list" and cursor is None and listing.denied != listing.denials():
+            listing = self._renewed()
+        return listing.page(
             ctx.method, modern=modern, apps=shows_apps(ctx, modern=modern), cursor=cursor
         )
 
     async def tool(self, name: str) -> Entry:
         """Return the tool that is served under *name*. Raises `MCPError` if it is unknown."""
-        if (entry := self.directory().tools.means.get(name)) is None:
-            await self._relaying.known()
-            entry = self.directory().tools.means.get(name)
+        if (entry := self.listing().tools.means.get(name)) is None:
+            await self._config.known()
+            entry = self.listing().tools.means.get(name)
         if entry is None:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {name[:128]}")
         return entry
 
     async def prompt(self, name: str) -> Entry:
         """Return the prompt that is served under *name*. Raises `MCPError` if it is unknown."""
-        if (entry := await self._found(lambda: self.directory().prompts.means.get(name))) is None:
+        if (entry := await self._found(lambda: self.listing().prompts.means.get(name))) is None:
             raise MCPError(types.INVALID_PARAMS, f"Unknown prompt: {name[:128]}")
         return entry
 
     async def resource(self, uri: str, *, modern: bool) -> Entry:
         """Return the server of *uri*, and the URI there. Raises `MCPError` if it is unknown."""
-        if (entry := await self._found(lambda: self.of_address(uri))) is None:
+        if (entry := await self._found(lambda: self.find_resource(uri))) is None:
             raise not_found(uri, f"There is no resource {uri[:200]}.", modern=modern)
         return entry
 
-    def of_address(self, uri: str) -> Entry | None:
+    def find_resource(self, uri: str) -> Entry | None:
         """Return the server of *uri* as known now, and the URI there; None if unknown, or ours."""
         if is_ours(uri):
             return None
-        directory = self.directory()
+        listing = self.listing()
         holders = [
-            offer.server for offer in directory.offers if offers_capability(offer, "resources")
+            offer.server for offer in listing.offers if offers_capability(offer, "resources")
         ]
         only = holders[0] if len(holders) == 1 else None
-        entry = directory.addresses.down(uri, named_by=self._seen.server_of(uri), only=only)
-        return entry if entry is not None and entry[0] in directory.servers else None
+        entry = listing.addresses.down(uri, named_by=self._seen.server_of(uri), only=only)
+        return entry if entry is not None and entry[0] in listing.servers else None
 
     def offers(self, server: str, *path: str) -> bool:
         """Return whether *server* is connected and has the capability at *path*."""
-        offer = self.directory().servers.get(server)
+        offer = self.listing().servers.get(server)
         return offer is not None and offers_capability(offer, *path)
 
     def address(self, server: str, uri: str) -> str:
         """Return the URI upstream of *uri* of *server*."""
-        return self.directory().addresses.up(server, uri)
+        return self.listing().addresses.up(server, uri)
 
     def address_in_result(self, server: str, uri: str) -> str:
         """Return the URI upstream of *uri*, which a result of *server* names, and remember its
@@ -124,16 +120,16 @@ class Router:
     async def _found(self, find: Callable[[], Entry | None]) -> Entry | None:
         """Return what *find* finds, now or once the listings of all servers are known."""
         if (entry := find()) is None:
-            await self._relaying.known()
+            await self._config.known()
             entry = find()
         return entry
 
     def _renewed(self) -> MergedListing:
-        offers = self._relaying.downstream.offers()
-        if self._directory is not None:
-            self._changes.replaced(self._directory)
-        self._directory = MergedListing(offers, self._relaying, self._own, self._directory)
-        return self._directory
+        offers = self._config.downstream.offers()
+        if self._listing is not None:
+            self._changes.replaced(self._listing)
+        self._listing = MergedListing(offers, self._config, self._own, self._listing)
+        return self._listing
 
 
 class Changes:
@@ -156,10 +152,10 @@ class Changes:
         """Note an announced change. It is believed even if the list looks the same."""
         self._announced.add(kind)
 
-    def replaced(self, directory: MergedListing) -> None:
-        """Note that *directory*, which clients may have seen, is replaced by another."""
+    def replaced(self, listing: MergedListing) -> None:
+        """Note that *listing*, which clients may have seen, is replaced by another."""
         for kind, lists in self._kinds.items():
-            self._seen[kind].add(directory.fingerprint(*lists))
+            self._seen[kind].add(listing.fingerprint(*lists))
 
     def take(self, now: MergedListing) -> list[str]:
         """Return the kinds of lists that changed, given that *now* is served; each change is

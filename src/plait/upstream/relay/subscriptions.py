@@ -194,7 +194,7 @@ class ClientSubscriptions:
             except RpcError:
                 log.debug("level.refused", extra={"server": request.server}, exc_info=True)
 
-        for request in self._levels.due(self._router.directory().offers):
+        for request in self._levels.due(self._router.listing().offers):
             transport.tasks.start_soon(send, request)
 
     async def subscribe(self, ctx: RequestContext, uri: str) -> None:
@@ -227,7 +227,7 @@ class ClientSubscriptions:
         watched: list[Entry] = []
         try:
             for uri in dict.fromkeys(params.notifications.resource_subscriptions or ()):
-                entry = self._router.of_address(uri)
+                entry = self._router.find_resource(uri)
                 if entry is None or not self._router.offers(entry[0], "resources", "subscribe"):
                     continue
                 try:
