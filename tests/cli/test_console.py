@@ -9,9 +9,7 @@ import os
 import pytest
 
 from plait.cli.console import Stream
-from plait.cli.serving import Address, read_address
-from plait.cli.style import Look, Styled, milliseconds, pretty
-from plait.core.values.strict import Json
+from plait.cli.style import Look, Styled
 
 
 class Written(io.TextIOWrapper):
@@ -87,39 +85,3 @@ def test_a_reader_that_has_gone_ends_nothing():
         stream = Stream(file, {})
         stream.line("one")
         stream.line("two")
-
-
-@pytest.mark.parametrize(
-    ("ms", "said"), [(0.24, "0.2 ms"), (412, "412 ms"), (1180, "1.18 s"), (123_400, "2 min 3 s")]
-)
-def test_durations_are_for_people(ms: float, said: str):
-    assert milliseconds(ms) == said
-
-
-def test_what_fits_stands_on_one_line():
-    value: Json = {"a": [1, 2], "long": ["x" * 20, "y" * 20], "empty": {}}
-    lines = list(pretty(value, 30))
-    assert lines == [
-        "{",
-        '  "a": [1, 2],',
-        '  "long": [',
-        f'    "{"x" * 20}",',
-        f'    "{"y" * 20}"',
-        "  ],",
-        '  "empty": {}',
-        "}",
-    ]
-    assert json.loads("\n".join(lines)) == value
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [
-        ("8420", Address("127.0.0.1", 8420)),
-        (":8420", Address("127.0.0.1", 8420)),
-        ("0.0.0.0:0", Address("0.0.0.0", 0)),
-        ("[::1]:8420", Address("::1", 8420)),
-    ],
-)
-def test_an_address_is_a_port_or_host_and_port(text: str, address: Address):
-    assert read_address(text) == address

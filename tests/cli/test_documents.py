@@ -10,7 +10,8 @@ import pytest
 from plait.cli.documents import Source, literal
 from plait.core.language.references import parse
 
-from .conftest import Plait
+from ..fakes import FakeServers
+from .conftest import Plait, task
 
 JSON = '{"tasks": [{"id": "a", "tool": "s:echo", "arguments": {"n": 1}}]}'
 TOML = '[[tasks]]\nid = "a"\ntool = "s:echo"\narguments = {n = 1}\n'
@@ -78,3 +79,43 @@ def test_the_beginning_tells_json_from_toml(text: str, is_toml: bool):
 def test_a_literal_means_itself(text: str):
     assert parse(str(literal(text))) == (text,)
     assert literal({"x": [text, 1]}) == {"x": [literal(text), 1]}
+
+
+def test_set_changes_arguments_before_the_check(plait: Plait, servers: FakeServers):
+    tasks = [task("a", arguments={"n": 1}), task("a.b", args={"deep": {"x": 1}})]
+    words = (
+        "--set",
+        "a.n=[2]",
+        "--set",
+        "a.text=as it is",
+        "--set",
+        "a.b.deep.y=3",
+        "--set",
+        'a.b.s="4"',
+    )
+    assert plait.run(tasks, *words).exit_code == 0
+    assert ("s:echo", {"n": [2], "text": "as it is"}) in servers.calls
+    assert ("s:echo", {"deep": {"x": 1, "y": 3}, "s": "4"}) in servers.calls
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("aa.n=1", 'Did you mean "a"?'),
+        ("n=1", "id.argument=value"),
+        ("a.n.x=1", "which is not an object"),
+    ],
+)
+def test_a_setting_that_cannot_be_made_is_explained(plait: Plait, setting: str, said: str):
+    result = plait.run([task("a", arguments={"n": 1})], "--set", setting)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_variants_in_a_document_are_noted_when_options_change_it(plait: Plait):
+    document = {"tasks": {"a": {"tool": "s:echo", "args": {}}}, "failFast": False}
+    notes = json.loads(plait.run(document, "--json", "--fail-fast", "--set", "a.n=1").stdout)[
+        "notes"
+    ]
+    assert any("failFast" in note for note in notes)
+    assert any("args" in note for note in notes)

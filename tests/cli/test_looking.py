@@ -1,11 +1,9 @@
-"""plait plan, tools, servers and call."""
+"""plait plan, tools and servers."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-
-import pytest
 
 from plait.core.tools.catalog import ServerInfo, ServerState
 
@@ -25,15 +23,6 @@ def test_a_plan_shows_layers_the_critical_path_and_what_it_changes(
     assert "changes  b s:say" in result.stdout
     assert "estimate  none: these tools were never called" in result.stdout
     assert servers.calls == []
-
-
-def test_a_plan_shows_which_task_waits_for_which_because_of_what_they_touch(plait: Plait):
-    writes = [
-        task(id, "s:say", arguments={"text": "x"}, writes=["db:users"])
-        for id in ("first", "second")
-    ]
-    result = plait("plan", "-", input=json.dumps({"tasks": writes}))
-    assert "conflict  second waits for first (db:users: write after write)" in result.stdout
 
 
 def test_a_plan_as_json_is_the_answer_to_a_dry_run(plait: Plait):
@@ -106,52 +95,3 @@ def test_servers_shows_what_of_the_file_was_passed_over(plait: Plait, tmp_path: 
         f"note: {n}" for n in notes
     ]
     assert json.loads(plait("servers", "--config", str(file), "--json").stdout)["notes"] == notes
-
-
-def test_call_prints_text_as_it_is_and_anything_else_as_json(plait: Plait):
-    assert plait("call", "s:say", '{"text": "two\\nlines"}').stdout == "two\nlines\n"
-    assert json.loads(plait("call", "s:echo", '{"n": [1, 2]}').stdout) == {"n": [1, 2]}
-
-
-def test_call_passes_references_on_as_they_are(plait: Plait):
-    assert plait("call", "s:say", '{"text": "$OUTPUT[a].b"}').stdout == "$OUTPUT[a].b\n"
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "said"),
-    [
-        (("s:fail",), 1, "tool_error: EACCES: /x"),
-        (("s:echo", "{"), 2, "not JSON"),
-        (("s:echo", "[]"), 2, "not a JSON object"),
-        (("s:say", "{}"), 3, "text"),
-        (("s:nope",), 3, "Unknown tool"),
-        (("far:look",), 5, "connection refused"),
-    ],
-)
-def test_a_call_that_gives_nothing_says_why(
-    plait: Plait, words: tuple[str, ...], code: int, said: str
-):
-    result = plait("call", *words)
-    assert (result.exit_code, result.stdout) == (code, "")
-    assert said in result.stderr
-
-
-def test_call_as_json_is_the_result_of_a_run(plait: Plait):
-    document = json.loads(plait("call", "s:echo", '{"n": 1}', "--json").stdout)
-    assert document["outputs"] == {"call": {"n": 1}}
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("frob",),
-        ("run",),
-        ("run", "--nope"),
-        ("serve", "--http", "x:y:1"),
-        ("serve", "--allow-host", "a"),
-    ],
-)
-def test_a_wrong_command_line_is_2(plait: Plait, words: tuple[str, ...]):
-    result = plait(*words)
-    assert result.exit_code == 2
-    assert result.stdout == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from plait.engine.gateway import Gateway
 from plait.stores.in_memory import InMemoryRuns
 
 from ..fakes import FakeServers
+from .conftest import Plait, task
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -55,3 +57,60 @@ def test_an_error_of_the_program_itself_shows_no_secret(
     assert "ValueError: of a library: b'***" in said
     assert ("Traceback" in said) is debug
     assert "s3cr3t" not in said
+
+
+def test_a_refused_dag_is_one_document_too(plait: Plait):
+    result = plait.run([task("a", "s:ekko")], "--json")
+    assert (result.exit_code, result.stderr) == (3, "")
+    document = json.loads(result.stdout)
+    assert document["status"] == "invalid"
+    assert document["errors"][0]["path"] == "tasks[0].tool"
+    assert document["errors"][0]["code"] == "unknown_tool"
+    assert "s:echo" in document["errors"][0]["hint"]
+
+
+def test_a_refused_dag_is_explained_on_standard_error(plait: Plait):
+    result = plait.run([task("a", "s:ekko"), task("b", depends_on=["c"])])
+    assert result.stdout == ""
+    assert "refused: 2 problems, nothing has run" in result.stderr
+    assert '1. tasks[0].tool "a"' in result.stderr
+    assert "2. tasks[1].depends_on" in result.stderr
+
+
+def test_ctrl_c_before_anything_runs_leaves_nothing_to_print(
+    plait: Plait, monkeypatch: pytest.MonkeyPatch
+):
+    async def never(self: FakeServers, names: object = None) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(FakeServers, "settled", never)
+    result = plait.run([task("a", "s:not_listed")])
+    assert (result.exit_code, result.stdout) == (130, "")
+
+
+def test_a_fault_of_the_program_is_one_line_unless_debug_is_on(
+    plait: Plait, monkeypatch: pytest.MonkeyPatch
+):
+    def broken(self: FakeServers) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(FakeServers, "catalog", broken)
+    quiet, loud = plait.run([task("a")]), plait.run([task("a")], "--debug")
+    assert quiet.exit_code == loud.exit_code == 1
+    assert "error: RuntimeError: a bug" in quiet.stderr
+    assert "Traceback" not in quiet.stderr
+    assert "Traceback" in loud.stderr
+    assert "Traceback" in plait.run([task("a")], PLAIT_DEBUG="1").stderr
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_json"), [({}, True), ({"PLAIT_LOG_FORMAT": "text"}, False)]
+)
+def test_the_log_is_json_unless_a_person_reads_it(
+    plait: Plait, environ: dict[str, str], is_json: bool
+):
+    lines = plait.run([task("a")], "--json", "--log-level", "info", **environ).stderr.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("{") for line in lines) is is_json
+    assert all("run.started" in line or "finished" in line for line in lines)

@@ -1,0 +1,78 @@
+"""The commands, their options and their help."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from plait import __version__
+from plait.cli.commands import EXITS
+from plait.cli.exits import Exit
+
+from .conftest import Plait, task
+
+COMMANDS = ("serve", "run", "plan", "tools", "call", "servers")
+
+
+def test_help_names_every_command(plait: Plait):
+    result = plait("--help")
+    assert result.exit_code == 0
+    assert re.findall(r"^  ([a-z]+)  ", result.stdout, re.MULTILINE) == list(COMMANDS)
+    assert plait("-h").stdout == result.stdout
+    assert result.stdout in plait().output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_and_takes_settings_and_a_level_of_the_log(
+    plait: Plait, command: str
+):
+    result = plait(command, "--help")
+    assert result.exit_code == 0
+    for option in ("--config", "--log-level", "--debug"):
+        assert option in result.stdout
+
+
+def test_the_help_names_every_exit_code():
+    assert {int(code) for code in re.findall(r"(?:: |; )(\d+) ", EXITS)} == set(Exit)
+
+
+def test_the_version_is_shown(plait: Plait):
+    result = plait("--version")
+    assert (result.exit_code, result.stdout) == (0, f"plait {__version__}\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("frob",),
+        ("run",),
+        ("run", "--nope"),
+        ("run", "-", "--jobs", "0"),
+        ("run", "-", "--timeout", "0"),
+        ("run", "-", "--detail", "some"),
+        ("run", "-", "--log-level", "loud"),
+        ("call",),
+        ("tools", "--server"),
+    ],
+)
+def test_a_wrong_command_line_is_2(plait: Plait, words: tuple[str, ...]):
+    result = plait(*words)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "environ", "is_logged"),
+    [
+        ((), {}, False),
+        (("--log-level", "INFO"), {}, True),
+        ((), {"PLAIT_LOG_LEVEL": "info"}, True),
+        (("--log-level", "error"), {"PLAIT_LOG_LEVEL": "info"}, False),
+    ],
+)
+def test_runs_are_logged_at_the_level_that_is_asked_for(
+    plait: Plait, words: tuple[str, ...], environ: dict[str, str], is_logged: bool
+):
+    result = plait.run([task("a")], "--json", *words, **environ)
+    assert ("run.started" in result.stderr) is is_logged

@@ -1,0 +1,215 @@
+"""Results and refusals as lines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plait.cli.report import (
+    MAX_ERRORS,
+    MAX_LINE,
+    MAX_OUTPUT_LINES,
+    MAX_ROWS,
+    errors_report,
+    invalid_document,
+    refusal_report,
+    run_report,
+    settled_line,
+)
+from plait.cli.style import TIMES
+from plait.core.results.record import RunStatus, TaskRecord
+from plait.core.results.result import RunResult, TaskError, TaskResult
+from plait.core.scheduling.events import Failure, Status
+from plait.core.tools.output import Output
+from plait.core.values.problems import Problem
+from plait.errors import InvalidDag
+
+from .records import ended, record, shown
+
+
+def report(result: RunResult, *, is_whole: bool = False) -> list[str]:
+    return shown(run_report(result, 100, is_whole=is_whole))
+
+
+def rows(lines: list[str]) -> list[str]:
+    """The rows of tasks, between the heading and the totals."""
+    return [line for line in lines if "  s:" in line]
+
+
+def two(**second: Any) -> RunResult:
+    """A run of `a`, and then of `b`."""
+    a = record("a", end_s=0.5, busy_s=0.5)
+    b = record("b", layer=1, needs=("a",), due_s=0.5, start_s=0.5, end_s=2.0, busy_s=1.5, **second)
+    return ended(RunStatus.SUCCESS, a, b, name="two steps", outputs={"b": Output({"n": 1})})
+
+
+def test_a_result_shows_outputs_then_the_course_of_the_run():
+    assert report(two()) == [
+        "── b",
+        '{"n": 1}',
+        "",
+        "● success  two steps  r_1",
+        "  0 ✓ a  s:a  " + "━━━━━━━━━━" + " " * 32 + "500 ms",
+        "  1 ✓ b  s:b  " + " " * 10 + "━" * 30 + "  1.50 s",
+        "2 succeeded · 2 layers · 1 at once",
+        f"2.00 s wall · 2.00 s of calls · speedup 1.00{TIMES}",
+        "critical path: a → b (2.00 s)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "heading"),
+    [
+        (RunStatus.PARTIAL, "◐ partial  r_1"),
+        (RunStatus.FAILED, "✗ failed  r_1"),
+        (RunStatus.TIMEOUT, "✗ timeout  r_1"),
+        (RunStatus.CANCELLED, "✗ cancelled  r_1"),
+    ],
+)
+def test_the_heading_says_how_the_run_ended(status: RunStatus, heading: str):
+    assert report(ended(status, record("a")))[0] == heading
+
+
+@pytest.mark.parametrize(
+    ("number", "left"), [(MAX_OUTPUT_LINES, None), (MAX_OUTPUT_LINES + 1, "1 more line")]
+)
+def test_a_long_output_is_cut_with_a_word_on_how_to_see_all(number: int, left: str | None):
+    outputs = {"a": Output("line\n" * number)}
+    result = ended(RunStatus.SUCCESS, record("a"), outputs=outputs)
+    assert report(result).count("line") == MAX_OUTPUT_LINES
+    cut = f"… {left}: see all with --detail full, or --json"
+    assert (cut in report(result)) is (left is not None)
+    assert report(result, is_whole=True).count("line") == number
+
+
+def test_a_long_line_is_cut():
+    outputs = {"a": Output("x" * (MAX_LINE + 1))}
+    result = ended(RunStatus.SUCCESS, record("a"), outputs=outputs)
+    assert report(result)[1] == "x" * (MAX_LINE - 1) + "…"
+    assert report(result, is_whole=True)[1] == "x" * (MAX_LINE + 1)
+
+
+def test_what_is_not_text_is_named():
+    image: Any = {"type": "image", "data": "aGk=" * 1_000, "mimeType": "image/png"}
+    outputs = {"a": Output("x", attachments=(image,))}
+    lines = report(ended(RunStatus.SUCCESS, record("a"), outputs=outputs))
+    assert lines[:3] == ["── a", "x", "and image/png, about 3,000 bytes: not shown"]
+
+
+@pytest.mark.parametrize(
+    ("members", "outcome"),
+    [
+        ({"cached": True}, "1.50 s  cache"),
+        ({"attempts": 3}, "1.50 s  3 calls"),
+    ],
+)
+def test_a_row_says_what_was_special(members: dict[str, Any], outcome: str):
+    assert rows(report(two(**members)))[1].endswith(f"━  {outcome}")
+
+
+def test_a_task_of_an_earlier_run_is_said_to_be_one():
+    taken = record("a", attempts=0, due_s=None, start_s=None, end_s=None, busy_s=0.0)
+    assert rows(report(ended(RunStatus.SUCCESS, taken)))[0].endswith("taken from the earlier run")
+
+
+def failed(*tasks: TaskRecord) -> RunResult:
+    return ended(RunStatus.PARTIAL, record("w"), *tasks)
+
+
+def test_a_failed_task_has_its_reason_in_its_row_and_with_its_hint_below():
+    error = Failure("tool_error", "EACCES: /x\nsecond line", hint="Try another.")
+    lines = report(failed(record("f", Status.FAILED, error=error)))
+    assert rows(lines)[1].endswith("tool_error: EACCES: /x second line")
+    assert lines[-4:] == [
+        "errors",
+        "  ✗ f  tool_error: EACCES: /x",
+        "      second line",
+        "      Try another.",
+    ]
+    assert "1 succeeded · 1 failed · 1 layer · 1 at once" in lines
+
+
+def test_a_skipped_task_says_why_in_words():
+    error = Failure("dependency_failed", "skipped: f failed", caused_by="f")
+    lines = report(failed(record("s", Status.SKIPPED, error=error)))
+    assert lines[-1] == "  ↷ s  skipped: f failed"
+    assert rows(lines)[1].endswith("skipped: f failed")
+
+
+def test_an_error_of_an_item_names_the_item():
+    assert shown(errors_report([TaskError("f", "tool_error", "x", index=3)])) == [
+        "  ✗ f[3]  tool_error: x"
+    ]
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_of_a_large_run_those_that_went_well_are_counted(is_whole: bool):
+    error = Failure("tool_error", "x")
+    well = [record(f"w{number}") for number in range(MAX_ROWS)]
+    lines = report(
+        ended(RunStatus.PARTIAL, *well, record("f", Status.FAILED, error=error)), is_whole=is_whole
+    )
+    assert len(rows(lines)) == (MAX_ROWS + 1 if is_whole else 1)
+    left = f"    … {MAX_ROWS} more tasks: see all with --detail full"
+    assert (left in lines) is not is_whole
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_many_errors_are_cut(is_whole: bool):
+    error = Failure("tool_error", "x")
+    tasks = [record(f"f{n}", Status.FAILED, error=error) for n in range(MAX_ERRORS + 2)]
+    lines = report(ended(RunStatus.FAILED, *tasks), is_whole=is_whole)
+    assert lines.count("  … 2 more: see all with --detail full") == (0 if is_whole else 1)
+    assert sum(line.startswith("  ✗ f") for line in lines) == MAX_ERRORS + (2 if is_whole else 0)
+
+
+def test_notes_are_shown_and_ways_to_be_faster_only_in_full():
+    result = ended(RunStatus.SUCCESS, record("a"), notes=("a note",))
+    assert "note  a note" in report(result)
+    assert not any(line.startswith("faster") for line in report(two()))
+    faster = two().metrics.faster
+    assert [line for line in report(two(), is_whole=True) if line.startswith("faster")] == [
+        f"faster  {sentence}" for sentence in faster
+    ]
+    assert faster
+
+
+@pytest.mark.parametrize(
+    ("status", "reasons", "line"),
+    [
+        ("success", [], "✓ a  s:t  3.0 ms"),
+        ("failed", [TaskError("a", "tool_error", "no")], "✗ a  s:t  3.0 ms  tool_error: no"),
+        ("timeout", [TaskError("a", "timeout", "no answer")], "✗ a  s:t  3.0 ms  no answer"),
+    ],
+)
+def test_a_task_that_has_ended_gets_a_line(status: str, reasons: list[TaskError], line: str):
+    task = TaskResult("a", "s:t", status, 0, 0.0, 3.0, 1)
+    assert shown([settled_line(task, reasons)]) == [line]
+
+
+REFUSED = InvalidDag(
+    [
+        Problem("tasks[0].tool", "unknown_tool", "Unknown tool.\nReally.", "Did you mean?", "a"),
+        Problem("tasks", "cycle", "A cycle."),
+    ],
+    ["a note"],
+)
+
+
+def test_a_refusal_numbers_every_problem():
+    assert shown(refusal_report(REFUSED)) == [
+        "refused: 2 problems, nothing has run",
+        '  1. tasks[0].tool "a"  Unknown tool.',
+        "     Really.",
+        "     Did you mean?",
+        "  2. tasks  A cycle.",
+        "note  a note",
+    ]
+
+
+def test_a_refusal_as_json_is_that_of_the_contract():
+    document = invalid_document(REFUSED)
+    assert list(document) == ["status", "errors", "notes"]
+    assert document["status"] == "invalid"
+    assert document["errors"] == [problem.document() for problem in REFUSED.problems]

@@ -1,0 +1,172 @@
+"""plait run and plait call: exit codes, the two streams, and what is printed on each."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import anyio
+import pytest
+import typer
+
+from plait.cli.running import read_arguments
+
+from ..fakes import FakeServers, tool
+from .conftest import Plait, task
+
+WELL = [task("a", arguments={"n": 1}), task("b", arguments={"from": "$OUTPUT[a].n"})]
+BROKEN = [task("a"), task("bad", "s:fail"), task("after", depends_on=["bad"])]
+
+
+@pytest.mark.parametrize(
+    ("document", "words", "code"),
+    [
+        (WELL, (), 0),
+        (BROKEN, (), 1),
+        (WELL, ("--jobs", "0"), 2),
+        (WELL, ("--set", "a.n"), 2),
+        ([task("a", "s:nothing")], (), 3),
+        (WELL, ("--config", "nowhere.toml"), 4),
+        ([task("a", "far:look"), task("b")], (), 5),
+        ([task("a", "s:hang")], ("--timeout", "0.05"), 124),
+        ({"tasks": [task("a", "s:hang")], "timeout_s": 0.05}, ("--json",), 124),
+    ],
+)
+def test_the_exit_code_says_how_it_ended(
+    plait: Plait, document: object, words: tuple[str, ...], code: int
+):
+    assert plait.run(document, *words).exit_code == code
+
+
+def test_json_is_one_document_and_nothing_else_is_printed(plait: Plait):
+    result = plait.run(WELL, "--json")
+    document = json.loads(result.stdout)
+    assert list(document) == [
+        "status",
+        "run_id",
+        "errors",
+        "outputs",
+        "truncated",
+        "notes",
+        "tasks",
+        "layers",
+        "metrics",
+    ]
+    assert document["outputs"] == {"b": {"from": 1}}
+    assert result.stderr == ""
+
+
+def test_json_holds_outputs_uncut(plait: Plait):
+    long = "line\n" * 20_000
+    result = plait.run([task("a", "s:say", arguments={"text": long})], "--json")
+    assert json.loads(result.stdout)["outputs"] == {"a": long}
+
+
+def test_progress_goes_to_standard_error_and_results_to_standard_output(plait: Plait):
+    result = plait.run(BROKEN)
+    assert {line.split()[1] for line in result.stderr.splitlines()} == {"a", "bad", "after"}
+    assert "── a" in result.stdout
+    assert "1 succeeded · 1 failed · 1 skipped" in result.stdout
+    assert "tool_error: EACCES: /x" in result.stdout
+    assert "after  skipped: bad failed" in result.stdout
+
+
+def test_a_large_run_is_counted_and_not_listed(plait: Plait):
+    result = plait.run([task(f"t{index}") for index in range(1_000)])
+    assert 2 <= len(result.stderr.splitlines()) <= 25
+    assert result.stderr.splitlines()[-1] == "1000/1000 done"
+    assert "see all with --detail full" in result.stdout
+
+
+def test_fail_fast_ends_the_run_at_the_first_failure(plait: Plait):
+    result = plait.run([task("bad", "s:fail"), task("slow", "s:hang")], "--fail-fast", "--json")
+    assert result.exit_code == 1
+    assert [one["status"] for one in json.loads(result.stdout)["tasks"]] == ["failed", "cancelled"]
+
+
+def test_a_dry_run_is_planned_and_not_run(plait: Plait, servers: FakeServers):
+    result = plait.run({"tasks": WELL, "dryRun": True}, "--json")
+    assert json.loads(result.stdout)["status"] == "planned"
+    assert servers.calls == []
+
+
+def test_ctrl_c_cancels_the_calls_and_prints_what_there_is(plait: Plait, servers: FakeServers):
+    async def interrupted() -> None:
+        signal.raise_signal(signal.SIGINT)
+        await anyio.sleep_forever()
+
+    servers.add(tool("s:interrupted", {}), interrupted)
+    result = plait.run([task("a"), task("b", "s:interrupted", depends_on=["a"])], "--json")
+    assert result.exit_code == 130
+    assert servers.aborted == ["s:interrupted"]
+    document = json.loads(result.stdout)
+    assert document["status"] == "cancelled"
+    assert [one["status"] for one in document["tasks"]] == ["success", "cancelled"]
+    assert "Interrupted" in result.stderr
+
+
+def test_call_prints_text_as_it_is_and_anything_else_as_json(plait: Plait):
+    assert plait("call", "s:say", '{"text": "two\\nlines"}').stdout == "two\nlines\n"
+    assert json.loads(plait("call", "s:echo", '{"n": [1, 2]}').stdout) == {"n": [1, 2]}
+
+
+def test_call_passes_references_on_as_they_are(plait: Plait):
+    assert plait("call", "s:say", '{"text": "$OUTPUT[a].b"}').stdout == "$OUTPUT[a].b\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("s:fail",), 1, "tool_error: EACCES: /x"),
+        (("s:echo", "{"), 2, "not JSON"),
+        (("s:echo", "[]"), 2, "not a JSON object"),
+        (("s:say", "{}"), 3, "text"),
+        (("s:nope",), 3, "Unknown tool"),
+        (("far:look",), 5, "connection refused"),
+    ],
+)
+def test_a_call_that_gives_nothing_says_why(
+    plait: Plait, words: tuple[str, ...], code: int, said: str
+):
+    result = plait("call", *words)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert said in result.stderr
+
+
+def test_call_as_json_is_the_result_of_a_run(plait: Plait):
+    document = json.loads(plait("call", "s:echo", '{"n": 1}', "--json").stdout)
+    assert document["outputs"] == {"call": {"n": 1}}
+
+
+def test_tasks_are_shown_in_the_order_in_which_they_ended(plait: Plait, servers: FakeServers):
+    third_has_begun = anyio.Event()
+
+    async def third() -> None:
+        third_has_begun.set()
+
+    servers.add(tool("s:first", {}), third_has_begun.wait)
+    servers.add(tool("s:third", {}), third)
+    tasks = [task("a", "s:first"), task("b"), task("c", "s:third", depends_on=["b"])]
+    shown = [line.split()[1] for line in plait.run(tasks).stderr.splitlines()]
+    assert sorted(shown) == ["a", "b", "c"]
+    assert shown.index("b") < shown.index("a")
+
+
+def test_detail_full_shows_outputs_whole(plait: Plait):
+    tasks = [task("a", arguments={"items": list(range(500))})]
+    assert "\n    499\n" not in plait.run(tasks).stdout
+    assert "\n    499\n" in plait.run(tasks, "--detail", "full").stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("{", "this is not JSON"), ("[]", "not a JSON object"), ('{"a": 1, "a": 2}', "twice")],
+)
+def test_arguments_that_are_not_a_json_object_are_refused_with_an_example(text: str, said: str):
+    with pytest.raises(typer.BadParameter, match=said) as refused:
+        read_arguments(text)
+    assert str(refused.value).endswith("""Write a JSON object, such as '{"path": "README.md"}'.""")
+
+
+def test_arguments_are_read_as_they_were_typed():
+    assert read_arguments('{"a": [1, "$OUTPUT[x]"]}') == {"a": [1, "$OUTPUT[x]"]}

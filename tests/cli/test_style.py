@@ -1,0 +1,77 @@
+"""Pieces of lines: durations, numbers and values, for a person to read."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plait.cli.style import counted, milliseconds, one_line, pretty
+from plait.core.values.strict import Json
+
+from ..core.strategies import json_values
+
+
+@pytest.mark.parametrize(
+    ("ms", "said"),
+    [
+        (0, "0.0 ms"),
+        (0.24, "0.2 ms"),
+        (3.14, "3.1 ms"),
+        (12.7, "13 ms"),
+        (412, "412 ms"),
+        (1180, "1.18 s"),
+        (60_000, "1 min 0 s"),
+        (123_400, "2 min 3 s"),
+        (3_599_900, "60 min 0 s"),
+    ],
+)
+def test_a_duration_is_given_in_the_unit_that_fits(ms: float, said: str):
+    assert milliseconds(ms) == said
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(0, "0 tasks"), (1, "1 task"), (2, "2 tasks"), (5_000, "5,000 tasks")]
+)
+def test_things_are_counted_in_words(number: int, said: str):
+    assert counted(number, "task") == said
+
+
+@given(st.text(), st.integers(1, 30))
+def test_one_line_is_one_line_and_says_where_it_was_cut(text: str, most: int):
+    line = one_line(text, most)
+    assert line.splitlines() in ([line], [])
+    assert len(line) <= most
+    whole = " ".join(text.split())
+    assert line == whole or (line[-1] == "…" and whole.startswith(line[:-1]))
+
+
+def test_what_fits_stays_on_one_line():
+    value: Json = {"a": [1, 2], "long": ["x" * 20, "y" * 20], "empty": {}}
+    lines = list(pretty(value, 30))
+    assert lines == [
+        "{",
+        '  "a": [1, 2],',
+        '  "long": [',
+        f'    "{"x" * 20}",',
+        f'    "{"y" * 20}"',
+        "  ],",
+        '  "empty": {}',
+        "}",
+    ]
+    assert json.loads("\n".join(lines)) == value
+
+
+@given(json_values().filter(lambda value: not isinstance(value, str)), st.integers(1, 80))
+def test_a_value_stays_the_same_however_it_is_broken_into_lines(value: Json, width: int):
+    assert json.loads("\n".join(pretty(value, width))) == value
+    assert len(list(pretty(value, 10**6))) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"), [("two\nlines\n", ["two", "lines"]), ("", [""]), ('"$x"', ['"$x"'])]
+)
+def test_text_is_shown_as_it_is(text: str, lines: list[str]):
+    assert list(pretty(text, 3)) == lines
