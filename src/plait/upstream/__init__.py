@@ -1,1 +1,1 @@
-"""The MCP server and HTTP app that we are."""
+"""The MCP server that upstream clients talk to."""

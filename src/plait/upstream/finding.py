@@ -24,7 +24,7 @@ MAX_LINE = 200
 """Most characters of a description or an error in a list."""
 
 
-def search_answer(found: SearchResult, limit: int, seen: LearnedShape) -> types.CallToolResult:
+def search_answer(found: SearchResult, limit: int, shape_of: LearnedShape) -> types.CallToolResult:
     """Answer with one line for each tool, under its need; without needs, with one for each
     server."""
     if not found.needs:
@@ -39,7 +39,7 @@ def search_answer(found: SearchResult, limit: int, seen: LearnedShape) -> types.
         )
     several = len(found.needs) > 1
     matched = [tool for _, matches in found.needs for tool in matches]
-    signatures = {tool.full_name: tool.signature_with(seen(tool)) for tool in matched}
+    signatures = {tool.full_name: tool.signature_with(shape_of(tool)) for tool in matched}
     tools: list[Json] = []
     lines: list[str] = []
     line_of: dict[str, int] = {}
@@ -88,7 +88,7 @@ def describe_answer(
     unknown: Sequence[Problem],
     names: Sequence[str],
     limit: int,
-    seen: LearnedShape,
+    shape_of: LearnedShape,
 ) -> types.CallToolResult:
     """Answer with the full definitions of *tools*, and for each *unknown* name with what it may
     have meant."""
@@ -99,7 +99,7 @@ def describe_answer(
             "name": tool.full_name,
             **{name: tool.definition[name] for name in shown if name in tool.definition},
         }
-        if (shape := seen(tool)) is not None:
+        if (shape := shape_of(tool)) is not None:
             definition["outputShape"] = shape.definition
         definitions.append(definition)
     document: JsonObject = {"tools": definitions}

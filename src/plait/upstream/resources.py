@@ -33,11 +33,10 @@ Do this as one DAG of tool calls, with the gateway's tools:
 
 {task}
 
-1. List what is needed, and find the tools for it with one search_tools call (needs separated by \
-";").
+1. List the needs, and find the tools for them with one search_tools call (needs separated by ";").
 2. Write one execute_dag document: a task for each call, "$OUTPUT[id].path" where a call needs \
 another's output, for_each where something is done for each element, select where an output is \
-larger than what is needed of it, and `return` naming only what the answer needs.
+larger than needed, and `return` naming only what the answer needs.
 3. Send it. If it is refused, fix every problem that is listed and send it again; if tasks \
 failed, send the fixed ones with resume_from."""
 
@@ -102,9 +101,7 @@ def own_templates() -> list[types.ResourceTemplate]:
 
 def own_prompts() -> list[types.Prompt]:
     """Return our entries of `prompts/list`."""
-    task = types.PromptArgument(
-        name="task", description="What is to be done, in words.", required=True
-    )
+    task = types.PromptArgument(name="task", description="What to do, in words.", required=True)
     run = types.PromptArgument(name="run_id", description="From execute_dag.", required=True)
     about, explains = (
         "Turn a task into one execute_dag call.",

@@ -1,7 +1,7 @@
 """Waiting for a run while its client gets progress notifications.
 
 A client that comes back with another request for the same run, as clients of 2026-07-28 do with
-their answers, gets them with the token of the request that waits at the time.
+their answers, gets them with the token of the request that waits then.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
@@ -23,7 +23,6 @@ from .mcp_sdk import (
     RequestContext,
     RequestStateBoundary,
     RequestStateSecurity,
-    ServerMiddleware,
     remove_tracing,
 )
 from .principals import BySession, PrincipalOf
@@ -65,7 +64,7 @@ def build_server(
         version=__version__,
         title="Plait",
         description="Runs DAGs of tool calls of other MCP servers, in parallel.",
-        get_tool_input_schema=_schemas().get,
+        get_tool_input_schema={tool.name: tool.input_schema for tool in TOOLS}.get,
         cache_hints={
             "tools/list": lasting,
             "prompts/list": lasting,
@@ -97,7 +96,15 @@ def build_server(
 
     if find_spec("opentelemetry.sdk") is None:  # else spans would be made that nothing records
         remove_tracing(server)
-    server.middleware += [introduce, *_relayed(passthrough, principal_of), _take_any_arguments]
+    server.middleware.append(introduce)
+    if passthrough is not None:
+        # The states of results that ask for input are sealed: bound to their request and principal,
+        # and valid for ten minutes.
+        security = RequestStateSecurity(
+            keys=[secrets.token_bytes(32)], ttl=ASK_S, bind_principal=principal_of
+        )
+        server.middleware += [RequestStateBoundary(security, default_audience=NAME), passthrough]
+    server.middleware.append(_take_any_arguments)
     return server
 
 
@@ -108,8 +115,8 @@ def _relay(
     calls: OpenCalls,
     principal_of: PrincipalOf,
 ) -> Passthrough:
-    """Make *server* relay to the downstream servers, except for its middleware, which is
-    returned."""
+    """Make *server* relay to the downstream servers. Returns the middleware for it, which is not
+    added yet."""
     tools = TOOLS if relaying.expose != "tools" else ()
     own = {
         "tools/list": _written(map(listed, tools)),
@@ -131,19 +138,6 @@ def _relay(
         passthrough.subscriptions.listen,
     )
     return passthrough
-
-
-def _relayed(
-    passthrough: Passthrough | None, principal_of: PrincipalOf
-) -> list[ServerMiddleware[Any]]:
-    """Return the middleware that relays. Around it, the states of results that ask for input are
-    sealed: bound to their request and principal, and valid for ten minutes."""
-    if passthrough is None:
-        return []
-    security = RequestStateSecurity(
-        keys=[secrets.token_bytes(32)], ttl=ASK_S, bind_principal=principal_of
-    )
-    return [RequestStateBoundary(security, default_audience=NAME), passthrough]
 
 
 def _introduction(
@@ -201,7 +195,3 @@ def listed(tool: ToolText) -> types.Tool:
         ),
         _meta=tool.meta or None,
     )
-
-
-def _schemas() -> Mapping[str, Mapping[str, Any]]:
-    return {tool.name: tool.input_schema for tool in TOOLS}

@@ -1,2 +1,1 @@
-"""Passing on what is for downstream servers, and what they say and ask, in all combinations of
-protocol eras."""
+"""Relaying between upstream clients and downstream servers, in every combination of eras."""

@@ -1,2 +1,1 @@
-"""The ways to a client: the pipe, and one HTTP endpoint; the same requests come out of each,
-bounded and strict."""
+"""The transports of clients: the pipe, and one HTTP endpoint, both bounded and strict."""
