@@ -1,0 +1,83 @@
+"""Tests mirror the source, so "which test fails when I break this?" has an answer.
+
+`tests/a/test_b.py` covers `src/plait/a/b.py`, alone. What is about no one module stands in the
+tables here, with the reason.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+SRC = TESTS.parent / "src" / "plait"
+
+NOT_YET = ("downstream", "upstream", "core/planning", "core/scheduling", "core/results")
+"""Folders that are still being brought in order."""
+
+NEEDS_NO_TESTS = {"workspace/errors.py": "one class without behaviour"}
+
+OTHER_FOLDERS = {
+    "conformance": "the official suite of the protocol",
+    "contract": "the promises of docs/contract.md, in its order",
+    "docs": "the examples of the documentation",
+    "interop": "servers and clients that others wrote",
+    "scripts": "the project's own scripts",
+}
+
+OF_THE_WHOLE = {
+    "cli/test_processes.py": "the command as people start it: processes, pipes and signals",
+    "core/test_odd_inputs.py": "hostile documents, from reading to the end of their runs",
+    "core/test_purity.py": "no part of the core looks at the world",
+    "engine/test_locating.py": "a file system that hangs, from a document to its calls",
+    "test_architecture.py": "who may import whom",
+    "test_clock.py": "the clock of these tests",
+    "test_english.py": "the English of the project",
+    "test_init.py": "the names that the package gives to programs",
+    "test_locks.py": "the locked requirements",
+    "test_mirror.py": "the order of these tests",
+    "test_package.py": "what users install",
+    "test_start.py": "a start from what the last one left, up to the client",
+}
+
+MODULES = {
+    module.relative_to(SRC).as_posix()
+    for module in SRC.rglob("*.py")
+    if not module.name.startswith("__")
+}
+FILES = {file.relative_to(TESTS).as_posix() for file in TESTS.rglob("test_*.py")}
+
+
+def mirror_of(module: str) -> str:
+    return Path(module).with_name(f"test_{Path(module).name}").as_posix()
+
+
+def module_of(file: str) -> str:
+    return Path(file).with_name(Path(file).name.removeprefix("test_")).as_posix()
+
+
+def is_in(path: str, *folders: str) -> bool:
+    return any(path.startswith(f"{folder}/") for folder in folders)
+
+
+@pytest.mark.parametrize("module", sorted(path for path in MODULES if not is_in(path, *NOT_YET)))
+def test_a_module_has_its_tests(module: str):
+    assert (mirror_of(module) in FILES) is (module not in NEEDS_NO_TESTS)
+
+
+@pytest.mark.parametrize(
+    "file", sorted(path for path in FILES if not is_in(path, *OTHER_FOLDERS, *NOT_YET))
+)
+def test_a_file_of_tests_is_about_one_module_or_says_why_not(file: str):
+    assert (module_of(file) in MODULES) is (file not in OF_THE_WHOLE)
+
+
+def test_the_tables_name_what_exists():
+    assert NEEDS_NO_TESTS.keys() <= MODULES
+    assert OF_THE_WHOLE.keys() <= FILES
+    for folder in OTHER_FOLDERS:
+        assert (TESTS / folder).is_dir()
+        assert not (SRC / folder).exists()
+    for folder in NOT_YET:
+        assert (SRC / folder).is_dir()
