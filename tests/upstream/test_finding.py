@@ -1,4 +1,4 @@
-"""What `search_tools` and `describe_tools` tell of outputs that their servers do not declare."""
+"""`search_tools` and `describe_tools` show learned shapes where servers declare no output."""
 
 from __future__ import annotations
 

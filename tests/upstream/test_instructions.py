@@ -1,4 +1,4 @@
-"""What the gateway says of itself is true to what it serves."""
+"""Capabilities and instructions match what is served."""
 
 from __future__ import annotations
 

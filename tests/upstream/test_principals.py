@@ -134,7 +134,7 @@ ATTEMPTS: dict[str, Callable[[Client, str], Any]] = {
 
 
 async def answers(client: Client, run_id: str) -> dict[str, str]:
-    """What each attempt to see a run comes to, to the byte, with the id that was sent left out."""
+    """Return the answer to each attempt to see a run, byte for byte, without the id."""
     said: dict[str, str] = {}
     for name, attempt in ATTEMPTS.items():
         try:

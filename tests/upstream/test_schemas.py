@@ -1,4 +1,4 @@
-"""What clients see of us is plain enough for all of them, and the examples in it are right."""
+"""The tools are plain enough for every client, and their examples are right."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ async def test_signals_are_handled_in_the_event_loop_until_the_block_ends(number
 
 
 def _left_by_the_loop(number: signal.Signals) -> object:
-    """What asyncio puts back, whatever was there before."""
+    """Return the handler that asyncio restores, whatever was there before."""
     return signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
 
 

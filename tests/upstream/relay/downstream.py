@@ -184,7 +184,7 @@ class FakeDownstream:
             await self.changed.wait()
 
     def sent(self, method: str) -> list[tuple[str, JsonObject]]:
-        """What servers were sent of that method: each server, and its params."""
+        """Return the requests of *method* that servers got: each server, and its params."""
         return [
             (request.server, request.params)
             for request in self.requests
@@ -197,7 +197,7 @@ class FakeDownstream:
 
 
 class FakeSession:
-    """What is used of a `ProtocolSession`, over one server of *downstream*."""
+    """The parts of a `ProtocolSession` that are used, over one server of *downstream*."""
 
     era = Era.LEGACY
     listening = None
@@ -243,9 +243,9 @@ class RawClient:
         self.asked: list[tuple[str, JsonObject]] = []
         self.heard: list[tuple[str, JsonObject]] = []
         self.log: list[object] = []
-        """The methods that were heard of, and the ids that were answered, in their order."""
+        """The methods of notifications and the ids of answers, in the order in which they came."""
         self.is_deaf = False
-        """Whether it reads nothing any more."""
+        """Whether it has stopped reading."""
         self._write = write
         self._count = 0
         self._waiting: dict[object, anyio.Event] = {}

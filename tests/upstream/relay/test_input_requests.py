@@ -1,5 +1,5 @@
-"""What servers ask of the client, in all combinations of eras: the way up, the answer's way down,
-what is refused."""
+"""Questions of servers to the client, in all combinations of eras: the question, the answer, and
+refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What servers tell of themselves reaches the clients that it is for, in both eras."""
+"""Notifications of servers reach the clients that want them, in both eras."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def listen(peer: RawClient, **filters: Any) -> str:
 
 
 def changes(peer: RawClient) -> list[str]:
-    """What was heard of lists that changed."""
+    """Return the notifications of changed lists that *peer* got."""
     return [method for method, _ in peer.heard if method in CHANGED]
 
 
@@ -390,7 +390,7 @@ async def test_log_messages_go_to_clients_with_an_open_request_before_the_answer
         assert one.told(MESSAGE) == [message]
         assert one.log.index(MESSAGE) < one.log.index("call")
         assert other.told(MESSAGE) == []
-        downstream.tell("a", MESSAGE, message)  # by now nobody has
+        downstream.tell("a", MESSAGE, message)  # no client has a request open now
         await later()
         assert other.told(MESSAGE) == [message]
 

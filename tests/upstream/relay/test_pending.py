@@ -1,5 +1,5 @@
-"""Work that waits for a client of 2026-07-28: whose it is, how long it waits, how much of it there
-may be, its end."""
+"""Requests that wait for a client of 2026-07-28: their owner, their time, their number, their
+end."""
 
 from __future__ import annotations
 

@@ -379,8 +379,8 @@ async def test_a_signal_drains_then_ends_the_process_with_0_although_streams_are
 
 
 async def test_two_clients_are_never_taken_for_one(servers: FakeServers, era: str):
-    """What one is asked must never be put to another. Requests of 2026-07-28 do not even say that
-    they are of one."""
+    """A question for one client must never reach another. Requests of 2026-07-28 do not even name
+    their client."""
 
     async def answer(context: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
         raise AssertionError

@@ -23,7 +23,7 @@ TEXTS = st.lists(st.sampled_from([b"a", b"bb", b" ", b"\r", b"\n", b"\n", b"c" *
 
 
 def expected(text: bytes) -> list[bytes | None]:
-    """The lines of *text* that are to be told, None for one above the limit."""
+    """Return the expected lines of *text*, None for one above the limit."""
     *lines, last = text.split(b"\n")
     told = [None if len(line) > LIMIT else line.strip() for line in [*lines, last]]
     return [line for line in told if line != b""]
