@@ -34,7 +34,7 @@ from .runs import result_at
 from .scheduling.worlds import PATH
 from .strategies import nested
 
-MANY = 10_000
+MANY = 2_000
 SLOW_PATTERN = {"x": {"type": "string", "pattern": "^(a+)+$"}}
 CATALOG = Catalog(
     [
@@ -101,14 +101,14 @@ def test_a_cycle_of_thousands_of_tasks_is_refused_as_one_cycle() -> None:
     assert refused(*ring) == [("tasks", "cycle")]
 
 
-def test_of_thousands_of_cycles_some_are_told() -> None:
+def test_of_hundreds_of_cycles_some_are_reported() -> None:
     pairs = [task(f"t{number}", depends_on=[f"t{number ^ 1}"]) for number in range(MANY // 5)]
     assert refused(*pairs) == [("tasks", "cycle")] * 10
 
 
-def test_a_hundred_thousand_tasks_are_refused_without_being_read() -> None:
+def test_tens_of_thousands_of_tasks_are_refused_without_being_read() -> None:
     reading = read_dag(
-        {"tasks": [{"id": f"t{number}", "tool": "s:do"} for number in range(100_000)]}
+        {"tasks": [{"id": f"t{number}", "tool": "s:do"} for number in range(20_000)]}
     )
     assert [(problem.path, problem.code) for problem in reading.problems] == [
         ("tasks", "limit_exceeded")
@@ -130,13 +130,13 @@ def test_a_thousand_levels_are_refused(as_text: bool) -> None:
     assert [problem.code for problem in caught.value.problems] == ["invalid_json"]
 
 
-def test_a_list_of_a_million_items_is_refused() -> None:
-    assert refused(task("a", for_each=[1] * 1_000_000)) == [("tasks[0].for_each", "limit_exceeded")]
+def test_a_list_of_a_hundred_thousand_items_is_refused() -> None:
+    assert refused(task("a", for_each=[1] * 100_000)) == [("tasks[0].for_each", "limit_exceeded")]
 
 
-def test_an_output_of_a_million_items_fails_the_task_that_would_run_for_each() -> None:
+def test_an_output_of_a_hundred_thousand_items_fails_the_task_that_would_run_for_each() -> None:
     plan = plan_of(task("a"), task("b", for_each="$OUTPUT[a]"), task("c", for_each="$OUTPUT[a][0]"))
-    play = Play(plan, answers={"a": [1] * 1_000_000})
+    play = Play(plan, answers={"a": [1] * 100_000})
     assert {error.id: error.code for error in play.result.errors} == {
         "b": "output_too_large",
         "c": "reference_error",
@@ -170,7 +170,7 @@ def test_a_tool_of_odd_unicode_is_unknown(name: str) -> None:
     assert code in {"unknown_tool", "unknown_server"}
 
 
-def test_a_failure_told_with_a_lone_surrogate_can_be_passed_on() -> None:
+def test_a_failure_worded_with_a_lone_surrogate_can_be_passed_on() -> None:
     result = Play(plan_of(task("a")), answers={"a": ToolError("not \ud800 found")}).result
     assert dumps(result.document())
     assert [error.message for error in result.errors] == ["not ? found"]
@@ -221,7 +221,7 @@ def test_a_huge_integer_goes_through_references_as_it_is(number: int) -> None:
 
 @pytest.mark.parametrize("field", ["priority", "timeout_s", "weight", "retries", "cache"])
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -(10**400)])
-def test_an_option_is_no_number_without_end(field: str, number: float) -> None:
+def test_an_option_that_is_no_finite_number_is_refused(field: str, number: float) -> None:
     [(_, code)] = refused(task("a") | {field: number})
     assert code in {"invalid_json", "wrong_type", "limit_exceeded"}
 
@@ -241,7 +241,7 @@ def test_an_option_is_no_number_without_end(field: str, number: float) -> None:
     ],
 )
 @pytest.mark.parametrize("field", ["select", "when"])
-def test_an_expression_that_is_nested_without_end_is_refused(text: str, field: str) -> None:
+def test_an_expression_that_is_nested_too_deeply_is_refused(text: str, field: str) -> None:
     assert refused(task("a"), task("b", depends_on=["a"]) | {field: text}) == [
         (f"tasks[1].{field}", "invalid_expression")
     ]
@@ -259,7 +259,7 @@ def test_an_expression_of_thousands_of_steps_gives_something_or_fails_its_task(t
 
 
 @pytest.mark.parametrize(("schedule", "count"), [("eager", MANY // 2), ("layers", MANY // 20)])
-def test_thousands_of_tasks_that_all_change_one_file_go_one_after_the_other(
+def test_many_tasks_that_all_change_one_file_go_one_after_the_other(
     schedule: str, count: int
 ) -> None:
     plan = plan_of(
@@ -270,8 +270,8 @@ def test_thousands_of_tasks_that_all_change_one_file_go_one_after_the_other(
     assert play.run.most_in_flight == 1
 
 
-@pytest.mark.parametrize(("schedule", "count"), [("eager", MANY // 4), ("layers", MANY // 40)])
-def test_thousands_of_readers_of_a_folder_go_before_thousands_of_writers_beneath_it(
+@pytest.mark.parametrize(("schedule", "count"), [("eager", MANY // 4), ("layers", MANY // 20)])
+def test_many_readers_of_a_folder_go_before_many_writers_beneath_it(
     schedule: str, count: int
 ) -> None:
     readers = [task(f"r{number}", "read", "d", priority=number) for number in range(count)]
