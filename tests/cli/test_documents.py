@@ -68,7 +68,7 @@ def test_a_file_that_cannot_be_read_is_a_wrong_command_line(plait: Plait, name: 
     ("text", "is_toml"),
     [("{}", False), ("[]", False), (' [ {"id"', False), ("[[tasks]]", True), ("[x]", True)],
 )
-def test_the_beginning_tells_json_from_toml(text: str, is_toml: bool):
+def test_the_beginning_shows_whether_it_is_json_or_toml(text: str, is_toml: bool):
     assert Source("the DAG", text.encode()).is_toml is is_toml
 
 

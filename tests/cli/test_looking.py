@@ -83,7 +83,7 @@ def test_servers_reports_what_does_not_start_and_exits_well(plait: Plait, server
     ]
 
 
-def test_servers_shows_what_of_the_file_was_passed_over(plait: Plait, tmp_path: Path):
+def test_servers_notes_what_in_the_file_was_ignored(plait: Plait, tmp_path: Path):
     file = tmp_path / "mcp.json"
     file.write_text(json.dumps({"mcpServers": {"My Files": {"command": "x", "trust": True}}}))
     notes = [

@@ -215,7 +215,7 @@ def test_a_wrong_configuration_is_4_with_file_and_key(start: Start, tmp_path: Pa
     assert "Traceback" not in err
 
 
-def test_a_reader_that_stops_reading_is_no_error(start: Start):
+def test_a_reader_that_stops_reading_causes_no_error(start: Start):
     process = start("tools")
     assert process.stdout is not None
     process.stdout.close()

@@ -75,7 +75,7 @@ def test_keys_that_mean_nothing_here_are_noted(load: Load):
     )
 
 
-def test_the_gateway_itself_is_passed_over(load: Load):
+def test_the_gateway_itself_is_ignored(load: Load):
     config = load_json(
         load,
         {
@@ -142,7 +142,7 @@ def test_a_block_of_codex_may_stand_in_servers_toml(load: Load):
         ([], "mcpServers: must map names to servers"),
     ],
 )
-def test_what_is_wrong_is_told_where_it_stands_in_their_file(
+def test_a_mistake_is_reported_with_its_place_in_their_file(
     load: Load, tmp_path: Path, servers: Any, said: str
 ):
     with pytest.raises(ConfigError) as error:

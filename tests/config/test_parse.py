@@ -36,7 +36,7 @@ def test_a_file_is_read_with_or_without_a_byte_order_mark(tmp_path: Path, name: 
     assert parsed(tmp_path, name, "\ufeff" + text) == {"a": 1}
 
 
-def test_comments_and_last_commas_of_json_are_passed_over(tmp_path: Path):
+def test_comments_and_last_commas_of_json_are_skipped(tmp_path: Path):
     text = r"""{
       // "a": 0,
       "a": ["x", /* why,} */ "//kept", "/*kept*/", "kept,]", "\"// kept",],

@@ -58,7 +58,7 @@ def test_without_a_file_the_workspace_server_serves_this_folder(
     assert config.servers["workspace"].root == tmp_path
 
 
-def test_the_variable_names_the_folder_of_what_is_kept(
+def test_a_variable_names_the_folder_for_what_is_learned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))

@@ -88,7 +88,7 @@ async def test_servers_that_are_added_start_and_those_that_are_gone_stop(
         await until(lambda: changing.asked[-1] == "end")
 
 
-async def test_calls_in_flight_at_a_server_that_is_gone_come_to_their_end(changing: ChangingServer):
+async def test_calls_in_flight_at_a_removed_server_finish(changing: ChangingServer):
     async with Gateway.from_config(settings(servers={"s": lead(changing)})) as gateway:
         submitted = await gateway.submit({"tasks": [{"id": "a", "tool": "s:wait"}]})
         await until(lambda: "tools/call" in changing.asked)
@@ -194,7 +194,7 @@ async def test_answers_that_were_kept_of_a_server_go_when_a_client_changes_somet
     assert made == [0, 2]
 
 
-async def test_what_cannot_change_is_told(
+async def test_settings_that_cannot_change_are_logged(
     changing: ChangingServer, caplog: pytest.LogCaptureFixture
 ):
     async with Gateway.from_config(settings()) as gateway:
@@ -221,7 +221,7 @@ async def following(
         tasks.cancel_scope.cancel()
 
 
-async def test_a_file_that_is_broken_changes_nothing_and_is_told(
+async def test_a_broken_file_is_logged_and_changes_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     file, applied = tmp_path / "servers.toml", list[int]()
@@ -345,7 +345,7 @@ async def test_serve_takes_new_settings_by_itself_and_on_a_signal(
     assert (changing.asked.count("start"), other.asked.count("start")) == (1, 1)
 
 
-async def test_clients_hear_of_lists_that_are_others_by_new_settings(changing: ChangingServer):
+async def test_clients_are_notified_of_lists_that_new_settings_change(changing: ChangingServer):
     servers = {"s": lead(changing)}
     async with Gateway.from_config(settings(servers=servers)) as gateway:
         await run(gateway, "s:look")

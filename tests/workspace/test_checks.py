@@ -48,7 +48,7 @@ def test_a_command_that_begins_with_an_allowed_one_is_run(root: Root, argv: list
         [""],
     ],
 )
-def test_any_other_command_is_refused_and_told_what_is_allowed(root: Root, argv: list[str]):
+def test_any_other_command_is_refused_with_those_that_are_allowed(root: Root, argv: list[str]):
     with pytest.raises(
         WorkspaceError, match=r"is not allowed\. A command must begin with one of: echo; ls -l\."
     ):
@@ -132,9 +132,7 @@ def test_the_pytest_of_the_project_is_taken_first(root: Root):
     assert checks.testing(root, Commands(), RunTests()).argv[0] == str(own)
 
 
-def test_a_tool_that_is_not_installed_is_an_error_that_tells_how_to_name_one(
-    root: Root, monkeypatch
-):
+def test_a_missing_program_is_an_error_that_says_how_to_name_one(root: Root, monkeypatch):
     monkeypatch.setattr(checks, "program", lambda name: None)
     with pytest.raises(WorkspaceError, match="--formatter"):
         checks.formatting(root, Commands(), FormatCode())
@@ -157,7 +155,7 @@ def test_a_symlink_that_a_formatter_would_write_through_is_refused(root: Root):
 
 
 @pytest.mark.virtual_time
-async def test_progress_is_told_at_most_ten_times_a_second_and_never_goes_back():
+async def test_progress_is_reported_at_most_ten_times_a_second_and_never_goes_back():
     told: list[tuple[float, str]] = []
 
     async def report(elapsed_s: float, line: str) -> None:

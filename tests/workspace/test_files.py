@@ -79,7 +79,7 @@ def test_a_huge_sparse_file_is_refused_at_once(root: Root):
         read_file(root, ReadFile(path="sparse"))
 
 
-def test_a_line_that_is_not_there_is_an_error_that_tells_how_many_there_are(root: Root):
+def test_a_missing_line_is_an_error_that_says_how_many_there_are(root: Root):
     (root.path / "a.txt").write_text("1\n2\n")
     with pytest.raises(WorkspaceError, match="has no line 9: it ends after 2"):
         read_file(root, ReadFile(path="a.txt", start_line=9))
@@ -87,7 +87,7 @@ def test_a_line_that_is_not_there_is_an_error_that_tells_how_many_there_are(root
         read_file(root, ReadFile(path="a.txt", start_line=2, end_line=1))
 
 
-def test_a_missing_file_is_an_error_that_tells_what_to_do(root: Root):
+def test_a_missing_file_is_an_error_that_says_what_to_do(root: Root):
     with pytest.raises(WorkspaceError, match=r"gone\.txt: no such file.*list_dir"):
         read_file(root, ReadFile(path="gone.txt"))
 

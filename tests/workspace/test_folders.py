@@ -59,7 +59,7 @@ def test_a_listing_says_whether_there_is_more(root: Root, most: int, truncated: 
 @pytest.mark.parametrize(
     ("path", "says"), [("a.txt", "not a folder"), ("x", "no such"), ("..", "outside")]
 )
-def test_what_is_no_folder_inside_is_not_listed(root: Root, path: str, says: str):
+def test_only_a_folder_inside_is_listed(root: Root, path: str, says: str):
     (root.path / "a.txt").write_text("")
     with pytest.raises(WorkspaceError, match=says):
         list_dir(root, ListDir(path=path))

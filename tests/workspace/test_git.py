@@ -24,7 +24,7 @@ async def test_a_clean_repository_is_clean(root: Root):
     assert seen.branch.commit == run_git(root.path, "rev-parse", "HEAD")
 
 
-async def test_every_kind_of_change_is_told(root: Root):
+async def test_every_kind_of_change_is_listed(root: Root):
     run_git(root.path, "mv", "two", "with space")
     (root.path / "one").write_text("changed\n")
     (root.path / "# new\n").write_text("")
@@ -45,7 +45,7 @@ async def test_every_kind_of_change_is_told(root: Root):
     assert (await status(root, max_entries=2)).truncated
 
 
-async def test_a_branch_tells_how_far_it_is_from_its_upstream(root: Root):
+async def test_a_branch_shows_how_far_it_is_from_its_upstream(root: Root):
     run_git(root.path, "branch", "base")
     run_git(root.path, "branch", "--set-upstream-to=base")
     commit(root.path, "Second")
@@ -53,7 +53,7 @@ async def test_a_branch_tells_how_far_it_is_from_its_upstream(root: Root):
     assert (branch.upstream, branch.ahead, branch.behind) == ("base", 1, 0)
 
 
-async def test_a_conflict_is_told(root: Root):
+async def test_a_conflict_is_listed(root: Root):
     run_git(root.path, "checkout", "--quiet", "-b", "other")
     commit(root.path, "Theirs", one="theirs\n")
     run_git(root.path, "checkout", "--quiet", "main")

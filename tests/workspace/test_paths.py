@@ -180,7 +180,7 @@ def test_a_root_that_is_reached_by_a_symlink_is_the_folder_behind_it(root: Root,
     assert content(Root(tmp_path / "alias"), f"{tmp_path}/alias/a.txt") == b"inside\n"
 
 
-def test_a_root_that_is_no_folder_is_refused(tmp_path: Path):
+def test_a_root_that_is_not_a_folder_is_refused(tmp_path: Path):
     with pytest.raises(WorkspaceError, match="is not a folder"):
         Root(tmp_path / "nowhere")
 

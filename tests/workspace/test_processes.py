@@ -143,7 +143,7 @@ async def test_a_process_that_left_the_group_does_not_hold_the_answer(
     await lifeline.wait_ended()
 
 
-async def test_listeners_hear_output_as_it_comes_and_that_time_passes(
+async def test_listeners_get_output_as_it_comes_and_a_sign_that_time_passes(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(processes, "TICK_S", 0.01)

@@ -61,7 +61,7 @@ async def test_a_search_is_narrowed_by_folder_file_glob_and_case(root: Root):
     assert await places(root, pattern="two", ignore_case=True, glob="*.txt") == ["src/deep/c.txt:1"]
 
 
-async def test_context_lines_are_told_from_matches(root: Root):
+async def test_context_lines_are_marked_as_such(root: Root):
     found = await grep(root, pattern="two", path="a.py", context=1)
     assert [(line.line, line.text, line.is_match) for line in found.lines] == [
         (1, "one", False),

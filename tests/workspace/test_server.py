@@ -127,7 +127,7 @@ async def test_a_repository_is_looked_at(folder: Path):
         ("no_such_tool", {}, "The tools are: read_file, "),
     ],
 )
-async def test_what_a_model_can_mend_is_an_error_of_the_tool(
+async def test_a_mistake_that_a_model_can_fix_is_an_error_of_the_tool(
     folder: Path, name: str, arguments: dict[str, Any], says: str
 ):
     async with Client(build_server(folder)) as client:
@@ -151,7 +151,7 @@ async def test_a_fault_of_ours_is_logged_and_not_shown(
     assert "the inner secret" in caplog.text
 
 
-async def test_code_is_formatted_and_the_changed_files_are_told(folder: Path):
+async def test_code_is_formatted_and_the_changed_files_are_listed(folder: Path):
     (folder / "a.py").write_text("x  =  1\n")
     (folder / "b.py").write_text("x = 1\n")
     async with Client(build_server(folder)) as client:
@@ -299,7 +299,7 @@ async def test_a_stopping_server_ends_its_processes_and_exits_cleanly(
             assert await process.wait() == 0
 
 
-async def test_a_line_that_is_no_message_does_not_end_the_server(folder: Path):
+async def test_a_line_that_is_not_a_message_does_not_end_the_server(folder: Path):
     async with await anyio.open_process(
         [sys.executable, *MODULE, "--root", str(folder)]
     ) as process:
@@ -310,7 +310,7 @@ async def test_a_line_that_is_no_message_does_not_end_the_server(folder: Path):
         assert await process.wait() == 0
 
 
-def test_a_root_that_is_no_folder_is_told_on_stderr(
+def test_a_root_that_is_not_a_folder_is_reported_on_stderr(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert main(["--root", str(tmp_path / "gone")]) == 2

@@ -133,7 +133,7 @@ def test_an_id_that_the_contract_forbids_is_refused(id: str) -> None:
         ({"tool": {}}, "tool must be a string; it is {}."),
     ],
 )
-def test_a_field_of_the_wrong_type_is_told_in_the_words_of_json(
+def test_a_field_of_the_wrong_type_is_reported_in_the_words_of_json(
     members: dict[str, Any], message: str
 ) -> None:
     [problem] = read_dag({"tasks": [{**A, **members}]}).problems
@@ -155,7 +155,7 @@ def test_a_field_of_the_wrong_type_is_told_in_the_words_of_json(
         ({"detail": "all"}, 'detail must be "concise" or "full"; it is "all".'),
     ],
 )
-def test_an_option_of_the_wrong_type_is_told_too(options: dict[str, Any], message: str) -> None:
+def test_an_option_of_the_wrong_type_is_reported_too(options: dict[str, Any], message: str) -> None:
     [problem] = read_dag({"tasks": [A], **options}).problems
     assert (problem.path, problem.code, problem.message) == (
         next(iter(options)),
@@ -179,7 +179,7 @@ def test_a_task_that_cannot_be_read_still_exists() -> None:
     assert read_dag({"tasks": [{"id": "a"}, {"id": 5}, 7]}).malformed == {"a"}
 
 
-def test_all_that_is_wrong_is_told_at_once_in_the_order_of_the_document() -> None:
+def test_all_problems_are_reported_at_once_in_the_order_of_the_document() -> None:
     document = {
         "tasks": [{"id": "a b", "tool": "s:t"}, {"tool": 5}, A, {**A, "retry": 1}, None],
         "returns": [],
@@ -205,7 +205,7 @@ def test_all_that_is_wrong_is_told_at_once_in_the_order_of_the_document() -> Non
         ("zzz", "Fields: allow_repeat,"),
     ],
 )
-def test_an_unknown_field_is_told_with_the_nearest_known_one(name: str, hint: str) -> None:
+def test_an_unknown_field_is_reported_with_the_nearest_known_one(name: str, hint: str) -> None:
     _, reading = read_task(**{name: 1})
     [problem] = reading.problems
     assert (problem.path, problem.code, problem.message) == (
@@ -216,7 +216,7 @@ def test_an_unknown_field_is_told_with_the_nearest_known_one(name: str, hint: st
     assert str(problem.hint).startswith(hint)
 
 
-def test_the_python_name_of_return_is_no_field_of_a_document() -> None:
+def test_the_python_name_of_return_is_unknown_in_a_document() -> None:
     [problem] = read_dag({"tasks": [A], "return_": ["a"]}).problems
     assert problem.hint == 'Did you mean "return"?'
 
@@ -280,7 +280,7 @@ def test_a_variant_that_cannot_be_read_is_reported_once(
         ),
     ],
 )
-def test_what_is_no_strict_json_is_refused(document: object, said: str) -> None:
+def test_json_that_is_not_strict_is_refused(document: object, said: str) -> None:
     [problem] = refused(document)
     assert (problem.path, problem.code, problem.message) == (
         "$",
@@ -292,7 +292,7 @@ def test_what_is_no_strict_json_is_refused(document: object, said: str) -> None:
 @pytest.mark.parametrize(
     ("document", "shown"), [(None, "null"), ("5", "5"), (True, "true"), ('"run"', '"run"')]
 )
-def test_what_is_no_object_is_refused(document: object, shown: str) -> None:
+def test_anything_but_an_object_or_a_list_is_refused(document: object, shown: str) -> None:
     [problem] = refused(document)
     assert (problem.path, problem.code) == ("$", "wrong_type")
     assert problem.message == f"A DAG is a JSON object with tasks; this is {shown}."
@@ -342,14 +342,14 @@ def test_a_model_made_in_python_is_held_to_the_same_rules(dag: Dag, code: str) -
     assert [problem.code for problem in refused(dag, max_tasks=10)] == [code]
 
 
-def test_two_models_of_one_id_are_told() -> None:
+def test_two_models_of_one_id_are_reported() -> None:
     task = Task(id="a", tool="s:t")
     [problem] = read_dag(Dag(tasks=(task, task))).problems
     assert (problem.path, problem.code) == ("tasks[1].id", "duplicate_id")
 
 
 @pytest.mark.timeout(5)
-def test_thousands_of_mistakes_are_told_in_time() -> None:
+def test_thousands_of_mistakes_are_reported_in_time() -> None:
     task = {**A, **{f"depend_on{n}": n for n in range(100)}}
     problems = read_dag({"tasks": [{**task, "id": f"t{n}"} for n in range(300)]}).problems
     assert len(problems) == 30_000

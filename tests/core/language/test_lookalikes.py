@@ -88,7 +88,7 @@ def test_all_else_is_taken_without_a_word(text: str) -> None:
     assert planned(text).notes == ()
 
 
-def test_an_item_is_no_lookalike_where_there_are_items() -> None:
+def test_an_item_is_not_a_lookalike_where_there_are_items() -> None:
     assert planned("$ITEM and $INDEX", for_each=[1]).notes == ()
 
 

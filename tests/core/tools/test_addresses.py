@@ -69,7 +69,9 @@ def test_no_two_servers_have_one_address(resources: list[Entry]):
 
 
 @given(listed, servers, uris)
-def test_an_address_that_nobody_lists_is_not_changed(resources: list[Entry], server: str, uri: str):
+def test_an_address_that_no_server_lists_is_not_changed(
+    resources: list[Entry], server: str, uri: str
+):
     if uri in {listed for _, listed in resources} or uri.startswith(("plait://", "ui://plait/")):
         uri = "other://x"
     assert Addresses(resources).up(server, uri) is uri
@@ -90,7 +92,7 @@ def test_an_address_that_another_server_lists_is_wrapped_when_it_is_mentioned():
 @pytest.mark.parametrize(
     "uri", ["plait://guide", "plait://runs/1", "ui://plait/x", "plait://servers/b/mem://x"]
 )
-def test_nobody_takes_an_address_of_ours(uri: str):
+def test_no_server_takes_an_address_of_ours(uri: str):
     addresses = Addresses([("a", uri)])
     assert addresses.up("a", uri) == wrap("a", uri)
     assert addresses.down(wrap("a", uri)) == ("a", uri)

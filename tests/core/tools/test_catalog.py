@@ -116,7 +116,7 @@ def test_of_a_server_that_was_reached_and_went_away_only_its_own_tools_are_found
         ("hub:hub_lg", "unknown_tool", 'Unknown tool "hub:hub_lg".', "Did you mean git:hub_log()?"),
     ],
 )
-def test_a_name_that_is_not_found_is_told_with_what_it_may_have_meant(
+def test_an_unknown_name_is_reported_with_what_may_have_been_meant(
     name: str, code: str, message: str, hint: str
 ) -> None:
     problem = CATALOG.unknown("tasks[0].tool", name, "a")

@@ -117,7 +117,7 @@ def test_the_operators_word_counts_and_an_empty_list_says_that_nothing_is_touche
     "f:x", "1:x",
      "file:{a.}"],
 )  # fmt: skip
-def test_what_is_no_template_is_refused_with_what_would_be(text: str) -> None:
+def test_an_invalid_template_is_refused_with_a_valid_one(text: str) -> None:
     with pytest.raises(ValueError, match=r'scheme:path.*"file:\{path\}"'):
         KeyTemplate.parse(text)
 
@@ -241,7 +241,7 @@ def test_a_key_becomes_steps_without_dots_and_empty_ones(key: str, steps: tuple[
     assert claim.steps == steps
 
 
-def test_a_file_is_claimed_at_its_place_and_what_is_no_file_as_it_is_written() -> None:
+def test_a_file_is_claimed_at_its_place_and_anything_else_as_it_is_written() -> None:
     accesses = AccessRules("s", task_writes=("link/x", "DB:t//u/../v")).accesses({})
     assert accesses is not None
     assert accesses.files == (ResourceName("s", "file:link/x"),)
@@ -302,7 +302,7 @@ def test_no_argument_makes_more_keys_than_are_looked_at() -> None:
     assert len(rules.described({"a": many, "b": many})) == MAX_CLAIMS
 
 
-def test_what_a_task_touches_is_told_by_the_arguments_that_its_templates_name() -> None:
+def test_the_resources_of_a_task_follow_from_the_arguments_that_its_templates_name() -> None:
     templates = (KeyTemplate.parse("db:{a}/{b.c}"), KeyTemplate.parse("file:x"))
     assert AccessRules("s", reads=templates, paths=(("path", None),)).argument_names == {
         "a",

@@ -44,7 +44,7 @@ from ..strategies import WORDS
         "id\n",
     ],
 )
-def test_a_key_that_looks_like_data_is_no_name(key: str):
+def test_a_key_that_looks_like_data_is_not_a_name(key: str):
     assert not looks_like_name(key)
 
 

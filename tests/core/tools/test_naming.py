@@ -172,7 +172,7 @@ def test_the_same_entry_twice_is_one():
     assert tool_names([("a", "x"), ("a", "x")], bare={"a"}).served == {("a", "x"): "x"}
 
 
-def test_two_names_whose_hashes_are_alike_are_told_apart():
+def test_two_names_with_the_same_hash_are_kept_apart():
     tools = [("a", f"{'x' * 50}{end}") for end in ("a170888ec00c", "bfc59bde4737")]
     assert prefixed_name(*tools[0]) == prefixed_name(*tools[1])
     served = tool_names(tools)

@@ -62,11 +62,11 @@ def test_only_a_lone_result_is_taken_as_a_wrapper(content: Any, wrapped: bool) -
     assert read(structured(content)).is_wrapped is wrapped
 
 
-def test_text_that_looks_like_a_wrapper_is_none() -> None:
+def test_text_that_looks_like_a_wrapper_is_text() -> None:
     assert read(text('{"result": 1}')).is_wrapped is False
 
 
-def test_images_and_audio_are_kept_beside_the_output() -> None:
+def test_images_and_audio_are_kept_apart_from_the_output() -> None:
     output = read(
         {
             "content": [{"type": "text", "text": "x"}, IMAGE, AUDIO, LINK],

@@ -67,7 +67,7 @@ def test_a_rule_is_stronger_than_an_annotation() -> None:
         ("Shell:run", None),
     ],
 )
-def test_the_pattern_that_denies_a_tool_is_told(name: str, pattern: str | None) -> None:
+def test_the_pattern_that_denies_a_tool_is_named(name: str, pattern: str | None) -> None:
     assert POLICY.of(tool(name)).denied_by == pattern
 
 

@@ -148,7 +148,7 @@ def test_the_keys_of_a_map_are_forgotten(values: list[Any]):
     assert seen(*values).schema() == {"type": "object", "additionalProperties": True}
 
 
-def test_a_name_with_an_unknown_word_is_left_out_of_a_record_and_its_absence_told():
+def test_a_name_with_an_unknown_word_is_left_out_of_a_record_which_says_so():
     told = seen(*[{"id": 1, "title": "x", "zork": True}] * 10).schema()
     assert list(keys(told)) == ["id", "title"]
     assert told["additionalProperties"] is True
@@ -226,7 +226,7 @@ def test_it_does_not_matter_in_which_order_results_come(one: Json, two: Json, th
 
 
 @given(VALUES, VALUES)
-def test_a_shape_is_read_back_as_it_was_told(one: Json, other: Json):
+def test_a_shape_is_read_back_as_it_was_written(one: Json, other: Json):
     told = seen(one, other).schema()
     read = read_shape(told)
     assert read is not None

@@ -24,7 +24,7 @@ from plait.core.values.problems import (
         ),
     ],
 )
-def test_a_problem_reads_as_place_task_message_and_mend(problem: Problem, sentence: str) -> None:
+def test_a_problem_reads_as_place_task_message_and_fix(problem: Problem, sentence: str) -> None:
     assert str(problem) == sentence
 
 
@@ -101,7 +101,7 @@ def test_a_word_is_a_slip_of_another_only_where_there_is_no_doubt(
 
 
 @pytest.mark.parametrize("fix", [5, False, "", [], {"a": 1}])
-def test_a_fix_is_told_after_the_hint(fix: object) -> None:
+def test_a_fix_comes_after_the_hint(fix: object) -> None:
     document = Problem("a", "x", "One.", "Two.", "t", fix).document()  # type: ignore[arg-type]  # any JSON value
     assert list(document) == ["path", "id", "code", "message", "hint", "fix"]
     assert document["fix"] == fix

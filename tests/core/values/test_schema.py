@@ -72,7 +72,7 @@ PERSON: dict[str, Any] = {
         (5, (), "must be an object; it is 5"),
     ],
 )
-def test_a_value_that_does_not_fit_is_told_where_and_what_would(
+def test_a_value_that_does_not_fit_is_reported_with_its_place_and_what_would_fit(
     value: Any, place: tuple[Any, ...], message: str
 ) -> None:
     assert Schema(PERSON).complaints(value) == [Complaint(place, message)]
@@ -127,7 +127,7 @@ def test_a_large_value_that_does_not_fit_is_refused_without_the_places() -> None
         ({"name": "$OUTPUT[a]", "then": "soon"}, {("name",)}, [("then",)]),
     ],
 )
-def test_of_what_is_not_known_yet_only_what_is_certain_is_said(
+def test_of_values_that_are_not_known_yet_only_certain_mistakes_are_reported(
     value: Any, unknown: set[tuple[Any, ...]], places: list[Any]
 ) -> None:
     complaints = Schema(PERSON).complaints(value, unknown=frozenset(unknown))
@@ -157,7 +157,7 @@ def test_of_what_is_not_known_yet_only_what_is_certain_is_said(
         },
     ],
 )
-def test_nothing_is_said_of_a_condition_on_what_is_not_known_yet(schema: Any) -> None:
+def test_a_condition_on_a_value_that_is_not_known_yet_is_not_reported(schema: Any) -> None:
     value: dict[str, Any] = {"a": "$OUTPUT[x]", "c": "x"}
     assert Schema(schema).complaints(value, unknown=frozenset({("a",)})) == []
     [complaint] = Schema({**schema, "required": ["z"]}).complaints(
@@ -310,7 +310,7 @@ CONDITIONS = st.fixed_dictionaries(
 
 
 @given(CONDITIONS | SCHEMAS, OBJECTS, st.sets(st.sampled_from(["a", "b", "then"])))
-def test_of_what_fits_once_it_is_known_nothing_is_said_before(
+def test_a_value_that_fits_once_it_is_known_is_not_reported_before(
     schema: Any, value: Any, names: set[str]
 ) -> None:
     tested = Schema(schema)
@@ -377,7 +377,7 @@ def with_url(schema: Any, url: str) -> Any:
     [r"^(a+)+$", r"^(a|aa)+$", r"^(?=(a+)+$)b", r"^(a+)+\1$", r"^((a*)*)*b", r"(?<!x)(a+)+$"],
 )
 @pytest.mark.timeout(2)
-def test_a_pattern_cannot_take_for_ever(pattern: str) -> None:
+def test_a_pattern_cannot_take_forever(pattern: str) -> None:
     tested = Schema({"pattern": pattern})
     assert tested.unusable is None
     tested.complaints("a" * 50_000 + "!")
@@ -515,7 +515,7 @@ def test_an_honest_recursive_schema_is_used() -> None:
     ]
 
 
-def test_a_model_used_in_many_places_is_no_multiplication() -> None:
+def test_a_model_used_in_many_places_does_not_multiply() -> None:
     field = {"$ref": "#/$defs/a%20b"}
     schema: Any = {
         "properties": {f"p{n}": field for n in range(100)},

@@ -48,7 +48,7 @@ def test_marks_within_texts_are_no_depth() -> None:
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_what_is_no_number_of_json_is_not_sent(number: float) -> None:
+def test_a_number_that_json_does_not_have_is_not_sent(number: float) -> None:
     with pytest.raises(ValueError, match="JSON"):
         encode({"n": [number]})
 
@@ -57,7 +57,7 @@ NO_JSON = st.sampled_from([float("nan"), 10**30, "\ud800", b"x", {1: 2}, nested(
 
 
 @given(json_values(leaves=NO_JSON), st.integers(1, 7))
-def test_a_number_beside_it_changes_nothing_of_what_is_said_of_a_value(
+def test_a_number_next_to_it_changes_nothing_in_what_is_said_of_a_value(
     value: Any, depth: int
 ) -> None:
     """The fastest encoder takes the one of these numbers and not the other; both have twenty
