@@ -114,7 +114,7 @@ class Gateway(verbs.Gateway):
         config = self._parts.config
         bare = frozenset(name for name, server in config.servers.items() if not server.prefix)
         pool = self._parts.pool
-        return RelayConfig(pool.downstream, config.gateway.expose, bare, self.known, self.denied_by)
+        return RelayConfig(pool, config.gateway.expose, bare, self.known, self.denied_by)
 
     async def reload(self, config: Config) -> None:
         """Apply *config*. Unchanged servers and active runs are not disturbed; settings that cannot
@@ -125,7 +125,7 @@ class Gateway(verbs.Gateway):
         self.change(_policy(config), _limits(config), _resolver(config, parts.resources))
         changed = await parts.pool.reload(config)
         parts.cache.forget(changed)
-        parts.pool.renew()
+        parts.pool.announce_reload()
         self._parts = replace(parts, config=config)
         later, now = tuple(lasting(before, config)), anyio.current_time()
         parts.notify(SettingsReloaded(config.source, tuple(sorted(changed)), later, now))

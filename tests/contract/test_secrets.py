@@ -146,7 +146,7 @@ async def test_what_is_cut_off_in_the_middle_of_a_secret_is_not_shown(load: Any)
     said = await said_by(
         load({"command": sys.executable, "args": [str(LEAKY), "long last words", "${KEY}"]})
     )
-    assert said["state"].startswith("it ended with exit code 1; its last words: Error: xxx")
+    assert said["state"].startswith("it ended with exit code 1; its last message: Error: xxx")
     assert MARK in said["state"]
     assert shown(said) == []
 

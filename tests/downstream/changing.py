@@ -15,7 +15,7 @@ from plait.core.tools.catalog import ServerInfo, Tool
 from plait.core.tools.server_notices import ServerNotice
 from plait.core.values.strict import Json
 from plait.downstream.pool import Pool
-from plait.downstream.transports.transport import ConnectTimings
+from plait.downstream.timings import ConnectTimings
 from plait.stores.listing_cache import ListingCache
 
 from ..fakes import a_call
@@ -71,7 +71,7 @@ def pool_of(
     **servers: ServerSettings,
 ) -> Pool:
     listings = ListingCache(state_folder)
-    return Pool(Config(servers=servers), listings, patience=QUICK, first=first, notify=notify)
+    return Pool(Config(servers=servers), listings, timings=QUICK, first=first, notify=notify)
 
 
 async def until(is_so: Callable[[], object]) -> None:

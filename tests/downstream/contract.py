@@ -29,7 +29,8 @@ from plait.core.tools.catalog import Catalog, Tool
 from plait.core.tools.output import read_output
 from plait.core.values.strict import JsonObject
 from plait.downstream.connection import Connection
-from plait.downstream.transports.transport import ConnectTimings, Transport
+from plait.downstream.timings import ConnectTimings
+from plait.downstream.transports.transport import Transport
 
 from ..fakes import FakeCaller, FakeServers, a_call, tool
 from .sdk_server import build, fail, hanging, note
@@ -128,7 +129,7 @@ class MemoryTransport:
         self.is_open = False
         self._server = server
 
-    def last_words(self) -> str:
+    def exit_reason(self) -> str:
         return "its end of the streams was closed"
 
     @asynccontextmanager
@@ -170,11 +171,11 @@ class Way:
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Connection]:
-        connection = self._connection(patience=QUICK)
+        connection = self._connection(timings=QUICK)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(connection.run)
             with anyio.fail_after(SOON):
-                await connection.settled()
+                await connection.wait_settled()
             assert connection.info.error is None
             yield connection
             tasks.cancel_scope.cancel()
@@ -292,7 +293,7 @@ class One:
         return Catalog(self._connection.tools, [self._connection.info])
 
     async def settled(self, names: Iterable[str] | None = None) -> None:
-        await self._connection.settled()
+        await self._connection.wait_settled()
 
 
 @dataclass(frozen=True, slots=True)

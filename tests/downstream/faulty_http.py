@@ -21,7 +21,7 @@ from plait.downstream.connection import Connection
 
 from ..fakes import FakeCaller, a_call
 
-SOON = 10.0
+SOON = 30.0
 
 FAULTS = [
     "echo", "stream", "reset", "reset_in_body", "truncated", "bad_chunk", "packed", "bomb",
@@ -295,7 +295,7 @@ async def reached(connection: Connection) -> AsyncIterator[Connection]:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(connection.run)
         with anyio.fail_after(SOON):
-            await connection.settled()
+            await connection.wait_settled()
         assert connection.info.error is None
         yield connection
         tasks.cancel_scope.cancel()

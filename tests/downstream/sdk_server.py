@@ -1,8 +1,7 @@
 """A server on the official SDK:   sdk_server.py stdio|http|sse JOURNAL [--port N] [--slow SECONDS]
-[--die N]
 
-Over HTTP it prints its URL. It starts slowly, and dies in its first starts, as it is told. `build`
-makes the same server for use in this process.
+Over HTTP it prints its URL. With --slow it starts slowly. `build` makes the same server for use in
+this process.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import argparse
 import json
 import os
 import socket
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -88,7 +86,6 @@ def options() -> argparse.Namespace:
     parser.add_argument("journal", type=Path)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--slow", type=float, default=0)
-    parser.add_argument("--die", type=int, default=0)
     return parser.parse_args()
 
 
@@ -110,8 +107,6 @@ def main() -> None:
     told = options()
     note(told.journal, f"pid {os.getpid()}")
     note(told.journal, "started")
-    if told.journal.read_text().count("started") <= told.die:
-        sys.exit(9)
     time.sleep(told.slow)
     server = build(told.journal)
     if told.transport == "stdio":

@@ -30,7 +30,7 @@ class Session:
         self.sent: list[JsonObject] = []
         self._answer = answer
 
-    def last_words(self) -> str:
+    def exit_reason(self) -> str:
         return "it said nothing"
 
     async def request(self, method: str, params: JsonObject, caller: Caller) -> JsonObject:
@@ -65,14 +65,14 @@ async def test_a_call_is_sent_again_with_the_answers_and_the_state() -> None:
     assert session.sent == [first, {**first, "inputResponses": answers, "requestState": "state"}]
 
 
-async def test_so_is_another_request_that_may_ask() -> None:
+async def test_a_relayed_request_is_sent_again_with_the_answers() -> None:
     session: Any = Session(until_answered)
     request = RelayRequest("s", "prompts/get", {"name": "p"}, {"trace": 1}, FakeCaller(accept))
     assert await relay("s", session, request, ServerSubscriptions()) == DONE
     assert [params["_meta"] for params in session.sent] == [{"trace": 1}] * 2
 
 
-async def test_a_caller_who_takes_input_requests_is_given_the_first() -> None:
+async def test_a_caller_that_takes_input_requests_gets_the_first_result() -> None:
     session = Session(until_answered)
     assert await called(session, FakeCaller(accept, takes_input_requests=True)) == asking(
         k=QUESTION
@@ -80,7 +80,7 @@ async def test_a_caller_who_takes_input_requests_is_given_the_first() -> None:
     assert len(session.sent) == 1
 
 
-async def test_a_server_that_never_has_enough_is_given_up_and_its_client_asked_no_more() -> None:
+async def test_a_server_may_ask_in_a_limited_number_of_rounds() -> None:
     asked: list[str] = []
 
     async def answer(method: str, params: JsonObject) -> JsonObject:
@@ -96,21 +96,23 @@ async def test_a_server_that_never_has_enough_is_given_up_and_its_client_asked_n
 @pytest.mark.parametrize(
     ("caller", "said"),
     [
-        (NO_CLIENT, "nobody can be asked on the command line"),
+        (NO_CLIENT, "the command line has no client to ask"),
         (FakeCaller(), "the client did not declare"),
     ],
 )
-async def test_without_anybody_to_be_asked_it_fails(caller: Caller, said: str) -> None:
+async def test_an_input_request_fails_if_the_caller_cannot_be_asked(
+    caller: Caller, said: str
+) -> None:
     with pytest.raises(ToolError, match=said):
         await called(Session(until_answered), caller)
 
 
-async def test_who_is_asked_nothing_need_not_be_there() -> None:
+async def test_a_result_without_questions_needs_no_client() -> None:
     session = Session(lambda params: DONE if "requestState" in params else asking())
     assert await called(session) == DONE
 
 
-async def test_nothing_is_asked_if_one_of_the_questions_may_not_be() -> None:
+async def test_if_one_question_is_not_allowed_none_is_asked() -> None:
     refusal = RpcError(-32003, "roots are missing", {"requiredCapabilities": {"roots": {}}})
 
     class Partly(FakeCaller):
@@ -151,7 +153,7 @@ MALFORMED: list[Any] = [
 
 
 @pytest.mark.parametrize("requests", MALFORMED)
-async def test_a_server_that_asks_in_no_form_of_the_protocol_fails_its_request(
+async def test_malformed_input_requests_fail_the_request(
     requests: Any,
 ) -> None:
     result: JsonObject = {"resultType": "input_required", "inputRequests": requests}
@@ -167,7 +169,7 @@ FAILURES: list[tuple[Exception, type[CallError]]] = [
 
 
 @pytest.mark.parametrize(("failure", "kind"), FAILURES)
-async def test_what_goes_wrong_on_the_way_is_the_same_error_for_all_requests(
+async def test_calls_and_relayed_requests_fail_with_the_same_errors(
     failure: Exception, kind: type[CallError]
 ) -> None:
     session: Any = Session(lambda params: failure)

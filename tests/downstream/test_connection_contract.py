@@ -23,7 +23,7 @@ async def call(connection: Connection, name: str, **arguments: Any) -> Any:
         return read_output(await connection.call(a_call(tool, arguments)), tool, 10**6).value
 
 
-async def test_the_protocol_of_its_era_is_agreed_on_and_all_tools_listed(way: Way):
+async def test_a_connection_agrees_on_a_protocol_and_lists_all_tools(way: Way):
     async with way.connected() as connection:
         assert connection.info.protocol == way.version
         assert connection.info.title == "contract 1"
@@ -37,14 +37,14 @@ async def test_the_protocol_of_its_era_is_agreed_on_and_all_tools_listed(way: Wa
         ]
 
 
-async def test_leaving_ends_the_connection_and_what_it_started(way: Way):
+async def test_leaving_ends_the_connection_and_its_process(way: Way):
     async with way.connected() as connection:
         assert way.is_served
     assert connection.info.state is ServerState.STOPPED
     assert way.is_served is (way.http is not None)
 
 
-async def test_a_list_that_changed_is_read_again(own_way: Way):
+async def test_a_changed_list_is_read_again(own_way: Way):
     async with own_way.connected() as connection:
         assert await call(connection, "grow") == {"result": "done"}
         with anyio.fail_after(SOON):
@@ -53,16 +53,16 @@ async def test_a_list_that_changed_is_read_again(own_way: Way):
         assert await call(connection, "grown") == {"result": "new"}
 
 
-async def test_a_server_that_asks_the_person_is_told_that_it_cannot(way: Way):
+async def test_a_server_that_asks_without_a_client_gets_an_error(way: Way):
     async with way.connected() as connection:
         with pytest.raises(
-            (ToolError, ProtocolError), match=r"[Nn]obody can be asked|no back-channel"
+            (ToolError, ProtocolError), match=r"command line has no client|no back-channel"
         ):
             await call(connection, "ask")
         assert (await call(connection, "echo", text="x"))["text"] == "x"
 
 
-async def test_a_server_that_goes_fails_its_calls_and_is_connected_to_again(own_way: Way):
+async def test_a_server_that_ends_fails_its_calls_and_is_connected_again(own_way: Way):
     async with own_way.connected() as connection:
         restarted = anyio.Event()
 

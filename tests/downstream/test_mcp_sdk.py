@@ -141,7 +141,7 @@ async def test_a_request_goes_out_raw_under_headers_and_its_result_comes_back_ra
     assert result == {"unknown": 5}
 
 
-async def test_an_error_is_raised_as_the_server_said_it():
+async def test_an_error_is_raised_as_the_server_sent_it():
     async with Server().running() as server, anyio.create_task_group() as tasks:
 
         async def refuse() -> None:
@@ -159,7 +159,7 @@ async def test_an_error_is_raised_as_the_server_said_it():
 @pytest.mark.parametrize(
     ("options", "is_told"), [({}, True), ({"cancel_on_abandon": False}, False)]
 )
-async def test_who_gives_a_request_up_has_the_server_told_unless_it_says_otherwise(
+async def test_an_abandoned_request_is_cancelled_at_the_server_unless_that_is_switched_off(
     options: sdk.CallOptions, is_told: bool
 ):
     async with Server().running() as server:
@@ -179,7 +179,7 @@ async def test_who_gives_a_request_up_has_the_server_told_unless_it_says_otherwi
     assert heard[-1].metadata.headers == {"a": "b"}
 
 
-async def test_the_end_of_the_stream_ends_what_waits():
+async def test_the_end_of_the_stream_fails_open_requests():
     async with Server().running() as server, anyio.create_task_group() as tasks:
 
         async def leave() -> None:
@@ -192,7 +192,7 @@ async def test_the_end_of_the_stream_ends_what_waits():
     assert lost.value.error.code == types.CONNECTION_CLOSED
 
 
-async def test_what_the_server_asks_is_answered_and_what_it_tells_is_taken_in_its_order():
+async def test_requests_of_the_server_are_answered_and_its_notifications_taken_in_order():
     async with Server().running() as server:
         for number in range(3):
             await server.say(
@@ -224,7 +224,7 @@ async def test_a_request_is_answered_in_the_context_that_its_stream_names():
     assert server.asked == [("ping", None, "somebody")]
 
 
-def test_a_message_stands_in_an_envelope_that_may_hold_metadata():
+def test_a_session_message_holds_a_message_and_optional_metadata():
     message = types.JSONRPCRequest(jsonrpc="2.0", id=1, method="ping")
     item = sdk.SessionMessage(message)
     assert (item.message, item.metadata) == (message, None)
@@ -239,11 +239,11 @@ def test_a_context_names_its_request_and_transport():
     assert sdk.TransportContext(kind="x", can_send_request=True).headers is None
 
 
-def test_ids_that_are_written_as_text_or_number_are_the_same():
+def test_an_id_is_the_same_as_string_and_as_number():
     assert [sdk.coerce_request_id(id) for id in ("7", 7, "a", "")] == [7, 7, "a", ""]
 
 
-def test_headers_have_their_names_and_values_that_survive_them():
+def test_headers_have_fixed_names_and_encoded_values():
     names = (sdk.MCP_PROTOCOL_VERSION_HEADER, sdk.MCP_METHOD_HEADER, sdk.MCP_NAME_HEADER)
     assert names == ("mcp-protocol-version", "mcp-method", "mcp-name")
     assert dict(sdk.NAME_BEARING_METHODS) == {
@@ -255,7 +255,7 @@ def test_headers_have_their_names_and_values_that_survive_them():
     assert sdk.encode_header_value("ü") == "=?base64?w7w=?="
 
 
-def test_arguments_that_a_schema_wants_in_headers_are_found_and_written():
+def test_arguments_that_a_schema_maps_to_headers_are_found_and_encoded():
     assert sdk.find_invalid_x_mcp_header(SCHEMA) is None
     assert sdk.find_invalid_x_mcp_header(None) is None
     assert sdk.find_invalid_x_mcp_header({"x-mcp-header": "Root"}) is not None
@@ -266,7 +266,7 @@ def test_arguments_that_a_schema_wants_in_headers_are_found_and_written():
     assert sdk.mcp_param_headers(wanted, {"deep": 5}) == {}
 
 
-def test_of_our_environment_a_process_inherits_what_is_no_secret(monkeypatch: pytest.MonkeyPatch):
+def test_a_process_inherits_only_variables_that_are_not_secret(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("A_SECRET", "x")
     given = sdk.get_default_environment()
     assert given["PATH"] == os.environ["PATH"]
@@ -339,6 +339,6 @@ async def test_legacy_sse_makes_its_client_by_our_factory_and_posts_where_the_st
     assert http.posted[0].url == "http://x/post"
 
 
-def test_each_name_that_is_taken_from_the_sdk_is_spoken_of_here():
+def test_every_imported_name_of_the_sdk_is_tested_here():
     text = Path(__file__).read_text()
     assert [name for name in sdk.__all__ if f"sdk.{name}" not in text] == []

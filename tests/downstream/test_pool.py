@@ -15,7 +15,7 @@ import pytest
 from plait.config import Config, ServerSettings
 from plait.core.tools.catalog import Catalog, ServerState, Tool
 from plait.downstream.pool import Pool, stderr_logger
-from plait.downstream.transports.transport import ConnectTimings
+from plait.downstream.timings import ConnectTimings
 from plait.errors import CallError, ConnectionLost, ServerUnavailable
 from plait.stores.listing_cache import ListingCache
 
@@ -32,7 +32,7 @@ def faulty(*flags: str, **settings: Any) -> ServerSettings:
 
 
 def pool_of(**servers: ServerSettings) -> Pool:
-    return Pool(Config(servers=servers), ListingCache(None), patience=QUICK)
+    return Pool(Config(servers=servers), ListingCache(None), timings=QUICK)
 
 
 async def settled(pool: Pool, *names: str) -> Catalog:
@@ -83,7 +83,7 @@ async def test_calls_go_to_the_server_of_their_tool():
         with pytest.raises(ConnectionLost, match="a went away"):
             await call(pool, "a", "die")
         assert (await call(pool, "b", "echo", x=1))["structuredContent"] == {"x": 1}
-        with pytest.raises(ServerUnavailable, match="there is no server c"):
+        with pytest.raises(ServerUnavailable, match="unknown server c"):
             await call(pool, "c", "echo")
 
 
@@ -114,7 +114,7 @@ async def test_the_tools_of_a_server_stay_listed_while_it_is_away(tmp_path: Path
         assert away.servers["a"].tools == len(before)
 
 
-async def test_servers_that_are_off_are_not_there():
+async def test_disabled_servers_are_not_listed():
     async with pool_of(a=faulty(), b=faulty(enabled=False)) as pool:
         assert list((await settled(pool)).servers) == ["a"]
 
@@ -147,7 +147,7 @@ async def test_the_bundled_workspace_server_is_started_in_its_root(tmp_path: Pat
         assert "hi" in str(await call(pool, "workspace", "read_file", path="hello.txt"))
 
 
-async def test_what_a_server_says_on_stderr_is_logged_under_its_name(
+async def test_the_stderr_of_a_server_is_logged_under_its_name(
     caplog: pytest.LogCaptureFixture,
 ):
     caplog.set_level(logging.INFO)
@@ -158,7 +158,9 @@ async def test_what_a_server_says_on_stderr_is_logged_under_its_name(
     assert ("plait.server.a", logging.INFO, "I am dying") in caplog.record_tuples
 
 
-def test_control_characters_in_it_are_escaped_and_floods_are_cut(caplog: pytest.LogCaptureFixture):
+def test_control_characters_on_stderr_are_escaped_and_floods_are_cut(
+    caplog: pytest.LogCaptureFixture,
+):
     caplog.set_level(logging.INFO)
     hear = stderr_logger("loud", lines_per_s=5)
     hear("\x1b[2Jred\u202e\ttab")

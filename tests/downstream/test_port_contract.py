@@ -18,7 +18,7 @@ from ..fakes import a_call
 from .contract import SOON, Port
 
 
-async def test_a_result_is_given_as_it_came(port: Port):
+async def test_a_result_is_returned_as_it_came(port: Port):
     async with port.reached() as reached:
         result = await reached.result("echo", text="ä€🙂\u2028", number=2**60)
     assert result["structuredContent"] == {"text": "ä€🙂\u2028", "number": 2**60}
@@ -26,7 +26,7 @@ async def test_a_result_is_given_as_it_came(port: Port):
     assert not result.get("isError")
 
 
-async def test_the_catalog_lists_the_tools_with_what_they_take(port: Port):
+async def test_the_catalog_lists_the_tools_with_their_arguments(port: Port):
     async with port.reached() as reached:
         catalog = reached.servers.catalog()
     assert {
@@ -41,7 +41,7 @@ async def test_the_catalog_lists_the_tools_with_what_they_take(port: Port):
     )
 
 
-async def test_none_of_many_calls_gets_anothers_answer(port: Port):
+async def test_each_of_many_calls_gets_its_own_answer(port: Port):
     answers: dict[int, Any] = {}
     async with port.reached() as reached:
 
@@ -56,7 +56,7 @@ async def test_none_of_many_calls_gets_anothers_answer(port: Port):
     }
 
 
-async def test_progress_is_passed_on_in_its_order(port: Port):
+async def test_progress_is_passed_on_in_order(port: Port):
     heard: list[JsonObject] = []
     async with port.reached() as reached:
         assert await reached.call("steps", heard.append) == {"result": "done"}
@@ -67,7 +67,9 @@ async def test_progress_is_passed_on_in_its_order(port: Port):
     assert told == [(done, 5, f"step {done}") for done in range(1, 6)]
 
 
-async def test_a_cancelled_call_ends_at_its_server(port: Port, request: pytest.FixtureRequest):
+async def test_a_cancelled_call_is_cancelled_at_its_server(
+    port: Port, request: pytest.FixtureRequest
+):
     tag = request.node.name
     async with port.reached() as reached:
         async with anyio.create_task_group() as tasks:
@@ -78,9 +80,7 @@ async def test_a_cancelled_call_ends_at_its_server(port: Port, request: pytest.F
         assert (await reached.call("echo", text="x"))["text"] == "x"
 
 
-async def test_a_call_that_runs_out_of_time_leaves_the_others_alone(
-    port: Port, request: pytest.FixtureRequest
-):
+async def test_a_call_that_times_out_affects_no_other(port: Port, request: pytest.FixtureRequest):
     late, other = f"{request.node.name} late", f"{request.node.name} other"
     async with port.reached() as reached, anyio.create_task_group() as tasks:
         tasks.start_soon(partial(reached.call, "hang", tag=other))
@@ -96,7 +96,7 @@ async def test_a_call_that_runs_out_of_time_leaves_the_others_alone(
         tasks.cancel_scope.cancel()
 
 
-async def test_what_a_tool_failed_of_is_a_result_and_fails_nothing_else(port: Port):
+async def test_the_failure_of_a_tool_is_a_result_and_affects_no_other_call(port: Port):
     async with port.reached() as reached:
         result = await reached.result("fail")
         assert result["isError"] is True
@@ -105,7 +105,7 @@ async def test_what_a_tool_failed_of_is_a_result_and_fails_nothing_else(port: Po
         assert (await reached.call("echo", text="x"))["text"] == "x"
 
 
-async def test_what_a_server_cannot_call_is_an_error_of_the_call(port: Port):
+async def test_calling_an_unknown_tool_is_an_error_of_the_call(port: Port):
     async with port.reached() as reached:
         with pytest.raises(CallError, match="nothing_of_that_name"):
             await reached.call("nothing_of_that_name")
@@ -114,7 +114,7 @@ async def test_what_a_server_cannot_call_is_an_error_of_the_call(port: Port):
         assert (await reached.call("echo", text="x"))["text"] == "x"
 
 
-async def test_arguments_that_are_no_strict_json_are_not_sent(port: Port):
+async def test_arguments_that_are_not_strict_json_are_not_sent(port: Port):
     async with port.reached() as reached:
         with pytest.raises(InvalidArguments, match="arguments"):
             await reached.call_tool(a_call(Tool("contract", "hang"), {"tag": math.nan}))

@@ -7,22 +7,22 @@ from typing import Any
 import pytest
 
 from plait.core.values.strict import JsonObject
-from plait.downstream.progress import InProgress
+from plait.downstream.progress import ProgressTokens
 
 
 def told(**params: Any) -> list[JsonObject]:
     """What is heard of a request, the first that asks for progress, when the server says that."""
     heard: list[JsonObject] = []
-    progress = InProgress()
-    with progress.told({"name": "x", "_meta": {"mine": 1}}, heard.append) as sent:
+    progress = ProgressTokens()
+    with progress.requested({"name": "x", "_meta": {"mine": 1}}, heard.append) as sent:
         assert sent == {"name": "x", "_meta": {"mine": 1, "progressToken": 1}}
-        progress.hear(params)
-    progress.hear(params)
+        progress.report(params)
+    progress.report(params)
     return heard
 
 
 @pytest.mark.parametrize("token", [1, "1"])
-def test_it_is_told_as_it_came_until_the_answer_is_there(token: Any):
+def test_progress_is_passed_on_as_it_came_until_the_answer(token: Any):
     said: Any = {
         "progressToken": token,
         "progress": -1,
@@ -48,11 +48,11 @@ def test_it_is_told_as_it_came_until_the_answer_is_there(token: Any):
         {"progressToken": 2, "progress": 1},
     ],
 )
-def test_what_is_no_progress_of_an_open_request_is_dropped(params: JsonObject):
+def test_anything_but_progress_of_an_open_request_is_dropped(params: JsonObject):
     assert told(**params) == []
 
 
-def test_nothing_is_asked_for_where_nobody_wants_it():
+def test_no_token_is_sent_if_no_progress_is_wanted():
     params: JsonObject = {"name": "x"}
-    with InProgress().told(params, None) as sent:
+    with ProgressTokens().requested(params, None) as sent:
         assert sent is params

@@ -128,7 +128,7 @@ async def test_all_that_a_server_lists_is_offered_as_it_listed_it(way: Way):
         assert raw.downstream.offers() is raw.downstream.offers()
 
 
-async def test_servers_hear_of_the_extensions_that_pass_through_before_they_list_what_they_have(
+async def test_servers_get_our_extensions_before_they_list_anything(
     way: Way,
 ):
     async with way.reached():
@@ -159,13 +159,15 @@ async def test_a_request_and_its_result_are_passed_on_as_they_are(way: Way):
     )
 
 
-async def test_nothing_is_said_of_a_client_that_it_did_not_say_itself(http_modern: Way):
+async def test_no_capability_is_declared_for_a_client_that_declared_none(http_modern: Way):
     async with http_modern.reached() as raw:
         result: Any = await raw.request("prompts/get", {"name": "greet"})
     assert result["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] == {}
 
 
-async def test_over_http_of_2026_what_is_sent_stands_in_the_headers_too(http_modern: Way):
+async def test_over_http_of_2026_method_name_and_mapped_arguments_are_sent_as_headers_too(
+    http_modern: Way,
+):
     async with http_modern.reached() as raw:
         result: Any = await raw.call("params", region="Zürich", other=1)
     headers = result["structuredContent"]["headers"]
@@ -185,7 +187,7 @@ async def test_a_servers_error_is_passed_on_with_code_message_and_data(way: Way)
     )
 
 
-async def test_progress_is_told_as_it_came_and_before_the_result(way: Way):
+async def test_progress_is_passed_on_as_it_came_and_before_the_result(way: Way):
     heard: list[JsonObject] = []
     async with way.reached() as raw:
         await raw.request(
@@ -210,7 +212,7 @@ async def test_a_cancelled_caller_cancels_its_request_at_the_server(way: Way):
         assert (await raw.request("completion/complete", {"ref": {}}))["x-odd"] == ODD["x-odd"]
 
 
-async def test_what_a_server_notifies_of_is_told_to_every_listener_until_it_leaves(way: Way):
+async def test_notifications_reach_every_listener_until_it_leaves(way: Way):
     heard: list[Any] = []
     async with way.reached() as raw:
         leave = raw.downstream.listen(lambda *notice: heard.append(notice))
@@ -226,7 +228,7 @@ async def test_what_a_server_notifies_of_is_told_to_every_listener_until_it_leav
     assert heard == ["second"]
 
 
-async def test_logs_of_a_request_go_to_its_client_and_to_others_only_where_they_may_be_theirs(
+async def test_log_messages_go_to_other_clients_only_if_they_may_belong_to_their_requests(
     way: Way,
 ):
     heard: list[tuple[str, JsonObject]] = []
@@ -252,7 +254,7 @@ async def test_logs_of_a_request_go_to_its_client_and_to_others_only_where_they_
     )
 
 
-async def test_what_a_call_of_a_run_logs_is_told_to_its_client(way: Way):
+async def test_log_messages_of_a_call_of_a_run_go_to_its_client(way: Way):
     heard: list[JsonObject] = []
     async with way.reached() as raw:
         raw.downstream.listen(lambda *notice: heard.append({"everybody": True}))
@@ -266,7 +268,7 @@ async def test_what_a_call_of_a_run_logs_is_told_to_its_client(way: Way):
     assert heard == [{"level": "warning", "logger": "raw", "data": {"n": 1}}, {"everybody": True}]
 
 
-async def test_a_changed_list_is_told_once_it_is_here(way: Way):
+async def test_a_changed_list_is_announced_once_it_is_read(way: Way):
     lists: list[int] = []
     async with way.reached() as raw:
         before = raw.downstream.offers()
@@ -282,7 +284,7 @@ async def test_a_changed_list_is_told_once_it_is_here(way: Way):
         assert raw.downstream.offers()[0].tools is before[0].tools
 
 
-async def test_a_server_that_says_a_list_has_changed_is_believed(way: Way):
+async def test_an_announced_change_is_passed_on_though_the_list_is_the_same(way: Way):
     heard: list[str] = []
     async with way.reached() as raw:
         before = raw.downstream.offers()
@@ -293,7 +295,7 @@ async def test_a_server_that_says_a_list_has_changed_is_believed(way: Way):
     assert heard == ["notifications/prompts/list_changed"]
 
 
-async def test_what_a_server_says_before_its_answer_is_heard_before_it(stdio_legacy: Way):
+async def test_notifications_before_an_answer_arrive_before_it(stdio_legacy: Way):
     heard: list[str] = []
     async with stdio_legacy.reached() as raw:
         raw.downstream.listen(lambda server, method, params: heard.append(method))
@@ -302,7 +304,7 @@ async def test_what_a_server_says_before_its_answer_is_heard_before_it(stdio_leg
             assert len(heard) == number
 
 
-async def test_a_server_of_2026_is_told_what_the_client_of_a_run_can_do(http_modern: Way):
+async def test_a_server_of_2026_gets_the_capabilities_of_the_client_of_a_run(http_modern: Way):
     declared: JsonObject = {"sampling": {"x-odd": 1}}
     async with http_modern.reached() as raw:
         tool = raw.pool.catalog().tools["raw:params"]
@@ -312,7 +314,7 @@ async def test_a_server_of_2026_is_told_what_the_client_of_a_run_can_do(http_mod
     assert meta["io.modelcontextprotocol/clientCapabilities"] == declared
 
 
-async def test_a_resource_that_is_watched_is_told_of_until_it_is_left(way: Way):
+async def test_updates_of_a_watched_resource_arrive_until_it_is_unsubscribed(way: Way):
     heard: list[Any] = []
     async with way.reached() as raw:
         raw.downstream.listen(lambda *notice: heard.append(notice))
@@ -336,7 +338,7 @@ async def test_a_resource_that_is_watched_is_told_of_until_it_is_left(way: Way):
             await way.noted(["resources/unsubscribe", {"uri": "note://1"}])
 
 
-async def test_a_server_is_told_what_a_client_notifies_of(legacy_way: Way):
+async def test_notifications_of_a_client_reach_the_server(legacy_way: Way):
     async with legacy_way.reached() as raw:
         await raw.downstream.notify("raw", "notifications/roots/list_changed", {})
         await legacy_way.noted("roots changed")
@@ -373,7 +375,7 @@ ANSWERS: list[tuple[str, Any, Any]] = [
 ]
 
 
-async def test_what_a_server_asks_is_put_to_the_caller_and_answered_as_it_is(way: Way):
+async def test_a_question_and_its_answer_are_passed_on_as_they_are(way: Way):
     person = Person(*(answer for _, _, answer in ANSWERS))
     async with way.reached() as raw:
         questions: list[Any] = [[method, params] for method, params, _ in ANSWERS]
@@ -391,7 +393,7 @@ async def test_what_a_server_asks_is_put_to_the_caller_and_answered_as_it_is(way
     )
 
 
-async def test_a_server_that_asks_by_its_result_gives_it_to_a_caller_who_takes_that(way: Way):
+async def test_a_caller_that_takes_input_requests_gets_the_result_that_asks(way: Way):
     person = Person(ANSWERS[0][2])
     params: JsonObject = {"name": "ask", "arguments": {"questions": [["elicitation/create", FORM]]}}
     async with way.reached() as raw:
@@ -410,7 +412,7 @@ async def test_a_server_that_asks_by_its_result_gives_it_to_a_caller_who_takes_t
         assert result["structuredContent"]["answers"] == [ANSWERS[0][2]]
 
 
-async def test_a_call_by_name_is_sent_with_all_that_its_client_sent(way: Way):
+async def test_a_call_by_name_is_sent_with_all_params_of_its_client(way: Way):
     params: JsonObject = {"name": "params", "x-odd": [1], "_meta": {"mine": [1, None]}}
     async with way.reached() as raw:
         tool = raw.pool.catalog().tools["raw:params"]
@@ -438,12 +440,12 @@ async def test_only_calls_prompts_and_resources_may_ask(http_legacy: Way):
     assert person.asked == []
 
 
-async def test_who_cannot_be_asked_is_not(way: Way):
+async def test_a_caller_that_cannot_be_asked_is_not_asked(way: Way):
     async with way.reached() as raw:
         (tool,) = (tool for tool in raw.pool.catalog().tools.values() if tool.name == "ask")
         call = a_call(tool, {"questions": [["elicitation/create", FORM]]})
         if way.is_modern:
-            with pytest.raises(ToolError, match="nobody can be asked on the command line"):
+            with pytest.raises(ToolError, match="the command line has no client to ask"):
                 await raw.pool(call)
             with pytest.raises(ToolError, match="the client did not declare that it can be asked"):
                 await raw.pool(call._replace(caller=FakeCaller()))
@@ -469,7 +471,7 @@ async def test_a_clients_error_is_the_servers_answer(way: Way):
             assert result["structuredContent"]["answers"] == [answer]
 
 
-async def test_two_callers_at_once_are_each_asked_their_own(legacy_way: Way):
+async def test_two_callers_at_once_are_each_asked_their_own_question(legacy_way: Way):
     async with legacy_way.reached() as raw:
         people = {
             name: Person(*[{"action": "accept", "content": {"name": name}}] * 2) for name in "ab"
@@ -492,7 +494,7 @@ async def test_two_callers_at_once_are_each_asked_their_own(legacy_way: Way):
     assert people["b"].asked == [("elicitation/create", {**FORM, "of": "b"})]
 
 
-async def test_a_question_that_may_be_for_a_caller_who_cannot_be_asked_is_put_to_no_other(
+async def test_a_question_during_a_request_of_an_unaskable_caller_is_put_to_no_other(
     legacy_way: Way,
 ):
     person = Person({"roots": []})
@@ -509,7 +511,7 @@ async def test_a_question_that_may_be_for_a_caller_who_cannot_be_asked_is_put_to
     assert person.asked == []
 
 
-async def test_over_http_callers_are_asked_side_by_side(http_legacy: Way):
+async def test_over_http_callers_are_asked_at_the_same_time(http_legacy: Way):
     people = {name: Person({"action": "accept", "content": {"name": name}}) for name in "ab"}
     answers: dict[str, Any] = {}
     all_asked = anyio.Event()
@@ -538,7 +540,7 @@ async def test_over_http_callers_are_asked_side_by_side(http_legacy: Way):
     assert [person.asked[0][1]["of"] for person in people.values()] == ["a", "b"]
 
 
-async def test_a_question_that_came_by_itself_goes_to_the_one_who_can_be_asked(legacy_way: Way):
+async def test_a_question_outside_of_any_stream_goes_to_the_only_caller(legacy_way: Way):
     person = Person({"roots": []})
     async with legacy_way.reached() as raw:
         result: Any = await raw.call("ask", person, questions=[["roots/list", {}]], loose=True)

@@ -61,15 +61,15 @@ async def test_a_server_that_fails_one_list_keeps_the_others(way: Way, failing: 
     assert listed == {"tools": 8, "resources": 3, "templates": 1, "prompts": 1, lost: 0}
 
 
-async def test_the_tools_that_the_settings_leave_out_are_not_offered(way: Way):
+async def test_excluded_tools_are_not_offered(way: Way):
     settings = way.settings.model_copy(update={"include": ("a*", "h*", "l*"), "exclude": ("hang",)})
-    async with Pool(Config(servers={"raw": settings}), ListingCache(None), patience=QUICK) as pool:
+    async with Pool(Config(servers={"raw": settings}), ListingCache(None), timings=QUICK) as pool:
         with anyio.fail_after(SOON):
             await pool.settled()
-        assert [tool["name"] for tool in pool.downstream.offers()[0].tools] == ["ask", "log"]
+        assert [tool["name"] for tool in pool.offers()[0].tools] == ["ask", "log"]
 
 
-async def test_a_server_that_goes_fails_its_requests_and_is_there_again_with_all_it_offered(
+async def test_a_server_that_ends_fails_its_requests_and_comes_back_with_its_lists(
     way: Way,
 ):
     async with way.reached() as raw:
@@ -91,7 +91,7 @@ async def test_a_server_that_goes_fails_its_requests_and_is_there_again_with_all
         assert (await raw.request("prompts/get", {"name": "greet"}))["messages"] == []
 
 
-async def test_what_clients_watch_is_watched_again_after_the_server_was_gone(way: Way):
+async def test_watched_resources_are_watched_again_after_a_reconnect(way: Way):
     heard: list[Any] = []
     async with way.reached() as raw:
         raw.downstream.listen(lambda *notice: heard.append(notice))
@@ -114,8 +114,8 @@ async def test_what_clients_watch_is_watched_again_after_the_server_was_gone(way
                 )
 
 
-async def test_a_server_is_in_use_as_long_as_clients_watch_something(way: Way):
-    connection = Connection("raw", way.settings, patience=QUICK)
+async def test_a_server_is_in_use_while_a_resource_is_watched(way: Way):
+    connection = Connection("raw", way.settings, timings=QUICK)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(connection.run)
         for uri in ("note://1", "note://2"):
@@ -136,7 +136,7 @@ async def test_a_refused_subscription_is_not_kept(tmp_path: Path):
     assert "subscribe" not in way.journal.read_text()
 
 
-async def test_the_resources_that_are_watched_are_bounded(tmp_path: Path):
+async def test_the_number_of_watched_resources_is_limited(tmp_path: Path):
     way = Way("stdio", "legacy", tmp_path / "journal")
     async with way.reached() as raw:
         async with anyio.create_task_group() as tasks:
@@ -152,7 +152,7 @@ async def test_the_resources_that_are_watched_are_bounded(tmp_path: Path):
 @pytest.mark.parametrize(
     "method", ["resources/subscribe", "resources/unsubscribe", "logging/setLevel"]
 )
-async def test_a_wish_without_its_object_is_refused(way: Way, method: str):
+async def test_a_subscription_without_its_object_is_refused(way: Way, method: str):
     async with way.reached() as raw:
         with pytest.raises(RpcError) as failure:
             await raw.request(method, {"uri": 7, "level": None})
@@ -160,36 +160,35 @@ async def test_a_wish_without_its_object_is_refused(way: Way, method: str):
 
 
 @pytest.mark.parametrize("value", [float("nan"), "\ud800", {1: 2}])
-async def test_params_that_are_no_strict_json_are_not_sent(way: Way, value: Any):
+async def test_params_that_are_not_strict_json_are_not_sent(way: Way, value: Any):
     async with way.reached() as raw:
         with pytest.raises(RpcError, match="not strict JSON") as failure:
             await raw.request("prompts/get", {"name": value})
     assert failure.value.code == types.INVALID_PARAMS
 
 
-async def test_a_server_that_is_not_there_is_an_error_of_ours():
+async def test_an_unreachable_or_unknown_server_is_an_error_of_ours():
     async with Pool(
         Config(servers={"gone": ServerSettings(command="frobnicate")}),
         ListingCache(None),
-        patience=QUICK,
+        timings=QUICK,
     ) as pool:
         with anyio.fail_after(SOON):
             await pool.settled()
             for server, said in (
                 ("gone", "cannot start frobnicate"),
-                ("nobody", "there is no server"),
+                ("nobody", "unknown server"),
             ):
                 with pytest.raises(RpcError, match=said) as failure:
-                    await pool.downstream.request(RelayRequest(server, "prompts/get"))
+                    await pool.request(RelayRequest(server, "prompts/get"))
                 assert failure.value.code == types.CONNECTION_CLOSED
-        assert pool.downstream.offers() == ()
+        assert pool.offers() == ()
 
 
-async def test_a_notice_that_is_no_strict_json_is_dropped():
+async def test_a_notification_that_is_not_strict_json_is_dropped():
     heard: list[JsonObject] = []
     async with Pool(Config(servers={}), ListingCache(None)) as pool:
-        relays: Any = pool.downstream
-        relays.listen(lambda server, method, params: heard.append(params))
-        relays.tell("s", "notifications/message", {"data": "\ud800"})
-        relays.tell("s", "notifications/message", {"data": "x"})
+        pool.listen(lambda server, method, params: heard.append(params))
+        pool.broadcast("s", "notifications/message", {"data": "\ud800"})
+        pool.broadcast("s", "notifications/message", {"data": "x"})
     assert heard == [{"data": "x"}]

@@ -85,7 +85,7 @@ def resources(tree: Path) -> Resources:
         ("here", "file:ä ö", "ä ö"),
     ],
 )
-def test_a_path_is_taken_from_the_folder_of_its_server_and_links_are_followed(
+def test_a_path_is_resolved_in_the_folder_of_its_server_and_links_are_followed(
     resources: Resources, tree: Path, server: str, key: str, place: str
 ):
     assert located(resources, server, key) == f"file:{tree / place}"
@@ -117,13 +117,13 @@ def test_a_uri_is_decoded_and_a_path_is_not(resources: Resources, tree: Path, wr
         ("here", "file:" + "x/" * MAX_KEY, True),
     ],
 )
-def test_only_files_of_this_machine_have_to_be_looked_up(
+def test_only_files_of_this_machine_are_looked_up(
     resources: Resources, server: str, key: str, is_known: bool
 ):
     assert (resources.at_once(ResourceName(server, key)) is not None) == is_known
 
 
-def test_a_server_that_was_taken_out_of_the_settings_has_files_of_its_own(tree: Path):
+def test_a_server_removed_from_the_settings_has_files_of_its_own(tree: Path):
     resources = Resources(Config(servers={"s": ServerSettings(command="x", cwd=tree)}))
     resources.adopt(Config(servers={}))
     assert resources.look_up(ResourceName("s", "file:a//b")) == "file@s:a/b"
@@ -162,7 +162,7 @@ def test_files_of_another_machine_are_its_own(
     assert resources.path(server, key) is None
 
 
-def test_a_path_is_given_as_the_server_means_it(resources: Resources, tree: Path):
+def test_a_path_is_made_absolute_as_its_server_would(resources: Resources, tree: Path):
     assert resources.path("here", "x/back/y") == f"{tree}/x/back/y"
     assert resources.path("here", f"file://{tree}/a%20b") == f"{tree}/a b"
     assert resources.path("workspace", "/etc/hosts") == "/etc/hosts"
@@ -181,7 +181,7 @@ def test_links_are_looked_up_each_time(tmp_path: Path):
 
 @settings(max_examples=500)
 @given(names=st.lists(st.sampled_from(NAMES), max_size=12), is_absolute=st.booleans())
-def test_a_path_leads_where_the_system_says(
+def test_a_path_leads_where_the_operating_system_says(
     resources: Resources, tree: Path, names: list[str], is_absolute: bool
 ):
     path = "/".join([*([str(tree)] if is_absolute else []), *names])
@@ -189,7 +189,7 @@ def test_a_path_leads_where_the_system_says(
 
 
 @given(st.text(max_size=40), st.sampled_from(["file:", "file://", "file:///", "file:~", "FILE:"]))
-def test_any_text_has_a_key_that_can_be_sent_and_is_its_own(
+def test_any_text_has_a_key_that_can_be_sent_and_is_its_own_key(
     resources: Resources, text: str, start: str
 ):
     for server in ("here", "web"):
@@ -200,13 +200,13 @@ def test_any_text_has_a_key_that_can_be_sent_and_is_its_own(
 
 @pytest.mark.parametrize("text", ["nul\0l", "\ud800", "%ff%00", "x" * 300, "//", "%"])
 @pytest.mark.parametrize("start", ["file:", "file://{}/", "file:/"])
-def test_what_no_file_can_be_called_has_a_key_too(
+def test_a_name_that_no_file_can_have_has_a_key_too(
     resources: Resources, tree: Path, start: str, text: str
 ):
     assert located(resources, "here", start.format(tree) + text).encode().startswith(b"file:/")
 
 
-def test_names_that_are_no_utf8_are_told_apart(tree: Path, resources: Resources):
+def test_names_that_are_not_utf8_have_different_keys(tree: Path, resources: Resources):
     one, other = (located(resources, "here", f"file://{tree}/{name}") for name in ("%fe", "%ff"))
     assert (one, other) == (f"file:{tree}/\\udcfe", f"file:{tree}/\\udcff")
 
@@ -219,7 +219,7 @@ def test_names_that_are_no_utf8_are_told_apart(tree: Path, resources: Resources)
         ("here", "file:" + "é" * 4_000 + "/y" * 40, None),
     ],
 )
-def test_what_is_too_long_is_taken_for_all_there_is(
+def test_a_path_that_is_too_long_counts_as_the_whole_file_system(
     resources: Resources, tree: Path, server: str, key: str, place: str | None
 ):
     found = located(resources, server, key)
@@ -254,7 +254,7 @@ def test_links_are_read_a_bounded_number_of_times(tmp_path: Path):
     assert len(read) <= MAX_LINKS
 
 
-def test_a_way_of_very_many_steps_is_taken_for_all_there_is(tmp_path: Path):
+def test_a_path_of_too_many_steps_counts_as_the_whole_file_system(tmp_path: Path):
     (tmp_path / "l0").mkdir()
     for number in range(6):
         (tmp_path / f"l{number + 1}").symlink_to("./" * 2_000 + f"l{number}")
@@ -263,7 +263,7 @@ def test_a_way_of_very_many_steps_is_taken_for_all_there_is(tmp_path: Path):
     assert located(resources, "s", "file:l6") == "file:/"
 
 
-def test_no_path_is_looked_up_that_is_longer_than_the_bound():
+def test_no_path_above_the_limit_is_looked_up():
     looked: list[str] = []
 
     def lstat(path: str) -> os.stat_result:
@@ -311,7 +311,7 @@ def folded(tmp_path: Path) -> tuple[Path, Resources]:
     )
 
 
-def test_letter_case_is_folded_where_the_file_system_folds_it_and_nowhere_else(
+def test_letter_case_is_ignored_only_where_the_file_system_ignores_it(
     folded: tuple[Path, Resources],
 ):
     folder, resources = folded
@@ -337,7 +337,7 @@ def other_device(tmp_path: Path) -> Resources:
     )
 
 
-def test_two_links_to_one_file_tell_nothing_about_letter_case(
+def test_two_links_to_one_file_prove_nothing_about_letter_case(
     tmp_path: Path, other_device: Resources
 ):
     (tmp_path / "readme").write_text("x")
@@ -345,7 +345,7 @@ def test_two_links_to_one_file_tell_nothing_about_letter_case(
     assert len({located(other_device, "s", f"file:{name}") for name in ("readme", "README")}) == 2
 
 
-def test_a_name_without_letters_tells_nothing_about_letter_case(
+def test_a_name_without_letters_proves_nothing_about_letter_case(
     tmp_path: Path, other_device: Resources
 ):
     (tmp_path / "2026").mkdir()
@@ -410,7 +410,7 @@ def hanging(*stuck: str) -> Iterator[tuple[Hanging, Callable[[str], str | None]]
             files.release()
 
 
-def test_where_a_lookup_hangs_no_other_waits():
+def test_no_other_thread_waits_for_a_lookup_that_hangs():
     with hanging("/mnt/nfs") as (files, look_up):
         assert look_up("/mnt/nfs") is None
         assert look_up("/mnt/nfs/any/where") is None
@@ -419,7 +419,7 @@ def test_where_a_lookup_hangs_no_other_waits():
         assert look_up("/mnt/nfs/any/where") == "file:/mnt/nfs/any/where"
 
 
-def test_where_several_lookups_in_one_folder_hang_no_other_looks_there():
+def test_no_other_thread_looks_into_a_folder_where_several_lookups_hang():
     stuck = [f"/mnt/nfs/{number}" for number in range(MOST_LATE)]
     with hanging(*stuck[:-1]) as (files, look_up):
         assert look_up("/mnt/nfs/x") == "file:/mnt/nfs/x"
@@ -430,7 +430,7 @@ def test_where_several_lookups_in_one_folder_hang_no_other_looks_there():
         assert look_up("/mnt/nfs/x") == "file:/mnt/nfs/x"
 
 
-def test_an_answer_that_is_not_late_yet_stops_no_other():
+def test_a_lookup_that_is_not_late_yet_stops_no_other():
     with hanging("/mnt/nfs") as (files, look_up):
         files.now -= LATE_S / 2
         files.stuck = ()

@@ -37,9 +37,7 @@ async def kept(changing: ChangingServer, tmp_path: Path) -> Path:
     return tmp_path / "state"
 
 
-async def test_one_that_is_known_is_not_started_before_it_is_used(
-    changing: ChangingServer, kept: Path
-):
+async def test_a_known_lazy_server_starts_at_its_first_use(changing: ChangingServer, kept: Path):
     async with pool_of(kept, s=changing.settings(lazy=True)) as pool:
         await settled(pool)
         assert (info(pool).state, info(pool).tools, info(pool).pid) == (ServerState.IDLE, 3, None)
@@ -48,14 +46,14 @@ async def test_one_that_is_known_is_not_started_before_it_is_used(
         assert info(pool).state is ServerState.READY
 
 
-async def test_one_that_is_not_known_is_started_to_be_listed(changing: ChangingServer):
+async def test_an_unknown_lazy_server_starts_to_be_listed(changing: ChangingServer):
     async with pool_of(s=changing.settings(lazy=True, idle_timeout_s=0.05)) as pool:
         await settled(pool)
         assert info(pool).tools == 3
         await until(lambda: info(pool).state is ServerState.IDLE)
 
 
-async def test_it_is_stopped_once_it_is_idle_and_started_again_for_the_next_call(
+async def test_an_idle_server_stops_and_starts_again_for_the_next_call(
     changing: ChangingServer, kept: Path
 ):
     async with pool_of(kept, s=changing.settings(lazy=True, idle_timeout_s=0.05)) as pool:
@@ -66,7 +64,7 @@ async def test_it_is_stopped_once_it_is_idle_and_started_again_for_the_next_call
         assert await call(pool, "look") != first
 
 
-async def test_a_call_in_flight_keeps_it(changing: ChangingServer, kept: Path):
+async def test_a_call_in_flight_keeps_the_server_running(changing: ChangingServer, kept: Path):
     async with pool_of(kept, s=changing.settings(lazy=True, idle_timeout_s=0.01)) as pool:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(call, pool, "wait")
@@ -78,9 +76,7 @@ async def test_a_call_in_flight_keeps_it(changing: ChangingServer, kept: Path):
         await until(lambda: info(pool).state is ServerState.IDLE)
 
 
-async def test_whoever_asks_for_a_tool_that_is_not_known_starts_it(
-    changing: ChangingServer, kept: Path
-):
+async def test_asking_for_an_unknown_tool_starts_its_server(changing: ChangingServer, kept: Path):
     changing.put([described("look"), described("new")])
     async with pool_of(kept, s=changing.settings(lazy=True)) as pool:
         await settled(pool)
@@ -89,7 +85,7 @@ async def test_whoever_asks_for_a_tool_that_is_not_known_starts_it(
         assert "s:new" in pool.catalog().tools
 
 
-async def test_one_that_does_not_start_says_why_and_is_tried_at_the_next_use(
+async def test_a_lazy_server_that_fails_to_start_is_tried_again_at_the_next_use(
     changing: ChangingServer, kept: Path
 ):
     good = (changing.folder / "state.json").read_text()
@@ -105,14 +101,14 @@ async def test_one_that_does_not_start_says_why_and_is_tried_at_the_next_use(
 
 @pytest.mark.virtual_time
 class TestUse:
-    async def test_what_is_not_lazy_is_always_wanted(self):
+    async def test_a_server_that_is_not_lazy_is_always_wanted(self):
         use = UsageTracker()
-        await use.wanted()
+        await use.wait_wanted()
         with anyio.move_on_after(1_000_000) as scope:
-            await use.unwanted()
+            await use.wait_unwanted()
         assert scope.cancelled_caught
 
-    async def test_it_is_wanted_during_a_use_and_for_a_while_after(self):
+    async def test_a_lazy_server_is_wanted_during_a_use_and_for_a_while_after(self):
         use = UsageTracker(300)
         states = [use.is_wanted]
         with used(use):
@@ -120,45 +116,45 @@ class TestUse:
             states.append(use.is_wanted)
         assert states == [False, True]
         ended = anyio.current_time()
-        await use.unwanted()
+        await use.wait_unwanted()
         assert anyio.current_time() - ended == pytest.approx(300)
 
-    async def test_each_use_begins_the_while_anew(self):
+    async def test_each_use_starts_the_idle_time_again(self):
         use = UsageTracker(300)
         async with anyio.create_task_group() as tasks:
             use.touch()
-            tasks.start_soon(use.unwanted)
+            tasks.start_soon(use.wait_unwanted)
             for _ in range(5):
                 await anyio.sleep(200)
                 with used(use):
                     pass
         assert anyio.current_time() == pytest.approx(5 * 200 + 300)
 
-    async def test_a_use_ends_the_wait_of_what_starts_it(self):
+    async def test_a_use_ends_the_wait_for_one(self):
         use = UsageTracker(300)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(use.wanted)
+            tasks.start_soon(use.wait_wanted)
             await anyio.sleep(50)
             with used(use):
                 await anyio.sleep(1)
         assert anyio.current_time() == 51
 
-    async def test_other_settings_count_at_once(self):
+    async def test_new_settings_apply_at_once(self):
         use = UsageTracker(300)
         use.touch()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(use.unwanted)
+            tasks.start_soon(use.wait_unwanted)
             await anyio.sleep(1)
             use.adjust(10)
         assert anyio.current_time() == pytest.approx(11)
 
-    async def test_who_waits_for_the_end_of_uses_waits_no_longer_than_that_or_than_asked(self):
+    async def test_the_wait_for_the_end_of_all_uses_is_bounded(self):
         use = UsageTracker()
         with used(use):
-            await use.ended(7)
+            await use.wait_unused(7)
         assert anyio.current_time() == 7
         async with anyio.create_task_group() as tasks:
             with used(use):
-                tasks.start_soon(use.ended, 100)
+                tasks.start_soon(use.wait_unused, 100)
                 await anyio.sleep(3)
         assert anyio.current_time() == 10

@@ -18,7 +18,7 @@ from plait.config import Config, ServerSettings
 from plait.core.ports import NO_CLIENT, Ask, Downstream, RelayRequest
 from plait.core.values.strict import JsonObject
 from plait.downstream.pool import Pool
-from plait.downstream.transports.transport import ConnectTimings
+from plait.downstream.timings import ConnectTimings
 from plait.stores.listing_cache import ListingCache
 
 from ..fakes import FakeCaller
@@ -60,12 +60,12 @@ class Way:
     @asynccontextmanager
     async def reached(self) -> AsyncIterator[Reached]:
         async with Pool(
-            Config(servers={"raw": self.settings}), ListingCache(None), patience=QUICK
+            Config(servers={"raw": self.settings}), ListingCache(None), timings=QUICK
         ) as pool:
             with anyio.fail_after(SOON):
                 await pool.settled()
             assert pool.catalog().servers["raw"].error is None
-            yield Reached(pool, pool.downstream)
+            yield Reached(pool, pool)
 
     async def noted(self, event: object) -> None:
         """Wait until the server has written *event* down."""

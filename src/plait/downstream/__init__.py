@@ -1,1 +1,1 @@
-"""Ways to call a tool: connections to downstream servers, and the pool of them."""
+"""Servers that we are a client of: the pool, and one connection for each."""

@@ -1,4 +1,5 @@
-"""Calls of tools and relayed requests, sent on one connection; their failures are `CallError`s."""
+"""Tool calls and relayed requests on one session: input requests are answered, and whatever goes
+wrong becomes a `CallError`."""
 
 from __future__ import annotations
 
@@ -8,46 +9,49 @@ import anyio
 from mcp import MCPError
 
 from ..core.ports import Caller, RelayRequest, RpcError, ToolCall
-from ..core.values.strict import Json, JsonObject, NotStrict, measure, present
+from ..core.values.strict import JsonObject, NotStrict, measure, present
 from ..errors import InvalidArguments, InvalidOutput, ToolError
 from .listings.subscriptions import ServerSubscriptions
 from .session import ProtocolSession
 from .transports.faults import SessionLost, lost, translated
 
 MOST_ROUNDS = 10
-"""How often one request may be sent again with answers to what its server asked."""
+"""Most times that one request is sent again with answers to input requests."""
 MOST_QUESTIONS = 32
-"""How much may be asked in one round."""
+"""Most input requests in one result."""
 
 
 async def call_tool(server: str, session: ProtocolSession, call: ToolCall) -> JsonObject:
-    """The result of one `tools/call` as it came, its input requests answered.
+    """Send one `tools/call` and return its result as it came.
 
     Raises `CallError`; `Unsent` if nothing of it reached the server.
     """
     params = call.params
     if params is None:
         params = {"name": call.tool.name, "arguments": call.arguments}
-    return await _with_answers(
-        server, session, "tools/call", params, call.caller, call.tool.full_name
-    )
+    name = call.tool.full_name
+    return await request_answered(server, session, call.caller, name, "tools/call", params)
 
 
 async def relay(
-    server: str, session: ProtocolSession, request: RelayRequest, interests: ServerSubscriptions
+    server: str,
+    session: ProtocolSession,
+    request: RelayRequest,
+    subscriptions: ServerSubscriptions,
 ) -> JsonObject:
-    """The result of one relayed request as it came, its input requests answered. Raises
-    `CallError`, and `RpcError` for what is refused here; `Unsent` if nothing of it reached the
-    server."""
-    method, caller = request.method, request.caller
-    params: JsonObject = (
-        {**request.params, "_meta": request.meta} if request.meta else request.params
-    )
-    if interests.are_told_by(method):
-        return await interests.tell(
-            session, method, params, partial(_sent, server, session, caller)
-        )
-    result = await _with_answers(server, session, method, params, caller, f"{server}: {method}")
+    """Send one relayed request and return its result as it came.
+
+    Raises `CallError`, `RpcError` for a request that is refused here, and `Unsent` if nothing of it
+    reached the server.
+    """
+    method, params = request.method, request.params
+    if request.meta:
+        params = {**params, "_meta": request.meta}
+    name = f"{server}: {method}"
+    send = partial(request_answered, server, session, request.caller, name)
+    if subscriptions.handles(method):
+        return await subscriptions.send(session, method, params, send)
+    result = await send(method, params)
     try:
         measure(result)
     except NotStrict as error:
@@ -55,106 +59,92 @@ async def relay(
     return result
 
 
-async def _with_answers(
+async def request_answered(
     server: str,
     session: ProtocolSession,
-    method: str,
-    params: JsonObject,
     caller: Caller,
     name: str,
+    method: str,
+    params: JsonObject,
 ) -> JsonObject:
-    """The result of a request. While that asks for input, the caller is asked, and the request is
-    sent again with the answers; a caller who takes input requests is given the first of them.
-    Errors call the request by its *name*."""
-    first, rounds = params, 0
-    while True:
-        result = await _sent(server, session, caller, method, params)
+    """Send a request, and while its result asks for input, ask the caller and send it again with
+    the answers.
+
+    A caller that takes input requests gets the first of those results instead. Errors call the
+    request by its *name*. Raises `CallError`.
+    """
+    first = params
+    for round in range(MOST_ROUNDS + 1):
+        try:
+            result = await session.request(method, params, caller)
+        except MCPError as error:
+            failure = translated(server, error.error, session.exit_reason())
+            if isinstance(failure, SessionLost):
+                session.retire()
+            raise failure from error
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+            raise lost(server, session.exit_reason()) from error
+        except ValueError as error:  # the SDK cannot serialise it
+            raise InvalidArguments(f"the arguments cannot be sent: {str(error)[:200]}") from error
         if result.get("resultType") != "input_required":
             return result
-        questions = _questions(name, result, caller)
+        questions = _read_questions(name, result, caller)
         if caller.takes_input_requests:
             return result
         if questions and not caller.can_be_asked:
-            raise _unanswerable(name, caller)
-        if rounds == MOST_ROUNDS:
-            raise ToolError(f"{name} asked for input more than {MOST_ROUNDS} times")
-        rounds += 1
-        answers: JsonObject = {
-            key: await _asked(name, caller, *question) for key, question in questions.items()
-        }
-        params = {
-            **first,
-            **present(inputResponses=answers, requestState=result.get("requestState")),
-        }
+            reason = (
+                "the command line has no client to ask"
+                if caller.client is None
+                else "the client did not declare that it can be asked"
+            )
+            raise ToolError(
+                f"{name} asks for input, and {reason}",
+                hint="Give it everything as arguments, or call it for a client that can be asked.",
+            )
+        if round == MOST_ROUNDS:
+            break
+        answers: JsonObject = {}
+        for key, (question, details) in questions.items():
+            try:
+                answers[key] = await caller.ask(question, details)
+            except RpcError as error:
+                raise _unanswered(name, error) from error
+        state = result.get("requestState")
+        params = {**first, **present(inputResponses=answers, requestState=state)}
+    raise ToolError(f"{name} asked for input more than {MOST_ROUNDS} times")
 
 
-async def _sent(
-    server: str, session: ProtocolSession, caller: Caller, method: str, params: JsonObject
-) -> JsonObject:
-    try:
-        return await session.request(method, params, caller)
-    except MCPError as error:
-        failure = translated(server, error.error, session.last_words())
-        if isinstance(failure, SessionLost):
-            session.retire()
-        raise failure from error
-    except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
-        raise lost(server, session.last_words()) from error
-    except ValueError as error:  # the SDK cannot serialise it
-        raise InvalidArguments(f"the arguments cannot be sent: {str(error)[:200]}") from error
-
-
-def _questions(name: str, result: JsonObject, caller: Caller) -> dict[str, tuple[str, JsonObject]]:
-    """The method and the params of each input request in *result*, all of which the caller may be
-    asked. Raises `ToolError`."""
+def _read_questions(
+    name: str, result: JsonObject, caller: Caller
+) -> dict[str, tuple[str, JsonObject]]:
+    """The method and the params of each input request in *result*. Raises `ToolError`, also if the
+    caller may not be asked one of them."""
     requests = result.get("inputRequests")
     if requests is None:
         return {}
+    malformed = ToolError(f"{name} asks in a form that the protocol does not have")
     if not isinstance(requests, dict) or len(requests) > MOST_QUESTIONS:
-        raise _malformed(name)
-    questions = {key: _question(name, request) for key, request in requests.items()}
+        raise malformed
+    questions: dict[str, tuple[str, JsonObject]] = {}
+    for key, request in requests.items():
+        match request:
+            case {"method": str(method), "params": dict(params)}:
+                questions[key] = method, params
+            case {"method": str(method), **others} if "params" not in others:
+                questions[key] = method, {}
+            case _:
+                raise malformed
     for method, params in questions.values():
         try:
             measure(params)
             caller.check_question(method, params)
         except NotStrict as error:
-            raise ToolError(f"{name} asks with what is not strict JSON: {error}") from None
+            raise ToolError(f"{name} asks with params that are not strict JSON: {error}") from None
         except RpcError as error:
             raise _unanswered(name, error) from error
     return questions
 
 
-def _question(name: str, request: Json) -> tuple[str, JsonObject]:
-    match request:
-        case {"method": str(method), "params": dict(params)}:
-            return method, params
-        case {"method": str(method), **others} if "params" not in others:
-            return method, {}
-    raise _malformed(name)
-
-
-async def _asked(name: str, caller: Caller, method: str, params: JsonObject) -> JsonObject:
-    try:
-        return await caller.ask(method, params)
-    except RpcError as error:
-        raise _unanswered(name, error) from error
-
-
-def _unanswerable(name: str, caller: Caller) -> ToolError:
-    reason = (
-        "nobody can be asked on the command line"
-        if caller.client is None
-        else "the client did not declare that it can be asked"
-    )
-    return ToolError(
-        f"{name} asks for input, and {reason}",
-        hint="Give it all it needs as arguments, or call it for a client that can be asked.",
-    )
-
-
 def _unanswered(name: str, error: RpcError) -> ToolError:
-    return ToolError(f"{name} asked for input and got none: {error.message[:500]}", rpc_error=error)
-
-
-def _malformed(name: str) -> ToolError:
-    return ToolError(f"{name} asks in a form that the protocol does not have")
+    said = f"{name} asked for input and got none: {error.message[:500]}"
+    return ToolError(said, rpc_error=error)

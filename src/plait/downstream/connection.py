@@ -1,15 +1,32 @@
 """One downstream server, owned by one task for its whole life.
 
-The owner opens the transport, agrees on a protocol, lists the tools and waits for the end; then it
-starts again. Other tasks only call `call`, which never waits longer for a server than it takes to
-know that it is not there.
+`run` is that task: it opens the transport, agrees on a protocol, reads the lists and waits for the
+end; then it starts again. All else (calls, requests, settings) comes from other tasks, and never
+opens or closes anything: it uses the session that the owner has published, or waits for one.
+
+Invariants:
+
+- `_session` is set only while the session can take calls: after the lists were read, and before the
+  transport is closed. So a caller needs no lock, only a look at `_usable_session`.
+- `state` changes by `_become` alone, in the owner's task. Each change wakes everything that waits,
+  and is a notice for observers.
+- A call waits for its server only while that is likely to be there soon (`_is_expected`), and at
+  most as long as `_longest_wait_s` says. To an idle server, the call itself is what starts it:
+  the owner waits for the first use.
+- A call is sent again only if nothing of it reached the server (`Unsent`), and once.
+- Whatever ends an attempt ends that attempt alone. The pause before the next one grows until a
+  connection lasts (`Backoff`).
+
+A connection for each call, or a pool of them, would be simpler to reason about, but a server is
+stateful: it keeps a session, and most are processes that can exist only once.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import anyio
 import mcp_types as types
@@ -24,29 +41,29 @@ from ..core.values.strict import JsonObject, NotStrict, measure
 from ..errors import CallError, InvalidArguments, ServerUnavailable
 from ..redaction import Secrets
 from ..waiting import Signal
-from .backoff import Backoff
 from .calling import call_tool, relay
 from .eras.era_cache import EraCache
 from .eras.handshake import DiedOnProbe, Era, negotiate
-from .listings.listed import Listed
+from .listings.server_lists import ServerLists
 from .listings.subscriptions import ServerSubscriptions
-from .opening import opened
-from .session import OnSaid, ProtocolSession
+from .session import ProtocolSession, open_session
+from .timings import Backoff, ConnectTimings
 from .transports.faults import Unsent, explained
-from .transports.transport import ConnectTimings, OpenTransport, Transport, open_transport
+from .transports.lines import OnNotification
+from .transports.transport import OpenTransport, Transport, open_transport
 from .usage import UsageTracker
 
 log = logging.getLogger(__name__)
 
 OF_THE_PROCESS = ("command", "args", "env", "cwd", "builtin", "root", "allow_commands")
 OF_THE_SERVER = ("kind", "url", "headers", "protocol", *OF_THE_PROCESS)
-"""The settings that a server cannot take over while it runs."""
+"""The settings that need a new connection if they change."""
 MOST_DETAILS_BYTES = 64 * 1024
-"""The `data` of a server's error."""
+"""Most bytes in the `data` of a server's error; longer details are left out."""
 
 
 class Connection:
-    """Run `run()` as a task of its own; everything else may be used by any task."""
+    """Run `run()` in a task of its own; everything else may be used by any task."""
 
     def __init__(
         self,
@@ -54,86 +71,89 @@ class Connection:
         settings: ServerSettings,
         *,
         max_message_bytes: int = 16 * 2**20,
-        patience: ConnectTimings | None = None,
+        timings: ConnectTimings | None = None,
         remembered: CachedListing | None = None,
         open_transport: OpenTransport = open_transport,
         on_change: Callable[[], None] = lambda: None,
         notify: Callable[[ServerNotice], None] = lambda notice: None,
         on_stderr: Callable[[str], None] = lambda line: None,
-        on_said: OnSaid = lambda method, params: None,
-        unasked: Caller | None = None,
+        on_notification: OnNotification = lambda method, params: None,
+        roots_caller: Caller | None = None,
         secrets: Secrets | None = None,
     ) -> None:
-        """Every error that leaves the connection leaves it without *secrets*, whether its words are
-        a library's, the system's or the server's own. Results stay as they came."""
+        """*on_change* is called after each change of the state or of a list; *notify* takes the
+        notices for observers. *remembered* is what is known of the server from an earlier start.
+        *roots_caller* answers for roots outside of any request.
+
+        *secrets* are redacted in every error that leaves the connection, whether its text is the
+        server's, the system's or a library's. Results stay as they came.
+        """
         self.name = name
         self.state = ServerState.CONNECTING
         self.error: str | None = None
         self.use = UsageTracker(settings.idle_s)
+        self._timings = timings or ConnectTimings()
         self._remembered = remembered or CachedListing()
-        self._verdict = EraCache(settings.protocol, self._remembered)
-        self._listed = Listed(name, settings, self._remembered, on_said, self._drifted)
-        self._interests = ServerSubscriptions()
+        self._era = EraCache(settings.protocol, self._remembered)
+        self._lists = ServerLists(
+            name, settings, self._remembered, on_change, on_notification, self._report_drift
+        )
+        self._subscriptions = ServerSubscriptions()
         self._is_watched = False
-        """Whether it is in use because something of it is watched."""
+        """Whether its watched resources count as a use."""
         self._asking_kinds: set[str] = set()
-        """The kinds of requests that the server is known to ask something for that cannot be told
-        apart."""
+        """Kept for `ServerRequests` from one session to the next."""
         self._settings = settings
         self._max_message_bytes = max_message_bytes
-        self._patience = patience or ConnectTimings()
         self._open_transport = open_transport
         self._on_change = on_change
         self._notify = notify
         self._on_stderr = on_stderr
-        self._on_said = on_said
-        self._unasked = unasked
+        self._on_notification = on_notification
+        self._roots_caller = roots_caller
         self._secrets = secrets or Secrets()
-        self._wire: ProtocolSession | None = None
+        self._session: ProtocolSession | None = None
         self._transport: Transport | None = None
         self._changed = Signal()
         self._settled = anyio.Event()
         self._has_been_ready = False
+        """Whether the latest attempt reached the server."""
         self._is_retired = False
-        """Whether the last connection was left because the server had forgotten our session."""
+        """Whether the latest connection was left because the server had forgotten our session."""
         self._is_starting = True
-        """Whether the first attempt of this start is still under way."""
+        """Whether the first attempt since the last start, or idle time, is under way."""
         self._attempts = 0
-        """How many have ended."""
+        """Number of attempts that have ended."""
         self._next_attempt = 0.0
         self._lost_by: str | None = None
         """The reason of the last failed attempt."""
-        self._pauses = Backoff(self._patience)
+        self._backoff = Backoff(self._timings)
 
     def __repr__(self) -> str:
         return f"<Connection {self.name}: {self.state}>"
 
     @property
     def tools(self) -> tuple[Tool, ...]:
-        return self._listed.tools
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        return self._listed.warnings
+        return self._lists.tools
 
     @property
     def offers(self) -> ServerListing | None:
-        """All that it lists; None as long as that is not known. The same object as long as nothing
-        changes."""
-        return self._listed.offers
+        """All that the server lists, None if unknown. The same object until something changes."""
+        return self._lists.offers
 
     @property
     def info(self) -> ServerInfo:
-        greeting = self._wire.greeting if self._wire is not None else None
+        greeting = self._session.greeting if self._session is not None else None
+        warnings = self._lists.warnings + self._lists.drift.warnings
         return ServerInfo(
             name=self.name,
             state=self.state,
             transport=self._settings.kind,
             protocol=greeting.version if greeting is not None else None,
-            title=self._verdict.title,
+            title=self._era.title,
             tools=len(self.tools),
             error=self.error,
-            warnings=tuple(map(self._secrets.redact, self.warnings + self._listed.drift.warnings)),
+            warnings=tuple(map(self._secrets.redact, warnings)),
             pid=self._transport.pid if self._transport is not None else None,
         )
 
@@ -141,104 +161,67 @@ class Connection:
     def is_process(self) -> bool:
         return self._settings.kind == "stdio"
 
-    async def settled(self) -> None:
-        """Wait until the first attempt to connect has come to something."""
+    @property
+    def is_known(self) -> bool:
+        """Whether its tools are known, from the server itself or from an earlier start."""
+        return isinstance(self._remembered.get("tools"), list)
+
+    @property
+    def _is_in_first_attempt(self) -> bool:
+        return self._is_starting and self.state is ServerState.CONNECTING
+
+    async def wait_settled(self) -> None:
+        """Wait until the first attempt to connect has succeeded or failed."""
         await self._settled.wait()
 
-    async def woken(self) -> None:
-        """Wait until the start of a server that was idle has come to something, too."""
+    async def wait_started(self) -> None:
+        """Wait until the first attempt has succeeded or failed, after an idle time also the next
+        one."""
         attempts = self._attempts
         while attempts == self._attempts and (
             self.state is ServerState.IDLE or self._is_in_first_attempt
         ):
             await self._changed.wait()
 
-    @property
-    def _is_in_first_attempt(self) -> bool:
-        return self._is_starting and self.state is ServerState.CONNECTING
-
     def recall(self) -> None:
-        """Take what is remembered of the server for what it has, until it is there itself."""
+        """List what the server had at an earlier start, until it has listed its own."""
         if not self._is_in_first_attempt or self.tools:
             return
-        self._verdict.recall()
+        self._era.recall()
         if self.is_known:
-            self._listed.recall()
+            self._lists.recall()
             self._become(self.state, self.error)
 
-    @property
-    def is_known(self) -> bool:
-        """Whether its tools are known, from it or from an earlier start."""
-        return isinstance(self._remembered.get("tools"), list)
-
     def fits(self, settings: ServerSettings) -> bool:
-        """Whether it would be the same server, in the same process, with *settings*."""
+        """Whether *settings* lead to the same server, in the same process."""
         return all(getattr(settings, key) == getattr(self._settings, key) for key in OF_THE_SERVER)
 
     def adjust(self, settings: ServerSettings) -> None:
-        """Go by *settings*, which it fits, from now on."""
+        """Apply *settings*, which it `fits`."""
         if settings == self._settings:
             return
         self._settings = settings
         self.use.adjust(settings.idle_s)
-        self._listed.adjust(settings)
+        self._lists.adjust(settings)
         self._become(self.state, self.error)
 
-    async def run(self, begin: anyio.Event | None = None) -> None:
-        """Keep the server connected until cancelled, once *begin* is set; a lazy one only while it
-        is used, or nothing is known of it."""
-        error: str | None = None
-        try:
-            if begin is not None:
-                await begin.wait()
-            while True:
-                if self.is_known and not self.use.is_wanted:
-                    self._become(ServerState.IDLE, error)
-                    await self.use.wanted()
-                    self._become(ServerState.CONNECTING, error)
-                began = anyio.current_time()
-                self._is_retired = False
-                error = await self._attempt()
-                self._attempts += 1
-                self._has_been_ready = self.state is ServerState.READY
-                if self._has_been_misled(anyio.current_time() - began):
-                    continue
-                if self.is_known and not self.use.is_wanted:
-                    error = None if self._has_been_ready else error
-                    continue
-                has_been_healthy = (
-                    self._is_retired or anyio.current_time() - began >= self._patience.healthy_s
-                )
-                pause = self._pauses.next_s(has_held=self._has_been_ready and has_been_healthy)
-                self._next_attempt = anyio.current_time() + pause
-                self._become(ServerState.RETRYING, error, pause)
-                await anyio.sleep(pause)
-                self._become(ServerState.CONNECTING, error)
-        finally:
-            self._become(ServerState.STOPPED, None)
-
-    def _has_been_misled(self, seconds: float) -> bool:
-        """Whether an attempt of so many *seconds* failed that took the era for what it was at an
-        earlier start, and the next is worth making at once."""
-        was_misled = not self._has_been_ready and self._verdict.drop_recalled()
-        return was_misled and seconds < self._settings.probe_timeout_s
+    # Calls and requests, from any task.
 
     async def call(self, call: ToolCall) -> JsonObject:
-        """Send one `tools/call` and give its result as it came. Raises `CallError`."""
+        """Send one `tools/call` and return its result as it came. Raises `CallError`."""
         try:
             measure(call.arguments if call.params is None else call.params)
         except NotStrict as error:
             raise InvalidArguments(f"the arguments are not strict JSON: {error}") from None
-        return await self._sent(lambda wire: call_tool(self.name, wire, call), call.caller)
+        return await self._with_session(call.caller, partial(call_tool, self.name, call=call))
 
     async def request(self, request: RelayRequest) -> JsonObject:
-        """Send one request as it is. Raises `RpcError`: the server's own, or one that
-        `as_rpc_error` makes."""
+        """Send one request as it is. Raises `RpcError`: the server's own, or one from
+        `as_rpc_error`."""
         try:
             measure([request.params, request.meta, request.caller.capabilities])
-            return await self._sent(
-                lambda wire: relay(self.name, wire, request, self._interests), request.caller
-            )
+            send = partial(relay, self.name, request=request, subscriptions=self._subscriptions)
+            return await self._with_session(request.caller, send)
         except NotStrict as error:
             raise RpcError(
                 types.INVALID_PARAMS, f"the params are not strict JSON: {error}"
@@ -246,43 +229,42 @@ class Connection:
         except CallError as error:
             raise as_rpc_error(error) from error
         finally:
-            self._keep_for_watchers()
+            self._count_watched(bool(self._subscriptions.watched))
 
     async def notify(self, method: str, params: JsonObject) -> None:
-        """Tell the server something, if it is there, and of an era in which clients do."""
-        if self._wire is not None and self._wire.is_usable and self._wire.era is Era.LEGACY:
-            await self._wire.notify(method, params)
+        """Notify the server, if it is connected and its era has notifications of clients."""
+        if (session := self._usable_session) is not None and session.era is Era.LEGACY:
+            await session.notify(method, params)
 
-    def let_watchers_go(self) -> None:
-        """The server is to end: what is watched of it keeps it no longer."""
-        self._watch(False)
+    def release_watched(self) -> None:
+        """Let the server stop though resources of it are watched."""
+        self._count_watched(False)
 
-    def _keep_for_watchers(self) -> None:
-        """As long as anything is watched, the server is in use."""
-        self._watch(bool(self._interests.watched))
-
-    def _watch(self, is_watched: bool) -> None:
+    def _count_watched(self, is_watched: bool) -> None:
+        """Count watched resources as one use of the server."""
         if is_watched and not self._is_watched:
             self.use.begin()
         elif self._is_watched and not is_watched:
             self.use.end()
         self._is_watched = is_watched
 
-    async def _sent(
-        self, send: Callable[[ProtocolSession], Awaitable[JsonObject]], caller: Caller
+    async def _with_session(
+        self, caller: Caller, send: Callable[[ProtocolSession], Awaitable[JsonObject]]
     ) -> JsonObject:
-        """Run *send*, retrying once if nothing reached the server. Raises `CallError`."""
+        """Run *send*, retrying once if nothing reached the server. Raises `CallError` and
+        `RpcError`, without secrets."""
+        is_retry = False
         self.use.begin()
         try:
-            try:
-                return await send(self._usable or await self._ready(caller))
-            except Unsent:  # the server was just going, or had forgotten our session
-                pass
-            try:
-                return await send(self._usable or await self._ready(caller))
-            except Unsent as error:
-                said = f"{self.name} takes no calls: {error.message}"
-                raise ServerUnavailable(said, hint="Try again later.") from None
+            while True:
+                try:
+                    return await send(self._usable_session or await self._wait_usable(caller))
+                except Unsent as error:  # the server just ended, or had forgotten our session
+                    if is_retry:
+                        raise ServerUnavailable(
+                            f"{self.name} takes no calls: {error.message}", hint="Try again later."
+                        ) from None
+                    is_retry = True
         except CallError as error:
             error.reword(self._secrets.redact)
             if error.rpc_error is not None:
@@ -294,140 +276,163 @@ class Connection:
             self.use.end()
 
     def _redacted(self, error: RpcError) -> RpcError:
-        """*error* of the server's own. Details that cannot be searched in time are left out."""
+        """*error* of the server without secrets, and without details too long to search."""
         try:
-            data = (
-                self._secrets.redact_all(error.data)
-                if measure(error.data) <= MOST_DETAILS_BYTES
-                else None
-            )
+            is_short = measure(error.data) <= MOST_DETAILS_BYTES
         except NotStrict:
-            data = None
+            is_short = False
+        data = self._secrets.redact_all(error.data) if is_short else None
         return RpcError(error.code, self._secrets.redact(error.message), data)
 
     @property
-    def _usable(self) -> ProtocolSession | None:
-        return self._wire if self._wire is not None and self._wire.is_usable else None
+    def _usable_session(self) -> ProtocolSession | None:
+        session = self._session
+        return session if session is not None and session.is_usable else None
 
-    async def _ready(self, caller: Caller) -> ProtocolSession:
-        """What to send calls on; waits for an attempt that is under way, or soon."""
-        deadline = anyio.current_time() + self._wait_s
+    async def _wait_usable(self, caller: Caller) -> ProtocolSession:
+        """Wait for a session on which calls can be sent, from an attempt that is under way or due
+        soon. Raises `ServerUnavailable`."""
+        longest_s = self._timings.call_wait_s
+        if self._is_starting and self.is_known:
+            longest_s = max(longest_s, self._settings.startup_timeout_s)
+        deadline = anyio.current_time() + longest_s
         with caller.waiting():
-            while (wire := self._usable) is None:
+            while (session := self._usable_session) is None:
                 now = anyio.current_time()
                 if not self._is_expected(now) or now >= deadline:
-                    raise self._unavailable(now)
+                    hint = "plait servers shows the state of each server."
+                    if self.state is ServerState.RETRYING:
+                        hint = f"The next attempt is in {max(0.0, self._next_attempt - now):.0f} s."
+                    raise ServerUnavailable(
+                        f"{self.name} cannot be reached: {self.error or self.state}", hint=hint
+                    )
                 with anyio.move_on_after(deadline - now):
                     await self._changed.wait()
-        return wire
-
-    @property
-    def _wait_s(self) -> float:
-        """How long a call waits: for a server that is known and just starts, as long as that may
-        take."""
-        is_long = self._is_starting and self.is_known
-        return max(self._patience.call_wait_s, self._settings.startup_timeout_s if is_long else 0.0)
+        return session
 
     def _is_expected(self, now: float) -> bool:
-        """Whether the server is likely to be there soon: it is being started, or was there until
-        just now."""
+        """Whether the server is likely to be there soon: it is starting, or was there until just
+        now."""
         if self.state is ServerState.RETRYING:
-            return self._has_been_ready and self._next_attempt - now <= self._patience.soon_s
+            return self._has_been_ready and self._next_attempt - now <= self._timings.soon_s
         return self.state is not ServerState.STOPPED
 
-    def _unavailable(self, now: float) -> ServerUnavailable:
-        hint = "plait servers says how each server stands."
-        if self.state is ServerState.RETRYING:
-            hint = f"It is tried again in {max(0.0, self._next_attempt - now):.0f} s."
-        return ServerUnavailable(
-            f"{self.name} cannot be reached: {self.error or self.state}", hint=hint
-        )
+    # The owner's task.
 
-    # The owner's side.
+    async def run(self, begin: anyio.Event | None = None) -> None:
+        """Keep the server connected until cancelled, once *begin* is set; a lazy one only while it
+        is in use, or its tools are unknown."""
+        error: str | None = None
+        try:
+            if begin is not None:
+                await begin.wait()
+            while True:
+                if self.is_known and not self.use.is_wanted:
+                    self._become(ServerState.IDLE, error)
+                    await self.use.wait_wanted()
+                    self._become(ServerState.CONNECTING, error)
+                began = anyio.current_time()
+                self._is_retired = False
+                error = await self._attempt()
+                self._attempts += 1
+                self._has_been_ready = self.state is ServerState.READY
+                lasted_s = anyio.current_time() - began
+                if (
+                    not self._has_been_ready
+                    and self._era.drop_recalled()
+                    and lasted_s < self._settings.probe_timeout_s
+                ):
+                    continue  # an earlier start found another era: try again at once
+                if self.is_known and not self.use.is_wanted:
+                    error = None if self._has_been_ready else error
+                    continue
+                is_healthy = self._is_retired or lasted_s >= self._timings.healthy_s
+                pause = self._backoff.next_s(has_lasted=self._has_been_ready and is_healthy)
+                self._next_attempt = anyio.current_time() + pause
+                self._become(ServerState.RETRYING, error, pause)
+                await anyio.sleep(pause)
+                self._become(ServerState.CONNECTING, error)
+        finally:
+            self._become(ServerState.STOPPED, None)
 
     async def _attempt(self) -> str:
-        """Connect, and stay until the end. Gives the reason of the end."""
-        known = self._verdict.era
+        """Connect, and stay connected until the end. Returns the reason of the end."""
+        known = self._era.era
         try:
             try:
-                return await self._connect_and_stay(self._verdict.guess())
+                return await self._connect_and_stay(self._era.guess())
             except* DiedOnProbe:
                 log.info("server.ended_on_probe", extra={"server": self.name})
-                is_tried_again = self._verdict.died_on_probe()
-            return (
-                await self._connect_and_stay(Era.LEGACY) if is_tried_again else self._last_words()
-            )
+                is_tried_again = self._era.died_on_probe()
+            if is_tried_again:
+                return await self._connect_and_stay(Era.LEGACY)
+            return self._exit_reason()
         except Exception as error:  # whatever ends a server ends this attempt alone
-            self._pauses.hear(error)
+            self._backoff.record_failure(error)
             return self._explained(error)
         finally:
             if self.state is not ServerState.READY:
-                self._verdict.failed(known)
+                self._era.failed(known)
 
     async def _connect_and_stay(self, era: Era | None) -> str:
         try:
             self._transport = self._open_transport(
-                self.name, self._settings, self._max_message_bytes, self._on_stderr, self._patience
+                self.name, self._settings, self._max_message_bytes, self._on_stderr, self._timings
             )
-            opening = opened(
+            opening = open_session(
                 self._transport,
-                self._interests,
-                self._on_said,
-                kinds=self._asking_kinds,
-                unasked=self._unasked,
+                self._subscriptions,
+                self._on_notification,
+                asking_kinds=self._asking_kinds,
+                roots_caller=self._roots_caller,
             )
-            async with opening as wire:
+            async with opening as session:
                 with anyio.fail_after(self._settings.startup_timeout_s) as starting:
-                    greeting = await negotiate(wire, era, self._settings.probe_timeout_s)
-                    async with wire.listens():
-                        wire.heard()
-                        await self._listed.read(wire)
+                    greeting = await negotiate(session, era, self._settings.probe_timeout_s)
+                    async with session.following_changes():
+                        session.take_stale()
+                        await self._lists.read(session)
                         starting.deadline = math.inf
-                        self._verdict.met(greeting)
-                        self._wire = wire
+                        self._era.met(greeting)
+                        self._session = session
                         self._has_been_ready = True
                         self._become(ServerState.READY, None)
                         async with anyio.create_task_group() as tasks:
-                            tasks.start_soon(self._leave_unused, wire)
-                            tasks.start_soon(self._interests.restore, wire)
-                            await self._stay(wire)
+                            tasks.start_soon(self._leave_unused, session)
+                            tasks.start_soon(self._subscriptions.restore, session)
+                            await self._follow_lists(session)
                             tasks.cancel_scope.cancel()
-                self._is_retired = wire.is_retired
+                self._is_retired = session.is_retired
         finally:
-            self._wire = None
-        return self._last_words()
+            self._session = None
+        return self._exit_reason()
 
-    async def _leave_unused(self, wire: ProtocolSession) -> None:
-        await self.use.unwanted()
+    async def _leave_unused(self, session: ProtocolSession) -> None:
+        await self.use.wait_unwanted()
         log.info("server.unused", extra={"server": self.name})
-        wire.retire()
+        session.retire()
 
-    async def _stay(self, wire: ProtocolSession) -> None:
-        """Follow the changes of its lists, until the end."""
+    async def _follow_lists(self, session: ProtocolSession) -> None:
+        """Read lists again when they change, until the session ends. A server that cannot give them
+        keeps the lists that it had, and its calls in flight."""
         while True:
-            await wire.news()
-            if wire.has_ended:
+            await session.wait_changed()
+            if session.has_ended:
                 return
-            await anyio.sleep(self._patience.refresh_pause_s)
-            if not wire.is_usable:
+            await anyio.sleep(self._timings.refresh_pause_s)
+            if not session.is_usable:
                 return
-            await self._refresh(wire, wire.heard())
+            before = self.tools, self._lists.warnings
+            try:
+                with anyio.fail_after(self._settings.startup_timeout_s):
+                    await self._lists.read(session, session.take_stale())
+            except (MCPError, CallError, TimeoutError) as error:
+                fields = {"server": self.name, "error": self._explained(error)}
+                log.warning("server.not_listed", extra=fields)
+            if (self.tools, self._lists.warnings) != before:
+                self._become(ServerState.READY, None)
 
-    async def _refresh(self, wire: ProtocolSession, stale: Mapping[str, JsonObject | None]) -> None:
-        """Read lists again. A server that cannot give them keeps the tools it had, and the calls in
-        flight."""
-        before = self.tools, self.warnings
-        try:
-            with anyio.fail_after(self._settings.startup_timeout_s):
-                await self._listed.read(wire, stale)
-        except (MCPError, CallError, TimeoutError) as error:
-            log.warning(
-                "server.not_listed", extra={"server": self.name, "error": self._explained(error)}
-            )
-        if (self.tools, self.warnings) != before:
-            self._become(ServerState.READY, None)
-
-    def _drifted(self, drift: Drift) -> None:
+    def _report_drift(self, drift: Drift) -> None:
         self._notify(ToolsDrifted(self.name, drift, anyio.current_time()))
 
     def _become(
@@ -445,15 +450,12 @@ class Connection:
         self._changed.notify()
         self._on_change()
 
-    def _last_words(self) -> str:
-        last_words = (
-            self._transport.last_words()
-            if self._transport is not None
-            else "the connection was closed"
-        )
-        return self._secrets.redact(last_words)
+    def _exit_reason(self) -> str:
+        if self._transport is None:
+            return "the connection was closed"
+        return self._secrets.redact(self._transport.exit_reason())
 
     def _explained(self, error: BaseException) -> str:
         return self._secrets.redact(
-            explained(error, self._last_words(), self._settings.startup_timeout_s)
+            explained(error, self._exit_reason(), self._settings.startup_timeout_s)
         )

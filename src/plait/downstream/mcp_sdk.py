@@ -1,8 +1,9 @@
-"""What the downstream side uses of the MCP SDK besides its public API (`mcp` and `mcp_types`).
+"""Names of the MCP SDK that the downstream side needs besides its public API (`mcp` and
+`mcp_types`).
 
 No other module here imports the SDK's inner modules or reads its private attributes, so a new
-release of `mcp` is the business of this file. `tests/downstream/test_mcp_sdk.py` states what we
-rely on, name by name.
+release of `mcp` concerns this file alone. `tests/downstream/test_mcp_sdk.py` states what we rely
+on, name by name.
 """
 
 from __future__ import annotations

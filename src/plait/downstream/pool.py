@@ -1,46 +1,66 @@
-"""All downstream servers: started together, stopped together, each on its own."""
+"""All downstream servers: started together, stopped together, each on its own.
+
+Every server has one `Connection`, run by one task of the pool. To callers the pool is all servers
+at once: it calls tools (`CallTool`), lists them (`Servers`), and relays everything else
+(`Downstream`). None of that waits for a server that it does not concern.
+
+New settings replace a connection only if its server would be another one. The old connection stays
+until its calls in flight have ended, and the new one starts after it, or next to it while calls are
+still in flight.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
 from typing import Self
 
 import anyio
+import mcp_types as types
 from anyio.abc import TaskGroup
 
 from ..config import Config, ServerSettings
-from ..core.ports import Downstream, Listings, ToolCall
+from ..core.ports import (
+    RENEWED,
+    Ask,
+    Listings,
+    OnNotice,
+    RelayRequest,
+    RpcError,
+    ServerListing,
+    ToolCall,
+)
 from ..core.tools.catalog import Catalog
 from ..core.tools.server_notices import ServerNotice
 from ..core.values.printable import printable
-from ..core.values.strict import JsonObject
+from ..core.values.strict import JsonObject, NotStrict, measure
 from ..errors import ServerUnavailable
 from .connection import Connection
 from .listings.identity import identity_of
-from .relay import DownstreamRelay
-from .transports.transport import ConnectTimings
+from .server_requests.roots import Roots
+from .timings import ConnectTimings
+
+log = logging.getLogger(__name__)
 
 STDERR_LINES_PER_S = 100
 HELD_S = 1.0
-"""How long the first start of servers is held back for an answer to go out first."""
+"""Longest wait of the first start of servers for `first`."""
 AT_ONCE = max(4, 2 * (os.cpu_count() or 1))
-"""Processes that are started side by side: more only take the processor from each other, and from
-us."""
-TURN_S = 0.5
-"""After so long the next may start, also if this one has not answered."""
+"""Most processes that start at once: more would only compete for the processor, also with us."""
+START_S = 0.5
+"""Time after which the next process may start though this one is not ready."""
 DRAIN_S = 30.0
-"""How long the calls in flight of a server have, that is there no more in new settings."""
+"""Longest wait for the calls in flight of a server that new settings remove or replace."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Owned:
-    """A connection, and what starts and ends it."""
+    """A connection, and the events that start and end it."""
 
     connection: Connection
     begin: anyio.Event = field(default_factory=anyio.Event)
@@ -58,12 +78,12 @@ class _Owned:
 
 
 class Pool:
-    """The connections of one gateway. A `CallTool` and the `Servers`; use as an async context
-    manager.
+    """The connections of one gateway: a `CallTool`, the `Servers` and the `Downstream`. Use as an
+    async context manager.
 
     Entering starts every server in the background and waits for none; leaving stops all of them in
-    parallel. With *first*, no server is started until that is set, but for one that is needed, and
-    not longer than a second.
+    parallel. With *first*, no server starts until that is set, unless it is needed, but at most a
+    second later. *notify* takes the notices for observers.
     """
 
     def __init__(
@@ -71,22 +91,29 @@ class Pool:
         config: Config,
         listings: Listings,
         *,
-        patience: ConnectTimings | None = None,
+        timings: ConnectTimings | None = None,
         first: anyio.Event | None = None,
         notify: Callable[[ServerNotice], None] = lambda notice: None,
     ) -> None:
         self._max_message_bytes = config.gateway.limits.max_message_bytes
-        self._patience = patience
+        self._timings = timings
         self._secrets = config.secrets
         self._listings = listings
         self._first = first
         self._notify = notify
-        self._owned: dict[str, _Owned] = {}
         self._catalog: Catalog | None = None
+        self._offers: tuple[ServerListing, ...] = ()
+        self._are_offers_current = False
+        self._listeners: dict[object, OnNotice] = {}
+        self._roots = Roots()
         self._tasks: TaskGroup | None = None
-        self._relays = DownstreamRelay(lambda: self._connections.values(), self._reached)
-        for name, settings in _enabled(config).items():
-            self._owned[name] = _Owned(self._connect(name, settings))
+        self._owned = {
+            name: _Owned(self._connect(name, settings))
+            for name, settings in _enabled(config).items()
+        }
+
+    def __repr__(self) -> str:
+        return f"<Pool of {len(self._owned)} servers for {len(self._listeners)} listeners>"
 
     async def __aenter__(self) -> Self:
         await self._recall()
@@ -110,45 +137,106 @@ class Pool:
         with anyio.CancelScope(shield=True):
             await self._listings.save()
 
+    # The servers, and calls of their tools.
+
     def catalog(self) -> Catalog:
         if self._catalog is None:
-            connections = self._connections.values()
+            connections = [owned.connection for owned in self._owned.values()]
             tools = (tool for connection in connections for tool in connection.tools)
             self._catalog = Catalog(tools, (connection.info for connection in connections))
         return self._catalog
 
-    @property
-    def downstream(self) -> Downstream:
-        return self._relays
-
-    def renew(self) -> None:
-        """Have clients look anew at the lists that new settings have changed."""
-        self._relays.renew()
-
     async def settled(self, names: Iterable[str] | None = None) -> None:
-        """As `Servers.settled`. Those of *names* are started if they were not."""
-        if names is None and self._first is not None:
-            self._first.set()
-        chosen = None if names is None else set(names)
-        wanted = [owned for name, owned in self._owned.items() if chosen is None or name in chosen]
-        if names is not None:
-            for owned in wanted:
-                owned.begin.set()
-                owned.connection.use.touch()
-        for owned in wanted:
-            await (owned.connection.settled() if names is None else owned.connection.woken())
+        """As `Servers.settled`. Servers of *names* that have not started are started."""
+        if names is None:
+            if self._first is not None:
+                self._first.set()
+            for owned in list(self._owned.values()):
+                await owned.connection.wait_settled()
+            return
+        chosen = [owned for name, owned in self._owned.items() if name in set(names)]
+        for owned in chosen:
+            owned.begin.set()
+            owned.connection.use.touch()
+        for owned in chosen:
+            await owned.connection.wait_started()
 
     async def __call__(self, call: ToolCall) -> JsonObject:
         owned = self._owned.get(call.tool.server)
         if owned is None:
-            raise ServerUnavailable(f"there is no server {call.tool.server}")
+            raise ServerUnavailable(f"unknown server {call.tool.server}")
         owned.begin.set()
         return await owned.connection.call(call)
 
+    # Everything else that passes between clients and servers.
+
+    def offers(self) -> tuple[ServerListing, ...]:
+        if not self._are_offers_current:
+            listings = (owned.connection.offers for owned in self._owned.values())
+            now = tuple(listing for listing in listings if listing is not None)
+            if [*map(id, now)] != [*map(id, self._offers)]:
+                self._offers = now
+            self._are_offers_current = True
+        return self._offers
+
+    async def request(self, request: RelayRequest, /) -> JsonObject:
+        """As `Downstream.request`. Our own codes: CONNECTION_CLOSED (-32000) if the server cannot
+        be reached or went away, INVALID_PARAMS (-32602) for params that cannot be sent,
+        INTERNAL_ERROR (-32603) for an answer that cannot be used. Only the wait for a starting
+        server is bounded here."""
+        return await self._started(request.server).request(request)
+
+    async def notify(self, server: str, method: str, params: JsonObject) -> None:
+        """As `Downstream.notify`; does nothing if *server* is not connected. Raises `RpcError` if
+        it is unknown."""
+        await self._started(server).notify(method, params)
+
+    def _started(self, server: str) -> Connection:
+        """The connection to *server*, which may start now. Raises `RpcError` if it is unknown."""
+        if (owned := self._owned.get(server)) is None:
+            raise RpcError(types.CONNECTION_CLOSED, f"unknown server {server[:100]}")
+        owned.begin.set()
+        return owned.connection
+
+    def listen(self, hear: OnNotice) -> Callable[[], None]:
+        key = object()
+        self._listeners[key] = hear
+
+        def unsubscribe() -> None:
+            self._listeners.pop(key, None)
+
+        return unsubscribe
+
+    def join(self, ask: Ask | None) -> Callable[[], None]:
+        """As `Downstream.join`."""
+        return self._roots.join(ask)
+
+    def askers(self) -> list[str]:
+        """As `Downstream.askers`."""
+        return self._roots.askers()
+
+    def broadcast(self, server: str, method: str, params: JsonObject) -> None:
+        """Pass a notification of *server* on, or drop it if that is impossible."""
+        try:
+            measure(params)
+        except NotStrict as error:
+            log.debug(
+                "notice.dropped", extra={"server": server, "method": method, "error": str(error)}
+            )
+            return
+        for notify in list(self._listeners.values()):
+            try:
+                notify(server, method, params)
+            except Exception:  # or it would end the connection that is being read
+                log.exception("notice.failed", extra={"server": server, "method": method})
+
+    # New settings, and the lives of connections.
+
     async def reload(self, config: Config) -> set[str]:
-        """Go by the servers of *config* from now on: those that are new or changed start, those
-        that changed or went stop once their calls in flight have ended. The others are not
-        disturbed. Gives the names of the former."""
+        """Apply the servers of *config*: start new and changed ones; stop changed and removed ones
+        once their calls in flight have ended. The others are not disturbed. Returns the names of
+        all that started or stop."""
+        assert self._tasks is not None
         self._secrets.take_in(config.secrets)
         wanted, before = _enabled(config), self._owned
         self._owned = {
@@ -159,91 +247,77 @@ class Pool:
         }
         for name, owned in self._owned.items():
             owned.connection.adjust(wanted[name])
-        self._forget_catalog()
+        self._forget_lists()
         await self._recall()
-        self._replace(before)
-        return {
-            name
-            for name, owned in {**before, **self._owned}.items()
-            if before.get(name) is not self._owned.get(name)
-        }
-
-    def _replace(self, before: Mapping[str, _Owned]) -> None:
-        assert self._tasks is not None
         for name, owned in self._owned.items():
             if before.get(name) is not owned:
                 self._tasks.start_soon(owned.run, name=f"server {name}")
         for name, owned in before.items():
             if self._owned.get(name) is not owned:
                 self._tasks.start_soon(self._end, owned, self._owned.get(name))
-        self._tasks.start_soon(
-            self._begin, [owned for name, owned in self._owned.items() if name not in before]
-        )
+        added = [owned for name, owned in self._owned.items() if name not in before]
+        self._tasks.start_soon(self._begin, added)
+        names = {*before, *self._owned}
+        return {name for name in names if before.get(name) is not self._owned.get(name)}
 
-    async def _end(self, owned: _Owned, successor: _Owned | None) -> None:
-        """Stop a server, and start what takes its place: after it where nothing is in flight, else
-        beside it."""
-        owned.connection.let_watchers_go()
-        if successor is not None and owned.connection.use.count:
-            successor.begin.set()
-        await owned.connection.use.ended(DRAIN_S)
-        owned.end.set()
-        await owned.ended.wait()
-        if successor is not None:
-            successor.begin.set()
+    def announce_reload(self) -> None:
+        """Notify clients that new settings may have changed any list."""
+        self._offers, self._are_offers_current = (), False
+        self.broadcast("", RENEWED, {})
 
-    async def _begin(self, those: Sequence[_Owned]) -> None:
+    async def _begin(self, added: Sequence[_Owned]) -> None:
         """Let servers start: a few processes at a time, all others at once."""
         assert self._tasks is not None
         if self._first is not None:
             with anyio.move_on_after(HELD_S):
                 await self._first.wait()
-        room = anyio.Semaphore(AT_ONCE)
-        for owned in sorted(those, key=lambda owned: owned.connection.is_process):
+        starting = anyio.Semaphore(AT_ONCE)
+
+        async def release(owned: _Owned) -> None:
+            with anyio.move_on_after(START_S):
+                await owned.connection.wait_settled()
+            starting.release()
+
+        for owned in sorted(added, key=lambda owned: owned.connection.is_process):
             if owned.connection.is_process:
-                await room.acquire()
-                self._tasks.start_soon(_give_back, owned, room)
+                await starting.acquire()
+                self._tasks.start_soon(release, owned)
             owned.begin.set()
+
+    async def _end(self, owned: _Owned, successor: _Owned | None) -> None:
+        """Stop a server, and start its *successor*: after it if no call is in flight, else next to
+        it."""
+        owned.connection.release_watched()
+        if successor is not None and owned.connection.use.count:
+            successor.begin.set()
+        await owned.connection.use.wait_unused(DRAIN_S)
+        owned.end.set()
+        await owned.ended.wait()
+        if successor is not None:
+            successor.begin.set()
 
     async def _recall(self) -> None:
         await self._listings.load()
         for owned in self._owned.values():
             owned.connection.recall()
 
-    @property
-    def _connections(self) -> dict[str, Connection]:
-        return {name: owned.connection for name, owned in self._owned.items()}
-
     def _connect(self, name: str, settings: ServerSettings) -> Connection:
         return Connection(
             name,
             settings,
             max_message_bytes=self._max_message_bytes,
-            patience=self._patience,
+            timings=self._timings,
             remembered=self._listings.of(identity_of(name, settings)),
-            on_change=self._forget_catalog,
+            on_change=self._forget_lists,
             notify=self._notify,
             on_stderr=stderr_logger(name),
-            on_said=partial(self._relays.tell, name),
-            unasked=self._relays.roots_for(name),
+            on_notification=partial(self.broadcast, name),
+            roots_caller=self._roots.caller_for(name),
             secrets=self._secrets,
         )
 
-    def _reached(self, name: str) -> Connection | None:
-        """The connection to a server that something is sent to: it may start now."""
-        if (owned := self._owned.get(name)) is None:
-            return None
-        owned.begin.set()
-        return owned.connection
-
-    def _forget_catalog(self) -> None:
-        self._catalog = None
-
-
-async def _give_back(owned: _Owned, room: anyio.Semaphore) -> None:
-    with anyio.move_on_after(TURN_S):
-        await owned.connection.settled()
-    room.release()
+    def _forget_lists(self) -> None:
+        self._catalog, self._are_offers_current = None, False
 
 
 def _enabled(config: Config) -> dict[str, ServerSettings]:
@@ -251,12 +325,11 @@ def _enabled(config: Config) -> dict[str, ServerSettings]:
 
 
 def stderr_logger(server: str, lines_per_s: int = STDERR_LINES_PER_S) -> Callable[[str], None]:
-    """Puts the lines that *server* writes to stderr into our log under its name, at most so many a
-    second."""
+    """Log the lines that *server* writes to stderr under its name, at most *lines_per_s*."""
     log = logging.getLogger(f"plait.server.{server}")
     second, lines = 0, 0
 
-    def hear(line: str) -> None:
+    def write(line: str) -> None:
         nonlocal second, lines
         now = int(time.monotonic())
         if now != second:
@@ -267,4 +340,4 @@ def stderr_logger(server: str, lines_per_s: int = STDERR_LINES_PER_S) -> Callabl
         if lines <= lines_per_s:
             log.info("%s", printable(line, "\t"))
 
-    return hear
+    return write

@@ -1,7 +1,7 @@
-"""The progress of requests that the SDK's dispatcher sends, as the server tells it.
+"""Progress of requests that go through the SDK's dispatcher, as the server reported it.
 
-The dispatcher has tokens for progress too, but makes floats of what comes, and leaves out what it
-does not know. So requests carry tokens of ours.
+The dispatcher has progress tokens too, but turns numbers into floats and drops unknown members. So
+requests carry tokens of ours.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Final
 from ..core.ports import OnProgress
 from ..core.values.strict import JsonObject, NotStrict, measure
 from .mcp_sdk import coerce_request_id
+from .transports.direct import with_progress_token
 from .transports.lines import is_number
 
 log = logging.getLogger(__name__)
@@ -22,36 +23,32 @@ log = logging.getLogger(__name__)
 PROGRESS: Final = "notifications/progress"
 
 
-class InProgress:
-    """The requests of one connection that are open, and whose progress somebody wants."""
+class ProgressTokens:
+    """The open requests of one connection whose progress a caller wants."""
 
     def __init__(self) -> None:
         self._tokens = count(1)
-        self._told: dict[object, OnProgress] = {}
+        self._open: dict[object, OnProgress] = {}
 
     def __repr__(self) -> str:
-        return f"<InProgress: {len(self._told)} requests>"
+        return f"<ProgressTokens: {len(self._open)} requests>"
 
     @contextmanager
-    def told(self, params: JsonObject, on_progress: OnProgress | None) -> Iterator[JsonObject]:
-        """*params* with a token, under which *on_progress* is told as long as the block runs."""
+    def requested(self, params: JsonObject, on_progress: OnProgress | None) -> Iterator[JsonObject]:
+        """Give *params* with a token, under which *on_progress* gets progress while the block
+        runs."""
         if on_progress is None:
             yield params
             return
         token = next(self._tokens)
-        self._told[token] = on_progress
-        meta = params.get("_meta")
+        self._open[token] = on_progress
         try:
-            yield {
-                **params,
-                "_meta": {**(meta if isinstance(meta, dict) else {}), "progressToken": token},
-            }
+            yield with_progress_token(params, token)
         finally:
-            del self._told[token]
+            del self._open[token]
 
-    def hear(self, params: JsonObject) -> None:
-        """Tell whoever waits for the request that it is about, before its answer. What is no
-        progress is dropped."""
+    def report(self, params: JsonObject) -> None:
+        """Pass a progress notification on to its request. Anything else is dropped."""
         token = params.get("progressToken")
         if (
             not isinstance(token, int | str)
@@ -59,7 +56,7 @@ class InProgress:
             or not is_number(params.get("progress"))
         ):
             return
-        if (on_progress := self._told.get(coerce_request_id(token))) is None:
+        if (on_progress := self._open.get(coerce_request_id(token))) is None:
             return
         try:
             measure(params)

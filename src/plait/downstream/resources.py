@@ -1,9 +1,13 @@
-"""Where resources are: one key for what each server calls by a name of its own.
+"""Keys of files: one key for each file, whatever name a server has for it.
 
-A server on this machine takes a relative path from the folder that it works in, follows `..` and
-symbolic links, and on some file systems does not tell `README` from `readme`. Files of a server
+A server on this machine resolves a relative path in its working folder, follows `..` and symbolic
+links, and on some file systems takes `README` and `readme` for the same file. Files of a server
 that is reached over HTTP are on another machine: nothing can be looked up there, and they are never
 the same as those here.
+
+The walk along a path (`_Places.real`) looks at each step once and opens nothing. Where the path
+leaves the existing files, only its text counts. A file system that hangs must not take every
+thread: `Looks` lets no thread look where others already wait for an answer (`Stalled`).
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from stat import S_ISDIR, S_ISLNK
@@ -26,24 +31,24 @@ from ..core.tools.claims import MAX_KEY, ResourceName, key_of, plain
 T = TypeVar("T")
 
 LATE_S = 0.1
-"""An answer of a file system that takes longer is late."""
+"""Time after which an answer of a file system is late."""
 MOST_LATE = 4
-"""Late answers that are waited for in one folder."""
+"""Most late answers in one folder; then all of it counts as hanging."""
 MAX_LINKS = 40
-"""Symbolic links that one path may lead through; as on Linux, the next is not followed."""
+"""Most symbolic links that are followed on one path, as on Linux."""
 
 _NO_NAMES = frozenset({"", ".", ".."})
 _DRIVE = re.compile(r"/?[A-Za-z]:(?=[\\/]|$)|\\\\")
-"""How a path of Windows begins; in a URI with a slash before it."""
+"""The beginning of a Windows path; in a URI there is a slash before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Base:
-    """From where a server on this machine takes a path."""
+    """The folders from which a server on this machine resolves paths."""
 
     folder: str
     home: str | None
-    """What `~/` stands for; None for a server that does not know it."""
+    """The folder that `~/` stands for; None for a server that does not expand it."""
 
     @classmethod
     def of(cls, settings: ServerSettings) -> _Base:
@@ -54,15 +59,14 @@ class _Base:
 
     def absolute(self, path: str) -> str:
         if self.home is not None and (path == "~" or path.startswith("~/")):
-            path = (
-                self.home + path[1:]
-            )  # most servers that meet it expand it, and hardly any file is called so
+            # most servers expand it, and hardly any file has such a name
+            path = self.home + path[1:]
         return path if path.startswith("/") else f"{self.folder}/{path}"
 
 
 class Resources:
-    """Knows how each server of *config* means a path. It looks at files (lstat, readlink) and opens
-    none."""
+    """Resolves paths as each server of *config* does: a `ResourceResolver`. It looks at files
+    (lstat, readlink) and opens none."""
 
     def __init__(
         self,
@@ -77,7 +81,7 @@ class Resources:
         self.adopt(config)
 
     def adopt(self, config: Config) -> None:
-        """The servers are those of *config* from now on."""
+        """Use the servers of *config* from now on."""
         self._bases = {
             name: _Base.of(server)
             for name, server in config.servers.items()
@@ -85,10 +89,8 @@ class Resources:
         }
 
     def at_once(self, name: ResourceName) -> str | None:
-        """The key of a file for which nothing has to be looked up: it is not on this machine, or
-        its name is too long.
-
-        A `ResourceResolver` (`core/ports.py`)."""
+        """The key of a file that is on another machine or whose name is too long; None if the file
+        system has to be asked."""
         is_here = name.server in self._bases
         if len(name.key) > MAX_KEY:
             return "file:" if is_here else f"file@{name.server}:"
@@ -99,11 +101,11 @@ class Resources:
         )
 
     def look_up(self, name: ResourceName) -> str | None:
-        """The key of a file, as its server means it and as the file system is now; None if lookups
-        hang on its way. It never raises, but waits as long as the file system does."""
+        """The key of a file, by the file system as it is now; None if lookups hang on the way.
+        Never raises, but waits as long as the file system does."""
         rest = name.key.partition(":")[2]
         base = self._bases.get(name.server)
-        if base is None:  # its server has just been taken out of the settings
+        if base is None:  # its server was just removed from the settings
             return key_of(f"file@{name.server}", _elsewhere(rest))
         try:
             return key_of("file", self._places.real(base.absolute(_path_in(rest))))
@@ -111,18 +113,18 @@ class Resources:
             return None
 
     def path(self, server: str, text: str) -> str | None:
-        """The absolute path that *server* means by *text*, a path or a `file:` URI, as it is
-        written; None if its files are not on this machine."""
+        """The absolute path that *server* means by *text*, a path or a `file:` URI, without any
+        lookup; None if its files are on another machine."""
         base = self._bases.get(server)
         return None if base is None else base.absolute(_path_in(text.removeprefix("file:")))
 
 
 class Stalled(Exception):
-    """Lookups of other threads wait for the same."""
+    """Other threads already wait for the same answer."""
 
 
 class Look(NamedTuple):
-    """A thread looks at a path, since a time in seconds."""
+    """One lookup that a thread began at *since* (seconds)."""
 
     path: str
     folder: str
@@ -130,9 +132,9 @@ class Look(NamedTuple):
 
 
 class Looks:
-    """The looks at paths that have not been answered yet. One that is late shows that its path
-    hangs, several in one folder that all of it does: then no other thread looks there too, or one
-    mount could take them all."""
+    """Lookups that are not answered yet. A late one shows that its path hangs, several in one
+    folder that all of it does; then no other thread looks there, or one mount could take them
+    all."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -140,7 +142,8 @@ class Looks:
         self._open: list[Look] = []
 
     def at(self, look: Callable[[str], T], path: str) -> T:
-        """The answer of *look* for *path*. Raises `Stalled` where others wait already."""
+        """Return the answer of *look* for *path*. Raises `Stalled` if others have long waited
+        for it."""
         mine = Look(path, path.rpartition("/")[0], self._now())
         with self._lock:
             late = [other for other in self._open if other.since <= mine.since - LATE_S]
@@ -157,17 +160,17 @@ class Looks:
 
 
 class _Place(NamedTuple):
-    """A place that is there, where a walk has come to."""
+    """An existing folder or file that a walk has reached."""
 
     path: str
-    """Real, without links; empty for the root."""
+    """Its real path, without links; empty for the root."""
     key: str
-    """The same with letter case folded where the file system folds it."""
+    """The same, with letter case folded if the file system ignores it."""
     device: int
 
 
 class _Places:
-    """Real paths, and what was found out on the way: which devices fold letter case."""
+    """Finds real paths, and learns on the way which devices ignore letter case."""
 
     def __init__(
         self, lstat: Callable[[str], os.stat_result], readlink: Callable[[str], str]
@@ -178,12 +181,10 @@ class _Places:
         self._folds: dict[int, bool] = {}
 
     def real(self, path: str) -> str:
-        """The place that an absolute *path* leads to, which need not exist; `/` if the way is too
-        long."""
+        """The key of the place that an absolute *path* leads to, which need not exist; `/` if the
+        way is too long."""
         way, left = [self._root], path.split("/")[::-1]
-        absent: list[
-            str
-        ] = []  # beneath the last place that is there nothing is, and only `..` leads back
+        absent: list[str] = []  # names below the last existing place; only `..` leads back
         links = steps = 0
         while left:
             name = left.pop()
@@ -207,17 +208,19 @@ class _Places:
         return self._named(way[-1], "/".join(absent)) if absent else way[-1].key or "/"
 
     def _step(self, folder: _Place, name: str, may_follow: bool) -> _Place | str | None:
-        """The place of that *name* in *folder*; where it leads, if it is a link that is followed;
-        None if it is not there, and so nothing is beneath it."""
+        """The place called *name* in *folder*; the target, if it is a link to follow; None if it
+        does not exist."""
         path = f"{folder.path}/{name}"
         status = self._look(path)
         if status is None:
             return None
-        if may_follow and S_ISLNK(status.st_mode) and (target := self._target(path)):
-            return target
+        if may_follow and S_ISLNK(status.st_mode):
+            with suppress(OSError, ValueError):
+                if target := self._readlink(path):
+                    return target
         if (
             folder.device not in self._folds
-            and (folds := self._try(folder, name, status)) is not None
+            and (folds := self._ignores_case(folder, name, status)) is not None
         ):
             self._folds[folder.device] = folds
         return _Place(path, self._named(folder, name), status.st_dev)
@@ -225,8 +228,8 @@ class _Places:
     def _named(self, folder: _Place, name: str) -> str:
         return f"{folder.key}/{_folded(name) if self._folds.get(folder.device) else name}"
 
-    def _try(self, folder: _Place, name: str, status: os.stat_result) -> bool | None:
-        """Whether *name* is also found in other case; None where that would tell nothing."""
+    def _ignores_case(self, folder: _Place, name: str, status: os.stat_result) -> bool | None:
+        """Whether *name* is also found in other case; None if that would prove nothing."""
         other = name.swapcase()
         may_be_a_hard_link = status.st_nlink > 1 and not S_ISDIR(status.st_mode)
         if other == name or not name.isascii() or may_be_a_hard_link:
@@ -237,18 +240,15 @@ class _Places:
     def _look(self, path: str) -> os.stat_result | None:
         try:
             return self._lstat(path)
-        except (OSError, ValueError):  # ValueError: a NUL, or what no file name can hold
-            return None
-
-    def _target(self, path: str) -> str | None:
-        try:
-            return self._readlink(path)
-        except (OSError, ValueError):
+        except (
+            OSError,
+            ValueError,
+        ):  # ValueError: a NUL, or a character that no file name can hold
             return None
 
 
 def _path_in(rest: str) -> str:
-    """The path in what follows `file:`, percent signs decoded if it is a URI."""
+    """The path in the text after `file:`, percent-decoded if it is a URI."""
     rest = rest.removeprefix("file:")
     uri = (
         rest.removeprefix("//localhost")
@@ -261,6 +261,7 @@ def _path_in(rest: str) -> str:
 
 
 def _elsewhere(rest: str) -> str:
+    """The path on another machine, of which the system is unknown."""
     path = _path_in(rest)
     if _DRIVE.match(path):
         path = "/" + path.replace("\\", "/").lstrip("/").casefold()
@@ -268,6 +269,5 @@ def _elsewhere(rest: str) -> str:
 
 
 def _folded(name: str) -> str:
-    """*name* as a file system compares it that does not mind letter case, nor how accents are
-    written."""
+    """*name* as compared by a file system that ignores letter case and the encoding of accents."""
     return normalize("NFC", normalize("NFD", name).casefold())

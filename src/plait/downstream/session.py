@@ -1,23 +1,31 @@
-"""One connection: requests put into the words of its era, and what its server says by itself. All
-of it is raw: nothing that a server sends is dropped here, or validated."""
+"""A session with one connected server: requests in the form of its era, and what the server sends
+by itself.
+
+Everything is raw JSON: nothing that a server sends is validated or dropped here. A request to a
+process goes around the SDK's dispatcher (`transports/direct.py`) unless the server may ask its
+client something meanwhile; then it waits for its turn in `ServerRequests` first. Over HTTP and SSE
+every request goes through the dispatcher.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import Context
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import anyio
 import mcp_types as types
 from anyio.abc import TaskStatus
 from mcp import MCPError
 
-from ..core.ports import NO_CLIENT, Caller, OnProgress, RpcError
+from ..core.ports import NO_CLIENT, Caller, RpcError
 from ..core.values.strict import JsonObject
 from ..waiting import Signal
+from .change_stream import ChangeStream
 from .eras.handshake import OURS, Era, Greeting, envelope
-from .listening import Listening, Wanted
+from .listings.subscriptions import ServerSubscriptions
 from .mcp_sdk import (
     MCP_METHOD_HEADER,
     MCP_NAME_HEADER,
@@ -32,174 +40,177 @@ from .mcp_sdk import (
     mcp_param_headers,
     x_mcp_header_map,
 )
-from .progress import PROGRESS, InProgress
+from .progress import PROGRESS, ProgressTokens
 from .server_requests.log_routing import LOG_MESSAGE, LogRouting
-from .server_requests.origin import RequestOrigin, correlated
+from .server_requests.origin import OpenRequests, RequestOrigin, stream_origin
 from .server_requests.requests import MAY_ASK, ServerRequests, kind_of
 from .transports.direct import Direct
-from .transports.transport import Transport
-
-OnSaid: TypeAlias = Callable[[str, JsonObject], None]
-"""Told a notification that is passed on: its method and its params."""
+from .transports.lines import OnNotification
+from .transports.process import Writer
+from .transports.transport import Answering, Transport, Watched
 
 LISTS = {
     "notifications/tools/list_changed": "tools",
     "notifications/resources/list_changed": "resources",
     "notifications/prompts/list_changed": "prompts",
 }
-BEGUN_S = 0.25
-"""How long the lists wait for the stream that tells of their changes."""
+STREAM_WAIT_S = 0.25
+"""Longest wait for the stream of changes before the lists are read."""
 ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
 PASSED_ON = frozenset({"notifications/resources/updated", "notifications/elicitation/complete"})
 _SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
 
 
 class ProtocolSession:
-    """Requests to one connected server, what it asks, and what it tells of."""
+    """Sends requests to one connected server, answers its own, and sorts its notifications.
+
+    *writer* writes to a process, None for a server over HTTP. *context* gives
+    the context of the message that is being read, if the transport knows it.
+    """
 
     def __init__(
         self,
         dispatcher: JSONRPCDispatcher[Any],
         transport: Transport,
-        direct: Direct | None = None,
+        subscriptions: ServerSubscriptions,
+        on_notification: OnNotification,
         *,
-        asking: ServerRequests | None = None,
-        wanted: Wanted | None = None,
-        on_said: OnSaid = lambda method, params: None,
+        writer: Writer | None = None,
+        asking_kinds: set[str] | None = None,
+        roots_caller: Caller | None = None,
+        context: Callable[[], Context | None] = lambda: None,
     ) -> None:
-        self.last_words = transport.last_words
+        self.exit_reason = transport.exit_reason
         self.greeting: Greeting | None = None
         self.has_ended = False
         self.is_retired = False
-        self.listening: Listening | None = None
-        self.asking = asking or ServerRequests()
-        self._wants = wanted or Wanted()
-        self.hearers = LogRouting(partial(on_said, LOG_MESSAGE))
-        """Who is told what the server logs."""
-        self._on_said = on_said
+        self.change_stream: ChangeStream | None = None
+        self._open: OpenRequests = {}
+        """Requests of callers; our own are left out."""
+        self._server_requests = ServerRequests(
+            self._open, asking_kinds=asking_kinds, roots_caller=roots_caller
+        )
+        self._logs = LogRouting(self._open, partial(on_notification, LOG_MESSAGE), context)
+        self._subscriptions = subscriptions
+        self._on_notification = on_notification
         self._dispatcher = dispatcher
         self._transport = transport
-        self._direct = direct
-        self._progress = InProgress()
-        self._news = Signal()
+        self._direct = Direct(writer.process, self._receive) if writer is not None else None
+        self._progress = ProgressTokens()
+        self._changed = Signal()
         self._stale: dict[str, JsonObject | None] = {}
         self._param_headers: dict[str, dict[tuple[str, ...], str]] = {}
-        if direct is not None:
-            direct.hear(self._hear)
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Read what the server sends, until its end."""
-        await self._dispatcher.run(self._answer, _ignore, self._take, task_status=task_status)
+
+        def take(method: str, params: Mapping[str, Any] | None) -> bool:
+            self._receive(method, dict(params or {}))
+            return True  # so that the next function is never called
+
+        await self._dispatcher.run(self._answer, _ignore, take, task_status=task_status)
 
     # Requests to the server.
 
     async def greet(
         self, method: str, params: JsonObject, version: str | None = None
     ) -> JsonObject:
-        """As `handshake.Greeted`."""
+        """Send a request of the handshake, as in `handshake.Ungreeted`."""
         options: CallOptions = {"cancel_on_abandon": False}
         if version is not None:
             options["headers"] = _headers(method, params, version)
         return await self._dispatcher.send_raw_request(method, params, options)
 
     def adopt(self, greeting: Greeting) -> None:
+        """Speak as agreed from now on."""
         self.greeting = greeting
 
     async def request(
         self, method: str, params: JsonObject, caller: Caller | None = None
     ) -> JsonObject:
-        """The result of one request, which is cancelled at the server if it is here. *caller* is
-        None for a request of our own. Raises `MCPError` as the server or the way to it said, and
-        `Unsent`."""
-        sent = self._enveloped(params, caller)
-        caller = caller or NO_CLIENT
-        origin = RequestOrigin(caller, may_ask=caller.can_be_asked and method in MAY_ASK)
-        is_silent = not origin.may_ask and method in MAY_ASK
-        if is_silent:
-            self.asking.silent.append(origin)
-        self.hearers.begin(caller)
+        """Return the result of one request, which is cancelled at the server if the task is.
+        A request of our own has no *caller*.
+
+        Raises `MCPError` for an error of the server or of the way to it, and `Unsent`.
+        """
+        if self.greeting is not None and self.greeting.era is Era.MODERN:
+            params = self._with_envelope(self.greeting, params, caller)
+        is_own, caller = caller is None, caller or NO_CLIENT
+        on_progress = caller.progress if caller.wants_progress else None
+        can_be_asked, needs_input = caller.can_be_asked, method in MAY_ASK
+        origin = RequestOrigin(
+            caller,
+            may_ask=can_be_asked and needs_input,
+            is_unaskable=needs_input and not can_be_asked,
+        )
+        of_client = {} if is_own else self._open.setdefault(caller.client, {})
+        of_client[origin] = None
         try:
             if self._direct is not None and not origin.may_ask:
-                return await self._direct.ask(method, sent, _progress_of(caller))
-            origin.kind = kind_of(method, sent)
-            async with self.asking.open(origin):
-                return await self._send(method, sent, origin)
+                return await self._direct.request(method, params, on_progress)
+            origin.kind = kind_of(method, params)
+            async with self._server_requests.turn(origin):
+                if self._direct is not None:
+                    return await self._direct.request(method, params, on_progress)
+                with self._progress.requested(params, on_progress) as params:
+                    token = stream_origin.set(origin)
+                    try:
+                        return await self._dispatcher.send_raw_request(
+                            method, params or None, self._options(method, params)
+                        )
+                    finally:
+                        stream_origin.reset(token)
         finally:
-            self.hearers.end(caller)
-            if is_silent:
-                self.asking.silent.remove(origin)
-
-    async def _send(self, method: str, sent: JsonObject, origin: RequestOrigin) -> JsonObject:
-        on_progress = _progress_of(origin.caller)
-        if self._direct is not None:
-            return await self._direct.ask(method, sent, on_progress)
-        with self._progress.told(sent, on_progress) as sent:
-            token = correlated.set(origin)
-            try:
-                return await self._dispatcher.send_raw_request(
-                    method, sent or None, self._options(method, sent)
-                )
-            finally:
-                correlated.reset(token)
+            del of_client[origin]
+            if not of_client and not is_own:
+                del self._open[caller.client]
 
     async def notify(self, method: str, params: JsonObject | None = None) -> None:
-        """Tell the server something; one that is gone is not told."""
+        """Notify the server; does nothing if it is gone."""
         options: CallOptions = {}
         if self.greeting is not None:
             options["headers"] = {MCP_PROTOCOL_VERSION_HEADER: self.greeting.version}
         await self._dispatcher.notify(method, params, options)
 
     def read_headers(self, definitions: Iterable[JsonObject]) -> None:
-        """Learn which arguments of which tools go into headers too, from their *definitions*."""
-        if self._direct is None and self.era is Era.MODERN:
-            schemas = {
-                str(definition["name"]): definition.get("inputSchema") for definition in definitions
-            }
-            usable = {
-                name: schema
-                for name, schema in schemas.items()
-                if find_invalid_x_mcp_header(schema) is None
-            }
-            self._param_headers = {
-                name: x_mcp_header_map(schema) for name, schema in usable.items()
-            }
+        """Learn from the *definitions* of tools which arguments are sent as headers too."""
+        if self._direct is not None or self.era is not Era.MODERN:
+            return
+        schemas = {str(tool["name"]): tool.get("inputSchema") for tool in definitions}
+        self._param_headers = {
+            name: x_mcp_header_map(schema)
+            for name, schema in schemas.items()
+            if find_invalid_x_mcp_header(schema) is None
+        }
 
     @property
     def era(self) -> Era:
         return self.greeting.era if self.greeting is not None else Era.LEGACY
 
-    def _enveloped(self, params: JsonObject, caller: Caller | None) -> JsonObject:
-        if self.greeting is None or self.era is Era.LEGACY:
-            return params
+    def _with_envelope(
+        self, greeting: Greeting, params: JsonObject, caller: Caller | None
+    ) -> JsonObject:
+        """*params* with the `_meta` that each request of 2026-07-28 carries."""
         meta = params.get("_meta")
         own: JsonObject = meta if isinstance(meta, dict) else {}
-        level: JsonObject = (
-            {types.LOG_LEVEL_META_KEY: self._wants.level} if self._wants.level else {}
-        )
+        level = self._subscriptions.level
+        wanted: JsonObject = {types.LOG_LEVEL_META_KEY: level} if level else {}
         capabilities = OURS if caller is None else caller.capabilities
-        return {
-            **params,
-            "_meta": {**level, **own, **envelope(capabilities, self.greeting.version)},
-        }
+        return {**params, "_meta": {**wanted, **own, **envelope(capabilities, greeting.version)}}
 
     def _options(self, method: str, params: JsonObject) -> CallOptions:
-        options: CallOptions = {}
-        if self.era is Era.MODERN and self.greeting is not None:
-            options["headers"] = {
-                **_headers(method, params, self.greeting.version),
-                **self._mirrored(method, params),
-            }
-        elif self.greeting is not None:
-            options["headers"] = {MCP_PROTOCOL_VERSION_HEADER: self.greeting.version}
-        return options
-
-    def _mirrored(self, method: str, params: JsonObject) -> dict[str, str]:
-        name, arguments = params.get("name"), params.get("arguments")
-        if method != "tools/call" or not isinstance(name, str) or not isinstance(arguments, dict):
+        """The HTTP headers of a request."""
+        if self.greeting is None:
             return {}
-        return mcp_param_headers(self._param_headers.get(name, {}), arguments)
+        if self.greeting.era is Era.LEGACY:
+            return {"headers": {MCP_PROTOCOL_VERSION_HEADER: self.greeting.version}}
+        headers = _headers(method, params, self.greeting.version)
+        name, arguments = params.get("name"), params.get("arguments")
+        if method == "tools/call" and isinstance(name, str) and isinstance(arguments, dict):
+            headers |= mcp_param_headers(self._param_headers.get(name, {}), arguments)
+        return {"headers": headers}
 
-    # What the server says by itself.
+    # What the server sends by itself.
 
     async def _answer(
         self,
@@ -207,37 +218,33 @@ class ProtocolSession:
         method: str,
         params: Mapping[str, Any] | None,
     ) -> JsonObject:
-        """The answer to a request of the server's. Raises `MCPError`."""
+        """Answer a request of the server. Raises `MCPError`."""
         if self.era is Era.MODERN:
             raise MCPError(types.METHOD_NOT_FOUND, "Method not found", method[:200])
         if method == "ping":
             return {}
         try:
-            return await self.asking.put(method, dict(params or {}))
+            return await self._server_requests.answer(method, dict(params or {}))
         except RpcError as error:
             raise MCPError(error.code, error.message, error.data) from None
 
-    def _take(self, method: str, params: Mapping[str, Any] | None) -> bool:
-        self._hear(method, dict(params or {}))
-        return True
-
-    def _hear(self, method: str, params: JsonObject) -> None:
-        """Take in a notification. Never blocks or raises."""
+    def _receive(self, method: str, params: JsonObject) -> None:
+        """Sort a notification: an `OnNotification`."""
         if (kind := LISTS.get(method)) is not None:
-            self._stale[kind] = _without_ours(params)
-            self._news.notify()
+            self._stale[kind] = _without_subscription(params)
+            self._changed.notify()
         elif method == ACKNOWLEDGED:
-            if self.listening is None or self.listening.acknowledged(params):
+            if self.change_stream is None or self.change_stream.acknowledge(params):
                 self._stale = {**dict.fromkeys(LISTS.values()), **self._stale}
-                self._news.notify()
+                self._changed.notify()
         elif method == PROGRESS:
-            self._progress.hear(params)
+            self._progress.report(params)
         elif method == LOG_MESSAGE:
-            self.hearers.hear(_without_ours(params))
+            self._logs.route(_without_subscription(params))
         elif method in PASSED_ON:
-            self._on_said(method, _without_ours(params))
+            self._on_notification(method, _without_subscription(params))
 
-    # The end, and news of the lists.
+    # The end, and changes of the lists.
 
     @property
     def is_usable(self) -> bool:
@@ -245,71 +252,101 @@ class ProtocolSession:
         return not (self.has_ended or self.is_retired) and self._transport.is_open
 
     def end(self) -> None:
-        """The connection is over."""
+        """Fail the open requests: the connection has ended."""
         self.has_ended = True
         if self._direct is not None:
             self._direct.end()
-        self._news.notify()
+        self._changed.notify()
 
     def retire(self) -> None:
-        """The server no longer knows our session: what was sent may still be answered, nothing more
-        is sent."""
+        """Send nothing more. Open requests may still be answered."""
         self.is_retired = True
-        self._news.notify()
+        self._changed.notify()
 
-    async def news(self) -> None:
-        """Wait until a list has changed, or the connection has ended."""
+    async def wait_changed(self) -> None:
+        """Wait until a list has changed, or the session has ended or is retired."""
         while not (self._stale or self.has_ended or self.is_retired):
-            await self._news.wait()
+            await self._changed.wait()
 
-    def heard(self) -> dict[str, JsonObject | None]:
-        """The lists that may have changed since this was asked before, each with what the server
-        said, if it did."""
+    def take_stale(self) -> dict[str, JsonObject | None]:
+        """Return the kinds of lists that may have changed since the last time, each with the params
+        of the server's notification, None without one."""
         stale, self._stale = self._stale, {}
         return stale
 
     @asynccontextmanager
-    async def listens(self) -> AsyncIterator[None]:
-        """Hears of changes: by a stream of its own where the era asks for one."""
+    async def following_changes(self) -> AsyncIterator[None]:
+        """Receive notifications of changes: in the later era, over a stream of its own."""
         if self.era is not Era.MODERN:
             yield
             return
+
+        async def open_stream(params: JsonObject) -> None:
+            await self.request("subscriptions/listen", params)
+
         async with anyio.create_task_group() as tasks:
-            self.listening = Listening(tasks, self._listen, self._wanted)
-            tasks.start_soon(self.listening.keep_open)
-            await self.listening.begun(
-                BEGUN_S
-            )  # what is listed from now on need not be listed again
+            self.change_stream = ChangeStream(tasks, open_stream, self._wanted_changes)
+            tasks.start_soon(self.change_stream.keep_open)
+            # lists that are read once the stream is open need not be read again
+            await self.change_stream.wait_open(STREAM_WAIT_S)
             yield
             tasks.cancel_scope.cancel()
 
-    async def _listen(self, params: JsonObject) -> None:
-        await self.request("subscriptions/listen", params)
-
-    def _wanted(self) -> JsonObject:
+    def _wanted_changes(self) -> JsonObject:
+        """The `SubscriptionFilter` for the lists that the server has and the watched resources."""
         assert self.greeting is not None
         wanted: JsonObject = {
             f"{kind}ListChanged": True
             for kind in LISTS.values()
             if self.greeting.has(kind, "listChanged")
         }
-        if uris := list(self._wants.watched):
+        if uris := list(self._subscriptions.watched):
             wanted["resourceSubscriptions"] = list[Any](uris)
         return wanted
+
+
+@asynccontextmanager
+async def open_session(
+    transport: Transport,
+    subscriptions: ServerSubscriptions,
+    on_notification: OnNotification,
+    *,
+    asking_kinds: set[str] | None = None,
+    roots_caller: Caller | None = None,
+) -> AsyncIterator[ProtocolSession]:
+    """Open *transport* and read a session on it until the block is left. No protocol is agreed on
+    yet. *asking_kinds* and *roots_caller* are those of `ServerRequests`."""
+    async with AsyncExitStack() as stack:
+        read, write = await stack.enter_async_context(transport.streams())
+        watched = Watched(read)
+        session = ProtocolSession(
+            JSONRPCDispatcher(watched, Answering(write, watched)),
+            transport,
+            subscriptions,
+            on_notification,
+            writer=write if isinstance(write, Writer) else None,
+            asking_kinds=asking_kinds,
+            roots_caller=roots_caller,
+            context=lambda: watched.last_context,
+        )
+        watched.on_end = session.end
+        stack.callback(session.end)
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        await tasks.start(session.run)
+        try:
+            yield session
+        finally:
+            tasks.cancel_scope.cancel()
 
 
 async def _ignore(
     context: DispatchContext[TransportContext], method: str, params: Mapping[str, Any] | None
 ) -> None:
-    """All notifications are taken in their order, before this would be asked."""
+    """Do nothing: `take` in `ProtocolSession.run` has taken every notification, in order."""
 
 
-def _progress_of(caller: Caller) -> OnProgress | None:
-    return caller.progress if caller.wants_progress else None
-
-
-def _without_ours(params: JsonObject) -> JsonObject:
-    """*params* without the name of our own stream that they came on."""
+def _without_subscription(params: JsonObject) -> JsonObject:
+    """*params* without the id of our own change stream."""
     meta = params.get("_meta")
     if not isinstance(meta, dict) or _SUBSCRIPTION not in meta:
         return params

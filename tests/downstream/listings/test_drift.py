@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from plait.core.tools.cached_listing import CachedListing
 from plait.core.tools.server_notices import Drift
-from plait.downstream.listings.drift import MAX_SAID, DriftWatch, drift, hashes
+from plait.downstream.listings.drift import MAX_SUMMARY, DriftWatch, drift, hashes
 
 from ..changing import described
 
@@ -39,13 +39,13 @@ class Clock:
     ],
     ids=lambda members: next(iter(members)),
 )
-def test_a_tool_that_is_described_otherwise_has_changed(members: dict[str, Any]):
+def test_a_different_description_is_a_change(members: dict[str, Any]):
     before, now = described("x"), {**described("x"), **members}
     assert drift(hashes([before]), hashes([now])) == Drift(changed=("x",))
 
 
 @pytest.mark.parametrize("members", [{"icons": []}, {"_meta": {"v": 2}}])
-def test_what_says_nothing_of_what_it_does_is_no_change(members: dict[str, Any]):
+def test_members_that_do_not_describe_the_tool_are_not_compared(members: dict[str, Any]):
     assert not drift(hashes([described("x")]), hashes([{**described("x"), **members}]))
 
 
@@ -53,7 +53,7 @@ def test_what_says_nothing_of_what_it_does_is_no_change(members: dict[str, Any])
     st.dictionaries(st.text(max_size=3), st.text(max_size=1)),
     st.dictionaries(st.text(max_size=3), st.text(max_size=1)),
 )
-def test_every_difference_is_of_one_kind_and_what_is_equal_of_none(
+def test_every_difference_has_one_kind_and_equal_tools_have_none(
     before: dict[str, str], now: dict[str, str]
 ):
     found = drift(before, now)
@@ -64,24 +64,26 @@ def test_every_difference_is_of_one_kind_and_what_is_equal_of_none(
     assert set(found.gone).isdisjoint(now)
 
 
-def test_what_is_no_definition_is_passed_over():
+def test_entries_that_are_not_definitions_are_skipped():
     assert hashes([7, None, {}, {"name": 7}, [], described("x")]).keys() == {"x"}
 
 
-def test_the_warning_of_a_long_drift_is_bounded():
+def test_a_warning_is_short_whatever_the_drift():
     watch = DriftWatch(kept := CachedListing(), ignore, Clock())
     kept.put("drift", {"at": Clock.now, "said": "gone: " + "\u202e" * 100_000})
-    assert all(len(warning) < 10 * MAX_SAID and warning.isprintable() for warning in watch.warnings)
+    assert all(
+        len(warning) < 10 * MAX_SUMMARY and warning.isprintable() for warning in watch.warnings
+    )
 
 
-def test_it_is_told_for_a_week():
+def test_a_warning_is_shown_for_a_week():
     clock = Clock()
     watch = DriftWatch(CachedListing(), ignore, clock)
     watch.compare([described("x")], announced=False)
     assert not watch.warnings
     watch.compare([described("y")], announced=False)
     assert list(watch.warnings) == [
-        "its tools are not what they were before 2027-01-15: new: y; gone: x"
+        "its tools differ from those before 2027-01-15: new: y; gone: x"
     ]
     clock.now += WEEK_S - 1
     assert watch.warnings

@@ -40,6 +40,8 @@ def test_secrets_and_rules_do_not_make_another_server(one: dict[str, Any], other
 
 
 @pytest.mark.parametrize(("one", "other"), OTHER)
-def test_what_leads_to_a_server_does(one: dict[str, Any], other: dict[str, Any]):
+def test_each_setting_that_leads_to_a_server_makes_another_server(
+    one: dict[str, Any], other: dict[str, Any]
+):
     assert identity_of("s", ServerSettings(**one)) != identity_of("s", ServerSettings(**other))
     assert identity_of("s", ServerSettings(**one)) != identity_of("t", ServerSettings(**one))

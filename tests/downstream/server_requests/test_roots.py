@@ -9,7 +9,7 @@ import pytest
 
 from plait.core.ports import Ask, RpcError
 from plait.core.values.strict import JsonObject
-from plait.downstream.server_requests.roots import PATIENCE_S, Roots
+from plait.downstream.server_requests.roots import TIMEOUTS_S, Roots
 
 pytestmark = pytest.mark.virtual_time
 
@@ -27,7 +27,7 @@ async def refusal(roots: Roots) -> RpcError:
     return caught.value
 
 
-async def test_the_client_that_is_connected_alone_is_asked():
+async def test_the_only_connected_client_is_asked():
     roots = Roots()
     roots.join(client("a"))
     answer = await roots.ask("s", "roots/list", {"x": 1})
@@ -35,7 +35,7 @@ async def test_the_client_that_is_connected_alone_is_asked():
 
 
 @pytest.mark.parametrize("clients", [[], [None], [client("a"), client("b")], [client("a"), None]])
-async def test_with_several_clients_or_none_that_has_roots_it_is_refused_at_once(
+async def test_without_a_single_client_with_roots_the_question_is_refused_at_once(
     clients: list[Ask | None],
 ):
     roots, began = Roots(), anyio.current_time()
@@ -46,7 +46,7 @@ async def test_with_several_clients_or_none_that_has_roots_it_is_refused_at_once
     assert roots.askers() == []
 
 
-async def test_servers_that_have_asked_are_told_of_as_long_as_somebody_can_answer():
+async def test_servers_that_have_asked_are_listed_while_a_client_can_answer():
     roots = Roots()
     for server in ("s", "t", "s"):
         with pytest.raises(RpcError):
@@ -63,7 +63,7 @@ async def test_servers_that_have_asked_are_told_of_as_long_as_somebody_can_answe
     assert roots.askers() == []
 
 
-async def test_a_client_that_never_answers_is_asked_twice_and_then_given_up():
+async def test_a_client_that_never_answers_is_asked_twice():
     roots, asked, began = Roots(), list[float](), anyio.current_time()
 
     async def silent(method: str, params: JsonObject) -> JsonObject:
@@ -73,11 +73,11 @@ async def test_a_client_that_never_answers_is_asked_twice_and_then_given_up():
 
     roots.join(silent)
     assert (await refusal(roots)).code == types.REQUEST_TIMEOUT
-    assert asked == [0, PATIENCE_S[0]]
-    assert anyio.current_time() - began == sum(PATIENCE_S)
+    assert asked == [0, TIMEOUTS_S[0]]
+    assert anyio.current_time() - began == sum(TIMEOUTS_S)
 
 
-async def test_a_client_that_joins_while_another_is_asked_ends_the_asking():
+async def test_a_question_is_refused_if_another_client_joins_meanwhile():
     roots = Roots()
 
     async def silent(method: str, params: JsonObject) -> JsonObject:

@@ -28,7 +28,7 @@ def read(stream: bytes, limit: int = LIMIT) -> list[Event]:
 
 
 @given(st.lists(st.tuples(TEXT, st.lists(TEXT, min_size=1, max_size=3)), max_size=5), st.data())
-def test_any_cutting_and_any_line_ends_give_the_same_events(
+def test_any_chunks_and_any_line_ends_give_the_same_events(
     written: list[tuple[str, list[str]]], data: st.DataObject
 ):
     stream = b""
@@ -60,11 +60,11 @@ def test_any_cutting_and_any_line_ends_give_the_same_events(
         (b"data: never ended", []),
     ],
 )
-def test_a_stream_is_read_as_the_standard_has_it(stream: bytes, events: list[Event]):
+def test_a_stream_is_read_as_the_standard_says(stream: bytes, events: list[Event]):
     assert read(stream) == events
 
 
-def test_an_event_that_is_too_long_is_told_at_once_and_the_next_is_read():
+def test_an_event_that_is_too_long_is_reported_at_once_and_the_next_is_read():
     events = Events(LIMIT)
     begun = b'data: {"id":7,"result":"' + b"x" * LIMIT
     (told,) = events.read(begun)
@@ -110,7 +110,9 @@ def test_a_message_is_read_with_exact_values():
         (b"hello", None, True),
     ],
 )
-def test_what_is_no_strict_json_is_no_message(data: bytes, id: int | None, is_answer: bool):
+def test_an_event_that_is_not_strict_json_is_unreadable(
+    data: bytes, id: int | None, is_answer: bool
+):
     found = read_message(Event("message", data), LIMIT)
     assert isinstance(found, Unreadable)
     assert (found.id, found.is_answer) == (id, is_answer)

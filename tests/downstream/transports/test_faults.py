@@ -54,7 +54,7 @@ def said(code: int, message: str, data: Any = None) -> types.ErrorData:
         (said(-32700, "Failed to parse JSON response: nested"), InvalidOutput),
     ],
 )
-def test_what_the_way_did_is_told_by_kind(error: types.ErrorData, kind: type[CallError]):
+def test_each_fault_has_its_kind_of_error(error: types.ErrorData, kind: type[CallError]):
     assert type(translated("web", error, "")) is kind
 
 
@@ -65,7 +65,7 @@ def test_an_error_of_the_server_keeps_its_code_whatever_it_is(code: int):
     assert (error.rpc_code, error.message, error.retryable) == (code, "web: no luck", False)
 
 
-def test_a_closed_connection_tells_how_it_ended():
+def test_the_error_of_a_closed_connection_says_how_it_ended():
     error = translated("web", said(-32000, "Connection closed"), "exit code 3")
     assert type(error) is ConnectionLost
     assert error.message == "web went away during the call: exit code 3"
@@ -117,21 +117,21 @@ def test_a_server_that_asks_to_come_later_may_be_tried_again_then(status: int):
         (said(types.CONNECTION_CLOSED, "Connection closed"), "its last words"),
     ],
 )
-def test_only_what_answered_is_said_to_have_answered(error: types.ErrorData, told: str):
+def test_only_a_server_that_answered_is_said_to_have_answered(error: types.ErrorData, told: str):
     assert explained(MCPError.from_error_data(error), "its last words", 5) == told
 
 
-def test_an_address_that_nobody_listens_at_is_told_as_such():
+def test_a_refused_connection_is_reported_as_such():
     refused = httpx2.ConnectError("All connection attempts failed")
     told = "it cannot be reached: All connection attempts failed"
     assert explained(ExceptionGroup("of a task group", [refused]), "its last words", 5) == told
 
 
-def test_a_folder_that_is_not_there_is_not_taken_for_a_command_that_is_not(tmp_path: Path):
+def test_a_missing_folder_is_not_reported_as_a_missing_command(tmp_path: Path):
     missing = FileNotFoundError(2, "No such file or directory")
     absent = cannot_start("python3", tmp_path / "gone", missing)
     assert (absent.message, absent.hint) == (
-        f"cannot start python3: the folder {tmp_path / 'gone'} is not there",
+        f"cannot start python3: the folder {tmp_path / 'gone'} does not exist",
         "Check `cwd` in the server's settings.",
     )
     for folder in (None, tmp_path):

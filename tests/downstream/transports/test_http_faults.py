@@ -30,9 +30,11 @@ from ..faulty_http import SOON, FaultyHttp, call, faulty_http, reached
 
 
 @asynccontextmanager
-async def connected(**settings: Any) -> AsyncIterator[tuple[FaultyHttp, Connection]]:
+async def connected(
+    **settings: Any,
+) -> AsyncIterator[tuple[FaultyHttp, Connection]]:
     async with faulty_http() as served:
-        made = ServerSettings(url=served.url, startup_timeout_s=5, **settings)
+        made = ServerSettings(url=served.url, **settings)
         connection = Connection("web", made, max_message_bytes=1_000_000)
         async with reached(connection):
             yield served, connection
@@ -48,8 +50,8 @@ async def connected(**settings: Any) -> AsyncIterator[tuple[FaultyHttp, Connecti
         ("many_headers", ConnectionLost, "Error"),
         ("stream_breaks", ConnectionLost, "broke off"),
         ("stream_ends", ConnectionLost, "ended without a response"),
-        ("packed", InvalidOutput, "packed"),
-        ("bomb", InvalidOutput, "packed"),
+        ("packed", InvalidOutput, "compressed"),
+        ("bomb", InvalidOutput, "compressed"),
         ("too_large", OutputTooLarge, "longer than 1,000,000 bytes"),
         ("unauthorized", ProtocolError, "HTTP 401"),
         ("busy", ServerUnavailable, "HTTP 503"),
@@ -115,7 +117,7 @@ async def test_many_calls_that_find_their_session_lost_are_all_sent_once_more():
         assert served.sessions == 2
 
 
-async def test_a_server_that_never_knows_its_sessions_is_told_after_two_tries():
+async def test_a_server_that_forgets_every_session_fails_the_call_after_two_tries():
     async with connected() as (served, connection):
         served.never_knows = True
         with pytest.raises(ServerUnavailable, match="web takes no calls: web: HTTP 404") as failure:
@@ -124,13 +126,13 @@ async def test_a_server_that_never_knows_its_sessions_is_told_after_two_tries():
         assert served.calls == []
 
 
-async def test_a_session_is_ended_when_its_connection_is_left():
+async def test_a_session_is_deleted_when_its_connection_is_left():
     async with connected() as (served, _):
         assert served.deleted == []
     assert served.deleted == ["session-1"]
 
 
-async def test_a_server_that_does_not_answer_the_end_holds_nobody_up(
+async def test_a_server_that_does_not_answer_the_end_of_its_session_delays_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr("plait.downstream.transports.http.DELETE_TIMEOUT_S", 0.2)
@@ -140,13 +142,13 @@ async def test_a_server_that_does_not_answer_the_end_holds_nobody_up(
             async with anyio.create_task_group() as tasks:
                 connection = Connection("web", ServerSettings(url=served.url))
                 tasks.start_soon(connection.run)
-                await connection.settled()
+                await connection.wait_settled()
                 tasks.cancel_scope.cancel()
                 bound.deadline = anyio.current_time() + 1.5
         assert served.deleted == ["session-1"]
 
 
-async def test_a_server_that_is_slow_to_accept_a_cancellation_does_not_hold_up_the_next_call(
+async def test_a_server_that_is_slow_to_accept_a_cancellation_does_not_delay_the_next_call(
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr("plait.downstream.transports.http.CANCEL_TIMEOUT_S", 0.1)
@@ -167,7 +169,7 @@ async def test_an_answer_that_drips_ends_when_its_caller_gives_up():
         assert (await call(connection, "echo", x=1))["structuredContent"] == {"x": 1}
 
 
-async def test_more_calls_than_any_pool_of_connections_holds_run_at_once():
+async def test_calls_at_once_are_not_limited_by_a_pool_of_tcp_connections():
     async with connected() as (served, connection), anyio.create_task_group() as tasks:
         for _ in range(150):
             tasks.start_soon(call, connection, "hang")
@@ -199,7 +201,7 @@ def test_the_proxy_of_the_environment_is_used_but_not_for_this_machine(
     assert proxy_for(url) == proxy
 
 
-async def test_calls_that_follow_each_other_use_one_connection():
+async def test_calls_one_after_another_use_one_tcp_connection():
     async with connected() as (served, connection):
         await call(connection, "stream")
         before = served.connections
@@ -219,14 +221,14 @@ async def test_a_cancelled_call_is_cancelled_at_the_server():
         assert (await call(connection, "echo", x=1))["structuredContent"] == {"x": 1}
 
 
-async def test_a_server_that_is_not_there_is_told():
+async def test_an_unreachable_server_is_reported():
     connection = Connection(
         "gone", ServerSettings(url="http://127.0.0.1:9/mcp", startup_timeout_s=5)
     )
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(connection.run)
         with anyio.fail_after(SOON):
-            await connection.settled()
+            await connection.wait_settled()
         assert "ConnectError" in str(connection.info.error)
         with pytest.raises(ServerUnavailable, match="gone cannot be reached"):
             await connection.call(a_call(Tool("gone", "x"), {}))

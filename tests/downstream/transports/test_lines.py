@@ -24,7 +24,7 @@ LIMIT = 200_000
 def reader(*asked: int) -> Lines:
     lines = Lines(LIMIT)
     for id in asked:
-        lines.asked(id)
+        lines.expect(id)
     return lines
 
 
@@ -43,9 +43,7 @@ def faults(items: Iterable[SessionMessage]) -> list[tuple[Any, str]]:
 
 
 @given(st.lists(st.dictionaries(st.text(), st.integers() | st.text()), max_size=5), st.data())
-def test_any_cutting_of_the_stream_gives_the_same_messages(
-    results: list[dict[str, Any]], data: st.DataObject
-):
+def test_any_chunks_give_the_same_messages(results: list[dict[str, Any]], data: st.DataObject):
     stream = b"".join(answer(id, value=result) for id, result in enumerate(results))
     lines = reader(*range(len(results)))
     found: list[Any] = []
@@ -73,7 +71,7 @@ def test_any_cutting_of_the_stream_gives_the_same_messages(
         b'{"jsonrpc":"2.0","result":{"x":"%s","y":"\xff"},"id":7}' % (b"x" * HEAD_BYTES),
     ],
 )
-def test_an_answer_that_cannot_be_read_ends_the_request_it_answers(line: bytes):
+def test_an_unreadable_answer_fails_its_request(line: bytes):
     assert faults(reader(3, 4, 7).read(line + b"\n")) == [(7, Fault.UNREADABLE)]
 
 
@@ -92,14 +90,14 @@ def test_an_answer_that_cannot_be_read_ends_the_request_it_answers(line: bytes):
         b'{"jsonrpc":"2.0","id":true,"result":[]}',
     ],
 )
-def test_a_line_that_answers_nobody_is_counted_and_passed_over(line: bytes):
+def test_an_unreadable_line_that_answers_no_request_is_counted_and_skipped(line: bytes):
     lines = reader(1, 3)
     assert faults(lines.read(line + b"\n" + answer(1))) == []
-    assert lines.junk == 1
+    assert lines.invalid_lines == 1
     assert faults(lines.read(b'{"jsonrpc":"2.0","id":3,"result":7}\n')) == [(3, Fault.UNREADABLE)]
 
 
-def test_a_request_is_ended_once_and_an_answered_or_cancelled_one_never():
+def test_a_request_fails_once_and_an_answered_or_cancelled_one_never():
     lines = reader(1, 2, 3)
     list(lines.read(answer(1)))
     lines.forget(2)
@@ -107,11 +105,11 @@ def test_a_request_is_ended_once_and_an_answered_or_cancelled_one_never():
     assert faults(lines.read(broken)) == [(3, Fault.UNREADABLE)]
 
 
-async def test_who_waits_for_an_answer_gets_it_straight_from_the_line():
+async def test_a_waiter_gets_its_answer_straight_from_the_line():
     lines = Lines(LIMIT)
     waiters = [Waiter(asyncio.get_running_loop().create_future()) for _ in range(5)]
     for id, waiter in enumerate(waiters):
-        lines.asked(id, waiter)
+        lines.expect(id, waiter)
     failed = b'{"jsonrpc":"2.0","id":1,"error":{"code":-32042,"message":"no luck"}}\n'
     broken = b'{"jsonrpc":"2.0","id":2,"result":[1]}\n'
     both = b'{"jsonrpc":"2.0","id":3,"result":{},"error":{"code":-32043,"message":"which?"}}\n'
@@ -142,11 +140,13 @@ async def test_who_waits_for_an_answer_gets_it_straight_from_the_line():
         ({"progress": 1, "progressToken": [7]}, False),
     ],
 )
-async def test_progress_goes_as_it_came_to_who_asked_for_it(params: dict[str, Any], is_told: bool):
+async def test_progress_goes_as_it_came_to_the_waiter_that_wants_it(
+    params: dict[str, Any], is_told: bool
+):
     heard: list[Any] = []
     lines = Lines(LIMIT)
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    lines.asked(7, Waiter(future, heard.append))
+    lines.expect(7, Waiter(future, heard.append))
     told = {"progressToken": 7, **params}
     message = {"jsonrpc": "2.0", "method": "notifications/progress", "params": told}
     passed_on = list(lines.read(json.dumps(message).encode() + b"\n"))

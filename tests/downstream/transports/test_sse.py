@@ -18,8 +18,8 @@ import pytest
 from plait.config import ServerSettings
 from plait.downstream.connection import Connection
 from plait.downstream.mcp_sdk import SessionMessage
+from plait.downstream.timings import ConnectTimings
 from plait.downstream.transports.sse import sse_streams
-from plait.downstream.transports.transport import ConnectTimings
 from plait.errors import CallError, ConnectionLost, ProtocolError, ServerUnavailable
 
 from ..faulty_http import SOON, FaultyHttp, call, reached, serving
@@ -109,7 +109,7 @@ class FaultySse(FaultyHttp):
 async def connected() -> AsyncIterator[tuple[FaultySse, Connection]]:
     async with serving(FaultySse()) as served:
         settings = ServerSettings(url=served.url, transport="sse", startup_timeout_s=5)
-        connection = Connection("old", settings, max_message_bytes=100_000, patience=QUICK)
+        connection = Connection("old", settings, max_message_bytes=100_000, timings=QUICK)
         async with reached(connection):
             yield served, connection
 
@@ -133,7 +133,7 @@ async def test_a_post_that_fails_fails_its_call_at_once_and_no_other(
         assert served.streams == 1
 
 
-async def test_a_server_that_forgot_us_is_connected_to_again_and_the_call_sent_once_more():
+async def test_a_server_that_forgot_our_session_is_connected_again_and_the_call_sent_once_more():
     async with connected() as (served, connection):
         assert (await call(connection, "forgotten", x=1))["structuredContent"] == {"x": 1}
         assert served.streams == 2
@@ -154,26 +154,26 @@ async def test_the_body_of_a_post_is_not_read():
         assert (await call(connection, "echo", x=1))["structuredContent"] == {"x": 1}
 
 
-async def test_a_packed_stream_is_refused_before_it_is_unpacked():
+async def test_a_compressed_stream_is_refused_before_it_is_decompressed():
     async with serving(FaultySse(packing="gzip")) as served:
         settings = ServerSettings(url=served.url, transport="sse", startup_timeout_s=5)
-        connection = Connection("old", settings, patience=QUICK)
+        connection = Connection("old", settings, timings=QUICK)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(connection.run)
             with anyio.fail_after(SOON):
-                await connection.settled()
-            assert "packed (gzip), which was not asked for" in str(connection.info.error)
+                await connection.wait_settled()
+            assert "compressed (gzip), which was not asked for" in str(connection.info.error)
             tasks.cancel_scope.cancel()
 
 
-async def test_a_secret_in_the_address_is_in_no_message():
+async def test_a_secret_in_the_url_appears_in_no_message():
     async with serving(FaultySse()) as served:
         url = served.url.replace("http://", "http://user:s3cret@") + "?token=s3cret"
-        connection = Connection("old", ServerSettings(url=url, transport="sse"), patience=QUICK)
+        connection = Connection("old", ServerSettings(url=url, transport="sse"), timings=QUICK)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(connection.run)
             with anyio.fail_after(SOON):
-                await connection.settled()
+                await connection.wait_settled()
             with pytest.raises(ConnectionLost) as failure:
                 await call(connection, "stream_ends")
             assert "127.0.0.1" in failure.value.message

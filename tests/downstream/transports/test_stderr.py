@@ -31,8 +31,8 @@ ValueError: no token
 
 def words(text: str) -> str:
     stderr = Stderr(lambda line: None)
-    stderr.hear(text.encode())
-    return stderr.last_words()
+    stderr.feed(text.encode())
+    return stderr.reason()
 
 
 @pytest.mark.parametrize(
@@ -52,25 +52,27 @@ def words(text: str) -> str:
         ("only this\n \n", "only this"),
     ],
 )
-def test_the_last_line_that_looks_like_a_reason_is_told_or_else_the_last(said: str, last: str):
-    assert words(said) == f"; its last words: {last}"
+def test_the_last_line_that_looks_like_a_reason_is_shown_or_else_the_last_line(
+    said: str, last: str
+):
+    assert words(said) == f"; its last message: {last}"
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_what_a_server_says_of_our_own_refusals_is_no_reason(refusal: str):
+def test_lines_about_our_own_refusals_are_not_a_reason(refusal: str):
     line = f"Failed to request roots: McpError: MCP error -32601: {refusal}: roots.\n"
     assert words(line) == ""
-    assert words(f"starting\n{line}") == "; its last words: starting"
+    assert words(f"starting\n{line}") == "; its last message: starting"
 
 
-def test_what_was_said_long_before_is_no_reason_either():
-    assert words("error\n" + "fine\n" * LINES_KEPT) == "; its last words: fine"
+def test_old_lines_are_not_a_reason():
+    assert words("error\n" + "fine\n" * LINES_KEPT) == "; its last message: fine"
 
 
 @given(st.lists(st.binary(max_size=30)))
-def test_of_any_bytes_one_short_line_is_told(chunks: list[bytes]):
+def test_any_bytes_give_one_short_line(chunks: list[bytes]):
     stderr = Stderr(lambda line: None)
     for chunk in [*chunks, b"x" * 3 * MAX_LINE_BYTES]:
-        stderr.hear(chunk)
-    assert len(stderr.last_words()) <= len("; its last words: ") + 300
-    assert "\n" not in stderr.last_words()
+        stderr.feed(chunk)
+    assert len(stderr.reason()) <= len("; its last message: ") + 300
+    assert "\n" not in stderr.reason()

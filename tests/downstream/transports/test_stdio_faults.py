@@ -22,8 +22,8 @@ from plait.core.tools.catalog import ServerState, Tool
 from plait.core.tools.output import read_output
 from plait.core.values.strict import JsonObject
 from plait.downstream.connection import Connection
-from plait.downstream.transports.stdio import ProcessTransport
-from plait.downstream.transports.transport import ConnectTimings
+from plait.downstream.timings import ConnectTimings
+from plait.downstream.transports.process import ProcessTransport
 from plait.errors import (
     CallError,
     ConnectionLost,
@@ -38,8 +38,19 @@ from plait.errors import (
 from ...fakes import FakeCaller, a_call
 
 SERVER = str(Path(__file__).parents[1] / "faulty_server.py")
+FAILS_TWICE = """
+import runpy, sys
+with open(sys.argv[1], "a+") as starts:
+    starts.write("x")
+    starts.seek(0)
+    if len(starts.read()) <= 2:
+        sys.exit(9)
+sys.argv = sys.argv[2:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""Runs the script that its second argument names, except in its first two starts."""
 MODERN = str(Path(__file__).parents[1] / "sdk_server.py")
-SOON = 10.0
+SOON = 30.0
 """Far above what anything here takes, and far below the timeout of a test."""
 
 
@@ -83,7 +94,7 @@ Connect = Callable[..., Any]
 def connect(tmp_path: Path) -> Connect:
     @asynccontextmanager
     async def connect(
-        *flags: str, patience: ConnectTimings = QUICK, **settings: Any
+        *flags: str, timings: ConnectTimings = QUICK, **settings: Any
     ) -> AsyncIterator[Server]:
         journal = tmp_path / "journal"
         made = ServerSettings(
@@ -91,10 +102,10 @@ def connect(tmp_path: Path) -> Connect:
             args=(SERVER, "--journal", str(journal), *flags),
             **{"probe_timeout_s": 0.3, "startup_timeout_s": 10, **settings},
         )
-        connection = Connection("faulty", made, max_message_bytes=1_000_000, patience=patience)
+        connection = Connection("faulty", made, max_message_bytes=1_000_000, timings=timings)
         async with running(connection):
             with anyio.fail_after(SOON):
-                await connection.settled()
+                await connection.wait_settled()
             yield Server(connection, journal)
 
     return connect
@@ -127,7 +138,7 @@ def is_alive(pid: int) -> bool:
     )
 
 
-async def test_arguments_that_no_json_can_hold_fail_their_own_call(connect: Connect):
+async def test_arguments_that_json_cannot_hold_fail_their_own_call(connect: Connect):
     async with connect() as server:
         for bad in ("\ud800", float("nan"), float("inf"), {1: 2}, object()):
             assert isinstance(await server.fails("echo", x=bad), InvalidArguments)
@@ -145,9 +156,7 @@ async def test_arguments_that_no_json_can_hold_fail_their_own_call(connect: Conn
         ("invalid_utf8", "not UTF-8"),
     ],
 )
-async def test_an_answer_that_cannot_be_read_ends_its_call_at_once(
-    connect: Connect, fault: str, said: str
-):
+async def test_an_unreadable_answer_fails_its_call_at_once(connect: Connect, fault: str, said: str):
     async with connect() as server:
         with anyio.fail_after(SOON), pytest.raises(InvalidOutput, match=said):
             read_output(await server.call(fault), Tool("faulty", fault), 10**6)
@@ -162,7 +171,7 @@ async def test_a_lone_surrogate_in_an_answer_fails_its_own_task(connect: Connect
         await server.still_works()
 
 
-async def test_junk_repeated_and_stray_answers_are_passed_over(connect: Connect):
+async def test_invalid_lines_and_repeated_or_stray_answers_are_skipped(connect: Connect):
     async with connect() as server:
         for fault in ("junk", "twice", "wrong_id"):
             await server.call(fault)
@@ -198,7 +207,7 @@ async def test_a_line_without_end_ends_the_connection_and_not_the_memory(connect
         await server.still_works()
 
 
-async def test_large_answers_within_the_limit_come_whole(connect: Connect):
+async def test_large_answers_within_the_limit_arrive_whole(connect: Connect):
     async with connect() as server:
         for _ in range(20):
             result = await server.call("big", bytes=900_000)
@@ -224,7 +233,9 @@ async def test_a_dead_server_fails_the_calls_in_flight_and_comes_back(connect: C
     assert len(server.saw("started")) == 2
 
 
-async def test_death_is_noticed_although_a_grandchild_holds_the_pipes(connect: Connect):
+async def test_the_end_of_a_server_is_noticed_although_a_grandchild_holds_its_pipes(
+    connect: Connect,
+):
     async with connect() as server:
         grandchild = (await server.call("grandchild"))["structuredContent"]["pid"]
         await until(lambda: server.connection.info.pid is None or not is_alive(grandchild))
@@ -232,7 +243,7 @@ async def test_death_is_noticed_although_a_grandchild_holds_the_pipes(connect: C
     assert not is_alive(grandchild)
 
 
-async def test_death_is_noticed_although_a_grandchild_beyond_our_reach_holds_the_pipes(
+async def test_the_end_of_a_server_is_noticed_although_a_detached_grandchild_holds_its_pipes(
     connect: Connect,
 ):
     async with connect() as server:
@@ -245,7 +256,7 @@ async def test_death_is_noticed_although_a_grandchild_beyond_our_reach_holds_the
             os.kill(grandchild, signal.SIGKILL)
 
 
-async def test_a_server_that_stops_reading_holds_up_no_caller(connect: Connect):
+async def test_a_server_that_stops_reading_delays_no_caller(connect: Connect):
     async with connect() as server:
         await server.call("stop_reading")
         for _ in range(5):
@@ -255,13 +266,13 @@ async def test_a_server_that_stops_reading_holds_up_no_caller(connect: Connect):
             assert anyio.current_time() - scope.deadline < 1.5
 
 
-async def test_a_server_that_reads_no_more_is_ended_although_every_caller_gives_up_sooner(
+async def test_a_server_that_stops_reading_is_ended_although_every_caller_gives_up_sooner(
     connect: Connect,
 ):
-    patience = ConnectTimings(
+    timings = ConnectTimings(
         first_backoff_s=0.05, refresh_pause_s=0.01, grace_s=0.1, write_timeout_s=1.0
     )
-    async with connect(patience=patience) as server:
+    async with connect(timings=timings) as server:
         await server.call("stop_reading")
         pid = server.connection.info.pid
         with anyio.fail_after(SOON):
@@ -273,13 +284,13 @@ async def test_a_server_that_reads_no_more_is_ended_although_every_caller_gives_
         await server.still_works()
 
 
-async def test_a_server_that_stops_reading_loses_what_was_sent_and_the_next_gets_the_rest(
+async def test_a_server_that_stops_reading_loses_its_calls_and_its_successor_gets_the_rest(
     connect: Connect,
 ):
-    patience = ConnectTimings(
+    timings = ConnectTimings(
         first_backoff_s=0.05, refresh_pause_s=0.01, grace_s=0.1, write_timeout_s=0.3
     )
-    async with connect(patience=patience) as server:
+    async with connect(timings=timings) as server:
         await server.call("stop_reading")
         ends: list[object] = []
 
@@ -312,7 +323,7 @@ async def test_a_cancelled_call_is_cancelled_at_the_server(connect: Connect):
         await server.still_works()
 
 
-async def test_errors_of_the_protocol_and_of_the_tool_are_told_apart(connect: Connect):
+async def test_errors_of_the_protocol_and_of_the_tool_are_different_errors(connect: Connect):
     async with connect() as server:
         error = await server.fails("rpc_error")
         assert isinstance(error, ProtocolError)
@@ -331,7 +342,7 @@ async def test_an_error_of_the_server_is_never_taken_for_a_lost_connection(
         await server.still_works()
 
 
-async def test_an_answer_that_cannot_be_read_ends_no_other_call_whose_number_it_holds(
+async def test_an_unreadable_answer_does_not_fail_another_call_whose_id_it_contains(
     connect: Connect,
 ):
     async with connect() as server:
@@ -352,26 +363,29 @@ async def test_an_answer_that_cannot_be_read_ends_no_other_call_whose_number_it_
             tasks.cancel_scope.cancel()
 
 
-async def test_a_tool_that_asks_the_person_is_told_that_it_cannot(connect: Connect):
+async def test_a_tool_that_asks_without_a_client_gets_an_error(connect: Connect):
     async with connect() as server:
         error = await server.fails("asks")
         assert isinstance(error, ToolError)
         assert (
-            "faulty:asks asks for input, and nobody can be asked on the command line"
-            in error.message
+            "faulty:asks asks for input, and the command line has no client to ask" in error.message
         )
 
 
-async def test_junk_is_told_once_in_a_while(connect: Connect, caplog: pytest.LogCaptureFixture):
+async def test_invalid_lines_are_logged_once_in_a_while(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+):
     async with connect() as server:
         for _ in range(10):
             await server.call("junk")
-    told = [vars(record) for record in caplog.records if record.getMessage() == "server.junk"]
+    told = [
+        vars(record) for record in caplog.records if record.getMessage() == "server.invalid_lines"
+    ]
     assert 1 <= len(told) < 10
     assert told[0]["server"] == "faulty"
 
 
-async def test_a_server_that_sends_more_than_is_read_is_held_back_and_stopped_all_the_same(
+async def test_a_server_that_sends_faster_than_we_read_is_slowed_down_and_can_still_be_stopped(
     connect: Connect,
 ):
     async with connect() as server:
@@ -379,7 +393,7 @@ async def test_a_server_that_sends_more_than_is_read_is_held_back_and_stopped_al
         await server.still_works()
 
 
-async def test_progress_has_come_in_order_when_the_call_ends(connect: Connect):
+async def test_progress_has_arrived_in_order_when_the_call_ends(connect: Connect):
     heard: list[object] = []
     async with connect() as server:
         await server.call("progress", on_progress=lambda told: heard.append(told["progress"]))
@@ -393,7 +407,7 @@ async def test_a_flood_on_stderr_blocks_nothing(connect: Connect):
         await server.still_works()
 
 
-async def test_a_malformed_tool_hides_no_other(connect: Connect):
+async def test_a_malformed_tool_is_left_out_and_the_others_stay(connect: Connect):
     async with connect("--bad-tools") as server:
         names = {tool.name for tool in server.connection.tools}
         assert {"echo", "die"} <= names
@@ -414,7 +428,7 @@ async def test_a_result_is_not_lost_to_a_list_that_hangs(connect: Connect):
         assert server.connection.state is ServerState.READY
 
 
-async def test_a_list_that_cannot_be_read_again_costs_no_call_and_no_tool(connect: Connect):
+async def test_a_list_that_cannot_be_read_again_fails_no_call_and_removes_no_tool(connect: Connect):
     async with connect("--relist-fails") as server:
         tools = server.connection.tools
         async with anyio.create_task_group() as tasks:
@@ -428,7 +442,7 @@ async def test_a_list_that_cannot_be_read_again_costs_no_call_and_no_tool(connec
         assert len(server.saw("started")) == 1
 
 
-async def test_a_changed_list_is_read_again_and_what_did_not_change_is_kept(connect: Connect):
+async def test_a_changed_list_is_read_again_and_unchanged_tools_are_kept(connect: Connect):
     async with connect() as server:
         before = server.connection.tools
         await server.call("change_list")
@@ -439,16 +453,16 @@ async def test_a_changed_list_is_read_again_and_what_did_not_change_is_kept(conn
         assert all(any(tool is old for tool in server.connection.tools) for old in before)
 
 
-async def test_what_changed_before_changes_were_told_is_not_missed(connect: Connect):
+async def test_a_change_before_the_stream_of_changes_is_open_is_not_missed(connect: Connect):
     async with connect("--modern") as server:
         assert server.connection.info.protocol == "2026-07-28"
         await until(lambda: "grown" in [tool.name for tool in server.connection.tools])
 
 
-async def test_changes_are_listened_to_again_when_their_stream_has_ended(
+async def test_the_stream_of_changes_is_opened_again_when_it_has_ended(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("plait.downstream.listening.FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("plait.downstream.change_stream.FIRST_PAUSE_S", 0.01)
     async with connect("--modern") as server:
         await until(lambda: server.saw("lists") == [1, 2])
         await server.call("end_listening")
@@ -458,7 +472,7 @@ async def test_changes_are_listened_to_again_when_their_stream_has_ended(
 
 
 @pytest.mark.parametrize("flag", ["--die-on-probe", "--ignore-probe"])
-async def test_servers_that_do_not_know_the_probe_are_connected_to(connect: Connect, flag: str):
+async def test_servers_that_do_not_know_the_probe_are_connected(connect: Connect, flag: str):
     async with connect(flag) as server:
         assert server.connection.info.protocol == "2025-11-25"
         await server.still_works()
@@ -468,42 +482,41 @@ async def test_servers_that_do_not_know_the_probe_are_connected_to(connect: Conn
     assert starts == (3 if flag == "--die-on-probe" else 2)
 
 
-async def test_a_server_that_could_not_start_at_first_is_not_taken_for_an_old_one(
-    connect: Connect, tmp_path: Path
+async def test_a_server_that_failed_its_first_starts_is_not_taken_for_one_of_the_older_era(
+    tmp_path: Path,
 ):
-    settings = ServerSettings(
-        command=sys.executable, args=(MODERN, "stdio", str(tmp_path / "log"), "--die", "2")
-    )
-    async with running(Connection("late", settings, patience=QUICK)) as connection:
+    args = ("-c", FAILS_TWICE, str(tmp_path / "starts"), MODERN, "stdio", str(tmp_path / "log"))
+    settings = ServerSettings(command=sys.executable, args=args)
+    async with running(Connection("late", settings, timings=QUICK)) as connection:
         await until(lambda: connection.state is ServerState.READY)
         assert connection.info.protocol == "2026-07-28"
 
 
-async def test_a_modern_server_that_starts_slower_than_the_probe_waits_is_connected_to(
+async def test_a_modern_server_that_starts_more_slowly_than_the_probe_timeout_is_connected(
     tmp_path: Path,
 ):
     args = (MODERN, "stdio", str(tmp_path / "log"), "--slow", "1")
     settings = ServerSettings(command=sys.executable, args=args, probe_timeout_s=0.1)
-    async with running(Connection("slow", settings, patience=QUICK)) as connection:
-        await connection.settled()
+    async with running(Connection("slow", settings, timings=QUICK)) as connection:
+        await connection.wait_settled()
         assert connection.info.error is None
         assert connection.info.protocol == "2026-07-28"
 
 
-async def test_a_server_that_must_be_modern_and_is_not_is_told(connect: Connect):
+async def test_a_server_that_does_not_speak_the_required_protocol_is_reported(connect: Connect):
     async with connect(protocol="modern") as server:
         assert "does not speak the protocol of 2026-07-28" in str(server.connection.info.error)
         assert isinstance(await server.fails("echo"), ServerUnavailable)
 
 
-async def test_starts_of_a_server_that_dies_at_once_come_ever_more_slowly(connect: Connect):
-    patience = ConnectTimings(first_backoff_s=0.1, longest_backoff_s=60)
-    async with connect("--die", "1000", patience=patience) as server:
+async def test_pauses_grow_between_the_starts_of_a_server_that_dies_at_once(connect: Connect):
+    timings = ConnectTimings(first_backoff_s=0.1, longest_backoff_s=60)
+    async with connect("--die", "1000", timings=timings) as server:
         assert "exit code 9" in str(server.connection.info.error)
         error = await server.fails("echo")
         assert isinstance(error, ServerUnavailable)
         assert "exit code 9" in error.message
-        assert "tried again in" in str(error.hint)
+        assert "next attempt is in" in str(error.hint)
         began, starts = anyio.current_time(), len(server.saw("started"))
         await until(lambda: len(server.saw("started")) == starts + 3)
         assert anyio.current_time() - began > 0.8 * (0.2 + 0.4)
@@ -518,11 +531,11 @@ async def test_a_server_that_ignores_its_end_is_ended_with_its_children():
     assert not is_alive(pid)
 
 
-async def test_a_command_that_does_not_exist_is_told_and_calls_fail_at_once(connect: Connect):
+async def test_a_missing_command_is_reported_and_calls_fail_at_once(connect: Connect):
     connection = Connection("no", ServerSettings(command="frobnicate"))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(connection.run)
-        await connection.settled()
+        await connection.wait_settled()
         assert connection.info.error is not None
         assert "cannot start frobnicate: No such file or directory" in connection.info.error
         with anyio.fail_after(1), pytest.raises(ServerUnavailable, match="frobnicate"):
@@ -530,7 +543,7 @@ async def test_a_command_that_does_not_exist_is_told_and_calls_fail_at_once(conn
         tasks.cancel_scope.cancel()
 
 
-async def test_a_secret_of_ours_does_not_reach_the_child_and_the_place_of_certificates_does(
+async def test_a_server_gets_no_secret_of_ours_but_the_location_of_certificates(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     monkeypatch.setenv("GATEWAY_SECRET", "s3cret")
@@ -540,33 +553,33 @@ async def test_a_secret_of_ours_does_not_reach_the_child_and_the_place_of_certif
     connection = Connection("env", settings)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(connection.run)
-        await connection.settled()
+        await connection.wait_settled()
         tasks.cancel_scope.cancel()
     assert "MINE=1" in seen.read_text()
     assert "SSL_CERT_FILE=/etc/company.pem" in seen.read_text()
     assert "s3cret" not in seen.read_text()
 
 
-async def test_a_folder_that_does_not_exist_is_told(tmp_path: Path):
+async def test_a_missing_folder_is_reported(tmp_path: Path):
     connection = Connection("no", ServerSettings(command=sys.executable, cwd=tmp_path / "gone"))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(connection.run)
-        await connection.settled()
-        assert f"the folder {tmp_path / 'gone'} is not there" in str(connection.info.error)
+        await connection.wait_settled()
+        assert f"the folder {tmp_path / 'gone'} does not exist" in str(connection.info.error)
         tasks.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize(
     ("number", "has_words"), [("KILL", False), ("TERM", False), ("ABRT", True)]
 )
-async def test_what_was_said_before_is_no_reason_for_an_end_from_outside(
+async def test_stderr_is_not_the_reason_for_an_end_by_a_signal_from_outside(
     tmp_path: Path, number: str, has_words: bool
 ):
     script = f"echo listening >&2; kill -{number} $$"
     connection = Connection("killed", ServerSettings(command="sh", args=("-c", script)))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(connection.run)
-        await connection.settled()
+        await connection.wait_settled()
         error = str(connection.info.error)
         tasks.cancel_scope.cancel()
     assert f"it was ended by SIG{number}" in error

@@ -15,7 +15,7 @@ import pytest
 from plait.config import ServerSettings
 from plait.core.values.strict import JsonObject
 from plait.downstream.connection import Connection
-from plait.downstream.transports.transport import ConnectTimings
+from plait.downstream.timings import ConnectTimings
 from plait.errors import CallError, InvalidOutput, OutputTooLarge
 
 from ..faulty_http import SOON, FaultyHttp, call, reached, serving
@@ -105,14 +105,14 @@ async def connected(transport: Any) -> AsyncIterator[tuple[Any, Connection]]:
         settings = ServerSettings(
             url=served.url, transport=transport, protocol="legacy", startup_timeout_s=5
         )
-        connection = Connection("web", settings, max_message_bytes=LIMIT, patience=QUICK)
+        connection = Connection("web", settings, max_message_bytes=LIMIT, timings=QUICK)
         async with reached(connection):
             yield served, connection
 
 
 @pytest.mark.parametrize("transport", ["http", "sse"])
 @pytest.mark.parametrize(("fault", "kind", "said"), EVENTS)
-async def test_an_answer_that_cannot_be_read_ends_its_own_call(
+async def test_an_unreadable_answer_fails_its_own_call(
     transport: str, fault: str, kind: type[CallError], said: str
 ):
     async with connected(transport) as (served, connection):
@@ -124,7 +124,7 @@ async def test_an_answer_that_cannot_be_read_ends_its_own_call(
         assert connection.info.error is None
 
 
-async def test_a_server_that_takes_no_answers_holds_up_no_call(monkeypatch: pytest.MonkeyPatch):
+async def test_a_server_that_takes_no_answers_delays_no_call(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("plait.downstream.transports.http.CANCEL_TIMEOUT_S", 0.1)
 
     async def ask(method: str, params: JsonObject) -> JsonObject:

@@ -50,7 +50,7 @@ def answer(id: Any) -> SessionMessage:
     return SessionMessage(types.JSONRPCResponse(jsonrpc="2.0", id=id, result={}))
 
 
-async def test_no_more_is_read_while_too_many_requests_wait_for_their_answers():
+async def test_reading_pauses_while_too_many_requests_are_unanswered():
     server = Endless()
     watched, taken = Watched(server), list[Any]()
     answering = Answering(server, watched)
@@ -64,14 +64,14 @@ async def test_no_more_is_read_while_too_many_requests_wait_for_their_answers():
         tasks.cancel_scope.cancel()
 
 
-async def test_a_request_whose_id_is_open_is_passed_over():
+async def test_a_request_whose_id_is_already_open_is_skipped():
     watched, taken, ended = Watched(Endless(same_id=True)), list[Any](), list[bool]()
     watched.on_end = lambda: ended.append(True)
     await read_all(watched, taken)
     assert (taken, ended) == ([1], [True])
 
 
-async def test_a_request_that_the_server_gave_up_is_open_no_more():
+async def test_a_request_that_the_server_cancelled_is_no_longer_open():
     async def messages() -> AsyncIterator[SessionMessage]:
         for id in range(3 * MOST_OPEN):
             yield SessionMessage(types.JSONRPCRequest(jsonrpc="2.0", id=id, method="ping"))
@@ -97,17 +97,17 @@ class Busy(FaultyHttp):
 
 
 @pytest.mark.parametrize("protocol", ["auto", "legacy"])
-async def test_a_server_that_asks_to_be_left_alone_is(protocol: Any):
+async def test_a_server_that_asks_for_a_pause_gets_it(protocol: Any):
     async with serving(Busy()) as served:
         connection = Connection("busy", ServerSettings(url=served.url, protocol=protocol))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(connection.run)
             with anyio.fail_after(10):
-                await connection.settled()
+                await connection.wait_settled()
                 with pytest.raises(ServerUnavailable, match="HTTP 503") as failure:
                     await connection.call(a_call(Tool("busy", "x"), {}))
             assert str(failure.value.hint) in {
-                "It is tried again in 40 s.",
-                "It is tried again in 39 s.",
+                "The next attempt is in 40 s.",
+                "The next attempt is in 39 s.",
             }
             tasks.cancel_scope.cancel()

@@ -200,13 +200,13 @@ class FakeSession:
     """The parts of a `ProtocolSession` that are used, over one server of *downstream*."""
 
     era = Era.LEGACY
-    listening = None
+    change_stream = None
 
     def __init__(self, server: str, downstream: FakeDownstream) -> None:
         self._server = server
         self._downstream = downstream
 
-    def last_words(self) -> str:
+    def exit_reason(self) -> str:
         return "it went away"
 
     async def request(self, method: str, params: JsonObject, caller: Caller) -> JsonObject:

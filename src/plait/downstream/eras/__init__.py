@@ -1,2 +1,1 @@
-"""Which protocol era a server speaks: the probe, the handshake, and what is remembered of the
-answer."""
+"""The protocol era of a server: the probe, the handshake, and the memory of the result."""

@@ -1,4 +1,10 @@
-"""Which protocol era a server speaks: guessed, found out, and kept from one start to the next."""
+"""The protocol era of one server: guessed, found out, and remembered from one start to the next.
+
+Asking costs a round trip, and some servers exit when they are asked anything before `initialize`.
+So the answer is remembered, and a guess is all that a start needs. A remembered era may be wrong,
+because the server was updated; then the attempt fails, and the next one asks. A server that exits
+when it is asked is started again at once, once, with the older era.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +14,8 @@ from .handshake import Era, Greeting
 
 
 class EraCache:
-    """What is known of the era of one server, and its title. *protocol* is its setting: `auto`
-    where it is asked."""
+    """The era of one server, None if unknown, and its title. With the setting `auto` as *protocol*
+    the server is asked, else that is its era."""
 
     def __init__(self, protocol: str, remembered: CachedListing) -> None:
         self.title: str | None = None
@@ -17,29 +23,29 @@ class EraCache:
         self._is_asked = protocol == "auto"
         self._remembered = remembered
         self._is_recalled = False
-        """Whether the era was kept from an earlier start, and has not proved right in this one."""
+        """Whether the era comes from an earlier start and is not confirmed yet."""
         self._has_died_on_probe = False
         self._may_restart_at_once = True
 
     def __repr__(self) -> str:
-        return f"<Verdict: {self.era or 'open'}{', recalled' if self._is_recalled else ''}>"
+        return f"<EraCache: {self.era or 'unknown'}{', recalled' if self._is_recalled else ''}>"
 
     def recall(self) -> None:
-        """Take what an earlier start found out."""
+        """Take the result of an earlier start."""
         if self._is_asked and self._remembered.get("era") in list(Era):
             self.era, self._is_recalled = Era(str(self._remembered.get("era"))), True
         self.title = self._recalled_title
 
     def guess(self) -> Era | None:
-        """What to speak in the next attempt; None to ask. A server that may have died of that is
-        spared it once."""
+        """Return the era to speak in the next attempt; None to ask. A server that may have died
+        because it was asked is not asked the next time."""
         guess = Era.LEGACY if self.era is None and self._has_died_on_probe else self.era
         self._has_died_on_probe = False
         return guess
 
     def died_on_probe(self) -> bool:
-        """The server ended when it was asked: whether to start it again at once, and speak the
-        older era."""
+        """Note that the server ended when it was asked. Returns whether to start it again at once,
+        with the older era."""
         self._has_died_on_probe = self.era is None
         if not self._has_died_on_probe or not self._may_restart_at_once:
             return False
@@ -47,8 +53,8 @@ class EraCache:
         return True
 
     def met(self, greeting: Greeting) -> None:
-        """The server is there. Another version of it may speak the protocol of another era: then
-        that is asked anew at the next start."""
+        """Note a successful handshake. If the title has changed, as with another version of the
+        server, the next start asks again."""
         is_same = greeting.title == self._recalled_title or not self._is_recalled
         self.era, self.title, self._is_recalled = greeting.era, greeting.title, False
         self._may_restart_at_once = True
@@ -57,13 +63,13 @@ class EraCache:
         self._remembered.put("title", greeting.title)
 
     def failed(self, known: Era | None) -> None:
-        """An attempt failed at whose start *known* was known: the server may have been replaced by
-        an older one."""
+        """Note a failed attempt, at whose start the era was *known*: an older server may have
+        replaced this one."""
         if known is Era.MODERN and self._is_asked:
             self.era = None
 
     def drop_recalled(self) -> bool:
-        """What an earlier start found out is not so, or no longer; whether there was any."""
+        """Forget an era from an earlier start. Returns whether there was one."""
         was_recalled = self._is_recalled
         if was_recalled:
             self.era, self._is_recalled = None, False

@@ -1,4 +1,10 @@
-"""Agreeing with a server on a protocol, and what it says of itself then, as it came."""
+"""The handshake: agreeing on a protocol with a server, and what it says about itself, as it came.
+
+A server of the later era answers `server/discover` and needs no handshake; one of the handshake era
+wants `initialize` first. If the era is unknown, the probe `server/discover` goes first, with a time
+limit, because older servers may ignore it. A slow server of the later era then refuses
+`initialize`, and is asked again.
+"""
 
 from __future__ import annotations
 
@@ -25,23 +31,22 @@ ME: JsonObject = {"name": "plait", "title": "Plait", "version": __version__}
 EXTENSIONS: JsonObject = {
     "io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}
 }
-"""The extensions that pass through us as they are: clients that do not know them are free to look
-past them."""
+"""Extensions that pass through us unchanged; clients may ignore those that they do not know."""
 CAPABILITIES: JsonObject = {
     "elicitation": {"form": {}, "url": {}},
     "sampling": {"context": {}, "tools": {}},
     "roots": {"listChanged": True},
     "extensions": EXTENSIONS,
 }
-"""What servers of the handshake era are told that we can do: all that can be passed on to a client
-that can."""
+"""The capabilities that we declare to servers of the handshake era: all that some client may
+have."""
 OURS: JsonObject = {"extensions": EXTENSIONS}
-"""What servers of 2026-07-28 are told with a request that is for no client, such as that for a
+"""The capabilities that we declare to servers of 2026-07-28 in requests of our own, as for a
 list."""
 
 
 class Era(StrEnum):
-    """How a server is spoken to: after a handshake (up to 2025-11-25), or each request by itself
+    """Protocols with a handshake (up to 2025-11-25), or with self-contained requests
     (2026-07-28)."""
 
     LEGACY = "legacy"
@@ -49,13 +54,13 @@ class Era(StrEnum):
 
 
 class DiedOnProbe(Exception):
-    """The server ended when it was asked for its protocol: some know no other request before
+    """The server ended when it was asked for its protocol, as some do at any request before
     `initialize`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """What a server said of itself."""
+    """The server's description of itself."""
 
     era: Era
     version: str
@@ -71,8 +76,8 @@ class Greeting:
         return value is True or isinstance(value, dict)
 
 
-class Greeted(Protocol):
-    """The wire, as long as no protocol is agreed on."""
+class Ungreeted(Protocol):
+    """A session on which no protocol is agreed on yet."""
 
     @property
     def has_ended(self) -> bool: ...
@@ -80,7 +85,7 @@ class Greeted(Protocol):
     async def greet(
         self, method: str, params: JsonObject, version: str | None = None
     ) -> JsonObject:
-        """The result of a request that is never cancelled at the server, in the era of *version*.
+        """Send a request, with the headers of *version*, that is never cancelled at the server.
         Raises `MCPError`."""
         ...
 
@@ -92,8 +97,7 @@ class Greeted(Protocol):
 
 
 def envelope(capabilities: JsonObject, version: str = LATEST_MODERN_VERSION) -> JsonObject:
-    """What the `_meta` of each request of 2026-07-28 carries; *capabilities* are those of the
-    client it is for."""
+    """The `_meta` of each request of 2026-07-28; *capabilities* are those of its client."""
     return {
         types.PROTOCOL_VERSION_META_KEY: version,
         types.CLIENT_INFO_META_KEY: ME,
@@ -101,46 +105,52 @@ def envelope(capabilities: JsonObject, version: str = LATEST_MODERN_VERSION) -> 
     }
 
 
-async def negotiate(wire: Greeted, era: Era | None, probe_timeout_s: float) -> Greeting:
-    """Agree with the server on a protocol; *era* is what is known of it. Raises `DiedOnProbe`,
-    `MCPError`, and `ServerUnavailable` where there is none in common."""
-    greeting = await _negotiated(wire, era, probe_timeout_s)
-    wire.adopt(greeting)
+async def negotiate(session: Ungreeted, era: Era | None, probe_timeout_s: float) -> Greeting:
+    """Agree on a protocol with a server of *era*, None if unknown.
+
+    Raises `DiedOnProbe`, `MCPError`, and `ServerUnavailable` if we have no protocol in common.
+    """
+    greeting = await _probe_or_initialize(session, era, probe_timeout_s)
+    session.adopt(greeting)
     if greeting.era is Era.LEGACY:
-        await wire.notify("notifications/initialized")
+        await session.notify("notifications/initialized")
     return greeting
 
 
-async def _negotiated(wire: Greeted, era: Era | None, probe_timeout_s: float) -> Greeting:
+async def _probe_or_initialize(
+    session: Ungreeted, era: Era | None, probe_timeout_s: float
+) -> Greeting:
     if era is not Era.LEGACY:
         with anyio.move_on_after(None if era is Era.MODERN else probe_timeout_s):
-            if (found := await _discover(wire)) is not None:
+            if (found := await _discover(session)) is not None:
                 return found
     if era is Era.MODERN:
         raise ServerUnavailable(
             f"it does not speak the protocol of {LATEST_MODERN_VERSION}",
-            hint='protocol = "auto" takes what it speaks',
+            hint='protocol = "auto" finds out what it speaks',
         )
     try:
-        return await _initialize(wire)
+        return await _initialize(session)
     except MCPError as error:
         if era is Era.LEGACY:
             raise
-        if wire.has_ended:
+        if session.has_ended:
             raise DiedOnProbe from error
-        found = await _discover(wire) if error.code == types.UNSUPPORTED_PROTOCOL_VERSION else None
+        found = (
+            await _discover(session) if error.code == types.UNSUPPORTED_PROTOCOL_VERSION else None
+        )
         if found is None:
             raise
-        return found  # it was slow, not silent: the probe reached it first
+        return found  # it was slow: the probe had reached it first
 
 
-async def _initialize(wire: Greeted) -> Greeting:
+async def _initialize(session: Ungreeted) -> Greeting:
     params: JsonObject = {
         "protocolVersion": LATEST_HANDSHAKE_VERSION,
         "capabilities": CAPABILITIES,
         "clientInfo": ME,
     }
-    result = await wire.greet("initialize", params)
+    result = await session.greet("initialize", params)
     version = result.get("protocolVersion")
     if not isinstance(version, str) or version not in HANDSHAKE_PROTOCOL_VERSIONS:
         raise ServerUnavailable(
@@ -149,25 +159,30 @@ async def _initialize(wire: Greeted) -> Greeting:
     return _greeting(Era.LEGACY, version, result, result.get("serverInfo"))
 
 
-async def _discover(wire: Greeted) -> Greeting | None:
-    """Ask which versions it speaks; None if no modern one can be agreed on."""
+async def _discover(session: Ungreeted) -> Greeting | None:
+    """Ask which versions the server speaks; None if we share no version of the later era."""
     version = LATEST_MODERN_VERSION
     try:
-        return _found(await _ask_versions(wire, version))
+        return _found(await _ask_versions(session, version))
     except MCPError as error:
-        if error.code == types.CONNECTION_CLOSED and wire.has_ended:
+        if error.code == types.CONNECTION_CLOSED and session.has_ended:
             raise DiedOnProbe from error
-        named = _named_versions(error)
+        data: Any = error.error.data
+        supported = data.get("supported") if isinstance(data, dict) else None
+        supported = supported if isinstance(supported, list) else []
+        named = [name for name in supported if isinstance(name, str)]
         if error.code != types.UNSUPPORTED_PROTOCOL_VERSION or not named:
             return None
         mutual = [name for name in MODERN_PROTOCOL_VERSIONS if name in named and name != version]
         if not mutual and not set(named) & {*HANDSHAKE_PROTOCOL_VERSIONS, version}:
             raise
-    return _found(await _ask_versions(wire, mutual[-1])) if mutual else None
+    return _found(await _ask_versions(session, mutual[-1])) if mutual else None
 
 
-async def _ask_versions(wire: Greeted, version: str) -> JsonObject:
-    return await wire.greet("server/discover", {"_meta": envelope(CAPABILITIES, version)}, version)
+async def _ask_versions(session: Ungreeted, version: str) -> JsonObject:
+    return await session.greet(
+        "server/discover", {"_meta": envelope(CAPABILITIES, version)}, version
+    )
 
 
 def _found(result: JsonObject) -> Greeting | None:
@@ -184,26 +199,15 @@ def _found(result: JsonObject) -> Greeting | None:
 
 def _greeting(era: Era, version: str, result: JsonObject, info: Json) -> Greeting:
     capabilities, instructions = result.get("capabilities"), result.get("instructions")
+    title = None
+    if isinstance(info, dict):
+        words = [info.get("title") or info.get("name"), info.get("version")]
+        text = " ".join(word for word in words if isinstance(word, str))
+        title = printable(text.strip()[:120]) or None
     return Greeting(
         era,
         version,
         capabilities if isinstance(capabilities, dict) else {},
         instructions if isinstance(instructions, str) else None,
-        _title(info),
-    )
-
-
-def _title(info: Json) -> str | None:
-    if not isinstance(info, dict):
-        return None
-    named = info.get("title") or info.get("name")
-    said = [part for part in (named, info.get("version")) if isinstance(part, str)]
-    return printable(" ".join(said).strip()[:120]) or None
-
-
-def _named_versions(error: MCPError) -> list[str]:
-    data: Any = error.error.data
-    supported = data.get("supported") if isinstance(data, dict) else None
-    return (
-        [name for name in supported if isinstance(name, str)] if isinstance(supported, list) else []
+        title,
     )

@@ -1,1 +1,1 @@
-"""What servers list: fetched, checked, remembered, and kept up to date."""
+"""Lists of servers: fetched, checked, remembered, and kept up to date."""

@@ -1,7 +1,9 @@
-"""Drift: a server whose tools are described otherwise than they were, when a model was told of them
-or a person looked.
+"""Drift: a server describes its tools differently from the last time that a model or a person saw
+them.
 
-A definition that changes unannounced may be an upgrade, or an attack on whoever trusts the old one.
+A definition that changes unannounced may be an upgrade, or an attack on those who trust the old
+one. So definitions are compared by what they say, over restarts, and a difference is shown for a
+week.
 """
 
 from __future__ import annotations
@@ -17,17 +19,17 @@ from ...core.tools.cached_listing import CachedListing
 from ...core.tools.server_notices import MAX_NAME, MAX_NAMES, Drift
 from ...core.values.printable import printable
 
-TOLD = ("description", "title", "inputSchema", "outputSchema", "annotations")
-"""The members of a definition that say what a tool does."""
-MAX_SAID = 3 * (MAX_NAMES + 1) * MAX_NAME
+COMPARED = ("description", "title", "inputSchema", "outputSchema", "annotations")
+"""The members of a definition that describe the tool."""
+MAX_SUMMARY = 3 * (MAX_NAMES + 1) * MAX_NAME
 KEPT_S = 7 * 86_400.0
 NOTICE_PAUSE_S = 60.0
-"""The shortest time between two notices of drift of one server."""
+"""Shortest time between two notices of drift of one server."""
 
 
 class DriftWatch:
-    """Compares what a server lists with what it listed before, and keeps the last difference for a
-    week."""
+    """Compares the list of tools of one server with the last one, and keeps the last difference for
+    a week. *on_drift* takes differences."""
 
     def __init__(
         self,
@@ -42,20 +44,20 @@ class DriftWatch:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The last difference, as a line for people; none once it is old."""
+        """A sentence about the last difference; empty once it is old."""
         match self._remembered.get("drift"):
-            case {"at": int() | float() as at, "said": str() as said} if (
+            case {"at": int() | float() as at, "said": str() as summary} if (
                 0 <= self._clock() - at < KEPT_S
             ):
                 day = time.strftime("%Y-%m-%d", time.gmtime(at))
                 return (
-                    printable(f"its tools are not what they were before {day}: {said[:MAX_SAID]}"),
+                    printable(f"its tools differ from those before {day}: {summary[:MAX_SUMMARY]}"),
                 )
         return ()
 
     def compare(self, definitions: list[Any], *, announced: bool) -> None:
-        """The server lists *definitions*, raw. Of a list that it *announced* to be new, only tools
-        that are described otherwise are drift; else those that came or went too."""
+        """Compare the raw *definitions* with the last ones. New and missing tools are drift too,
+        unless the server *announced* that its list has changed."""
         before = self._remembered.get("tools")
         if before == definitions:
             return
@@ -68,15 +70,15 @@ class DriftWatch:
         if not found:
             return
         now = self._clock()
-        self._remembered.put("drift", {"at": now, "said": str(found)[:MAX_SAID]})
+        self._remembered.put("drift", {"at": now, "said": str(found)[:MAX_SUMMARY]})
         if now - self._noticed_at >= NOTICE_PAUSE_S:
             self._noticed_at = now
             self._on_drift(found)
 
 
 def hashes(definitions: Iterable[Any]) -> dict[str, str]:
-    """A hash of what each definition says, by the tool's name; what is not a definition is passed
-    over."""
+    """Hash what each definition says, by the tool's name. Anything that is not a definition is
+    skipped."""
     return {
         definition["name"]: _hash(definition)
         for definition in definitions
@@ -85,7 +87,7 @@ def hashes(definitions: Iterable[Any]) -> dict[str, str]:
 
 
 def drift(before: Mapping[str, str], now: Mapping[str, str]) -> Drift:
-    """What differs between two lists, each as `hashes` gives it."""
+    """The difference between two results of `hashes`."""
     return Drift(
         changed=tuple(name for name in now if name in before and before[name] != now[name]),
         new=tuple(name for name in now if name not in before),
@@ -94,9 +96,9 @@ def drift(before: Mapping[str, str], now: Mapping[str, str]) -> Drift:
 
 
 def _hash(definition: dict[str, Any]) -> str:
-    said = {member: definition.get(member) for member in TOLD}
+    compared = {member: definition.get(member) for member in COMPARED}
     try:
-        text = json.dumps(said, sort_keys=True)  # servers may list members in any order
+        text = json.dumps(compared, sort_keys=True)  # servers may list members in any order
     except RecursionError:
         return "nested too deeply"
     return hashlib.sha256(text.encode()).hexdigest()

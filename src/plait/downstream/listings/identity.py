@@ -1,4 +1,4 @@
-"""What makes a configured server this one and no other."""
+"""The identity of a configured server, under which its lists are remembered."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from ...core.values.strict import Json, JsonObject, encode
 
 
 def identity_of(name: str, settings: ServerSettings) -> str:
-    """A name for the server that *settings* lead to, fit for a file; it holds nothing that is
-    secret.
+    """Name the server that *settings* lead to, as part of a file name and without secrets.
 
     Of variables, headers and the query of a URL only the names count.
     """
     parts = urlsplit(settings.url or "")
-    said: JsonObject = {
+    identity: JsonObject = {
         "name": name,
         "command": settings.command,
         "args": list(settings.args),
@@ -33,4 +32,4 @@ def identity_of(name: str, settings: ServerSettings) -> str:
         "commands": list(settings.allow_commands),
         "protocol": settings.protocol,
     }
-    return f"{name}-{hashlib.sha256(encode(said)).hexdigest()[:24]}"
+    return f"{name}-{hashlib.sha256(encode(identity)).hexdigest()[:24]}"

@@ -1,1 +1,1 @@
-"""Requests that servers send to clients, and log messages: which client each of them is for."""
+"""Requests and log messages that servers send: which client each is for."""

@@ -1,11 +1,12 @@
-"""Open requests at a server, and the questions that it asks for them: how long each is open, and
-who is asked."""
+"""Requests that are open at a server, and the questions that it asks for them: how long a question
+stays open, and which caller is asked."""
 
 from __future__ import annotations
 
 import logging
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import anyio
 import mcp_types as types
@@ -16,7 +17,7 @@ from ...core.values.strict import JsonObject
 log = logging.getLogger(__name__)
 
 LONGEST_ASK_S = 900.0
-"""How long an answer may take, if whoever is asked sets no shorter time."""
+"""Longest wait for an answer, unless the caller sets a shorter one."""
 
 
 @dataclass(eq=False, slots=True)
@@ -25,9 +26,11 @@ class RequestOrigin:
 
     caller: Caller
     kind: str = ""
-    """What the request is for, as `kind_of` has it."""
+    """The purpose of the request, from `kind_of`."""
     may_ask: bool = True
     """Whether the server may ask the caller anything for this request."""
+    is_unaskable: bool = False
+    """Whether the server may want to ask for such a request, but this caller cannot be asked."""
     questions: set[ServerRequest] = field(default_factory=set)
     has_ended: bool = False
 
@@ -38,62 +41,61 @@ class RequestOrigin:
             question.leave(self)
 
 
-correlated: ContextVar[RequestOrigin | None] = ContextVar("origin", default=None)
+OpenRequests: TypeAlias = dict[object, dict[RequestOrigin, None]]
+"""The requests of callers that are open at one server, in order, by client (`Caller.client`)."""
+
+stream_origin: ContextVar[RequestOrigin | None] = ContextVar("stream_origin", default=None)
 """The request on whose own stream a message came; None if the transport does not know it."""
 
 
 class ServerRequest:
-    """One question, open as long as one of *askers* is, each of which it may belong to. The last is
-    asked first."""
+    """One question, which belongs to one of *origins*. It stays open as long as one of them does;
+    the last is asked first."""
 
-    def __init__(self, askers: list[RequestOrigin]) -> None:
-        self._askers = askers
+    def __init__(self, origins: list[RequestOrigin]) -> None:
+        self._origins = origins
         self._scope = anyio.CancelScope()
 
-    def leave(self, asker: RequestOrigin) -> None:
-        """The request of *asker* has ended."""
-        self._askers.remove(asker)
-        asker.questions.discard(self)
-        if not self._askers:
+    def leave(self, origin: RequestOrigin) -> None:
+        """Drop *origin*, whose request has ended; without any, cancel the question."""
+        self._origins.remove(origin)
+        origin.questions.discard(self)
+        if not self._origins:
             self._scope.cancel()
 
-    async def put(self, method: str, params: JsonObject) -> JsonObject:
-        """What the client answers. Raises `RpcError`, as `Ended` once it is for nobody any more."""
+    async def ask(self, method: str, params: JsonObject) -> JsonObject:
+        """Return the client's answer. Raises `RpcError`: `RequestEnded` once no request needs the
+        answer."""
         self._scope.deadline = anyio.current_time() + LONGEST_ASK_S
-        for asker in self._askers:
-            asker.questions.add(self)
+        for origin in self._origins:
+            origin.questions.add(self)
         try:
             with self._scope:
-                return await self._asked(method, params)
+                while self._origins:
+                    origin = self._origins[-1]
+                    try:
+                        return await origin.caller.ask(method, params)
+                    except anyio.ClosedResourceError:
+                        # that way to the client has closed; another request may still reach it
+                        if origin in self._origins:
+                            self.leave(origin)
+        except RpcError:
+            raise
+        except Exception:
+            log.exception("question.failed", extra={"method": method})
+            raise RpcError(types.INTERNAL_ERROR, "The client could not be asked.") from None
         finally:
-            for asker in self._askers:
-                asker.questions.discard(self)
-        if not self._askers:
-            raise Ended
+            for origin in self._origins:
+                origin.questions.discard(self)
+        if not self._origins:
+            raise RequestEnded
         raise RpcError(
             types.REQUEST_TIMEOUT, f"The client did not answer within {LONGEST_ASK_S:g} s."
         )
 
-    async def _asked(self, method: str, params: JsonObject) -> JsonObject:
-        while self._askers:
-            asker = self._askers[-1]
-            try:
-                return await asker.caller.ask(method, params)
-            except RpcError:
-                raise
-            except (
-                anyio.ClosedResourceError
-            ):  # that way to the client ended; another of its requests may lead there
-                if asker in self._askers:
-                    self.leave(asker)
-            except Exception:
-                log.exception("question.failed", extra={"method": method})
-                raise RpcError(types.INTERNAL_ERROR, "The client could not be asked.") from None
-        raise Ended
 
-
-class Ended(RpcError):
-    """Nobody waits for the answer any more."""
+class RequestEnded(RpcError):
+    """No request needs the answer any more."""
 
     def __init__(self) -> None:
         super().__init__(types.INVALID_REQUEST, "The request that this was asked for has ended.")

@@ -1,15 +1,21 @@
-"""Requests of a server to us: each is put to the client on whose behalf the server is at work.
+"""Requests of a server to us: each is put to the client on whose behalf the server is working.
 
-Over Streamable HTTP a server asks on the stream of the request that it works on. Over one pipe or
-one event stream nothing tells what a question belongs to: there it is for the client whose requests
-are open, if they are of one client and it can be asked; where they are of several, it is for none.
-It ends when all of those requests have. Where none is open, roots are those of the client that is
-connected alone (`roots.py`).
+The problem: over Streamable HTTP a server asks on the stream of the request that it works on, but
+over one pipe or one event stream nothing says which request a question belongs to. An answer must
+never come from another client than the one concerned. So:
 
-What a server has asked like that for, asks again: a tool of that kind, a prompt, or reading at all.
-From then on a request of that kind is open beside requests of its own client alone, so that the
-next question can be told to be for that client; of several clients, they take turns. All other
-requests go together.
+- A question that came on a request's own stream goes to the caller of that request.
+- Any other goes to the client whose requests are open, if they all belong to one client and it can
+  be asked. If they belong to several, no client is asked, and the server gets an error.
+- A question may belong to any of the open requests, so it stays open until all of them have ended.
+- With no request open, roots come from the only connected client (`roots.py`).
+
+Refusing is safe, but a tool that asks would fail whenever two clients use its server at once. So
+the kinds of requests (a tool, a prompt, reading) during which a server asked are remembered. From
+then on a request of such a kind is open only next to requests of its own client; requests of
+several clients take turns. The first question is refused at worst, the next ones are attributed,
+and servers that never ask cost nothing. To let every client wait for its turn from the beginning
+would make each server serve one client at a time.
 """
 
 from __future__ import annotations
@@ -24,79 +30,92 @@ import mcp_types as types
 from ...core.ports import Caller, RpcError
 from ...core.values.strict import JsonObject, NotStrict, measure
 from ...waiting import Signal
-from .origin import Ended, RequestOrigin, ServerRequest, correlated
+from .origin import OpenRequests, RequestEnded, RequestOrigin, ServerRequest, stream_origin
 
 MOST_QUESTIONS = 32
-"""How many questions of one server may be open at once."""
+"""Most questions of one server that may be open at once."""
 LIST_ROOTS: Final = "roots/list"
 _NEEDED: Final = {
     "elicitation/create": "elicitation",
     "sampling/createMessage": "sampling",
     LIST_ROOTS: "roots",
 }
-"""The questions that there are, and what a client declares that answers them."""
+"""The known questions, and the capability of a client that answers each."""
 REFUSALS: Final = (
     "The client did not declare what this needs",
-    "Nobody can be asked on the command line",
+    "The command line has no client to ask",
     "This is not supported: no client",
-    "It cannot be told for which of",
+    "It is unclear for which of",
     "The request that this was asked for has ended",
-    "No client is connected alone that has roots",
+    "No client with roots is the only one connected",
 )
-"""How the refusals begin that a server may get for what it asks, as far as they tell nothing of the
-server."""
+"""Beginnings of our refusals that say nothing about the server itself."""
 MAY_ASK = frozenset({"tools/call", "prompts/get", "resources/read"})
-"""The requests that a server may ask something for."""
+"""The requests during which a server may ask something."""
 MOST_KINDS = 1_000
-"""Of so many kinds of requests it is known that a server asks for them; with more, all are taken to
-be such."""
+"""Most kinds of requests that are remembered; with more, every kind counts as asking."""
 
 
 class ServerRequests:
-    """The questions of one connected server. *kinds* are those of the requests that it has asked
-    for what could not be attributed; more are added. *unasked* answers for roots where no request
-    is open that they could be for."""
+    """Answers the questions of one connected server.
 
-    def __init__(self, *, kinds: set[str] | None = None, unasked: Caller | None = None) -> None:
-        self._kinds = kinds if kinds is not None else set()
-        self._unasked = unasked
-        self._open: list[RequestOrigin] = []
-        self.silent: list[RequestOrigin] = []
-        """Open requests that a server may ask for, with nobody to be asked."""
+    *open_requests* are the requests that are open at it, also those that it may not ask for.
+    *asking_kinds* are the kinds of requests during which it has asked something that could not be
+    attributed; more are added. *roots_caller* answers for roots outside of any request.
+    """
+
+    def __init__(
+        self,
+        open_requests: OpenRequests,
+        *,
+        asking_kinds: set[str] | None = None,
+        roots_caller: Caller | None = None,
+    ) -> None:
+        self._open_requests = open_requests
+        self._asking_kinds = asking_kinds if asking_kinds is not None else set()
+        self._roots_caller = roots_caller
+        self._askable: list[RequestOrigin] = []
+        """Open requests that the server may ask for, in the order of their turns."""
         self._waiting: deque[RequestOrigin] = deque()
         self._changed = Signal()
         self._count = 0
 
     def __repr__(self) -> str:
-        turns = f", {len(self._waiting)} wait for their turn" if self._kinds else ""
-        return f"<Asking: {len(self._open)} open, {self._count} questions{turns}>"
+        turns = f", {len(self._waiting)} wait for their turn" if self._asking_kinds else ""
+        return f"<ServerRequests: {len(self._askable)} open, {self._count} questions{turns}>"
 
     @asynccontextmanager
-    async def open(self, origin: RequestOrigin) -> AsyncIterator[None]:
-        """While the block runs, the request of *origin* is open, and the server may ask its caller.
-        Waits for its turn."""
+    async def turn(self, origin: RequestOrigin) -> AsyncIterator[None]:
+        """Wait for the turn of *origin*; while the block runs, the server may ask its caller. First
+        come, first served."""
         if not origin.may_ask:
             try:
                 yield
             finally:
                 origin.end()
             return
-        if self._waiting or not self._may_go(origin):
-            await self._turn(origin)
-        self._open.append(origin)
+        if self._waiting or not self._may_start(origin):
+            self._waiting.append(origin)
+            try:
+                while self._waiting[0] is not origin or not self._may_start(origin):
+                    await self._changed.wait()
+            finally:
+                self._waiting.remove(origin)
+                self._changed.notify()
+        self._askable.append(origin)
         try:
             yield
         finally:
-            self._open.remove(origin)
+            self._askable.remove(origin)
             origin.end()
             self._changed.notify()
 
-    async def put(self, method: str, params: JsonObject) -> JsonObject:
-        """The answer to one request of the server. Raises `RpcError` for the server, as its client
-        gave it."""
+    async def answer(self, method: str, params: JsonObject) -> JsonObject:
+        """Return the client's answer to one request of the server. Raises `RpcError` for the
+        server, as the client gave it or with a refusal of ours."""
         if method not in _NEEDED:
             raise RpcError(types.METHOD_NOT_FOUND, "Method not found", method[:200])
-        askers = self._askers(method)
+        origins = self._attribute(method)
         if self._count >= MOST_QUESTIONS:
             raise RpcError(types.INTERNAL_ERROR, f"More than {MOST_QUESTIONS} questions are open.")
         try:
@@ -105,99 +124,75 @@ class ServerRequests:
             raise RpcError(types.INVALID_PARAMS, f"{method}: {error}") from None
         self._count += 1
         try:
-            return await ServerRequest(askers).put(method, params)
-        except Ended:
-            if correlated.get() is not None or method != LIST_ROOTS or self._unasked is None:
+            return await ServerRequest(origins).ask(method, params)
+        except RequestEnded:
+            is_attributed = stream_origin.get() is not None
+            if is_attributed or method != LIST_ROOTS or self._roots_caller is None:
                 raise
-            # nothing said that the question was for those requests: now that they have ended, it is
-            # for none
-            return await ServerRequest([RequestOrigin(self._unasked)]).put(method, params)
+            # perhaps the question never belonged to the requests that have now ended
+            return await ServerRequest([RequestOrigin(self._roots_caller)]).ask(method, params)
         finally:
             self._count -= 1
 
-    def _askers(self, method: str) -> list[RequestOrigin]:
-        """The requests that a question may belong to, all of one client. Raises `RpcError` where
-        there is none."""
-        if (asker := correlated.get()) is not None:
-            if not asker.may_ask:
-                raise _nobody(method, [asker])
-            if asker.has_ended:
-                raise Ended
-            return [asker]
-        if (
-            self._unasked is not None
-            and method == LIST_ROOTS
-            and not self._open
-            and not self.silent
-        ):
-            return [RequestOrigin(self._unasked)]
-        return self._of_one_client(method)
-
-    def _of_one_client(self, method: str) -> list[RequestOrigin]:
-        """The requests that are open, where a question came by itself. Raises `RpcError` if there
-        are others'."""
-        if not self._open:
-            raise _nobody(method, self.silent)
-        self._learn()
-        if self.silent or any(not _is_same_client(other, self._open[0]) for other in self._open):
-            count = len(self._open) + len(self.silent)
-            said = (
-                f"It cannot be told for which of {count} requests this is; ask again in the "
-                "next one."
+    def _attribute(self, method: str) -> list[RequestOrigin]:
+        """The requests that a question may belong to, all of one client. Raises `RpcError` if none
+        is open, or other clients' requests are open too."""
+        if (origin := stream_origin.get()) is not None:
+            if not origin.may_ask:
+                raise _refusal(method, [origin])
+            if origin.has_ended:
+                raise RequestEnded
+            return [origin]
+        unaskable = [
+            origin
+            for of_client in self._open_requests.values()
+            for origin in of_client
+            if origin.is_unaskable
+        ]
+        if not self._askable:
+            if self._roots_caller is not None and method == LIST_ROOTS and not unaskable:
+                return [RequestOrigin(self._roots_caller)]
+            raise _refusal(method, unaskable)
+        if not any(map(self._is_asking_kind, self._askable)):
+            self._asking_kinds.update(origin.kind for origin in self._askable)
+        client = self._askable[0].caller.client
+        if unaskable or any(origin.caller.client != client for origin in self._askable):
+            count = len(self._askable) + len(unaskable)
+            raise RpcError(
+                types.INVALID_REQUEST,
+                f"It is unclear for which of {count} requests this is; ask again in the next one.",
             )
-            raise RpcError(types.INVALID_REQUEST, said)
-        return sorted(self._open, key=self._may_ask)
+        return sorted(self._askable, key=self._is_asking_kind)
 
-    def _learn(self) -> None:
-        """One of the requests that are open has asked: if none was known to, it may be any of
-        them."""
-        if not any(map(self._may_ask, self._open)):
-            self._kinds.update(asker.kind for asker in self._open)
+    def _is_asking_kind(self, origin: RequestOrigin) -> bool:
+        return origin.kind in self._asking_kinds or len(self._asking_kinds) >= MOST_KINDS
 
-    def _may_ask(self, asker: RequestOrigin) -> bool:
-        return asker.kind in self._kinds or len(self._kinds) >= MOST_KINDS
-
-    def _may_go(self, asker: RequestOrigin) -> bool:
-        """Whether no question could be taken for that of another client with *asker* open."""
-        may_ask = self._may_ask(asker)
+    def _may_start(self, origin: RequestOrigin) -> bool:
+        """Whether, with *origin* open, no question could be attributed to the wrong client."""
+        is_asking = self._is_asking_kind(origin)
         return all(
-            _is_same_client(other, asker) or not (may_ask or self._may_ask(other))
-            for other in self._open
+            other.caller.client == origin.caller.client
+            or not (is_asking or self._is_asking_kind(other))
+            for other in self._askable
         )
-
-    async def _turn(self, asker: RequestOrigin) -> None:
-        """First come, first served."""
-        self._waiting.append(asker)
-        try:
-            while self._waiting[0] is not asker or not self._may_go(asker):
-                await self._changed.wait()
-        finally:
-            self._waiting.remove(asker)
-            self._changed.notify()
 
 
 def kind_of(method: str, params: JsonObject) -> str:
-    """What a request is for: its method, with the name of what it is for where it has one."""
+    """The purpose of a request: its method, and the name of its tool or prompt."""
     name = params.get("name")
     return f"{method} {name[:200]}" if isinstance(name, str) else method
 
 
-def _is_same_client(one: RequestOrigin, other: RequestOrigin) -> bool:
-    return one.caller.client == other.caller.client
-
-
-def _nobody(method: str, silent: list[RequestOrigin]) -> RpcError:
-    """Why nobody is asked, when the requests that are open are *silent*."""
+def _refusal(method: str, unaskable: list[RequestOrigin]) -> RpcError:
+    """The error for a server whose open requests are *unaskable*."""
     needed = _NEEDED[method]
-    if not silent:
+    if not unaskable:
         said = "This is not supported: no client that can be asked has a request open."
-    elif all(asker.caller.client is None for asker in silent):
-        said = f"Nobody can be asked on the command line, and this needs {needed}."
+    elif all(origin.caller.client is None for origin in unaskable):
+        said = f"The command line has no client to ask, and this needs {needed}."
     else:
         said = f"The client did not declare what this needs: {needed}"
-        if (
-            method != LIST_ROOTS
-        ):  # the handshake era has a code for roots; for the others only the later has
+        if method != LIST_ROOTS:  # for roots, the handshake era has a code of its own
             missing: JsonObject = {"requiredCapabilities": {needed: {}}}
             return RpcError(types.MISSING_REQUIRED_CLIENT_CAPABILITY, said, missing)
     return RpcError(types.METHOD_NOT_FOUND, said)

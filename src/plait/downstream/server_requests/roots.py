@@ -1,8 +1,8 @@
-"""Roots that a server asks for outside of any request, as some do as soon as they are connected to.
+"""Roots that a server asks for outside of any request, as some do as soon as they are connected.
 
-Such a question names no client. It is put to the one that is connected alone: with several, it
-might not be meant for the one that is asked. Servers that have asked are known, so that they can be
-told when there is another answer.
+Such a question names no client. It goes to the only client that is connected: with several, it
+might reach the wrong one. Servers that have asked are remembered, so that they can be notified when
+the answer changes.
 """
 
 from __future__ import annotations
@@ -16,24 +16,22 @@ import mcp_types as types
 from ...core.ports import Ask, Caller, NoClient, RpcError
 from ...core.values.strict import JsonObject
 
-LIST_ROOTS: Final = "roots/list"
-PATIENCE_S: Final = (2.0, 8.0)
-"""How long a client may take to answer, each time that it is asked: over HTTP, it may not listen
-yet at first."""
+TIMEOUTS_S: Final = (2.0, 8.0)
+"""Longest wait for an answer, of each try: over HTTP, a client may not listen yet at first."""
 
 
 class Roots:
-    """The clients that are connected, and the servers that have asked."""
+    """The connected clients, and the servers that have asked."""
 
     def __init__(self) -> None:
         self._clients: dict[object, Ask | None] = {}
-        self._askers: dict[str, None] = {}
+        self._servers: dict[str, None] = {}
 
     def __repr__(self) -> str:
-        return f"<Roots of {len(self._clients)} clients for {len(self._askers)} servers>"
+        return f"<Roots of {len(self._clients)} clients for {len(self._servers)} servers>"
 
     def join(self, ask: Ask | None) -> Callable[[], None]:
-        """As `Downstream.join`."""
+        """Add a client, as in `Downstream.join`."""
         key = object()
         self._clients[key] = ask
 
@@ -43,37 +41,36 @@ class Roots:
         return leave
 
     def askers(self) -> list[str]:
-        """The servers that have asked, if there is somebody to answer now."""
-        return list(self._askers) if self._alone() is not None else []
+        """The servers that have asked, if a client can answer them now."""
+        return list(self._servers) if self._only_client() is not None else []
 
-    def asked_by(self, server: str) -> Caller:
-        """A caller who answers what *server* asks outside of any request."""
+    def caller_for(self, server: str) -> Caller:
+        """A caller who answers questions of *server* outside of any request."""
         return _OnlyClient(self, server)
 
     async def ask(self, server: str, method: str, params: JsonObject) -> JsonObject:
-        """The roots of the client that is connected alone. Raises `RpcError`, at once where there
-        is none."""
-        self._askers[server] = None
-        for seconds in PATIENCE_S:
-            if (ask := self._alone()) is None:
+        """Return the roots of the only client. Raises `RpcError`, at once if there is none."""
+        self._servers[server] = None
+        for seconds in TIMEOUTS_S:
+            if (ask := self._only_client()) is None:
                 raise RpcError(
                     types.METHOD_NOT_FOUND,
-                    "No client is connected alone that has roots: ask again in a request, or "
+                    "No client with roots is the only one connected: ask again in a request, or "
                     "when they have changed.",
                 )
             with anyio.move_on_after(seconds):
                 return await ask(method, params)
         raise RpcError(
-            types.REQUEST_TIMEOUT, f"The client did not answer within {sum(PATIENCE_S):g} s."
+            types.REQUEST_TIMEOUT, f"The client did not answer within {sum(TIMEOUTS_S):g} s."
         )
 
-    def _alone(self) -> Ask | None:
-        """How to ask the client, if there is one alone that has roots."""
+    def _only_client(self) -> Ask | None:
+        """The way to ask the only connected client, if it has roots."""
         return next(iter(self._clients.values())) if len(self._clients) == 1 else None
 
 
 class _OnlyClient(NoClient):
-    """Answers for the client that is connected alone, when *server* asks for roots."""
+    """Answers for the only connected client when *server* asks for roots."""
 
     can_be_asked = True
 

@@ -1,1 +1,1 @@
-"""The ways to a server: its process or its URL, and the messages on them, bounded and strict."""
+"""The ways to a server: its process or its URL, with limits and strict checks on messages."""

@@ -1,7 +1,8 @@
-"""Requests to a server that reads and writes lines, without the SDK's dispatcher between.
+"""Requests to a process, around the SDK's dispatcher.
 
-The dispatcher opens two streams, a span and a scope for each request. A request needs an id, a line
-and a future. Only the handshake, and what the server asks, goes through the dispatcher.
+The dispatcher opens two streams, a span and a scope for each request, while a request needs no more
+than an id, a line and a future. Only the handshake, and whatever the server asks, goes through the
+dispatcher. Both write to the same process and share its `Lines`, which sort the answers by id.
 """
 
 from __future__ import annotations
@@ -17,87 +18,69 @@ from mcp import MCPError
 from ...core.ports import OnProgress
 from ...core.values.strict import JsonObject, encode
 from .faults import Unsent
-from .lines import Answer, OnNotice, Waiter
+from .lines import OnNotification, Waiter
 from .process import Process
 
 FIRST_ID = 1_000
-"""Above all ids that the dispatcher gives: it counts from 1, and is used by the handshake alone."""
+"""Above all ids of the dispatcher, which counts from 1 and sends the handshake alone."""
 _CLOSED = types.ErrorData(code=types.CONNECTION_CLOSED, message="Connection closed")
 
 
 class Direct:
-    """Asks a `Process`. Its answers come by way of `Process.lines`."""
+    """Sends requests to *process*; `Process.lines` resolves them. *on_notification* takes the
+    server's notifications, each before the answers that follow it."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, on_notification: OnNotification) -> None:
         self._process = process
         self._ids = count(FIRST_ID)
+        process.lines.on_notification = on_notification
 
-    def new_id(self) -> int:
-        """An id for one more request to this server, whoever sends it."""
-        return next(self._ids)
-
-    def hear(self, on_notice: OnNotice) -> None:
-        """From now on *on_notice* is told of notifications, each before the answers that come after
-        it."""
-        self._process.lines.on_notice = on_notice
-
-    async def ask(
+    async def request(
         self, method: str, params: JsonObject, on_progress: OnProgress | None
     ) -> JsonObject:
-        """The result of one request, told to the server if it is cancelled.
+        """Return the result of one request, which is cancelled at the server if the caller is.
 
-        Raises `MCPError` for an error, and for the end of the connection; `Unsent` where nothing
-        was sent.
+        Raises `MCPError` for the server's error and for the end of the connection, `Unsent` if
+        nothing was sent.
         """
-        id = self.new_id()
-        line = encode(
-            {
-                "jsonrpc": "2.0",
-                "id": id,
-                "method": method,
-                "params": _with_token(params, id, on_progress),
-            }
-        )
+        id = next(self._ids)
+        if on_progress is not None:
+            params = with_progress_token(params, id)
+        line = encode({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
         waiter = Waiter(asyncio.get_running_loop().create_future(), on_progress)
-        self._process.lines.asked(id, waiter)
+        self._process.lines.expect(id, waiter)
         try:
             await self._send(line)
-            answer = await self._answer(id, waiter)
+            try:
+                answer = await waiter.answer
+            except asyncio.CancelledError:
+                if not self._process.is_blocked:  # callers must not wait for a server that is stuck
+                    with contextlib.suppress(Unsent):
+                        await self._send(_cancellation(id))
+                raise
         finally:
             self._process.lines.forget(id)
         if isinstance(answer, types.ErrorData):
             raise MCPError(answer.code, answer.message, answer.data)
         return answer
 
-    def end(self) -> None:
-        """The connection is over."""
-        self._process.lines.end(_CLOSED)
-
     async def _send(self, line: bytes) -> None:
         try:
             await self._process.write(line + b"\n")
         except anyio.BrokenResourceError:
-            raise Unsent(self._process.last_words()) from None
+            raise Unsent(self._process.exit_reason()) from None
 
-    async def _answer(self, id: int, waiter: Waiter) -> Answer:
-        try:
-            return await waiter.answer
-        except asyncio.CancelledError:
-            if not self._process.is_blocked:  # else it does not read, and its callers must not wait
-                await self._cancel(id)
-            raise
-
-    async def _cancel(self, id: int) -> None:
-        params: JsonObject = {"requestId": id, "reason": "the caller cancelled"}
-        with contextlib.suppress(Unsent):
-            await self._send(
-                encode({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
-            )
+    def end(self) -> None:
+        """Fail all open requests: the connection has ended."""
+        self._process.lines.end(_CLOSED)
 
 
-def _with_token(params: JsonObject, id: int, on_progress: OnProgress | None) -> JsonObject:
-    """*params*, which ask for progress under the id of the request where somebody wants it."""
-    if on_progress is None:
-        return params
+def _cancellation(id: int) -> bytes:
+    params: JsonObject = {"requestId": id, "reason": "the caller cancelled"}
+    return encode({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
+
+
+def with_progress_token(params: JsonObject, token: int) -> JsonObject:
+    """*params* of a request whose progress the server is to report under *token*."""
     meta = params.get("_meta")
-    return {**params, "_meta": {**(meta if isinstance(meta, dict) else {}), "progressToken": id}}
+    return {**params, "_meta": {**(meta if isinstance(meta, dict) else {}), "progressToken": token}}

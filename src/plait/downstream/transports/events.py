@@ -1,8 +1,5 @@
-"""Server-sent events, cut out of a stream of bytes, with a bound on each (the WHATWG HTML standard,
-9.2.6).
-
-What an event holds is read here too: a message that is strict JSON, or the reason why it is none.
-"""
+"""Server-sent events: parsed from a stream of bytes, with a limit on each (the WHATWG HTML
+standard, 9.2.6), and read as messages that are strict JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from .faults import Fault, made_error
 from .lines import HEAD_BYTES, answered_id, names_a_method
 
 LEAST_LINE_BYTES = 64
-"""What a line of an event takes, however short it is."""
+"""The size that each line of an event counts at least."""
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _MARK = b"\xef\xbb\xbf"
@@ -26,19 +23,19 @@ _MARK = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event; `id` and `retry` as they were written, None where they were not."""
+    """One event; `id` and `retry` as they were written, None if they were not."""
 
     kind: str
     data: bytes
     id: bytes | None = None
     retry: bytes | None = None
     is_too_long: bool = False
-    """Then `data` is only how it begins."""
+    """Whether it exceeds the limit; then `data` is only its beginning."""
 
 
 class Events:
-    """Give it bytes as they come. An event above *max_bytes* is told as soon as it is, and its rest
-    passed over."""
+    """Give it bytes as they arrive. An event above *max_bytes* is yielded as soon as it exceeds
+    them, and its rest is skipped."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -54,7 +51,7 @@ class Events:
         """Whether the last byte was a carriage return, so that a line feed now belongs to it."""
 
     def read(self, chunk: bytes) -> Iterator[Event]:
-        """The events that *chunk* completes, and the one that it makes too long."""
+        """Yield the events that *chunk* completes, and the one that it makes too long."""
         if self._after_return and chunk.startswith(b"\n"):
             chunk = chunk[1:]
             self._after_return = False
@@ -68,9 +65,11 @@ class Events:
         yield from self._grow(rest)
 
     def _grow(self, part: bytes) -> Iterator[Event]:
-        self._line += (
-            part[:1] if self._is_skipping and not self._line else b"" if self._is_skipping else part
-        )
+        """Add *part* to the current line; yield the event if that makes it too long."""
+        if not self._is_skipping:
+            self._line += part
+        elif not self._line:
+            self._line += part[:1]  # enough to tell a blank line from others
         if self._size + len(self._line) > self._max_bytes:
             data = [*self._data, bytes(self._line[:HEAD_BYTES]).removeprefix(b"data:").lstrip()]
             event = Event(self._kind or "message", b"\n".join(data)[:HEAD_BYTES], is_too_long=True)
@@ -79,7 +78,7 @@ class Events:
             yield event
 
     def _end(self, line: bytes) -> Iterator[Event]:
-        """A line has ended: a blank one ends the event."""
+        """Take a whole *line*; a blank one ends the event, which is yielded."""
         if not self._has_begun:
             self._has_begun, line = True, line.removeprefix(_MARK)
         if line:
@@ -113,8 +112,8 @@ class Events:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Why an event holds no message. `id` is that of the request it answers; `is_answer` whether it
-    may be one."""
+    """The reason why an event holds no message. `id` is that of the request that it answers, None
+    if unknown; `is_answer` says whether it may be an answer."""
 
     error: types.ErrorData
     id: int | None
@@ -122,7 +121,7 @@ class Unreadable:
 
 
 def read_message(event: Event, max_bytes: int) -> types.JSONRPCMessage | Unreadable:
-    """The message that *event* holds."""
+    """Read the message that *event* holds."""
     if event.is_too_long:
         return _unreadable(
             event.data, Fault.TOO_LARGE, f"an event of its answers exceeded {max_bytes:,} bytes"

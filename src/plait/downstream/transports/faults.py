@@ -1,8 +1,7 @@
-"""What can go wrong on the way to a server: told by the transports, translated once into errors of
-ours.
+"""Faults on the way to a server: reported by the transports, translated once into errors of ours.
 
-A transport answers a request that met a fault in the server's stead, with a JSON-RPC error that
-`made_error` makes. It is known again by its data and not by its code, because servers use every
+A transport answers a request that met a fault in the server's place, with a JSON-RPC error from
+`made_error`. `translated` recognises it by its data, not by its code, because servers use every
 code for errors of their own.
 """
 
@@ -31,31 +30,31 @@ from ...errors import (
 )
 
 MAX_MESSAGE_CHARS = 2_000
-UNKNOWN_EFFECT = "Whether the call took effect is not known: look before you send it again."
+UNKNOWN_EFFECT = "The call may have taken effect: check before you send it again."
 
 LONGEST_WAIT_S = 3_600
-"""A server that asks for more gets this."""
+"""Longest pause that a server can ask for."""
 
 _MARK = "plait.fault"
 _CODE = -32003
 _CLOSED = "Connection closed"
 _BROKEN_STREAM = "SSE stream"
 _NOT_PARSED = "Failed to parse"
-"""How the messages of the SDK's own errors are, or begin."""
+"""Messages of the SDK's own errors, or their beginnings."""
 
 TRY_LATER = frozenset({408, 425, 429, 503})
-"""HTTP statuses by which a server says that it did not take the request, but may take it later."""
+"""HTTP statuses of a server that did not take the request, but may take it later."""
 _EFFECT_UNKNOWN = frozenset({502, 504})
-"""HTTP statuses by which a proxy says that the server behind it gave no answer."""
+"""HTTP statuses of a proxy whose server gave no answer."""
 
 
 class Fault(StrEnum):
     UNSENT = "unsent"  # the server was not reached
-    BROKEN = "broken"  # it was, and then the answer did not come whole
+    BROKEN = "broken"  # it was reached, but the answer is missing or incomplete
     UNREADABLE = "unreadable"
     TOO_LARGE = "too_large"
     STATUS = "status"  # an HTTP status instead of an answer
-    SESSION_LOST = "session_lost"  # the server does not know our session: it did not run the call
+    SESSION_LOST = "session_lost"  # the server forgot our session and did not run the call
 
 
 _NO_ANSWER: Mapping[str, str] = {
@@ -75,19 +74,19 @@ class SessionLost(Unsent):
 def made_error(
     fault: Fault, message: str, *, status: int | None = None, retry_after: str | None = None
 ) -> types.ErrorData:
-    """The error that answers a request in the server's stead."""
-    told = {"fault": fault.value, "status": status, "retryAfter": retry_after}
-    return types.ErrorData(code=_CODE, message=message[:500], data={_MARK: told})
+    """Make the error that answers a request in the server's place."""
+    details = {"fault": fault.value, "status": status, "retryAfter": retry_after}
+    return types.ErrorData(code=_CODE, message=message[:500], data={_MARK: details})
 
 
-def translated(server: str, error: types.ErrorData, last_words: str) -> CallError:
-    """*error*, which answered a call of *server*, as an error of ours. *last_words* tell of the
-    connection's end."""
-    if told := _told(error):
-        return _of_transport(f"{server}: {error.message}", told)
+def translated(server: str, error: types.ErrorData, exit_reason: str) -> CallError:
+    """Translate *error*, which answered a call of *server*, into an error of ours. *exit_reason*
+    says how the connection ended, if it has."""
+    if details := _fault_details(error):
+        return _of_transport(f"{server}: {error.message}", details)
     said = f"{server}: {error.message[:MAX_MESSAGE_CHARS]}"
     if error.code == types.CONNECTION_CLOSED and error.message == _CLOSED:
-        return lost(server, last_words)
+        return lost(server, exit_reason)
     if error.code == types.CONNECTION_CLOSED and error.message.startswith(_BROKEN_STREAM):
         return (
             OutputTooLarge(said)
@@ -102,39 +101,38 @@ def translated(server: str, error: types.ErrorData, last_words: str) -> CallErro
 
 
 def asked_pause_s(error: BaseException) -> float:
-    """The seconds for which a server asked to be left alone in answering with *error*; 0 if it did
-    not."""
+    """The pause in seconds that a server asked for with *error*; 0 if it did not."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     seconds = translated("", error.error, "").retry_after_s if isinstance(error, MCPError) else None
     return seconds or 0.0
 
 
-def explained(error: BaseException, last_words: str, startup_timeout_s: float) -> str:
-    """Why a connection could not be made, or ended with *error*, for people."""
+def explained(error: BaseException, exit_reason: str, startup_timeout_s: float) -> str:
+    """Explain to people why a connection failed, or ended with *error*."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     match error:
-        case Unsent():  # what it says was known when it was sent, and more is by now
-            return last_words
+        case Unsent():  # the exit reason is newer than its message
+            return exit_reason
         case CallError():
             return error.message + (f" ({error.hint})" if error.hint else "")
         case TimeoutError():
             return f"it did not answer within {startup_timeout_s:g} s"
-        case MCPError() if (fault := _fault(error.error)) in _NO_ANSWER:
+        case MCPError() if (fault := str(_fault_details(error.error).get("fault"))) in _NO_ANSWER:
             return f"{_NO_ANSWER[fault]}: {error.message[:300]}"
         case MCPError() if error.code != types.CONNECTION_CLOSED:
             return f"it answered with an error: {error.message[:300]}"
         case MCPError() | anyio.BrokenResourceError() | anyio.ClosedResourceError():
-            return last_words
+            return exit_reason
         case httpx2.ConnectError() | httpx2.ConnectTimeout():
             return f"{_NO_ANSWER[Fault.UNSENT]}: {error}"[:300]
     return f"{type(error).__name__}: {error}"[:300]
 
 
 def retry_after_s(text: str) -> float | None:
-    """The seconds that an HTTP `Retry-After` asks to wait (RFC 9110, 10.2.3: a number, or a date),
-    at most an hour."""
+    """The seconds to wait that an HTTP `Retry-After` asks for (RFC 9110, 10.2.3: a number or a
+    date), at most an hour; None if it is malformed."""
     text = text.strip()
     if text.isdecimal() and text.isascii():
         return float(min(int(text[:9]), LONGEST_WAIT_S))
@@ -150,30 +148,28 @@ def retry_after_s(text: str) -> float | None:
 def cannot_start(
     command: str, cwd: str | os.PathLike[str] | None, error: OSError
 ) -> ServerUnavailable:
-    """Why *command* was not started in the folder *cwd*, as the platform told by *error*."""
+    """Explain why *command* could not be started in the folder *cwd*."""
     if cwd is not None and not os.path.isdir(cwd):
-        said = f"cannot start {command}: the folder {str(cwd)[:300]} is not there"
+        said = f"cannot start {command}: the folder {str(cwd)[:300]} does not exist"
         return ServerUnavailable(said, hint="Check `cwd` in the server's settings.")
     said = f"cannot start {command}: {error.strerror or error}"
     return ServerUnavailable(said, hint="Is the command installed and on PATH?")
 
 
-def lost(server: str, last_words: str) -> ConnectionLost:
-    return ConnectionLost(f"{server} went away during the call: {last_words}", hint=UNKNOWN_EFFECT)
+def lost(server: str, exit_reason: str) -> ConnectionLost:
+    """The error of a call whose server ended during it, by *exit_reason*."""
+    return ConnectionLost(f"{server} went away during the call: {exit_reason}", hint=UNKNOWN_EFFECT)
 
 
-def _told(error: types.ErrorData) -> Mapping[str, Any]:
-    """What `made_error` put into *error*; nothing for an error of the server's."""
-    told = error.data.get(_MARK) if isinstance(error.data, dict) else None
-    return told if isinstance(told, dict) else {}
+def _fault_details(error: types.ErrorData) -> Mapping[str, Any]:
+    """The data that `made_error` put into *error*; empty for an error of the server."""
+    details = error.data.get(_MARK) if isinstance(error.data, dict) else None
+    return details if isinstance(details, dict) else {}
 
 
-def _fault(error: types.ErrorData) -> str:
-    return str(_told(error).get("fault"))
-
-
-def _of_transport(said: str, told: Mapping[str, Any]) -> CallError:
-    match told.get("fault"):
+def _of_transport(said: str, details: Mapping[str, Any]) -> CallError:
+    """The error for a fault that a transport reported with `made_error`."""
+    match details.get("fault"):
         case Fault.SESSION_LOST:
             return SessionLost(said)
         case Fault.UNREADABLE:
@@ -183,20 +179,15 @@ def _of_transport(said: str, told: Mapping[str, Any]) -> CallError:
         case Fault.UNSENT:
             return ServerUnavailable(said, hint="Try again later.")
         case Fault.STATUS:
-            return _of_status(said, told)
+            status, after = details.get("status"), details.get("retryAfter")
+            if status in TRY_LATER:
+                seconds = retry_after_s(after) if isinstance(after, str) else None
+                hint = "Try again later."
+                if seconds is not None:
+                    hint += f" It asks to wait {seconds:g} s."
+                return ServerUnavailable(said, hint=hint, retry_after_s=seconds)
+            if status in {401, 403}:
+                return ProtocolError(said, hint="Check the credentials in the server's settings.")
+            if status not in _EFFECT_UNKNOWN:
+                return ProtocolError(said)
     return ConnectionLost(said, hint=UNKNOWN_EFFECT)
-
-
-def _of_status(said: str, told: Mapping[str, Any]) -> CallError:
-    status, after = told.get("status"), told.get("retryAfter")
-    if status in TRY_LATER:
-        seconds = retry_after_s(after) if isinstance(after, str) else None
-        hint = "Try again later." + (
-            f" It asks to wait {seconds:g} s." if seconds is not None else ""
-        )
-        return ServerUnavailable(said, hint=hint, retry_after_s=seconds)
-    if status in _EFFECT_UNKNOWN:
-        return ConnectionLost(said, hint=UNKNOWN_EFFECT)
-    if status in {401, 403}:
-        return ProtocolError(said, hint="Check the credentials in the server's settings.")
-    return ProtocolError(said)

@@ -1,9 +1,9 @@
 """HTTP to downstream servers: one request that fails is one call that fails, never the connection.
 
 The SDK's HTTP transports end a whole session when one POST meets a reset, a truncated body or a bad
-gzip stream. Here each such fault is answered, in the server's stead, with a JSON-RPC error for the
-request it happened to. Bodies are bounded after decompression (none is asked for, none is
-accepted), and an answer's HTTP status is kept.
+gzip stream. Here each such fault is answered, in the server's place, with a JSON-RPC error for the
+request that met it. Bodies have a limit, which compression could evade, so that is neither asked
+for nor accepted. The HTTP status of an answer is kept.
 """
 
 from __future__ import annotations
@@ -24,15 +24,17 @@ from .faults import TRY_LATER, Fault, made_error
 
 MAX_BODY_BYTES = 16 * 2**20
 DELETE_TIMEOUT_S = 2.0
-"""How long a server may take to answer the end of its session."""
+"""Longest time for a server to answer the end of its session."""
 CANCEL_TIMEOUT_S = 2.0
-"""How long it may take to accept what it does not answer, as a cancellation: the SDK sends nothing
-else meanwhile."""
+"""Longest time to accept a message that has no answer, such as a cancellation: the SDK sends
+nothing else meanwhile."""
 DRAIN_S = 0.05
+"""Longest time to read the rest of a stream, so that its TCP connection can be used again."""
 
 
 class IsolatingTransport(httpx2.AsyncBaseTransport):
-    """Wraps *inner*."""
+    """Wraps *inner*: a request that fails, or whose answer cannot be used, gets an error as its
+    answer."""
 
     def __init__(
         self, inner: httpx2.AsyncBaseTransport, *, max_body_bytes: int = MAX_BODY_BYTES
@@ -45,7 +47,7 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
         if request.method == "DELETE":
             return await self._delete(request)
         if request.method != "POST":
-            return self._streamed(await unpacked(self._inner, request), request)
+            return self._streamed(await send_uncompressed(self._inner, request), request)
         sent = request_of(request)
         try:
             with anyio.fail_after(None if "method" in sent and "id" in sent else CANCEL_TIMEOUT_S):
@@ -60,25 +62,23 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
         await self._inner.aclose()
 
     async def _answer(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
-        if (packing := packing_of(response)) is not None:
+        if (compression := compression_of(response)) is not None:
             await response.aclose()
-            return _failed(request, made_error(Fault.UNREADABLE, packing))
+            return _failed(request, made_error(Fault.UNREADABLE, compression))
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "text/event-stream" and response.is_success:
             return self._streamed(response, request)
-        body, complaint = await self._body(response)
-        if complaint is not None:
-            return _failed(request, complaint)
+        body, error = await self._body(response)
+        if error is not None:
+            return _failed(request, error)
         if response.is_redirect or _request_id(request) is None:
             return _with_body(request, response, body)
         if _is_session_lost(request, response, body):
             return _failed(request, status_error(response, Fault.SESSION_LOST))
         flaw = _flaw(body)
-        if (
-            flaw is None and response.status_code in TRY_LATER
-        ):  # which says more than the error that comes with it
-            return _failed(request, status_error(response, said=_message_in(body)))
         if flaw is None:
+            if response.status_code in TRY_LATER:  # which says more than the error in the body
+                return _failed(request, status_error(response, said=_message_in(body)))
             return _with_body(request, response, body)
         if response.is_success:
             return _failed(
@@ -87,7 +87,7 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
         return _failed(request, status_error(response))
 
     async def _body(self, response: httpx2.Response) -> tuple[bytes, types.ErrorData | None]:
-        """The whole body, or what is wrong with it."""
+        """Read the whole body; or return the error for the request."""
         parts: list[bytes] = []
         size = 0
         try:
@@ -112,7 +112,7 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
         return response
 
     async def _delete(self, request: httpx2.Request) -> httpx2.Response:
-        """End a session, within bounds: the server may not answer, or be gone, and we may be
+        """End a session, within bounds: the server may be gone or not answer, and we may be
         stopping already."""
         with anyio.move_on_after(DELETE_TIMEOUT_S, shield=True):
             try:
@@ -125,8 +125,8 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
 
 
 class _GuardedStream(httpx2.AsyncByteStream):
-    """An event stream without events that cannot be read. Such a one, and a break of the stream,
-    ends the request that the stream belongs to, with an error event, and nothing else."""
+    """An event stream without unreadable events. Such an event, or a break of the stream, becomes
+    an error event for the request that the stream belongs to."""
 
     def __init__(
         self, inner: httpx2.AsyncByteStream, request: httpx2.Request, max_event_bytes: int
@@ -147,7 +147,7 @@ class _GuardedStream(httpx2.AsyncByteStream):
         self._has_ended = True
 
     def _checked(self, event: Event) -> bytes:
-        """*event* as it was; or an error in its place, or nothing, if it holds no message."""
+        """*event* as it was; if it holds no message, an error in its place, or nothing."""
         if event.kind != "message" or not event.data:
             return _written(event) if not event.is_too_long else b""
         match read_message(event, self._max_event_bytes):
@@ -163,13 +163,13 @@ class _GuardedStream(httpx2.AsyncByteStream):
         return b"\n\nevent: message\ndata: " + _error_body(self._id, error) + b"\n\n"
 
     async def aclose(self) -> None:
-        if not self._has_ended:  # read what is left, so that the TCP connection can be used again
+        if not self._has_ended:
             with anyio.move_on_after(DRAIN_S, shield=True):
                 try:
                     async for _ in self._inner:
                         pass
                 except (httpx2.HTTPError, RuntimeError):
-                    pass  # it was being read, or broke: then it is only closed
+                    pass  # someone else reads it, or it broke: only close it
         await self._inner.aclose()
 
 
@@ -179,8 +179,8 @@ def make_client(
     wrap: Callable[[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport],
     auth: httpx2.Auth | None = None,
 ) -> httpx2.AsyncClient:
-    """An HTTP client for the server at *url*. Reading has no time limit of its own: callers bound
-    their calls."""
+    """Make an HTTP client for the server at *url*, whose transport *wrap* wraps. Reading has no
+    time limit of its own: callers bound their calls."""
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=32)
     inner = httpx2.AsyncHTTPTransport(limits=limits, proxy=proxy_for(url))
     timeout = httpx2.Timeout(30.0, read=None, pool=None)
@@ -188,8 +188,8 @@ def make_client(
 
 
 def proxy_for(url: str) -> str | None:
-    """The proxy that the environment sets for *url*; this machine itself is reached directly,
-    whatever it says."""
+    """The proxy that the environment sets for *url*, None without one and always for this
+    machine."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if host in {"localhost", "::1"} or host.startswith("127.") or proxy_bypass(host):
@@ -200,7 +200,7 @@ def proxy_for(url: str) -> str | None:
 
 
 def request_of(request: httpx2.Request) -> dict[str, Any]:
-    """The JSON-RPC message that *request* posts."""
+    """The JSON-RPC message that *request* posts; empty if it has none."""
     try:
         message = json.loads(request.content)
     except (ValueError, httpx2.RequestNotRead):
@@ -208,26 +208,29 @@ def request_of(request: httpx2.Request) -> dict[str, Any]:
     return message if isinstance(message, dict) else {}
 
 
-def packing_of(response: httpx2.Response) -> str | None:
-    """How *response* is compressed, though that was not asked for: as a complaint."""
+def compression_of(response: httpx2.Response) -> str | None:
+    """A complaint if *response* is compressed, which was not asked for; else None."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding in _PLAIN:
         return None
-    name = f" ({encoding})" if encoding in _PACKINGS else ""  # any other may be anything
-    return f"the answer is packed{name}, which was not asked for"
+    name = f" ({encoding})" if encoding in _COMPRESSIONS else ""  # others may be any text
+    return f"the answer is compressed{name}, which was not asked for"
 
 
-async def unpacked(inner: httpx2.AsyncBaseTransport, request: httpx2.Request) -> httpx2.Response:
-    """The answer to *request*, unless it is compressed: a small one could fill the memory."""
+async def send_uncompressed(
+    inner: httpx2.AsyncBaseTransport, request: httpx2.Request
+) -> httpx2.Response:
+    """Send *request*. Raises `RemoteProtocolError` if the answer is compressed: a small one could
+    fill the memory."""
     response = await inner.handle_async_request(request)
-    if (packing := packing_of(response)) is not None:
+    if (complaint := compression_of(response)) is not None:
         await response.aclose()
-        raise httpx2.RemoteProtocolError(packing, request=request)
+        raise httpx2.RemoteProtocolError(complaint, request=request)
     return response
 
 
 def error_of(error: httpx2.HTTPError) -> types.ErrorData:
-    """What became of a request that got no response."""
+    """The error for a request that got no response."""
     was_unsent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
     return made_error(
         Fault.UNSENT if was_unsent else Fault.BROKEN, f"{type(error).__name__}: {error}"
@@ -237,7 +240,7 @@ def error_of(error: httpx2.HTTPError) -> types.ErrorData:
 def status_error(
     response: httpx2.Response, fault: Fault = Fault.STATUS, said: str = ""
 ) -> types.ErrorData:
-    """What a status says that came instead of an answer. *said* are the server's own words."""
+    """The error for a status that came instead of an answer; *said* is the server's own message."""
     retry_after = response.headers.get("retry-after")
     return made_error(
         fault,
@@ -269,12 +272,12 @@ def _with_body(request: httpx2.Request, response: httpx2.Response, body: bytes) 
 
 _LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
 _PLAIN = frozenset({"", "identity"})
-_PACKINGS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "compress"})
+_COMPRESSIONS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "compress"})
 
 
 def _failed(request: httpx2.Request, error: types.ErrorData) -> httpx2.Response:
-    """The answer to a request that met a fault. A notification has none: the next request will meet
-    it too."""
+    """The answer to a request that met a fault. A notification gets none; the next request will
+    meet the fault too."""
     id = _request_id(request)
     if id is None:
         return httpx2.Response(202, request=request)
@@ -301,8 +304,8 @@ def _request_id(request: httpx2.Request) -> int | str | None:
 
 
 def _is_session_lost(request: httpx2.Request, response: httpx2.Response, body: bytes) -> bool:
-    """404 is what the protocol asks for; 400 with an error about the session is what many servers
-    answer."""
+    """Whether the server has forgotten the session of *request*: the protocol asks for 404, and
+    many servers answer 400 with an error about the session."""
     if "mcp-session-id" not in request.headers:
         return False
     return response.status_code == 404 or (
@@ -311,7 +314,7 @@ def _is_session_lost(request: httpx2.Request, response: httpx2.Response, body: b
 
 
 def _message_in(body: bytes) -> str:
-    """The message of the JSON-RPC error that *body* is."""
+    """The message of the JSON-RPC error in *body*, empty without one."""
     message = decode(body)
     error = message.get("error") if isinstance(message, dict) else None
     said = error.get("message") if isinstance(error, dict) else None

@@ -1,8 +1,13 @@
-"""One process as asyncio's callbacks tell of it: what it writes, what it takes, its words on
-stderr, its end.
+"""A downstream server that is a process of ours: its pipes, its stderr, its end and that of its
+process group.
 
-Nothing that it does blocks: lines have a limit, stderr is always read, and a process that no longer
-reads is ended.
+`ProcessTransport` starts and stops the process and gives the MCP SDK's dispatcher two streams.
+`Process` is what asyncio's callbacks write to; requests that go around the dispatcher (`direct.py`)
+use it as well.
+
+What the server writes is untrusted until it has been read. Lines have a limit, an unreadable line
+ends the call it answers and nothing else, stderr is always drained, and a server that stops reading
+its input is ended, so that it delays no caller.
 """
 
 from __future__ import annotations
@@ -12,32 +17,49 @@ import contextlib
 import os
 import signal
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 import anyio
+import mcp_types as types
 
-from ..mcp_sdk import SessionMessage
+from ..mcp_sdk import SessionMessage, get_default_environment
+from ..timings import GRACE_S, WRITE_TIMEOUT_S
+from .faults import Unsent, cannot_start
 from .lines import Lines, LineTooLong
 from .stderr import Stderr
 
+MAX_LINE_BYTES = 16 * 2**20
 WRITE_BUFFER_BYTES = 2**20
 QUEUE_HIGH, QUEUE_LOW = 1024, 256
+"""Messages in the queue at which reading from the server pauses, and resumes."""
 DRAIN_S = 0.25
-"""How long what is left in the pipe of a dead server is read; a grandchild may hold it open for
-ever."""
+"""Longest time to read the rest of a dead server's pipe; a grandchild may hold it open for ever."""
+CERTIFICATES = (
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+)
+"""Variables that name additional certificates, as companies use them: of OpenSSL and Python,
+requests, curl and Node. They are not secrets, and without them no server could connect."""
 
 _FROM_OUTSIDE = frozenset({"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"})
-"""Signals that a process is sent; what it said before has nothing to do with them."""
+"""Signals that others send to a process; its stderr does not explain them."""
 
 
 class Process(asyncio.SubprocessProtocol):
-    """The process as asyncio's callbacks tell of it."""
+    """The process as asyncio's callbacks report it."""
 
     def __init__(
         self,
         lines: Lines,
         on_stderr: Callable[[str], None],
-        on_junk: Callable[[int, str], None],
+        on_invalid_lines: Callable[[int, str], None],
         write_timeout_s: float,
     ) -> None:
         self.lines = lines
@@ -47,7 +69,7 @@ class Process(asyncio.SubprocessProtocol):
         self.complaint: str | None = None
         """Why we ended it, if we did."""
         self._stderr = Stderr(on_stderr)
-        self._on_junk = on_junk
+        self._on_invalid_lines = on_invalid_lines
         self._write_timeout_s = write_timeout_s
         self._queue: deque[SessionMessage] = deque()
         self._reader: asyncio.Future[None] | None = None
@@ -73,36 +95,47 @@ class Process(asyncio.SubprocessProtocol):
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if fd == 2:
-            self._stderr.hear(data)
-        elif not self._has_ended:
-            self._read(data)
+            self._stderr.feed(data)
+            return
+        if self._has_ended:
+            return
+        invalid_lines = self.lines.invalid_lines
+        try:
+            self._queue.extend(self.lines.read(data))
+        except LineTooLong as error:
+            self.kill(str(error))
+        if self._queue:
+            if len(self._queue) > QUEUE_HIGH and not self._is_paused and not self._has_ended:
+                self._is_paused = True
+                self._stdout.pause_reading()
+            self._wake_reader()
+        if self.lines.invalid_lines > invalid_lines:
+            self._on_invalid_lines(self.lines.invalid_lines, self.lines.why_invalid)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         if fd == 0:
-            self._forget_stall()
-            self._writable.set()
+            self._stop_watching_writes()
         if fd == 1:
             self._has_closed_stdout = True
-            self._end_soon()
+            self._end_once_drained()
 
     def pause_writing(self) -> None:
         self._writable.clear()
-        self._watch_stall()
+        self._watch_writes()
 
     def resume_writing(self) -> None:
-        self._forget_stall()
-        self._writable.set()
+        self._stop_watching_writes()
 
     def process_exited(self) -> None:
         self._signal(signal.SIGKILL)  # the rest of its group
         self.returncode = self._transport.get_returncode()
         self.exited.set()
-        self._forget_stall()
-        self._writable.set()
-        self._end_soon()
+        self._stop_watching_writes()
+        self._end_once_drained()
 
-    def _end_soon(self) -> None:
-        """It is over once it has exited and its output is read; of either alone, a moment later."""
+    def _end_once_drained(self) -> None:
+        """End once the process has exited and its output is read; after one of them, end a moment
+        later anyway."""
         if self._has_closed_stdout and self.exited.is_set():
             self.end()
         else:
@@ -110,21 +143,8 @@ class Process(asyncio.SubprocessProtocol):
 
     # reading
 
-    def _read(self, data: bytes) -> None:
-        junk = self.lines.junk
-        try:
-            for message in self.lines.read(data):
-                self._queue.append(message)
-        except LineTooLong as error:
-            self.kill(str(error))
-        if len(self._queue) > QUEUE_HIGH and not self._is_paused and not self._has_ended:
-            self._is_paused = True
-            self._stdout.pause_reading()
-        self._wake()
-        if self.lines.junk > junk:
-            self._on_junk(self.lines.junk, self.lines.why_junk)
-
-    async def next(self) -> SessionMessage:
+    async def receive(self) -> SessionMessage:
+        """Wait for the next message. Raises `StopAsyncIteration` at the end."""
         while not self._queue:
             if self._has_ended:
                 raise StopAsyncIteration
@@ -137,11 +157,11 @@ class Process(asyncio.SubprocessProtocol):
         return item
 
     def end(self) -> None:
-        """Nothing more is read from it."""
+        """Read nothing more from it."""
         self._has_ended = True
-        self._wake()
+        self._wake_reader()
 
-    def _wake(self) -> None:
+    def _wake_reader(self) -> None:
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
 
@@ -154,24 +174,26 @@ class Process(asyncio.SubprocessProtocol):
     # writing
 
     async def write(self, data: bytes) -> None:
-        """Hand *data* to the server. Raises `anyio.BrokenResourceError` if it is gone, or takes
-        nothing any more."""
-        while not self._writable.is_set():  # who was woken first may have filled the pipe again
+        """Send *data* to the server. Raises `anyio.BrokenResourceError` if it is gone or reads
+        nothing any more.
+
+        Everything written in one turn of the event loop goes out with one system call, which costs
+        as much as all the rest of a request.
+        """
+        while not self._writable.is_set():  # another writer may have filled the pipe meanwhile
             await self._writable.wait()
         if not self.is_open:
             raise anyio.BrokenResourceError
         if self._has_sent:
             self._unsent += data
             if len(self._unsent) > WRITE_BUFFER_BYTES:
-                self._send()
+                self._flush()
         else:
             self._has_sent = True
-            asyncio.get_running_loop().call_soon(self._send)
+            asyncio.get_running_loop().call_soon(self._flush)
             self._stdin.write(data)
 
-    def _send(self) -> None:
-        """What was written in one turn of the loop goes out together: a call to the system costs as
-        much as a call."""
+    def _flush(self) -> None:
         if self._unsent and not self._stdin.is_closing():
             self._stdin.write(bytes(self._unsent))
         self._unsent.clear()
@@ -183,59 +205,62 @@ class Process(asyncio.SubprocessProtocol):
 
     @property
     def is_blocked(self) -> bool:
+        """Whether its input pipe is full, so that a write would wait."""
         return not self._writable.is_set()
 
-    def _watch_stall(self) -> None:
+    def _watch_writes(self) -> None:
         waiting = self._stdin.get_write_buffer_size()
         self._stall = asyncio.get_running_loop().call_later(
-            self._write_timeout_s, self._check_stall, waiting
+            self._write_timeout_s, self._check_writes, waiting
         )
 
-    def _check_stall(self, waiting: int) -> None:
-        """End a server that has read nothing since *waiting* bytes waited for it, whether or not a
-        caller waits too."""
+    def _check_writes(self, waiting: int) -> None:
+        """End a server that has read nothing since *waiting* bytes were buffered for it."""
         if self._stdin.get_write_buffer_size() < waiting:
-            self._watch_stall()
+            self._watch_writes()
         else:
             self.kill(f"it has not read its input for {self._write_timeout_s:g} s")
 
-    def _forget_stall(self) -> None:
+    def _stop_watching_writes(self) -> None:
+        """Let writers go on: the pipe has room again, or is closed."""
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None
+        self._writable.set()
 
-    def last_words(self) -> str:
-        """How it ended; with what it said last, unless it was ended by others: then that had
-        another reason."""
+    # the end
+
+    def exit_reason(self) -> str:
+        """How it ended, with the most telling line of its stderr unless others ended it."""
         if self.complaint is not None:
             return f"it was stopped: {self.complaint}"
         if self.returncode is None:
-            return "it closed its output" + self._stderr.last_words()
-        if self.returncode < 0:
-            name = _signal_name(-self.returncode)
-            return f"it was ended by {name}" + (
-                "" if name in _FROM_OUTSIDE else self._stderr.last_words()
-            )
-        return f"it ended with exit code {self.returncode}" + self._stderr.last_words()
-
-    # the end
+            return "it closed its output" + self._stderr.reason()
+        if self.returncode >= 0:
+            return f"it ended with exit code {self.returncode}" + self._stderr.reason()
+        try:
+            name = signal.Signals(-self.returncode).name
+        except ValueError:  # a real-time signal
+            name = f"signal {-self.returncode}"
+        reason = "" if name in _FROM_OUTSIDE else self._stderr.reason()
+        return f"it was ended by {name}{reason}"
 
     def kill(self, complaint: str) -> None:
         self.complaint = self.complaint or complaint
         self._signal(signal.SIGKILL)
-        self._forget_stall()
-        self._writable.set()
+        self._stop_watching_writes()
         self.end()
 
     async def stop(self, grace_s: float) -> None:
-        """End the process and its whole group: close its stdin, then SIGTERM, then SIGKILL."""
+        """End the process and its whole group: close its stdin, then SIGTERM, then SIGKILL, with
+        *grace_s* seconds between them."""
         self.end()
-        self._forget_stall()
-        if self._is_paused:
-            # A server that is stuck on a full pipe could not end by itself.
+        if self._stall is not None:
+            self._stall.cancel()
+        if self._is_paused:  # a server that is stuck on a full pipe could not end by itself
             self._stdout.resume_reading()
         if not self.exited.is_set() and self.complaint is None:
-            self._send()
+            self._flush()
             self._stdin.close()
             if not await self._exits_within(grace_s):
                 self._signal(signal.SIGTERM)
@@ -251,15 +276,152 @@ class Process(asyncio.SubprocessProtocol):
         return self.exited.is_set()
 
     def _signal(self, number: signal.Signals) -> None:
-        """To its whole group, as long as its number cannot have gone to another."""
+        """Signal the whole group, unless its id may already belong to another process."""
         if self.exited.is_set():
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
 
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a real-time signal
-        return f"signal {number}"
+class ProcessTransport:
+    """A `Transport` to a server that it starts on entering `streams()`, and ends with all its
+    children on leaving."""
+
+    def __init__(
+        self,
+        command: str,
+        args: Sequence[str] = (),
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        on_stderr: Callable[[str], None] = lambda line: None,
+        on_invalid_lines: Callable[[int, str], None] = lambda count, why: None,
+        max_line_bytes: int = MAX_LINE_BYTES,
+        grace_s: float = GRACE_S,
+        write_timeout_s: float = WRITE_TIMEOUT_S,
+    ) -> None:
+        self._command = [command, *args]
+        self._env = {**inherited_environment(), **(env or {})}
+        self._cwd = cwd
+        self._on_stderr = on_stderr
+        self._on_invalid_lines = on_invalid_lines
+        self._max_line_bytes = max_line_bytes
+        self._grace_s = grace_s
+        self._write_timeout_s = write_timeout_s
+        self._process: Process | None = None
+
+    def streams(self) -> AbstractAsyncContextManager[tuple[Any, Any]]:
+        return self
+
+    async def __aenter__(self) -> tuple[Reader, Writer]:
+        process = Process(
+            Lines(self._max_line_bytes),
+            self._on_stderr,
+            self._on_invalid_lines,
+            self._write_timeout_s,
+        )
+        try:
+            with anyio.CancelScope(shield=True):  # a half-started process would never be stopped
+                await asyncio.get_running_loop().subprocess_exec(
+                    lambda: process,
+                    *self._command,
+                    env=self._env,
+                    cwd=self._cwd,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise cannot_start(self._command[0], self._cwd, error) from error
+        self._process = process
+        return Reader(process), Writer(process)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._process is not None:
+            with anyio.CancelScope(shield=True):
+                await self._process.stop(self._grace_s)
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
+
+    @property
+    def is_open(self) -> bool:
+        return self._process is not None and self._process.is_open
+
+    def exit_reason(self) -> str:
+        return self._process.exit_reason() if self._process is not None else "it was not started"
+
+
+def inherited_environment() -> dict[str, str]:
+    """The variables that every server gets: the SDK's small safe set, and those that name
+    certificates."""
+    return {
+        **get_default_environment(),
+        **{name: os.environ[name] for name in CERTIFICATES if name in os.environ},
+    }
+
+
+class _Stream:
+    """The parts of either stream that the SDK's dispatcher expects and we do not need."""
+
+    last_context = None
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+
+    async def aclose(self) -> None:
+        """Do nothing: leaving the transport closes both."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return None
+
+
+class Reader(_Stream):
+    """Messages from the process that nothing else has taken."""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SessionMessage:
+        return await self.process.receive()
+
+    async def receive(self) -> SessionMessage:
+        try:
+            return await self.process.receive()
+        except StopAsyncIteration:
+            raise anyio.EndOfStream from None
+
+
+class Writer(_Stream):
+    """Messages of the dispatcher to the process."""
+
+    async def send(self, item: SessionMessage) -> None:
+        """Write one message. Raises `Unsent` for a request, and `anyio.BrokenResourceError` for
+        anything else, if the server is gone."""
+        message = item.message
+        if isinstance(message, types.JSONRPCNotification):
+            if message.method == "notifications/cancelled" and message.params is not None:
+                self.process.lines.forget(message.params.get("requestId"))
+            if self.process.is_blocked:
+                return  # callers must not wait for a server that does not read
+        data = message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
+        if isinstance(message, types.JSONRPCRequest):
+            self.process.lines.expect(message.id)
+        try:
+            await self.process.write(data)
+        except anyio.BrokenResourceError:
+            if isinstance(message, types.JSONRPCRequest):
+                raise Unsent(self.process.exit_reason()) from None
+            raise

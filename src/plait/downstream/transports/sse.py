@@ -1,8 +1,8 @@
-"""Legacy SSE: requests are posted one by one, all answers come on one stream.
+"""Legacy SSE: requests are posted one by one, and all answers come on one stream.
 
-The SDK only logs a POST that failed, and its caller waits for ever; an event that is too long for
-it ends all calls. Here either is the answer of its own request. The SDK follows the stream, and
-learns from it where to post; messages are taken out before it sees them.
+The SDK only logs a POST that failed, and its caller waits for ever; an event that exceeds its limit
+ends all calls. Here either becomes the answer to its own request. The SDK still reads the stream,
+to learn where to post, but messages are taken out before it sees them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import httpx2
 import mcp_types as types
 
 from ..mcp_sdk import SessionMessage, sse_client
-from .events import Event, Events, Unreadable, read_message
+from .events import Events, Unreadable, read_message
 from .faults import Fault
 from .http import (
     CANCEL_TIMEOUT_S,
@@ -26,25 +26,25 @@ from .http import (
     error_of,
     make_client,
     request_of,
+    send_uncompressed,
     status_error,
-    unpacked,
 )
 
 log = logging.getLogger(__name__)
 
 READ_TIMEOUT_S = 86_400.0
 MAX_ADDRESS_BYTES = 8 * 1024
-"""Of the address to post to, and of events that are not known."""
+"""Most bytes of the address to post to, and of unknown events."""
 QUEUE = 1024
-"""Messages that wait to be dispatched; a server that sends faster is held back."""
+"""Most messages that wait to be dispatched; then the stream is not read."""
 
 OnMessage: TypeAlias = Callable[[types.JSONRPCMessage], Awaitable[None]]
 
 
 class PostingTransport(httpx2.AsyncBaseTransport):
-    """Wraps *inner*. *on_message* is given all messages on the stream, none longer than
-    *max_event_bytes*, and an error for each request that could not be posted or whose answer cannot
-    be read."""
+    """Wraps *inner*. *on_message* takes the messages of the stream, none longer than
+    *max_event_bytes*, and an error for each request that could not be posted or whose answer is
+    unreadable."""
 
     def __init__(
         self, inner: httpx2.AsyncBaseTransport, on_message: OnMessage, max_event_bytes: int
@@ -56,7 +56,7 @@ class PostingTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         request.headers["accept-encoding"] = "identity"
         if request.method != "POST":
-            response = await unpacked(self._inner, request)
+            response = await send_uncompressed(self._inner, request)
             assert isinstance(response.stream, httpx2.AsyncByteStream)
             response.stream = _WithoutMessages(
                 response.stream, self._on_message, self._max_event_bytes
@@ -73,7 +73,7 @@ class PostingTransport(httpx2.AsyncBaseTransport):
         await self._inner.aclose()
 
     async def _post(self, request: httpx2.Request, id: types.RequestId | None) -> httpx2.Response:
-        """The body of the response says nothing, and is not read."""
+        """Post a message; *id* is that of a request. The body of the response is not read."""
         error: types.ErrorData | None = None
         try:
             response = await self._inner.handle_async_request(request)
@@ -93,7 +93,7 @@ class PostingTransport(httpx2.AsyncBaseTransport):
 
 
 class _WithoutMessages(httpx2.AsyncByteStream):
-    """An event stream whose messages are given to *on_message*; the rest of it goes on."""
+    """An event stream without its messages, which *on_message* takes."""
 
     def __init__(
         self, inner: httpx2.AsyncByteStream, on_message: OnMessage, max_event_bytes: int
@@ -111,20 +111,21 @@ class _WithoutMessages(httpx2.AsyncByteStream):
                         event.kind.encode(),
                         event.data[:MAX_ADDRESS_BYTES],
                     )
-                elif event.data:
-                    await self._pass_on(event)
+                    continue
+                if not event.data:
+                    continue
+                match read_message(event, self._max_event_bytes):
+                    case Unreadable(error=error, id=int(id)):
+                        await self._on_message(
+                            types.JSONRPCError(jsonrpc="2.0", id=id, error=error)
+                        )
+                    case Unreadable(error=error):
+                        log.debug("server.invalid_event", extra={"error": error.message})
+                    case message:
+                        await self._on_message(message)
 
     async def aclose(self) -> None:
         await self._inner.aclose()
-
-    async def _pass_on(self, event: Event) -> None:
-        match read_message(event, self._max_event_bytes):
-            case Unreadable(error=error, id=int(id)):
-                await self._on_message(types.JSONRPCError(jsonrpc="2.0", id=id, error=error))
-            case Unreadable(error=error):
-                log.debug("server.junk", extra={"error": error.message})
-            case message:
-                await self._on_message(message)
 
 
 @asynccontextmanager
@@ -135,11 +136,11 @@ async def sse_streams(
     *,
     auth: httpx2.Auth | None = None,
 ) -> AsyncIterator[tuple[Any, Any]]:
-    """The streams to read and to write of the server at *url*; each request has an answer or an
-    error.
+    """Open the streams that read from and write to the server at *url*. Each request gets an answer
+    or an error.
 
-    *auth* authorizes every request. It sees the response to the stream's GET, but not those to
-    posts: a post that is refused is the error of its call.
+    *auth* authorizes every request. It sees the response to the stream's GET, but none to a POST: a
+    refused POST is the error of its call.
     """
     send, receive = anyio.create_memory_object_stream[Any](QUEUE)
 

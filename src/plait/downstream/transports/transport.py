@@ -6,50 +6,32 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias
 from urllib.parse import urlsplit
 
+import httpx2
 import mcp_types as types
 
 from ...config import ServerSettings
 from ...waiting import Signal
 from ..mcp_sdk import SessionMessage, coerce_request_id, streamable_http_client
+from ..timings import ConnectTimings
 from .http import IsolatingTransport, make_client
+from .process import ProcessTransport
 from .sse import sse_streams
-from .stdio import GRACE_S, WRITE_TIMEOUT_S, ProcessTransport
 
 log = logging.getLogger(__name__)
 
 MOST_OPEN = 256
-"""How many requests of a server may be open at once; of most of them we say no, and that has to be
-sent too."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectTimings:
-    """How long a server may take, in seconds."""
-
-    call_wait_s: float = 10.0
-    """How long a call waits for a server that is being connected to."""
-    soon_s: float = 2.0
-    """How long it waits for the next attempt, after a server that was there has gone."""
-    healthy_s: float = 5.0
-    """A connection that held so long is opened again at once after its end."""
-    first_backoff_s: float = 1.0
-    longest_backoff_s: float = 60.0
-    refresh_pause_s: float = 0.2
-    """Changes of the tool list that come together are read together."""
-    grace_s: float = GRACE_S
-    write_timeout_s: float = WRITE_TIMEOUT_S
+"""Most requests of a server that may be open at once. Refusals count too until they are sent."""
 
 
 class Transport(Protocol):
-    """What a connection needs to know of the way to its server."""
+    """The way to one server, as a connection sees it."""
 
     def streams(self) -> AbstractAsyncContextManager[tuple[Any, Any]]:
-        """Opens it; gives what a dispatcher reads from and writes to."""
+        """Open the transport. Gives the streams that a dispatcher reads from and writes to."""
         ...
 
     @property
@@ -60,16 +42,16 @@ class Transport(Protocol):
         """False once it is known that nothing can be sent any more."""
         ...
 
-    def last_words(self) -> str:
-        """How it ended, for an error message."""
+    def exit_reason(self) -> str:
+        """How the connection ended, for an error message."""
         ...
 
 
 OpenTransport: TypeAlias = Callable[
     [str, ServerSettings, int, Callable[[str], None], ConnectTimings], Transport
 ]
-"""Makes the way to a server: of its name, its settings, how many bytes a message may have, what is
-told the lines that it writes to stderr, and how long it may take."""
+"""Makes the transport of a server from its name, its settings, the most bytes in a message, what
+takes the lines of its stderr, and its timings."""
 
 
 def open_transport(
@@ -77,49 +59,45 @@ def open_transport(
     settings: ServerSettings,
     max_message_bytes: int,
     on_stderr: Callable[[str], None],
-    patience: ConnectTimings,
+    timings: ConnectTimings,
 ) -> Transport:
     """Choose the transport of a server by its settings: an `OpenTransport`."""
     if settings.kind != "stdio":
         return HttpTransport(settings, max_message_bytes)
-    return StdioTransport(name, settings, max_message_bytes, on_stderr, patience)
+    if settings.builtin is not None:
+        command = sys.executable
+        args = ["-m", f"plait.{settings.builtin}", "--root", str(settings.root)]
+        for allowed in settings.allow_commands:
+            args += ["--allow-command", allowed]
+    else:
+        assert settings.command is not None  # the settings were checked
+        command, args = settings.command, list(settings.args)
+    return ProcessTransport(
+        command,
+        args,
+        env=settings.env,
+        cwd=settings.cwd,
+        on_stderr=on_stderr,
+        on_invalid_lines=_invalid_lines_logger(name),
+        max_line_bytes=max_message_bytes,
+        grace_s=timings.grace_s,
+        write_timeout_s=timings.write_timeout_s,
+    )
 
 
-class StdioTransport:
-    def __init__(
-        self,
-        name: str,
-        settings: ServerSettings,
-        max_message_bytes: int,
-        on_stderr: Callable[[str], None],
-        patience: ConnectTimings,
-    ) -> None:
-        command, args = _command(settings)
-        self._process = ProcessTransport(
-            command,
-            args,
-            env=settings.env,
-            cwd=settings.cwd,
-            on_stderr=on_stderr,
-            on_junk=_junk_logger(name),
-            max_line_bytes=max_message_bytes,
-            grace_s=patience.grace_s,
-            write_timeout_s=patience.write_timeout_s,
-        )
+def _invalid_lines_logger(server: str) -> Callable[[int, str], None]:
+    """Log how many lines of *server* were invalid, and why the last one was, each time that the
+    number has doubled."""
+    logged = 0
 
-    def streams(self) -> AbstractAsyncContextManager[tuple[Any, Any]]:
-        return self._process
+    def warn(count: int, why: str) -> None:
+        nonlocal logged
+        if count >= 2 * logged:
+            logged = count
+            fields = {"server": server, "lines": count, "error": why[:200]}
+            log.warning("server.invalid_lines", extra=fields)
 
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid
-
-    @property
-    def is_open(self) -> bool:
-        return self._process.is_open
-
-    def last_words(self) -> str:
-        return self._process.last_words()
+    return warn
 
 
 class HttpTransport:
@@ -132,38 +110,32 @@ class HttpTransport:
         self._settings = settings
         self._max_message_bytes = max_message_bytes
 
-    def last_words(self) -> str:
+    def exit_reason(self) -> str:
         parts = urlsplit(self._settings.url or "")
-        host = parts.netloc.rpartition("@")[2]
-        return (
-            f"{parts.scheme}://{host}{parts.path} closed the connection"  # the rest may be a secret
-        )
+        host = parts.netloc.rpartition("@")[2]  # user, password and query may be secrets
+        return f"{parts.scheme}://{host}{parts.path} closed the connection"
 
     @asynccontextmanager
     async def streams(self) -> AsyncIterator[tuple[Any, Any]]:
-        assert self._settings.url is not None  # the settings were checked
+        url, headers, limit = self._settings.url, self._settings.headers, self._max_message_bytes
+        assert url is not None  # the settings were checked
         if self._settings.kind == "sse":
-            async with sse_streams(
-                self._settings.url, self._settings.headers, self._max_message_bytes
-            ) as streams:
+            async with sse_streams(url, headers, limit) as streams:
                 yield streams
             return
-        limit = self._max_message_bytes
+
+        def isolated(inner: httpx2.AsyncBaseTransport) -> httpx2.AsyncBaseTransport:
+            return IsolatingTransport(inner, max_body_bytes=limit)
+
         async with (
-            make_client(
-                self._settings.url,
-                self._settings.headers,
-                lambda inner: IsolatingTransport(inner, max_body_bytes=limit),
-            ) as client,
-            streamable_http_client(
-                self._settings.url, http_client=client, max_sse_event_size=None
-            ) as streams,
+            make_client(url, headers, isolated) as client,
+            streamable_http_client(url, http_client=client, max_sse_event_size=None) as streams,
         ):
             yield streams
 
 
-class _Around:
-    """A stream around another of the SDK's; they are closed together."""
+class _Wrapper:
+    """A stream around one of the SDK's; they are closed together."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
@@ -184,10 +156,9 @@ class _Around:
         await self._inner.__aexit__(kind, error, trace)
 
 
-class Watched(_Around):
-    """A read stream that tells when it has ended. It is not read on while too many requests of the
-    server's wait for their answers to be sent: a server that asks and does not read would fill the
-    memory."""
+class Watched(_Wrapper):
+    """A read stream that calls `on_end` at its end, and pauses while too many requests of the
+    server are unanswered: a server that asks without reading would fill the memory."""
 
     def __init__(self, inner: Any) -> None:
         super().__init__(inner)
@@ -214,13 +185,13 @@ class Watched(_Around):
             self.on_end()
             raise
 
-    def settled(self, id: object) -> None:
-        """The request of that id of the server's is over."""
+    def settle(self, id: object) -> None:
+        """Note that the server's request *id* is answered or cancelled."""
         self._open.discard(coerce_request_id(id) if isinstance(id, int | str) else "")
         self._settled.notify()
 
     def _is_new(self, item: Any) -> bool:
-        """Whether *item* is to be read; a request is not whose id belongs to one that is open."""
+        """Track *item*. False for a request whose id belongs to an open one, which is skipped."""
         match item:
             case SessionMessage(message=types.JSONRPCRequest(id=id)):
                 key = coerce_request_id(id)
@@ -230,15 +201,15 @@ class Watched(_Around):
             case SessionMessage(
                 message=types.JSONRPCNotification(method="notifications/cancelled", params=params)
             ):
-                self.settled((params or {}).get("requestId"))
+                self.settle((params or {}).get("requestId"))
         return True
 
     async def receive(self) -> Any:
         return await self._inner.receive()
 
 
-class Answering(_Around):
-    """A write stream that tells *watched* which of the server's requests have been answered."""
+class Answering(_Wrapper):
+    """A write stream that notes in *watched* which requests of the server have been answered."""
 
     def __init__(self, inner: Any, watched: Watched) -> None:
         super().__init__(inner)
@@ -249,32 +220,4 @@ class Answering(_Around):
             await self._inner.send(item)
         finally:
             if isinstance(item.message, types.JSONRPCResponse | types.JSONRPCError):
-                self._watched.settled(item.message.id)
-
-
-def _junk_logger(server: str) -> Callable[[int, str], None]:
-    """Told how many lines of *server* were no messages, and why the last was none; it logs that
-    once in a while."""
-    told = 0
-
-    def warn(count: int, why: str) -> None:
-        nonlocal told
-        if count >= 2 * told:
-            told = count
-            log.warning("server.junk", extra={"server": server, "lines": count, "error": why[:200]})
-
-    return warn
-
-
-def _command(settings: ServerSettings) -> tuple[str, list[str]]:
-    if settings.builtin is None:
-        assert settings.command is not None  # the settings were checked
-        return settings.command, list(settings.args)
-    allowed = [word for command in settings.allow_commands for word in ("--allow-command", command)]
-    return sys.executable, [
-        "-m",
-        f"plait.{settings.builtin}",
-        "--root",
-        str(settings.root),
-        *allowed,
-    ]
+                self._watched.settle(item.message.id)

@@ -13,7 +13,7 @@ import pytest
 from mcp import MCPError
 
 from plait.core.values.strict import JsonObject
-from plait.downstream.listening import LONGEST_PAUSE_S, Listening
+from plait.downstream.change_stream import LONGEST_PAUSE_S, ChangeStream
 
 
 class Server:
@@ -21,18 +21,18 @@ class Server:
 
     def __init__(self, *declined: str) -> None:
         self.wanted: JsonObject = {"toolsListChanged": True}
-        self.streams: list[JsonObject] = []
+        self.opened: list[JsonObject] = []
         self.open = 0
         self.most_open = 0
         self.error: MCPError | None = None
         self.ends = anyio.Event()
-        self.listening: Listening | None = None
+        self.stream: ChangeStream | None = None
         self.missed: list[bool] = []
         self._declined = declined
 
     async def serve(self, params: JsonObject) -> None:
         notifications: Any = params["notifications"]
-        self.streams.append(notifications)
+        self.opened.append(notifications)
         if self.error is not None:
             raise self.error
         self.open += 1
@@ -43,71 +43,71 @@ class Server:
                 for uri in notifications.get("resourceSubscriptions", [])
                 if uri not in self._declined
             ]
-            assert self.listening is not None
+            assert self.stream is not None
             said = {**notifications, "resourceSubscriptions": uris}
-            self.missed.append(self.listening.acknowledged({"notifications": said}))
+            self.missed.append(self.stream.acknowledge({"notifications": said}))
             await self.ends.wait()
         finally:
             self.open -= 1
 
     @asynccontextmanager
-    async def listened_to(self) -> AsyncIterator[Listening]:
+    async def listened_to(self) -> AsyncIterator[ChangeStream]:
         async with anyio.create_task_group() as tasks:
-            self.listening = Listening(tasks, self.serve, lambda: self.wanted)
-            tasks.start_soon(self.listening.keep_open)
+            self.stream = ChangeStream(tasks, self.serve, lambda: self.wanted)
+            tasks.start_soon(self.stream.keep_open)
             await anyio.wait_all_tasks_blocked()
-            yield self.listening
+            yield self.stream
             tasks.cancel_scope.cancel()
 
 
-async def test_another_stream_is_there_before_the_first_is_closed():
+async def test_a_new_stream_is_open_before_the_old_one_is_closed():
     server = Server()
-    async with server.listened_to() as listening:
+    async with server.listened_to() as stream:
         server.wanted = {**server.wanted, "resourceSubscriptions": ["a"]}
-        await listening.renew()
-        assert server.streams == [{"toolsListChanged": True}, server.wanted]
+        await stream.reopen()
+        assert server.opened == [{"toolsListChanged": True}, server.wanted]
         assert (server.most_open, server.open) == (2, 1)
-        assert listening.tells_of("a")
-        assert not listening.tells_of("b")
+        assert stream.covers("a")
+        assert not stream.covers("b")
         assert server.missed == [True, False]  # nothing can have been missed between the two
 
 
-async def test_a_resource_that_the_server_declines_is_not_told_of():
+async def test_a_resource_that_the_server_declines_is_not_covered():
     server = Server("secret")
-    async with server.listened_to() as listening:
+    async with server.listened_to() as stream:
         server.wanted = {"resourceSubscriptions": ["open", "secret"]}
-        await listening.renew()
-        assert (listening.tells_of("open"), listening.tells_of("secret")) == (True, False)
+        await stream.reopen()
+        assert (stream.covers("open"), stream.covers("secret")) == (True, False)
 
 
-async def test_a_stream_that_is_refused_leaves_the_one_that_is_open():
+async def test_a_refused_stream_leaves_the_open_one():
     server = Server()
-    async with server.listened_to() as listening:
+    async with server.listened_to() as stream:
         server.error = MCPError(types.INVALID_PARAMS, "no such resource")
         with pytest.raises(MCPError, match="no such resource"):
-            await listening.renew()
+            await stream.reopen()
         assert server.open == 1
 
 
-async def test_who_wants_nothing_any_more_has_no_stream():
+async def test_the_stream_is_closed_when_nothing_is_wanted():
     server = Server()
-    async with server.listened_to() as listening:
+    async with server.listened_to() as stream:
         server.wanted = {}
-        await listening.renew()
+        await stream.reopen()
         assert server.open == 0
-        assert not listening.tells_of("a")
-        assert repr(listening) == "<Listening to nothing>"
+        assert not stream.covers("a")
+        assert repr(stream) == "<ChangeStream for nothing>"
 
 
 @pytest.mark.virtual_time
-async def test_a_stream_that_ends_is_opened_again_after_a_pause():
+async def test_an_ended_stream_is_opened_again_after_a_pause():
     server = Server()
     async with server.listened_to():
         for number in range(1, 12):
             ends, server.ends = server.ends, anyio.Event()
             began = anyio.current_time()
             ends.set()
-            while len(server.streams) == number:
+            while len(server.opened) == number:
                 await anyio.sleep(0.01)
             pause = anyio.current_time() - began
             assert pause == pytest.approx(min(2 ** (number - 1), LONGEST_PAUSE_S), abs=0.1)
@@ -118,20 +118,20 @@ async def test_a_stream_that_ends_is_opened_again_after_a_pause():
 @pytest.mark.parametrize(
     ("code", "tries"), [(types.METHOD_NOT_FOUND, 1), (types.INTERNAL_ERROR, 4)]
 )
-async def test_a_server_that_has_no_streams_is_asked_once(code: int, tries: int):
+async def test_a_server_without_streams_is_asked_once(code: int, tries: int):
     server = Server()
     server.error = MCPError(code, "no")
     async with server.listened_to():
         await anyio.sleep(10)
-    assert len(server.streams) == tries
+    assert len(server.opened) == tries
 
 
 @pytest.mark.virtual_time
-async def test_who_gives_up_waiting_for_a_stream_leaves_none_behind():
+async def test_a_cancelled_wait_for_a_stream_leaves_none_behind():
     server = Server()
-    async with server.listened_to() as listening:
-        listening.acknowledged = lambda params: False  # type: ignore[method-assign]  # the server never says a word
+    async with server.listened_to() as stream:
+        stream.acknowledge = lambda params: False  # type: ignore[method-assign]  # the server never says a word
         with anyio.move_on_after(1):
-            await listening.renew()
+            await stream.reopen()
         await anyio.wait_all_tasks_blocked()
         assert server.open == 1

@@ -1,6 +1,6 @@
-"""The lists of a server: every page, raw, and each definition of a tool on its own merits.
+"""Definitions that a server lists: fetched from every page, raw, and each one checked by itself.
 
-One malformed definition is left out with a warning; it hides no other.
+A malformed definition of a tool is left out with a warning; the others stay.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from ...core.values.strict import JsonObject, NotStrict, dumps, measure
 from ...errors import InvalidOutput
 
 MAX_TOOLS = 2_000
+"""Most tools of one server."""
 MAX_ENTRIES = 10_000
-"""Of any other list."""
+"""Most entries of any other list."""
 MAX_LIST_BYTES = 64 * 2**20
 MAX_PAGES = 200
 MAX_WARNINGS = 50
@@ -33,9 +34,11 @@ async def fetch_definitions(
     member: str = "tools",
     most: int = MAX_TOOLS,
 ) -> list[Any]:
-    """All entries of one list, as they came, up to the page with the one above *most*. *ask* sends
-    one request with the given parameters; *member* of each result holds entries. Raises
-    `InvalidOutput`, and what *ask* raises."""
+    """Fetch all entries of one list as they came, up to the page that exceeds *most*.
+
+    *ask* sends one request with the given params; *member* of each result holds entries. Raises
+    `InvalidOutput`, and whatever *ask* raises.
+    """
     entries: list[Any] = []
     seen: set[str] = set()
     cursor: str | None = None
@@ -45,7 +48,10 @@ async def fetch_definitions(
         found = page.get(member)
         if not isinstance(found, list):
             raise InvalidOutput(f"it gave no list of {member}")
-        room -= _size(found)
+        try:
+            room -= measure(found)
+        except NotStrict:  # estimate it: strict or not, it takes memory
+            room -= sum(len(str(entry)) for entry in found)
         if room < 0:
             raise InvalidOutput(f"its list of {member} is longer than {MAX_LIST_BYTES:,} bytes")
         entries += found
@@ -57,13 +63,18 @@ async def fetch_definitions(
 
 
 def read_entries(entries: list[Any], key: str, most: int = MAX_ENTRIES) -> tuple[JsonObject, ...]:
-    """Those of *entries* that can be passed on, as they are: strict JSON objects whose member *key*
-    is a text, the first of each."""
+    """Select the *entries* that can be passed on: strict JSON objects with a string under *key*,
+    the first for each string."""
     read: dict[str, JsonObject] = {}
     for entry in entries[:most]:
         name = entry.get(key) if isinstance(entry, dict) else None
-        if isinstance(name, str) and name not in read and _is_strict(entry):
-            read[name] = entry
+        if not isinstance(name, str) or name in read:
+            continue
+        try:
+            measure(entry, SCHEMA_DEPTH)
+        except NotStrict:
+            continue
+        read[name] = entry
     return tuple(read.values())
 
 
@@ -85,20 +96,24 @@ def read_tools(
     include: tuple[str, ...] = (),
     exclude: tuple[str, ...] = (),
 ) -> tuple[list[Tool], list[str]]:
-    """The tools that can be used, sorted by name, and warnings: of those left out, and those not
-    checked."""
+    """Return the usable tools, sorted by name, and warnings about tools that are left out and
+    values that cannot be checked."""
     tools: dict[str, Tool] = {}
     warnings: list[str] = []
     for number, definition in enumerate(definitions[:MAX_TOOLS]):
         if complaints := list(_complaints(definition)):
             name = definition.get("name") if isinstance(definition, dict) else None
-            said = printable(str(name)[:80]) if name else f"number {number}"
-            warnings.append(printable(f"tool {said} was left out: {complaints[0]}"))
-        elif _is_wanted(definition["name"], include, exclude):
-            tool = tools[definition["name"]] = Tool(
-                server, definition["name"], _shortened(definition)
-            )
-            warnings += _unchecked(tool)
+            label = printable(str(name)[:80]) if name else f"number {number}"
+            warnings.append(printable(f"tool {label} was left out: {complaints[0]}"))
+        elif _is_included(definition["name"], include, exclude):
+            tool = Tool(server, definition["name"], _shortened(definition))
+            tools[tool.name] = tool
+            for field, schema in (("inputSchema", tool.input), ("outputSchema", tool.output)):
+                if schema is not None and schema.unusable is not None:
+                    warnings.append(
+                        f"values of tool {tool.name} are not checked: its {field}: "
+                        f"{schema.unusable}"
+                    )
     if len(definitions) > MAX_TOOLS:
         warnings.append(f"the server lists more than {MAX_TOOLS:,} tools; the rest was left out")
     if len(warnings) > MAX_WARNINGS:
@@ -107,29 +122,30 @@ def read_tools(
 
 
 def renewed(before: tuple[Tool, ...], now: Iterable[Tool]) -> tuple[Tool, ...]:
-    """The tools of *now*; *before* itself, if nothing changed.
+    """Return the tools of *now*, or *before* itself if nothing changed.
 
-    A tool that did not change is the same object as before, with all that was compiled for it.
+    An unchanged tool stays the same object, with everything that was compiled for it.
     """
     known = {tool.name: tool for tool in before}
-    tools = tuple(_known_or_new(known.get(tool.name), tool) for tool in now)
+    tools = tuple(_same_or_new(known.get(tool.name), tool) for tool in now)
     is_same = len(tools) == len(before) and all(
         new is old for new, old in zip(tools, before, strict=True)
     )
     return before if is_same else tools
 
 
-def _known_or_new(known: Tool | None, tool: Tool) -> Tool:
+def _same_or_new(before: Tool | None, tool: Tool) -> Tool:
     if (
-        known is None
-        or known.definition != tool.definition
-        or dumps(known.definition) != dumps(tool.definition)
+        before is None
+        or before.definition != tool.definition
+        or dumps(before.definition) != dumps(tool.definition)  # because 1 equals True
     ):
-        return tool  # the text is compared too, because 1 equals True
-    return known
+        return tool
+    return before
 
 
 def _complaints(definition: Any) -> Iterator[str]:
+    """Find the reasons why a tool cannot be used."""
     if not isinstance(definition, dict):
         yield "its definition is not an object"
         return
@@ -154,14 +170,7 @@ def _complaints(definition: Any) -> Iterator[str]:
             yield f"its {field} is not a JSON Schema: {reason}"
 
 
-def _unchecked(tool: Tool) -> Iterator[str]:
-    """Why values of *tool* cannot be checked, though it can be called."""
-    for field, schema in (("inputSchema", tool.input), ("outputSchema", tool.output)):
-        if schema is not None and schema.unusable is not None:
-            yield f"values of tool {tool.name} are not checked: its {field}: {schema.unusable}"
-
-
-def _is_wanted(name: str, include: tuple[str, ...], exclude: tuple[str, ...]) -> bool:
+def _is_included(name: str, include: tuple[str, ...], exclude: tuple[str, ...]) -> bool:
     if include and not any(fnmatchcase(name, pattern) for pattern in include):
         return False
     return not any(fnmatchcase(name, pattern) for pattern in exclude)
@@ -172,19 +181,3 @@ def _shortened(definition: dict[str, Any]) -> dict[str, Any]:
     if isinstance(description, str) and len(description) > MAX_DESCRIPTION:
         return {**definition, "description": description[: MAX_DESCRIPTION - 1] + "…"}
     return definition
-
-
-def _size(entries: list[Any]) -> int:
-    """In bytes, roughly; of entries that are not strict JSON too."""
-    try:
-        return measure(entries)
-    except NotStrict:
-        return sum(len(str(entry)) for entry in entries)
-
-
-def _is_strict(entry: object) -> bool:
-    try:
-        measure(entry, SCHEMA_DEPTH)
-    except NotStrict:
-        return False
-    return True

@@ -1,4 +1,4 @@
-"""The list of tools: every page, each definition on its own merits."""
+"""Lists of a server: every page is fetched, and each definition is checked by itself."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from plait.core.tools.catalog import Tool
-from plait.downstream.listings.listing import (
+from plait.downstream.listings.definitions import (
+    MAX_DESCRIPTION,
     MAX_PAGES,
     MAX_TOOLS,
     MAX_WARNINGS,
+    as_listed,
     fetch_definitions,
+    read_entries,
     read_tools,
     renewed,
 )
@@ -68,7 +71,7 @@ async def test_a_list_without_end_ends(page: dict[str, Any], requests: int):
 
 
 @pytest.mark.parametrize("page", [{}, {"tools": None}, {"tools": {"a": 1}}])
-async def test_an_answer_that_is_no_list_is_told(page: dict[str, Any]):
+async def test_an_answer_without_a_list_is_an_error(page: dict[str, Any]):
     async def ask(params: dict[str, Any]) -> dict[str, Any]:
         return page
 
@@ -93,7 +96,7 @@ async def test_an_answer_that_is_no_list_is_told(page: dict[str, Any]):
         (definition("x\x1b[31m", inputSchema=None), r"tool x\x1b[31m was left out"),
     ],
 )
-def test_a_definition_that_cannot_be_used_is_left_out_and_hides_no_other(bad: Any, why: str):
+def test_an_unusable_definition_is_left_out_and_the_others_stay(bad: Any, why: str):
     tools, warnings = read_tools("files", [bad, definition("good")])
     assert [tool.name for tool in tools] == ["good"]
     assert len(warnings) == 1
@@ -126,7 +129,7 @@ def test_tools_come_sorted_and_filtered():
     assert warnings == []
 
 
-def test_floods_of_tools_and_of_warnings_are_cut():
+def test_the_numbers_of_tools_and_of_warnings_are_limited():
     tools, warnings = read_tools(
         "files", [definition(f"tool{number}") for number in range(MAX_TOOLS + 5)]
     )
@@ -137,7 +140,7 @@ def test_floods_of_tools_and_of_warnings_are_cut():
     assert warnings[-1] == "950 more warnings like these"
 
 
-def test_what_did_not_change_stays_the_same_object():
+def test_unchanged_tools_stay_the_same_objects():
     before = (Tool("s", "a", {"name": "a", "x": 1}), Tool("s", "b", {"name": "b", "x": 1}))
     assert (
         renewed(
@@ -151,3 +154,65 @@ def test_what_did_not_change_stays_the_same_object():
     assert after[0] is before[0]
     assert after[1].definition["x"] is True
     assert renewed(before, before[:1]) == before[:1]
+
+
+def test_tools_are_passed_on_whole_and_in_the_servers_order():
+    long = definition("z", description="x" * (MAX_DESCRIPTION + 1))
+    definitions = [
+        long,
+        "no tool",
+        definition("a"),
+        {"name": ["b"]},
+        definition("c", inputSchema=7),
+        definition("left"),
+    ]
+    tools, _ = read_tools("s", definitions, exclude=("left",))
+    assert [tool.name for tool in tools] == ["a", "z"]
+    assert as_listed(definitions, tools) == (long, definition("a"))
+
+
+def test_the_listed_one_of_two_tools_of_one_name_is_the_one_that_is_called():
+    definitions = [definition("a", title="first"), definition("a", title="second")]
+    tools, _ = read_tools("s", definitions)
+    assert as_listed(definitions, tools) == (tools[0].definition,)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "text",
+        7,
+        None,
+        [],
+        {},
+        {"uri": 7},
+        {"uri": None},
+        {"uri": "x", "y": float("inf")},
+        {"uri": "x", "y": "\ud800"},
+    ],
+)
+def test_an_entry_that_cannot_be_passed_on_is_left_out_and_the_others_stay(entry: Any):
+    good = {"uri": "note://1", "x-odd": [None]}
+    assert read_entries([entry, good], "uri") == (good,)
+
+
+def test_entries_are_passed_on_once_each_and_their_number_is_limited():
+    entries: list[Any] = [{"uri": "a", "n": number} for number in range(3)] + [
+        {"uri": "b"},
+        {"uri": "c"},
+    ]
+    assert read_entries(entries, "uri", most=4) == ({"uri": "a", "n": 0}, {"uri": "b"})
+
+
+async def test_a_list_above_the_size_limit_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("plait.downstream.listings.definitions.MAX_LIST_BYTES", 10_000)
+    pages = 0
+
+    async def page(params: dict[str, Any]) -> dict[str, Any]:
+        nonlocal pages
+        pages += 1
+        return {"prompts": [{"name": "x" * 900}], "nextCursor": str(pages)}
+
+    with pytest.raises(InvalidOutput, match="longer than 10,000 bytes"):
+        await fetch_definitions(page, "prompts")
+    assert pages == 11

@@ -1,7 +1,8 @@
-"""The stream on which a server of 2026-07-28 tells of changes: kept open, and another when
+"""The stream on which a server of 2026-07-28 reports changes: kept open, and replaced when
 something else is wanted.
 
-The next stream is there before the last one is closed, so that no change is missed in between.
+A stream cannot be altered, so another is opened. The new one is open before the old one is closed,
+so that no change is missed in between; an overlap at worst reports a change twice.
 """
 
 from __future__ import annotations
@@ -23,41 +24,34 @@ from ..waiting import Signal
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
-"""Between the end of a stream and the next."""
+"""Pause between the end of a stream and the next, at first and at most."""
 ACKNOWLEDGED_S = 10.0
-"""How long a server may take to say what it will tell of."""
+"""Longest wait for a server to acknowledge a stream."""
 CLOSED_S = 1.0
-"""How long the stream before may take to be closed."""
+"""Longest wait for the old stream to close."""
 _NEVER = frozenset({types.METHOD_NOT_FOUND, types.INVALID_PARAMS})
-"""The errors of a server that has no such streams: it is asked once."""
+"""Errors of a server that has no such streams: it is not asked again."""
 
 OpenStream: TypeAlias = Callable[[JsonObject], Awaitable[object]]
-"""Sends one `subscriptions/listen` with the given parameters, and ends with the stream. Raises
+"""Sends one `subscriptions/listen` with the given params, and returns when the stream ends. Raises
 `MCPError`."""
-
-
-class Wanted:
-    """What the clients want one server to tell of: the resources that they watch, and the log
-    level."""
-
-    def __init__(self) -> None:
-        self.watched: dict[str, None] = {}
-        self.level: str | None = None
 
 
 @dataclass(eq=False, slots=True)
 class _Stream:
     wanted: JsonObject
     honoured: JsonObject | None = None
+    """The part of it that the server acknowledged."""
     error: MCPError | None = None
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     settled: anyio.Event = field(default_factory=anyio.Event)
+    """Set once the stream is acknowledged or has ended."""
     ended: anyio.Event = field(default_factory=anyio.Event)
 
 
-class Listening:
-    """Listens by *open_stream* to what *wanted* says at the time, a `SubscriptionFilter`; its tasks
-    are of *tasks*."""
+class ChangeStream:
+    """Streams that *open_stream* opens in *tasks*. *wanted* gives the `SubscriptionFilter` of the
+    moment, empty if nothing is wanted."""
 
     def __init__(
         self, tasks: TaskGroup, open_stream: OpenStream, wanted: Callable[[], JsonObject]
@@ -71,49 +65,53 @@ class Listening:
         self._changed = Signal()
 
     def __repr__(self) -> str:
-        return f"<Listening to {self._stream.wanted if self._stream is not None else 'nothing'}>"
+        wanted = self._stream.wanted if self._stream is not None else "nothing"
+        return f"<ChangeStream for {wanted}>"
 
     async def keep_open(self) -> None:
-        """Open a stream whenever there is none and something is wanted; until cancelled, or the
-        server has none."""
+        """Open a stream whenever none is open and something is wanted; until cancelled, or the
+        server refuses such streams."""
         pause = FIRST_PAUSE_S
         while True:
             try:
                 if self._stream is None and self._wanted():
-                    await self.renew()
+                    await self.reopen()
             except MCPError as error:
-                log.debug("server.not_listening", extra={"error": error.message})
+                log.debug("server.no_change_stream", extra={"error": error.message})
                 self._changed.notify()
                 if error.code in _NEVER:
                     return
             else:
-                await self._lost()
+                while self._stream is not None or not self._wanted():
+                    if (stream := self._stream) is None:
+                        await self._changed.wait()
+                        continue
+                    await stream.ended.wait()
+                    if self._stream is stream:
+                        self._stream = None
             await anyio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
-    async def begun(self, seconds: float) -> None:
-        """Wait until there is a first stream, at most *seconds*."""
+    async def wait_open(self, seconds: float) -> None:
+        """Wait for the first stream, at most *seconds*."""
         with anyio.move_on_after(seconds):
             while self._stream is None and self._wanted():
                 await self._changed.wait()
 
-    async def renew(self) -> None:
-        """Listen to what is wanted now. Raises `MCPError` where the server refuses; then the stream
-        is as it was."""
+    async def reopen(self) -> None:
+        """Replace the stream by one for what is wanted now. Raises `MCPError` if the server refuses
+        it; then the old stream stays."""
         async with self._lock:
             wanted, before = self._wanted(), self._stream
-            if wanted:
-                self._stream = await self._opened(wanted)
-            else:
-                self._stream = None
+            self._stream = await self._opened(wanted) if wanted else None
             self._changed.notify()
             if before is not None:
                 before.scope.cancel()
-                with anyio.move_on_after(CLOSED_S):  # else what comes next would be told twice
+                with anyio.move_on_after(CLOSED_S):  # else the next change would arrive twice
                     await before.ended.wait()
 
-    def acknowledged(self, params: JsonObject) -> bool:
-        """The server says what it will tell of. True if changes before that may have been
+    def acknowledge(self, params: JsonObject) -> bool:
+        """Note which changes the server will report. True if earlier changes may have been
         missed."""
         stream, honoured = self._next or self._stream, params.get("notifications")
         if stream is not None and isinstance(honoured, dict):
@@ -121,17 +119,18 @@ class Listening:
             stream.settled.set()
         return self._next is None or self._stream is None
 
-    def tells_of(self, uri: str) -> bool:
-        """Whether the server has not declined to tell of the resource *uri*."""
+    def covers(self, uri: str) -> bool:
+        """Whether a stream is open and the server has not declined to report the resource *uri*."""
         if self._stream is None or self._stream.honoured is None:
             return self._stream is not None
         uris = self._stream.honoured.get("resourceSubscriptions")
         return isinstance(uris, list) and uri in uris
 
     async def _opened(self, wanted: JsonObject) -> _Stream:
+        """Open a stream, and wait until it is acknowledged. Raises `MCPError`."""
         stream = self._next = _Stream(wanted)
         try:
-            self._tasks.start_soon(self._serve, stream)
+            self._tasks.start_soon(self._read, stream)
             with anyio.move_on_after(ACKNOWLEDGED_S):
                 await stream.settled.wait()
             if stream.error is not None:
@@ -143,7 +142,7 @@ class Listening:
             self._next = None
         return stream
 
-    async def _serve(self, stream: _Stream) -> None:
+    async def _read(self, stream: _Stream) -> None:
         try:
             with stream.scope:
                 await self._open_stream({"notifications": stream.wanted})
@@ -154,13 +153,3 @@ class Listening:
         finally:
             stream.ended.set()
             stream.settled.set()
-
-    async def _lost(self) -> None:
-        """Wait until there is no stream any more, though something is wanted."""
-        while self._stream is not None or not self._wanted():
-            if (stream := self._stream) is None:
-                await self._changed.wait()
-                continue
-            await stream.ended.wait()
-            if self._stream is stream:
-                self._stream = None
