@@ -417,9 +417,10 @@ class Connection:
         keeps the lists that it had, and its calls in flight."""
         while True:
             await session.wait_changed()
-            if session.has_ended:
-                return
-            await anyio.sleep(self._timings.refresh_pause_s)
+            if not (session.is_retired or session.has_ended):
+                await anyio.sleep(self._timings.refresh_pause_s)
+            if session.is_retired:  # the server may still answer earlier requests, or refuse them
+                await session.wait_answered(self._timings.drain_s)
             if not session.is_usable:
                 return
             before = self.tools, self._lists.warnings

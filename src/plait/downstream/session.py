@@ -164,6 +164,8 @@ class ProtocolSession:
             del of_client[origin]
             if not of_client and not is_own:
                 del self._open[caller.client]
+                if self.is_retired:
+                    self._changed.notify()
 
     async def notify(self, method: str, params: JsonObject | None = None) -> None:
         """Notify the server; does nothing if it is gone."""
@@ -267,6 +269,12 @@ class ProtocolSession:
         """Wait until a list has changed, or the session has ended or is retired."""
         while not (self._stale or self.has_ended or self.is_retired):
             await self._changed.wait()
+
+    async def wait_answered(self, seconds: float) -> None:
+        """Wait until no request of a caller is open, at most *seconds*. For a retired session."""
+        with anyio.move_on_after(seconds):
+            while self._open and not self.has_ended:
+                await self._changed.wait()
 
     def take_stale(self) -> dict[str, JsonObject | None]:
         """Return the kinds of lists that may have changed since the last time, each with the params

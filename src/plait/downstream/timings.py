@@ -26,6 +26,9 @@ class ConnectTimings:
     """A connection that lasted this long is opened again at once after its end."""
     first_backoff_s: float = 1.0
     longest_backoff_s: float = 60.0
+    drain_s: float = 5.0
+    """Longest wait for open requests of a session that the server has forgotten; until then no
+    other session is opened."""
     refresh_pause_s: float = 0.2
     """Time in which changes of lists are collected before the lists are read again."""
     grace_s: float = GRACE_S

@@ -15,6 +15,7 @@ from plait.config import ServerSettings
 from plait.core.tools.catalog import Tool
 from plait.core.values.strict import JsonObject
 from plait.downstream.connection import Connection
+from plait.downstream.timings import ConnectTimings
 from plait.downstream.transports.http import proxy_for
 from plait.errors import (
     CallError,
@@ -31,11 +32,11 @@ from ..faulty_http import SOON, FaultyHttp, call, faulty_http, reached
 
 @asynccontextmanager
 async def connected(
-    **settings: Any,
+    timings: ConnectTimings | None = None, **settings: Any
 ) -> AsyncIterator[tuple[FaultyHttp, Connection]]:
     async with faulty_http() as served:
         made = ServerSettings(url=served.url, **settings)
-        connection = Connection("web", made, max_message_bytes=1_000_000)
+        connection = Connection("web", made, max_message_bytes=1_000_000, timings=timings)
         async with reached(connection):
             yield served, connection
 
@@ -108,7 +109,8 @@ async def test_a_lost_session_is_opened_again_and_the_call_sent_once_more(status
 
 
 async def test_many_calls_that_find_their_session_lost_are_all_sent_once_more():
-    async with connected() as (served, connection):
+    at_once = ConnectTimings(refresh_pause_s=0, drain_s=60, call_wait_s=60)
+    async with connected(at_once) as (served, connection):
         await call(connection, "lose_session")
         async with anyio.create_task_group() as tasks:
             for number in range(20):
