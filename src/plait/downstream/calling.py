@@ -146,5 +146,5 @@ def _read_questions(
 
 
 def _unanswered(name: str, error: RpcError) -> ToolError:
-    said = f"{name} asked for input and got none: {error.message[:500]}"
-    return ToolError(said, rpc_error=error)
+    message = f"{name} asked for input and got none: {error.message[:500]}"
+    return ToolError(message, rpc_error=error)

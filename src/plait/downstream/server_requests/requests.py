@@ -187,12 +187,12 @@ def _refusal(method: str, unaskable: list[RequestOrigin]) -> RpcError:
     """The error for a server whose open requests are *unaskable*."""
     needed = _NEEDED[method]
     if not unaskable:
-        said = "This is not supported: no client that can be asked has a request open."
+        message = "This is not supported: no client that can be asked has a request open."
     elif all(origin.caller.client is None for origin in unaskable):
-        said = f"The command line has no client to ask, and this needs {needed}."
+        message = f"The command line has no client to ask, and this needs {needed}."
     else:
-        said = f"The client did not declare what this needs: {needed}"
+        message = f"The client did not declare what this needs: {needed}"
         if method != LIST_ROOTS:  # for roots, the handshake era has a code of its own
             missing: JsonObject = {"requiredCapabilities": {needed: {}}}
-            return RpcError(types.MISSING_REQUIRED_CLIENT_CAPABILITY, said, missing)
-    return RpcError(types.METHOD_NOT_FOUND, said)
+            return RpcError(types.MISSING_REQUIRED_CLIENT_CAPABILITY, message, missing)
+    return RpcError(types.METHOD_NOT_FOUND, message)

@@ -84,19 +84,19 @@ def translated(server: str, error: types.ErrorData, exit_reason: str) -> CallErr
     says how the connection ended, if it has."""
     if details := _fault_details(error):
         return _of_transport(f"{server}: {error.message}", details)
-    said = f"{server}: {error.message[:MAX_MESSAGE_CHARS]}"
+    message = f"{server}: {error.message[:MAX_MESSAGE_CHARS]}"
     if error.code == types.CONNECTION_CLOSED and error.message == _CLOSED:
         return lost(server, exit_reason)
     if error.code == types.CONNECTION_CLOSED and error.message.startswith(_BROKEN_STREAM):
         return (
-            OutputTooLarge(said)
+            OutputTooLarge(message)
             if "exceeded" in error.message
-            else ConnectionLost(said, hint=UNKNOWN_EFFECT)
+            else ConnectionLost(message, hint=UNKNOWN_EFFECT)
         )
     if error.code == types.PARSE_ERROR and error.message.startswith(_NOT_PARSED):
         return InvalidOutput(f"{server}: the server's answer cannot be read: {error.message[:500]}")
     return ProtocolError(
-        said, rpc_code=error.code, rpc_error=RpcError(error.code, error.message, error.data)
+        message, rpc_code=error.code, rpc_error=RpcError(error.code, error.message, error.data)
     )
 
 
@@ -150,10 +150,10 @@ def cannot_start(
 ) -> ServerUnavailable:
     """Explain why *command* could not be started in the folder *cwd*."""
     if cwd is not None and not os.path.isdir(cwd):
-        said = f"cannot start {command}: the folder {str(cwd)[:300]} does not exist"
-        return ServerUnavailable(said, hint="Check `cwd` in the server's settings.")
-    said = f"cannot start {command}: {error.strerror or error}"
-    return ServerUnavailable(said, hint="Is the command installed and on PATH?")
+        message = f"cannot start {command}: the folder {str(cwd)[:300]} does not exist"
+        return ServerUnavailable(message, hint="Check `cwd` in the server's settings.")
+    message = f"cannot start {command}: {error.strerror or error}"
+    return ServerUnavailable(message, hint="Is the command installed and on PATH?")
 
 
 def lost(server: str, exit_reason: str) -> ConnectionLost:
@@ -167,17 +167,17 @@ def _fault_details(error: types.ErrorData) -> Mapping[str, Any]:
     return details if isinstance(details, dict) else {}
 
 
-def _of_transport(said: str, details: Mapping[str, Any]) -> CallError:
+def _of_transport(message: str, details: Mapping[str, Any]) -> CallError:
     """The error for a fault that a transport reported with `made_error`."""
     match details.get("fault"):
         case Fault.SESSION_LOST:
-            return SessionLost(said)
+            return SessionLost(message)
         case Fault.UNREADABLE:
-            return InvalidOutput(said)
+            return InvalidOutput(message)
         case Fault.TOO_LARGE:
-            return OutputTooLarge(said)
+            return OutputTooLarge(message)
         case Fault.UNSENT:
-            return ServerUnavailable(said, hint="Try again later.")
+            return ServerUnavailable(message, hint="Try again later.")
         case Fault.STATUS:
             status, after = details.get("status"), details.get("retryAfter")
             if status in TRY_LATER:
@@ -185,9 +185,11 @@ def _of_transport(said: str, details: Mapping[str, Any]) -> CallError:
                 hint = "Try again later."
                 if seconds is not None:
                     hint += f" It asks to wait {seconds:g} s."
-                return ServerUnavailable(said, hint=hint, retry_after_s=seconds)
+                return ServerUnavailable(message, hint=hint, retry_after_s=seconds)
             if status in {401, 403}:
-                return ProtocolError(said, hint="Check the credentials in the server's settings.")
+                return ProtocolError(
+                    message, hint="Check the credentials in the server's settings."
+                )
             if status not in _EFFECT_UNKNOWN:
-                return ProtocolError(said)
-    return ConnectionLost(said, hint=UNKNOWN_EFFECT)
+                return ProtocolError(message)
+    return ConnectionLost(message, hint=UNKNOWN_EFFECT)

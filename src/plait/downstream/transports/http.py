@@ -78,7 +78,7 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
         flaw = _flaw(body)
         if flaw is None:
             if response.status_code in TRY_LATER:  # which says more than the error in the body
-                return _failed(request, status_error(response, said=_message_in(body)))
+                return _failed(request, status_error(response, detail=_message_in(body)))
             return _with_body(request, response, body)
         if response.is_success:
             return _failed(
@@ -91,7 +91,8 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
         parts: list[bytes] = []
         size = 0
         try:
-            async for part in _chunks(response):
+            assert isinstance(response.stream, httpx2.AsyncByteStream)
+            async for part in response.stream:
                 parts.append(part)
                 size += len(part)
                 if size > self._max_body_bytes:
@@ -238,13 +239,13 @@ def error_of(error: httpx2.HTTPError) -> types.ErrorData:
 
 
 def status_error(
-    response: httpx2.Response, fault: Fault = Fault.STATUS, said: str = ""
+    response: httpx2.Response, fault: Fault = Fault.STATUS, detail: str = ""
 ) -> types.ErrorData:
-    """The error for a status that came instead of an answer; *said* is the server's own message."""
+    """The error for a status that came instead of an answer; *detail* is the server's message."""
     retry_after = response.headers.get("retry-after")
     return made_error(
         fault,
-        f"HTTP {response.status_code}" + (f": {said[:300]}" if said else ""),
+        f"HTTP {response.status_code}" + (f": {detail[:300]}" if detail else ""),
         status=response.status_code,
         retry_after=retry_after[:100] if retry_after is not None else None,
     )
@@ -255,12 +256,6 @@ def _written(event: Event) -> bytes:
     lines = [name + b": " + value for name, value in fields if value is not None]
     lines += [b"data: " + line for line in event.data.split(b"\n")]
     return b"\n".join(lines) + b"\n\n"
-
-
-async def _chunks(response: httpx2.Response) -> AsyncIterator[bytes]:
-    assert isinstance(response.stream, httpx2.AsyncByteStream)
-    async for chunk in response.stream:
-        yield chunk
 
 
 def _with_body(request: httpx2.Request, response: httpx2.Response, body: bytes) -> httpx2.Response:
@@ -317,8 +312,8 @@ def _message_in(body: bytes) -> str:
     """The message of the JSON-RPC error in *body*, empty without one."""
     message = decode(body)
     error = message.get("error") if isinstance(message, dict) else None
-    said = error.get("message") if isinstance(error, dict) else None
-    return said if isinstance(said, str) else ""
+    detail = error.get("message") if isinstance(error, dict) else None
+    return detail if isinstance(detail, str) else ""
 
 
 def _flaw(body: bytes) -> str | None:
