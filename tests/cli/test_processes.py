@@ -148,7 +148,7 @@ def test_the_tour_changes_nothing(tmp_path: Path):
 
 def test_ctrl_c_stops_what_runs_and_shows_what_there_is(start: Start, tmp_path: Path):
     (tmp_path / "file.txt").write_text("here\n")
-    config = '[servers.workspace]\nbuiltin = "workspace"\nallow_commands = ["sleep"]\n'
+    config = '[servers.workspace]\nbuiltin = "workspace"\nallow_commands = ["sleep *"]\n'
     (tmp_path / "servers.toml").write_text(config)
     read = {
         "id": "quick",

@@ -66,6 +66,12 @@ def test_settings_lead_to_exactly_one_server(settings: Any, reason: str):
     assert reasons(ServerSettings, settings) == [reason]
 
 
+def test_an_odd_command_is_refused_when_the_settings_are_read():
+    settings = {"builtin": "workspace", "allow_commands": ["make test", "make a && make b"]}
+    (reason,) = reasons(ServerSettings, settings)
+    assert "commands run without a shell" in reason
+
+
 @pytest.mark.parametrize(("is_lazy", "idle_s"), [(True, 60.0), (False, None)])
 def test_only_a_lazy_server_stops_when_unused(is_lazy: bool, idle_s: float | None):
     assert ServerSettings(command="x", lazy=is_lazy, idle_timeout_s=60).idle_s == idle_s

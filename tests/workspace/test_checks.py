@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from plait.workspace import checks
+from plait.workspace.allowed import AllowedCommand
 from plait.workspace.checks import Commands, FormatCode, Progress, RunCommand, RunTests
 from plait.workspace.errors import WorkspaceError
 from plait.workspace.paths import Root
@@ -21,14 +22,14 @@ def root(folder: Path) -> Root:
 
 
 def allowing(*commands: str) -> Commands:
-    return Commands(allowed=tuple(tuple(command.split()) for command in commands))
+    return Commands(allowed=tuple(map(AllowedCommand.parse, commands)))
 
 
 @pytest.mark.parametrize(
-    "argv", [["echo"], ["echo", "-n", "x"], ["ls", "-l"], ["ls", "-l", "tests"]]
+    "argv", [["echo"], ["echo", "x", "y"], ["ls", "-l"], ["ls", "-l", "tests"]]
 )
-def test_a_command_that_begins_with_an_allowed_one_is_run(root: Root, argv: list[str]):
-    command = checks.running(root, allowing("echo", "ls -l"), RunCommand(argv=argv))
+def test_a_command_that_is_allowed_is_run(root: Root, argv: list[str]):
+    command = checks.running(root, allowing("echo *", "ls -l *"), RunCommand(argv=argv))
     assert os.path.isabs(command.argv[0])
     assert list(command.argv[1:]) == argv[1:]
     assert command.cwd == root.path
@@ -41,6 +42,8 @@ def test_a_command_that_begins_with_an_allowed_one_is_run(root: Root, argv: list
         ["ls"],
         ["ls", "-la"],
         ["ls -l"],
+        ["ls", "-l", "tests"],
+        ["echo", "-n", "x"],
         ["/bin/echo"],
         ["./echo"],
         ["echox"],
@@ -50,9 +53,9 @@ def test_a_command_that_begins_with_an_allowed_one_is_run(root: Root, argv: list
 )
 def test_any_other_command_is_refused_with_those_that_are_allowed(root: Root, argv: list[str]):
     with pytest.raises(
-        WorkspaceError, match=r"is not allowed\. A command must begin with one of: echo; ls -l\."
+        WorkspaceError, match=r"is not allowed\. The allowed commands are: echo \*; ls -l\."
     ):
-        checks.running(root, allowing("echo", "ls -l"), RunCommand(argv=argv))
+        checks.running(root, allowing("echo *", "ls -l"), RunCommand(argv=argv))
 
 
 def test_no_command_is_allowed_unless_the_operator_says_so(root: Root):

@@ -18,6 +18,7 @@ from mcp.client.stdio import stdio_client
 
 from plait.workspace import files, processes
 from plait.workspace.__main__ import main
+from plait.workspace.allowed import AllowedCommand
 from plait.workspace.checks import Commands
 from plait.workspace.server import build_server
 
@@ -192,7 +193,7 @@ async def test_a_command_reports_progress_with_what_it_prints_and_as_time_passes
         if len(told) == 2:
             await anyio.to_thread.run_sync((folder / "release").write_text, "go\n")
 
-    commands = Commands(allowed=(("sh",),))
+    commands = Commands(allowed=(AllowedCommand.parse("sh * -c"),))
     async with Client(build_server(folder, commands=commands)) as client:
         script = "echo working; read line < release; echo done"
         result = await client.call_tool(
@@ -205,7 +206,9 @@ async def test_a_command_reports_progress_with_what_it_prints_and_as_time_passes
 
 
 async def test_a_command_that_takes_too_long_is_ended_and_says_so(folder: Path, lifeline: Lifeline):
-    async with Client(build_server(folder, commands=Commands(allowed=(("sh",),)))) as client:
+    async with Client(
+        build_server(folder, commands=Commands(allowed=(AllowedCommand.parse("sh * -c"),)))
+    ) as client:
         result = await call(client, "run_command", argv=lifeline.stubborn, timeout_s=0.3)
     assert (result["timed_out"], result["exit_code"]) == (True, -signal.SIGTERM)
     await lifeline.wait_up()
@@ -213,7 +216,9 @@ async def test_a_command_that_takes_too_long_is_ended_and_says_so(folder: Path, 
 
 
 async def test_a_call_that_the_client_cancels_ends_its_processes(folder: Path, lifeline: Lifeline):
-    async with Client(build_server(folder, commands=Commands(allowed=(("sh",),)))) as client:
+    async with Client(
+        build_server(folder, commands=Commands(allowed=(AllowedCommand.parse("sh * -c"),)))
+    ) as client:
         async with anyio.create_task_group() as group:
             group.start_soon(client.call_tool, "run_command", {"argv": lifeline.stubborn})
             await lifeline.wait_up()
@@ -223,7 +228,7 @@ async def test_a_call_that_the_client_cancels_ends_its_processes(folder: Path, l
 
 async def test_the_server_answers_while_others_of_its_calls_run(folder: Path, lifeline: Lifeline):
     (folder / "a.txt").write_text("x")
-    server = build_server(folder, commands=Commands(allowed=(("sh",),)))
+    server = build_server(folder, commands=Commands(allowed=(AllowedCommand.parse("sh * -c"),)))
     async with Client(server) as client, anyio.create_task_group() as group:
         group.start_soon(client.call_tool, "run_command", {"argv": lifeline.stubborn})
         await lifeline.wait_up()
@@ -283,7 +288,7 @@ class Raw:
 async def test_a_stopping_server_ends_its_processes_and_exits_cleanly(
     folder: Path, lifeline: Lifeline, how: str
 ):
-    argv = [sys.executable, *MODULE, "--root", str(folder), "--allow-command", "sh"]
+    argv = [sys.executable, *MODULE, "--root", str(folder), "--allow-command", "sh * -c"]
     with anyio.fail_after(20):
         async with await anyio.open_process(argv, stderr=subprocess.PIPE) as process:
             server = Raw(process)

@@ -19,6 +19,7 @@ from pydantic import (
 from ..core.scheduling.rates import Rate
 from ..core.tools.claims import KeyTemplate
 from ..redaction import Secrets
+from ..workspace.allowed import AllowedCommand
 from .credentials import credentials_of
 
 
@@ -45,6 +46,11 @@ def _has_no_nul(text: str) -> str:
             "must not contain the character NUL, which programs cannot be given; remove it at "
             "its source"
         )
+    return text
+
+
+def _is_command(text: str) -> str:
+    AllowedCommand.parse(text)
     return text
 
 
@@ -110,6 +116,7 @@ ResourceTemplate = Annotated[str, AfterValidator(_is_resource)]
 RateText = Annotated[str, AfterValidator(_is_rate)]
 ToolPattern = Annotated[str, AfterValidator(_can_match)]
 Word = Annotated[str, AfterValidator(_has_no_nul)]
+CommandText = Annotated[str, AfterValidator(_is_command)]
 Variable = Annotated[str, AfterValidator(_is_variable)]
 HeaderName = Annotated[str, AfterValidator(_is_header)]
 HeaderValue = Annotated[str, AfterValidator(_is_header_value)]
@@ -170,7 +177,7 @@ class ServerSettings(_Section):
 
     builtin: Literal["workspace"] | None = None
     root: Path = Path()
-    allow_commands: tuple[str, ...] = ()
+    allow_commands: tuple[CommandText, ...] = ()
 
     protocol: Literal["auto", "legacy", "modern"] = "auto"
     enabled: bool = True

@@ -14,7 +14,7 @@ It is an ordinary server that any client can use, and imports nothing else from 
     search      find_files, grep; scan replaces ripgrep where that is not installed
     git         git_status, git_diff, git_log; repository finds one and disarms its configuration,
                 and porcelain parses the output of git
-    checks      format_code, run_tests, run_command; changes finds the files that a formatter
-                changed
+    checks      format_code, run_tests, run_command; allowed decides what the last may start, and
+                changes finds the files that a formatter changed
     processes   one command in a process group of its own, that never outlives its call
 """

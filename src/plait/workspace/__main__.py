@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import anyio
 
+from .allowed import AllowedCommand
 from .checks import Commands
 from .errors import WorkspaceError
 from .server import build_server
@@ -46,9 +47,9 @@ def _parser() -> argparse.ArgumentParser:
         "--allow-command",
         action="append",
         default=[],
-        type=_words,
+        type=_allowed,
         metavar="COMMAND",
-        help='let run_command start what begins with these words, like "npm run"; can be repeated',
+        help='let run_command start exactly this, or with "npm run *" more words; can be repeated',
     )
     parser.add_argument(
         "--formatter", type=_words, metavar="COMMAND", help='what format_code runs, like "black"'
@@ -57,6 +58,13 @@ def _parser() -> argparse.ArgumentParser:
         "--tests", type=_words, metavar="COMMAND", help='what run_tests runs, like "npm test --"'
     )
     return parser
+
+
+def _allowed(text: str) -> AllowedCommand:
+    try:
+        return AllowedCommand.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _words(text: str) -> tuple[str, ...]:

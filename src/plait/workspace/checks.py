@@ -3,7 +3,7 @@ installed.
 
 All three run code of the workspace. They take no option from the model: paths become absolute ones
 inside of the root, a keyword is one word of a checked grammar, and `run_command` starts only what
-begins with an allowed command.
+an allowed command matches.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import anyio
 from pydantic import Field
 
+from .allowed import AllowedCommand
 from .changes import refuse_links_out
 from .errors import WorkspaceError
 from .paths import Root, WorkspacePath, explained, shown
@@ -46,9 +47,9 @@ Timeout = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """The commands that the operator allows, each as words. None: look for what is installed."""
+    """The commands of the operator. None: look for what is installed."""
 
-    allowed: tuple[tuple[str, ...], ...] = ()
+    allowed: tuple[AllowedCommand, ...] = ()
     formatter: tuple[str, ...] | None = None
     tests: tuple[str, ...] | None = None
 
@@ -165,7 +166,7 @@ def running(root: Root, commands: Commands, call: RunCommand) -> Command:
         raise WorkspaceError(
             "a word of argv contains a NUL character, which command lines cannot have."
         )
-    if not any(argv[: len(allowed)] == allowed for allowed in commands.allowed):
+    if not any(allowed.matches(argv) for allowed in commands.allowed):
         raise WorkspaceError(f"{shlex.join(argv)} is not allowed. {what_is_allowed(commands)}")
     cwd = root.locate(call.cwd)
     if not cwd.path.is_dir():
@@ -180,8 +181,13 @@ def what_is_allowed(commands: Commands) -> str:
             "No command is allowed; whoever starts the server can allow one with "
             '--allow-command "pytest -q".'
         )
-    listed = "; ".join(shlex.join(allowed) for allowed in commands.allowed)
-    return f"A command must begin with one of: {listed}."
+    listed = "; ".join(map(str, commands.allowed))
+    stars = (
+        " A * stands for any words without a leading dash, and what follows it for options."
+        if any(allowed.is_open for allowed in commands.allowed)
+        else ""
+    )
+    return f"The allowed commands are: {listed}.{stars}"
 
 
 def _command(cwd: Path, argv: tuple[str, ...], call: FormatCode | RunTests | RunCommand) -> Command:
