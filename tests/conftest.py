@@ -8,17 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
+from . import profiles  # noqa: F401  # registers them
 from .clock import VirtualLoop
 
-settings.register_profile(
-    "plait", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.register_profile("thorough", settings.get_profile("plait"), max_examples=1_000)
-settings.load_profile(
-    "plait"
-)  # every run tries others; pytest --hypothesis-profile=thorough tries many
+settings.load_profile("plait")
 
 
 @pytest.fixture(autouse=True, scope="session")

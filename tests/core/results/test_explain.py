@@ -23,7 +23,7 @@ from tests.core.scheduling.places import as_named, conflicts_in
 from tests.fakes import tool
 
 from ..runs import result_at
-from ..scheduling.worlds import PATH
+from ..scheduling.documents import PATH
 
 CATALOG = Catalog(
     [

@@ -17,7 +17,7 @@ from plait.core.values.strict import JsonObject
 from tests.core.scheduling.places import conflicts_in
 from tests.fakes import tool
 
-from ..scheduling.worlds import PATH
+from ..scheduling.documents import PATH
 
 CATALOG = Catalog(
     [tool("s:read", readOnlyHint=True), tool("s:write"), tool("s:save", PATH, closed=False)],

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import run_state_machine_as_test
 
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
@@ -24,7 +25,9 @@ from plait.core.values.strict import Json, dumps, loads
 from plait.errors import CallTimeout, ProtocolError, ToolError
 from tests.fakes import tool
 
-from ..scheduling.worlds import Choices, World
+from ...profiles import share_of_examples
+from ..scheduling.machine import SchedulerMachine
+from ..scheduling.world import World
 from ..strategies import WORDS, json_values
 
 CATALOG = Catalog([tool("s:do", readOnlyHint=True)], [ServerInfo("s", ServerState.READY)])
@@ -50,14 +53,17 @@ def written_and_read(record: RunRecord) -> RunRecord:
     return RunRecord.from_document(loads(dumps(record.document())))
 
 
-@pytest.mark.parametrize("ten", range(4))
-def test_a_record_is_read_as_it_was_written(ten: int) -> None:
-    for seed in range(ten * 10, ten * 10 + 10):
-        world = World.draw(Choices.seeded(seed))
-        for _ in world.steps():
-            for run in world.runs.values():
-                record = record_of(run, world.now)
-                assert written_and_read(record) == record
+class Written(SchedulerMachine):
+    """The record of every run that a step says something of is written and read."""
+
+    def check_step(self, world: World) -> None:
+        for id in {notice.run for notice in world.step.notices if notice.run}:
+            record = record_of(world.runs[id], world.now)
+            assert written_and_read(record) == record
+
+
+def test_a_record_is_read_as_it_was_written() -> None:
+    run_state_machine_as_test(Written, settings=share_of_examples(0.2))
 
 
 @given(st.dictionaries(WORDS, json_values(), max_size=5))

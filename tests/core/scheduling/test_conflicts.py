@@ -23,8 +23,8 @@ from plait.core.tools.claims import ResourceClaim, ResourceName
 from plait.core.tools.policy import Policy, Rule
 from tests.fakes import tool
 
+from .documents import PATH
 from .places import as_named, conflicts_in
-from .worlds import PATH
 
 CATALOG = Catalog(
     [

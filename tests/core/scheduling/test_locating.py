@@ -44,8 +44,8 @@ from plait.errors import ServerUnavailable
 from tests.fakes import tool
 
 from ..runs import result_at
+from .documents import PATH
 from .places import as_named
-from .worlds import PATH
 
 CATALOG = Catalog(
     [tool("s:do", readOnlyHint=True), tool("s:write", PATH, closed=False)],

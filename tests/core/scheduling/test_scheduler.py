@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from math import isclose
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis.stateful import run_state_machine_as_test
 
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
@@ -34,49 +34,46 @@ from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
 from plait.core.tools.tool_stats import ToolStats
 from plait.errors import CallError, CallTimeout, ServerUnavailable
-from tests.core.scheduling.places import conflicts_in
 from tests.fakes import tool
 
 from ..runs import result_at
-from .books import conflict
-from .worlds import Choices, World
+from .machine import SchedulerMachine
+from .oracle import conflict
+from .places import conflicts_in
+from .world import World
 
 CATALOG = Catalog([tool("s:do", readOnlyHint=True)], [ServerInfo("s", ServerState.READY)])
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.data())
-def test_any_order_of_answers_keeps_every_promise(data: st.DataObject) -> None:
-    drive(World.draw(Choices.of(data)))
+class Promises(SchedulerMachine):
+    """Every promise is looked at after every event, and those about ends at the end."""
 
-
-@pytest.mark.parametrize("hundred", range(4))
-def test_hundreds_of_worlds_keep_every_promise(hundred: int) -> None:
-    for seed in range(hundred * 100, hundred * 100 + 100):
-        drive(World.draw(Choices.seeded(seed)))
-
-
-def drive(world: World) -> None:
-    """Let anything happen until nothing is left to happen; all promises are kept at every step."""
-    for _ in world.steps():
+    def check_step(self, world: World) -> None:
         promise_what_happens_is_as_promised(world)
-    for run in world.runs.values():
-        promise_every_task_ends_once(world, run)
-        promise_only_failures_that_may_pass_are_repeated(world, run)
-        promise_items_make_the_output_in_their_order(world, run)
-        if run.stopped_by is None:
-            promise_rules_decide_what_runs(world, run)
-    promise_nothing_stays_held(world)
+
+    def check_end(self, world: World) -> None:
+        for run in world.runs:
+            promise_every_task_ends_once(world, run)
+            promise_only_failures_that_may_pass_are_repeated(world, run)
+            promise_items_make_the_output_in_their_order(world, run)
+            if world.runs[run].stopped_by is None:
+                promise_rules_decide_what_runs(world, run)
+        promise_nothing_stays_held(world)
+
+
+def test_whatever_happens_every_promise_is_kept() -> None:
+    run_state_machine_as_test(Promises)
 
 
 def promise_what_happens_is_as_promised(world: World) -> None:
+    promise_calls_are_those_of_the_document(world)
     promise_dependencies_settle_first(world)
     promise_references_hold_what_was_answered(world)
     promise_what_was_taken_over_is_not_sent(world)
     promise_who_asked_first_goes_first(world)
     promise_the_earlier_in_the_document_goes_first(world)
     promise_limits_are_kept(world)
-    promise_adaptive_limits_hear_of_every_call(world)
+    promise_adaptive_limits_learn_from_every_call(world)
     promise_rates_and_quiet_are_kept(world)
     promise_nothing_that_fits_waits(world)
     promise_nothing_waits_for_what_is_over(world)
@@ -89,29 +86,40 @@ def promise_what_happens_is_as_promised(world: World) -> None:
     promise_fail_fast_stops_at_the_first_failure(world)
 
 
+def promise_calls_are_those_of_the_document(world: World) -> None:
+    """An answer that was kept may be used for the first attempt alone, and not for a write."""
+    for call in world.just_started:
+        assert call.tool.full_name == world.tool(call.key)
+        assert call.attempt == len(world.sent[call.key])
+        is_kept = call.key.run and call.attempt == 1 and call.tool.name != "write"
+        max_age_s = world.task(call.key).fields.get("cache", 0) if is_kept else 0
+        assert call.cache.max_age_s == max_age_s
+
+
 def promise_dependencies_settle_first(world: World) -> None:
     for call in world.just_called:
-        run, planned = world.runs[call.key.run], world.planned(call.key)
-        statuses = {need: world.status(run, need) for need in planned.needs}
+        run, task = call.key.run, world.task(call.key)
+        statuses = {need: world.status(run, need) for need in task.links}
         assert all(status.is_final for status in statuses.values())
-        if planned.task.trigger_rule == "all_success":
-            assert all(statuses[need] is Status.SUCCESS for need in planned.requires)
+        if task.trigger_rule == "all_success":
+            assert all(
+                statuses[need] is Status.SUCCESS
+                for need, is_guarded in task.links.items()
+                if not is_guarded
+            )
 
 
 def promise_references_hold_what_was_answered(world: World) -> None:
     for call in world.just_called:
-        run, (_, id, item) = world.runs[call.key.run], call.key
-        items = world.items(run, id)
-        value = items[item] if items is not None and item is not None else None
-        assert call.arguments == world.arguments(run, id, value)
+        assert call.arguments == world.arguments_of(call.key)
 
 
 def promise_what_was_taken_over_is_not_sent(world: World) -> None:
     for call in world.just_called:
-        assert call.key.task not in world.reused[call.key.run]
-    for run in world.runs.values():
-        for id in world.reused[run.id]:
-            assert run.outputs[id].value == world.outputs[run.id][id]
+        assert call.key.task not in world.graphs[call.key.run].reused
+    for id, run in world.runs.items():
+        for task in world.graphs[id].reused:
+            assert run.outputs[task].value == world.outputs[id][task]
 
 
 def promise_who_asked_first_goes_first(world: World) -> None:
@@ -131,8 +139,8 @@ def promise_who_asked_first_goes_first(world: World) -> None:
 
 def promise_the_earlier_in_the_document_goes_first(world: World) -> None:
     for call in world.just_called:
-        run = world.runs[call.key.run]
-        before = world.before[run.id].get(call.key.task, ())
+        run = call.key.run
+        before = world.before[run].get(call.key.task, ())
         assert all(world.status(run, id).is_final for id in before), (
             f"{call.key} went before one of {before}"
         )
@@ -148,21 +156,20 @@ def promise_limits_are_kept(world: World) -> None:
             assert taken <= capacity, f"{name}: {taken} of {capacity}"
 
 
-def promise_adaptive_limits_hear_of_every_call(world: World) -> None:
-    """Of how long it took, or that its server failed it; what a tool refused, or was kept, says
-    nothing."""
+def promise_adaptive_limits_learn_from_every_call(world: World) -> None:
+    """From the time it took, or from a failure of its server; a refusal of the tool and a kept
+    answer say nothing."""
     ledger = world.scheduler.ledger
-    for server, limit in world.adaptive.items():
-        assert (ledger.adaptive[server].value, ledger.servers[server].capacity) == (
-            limit.value,
-            limit.slots,
-        )
+    assert ledger.adaptive.keys() == world.adaptive.keys()
+    for server, model in world.adaptive.items():
+        assert isclose(ledger.adaptive[server].value, model.value)
+        assert ledger.servers[server].capacity == model.slots
 
 
 def promise_rates_and_quiet_are_kept(world: World) -> None:
     for call in world.just_started:
-        server = call.tool.server
-        sent = sum(other.tool.server == server for other in world.just_started)
+        server = world.server(call.key)
+        sent = sum(world.server(other.key) == server for other in world.just_started)
         assert world.may_send(server, but_for=sent), f"{server} is called too soon"
         if sent > 1:
             assert world.may_send(server, but_for=1), f"{server} is called too often"
@@ -172,17 +179,17 @@ def promise_nothing_that_fits_waits(world: World) -> None:
     for key in world.waiting():
         assert not world.fits(key), f"{key} fits and waits"
         if not world.may_send(world.server(key)) and world.fits(key, at_any_rate=True):
-            assert Key("", world.server(key)) in world.open, f"nobody looks again for {key}"
+            assert Key("", world.server(key)) in world.open, f"nothing looks again for {key}"
 
 
 def promise_nothing_waits_for_what_is_over(world: World) -> None:
     """Whatever is not ready waits for the end of a task that is still to come."""
     for run in world.live:
-        for id, planned in run.plan.tasks.items():
+        for id, needs in world.graphs[run].needs.items():
             if world.status(run, id) is Status.PENDING:
                 reasons = [
-                    *planned.needs,
-                    *world.before[run.id].get(id, ()),
+                    *needs,
+                    *world.before[run].get(id, ()),
                     *world.layers_before(run, id),
                 ]
                 assert not all(world.status(run, reason).is_final for reason in reasons), (
@@ -215,16 +222,16 @@ def promise_direct_calls_and_calls_of_runs_take_turns(world: World) -> None:
     between them; and no direct call for more than two calls of runs of that priority."""
     for call in world.just_started:
         world.passes(call)
-    waiting = {world.requests[key].slots for key in world.in_line if key in world.asked}
-    for demand in world.passed_by_runs.keys() - waiting:
-        del world.passed_by_runs[demand]
+    waiting = {world.kind(key) for key in world.in_line if key in world.asked}
+    for kind in world.passed_by_runs.keys() - waiting:
+        del world.passed_by_runs[kind]
     assert all(times <= 1 for times in world.passed_by_direct.values()), world.passed_by_direct
     assert all(times <= 2 for times in world.passed_by_runs.values()), world.passed_by_runs
 
 
 def promise_layers_wait_for_layers(world: World) -> None:
     for call in world.just_called:
-        run = world.runs[call.key.run]
+        run = call.key.run
         assert all(world.status(run, id).is_final for id in world.layers_before(run, call.key.task))
 
 
@@ -233,55 +240,55 @@ def promise_what_may_pass_is_tried_again_within_the_budget(world: World) -> None
         assert count <= 10 + world.first_calls[server] / 10 + 1e-6
     key = world.just_answered
     if key is not None and isinstance(error := world.answers.get(key), CallError):
-        attempts, task = len(world.sent[key]), world.planned(key).task
+        attempts, retries = len(world.sent[key]), world.task(key).retries
         is_repeated = isinstance(world.open.get(key), Sleep)
-        if not world.was_over and world.repeated[world.planned(key).tool.server] < 10:
-            assert is_repeated == (error.retryable and attempts <= task.retries)
+        if not world.was_over and world.repeated[world.server(key)] < 10:
+            assert is_repeated == (error.retryable and attempts <= retries)
 
 
 def promise_nothing_of_an_ended_run_goes_on(world: World) -> None:
     for key in world.open:
-        assert not key.run or not world.runs[key.run].is_done or key in world.aborted, (
-            f"{key} goes on"
-        )
+        assert not world.finished[key.run] or key in world.aborted, f"{key} goes on"
     assert not any(world.finished[call.key.run] for call in world.just_started)
 
 
 def promise_fail_fast_stops_at_the_first_failure(world: World) -> None:
     for run in world.live:
-        if run.plan.dag.fail_fast:
-            statuses = {world.seen.get(key) for key in world.seen if key.run == run.id}
+        if world.graphs[run].is_fail_fast:
+            statuses = {status for key, status in world.seen.items() if key.run == run}
             assert not statuses & {Status.FAILED, Status.TIMEOUT}
 
 
-def promise_every_task_ends_once(world: World, run: Run) -> None:
-    assert world.finished[run.id] == 1
-    result = result_at(run, world.now)
-    assert [task.id for task in result.tasks] == list(run.plan.tasks)
+def promise_every_task_ends_once(world: World, run: str) -> None:
+    assert world.finished[run] == 1
+    result = result_at(world.runs[run], world.now)
+    tasks = world.graphs[run].tasks
+    assert [task.id for task in result.tasks] == list(tasks)
     for task in result.tasks:
         assert Status(task.status).is_final
         assert world.status(run, task.id) == task.status
-    told = {error.id for error in result.errors}
-    well = {id for id in run.states if world.status(run, id) is Status.SUCCESS}
-    assert told >= run.states.keys() - well
-    assert not told & well
-    assert {id: result.outputs[id] for id in well} == world.outputs[run.id]
+    named = {error.id for error in result.errors}
+    well = {id for id in tasks if world.status(run, id) is Status.SUCCESS}
+    assert named >= tasks.keys() - well
+    assert not named & well
+    assert {id: result.outputs[id] for id in well} == world.outputs[run]
 
 
-def promise_only_failures_that_may_pass_are_repeated(world: World, run: Run) -> None:
-    sent = {key: len(times) for key, times in world.sent.items() if key.run == run.id}
+def promise_only_failures_that_may_pass_are_repeated(world: World, run: str) -> None:
+    sent = {key: len(times) for key, times in world.sent.items() if key.run == run}
     for key, attempts in sent.items():
-        assert attempts <= 1 + min(world.planned(key).task.retries, world.may_pass[key])
-    for id, state in run.states.items():
+        assert attempts <= 1 + min(world.task(key).retries, world.may_pass[key])
+    for id, state in world.runs[run].states.items():
         assert state.attempts == sum(attempts for key, attempts in sent.items() if key.task == id)
 
 
-def promise_items_make_the_output_in_their_order(world: World, run: Run) -> None:
-    for id, planned in run.plan.tasks.items():
-        state = run.states[id]
-        if planned.task.for_each is None or state.items is None or id in world.reused[run.id]:
+def promise_items_make_the_output_in_their_order(world: World, run: str) -> None:
+    graph = world.graphs[run]
+    for id, task in graph.tasks.items():
+        state = world.runs[run].states[id]
+        if task.for_each is None or state.items is None or id in graph.reused:
             continue
-        keys = [Key(run.id, id, index) for index in range(len(world.items(run, id) or ()))]
+        keys = [Key(run, id, index) for index in range(len(world.items(run, id) or ()))]
         went_well = [world.seen.get(key) is Status.SUCCESS for key in keys]
         expected = [
             world.answers[key] if well else None for key, well in zip(keys, went_well, strict=True)
@@ -296,24 +303,25 @@ def promise_items_make_the_output_in_their_order(world: World, run: Run) -> None
         assert all(world.seen[key].is_final for key in keys)
 
 
-def promise_rules_decide_what_runs(world: World, run: Run) -> None:
-    for id, planned in run.plan.tasks.items():
-        state = run.states[id]
+def promise_rules_decide_what_runs(world: World, run: str) -> None:
+    graph = world.graphs[run]
+    for id, task in graph.tasks.items():
+        state = world.runs[run].states[id]
         code, cause = (
             (state.error.code, state.error.caused_by) if state.error is not None else (None, None)
         )
-        if id in world.reused[run.id]:
+        if id in graph.reused:
             continue
-        lost = {need for need in planned.needs if world.status(run, need) is not Status.SUCCESS}
-        rule = planned.task.trigger_rule
-        if rule == "all_success" and lost & planned.requires:
+        lost = {need for need in task.links if world.status(run, need) is not Status.SUCCESS}
+        rule = task.trigger_rule
+        if rule == "all_success" and any(not task.links[need] for need in lost):
             assert (state.status, code) == (Status.SKIPPED, "dependency_failed")
             assert cause in _root_causes(world, run, id)
         elif (rule == "one_failed" and not lost) or not world.condition(run, id):
             assert (state.status, code) == (Status.SKIPPED, "condition")
         else:
             assert state.status is not Status.SKIPPED
-            if not any(key[:2] == (run.id, id) for key in world.lost):
+            if not any(key[:2] == (run, id) for key in world.lost):
                 assert (state.attempts > 0) == _can_be_sent(world, run, id)
 
 
@@ -440,7 +448,7 @@ def test_an_answer_that_comes_after_its_run_has_ended_frees_what_it_held() -> No
     ]
 
 
-def _can_be_sent(world: World, run: Run, id: str) -> bool:
+def _can_be_sent(world: World, run: str, id: str) -> bool:
     """Whether the arguments of one call, at least, can be made."""
     try:
         items = world.items(run, id)
@@ -452,14 +460,14 @@ def _can_be_sent(world: World, run: Run, id: str) -> bool:
     return False
 
 
-def _root_causes(world: World, run: Run, id: str) -> set[str]:
+def _root_causes(world: World, run: str, id: str) -> set[str]:
     """The ancestors of *id* that failed by themselves."""
     causes, to_look_at = set(), [id]
     while to_look_at:
-        for need in run.plan.tasks[to_look_at.pop()].needs:
-            state = run.states[need]
-            if state.error is not None and state.error.code == "dependency_failed":
+        for need in world.graphs[run].needs[to_look_at.pop()]:
+            error = world.runs[run].states[need].error
+            if error is not None and error.code == "dependency_failed":
                 to_look_at.append(need)
-            elif state.status is not Status.SUCCESS:
+            elif world.status(run, need) is not Status.SUCCESS:
                 causes.add(need)
     return causes

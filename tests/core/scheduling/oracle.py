@@ -1,5 +1,6 @@
-"""What happens to a scheduler, written down by whoever carries its commands out, and what can be
-reckoned from that without the scheduler's own books."""
+"""An account of a scheduler that borrows nothing from it: what happened is written down by whoever
+carries its commands out, and what follows is worked out from the documents and from the rules that
+the documentation states."""
 
 from __future__ import annotations
 
@@ -7,12 +8,10 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
-from plait.core.planning.plan import PlannedTask
-from plait.core.scheduling.adaptive import AdaptiveLimit
 from plait.core.scheduling.events import (
-    MOVES,
     Abort,
     Aborted,
     Call,
@@ -35,18 +34,140 @@ from plait.core.scheduling.events import (
     Succeeded,
     Woke,
 )
-from plait.core.scheduling.lanes import SlotRequest, Urgency
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.run import Run
-from plait.core.tools.catalog import Tool
-from plait.core.tools.output import Output
-from plait.core.tools.policy import Policy
 from plait.errors import CallError, ServerUnavailable
 
 ALMOST_NOTHING = 1e-4
+ANY_NUMBER = 2**31
+"""The slots of a server that has no limit any more: its calls are still counted."""
 LINKS = {("c", "e"): "d/x"}
 """Names that lead elsewhere: for server `c`, `e` is what the others call `d/x`."""
 _REFERENCE = re.compile(r'\$\{?OUTPUT\[(\w+)\](?:\.(\w+))?(?: \?\? "(\w+)"\})?')
+
+MOVES = {
+    "pending": {"ready", "failed", "skipped", "cancelled"},
+    "ready": {"running", "success", "failed", "skipped", "cancelled"},
+    "running": {"backing_off", "success", "failed", "timeout", "cancelled"},
+    "backing_off": {"ready", "cancelled"},
+}
+"""The moves that `docs/architecture.md` draws."""
+
+
+class AdaptiveModel:
+    """The slots of a server whose limit is `auto`, by the rule that `adaptive.py` documents."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.value = min(8.0, most)
+        self.usual: dict[str, float] = {}
+        """The usual time of each tool."""
+        self.slowness = 1.0
+        """The time that calls took lately, over the usual one."""
+        self.shrunk_at = float("-inf")
+
+    @property
+    def slots(self) -> int:
+        return max(1, int(self.value))
+
+    def bound(self, most: int) -> None:
+        self.most = most
+        self.value = max(1.0, min(self.value, most))
+
+    def succeeded(self, tool: str, seconds: float, in_flight: int) -> None:
+        if tool not in self.usual:
+            self.usual[tool] = seconds
+            return
+        usual = self.usual[tool]
+        self.usual[tool] += (seconds - usual) / 100
+        slowness = min(seconds / usual, 10) if usual else 1
+        self.slowness += (slowness - self.slowness) / 5
+        if in_flight >= self.slots / 2:
+            shrink = min(1, max(0.5, 1.5 / self.slowness))
+            self.value += (self.value * shrink + 4 - self.value) / 5
+            self.bound(self.most)
+
+    def failed(self, started_at: float, now: float) -> None:
+        if started_at >= self.shrunk_at:
+            self.shrunk_at = now
+            self.value *= 0.9
+            self.bound(self.most)
+
+
+class TaskText:
+    """One task as its document describes it."""
+
+    def __init__(self, index: int, fields: Mapping[str, Any]) -> None:
+        self.index = index
+        self.fields = fields
+        self.id: str = fields["id"]
+        self.tool: str = fields["tool"]
+        self.server, _, self.verb = self.tool.partition(":")
+        self.arguments: dict[str, Any] = fields.get("arguments", {})
+        self.trigger_rule: str = fields.get("trigger_rule", "all_success")
+        self.priority: int = fields.get("priority", 0)
+        self.weight: int = fields.get("weight", 1)
+        self.retries: int = fields.get("retries", 0)
+        self.for_each: Any = fields.get("for_each")
+        self.resources: list[tuple[str, bool]] = [
+            (key, use == "writes") for use in ("reads", "writes") for key in fields.get(use, ())
+        ]
+        """The resources that the document says it uses, and whether it writes them."""
+
+    @cached_property
+    def links(self) -> dict[str, bool]:
+        """The tasks that it names, and whether it can do without the success of each."""
+        links = dict.fromkeys(self.fields.get("depends_on", ()), False)
+        for value in (*self.arguments.values(), self.for_each):
+            if isinstance(value, str) and (match := _REFERENCE.fullmatch(value)):
+                need, is_guarded = match[1], match[3] is not None
+                links[need] = links.get(need, True) and is_guarded
+        return links
+
+
+class Graph:
+    """One run as its document describes it."""
+
+    def __init__(self, number: int, document: Mapping[str, Any], reused: Collection[str]) -> None:
+        self.number = number
+        self.document = document
+        self.reused = set(reused)
+        """The tasks that were taken over from an earlier run."""
+        self.tasks = {
+            fields["id"]: TaskText(index, fields) for index, fields in enumerate(document["tasks"])
+        }
+        self.needs = {
+            id: () if id in self.reused else tuple(task.links) for id, task in self.tasks.items()
+        }
+        self.max_concurrency: int | None = document.get("max_concurrency")
+        self.is_fail_fast = bool(document.get("fail_fast"))
+        self.is_layered = document.get("schedule") == "layers"
+        self.order = self._in_order()
+        """The tasks as they stand in the document, but none before what it needs."""
+        self.chain = self._chains()
+        """The number of tasks in the longest chain that begins with each."""
+
+    def _in_order(self) -> list[str]:
+        left, done = list(self.tasks), dict[str, None]()
+        while left:
+            done[next(id for id in left if done.keys() >= set(self.needs[id]))] = None
+            left = [id for id in left if id not in done]
+        return list(done)
+
+    def _chains(self) -> dict[str, int]:
+        chain: dict[str, int] = {}
+        for id in reversed(self.order):
+            followers = [chain[other] for other in chain if id in self.needs[other]]
+            chain[id] = 1 + max(followers, default=0)
+        return chain
+
+
+class Kind(NamedTuple):
+    """Direct calls that take the same room."""
+
+    server: str
+    is_limited_writer: bool
+    weight: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,31 +196,33 @@ class Batch:
 
 
 @dataclass(kw_only=True)
-class Books:
-    """Who was sent when and with what, how it ended, and what limits, rates, claims and rules say
-    to that."""
+class Oracle:
+    """Which call was sent when and with what, how it ended, and what limits, rates, claims and
+    rules say to that."""
 
     limits: Limits
-    policy: Policy
+    writers: int | None
+    """The calls of tools named `write` that the policy allows at once, over all servers."""
     now: float = 0.0
     events: int = 0
+    changes: int = 0
+    """How often the limits changed."""
     runs: dict[str, Run] = field(default_factory=dict)
-    reused: dict[str, set[str]] = field(default_factory=dict)
-    """Of each run, the tasks that were taken over."""
+    graphs: dict[str, Graph] = field(default_factory=dict)
     before: dict[str, dict[str, list[str]]] = field(default_factory=dict)
-    """Of each run: of each task, those that have to end before it for what they touch, where that
-    is known before anything runs."""
+    """By run and task: the tasks that have to end before it for what they touch, where that is
+    known before anything runs."""
     requests: dict[Key, CallRequested] = field(default_factory=dict)
     """Those of all direct calls so far."""
-    passed_by_direct: Counter[tuple[Key, SlotRequest]] = field(default_factory=Counter)
+    passed_by_direct: Counter[tuple[Key, Kind]] = field(default_factory=Counter)
     """How many direct calls of one kind in a row went before a call of a run, which would have fit
     in the place of each."""
-    passed_by_runs: Counter[SlotRequest] = field(default_factory=Counter)
+    passed_by_runs: Counter[Kind] = field(default_factory=Counter)
     """How many calls of runs in a row went before the first direct call of a kind."""
     finished: Counter[str] = field(default_factory=Counter)
     seen: dict[Key, Status] = field(default_factory=dict)
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Of each run, what the tasks that succeeded gave."""
+    """By run: the outputs of the tasks that succeeded."""
     open: dict[Key, Locate | Call | Sleep] = field(default_factory=dict)
     """Commands that are not answered yet."""
     due: dict[Key, float] = field(default_factory=dict)
@@ -108,27 +231,29 @@ class Books:
     just_started: list[Call] = field(default_factory=list)
     just_answered: Key | None = None
     step: Step = field(default_factory=lambda: Step([], []))
-    """What the scheduler said last."""
+    """The scheduler's last answer."""
     was_over: bool = False
-    """Whether the run of what was just answered had come to its end before that."""
+    """Whether the run of what was just answered had ended before that."""
     sent: defaultdict[Key, list[float]] = field(default_factory=lambda: defaultdict(list))
     """When each attempt was sent, by call."""
     sent_to: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """When calls were sent, by server."""
+    """When calls were sent, by server, since its rate is what it is."""
     room: dict[Key, dict[str, int]] = field(default_factory=dict)
     """The slots that each call took when it was sent, by limit."""
+    counted: set[str] = field(default_factory=set)
+    """Servers that have a limit, or had one."""
     asked: dict[Key, tuple[int, ...]] = field(default_factory=dict)
     """When each call asked for what it touches: after how many events, when it was ready, and its
     place in the document."""
     touched: dict[Key, tuple[Touched, ...]] = field(default_factory=dict)
-    """What each call that was ready touches."""
+    """The resources that each call touches that was ready."""
     ready_at: dict[Key, tuple[int, ...]] = field(default_factory=dict)
     """When each call was ready for the first time: after how many events, and its place in the
     document."""
     found: dict[Key, set[tuple[str, str]]] = field(default_factory=dict)
     """The names that were located for each call that was ready, so far."""
     batches: dict[str, list[Batch]] = field(default_factory=dict)
-    """Of each run, the calls that have not asked yet and keep their order, the earliest first."""
+    """By run: the calls that have not asked yet and keep their order, the earliest first."""
     alone: set[Key] = field(default_factory=set)
     """Calls that are located by themselves."""
     to_locate: dict[Key, set[tuple[str, str]]] = field(default_factory=dict)
@@ -147,34 +272,66 @@ class Books:
     """Retries, by server, from the moment that they were decided."""
     quiet: dict[str, float] = field(default_factory=dict)
     """Until when a server asked not to be called."""
-    adaptive: dict[str, AdaptiveLimit] = field(init=False)
+    adaptive: dict[str, AdaptiveModel] = field(init=False)
     asking: dict[Key, float] = field(default_factory=dict)
     """Calls whose client is asked something, each since when."""
     paused: defaultdict[Key, float] = field(default_factory=lambda: defaultdict(float))
     """How many seconds the last attempt of a call stood still for that."""
 
     def __post_init__(self) -> None:
-        auto = [server for server, slots in self.limits.servers if slots == "auto"]
-        self.adaptive = {server: AdaptiveLimit(self.limits.gateway) for server in auto}
+        self.adaptive = {}
+        self._take_limits(self.limits)
 
     # What is written down.
 
     def begins(
-        self, run: Run, reused: Mapping[str, Output], known: Collection[tuple[str, str]]
+        self,
+        run: Run,
+        document: Mapping[str, Any],
+        reused: Mapping[str, Any],
+        known: Collection[tuple[str, str]],
     ) -> None:
-        """*run* is submitted; the tasks in *reused* are taken over, and where the files of the
-        names in *known* are is known."""
+        """*run* of *document* is submitted; the tasks in *reused* are taken over with these values,
+        and where the files of the names in *known* are is known."""
         self.known = known
         self.events += 1
         self.just_answered = None
+        self.graphs[run.id] = Graph(len(self.runs), document, reused)
         self.runs[run.id] = run
-        self.reused[run.id] = set(reused)
-        self.outputs[run.id] = {id: output.value for id, output in reused.items()}
-        self.before[run.id] = self._before(run)
+        self.outputs[run.id] = dict(reused)
+        self.before[run.id] = self._before(run.id)
 
-    def happens(self, event: Event, at: float) -> None:
-        """The scheduler is told of *event*."""
-        self.now = at
+    def limits_change(self, limits: Limits) -> None:
+        self.events += 1
+        self.changes += 1
+        self.just_answered = None
+        self._take_limits(limits)
+        self.passed_by_direct.clear()  # whose turn it is may be forgotten with the old limits
+        self.passed_by_runs.clear()
+
+    def _take_limits(self, limits: Limits) -> None:
+        before, after = dict(self.limits.rates), dict(limits.rates)
+        for server in before.keys() | after.keys():
+            if before.get(server) != after.get(server):
+                self.sent_to[server].clear()
+                self.quiet.pop(server, None)
+        self.limits = limits
+        self.counted |= dict(limits.servers).keys()
+        self.adaptive = {
+            server: self.adaptive.get(server) or AdaptiveModel(limits.gateway)
+            for server, slots in limits.servers
+            if slots == "auto"
+        }
+        for model in self.adaptive.values():
+            model.bound(limits.gateway)
+
+    def nothing_happens(self, until: float) -> None:
+        """Time passes *until* then."""
+        self.now = until
+        self.just_started, self.just_answered = [], None
+
+    def happens(self, event: Event) -> None:
+        """The scheduler gets *event*."""
         self.events += 1
         self.just_answered = None
         match event:
@@ -184,7 +341,8 @@ class Books:
                 key in self.requests and key not in self.aborted
             ):
                 self._direct_ends(event)
-            case Succeeded(key, Output() as output, cached):
+            case Succeeded(key, output, cached):
+                assert output is not None
                 self._answered(key, output.value)
                 if not cached:
                     self._went_well(key)
@@ -197,12 +355,12 @@ class Books:
             case Woke(key) | Aborted(key):
                 self._close(key)
             case Paused(key):
-                self.asking[key] = at
+                self.asking[key] = self.now
             case Resumed(key):
                 self._goes_on(key)
             case Sent(key):
                 if key not in self.aborted:
-                    self.sent[key][-1] = at
+                    self.sent[key][-1] = self.now
             case CancelRequested():
                 pass
 
@@ -210,7 +368,7 @@ class Books:
         key = request.key
         self.requests[key] = request
         self.ready_at[key] = (self.events, 0, 0)
-        self.touched[key] = tuple(_touched_at(self._path(key), request.tool))
+        self.touched[key] = tuple(_touched_at(self._path(key), key.task))
         self.found[key] = set()
         if names := self._names(key):
             self.alone.add(key)
@@ -232,7 +390,7 @@ class Books:
                 self._went_wrong(key, error)
 
     def follows(self, step: Step) -> None:
-        """That is what the scheduler said to it."""
+        """That is what the scheduler answered."""
         self.step = step
         self.just_started = []
         for notice in step.notices:
@@ -257,6 +415,7 @@ class Books:
                     assert self.seen[key] is Status.FAILED
                 case Abort(key):
                     assert key in self.open, f"{key} is aborted and is not under way"
+                    assert key not in self.aborted, f"{key} is aborted twice"
                     self.aborted.add(key)
                 case Sleep(key, seconds):
                     self._open(command)
@@ -268,7 +427,7 @@ class Books:
                     self._sent(command)
                     self.first_calls[self.server(command.key)] += command.attempt == 1
 
-        assert not self.to_locate, f"nobody locates the files of {list(self.to_locate)}"
+        assert not self.to_locate, f"nothing locates the files of {list(self.to_locate)}"
         assert all(self.seen[key].is_final for key in self.lost), f"one of {self.lost} goes on"
 
     def _becomes_ready(self) -> None:
@@ -328,13 +487,9 @@ class Books:
     def _names(self, key: Key) -> set[tuple[str, str]]:
         """The names of the files that the call of *key* touches."""
         if not key.run:
-            return {
-                (self.server(key), f"file:{path}") for path in [self._path(key)] if path is not None
-            }
-        run = self.runs[key.run]
-        items = self.items(run, key.task)
-        item = items[key.item] if items is not None and key.item is not None else None
-        return _names_of(self.planned(key), self.arguments(run, key.task, item))
+            path = self._path(key)
+            return set() if path is None else {(self.server(key), f"file:{path}")}
+        return _names_of(self.task(key), self.arguments_of(key))
 
     def _open(self, command: Locate | Call | Sleep) -> None:
         assert command.key not in self.open, f"{command.key} is under way already"
@@ -354,7 +509,7 @@ class Books:
         self.aborted.discard(key)
 
     def _sent(self, call: Call) -> None:
-        server = call.tool.server
+        server = self.server(call.key)
         self.sent[call.key].append(self.now)
         self.sent_to[server].append(self.now)
         self.room[call.key] = self.needed(call.key)
@@ -371,12 +526,10 @@ class Books:
         server = self.server(key)
         if server in self.adaptive:
             limit = f"server {server}"
-            slots = (
-                sum(self.room[call.key].get(limit, 0) for call in self.holding)
-                + self.room[key][limit]
-            )
+            slots = sum(self.room[call.key].get(limit, 0) for call in self.holding)
+            slots += self.room[key].get(limit, 0)
             seconds = self.now - self.sent[key][-1] - self.paused[key]
-            self.adaptive[server].succeeded(self.tool(key).full_name, seconds, slots)
+            self.adaptive[server].succeeded(self.tool(key), seconds, slots)
 
     def _went_wrong(self, key: Key, error: CallError) -> None:
         server = self.server(key)
@@ -390,16 +543,16 @@ class Books:
         key = change.key
         before = self.seen.get(key, Status.PENDING)
         assert change.before is before, f"{key} was {before}, not {change.before}"
-        assert change.after in MOVES[before]
+        assert change.after in MOVES.get(before, ()), f"{key}: {before} -> {change.after}"
         self.seen[key] = change.after
+        assert change.tool == self.tool(key)
         if not key.run:
-            assert change.tool == self.requests[key].tool.full_name
             return
         if change.after is Status.SUCCESS and key.item is None:
             self.outputs[key.run][key.task] = self._output(key)
-        is_call = (self.planned(key).task.for_each is None) == (key.item is None)
+        is_call = (self.task(key).for_each is None) == (key.item is None)
         if change.after is Status.READY and is_call and key not in self.ready_at:
-            self.ready_at[key] = (self.events, self.planned(key).index, key.item or 0)
+            self.ready_at[key] = (self.events, self.task(key).index, key.item or 0)
             self.just_ready.append(key)
 
     # What is under way and what waits.
@@ -421,34 +574,45 @@ class Books:
         return [call for call in self.just_started if call.key.run]
 
     @property
-    def live(self) -> list[Run]:
-        return [run for run in self.runs.values() if not self.finished[run.id]]
+    def live(self) -> list[str]:
+        """The runs that have not ended."""
+        return [id for id in self.runs if not self.finished[id]]
 
-    def status(self, run: Run, id: str) -> Status:
-        return (
-            Status.SUCCESS
-            if id in self.reused[run.id]
-            else self.seen.get(Key(run.id, id), Status.PENDING)
-        )
+    @property
+    def in_line(self) -> list[Key]:
+        """The direct calls that wait, or are being located."""
+        return [key for key in self.requests if self.seen[key] is Status.READY]
 
-    def planned(self, key: Key) -> PlannedTask:
-        return self.runs[key.run].plan.tasks[key.task]
+    def status(self, run: str, id: str) -> Status:
+        if id in self.graphs[run].reused:
+            return Status.SUCCESS
+        return self.seen.get(Key(run, id), Status.PENDING)
 
-    def tool(self, key: Key) -> Tool:
-        return self.planned(key).tool if key.run else self.requests[key].tool
+    def task(self, key: Key) -> TaskText:
+        return self.graphs[key.run].tasks[key.task]
+
+    def tool(self, key: Key) -> str:
+        return self.task(key).tool if key.run else key.task
 
     def server(self, key: Key) -> str:
-        return self.tool(key).server
+        return self.tool(key).partition(":")[0]
+
+    def kind(self, key: Key) -> Kind:
+        """The kind of a direct call."""
+        is_writer = key.task.endswith(":write")
+        weight = self.requests[key].slots.weight
+        return Kind(self.server(key), is_writer and self.writers is not None, weight)
 
     def waiting(self) -> list[Key]:
         """Calls that have asked and are not sent, that no earlier one keeps from what they
         touch."""
-        ready = [
+        return [
             key
             for key in self.asked
-            if self.seen[key] is Status.READY and not self._is_looked_at_next(key)
+            if self.seen[key] is Status.READY
+            and not self._is_looked_at_next(key)
+            and not self.in_the_way(key)
         ]
-        return [key for key in ready if not self.in_the_way(key)]
 
     def _is_looked_at_next(self, key: Key) -> bool:
         """Whether a sleep that waits for the rate of its server is over at this moment."""
@@ -458,7 +622,7 @@ class Books:
     # Claims.
 
     def in_the_way(self, key: Key) -> list[Key]:
-        """Calls that asked before *key*, have not come to their end, and cannot go beside it."""
+        """Calls that asked before *key*, have not ended, and conflict with it."""
         mine, since = self.touched[key], self.asked[key]
         return [
             other
@@ -472,28 +636,27 @@ class Books:
     def is_going_on(self, key: Key) -> bool:
         return not self.seen[key].is_final or isinstance(self.open.get(key), Call)
 
-    def _before(self, run: Run) -> dict[str, list[str]]:
-        known = [id for id in order(run) if self._is_known(run, id, set(self.known))]
-        touched = {
-            id: list(_touched_by(run.plan.tasks[id], run.plan.tasks[id].task.arguments))
-            for id in known
-        }
+    def _before(self, run: str) -> dict[str, list[str]]:
+        graph, found = self.graphs[run], set(self.known)
+        known = [graph.tasks[id] for id in graph.order if self._is_known(graph, id, found)]
+        touched = [list(_touched_by(task, task.arguments)) for task in known]
         return {
-            id: [other for other in known[:place] if conflict(touched[id], touched[other])]
-            for place, id in enumerate(known)
+            task.id: [
+                other.id
+                for other, its in zip(known[:place], touched, strict=False)
+                if conflict(touched[place], its)
+            ]
+            for place, task in enumerate(known)
         }
 
-    def _is_known(self, run: Run, id: str, found: set[tuple[str, str]]) -> bool:
-        planned = run.plan.tasks[id]
-        if id in self.reused[run.id] or "$" in planned.task.arguments.get("path", ""):
+    def _is_known(self, graph: Graph, id: str, found: set[tuple[str, str]]) -> bool:
+        task = graph.tasks[id]
+        if id in graph.reused or "$" in task.arguments.get("path", ""):
             return False
-        return _names_of(planned, planned.task.arguments) <= found
+        return _names_of(task, task.arguments) <= found
 
     def _touches(self, key: Key) -> Iterator[Touched]:
-        run = self.runs[key.run]
-        items = self.items(run, key.task)
-        item = items[key.item] if items is not None and key.item is not None else None
-        return _touched_by(self.planned(key), self.arguments(run, key.task, item))
+        return _touched_by(self.task(key), self.arguments_of(key))
 
     # Limits, rates and urgency.
 
@@ -501,19 +664,22 @@ class Books:
         """The slots there are, by limit, of those that a call of *key* takes room of."""
         server = self.server(key)
         capacities = {"gateway": self.limits.gateway}
+        slots = dict(self.limits.servers).get(server)
         if server in self.adaptive:
             capacities[f"server {server}"] = self.adaptive[server].slots
-        elif isinstance(slots := dict(self.limits.servers).get(server), int):
+        elif isinstance(slots, int):
             capacities[f"server {server}"] = slots
-        if self.policy.rules and self.tool(key).name == "write":
-            capacities["tools"] = self.policy.rules[0].max_concurrency or 0
-        if key.run and (most := self.runs[key.run].plan.dag.max_concurrency):
+        elif server in self.counted:
+            capacities[f"server {server}"] = ANY_NUMBER
+        if self.writers is not None and self.tool(key).endswith(":write"):
+            capacities["writers"] = self.writers
+        if key.run and (most := self.graphs[key.run].max_concurrency):
             capacities[f"run {key.run}"] = most
         return capacities
 
     def needed(self, key: Key) -> dict[str, int]:
         """The slots that a call of *key* takes now, by limit."""
-        weight = self.planned(key).weight if key.run else self.requests[key].slots.weight
+        weight = self.task(key).weight if key.run else self.requests[key].slots.weight
         return {name: min(weight, capacity) for name, capacity in self.capacities(key).items()}
 
     def fits(self, key: Key, but_for: Sequence[Call] = (), *, at_any_rate: bool = False) -> bool:
@@ -530,12 +696,12 @@ class Books:
         server = self.server(key)
         return has_room and (
             at_any_rate
-            or self.may_send(server, sum(call.tool.server == server for call in but_for))
+            or self.may_send(server, sum(self.server(call.key) == server for call in but_for))
         )
 
     def may_send(self, server: str, but_for: int = 0) -> bool:
-        """Whether one more call of *server* may go now, if its last ones, so many, had not been
-        sent."""
+        """Whether one more call of *server* may be sent now, if its last *but_for* calls had not
+        been sent."""
         if self.now < self.quiet.get(server, 0.0):
             return False
         rate = dict(self.limits.rates).get(server)
@@ -546,64 +712,59 @@ class Books:
             for index, at in enumerate(times)
         )
 
-    def urgency(self, key: Key) -> Urgency:
+    def urgency(self, key: Key) -> tuple[int, ...]:
         """As the contract says it: priority, then the longer remaining path, then document
         order."""
-        run, planned = self.runs[key.run], self.planned(key)
-        number = int(run.id[1:])
-        return (
-            -planned.task.priority,
-            -run.plan.remaining[key.task],
-            number,
-            planned.index,
-            key.item or 0,
-        )
+        graph, task = self.graphs[key.run], self.task(key)
+        return (-task.priority, -graph.chain[task.id], graph.number, task.index, key.item or 0)
 
     # Direct calls.
 
     def came_later(self, key: Key, other: Key) -> bool:
         """Whether *key* is a direct call that takes the same room as *other*, and was requested
         after it."""
-        is_alike = key in self.requests and self.requests[key].slots == self.requests[other].slots
-        return is_alike and (key.item or 0) > (other.item or 0)
+        if key not in self.requests or self.kind(key) != self.kind(other):
+            return False
+        return (key.item or 0) > (other.item or 0)
 
     def passes(self, call: Call) -> None:
-        """Count whom *call*, which was just sent, went before."""
+        """Count the calls that *call*, which was just sent, went before."""
         passed = [key for key in self.waiting() if self.fits(key, [call])]
         if not call.key.run:
-            slots = self.requests[call.key].slots
-            del self.passed_by_runs[slots]
+            kind = self.kind(call.key)
+            del self.passed_by_runs[kind]
             self.passed_by_direct.update(
-                (key, slots) for key in passed if key.run and self.urgency(key)[0] <= 0
+                (key, kind) for key in passed if key.run and self.urgency(key)[0] <= 0
             )
             return
         self.passed_by_direct.clear()
         if self.urgency(call.key)[0] >= 0:
-            self.passed_by_runs.update({self.requests[key].slots for key in passed if not key.run})
+            self.passed_by_runs.update({self.kind(key) for key in passed if not key.run})
 
     # Rules, and what is put in for references.
 
-    def layers_before(self, run: Run, id: str) -> list[str]:
+    def layers_before(self, run: str, id: str) -> list[str]:
         """The tasks of the layers before that of *id*, where layers wait: what has to end first is
         a dependency."""
-        if run.plan.dag.schedule != "layers":
+        graph = self.graphs[run]
+        if not graph.is_layered:
             return []
         layers: dict[str, int] = {}
-        for other in order(run):
-            reasons = [*run.plan.tasks[other].needs, *self.before[run.id].get(other, ())]
+        for other in graph.order:
+            reasons = [*graph.needs[other], *self.before[run].get(other, ())]
             layers[other] = 1 + max((layers[reason] for reason in reasons), default=-1)
         return [other for other in layers if layers[other] < layers[id]]
 
-    def condition(self, run: Run, id: str) -> bool:
+    def condition(self, run: str, id: str) -> bool:
         """Whether `when` holds, or there is none."""
-        when = run.plan.tasks[id].task.when
-        output = self.outputs[run.id].get(when.partition(".")[0]) if when else None
+        when = self.graphs[run].tasks[id].fields.get("when")
+        output = self.outputs[run].get(when.partition(".")[0]) if when else None
         return when is None or (isinstance(output, dict) and output["ok"])
 
-    def items(self, run: Run, id: str) -> list[Any] | None:
+    def items(self, run: str, id: str) -> list[Any] | None:
         """The items of a `for_each` task whose dependencies have settled. Raises `LookupError`
         without a list."""
-        for_each = run.plan.tasks[id].task.for_each
+        for_each = self.graphs[run].tasks[id].for_each
         if for_each is None:
             return None
         items = self._filled(run, for_each, None)
@@ -611,23 +772,30 @@ class Books:
             raise LookupError(for_each)
         return items
 
-    def arguments(self, run: Run, id: str, item: Any = None) -> dict[str, Any]:
-        """What a call is sent with. Raises `LookupError` where a reference leads nowhere."""
-        arguments = run.plan.tasks[id].task.arguments
+    def arguments(self, run: str, id: str, item: Any = None) -> dict[str, Any]:
+        """The arguments that a call is sent with. Raises `LookupError` where a reference leads
+        nowhere."""
+        arguments = self.graphs[run].tasks[id].arguments
         return {name: self._filled(run, value, item) for name, value in arguments.items()}
 
-    def _output(self, key: Key) -> Any:
-        if (items := self.items(self.runs[key.run], key.task)) is None:
-            return self.answers[key]
-        return [self.answers[Key(*key[:2], index)] for index in range(len(items))]
+    def arguments_of(self, key: Key) -> dict[str, Any]:
+        """The arguments of one call of a run."""
+        items = self.items(key.run, key.task)
+        item = None if items is None or key.item is None else items[key.item]
+        return self.arguments(key.run, key.task, item)
 
-    def _filled(self, run: Run, value: Any, item: Any) -> Any:
+    def _output(self, key: Key) -> Any:
+        if (items := self.items(key.run, key.task)) is None:
+            return self.answers[key]
+        return [self.answers[Key(key.run, key.task, index)] for index in range(len(items))]
+
+    def _filled(self, run: str, value: Any, item: Any) -> Any:
         if value == "$ITEM":
             return item
         if not isinstance(value, str) or (match := _REFERENCE.fullmatch(value)) is None:
             return value
         task, name, default = match.groups()
-        output = self.outputs[run.id].get(task, LookupError)
+        output = self.outputs[run].get(task, LookupError)
         if name is not None and output is not LookupError:
             output = output.get(name, LookupError) if isinstance(output, dict) else LookupError
         if output is LookupError and default is None:
@@ -635,30 +803,21 @@ class Books:
         return default if output is LookupError else output
 
 
-def order(run: Run) -> list[str]:
-    """The tasks as they stand in the document, but none before what it needs."""
-    left, done = list(run.plan.tasks), dict[str, None]()
-    while left:
-        done[next(id for id in left if done.keys() >= set(run.plan.tasks[id].needs))] = None
-        left = [id for id in left if id not in done]
-    return list(done)
-
-
-def _names_of(planned: PlannedTask, arguments: dict[str, Any]) -> set[tuple[str, str]]:
-    keys = [key for key in (*planned.task.reads, *planned.task.writes) if not key.startswith("db:")]
+def _names_of(task: TaskText, arguments: Mapping[str, Any]) -> set[tuple[str, str]]:
+    keys = [key for key, _ in task.resources if not key.startswith("db:")]
     keys += [arguments["path"]] if "path" in arguments else []
-    return {(planned.tool.server, f"file:{key.removeprefix('file:')}") for key in keys}
+    return {(task.server, f"file:{key.removeprefix('file:')}") for key in keys}
 
 
-def _touched_by(planned: PlannedTask, arguments: dict[str, Any]) -> Iterator[Touched]:
-    yield from _touched_at(arguments.get("path"), planned.tool)
-    for keys, writes in ((planned.task.reads, False), (planned.task.writes, True)):
-        for key in keys:
-            scheme, _, path = key.rpartition(":")
-            yield Touched((scheme or "file", *path.split("/")), writes)
+def _touched_by(task: TaskText, arguments: Mapping[str, Any]) -> Iterator[Touched]:
+    yield from _touched_at(arguments.get("path"), task.tool)
+    for key, writes in task.resources:
+        scheme, _, path = key.rpartition(":")
+        yield Touched((scheme or "file", *path.split("/")), writes)
 
 
-def _touched_at(path: str | None, tool: Tool) -> Iterator[Touched]:
+def _touched_at(path: str | None, tool: str) -> Iterator[Touched]:
     if path is not None:
-        path = LINKS.get((tool.server, path), path)
-        yield Touched(("file", *path.split("/")), tool.name == "write")
+        server, _, verb = tool.partition(":")
+        path = LINKS.get((server, path), path)
+        yield Touched(("file", *path.split("/")), verb == "write")

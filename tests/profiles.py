@@ -1,0 +1,26 @@
+"""How many examples hypothesis tries: all settings of it are here.
+
+Every run tries other examples than the last. `pytest --hypothesis-profile=thorough` tries many, and
+`scripts/soak` many more, in longer stories.
+"""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "plait",
+    max_examples=25,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("thorough", settings.get_profile("plait"), max_examples=1_000)
+settings.register_profile(
+    "soak", settings.get_profile("plait"), max_examples=20_000, stateful_step_count=100
+)
+
+
+def share_of_examples(share: float) -> settings:
+    """The settings of a test whose examples cost so much that it tries only this share of them."""
+    return settings(max_examples=max(1, round(settings().max_examples * share)))
