@@ -21,6 +21,7 @@ from plait.core.language.references import (
 )
 from plait.core.values.strict import dumps, loads
 
+from ..steps import steps
 from ..strategies import ALMOST_REFERENCES, WORDS, json_values
 
 
@@ -142,9 +143,9 @@ HOSTILE = [
     "$" * 300_000,
     "$OUTPUT[" * 40_000,
     "${" * 150_000,
-    "$$OUTPUT[" * 33_000,
-    "$OUTPUT[a]" * 30_000,
-    "$OUTPUT[a] " * 27_000,
+    "$$OUTPUT[" * 3_000,
+    "$OUTPUT[a]" * 3_000,
+    "$OUTPUT[a] " * 3_000,
     "$OUTPUT[a]" + ".x" * 150_000,
     "$OUTPUT[a]" + "[0]" * 100_000,
     '$OUTPUT[a]["' + "\\" * 300_000,
@@ -154,15 +155,15 @@ HOSTILE = [
     "${OUTPUT[a] ?? " + "[" * 300_000,
     "${OUTPUT[a] ?? " + "9" * 300_000 + "}",
     '${OUTPUT[a] ?? "' + "x" * 300_000 + '"}',
-    "${OUTPUT[a] ?? 0}" * 18_000,
+    "${OUTPUT[a] ?? 0}" * 2_000,
     "$OUTPUT[" + "a" * 300_000,
     "$OUTPUT[a]." + "é" * 300_000,
 ]
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: f"{text[:20]}…")
-@pytest.mark.timeout(2)
-def test_a_long_hostile_text_is_read_or_refused_at_once(text: str) -> None:
+def test_a_long_hostile_text_is_read_or_refused_in_few_steps(text: str) -> None:
+    assert steps(lambda: outcome(text, items=True)) < 300 + 2 * len(text)
     match outcome(text, items=True):
         case BadReference() as refused:
             assert len(str(refused)) < 300

@@ -19,6 +19,8 @@ from plait.core.values.effort import find
 from plait.core.values.schema import Schema
 from plait.errors import ReferenceFailed
 
+from ...profiles import share_of_examples
+
 DRAFT_4 = "http://json-schema.org/draft-04/schema#"
 DRAFT_7 = "http://json-schema.org/draft-07/schema#"
 STRING: dict[str, Any] = {"type": "string"}
@@ -495,6 +497,7 @@ def _through_an_empty_list(value: Any, steps: tuple[Step, ...]) -> bool:
 
 
 LAWS = settings(
+    share_of_examples(0.25),
     suppress_health_check=[
         HealthCheck.too_slow,
         HealthCheck.filter_too_much,

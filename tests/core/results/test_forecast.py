@@ -36,6 +36,7 @@ from plait.core.tools.policy import Policy, Rule
 from tests.core.scheduling.places import as_named, conflicts_in
 from tests.fakes import tool
 
+from ...profiles import share_of_examples
 from ..scheduling.documents import CATALOG as SHARED
 from ..scheduling.documents import PATH, documents
 
@@ -195,6 +196,7 @@ def with_nothing_left_open(drawn: dict[str, Any]) -> dict[str, Any]:
     return drawn
 
 
+@share_of_examples(0.4)
 @given(
     documents().map(with_nothing_left_open),
     st.builds(

@@ -63,9 +63,10 @@ class Written(SchedulerMachine):
 
 
 def test_a_record_is_read_as_it_was_written() -> None:
-    run_state_machine_as_test(Written, settings=share_of_examples(0.2))
+    run_state_machine_as_test(Written, settings=share_of_examples(0.15))
 
 
+@share_of_examples(0.4)
 @given(st.dictionaries(WORDS, json_values(), max_size=5))
 def test_any_arguments_are_read_as_they_were_written(arguments: dict[str, Any]) -> None:
     record = record_of(begun({"id": "a"})[0], 100.0)

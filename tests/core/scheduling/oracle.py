@@ -273,6 +273,8 @@ class Oracle:
     quiet: dict[str, float] = field(default_factory=dict)
     """Until when a server asked not to be called."""
     adaptive: dict[str, AdaptiveModel] = field(init=False)
+    took: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """How long the calls of each tool took that a server answered well."""
     asking: dict[Key, float] = field(default_factory=dict)
     """Calls whose client is asked something, each since when."""
     paused: defaultdict[Key, float] = field(default_factory=lambda: defaultdict(float))
@@ -524,11 +526,12 @@ class Oracle:
 
     def _went_well(self, key: Key) -> None:
         server = self.server(key)
+        seconds = self.now - self.sent[key][-1] - self.paused[key]
+        self.took[self.tool(key)].append(seconds)
         if server in self.adaptive:
             limit = f"server {server}"
             slots = sum(self.room[call.key].get(limit, 0) for call in self.holding)
             slots += self.room[key].get(limit, 0)
-            seconds = self.now - self.sent[key][-1] - self.paused[key]
             self.adaptive[server].succeeded(self.tool(key), seconds, slots)
 
     def _went_wrong(self, key: Key, error: CallError) -> None:

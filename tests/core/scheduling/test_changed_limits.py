@@ -9,6 +9,8 @@ from plait.core.scheduling.lanes import Lease, SlotRequest
 from plait.core.scheduling.limits import ConcurrencyLimits, Limits
 from plait.core.scheduling.rates import Rate
 
+from ...profiles import share_of_examples
+
 SERVERS = ("a", "b")
 
 
@@ -110,6 +112,7 @@ def limits(draw: st.DrawFn) -> Limits:
     return Limits(draw(st.integers(1, 6)), tuple(servers.items()))
 
 
+@share_of_examples(0.4)
 @given(st.lists(st.one_of(limits(), st.sampled_from(("add", "end"))), max_size=40), st.data())
 def test_whatever_changes_nothing_that_fits_waits_and_nothing_starts_without_room(
     steps: list[Limits | str], data: st.DataObject

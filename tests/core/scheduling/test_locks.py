@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from plait.core.scheduling.locks import Locks, Request
 from plait.core.tools.claims import ResourceClaim
 
+from ...profiles import share_of_examples
+
 
 def claim(key: str) -> ResourceClaim:
     """`r /a/b` or `w /a/b`."""
@@ -142,6 +144,7 @@ def conflict(one: ResourceClaim, other: ResourceClaim) -> bool:
     return (one.writes or other.writes) and long[: len(short)] == short
 
 
+@share_of_examples(0.4)
 @given(st.data())
 def test_any_order_of_asking_and_releasing_grants_as_the_plain_rule_does(data: Any) -> None:
     paths = st.lists(st.sampled_from("ab"), min_size=1, max_size=3).map("/".join)

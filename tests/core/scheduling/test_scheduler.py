@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import isclose
+from statistics import median
 from typing import Any
 
 import pytest
@@ -36,7 +37,9 @@ from plait.core.tools.tool_stats import ToolStats
 from plait.errors import CallError, CallTimeout, ServerUnavailable
 from tests.fakes import tool
 
+from ...profiles import share_of_examples
 from ..runs import result_at
+from .documents import CATALOG as CATALOG_OF_WORLDS
 from .machine import SchedulerMachine
 from .oracle import conflict
 from .places import conflicts_in
@@ -65,6 +68,18 @@ def test_whatever_happens_every_promise_is_kept() -> None:
     run_state_machine_as_test(Promises)
 
 
+class Replayed(SchedulerMachine):
+    """The same events at the same times give the same steps; errors are compared as text."""
+
+    def check_end(self, world: World) -> None:
+        for entry, step in world.replay():
+            assert repr(step) == repr(entry.step)
+
+
+def test_the_journal_of_any_story_gives_the_same_steps_again() -> None:
+    run_state_machine_as_test(Replayed, settings=share_of_examples(0.2))
+
+
 def promise_what_happens_is_as_promised(world: World) -> None:
     promise_calls_are_those_of_the_document(world)
     promise_dependencies_settle_first(world)
@@ -74,6 +89,7 @@ def promise_what_happens_is_as_promised(world: World) -> None:
     promise_the_earlier_in_the_document_goes_first(world)
     promise_limits_are_kept(world)
     promise_adaptive_limits_learn_from_every_call(world)
+    promise_the_time_of_every_call_is_learned(world)
     promise_rates_and_quiet_are_kept(world)
     promise_nothing_that_fits_waits(world)
     promise_nothing_waits_for_what_is_over(world)
@@ -164,6 +180,15 @@ def promise_adaptive_limits_learn_from_every_call(world: World) -> None:
     for server, model in world.adaptive.items():
         assert isclose(ledger.adaptive[server].value, model.value)
         assert ledger.servers[server].capacity == model.slots
+
+
+def promise_the_time_of_every_call_is_learned(world: World) -> None:
+    """Of the last calls of each tool: without the time in which the client was asked something or
+    the server was not there, and not of an answer that was kept."""
+    for name, seconds in world.took.items():
+        learned = world.learned.seconds(CATALOG_OF_WORLDS.tools[name])
+        assert learned is not None
+        assert isclose(learned, median(seconds[-15:]), abs_tol=1e-9)
 
 
 def promise_rates_and_quiet_are_kept(world: World) -> None:

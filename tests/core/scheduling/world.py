@@ -3,7 +3,7 @@ oracle, one event at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -38,6 +38,7 @@ from plait.core.scheduling.scheduler import Scheduler
 from plait.core.tools.claims import ResourceName
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy, Rule
+from plait.core.tools.tool_stats import ToolStats
 from plait.errors import CallError, CallTimeout, ConnectionLost, ServerUnavailable, ToolError
 
 from ..runs import outputs_of
@@ -78,7 +79,9 @@ class World(Oracle):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.scheduler = Scheduler(self.limits)
+        self.first_limits = self.limits
+        self.learned = ToolStats()
+        self.scheduler = Scheduler(self.limits, self.learned)
         rules = () if self.writers is None else (Rule("?:write", max_concurrency=self.writers),)
         self.policy = Policy(rules)
         self.call_requests = CallRequests(self.policy)
@@ -211,6 +214,19 @@ class World(Oracle):
                 self.fail(key, how)
             case Call():
                 self.succeed(key, 1 + place % 3, is_cached=how == "cached")
+
+    def replay(self) -> Iterator[tuple[Entry, Step]]:
+        """Each entry of the journal with what another scheduler answers to it, once all runs have
+        ended."""
+        scheduler = Scheduler(self.first_limits, ToolStats())
+        for entry in self.journal:
+            match entry.what:
+                case Limits() as limits:
+                    yield entry, scheduler.change_limits(limits, entry.at)
+                case tuple() as event:
+                    yield entry, scheduler.handle(event, entry.at)
+                case make:
+                    yield entry, scheduler.submit(make(), entry.at)
 
     # What can happen next.
 

@@ -19,6 +19,8 @@ from plait.core.tools.naming import (
     tool_names,
 )
 
+from ...profiles import share_of_examples
+
 FITS = re.compile(r"[A-Za-z0-9_-]{1,52}\Z")
 OURS = ("execute_dag", "get_run", "plan")
 LONG = "x" * 80
@@ -109,11 +111,13 @@ def test_the_name_of_a_tool_stays_whatever_other_servers_come_and_go(tools: list
     assert all(before.served[entry] == name for entry, name in after.served.items())
 
 
+@share_of_examples(0.4)
 @given(entries)
 def test_the_names_of_tools_do_not_hang_on_the_order_of_lists(tools: list[Entry]):
     assert tool_names(tools).served == tool_names(tools[::-1]).served
 
 
+@share_of_examples(0.4)
 @given(entries, servers)
 def test_a_name_of_its_own_means_the_same_when_another_server_is_there(
     prompts: list[Entry], other: str
@@ -123,6 +127,7 @@ def test_a_name_of_its_own_means_the_same_when_another_server_is_there(
         assert prompt_names(prompts).means[prefixed_name(*entry)] == entry
 
 
+@share_of_examples(0.4)
 @given(entries)
 def test_what_is_served_bare_is_what_the_server_calls_it(tools: list[Entry]):
     for (server, name), served in tool_names(tools, bare={"a"}, taken=OURS).served.items():

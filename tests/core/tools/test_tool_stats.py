@@ -16,6 +16,7 @@ from plait.core.tools.catalog import Tool
 from plait.core.tools.tool_stats import LOOKS, MAX_DOCUMENT_CHARS, MAX_TOOLS, WINDOW, ToolStats
 from tests.fakes import tool
 
+from ...profiles import share_of_examples
 from ..strategies import WORDS, json_values
 
 LIST = tool("s:list", {"q": {"type": "string"}})
@@ -178,6 +179,7 @@ def test_what_was_learned_comes_back_from_its_document():
     assert line(learned) == "{items: [{id}], total}"
 
 
+@share_of_examples(0.4)
 @given(st.lists(st.tuples(st.sampled_from("abc"), DURATIONS, json_values()), max_size=20))
 def test_a_document_holds_all_that_was_learned(calls: list[tuple[str, float, Any]]):
     learned = ToolStats()

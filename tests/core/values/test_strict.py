@@ -11,20 +11,24 @@ from hypothesis import strategies as st
 
 from plait.core.values.strict import DOCUMENT_DEPTH, NotStrict, dumps, encode, loads, measure, short
 
+from ...profiles import share_of_examples
 from ..strategies import json_values, nested
 
 
+@share_of_examples(0.4)
 @given(json_values())
 def test_what_is_written_reads_back_as_it_was(value: Any) -> None:
     assert loads(dumps(value)) == value
     assert loads(dumps(value).encode()) == value
 
 
+@share_of_examples(0.4)
 @given(json_values())
 def test_the_size_is_that_of_the_compact_text(value: Any) -> None:
     assert measure(value) == len(encode(value))
 
 
+@share_of_examples(0.4)
 @given(
     json_values(
         leaves=st.sampled_from([2**63, -(2**63), 10**30, "\x7f\x00\u2028", '"\\', "é", 1e16, 1e-7])
@@ -37,6 +41,7 @@ def test_the_bytes_that_are_sent_read_back_as_the_value_and_are_as_many_as_was_m
     assert len(encode(value)) == measure(value)
 
 
+@share_of_examples(0.4)
 @given(json_values(leaves=st.sampled_from([2**63, 10**30, 1e16, -0.0, "é", "\u2028", '"[{', None])))
 def test_a_text_means_the_same_however_it_is_written(value: Any) -> None:
     ways = (encode(value), dumps(value), json.dumps(value), json.dumps(value, indent=1))
@@ -56,6 +61,7 @@ def test_a_number_that_json_does_not_have_is_not_sent(number: float) -> None:
 NO_JSON = st.sampled_from([float("nan"), 10**30, "\ud800", b"x", {1: 2}, nested(7)])
 
 
+@share_of_examples(0.4)
 @given(json_values(leaves=NO_JSON), st.integers(1, 7))
 def test_a_number_next_to_it_changes_nothing_in_what_is_said_of_a_value(
     value: Any, depth: int
