@@ -35,12 +35,12 @@ def root(folder, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 async def grep(root: Root, **arguments: object) -> Matches:
     call = Grep.model_validate(arguments)
-    return await search.grep(root, search.searchable(root, call.path), call)
+    return await search.grep(search.searchable(root, call.path), call)
 
 
 async def find(root: Root, pattern: str, **arguments: object) -> Found:
     call = FindFiles.model_validate({"pattern": pattern, **arguments})
-    return await search.find_files(root, search.searchable(root, call.path), call)
+    return await search.find_files(search.searchable(root, call.path), call)
 
 
 async def places(root: Root, **arguments: object) -> list[str]:
@@ -95,6 +95,67 @@ async def test_an_expression_that_cannot_be_read_is_an_error_that_says_why(
 ):
     with pytest.raises(WorkspaceError, match="was not understood"):
         await grep(root, pattern=pattern)
+
+
+@pytest.mark.parametrize(
+    ("glob", "path", "paths"),
+    [
+        ("src/*.py", "src", ["src/b.py"]),
+        ("src/**/*.txt", "src/deep", ["src/deep/c.txt"]),
+        ("/src/*.py", "src/deep", []),
+        ("!src/deep", "src", ["src/b.py"]),
+        ("*.py", "src", ["src/b.py"]),
+    ],
+)
+async def test_a_glob_with_a_slash_begins_at_the_root_wherever_the_search_begins(
+    root: Root, glob: str, path: str, paths: list[str]
+):
+    assert (await find(root, glob, path=path)).paths == paths
+    found = await grep(root, pattern="two", glob=glob, path=path, ignore_case=True)
+    assert [line.path for line in found.lines] == paths
+
+
+async def test_a_file_is_found_and_too_large_a_one_is_not_searched(root: Root):
+    assert (await find(root, "*.py", path="src/b.py")).paths == ["src/b.py"]
+    (root.path / "large.txt").write_bytes(b"two\n" * (search.MAX_FILE_BYTES // 4 + 1))
+    assert (await grep(root, pattern="two", path="large.txt")).lines == []
+
+
+def swap_for_link_out(root: Root, name: str) -> None:
+    (root.path / name).rename(root.path / "moved")
+    outside = "../ws-evil" if (root.path / "moved").is_dir() else "../secret.txt"
+    (root.path / name).symlink_to(outside)
+
+
+@pytest.mark.parametrize(
+    ("path", "swapped"),
+    [("src", "src"), ("src/deep", "src"), ("src/b.py", "src"), ("a.py", "a.py")],
+)
+async def test_a_place_that_became_a_link_out_after_the_decision_is_refused(
+    root: Root, path: str, swapped: str
+):
+    place = search.searchable(root, path)
+    swap_for_link_out(root, swapped)
+    with pytest.raises(WorkspaceError, match=r"not a folder|symlink"):
+        await search.grep(place, Grep(pattern="secret"))
+    with pytest.raises(WorkspaceError, match=r"not a folder|symlink"):
+        await search.find_files(place, FindFiles(pattern="*"))
+
+
+@pytest.mark.parametrize("path", ["src", "a.py"])
+async def test_a_search_stays_in_what_was_opened_if_a_link_out_takes_its_place(
+    root: Root, path: str, monkeypatch: pytest.MonkeyPatch
+):
+    """The engine is looked for after the place was opened, and that is when it is swapped."""
+    engine = vars(search)["program"]  # of this engine: the fixture may have hidden ripgrep
+
+    def swapping(name: str) -> str | None:
+        swap_for_link_out(root, path)
+        return engine(name)
+
+    monkeypatch.setattr(search, "program", swapping)
+    found = await grep(root, pattern="two|secret", path=path)
+    assert [line.text for line in found.lines] == ["import two" if path == "src" else "two"]
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,20 @@ def opened_file(place: Place) -> Iterator[tuple[int, os.stat_result]]:
         os.close(descriptor)
 
 
+@contextmanager
+def opened_entry(place: Place) -> Iterator[tuple[int, os.stat_result]]:
+    """Open a folder or a file for reading, and yield its descriptor and its stat."""
+    if place.parts:
+        with opened_parent(place) as (folder, name):
+            descriptor = os.open(name, READ_FLAGS, dir_fd=folder)
+    else:
+        descriptor = os.open(place.root, FOLDER_FLAGS)
+    try:
+        yield descriptor, os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def require_regular(status: os.stat_result, name: str) -> None:
     """Refuse what is not a regular file."""
     if stat.S_ISDIR(status.st_mode):

@@ -8,6 +8,7 @@ it.
 
 from __future__ import annotations
 
+import functools
 import os
 import resource
 import shutil
@@ -59,6 +60,10 @@ class Command:
     cwd: Path
     timeout_s: float
     env: Mapping[str, str] = field(default_factory=dict)
+    folder: int | None = None
+    """The descriptor of a folder to start in, in place of `cwd`, wherever it is by then."""
+    stdin: int | None = None
+    """The descriptor of a file to read. None: there is nothing to read."""
     merged: bool = False
     """Whether stderr goes into the output."""
     keeps_end: bool = False
@@ -133,16 +138,20 @@ async def run(command: Command, on_output: OnOutput | None = None) -> Outcome:
 
 
 def _started(command: Command) -> Process:
+    enter = command.folder
     try:
         process = subprocess.Popen(  # noqa: S603  # argv is made by our own modules, without a shell
             command.argv,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if command.stdin is None else command.stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if command.merged else subprocess.PIPE,
-            cwd=command.cwd,
+            cwd=command.cwd if command.folder is None else None,
             env={**inherited(), **command.env},
             start_new_session=True,
             bufsize=0,
+            preexec_fn=None
+            if enter is None
+            else functools.partial(os.fchdir, enter),  # one system call
         )
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -1,9 +1,9 @@
 """A search in plain Python that prints what ripgrep would, for `search` where that is not
 installed.
 
-It is a program, not a module to import: an expression that would take forever ends with its
-process. It knows the options that `search` passes, does not read .gitignore, and follows no
-symlink.
+It runs as a program: an expression that would take forever ends with its process. It knows the
+options that `search` passes, and does not read .gitignore. It follows no symlink, also where a
+folder is replaced by one while it searches: each is opened from the one that holds it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 SNIFFED_BYTES = 8192
 
@@ -30,12 +31,12 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     found = False
-    for path in _files(options.path, keep):
+    for file in _files(options.path, keep):
         if options.files:
             found = True
-            sys.stdout.write(path + "\0")
+            sys.stdout.write(file.path + "\0")
         else:
-            found |= _search(path, expression, options)
+            found |= _search(file, expression, options)
     return 0 if found else 1
 
 
@@ -81,6 +82,18 @@ def _filter(globs: list[str]) -> Keep:
     return keep
 
 
+def filtered(glob: str) -> Keep:
+    """Return the test of whether one glob wants a path, and every folder on the way to it."""
+    keep = _filter([glob])
+
+    def wanted(path: str, is_folder: bool) -> bool:
+        parts = path.split("/")
+        folders = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
+        return all(keep(folder, True) for folder in folders) and keep(path, is_folder)
+
+    return wanted
+
+
 def translated(glob: str) -> re.Pattern[str]:
     """Translate a glob to an expression over paths. Without a slash, it matches at any depth."""
     anchored = glob if "/" in glob.rstrip("/") else f"**/{glob}"
@@ -118,29 +131,49 @@ def _translated_part(part: str, *, in_braces: bool) -> str:
             return re.escape(part)
 
 
-def _files(path: str, keep: Keep) -> Iterator[str]:
+class File(NamedTuple):
+    """A file to search: its path to show, and its name in an open folder."""
+
+    path: str
+    name: str
+    folder: int | None = None
+
+
+def _files(path: str, keep: Keep) -> Iterator[File]:
     """Yield the regular files at or below a path, sorted; symlinks and special files are left
     out."""
-    if not os.path.isdir(path):
-        yield path
-        return
+    if os.path.isdir(path) and not os.path.islink(path):
+        yield from _below(File(path, path), keep)
+    else:
+        yield File(path, path)
+
+
+def _below(folder: File, keep: Keep) -> Iterator[File]:
     try:
-        entries = sorted(os.scandir(path), key=lambda entry: entry.name)
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+        descriptor = os.open(folder.name, flags, dir_fd=folder.folder)
     except OSError:
         return
-    for entry in entries:
-        inner = os.path.join(path, entry.name)
-        is_folder = entry.is_dir(follow_symlinks=False)
-        if not keep(os.path.normpath(inner), is_folder):
-            continue
-        if is_folder:
-            yield from _files(inner, keep)
-        elif entry.is_file(follow_symlinks=False):
-            yield inner
+    try:
+        with os.scandir(descriptor) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+        for entry in entries:
+            inner = File(os.path.join(folder.path, entry.name), entry.name, descriptor)
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if not keep(os.path.normpath(inner.path), is_folder):
+                continue
+            if is_folder:
+                yield from _below(inner, keep)
+            elif entry.is_file(follow_symlinks=False):
+                yield inner
+    except OSError:
+        return
+    finally:
+        os.close(descriptor)
 
 
-def _search(path: str, expression: re.Pattern[str], options: argparse.Namespace) -> bool:
-    lines = _lines(path, options.max_filesize)
+def _search(file: File, expression: re.Pattern[str], options: argparse.Namespace) -> bool:
+    lines = _lines(file, options.max_filesize)
     matching = [
         number for number, line in enumerate(lines) if expression.search(line.rstrip("\r\n"))
     ]
@@ -152,16 +185,23 @@ def _search(path: str, expression: re.Pattern[str], options: argparse.Namespace)
             shown.setdefault(near, "context")
         shown[number] = "match"
     for number, kind in sorted(shown.items()):
-        data = {"path": {"text": path}, "lines": {"text": lines[number]}, "line_number": number + 1}
+        data = {
+            "path": {"text": file.path},
+            "lines": {"text": lines[number]},
+            "line_number": number + 1,
+        }
         sys.stdout.write(json.dumps({"type": kind, "data": data}) + "\n")
     return bool(matching)
 
 
-def _lines(path: str, most_bytes: int | None) -> list[str]:
-    """Return the lines of a text file; none if it is binary, too large, special or cannot be
-    read."""
+def _lines(file: File, most_bytes: int | None) -> list[str]:
+    """Return the lines of a text file (`-` is the standard input); an empty list if it is binary,
+    too large, special or cannot be read."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = (
+            os.dup(0) if file.path == "-" else os.open(file.name, flags, dir_fd=file.folder)
+        )
         with open(descriptor, "rb") as stream:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode) or status.st_size > (most_bytes or status.st_size):

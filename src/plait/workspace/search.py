@@ -2,7 +2,8 @@
 
 Both engines print the same: `--files` gives names that end in NUL, a search gives ripgrep's JSON
 lines. Neither follows symlinks, reads a configuration file, or takes an argument of the model for
-an option.
+an option. They get no path to follow, which could be replaced by a link before they do: a search
+starts in the folder that was opened on the way from the root, and a file is their input.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ import base64
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,8 +23,9 @@ from pydantic import Field
 
 from .errors import WorkspaceError
 from .folders import HEAVY_FOLDERS
-from .paths import Place, Root, WorkspacePath, explained, kind_of, shown
+from .paths import Kind, Place, Root, WorkspacePath, explained, kind_of, opened_entry, shown
 from .processes import Command, Outcome, program, run
+from .scan import Keep, filtered
 from .schema import Arguments, Output
 
 TIMEOUT_S = 20.0
@@ -105,31 +110,88 @@ class Matches(Output):
     ]
 
 
-async def find_files(root: Root, place: Place, call: FindFiles) -> Found:
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a search starts: an open folder, or an open file."""
+
+    place: Place
+    descriptor: int
+    kind: Kind
+    size_bytes: int
+
+    def command(self, glob: str | None, options: list[str]) -> Command:
+        globs = [f"--glob={glob}"] if glob is not None and self._takes(glob) else []
+        # A file is on the standard input, which engines call "-".
+        operand, folder, stdin = (
+            ("./", self.descriptor, None) if self.kind == "folder" else ("-", None, self.descriptor)
+        )
+        return Command(
+            argv=(*engine(), "--no-config", "--hidden", "--sort=path", *globs, *options, operand),
+            cwd=self.place.root,
+            timeout_s=TIMEOUT_S,
+            folder=folder,
+            stdin=stdin,
+            kept_bytes=MAX_LISTED_BYTES,
+            memory_bytes=MEMORY_BYTES,
+        )
+
+    def filter(self, glob: str | None) -> Keep | None:
+        """Return the test for a glob that an engine cannot apply: one that begins at the root of
+        the workspace, when the search begins deeper."""
+        return None if glob is None or self.kind == "file" or self._takes(glob) else filtered(glob)
+
+    def name(self, path: str) -> str:
+        """Return the path from the root of what an engine found."""
+        if self.kind == "file":
+            return self.place.name
+        inner = shown(path.removeprefix("./"))
+        return f"{self.place.name}/{inner}" if self.place.parts else inner
+
+    def _takes(self, glob: str) -> bool:
+        return not self.place.parts or "/" not in glob.rstrip("/")
+
+
+@contextmanager
+def started(place: Place) -> Iterator[Start]:
+    """Open the place of a search, without following a symlink.
+
+    Raises:
+        WorkspaceError: it has disappeared, or was replaced by a symlink or by a special file.
+    """
+    with explained(place.name), opened_entry(place) as (descriptor, status):
+        kind = kind_of(status.st_mode)
+        _require_searchable(place, kind)
+        yield Start(place, descriptor, kind, status.st_size)
+
+
+async def find_files(place: Place, call: FindFiles) -> Found:
     """Find files by a glob. Raises WorkspaceError if it cannot be understood."""
-    options = ["--files", "--null", f"--glob={call.pattern}"]
-    command = _command(root, place, [*options, *_ignoring(call.include_ignored)])
-    outcome = await run(command)
+    with started(place) as start:
+        if start.kind == "file":
+            return Found(paths=[place.name], truncated=False)
+        options = ["--files", "--null", *_ignoring(call.include_ignored)]
+        outcome = await run(start.command(call.pattern, options))
     _require_understood(outcome)
-    names = outcome.output.split(b"\0")[:-1]
-    paths = [_name(os.fsdecode(name)) for name in names[: call.max_files]]
+    keep = start.filter(call.pattern)
+    found = (start.name(os.fsdecode(name)) for name in outcome.output.split(b"\0")[:-1])
+    names = [name for name in found if keep is None or keep(name, False)]
+    paths = names[: call.max_files]
     return Found(
         paths=paths, truncated=outcome.truncated or outcome.timed_out or len(names) > len(paths)
     )
 
 
-async def grep(root: Root, place: Place, call: Grep) -> Matches:
+async def grep(place: Place, call: Grep) -> Matches:
     """Search files for an expression. Raises WorkspaceError if it or the glob is invalid."""
     options = ["--json", f"--max-filesize={MAX_FILE_BYTES}", f"--context={call.context}"]
     options += ["--ignore-case"] if call.ignore_case else ["--case-sensitive"]
-    options += [f"--glob={call.glob}"] if call.glob is not None else []
-    command = _command(
-        root, place, [*options, *_ignoring(call.include_ignored), "-e", call.pattern]
-    )
-    collected = Collected(call.max_matches)
-    with anyio.CancelScope() as enough:
+    options += [*_ignoring(call.include_ignored), "-e", call.pattern]
+    with started(place) as start, anyio.CancelScope() as enough:
+        collected = Collected(call.max_matches, start, start.filter(call.glob))
         collected.enough = enough
-        outcome = await run(command, collected.receive)
+        if start.kind == "file" and start.size_bytes > MAX_FILE_BYTES:
+            return Matches(lines=[], matches=0, truncated=False)
+        outcome = await run(start.command(call.glob, options), collected.receive)
         if not outcome.timed_out:
             _require_understood(outcome)
         collected.truncated |= outcome.timed_out
@@ -139,12 +201,14 @@ async def grep(root: Root, place: Place, call: Grep) -> Matches:
 class Collected:
     """The matches so far, from JSON lines in pieces. It ends the search when it has enough."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, start: Start, keep: Keep | None) -> None:
         self.lines: list[Line] = []
         self.matches = 0
         self.truncated = False
         self.enough = anyio.CancelScope()
         self._most = most
+        self._start = start
+        self._keep = keep
         self._rest = bytearray()
 
     def __repr__(self) -> str:
@@ -165,13 +229,16 @@ class Collected:
         kind, data = message["type"], message["data"]
         if kind not in ("match", "context"):
             return
+        name = self._start.name(_text(data["path"]))
+        if self._keep is not None and not self._keep(name, False):
+            return
         if kind == "match" and self.matches == self._most:
             self._stop()
             return
         self.matches += kind == "match"
         self.lines.append(
             Line(
-                path=_name(_text(data["path"])),
+                path=name,
                 line=data["line_number"],
                 text=_text(data["lines"]).rstrip("\r\n")[:MAX_LINE_CHARACTERS],
                 is_match=kind == "match",
@@ -181,16 +248,6 @@ class Collected:
     def _stop(self) -> None:
         self.truncated = True
         self.enough.cancel()
-
-
-def _command(root: Root, place: Place, options: list[str]) -> Command:
-    return Command(
-        argv=(*engine(), "--no-config", "--hidden", "--sort=path", *options, "--", _operand(place)),
-        cwd=root.path,
-        timeout_s=TIMEOUT_S,
-        kept_bytes=MAX_LISTED_BYTES,
-        memory_bytes=MEMORY_BYTES,
-    )
 
 
 def engine() -> tuple[str, ...]:
@@ -217,13 +274,13 @@ def searchable(root: Root, given: str) -> Place:
     place = root.locate(given)
     with explained(place.name):
         kind = kind_of(os.lstat(place.path).st_mode)
-    if kind not in ("file", "folder"):
-        raise WorkspaceError(f"{place.name} is a {kind}; only files and folders can be searched.")
+    _require_searchable(place, kind)
     return place
 
 
-def _operand(place: Place) -> str:
-    return "./" + "/".join(place.parts)
+def _require_searchable(place: Place, kind: Kind) -> None:
+    if kind not in ("file", "folder"):
+        raise WorkspaceError(f"{place.name} is a {kind}; only files and folders can be searched.")
 
 
 def _ignoring(include_ignored: bool) -> list[str]:
@@ -247,7 +304,3 @@ def _text(field: dict[str, str]) -> str:
     if "text" in field:
         return field["text"]
     return base64.b64decode(field["bytes"]).decode("utf-8", "replace")
-
-
-def _name(path: str) -> str:
-    return shown(path.removeprefix("./"))

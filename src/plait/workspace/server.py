@@ -103,13 +103,13 @@ async def _list_dir(workspace: Workspace, call: folders.ListDir, _: checks.Repor
 async def _find_files(workspace: Workspace, call: search.FindFiles, _: checks.Report) -> Output:
     place = await workspace.in_thread(search.searchable, workspace.root, call.path)
     async with workspace.processes:
-        return await search.find_files(workspace.root, place, call)
+        return await search.find_files(place, call)
 
 
 async def _grep(workspace: Workspace, call: search.Grep, _: checks.Report) -> Output:
     place = await workspace.in_thread(search.searchable, workspace.root, call.path)
     async with workspace.processes:
-        return await search.grep(workspace.root, place, call)
+        return await search.grep(place, call)
 
 
 async def _git_status(workspace: Workspace, call: git.GitStatus, _: checks.Report) -> Output:
