@@ -219,6 +219,85 @@ async def test_a_folder_in_no_repository_is_an_error_even_inside_of_one(root: Ro
         found(Root(root.path / "sub"), ".")
 
 
+async def test_links_and_alternates_inside_of_the_root_are_followed(folder: Path):
+    (folder / "other").mkdir()
+    repository(folder / "other")
+    run_git(folder, "clone", "--quiet", "--shared", "other", "clone")
+    (folder / "clone" / ".git" / "hooks" / "out").symlink_to("/etc/passwd")
+    refs = folder / "clone" / ".git" / "refs"
+    refs.rename(folder / "refs")
+    refs.symlink_to(folder / "refs")
+    assert [entry.subject for entry in (await log(Root(folder), repository="clone")).commits] == [
+        "First"
+    ]
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Path:
+    """A repository beside the root."""
+    (tmp_path / "private").mkdir()
+    repository(tmp_path / "private")
+    return tmp_path / "private" / ".git"
+
+
+def lead_out(dot_git: Path, private: Path, how: str) -> None:
+    objects = next(private.glob("objects/[0-9a-f][0-9a-f]"))
+    match how:
+        case "alternates":
+            (dot_git / "objects" / "info" / "alternates").write_text(f"{private}/objects\n")
+        case "relative alternates":
+            (dot_git / "objects" / "info" / "alternates").write_text(
+                "# other\n../../../private/objects"
+            )
+        case "alternates of alternates":
+            other = dot_git.parent / "other"
+            (other / "info").mkdir(parents=True)
+            (other / "info" / "alternates").write_text(f"{private}/objects\n")
+            (dot_git / "objects" / "info" / "alternates").write_text("../../other\n")
+        case "quoted alternates":
+            (dot_git / "objects" / "info" / "alternates").write_text(f'"{private}/objects"\n')
+        case "branches":
+            (dot_git / "refs" / "heads").rename(dot_git / "heads")
+            (dot_git / "refs" / "heads").symlink_to(private / "refs" / "heads")
+        case "a branch":
+            (dot_git / "refs" / "heads" / "theirs").symlink_to(private / "refs" / "heads" / "main")
+        case "a log":
+            (dot_git / "logs" / "refs" / "heads" / "main").unlink()
+            (dot_git / "logs" / "refs" / "heads" / "main").symlink_to(private / "logs" / "HEAD")
+        case "objects":
+            theirs = dot_git / "objects" / objects.name
+            if theirs.exists():
+                theirs.rename(dot_git / "moved")
+            theirs.symlink_to(objects)
+        case "a link to a link":
+            (dot_git.parent / "inner").mkdir()
+            (dot_git.parent / "inner" / "out").symlink_to(private / "refs" / "heads" / "main")
+            (dot_git / "refs" / "heads" / "inner").symlink_to(dot_git.parent / "inner")
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "alternates",
+        "relative alternates",
+        "alternates of alternates",
+        "quoted alternates",
+        "branches",
+        "a branch",
+        "a log",
+        "objects",
+        "a link to a link",
+    ],
+)
+async def test_no_link_deep_in_a_git_folder_and_no_alternate_leads_to_another_history(
+    folder: Path, private: Path, how: str
+):
+    root = repository(folder)
+    lead_out(folder / ".git", private, how)
+    with pytest.raises(WorkspaceError, match=r"is outside of the workspace|quotes a name"):
+        await log(root)
+
+
 @pytest.mark.parametrize("how", ["symlink", "file", "commondir", "linked objects"])
 async def test_a_repository_outside_is_not_shown(folder: Path, tmp_path: Path, how: str):
     private = tmp_path / "private"

@@ -20,17 +20,10 @@ from .processes import Command, Outcome, program, run
 TIMEOUT_S = 30.0
 MAX_FILTERS = 100
 MAX_POINTER_BYTES = 4096
-LINKABLE = (
-    "HEAD",
-    "commondir",
-    "config",
-    "config.worktree",
-    "index",
-    "logs",
-    "objects",
-    "packed-refs",
-    "refs",
-)
+MAX_ENTRIES = 500_000
+"""Most files and folders of a git folder; more than this are not checked for links."""
+UNREAD = frozenset({"hooks", "lfs", "annex", "modules", "worktrees"})
+"""What git does not read for a status, a diff or a log of this work tree."""
 
 ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -167,18 +160,49 @@ def _repository(root: Root, top: Place) -> Repository:
     common = _common_folder(git_folder)
     if not root.contains(git_folder) and _is_linked(folder, git_folder, common):
         return repository
-    linked = [
-        inner / name
-        for inner in (git_folder, common)
-        for name in LINKABLE
-        if (inner / name).is_symlink()
-    ]
-    for path in (git_folder, common, *linked):
-        if not root.contains(Path(os.path.realpath(path))):
+    _require_inside(root, git_folder, common)
+    return repository
+
+
+def _require_inside(root: Root, *folders: Path) -> None:
+    """Refuse git folders that lead out of the root by a symlink, however deep, or by an alternate:
+    another repository, whose objects git would take for this one's."""
+    open_folders, seen, entries = list(folders), set[Path](), 0
+    while open_folders:
+        path = open_folders.pop()
+        folder = Path(os.path.realpath(path))
+        if not root.contains(folder):
             raise WorkspaceError(
                 f"{shown(str(path))}, which the repository uses, is outside of the workspace."
             )
-    return repository
+        if folder in seen or not folder.is_dir():
+            continue
+        seen.add(folder)
+        open_folders += _alternates(folder)
+        with os.scandir(folder) as found:
+            for entry in found:
+                entries += 1
+                is_read = folder not in folders or entry.name not in UNREAD
+                if is_read and (entry.is_symlink() or entry.is_dir(follow_symlinks=False)):
+                    open_folders.append(Path(entry))
+        if entries > MAX_ENTRIES:
+            raise WorkspaceError(
+                f"the repository has more than {MAX_ENTRIES} files of its own, too many to check "
+                "for links out of the workspace. Run git gc there."
+            )
+
+
+def _alternates(objects: Path) -> list[Path]:
+    """Return the other folders of objects that a folder of objects names."""
+    names = objects / "info" / "alternates"
+    if not names.is_file():
+        return []
+    with names.open("rb") as stream:
+        text = stream.read(MAX_POINTER_BYTES + 1)
+    if len(text) > MAX_POINTER_BYTES or b'"' in text or b"\0" in text:
+        raise WorkspaceError(f"{shown(str(names))} is too long, or quotes a name.")
+    lines = (line for line in os.fsdecode(text).split("\n") if line and not line.startswith("#"))
+    return [objects / line for line in lines]
 
 
 def _git_folder(folder: Path) -> Path:
