@@ -565,6 +565,27 @@ async def test_an_empty_query_lists_the_servers_with_their_state(
     assert 'Did you mean "far"?' in first_text(unknown)
 
 
+async def test_a_search_while_servers_start_names_only_those_whose_tools_are_unknown(
+    connect: Connect, servers: FakeServers
+):
+    servers.add_server(ServerInfo("s", ServerState.CONNECTING, tools=6))
+    servers.add_server(ServerInfo("chat", ServerState.RETRYING, tools=1, error="refused"))
+    servers.add_server(ServerInfo("far", ServerState.RETRYING, error="refused"))
+    async with connect() as client:
+        failing = await client.call_tool("search_tools", {"query": "wait"})
+        servers.add_server(ServerInfo("slow", ServerState.CONNECTING))
+        starting = await client.call_tool("search_tools", {"query": "wait"})
+    assert first_text(failing).endswith(
+        "tools shown. Not searched, because not connected: far (retrying)."
+    )
+    notes = [
+        "Not searched, because not connected: far (retrying), slow (connecting).",
+        "Ask again in some seconds.",
+    ]
+    assert first_text(starting).endswith(" ".join(["tools shown.", *notes]))
+    assert structured(starting)["notes"] == notes
+
+
 async def test_describe_gives_whole_definitions_and_the_nearest_of_what_there_is_not(
     connect: Connect,
 ):

@@ -62,23 +62,25 @@ def search_answer(found: SearchResult, limit: int, shape_of: LearnedShape) -> ty
             lines.append(f"{_line(signature, 3 * MAX_LINE)}{description}{writes}")
             line_of[tool.full_name] = len(lines)
         lines += [] if matches else ["nothing found"]
-    document = {"tools": tools, "total": found.total}
-    missing = [
-        f"{info.name} ({info.state})"
-        for info in found.servers
-        if info.state is not ServerState.READY
-    ]
-    absent = f"Not searched, because not connected: {some_of(missing, 8)}." if missing else ""
-    unsearched = ""
+    notes: list[str] = []
+    if missing := [info for info in found.servers if not info.is_known]:
+        servers = some_of([f"{info.name} ({info.state})" for info in missing], 8)
+        notes.append(f"Not searched, because not connected: {servers}.")
+        if any(info.state is ServerState.CONNECTING for info in missing):
+            notes.append("Ask again in some seconds.")
     if found.unsearched:
         needs = some_of([f'"{_line(need, 60)}"' for need in found.unsearched], 5)
-        unsearched = f"Not searched, because a query has at most {len(found.needs)} needs: {needs}."
-        document["notes"] = [unsearched]
+        most = len(found.needs)
+        notes.append(f"Not searched, because a query has at most {most} needs: {needs}.")
+    document = {
+        "tools": tools,
+        "total": found.total,
+        **({"notes": list[Json](notes)} if notes else {}),
+    }
 
     def last(kept: int) -> str:
         shown = sum(line <= kept for line in line_of.values())
-        sentences = [f"{shown:,} of {found.total:,} tools shown.", absent, unsearched]
-        return " ".join(filter(None, sentences))
+        return " ".join([f"{shown:,} of {found.total:,} tools shown.", *notes])
 
     return answer(fit(document, limit), text=_joined(lines, limit, last))
 

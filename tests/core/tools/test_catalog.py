@@ -181,3 +181,49 @@ def test_a_tool_for_the_page_of_an_app_alone_is_found_by_its_name_and_offered_to
         problem = catalog.unknown("tasks[0].tool", name)
         assert ("poll_clock" in f"{problem.hint} {problem.fix}") is is_offered
     assert catalog.find("app:poll_clock") is poll
+
+
+@pytest.mark.parametrize(
+    ("definition", "is_deprecated"),
+    [
+        ({"description": "Read it. DEPRECATED: Use read_text instead."}, True),
+        ({"description": "Deprecated. Reads it."}, True),
+        ({"description": "[deprecated] Reads it."}, True),
+        ({"description": "Reads it. This tool is deprecated."}, True),
+        ({"title": "Read (Deprecated)"}, True),
+        ({"annotations": {"title": "Read (deprecated)"}}, True),
+        ({"annotations": {"deprecated": True}}, True),
+        ({"deprecated": True}, True),
+        ({"description": "Lists deprecated packages."}, False),
+        ({"description": "Deprecated packages are listed."}, False),
+        ({"description": "Says whether a package is deprecated."}, False),
+        ({"title": 5, "description": None, "annotations": {"deprecated": "no"}}, False),
+        ({}, False),
+    ],
+)
+def test_a_tool_is_deprecated_if_its_server_says_so(
+    definition: dict[str, Json], is_deprecated: bool
+) -> None:
+    assert Tool("s", "read", definition).is_deprecated is is_deprecated
+
+
+def test_a_name_can_say_that_a_tool_is_deprecated() -> None:
+    assert Tool("s", "read_deprecated").is_deprecated
+    assert Tool("s", "deprecated_read").is_deprecated
+    assert not Tool("s", "list_deprecated_packages").is_deprecated
+
+
+@pytest.mark.parametrize(
+    ("state", "tools", "is_known"),
+    [
+        (ServerState.READY, 0, True),
+        (ServerState.CONNECTING, 3, True),
+        (ServerState.IDLE, 3, True),
+        (ServerState.CONNECTING, 0, False),
+        (ServerState.RETRYING, 0, False),
+    ],
+)
+def test_tools_are_known_of_a_server_that_is_ready_or_was_before(
+    state: ServerState, tools: int, is_known: bool
+) -> None:
+    assert ServerInfo("s", state, tools=tools).is_known is is_known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,6 +13,14 @@ from hashlib import sha256
 from ..values.problems import Problem, did_you_mean, nearest, slip_of, some_of
 from ..values.schema import Schema
 from ..values.strict import Json, JsonObject
+
+_DEPRECATED = re.compile(
+    r"\bDEPRECATED\b"
+    r"|[(\[][Dd]eprecated\b"
+    r"|^\W*(?i:deprecated)(?:\W*$|\W*[.:;,!)\]\-\u2013\u2014]|_)"
+    r"|_deprecated$"
+    r"|\b(?i:this|it|tool|function|method)(?: is| has been)(?: now)? deprecated\b"
+)
 
 
 class ServerState(StrEnum):
@@ -41,6 +50,11 @@ class ServerInfo:
     warnings: tuple[str, ...] = ()
     """Problems of single tools, which were left out; and a warning if its tools have changed."""
     pid: int | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its tools are known, from now or from its last start."""
+        return self.state is ServerState.READY or self.tools > 0
 
 
 @dataclass(frozen=True)
@@ -95,6 +109,16 @@ class Tool:
         ui = meta.get("ui") if isinstance(meta, dict) else None
         visibility = ui.get("visibility") if isinstance(ui, dict) else None
         return not isinstance(visibility, list) or "model" in visibility
+
+    @cached_property
+    def is_deprecated(self) -> bool:
+        """Whether its server says that it should no longer be used, in an annotation or in words.
+        A tool *about* what is deprecated does not count."""
+        if self.hints.get("deprecated") is True or self.definition.get("deprecated") is True:
+            return True
+        titles = (self.definition.get("title"), self.hints.get("title"))
+        texts = (self.name, *titles, self.definition.get("description"))
+        return any(_DEPRECATED.search(text) for text in texts if isinstance(text, str))
 
     @property
     def is_read_only(self) -> bool:
@@ -225,9 +249,6 @@ class Catalog:
     def _unlisted(self, name: str) -> Tool | None:
         for mark in (":", "__", ".", "/"):
             server, found, tool = name.partition(mark)
-            if found and tool and server in self.servers and not self._was_listed(server):
+            if found and tool and server in self.servers and not self.servers[server].is_known:
                 return Tool(server, tool, listed=False)
         return None
-
-    def _was_listed(self, server: str) -> bool:
-        return self.servers[server].state is ServerState.READY or self.servers[server].tools > 0
