@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from plait.cli.commands import program
+from plait.core.tools.policy import Policy
 from plait.engine.gateway import Gateway
 from plait.errors import ServerUnavailable
 from plait.observers.logs import log_notices
@@ -59,10 +60,17 @@ class Plait:
 
     def __init__(self, servers: FakeServers) -> None:
         self._servers = servers
+        self.policy = Policy()
 
     def __call__(self, *words: str, input: str | bytes | None = None, **environ: str) -> Result:
         def opened(config: object) -> Gateway:
-            return Gateway(self._servers, self._servers, InMemoryRuns(), observers=[log_notices])
+            return Gateway(
+                self._servers,
+                self._servers,
+                InMemoryRuns(),
+                policy=self.policy,
+                observers=[log_notices],
+            )
 
         return CliRunner().invoke(
             program, list(words), obj=opened, input=input, env=environ, prog_name="plait"

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from plait.core.tools.catalog import ServerInfo, ServerState
+from plait.core.tools.policy import Policy
 
 from ..fakes import FakeServers
 from .conftest import Plait, task
@@ -53,6 +54,19 @@ def test_tools_lists_all_and_marks_what_is_not_read_only(plait: Plait):
 def test_tools_finds_by_words_and_shows_signatures(plait: Plait):
     result = plait("tools", "say", "text")
     assert result.stdout.startswith("s:say [w]\n    (text: string)\n")
+
+
+def test_tools_that_are_denied_are_not_shown(plait: Plait):
+    plait.policy = Policy(deny=("*:fail", "s:hang"))
+    assert [line.split()[0] for line in plait("tools").stdout.splitlines()] == [
+        "s:echo",
+        "s:say",
+        "far:look",
+    ]
+    found = plait("tools", "fail")
+    assert "s:fail" not in found.stdout
+    assert found.stderr.startswith("0 tools of 3")
+    assert json.loads(plait("tools", "--json").stdout)["total"] == 3
 
 
 def test_tools_as_json_holds_the_definitions(plait: Plait):

@@ -319,6 +319,19 @@ async def test_the_gateways_limit_holds_across_runs(servers: FakeServers):
     assert anyio.current_time() == pytest.approx(30, abs=0.1)
 
 
+async def test_search_offers_what_the_policy_allows_now(servers: FakeServers):
+    async with Gateway(
+        servers, servers, InMemoryRuns(), policy=Policy(deny=("*:sleep",))
+    ) as gateway:
+        for need in ("sleep", "s:sleep", "slep"):
+            found = await gateway.search(need)
+            assert found.needs == ((need, ()),)
+        assert found.total == len(servers.tools) - 1
+        gateway.change(Policy(), GatewayLimits(), None)
+        [(_, tools)] = (await gateway.search("sleep")).needs
+    assert [tool.full_name for tool in tools] == ["s:sleep"]
+
+
 async def test_search_finds_by_words_and_an_empty_query_lists_servers(servers: FakeServers):
     async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         found = await gateway.search("sleep a while")

@@ -14,6 +14,7 @@ from mcp import Client
 from mcp.server import Server
 from mcp.shared.memory import create_client_server_memory_streams
 
+from plait.core.tools.policy import Policy
 from plait.engine.gateway import Gateway
 from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.calls import OpenCalls
@@ -70,8 +71,9 @@ def connect(servers: FakeServers, era: str) -> Connect:
         max_chars: int = 24_000,
         wait_s: float | None = None,
         calls: OpenCalls | None = None,
+        policy: Policy | None = None,
     ) -> AsyncIterator[Client]:
-        async with Gateway(servers, servers, InMemoryRuns()) as gateway:
+        async with Gateway(servers, servers, InMemoryRuns(), policy=policy) as gateway:
             server = build_server(gateway, max_chars=max_chars, wait_s=wait_s, calls=calls)
             info = types.Implementation(name=name, version="1")
             async with Client(in_memory(server), mode=era, client_info=info) as client:

@@ -9,6 +9,8 @@ import mcp_types as types
 import pytest
 from mcp import MCPError
 
+from plait.core.tools.policy import Policy
+
 from .conftest import PICTURE, Connect, structured, task
 
 pytestmark = pytest.mark.virtual_time
@@ -29,6 +31,14 @@ async def test_the_guide_and_the_catalogue_can_be_read(connect: Connect):
     assert "## Worked examples" in guide
     assert catalog["servers"][0]["name"] == "s"
     assert "s:many(n: integer)" in catalog["servers"][0]["tools"]
+
+
+async def test_the_catalogue_offers_no_denied_tool(connect: Connect):
+    async with connect(policy=Policy(deny=("s:many",))) as client:
+        catalog = json.loads(text_of(await client.read_resource("plait://catalog")))
+    tools = catalog["servers"][0]["tools"]
+    assert tools
+    assert "s:many(n: integer)" not in tools
 
 
 async def test_runs_and_whole_outputs_can_be_read_by_their_address(connect: Connect):

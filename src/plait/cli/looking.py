@@ -42,7 +42,8 @@ async def show_plan(gateway: Gateway, session: Session, name: str, document: Doc
 
 
 async def list_tools(gateway: Gateway, session: Session, words: str, server: str | None) -> int:
-    """Show the tools that *words* find, best first, with signatures; or all, a line each."""
+    """Show the tools that *words* find, best first, with signatures; or all, a line each. Tools
+    that the policy denies are not shown."""
     await gateway.settled()
     catalog = gateway.catalog()
     if server is not None and server not in catalog.servers:
@@ -51,21 +52,24 @@ async def list_tools(gateway: Gateway, session: Session, words: str, server: str
             or f"Servers: {', '.join(catalog.servers) or 'none'}."
         )
         raise typer.BadParameter(f'unknown server "{server}". {hint}', param_hint="--server")
+    allowed = [
+        tool for tool in catalog.tools.values() if gateway.denied_by(tool.server, tool.name) is None
+    ]
     if words:
         found = await gateway.search(words, server=server, limit=MAX_FOUND)
         tools = list(dict.fromkeys(tool for _, matches in found.needs for tool in matches))
     else:
-        tools = [tool for tool in catalog.tools.values() if server in {None, tool.server}]
+        tools = [tool for tool in allowed if server in {None, tool.server}]
     out, err = session.console.out, session.console.err
     signatures = {
         tool.full_name: tool.signature_with(gateway.learned.shape(tool)) for tool in tools
     }
     if session.as_json:
         documents: list[Json] = [_tool(tool, signatures[tool.full_name]) for tool in tools]
-        out.json({"tools": documents, "total": len(catalog)})
+        out.json({"tools": documents, "total": len(allowed)})
     else:
         out.lines(_found(tools, signatures, out.width) if words else _listed(tools, out.width))
-        err.line(f"{counted(len(tools), 'tool')}{f' of {len(catalog):,}' if words else ''}")
+        err.line(f"{counted(len(tools), 'tool')}{f' of {len(allowed):,}' if words else ''}")
     there = {ServerState.READY, ServerState.IDLE}
     absent = [info for info in catalog.servers.values() if info.state not in there]
     err.lines(

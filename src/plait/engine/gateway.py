@@ -163,8 +163,7 @@ class Gateway:
         self._lookups.close()
         self._tasks.cancel_scope.cancel()
         await self._tasks.__aexit__(None, None, None)
-        if self._index is not None:
-            self._index[1].close()
+        self._forget_index()
 
     def change(
         self, policy: Policy, limits: GatewayLimits, resolver: ResourceResolver | None
@@ -172,6 +171,7 @@ class Gateway:
         """Apply new settings. Active runs keep their plans but obey the new concurrency limits."""
         self._policy, self._limits, self._resolver = policy, limits, resolver
         self._lookups.resolver = resolver or AS_WRITTEN
+        self._forget_index()
         self._call_requests = CallRequests(policy, detect_conflicts=resolver is not None)
         self._runner.change_limits(limits.concurrency, limits.max_output_bytes)
 
@@ -201,7 +201,8 @@ class Gateway:
     async def known(self) -> None:
         """Wait up to five seconds until the first connection attempt to every server without known
         tools has finished."""
-        unknown = [name for name, info in self.catalog().servers.items() if not info.tools]
+        servers = self.catalog().servers
+        unknown = [name for name, info in servers.items() if not info.is_known]
         if unknown:
             with anyio.move_on_after(CATALOG_WAIT_S):
                 await self._servers.settled(unknown)
@@ -209,8 +210,8 @@ class Gateway:
     async def search(
         self, query: str, *, server: str | None = None, limit: int = 6
     ) -> SearchResult:
-        """Search tools by words, for each need in *query* (`;` separates needs), best first. An
-        empty query finds servers."""
+        """Search the tools that the policy allows by words, for each need in *query* (`;` separates
+        needs), best first. An empty query finds servers."""
         await self.known()
         return self._search_index().search(query, server=server, limit=limit)
 
@@ -407,10 +408,14 @@ class Gateway:
 
         catalog = self.catalog()
         if self._index is None or self._index[0] is not catalog:
-            if self._index is not None:
-                self._index[1].close()
-            self._index = (catalog, SearchIndex(catalog))
+            self._forget_index()
+            self._index = (catalog, SearchIndex(catalog, self._policy))
         return self._index[1]
+
+    def _forget_index(self) -> None:
+        if self._index is not None:
+            self._index[1].close()
+        self._index = None
 
     def _observe(self, notice: Notice) -> None:
         match notice:

@@ -181,7 +181,11 @@ class Resources:
                 {
                     "name": info.name,
                     "state": str(info.state),
-                    "tools": [tool.signature for tool in catalog.offered(info.name)],
+                    "tools": [
+                        tool.signature
+                        for tool in catalog.offered(info.name)
+                        if self._gateway.denied_by(tool.server, tool.name) is None
+                    ],
                 }
                 for info in catalog.servers.values()
             ]

@@ -1,0 +1,45 @@
+"""People find the tools of servers that others wrote by what they need."""
+
+from __future__ import annotations
+
+import pytest
+from mcp.client.streamable_http import streamable_http_client
+
+from .conftest import World
+from .exposing import REST
+from .needs import HELD_OUT, NEEDS, Needs
+from .raw_client import connected
+
+SEARCHED = ("everything", *REST)
+"""Each server once: server-everything over other transports has the same tools."""
+
+
+@pytest.mark.parametrize(
+    ("needs", "first", "among_five"), [(NEEDS, 36, 39), (HELD_OUT, 9, 11)], ids=["made", "held out"]
+)
+async def test_most_needs_find_their_tool_first_and_nearly_all_among_five(
+    needs: Needs, first: int, among_five: int, world: World
+):
+    gateway = world.gateway(SEARCHED, "dag")
+    places: dict[str, int] = {}
+    async with connected(streamable_http_client(f"{gateway}/mcp")) as peer:
+        for need, wanted in needs.items():
+            answer = await peer.call("search_tools", {"query": need, "limit": 5})
+            found = [tool["name"] for tool in answer["structuredContent"]["tools"]]
+            places[need] = next((at for at, name in enumerate(found, 1) if name in wanted), 99)
+    missed = {need: place for need, place in places.items() if place > 1}
+    assert len(places) - len(missed) >= first, missed
+    assert sum(place <= 5 for place in places.values()) >= among_five, missed
+
+
+async def test_the_tables_name_tools_that_exist(world: World):
+    gateway = world.gateway(SEARCHED, "dag")
+    wanted = sorted(
+        {name for needs in (NEEDS, HELD_OUT) for names in needs.values() for name in names}
+    )
+    async with connected(streamable_http_client(f"{gateway}/mcp")) as peer:
+        for name in wanted:
+            answer = await peer.call("describe_tools", {"names": [name]})
+            assert "unknown" not in answer["structuredContent"], name
+    assert not NEEDS.keys() & HELD_OUT.keys()
+    assert (len(NEEDS), len(HELD_OUT)) == (40, 12)
