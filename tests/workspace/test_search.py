@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import pytest
 
@@ -147,7 +148,9 @@ async def test_a_search_stays_in_what_was_opened_if_a_link_out_takes_its_place(
     root: Root, path: str, monkeypatch: pytest.MonkeyPatch
 ):
     """The engine is looked for after the place was opened, and that is when it is swapped."""
-    engine = vars(search)["program"]  # of this engine: the fixture may have hidden ripgrep
+    engine: Callable[[str], str | None] = vars(search)[
+        "program"
+    ]  # of this engine: the fixture may have hidden ripgrep
 
     def swapping(name: str) -> str | None:
         swap_for_link_out(root, path)

@@ -23,7 +23,7 @@ MAX_POINTER_BYTES = 4096
 MAX_ENTRIES = 500_000
 """Most files and folders of a git folder; more than this are not checked for links."""
 UNREAD = frozenset({"hooks", "lfs", "annex", "modules", "worktrees"})
-"""What git does not read for a status, a diff or a log of this work tree."""
+"""Folders that git does not read for a status, a diff or a log of this work tree."""
 
 ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
