@@ -169,6 +169,48 @@ async def test_code_is_formatted_and_the_changed_files_are_listed(folder: Path):
         assert (await call(client, "format_code"))["clean"]
 
 
+async def test_a_formatter_never_writes_outside(folder: Path):
+    """By a link, a link where it would not look, a hard link, or a cache that the project sets."""
+    outside = folder.parent / "outside.py"
+    outside.write_text("x  =  1\n")
+    for name in ("a.py", "__pycache__/b.py", "env/c.py", "src/d.py"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).symlink_to(outside)
+    (folder / "env" / "pyvenv.cfg").write_text("")
+    (folder / "linked").symlink_to(folder.parent)
+    os.link(outside, folder / "hard.py")
+    (folder / "pyproject.toml").write_text(
+        '[tool.ruff]\nexclude = []\ncache-dir = "../cache"\ninclude = ["*.py"]\n'
+    )
+    (folder / "own.py").write_text("x  =  1\n")
+    async with Client(build_server(folder)) as client:
+        formatted = await call(client, "format_code")
+        for path in ("linked/outside.py", "a.py"):
+            assert "outside of the workspace" in await refusal(client, "format_code", paths=[path])
+    assert (formatted["changed"], formatted["files"]) == (["own.py"], 1)
+    assert formatted["left_out"] == ["hard.py"]
+    assert outside.read_text() == "x  =  1\n"
+    assert not (folder.parent / "cache").exists()
+
+
+async def test_ignored_files_are_not_formatted_and_a_folder_without_files_is_clean(folder: Path):
+    (folder / ".git").mkdir()
+    (folder / ".gitignore").write_text("made.py\n")
+    (folder / "made.py").write_text("x  =  1\n")
+    async with Client(build_server(folder)) as client:
+        formatted = await call(client, "format_code")
+    assert (formatted["clean"], formatted["files"]) == (True, 0)
+    assert (folder / "made.py").read_text() == "x  =  1\n"
+
+
+async def test_an_unknown_formatter_gets_only_files_that_are_named(folder: Path):
+    (folder / "a.x").write_text("x\n")
+    server = build_server(folder, commands=Commands(formatter=("cat",)))
+    async with Client(server) as client:
+        assert "Name files in paths" in await refusal(client, "format_code")
+        assert (await call(client, "format_code", paths=["a.x"]))["output"] == "x\n"
+
+
 async def test_tests_pass_or_fail(folder: Path):
     (folder / "test_a.py").write_text(
         "def test_good():\n    pass\n\n\ndef test_bad():\n    raise KeyError\n"

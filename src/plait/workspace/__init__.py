@@ -15,6 +15,6 @@ It is an ordinary server that any client can use, and imports nothing else from 
     git         git_status, git_diff, git_log; repository finds one and disarms its configuration,
                 and porcelain parses the output of git
     checks      format_code, run_tests, run_command; allowed decides what the last may start, and
-                changes finds the files that a formatter changed
+                changes finds the files that a formatter is given and changed
     processes   one command in a process group of its own, that never outlives its call
 """

@@ -1,18 +1,38 @@
-"""The files that a formatter changes, would change, or must not be given."""
+"""The files that a formatter is given, changes, or would change.
+
+A formatter is never given a folder: it would look there by rules of its own, follow links, and
+write through them. The files are listed here, without links, and named to it one by one.
+"""
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import WorkspaceError
-from .folders import HEAVY_FOLDERS
 from .paths import Root, shown
 
-MAX_COMPARED_FILES = 20_000
+MAX_NAMES_BYTES = 512 * 1024
+"""Most bytes of names for one command: half of what macOS takes."""
+_PYTHON = (".py", ".pyi", ".ipynb")
+_WEB = (".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts", ".json", ".css")
+FORMATTED = {
+    "ruff": _PYTHON,
+    "black": _PYTHON,
+    "yapf": (".py", ".pyi"),
+    "autopep8": (".py", ".pyi"),
+    "prettier": (*_WEB, ".scss", ".less", ".html", ".vue", ".md", ".mdx", ".yaml", ".yml"),
+    "biome": _WEB,
+    "gofmt": (".go",),
+    "rustfmt": (".rs",),
+    "clang-format": (".c", ".h", ".cc", ".cpp", ".cxx", ".hh", ".hpp", ".m", ".mm"),
+    "shfmt": (".sh", ".bash"),
+}
+"""The endings of the files that known formatters format."""
 WOULD_CHANGE = re.compile(
     r"^(?:would reformat:? (?P<named>.+)|\s*--> (?P<pointed>.+?):\d+:\d+)$",
     re.IGNORECASE | re.MULTILINE,
@@ -22,14 +42,62 @@ Snapshot = Mapping[str, tuple[int, int, int]]
 """The time of the last change, the size and the inode number of each file."""
 
 
-def refuse_links_out(root: Root, paths: Sequence[str]) -> None:
-    """Refuse symlinks to files outside of the root: formatters would write through them."""
-    for file in itertools.islice(_below(root, paths), MAX_COMPARED_FILES):
-        if file.is_symlink() and file.is_file() and not root.contains(Path(os.path.realpath(file))):
-            name = shown(file.relative_to(root.path).as_posix())
-            raise WorkspaceError(
-                f"{name} is a symlink out of the workspace, which would be formatted. Leave it out."
+@dataclass(frozen=True, slots=True)
+class Formattable:
+    """The files that a formatter is given, from the root, and those that are left out because they
+    have other names too: written through one, the others change as well, wherever they are."""
+
+    files: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+
+
+def suffixes_of(formatter: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the endings of the files that a formatter formats; None if it is not known."""
+    names = (Path(word).name for word in formatter)
+    return next((FORMATTED[name] for name in names if name in FORMATTED), None)
+
+
+def formattable(
+    root: Root, named: Sequence[str], listed: Sequence[str], suffixes: Sequence[str]
+) -> Formattable:
+    """Choose the files for a formatter: those that were named, and of those that were listed the
+    ones with its endings, outside of virtual environments. Symlinks are never among them.
+
+    Raises:
+        WorkspaceError: a named file has another name, or there are too many files.
+    """
+    environments: dict[Path, bool] = {}
+
+    def is_in_environment(folder: Path) -> bool:
+        if folder not in environments:
+            environments[folder] = folder != root.path and (
+                (folder / "pyvenv.cfg").exists() or is_in_environment(folder.parent)
             )
+        return environments[folder]
+
+    chosen = [
+        name
+        for name in listed
+        if name.endswith(tuple(suffixes)) and not is_in_environment((root.path / name).parent)
+    ]
+    files: list[str] = []
+    left_out: list[str] = []
+    for name in sorted({*named, *chosen}):
+        status = _status(root.path / name)
+        if status is None or not stat.S_ISREG(status.st_mode):
+            continue
+        if status.st_nlink > 1 and name in named:
+            raise WorkspaceError(
+                f"{shown(name)} has another name (a hard link), maybe outside of the workspace, "
+                "and would be formatted there too. Leave it out."
+            )
+        (files if status.st_nlink == 1 else left_out).append(name)
+    if sum(len(os.fsencode(name)) + 3 for name in files) > MAX_NAMES_BYTES:
+        raise WorkspaceError(
+            f"{len(files)} files are more than a formatter can be given at once. Name some of the "
+            "folders in paths."
+        )
+    return Formattable(tuple(files), tuple(map(shown, left_out)))
 
 
 def changed_between(before: Snapshot, after: Snapshot) -> list[str]:
@@ -44,31 +112,13 @@ def would_change(root: Root, output: str) -> list[str]:
     return sorted(path.relative_to(root.path).as_posix() for path in paths if root.contains(path))
 
 
-def snapshot(root: Root, paths: Sequence[str]) -> Snapshot:
-    """Record the state of the files at or below the paths, at most `MAX_COMPARED_FILES` of them."""
+def snapshot(root: Root, files: Sequence[str]) -> Snapshot:
+    """Record the state of files, given from the root."""
     return {
-        shown(file.relative_to(root.path).as_posix()): (
-            status.st_mtime_ns,
-            status.st_size,
-            status.st_ino,
-        )
-        for file in itertools.islice(_below(root, paths), MAX_COMPARED_FILES)
-        if (status := _status(file)) is not None
+        shown(name): (status.st_mtime_ns, status.st_size, status.st_ino)
+        for name in files
+        if (status := _status(root.path / name)) is not None
     }
-
-
-def _below(root: Root, paths: Sequence[str]) -> Iterator[Path]:
-    for given in paths or ["."]:
-        path = root.locate(given).path
-        if path.is_file():
-            yield path
-        for folder, folders, names in os.walk(path):
-            folders[:] = sorted(name for name in folders if not _is_heavy(Path(folder, name)))
-            yield from (Path(folder, name) for name in sorted(names))
-
-
-def _is_heavy(folder: Path) -> bool:
-    return folder.name in HEAVY_FOLDERS or (folder / "pyvenv.cfg").exists()
 
 
 def _status(file: Path) -> os.stat_result | None:

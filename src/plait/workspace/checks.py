@@ -20,7 +20,6 @@ import anyio
 from pydantic import Field
 
 from .allowed import AllowedCommand
-from .changes import refuse_links_out
 from .errors import WorkspaceError
 from .paths import Root, WorkspacePath, explained, shown
 from .processes import KEPT_BYTES, Command, Outcome, program
@@ -58,7 +57,8 @@ class FormatCode(Arguments):
     """Format source files of the workspace with its formatter (ruff format, unless the server is
     set up otherwise).
 
-    With check_only nothing is written, and `changed` names what would be.
+    With check_only nothing is written, and `changed` names what would be. Symlinks and what
+    .gitignore excludes are left out. It runs a program that the project may configure.
     """
 
     paths: Paths = Field(default_factory=list)
@@ -135,6 +135,11 @@ class Formatted(CommandResult):
     clean: Annotated[
         bool, Field(description="Whether nothing had to be changed and the formatter succeeded.")
     ]
+    files: Annotated[int, Field(description="Number of files that it was given, after argv.")]
+    left_out: Annotated[
+        list[str],
+        Field(description="Files that are hard links, which may change files elsewhere too."),
+    ]
 
 
 Report = Callable[[float, str], Awaitable[None]]
@@ -142,12 +147,11 @@ Report = Callable[[float, str], Awaitable[None]]
 
 
 def formatting(root: Root, commands: Commands, call: FormatCode) -> Command:
-    """Return the command that formats. Raises WorkspaceError if no formatter is found, a path is
-    refused, or a formatter could write outside of the root."""
+    """Return the command that formats, to which files are added. Raises WorkspaceError if no
+    formatter is found."""
     formatter = _resolved(root, commands.formatter) if commands.formatter else _found_formatter()
     check = ("--check",) if call.check_only else ()
-    refuse_links_out(root, call.paths)
-    return _command(root.path, (*formatter, *check, *_targets(root, call.paths or ["."])), call)
+    return _command(root.path, (*formatter, *check), call)
 
 
 def testing(root: Root, commands: Commands, call: RunTests) -> Command:
@@ -219,7 +223,8 @@ def _found_formatter() -> tuple[str, ...]:
             "no formatter is installed. Whoever starts the server names one with --formatter "
             '"black".'
         )
-    return (ruff, "format")
+    # The project may choose a folder for the cache, wherever it likes.
+    return (ruff, "format", "--no-cache", "--force-exclude")
 
 
 def _found_tests(root: Root) -> tuple[str, ...]:

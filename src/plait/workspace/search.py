@@ -181,6 +181,22 @@ async def find_files(place: Place, call: FindFiles) -> Found:
     )
 
 
+async def listed(place: Place) -> list[str]:
+    """List the files at or below a place, as find_files would, by their paths from the root.
+
+    Raises:
+        WorkspaceError: there are too many.
+    """
+    with started(place) as start:
+        if start.kind == "file":
+            return ["/".join(place.parts)]
+        outcome = await run(start.command(None, ["--files", "--null", *_ignoring(False)]))
+    if outcome.truncated or outcome.timed_out:
+        raise WorkspaceError(f"{place.name} holds too many files to list. Name folders in it.")
+    names = (os.fsdecode(name).removeprefix("./") for name in outcome.output.split(b"\0")[:-1])
+    return ["/".join((*place.parts, name)) for name in names]
+
+
 async def grep(place: Place, call: Grep) -> Matches:
     """Search files for an expression. Raises WorkspaceError if it or the glob is invalid."""
     options = ["--json", f"--max-filesize={MAX_FILE_BYTES}", f"--context={call.context}"]

@@ -6,7 +6,7 @@ import functools
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import anyio
@@ -135,17 +135,40 @@ async def _git_log(workspace: Workspace, call: git.GitLog, _: checks.Report) -> 
 async def _format_code(
     workspace: Workspace, call: checks.FormatCode, report: checks.Report
 ) -> Output:
-    command = await workspace.in_thread(checks.formatting, workspace.root, workspace.commands, call)
-    before = await workspace.in_thread(changes.snapshot, workspace.root, call.paths)
-    outcome = await workspace.run(command, report)
-    after = await workspace.in_thread(changes.snapshot, workspace.root, call.paths)
+    root = workspace.root
+    command = await workspace.in_thread(checks.formatting, root, workspace.commands, call)
+    suffixes = changes.suffixes_of(command.argv)
+    named: list[str] = []
+    listed: list[str] = []
+    for path in call.paths or ["."]:
+        place = await workspace.in_thread(search.searchable, root, path)
+        is_file = place.path.is_file()
+        if not is_file and suffixes is None:
+            raise WorkspaceError(
+                f"it is not known which files {command.argv[0]} formats. Name files in paths."
+            )
+        async with workspace.processes:
+            (named if is_file else listed).extend(await search.listed(place))
+    chosen = await workspace.in_thread(changes.formattable, root, named, listed, suffixes or ())
+    before = await workspace.in_thread(changes.snapshot, root, chosen.files)
+    with_files = replace(command, argv=(*command.argv, *(f"./{name}" for name in chosen.files)))
+    outcome = (
+        await workspace.run(with_files, report)
+        if chosen.files
+        else Outcome(0, b"There are no files to format.", b"", False, False, 0.0)
+    )
+    after = await workspace.in_thread(changes.snapshot, root, chosen.files)
     fields = checks.result_fields(command, outcome)
     changed = changes.changed_between(before, after)
     if call.check_only:
-        changed = (
-            changes.would_change(workspace.root, fields["output"]) if outcome.exit_code == 1 else []
-        )
-    return checks.Formatted(**fields, changed=changed, clean=outcome.exit_code == 0 and not changed)
+        changed = changes.would_change(root, fields["output"]) if outcome.exit_code == 1 else []
+    return checks.Formatted(
+        **fields,
+        changed=changed,
+        clean=outcome.exit_code == 0 and not changed,
+        files=len(chosen.files),
+        left_out=list(chosen.left_out),
+    )
 
 
 async def _run_tests(workspace: Workspace, call: checks.RunTests, report: checks.Report) -> Output:
