@@ -14,6 +14,7 @@ from plait.core.values.problems import MAX_GUESSES, Problem
 from plait.core.values.strict import dumps
 from plait.errors import InvalidDag
 
+from ...profiles import share_of_examples
 from ..steps import steps
 from ..strategies import nested
 
@@ -362,6 +363,7 @@ def test_the_steps_to_report_mistakes_grow_with_their_number_alone() -> None:
 FIELDS = sorted({*Task.model_fields, *Dag.model_fields, "return", "args", "needs", "dependsOn"})
 
 
+@share_of_examples(0.4)
 @given(
     st.recursive(
         st.none()

@@ -21,6 +21,7 @@ from plait.core.language.references import (
 )
 from plait.core.values.strict import dumps, loads
 
+from ...profiles import share_of_examples
 from ..steps import steps
 from ..strategies import ALMOST_REFERENCES, WORDS, json_values
 
@@ -199,6 +200,7 @@ def written(step: Any) -> st.SearchStrategy[str]:
     )
 
 
+@share_of_examples(0.4)
 @given(
     st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", fullmatch=True),
     STEPS,

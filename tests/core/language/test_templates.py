@@ -14,6 +14,7 @@ from plait.core.tools.output import Output
 from plait.core.values.strict import dumps
 from plait.errors import OutputTooLarge, ReferenceFailed
 
+from ...profiles import share_of_examples
 from ..strategies import ALMOST_REFERENCES, json_values
 
 OUTPUT: dict[str, Any] = {
@@ -245,6 +246,7 @@ def test_what_is_filled_in_is_never_read_again(output: Any, other: Any) -> None:
     assert resolved("<$OUTPUT[a]>", scope) == f"<{text}>"
 
 
+@share_of_examples(0.4)
 @given(json_values(leaves=ALMOST_REFERENCES, keys=ALMOST_REFERENCES))
 def test_any_value_compiles_to_a_template_or_a_list_of_mistakes(value: Any) -> None:
     compiled, bad = compile_value(value, items=True)

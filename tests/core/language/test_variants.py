@@ -13,6 +13,7 @@ from plait.core.language.variants import dag_spelling, task_spelling
 from plait.core.values.problems import Problem
 from plait.core.values.strict import dumps
 
+from ...profiles import share_of_examples
 from ..strategies import json_values
 
 TASK: dict[str, Any] = {"id": "a", "tool": "s:t"}
@@ -128,6 +129,7 @@ def test_a_known_field_that_is_null_was_not_given_and_an_unknown_one_is_kept() -
     assert (spelling.members, spelling.notes) == ({**TASK, "zork": None}, [])
 
 
+@share_of_examples(0.4)
 @given(
     st.dictionaries(
         st.sampled_from(["arguments", "depends_on", "for_each", "zork"]),

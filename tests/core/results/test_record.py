@@ -63,7 +63,7 @@ class Written(SchedulerMachine):
 
 
 def test_a_record_is_read_as_it_was_written() -> None:
-    run_state_machine_as_test(Written, settings=share_of_examples(0.15))
+    run_state_machine_as_test(Written, settings=share_of_examples(0.1))
 
 
 @share_of_examples(0.4)

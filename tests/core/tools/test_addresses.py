@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from plait.core.tools.addresses import Addresses, unwrap, wrap
 from plait.core.tools.naming import Entry
 
+from ...profiles import share_of_examples
+
 servers = st.sampled_from(["a", "b", "servers", "plait", "s" * 32]) | st.text(
     "ab01", min_size=1, max_size=3
 )
@@ -62,6 +64,7 @@ def test_every_listed_address_leads_back_to_who_lists_it(resources: list[Entry])
         assert addresses.down(addresses.up(server, uri)) == (server, uri)
 
 
+@share_of_examples(0.4)
 @given(listed)
 def test_no_two_servers_have_one_address(resources: list[Entry]):
     addresses = Addresses(resources)

@@ -113,6 +113,7 @@ def test_shapes_of_several_results_are_united(values: list[Any], types: Json):
     assert seen(*values).schema()["properties"]["id"] == {"type": types}  # type: ignore[index, call-overload]
 
 
+@share_of_examples(0.4)
 @given(RECORDS, RECORDS)
 def test_a_result_fits_the_shape_that_was_learned_of_it(one: Json, other: Json):
     for shape in (shape_of(one), seen(one, other), seen(other, one)):
@@ -228,6 +229,7 @@ def test_it_does_not_matter_in_which_order_results_come(one: Json, two: Json, th
     assert all(shape == orders[0] == merged(shape, shape) for shape in orders)
 
 
+@share_of_examples(0.4)
 @given(VALUES, VALUES)
 def test_a_shape_is_read_back_as_it_was_written(one: Json, other: Json):
     told = seen(one, other).schema()
