@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from collections.abc import Iterator
@@ -141,6 +142,61 @@ async def test_a_process_that_left_the_group_does_not_hold_the_answer(
         await anyio.to_thread.run_sync(escape.write_text, "go\n")
     assert (outcomes[0].exit_code, outcomes[0].timed_out) == (0, False)
     await lifeline.wait_ended()
+
+
+@pytest.fixture
+def adopting() -> Iterator[None]:
+    """This process is the parent of orphans, as the server is."""
+    processes.adopt_orphans()
+    yield
+    ctypes.CDLL(None).prctl(processes.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+DAEMON = 'setsid setsid sh -c "trap : TERM; exec 3>$0; echo up >&3; exec sleep 600 >&- 2>&-" &'
+
+
+@pytest.mark.usefixtures("adopting")
+@pytest.mark.parametrize(
+    ("then", "timeout_s"),
+    [('read line < "$1"', 20.0), ("sleep 600", 0.5)],
+    ids=["ends", "times out"],
+)
+async def test_a_process_in_a_session_of_its_own_ends_with_the_command_and_is_reported(
+    folder: Path, lifeline: Lifeline, release: Path, then: str, timeout_s: float
+):
+    outcomes: list[Outcome] = []
+
+    async def start() -> None:
+        script = ("sh", "-c", f"{DAEMON} {then}", str(lifeline.path), str(release))
+        outcomes.append(await run(command(folder, *script, timeout_s=timeout_s)))
+
+    with anyio.fail_after(15):
+        async with anyio.create_task_group() as group:
+            group.start_soon(start)
+            await lifeline.wait_up()
+            if timeout_s > 1:
+                await anyio.to_thread.run_sync(release.write_text, "go\n")
+    await lifeline.wait_ended()
+    (left,) = outcomes[0].left
+    assert "sleep 600" in left
+
+
+@pytest.mark.usefixtures("adopting")
+async def test_what_one_command_left_is_ended_while_another_goes_on(
+    folder: Path, lifeline: Lifeline, release: Path
+):
+    outcomes: list[Outcome] = []
+
+    async def start() -> None:
+        outcomes.append(await sh(folder, f'read line < "{release}"; setsid true; echo done'))
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(start)
+            left = (await run(command(folder, "sh", "-c", DAEMON, str(lifeline.path)))).left
+            await anyio.to_thread.run_sync(release.write_text, "go\n")
+    assert left
+    assert (outcomes[0].output, outcomes[0].left) == (b"done\n", ())
 
 
 async def test_listeners_get_output_as_it_comes_and_a_sign_that_time_passes(

@@ -281,11 +281,23 @@ async def test_the_server_answers_while_others_of_its_calls_run(folder: Path, li
 async def test_any_client_can_use_it_over_stdio(folder: Path):
     (folder / "big.txt").write_text("a line of text\n" * 10_000)
     server = StdioServerParameters(
-        command=sys.executable, args=[*MODULE, "--root", str(folder), "--allow-command", "ls"]
+        command=sys.executable,
+        args=[
+            *MODULE,
+            "--root",
+            str(folder),
+            "--allow-command",
+            "ls",
+            "--allow-command",
+            "sh * -c",
+        ],
     )
     async with Client(stdio_client(server)) as client:
         assert len((await call(client, "read_file", path="big.txt"))["text"]) == 150_000
         assert (await call(client, "run_command", argv=["ls"]))["output"] == "big.txt\n"
+        daemon = await call(client, "run_command", argv=["sh", "-c", "setsid sleep 599.7 &"])
+        (left,) = daemon["left_running"]
+        assert left.startswith(("sleep 599.7 (process", "sh -c", "setsid"))
         assert "outside of the workspace" in await refusal(
             client, "read_file", path="../secret.txt"
         )

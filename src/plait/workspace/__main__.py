@@ -13,6 +13,7 @@ import anyio
 from .allowed import AllowedCommand
 from .checks import Commands
 from .errors import WorkspaceError
+from .processes import adopt_orphans
 from .server import build_server
 from .stdio import stdio_streams
 
@@ -78,6 +79,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 async def _serve(root: str, commands: Commands, read_only: bool) -> None:
+    adopt_orphans()
     server = build_server(root, commands=commands, read_only=read_only)
     async with anyio.create_task_group() as group:
         group.start_soon(_stop_on_signal, group.cancel_scope)

@@ -120,6 +120,10 @@ class CommandResult(Output):
         bool, Field(description="Whether it was ended because timeout_s had passed.")
     ]
     duration_s: float
+    left_running: Annotated[
+        list[str],
+        Field(description="What it had started and left running, all of which was ended."),
+    ]
 
 
 class Verdict(CommandResult):
@@ -299,4 +303,5 @@ def result_fields(command: Command, outcome: Outcome) -> dict[str, Any]:
         "output_truncated": outcome.truncated,
         "timed_out": outcome.timed_out,
         "duration_s": outcome.duration_s,
+        "left_running": list(outcome.left),
     }

@@ -3,12 +3,14 @@ call.
 
 However `run` ends (the command's own end, its timeout, a cancelled call, a stopping server), the
 whole group gets SIGTERM, a moment to obey, and SIGKILL, so that what the command started ends with
-it.
+it. A process may have left the group. On Linux, where `adopt_orphans` was called, it is found all
+the same: while the command lives, it is the parent of every orphan below it (a subreaper), and when
+it ends, this process inherits them. These children are ended too, and reported.
 """
 
 from __future__ import annotations
 
-import functools
+import ctypes
 import os
 import resource
 import shutil
@@ -19,7 +21,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, ClassVar, NamedTuple
 
 import anyio
 
@@ -28,12 +30,14 @@ from .errors import WorkspaceError
 KEPT_BYTES = 2**20
 READ_BYTES = 64 * 1024
 POLL_S = 0.02
+MAX_LEFT = 20
 GRACE_S = 2.0
 """Seconds that a group has between SIGTERM and SIGKILL."""
 DRAIN_S = 0.5
 """Seconds to wait for output that a process outside of the group may hold open."""
 TICK_S = 5.0
 """Seconds between the empty pieces that show a listener that time passes."""
+PR_SET_CHILD_SUBREAPER = 36
 INHERITED = (
     "PATH",
     "HOME",
@@ -84,6 +88,93 @@ class Outcome:
     truncated: bool
     timed_out: bool
     duration_s: float
+    left: tuple[str, ...] = ()
+    """The processes that had outlived the command, and were ended; at most `MAX_LEFT` of them."""
+
+
+class Orphans:
+    """The processes that commands leave behind, which become children of this process.
+
+    A child that no command stands for, and that is younger than the command, was left by it. (Two
+    commands that end at the same moment may report each other's.)
+    """
+
+    running: ClassVar[set[int]] = set()
+    """Children that are commands. The kernel gives orphans to the process, so this is one set."""
+
+    def __init__(self, process: Process) -> None:
+        self._since = _stat(process.pid).began
+        self.found: dict[int, str] = {}
+
+    def __repr__(self) -> str:
+        return f"<Orphans {len(self.found)} found>"
+
+    def note(self) -> list[int]:
+        """Find those that are there now, also those that have ended and wait to be reaped."""
+        pids = [
+            int(name)
+            for name in (os.listdir("/proc") if sys.platform == "linux" else [])
+            if name.isdigit() and int(name) not in self.running
+        ]
+        stats = {pid: _stat(pid) for pid in pids}
+        ours = [
+            pid
+            for pid, stat in stats.items()
+            if stat.parent == os.getpid() and stat.began >= self._since
+        ]
+        for pid in ours:
+            if stats[pid].state != "Z":
+                self.found.setdefault(pid, _described(pid))
+        return ours
+
+    async def end(self) -> None:
+        """Kill them, and those that they leave behind in turn, until there are no more."""
+        with anyio.move_on_after(GRACE_S):
+            while left := self.note():
+                for pid in left:
+                    _kill_child(pid)
+                await anyio.sleep(POLL_S)
+
+
+def _kill_child(pid: int) -> None:
+    """Kill a child, and reap it if it has ended: until then, its number is still its own."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+
+
+class Stat(NamedTuple):
+    """The state of a process (Z: it has ended), its parent, and when it began, in ticks."""
+
+    state: str = ""
+    parent: int = 0
+    began: int = 0
+
+
+def _stat(pid: int) -> Stat:
+    """Read the state of a process; an empty one if there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stream:
+            words = stream.read().rpartition(b")")[2].split()
+        return Stat(words[0].decode(), int(words[1]), int(words[19]))
+    except OSError:
+        return Stat()
+
+
+def _described(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as stream:
+            words = stream.read(200).replace(b"\0", b" ").decode("utf-8", "replace").strip()
+    except OSError:
+        words = ""
+    return f"{words or 'a process'} (process {pid})"
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of the processes that its commands leave behind (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 class Kept:
@@ -118,11 +209,14 @@ async def run(command: Command, on_output: OnOutput | None = None) -> Outcome:
     errors = Kept(command.kept_bytes, end=True)
     began = anyio.current_time()
     process = _started(command)
+    Orphans.running.add(process.pid)
+    orphans = Orphans(process)
     try:
         with anyio.move_on_after(command.timeout_s) as limit:
-            await _followed(process, output, errors, on_output)
+            await _followed(process, output, errors, on_output, orphans)
     finally:
-        await _ended(process)
+        await _ended(process, orphans)
+        Orphans.running.discard(process.pid)
     if process.returncode is None:
         raise WorkspaceError(
             f"{command.argv[0]} could not be ended: process {process.pid} may not be killed."
@@ -134,11 +228,20 @@ async def run(command: Command, on_output: OnOutput | None = None) -> Outcome:
         truncated=output.truncated,
         timed_out=limit.cancelled_caught,
         duration_s=round(anyio.current_time() - began, 3),
+        left=tuple(orphans.found.values())[:MAX_LEFT],
     )
 
 
 def _started(command: Command) -> Process:
-    enter = command.folder
+    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+
+    def prepare() -> None:
+        """Between fork and exec: system calls alone."""
+        if prctl is not None:
+            prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        if command.folder is not None:
+            os.fchdir(command.folder)
+
     try:
         process = subprocess.Popen(  # noqa: S603  # argv is made by our own modules, without a shell
             command.argv,
@@ -149,9 +252,7 @@ def _started(command: Command) -> Process:
             env={**inherited(), **command.env},
             start_new_session=True,
             bufsize=0,
-            preexec_fn=None
-            if enter is None
-            else functools.partial(os.fchdir, enter),  # one system call
+            preexec_fn=prepare,  # two system calls
         )
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -164,7 +265,11 @@ def _started(command: Command) -> Process:
 
 
 async def _followed(
-    process: Process, output: Kept, errors: Kept, on_output: OnOutput | None
+    process: Process,
+    output: Kept,
+    errors: Kept,
+    on_output: OnOutput | None,
+    orphans: Orphans,
 ) -> None:
     """Read until the process has ended and all is read, or only processes outside of its group hold
     the output open."""
@@ -175,7 +280,9 @@ async def _followed(
             listening.start_soon(_listen, process.stdout, output, on_output)
             listening.start_soon(_listen, process.stderr, errors, None)
             await _exited(process)
+            orphans.note()
             _signal(process, signal.SIGKILL)
+            await orphans.end()
             listening.cancel_scope.deadline = anyio.current_time() + DRAIN_S
         ticking.cancel_scope.cancel()
 
@@ -211,8 +318,9 @@ async def _exited(process: Process) -> None:
         os.close(descriptor)
 
 
-async def _ended(process: Process) -> None:
-    """End a process and the rest of its group, reap it, and close the pipes."""
+async def _ended(process: Process, orphans: Orphans) -> None:
+    """End a process, the rest of its group and what left the group, reap it, and close the
+    pipes."""
     with anyio.CancelScope(shield=True):
         _signal(process, signal.SIGTERM)
         with anyio.move_on_after(GRACE_S):
@@ -220,6 +328,7 @@ async def _ended(process: Process) -> None:
         _signal(process, signal.SIGKILL)
         with anyio.move_on_after(GRACE_S):
             await _exited(process)
+        await orphans.end()
         process.poll()
         for stream in (process.stdout, process.stderr):
             if stream is not None:
