@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 from mcp.client.streamable_http import streamable_http_client
 
 from .conftest import World
 from .exposing import REST
 from .needs import HELD_OUT, NEEDS, Needs
-from .raw_client import connected
+from .raw_client import RawClient, connected
 
 SEARCHED = ("everything", *REST)
 """Each server once: server-everything over other transports has the same tools."""
+
+
+@asynccontextmanager
+async def searching(world: World) -> AsyncIterator[RawClient]:
+    """A client of a gateway whose servers are all ready: a DAG waits for them longer than a search
+    does."""
+    gateway = world.gateway(SEARCHED, "dag")
+    tasks = [{"id": server, "tool": f"{server}:any"} for server in SEARCHED]
+    async with connected(streamable_http_client(f"{gateway}/mcp")) as peer:
+        await peer.call("execute_dag", {"tasks": tasks, "dry_run": True})
+        servers = (await peer.call("search_tools", {"query": ""}))["structuredContent"]["servers"]
+        assert {server["state"] for server in servers} == {"ready"}
+        yield peer
 
 
 @pytest.mark.parametrize(
@@ -20,9 +36,8 @@ SEARCHED = ("everything", *REST)
 async def test_most_needs_find_their_tool_first_and_nearly_all_among_five(
     needs: Needs, first: int, among_five: int, world: World
 ):
-    gateway = world.gateway(SEARCHED, "dag")
     places: dict[str, int] = {}
-    async with connected(streamable_http_client(f"{gateway}/mcp")) as peer:
+    async with searching(world) as peer:
         for need, wanted in needs.items():
             answer = await peer.call("search_tools", {"query": need, "limit": 5})
             found = [tool["name"] for tool in answer["structuredContent"]["tools"]]
@@ -33,11 +48,10 @@ async def test_most_needs_find_their_tool_first_and_nearly_all_among_five(
 
 
 async def test_the_tables_name_tools_that_exist(world: World):
-    gateway = world.gateway(SEARCHED, "dag")
     wanted = sorted(
         {name for needs in (NEEDS, HELD_OUT) for names in needs.values() for name in names}
     )
-    async with connected(streamable_http_client(f"{gateway}/mcp")) as peer:
+    async with searching(world) as peer:
         for name in wanted:
             answer = await peer.call("describe_tools", {"names": [name]})
             assert "unknown" not in answer["structuredContent"], name
