@@ -24,7 +24,7 @@ from plait.upstream.server import build_server
 from ..fakes import FakeServers, tool
 from .conftest import LEGACY, MODERN, in_memory, structured, task
 from .relay.downstream import FORM, FakeDownstream
-from .transports.test_http import served
+from .transports.http_gateway import served
 
 RANDOM = "r_" + "a2" * 13
 ALONE = ("memory 2025", "memory 2026", "session", "sse")

@@ -3,121 +3,24 @@ and the stop."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import httpx2
 import mcp_types as types
-import pytest
 from mcp import Client
 from mcp.client.sse import sse_client
 
-from plait.app import run_http
-from plait.config import GatewaySettings
-from plait.engine.gateway import Gateway
-from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.relay.listings import RelayConfig
-from plait.upstream.stopping import Stop
 from plait.upstream.transports.hosts import Allowed
-from plait.upstream.transports.listening import Arrival, listen_on
 
 from ...fakes import FakeServers
 from ..conftest import LEGACY, structured, task
-from ..relay.downstream import DONE, FakeDownstream, a_tool, by_origin
+from ..relay.downstream import DONE, FakeDownstream, a_tool
+from .http_gateway import ACCEPT, INITIALIZE, Served, served, until
 from .test_stdio import started
-
-INITIALIZE = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": "2025-11-25",
-        "capabilities": {},
-        "clientInfo": {"name": "test", "version": "1"},
-    },
-}
-ACCEPT = {"accept": "application/json, text/event-stream"}
-
-
-@asynccontextmanager
-async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-
-
-class Served:
-    """A gateway that is served over HTTP."""
-
-    def __init__(self, url: str, stop: Stop, gateway: Gateway) -> None:
-        self.url = url
-        self.base = url.removesuffix("/mcp")
-        self.port = int(self.base.rpartition(":")[2])
-        self.stop = stop
-        self.gateway = gateway
-
-    async def raw(self, sent: bytes) -> bytes:
-        """Whatever comes back for *sent* until the connection is closed."""
-        async with connected(self.port) as (reader, writer):
-            writer.write(sent)
-            return await reader.read()
-
-
-@asynccontextmanager
-async def served(
-    servers: FakeServers,
-    *,
-    drain_s: float = 0.2,
-    allowed: Allowed | None = None,
-    arrival: Arrival | None = None,
-    relaying: RelayConfig | None = None,
-) -> AsyncIterator[Served]:
-    stop = Stop(give_up=lambda status: None)
-    url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    with listen_on("127.0.0.1", 0) as sock:
-        call_tool = (
-            servers
-            if relaying is None
-            else by_origin(servers, cast("FakeDownstream", relaying.downstream))
-        )
-        async with (
-            Gateway(servers, call_tool, InMemoryRuns()) as gateway,
-            anyio.create_task_group() as tasks,
-        ):
-
-            async def run() -> None:
-                rules = allowed or Allowed("127.0.0.1")
-                await run_http(
-                    gateway, GatewaySettings(), sock, rules, stop,
-                    relaying=relaying, drain_s=drain_s, arrival=arrival, on_ready=url.set_result,
-                )  # fmt: skip
-
-            tasks.start_soon(run)
-            with anyio.fail_after(5):
-                address = await url
-            yield Served(address, stop, gateway)
-            stop.ask()
-    stop.done()
-
-
-@pytest.fixture
-def hanging(servers: FakeServers) -> anyio.Event:
-    """Set when `s:hang` was called."""
-    called = anyio.Event()
-
-    async def hang() -> None:
-        called.set()
-        await anyio.sleep_forever()
-
-    servers.add("s:hang", hang)
-    return called
 
 
 async def test_a_client_of_either_era_runs_a_dag_over_one_url(servers: FakeServers, era: str):
@@ -188,152 +91,6 @@ async def test_a_page_of_an_allowed_origin_may_ask_and_use_the_gateway(servers: 
     assert "mcp-session-id" in answer.headers["access-control-expose-headers"].lower()
 
 
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        (
-            b'{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"x":"\\ud800"}}',
-            "lone surrogate",
-        ),
-        (b'{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"x":NaN}}', "NaN"),
-        (b'{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"x":1e999}}', "1e999"),
-        (b'{"jsonrpc":"2.0","id":5,"method":"ping","params":{"x":1,"x":2}}', "twice"),
-        (
-            b'{"jsonrpc":"2.0","id":5,"method":"ping","params":{"x":'
-            + b"[" * 200
-            + b"]" * 200
-            + b"}}",
-            "levels",
-        ),
-    ],
-)
-@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
-async def test_bodies_that_are_not_strict_json_are_refused_with_their_id_in_both_eras(
-    servers: FakeServers, body: bytes, said: str, version: str
-):
-    headers = {**ACCEPT, "content-type": "application/json", "mcp-protocol-version": version}
-    async with served(servers) as gateway, httpx2.AsyncClient() as http:
-        answer = await http.post(gateway.url, content=body, headers=headers)
-        alive = await http.get(f"{gateway.base}/healthz")
-    assert answer.status_code == 400
-    assert answer.json()["id"] == 5
-    assert answer.json()["error"]["code"] == types.PARSE_ERROR
-    assert said in answer.json()["error"]["message"]
-    assert alive.status_code == 200
-
-
-async def test_a_hundred_thousand_nested_lists_are_refused(servers: FakeServers):
-    async with served(servers) as gateway, httpx2.AsyncClient() as http:
-        answer = await http.post(gateway.url, content=b"[" * 100_000, headers=ACCEPT)
-    assert answer.status_code == 400
-
-
-async def test_bodies_above_the_limit_are_refused_whether_they_say_so_or_not(servers: FakeServers):
-    head = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    async with served(servers) as gateway:
-        declared = await gateway.raw(head + b"Content-Length: 4194305\r\n\r\n")
-        chunk = b"%x\r\n" % 2**20 + b" " * 2**20 + b"\r\n"
-        chunked = await gateway.raw(
-            head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 4 + b"1\r\n \r\n"
-        )
-    assert declared.startswith(b"HTTP/1.1 413 ")
-    assert chunked.startswith(b"HTTP/1.1 413 ")
-
-
-POST = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n"
-
-
-@pytest.mark.parametrize(
-    "sent",
-    [
-        b"",
-        b"GET /healthz HTTP/1.1\r\nHost: loc",
-        POST + b"{",
-        POST.replace(b"/mcp", b"/healthz") + b"{",
-        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" + POST,
-    ],
-)
-async def test_a_request_that_does_not_arrive_in_time_is_closed(servers: FakeServers, sent: bytes):
-    async with served(servers, arrival=Arrival(0.05, 0.05)) as gateway, asyncio.timeout(3):
-        answer = await gateway.raw(sent)
-    assert b"HTTP/1.1 408 Request Timeout" in answer
-
-
-async def test_a_request_that_arrives_byte_by_byte_is_closed_in_time(servers: FakeServers):
-    async with (
-        served(servers, arrival=Arrival(0.1)) as gateway,
-        connected(gateway.port) as (reader, writer),
-    ):
-        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ")
-
-        async def drip() -> None:
-            while True:
-                writer.write(b"x")
-                await asyncio.sleep(0.01)
-
-        async with asyncio.timeout(3), anyio.create_task_group() as tasks:
-            tasks.start_soon(drip)
-            assert b"408" in await reader.readline()
-            tasks.cancel_scope.cancel()
-
-
-async def test_a_long_call_does_not_count_as_a_slow_request(servers: FakeServers, era: str):
-    arrival = Arrival(0.2, 0.2)
-    async with served(servers, arrival=arrival) as gateway, Client(gateway.url, mode=era) as client:
-        document = {"tasks": [task("a", "s:sleep", arguments={"seconds": 0.6})]}
-        result = await client.call_tool("execute_dag", document)
-    assert structured(result)["status"] == "success"
-
-
-async def test_a_modern_client_that_leaves_cancels_its_run(
-    servers: FakeServers, hanging: anyio.Event
-):
-    async with served(servers) as gateway:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_call_and_leave, gateway, "2026-07-28", hanging)
-        await _until(lambda: servers.aborted == ["s:hang"])
-
-
-async def test_a_client_of_2025_that_cancels_cancels_its_run(
-    servers: FakeServers, hanging: anyio.Event
-):
-    async with served(servers) as gateway, Client(gateway.url, mode="legacy") as client:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(client.call_tool, "execute_dag", {"tasks": [task("a", "s:hang")]})
-            await hanging.wait()
-            tasks.cancel_scope.cancel()
-        await _until(lambda: servers.aborted == ["s:hang"])
-
-
-async def test_the_run_of_a_client_of_2025_goes_on_when_its_connection_breaks(
-    servers: FakeServers, hanging: anyio.Event
-):
-    release = anyio.Event()
-
-    async def held() -> dict[str, Any]:
-        hanging.set()
-        await release.wait()
-        return {"n": 1}
-
-    servers.add("s:held", held)
-    async with served(servers) as gateway, httpx2.AsyncClient() as http:
-        opened = await http.post(gateway.url, json=INITIALIZE, headers=ACCEPT)
-        session = {**ACCEPT, "mcp-session-id": opened.headers["mcp-session-id"]}
-        ready = {"jsonrpc": "2.0", "method": "notifications/initialized"}
-        await http.post(gateway.url, json=ready, headers=session)
-        params = {"name": "execute_dag", "arguments": {"tasks": [task("a", "s:held")]}}
-        call = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params}
-        async with http.stream("POST", gateway.url, json=call, headers=session):
-            await hanging.wait()
-        [run] = gateway.gateway._scheduler.runs
-        release.set()
-        look = {"name": "get_run", "arguments": {"run_id": run}}
-        again = {"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": look}
-        answer = await http.post(gateway.url, json=again, headers=session)
-    assert answer.json()["result"]["structuredContent"]["outputs"] == {"a": {"n": 1}}
-    assert servers.aborted == []
-
-
 async def test_a_stop_refuses_new_requests_drains_calls_and_ends_streams(
     servers: FakeServers, hanging: anyio.Event
 ):
@@ -345,12 +102,12 @@ async def test_a_stop_refuses_new_requests_drains_calls_and_ends_streams(
         tasks.start_soon(_call, gateway.url, "2026-07-28", "s:hang", [])
         tasks.start_soon(_call, gateway.url, "legacy", "s:hang", [])
         tasks.start_soon(_listen, gateway)
-        await _until(lambda: len(servers.calls) == 2)
+        await until(lambda: len(servers.calls) == 2)
         with anyio.fail_after(4):
             gateway.stop.ask()
             health = await http.get(f"{gateway.base}/healthz")
             refused = await http.post(gateway.url, json=INITIALIZE, headers=ACCEPT)
-            await _until(lambda: len(servers.aborted) == 2)
+            await until(lambda: len(servers.aborted) == 2)
     assert health.json()["status"] == "stopping"
     assert '"error":{"code":-32000,"message":"The gateway is shutting down."' in refused.text
     assert servers.aborted == ["s:hang", "s:hang"]
@@ -414,17 +171,3 @@ async def _listen(gateway: Served) -> None:
     ):
         async for _ in stream.aiter_raw():
             pass
-
-
-async def _call_and_leave(gateway: Served, era: str, called: anyio.Event) -> None:
-    async with Client(gateway.url, mode=era) as client, anyio.create_task_group() as tasks:
-        tasks.start_soon(client.call_tool, "execute_dag", {"tasks": [task("a", "s:hang")]})
-        await called.wait()
-        tasks.cancel_scope.cancel()
-
-
-async def _until(is_true: Any) -> None:
-    """Let the loop run until it is so; the limit is for a test that fails."""
-    with anyio.fail_after(5):
-        while not is_true():
-            await anyio.sleep(0.005)

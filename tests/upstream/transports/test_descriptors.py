@@ -1,5 +1,4 @@
-"""Lines cut out of bytes as they come: the same ones however the bytes are cut, whoever pauses, and
-bounded."""
+"""Lines read from descriptors, the same however their bytes arrive, and bytes written to them."""
 
 from __future__ import annotations
 
@@ -13,7 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.upstream.transports.descriptors import Lines, Take, _PipeLines, open_lines, open_sink
+from plait.upstream.transports.descriptors import (
+    Lines,
+    Take,
+    _PipeLines,
+    open_both,
+    open_lines,
+    open_sink,
+)
 from plait.upstream.transports.messages import Unreadable
 
 LIMIT = 8
@@ -125,3 +131,54 @@ async def test_messages_written_in_one_turn_arrive_in_order_even_when_closed_at_
             await lines.run(kept(told))
     lines.close()
     assert told == [part.strip() for part in parts]
+
+
+async def test_a_sink_whose_reader_is_gone_reports_it_and_takes_no_more():
+    reading, writing = os.pipe()
+    lost = asyncio.Event()
+    sink = await open_sink(writing, lost.set)
+    os.close(reading)
+    with anyio.fail_after(5):
+        await sink.wait_lost()
+    assert lost.is_set()
+    with pytest.raises(anyio.BrokenResourceError):
+        await sink.write(b"1\n")
+    await sink.aclose()
+
+
+async def test_a_writer_waits_for_a_reader_that_is_slow():
+    reading, writing = os.pipe()
+    sink = await open_sink(writing, lambda: None)
+    data = b"x" * 2**20
+    async with asyncio.TaskGroup() as tasks:
+        written = tasks.create_task(sink.write(data))
+        await anyio.wait_all_tasks_blocked()
+        assert not written.done()
+        told: list[bytes | None] = []
+        lines = await open_lines(reading, 2 * 2**20)
+        ended = tasks.create_task(lines.run(kept(told)))
+        with anyio.fail_after(5):
+            await written
+            await sink.aclose()
+            await ended
+    lines.close()
+    assert told == [data]
+
+
+async def test_a_file_takes_what_is_written_to_it(tmp_path: Path):
+    path = tmp_path / "out"
+    sink = await open_sink(os.open(path, os.O_WRONLY | os.O_CREAT), lambda: None)
+    await sink.write(b"1\n")
+    await sink.write(b"2\n")
+    await sink.aclose()
+    assert path.read_bytes() == b"1\n2\n"
+
+
+async def test_input_ends_when_the_reader_of_its_output_is_gone():
+    (in_fd, client_in), (client_out, out_fd) = os.pipe(), os.pipe()
+    async with open_both(in_fd, out_fd, LIMIT) as (lines, sink):
+        os.close(client_out)
+        with anyio.fail_after(5):
+            await lines.run(kept([]))
+    await sink.aclose()
+    os.close(client_in)
