@@ -133,17 +133,6 @@ async def test_a_question_ends_with_its_last_request_though_a_newer_one_is_open(
         assert refused == [types.INVALID_REQUEST]
 
 
-async def test_a_client_with_one_closed_way_is_asked_by_another():
-    async def gone(method: str, params: JsonObject) -> JsonObject:
-        raise anyio.ClosedResourceError
-
-    asking, a = ServerRequests({}), Person("a")
-    async with asking.turn(origin(a, "", "a")), asking.turn(origin(gone, "", "a")):
-        assert await asking.answer("elicitation/create", FORM) == {"name": "a"}
-    async with asking.turn(origin(gone, "", "a")), asking.turn(origin(gone, "", "a")):
-        assert await code_of(asking) == types.INVALID_REQUEST
-
-
 async def test_a_request_of_a_kind_known_to_ask_is_asked_first():
     asking, asks, works = ServerRequests({}), Person("a"), Person("a")
     async with asking.turn(origin(asks, "ask", "a")):
@@ -350,20 +339,6 @@ async def test_the_end_of_a_request_cancels_its_questions():
     assert refused == [types.INVALID_REQUEST]
 
 
-async def test_an_unexpected_failure_of_a_client_fails_only_its_question(
-    caplog: pytest.LogCaptureFixture,
-):
-    async def broken(method: str, params: JsonObject) -> JsonObject:
-        raise ValueError("a secret")
-
-    asking = ServerRequests({})
-    async with asking.turn(origin(broken)):
-        with pytest.raises(RpcError) as refusal:
-            await asking.answer("roots/list", {})
-    assert (refusal.value.code, "secret" in refusal.value.message) == (types.INTERNAL_ERROR, False)
-    assert "question.failed" in caplog.text
-
-
 async def test_a_cancelled_wait_for_a_turn_delays_no_other():
     asking, a, b, c = (ServerRequests({}, asking_kinds={""}), Person("a"), Person("b"), Person("c"))
     went: list[str] = []
@@ -408,9 +383,3 @@ async def in_turns(clients: list[int]) -> None:
             tasks.start_soon(request, number)
     assert began == clients
     assert repr(asking) == "<ServerRequests: 0 open, 0 questions, 0 wait for their turn>"
-
-
-def test_ending_an_origin_marks_it():
-    asker = origin(None)
-    asker.end()
-    assert asker.has_ended
