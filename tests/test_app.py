@@ -278,3 +278,23 @@ async def _until(is_true: Any) -> None:
     with anyio.fail_after(10):
         while not is_true():
             await anyio.sleep(0.005)
+
+
+async def test_the_bundled_server_never_writes_the_settings_and_has_the_tools_that_they_name(
+    tmp_path: Path,
+):
+    file = tmp_path / "servers.toml"
+    text = '[servers.w]\nbuiltin = "workspace"\ntools = ["write_file", "list_dir"]\n'
+    file.write_text(text)
+    writes = {
+        "id": "a",
+        "tool": "w:write_file",
+        "arguments": {"path": "servers.toml", "text": ""},
+    }
+    tests = {"id": "a", "tool": "w:run_tests", "arguments": {}}
+    async with Gateway.from_config(file) as gateway:
+        written = await gateway.execute({"tasks": [writes]})
+        with pytest.raises(InvalidDag, match="run_tests"):
+            await gateway.execute({"tasks": [tests]})
+    assert "never written" in str(written)
+    assert file.read_text() == text

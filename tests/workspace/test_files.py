@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -169,3 +170,38 @@ def test_a_special_file_or_folder_is_not_written(root: Root, mode: str):
         with pytest.raises(WorkspaceError, match=r"special file|is a folder"):
             write_file(root, WriteFile.model_validate({"path": name, "text": "x", "mode": mode}))
     assert sorted(os.listdir(root.path)) == ["fifo", "folder"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".envrc",
+        "sub/.ENVRC",
+        ".mcp.json",
+        ".vscode/tasks.json",
+        ".venv/bin/pytest",
+        "own/lib/x.py",
+        "own/pyvenv.cfg",
+        "servers.toml",
+        "link.toml",
+    ],
+)
+@pytest.mark.parametrize("mode", ["overwrite", "append", "create"])
+def test_what_other_programs_run_by_themselves_is_never_written(
+    folder: Path, path: str, mode: Literal["overwrite", "append", "create"]
+):
+    (folder / "own").mkdir()
+    (folder / "own" / "pyvenv.cfg").write_text("")
+    (folder / "link.toml").symlink_to("servers.toml")
+    root = Root(folder, protected=[folder / "servers.toml"])
+    with pytest.raises(WorkspaceError, match="never written here"):
+        write_file(root, WriteFile(path=path, text="x", mode=mode, create_parents=True))
+    assert sorted(entry.name for entry in folder.iterdir()) == ["link.toml", "own"]
+
+
+def test_nothing_is_appended_to_a_file_that_has_another_name(folder: Path):
+    os.link(folder.parent / "secret.txt", folder / "a.txt")
+    with pytest.raises(WorkspaceError, match="has another name"):
+        write_file(Root(folder), WriteFile(path="a.txt", text="x", mode="append"))
+    write_file(Root(folder), WriteFile(path="a.txt", text="x"))
+    assert (folder.parent / "secret.txt").read_text() == "the secret\n"

@@ -20,6 +20,7 @@ from plait.workspace import files, processes
 from plait.workspace.__main__ import main
 from plait.workspace.allowed import AllowedCommand
 from plait.workspace.checks import Commands
+from plait.workspace.errors import WorkspaceError
 from plait.workspace.server import build_server
 
 from .lifeline import Lifeline
@@ -77,6 +78,13 @@ async def test_a_read_only_server_has_only_tools_that_change_nothing(folder: Pat
         assert [tool.name for tool in (await client.list_tools()).tools] == READING
         assert "unknown tool write_file" in await refusal(client, "write_file", path="a", text="")
     assert not (folder / "a").exists()
+
+
+async def test_a_server_has_only_the_tools_that_are_named(folder: Path):
+    async with Client(build_server(folder, only=["grep", "write_file"])) as client:
+        assert [tool.name for tool in (await client.list_tools()).tools] == ["grep", "write_file"]
+    with pytest.raises(WorkspaceError, match=r"unknown tool grpe\. The tools are: read_file"):
+        build_server(folder, only=["grpe"])
 
 
 async def test_files_are_written_found_searched_and_read(folder: Path):

@@ -178,6 +178,12 @@ class ServerSettings(_Section):
     builtin: Literal["workspace"] | None = None
     root: Path = Path()
     allow_commands: tuple[CommandText, ...] = ()
+    read_only: bool = False
+    """Whether the bundled server has only the tools that change nothing."""
+    tools: tuple[Word, ...] = ()
+    """The tools that the bundled server has; empty for all."""
+    protect: tuple[Path, ...] = ()
+    """Files that it never writes; the gateway's own settings are added to them."""
 
     protocol: Literal["auto", "legacy", "modern"] = "auto"
     enabled: bool = True

@@ -118,13 +118,21 @@ class _Reader:
             return Settings()
 
     def _rooted(self, server: ServerSettings) -> ServerSettings:
-        """Resolve folders that are relative to the file's."""
+        """Resolve folders that are relative to the file's, and protect the settings: those that
+        were read, and those that would be found from there."""
         folders = {
             name: (self._folder / os.path.expanduser(folder)).resolve()
             for name, folder in (("root", server.root), ("cwd", server.cwd))
             if folder is not None
         }
-        return server.model_copy(update=folders)
+        if server.builtin is None:
+            return server.model_copy(update=folders)
+        named = (self._folder / os.path.expanduser(file) for file in server.protect)
+        folders_of_settings = (self._folder, *self._folder.parents, user_config_path("plait"))
+        found = (folder / FILE_NAME for folder in folders_of_settings)
+        read = (file for file in [Path(self._source).absolute()] if file.is_file())
+        protect = (*read, *found, *named)
+        return server.model_copy(update={**folders, "protect": tuple(dict.fromkeys(protect))})
 
     def _set_from_environment(self, values: dict[str, Any]) -> None:
         """Apply the variables for keys of `[gateway]` and its limits: PLAIT_MAX_CONCURRENCY=8."""

@@ -55,7 +55,18 @@ from .usage import UsageTracker
 
 log = logging.getLogger(__name__)
 
-OF_THE_PROCESS = ("command", "args", "env", "cwd", "builtin", "root", "allow_commands")
+OF_THE_PROCESS = (
+    "command",
+    "args",
+    "env",
+    "cwd",
+    "builtin",
+    "root",
+    "allow_commands",
+    "read_only",
+    "tools",
+    "protect",
+)
 OF_THE_SERVER = ("kind", "url", "headers", "protocol", *OF_THE_PROCESS)
 """The settings that need a new connection if they change."""
 MOST_DETAILS_BYTES = 64 * 1024

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     commands = Commands(tuple(options.allow_command), options.formatter, options.tests)
     try:
-        anyio.run(_serve, options.root, commands, options.read_only)
+        anyio.run(_serve, options, commands)
     except WorkspaceError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -43,6 +43,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--read-only", action="store_true", help="offer only the tools that change nothing"
+    )
+    parser.add_argument(
+        "--tool",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="offer only this tool; can be repeated",
+    )
+    parser.add_argument(
+        "--protect",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="never write this file; can be repeated",
     )
     parser.add_argument(
         "--allow-command",
@@ -78,9 +92,15 @@ def _words(text: str) -> tuple[str, ...]:
     return words
 
 
-async def _serve(root: str, commands: Commands, read_only: bool) -> None:
+async def _serve(options: argparse.Namespace, commands: Commands) -> None:
     adopt_orphans()
-    server = build_server(root, commands=commands, read_only=read_only)
+    server = build_server(
+        options.root,
+        commands=commands,
+        read_only=options.read_only,
+        only=options.tool,
+        protected=options.protect,
+    )
     async with anyio.create_task_group() as group:
         group.start_soon(_stop_on_signal, group.cancel_scope)
         async with stdio_streams() as (incoming, outgoing):

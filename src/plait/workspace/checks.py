@@ -58,7 +58,8 @@ class FormatCode(Arguments):
     set up otherwise).
 
     With check_only nothing is written, and `changed` names what would be. Symlinks and what
-    .gitignore excludes are left out. It runs a program that the project may configure.
+    .gitignore excludes are left out. It runs a program that the project
+    configures, and which may run the project's code.
     """
 
     paths: Paths = Field(default_factory=list)
@@ -69,7 +70,7 @@ class FormatCode(Arguments):
 
 class RunTests(Arguments):
     """Run the tests of the workspace (pytest, unless the server is set up otherwise), all of them
-    or a part."""
+    or a part. This runs the project's code, with the rights of the user who started the server."""
 
     paths: Annotated[
         list[str],

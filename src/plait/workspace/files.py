@@ -64,7 +64,8 @@ class WriteFile(Arguments):
     """Write a UTF-8 text file in the workspace.
 
     The file is replaced as a whole or not at all, and keeps its permissions. Nothing is written
-    outside of the workspace, through a symlink that leaves it, or among git's own files.
+    outside of the workspace, through a symlink that leaves it, or where other programs would run it
+    by themselves: git's own files, .envrc, .mcp.json, .vscode, virtual environments.
     """
 
     path: WorkspacePath
@@ -197,7 +198,13 @@ def _status(folder: int, name: str) -> os.stat_result | None:
 def _append(folder: int, name: str, data: bytes) -> int:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with open(os.open(name, flags, 0o666, dir_fd=folder), "ab") as stream:
-        require_regular(os.fstat(stream.fileno()), name)
+        status = os.fstat(stream.fileno())
+        require_regular(status, name)
+        if status.st_nlink > 1:
+            raise WorkspaceError(
+                f"{name} has another name (a hard link), maybe outside of the workspace, and would "
+                'change there too. Use mode "overwrite", which replaces it here alone.'
+            )
         stream.write(data)
         stream.flush()
         return os.fstat(stream.fileno()).st_size

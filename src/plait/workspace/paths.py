@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,9 @@ FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: opening a FIFO returns at once, so that fstat can find out and it can be refused.
 READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
+RUN_FILES = frozenset({".envrc", ".mcp.json", "pyvenv.cfg"})
+RUN_FOLDERS = frozenset({".vscode", ".cursor", ".idea", ".venv", "venv"})
+"""Folders and files that shells, editors, clients and Python run or follow unasked."""
 Kind = Literal["file", "folder", "symlink", "special file"]
 WorkspacePath = Annotated[
     str, Field(description="Path from the workspace root, or an absolute path inside of it.")
@@ -51,9 +54,20 @@ class Place:
 class Root:
     """The folder the server works in, fixed at its start."""
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        """Raises WorkspaceError if `folder` is not a folder."""
+    def __init__(
+        self, folder: str | os.PathLike[str], *, protected: Iterable[str | os.PathLike[str]] = ()
+    ) -> None:
+        """Fix the root, and files in it that are never written.
+
+        Raises:
+            WorkspaceError: `folder` is not a folder.
+        """
         self.path = Path(os.path.realpath(folder))
+        self._protected = {
+            name.casefold()
+            for file in protected
+            for name in (os.path.abspath(file), os.path.realpath(file))
+        }
         if not self.path.is_dir():
             raise WorkspaceError(f"the root {shown(os.fspath(folder))} is not a folder")
 
@@ -81,7 +95,8 @@ class Root:
         """Resolve the path of a file to write, as `locate` does.
 
         Raises:
-            WorkspaceError: also for git's own files, which can be programs that git runs.
+            WorkspaceError: also for git's own files, which can be programs that git runs, for
+            others that programs run by themselves, and for protected files.
         """
         place = self.locate(given)
         if not place.parts:
@@ -89,6 +104,15 @@ class Root:
         if any(part.casefold() == ".git" for part in place.parts) or self._is_in_git_folder(place):
             raise WorkspaceError(
                 f"{shown(given)} belongs to git's own files, which are never written here."
+            )
+        if str(place.path).casefold() in self._protected:
+            raise WorkspaceError(
+                f"{shown(given)} holds the settings of the gateway, which are never written here."
+            )
+        if self._is_run_by_itself(place):
+            raise WorkspaceError(
+                f"{shown(given)} is run or followed by other programs by themselves (shells, "
+                "editors, Python), and is never written here."
             )
         return place
 
@@ -111,6 +135,15 @@ class Root:
                 f"{shown(str(self.path))}."
             )
         return Place(self.path, path.relative_to(self.path).parts)
+
+    def _is_run_by_itself(self, place: Place) -> bool:
+        *folders, name = (part.casefold() for part in place.parts)
+        inner = [self.path.joinpath(*place.parts[:depth]) for depth in range(len(place.parts))]
+        return (
+            name in RUN_FILES
+            or not RUN_FOLDERS.isdisjoint(folders)
+            or any((folder / "pyvenv.cfg").is_file() for folder in inner)
+        )
 
     def _is_in_git_folder(self, place: Place) -> bool:
         folders = [self.path.joinpath(*place.parts[:depth]) for depth in range(1, len(place.parts))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -237,14 +237,20 @@ def build_server(
     *,
     commands: checks.Commands | None = None,
     read_only: bool = False,
+    only: Collection[str] = (),
+    protected: Collection[str] = (),
 ) -> Server[Any]:
-    """Build a server for one folder, to be run over any transport.
+    """Build a server for one folder, to be run over any transport: with the tools named in `only`,
+    or all; `protected` files are never written.
 
     Raises:
-        WorkspaceError: the root is not a folder.
+        WorkspaceError: the root is not a folder, or there is no such tool.
     """
-    workspace = Workspace(Root(root), commands or checks.Commands(), read_only)
-    table = {tool.name: tool for tool in tools(workspace)}
+    workspace = Workspace(Root(root, protected=protected), commands or checks.Commands(), read_only)
+    all_tools = {tool.name: tool for tool in tools(workspace)}
+    if unknown := sorted(set(only) - set(all_tools)):
+        raise WorkspaceError(f"unknown tool {unknown[0]}. The tools are: {', '.join(all_tools)}.")
+    table = {name: tool for name, tool in all_tools.items() if not only or name in only}
     listed = types.ListToolsResult(tools=[tool.definition() for tool in table.values()])
     schemas: Mapping[str, Mapping[str, Any]] = {
         tool.name: tool.input_schema for tool in listed.tools

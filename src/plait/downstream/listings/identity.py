@@ -30,6 +30,8 @@ def identity_of(name: str, settings: ServerSettings) -> str:
         "builtin": settings.builtin,
         "root": str(settings.root) if settings.builtin is not None else None,
         "commands": list(settings.allow_commands),
+        "read_only": settings.read_only,
+        "tools": list(settings.tools),
         "protocol": settings.protocol,
     }
     return f"{name}-{hashlib.sha256(encode(identity)).hexdigest()[:24]}"

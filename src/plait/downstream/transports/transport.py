@@ -69,6 +69,11 @@ def open_transport(
         args = ["-m", f"plait.{settings.builtin}", "--root", str(settings.root)]
         for allowed in settings.allow_commands:
             args += ["--allow-command", allowed]
+        args += ["--read-only"] if settings.read_only else []
+        for tool in settings.tools:
+            args += ["--tool", tool]
+        for file in settings.protect:
+            args += ["--protect", str(file)]
     else:
         assert settings.command is not None  # the settings were checked
         command, args = settings.command, list(settings.args)
