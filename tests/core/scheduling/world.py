@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from plait.core.language.dag import Reading, read_dag
 from plait.core.planning.check import check
-from plait.core.planning.plan import TakenOver
+from plait.core.planning.plan import Plan, TakenOver
 from plait.core.results.record import record_of
 from plait.core.results.resume import resume
 from plait.core.scheduling.conflicts import find_conflicts, planned_accesses
@@ -294,15 +294,24 @@ class World(Oracle):
         places = _places(accesses.files(), slow)
         conflicts = find_conflicts(plan, accesses, places)
 
-        def make(jitter: Callable[[], float]) -> Run:
+        def make(plan: Plan, jitter: Callable[[], float]) -> Run:
             return Run(
                 f"r{number}", plan, number=number, conflicts=conflicts, reused=reused, jitter=jitter
             )
 
-        run = make(lambda: self.jitter)
+        def make_anew() -> Run:
+            """Make the run from its record: its document, the tools that the digest stands for,
+            and the random shares that were drawn."""
+            record = record_of(run, self.now)
+            plan = check(read_dag(record.dag), CATALOG, self.policy, reused=taken_over)
+            again = make(plan, iter(record.jitters).__next__)
+            assert again.digest == record.digest
+            return again
+
+        run = make(plan, lambda: self.jitter)
         self.begins(run, document, {id: output.value for id, output in reused.items()}, places)
         step = self.scheduler.submit(run, self.now)
-        self._note(lambda: make(iter(run.jitters).__next__), step)
+        self._note(make_anew, step)
 
     def _feed(self, event: Event) -> None:
         self.happens(event)
