@@ -18,24 +18,24 @@ class Desk:
     """A ledger, the calls that wait and those that are in flight, by server."""
 
     def __init__(self, limits: Limits) -> None:
-        self.ledger: ConcurrencyLimits[str] = ConcurrencyLimits(limits)
-        self.ledger.open_run("r", None)
+        self.limits: ConcurrencyLimits[str] = ConcurrencyLimits(limits)
+        self.limits.open_run("r", None)
         self.held: dict[str, Lease[str]] = {}
         self.waiting: set[str] = set()
 
     def add(self, *calls: str, weight: int = 1) -> None:
         for call in calls:
             self.waiting.add(call)
-            self.ledger.add(SlotRequest("r", call[0], None, weight), (float(call[1:]),), call)
+            self.limits.add(SlotRequest("r", call[0], None, weight), (float(call[1:]),), call)
 
     def start(self, now: float = 0.0) -> list[str]:
-        started = dict(self.ledger.take_next(now))
+        started = dict(self.limits.acquire_next(now))
         self.held |= started
         self.waiting -= started.keys()
         return list(started)
 
     def end(self, call: str) -> None:
-        self.ledger.give_back(self.held.pop(call))
+        self.limits.release(self.held.pop(call))
 
     def in_flight(self, server: str = "") -> int:
         return sum(call.startswith(server) for call in self.held)
@@ -45,7 +45,7 @@ def test_more_room_is_used_at_once():
     desk = Desk(Limits(1))
     desk.add("a1", "a2", "a3")
     assert desk.start() == ["a1"]
-    desk.ledger.change(Limits(3))
+    desk.limits.change(Limits(3))
     assert desk.start() == ["a2", "a3"]
 
 
@@ -53,7 +53,7 @@ def test_less_room_lets_what_is_in_flight_end_first():
     desk = Desk(Limits(3))
     desk.add("a1", "a2", "a3", "a4")
     assert len(desk.start()) == 3
-    desk.ledger.change(Limits(1))
+    desk.limits.change(Limits(1))
     for call, starts in (("a1", []), ("a2", []), ("a3", ["a4"])):
         desk.end(call)
         assert desk.start() == starts
@@ -61,10 +61,10 @@ def test_less_room_lets_what_is_in_flight_end_first():
 
 def test_a_limit_of_a_server_comes_and_goes():
     desk = Desk(Limits(9))
-    desk.ledger.change(Limits(9, (("a", 1),)))
+    desk.limits.change(Limits(9, (("a", 1),)))
     desk.add("a1", "a2", "b1")
     assert desk.start() == ["a1", "b1"]
-    desk.ledger.change(Limits(9))
+    desk.limits.change(Limits(9))
     assert desk.start() == ["a2"]
 
 
@@ -72,28 +72,28 @@ def test_a_limit_that_comes_holds_for_calls_that_wait_already():
     desk = Desk(Limits(1))
     desk.add("a1", "a2", "a3")
     assert desk.start() == ["a1"]
-    desk.ledger.change(Limits(9, (("a", 1),)))
+    desk.limits.change(Limits(9, (("a", 1),)))
     assert desk.start() == ["a2"]
 
 
 def test_a_limit_that_finds_itself_keeps_what_it_found_below_the_most():
     desk = Desk(Limits(32, (("a", "auto"),)))
-    found = desk.ledger.adaptive["a"]
+    found = desk.limits.adaptive["a"]
     found.value = 20.0
-    desk.ledger.change(Limits(40, (("a", "auto"),)))
-    assert desk.ledger.servers["a"].capacity == 20
-    desk.ledger.change(Limits(5, (("a", "auto"),)))
-    assert desk.ledger.servers["a"].capacity == found.slots == 5
+    desk.limits.change(Limits(40, (("a", "auto"),)))
+    assert desk.limits.servers["a"].capacity == 20
+    desk.limits.change(Limits(5, (("a", "auto"),)))
+    assert desk.limits.servers["a"].capacity == found.slots == 5
 
 
 def test_a_rate_comes_changes_and_goes():
     desk = Desk(Limits(99))
-    desk.ledger.change(Limits(99, rates=(("a", Rate(1, 60)),)))
+    desk.limits.change(Limits(99, rates=(("a", Rate(1, 60)),)))
     desk.add("a1", "a2", "a3")
     assert desk.start(0) == ["a1"]
-    desk.ledger.change(Limits(99, rates=(("a", Rate(1, 1)),)))
+    desk.limits.change(Limits(99, rates=(("a", Rate(1, 1)),)))
     assert desk.start(0) == ["a2"]
-    desk.ledger.change(Limits(99))
+    desk.limits.change(Limits(99))
     assert desk.start(0) == ["a3"]
 
 
@@ -102,7 +102,7 @@ def test_a_rate_that_stays_is_not_begun_anew():
     desk = Desk(limits)
     desk.add("a1", "a2")
     assert desk.start(0) == ["a1"]
-    desk.ledger.change(limits)
+    desk.limits.change(limits)
     assert desk.start(0) == []
 
 
@@ -127,7 +127,7 @@ def test_whatever_changes_nothing_that_fits_waits_and_nothing_starts_without_roo
                 desk.end(data.draw(st.sampled_from(sorted(desk.held))))
             case Limits():
                 now = step
-                desk.ledger.change(step)
+                desk.limits.change(step)
         slots = {
             server: next((n for name, n in now.servers if name == server and n != "auto"), 99)
             for server in SERVERS

@@ -33,29 +33,29 @@ def test_the_first_full_limit_is_named():
     gateway, server = Limit[str]("gateway", 3), Limit[str]("server:s", 2)
     wide = lane(SlotRequest("r", "s", None, 2), gateway, server)
     assert wide.full() is None
-    server.take(1)
+    server.acquire(1)
     assert wide.full() is server
-    gateway.take(2)
+    gateway.acquire(2)
     assert wide.full() is gateway
-    gateway.give_back(2)
-    server.give_back(1)
+    gateway.release(2)
+    server.release(1)
     assert wide.full() is None
 
 
 def test_a_call_that_goes_on_takes_slots_even_if_none_are_free():
     gateway = Limit[str]("gateway", 1)
-    gateway.take(1)
-    gateway.take_again(1)
-    assert gateway.room == -1
+    gateway.acquire(1)
+    gateway.reacquire(1)
+    assert gateway.free == -1
 
 
 def test_slots_of_a_rate_return_with_time_alone():
     rate: RateLimit[str] = RateLimit("rate:s", Rate(1, 10.0))
     only = lane(SlotRequest("r", "s", None, 5), rate)
     assert only.full() is None  # whatever its weight, a call is one call
-    rate.take(1)
+    rate.acquire(1)
     assert only.full() is rate
-    rate.give_back(1)
+    rate.release(1)
     assert only.full() is rate
     rate.now = 10.0
     assert only.full() is None
@@ -81,8 +81,8 @@ def test_a_withdrawn_call_is_never_the_first_and_never_most_of_a_lane(
     for name in data.draw(st.permutations(sorted(waiting))):
         filled.drop(name)
         del waiting[name]
-        assert {call for _, call in filled.calls} - filled.gone == waiting.keys()
-        assert len(filled.gone) <= len(waiting)
+        assert {call for _, call in filled.calls} - filled.withdrawn == waiting.keys()
+        assert len(filled.withdrawn) <= len(waiting)
         if waiting:
             assert filled.urgency[0] == min(waiting.values())
 

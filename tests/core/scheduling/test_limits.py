@@ -11,7 +11,7 @@ class Desk:
     """A ledger, and the lanes of the calls that it let start."""
 
     def __init__(self, gateway: int = 9, **servers: int) -> None:
-        self.ledger: ConcurrencyLimits[str] = ConcurrencyLimits(
+        self.limits: ConcurrencyLimits[str] = ConcurrencyLimits(
             Limits(gateway, tuple(servers.items()))
         )
         self.held: dict[str, Lease[str]] = {}
@@ -25,17 +25,17 @@ class Desk:
         run: str = "r",
         tools: tuple[str, int] | None = None,
     ) -> None:
-        if run not in self.ledger.lanes:
-            self.ledger.open_run(run, None)
-        self.ledger.add(SlotRequest(run, server, tools, weight), (urgency,), call)
+        if run not in self.limits.lanes:
+            self.limits.open_run(run, None)
+        self.limits.add(SlotRequest(run, server, tools, weight), (urgency,), call)
 
     def start(self, now: float = 0.0) -> list[str]:
-        started = dict(self.ledger.take_next(now))
+        started = dict(self.limits.acquire_next(now))
         self.held |= started
         return list(started)
 
     def end(self, call: str) -> list[str]:
-        self.ledger.give_back(self.held.pop(call))
+        self.limits.release(self.held.pop(call))
         return self.start()
 
 
@@ -56,7 +56,7 @@ def test_a_full_server_holds_up_no_other():
 
 def test_a_run_of_its_own_limit_leaves_room_to_others():
     desk = Desk(gateway=3)
-    desk.ledger.open_run("narrow", 1)
+    desk.limits.open_run("narrow", 1)
     for call in ("a", "b"):
         desk.add(call, run="narrow")
     desk.add("c", run="wide")
@@ -117,7 +117,7 @@ def test_what_waits_of_a_closed_run_never_starts():
     desk.add("b", run="gone")
     desk.add("c", run="stays", urgency=1)
     assert desk.start() == ["a"]
-    desk.ledger.close_run("gone")
+    desk.limits.close_run("gone")
     assert desk.end("a") == ["c"]
 
 
@@ -160,12 +160,12 @@ class Paced(Desk):
 
     def __init__(self, **rates: Rate) -> None:
         super().__init__()
-        self.ledger = ConcurrencyLimits(Limits(9, rates=tuple(rates.items())))
+        self.limits = ConcurrencyLimits(Limits(9, rates=tuple(rates.items())))
 
     def look(self, now: float) -> list[str]:
-        for server, rate in self.ledger.rates.items():
+        for server, rate in self.limits.rates.items():
             if rate.is_watched:
-                self.ledger.look_again(server)
+                self.limits.look_again(server)
         return self.start(now)
 
 
@@ -175,10 +175,10 @@ def test_what_is_above_the_rate_waits_and_someone_is_told_to_look_again():
         desk.add(f"{number}", urgency=number)
     desk.add("free", "t", urgency=9)
     assert desk.start(0.0) == ["0", "1", "free"]
-    assert list(desk.ledger.to_watch(0.0)) == [("s", 0.5)]
-    assert list(desk.ledger.to_watch(0.1)) == []  # someone does already
-    assert (desk.look(0.5), list(desk.ledger.to_watch(0.5))) == (["2"], [("s", 0.5)])
-    assert (desk.look(1.0), list(desk.ledger.to_watch(1.0))) == (["3"], [])
+    assert list(desk.limits.to_watch(0.0)) == [("s", 0.5)]
+    assert list(desk.limits.to_watch(0.1)) == []  # someone does already
+    assert (desk.look(0.5), list(desk.limits.to_watch(0.5))) == (["2"], [("s", 0.5)])
+    assert (desk.look(1.0), list(desk.limits.to_watch(1.0))) == (["3"], [])
 
 
 def test_the_end_of_a_call_makes_no_room_in_a_rate():
@@ -201,25 +201,25 @@ def test_a_server_that_asks_for_quiet_is_left_alone_also_by_calls_that_wait_alre
     for number, server in enumerate("sst"):
         desk.add(f"{server}{number}", server, urgency=number)
     assert desk.start(0.0) == ["s0"]
-    desk.ledger.hold("s", 5.0, 0.0)
+    desk.limits.hold("s", 5.0, 0.0)
     assert desk.end("s0") == ["t2"]
     assert desk.end("t2") == []
-    assert list(desk.ledger.to_watch(0.0)) == [("s", 5.0)]
-    desk.ledger.look_again("s")
+    assert list(desk.limits.to_watch(0.0)) == [("s", 5.0)]
+    desk.limits.look_again("s")
     assert desk.start(5.0) == ["s1"]
 
 
 def test_an_adaptive_limit_that_grows_lets_more_calls_go_and_one_that_shrinks_fewer():
     desk = Desk()
-    desk.ledger = ConcurrencyLimits(Limits(64, (("s", "auto"),)))
+    desk.limits = ConcurrencyLimits(Limits(64, (("s", "auto"),)))
     for number in range(12):
         desk.add(f"{number:02}", urgency=number)
     assert len(desk.start()) == 8
-    desk.ledger.adaptive["s"].value = 10.0
-    desk.ledger.resize("s")
+    desk.limits.adaptive["s"].value = 10.0
+    desk.limits.resize("s")
     assert desk.start() == ["08", "09"]
-    desk.ledger.adaptive["s"].value = 8.0
-    desk.ledger.resize("s")
+    desk.limits.adaptive["s"].value = 8.0
+    desk.limits.resize("s")
     assert [desk.end("00"), desk.end("01"), desk.end("02")] == [[], [], ["10"]]
 
 
@@ -230,9 +230,9 @@ def test_what_is_withdrawn_leaves_nothing_behind_though_another_still_waits_in_f
     desk.add("first", run=NO_RUN, urgency=1)
     for number in range(1_000):
         desk.add(f"gone {number}", run=NO_RUN, urgency=2 + number)
-        desk.ledger.withdraw(SlotRequest(NO_RUN, "s", None, 1), f"gone {number}")
-    [lane] = desk.ledger.lanes[NO_RUN].values()
-    assert len(lane.calls) + len(lane.gone) <= 3
+        desk.limits.withdraw(SlotRequest(NO_RUN, "s", None, 1), f"gone {number}")
+    [lane] = desk.limits.lanes[NO_RUN].values()
+    assert len(lane.calls) + len(lane.withdrawn) <= 3
     desk.add("last", run=NO_RUN, urgency=5_000)
     assert [desk.end("in flight"), desk.end("first")] == [["first"], ["last"]]
 
@@ -244,7 +244,7 @@ def test_after_the_first_was_withdrawn_the_next_waits_in_its_place():
     for call, urgency in (("gone", 1), ("urgent", 3)):
         desk.add(call, urgency=urgency)
     desk.add("more urgent", "elsewhere", urgency=2)
-    desk.ledger.withdraw(SlotRequest("r", "s", None, 1), "gone")
+    desk.limits.withdraw(SlotRequest("r", "s", None, 1), "gone")
     assert [desk.start(), desk.end("in flight"), desk.end("more urgent")] == [
         [],
         ["more urgent"],
@@ -256,27 +256,27 @@ def test_new_limits_forget_the_lanes_of_direct_calls_that_are_empty():
     desk = Desk()
     desk.add("a", run=NO_RUN)
     assert desk.start() == ["a"]
-    desk.ledger.change(Limits(9))
-    assert desk.ledger.lanes == {NO_RUN: {}}
+    desk.limits.change(Limits(9))
+    assert desk.limits.lanes == {NO_RUN: {}}
     assert desk.end("a") == []
 
 
 def test_a_call_that_need_not_wait_takes_its_room_at_once_but_passes_nobody():
     desk = Desk(s=2)
-    demand = SlotRequest(NO_RUN, "s", None, 1)
-    assert desk.ledger.take_at_once(demand, 0.0) is not None
-    assert desk.ledger.take_at_once(demand, 0.0) is not None
-    assert desk.ledger.take_at_once(demand, 0.0) is None
+    request = SlotRequest(NO_RUN, "s", None, 1)
+    assert desk.limits.acquire_at_once(request, 0.0) is not None
+    assert desk.limits.acquire_at_once(request, 0.0) is not None
+    assert desk.limits.acquire_at_once(request, 0.0) is None
 
 
 def test_a_call_that_comes_when_a_rate_has_room_again_goes_behind_those_that_wait_for_it():
     desk = Desk()
-    desk.ledger.change(Limits(rates=(("s", Rate(1, 5.0)),)))
-    demand = SlotRequest(NO_RUN, "s", None, 1)
-    assert desk.ledger.take_at_once(demand, 0.0) is not None
+    desk.limits.change(Limits(rates=(("s", Rate(1, 5.0)),)))
+    request = SlotRequest(NO_RUN, "s", None, 1)
+    assert desk.limits.acquire_at_once(request, 0.0) is not None
     desk.add("waits", run=NO_RUN)
     assert desk.start(1.0) == []
-    assert desk.ledger.take_at_once(demand, 5.0) is None
+    assert desk.limits.acquire_at_once(request, 5.0) is None
 
 
 def test_a_lane_whose_calls_were_all_withdrawn_stood_at_no_limit():
@@ -285,7 +285,7 @@ def test_a_lane_whose_calls_were_all_withdrawn_stood_at_no_limit():
     assert desk.start() == ["in flight"]
     desk.add("gone")
     assert desk.start() == []
-    desk.ledger.withdraw(SlotRequest("r", "s", None, 1), "gone")
+    desk.limits.withdraw(SlotRequest("r", "s", None, 1), "gone")
     assert desk.end("in flight") == []
     desk.add("next")
     assert desk.start() == ["next"]

@@ -32,72 +32,72 @@ def test_what_is_no_rate_is_refused_with_what_would_be(text: str) -> None:
 
 
 def test_a_burst_goes_at_once_and_then_calls_follow_at_the_rate() -> None:
-    pace = LeakyBucket(Rate(3, 1.0))
+    bucket = LeakyBucket(Rate(3, 1.0))
     for _ in range(3):
-        assert pace.wait(0.0) == 0
-        pace.take(0.0)
-    assert pace.wait(0.0) == pytest.approx(1 / 3)
-    assert pace.wait(0.3) == pytest.approx(1 / 3 - 0.3)
-    assert pace.wait(1 / 3) == 0
+        assert bucket.wait(0.0) == 0
+        bucket.take(0.0)
+    assert bucket.wait(0.0) == pytest.approx(1 / 3)
+    assert bucket.wait(0.3) == pytest.approx(1 / 3 - 0.3)
+    assert bucket.wait(1 / 3) == 0
 
 
 def test_a_server_without_a_rate_is_never_waited_for() -> None:
-    pace = LeakyBucket(None)
-    pace.take(0.0)
-    assert pace.wait(0.0) == 0
+    bucket = LeakyBucket(None)
+    bucket.take(0.0)
+    assert bucket.wait(0.0) == 0
 
 
 def test_a_server_that_asks_for_quiet_gets_it() -> None:
-    pace = LeakyBucket(None)
-    pace.hold(10, 5.0)
-    pace.hold(1, 6.0)  # the longer one counts
-    assert pace.wait(6.0) == 9
-    assert pace.wait(15.0) == 0
+    bucket = LeakyBucket(None)
+    bucket.hold(10, 5.0)
+    bucket.hold(1, 6.0)  # the longer one counts
+    assert bucket.wait(6.0) == 9
+    assert bucket.wait(15.0) == 0
 
 
 def test_as_many_calls_have_room_as_the_bucket_holds_and_has_leaked() -> None:
-    pace = LeakyBucket(Rate(3, 1.0))
-    rooms = [pace.room(0.0)]
+    bucket = LeakyBucket(Rate(3, 1.0))
+    rooms = [bucket.free(0.0)]
     for _ in range(3):
-        pace.take(0.0)
-        rooms.append(pace.room(0.0))
-    assert (rooms, [pace.room(now) for now in (0.3, 1 / 3, 0.7, 1.0, 9.0)]) == (
+        bucket.take(0.0)
+        rooms.append(bucket.free(0.0))
+    assert (rooms, [bucket.free(now) for now in (0.3, 1 / 3, 0.7, 1.0, 9.0)]) == (
         [3, 2, 1, 0],
         [0, 1, 2, 3, 3],
     )
 
 
 def test_while_a_server_wants_quiet_there_is_no_room_whatever_its_rate() -> None:
-    pace = LeakyBucket(Rate(3, 1.0))
-    pace.hold(2, 0.0)
-    assert pace.room(1.9) == 0
-    assert pace.wait(1.9) == pytest.approx(0.1)
-    assert (pace.room(2.0), pace.wait(2.0)) == (3, 0)
+    bucket = LeakyBucket(Rate(3, 1.0))
+    bucket.hold(2, 0.0)
+    assert bucket.free(1.9) == 0
+    assert bucket.wait(1.9) == pytest.approx(0.1)
+    assert (bucket.free(2.0), bucket.wait(2.0)) == (3, 0)
 
 
 @pytest.mark.parametrize(("calls", "now"), [(100, 1e6), (1_000, 1e7), (300, 3e7), (5_000, 1e6)])
 def test_a_wait_brings_the_time_on_however_high_the_clock_stands(calls: int, now: float) -> None:
     """A machine that has run for a year counts 3e7 s: what is smaller than 4e-9 s is lost when it
     is added."""
-    pace = LeakyBucket(Rate(calls, 1.0))
+    bucket = LeakyBucket(Rate(calls, 1.0))
     for _ in range(calls + 20):
-        if (wait := pace.wait(now)) > 0:
+        if (wait := bucket.wait(now)) > 0:
             assert now + wait > now
             now += wait
-        assert pace.room(now) > 0
-        pace.take(now)
+        assert bucket.free(now) > 0
+        bucket.take(now)
 
 
 @given(st.integers(1, 5), st.floats(0.1, 10), st.lists(st.floats(0, 3), max_size=40))
 def test_no_window_holds_more_than_a_burst_and_what_leaks_in_it(
     calls: int, seconds: float, pauses: list[float]
 ) -> None:
-    pace, now, sent = LeakyBucket(Rate(calls, seconds)), 0.0, []
+    bucket, now, sent = LeakyBucket(Rate(calls, seconds)), 0.0, []
     for pause in pauses:
         now += pause
-        while (wait := pace.wait(now)) > 0:
+        while (wait := bucket.wait(now)) > 0:
             now += wait
-        pace.take(now)
+        bucket.take(now)
         sent.append(now)
     for first in range(len(sent)):
         for last in range(first, len(sent)):

@@ -175,11 +175,11 @@ def promise_limits_are_kept(world: World) -> None:
 def promise_adaptive_limits_learn_from_every_call(world: World) -> None:
     """From the time it took, or from a failure of its server; a refusal of the tool and a kept
     answer say nothing."""
-    ledger = world.scheduler.ledger
-    assert ledger.adaptive.keys() == world.adaptive.keys()
+    limits = world.scheduler.limits
+    assert limits.adaptive.keys() == world.adaptive.keys()
     for server, model in world.adaptive.items():
-        assert isclose(ledger.adaptive[server].value, model.value)
-        assert ledger.servers[server].capacity == model.slots
+        assert isclose(limits.adaptive[server].value, model.value)
+        assert limits.servers[server].capacity == model.slots
 
 
 def promise_the_time_of_every_call_is_learned(world: World) -> None:
@@ -351,20 +351,20 @@ def promise_rules_decide_what_runs(world: World, run: str) -> None:
 
 
 def promise_nothing_stays_held(world: World) -> None:
-    scheduler, ledger = world.scheduler, world.scheduler.ledger
+    scheduler, limits = world.scheduler, world.scheduler.limits
     assert not scheduler.runs
     assert not scheduler.in_flight
     assert scheduler.locks.is_free
     assert scheduler.locating.is_free
     assert not scheduler.direct
-    assert ledger.lanes.keys() == {NO_RUN}
-    for lane in ledger.lanes[NO_RUN].values():
-        assert (lane.calls, lane.gone, lane.stamp) == ([], set(), 0)
-    assert not ledger.runs
-    for limit in (ledger.gateway, *ledger.servers.values(), *ledger.tools.values()):
+    assert limits.lanes.keys() == {NO_RUN}
+    for lane in limits.lanes[NO_RUN].values():
+        assert (lane.calls, lane.withdrawn, lane.stamp) == ([], set(), 0)
+    assert not limits.runs
+    for limit in (limits.gateway, *limits.servers.values(), *limits.tools.values()):
         assert (limit.taken, limit.called) == (0, 0)
         assert not any(stamp == lane.stamp for _, stamp, lane in limit.parked)
-    for rate in ledger.rates.values():
+    for rate in limits.rates.values():
         assert not rate.is_watched
 
 
@@ -418,7 +418,7 @@ def test_an_answer_that_was_kept_tells_nothing_of_its_server() -> None:
     for call, seconds, cached in zip(calls, (1.0, 9.0), (False, True), strict=True):
         scheduler.handle(Succeeded(call.key, Output(1), cached), seconds)
     assert learned.seen == 1
-    assert scheduler.ledger.adaptive["s"].value == 8
+    assert scheduler.limits.adaptive["s"].value == 8
 
 
 def test_what_a_call_took_is_learned_without_the_time_in_which_its_client_was_asked() -> None:

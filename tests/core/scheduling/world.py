@@ -304,7 +304,8 @@ class World(Oracle):
             and the random shares that were drawn."""
             record = record_of(run, self.now)
             plan = check(read_dag(record.dag), CATALOG, self.policy, reused=taken_over)
-            again = make(plan, iter(record.jitters).__next__)
+            noted = replace(plan, notes=record.notes)  # places in notes are of what was sent
+            again = make(noted, iter(record.jitters).__next__)
             assert again.digest == record.digest
             return again
 

@@ -33,7 +33,7 @@ from .rates import UNBOUNDED, LeakyBucket, Rate
 Urgency: TypeAlias = "tuple[float, ...]"
 """The smaller one goes first."""
 
-Unit = TypeVar("Unit")
+CallT = TypeVar("CallT")
 
 NO_RUN = ""
 """Stands for the run in the keys and slot requests of direct calls."""
@@ -52,7 +52,7 @@ class SlotRequest(NamedTuple):
     weight: int
 
 
-class Limit(Generic[Unit]):
+class Limit(Generic[CallT]):
     """A number of slots, how many are taken, and the lanes that wait for one."""
 
     __slots__ = ("called", "capacity", "name", "parked", "taken")
@@ -63,13 +63,13 @@ class Limit(Generic[Unit]):
         self.taken = 0
         self.called = 0
         """Lanes that were parked here and are back in the queue, each for one free slot."""
-        self.parked: list[tuple[Urgency, int, Lane[Unit]]] = []
+        self.parked: list[tuple[Urgency, int, Lane[CallT]]] = []
 
     def __repr__(self) -> str:
         return f"<Limit {self.name}: {self.taken} of {self.capacity}>"
 
     @property
-    def room(self) -> int:
+    def free(self) -> int:
         return self.capacity - self.taken
 
     def slots(self, weight: int) -> int:
@@ -77,77 +77,77 @@ class Limit(Generic[Unit]):
         limit."""
         return min(weight, self.capacity)
 
-    def take(self, slots: int) -> None:
+    def acquire(self, slots: int) -> None:
         self.taken += slots
 
-    def give_back(self, slots: int) -> None:
+    def release(self, slots: int) -> None:
         self.taken -= slots
 
-    def take_again(self, slots: int) -> None:
+    def reacquire(self, slots: int) -> None:
         """Take slots again for a call that had given them back: it is at its server, whether slots
         are free or not."""
         self.taken += slots
 
 
-class RateLimit(Limit[Unit]):
+class RateLimit(Limit[CallT]):
     """A limit whose free slots are the calls that may be sent at this moment. Slots return with
     time, not with the end of a call."""
 
-    __slots__ = ("is_watched", "now", "pace")
+    __slots__ = ("bucket", "is_watched", "now")
 
     def __init__(self, name: str, rate: Rate | None = None) -> None:
         super().__init__(name, UNBOUNDED)
-        self.pace = LeakyBucket(rate)
+        self.bucket = LeakyBucket(rate)
         self.now = 0.0
         self.is_watched = False
         """Whether a wake-up is scheduled for it."""
 
     @property
-    def room(self) -> int:
-        return self.pace.room(self.now)
+    def free(self) -> int:
+        return self.bucket.free(self.now)
 
     def slots(self, weight: int) -> int:
         return 1
 
-    def take(self, slots: int) -> None:
-        self.pace.take(self.now)
+    def acquire(self, slots: int) -> None:
+        self.bucket.take(self.now)
 
-    def give_back(self, slots: int) -> None:
+    def release(self, slots: int) -> None:
         pass
 
-    def take_again(self, slots: int) -> None:
+    def reacquire(self, slots: int) -> None:
         pass
 
 
-class Lane(Generic[Unit]):
+class Lane(Generic[CallT]):
     """Calls that need the same slots, most urgent first."""
 
     __slots__ = (
         "called_by",
         "calls",
-        "demand",
-        "gone",
         "limits",
+        "request",
         "stamp",
         "stopped_at",
         "takes",
         "weight",
+        "withdrawn",
         "yields",
     )
 
-    def __init__(self, demand: SlotRequest, limits: tuple[Limit[Unit], ...]) -> None:
-        self.demand = demand
-        self.weight = demand.weight
+    def __init__(self, request: SlotRequest, limits: tuple[Limit[CallT], ...]) -> None:
+        self.request = request
+        self.weight = request.weight
         self.use(limits)
-        self.calls: list[tuple[Urgency, Unit]] = []
+        self.calls: list[tuple[Urgency, CallT]] = []
         self.stamp = 0
         """The stamp of its current entry, in the queue or at a limit."""
-        self.called_by: Limit[Unit] | None = None
-        self.stopped_at: Limit[Unit] | None = None
+        self.called_by: Limit[CallT] | None = None
+        self.stopped_at: Limit[CallT] | None = None
         """The limit at which it was parked last, since it was last empty."""
         self.yields = False
         """Whether calls of runs go first now: this lane holds direct calls, and had its turn."""
-        self.gone: set[Unit] = set()
+        self.withdrawn: set[CallT] = set()
         """Withdrawn calls among `calls`; never the first."""
 
     @property
@@ -156,49 +156,49 @@ class Lane(Generic[Unit]):
         urgency = self.calls[0][0]
         return (urgency[0], _LAST, *urgency[2:]) if self.yields else urgency
 
-    def use(self, limits: tuple[Limit[Unit], ...]) -> None:
+    def use(self, limits: tuple[Limit[CallT], ...]) -> None:
         """Set the limits whose slots its calls take."""
         self.limits = limits
         self.takes = tuple((limit, 1) for limit in limits) if self.weight == 1 else ()
         """The slots of a call, if they cannot change with the limits."""
 
-    def full(self) -> Limit[Unit] | None:
+    def full(self) -> Limit[CallT] | None:
         """Return the first limit without enough free slots for a call of this lane; None if it
         fits."""
         weight = self.weight
         for limit in self.limits:
-            if limit.room < (1 if weight == 1 else limit.slots(weight)):
+            if limit.free < (1 if weight == 1 else limit.slots(weight)):
                 return limit
         return None
 
-    def has_given_way_to(self, started: Lane[Unit]) -> bool:
+    def has_given_way_to(self, started: Lane[CallT]) -> bool:
         """Whether a call of *started* took slots that calls of this lane wait for or, while none
         waits, will ask for."""
         return (
             self.stopped_at in started.limits
             if self.calls
-            else self.demand.server == started.demand.server
+            else self.request.server == started.request.server
         )
 
-    def drop(self, call: Unit) -> None:
+    def drop(self, call: CallT) -> None:
         """Withdraw *call*. Withdrawn calls are never more than waiting ones, so that they do not
         pile up."""
-        self.gone.add(call)
-        if 2 * len(self.gone) > len(self.calls):
-            self.calls = [entry for entry in self.calls if entry[1] not in self.gone]
+        self.withdrawn.add(call)
+        if 2 * len(self.withdrawn) > len(self.calls):
+            self.calls = [entry for entry in self.calls if entry[1] not in self.withdrawn]
             heapq.heapify(self.calls)
-            self.gone.clear()
+            self.withdrawn.clear()
         self.tidy()
 
     def tidy(self) -> None:
         """Drop withdrawn calls at the front, so that the first call is a waiting one."""
-        while self.gone and self.calls[0][1] in self.gone:
-            self.gone.discard(heapq.heappop(self.calls)[1])
+        while self.withdrawn and self.calls[0][1] in self.withdrawn:
+            self.withdrawn.discard(heapq.heappop(self.calls)[1])
 
 
-class Lease(NamedTuple, Generic[Unit]):
+class Lease(NamedTuple, Generic[CallT]):
     """The slots that one call in flight holds."""
 
-    taken: tuple[tuple[Limit[Unit], int], ...]
+    taken: tuple[tuple[Limit[CallT], int], ...]
     waited_at: str | None
     """The limit at which its lane was parked last before it was sent; None if it was not."""

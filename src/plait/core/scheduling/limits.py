@@ -1,7 +1,7 @@
 """Concurrency limits: how much may run at once, the slots that a call takes, and the call that
 starts next.
 
-*The idea.* `take_next` is the one place that decides what starts. It pops the most urgent lane
+*The idea.* `acquire_next` is the one place that decides what starts. It pops the most urgent lane
 (`lanes.py`) from a queue, starts its first call if that fits, and parks the lane at the first full
 limit if it does not. When slots are freed, a limit puts back into the queue as many of its parked
 lanes as it has free slots, the most urgent first. So the cost of an event is the logarithm of the
@@ -10,7 +10,7 @@ number of lanes, however many calls wait.
 *The invariants.*
 
 1. All slots of a call are taken together, or none.
-2. After `take_next` nothing that waits would fit: a call that is left waits for a limit that is
+2. After `acquire_next` nothing that waits would fit: a call that is left waits for a limit that is
    full.
 3. Of the calls that fit, the most urgent starts first. A lane too wide for what is free keeps its
    place at its limit, and narrower lanes behind it may start.
@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal
 
 from .adaptive import AdaptiveLimit
-from .lanes import NO_RUN, Lane, Lease, Limit, RateLimit, SlotRequest, Unit, Urgency
+from .lanes import NO_RUN, CallT, Lane, Lease, Limit, RateLimit, SlotRequest, Urgency
 from .rates import UNBOUNDED, LeakyBucket, Rate
 
 
@@ -46,29 +46,29 @@ class Limits:
     rates: tuple[tuple[str, Rate], ...] = ()
 
 
-class ConcurrencyLimits(Generic[Unit]):
+class ConcurrencyLimits(Generic[CallT]):
     """Every limit and every lane: the one place that decides what starts."""
 
     def __init__(self, limits: Limits) -> None:
-        self.gateway: Limit[Unit] = Limit("gateway", limits.gateway)
+        self.gateway: Limit[CallT] = Limit("gateway", limits.gateway)
         self.adaptive = {
             name: AdaptiveLimit(limits.gateway) for name, slots in limits.servers if slots == "auto"
         }
-        self.servers: dict[str, Limit[Unit]] = {
+        self.servers: dict[str, Limit[CallT]] = {
             name: Limit(f"server {name}", self.adaptive[name].slots if slots == "auto" else slots)
             for name, slots in limits.servers
         }
-        self.rates: dict[str, RateLimit[Unit]] = {
+        self.rates: dict[str, RateLimit[CallT]] = {
             name: RateLimit(f"rate of {name}", rate) for name, rate in limits.rates
         }
-        self.tools: dict[tuple[str, int], Limit[Unit]] = {}
-        self.runs: dict[str, Limit[Unit]] = {}
-        self.lanes: dict[str, dict[SlotRequest, Lane[Unit]]] = {NO_RUN: {}}
+        self.tools: dict[tuple[str, int], Limit[CallT]] = {}
+        self.runs: dict[str, Limit[CallT]] = {}
+        self.lanes: dict[str, dict[SlotRequest, Lane[CallT]]] = {NO_RUN: {}}
         """By run."""
-        self._yielding: dict[Lane[Unit], None] = {}
-        self._queue: list[tuple[Urgency, int, Lane[Unit]]] = []
+        self._yielding: dict[Lane[CallT], None] = {}
+        self._queue: list[tuple[Urgency, int, Lane[CallT]]] = []
         self._stamp = 0
-        self._freed: dict[Limit[Unit], None] = {}
+        self._freed: dict[Limit[CallT], None] = {}
 
     def open_run(self, run: str, slots: int | None) -> None:
         self.lanes[run] = {}
@@ -77,23 +77,23 @@ class ConcurrencyLimits(Generic[Unit]):
 
     def close_run(self, run: str) -> None:
         """Forget the limits and the waiting calls of *run*. Slots that it still holds return with
-        `give_back`."""
+        `release`."""
         self.runs.pop(run, None)
         for lane in self.lanes.pop(run).values():
             lane.calls.clear()
             self._leave(lane)
 
-    def add(self, demand: SlotRequest, urgency: Urgency, call: Unit) -> None:
+    def add(self, request: SlotRequest, urgency: Urgency, call: CallT) -> None:
         """Queue *call*, which is ready to start."""
-        lane = self._lane(demand)
+        lane = self._lane(request)
         is_first = not lane.calls or urgency < lane.calls[0][0]
         heapq.heappush(lane.calls, (urgency, call))
         if is_first:
             self._enter(lane)
 
-    def withdraw(self, demand: SlotRequest, call: Unit) -> None:
+    def withdraw(self, request: SlotRequest, call: CallT) -> None:
         """Withdraw *call*, which was added and has not started."""
-        lane = self.lanes[demand.run][demand]
+        lane = self.lanes[request.run][request]
         was_first = lane.calls[0][1] is call
         lane.drop(call)
         if not lane.calls:
@@ -104,14 +104,14 @@ class ConcurrencyLimits(Generic[Unit]):
 
     @property
     def is_settled(self) -> bool:
-        """Whether `take_next` would give nothing: no call is new in line, and none waits for slots
-        that were returned."""
+        """Whether `acquire_next` would give nothing: no call is new in line, and none waits for
+        slots that were returned."""
         return not self._queue and not any(limit.parked for limit in self._freed)
 
-    def take_at_once(self, demand: SlotRequest, now: float) -> Lease[Unit] | None:
-        """Take slots for a call that need not wait, as `add` and `take_next` would; None if it has
-        to wait. Call it only when `is_settled`."""
-        lane = self._lane(demand)
+    def acquire_at_once(self, request: SlotRequest, now: float) -> Lease[CallT] | None:
+        """Take slots for a call that need not wait, as `add` and `acquire_next` would; None if it
+        has to wait. Call it only when `is_settled`."""
+        lane = self._lane(request)
         for rate in self.rates.values():
             rate.now = now
         if lane.calls or lane.full() is not None:
@@ -119,9 +119,9 @@ class ConcurrencyLimits(Generic[Unit]):
         self._take_turns(lane)
         return self._take(lane)
 
-    def take_next(self, now: float) -> Iterator[tuple[Unit, Lease[Unit]]]:
+    def acquire_next(self, now: float) -> Iterator[tuple[CallT, Lease[CallT]]]:
         """Take the calls that may start now, most urgent first, with their slots, which return with
-        `give_back`."""
+        `release`."""
         for rate in self.rates.values():
             rate.now = now
         for limit in self._freed:
@@ -138,9 +138,9 @@ class ConcurrencyLimits(Generic[Unit]):
             _, call = heapq.heappop(lane.calls)
             held = self._take(lane)
             self._leave(lane)
-            if lane.gone:
+            if lane.withdrawn:
                 lane.tidy()
-            if self._yielding or lane.demand.run == NO_RUN:
+            if self._yielding or lane.request.run == NO_RUN:
                 self._take_turns(lane)
             if not lane.calls:
                 lane.stopped_at = None
@@ -150,17 +150,17 @@ class ConcurrencyLimits(Generic[Unit]):
                 self._enter(lane)
             yield call, held
 
-    def give_back(self, held: Lease[Unit]) -> None:
+    def release(self, held: Lease[CallT]) -> None:
         """Return the slots of a call that has ended."""
         for limit, slots in held.taken:
-            limit.give_back(slots)
+            limit.release(slots)
             self._freed[limit] = None
 
-    def take_again(self, held: Lease[Unit]) -> None:
+    def reacquire(self, held: Lease[CallT]) -> None:
         """Take slots again for a call that goes on. If none are free, nothing else starts until
         there are."""
         for limit, slots in held.taken:
-            limit.take_again(slots)
+            limit.reacquire(slots)
 
     def resize(self, server: str) -> None:
         """The adaptive limit of *server* may have changed."""
@@ -197,11 +197,11 @@ class ConcurrencyLimits(Generic[Unit]):
     def _change_rates(self, rates: dict[str, Rate]) -> None:
         for name in {**self.rates, **rates}:
             limit = self.rates.setdefault(name, RateLimit(f"rate of {name}"))
-            if limit.pace.rate != rates.get(name):
-                limit.pace = LeakyBucket(rates.get(name))
+            if limit.bucket.rate != rates.get(name):
+                limit.bucket = LeakyBucket(rates.get(name))
                 self._freed[limit] = None
 
-    def _give(self, limit: Limit[Unit], slots: int) -> None:
+    def _give(self, limit: Limit[CallT], slots: int) -> None:
         limit.capacity = slots
         self._freed[limit] = None
 
@@ -210,7 +210,7 @@ class ConcurrencyLimits(Generic[Unit]):
         if server not in self.rates:
             self.rates[server] = RateLimit(f"rate of {server}")
             self._renew_lanes(server)
-        self.rates[server].pace.hold(seconds, now)
+        self.rates[server].bucket.hold(seconds, now)
 
     def look_again(self, server: str) -> None:
         """Look at *server* again: the time that `to_watch` gave has passed."""
@@ -223,25 +223,25 @@ class ConcurrencyLimits(Generic[Unit]):
         for server, rate in self.rates.items():
             if rate.parked and not rate.is_watched:
                 rate.is_watched = True
-                yield server, rate.pace.wait(now)
+                yield server, rate.bucket.wait(now)
 
-    def _lane(self, demand: SlotRequest) -> Lane[Unit]:
-        lanes = self.lanes[demand.run]
-        if (lane := lanes.get(demand)) is None:
-            lane = lanes[demand] = Lane(demand, self._limits(demand))
+    def _lane(self, request: SlotRequest) -> Lane[CallT]:
+        lanes = self.lanes[request.run]
+        if (lane := lanes.get(request)) is None:
+            lane = lanes[request] = Lane(request, self._limits(request))
         return lane
 
-    def _limits(self, demand: SlotRequest) -> tuple[Limit[Unit], ...]:
+    def _limits(self, request: SlotRequest) -> tuple[Limit[CallT], ...]:
         limits = (
             self.gateway,
-            self.servers.get(demand.server),
-            self._tool_limit(demand.tools),
-            self.runs.get(demand.run),
-            self.rates.get(demand.server),
+            self.servers.get(request.server),
+            self._tool_limit(request.tools),
+            self.runs.get(request.run),
+            self.rates.get(request.server),
         )
         return tuple(limit for limit in limits if limit is not None)
 
-    def _tool_limit(self, named: tuple[str, int] | None) -> Limit[Unit] | None:
+    def _tool_limit(self, named: tuple[str, int] | None) -> Limit[CallT] | None:
         if named is None:
             return None
         if named not in self.tools:
@@ -252,20 +252,20 @@ class ConcurrencyLimits(Generic[Unit]):
         """Drop empty lanes of direct calls: the end of no run does it, and new settings may change
         their requests."""
         direct = self.lanes[NO_RUN] = {
-            demand: lane for demand, lane in self.lanes[NO_RUN].items() if lane.calls
+            request: lane for request, lane in self.lanes[NO_RUN].items() if lane.calls
         }
-        self._yielding = {lane: None for lane in self._yielding if lane.demand in direct}
+        self._yielding = {lane: None for lane in self._yielding if lane.request in direct}
 
     def _renew_lanes(self, server: str | None = None) -> None:
         """Rebind the lanes of *server* (None: all) to the current limits."""
         for lanes in self.lanes.values():
-            for demand, lane in lanes.items():
-                if server in {None, demand.server}:
-                    lane.use(self._limits(demand))
+            for request, lane in lanes.items():
+                if server in {None, request.server}:
+                    lane.use(self._limits(request))
 
-    def _take_turns(self, started: Lane[Unit]) -> None:
+    def _take_turns(self, started: Lane[CallT]) -> None:
         """Alternate between direct calls and calls of runs: a call of *started* has started."""
-        if started.demand.run == NO_RUN:
+        if started.request.run == NO_RUN:
             started.yields = True
             self._yielding[started] = None
             return
@@ -275,13 +275,13 @@ class ConcurrencyLimits(Generic[Unit]):
             if lane.calls:
                 self._enter(lane)
 
-    def _take(self, lane: Lane[Unit]) -> Lease[Unit]:
+    def _take(self, lane: Lane[CallT]) -> Lease[CallT]:
         taken = lane.takes or tuple([(limit, limit.slots(lane.weight)) for limit in lane.limits])
         for limit, slots in taken:
-            limit.take(slots)
+            limit.acquire(slots)
         return Lease(taken, None if lane.stopped_at is None else lane.stopped_at.name)
 
-    def _enter(self, lane: Lane[Unit], called_by: Limit[Unit] | None = None) -> None:
+    def _enter(self, lane: Lane[CallT], called_by: Limit[CallT] | None = None) -> None:
         self._leave(lane)
         self._stamp = lane.stamp = self._stamp + 1
         if called_by is not None:
@@ -289,13 +289,13 @@ class ConcurrencyLimits(Generic[Unit]):
             called_by.called += 1
         heapq.heappush(self._queue, (lane.urgency, lane.stamp, lane))
 
-    def _leave(self, lane: Lane[Unit]) -> None:
+    def _leave(self, lane: Lane[CallT]) -> None:
         if lane.called_by is not None:
             lane.called_by.called -= 1
             lane.called_by = None
         lane.stamp = 0
 
-    def _park(self, lane: Lane[Unit], full: Limit[Unit], urgency: Urgency) -> None:
+    def _park(self, lane: Lane[CallT], full: Limit[CallT], urgency: Urgency) -> None:
         self._leave(lane)
         self._stamp = lane.stamp = self._stamp + 1
         lane.stopped_at = full
@@ -304,7 +304,7 @@ class ConcurrencyLimits(Generic[Unit]):
             if limit.parked:
                 self._call(limit)
 
-    def _call(self, limit: Limit[Unit]) -> None:
+    def _call(self, limit: Limit[CallT]) -> None:
         """Queue one lane of those parked at *limit* for each slot that is free, the most urgent
         first.
 
@@ -312,7 +312,7 @@ class ConcurrencyLimits(Generic[Unit]):
         longer counts: then the next one is called.
         """
         too_wide = []
-        while limit.parked and limit.called < limit.room:
+        while limit.parked and limit.called < limit.free:
             entry = heapq.heappop(limit.parked)
             _, stamp, lane = entry
             if stamp != lane.stamp:

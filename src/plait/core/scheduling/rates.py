@@ -62,7 +62,7 @@ class LeakyBucket:
             held, excess * self.rate.seconds / self.rate.calls if excess > _ALMOST_NOTHING else 0.0
         )
 
-    def room(self, now: float) -> int:
+    def free(self, now: float) -> int:
         """Return the number of calls that may be sent at this moment."""
         if self._held_until > now:
             return 0

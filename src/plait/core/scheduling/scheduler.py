@@ -57,7 +57,7 @@ class Scheduler:
     each event."""
 
     def __init__(self, limits: Limits, learned: ToolStats | None = None) -> None:
-        self.ledger: ConcurrencyLimits[Waiting] = ConcurrencyLimits(limits)
+        self.limits: ConcurrencyLimits[Waiting] = ConcurrencyLimits(limits)
         self.locating = Locating()
         self.locks: Locks[Waiting] = Locks()
         self.budgets = RetryBudgets()
@@ -90,14 +90,14 @@ class Scheduler:
 
     def submit(self, run: Run, now: float) -> Step:
         self.runs[run.id] = run
-        self.ledger.open_run(run.id, run.plan.dag.max_concurrency)
+        self.limits.open_run(run.id, run.plan.dag.max_concurrency)
         run.begin(now, self.budgets)
         self._admit(run, run.conflicts.places)  # it was planned a moment ago
         return self._step(now, run)
 
     def change_limits(self, limits: Limits, now: float) -> Step:
         """Apply new *limits*, to active runs too."""
-        self.ledger.change(limits)
+        self.limits.change(limits)
         return self._step(now, None)
 
     def handle(self, event: Event, now: float) -> Step:
@@ -115,7 +115,7 @@ class Scheduler:
                 return self._located(event, now)
             case Woke(Key("", server, None)) | Aborted(Key("", server, None)):
                 self._watched.discard(server)
-                self.ledger.look_again(server)
+                self.limits.look_again(server)
                 return self._step(now, None)
             case Paused(key):
                 self._pause(key, now)
@@ -157,7 +157,7 @@ class Scheduler:
             [(_, claims)] = outcome.claims
             if not self._has(call, claims):
                 return Step([], self._take_notices())
-        if (lease := self.ledger.take_at_once(call.slots, now)) is not None:
+        if (lease := self.limits.acquire_at_once(call.slots, now)) is not None:
             return Step([self._start_direct(call, lease, now)], self._take_notices())
         self._line_up(call)
         return self._step(now, None)
@@ -180,7 +180,7 @@ class Scheduler:
         elif call.status is Status.READY:
             request = self._requests.get(NO_RUN, {}).get(key)
             if request is None or request.blocker is None:
-                self.ledger.withdraw(call.slots, call)
+                self.limits.withdraw(call.slots, call)
         match event:
             case Succeeded(cached=cached):
                 self._notices.append(call.move(Status.SUCCESS, now, cached=cached))
@@ -233,34 +233,34 @@ class Scheduler:
                 self._went_well(tool, seconds)
             case Failed(error=error):
                 self._went_wrong(call, error, now)
-        self.ledger.give_back(held)
+        self.limits.release(held)
 
     def _pause(self, key: Key, now: float) -> None:
         """Free the slots of the call of *key* while its client is asked."""
         if key in self._held and key not in self._paused:
             self._paused[key] = now
-            self.ledger.give_back(self._held[key][1])
+            self.limits.release(self._held[key][1])
 
     def _resume(self, key: Key, now: float) -> None:
         if (since := self._paused.pop(key, None)) is not None:
             call, held = self._held[key]
             call.paused_s += now - since
-            self.ledger.take_again(held)
+            self.limits.reacquire(held)
 
     def _went_well(self, tool: Tool, seconds: float) -> None:
         server = tool.server
-        if (limit := self.ledger.adaptive.get(server)) is not None:
-            limit.succeeded(tool.full_name, seconds, self.ledger.servers[server].taken)
-            self.ledger.resize(server)
+        if (limit := self.limits.adaptive.get(server)) is not None:
+            limit.succeeded(tool.full_name, seconds, self.limits.servers[server].taken)
+            self.limits.resize(server)
 
     def _went_wrong(self, call: Waiting, error: CallError, now: float) -> None:
         server = call.tool.server
         if error.retry_after_s:
-            self.ledger.hold(server, error.retry_after_s, now)
+            self.limits.hold(server, error.retry_after_s, now)
         is_of_the_server = isinstance(error, CallTimeout | ConnectionLost | ServerUnavailable)
-        if is_of_the_server and (limit := self.ledger.adaptive.get(server)) is not None:
+        if is_of_the_server and (limit := self.limits.adaptive.get(server)) is not None:
             limit.failed(now if call.started_at is None else call.started_at, now)
-            self.ledger.resize(server)
+            self.limits.resize(server)
 
     def _apply(self, run: Run, event: Succeeded | Failed | Woke | Aborted, now: float) -> None:
         is_awaited = event.key in run.open or (isinstance(event, Woke) and not event.key.task)
@@ -285,7 +285,7 @@ class Scheduler:
                 self._close(run, now)
         changed: dict[str, Run] = {}
         commands = list(first)
-        if not self.ledger.is_settled:
+        if not self.limits.is_settled:
             commands += self._start_what_fits(changed, now)
         if run is not None:
             changed[run.id] = run
@@ -295,7 +295,7 @@ class Scheduler:
             notices += owner.notices
             owner.commands.clear()
             owner.notices.clear()
-        if self.ledger.rates:
+        if self.limits.rates:
             commands += self._watch(now)
         return Step(commands, notices)
 
@@ -344,13 +344,13 @@ class Scheduler:
     def _line_up(self, call: Waiting) -> None:
         match call:
             case DirectCall():
-                self.ledger.add(call.slots, call.urgency, call)
+                self.limits.add(call.slots, call.urgency, call)
             case TaskCall(planned=planned):
                 run = self.runs[call.key.run]
                 demand = SlotRequest(
                     run.id, planned.tool.server, planned.policy.limit, planned.weight
                 )
-                self.ledger.add(demand, run.urgency(call), call)
+                self.limits.add(demand, run.urgency(call), call)
 
     def _release(self, key: Key, now: float) -> None:
         """Free the resources of the call of *key*, which has finished."""
@@ -371,13 +371,13 @@ class Scheduler:
         resources."""
         del self.runs[run.id]
         run.commands += map(Abort, self.locating.drop_run(run.id))
-        self.ledger.close_run(run.id)
+        self.limits.close_run(run.id)
         waiting = [key for key in self._requests.get(run.id, ()) if key not in self._held]
         for key in reversed(waiting):  # so that no call is granted resources it no longer needs
             self._release(key, now)
 
     def _start_what_fits(self, changed: dict[str, Run], now: float) -> Iterable[Command]:
-        for call, held in self.ledger.take_next(now):
+        for call, held in self.limits.acquire_next(now):
             if isinstance(call, DirectCall):
                 yield self._start_direct(call, held, now)
                 continue
@@ -400,7 +400,7 @@ class Scheduler:
 
     def _watch(self, now: float) -> Iterable[Command]:
         """Schedule a wake-up for each rate limit that delays calls; cancel them when idle."""
-        for server, seconds in self.ledger.to_watch(now):
+        for server, seconds in self.limits.to_watch(now):
             self._watched.add(server)
             yield Sleep(Key("", server), seconds)
         if not self.runs and not self.direct and self._watched:
