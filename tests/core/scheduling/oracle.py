@@ -316,7 +316,6 @@ class Oracle:
         for server in before.keys() | after.keys():
             if before.get(server) != after.get(server):
                 self.sent_to[server].clear()
-                self.quiet.pop(server, None)
         self.limits = limits
         self.counted |= dict(limits.servers).keys()
         self.adaptive = {

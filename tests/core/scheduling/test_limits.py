@@ -290,3 +290,23 @@ def test_a_lane_whose_calls_were_all_withdrawn_stood_at_no_limit():
     desk.add("next")
     assert desk.start() == ["next"]
     assert desk.held["next"].waited_at is None
+
+
+def test_a_rate_that_keeps_only_a_withdrawn_call_waiting_is_not_watched():
+    limits: ConcurrencyLimits[str] = ConcurrencyLimits(Limits(rates=(("s", Rate(1, 60.0)),)))
+    request = SlotRequest(NO_RUN, "s", None, 1)
+    for call in ("first", "second"):
+        limits.add(request, (0.0,), call)
+    assert [call for call, _ in limits.acquire_next(0.0)] == ["first"]
+    limits.withdraw(request, "second")
+    assert list(limits.to_watch(0.0)) == []
+
+
+def test_a_rate_that_keeps_a_call_waiting_is_watched_once():
+    limits: ConcurrencyLimits[str] = ConcurrencyLimits(Limits(rates=(("s", Rate(1, 60.0)),)))
+    request = SlotRequest(NO_RUN, "s", None, 1)
+    for call in ("first", "second"):
+        limits.add(request, (0.0,), call)
+    assert len(list(limits.acquire_next(0.0))) == 1
+    assert list(limits.to_watch(0.0)) == [("s", 60.0)]
+    assert list(limits.to_watch(1.0)) == []

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.scheduling.locks import Locks, Request
+from plait.core.scheduling.locks import LockRequest, Locks
 from plait.core.tools.claims import ResourceClaim
 
 from ...profiles import share_of_examples
@@ -24,7 +24,7 @@ def claim(key: str) -> ResourceClaim:
 class Desk:
     def __init__(self) -> None:
         self.locks: Locks[str] = Locks()
-        self.requests: dict[str, Request[str]] = {}
+        self.requests: dict[str, LockRequest[str]] = {}
 
     def ask(self, who: str, *claims: str) -> str | None:
         """Whom *who* waits for."""
@@ -152,10 +152,10 @@ def test_any_order_of_asking_and_releasing_grants_as_the_plain_rule_does(data: A
         st.builds(lambda mode, path: f"{mode} {path}", st.sampled_from("rw"), paths), max_size=3
     )
     locks: Locks[int] = Locks()
-    live: dict[int, Request[int]] = {}  # in the order of asking
+    live: dict[int, LockRequest[int]] = {}  # in the order of asking
     for number in range(data.draw(st.integers(1, 20))):
         live[number] = locks.ask(number, [claim(key) for key in data.draw(keys)])
-        granted: list[Request[int]] = []
+        granted: list[LockRequest[int]] = []
         if data.draw(st.booleans()):
             granted = locks.release(live.pop(data.draw(st.sampled_from(sorted(live)))))
         assert granted == sorted(granted, key=lambda request: request.number)

@@ -75,6 +75,16 @@ def test_while_a_server_wants_quiet_there_is_no_room_whatever_its_rate() -> None
     assert (bucket.free(2.0), bucket.wait(2.0)) == (3, 0)
 
 
+def test_another_rate_begins_anew_and_a_pause_that_the_server_asked_for_goes_on() -> None:
+    bucket = LeakyBucket(Rate(1, 60.0))
+    bucket.take(0.0)
+    bucket.hold(2, 0.0)
+    bucket.change(Rate(3, 1.0))
+    assert (bucket.free(1.9), bucket.free(2.0)) == (0, 3)
+    bucket.change(None)
+    assert (bucket.free(1.9), bucket.free(2.0) > 1_000) == (0, True)
+
+
 @pytest.mark.parametrize(("calls", "now"), [(100, 1e6), (1_000, 1e7), (300, 3e7), (5_000, 1e6)])
 def test_a_wait_brings_the_time_on_however_high_the_clock_stands(calls: int, now: float) -> None:
     """A machine that has run for a year counts 3e7 s: what is smaller than 4e-9 s is lost when it

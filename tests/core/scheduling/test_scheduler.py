@@ -362,7 +362,7 @@ def promise_nothing_stays_held(world: World) -> None:
         assert (lane.calls, lane.withdrawn, lane.stamp) == ([], set(), 0)
     assert not limits.runs
     for limit in (limits.gateway, *limits.servers.values(), *limits.tools.values()):
-        assert (limit.taken, limit.called) == (0, 0)
+        assert (limit.taken, limit.woken) == (0, 0)
         assert not any(stamp == lane.stamp for _, stamp, lane in limit.parked)
     for rate in limits.rates.values():
         assert not rate.is_watched

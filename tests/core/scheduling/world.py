@@ -148,8 +148,6 @@ class World(Oracle):
         self._feed(Failed(key, FAILURES[how]()))
 
     def end_aborted(self, key: Key) -> None:
-        if isinstance(self.open[key], Sleep) and not key.run:
-            self.now = max(self.now, self.due[key])
         self._feed(Aborted(key))
 
     def pause(self, key: Key) -> None:

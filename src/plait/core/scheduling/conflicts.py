@@ -22,7 +22,7 @@ from ..tools.claims import (
     access_rules_of,
 )
 from ..values.strict import Json, JsonObject
-from .locks import Locks, Request
+from .locks import LockRequest, Locks
 
 MAX_CONFLICTS = 200
 """Most conflicts that a plan names."""
@@ -246,19 +246,19 @@ class ConflictOrder:
 
     def __init__(self, tasks: Iterable[tuple[str, tuple[ResourceClaim, ...]]]) -> None:
         self._locks: Locks[str] = Locks()
-        self._places: dict[str, Request[str]] = {
+        self._requests: dict[str, LockRequest[str]] = {
             id: self._locks.ask(id, claims) for id, claims in tasks
         }
         """The lock request of each unfinished task."""
 
     def has_come(self, id: str) -> bool:
         """Whether *id* waits for no task with the same resource."""
-        return id not in self._places or self._places[id].blocker is None
+        return id not in self._requests or self._requests[id].blocker is None
 
     def end(self, id: str) -> list[tuple[str, str]]:
         """Finish *id*; gives the tasks that were waiting for it alone, each with the shared
         resource."""
-        if (place := self._places.pop(id, None)) is None:
+        if (place := self._requests.pop(id, None)) is None:
             return []
         return [
             (

@@ -78,9 +78,10 @@ class Failure:
 
 
 class Key(NamedTuple):
-    """Names one call of one run: a task, or one item of a `for_each` task. `task` is empty for the
-    run itself. For a direct call, `run` is empty, `task` the tool, and `item` the number of the
-    call."""
+    """Names one call of one run: a task, or one item of a `for_each` task. Others are named in the
+    same way: the run itself with an empty `task`; a direct call with an empty `run`, its tool as
+    `task` and its number as `item`; the wake-up of a rate limit with an empty `run` and the server
+    as `task`."""
 
     run: str
     task: str
@@ -100,8 +101,8 @@ class RunLimits:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A time in which a call could have started but for one thing. `why` is `conflict`, `limit` or
-    `location`, `on` is the task, the limit or the file that it waited for."""
+    """A time in which a call could have started but for one thing. `why` is `conflict`, `limit`,
+    `location` or `server`; `on` is the task, limit, file or server that it waited for."""
 
     why: str
     on: str

@@ -13,7 +13,7 @@ does not fit, no other call of its lane does.
    stale ones, which stay in their heaps until they surface and are then dropped: deleting from the
    middle of a heap would cost its length.
 2. A lane is parked at a limit that is full for it, so nothing that fits is parked.
-3. `Limit.called` counts the lanes that were parked at a limit and are in the queue again. Together
+3. `Limit.woken` counts the lanes that were parked at a limit and are in the queue again. Together
    they never claim more than the slots that are free, so no limit wakes a crowd of lanes for one
    slot.
 
@@ -55,13 +55,13 @@ class SlotRequest(NamedTuple):
 class Limit(Generic[CallT]):
     """A number of slots, how many are taken, and the lanes that wait for one."""
 
-    __slots__ = ("called", "capacity", "name", "parked", "taken")
+    __slots__ = ("capacity", "name", "parked", "taken", "woken")
 
     def __init__(self, name: str, capacity: int) -> None:
         self.name = name
         self.capacity = capacity
         self.taken = 0
-        self.called = 0
+        self.woken = 0
         """Lanes that were parked here and are back in the queue, each for one free slot."""
         self.parked: list[tuple[Urgency, int, Lane[CallT]]] = []
 
@@ -123,7 +123,6 @@ class Lane(Generic[CallT]):
     """Calls that need the same slots, most urgent first."""
 
     __slots__ = (
-        "called_by",
         "calls",
         "limits",
         "request",
@@ -132,6 +131,7 @@ class Lane(Generic[CallT]):
         "takes",
         "weight",
         "withdrawn",
+        "woken_by",
         "yields",
     )
 
@@ -142,7 +142,7 @@ class Lane(Generic[CallT]):
         self.calls: list[tuple[Urgency, CallT]] = []
         self.stamp = 0
         """The stamp of its current entry, in the queue or at a limit."""
-        self.called_by: Limit[CallT] | None = None
+        self.woken_by: Limit[CallT] | None = None
         self.stopped_at: Limit[CallT] | None = None
         """The limit at which it was parked last, since it was last empty."""
         self.yields = False

@@ -33,7 +33,7 @@ from typing import Generic, Literal
 
 from .adaptive import AdaptiveLimit
 from .lanes import NO_RUN, CallT, Lane, Lease, Limit, RateLimit, SlotRequest, Urgency
-from .rates import UNBOUNDED, LeakyBucket, Rate
+from .rates import UNBOUNDED, Rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class ConcurrencyLimits(Generic[CallT]):
             rate.now = now
         for limit in self._freed:
             if limit.parked:
-                self._call(limit)
+                self._wake(limit)
         self._freed.clear()
         while self._queue:
             urgency, stamp, lane = heapq.heappop(self._queue)
@@ -198,7 +198,7 @@ class ConcurrencyLimits(Generic[CallT]):
         for name in {**self.rates, **rates}:
             limit = self.rates.setdefault(name, RateLimit(f"rate of {name}"))
             if limit.bucket.rate != rates.get(name):
-                limit.bucket = LeakyBucket(rates.get(name))
+                limit.bucket.change(rates.get(name))
                 self._freed[limit] = None
 
     def _give(self, limit: Limit[CallT], slots: int) -> None:
@@ -218,9 +218,11 @@ class ConcurrencyLimits(Generic[CallT]):
         self._freed[self.rates[server]] = None
 
     def to_watch(self, now: float) -> Iterator[tuple[str, float]]:
-        """Servers whose rate keeps calls waiting, each once, with the seconds until the next may be
-        sent."""
+        """Yield the servers whose rate keeps calls waiting, each once, with the seconds until the
+        next may be sent."""
         for server, rate in self.rates.items():
+            while rate.parked and rate.parked[0][1] != rate.parked[0][2].stamp:
+                heapq.heappop(rate.parked)  # its calls were withdrawn, or wait elsewhere
             if rate.parked and not rate.is_watched:
                 rate.is_watched = True
                 yield server, rate.bucket.wait(now)
@@ -281,18 +283,18 @@ class ConcurrencyLimits(Generic[CallT]):
             limit.acquire(slots)
         return Lease(taken, None if lane.stopped_at is None else lane.stopped_at.name)
 
-    def _enter(self, lane: Lane[CallT], called_by: Limit[CallT] | None = None) -> None:
+    def _enter(self, lane: Lane[CallT], woken_by: Limit[CallT] | None = None) -> None:
         self._leave(lane)
         self._stamp = lane.stamp = self._stamp + 1
-        if called_by is not None:
-            lane.called_by = called_by
-            called_by.called += 1
+        if woken_by is not None:
+            lane.woken_by = woken_by
+            woken_by.woken += 1
         heapq.heappush(self._queue, (lane.urgency, lane.stamp, lane))
 
     def _leave(self, lane: Lane[CallT]) -> None:
-        if lane.called_by is not None:
-            lane.called_by.called -= 1
-            lane.called_by = None
+        if lane.woken_by is not None:
+            lane.woken_by.woken -= 1
+            lane.woken_by = None
         lane.stamp = 0
 
     def _park(self, lane: Lane[CallT], full: Limit[CallT], urgency: Urgency) -> None:
@@ -302,17 +304,16 @@ class ConcurrencyLimits(Generic[CallT]):
         heapq.heappush(full.parked, (urgency, lane.stamp, lane))
         for limit in lane.limits:
             if limit.parked:
-                self._call(limit)
+                self._wake(limit)
 
-    def _call(self, limit: Limit[CallT]) -> None:
-        """Queue one lane of those parked at *limit* for each slot that is free, the most urgent
-        first.
+    def _wake(self, limit: Limit[CallT]) -> None:
+        """Queue one lane of those parked at *limit* for each free slot, the most urgent first.
 
         More would only be parked again. A lane that starts a call, or is parked elsewhere, no
-        longer counts: then the next one is called.
+        longer counts: then the next one is woken.
         """
         too_wide = []
-        while limit.parked and limit.called < limit.free:
+        while limit.parked and limit.woken < limit.free:
             entry = heapq.heappop(limit.parked)
             _, stamp, lane = entry
             if stamp != lane.stamp:

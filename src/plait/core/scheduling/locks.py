@@ -42,7 +42,7 @@ from ..tools.claims import ResourceClaim
 Holder = TypeVar("Holder")
 
 
-class Request(Generic[Holder]):
+class LockRequest(Generic[Holder]):
     """Claims of one holder. `blocker` is one of the earlier requests that it waits for, at first
     the latest of them; None once granted."""
 
@@ -60,14 +60,14 @@ class Request(Generic[Holder]):
         self.number = number
         self.ways = ways
         """For each claim, the places on the way to its resource, which is the last."""
-        self.blocker: Request[Holder] | None = None
+        self.blocker: LockRequest[Holder] | None = None
         self.because: tuple[ResourceClaim, ResourceClaim] | None = None
         """The claim of the blocker and its own that conflict. Kept when the request is granted."""
-        self.followers: dict[Request[Holder], None] = {}
+        self.followers: dict[LockRequest[Holder], None] = {}
         """The requests that it blocks."""
 
 
-Entry: TypeAlias = "tuple[int, Request[Holder], ResourceClaim]"
+Entry: TypeAlias = "tuple[int, LockRequest[Holder], ResourceClaim]"
 """A request, under its number, with the claim that puts it into a line."""
 Line: TypeAlias = "Sequence[Entry[Holder]]"
 """Entries by number."""
@@ -110,11 +110,11 @@ class Locks(Generic[Holder]):
         """Whether there are no requests."""
         return not self._root.inner
 
-    def ask(self, holder: Holder, claims: Sequence[ResourceClaim]) -> Request[Holder]:
+    def ask(self, holder: Holder, claims: Sequence[ResourceClaim]) -> LockRequest[Holder]:
         """Make a request. It is granted if it has no `blocker`; otherwise the release of another
         one grants it."""
         self._last += 1
-        request = Request(holder, claims, self._last, [self._way(claim) for claim in claims])
+        request = LockRequest(holder, claims, self._last, [self._way(claim) for claim in claims])
         self._block(request, self._latest_before(request))
         for claim, way in zip(claims, request.ways, strict=True):
             entry = (request.number, request, claim)
@@ -122,7 +122,7 @@ class Locks(Generic[Holder]):
                 line.append(entry)
         return request
 
-    def release(self, request: Request[Holder]) -> list[Request[Holder]]:
+    def release(self, request: LockRequest[Holder]) -> list[LockRequest[Holder]]:
         """Release *request*, granted or not; gives the requests that this grants, the earliest
         first."""
         for claim, way in zip(request.claims, request.ways, strict=True):
@@ -139,7 +139,7 @@ class Locks(Generic[Holder]):
         return sorted((one for one in followers if one.blocker is None), key=lambda one: one.number)
 
     def _block(
-        self, request: Request[Holder], found: tuple[Entry[Holder], ResourceClaim] | None
+        self, request: LockRequest[Holder], found: tuple[Entry[Holder], ResourceClaim] | None
     ) -> None:
         """Let *request* wait for the one that was *found*, over their two claims; grant it if
         None."""
@@ -150,12 +150,14 @@ class Locks(Generic[Holder]):
             blocker.followers[request] = None
 
     def _latest_before(
-        self, request: Request[Holder]
+        self, request: LockRequest[Holder]
     ) -> tuple[Entry[Holder], ResourceClaim] | None:
         found = [(line[index - 1], claim) for line, index, claim in _in_the_way(request)]
         return max(found, key=lambda pair: pair[0][0], default=None)
 
-    def _any_before(self, request: Request[Holder]) -> tuple[Entry[Holder], ResourceClaim] | None:
+    def _any_before(
+        self, request: LockRequest[Holder]
+    ) -> tuple[Entry[Holder], ResourceClaim] | None:
         """Pick one that *request* still waits for, as if at random: whatever the order in which
         the others are released, it changes as often as the logarithm of their number. The latest
         could change at every release."""
@@ -181,7 +183,7 @@ hashing)."""
 
 
 def _in_the_way(
-    request: Request[Holder],
+    request: LockRequest[Holder],
 ) -> Iterator[tuple[list[Entry[Holder]], int, ResourceClaim]]:
     """Yield each line with requests that *request* waits for, the number of its first entries that
     they are, and the claim."""

@@ -78,6 +78,11 @@ class LeakyBucket:
             self._level = self._leaked(now) + 1
             self._at = now
 
+    def change(self, rate: Rate | None) -> None:
+        """Apply another *rate*, with an empty bucket. A pause that the server asked for goes on."""
+        self.rate = rate
+        self._level = self._at = 0.0
+
     def hold(self, seconds: float, now: float) -> None:
         """Send nothing for the *seconds* that the server asked for."""
         self._held_until = max(self._held_until, now + seconds)

@@ -190,7 +190,7 @@ class Run:
             self.commands.append(Sleep(Key(self.id, ""), self.limits.timeout_s))
         self._take_over()
         for id, state in self.states.items():
-            if not state.waiting:
+            if not state.needs_left:
                 self._due(id, now)
         self._advance(now)
 
@@ -308,10 +308,10 @@ class Run:
         state = self.states[id]
         if state.due_at is None and state.status is Status.PENDING:
             state.due_at = now
-        if self._may_look_at(id):
-            self._look_at(id, now)
+        if self._may_decide(id):
+            self._decide(id, now)
 
-    def _look_at(self, id: str, now: float) -> None:
+    def _decide(self, id: str, now: float) -> None:
         """Make *id*, which nothing in this run holds back, ready; or skip it, or fail it."""
         planned = self.plan.tasks[id]
         try:
@@ -329,7 +329,7 @@ class Run:
         self.states[id].items = items
         self._move(id, Status.READY, now)
         for call in calls:
-            call.due_at = now
+            call.waiting_since = now
         self.ready += calls
         if items is not None:
             self._look_at_items(calls, id, items, now)
@@ -441,20 +441,20 @@ class Run:
             for follower, resource in self._turns.end(id):
                 self._turn_came(follower, id, resource, now)
             for next_id in self._layers.end(id) if self._layers is not None else ():
-                if self.states[next_id].waiting == 0:
+                if self.states[next_id].needs_left == 0:
                     self._due(next_id, now)
         self._finish(now)
 
     def _dependency_settled(self, id: str, need: str, now: float) -> None:
         state = self.states[id]
-        state.waiting -= 1
+        state.needs_left -= 1
         if state.status is not Status.PENDING:
             return
         planned = self.plan.tasks[id]
         is_lost = need not in self.outputs and need in planned.requires
         if is_lost and planned.task.trigger_rule == "all_success":
             self._skip(id, blamed(need, self.states), now)
-        elif state.waiting == 0:
+        elif state.needs_left == 0:
             self._due(id, now)
 
     def _turn_came(self, id: str, after: str, resource: str, now: float) -> None:
@@ -464,10 +464,10 @@ class Run:
             return
         if now > state.due_at:
             state.waits = (Wait("conflict", after, now - state.due_at, resource),)
-        if self._may_look_at(id):
-            self._look_at(id, now)
+        if self._may_decide(id):
+            self._decide(id, now)
 
-    def _may_look_at(self, id: str) -> bool:
+    def _may_decide(self, id: str) -> bool:
         is_open = self._layers is None or self._layers.is_open(id)
         return is_open and self.states[id].status is Status.PENDING and self._turns.has_come(id)
 

@@ -46,7 +46,7 @@ from .events import (
 from .lanes import NO_RUN, Lease, SlotRequest
 from .limits import ConcurrencyLimits, Limits
 from .locating import PROMPT_S, Locating, Outcome, Ready, Waiting
-from .locks import Locks, Request
+from .locks import LockRequest, Locks
 from .retry import RetryBudgets
 from .run import Run
 from .state import TaskCall
@@ -66,12 +66,12 @@ class Scheduler:
         self.direct: dict[Key, DirectCall] = {}
         """The unfinished direct calls."""
         self._learned = ToolStats(enabled=False) if learned is None else learned
-        self._held: dict[Key, tuple[Waiting, Lease[Waiting]]] = {}
+        self._in_flight: dict[Key, tuple[Waiting, Lease[Waiting]]] = {}
         """The calls in flight, each with its slots."""
         self._paused: dict[Key, float] = {}
         """The calls in flight that hold no slots while their client is asked; each with the time
         since when."""
-        self._requests: dict[str, dict[Key, Request[Waiting]]] = {}
+        self._lock_requests: dict[str, dict[Key, LockRequest[Waiting]]] = {}
         """The lock requests of ready and running calls, by run; `NO_RUN` for direct calls."""
         self._watched: set[str] = set()
         """Servers with a scheduled wake-up for their rate limit."""
@@ -81,12 +81,12 @@ class Scheduler:
     def __repr__(self) -> str:
         return (
             f"<Scheduler: {len(self.runs)} runs, {len(self.direct)} direct calls, "
-            f"{len(self._held)} calls in flight>"
+            f"{len(self._in_flight)} calls in flight>"
         )
 
     @property
     def in_flight(self) -> int:
-        return len(self._held)
+        return len(self._in_flight)
 
     def submit(self, run: Run, now: float) -> Step:
         self.runs[run.id] = run
@@ -105,7 +105,7 @@ class Scheduler:
             case Succeeded(key) | Failed(key):  # most events are one of these
                 self._answered(event, now)
             case CallRequested():
-                return self._request(event, now)
+                return self._begin_direct(event, now)
             case CancelRequested(run_id):
                 run = self.runs.get(run_id)
                 if run is not None:
@@ -133,19 +133,21 @@ class Scheduler:
             case Aborted(key):
                 self._answered(event, now)
             case Woke(key):
-                pass
-        if key.run == NO_RUN and not isinstance(event, Woke):
-            return self._end_direct(event, now)
+                return self._step_of_run(event, now)
+        return self._end_direct(event, now) if key.run == NO_RUN else self._step_of_run(event, now)
+
+    def _step_of_run(self, event: Succeeded | Failed | Woke | Aborted, now: float) -> Step:
+        """Apply *event* to its run, and free the resources of its call once that has finished."""
+        key = event.key
         run = self.runs.get(key.run)
         if run is not None:
             self._apply(run, event, now)
-        if run is None or not (
-            key in run.open or isinstance(event, Woke)
-        ):  # after a pause comes the next attempt
+        is_repeated = run is not None and (key in run.open or isinstance(event, Woke))
+        if not is_repeated:
             self._release(key, now)
         return self._step(now, run)
 
-    def _request(self, request: CallRequested, now: float) -> Step:
+    def _begin_direct(self, request: CallRequested, now: float) -> Step:
         """Let a direct call claim its resources, then wait for slots. Mostly it can be sent at
         once."""
         call = self.direct[request.key] = DirectCall(request)
@@ -164,7 +166,7 @@ class Scheduler:
 
     def _start_direct(self, call: DirectCall, lease: Lease[Waiting], now: float) -> Call:
         call.started_at = now
-        self._held[call.key] = call, lease
+        self._in_flight[call.key] = call, lease
         self._notices.append(call.move(Status.RUNNING, now))
         request = call.request
         return Call(call.key, call.tool, request.arguments, request.timeout_s, 1, request.cache)
@@ -178,7 +180,7 @@ class Scheduler:
         if self.locating.drop(key):
             commands.append(Abort(key))
         elif call.status is Status.READY:
-            request = self._requests.get(NO_RUN, {}).get(key)
+            request = self._lock_requests.get(NO_RUN, {}).get(key)
             if request is None or request.blocker is None:
                 self.limits.withdraw(call.slots, call)
         match event:
@@ -220,9 +222,9 @@ class Scheduler:
         """Free the slots of a call that has ended, and learn about its server."""
         if self._paused:
             self._resume(event.key, now)
-        if (entry := self._held.pop(event.key, None)) is None:
+        if (entry := self._in_flight.pop(event.key, None)) is None:
             return
-        call, held = entry
+        call, lease = entry
         match event:
             case Succeeded(output=output, cached=False):
                 tool, seconds = call.tool, _seconds(call, now)
@@ -233,19 +235,19 @@ class Scheduler:
                 self._went_well(tool, seconds)
             case Failed(error=error):
                 self._went_wrong(call, error, now)
-        self.limits.release(held)
+        self.limits.release(lease)
 
     def _pause(self, key: Key, now: float) -> None:
         """Free the slots of the call of *key* while its client is asked."""
-        if key in self._held and key not in self._paused:
+        if key in self._in_flight and key not in self._paused:
             self._paused[key] = now
-            self.limits.release(self._held[key][1])
+            self.limits.release(self._in_flight[key][1])
 
     def _resume(self, key: Key, now: float) -> None:
         if (since := self._paused.pop(key, None)) is not None:
-            call, held = self._held[key]
+            call, lease = self._in_flight[key]
             call.paused_s += now - since
-            self.limits.reacquire(held)
+            self.limits.reacquire(lease)
 
     def _went_well(self, tool: Tool, seconds: float) -> None:
         server = tool.server
@@ -313,7 +315,7 @@ class Scheduler:
             run.ready.sort(key=attrgetter("planned.index", "key.item"))
             calls: list[Ready] = []
             for call in run.ready:
-                has_asked = call.key in self._requests.get(run.id, ())  # for its first attempt
+                has_asked = call.key in self._lock_requests.get(run.id, ())  # for its first attempt
                 if has_asked or (accesses := run.accesses(call)) is None:
                     self._line_up(call)
                 else:
@@ -329,14 +331,14 @@ class Scheduler:
         wait for their files."""
         for call, claims in outcome.claims:
             if now is not None and isinstance(call, TaskCall):
-                if now - call.due_at >= PROMPT_S:
+                if now - call.waiting_since >= PROMPT_S:
                     call.waited("location", claims[0].key, now)
-                call.due_at = now
+                call.waiting_since = now
             if self._has(call, claims):
                 self._line_up(call)
 
     def _has(self, call: Waiting, claims: tuple[ResourceClaim, ...]) -> bool:
-        request = self._requests.setdefault(call.key.run, {})[call.key] = self.locks.ask(
+        request = self._lock_requests.setdefault(call.key.run, {})[call.key] = self.locks.ask(
             call, claims
         )
         return request.blocker is None
@@ -354,11 +356,11 @@ class Scheduler:
 
     def _release(self, key: Key, now: float) -> None:
         """Free the resources of the call of *key*, which has finished."""
-        requests = self._requests.get(key.run)
+        requests = self._lock_requests.get(key.run)
         if requests is None or (request := requests.pop(key, None)) is None:
             return
         if not requests:
-            del self._requests[key.run]
+            del self._lock_requests[key.run]
         for freed in self.locks.release(request):
             call = freed.holder
             if isinstance(call, TaskCall) and freed.because is not None:
@@ -372,20 +374,20 @@ class Scheduler:
         del self.runs[run.id]
         run.commands += map(Abort, self.locating.drop_run(run.id))
         self.limits.close_run(run.id)
-        waiting = [key for key in self._requests.get(run.id, ()) if key not in self._held]
+        waiting = [key for key in self._lock_requests.get(run.id, ()) if key not in self._in_flight]
         for key in reversed(waiting):  # so that no call is granted resources it no longer needs
             self._release(key, now)
 
     def _start_what_fits(self, changed: dict[str, Run], now: float) -> Iterable[Command]:
-        for call, held in self.limits.acquire_next(now):
+        for call, lease in self.limits.acquire_next(now):
             if isinstance(call, DirectCall):
-                yield self._start_direct(call, held, now)
+                yield self._start_direct(call, lease, now)
                 continue
             owner = changed[call.key.run] = self.runs[call.key.run]
-            if held.waited_at is not None:
-                call.waited("limit", held.waited_at, now)
+            if lease.waited_at is not None:
+                call.waited("limit", lease.waited_at, now)
             attempt = owner.start(call, now)
-            self._held[call.key] = call, held
+            self._in_flight[call.key] = call, lease
             planned = call.planned
             yield Call(
                 call.key,
@@ -414,10 +416,10 @@ def _seconds(call: Waiting, now: float) -> float:
 
 
 def _waited_for(
-    call: TaskCall, key: Key, held: ResourceClaim, own: ResourceClaim
+    call: TaskCall, key: Key, lease: ResourceClaim, own: ResourceClaim
 ) -> tuple[str, str]:
     """Name the call of *key* and the resource for which *call* waited. Another run may be another
     client's, so nothing of it is named, not even the resource if that is narrower than *own*."""
     if key.run == call.key.run:
-        return key.task, why_they_conflict(held, own)[0]
+        return key.task, why_they_conflict(lease, own)[0]
     return "another run" if key.run else f"a call of {key.task}", own.key

@@ -15,12 +15,12 @@ class TaskCall:
     __slots__ = (
         "arguments",
         "attempts",
-        "due_at",
         "key",
         "paused_s",
         "planned",
         "started_at",
         "took_s",
+        "waiting_since",
         "waits",
     )
 
@@ -34,7 +34,7 @@ class TaskCall:
         """The duration of its last finished attempt."""
         self.paused_s = 0.0
         """The time in which the client was asked, in its present attempt."""
-        self.due_at = 0.0
+        self.waiting_since = 0.0
         """The time when the wait began that is not yet in `waits`."""
         self.waits: tuple[Wait, ...] = ()
         """Waits for limits, conflicts and files before the first attempt."""
@@ -48,9 +48,9 @@ class TaskCall:
 
     def waited(self, why: str, on: str, now: float, resource: str | None = None) -> None:
         """Record the wait that just ended and start timing the next."""
-        if now > self.due_at and not self.attempts:
-            self.waits = (*self.waits, Wait(why, on, now - self.due_at, resource))
-        self.due_at = now
+        if now > self.waiting_since and not self.attempts:
+            self.waits = (*self.waits, Wait(why, on, now - self.waiting_since, resource))
+        self.waiting_since = now
 
 
 class Items:
@@ -76,15 +76,27 @@ class TaskState:
     """The state of one task. Times are in seconds, on the caller's clock."""
 
     __slots__ = (
-        "attempts", "busy_s", "due_at", "ended_at", "error", "is_fresh", "items",
-        "key", "output", "started_at", "status", "tool", "waiting", "waits",
+        "attempts",
+        "busy_s",
+        "due_at",
+        "ended_at",
+        "error",
+        "is_fresh",
+        "items",
+        "key",
+        "needs_left",
+        "output",
+        "started_at",
+        "status",
+        "tool",
+        "waits",
     )  # fmt: skip
 
-    def __init__(self, key: Key, tool: str, waiting: int) -> None:
+    def __init__(self, key: Key, tool: str, needs_left: int) -> None:
         self.key = key
         self.tool = tool
         self.status = Status.PENDING
-        self.waiting = waiting
+        self.needs_left = needs_left
         """The number of unfinished dependencies."""
         self.attempts = 0
         self.is_fresh = False
