@@ -23,7 +23,6 @@ from plait.core.tools.output import read_output
 from plait.core.values.strict import JsonObject
 from plait.downstream.connection import Connection
 from plait.downstream.timings import ConnectTimings
-from plait.downstream.transports.process import ProcessTransport
 from plait.errors import (
     CallError,
     ConnectionLost,
@@ -522,15 +521,6 @@ async def test_pauses_grow_between_the_starts_of_a_server_that_dies_at_once(conn
         assert anyio.current_time() - began > 0.8 * (0.2 + 0.4)
 
 
-async def test_a_server_that_ignores_its_end_is_ended_with_its_children():
-    transport = ProcessTransport(sys.executable, [SERVER, "--ignore-end"], grace_s=0.1)
-    async with transport:
-        pid = transport.pid
-        assert pid is not None
-        assert is_alive(pid)
-    assert not is_alive(pid)
-
-
 async def test_a_missing_command_is_reported_and_calls_fail_at_once(connect: Connect):
     connection = Connection("no", ServerSettings(command="frobnicate"))
     async with anyio.create_task_group() as tasks:
@@ -541,46 +531,3 @@ async def test_a_missing_command_is_reported_and_calls_fail_at_once(connect: Con
         with anyio.fail_after(1), pytest.raises(ServerUnavailable, match="frobnicate"):
             await connection.call(a_call(Tool("no", "x"), {}))
         tasks.cancel_scope.cancel()
-
-
-async def test_a_server_gets_no_secret_of_ours_but_the_location_of_certificates(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
-    monkeypatch.setenv("GATEWAY_SECRET", "s3cret")
-    monkeypatch.setenv("SSL_CERT_FILE", "/etc/company.pem")
-    seen = tmp_path / "environment"
-    settings = ServerSettings(command="sh", args=("-c", f"env > {seen}"), env={"MINE": "1"})
-    connection = Connection("env", settings)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(connection.run)
-        await connection.wait_settled()
-        tasks.cancel_scope.cancel()
-    assert "MINE=1" in seen.read_text()
-    assert "SSL_CERT_FILE=/etc/company.pem" in seen.read_text()
-    assert "s3cret" not in seen.read_text()
-
-
-async def test_a_missing_folder_is_reported(tmp_path: Path):
-    connection = Connection("no", ServerSettings(command=sys.executable, cwd=tmp_path / "gone"))
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(connection.run)
-        await connection.wait_settled()
-        assert f"the folder {tmp_path / 'gone'} does not exist" in str(connection.info.error)
-        tasks.cancel_scope.cancel()
-
-
-@pytest.mark.parametrize(
-    ("number", "has_words"), [("KILL", False), ("TERM", False), ("ABRT", True)]
-)
-async def test_stderr_is_not_the_reason_for_an_end_by_a_signal_from_outside(
-    tmp_path: Path, number: str, has_words: bool
-):
-    script = f"echo listening >&2; kill -{number} $$"
-    connection = Connection("killed", ServerSettings(command="sh", args=("-c", script)))
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(connection.run)
-        await connection.wait_settled()
-        error = str(connection.info.error)
-        tasks.cancel_scope.cancel()
-    assert f"it was ended by SIG{number}" in error
-    assert ("listening" in error) is has_words

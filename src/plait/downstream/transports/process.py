@@ -74,7 +74,7 @@ class Process(asyncio.SubprocessProtocol):
         self._queue: deque[SessionMessage] = deque()
         self._reader: asyncio.Future[None] | None = None
         self._has_ended = False
-        self._has_closed_stdout = False
+        self._has_closed_stdout = self._has_closed_stderr = False
         self._is_paused = False
         self._unsent = bytearray()
         self._has_sent = False
@@ -118,6 +118,10 @@ class Process(asyncio.SubprocessProtocol):
         if fd == 1:
             self._has_closed_stdout = True
             self._end_once_drained()
+        if fd == 2:
+            self._has_closed_stderr = True
+            if self.exited.is_set():
+                self._end_once_drained()
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -134,9 +138,9 @@ class Process(asyncio.SubprocessProtocol):
         self._end_once_drained()
 
     def _end_once_drained(self) -> None:
-        """End once the process has exited and its output is read; after one of them, end a moment
-        later anyway."""
-        if self._has_closed_stdout and self.exited.is_set():
+        """End once the process has exited and its output and stderr, which explains the exit, are
+        read; without one of them, end a moment later anyway."""
+        if self._has_closed_stdout and self._has_closed_stderr and self.exited.is_set():
             self.end()
         else:
             asyncio.get_running_loop().call_later(DRAIN_S, self.end)

@@ -1,0 +1,226 @@
+"""A server that is a process: what it inherits, how it is ended, and how its end is explained."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import mcp_types as types
+import pytest
+
+from plait.downstream.mcp_sdk import SessionMessage
+from plait.downstream.transports.faults import Unsent
+from plait.downstream.transports.process import CERTIFICATES, ProcessTransport
+from plait.errors import ServerUnavailable
+
+SOON = 30.0
+ECHO = 'while read -r line; do echo "$line"; done'
+"""A script that says what it hears, until it hears nothing more."""
+REQUEST = SessionMessage(types.JSONRPCRequest(jsonrpc="2.0", id=1, method="ping"))
+NOTICE = SessionMessage(types.JSONRPCNotification(jsonrpc="2.0", method="notifications/x"))
+
+
+def running(script: str, **options: Any) -> ProcessTransport:
+    return ProcessTransport("sh", ["-c", script], **options)
+
+
+async def all_of(read: Any) -> list[Any]:
+    with anyio.fail_after(SOON):
+        return [item.message async for item in read]
+
+
+async def test_messages_are_written_and_read_until_its_input_is_closed():
+    transport = running(ECHO)
+    async with transport.streams() as (read, write):
+        assert transport.is_open
+        for _ in range(3):
+            await write.send(NOTICE)
+        with anyio.fail_after(SOON):
+            assert [await read.receive() for _ in range(3)] == [NOTICE] * 3
+    assert (transport.is_open, transport.exit_reason()) == (False, "it ended with exit code 0")
+
+
+async def test_messages_that_were_written_before_the_end_are_still_read():
+    notice = '{"jsonrpc":"2.0","method":"notifications/x"}'
+    async with running(f"echo '{notice}'; echo '{notice}'").streams() as (read, _):
+        assert len(await all_of(read)) == 2
+
+
+async def test_a_process_that_is_gone_takes_nothing_and_a_request_to_it_was_not_sent():
+    async with running("exit 3").streams() as (read, write):
+        await all_of(read)
+        with pytest.raises(Unsent, match="it ended with exit code 3"):
+            await write.send(REQUEST)
+        with pytest.raises(anyio.BrokenResourceError):
+            await write.send(NOTICE)
+        with pytest.raises(anyio.EndOfStream):
+            await read.receive()
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("exit 0", "it ended with exit code 0"),
+        (
+            "echo 'no licence' >&2; exit 3",
+            "it ended with exit code 3; its last message: no licence",
+        ),
+        ("echo listening >&2; kill -KILL $$", "it was ended by SIGKILL"),
+        ("echo listening >&2; kill -TERM $$", "it was ended by SIGTERM"),
+        (
+            "echo 'out of luck' >&2; kill -ABRT $$",
+            "it was ended by SIGABRT; its last message: out of luck",
+        ),
+    ],
+)
+async def test_the_end_of_a_process_is_explained_by_its_stderr_unless_others_ended_it(
+    script: str, reason: str
+):
+    transport = running(script)
+    async with transport.streams() as (read, _):
+        await all_of(read)
+    assert transport.exit_reason() == reason
+
+
+async def test_the_last_line_of_stderr_is_read_before_the_end():
+    for _ in range(20):  # the process, its output and its stderr end in any order
+        transport = running("echo 'no licence' >&2; exit 3")
+        async with transport.streams() as (read, _write):
+            await all_of(read)
+        assert transport.exit_reason().endswith("no licence")
+
+
+async def test_a_process_that_closes_its_stderr_goes_on(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("plait.downstream.transports.process.DRAIN_S", 0)
+    transport = running(f"exec 2>&-; {ECHO}")
+    async with transport.streams() as (read, write):
+        for _ in range(5):
+            await write.send(NOTICE)
+            with anyio.fail_after(SOON):
+                assert await read.receive() == NOTICE
+
+
+async def test_a_line_above_the_limit_ends_the_process_and_is_the_reason():
+    transport = running("yes | tr -d '\\n'", max_line_bytes=10_000)
+    async with transport.streams() as (read, _):
+        await all_of(read)
+        assert not transport.is_open
+    assert "a line of its answers is longer than 10,000 bytes" in transport.exit_reason()
+
+
+async def test_lines_that_are_no_messages_are_counted_and_lines_of_stderr_passed_on():
+    invalid, stderr = list[int](), list[str]()
+    transport = running(
+        "echo hello; echo world; echo careful >&2",
+        on_invalid_lines=lambda count, why: invalid.append(count),
+        on_stderr=stderr.append,
+    )
+    async with transport.streams() as (read, _):
+        assert await all_of(read) == []
+    assert (invalid[-1], stderr) == (2, ["careful"])
+
+
+@pytest.mark.parametrize("name", CERTIFICATES)
+async def test_a_process_inherits_the_location_of_certificates_and_no_secret(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+):
+    monkeypatch.setenv("GATEWAY_SECRET", "s3cret")
+    monkeypatch.setenv(name, "/etc/company.pem")
+    seen = tmp_path / "environment"
+    async with running(f"env > {seen}", env={"MINE": "1"}).streams() as (read, _):
+        await all_of(read)
+    assert {"MINE=1", f"{name}=/etc/company.pem"} <= {*seen.read_text().splitlines()}
+    assert "s3cret" not in seen.read_text()
+
+
+async def test_a_process_runs_in_its_folder(tmp_path: Path):
+    async with running("touch here", cwd=tmp_path).streams() as (read, _):
+        await all_of(read)
+    assert (tmp_path / "here").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "folder", "reason"),
+    [
+        ("frobnicate", None, "cannot start frobnicate: No such file or directory"),
+        (sys.executable, "gone", "/gone does not exist"),
+    ],
+)
+async def test_a_process_that_cannot_be_started_says_why(
+    tmp_path: Path, command: str, folder: str | None, reason: str
+):
+    transport = ProcessTransport(command, cwd=tmp_path / folder if folder else None)
+    with pytest.raises(ServerUnavailable, match=reason):
+        async with transport.streams():
+            pass
+    assert (transport.pid, transport.is_open) == (None, False)
+    assert transport.exit_reason() == "it was not started"
+
+
+async def written(file: Path) -> str:
+    """The line that a process writes to *file*."""
+
+    def line() -> str:
+        return file.read_text() if file.exists() else ""
+
+    with anyio.fail_after(SOON):
+        while not line().endswith("\n"):
+            await anyio.sleep(0.01)
+    return line()
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("trap 'exit 7' TERM; echo $$ > {ready}; while :; do sleep 0.01; done", "exit code 7"),
+        ("trap '' TERM; echo $$ > {ready}; while :; do sleep 0.01; done", "SIGKILL"),
+    ],
+)
+async def test_a_process_that_ignores_the_end_of_its_input_gets_sigterm_and_then_sigkill(
+    tmp_path: Path, script: str, reason: str
+):
+    ready = tmp_path / "ready"
+    transport = running(script.format(ready=ready), grace_s=0.2)
+    async with transport.streams():
+        await written(ready)
+    assert reason in transport.exit_reason()
+
+
+async def test_the_children_of_a_process_end_with_it(tmp_path: Path):
+    ready = tmp_path / "ready"
+    async with running(f"sleep 600 & echo $! > {ready}; wait", grace_s=0.05).streams():
+        child = int(await written(ready))
+        os.kill(child, 0)  # it is there
+    with anyio.fail_after(SOON):
+        while is_alive(child):
+            await anyio.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().split()[2] != "Z"
+
+
+async def test_a_process_that_reads_nothing_is_ended_after_its_time_limit():
+    transport = running("sleep 600", write_timeout_s=0.1)
+    async with transport.streams() as (read, write):
+        params: dict[str, Any] = {"x": "x" * 3_000_000}
+        await write.send(
+            SessionMessage(types.JSONRPCNotification(jsonrpc="2.0", method="x", params=params))
+        )
+        await write.send(
+            SessionMessage(
+                types.JSONRPCNotification(
+                    jsonrpc="2.0", method="notifications/cancelled", params={"requestId": 1}
+                )
+            )
+        )  # which waits for nobody
+        assert await all_of(read) == []
+    assert transport.exit_reason() == "it was stopped: it has not read its input for 0.1 s"
