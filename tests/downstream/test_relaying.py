@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import signal
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from plait.core.ports import RelayRequest, RpcError
 from plait.core.tools.catalog import ServerState
 from plait.core.values.strict import JsonObject
 from plait.downstream.connection import Connection
-from plait.downstream.listings.subscriptions import MOST_WATCHED
 from plait.downstream.pool import Pool
 from plait.stores.listing_cache import ListingCache
 
@@ -41,32 +39,6 @@ async def restart(raw: Reached) -> None:
     await until(
         lambda: raw.pool.catalog().servers["raw"].pid != pid and state_of(raw) is ServerState.READY
     )
-
-
-@pytest.mark.parametrize(
-    ("failing", "lost"),
-    [
-        ("resources/list", "resources"),
-        ("resources/templates/list", "templates"),
-        ("prompts/list", "prompts"),
-    ],
-)
-async def test_a_server_that_fails_one_list_keeps_the_others(way: Way, failing: str, lost: str):
-    flawed = Way(way.transport, way.protocol, way.journal, flags=("--fail", failing))
-    async with flawed.reached() as raw:
-        (offers,) = raw.downstream.offers()
-    listed = {
-        name: len(getattr(offers, name)) for name in ("tools", "resources", "templates", "prompts")
-    }
-    assert listed == {"tools": 8, "resources": 3, "templates": 1, "prompts": 1, lost: 0}
-
-
-async def test_excluded_tools_are_not_offered(way: Way):
-    settings = way.settings.model_copy(update={"include": ("a*", "h*", "l*"), "exclude": ("hang",)})
-    async with Pool(Config(servers={"raw": settings}), ListingCache(None), timings=QUICK) as pool:
-        with anyio.fail_after(SOON):
-            await pool.settled()
-        assert [tool["name"] for tool in pool.offers()[0].tools] == ["ask", "log"]
 
 
 async def test_a_server_that_ends_fails_its_requests_and_comes_back_with_its_lists(
@@ -125,38 +97,6 @@ async def test_a_server_is_in_use_while_a_resource_is_watched(way: Way):
         await connection.request(RelayRequest("raw", "resources/unsubscribe", {"uri": "note://2"}))
         assert connection.use.count == 0
         tasks.cancel_scope.cancel()
-
-
-async def test_a_refused_subscription_is_not_kept(tmp_path: Path):
-    way = Way("stdio", "legacy", tmp_path / "journal", flags=("--fail", "resources/subscribe"))
-    async with way.reached() as raw:
-        with pytest.raises(RpcError, match="the database is down"):
-            await raw.request("resources/subscribe", {"uri": "note://1"})
-        await restart(raw)
-    assert "subscribe" not in way.journal.read_text()
-
-
-async def test_the_number_of_watched_resources_is_limited(tmp_path: Path):
-    way = Way("stdio", "legacy", tmp_path / "journal")
-    async with way.reached() as raw:
-        async with anyio.create_task_group() as tasks:
-            for number in range(MOST_WATCHED):
-                tasks.start_soon(
-                    partial(raw.request, "resources/subscribe", {"uri": f"note://{number}"})
-                )
-        with pytest.raises(RpcError, match="No more than 1,000"):
-            await raw.request("resources/subscribe", {"uri": "note://more"})
-        assert await raw.request("resources/subscribe", {"uri": "note://1"}) == {}
-
-
-@pytest.mark.parametrize(
-    "method", ["resources/subscribe", "resources/unsubscribe", "logging/setLevel"]
-)
-async def test_a_subscription_without_its_object_is_refused(way: Way, method: str):
-    async with way.reached() as raw:
-        with pytest.raises(RpcError) as failure:
-            await raw.request(method, {"uri": 7, "level": None})
-    assert failure.value.code == types.INVALID_PARAMS
 
 
 @pytest.mark.parametrize("value", [float("nan"), "\ud800", {1: 2}])
