@@ -389,3 +389,16 @@ async def test_a_field_that_was_never_seen_is_doubted_and_not_refused(servers: F
         )
     assert any('"title"' in note or ".title" in note for note in result.notes)
     assert result.errors[0].code == "reference_error"
+
+
+class FullRuns(InMemoryRuns):
+    """A store on a disk that is full."""
+
+    def put(self, *args: Any) -> None:
+        raise OSError("no space left on device")
+
+
+async def test_whoever_waits_has_the_result_of_a_run_that_cannot_be_kept(servers: FakeServers):
+    async with Gateway(servers, servers, FullRuns()) as gateway:
+        result = await gateway.execute({"tasks": [sleep("a")]})
+    assert result.outputs == {"a": {"slept": 1}}

@@ -230,7 +230,12 @@ class Servers(Protocol):
 
 class RunStore(Protocol):
     """Keeps the records and outputs of runs for `get_run` and `resume_from`. It is bounded: the
-    oldest finished runs are dropped first."""
+    oldest finished runs are dropped first.
+
+    Its methods are called on the event loop, some while a step of the scheduler is carried out, and
+    must not block: a store on a disk answers from memory and writes behind it. It holds runs that
+    have only begun, too; after a crash it is the store that ends them.
+    """
 
     def add(self, record: RunRecord) -> None:
         """Keep a run that has begun."""

@@ -437,9 +437,11 @@ class Gateway:
                 outputs = {
                     id: state.output for id, state in states.items() if state.output is not None
                 }
-                self._runs.put(live.record(), outputs)
-                live.finished.set()
-                live.changed.notify()
+                try:
+                    self._runs.put(live.record(), outputs)
+                finally:  # whoever waits has the result, also if it cannot be kept
+                    live.finished.set()
+                    live.changed.notify()
 
 
 def _no_output(task: TaskRecord) -> CallError:

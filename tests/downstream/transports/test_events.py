@@ -16,6 +16,7 @@ from plait.downstream.transports.events import (
     Event,
     Events,
     Unreadable,
+    read_event,
     read_message,
 )
 
@@ -71,7 +72,7 @@ def test_an_event_that_is_too_long_is_reported_at_once_and_the_next_is_read():
     assert told.is_too_long
     assert list(events.read(b"x" * 5 * LIMIT + b"\ndata: more\n")) == []
     assert list(events.read(b"\ndata: next\n\n")) == [Event("message", b"next")]
-    answer: Any = read_message(told, LIMIT)
+    answer: Any = read_event(told, LIMIT)
     assert (answer.id, answer.error.data["plait.fault"]["fault"]) == (7, "too_large")
 
 
@@ -92,7 +93,7 @@ ANSWER: dict[str, Any] = {"jsonrpc": "2.0", "id": 7, "result": {"x": 2**70}}
 
 
 def test_a_message_is_read_with_exact_values():
-    message = read_message(Event("message", json.dumps(ANSWER).encode()), LIMIT)
+    message = read_event(Event("message", json.dumps(ANSWER).encode()), LIMIT)
     assert isinstance(message, types.JSONRPCResponse)
     assert message.result == ANSWER["result"]
 
@@ -113,6 +114,12 @@ def test_a_message_is_read_with_exact_values():
 def test_an_event_that_is_not_strict_json_is_unreadable(
     data: bytes, id: int | None, is_answer: bool
 ):
-    found = read_message(Event("message", data), LIMIT)
+    found = read_event(Event("message", data), LIMIT)
     assert isinstance(found, Unreadable)
     assert (found.id, found.is_answer) == (id, is_answer)
+
+
+def test_the_bytes_of_one_message_are_read_without_an_event():
+    message = read_message(json.dumps(ANSWER).encode())
+    assert message == read_event(Event("message", json.dumps(ANSWER).encode()), LIMIT)
+    assert isinstance(read_message(b"{"), Unreadable)

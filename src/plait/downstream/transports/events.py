@@ -120,19 +120,22 @@ class Unreadable:
     is_answer: bool
 
 
-def read_message(event: Event, max_bytes: int) -> types.JSONRPCMessage | Unreadable:
+def read_event(event: Event, max_bytes: int) -> types.JSONRPCMessage | Unreadable:
     """Read the message that *event* holds."""
     if event.is_too_long:
         return _unreadable(
             event.data, Fault.TOO_LARGE, f"an event of its answers exceeded {max_bytes:,} bytes"
         )
+    return read_message(event.data)
+
+
+def read_message(data: bytes) -> types.JSONRPCMessage | Unreadable:
+    """Read the bytes of one message."""
     try:
-        return jsonrpc_message_adapter.validate_python(decode(event.data), by_name=False)
+        return jsonrpc_message_adapter.validate_python(decode(data), by_name=False)
     except ValueError as error:  # NotStrict, or pydantic's
         reason = str(error) if isinstance(error, NotStrict) else "it is not a JSON-RPC message"
-        return _unreadable(
-            event.data, Fault.UNREADABLE, f"the server's answer cannot be read: {reason}"
-        )
+        return _unreadable(data, Fault.UNREADABLE, f"the server's answer cannot be read: {reason}")
 
 
 def _unreadable(data: bytes, fault: Fault, reason: str) -> Unreadable:

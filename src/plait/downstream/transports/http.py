@@ -19,7 +19,7 @@ import httpx2
 import mcp_types as types
 
 from ...core.values.strict import NotStrict, decode
-from .events import Event, Events, Unreadable, read_message
+from .events import Event, Events, Unreadable, read_event
 from .faults import TRY_LATER, Fault, made_error
 
 MAX_BODY_BYTES = 16 * 2**20
@@ -151,7 +151,7 @@ class _GuardedStream(httpx2.AsyncByteStream):
         """*event* as it was; if it holds no message, an error in its place, or nothing."""
         if event.kind != "message" or not event.data:
             return _written(event) if not event.is_too_long else b""
-        match read_message(event, self._max_event_bytes):
+        match read_event(event, self._max_event_bytes):
             case Unreadable(error=error, is_answer=True):
                 return self._error_event(error)
             case Unreadable():

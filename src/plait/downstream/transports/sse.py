@@ -18,7 +18,7 @@ import httpx2
 import mcp_types as types
 
 from ..mcp_sdk import SessionMessage, sse_client
-from .events import Events, Unreadable, read_message
+from .events import Events, Unreadable, read_event
 from .faults import Fault
 from .http import (
     CANCEL_TIMEOUT_S,
@@ -114,7 +114,7 @@ class _WithoutMessages(httpx2.AsyncByteStream):
                     continue
                 if not event.data:
                     continue
-                match read_message(event, self._max_event_bytes):
+                match read_event(event, self._max_event_bytes):
                     case Unreadable(error=error, id=int(id)):
                         await self._on_message(
                             types.JSONRPCError(jsonrpc="2.0", id=id, error=error)

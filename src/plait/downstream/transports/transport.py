@@ -28,10 +28,22 @@ MOST_OPEN = 256
 
 
 class Transport(Protocol):
-    """The way to one server, as a connection sees it."""
+    """The way to one server, as a connection sees it.
+
+    Every transport promises (`tests/downstream/test_connection_contract.py`):
+
+    - It reads and writes `SessionMessage`s of the SDK; a message is at most the given bytes.
+    - What comes in is strict: `read_message` (`events.py`) reads the bytes of one message, or says
+      why it cannot be read and which request it answers.
+    - Every request gets an answer. A fault of the way to the server is an error that `made_error`
+      (`faults.py`) makes, so that it differs from an error of the server; it says whether the
+      request may have had an effect.
+    - A fault of one message ends no other request. A fault that ends all of them closes the stream
+      that is read from.
+    """
 
     def streams(self) -> AbstractAsyncContextManager[tuple[Any, Any]]:
-        """Open the transport. Gives the streams that a dispatcher reads from and writes to."""
+        """Open the transport. Gives the stream to read messages from, and the one to write to."""
         ...
 
     @property
@@ -43,7 +55,7 @@ class Transport(Protocol):
         ...
 
     def exit_reason(self) -> str:
-        """How the connection ended, for an error message."""
+        """Say how the connection ended, for an error message."""
         ...
 
 
