@@ -86,13 +86,13 @@ class Connection:
         remembered: CachedListing | None = None,
         open_transport: OpenTransport = open_transport,
         on_change: Callable[[], None] = lambda: None,
-        notify: Callable[[ServerNotice], None] = lambda notice: None,
+        observe: Callable[[ServerNotice], None] = lambda notice: None,
         on_stderr: Callable[[str], None] = lambda line: None,
         on_notification: OnNotification = lambda method, params: None,
         roots_caller: Caller | None = None,
         secrets: Secrets | None = None,
     ) -> None:
-        """*on_change* is called after each change of the state or of a list; *notify* takes the
+        """*on_change* is called after each change of the state or of a list; *observe* takes the
         notices for observers. *remembered* is what is known of the server from an earlier start.
         *roots_caller* answers for roots outside of any request.
 
@@ -118,7 +118,7 @@ class Connection:
         self._max_message_bytes = max_message_bytes
         self._open_transport = open_transport
         self._on_change = on_change
-        self._notify = notify
+        self._observe = observe
         self._on_stderr = on_stderr
         self._on_notification = on_notification
         self._roots_caller = roots_caller
@@ -131,7 +131,7 @@ class Connection:
         """Whether the latest attempt reached the server."""
         self._is_retired = False
         """Whether the latest connection was left because the server had forgotten our session."""
-        self._is_starting = True
+        self._is_fresh_start = True
         """Whether the first attempt since the last start, or idle time, is under way."""
         self._attempts = 0
         """Number of attempts that have ended."""
@@ -179,7 +179,7 @@ class Connection:
 
     @property
     def _is_in_first_attempt(self) -> bool:
-        return self._is_starting and self.state is ServerState.CONNECTING
+        return self._is_fresh_start and self.state is ServerState.CONNECTING
 
     async def wait_settled(self) -> None:
         """Wait until the first attempt to connect has succeeded or failed."""
@@ -201,7 +201,7 @@ class Connection:
         self._era.recall()
         if self.is_known:
             self._lists.recall()
-            self._become(self.state, self.error)
+            self._announce(self.state)
 
     def fits(self, settings: ServerSettings) -> bool:
         """Whether *settings* lead to the same server, in the same process."""
@@ -214,7 +214,7 @@ class Connection:
         self._settings = settings
         self.use.adjust(settings.idle_s)
         self._lists.adjust(settings)
-        self._become(self.state, self.error)
+        self._announce(self.state)
 
     # Calls and requests, from any task.
 
@@ -304,7 +304,7 @@ class Connection:
         """Wait for a session on which calls can be sent, from an attempt that is under way or due
         soon. Raises `ServerUnavailable`."""
         longest_s = self._timings.call_wait_s
-        if self._is_starting and self.is_known:
+        if self._is_fresh_start and self.is_known:
             longest_s = max(longest_s, self._settings.startup_timeout_s)
         deadline = anyio.current_time() + longest_s
         with caller.waiting():
@@ -445,7 +445,7 @@ class Connection:
                 self._become(ServerState.READY, None)
 
     def _report_drift(self, drift: Drift) -> None:
-        self._notify(ToolsDrifted(self.name, drift, anyio.current_time()))
+        self._observe(ToolsDrifted(self.name, drift, anyio.current_time()))
 
     def _become(
         self, state: ServerState, error: str | None, retry_in_s: float | None = None
@@ -454,11 +454,17 @@ class Connection:
         is_repeated = False
         if retry_in_s is not None:
             is_repeated, self._lost_by = error == self._lost_by, error
-        now = anyio.current_time()
-        self._notify(ServerChanged(self.info, before, now, retry_in_s, is_repeated))
         if state is not ServerState.CONNECTING:
             self._settled.set()
-            self._is_starting = state is ServerState.IDLE
+            self._is_fresh_start = state is ServerState.IDLE
+        self._announce(before, retry_in_s, is_repeated=is_repeated)
+
+    def _announce(
+        self, before: ServerState, retry_in_s: float | None = None, *, is_repeated: bool = False
+    ) -> None:
+        """Report the server as it is now to observers, and to everything that waits or reads it."""
+        now = anyio.current_time()
+        self._observe(ServerChanged(self.info, before, now, retry_in_s, is_repeated))
         self._changed.notify()
         self._on_change()
 

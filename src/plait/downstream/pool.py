@@ -309,7 +309,7 @@ class Pool:
             timings=self._timings,
             remembered=self._listings.of(identity_of(name, settings)),
             on_change=self._forget_lists,
-            notify=self._notify,
+            observe=self._notify,
             on_stderr=stderr_logger(name),
             on_notification=partial(self.broadcast, name),
             roots_caller=self._roots.caller_for(name),
