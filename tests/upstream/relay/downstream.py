@@ -464,3 +464,32 @@ async def connected(
         joined(server, era, **mine) as peer,
     ):
         yield peer
+
+
+UPDATED = "notifications/resources/updated"
+MESSAGE = "notifications/message"
+
+
+async def listen(peer: RawClient, **filters: Any) -> str:
+    """Open a stream of 2026-07-28; gives its id once it is acknowledged."""
+    key = await peer.begin("subscriptions/listen", {"notifications": filters})
+    await peer.until(lambda: bool(peer.told("notifications/subscriptions/acknowledged")))
+    return key
+
+
+async def later() -> None:
+    """So long that all that was to be sent has been."""
+    await anyio.sleep(10)
+
+
+def a_message(level: str, **more: Any) -> JsonObject:
+    return {"level": level, "data": {"n": 1}, "logger": "l", **more}
+
+
+def saying(downstream: FakeDownstream, *messages: JsonObject) -> Any:
+    async def say(request: RelayRequest) -> JsonObject:
+        for message in messages:
+            downstream.tell(request.server, MESSAGE, message)
+        return DONE
+
+    return say

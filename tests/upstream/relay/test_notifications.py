@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import anyio
 import mcp_types as types
 import pytest
@@ -11,19 +9,22 @@ from mcp.shared.subscriptions import SUBSCRIPTION_ID_META_KEY
 
 from plait.core.ports import RelayRequest, RpcError
 from plait.core.values.strict import JsonObject
-from plait.upstream.calls import OpenCalls
-from plait.upstream.relay.outbox import MOST_WAITING, PAUSE_S, Outbox
-from plait.upstream.relay.request_scope import FLUSH_S
+from plait.upstream.relay.outbox import PAUSE_S
 
 from ..conftest import LEGACY, MODERN
 from .downstream import (
     DONE,
+    MESSAGE,
+    UPDATED,
     FakeDownstream,
     RawClient,
+    a_message,
     a_resource,
     a_tool,
     connected,
     joined,
+    later,
+    listen,
     relaying_server,
 )
 
@@ -34,8 +35,6 @@ CHANGED = {
     "notifications/resources/list_changed": "resourcesListChanged",
     "notifications/prompts/list_changed": "promptsListChanged",
 }
-UPDATED = "notifications/resources/updated"
-MESSAGE = "notifications/message"
 
 
 @pytest.fixture
@@ -46,21 +45,9 @@ def downstream() -> FakeDownstream:
     return made
 
 
-async def listen(peer: RawClient, **filters: Any) -> str:
-    """Open a stream of 2026-07-28; gives its id once it is acknowledged."""
-    key = await peer.begin("subscriptions/listen", {"notifications": filters})
-    await peer.until(lambda: bool(peer.told("notifications/subscriptions/acknowledged")))
-    return key
-
-
 def changes(peer: RawClient) -> list[str]:
     """Return the notifications of changed lists that *peer* got."""
     return [method for method, _ in peer.heard if method in CHANGED]
-
-
-async def later() -> None:
-    """So long that all that was to be sent has been."""
-    await anyio.sleep(10)
 
 
 @pytest.mark.parametrize("method", CHANGED)
@@ -227,18 +214,6 @@ async def test_an_update_has_the_uri_that_the_watching_client_uses(
         assert modern.told(UPDATED) == [{"uri": own, "_meta": {SUBSCRIPTION_ID_META_KEY: stream}}]
 
 
-async def test_an_update_below_a_watched_resource_has_the_clients_own_uri(
-    downstream: FakeDownstream,
-):
-    async with connected(downstream, LEGACY) as peer:
-        await peer.request("resources/subscribe", {"uri": "plait://servers/a/mem://r"})
-        downstream.tell("a", UPDATED, {"uri": "mem://r/1"})
-        downstream.tell("a", UPDATED, {"uri": "mem://rest"})
-        downstream.tell("b", UPDATED, {"uri": "mem://r"})
-        await later()
-    assert peer.told(UPDATED) == [{"uri": "plait://servers/a/mem://r/1"}]
-
-
 async def test_a_stream_may_watch_by_a_wrapped_uri(
     downstream: FakeDownstream,
 ):
@@ -362,39 +337,6 @@ async def test_servers_that_did_not_ask_for_roots_are_not_notified(downstream: F
 # Log messages.
 
 
-def a_message(level: str, **more: Any) -> JsonObject:
-    return {"level": level, "data": {"n": 1}, "logger": "l", **more}
-
-
-def saying(downstream: FakeDownstream, *messages: JsonObject) -> Any:
-    async def say(request: RelayRequest) -> JsonObject:
-        for message in messages:
-            downstream.tell(request.server, MESSAGE, message)
-        return DONE
-
-    return say
-
-
-async def test_log_messages_go_to_clients_with_an_open_request_before_the_answer(
-    downstream: FakeDownstream,
-):
-    message = a_message("info", **{"x-new": [1]})
-    downstream.on("a", "tools/call", saying(downstream, message))
-    async with (
-        relaying_server(downstream) as server,
-        joined(server) as one,
-        joined(server) as other,
-    ):
-        await one.request("tools/call", {"name": "a__x"}, id="call")
-        await later()
-        assert one.told(MESSAGE) == [message]
-        assert one.log.index(MESSAGE) < one.log.index("call")
-        assert other.told(MESSAGE) == []
-        downstream.tell("a", MESSAGE, message)  # no client has a request open now
-        await later()
-        assert other.told(MESSAGE) == [message]
-
-
 async def test_a_client_with_two_open_requests_gets_a_message_once(downstream: FakeDownstream):
     go = anyio.Event()
 
@@ -426,33 +368,6 @@ async def test_a_log_message_outside_of_requests_goes_to_every_session(downstrea
         await later()
         assert one.told(MESSAGE) == other.told(MESSAGE) == [a_message("info")]
         assert modern.heard == []
-
-
-@pytest.mark.parametrize("params", [{}, {"level": "loud"}, {"level": 5}, {"level": ["info"]}])
-async def test_a_log_message_with_an_unknown_level_is_dropped(
-    downstream: FakeDownstream, params: JsonObject
-):
-    downstream.on("a", "tools/call", saying(downstream, params))
-    async with connected(downstream, LEGACY) as peer:
-        downstream.tell("a", MESSAGE, params)
-        await peer.request("tools/call", {"name": "a__x"})
-        await later()
-        assert peer.heard == []
-
-
-async def test_each_session_gets_log_messages_from_its_own_level_on(downstream: FakeDownstream):
-    async with (
-        relaying_server(downstream) as server,
-        joined(server) as loud,
-        joined(server) as quiet,
-    ):
-        await loud.request("logging/setLevel", {"level": "debug"})
-        await quiet.request("logging/setLevel", {"level": "error"})
-        for level in ("debug", "warning", "error"):
-            downstream.tell("a", MESSAGE, a_message(level))
-        await later()
-    assert [params["level"] for params in loud.told(MESSAGE)] == ["debug", "warning", "error"]
-    assert [params["level"] for params in quiet.told(MESSAGE)] == ["error"]
 
 
 async def test_servers_get_the_lowest_log_level_of_all_sessions(downstream: FakeDownstream):
@@ -516,87 +431,4 @@ async def test_a_client_of_2026_cannot_set_a_log_level_for_all_requests(downstre
     assert caught.value.code == types.METHOD_NOT_FOUND
 
 
-@pytest.mark.parametrize(
-    ("asked", "heard"),
-    [(None, []), ("debug", ["debug", "error"]), ("error", ["error"]), ("emergency", [])],
-)
-async def test_a_request_of_2026_gets_log_messages_from_its_own_level_on(
-    downstream: FakeDownstream, asked: str | None, heard: list[str]
-):
-    downstream.on("a", "tools/call", saying(downstream, a_message("debug"), a_message("error")))
-    async with connected(downstream, MODERN) as peer:
-        meta: JsonObject = {types.LOG_LEVEL_META_KEY: asked} if asked else {}
-        await peer.request("tools/call", {"name": "a__x"}, meta=meta, id="call")
-    assert [params["level"] for params in peer.told(MESSAGE)] == heard
-    assert downstream.requests[0].meta == meta
-
-
 # Clients that do not read, and servers without measure.
-
-
-async def test_the_oldest_waiting_notification_is_dropped():
-    sent: list[JsonObject] = []
-    go = anyio.Event()
-
-    async def send(method: str, params: JsonObject) -> None:
-        await go.wait()
-        sent.append(params)
-
-    async with anyio.create_task_group() as tasks:
-        outbox = Outbox(tasks, send)
-        for n in range(MOST_WAITING + 10):
-            outbox.put("m", {"n": n})
-        go.set()
-    assert [params["n"] for params in sent] == list(range(10, MOST_WAITING + 10))
-
-
-async def test_a_client_that_does_not_read_loses_only_the_waiting_notifications():
-    sent: list[object] = []
-
-    async def send(method: str, params: JsonObject) -> None:
-        if params["n"] == 0:
-            await anyio.sleep_forever()
-        sent.append(params["n"])
-
-    async with anyio.create_task_group() as tasks:
-        outbox = Outbox(tasks, send)
-        for n in range(3):
-            outbox.put("m", {"n": n})
-        await anyio.sleep(1)
-        outbox.put("m", {"n": 3})
-        await later()
-        outbox.put("m", {"n": 4})
-    assert sent == [4]
-
-
-async def test_a_client_that_does_not_read_delays_its_answer_by_at_most_a_second(
-    downstream: FakeDownstream,
-):
-    calls = OpenCalls()
-    downstream.on(
-        "a", "tools/call", saying(downstream, *[a_message("info", n=n) for n in range(9)])
-    )
-    async with connected(downstream, LEGACY, calls=calls) as peer:
-        peer.is_deaf = True
-        await peer.begin("tools/call", {"name": "a__x"})
-        await downstream.until(lambda: len(downstream.requests) == 1)
-        began = anyio.current_time()
-        await calls.wait_idle()
-        assert anyio.current_time() - began == FLUSH_S
-
-
-async def test_a_server_that_talks_without_end_does_not_delay_its_answer(
-    downstream: FakeDownstream,
-):
-    async def talk(request: RelayRequest) -> JsonObject:
-        for n in range(50_000):
-            downstream.tell("a", MESSAGE, a_message("info", n=n))
-        return DONE
-
-    downstream.on("a", "tools/call", talk)
-    async with connected(downstream, LEGACY) as peer:
-        began = anyio.current_time()
-        await peer.request("tools/call", {"name": "a__x"})
-        assert anyio.current_time() - began <= FLUSH_S
-    assert len(peer.told(MESSAGE)) <= MOST_WAITING + 1
-    assert peer.told(MESSAGE)[-1]["n"] == 49_999

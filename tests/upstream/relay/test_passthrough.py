@@ -24,7 +24,6 @@ from plait.upstream.server import build_server
 from ...fakes import FakeServers, tool
 from ..conftest import LEGACY, MODERN, in_memory
 from .downstream import (
-    ALL_CAPABILITIES,
     DONE,
     FakeDownstream,
     a_resource,
@@ -95,21 +94,6 @@ async def test_a_result_comes_back_with_every_member_that_it_has(
     assert unstamped(result) == ODD
 
 
-async def test_arguments_and_meta_reach_the_server_as_the_client_sent_them(
-    downstream: FakeDownstream, era: str
-):
-    arguments: JsonObject = {"n": 10**30, "x": None, "deep": [[{}]], "uri": "plait://servers/b/x"}
-    meta: JsonObject = {"example.com/trace": {"id": 1}, "progressToken": 7}
-    async with connected(downstream, era, capabilities=ALL_CAPABILITIES) as peer:
-        await peer.request(
-            "tools/call", {"name": "a__echo", "arguments": arguments, "x-new": 1}, meta=meta
-        )
-    sent = downstream.requests[0]
-    assert sent.params == {"name": "echo", "arguments": arguments, "x-new": 1}
-    assert sent.meta == {"example.com/trace": {"id": 1}}
-    assert sent.caller.capabilities == ALL_CAPABILITIES
-
-
 async def test_a_call_without_arguments_is_sent_without(downstream: FakeDownstream, era: str):
     async with connected(downstream, era) as peer:
         await peer.request("tools/call", {"name": "a__echo"})
@@ -125,32 +109,6 @@ async def test_the_sdks_client_gets_the_servers_result(downstream: FakeDownstrea
     assert [prompt.name for prompt in prompts.prompts][-2:] == ["greet", "part"]
 
 
-async def test_results_carry_what_their_era_demands_and_no_more(downstream: FakeDownstream):
-    downstream.on("a", "tools/call", {**ODD, "resultType": "complete"})
-    async with connected(downstream, LEGACY) as peer:
-        assert await peer.request("tools/call", {"name": "a__echo"}) == ODD
-    async with connected(downstream, MODERN) as peer:
-        result = await peer.request("tools/call", {"name": "a__echo"})
-        read = await peer.request("resources/read", {"uri": "mem://one"})
-    assert result["resultType"] == "complete"
-    assert result["_meta"][types.SERVER_INFO_META_KEY]["name"] == "plait"
-    assert result["_meta"]["example.com/trace"] == "t1"
-    assert (read["ttlMs"], read["cacheScope"]) == (0, "private")
-
-
-async def test_structured_content_that_an_older_client_cannot_read_is_left_out(
-    downstream: FakeDownstream,
-):
-    downstream.on("a", "tools/call", {**DONE, "structuredContent": [1, 2]})
-    async with connected(downstream, LEGACY) as peer:
-        assert await peer.request("tools/call", {"name": "a__echo"}) == DONE
-    async with connected(downstream, MODERN) as peer:
-        assert (await peer.request("tools/call", {"name": "a__echo"}))["structuredContent"] == [
-            1,
-            2,
-        ]
-
-
 async def test_an_error_of_the_server_goes_to_the_client_unchanged(
     downstream: FakeDownstream, era: str
 ):
@@ -163,17 +121,6 @@ async def test_an_error_of_the_server_goes_to_the_client_unchanged(
         "Out of ink",
         {"cartridge": "cyan"},
     )
-
-
-@pytest.mark.parametrize("code", [types.HEADER_MISMATCH, types.UNSUPPORTED_PROTOCOL_VERSION])
-async def test_an_error_about_our_own_connection_is_not_blamed_on_the_client(
-    downstream: FakeDownstream, era: str, code: int
-):
-    downstream.on("a", "tools/call", RpcError(code, "no"))
-    async with connected(downstream, era) as peer:
-        with pytest.raises(RpcError) as caught:
-            await peer.request("tools/call", {"name": "a__echo"})
-    assert caught.value.code == types.INTERNAL_ERROR
 
 
 async def test_an_unexpected_error_of_ours_is_not_shown_to_the_client(
@@ -209,15 +156,6 @@ async def test_an_invalid_call_reaches_no_server(
         with pytest.raises(RpcError) as caught:
             await peer.request("tools/call", params)
     assert caught.value.code == code
-    assert downstream.requests == []
-
-
-async def test_nothing_is_relayed_before_the_handshake(downstream: FakeDownstream):
-    async with connected(downstream, LEGACY, greet=False) as peer:
-        for method in ("tools/call", "prompts/get", "tools/list", "logging/setLevel"):
-            with pytest.raises(RpcError) as caught:
-                await peer.request(method, {"name": "a__echo", "level": "debug"})
-            assert caught.value.code == types.INVALID_PARAMS
     assert downstream.requests == []
 
 
@@ -363,27 +301,6 @@ async def test_an_unknown_resource_has_the_error_code_of_its_era(
     assert caught.value.data == {"uri": uri}
 
 
-@pytest.mark.parametrize("said", NOT_FOUND.values())
-async def test_an_error_for_an_unknown_resource_is_translated_to_the_clients_era(
-    downstream: FakeDownstream, era: str, said: int
-):
-    downstream.on("a", "resources/read", RpcError(said, "Resource not found", {"uri": "mem://one"}))
-    async with connected(downstream, era) as peer:
-        with pytest.raises(RpcError) as caught:
-            await peer.request("resources/read", {"uri": "mem://one"})
-    assert caught.value.code == NOT_FOUND[era]
-
-
-async def test_other_invalid_params_errors_of_a_read_stay_unchanged(
-    downstream: FakeDownstream, era: str
-):
-    downstream.on("a", "resources/read", RpcError(types.INVALID_PARAMS, "no such page"))
-    async with connected(downstream, era) as peer:
-        with pytest.raises(RpcError) as caught:
-            await peer.request("resources/read", {"uri": "mem://one"})
-    assert caught.value.code == types.INVALID_PARAMS
-
-
 async def test_addresses_that_two_servers_share_are_wrapped_in_results_and_lead_back(
     downstream: FakeDownstream, era: str
 ):
@@ -449,55 +366,6 @@ async def test_a_server_without_completions_gives_no_values(
 
 
 # Progress, cancellation and the end.
-
-
-async def test_progress_is_passed_on_with_the_clients_token_before_the_result(
-    downstream: FakeDownstream, era: str
-):
-    said: list[JsonObject] = [
-        {"progress": 1, "total": 4.0, "message": "one", "x-odd": [None, 1.0], "_meta": {"a": 1}},
-        {"progress": -0.5, "total": None, "message": 5},
-        {"progress": 1.0},
-        {"progress": 10**400},
-    ]
-
-    async def slow(request: RelayRequest) -> JsonObject:
-        assert request.caller.wants_progress
-        for told in said:
-            request.caller.progress({"progressToken": 77, **told})
-        return DONE
-
-    downstream.on("a", "tools/call", slow)
-    async with connected(downstream, era) as peer:
-        await peer.request(
-            "tools/call", {"name": "a__slow"}, meta={"progressToken": "mine"}, id="call"
-        )
-    assert peer.told("notifications/progress") == [
-        {**told, "progressToken": "mine"} for told in said
-    ]
-    assert [type(told["progress"]) for told in peer.told("notifications/progress")] == [
-        int,
-        float,
-        float,
-        int,
-    ]
-    assert peer.log.index("call") > max(
-        at for at, one in enumerate(peer.log) if one == "notifications/progress"
-    )
-
-
-async def test_without_a_token_no_progress_is_requested(downstream: FakeDownstream, era: str):
-    async with connected(downstream, era) as peer:
-        await peer.request("tools/call", {"name": "a__echo"})
-    assert not downstream.requests[0].caller.wants_progress
-
-
-async def test_progress_after_the_result_is_dropped(downstream: FakeDownstream, era: str):
-    async with connected(downstream, era) as peer:
-        await peer.request("tools/call", {"name": "a__echo"}, meta={"progressToken": 1})
-        downstream.requests[0].caller.progress({"progress": 1})
-        await peer.request("tools/call", {"name": "a__echo"})
-    assert peer.told("notifications/progress") == []
 
 
 @pytest.mark.parametrize("answers", [None, {"roots/list": {"roots": []}}])

@@ -19,8 +19,16 @@ from plait.upstream.relay import subscriptions
 from plait.upstream.relay.subscriptions import WatchedResources
 
 from ..conftest import LEGACY, MODERN
-from .downstream import EVERYTHING, FakeDownstream, a_resource, connected, joined, relaying_server
-from .test_notifications import later, listen
+from .downstream import (
+    EVERYTHING,
+    FakeDownstream,
+    a_resource,
+    connected,
+    joined,
+    later,
+    listen,
+    relaying_server,
+)
 
 pytestmark = pytest.mark.virtual_time
 

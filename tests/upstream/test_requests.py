@@ -1,0 +1,115 @@
+"""Arguments of the small tools, with every problem and its fix."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import Any
+
+import mcp_types as types
+import pytest
+
+from plait.upstream.requests import (
+    CancelRun,
+    Describe,
+    GetRun,
+    Refused,
+    Search,
+    as_sent,
+    read_request,
+)
+
+from .conftest import Connect, structured, task
+
+pytestmark = pytest.mark.virtual_time
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "problems"),
+    [
+        (Search, {"query": 5}, [("query", "wrong_type", None)]),
+        (Search, {"qurey": "x"}, [("qurey", "unknown_field", 'Did you mean "query"')]),
+        (Search, {"limit": 0, "servr": "a"}, [
+            ("limit", "wrong_type", None), ("servr", "unknown_field", 'Did you mean "server"'),
+        ]),
+        (Search, [], [("$", "wrong_type", None)]),
+        (Search, {"query": float("nan")}, [("$", "invalid_json", None)]),
+        (Describe, {}, [("names", "missing_field", "names")]),
+        (Describe, {"names": []}, [("names", "wrong_type", None)]),
+        (Describe, {"names": ["a:b", 5]}, [("names[1]", "wrong_type", None)]),
+        (Describe, {"names": ["a:b"] * 11}, [("names", "limit_exceeded", "again")]),
+        (GetRun, {}, [("run_id", "missing_field", "offset")]),
+        (GetRun, {"run_id": "r", "wait_s": "soon"}, [("wait_s", "wrong_type", None)]),
+        (GetRun, {"run_id": "r", "wait_s": 86_401}, [("wait_s", "wrong_type", None)]),
+        (GetRun, {"run_id": "r", "offset": -1}, [("offset", "wrong_type", None)]),
+        (CancelRun, {"run_id": "r", "force": True}, [("force", "unknown_field", "run_id")]),
+    ],
+)  # fmt: skip
+def test_every_problem_has_its_place_a_code_and_a_fix(
+    model: type[Search], arguments: object, problems: list[tuple[str, str, str | None]]
+):
+    with pytest.raises(Refused) as refused:
+        read_request(model, arguments)
+    found = refused.value.problems
+    assert [(problem.path, problem.code) for problem in found] == [
+        (path, code) for path, code, _ in problems
+    ]
+    for problem, (_, _, fix) in zip(found, problems, strict=True):
+        assert problem.message
+        assert fix is None or fix in (problem.hint or "")
+
+
+def test_one_name_need_not_be_a_list():
+    assert read_request(Describe, {"names": "a:b"}).names == ["a:b"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sent"),
+    [
+        (None, {}),
+        ({"query": "x"}, {"query": "x"}),
+        ({"arguments": {"query": "x"}}, {"query": "x"}),
+        ({"arguments": '{"query": "x"}'}, {"query": "x"}),
+        ({"arguments": [1]}, [1]),
+        ({"arguments": 1, "query": "x"}, {"arguments": 1, "query": "x"}),
+    ],
+)
+def test_arguments_in_a_wrapping_are_taken_out_of_it(
+    arguments: dict[str, Any] | None, sent: object
+):
+    assert as_sent(arguments) == sent
+
+
+def test_arguments_that_are_text_but_not_json_are_refused():
+    with pytest.raises(Refused, match="The arguments are text that is ") as refused:
+        as_sent({"arguments": "{"})
+    assert [problem.code for problem in refused.value.problems] == ["invalid_json"]
+
+
+async def test_arguments_that_are_text_or_a_list_are_understood_if_they_can_be(connect: Connect):
+    tasks = [task("a", arguments={"n": 1})]
+    async with connect() as client:
+        for arguments in (
+            tasks,
+            json.dumps(tasks),
+            json.dumps({"tasks": tasks}),
+            {"arguments": {"tasks": tasks}},
+        ):
+            result = await _call_raw(client, "execute_dag", arguments)
+            assert structured(result)["outputs"] == {"a": {"n": 1}}
+        for wrong, code in (('{"tasks": [', "invalid_json"), (5, "wrong_type")):
+            result = await _call_raw(client, "execute_dag", wrong)
+            assert result.is_error
+            assert structured(result)["errors"][0]["code"] == code
+
+
+async def _call_raw(client: Any, name: str, arguments: Any) -> types.CallToolResult:
+    """A call whose arguments need not be an object."""
+    params = types.CallToolRequestParams.model_construct(name=name, arguments=arguments)
+    request = types.CallToolRequest.model_construct(method="tools/call", params=params)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result: types.CallToolResult = await client.session.send_request(
+            request, types.CallToolResult
+        )
+    return result

@@ -1,0 +1,38 @@
+"""The texts that models read fit where clients show them, and speak of what exists."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from plait.core.results.record import RunStatus
+from plait.upstream import texts
+from plait.upstream.schemas import TOOLS
+from plait.upstream.texts import EXECUTE, INSTRUCTIONS, MAX_TEXT
+
+ALL = {name: text for name, text in vars(texts).items() if isinstance(text, str) and name.isupper()}
+
+
+@pytest.mark.parametrize("text", ALL.values(), ids=ALL.keys())
+def test_a_text_is_as_long_as_clients_show(text: str):
+    assert len(text) <= MAX_TEXT
+
+
+def test_the_instructions_leave_room_for_the_names_of_servers():
+    assert len(INSTRUCTIONS) <= MAX_TEXT / 2
+
+
+@pytest.mark.parametrize("text", ALL.values(), ids=ALL.keys())
+def test_the_tools_that_a_text_names_exist(text: str):
+    named = re.findall(r"\b[a-z]+_(?:dag|run|tools)\b", text)
+    assert set(named) <= {tool.name for tool in TOOLS}
+
+
+def test_the_members_and_statuses_of_a_result_that_the_text_names_exist():
+    [statuses] = re.findall(r'"status": "([a-z|]+)"', EXECUTE)
+    assert set(statuses.split("|")) <= set(RunStatus)
+    properties = TOOLS[0].output_schema["properties"].keys()
+    members = EXECUTE.partition("Result: ")[2].partition("}. ")[0]
+    named = re.sub(r"\[\{.*?\}\]|\{id: value\}|: \"[^\"]*\"", "", members)
+    assert set(re.findall(r'"([a-z_]+)"', named)) <= properties
