@@ -21,7 +21,7 @@ from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.principals import always_user
 from plait.upstream.relay.input_requests import ASK_S
 from plait.upstream.relay.listings import RelayConfig
-from plait.upstream.relay.request_scope import RequestScope
+from plait.upstream.relay.request_caller import RequestCaller
 from plait.upstream.relay.run_waiters import RunWaiters, serving
 from plait.upstream.server import build_server
 
@@ -62,7 +62,7 @@ async def never_asked(method: str, params: JsonObject) -> JsonObject:
     raise AssertionError(method)
 
 
-def request_of(ask: Ask) -> RequestScope:
+def request_of(ask: Ask) -> RequestCaller:
     """A request of a client without a session, which answers by *ask*."""
     capabilities = types.ClientCapabilities(elicitation=types.ElicitationCapability())
     session = SimpleNamespace(
@@ -70,7 +70,7 @@ def request_of(ask: Ask) -> RequestScope:
     )
     ctx: Any = SimpleNamespace(session=session, protocol_version=LEGACY, params={})
     tasks: Any = None  # nothing is sent
-    request = RequestScope(ctx, USER, tasks, None)
+    request = RequestCaller(ctx, USER, tasks, None)
     request.ask_through(ask)
     return request
 

@@ -1,7 +1,7 @@
 """Notifications of downstream servers, passed on to every upstream client that wants them, in both
 protocol eras; and those of clients, passed on to servers.
 
-Log messages that belong to a request do not come here: `RequestScope.log` sends them to its client
+Log messages that belong to a request do not come here: `RequestCaller.log` sends them to its client
 alone.
 """
 
@@ -28,7 +28,7 @@ from ..mcp_sdk import (
 )
 from .outbox import Outbox
 from .pending import PendingRequests
-from .request_scope import LOG_MESSAGE, LegacySession
+from .request_caller import LOG_MESSAGE, LegacySession
 from .router import Router
 
 log = logging.getLogger(__name__)

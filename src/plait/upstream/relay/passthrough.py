@@ -32,7 +32,7 @@ from .eras import checked_params, is_modern, meta_to_pass_on, shaped_error, shap
 from .input_requests import with_own_state, with_state_of
 from .listings import MEMBERS, Own, RelayConfig
 from .notifications import ROOTS_CHANGED, TransportState
-from .request_scope import RequestScope
+from .request_caller import RequestCaller
 from .router import Router, with_addresses
 from .run_waiters import serving
 from .subscriptions import ClientSubscriptions
@@ -115,7 +115,7 @@ class Passthrough:
         if ctx.request_id is None:
             result = await call_next(ctx)
             if ctx.method == "notifications/initialized" and not modern:
-                self.subscriptions.session(ctx)
+                self.subscriptions.session_of(ctx)
             elif ctx.method == ROOTS_CHANGED and not modern:
                 transport: TransportState = ctx.lifespan_context
                 transport.notify_servers(ctx.method, ctx.params)
@@ -162,21 +162,18 @@ class Passthrough:
     ) -> HandlerResult:
         """Call one of our tools. Calls of a run may ask the client whose request waits for it, and
         send their log messages to it (`run_waiters.py`)."""
-        scope = self._scope(ctx, modern)
+        caller = self._caller_of(ctx, modern)
 
         async def work() -> JsonObject:
-            with serving(scope):
+            with serving(caller):
                 result = dict(cast("JsonObject", await call_next(ctx)))
-            await scope.flush()
+            await caller.flush()
             return result
 
-        if not modern or not scope.can_be_asked:
+        if not modern or not caller.can_be_asked:
             return await work()
         transport: TransportState = ctx.lifespan_context
-        if (pending := transport.pending.find(ctx)) is not None:
-            result = await transport.pending.resume(pending, ctx)
-        else:
-            result = await transport.pending.begin(scope, work)
+        result = await transport.pending.result_for(ctx, caller, work)
         return shaped_result(ctx.method, result, self._server_info, modern=modern)
 
     async def _get_prompt(
@@ -257,22 +254,17 @@ class Passthrough:
         transport: TransportState = ctx.lifespan_context
         self.subscriptions.send_levels(transport)
         with self._calls.counted_until_drained():
-            if not modern or ctx.method not in methods.INPUT_REQUIRED_METHODS:
-                scope = self._scope(ctx, modern)
-                result = await self._send_for(scope, ctx, server, params)
-            elif (pending := transport.pending.find(ctx)) is not None:
-                scope = pending.scope
-                result = await transport.pending.resume(pending, ctx)
+            caller = self._caller_of(ctx, modern)
+
+            async def work() -> JsonObject:
+                own = with_own_state(server, params)
+                return with_state_of(server, await self._send_for(caller, ctx, server, own))
+
+            if modern and ctx.method in methods.INPUT_REQUIRED_METHODS:
+                result = await transport.pending.result_for(ctx, caller, work)
             else:
-                scope = self._scope(ctx, modern)
-                params = with_own_state(server, params)
-
-                async def work() -> JsonObject:
-                    return with_state_of(server, await self._send_for(scope, ctx, server, params))
-
-                may_wait = scope.can_be_asked
-                result = await (transport.pending.begin(scope, work) if may_wait else work())
-            await scope.flush()
+                result = await self._send_for(caller, ctx, server, params)
+                await caller.flush()
 
         def up(uri: str) -> str:
             if requested is not None and uri == params.get("uri"):
@@ -283,13 +275,13 @@ class Passthrough:
         return shaped_result(ctx.method, result, self._server_info, modern=modern)
 
     async def _send_for(
-        self, scope: RequestScope, ctx: RequestContext, server: str, params: JsonObject
+        self, caller: RequestCaller, ctx: RequestContext, server: str, params: JsonObject
     ) -> JsonObject:
         meta = meta_to_pass_on(ctx)
         if ctx.method == "tools/call":
             params = {**params, "_meta": meta} if meta else params
-            return await self._call(server, str(params["name"]), params, scope)
-        return await self._send(RelayRequest(server, ctx.method, params, meta, scope))
+            return await self._call(server, str(params["name"]), params, caller)
+        return await self._send(RelayRequest(server, ctx.method, params, meta, caller))
 
     async def _send(self, request: RelayRequest) -> JsonObject:
         with anyio.move_on_after(LONGEST_S):
@@ -298,10 +290,10 @@ class Passthrough:
             types.REQUEST_TIMEOUT, f"{request.server} did not answer within {LONGEST_S:g} s"
         )
 
-    def _scope(self, ctx: RequestContext, modern: bool) -> RequestScope:
+    def _caller_of(self, ctx: RequestContext, modern: bool) -> RequestCaller:
         transport: TransportState = ctx.lifespan_context
-        session = None if modern else self.subscriptions.session(ctx)
-        return RequestScope(ctx, self._principal_of(ctx), transport.tasks, session)
+        session = None if modern else self.subscriptions.session_of(ctx)
+        return RequestCaller(ctx, self._principal_of(ctx), transport.tasks, session)
 
 
 def _name_in(ctx: RequestContext) -> str:

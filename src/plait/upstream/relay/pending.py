@@ -36,12 +36,12 @@ from ...errors import CallError
 from ...waiting import Signal
 from ..mcp_sdk import RequestContext
 from .input_requests import ASK_S, MOST_QUESTIONS, InputRequest, checked_question, invalid_state
-from .request_scope import RequestScope
+from .request_caller import RequestCaller
 
 log = logging.getLogger(__name__)
 
 Work: TypeAlias = Callable[[], Awaitable[JsonObject]]
-"""Makes a result, and may meanwhile ask the client through its `RequestScope`."""
+"""Makes a result, and may meanwhile ask the client through its `RequestCaller`."""
 
 STATE = "pending:"
 """Prefix of a state that leads to a pending request; its token follows."""
@@ -83,10 +83,22 @@ class PendingRequests:
     def is_full(self) -> bool:
         return len(self.asking) >= MOST_PENDING
 
-    async def begin(self, scope: RequestScope, work: Work) -> JsonObject:
+    async def result_for(
+        self, ctx: RequestContext, caller: RequestCaller, work: Work
+    ) -> JsonObject:
+        """Return the result of the pending request that *ctx* continues, else of *work*, which is
+        done for *caller*; either may be a result that asks the client. Raises as `begin`."""
+        if (pending := self.find(ctx)) is not None:
+            caller, result = pending.caller, await self.resume(pending, ctx)
+        else:
+            result = await (self.begin(caller, work) if caller.can_be_asked else work())
+        await caller.flush()
+        return result
+
+    async def begin(self, caller: RequestCaller, work: Work) -> JsonObject:
         """Return the result of *work*, or a result that asks the client. Raises the errors of the
         work (`MCPError`, `CallError` or `RpcError`). Cancelling this cancels the work."""
-        pending = PendingRequest(self, scope)
+        pending = PendingRequest(self, caller)
         self._tasks.start_soon(pending.run, work)
         return await self._next_result(pending)
 
@@ -133,18 +145,18 @@ class PendingRequests:
 class PendingRequest:
     """One request that runs in a task of its own, and the questions that it has asked."""
 
-    def __init__(self, all_pending: PendingRequests, scope: RequestScope) -> None:
-        self.scope = scope
+    def __init__(self, all_pending: PendingRequests, caller: RequestCaller) -> None:
+        self.caller = caller
         self.token = ""
         self._all = all_pending
-        self._capabilities = scope.client_capabilities
+        self._capabilities = caller.client_capabilities
         self._cancel_scope = anyio.CancelScope()
         self._questions: dict[str, _Question] = {}
         self._count = 0
         self._outcome: JsonObject | Exception | None = None
         self._changed = Signal()
         self._taken = anyio.Event()
-        scope.ask_through(self._ask)
+        caller.ask_through(self._ask)
 
     # In its own task.
 
@@ -233,7 +245,7 @@ class PendingRequest:
         """Wait for the client, which has been asked and knows the *token*; cancelled at
         *deadline*."""
         self.token = token
-        self.scope.continue_in(None)
+        self.caller.continue_in(None)
         self._cancel_scope.deadline = deadline
 
     def check(self, answers: JsonObject) -> None:
@@ -251,7 +263,7 @@ class PendingRequest:
         """Continue with the client's request of *ctx*, whose *answers* were checked. Questions
         without an answer are asked again."""
         self._cancel_scope.deadline = math.inf
-        self.scope.continue_in(ctx)
+        self.caller.continue_in(ctx)
         self._capabilities = ctx.session.client_capabilities
         for key, answer in answers.items():
             question = self._questions.get(key)

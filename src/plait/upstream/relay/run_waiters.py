@@ -23,13 +23,13 @@ from ..mcp_sdk import RequestContext
 from ..principals import client_of, stands_alone
 from ..run_progress import SendProgress, progress_sender
 from .input_requests import ASK_S, checked_question
-from .request_scope import RequestScope
+from .request_caller import RequestCaller
 
-_current: ContextVar[RequestScope | None] = ContextVar("current request", default=None)
+_current: ContextVar[RequestCaller | None] = ContextVar("current request", default=None)
 
 
 @contextmanager
-def serving(request: RequestScope) -> Iterator[None]:
+def serving(request: RequestCaller) -> Iterator[None]:
     """Make *request* the current one inside the block."""
     token = _current.set(request)
     try:
@@ -67,14 +67,14 @@ class RunWaiters(Caller):
     takes_input_requests = False
     wants_progress = False
 
-    def __init__(self, principal: Principal, owner: object, request: RequestScope | None) -> None:
+    def __init__(self, principal: Principal, owner: object, request: RequestCaller | None) -> None:
         self._principal = principal
         self._owner = owner
         self._session = None if request is None else request.session
         self._capabilities = UNDECLARED if request is None else request.capabilities
         self._client_capabilities = None if request is None else request.client_capabilities
         self._can_be_asked = request is not None and request.can_be_asked
-        self._waiting: list[RequestScope] = []
+        self._waiting: list[RequestCaller] = []
         self._open_questions = 0
         self._changed = Signal()
 
@@ -154,7 +154,7 @@ class RunWaiters(Caller):
             return self._waiting[-1].log(params)
         return self._session is not None and self._session.log(params)
 
-    async def _wait_for_request(self) -> RequestScope:
+    async def _wait_for_request(self) -> RequestCaller:
         with anyio.move_on_after(ASK_S):
             while True:
                 for request in reversed(self._waiting):

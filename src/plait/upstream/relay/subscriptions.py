@@ -24,7 +24,7 @@ from ..resources import is_ours
 from .input_requests import ask_for_roots
 from .listings import offers_capability
 from .notifications import TransportState
-from .request_scope import LEVELS, LegacySession
+from .request_caller import LEVELS, LegacySession
 from .router import Router
 
 log = logging.getLogger(__name__)
@@ -152,7 +152,7 @@ class ClientSubscriptions:
     def __repr__(self) -> str:
         return f"<ClientSubscriptions: {self._levels!r}, {self._resources!r}>"
 
-    def session(self, ctx: RequestContext) -> LegacySession:
+    def session_of(self, ctx: RequestContext) -> LegacySession:
         """Return the session of the connection of *ctx*, which is of the handshake era. It is made
         at the first call, and lasts until the connection ends."""
         transport: TransportState = ctx.lifespan_context
@@ -179,7 +179,7 @@ class ClientSubscriptions:
 
     def set_level(self, ctx: RequestContext, level: str) -> None:
         """Answer `logging/setLevel`."""
-        session = self.session(ctx)
+        session = self.session_of(ctx)
         session.level = self._levels.wanted[session] = level
         self.send_levels(ctx.lifespan_context)
 
@@ -202,7 +202,7 @@ class ClientSubscriptions:
         `MCPError`."""
         if is_ours(uri):
             return
-        session, entry = self.session(ctx), await self._router.resource(uri, modern=False)
+        session, entry = self.session_of(ctx), await self._router.resource(uri, modern=False)
         if entry in session.watched:
             return
         await self._resources.add(entry)
@@ -212,7 +212,7 @@ class ClientSubscriptions:
 
     async def unsubscribe(self, ctx: RequestContext, uri: str) -> None:
         """Answer `resources/unsubscribe`. Raises `RpcError` and `MCPError`."""
-        watched = self.session(ctx).watched
+        watched = self.session_of(ctx).watched
         entry = next((entry for entry, name in watched.items() if name == uri), None)
         if entry is not None:
             del watched[entry]

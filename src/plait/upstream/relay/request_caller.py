@@ -92,7 +92,7 @@ class LegacySession:
         ]
 
 
-class RequestScope(Caller):
+class RequestCaller(Caller):
     """The caller of everything that one request of a client leads to. A client of the handshake era
     has a *session*. A client of 2026-07-28 has none, and may continue with another request; in
     between it is sent nothing (`pending.py`)."""

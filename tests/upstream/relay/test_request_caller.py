@@ -10,7 +10,7 @@ from plait.core.ports import RelayRequest
 from plait.core.values.strict import JsonObject
 from plait.upstream.calls import OpenCalls
 from plait.upstream.relay.outbox import MOST_WAITING
-from plait.upstream.relay.request_scope import FLUSH_S
+from plait.upstream.relay.request_caller import FLUSH_S
 
 from ..conftest import LEGACY, MODERN
 from .downstream import (
