@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import mcp_types as types
 import pytest
 
 from plait.config import Config, ServerSettings
+from plait.core.ports import RelayRequest, RpcError
 from plait.core.tools.catalog import Catalog, ServerState, Tool
+from plait.core.values.strict import JsonObject
 from plait.downstream.pool import Pool, stderr_logger
 from plait.downstream.timings import ConnectTimings
 from plait.errors import CallError, ConnectionLost, ServerUnavailable
@@ -168,3 +171,30 @@ def test_control_characters_on_stderr_are_escaped_and_floods_are_cut(
     for number in range(1_000):
         hear(str(number))
     assert len(caplog.messages) < 20
+
+
+async def test_an_unreachable_or_unknown_server_is_an_error_of_ours():
+    async with Pool(
+        Config(servers={"gone": ServerSettings(command="frobnicate")}),
+        ListingCache(None),
+        timings=QUICK,
+    ) as pool:
+        with anyio.fail_after(SOON):
+            await pool.settled()
+            for server, said in (
+                ("gone", "cannot start frobnicate"),
+                ("nobody", "unknown server"),
+            ):
+                with pytest.raises(RpcError, match=said) as failure:
+                    await pool.request(RelayRequest(server, "prompts/get"))
+                assert failure.value.code == types.CONNECTION_CLOSED
+        assert pool.offers() == ()
+
+
+async def test_a_notification_that_is_not_strict_json_is_dropped():
+    heard: list[JsonObject] = []
+    async with Pool(Config(servers={}), ListingCache(None)) as pool:
+        pool.listen(lambda server, method, params: heard.append(params))
+        pool.broadcast("s", "notifications/message", {"data": "\ud800"})
+        pool.broadcast("s", "notifications/message", {"data": "x"})
+    assert heard == [{"data": "x"}]

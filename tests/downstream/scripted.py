@@ -1,0 +1,112 @@
+"""A server in memory that answers each method as its script says."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import mcp_types as types
+from mcp.shared.memory import create_client_server_memory_streams
+from mcp_types import jsonrpc_message_adapter
+
+from plait.core.values.strict import JsonObject
+from plait.downstream.mcp_sdk import SessionMessage
+from plait.downstream.transports.transport import Transport
+
+
+class ScriptedServer:
+    """Its script gives for each method a result, an error, or None for no answer. A `Transport` to
+    itself, which can be opened again after its end."""
+
+    pid = None
+
+    def __init__(self, script: dict[str, Any]) -> None:
+        self.script = script
+        self.is_open = False
+        self.starts: list[float] = []
+        """When it was started, each time."""
+        self.received: list[tuple[str, Any]] = []
+        """Method and params of all requests and notifications."""
+        self.headers: list[Any] = []
+        self.answers: list[Any] = []
+        """Answers to what it has asked itself."""
+        self._write: Any = None
+        self._end = anyio.Event()
+
+    def open(self, *_: object) -> Transport:
+        """An `OpenTransport`."""
+        return self
+
+    def exit_reason(self) -> str:
+        return "it was cut off"
+
+    def cut(self) -> None:
+        """End the connection."""
+        self._end.set()
+
+    async def send(self, **message: Any) -> None:
+        """Send a message of its own, and let it be read."""
+        whole = {"jsonrpc": "2.0", **message}
+        await self._write.send(SessionMessage(jsonrpc_message_adapter.validate_python(whole)))
+        await anyio.wait_all_tasks_blocked()
+
+    @asynccontextmanager
+    async def streams(self) -> AsyncIterator[tuple[Any, Any]]:
+        self.starts.append(anyio.current_time())
+        self._end = anyio.Event()
+        async with (
+            create_client_server_memory_streams() as (ours, theirs),
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(self._serve, *theirs)
+            self.is_open = True
+            yield ours
+            tasks.cancel_scope.cancel()
+
+    async def _serve(self, read: Any, write: Any) -> None:
+        self._write = write
+        async with read, write, anyio.create_task_group() as tasks:
+            tasks.start_soon(self._answer_all, read, write)
+            await self._end.wait()
+            self.is_open = False
+            tasks.cancel_scope.cancel()
+
+    async def _answer_all(self, read: Any, write: Any) -> None:
+        async for item in read:
+            message: Any = item.message
+            if isinstance(message, types.JSONRPCResponse):
+                self.answers.append(message.result)
+                continue
+            if isinstance(message, types.JSONRPCError):
+                self.answers.append(message.error)
+                continue
+            self.received.append((message.method, message.params))
+            self.headers.append(getattr(item.metadata, "headers", None))
+            answer = self.script.get(message.method)
+            if isinstance(message, types.JSONRPCNotification) or answer is None:
+                continue
+            if isinstance(answer, types.ErrorData):
+                error = types.JSONRPCError(jsonrpc="2.0", id=message.id, error=answer)
+                await write.send(SessionMessage(error))
+            else:
+                result = types.JSONRPCResponse(jsonrpc="2.0", id=message.id, result=answer)
+                await write.send(SessionMessage(result))
+
+
+def script(**answers: Any) -> dict[str, Any]:
+    """That of a server of the handshake era with one tool, with other *answers* to calls of tools
+    (`call`), to `tools/list` (`tools`) and to `initialize` (`greet`)."""
+    greeting: JsonObject = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {"tools": {"listChanged": True}},
+        "serverInfo": {"name": "scripted", "version": "1"},
+    }
+    return {
+        "initialize": answers.get("greet", greeting),
+        "tools/list": answers.get(
+            "tools", {"tools": [{"name": "look", "inputSchema": {"type": "object"}}]}
+        ),
+        "tools/call": answers.get("call", {"content": []}),
+    }

@@ -1,0 +1,360 @@
+"""What a connection promises besides what a port does: over every transport and in both eras, then
+over processes of ours, and last in memory on virtual time."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import mcp_types as types
+import pytest
+
+from plait.config import ServerSettings
+from plait.core.ports import RelayRequest, RpcError
+from plait.core.tools.cached_listing import CachedListing
+from plait.core.tools.catalog import ServerState, Tool
+from plait.core.tools.output import read_output
+from plait.core.tools.server_notices import ServerChanged, ServerNotice
+from plait.downstream.connection import MOST_DETAILS_BYTES, Connection
+from plait.downstream.timings import ConnectTimings
+from plait.errors import CallError, ConnectionLost, ProtocolError, ServerUnavailable, ToolError
+from plait.redaction import Secrets
+
+from ..fakes import FakeCaller, a_call
+from .contract import SOON, Way
+from .scripted import ScriptedServer, script
+from .ways import QUICK, Reached, until
+from .ways import Way as RawWay
+
+
+async def call(connection: Connection, name: str, **arguments: Any) -> Any:
+    tool = next((tool for tool in connection.tools if tool.name == name), Tool("contract", name))
+    with anyio.fail_after(SOON):
+        return read_output(await connection.call(a_call(tool, arguments)), tool, 10**6).value
+
+
+async def test_a_connection_agrees_on_a_protocol_and_lists_all_tools(way: Way):
+    async with way.connected() as connection:
+        assert connection.info.protocol == way.version
+        assert connection.info.title == "contract 1"
+        assert [tool.name for tool in connection.tools] == [
+            "ask",
+            "echo",
+            "fail",
+            "grow",
+            "hang",
+            "steps",
+        ]
+
+
+async def test_leaving_ends_the_connection_and_its_process(way: Way):
+    async with way.connected() as connection:
+        assert way.is_served
+    assert connection.info.state is ServerState.STOPPED
+    assert way.is_served is (way.http is not None)
+
+
+async def test_a_changed_list_is_read_again(own_way: Way):
+    async with own_way.connected() as connection:
+        assert await call(connection, "grow") == {"result": "done"}
+        with anyio.fail_after(SOON):
+            while "grown" not in [tool.name for tool in connection.tools]:
+                await anyio.sleep(0.01)
+        assert await call(connection, "grown") == {"result": "new"}
+
+
+async def test_a_server_that_asks_without_a_client_gets_an_error(way: Way):
+    async with way.connected() as connection:
+        with pytest.raises(
+            (ToolError, ProtocolError), match=r"command line has no client|no back-channel"
+        ):
+            await call(connection, "ask")
+        assert (await call(connection, "echo", text="x"))["text"] == "x"
+
+
+async def test_a_server_that_ends_fails_its_calls_and_is_connected_again(own_way: Way):
+    async with own_way.connected() as connection:
+        restarted = anyio.Event()
+
+        async def restart() -> None:
+            await own_way.journal.noted("call started")
+            await own_way.restart()
+            restarted.set()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(restart)
+            with pytest.raises(ConnectionLost):
+                await call(connection, "hang", tag="call")
+            await restarted.wait()
+        with anyio.fail_after(SOON):
+            while True:  # as long as it starts, each call says that it was not sent
+                try:
+                    assert (await call(connection, "echo", text="again"))["text"] == "again"
+                    break
+                except ServerUnavailable:
+                    await anyio.sleep(0.05)
+        assert connection.info.protocol == own_way.version
+
+
+# Over a process of ours.
+
+
+@pytest.fixture(params=["legacy", "modern"])
+def raw_way(request: pytest.FixtureRequest, tmp_path: Path) -> RawWay:
+    return RawWay("stdio", request.param, tmp_path / "journal")
+
+
+def state_of(raw: Reached) -> ServerState:
+    return raw.pool.catalog().servers["raw"].state
+
+
+async def restart(raw: Reached) -> None:
+    pid = raw.pool.catalog().servers["raw"].pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    await until(
+        lambda: raw.pool.catalog().servers["raw"].pid != pid and state_of(raw) is ServerState.READY
+    )
+
+
+async def test_a_server_that_ends_fails_its_requests_and_comes_back_with_its_lists(
+    raw_way: RawWay,
+):
+    async with raw_way.reached() as raw:
+        before = raw.downstream.offers()
+        failures: list[int] = []
+
+        async def hang() -> None:
+            try:
+                await raw.call("hang", tag="x")
+            except RpcError as error:
+                failures.append(error.code)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(hang)
+            await raw_way.noted("x started")
+            await restart(raw)
+        assert failures == [types.CONNECTION_CLOSED]
+        assert raw.downstream.offers() is before
+        assert (await raw.request("prompts/get", {"name": "greet"}))["messages"] == []
+
+
+async def test_watched_resources_are_watched_again_after_a_reconnect(raw_way: RawWay):
+    heard: list[Any] = []
+    async with raw_way.reached() as raw:
+        raw.downstream.listen(lambda *notice: heard.append(notice))
+        await raw.request("resources/subscribe", {"uri": "note://1"})
+        await raw.request("logging/setLevel", {"level": "info"})
+        await restart(raw)
+        await raw.call("touch", uri="note://1")
+        await until(
+            lambda: ("raw", "notifications/resources/updated", {"uri": "note://1"}) in heard
+        )
+        await raw.call("log")
+        await until(lambda: any(method == "notifications/message" for _, method, _ in heard))
+        if not raw_way.is_modern:
+            for event in (
+                '["resources/subscribe", {"uri": "note://1"}]',
+                '["logging/setLevel", {"level": "info"}]',
+            ):
+                await until(
+                    lambda event=event: raw_way.journal.read_text().splitlines().count(event) == 2
+                )
+
+
+async def test_a_server_is_in_use_while_a_resource_is_watched(raw_way: RawWay):
+    connection = Connection("raw", raw_way.settings, timings=QUICK)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(connection.run)
+        for uri in ("note://1", "note://2"):
+            await connection.request(RelayRequest("raw", "resources/subscribe", {"uri": uri}))
+        await connection.request(RelayRequest("raw", "resources/unsubscribe", {"uri": "note://1"}))
+        assert connection.use.count == 1
+        await connection.request(RelayRequest("raw", "resources/unsubscribe", {"uri": "note://2"}))
+        assert connection.use.count == 0
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("value", [float("nan"), "\ud800", {1: 2}])
+async def test_params_that_are_not_strict_json_are_not_sent(raw_way: RawWay, value: Any):
+    async with raw_way.reached() as raw:
+        with pytest.raises(RpcError, match="not strict JSON") as failure:
+            await raw.request("prompts/get", {"name": value})
+    assert failure.value.code == types.INVALID_PARAMS
+
+
+# In memory, on virtual time.
+
+
+SETTINGS = ServerSettings(command="x", protocol="legacy", startup_timeout_s=20)
+TIMINGS = ConnectTimings(call_wait_s=10, soon_s=2, first_backoff_s=1, longest_backoff_s=60)
+NOT_NOW = types.ErrorData(code=types.INTERNAL_ERROR, message="not now")
+
+
+@asynccontextmanager
+async def owned(server: ScriptedServer, **options: Any) -> AsyncIterator[Connection]:
+    """A connection that is run, whether it reaches its server or not."""
+    made = {"settings": SETTINGS, "timings": TIMINGS, "open_transport": server.open, **options}
+    connection = Connection("s", **made)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(connection.run)
+        await anyio.wait_all_tasks_blocked()
+        yield connection
+        tasks.cancel_scope.cancel()
+
+
+async def look(connection: Connection, caller: FakeCaller | None = None) -> Any:
+    return await connection.call(a_call(Tool("s", "look"), {}, caller or FakeCaller()))
+
+
+def about(seconds: float) -> Any:
+    return pytest.approx(seconds, rel=0.2)
+
+
+@pytest.mark.virtual_time
+async def test_a_server_that_cannot_be_reached_is_tried_again_after_growing_pauses():
+    server, notices = ScriptedServer(script(greet=NOT_NOW)), list[ServerNotice]()
+    async with owned(server, observe=notices.append) as connection:
+        await anyio.sleep(20)
+        assert connection.error == "it answered with an error: not now"
+        pauses = [
+            late - early for early, late in zip(server.starts, server.starts[1:], strict=False)
+        ]
+        assert pauses == [about(1), about(2), about(4), about(8)][: len(pauses)]
+        assert len(pauses) >= 3
+        changes = [one for one in notices if isinstance(one, ServerChanged) and one.retry_in_s]
+        assert [one.is_repeated for one in changes] == [False] + [True] * (len(changes) - 1)
+        server.script |= script()
+        await anyio.sleep(20)
+        assert connection.info.state is ServerState.READY
+        assert connection.info.error is None
+
+
+@pytest.mark.virtual_time
+async def test_a_server_that_does_not_answer_is_given_up_after_its_time_to_start():
+    async with owned(ScriptedServer(script(greet=None))) as connection:
+        await connection.wait_settled()
+        assert anyio.current_time() == about(20)
+        assert connection.error == "it did not answer within 20 s"
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(("is_known", "waits_s"), [(False, 10), (True, 20)])
+async def test_a_call_waits_for_a_server_that_starts_longer_if_its_tools_are_known(
+    is_known: bool, waits_s: float
+):
+    remembered = CachedListing()
+    remembered.load({"tools": []} if is_known else {})
+    caller = FakeCaller()
+    async with owned(ScriptedServer(script(greet=None)), remembered=remembered) as connection:
+        began = anyio.current_time()
+        with pytest.raises(ServerUnavailable, match="s cannot be reached"):
+            await look(connection, caller)
+        assert anyio.current_time() - began == about(waits_s)
+        assert caller.waits[:1] == ["begins"]
+
+
+@pytest.mark.virtual_time
+async def test_a_call_does_not_wait_for_a_server_that_never_was_there_and_says_when_it_is_tried():
+    async with owned(ScriptedServer(script(greet=NOT_NOW))) as connection:
+        await anyio.sleep(2)
+        began = anyio.current_time()
+        with pytest.raises(ServerUnavailable, match="not now") as failure:
+            await look(connection)
+        assert anyio.current_time() == began
+        assert "The next attempt is in " in str(failure.value.hint)
+
+
+@pytest.mark.virtual_time
+async def test_a_call_waits_for_a_server_that_was_there_until_just_now():
+    server = ScriptedServer(script())
+    async with owned(server) as connection:
+        server.cut()
+        await anyio.wait_all_tasks_blocked()
+        assert connection.state is ServerState.RETRYING
+        assert await look(connection) == {"content": []}
+    assert len(server.starts) == 2
+
+
+@pytest.mark.virtual_time
+async def test_a_server_that_lasted_is_connected_again_at_once():
+    server = ScriptedServer(script())
+    async with owned(server) as connection:
+        await anyio.sleep(TIMINGS.healthy_s)
+        server.cut()
+        await anyio.wait_all_tasks_blocked()
+        assert server.starts == [0, about(TIMINGS.healthy_s)]
+        assert connection.state is ServerState.READY
+
+
+@pytest.mark.virtual_time
+async def test_the_secrets_of_a_server_are_in_no_error_of_a_call_or_a_request():
+    error = types.ErrorData(code=-32042, message="no s3cret-key", data={"why": ["s3cret-key"]})
+    server = ScriptedServer({**script(call=error), "prompts/get": error})
+    async with owned(server, secrets=Secrets(["s3cret-key"])) as connection:
+        with pytest.raises(CallError) as failure:
+            await look(connection)
+        with pytest.raises(RpcError) as refusal:
+            await connection.request(RelayRequest("s", "prompts/get"))
+    for given in (failure.value.rpc_error, refusal.value):
+        assert given is not None
+        assert given.code == -32042
+        assert "s3cret" not in f"{failure.value.message} {given.message} {given.data}"
+        assert isinstance(given.data, dict)
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(("size", "is_kept"), [(100, True), (MOST_DETAILS_BYTES, False)])
+async def test_details_of_an_error_that_are_too_long_to_search_are_left_out(
+    size: int, is_kept: bool
+):
+    error = types.ErrorData(code=-1, message="no", data="x" * size)
+    async with owned(ScriptedServer({**script(), "prompts/get": error})) as connection:
+        with pytest.raises(RpcError) as refusal:
+            await connection.request(RelayRequest("s", "prompts/get"))
+    assert (refusal.value.data is not None) is is_kept
+
+
+@pytest.mark.virtual_time
+async def test_the_reason_of_a_failed_attempt_holds_no_secret():
+    refused = types.ErrorData(code=-1, message="bad key s3cret-key")
+    server = ScriptedServer(script(greet=refused))
+    async with owned(server, secrets=Secrets(["s3cret-key"])) as connection:
+        assert connection.error is not None
+        assert "bad key" in connection.error
+        assert "s3cret" not in connection.error
+
+
+@pytest.mark.parametrize(
+    ("change", "fits"),
+    [
+        ({"exclude": ("x",)}, True),
+        ({"startup_timeout_s": 3}, True),
+        ({"command": "y"}, False),
+        ({"args": ("1",)}, False),
+        ({"env": {"A": "1"}}, False),
+        ({"protocol": "modern"}, False),
+    ],
+)
+def test_settings_that_lead_to_the_same_process_need_no_new_connection(
+    change: dict[str, Any], fits: bool
+):
+    connection = Connection("s", SETTINGS)
+    assert connection.fits(SETTINGS.model_copy(update=change)) is fits
+
+
+@pytest.mark.virtual_time
+async def test_new_settings_choose_among_the_tools_of_a_connection_that_stays():
+    server = ScriptedServer(script())
+    async with owned(server) as connection:
+        assert [tool.name for tool in connection.tools] == ["look"]
+        connection.adjust(SETTINGS.model_copy(update={"exclude": ("look",)}))
+        assert (connection.tools, connection.info.tools) == ((), 0)
+        connection.adjust(SETTINGS)
+        assert [tool.name for tool in connection.tools] == ["look"]
+    assert len(server.starts) == 1
