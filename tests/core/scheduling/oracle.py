@@ -461,7 +461,7 @@ class Oracle:
                 self.lost.add(key)
             return
         for batch in self.batches.get(key.run, ()):
-            if batch.calls[0] == key and batch.names:
+            if batch.names and batch.calls[0] == key:
                 batch.names = set()
                 self._leaves_late_ones(batch, set(places))
                 break
