@@ -92,7 +92,8 @@ class _LiveRun:
 
     def record(self) -> RunRecord:
         """Make the record of the run as it is now."""
-        self._record = record_of(self.run, anyio.current_time(), self._record)
+        if self._record is None or not self._record.is_done:
+            self._record = record_of(self.run, anyio.current_time(), self._record)
         return self._record
 
     def output(self, task: str) -> Output | None:

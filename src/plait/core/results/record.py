@@ -188,17 +188,19 @@ def _tasks(run: Run, earlier: Mapping[str, TaskRecord]) -> dict[str, TaskRecord]
         if earlier and (task := earlier[id]).status in FINAL:
             tasks[id] = task
             continue
-        is_pending = status is Status.PENDING
+        if status is Status.PENDING:  # nothing has happened to it that is certain yet
+            tasks[id] = TaskRecord(*outline)
+            continue
         tasks[id] = TaskRecord(
             *outline,
             status,
             state.attempts,
             state.cached,
-            None if state.due_at is None or is_pending else state.due_at - began,
+            None if state.due_at is None else state.due_at - began,
             None if state.started_at is None else state.started_at - began,
             None if state.ended_at is None else state.ended_at - began,
             state.busy_s,
-            () if is_pending else state.waits,  # it may not be all
+            state.waits,
             state.error,
             None
             if items is None
