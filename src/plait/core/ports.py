@@ -130,7 +130,9 @@ class Caller(Protocol):
         ...
 
     async def ask(self, method: str, params: JsonObject, /) -> JsonObject:
-        """Put a question to the client (`Ask`)."""
+        """Put a question to the client (`Ask`), in either protocol era, if `can_be_asked`. While it
+        waits, the timeout of the call is paused and its slots are free for others; the resources
+        that it claims are not."""
         ...
 
     def waiting(self) -> AbstractContextManager[None]:

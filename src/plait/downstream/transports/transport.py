@@ -33,8 +33,8 @@ class Transport(Protocol):
     Every transport promises (`tests/downstream/test_connection_contract.py`):
 
     - It reads and writes `SessionMessage`s of the SDK; a message is at most the given bytes.
-    - What comes in is strict: `read_message` (`events.py`) reads the bytes of one message, or says
-      why it cannot be read and which request it answers.
+    - What comes in is strict: `read_message(data)` (`events.py`) gives the message in these bytes,
+      or `Unreadable(error, id, is_answer)`: why it cannot be read and which request it answers.
     - Every request gets an answer. A fault of the way to the server is an error that `made_error`
       (`faults.py`) makes, so that it differs from an error of the server; it says whether the
       request may have had an effect.
