@@ -52,5 +52,6 @@ async def test_without_a_client_nobody_is_asked_and_nobody_hears() -> None:
         False,
         False,
     )
-    with pytest.raises(NotImplementedError, match="roots/list"):
+    with pytest.raises(RpcError, match="roots/list") as refused:
         await NO_CLIENT.ask("roots/list", {})
+    assert refused.value.code == -32601

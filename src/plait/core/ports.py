@@ -48,6 +48,9 @@ RENEWED: Final = "renewed"
 """The method of a notification without a server: the settings are new, so any list may have
 changed."""
 
+METHOD_NOT_FOUND: Final = -32601
+"""The JSON-RPC code of a request that the other side does not answer."""
+
 UNDECLARED: Final[JsonObject] = {}
 """The capabilities of a client that declared none. It is never changed."""
 
@@ -164,7 +167,7 @@ class NoClient(Caller):
         pass
 
     async def ask(self, method: str, params: JsonObject, /) -> JsonObject:
-        raise NotImplementedError(f"no client can be asked: {method}")
+        raise RpcError(METHOD_NOT_FOUND, f"no client can be asked: {method}")
 
 
 NO_CLIENT: Final = NoClient()

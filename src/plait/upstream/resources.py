@@ -153,7 +153,7 @@ class Resources:
                 return _text(uri, dumps(result.document("full")), "application/json")
         except (UnknownRun, CallError) as error:
             raise not_found(uri, str(error), modern=modern) from None
-        raise not_found(uri, f"There is no resource {uri[:200]}.", modern=modern)
+        raise not_found(uri, f"Unknown resource: {uri[:200]}", modern=modern)
 
     async def prompts(
         self, ctx: RequestContext, params: types.PaginatedRequestParams | None

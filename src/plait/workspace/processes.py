@@ -153,7 +153,7 @@ class Stat(NamedTuple):
 
 
 def _stat(pid: int) -> Stat:
-    """Read the state of a process; an empty one if there is no such process."""
+    """Read the state of a process; empty if the process is unknown."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as stream:
             words = stream.read().rpartition(b")")[2].split()

@@ -244,7 +244,7 @@ def build_server(
     or all; `protected` files are never written.
 
     Raises:
-        WorkspaceError: the root is not a folder, or there is no such tool.
+        WorkspaceError: the root is not a folder, or a tool is unknown.
     """
     workspace = Workspace(Root(root, protected=protected), commands or checks.Commands(), read_only)
     all_tools = {tool.name: tool for tool in tools(workspace)}

@@ -87,7 +87,7 @@ class Router:
     async def resource(self, uri: str, *, modern: bool) -> Entry:
         """Return the server of *uri*, and the URI there. Raises `MCPError` if it is unknown."""
         if (entry := await self._found(lambda: self.find_resource(uri))) is None:
-            raise not_found(uri, f"There is no resource {uri[:200]}.", modern=modern)
+            raise not_found(uri, f"Unknown resource: {uri[:200]}", modern=modern)
         return entry
 
     def find_resource(self, uri: str) -> Entry | None:
