@@ -137,6 +137,13 @@ def test_a_skipped_task_says_why_in_words():
     assert rows(lines)[1].endswith("skipped: f failed")
 
 
+def test_a_task_that_a_condition_skipped_says_why_in_its_row_and_is_no_error():
+    error = Failure("condition", "skipped: when (a.ok) is not true")
+    lines = report(ended(RunStatus.SUCCESS, record("s", Status.SKIPPED, error=error)))
+    assert rows(lines)[0].endswith("skipped: when (a.ok) is not true")
+    assert "errors" not in lines
+
+
 def test_an_error_of_an_item_names_the_item():
     assert shown(errors_report([TaskError("f", "tool_error", "x", index=3)])) == [
         "  ✗ f[3]  tool_error: x"

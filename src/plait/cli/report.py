@@ -194,6 +194,8 @@ def _outcome(task: TaskResult, reasons: Sequence[TaskError]) -> str:
         parts.append(f"{task.attempts} calls")
     if task.status == "success" and not task.attempts and task.duration_ms is None:
         parts.append("taken from the earlier run")
+    if task.reason is not None:
+        parts.append(one_line(task.reason, 80))
     if task.status != "success" and reasons:
         first = reasons[0]
         is_call = first.code not in {
@@ -234,7 +236,7 @@ def _errors(result: RunResult, *, is_whole: bool) -> Iterator[Line]:
     if not result.errors:
         return
     shown = result.errors if is_whole else result.errors[:MAX_ERRORS]
-    yield (Styled("errors" if result.status != "success" else "skipped", Look.BOLD),)
+    yield (Styled("errors", Look.BOLD),)
     yield from errors_report(shown)
     if left := len(result.errors) - len(shown):
         yield (Styled(f"  … {left:,} more: see all with --detail full", Look.DIM),)

@@ -763,6 +763,15 @@ class Oracle:
         output = self.outputs[run].get(when.partition(".")[0]) if when else None
         return when is None or (isinstance(output, dict) and output["ok"])
 
+    def is_untaken(self, run: str, id: str) -> bool:
+        """Whether a condition skipped it, its own or that of the task that it hangs on."""
+        error = self.runs[run].states[id].error
+        if self.status(run, id) is not Status.SKIPPED or error is None:
+            return False
+        if error.caused_by is not None:
+            return self.is_untaken(run, error.caused_by)
+        return error.code == "condition"
+
     def items(self, run: str, id: str) -> list[Any] | None:
         """The items of a `for_each` task whose dependencies have settled. Raises `LookupError`
         without a list."""

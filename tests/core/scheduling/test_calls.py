@@ -109,7 +109,8 @@ def test_a_task_is_skipped_by_its_rule_or_its_condition(
     task: dict[str, Any], a_succeeded: bool, code: str | None
 ):
     outputs = {"a": Output({"n": 7})} if a_succeeded else {}
-    found = reason_to_skip(planned(**task), outputs, states(Status.FAILED))
+    a_ended = states(Status.SUCCESS if a_succeeded else Status.FAILED)
+    found = reason_to_skip(planned(**task), outputs, a_ended)
     assert (None if found is None else found.code) == code
 
 

@@ -81,7 +81,7 @@ def state(status: Status, code: str | None = None) -> TaskState:
         (Status.CANCELLED, "cancelled", False, "was cancelled"),
     ],
 )
-def test_a_task_ends_well_by_success_or_by_its_own_condition(
+def test_a_task_ends_well_by_success_or_by_a_condition(
     status: Status, code: str | None, is_well: bool, fate: str
 ):
     ended = state(status, code)

@@ -86,6 +86,14 @@ class TaskRecord:
     `invalid_output`, `for_each`."""
 
     @property
+    def is_well(self) -> bool:
+        """Whether it succeeded, or was skipped by a condition, its own or that of a task that it
+        hangs on."""
+        if self.status is not Status.SKIPPED:
+            return self.status is Status.SUCCESS
+        return self.error is not None and self.error.code == "condition"
+
+    @property
     def has_result(self) -> bool:
         """Whether its output is part of the run's result."""
         is_ended_list = self.items is not None and self.status.is_final

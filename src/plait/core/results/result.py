@@ -58,6 +58,8 @@ class TaskResult:
     """The time between the settling of its dependencies and its start."""
     waits: tuple[Waited, ...] = ()
     """Its waits, in the order of time."""
+    reason: str | None = None
+    """Why a condition skipped it; None for any other end."""
 
     def document(self, detail: str = "concise") -> JsonObject:
         members = present(
@@ -69,6 +71,7 @@ class TaskResult:
             duration_ms=self.duration_ms,
             attempts=self.attempts,
             cached=self.cached,
+            reason=self.reason,
         )
         if detail != "full":
             return members
@@ -183,11 +186,11 @@ def result_of(record: RunRecord, output: Callable[[str], Output | None]) -> RunR
     """Make the result of the run of *record*, so far or at its end. *output* gives the output of a
     task."""
     shown = [id for id in record.returned if record.tasks[id].has_result]
-    unsuccessful = [task for task in record.tasks.values() if task.status is not Status.SUCCESS]
+    unwell = [task for task in record.tasks.values() if not task.is_well]
     outputs = {id: found for id in shown if (found := output(id)) is not None}
     return RunResult(
         record=record,
-        errors=tuple([error for task in unsuccessful for error in errors_of(task)]),
+        errors=tuple([error for task in unwell for error in errors_of(task)]),
         outputs={id: output.value for id, output in outputs.items()},
         attachments={
             id: list(output.attachments) for id, output in outputs.items() if output.attachments
@@ -230,6 +233,7 @@ def _task(record: RunRecord, task: TaskRecord) -> TaskResult:
         task.cached,
         queue_ms(task) if is_full else None,
         waits_of(record, task.id) if is_full else (),
+        task.error.message if task.error is not None and task.is_well else None,
     )
 
 

@@ -98,7 +98,7 @@ def reason_to_skip(
             missing = next((need for need in unsuccessful if need in planned.requires), None)
             if missing is not None:
                 return blamed(missing, states)
-        case "one_failed" if not unsuccessful:
+        case "one_failed" if all(states[need].is_well for need in planned.needs):
             return Failure(
                 "condition", "skipped: trigger_rule is one_failed, and no dependency failed"
             )
@@ -110,10 +110,12 @@ def reason_to_skip(
 
 
 def blamed(need: str, states: Mapping[str, TaskState]) -> Failure:
-    """Name the task at the root of the failure of *need*."""
+    """Name the task at the root of the skip or failure of *need*. Where that was skipped by its own
+    condition, nothing failed."""
     error = states[need].error
     cause = (error.caused_by if error is not None else None) or need
-    return Failure("dependency_failed", f"skipped: {cause} {states[cause].fate}", caused_by=cause)
+    code = "condition" if states[need].is_well else "dependency_failed"
+    return Failure(code, f"skipped: {cause} {states[cause].fate}", caused_by=cause)
 
 
 def selected(planned: PlannedTask, output: Output) -> Output:

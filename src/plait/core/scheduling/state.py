@@ -117,7 +117,8 @@ class TaskState:
 
     @property
     def is_well(self) -> bool:
-        """Whether it ended well: it succeeded, or its own condition was false."""
+        """Whether it ended well: it succeeded, or it was skipped by a condition, its own or that
+        of a task that it hangs on."""
         if self.status is Status.SUCCESS:
             return True
         return (
