@@ -1,5 +1,6 @@
-# Over HTTP on port 8420:
-#   docker run -p 127.0.0.1:8420:8420 -v "$PWD/servers.toml:/etc/plait/servers.toml:ro" plait
+# Over HTTP on port 8420; it does not start without PLAIT_TOKEN, which clients send as
+# "Authorization: Bearer TOKEN":
+#   docker run -e PLAIT_TOKEN="$(openssl rand -hex 32)" -p 127.0.0.1:8420:8420 -v "$PWD/servers.toml:/etc/plait/servers.toml:ro" plait
 # Over stdio:
 #   docker run -i --rm -v "$PWD/servers.toml:/etc/plait/servers.toml:ro" plait serve
 # Without a servers.toml of yours, the bundled workspace server alone serves what is mounted at /workspace:

@@ -255,9 +255,9 @@ async def test_a_signal_over_http_cancels_downstream_and_leaves_no_process(
     config: Path, told: Path
 ):
     script = (
-        f"{SERVE}anyio.run(lambda: "
+        f"{SERVE}from plait.upstream.transports.admission import Everybody; anyio.run(lambda: "
         "serve_http(load_config(__import__('pathlib').Path(sys.argv[1])), port=0,"
-        " on_ready=lambda url: print(url, flush=True)))"
+        " admit=lambda bound: Everybody(), on_ready=lambda url: print(url, flush=True)))"
     )
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", script, str(config), stdout=asyncio.subprocess.PIPE

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .downstream.resources import Resources
     from .upstream.relay.listings import RelayConfig
     from .upstream.stopping import Stop
+    from .upstream.transports.admission import Admission
     from .upstream.transports.hosts import Allowed
     from .upstream.transports.listening import Arrival
 
@@ -216,13 +217,15 @@ async def serve_http(
     host: str = "127.0.0.1",
     port: int = 8420,
     *,
+    admit: Callable[[str], Admission],
     allowed_hosts: tuple[str, ...] = (),
     allowed_origins: tuple[str, ...] = (),
     reloading: Reloading | None = None,
     on_ready: Callable[[str], None] = lambda url: log.info("serving", extra={"url": url}),
 ) -> None:
-    """Serve any number of clients over HTTP, until a signal comes. *on_ready* gets the URL of the
-    MCP endpoint. New settings are taken as *reloading* says.
+    """Serve any number of clients over HTTP, until a signal comes. *admit* decides who may come in
+    to the address that is bound. *on_ready* gets the URL of the MCP endpoint. New settings are
+    taken as *reloading* says.
 
     Allowed hosts and origins are as in `upstream/transports/hosts.py`. Raises `OSError` if the
     address cannot be bound, and `ValueError` for an invalid host or origin.
@@ -233,6 +236,7 @@ async def serve_http(
 
     allowed = Allowed(host, allowed_hosts, allowed_origins)
     with listen_on(host, port) as listening:
+        admission = admit(listening.getsockname()[0])
         async with stopped_by_signals() as stop, _serving(config, reloading) as gateway:
             relaying = gateway.relaying()
             settle_memory()
@@ -241,6 +245,7 @@ async def serve_http(
                 config.gateway,
                 listening,
                 allowed,
+                admission,
                 stop,
                 relaying=relaying,
                 on_ready=on_ready,
@@ -301,6 +306,7 @@ async def run_http(
     settings: GatewaySettings,
     listening: socket.socket,
     allowed: Allowed,
+    admission: Admission,
     stop: Stop,
     *,
     relaying: RelayConfig | None = None,
@@ -324,7 +330,7 @@ async def run_http(
         calls=calls,
         relaying=relaying,
     )
-    app = build_app(gateway, server, allowed, calls=calls, requests=requests)
+    app = build_app(gateway, server, allowed, admission, calls=calls, requests=requests)
     listener = Listener(
         app, arrival=arrival, on_started=lambda: on_ready(_url(allowed.bound, listening))
     )

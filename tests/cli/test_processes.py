@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -269,3 +270,55 @@ def test_serve_over_http_says_where_and_ends_well_on_a_signal(start: Start):
         assert answer.status == 200
     process.send_signal(signal.SIGTERM)
     assert process.wait() == 0
+
+
+def status_of(url: str, **headers: str) -> int:
+    """The status of a request that a proxy on this machine forwards."""
+    forwarded = {"X-Forwarded-For": "203.0.113.5", **headers}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=forwarded)) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_a_token_is_made_at_the_first_start_shown_once_and_kept(start: Start, tmp_path: Path):
+    state = {"PLAIT_STATE_DIR": str(tmp_path / "state")}
+    first = start("serve", "--http", "0", **state)
+    header = json.loads(line_with(first, "token.made"))["header"]
+    url = re.search(r"http://[\w.:]+", line_with(first, "http://"))
+    assert url is not None
+    assert status_of(f"{url.group()}/mcp") == 401
+    assert (
+        status_of(f"{url.group()}/mcp", Authorization=header.removeprefix("Authorization: ")) == 400
+    )
+    first.send_signal(signal.SIGTERM)
+    assert first.wait() == 0
+    second = start("serve", "--http", "0", **state)
+    url = re.search(r"http://[\w.:]+", line_with(second, "http://"))
+    assert url is not None
+    assert (
+        status_of(f"{url.group()}/mcp", Authorization=header.removeprefix("Authorization: ")) == 400
+    )
+    second.send_signal(signal.SIGTERM)
+    _, err = second.communicate()
+    assert header not in err
+
+
+def test_with_the_variable_any_address_is_served_to_those_who_send_it(start: Start):
+    process = start("serve", "--http", "0.0.0.0:0", PLAIT_TOKEN="a-token-of-these-tests")
+    found = re.search(r":(\d+)/mcp", line_with(process, "http://"))
+    assert found is not None
+    url = f"http://127.0.0.1:{found[1]}/mcp"
+    assert status_of(url) == 401
+    with pytest.raises(urllib.error.HTTPError, match="401"):  # also without a proxy
+        urllib.request.urlopen(url)
+    assert status_of(url, Authorization="Bearer a-token-of-these-tests") == 400
+
+
+def test_no_auth_lets_everybody_in_and_warns(start: Start):
+    process = start("serve", "--http", "0.0.0.0:0", "--no-auth")
+    assert "everybody who reaches 0.0.0.0 may call all tools" in line_with(process, "no-auth")
+    found = re.search(r":(\d+)/mcp", line_with(process, "http://"))
+    assert found is not None
+    assert status_of(f"http://127.0.0.1:{found[1]}/mcp") == 400

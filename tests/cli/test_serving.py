@@ -40,8 +40,9 @@ def test_any_other_address_is_refused_with_examples(text: str):
     ("words", "said"),
     [
         (("--http", "x:y:1"), "write it as PORT or HOST:PORT"),
-        (("--allow-host", "a"), "--allow-host and --allow-origin need it"),
-        (("--allow-origin", "https://a"), "--allow-host and --allow-origin need it"),
+        (("--allow-host", "a"), "--allow-host, --allow-origin and --no-auth need it"),
+        (("--allow-origin", "https://a"), "--allow-origin and --no-auth need it"),
+        (("--no-auth",), "--allow-origin and --no-auth need it"),
     ],
 )
 def test_a_server_that_cannot_be_as_asked_is_not_started(
@@ -67,3 +68,20 @@ def test_settings_that_cannot_be_used_are_refused_with_4(plait: Plait, tmp_path:
     result = plait("serve")
     assert (result.exit_code, result.stdout) == (4, "")
     assert "gatway: unknown key" in result.stderr
+
+
+def test_an_address_that_others_reach_is_not_served_without_a_token(plait: Plait, tmp_path: Path):
+    for address in ("0.0.0.0:0", "[::]:0"):
+        result = plait("serve", "--http", address, PLAIT_STATE_DIR=str(tmp_path / "state"))
+        assert (result.exit_code, result.stdout) == (4, "")
+        said = " ".join(result.stderr.split())
+        assert "others reach this address" in said
+        assert "Set the variable PLAIT_TOKEN" in said
+        assert "--no-auth" in said
+
+
+def test_a_token_that_is_too_short_is_refused_with_4(plait: Plait):
+    result = plait("serve", "--http", "0", PLAIT_TOKEN="secret-short")
+    assert result.exit_code == 4
+    assert "PLAIT_TOKEN: a token is at least 16" in result.stderr
+    assert "secret-short" not in result.stderr

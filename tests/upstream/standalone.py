@@ -15,6 +15,7 @@ from plait.config import GatewaySettings, LimitSettings
 from plait.engine.gateway import Gateway
 from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.stopping import Stop, stopped_by_signals
+from plait.upstream.transports.admission import Everybody
 from plait.upstream.transports.hosts import Allowed
 from plait.upstream.transports.listening import listen_on
 from plait.upstream.transports.stdio import private_stdio
@@ -78,6 +79,7 @@ async def main() -> None:
                         settings,
                         listening,
                         allowed,
+                        Everybody(),
                         stop,
                         drain_s=options.drain,
                         on_ready=print,

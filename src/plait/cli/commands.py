@@ -110,6 +110,10 @@ def serve(
             help="An origin whose web pages may call. Can be repeated.",
         ),
     ] = None,
+    no_auth: Annotated[
+        bool,
+        typer.Option("--no-auth", help="Over HTTP, let everybody in who reaches the address."),
+    ] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Reload the settings when their file changes.")
     ] = False,
@@ -122,7 +126,11 @@ def serve(
 
     session = _session(ctx, config, log_level or LogLevel.INFO, debug)
     hosts, origins = tuple(allow_host or ()), tuple(allow_origin or ())
-    _end(session.settle(lambda: serve(session, http, hosts, origins, is_watching=watch)))
+    _end(
+        session.settle(
+            lambda: serve(session, http, hosts, origins, is_watching=watch, is_open=no_auth)
+        )
+    )
 
 
 @program.command(epilog=EXITS)

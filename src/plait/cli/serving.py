@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 import typer
 
+from ..errors import ConfigError
 from .exits import Exit
 from .session import Session
+
+if TYPE_CHECKING:
+    from ..upstream.transports.admission import Admission
+
+log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 
@@ -42,9 +53,10 @@ def serve(
     origins: tuple[str, ...],
     *,
     is_watching: bool = False,
+    is_open: bool = False,
 ) -> int:
-    """Serve until the client leaves or a signal comes. If *is_watching*, watch the settings
-    file."""
+    """Serve until the client leaves or a signal comes. If *is_watching*, watch the settings file.
+    If *is_open*, everybody may come in over HTTP."""
     from ..app import serve_http, serve_stdio
     from ..config import load_config
     from ..config.reloading import Reloading, log_notes
@@ -54,8 +66,10 @@ def serve(
         partial(load_config, session.config_file, secrets=session.secrets), is_watching
     )
     if http is None:
-        if hosts or origins:
-            raise _bad_address("it is missing, and --allow-host and --allow-origin need it.")
+        if hosts or origins or is_open:
+            raise _bad_address(
+                "it is missing, and --allow-host, --allow-origin and --no-auth need it."
+            )
         anyio.run(serve_stdio, session.config, reloading)
         return Exit.SUCCESS
     address = read_address(http)
@@ -64,6 +78,7 @@ def serve(
         session.config,
         address.host,
         address.port,
+        admit=_admitting(session, is_open=is_open),
         allowed_hosts=hosts,
         allowed_origins=origins,
         reloading=reloading,
@@ -73,3 +88,34 @@ def serve(
     except OSError as error:
         raise _bad_address(f"{http}: {error.strerror or error}.") from error
     return Exit.SUCCESS
+
+
+def _admitting(session: Session, *, is_open: bool) -> Callable[[str], Admission]:
+    """Return the rule for who may come in to an address; it raises `ConfigError` if nothing would
+    keep others out of it."""
+
+    def admit(bound: str) -> Admission:
+        from ..config.access_token import find_token, make_token
+        from ..upstream.transports.admission import Everybody, TokenHolders, is_loopback
+
+        is_local, folder = is_loopback(bound), session.config.state_folder
+        if is_open:
+            others = "every user of this machine" if is_local else f"everybody who reaches {bound}"
+            log.warning("serving.open", extra={"reason": f"--no-auth: {others} may call all tools"})
+            return Everybody()
+        assert folder is not None  # `load_config` always names one
+        if (token := find_token(os.environ, folder)) is None:
+            if not is_local:
+                raise ConfigError(
+                    f"{bound}: others reach this address, and nothing keeps them out. Set the "
+                    "variable PLAIT_TOKEN, and let clients send it as Authorization: Bearer TOKEN; "
+                    "or let everybody in with --no-auth."
+                )
+            token = make_token(folder)
+            who = "clients of other users" if sys.platform == "linux" else "clients"
+            header = f"Authorization: Bearer {token.value}"  # it is secret from here on
+            log.warning("token.made", extra={"for": who, "header": header, "kept": token.origin})
+        session.secrets.add([token.value])
+        return TokenHolders(token.value, with_own_user=is_local)
+
+    return admit

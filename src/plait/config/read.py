@@ -24,7 +24,14 @@ from .places import Steps, place
 FILE_NAME = "servers.toml"
 PREFIX = "PLAIT_"
 OTHER_VARIABLES = frozenset(
-    {"PLAIT_CONFIG", "PLAIT_DEBUG", "PLAIT_LOG_LEVEL", "PLAIT_LOG_FORMAT", "PLAIT_STATE_DIR"}
+    {
+        "PLAIT_CONFIG",
+        "PLAIT_DEBUG",
+        "PLAIT_LOG_LEVEL",
+        "PLAIT_LOG_FORMAT",
+        "PLAIT_STATE_DIR",
+        "PLAIT_TOKEN",
+    }
 )
 
 

@@ -17,6 +17,7 @@ from plait.engine.gateway import Gateway
 from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.relay.listings import RelayConfig
 from plait.upstream.stopping import Stop
+from plait.upstream.transports.admission import Admission, Everybody
 from plait.upstream.transports.hosts import Allowed
 from plait.upstream.transports.listening import Arrival, listen_on
 
@@ -69,6 +70,7 @@ async def served(
     *,
     drain_s: float = 0.2,
     allowed: Allowed | None = None,
+    admission: Admission | None = None,
     arrival: Arrival | None = None,
     relaying: RelayConfig | None = None,
 ) -> AsyncIterator[Served]:
@@ -88,7 +90,7 @@ async def served(
             async def run() -> None:
                 rules = allowed or Allowed("127.0.0.1")
                 await run_http(
-                    gateway, GatewaySettings(), sock, rules, stop,
+                    gateway, GatewaySettings(), sock, rules, admission or Everybody(), stop,
                     relaying=relaying, drain_s=drain_s, arrival=arrival, on_ready=url.set_result,
                 )  # fmt: skip
 

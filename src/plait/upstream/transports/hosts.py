@@ -60,6 +60,11 @@ def parse_origin(text: str) -> tuple[str, str, int] | None:
     return scheme, address[0], address[1] or _PORTS[scheme]
 
 
+def is_loopback_name(host: str) -> bool:
+    """Return whether *host*, as `parse_authority` gives it, always means this machine."""
+    return host in _LOOPBACK
+
+
 @dataclass(frozen=True, slots=True)
 class Allowed:
     """The allowed hosts and origins; *bound* is the host that we listen on (see the module)."""
@@ -79,7 +84,7 @@ class Allowed:
     def has_host(self, address: Address) -> bool:
         host, port = address
         if (
-            host in _LOOPBACK
+            is_loopback_name(host)
             or host == self.bound.strip("[]").lower()
             or (self.bound in _EVERY and _is_ip(host))
         ):

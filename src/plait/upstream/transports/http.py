@@ -20,6 +20,7 @@ from ... import __version__
 from ...engine.gateway import Gateway
 from ..calls import OpenCalls
 from ..mcp_sdk import SseServerTransport
+from .admission import HEALTH, Admission, AdmissionGuard, is_admitted
 from .bodies import MAX_BODY_BYTES, OpenRequests, Stoppable, StrictBodies
 from .endpoint import Endpoint
 from .hosts import Allowed, HostGuard
@@ -32,19 +33,22 @@ def build_app(
     gateway: Gateway,
     server: Server[Any],
     allowed: Allowed,
+    admission: Admission,
     *,
     calls: OpenCalls | None = None,
     requests: OpenRequests | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
 ) -> Starlette:
-    """Build the app over *server*. *allowed* guards every route. A closed *calls* means that we are
-    stopping; *requests* then ends the open requests."""
+    """Build the app over *server*. *allowed* guards every route, and *admission* every route except
+    that for health. A closed *calls* means that we are stopping; *requests* then ends the open
+    requests."""
     requests = requests or OpenRequests()
     endpoint = Endpoint(server, requests)
     sse = _LegacySse(server, max_body_bytes)
 
     async def healthz(request: Request) -> Response:
-        return JSONResponse(health(gateway, is_stopping=calls is not None and calls.is_closed))
+        state = health(gateway, is_stopping=calls is not None and calls.is_closed)
+        return JSONResponse(state if is_admitted(request.scope) else {"status": state["status"]})
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -53,6 +57,7 @@ def build_app(
 
     guards = [
         Middleware(HostGuard, allowed=allowed),
+        Middleware(AdmissionGuard, admission=admission),
         Middleware(Stoppable, requests=requests),
         Middleware(StrictBodies, limit=max_body_bytes),
         Middleware(_Shortcut, endpoint=endpoint),
@@ -61,7 +66,7 @@ def build_app(
         guards.insert(1, _cross_origin(allowed))
     return Starlette(
         routes=[
-            Route("/healthz", healthz, methods=["GET"]),
+            Route(HEALTH, healthz, methods=["GET"]),
             Route(PATH, endpoint),
             Route("/sse", sse, methods=["GET"]),
             Mount("/messages/", app=sse.post),

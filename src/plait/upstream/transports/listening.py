@@ -15,6 +15,9 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from .admission import PEER
+from .peers import Peer
+
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 1_000
@@ -94,6 +97,9 @@ class _Deadlines(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
+        # `client` of a request is what a proxy says it is; this is the connection's own.
+        ends = (transport.get_extra_info(name) for name in ("peername", "sockname"))
+        self.app_state = {**self.app_state, PEER: Peer(*ends)}
         self._watch()
 
     def handle_events(self) -> None:
