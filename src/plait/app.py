@@ -400,6 +400,7 @@ def _limits(config: Config) -> verbs.GatewayLimits:
         max_document_bytes=limits.max_document_bytes,
         max_output_bytes=limits.max_output_bytes,
         max_run_bytes=limits.max_run_bytes,
+        max_calls=limits.max_calls,
     )
 
 

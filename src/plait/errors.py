@@ -16,6 +16,7 @@ PlaitError
     ├── InvalidArguments    the resolved arguments do not fit the tool: the call was not sent
     ├── InvalidOutput       the answer breaks the tool's own output schema, or cannot be read
     ├── OutputTooLarge      the answer, or what a run keeps, is above its limit
+    ├── LimitExceeded       the run would make more calls than its limit
     ├── ExpressionFailed    `select`, `when` or `for_each` could not be applied to the value
     └── InternalError       our fault: the message has an id to find it in the log
 """
@@ -150,6 +151,10 @@ class InvalidOutput(CallError):
 
 class OutputTooLarge(CallError):
     code = "output_too_large"
+
+
+class LimitExceeded(CallError):
+    code = "limit_exceeded"
 
 
 class ExpressionFailed(CallError):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from dataclasses import replace
+
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
 from plait.core.results.record import RunRecord, record_of
@@ -112,3 +115,24 @@ def test_a_run_that_is_going_is_kept_above_every_bound() -> None:
         runs.add(record_of(begun(id)[0], 0.0))
     keep_finished(runs, "r3", "r4")
     assert runs.ids(USER) == ["r4", "r2", "r1"]
+
+
+def test_an_output_of_many_values_is_kept_as_json_and_counts_as_that() -> None:
+    value = {"v": [{}] * 10_000}
+    output = replace(Output.of(value, ({"type": "image", "data": "aGk="},)), is_wrapped=True)
+    run, scheduler = begun("r1")
+    scheduler.handle(Succeeded(Key("r1", "a"), output), 1.0)
+    assert run.bytes == output.memory_bytes > 20 * output.size_bytes
+    runs = InMemoryRuns(max_bytes=TASK_BYTES + output.size_bytes + 200)
+    tracemalloc.start()
+    runs.put(record_of(run, 1.0), run.outputs)
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert held < 2 * output.size_bytes + 10_000
+    assert runs.output("r1", "a") == output
+    keep_finished(runs, "r2", size_bytes=1)
+    assert runs.get("r1", USER) is None
+    runs = InMemoryRuns(max_bytes=2 * TASK_BYTES + output.size_bytes + 200)
+    runs.put(record_of(run, 1.0), run.outputs)
+    keep_finished(runs, "r2", size_bytes=1)
+    assert runs.get("r1", USER) is not None

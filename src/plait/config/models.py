@@ -131,6 +131,7 @@ class LimitSettings(_Section):
 
     max_tasks: Count = 10_000
     max_items: Count = 1_000
+    max_calls: Count = 100_000
     max_document_bytes: Bytes = 4 * 2**20
     max_output_bytes: Bytes = 10 * 2**20
     max_run_bytes: Bytes = 256 * 2**20

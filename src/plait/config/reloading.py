@@ -29,7 +29,14 @@ POLL_S = 1.0
 
 LIVE = frozenset({"max_concurrency", "timeout_s", "detect_conflicts"})
 LIVE_LIMITS = frozenset(
-    {"max_tasks", "max_items", "max_document_bytes", "max_output_bytes", "max_run_bytes"}
+    {
+        "max_tasks",
+        "max_items",
+        "max_calls",
+        "max_document_bytes",
+        "max_output_bytes",
+        "max_run_bytes",
+    }
 )
 """The settings of `[gateway]` and its limits that can change while it runs."""
 

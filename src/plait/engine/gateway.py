@@ -15,7 +15,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ..core.language.dag import Dag, read_dag
-from ..core.planning.plan import Plan, TakenOver
+from ..core.planning.plan import MAX_CALLS, Plan, TakenOver
 from ..core.ports import NO_CLIENT, Caller, CallTool, Observer, ResourceResolver, RunStore, Servers
 from ..core.results.progress import Progress, progress_of
 from ..core.results.record import RunRecord, TaskRecord, record_of
@@ -67,6 +67,7 @@ class GatewayLimits:
     max_document_bytes: int = 4 * 2**20
     max_output_bytes: int = 10 * 2**20
     max_run_bytes: int = 256 * 2**20
+    max_calls: int = MAX_CALLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +256,7 @@ class Gateway:
             timeout_s=plan.dag.timeout_s or self._limits.timeout_s,
             max_items=self._limits.max_items,
             max_bytes=self._limits.max_run_bytes,
+            max_calls=self._limits.max_calls,
         )
         self._live[run.id] = _LiveRun(run)
         self._runner.submit(run, caller)
@@ -379,6 +381,7 @@ class Gateway:
             self._policy,
             reused=taken_over,
             max_items=limits.max_items,
+            max_calls=limits.max_calls,
             learned_shape=self.learned.shape,
             cost=lambda task: self.learned.seconds(task.tool),
         )

@@ -1,16 +1,24 @@
-"""The runs of this process, kept in memory."""
+"""The runs of this process, kept in memory.
+
+An output of many small values takes many times its size as JSON: where that is much, it is kept as
+JSON once its run has ended.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from ..core.results.record import RunRecord
 from ..core.tools.output import Output
 from ..core.values.principal import ANYONE, Principal, may_see
+from ..core.values.strict import decode, encode, measure
 
 MAX_RUNS = 200
 MAX_BYTES = 512 * 2**20
+PACKED_BYTES = 4_096
+"""Outputs that take at least so much more than their JSON are kept as JSON."""
 TASK_BYTES = 4_096
 """Bytes that a task counts for, besides its output: its part of the document and of the record."""
 
@@ -31,10 +39,9 @@ class InMemoryRuns:
         self.put(record, {})
 
     def put(self, record: RunRecord, outputs: Mapping[str, Output]) -> None:
-        size = sum(output.size_bytes for output in outputs.values()) + TASK_BYTES * len(
-            record.tasks
-        )
-        self._runs[record.id] = _Kept(record, outputs, size)
+        kept = {task: _packed(output) for task, output in outputs.items()}
+        size = sum(part.memory_bytes for part in kept.values()) + TASK_BYTES * len(record.tasks)
+        self._runs[record.id] = _Kept(record, kept, size)
         self._trim()
 
     def get(self, run_id: str, principal: Principal) -> RunRecord | None:
@@ -45,7 +52,8 @@ class InMemoryRuns:
 
     def output(self, run_id: str, task: str) -> Output | None:
         kept = self._runs.get(run_id)
-        return None if kept is None else kept.outputs.get(task)
+        output = None if kept is None else kept.outputs.get(task)
+        return output.unpacked() if isinstance(output, _Packed) else output
 
     def ids(self, principal: Principal) -> list[str]:
         if principal == ANYONE:
@@ -64,7 +72,30 @@ class InMemoryRuns:
             total -= kept.size_bytes
 
 
+class _Packed(NamedTuple):
+    """An output whose value is kept as JSON."""
+
+    text: bytes
+    output: Output
+    """The output without its value."""
+
+    @property
+    def memory_bytes(self) -> int:
+        attachments = self.output.attachments
+        return len(self.text) + (measure(list(attachments)) if attachments else 0)
+
+    def unpacked(self) -> Output:
+        return replace(self.output, value=decode(self.text))
+
+
 class _Kept(NamedTuple):
     record: RunRecord
-    outputs: Mapping[str, Output]
+    outputs: Mapping[str, Output | _Packed]
     size_bytes: int
+
+
+def _packed(output: Output) -> Output | _Packed:
+    if output.overhead_bytes < PACKED_BYTES:
+        return output
+    text = bytes(memoryview(encode(output.value)))  # a copy: the encoder's own keeps spare room
+    return _Packed(text, replace(output, value=None))

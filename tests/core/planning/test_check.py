@@ -408,3 +408,17 @@ def outcome(document: Any) -> Plan | InvalidDag:
         return check(read_dag(document), CATALOG, Policy())
     except InvalidDag as refused:
         return refused
+
+
+def test_a_document_of_too_many_calls_is_refused_as_a_whole() -> None:
+    each = [{"id": f"t{n}", "tool": "s:any", "for_each": [*range(10)]} for n in range(10)]
+    reading = read_dag({"tasks": [*each, {"id": "last", "tool": "s:any"}]})
+    assert len(check(reading, CATALOG, Policy(), max_calls=101).tasks) == 11
+    with pytest.raises(InvalidDag) as refused:
+        check(reading, CATALOG, Policy(), max_calls=100)
+    [problem] = refused.value.problems
+    assert (problem.path, problem.code, problem.message) == (
+        "tasks",
+        "limit_exceeded",
+        "The tasks make 101 calls; at most 100 are made by one run.",
+    )

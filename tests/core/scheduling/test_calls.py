@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -9,13 +10,20 @@ import pytest
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
 from plait.core.planning.plan import PlannedTask
-from plait.core.scheduling.calls import MAX_COMPLAINTS, blamed, calls_of, reason_to_skip, selected
+from plait.core.scheduling.calls import (
+    MAX_COMPLAINTS,
+    MAX_COPIED_BYTES,
+    blamed,
+    calls_of,
+    reason_to_skip,
+    selected,
+)
 from plait.core.scheduling.events import Failure, Key, Status
 from plait.core.scheduling.state import TaskState
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
-from plait.errors import CallError, ExpressionFailed, InvalidArguments
+from plait.errors import CallError, ExpressionFailed, InvalidArguments, OutputTooLarge
 from tests.fakes import tool
 
 NUMBERS = {f"n{number}": {"type": "integer"} for number in range(MAX_COMPLAINTS + 2)}
@@ -129,5 +137,72 @@ def test_the_task_at_the_root_is_blamed():
 
 def test_the_selected_part_of_an_output_is_kept_and_measured():
     output = Output({"items": [{"n": 1, "more": "x" * 100}]}, ({"type": "image"},), 130)
-    assert selected(planned(select="items[].n"), output) == Output([1], (), 3)
+    assert selected(planned(select="items[].n"), output) == Output.of([1])
     assert selected(planned(), output) is output
+
+
+LARGE = "x" * 900_000
+ROWS = [{"text": LARGE, "n": n} for n in range(3)]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"x": ["$OUTPUT[a]"] * 400},
+        {"x": ["$OUTPUT[a].text"] * 400},
+        {"x": ["$OUTPUT[a].rows[*].text"] * 400},
+        {"x": ["seen: $OUTPUT[a]"] * 400},
+        {"x": ["${OUTPUT[a].text ?? 1}"] * 400},
+        {f"x{n}": "$OUTPUT[a].text" for n in range(400)},
+    ],
+)
+def test_one_large_output_named_many_times_is_refused_before_it_is_written_out(arguments: Any):
+    """400 times 0.9 MB: it would be 360 MB."""
+    output = Output.of({"text": LARGE, "rows": ROWS})
+    tracemalloc.start()
+    try:
+        with pytest.raises(
+            OutputTooLarge, match=r"the arguments hold more than (9|10),\d+,\d+ bytes"
+        ):
+            calls_of(KEY, planned(arguments=arguments), {"a": output})
+        assert tracemalloc.get_traced_memory()[1] < 80 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_many_small_parts_of_one_large_output_are_sent():
+    output = Output.of({"text": LARGE, "rows": ROWS})
+    many = planned(arguments={"x": ["$OUTPUT[a].rows[1].n"] * 400, "all": "$OUTPUT[a]"})
+    [call], _ = calls_of(KEY, many, {"a": output})
+    assert call.arguments == {"x": [1] * 400, "all": output.value}
+
+
+@pytest.mark.parametrize("whole", ["$ITEM", "$ITEM.text", "$OUTPUT[a].text"])
+def test_items_are_added_up_too(whole: str):
+    each = planned(for_each="$OUTPUT[a].rows", arguments={"x": [whole] * 400, "n": "$ITEM.n"})
+    calls, items = calls_of(KEY, each, {"a": Output.of({"text": LARGE, "rows": ROWS})})
+    assert not calls
+    assert items is not None
+    assert {error.code for _, error in items.errors} == {"output_too_large"}
+
+
+def test_items_share_one_large_output_as_often_as_there_are_items():
+    each = planned(for_each=[*range(200)], arguments={"x": "$OUTPUT[a]", "n": "$ITEM"})
+    calls, _ = calls_of(KEY, each, {"a": Output.of(LARGE)})
+    assert len(calls) == 200
+    assert all(call.arguments["x"] is LARGE for call in calls)
+
+
+@pytest.mark.parametrize("copy", ["$OUTPUT[a] of $ITEM", "$OUTPUT[a][*].text"])
+def test_items_with_large_texts_of_their_own_are_bounded_in_all(copy: str):
+    value = LARGE if "of" in copy else ROWS
+    each = planned(for_each=[*range(200)], arguments={"x": copy})
+    calls, items = calls_of(KEY, each, {"a": Output.of(value)})
+    assert items is not None
+    assert 0 < len(calls) <= MAX_COPIED_BYTES // 900_000
+    assert len(calls) + len(items.errors) == 200
+    [(_, error)] = items.errors[-1:]
+    assert (error.code, error.message) == (
+        "output_too_large",
+        "the texts of all items hold more than 67,108,864 bytes",
+    )

@@ -39,7 +39,7 @@ class Played:
     def __init__(self, *tasks: dict[str, Any], **options: Any) -> None:
         limits = {
             name: options.pop(name)
-            for name in ("max_bytes", "max_items", "timeout_s")
+            for name in ("max_bytes", "max_calls", "max_items", "timeout_s")
             if name in options
         }
         document = {"tasks": [{"tool": "s:do", **task} for task in tasks], **options}
@@ -481,3 +481,19 @@ def test_outputs_above_what_a_run_may_keep_fail_their_task():
     run.succeed(Key("r", "b"), Output("y", size_bytes=30), 1)
     assert run.states["b"].error is not None
     assert run.states["b"].error.code == "output_too_large"
+
+
+def test_the_calls_of_a_run_are_limited_and_the_tasks_beyond_them_fail():
+    played = Played(
+        {"id": "a"},
+        {"id": "b", "for_each": "$OUTPUT[a]", "arguments": {"x": "$ITEM"}},
+        {"id": "c", "for_each": "$OUTPUT[a]", "arguments": {"x": "$ITEM"}},
+        {"id": "d", "depends_on": ["a"]},
+        max_calls=4,
+    )
+    played.answer("a", [1, 2])
+    assert played.codes == {"c": "limit_exceeded"}
+    assert played.run.calls_made == 4
+    [error] = played.errors
+    assert error.message == "it has 2 calls, and this run has made 3 of at most 4"
+    assert error.hint == "Send the rest as another DAG."

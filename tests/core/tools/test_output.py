@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from plait.core.tools.output import MAX_ERROR_CHARS, Output, read_output
-from plait.core.values.strict import dumps
+from plait.core.values.strict import MAX_VALUES, dumps
 from plait.errors import InvalidOutput, OutputTooLarge, ToolError
 from tests.fakes import structured, text, tool
 
@@ -140,3 +140,22 @@ def test_an_answer_that_breaks_the_tools_own_schema_is_kept() -> None:
 
 def test_text_without_structured_content_is_not_held_to_the_output_schema() -> None:
     assert read(text("x"), output={"type": "object", "required": ["n"]}).value == "x"
+
+
+def test_the_memory_of_an_output_counts_its_values_and_attachments() -> None:
+    many = read(structured({"v": [{}] * 100}), max_bytes=10_000)
+    assert many.memory_bytes > 100 * 64 > 10 * many.size_bytes
+    long = read(text("x," * 400))
+    assert long.memory_bytes == long.size_bytes
+    pictured = read({"structuredContent": {"a": 1}, "content": [{**IMAGE, "data": "a" * 5_000}]})
+    assert pictured.memory_bytes > 5_000 > pictured.size_bytes
+
+
+def test_json_as_text_of_too_many_values_is_refused_before_it_is_read() -> None:
+    bomb = "[" + "{}," * MAX_VALUES + "{}]"
+    with pytest.raises(
+        OutputTooLarge, match="s:t returned JSON as text, and it holds more than 500,000 values"
+    ):
+        read(text(bomb), max_bytes=10**7)
+    table = "id,name\n" * MAX_VALUES  # commas of a text are no values
+    assert read(text(table), max_bytes=10**7).value == table

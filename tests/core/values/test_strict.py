@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.values.strict import DOCUMENT_DEPTH, NotStrict, dumps, encode, loads, measure, short
+from plait.core.values.strict import (
+    DOCUMENT_DEPTH,
+    MAX_VALUES,
+    NotStrict,
+    TooManyValues,
+    decode,
+    dumps,
+    encode,
+    loads,
+    measure,
+    short,
+)
 
 from ...profiles import share_of_examples
 from ..strategies import json_values, nested
@@ -174,3 +185,19 @@ def test_a_value_that_holds_itself_is_refused() -> None:
 def test_a_value_in_a_message_is_json_and_cut() -> None:
     assert short({"a": None}) == '{"a": null}'
     assert short("x" * 100) == '"' + "x" * 58 + "…"
+
+
+@pytest.mark.parametrize("read", [loads, decode])
+@pytest.mark.parametrize("part", ["{}", "1", '""', "[]", "null"])
+def test_text_of_too_many_values_is_refused_before_it_is_read(read: Any, part: str) -> None:
+    text = f"[{','.join([part] * (MAX_VALUES + 1))}]"
+    for bomb in (text, text.encode()):
+        with pytest.raises(TooManyValues, match="it holds more than 500,000 values"):
+            read(bomb)
+
+
+def test_text_of_as_many_values_as_allowed_is_read() -> None:
+    value = [*range(MAX_VALUES - 1)]
+    assert loads(dumps(value)) == value
+    texts = [",[{" * 10] * 50_000
+    assert loads(dumps(texts)) == texts

@@ -63,6 +63,15 @@ class Template:
         return tuple(reference for _, reference in self.found)
 
     @property
+    def has_copies(self) -> bool:
+        """Whether a call with it has values of its own, beyond parts of outputs: texts with
+        references in them, lists made by `[*]`."""
+        return any(
+            not isinstance(part, Reference) or Every.ELEMENT in part.path
+            for _, part in self.fill or ()
+        )
+
+    @property
     def unknown(self) -> frozenset[Place]:
         """The places whose values are known only when the template is filled in."""
         return frozenset([place for place, _ in self.fill or ()])
@@ -115,6 +124,24 @@ def follow(output: Output, reference: Reference) -> Json:
         return _straight(value, path)
     except (LookupError, TypeError):
         return _walk(value, path, reference)
+
+
+def value_of(reference: Reference, scope: Scope) -> Json:
+    """Return what *reference* stands for. Raises `ReferenceFailed`."""
+    try:
+        if reference.task is ITEM:
+            return _walk(scope.item, reference.path, reference)
+        if reference.task is INDEX:
+            return _walk(scope.index, reference.path, reference)
+        if reference.task not in scope.outputs:
+            raise ReferenceFailed(
+                f"{reference.text}: {reference.task} did not succeed, so it has no output"
+            )
+        return follow(scope.outputs[reference.task], reference)
+    except ReferenceFailed:
+        if isinstance(reference.default, Missing):
+            raise
+        return reference.default
 
 
 def _collect(value: Json, place: Place, texts: list[tuple[Place, str]]) -> None:
@@ -174,31 +201,14 @@ def _copy(value: Json) -> Json:
 
 
 def _piece(pieces: Reference | tuple[str | Reference, ...], scope: Scope) -> Json:
-    return _value(pieces, scope) if isinstance(pieces, Reference) else _joined(pieces, scope)
-
-
-def _value(reference: Reference, scope: Scope) -> Json:
-    try:
-        if reference.task is ITEM:
-            return _walk(scope.item, reference.path, reference)
-        if reference.task is INDEX:
-            return _walk(scope.index, reference.path, reference)
-        if reference.task not in scope.outputs:
-            raise ReferenceFailed(
-                f"{reference.text}: {reference.task} did not succeed, so it has no output"
-            )
-        return follow(scope.outputs[reference.task], reference)
-    except ReferenceFailed:
-        if isinstance(reference.default, Missing):
-            raise
-        return reference.default
+    return value_of(pieces, scope) if isinstance(pieces, Reference) else _joined(pieces, scope)
 
 
 def _joined(pieces: tuple[str | Reference, ...], scope: Scope) -> str:
     parts: list[str] = []
     size = 0
     for piece in pieces:
-        value = _value(piece, scope) if isinstance(piece, Reference) else piece
+        value = value_of(piece, scope) if isinstance(piece, Reference) else piece
         parts.append(value if isinstance(value, str) else dumps(value))
         size += len(parts[-1])
         if size > MAX_ARGUMENT_BYTES:

@@ -4,7 +4,7 @@ that."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ...errors import ExpressionFailed, InvalidDag
@@ -29,7 +29,7 @@ from .fixes import fixed_argument
 from .flow import Flow, LearnedShape
 from .mismatch import MAX_NOTES, Mismatches
 from .places import mentions, paths_of, written
-from .plan import Plan, PlannedTask, TakenOver, find_cycles, lay_out
+from .plan import MAX_CALLS, Plan, PlannedTask, TakenOver, find_cycles, lay_out
 
 MAX_ITEMS = 1_000
 MAX_LOOKALIKES = 20
@@ -43,6 +43,7 @@ def check(
     *,
     reused: Mapping[str, TakenOver] | None = None,
     max_items: int = MAX_ITEMS,
+    max_calls: int = MAX_CALLS,
     learned_shape: LearnedShape | None = None,
     cost: Callable[[PlannedTask], float | None] | None = None,
 ) -> Plan:
@@ -65,6 +66,7 @@ def check(
     tasks = {task.id: task for task in planned}
     checker.check_references(planned, paths, reused or (), learned_shape)
     checker.check_returns()
+    checker.check_calls(planned, max_calls)
     checker.check_cycles(tasks)
     if checker.problems:
         raise InvalidDag(with_one_fix_a_place(checker.problems), checker.notes)
@@ -255,6 +257,14 @@ class _Checker:
                     else "there is an item only with for_each"
                 )
                 self.notes.append(f"{place}: {short(lookalike.found)} is taken as text; {means}")
+
+    def check_calls(self, planned: Iterable[PlannedTask], most: int) -> None:
+        """Refuse a document whose calls are known to be more than *most*."""
+        lists = [task.items.value if task.items is not None else [None] for task in planned]
+        calls = sum(len(items) if isinstance(items, list) else 1 for items in lists)
+        if calls > most:
+            message = f"The tasks make {calls:,} calls; at most {most:,} are made by one run."
+            self._say("tasks", "limit_exceeded", message, "Split the DAG.")
 
     def _items(self, task: Task, path: str) -> Template | None:
         if task.for_each is None:

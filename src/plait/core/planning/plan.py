@@ -14,6 +14,8 @@ from ..language.templates import Template
 from ..tools.catalog import Tool
 from ..tools.policy import ToolPolicy
 
+MAX_CALLS = 100_000
+"""The most calls of one run, of tasks and their items."""
 UNKNOWN_S = 1.0
 """The assumed duration of a call where no tool of a plan has been timed."""
 

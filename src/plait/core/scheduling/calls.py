@@ -3,20 +3,24 @@ filled in and checked, once or for each item, and the part of its output that is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import CallError, ExpressionFailed, InvalidArguments, OutputTooLarge, ReferenceFailed
-from ..language.references import FROM_TEXT
-from ..language.templates import MAX_ARGUMENT_BYTES, Scope
+from ..language.references import FROM_TEXT, ITEM
+from ..language.templates import MAX_ARGUMENT_BYTES, Scope, value_of
 from ..planning.plan import PlannedTask
+from ..tools.catalog import Tool
 from ..tools.output import Output
 from ..values.expressions import search
+from ..values.schema import Complaint
 from ..values.strict import Json, JsonObject, NotStrict, measure
 from .events import Failure, Key
 from .state import Items, TaskCall, TaskState
 
 MAX_ITEMS = 1_000
+MAX_COPIED_BYTES = 64 * 2**20
+"""Most bytes of all the calls of one `for_each` task, where each has a text of its own."""
 MAX_COMPLAINTS = 5
 """Problems in the error of one call; the others are counted."""
 
@@ -28,19 +32,19 @@ def calls_of(
     failed already. Raises `CallError` if no call can be made at all.
     """
     if planned.items is None:
-        arguments = _arguments(planned, Scope(outputs))
-        return [TaskCall(key, planned, arguments)], None
+        return [TaskCall(key, planned, _Arguments(planned, outputs).filled())], None
     values = _items(planned, outputs, max_items)
+    arguments = _Arguments(planned, outputs, values)
     items = Items(len(values))
     calls = []
     for index, value in enumerate(values):
         try:
-            arguments = _arguments(planned, Scope(outputs, value, index))
+            call = TaskCall(Key(key.run, key.task, index), planned, arguments.filled(value, index))
         except CallError as error:
             items.errors.append((index, Failure.of(error)))
             items.left -= 1
         else:
-            calls.append(TaskCall(Key(key.run, key.task, index), planned, arguments))
+            calls.append(call)
     return calls, items
 
 
@@ -58,28 +62,88 @@ def _items(planned: PlannedTask, outputs: Mapping[str, Output], most: int) -> li
     return values
 
 
-def _arguments(planned: PlannedTask, scope: Scope) -> JsonObject:
-    arguments = planned.arguments.resolve(scope)
-    assert isinstance(arguments, dict)  # the document was checked
-    if planned.arguments.fill is None:
-        return arguments  # and so were these
-    try:
-        size = measure(arguments)
-    except NotStrict as error:
-        raise InvalidArguments(f"the arguments are not strict JSON: {error}") from None
-    if size > MAX_ARGUMENT_BYTES:
-        raise OutputTooLarge(
-            f"the arguments hold {size:,} bytes; at most {MAX_ARGUMENT_BYTES:,} are sent",
-            hint="Refer to a smaller part of the output, or shrink it with select.",
-        )
-    if complaints := planned.tool.input.complaints(arguments):
-        problems = [f"{'.'.join(map(str, c.place)) or 'arguments'} {c.message}" for c in complaints]
-        shown = "; ".join(problems[:MAX_COMPLAINTS])
-        shown += (
-            f"; and {len(problems) - MAX_COMPLAINTS} more" if len(problems) > MAX_COMPLAINTS else ""
-        )
-        raise InvalidArguments(shown, hint=f"Signature: {planned.tool.signature}")
-    return arguments
+class _Arguments:
+    """The arguments of the calls of one task.
+
+    A document of a kilobyte can name one large output a hundred times, or put it into the text of a
+    thousand items. So what references stand for is added up before any of it is written out.
+    """
+
+    def __init__(
+        self, planned: PlannedTask, outputs: Mapping[str, Output], items: list[Json] | None = None
+    ) -> None:
+        self._planned = planned
+        self._outputs = outputs
+        self._template = planned.arguments
+        self._references = self._template.references if self._template.fill is not None else ()
+        self._may_be_large = self._most_bytes(items) > MAX_ARGUMENT_BYTES
+        self._has_copies = items is not None and self._template.has_copies
+        self._copied_bytes = 0
+
+    def _most_bytes(self, items: list[Json] | None) -> int:
+        """The most that all references stand for, as each is a part of an output or an item."""
+        tasks = [reference.task for reference in self._references]
+        whole = sum([self._outputs[task].size_bytes for task in tasks if task in self._outputs])
+        return whole + (measure(items) * tasks.count(ITEM) if items and ITEM in tasks else 0)
+
+    def filled(self, item: Json = None, index: int | None = None) -> JsonObject:
+        """Return the arguments of one call. Raises `CallError`."""
+        scope = Scope(self._outputs, item, index)
+        if self._may_be_large:
+            self._check_size(scope)
+        arguments = self._template.resolve(scope)
+        assert isinstance(arguments, dict)  # the document was checked
+        if self._template.fill is None:
+            return arguments  # and so were these
+        try:
+            size = measure(arguments)
+        except NotStrict as error:
+            raise InvalidArguments(f"the arguments are not strict JSON: {error}") from None
+        if size > MAX_ARGUMENT_BYTES:
+            raise _too_large(f"{size:,}")
+        if self._has_copies:
+            self._copied_bytes += size
+            if self._copied_bytes > MAX_COPIED_BYTES:
+                raise OutputTooLarge(
+                    f"the texts of all items hold more than {MAX_COPIED_BYTES:,} bytes",
+                    hint="Refer to a smaller part of the output, or shrink it with select.",
+                )
+        if complaints := self._planned.tool.input.complaints(arguments):
+            raise _invalid(complaints, self._planned.tool)
+        return arguments
+
+    def _check_size(self, scope: Scope) -> None:
+        """Raise `OutputTooLarge` if the references stand for more than is sent."""
+        sizes: dict[int, int] = {}
+        parts: list[Json] = []  # each lives, so that its id is its own
+        total = 0
+        for reference in self._references:
+            try:
+                part = value_of(reference, scope)
+            except ReferenceFailed:
+                return  # filling them in says so
+            if id(part) not in sizes:
+                sizes[id(part)] = measure(part)
+                parts.append(part)
+            total += sizes[id(part)]
+            if total > MAX_ARGUMENT_BYTES:
+                raise _too_large(f"more than {total:,}")
+
+
+def _invalid(complaints: Sequence[Complaint], tool: Tool) -> InvalidArguments:
+    problems = [f"{'.'.join(map(str, c.place)) or 'arguments'} {c.message}" for c in complaints]
+    shown = "; ".join(problems[:MAX_COMPLAINTS])
+    shown += (
+        f"; and {len(problems) - MAX_COMPLAINTS} more" if len(problems) > MAX_COMPLAINTS else ""
+    )
+    return InvalidArguments(shown, hint=f"Signature: {tool.signature}")
+
+
+def _too_large(size: str) -> OutputTooLarge:
+    return OutputTooLarge(
+        f"the arguments hold {size} bytes; at most {MAX_ARGUMENT_BYTES:,} are sent",
+        hint="Refer to a smaller part of the output, or shrink it with select.",
+    )
 
 
 def _kind(value: Json) -> str:
@@ -123,7 +187,7 @@ def selected(planned: PlannedTask, output: Output) -> Output:
     if planned.select is None:
         return output
     value = _applied("select", planned.select, output.value)
-    return Output(value, (), measure(value))
+    return Output.of(value)
 
 
 def _applied(field: str, expression: Any, value: Json) -> Json:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from ...errors import CallError
+from ..planning.plan import MAX_CALLS
 from ..tools.catalog import Tool
 from ..tools.claims import Accesses, Places, ResourceName
 from ..tools.output import Output
@@ -96,7 +97,9 @@ class RunLimits:
     max_items: int
     """Items of one `for_each` task."""
     max_bytes: int
-    """Bytes of all its outputs."""
+    """Bytes of memory that all its outputs take."""
+    max_calls: int = MAX_CALLS
+    """Calls of all its tasks and their items."""
 
 
 @dataclass(frozen=True, slots=True)

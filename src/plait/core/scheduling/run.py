@@ -11,13 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from ...errors import CallError, CallTimeout, InvalidOutput, OutputTooLarge
-from ..planning.plan import Plan, PlannedTask
+from ...errors import CallError, CallTimeout, InvalidOutput, LimitExceeded, OutputTooLarge
+from ..planning.plan import MAX_CALLS, Plan, PlannedTask
 from ..tools.catalog import digest_of
 from ..tools.claims import Accesses
 from ..tools.output import Output
 from ..values.principal import USER, Principal
-from ..values.strict import measure
 from .calls import MAX_ITEMS, blamed, calls_of, reason_to_skip, selected
 from .conflicts import ConflictOrder, Conflicts, Layers
 from .events import (
@@ -70,6 +69,7 @@ class Run:
         timeout_s: float | None = None,
         max_items: int = MAX_ITEMS,
         max_bytes: int = MAX_RUN_BYTES,
+        max_calls: int = MAX_CALLS,
         calls: CallsOf = calls_of,
     ) -> None:
         self.id = id
@@ -93,6 +93,9 @@ class Run:
         self.outputs: dict[str, Output] = {}
         """The outputs that references see, of the tasks that succeeded."""
         self.bytes = 0
+        """About the memory that its outputs take."""
+        self.calls_made = 0
+        """The calls of its tasks and items so far; repeated attempts do not count."""
         self.unsettled = len(self.states)
         self.stopped_by: str | None = None
         """`cancelled`, `timeout` or `fail_fast`, if something ended the run early."""
@@ -112,7 +115,7 @@ class Run:
         self.jitters: list[float] = []
         """The random shares of the pauses before repeated calls, in the order in which they were
         drawn."""
-        self.limits = RunLimits(timeout_s or plan.dag.timeout_s, max_items, max_bytes)
+        self.limits = RunLimits(timeout_s or plan.dag.timeout_s, max_items, max_bytes, max_calls)
         self._jitter = jitter
         self._calls = calls
         self._budgets = RetryBudgets()
@@ -320,6 +323,7 @@ class Run:
                 calls, items = self._calls(
                     self.states[id].key, planned, self.outputs, self.limits.max_items
                 )
+                self._count_calls(len(calls))
         except CallError as error:
             self._give_up(id, error, Failure.of(error), now)
             return
@@ -352,7 +356,7 @@ class Run:
             self._end(id)
             return
         state.items.outputs[item] = output
-        self.bytes += output.size_bytes
+        self.bytes += output.memory_bytes
         self._move_item(
             call.key, Status.SUCCESS, now, call, output_bytes=output.size_bytes, cached=cached
         )
@@ -600,19 +604,29 @@ class Run:
 
     def _keep(self, id: str, output: Output) -> None:
         self.outputs[id] = output
-        self.bytes += output.size_bytes
+        self.bytes += output.memory_bytes
 
     def _keep_what_is_invalid(self, state: TaskState, error: InvalidOutput) -> None:
         """Keep the invalid output for `get_run`, if it fits the run's limit."""
-        output = Output(error.output, (), measure(error.output))
-        if error.output is not None and self.bytes + output.size_bytes <= self.limits.max_bytes:
+        output = Output.of(error.output)
+        if error.output is not None and self.bytes + output.memory_bytes <= self.limits.max_bytes:
             state.output = output
-            self.bytes += output.size_bytes
+            self.bytes += output.memory_bytes
+
+    def _count_calls(self, count: int) -> None:
+        if self.calls_made + count > self.limits.max_calls:
+            raise LimitExceeded(
+                f"it has {count:,} calls, and this run has made {self.calls_made:,} of at most "
+                f"{self.limits.max_calls:,}",
+                hint="Send the rest as another DAG.",
+            )
+        self.calls_made += count
 
     def _make_room(self, output: Output) -> None:
-        if self.bytes + output.size_bytes > self.limits.max_bytes:
+        if self.bytes + output.memory_bytes > self.limits.max_bytes:
             raise OutputTooLarge(
-                f"the outputs of this run would hold more than {self.limits.max_bytes:,} bytes",
+                f"the outputs of this run would take more than {self.limits.max_bytes:,} bytes "
+                "of memory",
                 hint="Ask the tools for less, or shrink their outputs with select.",
             )
 

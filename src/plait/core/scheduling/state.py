@@ -69,7 +69,12 @@ class Items:
         there = [output for output in self.outputs if output is not None]
         value: list[Json] = [None if output is None else output.value for output in self.outputs]
         attachments = tuple(block for output in there for block in output.attachments)
-        return Output(value, attachments, sum(output.size_bytes for output in there))
+        return Output(
+            value,
+            attachments,
+            sum(output.size_bytes for output in there),
+            overhead_bytes=sum(output.overhead_bytes for output in there),
+        )
 
 
 class TaskState:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...errors import InvalidOutput, OutputTooLarge, ToolError
-from ..values.strict import Json, JsonObject, NotStrict, loads, measure, short
+from ..values.strict import Json, JsonObject, NotStrict, TooManyValues, loads, short, weigh
 from .catalog import Tool
 
 MAX_ERROR_CHARS = 2_000
+_ASK_FOR_LESS = "Ask the tool for less: a range, a filter, a page."
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +20,24 @@ class Output:
     value: Json
     attachments: tuple[JsonObject, ...] = ()
     size_bytes: int = 0
+    """The size of `value` as compact JSON."""
     is_wrapped: bool = False
     """Whether `value` is only the wrapper `{"result": x}` that SDKs put around a value."""
+    overhead_bytes: int = 0
+    """About the memory that it takes beyond `size_bytes`: many small values, attachments."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """About the memory that it takes."""
+        return self.size_bytes + self.overhead_bytes
+
+    @classmethod
+    def of(cls, value: Json, attachments: tuple[JsonObject, ...] = ()) -> Output:
+        """Make the output *value*, measured. Raises `NotStrict`."""
+        size, memory = weigh(value)
+        if attachments:
+            memory += weigh(list(attachments)).memory
+        return cls(value, attachments, size, overhead_bytes=memory - size)
 
 
 def read_output(result: JsonObject, tool: Tool, max_bytes: int) -> Output:
@@ -34,21 +51,27 @@ def read_output(result: JsonObject, tool: Tool, max_bytes: int) -> Output:
     if result.get("isError") is True:
         raise tool_error(result)
     structured = result.get("structuredContent")
-    value = _of_blocks(blocks) if structured is None else structured
     try:
-        size = measure(value)
+        value = _of_blocks(blocks) if structured is None else structured
+    except TooManyValues as error:
+        raise OutputTooLarge(
+            f"{tool.full_name} returned JSON as text, and {error}", hint=_ASK_FOR_LESS
+        ) from None
+    attachments = tuple(block for block in blocks if block.get("type") in {"image", "audio"})
+    try:
+        output = Output.of(value, attachments)
     except NotStrict as error:
         raise InvalidOutput(
             f"{tool.full_name} returned an answer that is not strict JSON: {error}"
         ) from None
-    if size > max_bytes:
+    if output.size_bytes > max_bytes:
         raise OutputTooLarge(
-            f"{tool.full_name} returned {size:,} bytes; at most {max_bytes:,} are kept",
-            hint="Ask the tool for less: a range, a filter, a page.",
+            f"{tool.full_name} returned {output.size_bytes:,} bytes; at most {max_bytes:,} "
+            "are kept",
+            hint=_ASK_FOR_LESS,
         )
     _check_schema(tool, structured, value)
-    attachments = tuple(block for block in blocks if block.get("type") in {"image", "audio"})
-    return Output(value, attachments, size, _is_wrapper(structured))
+    return replace(output, is_wrapped=True) if _is_wrapper(structured) else output
 
 
 def tool_error(result: JsonObject) -> ToolError:
@@ -76,6 +99,8 @@ def _of_text(text: str) -> Json:
     if text.lstrip()[:1] in {"{", "["}:
         try:
             return loads(text)
+        except TooManyValues:
+            raise
         except NotStrict:
             pass  # text that only looks like JSON stays text
     return text

@@ -11,7 +11,7 @@ import mcp_types as types
 from mcp_types import jsonrpc_message_adapter
 
 from ...core.values.strict import NotStrict, decode
-from .faults import Fault, made_error
+from .faults import Fault, made_error, unreadable
 from .lines import HEAD_BYTES, answered_id, names_a_method
 
 LEAST_LINE_BYTES = 64
@@ -123,9 +123,8 @@ class Unreadable:
 def read_event(event: Event, max_bytes: int) -> types.JSONRPCMessage | Unreadable:
     """Read the message that *event* holds."""
     if event.is_too_long:
-        return _unreadable(
-            event.data, Fault.TOO_LARGE, f"an event of its answers exceeded {max_bytes:,} bytes"
-        )
+        complaint = f"an event of its answers exceeded {max_bytes:,} bytes"
+        return _unreadable(event.data, made_error(Fault.TOO_LARGE, complaint))
     return read_message(event.data)
 
 
@@ -135,11 +134,9 @@ def read_message(data: bytes) -> types.JSONRPCMessage | Unreadable:
         return jsonrpc_message_adapter.validate_python(decode(data), by_name=False)
     except ValueError as error:  # NotStrict, or pydantic's
         reason = str(error) if isinstance(error, NotStrict) else "it is not a JSON-RPC message"
-        return _unreadable(data, Fault.UNREADABLE, f"the server's answer cannot be read: {reason}")
+        return _unreadable(data, unreadable(reason, error))
 
 
-def _unreadable(data: bytes, fault: Fault, reason: str) -> Unreadable:
+def _unreadable(data: bytes, error: types.ErrorData) -> Unreadable:
     id = answered_id(data, data)
-    return Unreadable(
-        made_error(fault, reason), id, is_answer=id is not None or not names_a_method(data)
-    )
+    return Unreadable(error, id, is_answer=id is not None or not names_a_method(data))

@@ -20,6 +20,7 @@ import mcp_types as types
 from mcp import MCPError
 
 from ...core.ports import RpcError
+from ...core.values.strict import TooManyValues
 from ...errors import (
     CallError,
     ConnectionLost,
@@ -77,6 +78,12 @@ def made_error(
     """Make the error that answers a request in the server's place."""
     details = {"fault": fault.value, "status": status, "retryAfter": retry_after}
     return types.ErrorData(code=_CODE, message=message[:500], data={_MARK: details})
+
+
+def unreadable(reason: str, error: ValueError) -> types.ErrorData:
+    """Make the error for an answer that cannot be read, by *reason*; *error* was raised for it."""
+    fault = Fault.TOO_LARGE if isinstance(error, TooManyValues) else Fault.UNREADABLE
+    return made_error(fault, f"the server's answer cannot be read: {reason}")
 
 
 def translated(server: str, error: types.ErrorData, exit_reason: str) -> CallError:

@@ -22,7 +22,7 @@ from mcp_types import jsonrpc_message_adapter
 from ...core.ports import OnProgress
 from ...core.values.strict import Json, JsonObject, NotStrict, decode
 from ..mcp_sdk import SessionMessage
-from .faults import Fault, made_error
+from .faults import Fault, made_error, unreadable
 
 HEAD_BYTES, TAIL_BYTES = 64 * 1024, 64
 """Bytes at the beginning and the end of an unreadable line that are searched for a request id."""
@@ -115,9 +115,7 @@ class Lines:
             reason = str(error) if isinstance(error, NotStrict) else "it is not a JSON-RPC answer"
             id = answered_id(line, line) if id is None else id
             if id is not None and id in self._open:
-                return self._fail(
-                    id, Fault.UNREADABLE, f"the server's answer cannot be read: {reason}"
-                )
+                return self._fail(id, unreadable(reason, error))
             self.invalid_lines += 1
             self.why_invalid = reason
             return None
@@ -167,9 +165,8 @@ class Lines:
         waiter.resolve(answer)
         return True
 
-    def _fail(self, id: types.RequestId, fault: Fault, message: str) -> types.JSONRPCError | None:
-        """Answer the request *id* with an error; None if its waiter has taken that."""
-        error = made_error(fault, message)
+    def _fail(self, id: types.RequestId, error: types.ErrorData) -> types.JSONRPCError | None:
+        """Answer the request *id* with *error*; None if its waiter has taken that."""
         if self._resolve(id, error):
             return None
         return types.JSONRPCError(jsonrpc="2.0", id=id, error=error)
@@ -181,7 +178,7 @@ class Lines:
         if (
             id is not None
             and id in self._open
-            and (message := self._fail(id, Fault.TOO_LARGE, complaint))
+            and (message := self._fail(id, made_error(Fault.TOO_LARGE, complaint)))
         ):
             yield SessionMessage(message)
         raise LineTooLong(complaint)

@@ -1,0 +1,54 @@
+"""The number of values in JSON text, and about the memory that they take once they are parsed.
+
+A limit on bytes alone bounds neither work nor memory: ten megabytes of `{},{},…` are three million
+objects, take a second to read and 25 times their size to keep. What is counted here are values: the
+elements of lists, the members of objects, and the lists and objects themselves. Counting looks at
+the bytes and parses nothing, so text can be refused before any of it is built. The outermost value
+does not count, and an empty list or object counts twice.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+VALUE_BYTES = 100
+"""About the memory that a parsed value takes besides its text: the place in its list or object, and
+its share of that object."""
+
+_FEW = 100
+"""Text of at most this number of values is not searched for strings: what they hold counts too."""
+
+
+class Extent(NamedTuple):
+    """The size of a value: `bytes` as compact JSON, `memory` in bytes as it is kept."""
+
+    bytes: int
+    memory: int
+
+
+def extent_of(text: bytes) -> Extent:
+    """Return the size of the value that *text*, compact JSON, is written for."""
+    values = _most_values(text)
+    if values > _FEW:
+        values = count_values(text)
+    return Extent(len(text), len(text) + VALUE_BYTES * values)
+
+
+def holds_more_values(text: bytes, most: int) -> bool:
+    """Whether the JSON *text* holds more than *most* values."""
+    return _most_values(text) > most and (
+        text.count(b'"') > 4 * most + text.count(b'\\"') or count_values(text) > most
+    )
+
+
+def count_values(text: bytes) -> int:
+    """Count the values in the JSON *text*; what its strings hold does not count."""
+    if b'"' in text:
+        if b"\\" in text:
+            text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+        text = b"".join(text.split(b'"')[::2])
+    return _most_values(text)
+
+
+def _most_values(text: bytes) -> int:
+    return text.count(b",") + text.count(b"{") + text.count(b"[")
