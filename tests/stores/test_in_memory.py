@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from dataclasses import replace
+from typing import Any
 
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
@@ -118,7 +119,7 @@ def test_a_run_that_is_going_is_kept_above_every_bound() -> None:
 
 
 def test_an_output_of_many_values_is_kept_as_json_and_counts_as_that() -> None:
-    value = {"v": [{}] * 10_000}
+    value: Any = {"v": [{}] * 10_000}
     output = replace(Output.of(value, ({"type": "image", "data": "aGk="},)), is_wrapped=True)
     run, scheduler = begun("r1")
     scheduler.handle(Succeeded(Key("r1", "a"), output), 1.0)

@@ -142,7 +142,7 @@ def test_the_selected_part_of_an_output_is_kept_and_measured():
 
 
 LARGE = "x" * 900_000
-ROWS = [{"text": LARGE, "n": n} for n in range(3)]
+ROWS: list[Any] = [{"text": LARGE, "n": n} for n in range(3)]
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_items_share_one_large_output_as_often_as_there_are_items():
 
 @pytest.mark.parametrize("copy", ["$OUTPUT[a] of $ITEM", "$OUTPUT[a][*].text"])
 def test_items_with_large_texts_of_their_own_are_bounded_in_all(copy: str):
-    value = LARGE if "of" in copy else ROWS
+    value: Any = LARGE if "of" in copy else ROWS
     each = planned(for_each=[*range(200)], arguments={"x": copy})
     calls, items = calls_of(KEY, each, {"a": Output.of(value)})
     assert items is not None

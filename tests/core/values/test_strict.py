@@ -197,7 +197,7 @@ def test_text_of_too_many_values_is_refused_before_it_is_read(read: Any, part: s
 
 
 def test_text_of_as_many_values_as_allowed_is_read() -> None:
-    value = [*range(MAX_VALUES - 1)]
+    value: Any = [*range(MAX_VALUES - 1)]
     assert loads(dumps(value)) == value
-    texts = [",[{" * 10] * 50_000
+    texts: Any = [",[{" * 10] * 50_000
     assert loads(dumps(texts)) == texts

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plait.core.values.strict import MAX_VALUES
 from plait.downstream.transports.events import (
     LEAST_LINE_BYTES,
     Event,
@@ -19,6 +20,7 @@ from plait.downstream.transports.events import (
     read_event,
     read_message,
 )
+from plait.downstream.transports.faults import Fault
 
 LIMIT = 10_000
 TEXT = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=20)
@@ -123,3 +125,11 @@ def test_the_bytes_of_one_message_are_read_without_an_event():
     message = read_message(json.dumps(ANSWER).encode())
     assert message == read_event(Event("message", json.dumps(ANSWER).encode()), LIMIT)
     assert isinstance(read_message(b"{"), Unreadable)
+
+
+def test_a_message_of_too_many_values_is_too_large():
+    bomb = b"{}," * MAX_VALUES + b"{}"
+    found = read_message(b'{"jsonrpc":"2.0","id":7,"result":{"x":[' + bomb + b"]}}")
+    assert isinstance(found, Unreadable)
+    assert found.id == 7
+    assert found.error.data["plait.fault"]["fault"] == Fault.TOO_LARGE

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp.shared.message import SessionMessage
 
+from plait.core.values.strict import MAX_VALUES
 from plait.downstream.transports.faults import Fault
 from plait.downstream.transports.lines import HEAD_BYTES, Lines, LineTooLong, Waiter
 
@@ -188,3 +189,15 @@ def test_a_long_line_in_many_pieces_takes_time_in_proportion_to_its_bytes():
 def test_no_bytes_raise_anything(data: bytes):
     for item in reader(0, 1).read(data + b"\n"):
         assert isinstance(item, SessionMessage)
+
+
+def test_an_answer_of_too_many_values_fails_its_request_alone():
+    bomb = b"{}," * MAX_VALUES + b"{}"
+    lines = Lines(10 * MAX_VALUES)
+    lines.expect(7)
+    lines.expect(8)
+    data = b'{"jsonrpc":"2.0","id":7,"result":{"x":[' + bomb + b"]}}\n" + answer(8)
+    [refused, read] = lines.read(data)
+    assert faults([refused]) == [(7, Fault.TOO_LARGE)]
+    assert "it holds more than 500,000 values" in str(refused.message)
+    assert isinstance(read.message, types.JSONRPCResponse)

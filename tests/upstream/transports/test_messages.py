@@ -7,7 +7,7 @@ from typing import Any
 import mcp_types as types
 import pytest
 
-from plait.core.values.strict import RESULT_DEPTH
+from plait.core.values.strict import MAX_VALUES, RESULT_DEPTH
 from plait.upstream.transports.messages import (
     Incoming,
     Notice,
@@ -98,3 +98,21 @@ def test_an_answer_that_is_not_json_is_written_as_an_error_with_its_id():
     assert read_json(written(message(id=3, result={"n": 1}))) == message(id=3, result={"n": 1})
     failed: Any = read_json(written(message(id=3, result={"x": {1, 2}})))
     assert (failed["id"], failed["error"]["code"]) == (3, types.INTERNAL_ERROR)
+
+
+@pytest.mark.parametrize(
+    ("text", "id"),
+    [
+        ('{"jsonrpc":"2.0","id":7,"method":"m","params":{"x":[BOMB]}}', 7),
+        ('{"id": "seven", "jsonrpc": "2.0", "method": "m", "params": {"x": [BOMB]}}', "seven"),
+        ('{"method":"m","params":{"x":[BOMB]},"jsonrpc":"2.0","id":7}\n', 7),
+        ('{"method":"m","params":{"id":7,"x":[BOMB]}}', None),
+        ('{"jsonrpc":"2.0","id":null,"method":"m","params":{"x":[BOMB]}}', None),
+    ],
+)
+def test_a_message_of_too_many_values_is_refused_with_its_id_before_it_is_read(text: str, id: Any):
+    with pytest.raises(Unreadable) as refused:
+        read_json(text.replace("BOMB", "{}," * MAX_VALUES + "{}").encode())
+    assert refused.value.error.id == id
+    assert refused.value.error.error.code == -32600
+    assert "it holds more than 500,000 values" in refused.value.error.error.message

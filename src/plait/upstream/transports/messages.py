@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import mcp_types as types
 from pydantic import ValidationError
 
-from ...core.values.strict import RESULT_DEPTH, JsonObject, NotStrict, encode, loads
+from ...core.values.strict import RESULT_DEPTH, JsonObject, NotStrict, TooManyValues, encode, loads
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,11 @@ class Reply:
 
 Incoming: TypeAlias = "Request | Notice | Reply"
 
+_END_BYTES = 200
+_ID_FIRST = re.compile(
+    rb'\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(\d{1,15}|"[^"\\]{1,100}")\s*,'
+)
+_ID_LAST = re.compile(rb'"id"\s*:\s*(\d{1,15}|"[^"\\]{1,100}")\s*\}\s*\Z')
 _OF_A_REQUEST = frozenset({"jsonrpc", "id", "method", "params"})
 
 
@@ -84,6 +90,9 @@ def read_json(text: bytes) -> object:
     """Decode the strict JSON in *text*. Raises `Unreadable`, which names the place."""
     try:
         return loads(text, RESULT_DEPTH)
+    except TooManyValues as error:
+        message = f"The message is refused: {error}"
+        raise Unreadable(types.INVALID_REQUEST, message, _id_at_an_end(text)) from None
     except NotStrict as error:
         try:  # it may be JSON all the same, and its sender waits for an answer with its id
             id = _id_in(json.loads(text))
@@ -91,6 +100,12 @@ def read_json(text: bytes) -> object:
             id = None
         message = f"The message is not strict JSON: {error}"
         raise Unreadable(types.PARSE_ERROR, message, id) from None
+
+
+def _id_at_an_end(text: bytes) -> str | int | None:
+    """Find the id of the request *text* where clients write it, without parsing the rest."""
+    found = _ID_FIRST.match(text) or _ID_LAST.search(text[-_END_BYTES:])
+    return None if found is None else _id_in({"id": json.loads(found[1])})
 
 
 def _id_in(value: object) -> str | int | None:
