@@ -103,6 +103,7 @@ class Gateway(verbs.Gateway):
             resolver=_resolver(settings, resources),
             observers=observers,
         )
+        made.notice = settings.notice
         made._parts, made._memory = _Parts(settings, pool, cache, resources, notify), memory
         return made
 
@@ -122,6 +123,7 @@ class Gateway(verbs.Gateway):
         change at run time are reported."""
         assert self._parts is not None  # it was made from settings
         before, parts = self._parts.config, self._parts
+        self.notice = config.notice
         parts.resources.adopt(config)
         self.change(_policy(config), _limits(config), _resolver(config, parts.resources))
         changed = await parts.pool.reload(config)

@@ -13,12 +13,16 @@ from plait.cli.exits import Exit
 from .conftest import Plait, task
 
 COMMANDS = ("serve", "run", "plan", "tools", "call", "servers")
+WITHOUT_SETTINGS = ("trust",)
 
 
 def test_help_names_every_command(plait: Plait):
     result = plait("--help")
     assert result.exit_code == 0
-    assert re.findall(r"^  ([a-z]+)  ", result.stdout, re.MULTILINE) == list(COMMANDS)
+    assert re.findall(r"^  ([a-z]+)  ", result.stdout, re.MULTILINE) == [
+        *COMMANDS,
+        *WITHOUT_SETTINGS,
+    ]
     assert plait("-h").stdout == result.stdout
     assert result.stdout in plait().output
 

@@ -163,7 +163,7 @@ def test_ctrl_c_stops_what_runs_and_shows_what_there_is(start: Start, tmp_path: 
         "arguments": {"argv": ["sleep", "59.31"]},
     }
     (tmp_path / "dag.json").write_text(json.dumps({"tasks": [read, slow], "return": ["*"]}))
-    process = start("run", "dag.json")
+    process = start("run", "dag.json", "--config", "servers.toml")
     line_with(process, "quick")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
@@ -196,11 +196,11 @@ def test_a_second_ctrl_c_ends_at_once(start: Start):
 
 def test_a_server_that_does_not_start_fails_its_own_tasks_with_5(start: Start, tmp_path: Path):
     (tmp_path / "servers.toml").write_text('[servers.gone]\ncommand = "no-such-program-anywhere"\n')
-    process = start("call", "gone:look")
+    process = start("call", "gone:look", "--config", "servers.toml")
     out, err = process.communicate()
     assert (process.returncode, out) == (5, "")
     assert "no-such-program-anywhere" in err
-    process = start("servers", "--json")
+    process = start("servers", "--json", PLAIT_CONFIG="servers.toml")
     out, _ = process.communicate()
     assert process.returncode == 0
     assert "no-such-program-anywhere" in json.loads(out)["servers"][0]["error"]
@@ -208,7 +208,7 @@ def test_a_server_that_does_not_start_fails_its_own_tasks_with_5(start: Start, t
 
 def test_a_wrong_configuration_is_4_with_file_and_key(start: Start, tmp_path: Path):
     (tmp_path / "servers.toml").write_text('[servers.x]\ncomand = "a"\n')
-    process = start("tools")
+    process = start("tools", "--config", "servers.toml")
     out, err = process.communicate()
     assert (process.returncode, out) == (4, "")
     assert "comand" in err

@@ -54,18 +54,20 @@ def test_a_server_that_cannot_be_as_asked_is_not_started(
 
 
 def test_an_address_that_another_program_listens_on_is_refused(plait: Plait, tmp_path: Path):
-    (tmp_path / "servers.toml").write_text("")
+    file = tmp_path / "mine.toml"
+    file.write_text("")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = "{}:{}".format(*taken.getsockname())
-        result = plait("serve", "--http", address)
+        result = plait("serve", "--http", address, "--config", str(file))
     assert result.exit_code == 2
     assert f"{address}: " in result.stderr
     assert "ddress already in use" in " ".join(result.stderr.split())
 
 
 def test_settings_that_cannot_be_used_are_refused_with_4(plait: Plait, tmp_path: Path):
-    (tmp_path / "servers.toml").write_text("[gatway]\n")
-    result = plait("serve")
+    file = tmp_path / "mine.toml"
+    file.write_text("[gatway]\n")
+    result = plait("serve", "--config", str(file))
     assert (result.exit_code, result.stdout) == (4, "")
     assert "gatway: unknown key" in result.stderr
 

@@ -19,7 +19,7 @@ from ..core.strategies import json_values
 def parsed(folder: Path, name: str, text: str | bytes) -> Any:
     file = folder / name
     file.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
-    return parse(file)
+    return parse(file, file.read_bytes())
 
 
 @pytest.mark.parametrize(
@@ -77,8 +77,3 @@ def test_a_file_that_cannot_be_parsed_is_refused_with_the_place(
     with pytest.raises(ConfigError) as refused:
         parsed(tmp_path, name, text)
     assert str(refused.value).startswith(f"{tmp_path / name}: {said}")
-
-
-def test_a_missing_file_is_refused(tmp_path: Path):
-    with pytest.raises(ConfigError, match=r"no\.toml: cannot be read: No such file or directory"):
-        parse(tmp_path / "no.toml")

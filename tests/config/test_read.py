@@ -9,19 +9,86 @@ from pathlib import Path
 
 import pytest
 
+from plait.config import Config, Untrusted
 from plait.config.models import GatewaySettings
-from plait.config.read import load_config
+from plait.config.read import load_config, without_servers
 from plait.errors import ConfigError
 from plait.redaction import Secrets
 
 from .conftest import Load
 
 
-def test_a_file_in_a_parent_folder_is_found(tmp_path: Path):
+def found(folder: Path, cwd: Path | None = None) -> Config:
+    """The settings that are found from *cwd*; the state folder is *folder*'s."""
+    return load_config(None, {"PLAIT_STATE_DIR": str(folder / "state")}, cwd or folder)
+
+
+def trusted(folder: Path, cwd: Path | None = None) -> Config:
+    """The same, once the user has said yes."""
+    with pytest.raises(Untrusted) as refused:
+        found(folder, cwd)
+    refused.value.decisions.trust(refused.value.file)
+    return found(folder, cwd)
+
+
+def test_a_file_in_a_parent_folder_is_found_and_used_once_it_is_trusted(tmp_path: Path):
     (tmp_path / "servers.toml").write_text('[servers.a]\ncommand = "x"\n')
     below = tmp_path / "deep" / "er"
     below.mkdir(parents=True)
-    assert list(load_config(None, {}, below).servers) == ["a"]
+    with pytest.raises(Untrusted, match=rf"plait trust {tmp_path / 'servers.toml'}$"):
+        found(tmp_path, below)
+    assert list(trusted(tmp_path, below).servers) == ["a"]
+
+
+def test_a_change_of_a_found_file_asks_again_and_the_old_content_does_not(tmp_path: Path):
+    file = tmp_path / "servers.toml"
+    file.write_text('[servers.a]\ncommand = "x"\n')
+    trusted(tmp_path)
+    file.write_text('[servers.a]\ncommand = "y"\n')
+    with pytest.raises(Untrusted):
+        found(tmp_path)
+    file.write_text('[servers.a]\ncommand = "x"\n')
+    assert list(found(tmp_path).servers) == ["a"]
+
+
+def test_no_variable_and_no_file_is_read_before_the_answer(tmp_path: Path):
+    (tmp_path / "servers.toml").write_text('[servers.a]\ncommand = "${file:none} ${NONE}"\n')
+    with pytest.raises(Untrusted):
+        found(tmp_path)
+
+
+def test_a_nearer_file_is_not_passed_over_because_one_above_it_is_trusted(tmp_path: Path):
+    (tmp_path / "servers.toml").write_text("")
+    trusted(tmp_path)
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "servers.toml").write_text("")
+    with pytest.raises(Untrusted, match="below"):
+        found(tmp_path, tmp_path / "below")
+
+
+def test_a_found_file_that_others_may_write_is_refused_also_if_it_is_trusted(tmp_path: Path):
+    (tmp_path / "servers.toml").write_text("")
+    trusted(tmp_path)
+    (tmp_path / "servers.toml").chmod(0o666)
+    with pytest.raises(ConfigError, match="others may write it"):
+        found(tmp_path)
+
+
+def test_in_the_place_of_refused_settings_there_are_none_and_a_notice(tmp_path: Path):
+    (tmp_path / "servers.toml").write_text('[servers.a]\ncommand = "x"\n[gateway]\nwait_s = 1\n')
+    environ = {"PLAIT_STATE_DIR": str(tmp_path / "state"), "PLAIT_MAX_CONCURRENCY": "3"}
+    with pytest.raises(Untrusted) as refused:
+        load_config(None, environ, tmp_path)
+    config = without_servers(refused.value, environ, tmp_path)
+    assert (dict(config.servers), config.gateway.wait_s) == ({}, None)
+    assert config.gateway.max_concurrency == 3
+    assert config.state_folder == tmp_path / "state"
+    assert config.notice.endswith(f"plait trust {tmp_path / 'servers.toml'}")
+
+
+def test_a_missing_file_is_refused(load: Load, tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"no\.toml: cannot be read: No such file or directory"):
+        load_config(tmp_path / "no.toml", {}, tmp_path)
 
 
 def test_the_variable_names_the_file_before_any_folder_does(tmp_path: Path):
@@ -41,12 +108,15 @@ def test_the_file_that_is_asked_for_is_read_before_all_others(tmp_path: Path):
     assert config.source == str(tmp_path / "asked.toml")
 
 
-def test_the_users_own_folder_is_searched_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_users_own_folder_is_searched_last_and_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr("plait.config.read.user_config_path", lambda name: tmp_path / "home" / name)
     (tmp_path / "home" / "plait").mkdir(parents=True)
     (tmp_path / "home" / "plait" / "servers.toml").write_text('[servers.mine]\ncommand = "x"\n')
     (tmp_path / "empty").mkdir()
     assert list(load_config(None, {}, tmp_path / "empty").servers) == ["mine"]
+    assert list(load_config(None, {}, tmp_path / "home" / "plait").servers) == ["mine"]
 
 
 def test_without_a_file_the_workspace_server_serves_this_folder(

@@ -100,6 +100,8 @@ def test_the_quickstart_and_the_contract_show_python():
 def test_the_dag_of_the_quickstart_runs_on_its_settings(project: Path):
     (project / "first.json").write_text(of_the_quickstart("json").text)
     assert "plait run first.json" in QUICKSTART.read_text()
+    assert "plait trust servers.toml" in QUICKSTART.read_text()
+    ran(project, "-m", "plait", "trust", "servers.toml")
     ran(project, "-m", "plait", "run", "--json", "first.json")
     written = (project / "state.txt").read_text()
     assert written.startswith("Commit history: the last 3 of project\n\n")

@@ -34,6 +34,20 @@ SHAPE = {
 }
 
 
+async def test_a_notice_about_the_settings_is_in_every_search_and_in_the_instructions():
+    async with Gateway(FakeServers(), FakeServers(), InMemoryRuns()) as gateway:
+        gateway.notice = "These settings are not used yet."
+        async with Client(build_server(gateway), mode=LEGACY) as client:
+            listed = await client.call_tool("search_tools", {"query": ""})
+            found = await client.call_tool("search_tools", {"query": "read a file"})
+            instructions = client.instructions
+    for answer in (listed, found):
+        assert structured(answer)["notes"] == [gateway.notice]
+        assert gateway.notice in first_text(answer)
+    assert instructions is not None
+    assert instructions.startswith(gateway.notice)
+
+
 @asynccontextmanager
 async def connected() -> AsyncIterator[Client]:
     servers = FakeServers()

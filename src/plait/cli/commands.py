@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -125,6 +126,7 @@ def serve(
     from .serving import serve
 
     session = _session(ctx, config, log_level or LogLevel.INFO, debug)
+    session.may_ask = sys.stdin is not None and sys.stdin.isatty()  # else a client started us
     hosts, origins = tuple(allow_host or ()), tuple(allow_origin or ())
     _end(
         session.settle(
@@ -264,6 +266,22 @@ def servers(
 
     session = _session(ctx, config, log_level, debug, as_json)
     _end(session.perform(lambda gateway: list_servers(gateway, session)))
+
+
+@program.command(epilog=EXITS)
+def trust(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A servers.toml in some folder.")],
+    debug: DebugOption = False,
+) -> None:
+    """Let a settings file be used where it is found, as it is now.
+
+    Shows what it starts and reaches. After a change it is asked for again.
+    """
+    from .trusting import trust
+
+    session = _session(ctx, None, None, debug)
+    _end(session.settle(lambda: trust(session, file)))
 
 
 def _session(

@@ -18,6 +18,7 @@ from .exits import Exit
 from .session import Session
 
 if TYPE_CHECKING:
+    from ..config import Config
     from ..upstream.transports.admission import Admission
 
 log = logging.getLogger(__name__)
@@ -58,10 +59,16 @@ def serve(
     """Serve until the client leaves or a signal comes. If *is_watching*, watch the settings file.
     If *is_open*, everybody may come in over HTTP."""
     from ..app import serve_http, serve_stdio
-    from ..config import load_config
+    from ..config import Untrusted, load_config
+    from ..config.read import without_servers
     from ..config.reloading import Reloading, log_notes
 
-    log_notes(session.config)
+    try:
+        config = session.config
+    except Untrusted as refused:
+        log.warning("config.untrusted", extra={"reason": str(refused)})
+        config = without_servers(refused)
+    log_notes(config)
     reloading = Reloading(
         partial(load_config, session.config_file, secrets=session.secrets), is_watching
     )
@@ -70,15 +77,15 @@ def serve(
             raise _bad_address(
                 "it is missing, and --allow-host, --allow-origin and --no-auth need it."
             )
-        anyio.run(serve_stdio, session.config, reloading)
+        anyio.run(serve_stdio, config, reloading)
         return Exit.SUCCESS
     address = read_address(http)
     listening = partial(
         serve_http,
-        session.config,
+        config,
         address.host,
         address.port,
-        admit=_admitting(session, is_open=is_open),
+        admit=_admitting(session, config, is_open=is_open),
         allowed_hosts=hosts,
         allowed_origins=origins,
         reloading=reloading,
@@ -90,7 +97,7 @@ def serve(
     return Exit.SUCCESS
 
 
-def _admitting(session: Session, *, is_open: bool) -> Callable[[str], Admission]:
+def _admitting(session: Session, config: Config, *, is_open: bool) -> Callable[[str], Admission]:
     """Return the rule for who may come in to an address; it raises `ConfigError` if nothing would
     keep others out of it."""
 
@@ -98,7 +105,7 @@ def _admitting(session: Session, *, is_open: bool) -> Callable[[str], Admission]
         from ..config.access_token import find_token, make_token
         from ..upstream.transports.admission import Everybody, TokenHolders, is_loopback
 
-        is_local, folder = is_loopback(bound), session.config.state_folder
+        is_local, folder = is_loopback(bound), config.state_folder
         if is_open:
             others = "every user of this machine" if is_local else f"everybody who reaches {bound}"
             log.warning("serving.open", extra={"reason": f"--no-auth: {others} may call all tools"})

@@ -32,6 +32,10 @@ OpenGateway: TypeAlias = "Callable[[Config], AbstractAsyncContextManager[Gateway
 Command: TypeAlias = "Callable[[Gateway], Awaitable[int]]"
 
 
+class Declined(Exception):
+    """A person was asked, and said no."""
+
+
 @dataclass
 class Session:
     """The state that all commands share. *open_gateway* replaces the program's own, if it is
@@ -42,6 +46,8 @@ class Session:
     log_level: str = "warning"
     debug: bool = False
     as_json: bool = False
+    may_ask: bool = True
+    """Whether a person may be asked on the terminal."""
     secrets: Secrets = field(default_factory=Secrets)
     """The values that are kept out of messages. Reading the settings fills it."""
 
@@ -51,10 +57,17 @@ class Session:
 
     @cached_property
     def config(self) -> Config:
-        """The settings. Raises `ConfigError`."""
-        from ..config import load_config
+        """The settings. If a file was found that is not trusted, a person at the terminal is asked.
+        Raises `ConfigError`, and `Declined`."""
+        from ..config import Untrusted, load_config
+        from .trusting import ask
 
-        return load_config(self.config_file, secrets=self.secrets)
+        try:
+            return load_config(self.config_file, secrets=self.secrets)
+        except Untrusted as found:
+            if not (self.may_ask and ask(self.console, found)):
+                raise
+            return load_config(self.config_file, secrets=self.secrets)
 
     def perform(self, command: Command) -> int:
         """Run *command* on a gateway over the configured servers, and return the exit code."""
@@ -70,6 +83,8 @@ class Session:
                 return int(work())
         except typer.BadParameter:  # shown with the usage of the command
             raise
+        except Declined:
+            return Exit.TASK_FAILED
         except ConfigError as error:
             self._show_traceback(error)
             self.console.complain(self.secrets.redact(str(error)))

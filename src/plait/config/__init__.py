@@ -10,6 +10,7 @@ from .models import (
     ToolSettings,
 )
 from .read import load_config
+from .trust import Untrusted
 
 __all__ = [
     "Config",
@@ -18,5 +19,6 @@ __all__ = [
     "PolicySettings",
     "ServerSettings",
     "ToolSettings",
+    "Untrusted",
     "load_config",
 ]

@@ -260,6 +260,8 @@ class Config(Settings):
     """The file the settings came from, for messages."""
     notes: tuple[str, ...] = Field(default=(), exclude=True)
     """Notes on what was ignored or changed in a client's file, and on settings without effect."""
+    notice: str = Field(default="", exclude=True)
+    """A message to clients about these settings as a whole; empty if there is none."""
     state_folder: Path | None = Field(default=None, exclude=True)
     """The folder for what the gateway learns; None: it is forgotten at the end."""
     secrets: Secrets = Field(default_factory=Secrets, exclude=True, repr=False)

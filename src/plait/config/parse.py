@@ -20,12 +20,11 @@ def is_json(file: Path) -> bool:
     return file.suffix in {".json", ".jsonc"}
 
 
-def parse(file: Path) -> dict[str, Any]:
-    """Return the values of *file*. Raises `ConfigError`, with line and column of a syntax error."""
+def parse(file: Path, data: bytes) -> dict[str, Any]:
+    """Return the values in *data*, the content of *file*. Raises `ConfigError`, with line and
+    column of a syntax error."""
     try:
-        text = file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: is not UTF-8 at byte {error.start}") from None
     try:

@@ -18,8 +18,9 @@ from .clients import translate
 from .expand import Expander
 from .mistakes import message_of, steps_of
 from .models import Config, GatewaySettings, LimitSettings, ServerSettings, Settings
-from .parse import is_json, parse
+from .parse import is_json
 from .places import Steps, place
+from .trust import Decisions, SettingsFile, Untrusted, check_writers
 
 FILE_NAME = "servers.toml"
 PREFIX = "PLAIT_"
@@ -46,32 +47,61 @@ def load_config(
     or the user's folder.
 
     Without a file, the only server is the bundled workspace server, rooted in *cwd*. Raises
-    `ConfigError` with every problem, one a line. Secret values are added to *secrets*, even if the
-    settings are refused.
+    `ConfigError` with every problem, one a line, and `Untrusted` for a file that was found in *cwd*
+    or its parents and that the user does not trust. Secret values are added to *secrets*, even if
+    the settings are refused.
     """
     secrets = Secrets() if secrets is None else secrets
     environ = os.environ if environ is None else environ
     cwd = Path.cwd() if cwd is None else cwd.absolute()
-    file = path or _find(environ, cwd)
-    if file is None:
+    named, state_folder = path or _named(environ, cwd), state_folder_of(environ, cwd)
+    path = named or _find(cwd)
+    if path is None:
         reader = _Reader("built-in defaults", cwd, environ, secrets)
         config = reader.read({"servers": {"workspace": {"builtin": "workspace"}}})
     else:
-        reader = _Reader(str(file), file.absolute().parent, environ, secrets)
-        config = reader.read(parse(file), from_json=is_json(file))
-    return config.model_copy(update={"state_folder": _state_folder(environ, cwd)})
+        file = SettingsFile.read(path)
+        if named is None and not _is_users_own(path):
+            check_writers(file)
+            if not (decisions := Decisions(state_folder)).trusts(file):
+                raise Untrusted(file, decisions)
+        reader = _Reader(str(path), path.absolute().parent, environ, secrets)
+        config = reader.read(file.values(), from_json=is_json(path))
+    return config.model_copy(update={"state_folder": state_folder})
 
 
-def _find(environ: Mapping[str, str], cwd: Path) -> Path | None:
-    if named := environ.get("PLAIT_CONFIG"):
-        return cwd / os.path.expanduser(named)
+def without_servers(
+    refused: Untrusted, environ: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Config:
+    """Return settings without servers, in the place of those that were *refused*. Their notice says
+    why. Raises `ConfigError` for a wrong variable."""
+    environ = os.environ if environ is None else environ
+    cwd = Path.cwd() if cwd is None else cwd.absolute()
+    path = refused.file.path
+    config = _Reader(str(path), path.parent, environ, Secrets()).read({})
+    update = {"state_folder": state_folder_of(environ, cwd), "notice": str(refused)}
+    return config.model_copy(update=update)
+
+
+def _named(environ: Mapping[str, str], cwd: Path) -> Path | None:
+    named = environ.get("PLAIT_CONFIG")
+    return cwd / os.path.expanduser(named) if named else None
+
+
+def _find(cwd: Path) -> Path | None:
     files = (folder / FILE_NAME for folder in [cwd, *cwd.parents, user_config_path("plait")])
     return next(
         (file for file in files if os.path.isfile(file)), None
     )  # a folder that cannot be read has none
 
 
-def _state_folder(environ: Mapping[str, str], cwd: Path) -> Path:
+def _is_users_own(file: Path) -> bool:
+    """Return whether *file* is in the user's own configuration folder."""
+    return file.parent.resolve() == user_config_path("plait").resolve()
+
+
+def state_folder_of(environ: Mapping[str, str], cwd: Path) -> Path:
+    """Return the folder for what Plait keeps over restarts."""
     named = environ.get("PLAIT_STATE_DIR")
     return cwd / os.path.expanduser(named) if named else user_state_path("plait")
 

@@ -21,6 +21,7 @@ from anyio import to_thread
 from ..errors import ConfigError
 from ..waiting import Signal
 from . import Config
+from .trust import Decisions
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class Reloading:
 
     async def follow(self, config: Config, apply: Callable[[Config], Awaitable[None]]) -> None:
         """Load and apply the settings anew on each SIGHUP and, if watched, on each change of the
-        file that *config* came from, until cancelled."""
+        file that *config* came from or of the decisions about trust, until cancelled."""
         asked = Signal()
 
         async def reload() -> None:
@@ -67,6 +68,9 @@ class Reloading:
             tasks.start_soon(on_hangup, asked.notify)
             if self.is_watching:
                 tasks.start_soon(watch, partial(look, Path(config.source)), asked.notify)
+                if config.state_folder is not None:  # what is refused now may be trusted later
+                    decisions = Decisions(config.state_folder).folder
+                    tasks.start_soon(watch, partial(look, decisions), asked.notify)
 
     async def _reload(self, apply: Callable[[Config], Awaitable[None]]) -> None:
         try:

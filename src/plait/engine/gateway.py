@@ -122,6 +122,8 @@ class Gateway:
         resolver: ResourceResolver | None = AS_WRITTEN,
         observers: Sequence[Observer] = (),
     ) -> None:
+        self.notice = ""
+        """A message to clients about the settings as a whole; empty if there is none."""
         self._servers = servers
         self._call_tool = call_tool
         self._policy = policy or Policy()

@@ -24,19 +24,21 @@ MAX_LINE = 200
 """Most characters of a description or an error in a list."""
 
 
-def search_answer(found: SearchResult, limit: int, shape_of: LearnedShape) -> types.CallToolResult:
-    """Answer with one line for each tool, under its need; without needs, with one for each
-    server."""
+def search_answer(
+    found: SearchResult, limit: int, shape_of: LearnedShape, notice: str = ""
+) -> types.CallToolResult:
+    """Answer with one line for each tool, under its need; without needs, with one for each server.
+    A *notice* is among the notes."""
+    notes = [notice] if notice else []
     if not found.needs:
         document: JsonObject = {
             "servers": [_server(info) for info in found.servers],
             "total": found.total,
+            **({"notes": list[Json](notes)} if notes else {}),
         }
         states = [_server_line(info) for info in found.servers] or ["No servers are configured."]
-        return answer(
-            fit(document, limit),
-            text=_joined(states, limit, lambda _: f"{found.total:,} tools in all."),
-        )
+        end = " ".join([f"{found.total:,} tools in all.", *notes])
+        return answer(fit(document, limit), text=_joined(states, limit, lambda _: end))
     several = len(found.needs) > 1
     matched = [tool for _, matches in found.needs for tool in matches]
     signatures = {tool.full_name: tool.signature_with(shape_of(tool)) for tool in matched}
@@ -62,7 +64,6 @@ def search_answer(found: SearchResult, limit: int, shape_of: LearnedShape) -> ty
             lines.append(f"{_line(signature, 3 * MAX_LINE)}{description}{writes}")
             line_of[tool.full_name] = len(lines)
         lines += [] if matches else ["nothing found"]
-    notes: list[str] = []
     if missing := [info for info in found.servers if not info.is_known]:
         servers = some_of([f"{info.name} ({info.state})" for info in missing], 8)
         notes.append(f"Not searched, because not connected: {servers}.")

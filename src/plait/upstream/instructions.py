@@ -43,10 +43,15 @@ def capabilities(listing: MergedListing, expose: Expose, *, all_reached: bool) -
 
 
 def introduction(
-    expose: Expose, servers: Iterable[ServerInfo], offers: Iterable[ServerListing]
+    expose: Expose,
+    servers: Iterable[ServerInfo],
+    offers: Iterable[ServerListing],
+    notice: str = "",
 ) -> str:
     """Return the instructions: ours if our tools are served, then those of the servers if theirs
-    are. At most 2,048 characters."""
+    are, and before all of it the *notice*. At most 2,048 characters."""
+    if notice:
+        return f"{notice[:_LONGEST]}\n\n{introduction(expose, servers, offers)}"[:MAX_TEXT]
     known = list(servers)
     if expose == "dag":
         return instructions(known)

@@ -16,7 +16,7 @@ from .. import __version__
 from ..core.values.strict import JsonObject
 from ..engine.gateway import Gateway
 from .calls import OpenCalls
-from .instructions import capabilities, instructions, introduction
+from .instructions import capabilities, introduction
 from .mcp_sdk import (
     CallNext,
     HandlerResult,
@@ -145,12 +145,14 @@ def _introduction(
 ) -> JsonObject:
     servers = gateway.catalog().servers
     if relaying is None or passthrough is None:
-        return {"instructions": instructions(servers.values())}
+        return {"instructions": introduction("dag", servers.values(), (), gateway.notice)}
     listing = passthrough.router.listing()
     all_reached = servers.keys() <= listing.servers.keys()
     return {
         "capabilities": capabilities(listing, relaying.expose, all_reached=all_reached),
-        "instructions": introduction(relaying.expose, servers.values(), listing.offers),
+        "instructions": introduction(
+            relaying.expose, servers.values(), listing.offers, gateway.notice
+        ),
     }
 
 

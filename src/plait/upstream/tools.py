@@ -137,7 +137,9 @@ class Tools:
         found = await self._gateway.search(
             request.query, server=request.server, limit=request.limit
         )
-        return search_answer(found, self._max_chars, self._gateway.learned.shape)
+        return search_answer(
+            found, self._max_chars, self._gateway.learned.shape, self._gateway.notice
+        )
 
     async def _describe(self, ctx: RequestContext, arguments: object) -> types.CallToolResult:
         request = read_request(Describe, arguments)

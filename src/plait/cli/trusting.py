@@ -1,0 +1,57 @@
+"""`plait trust`, and the question on a terminal whether a settings file may be used."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .exits import Exit
+
+if TYPE_CHECKING:
+    from ..config import Untrusted
+    from ..config.trust import SettingsFile
+    from .console import Console, Stream
+    from .session import Session
+
+TERMINAL = "/dev/tty"
+
+
+def trust(session: Session, file: Path) -> int:
+    """Keep that *file* may be used as it is now. Raises `ConfigError`."""
+    from ..config.read import state_folder_of
+    from ..config.trust import Decisions, SettingsFile, check_writers
+
+    read = SettingsFile.read(file.absolute())
+    check_writers(read)
+    _show(read, session.console.out)
+    Decisions(state_folder_of(os.environ, Path.cwd())).trust(read)
+    session.console.err.line(f"{read.path} is used from now on, until it changes.")
+    return Exit.SUCCESS
+
+
+def ask(console: Console, found: Untrusted) -> bool:
+    """Ask at the terminal whether the file that was *found* may be used, and keep a yes. Returns
+    whether there is a terminal to ask at. Raises `ConfigError`, and `Declined` for a no."""
+    from .session import Declined
+
+    if not console.err.is_terminal:
+        return False
+    try:
+        with open(TERMINAL, encoding="utf-8", errors="replace") as terminal:
+            _show(found.file, console.err)
+            console.err.line("It was found here, and is used only if you trust it. Use it? [y/N]")
+            answer = terminal.readline()
+    except OSError:
+        return False
+    if answer.strip().lower() not in {"y", "yes"}:
+        raise Declined
+    found.decisions.trust(found.file)
+    return True
+
+
+def _show(file: SettingsFile, stream: Stream) -> None:
+    from ..config.trust import effects
+
+    stream.line(f"{file.path}:")
+    stream.lines((f"  {line}",) for line in effects(file))
