@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -69,13 +70,20 @@ class Gateway(verbs.Gateway):
     _memory: StatsFile | None = None
 
     @classmethod
-    def from_config(cls, config: Config | Path | str, *, first: anyio.Event | None = None) -> Self:
+    def from_config(
+        cls,
+        config: Config | Path | str,
+        *,
+        first: anyio.Event | None = None,
+        on_demand: bool = False,
+    ) -> Self:
         """Make the gateway that *config*, or the file of that path, describes. Raises
         `ConfigError`.
 
-        With *first*, servers start once it is set, once they are needed, or after a second.
+        With *first*, servers start once it is set, once they are needed, or after a second. If
+        *on_demand*, each starts only once it is needed.
         """
-        from .downstream.pool import Pool
+        from .downstream.pool import HELD_S, Pool
         from .downstream.resources import Resources
         from .observers.logs import log_notices
         from .stores.listing_cache import ListingCache
@@ -90,7 +98,8 @@ class Gateway(verbs.Gateway):
         observers = [log_notices, memory.observe] if memory else [log_notices]
         notify = Observers(observers)
         listings = ListingCache(settings.state_folder)
-        pool = Pool(settings, listings, first=first, notify=notify)
+        first, hold_s = (anyio.Event(), math.inf) if on_demand else (first, HELD_S)
+        pool = Pool(settings, listings, first=first, hold_s=hold_s, notify=notify)
         resources = Resources(settings)
         call_tool, cache = stack(pool, resources, settings)
         made = cls(
@@ -165,10 +174,12 @@ class _Parts:
     notify: Observers
 
 
-def open_gateway(config: Config) -> AbstractAsyncContextManager[Gateway]:
-    """Return the gateway of *config*: entering starts its servers in the background, leaving stops
-    them."""
-    return Gateway.from_config(config)
+def open_gateway(
+    config: Config, *, on_demand: bool = False
+) -> AbstractAsyncContextManager[Gateway]:
+    """Return the gateway of *config*: entering starts its servers in the background, or if
+    *on_demand* none that is not needed; leaving stops them."""
+    return Gateway.from_config(config, on_demand=on_demand)
 
 
 @asynccontextmanager

@@ -50,7 +50,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
         process = subprocess.Popen(
             [*program, *words],
             cwd=cwd,
-            env={**environ, "XDG_CONFIG_HOME": str(tmp_path), **more},
+            env={
+                **environ,
+                "XDG_CONFIG_HOME": str(tmp_path),
+                "XDG_STATE_HOME": str(tmp_path / "state"),
+                **more,
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -204,6 +209,36 @@ def test_a_server_that_does_not_start_fails_its_own_tasks_with_5(start: Start, t
     out, _ = process.communicate()
     assert process.returncode == 0
     assert "no-such-program-anywhere" in json.loads(out)["servers"][0]["error"]
+
+
+def counting(folder: Path, *names: str) -> None:
+    """Write settings with servers of these *names*; each adds a line to NAME.started at a start."""
+    servers = (
+        f'[servers.{name}]\ncommand = "sh"\nargs = ["-c", '
+        f"'echo >> {name}.started; exec {sys.executable} -m plait.workspace']\n"
+        for name in names
+    )
+    (folder / "servers.toml").write_text("".join(servers))
+
+
+def starts(folder: Path) -> dict[str, int]:
+    return {
+        file.stem: len(file.read_text().splitlines()) for file in sorted(folder.glob("*.started"))
+    }
+
+
+def test_only_the_servers_that_are_needed_start(start: Start, tmp_path: Path):
+    counting(tmp_path, "one", "two")
+    tasks = [{"id": "a", "tool": "one:list_dir"}]
+    (tmp_path / "dag.json").write_text(json.dumps({"tasks": tasks}))
+    commands = [("call", "one:list_dir"), ("plan", "dag.json"), ("run", "dag.json")]
+    for words, expected in zip(commands, (1, 1, 2), strict=True):
+        process = start(*words)
+        _, err = process.communicate()
+        assert process.returncode == 0, err
+        assert starts(tmp_path) == {"one": expected}, words
+    assert start("tools").wait() == 0
+    assert starts(tmp_path) == {"one": 3, "two": 1}
 
 
 def test_a_wrong_configuration_is_4_with_file_and_key(start: Start, tmp_path: Path):

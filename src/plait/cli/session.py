@@ -70,7 +70,8 @@ class Session:
             return load_config(self.config_file, secrets=self.secrets)
 
     def perform(self, command: Command) -> int:
-        """Run *command* on a gateway over the configured servers, and return the exit code."""
+        """Run *command* on a gateway over the configured servers, and return the exit code. A
+        server starts once the command needs it."""
         return self.settle(lambda: anyio.run(self._with_gateway, self.config, command))
 
     def settle(self, work: Callable[[], int]) -> int:
@@ -141,7 +142,7 @@ class Session:
             return self.open_gateway(config)
         from ..app import open_gateway
 
-        return open_gateway(config)
+        return open_gateway(config, on_demand=True)
 
     @contextmanager
     def _interrupting(self, scope: anyio.CancelScope) -> Iterator[None]:

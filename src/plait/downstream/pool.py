@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 STDERR_LINES_PER_S = 100
 HELD_S = 1.0
-"""Longest wait of the first start of servers for `first`."""
+"""Longest wait of the first start of servers for `first`, unless another is set."""
 AT_ONCE = max(4, 2 * (os.cpu_count() or 1))
 """Most processes that start at once: more would only compete for the processor, also with us."""
 START_S = 0.5
@@ -82,8 +82,8 @@ class Pool:
     async context manager.
 
     Entering starts every server in the background and waits for none; leaving stops all of them in
-    parallel. With *first*, no server starts until that is set, unless it is needed, but at most a
-    second later. *notify* takes the notices for observers.
+    parallel. With *first*, no server starts until that is set, unless it is needed, but at most
+    *hold_s* later. *notify* takes the notices for observers.
     """
 
     def __init__(
@@ -93,6 +93,7 @@ class Pool:
         *,
         timings: ConnectTimings | None = None,
         first: anyio.Event | None = None,
+        hold_s: float = HELD_S,
         notify: Callable[[ServerNotice], None] = lambda notice: None,
     ) -> None:
         self._max_message_bytes = config.gateway.limits.max_message_bytes
@@ -100,6 +101,7 @@ class Pool:
         self._secrets = config.secrets
         self._listings = listings
         self._first = first
+        self._hold_s = hold_s
         self._notify = notify
         self._catalog: Catalog | None = None
         self._offers: tuple[ServerListing, ...] = ()
@@ -269,7 +271,7 @@ class Pool:
         """Let servers start: a few processes at a time, all others at once."""
         assert self._tasks is not None
         if self._first is not None:
-            with anyio.move_on_after(HELD_S):
+            with anyio.move_on_after(self._hold_s):
                 await self._first.wait()
         starting = anyio.Semaphore(AT_ONCE)
 
