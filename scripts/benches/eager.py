@@ -155,7 +155,7 @@ def _figures(case: Case, eager: RunResult, layers: RunResult) -> Iterator[Figure
     }
     yield Figure(GROUP, case.name, round(took / path, 3), "of its path", case.most, parts=parts)
     if case is CASES[0]:
-        yield Figure(GROUP, "  its speedup", eager.metrics.speedup, "times", least=SPEEDUP)
+        yield Figure(GROUP, "  its speedup", eager.metrics.speedup or 1.0, "times", least=SPEEDUP)
     yield Figure(
         GROUP, "  layers against eager", round(beside / took, 2), "times", least=case.least
     )

@@ -20,6 +20,7 @@ def ended(
     outputs: dict[str, Output] | None = None,
     name: str | None = None,
     notes: tuple[str, ...] = (),
+    dag: Dag | None = None,
 ) -> RunResult:
     """A run of two seconds."""
     outputs = outputs or {}
@@ -27,7 +28,7 @@ def ended(
         id="r_1",
         principal=USER,
         client=None,
-        dag=Dag(tasks=(), name=name),
+        dag=dag or Dag(tasks=(), name=name),
         digest="",
         began=None,
         elapsed_s=2.0,
@@ -38,7 +39,7 @@ def ended(
         notes=notes,
         limits=RunLimits(timeout_s=3600, max_items=1_000, max_bytes=2**20),
         most_in_flight=1,
-        waited=(),
+        waited=tuple(wait for task in tasks for wait in task.waits),
         jitters=(),
     )
     return result_of(record, outputs.get)

@@ -48,7 +48,9 @@ def test_a_plan_shows_what_it_changes_and_its_notes():
 def test_an_estimate_says_what_it_does_not_know():
     times = {"execution_time_ms": 1500, "sequential_time_ms": 3000, "speedup": 2}
     estimate = {**plan()["estimate"], **times}
-    said = f"estimate  1.50 s wall, 3.00 s one after the other, 2.00{TIMES}"
+    said = (
+        f"estimate  1.50 s wall, 3.00 s one at a time (2.0{TIMES}), by the last calls of each tool"
+    )
     assert lines(estimate=estimate)[-2] == said
     untimed = [f"s:t{number}" for number in range(7)]
     assert lines(estimate={**estimate, "untimed_tools": untimed})[-2].endswith(

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from plait.cli.report import (
+    AT_ONCE,
     MAX_ERRORS,
     MAX_LINE,
     MAX_OUTPUT_LINES,
     MAX_ROWS,
+    Startup,
     errors_report,
     invalid_document,
     refusal_report,
@@ -18,9 +20,10 @@ from plait.cli.report import (
     settled_line,
 )
 from plait.cli.style import TIMES
+from plait.core.language.dag import Dag
 from plait.core.results.record import RunStatus, TaskRecord
 from plait.core.results.result import RunResult, TaskError, TaskResult
-from plait.core.scheduling.events import Failure, Status
+from plait.core.scheduling.events import Failure, Status, Wait
 from plait.core.tools.output import Output
 from plait.core.values.problems import Problem
 from plait.errors import InvalidDag
@@ -53,7 +56,7 @@ def test_a_result_shows_outputs_then_the_course_of_the_run():
         "  0 ✓ a  s:a  " + "━━━━━━━━━━" + " " * 32 + "500 ms",
         "  1 ✓ b  s:b  " + " " * 10 + "━" * 30 + "  1.50 s",
         "2 succeeded · 2 layers · 1 at once",
-        f"2.00 s wall · 2.00 s of calls · speedup 1.00{TIMES}",
+        "2.00 s wall",
         "critical path: a → b (2.00 s)",
     ]
 
@@ -111,6 +114,39 @@ def test_a_row_says_what_was_special(members: dict[str, Any], outcome: str):
 def test_a_task_of_an_earlier_run_is_said_to_be_one():
     taken = record("a", attempts=0, due_s=None, start_s=None, end_s=None, busy_s=0.0)
     assert rows(report(ended(RunStatus.SUCCESS, taken)))[0].endswith("taken from the earlier run")
+
+
+def times(*tasks: TaskRecord, startup: Startup = AT_ONCE) -> str:
+    """The line on the time of a run of *tasks*."""
+    result = ended(RunStatus.SUCCESS, *tasks)
+    lines = shown(run_report(result, 100, is_whole=False, startup=startup))
+    return next(line for line in lines if " wall" in line)
+
+
+def test_time_that_was_saved_is_shown_unless_it_is_noise():
+    a, b = record("a", end_s=2.0, busy_s=2.0), record("b", end_s=1.5, busy_s=1.5)
+    saved = f"2.00 s wall · 3.50 s one at a time · saved 1.50 s (1.8{TIMES})"
+    assert times(a, b) == saved
+    assert times(a, record("b", end_s=0.1, busy_s=0.1)) == "2.00 s wall"
+    assert times(a) == "2.00 s wall"
+
+
+def test_the_start_of_servers_is_shown_by_itself():
+    wait = Wait("server", "s", 0.6)
+    tasks = [record(id, start_s=0.6, end_s=2.0, busy_s=1.4, waits=(wait,)) for id in ("a", "b")]
+    saved = f"1.40 s wall · 2.80 s one at a time · saved 1.40 s (2.0{TIMES})"
+    assert times(*tasks) == f"{saved} · +600 ms starting s"
+    before = Startup(1_500, ("git", "s"))
+    assert times(*tasks, startup=before) == f"{saved} · +2.10 s starting git, s"
+    assert times(record("a"), startup=Startup(20, ("git",))) == "2.00 s wall"
+
+
+def test_a_run_of_one_task_at_a_time_is_not_advised_to_run_more():
+    b = record("b", start_s=1.0, end_s=2.0, waits=(Wait("limit", "run r_1", 1.0),))
+    for most, count in ((2, 1), (1, 0)):
+        result = ended(RunStatus.SUCCESS, record("a"), b, dag=Dag(tasks=(), max_concurrency=most))
+        faster = [line for line in report(result, is_whole=True) if line.startswith("faster")]
+        assert sum("max_concurrency of the DAG" in line for line in faster) == count
 
 
 def failed(*tasks: TaskRecord) -> RunResult:

@@ -72,7 +72,7 @@ def test_cancelled_and_timeout_are_errors_and_running_is_none() -> None:
 async def test_when_all_succeeded_a_concise_answer_leaves_tasks_out_and_shortens_metrics(
     house: House,
 ) -> None:
-    document: Any = (await house.run(task("a"))).document()
+    document: Any = (await house.run(task("a", "s:sleep", seconds=1), task("b"))).document()
     assert list(document["metrics"]) == [
         "execution_time_ms",
         "sequential_time_ms",

@@ -53,10 +53,8 @@ def _estimate(estimate: JsonObject) -> str:
     )
     untimed = _strings(estimate.get("untimed_tools"))
     guessed = f"; never called: {some_of(untimed, 5)}" if untimed else ""
-    return (
-        f"{wall} wall, {work} one after the other, "
-        f"{_number(estimate, 'speedup'):.2f}{TIMES}{guessed}"
-    )
+    speedup = f" ({_number(estimate, 'speedup'):.1f}{TIMES})" if "speedup" in estimate else ""
+    return f"{wall} wall, {work} one at a time{speedup}, by the last calls of each tool{guessed}"
 
 
 def _number(members: JsonObject, key: str) -> float:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from ..core.values.problems import some_of
 from ..core.values.strict import Json, JsonObject
 from .style import TIMES, Line, Look, Styled, counted, milliseconds, one_line, pretty
 
 if TYPE_CHECKING:
-    from ..core.results.result import RunResult, TaskError, TaskResult
+    from ..core.results.result import Metrics, RunResult, TaskError, TaskResult
     from ..errors import InvalidDag
 
 MAX_OUTPUT_LINES = 30
@@ -18,6 +19,9 @@ MAX_LINE = 400
 MAX_ROWS = 60
 """Most rows. In a run of more tasks, those that succeeded or were skipped are only counted."""
 MAX_ERRORS = 50
+LEAST_SPEEDUP = 1.1
+"""Below it, a speedup is noise."""
+LEAST_STARTUP_MS = 50
 LONGEST_ID, LONGEST_TOOL, LONGEST_BAR = 24, 40, 40
 
 MARKS = {
@@ -32,7 +36,19 @@ _STATUS_LOOKS = {"success": Look.GREEN, "partial": Look.YELLOW, "cancelled": Loo
 _COUNT_WORDS = {"success": "succeeded", "timeout": "timed out"}
 
 
-def run_report(result: RunResult, width: int, *, is_whole: bool) -> Iterator[Line]:
+class Startup(NamedTuple):
+    """The milliseconds in which these servers started before a run, whose tools were unknown."""
+
+    ms: float = 0.0
+    servers: tuple[str, ...] = ()
+
+
+AT_ONCE = Startup()
+
+
+def run_report(
+    result: RunResult, width: int, *, is_whole: bool, startup: Startup = AT_ONCE
+) -> Iterator[Line]:
     """Show the outputs, then the course of the run. If *is_whole*, nothing is cut or left out."""
     for id, value in result.outputs.items():
         yield from _output(id, value, width, is_whole=is_whole)
@@ -43,7 +59,7 @@ def run_report(result: RunResult, width: int, *, is_whole: bool) -> Iterator[Lin
         yield ()
     yield _heading(result)
     yield from _waterfall(result, width, is_whole=is_whole)
-    yield from _totals(result, is_whole=is_whole)
+    yield from _totals(result, startup, is_whole=is_whole)
     yield from notes_report(result.notes)
     yield from _errors(result, is_whole=is_whole)
 
@@ -209,7 +225,7 @@ def _outcome(task: TaskResult, reasons: Sequence[TaskError]) -> str:
     return "  ".join(parts)
 
 
-def _totals(result: RunResult, *, is_whole: bool) -> Iterator[Line]:
+def _totals(result: RunResult, startup: Startup, *, is_whole: bool) -> Iterator[Line]:
     metrics = result.metrics
     counts = [
         f"{number:,} {_COUNT_WORDS.get(status, status)}"
@@ -220,16 +236,33 @@ def _totals(result: RunResult, *, is_whole: bool) -> Iterator[Line]:
             [*counts, counted(len(result.layers), "layer"), f"{metrics.max_parallelism} at once"]
         ),
     )
-    times = (
-        f"{milliseconds(metrics.execution_time_ms)} wall · "
-        f"{milliseconds(metrics.sequential_time_ms)} of calls"
-    )
-    yield (times, " · ", Styled(f"speedup {metrics.speedup:.2f}{TIMES}", Look.GREEN))
+    yield _times(metrics, startup)
     if metrics.critical_path:
         path = " → ".join(metrics.critical_path)
         yield (f"critical path: {path} ({milliseconds(metrics.critical_path_ms)})",)
     if is_whole:
-        yield from ((Styled("faster", Look.DIM), f"  {sentence}") for sentence in metrics.faster)
+        from ..core.results.explain import OWN_LIMIT
+
+        is_one_by_one = result.record.dag.max_concurrency == 1
+        yield from (
+            (Styled("faster", Look.DIM), f"  {sentence}")
+            for sentence in metrics.faster
+            if not (is_one_by_one and sentence.startswith(OWN_LIMIT))
+        )
+
+
+def _times(metrics: Metrics, startup: Startup) -> Line:
+    """Show the duration of the run, and what it saved unless that is noise."""
+    wall_ms, alone_ms = metrics.execution_time_ms, metrics.sequential_time_ms
+    pieces: list[str | Styled] = [f"{milliseconds(wall_ms)} wall"]
+    if metrics.speedup is not None and metrics.speedup >= LEAST_SPEEDUP:
+        saved = f"saved {milliseconds(alone_ms - wall_ms)} ({metrics.speedup:.1f}{TIMES})"
+        pieces += [f" · {milliseconds(alone_ms)} one at a time · ", Styled(saved, Look.GREEN)]
+    startup_ms = startup.ms + metrics.startup_ms
+    if startup_ms >= LEAST_STARTUP_MS:
+        servers = some_of(dict.fromkeys((*startup.servers, *metrics.started)), 5)
+        pieces.append(Styled(f" · +{milliseconds(startup_ms)} starting {servers}", Look.DIM))
+    return tuple(pieces)
 
 
 def _errors(result: RunResult, *, is_whole: bool) -> Iterator[Line]:

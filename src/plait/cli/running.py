@@ -17,7 +17,7 @@ from .console import Stream
 from .documents import Changes, Source, literal, read_document
 from .exits import exit_of
 from .looking import show_plan
-from .report import errors_report, notes_report, run_report, settled_line
+from .report import Startup, errors_report, notes_report, run_report, settled_line
 from .session import Session
 from .style import pretty
 
@@ -34,13 +34,27 @@ async def run_dag(
     document = read_document(source, changes)
     if document.is_dry_run:
         return await show_plan(gateway, session, source.name, document)
+    unknown = [name for name, info in gateway.catalog().servers.items() if not info.is_known]
+    before = anyio.current_time()
     run_id = (await gateway.submit(document.value)).run_id
+    prepared_ms = (anyio.current_time() - before) * 1000
+    needed = {task.tool.partition(":")[0] for task in gateway.record(run_id).tasks.values()}
+    started = tuple(name for name in unknown if name in needed)
+    startup = Startup(prepared_ms, started) if started else Startup()
 
     def show(result: RunResult) -> None:
-        _show(session, replace(result, notes=(*document.notes, *result.notes)), is_whole=is_whole)
+        noted = replace(result, notes=(*document.notes, *result.notes))
+        out = session.console.out
+        if session.as_json:
+            out.json(noted.document("full"))
+        else:
+            out.lines(run_report(noted, out.width, is_whole=is_whole, startup=startup))
 
     try:
-        result = await _ended(gateway, run_id, None if session.as_json else session.console.err)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(gateway.settled, needed)  # also those of later layers, at once
+            result = await _ended(gateway, run_id, None if session.as_json else session.console.err)
+            tasks.cancel_scope.cancel()
     except anyio.get_cancelled_exc_class():
         with anyio.CancelScope(shield=True):  # bounded by the gateway
             show(await gateway.cancel(run_id))
@@ -111,11 +125,3 @@ def _by_end(tasks: Iterable[TaskResult]) -> list[TaskResult]:
         tasks,
         key=lambda task: (task.start_ms is None, (task.start_ms or 0) + (task.duration_ms or 0)),
     )
-
-
-def _show(session: Session, result: RunResult, *, is_whole: bool) -> None:
-    out = session.console.out
-    if session.as_json:
-        out.json(result.document("full"))
-    else:
-        out.lines(run_report(result, out.width, is_whole=is_whole))

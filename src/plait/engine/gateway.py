@@ -198,9 +198,13 @@ class Gateway:
         """Return the servers and tools that are known now."""
         return self._servers.catalog()
 
-    async def settled(self, seconds: float = LONGEST_START_S) -> None:
-        """Wait up to *seconds* until the first connection attempt to every server has finished."""
-        await self._reach(None, seconds)
+    async def settled(
+        self, servers: Iterable[str] | None = None, seconds: float = LONGEST_START_S
+    ) -> None:
+        """Start *servers* (None: all), and wait up to *seconds* until the first attempt to connect
+        to each has finished."""
+        with anyio.move_on_after(seconds):
+            await self._servers.settled(servers)
 
     async def known(self) -> None:
         """Wait up to five seconds until the first connection attempt to every server without known
@@ -393,21 +397,14 @@ class Gateway:
         places = await self._lookups.locate(accesses.files(), PROMPT_S)
         return plan, find_conflicts(plan, accesses, places), outputs
 
-    async def _reach(self, names: Iterable[str] | None, seconds: float) -> None:
-        """Wait for the servers of the tools *names* (None: all), if they are still being connected
-        to."""
+    async def _reach(self, names: Iterable[str], seconds: float) -> None:
+        """Wait for the servers of the tools *names*, if they are still being connected to."""
         catalog = self.catalog()
-        servers: set[str] | None = None
-        if names is not None:
-            found = [(name, catalog.find(name)) for name in names]
-            if all(tool is not None and tool.listed for _, tool in found):
-                return
-            known = {
-                name.partition(":")[0] for name, tool in found if tool is None or not tool.listed
-            }
-            servers = known if known <= catalog.servers.keys() else None
-        with anyio.move_on_after(seconds):
-            await self._servers.settled(servers)
+        found = [(name, catalog.find(name)) for name in names]
+        unknown = [name for name, tool in found if tool is None or not tool.listed]
+        if unknown:
+            servers = {name.partition(":")[0] for name in unknown}
+            await self.settled(servers if servers <= catalog.servers.keys() else None, seconds)
 
     def _search_index(self) -> SearchIndex:
         from ..core.tools.search import SearchIndex

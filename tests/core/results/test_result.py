@@ -10,14 +10,21 @@ from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
 from plait.core.results.record import RunStatus
 from plait.core.results.result import RunResult
-from plait.core.scheduling.events import CancelRequested, Failed, Key, Succeeded
+from plait.core.scheduling.events import CancelRequested, Failed, Key, Sent, Succeeded
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.run import Run
 from plait.core.scheduling.scheduler import Scheduler
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
-from plait.errors import CallError, CallTimeout, ConnectionLost, ProtocolError, ToolError
+from plait.errors import (
+    CallError,
+    CallTimeout,
+    ConnectionLost,
+    ProtocolError,
+    ServerUnavailable,
+    ToolError,
+)
 from tests.fakes import tool
 
 from ..runs import result_at
@@ -30,8 +37,10 @@ class Play:
     """A run played by hand: say when each call is answered, and how."""
 
     def __init__(self, *tasks: dict[str, Any], **options: Any) -> None:
+        cost_s = options.pop("cost_s", None)
         document = {"tasks": [{"tool": "s:t", **task} for task in tasks], **options}
-        self.run = Run("r_1", check(read_dag(document), CATALOG, Policy()))
+        plan = check(read_dag(document), CATALOG, Policy(), cost=lambda task: cost_s)
+        self.run = Run("r_1", plan)
         self.scheduler = Scheduler(Limits())
         self.now = 0.0
         self.scheduler.submit(self.run, 10.0)
@@ -44,6 +53,12 @@ class Play:
             else Succeeded(key, Output(what, size_bytes=10))
         )
         self.scheduler.handle(event, self.now)
+        return self
+
+    def reached(self, id: str, at: float) -> Play:
+        """Send the call of *id*, whose server is there only now."""
+        self.now = 10.0 + at
+        self.scheduler.handle(Sent(Key("r_1", id)), self.now)
         return self
 
     def cancel(self, at: float) -> Play:
@@ -243,3 +258,83 @@ def test_a_name_and_the_notes_are_passed_on() -> None:
     document = Play({"id": "a", "args": {}}, name="nightly").answer("a", 0.1, 1).result.document()
     assert list(document)[:3] == ["status", "run_id", "name"]
     assert document["notes"] == ['tasks[0]: "args" was read as arguments']
+
+
+def test_the_clock_starts_when_the_first_call_could_be_sent() -> None:
+    play = Play(A, B, C, detail="full").reached("a", 0.6).reached("c", 0.6)
+    play.answer("a", 0.8, 1).answer("c", 0.7, 1).answer("b", 1.0, 1)
+    document: Any = play.result.document("full")
+    assert [(task["id"], task["start_ms"]) for task in document["tasks"]] == [
+        ("a", 0.0), ("b", 200.0), ("c", 0.0)
+    ]  # fmt: skip
+    assert document["tasks"][1]["waited_for"] == [{"why": "dependency", "on": "a", "ms": 200.0}]
+    metrics = document["metrics"]
+    assert (metrics["execution_time_ms"], metrics["startup_ms"]) == (400.0, 600.0)
+    assert (metrics["speedup"], play.result.metrics.started) == (1.25, ("s",))
+    assert metrics["overhead_ms"] == 0.0
+    brief: Any = play.result.document()["metrics"]
+    assert list(brief) == [
+        "execution_time_ms", "sequential_time_ms", "speedup", "startup_ms", "layers"
+    ]  # fmt: skip
+
+
+def test_what_a_call_that_was_never_sent_waited_for_is_not_the_start_of_the_clock() -> None:
+    gone = ServerUnavailable("s cannot be reached")
+    play = Play(A, C).reached("c", 0.5).answer("a", 2.0, gone).answer("c", 0.9, 1)
+    assert play.result.metrics.startup_ms == 500.0
+    assert [task.start_ms for task in play.result.tasks] == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("late", "speedup"), [(0.0, 2.0), (0.04, 1.92), (0.5, None)], ids=["at once", "soon", "late"]
+)
+def test_a_run_that_had_to_wait_for_another_server_has_no_speedup(
+    late: float, speedup: float | None
+) -> None:
+    play = Play({"id": "a"}, {"id": "c"})
+    if late:
+        play.reached("c", late)
+    play.answer("a", 1.0, 1).answer("c", 1.0 + late, 1)
+    assert play.result.metrics.speedup == speedup
+
+
+def test_a_server_that_is_late_without_making_the_run_longer_leaves_its_speedup() -> None:
+    play = Play({"id": "a"}, {"id": "c"}).reached("c", 0.5).answer("c", 0.9, 1).answer("a", 1.0, 1)
+    assert play.result.metrics.speedup == 1.4
+
+
+def test_one_call_or_a_run_that_is_too_short_has_no_speedup() -> None:
+    assert Play(A).answer("a", 1.0, 1).result.metrics.speedup is None
+    short = Play({"id": "a"}, C).answer("a", 0.004, 1).answer("c", 0.004, 1).result
+    assert short.metrics.speedup is None
+    document: Any = short.document("full")
+    assert "speedup" not in document["metrics"]
+    assert (
+        Play({"id": "a"}, C).answer("a", 0.01, 1).answer("c", 0.01, 1).result.metrics.speedup == 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("cost_s", "sequential_ms"),
+    [
+        (None, 2_000.0),  # unknown tool: what the calls took
+        (0.6, 1_200.0),  # they slowed each other down
+        (0.5, 1_000.0),
+        (0.4, 2_000.0),  # more than twice as slow: calls of another kind
+        (3.0, 2_000.0),
+    ],
+)
+def test_calls_that_slow_each_other_down_do_not_count_as_time_saved(
+    cost_s: float | None, sequential_ms: float
+) -> None:
+    play = Play({"id": "a"}, {"id": "c"}, cost_s=cost_s).answer("a", 1.0, 1).answer("c", 1.0, 1)
+    metrics = play.result.metrics
+    assert metrics.sequential_time_ms == sequential_ms
+    assert metrics.speedup == sequential_ms / 1_000
+    assert metrics.average_parallelism == 2.0
+
+
+def test_one_after_the_other_takes_no_less_than_the_critical_path() -> None:
+    play = Play(A, B, C, cost_s=0.5)
+    play.answer("a", 0.9, 1).answer("c", 0.9, 1).answer("b", 1.8, 1)
+    assert play.result.metrics.sequential_time_ms == 1_800.0

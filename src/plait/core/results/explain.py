@@ -15,6 +15,8 @@ WORTH_TELLING = 0.02
 """A share of the run's time: shorter waits are not given as reasons."""
 NEAR_ITS_PATH = 0.9
 """Share of the run's time on its critical path, from which only that path matters."""
+OWN_LIMIT = "Calls waited for a slot of their run"
+"""The beginning of the sentence on a run's own limit, for those who set it on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +33,41 @@ class Waited:
         return present(why=self.why, on=self.on, ms=self.ms, resource=self.resource)
 
 
-def waits_of(record: RunRecord, id: str) -> tuple[Waited, ...]:
-    """List the waits of task *id* between the start of the run and its own, in the order of
-    time."""
+def waits_of(record: RunRecord, id: str, zero_s: float = 0.0) -> tuple[Waited, ...]:
+    """List the waits of task *id* before its own start, in the order of time. *zero_s* is the start
+    of the run's clock."""
     task = record.tasks[id]
     if task.due_s is None:
         return ()
     waits = []
     if (last := _last_need(record, task)) is not None:
-        waits.append(Waited("dependency", last, milliseconds(task.due_s)))
+        waits.append(Waited("dependency", last, milliseconds(max(0.0, task.due_s - zero_s))))
     waits += [
         Waited(wait.why, wait.on, milliseconds(wait.seconds), wait.resource) for wait in task.waits
     ]
     if (held := _held_by_layers(record, task)) > 0:
         waits.append(Waited("layer", "the layer before", milliseconds(held)))
     return tuple(wait for wait in waits if wait.ms > 0)
+
+
+def startup_of(record: RunRecord) -> tuple[float, tuple[str, ...]]:
+    """Return the seconds in which no call could be sent because servers were starting, and the
+    servers that calls waited for. The clock of a run starts after them."""
+    sent = [
+        task
+        for task in record.tasks.values()
+        if task.start_s is not None
+        and not (task.error is not None and task.error.code == "server_unavailable")
+    ]
+    first = min(sent, key=lambda task: task.start_s or 0.0, default=None)
+    if first is None or not (seconds := server_wait_s(first)):
+        return 0.0, ()
+    return seconds, tuple(dict.fromkeys(wait.on for wait in record.waited if wait.why == "server"))
+
+
+def server_wait_s(task: TaskRecord) -> float:
+    """Return the seconds in which *task* only waited for its server to be connected."""
+    return sum(wait.seconds for wait in task.waits if wait.why == "server")
 
 
 def queue_ms(task: TaskRecord) -> float | None:
@@ -113,7 +135,7 @@ def _fix(wait: Waited) -> str:
         case "limit", "gateway":
             return "Calls waited for a slot of the gateway: raise max_concurrency in [gateway]"
         case "limit", "run":
-            return "Calls waited for a slot of their run: raise max_concurrency of the DAG"
+            return f"{OWN_LIMIT}: raise max_concurrency of the DAG"
         case "limit", "rate":
             return (
                 f"Calls waited for the rate of {name.removeprefix('of ')}: raise its "

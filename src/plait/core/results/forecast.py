@@ -48,7 +48,8 @@ class Forecast:
         """Make the `estimate` of a dry run."""
         metrics = self.metrics.document()
         names = ["execution_time_ms", "sequential_time_ms", "speedup"] if self.is_timed else []
-        document: JsonObject = {name: metrics[name] for name in [*names, "max_parallelism"]}
+        shown = [name for name in [*names, "max_parallelism"] if name in metrics]
+        document: JsonObject = {name: metrics[name] for name in shown}
         if self.untimed:
             document["untimed_tools"] = list[Json](self.untimed)
         if self.uncounted:

@@ -10,8 +10,23 @@ from ..planning.plan import in_order
 from ..scheduling.events import Failure, Status
 from ..tools.output import Output
 from ..values.strict import Json, JsonObject, present
-from .explain import Waited, longest_waits, milliseconds, queue_ms, waits_of, what_would_help
+from .explain import (
+    Waited,
+    longest_waits,
+    milliseconds,
+    queue_ms,
+    server_wait_s,
+    startup_of,
+    waits_of,
+    what_would_help,
+)
 from .record import RunRecord, RunStatus, TaskRecord
+
+LEAST_S = 0.005
+"""Seconds that a run must take for its speedup to mean anything."""
+MOST_STARTING = 0.1
+"""Share of the run's time that may be the start of a further server; above it, a speedup would say
+more about that than about calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +58,8 @@ class TaskError:
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """The result of one task. Times are in milliseconds; `start_ms` counts from the start of the
-    run."""
+    """The result of one task. Times are in milliseconds; `start_ms` counts from the moment at which
+    the first call of the run could be sent."""
 
     id: str
     tool: str
@@ -84,9 +99,11 @@ class Metrics:
     """The use of the run's time, in milliseconds."""
 
     execution_time_ms: float
+    """Counted from the moment at which the first call could be sent."""
     sequential_time_ms: float
-    """The total duration of the calls, as if they ran one after the other."""
-    speedup: float
+    """The expected duration of the calls one after the other."""
+    speedup: float | None
+    """The latter divided by the former; None where that would be noise."""
     critical_path: tuple[str, ...]
     """The longest chain of calls that ran, each waiting for the one before."""
     critical_path_ms: float
@@ -100,12 +117,16 @@ class Metrics:
     """The waits of its tasks, except for dependencies, added up by reason, the longest first."""
     faster: tuple[str, ...] = ()
     """Ways to make it faster, in sentences."""
+    startup_ms: float = 0.0
+    """The time before, in which servers were starting."""
+    started: tuple[str, ...] = ()
+    """These servers."""
 
     def document(self, detail: str = "concise") -> JsonObject:
         members: JsonObject = {
             "execution_time_ms": self.execution_time_ms,
             "sequential_time_ms": self.sequential_time_ms,
-            "speedup": self.speedup,
+            **present(speedup=self.speedup, startup_ms=self.startup_ms or None),
             "critical_path": list[Json](self.critical_path),
             "critical_path_ms": self.critical_path_ms,
             "overhead_ms": self.overhead_ms,
@@ -155,7 +176,8 @@ class RunResult:
     @property
     def tasks(self) -> tuple[TaskResult, ...]:
         """List all tasks, in document order."""
-        return tuple([_task(self.record, task) for task in self.record.tasks.values()])
+        zero_s, _ = startup_of(self.record)
+        return tuple([_task(self.record, task, zero_s) for task in self.record.tasks.values()])
 
     def document(self, detail: str = "concise") -> JsonObject:
         """Return the result as clients get it, key order kept, nothing cut (`docs/dag.md`, "The
@@ -172,9 +194,10 @@ class RunResult:
         document["notes"] = list(self.notes)
         metrics = self.metrics.document(detail)
         if is_brief:
-            brief = {
+            brief: JsonObject = {
                 name: metrics[name]
-                for name in ("execution_time_ms", "sequential_time_ms", "speedup")
+                for name in ("execution_time_ms", "sequential_time_ms", "speedup", "startup_ms")
+                if name in metrics
             }
             return {**document, "metrics": {**brief, "layers": len(self.layers)}}
         document["tasks"] = [task.document(detail) for task in self.tasks]
@@ -219,7 +242,7 @@ def _error(id: str, error: Failure, index: int | None = None) -> TaskError:
     )  # fmt: skip
 
 
-def _task(record: RunRecord, task: TaskRecord) -> TaskResult:
+def _task(record: RunRecord, task: TaskRecord, zero_s: float) -> TaskResult:
     started, is_full = task.start_s, record.dag.detail == "full"
     ended = record.elapsed_s if task.end_s is None else task.end_s
     return TaskResult(
@@ -227,41 +250,63 @@ def _task(record: RunRecord, task: TaskRecord) -> TaskResult:
         task.tool,
         task.status.value,
         task.layer,
-        None if started is None else milliseconds(started),
+        None if started is None else milliseconds(max(0.0, started - zero_s)),
         None if started is None else milliseconds(ended - started),
         task.attempts,
         task.cached,
         queue_ms(task) if is_full else None,
-        waits_of(record, task.id) if is_full else (),
+        waits_of(record, task.id, zero_s) if is_full else (),
         task.error.message if task.error is not None and task.is_well else None,
     )
 
 
 def metrics_of(record: RunRecord) -> Metrics:
     """Compute how the time of the run was spent."""
-    execution, tasks = record.elapsed_s, record.tasks.values()
+    startup_s, started = startup_of(record)
+    elapsed_s, tasks = record.elapsed_s, record.tasks.values()
+    execution = elapsed_s - startup_s
     durations = {
-        task.id: (execution if task.end_s is None else task.end_s) - task.start_s
+        task.id: (elapsed_s if task.end_s is None else task.end_s) - task.start_s
         for task in tasks
         if task.start_s is not None
     }
-    sequential = sum(task.busy_s for task in tasks)
+    busy_s = sum(task.busy_s for task in tasks)
     path, path_s = _critical_path(record, durations)
+    sequential_s = max(sum(_alone_s(task, record.most_in_flight) for task in tasks), path_s)
     took_ms, path_ms = milliseconds(execution), milliseconds(path_s)
+    starting_s = max((server_wait_s(task) for task in tasks), default=0.0) - startup_s
+    is_telling = (
+        execution >= LEAST_S
+        and min(starting_s, execution - path_s) <= MOST_STARTING * execution
+        and sum(task.attempts for task in tasks) > 1
+    )
     return Metrics(
         execution_time_ms=took_ms,
-        sequential_time_ms=milliseconds(sequential),
-        speedup=round(sequential / execution, 2) if execution > 0 else 1.0,
+        sequential_time_ms=milliseconds(sequential_s),
+        speedup=round(sequential_s / execution, 2) if is_telling else None,
         critical_path=path,
         critical_path_ms=path_ms,
         overhead_ms=milliseconds(max(0.0, execution - path_s)),
         max_parallelism=record.most_in_flight,
-        average_parallelism=round(sequential / execution, 2) if execution > 0 else 0.0,
+        average_parallelism=round(busy_s / execution, 2) if execution > 0 else 0.0,
         counts=record.counts,
         efficiency=round(min(1.0, path_s / execution), 3) if execution > 0 else 1.0,
         waits=longest_waits(record),
         faster=tuple(what_would_help(record, path, path_ms, took_ms)),
+        startup_ms=milliseconds(startup_s),
+        started=started,
     )
+
+
+def _alone_s(task: TaskRecord, most_in_flight: int) -> float:
+    """Return how long the calls of *task* would take alone. Calls at once may slow each other down:
+    then the time that their tool took before counts, unless they took so much longer that they are
+    calls of another kind."""
+    if task.expected_s is None:
+        return task.busy_s
+    expected_s = task.expected_s * task.attempts
+    is_slowed = expected_s < task.busy_s <= expected_s * most_in_flight
+    return expected_s if is_slowed else task.busy_s
 
 
 def _critical_path(
