@@ -14,7 +14,8 @@ from typing import Any
 import typer
 
 from ..core.language.dag import DAG_FIELDS, DEPTH, TASK_FIELDS
-from ..core.language.variants import dag_spelling, task_spelling
+from ..core.language.variants import corrections, dag_spelling, task_spelling
+from ..core.values import near_json
 from ..core.values.problems import Problem, did_you_mean
 from ..core.values.strict import Json, JsonObject, NotStrict, loads, short
 from ..errors import InvalidDag
@@ -89,21 +90,27 @@ def read_document(source: Source, changes: Changes | None = None) -> Document:
     made.
     """
     changes = changes or Changes()
+    value: Any
+    slips: list[str] = []
     try:
-        value: Any = _toml(source.data) if source.is_toml else loads(source.data, DEPTH)
+        if source.is_toml:
+            value = _toml(source.data)
+        else:
+            value, slips = near_json.read(source.data, DEPTH)
     except NotStrict:
         return Document(source.data)  # the gateway reports what is wrong, and where
     if isinstance(value, list):
         value = {"tasks": value}
+    noted = tuple(corrections("the document", slips))
     if not isinstance(value, dict):
-        return Document(value)
+        return Document(value, notes=noted)
     spelling = dag_spelling(value, DAG_FIELDS)
     is_dry_run = spelling.members.get("dry_run") is True
     if spelling.problems or not (changes.options or changes.arguments):
-        return Document(value, is_dry_run)
+        return Document(value, is_dry_run, noted)
     members = {**spelling.members, **changes.options}
     members["tasks"], notes = _with_arguments(members.get("tasks"), changes.arguments)
-    return Document(members, is_dry_run, (*spelling.notes, *notes))
+    return Document(members, is_dry_run, (*noted, *spelling.notes, *notes))
 
 
 def literal(value: Json) -> Json:

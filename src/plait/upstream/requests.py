@@ -8,8 +8,9 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from ..core.values import near_json
 from ..core.values.problems import Problem, did_you_mean
-from ..core.values.strict import NotStrict, loads, measure
+from ..core.values.strict import NotStrict, measure
 
 MAX_NAMES = 10
 AS_SENT = "arguments"
@@ -87,7 +88,7 @@ def as_sent(arguments: dict[str, Any] | None) -> object:
     wrapped = arguments[AS_SENT]
     if isinstance(wrapped, str):
         try:
-            return loads(wrapped)
+            return near_json.read(wrapped)[0]
         except NotStrict as error:
             problem = Problem(
                 AS_SENT,

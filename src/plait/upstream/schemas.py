@@ -109,6 +109,13 @@ _ERRORS = {
             "code": {"type": "string"},
             "message": {"type": "string"},
             "hint": {"type": "string"},
+            "fix": _object(
+                {
+                    "op": _text("replace, remove or rename."),
+                    "path": _text("Where in the document."),
+                    "to": _text("The right name."),
+                }
+            ),
             "retryable": {"type": "boolean"},
         },
         "code",

@@ -15,6 +15,7 @@ from plait.core.planning.check import check
 from plait.core.planning.plan import Plan
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.policy import Policy
+from plait.core.values.problems import Fix, Op
 from plait.errors import InvalidDag
 from tests.fakes import tool
 
@@ -50,7 +51,7 @@ def test_what_is_all_but_a_reference_is_refused_with_what_was_meant(text: str, m
     assert (problem.path, problem.code, problem.fix) == (
         "tasks[3].arguments.x[0]",
         "invalid_reference",
-        meant,
+        Fix(Op.REPLACE, meant),
     )
     assert problem.hint is not None
     assert meant.removeprefix("It is ").rstrip(".") in problem.hint

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from plait.core.language.dag import DAG_FIELDS, TASK_FIELDS
 from plait.core.language.variants import dag_spelling, task_spelling
-from plait.core.values.problems import Problem
+from plait.core.values.problems import Fix, Op, Problem
 from plait.core.values.strict import dumps
 
 from ...profiles import share_of_examples
@@ -123,17 +123,174 @@ def test_text_that_should_be_json_and_is_not_is_reported_and_left_out(text: str,
     assert spelling.members == TASK
 
 
-def test_a_known_field_that_is_null_was_not_given_and_an_unknown_one_is_kept() -> None:
+def test_a_known_field_that_is_null_was_not_given_and_an_unknown_one_is_reported() -> None:
     members = {**TASK, "arguments": None, "args": None, "zork": None}
     spelling = task_spelling(members, TASK_FIELDS, "tasks[0]", "a")
-    assert (spelling.members, spelling.notes) == ({**TASK, "zork": None}, [])
+    assert (spelling.members, spelling.notes) == (TASK, [])
+    assert [problem.path for problem in spelling.problems] == ["tasks[0].zork"]
+
+
+@pytest.mark.parametrize(
+    ("members", "read", "fixes"),
+    [
+        ({"task_id": "a", "tool": "s:t"}, TASK, [("task_id", "rename", "id")]),
+        ({"id": "a", "name": "s:t"}, TASK, [("name", "rename", "tool")]),
+        ({"id": "a", "tool_name": "s:t"}, TASK, [("tool_name", "rename", "tool")]),
+        ({"name": "a", "tool": "s:t"}, TASK, [("name", "rename", "id")]),
+        ({**TASK, "name": "x"}, TASK, [("name", "remove", None)]),
+        *[
+            ({**TASK, name: {"x": 1}}, {**TASK, field: {"x": 1}}, [(name, "rename", field)])
+            for name, field in [
+                ("tool_args", "arguments"),
+                ("toolArgs", "arguments"),
+                ("with", "arguments"),
+                ("if", "when"),
+                ("condition", "when"),
+                ("loop", "for_each"),
+                ("requires", "depends_on"),
+                ("max_retries", "retries"),
+                ("depend_on", "depends_on"),
+            ]
+        ],
+        *[
+            ({**TASK, name: "x"}, TASK, [(name, "remove", None)])
+            for name in ("description", "type", "comment", "thought", "colour")
+        ],
+        (
+            {"id": "a", "server": "s", "tool": "t"},
+            TASK,
+            [("server", "remove", None), ("tool", "replace", "s:t")],
+        ),
+        ({**TASK, "server": "s"}, TASK, [("server", "remove", None)]),
+        ({**TASK, "when": "x", "if": "x"}, {**TASK, "when": "x"}, [("if", "remove", None)]),
+    ],
+)
+def test_a_field_of_another_engine_has_its_fix_and_is_read_as_if_it_were_fixed(
+    members: dict[str, Any], read: dict[str, Any], fixes: list[tuple[str, str, object]]
+) -> None:
+    spelling = task_spelling(members, TASK_FIELDS, "tasks[0]", "a")
+    assert spelling.members == read
+    found = [(problem.path, problem.fix) for problem in spelling.problems]
+    assert [(path.removeprefix("tasks[0]."), fix and (fix.op, fix.to)) for path, fix in found] == [
+        (name, (op, to)) for name, op, to in fixes
+    ]
+
+
+@pytest.mark.parametrize("name", ["steps", "plan", "dag", "nodes", "jobs", "workflow", "tsks"])
+def test_other_names_of_the_tasks_have_their_fix(name: str) -> None:
+    spelling = dag_spelling({name: [TASK]}, DAG_FIELDS)
+    assert spelling.members == {"tasks": [TASK]}
+    assert [(problem.path, problem.fix) for problem in spelling.problems] == [
+        (name, Fix(Op.RENAME, "tasks"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("members", "usual", "notes"),
+    [
+        (
+            {"id": 1, "depends_on": [2, "b"]},
+            {"id": "1", "depends_on": ["2", "b"]},
+            [
+                'tasks[0].id: 1 was read as "1"',
+                "tasks[0]: the numbers in depends_on were read as ids",
+            ],
+        ),
+        (
+            {"depends_on": "b, c"},
+            {"depends_on": ["b", "c"]},
+            ["tasks[0]: depends_on was a string; it was taken as a list"],
+        ),
+        (
+            {"arguments": ""},
+            {"arguments": {}},
+            ["tasks[0].arguments was empty text; it was taken as {}"],
+        ),
+        (
+            {"arguments": []},
+            {"arguments": {}},
+            ["tasks[0].arguments was an empty list; it was taken as {}"],
+        ),
+        (
+            {"arguments": "```json\n{“x”: 1,}\n```"},
+            {"arguments": {"x": 1}},
+            [
+                "tasks[0].arguments came as a JSON string; it was parsed",
+                (
+                    "tasks[0].arguments: a code fence and typographic quotes and a trailing comma "
+                    "were corrected"
+                ),
+            ],
+        ),
+        (
+            {"arguments": dumps(dumps({"x": 1}))},
+            {"arguments": {"x": 1}},
+            [
+                "tasks[0].arguments came as a JSON string; it was parsed",
+                "tasks[0].arguments: JSON inside of a JSON string was corrected",
+            ],
+        ),
+        (
+            {"for_each": "[1, 2]"},
+            {"for_each": [1, 2]},
+            ["tasks[0].for_each came as a JSON string; it was parsed"],
+        ),
+    ],
+)
+def test_slips_that_change_no_meaning_are_corrected_and_noted(
+    members: dict[str, Any], usual: dict[str, Any], notes: list[str]
+) -> None:
+    spelling = task_spelling({"tool": "s:t", **members}, TASK_FIELDS, "tasks[0]", None)
+    assert spelling.members == {"tool": "s:t", **usual}
+    assert (spelling.notes, spelling.problems) == (notes, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "slip", "meant"),
+    [
+        ("{'x': 1}", "single quotes", {"x": 1}),
+        ('{"x": 1} // one', "comments", {"x": 1}),
+        ('Here it is: {"x": 1}', "text around the JSON", {"x": 1}),
+        ('{"x": True}', "Python's True, False or None", {"x": True}),
+        ("{x: 1}", "names without quotes", {"x": 1}),
+    ],
+)
+def test_other_slips_are_refused_by_name_with_the_value_that_was_meant(
+    text: str, slip: str, meant: Any
+) -> None:
+    spelling = task_spelling({**TASK, "arguments": text}, TASK_FIELDS, "tasks[0]", "a")
+    [problem] = spelling.problems
+    assert slip in problem.message
+    assert problem.fix == Fix(Op.REPLACE, meant)
+
+
+@pytest.mark.parametrize("text", ["$OUTPUT[a]", "$ITEM", "${OUTPUT[a].x}"])
+def test_one_reference_cannot_stand_for_all_arguments(text: str) -> None:
+    spelling = task_spelling({**TASK, "arguments": text}, TASK_FIELDS, "tasks[0]", "a")
+    [problem] = spelling.problems
+    assert (problem.path, problem.code) == ("tasks[0].arguments", "wrong_type")
+    assert "its own reference" in str(problem.hint)
+
+
+def test_a_document_inside_of_its_own_tasks_is_taken_out() -> None:
+    inner: dict[str, Any] = {"tasks": [TASK], "fail_fast": True}
+    for tasks in (inner, dumps(inner)):
+        spelling = dag_spelling({"tasks": tasks}, DAG_FIELDS)
+        assert (spelling.members, spelling.problems) == (inner, [])
+        assert spelling.notes[-1] == "tasks was a whole document; its fields were taken"
+    kept = dag_spelling({"tasks": inner, "fail_fast": False}, DAG_FIELDS)
+    assert kept.members["fail_fast"] is False
 
 
 @share_of_examples(0.4)
 @given(
-    st.dictionaries(
-        st.sampled_from(["arguments", "depends_on", "for_each", "zork"]),
-        json_values().filter(lambda value: value is not None and not isinstance(value, str)),
+    st.fixed_dictionaries(
+        {"id": st.just("a")},
+        optional={
+            "arguments": st.dictionaries(st.text(), json_values(), max_size=3),
+            "for_each": st.lists(json_values(), max_size=3),
+            "depends_on": st.lists(st.text(), max_size=3),
+        },
     )
 )
 def test_usual_spelling_stays_as_it_is(members: dict[str, Any]) -> None:

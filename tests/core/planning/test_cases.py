@@ -20,6 +20,10 @@ from plait.core.tools.catalog import Catalog, ServerInfo, ServerState, Tool
 from plait.core.tools.policy import Policy
 from plait.errors import InvalidDag
 
+from ..patching import patched, understood
+
+MOST_ROUNDS = 3
+"""Most times that a document with fixes has fixes again."""
 CASES = sorted(path for path in (Path(__file__).parents[1] / "cases").iterdir() if path.is_dir())
 
 
@@ -28,6 +32,31 @@ def test_all_that_is_said_of_a_document_is_what_is_expected(case: Path) -> None:
     given = json.loads((case / "tools.json").read_text("utf-8"))
     expected = json.loads((case / "expected.json").read_text("utf-8"))
     assert said_of((case / "dag.json").read_bytes(), given) == expected
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_each_fix_removes_its_problem_once_those_before_it_are_applied(case: Path) -> None:
+    given = json.loads((case / "tools.json").read_text("utf-8"))
+    document = understood((case / "dag.json").read_bytes())
+    said = said_of((case / "dag.json").read_bytes(), given)
+    fixable = [problem for problem in said.get("problems", ()) if "fix" in problem]
+    fixed = document
+    for problem in fixable:
+        fixed = patched(fixed, [problem["fix"]])
+        after = said_of(json.dumps(fixed).encode(), given)
+        assert _essence(problem) not in map(_essence, after.get("problems", ()))
+    for _ in range(MOST_ROUNDS):
+        fixes = [problem["fix"] for problem in said.get("problems", ()) if "fix" in problem]
+        if not fixes:
+            break
+        document = patched(document, fixes)
+        said = said_of(json.dumps(document).encode(), given)
+    else:
+        raise AssertionError("the fixes do not end")
+
+
+def _essence(problem: dict[str, Any]) -> tuple[str, str, str]:
+    return problem["path"], problem["code"], problem["message"]
 
 
 def said_of(text: bytes, given: dict[str, Any]) -> dict[str, Any]:
@@ -42,7 +71,7 @@ def said_of(text: bytes, given: dict[str, Any]) -> dict[str, Any]:
                 "id": problem.id,
                 "message": problem.message,
                 "hint": problem.hint,
-                **({} if problem.fix is None else {"fix": problem.fix}),
+                **({} if problem.fix is None else {"fix": problem.document()["fix"]}),
             }
             for problem in refused.problems
         ]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 
 from plait.core.planning.fixes import fixed_argument
+from plait.core.values.problems import REMOVE
 from plait.core.values.schema import Place, Schema
 
 from ..strategies import json_values
@@ -28,7 +29,8 @@ SCHEMA: dict[str, Any] = {
 
 
 def fix(arguments: dict[str, Any], *place: str | int, unknown: frozenset[Place] = frozenset()):
-    return fixed_argument(Schema(SCHEMA), arguments, place, unknown)
+    found = fixed_argument(Schema(SCHEMA), arguments, place, unknown)
+    return found and (found.op, found.to)
 
 
 @pytest.mark.parametrize(
@@ -53,20 +55,27 @@ def fix(arguments: dict[str, Any], *place: str | int, unknown: frozenset[Place] 
     ],
 )
 def test_a_value_becomes_what_it_was_certainly_meant_as(name: str, value: Any, meant: Any):
-    assert fix({name: value}, name) == meant
+    assert fix({name: value}, name) == (None if meant is None else ("replace", meant))
 
 
 def test_a_misspelt_name_becomes_the_right_one():
-    assert fix({"cuont": 7}, "cuont") == "count"
+    assert fix({"cuont": 7}, "cuont") == ("rename", "count")
 
 
 def test_a_name_that_is_given_already_is_not_offered_again():
-    assert fix({"cuont": 7, "count": 7}, "cuont") is None
+    assert fix({"cuont": 7, "count": 7}, "cuont") == ("remove", None)
+
+
+def test_an_unknown_name_that_is_near_to_none_is_left_out_unless_something_is_missing():
+    assert fix({"zork": 7}, "zork") == ("remove", None)
+    needy = Schema({**SCHEMA, "required": ["note"]})
+    assert fixed_argument(needy, {"zork": 7}, ("zork",), frozenset()) is None
+    assert fixed_argument(needy, {"zork": 7, "note": "n"}, ("zork",), frozenset()) == REMOVE
 
 
 def test_a_value_inside_of_another_is_fixed_alone():
     assert fix({"names": ["ada", 7]}, "names", 1) is None
-    assert fix({"names": "ada", "count": "7"}, "count") == 7
+    assert fix({"names": "ada", "count": "7"}, "count") == ("replace", 7)
 
 
 @pytest.mark.parametrize("place", [(), ("gone",), ("names", 5), ("note", "x")])
@@ -88,4 +97,4 @@ def test_a_long_value_has_no_fix():
 def test_every_fix_fits(value: Any):
     for name in SCHEMA["properties"]:
         if (meant := fix({name: value}, name)) is not None:
-            assert not Schema(SCHEMA).complaints({name: meant})
+            assert not Schema(SCHEMA).complaints({name: meant[1]})

@@ -11,6 +11,7 @@ from plait.core.planning.check import check
 from plait.core.planning.plan import TakenOver
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.policy import Policy
+from plait.core.values.problems import Fix, Op
 from plait.errors import InvalidDag
 from tests.fakes import tool
 
@@ -26,7 +27,7 @@ def test_a_path_that_the_schema_of_the_output_rules_out_is_refused() -> None:
         "invalid_reference",
         "t1",
     )
-    assert problem.fix == "$OUTPUT[t0].items[0].title"
+    assert problem.fix == Fix(Op.REPLACE, "$OUTPUT[t0].items[0].title")
 
 
 def test_a_value_that_the_schema_of_the_parameter_rules_out_is_refused() -> None:

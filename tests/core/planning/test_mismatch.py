@@ -99,7 +99,7 @@ def test_an_object_with_one_list_is_fixed_to_that_list() -> None:
     ]
     with pytest.raises(InvalidDag) as error:
         check(read_dag({"tasks": tasks}), catalog, Policy())
-    assert [(problem.id, problem.fix) for problem in error.value.problems] == [
+    assert [(problem.id, problem.fix and problem.fix.to) for problem in error.value.problems] == [
         ("of_one", "$OUTPUT[one].items"),
         ("of_two", None),
     ]
@@ -110,7 +110,10 @@ def test_a_text_is_fixed_only_if_the_mistake_occurs_once_in_it() -> None:
     found = refused(
         {"tool": "s:list"}, *[{"tool": "s:read", "arguments": {"path": text}} for text in texts]
     )
-    assert [problem.fix for problem in found] == [None, "${OUTPUT[t0].total} and $$OUTPUT[t0].totl"]
+    assert [problem.fix and problem.fix.to for problem in found] == [
+        None,
+        "${OUTPUT[t0].total} and $$OUTPUT[t0].totl",
+    ]
     texts = ["a $OUTPUT[listed].total", "$OUTPUT[listed].total of $$OUTPUT[listed]"]
     tasks = [
         {"id": f"t{n}", "tool": "s:read", "arguments": {"path": text}}
@@ -118,7 +121,10 @@ def test_a_text_is_fixed_only_if_the_mistake_occurs_once_in_it() -> None:
     ]
     with pytest.raises(InvalidDag) as error:
         check(read_dag({"tasks": [{"id": "list_ed", "tool": "s:list"}, *tasks]}), TYPED, Policy())
-    assert [problem.fix for problem in error.value.problems] == ["a $OUTPUT[list_ed].total", None]
+    assert [problem.fix and problem.fix.to for problem in error.value.problems] == [
+        "a $OUTPUT[list_ed].total",
+        None,
+    ]
 
 
 def test_two_problems_at_one_place_have_no_fix_since_each_would_undo_the_other() -> None:

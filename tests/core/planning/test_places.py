@@ -20,18 +20,10 @@ from plait.core.planning.places import (
     part_at,
     paths_of,
     quoted,
-    written,
 )
 from plait.core.planning.types import Types
 
 from .typed import typed
-
-
-@pytest.mark.parametrize(
-    ("place", "text"), [((), ""), (("items", 0, "title"), ".items[0].title"), ((3,), "[3]")]
-)
-def test_a_place_is_written_as_a_path(place: Any, text: str):
-    assert written(place) == text
 
 
 def test_the_part_at_a_place_is_found():

@@ -5,12 +5,16 @@ from __future__ import annotations
 import pytest
 
 from plait.core.values.problems import (
+    REMOVE,
+    Fix,
+    Op,
     Problem,
     did_you_mean,
     nearest,
     slip_of,
     some_of,
     with_one_fix_a_place,
+    written,
 )
 
 
@@ -100,11 +104,38 @@ def test_a_word_is_a_slip_of_another_only_where_there_is_no_doubt(
     assert slip_of(word, words) == meant
 
 
-@pytest.mark.parametrize("fix", [5, False, "", [], {"a": 1}])
-def test_a_fix_comes_after_the_hint(fix: object) -> None:
-    document = Problem("a", "x", "One.", "Two.", "t", fix).document()  # type: ignore[arg-type]  # any JSON value
+@pytest.mark.parametrize(
+    ("fix", "shown", "advice"),
+    [
+        (Fix(Op.REPLACE, 5), {"op": "replace", "path": "a.b", "value": 5}, "Write 5."),
+        (Fix(Op.REPLACE, None), {"op": "replace", "path": "a.b", "value": None}, "Write null."),
+        (Fix(Op.RENAME, "c"), {"op": "rename", "path": "a.b", "to": "c"}, 'Name it "c".'),
+        (REMOVE, {"op": "remove", "path": "a.b"}, "Leave it out."),
+        (Fix(Op.REMOVE, path="d[0]"), {"op": "remove", "path": "d[0]"}, "Leave it out."),
+    ],
+)
+def test_a_fix_comes_after_the_hint_as_one_operation(
+    fix: Fix, shown: dict[str, object], advice: str
+) -> None:
+    document = Problem("a.b", "x", "One.", "Two.", "t", fix).document()
     assert list(document) == ["path", "id", "code", "message", "hint", "fix"]
-    assert document["fix"] == fix
+    assert document["fix"] == shown
+    assert fix.advice == advice
+
+
+@pytest.mark.parametrize(
+    ("place", "path"),
+    [
+        ((), ""),
+        (("items", 0, "title"), ".items[0].title"),
+        (("content-type", "a.b", ""), '["content-type"]["a.b"][""]'),
+        (("größe", "2nd"), '.größe["2nd"]'),
+    ],
+)
+def test_a_place_is_written_like_the_path_of_a_reference(
+    place: tuple[str | int, ...], path: str
+) -> None:
+    assert written(place) == path
 
 
 def test_what_has_no_fix_does_not_tell_one() -> None:
@@ -113,8 +144,13 @@ def test_what_has_no_fix_does_not_tell_one() -> None:
 
 def test_there_is_one_fix_at_a_place_or_none() -> None:
     problems = [
-        Problem("a", "x", "One.", fix=1),
-        Problem("b", "x", "Two.", fix=2),
-        Problem("a", "y", "Three.", fix=3),
+        Problem("a", "x", "One.", fix=REMOVE),
+        Problem("b", "x", "Two.", fix=REMOVE),
+        Problem("a", "y", "Three.", fix=Fix(Op.REPLACE, 3)),
+        Problem("c", "x", "Four.", fix=Fix(Op.REPLACE, 4)),
+        Problem("c", "y", "Five.", fix=Fix(Op.REPLACE, 4)),
+        Problem("d", "x", "Six."),
+        Problem("d", "y", "Seven.", fix=REMOVE),
     ]
-    assert [problem.fix for problem in with_one_fix_a_place(problems)] == [None, 2, None]
+    kept = [problem.fix for problem in with_one_fix_a_place(problems)]
+    assert kept == [None, REMOVE, None, Fix(Op.REPLACE, 4), None, None, None]

@@ -3,6 +3,7 @@ of form."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
@@ -19,9 +20,11 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from ...errors import InvalidDag
-from ..values.problems import MAX_GUESSES, Problem, did_you_mean
-from ..values.strict import NotStrict, loads, measure, short
-from .variants import Spelling, dag_spelling, task_spelling
+from ..values import near_json
+from ..values.problems import MAX_GUESSES, Fix, Op, Problem
+from ..values.strict import NotStrict, measure, short
+from .coercion import meant_for
+from .variants import Spelling, corrections, dag_spelling, fix_of, task_spelling
 
 MAX_BYTES = 4 * 2**20
 MAX_TASKS = 10_000
@@ -139,17 +142,20 @@ def read_dag(
         problems = tuple(_duplicates(enumerate(dag.tasks)))
         return Reading(dag, tuple(reader.notes), problems, places=_places(enumerate(dag.tasks)))
     spelling = dag_spelling(members, DAG_FIELDS)
-    reader.take(spelling)
+    reader.notes += spelling.notes
     given = spelling.members.pop("tasks", None)
-    tasks = reader.tasks(given, may_be_empty="resume_from" in spelling.members)
+    of_tasks = [problem for problem in spelling.problems if _is_of_tasks(problem)]
+    reader.problems += of_tasks
+    tasks = reader.tasks(given, may_be_empty=bool(of_tasks) or "resume_from" in spelling.members)
     reader.problems += _duplicates(tasks)
+    reader.problems += [problem for problem in spelling.problems if problem not in of_tasks]
     places = _places(tasks)
     options = reader.validated(Dag, {**spelling.members, "tasks": ()}, "", None) or Dag(tasks=())
     return Reading(
         dag=options.model_copy(update={"tasks": tuple(task for _, task in tasks)}),
         notes=tuple(reader.notes),
         problems=tuple(reader.problems),
-        malformed=frozenset(_ids(given)) - places.keys(),
+        malformed=frozenset(reader.ids) - places.keys(),
         unread=reader.unread,
         places=places,
     )
@@ -203,14 +209,13 @@ class _Reader:
         self.notes: list[str] = []
         self.problems: list[Problem] = []
         self.unread: dict[str, frozenset[str]] = {}
-
-    def take(self, spelling: Spelling) -> None:
-        self.notes += spelling.notes
-        self.problems += spelling.problems
+        self.ids: list[str] = []
+        """The ids of all tasks, also of those that could not be read."""
 
     def members(self, document: object, max_bytes: int) -> dict[str, Any]:
         """Return the members of the document. Raises `InvalidDag` if it has none."""
-        document = _strict(document, max_bytes)
+        document, slips = _strict(document, max_bytes)
+        self.notes += corrections("the document", slips)
         if isinstance(document, list):
             self.notes.append("a list was sent; it was taken as tasks")
             return {"tasks": document}
@@ -221,9 +226,7 @@ class _Reader:
 
     def tasks(self, tasks: object, *, may_be_empty: bool) -> list[tuple[int, Task]]:
         """Return the tasks that could be read, each with its index in the document."""
-        if tasks is None and (
-            may_be_empty or self.problems
-        ):  # any problem so far is that tasks could not be read
+        if tasks is None and may_be_empty:
             return []
         if not isinstance(tasks, list):
             code, what = (
@@ -242,23 +245,40 @@ class _Reader:
         return [(index, task) for index, task in read if task is not None]
 
     def task(self, members: object, path: str) -> Task | None:
+        members = self._parsed(members, path)
         if not isinstance(members, dict):
             message = f"A task must be an object; this is {short(members)}."
             self.problems.append(Problem(path, "wrong_type", message, _EXAMPLE))
             return None
         id = members.get("id") if isinstance(members.get("id"), str) else None
+        guesses = MAX_GUESSES - len(self.problems)
         spelling = (
             Spelling(members)
             if _is_usual(members)
-            else task_spelling(members, TASK_FIELDS, path, id)
+            else task_spelling(members, TASK_FIELDS, path, id, guesses=guesses)
         )
-        self.take(spelling)
+        self.notes += spelling.notes
+        self.problems += spelling.problems
+        if isinstance(spelling.members.get("id"), str):
+            self.ids.append(spelling.members["id"])
         before = len(self.problems) - len(spelling.problems)
         task = self.validated(Task, spelling.members, path, id)
         if task is not None and len(self.problems) > before:
             wrong = [problem.path.removeprefix(f"{path}.") for problem in self.problems[before:]]
             self.unread[task.id] = frozenset(name.partition("[")[0] for name in wrong)
         return task
+
+    def _parsed(self, task: object, path: str) -> object:
+        """Decode a task that came as JSON text."""
+        if not isinstance(task, str):
+            return task
+        try:
+            value, slips = near_json.read(task, DEPTH)
+        except NotStrict:
+            return task
+        self.notes.append(f"{path} came as a JSON string; it was parsed")
+        self.notes += corrections(path, slips)
+        return value
 
     def validated(
         self, model: type[Model], members: dict[str, Any], path: str, id: str | None
@@ -270,9 +290,11 @@ class _Reader:
             details = error.errors(include_url=False)
         found: dict[str, Problem] = {}
         for detail in details:
-            problem = _problem(
-                detail, path, id, may_guess=len(self.problems) + len(found) < MAX_GUESSES
-            )
+            name = str(detail["loc"][0])
+            fix = None
+            if len(detail["loc"]) == 1 or name in _UNIONS:
+                fix = _fixed_field(model, name, members.get(name), detail)
+            problem = _problem(detail, path, id, fix)
             found.setdefault(problem.path, problem)
         self.problems += found.values()
         wrong = {detail["loc"][0] for detail in details}
@@ -286,12 +308,21 @@ class _Reader:
 
 def _is_usual(members: Mapping[str, Any]) -> bool:
     """Return whether a task has no variant spellings. Most have none and need no second look."""
+    items = members.get("for_each")
     return (
         members.keys() <= TASK_FIELDS
+        and isinstance(members.get("id"), str)
         and isinstance(members.get("arguments", {}), dict)
-        and isinstance(members.get("depends_on", []), list)
+        and isinstance(needs := members.get("depends_on", []), list)
+        and all(isinstance(need, str) for need in needs)
+        and not (isinstance(items, str) and items.lstrip().startswith("["))
         and None not in members.values()
     )
+
+
+def _is_of_tasks(problem: Problem) -> bool:
+    """Return whether *problem* is that of the tasks as a whole, whose fix comes before theirs."""
+    return problem.path == "tasks" or problem.fix == Fix(Op.RENAME, "tasks")
 
 
 def _places(tasks: Iterable[tuple[int, Task]]) -> dict[str, tuple[int, ...]]:
@@ -301,25 +332,30 @@ def _places(tasks: Iterable[tuple[int, Task]]) -> dict[str, tuple[int, ...]]:
     return places
 
 
-def _ids(tasks: object) -> Iterator[str]:
-    for task in tasks if isinstance(tasks, list) else ():
-        if isinstance(task, dict) and isinstance(task.get("id"), str):
-            yield task["id"]
-
-
-def _strict(document: object, max_bytes: int) -> object:
-    """Decode *document* if it is text. Raises `InvalidDag` unless it is strict JSON and not too
-    large."""
+def _strict(document: object, max_bytes: int) -> tuple[object, list[str]]:
+    """Decode *document* if it is text; also return what was corrected in it. Raises `InvalidDag`
+    unless it is strict JSON and not too large."""
+    slips: list[str] = []
     try:
         if isinstance(document, str | bytes):
             size = len(document)
-            document = loads(document, DEPTH) if size <= max_bytes else None
+            if size <= max_bytes:
+                document, slips = near_json.read(document, DEPTH)
         else:
             size = measure(document, DEPTH)
     except NotStrict as error:
         flaw = str(error) if str(error).startswith("not ") else f"not strict JSON: {error}"
+        fix = fix_of(error)
         raise InvalidDag(
-            [Problem("$", "invalid_json", f"The DAG is {flaw}.", "Send the whole DAG again.")]
+            [
+                Problem(
+                    "$",
+                    "invalid_json",
+                    f"The DAG is {flaw}.",
+                    "Send the whole DAG again." + (f" {fix.advice}" if fix is not None else ""),
+                    fix=fix,
+                )
+            ]
         ) from None
     if size > max_bytes:
         message = f"The DAG has {size:,} bytes; at most {max_bytes:,} are read."
@@ -330,7 +366,7 @@ def _strict(document: object, max_bytes: int) -> object:
                 )
             ]
         )
-    return document
+    return document, slips
 
 
 def _count(tasks: int, most: int, *, may_be_empty: bool) -> Iterator[Problem]:
@@ -341,18 +377,34 @@ def _count(tasks: int, most: int, *, may_be_empty: bool) -> Iterator[Problem]:
         yield Problem("tasks", "limit_exceeded", message, "Split it, or use for_each.")
 
 
-def _problem(detail: ErrorDetails, path: str, id: str | None, *, may_guess: bool) -> Problem:
+_UNIONS = frozenset({"for_each", "cache"})
+"""Fields with several types: each of them reports a problem, with its own place."""
+
+
+def _fixed_field(model: type[BaseModel], name: str, value: Any, detail: ErrorDetails) -> Fix | None:
+    """Return the value that *value* of the field *name* was certainly meant to be: one that the
+    model takes."""
+    if detail["type"] == "missing" or value is None:
+        return None
+    expected = str(detail.get("ctx", {}).get("expected", ""))
+    options = re.findall("'([^']+)'", expected)
+    minimal: dict[str, Any] = {"id": "a", "tool": "s:t"} if model is Task else {"tasks": ()}
+    for meant in meant_for(value, name, options):
+        try:
+            model.model_validate({**minimal, name: meant}, by_alias=True, by_name=False)
+        except ValidationError:
+            continue
+        return Fix(Op.REPLACE, meant)
+    return None
+
+
+def _problem(detail: ErrorDetails, path: str, id: str | None, fix: Fix | None) -> Problem:
     name = str(detail["loc"][0])
     field = name + "".join(f"[{step}]" for step in detail["loc"][1:] if isinstance(step, int))
     place = f"{path}.{field}".lstrip(".")
     match detail["type"]:
         case "missing":
             return Problem(place, "missing_field", f"{name} is missing.", _HINTS.get(name), id)
-        case "extra_forbidden":
-            known = TASK_FIELDS if path else DAG_FIELDS
-            near = did_you_mean(name, known) if may_guess else None
-            hint = near or f"Fields: {', '.join(sorted(known))}."
-            return Problem(place, "unknown_field", f'Unknown field "{name[:80]}".', hint, id)
         case "string_pattern_mismatch":
             hint = (
                 "An id is 1 to 64 letters (A to Z), digits, _, - or ., and starts with a "
@@ -360,7 +412,8 @@ def _problem(detail: ErrorDetails, path: str, id: str | None, *, may_guess: bool
             )
             return Problem(place, "invalid_id", f"Invalid id {short(detail['input'])}.", hint, None)
     message = f"{field} must be {_expected(name, detail)}; it is {short(detail['input'])}."
-    return Problem(place, "wrong_type", message, _HINTS.get(name), id)
+    advice = fix.advice if fix is not None else _HINTS.get(name)
+    return Problem(place, "wrong_type", message, advice, id, fix)
 
 
 def _expected(name: str, detail: ErrorDetails) -> str:

@@ -1,7 +1,9 @@
-"""Variant spellings of models and clients, replaced by those of the contract, each with a note.
+"""Variant spellings of models and clients, replaced by those of the contract.
 
-`tasks` or `arguments` as a JSON string, `tasks` as a map, `args` for `arguments`, `dependsOn` for
-`depends_on`.
+Those that the contract lists are understood, each with a note: `tasks` or `arguments` as a JSON
+string, `tasks` as a map, `args` for `arguments`, `dependsOn` for `depends_on`, numbers as ids. The
+fields of other engines (`steps`, `if`) and misspelt names are problems, each with its fix; the rest
+of the document is read as if they were fixed, so that all else that is wrong is reported too.
 """
 
 from __future__ import annotations
@@ -11,27 +13,92 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..values.problems import Problem
-from ..values.strict import NotStrict, loads
+from ..values import near_json
+from ..values.near_json import NearJson
+from ..values.problems import (
+    MAX_FIX_CHARS,
+    MAX_GUESSES,
+    REMOVE,
+    Fix,
+    Op,
+    Problem,
+    nearest,
+    written,
+)
+from ..values.strict import Json, NotStrict, dumps, short
 
-_ARGUMENTS = ("args", "params", "parameters", "input", "inputs")
-_DEPENDS_ON = ("needs", "after", "dependencies", "deps")
+UNDERSTOOD: Mapping[str, str] = {
+    **dict.fromkeys(("args", "params", "parameters", "input", "inputs"), "arguments"),
+    **dict.fromkeys(("needs", "after", "dependencies", "deps"), "depends_on"),
+}
+"""Other names of fields of a task that are read as those."""
+
+OF_A_TASK: Mapping[str, str] = {
+    **dict.fromkeys(("task_id", "step_id", "node_id", "step", "key"), "id"),
+    **dict.fromkeys(("tool_name", "function", "action", "operation", "uses", "call"), "tool"),
+    **dict.fromkeys(
+        ("tool_args", "tool_input", "tool_arguments", "tool_params", "kwargs", "with"), "arguments"
+    ),
+    **dict.fromkeys(
+        ("requires", "depends", "wait_for", "run_after", "upstream", "prerequisites"), "depends_on"
+    ),
+    **dict.fromkeys(("if", "condition", "only_if", "run_if"), "when"),
+    **dict.fromkeys(("loop", "map", "items", "with_items", "over", "matrix"), "for_each"),
+    **dict.fromkeys(("transform", "jmespath", "filter"), "select"),
+    **dict.fromkeys(("max_retries", "attempts"), "retries"),
+}
+"""Names that other engines have for fields of a task."""
+OF_A_DAG: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("steps", "plan", "dag", "nodes", "jobs", "graph", "workflow", "pipeline", "actions"),
+        "tasks",
+    ),
+    **dict.fromkeys(("outputs", "output", "results", "returns"), "return"),
+    **dict.fromkeys(("parallelism", "concurrency", "max_parallel"), "max_concurrency"),
+    **dict.fromkeys(("title", "label"), "name"),
+}
+"""Names that other engines have for fields of a DAG."""
+LEFT_OUT = frozenset(
+    [
+        "description",
+        "type",
+        "server",
+        "comment",
+        "comments",
+        "thought",
+        "reason",
+        "reasoning",
+        "purpose",
+        "goal",
+        "metadata",
+        "version",
+        "title",
+        "label",
+        "status",
+    ]
+)
+"""Names of other engines that have no counterpart here, however near one is spelt."""
 _LISTS = ("depends_on", "return")
 
 
 @dataclass(slots=True)
 class Spelling:
     """The members of a task or a document in their usual spelling, with notes on what was
-    changed."""
+    changed, and problems with what was not."""
 
     members: dict[str, Any]
     notes: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
 
-def dag_spelling(members: Mapping[str, Any], known: frozenset[str]) -> Spelling:
-    spelling = _renamed(members, known, {}, "", None)
+def dag_spelling(
+    members: Mapping[str, Any], known: frozenset[str], *, guesses: int = MAX_GUESSES
+) -> Spelling:
+    """Spell the members of a document; *known* are its fields. The nearest name, which is slow to
+    search, is found for at most *guesses* unknown ones."""
+    spelling = _named(members, known, {}, OF_A_DAG, "", None, guesses)
     _parse_text(spelling, "tasks", "tasks", None)
+    _unpack(spelling, known)
     _listed(spelling, "")
     tasks = spelling.members.get("tasks")
     if isinstance(tasks, dict):
@@ -39,53 +106,119 @@ def dag_spelling(members: Mapping[str, Any], known: frozenset[str]) -> Spelling:
             spelling.members["tasks"] = [tasks]
             spelling.notes.append("tasks was one task; it was taken as a list of one")
         else:
-            spelling.members["tasks"] = [_named(id, task) for id, task in tasks.items()]
+            spelling.members["tasks"] = [_with_id(id, task) for id, task in tasks.items()]
             spelling.notes.append("tasks was a map; its keys were taken as ids")
     return spelling
 
 
 def task_spelling(
-    members: Mapping[str, Any], known: frozenset[str], path: str, id: str | None
+    members: Mapping[str, Any],
+    known: frozenset[str],
+    path: str,
+    id: str | None,
+    *,
+    guesses: int = MAX_GUESSES,
 ) -> Spelling:
-    names = dict.fromkeys(_ARGUMENTS, "arguments") | dict.fromkeys(_DEPENDS_ON, "depends_on")
-    spelling = _renamed(members, known, names, path, id)
-    _parse_text(spelling, "arguments", f"{path}.arguments", id)
+    """Spell the members of a task as `dag_spelling` does those of a document."""
+    foreign = dict(OF_A_TASK)
+    meant = {foreign.get(name) or foreign.get(_snake(name)) or name: name for name in members}
+    if free := next((field for field in ("tool", "id") if field not in meant), None):
+        foreign["name"] = free
+    if id is None and isinstance(named := members.get(meant.get("id", "")), str):
+        id = named
+    spelling = _named(members, known, UNDERSTOOD, foreign, path, id, guesses)
+    if isinstance(number := spelling.members.get("id"), int) and not isinstance(number, bool):
+        spelling.members["id"] = str(number)
+        spelling.notes.append(f'{path}.id: {number} was read as "{number}"')
+    _parse_arguments(spelling, f"{path}.arguments", id)
+    _parse_items(spelling, f"{path}.for_each")
     _listed(spelling, _before(path))
     return spelling
 
 
-def _named(id: str, task: Any) -> Any:
+def _with_id(id: str, task: Any) -> Any:
     return {**task, "id": id} if isinstance(task, dict) else task
 
 
-def _renamed(
+def _named(
     members: Mapping[str, Any],
     known: frozenset[str],
-    names: Mapping[str, str],
+    understood: Mapping[str, str],
+    foreign: Mapping[str, str],
     path: str,
     id: str | None,
+    guesses: int,
 ) -> Spelling:
     """Rename *members* to their usual names. Known members that are null are left out."""
     spelling = Spelling(
         {name: value for name, value in members.items() if value is not None or name not in known}
     )
-    for name in members:
-        usual = names.get(name) or names.get(_snake(name)) or _snake(name)
-        if name in known or usual not in known:
+    for name, value in members.items():
+        if name in known:
             continue
-        value = spelling.members.pop(name)
+        del spelling.members[name]
+        snake = _snake(name)
+        usual = understood.get(name) or understood.get(snake) or snake
+        if usual in known and usual not in spelling.members:
+            spelling.members |= {} if value is None else {usual: value}
+            spelling.notes += (
+                [] if value is None else [f'{_before(path)}"{name}" was read as {usual}']
+            )
+            continue
+        usual = usual if usual in known else foreign.get(name) or foreign.get(snake) or ""
         if usual in spelling.members:
-            place, message = (
-                f"{path}.{name}".lstrip("."),
-                f'"{name}" is read as {usual}, which is given already.',
-            )
-            spelling.problems.append(
-                Problem(place, "unknown_field", message, "Send only one of them.", id)
-            )
-        elif value is not None:
+            spelling.problems.append(_given_twice(name, usual, spelling, value, path, id))
+            continue
+        may_guess = not usual and len(spelling.problems) < guesses and snake not in LEFT_OUT
+        near = nearest(name, known, 2) if may_guess else []
+        if len(near) == 1 and near[0] not in spelling.members:
+            usual = near[0]
+        hint, fix = _fixed_name(usual, near, known, is_guessed=may_guess)
+        if snake in LEFT_OUT and not usual:
+            hint, fix = REMOVE.advice, REMOVE
+        message = f'Unknown field "{name[:80]}".'
+        spelling.problems.append(
+            Problem(_place(path, name), "unknown_field", message, hint, id, fix)
+        )
+        if usual and value is not None:
             spelling.members[usual] = value
-            spelling.notes.append(f'{_before(path)}"{name}" was read as {usual}')
+    _without_server(members, spelling, path, id)
     return spelling
+
+
+def _fixed_name(
+    usual: str, near: list[str], known: frozenset[str], *, is_guessed: bool
+) -> tuple[str, Fix | None]:
+    """Return the hint and the fix for an unknown field that is *usual*, or is *near* to others."""
+    if usual or near:
+        return f'Did you mean "{usual or near[0]}"?', Fix(Op.RENAME, usual) if usual else None
+    fields = f"Fields: {', '.join(sorted(known))}."
+    return (f"{REMOVE.advice} {fields}", REMOVE) if is_guessed else (fields, None)
+
+
+def _given_twice(
+    name: str, usual: str, spelling: Spelling, value: Any, path: str, id: str | None
+) -> Problem:
+    message = f'"{name[:80]}" is read as {usual}, which is given already.'
+    fix = REMOVE if value is None or spelling.members[usual] == value else None
+    return Problem(_place(path, name), "unknown_field", message, "Send only one of them.", id, fix)
+
+
+def _without_server(
+    members: Mapping[str, Any], spelling: Spelling, path: str, id: str | None
+) -> None:
+    """Put a `server` that stands in a field of its own into the name of the tool."""
+    server, tool = members.get("server"), spelling.members.get("tool")
+    if not (isinstance(server, str) and isinstance(tool, str) and server) or ":" in tool:
+        return
+    spelling.members["tool"] = full = f"{server}:{tool}"
+    fix = Fix(Op.REPLACE, full)
+    message = "A tool is named with its server."
+    spelling.problems.append(Problem(f"{path}.tool", "unknown_tool", message, fix.advice, id, fix))
+
+
+def _place(path: str, name: str) -> str:
+    return f"{path}{written((name,))}".lstrip(".")
 
 
 def _before(path: str) -> str:
@@ -101,29 +234,99 @@ def _parse_text(spelling: Spelling, name: str, path: str, id: str | None) -> Non
     if not isinstance(text, str):
         return
     try:
-        spelling.members[name] = loads(text)
-        spelling.notes.append(f"{path} came as a JSON string; it was parsed")
+        spelling.members[name], slips = near_json.read(text)
     except NotStrict as error:
         del spelling.members[name]
         flaw = str(error) if str(error).startswith("not ") else f"not strict JSON: {error}"
+        fix = fix_of(error)
         hint = "Send the value itself, not text."
+        if fix is not None:
+            hint += f" {fix.advice}"
         spelling.problems.append(
-            Problem(path, "invalid_json", f"{name} is text that is {flaw}.", hint, id)
+            Problem(path, "invalid_json", f"{name} is text that is {flaw}.", hint, id, fix)
         )
+    else:
+        spelling.notes.append(f"{path} came as a JSON string; it was parsed")
+        spelling.notes += corrections(path, slips)
+
+
+def corrections(path: str, slips: list[str]) -> list[str]:
+    """Note the *slips* of the text at *path* that were corrected, if there are any."""
+    return [f"{path}: {' and '.join(slips)} {'was' if len(slips) == 1 else 'were'} corrected"][
+        : len(slips)
+    ]
+
+
+def fix_of(error: NotStrict) -> Fix | None:
+    """Return the fix for text that is not JSON, where it is known what was meant."""
+    if isinstance(error, NearJson) and len(dumps(error.meant)) <= MAX_FIX_CHARS:
+        return Fix(Op.REPLACE, error.meant)
+    return None
+
+
+def _parse_arguments(spelling: Spelling, path: str, id: str | None) -> None:
+    """Read arguments that came as text, or as an empty list: some clients have no empty object."""
+    arguments = spelling.members.get("arguments")
+    if arguments == [] or (isinstance(arguments, str) and not arguments.strip()):
+        spelling.members["arguments"] = {}
+        what = "an empty list" if arguments == [] else "empty text"
+        spelling.notes.append(f"{path} was {what}; it was taken as {{}}")
+    elif isinstance(arguments, str) and arguments.lstrip().startswith("$"):
+        del spelling.members["arguments"]
+        message = f"arguments must be an object; it is the text {short(arguments)}."
+        hint = 'Give each argument its own reference: {"path": "$OUTPUT[id].path"}.'
+        spelling.problems.append(Problem(path, "wrong_type", message, hint, id))
+    else:
+        _parse_text(spelling, "arguments", path, id)
+
+
+def _parse_items(spelling: Spelling, path: str) -> None:
+    """Read a list that came as JSON text: in the schemas of models a field has one type."""
+    items = spelling.members.get("for_each")
+    if not isinstance(items, str) or not items.lstrip().startswith("["):
+        return
+    try:
+        value, slips = near_json.read(items)
+    except NotStrict:
+        return  # the check says what it must be
+    if isinstance(value, list):
+        spelling.members["for_each"] = value
+        spelling.notes.append(f"{path} came as a JSON string; it was parsed")
+        spelling.notes += corrections(path, slips)
+
+
+def _unpack(spelling: Spelling, known: frozenset[str]) -> None:
+    """Take out a whole document that stands where its tasks should."""
+    inner = spelling.members.get("tasks")
+    if not isinstance(inner, dict) or not isinstance(inner.get("tasks"), list | str):
+        return
+    if not inner.keys() <= known or (inner.keys() - {"tasks"}) & spelling.members.keys():
+        return
+    spelling.members |= inner
+    spelling.notes.append("tasks was a whole document; its fields were taken")
+    _parse_text(spelling, "tasks", "tasks", None)
 
 
 def _listed(spelling: Spelling, place: str) -> None:
     for name in _LISTS:
         value = spelling.members.get(name)
-        if isinstance(value, str):
-            spelling.members[name] = _list_of(value)
+        if isinstance(value, str) or _is_number(value):
+            spelling.members[name] = value = _list_of(str(value))
             spelling.notes.append(f"{place}{name} was a string; it was taken as a list")
+        if isinstance(value, list) and any(map(_is_number, value)):
+            spelling.members[name] = [str(id) if _is_number(id) else id for id in value]
+            spelling.notes.append(f"{place}the numbers in {name} were read as ids")
+
+
+def _is_number(value: Json) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _list_of(text: str) -> Any:
     if text.lstrip().startswith("["):
         try:
-            return loads(text)
+            return near_json.read(text)[0]
         except NotStrict:
             pass  # then it is an id, and the check reports that task as unknown
-    return [text]
+    ids = [id.strip() for id in text.split(",")]
+    return ids if len(ids) > 1 and all(ids) and "$" not in text else [text]

@@ -16,19 +16,21 @@ from ..tools.policy import Policy, ToolPolicy
 from ..values.expressions import compile_expression
 from ..values.problems import (
     MAX_GUESSES,
-    MAX_SHOWN,
+    Fix,
+    Op,
     Problem,
     did_you_mean,
     slip_of,
     some_of,
     with_one_fix_a_place,
+    written,
 )
 from ..values.schema import Complaint
 from ..values.strict import Json, short
 from .fixes import fixed_argument
 from .flow import Flow, LearnedShape
 from .mismatch import MAX_NOTES, Mismatches
-from .places import mentions, paths_of, written
+from .places import mentions, paths_of
 from .plan import MAX_CALLS, Plan, PlannedTask, TakenOver, find_cycles, lay_out
 
 MAX_ITEMS = 1_000
@@ -175,7 +177,7 @@ class _Checker:
         message: str,
         hint: str | None = None,
         id: str | None = None,
-        fix: Json = None,
+        fix: Fix | None = None,
     ) -> None:
         self.problems.append(Problem(path, code, message, hint, id, fix))
 
@@ -190,14 +192,15 @@ class _Checker:
         """Report the unknown task *id*, named at *path*: alone, or in a reference in *text*."""
         near = did_you_mean(id, self.ids) if self._may_guess else None
         hint = near or f"Tasks: {some_of(self.ids, 20)}."
-        fix: Json = slip_of(id, self.ids) if near else None
-        if fix is not None and text is not None:
+        meant: Json = slip_of(id, self.ids) if near else None
+        if meant is not None and text is not None:
             named = f"OUTPUT[{id}]"
-            fix = (
-                text.replace(named, f"OUTPUT[{fix}]")
+            meant = (
+                text.replace(named, f"OUTPUT[{meant}]")
                 if isinstance(text, str) and text.count(named) == 1
                 else None
             )
+        fix = None if meant is None else Fix(Op.REPLACE, meant)
         self._say(
             path, "unknown_task", f'Unknown task "{id[:80]}".', hint, task.id if task else None, fix
         )
@@ -247,7 +250,9 @@ class _Checker:
                 message = (
                     f"{short(lookalike.found)} looks like a reference to a task, but is not one."
                 )
-                self._say(place, "invalid_reference", message, hint, task.id, lookalike.fixed)
+                fixed = lookalike.fixed
+                fix = None if fixed is None else Fix(Op.REPLACE, fixed)
+                self._say(place, "invalid_reference", message, hint, task.id, fix)
                 continue
             self._lookalike_notes += 1
             if self._lookalike_notes <= MAX_LOOKALIKES:
@@ -296,14 +301,10 @@ class _Checker:
         complaints = tool.input.complaints(task.arguments, unknown=arguments.unknown)
         for number, complaint in enumerate(complaints):
             where, message = _argument(complaint)
-            fix: Json = None
+            fix: Fix | None = None
             if self._may_guess:
                 fix = fixed_argument(tool.input, task.arguments, complaint.place, arguments.unknown)
-            hints = (
-                [f"Write {short(fix, MAX_SHOWN)}."]
-                if fix is not None and not message.endswith("?")
-                else []
-            )
+            hints = [fix.advice] if fix is not None and not message.endswith("?") else []
             hints += [f"Signature: {tool.signature}"] if number == 0 else []
             hint = " ".join(hints) or None
             self._say(f"{path}.arguments{where}", "invalid_arguments", message, hint, task.id, fix)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..values.problems import MAX_FIX_CHARS, slip_of
+from ..values.problems import MAX_FIX_CHARS, REMOVE, Fix, Op, nearest, slip_of
 from ..values.schema import Place, Schema
 from ..values.strict import Json, JsonObject, NotStrict, dumps, loads
-from .keywords import Forms, Part, declared, options_of
+from .keywords import Forms, Part, declared, options_of, required_of
 from .places import part_at
 from .types import Types
 
@@ -17,30 +17,39 @@ _WORDS: dict[str, Json] = {"true": True, "false": False}
 
 def fixed_argument(
     schema: Schema, arguments: JsonObject, place: Place, unknown: frozenset[Place]
-) -> Json:
-    """Return what to put at *place*, of which *schema* complains: another value or, for an unknown
-    name, the right name; None if unclear. The parts of *arguments* at the places in *unknown* are
-    still unknown."""
+) -> Fix | None:
+    """Return how to fix *place*, of which *schema* complains: by another value or, for an unknown
+    name, by the right name or by leaving it out; None if unclear. The parts of *arguments* at the
+    places in *unknown* are still unknown."""
     holder, name = part_at(arguments, place[:-1]), place[-1:]
-    if (
-        not name
-        or not _is_in(name[0], holder)
-        or any(part[: len(place)] == place for part in unknown)
-    ):
-        return None  # it is missing or partly unknown
+    if not name or not _is_in(name[0], holder):
+        return None  # it is missing
     types = Types()
     forms = types.forms(Part(schema.definition, schema.definition))
     for step in place[:-1]:
         forms = types.step(forms, step)
     wanted = types.step(forms, name[0])
     if not wanted and isinstance(name[0], str) and isinstance(holder, dict):
-        return slip_of(name[0], [known for known in declared(forms) if known not in holder])
+        return _fixed_name(name[0], holder, forms)
+    if any(part[: len(place)] == place for part in unknown):
+        return None  # it is partly unknown
     value = part_at(arguments, place)
     for meant in _meant(value, wanted) if len(dumps(value)) <= MAX_FIX_CHARS else ():
         rest = schema.complaints(_with(arguments, place, meant), unknown=unknown)
         if not any(complaint.place[: len(place)] == place for complaint in rest):
-            return meant
+            return Fix(Op.REPLACE, meant)
     return None
+
+
+def _fixed_name(name: str, holder: JsonObject, forms: Forms) -> Fix | None:
+    """Rename *name*, which *holder* cannot have, to the free name that it is near to. Without one
+    it is left out, unless something is missing that it may have been meant for."""
+    free = [known for known in declared(forms) if known not in holder]
+    near = nearest(name, free, 2)
+    if (meant := slip_of(name, free)) is not None or len(near) == 1:
+        return Fix(Op.RENAME, meant or near[0])
+    is_missing = all(any(known in free for known in required_of(form)) for form in forms)
+    return None if near or is_missing else REMOVE
 
 
 def _meant(value: Json, wanted: Forms) -> Iterator[Json]:

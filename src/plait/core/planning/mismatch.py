@@ -7,7 +7,16 @@ from collections.abc import Mapping
 
 from ..language.references import FROM_TEXT, Missing, Reference, Step
 from ..language.templates import Template
-from ..values.problems import MAX_GUESSES, MAX_SHOWN, Problem, nearest, slip_of
+from ..values.problems import (
+    MAX_GUESSES,
+    MAX_SHOWN,
+    Fix,
+    Op,
+    Problem,
+    nearest,
+    slip_of,
+    written,
+)
 from ..values.schema import Place
 from ..values.strict import Json, short
 from .flow import Flow, Judgement
@@ -21,7 +30,6 @@ from .places import (
     quoted,
     spelled,
     step_text,
-    written,
 )
 from .plan import PlannedTask
 from .types import Fit, Types, Value
@@ -270,7 +278,8 @@ class Mismatches:
         return fields_of(self._flow.types(), forms) if len(self._problems) < MAX_GUESSES else {}
 
     def _say(self, at: Location, code: str, message: str, hint: str, fix: Json) -> None:
-        self._problems.append(Problem(at.path, code, message, hint, at.planned.id, fix))
+        replaced = None if fix is None else Fix(Op.REPLACE, fix)
+        self._problems.append(Problem(at.path, code, message, hint, at.planned.id, replaced))
 
     def _note(self, at: Location, text: str) -> None:
         if not self._room_for_notes:

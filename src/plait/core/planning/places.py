@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..language.dag import Reading, Task
 from ..language.references import Missing, Reference, Step
 from ..language.templates import Template
-from ..values.problems import MAX_FIX_CHARS
+from ..values.problems import MAX_FIX_CHARS, written
 from ..values.schema import Place
 from ..values.strict import Json, dumps
 from .keywords import Forms, declared
 from .plan import PlannedTask
 from .types import Path, Types
-
-
-def written(place: Iterable[str | int]) -> str:
-    """Format *place* as people write it: `.items[0].title`."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
 
 
 def paths_of(reading: Reading) -> Iterator[str]:

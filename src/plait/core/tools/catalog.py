@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256
 
-from ..values.problems import Problem, did_you_mean, nearest, slip_of, some_of
+from ..values.problems import Fix, Op, Problem, did_you_mean, nearest, slip_of, some_of
 from ..values.schema import Schema
 from ..values.strict import Json, JsonObject
 
@@ -199,7 +199,7 @@ class Catalog:
             ) or f"Connected servers: {known}."
             meant = slip_of(server, self.servers) if may_guess else None
             fix = (
-                f"{meant}:{tool_name}"
+                Fix(Op.REPLACE, f"{meant}:{tool_name}")
                 if meant is not None and f"{meant}:{tool_name}" in self.tools
                 else None
             )
@@ -224,7 +224,7 @@ class Catalog:
             hint = f"Tools of {server}: {some_of([tool.name for tool in tools], 12)}."
         else:
             hint = "Find tools with search_tools."
-        fix = f"{server}:{meant}" if meant is not None else None
+        fix = Fix(Op.REPLACE, f"{server}:{meant}") if meant is not None else None
         return Problem(path, "unknown_tool", f'Unknown tool "{name[:120]}".', hint, id, fix)
 
     def _near(self, name: str) -> list[Tool]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from itertools import islice
 
-from .strict import Json, JsonObject, present
+from .strict import Json, JsonObject, dumps, present, short
 
 MAX_GUESSES = 20
 """Most problems of one document for which the nearest known word is searched, which is slow among
@@ -21,14 +23,71 @@ MAX_FIX_CHARS = 2_000
 """Most characters of a fix. For a longer value, its place and the problem are enough."""
 
 
+_PLAIN = re.compile(r"[^\W\d]\w*")
+
+
+class Op(StrEnum):
+    """The kinds of a fix. `rename` is JSON Patch's `move` within one object."""
+
+    REPLACE = "replace"
+    REMOVE = "remove"
+    RENAME = "rename"
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """One change that removes a problem, in the manner of JSON Patch (RFC 6902): `to` is the value
+    or the name that takes the place of what is at `path` now."""
+
+    op: Op
+    to: Json = None
+    path: str | None = None
+    """None if it is the place of the problem."""
+
+    @property
+    def advice(self) -> str:
+        """The fix as a sentence."""
+        match self.op:
+            case Op.REPLACE:
+                return f"Write {short(self.to, MAX_SHOWN)}."
+            case Op.RENAME:
+                return f"Name it {short(self.to, MAX_SHOWN)}."
+        return "Leave it out."
+
+    def document(self, path: str) -> JsonObject:
+        """Return it as clients get it; *path* is the place of its problem."""
+        fix: JsonObject = {"op": str(self.op), "path": self.path or path}
+        match self.op:
+            case Op.REPLACE:
+                fix["value"] = self.to
+            case Op.RENAME:
+                fix["to"] = self.to
+        return fix
+
+
+REMOVE = Fix(Op.REMOVE)
+
+
+def written(place: Iterable[str | int]) -> str:
+    """Format *place* as the end of a path: `.items[0].title`. Names that are not plain are quoted,
+    as in references: `["a b"]`."""
+    return "".join(
+        f"[{step}]"
+        if isinstance(step, int)
+        else f".{step}"
+        if _PLAIN.fullmatch(step)
+        else f"[{dumps(step)}]"
+        for step in place
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One reason to refuse a document.
 
     `path` is its place in the document (`tasks[2].arguments.path`), `id` the task it belongs to,
     `message` what is wrong and `hint` what would be right. `fix` is set only if nothing else can
-    have been meant: it is the value to put at `path`, or the right name if the name at the end of
-    `path` is wrong.
+    have been meant.
     """
 
     path: str
@@ -36,7 +95,7 @@ class Problem:
     message: str
     hint: str | None = None
     id: str | None = None
-    fix: Json = None
+    fix: Fix | None = None
 
     def document(self) -> JsonObject:
         """Return the JSON object that clients get: the known members, in the contract's order."""
@@ -46,7 +105,7 @@ class Problem:
             code=self.code,
             message=self.message,
             hint=self.hint,
-            fix=self.fix,
+            fix=None if self.fix is None else self.fix.document(self.path),
         )
 
     def __str__(self) -> str:
@@ -55,11 +114,21 @@ class Problem:
 
 
 def with_one_fix_a_place(problems: Sequence[Problem]) -> list[Problem]:
-    """Drop the fixes of *problems* that share a place: each would solve only its own problem."""
+    """Keep at most one fix for each place. Problems that share a place keep the fix that all of
+    them have, on the first of them; different fixes would each solve only its own problem."""
     count = Counter(problem.path for problem in problems)
-    return [
-        replace(problem, fix=None) if count[problem.path] > 1 else problem for problem in problems
-    ]
+    fixes: dict[str, list[Fix | None]] = {}
+    for problem in problems:
+        if count[problem.path] > 1:
+            fixes.setdefault(problem.path, []).append(problem.fix)
+    kept: list[Problem] = []
+    for problem in problems:
+        if (shared := fixes.get(problem.path)) is not None:
+            agreed = all(fix == shared[0] for fix in shared)
+            problem = replace(problem, fix=shared[0] if agreed else None)
+            fixes[problem.path] = [None]
+        kept.append(problem)
+    return kept
 
 
 def some_of(names: Collection[str], most: int) -> str:
