@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from . import dag, eager, http, memory, relay, scheduling, soak, start
+from . import bombs, dag, eager, http, memory, relay, scheduling, soak, start
 from .figures import Figure, keep, table
 
 GROUPS: dict[str, Callable[[int], Iterator[Figure]]] = {
@@ -18,6 +18,7 @@ GROUPS: dict[str, Callable[[int], Iterator[Figure]]] = {
     http.GROUP: http.figures,
     soak.GROUP: soak.figures,
     start.GROUP: start.figures,
+    bombs.GROUP: bombs.figures,
 }
 
 

@@ -99,6 +99,13 @@ def compared(best: dict[str, dict[str, Measured]]) -> list[Figure]:
 @asynccontextmanager
 async def serving(way: Way, port: int) -> AsyncIterator[Served]:
     """Start *way*, and yield it with its clients, once the server behind it can be called."""
+    async with started(way) as pid, AsyncExitStack() as stack:
+        yield Served(way, pid, await clients(stack, way, port))
+
+
+@asynccontextmanager
+async def started(way: Way) -> AsyncIterator[int]:
+    """Start *way*, yield the id of its process, and end it."""
     with tempfile.TemporaryFile() as output:
         process = await asyncio.create_subprocess_exec(
             *way.command,
@@ -109,8 +116,7 @@ async def serving(way: Way, port: int) -> AsyncIterator[Served]:
             start_new_session=True,
         )
         try:
-            async with AsyncExitStack() as stack:
-                yield Served(way, process.pid, await clients(stack, way, port))
+            yield process.pid
         except BaseException:
             output.seek(0)
             print(output.read()[-4_000:].decode("utf-8", "replace"))

@@ -154,7 +154,7 @@ def test_the_memory_of_an_output_counts_its_values_and_attachments() -> None:
 def test_json_as_text_of_too_many_values_is_refused_before_it_is_read() -> None:
     bomb = "[" + "{}," * MAX_VALUES + "{}]"
     with pytest.raises(
-        OutputTooLarge, match="s:t returned JSON as text, and it holds more than 500,000 values"
+        OutputTooLarge, match="s:t returned JSON as text, and it holds more than 250,000 values"
     ):
         read(text(bomb), max_bytes=10**7)
     table = "id,name\n" * MAX_VALUES  # commas of a text are no values

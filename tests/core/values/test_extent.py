@@ -6,11 +6,25 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
-from plait.core.values.extent import VALUE_BYTES, count_values, extent_of, holds_more_values
+from plait.core.values.extent import (
+    VALUE_BYTES,
+    count_values,
+    extent_of,
+    holds_more_values,
+    is_deeper,
+)
 from plait.core.values.strict import encode
 
-from ..strategies import json_values
+from ..strategies import json_values, nested
+
+
+def depth_of(value: Any) -> int:
+    """The levels of lists and objects of *value* that are not empty."""
+    if not isinstance(value, dict | list) or not value:
+        return 0
+    return 1 + max(map(depth_of, value.values() if isinstance(value, dict) else value))
 
 
 def counted(value: Any) -> int:
@@ -55,3 +69,21 @@ def test_the_memory_of_a_value_is_its_text_and_a_share_for_each_part() -> None:
     assert extent_of(b'"text"') == (6, 6)
     long = encode(["," * 100_000])
     assert extent_of(long) == (len(long), len(long) + VALUE_BYTES)
+
+
+@given(json_values(), st.integers(0, 40))
+def test_the_depth_is_that_of_the_deepest_part(value: Any, more: int) -> None:
+    value = nested(more, [value, ["]}", {'"[': "{["}]])
+    text, depth = encode(value), depth_of(value)
+    assert not is_deeper(text, depth)
+    assert is_deeper(text, depth - 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "depth"),
+    [(b"[]", 0), (b"{}", 0), (b"1", 0), (b'"[[["', 0), (b"[1,[]]", 1), (b'{"a":{}}', 1)],
+)
+def test_empty_lists_and_objects_and_texts_are_no_level(text: bytes, depth: int) -> None:
+    assert not is_deeper(text, depth)
+    assert not is_deeper(b"[1," + text + b"]", depth + 1)
+    assert is_deeper(b"[1," + text + b"]", depth)

@@ -171,7 +171,7 @@ def test_depth_is_what_counts_and_not_the_number_of_brackets() -> None:
 
 @pytest.mark.parametrize("text", ["[" * 300_000, '{"a":' * 100_000, "[" * 300_000 + "]" * 300_000])
 def test_text_that_is_nested_without_end_is_refused(text: str) -> None:
-    with pytest.raises(NotStrict, match=r"nested|not JSON"):
+    with pytest.raises(NotStrict, match=r"nested|not JSON|more than 250,000 values"):
         loads(text)
 
 
@@ -192,7 +192,7 @@ def test_a_value_in_a_message_is_json_and_cut() -> None:
 def test_text_of_too_many_values_is_refused_before_it_is_read(read: Any, part: str) -> None:
     text = f"[{','.join([part] * (MAX_VALUES + 1))}]"
     for bomb in (text, text.encode()):
-        with pytest.raises(TooManyValues, match="it holds more than 500,000 values"):
+        with pytest.raises(TooManyValues, match="it holds more than 250,000 values"):
             read(bomb)
 
 

@@ -199,5 +199,5 @@ def test_an_answer_of_too_many_values_fails_its_request_alone():
     data = b'{"jsonrpc":"2.0","id":7,"result":{"x":[' + bomb + b"]}}\n" + answer(8)
     [refused, read] = lines.read(data)
     assert faults([refused]) == [(7, Fault.TOO_LARGE)]
-    assert "it holds more than 500,000 values" in str(refused.message)
+    assert "it holds more than 250,000 values" in str(refused.message)
     assert isinstance(read.message, types.JSONRPCResponse)

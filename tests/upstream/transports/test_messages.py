@@ -115,4 +115,4 @@ def test_a_message_of_too_many_values_is_refused_with_its_id_before_it_is_read(t
         read_json(text.replace("BOMB", "{}," * MAX_VALUES + "{}").encode())
     assert refused.value.error.id == id
     assert refused.value.error.error.code == -32600
-    assert "it holds more than 500,000 values" in refused.value.error.error.message
+    assert "it holds more than 250,000 values" in refused.value.error.error.message

@@ -19,7 +19,7 @@ from .events import Failure, Key
 from .state import Items, TaskCall, TaskState
 
 MAX_ITEMS = 1_000
-MAX_COPIED_BYTES = 64 * 2**20
+MAX_COPIED_BYTES = 16 * 2**20
 """Most bytes of all the calls of one `for_each` task, where each has a text of its own."""
 MAX_COMPLAINTS = 5
 """Problems in the error of one call; the others are counted."""
@@ -84,10 +84,17 @@ class _Arguments:
         """The most that all references stand for, as each is a part of an output or an item."""
         tasks = [reference.task for reference in self._references]
         whole = sum([self._outputs[task].size_bytes for task in tasks if task in self._outputs])
-        return whole + (measure(items) * tasks.count(ITEM) if items and ITEM in tasks else 0)
+        return whole + (
+            measure(items, is_decoded=True) * tasks.count(ITEM) if items and ITEM in tasks else 0
+        )
 
     def filled(self, item: Json = None, index: int | None = None) -> JsonObject:
         """Return the arguments of one call. Raises `CallError`."""
+        if self._copied_bytes > MAX_COPIED_BYTES:
+            raise OutputTooLarge(
+                f"the texts of all items hold more than {MAX_COPIED_BYTES:,} bytes",
+                hint="Refer to a smaller part of the output, or shrink it with select.",
+            )
         scope = Scope(self._outputs, item, index)
         if self._may_be_large:
             self._check_size(scope)
@@ -96,18 +103,13 @@ class _Arguments:
         if self._template.fill is None:
             return arguments  # and so were these
         try:
-            size = measure(arguments)
+            size = measure(arguments, is_decoded=True)
         except NotStrict as error:
             raise InvalidArguments(f"the arguments are not strict JSON: {error}") from None
         if size > MAX_ARGUMENT_BYTES:
             raise _too_large(f"{size:,}")
         if self._has_copies:
             self._copied_bytes += size
-            if self._copied_bytes > MAX_COPIED_BYTES:
-                raise OutputTooLarge(
-                    f"the texts of all items hold more than {MAX_COPIED_BYTES:,} bytes",
-                    hint="Refer to a smaller part of the output, or shrink it with select.",
-                )
         if complaints := self._planned.tool.input.complaints(arguments):
             raise _invalid(complaints, self._planned.tool)
         return arguments
@@ -123,7 +125,7 @@ class _Arguments:
             except ReferenceFailed:
                 return  # filling them in says so
             if id(part) not in sizes:
-                sizes[id(part)] = measure(part)
+                sizes[id(part)] = measure(part, is_decoded=True)
                 parts.append(part)
             total += sizes[id(part)]
             if total > MAX_ARGUMENT_BYTES:

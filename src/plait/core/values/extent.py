@@ -43,12 +43,34 @@ def holds_more_values(text: bytes, most: int) -> bool:
 
 def count_values(text: bytes) -> int:
     """Count the values in the JSON *text*; what its strings hold does not count."""
-    if b'"' in text:
-        if b"\\" in text:
-            text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-        text = b"".join(text.split(b'"')[::2])
-    return _most_values(text)
+    return _most_values(_without_strings(text))
+
+
+def is_deeper(text: bytes, most: int) -> bool:
+    """Whether lists and objects that are not empty are nested deeper than *most* levels in *text*,
+    which is compact JSON."""
+    if text.count(b"{") + text.count(b"[") <= most:
+        return False
+    marks = _without_strings(text).replace(b"{}", b"").replace(b"[]", b"")
+    marks = marks.translate(_AS_BRACKETS, _NO_BRACKETS)
+    for _ in range(most):  # each time the innermost level goes
+        if not marks:
+            return False
+        marks = marks.replace(b"[]", b"")
+    return bool(marks)
+
+
+def _without_strings(text: bytes) -> bytes:
+    if b'"' not in text:
+        return text
+    if b"\\" in text:
+        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    return b"".join(text.split(b'"')[::2])
 
 
 def _most_values(text: bytes) -> int:
     return text.count(b",") + text.count(b"{") + text.count(b"[")
+
+
+_AS_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
