@@ -87,6 +87,15 @@ def test_a_list_that_cannot_be_run_fails_the_task(output: Any, max_items: int, m
     assert error.value.message == message
 
 
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_nothing_for_an_optional_argument_is_left_out_once_it_is_known(nothing: Any):
+    typed = planned(
+        tool="s:typed", arguments={"n0": "$OUTPUT[a].n", "n1": "${OUTPUT[a].x ?? null}"}
+    )
+    [call], _ = calls_of(KEY, typed, {"a": Output({"n": nothing})})
+    assert call.arguments == {}
+
+
 def test_arguments_are_checked_with_their_values_and_not_all_problems_are_named():
     wrong = dict.fromkeys(NUMBERS, "$OUTPUT[a]")
     task = planned(tool="s:typed", arguments=wrong)

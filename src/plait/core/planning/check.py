@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ...errors import ExpressionFailed, InvalidDag
@@ -30,7 +31,8 @@ from ..values.strict import Json, short
 from .fixes import fixed_argument
 from .flow import Flow, LearnedShape
 from .mismatch import MAX_NOTES, Mismatches
-from .places import mentions, paths_of
+from .omissions import left_out, without
+from .places import mentions, part_at, paths_of
 from .plan import MAX_CALLS, Plan, PlannedTask, TakenOver, find_cycles, lay_out
 
 MAX_ITEMS = 1_000
@@ -103,7 +105,7 @@ class _Checker:
         if arguments.texts:
             self._lookalikes(task, arguments, path, items=has_items)
         if tool is not None:
-            self._arguments(task, tool, arguments, path)
+            arguments = self._arguments(task, tool, arguments, path)
             self._policy(task, tool, path)
         links = self._links(task, arguments, items, path)
         tool = tool or Tool("", task.tool, listed=False)
@@ -295,19 +297,32 @@ class _Checker:
             )
         return template
 
-    def _arguments(self, task: Task, tool: Tool, arguments: Template, path: str) -> None:
+    def _arguments(self, task: Task, tool: Tool, arguments: Template, path: str) -> Template:
+        """Check the *arguments* of *task*, and return them without what the tool does not take and
+        need not get."""
         if self._is_unread(task, "arguments"):
-            return
-        complaints = tool.input.complaints(task.arguments, unknown=arguments.unknown)
+            return arguments
+        unknown = arguments.unknown
+        complaints: Sequence[Complaint] = tool.input.complaints(task.arguments, unknown=unknown)
+        if not complaints:
+            return arguments
+        given, gone, complaints = left_out(tool.input, task.arguments, complaints, unknown)
+        for place in gone:
+            value = short(part_at(task.arguments, place))
+            self.notes.append(
+                f"{path}.arguments{written(place)}: {value} was left out; the tool does not take it"
+            )
+            arguments = replace(arguments, value=without(arguments.value, place))
         for number, complaint in enumerate(complaints):
             where, message = _argument(complaint)
             fix: Fix | None = None
             if self._may_guess:
-                fix = fixed_argument(tool.input, task.arguments, complaint.place, arguments.unknown)
+                fix = fixed_argument(tool.input, given, complaint.place, unknown)
             hints = [fix.advice] if fix is not None and not message.endswith("?") else []
             hints += [f"Signature: {tool.signature}"] if number == 0 else []
             hint = " ".join(hints) or None
             self._say(f"{path}.arguments{where}", "invalid_arguments", message, hint, task.id, fix)
+        return arguments
 
     def _policy(self, task: Task, tool: Tool, path: str) -> None:
         policy = self._policy_of(tool)

@@ -16,7 +16,7 @@ from ..language.references import INDEX, ITEM, Every, Missing, Reference
 from ..tools.catalog import Tool
 from ..values.schema import Place, Schema
 from ..values.strict import Json, JsonObject
-from .keywords import ANYTHING, MAX_OPTIONS, UNREAD, Forms, Part
+from .keywords import ANYTHING, MAX_OPTIONS, NOTHING, UNREAD, Forms, Part, required_of
 from .plan import PlannedTask
 from .types import MAX_STEPS, Fit, Path, Types, Walk, constant, walk, walk_output
 
@@ -121,7 +121,9 @@ class Flow:
 
     def default(self, planned: PlannedTask, place: Place, value: Json) -> Fit:
         """Return whether the default *value* of a reference fits at *place* in the arguments of
-        *planned*."""
+        *planned*. Nothing fits where an argument can be left out."""
+        if value in (None, "") and self._may_be_missing(planned.tool.input, place):
+            return Fit.OK
         key = (
             planned.tool.input,
             place,
@@ -133,6 +135,10 @@ class Flow:
             if not isinstance(value, list | dict):
                 self._defaults[key] = verdict
         return verdict
+
+    def _may_be_missing(self, schema: Schema, place: Place) -> bool:
+        holders = self.wanted(schema, place[:-1]) if place else NOTHING
+        return bool(holders) and not any(place[-1] in required_of(form) for form in holders)
 
     def wanted(self, schema: Schema, place: Place) -> Forms:
         """Return the parts of *schema* that apply at *place*."""

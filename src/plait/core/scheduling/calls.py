@@ -9,6 +9,7 @@ from typing import Any
 from ...errors import CallError, ExpressionFailed, InvalidArguments, OutputTooLarge, ReferenceFailed
 from ..language.references import FROM_TEXT, ITEM
 from ..language.templates import MAX_ARGUMENT_BYTES, Scope, value_of
+from ..planning.omissions import left_out
 from ..planning.plan import PlannedTask
 from ..tools.catalog import Tool
 from ..tools.output import Output
@@ -110,7 +111,11 @@ class _Arguments:
             raise _too_large(f"{size:,}")
         if self._has_copies:
             self._copied_bytes += size
-        if complaints := self._planned.tool.input.complaints(arguments):
+        schema = self._planned.tool.input
+        complaints: Sequence[Complaint] = schema.complaints(arguments)
+        if complaints:
+            arguments, _, complaints = left_out(schema, arguments, complaints)
+        if complaints:
             raise _invalid(complaints, self._planned.tool)
         return arguments
 
