@@ -170,6 +170,15 @@ def test_the_level_says_what_is_heard(level: str, count: int):
     assert len(events(stream)) == count
 
 
+def test_the_sdk_logs_no_messages_of_clients_and_servers_in_detail():
+    stream = io.StringIO()
+    sdk = logging.getLogger("mcp.client.streamable_http")
+    with configure_logging("debug", stream, as_json=True):
+        sdk.debug("Sending client message: %s", {"arguments": {"key": "secret"}})
+        sdk.warning("it is slow")
+    assert [event["event"] for event in events(stream)] == ["it is slow"]
+
+
 @pytest.mark.parametrize("as_json", [True, False])
 def test_a_message_cannot_forge_a_line_or_steer_the_terminal(as_json: bool):
     stream = io.StringIO()

@@ -92,16 +92,17 @@ def configure_logging(
     without *secrets*.
 
     Events are JSON, or key=value for a person. Libraries log from `warning` up, unless *level* is
-    `debug`.
+    `debug`; the MCP SDK also then, because its details quote whole messages.
     """
     secrets = Secrets() if secrets is None else secrets
     handler = _Handler(stream, secrets)
     handler.setFormatter(_Formatter(as_json=as_json, colours=colours, secrets=secrets))
-    root, ours = logging.getLogger(), logging.getLogger("plait")
-    before = root.level, ours.level
+    root, ours, sdk = map(logging.getLogger, (None, "plait", "mcp"))
+    before = root.level, ours.level, sdk.level
     number = logging.getLevelNamesMapping()[level.upper()]
     root.setLevel(number if number == logging.DEBUG else max(number, logging.WARNING))
     ours.setLevel(number)
+    sdk.setLevel(max(number, logging.WARNING))
     root.addHandler(handler)
     try:
         yield
@@ -109,6 +110,7 @@ def configure_logging(
         root.removeHandler(handler)
         root.setLevel(before[0])
         ours.setLevel(before[1])
+        sdk.setLevel(before[2])
 
 
 class _Handler(logging.StreamHandler[TextIO]):
