@@ -132,6 +132,9 @@ class MemoryTransport:
     def exit_reason(self) -> str:
         return "its end of the streams was closed"
 
+    def delay_reason(self) -> str:
+        return "it did not answer"
+
     @asynccontextmanager
     async def streams(self) -> AsyncIterator[tuple[Any, Any]]:
         async with (

@@ -28,7 +28,7 @@ FAULTS = [
     "many_headers", "too_large",
     "stream_breaks", "unauthorized", "busy", "rpc_error", "lose_session", "hang", "not_json",
     "deep", "bad_gateway",
-    "stream_ends", "stream_junk", "stream_too_large", "drip", "no_object", "overloaded",
+    "stream_ends", "stream_junk", "stream_too_large", "drip", "no_object", "overloaded", "other_id",
 ]  # fmt: skip
 
 
@@ -43,8 +43,16 @@ class FaultyHttp:
         self.connections = 0
         self.deleted: list[str] = []
         self.url = ""
+        self.path = ""
+        """The path of the last request."""
         self.forgets = "404 Not Found"
         """The status for a session that is not known."""
+        self.forgets_as = "json"
+        """What it says then: `json`, `html`, or the JSON on a `stream`."""
+        self.forgets_with: dict[str, Any] = {
+            "code": -32000,
+            "message": "Bad Request: No valid session ID provided",
+        }
         self.never_knows = False
         """Whether no call ever finds its session."""
         self.hangs_on: str | None = None
@@ -65,6 +73,7 @@ class FaultyHttp:
     async def _read(self, reader: asyncio.StreamReader) -> tuple[str, dict[str, str], Any] | None:
         head = await reader.readuntil(b"\r\n\r\n")
         lines = head.decode().split("\r\n")
+        self.path = lines[0].split()[1]
         headers = {
             name.lower(): value.strip()
             for name, _, value in (line.partition(":") for line in lines[1:] if line)
@@ -98,12 +107,7 @@ class FaultyHttp:
         elif headers.get("mcp-session-id") != self._session or (
             self.never_knows and method == "tools/call"
         ):
-            error = {"code": -32000, "message": "Bad Request: No valid session ID provided"}
-            self._body(
-                writer,
-                json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode(),
-                self.forgets,
-            )
+            self._forget(writer, message.get("id"))
         elif method == "notifications/cancelled":
             self.cancelled.append(message["params"]["requestId"])
             self._status(writer, "202 Accepted")
@@ -119,6 +123,15 @@ class FaultyHttp:
             self.calls.append(message["params"]["name"])
             await self._call(message["params"]["name"], message, writer)
         await writer.drain()
+
+    def _forget(self, writer: asyncio.StreamWriter, id: Any) -> None:
+        answer = {"jsonrpc": "2.0", "id": id, "error": self.forgets_with}
+        body, kind = json.dumps(answer).encode(), "application/json"
+        if self.forgets_as == "html":
+            body, kind = b"<html>Gone</html>", "text/html"
+        elif self.forgets_as == "stream":
+            body, kind = b"data: " + body + b"\n\n", "text/event-stream"
+        self._body(writer, body, self.forgets, kind=kind)
 
     async def _call(self, name: str, message: Any, writer: asyncio.StreamWriter) -> None:
         body = json.dumps(
@@ -195,6 +208,8 @@ class FaultyHttp:
                 self._body(
                     writer, b'{"jsonrpc":"2.0","id":%d,"result":%s}' % (message["id"], result)
                 )
+            case "other_id":
+                self._json(writer, {"id": "another"}, {"content": []})
             case "bad_gateway":
                 self._status(writer, "502 Bad Gateway")
             case "stream_ends":
@@ -235,10 +250,15 @@ class FaultyHttp:
         )
 
     def _body(
-        self, writer: asyncio.StreamWriter, body: bytes, status: str = "200 OK", more: str = ""
+        self,
+        writer: asyncio.StreamWriter,
+        body: bytes,
+        status: str = "200 OK",
+        more: str = "",
+        kind: str = "application/json",
     ) -> None:
         head = (
-            f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: "
+            f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: "
             f"{len(body)}\r\n{more}\r\n"
         )
         writer.write(head.encode() + body)

@@ -32,6 +32,10 @@ class ScriptedServer:
         self.headers: list[Any] = []
         self.answers: list[Any] = []
         """Answers to what it has asked itself."""
+        self.opens = True
+        """Whether the way to it opens, or takes for ever."""
+        self.reads = True
+        """Whether it reads what is sent to it."""
         self._write: Any = None
         self._end = anyio.Event()
 
@@ -41,6 +45,9 @@ class ScriptedServer:
 
     def exit_reason(self) -> str:
         return "it was cut off"
+
+    def delay_reason(self) -> str:
+        return "it did not answer"
 
     def cut(self) -> None:
         """End the connection."""
@@ -55,6 +62,8 @@ class ScriptedServer:
     @asynccontextmanager
     async def streams(self) -> AsyncIterator[tuple[Any, Any]]:
         self.starts.append(anyio.current_time())
+        if not self.opens:
+            await anyio.sleep_forever()
         self._end = anyio.Event()
         async with (
             create_client_server_memory_streams() as (ours, theirs),
@@ -83,6 +92,8 @@ class ScriptedServer:
                 self.answers.append(message.error)
                 continue
             self.received.append((message.method, message.params))
+            if not self.reads:
+                await anyio.sleep_forever()
             self.headers.append(getattr(item.metadata, "headers", None))
             answer = self.script.get(message.method)
             if isinstance(message, types.JSONRPCNotification) or answer is None:

@@ -22,6 +22,7 @@ from plait.core.tools.output import read_output
 from plait.core.tools.server_notices import ServerChanged, ServerNotice
 from plait.downstream.connection import MOST_DETAILS_BYTES, Connection
 from plait.downstream.timings import ConnectTimings
+from plait.downstream.transports.faults import Fault, made_error
 from plait.errors import CallError, ConnectionLost, ProtocolError, ServerUnavailable, ToolError
 from plait.redaction import Secrets
 
@@ -244,6 +245,19 @@ async def test_a_server_that_does_not_answer_is_given_up_after_its_time_to_start
 
 
 @pytest.mark.virtual_time
+async def test_a_transport_that_does_not_open_is_given_up_after_the_time_to_start():
+    server = ScriptedServer(script())
+    server.opens = False
+    async with owned(server) as connection:
+        await connection.wait_settled()
+        assert anyio.current_time() == about(20)
+        assert connection.error == "it did not answer within 20 s"
+        await anyio.sleep(60)
+        first, second, third = server.starts[:3]
+        assert (second - first, third - second) == (about(20 + 1), about(20 + 2))
+
+
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(("is_known", "waits_s"), [(False, 10), (True, 20)])
 async def test_a_call_waits_for_a_server_that_starts_longer_if_its_tools_are_known(
     is_known: bool, waits_s: float
@@ -290,6 +304,79 @@ async def test_a_server_that_lasted_is_connected_again_at_once():
         await anyio.wait_all_tasks_blocked()
         assert server.starts == [0, about(TIMINGS.healthy_s)]
         assert connection.state is ServerState.READY
+
+
+@pytest.mark.virtual_time
+async def test_a_server_that_answered_a_call_is_connected_again_at_once():
+    server = ScriptedServer(script())
+    async with owned(server) as connection:
+        for _ in range(5):
+            assert await look(connection) == {"content": []}
+            server.cut()
+            await anyio.wait_all_tasks_blocked()
+            assert connection.state is ServerState.READY
+        assert anyio.current_time() < 2
+    assert len(server.starts) == 6
+
+
+@pytest.mark.virtual_time
+async def test_pauses_grow_between_the_starts_of_a_server_that_answers_no_call():
+    server = ScriptedServer(script())
+    async with owned(server):
+        for pause in (1, 2, 4):
+            before = anyio.current_time()
+            server.cut()
+            await anyio.sleep(pause * 1.3)
+            assert server.starts[-1] - before == about(pause)
+
+
+@pytest.mark.virtual_time
+async def test_whoever_gives_up_a_call_does_not_wait_until_its_cancellation_is_read():
+    server = ScriptedServer(script())
+    async with owned(server) as connection:
+        server.reads = False
+        began = anyio.current_time()
+        async with anyio.create_task_group() as tasks:
+            for _ in range(10):
+                tasks.start_soon(given_up, connection)
+        assert anyio.current_time() - began == 1
+
+
+async def given_up(connection: Connection, seconds: float = 1) -> None:
+    with anyio.move_on_after(seconds) as scope:
+        await look(connection)
+    assert scope.cancelled_caught
+
+
+@pytest.mark.virtual_time
+async def test_a_session_that_is_found_lost_by_a_request_of_ours_is_opened_again():
+    server = ScriptedServer(script())
+    async with owned(server) as connection:
+        await look(connection)
+        server.script["tools/list"] = made_error(Fault.SESSION_LOST, "HTTP 404", status=404)
+        await server.send(method="notifications/tools/list_changed")
+        await anyio.sleep(1)
+        server.script |= script()
+        await anyio.sleep(5)
+        assert len(server.starts) > 1
+        assert connection.state is ServerState.READY
+
+
+@pytest.mark.virtual_time
+async def test_a_new_session_is_opened_while_a_forgotten_one_waits_for_its_answers():
+    server = ScriptedServer(script())
+    async with owned(server) as connection, anyio.create_task_group() as tasks:
+        await look(connection)
+        server.script["tools/call"] = None
+        tasks.start_soon(given_up, connection, 100)
+        await anyio.wait_all_tasks_blocked()
+        server.script["prompts/get"] = made_error(Fault.SESSION_LOST, "HTTP 410", status=410)
+        with pytest.raises(RpcError):
+            await connection.request(RelayRequest("s", "prompts/get"))
+        server.script |= script()
+        assert await look(connection) == {"content": []}
+        assert anyio.current_time() < TIMINGS.drain_s
+        tasks.cancel_scope.cancel()
 
 
 @pytest.mark.virtual_time

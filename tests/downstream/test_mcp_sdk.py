@@ -274,25 +274,19 @@ def test_a_process_inherits_only_variables_that_are_not_secret(monkeypatch: pyte
 
 
 class Http(httpx2.AsyncBaseTransport):
-    """An HTTP server that answers each POST with `ping`'s result, and opens a legacy stream for
-    each GET."""
+    """An HTTP server that answers each POST with `ping`'s result, and redirects each GET."""
 
     def __init__(self) -> None:
         self.posted: list[httpx2.Request] = []
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if request.method == "GET":
-            headers = {"content-type": "text/event-stream"}
-            return httpx2.Response(200, headers=headers, stream=_Opened(), request=request)
+            headers = {"location": request.url.params.get("to", "/there")}
+            status = 200 if request.url.path == "/there" else 307
+            return httpx2.Response(status, headers=headers, request=request)
         self.posted.append(request)
         answer = {"jsonrpc": "2.0", "id": 1, "result": {}}
         return httpx2.Response(200, json=answer, request=request)
-
-
-class _Opened(httpx2.AsyncByteStream):
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield b"event: endpoint\ndata: /post\n\n"
-        await anyio.sleep_forever()
 
 
 async def test_streamable_http_posts_with_our_client_and_reads_the_answer():
@@ -314,29 +308,18 @@ async def test_streamable_http_posts_with_our_client_and_reads_the_answer():
     assert http.posted[0].headers["a"] == "b"
 
 
-async def test_legacy_sse_makes_its_client_by_our_factory_and_posts_where_the_stream_says():
-    http, made = Http(), list[dict[str, Any]]()
-
-    def client(
-        headers: dict[str, str] | None = None,
-        timeout: httpx2.Timeout | None = None,
-        auth: httpx2.Auth | None = None,
-    ) -> httpx2.AsyncClient:
-        made.append({"headers": headers, "timeout": timeout, "auth": auth})
-        return httpx2.AsyncClient(transport=http)
-
-    auth = httpx2.BasicAuth("a", "b")
-    async with sdk.sse_client(
-        "http://x/sse", sse_read_timeout=5, httpx_client_factory=client, auth=auth
-    ) as (_, write):
-        with anyio.fail_after(10):
-            await write.send(
-                sdk.SessionMessage(types.JSONRPCRequest(jsonrpc="2.0", id=1, method="ping"))
-            )
-            while not http.posted:
-                await anyio.lowlevel.checkpoint()
-    assert [options["auth"] for options in made] == [auth]
-    assert http.posted[0].url == "http://x/post"
+@pytest.mark.parametrize(
+    ("to", "status"), [("/there", 200), ("http://x/there", 200), ("http://y/there", 307)]
+)
+async def test_a_redirect_is_followed_at_the_same_origin_alone(to: str, status: int):
+    async with (
+        httpx2.AsyncClient(transport=Http()) as client,
+        sdk.stream_within_origin(
+            client, "GET", f"http://x/sse?to={to}", headers={"a": "b"}
+        ) as response,
+    ):
+        assert response.status_code == status
+        assert response.is_redirect is (status == 307)
 
 
 def test_every_imported_name_of_the_sdk_is_tested_here():

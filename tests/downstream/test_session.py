@@ -15,6 +15,7 @@ from plait.core.values.strict import JsonObject
 from plait.downstream.eras.handshake import Era, Greeting
 from plait.downstream.listings.subscriptions import ServerSubscriptions
 from plait.downstream.session import ProtocolSession, open_session
+from plait.downstream.transports.direct import FIRST_ID
 
 from ..fakes import FakeCaller
 from .scripted import ScriptedServer
@@ -178,7 +179,7 @@ async def test_a_retired_session_takes_no_more_and_waits_for_open_requests_a_lim
 
 
 async def answer_first(server: ScriptedServer) -> None:
-    await server.send(id=1, result={})
+    await server.send(id=FIRST_ID, result={})
 
 
 async def test_a_retired_session_does_not_wait_for_requests_of_our_own():
@@ -205,6 +206,7 @@ async def test_a_server_of_2026_is_asked_for_changes_of_its_lists_and_of_watched
             await made.notify(acknowledged, notifications={})
             stale = made.session.take_stale()
             assert stale == dict.fromkeys(("tools", "resources", "prompts"))
+        await anyio.wait_all_tasks_blocked()
         assert made.server.received[-1][0] == "notifications/cancelled"
 
 

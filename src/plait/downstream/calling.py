@@ -13,7 +13,7 @@ from ..core.values.strict import JsonObject, NotStrict, measure, present
 from ..errors import InvalidArguments, InvalidOutput, ToolError
 from .listings.subscriptions import ServerSubscriptions
 from .session import ProtocolSession
-from .transports.faults import SessionLost, lost, translated
+from .transports.faults import lost, translated
 
 MOST_ROUNDS = 10
 """Most times that one request is sent again with answers to input requests."""
@@ -78,10 +78,7 @@ async def request_answered(
         try:
             result = await session.request(method, params, caller)
         except MCPError as error:
-            failure = translated(server, error.error, session.exit_reason())
-            if isinstance(failure, SessionLost):
-                session.retire()
-            raise failure from error
+            raise translated(server, error.error, session.exit_reason()) from error
         except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
             raise lost(server, session.exit_reason()) from error
         except ValueError as error:  # the SDK cannot serialise it

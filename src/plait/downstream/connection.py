@@ -1,8 +1,10 @@
 """One downstream server, owned by one task for its whole life.
 
-`run` is that task: it opens the transport, agrees on a protocol, reads the lists and waits for the
-end; then it starts again. All else (calls, requests, settings) comes from other tasks, and never
-opens or closes anything: it uses the session that the owner has published, or waits for one.
+`run` is that task: in one attempt after another it opens the transport, agrees on a protocol, reads
+the lists and waits for the end. Attempts do not overlap, except that a session which the server has
+forgotten may wait for its last answers next to the new one. All else (calls, requests, settings)
+comes from other tasks, and never opens or closes anything: it uses the session that the owner has
+published, or waits for one.
 
 Invariants:
 
@@ -26,11 +28,12 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
 import mcp_types as types
-from mcp import MCPError
+from anyio.abc import TaskGroup
 
 from ..config import ServerSettings
 from ..core.ports import Caller, RelayRequest, RpcError, ServerListing, ToolCall, as_rpc_error
@@ -48,9 +51,11 @@ from .listings.server_lists import ServerLists
 from .listings.subscriptions import ServerSubscriptions
 from .session import ProtocolSession, open_session
 from .timings import Backoff, ConnectTimings
-from .transports.faults import Unsent, explained
+from .transports.faults import DID_NOT_ANSWER, Unsent, explained
 from .transports.lines import OnNotification
 from .transports.transport import OpenTransport, Transport, open_transport
+from .transports.url import UrlTransport
+from .upkeep import Upkeep
 from .usage import UsageTracker
 
 log = logging.getLogger(__name__)
@@ -71,6 +76,24 @@ OF_THE_SERVER = ("kind", "url", "headers", "protocol", *OF_THE_PROCESS)
 """The settings that need a new connection if they change."""
 MOST_DETAILS_BYTES = 64 * 1024
 """Most bytes in the `data` of a server's error; longer details are left out."""
+
+
+@dataclass(eq=False, slots=True)
+class _Attempt:
+    """One attempt to connect. It is left at its end, or as soon as the server has forgotten its
+    session."""
+
+    reason: str = ""
+    """The reason of the end."""
+    was_ready: bool = False
+    has_held: bool = False
+    """Whether it was ready for long enough, or of enough use, to open another at once."""
+    left: anyio.Event = field(default_factory=anyio.Event)
+
+    def leave(self, reason: str) -> None:
+        if not self.left.is_set():
+            self.reason = reason
+            self.left.set()
 
 
 class Connection:
@@ -115,6 +138,7 @@ class Connection:
         self._asking_kinds: set[str] = set()
         """Kept for `ServerRequests` from one session to the next."""
         self._settings = settings
+        self._way = UrlTransport(settings)
         self._max_message_bytes = max_message_bytes
         self._open_transport = open_transport
         self._on_change = on_change
@@ -129,8 +153,6 @@ class Connection:
         self._settled = anyio.Event()
         self._has_been_ready = False
         """Whether the latest attempt reached the server."""
-        self._is_retired = False
-        """Whether the latest connection was left because the server had forgotten our session."""
         self._is_fresh_start = True
         """Whether the first attempt since the last start, or idle time, is under way."""
         self._attempts = 0
@@ -159,7 +181,7 @@ class Connection:
         return ServerInfo(
             name=self.name,
             state=self.state,
-            transport=self._settings.kind,
+            transport=self._way.settings.kind,
             protocol=greeting.version if greeting is not None else None,
             title=self._era.title,
             tools=len(self.tools),
@@ -212,6 +234,7 @@ class Connection:
         if settings == self._settings:
             return
         self._settings = settings
+        self._way.adjust(settings)
         self.use.adjust(settings.idle_s)
         self._lists.adjust(settings)
         self._announce(self.state)
@@ -333,116 +356,142 @@ class Connection:
     async def run(self, begin: anyio.Event | None = None) -> None:
         """Keep the server connected until cancelled, once *begin* is set; a lazy one only while it
         is in use, or its tools are unknown."""
-        error: str | None = None
         try:
             if begin is not None:
                 await begin.wait()
-            while True:
-                if self.is_known and not self.use.is_wanted:
-                    self._become(ServerState.IDLE, error)
-                    await self.use.wait_wanted()
-                    self._become(ServerState.CONNECTING, error)
-                began = anyio.current_time()
-                self._is_retired = False
-                error = await self._attempt()
-                self._attempts += 1
-                self._has_been_ready = self.state is ServerState.READY
-                lasted_s = anyio.current_time() - began
-                if (
-                    not self._has_been_ready
-                    and self._era.drop_recalled()
-                    and lasted_s < self._settings.probe_timeout_s
-                ):
-                    continue  # an earlier start found another era: try again at once
-                if self.is_known and not self.use.is_wanted:
-                    error = None if self._has_been_ready else error
-                    continue
-                is_healthy = self._is_retired or lasted_s >= self._timings.healthy_s
-                pause = self._backoff.next_s(has_lasted=self._has_been_ready and is_healthy)
-                self._next_attempt = anyio.current_time() + pause
-                self._become(ServerState.RETRYING, error, pause)
-                await anyio.sleep(pause)
-                self._become(ServerState.CONNECTING, error)
+            async with anyio.create_task_group() as tasks:
+                await self._keep_connected(tasks)
         finally:
             self._become(ServerState.STOPPED, None)
 
-    async def _attempt(self) -> str:
-        """Connect, and stay connected until the end. Returns the reason of the end."""
-        known = self._era.era
+    async def _keep_connected(self, tasks: TaskGroup) -> None:
+        """Connect again and again. Sessions that are left stay in *tasks* for a while."""
+        error: str | None = None
+        while True:
+            if self.is_known and not self.use.is_wanted:
+                self._become(ServerState.IDLE, error)
+                await self.use.wait_wanted()
+                self._become(ServerState.CONNECTING, error)
+            began = anyio.current_time()
+            attempt = _Attempt()
+            tasks.start_soon(self._try, attempt)
+            await attempt.left.wait()
+            error = attempt.reason
+            self._attempts += 1
+            self._has_been_ready = attempt.was_ready
+            lasted_s = anyio.current_time() - began
+            if (
+                not attempt.was_ready
+                and self._era.drop_recalled()
+                and lasted_s < self._settings.probe_timeout_s
+            ):
+                continue  # an earlier start found another era: try again at once
+            if self.is_known and not self.use.is_wanted:
+                error = None if attempt.was_ready else error
+                continue
+            is_healthy = attempt.has_held or lasted_s >= self._timings.healthy_s
+            pause = self._backoff.next_s(has_lasted=attempt.was_ready and is_healthy)
+            self._next_attempt = anyio.current_time() + pause
+            self._become(ServerState.RETRYING, error, pause)
+            await anyio.sleep(pause)
+            self._become(ServerState.CONNECTING, error)
+
+    async def _try(self, attempt: _Attempt) -> None:
+        """Connect, and stay connected until the end, whose reason is that of *attempt*."""
+        known, startup_s = self._era.era, self._settings.startup_timeout_s
+        is_tried_again = False
         try:
             try:
-                return await self._connect_and_stay(self._era.guess())
+                deadline = anyio.current_time() + startup_s
+                await self._connect_and_stay(attempt, self._era.guess(), deadline)
             except* DiedOnProbe:
                 log.info("server.ended_on_probe", extra={"server": self.name})
                 is_tried_again = self._era.died_on_probe()
             if is_tried_again:
-                return await self._connect_and_stay(Era.LEGACY)
-            return self._exit_reason()
+                deadline = anyio.current_time() + startup_s
+                await self._connect_and_stay(attempt, Era.LEGACY, deadline)
         except Exception as error:  # whatever ends a server ends this attempt alone
-            self._backoff.record_failure(error)
-            return self._explained(error)
+            if attempt.was_ready or not self._way.guess_sse(error):
+                self._failed(attempt, error)
+            elif not await self._is_sse(attempt, deadline):
+                self._way.was_no_sse()
+                self._failed(attempt, error)
         finally:
-            if self.state is not ServerState.READY:
+            if not attempt.was_ready:
                 self._era.failed(known)
+            attempt.leave(attempt.reason or self._exit_reason())
 
-    async def _connect_and_stay(self, era: Era | None) -> str:
+    async def _is_sse(self, attempt: _Attempt, deadline: float) -> bool:
+        """Connect to a server that may speak SSE, and stay. Returns whether it did."""
         try:
-            self._transport = self._open_transport(
-                self.name, self._settings, self._max_message_bytes, self._on_stderr, self._timings
-            )
-            opening = open_session(
-                self._transport,
-                self._subscriptions,
-                self._on_notification,
-                asking_kinds=self._asking_kinds,
-                roots_caller=self._roots_caller,
-            )
+            await self._connect_and_stay(attempt, Era.LEGACY, deadline)
+        except Exception as error:
+            if attempt.was_ready:
+                self._failed(attempt, error)
+        return attempt.was_ready
+
+    def _failed(self, attempt: _Attempt, error: BaseException) -> None:
+        if attempt.left.is_set():
+            return
+        self._backoff.record_failure(error)
+        hint = "" if attempt.was_ready else self._way.hint(error)
+        attempt.reason = f"{self._explained(error)} ({hint})" if hint else self._explained(error)
+
+    async def _connect_and_stay(self, attempt: _Attempt, era: Era | None, deadline: float) -> None:
+        """Open a session until *deadline*, and keep it until its end."""
+        settings, limit = self._way.settings, self._max_message_bytes
+        self._transport = self._open_transport(
+            self.name, settings, limit, self._on_stderr, self._timings
+        )
+        opening = open_session(
+            self._transport,
+            self._subscriptions,
+            self._on_notification,
+            asking_kinds=self._asking_kinds,
+            roots_caller=self._roots_caller,
+        )
+        with anyio.fail_after(deadline - anyio.current_time()) as opened:
             async with opening as session:
-                with anyio.fail_after(self._settings.startup_timeout_s) as starting:
+                opened.deadline = math.inf  # closing has bounds of its own
+                with anyio.fail_after(deadline - anyio.current_time()) as starting:
                     greeting = await negotiate(session, era, self._settings.probe_timeout_s)
                     async with session.following_changes():
                         session.take_stale()
                         await self._lists.read(session)
                         starting.deadline = math.inf
                         self._era.met(greeting)
-                        self._session = session
-                        self._has_been_ready = True
-                        self._become(ServerState.READY, None)
-                        async with anyio.create_task_group() as tasks:
-                            tasks.start_soon(self._leave_unused, session)
-                            tasks.start_soon(self._subscriptions.restore, session)
-                            await self._follow_lists(session)
-                            tasks.cancel_scope.cancel()
-                self._is_retired = session.is_retired
+                        await self._stay(attempt, session)
+        attempt.leave(self._exit_reason())
+
+    async def _stay(self, attempt: _Attempt, session: ProtocolSession) -> None:
+        """Publish *session* until it can take no more calls, and wait for those in flight."""
+        attempt.was_ready = self._has_been_ready = True
+        self._session = session
+        self._become(ServerState.READY, None)
+        upkeep = Upkeep(
+            self.name,
+            session,
+            self._lists,
+            self.use,
+            self._timings,
+            list_timeout_s=lambda: self._settings.startup_timeout_s,
+            on_listed=lambda: self._become(ServerState.READY, None),
+            explain=self._explained,
+        )
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._subscriptions.restore, session)
+                await upkeep.run()
+                tasks.cancel_scope.cancel()
         finally:
             self._session = None
-        return self._exit_reason()
-
-    async def _leave_unused(self, session: ProtocolSession) -> None:
-        await self.use.wait_unwanted()
-        log.info("server.unused", extra={"server": self.name})
-        session.retire()
-
-    async def _follow_lists(self, session: ProtocolSession) -> None:
-        """Read lists again when they change, until the session ends. A server that cannot give them
-        keeps the lists that it had, and its calls in flight."""
-        while True:
-            await session.wait_changed()
-            if not (session.is_retired or session.has_ended):
-                await anyio.sleep(self._timings.refresh_pause_s)
-            if session.is_retired:  # the server may still answer earlier requests, or refuse them
-                await session.wait_answered(self._timings.drain_s)
-            if not session.is_usable:
-                return
-            before = self.tools, self._lists.warnings
-            try:
-                with anyio.fail_after(self._settings.startup_timeout_s):
-                    await self._lists.read(session, session.take_stale())
-            except (MCPError, CallError, TimeoutError) as error:
-                fields = {"server": self.name, "error": self._explained(error)}
-                log.warning("server.not_listed", extra=fields)
-            if (self.tools, self._lists.warnings) != before:
-                self._become(ServerState.READY, None)
+            attempt.has_held = session.has_answered or (
+                session.is_retired and not session.is_forgotten
+            )
+        if session.is_forgotten:  # the next session is opened meanwhile
+            attempt.leave(self._exit_reason())
+        if session.is_retired:  # the server may still answer earlier requests, or refuse them
+            await session.wait_answered(self._timings.drain_s)
 
     def _report_drift(self, drift: Drift) -> None:
         self._observe(ToolsDrifted(self.name, drift, anyio.current_time()))
@@ -475,5 +524,10 @@ class Connection:
 
     def _explained(self, error: BaseException) -> str:
         return self._secrets.redact(
-            explained(error, self._exit_reason(), self._settings.startup_timeout_s)
+            explained(
+                error,
+                self._exit_reason(),
+                self._settings.startup_timeout_s,
+                self._transport.delay_reason() if self._transport is not None else DID_NOT_ANSWER,
+            )
         )

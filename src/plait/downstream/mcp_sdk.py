@@ -8,9 +8,9 @@ on, name by name.
 
 from __future__ import annotations
 
-from mcp.client.sse import sse_client
 from mcp.client.stdio import get_default_environment
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import stream_within_origin
 from mcp.shared.dispatcher import CallOptions, DispatchContext, coerce_request_id
 from mcp.shared.inbound import (
     MCP_METHOD_HEADER,
@@ -41,7 +41,7 @@ __all__ = [
     "find_invalid_x_mcp_header",
     "get_default_environment",
     "mcp_param_headers",
-    "sse_client",
+    "stream_within_origin",
     "streamable_http_client",
     "x_mcp_header_map",
 ]

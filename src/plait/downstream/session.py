@@ -13,14 +13,15 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import Context
 from functools import partial
+from itertools import count
 from typing import Any
 
 import anyio
 import mcp_types as types
-from anyio.abc import TaskStatus
+from anyio.abc import TaskGroup, TaskStatus
 from mcp import MCPError
 
-from ..core.ports import NO_CLIENT, Caller, RpcError
+from ..core.ports import NO_CLIENT, Caller, OnProgress, RpcError
 from ..core.values.strict import JsonObject
 from ..waiting import Signal
 from .change_stream import ChangeStream
@@ -44,7 +45,9 @@ from .progress import PROGRESS, ProgressTokens
 from .server_requests.log_routing import LOG_MESSAGE, LogRouting
 from .server_requests.origin import OpenRequests, RequestOrigin, stream_origin
 from .server_requests.requests import MAY_ASK, ServerRequests, kind_of
-from .transports.direct import Direct
+from .silence import Silence
+from .transports.direct import FIRST_ID, Direct
+from .transports.faults import is_session_lost
 from .transports.lines import OnNotification
 from .transports.process import Writer
 from .transports.transport import Answering, Transport, Watched
@@ -56,6 +59,10 @@ LISTS = {
 }
 STREAM_WAIT_S = 0.25
 """Longest wait for the stream of changes before the lists are read."""
+CANCEL_S = 5.0
+"""Longest time to send a cancellation."""
+CANCEL_AT_END_S = 1.0
+"""The same for the last ones of a session."""
 ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
 PASSED_ON = frozenset({"notifications/resources/updated", "notifications/elicitation/complete"})
 _SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
@@ -64,8 +71,9 @@ _SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
 class ProtocolSession:
     """Sends requests to one connected server, answers its own, and sorts its notifications.
 
-    *writer* writes to a process, None for a server over HTTP. *context* gives
-    the context of the message that is being read, if the transport knows it.
+    *writer* writes to a process, None for a server over HTTP. *context* gives the context of the
+    message that is being read, if the transport knows it. *heard* gives the number of messages that
+    the dispatcher has read.
     """
 
     def __init__(
@@ -79,11 +87,16 @@ class ProtocolSession:
         asking_kinds: set[str] | None = None,
         roots_caller: Caller | None = None,
         context: Callable[[], Context | None] = lambda: None,
+        heard: Callable[[], int] = lambda: 0,
     ) -> None:
         self.exit_reason = transport.exit_reason
         self.greeting: Greeting | None = None
         self.has_ended = False
         self.is_retired = False
+        self.is_forgotten = False
+        """Whether it is retired because the server no longer knows it."""
+        self.has_answered = False
+        """Whether a caller got a result."""
         self.change_stream: ChangeStream | None = None
         self._open: OpenRequests = {}
         """Requests of callers; our own are left out."""
@@ -95,7 +108,14 @@ class ProtocolSession:
         self._on_notification = on_notification
         self._dispatcher = dispatcher
         self._transport = transport
-        self._direct = Direct(writer.process, self._receive) if writer is not None else None
+        self._process = writer.process if writer is not None else None
+        self._direct = Direct(self._process, self._receive) if self._process is not None else None
+        lines = self._process.lines if self._process is not None else None
+        self.silence = Silence(lambda: heard() + (lines.heard if lines is not None else 0))
+        self._ids = count(FIRST_ID)
+        self._tasks: TaskGroup | None = None
+        self._cancelling = 0
+        """Number of cancellations that are being sent."""
         self._progress = ProgressTokens()
         self._changed = Signal()
         self._stale: dict[str, JsonObject | None] = {}
@@ -108,7 +128,9 @@ class ProtocolSession:
             self._receive(method, dict(params or {}))
             return True  # so that the next function is never called
 
-        await self._dispatcher.run(self._answer, _ignore, take, task_status=task_status)
+        async with anyio.create_task_group() as self._tasks:
+            await self._dispatcher.run(self._answer, _ignore, take, task_status=task_status)
+            self._tasks.cancel_scope.cancel()
 
     # Requests to the server.
 
@@ -145,27 +167,74 @@ class ProtocolSession:
         )
         of_client = {} if is_own else self._open.setdefault(caller.client, {})
         of_client[origin] = None
+        sent_at, heard = anyio.current_time(), self.silence.heard()
         try:
             if self._direct is not None and not origin.may_ask:
-                return await self._direct.request(method, params, on_progress)
-            origin.kind = kind_of(method, params)
-            async with self._server_requests.turn(origin):
-                if self._direct is not None:
-                    return await self._direct.request(method, params, on_progress)
-                with self._progress.requested(params, on_progress) as params:
-                    token = stream_origin.set(origin)
-                    try:
-                        return await self._dispatcher.send_raw_request(
-                            method, params or None, self._options(method, params)
-                        )
-                    finally:
-                        stream_origin.reset(token)
+                result = await self._direct.request(method, params, on_progress)
+            else:
+                origin.kind = kind_of(method, params)
+                async with self._server_requests.turn(origin):
+                    sent_at, heard = anyio.current_time(), self.silence.heard()
+                    if self._direct is not None:
+                        result = await self._direct.request(method, params, on_progress)
+                    else:
+                        result = await self._dispatched(method, params, on_progress, origin)
+        except anyio.get_cancelled_exc_class():
+            self.silence.given_up(sent_at, heard)
+            raise
+        except MCPError as error:
+            if is_session_lost(error.error):
+                self.forget()
+            raise
         finally:
             del of_client[origin]
             if not of_client and not is_own:
                 del self._open[caller.client]
                 if self.is_retired:
                     self._changed.notify()
+        self.has_answered = self.has_answered or not is_own
+        return result
+
+    async def _dispatched(
+        self,
+        method: str,
+        params: JsonObject,
+        on_progress: OnProgress | None,
+        origin: RequestOrigin,
+    ) -> JsonObject:
+        """Send a request through the dispatcher. Whoever gives it up does not wait until the server
+        has accepted the cancellation."""
+        id = next(self._ids)
+        options: CallOptions = {
+            **self._options(method, params),
+            "request_id": id,
+            "cancel_on_abandon": False,
+        }
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        with self._progress.requested(params, on_progress) as params:
+            token = stream_origin.set(origin)
+            try:
+                return await self._dispatcher.send_raw_request(method, params or None, options)
+            except anyio.get_cancelled_exc_class():
+                if self._tasks is not None and not self.has_ended:
+                    self._cancelling += 1
+                    self._tasks.start_soon(self._cancel, id)
+                raise
+            finally:
+                stream_origin.reset(token)
+
+    async def _cancel(self, id: int) -> None:
+        params: JsonObject = {"requestId": id, "reason": "the caller cancelled"}
+        try:
+            with anyio.move_on_after(CANCEL_S):
+                await self._dispatcher.notify("notifications/cancelled", params)
+        finally:
+            self._cancelling -= 1
+            self._changed.notify()
+
+    async def ping(self) -> None:
+        """Ask for a sign of life. Raises `MCPError` and `Unsent`."""
+        await self.request("ping" if self.era is Era.LEGACY else "server/discover", {})
 
     async def notify(self, method: str, params: JsonObject | None = None) -> None:
         """Notify the server; does nothing if it is gone."""
@@ -265,6 +334,21 @@ class ProtocolSession:
         self.is_retired = True
         self._changed.notify()
 
+    def forget(self) -> None:
+        """Retire the session, which the server no longer knows."""
+        self.is_forgotten = True
+        self.retire()
+
+    def kill(self, complaint: str) -> None:
+        """End the process, because of *complaint*. Does nothing over HTTP."""
+        if self._process is not None:
+            self._process.kill(complaint)
+
+    @property
+    def open_requests(self) -> int:
+        """Number of requests of callers that are open."""
+        return sum(map(len, self._open.values()))
+
     async def wait_changed(self) -> None:
         """Wait until a list has changed, or the session has ended or is retired."""
         while not (self._stale or self.has_ended or self.is_retired):
@@ -275,6 +359,11 @@ class ProtocolSession:
         with anyio.move_on_after(seconds):
             while self._open and not self.has_ended:
                 await self._changed.wait()
+
+    async def wait_cancelled(self) -> None:
+        """Wait until every cancellation is sent."""
+        while self._cancelling and not self.has_ended:
+            await self._changed.wait()
 
     def take_stale(self) -> dict[str, JsonObject | None]:
         """Return the kinds of lists that may have changed since the last time, each with the params
@@ -336,6 +425,7 @@ async def open_session(
             asking_kinds=asking_kinds,
             roots_caller=roots_caller,
             context=lambda: watched.last_context,
+            heard=lambda: watched.heard,
         )
         watched.on_end = session.end
         stack.callback(session.end)
@@ -344,6 +434,8 @@ async def open_session(
         try:
             yield session
         finally:
+            with anyio.move_on_after(CANCEL_AT_END_S, shield=True):
+                await session.wait_cancelled()
             tasks.cancel_scope.cancel()
 
 

@@ -23,12 +23,17 @@ class ConnectTimings:
     soon_s: float = 2.0
     """A call waits for the next attempt if a server that was ready is retried within this time."""
     healthy_s: float = 5.0
-    """A connection that lasted this long is opened again at once after its end."""
+    """A connection that lasted this long, or answered a call, is opened again at once after its
+    end."""
+    ping_s: float = 5.0
+    """Longest wait for a sign of life of a server that answers no calls."""
+    busy_ping_s: float = 60.0
+    """The same while other calls are open, on which it may be working."""
     first_backoff_s: float = 1.0
     longest_backoff_s: float = 60.0
     drain_s: float = 5.0
-    """Longest wait for open requests of a session that the server has forgotten; until then no
-    other session is opened."""
+    """Longest wait for open requests of a session that the server has forgotten, next to the
+    session that is opened in its place."""
     refresh_pause_s: float = 0.2
     """Time in which changes of lists are collected before the lists are read again."""
     grace_s: float = GRACE_S

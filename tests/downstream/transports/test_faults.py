@@ -14,6 +14,7 @@ from plait.downstream.transports.faults import (
     Fault,
     SessionLost,
     cannot_start,
+    described,
     explained,
     made_error,
     retry_after_s,
@@ -51,7 +52,6 @@ def said(code: int, message: str, data: Any = None) -> types.ErrorData:
             said(-32000, "SSE stream failed: Server-sent event exceeded the 9 byte limit."),
             OutputTooLarge,
         ),
-        (said(-32700, "Failed to parse JSON response: nested"), InvalidOutput),
     ],
 )
 def test_each_fault_has_its_kind_of_error(error: types.ErrorData, kind: type[CallError]):
@@ -69,6 +69,14 @@ def test_the_error_of_a_closed_connection_says_how_it_ended():
     error = translated("web", said(-32000, "Connection closed"), "exit code 3")
     assert type(error) is ConnectionLost
     assert error.message == "web went away during the call: exit code 3"
+
+
+def test_a_server_does_not_advise_where_else_to_send_the_call():
+    error = said(-32600, "Redirect to http://evil.example/mcp not followed; use that URL")
+    redirected = translated("web", error, "")
+    assert redirected.message == "web: it redirects to another address, which is not followed"
+    assert redirected.rpc_error is None
+    assert "evil" not in explained(MCPError.from_error_data(error), "", 5)
 
 
 def test_a_message_of_any_length_is_cut():
@@ -123,8 +131,25 @@ def test_only_a_server_that_answered_is_said_to_have_answered(error: types.Error
 
 def test_a_refused_connection_is_reported_as_such():
     refused = httpx2.ConnectError("All connection attempts failed")
-    told = "it cannot be reached: All connection attempts failed"
+    refused.__cause__ = ExceptionGroup("of all addresses", [OSError(111, "Connect call failed")])
+    told = "it cannot be reached: Connection refused"
     assert explained(ExceptionGroup("of a task group", [refused]), "its last words", 5) == told
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (httpx2.ConnectError("All connection attempts failed"), "no connection could be made"),
+        (httpx2.ConnectTimeout(""), "no connection could be made in time"),
+        (httpx2.ReadTimeout(""), "the time for it was over"),
+        (httpx2.ReadError(""), "the connection broke"),
+        (httpx2.WriteError(""), "the connection broke"),
+        (httpx2.RemoteProtocolError("bad line"), "it does not keep to HTTP: bad line"),
+        (httpx2.ProxyError("407"), "the proxy refused: 407"),
+    ],
+)
+def test_what_went_wrong_on_the_way_is_said_in_plain_words(error: httpx2.HTTPError, said: str):
+    assert described(error) == said
 
 
 def test_a_missing_folder_is_not_reported_as_a_missing_command(tmp_path: Path):

@@ -3,6 +3,7 @@ on."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -27,7 +28,7 @@ from plait.errors import (
 )
 
 from ...fakes import a_call
-from ..faulty_http import SOON, FaultyHttp, call, faulty_http, reached
+from ..faulty_http import SOON, FaultyHttp, call, faulty_http, reached, serving
 
 
 @asynccontextmanager
@@ -44,17 +45,17 @@ async def connected(
 @pytest.mark.parametrize(
     ("fault", "kind", "said"),
     [
-        ("reset", ConnectionLost, "Error"),
+        ("reset", ConnectionLost, "the connection broke|Connection reset"),
         ("reset_in_body", ConnectionLost, "broke off"),
         ("truncated", ConnectionLost, "broke off"),
         ("bad_chunk", ConnectionLost, "broke off"),
-        ("many_headers", ConnectionLost, "Error"),
+        ("many_headers", ConnectionLost, "does not keep to HTTP"),
         ("stream_breaks", ConnectionLost, "broke off"),
         ("stream_ends", ConnectionLost, "ended without a response"),
         ("packed", InvalidOutput, "compressed"),
         ("bomb", InvalidOutput, "compressed"),
         ("too_large", OutputTooLarge, "longer than 1,000,000 bytes"),
-        ("unauthorized", ProtocolError, "HTTP 401"),
+        ("unauthorized", ProtocolError, "HTTP 401: authorization required"),
         ("busy", ServerUnavailable, "HTTP 503"),
         ("rpc_error", ProtocolError, "no luck"),
         ("not_json", InvalidOutput, "cannot be read"),
@@ -98,10 +99,25 @@ async def test_a_busy_server_whose_answer_is_an_error_of_the_protocol_is_still_b
         assert busy.value.retry_after_s == 3_600
 
 
-@pytest.mark.parametrize("status", ["404 Not Found", "400 Bad Request"])
-async def test_a_lost_session_is_opened_again_and_the_call_sent_once_more(status: str):
+@pytest.mark.parametrize(
+    ("status", "kind", "code", "message"),
+    [
+        ("404 Not Found", "json", -32000, "x"),
+        ("404 Not Found", "html", 0, ""),
+        ("400 Bad Request", "json", -32000, "Bad Request: No valid session ID provided"),
+        ("410 Gone", "json", -32000, "x"),
+        ("410 Gone", "html", 0, ""),
+        ("200 OK", "json", -32600, "Session not found"),
+        ("200 OK", "json", -32001, "Session terminated"),
+        ("200 OK", "stream", -32600, "Session not found"),
+    ],
+)
+async def test_a_lost_session_is_opened_again_and_the_call_sent_once_more(
+    status: str, kind: str, code: int, message: str
+):
     async with connected() as (served, connection):
-        served.forgets = status
+        served.forgets, served.forgets_as = status, kind
+        served.forgets_with = {"code": code, "message": message}
         await call(connection, "lose_session")
         assert (await call(connection, "echo", x=1))["structuredContent"] == {"x": 1}
         assert served.sessions == 2
@@ -150,16 +166,48 @@ async def test_a_server_that_does_not_answer_the_end_of_its_session_delays_nothi
         assert served.deleted == ["session-1"]
 
 
-async def test_a_server_that_is_slow_to_accept_a_cancellation_does_not_delay_the_next_call(
+async def test_a_server_that_accepts_no_cancellation_delays_neither_its_caller_nor_the_next_call(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr("plait.downstream.transports.http.CANCEL_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("plait.downstream.transports.http.CANCEL_TIMEOUT_S", 3600)
+    monkeypatch.setattr("plait.downstream.transports.http.DELETE_TIMEOUT_S", 0.2)
     async with connected() as (served, connection):
         served.hangs_on = "notifications/cancelled"
-        with anyio.move_on_after(0.1):
-            await connection.call(a_call(Tool("web", "hang"), {}))
-        with anyio.fail_after(2):
+        for _ in range(5):
+            with anyio.move_on_after(0.1) as scope:
+                await connection.call(a_call(Tool("web", "hang"), {}))
+            assert anyio.current_time() - scope.deadline < 1
+        with anyio.fail_after(SOON):
             assert (await call(connection, "echo", x=1))["structuredContent"] == {"x": 1}
+
+
+class Moved(FaultyHttp):
+    """Redirects to its address with a slash at the end."""
+
+    async def _answer(
+        self, verb: str, headers: dict[str, str], message: Any, writer: asyncio.StreamWriter
+    ) -> None:
+        if self.path == "/mcp":
+            self._status(writer, "307 Temporary Redirect", "location: /mcp/\r\n")
+        else:
+            await super()._answer(verb, headers, message, writer)
+
+
+async def test_calls_and_cancellations_follow_a_redirect_at_the_same_origin():
+    async with (
+        serving(Moved()) as served,
+        reached(Connection("web", ServerSettings(url=served.url))) as connection,
+    ):
+        with anyio.move_on_after(0.3):
+            await connection.call(a_call(Tool("web", "hang"), {}))
+        with anyio.fail_after(SOON):
+            while not served.cancelled:
+                await anyio.sleep(0.01)
+
+
+async def test_an_answer_with_another_id_is_taken_for_the_one_to_the_request_that_was_posted():
+    async with connected() as (_, connection):
+        assert (await call(connection, "other_id"))["content"] == []
 
 
 async def test_an_answer_that_drips_ends_when_its_caller_gives_up():
@@ -231,7 +279,7 @@ async def test_an_unreachable_server_is_reported():
         tasks.start_soon(connection.run)
         with anyio.fail_after(SOON):
             await connection.wait_settled()
-        assert "ConnectError" in str(connection.info.error)
+        assert connection.info.error == "it cannot be reached: Connection refused"
         with pytest.raises(ServerUnavailable, match="gone cannot be reached"):
             await connection.call(a_call(Tool("gone", "x"), {}))
         tasks.cancel_scope.cancel()

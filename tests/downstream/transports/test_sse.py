@@ -78,8 +78,8 @@ class FaultySse(FaultyHttp):
         match name:
             case "reset":
                 self._reset(writer)
-            case "forgotten" if self.calls.count(name) == 1:
-                self._status(writer, "404 Not Found")
+            case "forgotten" | "gone" | "unknown" if self.calls.count(name) == 1:
+                self._forgotten(name, writer)
             case "long_body":
                 writer.write(b"HTTP/1.1 202 Accepted\r\ntransfer-encoding: chunked\r\n\r\n")
                 self._say(message, {"content": []})
@@ -99,6 +99,12 @@ class FaultySse(FaultyHttp):
                 )
                 self._status(writer, "202 Accepted")
 
+    def _forgotten(self, name: str, writer: asyncio.StreamWriter) -> None:
+        if name == "unknown":
+            self._body(writer, b"Unknown session", "400 Bad Request", kind="text/plain")
+        else:
+            self._status(writer, {"gone": "410 Gone"}.get(name, "404 Not Found"))
+
     def _say(self, message: Any, result: Any) -> None:
         assert self._stream is not None
         body = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result})
@@ -117,8 +123,8 @@ async def connected() -> AsyncIterator[tuple[FaultySse, Connection]]:
 @pytest.mark.parametrize(
     ("fault", "kind", "said"),
     [
-        ("reset", ConnectionLost, "Error"),
-        ("unauthorized", ProtocolError, "HTTP 401"),
+        ("reset", ConnectionLost, "the connection broke|Connection reset"),
+        ("unauthorized", ProtocolError, "HTTP 401: authorization required"),
         ("busy", ServerUnavailable, "HTTP 503"),
         ("broken", ProtocolError, "HTTP 500"),
     ],
@@ -133,11 +139,14 @@ async def test_a_post_that_fails_fails_its_call_at_once_and_no_other(
         assert served.streams == 1
 
 
-async def test_a_server_that_forgot_our_session_is_connected_again_and_the_call_sent_once_more():
+@pytest.mark.parametrize("how", ["forgotten", "gone", "unknown"])
+async def test_a_server_that_forgot_our_session_is_connected_again_and_the_call_sent_once_more(
+    how: str,
+):
     async with connected() as (served, connection):
-        assert (await call(connection, "forgotten", x=1))["structuredContent"] == {"x": 1}
+        assert (await call(connection, how, x=1))["structuredContent"] == {"x": 1}
         assert served.streams == 2
-        assert served.calls == ["forgotten", "forgotten"]
+        assert served.calls == [how, how]
 
 
 async def test_the_end_of_the_stream_ends_the_calls_in_flight_and_it_is_opened_again():
@@ -178,6 +187,133 @@ async def test_a_secret_in_the_url_appears_in_no_message():
                 await call(connection, "stream_ends")
             assert "127.0.0.1" in failure.value.message
             assert "s3cret" not in failure.value.message
+            tasks.cancel_scope.cancel()
+
+
+class NoEndpoint(FaultySse):
+    """Opens its stream and names no address to post to, or another one."""
+
+    def __init__(self, events: bytes | None) -> None:
+        super().__init__()
+        self._events = events
+
+    async def _answer(
+        self, verb: str, headers: dict[str, str], message: Any, writer: asyncio.StreamWriter
+    ) -> None:
+        self.streams += 1
+        if self._events is None:
+            await asyncio.sleep(3600)
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+        writer.write(head + (self._events or b""))
+        if self._events == b": end\n\n":
+            writer.close()
+
+
+@pytest.mark.parametrize(
+    ("events", "said"),
+    [
+        (b": hello\n\nevent: ping\ndata: 1\n\n", "it sent no endpoint event within 0.3 s"),
+        (
+            b"event: endpoint\ndata: http://evil.example/post\n\n",
+            "it wants messages to be posted to another host",
+        ),
+        (b": end\n\n", "its stream ended before it said where to post"),
+        (None, "it did not answer within 0.3 s"),
+    ],
+)
+async def test_a_stream_that_cannot_be_used_is_given_up_in_time_and_says_why(
+    events: bytes | None, said: str, caplog: pytest.LogCaptureFixture
+):
+    async with serving(NoEndpoint(events)) as served:
+        settings = ServerSettings(url=served.url, transport="sse", startup_timeout_s=0.3)
+        connection = Connection("old", settings, timings=QUICK)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(connection.run)
+            with anyio.fail_after(SOON):
+                await connection.wait_settled()
+                assert connection.error == said
+                while served.streams < 3:
+                    await anyio.sleep(0.01)
+            tasks.cancel_scope.cancel()
+    assert [record for record in caplog.records if record.levelname != "DEBUG"] == []
+
+
+class SlowToAccept(FaultySse):
+    async def _post(self, name: str, message: Any, writer: asyncio.StreamWriter) -> None:
+        if name == "unaccepted":
+            await asyncio.sleep(3600)
+        await super()._post(name, message, writer)
+
+
+async def test_a_server_that_is_slow_to_accept_a_call_delays_no_other_call():
+    async with serving(SlowToAccept()) as served:
+        settings = ServerSettings(url=served.url, transport="sse")
+        async with reached(Connection("old", settings, timings=QUICK)) as connection:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(call, connection, "unaccepted")
+                with anyio.fail_after(SOON):
+                    while "unaccepted" not in served.calls:
+                        await anyio.sleep(0.01)
+                assert (await call(connection, "echo", x=1))["structuredContent"] == {"x": 1}
+                tasks.cancel_scope.cancel()
+            assert (await call(connection, "echo", x=2))["structuredContent"] == {"x": 2}
+
+
+class RefusesPosts(FaultySse):
+    """A server of SSE alone, which refuses whatever is posted to its stream."""
+
+    def __init__(self, status: str, has_stream: bool = True) -> None:
+        super().__init__()
+        self._refusal = status
+        self._has_stream = has_stream
+
+    async def _answer(
+        self, verb: str, headers: dict[str, str], message: Any, writer: asyncio.StreamWriter
+    ) -> None:
+        if (
+            "mcp-method" in headers
+            or "mcp-protocol-version" in headers
+            or (verb == "GET" and not self._has_stream)
+        ):
+            self._status(writer, self._refusal)
+            return
+        if verb == "POST" and self._stream is None:
+            self._status(writer, self._refusal)
+            return
+        await super()._answer(verb, headers, message, writer)
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "404 Not Found", "405 Method Not Allowed"])
+async def test_an_sse_server_is_found_without_being_named_as_one(status: str):
+    async with serving(RefusesPosts(status)) as served:
+        connection = Connection("old", ServerSettings(url=served.url), timings=QUICK)
+        async with reached(connection):
+            assert (await call(connection, "echo", x=1))["structuredContent"] == {"x": 1}
+            assert connection.info.transport == "sse"
+            assert served.streams == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "settings", "path", "hint"),
+    [
+        ("404 Not Found", {}, "/mcp", "neither Streamable HTTP nor SSE is served there"),
+        ("404 Not Found", {}, "", "the URL has no path; most servers serve MCP at /mcp"),
+        ("405 Nope", {"transport": "http"}, "/mcp", 'set transport = "sse"'),
+        ("404 Not Found", {"transport": "sse"}, "/mcp", "leave out `transport`"),
+    ],
+)
+async def test_a_refused_address_is_explained_by_what_to_check(
+    status: str, settings: Any, path: str, hint: str
+):
+    async with serving(RefusesPosts(status, has_stream=False)) as served:
+        url = served.url.removesuffix("/mcp") + path
+        connection = Connection("old", ServerSettings(url=url, **settings), timings=QUICK)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(connection.run)
+            with anyio.fail_after(SOON):
+                await connection.wait_settled()
+            assert f"it answered with an error: HTTP {status[:3]} (" in str(connection.error)
+            assert hint in str(connection.error)
             tasks.cancel_scope.cancel()
 
 

@@ -30,6 +30,9 @@ EVENTS: list[tuple[str, type[CallError], str]] = [
     ("not_utf8", InvalidOutput, "UTF-8"),
     ("surrogate_pair", InvalidOutput, "cannot be read"),
     ("no_object", InvalidOutput, "cannot be read"),
+    ("lone_surrogate", InvalidOutput, "not UTF-8|surrogate"),
+    ("code_is_text", InvalidOutput, "not a JSON-RPC message"),
+    ("deep", InvalidOutput, "nested"),
     ("too_long", OutputTooLarge, "exceeded 3,000,000 bytes"),
 ]
 
@@ -48,6 +51,12 @@ def event_of(name: str, id: int) -> bytes:
             return start + b'{"x":"\\ud83'
         case "no_object":
             return start + b"[]}"
+        case "lone_surrogate":
+            return start + b'{"x":"a secret \\ud800"}}'
+        case "code_is_text":
+            return b'{"jsonrpc":"2.0","id":%d,"error":{"code":"a secret","message":"x"}}' % id
+        case "deep":
+            return start + b'{"x":' * 300 + b"1" + b"}" * 301
         case "too_long":
             return start + b'{"x":"' + b"x" * (LIMIT + 1) + b'"}}'
     return (
@@ -58,7 +67,7 @@ def event_of(name: str, id: int) -> bytes:
 
 
 JUNK = (
-    b": comment\n\ndata: \n\nevent: strange\ndata: 1\n\n"
+    b": comment\n\ndata: \n\nevent: strange\ndata: 1\n\nevent: ping\ndata: 2\n\n"
     b'data: {"jsonrpc":"2.0","method":"notifications/message","params":{"x":NaN}}\n\n'
     b'data: {"jsonrpc":"2.0","id":1,"method":"roots/list","params":{"x":1,"x":2}}\n\n'
 )
@@ -113,15 +122,22 @@ async def connected(transport: Any) -> AsyncIterator[tuple[Any, Connection]]:
 @pytest.mark.parametrize("transport", ["http", "sse"])
 @pytest.mark.parametrize(("fault", "kind", "said"), EVENTS)
 async def test_an_unreadable_answer_fails_its_own_call(
-    transport: str, fault: str, kind: type[CallError], said: str
+    transport: str,
+    fault: str,
+    kind: type[CallError],
+    said: str,
+    caplog: pytest.LogCaptureFixture,
 ):
+    caplog.set_level("INFO", "mcp")
     async with connected(transport) as (served, connection):
+        caplog.clear()
         with pytest.raises(kind, match=said):
             await call(connection, fault)
         large: Any = await call(connection, "large")
         assert len(large["structuredContent"]["x"]) == 2_000_000
         assert served.calls in ([fault, "large"], [])
         assert connection.info.error is None
+        assert [record.message for record in caplog.records if record.levelname != "DEBUG"] == []
 
 
 async def test_a_server_that_takes_no_answers_delays_no_call(monkeypatch: pytest.MonkeyPatch):

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 import mcp_types as types
 from mcp_types import jsonrpc_message_adapter
 
-from ...core.values.strict import NotStrict, decode
+from ...core.values.strict import RESULT_DEPTH, NotStrict, loads
 from .faults import Fault, made_error, unreadable
 from .lines import HEAD_BYTES, answered_id, names_a_method
 
 LEAST_LINE_BYTES = 64
 """The size that each line of an event counts at least."""
+MESSAGE_DEPTH = RESULT_DEPTH + 2
+"""The depth of a message that holds the deepest result. Deeper ones would fail in the SDK, which
+writes a part of them to the log."""
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _MARK = b"\xef\xbb\xbf"
@@ -131,7 +134,7 @@ def read_event(event: Event, max_bytes: int) -> types.JSONRPCMessage | Unreadabl
 def read_message(data: bytes) -> types.JSONRPCMessage | Unreadable:
     """Read the bytes of one message."""
     try:
-        return jsonrpc_message_adapter.validate_python(decode(data), by_name=False)
+        return jsonrpc_message_adapter.validate_python(loads(data, MESSAGE_DEPTH), by_name=False)
     except ValueError as error:  # NotStrict, or pydantic's
         reason = str(error) if isinstance(error, NotStrict) else "it is not a JSON-RPC message"
         return _unreadable(data, unreadable(reason, error))

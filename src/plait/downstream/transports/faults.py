@@ -40,8 +40,11 @@ _MARK = "plait.fault"
 _CODE = -32003
 _CLOSED = "Connection closed"
 _BROKEN_STREAM = "SSE stream"
-_NOT_PARSED = "Failed to parse"
+_REDIRECT = "Redirect to "
 """Messages of the SDK's own errors, or their beginnings."""
+
+REDIRECTED = "it redirects to another address, which is not followed"
+"""In place of the address: a server must not advise where to send the credentials."""
 
 TRY_LATER = frozenset({408, 425, 429, 503})
 """HTTP statuses of a server that did not take the request, but may take it later."""
@@ -58,9 +61,10 @@ class Fault(StrEnum):
     SESSION_LOST = "session_lost"  # the server forgot our session and did not run the call
 
 
+DID_NOT_ANSWER = "it did not answer"
 _NO_ANSWER: Mapping[str, str] = {
     Fault.UNSENT: "it cannot be reached",
-    Fault.BROKEN: "it did not answer",
+    Fault.BROKEN: DID_NOT_ANSWER,
 }
 
 
@@ -100,11 +104,23 @@ def translated(server: str, error: types.ErrorData, exit_reason: str) -> CallErr
             if "exceeded" in error.message
             else ConnectionLost(message, hint=UNKNOWN_EFFECT)
         )
-    if error.code == types.PARSE_ERROR and error.message.startswith(_NOT_PARSED):
-        return InvalidOutput(f"{server}: the server's answer cannot be read: {error.message[:500]}")
+    if error.code == types.INVALID_REQUEST and error.message.startswith(_REDIRECT):
+        return ProtocolError(f"{server}: {REDIRECTED}")
     return ProtocolError(
         message, rpc_code=error.code, rpc_error=RpcError(error.code, error.message, error.data)
     )
+
+
+def status_of(error: types.ErrorData) -> int | None:
+    """The HTTP status that came instead of an answer; None for any other error."""
+    details = _fault_details(error)
+    status = details.get("status") if details.get("fault") == Fault.STATUS else None
+    return status if isinstance(status, int) else None
+
+
+def is_session_lost(error: types.ErrorData) -> bool:
+    """Whether *error* is that of a transport whose server has forgotten the session."""
+    return _fault_details(error).get("fault") == Fault.SESSION_LOST
 
 
 def asked_pause_s(error: BaseException) -> float:
@@ -115,8 +131,14 @@ def asked_pause_s(error: BaseException) -> float:
     return seconds or 0.0
 
 
-def explained(error: BaseException, exit_reason: str, startup_timeout_s: float) -> str:
-    """Explain to people why a connection failed, or ended with *error*."""
+def explained(
+    error: BaseException,
+    exit_reason: str,
+    startup_timeout_s: float,
+    delay_reason: str = DID_NOT_ANSWER,
+) -> str:
+    """Explain to people why a connection failed, or ended with *error*; *delay_reason* says what
+    the server has not done, if it took too long."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     match error:
@@ -125,16 +147,50 @@ def explained(error: BaseException, exit_reason: str, startup_timeout_s: float) 
         case CallError():
             return error.message + (f" ({error.hint})" if error.hint else "")
         case TimeoutError():
-            return f"it did not answer within {startup_timeout_s:g} s"
+            return f"{delay_reason} within {startup_timeout_s:g} s"
         case MCPError() if (fault := str(_fault_details(error.error).get("fault"))) in _NO_ANSWER:
             return f"{_NO_ANSWER[fault]}: {error.message[:300]}"
         case MCPError() if error.code != types.CONNECTION_CLOSED:
+            if error.code == types.INVALID_REQUEST and error.message.startswith(_REDIRECT):
+                return REDIRECTED
             return f"it answered with an error: {error.message[:300]}"
         case MCPError() | anyio.BrokenResourceError() | anyio.ClosedResourceError():
             return exit_reason
         case httpx2.ConnectError() | httpx2.ConnectTimeout():
-            return f"{_NO_ANSWER[Fault.UNSENT]}: {error}"[:300]
+            return f"{_NO_ANSWER[Fault.UNSENT]}: {described(error)}"
+        case httpx2.HTTPError():
+            return f"{_NO_ANSWER[Fault.BROKEN]}: {described(error)}"
     return f"{type(error).__name__}: {error}"[:300]
+
+
+def described(error: httpx2.HTTPError) -> str:
+    """Say in plain words what went wrong on the way to a server."""
+    match error:
+        case httpx2.ConnectError():
+            return _system_reason(error) or "no connection could be made"
+        case httpx2.ConnectTimeout():
+            return "no connection could be made in time"
+        case httpx2.TimeoutException():
+            return "the time for it was over"
+        case httpx2.ReadError() | httpx2.WriteError() | httpx2.CloseError():
+            return _system_reason(error) or "the connection broke"
+        case httpx2.ProxyError():
+            return f"the proxy refused: {error}"[:300]
+        case httpx2.RemoteProtocolError():
+            return f"it does not keep to HTTP: {error}"[:300]
+    return f"{type(error).__name__}: {error}"[:300]
+
+
+def _system_reason(error: BaseException) -> str:
+    """The reason that the operating system gave for *error*; empty if it gave none."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            code = cause.errno or 0  # for the name of a host it is not one of the system's
+            return os.strerror(code) if code > 0 else cause.strerror
+        inner = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else None
+        cause = inner or cause.__cause__ or cause.__context__
+    return ""
 
 
 def retry_after_s(text: str) -> float | None:

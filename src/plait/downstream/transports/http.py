@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -17,30 +19,50 @@ from urllib.request import getproxies, proxy_bypass
 import anyio
 import httpx2
 import mcp_types as types
+from anyio.abc import TaskGroup
 
-from ...core.values.strict import NotStrict, decode
+from ...waiting import Signal
 from .events import Event, Events, Unreadable, read_event
-from .faults import TRY_LATER, Fault, made_error
+from .faults import TRY_LATER, Fault, described, made_error
+from .responses import (
+    compression_of,
+    is_session_lost,
+    kind_of,
+    read_answer,
+    says_session_lost,
+    status_error,
+)
 
 MAX_BODY_BYTES = 16 * 2**20
 DELETE_TIMEOUT_S = 2.0
 """Longest time for a server to answer the end of its session."""
 CANCEL_TIMEOUT_S = 2.0
-"""Longest time to accept a message that has no answer, such as a cancellation: the SDK sends
-nothing else meanwhile."""
+"""Longest time to accept a message that has no answer: the SDK sends nothing else meanwhile, except
+for cancellations."""
 DRAIN_S = 0.05
 """Longest time to read the rest of a stream, so that its TCP connection can be used again."""
+SESSION_HEADER = "mcp-session-id"
+_SAYS_MORE = TRY_LATER | {401, 403}
+"""Statuses that say more than the JSON-RPC error in their body."""
 
 
 class IsolatingTransport(httpx2.AsyncBaseTransport):
     """Wraps *inner*: a request that fails, or whose answer cannot be used, gets an error as its
-    answer."""
+    answer. Cancellations are sent in *tasks*: the SDK sends nothing else meanwhile."""
 
     def __init__(
-        self, inner: httpx2.AsyncBaseTransport, *, max_body_bytes: int = MAX_BODY_BYTES
+        self,
+        inner: httpx2.AsyncBaseTransport,
+        tasks: TaskGroup,
+        *,
+        max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
         self._inner = inner
+        self._tasks = tasks
         self._max_body_bytes = max_body_bytes
+        self._cancelling = 0
+        """Number of cancellations that are being sent."""
+        self._cancelled = Signal()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         request.headers["accept-encoding"] = "identity"
@@ -49,6 +71,10 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
         if request.method != "POST":
             return self._streamed(await send_uncompressed(self._inner, request), request)
         sent = request_of(request)
+        if sent.get("method") == "notifications/cancelled":
+            self._cancelling += 1
+            self._tasks.start_soon(self._send_cancellation, request)
+            return httpx2.Response(202, request=request)
         try:
             with anyio.fail_after(None if "method" in sent and "id" in sent else CANCEL_TIMEOUT_S):
                 response = await self._inner.handle_async_request(request)
@@ -65,26 +91,27 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
         if (compression := compression_of(response)) is not None:
             await response.aclose()
             return _failed(request, made_error(Fault.UNREADABLE, compression))
-        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind == "text/event-stream" and response.is_success:
+        if kind_of(response) == "text/event-stream" and response.is_success:
             return self._streamed(response, request)
         body, error = await self._body(response)
         if error is not None:
             return _failed(request, error)
-        if response.is_redirect or _request_id(request) is None:
+        id = _request_id(request)
+        if response.is_redirect or id is None:
             return _with_body(request, response, body)
-        if _is_session_lost(request, response, body):
-            return _failed(request, status_error(response, Fault.SESSION_LOST))
-        flaw = _flaw(body)
-        if flaw is None:
-            if response.status_code in TRY_LATER:  # which says more than the error in the body
-                return _failed(request, status_error(response, detail=_message_in(body)))
-            return _with_body(request, response, body)
-        if response.is_success:
-            return _failed(
-                request, made_error(Fault.UNREADABLE, f"the server's answer cannot be read: {flaw}")
-            )
-        return _failed(request, status_error(response))
+        if SESSION_HEADER in request.headers and is_session_lost(response, body):
+            return _failed(request, status_error(response, Fault.SESSION_LOST, body))
+        match read_answer(response, body):
+            case types.ErrorData() as unusable:
+                is_status = not response.is_success
+                return _failed(
+                    request, status_error(response, body=body) if is_status else unusable
+                )
+            case answer if response.status_code in _SAYS_MORE:
+                return _failed(request, status_error(response, body=body))
+            case answer if answer.id != id:  # there is no other request that it can answer
+                body = answer.model_copy(update={"id": id}).model_dump_json(by_alias=True).encode()
+        return _with_body(request, response, body)
 
     async def _body(self, response: httpx2.Response) -> tuple[bytes, types.ErrorData | None]:
         """Read the whole body; or return the error for the request."""
@@ -107,16 +134,34 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
 
     def _streamed(self, response: httpx2.Response, request: httpx2.Request) -> httpx2.Response:
         assert isinstance(response.stream, httpx2.AsyncByteStream)
-        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind == "text/event-stream" and response.is_success:
+        if kind_of(response) == "text/event-stream" and response.is_success:
             response.stream = _GuardedStream(response.stream, request, self._max_body_bytes)
         return response
 
+    async def _send_cancellation(self, request: httpx2.Request) -> None:
+        """Post a cancellation, also to where the endpoint is redirected at the same origin."""
+        try:
+            with anyio.move_on_after(CANCEL_TIMEOUT_S), suppress(httpx2.TransportError):
+                response = await self._inner.handle_async_request(request)
+                await response.aclose()
+                url = request.url.join(response.headers.get("location", ""))
+                is_near = (url.scheme, url.netloc) == (request.url.scheme, request.url.netloc)
+                if response.status_code in {307, 308} and is_near:
+                    again = httpx2.Request(
+                        "POST", url, headers=request.headers, content=request.content
+                    )
+                    await (await self._inner.handle_async_request(again)).aclose()
+        finally:
+            self._cancelling -= 1
+            self._cancelled.notify()
+
     async def _delete(self, request: httpx2.Request) -> httpx2.Response:
-        """End a session, within bounds: the server may be gone or not answer, and we may be
-        stopping already."""
+        """End a session once its cancellations are sent, within bounds: the server may be gone or
+        not answer, and we may be stopping already."""
         with anyio.move_on_after(DELETE_TIMEOUT_S, shield=True):
             try:
+                while self._cancelling:
+                    await self._cancelled.wait()
                 response = await self._inner.handle_async_request(request)
                 await response.aclose()
                 return httpx2.Response(response.status_code, request=request)
@@ -134,6 +179,7 @@ class _GuardedStream(httpx2.AsyncByteStream):
     ) -> None:
         self._inner = inner
         self._id = _request_id(request)
+        self._has_session = SESSION_HEADER in request.headers
         self._max_event_bytes = max_event_bytes
         self._has_ended = False
 
@@ -148,14 +194,17 @@ class _GuardedStream(httpx2.AsyncByteStream):
         self._has_ended = True
 
     def _checked(self, event: Event) -> bytes:
-        """*event* as it was; if it holds no message, an error in its place, or nothing."""
+        """*event* as it was; if it holds no message, an error in its place, or nothing but the
+        place from which the stream can be resumed."""
         if event.kind != "message" or not event.data:
-            return _written(event) if not event.is_too_long else b""
+            return _written(replace(event, kind="message", data=b"")) if event.id else b""
         match read_event(event, self._max_event_bytes):
             case Unreadable(error=error, is_answer=True):
                 return self._error_event(error)
             case Unreadable():
                 return b""
+            case types.JSONRPCError(error=error) if self._has_session and says_session_lost(error):
+                return self._error_event(made_error(Fault.SESSION_LOST, error.message))
         return _written(event)
 
     def _error_event(self, error: types.ErrorData) -> bytes:
@@ -209,15 +258,6 @@ def request_of(request: httpx2.Request) -> dict[str, Any]:
     return message if isinstance(message, dict) else {}
 
 
-def compression_of(response: httpx2.Response) -> str | None:
-    """A complaint if *response* is compressed, which was not asked for; else None."""
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding in _PLAIN:
-        return None
-    name = f" ({encoding})" if encoding in _COMPRESSIONS else ""  # others may be any text
-    return f"the answer is compressed{name}, which was not asked for"
-
-
 async def send_uncompressed(
     inner: httpx2.AsyncBaseTransport, request: httpx2.Request
 ) -> httpx2.Response:
@@ -233,22 +273,7 @@ async def send_uncompressed(
 def error_of(error: httpx2.HTTPError) -> types.ErrorData:
     """The error for a request that got no response."""
     was_unsent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
-    return made_error(
-        Fault.UNSENT if was_unsent else Fault.BROKEN, f"{type(error).__name__}: {error}"
-    )
-
-
-def status_error(
-    response: httpx2.Response, fault: Fault = Fault.STATUS, detail: str = ""
-) -> types.ErrorData:
-    """The error for a status that came instead of an answer; *detail* is the server's message."""
-    retry_after = response.headers.get("retry-after")
-    return made_error(
-        fault,
-        f"HTTP {response.status_code}" + (f": {detail[:300]}" if detail else ""),
-        status=response.status_code,
-        retry_after=retry_after[:100] if retry_after is not None else None,
-    )
+    return made_error(Fault.UNSENT if was_unsent else Fault.BROKEN, described(error))
 
 
 def _written(event: Event) -> bytes:
@@ -266,8 +291,6 @@ def _with_body(request: httpx2.Request, response: httpx2.Response, body: bytes) 
 
 
 _LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
-_PLAIN = frozenset({"", "identity"})
-_COMPRESSIONS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "compress"})
 
 
 def _failed(request: httpx2.Request, error: types.ErrorData) -> httpx2.Response:
@@ -289,40 +312,10 @@ def _error_body(id: int | str, error: types.ErrorData) -> bytes:
 
 
 def _broken_off(error: httpx2.HTTPError) -> types.ErrorData:
-    return made_error(Fault.BROKEN, f"the answer broke off: {type(error).__name__}: {error}")
+    return made_error(Fault.BROKEN, f"the answer broke off: {described(error)}")
 
 
 def _request_id(request: httpx2.Request) -> int | str | None:
     message = request_of(request)
     id = message.get("id") if "method" in message else None
     return id if isinstance(id, int | str) else None
-
-
-def _is_session_lost(request: httpx2.Request, response: httpx2.Response, body: bytes) -> bool:
-    """Whether the server has forgotten the session of *request*: the protocol asks for 404, and
-    many servers answer 400 with an error about the session."""
-    if "mcp-session-id" not in request.headers:
-        return False
-    return response.status_code == 404 or (
-        response.status_code == 400 and b"session" in body[:1000].lower()
-    )
-
-
-def _message_in(body: bytes) -> str:
-    """The message of the JSON-RPC error in *body*, empty without one."""
-    message = decode(body)
-    error = message.get("error") if isinstance(message, dict) else None
-    detail = error.get("message") if isinstance(error, dict) else None
-    return detail if isinstance(detail, str) else ""
-
-
-def _flaw(body: bytes) -> str | None:
-    """Return why *body* is not a JSON-RPC answer; None if it is one."""
-    try:
-        message = decode(body)
-    except NotStrict as error:
-        return str(error)
-    has_answer = isinstance(message, dict) and isinstance(
-        message.get("result", message.get("error")), dict
-    )
-    return None if has_answer else "it is not a JSON-RPC answer"

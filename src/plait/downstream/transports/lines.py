@@ -54,6 +54,8 @@ class Lines:
     """Give it bytes as they arrive, and the ids of requests as they are sent."""
 
     def __init__(self, max_bytes: int) -> None:
+        self.heard = 0
+        """Number of times that anything came."""
         self.invalid_lines = 0
         """Number of lines that were neither a message nor the answer to an open request."""
         self.why_invalid = ""
@@ -83,6 +85,7 @@ class Lines:
     def read(self, data: bytes) -> Iterator[SessionMessage]:
         """Yield the messages that *data* completes. Raises `LineTooLong`, after the error for the
         request that the line answers."""
+        self.heard += 1
         *lines, rest = data.split(b"\n")
         for line in lines:
             if self._line:

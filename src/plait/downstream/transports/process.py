@@ -28,7 +28,7 @@ import mcp_types as types
 
 from ..mcp_sdk import SessionMessage, get_default_environment
 from ..timings import GRACE_S, WRITE_TIMEOUT_S
-from .faults import Unsent, cannot_start
+from .faults import DID_NOT_ANSWER, Unsent, cannot_start
 from .lines import Lines, LineTooLong
 from .stderr import Stderr
 
@@ -358,6 +358,9 @@ class ProcessTransport:
 
     def exit_reason(self) -> str:
         return self._process.exit_reason() if self._process is not None else "it was not started"
+
+    def delay_reason(self) -> str:
+        return DID_NOT_ANSWER
 
 
 def inherited_environment() -> dict[str, str]:

@@ -1,131 +1,42 @@
 """Legacy SSE: requests are posted one by one, and all answers come on one stream.
 
-The SDK only logs a POST that failed, and its caller waits for ever; an event that exceeds its limit
-ends all calls. Here either becomes the answer to its own request. The SDK still reads the stream,
-to learn where to post, but messages are taken out before it sees them.
+Whatever is wrong with one request is the answer to that request: a POST that fails, an event that
+cannot be read or exceeds its limit. The SDK's own client logs some of these and lets the caller
+wait, ends all calls at others, and posts nothing while a server has not accepted the last message.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import anyio
 import httpx2
 import mcp_types as types
+from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectSendStream
+from mcp import MCPError
 
-from ..mcp_sdk import SessionMessage, sse_client
+from ...errors import ServerUnavailable
+from ..mcp_sdk import SessionMessage, stream_within_origin
 from .events import Events, Unreadable, read_event
-from .faults import Fault
-from .http import (
-    CANCEL_TIMEOUT_S,
-    MAX_BODY_BYTES,
-    error_of,
-    make_client,
-    request_of,
-    send_uncompressed,
-    status_error,
-)
+from .faults import REDIRECTED, Fault, made_error
+from .http import CANCEL_TIMEOUT_S, MAX_BODY_BYTES, error_of, make_client
+from .responses import compression_of, is_session_lost, kind_of, status_error
 
 log = logging.getLogger(__name__)
 
-READ_TIMEOUT_S = 86_400.0
 MAX_ADDRESS_BYTES = 8 * 1024
-"""Most bytes of the address to post to, and of unknown events."""
+"""Most bytes of the address to post to."""
 QUEUE = 1024
 """Most messages that wait to be dispatched; then the stream is not read."""
-
-OnMessage: TypeAlias = Callable[[types.JSONRPCMessage], Awaitable[None]]
-
-
-class PostingTransport(httpx2.AsyncBaseTransport):
-    """Wraps *inner*. *on_message* takes the messages of the stream, none longer than
-    *max_event_bytes*, and an error for each request that could not be posted or whose answer is
-    unreadable."""
-
-    def __init__(
-        self, inner: httpx2.AsyncBaseTransport, on_message: OnMessage, max_event_bytes: int
-    ) -> None:
-        self._inner = inner
-        self._on_message = on_message
-        self._max_event_bytes = max_event_bytes
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        request.headers["accept-encoding"] = "identity"
-        if request.method != "POST":
-            response = await send_uncompressed(self._inner, request)
-            assert isinstance(response.stream, httpx2.AsyncByteStream)
-            response.stream = _WithoutMessages(
-                response.stream, self._on_message, self._max_event_bytes
-            )
-            return response
-        message = request_of(request)
-        if "method" in message and "id" in message:
-            return await self._post(request, message["id"])
-        with anyio.move_on_after(CANCEL_TIMEOUT_S):
-            return await self._post(request, None)
-        return httpx2.Response(202, request=request)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-    async def _post(self, request: httpx2.Request, id: types.RequestId | None) -> httpx2.Response:
-        """Post a message; *id* is that of a request. The body of the response is not read."""
-        error: types.ErrorData | None = None
-        try:
-            response = await self._inner.handle_async_request(request)
-        except httpx2.TransportError as failure:
-            error = error_of(failure)
-        else:
-            if response.is_redirect:
-                return response
-            await response.aclose()
-            if response.is_error:
-                error = status_error(
-                    response, Fault.SESSION_LOST if response.status_code == 404 else Fault.STATUS
-                )
-        if error is not None and id is not None:
-            await self._on_message(types.JSONRPCError(jsonrpc="2.0", id=id, error=error))
-        return httpx2.Response(202, request=request)
-
-
-class _WithoutMessages(httpx2.AsyncByteStream):
-    """An event stream without its messages, which *on_message* takes."""
-
-    def __init__(
-        self, inner: httpx2.AsyncByteStream, on_message: OnMessage, max_event_bytes: int
-    ) -> None:
-        self._inner = inner
-        self._on_message = on_message
-        self._max_event_bytes = max_event_bytes
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        events = Events(self._max_event_bytes)
-        async for chunk in self._inner:
-            for event in events.read(chunk):
-                if event.kind != "message":
-                    yield b"event: %s\ndata: %s\n\n" % (
-                        event.kind.encode(),
-                        event.data[:MAX_ADDRESS_BYTES],
-                    )
-                    continue
-                if not event.data:
-                    continue
-                match read_event(event, self._max_event_bytes):
-                    case Unreadable(error=error, id=int(id)):
-                        await self._on_message(
-                            types.JSONRPCError(jsonrpc="2.0", id=id, error=error)
-                        )
-                    case Unreadable(error=error):
-                        log.debug("server.invalid_event", extra={"error": error.message})
-                    case message:
-                        await self._on_message(message)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
+MAX_REASON_BYTES, REASON_TIMEOUT_S = 4 * 1024, 1.0
+"""Most bytes of the body of a refused POST that are read, and the longest time for them."""
+_HEADERS = {"accept-encoding": "identity"}
+_STREAM_HEADERS = {"accept": "text/event-stream", "cache-control": "no-store"}
 
 
 @asynccontextmanager
@@ -135,43 +46,177 @@ async def sse_streams(
     max_event_bytes: int = MAX_BODY_BYTES,
     *,
     auth: httpx2.Auth | None = None,
+    on_stream: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[tuple[Any, Any]]:
     """Open the streams that read from and write to the server at *url*. Each request gets an answer
     or an error.
 
-    *auth* authorizes every request. It sees the response to the stream's GET, but none to a POST: a
-    refused POST is the error of its call.
+    *auth* authorizes every request. *on_stream* is called once the event stream is open, before the
+    server has said where to post. Raises `MCPError` for a status, `ServerUnavailable` for a stream
+    that cannot be used, and `httpx2.HTTPError`.
     """
-    send, receive = anyio.create_memory_object_stream[Any](QUEUE)
+    incoming, read = anyio.create_memory_object_stream[Any](QUEUE)
+    write, outgoing = anyio.create_memory_object_stream[SessionMessage]()
+    async with (
+        incoming,
+        read,
+        write,
+        outgoing,
+        make_client(url, {**_HEADERS, **own_headers}, lambda inner: inner, auth) as client,
+        stream_within_origin(client, "GET", url, headers=_STREAM_HEADERS) as response,
+        anyio.create_task_group() as tasks,
+    ):
+        await _check(response)
+        on_stream()
+        stream = _EventStream(response, incoming, max_event_bytes)
+        tasks.start_soon(stream.read)
+        address = urljoin(url, await stream.wait_endpoint())
+        if urlsplit(address)[:2] != urlsplit(url)[:2]:
+            raise ServerUnavailable("it wants messages to be posted to another host")
+        tasks.start_soon(_Poster(client, address, incoming, tasks).post_all, outgoing)
+        yield read, write
+        tasks.cancel_scope.cancel()
 
-    async def take(message: types.JSONRPCMessage) -> None:
-        with contextlib.suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
-            await send.send(SessionMessage(message))
 
-    def client(
-        headers: dict[str, str] | None = None,
-        timeout: httpx2.Timeout | None = None,
-        auth: httpx2.Auth | None = None,
-    ) -> httpx2.AsyncClient:
-        return make_client(
-            url,
-            {**(headers or {}), **own_headers},
-            lambda inner: PostingTransport(inner, take, max_event_bytes),
-            auth,
-        )
+async def _check(response: httpx2.Response) -> None:
+    """Raise `MCPError` or `ServerUnavailable` if *response* is not an event stream."""
+    if response.is_redirect:
+        raise ServerUnavailable(REDIRECTED)
+    if not response.is_success:
+        raise MCPError.from_error_data(status_error(response, body=await _head(response)))
+    if (complaint := compression_of(response)) is not None:
+        raise ServerUnavailable(complaint)
+    if kind_of(response) != "text/event-stream":
+        raise ServerUnavailable("it answered with something else than an event stream")
 
-    async def pump(read: Any) -> None:
-        async for item in read:
-            await send.send(item)
-        send.close()
 
-    with send, receive:
-        async with (
-            sse_client(
-                url, sse_read_timeout=READ_TIMEOUT_S, httpx_client_factory=client, auth=auth
-            ) as (read, write),
-            anyio.create_task_group() as tasks,
-        ):
-            tasks.start_soon(pump, read)
-            yield receive, write
-            tasks.cancel_scope.cancel()
+class _EventStream:
+    """The event stream of *response*, whose messages go to *incoming*, which is closed at its
+    end."""
+
+    def __init__(
+        self, response: httpx2.Response, incoming: MemoryObjectSendStream[Any], max_event_bytes: int
+    ) -> None:
+        self._response = response
+        self._incoming = incoming
+        self._max_event_bytes = max_event_bytes
+        self._endpoint: str | None = None
+        self._began = anyio.Event()
+
+    async def wait_endpoint(self) -> str:
+        """Wait for the address to post to. Raises `ServerUnavailable` if the stream ends first."""
+        await self._began.wait()
+        if self._endpoint is None:
+            raise ServerUnavailable("its stream ended before it said where to post")
+        return self._endpoint
+
+    async def read(self) -> None:
+        events = Events(self._max_event_bytes)
+        assert isinstance(self._response.stream, httpx2.AsyncByteStream)
+        try:
+            async with self._incoming:
+                async for chunk in self._response.stream:
+                    for event in events.read(chunk):
+                        if event.kind == "endpoint" and self._endpoint is None:
+                            data = event.data[:MAX_ADDRESS_BYTES]
+                            self._endpoint = data.decode("utf-8", "replace")
+                            self._began.set()
+                        elif event.kind == "message" and event.data:
+                            await self._take(read_event(event, self._max_event_bytes))
+        except (httpx2.TransportError, anyio.BrokenResourceError) as error:
+            log.debug("server.stream_broke", extra={"error": type(error).__name__})
+        finally:
+            self._began.set()
+
+    async def _take(self, message: types.JSONRPCMessage | Unreadable) -> None:
+        match message:
+            case Unreadable(error=error, id=int(id)):
+                message = types.JSONRPCError(jsonrpc="2.0", id=id, error=error)
+            case Unreadable(error=error):
+                log.debug("server.invalid_event", extra={"error": error.message})
+                return
+        await self._incoming.send(SessionMessage(message))
+
+
+class _Poster:
+    """Posts messages to *address*. An error for each request that could not be posted goes to
+    *incoming*.
+
+    Requests do not wait for each other, nor for a cancellation: a server may be slow to accept
+    them. Other messages keep their order.
+    """
+
+    def __init__(
+        self,
+        client: httpx2.AsyncClient,
+        address: str,
+        incoming: MemoryObjectSendStream[Any],
+        tasks: TaskGroup,
+    ) -> None:
+        self._client = client
+        self._address = address
+        self._incoming = incoming
+        self._tasks = tasks
+        self._open: dict[object, anyio.CancelScope] = {}
+        """The requests that are being posted."""
+
+    async def post_all(self, outgoing: Any) -> None:
+        async for item in outgoing:
+            match item.message:
+                case types.JSONRPCRequest(id=id) as request:
+                    self._tasks.start_soon(self._post_request, request, id)
+                case types.JSONRPCNotification(method="notifications/cancelled") as cancelled:
+                    if scope := self._open.get((cancelled.params or {}).get("requestId")):
+                        scope.cancel()
+                    self._tasks.start_soon(self._post_briefly, cancelled)
+                case message:
+                    await self._post_briefly(message)
+
+    async def _post_request(self, request: types.JSONRPCRequest, id: types.RequestId) -> None:
+        scope = self._open[id] = anyio.CancelScope()
+        try:
+            with scope:
+                if (error := await self._post(request)) is not None:
+                    answer = types.JSONRPCError(jsonrpc="2.0", id=id, error=error)
+                    await self._incoming.send(SessionMessage(answer))
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+            pass  # the stream has ended, and with it all requests
+        finally:
+            del self._open[id]
+
+    async def _post_briefly(self, message: types.JSONRPCMessage) -> None:
+        with anyio.move_on_after(CANCEL_TIMEOUT_S):
+            await self._post(message)
+
+    async def _post(self, message: types.JSONRPCMessage) -> types.ErrorData | None:
+        """Post *message*; return the error if it was not accepted. The body of a response that
+        accepts it is not read."""
+        document = message.model_dump(by_alias=True, mode="json", exclude_unset=True)
+        try:
+            async with stream_within_origin(
+                self._client, "POST", self._address, json=document
+            ) as response:
+                if response.is_redirect:
+                    return made_error(Fault.STATUS, REDIRECTED, status=response.status_code)
+                if response.is_success:
+                    return None
+                body = await _head(response)
+                is_lost = is_session_lost(response, body)
+                return status_error(response, Fault.SESSION_LOST if is_lost else Fault.STATUS, body)
+        except httpx2.TransportError as error:
+            return error_of(error)
+
+
+async def _head(response: httpx2.Response) -> bytes:
+    """The beginning of the body of *response*, as far as it comes soon."""
+    body = bytearray()
+    assert isinstance(response.stream, httpx2.AsyncByteStream)
+    with anyio.move_on_after(REASON_TIMEOUT_S):
+        try:
+            async for chunk in response.stream:
+                body += chunk
+                if len(body) >= MAX_REASON_BYTES:
+                    break
+        except httpx2.TransportError:
+            pass  # the status is enough
+    return bytes(body[:MAX_REASON_BYTES])

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias
 from urllib.parse import urlsplit
 
+import anyio
 import httpx2
 import mcp_types as types
 
@@ -17,6 +18,7 @@ from ...config import ServerSettings
 from ...waiting import Signal
 from ..mcp_sdk import SessionMessage, coerce_request_id, streamable_http_client
 from ..timings import ConnectTimings
+from .faults import DID_NOT_ANSWER
 from .http import IsolatingTransport, make_client
 from .process import ProcessTransport
 from .sse import sse_streams
@@ -56,6 +58,10 @@ class Transport(Protocol):
 
     def exit_reason(self) -> str:
         """Say how the connection ended, for an error message."""
+        ...
+
+    def delay_reason(self) -> str:
+        """Say what the server has not done yet, for the error of a start that takes too long."""
         ...
 
 
@@ -126,6 +132,10 @@ class HttpTransport:
     def __init__(self, settings: ServerSettings, max_message_bytes: int) -> None:
         self._settings = settings
         self._max_message_bytes = max_message_bytes
+        self._delay_reason = DID_NOT_ANSWER
+
+    def delay_reason(self) -> str:
+        return self._delay_reason
 
     def exit_reason(self) -> str:
         parts = urlsplit(self._settings.url or "")
@@ -136,19 +146,26 @@ class HttpTransport:
     async def streams(self) -> AsyncIterator[tuple[Any, Any]]:
         url, headers, limit = self._settings.url, self._settings.headers, self._max_message_bytes
         assert url is not None  # the settings were checked
+        self._delay_reason = DID_NOT_ANSWER
         if self._settings.kind == "sse":
-            async with sse_streams(url, headers, limit) as streams:
+            async with sse_streams(url, headers, limit, on_stream=self._stream_opened) as streams:
+                self._delay_reason = DID_NOT_ANSWER
                 yield streams
             return
+        async with anyio.create_task_group() as tasks:
 
-        def isolated(inner: httpx2.AsyncBaseTransport) -> httpx2.AsyncBaseTransport:
-            return IsolatingTransport(inner, max_body_bytes=limit)
+            def isolated(inner: httpx2.AsyncBaseTransport) -> httpx2.AsyncBaseTransport:
+                return IsolatingTransport(inner, tasks, max_body_bytes=limit)
 
-        async with (
-            make_client(url, headers, isolated) as client,
-            streamable_http_client(url, http_client=client, max_sse_event_size=None) as streams,
-        ):
-            yield streams
+            async with (
+                make_client(url, headers, isolated) as client,
+                streamable_http_client(url, http_client=client, max_sse_event_size=None) as streams,
+            ):
+                yield streams
+            tasks.cancel_scope.cancel()
+
+    def _stream_opened(self) -> None:
+        self._delay_reason = "it sent no endpoint event"
 
 
 class _Wrapper:
@@ -180,6 +197,8 @@ class Watched(_Wrapper):
     def __init__(self, inner: Any) -> None:
         super().__init__(inner)
         self.on_end: Callable[[], None] = lambda: None
+        self.heard = 0
+        """Number of messages that came."""
         self._open: set[types.RequestId] = set()
         self._settled = Signal()
 
@@ -196,6 +215,7 @@ class Watched(_Wrapper):
                 while len(self._open) >= MOST_OPEN:
                     await self._settled.wait()
                 item = await self._inner.__anext__()
+                self.heard += 1
                 if self._is_new(item):
                     return item
         except BaseException:
