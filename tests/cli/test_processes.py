@@ -27,7 +27,6 @@ PLAIT = (sys.executable, "-m", "plait")
 HEAVY = {
     "anyio",
     "httpx2",
-    "jmespath",
     "jsonschema_rs",
     "mcp",
     "rich",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import mcp_types as types
 
+from ..core.expressions.evaluation import expression
 from ..core.results.record import RunRecord, TaskRecord
 from ..core.results.result import errors_of
-from ..core.values.expressions import compile_expression, search
+from ..core.tools.output import Output
 from ..core.values.principal import Principal
 from ..core.values.problems import Problem, nearest, some_of
-from ..core.values.strict import Json, JsonObject, dumps
+from ..core.values.strict import Json, JsonObject, NotStrict, dumps, measure
 from ..engine.gateway import Gateway
 from ..errors import CallError, ExpressionFailed
 from .answers import answer
@@ -25,20 +26,35 @@ def output_answer(
     task = find_task(gateway.record(request.run_id, principal), request.task or "")
     frame: JsonObject = {"run_id": request.run_id, "task": task.id, "status": str(task.status)}
     try:
-        value = gateway.output(request.run_id, task.id, principal).value
+        output = gateway.output(request.run_id, task.id, principal)
     except CallError as error:
         return _no_output(frame, task, error, limit)
+    value = output.value
     if request.select is not None:
-        try:
-            value = search(compile_expression(request.select), value)
-        except ExpressionFailed as error:
-            problem = Problem("select", error.code, f"{error.message}.", error.hint)
-            raise Refused([problem]) from None
+        value = _selected(request.select, output)
     if request.offset is None and request.limit is None:
         whole: JsonObject = {**frame, "chars": 0, "value": value}
         if size_within(whole, limit - 10) <= limit - 10:
             return answer({**whole, "chars": len(written(value))})
     return _page(frame, written(value), request, limit)
+
+
+def _selected(text: str, output: Output) -> Json:
+    """Apply the expression *text* to *output*. Raises `Refused`."""
+    try:
+        read = expression(text)
+        if read.references:
+            message = f"{read.references[0]} cannot be used here: there is only the output."
+            raise Refused([Problem("select", ExpressionFailed.code, message)])
+        value = read.evaluate(output.value, is_wrapped=output.is_wrapped)
+        measure(value)
+    except NotStrict as error:
+        message = f"Its result is not strict JSON: {error}."
+        raise Refused([Problem("select", ExpressionFailed.code, message)]) from None
+    except ExpressionFailed as error:
+        problem = Problem("select", error.code, f"{error.message}.", error.hint)
+        raise Refused([problem]) from None
+    return value
 
 
 def find_task(record: RunRecord, id: str) -> TaskRecord:

@@ -264,19 +264,19 @@ def test_blanks_around_the_one_reference_are_no_text() -> None:
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("", "Invalid JMESPath: it is empty."),
-        ("a[", "Invalid JMESPath: it ends too early."),
-        ("a-b", "Invalid JMESPath: Unknown token '-' at character 2."),
-        ("a b", 'Invalid JMESPath: "b" at character 3 does not fit there.'),
-        ("'a", "Invalid JMESPath: Unclosed ' delimiter at character 1."),
-        ("[" * 9000, "Invalid JMESPath: it is nested too deeply."),
-        ("lenght(@)", "JMESPath has no function lenght."),
-        ("items[?starts_wit(name, 'a')]", "JMESPath has no function starts_wit."),
-        ("length()", "The function length takes 1 argument, not 0."),
-        ("join(@)", "The function join takes 2 arguments, not 1."),
-        ("merge()", "The function merge takes 1 or more arguments, not 0."),
-        ("not_null()", "The function not_null takes 1 or more arguments, not 0."),
-        ("[" + "9" * 5000 + "]", "Invalid JMESPath: "),
+        ("", "the expression is empty (at character 1)."),
+        ("a[", "the expression ends too early"),
+        ("a-b", "- is not an operator (at character 2)."),
+        ("a b", "b does not fit here (at character 3)."),
+        ("'a", "the ' is never closed (at character 1)."),
+        ("[" * 9000, "it is nested more than 100 levels deep"),
+        ("lenght(@)", "there is no function lenght (at character 1)."),
+        ("items[?starts_wit(name, 'a')]", "there is no function starts_wit (at character 8)."),
+        ("length()", "length(text, list or object) does not take 0 arguments"),
+        ("join(@)", "join(text, list) does not take 1 arguments"),
+        ("merge()", "merge(object, …) does not take 0 arguments"),
+        ("not_null()", "not_null(any, …) does not take 0 arguments"),
+        ("[" + "9" * 5000 + "]", "99999999999999999999 is not an index"),
     ],
 )
 def test_an_expression_that_cannot_work_is_refused(expression: str, message: str) -> None:
@@ -296,6 +296,7 @@ def test_an_expression_that_can_work_is_taken(expression: str) -> None:
 def test_when_needs_something_to_read() -> None:
     [problem] = problems({"when": "a"})
     assert problem.hint == "Name the tasks it reads in depends_on."
+    assert problem.message == "a is not a dependency (at character 1)."
     assert planned({}, {"when": "t0.ok", "depends_on": ["t0"]}).tasks["t1"].when is not None
 
 

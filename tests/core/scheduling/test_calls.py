@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from plait.core.expressions.evaluation import expression
 from plait.core.language.dag import read_dag
+from plait.core.language.templates import Scope
 from plait.core.planning.check import check
 from plait.core.planning.plan import PlannedTask
 from plait.core.scheduling.calls import (
@@ -131,6 +134,60 @@ def test_a_task_is_skipped_by_its_rule_or_its_condition(
     assert (None if found is None else found.code) == code
 
 
+WRAPPED = Output({"result": []}, is_wrapped=True)
+FULL = Output({"result": [{"n": 1}]}, is_wrapped=True)
+
+
+@pytest.mark.parametrize(
+    ("when", "output", "runs"),
+    [
+        ("!a.blocked", Output({"blocked": False}), True),
+        ("!a.blocked", Output({"blocked": True}), False),
+        ("!a.l[0].b", Output({"l": [{"b": False}]}), True),
+        ("a.ok && !a.err", Output({"ok": True, "err": None}), True),
+        ("!contains(a.l, 'y')", Output({"l": ["x"]}), True),
+        ("a.ok == true", Output({"ok": True}), True),
+        ("length(a) > `0`", WRAPPED, False),
+        ("length(a) > `0`", FULL, True),
+        ("a", WRAPPED, False),
+        ("a", Output({"result": False}, is_wrapped=True), False),
+        ("a[0].n", FULL, True),
+        ("a.result[0].n", FULL, True),
+        ("a.n > `5`", Output({"n": "7"}), False),
+        ("a > `5`", Output("7"), False),
+        ("a.n > `5` || a.n > '5'", Output({"n": "7"}), True),
+        ("a.x == '$OUTPUT[a].x'", Output({"x": "7"}), True),
+        ("length(a.none) > `0`", Output({}), False),
+    ],
+)
+def test_a_condition_is_true_when_people_mean_it_to_be(when: str, output: Output, runs: bool):
+    task = planned(depends_on=["a"], when=when)
+    assert (reason_to_skip(task, {"a": output}, states(Status.SUCCESS)) is None) is runs
+
+
+@pytest.mark.parametrize(
+    ("select", "output", "expected"),
+    [
+        ("value[?id < `5`]", Output({"value": [{"id": 1}, {"id": "b"}]}), [{"id": 1}]),
+        ("value[?id < '2']", Output({"value": [{"id": 1}]}), []),
+        ("[?!meta.archived].n", Output([{"n": 1, "meta": {"archived": False}}]), [1]),
+        ("[].n", FULL, [1]),
+        ("result[].n", FULL, [1]),
+        ("{at: $INDEX, item: $ITEM, n: length(@)}", FULL, {"at": 3, "item": "x", "n": 1}),
+        ("[?n == $OUTPUT[z].n].n", FULL, [1]),
+    ],
+)
+def test_a_select_gives_what_people_mean(select: str, output: Output, expected: Any):
+    task = replace(planned(), select=expression(select))
+    scope = Scope({"z": Output({"n": 1})}, "x", 3)
+    assert selected(task, output, scope).value == expected
+
+
+def test_a_select_that_multiplies_fails_its_task():
+    with pytest.raises(ExpressionFailed, match="select: its result grows above the limit"):
+        selected(planned(select="|".join(["[@,@]"] * 26)), Output("x"), Scope({}))
+
+
 def test_a_condition_that_cannot_be_computed_fails():
     task = planned(depends_on=["a"], when="length(a.n) > `0`")
     with pytest.raises(ExpressionFailed, match=r"^when: "):
@@ -146,8 +203,8 @@ def test_the_task_at_the_root_is_blamed():
 
 def test_the_selected_part_of_an_output_is_kept_and_measured():
     output = Output({"items": [{"n": 1, "more": "x" * 100}]}, ({"type": "image"},), 130)
-    assert selected(planned(select="items[].n"), output) == Output.of([1])
-    assert selected(planned(), output) is output
+    assert selected(planned(select="items[].n"), output, Scope({})) == Output.of([1])
+    assert selected(planned(), output, Scope({})) is output
 
 
 LARGE = "x" * 900_000

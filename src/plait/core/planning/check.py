@@ -6,15 +6,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-from ...errors import ExpressionFailed, InvalidDag
+from ...errors import InvalidDag
+from ..expressions.evaluation import Expression, condition, expression, fields_at_root
+from ..expressions.problems import InvalidExpression, fixed
+from ..expressions.syntax import Source
 from ..language.dag import Reading, Task
 from ..language.lookalikes import lookalikes
 from ..language.templates import Template, compile_value
 from ..tools.catalog import Catalog, Tool
 from ..tools.policy import Policy, ToolPolicy
-from ..values.expressions import compile_expression
 from ..values.problems import (
     MAX_GUESSES,
     Fix,
@@ -28,6 +29,7 @@ from ..values.problems import (
 )
 from ..values.schema import Complaint
 from ..values.strict import Json, short
+from .expressions import Expressions
 from .fixes import fixed_argument
 from .flow import Flow, LearnedShape
 from .mismatch import MAX_NOTES, Mismatches
@@ -107,7 +109,10 @@ class _Checker:
         if tool is not None:
             arguments = self._arguments(task, tool, arguments, path)
             self._policy(task, tool, path)
+        select = self._expression(task.select, f"{path}.select", task, expression)
+        when = self._expression(task.when, f"{path}.when", task, condition)
         links = self._links(task, arguments, items, path)
+        self._link_expressions(task, select, when, links, path)
         tool = tool or Tool("", task.tool, listed=False)
         policy = self._policy_of(tool)
         return PlannedTask(
@@ -118,8 +123,8 @@ class _Checker:
             needs=tuple(links),
             requires=frozenset(id for id, guarded in links.items() if not guarded),
             items=items,
-            select=self._expression(task.select, f"{path}.select", task),
-            when=self._condition(task, bool(links), path),
+            select=select,
+            when=when,
             timeout_s=task.timeout_s or policy.timeout_s,
             weight=task.weight or policy.weight,
             policy=policy,
@@ -149,11 +154,16 @@ class _Checker:
         ambiguous."""
         counts = Counter(task.id for task in planned)
         tasks = {task.id: task for task in planned if counts[task.id] == 1}
-        mismatches = Mismatches(Flow(tasks, self.unread, learned_shape), self.problems, self.notes)
+        flow = Flow(tasks, self.unread, learned_shape)
+        mismatches = Mismatches(flow, self.problems, self.notes)
+        expressions = Expressions(tasks, self.ids, flow, self.problems, self.notes)
         for task, path in zip(planned, paths, strict=True):
-            has_references = task.arguments.fill is not None or task.items is not None
-            if has_references and task.id in tasks and task.id not in reused:
+            if task.id not in tasks or task.id in reused:
+                continue
+            if task.arguments.fill is not None or task.items is not None:
                 mismatches.look_at(task, path)
+            if task.select is not None or task.when is not None:
+                expressions.look_at(task, path)
         if (more := self._lookalike_notes - MAX_LOOKALIKES) > 0:
             self.notes.append(f"{more:,} more texts that look like references are taken as text")
         if mismatches.may_have_more:
@@ -371,23 +381,53 @@ class _Checker:
                 links[id] = links.get(id, True) and guarded
         return links
 
-    def _expression(self, text: str | None, path: str, task: Task) -> Any:
+    def _expression(
+        self, text: str | None, path: str, task: Task, compiled: Callable[[str], Expression]
+    ) -> Expression | None:
         if text is None:
             return None
         try:
-            return compile_expression(text)
-        except ExpressionFailed as error:
-            self._say(path, "invalid_expression", f"{error.message}.", error.hint, task.id)
+            return compiled(text)
+        except InvalidExpression as error:
+            finding = error.finding
+            fix = None if finding.edit is None else Fix(Op.REPLACE, fixed(text, [finding]))
+            hints = [] if fix is None else [fix.advice]
+            hint = " ".join([*hints, finding.hint]).strip() or _EXAMPLE
+            self._say(path, "invalid_expression", f"{error.message}.", hint, task.id, fix)
             return None
 
-    def _condition(self, task: Task, has_links: bool, path: str) -> Any:
-        if task.when is not None and not has_links and not self._is_unread(task, "depends_on"):
-            hint = "Name the tasks it reads in depends_on."
-            message = (
-                "when reads the outputs of the tasks this one depends on, but it depends on none."
-            )
-            self._say(f"{path}.when", "invalid_expression", message, hint, task.id)
-        return self._expression(task.when, f"{path}.when", task)
+    def _link_expressions(
+        self,
+        task: Task,
+        select: Expression | None,
+        when: Expression | None,
+        links: dict[str, bool],
+        path: str,
+    ) -> None:
+        """Add to *links* the tasks that the expressions name. Unknown ones are reported later, with
+        the place in the expression."""
+        for field, read in (("select", select), ("when", when)):
+            for key in read.references if read is not None else ():
+                if key.source is not Source.OUTPUT or key.id in links:
+                    continue
+                if key.id == task.id:
+                    message = f'"{task.id}" refers to itself.'
+                    hint = "A task can only use the output of another."
+                    self._say(f"{path}.{field}", "self_reference", message, hint, task.id)
+                elif key.id in self.ids:
+                    links[key.id] = False
+                    is_name = read is not None and key.id in {
+                        name.name for name in fields_at_root(read.tree)
+                    }
+                    if is_name and field == "when":
+                        self.notes.append(
+                            f"{path}.when: it names {key.id}, which was added to depends_on"
+                        )
+
+
+_EXAMPLE = (
+    "Write it as items[?state == 'open' && size > 3].name, odd names as \"a-b\". See jmespath.org."
+)
 
 
 def _argument(complaint: Complaint) -> tuple[str, str]:

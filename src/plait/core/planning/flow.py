@@ -97,14 +97,14 @@ class Flow:
 
     def value(self, planned: PlannedTask, place: Place, reference: Reference) -> Judgement:
         """Judge a reference that stands alone at *place* in the arguments of *planned*."""
-        source = self._source(planned, reference.task)
+        source = self.source(planned, reference.task)
         schema = planned.tool.input
         judged = self._judged.get((source, reference.path, schema, place))
         return judged or self._judge(source, reference.path, schema, place)
 
     def piece(self, planned: PlannedTask, reference: Reference) -> Judgement:
         """Judge a reference in a longer text: whether its path leads anywhere."""
-        source = self._source(planned, reference.task)
+        source = self.source(planned, reference.task)
         judged = self._judged.get((source, reference.path, None, ()))
         return judged or self._judge(source, reference.path, None, ())
 
@@ -187,7 +187,24 @@ class Flow:
             found.by_index or (learned is not None and learned.by_index),
         )
 
-    def _source(self, planned: PlannedTask, task: str) -> Source:
+    def answer(self, planned: PlannedTask) -> tuple[Forms, bool]:
+        """Return the type of one answer of the tool of *planned*, and whether it was learned."""
+        schema, is_learned = planned.tool.output, False
+        if schema is None and self._learned_shape is not None and planned.tool.listed:
+            schema, is_learned = self._learned_shape(planned.tool), True
+        if schema is None or schema.unusable:
+            return UNREAD, False
+        types = self.types()
+        forms = types.forms(Part(schema.definition, schema.definition))
+        self._room -= types.used
+        return forms, is_learned
+
+    def is_unread(self, id: str, *fields: str) -> bool:
+        """Return whether one of *fields* of task *id* could not be read."""
+        return not self._unread.get(id, frozenset()).isdisjoint(fields)
+
+    def source(self, planned: PlannedTask, task: str) -> Source:
+        """Return the type of the output of *task* (or `$ITEM`, `$INDEX`) for *planned*."""
         if task is INDEX:
             return _OF_INDEX
         if task is ITEM:
@@ -259,7 +276,7 @@ class Flow:
             return Source(((Part(options, {}),),)) if 0 < len(values) <= MAX_OPTIONS else _UNKNOWN
         match items.fill:
             case (((), Reference() as reference),) if reference.default in (Missing.DEFAULT, []):
-                return self._element_of(self._source(planned, reference.task), reference.path)
+                return self._element_of(self.source(planned, reference.task), reference.path)
         return _UNKNOWN
 
     def _element_of(self, source: Source, path: Path) -> Source:

@@ -98,10 +98,21 @@ def is_undeclared(forms: Forms, name: str) -> bool:
         any(_properties(form)) for form in forms
     ):
         return False
+    return not has_schema_for_others(forms)
+
+
+def has_schema_for_others(forms: Forms) -> bool:
+    """Return whether undeclared members of objects of *forms* have a schema of their own."""
     schemas = [schema for form in forms for schema, _ in form if isinstance(schema, dict)]
-    return not any(schema.get("patternProperties") for schema in schemas) and not any(
-        isinstance(schema.get("additionalProperties"), dict) for schema in schemas
+    return any(
+        schema.get("patternProperties") or isinstance(schema.get("additionalProperties"), dict)
+        for schema in schemas
     )
+
+
+def is_read(forms: Forms) -> bool:
+    """Return whether *forms* say anything of their values."""
+    return all(any(schema not in (True, ALLOWS_EVERYTHING) for schema, _ in form) for form in forms)
 
 
 def _properties(form: Form) -> Iterator[JsonObject]:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from ..expressions.evaluation import Expression
 from ..language.dag import Dag, Task
 from ..language.templates import Template
 from ..tools.catalog import Tool
@@ -44,9 +45,8 @@ class PlannedTask:
     """The tasks of `needs` that must succeed under `all_success`: the links without a default."""
     items: Template | None = None
     """The list of a `for_each` task."""
-    select: Any = None
-    """The compiled JMESPath expression."""
-    when: Any = None
+    select: Expression | None = None
+    when: Expression | None = None
     timeout_s: float = 60.0
     weight: int = 1
     """Slots of every limit that a call takes."""

@@ -4,16 +4,17 @@ filled in and checked, once or for each item, and the part of its output that is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ...errors import CallError, ExpressionFailed, InvalidArguments, OutputTooLarge, ReferenceFailed
+from ..expressions.evaluation import Expression, Operand
+from ..expressions.syntax import Key as ReferenceKey
+from ..expressions.syntax import Source
 from ..language.references import FROM_TEXT, ITEM
 from ..language.templates import MAX_ARGUMENT_BYTES, Scope, value_of
 from ..planning.omissions import left_out
 from ..planning.plan import PlannedTask
 from ..tools.catalog import Tool
 from ..tools.output import Output
-from ..values.expressions import search
 from ..values.schema import Complaint
 from ..values.strict import Json, JsonObject, NotStrict, measure
 from .events import Failure, Key
@@ -40,12 +41,12 @@ def calls_of(
     calls = []
     for index, value in enumerate(values):
         try:
-            call = TaskCall(Key(key.run, key.task, index), planned, arguments.filled(value, index))
+            filled = arguments.filled(value, index)
         except CallError as error:
             items.errors.append((index, Failure.of(error)))
             items.left -= 1
         else:
-            calls.append(call)
+            calls.append(TaskCall(Key(key.run, key.task, index), planned, filled, value))
     return calls, items
 
 
@@ -174,8 +175,8 @@ def reason_to_skip(
                 "condition", "skipped: trigger_rule is one_failed, and no dependency failed"
             )
     if planned.when is not None:
-        values = {need: outputs[need].value if need in outputs else None for need in planned.needs}
-        if not _applied("when", planned.when, values):
+        values: JsonObject = {need: _inner(outputs.get(need)) for need in planned.needs}
+        if not _applied("when", planned.when, Output(values), Scope(outputs)):
             return Failure("condition", f"skipped: when ({planned.task.when}) is not true")
     return None
 
@@ -189,16 +190,40 @@ def blamed(need: str, states: Mapping[str, TaskState]) -> Failure:
     return Failure(code, f"skipped: {cause} {states[cause].fate}", caused_by=cause)
 
 
-def selected(planned: PlannedTask, output: Output) -> Output:
-    """Apply the `select` of *planned* to *output*. Raises `ExpressionFailed`."""
+def selected(planned: PlannedTask, output: Output, scope: Scope) -> Output:
+    """Apply the `select` of *planned* to *output*. Raises `ExpressionFailed` or
+    `ReferenceFailed`."""
     if planned.select is None:
         return output
-    value = _applied("select", planned.select, output.value)
-    return Output.of(value)
-
-
-def _applied(field: str, expression: Any, value: Json) -> Json:
+    value = _applied("select", planned.select, output, scope)
     try:
-        return search(expression, value)
-    except ExpressionFailed as error:
-        raise ExpressionFailed(f"{field}: {error.message}", hint=error.hint) from None
+        return Output.of(value)
+    except NotStrict as error:
+        raise ExpressionFailed(f"select: its result is not strict JSON: {error}") from None
+
+
+def _applied(field: str, expression: Expression, output: Output, scope: Scope) -> Json:
+    bindings = {key: _operand(key, scope) for key in expression.references}
+    known = {key: operand for key, operand in bindings.items() if operand is not None}
+    try:
+        return expression.evaluate(output.value, known, is_wrapped=output.is_wrapped)
+    except (ExpressionFailed, ReferenceFailed) as error:
+        raise type(error)(f"{field}: {error.message}", hint=error.hint) from None
+
+
+def _inner(output: Output | None) -> Json:
+    """Return the value of *output*, or that in the wrapper that it is; None if absent."""
+    value = None if output is None else output.value
+    is_wrapper = output is not None and output.is_wrapped and isinstance(value, dict)
+    return value["result"] if is_wrapper else value  # type: ignore[index,call-overload]  # as is_wrapper says
+
+
+def _operand(key: ReferenceKey, scope: Scope) -> Operand | None:
+    """Return the value of a reference in an expression; None if its task has no output."""
+    match key.source:
+        case Source.ITEM:
+            return Operand(scope.item)
+        case Source.INDEX:
+            return Operand(scope.index)
+    found = scope.outputs.get(key.id)
+    return None if found is None else Operand(found.value, found.is_wrapped)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from ...errors import CallError, CallTimeout, InvalidOutput, LimitExceeded, OutputTooLarge
+from ..language.templates import Scope
 from ..planning.plan import MAX_CALLS, Plan, PlannedTask
 from ..tools.catalog import digest_of
 from ..tools.claims import Accesses
@@ -238,7 +239,8 @@ class Run:
     def succeed(self, key: Key, output: Output, now: float, *, cached: bool = False) -> None:
         call = self._close(key, now)
         try:
-            output = selected(call.planned, output)
+            scope = Scope(self.outputs, call.item, key.item)
+            output = selected(call.planned, output, scope)
             self._make_room(output)
         except CallError as error:
             self._fail(call, error, Failure.of(error), now)

@@ -15,6 +15,7 @@ class TaskCall:
     __slots__ = (
         "arguments",
         "attempts",
+        "item",
         "key",
         "paused_s",
         "planned",
@@ -24,10 +25,14 @@ class TaskCall:
         "waits",
     )
 
-    def __init__(self, key: Key, planned: PlannedTask, arguments: JsonObject) -> None:
+    def __init__(
+        self, key: Key, planned: PlannedTask, arguments: JsonObject, item: Json = None
+    ) -> None:
         self.key = key
         self.planned = planned
         self.arguments = arguments
+        self.item = item
+        """The item of a `for_each` task."""
         self.attempts = 0
         self.started_at: float | None = None
         self.took_s: float | None = None

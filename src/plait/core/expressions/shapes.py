@@ -1,0 +1,189 @@
+"""Shapes: what is known of a value before it exists, from a schema, a learned shape or a literal.
+
+A shape errs on one side: it holds every value that is possible, and maybe more. So "no such member"
+and "never equal" are certain, unless the shape was learned from earlier outputs (`is_learned`).
+JSON Schemas are read by `planning/types.py`; `planning/expressions.py` makes shapes of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import reduce
+from typing import Any
+
+KINDS = frozenset({"null", "boolean", "integer", "number", "text", "list", "object"})
+MAX_LEVELS = 20
+"""Most levels of a shape. Expressions can nest and share values, so what walks a shape is
+bounded."""
+_SAID = {
+    "null": "null",
+    "boolean": "a boolean",
+    "integer": "an integer",
+    "number": "a number",
+    "text": "a text",
+    "list": "a list",
+    "object": "an object",
+}
+
+
+class There(StrEnum):
+    """Whether objects of a shape have a member."""
+
+    YES = "declared"
+    NO = "ruled out"
+    DOUBTFUL = "not declared, though others are"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The kinds, members and elements that a value may have."""
+
+    kinds: frozenset[str] = KINDS
+    members: Mapping[str, Shape] = field(default_factory=dict)
+    is_closed: bool = False
+    """Whether it has no other members."""
+    of_members: Shape | None = None
+    """The shape of undeclared members, if known."""
+    element: Shape | None = None
+    options: tuple[Any, ...] | None = None
+    """The only values, if they are few texts or numbers."""
+    is_learned: bool = False
+    levels: int = 0
+    """The levels of lists and objects."""
+
+    def has(self, name: str) -> There:
+        if "object" not in self.kinds:
+            return There.NO
+        if name in self.members:
+            return There.YES
+        if self.of_members is not None:
+            return There.UNKNOWN
+        if self.is_closed and self.kinds <= {"object", "null"}:
+            return There.NO
+        return There.DOUBTFUL if self.members else There.UNKNOWN
+
+    def member(self, name: str) -> Shape:
+        found = self.members.get(name) or self.of_members
+        if found is None:
+            return replace(ANY, is_learned=self.is_learned)
+        return found if self.kinds == {"object"} else or_null(found)
+
+    @property
+    def elements(self) -> Shape:
+        return (
+            self.element if self.element is not None else replace(ANY, is_learned=self.is_learned)
+        )
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Its kinds without null; integers count as numbers."""
+        return frozenset("number" if kind == "integer" else kind for kind in self.kinds - {"null"})
+
+    def __str__(self) -> str:
+        if self.options is not None and len(self.options) <= 6:
+            return "one of " + ", ".join(map(repr, self.options))
+        kinds = self.kinds - ({"integer"} if "number" in self.kinds else set())
+        return (
+            "any value"
+            if self.kinds == KINDS
+            else " or ".join(said for kind, said in _SAID.items() if kind in kinds)
+        )
+
+
+ANY = Shape()
+_ABSENT = Shape(frozenset({"null"}))
+
+
+def of(*kinds: str) -> Shape:
+    return Shape(frozenset(kinds))
+
+
+def list_of(element: Shape) -> Shape:
+    if element.levels >= MAX_LEVELS:
+        element = replace(ANY, is_learned=element.is_learned)
+    return Shape(
+        frozenset({"list"}),
+        element=element,
+        is_learned=element.is_learned,
+        levels=element.levels + 1,
+    )
+
+
+def object_of(members: Mapping[str, Shape]) -> Shape:
+    """Return the shape of an object with these members and no others."""
+    kept = {name: ANY if part.levels >= MAX_LEVELS else part for name, part in members.items()}
+    levels = 1 + max((part.levels for part in kept.values()), default=0)
+    return Shape(frozenset({"object"}), kept, is_closed=True, levels=levels)
+
+
+def or_null(shape: Shape) -> Shape:
+    return replace(shape, kinds=shape.kinds | {"null"})
+
+
+def not_null(shape: Shape) -> Shape:
+    return replace(shape, kinds=shape.kinds - {"null"})
+
+
+def either(*shapes: Shape) -> Shape:
+    """Return what holds for a value of any of *shapes*."""
+    known: dict[tuple[int, int], Shape] = {}
+    return reduce(lambda one, other: _either(one, other, known), shapes) if shapes else of("null")
+
+
+def _either(one: Shape, other: Shape, known: dict[tuple[int, int], Shape]) -> Shape:
+    if one is other:
+        return one
+    pair = (id(one), id(other))  # parts may be shared: each pair is united once
+    if pair not in known:
+        known[pair] = _united(one, other, known)
+    return known[pair]
+
+
+def _united(one: Shape, other: Shape, known: dict[tuple[int, int], Shape]) -> Shape:
+    objects = [shape for shape in (one, other) if "object" in shape.kinds]
+    members = {}
+    for name in dict.fromkeys(name for shape in objects for name in shape.members):
+        parts = [shape.members.get(name, _ABSENT if shape.is_closed else ANY) for shape in objects]
+        members[name] = _either(parts[0], parts[-1], known)
+    lists = [shape.element for shape in (one, other) if "list" in shape.kinds]
+    known_lists = [element for element in lists if element is not None]
+    options = None
+    if one.options is not None and other.options is not None:
+        options = tuple(dict.fromkeys((*one.options, *other.options)))
+    return Shape(
+        one.kinds | other.kinds,
+        members,
+        is_closed=all(shape.is_closed for shape in objects) and bool(objects),
+        of_members=ANY if any(shape.of_members is not None for shape in objects) else None,
+        element=_either(known_lists[0], known_lists[-1], known)
+        if known_lists and len(known_lists) == len(lists)
+        else None,
+        options=options,
+        is_learned=one.is_learned or other.is_learned,
+        levels=max(one.levels, other.levels),
+    )
+
+
+def of_value(value: Any, levels: int = MAX_LEVELS) -> Shape:
+    """Return the shape of one known value."""
+    match value:
+        case None:
+            return of("null")
+        case bool():
+            return of("boolean")
+        case int() | float():
+            return Shape(
+                frozenset({"integer" if value == int(value) else "number"}), options=(value,)
+            )
+        case str():
+            return Shape(frozenset({"text"}), options=(value,))
+        case list() if levels:
+            return list_of(
+                either(*(of_value(item, levels - 1) for item in value)) if value else ANY
+            )
+        case dict() if levels:
+            return object_of({name: of_value(item, levels - 1) for name, item in value.items()})
+    return of("list" if isinstance(value, list) else "object")

@@ -1,0 +1,80 @@
+"""Shapes: what they say of members, and how they are united."""
+
+from __future__ import annotations
+
+import pytest
+
+from plait.core.expressions.shapes import (
+    ANY,
+    MAX_LEVELS,
+    Shape,
+    There,
+    either,
+    list_of,
+    not_null,
+    object_of,
+    of,
+    of_value,
+    or_null,
+)
+
+CLOSED = object_of({"a": of("text")})
+OPEN = Shape(frozenset({"object"}), {"a": of("text")})
+
+
+@pytest.mark.parametrize(
+    ("shape", "name", "expected"),
+    [
+        (CLOSED, "a", There.YES),
+        (CLOSED, "b", There.NO),
+        (or_null(CLOSED), "b", There.NO),
+        (OPEN, "b", There.DOUBTFUL),
+        (ANY, "b", There.UNKNOWN),
+        (of("object"), "b", There.UNKNOWN),
+        (of("text"), "b", There.NO),
+        (Shape(frozenset({"object"}), {"a": ANY}, of_members=ANY), "b", There.UNKNOWN),
+    ],
+)
+def test_a_shape_says_whether_there_is_a_member(shape: Shape, name: str, expected: There) -> None:
+    assert shape.has(name) is expected
+
+
+def test_a_member_of_something_that_may_be_null_may_be_null() -> None:
+    assert CLOSED.member("a") == of("text")
+    assert or_null(CLOSED).member("a") == of("text", "null")
+    assert not_null(or_null(CLOSED)) == CLOSED
+    assert OPEN.member("b") == ANY
+
+
+def test_the_union_of_shapes_holds_for_a_value_of_any_of_them() -> None:
+    both = either(object_of({"a": of("text"), "b": ANY}), object_of({"a": of("integer")}))
+    assert both.is_closed
+    assert both.member("a").kinds == {"text", "integer"}
+    assert "null" in both.member("b").kinds
+    assert either(of("text"), list_of(of("text"))).elements == of("text")
+    assert either() == of("null")
+    assert either(of_value("a"), of_value("b")).options == ("a", "b")
+    assert either(of_value("a"), of("text")).options is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "null"),
+        (True, "a boolean"),
+        (1.5, "one of 1.5"),
+        ([], "a list"),
+        ({"a": 1}, "an object"),
+    ],
+)
+def test_a_shape_is_shown_in_words(value: object, text: str) -> None:
+    assert str(of_value(value)) == text
+    assert str(ANY) == "any value"
+    assert str(of("integer", "number", "null")) == "null or a number"
+
+
+def test_a_shape_has_a_bounded_number_of_levels() -> None:
+    shape = of("text")
+    for _ in range(3 * MAX_LEVELS):
+        shape = list_of(object_of({"a": shape}))
+        assert shape.levels <= MAX_LEVELS + 1

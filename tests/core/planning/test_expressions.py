@@ -1,0 +1,350 @@
+"""`select` and `when` are read before anything runs, against the schemas of what they will see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plait.core.expressions.shapes import Shape, There
+from plait.core.language.dag import read_dag
+from plait.core.planning.check import check
+from plait.core.planning.expressions import MAX_NOTES, shape_of
+from plait.core.planning.keywords import Part
+from plait.core.planning.plan import Plan
+from plait.core.planning.types import Types
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState, Tool
+from plait.core.tools.policy import Policy
+from plait.core.values.problems import Fix, Op, Problem
+from plait.core.values.schema import Schema
+from plait.errors import InvalidDag
+from tests.fakes import tool
+
+
+def closed(**properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [*properties],
+        "additionalProperties": False,
+    }
+
+
+TEXT, NUMBER, BOOLEAN = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}
+LIST = closed(
+    items={"type": "array", "items": closed(id=NUMBER, n=NUMBER, name=TEXT)}, total=NUMBER
+)
+WRAPPED = {
+    "type": "object",
+    "properties": {"result": {"type": "array", "items": closed(n=NUMBER)}},
+    "required": ["result"],
+}
+CATALOG = Catalog(
+    [
+        tool("s:check", output=closed(state=TEXT, ok=BOOLEAN, err={"type": ["string", "null"]})),
+        tool("s:list", output=LIST),
+        tool("s:open", output={**LIST, "additionalProperties": True}),
+        tool("s:wrapped", output=WRAPPED),
+        tool("s:any"),
+        tool("s:post", {"value": {}}),
+    ],
+    [ServerInfo("s", ServerState.READY)],
+)
+CHECK = {"id": "check", "tool": "s:check"}
+LISTED = {"id": "a", "tool": "s:list"}
+
+
+def planned(*tasks: dict[str, Any], **given: Any) -> Plan:
+    return check(read_dag({"tasks": list(tasks)}), CATALOG, Policy(), **given)
+
+
+def problems(*tasks: dict[str, Any], **given: Any) -> list[Problem]:
+    with pytest.raises(InvalidDag) as refused:
+        planned(*tasks, **given)
+    return list(refused.value.problems)
+
+
+def replacement(text: str | None) -> Fix | None:
+    return None if text is None else Fix(Op.REPLACE, text)
+
+
+def deploy(when: str, *depends_on: str, **more: Any) -> dict[str, Any]:
+    return {
+        "id": "deploy",
+        "tool": "s:post",
+        "depends_on": list(depends_on),
+        "when": when,
+        "arguments": {"value": "DEPLOY"},
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("when", "fix"),
+    [
+        ('check.state != "blocked"', "check.state != 'blocked'"),
+        ('check.state == "open"', "check.state == 'open'"),
+        ("check.state == open", "check.state == 'open'"),
+        ("chekc.ok", "check.ok"),
+        ("output.ok", "check.ok"),
+        ("check.output.ok", "check.ok"),
+        ("outputs.check.ok", "check.ok"),
+        ("steps.check.ok", "check.ok"),
+        ("check.ok == True", "check.ok == true"),
+        ("$.check.ok", "check.ok"),
+        ("$check.ok", "check.ok"),
+        ("${OUTPUT[check].ok}", "$OUTPUT[check].ok"),
+        ("check.state == `$OUTPUT[check].state`", "check.state == $OUTPUT[check].state"),
+        ("check.stat == 'open'", "check.state == 'open'"),
+        ("check.ok > 5", None),
+        ("nothing.ok", None),
+        ("$ITEM.ok", None),
+        ("$OUTPUT[chekc].ok", "$OUTPUT[check].ok"),
+    ],
+)
+def test_a_condition_that_cannot_mean_what_it_says_is_refused_with_its_fix(
+    when: str, fix: str | None
+) -> None:
+    [problem] = problems(CHECK, deploy(when, "check"))
+    assert (problem.path, problem.code, problem.id) == (
+        "tasks[1].when",
+        "invalid_expression",
+        "deploy",
+    )
+    assert problem.fix == replacement(fix)
+    if fix is not None:
+        assert problem.hint is not None
+        assert "Write " in problem.hint
+        planned(CHECK, deploy(fix, "check"))
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "check.ok",
+        "!check.ok",
+        "check.ok == true",
+        "check.ok && !check.err",
+        "check.state == '$OUTPUT[check].state'",
+        "check.err == null",
+        "`true`",
+    ],
+)
+def test_a_right_condition_is_taken_without_a_note(when: str) -> None:
+    assert planned(CHECK, deploy(when, "check")).notes == ()
+
+
+def test_a_dotted_id_is_one_name_in_double_quotes() -> None:
+    [problem] = problems({**CHECK, "id": "x.y"}, deploy("x.y.ok", "x.y"))
+    assert problem.fix == replacement('"x.y".ok')
+    planned({**CHECK, "id": "x.y"}, deploy('"x.y".ok', "x.y"))
+
+
+@pytest.mark.parametrize("depends_on", [[], ["x"]])
+@pytest.mark.parametrize(
+    ("when", "note"),
+    [
+        ("check.ok", "tasks[2].when: it names check, which was added to depends_on"),
+        ("$OUTPUT[check].ok", None),
+    ],
+)
+def test_a_task_that_a_condition_names_becomes_a_dependency(
+    depends_on: list[str], when: str, note: str | None
+) -> None:
+    plan = planned(CHECK, {"id": "x", "tool": "s:any"}, deploy(when, *depends_on))
+    assert plan.tasks["deploy"].needs == (*depends_on, "check")
+    assert plan.tasks["deploy"].requires == {*depends_on, "check"}
+    assert plan.notes == (() if note is None else (note,))
+
+
+def test_a_condition_does_not_take_the_guard_from_a_reference() -> None:
+    guarded = deploy("!check", arguments={"value": "${OUTPUT[check].ok ?? 1}"})
+    assert planned(CHECK, guarded).tasks["deploy"].requires == frozenset()
+
+
+@pytest.mark.parametrize("field", ["when", "select"])
+def test_an_expression_cannot_refer_to_its_own_task(field: str) -> None:
+    text = "$OUTPUT[deploy].ok"
+    codes = {problem.code for problem in problems({**deploy("`true`"), field: text})}
+    assert "self_reference" in codes
+
+
+def test_a_cycle_through_conditions_is_refused() -> None:
+    one, other = {**CHECK, "when": "b.ok"}, {"id": "b", "tool": "s:any", "when": "check.ok"}
+    assert {problem.code for problem in problems(one, other)} == {"cycle"}
+
+
+@pytest.mark.parametrize(
+    ("select", "fix"),
+    [
+        ("itms[].id", "items[].id"),
+        ("items[].nm", None),
+        ("items[].nmae", "items[].name"),
+        ("items.id", "items[].id"),
+        ("items[?total > 1]", None),
+        ('items[?name == "x"]', "items[?name == 'x']"),
+        ("items[?name == `$ITEM`]", "items[?name == $ITEM]"),
+        ("items[?n == '5']", "items[?n == 5]"),
+        ("items[?n][0]", "items[?n] | [0]"),
+        ("total[0]", None),
+        ("$.items[].id", "items[].id"),
+        ("items[?x == $ITEM]", None),
+    ],
+)
+def test_a_select_that_finds_nothing_is_refused(select: str, fix: str | None) -> None:
+    found = problems({**LISTED, "select": select})
+    assert {problem.code for problem in found} == {"invalid_expression"}
+    assert found[0].fix == replacement(fix)
+
+
+def test_all_mistakes_of_all_expressions_are_listed_at_once() -> None:
+    found = problems(
+        {**LISTED, "select": "itms[].id"},
+        CHECK,
+        deploy("check.stat == 'x' && chekc.ok && check.ok == 5", "check"),
+    )
+    assert [(problem.path, problem.message) for problem in found] == [
+        ("tasks[0].select", "there is no field itms (at character 1)."),
+        ("tasks[2].when", "there is no field stat (at character 7)."),
+        ("tasks[2].when", "chekc is not a dependency (at character 22)."),
+        ("tasks[2].when", "a boolean == one of 5 is never true (at character 34)."),
+    ]
+
+
+def test_several_mistakes_of_one_expression_have_one_fix_for_all() -> None:
+    found = problems(CHECK, deploy("check.stat == 'x' && chekc.ok", "check"))
+    assert [problem.fix for problem in found] == [None, None]  # two problems share the place
+    assert found[0].hint is not None
+    assert found[0].hint.startswith("Write \"check.state == 'x' && check.ok\".")
+
+
+def test_references_in_a_select_are_operands_that_add_their_dependency() -> None:
+    select = {"id": "b", "tool": "s:list", "select": "items[?name == $OUTPUT[check].state].id"}
+    assert planned(CHECK, select).tasks["b"].needs == ("check",)
+    each = {
+        "id": "b",
+        "tool": "s:list",
+        "for_each": [1, 2],
+        "arguments": {},
+        "select": "items[?n == $ITEM].{n: n, at: $INDEX}",
+    }
+    assert planned(each).tasks["b"].needs == ()
+    [problem] = problems({**each, "for_each": [{"id": 1}], "select": "items[?n == $ITEM.ix]"})
+    assert problem.message == "there is no field ix (at character 19)."
+
+
+@pytest.mark.parametrize("when", ["length(b) > 0", "b[0].n == 1", "b.result[0].n == 1"])
+def test_a_wrapper_is_looked_through_by_conditions(when: str) -> None:
+    planned({"id": "b", "tool": "s:wrapped"}, deploy(when, "b"))
+    [problem] = problems({"id": "b", "tool": "s:wrapped"}, deploy("b[0].m == 1", "b"))
+    assert problem.message.startswith("there is no field m")
+
+
+@pytest.mark.parametrize(
+    ("task", "when", "message"),
+    [
+        ({"select": "{ids: items[].id}"}, "a.idz", "there is no field idz"),
+        ({"select": "items[].id"}, "a.ids", "a list has no field ids; [] goes over its elements"),
+        ({"for_each": [1, 2]}, "a.total", "a list has no field total; [] goes over its elements"),
+        ({"for_each": [1], "select": "total"}, "a[0].x", "null or an integer has no fields"),
+        ({"select": "{result: total}"}, "a.result > '5'", None),
+    ],
+)
+def test_what_a_select_makes_is_known_to_the_conditions_behind_it(
+    task: dict[str, Any], when: str, message: str | None
+) -> None:
+    if message is None:
+        planned({**LISTED, **task}, deploy(when, "a"))
+        return
+    [problem] = problems({**LISTED, **task}, deploy(when, "a"))
+    assert problem.message.startswith(message)
+
+
+def test_an_open_schema_gives_notes_and_an_unknown_one_nothing() -> None:
+    opened, unknown = {"id": "a", "tool": "s:open"}, {"id": "a", "tool": "s:any"}
+    notes = planned({**opened, "select": "itms[].id"}).notes
+    assert notes == (
+        "tasks[0].select: no field itms is declared (at character 1). Did you mean items?",
+    )
+    assert planned({**unknown, "select": "itms[].id"}).notes == ()
+    many = [{**opened, "id": f"t{n}", "select": "itms[].id"} for n in range(MAX_NOTES + 5)]
+    assert len(planned(*many).notes) == MAX_NOTES
+
+
+def test_a_learned_shape_gives_notes() -> None:
+    shape: Any = {"type": "object", "properties": {"items": {"type": "array"}}}
+
+    def learned(tool: Tool) -> Schema | None:
+        return Schema(shape) if tool.full_name == "s:any" else None
+
+    select = {"id": "a", "tool": "s:any", "select": "itms[].id"}
+    notes = planned(select, learned_shape=learned).notes
+    assert notes == (
+        "tasks[0].select: no field itms is known (at character 1). Did you mean items?",
+    )
+
+
+def shape(schema: Any, **given: Any) -> Shape:
+    types = Types()
+    return shape_of(types, types.forms(Part(schema, schema)), **given)
+
+
+def test_a_schema_becomes_a_shape() -> None:
+    made = shape(LIST)
+    assert made.is_closed
+    assert made.member("total").kinds == {"integer"}
+    assert made.member("items").elements.member("name").kinds == {"text"}
+    assert made.has("more") is There.NO
+
+
+@pytest.mark.parametrize(
+    ("schema", "there"),
+    [
+        ({"type": "object", "properties": {"a": {}}}, There.DOUBTFUL),
+        ({"type": "object", "properties": {"a": {}}, "additionalProperties": {}}, There.UNKNOWN),
+        ({"type": "object", "patternProperties": {"^b": {}}}, There.UNKNOWN),
+        ({"type": "object"}, There.UNKNOWN),
+        ({}, There.UNKNOWN),
+        (closed(a={}), There.NO),
+        ({"type": "string"}, There.NO),
+    ],
+)
+def test_what_a_schema_says_of_other_members_is_kept(schema: Any, there: There) -> None:
+    assert shape(schema).has("b") is there
+
+
+@pytest.mark.parametrize(
+    ("schema", "options"),
+    [
+        ({"enum": ["a", "b"]}, ("a", "b")),
+        ({"enum": ["a", None]}, ("a",)),
+        ({"enum": ["a", True]}, None),
+        ({"anyOf": [{"const": 1}, {"const": 2}]}, (1, 2)),
+        ({"anyOf": [{"const": 1}, {"type": "string"}]}, None),
+    ],
+)
+def test_the_only_values_of_a_schema_are_its_options(schema: Any, options: Any) -> None:
+    assert shape(schema).options == options
+
+
+def test_an_optional_member_may_be_null_and_a_learned_one_too() -> None:
+    schema = {"type": "object", "properties": {"a": TEXT}}
+    assert shape(schema).member("a").kinds == {"text", "null"}
+    assert shape({**schema, "required": ["a"]}).member("a").kinds == {"text"}
+    learned = shape({**schema, "required": ["a"]}, is_learned=True)
+    assert learned.member("a").kinds == {"text", "null"}
+    assert learned.is_learned
+
+
+def test_a_recursive_schema_is_read_to_some_depth() -> None:
+    tree: dict[str, Any] = {
+        "$ref": "#/$defs/node",
+        "$defs": {
+            "node": closed(name=TEXT, children={"type": "array", "items": {"$ref": "#/$defs/node"}})
+        },
+    }
+    made = shape(tree).member("children").elements
+    assert made.has("nam") is There.NO
+    for _ in range(20):
+        made = made.member("children").elements
+    assert made.has("nam") is There.UNKNOWN
