@@ -18,6 +18,7 @@ from plait.core.tools.catalog import ServerInfo, ServerState
 from plait.core.tools.policy import Policy
 from plait.core.tools.tool_stats import ToolStats
 from plait.core.values.principal import USER, Principal
+from plait.engine import gateway as gateway_module
 from plait.engine.gateway import Gateway, GatewayLimits
 from plait.errors import CallError, InvalidDag, ServerUnavailable, UnknownRun
 from plait.stores.in_memory import InMemoryRuns
@@ -402,3 +403,23 @@ async def test_whoever_waits_has_the_result_of_a_run_that_cannot_be_kept(servers
     async with Gateway(servers, servers, FullRuns()) as gateway:
         result = await gateway.execute({"tasks": [sleep("a")]})
     assert result.outputs == {"a": {"slept": 1}}
+
+
+@pytest.mark.parametrize(("bound", "most"), [("MAX_LIVE_RUNS", 2), ("MAX_LIVE_TASKS", 5)])
+async def test_a_principal_with_too_much_under_way_is_refused_and_no_other(
+    servers: FakeServers, monkeypatch: pytest.MonkeyPatch, bound: str, most: int
+):
+    monkeypatch.setattr(gateway_module, bound, most)
+    document = {"tasks": [sleep("a", 30), sleep("b", 30)]}
+    async with Gateway(servers, servers, InMemoryRuns()) as gateway:
+        first = await gateway.submit(document)
+        await gateway.submit(document)
+        with pytest.raises(InvalidDag) as refused:
+            await gateway.submit(document)
+        [problem] = refused.value.problems
+        assert (problem.path, problem.code) == ("$", "limit_exceeded")
+        assert "2 runs with 4 unfinished tasks are under way" in problem.message
+        assert problem.hint == "Wait for them with get_run, or cancel some with cancel_run."
+        await gateway.submit(document, Other())
+        await gateway.wait(first.run_id)
+        await gateway.submit(document)

@@ -137,3 +137,22 @@ def test_an_output_of_many_values_is_kept_as_json_and_counts_as_that() -> None:
     runs.put(record_of(run, 1.0), run.outputs)
     keep_finished(runs, "r2", size_bytes=1)
     assert runs.get("r1", USER) is not None
+
+
+def test_many_runs_of_one_principal_push_out_its_own_and_no_others() -> None:
+    runs = InMemoryRuns(max_runs=4)
+    mine, other = Principal("session:1"), Principal("session:2")
+    keep_finished(runs, "mine", principal=mine)
+    keep_finished(runs, *(f"r{n}" for n in range(10)), principal=other)
+    assert runs.get("mine", mine) is not None
+    assert runs.ids(other) == ["r9", "r8", "r7"]
+
+
+def test_large_outputs_of_one_principal_push_out_its_own_and_no_others() -> None:
+    runs = InMemoryRuns(max_bytes=10 * TASK_BYTES + 5_000)
+    mine, other = Principal("session:1"), Principal("session:2")
+    keep_finished(runs, "a", "b", size_bytes=1_000, principal=mine)
+    keep_finished(runs, "c", "d", "e", size_bytes=3_000 + TASK_BYTES, principal=other)
+    keep_finished(runs, "f", size_bytes=10, principal=mine)
+    assert sorted(runs.ids(mine)) == ["a", "b", "f"]
+    assert runs.ids(other) == ["e", "d"]

@@ -52,6 +52,9 @@ STOP_S = 5.0
 QUIET_S = 5.0
 """Longest pause between two reports to a follower of a run."""
 BURST_S = 0.1
+MAX_LIVE_RUNS = 1_000
+MAX_LIVE_TASKS = 50_000
+"""The most of one principal that may be under way at one time."""
 NO_SUCH_RUN = "Unknown run id."
 """The same message for an id that was never given and for a run that the principal may not see."""
 
@@ -249,6 +252,7 @@ class Gateway:
         """Check *document* (parsed JSON, JSON text, or a `Dag`) whole, and start it for *caller*:
         the run belongs to its principal. Raises `InvalidDag`."""
         plan, conflicts, reused = await self._prepare(document, caller.principal)
+        self._check_share(caller.principal, len(plan.tasks))
         self._submitted += 1
         run = Run(
             _new_id(),
@@ -267,6 +271,19 @@ class Gateway:
         self._live[run.id] = _LiveRun(run)
         self._runner.submit(run, caller)
         return Submitted(run.id, plan.dag, plan.notes)
+
+    def _check_share(self, principal: Principal, tasks: int) -> None:
+        """Raise `InvalidDag` if *principal* has so much under way that others would suffer."""
+        live = [one.run for one in self._live.values() if one.run.principal == principal]
+        unsettled = sum(run.unsettled for run in live)
+        if len(live) < MAX_LIVE_RUNS and unsettled + tasks <= MAX_LIVE_TASKS:
+            return
+        message = (
+            f"{len(live):,} runs with {unsettled:,} unfinished tasks are under way; at most "
+            f"{MAX_LIVE_RUNS:,} with {MAX_LIVE_TASKS:,} are accepted."
+        )
+        hint = "Wait for them with get_run, or cancel some with cancel_run."
+        raise InvalidDag([Problem("$", "limit_exceeded", message, hint)])
 
     async def execute(self, document: object, caller: Caller = NO_CLIENT) -> RunResult:
         """Check *document*, run it and wait to its end. A cancelled caller cancels the run. Raises

@@ -6,6 +6,7 @@ JSON once its run has ended.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
@@ -24,8 +25,8 @@ TASK_BYTES = 4_096
 
 
 class InMemoryRuns:
-    """Keeps the latest runs; above its bounds the oldest finished ones are dropped. A
-    `RunStore`."""
+    """Keeps the latest runs; above its bounds the oldest finished ones are dropped, of the
+    principal who has the most. A `RunStore`."""
 
     def __init__(self, max_runs: int = MAX_RUNS, max_bytes: int = MAX_BYTES) -> None:
         self._runs: dict[str, _Kept] = {}
@@ -63,13 +64,20 @@ class InMemoryRuns:
         ]
 
     def _trim(self) -> None:
-        total = sum(kept.size_bytes for kept in self._runs.values())
-        finished = [kept for kept in self._runs.values() if kept.record.is_done]
-        for kept in finished[:-1]:
-            if len(self._runs) <= self._max_runs and total <= self._max_bytes:
-                return
-            del self._runs[kept.record.id]
-            total -= kept.size_bytes
+        while (surplus := self._surplus()) is not None:
+            del self._runs[surplus.record.id]
+
+    def _surplus(self) -> _Kept | None:
+        """Return the run to drop next: the oldest finished one of the principal that takes the most
+        of what is short; None if all fit. The latest stays in any case."""
+        is_many = len(self._runs) > self._max_runs
+        if not is_many and sum(kept.size_bytes for kept in self._runs.values()) <= self._max_bytes:
+            return None
+        shares: Counter[Principal] = Counter()
+        for kept in self._runs.values():
+            shares[kept.record.principal] += 1 if is_many else kept.size_bytes
+        finished = [kept for kept in self._runs.values() if kept.record.is_done][:-1]
+        return max(finished, key=lambda kept: shares[kept.record.principal], default=None)
 
 
 class _Packed(NamedTuple):

@@ -170,14 +170,18 @@ async def _none(message: Any) -> None:
 
 
 @asynccontextmanager
-async def sessions(most: int = 10, idle_s: float = 60.0) -> AsyncIterator[Sessions]:
+async def sessions(
+    most: int = 10, idle_s: float = 60.0, of_address: int = 10
+) -> AsyncIterator[Sessions]:
     async with anyio.create_task_group() as tasks:
-        made = Sessions(Server("test"), {}, tasks, most=most, idle_s=idle_s)
+        made = Sessions(Server("test"), {}, tasks, most=most, of_address=of_address, idle_s=idle_s)
         yield made
         made.end_all()
 
 
-async def begin(of: Sessions, params: Any = INITIALIZE["params"]) -> dict[bytes, bytes]:
+async def begin(
+    of: Sessions, params: Any = INITIALIZE["params"], address: str = "here"
+) -> dict[bytes, bytes]:
     """The headers of the response to a handshake, with its status under `:status`."""
     said: dict[bytes, bytes] = {}
 
@@ -186,7 +190,7 @@ async def begin(of: Sessions, params: Any = INITIALIZE["params"]) -> dict[bytes,
             said.update(message["headers"])
             said[b":status"] = str(message["status"]).encode()
 
-    await of.begin(Request(1, "initialize", params), Headers(), send)
+    await of.begin(Request(1, "initialize", params), Headers(), send, address)
     return said
 
 
@@ -235,13 +239,58 @@ async def test_an_open_stream_keeps_its_session_alive():
         assert all_.get(id) is None
 
 
+async def open_stream(session: Any) -> None:
+    """Keep *session* in use."""
+    await session.open_stream(anyio.sleep_forever, _none)
+
+
+async def named(of: Sessions, address: str = "here") -> Any:
+    """A new session, as it is found by its id; None if it is refused."""
+    begun = await begin(of, address=address)
+    return of.get(begun[b"mcp-session-id"].decode()) if begun[b":status"] == b"200" else None
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("bounds", [{"of_address": 3}, {"most": 3}])
+async def test_above_the_bound_the_idle_session_that_is_least_in_use_gives_way(bounds: Any):
+    async with sessions(**bounds) as all_, anyio.create_task_group() as tasks:
+        first, streaming, working = [await named(all_) for _ in range(3)]
+        tasks.start_soon(open_stream, streaming)
+        for number in range(3):
+            await working.post(Request(number, "ping", None), Headers(), _none)
+        await anyio.sleep(1)
+        await first.post(Request(1, "ping", None), Headers(), _none)  # later, but never at work
+        fourth = await named(all_)
+        assert fourth is not None
+        assert [session.has_ended for session in (first, streaming, working)] == [
+            True,
+            False,
+            False,
+        ]
+        fifth = await named(all_)
+        assert fifth is not None
+        assert (fourth.has_ended, working.has_ended) == (True, False)
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.virtual_time
+async def test_an_address_never_ends_the_sessions_of_another():
+    async with sessions(most=3, of_address=2) as all_:
+        one = await named(all_, "there")
+        mine = [await named(all_) for _ in range(10)]
+        assert not one.has_ended
+        assert [session.has_ended for session in mine] == [True] * 8 + [False] * 2
+        assert await named(all_, "elsewhere") is None
+
+
 async def test_sessions_above_the_bound_are_refused_until_one_has_ended():
-    async with sessions(most=1) as all_:
-        first = await begin(all_)
+    async with sessions(most=1) as all_, anyio.create_task_group() as tasks:
+        session = await named(all_)
+        tasks.start_soon(open_stream, session)
+        await anyio.lowlevel.checkpoint()
         assert (await begin(all_))[b":status"] == b"503"
-        session = all_.get(first[b"mcp-session-id"].decode())
-        assert session is not None
         session.end()
+        tasks.cancel_scope.cancel()
         with anyio.fail_after(5):
             while (await begin(all_))[b":status"] != b"200":
                 await anyio.lowlevel.checkpoint()

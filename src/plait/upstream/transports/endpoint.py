@@ -23,6 +23,7 @@ from .bodies import OpenRequests, body_of
 from .messages import Incoming, Unreadable, as_message
 from .modern_requests import ModernRequests
 from .sessions import SESSION_HEADER, Sessions
+from .shares import address_of
 from .streaming_response import refuse, respond
 
 _JSON, _STREAM = "application/json", "text/event-stream"
@@ -78,7 +79,7 @@ class Endpoint:
                 await (
                     session.post(message, headers, send)
                     if session
-                    else sessions.begin(message, headers, send)
+                    else sessions.begin(message, headers, send, address_of(scope))
                 )
         elif scope["method"] not in {"GET", "DELETE"}:
             allow = [(b"allow", b"GET, POST, DELETE")]

@@ -3,6 +3,7 @@ process."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,7 +25,7 @@ from .admission import HEALTH, Admission, AdmissionGuard, is_admitted
 from .bodies import MAX_BODY_BYTES, OpenRequests, Stoppable, StrictBodies
 from .endpoint import Endpoint
 from .hosts import Allowed, HostGuard
-from .sessions import MAX_SESSIONS
+from .shares import ADDRESS_STREAMS, FairRequests, address_of, too_many
 
 PATH = "/mcp"
 
@@ -58,6 +59,7 @@ def build_app(
     guards = [
         Middleware(HostGuard, allowed=allowed),
         Middleware(AdmissionGuard, admission=admission),
+        Middleware(FairRequests),
         Middleware(Stoppable, requests=requests),
         Middleware(StrictBodies, limit=max_body_bytes),
         Middleware(_Shortcut, endpoint=endpoint),
@@ -108,18 +110,19 @@ class _LegacySse:
     def __init__(self, server: Server[Any], max_body_bytes: int) -> None:
         self._server = server
         self._transport = SseServerTransport("/messages/", max_request_body_size=max_body_bytes)
-        self._open = 0
+        self._open: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._open >= MAX_SESSIONS:
-            await JSONResponse({"error": "Too many open sessions."}, 503)(scope, receive, send)
+        address = address_of(scope)
+        if self._open[address] >= ADDRESS_STREAMS:
+            await too_many("streams")(scope, receive, send)
             return
-        self._open += 1
+        self._open[address] += 1
         try:
             async with self._transport.connect_sse(scope, receive, send) as (read, write):
                 await self._server.run(read, write, self._server.create_initialization_options())
         finally:
-            self._open -= 1
+            self._open[address] -= 1
 
     async def post(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._transport.handle_post_message(scope, receive, send)

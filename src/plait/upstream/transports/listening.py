@@ -17,10 +17,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .admission import PEER
 from .peers import Peer
+from .shares import ADDRESS_CONNECTIONS, MAX_CONNECTIONS
 
 log = logging.getLogger(__name__)
 
-MAX_CONNECTIONS = 1_000
 LAST_S = 2
 """Time for open requests to end at a stop."""
 
@@ -56,7 +56,6 @@ class Listener(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                limit_concurrency=MAX_CONNECTIONS,
                 timeout_graceful_shutdown=LAST_S,
             )
         )
@@ -85,10 +84,13 @@ def listen_on(host: str, port: int) -> socket.socket:
     return listening
 
 
-class _Deadlines(H11Protocol):
-    """Closes a connection whose request does not arrive completely in time."""
+class _Connection(H11Protocol):
+    """Closes a connection whose request does not arrive completely in time. Above the bounds
+    (`shares.py`), an idle connection is closed for each new one."""
 
     arrival = Arrival()
+    open: dict[_Connection, str]
+    """All open connections, the oldest first, each with the address of its other end."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -99,7 +101,10 @@ class _Deadlines(H11Protocol):
         super().connection_made(transport)
         # `client` of a request is what a proxy says it is; this is the connection's own.
         ends = (transport.get_extra_info(name) for name in ("peername", "sockname"))
-        self.app_state = {**self.app_state, PEER: Peer(*ends)}
+        peer = Peer(*ends)
+        self.app_state = {**self.app_state, PEER: peer}
+        self._make_room(peer.host)
+        self.open[self] = peer.host
         self._watch()
 
     def handle_events(self) -> None:
@@ -108,7 +113,24 @@ class _Deadlines(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
+        self.open.pop(self, None)
         super().connection_lost(exc)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _make_room(self, host: str) -> None:
+        if len(self.open) < ADDRESS_CONNECTIONS:
+            return
+        own = [connection for connection, of in self.open.items() if of == host]
+        if len(own) < ADDRESS_CONNECTIONS and len(self.open) < MAX_CONNECTIONS:
+            return
+        for connection in own if len(own) >= ADDRESS_CONNECTIONS else list(self.open):
+            if connection.is_idle and not connection.transport.is_closing():
+                connection.transport.close()
+                return
 
     def _watch(self) -> None:
         """Set the deadline of the current phase (headers or body), if the phase has changed."""
@@ -134,5 +156,5 @@ class _Deadlines(H11Protocol):
         self.transport.close()
 
 
-def _protocol(arrival: Arrival) -> type[_Deadlines]:
-    return type("Deadlines", (_Deadlines,), {"arrival": arrival})
+def _protocol(arrival: Arrival) -> type[_Connection]:
+    return type("Connection", (_Connection,), {"arrival": arrival, "open": {}})

@@ -46,6 +46,11 @@ class Peer:
     def __repr__(self) -> str:
         return f"<Peer {self._client}>"
 
+    @property
+    def host(self) -> str:
+        """Its address without the port; empty if unknown."""
+        return self._client[0] if self._client else ""
+
     async def is_our_user(self) -> bool:
         """Return whether it is a program of our own user, as far as is known. Looked up once."""
         if self._is_our_user is None:

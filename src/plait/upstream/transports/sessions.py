@@ -32,6 +32,7 @@ from ...core.values.strict import JsonObject
 from ..mcp_sdk import Connection, ServerRunner, TransportContext, aclose_shielded, coerce_request_id
 from .messages import Incoming, Request
 from .raw_session import Inbound, Params, RawSession
+from .shares import ADDRESS_SESSIONS
 from .streaming_response import StreamingResponse, refuse, respond
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 SESSION_HEADER = "mcp-session-id"
 MAX_SESSIONS = 1_000
 IDLE_S = 1_800.0
+_OF_HANDSHAKE = 2
+"""Messages of a handshake: `initialize`, and that it is done."""
 BEGINS_S = 0.25
 """Time after which a response begins as a stream: some clients do not wait long for its head."""
 
@@ -46,8 +49,10 @@ BEGINS_S = 0.25
 class Session:
     """One client. A request in flight, and an open stream, keep it alive."""
 
-    def __init__(self, server: Server[Any], lifespan: Any) -> None:
+    def __init__(self, server: Server[Any], lifespan: Any, address: str = "") -> None:
         self.id = uuid4().hex
+        self.address = address
+        """The address that its handshake came from."""
         self.has_ended = False
         self._raw = RawSession(self._deliver, answers_cancelled=True)
         self._connection = Connection.for_loop(self._raw, session_id=self.id)
@@ -59,12 +64,24 @@ class Session:
         self._ending = anyio.Event()
         self._in_flight = 0
         self._used = anyio.current_time()
+        self._messages = 0
 
     def __repr__(self) -> str:
         return (
             f"<Session {self.id[:8]}: {len(self._posts)} requests, "
             f"{'a' if self._stream else 'no'} stream>"
         )
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has neither a request in flight nor a stream."""
+        return self._in_flight == 0
+
+    @property
+    def use(self) -> tuple[bool, float]:
+        """Its use, to compare with others: whether anything came after the handshake, and the time
+        of its last use."""
+        return self._messages > _OF_HANDSHAKE, self._used
 
     @property
     def is_established(self) -> bool:
@@ -102,6 +119,7 @@ class Session:
     async def post(self, message: Incoming, headers: Headers, send: Send) -> None:
         """Take in *message*, and respond to it."""
         assert self._tasks is not None
+        self._messages += 1
         transport = TransportContext(kind="streamable-http", can_send_request=True, headers=headers)
         if not isinstance(message, Request):
             await respond(send, 202, headers=self._headers)
@@ -181,12 +199,14 @@ class Sessions:
         tasks: TaskGroup,
         *,
         most: int = MAX_SESSIONS,
+        of_address: int = ADDRESS_SESSIONS,
         idle_s: float = IDLE_S,
     ) -> None:
         self._server = server
         self._lifespan = lifespan
         self._tasks = tasks
         self._most = most
+        self._of_address = of_address
         self._idle_s = idle_s
         self._sessions: dict[str, Session] = {}
 
@@ -201,15 +221,18 @@ class Sessions:
         session = self._sessions.get(id)
         return session if session is not None and not session.has_ended else None
 
-    async def begin(self, message: Incoming, headers: Headers, send: Send) -> None:
-        """Respond to a POST without a session: only a handshake is accepted, and begins one."""
+    async def begin(
+        self, message: Incoming, headers: Headers, send: Send, address: str = ""
+    ) -> None:
+        """Respond to a POST from *address* without a session: only a handshake is accepted, and
+        begins one."""
         if not (isinstance(message, Request) and message.method == "initialize"):
             await refuse(send, 400, types.INVALID_REQUEST, "Bad Request: Missing session ID")
             return
-        if len(self._sessions) >= self._most:
+        if not self._has_room(address):
             await refuse(send, 503, types.INTERNAL_ERROR, "Too many open sessions")
             return
-        session = Session(self._server, self._lifespan)
+        session = Session(self._server, self._lifespan, address)
         self._sessions[session.id] = session
         try:
             await self._tasks.start(self._run, session)
@@ -217,6 +240,23 @@ class Sessions:
         finally:
             if not session.is_established:
                 session.end()
+
+    def _has_room(self, address: str) -> bool:
+        """Make room for one more session of *address*, if need be by ending that of its idle ones
+        which is least in use."""
+        own = [session for session in self._live() if session.address == address]
+        if len(own) < self._of_address and sum(1 for _ in self._live()) < self._most:
+            return True
+        idle = [session for session in own if session.is_idle]
+        if not idle:
+            return False
+        least = min(idle, key=lambda session: session.use)
+        log.info("session.made_room", extra={"session": least.id[:8]})
+        least.end()
+        return True
+
+    def _live(self) -> Iterator[Session]:
+        return (session for session in self._sessions.values() if not session.has_ended)
 
     async def _run(self, session: Session, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         try:
