@@ -85,7 +85,7 @@ def test_a_task_requires_what_it_has_a_link_to_without_a_default() -> None:
 
 
 def test_a_reference_in_a_key_or_an_escape_is_no_dependency() -> None:
-    plan = planned({}, {"arguments": {"$OUTPUT[t0]": "$$OUTPUT[t9]"}})
+    plan = planned({}, {"arguments": {"$OUTPUT[t0]": "$$OUTPUT[t9]"}, "literal": True})
     assert plan.layers == (("t0", "t1"),)
 
 

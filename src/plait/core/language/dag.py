@@ -59,6 +59,7 @@ class Task(BaseModel):
     reads: Strings = ()
     writes: Strings = ()
     cache: StrictBool | CacheSeconds | None = None
+    literal: StrictBool = False
 
 
 class Dag(BaseModel):

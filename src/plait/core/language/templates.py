@@ -5,6 +5,7 @@ Text that is filled in is never parsed for references.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
@@ -14,6 +15,7 @@ from ..tools.output import Output
 from ..values.problems import some_of
 from ..values.schema import Place
 from ..values.strict import Json, dumps
+from .lookalikes import MAX_CHARS
 from .references import (
     INDEX,
     ITEM,
@@ -28,6 +30,8 @@ from .references import (
 
 MAX_ARGUMENT_BYTES = 8 * 2**20
 _HAS_PARTS = (dict, list)
+_MARK = re.compile(r"[{<%@]|#E|OUTPUT|RESULT")
+"""The beginnings of references of other engines; some begin with a `$`, as ours do."""
 
 
 @dataclass(slots=True)
@@ -52,6 +56,8 @@ class Template:
     """The parts to fill in, in document order; None if the value stays as it is."""
     texts: tuple[tuple[Place, str], ...] = ()
     """The texts, as written, that are not exactly one reference, for `lookalikes.py`."""
+    keys: tuple[Place, ...] = ()
+    """The members whose names hold a `$`: references are not read in names."""
 
     @property
     def found(self) -> tuple[tuple[Place, Reference], ...]:
@@ -87,9 +93,10 @@ def compile_value(
 ) -> tuple[Template, list[tuple[Place, BadReference]]]:
     """Compile *value* to a template; also return its bad references, each with its place."""
     texts: list[tuple[Place, str]] = []
-    _collect(value, (), texts)
+    keys: list[Place] = []
+    _collect(value, (), texts, keys)
     if not texts:
-        return Template(value), []
+        return Template(value, keys=tuple(keys)), []
     rest: list[tuple[Place, str]] = []
     parts: list[Filling] = []
     literals: list[Filling] = []
@@ -110,7 +117,7 @@ def compile_value(
             literals.append((place, pieces))
     if literals:  # escapes: what they stand for is known now
         value = _filled(value, tuple(literals), Scope({}))
-    return Template(value, tuple(parts) or None, tuple(rest)), bad
+    return Template(value, tuple(parts) or None, tuple(rest), tuple(keys)), bad
 
 
 def follow(output: Output, reference: Reference) -> Json:
@@ -144,23 +151,28 @@ def value_of(reference: Reference, scope: Scope) -> Json:
         return reference.default
 
 
-def _collect(value: Json, place: Place, texts: list[tuple[Place, str]]) -> None:
-    """Add to *texts* those in *value* that may contain references, each with its place."""
+def _collect(value: Json, place: Place, texts: list[tuple[Place, str]], keys: list[Place]) -> None:
+    """Add to *texts* those in *value* that may contain references, each with its place, and to
+    *keys* the places of members whose names hold a `$`."""
     if isinstance(value, str):
-        if "$" in value or "{{" in value:
+        if "$" in value or _MARK.search(value, 0, MAX_CHARS) is not None:
             texts.append((place, value))
     elif isinstance(value, dict):
         for key, child in value.items():
-            if isinstance(child, _HAS_PARTS) or (
-                isinstance(child, str) and ("$" in child or "{{" in child)
-            ):
-                _collect(child, (*place, key), texts)
+            if "$" in key:
+                keys.append((*place, key))
+            if isinstance(child, str):
+                if "$" in child or _MARK.search(child, 0, MAX_CHARS) is not None:
+                    texts.append(((*place, key), child))
+            elif isinstance(child, _HAS_PARTS):
+                _collect(child, (*place, key), texts, keys)
     elif isinstance(value, list):
         for index, child in enumerate(value):
-            if isinstance(child, _HAS_PARTS) or (
-                isinstance(child, str) and ("$" in child or "{{" in child)
-            ):
-                _collect(child, (*place, index), texts)
+            if isinstance(child, str):
+                if "$" in child or _MARK.search(child, 0, MAX_CHARS) is not None:
+                    texts.append(((*place, index), child))
+            elif isinstance(child, _HAS_PARTS):
+                _collect(child, (*place, index), texts, keys)
 
 
 def _found(

@@ -12,7 +12,15 @@ from ..expressions.evaluation import Expression, condition, expression, fields_a
 from ..expressions.problems import InvalidExpression, fixed
 from ..expressions.syntax import Source
 from ..language.dag import Reading, Task
-from ..language.lookalikes import lookalikes
+from ..language.lookalikes import (
+    in_defaults,
+    in_names,
+    lookalikes,
+    repaired,
+    task_named,
+    whole,
+)
+from ..language.references import BadReference, Reference, parse
 from ..language.templates import Template, compile_value
 from ..tools.catalog import Catalog, Tool
 from ..tools.policy import Policy, ToolPolicy
@@ -104,8 +112,12 @@ class _Checker:
         has_items = task.for_each is not None or self._is_unread(task, "for_each")
         arguments = self._template(task.arguments, f"{path}.arguments", task, items=has_items)
         items = self._items(task, path)
-        if arguments.texts:
-            self._lookalikes(task, arguments, path, items=has_items)
+        if arguments.texts or arguments.keys or arguments.fill:
+            self._lookalikes(task, tool, arguments, f"{path}.arguments", items=has_items)
+        if items is not None and isinstance(task.for_each, list):
+            self._lookalikes(task, tool, items, f"{path}.for_each", items=False)
+        if task.reads or task.writes:
+            self._resources(task, path)
         if tool is not None:
             arguments = self._arguments(task, tool, arguments, path)
             self._policy(task, tool, path)
@@ -176,6 +188,14 @@ class _Checker:
             if id not in self.ids and id not in self.malformed and id != "*":
                 self._no_task(f"return[{index}]", id)
 
+    def check_calls(self, planned: Iterable[PlannedTask], most: int) -> None:
+        """Refuse a document whose calls are known to be more than *most*."""
+        lists = [task.items.value if task.items is not None else [None] for task in planned]
+        calls = sum(len(items) if isinstance(items, list) else 1 for items in lists)
+        if calls > most:
+            message = f"The tasks make {calls:,} calls; at most {most:,} are made by one run."
+            self._say("tasks", "limit_exceeded", message, "Split the DAG.")
+
     def check_cycles(self, tasks: Mapping[str, PlannedTask]) -> None:
         for cycle in find_cycles({id: task.needs for id, task in tasks.items()}):
             path = " -> ".join(cycle)
@@ -205,6 +225,8 @@ class _Checker:
         near = did_you_mean(id, self.ids) if self._may_guess else None
         hint = near or f"Tasks: {some_of(self.ids, 20)}."
         meant: Json = slip_of(id, self.ids) if near else None
+        if meant is None and text is None and (named := task_named(id, self.ids)) is not None:
+            meant, hint = named, f"Write {short(named)}."
         if meant is not None and text is not None:
             named = f"OUTPUT[{id}]"
             meant = (
@@ -247,41 +269,48 @@ class _Checker:
     def _template(self, value: Json, path: str, task: Task, *, items: bool) -> Template:
         template, bad = compile_value(value, items=items)
         for place, error in bad:
-            self._say(path + written(place), "invalid_reference", str(error), error.hint, task.id)
+            meant = repaired(part_at(value, place)) if self._may_guess else None
+            fix = None if meant is None else Fix(Op.REPLACE, meant)
+            hint = error.hint if fix is None else fix.advice
+            self._say(path + written(place), "invalid_reference", str(error), hint, task.id, fix)
         return template
 
-    def _lookalikes(self, task: Task, arguments: Template, path: str, *, items: bool) -> None:
-        """Report text that was meant as a reference: it would silently be sent as it stands."""
-        for lookalike in lookalikes(arguments.texts, self.ids, items=items):
-            place = f"{path}.arguments{written(lookalike.place)}"
-            if lookalike.is_certain:
-                hint = (
-                    f"Write {lookalike.meant}. If it is meant as it stands, give that task "
-                    "another id."
-                )
-                message = (
-                    f"{short(lookalike.found)} looks like a reference to a task, but is not one."
-                )
-                fixed = lookalike.fixed
-                fix = None if fixed is None else Fix(Op.REPLACE, fixed)
+    def _lookalikes(
+        self, task: Task, tool: Tool | None, template: Template, path: str, *, items: bool
+    ) -> None:
+        """Report text in *template*, at *path*, that was meant as a reference: it would silently be
+        sent as it stands."""
+        if task.literal:
+            return
+        changes = tool is None or not tool.is_read_only
+        texts = lookalikes(template.texts, self.ids, items=items)
+        names = in_names(template.value, template.keys, self.ids, items=items)
+        for found in (*texts, *names, *in_defaults(template.found)):
+            place = f"{path}{written(found.place)}"
+            if found.meant is not None and found.meant.startswith(f"$OUTPUT[{task.id}]"):
+                continue  # a task has no reference to itself
+            if changes or found.is_ours:
+                fix = None if found.fixed is None else Fix(Op.REPLACE, found.fixed)
+                hint = f"{found.advice} If it is meant as it stands, give this task literal: true."
+                message = f"{short(found.found)} looks like a reference, but is not one."
                 self._say(place, "invalid_reference", message, hint, task.id, fix)
                 continue
             self._lookalike_notes += 1
             if self._lookalike_notes <= MAX_LOOKALIKES:
-                means = (
-                    f"the output is {lookalike.meant}"
-                    if lookalike.meant
-                    else "there is an item only with for_each"
-                )
-                self.notes.append(f"{place}: {short(lookalike.found)} is taken as text; {means}")
+                self.notes.append(f"{place}: {short(found.found)} is taken as text. {found.advice}")
 
-    def check_calls(self, planned: Iterable[PlannedTask], most: int) -> None:
-        """Refuse a document whose calls are known to be more than *most*."""
-        lists = [task.items.value if task.items is not None else [None] for task in planned]
-        calls = sum(len(items) if isinstance(items, list) else 1 for items in lists)
-        if calls > most:
-            message = f"The tasks make {calls:,} calls; at most {most:,} are made by one run."
-            self._say("tasks", "limit_exceeded", message, "Split the DAG.")
+    def _resources(self, task: Task, path: str) -> None:
+        """Report references in `reads` and `writes`, which would be taken as they stand."""
+        for field, keys in (("reads", task.reads), ("writes", task.writes)):
+            for index, key in enumerate(keys):
+                if "$" in key and any(isinstance(piece, Reference) for piece in _parsed(key)):
+                    hint = (
+                        "Name the resource itself. Those in arguments are found without this, also "
+                        "where the arguments hold references."
+                    )
+                    message = f"{field} holds no references; it is {short(key)}."
+                    place = f"{path}.{field}[{index}]"
+                    self._say(place, "invalid_reference", message, hint, task.id)
 
     def _items(self, task: Task, path: str) -> Template | None:
         if task.for_each is None:
@@ -298,12 +327,15 @@ class _Checker:
             reference.text for reference in template.references
         ] != [value]:
             hint = 'Write one reference and nothing else: "$OUTPUT[id].items".'
+            meant = whole(str(value), self.ids)
+            fix = None if meant is None else Fix(Op.REPLACE, meant)
             self._say(
                 path,
                 "invalid_reference",
                 "for_each takes a list, or one reference to a list.",
-                hint,
+                hint if fix is None else fix.advice,
                 task.id,
+                fix,
             )
         return template
 
@@ -428,6 +460,13 @@ class _Checker:
 _EXAMPLE = (
     "Write it as items[?state == 'open' && size > 3].name, odd names as \"a-b\". See jmespath.org."
 )
+
+
+def _parsed(text: str) -> tuple[str | Reference, ...]:
+    try:
+        return parse(text, items=True)
+    except BadReference:
+        return ()
 
 
 def _argument(complaint: Complaint) -> tuple[str, str]:
