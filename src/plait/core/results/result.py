@@ -24,7 +24,7 @@ from .record import RunRecord, RunStatus, TaskRecord
 
 LEAST_S = 0.005
 """Seconds that a run must take for its speedup to mean anything."""
-MOST_STARTING = 0.1
+MOST_STARTING = 0.25
 """Share of the run's time that may be the start of a further server; above it, a speedup would say
 more about that than about calls."""
 
