@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 
 from . import __version__
@@ -11,20 +12,34 @@ from . import __version__
 
 def main() -> None:
     """Run the command line. Ends the process with one of the codes in `cli/exits.py`."""
-    if sys.argv[1:] == ["--version"]:  # the one answer that needs nothing else
+    if sys.argv[1:] == ["--version"] and sys.stdout:  # the one answer that needs nothing else
         sys.stdout.write(f"plait {__version__}\n")
         return
+    _open_missing_streams()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # While modules are imported, a KeyboardInterrupt could surface as any error of theirs.
+        signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
     os.environ.setdefault(
         "PYDANTIC_DISABLE_PLUGINS", "__all__"
     )  # else it searches all installed packages
     # Importing leaves no garbage, and looking for it takes a fifth of the start: `settle_memory`.
     gc.disable()
-    try:
-        from .cli.commands import program
+    from .cli.commands import program
 
-        program(prog_name="plait")
-    except KeyboardInterrupt:  # while the program is still being imported
-        raise SystemExit(130) from None
+    program(prog_name="plait")
+
+
+def _open_missing_streams() -> None:
+    """Open nothing in place of each standard stream that was closed, as a shell's `>&-` does: else
+    the next file that is opened would take its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            mode = "w" if number else "r"
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115  # to the end
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import os
 import pytest
 
 from plait.cli.console import Stream
-from plait.cli.style import Look, Styled
+from plait.cli.style import Look, Styled, Verbatim
 
 
 class Written(io.TextIOWrapper):
@@ -85,3 +85,32 @@ def test_a_reader_that_has_gone_ends_nothing():
         stream = Stream(file, {})
         stream.line("one")
         stream.line("two")
+
+
+def test_rows_are_drawn_below_the_lines_and_taken_away(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    file = Written()
+    stream = Stream(file, {"NO_COLOR": "1"})
+    stream.redraw([("one",), ("x" * 60,)])
+    stream.line("said")
+    stream.redraw([("two",)])
+    stream.redraw([])
+    cut = "x" * 38 + "…"
+    assert file.text() == f"one\n{cut}\n\x1b[2F\x1b[Jsaid\ntwo\n\x1b[1F\x1b[J"
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_no_line_of_ours_is_wider_than_the_terminal(monkeypatch: pytest.MonkeyPatch, columns: int):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    words = "  ✗ " + " ".join(["word"] * 60)
+    file = Written()
+    stream = Stream(file, {"NO_COLOR": "1"})
+    stream.line(words)
+    stream.line(Verbatim("y" * 200))
+    *folded, verbatim, end = file.text().split("\n")
+    assert all(len(line) <= columns for line in folded)
+    assert " ".join(" ".join(folded).split()) == words.strip()
+    assert (verbatim, end) == ("y" * 200, "")
+    pipe = Written(is_terminal=False)
+    Stream(pipe, {}).line(words)
+    assert pipe.text() == f"{words}\n"

@@ -271,6 +271,34 @@ def test_a_reader_that_stops_reading_causes_no_error(start: Start):
     assert "Traceback" not in process.stderr.read()
 
 
+@pytest.mark.parametrize(
+    ("closed", "code"), [("<&-", 0), (">&-", 0), ("2>&-", 0), ("<&- >&- 2>&-", 0)]
+)
+def test_a_closed_stream_is_no_error(start: Start, closed: str, code: int):
+    words = f"exec {sys.executable} -m plait call workspace:list_dir {closed}"
+    process = start("-c", words, program=("sh",))
+    out, err = process.communicate()
+    assert (process.returncode, err) == (code, "")
+    assert bool(out) is (">&-" not in closed.replace("2>&-", ""))
+
+
+def test_an_interrupt_during_the_imports_is_130_without_a_traceback(start: Start):
+    code = (
+        "import os, signal, sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'typer':\n"
+        "            try: os.kill(os.getpid(), signal.SIGINT); __import__('time').sleep(9)\n"
+        "            except BaseException: raise ImportError('a library hid the interrupt')\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from plait.__main__ import main\n"
+        "main()"
+    )
+    process = start("-c", code, "tools", program=(sys.executable,))
+    out, err = process.communicate()
+    assert (process.returncode, out, err) == (130, "", "")
+
+
 def test_plain_streams_get_plain_characters(start: Start):
     out, _ = start("servers", PYTHONIOENCODING="ascii").communicate()
     assert out.isascii()

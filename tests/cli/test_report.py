@@ -52,7 +52,7 @@ def test_a_result_shows_outputs_then_the_course_of_the_run():
         "── b",
         '{"n": 1}',
         "",
-        "● success  two steps  r_1",
+        "● success  two steps",
         "  0 ✓ a  s:a  " + "━━━━━━━━━━" + " " * 32 + "500 ms",
         "  1 ✓ b  s:b  " + " " * 10 + "━" * 30 + "  1.50 s",
         "2 succeeded · 2 layers · 1 at once",
@@ -64,10 +64,10 @@ def test_a_result_shows_outputs_then_the_course_of_the_run():
 @pytest.mark.parametrize(
     ("status", "heading"),
     [
-        (RunStatus.PARTIAL, "◐ partial  r_1"),
-        (RunStatus.FAILED, "✗ failed  r_1"),
-        (RunStatus.TIMEOUT, "✗ timeout  r_1"),
-        (RunStatus.CANCELLED, "✗ cancelled  r_1"),
+        (RunStatus.PARTIAL, "◐ partial"),
+        (RunStatus.FAILED, "✗ failed"),
+        (RunStatus.TIMEOUT, "✗ timeout"),
+        (RunStatus.CANCELLED, "✗ cancelled"),
     ],
 )
 def test_the_heading_says_how_the_run_ended(status: RunStatus, heading: str):
@@ -97,7 +97,7 @@ def test_what_is_not_text_is_named():
     image: Any = {"type": "image", "data": "aGk=" * 1_000, "mimeType": "image/png"}
     outputs = {"a": Output("x", attachments=(image,))}
     lines = report(ended(RunStatus.SUCCESS, record("a"), outputs=outputs))
-    assert lines[:3] == ["── a", "x", "and image/png, about 3,000 bytes: not shown"]
+    assert lines[:3] == ["── a", "x", "and image/png, 2,999 bytes: not shown"]
 
 
 @pytest.mark.parametrize(
@@ -153,10 +153,10 @@ def failed(*tasks: TaskRecord) -> RunResult:
     return ended(RunStatus.PARTIAL, record("w"), *tasks)
 
 
-def test_a_failed_task_has_its_reason_in_its_row_and_with_its_hint_below():
+def test_a_failed_task_has_its_reason_and_its_hint_once_below_the_rows():
     error = Failure("tool_error", "EACCES: /x\nsecond line", hint="Try another.")
     lines = report(failed(record("f", Status.FAILED, error=error)))
-    assert rows(lines)[1].endswith("tool_error: EACCES: /x second line")
+    assert rows(lines)[1] == "    ✗ f  s:f"
     assert lines[-4:] == [
         "errors",
         "  ✗ f  tool_error: EACCES: /x",
@@ -170,7 +170,14 @@ def test_a_skipped_task_says_why_in_words():
     error = Failure("dependency_failed", "skipped: f failed", caused_by="f")
     lines = report(failed(record("s", Status.SKIPPED, error=error)))
     assert lines[-1] == "  ↷ s  skipped: f failed"
-    assert rows(lines)[1].endswith("skipped: f failed")
+    assert "skipped" not in rows(lines)[1]
+
+
+def test_a_task_that_fail_fast_cancelled_has_one_mark():
+    error = Failure("fail_fast", "f failed, and fail_fast is on", caused_by="f")
+    lines = report(failed(record("c", Status.CANCELLED, error=error)))
+    assert rows(lines)[1] == "    ✗ c  s:c"
+    assert lines[-1] == "  ✗ c  f failed, and fail_fast is on"
 
 
 def test_a_task_that_a_condition_skipped_says_why_in_its_row_and_is_no_error():
@@ -181,7 +188,7 @@ def test_a_task_that_a_condition_skipped_says_why_in_its_row_and_is_no_error():
 
 
 def test_an_error_of_an_item_names_the_item():
-    assert shown(errors_report([TaskError("f", "tool_error", "x", index=3)])) == [
+    assert shown(errors_report([TaskError("f", "tool_error", "x", index=3)], {})) == [
         "  ✗ f[3]  tool_error: x"
     ]
 
@@ -218,17 +225,33 @@ def test_notes_are_shown_and_ways_to_be_faster_only_in_full():
     assert faster
 
 
+@pytest.mark.parametrize(("status", "mark"), [("success", "✓"), ("failed", "✗"), ("timeout", "✗")])
+def test_a_task_that_has_ended_gets_a_line(status: str, mark: str):
+    task = TaskResult("a", "s:t", status, 0, 0.0, 3.0, 1)
+    assert shown([settled_line(task)]) == [f"{mark} a  s:t  3.0 ms"]
+
+
 @pytest.mark.parametrize(
-    ("status", "reasons", "line"),
+    ("width", "row"),
     [
-        ("success", [], "✓ a  s:t  3.0 ms"),
-        ("failed", [TaskError("a", "tool_error", "no")], "✗ a  s:t  3.0 ms  tool_error: no"),
-        ("timeout", [TaskError("a", "timeout", "no answer")], "✗ a  s:t  3.0 ms  no answer"),
+        (100, "  0 ✓ a  s:a  " + "━" * 10 + " " * 32 + "500 ms"),
+        (44, "  0 ✓ a  s:a  " + "━" * 6 + " " * 18 + "500 ms"),
+        (28, "  0 ✓ a  s:a  500 ms"),
+        (17, "  0 ✓ a  500 ms"),
     ],
 )
-def test_a_task_that_has_ended_gets_a_line(status: str, reasons: list[TaskError], line: str):
-    task = TaskResult("a", "s:t", status, 0, 0.0, 3.0, 1)
-    assert shown([settled_line(task, reasons)]) == [line]
+def test_bars_then_tools_are_left_out_where_they_do_not_fit(width: int, row: str):
+    lines = shown(run_report(two(), width, is_whole=False))
+    assert lines[4] == row
+    assert all(len(line) <= width for line in lines[4:6])
+
+
+def test_binary_content_is_counted_and_never_shown():
+    image: Any = {"type": "image", "data": "aGk=" * 1_000, "mimeType": "image/png"}
+    outputs = {"a": Output([{"type": "text", "text": "x"}, image], attachments=(image,))}
+    lines = report(ended(RunStatus.SUCCESS, record("a"), outputs=outputs), is_whole=True)
+    assert any("(image/png, 2,999 bytes: not shown)" in line for line in lines)
+    assert not any("aGk=" in line or "and image" in line for line in lines)
 
 
 REFUSED = InvalidDag(
@@ -240,9 +263,10 @@ REFUSED = InvalidDag(
 )
 
 
-def test_a_refusal_numbers_every_problem():
-    assert shown(refusal_report(REFUSED)) == [
-        "refused: 2 problems, nothing has run",
+def test_a_refusal_names_its_file_and_numbers_every_problem():
+    assert shown(refusal_report(REFUSED))[0] == "refused: 2 problems, nothing has run"
+    assert shown(refusal_report(REFUSED, "syn.json")) == [
+        "refused: 2 problems in syn.json, nothing has run",
         '  1. tasks[0].tool "a"  Unknown tool.',
         "     Really.",
         "     Did you mean?",

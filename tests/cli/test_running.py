@@ -1,4 +1,4 @@
-"""plait run and plait call: exit codes, the two streams, and what is printed on each."""
+"""plait run: exit codes, the two streams, and what is printed on each."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ import signal
 
 import anyio
 import pytest
-import typer
-
-from plait.cli.running import read_arguments
 
 from ..fakes import FakeServers, tool
 from .conftest import Plait, task
@@ -67,6 +64,7 @@ def test_progress_goes_to_standard_error_and_results_to_standard_output(plait: P
     assert {line.split()[1] for line in result.stderr.splitlines()} == {"a", "bad", "after"}
     assert "── a" in result.stdout
     assert "1 succeeded · 1 failed · 1 skipped" in result.stdout
+    assert (result.stdout + result.stderr).count("EACCES: /x") == 1
     assert "tool_error: EACCES: /x" in result.stdout
     assert "after  skipped: bad failed" in result.stdout
 
@@ -105,39 +103,6 @@ def test_ctrl_c_cancels_the_calls_and_prints_what_there_is(plait: Plait, servers
     assert "Interrupted" in result.stderr
 
 
-def test_call_prints_text_as_it_is_and_anything_else_as_json(plait: Plait):
-    assert plait("call", "s:say", '{"text": "two\\nlines"}').stdout == "two\nlines\n"
-    assert json.loads(plait("call", "s:echo", '{"n": [1, 2]}').stdout) == {"n": [1, 2]}
-
-
-def test_call_passes_references_on_as_they_are(plait: Plait):
-    assert plait("call", "s:say", '{"text": "$OUTPUT[a].b"}').stdout == "$OUTPUT[a].b\n"
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "said"),
-    [
-        (("s:fail",), 1, "tool_error: EACCES: /x"),
-        (("s:echo", "{"), 2, "not JSON"),
-        (("s:echo", "[]"), 2, "not a JSON object"),
-        (("s:say", "{}"), 3, "text"),
-        (("s:nope",), 3, "Unknown tool"),
-        (("far:look",), 5, "connection refused"),
-    ],
-)
-def test_a_call_that_gives_nothing_says_why(
-    plait: Plait, words: tuple[str, ...], code: int, said: str
-):
-    result = plait("call", *words)
-    assert (result.exit_code, result.stdout) == (code, "")
-    assert said in result.stderr
-
-
-def test_call_as_json_is_the_result_of_a_run(plait: Plait):
-    document = json.loads(plait("call", "s:echo", '{"n": 1}', "--json").stdout)
-    assert document["outputs"] == {"call": {"n": 1}}
-
-
 def test_tasks_are_shown_in_the_order_in_which_they_ended(plait: Plait, servers: FakeServers):
     third_has_begun = anyio.Event()
 
@@ -156,17 +121,3 @@ def test_detail_full_shows_outputs_whole(plait: Plait):
     tasks = [task("a", arguments={"items": list(range(500))})]
     assert "\n    499\n" not in plait.run(tasks).stdout
     assert "\n    499\n" in plait.run(tasks, "--detail", "full").stdout
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [("{", "this is not JSON"), ("[]", "not a JSON object"), ('{"a": 1, "a": 2}', "twice")],
-)
-def test_arguments_that_are_not_a_json_object_are_refused_with_an_example(text: str, said: str):
-    with pytest.raises(typer.BadParameter, match=said) as refused:
-        read_arguments(text)
-    assert str(refused.value).endswith("""Write a JSON object, such as '{"path": "README.md"}'.""")
-
-
-def test_arguments_are_read_as_they_were_typed():
-    assert read_arguments('{"a": [1, "$OUTPUT[x]"]}') == {"a": [1, "$OUTPUT[x]"]}

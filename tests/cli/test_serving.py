@@ -42,6 +42,8 @@ def test_any_other_address_is_refused_with_examples(text: str):
         (("--http", "x:y:1"), "write it as PORT or HOST:PORT"),
         (("--allow-host", "a"), "--allow-host, --allow-origin and --no-auth need it"),
         (("--allow-origin", "https://a"), "--allow-origin and --no-auth need it"),
+        (("--http", "0", "--allow-origin", "foo"), "foo: write a host as name or name:port"),
+        (("--http", "0", "--allow-host", "a b"), "a b: write a host as name or name:port"),
         (("--no-auth",), "--allow-origin and --no-auth need it"),
     ],
 )

@@ -18,9 +18,12 @@ from ..fakes import FakeServers
 from .conftest import Plait, task
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, Exit.INTERRUPTED), (signal.SIGTERM, Exit.TERMINATED)],
+)
 def test_a_signal_ends_what_the_command_does(
-    number: signal.Signals, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    number: signal.Signals, code: Exit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     async def verb(gateway: object) -> int:
         signal.raise_signal(number)
@@ -32,7 +35,7 @@ def test_a_signal_ends_what_the_command_does(
     session = Session(
         lambda config: Gateway(servers, servers, InMemoryRuns()), tmp_path / "servers.toml"
     )
-    assert session.perform(verb) == Exit.INTERRUPTED
+    assert session.perform(verb) == code
     assert "Interrupted" in capsys.readouterr().err
     assert signal.getsignal(number) == before
 
@@ -72,7 +75,7 @@ def test_a_refused_dag_is_one_document_too(plait: Plait):
 def test_a_refused_dag_is_explained_on_standard_error(plait: Plait):
     result = plait.run([task("a", "s:ekko"), task("b", depends_on=["c"])])
     assert result.stdout == ""
-    assert "refused: 2 problems, nothing has run" in result.stderr
+    assert "refused: 2 problems in standard input, nothing has run" in result.stderr
     assert '1. tasks[0].tool "a"' in result.stderr
     assert "2. tasks[1].depends_on" in result.stderr
 
@@ -86,7 +89,7 @@ def test_ctrl_c_before_anything_runs_leaves_nothing_to_print(
 
     monkeypatch.setattr(FakeServers, "settled", never)
     result = plait.run([task("a", "s:not_listed")])
-    assert (result.exit_code, result.stdout) == (130, "")
+    assert (result.exit_code, result.stdout) == (143, "")
 
 
 def test_a_fault_of_the_program_is_one_line_unless_debug_is_on(

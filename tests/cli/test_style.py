@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.cli.style import counted, milliseconds, one_line, pretty
+from plait.cli.style import Look, Styled, counted, fold, milliseconds, one_line, pretty
 from plait.core.values.strict import Json
 
 from ..core.strategies import json_values
@@ -75,3 +75,20 @@ def test_a_value_stays_the_same_however_it_is_broken_into_lines(value: Json, wid
 )
 def test_text_is_shown_as_it_is(text: str, lines: list[str]):
     assert list(pretty(text, 3)) == lines
+
+
+@given(st.text(alphabet=" ab", max_size=60), st.integers(4, 30))
+def test_folding_loses_no_character_but_blanks(text: str, width: int):
+    lines = ["".join(map(str, line)) for line in fold((text,), width)]
+    assert all(len(line) <= width for line in lines)
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+
+
+def test_a_line_is_folded_between_words_and_keeps_its_styles():
+    line = ("  ", Styled("bold word", Look.BOLD), " and plain words")
+    assert list(fold(line, 14)) == [
+        ("  ", Styled("bold word", Look.BOLD)),
+        ("    and plain",),
+        ("    words",),
+    ]
+    assert list(fold(("x" * 25,), 10)) == [("x" * 10,), ("  " + "x" * 8,), ("  " + "x" * 7,)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -12,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from plait.cli.commands import program
+from plait.cli.exits import Exit
 from plait.config import load_config
 from plait.core.language.dag import read_dag
 from plait.core.values.strict import loads
@@ -106,6 +110,35 @@ def test_the_dag_of_the_quickstart_runs_on_its_settings(project: Path):
     written = (project / "state.txt").read_text()
     assert written.startswith("Commit history: the last 3 of project\n\n")
     assert "README.md\n" in written
+
+
+COMMANDS = [
+    line
+    for block in blocks_in("sh")
+    if block.page.name == "cli.md"
+    for line in block.text.splitlines()
+]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_of_the_page_on_the_command_line_runs(line: str, project: Path):
+    (project / "first.json").write_text(of_the_quickstart("json").text)
+    (project / "note.json").write_text('{"path": "note.txt", "content": "x"}')
+    name, *words = shlex.split(line)
+    assert name == "plait"
+    ran(project, "-m", "plait", *words, "--config", "servers.toml")
+    if "-o" in words:
+        assert (project / "copy.txt").read_text() == "12"
+        assert "Successfully wrote" in (project / "said.txt").read_text()
+
+
+def test_the_page_on_the_command_line_names_every_command_and_exit_code():
+    page = (ROOT / "docs" / "cli.md").read_text()
+    for command in program.registered_commands:
+        assert command.callback is not None
+        assert f"| `plait {command.callback.__name__}" in page
+    codes = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
+    assert codes == set(Exit)
 
 
 @pytest.mark.parametrize("block", blocks_in("json"), ids=by_place)

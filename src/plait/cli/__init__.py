@@ -4,10 +4,13 @@
     session     one start of the program: settings, log, gateway, signals; errors become exit codes
     exits       the exit codes
     documents   a DAG from a file, with the changes that options make
-    running     run, call
+    running     run
+    calling     call
     looking     plan, tools, servers
     serving     serve
     report      results, plans and refusals as lines
+    live        rows that are redrawn while something runs
+    binary      images and other data in results
     style       pieces of lines, numbers in words
     console     the two streams: colours, glyphs and escapes, in one place
 

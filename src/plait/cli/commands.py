@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from .. import __version__
 
@@ -19,9 +20,37 @@ Exit codes: 0 everything succeeded; 1 a task failed; 2 the command line was wron
 refused, and nothing
 ran; 4 the configuration is wrong; 5 a server that was needed cannot be reached; 124 the run timed \
 out; 130 it was
-interrupted."""
+interrupted; 143 it was ended by SIGTERM."""
+
+INSTEAD = {
+    "graph": "plait plan DAG shows layers, conflicts and the critical path",
+    "check": "plait plan DAG checks it, and runs nothing",
+    "validate": "plait plan DAG checks it, and runs nothing",
+    "list": "plait tools lists tools, plait servers lists servers",
+    "ls": "plait tools lists tools, plait servers lists servers",
+    "search": "plait tools WORDS finds tools",
+    "describe": "plait tools WORDS shows tools with their arguments",
+    "status": "plait servers shows the state of each server",
+    "ps": "plait servers shows the state of each server",
+    "doctor": "plait servers shows why a server does not start",
+    "install": "docs/clients.md shows how each client starts plait serve",
+    "start": "plait serve starts the gateway",
+    "exec": "plait run DAG runs a DAG, plait call TOOL one tool",
+}
+"""The commands that people of other programs look for."""
+
+
+class Commands(TyperGroup):
+    """Answers the names that other programs have for a command with ours."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] in INSTEAD and args[0] not in self.commands:
+            ctx.fail(f'Unknown command "{args[0]}": {INSTEAD[args[0]]}.')
+        return super().resolve_command(ctx, args)
+
 
 program = typer.Typer(
+    cls=Commands,
     help="Run DAGs of MCP tool calls in parallel, on any number of MCP servers.",
     epilog=EXITS,
     no_args_is_help=True,
@@ -122,7 +151,7 @@ def serve(
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Serve the gateway to a client, on standard input and output or over HTTP."""
+    """Serve clients, over a pipe (standard input and output) or HTTP."""
     from .serving import serve
 
     session = _session(ctx, config, log_level or LogLevel.INFO, debug)
@@ -180,6 +209,7 @@ def run(
     session = _session(ctx, config, log_level, debug, as_json)
     is_whole = detail is Detail.FULL
     source = read_source(dag)
+    session.document = source.name
     _end(
         session.perform(
             lambda gateway: run_dag(gateway, session, source, changes, is_whole=is_whole)
@@ -196,13 +226,16 @@ def plan(
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Check a DAG and show how it would run: layers, critical path, what it changes. Nothing
-    runs."""
+    """Check a DAG and show how it would run; nothing runs.
+
+    Shows its layers, the critical path, conflicts, the expected time, and what it changes.
+    """
     from .documents import read_source
     from .looking import plan_dag
 
     session = _session(ctx, config, log_level, debug, as_json)
     source = read_source(dag)
+    session.document = source.name
     _end(session.perform(lambda gateway: plan_dag(gateway, session, source)))
 
 
@@ -220,7 +253,10 @@ def tools(
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """List the tools, or find some by words. [w] marks those that are not read-only."""
+    """List the tools, or find some by words.
+
+    [w] marks those that are not read-only.
+    """
     from .looking import list_tools
 
     session = _session(ctx, config, log_level, debug, as_json)
@@ -234,19 +270,29 @@ def call(
     ctx: typer.Context,
     tool: Annotated[str, typer.Argument(metavar="TOOL", help="server:tool")],
     arguments: Annotated[
-        str, typer.Argument(metavar="[JSON]", help="Its arguments, a JSON object.")
-    ] = "{}",
+        list[str] | None,
+        typer.Argument(
+            metavar="[ARGUMENTS]",
+            help="key=value, a JSON object, @FILE, or - for standard input. Can be repeated.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="Save the result: images and other data as such."
+        ),
+    ] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
 ) -> None:
     """Call one tool and show its result."""
-    from .running import call_tool, read_arguments
+    from .calling import call_tool, read_words
 
     session = _session(ctx, config, log_level, debug, as_json)
-    given = read_arguments(arguments)
-    _end(session.perform(lambda gateway: call_tool(gateway, session, tool, given)))
+    words = read_words(arguments or ())
+    _end(session.perform(lambda gateway: call_tool(gateway, session, tool, words, output)))
 
 
 @program.command()
@@ -294,7 +340,7 @@ def _session(
     """Return the session of a command. *ctx.obj* may be another function that opens a gateway."""
     from .session import Session
 
-    return Session(ctx.obj, config, (log_level or LogLevel.WARNING).value, debug, as_json)
+    return Session(ctx.obj, config, (log_level or LogLevel.ERROR).value, debug, as_json)
 
 
 def _end(code: int) -> NoReturn:

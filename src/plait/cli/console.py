@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TextIO
 
 from ..core.values.printable import printable
 from ..core.values.strict import Json
-from .style import TIMES, Line, Look, Styled
+from .style import TIMES, Line, Look, Styled, cut, fold
 
 PLAIN = str.maketrans(
     {
@@ -36,6 +36,7 @@ PLAIN = str.maketrans(
 
 WIDTH = 120
 """The width of lines that are not for a terminal."""
+NARROWEST = 20
 
 
 class Stream:
@@ -43,10 +44,14 @@ class Stream:
 
     def __init__(self, file: TextIO, environ: Mapping[str, str]) -> None:
         self._file = file
+        self._drawn = 0
+        """Rows of `redraw` that stand below all lines."""
         is_dumb = environ.get("TERM") == "dumb"
         self.has_unicode = (file.encoding or "").lower().replace("-", "") == "utf8"
         self.is_terminal = file.isatty()
-        self.width = max(60, shutil.get_terminal_size().columns) if self.is_terminal else WIDTH
+        columns = shutil.get_terminal_size().columns if self.is_terminal else WIDTH
+        self.width = max(NARROWEST, columns)
+        self.can_redraw = self.is_terminal and not is_dumb
         self.has_colours = _wants_colours(environ, is_default=self.is_terminal and not is_dumb)
         self._is_plain = is_dumb or not self.has_unicode
 
@@ -57,10 +62,28 @@ class Stream:
         self.lines([pieces])
 
     def lines(self, lines: Iterable[Line]) -> None:
-        self._write("".join(f"{''.join(map(self._shown, line)).rstrip()}\n" for line in lines))
+        """Write *lines*; those of ours that are too long for a terminal are folded."""
+        if self.is_terminal:
+            lines = (part for line in lines for part in fold(line, self.width))
+        self._write(self._erasing() + "".join(map(self._text, lines)))
+
+    def redraw(self, rows: Sequence[Line]) -> None:
+        """Show *rows* below all lines, in place of those of the last time. Only if
+        `can_redraw`."""
+        erasing, self._drawn = self._erasing(), len(rows)
+        self._write(erasing + "".join(self._text(cut(row, self.width - 1)) for row in rows))
+
+    def _erasing(self) -> str:
+        """The escape that takes the rows of `redraw` away."""
+        drawn, self._drawn = self._drawn, 0
+        return f"\x1b[{drawn}F\x1b[J" if drawn else ""
+
+    def _text(self, line: Line) -> str:
+        return f"{''.join(map(self._shown, line)).rstrip()}\n"
 
     def json(self, value: Json) -> None:
         """Write *value* as one JSON document, exactly."""
+        self._write(self._erasing())
         text = json.dumps(value, ensure_ascii=not self.has_unicode, indent=2)
         text = "".join(
             char if char == "\n" or printable(char) == char else json.dumps(char)[1:-1]
@@ -77,6 +100,8 @@ class Stream:
         return text
 
     def _write(self, text: str) -> None:
+        if not text:
+            return
         encoding = self._file.encoding or "ascii"
         try:
             self._file.write(text.encode(encoding, "backslashreplace").decode(encoding))

@@ -74,7 +74,9 @@ class Document:
 def read_source(path: str) -> Source:
     """Read *path*, or standard input for `-`. Raises `typer.BadParameter`."""
     if path == STDIN:
-        return Source("the DAG", _without_mark(sys.stdin.buffer.read()))
+        if sys.stdin.isatty():
+            typer.echo("Reading a DAG from the terminal; Ctrl-D ends it.", err=True)
+        return Source("standard input", _without_mark(sys.stdin.buffer.read()))
     try:
         return Source(path, _without_mark(Path(path).read_bytes()))
     except OSError as error:
@@ -92,6 +94,10 @@ def read_document(source: Source, changes: Changes | None = None) -> Document:
     changes = changes or Changes()
     value: Any
     slips: list[str] = []
+    if source.data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        problem = "The file is text in UTF-16; a DAG is read as UTF-8."
+        hint = "Save it as UTF-8; in PowerShell: … | Out-File -Encoding utf8 FILE"
+        raise InvalidDag([Problem("$", "invalid_encoding", problem, hint)])
     try:
         if source.is_toml:
             value = _toml(source.data)

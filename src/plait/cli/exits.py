@@ -18,6 +18,7 @@ class Exit(IntEnum):
     UNREACHABLE = 5
     TIMED_OUT = 124
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 def exit_of(result: RunResult) -> Exit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 
 import typer
 
@@ -12,6 +13,7 @@ from ..core.values.strict import Json, JsonObject
 from ..engine.gateway import Gateway
 from .documents import Document, Source, read_document
 from .exits import Exit
+from .live import showing, starting_rows
 from .planned import plan_report
 from .session import Session
 from .style import Line, Look, Styled, counted, one_line
@@ -33,7 +35,8 @@ async def plan_dag(gateway: Gateway, session: Session, source: Source) -> int:
 
 
 async def show_plan(gateway: Gateway, session: Session, name: str, document: Document) -> int:
-    plan = await gateway.plan(document.value)
+    async with showing(session.console.err, partial(starting_rows, gateway)):
+        plan = await gateway.plan(document.value)
     if session.as_json:
         session.console.out.json(plan)
     else:
@@ -44,7 +47,8 @@ async def show_plan(gateway: Gateway, session: Session, name: str, document: Doc
 async def list_tools(gateway: Gateway, session: Session, words: str, server: str | None) -> int:
     """Show the tools that *words* find, best first, with signatures; or all, a line each. Tools
     that the policy denies are not shown."""
-    await gateway.settled()
+    async with showing(session.console.err, partial(starting_rows, gateway)):
+        await gateway.settled()
     catalog = gateway.catalog()
     if server is not None and server not in catalog.servers:
         hint = (
@@ -81,7 +85,8 @@ async def list_tools(gateway: Gateway, session: Session, words: str, server: str
 
 async def list_servers(gateway: Gateway, session: Session) -> int:
     """Show the state of each server. If one does not start, that is a result, not a failure."""
-    await gateway.settled()
+    async with showing(session.console.err, partial(starting_rows, gateway)):
+        await gateway.settled()
     catalog = gateway.catalog()
     servers = list(catalog.servers.values())
     disabled = [name for name, settings in session.config.servers.items() if not settings.enabled]

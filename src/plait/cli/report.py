@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..core.values.problems import some_of
 from ..core.values.strict import Json, JsonObject
-from .style import TIMES, Line, Look, Styled, counted, milliseconds, one_line, pretty
+from .binary import binaries, without_binary
+from .style import (
+    TIMES,
+    Line,
+    Look,
+    Styled,
+    Verbatim,
+    counted,
+    milliseconds,
+    one_line,
+    pretty,
+)
 
 if TYPE_CHECKING:
     from ..core.results.result import Metrics, RunResult, TaskError, TaskResult
@@ -22,7 +33,8 @@ MAX_ERRORS = 50
 LEAST_SPEEDUP = 1.1
 """Below it, a speedup is noise."""
 LEAST_STARTUP_MS = 50
-LONGEST_ID, LONGEST_TOOL, LONGEST_BAR = 24, 40, 40
+LONGEST_ID, LONGEST_TOOL, LONGEST_BAR, LONGEST_OUTCOME = 24, 40, 40, 30
+SHORTEST_BAR = 10
 
 MARKS = {
     "success": Styled("✓", Look.GREEN),
@@ -52,10 +64,9 @@ def run_report(
     """Show the outputs, then the course of the run. If *is_whole*, nothing is cut or left out."""
     for id, value in result.outputs.items():
         yield from _output(id, value, width, is_whole=is_whole)
-        yield from (
-            (Styled(f"and {_attachment(block)}", Look.DIM),)
-            for block in result.attachments.get(id, [])
-        )
+        if not any(binaries(value)):
+            attached = binaries([*result.attachments.get(id, [])])
+            yield from ((Styled(f"and {each}: not shown", Look.DIM),) for each in attached)
         yield ()
     yield _heading(result)
     yield from _waterfall(result, width, is_whole=is_whole)
@@ -64,42 +75,40 @@ def run_report(
     yield from _errors(result, is_whole=is_whole)
 
 
-def settled_line(task: TaskResult, reasons: Sequence[TaskError]) -> Line:
+def settled_line(task: TaskResult) -> Line:
     """Return the line that a finished *task* gets while its run goes on."""
     mark = MARKS.get(task.status, Styled("●", Look.BLUE))
-    return (mark, f" {task.id}  ", Styled(task.tool, Look.DIM), f"  {_outcome(task, reasons)}")
+    return (mark, f" {task.id}  ", Styled(task.tool, Look.DIM), f"  {_outcome(task)}")
 
 
-def errors_report(errors: Iterable[TaskError]) -> Iterator[Line]:
-    """Show each error with its hint."""
+def errors_report(errors: Iterable[TaskError], statuses: Mapping[str, str]) -> Iterator[Line]:
+    """Show each error with its hint. *statuses* are those of the tasks, by id."""
     for error in errors:
-        is_skip = error.code in {"dependency_failed", "condition", "fail_fast"}
+        status = statuses.get(error.id, "failed")
+        is_failure = status in {"failed", "timeout"}
         place = error.id if error.index is None else f"{error.id}[{error.index}]"
         first, *more = error.message.splitlines() or [""]
-        message = first if is_skip else f"{error.code}: {first}"
-        yield (
-            "  ",
-            MARKS["skipped" if is_skip else "failed"],
-            " ",
-            Styled(place, Look.BOLD),
-            f"  {message}",
-        )
+        message = f"{error.code}: {first}" if is_failure else first
+        mark = MARKS["failed"] if is_failure else MARKS[status]
+        yield ("  ", mark, " ", Styled(place, Look.BOLD), f"  {message}")
         yield from ((f"      {line}",) for line in more)
         if error.hint:
             yield ("      ", Styled(error.hint, Look.DIM))
 
 
-def refusal_report(error: InvalidDag) -> Iterator[Line]:
-    """Show all problems of a document, numbered, each with its hint."""
-    number = len(error.problems)
-    yield (Styled("refused", Look.RED), f": {counted(number, 'problem')}, nothing has run")
+def refusal_report(error: InvalidDag, name: str | None = None) -> Iterator[Line]:
+    """Show all problems of the document *name*, numbered, each with its hint."""
+    number = counted(len(error.problems), "problem")
+    where = f" in {name}" if name else ""
+    yield (Styled("refused", Look.RED), f": {number}{where}, nothing has run")
     for index, problem in enumerate(error.problems, 1):
         place = f'{problem.path} "{problem.id}"' if problem.id else problem.path
         first, *more = problem.message.splitlines() or [""]
         yield (f"{index:>3}. ", Styled(place, Look.BOLD), f"  {first}")
         yield from ((f"     {line}",) for line in more)
-        if problem.hint:
-            yield from (("     ", Styled(line, Look.DIM)) for line in problem.hint.splitlines())
+        is_syntax = problem.path == "$" and problem.code == "invalid_json"
+        hint = "Fix the file." if is_syntax and name else problem.hint or ""
+        yield from (("     ", Styled(line, Look.DIM)) for line in hint.splitlines())
     yield from notes_report(error.notes)
 
 
@@ -116,10 +125,10 @@ def notes_report(notes: Iterable[str]) -> Iterator[Line]:
 
 def _output(id: str, value: Json, width: int, *, is_whole: bool) -> Iterator[Line]:
     yield (Styled("── ", Look.DIM), Styled(id, Look.BOLD))
-    lines = pretty(value, width)
+    lines = pretty(without_binary(value), width)
     shown = lines if is_whole else islice(lines, MAX_OUTPUT_LINES)
     yield from (
-        (line if is_whole or len(line) <= MAX_LINE else f"{line[: MAX_LINE - 1]}…",)
+        (Verbatim(line if is_whole or len(line) <= MAX_LINE else f"{line[: MAX_LINE - 1]}…"),)
         for line in shown
     )
     left = sum(1 for _ in lines)
@@ -131,55 +140,48 @@ def _output(id: str, value: Json, width: int, *, is_whole: bool) -> Iterator[Lin
         )
 
 
-def _attachment(block: JsonObject) -> str:
-    size = len(str(block.get("data", ""))) * 3 // 4
-    return f"{block.get('mimeType', block.get('type', 'content'))}, about {size:,} bytes: not shown"
-
-
 def _heading(result: RunResult) -> Line:
     look = _STATUS_LOOKS.get(result.status, Look.RED)
     mark = "●" if result.status == "success" else "◐" if result.status == "partial" else "✗"
     name = (f"  {result.name}",) if result.name else ()
-    return (Styled(f"{mark} {result.status}", look), *name, "  ", Styled(result.run_id, Look.DIM))
+    return (Styled(f"{mark} {result.status}", look), *name)
 
 
 def _waterfall(result: RunResult, width: int, *, is_whole: bool) -> Iterator[Line]:
-    """Show a row for each task, by layers, with bars on one time axis."""
+    """Show a row for each task, by layers, with bars on one time axis. Where they do not fit, the
+    bars are left out, then the tools."""
     tasks = result.tasks
     if len(tasks) > MAX_ROWS and not is_whole:
         tasks = tuple(task for task in tasks if task.status not in {"success", "skipped"})[
             :MAX_ROWS
         ]
+    outcomes = {task.id: _outcome(task) for task in tasks}
     id_width = min(LONGEST_ID, max((len(task.id) for task in tasks), default=0))
     tool_width = min(LONGEST_TOOL, max((len(task.tool) for task in tasks), default=0))
-    bar_width = max(10, min(LONGEST_BAR, width - id_width - tool_width - 36))
+    outcome_width = min(LONGEST_OUTCOME, max(map(len, outcomes.values()), default=0))
+    room = width - len("  0 ✓ ") - id_width - outcome_width - 2
+    bar_width = min(LONGEST_BAR, room - tool_width - 4)
+    has_bars, has_tools = bar_width >= SHORTEST_BAR, room >= tool_width + 2
     critical = set(result.metrics.critical_path)
-    reasons = _by_task(result.errors)
     last_layer = -1
     for task in sorted(tasks, key=lambda task: task.layer):
         is_critical = task.id in critical
-        yield (
+        pieces: list[str | Styled] = [
             Styled(f"{'' if task.layer == last_layer else task.layer:>3}", Look.DIM),
             " ",
             MARKS.get(task.status, MARKS["running"]),
             " ",
             _padded(task.id, id_width, Look.BOLD if is_critical else None),
-            "  ",
-            _padded(task.tool, tool_width, Look.DIM),
-            "  ",
-            Styled(_bar(task, result, bar_width), _bar_look(task, is_critical=is_critical)),
-            f"  {_outcome(task, reasons.get(task.id, ()))}",
-        )
+        ]
+        if has_tools:
+            pieces += ["  ", _padded(task.tool, tool_width, Look.DIM)]
+        if has_bars:
+            bar = _bar(task, result, bar_width)
+            pieces += ["  ", Styled(bar, _bar_look(task, is_critical=is_critical))]
+        yield (*pieces, f"  {outcomes[task.id]}")
         last_layer = task.layer
     if left := len(result.tasks) - len(tasks):
         yield (Styled(f"    … {counted(left, 'more task')}: see all with --detail full", Look.DIM),)
-
-
-def _by_task(errors: Iterable[TaskError]) -> dict[str, list[TaskError]]:
-    found: dict[str, list[TaskError]] = {}
-    for error in errors:
-        found.setdefault(error.id, []).append(error)
-    return found
 
 
 def _padded(text: str, width: int, look: Look | None) -> str | Styled:
@@ -202,7 +204,8 @@ def _bar_look(task: TaskResult, *, is_critical: bool) -> Look:
     return Look.MAGENTA if is_critical else Look.GREEN
 
 
-def _outcome(task: TaskResult, reasons: Sequence[TaskError]) -> str:
+def _outcome(task: TaskResult) -> str:
+    """Say how long *task* took and what was special; why it failed stands with the errors."""
     parts = [] if task.duration_ms is None else [milliseconds(task.duration_ms)]
     if task.cached:
         parts.append("cache")
@@ -212,16 +215,6 @@ def _outcome(task: TaskResult, reasons: Sequence[TaskError]) -> str:
         parts.append("taken from the earlier run")
     if task.reason is not None:
         parts.append(one_line(task.reason, 80))
-    if task.status != "success" and reasons:
-        first = reasons[0]
-        is_call = first.code not in {
-            "dependency_failed",
-            "condition",
-            "fail_fast",
-            "cancelled",
-            "timeout",
-        }
-        parts.append(one_line(f"{first.code}: {first.message}" if is_call else first.message, 80))
     return "  ".join(parts)
 
 
@@ -270,6 +263,6 @@ def _errors(result: RunResult, *, is_whole: bool) -> Iterator[Line]:
         return
     shown = result.errors if is_whole else result.errors[:MAX_ERRORS]
     yield (Styled("errors", Look.BOLD),)
-    yield from errors_report(shown)
+    yield from errors_report(shown, {task.id: task.status for task in result.tasks})
     if left := len(result.errors) - len(shown):
         yield (Styled(f"  … {left:,} more: see all with --detail full", Look.DIM),)

@@ -62,6 +62,7 @@ def serve(
     from ..config import Untrusted, load_config
     from ..config.read import without_servers
     from ..config.reloading import Reloading, log_notes
+    from ..upstream.transports.hosts import Allowed
 
     try:
         config = session.config
@@ -77,9 +78,16 @@ def serve(
             raise _bad_address(
                 "it is missing, and --allow-host, --allow-origin and --no-auth need it."
             )
+        if sys.stdin.isatty():
+            hint = "It speaks MCP on standard input. For people: plait tools, or --http 8420."
+            session.console.err.line(hint)
         anyio.run(serve_stdio, config, reloading)
         return Exit.SUCCESS
     address = read_address(http)
+    try:
+        Allowed(address.host, hosts, origins)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}.", param_hint="--allow-host, --allow-origin") from None
     listening = partial(
         serve_http,
         config,

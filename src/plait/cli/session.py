@@ -46,6 +46,8 @@ class Session:
     log_level: str = "warning"
     debug: bool = False
     as_json: bool = False
+    document: str | None = None
+    """The name of the file that a command reads, for messages."""
     may_ask: bool = True
     """Whether a person may be asked on the terminal."""
     secrets: Secrets = field(default_factory=Secrets)
@@ -108,7 +110,7 @@ class Session:
         if self.as_json:
             self.console.out.json(invalid_document(error))
         else:
-            self.console.err.lines(refusal_report(error))
+            self.console.err.lines(refusal_report(error, self.document))
         return Exit.REFUSED
 
     @contextmanager
@@ -130,12 +132,14 @@ class Session:
     async def _with_gateway(self, config: Config, command: Command) -> int:
         code: int = Exit.INTERRUPTED
         scope = anyio.CancelScope()
-        with self._interrupting(scope):
+        with self._interrupting(scope) as numbers:
             async with self._opened(config) as gateway:
                 gc.enable()  # it is disabled while the program starts
                 with scope:
                     code = await command(gateway)
-        return Exit.INTERRUPTED if scope.cancel_called else code
+        if signal.SIGTERM in numbers:
+            return Exit.TERMINATED
+        return Exit.INTERRUPTED if numbers else code
 
     def _opened(self, config: Config) -> AbstractAsyncContextManager[Gateway]:
         if self.open_gateway is not None:
@@ -145,16 +149,19 @@ class Session:
         return open_gateway(config, on_demand=True)
 
     @contextmanager
-    def _interrupting(self, scope: anyio.CancelScope) -> Iterator[None]:
+    def _interrupting(self, scope: anyio.CancelScope) -> Iterator[list[signal.Signals]]:
         """Cancel *scope* on the first Ctrl-C or SIGTERM, and end the process at once on the
-        second."""
+        second. Yields the signals that came."""
         from ..upstream.stopping import handling_signals
 
+        numbers: list[signal.Signals] = []
+
         def interrupt(number: signal.Signals) -> None:
+            numbers.append(number)
             if scope.cancel_called:
                 os._exit(Exit.INTERRUPTED)
             self.console.err.line("Interrupted: stopping. Interrupt again to exit at once.")
             scope.cancel()
 
         with handling_signals(interrupt):
-            yield
+            yield numbers

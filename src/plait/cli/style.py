@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from enum import StrEnum
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple, TypeAlias
 
 from ..core.values.strict import Json
@@ -31,6 +33,52 @@ class Styled(NamedTuple):
 
 
 Line: TypeAlias = tuple[str | Styled, ...]
+
+
+class Verbatim(str):
+    """Text of somebody else, whose lines are neither folded nor cut."""
+
+    __slots__ = ()
+
+
+def length(line: Line) -> int:
+    return sum(len(piece.text if isinstance(piece, Styled) else piece) for piece in line)
+
+
+def fold(line: Line, width: int) -> Iterator[Line]:
+    """Break *line* between words into lines of at most *width*; all but the first are indented."""
+    if length(line) <= width or any(isinstance(piece, Verbatim) for piece in line):
+        yield line
+        return
+    left = [
+        (char, piece.look if isinstance(piece, Styled) else None)
+        for piece in line
+        for char in (piece.text if isinstance(piece, Styled) else piece)
+    ]
+    blanks = next((at for at, (char, _) in enumerate(left) if char != " "), 0)
+    indent = min(blanks + 2, width // 2)
+    while len(left) > width:
+        ends = (at for at in range(width, indent, -1) if left[at][0] == " ")
+        end = next(ends, width)
+        yield _pieces(left[:end])
+        while end < len(left) and left[end][0] == " ":
+            end += 1
+        left = [(" ", None)] * indent + left[end:]
+    yield _pieces(left)
+
+
+def cut(line: Line, width: int) -> Line:
+    """Cut *line* to *width*."""
+    if length(line) <= width:
+        return line
+    first = next(fold((*line[:-1], line[-1]), width - 1), line)
+    return (*first, "…")
+
+
+def _pieces(chars: list[tuple[str, Look | None]]) -> Line:
+    groups = groupby(chars, key=itemgetter(1))
+    texts = (("".join(char for char, _ in group), look) for look, group in groups)
+    return tuple(text if look is None else Styled(text, look) for text, look in texts)
 
 
 def milliseconds(ms: float) -> str:

@@ -1,0 +1,70 @@
+"""Binary content in the results of tools: named and counted on a terminal, saved in files."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import typer
+
+from ..core.values.strict import Json, JsonObject
+
+
+class Binary(NamedTuple):
+    """Binary content of one block: its MIME type, and its bytes as base64."""
+
+    mime: str
+    data: str
+
+    def __str__(self) -> str:
+        return f"{self.mime}, {len(self.data) * 3 // 4 - self.data[-2:].count('='):,} bytes"
+
+
+def binaries(value: Json) -> Iterator[Binary]:
+    """Find the binary contents of the content blocks that *value* is or lists."""
+    for block in value if isinstance(value, list) else [value]:
+        if (found := _binary(block)) is not None:
+            yield found
+
+
+def without_binary(value: Json) -> Json:
+    """Replace binary content in *value* by its type and size."""
+    if isinstance(value, list):
+        return [without_binary(block) for block in value] if any(binaries(value)) else value
+    if not isinstance(value, dict) or (found := _binary(value)) is None:
+        return value
+    said = f"({found}: not shown)"
+    resource = value.get("resource")
+    if isinstance(resource, dict):
+        return {**value, "resource": {**resource, "blob": said}}
+    return {**value, "data": said}
+
+
+def save(value: Json, attachments: Sequence[JsonObject], text: str, path: Path) -> list[Path]:
+    """Write the binary contents of an output to *path*, the second one to `NAME-2`; without any,
+    its *text*. Returns the files. Raises `typer.BadParameter`."""
+    found = [*binaries(value)] or [*binaries([*attachments])]
+    files = [path, *(path.with_stem(f"{path.stem}-{at}") for at in range(2, len(found) + 1))]
+    try:
+        contents = [base64.b64decode(each.data) for each in found] or [text.encode()]
+        for file, content in zip(files, contents, strict=True):
+            file.write_bytes(content)
+    except (OSError, binascii.Error) as error:
+        why = error.strerror if isinstance(error, OSError) else f"the base64 is broken: {error}"
+        raise typer.BadParameter(f"{path}: {why}.", param_hint="-o") from None
+    return files
+
+
+def _binary(block: Json) -> Binary | None:
+    if not isinstance(block, dict):
+        return None
+    match block:
+        case {"type": "image" | "audio" as kind, "data": str(data)} if data:
+            return Binary(str(block.get("mimeType", kind)), data)
+        case {"type": "resource", "resource": {"blob": str(data)} as resource} if data:
+            mime = resource.get("mimeType") if isinstance(resource, dict) else None
+            return Binary(str(mime or "binary data"), data)
+    return None

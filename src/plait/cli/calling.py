@@ -1,0 +1,160 @@
+"""`plait call`: one call, with its arguments as people type them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from ..core.results.result import RunResult
+from ..core.tools.catalog import Tool
+from ..core.values.strict import Json, JsonObject, NotStrict, loads
+from ..engine.gateway import Gateway
+from ..errors import InvalidDag
+from .binary import binaries, save, without_binary
+from .documents import STDIN, literal
+from .exits import exit_of
+from .live import row, showing, starting_rows
+from .report import errors_report, notes_report
+from .session import Session
+from .style import Line, Verbatim, counted, pretty
+
+CALL = "call"
+EXAMPLE = """Write key=value, or a JSON object such as '{"path": "README.md"}'."""
+
+
+async def call_tool(
+    gateway: Gateway, session: Session, name: str, words: Sequence[str], to: Path | None
+) -> int:
+    """Call the tool *name* once with the arguments in *words*. Show its result, text as it is and
+    anything else as JSON, or write it to the file *to*."""
+    servers = {name.partition(":")[0]} & gateway.catalog().servers.keys()
+    run_id: str | None = None
+    latest: str | None = None
+
+    def rows(seconds: float) -> list[Line]:
+        starting = starting_rows(gateway, seconds, servers or None)
+        if starting or run_id is None:
+            return starting
+        record = gateway.record(run_id)
+        return [row(record, record.tasks[CALL], name, latest)]
+
+    async with showing(session.console.err, rows):
+        if any("=" in word for word in words) and gateway.catalog().find(name) is None:
+            await gateway.settled(servers or None)
+        arguments = read_arguments(words, gateway.catalog().find(name))
+        task = {"id": CALL, "tool": name, "arguments": literal(arguments)}
+        try:
+            run_id = (await gateway.submit({"tasks": [task]})).run_id
+        except InvalidDag as error:
+            raise _of_a_call(error) from None
+        async with aclosing(gateway.follow(run_id)) as news:  # type: ignore[type-var]  # it is an async generator
+            async for progress in news:
+                latest = progress.latest
+    result = gateway.result(run_id)
+    _show(session, result, name, to)
+    return exit_of(result)
+
+
+def _show(session: Session, result: RunResult, name: str, to: Path | None) -> None:
+    out, err = session.console.out, session.console.err
+    if session.as_json:
+        out.json(result.document("full"))
+    elif CALL in result.outputs:
+        value = result.outputs[CALL]
+        attachments = result.attachments.get(CALL, ())
+        if to is not None:
+            text = "\n".join(pretty(value, out.width)) + "\n"
+            files = save(value, attachments, text, to)
+            err.line(f"saved in {', '.join(map(str, files))}")
+        else:
+            out.lines((Verbatim(line),) for line in pretty(without_binary(value), out.width))
+            if found := [*binaries(value)] or [*binaries([*attachments])]:
+                err.line(f"{counted(len(found), 'binary part')}: save it with -o FILE")
+    err.lines(notes_report(result.notes))
+    named = [replace(error, id=name) for error in result.errors]
+    err.lines(errors_report(named, {name: result.tasks[0].status}))
+
+
+def _of_a_call(error: InvalidDag) -> InvalidDag:
+    """Name the places in *error* as they are on the command line."""
+    problems = [
+        replace(problem, path=problem.path.removeprefix("tasks[0]."), id=None)
+        for problem in error.problems
+    ]
+    return InvalidDag(problems, [note.removeprefix("tasks[0]: ") for note in error.notes])
+
+
+def read_words(words: Sequence[str]) -> list[str]:
+    """Replace `@FILE` and `-` among *words* by what they hold. Raises `typer.BadParameter`."""
+    return [_held(word) for word in words]
+
+
+def _held(word: str) -> str:
+    if word == STDIN:
+        if sys.stdin.isatty():
+            typer.echo("Reading arguments from the terminal; Ctrl-D ends them.", err=True)
+        return sys.stdin.read()
+    if not word.startswith("@"):
+        return word
+    try:
+        return Path(word[1:]).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise _bad(f"{word[1:]} cannot be read: {why}.") from None
+
+
+def read_arguments(words: Sequence[str], tool: Tool | None) -> JsonObject:
+    """Read *words*, JSON objects and `key=value`, in this order. A value is of the type that the
+    schema of *tool* gives it. Raises `typer.BadParameter`."""
+    arguments: JsonObject = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if word.lstrip()[:1] in {"{", "["} or not equals or not key:
+            arguments |= _object(word)
+        else:
+            arguments[key] = _typed(value, _types(tool, key))
+    return arguments
+
+
+def _object(text: str) -> JsonObject:
+    try:
+        value = loads(text)
+    except NotStrict as error:
+        raise _bad(f"this is {error}. {EXAMPLE}") from None
+    if not isinstance(value, dict):
+        raise _bad(f"this is not a JSON object. {EXAMPLE}")
+    return value
+
+
+def _types(tool: Tool | None, key: str) -> set[str]:
+    """Return the types that the schema of *tool* allows for *key*; empty if it does not say."""
+    schema: Any = {} if tool is None else tool.definition.get("inputSchema")
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    wanted = properties.get(key) if isinstance(properties, dict) else None
+    if not isinstance(wanted, dict):
+        return set()
+    kinds = wanted.get("type", [])
+    if not kinds and all(isinstance(each, str) for each in wanted.get("enum", [0])):
+        return {"string"}
+    return set(kinds) if isinstance(kinds, list) else {str(kinds)}
+
+
+def _typed(text: str, types: set[str]) -> Json:
+    """Read *text* as JSON unless only a text is wanted; what is not JSON is text."""
+    if types == {"string"}:
+        return text
+    try:
+        value = loads(text)
+    except NotStrict:
+        return [text] if types == {"array"} else text
+    return value
+
+
+def _bad(message: str) -> typer.BadParameter:
+    return typer.BadParameter(message, param_hint="ARGUMENTS")

@@ -1,0 +1,48 @@
+"""Binary content in the results of tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from plait.cli.binary import binaries, save, without_binary
+
+IMAGE: Any = {"type": "image", "data": "aGVsbG8=", "mimeType": "image/png"}
+BLOB: Any = {"type": "resource", "resource": {"uri": "x://y", "mimeType": "a/b", "blob": "eWVz"}}
+TEXT: Any = {"type": "text", "text": "aGVsbG8="}
+
+
+def test_binary_content_is_found_in_content_blocks_alone():
+    assert [str(each) for each in binaries([TEXT, IMAGE, BLOB])] == [
+        "image/png, 5 bytes",
+        "a/b, 3 bytes",
+    ]
+    assert [str(each) for each in binaries(IMAGE)] == ["image/png, 5 bytes"]
+    others: list[Any] = [None, "aGVsbG8=", {"data": "aGVsbG8="}, [[IMAGE]], {"image": IMAGE}]
+    assert [[*binaries(other)] for other in others] == [[], [], [], [], []]
+
+
+def test_all_else_stays_as_it_is():
+    shown: Any = without_binary([TEXT, IMAGE, BLOB])
+    assert shown[0] is TEXT
+    assert shown[1] == {**IMAGE, "data": "(image/png, 5 bytes: not shown)"}
+    assert shown[2]["resource"]["blob"] == "(a/b, 3 bytes: not shown)"
+    assert shown[2]["resource"]["uri"] == "x://y"
+    value: Any = {"rows": [1, 2]}
+    assert without_binary(value) is value
+
+
+def test_what_cannot_be_decoded_or_written_is_refused(tmp_path: Path):
+    broken: Any = {**IMAGE, "data": "a"}
+    with pytest.raises(typer.BadParameter, match="base64 is broken"):
+        save(broken, (), "", tmp_path / "x.png")
+    with pytest.raises(typer.BadParameter, match="Is a directory"):
+        save("text", (), "text", tmp_path)
+
+
+def test_attachments_beside_another_output_are_saved(tmp_path: Path):
+    assert save({"n": 1}, (IMAGE,), "{}", tmp_path / "x") == [tmp_path / "x"]
+    assert (tmp_path / "x").read_bytes() == b"hello"
