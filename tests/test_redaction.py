@@ -116,6 +116,21 @@ def test_what_is_left_of_a_text(secret: str, text: str, redacted: str):
     assert Secrets([secret]).redact(text) == redacted
 
 
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("Authorization: Bearer eyJhbGciOi.J9-x_1~a+/==.", "Authorization: Bearer ***."),
+        ("header 'bearer ghp_0123456789abcdef'", "header 'bearer ***'"),
+        ("Bearer authentication is required", "Bearer authentication is required"),
+        ("Bearer realm=none1", "Bearer realm=none1"),
+        ("Bearer short1", "Bearer short1"),
+    ],
+)
+def test_a_bearer_token_that_nobody_configured_goes_too(text: str, redacted: str):
+    assert Secrets().redact(text) == redacted
+    assert Secrets(["another-secret"]).redact_all([text]) == [redacted]
+
+
 def test_values_inside_of_values_are_redacted_too():
     secrets = Secrets(["s3cr3t-key"])
     found = secrets.redact_all(

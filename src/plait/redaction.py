@@ -53,6 +53,9 @@ _ESCAPES = ((_BACKSLASHES, "\\"), (_PERCENTS, "%"), (_FORM, "+"))
 kind, or by the kind before."""
 _URL_SAFE = str.maketrans("+/", "-_")
 
+_BEARER = re.compile(r"\b(bearer\s+)(?=[^\s\"']*[0-9])[A-Za-z0-9._~+/-]{12,}=*", re.IGNORECASE)
+"""A token of HTTP that no settings name. One without a digit would be hard to tell from words."""
+
 Spans: TypeAlias = list[tuple[int, int]]
 
 
@@ -86,7 +89,11 @@ class Secrets:
         self.add(other._values)
 
     def redact(self, text: str) -> str:
-        """Replace each secret in *text* with `***`, however it is written there."""
+        """Replace each secret in *text* with `***`, however it is written there, and each bearer
+        token."""
+        return _BEARER.sub(rf"\1{MARK}", self._without_values(text))
+
+    def _without_values(self, text: str) -> str:
         if not self._values:
             return text
         forms = self._forms
@@ -101,8 +108,6 @@ class Secrets:
 
     def redact_all(self, value: Any) -> Any:
         """Redact each text in *value*, JSON or nearly so."""
-        if not self._values:
-            return value
         match value:
             case str():
                 return self.redact(value)
@@ -114,6 +119,8 @@ class Secrets:
                 return [self.redact_all(child) for child in value]
             case bool() | int() | float() | None:
                 return value
+        if not self._values:
+            return value
         shown = repr(value)
         redacted = self.redact(shown)
         return value if redacted == shown else redacted

@@ -359,24 +359,21 @@ def status_of(url: str, **headers: str) -> int:
 def test_a_token_is_made_at_the_first_start_shown_once_and_kept(start: Start, tmp_path: Path):
     state = {"PLAIT_STATE_DIR": str(tmp_path / "state")}
     first = start("serve", "--http", "0", **state)
-    header = json.loads(line_with(first, "token.made"))["header"]
+    token = json.loads(line_with(first, "token.made"))["token"]
+    header = f"Bearer {token}"
     url = re.search(r"http://[\w.:]+", line_with(first, "http://"))
     assert url is not None
     assert status_of(f"{url.group()}/mcp") == 401
-    assert (
-        status_of(f"{url.group()}/mcp", Authorization=header.removeprefix("Authorization: ")) == 400
-    )
+    assert status_of(f"{url.group()}/mcp", Authorization=header) == 400
     first.send_signal(signal.SIGTERM)
     assert first.wait() == 0
     second = start("serve", "--http", "0", **state)
     url = re.search(r"http://[\w.:]+", line_with(second, "http://"))
     assert url is not None
-    assert (
-        status_of(f"{url.group()}/mcp", Authorization=header.removeprefix("Authorization: ")) == 400
-    )
+    assert status_of(f"{url.group()}/mcp", Authorization=header) == 400
     second.send_signal(signal.SIGTERM)
     _, err = second.communicate()
-    assert header not in err
+    assert token not in err
 
 
 def test_with_the_variable_any_address_is_served_to_those_who_send_it(start: Start):

@@ -20,7 +20,8 @@ from plait.core.tools.cached_listing import CachedListing
 from plait.core.tools.catalog import ServerState, Tool
 from plait.core.tools.output import read_output
 from plait.core.tools.server_notices import ServerChanged, ServerNotice
-from plait.downstream.connection import MOST_DETAILS_BYTES, Connection
+from plait.downstream.connection import Connection
+from plait.downstream.error_texts import MOST_DETAILS_BYTES
 from plait.downstream.timings import ConnectTimings
 from plait.downstream.transports.faults import Fault, made_error
 from plait.errors import CallError, ConnectionLost, ProtocolError, ServerUnavailable, ToolError

@@ -299,3 +299,25 @@ def test_what_is_no_news_of_a_server_is_not_logged_as_a_warning(notice: Notice):
     with configure_logging("info", stream, as_json=True):
         log_notices(notice)
     assert events(stream) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "logged"),
+    [
+        ("http://ada:pw@host:1/mcp?k=short", "http://host:1/mcp?…"),
+        ("https://token@host", "https://host"),
+        ("https://host/a/@b#c", "https://host/a/@b#c"),
+        (
+            '"http://a.example/x?y=1" and http://b.example/',
+            '"http://a.example/x?…" and http://b.example/',
+        ),
+    ],
+)
+def test_addresses_of_libraries_are_logged_without_what_may_be_a_secret(address: str, logged: str):
+    stream = io.StringIO()
+    with configure_logging("debug", stream, as_json=True):
+        logging.getLogger("httpx2").info("HTTP Request: POST %s", address)
+        logging.getLogger("mcp").debug("connecting", extra={"url": address})
+    first, second = events(stream)
+    assert first["event"] == f"HTTP Request: POST {logged}"
+    assert second["url"] == logged

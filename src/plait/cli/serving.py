@@ -128,8 +128,8 @@ def _admitting(session: Session, config: Config, *, is_open: bool) -> Callable[[
                 )
             token = make_token(folder)
             who = "clients of other users" if sys.platform == "linux" else "clients"
-            header = f"Authorization: Bearer {token.value}"  # it is secret from here on
-            log.warning("token.made", extra={"for": who, "header": header, "kept": token.origin})
+            shown = {"header": "Authorization: Bearer TOKEN", "token": token.value}
+            log.warning("token.made", extra={"for": who, **shown, "kept": token.origin})
         session.secrets.add([token.value])
         return TokenHolders(token.value, with_own_user=is_local)
 

@@ -47,6 +47,7 @@ from ..waiting import Signal
 from .calling import call_tool, relay
 from .eras.era_cache import EraCache
 from .eras.handshake import DiedOnProbe, Era, negotiate
+from .error_texts import ErrorTexts
 from .listings.server_lists import ServerLists
 from .listings.subscriptions import ServerSubscriptions
 from .session import ProtocolSession, open_session
@@ -74,8 +75,6 @@ OF_THE_PROCESS = (
 )
 OF_THE_SERVER = ("kind", "url", "headers", "protocol", *OF_THE_PROCESS)
 """The settings that need a new connection if they change."""
-MOST_DETAILS_BYTES = 64 * 1024
-"""Most bytes in the `data` of a server's error; longer details are left out."""
 
 
 @dataclass(eq=False, slots=True)
@@ -146,7 +145,7 @@ class Connection:
         self._on_stderr = on_stderr
         self._on_notification = on_notification
         self._roots_caller = roots_caller
-        self._secrets = secrets or Secrets()
+        self._texts = ErrorTexts(secrets or Secrets())
         self._session: ProtocolSession | None = None
         self._transport: Transport | None = None
         self._changed = Signal()
@@ -186,7 +185,7 @@ class Connection:
             title=self._era.title,
             tools=len(self.tools),
             error=self.error,
-            warnings=tuple(map(self._secrets.redact, warnings)),
+            warnings=tuple(map(self._texts.clean, warnings)),
             pid=self._transport.pid if self._transport is not None else None,
         )
 
@@ -242,12 +241,14 @@ class Connection:
     # Calls and requests, from any task.
 
     async def call(self, call: ToolCall) -> JsonObject:
-        """Send one `tools/call` and return its result as it came. Raises `CallError`."""
+        """Send one `tools/call` and return its result: as it came, or clean if the tool failed.
+        Raises `CallError`."""
         try:
             measure(call.arguments if call.params is None else call.params)
         except NotStrict as error:
             raise InvalidArguments(f"the arguments are not strict JSON: {error}") from None
-        return await self._with_session(call.caller, partial(call_tool, self.name, call=call))
+        send = partial(call_tool, self.name, call=call)
+        return self._texts.cleaned_result(await self._with_session(call.caller, send))
 
     async def request(self, request: RelayRequest) -> JsonObject:
         """Send one request as it is. Raises `RpcError`: the server's own, or one from
@@ -286,7 +287,7 @@ class Connection:
         self, caller: Caller, send: Callable[[ProtocolSession], Awaitable[JsonObject]]
     ) -> JsonObject:
         """Run *send*, retrying once if nothing reached the server. Raises `CallError` and
-        `RpcError`, without secrets."""
+        `RpcError`, with clean texts."""
         is_retry = False
         self.use.begin()
         try:
@@ -300,23 +301,12 @@ class Connection:
                         ) from None
                     is_retry = True
         except CallError as error:
-            error.reword(self._secrets.redact)
-            if error.rpc_error is not None:
-                error.rpc_error = self._redacted(error.rpc_error)
+            self._texts.clean_error(error)
             raise
         except RpcError as error:
-            raise self._redacted(error) from None
+            raise self._texts.cleaned_rpc(error) from None
         finally:
             self.use.end()
-
-    def _redacted(self, error: RpcError) -> RpcError:
-        """*error* of the server without secrets, and without details too long to search."""
-        try:
-            is_short = measure(error.data) <= MOST_DETAILS_BYTES
-        except NotStrict:
-            is_short = False
-        data = self._secrets.redact_all(error.data) if is_short else None
-        return RpcError(error.code, self._secrets.redact(error.message), data)
 
     @property
     def _usable_session(self) -> ProtocolSession | None:
@@ -520,10 +510,10 @@ class Connection:
     def _exit_reason(self) -> str:
         if self._transport is None:
             return "the connection was closed"
-        return self._secrets.redact(self._transport.exit_reason())
+        return self._texts.clean(self._transport.exit_reason())
 
     def _explained(self, error: BaseException) -> str:
-        return self._secrets.redact(
+        return self._texts.clean(
             explained(
                 error,
                 self._exit_reason(),

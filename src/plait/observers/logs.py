@@ -7,6 +7,7 @@ It shows what all modules log through the standard library, including the server
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import traceback
 from collections.abc import Iterator, MutableMapping
@@ -19,6 +20,10 @@ from ..core.tools.server_notices import ServerChanged, SettingsReloaded, ToolsDr
 from ..core.values.printable import printable
 from ..core.values.strict import present
 from ..redaction import Secrets
+
+_ADDRESS = re.compile(
+    r"(?P<scheme>https?://)(?:[^\s/?#@\"']*@)?(?P<rest>[^\s?#\"']*)(?P<query>\?[^\s#\"']*)?"
+)
 
 log = logging.getLogger("plait.runs")
 server_log = logging.getLogger("plait.servers")
@@ -160,8 +165,13 @@ def _formatter(*, as_json: bool, colours: bool, secrets: Secrets) -> logging.For
     def redact(
         logger: object, method: str, event: MutableMapping[str, Any]
     ) -> MutableMapping[str, Any]:
-        """Remove secrets from each field of an event, tracebacks included."""
-        return {name: secrets.redact_all(value) for name, value in event.items()}
+        """Remove secrets from each field of an event, tracebacks included, and from addresses what
+        may be one: libraries log them whole."""
+        redacted = {name: secrets.redact_all(value) for name, value in event.items()}
+        return {
+            name: _ADDRESS.sub(_bare, value) if isinstance(value, str) else value
+            for name, value in redacted.items()
+        }
 
     return structlog.stdlib.ProcessorFormatter(
         processors=[meta, structlog.processors.format_exc_info, redact, _escape, renderer],
@@ -172,6 +182,11 @@ def _formatter(*, as_json: bool, colours: bool, secrets: Secrets) -> logging.For
             structlog.stdlib.ExtraAdder(),
         ],
     )
+
+
+def _bare(address: re.Match[str]) -> str:
+    """Return an address without user and password, and without its query."""
+    return address["scheme"] + address["rest"] + ("?…" if address["query"] else "")
 
 
 def _escape(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from plait.core.values.printable import printable
+from plait.core.values.printable import plain, printable
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,19 @@ def test_what_could_steer_a_terminal_or_forge_a_line_is_escaped(text: str, shown
 
 def test_what_is_to_be_kept_is_kept():
     assert printable("a\tb\n", keep="\t") == r"a	b\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("plain ä 🙂", "plain ä 🙂"),
+        ("two\n\tlines", "two\n\tlines"),
+        ("\x1b[1;31mred\x1b[0m", "red"),
+        ("\x1b]0;a title\x07\x1b]8;;https://evil.example\x1b\\here", "here"),
+        ("a\x1bb\r\x00\x7f\x9b", "ab"),
+        ("\u202eturned\u2066\u200b", "turned"),
+        ("\ud800", ""),
+    ],
+)
+def test_what_could_steer_a_reader_is_dropped(text: str, read: str):
+    assert plain(text) == read
