@@ -432,8 +432,8 @@ def schemas(draw: st.DrawFn) -> tuple[dict[str, Any], jsonschema_rs.Validator]:
     if draft := draw(DRAFTS):
         schema["$schema"] = draft
     usable = Schema(schema)
-    assume(usable.unusable is None)
-    return schema, jsonschema_rs.validator_for(schema)
+    assume(usable.unusable is None and usable.ignored is None)
+    return usable.definition, jsonschema_rs.validator_for(usable.definition)
 
 
 def values_of(schema: Any, whole: dict[str, Any], depth: int = 6) -> st.SearchStrategy[Any]:

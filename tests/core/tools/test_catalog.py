@@ -227,3 +227,12 @@ def test_tools_are_known_of_a_server_that_is_ready_or_was_before(
     state: ServerState, tools: int, is_known: bool
 ) -> None:
     assert ServerInfo("s", state, tools=tools).is_known is is_known
+
+
+def test_a_tool_that_was_left_out_is_not_called_unknown() -> None:
+    warning = "tool bad was left out: its inputSchema is not an object"
+    catalog = Catalog([], [ServerInfo("s", ServerState.READY, warnings=(warning,))])
+    problem = catalog.unknown("tasks[0].tool", "s:bad")
+    assert (problem.code, problem.message) == ("unknown_tool", 'The tool "s:bad" cannot be used.')
+    assert problem.hint == f"Of s: {warning}."
+    assert catalog.unknown("tasks[0].tool", "s:other").message == 'Unknown tool "s:other".'

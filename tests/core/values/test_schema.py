@@ -491,7 +491,6 @@ def test_no_schema_takes_more_than_so_many_steps(
             {"$ref": "#/$defs/nowhere"},
             "the reference #/$defs/nowhere is not a pointer into the schema",
         ),
-        ({"type": "str"}, '"str" is not valid under any of the schemas'),
         ({"pattern": "("}, '"(" is not a "regex"'),
     ],
 )
@@ -500,6 +499,82 @@ def test_a_schema_that_cannot_be_used_says_why_and_refuses_nothing(
 ) -> None:
     assert str(Schema(schema).unusable).startswith(reason)
     assert Schema(schema).complaints({"any": "value"}) == []
+
+
+def test_a_part_that_is_not_json_schema_is_left_out_and_the_rest_counts() -> None:
+    tested = Schema(
+        {
+            "properties": {
+                "a": {"type": "integer", "minimum": "1"},
+                "b": {"enum": {}, "type": "string"},
+            },
+            "required": "a",
+        }
+    )
+    assert tested.unusable is None
+    assert str(tested.ignored) == '"1" is not of type "number"'
+    assert [complaint.place for complaint in tested.complaints({"a": "x", "b": 5})] == [
+        ("a",),
+        ("b",),
+    ]
+
+
+CIRCLE: dict[str, Any] = {
+    "properties": {"kind": {"const": "circle"}, "radius": {"type": "number"}},
+    "required": ["kind", "radius"],
+    "type": "object",
+}
+LABEL: dict[str, Any] = {
+    "properties": {"kind": {"const": "label"}, "text": {"type": "string"}},
+    "required": ["kind"],
+    "type": "object",
+}
+
+
+@pytest.mark.parametrize("union", ["oneOf", "anyOf"])
+@pytest.mark.parametrize(
+    ("others", "value", "place", "message"),
+    [
+        ([], {"kind": "circle", "radius": "1"}, ("radius",), 'must be a number; it is "1"'),
+        ([], {"kind": "circle"}, ("radius",), "is missing"),
+        ([], {"kind": "square"}, ("kind",), 'must be one of "circle", "label"; it is "square"'),
+        (
+            [{"type": "string"}],
+            {"kind": "square"},
+            ("kind",),
+            'must be one of "circle", "label"; it is "square"',
+        ),
+        (
+            [{"type": "string"}],
+            {"kind": "label", "text": 1},
+            ("text",),
+            "must be a string; it is 1",
+        ),
+        (
+            [{"type": "array", "items": {"type": "integer"}}],
+            ["a"],
+            (0,),
+            'must be an integer; it is "a"',
+        ),
+        ([], {"radius": 1}, (), 'fits none of the alternatives in its schema; it is {"radius": 1}'),
+    ],
+)
+def test_a_complaint_goes_into_the_alternative_that_the_value_chose(
+    union: str, others: list[Any], value: Any, place: tuple[Any, ...], message: str
+) -> None:
+    schema = Schema({"properties": {"x": {union: [CIRCLE, LABEL, *others]}}})
+    assert schema.complaints({"x": value}) == [Complaint(("x", *place), message)]
+
+
+def test_an_alternative_that_is_not_known_yet_is_not_complained_about() -> None:
+    schema = Schema({"properties": {"x": {"oneOf": [CIRCLE, LABEL]}}})
+    value: Any = {"x": {"kind": "$OUTPUT[a]", "text": 1}}
+    assert schema.complaints(value, unknown=frozenset({("x", "kind")})) == []
+
+
+def test_alternatives_are_shown_with_their_constants_and_types() -> None:
+    line = Schema({"properties": {"x": {"oneOf": [CIRCLE, LABEL]}}}).parameters()
+    assert line == 'x?: {kind: "circle", radius: number}|{kind: "label", text: string}'
 
 
 def test_an_honest_recursive_schema_is_used() -> None:

@@ -122,6 +122,43 @@ def test_a_schema_that_leads_outside_leaves_the_tool_callable_with_a_warning():
     assert "values of tool x are not checked" in warnings[0]
 
 
+@pytest.mark.parametrize(
+    ("part", "fits", "does_not_fit"),
+    [
+        ({"type": "integer", "minimum": 0, "exclusiveMinimum": True}, 1, 0),
+        ({"items": [{"type": "string"}]}, ["a"], [1]),
+        ({"type": "string", "required": True}, "a", 1),
+        ({"type": "int"}, 1, "a"),
+        ({"type": "string", "nullable": True}, None, 1),
+    ],
+)
+def test_a_schema_of_an_older_draft_is_served_and_checked(
+    part: dict[str, Any], fits: Any, does_not_fit: Any
+):
+    schema = {"type": "object", "properties": {"a": part}}
+    [tool], warnings = read_tools("files", [definition("x", inputSchema=schema)])
+    assert warnings == []
+    assert tool.definition["inputSchema"] == schema
+    assert tool.input.complaints({"a": fits}) == []
+    assert tool.input.complaints({"a": does_not_fit})
+
+
+def test_a_part_of_a_schema_that_is_not_understood_is_left_out_with_a_warning():
+    schema = {"type": "object", "properties": {"a": {"type": "integer", "minimum": "x"}}}
+    [tool], [warning] = read_tools("files", [definition("x", inputSchema=schema)])
+    assert "values of tool x are checked in part: its inputSchema: " in warning
+    assert tool.input.complaints({"a": "one"})
+
+
+def test_an_output_schema_that_is_not_one_is_not_passed_on():
+    bad = definition("x", outputSchema={"type": "object", "properties": []})
+    [tool], [warning] = read_tools("files", [bad])
+    assert tool.output is None
+    assert warning.startswith("the outputSchema of tool x is not used: ")
+    [listed] = as_listed([bad], [tool])
+    assert listed == definition("x")
+
+
 def test_tools_come_sorted_and_filtered():
     definitions = [definition(name) for name in ("read_b", "write", "read_a", "read_secret")]
     tools, warnings = read_tools("files", definitions, ("read_*",), ("*secret",))

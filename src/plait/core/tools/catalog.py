@@ -10,6 +10,7 @@ from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256
 
+from ..values.printable import printable
 from ..values.problems import Fix, Op, Problem, did_you_mean, nearest, slip_of, some_of
 from ..values.schema import Schema
 from ..values.strict import Json, JsonObject
@@ -212,6 +213,9 @@ class Catalog:
             return Problem(
                 path, "unknown_tool", f'"{name[:80]}" is a tool of several servers.', hint, id
             )
+        if colon and (why := self._left_out(server, tool_name)) is not None:
+            message = f'The tool "{name[:120]}" cannot be used.'
+            return Problem(path, "unknown_tool", message, f"Of {server}: {why}.", id)
         near = self._near(name) if may_guess else []
         meant = (
             slip_of(tool_name, [tool.name for tool in self.offered(server)])
@@ -226,6 +230,12 @@ class Catalog:
             hint = "Find tools with search_tools."
         fix = Fix(Op.REPLACE, f"{server}:{meant}") if meant is not None else None
         return Problem(path, "unknown_tool", f'Unknown tool "{name[:120]}".', hint, id, fix)
+
+    def _left_out(self, server: str, tool: str) -> str | None:
+        """Return the warning that *tool* of *server* was left out; None if it was not."""
+        start = f"tool {printable(tool[:80])} was left out: "
+        warnings = self.servers[server].warnings if server in self.servers else ()
+        return next((warning for warning in warnings if warning.startswith(start)), None)
 
     def _near(self, name: str) -> list[Tool]:
         """Return the tools that *name* may have meant: those of its server, else any."""

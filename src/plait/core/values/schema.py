@@ -8,15 +8,16 @@ that takes linear time (or a bounded number of steps), and what would take too l
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import jsonschema_rs
 
 from .effort import stray_reference, visits, visits_per_part
 from .guess import guessed
+from .older_drafts import modernized, pruned
 from .problems import nearest
 from .strict import Json, JsonObject, dumps, short
 
@@ -40,6 +41,8 @@ _EVERY_PART: JsonObject = {"items": {"$ref": "#"}}
 MAX_STEPS = 100_000
 """Most backtracking steps of a pattern that the linear-time engine cannot express."""
 MAX_COMPLAINTS = 20
+MAX_CHOICES = 8
+"""Most alternatives inside of one another that a complaint goes into."""
 MAX_GUESSED = 32
 """Most unknown parts of a value that are guessed; with more, none is."""
 
@@ -62,8 +65,20 @@ class Schema:
     """One JSON Schema of a tool, compiled when first needed."""
 
     def __init__(self, definition: Json) -> None:
-        self.definition: JsonObject = definition if isinstance(definition, dict) else {}
+        """*definition* is as the server sent it, of whatever draft."""
+        self._sent: JsonObject = definition if isinstance(definition, dict) else {}
         self._is_backtracking = False
+        self._ignored: str | None = None
+
+    @cached_property
+    def definition(self) -> JsonObject:
+        """The schema in today's draft, without what is not understood of it."""
+        return modernized(self._sent)
+
+    @property
+    def ignored(self) -> str | None:
+        """The reason why a part of it is left out; None if all of it is understood."""
+        return None if self.unusable else self._ignored
 
     @property
     def properties(self) -> Mapping[str, Json]:
@@ -81,11 +96,11 @@ class Schema:
 
     @cached_property
     def malformed(self) -> str | None:
-        """The reason why this is not a JSON Schema at all; None if it is one."""
+        """The reason why the schema as it was sent is not a JSON Schema; None if it is one."""
         try:
-            draft = self.definition.get("$schema")
+            draft = self._sent.get("$schema")
             if draft is None or str(draft).rstrip("#") in _DRAFTS:  # any other would be fetched
-                jsonschema_rs.meta.validate(self.definition)
+                jsonschema_rs.meta.validate(self._sent)
         except (
             ValueError,
             jsonschema_rs.ReferencingError,
@@ -149,10 +164,11 @@ class Schema:
         """List complaints as `complaints` does, about a value that does not fit and is cheap to
         check. The schema must be usable."""
         found: list[Complaint] = []
-        for error in self._validator.iter_errors(value):
-            place = tuple(error.instance_path)
-            if not _hidden(place, error, unknown):
-                found.extend(_explain(place, error, value, self))
+        for whole in self._validator.iter_errors(value):
+            for error in _chosen(whole):
+                place = tuple(error.instance_path)
+                if not _hidden(place, error, unknown):
+                    found.extend(_explain(place, error, value, self))
             if len(found) >= MAX_COMPLAINTS:
                 break
         return _without_guessed(list(dict.fromkeys(found)))
@@ -177,6 +193,19 @@ class Schema:
 
     @cached_property
     def _validator(self) -> jsonschema_rs.Validator:
+        try:
+            return self._compiled()
+        except ValueError:
+            draft = self.definition.get("$schema")
+            if draft is not None and str(draft).rstrip("#") not in _DRAFTS:
+                raise  # its draft would be fetched
+            definition, self._ignored = pruned(self.definition)
+            if self._ignored is None:
+                raise
+            self.definition = definition
+            return self._compiled()
+
+    def _compiled(self) -> jsonschema_rs.Validator:
         try:
             return _compile(self.definition, jsonschema_rs.RegexOptions())
         except ValueError:  # look-around and back-references exist in one engine only
@@ -229,6 +258,49 @@ def _is_conditional(path: Iterable[str | int]) -> bool:
     return False
 
 
+def _chosen(
+    error: jsonschema_rs.ValidationError, depth: int = MAX_CHOICES
+) -> Sequence[jsonschema_rs.ValidationError]:
+    """Return the errors of the one alternative that the value chose by its type, or by a constant
+    in one of its members (`kind`); *error* itself if it chose none."""
+    if error.kind.name not in {"anyOf", "oneOf"} or not depth:
+        return [error]
+    branches = error.kind.as_dict()["context"]
+    place = list(error.instance_path)
+    meant = [
+        branch for branch in branches if branch and not any(_rules_out(e, place) for e in branch)
+    ]
+    if len(meant) == 1 and all(branches):
+        return [inner for reason in meant[0] for inner in _chosen(reason, depth - 1)]
+    return [error]
+
+
+def _rules_out(error: jsonschema_rs.ValidationError, place: list[str | int]) -> bool:
+    """Return whether *error*, of an alternative for *place*, says that the value is of another."""
+    at = list(error.instance_path)
+    if error.kind.name == "type":
+        return at == place
+    return error.kind.name == "const" and at[:-1] == place
+
+
+def _tags(branches: Iterable[Any], place: Place) -> tuple[Place, list[Json]] | None:
+    """Return the member whose constant each of *branches* wants that are of the right type, with
+    these constants."""
+    reasons = [
+        [reason for reason in branch if reason.kind.name == "const"][:1]
+        for branch in branches
+        if not any(
+            reason.kind.name == "type" and tuple(reason.instance_path) == place for reason in branch
+        )
+    ]
+    places = {tuple(reason.instance_path) for found in reasons for reason in found}
+    if not all(reasons) or len(places) != 1:
+        return None
+    [tag] = places
+    constants = [reason.kind.as_dict()["expected_value"] for [reason] in reasons]
+    return (tag, constants) if tag[:-1] == place else None
+
+
 def _explain(
     place: Place, error: jsonschema_rs.ValidationError, value: Json, schema: Schema
 ) -> Iterator[Complaint]:
@@ -245,6 +317,10 @@ def _explain(
             yield Complaint(
                 place, f"must be one of {options}; it is {short(_value_at(value, place))}"
             )
+        case "anyOf" | "oneOf" if (tags := _tags(facts["context"], place)) is not None:
+            tag, constants = tags
+            options = ", ".join(map(dumps, constants[:20]))
+            yield Complaint(tag, f"must be one of {options}; it is {short(_value_at(value, tag))}")
         case "falseSchema":
             yield Complaint(place, "is not allowed here")
         case _:
@@ -336,10 +412,22 @@ def _type_name(schema: Json) -> str:
         case {"type": [*names]}:
             return "|".join(str(name) for name in names)
         case {"anyOf": [*options]} | {"oneOf": [*options]}:
-            return "|".join(dict.fromkeys(_type_name(option) for option in options[:6]))
+            return "|".join(dict.fromkeys(_alternative(option) for option in options[:6]))
         case {"$ref": str(target)}:
             return target.rpartition("/")[2]
     return "any"
+
+
+def _alternative(schema: Json) -> str:
+    """Name the type of one of several alternatives: with the constants that distinguish it, and
+    the types of the other members."""
+    match schema:
+        case {"properties": dict(properties)} if any(
+            isinstance(part, dict) and "const" in part for part in properties.values()
+        ):
+            fields = [f"{name}: {_type_name(part)}" for name, part in list(properties.items())[:8]]
+            return "{" + ", ".join(fields) + (", …" if len(properties) > 8 else "") + "}"
+    return _type_name(schema)
 
 
 def _shape(schema: Json, depth: int) -> str:

@@ -84,9 +84,11 @@ def as_listed(definitions: list[Any], tools: Iterable[Tool]) -> tuple[JsonObject
     listed: list[JsonObject] = []
     for definition in definitions[:MAX_TOOLS]:
         name = definition.get("name") if isinstance(definition, dict) else None
-        if isinstance(name, str) and name in kept and _shortened(definition) == kept[name]:
-            del kept[name]
-            listed.append(definition)
+        if isinstance(name, str) and name in kept:
+            usable, _ = _with_a_usable_output(definition)
+            if _shortened(usable) == kept[name]:
+                del kept[name]
+                listed.append(usable)
     return tuple(listed)
 
 
@@ -106,14 +108,16 @@ def read_tools(
             label = printable(str(name)[:80]) if name else f"number {number}"
             warnings.append(printable(f"tool {label} was left out: {complaints[0]}"))
         elif _is_included(definition["name"], include, exclude):
-            tool = Tool(server, definition["name"], _shortened(definition))
+            usable, reason = _with_a_usable_output(definition)
+            tool = Tool(server, definition["name"], _shortened(usable))
             tools[tool.name] = tool
+            if reason is not None:
+                warnings.append(f"the outputSchema of tool {tool.name} is not used: {reason}")
             for field, schema in (("inputSchema", tool.input), ("outputSchema", tool.output)):
-                if schema is not None and schema.unusable is not None:
-                    warnings.append(
-                        f"values of tool {tool.name} are not checked: its {field}: "
-                        f"{schema.unusable}"
-                    )
+                if schema is None or (reason := schema.unusable or schema.ignored) is None:
+                    continue
+                how = "not checked" if schema.unusable else "checked in part"
+                warnings.append(f"values of tool {tool.name} are {how}: its {field}: {reason}")
     if len(definitions) > MAX_TOOLS:
         warnings.append(f"the server lists more than {MAX_TOOLS:,} tools; the rest was left out")
     if len(warnings) > MAX_WARNINGS:
@@ -166,8 +170,16 @@ def _complaints(definition: Any) -> Iterator[str]:
             yield f"its {field} is not an object"
         elif field == "inputSchema" and schema.get("type", "object") != "object":
             yield "its inputSchema is not of type object"
-        elif (reason := Schema(schema).malformed) is not None:
-            yield f"its {field} is not a JSON Schema: {reason}"
+
+
+def _with_a_usable_output(definition: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """Leave out an `outputSchema` that is not a JSON Schema of its draft, for which clients would
+    refuse the whole list; also return why it is not."""
+    schema = definition.get("outputSchema")
+    reason = Schema(schema).malformed if isinstance(schema, dict) else None
+    if reason is None:
+        return definition, None
+    return {name: part for name, part in definition.items() if name != "outputSchema"}, reason
 
 
 def _is_included(name: str, include: tuple[str, ...], exclude: tuple[str, ...]) -> bool:
