@@ -25,7 +25,9 @@ def main() -> None:
     # Importing leaves no garbage, and looking for it takes a fifth of the start: `settle_memory`.
     gc.disable()
     from .cli.commands import program
+    from .privacy import hide_memory
 
+    hide_memory()
     program(prog_name="plait")
 
 

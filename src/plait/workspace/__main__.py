@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import anyio
 
+from ..privacy import hide_memory
 from .allowed import AllowedCommand
 from .checks import Commands
 from .errors import WorkspaceError
@@ -93,6 +94,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 async def _serve(options: argparse.Namespace, commands: Commands) -> None:
+    hide_memory()
     adopt_orphans()
     server = build_server(
         options.root,
