@@ -387,6 +387,29 @@ def test_with_the_variable_any_address_is_served_to_those_who_send_it(start: Sta
     assert status_of(url, Authorization="Bearer a-token-of-these-tests") == 400
 
 
+def test_over_http_no_tool_runs_code_of_the_project(start: Start):
+    process = start("serve", "--http", "0", PLAIT_TOKEN="a-token-of-these-tests")
+    url = json.loads(line_with(process, "http://"))["url"]
+    headers = {
+        "Authorization": "Bearer a-token-of-these-tests",
+        "Accept": "application/json, text/event-stream",
+        "Content-Type": "application/json",
+        "MCP-Protocol-Version": "2026-07-28",
+        "MCP-Method": "tools/call",
+        "MCP-Name": "describe_tools",
+    }
+    names = [f"workspace:{name}" for name in ("run_tests", "format_code", "write_file")]
+    version = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
+    meta = {**version, "io.modelcontextprotocol/clientCapabilities": {}}
+    params = {"name": "describe_tools", "arguments": {"names": names}, "_meta": meta}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    sent = urllib.request.Request(url, json.dumps(message).encode(), headers)
+    with urllib.request.urlopen(sent) as answer:
+        found = json.loads(answer.read())["result"]["structuredContent"]
+    assert [tool["name"] for tool in found["tools"]] == ["workspace:write_file"]
+    assert [one["name"] for one in found["unknown"]] == names[:2]
+
+
 def test_no_auth_lets_everybody_in_and_warns(start: Start):
     process = start("serve", "--http", "0.0.0.0:0", "--no-auth")
     assert "everybody who reaches 0.0.0.0 may call all tools" in line_with(process, "no-auth")

@@ -205,3 +205,20 @@ def test_the_example_file_loads_and_shows_the_defaults():
     assert config.servers["github"].headers == {"Authorization": "Bearer t"}
     assert config.gateway.limits == LimitSettings()
     assert config.gateway.model_copy(update={"wait_s": None}) == GatewaySettings()
+
+
+@pytest.mark.parametrize(
+    ("settings", "left_out"),
+    [
+        ({"builtin": "workspace"}, ("run_tests", "format_code")),
+        ({"builtin": "workspace", "exclude": ["grep"]}, ("grep", "run_tests", "format_code")),
+        ({"builtin": "workspace", "tools": ["run_tests"]}, ()),
+        ({"command": "x"}, ()),
+    ],
+)
+def test_over_http_a_bundled_server_runs_code_only_where_its_tools_are_named(
+    settings: Any, left_out: tuple[str, ...]
+):
+    config = Config(servers={"w": ServerSettings(**settings)})
+    assert config.over_http().servers["w"].exclude == left_out
+    assert config.servers["w"].exclude == tuple(settings.get("exclude", ()))

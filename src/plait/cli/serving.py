@@ -70,9 +70,7 @@ def serve(
         log.warning("config.untrusted", extra={"reason": str(refused)})
         config = without_servers(refused)
     log_notes(config)
-    reloading = Reloading(
-        partial(load_config, session.config_file, secrets=session.secrets), is_watching
-    )
+    load = partial(load_config, session.config_file, secrets=session.secrets)
     if http is None:
         if hosts or origins or is_open:
             raise _bad_address(
@@ -81,16 +79,17 @@ def serve(
         if sys.stdin.isatty():
             hint = "It speaks MCP on standard input. For people: plait tools, or --http 8420."
             session.console.err.line(hint)
-        anyio.run(serve_stdio, config, reloading)
+        anyio.run(serve_stdio, config, Reloading(load, is_watching))
         return Exit.SUCCESS
     address = read_address(http)
     try:
         Allowed(address.host, hosts, origins)
     except ValueError as error:
         raise typer.BadParameter(f"{error}.", param_hint="--allow-host, --allow-origin") from None
+    reloading = Reloading(lambda: load().over_http(), is_watching)
     listening = partial(
         serve_http,
-        config,
+        config.over_http(),
         address.host,
         address.port,
         admit=_admitting(session, config, is_open=is_open),

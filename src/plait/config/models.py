@@ -251,6 +251,10 @@ class Settings(_Section):
     policy: PolicySettings = Field(default_factory=PolicySettings)
 
 
+RUN_CODE = ("run_tests", "format_code")
+"""The tools of a bundled server that run code of the project without being set up for it."""
+
+
 class Config(Settings):
     """The settings, and their source."""
 
@@ -266,6 +270,17 @@ class Config(Settings):
     """The folder for what the gateway learns; None: it is forgotten at the end."""
     secrets: Secrets = Field(default_factory=Secrets, exclude=True, repr=False)
     """The values of the settings that must not be shown."""
+
+    def over_http(self) -> Config:
+        """Return these settings as they apply over HTTP: a bundled server runs no code of the
+        project, unless its `tools` are named."""
+        servers = {
+            name: server.model_copy(update={"exclude": (*server.exclude, *RUN_CODE)})
+            if server.builtin is not None and not server.tools
+            else server
+            for name, server in self.servers.items()
+        }
+        return self.model_copy(update={"servers": servers})
 
     @model_validator(mode="after")
     def _has_credentials(self) -> Self:
