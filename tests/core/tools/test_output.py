@@ -44,7 +44,8 @@ def read(result: Any, max_bytes: int = 1000, **options: Any) -> Output:
         ({}, None),
         ({"structuredContent": None, "content": [{"type": "text", "text": "x"}]}, "x"),
         ({"content": [LINK]}, [LINK]),
-        ({"content": "nonsense"}, None),
+        ({"content": None}, None),
+        ({"content": "nonsense", "structuredContent": {"a": 1}}, {"a": 1}),
         ({"content": [5, {"type": "text", "text": "x"}]}, "x"),
     ],
 )
@@ -92,6 +93,7 @@ def test_an_output_above_its_limit_is_refused() -> None:
     [
         (text("EACCES: /x", is_error=True), "EACCES: /x"),
         (text("one", "two", is_error=True), "one\ntwo"),
+        ({"isError": True, "content": "no luck"}, "no luck"),
         ({"isError": True, "content": [IMAGE]}, "the tool failed without saying why"),
         ({"isError": True}, "the tool failed without saying why"),
         ({"isError": True, "structuredContent": {"why": "x"}}, '{"why": "x"}'),
@@ -102,6 +104,12 @@ def test_a_tools_own_error_is_passed_on(result: Any, said: str) -> None:
     with pytest.raises(ToolError) as failed:
         read(result)
     assert failed.value.message == said
+
+
+@pytest.mark.parametrize("content", ["text", "", ["text"], {"type": "text", "text": "x"}, 5])
+def test_content_that_cannot_be_read_is_not_lost_without_a_word(content: Any) -> None:
+    with pytest.raises(InvalidOutput, match="s:t returned content that is not a list of objects"):
+        read({"content": content})
 
 
 def test_a_tools_own_error_is_cut() -> None:

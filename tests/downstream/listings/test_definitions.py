@@ -70,7 +70,15 @@ async def test_a_list_without_end_ends(page: dict[str, Any], requests: int):
     assert len(server.asked) == requests
 
 
-@pytest.mark.parametrize("page", [{}, {"tools": None}, {"tools": {"a": 1}}])
+@pytest.mark.parametrize("page", [{}, {"tools": None}, {"tools": []}])
+async def test_a_missing_list_is_an_empty_one(page: dict[str, Any]):
+    async def ask(params: dict[str, Any]) -> dict[str, Any]:
+        return page
+
+    assert await fetch_definitions(ask) == []
+
+
+@pytest.mark.parametrize("page", [{"tools": {}}, {"tools": ""}, {"tools": {"a": 1}}])
 async def test_an_answer_without_a_list_is_an_error(page: dict[str, Any]):
     async def ask(params: dict[str, Any]) -> dict[str, Any]:
         return page

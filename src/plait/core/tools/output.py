@@ -51,6 +51,8 @@ def read_output(result: JsonObject, tool: Tool, max_bytes: int) -> Output:
     if result.get("isError") is True:
         raise tool_error(result)
     structured = result.get("structuredContent")
+    if structured is None and _is_lost(result.get("content"), blocks):
+        raise InvalidOutput(f"{tool.full_name} returned content that is not a list of objects")
     try:
         value = _of_blocks(blocks) if structured is None else structured
     except TooManyValues as error:
@@ -84,6 +86,11 @@ def _blocks(result: JsonObject) -> list[JsonObject]:
     return (
         [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
     )
+
+
+def _is_lost(content: Json, blocks: list[JsonObject]) -> bool:
+    """Return whether *content* holds something, and none of it can be read."""
+    return not blocks and content is not None and content != []
 
 
 def _of_blocks(blocks: list[JsonObject]) -> Json:
@@ -124,6 +131,8 @@ def _is_wrapper(structured: Json) -> bool:
 
 def _error_text(blocks: list[JsonObject], result: JsonObject) -> str:
     texts = [str(block["text"]) for block in blocks if isinstance(block.get("text"), str)]
+    if isinstance(content := result.get("content"), str):
+        texts = [content]
     text = "\n".join(texts).strip()
     if not text:
         structured = result.get("structuredContent")

@@ -46,6 +46,7 @@ async def fetch_definitions(
     for _ in range(MAX_PAGES):
         page = await ask({} if cursor is None else {"cursor": cursor})
         found = page.get(member)
+        found = [] if found is None else found  # as Go writes an empty list, or leaves it out
         if not isinstance(found, list):
             raise InvalidOutput(f"it gave no list of {member}")
         try:
