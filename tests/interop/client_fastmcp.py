@@ -38,6 +38,9 @@ async def main() -> None:
 
     async with Client(transport(kind, target), mode=era, progress_handler=on_progress) as client:
         tools = await client.list_tools()
+        resources = await client.list_resources()
+        templates = await client.list_resource_templates()
+        prompts = await client.list_prompts()
         results = [
             (await client.call_tool_mcp(tool, arguments)).model_dump(
                 mode="json", by_alias=True, exclude_none=True
@@ -48,6 +51,9 @@ async def main() -> None:
             "protocol": client.protocol_version,
             "server": client.server_info.name,
             "tools": [tool.name for tool in tools],
+            "resources": [str(resource.uri) for resource in resources],
+            "templates": [template.uri_template for template in templates],
+            "prompts": [prompt.name for prompt in prompts],
             "results": results,
             "progress": heard,
         }

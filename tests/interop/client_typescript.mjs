@@ -1,4 +1,4 @@
-// The client of the TypeScript SDK 1: lists the tools, makes calls, prints what came.
+// The client of the TypeScript SDK 1: lists what there is, makes calls, prints what came.
 //
 // client_typescript.mjs stdio COMMAND ARG...  |  client_typescript.mjs http URL  |  client_typescript.mjs sse URL
 //
@@ -35,6 +35,9 @@ wire.setProtocolVersion = (version) => {
 const client = new Client({ name: "interop", version: "1" });
 await client.connect(wire);
 const { tools } = await client.listTools();
+const { resources } = await client.listResources();
+const { resourceTemplates } = await client.listResourceTemplates();
+const { prompts } = await client.listPrompts();
 const results = [];
 for (const [name, args] of calls) {
   const onprogress = ({ progress: done, total, message }) => progress.push([done, total ?? null, message ?? null]);
@@ -42,4 +45,10 @@ for (const [name, args] of calls) {
 }
 const server = client.getServerVersion().name;
 await client.close();
-console.log(JSON.stringify({ protocol, server, tools: tools.map((tool) => tool.name), results, progress }));
+const lists = {
+  tools: tools.map((tool) => tool.name),
+  resources: resources.map((resource) => resource.uri),
+  templates: resourceTemplates.map((template) => template.uriTemplate),
+  prompts: prompts.map((prompt) => prompt.name),
+};
+console.log(JSON.stringify({ protocol, server, ...lists, results, progress }));

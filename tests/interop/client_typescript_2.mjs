@@ -1,4 +1,4 @@
-// The client of the TypeScript SDK 2, which speaks 2026-07-28 where it can: lists the tools, makes calls, prints what
+// The client of the TypeScript SDK 2, which speaks 2026-07-28 where it can: lists what there is, makes calls, prints what
 // came.
 //
 // client_typescript_2.mjs stdio COMMAND ARG...  |  client_typescript_2.mjs http URL  |  client_typescript_2.mjs sse URL
@@ -25,6 +25,9 @@ function transport() {
 const client = new Client({ name: "interop", version: "1" }, { versionNegotiation: { mode: "auto" } });
 await client.connect(transport());
 const { tools } = await client.listTools();
+const { resources } = await client.listResources();
+const { resourceTemplates } = await client.listResourceTemplates();
+const { prompts } = await client.listPrompts();
 const results = [];
 for (const [name, args] of calls) {
   const onprogress = ({ progress: done, total, message }) => progress.push([done, total ?? null, message ?? null]);
@@ -33,4 +36,10 @@ for (const [name, args] of calls) {
 const protocol = client.getNegotiatedProtocolVersion();
 const server = client.getServerVersion().name;
 await client.close();
-console.log(JSON.stringify({ protocol, server, tools: tools.map((tool) => tool.name), results, progress }));
+const lists = {
+  tools: tools.map((tool) => tool.name),
+  resources: resources.map((resource) => resource.uri),
+  templates: resourceTemplates.map((template) => template.uriTemplate),
+  prompts: prompts.map((prompt) => prompt.name),
+};
+console.log(JSON.stringify({ protocol, server, ...lists, results, progress }));

@@ -1,4 +1,4 @@
-"""A client built on SDK 1.30, run in an environment of its own: lists the tools, makes calls,
+"""A client built on SDK 1.30, run in an environment of its own: lists what there is, makes calls,
 prints what came.
 
 client_v1.py stdio COMMAND ARG...  |  client_v1.py http URL  |  client_v1.py sse URL
@@ -45,6 +45,9 @@ async def main():
     async with streams(kind, target) as (read, write), ClientSession(read, write) as session:
         started = await session.initialize()
         tools = await session.list_tools()
+        resources = await session.list_resources()
+        templates = await session.list_resource_templates()
+        prompts = await session.list_prompts()
         results = [
             (await session.call_tool(tool, arguments, progress_callback=on_progress)).model_dump(
                 mode="json", by_alias=True, exclude_none=True
@@ -57,6 +60,9 @@ async def main():
                 "protocol": started.protocolVersion,
                 "server": started.serverInfo.name,
                 "tools": [tool.name for tool in tools.tools],
+                "resources": [str(resource.uri) for resource in resources.resources],
+                "templates": [template.uriTemplate for template in templates.resourceTemplates],
+                "prompts": [prompt.name for prompt in prompts.prompts],
                 "results": results,
                 "progress": heard,
             }

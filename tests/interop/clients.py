@@ -27,12 +27,15 @@ LONGEST_S = 50
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a client printed: the protocol it agreed on, the names of the tools, the results of its
-    calls, and the progress that it heard of."""
+    """What a client printed: the protocol it agreed on, the names and addresses of what is listed,
+    the results of its calls, and the progress that was reported."""
 
     protocol: str
     server: str
     tools: list[str]
+    resources: list[str]
+    templates: list[str]
+    prompts: list[str]
     results: list[Message]
     progress: list[list[Any]]
 

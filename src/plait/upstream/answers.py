@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import mcp_types as types
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from ..core.results.record import RunStatus
 from ..core.results.result import RunResult
 from ..core.values.problems import Problem
 from ..core.values.strict import Json, JsonObject, dumps
 from .budget import fit
+from .strictest import fit_media
 
 MAX_ATTACHMENT_CHARS = 4 * 2**20
 """Most characters of base64 of all images and audio that follow an answer."""
@@ -92,11 +93,9 @@ def task_uri(run_id: str, task: str) -> str:
 
 
 def attachment(block: JsonObject) -> types.ImageContent | types.AudioContent | None:
-    """Read an image or audio block of a downstream server; None if it is malformed."""
-    try:
-        return _BLOCK.validate_python(block, by_name=False)
-    except ValidationError:
-        return None
+    """Read an image or audio block of a downstream server; None if some client could not."""
+    fitted = fit_media(block)
+    return None if fitted is None else _BLOCK.validate_python(fitted, by_name=False)
 
 
 def _attached(result: RunResult) -> tuple[list[types.ContentBlock], list[str]]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from plait.core.tools.addresses import Addresses, unwrap, wrap
+from plait.core.tools.addresses import Addresses, is_address, unwrap, wrap
 from plait.core.tools.naming import Entry
 
 from ...profiles import share_of_examples
@@ -75,7 +75,8 @@ def test_no_two_servers_have_one_address(resources: list[Entry]):
 def test_an_address_that_no_server_lists_is_not_changed(
     resources: list[Entry], server: str, uri: str
 ):
-    if uri in {listed for _, listed in resources} or uri.startswith(("plait://", "ui://plait/")):
+    is_ours = uri.startswith(("plait://", "ui://plait/"))
+    if is_ours or uri in {listed for _, listed in resources} or not is_address(uri):
         uri = "other://x"
     assert Addresses(resources).up(server, uri) is uri
 
@@ -86,6 +87,24 @@ def test_addresses_of_two_servers_are_wrapped_for_both_and_those_of_one_for_none
     assert addresses.up("b", "mem://x") == "plait://servers/b/mem://x"
     assert addresses.up("a", "mem://y") == "mem://y"
     assert addresses.down("mem://x") is None
+
+
+@pytest.mark.parametrize(
+    ("uri", "is_read"),
+    [("under_score://x", True), ("//host/path", True), ("", True), ("not a uri", False)],
+)
+def test_an_address_that_is_not_a_url_is_wrapped_and_served_if_clients_send_it_back_as_it_is(
+    uri: str, is_read: bool
+):
+    addresses = Addresses([("a", uri)])
+    assert addresses.up("a", uri) == wrap("a", uri)
+    assert addresses.down(wrap("a", uri)) == ("a", uri)
+    assert is_address(wrap("a", uri)) is is_read
+
+
+@pytest.mark.parametrize("template", ["{+path}", "mem://{x}", "{scheme}://x"])
+def test_a_template_need_not_be_a_url(template: str):
+    assert Addresses([], [("a", template)]).template_up("a", template) == template
 
 
 def test_an_address_that_another_server_lists_is_wrapped_when_it_is_mentioned():

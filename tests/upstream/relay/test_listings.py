@@ -182,7 +182,9 @@ async def test_the_page_of_a_tool_has_the_uri_that_it_is_served_under(
     ]
 
 
-async def test_invalid_and_duplicate_entries_are_left_out(downstream: FakeDownstream, era: str):
+async def test_entries_are_repaired_or_left_out_and_duplicates_are_left_out(
+    downstream: FakeDownstream, era: str
+):
     first = a_tool("x", title="first")
     odd: JsonObject = {"name": 5, "inputSchema": {"type": "object"}}
     downstream.add(
@@ -191,18 +193,38 @@ async def test_invalid_and_duplicate_entries_are_left_out(downstream: FakeDownst
         resources=({"uri": None, "name": "n"}, {"name": "n"}, {"uri": "mem://r"}),
     )
     async with connected(downstream, era) as peer:
-        assert await listed(peer) == [{**first, "name": "a__x"}]
+        assert await listed(peer) == [{**first, "name": "a__x"}, a_tool("a__z")]
         assert await listed(peer, "resources/list") == []
 
 
-async def test_an_entry_that_an_era_does_not_allow_is_left_out_only_for_that_era(
+async def test_a_schema_that_an_era_does_not_allow_is_left_out_only_for_that_era(
     downstream: FakeDownstream,
 ):
-    downstream.add("a", tools=(a_tool("x"), a_tool("list", outputSchema={"type": "array"})))
+    downstream.add("a", tools=(a_tool("x", outputSchema={"type": "array"}),))
     async with connected(downstream, LEGACY) as peer:
-        assert [tool["name"] for tool in await listed(peer)] == ["a__x"]
+        assert await listed(peer) == [a_tool("a__x")]
     async with connected(downstream, MODERN) as peer:
-        assert [tool["name"] for tool in await listed(peer)] == ["a__x", "a__list"]
+        assert await listed(peer) == [a_tool("a__x", outputSchema={"type": "array"})]
+
+
+async def test_what_is_left_out_is_logged_once_with_its_server_and_the_reason(
+    downstream: FakeDownstream, caplog: pytest.LogCaptureFixture
+):
+    downstream.add(
+        "a",
+        tools=(a_tool("x", outputSchema={"type": "object", "id": "x"}),),
+        resources=({"uri": "mem://unnamed"}, a_resource("not a uri")),
+    )
+    async with connected(downstream, LEGACY) as peer:
+        assert await listed(peer) == [a_tool("a__x")]
+        downstream.add("b", resources=(a_resource("mem://b"),))
+        assert [one["uri"] for one in await listed(peer, "resources/list")] == ["mem://b"]
+    logged = [vars(record) for record in caplog.records if record.levelname == "WARNING"]
+    assert [(one["message"], one["server"], one["list"]) for one in logged] == [
+        ("tool.without_output_schema", "a", "tools/list"),
+        ("entry.left_out", "a", "resources/list"),
+    ]
+    assert logged[0]["reason"] == "it has the keyword id, which is $id now"
 
 
 async def test_long_lists_come_in_pages(downstream: FakeDownstream, era: str):

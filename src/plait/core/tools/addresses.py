@@ -1,8 +1,9 @@
 """The addresses under which resources of downstream servers are served, and the owner of an
 address.
 
-An address stays as it is while only one server lists it. Otherwise it is wrapped, for every server
-that lists it, so that it can be unwrapped without any table:
+An address stays as it is while only one server lists it, and if it is a URL, as some clients need.
+Otherwise it is wrapped, for every server that lists it, so that it can be unwrapped without any
+table:
 
     file:///notes.txt of the server a      plait://servers/a/file:///notes.txt
     ui://chart/view of the server a        ui://plait/a/chart/view
@@ -19,6 +20,8 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import TypeAlias
 
+from pydantic import AnyUrl, TypeAdapter, ValidationError
+
 from .naming import Entry
 
 OURS = "plait://"
@@ -29,6 +32,7 @@ _WRAPPED = re.compile(
 )
 _EXPRESSION = re.compile(r"\{[^{}]*\}")
 _SHARED = ""
+_URL: TypeAdapter[AnyUrl] = TypeAdapter(AnyUrl)
 
 _Literals: TypeAlias = "list[str]"
 
@@ -47,6 +51,21 @@ def unwrap(uri: str) -> Entry | None:
     return found[2], (found[1] or "") + found[3]
 
 
+def is_address(uri: str) -> bool:
+    """Return whether every client can read *uri*, and sends it back so that its resource is
+    found."""
+    url = _as_url(uri)
+    return url is not None and (url == uri or unwrap(uri) is None)
+
+
+def _as_url(uri: str) -> str | None:
+    """Return *uri* as clients write it that parse URLs; None if it is not a URL."""
+    try:
+        return str(_URL.validate_python(uri))
+    except ValidationError:
+        return None
+
+
 class Addresses:
     """All addresses and templates that servers list at one moment."""
 
@@ -61,9 +80,14 @@ class Addresses:
 
     def up(self, server: str, uri: str) -> str:
         """Return the address of *uri* of *server* upstream; *uri* itself if it stays as it is."""
-        if self._owners.get(uri, server) == server and not uri.startswith((OURS, _OUR_UI)):
-            return uri
-        return wrap(server, uri)
+        return self.template_up(server, uri) if _as_url(uri) is not None else wrap(server, uri)
+
+    def template_up(self, server: str, template: str) -> str:
+        """Return the *template* of addresses of *server* upstream."""
+        is_own = self._owners.get(template, server) == server
+        if is_own and not template.startswith((OURS, _OUR_UI)):
+            return template
+        return wrap(server, template)
 
     def down(self, uri: str, named_by: str | None = None, only: str | None = None) -> Entry | None:
         """Find the server that *uri* belongs to, and its address there: as wrapped, else as listed,

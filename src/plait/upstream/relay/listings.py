@@ -2,8 +2,9 @@
 
 A merged listing is made at the first request after a change, and never changes itself. Its entries
 are the servers' own, except for names and URIs that had to be replaced (`naming.py` and
-`addresses.py` in `core/tools/`). An entry that an era does not allow is left out for that era: it
-would cost a client the whole list.
+`addresses.py` in `core/tools/`) and for what the strictest client could not read
+(`upstream/strictest.py`). An entry that an era does not allow is left out for that era: it would
+cost a client the whole list.
 """
 
 from __future__ import annotations
@@ -26,10 +27,13 @@ from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
 from pydantic import ValidationError
 
 from ...core.ports import Downstream, ServerListing
-from ...core.tools.addresses import Addresses
+from ...core.tools.addresses import Addresses, is_address
 from ...core.tools.catalog import Tool
 from ...core.tools.naming import Entry, Names, prompt_names, tool_names
+from ...core.values.portable import uncompilable
+from ...core.values.printable import printable
 from ...core.values.strict import Json, JsonObject, encode
+from ..strictest import fit_entry, for_handshake_era
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +145,9 @@ class MergedListing:
             _entries(((offer.server, offer.resources) for offer in offers), "uri"),
             _entries(((offer.server, offer.templates) for offer in offers), "uriTemplate"),
         )
+        self._fitted: dict[int, tuple[JsonObject, JsonObject | None]] = {}
+        """Each entry of a server by its identity, as the strictest client reads it."""
+        self._fitted_before = before._fitted if before is not None else {}  # noqa: SLF001  # likewise
         self.schemas: dict[str, Mapping[str, object]] = {}
         """The input schema of each listed tool, by its name upstream."""
         self.denied = self.denials()
@@ -195,15 +202,20 @@ class MergedListing:
         served: dict[str, list[JsonObject]] = {method: [] for method in MEMBERS}
         for offer in self.offers:
             served["tools/list"] += self._renamed_tools(offer)
-            served["prompts/list"] += _renamed(
-                offer.prompts, "name", partial(self._prompt_name, offer.server)
-            )
-            served["resources/list"] += _renamed(
-                offer.resources, "uri", partial(self.addresses.up, offer.server)
-            )
-            served["resources/templates/list"] += _renamed(
-                offer.templates, "uriTemplate", partial(self.addresses.up, offer.server)
-            )
+            up = partial(self.addresses.up, offer.server)
+            template_up = partial(self.addresses.template_up, offer.server)
+            for method, entries, member, name in (
+                ("prompts/list", offer.prompts, "name", partial(self._prompt_name, offer.server)),
+                ("resources/list", offer.resources, "uri", up),
+                ("resources/templates/list", offer.templates, "uriTemplate", template_up),
+            ):
+                fitting = (self._fit(offer.server, method, entry) for entry in entries)
+                served[method] += _renamed(
+                    (entry for entry in fitting if entry is not None), member, name
+                )
+        served["resources/list"] = [
+            entry for entry in served["resources/list"] if is_address(str(entry["uri"]))
+        ]
         return served
 
     def _renamed_tools(self, offer: ServerListing) -> list[JsonObject]:
@@ -213,10 +225,29 @@ class MergedListing:
             name = self.tools.served.get(entry)
             if name is None or name in tools or entry in self.denied:
                 continue
-            tools[name] = self._with_address({**tool, "name": name}, offer.server)
-            if isinstance(schema := tool.get("inputSchema"), dict):
+            if (fitted := self._fit(offer.server, "tools/list", tool)) is None:
+                continue
+            tools[name] = self._with_address({**fitted, "name": name}, offer.server)
+            if isinstance(schema := fitted.get("inputSchema"), dict):
                 self.schemas[name] = schema
         return list(tools.values())
+
+    def _fit(self, server: str, method: str, entry: JsonObject) -> JsonObject | None:
+        """Fit *entry* of *server* for the strictest client; None if it has to be left out."""
+        before, fitted = self._fitted_before.get(id(entry), (None, None))
+        if before is not entry:
+            fitted = fit_entry(method, entry)
+            fields: JsonObject = {"server": server, "list": method}
+            fields["entry"] = printable(str(entry.get("name") or entry.get("uri"))[:80])
+            if fitted is None:
+                log.warning("entry.left_out", extra=fields)
+            elif isinstance(schema := entry.get("outputSchema"), dict) and (
+                "outputSchema" not in fitted
+            ):
+                reason = printable(str(uncompilable(schema)))
+                log.warning("tool.without_output_schema", extra={**fields, "reason": reason})
+        self._fitted[id(entry)] = entry, fitted
+        return fitted
 
     def _with_address(self, tool: JsonObject, server: str) -> JsonObject:
         """Return *tool* with the URI under which the page for its results is served."""
@@ -235,7 +266,10 @@ class MergedListing:
 
     def _allowed(self, method: str, modern: bool, apps: bool) -> list[JsonObject]:
         version = LATEST_MODERN_VERSION if modern else LATEST_HANDSHAKE_VERSION
-        return [entry for entry in self._lists[method] if _is_allowed(method, version, entry, apps)]
+        entries = self._lists[method]
+        if method == "tools/list" and not modern:
+            entries = list(map(for_handshake_era, entries))
+        return [entry for entry in entries if _is_allowed(method, version, entry, apps)]
 
 
 def offers_capability(offer: ServerListing, *path: str) -> bool:

@@ -1,0 +1,37 @@
+"""Patterns that JavaScript compiles in its Unicode mode; `tests/interop` asks Node about each."""
+
+from __future__ import annotations
+
+import pytest
+
+from plait.core.values.js_pattern import is_js_pattern
+
+VALID = [
+    "", "a", "^[a-z0-9_-]{1,32}$", r"^\d{4}-\d{2}-\d{2}T", r"[\w.-]+@[\w-]+", r"(?:a|b)*c+?",
+    r"(?<year>\d+)-\k<year>", r"(a)\1", r"(?=x)y", r"(?<!x)y(?!z)",
+    r"\u00e9\x41\cA\0", r"\u{1F600}",
+    r"[\]\\^-]", "[-a]", "[^]", "[a-]", r"[\b\-]", r"\p{L}\P{Nd}", "a{2}b{2,}c{2,3}?", r"\.\/\(",
+    "é|ü", r"[\d.]", r"\bword\B", "(a|)", "[]", r"\^\$",
+]  # fmt: skip
+REFUSED = [
+    "(?P<x>a)", r"a\Z", r"\Aa", r"^[\w-.]+$", r"[a-\d]", "(?i)a", r"\_", r"\-", r"\'", "{", "}",
+    "]", "a**", "*a", "a{3,2}", "(?=x)*", "(", ")", "[a", "[z-a]", r"\k<none>", r"\1",
+    r"(?<a>x)(?<a>y)",
+    "(?#comment)", "(?>a)", "a++", r"\u12", r"\x1", r"\01", "\\", r"\p{Nonsense}", "a{,3}", "^*",
+    r"\Q", "x{1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", VALID)
+def test_a_pattern_that_javascript_compiles_is_accepted(pattern: str) -> None:
+    assert is_js_pattern(pattern)
+
+
+@pytest.mark.parametrize("pattern", REFUSED)
+def test_a_pattern_that_javascript_refuses_is_refused(pattern: str) -> None:
+    assert not is_js_pattern(pattern)
+
+
+def test_a_long_pattern_takes_time_in_proportion_to_its_length() -> None:
+    assert is_js_pattern("(?:" * 10_000 + "a" + ")" * 10_000)
+    assert not is_js_pattern("[" + "a-b" * 100_000)
