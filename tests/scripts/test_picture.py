@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+import runpy
+from pathlib import Path
 from xml.etree import ElementTree
 
-from scripts.picture import COLOURS, PICTURE, ROOT, output, svg
-
 from plait.cli.style import Look
+
+ROOT = Path(__file__).parents[2]
+PICTURE = ROOT / "docs" / "picture.svg"
+SCRIPT = runpy.run_path(str(ROOT / "scripts" / "picture.py"))
+output, svg, COLOURS = SCRIPT["output"], SCRIPT["svg"], SCRIPT["COLOURS"]
 
 
 def words(picture: str) -> list[str]:
