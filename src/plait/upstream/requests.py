@@ -16,6 +16,9 @@ MAX_NAMES = 10
 AS_SENT = "arguments"
 """Name under which arguments that are not an object reach the tool, whose answer explains the
 problem."""
+FLAW = "\0flaw"
+"""Name under which the place and the kind of a flaw reach the tool, in place of arguments that are
+JSON, but not strict JSON."""
 
 
 class Refused(Exception):
@@ -83,6 +86,10 @@ def as_sent(arguments: dict[str, Any] | None) -> object:
     Raises `Refused` for text that is not JSON."""
     if arguments is None:
         return {}
+    match arguments.get(FLAW):
+        case [str(path), str(complaint)]:
+            message = f"The arguments are not strict JSON: {path} {complaint}."
+            raise Refused([Problem(path, "invalid_json", message, "Send them again without it.")])
     if arguments.keys() != {AS_SENT}:
         return arguments
     wrapped = arguments[AS_SENT]

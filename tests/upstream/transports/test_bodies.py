@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import anyio
@@ -13,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from plait.upstream.transports.bodies import OpenRequests, Stoppable, StrictBodies, body_of
 
 from ...fakes import FakeServers
-from .http_gateway import ACCEPT, served
+from .http_gateway import ACCEPT, in_session, modern, served
 
 
 @pytest.mark.parametrize(
@@ -48,6 +49,32 @@ async def test_bodies_that_are_not_strict_json_are_refused_with_their_id_in_both
     assert answer.json()["error"]["code"] == types.PARSE_ERROR
     assert said in answer.json()["error"]["message"]
     assert alive.status_code == 200
+
+
+FLAWED = (
+    ('{"tasks":[{"id":"a","id":"b"}]}', "tasks[0].id", "twice"),
+    ('{"tasks":' + "[" * 3_000 + "]" * 3_000 + "}", "$", "nested too deeply"),
+)
+
+
+@pytest.mark.parametrize(("arguments", "path", "said"), FLAWED)
+@pytest.mark.parametrize("era", ["session", "2026-07-28"])
+async def test_a_flaw_in_the_arguments_of_our_own_tools_is_an_answer_in_both_eras(
+    servers: FakeServers, arguments: str, path: str, said: str, era: str
+):
+    message, headers = modern("tools/call", {"name": "execute_dag", "arguments": "HERE"})
+    content = json.dumps(message).replace('"HERE"', arguments)
+    async with served(servers) as gateway, in_session(gateway) as client:
+        headers = client.headers if era == "session" else headers
+        headers = {**headers, "content-type": "application/json"}
+        answer = await client.http.post(gateway.url, content=content, headers=headers)
+    assert answer.status_code == 200
+    result = json.loads(answer.text.partition("data: ")[2] or answer.text)["result"]
+    assert result["isError"] is True
+    [problem] = result["structuredContent"]["errors"]
+    assert (problem["path"], problem["code"]) == (path, "invalid_json")
+    assert said in problem["message"]
+    assert servers.calls == []
 
 
 async def test_a_hundred_thousand_nested_lists_are_refused(servers: FakeServers):

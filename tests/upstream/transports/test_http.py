@@ -3,6 +3,7 @@ and the stop."""
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 from typing import Any
@@ -45,6 +46,33 @@ async def test_a_client_of_the_legacy_sse_transport_runs_a_dag(servers: FakeServ
     ):
         result = await client.call_tool("execute_dag", {"tasks": [task("a", arguments={"n": 1})]})
     assert structured(result)["outputs"] == {"a": {"n": 1}}
+
+
+async def test_a_flaw_in_the_arguments_of_our_own_tools_is_an_answer_over_sse(
+    servers: FakeServers,
+):
+    flawed = b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"execute_dag",'
+    flawed += b'"arguments":{"tasks":[{"id":"a","id":"b"}]}}}'
+    headers = {"content-type": "application/json"}
+    async with (
+        served(servers) as gateway,
+        httpx2.AsyncClient(timeout=10) as http,
+        http.stream("GET", f"{gateway.base}/sse") as stream,
+    ):
+        data = (
+            line.removeprefix("data: ")
+            async for line in stream.aiter_lines()
+            if line.startswith("data: ")
+        )
+        url = gateway.base + await anext(data)
+        await http.post(url, json=INITIALIZE)
+        await anext(data)
+        await http.post(url, json={"jsonrpc": "2.0", "method": "notifications/initialized"})
+        await http.post(url, content=flawed, headers=headers)
+        answer = json.loads(await anext(data))
+    assert answer["id"] == 7
+    [problem] = answer["result"]["structuredContent"]["errors"]
+    assert (problem["path"], problem["code"]) == ("tasks[0].id", "invalid_json")
 
 
 async def test_health_gives_the_version_and_the_servers_by_state(servers: FakeServers):

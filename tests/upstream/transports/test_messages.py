@@ -8,6 +8,7 @@ import mcp_types as types
 import pytest
 
 from plait.core.values.strict import MAX_VALUES, RESULT_DEPTH
+from plait.upstream.requests import FLAW
 from plait.upstream.transports.messages import (
     Incoming,
     Notice,
@@ -15,6 +16,7 @@ from plait.upstream.transports.messages import (
     Request,
     Unreadable,
     as_message,
+    is_flawed,
     read_json,
     written,
 )
@@ -79,6 +81,50 @@ def test_text_that_is_not_strict_json_is_refused_with_the_place(text: bytes, id:
     with pytest.raises(Unreadable, match=says) as caught:
         read_json(text)
     assert caught.value.error.id == id
+    assert caught.value.error.error.code == types.PARSE_ERROR
+
+
+def called(arguments: str, name: str = "execute_dag", more: str = "") -> bytes:
+    params = f'{{"name":"{name}","arguments":{arguments}}}'
+    return f'{{"jsonrpc":"2.0","id":7,{more}"method":"tools/call","params":{params}}}'.encode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path", "complaint"),
+    [
+        ('{"tasks":[{"id":"a","id":"b"}]}', "tasks[0].id", "appears twice in one object"),
+        ('{"a b":{"x":NaN}}', '["a b"].x', "is NaN, which is not a JSON number"),
+        ('{"id":"\\ud800"}', "id", "holds a lone surrogate (\\ud800)"),
+        ("[" * 200 + "]" * 200, "[0]" * 16, "is nested deeper than 180 levels"),
+        ("[" * 20_000 + "]" * 20_000, "$", "is nested too deeply"),
+        ('{"x":' * 5_000 + '"]}"' + "}" * 5_000, "$", "is nested too deeply"),
+    ],
+)
+def test_a_flaw_in_the_arguments_of_our_own_tools_is_left_to_their_answer(
+    arguments: str, path: str, complaint: str
+):
+    message = read_json(called(arguments))
+    assert is_flawed(message)
+    request = as_message(message)
+    assert isinstance(request, Request)
+    assert (request.id, request.method) == (7, "tools/call")
+    assert request.params == {"name": "execute_dag", "arguments": {FLAW: [path, complaint]}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        called('{"id":"a","id":"b"}', name="files__read"),
+        called('{"id":"a"}', more='"x":1,"x":2,'),
+        called('{"id":"a","id":"b"}', more='"x":NaN,'),
+        called("[" * 100_000 + "]" * 100_000),
+        called("[" * 20_000 + "]" * 19_000),
+    ],
+)
+def test_a_flaw_anywhere_else_is_refused_with_the_id(text: bytes):
+    with pytest.raises(Unreadable) as caught:
+        read_json(text)
+    assert caught.value.error.id == 7
     assert caught.value.error.error.code == types.PARSE_ERROR
 
 

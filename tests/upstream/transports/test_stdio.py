@@ -130,12 +130,19 @@ async def test_a_message_that_is_not_strict_json_is_answered_with_its_id():
         gateway.send(
             b'{"jsonrpc":"2.0","id":10,"method":"ping","params":{"x":' + b"[" * 90_000 + b"}}"
         )
-        deep = await gateway.answer(None)
+        deep = await gateway.answer(10)
         gateway.send(b'{"jsonrpc":"2.0","id":11,"method":5}')
         wrong = await gateway.answer(11)
         gateway.send(b"\xff\xfe")
         binary = await gateway.answer(None)
+        gateway.send(
+            b'{"jsonrpc":"2.0","id":12,"method":"tools/call","params":{"name":"execute_dag",'
+            b'"arguments":{"tasks":[{"id":"a","id":"b"}]}}}'
+        )
+        flawed = await gateway.answer(12)
         alive = await gateway.answer(gateway.call("execute_dag", tasks=[task("a")]))
+    [problem] = flawed["result"]["structuredContent"]["errors"]
+    assert (problem["path"], problem["code"]) == ("tasks[0].id", "invalid_json")
     assert surrogate["error"] == {
         "code": -32700,
         "message": "The message is not strict JSON: params.name holds a lone surrogate (\\ud800)",

@@ -34,7 +34,13 @@ _Place: TypeAlias = "tuple[str | int, ...]"
 
 
 class NotStrict(ValueError):
-    """The text or value is not strict JSON; the message says what and where."""
+    """The text or value is not strict JSON; the message says what and where. `place` leads to the
+    flaw, if the rest is JSON, and `complaint` says what it is."""
+
+    def __init__(self, message: str, place: _Place | None = None, complaint: str = "") -> None:
+        super().__init__(message)
+        self.place = place
+        self.complaint = complaint
 
 
 class TooManyValues(NotStrict):
@@ -190,10 +196,11 @@ def _what_is_wrong(value: object, depth: int) -> NotStrict:
     while stack:
         item, place = stack.pop()
         if complaint := _complaint(item):
-            return NotStrict(f"{_written(place)} {complaint}")
+            return NotStrict(f"{_written(place)} {complaint}", place, complaint)
         if isinstance(item, dict | list):
             if len(place) >= depth:
-                return NotStrict(f"{_written(place[:8])} is nested deeper than {depth} levels")
+                complaint = f"is nested deeper than {depth} levels"
+                return NotStrict(f"{_written(place[:8])} {complaint}", place, complaint)
             pairs = list(enumerate(item) if isinstance(item, list) else item.items())
             stack.extend((child, (*place, key)) for key, child in reversed(pairs))
     return NotStrict(f"nested deeper than {depth} levels")

@@ -9,8 +9,9 @@ import anyio
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ...core.values.strict import encode
 from ..calls import SHUTTING_DOWN
-from .messages import Unreadable, read_json
+from .messages import Unreadable, is_flawed, read_json
 
 MAX_BODY_BYTES = 4 * 2**20
 _BODY = "plait.body"
@@ -37,6 +38,8 @@ class StrictBodies:
             if body is None:
                 return
             scope[_BODY] = read_json(body)
+            if is_flawed(scope[_BODY]):
+                body = encode(scope[_BODY])
         except _TooLarge:
             message = f"A body may have at most {self._limit:,} bytes."
             await JSONResponse({"error": message}, 413, {"connection": "close"})(

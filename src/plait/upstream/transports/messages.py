@@ -11,7 +11,18 @@ from typing import TypeAlias
 import mcp_types as types
 from pydantic import ValidationError
 
-from ...core.values.strict import RESULT_DEPTH, JsonObject, NotStrict, TooManyValues, encode, loads
+from ...core.values.problems import written as written_place
+from ...core.values.strict import (
+    RESULT_DEPTH,
+    JsonObject,
+    NotStrict,
+    TooManyValues,
+    encode,
+    loads,
+    measure,
+)
+from ..requests import FLAW
+from ..schemas import TOOLS
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +57,13 @@ _ID_FIRST = re.compile(
     rb'\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(\d{1,15}|"[^"\\]{1,100}")\s*,'
 )
 _ID_LAST = re.compile(rb'"id"\s*:\s*(\d{1,15}|"[^"\\]{1,100}")\s*\}\s*\Z')
+MOST_CUT_BYTES = 128 * 1024
+"""Most bytes of a message in which deep nesting is cut away to learn what it was for."""
+MOST_STEPS = 16
+"""Most steps of the place of a flaw that are shown."""
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+_ARGUMENTS = ("params", "arguments")
+_OURS = frozenset(tool.name for tool in TOOLS)
 _OF_A_REQUEST = frozenset({"jsonrpc", "id", "method", "params"})
 
 
@@ -94,12 +112,72 @@ def read_json(text: bytes) -> object:
         message = f"The message is refused: {error}"
         raise Unreadable(types.INVALID_REQUEST, message, _id_at_an_end(text)) from None
     except NotStrict as error:
-        try:  # it may be JSON all the same, and its sender waits for an answer with its id
-            id = _id_in(json.loads(text))
-        except (ValueError, RecursionError):
-            id = None
+        whole = _leniently(text)
+        if (flawed := _with_flaw(whole, error)) is not None:
+            return flawed
+        id = _id_at_an_end(text) if whole is None else _id_in(whole)
         message = f"The message is not strict JSON: {error}"
         raise Unreadable(types.PARSE_ERROR, message, id) from None
+
+
+def is_flawed(message: object) -> bool:
+    """Return whether `read_json` put the flaw of its arguments in their place."""
+    match message:
+        case {"params": {"arguments": {**arguments}}}:
+            return FLAW in arguments
+    return False
+
+
+def _leniently(text: bytes) -> object:
+    """Decode *text*, which is not strict JSON; None if it is not JSON at all. What is nested too
+    deeply for any decoder is null."""
+    for form in (text, _without_depths(text)):
+        try:
+            return json.loads(form)
+        except RecursionError:
+            continue
+        except ValueError:
+            break
+    return None
+
+
+def _without_depths(text: bytes) -> bytes:
+    """Replace what is nested deeper than `RESULT_DEPTH` levels in *text* by null."""
+    if len(text) > MOST_CUT_BYTES:
+        return b""
+    pieces: list[bytes] = []
+    depth = start = 0
+    for token in _TOKEN.finditer(text):
+        if token[0] in b"[{":
+            depth += 1
+            if depth == RESULT_DEPTH + 1:
+                pieces += [text[start : token.start()], b"null"]
+        elif token[0] in b"]}":
+            if depth == RESULT_DEPTH + 1:
+                start = token.end()
+            depth -= 1
+    return b"".join(pieces) + text[start:]
+
+
+def _with_flaw(message: object, error: NotStrict) -> object:
+    """Return *message* with *error* in place of its arguments, if it calls one of our tools and the
+    flaw is in these: the answer of the tool says what is wrong. None otherwise."""
+    match message:
+        case {"method": "tools/call", "params": {"name": str(name), "arguments": _} as params}:
+            if name not in _OURS or (error.place or _ARGUMENTS)[:2] != _ARGUMENTS:
+                return None
+        case _:
+            return None
+    place = (error.place or ())[2:][:MOST_STEPS]
+    path = written_place(place).lstrip(".") or "$"
+    flaw = [path, error.complaint or f"is {error}"]
+    assert isinstance(message, dict)
+    flawed = {**message, "params": {**params, "arguments": {FLAW: flaw}}}
+    try:
+        measure(flawed)
+    except NotStrict:
+        return None
+    return flawed
 
 
 def _id_at_an_end(text: bytes) -> str | int | None:
