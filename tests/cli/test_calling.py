@@ -31,7 +31,8 @@ def test_call_prints_text_as_it_is_and_anything_else_as_json(plait: Plait):
 
 
 def test_call_passes_references_on_as_they_are(plait: Plait):
-    assert plait("call", "s:say", '{"text": "$OUTPUT[a].b"}').stdout == "$OUTPUT[a].b\n"
+    for text in ("$OUTPUT[a].b", "$ITEM.x", "{{call.x}}", "$prev.x"):
+        assert plait("call", "s:say", json.dumps({"text": text})).stdout == f"{text}\n"
 
 
 @pytest.mark.parametrize(

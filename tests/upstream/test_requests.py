@@ -9,6 +9,7 @@ from typing import Any
 import mcp_types as types
 import pytest
 
+from plait.core.values.problems import REMOVE, Fix, Op
 from plait.upstream.requests import (
     CancelRun,
     Describe,
@@ -57,6 +58,12 @@ def test_every_problem_has_its_place_a_code_and_a_fix(
     for problem, (_, _, fix) in zip(found, problems, strict=True):
         assert problem.message
         assert fix is None or fix in (problem.hint or "")
+
+
+def test_an_unknown_argument_is_renamed_or_left_out():
+    with pytest.raises(Refused) as refused:
+        read_request(Search, {"qurey": "x", "zork": 1})
+    assert [problem.fix for problem in refused.value.problems] == [Fix(Op.RENAME, "query"), REMOVE]
 
 
 def test_one_name_need_not_be_a_list():

@@ -48,7 +48,7 @@ async def call_tool(
         if any("=" in word for word in words) and gateway.catalog().find(name) is None:
             await gateway.settled(servers or None)
         arguments = read_arguments(words, gateway.catalog().find(name))
-        task = {"id": CALL, "tool": name, "arguments": literal(arguments)}
+        task = {"id": CALL, "tool": name, "arguments": literal(arguments), "literal": True}
         try:
             run_id = (await gateway.submit({"tasks": [task]})).run_id
         except InvalidDag as error:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from ..core.values import near_json
-from ..core.values.problems import Problem, did_you_mean
+from ..core.values.problems import REMOVE, Fix, Op, Problem, did_you_mean, nearest
 from ..core.values.strict import NotStrict, measure
 
 MAX_NAMES = 10
@@ -121,8 +121,12 @@ def _problem(detail: ErrorDetails, model: type[BaseModel]) -> Problem:
                 path, "missing_field", f"{path} is missing.", f"The arguments are: {known}."
             )
         case "extra_forbidden":
-            hint = did_you_mean(path, model.model_fields) or f"The arguments are: {known}."
-            return Problem(path, "unknown_field", f'Unknown argument "{path[:80]}".', hint)
+            near = did_you_mean(path, model.model_fields)
+            hint = near or f"{REMOVE.advice} The arguments are: {known}."
+            meant = nearest(path, model.model_fields)
+            fix = Fix(Op.RENAME, meant[0]) if meant else REMOVE
+            message = f'Unknown argument "{path[:80]}".'
+            return Problem(path, "unknown_field", message, hint, fix=fix)
         case "too_long" if model is Describe:
             return Problem(
                 path,

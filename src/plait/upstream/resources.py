@@ -37,8 +37,8 @@ Do this as one DAG of tool calls, with the gateway's tools:
 2. Write one execute_dag document: a task for each call, "$OUTPUT[id].path" where a call needs \
 another's output, for_each where something is done for each element, select where an output is \
 larger than needed, and `return` naming only what the answer needs.
-3. Send it. If it is refused, fix every problem that is listed and send it again; if tasks \
-failed, send the fixed ones with resume_from."""
+3. Send it. If it is refused, apply each `fix`, solve the other problems, and send it again; if \
+tasks failed, send the fixed ones with resume_from."""
 
 _EXPLAIN = """\
 Explain this run to the person who asked for it, in a few sentences: what was done, what failed \

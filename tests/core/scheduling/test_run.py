@@ -431,6 +431,18 @@ def test_a_run_of_which_all_was_taken_over_ends_as_it_begins():
     assert (run.is_done, run.status) == (True, "success")
 
 
+def test_a_failure_that_retries_are_not_for_says_so():
+    played = Played({"id": "a", "retries": 3}, {"id": "b"})
+    played.answer("a", ToolError("no such file", hint="Look first."))
+    played.answer("b", ToolError("no such file"))
+    first, second = played.errors
+    assert first.hint == (
+        "Look first. It was not tried again: retries are for calls that time out, are lost or "
+        "cannot be sent."
+    )
+    assert second.hint is None
+
+
 def test_when_the_retries_of_a_server_are_spent_a_failure_stands_and_says_so():
     played = Played({"id": "a", "for_each": list(range(12)), "retries": 1})
     for index in range(12):

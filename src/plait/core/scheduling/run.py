@@ -257,9 +257,14 @@ class Run:
         if may_repeat and self._budgets.take(server):
             self._back_off(call, error, failure, now)
             return
+        reason = None
         if may_repeat:
-            spent = f"It was not tried again: too many calls of {server} failed lately."
-            failure = replace(failure, hint=f"{failure.hint} {spent}" if failure.hint else spent)
+            reason = f"too many calls of {server} failed lately"
+        elif call.planned.task.retries and not error.retryable:
+            reason = "retries are for calls that time out, are lost or cannot be sent"
+        if reason is not None:
+            hint = f"It was not tried again: {reason}."
+            failure = replace(failure, hint=f"{failure.hint} {hint}" if failure.hint else hint)
         self._fail(call, error, failure, now)
         self._advance(now)
 
