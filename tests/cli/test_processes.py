@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import anyio
 import pytest
 
 from plait.workspace.paths import Root
@@ -416,3 +417,25 @@ def test_no_auth_lets_everybody_in_and_warns(start: Start):
     found = re.search(r":(\d+)/mcp", line_with(process, "http://"))
     assert found is not None
     assert status_of(f"http://127.0.0.1:{found[1]}/mcp") == 400
+
+
+async def test_a_gateway_that_is_killed_leaves_no_server(start: Start, tmp_path: Path):
+    mark = tmp_path / "pid"
+    script = f"trap '' TERM HUP INT; echo $$ > {mark}; while :; do sleep 600; done"
+    settings = {"mcpServers": {"s": {"command": "sh", "args": ["-c", script]}}}
+    (tmp_path / "mcp.json").write_text(json.dumps(settings))
+    process = start("serve", "--http", "0", "--config", "mcp.json")
+    line_with(process, "http://")
+    with anyio.fail_after(30):
+        while not (mark.exists() and mark.read_text().strip()):
+            await anyio.sleep(0.01)
+        process.kill()
+        while is_alive(int(mark.read_text())):
+            await anyio.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -44,6 +44,8 @@ from .connection import Connection
 from .listings.identity import identity_of
 from .server_requests.roots import Roots
 from .timings import ConnectTimings
+from .transports.guard import Guard
+from .transports.transport import open_transport
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +110,7 @@ class Pool:
         self._are_offers_current = False
         self._listeners: dict[object, OnNotice] = {}
         self._roots = Roots()
+        self._guard = Guard()
         self._tasks: TaskGroup | None = None
         self._owned = {
             name: _Owned(self._connect(name, settings))
@@ -137,6 +140,7 @@ class Pool:
         self._tasks.cancel_scope.cancel()
         await self._tasks.__aexit__(None, None, None)
         with anyio.CancelScope(shield=True):
+            await self._guard.close()
             await self._listings.save()
 
     # The servers, and calls of their tools.
@@ -312,6 +316,7 @@ class Pool:
             remembered=self._listings.of(identity_of(name, settings)),
             on_change=self._forget_lists,
             observe=self._notify,
+            open_transport=partial(open_transport, guard=self._guard),
             on_stderr=stderr_logger(name),
             on_notification=partial(self.broadcast, name),
             roots_caller=self._roots.caller_for(name),

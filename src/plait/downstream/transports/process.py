@@ -29,6 +29,7 @@ import mcp_types as types
 from ..mcp_sdk import SessionMessage, get_default_environment
 from ..timings import GRACE_S, WRITE_TIMEOUT_S
 from .faults import DID_NOT_ANSWER, Unsent, cannot_start
+from .guard import Guard
 from .lines import Lines, LineTooLong
 from .stderr import Stderr
 
@@ -289,7 +290,7 @@ class Process(asyncio.SubprocessProtocol):
 
 class ProcessTransport:
     """A `Transport` to a server that it starts on entering `streams()`, and ends with all its
-    children on leaving."""
+    children on leaving. A *guard* ends it if this process dies."""
 
     def __init__(
         self,
@@ -303,8 +304,10 @@ class ProcessTransport:
         max_line_bytes: int = MAX_LINE_BYTES,
         grace_s: float = GRACE_S,
         write_timeout_s: float = WRITE_TIMEOUT_S,
+        guard: Guard | None = None,
     ) -> None:
         self._command = [command, *args]
+        self._guard = guard
         self._env = {**inherited_environment(), **(env or {})}
         self._cwd = cwd
         self._on_stderr = on_stderr
@@ -333,6 +336,8 @@ class ProcessTransport:
                     cwd=self._cwd,
                     start_new_session=True,
                 )
+                if self._guard is not None:
+                    await self._guard.watch(process.pid)
         except OSError as error:
             raise cannot_start(self._command[0], self._cwd, error) from error
         self._process = process
@@ -347,6 +352,8 @@ class ProcessTransport:
         if self._process is not None:
             with anyio.CancelScope(shield=True):
                 await self._process.stop(self._grace_s)
+            if self._guard is not None:
+                self._guard.release(self._process.pid)
 
     @property
     def pid(self) -> int | None:

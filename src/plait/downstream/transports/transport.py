@@ -19,6 +19,7 @@ from ...waiting import Signal
 from ..mcp_sdk import SessionMessage, coerce_request_id, streamable_http_client
 from ..timings import ConnectTimings
 from .faults import DID_NOT_ANSWER
+from .guard import Guard
 from .http import IsolatingTransport, make_client
 from .process import ProcessTransport
 from .sse import sse_streams
@@ -78,8 +79,10 @@ def open_transport(
     max_message_bytes: int,
     on_stderr: Callable[[str], None],
     timings: ConnectTimings,
+    guard: Guard | None = None,
 ) -> Transport:
-    """Choose the transport of a server by its settings: an `OpenTransport`."""
+    """Choose the transport of a server by its settings: an `OpenTransport`. A *guard* ends its
+    process if this one dies."""
     if settings.kind != "stdio":
         return HttpTransport(settings, max_message_bytes)
     if settings.builtin is not None:
@@ -105,6 +108,7 @@ def open_transport(
         max_line_bytes=max_message_bytes,
         grace_s=timings.grace_s,
         write_timeout_s=timings.write_timeout_s,
+        guard=guard,
     )
 
 
