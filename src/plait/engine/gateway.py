@@ -22,6 +22,7 @@ from ..core.results.record import RunRecord, TaskRecord, record_of
 from ..core.results.result import RunResult, result_of
 from ..core.scheduling.conflicts import Conflicts, find_conflicts, planned_accesses
 from ..core.scheduling.direct_calls import CallRequests
+from ..core.scheduling.earlier_items import EarlierItems
 from ..core.scheduling.events import Changed, Finished, Notice, Progressed, Started
 from ..core.scheduling.limits import Limits
 from ..core.scheduling.locating import PROMPT_S
@@ -244,14 +245,14 @@ class Gateway:
         from ..core.results.forecast import forecast
         from ..core.results.preview import plan_document
 
-        plan, conflicts, done = await self._prepare(document, principal)
+        plan, conflicts, done, _ = await self._prepare(document, principal)
         expected = forecast(plan, conflicts, self._limits.concurrency, done.keys())
         return plan_document(plan, conflicts, expected, done.keys())
 
     async def submit(self, document: object, caller: Caller = NO_CLIENT) -> Submitted:
         """Check *document* (parsed JSON, JSON text, or a `Dag`) whole, and start it for *caller*:
         the run belongs to its principal. Raises `InvalidDag`."""
-        plan, conflicts, reused = await self._prepare(document, caller.principal)
+        plan, conflicts, reused, items = await self._prepare(document, caller.principal)
         self._check_share(caller.principal, len(plan.tasks))
         self._submitted += 1
         run = Run(
@@ -261,6 +262,7 @@ class Gateway:
             number=self._submitted,
             conflicts=conflicts,
             reused=reused,
+            earlier_items=items,
             began=time.time(),
             jitter=random.random,
             timeout_s=plan.dag.timeout_s or self._limits.timeout_s,
@@ -377,7 +379,9 @@ class Gateway:
 
     async def _prepare(
         self, document: object, principal: Principal
-    ) -> tuple[Plan, Conflicts, dict[str, Output]]:
+    ) -> tuple[Plan, Conflicts, dict[str, Output], dict[str, EarlierItems]]:
+        """Check *document* and lay it out. Also return the outputs and items that it takes over
+        from an earlier run."""
         from ..core.planning.check import check
         from ..core.results.resume import resume
 
@@ -388,13 +392,14 @@ class Gateway:
         await self._reach([task.tool for task in reading.dag.tasks], LONGEST_START_S)
         taken_over: dict[str, TakenOver] = {}
         outputs: dict[str, Output] = {}
+        items: dict[str, EarlierItems] = {}
         if (run_id := reading.dag.resume_from) is not None:
             earlier = self._find(run_id, principal)
             if earlier is None:
                 hint = "Use the run_id of an earlier answer, or send all tasks without resume_from."
                 unknown = Problem("resume_from", "unknown_run", NO_SUCH_RUN, hint)
                 raise InvalidDag([*reading.problems, unknown], reading.notes)
-            dag, taken_over, outputs = resume(
+            dag, taken_over, outputs, items = resume(
                 reading.dag, earlier, partial(self._kept_output, run_id)
             )
             reading = replace(reading, dag=dag)
@@ -409,10 +414,10 @@ class Gateway:
             cost=lambda task: self.learned.seconds(task.tool),
         )
         if self._resolver is None:
-            return plan, Conflicts(), outputs
+            return plan, Conflicts(), outputs, items
         accesses = planned_accesses(plan, outputs.keys())
         places = await self._lookups.locate(accesses.files(), PROMPT_S)
-        return plan, find_conflicts(plan, accesses, places), outputs
+        return plan, find_conflicts(plan, accesses, places), outputs, items
 
     async def _reach(self, names: Iterable[str], seconds: float) -> None:
         """Wait for the servers of the tools *names*, if they are still being connected to."""

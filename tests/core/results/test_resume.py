@@ -10,9 +10,8 @@ import pytest
 
 from plait.core.language.dag import Dag, read_dag
 from plait.core.planning.check import check
-from plait.core.planning.plan import TakenOver
 from plait.core.results.record import RunRecord, record_of
-from plait.core.results.resume import resume
+from plait.core.results.resume import Resumed, resume
 from plait.core.scheduling.events import Call, Event, Failed, Key, Succeeded
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.run import Run
@@ -61,7 +60,7 @@ def answer(key: Key, failing: set[str]) -> Event:
     )
 
 
-def from_record(dag: Dag, earlier: Run) -> tuple[Dag, dict[str, TakenOver], dict[str, Output]]:
+def from_record(dag: Dag, earlier: Run) -> Resumed:
     """Go on from what is written down of *earlier*, and from nothing else of it."""
     text = dumps(record_of(earlier, 99.0).document())
     return resume(dag, RunRecord.from_document(loads(text)), outputs_of(earlier).get)
@@ -69,7 +68,9 @@ def from_record(dag: Dag, earlier: Run) -> tuple[Dag, dict[str, TakenOver], dict
 
 def resumed(document: dict[str, Any], earlier: Run) -> tuple[list[str], dict[str, Any]]:
     """The ids of the completed DAG, and the outputs that are taken over."""
-    dag, taken_over, outputs = from_record(read_dag({"resume_from": "r1", **document}).dag, earlier)
+    dag, taken_over, outputs, _ = from_record(
+        read_dag({"resume_from": "r1", **document}).dag, earlier
+    )
     assert taken_over.keys() == outputs.keys()
     return [task.id for task in dag.tasks], {id: output.value for id, output in outputs.items()}
 
@@ -82,7 +83,7 @@ def test_what_succeeded_is_taken_over_and_what_is_mended_runs() -> None:
 
 def test_what_was_needed_by_a_task_that_is_taken_over_is_no_result_of_the_new_run() -> None:
     earlier = run_of({"a": [], "b": ["a"], "c": ["b"], "d": ["c"], "e": []}, {"c"})
-    dag, taken_over, _ = from_record(
+    dag, taken_over, _, _ = from_record(
         read_dag({"resume_from": "r1", "tasks": tasks_of({"c": ["b"]})}).dag, earlier
     )
     plan = check(read_dag(dag), CATALOG, Policy(), reused=taken_over)
@@ -114,7 +115,7 @@ def test_new_tasks_stand_behind_the_earlier_ones() -> None:
 def test_the_mended_dag_is_planned_on_what_was_taken_over() -> None:
     earlier = run_of(CHAIN, {"b"})
     reading = read_dag({"tasks": tasks_of({"b": ["a"]}), "resume_from": "r1"})
-    dag, taken_over, _ = from_record(reading.dag, earlier)
+    dag, taken_over, _, _ = from_record(reading.dag, earlier)
     plan = check(read_dag(dag), CATALOG, Policy(), reused=taken_over)
     assert plan.layers == (("a", "d", "e"), ("b",), ("c",))
 
@@ -181,9 +182,9 @@ def test_a_for_each_task_of_which_an_item_failed_did_not_succeed() -> None:
 def going_on(document: dict[str, Any], earlier: Run, failing: Collection[str] = ()) -> Run:
     """A run that goes on from *earlier*, to its end."""
     reading = read_dag({"resume_from": earlier.id, **document})
-    dag, taken_over, outputs = from_record(reading.dag, earlier)
+    dag, taken_over, outputs, items = from_record(reading.dag, earlier)
     plan = check(replace(reading, dag=dag), CATALOG, Policy(), reused=taken_over)
-    run = Run(f"{earlier.id}+", plan, reused=outputs)
+    run = Run(f"{earlier.id}+", plan, reused=outputs, earlier_items=items)
     scheduler = Scheduler(Limits())
     commands = list(scheduler.submit(run, 0.0).commands)
     while commands:
@@ -192,3 +193,111 @@ def going_on(document: dict[str, Any], earlier: Run, failing: Collection[str] = 
         assert call.key.task not in outputs
         commands += scheduler.handle(answer(call.key, set(failing)), 1.0).commands
     return run
+
+
+EACH = {"id": "m", "tool": "s:t", "arguments": {"x": "$ITEM"}, "for_each": ["x", "y", "z"]}
+
+
+def half_done(*more: dict[str, Any]) -> Run:
+    """A run in which the item `y` failed."""
+    return played(Run("r1", check(read_dag({"tasks": [EACH, *more]}), CATALOG, Policy())), {"y"})
+
+
+def played(run: Run, failing: Collection[str] = ()) -> Run:
+    """Play *run* to its end: items named in *failing* fail, others give their name in capitals."""
+    scheduler = Scheduler(Limits())
+    commands = list(scheduler.submit(run, 0.0).commands)
+    while commands:
+        call = commands.pop(0)
+        assert isinstance(call, Call)
+        value: Any = call.arguments["x"]
+        event: Event = Succeeded(call.key, Output(value.upper() if value == str(value) else value))
+        if value in list(failing):
+            event = Failed(call.key, ToolError("no"))
+        commands += scheduler.handle(event, 1.0).commands
+    return run
+
+
+def next_run(document: dict[str, Any], earlier: Run, failing: Collection[str] = ()) -> Run:
+    reading = read_dag({"resume_from": earlier.id, **document})
+    dag, taken_over, outputs, items = from_record(reading.dag, earlier)
+    plan = check(replace(reading, dag=dag), CATALOG, Policy(), reused=taken_over)
+    run = Run(f"{earlier.id}+", plan, reused=outputs, earlier_items=items)
+    return played(run, failing)
+
+
+@pytest.mark.parametrize(
+    ("items", "attempts", "output"),
+    [
+        (["x", "y", "z"], 1, ["X", "Y", "Z"]),
+        (["x", "fixed", "z"], 1, ["X", "FIXED", "Z"]),
+        (["z", "x"], 0, ["Z", "X"]),
+        (["x", "new", "other", "z"], 2, ["X", "NEW", "OTHER", "Z"]),
+    ],
+)
+def test_of_a_half_done_list_only_items_that_did_not_succeed_are_sent(
+    items: list[str], attempts: int, output: list[str]
+) -> None:
+    run = next_run({"tasks": [{**EACH, "for_each": items}]}, half_done())
+    assert run.states["m"].attempts == attempts
+    assert run.outputs["m"].value == output
+    assert run.status == "success"
+    record = record_of(run, 9.0).tasks["m"]
+    assert record.items is not None
+    assert all(status == "success" for status in record.items.statuses)
+
+
+def test_a_list_can_be_resumed_again_and_again() -> None:
+    second = next_run({"tasks": [EACH]}, half_done(), {"y"})
+    assert (second.states["m"].attempts, second.status) == (1, "failed")
+    third = next_run({"tasks": [EACH]}, second)
+    assert (third.states["m"].attempts, third.outputs["m"].value) == (1, ["X", "Y", "Z"])
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        {"arguments": {"x": "$OUTPUT[m]"}},
+        {"arguments": {"x": "${OUTPUT[m] ?? []}"}},
+        {"arguments": {"x": "$OUTPUT[m]"}, "depends_on": ["m"], "trigger_rule": "all_done"},
+        {"arguments": {"x": ["$OUTPUT[m][0]", None, "$OUTPUT[m][2]"]}, "when": "m[0] == 'X'"},
+    ],
+)
+def test_the_output_that_a_half_done_list_kept_can_be_referred_to(task: dict[str, Any]) -> None:
+    run = next_run({"tasks": [{"id": "q", "tool": "s:t", **task}]}, half_done())
+    assert run.outputs["q"].value == ["X", None, "Z"]
+    assert {id: str(state.status) for id, state in run.states.items()} == {
+        "m": "failed",
+        "q": "success",
+    }
+    assert run.states["m"].attempts == 0
+    assert run.status == "partial"
+    again = next_run({"tasks": [EACH]}, run)
+    assert (again.states["m"].attempts, again.status) == (1, "success")
+
+
+def test_a_half_done_list_that_nothing_refers_to_stays_behind_with_what_needs_it() -> None:
+    after = {"id": "after", "tool": "s:t", "arguments": {"x": "$OUTPUT[m]"}}
+    ids, outputs = resumed({"tasks": tasks_of({"new": []})}, half_done(after))
+    assert (ids, outputs) == (["new"], {})
+    q = {"id": "q", "tool": "s:t", "arguments": {"x": "$OUTPUT[m]"}}
+    ids, outputs = resumed({"tasks": [q]}, half_done(after))
+    assert (ids, outputs) == (["m", "q"], {"m": ["X", None, "Z"]})
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        ({"trigger_rule": "all_done"}, ["X", None, "Z"]),
+        ({"trigger_rule": "one_failed"}, ["X", None, "Z"]),
+        ({"trigger_rule": "all_done", "when": "m[2] == 'Z'"}, ["X", None, "Z"]),
+        ({}, None),
+        ({"arguments": {"x": "${OUTPUT[m] ?? []}"}}, []),
+    ],
+)
+def test_within_its_run_a_rule_that_allows_failures_sees_what_a_list_kept(
+    task: dict[str, Any], expected: Any
+) -> None:
+    run = half_done({"id": "q", "tool": "s:t", "arguments": {"x": "$OUTPUT[m]"}, **task})
+    found = run.outputs.get("q")
+    assert (None if found is None else found.value) == expected

@@ -112,7 +112,7 @@ def _task(
         task["for_each"] = list(PATHS[:for_each])
     elif for_each and single:
         task["for_each"] = f"$OUTPUT[{single[0]}].items"
-    if has_when and links_to:
+    if has_when and next(iter(links_to), None) in single:  # a list has no field
         task["when"] = f"{next(iter(links_to))}.ok"
     if verb != "do":
         if path == "item":

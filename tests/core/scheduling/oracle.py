@@ -46,7 +46,7 @@ LINKS = {("c", "e"): "d/x"}
 _REFERENCE = re.compile(r'\$\{?OUTPUT\[(\w+)\](?:\.(\w+))?(?: \?\? "(\w+)"\})?')
 
 MOVES = {
-    "pending": {"ready", "failed", "skipped", "cancelled"},
+    "pending": {"ready", "success", "failed", "skipped", "cancelled"},
     "ready": {"running", "success", "failed", "skipped", "cancelled"},
     "running": {"backing_off", "success", "failed", "timeout", "cancelled"},
     "backing_off": {"ready", "cancelled"},
@@ -209,6 +209,10 @@ class Oracle:
     """How often the limits changed."""
     runs: dict[str, Run] = field(default_factory=dict)
     graphs: dict[str, Graph] = field(default_factory=dict)
+    kept: defaultdict[str, dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
+    """By run: the outputs of `for_each` tasks of which not all items succeeded."""
+    resumed: dict[str, str] = field(default_factory=dict)
+    """By run: the earlier run that it goes on from."""
     before: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     """By run and task: the tasks that have to end before it for what they touch, where that is
     known before anything runs."""
@@ -550,8 +554,14 @@ class Oracle:
         assert change.tool == self.tool(key)
         if not key.run:
             return
+        if before is Status.PENDING and change.after is Status.SUCCESS:
+            earlier = self.reusable_item(key)
+            assert earlier is not None, f"{key} did not succeed in an earlier run"
+            self.answers[key] = self.answers[earlier]
         if change.after is Status.SUCCESS and key.item is None:
             self.outputs[key.run][key.task] = self._output(key)
+        if change.after is Status.FAILED and before is not Status.PENDING and key.item is None:
+            self._keep_items(key)
         is_call = (self.task(key).for_each is None) == (key.item is None)
         if change.after is Status.READY and is_call and key not in self.ready_at:
             self.ready_at[key] = (self.events, self.task(key).index, key.item or 0)
@@ -763,6 +773,29 @@ class Oracle:
         output = self.outputs[run].get(when.partition(".")[0]) if when else None
         return when is None or (isinstance(output, dict) and output["ok"])
 
+    def reusable_item(self, key: Key) -> Key | None:
+        """The item of the earlier run, one of a list of which others did not succeed, that was
+        called as *key* is to be called, and succeeded."""
+        run = self.resumed.get(key.run)
+        if run is None or key.item is None or key.task in self.graphs[key.run].reused:
+            return None
+        if self.status(run, key.task) is Status.SUCCESS:
+            return None
+        try:
+            same = self.arguments_of(key), (self.items(key.run, key.task) or [])[key.item]
+            values = self.items(run, key.task) or []
+        except LookupError:
+            return None
+        for index, value in enumerate(values):
+            earlier = Key(run, key.task, index)
+            try:
+                is_same = (self.arguments_of(earlier), value) == same
+            except LookupError:
+                continue
+            if is_same and self.seen.get(earlier) is Status.SUCCESS:
+                return earlier
+        return None
+
     def is_untaken(self, run: str, id: str) -> bool:
         """Whether a condition skipped it, its own or that of the task that it hangs on."""
         error = self.runs[run].states[id].error
@@ -778,7 +811,7 @@ class Oracle:
         for_each = self.graphs[run].tasks[id].for_each
         if for_each is None:
             return None
-        items = self._filled(run, for_each, None)
+        items = self._filled(run, id, for_each, None)
         if not isinstance(items, list):
             raise LookupError(for_each)
         return items
@@ -787,7 +820,7 @@ class Oracle:
         """The arguments that a call is sent with. Raises `LookupError` where a reference leads
         nowhere."""
         arguments = self.graphs[run].tasks[id].arguments
-        return {name: self._filled(run, value, item) for name, value in arguments.items()}
+        return {name: self._filled(run, id, value, item) for name, value in arguments.items()}
 
     def arguments_of(self, key: Key) -> dict[str, Any]:
         """The arguments of one call of a run."""
@@ -800,13 +833,26 @@ class Oracle:
             return self.answers[key]
         return [self.answers[Key(key.run, key.task, index)] for index in range(len(items))]
 
-    def _filled(self, run: str, value: Any, item: Any) -> Any:
+    def _keep_items(self, key: Key) -> None:
+        """Write down what a failed `for_each` task gave."""
+        if (items := self.items(key.run, key.task)) is not None:
+            keys = [Key(key.run, key.task, index) for index in range(len(items))]
+            well = [self.seen.get(item) is Status.SUCCESS for item in keys]
+            self.kept[key.run][key.task] = [
+                self.answers[item] if is_well else None
+                for item, is_well in zip(keys, well, strict=True)
+            ]
+
+    def _filled(self, run: str, id: str, value: Any, item: Any) -> Any:
         if value == "$ITEM":
             return item
         if not isinstance(value, str) or (match := _REFERENCE.fullmatch(value)) is None:
             return value
         task, name, default = match.groups()
-        output = self.outputs[run].get(task, LookupError)
+        visible = self.outputs[run]
+        if self.graphs[run].tasks[id].trigger_rule != "all_success":
+            visible = {**self.kept[run], **visible}
+        output = visible.get(task, LookupError)
         if name is not None and output is not LookupError:
             output = output.get(name, LookupError) if isinstance(output, dict) else LookupError
         if output is LookupError and default is None:

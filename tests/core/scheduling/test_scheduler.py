@@ -138,6 +138,11 @@ def promise_what_was_taken_over_is_not_sent(world: World) -> None:
             assert run.outputs[task].value == world.outputs[id][task]
 
 
+def promise_items_that_succeeded_are_not_sent_again(world: World) -> None:
+    for call in world.just_called:
+        assert world.reusable_item(call.key) is None, f"{call.key} succeeded in an earlier run"
+
+
 def promise_who_asked_first_goes_first(world: World) -> None:
     """So two that conflict never overlap, in one run or in two, and a writer is not kept waiting by
     later readers. Calls of one run ask in the order in which they are ready, unless their files are

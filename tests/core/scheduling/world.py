@@ -14,6 +14,7 @@ from plait.core.results.record import record_of
 from plait.core.results.resume import resume
 from plait.core.scheduling.conflicts import find_conflicts, planned_accesses
 from plait.core.scheduling.direct_calls import CallRequests
+from plait.core.scheduling.earlier_items import EarlierItems
 from plait.core.scheduling.events import (
     Aborted,
     Call,
@@ -100,12 +101,13 @@ class World(Oracle):
         sent_again = {id for id in ids if self.status(earlier, id) is not Status.SUCCESS} | {again}
         tasks = [task for task in document["tasks"] if task["id"] in sent_again]
         reading = read_dag({**document, "tasks": tasks, "resume_from": earlier})
-        dag, taken_over, outputs = resume(
+        dag, taken_over, outputs, items = resume(
             reading.dag, record_of(run, self.now), outputs_of(run).get
         )
         assert outputs.keys() == ids.keys() - sent_again
         assert all(output.value == self.outputs[earlier][id] for id, output in outputs.items())
-        self._begin(document, replace(reading, dag=dag), taken_over, outputs)
+        self.resumed[f"r{len(self.runs)}"] = earlier
+        self._begin(document, replace(reading, dag=dag), taken_over, outputs, items=items)
 
     def cancel(self, run: str) -> None:
         self._feed(CancelRequested(run))
@@ -285,6 +287,7 @@ class World(Oracle):
         taken_over: Mapping[str, TakenOver],
         reused: Mapping[str, Output],
         slow: Collection[str] = (),
+        items: Mapping[str, EarlierItems] | None = None,
     ) -> None:
         number = len(self.runs)
         plan = check(reading, CATALOG, self.policy, reused=taken_over)
@@ -294,7 +297,13 @@ class World(Oracle):
 
         def make(plan: Plan, jitter: Callable[[], float]) -> Run:
             return Run(
-                f"r{number}", plan, number=number, conflicts=conflicts, reused=reused, jitter=jitter
+                f"r{number}",
+                plan,
+                number=number,
+                conflicts=conflicts,
+                reused=reused,
+                earlier_items=items,
+                jitter=jitter,
             )
 
         def make_anew() -> Run:

@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from ...errors import InvalidDag
+from ..expressions.evaluation import condition, expression
+from ..expressions.problems import InvalidExpression
 from ..language.dag import Dag, Task
+from ..language.templates import compile_value
 from ..planning.plan import TakenOver, in_order
+from ..scheduling.earlier_items import EarlierItems
 from ..scheduling.events import Status
 from ..tools.output import Output
 from ..values.problems import Problem
-from .record import RunRecord
+from .record import RunRecord, TaskRecord
 
 
-def resume(
-    dag: Dag, earlier: RunRecord, output: Callable[[str], Output | None]
-) -> tuple[Dag, dict[str, TakenOver], dict[str, Output]]:
+class Resumed(NamedTuple):
+    """A document completed with the tasks of the run that it resumes."""
+
+    dag: Dag
+    taken_over: dict[str, TakenOver]
+    """The tasks that are not sent again."""
+    outputs: dict[str, Output]
+    """Their outputs."""
+    items: dict[str, EarlierItems]
+    """The `for_each` tasks of which not all items succeeded: taken over as they ended, or sent
+    again."""
+
+
+def resume(dag: Dag, earlier: RunRecord, output: Callable[[str], Output | None]) -> Resumed:
     """Complete *dag* with the tasks of *earlier* that it does not send again: the tasks that
-    succeeded, with their outputs and what `check` needs, and the tasks that were never sent to a
-    server and can still run. *output* gives the output of a task of *earlier*.
+    succeeded, with their outputs and what `check` needs, lists with failed items that the sent
+    tasks name, and the tasks that were never sent to a server and can still run. *output* gives the
+    output of a task of *earlier*.
 
-    A task that was sent and failed runs again only if *dag* holds it. Raises `InvalidDag`.
+    A task that was sent and failed runs again only if *dag* holds it, and then without the items
+    that succeeded. Raises `InvalidDag`.
     """
     if not earlier.is_done:
         hint = "Wait for it with get_run, or stop it with cancel_run."
@@ -28,23 +46,33 @@ def resume(
             [Problem("resume_from", "unknown_run", f"{earlier.id} is still running.", hint)]
         )
     sent_again = {task.id: task for task in dag.tasks}
+    named = {id for task in dag.tasks for id in _named_by(task)}
+    written = {task.id: task for task in earlier.dag.tasks}
     taken_over: dict[str, TakenOver] = {}
     outputs: dict[str, Output] = {}
+    items: dict[str, EarlierItems] = {}
     gone: set[str] = set()
     for id in in_order({id: task.needs for id, task in earlier.tasks.items()}):
         task = earlier.tasks[id]
+        is_partial = task.items is not None and task.status is not Status.SUCCESS
+        if is_partial and (id in sent_again or id in named) and (found := output(id)) is not None:
+            items[id] = _items_of(task, written[id], found, output)
         if id in sent_again:
             continue
         if task.status is Status.SUCCESS and (found := output(id)) is not None:
             taken_over[id] = TakenOver(task.tool, task.needs or task.reused_inputs)
             outputs[id] = found
-        elif task.attempts or gone.intersection(task.needs):
-            gone.add(id)
+            continue
+        if id in items:
+            taken_over[id] = TakenOver(task.tool, task.needs or task.reused_inputs)
+            outputs[id] = items[id].output
+        if task.attempts or id in items or gone.intersection(task.needs):
+            gone.add(id)  # and with it the tasks that need it and are not sent
     tasks: list[Task] = []
     for one in earlier.dag.tasks:
         if one.id in sent_again:
             tasks.append(sent_again[one.id])
-        elif one.id not in gone:
+        elif one.id in taken_over or one.id not in gone:
             tasks.append(one)
     known = {task.id for task in tasks}
     tasks += [task for task in dag.tasks if task.id not in known]
@@ -52,4 +80,34 @@ def resume(
         raise InvalidDag(
             [Problem("tasks", "limit_exceeded", "No task is left to run.", "Send at least one.")]
         )
-    return dag.model_copy(update={"tasks": tuple(tasks)}), taken_over, outputs
+    return Resumed(dag.model_copy(update={"tasks": tuple(tasks)}), taken_over, outputs, items)
+
+
+def _items_of(
+    task: TaskRecord, written: Task, found: Output, output: Callable[[str], Output | None]
+) -> EarlierItems:
+    assert task.items is not None
+    needs = {id: output(id) for id in task.needs or task.reused_inputs}
+    return EarlierItems(
+        written,
+        task.tool,
+        found,
+        task.items.statuses,
+        task.items.errors,
+        task.error,
+        {id: need for id, need in needs.items() if need is not None},
+    )
+
+
+def _named_by(task: Task) -> Iterator[str]:
+    """Yield the ids that *task* names, in links, references and expressions."""
+    yield from task.depends_on
+    for value, items in ((task.arguments, True), (task.for_each, False)):
+        template, _ = compile_value(value, items=items)
+        yield from (reference.task for reference in template.references if not reference.is_item)
+    for text, read in ((task.select, expression), (task.when, condition)):
+        try:
+            keys = read(text).references if text is not None else ()
+        except InvalidExpression:
+            continue  # the check reports it
+        yield from (key.id for key in keys)

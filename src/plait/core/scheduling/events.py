@@ -41,7 +41,9 @@ class Status(StrEnum):
 
 
 MOVES: dict[Status, frozenset[Status]] = {
-    Status.PENDING: frozenset({Status.READY, Status.FAILED, Status.SKIPPED, Status.CANCELLED}),
+    Status.PENDING: frozenset(
+        {Status.READY, Status.SUCCESS, Status.FAILED, Status.SKIPPED, Status.CANCELLED}
+    ),
     Status.READY: frozenset(
         {Status.RUNNING, Status.SUCCESS, Status.FAILED, Status.SKIPPED, Status.CANCELLED}
     ),

@@ -6,7 +6,7 @@ commands into `commands`, notices into `notices`; the scheduler takes all three.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
+from collections import ChainMap, Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
@@ -20,6 +20,7 @@ from ..tools.output import Output
 from ..values.principal import USER, Principal
 from .calls import MAX_ITEMS, blamed, calls_of, reason_to_skip, selected
 from .conflicts import ConflictOrder, Conflicts, Layers
+from .earlier_items import EarlierItems, items_to_reuse
 from .events import (
     FINAL,
     MOVES,
@@ -64,6 +65,7 @@ class Run:
         number: int = 0,
         conflicts: Conflicts | None = None,
         reused: Mapping[str, Output] | None = None,
+        earlier_items: Mapping[str, EarlierItems] | None = None,
         client: str | None = None,
         began: float | None = None,
         jitter: Callable[[], float] = lambda: 0.5,
@@ -113,6 +115,12 @@ class Run:
         """Seconds that its calls waited, by reason and by what they waited for."""
         self._number = number
         self._reused = dict(reused or {})
+        self._earlier_items = dict(earlier_items or {})
+        """The `for_each` tasks of which not all items succeeded in the earlier run: those in
+        `_reused` are taken over as they ended; for others, equal items are reused."""
+        self._partial: dict[str, Output] = {}
+        """The outputs of `for_each` tasks that failed here. Only tasks whose `trigger_rule` allows
+        failures see them."""
         self.jitters: list[float] = []
         """The random shares of the pauses before repeated calls, in the order in which they were
         drawn."""
@@ -192,7 +200,7 @@ class Run:
         )
         if self.limits.timeout_s:
             self.commands.append(Sleep(Key(self.id, ""), self.limits.timeout_s))
-        self._take_over()
+        self._take_over(now)
         for id, state in self.states.items():
             if not state.needs_left:
                 self._due(id, now)
@@ -239,7 +247,7 @@ class Run:
     def succeed(self, key: Key, output: Output, now: float, *, cached: bool = False) -> None:
         call = self._close(key, now)
         try:
-            scope = Scope(self.outputs, call.item, key.item)
+            scope = Scope(self._visible(call.planned), call.item, key.item)
             output = selected(call.planned, output, scope)
             self._make_room(output)
         except CallError as error:
@@ -305,13 +313,29 @@ class Run:
 
     # Inside: the way of one task to its end.
 
-    def _take_over(self) -> None:
-        """Take over the tasks that succeeded in an earlier run."""
+    def _take_over(self, now: float) -> None:
+        """Take over the tasks that succeeded in an earlier run, and lists with failed items that
+        are referred to."""
         for id, output in self._reused.items():
             state = self.states[id]
-            state.status, state.output = Status.SUCCESS, output
+            state.output = output
+            if (earlier := self._earlier_items.get(id)) is None:
+                state.status = Status.SUCCESS
+            else:
+                self._take_over_failed(id, earlier, now)
             self._keep(id, output)
             self._end(id)
+
+    def _take_over_failed(self, id: str, earlier: EarlierItems, now: float) -> None:
+        state = self.states[id]
+        state.error, items = earlier.error, earlier.items()
+        statuses, items.statuses = items.statuses, [Status.PENDING] * len(items.statuses)
+        state.items = items
+        self._move(id, Status.FAILED, now)
+        errors = dict(items.errors)
+        for index, status in enumerate(statuses):
+            ended = Status.FAILED if status is Status.TIMEOUT else status
+            self._move_item(Key(self.id, id, index), ended, now, error=errors.get(index))
 
     def _due(self, id: str, now: float) -> None:
         """Note that the dependencies of *id* have settled."""
@@ -324,12 +348,17 @@ class Run:
     def _decide(self, id: str, now: float) -> None:
         """Make *id*, which nothing in this run holds back, ready; or skip it, or fail it."""
         planned = self.plan.tasks[id]
+        outputs = self._visible(planned)
+        reusable: dict[int, Output] = {}
         try:
-            reason = reason_to_skip(planned, self.outputs, self.states)
+            reason = reason_to_skip(planned, outputs, self.states)
             if reason is None:
                 calls, items = self._calls(
-                    self.states[id].key, planned, self.outputs, self.limits.max_items
+                    self.states[id].key, planned, outputs, self.limits.max_items
                 )
+                if (earlier := self._earlier_items.get(id)) is not None and items is not None:
+                    reusable = items_to_reuse(earlier, planned, outputs, calls)
+                    calls = [call for call in calls if call.key.item not in reusable]
                 self._count_calls(len(calls))
         except CallError as error:
             self._give_up(id, error, Failure.of(error), now)
@@ -343,7 +372,24 @@ class Run:
             call.waiting_since = now
         self.ready += calls
         if items is not None:
+            self._reuse_items(reusable, id, items, now)
             self._look_at_items(calls, id, items, now)
+
+    def _reuse_items(
+        self, reusable: Mapping[int, Output], id: str, items: Items, now: float
+    ) -> None:
+        for index, output in reusable.items():
+            items.outputs[index] = output
+            items.left -= 1
+            self.bytes += output.memory_bytes
+            key = Key(self.id, id, index)
+            self._move_item(key, Status.SUCCESS, now, output_bytes=output.size_bytes)
+
+    def _visible(self, planned: PlannedTask) -> Mapping[str, Output]:
+        """Return the outputs that *planned* sees."""
+        if not self._partial or planned.task.trigger_rule == "all_success":
+            return self.outputs
+        return ChainMap(self.outputs, self._partial)
 
     def _look_at_items(self, calls: list[TaskCall], id: str, items: Items, now: float) -> None:
         for call in calls:
@@ -405,6 +451,8 @@ class Run:
         if items.errors:
             items.errors.sort(key=lambda pair: pair[0])
             state.error = items.errors[0][1]
+            if state.output is not None:
+                self._partial[id] = state.output
             self._move(id, Status.FAILED, now)
             self._end(id)
             if self.plan.dag.fail_fast:
