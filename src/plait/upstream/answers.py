@@ -12,14 +12,13 @@ from ..core.results.result import RunResult
 from ..core.values.problems import Problem
 from ..core.values.strict import Json, JsonObject, dumps
 from .budget import fit
+from .links import MOST_BLOCKS, AddressOf, as_it_is, outputs_with_addresses
 from .strictest import fit_media
 
 MAX_ATTACHMENT_CHARS = 4 * 2**20
 """Most characters of base64 of all images and audio that follow an answer."""
 MAX_BLOB_CHARS = 256
 """Most characters of base64 of an embedded resource that an answer shows."""
-MOST_BLOCKS = 500
-"""Most content blocks of one output that are examined for base64; no answer has room for more."""
 
 _BLOCK: TypeAdapter[types.ImageContent | types.AudioContent] = TypeAdapter(
     types.ImageContent | types.AudioContent
@@ -57,13 +56,14 @@ def refusal(
     return answer(fit(document, limit), is_error=True, text=text)
 
 
-def run_answer(result: RunResult, limit: int, *, detail: str) -> types.CallToolResult:
+def run_answer(
+    result: RunResult, limit: int, *, detail: str, address_of: AddressOf = as_it_is
+) -> types.CallToolResult:
     """Answer with a run as it is now: errors, outputs, images and audio, within *limit*
     characters."""
     document = result.document(detail)
-    document["outputs"] = {
-        id: _without_data(result, id, value) for id, value in result.outputs.items()
-    }
+    outputs = outputs_with_addresses(result.outputs, result.record, address_of)
+    document["outputs"] = {id: _without_data(result, id, value) for id, value in outputs.items()}
     blocks, left_out = _attached(result)
     notes = [*result.notes, *left_out]
     if result.status is RunStatus.RUNNING:

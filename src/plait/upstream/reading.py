@@ -15,11 +15,16 @@ from ..engine.gateway import Gateway
 from ..errors import CallError, ExpressionFailed
 from .answers import answer
 from .budget import fit, longest_prefix, size_within
+from .links import AddressOf, as_it_is, output_with_addresses
 from .requests import GetRun, Refused
 
 
 def output_answer(
-    gateway: Gateway, principal: Principal, request: GetRun, limit: int
+    gateway: Gateway,
+    principal: Principal,
+    request: GetRun,
+    limit: int,
+    address_of: AddressOf = as_it_is,
 ) -> types.CallToolResult:
     """Answer with the output of one task, narrowed by `select` or as a page; or with the reason why
     it has no output. Raises `UnknownRun` and `Refused`."""
@@ -32,6 +37,7 @@ def output_answer(
     value = output.value
     if request.select is not None:
         value = _selected(request.select, output)
+    value = output_with_addresses(value, task.tool, address_of)
     if request.offset is None and request.limit is None:
         whole: JsonObject = {**frame, "chars": 0, "value": value}
         if size_within(whole, limit - 10) <= limit - 10:

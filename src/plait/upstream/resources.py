@@ -17,6 +17,7 @@ from ..engine.gateway import Gateway
 from ..errors import CallError, UnknownRun
 from .answers import attachment, run_uri, task_uri
 from .budget import fit
+from .links import AddressOf, as_it_is, output_with_addresses, outputs_with_addresses
 from .mcp_sdk import RequestContext
 from .principals import PrincipalOf
 from .reading import written
@@ -119,11 +120,17 @@ class Resources:
     """Answers requests for our resources and prompts."""
 
     def __init__(
-        self, gateway: Gateway, principal_of: PrincipalOf, *, max_chars: int = 24_000
+        self,
+        gateway: Gateway,
+        principal_of: PrincipalOf,
+        *,
+        max_chars: int = 24_000,
+        address_of: AddressOf = as_it_is,
     ) -> None:
         self._gateway = gateway
         self._principal_of = principal_of
         self._max_chars = max_chars
+        self._address_of = address_of
 
     async def list(
         self, ctx: RequestContext, params: types.PaginatedRequestParams | None
@@ -149,8 +156,8 @@ class Resources:
             if found and found["task"]:
                 return self._output(uri, found["run"], found["task"], self._principal_of(ctx))
             if found:
-                result = self._gateway.result(found["run"], self._principal_of(ctx))
-                return _text(uri, dumps(result.document("full")), "application/json")
+                document = self._document(found["run"], self._principal_of(ctx))
+                return _text(uri, dumps(document), "application/json")
         except (UnknownRun, CallError) as error:
             raise not_found(uri, str(error), modern=modern) from None
         raise not_found(uri, f"Unknown resource: {uri[:200]}", modern=modern)
@@ -195,8 +202,10 @@ class Resources:
         self, uri: str, run_id: str, task: str, principal: Principal
     ) -> types.ReadResourceResult:
         output = self._gateway.output(run_id, task, principal)
-        mime_type = "text/plain" if isinstance(output.value, str) else "application/json"
-        result = _text(uri, written(output.value), mime_type)
+        tool = self._gateway.record(run_id, principal).tasks[task].tool
+        value = output_with_addresses(output.value, tool, self._address_of)
+        mime_type = "text/plain" if isinstance(value, str) else "application/json"
+        result = _text(uri, written(value), mime_type)
         for raw in output.attachments:
             if (block := attachment(raw)) is not None:
                 result.contents.append(
@@ -204,9 +213,15 @@ class Resources:
                 )
         return result
 
+    def _document(self, run_id: str, principal: Principal) -> JsonObject:
+        """The whole result of a run. Raises `UnknownRun`."""
+        result = self._gateway.result(run_id, principal)
+        outputs = outputs_with_addresses(result.outputs, result.record, self._address_of)
+        return {**result.document("full"), "outputs": outputs}
+
     def _run_text(self, run_id: str, principal: Principal) -> str:
         try:
-            document = self._gateway.result(run_id, principal).document("full")
+            document = self._document(run_id, principal)
         except UnknownRun as error:
             raise MCPError(types.INVALID_PARAMS, str(error)) from None
         return dumps(fit(document, self._max_chars, uri=lambda id: task_uri(run_id, id)))

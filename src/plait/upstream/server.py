@@ -56,8 +56,19 @@ def build_server(
     to our own. *principal_of* gives the owner of the runs of a request; by default its session.
     """
     calls, principal_of = calls or OpenCalls(), principal_of or BySession()
-    tools = Tools(gateway, principal_of, max_chars=max_chars, wait_s=wait_s, calls=calls)
-    resources = Resources(gateway, principal_of, max_chars=max_chars)
+
+    def address_of(server: str, uri: str) -> str:
+        return uri if passthrough is None else passthrough.router.address_in_result(server, uri)
+
+    tools = Tools(
+        gateway,
+        principal_of,
+        max_chars=max_chars,
+        wait_s=wait_s,
+        calls=calls,
+        address_of=address_of,
+    )
+    resources = Resources(gateway, principal_of, max_chars=max_chars, address_of=address_of)
     lasting = CacheHint(ttl_ms=LISTS_LAST_MS, scope="private")
     server: Server[Any] = Server(
         NAME,

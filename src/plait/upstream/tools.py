@@ -29,6 +29,7 @@ from .answers import answer, count_of_problems, refusal, run_answer
 from .budget import fit
 from .calls import OpenCalls
 from .finding import describe_answer, search_answer
+from .links import AddressOf, as_it_is
 from .mcp_sdk import RequestContext
 from .principals import PrincipalOf
 from .reading import find_task, output_answer
@@ -59,12 +60,14 @@ class Tools:
         max_chars: int = 24_000,
         wait_s: float | None = None,
         calls: OpenCalls | None = None,
+        address_of: AddressOf = as_it_is,
     ) -> None:
         self._gateway = gateway
         self._principal_of = principal_of
         self._max_chars = max_chars
         self._wait_s = wait_s
         self._calls = calls or OpenCalls()
+        self._address_of = address_of
         self._waiters: WeakValueDictionary[str, RunWaiters] = WeakValueDictionary()
         """The waiters of each active run."""
         self._verbs: dict[str, Verb] = {
@@ -127,7 +130,7 @@ class Tools:
             with anyio.move_on_after(CANCEL_S, shield=True):
                 await self._gateway.cancel(submitted.run_id, principal)
             raise
-        return run_answer(result, self._max_chars, detail=dag.detail)
+        return run_answer(result, self._max_chars, detail=dag.detail, address_of=self._address_of)
 
     async def _search(self, ctx: RequestContext, arguments: object) -> types.CallToolResult:
         request = read_request(Search, arguments)
@@ -154,11 +157,12 @@ class Tools:
             find_task(self._gateway.record(request.run_id, principal), request.task)
         result = await self._wait(ctx, principal, request.run_id, request.wait_s, request.task)
         if request.task is not None:
-            return output_answer(self._gateway, principal, request, self._max_chars)
+            return output_answer(
+                self._gateway, principal, request, self._max_chars, self._address_of
+            )
         has_ended = result.status is not RunStatus.RUNNING
-        return run_answer(
-            result, self._max_chars, detail=result.record.dag.detail if has_ended else "full"
-        )
+        detail = result.record.dag.detail if has_ended else "full"
+        return run_answer(result, self._max_chars, detail=detail, address_of=self._address_of)
 
     async def _cancel_run(self, ctx: RequestContext, arguments: object) -> types.CallToolResult:
         request = read_request(CancelRun, arguments)

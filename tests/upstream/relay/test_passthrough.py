@@ -3,6 +3,7 @@ both eras."""
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import nullcontext
 from typing import Any
@@ -285,6 +286,41 @@ async def test_a_result_of_a_read_has_the_requested_uri(downstream: FakeDownstre
         for uri in ("mem://two", "plait://servers/b/mem://n/7"):
             read = await peer.request("resources/read", {"uri": uri})
             assert [content["uri"] for content in read["contents"]] == [uri, "mem://part"]
+
+
+LINKS: list[Json] = [
+    {"type": "resource_link", "uri": "mem://unlisted", "name": "unlisted"},
+    {"type": "resource_link", "uri": "mem://both", "name": "both"},
+    {"type": "resource", "resource": {"uri": "mem://embedded", "text": "x"}},
+]
+
+
+@pytest.mark.parametrize("expose", ["dag", "all"])
+async def test_what_an_output_of_a_run_links_to_can_be_read(
+    downstream: FakeDownstream, era: str, expose: str
+):
+    for server in "ab":
+        downstream.add(server, resources=(a_resource("mem://both"),))
+        downstream.on(server, "resources/read", {"contents": []})
+    servers = FakeServers()
+    servers.add(tool("b:link", {}), lambda: {"content": LINKS, "isError": False})
+    dag = {"tasks": [{"id": "x", "tool": "b:link"}], "detail": "full"}
+    async with connected(downstream, era, servers=servers, expose=expose) as peer:
+        ran = (await peer.call("execute_dag", dag))["structuredContent"]
+        run_id = ran["run_id"]
+        shown = (await peer.call("get_run", {"run_id": run_id, "task": "x"}))["structuredContent"]
+        whole = await peer.request("resources/read", {"uri": f"plait://runs/{run_id}/tasks/x"})
+        part = await peer.request("resources/read", {"uri": f"plait://runs/{run_id}"})
+        output = ran["outputs"]["x"]
+        addresses = [output[0]["uri"], output[1]["uri"], output[2]["resource"]["uri"]]
+        for uri in addresses:
+            await peer.request("resources/read", {"uri": uri})
+    assert addresses == ["mem://unlisted", "plait://servers/b/mem://both", "mem://embedded"]
+    assert shown["value"] == output == json.loads(whole["contents"][0]["text"])
+    assert json.loads(part["contents"][0]["text"])["outputs"]["x"] == output
+    assert downstream.sent("resources/read") == [
+        ("b", {"uri": uri}) for uri in ("mem://unlisted", "mem://both", "mem://embedded")
+    ]
 
 
 NOT_FOUND = {LEGACY: -32002, MODERN: types.INVALID_PARAMS}

@@ -8,6 +8,7 @@ code for errors of their own.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -20,6 +21,7 @@ import mcp_types as types
 from mcp import MCPError
 
 from ...core.ports import RpcError
+from ...core.values.printable import printable
 from ...core.values.strict import TooManyValues
 from ...errors import (
     CallError,
@@ -31,11 +33,14 @@ from ...errors import (
 )
 
 MAX_MESSAGE_CHARS = 2_000
+MOST_PAGES = 3
+"""Most web pages that the hint of an error names."""
 UNKNOWN_EFFECT = "The call may have taken effect: check before you send it again."
 
 LONGEST_WAIT_S = 3_600
 """Longest pause that a server can ask for."""
 
+_PAGE = re.compile(r"https?://\S+")
 _MARK = "plait.fault"
 _CODE = -32003
 _CLOSED = "Connection closed"
@@ -106,9 +111,28 @@ def translated(server: str, error: types.ErrorData, exit_reason: str) -> CallErr
         )
     if error.code == types.INVALID_REQUEST and error.message.startswith(_REDIRECT):
         return ProtocolError(f"{server}: {REDIRECTED}")
+    pages = _pages_to_open(error)
     return ProtocolError(
-        message, rpc_code=error.code, rpc_error=RpcError(error.code, error.message, error.data)
+        message,
+        hint=f"Ask the user to open {' and '.join(pages)}, then send the task again."
+        if pages
+        else None,
+        rpc_code=error.code,
+        rpc_error=RpcError(error.code, error.message, error.data),
     )
+
+
+def _pages_to_open(error: types.ErrorData) -> list[str]:
+    """The addresses of web pages that the user has to open before a call can be carried out."""
+    if error.code != types.URL_ELICITATION_REQUIRED or not isinstance(error.data, dict):
+        return []
+    pages: list[str] = []
+    asked = error.data.get("elicitations")
+    for one in asked[:MOST_PAGES] if isinstance(asked, list) else ():
+        match one:
+            case {"url": str(url)} if len(url) <= MAX_MESSAGE_CHARS and _PAGE.fullmatch(url):
+                pages.append(printable(url))
+    return pages
 
 
 def status_of(error: types.ErrorData) -> int | None:

@@ -25,6 +25,7 @@ from ...core.ports import Caller, RelayRequest, RpcError, as_rpc_error
 from ...core.values.strict import JsonObject
 from ...errors import CallError
 from ..calls import OpenCalls
+from ..links import with_addresses
 from ..mcp_sdk import CallNext, HandlerResult, RequestContext
 from ..principals import PrincipalOf
 from ..resources import is_ours
@@ -33,7 +34,7 @@ from .input_requests import with_own_state, with_state_of
 from .listings import MEMBERS, Own, RelayConfig
 from .notifications import ROOTS_CHANGED, TransportState
 from .request_caller import RequestCaller
-from .router import Router, with_addresses
+from .router import Router
 from .run_waiters import serving
 from .subscriptions import ClientSubscriptions
 

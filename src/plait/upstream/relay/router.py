@@ -1,11 +1,10 @@
 """Names and URIs on their way between clients and servers: which server each belongs to, which
-lists change when that changes, and the URIs in results as clients know them."""
+lists change when that changes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from operator import is_
-from typing import Final, TypeAlias
+from typing import Final
 
 import mcp_types as types
 from mcp import MCPError
@@ -26,8 +25,6 @@ KINDS: Final[Mapping[str, tuple[str, ...]]] = {
 """The notification of each kind of change, and the lists that it may concern."""
 MOST_SEEN = 4_096
 LONGEST_ADDRESS = 2_048
-Up: TypeAlias = Callable[[str], str]
-"""Maps a URI of the server that answered to its URI upstream."""
 
 
 class Router:
@@ -191,54 +188,3 @@ class RecentUris:
 
     def server_of(self, uri: str) -> str | None:
         return self._servers.get(uri)
-
-
-def with_addresses(method: str, result: JsonObject, up: Up) -> JsonObject:
-    """Return *result* of a *method* request with the URIs of its resource links, embedded resources
-    and contents mapped by *up*. Whatever needs no change stays the same object."""
-    match method:
-        case "tools/call":
-            return _with_each(result, "content", _block, up)
-        case "prompts/get":
-            return _with_each(result, "messages", _message, up)
-        case "resources/read":
-            return _with_each(result, "contents", _uri, up)
-    return result
-
-
-def _with_each(
-    result: JsonObject, member: str, change: Callable[[Json, Up], Json], up: Up
-) -> JsonObject:
-    values = result.get(member)
-    if not isinstance(values, list):
-        return result
-    changed = [change(value, up) for value in values]
-    return result if all(map(is_, changed, values)) else {**result, member: changed}
-
-
-def _message(message: Json, up: Up) -> Json:
-    if not isinstance(message, dict):
-        return message
-    old = message.get("content")
-    new = _block(old, up)
-    return message if new is old else {**message, "content": new}
-
-
-def _block(block: Json, up: Up) -> Json:
-    if not isinstance(block, dict):
-        return block
-    match block.get("type"):
-        case "resource_link":
-            return _uri(block, up)
-        case "resource":
-            old = block.get("resource")
-            new = _uri(old, up)
-            return block if new is old else {**block, "resource": new}
-    return block
-
-
-def _uri(value: Json, up: Up) -> Json:
-    if not isinstance(value, dict) or not isinstance(old := value.get("uri"), str):
-        return value
-    new = up(old)
-    return value if new is old else {**value, "uri": new}
