@@ -6,11 +6,15 @@ import anyio
 import pytest
 
 from plait.cli.console import Stream
-from plait.cli.live import EVERY_S, FIRST_S, MAX_RUNNING, run_rows, showing
+from plait.cli.live import EVERY_S, FIRST_S, MAX_RUNNING, run_rows, showing, starting_rows
 from plait.cli.style import Line
 from plait.core.results.record import ItemsRecord, RunStatus
 from plait.core.scheduling.events import Status
+from plait.core.tools.catalog import ServerInfo, ServerState
+from plait.engine.gateway import Gateway
+from plait.stores.in_memory import InMemoryRuns
 
+from ..fakes import FakeServers
 from .records import ended, record, shown
 from .test_console import Written
 
@@ -79,6 +83,22 @@ def test_running_tasks_are_shown_with_their_time_and_the_progress_that_is_theirs
         "● c  s:c  1.00 s  1 of 2",
         "  1 of 4 done · 2.00 s · ^C stops",
     ]
+
+
+def test_a_call_whose_server_is_starting_does_not_run_yet():
+    found = ended(RunStatus.RUNNING, record("a", Status.RUNNING)).record
+    assert shown(run_rows(found, None, ["s"])) == ["  0 of 1 done · 2.00 s · ^C stops"]
+
+
+def test_servers_that_are_starting_are_named():
+    servers = FakeServers()
+    for name in ("one", "two"):
+        servers.add_server(ServerInfo(name, ServerState.CONNECTING, "stdio"))
+    servers.add_server(ServerInfo("three", ServerState.READY, "stdio"))
+    gateway = Gateway(servers, servers, InMemoryRuns())
+    assert shown(starting_rows(gateway, 1.5)) == ["● starting one, two  1.50 s"]
+    assert shown(starting_rows(gateway, 1.5, {"two", "three"})) == ["● starting two  1.50 s"]
+    assert starting_rows(gateway, 1.5, {"three"}) == []
 
 
 def test_many_running_tasks_are_counted():

@@ -109,3 +109,13 @@ def test_servers_notes_what_in_the_file_was_ignored(plait: Plait, tmp_path: Path
         f"note: {n}" for n in notes
     ]
     assert json.loads(plait("servers", "--config", str(file), "--json").stdout)["notes"] == notes
+
+
+def test_a_state_folder_that_cannot_be_written_is_noted_once(plait: Plait, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "file" / "state"
+    result = plait("servers", PLAIT_STATE_DIR=str(folder))
+    assert result.exit_code == 0
+    said = f"note: {folder} cannot be written (Not a directory)"
+    assert result.stderr.count(said) == 1
+    assert "note" not in plait("servers", PLAIT_STATE_DIR=str(tmp_path / "state")).stderr

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from plait.config import Config
+from plait.config.clients import JSON_ROOTS, RENAMED, TYPES
 from plait.errors import ConfigError
 
 from .conftest import Load
@@ -152,6 +153,43 @@ def test_a_mistake_is_reported_with_its_place_in_their_file(
 
 
 def test_a_file_without_servers_is_refused(load: Load):
-    said = "it has no servers: one of mcpServers, servers, context_servers is needed"
+    said = "it has no servers: one of mcpServers, servers, context_servers, mcp is needed"
     with pytest.raises(ConfigError, match=said):
         load("{}", "mcp.json")
+
+
+def test_files_of_opencode_are_read(load: Load):
+    here = {"type": "local", "command": ["npx", "-y", "fs"], "environment": {"A": "b"}}
+    there = {"type": "remote", "url": "https://h/mcp", "enabled": False}
+    ourselves = {"type": "local", "command": ["/opt/plait", "serve", "--config", "x"]}
+    servers = {"fs": here, "gh": there, "plait": ourselves}
+    for values in ({"mcp": servers}, {"mcp": {"servers": servers}}):
+        config = load(json.dumps(values), "opencode.json")
+        assert list(config.servers) == ["fs", "gh"]
+        assert (config.servers["fs"].command, config.servers["fs"].args) == ("npx", ("-y", "fs"))
+        assert config.servers["fs"].env == {"A": "b"}
+        assert (config.servers["gh"].kind, config.servers["gh"].enabled) == ("http", False)
+
+
+def test_the_older_form_of_a_command_of_zed_is_read(load: Load):
+    command = {"path": "npx", "args": ["-y", "fs"], "env": {"A": "b"}}
+    config = load(json.dumps({"context_servers": {"fs": {"command": command}}}), "settings.json")
+    assert (config.servers["fs"].command, config.servers["fs"].args) == ("npx", ("-y", "fs"))
+    assert config.servers["fs"].env == {"A": "b"}
+
+
+def test_an_input_that_is_not_set_is_named_as_the_file_writes_it(load: Load):
+    with pytest.raises(ConfigError) as refused:
+        load_json(load, {"a": {"command": "x", "env": {"T": "${input:my-key}"}}})
+    said = "the variable MY_KEY (for ${input:my-key}, which the client asks for) is not set"
+    assert said in str(refused.value)
+
+
+def test_every_key_of_clients_stands_in_the_table():
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    for theirs, ours in RENAMED.items():
+        row = next(row for row in rows if f"`{theirs}`" in row.split("|")[1])
+        assert f"`{ours}`" in row.split("|")[2]
+    for name in (*JSON_ROOTS, *TYPES):
+        assert f"`{name}`" in page or name == "streamableHttp"

@@ -64,22 +64,31 @@ def starting_rows(
     gateway: Gateway, seconds: float, servers: Collection[str] | None = None
 ) -> list[Line]:
     """Show which of *servers* (None: all) are starting."""
-    starting = [
-        info.name
-        for info in gateway.catalog().servers.values()
-        if info.state is ServerState.CONNECTING and (servers is None or info.name in servers)
-    ]
+    starting = starting_servers(gateway, servers)
     if not starting:
         return []
     mark = MARKS["running"]
     return [(mark, f" starting {some_of(starting, MAX_NAMED)}  {milliseconds(seconds * 1000)}")]
 
 
-def run_rows(record: RunRecord, latest: str | None) -> list[Line]:
+def starting_servers(gateway: Gateway, servers: Collection[str] | None = None) -> list[str]:
+    """List those of *servers* (None: all) that are starting."""
+    return [
+        info.name
+        for info in gateway.catalog().servers.values()
+        if info.state is ServerState.CONNECTING and (servers is None or info.name in servers)
+    ]
+
+
+def run_rows(record: RunRecord, latest: str | None, starting: Collection[str] = ()) -> list[Line]:
     """Show the tasks of *record* that run, with the *latest* progress of a call, and how far the
-    run is."""
+    run is. Calls of servers that are *starting* are not sent yet."""
     tasks = record.tasks.values()
-    running = [task for task in tasks if task.status is Status.RUNNING]
+    running = [
+        task
+        for task in tasks
+        if task.status is Status.RUNNING and task.tool.partition(":")[0] not in starting
+    ]
     rows = [row(record, task, task.id, latest) for task in running[:MAX_RUNNING]]
     if left := len(running) - len(rows):
         rows.append((Styled(f"  … {counted(left, 'more task')} running", Look.DIM),))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
 import typer
 
+from ..config import Config
 from ..core.tools.catalog import ServerInfo, ServerState, Tool
 from ..core.values.problems import did_you_mean
 from ..core.values.strict import Json, JsonObject
@@ -94,7 +97,7 @@ async def list_servers(gateway: Gateway, session: Session) -> int:
     if session.as_json:
         documents: list[Json] = [_server(info) for info in servers]
         documents += [{"name": name, "state": "disabled"} for name in disabled]
-        notes: list[Json] = list(session.config.notes)
+        notes: list[Json] = list(_notes(session.config))
         out.json(
             {
                 "config": session.config.source,
@@ -105,8 +108,22 @@ async def list_servers(gateway: Gateway, session: Session) -> int:
         return Exit.SUCCESS
     out.lines(_server_lines(servers, disabled))
     session.console.err.line(f"from {session.config.source}")
-    session.console.err.lines((f"note: {note}",) for note in session.config.notes)
+    session.console.err.lines((f"note: {note}",) for note in _notes(session.config))
     return Exit.SUCCESS
+
+
+def _notes(config: Config) -> Iterator[str]:
+    """Yield the notes on the settings, and one if nothing can be kept from start to start."""
+    yield from config.notes
+    folder = config.state_folder
+    if folder is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            why = None if os.access(folder, os.W_OK) else os.strerror(errno.EACCES)
+        except OSError as error:
+            why = error.strerror
+        if why is not None:
+            yield f"{folder} cannot be written ({why}): what servers list is not remembered"
 
 
 def _listed(tools: list[Tool], width: int) -> Iterator[Line]:

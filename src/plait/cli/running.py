@@ -16,7 +16,7 @@ from ..engine.gateway import Gateway
 from .console import Stream
 from .documents import Changes, Source, read_document
 from .exits import exit_of
-from .live import run_rows, showing, starting_rows
+from .live import run_rows, showing, starting_rows, starting_servers
 from .looking import show_plan
 from .report import AT_ONCE, Startup, run_report, settled_line
 from .session import Session
@@ -46,8 +46,8 @@ async def run_dag(
     latest: str | None = None
 
     def rows(seconds: float) -> list[Line]:
-        starting = starting_rows(gateway, seconds, needed)
-        return [*starting, *run_rows(gateway.record(run_id), latest)]
+        running = run_rows(gateway.record(run_id), latest, starting_servers(gateway, needed))
+        return [*starting_rows(gateway, seconds, needed), *running]
 
     def report(progress: Progress) -> None:
         nonlocal latest

@@ -1,5 +1,5 @@
-"""The files of clients, translated to our settings: JSON with `mcpServers`, `servers` or
-`context_servers`, Codex's TOML.
+"""The files of clients, translated to our settings: JSON with `mcpServers`, `servers`,
+`context_servers` or `mcp`, Codex's TOML.
 
 A key that has a meaning here is translated; any other is ignored, with a note.
 """
@@ -14,23 +14,26 @@ from typing import Any
 from .models import ServerSettings
 from .places import Steps, place
 
-JSON_ROOTS = ("mcpServers", "servers", "context_servers")
+JSON_ROOTS = ("mcpServers", "servers", "context_servers", "mcp")
 CODEX_ROOT = "mcp_servers"
 _OURS = frozenset({"servers", "gateway", "policy"})
 """A TOML file with one of these keys is a servers.toml, even with a block of Codex pasted into
 it."""
 
-_TYPES = {
+TYPES = {
     "stdio": "stdio",
     "http": "http",
     "streamable-http": "http",
     "streamableHttp": "http",
     "sse": "sse",
+    "local": "stdio",
+    "remote": "http",
 }
-_RENAMED = {
+RENAMED = {
     "httpUrl": "url",
     "serverUrl": "url",
     "http_headers": "headers",
+    "environment": "env",
     "startup_timeout_sec": "startup_timeout_s",
     "tool_timeout_sec": "timeout_s",
     "enabled_tools": "include",
@@ -74,7 +77,10 @@ def _from_json(values: dict[str, Any]) -> Translation:
     if root is None:
         translation.problems.append(f"it has no servers: one of {', '.join(JSON_ROOTS)} is needed")
     else:
-        _take_servers(translation, root, values[root])
+        servers = values[root]
+        if root == "mcp" and isinstance(servers, dict) and isinstance(servers.get("servers"), dict):
+            servers = servers["servers"]  # in OpenCode 2, and in the settings of VS Code
+        _take_servers(translation, root, servers)
     return translation
 
 
@@ -120,12 +126,14 @@ def _fitting(name: str) -> str:
 def _is_this_gateway(settings: Any) -> bool:
     """Return whether *settings* start `plait serve`: a gateway must not start itself."""
     match settings:
-        case {"command": str(command), "args": [*args]} if "serve" in args:
-            return any(
-                isinstance(word, str) and PurePath(word).name == "plait"
-                for word in (command, *args)
-            )
-    return False
+        case {"command": str(command), "args": [*args]}:
+            words = [command, *args]
+        case {"command": [*words]}:
+            pass
+        case _:
+            return False
+    names = [PurePath(word).name for word in words if isinstance(word, str)]
+    return "serve" in names and "plait" in names
 
 
 class _Server:
@@ -145,10 +153,16 @@ class _Server:
 
     def _take(self, key: str, value: Any) -> None:
         match key, value:
-            case "type", str() if value in _TYPES:
-                self._ours["transport"] = _TYPES[value]
+            case "type", str() if value in TYPES:
+                self._ours["transport"] = TYPES[value]
             case "type", _:
-                self._refuse(key, f"must be one of {', '.join(_TYPES)}")
+                self._refuse(key, f"must be one of {', '.join(TYPES)}")
+            case "command", [str(program), *args]:  # OpenCode
+                self._ours |= {"command": program, "args": args}
+            case "command", {"path": str(program), **more}:  # Zed, before 2025
+                self._ours["command"] = program
+                for name, given in more.items():
+                    self._take(str(name), given)
             case "disabled", bool():
                 self._ours["enabled"] = not value
             case "disabled", _:
@@ -168,7 +182,7 @@ class _Server:
                 )
             case "timeout" | "request_timeout_ms", int() | float() if not isinstance(value, bool):
                 self._ours["timeout_s"] = value / 1000
-            case _ if (known := _RENAMED.get(key, key)) in ServerSettings.model_fields:
+            case _ if (known := RENAMED.get(key, key)) in ServerSettings.model_fields:
                 self._merge(known, value)
             case _:
                 self._translation.notes.append(

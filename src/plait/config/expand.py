@@ -66,7 +66,10 @@ class Expander:
         return self._variable(found["inside"], steps)
 
     def _variable(self, inside: str, steps: Steps) -> str:
+        asked = ""
         if self._in_client_file:
+            if inside.startswith("input:"):
+                asked = f"(for ${{{inside}}}, which the client asks for) "
             if inside in {"workspaceFolder", "userHome"}:
                 return str(self._folder if inside == "workspaceFolder" else Path.home())
             inside = _as_ours(inside)
@@ -86,7 +89,7 @@ class Expander:
         if not has_default:
             return self._unfilled(
                 steps,
-                f"the variable {name} is not set; set it, or give it a default: "
+                f"the variable {name} {asked}is not set; set it, or give it a default: "
                 f"${{{name}:-default}}",
             )
         return self._as_secret(default)
