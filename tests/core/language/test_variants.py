@@ -296,3 +296,31 @@ def test_a_document_inside_of_its_own_tasks_is_taken_out() -> None:
 def test_usual_spelling_stays_as_it_is(members: dict[str, Any]) -> None:
     spelling = task_spelling(members, TASK_FIELDS, "tasks[0]", None)
     assert (spelling.members, spelling.notes, spelling.problems) == (members, [], [])
+
+
+@pytest.mark.parametrize("name", ["arguments", "input", "request", "whatever"])
+def test_a_document_under_any_name_is_the_document(name: str) -> None:
+    inner = {"tasks": [TASK], "fail_fast": True}
+    for value, members in ((inner, inner), ([TASK], {"tasks": [TASK]})):
+        spelling = dag_spelling({name: value}, DAG_FIELDS)
+        assert spelling.members == members
+        [problem] = spelling.problems
+        assert (problem.path, problem.fix) == (name, Fix(Op.RENAME, "tasks"))
+
+
+@pytest.mark.parametrize("arguments", [{"x": 1}, '{"x": 1}'])
+def test_a_call_of_a_function_becomes_a_task(arguments: Any) -> None:
+    members = {"id": "a", "type": "function", "function": {"name": "s:t", "arguments": arguments}}
+    spelling = task_spelling(members, TASK_FIELDS, "tasks[0]", "a")
+    task: dict[str, Any] = {"id": "a", "tool": "s:t", "arguments": {"x": 1}}
+    assert spelling.members == task
+    [problem] = spelling.problems
+    assert problem.path == "tasks[0].function"
+    assert problem.fix == Fix(Op.REPLACE, task, "tasks[0]")
+
+
+def test_a_use_of_a_tool_becomes_a_task() -> None:
+    members = {"type": "tool_use", "id": "toolu_1", "name": "s:t", "input": {"x": 1}}
+    spelling = task_spelling(members, TASK_FIELDS, "tasks[0]", "toolu_1")
+    assert spelling.members == {"id": "toolu_1", "tool": "s:t", "arguments": {"x": 1}}
+    assert [problem.fix and problem.fix.op for problem in spelling.problems] == ["remove", "rename"]

@@ -104,6 +104,13 @@ def test_a_word_is_a_slip_of_another_only_where_there_is_no_doubt(
     assert slip_of(word, words) == meant
 
 
+def test_one_name_is_given_once_in_an_object() -> None:
+    paths = ["a.nubmer", "a.numbr", "b.nubmer", 'a["num ber"]']
+    problems = [Problem(path, "x", "No.", fix=Fix(Op.RENAME, "number")) for path in paths]
+    kept = [problem.fix is not None for problem in with_one_fix_a_place(problems)]
+    assert kept == [True, False, True, False]
+
+
 @pytest.mark.parametrize(
     ("fix", "shown", "advice"),
     [

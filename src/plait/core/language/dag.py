@@ -307,6 +307,9 @@ class _Reader:
             return None
 
 
+_STR = frozenset({str})
+
+
 def _is_usual(members: Mapping[str, Any]) -> bool:
     """Return whether a task has no variant spellings. Most have none and need no second look."""
     items = members.get("for_each")
@@ -315,7 +318,7 @@ def _is_usual(members: Mapping[str, Any]) -> bool:
         and isinstance(members.get("id"), str)
         and isinstance(members.get("arguments", {}), dict)
         and isinstance(needs := members.get("depends_on", []), list)
-        and all(isinstance(need, str) for need in needs)
+        and _STR.issuperset(map(type, needs))
         and not (isinstance(items, str) and items.lstrip().startswith("["))
         and None not in members.values()
     )

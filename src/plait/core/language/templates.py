@@ -30,7 +30,7 @@ from .references import (
 
 MAX_ARGUMENT_BYTES = 8 * 2**20
 _HAS_PARTS = (dict, list)
-_MARK = re.compile(r"[{<%@]|#E|OUTPUT|RESULT")
+_MARK = re.compile(r"[{<%@#\[]")
 """The beginnings of references of other engines; some begin with a `$`, as ours do."""
 
 
@@ -74,6 +74,15 @@ class Template:
         references in them, lists made by `[*]`."""
         return any(
             not isinstance(part, Reference) or Every.ELEMENT in part.path
+            for _, part in self.fill or ()
+        )
+
+    @property
+    def has_text_defaults(self) -> bool:
+        """Whether a reference that stands alone has a text as its default. Others are in
+        `texts`."""
+        return any(
+            isinstance(part, Reference) and isinstance(part.default, str)
             for _, part in self.fill or ()
         )
 

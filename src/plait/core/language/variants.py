@@ -50,7 +50,10 @@ OF_A_TASK: Mapping[str, str] = {
 """Names that other engines have for fields of a task."""
 OF_A_DAG: Mapping[str, str] = {
     **dict.fromkeys(
-        ("steps", "plan", "dag", "nodes", "jobs", "graph", "workflow", "pipeline", "actions"),
+        (
+            *("steps", "plan", "dag", "nodes", "jobs", "graph", "workflow", "pipeline", "stages"),
+            *("actions", "calls", "tool_calls", "operations"),
+        ),
         "tasks",
     ),
     **dict.fromkeys(("outputs", "output", "results", "returns"), "return"),
@@ -96,7 +99,10 @@ def dag_spelling(
 ) -> Spelling:
     """Spell the members of a document; *known* are its fields. The nearest name, which is slow to
     search, is found for at most *guesses* unknown ones."""
-    spelling = _named(members, known, {}, OF_A_DAG, "", None, guesses)
+    foreign = OF_A_DAG
+    if "tasks" not in members:
+        foreign = {**OF_A_DAG, **{name: "tasks" for name in members if _holds_tasks(members[name])}}
+    spelling = _named(members, known, {}, foreign, "", None, guesses)
     _parse_text(spelling, "tasks", "tasks", None)
     _unpack(spelling, known)
     _listed(spelling, "")
@@ -120,6 +126,8 @@ def task_spelling(
     guesses: int = MAX_GUESSES,
 ) -> Spelling:
     """Spell the members of a task as `dag_spelling` does those of a document."""
+    if (called := _of_a_function_call(members, path, id)) is not None:
+        return called
     foreign = dict(OF_A_TASK)
     meant = {foreign.get(name) or foreign.get(_snake(name)) or name: name for name in members}
     if free := next((field for field in ("tool", "id") if field not in meant), None):
@@ -134,6 +142,30 @@ def task_spelling(
     _parse_items(spelling, f"{path}.for_each")
     _listed(spelling, _before(path))
     return spelling
+
+
+def _of_a_function_call(members: Mapping[str, Any], path: str, id: str | None) -> Spelling | None:
+    """Read a task that is written as a model's call of a function: `{"id", "type": "function",
+    "function": {"name", "arguments"}}`."""
+    match members.get("function"):
+        case {"name": str(name), **rest}:
+            arguments: Any = rest.get("arguments", {})
+        case _:
+            return None
+    if not members.keys() <= {"id", "type", "function"}:
+        return None
+    if isinstance(arguments, str):
+        try:
+            arguments = near_json.read(arguments)[0] if arguments.strip() else {}
+        except NotStrict:
+            return None
+    task: dict[str, Json] = {} if id is None else {"id": id}
+    task |= {"tool": name, "arguments": arguments}
+    fix = Fix(Op.REPLACE, task, path) if len(dumps(task)) <= MAX_FIX_CHARS else None
+    message = "A task names its tool and arguments without a function around them."
+    hint = fix.advice if fix is not None else 'Write {"id": …, "tool": …, "arguments": {…}}.'
+    problem = Problem(_place(path, "function"), "unknown_field", message, hint, id, fix)
+    return Spelling(task, problems=[problem])
 
 
 def _with_id(id: str, task: Any) -> Any:
@@ -298,13 +330,21 @@ def _parse_items(spelling: Spelling, path: str) -> None:
 def _unpack(spelling: Spelling, known: frozenset[str]) -> None:
     """Take out a whole document that stands where its tasks should."""
     inner = spelling.members.get("tasks")
-    if not isinstance(inner, dict) or not isinstance(inner.get("tasks"), list | str):
+    if not isinstance(inner, dict) or not _holds_tasks(inner):
         return
     if not inner.keys() <= known or (inner.keys() - {"tasks"}) & spelling.members.keys():
         return
     spelling.members |= inner
     spelling.notes.append("tasks was a whole document; its fields were taken")
     _parse_text(spelling, "tasks", "tasks", None)
+
+
+def _holds_tasks(value: Any) -> bool:
+    """Return whether *value* is a document in itself, or a list of tasks."""
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(task, dict) and "tool" in task for task in value)
+    tasks = value.get("tasks") if isinstance(value, dict) else None
+    return isinstance(tasks, list | str) or (isinstance(tasks, dict) and "tool" not in tasks)
 
 
 def _listed(spelling: Spelling, place: str) -> None:

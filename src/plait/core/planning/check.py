@@ -112,7 +112,7 @@ class _Checker:
         has_items = task.for_each is not None or self._is_unread(task, "for_each")
         arguments = self._template(task.arguments, f"{path}.arguments", task, items=has_items)
         items = self._items(task, path)
-        if arguments.texts or arguments.keys or arguments.fill:
+        if arguments.texts or arguments.keys or arguments.has_text_defaults:
             self._lookalikes(task, tool, arguments, f"{path}.arguments", items=has_items)
         if items is not None and isinstance(task.for_each, list):
             self._lookalikes(task, tool, items, f"{path}.for_each", items=False)

@@ -24,6 +24,8 @@ MAX_FIX_CHARS = 2_000
 
 
 _PLAIN = re.compile(r"[^\W\d]\w*")
+_LAST = re.compile(r'(?:\.?[^\W\d]\w*|\["(?:[^"\\]|\\.)*"\])\Z')
+"""The name at the end of a path."""
 
 
 class Op(StrEnum):
@@ -115,8 +117,10 @@ class Problem:
 
 def with_one_fix_a_place(problems: Sequence[Problem]) -> list[Problem]:
     """Keep at most one fix for each place. Problems that share a place keep the fix that all of
-    them have, on the first of them; different fixes would each solve only its own problem."""
+    them have, on the first of them; different fixes would each solve only its own problem. Of
+    two names in one object, only the first gets the same new name."""
     count = Counter(problem.path for problem in problems)
+    names: set[tuple[str, str]] = set()
     fixes: dict[str, list[Fix | None]] = {}
     for problem in problems:
         if count[problem.path] > 1:
@@ -127,6 +131,10 @@ def with_one_fix_a_place(problems: Sequence[Problem]) -> list[Problem]:
             agreed = all(fix == shared[0] for fix in shared)
             problem = replace(problem, fix=shared[0] if agreed else None)
             fixes[problem.path] = [None]
+        if problem.fix is not None and problem.fix.op is Op.RENAME:
+            name = (_LAST.sub("", problem.fix.path or problem.path), str(problem.fix.to))
+            problem = replace(problem, fix=None) if name in names else problem
+            names.add(name)
         kept.append(problem)
     return kept
 
