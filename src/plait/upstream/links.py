@@ -44,10 +44,9 @@ def _mapped(value: Json, up: Up, most: int) -> Json:
     if isinstance(value, list) and most:  # of blocks, or of the outputs of a for_each task
         changed = [_mapped(inner, up, most // 20) for inner in value[:most]]
         return value if all(map(is_, changed, value)) else [*changed, *value[most:]]
-    match value:
-        case {"content": list(blocks)}:
-            new = _mapped(blocks, up, most)
-            return value if new is blocks else {**value, "content": new}
+    if isinstance(value, dict) and isinstance(blocks := value.get("content"), list):
+        new = _mapped(blocks, up, most)
+        return value if new is blocks else {**value, "content": new}
     return with_address(value, up)
 
 

@@ -304,7 +304,7 @@ async def test_what_an_output_of_a_run_links_to_can_be_read(
         downstream.on(server, "resources/read", {"contents": []})
     servers = FakeServers()
     servers.add(tool("b:link", {}), lambda: {"content": LINKS, "isError": False})
-    dag = {"tasks": [{"id": "x", "tool": "b:link"}], "detail": "full"}
+    dag: JsonObject = {"tasks": [{"id": "x", "tool": "b:link"}], "detail": "full"}
     async with connected(downstream, era, servers=servers, expose=expose) as peer:
         ran = (await peer.call("execute_dag", dag))["structuredContent"]
         run_id = ran["run_id"]
