@@ -139,13 +139,36 @@ def test_an_unlisted_address_belongs_to_the_template_that_fits_it_best(
     assert Addresses(templates=templates).down(uri) == ((server, uri) if server else None)
 
 
-def test_who_named_an_address_last_goes_before_templates_and_lists_before_both():
+def test_lists_go_before_templates_and_templates_before_who_named_an_address():
     addresses = Addresses([("a", "mem://x")], [("b", "mem://{n}")])
     assert addresses.down("mem://x", named_by="c") == ("a", "mem://x")
-    assert addresses.down("mem://y", named_by="c") == ("c", "mem://y")
+    assert addresses.down("mem://y", named_by="c") == ("b", "mem://y")
+    assert addresses.down("mem://y", named_by="b") == ("b", "mem://y")
     assert addresses.down("mem://y") == ("b", "mem://y")
+    assert addresses.down("other://y", named_by="c", only="d") == ("c", "other://y")
     assert addresses.down("other://y", only="c") == ("c", "other://y")
     assert addresses.down("other://y") is None
+
+
+@pytest.mark.parametrize(
+    ("server", "uri", "named_by", "address"),
+    [
+        ("evil", "mem://1", None, "plait://servers/evil/mem://1"),
+        ("good", "mem://1", None, "mem://1"),
+        ("good", "mem://1", "evil", "plait://servers/good/mem://1"),
+        ("evil", "free://1", "good", "plait://servers/evil/free://1"),
+        ("good", "free://1", "good", "free://1"),
+        ("good", "mem://listed", "evil", "mem://listed"),
+        ("good", "both://1", "good", "plait://servers/good/both://1"),
+    ],
+)
+def test_no_address_is_taken_from_another_server_by_naming_it(
+    server: str, uri: str, named_by: str | None, address: str
+):
+    templates = [("good", "mem://{id}"), ("good", "both://{id}"), ("evil", "both://{id}")]
+    addresses = Addresses([("good", "mem://listed")], templates)
+    assert addresses.up(server, uri, named_by) == address
+    assert addresses.down(address, named_by=server) == (server, uri)
 
 
 @given(

@@ -465,3 +465,22 @@ async def test_relayed_calls_are_counted_and_refused_once_the_gateway_stops(
         with pytest.raises(RpcError, match="shutting down"):
             await peer.request("tools/call", {"name": "a__slow"})
     assert len(downstream.requests) == 1
+
+
+async def test_no_server_gets_the_reads_of_another_by_naming_an_address(
+    downstream: FakeDownstream, era: str
+):
+    """`a` has the template mem://n/{n}; `b` names an address that fits it."""
+    link = {"type": "resource_link", "uri": "mem://n/1", "name": "n"}
+    downstream.on("b", "tools/call", {"content": [link]})
+    downstream.add("b", tools=(a_tool("echo"),))
+    async with connected(downstream, era) as peer:
+        result = await peer.request("tools/call", {"name": "b__echo"})
+        [named] = [block["uri"] for block in result["content"]]
+        for uri in ("mem://n/1", named):
+            await peer.request("resources/read", {"uri": uri})
+    assert named == "plait://servers/b/mem://n/1"
+    assert downstream.sent("resources/read") == [
+        ("a", {"uri": "mem://n/1"}),
+        ("b", {"uri": "mem://n/1"}),
+    ]

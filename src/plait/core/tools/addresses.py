@@ -78,9 +78,19 @@ class Addresses:
         parts = [(server, _EXPRESSION.split(template)) for server, template in patterns]
         self._templates = sorted(parts, key=lambda part: -sum(map(len, part[1])))
 
-    def up(self, server: str, uri: str) -> str:
-        """Return the address of *uri* of *server* upstream; *uri* itself if it stays as it is."""
-        return self.template_up(server, uri) if _as_url(uri) is not None else wrap(server, uri)
+    def up(self, server: str, uri: str, named_by: str | None = None) -> str:
+        """Return the address of *uri* of *server* upstream; *uri* itself if it stays as it is.
+
+        A server takes no address from another one by naming it: what no list has stays as it is
+        only if no template of another server fits it, and if no other server was the first that it
+        was *named_by*.
+        """
+        is_unlisted = uri not in self._owners
+        if _as_url(uri) is None or (
+            is_unlisted and (self._fits_others(server, uri) or named_by not in {None, server})
+        ):
+            return wrap(server, uri)
+        return self.template_up(server, uri)
 
     def template_up(self, server: str, template: str) -> str:
         """Return the *template* of addresses of *server* upstream."""
@@ -91,14 +101,20 @@ class Addresses:
 
     def down(self, uri: str, named_by: str | None = None, only: str | None = None) -> Entry | None:
         """Find the server that *uri* belongs to, and its address there: as wrapped, else as listed,
-        else of the server that it was *named_by*, else by the template that it fits best, else of
-        the *only* server that has any."""
+        else of the server that it was *named_by* unless it fits a template of another, else by the
+        template that it fits best, else of the *only* server that has any."""
         if (entry := unwrap(uri)) is not None:
             return entry
         owner = self._owners.get(uri)
         if owner is None:
+            if named_by is not None and self._fits_others(named_by, uri):
+                named_by = None
             owner = named_by or self._by_template(uri) or only
         return (owner, uri) if owner else None
+
+    def _fits_others(self, server: str, uri: str) -> bool:
+        """Return whether *uri* fits a template of another server than *server*."""
+        return any(other != server and _fits(literals, uri) for other, literals in self._templates)
 
     def _by_template(self, uri: str) -> str | None:
         return next((server for server, literals in self._templates if _fits(literals, uri)), None)

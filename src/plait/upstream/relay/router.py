@@ -106,13 +106,15 @@ class Router:
 
     def address(self, server: str, uri: str) -> str:
         """Return the URI upstream of *uri* of *server*."""
-        return self.listing().addresses.up(server, uri)
+        return self.listing().addresses.up(server, uri, self._seen.server_of(uri))
 
     def address_in_result(self, server: str, uri: str) -> str:
         """Return the URI upstream of *uri*, which a result of *server* names, and remember its
         server."""
-        self._seen.note(server, uri)
-        return self.address(server, uri)
+        address = self.address(server, uri)
+        if address == uri:
+            self._seen.note(server, uri)
+        return address
 
     async def _found(self, find: Callable[[], Entry | None]) -> Entry | None:
         """Return what *find* finds, now or once the listings of all servers are known."""
@@ -169,7 +171,7 @@ class Changes:
 
 
 class RecentUris:
-    """URIs that results named and no list has, each with the server that named it last; the latest
+    """URIs that results named and no list has, each with the server that named it; the latest
     `MOST_SEEN`."""
 
     def __init__(self) -> None:
