@@ -153,7 +153,9 @@ def test_a_json_block_is_json_and_its_tasks_are_well_formed(block: Block):
 @pytest.mark.parametrize("block", blocks_in("toml"), ids=by_place)
 def test_a_toml_block_is_a_file_of_settings(block: Block, tmp_path: Path):
     (tmp_path / "servers.toml").write_text(block.text)
-    config = load_config(tmp_path / "servers.toml", {"HOME": "/home/ada"})
+    config = load_config(
+        tmp_path / "servers.toml", {"HOME": "/home/ada", "GITHUB_TOKEN": "a-token"}
+    )
     written = tomllib.loads(block.text)
     servers = written.get("servers", written.get("mcp_servers", {}))
     assert config.servers.keys() == servers.keys() - {"plait"}  # which is in a client's own file
