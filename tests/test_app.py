@@ -298,3 +298,19 @@ async def test_the_bundled_server_never_writes_the_settings_and_has_the_tools_th
             await gateway.execute({"tasks": [tests]})
     assert "never written" in str(written)
     assert file.read_text() == text
+
+
+async def test_the_bundled_server_imports_nothing_from_the_folder_that_it_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    mark = tmp_path / "mark"
+    for module in ("argparse", "anyio", "plait"):
+        (tmp_path / f"{module}.py").write_text(f"open({str(mark)!r}, 'w')\n")
+    file = tmp_path / "servers.toml"
+    file.write_text('[servers.w]\nbuiltin = "workspace"\n')
+    monkeypatch.chdir(tmp_path)
+    listing = {"id": "a", "tool": "w:list_dir", "arguments": {}}
+    async with Gateway.from_config(file) as gateway:
+        result = await gateway.execute({"tasks": [listing]})
+    assert result.status == "success"
+    assert not mark.exists()

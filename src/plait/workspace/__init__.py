@@ -1,6 +1,6 @@
 """The bundled MCP server: files, search, git and checks of one folder, over stdio.
 
-    python -m plait.workspace --root DIR
+    python -P -m plait.workspace --root DIR
 
 It is an ordinary server that any client can use, and imports nothing else from the package.
 

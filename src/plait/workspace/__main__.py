@@ -1,4 +1,4 @@
-"""The command line: `python -m plait.workspace --root DIR`."""
+"""The command line: `python -P -m plait.workspace --root DIR`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m plait.workspace", description="An MCP server for one folder."
+        prog="python -P -m plait.workspace", description="An MCP server for one folder."
     )
     parser.add_argument(
         "--root", default=".", metavar="DIR", help="the folder to serve (default: this one)"

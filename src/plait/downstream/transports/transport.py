@@ -87,7 +87,8 @@ def open_transport(
         return HttpTransport(settings, max_message_bytes)
     if settings.builtin is not None:
         command = sys.executable
-        args = ["-m", f"plait.{settings.builtin}", "--root", str(settings.root)]
+        # -P: else Python would import from the folder that we were started in.
+        args = ["-P", "-m", f"plait.{settings.builtin}", "--root", str(settings.root)]
         for allowed in settings.allow_commands:
             args += ["--allow-command", allowed]
         args += ["--read-only"] if settings.read_only else []
