@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,24 @@ async def test_a_server_that_ends_fails_its_requests_and_comes_back_with_its_lis
         assert failures == [types.CONNECTION_CLOSED]
         assert raw.downstream.offers() is before
         assert (await raw.request("prompts/get", {"name": "greet"}))["messages"] == []
+
+
+async def test_a_frozen_process_is_found_out_and_started_again(raw_way: RawWay):
+    timings = replace(QUICK, ping_s=0.2, grace_s=0.1, call_wait_s=SOON)
+    connection = Connection("raw", raw_way.settings, timings=timings)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(connection.run)
+        await connection.request(RelayRequest("raw", "prompts/get", {"name": "greet"}))
+        pid = connection.info.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        for _ in range(3):
+            with anyio.move_on_after(1.1):
+                await connection.request(RelayRequest("raw", "prompts/get", {"name": "greet"}))
+        await until(lambda: connection.info.pid not in {None, pid})
+        with anyio.fail_after(SOON):
+            await connection.request(RelayRequest("raw", "prompts/get", {"name": "greet"}))
+        tasks.cancel_scope.cancel()
 
 
 async def test_watched_resources_are_watched_again_after_a_reconnect(raw_way: RawWay):

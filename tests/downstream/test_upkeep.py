@@ -10,6 +10,8 @@ import mcp_types as types
 import pytest
 
 from plait.core.tools.server_notices import ServerChanged, ServerNotice
+from plait.downstream.connection import Connection
+from plait.errors import ConnectionLost
 
 from .scripted import ScriptedServer, script
 from .test_connection import TIMINGS, about, given_up, look, owned
@@ -58,10 +60,29 @@ async def test_calls_that_are_given_up_together_or_at_once_do_not_count_as_calls
 
 
 @pytest.mark.virtual_time
-async def test_a_server_may_be_silent_for_longer_while_it_works_on_another_call():
+async def test_a_call_that_was_sent_during_the_silence_does_not_prolong_it():
+    server = ScriptedServer({**script(), "tools/call": None})
+    async with owned(server) as connection, anyio.create_task_group() as tasks:
+        for _ in range(2):
+            await given_up(connection, 2)
+        tasks.start_soon(look_in_vain, connection)
+        await given_up(connection, 2)
+        await anyio.sleep(TIMINGS.ping_s + 1)
+        assert len(server.starts) == 2
+        tasks.cancel_scope.cancel()
+
+
+async def look_in_vain(connection: Connection) -> None:
+    with pytest.raises(ConnectionLost, match="s went away during the call"):
+        await look(connection)
+
+
+@pytest.mark.virtual_time
+async def test_a_server_may_be_silent_for_longer_while_it_works_on_an_earlier_call():
     server = ScriptedServer({**script(), "tools/call": None})
     async with owned(server) as connection, anyio.create_task_group() as tasks:
         tasks.start_soon(given_up, connection, 3_600)
+        await anyio.sleep(1)
         for _ in range(3):
             await given_up(connection, 2)
         await anyio.sleep(TIMINGS.busy_ping_s - 1)

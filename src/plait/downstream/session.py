@@ -167,20 +167,21 @@ class ProtocolSession:
         )
         of_client = {} if is_own else self._open.setdefault(caller.client, {})
         of_client[origin] = None
-        sent_at, heard = anyio.current_time(), self.silence.heard()
+        heard = self.silence.heard()
         try:
             if self._direct is not None and not origin.may_ask:
+                origin.sent_at = anyio.current_time()
                 result = await self._direct.request(method, params, on_progress)
             else:
                 origin.kind = kind_of(method, params)
                 async with self._server_requests.turn(origin):
-                    sent_at, heard = anyio.current_time(), self.silence.heard()
+                    origin.sent_at, heard = anyio.current_time(), self.silence.heard()
                     if self._direct is not None:
                         result = await self._direct.request(method, params, on_progress)
                     else:
                         result = await self._dispatched(method, params, on_progress, origin)
         except anyio.get_cancelled_exc_class():
-            self.silence.given_up(sent_at, heard)
+            self.silence.given_up(origin.sent_at, heard)
             raise
         except MCPError as error:
             if is_session_lost(error.error):
@@ -344,10 +345,9 @@ class ProtocolSession:
         if self._process is not None:
             self._process.kill(complaint)
 
-    @property
-    def open_requests(self) -> int:
-        """Number of requests of callers that are open."""
-        return sum(map(len, self._open.values()))
+    def is_busy_since(self, time: float) -> bool:
+        """Whether a request of a caller is open that was sent before *time*."""
+        return any(origin.sent_at < time for open in self._open.values() for origin in open)
 
     async def wait_changed(self) -> None:
         """Wait until a list has changed, or the session has ended or is retired."""

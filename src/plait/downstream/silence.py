@@ -26,6 +26,8 @@ class Silence:
 
     def __init__(self, heard: Callable[[], int]) -> None:
         self.heard = heard
+        self.began = math.inf
+        """When the first call of the latest row was sent."""
         self._count = 0
         self._since = 0
         """The number of messages at the last call that counted."""
@@ -47,6 +49,7 @@ class Silence:
             return
         self._since, self._last = heard, now
         self._count += 1
+        self.began = sent_at if self._count == 1 else self.began
         self._changed.notify()
 
     async def wait_suspicious(self) -> None:

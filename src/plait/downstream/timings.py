@@ -28,7 +28,7 @@ class ConnectTimings:
     ping_s: float = 5.0
     """Longest wait for a sign of life of a server that answers no calls."""
     busy_ping_s: float = 60.0
-    """The same while other calls are open, on which it may be working."""
+    """The same while a call is open that was sent before those, on which it may be working."""
     first_backoff_s: float = 1.0
     longest_backoff_s: float = 60.0
     drain_s: float = 5.0

@@ -80,12 +80,12 @@ class Upkeep:
 
     async def _watch_silence(self) -> None:
         """Ask a server for a sign of life after calls in a row that got none; any will do. It may
-        take its time while other calls are open: perhaps it works on them."""
+        take its time while an earlier call is open: perhaps it works on that."""
         session = self._session
         while True:
             await session.silence.wait_suspicious()
             heard = session.silence.heard()
-            is_busy = session.open_requests > 0
+            is_busy = session.is_busy_since(session.silence.began)
             patience = self._timings.busy_ping_s if is_busy else self._timings.ping_s
             with anyio.move_on_after(patience):
                 try:

@@ -4,6 +4,7 @@ stays open, and which caller is asked."""
 from __future__ import annotations
 
 import logging
+import math
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -33,6 +34,8 @@ class RequestOrigin:
     """Whether the server may want to ask for such a request, but this caller cannot be asked."""
     questions: set[ServerRequest] = field(default_factory=set)
     has_ended: bool = False
+    sent_at: float = math.inf
+    """When it was sent; infinite until then."""
 
     def end(self) -> None:
         """The request is over: cancel questions that belonged only to it."""
