@@ -119,3 +119,14 @@ def test_variants_in_a_document_are_noted_when_options_change_it(plait: Plait):
     ]
     assert any("failFast" in note for note in notes)
     assert any("args" in note for note in notes)
+
+
+@pytest.mark.parametrize("options", [(), ("--fail-fast",), ("--set", "a.n=2")])
+def test_slips_of_a_model_are_corrected_and_noted_with_and_without_options(
+    plait: Plait, options: tuple[str, ...]
+):
+    text = '```json\n{"tasks": [{"id": "a", "tool": "s:echo", "arguments": {"n": 1},}]}\n```\n'
+    result = plait("run", "-", "--json", *options, input=text)
+    assert result.exit_code == 0
+    [note] = json.loads(result.stdout)["notes"]
+    assert note == "the document: a code fence and a trailing comma were corrected"

@@ -22,7 +22,7 @@ from ..errors import InvalidDag
 
 STDIN = "-"
 
-_JSON_START = re.compile(rb"\s*(\{|\[\s*[{\]]|$)")
+_JSON_START = re.compile(rb"\s*(\{|\[\s*[{\]]|```|~~~|$)")
 _REFERENCE = re.compile(r"\$(?=\{?OUTPUT\[)")
 
 
@@ -36,7 +36,7 @@ class Source:
     @property
     def is_toml(self) -> bool:
         """Whether its name says so; else whether it does not begin like a JSON object or list of
-        objects."""
+        objects, or a code fence."""
         if self.name.endswith((".toml", ".json")):
             return self.name.endswith(".toml")
         return not _JSON_START.match(self.data)
@@ -107,13 +107,13 @@ def read_document(source: Source, changes: Changes | None = None) -> Document:
         return Document(source.data)  # the gateway reports what is wrong, and where
     if isinstance(value, list):
         value = {"tasks": value}
-    noted = tuple(corrections("the document", slips))
     if not isinstance(value, dict):
-        return Document(value, notes=noted)
+        return Document(value)
     spelling = dag_spelling(value, DAG_FIELDS)
     is_dry_run = spelling.members.get("dry_run") is True
     if spelling.problems or not (changes.options or changes.arguments):
-        return Document(value, is_dry_run, noted)
+        return Document(source.data if slips else value, is_dry_run)  # the gateway notes slips
+    noted = corrections("the document", slips)
     members = {**spelling.members, **changes.options}
     members["tasks"], notes = _with_arguments(members.get("tasks"), changes.arguments)
     return Document(members, is_dry_run, (*noted, *spelling.notes, *notes))
