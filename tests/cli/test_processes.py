@@ -154,6 +154,7 @@ def test_the_dag_on_a_clone_changes_nothing(tmp_path: Path):
     assert {task["tool"] for task in json.loads(REPOSITORY.read_text())["tasks"]} <= reading
 
 
+@pytest.mark.timeout(240)  # three starts
 def test_the_tour_saves_what_its_calls_wait_and_says_what_servers_took(start: Start):
     for words, is_faster in (((), True), (("-j", "1"), False), ((), True)):
         process = start("run", *TOUR, *words)
@@ -240,6 +241,7 @@ def starts(folder: Path) -> dict[str, int]:
     }
 
 
+@pytest.mark.timeout(240)  # three starts
 def test_only_the_servers_that_are_needed_start(start: Start, tmp_path: Path):
     counting(tmp_path, "one", "two")
     tasks = [{"id": "a", "tool": "one:list_dir"}]
