@@ -110,6 +110,22 @@ async def test_arguments_that_are_text_or_a_list_are_understood_if_they_can_be(c
             assert structured(result)["errors"][0]["code"] == code
 
 
+async def test_what_was_corrected_in_a_document_that_came_as_text_is_noted(connect: Connect):
+    text = "```json\n" + json.dumps({"tasks": [task("a", arguments={"n": 1})]}) + "\n```"
+    async with connect() as client:
+        result = await _call_raw(client, "execute_dag", text)
+    assert structured(result)["notes"] == ["the document: a code fence was corrected"]
+
+
+async def test_a_document_that_is_text_but_not_json_has_its_fix(connect: Connect):
+    text = "Here it is: " + json.dumps({"tasks": [task("a")]})
+    async with connect() as client:
+        result = await _call_raw(client, "execute_dag", text)
+    [problem] = structured(result)["errors"]
+    assert (problem["path"], problem["code"]) == ("$", "invalid_json")
+    assert problem["fix"] == {"op": "replace", "path": "$", "value": {"tasks": [task("a")]}}
+
+
 async def _call_raw(client: Any, name: str, arguments: Any) -> types.CallToolResult:
     """A call whose arguments need not be an object."""
     params = types.CallToolRequestParams.model_construct(name=name, arguments=arguments)

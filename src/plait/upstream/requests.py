@@ -81,9 +81,10 @@ def read_request(model: type[Request], arguments: object) -> Request:
         ) from None
 
 
-def as_sent(arguments: dict[str, Any] | None) -> object:
+def as_sent(arguments: dict[str, Any] | None, *, decodes: bool = True) -> object:
     """Return the arguments as the client sent them: an object, or something else in its place.
-    Raises `Refused` for text that is not JSON."""
+    With *decodes*, text in its place is decoded. Raises `Refused` for arguments that are not strict
+    JSON."""
     if arguments is None:
         return {}
     match arguments.get(FLAW):
@@ -93,7 +94,7 @@ def as_sent(arguments: dict[str, Any] | None) -> object:
     if arguments.keys() != {AS_SENT}:
         return arguments
     wrapped = arguments[AS_SENT]
-    if isinstance(wrapped, str):
+    if isinstance(wrapped, str) and decodes:
         try:
             return near_json.read(wrapped)[0]
         except NotStrict as error:

@@ -88,7 +88,8 @@ class Tools:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name[:128]}")
         with self._calls.counted():
             try:
-                return await verb(ctx, as_sent(params.arguments))
+                is_document = params.name == "execute_dag"
+                return await verb(ctx, as_sent(params.arguments, decodes=not is_document))
             except Refused as refused:
                 heading = f"{params.name} did nothing: {count_of_problems(refused.problems)}"
                 return refusal(refused.problems, self._max_chars, heading=heading)
