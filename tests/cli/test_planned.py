@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from plait.cli.planned import MAX_CONFLICTS, plan_report
-from plait.cli.style import TIMES
+from plait.cli.style import TIMES, fold
 
 from .records import shown
 
@@ -73,3 +73,11 @@ def test_conflicts_above_a_number_are_counted():
     assert len(conflicts(MAX_CONFLICTS)) == MAX_CONFLICTS
     assert len(conflicts(MAX_CONFLICTS + 1_234)) == MAX_CONFLICTS + 1
     assert conflicts(MAX_CONFLICTS + 1_234)[-1] == "  … 1,234 more: see all with --json"
+
+
+def test_a_plan_of_many_tasks_keeps_to_the_width_of_a_terminal():
+    ids = [f"task{number}" for number in range(200)]
+    many = plan_report(plan(layers=[ids], critical_path=ids), "many.json")
+    folded = shown(part for line in many for part in fold(line, 40))
+    assert all(len(line) <= 40 for line in folded)
+    assert set(ids) <= set(" ".join(folded).split())

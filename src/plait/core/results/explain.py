@@ -105,7 +105,12 @@ def what_would_help(
             "fewer links in it "
             f"help; {slowest} alone took {share:g} ms."
         )
+    startup_ms = milliseconds(startup_of(record)[0])  # not a part of *took_ms*
+    late_ms = max((milliseconds(server_wait_s(task)) for task in record.tasks.values()), default=0)
+    is_late = late_ms - startup_ms >= WORTH_TELLING * took_ms
     for wait in longest_waits(record):
+        if wait.why == "server" and not is_late:
+            continue
         if wait.ms >= WORTH_TELLING * took_ms:
             yield f"{_fix(wait)} ({wait.ms:g} ms of waiting in all)."
 
