@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from hypothesis.stateful import run_state_machine_as_test
 
+from plait.core.language.dag import read_dag
+from plait.core.planning.check import check
 from plait.core.results.record import record_of
+from plait.core.scheduling.events import Key
 from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.run import Run
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.output import Output
+from plait.core.tools.policy import Policy
 from plait.observers.records import RunRecords
+from tests.fakes import tool
 
 from ..core.scheduling.machine import SchedulerMachine
 from ..core.scheduling.world import World
@@ -37,6 +45,28 @@ class Folded(SchedulerMachine):
 
 def test_the_notices_of_any_run_give_its_record() -> None:
     run_state_machine_as_test(Folded, settings=share_of_examples(0.5))
+
+
+def test_notes_on_arguments_that_became_known_are_in_the_record() -> None:
+    catalog = Catalog(
+        [tool("s:do"), tool("s:typed", {"n": {"type": "integer"}})],
+        [ServerInfo("s", ServerState.READY)],
+    )
+    tasks = [
+        {"id": "a", "tool": "s:do"},
+        {"id": "b", "tool": "s:typed", "arguments": {"n": "$OUTPUT[a].n"}},
+    ]
+    run = Run("r0", check(read_dag({"tasks": tasks}), catalog, Policy()))
+    run.begin(0.0)
+    run.start(run.ready.pop(), 0.0)
+    run.succeed(Key("r0", "a"), Output({"n": None}), 1.0)
+    records = RunRecords()
+    for notice in run.notices:
+        records(notice)
+    folded = records.record("r0", 1.0)
+    assert folded == record_of(run, 1.0)
+    assert folded is not None
+    assert "b.arguments.n was null" in folded.notes[-1]
 
 
 def test_what_is_not_known_has_no_record() -> None:

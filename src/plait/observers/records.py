@@ -70,6 +70,7 @@ class _Run:
         self.most_in_flight = 0
         self.waited: defaultdict[tuple[str, str], float] = defaultdict(float)
         self.jitters: list[float] = []
+        self.notes: list[str] = []
         for id, size in started.taken_over.items():
             self.tasks[id].status, self.tasks[id].output_bytes = Status.SUCCESS, size
 
@@ -106,7 +107,7 @@ class _Run:
             stopped_by=None if finished is None else finished.stopped_by,
             tasks={id: replace(task, items=self._items(id)) for id, task in self.tasks.items()},
             returned=started.returned,
-            notes=started.notes,
+            notes=(*started.notes, *self.notes),
             limits=started.limits,
             most_in_flight=self.most_in_flight,
             waited=tuple(Wait(why, on, seconds) for (why, on), seconds in self.waited.items()),
@@ -135,6 +136,7 @@ class _Run:
         if change.after is Status.RUNNING and task.start_s is None:
             task.start_s = change.at - began
         task.waits += change.waits
+        self.notes += change.notes
         if change.items is not None:
             self.items[task.id] = [Status.PENDING] * change.items, []
         if change.after in FINAL:

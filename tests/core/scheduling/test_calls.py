@@ -96,7 +96,7 @@ def test_nothing_for_an_optional_argument_is_left_out_once_it_is_known(nothing: 
         tool="s:typed", arguments={"n0": "$OUTPUT[a].n", "n1": "${OUTPUT[a].x ?? null}"}
     )
     [call], _ = calls_of(KEY, typed, {"a": Output({"n": nothing})})
-    assert call.arguments == {}
+    assert (call.arguments, call.left_out) == ({}, (("n0",), ("n1",)))
 
 
 def test_arguments_are_checked_with_their_values_and_not_all_problems_are_named():

@@ -15,7 +15,7 @@ from ..planning.omissions import left_out
 from ..planning.plan import PlannedTask
 from ..tools.catalog import Tool
 from ..tools.output import Output
-from ..values.schema import Complaint
+from ..values.schema import Complaint, Place
 from ..values.strict import Json, JsonObject, NotStrict, measure
 from .events import Failure, Key
 from .state import Items, TaskCall, TaskState
@@ -34,19 +34,21 @@ def calls_of(
     failed already. Raises `CallError` if no call can be made at all.
     """
     if planned.items is None:
-        return [TaskCall(key, planned, _Arguments(planned, outputs).filled())], None
+        filled, gone = _Arguments(planned, outputs).filled()
+        return [TaskCall(key, planned, filled, left_out=gone)], None
     values = _items(planned, outputs, max_items)
     arguments = _Arguments(planned, outputs, values)
     items = Items(len(values))
     calls = []
     for index, value in enumerate(values):
         try:
-            filled = arguments.filled(value, index)
+            filled, gone = arguments.filled(value, index)
         except CallError as error:
             items.errors.append((index, Failure.of(error)))
             items.left -= 1
         else:
-            calls.append(TaskCall(Key(key.run, key.task, index), planned, filled, value))
+            place = Key(key.run, key.task, index)
+            calls.append(TaskCall(place, planned, filled, value, gone))
     return calls, items
 
 
@@ -90,8 +92,11 @@ class _Arguments:
             measure(items, is_decoded=True) * tasks.count(ITEM) if items and ITEM in tasks else 0
         )
 
-    def filled(self, item: Json = None, index: int | None = None) -> JsonObject:
-        """Return the arguments of one call. Raises `CallError`."""
+    def filled(
+        self, item: Json = None, index: int | None = None
+    ) -> tuple[JsonObject, tuple[Place, ...]]:
+        """Return the arguments of one call, and the places of those that were left out. Raises
+        `CallError`."""
         if self._copied_bytes > MAX_COPIED_BYTES:
             raise OutputTooLarge(
                 f"the texts of all items hold more than {MAX_COPIED_BYTES:,} bytes",
@@ -103,7 +108,7 @@ class _Arguments:
         arguments = self._template.resolve(scope)
         assert isinstance(arguments, dict)  # the document was checked
         if self._template.fill is None:
-            return arguments  # and so were these
+            return arguments, ()  # and so were these
         try:
             size = measure(arguments, is_decoded=True)
         except NotStrict as error:
@@ -115,10 +120,11 @@ class _Arguments:
         schema = self._planned.tool.input
         complaints: Sequence[Complaint] = schema.complaints(arguments)
         if complaints:
-            arguments, _, complaints = left_out(schema, arguments, complaints)
-        if complaints:
+            arguments, gone, complaints = left_out(schema, arguments, complaints)
+            if not complaints:
+                return arguments, tuple(gone)
             raise _invalid(complaints, self._planned.tool)
-        return arguments
+        return arguments, ()
 
     def _check_size(self, scope: Scope) -> None:
         """Raise `OutputTooLarge` if the references stand for more than is sent."""

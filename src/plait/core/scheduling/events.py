@@ -326,6 +326,8 @@ class Changed(NamedTuple):
     """The number of items of a `for_each` task, once it is ready."""
     jitter: float | None = None
     """The random share of the pause before the next attempt."""
+    notes: tuple[str, ...] = ()
+    """What was changed in the arguments of a task, once it is ready."""
 
     @property
     def run(self) -> str:

@@ -18,6 +18,7 @@ from ..tools.catalog import digest_of
 from ..tools.claims import Accesses
 from ..tools.output import Output
 from ..values.principal import USER, Principal
+from ..values.problems import written
 from .calls import MAX_ITEMS, blamed, calls_of, reason_to_skip, selected
 from .conflicts import ConflictOrder, Conflicts, Layers
 from .earlier_items import EarlierItems, items_to_reuse
@@ -42,6 +43,8 @@ from .lanes import Urgency
 from .retry import RetryBudgets, backoff_s
 from .state import Items, TaskCall, TaskState, outlines_of
 
+MAX_NOTES = 20
+"""Most notes on arguments of one run."""
 MAX_RUN_BYTES = 256 * 2**20
 
 
@@ -95,6 +98,8 @@ class Run:
         """The digest of the definitions of the tools that it calls."""
         self.outputs: dict[str, Output] = {}
         """The outputs that references see, of the tasks that succeeded."""
+        self.notes: list[str] = []
+        """What was changed in arguments once they were known."""
         self.bytes = 0
         """About the memory that its outputs take."""
         self.calls_made = 0
@@ -367,13 +372,26 @@ class Run:
             self._skip(id, reason, now)
             return
         self.states[id].items = items
-        self._move(id, Status.READY, now)
+        self._move(id, Status.READY, now, notes=self._notes_on(calls))
         for call in calls:
             call.waiting_since = now
         self.ready += calls
         if items is not None:
             self._reuse_items(reusable, id, items, now)
             self._look_at_items(calls, id, items, now)
+
+    def _notes_on(self, calls: list[TaskCall]) -> tuple[str, ...]:
+        """Note, once for each place, what was left out of the arguments of *calls*."""
+        left_out = dict.fromkeys(
+            (call.key.task, place) for call in calls for place in call.left_out
+        )
+        notes = [
+            f"{task}.arguments{written(place)} was null or empty text and was left out; the tool "
+            "does not take it"
+            for task, place in left_out
+        ][: max(MAX_NOTES - len(self.notes), 0)]
+        self.notes += notes
+        return tuple(notes)
 
     def _reuse_items(
         self, reusable: Mapping[int, Output], id: str, items: Items, now: float
@@ -549,6 +567,7 @@ class Run:
         call: TaskCall | None = None,
         error: Failure | None = None,
         jitter: float | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
         """Move task *id* to another status; *call* is the call that was started or has ended with
         it."""
@@ -590,6 +609,7 @@ class Run:
                 after is Status.SUCCESS and state.cached,
                 items,
                 jitter,
+                notes,
             )
         )
 

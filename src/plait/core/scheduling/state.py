@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..planning.plan import Plan, PlannedTask
 from ..tools.catalog import Tool
 from ..tools.output import Output
+from ..values.schema import Place
 from ..values.strict import Json, JsonObject
 from .events import Failure, Key, Status, TaskOutline, Wait
 
@@ -17,6 +18,7 @@ class TaskCall:
         "attempts",
         "item",
         "key",
+        "left_out",
         "paused_s",
         "planned",
         "started_at",
@@ -26,11 +28,19 @@ class TaskCall:
     )
 
     def __init__(
-        self, key: Key, planned: PlannedTask, arguments: JsonObject, item: Json = None
+        self,
+        key: Key,
+        planned: PlannedTask,
+        arguments: JsonObject,
+        item: Json = None,
+        left_out: tuple[Place, ...] = (),
     ) -> None:
         self.key = key
         self.planned = planned
         self.arguments = arguments
+        self.left_out = left_out
+        """The places of optional arguments that were null or empty text, which the tool does not
+        take."""
         self.item = item
         """The item of a `for_each` task."""
         self.attempts = 0
