@@ -11,6 +11,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -239,6 +240,36 @@ def starts(folder: Path) -> dict[str, int]:
     return {
         file.stem: len(file.read_text().splitlines()) for file in sorted(folder.glob("*.started"))
     }
+
+
+@pytest.mark.timeout(240)
+def test_a_terminal_shows_what_starts_and_runs_and_keeps_finished_lines_alone(tmp_path: Path):
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [*PLAIT, "run", *TOUR],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "NO_COLOR": "1", "PLAIT_STATE_DIR": str(tmp_path)},
+    )
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # the end of a terminal
+        while chunk := os.read(ours, 65_536):
+            shown += chunk
+    os.close(ours)
+    out, _ = process.communicate()
+    assert process.returncode == 0
+    assert b"starting tracker" in shown or b"starting chat" in shown
+    assert b"of 7 done" in shown
+    left: list[bytes] = []
+    first, *others = re.split(rb"\x1b\[(\d+)F\x1b\[J", shown)
+    left += first.splitlines()
+    for erased, text in zip(others[::2], others[1::2], strict=True):
+        del left[-int(erased) :]
+        left += text.splitlines()
+    assert len(left) == 7, left  # a line for each finished task
+    assert not any(b"\x1b" in line for line in left)
+    assert b"\x1b" not in out
 
 
 @pytest.mark.timeout(240)  # three starts
