@@ -223,6 +223,12 @@ class Oracle:
     in the place of each."""
     passed_by_runs: Counter[Kind] = field(default_factory=Counter)
     """How many calls of runs in a row went before the first direct call of a kind."""
+    passed_wide: Counter[tuple[str, str, bool, int]] = field(default_factory=Counter)
+    """How many calls went before the calls of one lane that each need several slots, for want of
+    which they wait, since one of them started."""
+    passed_alone: Counter[tuple[Key, str]] = field(default_factory=Counter)
+    """How many less urgent calls took slots of a limit, the only one for want of whose slots a call
+    waits that is the most urgent of those that need several."""
     finished: Counter[str] = field(default_factory=Counter)
     seen: dict[Key, Status] = field(default_factory=dict)
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -314,6 +320,8 @@ class Oracle:
         self._take_limits(limits)
         self.passed_by_direct.clear()  # whose turn it is may be forgotten with the old limits
         self.passed_by_runs.clear()
+        self.passed_wide.clear()
+        self.passed_alone.clear()
 
     def _take_limits(self, limits: Limits) -> None:
         before, after = dict(self.limits.rates), dict(limits.rates)
@@ -709,6 +717,64 @@ class Oracle:
         return has_room and (
             at_any_rate
             or self.may_send(server, sum(self.server(call.key) == server for call in but_for))
+        )
+
+    def lacking(self, key: Key, but_for: Sequence[Call] = ()) -> set[str]:
+        """The limits without room for a call of *key*, if those of *but_for* had not been sent just
+        now."""
+        taken: Counter[str] = Counter()
+        for call in self.holding:
+            if call not in but_for:
+                taken.update(self.room[call.key])
+        needed = self.needed(key)
+        return {
+            name
+            for name, slots in self.capacities(key).items()
+            if taken[name] + needed[name] > slots
+        }
+
+    def lane(self, key: Key) -> tuple[str, str, bool, int]:
+        """The calls that need the same slots as *key*."""
+        is_limited_writer = self.writers is not None and self.tool(key).endswith(":write")
+        return (key.run, self.server(key), is_limited_writer, self.weight(key))
+
+    def weight(self, key: Key) -> int:
+        return self.task(key).weight if key.run else self.requests[key].slots.weight
+
+    def count_passing(self) -> None:
+        """Count the calls that need several slots, and that those just sent went before."""
+        wide = [key for key in self.waiting() if self.weight(key) > 1]
+        self.passed_alone = Counter(
+            {pair: n for pair, n in self.passed_alone.items() if pair[0] in wide}
+        )
+        for number, call in enumerate(self.just_started):
+            later = self.just_started[number:]
+            self.passed_wide.pop(self.lane(call.key), None)
+            for key in wide:
+                lacking = self.lacking(key, later)
+                if lacking & self.room[call.key].keys():
+                    self.passed_wide[self.lane(key)] += 1
+            self._count_alone(call, [key for key in wide if key.run], later)
+
+    def _count_alone(self, call: Call, wide: Sequence[Key], later: Sequence[Call]) -> None:
+        if not wide or not call.key.run:
+            return
+        first = min(wide, key=self.urgency)
+        lacking = self.lacking(first, later)
+        if len(lacking) == 1 and self.urgency(first) < self.urgency(call.key):
+            [name] = lacking
+            if name in self.room[call.key]:
+                self.passed_alone[first, name] += 1
+
+    def may_be_held_back(self, key: Key) -> bool:
+        """Whether free slots that *key* needs may be kept for a call that needs several, and that
+        others passed as often as the limit has slots."""
+        return any(
+            self.passed_wide[self.lane(other)] >= self.capacities(other)[name]
+            and (not (key.run and other.run) or self.urgency(other) < self.urgency(key))
+            for other in self.waiting()
+            if other != key and self.weight(other) > 1
+            for name in self.capacities(other).keys() & self.capacities(key).keys()
         )
 
     def may_send(self, server: str, but_for: int = 0) -> bool:

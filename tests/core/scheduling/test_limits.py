@@ -310,3 +310,135 @@ def test_a_rate_that_keeps_a_call_waiting_is_watched_once():
     assert len(list(limits.acquire_next(0.0))) == 1
     assert list(limits.to_watch(0.0)) == [("s", 60.0)]
     assert list(limits.to_watch(1.0)) == []
+
+
+def rounds_until(desk: Desk, heavy: str, light: list[str], most: int = 200) -> int:
+    """End the call that started first, again and again; count the starts before *heavy*."""
+    started = desk.start()
+    for count in range(most):
+        if heavy in started:
+            return count
+        first = next(call for call in desk.held if call != heavy)
+        if light:
+            desk.add(light.pop(), urgency=5)
+        started = desk.end(first)
+    raise AssertionError(f"{heavy} has not started")
+
+
+def test_a_heavy_call_gets_its_turn_while_light_ones_keep_coming():
+    desk = Desk(gateway=4)
+    for number in range(20):
+        desk.add(f"light {number}", urgency=5)
+    assert len(desk.start()) == 4
+    desk.add("heavy", weight=2)
+    assert rounds_until(desk, "heavy", [f"more {number}" for number in range(100)]) <= 4 + 4
+
+
+def test_a_heavy_call_gets_its_turn_at_each_kind_of_limit():
+    for limits in ({"gateway": 2}, {"gateway": 9, "s": 2}):
+        desk = Desk(**limits)
+        for number in range(20):
+            desk.add(f"light {number}", urgency=5)
+        assert len(desk.start()) == 2
+        desk.add("heavy", weight=2)
+        assert rounds_until(desk, "heavy", []) <= 2 + 2
+    desk = Desk()
+    desk.limits.open_run("r", 2)
+    for number in range(20):
+        desk.add(f"light {number}", urgency=5)
+    assert len(desk.start()) == 2
+    desk.add("heavy", weight=2)
+    assert rounds_until(desk, "heavy", []) <= 2 + 2
+
+
+def test_a_heavy_call_that_needs_slots_of_two_limits_gets_its_turn():
+    desk = Desk(gateway=3, s=2)
+    for number in range(40):
+        desk.add(f"light {number}", "st"[number % 2], urgency=5)
+    assert len(desk.start()) == 3
+    desk.add("heavy", weight=2)
+    assert rounds_until(desk, "heavy", []) <= 12
+
+
+def test_slots_are_kept_only_after_as_many_calls_as_there_are_slots():
+    desk = Desk(gateway=3)
+    for call in ("a", "b", "c"):
+        desk.add(call)
+    assert len(desk.start()) == 3
+    desk.add("heavy", weight=2, urgency=1)
+    for number in range(9):
+        desk.add(f"light {number}", urgency=5)
+    starts = [desk.end("a"), desk.end("light 0"), desk.end("light 1")]
+    assert starts == [["light 0"], ["light 1"], ["light 2"]]
+    assert desk.end("light 2") == []  # from now on a slot is kept
+    assert desk.end("b") == ["heavy"]
+    assert desk.end("c") == ["light 3"]
+
+
+def test_a_more_urgent_call_takes_slots_that_are_kept():
+    desk = Desk(gateway=2)
+    for call in ("a", "b"):
+        desk.add(call)
+    desk.start()
+    desk.add("heavy", weight=2, urgency=1)
+    for number in range(9):
+        desk.add(f"light {number}", urgency=5)
+    assert [desk.end("a"), desk.end("light 0")] == [["light 0"], ["light 1"]]
+    assert desk.end("light 1") == []
+    desk.add("urgent")
+    assert desk.start() == ["urgent"]
+    assert [desk.end("urgent"), desk.end("b")] == [[], ["heavy"]]
+
+
+def test_slots_that_were_kept_for_a_call_that_is_gone_are_free_again():
+    for is_run in (True, False):
+        desk = Desk(gateway=2)
+        for call in ("a", "b"):
+            desk.add(call)
+        desk.start()
+        desk.add("heavy", weight=2, urgency=1, run="other")
+        for number in range(9):
+            desk.add(f"light {number}", urgency=5)
+        assert [desk.end("a"), desk.end("light 0"), desk.end("light 1")] == [
+            ["light 0"],
+            ["light 1"],
+            [],
+        ]
+        if is_run:
+            desk.limits.close_run("other")
+        else:
+            desk.limits.withdraw(SlotRequest("other", "s", None, 2), "heavy")
+        assert desk.start() == ["light 2"]
+
+
+def test_direct_calls_that_need_not_wait_do_not_pass_a_heavy_call_for_ever():
+    desk = Desk(gateway=2)
+    desk.add("a")
+    desk.start()
+    desk.add("heavy", weight=2)
+    assert desk.start() == []
+    request = SlotRequest(NO_RUN, "s", None, 1)
+    passed = 0
+    while (lease := desk.limits.acquire_at_once(request, 0.0)) is not None:
+        passed += 1
+        desk.limits.release(lease)
+        assert desk.start() == []
+        assert passed <= 2
+    assert desk.end("a") == ["heavy"]
+
+
+def test_a_rate_that_holds_up_a_heavy_call_leaves_the_slots_to_others():
+    desk = Desk(gateway=2)
+    for call in ("a", "b"):
+        desk.add(call, "t")
+    desk.start()
+    desk.add("heavy", "s", weight=2)
+    for number in range(9):
+        desk.add(f"light {number}", "t", urgency=5)
+    assert [desk.end("a"), desk.end("light 0"), desk.end("light 1")] == [
+        ["light 0"],
+        ["light 1"],
+        [],
+    ]
+    desk.limits.hold("s", 5.0, 0.0)
+    assert desk.end("b") == ["light 2", "light 3"]

@@ -85,6 +85,7 @@ def promise_what_happens_is_as_promised(world: World) -> None:
     promise_dependencies_settle_first(world)
     promise_references_hold_what_was_answered(world)
     promise_what_was_taken_over_is_not_sent(world)
+    promise_items_that_succeeded_are_not_sent_again(world)
     promise_who_asked_first_goes_first(world)
     promise_the_earlier_in_the_document_goes_first(world)
     promise_limits_are_kept(world)
@@ -92,6 +93,7 @@ def promise_what_happens_is_as_promised(world: World) -> None:
     promise_the_time_of_every_call_is_learned(world)
     promise_rates_and_quiet_are_kept(world)
     promise_nothing_that_fits_waits(world)
+    promise_a_call_that_needs_several_slots_gets_its_turn(world)
     promise_nothing_waits_for_what_is_over(world)
     promise_nothing_less_urgent_goes_first(world)
     promise_direct_calls_of_a_kind_go_in_the_order_in_which_they_came(world)
@@ -206,10 +208,18 @@ def promise_rates_and_quiet_are_kept(world: World) -> None:
 
 
 def promise_nothing_that_fits_waits(world: World) -> None:
+    world.count_passing()
     for key in world.waiting():
-        assert not world.fits(key), f"{key} fits and waits"
+        assert not world.fits(key) or world.may_be_held_back(key), f"{key} fits and waits"
         if not world.may_send(world.server(key)) and world.fits(key, at_any_rate=True):
             assert Key("", world.server(key)) in world.open, f"nothing looks again for {key}"
+
+
+def promise_a_call_that_needs_several_slots_gets_its_turn(world: World) -> None:
+    """The most urgent of them waits at a limit for at most as many less urgent calls as the limit
+    has slots."""
+    for (key, name), count in world.passed_alone.items():
+        assert count <= world.capacities(key)[name] + 1, f"{key} waits for {count} at {name}"
 
 
 def promise_nothing_waits_for_what_is_over(world: World) -> None:

@@ -13,7 +13,13 @@ does not fit, no other call of its lane does.
    stale ones, which stay in their heaps until they surface and are then dropped: deleting from the
    middle of a heap would cost its length.
 2. A lane is parked at a limit that is full for it, so nothing that fits is parked.
-3. `Limit.woken` counts the lanes that were parked at a limit and are in the queue again. Together
+3. A lane that needs several slots of a limit (a *wide* one) would never find them free while calls
+   that need one keep coming. So it counts the less urgent calls that pass it at the limit where it
+   is parked. After as many as the limit has slots, the limit keeps what becomes free for it: no
+   less urgent call starts there before it (`kept_for`). Slots are idle for that only as long as the
+   calls in flight take, and only after that number of calls. Slots of the gateway are kept last, once the call
+   has those of its server, its tool and its run.
+4. `Limit.woken` counts the lanes that were parked at a limit and are in the queue again. Together
    they never claim more than the slots that are free, so no limit wakes a crowd of lanes for one
    slot.
 
@@ -55,7 +61,7 @@ class SlotRequest(NamedTuple):
 class Limit(Generic[CallT]):
     """A number of slots, how many are taken, and the lanes that wait for one."""
 
-    __slots__ = ("capacity", "name", "parked", "taken", "woken")
+    __slots__ = ("capacity", "kept_for", "name", "parked", "taken", "woken")
 
     def __init__(self, name: str, capacity: int) -> None:
         self.name = name
@@ -64,6 +70,8 @@ class Limit(Generic[CallT]):
         self.woken = 0
         """Lanes that were parked here and are back in the queue, each for one free slot."""
         self.parked: list[tuple[Urgency, int, Lane[CallT]]] = []
+        self.kept_for: Lane[CallT] | None = None
+        """The lane for which free slots are kept: it needs several, and was passed often enough."""
 
     def __repr__(self) -> str:
         return f"<Limit {self.name}: {self.taken} of {self.capacity}>"
@@ -87,6 +95,21 @@ class Limit(Generic[CallT]):
         """Take slots again for a call that had given them back: it is at its server, whether slots
         are free or not."""
         self.taken += slots
+
+    def is_kept_from(self, lane: Lane[CallT]) -> bool:
+        """Whether its free slots are kept for a lane that is more urgent than *lane*."""
+        if self.kept_for is None or self.kept_for is lane:
+            return False
+        return not lane.calls or self.kept_for.urgency < lane.urgency
+
+    def first_parked(self) -> Lane[CallT] | None:
+        """Return the most urgent lane that is parked here; None if there is none."""
+        while self.parked:
+            _, stamp, lane = self.parked[0]
+            if stamp == lane.stamp:
+                return lane
+            heapq.heappop(self.parked)
+        return None
 
 
 class RateLimit(Limit[CallT]):
@@ -125,6 +148,7 @@ class Lane(Generic[CallT]):
     __slots__ = (
         "calls",
         "limits",
+        "passed",
         "request",
         "stamp",
         "stopped_at",
@@ -145,6 +169,9 @@ class Lane(Generic[CallT]):
         self.woken_by: Limit[CallT] | None = None
         self.stopped_at: Limit[CallT] | None = None
         """The limit at which it was parked last, since it was last empty."""
+        self.passed = 0
+        """The number of less urgent calls that took slots of the limit at which it was parked, since
+        it last started a call."""
         self.yields = False
         """Whether calls of runs go first now: this lane holds direct calls, and had its turn."""
         self.withdrawn: set[CallT] = set()
@@ -163,11 +190,13 @@ class Lane(Generic[CallT]):
         """The slots of a call, if they cannot change with the limits."""
 
     def full(self) -> Limit[CallT] | None:
-        """Return the first limit without enough free slots for a call of this lane; None if it
-        fits."""
+        """Return the first limit that has not enough free slots for a call of this lane, or keeps
+        them for another; None if it fits."""
         weight = self.weight
         for limit in self.limits:
             if limit.free < (1 if weight == 1 else limit.slots(weight)):
+                return limit
+            if limit.kept_for is not None and limit.is_kept_from(self):
                 return limit
         return None
 

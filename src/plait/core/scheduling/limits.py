@@ -11,9 +11,10 @@ number of lanes, however many calls wait.
 
 1. All slots of a call are taken together, or none.
 2. After `acquire_next` nothing that waits would fit: a call that is left waits for a limit that is
-   full.
+   full, or that keeps its free slots for a more urgent lane.
 3. Of the calls that fit, the most urgent starts first. A lane too wide for what is free keeps its
-   place at its limit, and narrower lanes behind it may start.
+   place at its limit. Narrower lanes behind it may start, but only as many calls as the limit has
+   slots: then the limit keeps free slots for the wide lane (`lanes.py`).
 4. Direct calls (by tool name, outside of runs) and calls of runs that need the same slots
    alternate: after a direct call has started, its lane *yields*, that is, sorts behind the lanes of
    runs of the same priority, until a call of a run has started that took what the lane waits for.
@@ -80,6 +81,7 @@ class ConcurrencyLimits(Generic[CallT]):
         `release`."""
         self.runs.pop(run, None)
         for lane in self.lanes.pop(run).values():
+            self._give_back(lane)
             lane.calls.clear()
             self._leave(lane)
 
@@ -97,10 +99,14 @@ class ConcurrencyLimits(Generic[CallT]):
         was_first = lane.calls[0][1] is call
         lane.drop(call)
         if not lane.calls:
+            self._give_back(lane)
             self._leave(lane)
             lane.stopped_at = None
         elif was_first:
             self._enter(lane)
+            for limit in lane.limits:
+                if limit.kept_for is lane:  # it is less urgent now, and keeps slots from fewer
+                    self._wake(limit)
 
     @property
     def is_settled(self) -> bool:
@@ -117,7 +123,9 @@ class ConcurrencyLimits(Generic[CallT]):
         if lane.calls or lane.full() is not None:
             return None
         self._take_turns(lane)
-        return self._take(lane)
+        lease = self._take(lane)
+        self._count_passing(lane, None)
+        return lease
 
     def acquire_next(self, now: float) -> Iterator[tuple[CallT, Lease[CallT]]]:
         """Take the calls that may start now, most urgent first, with their slots, which return with
@@ -138,6 +146,9 @@ class ConcurrencyLimits(Generic[CallT]):
             _, call = heapq.heappop(lane.calls)
             held = self._take(lane)
             self._leave(lane)
+            self._count_passing(lane, urgency)
+            if lane.weight > 1:
+                self._give_back(lane)
             if lane.withdrawn:
                 lane.tidy()
             if self._yielding or lane.request.run == NO_RUN:
@@ -172,6 +183,9 @@ class ConcurrencyLimits(Generic[CallT]):
     def change(self, limits: Limits) -> None:
         """Apply new *limits*. Calls in flight keep their slots, even if those exceed the new
         limits."""
+        for lanes in self.lanes.values():
+            for lane in lanes.values():
+                self._give_back(lane)
         self._give(self.gateway, limits.gateway)
         self.adaptive = {
             name: self._adapted(name, limits) for name, slots in limits.servers if slots == "auto"
@@ -234,11 +248,11 @@ class ConcurrencyLimits(Generic[CallT]):
         return lane
 
     def _limits(self, request: SlotRequest) -> tuple[Limit[CallT], ...]:
-        limits = (
-            self.gateway,
+        limits = (  # the gateway's after the narrower ones: its slots are kept last
             self.servers.get(request.server),
             self._tool_limit(request.tools),
             self.runs.get(request.run),
+            self.gateway,
             self.rates.get(request.server),
         )
         return tuple(limit for limit in limits if limit is not None)
@@ -297,8 +311,42 @@ class ConcurrencyLimits(Generic[CallT]):
             lane.woken_by = None
         lane.stamp = 0
 
+    def _count_passing(self, started: Lane[CallT], urgency: Urgency | None) -> None:
+        """Count a call of *started* for the wide lane that it passed at each limit, if any; keep
+        slots for a lane that was passed too often."""
+        for limit in started.limits:
+            if not limit.parked or (lane := limit.first_parked()) is None or lane.weight == 1:
+                continue
+            if lane is not started and (urgency is None or lane.urgency < urgency):
+                lane.passed += 1
+                self._keep_slots(limit, lane)
+
+    def _keep_slots(self, limit: Limit[CallT], lane: Lane[CallT]) -> None:
+        """Keep free slots of *limit* for *lane*, if it was passed too often and no more urgent lane
+        has them."""
+        if lane.passed >= limit.capacity and not limit.is_kept_from(lane):
+            limit.kept_for = lane
+
+    def _give_back(self, lane: Lane[CallT], behind: Limit[CallT] | None = None) -> None:
+        """Keep no slots for *lane* any longer, at the limits behind *behind* (None: at all), and
+        count anew who passes it, if that is all."""
+        limits = lane.limits
+        if behind is None:
+            lane.passed = 0
+        elif not isinstance(behind, RateLimit):  # only time can help there: all are given back
+            limits = limits[limits.index(behind) + 1 :]
+        kept = [limit for limit in limits if limit.kept_for is lane]
+        for limit in kept:
+            limit.kept_for = None
+        for limit in kept:
+            self._wake(limit)
+
     def _park(self, lane: Lane[CallT], full: Limit[CallT], urgency: Urgency) -> None:
         self._leave(lane)
+        if lane.weight > 1:
+            self._give_back(lane, behind=full)
+            if full.free < full.slots(lane.weight) and not isinstance(full, RateLimit):
+                self._keep_slots(full, lane)
         self._stamp = lane.stamp = self._stamp + 1
         lane.stopped_at = full
         heapq.heappush(full.parked, (urgency, lane.stamp, lane))
@@ -320,6 +368,8 @@ class ConcurrencyLimits(Generic[CallT]):
                 continue
             if lane.full() is limit:
                 too_wide.append(entry)
+                if limit.kept_for is lane or limit.is_kept_from(lane):
+                    break  # and so it is from all behind
             else:
                 self._enter(lane, limit)
         for entry in too_wide:
