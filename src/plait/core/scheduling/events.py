@@ -327,7 +327,7 @@ class Changed(NamedTuple):
     jitter: float | None = None
     """The random share of the pause before the next attempt."""
     notes: tuple[str, ...] = ()
-    """What was changed in the arguments of a task, once it is ready."""
+    """Changes that were made in the arguments of a task, once it is ready."""
 
     @property
     def run(self) -> str:

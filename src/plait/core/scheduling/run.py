@@ -99,7 +99,7 @@ class Run:
         self.outputs: dict[str, Output] = {}
         """The outputs that references see, of the tasks that succeeded."""
         self.notes: list[str] = []
-        """What was changed in arguments once they were known."""
+        """Changes that were made in arguments once they were known."""
         self.bytes = 0
         """About the memory that its outputs take."""
         self.calls_made = 0
