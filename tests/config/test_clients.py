@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,70 @@ def test_names_are_made_to_fit_and_the_change_is_noted(load: Load):
     assert 'mcpServers."Git Hub": is called git-hub here' in config.notes
 
 
+def test_names_that_would_be_one_are_told_apart_by_a_hash(load: Load):
+    config = load_json(
+        load,
+        {name: {"command": name} for name in ("a", "A", "файлы", "データ", "x" * 40, "X" * 32)},
+    )
+    assert [server.command for server in config.servers.values()] == [
+        "a",
+        "A",
+        "файлы",
+        "データ",
+        "x" * 40,
+        "X" * 32,
+    ]
+    assert list(config.servers)[:2] == ["a", "a-559aead0"]
+    assert all(re.fullmatch(r"server-[0-9a-f]{8}", name) for name in list(config.servers)[2:4])
+    assert all(len(name) <= 32 for name in config.servers)
+
+
+@pytest.mark.parametrize("key", ["type", "transport", "transportType"])
+@pytest.mark.parametrize(
+    ("spelled", "kind"),
+    [
+        ("streamable-http", "http"),
+        ("streamable_http", "http"),
+        ("streamableHttp", "http"),
+        ("Streamable HTTP", "http"),
+        ("SSE", "sse"),
+    ],
+)
+def test_the_transport_may_be_spelled_in_many_ways(load: Load, key: str, spelled: str, kind: str):
+    config = load_json(load, {"a": {"url": "https://h/mcp", key: spelled}})
+    assert config.servers["a"].transport == kind
+
+
+def test_numbers_and_truths_are_taken_as_text_and_null_as_missing(load: Load):
+    env = {"PORT": 8080, "DEBUG": True, "RATE": 0.5, "NONE": None, "T": "t"}
+    config = load_json(
+        load,
+        {
+            "a": {"command": "x", "env": env, "args": ["--port", 8080]},
+            "b": {"url": "https://h/mcp", "headers": {"X-Version": 2, "X-None": None}},
+        },
+    )
+    server = config.servers["a"]
+    assert server.env == {"PORT": "8080", "DEBUG": "true", "RATE": "0.5", "T": "t"}
+    assert server.args == ("--port", "8080")
+    assert config.servers["b"].headers == {"X-Version": "2"}
+
+
+@pytest.mark.parametrize("off", [{"disabled": True}, {"enabled": False}])
+def test_no_variables_are_looked_up_for_a_server_that_is_off(load: Load, off: Any):
+    servers = {
+        "a": {"url": "${NOWHERE}", **off},
+        "b": {"command": "x"},
+        "c": {"command": "x", **off},
+    }
+    config = load_json(load, servers)
+    assert list(config.servers) == ["b", "c"]
+    assert any(
+        note.startswith("mcpServers.a: is off, and left out: the variable NOWHERE is not set")
+        for note in config.notes
+    )
+
+
 def test_keys_that_mean_nothing_here_are_noted(load: Load):
     config = load_json(load, {"a": {"command": "x", "alwaysLoad": True, "trust": False}})
     assert config.notes == (
@@ -120,10 +185,6 @@ def test_a_block_of_codex_may_stand_in_servers_toml(load: Load):
         (
             {"a": {"command": "x", "envFile": ".env"}},
             "mcpServers.a.envFile: is not read; put its variables into",
-        ),
-        (
-            {"a": {"command": "x"}, "A": {"command": "x"}},
-            "mcpServers.A: another server is called a here; rename",
         ),
         (
             {"a": {"command": "x", "type": "ws"}},
@@ -192,4 +253,4 @@ def test_every_key_of_clients_stands_in_the_table():
         row = next(row for row in rows if f"`{theirs}`" in row.split("|")[1])
         assert f"`{ours}`" in row.split("|")[2]
     for name in (*JSON_ROOTS, *TYPES):
-        assert f"`{name}`" in page or name == "streamableHttp"
+        assert f"`{name}`" in page

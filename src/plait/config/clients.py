@@ -6,8 +6,10 @@ A key that has a meaning here is translated; any other is ignored, with a note.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import PurePath
 from typing import Any
 
@@ -24,11 +26,13 @@ TYPES = {
     "stdio": "stdio",
     "http": "http",
     "streamable-http": "http",
-    "streamableHttp": "http",
     "sse": "sse",
     "local": "stdio",
-    "remote": "http",
+    "remote": None,
 }
+"""The transport that each type means, None if it has to be found out. Case does not count, nor how
+words are joined."""
+_TYPE_KEYS = frozenset({"type", "transport", "transportType"})
 RENAMED = {
     "httpUrl": "url",
     "serverUrl": "url",
@@ -108,19 +112,31 @@ def _take_servers(translation: Translation, root: str, servers: Any) -> None:
             translation.notes.append(f"{origin}: is this gateway, and was ignored")
             continue
         fitting = _fitting(name)
+        if fitting in ours or not fitting:
+            digest = sha256(name.encode("utf-8", "replace")).hexdigest()[:8]
+            fitting = f"{(fitting or 'server')[:23]}-{digest}"
         if fitting != name:
             translation.notes.append(f"{origin}: is called {fitting} here")
-        if fitting in ours:
-            translation.problems.append(
-                f"{origin}: another server is called {fitting} here; rename one of them"
-            )
-            continue
         ours[fitting] = _Server(origin, translation).translated(settings)
         translation.origins["servers", fitting] = origin
 
 
 def _fitting(name: str) -> str:
-    return re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:32] or "server"
+    return re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:32]
+
+
+def _plain(text: Any) -> str:
+    """Return *text* in small letters alone: `streamable_http` and `streamableHttp` are one."""
+    return re.sub("[^a-z]", "", text.lower()) if isinstance(text, str) else ""
+
+
+_PLAIN_TYPES = {_plain(name): transport for name, transport in TYPES.items()}
+
+
+def _as_text(value: Any) -> Any:
+    """Return a number, true or false as the text that a process would get; anything else as it
+    is."""
+    return json.dumps(value) if isinstance(value, bool | int | float) else value
 
 
 def _is_this_gateway(settings: Any) -> bool:
@@ -153,10 +169,16 @@ class _Server:
 
     def _take(self, key: str, value: Any) -> None:
         match key, value:
-            case "type", str() if value in TYPES:
-                self._ours["transport"] = TYPES[value]
-            case "type", _:
-                self._refuse(key, f"must be one of {', '.join(TYPES)}")
+            case _ if key in _TYPE_KEYS:
+                if (kind := _plain(value)) in _PLAIN_TYPES:
+                    self._ours["transport"] = _PLAIN_TYPES[kind]
+                else:
+                    self._refuse(key, f"must be one of {', '.join(TYPES)}")
+            case "env" | "headers" | "environment" | "http_headers", dict() as members:
+                texts = {one: _as_text(text) for one, text in members.items() if text is not None}
+                self._merge(RENAMED.get(key, key), texts)
+            case "args", [*words]:
+                self._ours["args"] = list(map(_as_text, words))
             case "command", [str(program), *args]:  # OpenCode
                 self._ours |= {"command": program, "args": args}
             case "command", {"path": str(program), **more}:  # Zed, before 2025

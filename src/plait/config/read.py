@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from ..core.values.problems import nearest
 from ..errors import ConfigError
 from ..redaction import Secrets
-from .clients import translate
+from .clients import Translation, translate
 from .expand import Expander
 from .mistakes import message_of, steps_of
 from .models import Config, GatewaySettings, LimitSettings, ServerSettings, Settings
@@ -135,15 +135,40 @@ class _Reader:
             self._secrets,
             in_client_file=from_json,
         )
+        notes = [*translation.notes, *self._leave_out_those_that_are_off(translation, from_json)]
         filled = expander.expand(translation.values)
         self._set_from_environment(filled)
         settings = self._validated(filled)
         if self._problems:
             raise ConfigError(self._secrets.redact("\n".join(dict.fromkeys(self._problems))))
         servers = {name: self._rooted(server) for name, server in settings.servers.items()}
-        notes = tuple(map(self._secrets.redact, (*translation.notes, *_idle_patterns(settings))))
+        shown = tuple(map(self._secrets.redact, (*notes, *_idle_patterns(settings))))
         sections = {**dict(settings), "servers": servers}
-        return Config(**sections, source=self._source, notes=notes, secrets=self._secrets)
+        return Config(**sections, source=self._source, notes=shown, secrets=self._secrets)
+
+    def _leave_out_those_that_are_off(
+        self, translation: Translation, from_json: bool
+    ) -> Iterator[str]:
+        """Leave out the servers that are off and need a variable that is not set. Yields a note for
+        each."""
+        servers = translation.values.get("servers")
+        if not isinstance(servers, dict):
+            return
+        for name, server in list(servers.items()):
+            if not isinstance(server, dict) or server.get("enabled") is not False:
+                continue
+            missing: list[str] = []
+            Expander(
+                self._environ,
+                self._folder,
+                lambda steps, message, missing=missing: missing.append(message),  # type: ignore[misc]  # as it is now
+                self._secrets,
+                in_client_file=from_json,
+            ).expand(server)
+            if missing:
+                del servers[name]
+                origin = self._origins.get(("servers", name)) or place(("servers", name))
+                yield f"{origin}: is off, and left out: {missing[0]}"
 
     def _validated(self, values: dict[str, Any]) -> Settings:
         try:

@@ -177,6 +177,15 @@ def test_what_went_wrong_on_the_way_is_said_in_plain_words(error: httpx2.HTTPErr
     assert described(error) == said
 
 
+def test_a_command_with_its_arguments_in_one_text_is_taken_apart_in_the_hint():
+    missing = FileNotFoundError(2, "No such file or directory")
+    refused = cannot_start("npx -y server", None, missing)
+    said = 'Is it a command with its arguments? Write command = "npx", args = ["-y","server"].'
+    assert refused.hint == said
+    denied = cannot_start("/opt/my server", None, PermissionError(13, "Permission denied"))
+    assert denied.hint == "Is the command installed and on PATH?"
+
+
 def test_a_missing_folder_is_not_reported_as_a_missing_command(tmp_path: Path):
     missing = FileNotFoundError(2, "No such file or directory")
     absent = cannot_start("python3", tmp_path / "gone", missing)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -15,11 +16,28 @@ from mcp.shared.message import SessionMessage
 from plait.config import ServerSettings
 from plait.core.tools.catalog import Tool
 from plait.downstream.connection import Connection
-from plait.downstream.transports.transport import MOST_OPEN, Answering, Watched
+from plait.downstream.timings import ConnectTimings
+from plait.downstream.transports.transport import MOST_OPEN, Answering, Watched, open_transport
 from plait.errors import ServerUnavailable
 
 from ...fakes import a_call
 from ..faulty_http import FaultyHttp, serving
+
+
+async def test_a_command_may_be_below_the_home_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    program = tmp_path / "server"
+    program.write_text("#!/bin/sh\necho here >&2\n")
+    program.chmod(0o700)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    lines: list[str] = []
+    settings = ServerSettings(command="~/server")
+    transport = open_transport("s", settings, 1_000, lines.append, ConnectTimings())
+    async with transport.streams() as (read, _):
+        with pytest.raises(anyio.EndOfStream):
+            await read.receive()
+    assert lines == ["here"]
 
 
 class Endless:

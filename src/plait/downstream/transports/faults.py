@@ -22,7 +22,7 @@ from mcp import MCPError
 
 from ...core.ports import RpcError
 from ...core.values.printable import printable
-from ...core.values.strict import TooManyValues
+from ...core.values.strict import Json, TooManyValues, dumps
 from ...errors import (
     CallError,
     ConnectionLost,
@@ -240,6 +240,10 @@ def cannot_start(
         message = f"cannot start {command}: the folder {str(cwd)[:300]} does not exist"
         return ServerUnavailable(message, hint="Check `cwd` in the server's settings.")
     message = f"cannot start {command}: {error.strerror or error}"
+    program, *words = command.split()
+    if words and isinstance(error, FileNotFoundError):
+        hint = f"Is it a command with its arguments? Write command = {dumps(program)}, args = "
+        return ServerUnavailable(message, hint=f"{hint}{dumps(list[Json](words))}.")
     return ServerUnavailable(message, hint="Is the command installed and on PATH?")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -98,7 +99,7 @@ def open_transport(
             args += ["--protect", str(file)]
     else:
         assert settings.command is not None  # the settings were checked
-        command, args = settings.command, list(settings.args)
+        command, args = os.path.expanduser(settings.command), list(settings.args)
     return ProcessTransport(
         command,
         args,
