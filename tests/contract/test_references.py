@@ -98,9 +98,10 @@ async def test_only_members_of_objects_and_indices_of_lists_are_reachable(house:
     assert [error.code for error in result.errors] == ["reference_error", "reference_error"]
 
 
-async def test_null_is_a_value_and_not_a_missing_path(house: House) -> None:
-    result = await house.run(task("a", x=None), task("b", y='${OUTPUT[a].x ?? "default"}'))
-    assert result.outputs["b"] == {"y": None}
+async def test_null_is_a_value_but_a_default_takes_its_place(house: House) -> None:
+    guarded = task("b", y='${OUTPUT[a].x ?? "default"}', z="$OUTPUT[a].x")
+    result = await house.run(task("a", x=None), guarded)
+    assert result.outputs["b"] == {"y": "default", "z": None}
 
 
 async def test_a_path_that_is_not_there_fails_with_what_was_there(house: House) -> None:

@@ -94,14 +94,16 @@ def test_a_literal_and_a_reference_stand_side_by_side() -> None:
     assert resolved("$$OUTPUT[a] is $OUTPUT[a].n") == "$OUTPUT[a] is 3"
 
 
-def test_a_default_is_used_where_the_path_is_missing_or_the_task_did_not_succeed() -> None:
+def test_a_default_is_used_without_a_path_and_without_an_output() -> None:
     assert resolved("${OUTPUT[a].nowhere ?? 1}") == 1
     assert resolved("${OUTPUT[gone] ?? 1}") == 1
     assert resolved("${OUTPUT[a].n ?? 1}") == 3
 
 
-def test_null_is_a_value_and_not_a_missing_path() -> None:
-    assert resolved("${OUTPUT[a].none ?? 1}") is None
+def test_null_is_a_value_but_a_default_takes_its_place() -> None:
+    assert resolved("$OUTPUT[a].none") is None
+    assert resolved("${OUTPUT[a].none ?? 1}") == 1
+    assert resolved("${OUTPUT[a].none ?? null}") is None
 
 
 def test_references_are_found_at_any_depth_of_values_and_never_in_keys() -> None:

@@ -293,6 +293,41 @@ def test_an_expression_that_can_work_is_taken(expression: str) -> None:
     assert planned({"select": expression}).tasks["t0"].select is not None
 
 
+@pytest.mark.parametrize(
+    ("task", "note"),
+    [
+        (
+            {"arguments": {"x": "$OUTPUT[t0].y"}},
+            "$OUTPUT[t0].y has no value; write ${OUTPUT[t0].y ?? null}",
+        ),
+        (
+            {"arguments": {"x": "$OUTPUT[t0]"}, "trigger_rule": "one_failed"},
+            "$OUTPUT[t0] has no value; write ${OUTPUT[t0] ?? null}",
+        ),
+        ({"arguments": {"x": "${OUTPUT[t0].y ?? 1}"}}, None),
+        ({"depends_on": ["t0"]}, None),
+        ({"arguments": {"x": "$OUTPUT[t0].y"}, "trigger_rule": "all_success"}, None),
+    ],
+)
+def test_a_reference_that_leads_nowhere_when_its_rule_applies_gives_a_note(
+    task: dict[str, Any], note: str | None
+) -> None:
+    plan = planned({}, {"trigger_rule": "all_done", **task})
+    if note is None:
+        assert plan.notes == ()
+        return
+    [found] = plan.notes
+    rule = task.get("trigger_rule", "all_done")
+    assert found == (
+        f"tasks[1].trigger_rule: {rule} runs this task after a failure of t0 too, but then {note}"
+    )
+
+
+def test_a_list_with_failed_items_has_a_value_for_a_rule_that_allows_failures() -> None:
+    use = {"trigger_rule": "all_done", "arguments": {"x": "$OUTPUT[t0]"}}
+    assert planned({"for_each": [1]}, use).notes == ()
+
+
 def test_when_needs_something_to_read() -> None:
     [problem] = problems({"when": "a"})
     assert problem.hint == "Name the tasks it reads in depends_on."

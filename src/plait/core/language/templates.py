@@ -146,18 +146,22 @@ def value_of(reference: Reference, scope: Scope) -> Json:
     """Return what *reference* stands for. Raises `ReferenceFailed`."""
     try:
         if reference.task is ITEM:
-            return _walk(scope.item, reference.path, reference)
-        if reference.task is INDEX:
-            return _walk(scope.index, reference.path, reference)
-        if reference.task not in scope.outputs:
+            value = _walk(scope.item, reference.path, reference)
+        elif reference.task is INDEX:
+            value = _walk(scope.index, reference.path, reference)
+        elif reference.task in scope.outputs:
+            value = follow(scope.outputs[reference.task], reference)
+        else:
             raise ReferenceFailed(
                 f"{reference.text}: {reference.task} did not succeed, so it has no output"
             )
-        return follow(scope.outputs[reference.task], reference)
     except ReferenceFailed:
         if isinstance(reference.default, Missing):
             raise
         return reference.default
+    return (
+        value if value is not None or isinstance(reference.default, Missing) else reference.default
+    )
 
 
 def _collect(value: Json, place: Place, texts: list[tuple[Place, str]], keys: list[Place]) -> None:

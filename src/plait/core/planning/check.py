@@ -102,6 +102,8 @@ class _Checker:
         self.notes = list(reading.notes)
         self.problems = list(reading.problems)
         self.ids = dict.fromkeys(task.id for task in self.dag.tasks)
+        self.lists = {task.id for task in self.dag.tasks if task.for_each is not None}
+        """The tasks whose output is a list for its items."""
         self.malformed = reading.malformed
         self.unread = reading.unread
         self._policies: dict[str, ToolPolicy] = {}
@@ -125,6 +127,7 @@ class _Checker:
         when = self._expression(task.when, f"{path}.when", task, condition)
         links = self._links(task, arguments, items, path)
         self._link_expressions(task, select, when, links, path)
+        self._note_rule(task, arguments, path)
         tool = tool or Tool("", task.tool, listed=False)
         policy = self._policy_of(tool)
         return PlannedTask(
@@ -427,6 +430,20 @@ class _Checker:
             hint = " ".join([*hints, finding.hint]).strip() or _EXAMPLE
             self._say(path, "invalid_expression", f"{error.message}.", hint, task.id, fix)
             return None
+
+    def _note_rule(self, task: Task, arguments: Template, path: str) -> None:
+        """Note references that lead nowhere in the case that the trigger rule is for."""
+        if task.trigger_rule == "all_success":
+            return
+        for reference in arguments.references:
+            is_kept = reference.task in self.lists  # also after failures of some items
+            if not (reference.is_guarded or reference.is_item or is_kept):
+                self.notes.append(
+                    f"{path}.trigger_rule: {task.trigger_rule} runs this task after a failure of "
+                    f"{reference.task} too, but then {reference.text} has no value; write "
+                    f"${{{reference.text.strip('${}')} ?? null}}"
+                )
+                return
 
     def _link_expressions(
         self,

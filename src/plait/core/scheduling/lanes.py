@@ -17,8 +17,8 @@ does not fit, no other call of its lane does.
    that need one keep coming. So it counts the less urgent calls that pass it at the limit where it
    is parked. After as many as the limit has slots, the limit keeps what becomes free for it: no
    less urgent call starts there before it (`kept_for`). Slots are idle for that only as long as the
-   calls in flight take, and only after that number of calls. Slots of the gateway are kept last, once the call
-   has those of its server, its tool and its run.
+   calls in flight take, and only after that number of calls. Slots of the gateway are kept last,
+   once the call has those of its server, its tool and its run.
 4. `Limit.woken` counts the lanes that were parked at a limit and are in the queue again. Together
    they never claim more than the slots that are free, so no limit wakes a crowd of lanes for one
    slot.
@@ -170,8 +170,8 @@ class Lane(Generic[CallT]):
         self.stopped_at: Limit[CallT] | None = None
         """The limit at which it was parked last, since it was last empty."""
         self.passed = 0
-        """The number of less urgent calls that took slots of the limit at which it was parked, since
-        it last started a call."""
+        """The less urgent calls that took slots of the limit at which it was parked, since it last
+        started a call."""
         self.yields = False
         """Whether calls of runs go first now: this lane holds direct calls, and had its turn."""
         self.withdrawn: set[CallT] = set()
