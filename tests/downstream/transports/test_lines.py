@@ -83,7 +83,7 @@ def test_an_unreadable_answer_fails_its_request(line: bytes):
         b"{}",
         b"[]",
         b"null",
-        b'[{"jsonrpc":"2.0","id":3,"result":{}}]',
+        b'[{"jsonrpc":"2.0","id":99,"result":{}}]',
         b'{"jsonrpc":"2.0","id":3,"method":"sampling/createMessage","params":{"x":"\xff"}}',
         b'{"jsonrpc":"2.0","method":"notifications/progress","params":{"id":3,"x":"\xff"}}',
         b'{"jsonrpc":"2.0","id":99,"result":[]}',
@@ -96,6 +96,19 @@ def test_an_unreadable_line_that_answers_no_request_is_counted_and_skipped(line:
     assert faults(lines.read(line + b"\n" + answer(1))) == []
     assert lines.invalid_lines == 1
     assert faults(lines.read(b'{"jsonrpc":"2.0","id":3,"result":7}\n')) == [(3, Fault.UNREADABLE)]
+
+
+async def test_a_batch_fails_the_requests_that_it_answers_at_once():
+    lines = reader(3)
+    waiters = [Waiter(asyncio.get_running_loop().create_future()) for _ in range(2)]
+    for id, waiter in zip((7, 8), waiters, strict=True):
+        lines.expect(id, waiter)
+    parts = b",".join(b'{"jsonrpc":"2.0","id":%d,"result":{}}' % id for id in (7, 3, 8, 99))
+    assert faults(lines.read(b"[5,%s]\n" % parts)) == [(3, Fault.UNREADABLE)]
+    for waiter in waiters:
+        error: Any = waiter.answer.result()
+        assert error.message == "the server answered with a batch, which MCP does not have"
+    assert lines.invalid_lines == 0
 
 
 def test_a_request_fails_once_and_an_answered_or_cancelled_one_never():

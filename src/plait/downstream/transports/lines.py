@@ -105,6 +105,8 @@ class Lines:
         id: types.RequestId | None = None
         try:
             value = decode(line)
+            if isinstance(value, list) and (failed := self._fail_batch(value)) is not None:
+                return next(filter(None, failed), None)
             if isinstance(value, dict):
                 id = _id_of_answer(value)
                 if (
@@ -128,6 +130,15 @@ class Lines:
             ):
                 return None
         return message
+
+    def _fail_batch(self, batch: list[Json]) -> list[types.JSONRPCError | None] | None:
+        """Fail the open requests that *batch* answers; None if it answers none. At most one of them
+        is not of a waiter: the handshake sends one at a time."""
+        ids = [id for part in batch if isinstance(part, dict) and (id := _id_of_answer(part))]
+        error = made_error(
+            Fault.UNREADABLE, "the server answered with a batch, which MCP does not have"
+        )
+        return [self._fail(id, error) for id in ids if id in self._open] or None
 
     def _take_result(self, id: types.RequestId, value: JsonObject) -> bool:
         """Give the result that *value* holds to its waiter; False if it has none, or *value* is not
