@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mcp_types as types
 
-from ..core.expressions.evaluation import expression
 from ..core.results.record import RunRecord, TaskRecord
 from ..core.results.result import errors_of
 from ..core.tools.output import Output
@@ -47,6 +46,8 @@ def output_answer(
 
 def _selected(text: str, output: Output) -> Json:
     """Apply the expression *text* to *output*. Raises `Refused`."""
+    from ..core.expressions.evaluation import expression
+
     try:
         read = expression(text)
         if read.references:

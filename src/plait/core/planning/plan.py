@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from statistics import median
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ..expressions.evaluation import Expression
 from ..language.dag import Dag, Task
 from ..language.templates import Template
 from ..tools.catalog import Tool
 from ..tools.policy import ToolPolicy
+
+if TYPE_CHECKING:  # a start without a DAG does not need them
+    from ..expressions.evaluation import Expression
 
 MAX_CALLS = 100_000
 """The most calls of one run, of tasks and their items."""

@@ -4,11 +4,9 @@ filled in and checked, once or for each item, and the part of its output that is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from ...errors import CallError, ExpressionFailed, InvalidArguments, OutputTooLarge, ReferenceFailed
-from ..expressions.evaluation import Expression, Operand
-from ..expressions.syntax import Key as ReferenceKey
-from ..expressions.syntax import Source
 from ..language.references import FROM_TEXT, ITEM
 from ..language.templates import MAX_ARGUMENT_BYTES, Scope, value_of
 from ..planning.omissions import left_out
@@ -19,6 +17,10 @@ from ..values.schema import Complaint, Place
 from ..values.strict import Json, JsonObject, NotStrict, measure
 from .events import Failure, Key
 from .state import Items, TaskCall, TaskState
+
+if TYPE_CHECKING:  # a start without a DAG does not need them
+    from ..expressions.evaluation import Expression, Operand
+    from ..expressions.syntax import Key as ReferenceKey
 
 MAX_ITEMS = 1_000
 MAX_COPIED_BYTES = 16 * 2**20
@@ -226,6 +228,9 @@ def _inner(output: Output | None) -> Json:
 
 def _operand(key: ReferenceKey, scope: Scope) -> Operand | None:
     """Return the value of a reference in an expression; None if its task has no output."""
+    from ..expressions.evaluation import Operand
+    from ..expressions.syntax import Source
+
     match key.source:
         case Source.ITEM:
             return Operand(scope.item)

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ...errors import CallError
-from ..expressions.syntax import Source
 from ..language.dag import Task
 from ..language.references import INDEX, Reference
 from ..language.templates import Scope, compile_value, follow
@@ -94,6 +93,8 @@ def items_to_reuse(
 
 
 def _references(planned: PlannedTask) -> list[Reference]:
+    from ..expressions.syntax import Source
+
     select = planned.select.references if planned.select is not None else ()
     return [
         *[reference for reference in planned.arguments.references if not reference.is_item],
@@ -102,6 +103,8 @@ def _references(planned: PlannedTask) -> list[Reference]:
 
 
 def _uses_index(planned: PlannedTask) -> bool:
+    from ..expressions.syntax import Source
+
     select = planned.select.references if planned.select is not None else ()
     return any(reference.task == INDEX for reference in planned.arguments.references) or any(
         key.source is Source.INDEX for key in select
