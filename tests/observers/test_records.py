@@ -6,10 +6,13 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
+from plait.core.planning.plan import TakenOver
 from plait.core.results.record import record_of
-from plait.core.scheduling.events import Key
+from plait.core.scheduling.earlier_items import EarlierItems
+from plait.core.scheduling.events import Failure, Key, Status
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.run import Run
+from plait.core.scheduling.scheduler import Scheduler
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
@@ -67,6 +70,29 @@ def test_notes_on_arguments_that_became_known_are_in_the_record() -> None:
     assert folded == record_of(run, 1.0)
     assert folded is not None
     assert "b.arguments.n was null" in folded.notes[-1]
+
+
+def test_a_list_with_failed_items_that_is_taken_over_is_in_the_record() -> None:
+    catalog = Catalog([tool("s:t")], [ServerInfo("s", ServerState.READY)])
+    each = {"id": "m", "tool": "s:t", "for_each": ["x", "y"], "arguments": {"x": "$ITEM"}}
+    use = {"id": "q", "tool": "s:t", "arguments": {"x": "$OUTPUT[m]"}}
+    reading = read_dag({"tasks": [each, use]})
+    kept = Output(["X", None])
+    failure = Failure("tool_error", "no")
+    statuses = (Status.SUCCESS, Status.FAILED)
+    items = EarlierItems(reading.dag.tasks[0], "s:t", kept, statuses, ((1, failure),), failure, {})
+    plan = check(reading, catalog, Policy(), reused={"m": TakenOver("s:t", ())})
+    run = Run("r", plan, reused={"m": kept}, earlier_items={"m": items})
+    records = RunRecords()
+    for notice in Scheduler(Limits()).submit(run, 0.0).notices:
+        records(notice)
+    record = records.record("r", 1.0)
+    assert record == record_of(run, 1.0)
+    assert record is not None
+    task = record.tasks["m"]
+    assert task.items is not None
+    assert (task.status, task.items.statuses) == (Status.FAILED, statuses)
+    assert (task.items.errors, task.has_result) == (((1, failure),), True)
 
 
 def test_what_is_not_known_has_no_record() -> None:
