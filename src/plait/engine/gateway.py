@@ -191,7 +191,9 @@ class Gateway:
         included. Raises `CallError`.
         """
         self._called += 1
-        request = self._call_requests.make(self._called, self.catalog(), f"{server}:{tool}", params)
+        request = self._call_requests.make(
+            self._called, self.catalog(), f"{server}:{tool}", params, caller.principal
+        )
         return await self._runner.direct_calls.call(request, params, caller)
 
     def denied_by(self, server: str, tool: str) -> str | None:

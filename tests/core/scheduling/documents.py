@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.rates import Rate
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.values.principal import USER, Principal
 from tests.fakes import tool
 
 SERVERS = ("a", "b", "c")
@@ -28,6 +29,7 @@ CATALOG = Catalog(
 )
 PATHS = ("d", "d/x", "e")
 VERBS = st.sampled_from(("do", "do", "read", "write"))
+CALLERS = st.sampled_from((USER, USER, Principal("other")))
 WEIGHTS = st.sampled_from((1, 1, 1, 2, 9))
 
 _LINKS = st.sampled_from((None, None, None, "order", "data", "guarded"))

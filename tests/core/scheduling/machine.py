@@ -12,8 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from plait.core.scheduling.events import Key
 from plait.core.scheduling.limits import Limits
+from plait.core.values.principal import Principal
 
-from .documents import PATHS, SERVERS, VERBS, WEIGHTS, documents, limits
+from .documents import CALLERS, PATHS, SERVERS, VERBS, WEIGHTS, documents, limits
 from .world import ANSWERS, FAILURES, MOST_DIRECT_CALLS, World
 
 MOST_RUNS = 8
@@ -112,9 +113,9 @@ class SchedulerMachine(RuleBasedStateMachine):
     # What clients do.
 
     @precondition(lambda self: may_begin(self.world))
-    @rule(document=documents(), slow=SLOW)
-    def submit(self, document: dict[str, Any], slow: Sequence[str]) -> None:
-        self.world.submit(document, slow)
+    @rule(document=documents(), slow=SLOW, caller=CALLERS)
+    def submit(self, document: dict[str, Any], slow: Sequence[str], caller: Principal) -> None:
+        self.world.submit(document, slow, caller)
 
     @precondition(lambda self: len(self.world.runs) < MOST_RUNS)
     @rule_for(lambda world: [Key(run, id) for run in world.ended for id in world.graphs[run].tasks])
@@ -126,9 +127,15 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.world.cancel(key)
 
     @precondition(lambda self: len(self.world.direct) < MOST_DIRECT_CALLS)
-    @rule(server=st.sampled_from(SERVERS), verb=VERBS, path=st.sampled_from(PATHS), weight=WEIGHTS)
-    def request(self, server: str, verb: str, path: str, weight: int) -> None:
-        self.world.request(f"{server}:{verb}", path, weight)
+    @rule(
+        server=st.sampled_from(SERVERS),
+        verb=VERBS,
+        path=st.sampled_from(PATHS),
+        weight=WEIGHTS,
+        caller=CALLERS,
+    )
+    def request(self, server: str, verb: str, path: str, weight: int, caller: Principal) -> None:
+        self.world.request(f"{server}:{verb}", path, weight, caller)
 
     @rule_for(lambda world: world.in_line)
     def leave_the_line(self, key: Key) -> None:

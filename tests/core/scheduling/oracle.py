@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from plait.core.scheduling.events import (
     Abort,
@@ -162,8 +162,14 @@ class Graph:
         return chain
 
 
+Party: TypeAlias = "tuple[str, bool]"
+"""A caller, and whether these are its direct calls."""
+
+
 class Kind(NamedTuple):
-    """Direct calls that take the same room."""
+    """Direct calls of one caller that take the same room."""
+
+    caller: str
 
     server: str
     is_limited_writer: bool
@@ -218,17 +224,11 @@ class Oracle:
     known before anything runs."""
     requests: dict[Key, CallRequested] = field(default_factory=dict)
     """Those of all direct calls so far."""
-    passed_by_direct: Counter[tuple[Key, Kind]] = field(default_factory=Counter)
-    """How many direct calls of one kind in a row went before a call of a run, which would have fit
-    in the place of each."""
-    passed_by_runs: Counter[Kind] = field(default_factory=Counter)
-    """How many calls of runs in a row went before the first direct call of a kind."""
-    passed_wide: Counter[tuple[str, str, bool, int]] = field(default_factory=Counter)
-    """How many calls went before the calls of one lane that each need several slots, for want of
-    which they wait, since one of them started."""
-    passed_alone: Counter[tuple[Key, str]] = field(default_factory=Counter)
-    """How many less urgent calls took slots of a limit, the only one for want of whose slots a call
-    waits that is the most urgent of those that need several."""
+    passed: Counter[tuple[Key, Party]] = field(default_factory=Counter)
+    """How many slots another party was given in the place of a call that waits, which would have
+    fit there, since one of its own party was sent."""
+    passed_wide: Counter[Key] = field(default_factory=Counter)
+    """How many slots others were given while a call waited that takes several."""
     finished: Counter[str] = field(default_factory=Counter)
     seen: dict[Key, Status] = field(default_factory=dict)
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -318,10 +318,6 @@ class Oracle:
         self.changes += 1
         self.just_answered = None
         self._take_limits(limits)
-        self.passed_by_direct.clear()  # whose turn it is may be forgotten with the old limits
-        self.passed_by_runs.clear()
-        self.passed_wide.clear()
-        self.passed_alone.clear()
 
     def _take_limits(self, limits: Limits) -> None:
         before, after = dict(self.limits.rates), dict(limits.rates)
@@ -621,7 +617,16 @@ class Oracle:
         """The kind of a direct call."""
         is_writer = key.task.endswith(":write")
         weight = self.requests[key].slots.weight
-        return Kind(self.server(key), is_writer and self.writers is not None, weight)
+        is_limited = is_writer and self.writers is not None
+        return Kind(self.party(key)[0], self.server(key), is_limited, weight)
+
+    def party(self, key: Key) -> Party:
+        """Whose call it is."""
+        caller = self.runs[key.run].principal if key.run else self.requests[key].slots.caller
+        return caller, not key.run
+
+    def weight(self, key: Key) -> int:
+        return self.task(key).weight if key.run else self.requests[key].slots.weight
 
     def waiting(self) -> list[Key]:
         """Calls that have asked and are not sent, that no earlier one keeps from what they
@@ -635,9 +640,12 @@ class Oracle:
         ]
 
     def _is_looked_at_next(self, key: Key) -> bool:
-        """Whether a sleep that waits for the rate of its server is over at this moment."""
+        """Whether a sleep that waits for the rate of its server is over at this moment, or will be
+        as soon as it is aborted."""
         look = Key("", self.server(key))
-        return look in self.open and self.due[look] <= self.now + ALMOST_NOTHING
+        return look in self.aborted or (
+            look in self.open and self.due[look] <= self.now + ALMOST_NOTHING
+        )
 
     # Claims.
 
@@ -699,7 +707,7 @@ class Oracle:
 
     def needed(self, key: Key) -> dict[str, int]:
         """The slots that a call of *key* takes now, by limit."""
-        weight = self.task(key).weight if key.run else self.requests[key].slots.weight
+        weight = self.weight(key)
         return {name: min(weight, capacity) for name, capacity in self.capacities(key).items()}
 
     def fits(self, key: Key, but_for: Sequence[Call] = (), *, at_any_rate: bool = False) -> bool:
@@ -717,64 +725,6 @@ class Oracle:
         return has_room and (
             at_any_rate
             or self.may_send(server, sum(self.server(call.key) == server for call in but_for))
-        )
-
-    def lacking(self, key: Key, but_for: Sequence[Call] = ()) -> set[str]:
-        """The limits without room for a call of *key*, if those of *but_for* had not been sent just
-        now."""
-        taken: Counter[str] = Counter()
-        for call in self.holding:
-            if call not in but_for:
-                taken.update(self.room[call.key])
-        needed = self.needed(key)
-        return {
-            name
-            for name, slots in self.capacities(key).items()
-            if taken[name] + needed[name] > slots
-        }
-
-    def lane(self, key: Key) -> tuple[str, str, bool, int]:
-        """The calls that need the same slots as *key*."""
-        is_limited_writer = self.writers is not None and self.tool(key).endswith(":write")
-        return (key.run, self.server(key), is_limited_writer, self.weight(key))
-
-    def weight(self, key: Key) -> int:
-        return self.task(key).weight if key.run else self.requests[key].slots.weight
-
-    def count_passing(self) -> None:
-        """Count the calls that need several slots, and that those just sent went before."""
-        wide = [key for key in self.waiting() if self.weight(key) > 1]
-        self.passed_alone = Counter(
-            {pair: n for pair, n in self.passed_alone.items() if pair[0] in wide}
-        )
-        for number, call in enumerate(self.just_started):
-            later = self.just_started[number:]
-            self.passed_wide.pop(self.lane(call.key), None)
-            for key in wide:
-                lacking = self.lacking(key, later)
-                if lacking & self.room[call.key].keys():
-                    self.passed_wide[self.lane(key)] += 1
-            self._count_alone(call, [key for key in wide if key.run], later)
-
-    def _count_alone(self, call: Call, wide: Sequence[Key], later: Sequence[Call]) -> None:
-        if not wide or not call.key.run:
-            return
-        first = min(wide, key=self.urgency)
-        lacking = self.lacking(first, later)
-        if len(lacking) == 1 and self.urgency(first) < self.urgency(call.key):
-            [name] = lacking
-            if name in self.room[call.key]:
-                self.passed_alone[first, name] += 1
-
-    def may_be_held_back(self, key: Key) -> bool:
-        """Whether free slots that *key* needs may be kept for a call that needs several, and that
-        others passed as often as the limit has slots."""
-        return any(
-            self.passed_wide[self.lane(other)] >= self.capacities(other)[name]
-            and (not (key.run and other.run) or self.urgency(other) < self.urgency(key))
-            for other in self.waiting()
-            if other != key and self.weight(other) > 1
-            for name in self.capacities(other).keys() & self.capacities(key).keys()
         )
 
     def may_send(self, server: str, but_for: int = 0) -> bool:
@@ -806,18 +756,35 @@ class Oracle:
         return (key.item or 0) > (other.item or 0)
 
     def passes(self, call: Call) -> None:
-        """Count the calls that *call*, which was just sent, went before."""
-        passed = [key for key in self.waiting() if self.fits(key, [call])]
-        if not call.key.run:
-            kind = self.kind(call.key)
-            del self.passed_by_runs[kind]
-            self.passed_by_direct.update(
-                (key, kind) for key in passed if key.run and self.urgency(key)[0] <= 0
-            )
-            return
-        self.passed_by_direct.clear()
-        if self.urgency(call.key)[0] >= 0:
-            self.passed_by_runs.update({self.kind(key) for key in passed if not key.run})
+        """Count what *call*, which was just sent, went before."""
+        party, slots = self.party(call.key), self.weight(call.key)
+        for key in [key for key, _ in self.passed if self.party(key) == party]:
+            self.passed = Counter({pair: n for pair, n in self.passed.items() if pair[0] != key})
+        waiting = self.waiting()
+        for key in waiting:
+            if self.party(key) != party and self.fits(key, [call]) and not self.is_held_back(key):
+                self.passed[key, party] += min(slots, self.limits.gateway)
+            if self.weight(key) > 1:
+                self.passed_wide[key] += slots
+
+    def is_held_back(self, key: Key) -> bool:
+        """Whether a call that takes several slots, and was passed often enough, may keep them from
+        *key*."""
+        return any(
+            self.weight(other) > 1 and other != key and self._keeps_from(other, key)
+            for other in self.waiting()
+        )
+
+    def _keeps_from(self, wide: Key, key: Key) -> bool:
+        capacities, needed = self.capacities(wide), self.needed(wide)
+        taken: Counter[str] = Counter()
+        for call in self.holding:
+            taken.update(self.room[call.key])
+        return any(
+            taken[name] + needed[name] > slots and self.passed_wide[wide] >= slots
+            for name, slots in capacities.items()
+            if name in self.capacities(key)
+        )
 
     # Rules, and what is put in for references.
 

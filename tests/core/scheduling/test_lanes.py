@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import heapq
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.scheduling.lanes import NO_RUN, Lane, Limit, RateLimit, SlotRequest
+from plait.core.scheduling.lanes import Lane, Limit, Line, RateLimit, SlotRequest
 from plait.core.scheduling.rates import Rate
 
 ONE = SlotRequest("r", "s", None, 1)
@@ -66,12 +65,6 @@ def test_a_lane_is_as_urgent_as_its_first_call():
     assert filled.urgency == (1.0, 0.0, 0.0)
 
 
-def test_a_lane_that_yields_goes_behind_all_of_its_priority():
-    filled = fill(lane(SlotRequest(NO_RUN, "s", None, 1)), call=1.0)
-    filled.yields = True
-    assert (1.0, 1e9, 0.0) < filled.urgency < (1.1, 0.0, 0.0)
-
-
 @given(st.lists(st.integers(0, 9), max_size=12), st.data())
 def test_a_withdrawn_call_is_never_the_first_and_never_most_of_a_lane(
     urgencies: list[int], data: st.DataObject
@@ -87,15 +80,22 @@ def test_a_withdrawn_call_is_never_the_first_and_never_most_of_a_lane(
             assert filled.urgency[0] == min(waiting.values())
 
 
-@pytest.mark.parametrize("other", [SlotRequest("r", "s", None, 1), SlotRequest("r", "z", None, 1)])
-def test_an_empty_lane_gives_way_to_calls_of_its_server(other: SlotRequest):
-    empty = lane(SlotRequest(NO_RUN, "s", None, 1))
-    assert empty.has_given_way_to(lane(other)) is (other.server == "s")
-
-
-def test_a_waiting_lane_gives_way_to_calls_that_took_what_it_waits_for():
-    gateway, server = Limit[str]("gateway", 1), Limit[str]("server:s", 1)
-    waiting = fill(lane(SlotRequest(NO_RUN, "s", None, 1), gateway, server), call=1.0)
-    waiting.stopped_at = server
-    assert waiting.has_given_way_to(lane(ONE, gateway, server))
-    assert not waiting.has_given_way_to(lane(SlotRequest("r", "z", None, 1), gateway))
+def test_a_line_gives_the_lane_of_the_party_whose_turn_it_is_and_of_a_party_the_most_urgent():
+    line: Line[str] = Line()
+    limit: Limit[str] = Limit("x", 1)
+    lanes = {}
+    for stamp, (name, caller, urgency) in enumerate(
+        [("a2", "a", 2.0), ("a1", "a", 1.0), ("b3", "b", 3.0), ("gone", "b", 0.0)], 1
+    ):
+        one = lanes[name] = fill(lane(SlotRequest("r", "s", None, 1, caller)), **{name: urgency})
+        one.stamp = stamp
+        line.push(one)
+    lanes["gone"].stamp = 0
+    limit.serve(("a", False), 1)
+    order = []
+    while (found := line.pop(limit.turn_of)) is not None:
+        limit.serve(found.party, 1)
+        order.append(found.calls[0][1])
+    assert order == ["b3", "a1", "a2"]
+    assert not line
+    assert line.first(limit.turn_of) is None

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from plait.core.scheduling.lanes import NO_RUN, Lease, SlotRequest
-from plait.core.scheduling.limits import ConcurrencyLimits, Limits
+from plait.core.scheduling.limits import MOST_DIRECT_LANES, ConcurrencyLimits, Limits
 from plait.core.scheduling.rates import Rate
 
 
@@ -24,10 +28,11 @@ class Desk:
         urgency: float = 0,
         run: str = "r",
         tools: tuple[str, int] | None = None,
+        caller: str = "",
     ) -> None:
         if run not in self.limits.lanes:
             self.limits.open_run(run, None)
-        self.limits.add(SlotRequest(run, server, tools, weight), (urgency,), call)
+        self.limits.add(SlotRequest(run, server, tools, weight, caller), (urgency,), call)
 
     def start(self, now: float = 0.0) -> list[str]:
         started = dict(self.limits.acquire_next(now))
@@ -310,6 +315,156 @@ def test_a_rate_that_keeps_a_call_waiting_is_watched_once():
     assert len(list(limits.acquire_next(0.0))) == 1
     assert list(limits.to_watch(0.0)) == [("s", 60.0)]
     assert list(limits.to_watch(1.0)) == []
+
+
+def many(desk: Desk, caller: str, count: int, **options: Any) -> None:
+    for number in range(count):
+        desk.add(f"{caller}{number}", caller=caller, run=f"run of {caller}", **options)
+
+
+def in_turn(desk: Desk, count: int) -> str:
+    """The callers of the next *count* calls that start as those in flight end, the oldest first."""
+    started: list[str] = []
+    while len(started) < count:
+        started += desk.end(next(iter(desk.held)))
+    return "".join(call[0] for call in started)
+
+
+def test_two_callers_take_turns_whatever_they_have_waiting_and_how_urgent_it_is():
+    desk = Desk(gateway=3)
+    many(desk, "a", 100, urgency=-5)
+    assert [call[0] for call in desk.start()] == ["a", "a", "a"]
+    many(desk, "b", 10)
+    assert desk.start() == []
+    assert in_turn(desk, 22) in {"ab" * 10 + "aa", "ba" * 10 + "aa"}
+
+
+def test_each_of_three_callers_is_next_after_the_two_others():
+    desk = Desk(gateway=1)
+    for caller in "abc":
+        many(desk, caller, 5)
+    [first] = desk.start()
+    order = first[0] + in_turn(desk, 14)
+    assert all(len(set(order[at : at + 3])) == 3 for at in range(13))
+
+
+def test_who_comes_anew_has_saved_nothing_up():
+    desk = Desk(gateway=1)
+    many(desk, "b", 1)
+    assert desk.start() == ["b0"]
+    many(desk, "a", 50)
+    assert in_turn(desk, 20) == "a" * 20
+    many(desk, "b", 10)
+    assert desk.start() == []
+    assert in_turn(desk, 8) in {"ab" * 4, "ba" * 4}
+
+
+def test_calls_elsewhere_do_not_keep_a_caller_from_a_server():
+    """Its turn counts at each server: one that is busy elsewhere would never be next here."""
+    desk = Desk(gateway=50, x=1)
+    many(desk, "a", 40, server="y", urgency=-1)
+    desk.start()
+    many(desk, "b", 9, server="x")
+    assert desk.start() == ["b0"]
+    desk.add("a of x", "x", caller="a", run="run of a")
+    assert desk.start() == []
+    assert desk.end("b0") == ["a of x"]
+
+
+def test_a_caller_that_sends_one_call_at_a_time_does_not_pass_one_that_waits():
+    desk = Desk(gateway=50, x=1)
+    desk.add("b0", "x", caller="b")
+    assert desk.start() == ["b0"]
+    many(desk, "a", 2, server="x")
+    assert desk.start() == []
+    order = [desk.end("b0")]
+    for number in range(1, 5):
+        [running] = desk.held
+        desk.limits.release(desk.held.pop(running))
+        desk.add(f"b{number}", "x", caller="b", urgency=-9)  # in the same step
+        order.append(desk.start())
+    assert order == [["a0"], ["b1"], ["a1"], ["b2"], ["b3"]]
+
+
+def test_heavy_calls_take_as_many_slots_as_light_ones_get_turns():
+    desk = Desk(gateway=2)
+    many(desk, "a", 9, weight=2)
+    many(desk, "b", 30)
+    desk.start()
+    order = in_turn(desk, 18)
+    assert 0.5 <= 2 * order.count("a") / order.count("b") <= 2
+
+
+@pytest.mark.parametrize("limit", ["gateway", "server", "tool"])
+def test_a_heavy_call_is_passed_by_as_many_light_ones_as_there_are_slots(limit: str):
+    """Then the limit is kept free for it."""
+    desk = (
+        Desk(gateway=2) if limit == "gateway" else Desk(gateway=50, s=2 if limit == "server" else 9)
+    )
+    tools = ("t", 2) if limit == "tool" else None
+    desk.add("first", urgency=-100, tools=tools)
+    assert desk.start() == ["first"]
+    desk.add("second", urgency=-100, tools=tools)
+    assert desk.start() == ["second"]
+    desk.add("heavy", weight=2, urgency=-50, tools=tools)
+    assert desk.start() == []
+    order: list[str] = []
+    for number in range(10):
+        desk.add(f"light {number}", urgency=number, tools=tools)
+        order += desk.start()
+        order += desk.end(next(iter(desk.held)))
+        if "heavy" in order:
+            break
+    assert order == ["light 0", "light 1", "heavy"]
+    assert desk.end("heavy") == ["light 2", "light 3"]
+
+
+def test_what_is_more_urgent_than_a_heavy_call_still_passes_it():
+    desk = Desk(gateway=2)
+    desk.add("first", urgency=-100)
+    desk.add("second", urgency=-100)
+    desk.start()
+    desk.add("heavy", weight=2, urgency=-50)
+    desk.add("l0")
+    desk.add("l1")
+    assert desk.end("first") == ["l0"]
+    assert desk.end("second") == ["l1"]
+    desk.add("l2")
+    assert desk.end("l0") == []
+    desk.add("urgent", urgency=-99)
+    assert desk.start() == ["urgent"]
+    assert [desk.end("l1"), desk.end("urgent")] == [[], ["heavy"]]
+
+
+@pytest.mark.parametrize("how", ["withdrawn", "closed", "widened"])
+def test_a_limit_is_kept_no_longer_for_a_heavy_call_that_is_gone_or_fits(how: str):
+    desk = Desk(gateway=2)
+    desk.add("first", urgency=-100)
+    desk.add("second", urgency=-100)
+    desk.start()
+    desk.add("heavy", weight=2, urgency=-50, run="heavy")
+    for number in range(4):
+        desk.add(f"l{number}", urgency=number)
+    desk.end("first"), desk.end("second")
+    assert desk.end("l0") == []
+    match how:
+        case "withdrawn":
+            desk.limits.withdraw(SlotRequest("heavy", "s", None, 2), "heavy")
+        case "closed":
+            desk.limits.close_run("heavy")
+        case _:
+            desk.limits.change(Limits(4))
+    assert desk.start() == (["heavy", "l2"] if how == "widened" else ["l2"])
+
+
+def test_the_lanes_of_callers_that_left_are_forgotten():
+    desk = Desk()
+    for number in range(3 * MOST_DIRECT_LANES):
+        desk.add(f"call {number}", run=NO_RUN, caller=f"caller {number}")
+        assert desk.start() == [f"call {number}"]
+        desk.end(f"call {number}")
+    assert len(desk.limits.lanes[NO_RUN]) <= MOST_DIRECT_LANES
+    assert len(desk.limits.gateway.turns) <= 64
 
 
 def rounds_until(desk: Desk, heavy: str, light: list[str], most: int = 200) -> int:

@@ -85,19 +85,17 @@ def promise_what_happens_is_as_promised(world: World) -> None:
     promise_dependencies_settle_first(world)
     promise_references_hold_what_was_answered(world)
     promise_what_was_taken_over_is_not_sent(world)
-    promise_items_that_succeeded_are_not_sent_again(world)
     promise_who_asked_first_goes_first(world)
     promise_the_earlier_in_the_document_goes_first(world)
     promise_limits_are_kept(world)
     promise_adaptive_limits_learn_from_every_call(world)
     promise_the_time_of_every_call_is_learned(world)
     promise_rates_and_quiet_are_kept(world)
+    promise_parties_take_turns(world)
     promise_nothing_that_fits_waits(world)
-    promise_a_call_that_needs_several_slots_gets_its_turn(world)
     promise_nothing_waits_for_what_is_over(world)
     promise_nothing_less_urgent_goes_first(world)
     promise_direct_calls_of_a_kind_go_in_the_order_in_which_they_came(world)
-    promise_direct_calls_and_calls_of_runs_take_turns(world)
     promise_layers_wait_for_layers(world)
     promise_what_may_pass_is_tried_again_within_the_budget(world)
     promise_nothing_of_an_ended_run_goes_on(world)
@@ -208,18 +206,12 @@ def promise_rates_and_quiet_are_kept(world: World) -> None:
 
 
 def promise_nothing_that_fits_waits(world: World) -> None:
-    world.count_passing()
     for key in world.waiting():
-        assert not world.fits(key) or world.may_be_held_back(key), f"{key} fits and waits"
+        if world.is_held_back(key):
+            continue
+        assert not world.fits(key), f"{key} fits and waits"
         if not world.may_send(world.server(key)) and world.fits(key, at_any_rate=True):
             assert Key("", world.server(key)) in world.open, f"nothing looks again for {key}"
-
-
-def promise_a_call_that_needs_several_slots_gets_its_turn(world: World) -> None:
-    """The most urgent of them waits at a limit for at most as many less urgent calls as the limit
-    has slots."""
-    for (key, name), count in world.passed_alone.items():
-        assert count <= world.capacities(key)[name] + 1, f"{key} waits for {count} at {name}"
 
 
 def promise_nothing_waits_for_what_is_over(world: World) -> None:
@@ -241,32 +233,31 @@ def promise_nothing_less_urgent_goes_first(world: World) -> None:
     for key in world.waiting() if world.just_called else ():
         if key.run:
             overtakers = [
-                call for call in world.just_called if world.urgency(call.key) > world.urgency(key)
+                call
+                for call in world.just_called
+                if world.urgency(call.key) > world.urgency(key)
+                and world.party(call.key) == world.party(key)
             ]
-            assert not overtakers or not world.fits(key, overtakers), (
-                f"{overtakers} went before {key}"
-            )
+            is_passed = overtakers and world.fits(key, overtakers)
+            assert not is_passed or world.is_held_back(key), f"{overtakers} went before {key}"
 
 
 def promise_direct_calls_of_a_kind_go_in_the_order_in_which_they_came(world: World) -> None:
     for key in world.waiting() if world.just_started else ():
         if not key.run:
             overtakers = [call for call in world.just_started if world.came_later(call.key, key)]
-            assert not overtakers or not world.fits(key, overtakers), (
-                f"{overtakers} went before {key}"
-            )
+            is_passed = overtakers and world.fits(key, overtakers)
+            assert not is_passed or world.is_held_back(key), f"{overtakers} went before {key}"
 
 
-def promise_direct_calls_and_calls_of_runs_take_turns(world: World) -> None:
-    """No call of a run of priority 0 waits for two direct calls of a kind with no call of a run
-    between them; and no direct call for more than two calls of runs of that priority."""
+def promise_parties_take_turns(world: World) -> None:
+    """Of two parties that wait for the same slots, none is given many while the other waits. A call
+    takes up to 9 slots, of which the other may have as many in its turn, and one more call."""
     for call in world.just_started:
         world.passes(call)
-    waiting = {world.kind(key) for key in world.in_line if key in world.asked}
-    for kind in world.passed_by_runs.keys() - waiting:
-        del world.passed_by_runs[kind]
-    assert all(times <= 1 for times in world.passed_by_direct.values()), world.passed_by_direct
-    assert all(times <= 2 for times in world.passed_by_runs.values()), world.passed_by_runs
+    for (key, party), slots in world.passed.items():
+        if key in world.asked and world.seen[key] is Status.READY:
+            assert slots <= 3 * 9, f"{party} was given {slots} slots while {key} waits"
 
 
 def promise_layers_wait_for_layers(world: World) -> None:
@@ -383,7 +374,8 @@ def promise_nothing_stays_held(world: World) -> None:
     assert not limits.runs
     for limit in (limits.gateway, *limits.servers.values(), *limits.tools.values()):
         assert (limit.taken, limit.woken) == (0, 0)
-        assert not any(stamp == lane.stamp for _, stamp, lane in limit.parked)
+        assert limit.parked.first(limit.turn_of) is None
+        assert limit.wide is None
     for rate in limits.rates.values():
         assert not rate.is_watched
 
@@ -474,6 +466,16 @@ def test_with_no_run_left_nobody_looks_again_when_a_rate_has_room() -> None:
     assert keys(scheduler.submit(run_of("next"), 2.0)) == []  # its sleep is still to be answered
     assert scheduler.handle(Aborted(Key("", "s")), 3.0).commands == [Sleep(Key("", "s"), 5.0)]
     assert keys(scheduler.handle(Woke(Key("", "s")), 8.0))[0] == ("Call", "next", "t0")
+
+
+def test_new_limits_schedule_the_wake_up_for_a_rate_anew() -> None:
+    scheduler = Scheduler(Limits(rates=(("s", Rate(1, 8.0)),)))
+    assert keys(scheduler.submit(run_of("r", 2), 0.0))[1] == ("Sleep", "", "s")
+    busy = ServerUnavailable("busy", retry_after_s=2.0)
+    scheduler.handle(Failed(Key("r", "t0"), busy), 1.0)
+    assert keys(scheduler.change_limits(Limits(), 1.0)) == [("Abort", "", "s")]
+    assert scheduler.handle(Aborted(Key("", "s")), 1.0).commands == [Sleep(Key("", "s"), 2.0)]
+    assert keys(scheduler.handle(Woke(Key("", "s")), 3.0))[0] == ("Call", "r", "t1")
 
 
 def test_an_answer_that_comes_after_its_run_has_ended_frees_what_it_held() -> None:

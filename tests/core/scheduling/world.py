@@ -40,6 +40,7 @@ from plait.core.tools.claims import ResourceName
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy, Rule
 from plait.core.tools.tool_stats import ToolStats
+from plait.core.values.principal import USER, Principal
 from plait.errors import CallError, CallTimeout, ConnectionLost, ServerUnavailable, ToolError
 
 from ..runs import outputs_of
@@ -89,9 +90,12 @@ class World(Oracle):
 
     # What clients do.
 
-    def submit(self, document: dict[str, Any], slow: Collection[str] = ()) -> None:
-        """Submit a run of *document*; the files at the paths of *slow* are not located before."""
-        self._begin(document, read_dag(document), {}, {}, slow)
+    def submit(
+        self, document: dict[str, Any], slow: Collection[str] = (), caller: Principal = USER
+    ) -> None:
+        """Submit a run of *document* for *caller*; the files at the paths of *slow* are not located
+        before."""
+        self._begin(document, read_dag(document), {}, {}, slow, caller)
 
     def resume(self, earlier: str, again: str) -> None:
         """Submit a run that goes on from *earlier*: what did not succeed is sent again, and also
@@ -107,16 +111,23 @@ class World(Oracle):
         assert outputs.keys() == ids.keys() - sent_again
         assert all(output.value == self.outputs[earlier][id] for id, output in outputs.items())
         self.resumed[f"r{len(self.runs)}"] = earlier
-        self._begin(document, replace(reading, dag=dag), taken_over, outputs, items=items)
+        self._begin(
+            document,
+            replace(reading, dag=dag),
+            taken_over,
+            outputs,
+            caller=run.principal,
+            items=items,
+        )
 
     def cancel(self, run: str) -> None:
         self._feed(CancelRequested(run))
 
-    def request(self, tool: str, path: str, weight: int) -> None:
-        """Request a direct call."""
+    def request(self, tool: str, path: str, weight: int, caller: Principal = USER) -> None:
+        """Request a direct call for *caller*."""
         arguments: dict[str, Any] = {} if tool.endswith(":do") else {"path": path}
         request = self.call_requests.make(
-            len(self.requests), CATALOG, tool, {"arguments": arguments}
+            len(self.requests), CATALOG, tool, {"arguments": arguments}, caller
         )
         self._feed(request._replace(slots=request.slots._replace(weight=weight)))
 
@@ -287,6 +298,7 @@ class World(Oracle):
         taken_over: Mapping[str, TakenOver],
         reused: Mapping[str, Output],
         slow: Collection[str] = (),
+        caller: Principal = USER,
         items: Mapping[str, EarlierItems] | None = None,
     ) -> None:
         number = len(self.runs)
@@ -299,6 +311,7 @@ class World(Oracle):
             return Run(
                 f"r{number}",
                 plan,
+                principal=caller,
                 number=number,
                 conflicts=conflicts,
                 reused=reused,

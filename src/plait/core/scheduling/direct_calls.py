@@ -96,9 +96,11 @@ class CallRequests:
         self._catalog: Catalog | None = None
         self._tools: dict[str, _Callable] = {}
 
-    def make(self, number: int, catalog: Catalog, name: str, params: JsonObject) -> CallRequested:
-        """Make the request of that *number*, for one call of the tool of that full *name*, listed
-        or not; *params* are those of a `tools/call`. Raises `PolicyDenied`."""
+    def make(
+        self, number: int, catalog: Catalog, name: str, params: JsonObject, caller: str = ""
+    ) -> CallRequested:
+        """Make the request of that *number*, for one call by *caller* of the tool of that full
+        *name*, listed or not; *params* are those of a `tools/call`. Raises `PolicyDenied`."""
         if catalog is not self._catalog:
             self._catalog = catalog
             self._tools.clear()
@@ -112,7 +114,7 @@ class CallRequests:
             Key(NO_RUN, name, number),
             known.tool,
             arguments,
-            known.slots,
+            known.slots._replace(caller=caller) if caller else known.slots,
             known.cache if params.keys() <= _KNOWN_PARAMS else NEVER_CACHED,
             None if known.rules is None else known.rules.accesses(arguments),
             LONGEST_S,

@@ -6,19 +6,21 @@ in that: they need slots of the same few combinations. So calls with equal needs
 share a *lane*, a heap ordered by urgency, and only the first call of a lane is ever examined: if it
 does not fit, no other call of its lane does.
 
+Lanes belong to *parties*: the runs of one caller are one, its direct calls another. Parties take
+turns at each limit (start-time fair queueing): a limit counts the slots that it gave to each, and
+of those who wait for it, the one furthest behind is next. A party that comes anew starts at the
+count of the one that was served last, so nothing is saved up. Urgency decides within a party.
+
 *The invariants.*
 
 1. A lane with waiting calls has exactly one current entry: in the queue of `limits.py`, or parked
    at one limit that had no room when it was examined. Its `stamp` tells the current entry from
    stale ones, which stay in their heaps until they surface and are then dropped: deleting from the
    middle of a heap would cost its length.
-2. A lane is parked at a limit that is full for it, so nothing that fits is parked.
-3. A lane that needs several slots of a limit (a *wide* one) would never find them free while calls
-   that need one keep coming. So it counts the less urgent calls that pass it at the limit where it
-   is parked. After as many as the limit has slots, the limit keeps what becomes free for it: no
-   less urgent call starts there before it (`kept_for`). Slots are idle for that only as long as the
-   calls in flight take, and only after that number of calls. Slots of the gateway are kept last,
-   once the call has those of its server, its tool and its run.
+2. A lane is parked at a limit that is full for it, or kept free for a wide one, so nothing that may
+   start is parked.
+3. Narrower calls may pass a *wide* one, which is next and does not fit, with as many slots as the
+   limit has. From then on the limit is kept free for it.
 4. `Limit.woken` counts the lanes that were parked at a limit and are in the queue again. Together
    they never claim more than the slots that are free, so no limit wakes a crowd of lanes for one
    slot.
@@ -32,6 +34,7 @@ slot is freed costs the number of calls for each event, which is the square of i
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from .rates import UNBOUNDED, LeakyBucket, Rate
@@ -44,7 +47,11 @@ CallT = TypeVar("CallT")
 NO_RUN = ""
 """Stands for the run in the keys and slot requests of direct calls."""
 
-_LAST = float("inf")
+Party: TypeAlias = "tuple[str, bool]"
+"""A caller, and whether these are its direct calls."""
+
+_MOST_TURNS = 64
+"""Parties whose turns a limit remembers: those that were served last."""
 
 
 class SlotRequest(NamedTuple):
@@ -56,12 +63,25 @@ class SlotRequest(NamedTuple):
     tools: tuple[str, int] | None
     """The limit that its tool shares with others: name and slots."""
     weight: int
+    caller: str = ""
+    """The caller that it is for."""
 
 
 class Limit(Generic[CallT]):
     """A number of slots, how many are taken, and the lanes that wait for one."""
 
-    __slots__ = ("capacity", "kept_for", "name", "parked", "taken", "woken")
+    __slots__ = (
+        "capacity",
+        "clock",
+        "name",
+        "parked",
+        "passes",
+        "served",
+        "taken",
+        "turns",
+        "wide",
+        "woken",
+    )
 
     def __init__(self, name: str, capacity: int) -> None:
         self.name = name
@@ -69,12 +89,46 @@ class Limit(Generic[CallT]):
         self.taken = 0
         self.woken = 0
         """Lanes that were parked here and are back in the queue, each for one free slot."""
-        self.parked: list[tuple[Urgency, int, Lane[CallT]]] = []
-        self.kept_for: Lane[CallT] | None = None
-        """The lane for which free slots are kept: it needs several, and was passed often enough."""
+        self.parked: Line[CallT] = Line()
+        self.wide: Lane[CallT] | None = None
+        """The lane that is next and needs more slots than are free."""
+        self.passes = 0
+        """The slots that others took while it waited."""
+        self.turns: dict[Party, tuple[int, int]] = {}
+        """By party: the slots that it was given, as counted by `clock`, and when it was served; the
+        one served last stands last."""
+        self.clock = 0
+        """The count of the party that was served last."""
+        self.served = 0
 
     def __repr__(self) -> str:
         return f"<Limit {self.name}: {self.taken} of {self.capacity}>"
+
+    def serve(self, party: Party, slots: int) -> None:
+        """Count *slots* that *party* is given."""
+        self.served += 1
+        ahead, _ = self.turn(party)
+        self.clock += ahead
+        self.turns.pop(party, None)
+        self.turns[party] = self.clock + slots, self.served
+        if len(self.turns) > _MOST_TURNS:
+            del self.turns[next(iter(self.turns))]
+
+    def turn(self, party: Party) -> tuple[int, int]:
+        """Return the slots by which *party* is ahead, and when it was served; the smallest is
+        next."""
+        count, served = self.turns.get(party, (0, 0))
+        return max(0, count - self.clock), served
+
+    def turn_of(self, lane: Lane[CallT]) -> tuple[int, int]:
+        return self.turn(lane.party)
+
+    def is_kept_from(self, lane: Lane[CallT]) -> bool:
+        """Whether *lane* has to wait for the wide one, which was passed often enough."""
+        wide = self.wide
+        if wide is None or wide is lane or self.passes < self.capacity:
+            return False
+        return wide.party != lane.party or wide.urgency < lane.urgency
 
     @property
     def free(self) -> int:
@@ -95,21 +149,6 @@ class Limit(Generic[CallT]):
         """Take slots again for a call that had given them back: it is at its server, whether slots
         are free or not."""
         self.taken += slots
-
-    def is_kept_from(self, lane: Lane[CallT]) -> bool:
-        """Whether its free slots are kept for a lane that is more urgent than *lane*."""
-        if self.kept_for is None or self.kept_for is lane:
-            return False
-        return not lane.calls or self.kept_for.urgency < lane.urgency
-
-    def first_parked(self) -> Lane[CallT] | None:
-        """Return the most urgent lane that is parked here; None if there is none."""
-        while self.parked:
-            _, stamp, lane = self.parked[0]
-            if stamp == lane.stamp:
-                return lane
-            heapq.heappop(self.parked)
-        return None
 
 
 class RateLimit(Limit[CallT]):
@@ -148,7 +187,7 @@ class Lane(Generic[CallT]):
     __slots__ = (
         "calls",
         "limits",
-        "passed",
+        "party",
         "request",
         "stamp",
         "stopped_at",
@@ -156,11 +195,11 @@ class Lane(Generic[CallT]):
         "weight",
         "withdrawn",
         "woken_by",
-        "yields",
     )
 
     def __init__(self, request: SlotRequest, limits: tuple[Limit[CallT], ...]) -> None:
         self.request = request
+        self.party: Party = (request.caller, request.run == NO_RUN)
         self.weight = request.weight
         self.use(limits)
         self.calls: list[tuple[Urgency, CallT]] = []
@@ -169,19 +208,13 @@ class Lane(Generic[CallT]):
         self.woken_by: Limit[CallT] | None = None
         self.stopped_at: Limit[CallT] | None = None
         """The limit at which it was parked last, since it was last empty."""
-        self.passed = 0
-        """The less urgent calls that took slots of the limit at which it was parked, since it last
-        started a call."""
-        self.yields = False
-        """Whether calls of runs go first now: this lane holds direct calls, and had its turn."""
         self.withdrawn: set[CallT] = set()
         """Withdrawn calls among `calls`; never the first."""
 
     @property
     def urgency(self) -> Urgency:
         """The urgency of its first call."""
-        urgency = self.calls[0][0]
-        return (urgency[0], _LAST, *urgency[2:]) if self.yields else urgency
+        return self.calls[0][0]
 
     def use(self, limits: tuple[Limit[CallT], ...]) -> None:
         """Set the limits whose slots its calls take."""
@@ -190,24 +223,18 @@ class Lane(Generic[CallT]):
         """The slots of a call, if they cannot change with the limits."""
 
     def full(self) -> Limit[CallT] | None:
-        """Return the first limit that has not enough free slots for a call of this lane, or keeps
-        them for another; None if it fits."""
+        """Return the first limit without enough free slots for a call of this lane, or that is kept
+        for a wide one; None if it may start."""
         weight = self.weight
         for limit in self.limits:
             if limit.free < (1 if weight == 1 else limit.slots(weight)):
                 return limit
-            if limit.kept_for is not None and limit.is_kept_from(self):
+            if limit.wide is not None and limit.is_kept_from(self):
                 return limit
         return None
 
-    def has_given_way_to(self, started: Lane[CallT]) -> bool:
-        """Whether a call of *started* took slots that calls of this lane wait for or, while none
-        waits, will ask for."""
-        return (
-            self.stopped_at in started.limits
-            if self.calls
-            else self.request.server == started.request.server
-        )
+    def is_too_wide_for(self, limit: Limit[CallT]) -> bool:
+        return limit.free < limit.slots(self.weight)
 
     def drop(self, call: CallT) -> None:
         """Withdraw *call*. Withdrawn calls are never more than waiting ones, so that they do not
@@ -223,6 +250,59 @@ class Lane(Generic[CallT]):
         """Drop withdrawn calls at the front, so that the first call is a waiting one."""
         while self.withdrawn and self.calls[0][1] in self.withdrawn:
             self.withdrawn.discard(heapq.heappop(self.calls)[1])
+
+
+class Line(Generic[CallT]):
+    """Lanes that wait, of each party the most urgent first."""
+
+    __slots__ = ("_by_party",)
+
+    def __init__(self) -> None:
+        self._by_party: dict[Party, list[tuple[Urgency, int, Lane[CallT]]]] = {}
+
+    def __bool__(self) -> bool:
+        """Whether there is an entry, also if it is stale."""
+        return bool(self._by_party)
+
+    def push(self, lane: Lane[CallT]) -> None:
+        """Add *lane*; the entry is current as long as its stamp is."""
+        entry = lane.urgency, lane.stamp, lane
+        if (heap := self._by_party.get(lane.party)) is None:
+            self._by_party[lane.party] = [entry]
+        else:
+            heapq.heappush(heap, entry)
+
+    def pop(self, turn: Callable[[Lane[CallT]], tuple[int, int]]) -> Lane[CallT] | None:
+        """Take out the lane that is next: of the party with the smallest *turn*, of equals the most
+        urgent. None without any."""
+        lane = self.first(turn)
+        if lane is not None:
+            heap = self._by_party[lane.party]
+            heapq.heappop(heap)
+            if not heap:
+                del self._by_party[lane.party]
+        return lane
+
+    def first(self, turn: Callable[[Lane[CallT]], tuple[int, int]]) -> Lane[CallT] | None:
+        """Return the lane that `pop` would take out."""
+        if len(self._by_party) == 1:
+            [party] = self._by_party
+            entry = self._first_of(party)
+            return None if entry is None else entry[2]
+        entries = [entry for party in [*self._by_party] if (entry := self._first_of(party))]
+        if not entries:
+            return None
+        return min(entries, key=lambda entry: (turn(entry[2]), entry[:2]))[2]
+
+    def _first_of(self, party: Party) -> tuple[Urgency, int, Lane[CallT]] | None:
+        """Return the first current entry of *party*; stale ones before it are dropped."""
+        heap = self._by_party[party]
+        while heap:
+            if heap[0][1] == heap[0][2].stamp:
+                return heap[0]
+            heapq.heappop(heap)
+        del self._by_party[party]
+        return None
 
 
 class Lease(NamedTuple, Generic[CallT]):

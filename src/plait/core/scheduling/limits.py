@@ -1,40 +1,52 @@
 """Concurrency limits: how much may run at once, the slots that a call takes, and the call that
 starts next.
 
-*The idea.* `acquire_next` is the one place that decides what starts. It pops the most urgent lane
+*The idea.* `acquire_next` is the one place that decides what starts. It pops the lane that is next
 (`lanes.py`) from a queue, starts its first call if that fits, and parks the lane at the first full
 limit if it does not. When slots are freed, a limit puts back into the queue as many of its parked
-lanes as it has free slots, the most urgent first. So the cost of an event is the logarithm of the
-number of lanes, however many calls wait.
+lanes as it has free slots, in their order. So the cost of an event is the logarithm of the number
+of lanes, however many calls wait, and the number of parties.
 
 *The invariants.*
 
 1. All slots of a call are taken together, or none.
-2. After `acquire_next` nothing that waits would fit: a call that is left waits for a limit that is
-   full, or that keeps its free slots for a more urgent lane.
-3. Of the calls that fit, the most urgent starts first. A lane too wide for what is free keeps its
-   place at its limit. Narrower lanes behind it may start, but only as many calls as the limit has
-   slots: then the limit keeps free slots for the wide lane (`lanes.py`).
-4. Direct calls (by tool name, outside of runs) and calls of runs that need the same slots
-   alternate: after a direct call has started, its lane *yields*, that is, sorts behind the lanes of
-   runs of the same priority, until a call of a run has started that took what the lane waits for.
-   Neither kind can starve the other, at the cost of one flag a lane.
+2. After `acquire_next` nothing that waits would fit, but for what a wide call holds back: a call
+   that is left waits for a limit that is full, or kept for that one.
+3. Parties that wait for the same slots take turns. Of the calls of one party that fit, the most
+   urgent starts first. A lane too wide for what is free keeps its place at its limit, and narrower
+   lanes behind it may start for a while.
 
 *Why not the obvious way.* Waking every waiter when a slot is freed, and letting each try again,
-starts the right calls but costs a crowd of wake-ups for one slot; and a fixed share for each kind
-of call would leave slots unused.
+starts the right calls but costs a crowd of wake-ups for one slot; a fixed share for each party
+would leave slots unused; and turns over all limits together, instead of at each, would keep a party
+from a server as long as it has calls elsewhere.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, Literal
 
 from .adaptive import AdaptiveLimit
-from .lanes import NO_RUN, CallT, Lane, Lease, Limit, RateLimit, SlotRequest, Urgency
+from .lanes import (
+    NO_RUN,
+    CallT,
+    Lane,
+    Lease,
+    Limit,
+    Line,
+    Party,
+    RateLimit,
+    SlotRequest,
+    Urgency,
+)
 from .rates import UNBOUNDED, Rate
+
+MOST_DIRECT_LANES = 256
+"""With more lanes of direct calls, the empty ones are forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +78,9 @@ class ConcurrencyLimits(Generic[CallT]):
         self.runs: dict[str, Limit[CallT]] = {}
         self.lanes: dict[str, dict[SlotRequest, Lane[CallT]]] = {NO_RUN: {}}
         """By run."""
-        self._yielding: dict[Lane[CallT], None] = {}
-        self._queue: list[tuple[Urgency, int, Lane[CallT]]] = []
+        self._parties: Counter[Party] = Counter()
+        """The lanes of each party."""
+        self._queue: Line[CallT] = Line()
         self._stamp = 0
         self._freed: dict[Limit[CallT], None] = {}
 
@@ -81,9 +94,10 @@ class ConcurrencyLimits(Generic[CallT]):
         `release`."""
         self.runs.pop(run, None)
         for lane in self.lanes.pop(run).values():
-            self._give_back(lane)
             lane.calls.clear()
             self._leave(lane)
+            self._give_up(lane)
+            self._forget_lane(lane)
 
     def add(self, request: SlotRequest, urgency: Urgency, call: CallT) -> None:
         """Queue *call*, which is ready to start."""
@@ -99,14 +113,10 @@ class ConcurrencyLimits(Generic[CallT]):
         was_first = lane.calls[0][1] is call
         lane.drop(call)
         if not lane.calls:
-            self._give_back(lane)
             self._leave(lane)
-            lane.stopped_at = None
+            self._give_up(lane)
         elif was_first:
             self._enter(lane)
-            for limit in lane.limits:
-                if limit.kept_for is lane:  # it is less urgent now, and keeps slots from fewer
-                    self._wake(limit)
 
     @property
     def is_settled(self) -> bool:
@@ -122,41 +132,33 @@ class ConcurrencyLimits(Generic[CallT]):
             rate.now = now
         if lane.calls or lane.full() is not None:
             return None
-        self._take_turns(lane)
-        lease = self._take(lane)
-        self._count_passing(lane, None)
-        return lease
+        return self._take(lane)
 
     def acquire_next(self, now: float) -> Iterator[tuple[CallT, Lease[CallT]]]:
-        """Take the calls that may start now, most urgent first, with their slots, which return with
+        """Take the calls that may start now, in their order, with their slots, which return with
         `release`."""
         for rate in self.rates.values():
             rate.now = now
-        for limit in self._freed:
-            if limit.parked:
-                self._wake(limit)
-        self._freed.clear()
-        while self._queue:
-            urgency, stamp, lane = heapq.heappop(self._queue)
-            if stamp != lane.stamp:
-                continue
+        while True:
+            if self._freed:
+                for limit in self._freed:
+                    if limit.parked:
+                        self._wake(limit)
+                self._freed.clear()
+            if (lane := self._queue.pop(_turn)) is None:
+                return
             if (full := lane.full()) is not None:
-                self._park(lane, full, urgency)
+                self._park(lane, full)
                 continue
             _, call = heapq.heappop(lane.calls)
             held = self._take(lane)
             self._leave(lane)
-            self._count_passing(lane, urgency)
-            if lane.weight > 1:
-                self._give_back(lane)
             if lane.withdrawn:
                 lane.tidy()
-            if self._yielding or lane.request.run == NO_RUN:
-                self._take_turns(lane)
             if not lane.calls:
                 lane.stopped_at = None
             elif (full := lane.full()) is not None:
-                self._park(lane, full, lane.urgency)
+                self._park(lane, full)
             else:
                 self._enter(lane)
             yield call, held
@@ -183,9 +185,6 @@ class ConcurrencyLimits(Generic[CallT]):
     def change(self, limits: Limits) -> None:
         """Apply new *limits*. Calls in flight keep their slots, even if those exceed the new
         limits."""
-        for lanes in self.lanes.values():
-            for lane in lanes.values():
-                self._give_back(lane)
         self._give(self.gateway, limits.gateway)
         self.adaptive = {
             name: self._adapted(name, limits) for name, slots in limits.servers if slots == "auto"
@@ -235,24 +234,31 @@ class ConcurrencyLimits(Generic[CallT]):
         """Yield the servers whose rate keeps calls waiting, each once, with the seconds until the
         next may be sent."""
         for server, rate in self.rates.items():
-            while rate.parked and rate.parked[0][1] != rate.parked[0][2].stamp:
-                heapq.heappop(rate.parked)  # its calls were withdrawn, or wait elsewhere
-            if rate.parked and not rate.is_watched:
+            if not rate.is_watched and rate.parked.first(rate.turn_of) is not None:
                 rate.is_watched = True
                 yield server, rate.bucket.wait(now)
 
     def _lane(self, request: SlotRequest) -> Lane[CallT]:
         lanes = self.lanes[request.run]
         if (lane := lanes.get(request)) is None:
+            if len(lanes) >= MOST_DIRECT_LANES and request.run == NO_RUN:
+                self._forget_empty_lanes()
+                lanes = self.lanes[NO_RUN]
             lane = lanes[request] = Lane(request, self._limits(request))
+            self._parties[lane.party] += 1
         return lane
 
+    def _forget_lane(self, lane: Lane[CallT]) -> None:
+        self._parties[lane.party] -= 1
+        if not self._parties[lane.party]:
+            del self._parties[lane.party]
+
     def _limits(self, request: SlotRequest) -> tuple[Limit[CallT], ...]:
-        limits = (  # the gateway's after the narrower ones: its slots are kept last
+        limits = (
+            self.gateway,
             self.servers.get(request.server),
             self._tool_limit(request.tools),
             self.runs.get(request.run),
-            self.gateway,
             self.rates.get(request.server),
         )
         return tuple(limit for limit in limits if limit is not None)
@@ -267,10 +273,11 @@ class ConcurrencyLimits(Generic[CallT]):
     def _forget_empty_lanes(self) -> None:
         """Drop empty lanes of direct calls: the end of no run does it, and new settings may change
         their requests."""
-        direct = self.lanes[NO_RUN] = {
-            request: lane for request, lane in self.lanes[NO_RUN].items() if lane.calls
-        }
-        self._yielding = {lane: None for lane in self._yielding if lane.request in direct}
+        lanes = self.lanes[NO_RUN]
+        self.lanes[NO_RUN] = {request: lane for request, lane in lanes.items() if lane.calls}
+        for lane in lanes.values():
+            if not lane.calls:
+                self._forget_lane(lane)
 
     def _renew_lanes(self, server: str | None = None) -> None:
         """Rebind the lanes of *server* (None: all) to the current limits."""
@@ -279,22 +286,17 @@ class ConcurrencyLimits(Generic[CallT]):
                 if server in {None, request.server}:
                     lane.use(self._limits(request))
 
-    def _take_turns(self, started: Lane[CallT]) -> None:
-        """Alternate between direct calls and calls of runs: a call of *started* has started."""
-        if started.request.run == NO_RUN:
-            started.yields = True
-            self._yielding[started] = None
-            return
-        for lane in [one for one in self._yielding if one.has_given_way_to(started)]:
-            del self._yielding[lane]
-            lane.yields = False
-            if lane.calls:
-                self._enter(lane)
-
     def _take(self, lane: Lane[CallT]) -> Lease[CallT]:
         taken = lane.takes or tuple([(limit, limit.slots(lane.weight)) for limit in lane.limits])
+        is_shared = len(self._parties) > 1
         for limit, slots in taken:
             limit.acquire(slots)
+            if is_shared:
+                limit.serve(lane.party, slots)
+            if limit.wide is lane:
+                self._let_others_pass(limit)
+            elif limit.wide is not None:
+                limit.passes += slots
         return Lease(taken, None if lane.stopped_at is None else lane.stopped_at.name)
 
     def _enter(self, lane: Lane[CallT], woken_by: Limit[CallT] | None = None) -> None:
@@ -303,7 +305,7 @@ class ConcurrencyLimits(Generic[CallT]):
         if woken_by is not None:
             lane.woken_by = woken_by
             woken_by.woken += 1
-        heapq.heappush(self._queue, (lane.urgency, lane.stamp, lane))
+        self._queue.push(lane)
 
     def _leave(self, lane: Lane[CallT]) -> None:
         if lane.woken_by is not None:
@@ -311,66 +313,49 @@ class ConcurrencyLimits(Generic[CallT]):
             lane.woken_by = None
         lane.stamp = 0
 
-    def _count_passing(self, started: Lane[CallT], urgency: Urgency | None) -> None:
-        """Count a call of *started* for the wide lane that it passed at each limit, if any; keep
-        slots for a lane that was passed too often."""
-        for limit in started.limits:
-            if not limit.parked or (lane := limit.first_parked()) is None or lane.weight == 1:
-                continue
-            if lane is not started and (urgency is None or lane.urgency < urgency):
-                lane.passed += 1
-                self._keep_slots(limit, lane)
+    def _give_up(self, lane: Lane[CallT]) -> None:
+        """Forget that *lane*, which is empty or waits elsewhere now, was parked at a limit."""
+        if lane.stopped_at is not None and lane.stopped_at.wide is lane:
+            self._let_others_pass(lane.stopped_at)
+        lane.stopped_at = None
 
-    def _keep_slots(self, limit: Limit[CallT], lane: Lane[CallT]) -> None:
-        """Keep free slots of *limit* for *lane*, if it was passed too often and no more urgent lane
-        has them."""
-        if lane.passed >= limit.capacity and not limit.is_kept_from(lane):
-            limit.kept_for = lane
+    def _let_others_pass(self, limit: Limit[CallT]) -> None:
+        """Keep *limit* for no wide lane any more."""
+        limit.wide, limit.passes = None, 0
+        self._freed[limit] = None
 
-    def _give_back(self, lane: Lane[CallT], behind: Limit[CallT] | None = None) -> None:
-        """Keep no slots for *lane* any longer, at the limits behind *behind* (None: at all), and
-        count anew who passes it, if that is all."""
-        limits = lane.limits
-        if behind is None:
-            lane.passed = 0
-        elif not isinstance(behind, RateLimit):  # only time can help there: all are given back
-            limits = limits[limits.index(behind) + 1 :]
-        kept = [limit for limit in limits if limit.kept_for is lane]
-        for limit in kept:
-            limit.kept_for = None
-        for limit in kept:
-            self._wake(limit)
-
-    def _park(self, lane: Lane[CallT], full: Limit[CallT], urgency: Urgency) -> None:
+    def _park(self, lane: Lane[CallT], full: Limit[CallT]) -> None:
         self._leave(lane)
-        if lane.weight > 1:
-            self._give_back(lane, behind=full)
-            if full.free < full.slots(lane.weight) and not isinstance(full, RateLimit):
-                self._keep_slots(full, lane)
         self._stamp = lane.stamp = self._stamp + 1
-        lane.stopped_at = full
-        heapq.heappush(full.parked, (urgency, lane.stamp, lane))
+        if lane.stopped_at is not full:
+            self._give_up(lane)
+            lane.stopped_at = full
+        full.parked.push(lane)
         for limit in lane.limits:
             if limit.parked:
                 self._wake(limit)
 
     def _wake(self, limit: Limit[CallT]) -> None:
-        """Queue one lane of those parked at *limit* for each free slot, the most urgent first.
+        """Queue one lane of those parked at *limit* for each free slot, in their order.
 
         More would only be parked again. A lane that starts a call, or is parked elsewhere, no
         longer counts: then the next one is woken.
         """
-        too_wide = []
-        while limit.parked and limit.woken < limit.free:
-            entry = heapq.heappop(limit.parked)
-            _, stamp, lane = entry
-            if stamp != lane.stamp:
-                continue
-            if lane.full() is limit:
-                too_wide.append(entry)
-                if limit.kept_for is lane or limit.is_kept_from(lane):
-                    break  # and so it is from all behind
-            else:
+        waiting = []
+        while limit.woken < limit.free and (lane := limit.parked.pop(limit.turn_of)) is not None:
+            if lane.full() is not limit:
                 self._enter(lane, limit)
-        for entry in too_wide:
-            heapq.heappush(limit.parked, entry)
+                continue
+            waiting.append(lane)
+            if limit.wide is None and lane.is_too_wide_for(limit):
+                limit.wide, limit.passes = lane, 0
+        for lane in waiting:
+            limit.parked.push(lane)
+
+
+def _turn(lane: Lane[CallT]) -> tuple[int, int]:
+    """Return the turn of *lane* at the limit where it is latest, of those that others wait for."""
+    return max(
+        (limit.turn_of(lane) for limit in lane.limits if limit.parked or limit.woken),
+        default=(0, 0),
+    )

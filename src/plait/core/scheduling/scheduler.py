@@ -96,9 +96,11 @@ class Scheduler:
         return self._step(now, run)
 
     def change_limits(self, limits: Limits, now: float) -> Step:
-        """Apply new *limits*, to active runs too."""
+        """Apply new *limits*, to active runs too. Wake-ups for rates are scheduled anew."""
         self.limits.change(limits)
-        return self._step(now, None)
+        watched = [Abort(Key("", server)) for server in self._watched]
+        self._watched.clear()
+        return self._step(now, None, *watched)
 
     def handle(self, event: Event, now: float) -> Step:
         match event:
@@ -350,7 +352,11 @@ class Scheduler:
             case TaskCall(planned=planned):
                 run = self.runs[call.key.run]
                 demand = SlotRequest(
-                    run.id, planned.tool.server, planned.policy.limit, planned.weight
+                    run.id,
+                    planned.tool.server,
+                    planned.policy.limit,
+                    planned.weight,
+                    run.principal,
                 )
                 self.limits.add(demand, run.urgency(call), call)
 
