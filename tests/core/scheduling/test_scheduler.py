@@ -85,6 +85,7 @@ def promise_what_happens_is_as_promised(world: World) -> None:
     promise_dependencies_settle_first(world)
     promise_references_hold_what_was_answered(world)
     promise_what_was_taken_over_is_not_sent(world)
+    promise_items_that_succeeded_are_not_sent_again(world)
     promise_who_asked_first_goes_first(world)
     promise_the_earlier_in_the_document_goes_first(world)
     promise_limits_are_kept(world)
