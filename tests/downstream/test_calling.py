@@ -14,6 +14,7 @@ from plait.core.ports import NO_CLIENT, Caller, RelayRequest, RpcError
 from plait.core.values.strict import JsonObject
 from plait.downstream.calling import MOST_QUESTIONS, MOST_ROUNDS, call_tool, relay
 from plait.downstream.listings.subscriptions import ServerSubscriptions
+from plait.downstream.server_requests.naming import named
 from plait.errors import CallError, ConnectionLost, InvalidOutput, ProtocolError, ToolError
 
 from ..fakes import FakeCaller, a_call, tool
@@ -61,7 +62,7 @@ async def test_a_call_is_sent_again_with_the_answers_and_the_state() -> None:
     session = Session(until_answered)
     assert await called(session, FakeCaller(accept)) == DONE
     first: JsonObject = {"name": "do", "arguments": {"x": 1}}
-    answers: JsonObject = {"k": {"action": "accept", "asked": "?"}}
+    answers: JsonObject = {"k": {"action": "accept", "asked": "[s] ?"}}
     assert session.sent == [first, {**first, "inputResponses": answers, "requestState": "state"}]
 
 
@@ -74,8 +75,9 @@ async def test_a_relayed_request_is_sent_again_with_the_answers() -> None:
 
 async def test_a_caller_that_takes_input_requests_gets_the_first_result() -> None:
     session = Session(until_answered)
+    question = {"method": ASK, "params": named("s", ASK, {"message": "?"})}
     assert await called(session, FakeCaller(accept, takes_input_requests=True)) == asking(
-        k=QUESTION
+        k=question
     )
     assert len(session.sent) == 1
 

@@ -15,6 +15,7 @@ from mcp.shared.inbound import decode_header_value
 
 from plait.core.ports import Ask, RelayRequest, RpcError, as_rpc_error
 from plait.core.values.strict import JsonObject
+from plait.downstream.server_requests.naming import named
 from plait.errors import ProtocolError, ToolError
 
 from ..fakes import FakeCaller, a_call
@@ -386,7 +387,7 @@ async def test_a_question_and_its_answer_are_passed_on_as_they_are(way: Way):
                     tool, {"questions": questions}, FakeCaller(person, capabilities={"roots": {}})
                 )
             )
-    assert person.asked == [(method, params) for method, params, _ in ANSWERS]
+    assert person.asked == [(method, named("raw", method, params)) for method, params, _ in ANSWERS]
     given = result["structuredContent"]["answers"]
     assert given == (
         {"q": ANSWERS[-1][2]} if way.is_modern else [answer for _, _, answer in ANSWERS]
@@ -401,7 +402,12 @@ async def test_a_caller_that_takes_input_requests_gets_the_result_that_asks(way:
             "tools/call", params, caller=FakeCaller(person, takes_input_requests=True)
         )
     if way.is_modern:
-        asked = {"q": {"method": "elicitation/create", "params": FORM}}
+        asked = {
+            "q": {
+                "method": "elicitation/create",
+                "params": named("raw", "elicitation/create", FORM),
+            }
+        }
         assert result == {
             "resultType": "input_required",
             "inputRequests": asked,
@@ -491,7 +497,8 @@ async def test_two_callers_at_once_are_each_asked_their_own_question(legacy_way:
             for name in people:
                 tasks.start_soon(ask, name)
     assert answers == {"a": "a", "b": "b"}
-    assert people["b"].asked == [("elicitation/create", {**FORM, "of": "b"})]
+    asked = named("raw", "elicitation/create", {**FORM, "of": "b"})
+    assert people["b"].asked == [("elicitation/create", asked)]
 
 
 async def test_a_question_during_a_request_of_an_unaskable_caller_is_put_to_no_other(

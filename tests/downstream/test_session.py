@@ -51,7 +51,10 @@ async def opened(era: Era, **script: Any) -> AsyncIterator[Opened]:
     answers = {"tools/call": {"x-odd": 1}, **script}
     made = Opened(ScriptedServer(answers))
     opening = open_session(
-        made.server, made.subscriptions, lambda *notice: made.notified.append(notice)
+        made.server,
+        made.subscriptions,
+        lambda *notice: made.notified.append(notice),
+        server="s",
     )
     async with opening as made.session:
         made.session.adopt(GREETINGS[era])

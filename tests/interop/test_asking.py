@@ -42,8 +42,18 @@ async def test_a_client_is_asked_what_its_server_asks(server: str, upstream: str
                 await peer.call(f"{server}__{tool}", arguments),
             )
             assert as_text(got) == as_text(expected), tool
-    assert as_text(asked(peer)) == as_text(asked(direct))
+    assert as_text(asked(peer)) == as_text(with_name(server, asked(direct)))
     assert len(asked(peer)) == 3
+
+
+def with_name(server: str, asked: list[Ask]) -> list[Ask]:
+    """The same questions with the name of their server, which is all that the gateway adds."""
+    named = []
+    for method, params in asked:
+        message = {"message": f"[{server}] {params['message']}"} if "message" in params else {}
+        meta = {**params.get("_meta", {}), "plait/server": server}
+        named.append((method, {**params, **message, "_meta": meta}))
+    return named
 
 
 def asked(peer: RawClient) -> list[Ask]:
@@ -61,7 +71,7 @@ async def test_a_client_is_asked_what_a_server_asks_in_a_run(server: str, world:
         expected = await direct.call(*SAMPLING)
         answer = await peer.call("execute_dag", dag)
     assert answer["structuredContent"]["outputs"]["ask"] == expected["content"][0]["text"]
-    assert as_text(asked(peer)) == as_text(asked(direct))
+    assert as_text(asked(peer)) == as_text(with_name(server, asked(direct)))
 
 
 async def test_a_refusal_of_a_client_reaches_the_server(world: World):

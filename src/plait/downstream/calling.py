@@ -12,6 +12,7 @@ from ..core.ports import Caller, RelayRequest, RpcError, ToolCall
 from ..core.values.strict import JsonObject, NotStrict, measure, present
 from ..errors import InvalidArguments, InvalidOutput, ToolError
 from .listings.subscriptions import ServerSubscriptions
+from .server_requests.naming import with_named_questions
 from .session import ProtocolSession
 from .transports.faults import lost, translated
 
@@ -85,6 +86,7 @@ async def request_answered(
             raise InvalidArguments(f"the arguments cannot be sent: {str(error)[:200]}") from error
         if result.get("resultType") != "input_required":
             return result
+        result = with_named_questions(server, result)
         questions = _read_questions(name, result, caller)
         if caller.takes_input_requests:
             return result

@@ -437,6 +437,7 @@ class Connection:
             self._transport,
             self._subscriptions,
             self._on_notification,
+            server=self.name,
             asking_kinds=self._asking_kinds,
             roots_caller=self._roots_caller,
         )

@@ -43,6 +43,7 @@ from .mcp_sdk import (
 )
 from .progress import PROGRESS, ProgressTokens
 from .server_requests.log_routing import LOG_MESSAGE, LogRouting
+from .server_requests.naming import named
 from .server_requests.origin import OpenRequests, RequestOrigin, stream_origin
 from .server_requests.requests import MAY_ASK, ServerRequests, kind_of
 from .silence import Silence
@@ -83,6 +84,7 @@ class ProtocolSession:
         subscriptions: ServerSubscriptions,
         on_notification: OnNotification,
         *,
+        server: str,
         writer: Writer | None = None,
         asking_kinds: set[str] | None = None,
         roots_caller: Caller | None = None,
@@ -103,6 +105,7 @@ class ProtocolSession:
         self._server_requests = ServerRequests(
             self._open, asking_kinds=asking_kinds, roots_caller=roots_caller
         )
+        self._server = server
         self._logs = LogRouting(self._open, partial(on_notification, LOG_MESSAGE), context)
         self._subscriptions = subscriptions
         self._on_notification = on_notification
@@ -296,7 +299,9 @@ class ProtocolSession:
         if method == "ping":
             return {}
         try:
-            return await self._server_requests.answer(method, dict(params or {}))
+            return await self._server_requests.answer(
+                method, named(self._server, method, dict(params or {}))
+            )
         except RpcError as error:
             raise MCPError(error.code, error.message, error.data) from None
 
@@ -408,11 +413,12 @@ async def open_session(
     subscriptions: ServerSubscriptions,
     on_notification: OnNotification,
     *,
+    server: str,
     asking_kinds: set[str] | None = None,
     roots_caller: Caller | None = None,
 ) -> AsyncIterator[ProtocolSession]:
-    """Open *transport* and read a session on it until the block is left. No protocol is agreed on
-    yet. *asking_kinds* and *roots_caller* are those of `ServerRequests`."""
+    """Open *transport* to *server*, and read a session on it until the block is left. No protocol
+    is agreed on yet. *asking_kinds* and *roots_caller* are those of `ServerRequests`."""
     async with AsyncExitStack() as stack:
         read, write = await stack.enter_async_context(transport.streams())
         watched = Watched(read)
@@ -421,6 +427,7 @@ async def open_session(
             transport,
             subscriptions,
             on_notification,
+            server=server,
             writer=write if isinstance(write, Writer) else None,
             asking_kinds=asking_kinds,
             roots_caller=roots_caller,

@@ -245,8 +245,18 @@ class ConcurrencyLimits(Generic[CallT]):
                 self._forget_empty_lanes()
                 lanes = self.lanes[NO_RUN]
             lane = lanes[request] = Lane(request, self._limits(request))
+            if len(self._parties) == 1 and lane.party not in self._parties:
+                self._count_turns()
             self._parties[lane.party] += 1
         return lane
+
+    def _count_turns(self) -> None:
+        """Begin to count: a party that has been alone had its turn at each limit that it uses."""
+        [party] = self._parties
+        for limits in ([self.gateway], self.servers.values(), self.tools.values()):
+            for limit in limits:
+                if limit.taken:
+                    limit.serve(party, 1)
 
     def _forget_lane(self, lane: Lane[CallT]) -> None:
         self._parties[lane.party] -= 1
