@@ -323,6 +323,16 @@ def test_a_file_that_has_just_changed_has_no_fingerprint_because_its_next_change
     assert (fingerprint("here", "x") is not None) == is_known
 
 
+def test_a_folder_has_no_fingerprint_because_what_changes_deep_in_it_does_not_show(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "folder").mkdir()
+    later = (tmp_path / "folder").stat().st_mtime_ns + 10**12
+    fingerprint = fingerprints(lambda server, name: str(tmp_path / name), lambda: later)
+    assert fingerprint("here", "folder") is None
+    assert fingerprint("here", ".") is None
+
+
 def test_the_fingerprint_of_a_file_changes_with_it(tmp_path: Path) -> None:
     fingerprint = fingerprints(
         lambda server, name: str(tmp_path / name) if server == "here" else None

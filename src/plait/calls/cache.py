@@ -14,6 +14,7 @@ import time
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from stat import S_ISDIR
 from typing import TypeAlias
 
 import anyio
@@ -50,7 +51,8 @@ def fingerprints(
     path: Callable[[str, str], str | None], now_ns: Callable[[], int] = time.time_ns
 ) -> Callable[[str, str], Fingerprint]:
     """Make the `fingerprint` function of a cache: times, size and inode of the file at *path*. A
-    file that has just changed has none: its next change might not show."""
+    file that has just changed has none, because its next change might not show, and neither has a
+    folder: what changes deep in it does not show at all."""
 
     def fingerprint(server: str, name: str) -> Fingerprint:
         real = path(server, name)
@@ -58,7 +60,7 @@ def fingerprints(
             stat = os.stat(real) if real is not None else None
         except (OSError, ValueError):
             return None
-        if stat is None or now_ns() - stat.st_mtime_ns < RESTLESS_NS:
+        if stat is None or S_ISDIR(stat.st_mode) or now_ns() - stat.st_mtime_ns < RESTLESS_NS:
             return None
         return (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino, stat.st_dev)
 

@@ -629,14 +629,14 @@ class Oracle:
         return self.task(key).weight if key.run else self.requests[key].slots.weight
 
     def waiting(self) -> list[Key]:
+        """Calls that wait for slots, and are not looked at next in any case."""
+        return [key for key in self.queued() if not self._is_looked_at_next(key)]
+
+    def queued(self) -> list[Key]:
         """Calls that have asked and are not sent, that no earlier one keeps from what they
         touch."""
         return [
-            key
-            for key in self.asked
-            if self.seen[key] is Status.READY
-            and not self._is_looked_at_next(key)
-            and not self.in_the_way(key)
+            key for key in self.asked if self.seen[key] is Status.READY and not self.in_the_way(key)
         ]
 
     def _is_looked_at_next(self, key: Key) -> bool:
@@ -734,11 +734,8 @@ class Oracle:
             return False
         rate = dict(self.limits.rates).get(server)
         times = self.sent_to[server][: len(self.sent_to[server]) - but_for]
-        return rate is None or all(
-            len(times) - index + 1
-            <= rate.calls + (self.now - at) * rate.calls / rate.seconds + ALMOST_NOTHING
-            for index, at in enumerate(times)
-        )
+        since = self.now - (rate.seconds if rate is not None else 0.0) + ALMOST_NOTHING
+        return rate is None or sum(at > since for at in times) < rate.calls
 
     def urgency(self, key: Key) -> tuple[int, ...]:
         """As the contract says it: priority, then the longer remaining path, then document
@@ -760,8 +757,7 @@ class Oracle:
         party, slots = self.party(call.key), self.weight(call.key)
         for key in [key for key, _ in self.passed if self.party(key) == party]:
             self.passed = Counter({pair: n for pair, n in self.passed.items() if pair[0] != key})
-        waiting = self.waiting()
-        for key in waiting:
+        for key in self.queued():
             if self.party(key) != party and self.fits(key, [call]) and not self.is_held_back(key):
                 self.passed[key, party] += min(slots, self.limits.gateway)
             if self.weight(key) > 1:
@@ -772,7 +768,7 @@ class Oracle:
         *key*."""
         return any(
             self.weight(other) > 1 and other != key and self._keeps_from(other, key)
-            for other in self.waiting()
+            for other in self.queued()
         )
 
     def _keeps_from(self, wide: Key, key: Key) -> bool:

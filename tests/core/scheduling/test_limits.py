@@ -180,10 +180,9 @@ def test_what_is_above_the_rate_waits_and_someone_is_told_to_look_again():
         desk.add(f"{number}", urgency=number)
     desk.add("free", "t", urgency=9)
     assert desk.start(0.0) == ["0", "1", "free"]
-    assert list(desk.limits.to_watch(0.0)) == [("s", 0.5)]
+    assert list(desk.limits.to_watch(0.0)) == [("s", 1.0)]
     assert list(desk.limits.to_watch(0.1)) == []  # someone does already
-    assert (desk.look(0.5), list(desk.limits.to_watch(0.5))) == (["2"], [("s", 0.5)])
-    assert (desk.look(1.0), list(desk.limits.to_watch(1.0))) == (["3"], [])
+    assert (desk.look(1.0), list(desk.limits.to_watch(1.0))) == (["2", "3"], [])
 
 
 def test_the_end_of_a_call_makes_no_room_in_a_rate():

@@ -37,7 +37,7 @@ import heapq
 from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
-from .rates import UNBOUNDED, LeakyBucket, Rate
+from .rates import UNBOUNDED, Rate, SlidingWindow
 
 Urgency: TypeAlias = "tuple[float, ...]"
 """The smaller one goes first."""
@@ -155,24 +155,24 @@ class RateLimit(Limit[CallT]):
     """A limit whose free slots are the calls that may be sent at this moment. Slots return with
     time, not with the end of a call."""
 
-    __slots__ = ("bucket", "is_watched", "now")
+    __slots__ = ("is_watched", "now", "window")
 
     def __init__(self, name: str, rate: Rate | None = None) -> None:
         super().__init__(name, UNBOUNDED)
-        self.bucket = LeakyBucket(rate)
+        self.window = SlidingWindow(rate)
         self.now = 0.0
         self.is_watched = False
         """Whether a wake-up is scheduled for it."""
 
     @property
     def free(self) -> int:
-        return self.bucket.free(self.now)
+        return self.window.free(self.now)
 
     def slots(self, weight: int) -> int:
         return 1
 
     def acquire(self, slots: int) -> None:
-        self.bucket.take(self.now)
+        self.window.take(self.now)
 
     def release(self, slots: int) -> None:
         pass

@@ -210,8 +210,8 @@ class ConcurrencyLimits(Generic[CallT]):
     def _change_rates(self, rates: dict[str, Rate]) -> None:
         for name in {**self.rates, **rates}:
             limit = self.rates.setdefault(name, RateLimit(f"rate of {name}"))
-            if limit.bucket.rate != rates.get(name):
-                limit.bucket.change(rates.get(name))
+            if limit.window.rate != rates.get(name):
+                limit.window.change(rates.get(name))
                 self._freed[limit] = None
 
     def _give(self, limit: Limit[CallT], slots: int) -> None:
@@ -223,7 +223,7 @@ class ConcurrencyLimits(Generic[CallT]):
         if server not in self.rates:
             self.rates[server] = RateLimit(f"rate of {server}")
             self._renew_lanes(server)
-        self.rates[server].bucket.hold(seconds, now)
+        self.rates[server].window.hold(seconds, now)
 
     def look_again(self, server: str) -> None:
         """Look at *server* again: the time that `to_watch` gave has passed."""
@@ -236,7 +236,7 @@ class ConcurrencyLimits(Generic[CallT]):
         for server, rate in self.rates.items():
             if not rate.is_watched and rate.parked.first(rate.turn_of) is not None:
                 rate.is_watched = True
-                yield server, rate.bucket.wait(now)
+                yield server, rate.window.wait(now)
 
     def _lane(self, request: SlotRequest) -> Lane[CallT]:
         lanes = self.lanes[request.run]
