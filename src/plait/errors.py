@@ -3,7 +3,6 @@
 
 PlaitError
 ├── ConfigError             the settings cannot be used: names file, key and fix
-│   └── Untrusted           a file was found, and the user does not trust it (`config/trust.py`)
 ├── InvalidDag              the document was refused: carries every problem, not the first
 ├── UnknownRun              no such run, or it is not kept any more
 └── CallError               one task gave no output

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import anyio
+import httpx2
 import pytest
 
 from plait.workspace.paths import Root
@@ -458,10 +459,13 @@ async def test_a_gateway_that_is_killed_leaves_no_server(start: Start, tmp_path:
     settings = {"mcpServers": {"s": {"command": "sh", "args": ["-c", script]}}}
     (tmp_path / "mcp.json").write_text(json.dumps(settings))
     process = start("serve", "--http", "0", "--config", "mcp.json")
-    line_with(process, "http://")
+    [url] = re.findall(r"http://[\w.:]+", line_with(process, "http://"))
     with anyio.fail_after(30):
         while not (mark.exists() and mark.read_text().strip()):
             await anyio.sleep(0.01)
+        async with httpx2.AsyncClient() as client:
+            for _ in range(5):  # it goes on after it has started the server: its guard knows of it
+                assert (await client.get(f"{url}/healthz")).status_code == 200
         process.kill()
         while is_alive(int(mark.read_text())):
             await anyio.sleep(0.01)

@@ -317,7 +317,7 @@ def test_addresses_of_libraries_are_logged_without_what_may_be_a_secret(address:
     stream = io.StringIO()
     with configure_logging("debug", stream, as_json=True):
         logging.getLogger("httpx2").info("HTTP Request: POST %s", address)
-        logging.getLogger("mcp").debug("connecting", extra={"url": address})
+        logging.getLogger("mcp").warning("connecting", extra={"url": address})
     first, second = events(stream)
     assert first["event"] == f"HTTP Request: POST {logged}"
     assert second["url"] == logged

@@ -56,7 +56,7 @@ done
 
 class Guard:
     """Ends the process groups that it watches if this process dies, with *grace_s* seconds between
-    the steps. It starts with the first of them."""
+    the steps. It starts before the first of them."""
 
     def __init__(self, grace_s: float = GRACE_S) -> None:
         self._grace_s = grace_s
@@ -72,13 +72,18 @@ class Guard:
         return self._process.pid if self._process is not None else None
 
     async def watch(self, group: int) -> None:
-        """Watch the process group *group*, until it is released. Without a shell, or a process that
-        may be started, nothing watches it, which is logged."""
+        """Watch the process group *group*, until it is released."""
         self._groups.add(group)
+        if not await self.start():
+            self._write("+", group)
+
+    async def start(self) -> bool:
+        """Start the guard, unless it runs; return whether that was necessary. Started before the
+        first server, it hears of that at once. Without a shell, or a process that may be started,
+        nothing watches, which is logged."""
         async with self._starting:
             if self._process is not None and self._process.returncode is None:
-                self._write("+", group)
-                return
+                return False
             try:
                 self._process = await asyncio.create_subprocess_exec(
                     SHELL,
@@ -96,9 +101,10 @@ class Guard:
                 )
             except OSError as error:
                 log.warning("servers.unguarded", extra={"error": error.strerror or str(error)})
-                return
+                return True
             for each in self._groups:
                 self._write("+", each)
+            return True
 
     def release(self, group: int) -> None:
         """Forget *group*: it has ended, and its number may become another's."""

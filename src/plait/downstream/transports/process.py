@@ -328,6 +328,8 @@ class ProcessTransport:
             self._write_timeout_s,
         )
         try:
+            if self._guard is not None:
+                await self._guard.start()
             with anyio.CancelScope(shield=True):  # a half-started process would never be stopped
                 await asyncio.get_running_loop().subprocess_exec(
                     lambda: process,
