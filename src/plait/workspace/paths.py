@@ -25,8 +25,33 @@ FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: opening a FIFO returns at once, so that fstat can find out and it can be refused.
 READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
-RUN_FILES = frozenset({".envrc", ".mcp.json", "pyvenv.cfg"})
-RUN_FOLDERS = frozenset({".vscode", ".cursor", ".idea", ".venv", "venv"})
+RUN_FILES = frozenset(
+    {
+        ".envrc",
+        ".mcp.json",
+        ".npmrc",
+        ".pre-commit-config.yaml",
+        ".mise.toml",
+        "mise.toml",
+        "opencode.json",
+        "pyvenv.cfg",
+    }
+)
+RUN_FOLDERS = frozenset(
+    {
+        ".claude",
+        ".codex",
+        ".cursor",
+        ".devcontainer",
+        ".gemini",
+        ".husky",
+        ".idea",
+        ".venv",
+        ".vscode",
+        ".zed",
+        "venv",
+    }
+)
 """Folders and files that shells, editors, clients and Python run or follow unasked."""
 Kind = Literal["file", "folder", "symlink", "special file"]
 WorkspacePath = Annotated[

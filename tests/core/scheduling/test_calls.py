@@ -16,6 +16,7 @@ from plait.core.planning.plan import PlannedTask
 from plait.core.scheduling.calls import (
     MAX_COMPLAINTS,
     MAX_COPIED_BYTES,
+    MAX_SENT_BYTES,
     blamed,
     calls_of,
     reason_to_skip,
@@ -271,4 +272,14 @@ def test_items_with_large_texts_of_their_own_are_bounded_in_all(copy: str):
     assert (error.code, error.message) == (
         "output_too_large",
         "the texts of all items hold more than 16,777,216 bytes",
+    )
+
+
+def test_what_all_items_send_is_bounded_though_they_share_it():
+    each = planned(for_each=[*range(500)], arguments={"x": "$OUTPUT[a]", "n": "$ITEM"})
+    calls, items = calls_of(KEY, each, {"a": Output.of(LARGE)})
+    assert items is not None
+    assert len(calls) == MAX_SENT_BYTES // (len(LARGE) + 20) + 1
+    assert items.errors[-1][1].message == (
+        "the arguments of all items hold more than 268,435,456 bytes"
     )

@@ -4,7 +4,7 @@ filled in and checked, once or for each item, and the part of its output that is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ...errors import CallError, ExpressionFailed, InvalidArguments, OutputTooLarge, ReferenceFailed
 from ..language.references import FROM_TEXT, ITEM
@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # a start without a DAG does not need them
 MAX_ITEMS = 1_000
 MAX_COPIED_BYTES = 16 * 2**20
 """Most bytes of all the calls of one `for_each` task, where each has a text of its own."""
+MAX_SENT_BYTES = 256 * 2**20
+"""Most bytes of all the calls of one `for_each` task."""
 MAX_COMPLAINTS = 5
 """Problems in the error of one call; the others are counted."""
 
@@ -36,15 +38,18 @@ def calls_of(
     failed already. Raises `CallError` if no call can be made at all.
     """
     if planned.items is None:
+        if planned.arguments.fill is None:  # they were checked with the document
+            arguments = cast("JsonObject", planned.arguments.value)
+            return [TaskCall(key, planned, arguments)], None
         filled, gone = _Arguments(planned, outputs).filled()
         return [TaskCall(key, planned, filled, left_out=gone)], None
     values = _items(planned, outputs, max_items)
-    arguments = _Arguments(planned, outputs, values)
+    each = _Arguments(planned, outputs, values)
     items = Items(len(values))
     calls = []
     for index, value in enumerate(values):
         try:
-            filled, gone = arguments.filled(value, index)
+            filled, gone = each.filled(value, index)
         except CallError as error:
             items.errors.append((index, Failure.of(error)))
             items.left -= 1
@@ -85,6 +90,7 @@ class _Arguments:
         self._may_be_large = self._most_bytes(items) > MAX_ARGUMENT_BYTES
         self._has_copies = items is not None and self._template.has_copies
         self._copied_bytes = 0
+        self._sent_bytes = 0
 
     def _most_bytes(self, items: list[Json] | None) -> int:
         """The most that all references stand for, as each is a part of an output or an item."""
@@ -99,9 +105,14 @@ class _Arguments:
     ) -> tuple[JsonObject, tuple[Place, ...]]:
         """Return the arguments of one call, and the places of those that were left out. Raises
         `CallError`."""
-        if self._copied_bytes > MAX_COPIED_BYTES:
+        if self._copied_bytes > MAX_COPIED_BYTES or self._sent_bytes > MAX_SENT_BYTES:
+            what, most = (
+                ("texts", MAX_COPIED_BYTES)
+                if self._copied_bytes > MAX_COPIED_BYTES
+                else ("arguments", MAX_SENT_BYTES)
+            )
             raise OutputTooLarge(
-                f"the texts of all items hold more than {MAX_COPIED_BYTES:,} bytes",
+                f"the {what} of all items hold more than {most:,} bytes",
                 hint="Refer to a smaller part of the output, or shrink it with select.",
             )
         scope = Scope(self._outputs, item, index)
@@ -117,6 +128,7 @@ class _Arguments:
             raise InvalidArguments(f"the arguments are not strict JSON: {error}") from None
         if size > MAX_ARGUMENT_BYTES:
             raise _too_large(f"{size:,}")
+        self._sent_bytes += size
         if self._has_copies:
             self._copied_bytes += size
         schema = self._planned.tool.input

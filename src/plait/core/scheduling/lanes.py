@@ -275,13 +275,22 @@ class Line(Generic[CallT]):
     def pop(self, turn: Callable[[Lane[CallT]], tuple[int, int]]) -> Lane[CallT] | None:
         """Take out the lane that is next: of the party with the smallest *turn*, of equals the most
         urgent. None without any."""
-        lane = self.first(turn)
-        if lane is not None:
-            heap = self._by_party[lane.party]
+        by_party = self._by_party
+        if len(by_party) == 1:  # as in most gateways, at most times
+            [(party, heap)] = by_party.items()
+            while heap:
+                _, stamp, lane = heapq.heappop(heap)
+                if not heap:
+                    del by_party[party]
+                if stamp == lane.stamp:
+                    return lane
+            return None
+        if (found := self.first(turn)) is not None:
+            heap = by_party[found.party]
             heapq.heappop(heap)
             if not heap:
-                del self._by_party[lane.party]
-        return lane
+                del by_party[found.party]
+        return found
 
     def first(self, turn: Callable[[Lane[CallT]], tuple[int, int]]) -> Lane[CallT] | None:
         """Return the lane that `pop` would take out."""

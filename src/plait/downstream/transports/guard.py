@@ -79,7 +79,7 @@ class Guard:
 
     async def start(self) -> bool:
         """Start the guard, unless it runs; return whether that was necessary. Started before the
-        first server, it hears of that at once. Without a shell, or a process that may be started,
+        first server, it watches that at once. Without a shell, or a process that may be started,
         nothing watches, which is logged."""
         async with self._starting:
             if self._process is not None and self._process.returncode is None:

@@ -26,8 +26,20 @@ PEER = "plait.peer"
 """The key of the connection's `Peer` in the state of a request."""
 _ADMITTED = "plait.admitted"
 _FORWARDED = frozenset(
-    {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"}
+    {
+        b"cdn-loop",
+        b"client-ip",
+        b"fastly-client-ip",
+        b"forwarded",
+        b"true-client-ip",
+        b"via",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-real-ip",
+    }
 )
+_FORWARDED_STARTS = (b"x-forwarded", b"x-original-forwarded", b"x-envoy-", b"cf-", b"tailscale-")
+"""Headers of proxies and tunnels, and how their names begin."""
 
 
 class Admission(Protocol):
@@ -100,7 +112,9 @@ async def _is_own(scope: Scope) -> bool:
     host = parse_authority(_all(scope, b"host")[0].decode("latin-1"))
     if host is None or not is_loopback_name(host[0]):
         return False
-    if any(name in _FORWARDED for name, _ in scope["headers"]):
+    if any(
+        name in _FORWARDED or name.startswith(_FORWARDED_STARTS) for name, _ in scope["headers"]
+    ):
         return False
     peer = scope.get("state", {}).get(PEER)
     return isinstance(peer, Peer) and await peer.is_our_user()
