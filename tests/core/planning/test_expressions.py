@@ -204,8 +204,8 @@ def test_all_mistakes_of_all_expressions_are_listed_at_once() -> None:
         deploy("check.stat == 'x' && chekc.ok && check.ok == 5", "check"),
     )
     assert [(problem.path, problem.message) for problem in found] == [
-        ("tasks[0].select", "there is no field itms (at character 1)."),
-        ("tasks[2].when", "there is no field stat (at character 7)."),
+        ("tasks[0].select", "unknown field itms (at character 1)."),
+        ("tasks[2].when", "unknown field stat (at character 7)."),
         ("tasks[2].when", "chekc is not a dependency (at character 22)."),
         ("tasks[2].when", "a boolean == one of 5 is never true (at character 34)."),
     ]
@@ -230,20 +230,20 @@ def test_references_in_a_select_are_operands_that_add_their_dependency() -> None
     }
     assert planned(each).tasks["b"].needs == ()
     [problem] = problems({**each, "for_each": [{"id": 1}], "select": "items[?n == $ITEM.ix]"})
-    assert problem.message == "there is no field ix (at character 19)."
+    assert problem.message == "unknown field ix (at character 19)."
 
 
 @pytest.mark.parametrize("when", ["length(b) > 0", "b[0].n == 1", "b.result[0].n == 1"])
 def test_a_wrapper_is_looked_through_by_conditions(when: str) -> None:
     planned({"id": "b", "tool": "s:wrapped"}, deploy(when, "b"))
     [problem] = problems({"id": "b", "tool": "s:wrapped"}, deploy("b[0].m == 1", "b"))
-    assert problem.message.startswith("there is no field m")
+    assert problem.message.startswith("unknown field m")
 
 
 @pytest.mark.parametrize(
     ("task", "when", "message"),
     [
-        ({"select": "{ids: items[].id}"}, "a.idz", "there is no field idz"),
+        ({"select": "{ids: items[].id}"}, "a.idz", "unknown field idz"),
         ({"select": "items[].id"}, "a.ids", "a list has no field ids; [] goes over its elements"),
         ({"for_each": [1, 2]}, "a.total", "a list has no field total; [] goes over its elements"),
         ({"for_each": [1], "select": "total"}, "a[0].x", "null or an integer has no fields"),

@@ -515,7 +515,7 @@ def _call(node: Call) -> Run:
         shown = " or ".join(f"{name}{FUNCTIONS[name].signature}" for name in near)
         hint = f"Did you mean {shown}?" if near else f"Functions: {', '.join(FUNCTIONS)}."
         hint = "" if meant else hint
-        message = f"there is no function {node.name[:80]}"
+        message = f"unknown function {node.name[:80]}"
         raise InvalidExpression(Finding(node.start, node.end, message, edit, hint=hint))
     if not function.takes(len(node.arguments)):
         raise _invalid(

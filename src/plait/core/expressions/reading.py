@@ -323,13 +323,11 @@ class _Reader:
         near = slip_of(name, shape.members)
         if compared and near is None and there is There.NO and not shape.is_learned:
             return self.say(
-                node.start, node.end, f"there is no field {name} to compare with", _quoted(name)
+                node.start, node.end, f"unknown field {name} to compare with", _quoted(name)
             )
         if there is There.NO:
             what = (
-                f"{shape} has no fields"
-                if "object" not in shape.kinds
-                else f"there is no field {name}"
+                f"{shape} has no fields" if "object" not in shape.kinds else f"unknown field {name}"
             )
             if shape.known == {"list"}:
                 is_step = self._text[node.start - 1 : node.start] == "."

@@ -109,7 +109,7 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
                 )
             case answer if response.status_code in _SAYS_MORE:
                 return _failed(request, status_error(response, body=body))
-            case answer if answer.id != id:  # there is no other request that it can answer
+            case answer if answer.id != id:  # it can only answer this request
                 body = answer.model_copy(update={"id": id}).model_dump_json(by_alias=True).encode()
         return _with_body(request, response, body)
 
