@@ -4,6 +4,7 @@ process has ended."""
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,16 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "ws-evil" / "secret.txt").write_text("the secret\n")
     (tmp_path / "ws").mkdir()
     return tmp_path / "ws"
+
+
+@pytest.fixture
+def ripgrep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts ripgrep on PATH, from where scripts/test has installed it, if it is not there."""
+    if shutil.which("rg") is None:
+        modules = Path(__file__).parent / "node_modules" / "@vscode"
+        found = next(iter(sorted(modules.glob("ripgrep-*/bin/rg"))), None)
+        assert found is not None, "ripgrep is missing: scripts/test installs it"
+        monkeypatch.setenv("PATH", str(found.parent), prepend=os.pathsep)
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ def root(folder, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     """A folder to search, with each of the two engines."""
     if request.param == "scan":
         monkeypatch.setattr(search, "program", lambda name: None)
+    else:
+        request.getfixturevalue("ripgrep")
     for name, text in {
         "a.py": "one\ntwo\nthree\nfour\n",
         "src/b.py": "import two\n",
@@ -226,7 +228,7 @@ async def test_a_search_that_takes_too_long_ends_with_what_it_has(
     assert (found.lines, found.truncated) == ([], True)
 
 
-async def test_gitignore_is_followed_by_ripgrep(folder):
+async def test_gitignore_is_followed_by_ripgrep(folder, ripgrep):
     (folder / ".git").mkdir()
     (folder / ".gitignore").write_text("ignored.txt\n")
     (folder / "ignored.txt").write_text("two\n")
