@@ -48,7 +48,7 @@ class FaultyHttp:
         self.forgets = "404 Not Found"
         """The status for a session that is not known."""
         self.forgets_as = "json"
-        """What it says then: `json`, `html`, or the JSON on a `stream`."""
+        """What it says then: `json`, `html`, `text`, or the JSON on a `stream`."""
         self.forgets_with: dict[str, Any] = {
             "code": -32000,
             "message": "Bad Request: No valid session ID provided",
@@ -129,6 +129,8 @@ class FaultyHttp:
         body, kind = json.dumps(answer).encode(), "application/json"
         if self.forgets_as == "html":
             body, kind = b"<html>Gone</html>", "text/html"
+        elif self.forgets_as == "text":
+            body, kind = str(self.forgets_with["message"]).encode(), "text/plain"
         elif self.forgets_as == "stream":
             body, kind = b"data: " + body + b"\n\n", "text/event-stream"
         self._body(writer, body, self.forgets, kind=kind)

@@ -124,6 +124,28 @@ async def test_a_lost_session_is_opened_again_and_the_call_sent_once_more(
         assert served.calls == ["lose_session", "echo"]
 
 
+@pytest.mark.parametrize(
+    ("status", "kind", "message"),
+    [
+        ("500 Internal Server Error", "json", "Session not found"),
+        ("503 Service Unavailable", "text", "the session has expired"),
+    ],
+)
+async def test_after_a_failure_about_the_session_a_new_one_is_opened_and_no_call_sent_again(
+    status: str, kind: str, message: str
+):
+    """The server may have carried the call out before it failed."""
+    async with connected() as (served, connection):
+        served.forgets, served.forgets_as = status, kind
+        served.forgets_with = {"code": -32603, "message": message}
+        await call(connection, "lose_session")
+        with pytest.raises(ConnectionLost, match=f"web: HTTP {status[:3]}: {message}"):
+            await call(connection, "echo", x=1)
+        assert (await call(connection, "echo", x=2))["structuredContent"] == {"x": 2}
+        assert served.sessions == 2
+        assert served.calls == ["lose_session", "echo"]
+
+
 async def test_many_calls_that_find_their_session_lost_are_all_sent_once_more():
     at_once = ConnectTimings(refresh_pause_s=0, drain_s=60, call_wait_s=60)
     async with connected(at_once) as (served, connection):

@@ -9,10 +9,11 @@ import httpx2
 import mcp_types as types
 import pytest
 
+from plait.downstream.transports.faults import Fault
 from plait.downstream.transports.responses import (
-    is_session_lost,
     read_answer,
     says_session_lost,
+    session_fault,
     status_error,
 )
 
@@ -40,7 +41,23 @@ def rpc_error(message: str, code: int = -32600) -> bytes:
     ],
 )
 def test_a_session_is_lost_however_the_server_says_so(status: int, body: bytes):
-    assert is_session_lost(response(status), body)
+    assert session_fault(response(status), body) is Fault.SESSION_LOST
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (500, b"Session not found"),
+        (500, b'{"error":"Session has expired"}'),
+        (500, rpc_error("Session terminated", types.INTERNAL_ERROR)),
+        (502, b"<html>Unknown MCP session</html>"),
+        (503, b"session closed"),
+    ],
+)
+def test_a_server_that_failed_may_have_lost_the_session_while_it_ran_the_call(
+    status: int, body: bytes
+):
+    assert session_fault(response(status), body) is Fault.SESSION_BROKEN
 
 
 @pytest.mark.parametrize(
@@ -58,7 +75,7 @@ def test_a_session_is_lost_however_the_server_says_so(status: int, body: bytes):
     ],
 )
 def test_other_answers_are_not_taken_for_the_loss_of_a_session(status: int, body: bytes):
-    assert not is_session_lost(response(status), body)
+    assert session_fault(response(status), body) is None
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ class FaultySse(FaultyHttp):
         match name:
             case "reset":
                 self._reset(writer)
-            case "forgotten" | "gone" | "unknown" if self.calls.count(name) == 1:
+            case "forgotten" | "gone" | "unknown" | "failed" if self.calls.count(name) == 1:
                 self._forgotten(name, writer)
             case "long_body":
                 writer.write(b"HTTP/1.1 202 Accepted\r\ntransfer-encoding: chunked\r\n\r\n")
@@ -102,6 +102,8 @@ class FaultySse(FaultyHttp):
     def _forgotten(self, name: str, writer: asyncio.StreamWriter) -> None:
         if name == "unknown":
             self._body(writer, b"Unknown session", "400 Bad Request", kind="text/plain")
+        elif name == "failed":
+            self._body(writer, b"Session lost", "500 Internal Error", kind="text/plain")
         else:
             self._status(writer, {"gone": "410 Gone"}.get(name, "404 Not Found"))
 
@@ -147,6 +149,15 @@ async def test_a_server_that_forgot_our_session_is_connected_again_and_the_call_
         assert (await call(connection, how, x=1))["structuredContent"] == {"x": 1}
         assert served.streams == 2
         assert served.calls == [how, how]
+
+
+async def test_after_a_failure_about_the_session_a_new_one_is_opened_and_no_call_sent_again():
+    async with connected() as (served, connection):
+        with pytest.raises(ConnectionLost, match="HTTP 500: Session lost"):
+            await call(connection, "failed")
+        assert (await call(connection, "echo", x=1))["structuredContent"] == {"x": 1}
+        assert served.streams == 2
+        assert served.calls == ["failed", "echo"]
 
 
 async def test_the_end_of_the_stream_ends_the_calls_in_flight_and_it_is_opened_again():

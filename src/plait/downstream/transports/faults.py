@@ -64,6 +64,7 @@ class Fault(StrEnum):
     TOO_LARGE = "too_large"
     STATUS = "status"  # an HTTP status instead of an answer
     SESSION_LOST = "session_lost"  # the server forgot our session and did not run the call
+    SESSION_BROKEN = "session_broken"  # it forgot our session, perhaps while it ran the call
 
 
 DID_NOT_ANSWER = "it did not answer"
@@ -144,7 +145,7 @@ def status_of(error: types.ErrorData) -> int | None:
 
 def is_session_lost(error: types.ErrorData) -> bool:
     """Whether *error* is that of a transport whose server has forgotten the session."""
-    return _fault_details(error).get("fault") == Fault.SESSION_LOST
+    return _fault_details(error).get("fault") in {Fault.SESSION_LOST, Fault.SESSION_BROKEN}
 
 
 def asked_pause_s(error: BaseException) -> float:

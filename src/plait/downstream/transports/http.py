@@ -26,10 +26,10 @@ from .events import Event, Events, Unreadable, read_event
 from .faults import TRY_LATER, Fault, described, made_error
 from .responses import (
     compression_of,
-    is_session_lost,
     kind_of,
     read_answer,
     says_session_lost,
+    session_fault,
     status_error,
 )
 
@@ -99,8 +99,8 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
         id = _request_id(request)
         if response.is_redirect or id is None:
             return _with_body(request, response, body)
-        if SESSION_HEADER in request.headers and is_session_lost(response, body):
-            return _failed(request, status_error(response, Fault.SESSION_LOST, body))
+        if SESSION_HEADER in request.headers and (fault := session_fault(response, body)):
+            return _failed(request, status_error(response, fault, body))
         match read_answer(response, body):
             case types.ErrorData() as unusable:
                 is_status = not response.is_success

@@ -83,19 +83,23 @@ def status_error(
     )
 
 
-def is_session_lost(response: httpx2.Response, body: bytes) -> bool:
-    """Whether a server says by *response* to a request of a session that it has forgotten the
-    session: the protocol asks for 404, and servers answer in many other ways."""
-    if response.status_code in _LOST_STATUSES:
-        return True
-    if response.status_code in _PERHAPS_LOST and b"session" in body[:1000].lower():
-        return True
-    if response.status_code in {401, 403}:  # about credentials, whatever it says
-        return False
+def session_fault(response: httpx2.Response, body: bytes) -> Fault | None:
+    """How a server says by *response* to a request of a session that it has forgotten the session;
+    None if it does not. The protocol asks for 404, and servers answer in many other ways. After a
+    status of 500 or above the request may have been carried out all the same."""
+    status = response.status_code
+    if status in _LOST_STATUSES:
+        return Fault.SESSION_LOST
+    if status in _PERHAPS_LOST and b"session" in body[:1000].lower():
+        return Fault.SESSION_LOST
+    if status in {401, 403}:  # about credentials, whatever it says
+        return None
     match read_message(body) if b"session" in body[:4000].lower() else None:
-        case types.JSONRPCError(error=error):
-            return says_session_lost(error)
-    return False
+        case types.JSONRPCError(error=error) if says_session_lost(error):
+            return Fault.SESSION_LOST
+    if status >= 500 and _LOST_WORDS.search(body[:1000].decode("utf-8", "replace")):
+        return Fault.SESSION_BROKEN
+    return None
 
 
 def says_session_lost(error: types.ErrorData) -> bool:

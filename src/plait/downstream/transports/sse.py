@@ -25,7 +25,7 @@ from ..mcp_sdk import SessionMessage, stream_within_origin
 from .events import Events, Unreadable, read_event
 from .faults import REDIRECTED, Fault, made_error
 from .http import CANCEL_TIMEOUT_S, MAX_BODY_BYTES, error_of, make_client
-from .responses import compression_of, is_session_lost, kind_of, status_error
+from .responses import compression_of, kind_of, session_fault, status_error
 
 log = logging.getLogger(__name__)
 
@@ -201,8 +201,7 @@ class _Poster:
                 if response.is_success:
                     return None
                 body = await _head(response)
-                is_lost = is_session_lost(response, body)
-                return status_error(response, Fault.SESSION_LOST if is_lost else Fault.STATUS, body)
+                return status_error(response, session_fault(response, body) or Fault.STATUS, body)
         except httpx2.TransportError as error:
             return error_of(error)
 
