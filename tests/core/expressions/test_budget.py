@@ -21,8 +21,9 @@ from plait.core.expressions.budget import (
     size,
     to_text,
 )
-from plait.core.expressions.evaluation import Operand, condition, expression
-from plait.core.expressions.syntax import Key, Source
+from plait.core.expressions.evaluation import condition, expression
+from plait.core.expressions.frame import Operand
+from plait.core.expressions.nodes import Key, Source
 from plait.errors import ExpressionFailed
 
 from ..steps import steps

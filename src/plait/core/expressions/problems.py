@@ -42,6 +42,12 @@ class InvalidExpression(ExpressionFailed):
         self.finding = finding
 
 
+def invalid(
+    start: int, end: int, message: str, edit: Edit | None = None, hint: str = ""
+) -> InvalidExpression:
+    return InvalidExpression(Finding(start, end, message, edit, hint=hint))
+
+
 def fixed(text: str, findings: Iterable[Finding]) -> str:
     """Return *text* with the edits of all *findings* that do not overlap."""
     edits = sorted({finding.edit for finding in findings if finding.edit is not None})

@@ -127,6 +127,13 @@ def not_null(shape: Shape) -> Shape:
     return replace(shape, kinds=shape.kinds - {"null"})
 
 
+def members_of(shape: Shape) -> Shape:
+    """Return the shape of any member of an object of *shape*."""
+    if shape.members and shape.is_closed:
+        return either(*shape.members.values())
+    return shape.of_members or ANY
+
+
 def either(*shapes: Shape) -> Shape:
     """Return what holds for a value of any of *shapes*."""
     known: dict[tuple[int, int], Shape] = {}

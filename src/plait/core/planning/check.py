@@ -8,9 +8,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ...errors import InvalidDag
-from ..expressions.evaluation import Expression, condition, expression, fields_at_root
+from ..expressions.evaluation import Expression, condition, expression
+from ..expressions.nodes import Source
 from ..expressions.problems import InvalidExpression, fixed
-from ..expressions.syntax import Source
+from ..expressions.roots import fields_at_root
 from ..language.dag import Reading, Task
 from ..language.lookalikes import (
     in_defaults,

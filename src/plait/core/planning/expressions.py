@@ -8,10 +8,10 @@ from dataclasses import replace
 from itertools import chain
 
 from ..expressions.evaluation import Expression
+from ..expressions.nodes import Key, Source
 from ..expressions.problems import Finding, fixed
 from ..expressions.reading import Reading, read, read_condition
 from ..expressions.shapes import ANY, Shape, list_of, of, or_null
-from ..expressions.syntax import Key, Source
 from ..language.references import ITEM, Every
 from ..values.problems import MAX_FIX_CHARS, Fix, Op, Problem
 from ..values.strict import short

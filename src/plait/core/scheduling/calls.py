@@ -19,8 +19,9 @@ from .events import Failure, Key
 from .state import Items, TaskCall, TaskState
 
 if TYPE_CHECKING:  # a start without a DAG does not need them
-    from ..expressions.evaluation import Expression, Operand
-    from ..expressions.syntax import Key as ReferenceKey
+    from ..expressions.evaluation import Expression
+    from ..expressions.frame import Operand
+    from ..expressions.nodes import Key as ReferenceKey
 
 MAX_ITEMS = 1_000
 MAX_COPIED_BYTES = 16 * 2**20
@@ -240,8 +241,8 @@ def _inner(output: Output | None) -> Json:
 
 def _operand(key: ReferenceKey, scope: Scope) -> Operand | None:
     """Return the value of a reference in an expression; None if its task has no output."""
-    from ..expressions.evaluation import Operand
-    from ..expressions.syntax import Source
+    from ..expressions.frame import Operand
+    from ..expressions.nodes import Source
 
     match key.source:
         case Source.ITEM:

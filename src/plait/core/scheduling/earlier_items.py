@@ -93,7 +93,7 @@ def items_to_reuse(
 
 
 def _references(planned: PlannedTask) -> list[Reference]:
-    from ..expressions.syntax import Source
+    from ..expressions.nodes import Source
 
     select = planned.select.references if planned.select is not None else ()
     return [
@@ -103,7 +103,7 @@ def _references(planned: PlannedTask) -> list[Reference]:
 
 
 def _uses_index(planned: PlannedTask) -> bool:
-    from ..expressions.syntax import Source
+    from ..expressions.nodes import Source
 
     select = planned.select.references if planned.select is not None else ()
     return any(reference.task == INDEX for reference in planned.arguments.references) or any(

@@ -1,0 +1,200 @@
+"""Names: what a field that is not there may have been meant as.
+
+A name may be misspelt, belong to the value around the elements, be a text without its quotes, a
+list whose elements have it, or, in a condition, no dependency.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from ..values.problems import nearest, slip_of, some_of
+from ..values.strict import dumps
+from .findings import Findings
+from .nodes import Field, Node, Path
+from .problems import Edit
+from .scopes import Scope, looked_through
+from .shapes import ANY, Shape, There
+
+PLAIN = re.compile(r"[^\W\d]\w*")
+ENVELOPES = frozenset(
+    [
+        "output",
+        "outputs",
+        "result",
+        "results",
+        "task",
+        "tasks",
+        "step",
+        "steps",
+        "needs",
+        "nodes",
+        "data",
+    ]
+)
+"""Words that other engines put around or before an output."""
+_CONSTANTS = {"True": "true", "False": "false", "None": "null"}
+"""Constants of Python, as they are written here."""
+
+
+class Names:
+    """A check of the names in one expression. *tasks* are the ids that a condition may name."""
+
+    def __init__(self, findings: Findings, tasks: Collection[str]) -> None:
+        self._findings = findings
+        self._tasks = tasks
+
+    def field(self, node: Field, scope: Scope, *, compared: bool = False) -> Shape:
+        shape, name = scope.shape, node.name
+        there = shape.has(name)
+        if there is There.YES:
+            return looked_through(shape.member(name)) if scope.is_tasks else shape.member(name)
+        if scope.is_tasks:
+            found = self.task_of(node, node, scope, compared=compared)
+            return found[0] if found is not None else ANY
+        if (said := self.outer_name(node, scope, there)) is not None:
+            return said
+        if there is There.UNKNOWN or (
+            there is There.DOUBTFUL and shape.is_learned and shape.of_members is not None
+        ):
+            return shape.member(name)
+        near = slip_of(name, shape.members)
+        if compared and near is None and there is There.NO and not shape.is_learned:
+            return self._findings.say(
+                node.start, node.end, f"unknown field {name} to compare with", quoted(name)
+            )
+        if there is There.NO:
+            what = (
+                f"{shape} has no fields" if "object" not in shape.kinds else f"unknown field {name}"
+            )
+            if shape.known == {"list"}:
+                is_step = self._findings.text[node.start - 1 : node.start] == "."
+                over = (
+                    Edit(node.start - is_step, node.start, "[].")
+                    if shape.elements.has(name) is There.YES
+                    else None
+                )
+                return self._findings.say(
+                    node.start,
+                    node.end,
+                    f"a list has no field {name}; [] goes over its elements",
+                    over,
+                    is_note=shape.is_learned,
+                )
+            in_brackets = self._findings.text[node.start - 1 : node.start] == "["
+            edit = (dumps(near) if in_brackets else as_name(near)) if near else None
+            hint = f"Fields: {some_of(shape.members, 12)}." if shape.members else ""
+            return self._findings.say(
+                node.start, node.end, what, edit, is_note=shape.is_learned, hint=hint
+            )
+        near_names = nearest(name, shape.members)
+        there_are = f"Fields: {', '.join([*shape.members][:12])}."
+        hint = f"Did you mean {near_names[0]}?" if near_names else there_are
+        self._findings.say(
+            node.start,
+            node.end,
+            f"no field {name} is {'known' if shape.is_learned else 'declared'}",
+            is_note=True,
+            hint=hint,
+        )
+        return shape.member(name)
+
+    def outer_name(self, node: Field, scope: Scope, there: There) -> Shape | None:
+        """Report *node* if it names a member of the value around the elements."""
+        outer = scope.around
+        while outer is not None and outer.shape.has(node.name) is not There.YES:
+            outer = outer.around
+        if outer is None:
+            return None
+        source = f"$OUTPUT[{node.name}]" if outer.is_tasks else None
+        message = f"{node.name} is read from each element here; only the value around has it"
+        if there is There.UNKNOWN and "object" in scope.shape.kinds:
+            hint = f"Write {source}." if source else ""
+            return self._findings.say(node.start, node.end, message, is_note=True, hint=hint)
+        hint = (
+            ""
+            if source
+            else "A reference has one value at every depth: use $OUTPUT[id], or for_each and $ITEM."
+        )
+        return self._findings.say(node.start, node.end, message, source, hint=hint)
+
+    def task_of(
+        self, node: Node, first: Field, scope: Scope, *, compared: bool = False
+    ) -> tuple[Shape, int] | None:
+        """Report a path in a `when` that does not start from a dependency. Return the shape of the
+        task that was meant, and how many more steps its id takes."""
+        name = first.name
+        steps = node.steps[1:] if isinstance(node, Path) else ()
+        names = [name]
+        if scope.shape.has(name) is There.YES:
+            return None
+        for count, step in enumerate(steps, 1):
+            if not isinstance(step, Field):
+                break
+            names.append(step.name)
+            id = ".".join(names)
+            if id in scope.shape.members or id in self._tasks:
+                self._findings.say(
+                    first.start, step.end, f"{id} is one id and has double quotes", dumps(id)
+                )
+                return scope.shape.members.get(id, ANY), count
+        after = steps[0] if steps and isinstance(steps[0], Field) else None
+        if name in ENVELOPES:
+            if after is not None and after.name in scope.shape.members:
+                self._findings.say(
+                    first.start,
+                    first.end,
+                    f"{name} is not a dependency",
+                    Edit(first.start, after.start, ""),
+                )
+                return scope.shape.members[after.name], 1
+            if len(scope.shape.members) == 1:
+                [(id, shape)] = scope.shape.members.items()
+                self._findings.say(
+                    first.start, first.end, f"{name} is not a dependency", as_name(id)
+                )
+                return shape, 0
+        near = slip_of(name, scope.shape.members) or slip_of(name, self._tasks)
+        if name in _CONSTANTS and not first.is_quoted:
+            edit: str | None = _CONSTANTS[name]
+        elif (compared and not steps) and (first.is_quoted or near is None):
+            edit = quoted(name)
+        else:
+            edit = as_name(near) if near else None
+        known = some_of(scope.shape.members, 12)
+        hint = f"Dependencies: {known}." if known else "Name the tasks it reads in depends_on."
+        self._findings.say(first.start, first.end, f"{name} is not a dependency", edit, hint=hint)
+        if near is not None and near in scope.shape.members and edit == as_name(near):
+            return scope.shape.members[near], 0
+        return ANY, 0 if near else len(steps)
+
+    def meant_as_text(self, node: Field, scope: Scope) -> Shape | None:
+        """Report `"text"`, which is a field, where a text must have been meant."""
+        there = scope.shape.has(node.name)
+        outer = scope.around
+        while outer is not None:
+            if outer.shape.has(node.name) is There.YES:
+                return None
+            outer = outer.around
+        if there is There.YES or (scope.is_tasks and node.name in self._tasks):
+            return None
+        is_certain = (
+            scope.is_tasks
+            or (there is There.NO and not scope.shape.is_learned)
+            or bool(PLAIN.fullmatch(node.name))
+        )
+        message = f'"{node.name}" is a field; a text has single quotes'
+        edit = quoted(node.name) if is_certain else None
+        hint = "" if is_certain else f"Write {quoted(node.name)} if the text is meant."
+        return self._findings.say(
+            node.start, node.end, message, edit, is_note=not is_certain, hint=hint
+        )
+
+
+def quoted(text: str) -> str:
+    return "'" + text.replace("'", "\\'") + "'"
+
+
+def as_name(name: str) -> str:
+    return name if PLAIN.fullmatch(name) and name not in ("true", "false", "null") else dumps(name)

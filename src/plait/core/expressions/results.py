@@ -1,0 +1,70 @@
+"""The arguments that functions want, and the results that they give, as shapes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .findings import Findings
+from .functions import DESCRIBED, Function
+from .nodes import Call, Node
+from .shapes import ANY, Shape, either, list_of, members_of, not_null, object_of, of, or_null
+
+_WANTED = {
+    "text": {"text"},
+    "number": {"number"},
+    "object": {"object"},
+    "text or list": {"text", "list"},
+    "text, list or object": {"text", "list", "object"},
+}
+
+
+def check_kind(node: Call, argument: Node, wanted: str, given: Shape, findings: Findings) -> None:
+    """Report *argument* if a value of the shape *given* is not what the function wants."""
+    kinds = _WANTED.get(wanted, {"list"} if wanted.startswith("list") else None)
+    if kinds is None or not given.known or given.known & kinds:
+        return
+    hint = (
+        "lines(text) makes a list of a text." if "list" in kinds and given.known == {"text"} else ""
+    )
+    findings.say(
+        argument.start,
+        argument.end,
+        f"{node.name}() wants {DESCRIBED[wanted]}, and this is {given}",
+        is_note=given.is_learned,
+        hint=hint,
+    )
+
+
+def result_of(name: str, function: Function, given: list[Shape]) -> Shape:
+    """Return the shape of the result of a function."""
+    first = given[0]
+    match function.gives:
+        case "text" | "boolean" | "integer":
+            return of(function.gives)
+        case "number or null":
+            return of("number", "integer", "null")
+        case "sum":
+            return (
+                of("integer")
+                if first.elements.kinds <= {"integer", "null"}
+                else of("integer", "number")
+            )
+        case "list of texts":
+            return list_of(of("text"))
+        case "same":
+            return replace(not_null(first), options=None)
+        case "element or null":
+            return or_null(first.elements)
+        case "list of mapped":
+            return list_of(given[0])
+        case "list of members":
+            return list_of(members_of(first))
+        case "either":
+            return either(*(not_null(shape) for shape in given[:-1]), given[-1])
+        case "merged":
+            if all(shape.is_closed for shape in given):
+                return object_of({k: v for shape in given for k, v in shape.members.items()})
+            return of("object")
+        case "list":
+            return of("list")
+    return ANY

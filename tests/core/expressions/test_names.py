@@ -1,0 +1,84 @@
+"""Names that are not there, and their fixes."""
+
+from __future__ import annotations
+
+import pytest
+
+from plait.core.expressions.evaluation import condition
+from plait.core.expressions.problems import fixed
+from plait.core.expressions.reading import read_condition
+
+from .issues import DEPENDENCIES, assert_found, read_select, read_when, said
+
+CERTAIN: list[tuple[str, int, str, str | None]] = [
+    # expression, character, a part of the message, the right expression (None: no certain fix)
+    ("itms[].number", 1, "unknown field itms", "items[].number"),
+    ("items[].nuber", 9, "unknown field nuber", "items[].number"),
+    ("items[?stat == 'open']", 8, "unknown field stat", "items[?state == 'open']"),
+    ("items.title", 7, "a list has no field title", "items[].title"),
+    ("total.x", 7, "an integer has no fields", None),
+    ("items[0].labels.name", 17, "a list has no field", None),
+    ("title[0]", 1, "unknown field title", None),
+    ('items[?state == "open"]', 17, "single quotes", "items[?state == 'open']"),
+    ('items[?"open" == state]', 8, "single quotes", "items[?'open' == state]"),
+    ("items[?state == open]", 17, "unknown field open to compare with", "items[?state == 'open']"),
+    ('items[?contains(labels, "bug")]', 25, "single quotes", "items[?contains(labels, 'bug')]"),
+    ("items[?total > number]", 8, "total is read from each element", None),
+    ("items[].{t: total}", 13, "total is read from each element", None),
+    ("sort_by(items, &total)", 17, "total is read from each element", None),
+    ("$OUTPUT[oc].handel", 13, "unknown field handel", "$OUTPUT[oc].handle"),
+    ("$OUTPUT[oc].output.handle", 13, "no output around it", "$OUTPUT[oc].handle"),
+    ("'run $OUTPUT[oc].handel'", 18, "unknown field handel", "'run $OUTPUT[oc].handle'"),
+    ('$OUTPUT[oc]["handel"]', 13, "unknown field handel", '$OUTPUT[oc]["handle"]'),
+]
+
+WHEN: list[tuple[str, int, str, str | None]] = [
+    # expression, character, a part of the message, the right expression (None: no certain fix)
+    ('check.state != "blocked"', 16, "single quotes", "check.state != 'blocked'"),
+    ("check.state == open", 16, "open is not a dependency", "check.state == 'open'"),
+    ("chekc.ok", 1, "chekc is not a dependency", "check.ok"),
+    ("output.ok", 1, "output is not a dependency", None),
+    ("outputs.check.ok", 1, "outputs is not a dependency", "check.ok"),
+    ("check.output.ok", 7, "no output around it", "check.ok"),
+    ("x.y.ok", 1, "x.y is one id", '"x.y".ok'),
+    ("check.totl > 1", 7, "unknown field totl", None),
+    ("check.stae == 'open' && !chek.ok", 7, "stae", "check.state == 'open' && !check.ok"),
+    ("hits[?n == check.n]", 12, "only the value around", "hits[?n == $OUTPUT[check].n]"),
+    ("check.ok == True", 13, "True is not a dependency", "check.ok == true"),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "character", "message", "right"), CERTAIN, ids=[case[0] for case in CERTAIN]
+)
+def test_a_name_that_is_not_there_is_found(
+    text: str, character: int, message: str, right: str | None
+) -> None:
+    assert_found(text, read_select(text), character, message, right)
+    if right:
+        assert said(read_select(right)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "character", "message", "right"), WHEN, ids=[case[0] for case in WHEN]
+)
+def test_a_name_in_a_condition_that_is_no_dependency_is_found(
+    text: str, character: int, message: str, right: str | None
+) -> None:
+    assert_found(text, read_when(text), character, message, right)
+    if right:
+        assert said(read_when(right)) == []
+
+
+def test_the_only_dependency_is_meant_by_the_names_of_other_engines() -> None:
+    only = {"check": DEPENDENCIES["check"]}
+    reading = read_condition(condition("output.ok"), only, {"check"}, {})
+    assert fixed("output.ok", reading.findings) == "check.ok"
+
+
+def test_a_condition_without_dependencies_is_told_where_to_name_them() -> None:
+    [finding] = read_condition(condition("x.ok"), {}, {"later"}, {}).findings
+    assert (finding.message, finding.hint) == (
+        "x is not a dependency",
+        "Name the tasks it reads in depends_on.",
+    )
