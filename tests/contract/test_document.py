@@ -101,6 +101,21 @@ async def test_resume_from_reuses_what_succeeded_and_tasks_may_hold_only_the_men
     assert len(house.servers.calls) - calls == 2
 
 
+async def test_a_whole_document_sent_again_with_resume_from_runs_only_what_did_not_succeed(
+    house: House,
+) -> None:
+    tasks = [task("a", x=7), task("b", "s:fail", y="$OUTPUT[a].x"), task("c", z="$OUTPUT[b].y")]
+    async with house.gateway() as gateway:
+        first = await gateway.execute({"tasks": tasks})
+        calls = len(house.servers.calls)
+        fixed = [tasks[0], task("b", y="$OUTPUT[a].x"), tasks[2]]
+        result = await gateway.execute({"tasks": fixed, "resume_from": first.run_id})
+    assert result.outputs == {"c": {"z": 7}}
+    assert len(house.servers.calls) - calls == 2
+    assert [task.attempts for task in result.tasks] == [0, 1, 1]
+    assert any(note.startswith("resume_from: a succeeded") for note in result.notes)
+
+
 async def test_references_to_an_earlier_runs_outputs_go_through_resume_from(house: House) -> None:
     async with house.gateway() as gateway:
         first = await gateway.execute({"tasks": [task("a", x=[1, 2])]})

@@ -401,10 +401,10 @@ class Gateway:
                 hint = "Use the run_id of an earlier answer, or send all tasks without resume_from."
                 unknown = Problem("resume_from", "unknown_run", NO_SUCH_RUN, hint)
                 raise InvalidDag([*reading.problems, unknown], reading.notes)
-            dag, taken_over, outputs, items = resume(
+            dag, taken_over, outputs, items, notes = resume(
                 reading.dag, earlier, partial(self._kept_output, run_id)
             )
-            reading = replace(reading, dag=dag)
+            reading = replace(reading, dag=dag, notes=(*reading.notes, *notes))
         plan = check(
             reading,
             self.catalog(),

@@ -68,7 +68,7 @@ def from_record(dag: Dag, earlier: Run) -> Resumed:
 
 def resumed(document: dict[str, Any], earlier: Run) -> tuple[list[str], dict[str, Any]]:
     """The ids of the completed DAG, and the outputs that are taken over."""
-    dag, taken_over, outputs, _ = from_record(
+    dag, taken_over, outputs, *_ = from_record(
         read_dag({"resume_from": "r1", **document}).dag, earlier
     )
     assert taken_over.keys() == outputs.keys()
@@ -83,7 +83,7 @@ def test_what_succeeded_is_taken_over_and_what_is_mended_runs() -> None:
 
 def test_what_was_needed_by_a_task_that_is_taken_over_is_no_result_of_the_new_run() -> None:
     earlier = run_of({"a": [], "b": ["a"], "c": ["b"], "d": ["c"], "e": []}, {"c"})
-    dag, taken_over, _, _ = from_record(
+    dag, taken_over, *_ = from_record(
         read_dag({"resume_from": "r1", "tasks": tasks_of({"c": ["b"]})}).dag, earlier
     )
     plan = check(read_dag(dag), CATALOG, Policy(), reused=taken_over)
@@ -101,10 +101,122 @@ def test_a_task_that_never_ran_runs_if_what_it_needs_can() -> None:
     assert outputs == {}
 
 
-def test_a_successful_task_that_is_sent_again_runs_again() -> None:
-    ids, outputs = resumed({"tasks": tasks_of({"a": []})}, run_of(CHAIN, set()))
+def test_a_successful_task_that_is_sent_again_as_it_was_is_not_run_again() -> None:
+    ids, outputs = resumed({"tasks": tasks_of(CHAIN)}, run_of(CHAIN, {"b"}))
     assert ids == ["a", "b", "c", "d", "e"]
-    assert "a" not in outputs
+    assert outputs == {"a": "A", "d": "D", "e": "E"}
+
+
+SENT: dict[str, Any] = {
+    "id": "t",
+    "tool": "s:t",
+    "arguments": {"x": 1, "y": ["$OUTPUT[a]", {"k": "v", "l": None}]},
+    "depends_on": ["a", "e"],
+    "timeout_s": 5,
+}
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        {},
+        {"priority": 0, "retries": 0, "trigger_rule": "all_success", "cache": None},
+        {"depends_on": ["e", "a", "e"]},
+        {"arguments": {"y": ["$OUTPUT[a]", {"l": None, "k": "v"}], "x": 1}},
+        {"arguments": '{"x": 1, "y": ["$OUTPUT[a]", {"k": "v", "l": null}]}', "timeout_s": 5.0},
+    ],
+)
+def test_defaults_orders_and_spellings_make_no_other_task(spelling: dict[str, Any]) -> None:
+    assert unchanged(spelling) == ["a", "e", "t"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"arguments": {**SENT["arguments"], "x": 2}},
+        {"arguments": {**SENT["arguments"], "x": True}},
+        {"arguments": {"x": 1, "y": [{"k": "v", "l": None}, "$OUTPUT[a]"]}},
+        {"arguments": {"x": 1, "y": ["$OUTPUT[e]", {"k": "v", "l": None}]}},
+        {"tool": "s:other"},
+        {"select": "@"},
+        {"when": "a"},
+        {"for_each": [1]},
+        {"depends_on": ["a"]},
+        {"trigger_rule": "all_done"},
+        {"cache": False},
+        {"timeout_s": 6},
+    ],
+)
+def test_a_successful_task_in_which_anything_changed_runs_again(change: dict[str, Any]) -> None:
+    assert unchanged(change) == ["a", "e"]
+
+
+def unchanged(change: dict[str, Any]) -> list[str]:
+    """The tasks that are taken over when everything is sent again, and `t` with *change*."""
+    before = tasks_of({"a": [], "e": []})
+    run = Run("r1", check(read_dag({"tasks": [*before, SENT]}), CATALOG, Policy()))
+    scheduler = Scheduler(Limits())
+    commands = list(scheduler.submit(run, 0.0).commands)
+    while commands:
+        call = commands.pop(0)
+        assert isinstance(call, Call)
+        commands += scheduler.handle(Succeeded(call.key, Output(1)), 1.0).commands
+    return sorted(resumed({"tasks": [*before, {**SENT, **change}]}, run)[1])
+
+
+def test_a_task_whose_dependency_runs_again_runs_again_however_far_away_it_is() -> None:
+    changed = [{**task, "cache": False} for task in tasks_of({"b": ["a"]})]
+    rest = tasks_of({id: needs for id, needs in CHAIN.items() if id != "b"})
+    _, outputs = resumed({"tasks": [*rest[:1], *changed, *rest[1:]]}, run_of(CHAIN, set()))
+    assert outputs == {"a": "A", "d": "D", "e": "E"}
+    long: dict[str, list[str]] = {f"t{n}": [f"t{n - 1}"] if n else [] for n in range(9)}
+    first, *others = tasks_of(long)
+    _, outputs = resumed({"tasks": [{**first, "cache": False}, *others]}, run_of(long, set()))
+    assert outputs == {}
+
+
+def test_a_task_that_a_failure_decided_runs_again_if_that_runs_again() -> None:
+    tasks = [
+        {"id": "a", "tool": "s:t"},
+        {"id": "never", "tool": "s:t", "depends_on": ["a"]},
+        {"id": "cleanup", "tool": "s:t", "depends_on": ["a"], "trigger_rule": "all_done"},
+        {"id": "after", "tool": "s:t", "depends_on": ["never"], "trigger_rule": "all_done"},
+    ]
+    earlier = Run("r1", check(read_dag({"tasks": tasks}), CATALOG, Policy()))
+    scheduler = Scheduler(Limits())
+    commands = list(scheduler.submit(earlier, 0.0).commands)
+    while commands:
+        call = commands.pop(0)
+        assert isinstance(call, Call)
+        commands += scheduler.handle(answer(call.key, {"a"}), 1.0).commands
+    assert resumed({"tasks": tasks}, earlier)[1] == {}
+    assert resumed({"tasks": tasks[2:]}, earlier)[1] == {"cleanup": "CLEANUP", "after": "AFTER"}
+
+
+def test_what_was_reused_once_is_reused_again_with_what_it_needed_then() -> None:
+    second = going_on({"tasks": tasks_of(CHAIN)}, run_of(CHAIN, {"c"}), failing={"c"})
+    assert [id for id, state in second.states.items() if state.attempts] == ["c"]
+    assert resumed({"tasks": tasks_of(CHAIN)}, second)[1].keys() == {"a", "b", "d", "e"}
+    first, *others = tasks_of(CHAIN)
+    _, outputs = resumed({"tasks": [{**first, "cache": False}, *others]}, second)
+    assert outputs == {"e": "E"}
+
+
+def test_a_task_without_a_kept_output_runs_again() -> None:
+    earlier = run_of(CHAIN, set())
+    earlier.states["d"].output = None
+    _, outputs = resumed({"tasks": tasks_of(CHAIN)}, earlier)
+    assert outputs.keys() == {"a", "b", "c", "e"}
+
+
+def test_the_notes_name_the_tasks_that_were_sent_and_do_not_run_again() -> None:
+    resumed_ = from_record(
+        read_dag({"resume_from": "r1", "tasks": tasks_of(CHAIN)}).dag, run_of(CHAIN, {"b"})
+    )
+    (note,) = resumed_.notes
+    assert note.startswith("resume_from: a, d, e succeeded in r1 and did not change; ")
+    nothing = read_dag({"resume_from": "r1", "tasks": tasks_of({"b": ["a"]})}).dag
+    assert from_record(nothing, run_of(CHAIN, {"b"})).notes == ()
 
 
 def test_new_tasks_stand_behind_the_earlier_ones() -> None:
@@ -115,14 +227,15 @@ def test_new_tasks_stand_behind_the_earlier_ones() -> None:
 def test_the_mended_dag_is_planned_on_what_was_taken_over() -> None:
     earlier = run_of(CHAIN, {"b"})
     reading = read_dag({"tasks": tasks_of({"b": ["a"]}), "resume_from": "r1"})
-    dag, taken_over, _, _ = from_record(reading.dag, earlier)
+    dag, taken_over, *_ = from_record(reading.dag, earlier)
     plan = check(read_dag(dag), CATALOG, Policy(), reused=taken_over)
     assert plan.layers == (("a", "d", "e"), ("b",), ("c",))
 
 
 def test_a_run_that_is_still_going_cannot_be_resumed() -> None:
-    with pytest.raises(InvalidDag, match=r"r1 is still running. Wait for it with get_run"):
+    with pytest.raises(InvalidDag, match=r"r1 is still running. Wait for it with get_run") as it:
         resumed({}, run_of(CHAIN, set(), max_calls=1))
+    assert [problem.code for problem in it.value.problems] == ["not_repeatable"]
 
 
 def test_a_dag_of_which_nothing_is_left_is_refused() -> None:
@@ -182,7 +295,7 @@ def test_a_for_each_task_of_which_an_item_failed_did_not_succeed() -> None:
 def going_on(document: dict[str, Any], earlier: Run, failing: Collection[str] = ()) -> Run:
     """A run that goes on from *earlier*, to its end."""
     reading = read_dag({"resume_from": earlier.id, **document})
-    dag, taken_over, outputs, items = from_record(reading.dag, earlier)
+    dag, taken_over, outputs, items, _ = from_record(reading.dag, earlier)
     plan = check(replace(reading, dag=dag), CATALOG, Policy(), reused=taken_over)
     run = Run(f"{earlier.id}+", plan, reused=outputs, earlier_items=items)
     scheduler = Scheduler(Limits())
@@ -220,7 +333,7 @@ def played(run: Run, failing: Collection[str] = ()) -> Run:
 
 def next_run(document: dict[str, Any], earlier: Run, failing: Collection[str] = ()) -> Run:
     reading = read_dag({"resume_from": earlier.id, **document})
-    dag, taken_over, outputs, items = from_record(reading.dag, earlier)
+    dag, taken_over, outputs, items, _ = from_record(reading.dag, earlier)
     plan = check(replace(reading, dag=dag), CATALOG, Policy(), reused=taken_over)
     run = Run(f"{earlier.id}+", plan, reused=outputs, earlier_items=items)
     return played(run, failing)

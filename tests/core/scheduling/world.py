@@ -99,13 +99,15 @@ class World(Oracle):
 
     def resume(self, earlier: str, again: str) -> None:
         """Submit a run that goes on from *earlier*: what did not succeed is sent again, and also
-        *again*."""
+        *again*, which has changed."""
         document = {"tasks": self.graphs[earlier].document["tasks"], "return": ["*"]}
         run, ids = self.runs[earlier], self.graphs[earlier].tasks
         sent_again = {id for id in ids if self.status(earlier, id) is not Status.SUCCESS} | {again}
         tasks = [task for task in document["tasks"] if task["id"] in sent_again]
+        changed = {"literal": not run.plan.tasks[again].task.literal}  # no text here needs it
+        tasks = [{**task, **changed} if task["id"] == again else task for task in tasks]
         reading = read_dag({**document, "tasks": tasks, "resume_from": earlier})
-        dag, taken_over, outputs, items = resume(
+        dag, taken_over, outputs, items, _ = resume(
             reading.dag, record_of(run, self.now), outputs_of(run).get
         )
         assert outputs.keys() == ids.keys() - sent_again

@@ -1,8 +1,14 @@
-"""Resuming an earlier run: tasks that succeeded are taken over, new and fixed ones run."""
+"""Resuming an earlier run: tasks that succeeded are taken over, new and fixed ones run.
+
+A task that is sent again as it was is not run again if it succeeded: clients send whole documents.
+It runs again if anything in it was changed, or if a task that it depends on runs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from ...errors import InvalidDag
@@ -14,7 +20,7 @@ from ..planning.plan import TakenOver, in_order
 from ..scheduling.earlier_items import EarlierItems
 from ..scheduling.events import Status
 from ..tools.output import Output
-from ..values.problems import Problem
+from ..values.problems import Problem, some_of
 from .record import RunRecord, TaskRecord
 
 
@@ -29,13 +35,15 @@ class Resumed(NamedTuple):
     items: dict[str, EarlierItems]
     """The `for_each` tasks of which not all items succeeded: taken over as they ended, or sent
     again."""
+    notes: tuple[str, ...] = ()
 
 
 def resume(dag: Dag, earlier: RunRecord, output: Callable[[str], Output | None]) -> Resumed:
     """Complete *dag* with the tasks of *earlier* that it does not send again: the tasks that
     succeeded, with their outputs and what `check` needs, lists with failed items that the sent
-    tasks name, and the tasks that were never sent to a server and can still run. *output* gives the
-    output of a task of *earlier*.
+    tasks name, and the tasks that were never sent to a server and can still run. Tasks of *dag*
+    that succeeded are taken over too if nothing about them changed. *output* gives the output of a
+    task of *earlier*.
 
     A task that was sent and failed runs again only if *dag* holds it, and then without the items
     that succeeded. Raises `InvalidDag`.
@@ -43,7 +51,7 @@ def resume(dag: Dag, earlier: RunRecord, output: Callable[[str], Output | None])
     if not earlier.is_done:
         hint = "Wait for it with get_run, or stop it with cancel_run."
         raise InvalidDag(
-            [Problem("resume_from", "unknown_run", f"{earlier.id} is still running.", hint)]
+            [Problem("resume_from", "not_repeatable", f"{earlier.id} is still running.", hint)]
         )
     sent_again = {task.id: task for task in dag.tasks}
     named = {id for task in dag.tasks for id in _named_by(task)}
@@ -52,22 +60,33 @@ def resume(dag: Dag, earlier: RunRecord, output: Callable[[str], Output | None])
     outputs: dict[str, Output] = {}
     items: dict[str, EarlierItems] = {}
     gone: set[str] = set()
+    same = {
+        id
+        for id, task in sent_again.items()
+        if id in written and _canonical(task) == _canonical(written[id])
+    }
     for id in in_order({id: task.needs for id, task in earlier.tasks.items()}):
         task = earlier.tasks[id]
         is_partial = task.items is not None and task.status is not Status.SUCCESS
         if is_partial and (id in sent_again or id in named) and (found := output(id)) is not None:
             items[id] = _items_of(task, written[id], found, output)
-        if id in sent_again:
+        if id in sent_again and id not in same:
             continue
         if task.status is Status.SUCCESS and (found := output(id)) is not None:
             taken_over[id] = TakenOver(task.tool, task.needs or task.reused_inputs)
             outputs[id] = found
+            continue
+        if id in sent_again:
             continue
         if id in items:
             taken_over[id] = TakenOver(task.tool, task.needs or task.reused_inputs)
             outputs[id] = items[id].output
         if task.attempts or id in items or gone.intersection(task.needs):
             gone.add(id)  # and with it the tasks that need it and are not sent
+    runs = [*(sent_again.keys() - taken_over), *(earlier.tasks.keys() - taken_over - gone)]
+    for id in _dependents_of(runs, {id: taken_over[id] for id in same & taken_over.keys()}):
+        del taken_over[id], outputs[id]
+    unchanged = [id for id in sent_again if id in taken_over]
     tasks: list[Task] = []
     for one in earlier.dag.tasks:
         if one.id in sent_again:
@@ -80,7 +99,44 @@ def resume(dag: Dag, earlier: RunRecord, output: Callable[[str], Output | None])
         raise InvalidDag(
             [Problem("tasks", "limit_exceeded", "No task is left to run.", "Send at least one.")]
         )
-    return Resumed(dag.model_copy(update={"tasks": tuple(tasks)}), taken_over, outputs, items)
+    note = (
+        f"resume_from: {some_of(unchanged, 20)} succeeded in {earlier.id} and did not change; the "
+        "outputs from there are reused"
+    )
+    return Resumed(
+        dag.model_copy(update={"tasks": tuple(tasks)}),
+        taken_over,
+        outputs,
+        items,
+        (note,) if unchanged else (),
+    )
+
+
+def _canonical(task: Task) -> str:
+    """Write *task* down so that equal tasks are equal texts: defaults spelled out, the order of
+    members and dependencies gone."""
+    members = {
+        name: float(value) if type(value) is int else value  # 5 s are 5.0 s
+        for name, value in task.model_dump().items()
+    }
+    members["depends_on"] = sorted(set(task.depends_on))
+    return json.dumps(members, sort_keys=True)
+
+
+def _dependents_of(running: Iterable[str], kept: Mapping[str, TakenOver]) -> set[str]:
+    """Find the tasks among *kept* that depend on one that is *running*, directly or through
+    others."""
+    dependents: defaultdict[str, list[str]] = defaultdict(list)
+    for id, task in kept.items():
+        for need in task.reused_inputs:
+            dependents[need].append(id)
+    found: set[str] = set()
+    open_ = [*running]
+    while open_:
+        more = set(dependents[open_.pop()]) - found
+        found |= more
+        open_ += more
+    return found
 
 
 def _items_of(
