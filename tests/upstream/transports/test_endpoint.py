@@ -107,3 +107,17 @@ async def test_the_header_of_a_request_names_its_era(servers: FakeServers):
         of_a_session = await http.post(gateway.url, json=call, headers=older)
     assert alone.json()["result"]["structuredContent"]["outputs"] == {"a": {"n": 1}}
     assert "Missing session ID" in of_a_session.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("name", ["mcp-protocol-version", "mcp-session-id"])
+@pytest.mark.parametrize("is_folded", [True, False])
+async def test_a_header_that_was_sent_twice_is_refused_by_its_name(
+    servers: FakeServers, name: str, is_folded: bool
+):
+    value = {"mcp-protocol-version": "2025-06-18"}.get(name, "a")
+    twice = [(name, f"{value}, {value}")] if is_folded else [(name, value), (name, value)]
+    async with served(servers) as gateway, httpx2.AsyncClient() as http:
+        headers = [*ACCEPT.items(), *twice]
+        answer = await http.post(gateway.url, json=request("tools/list"), headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"] == f"the header {name} was sent more than once"

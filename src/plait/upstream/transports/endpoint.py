@@ -58,7 +58,10 @@ class Endpoint:
         assert self._modern is not None
         headers = Headers(scope=scope)
         version = headers.get(MCP_PROTOCOL_VERSION_HEADER)
-        if version is None or version in HANDSHAKE_PROTOCOL_VERSIONS:
+        if (twice := _repeated(headers)) is not None:
+            wrong = f"the header {twice} was sent more than once"
+            await refuse(send, 400, types.HEADER_MISMATCH, wrong)
+        elif version is None or version in HANDSHAKE_PROTOCOL_VERSIONS:
             await self._in_session(self._sessions, scope, headers, receive, send)
         elif scope["method"] != "POST":
             await respond(send, 405, headers=[(b"allow", b"POST")])
@@ -103,6 +106,15 @@ class Endpoint:
         for part in (self._sessions, self._modern):
             if part is not None:
                 part.end_all()
+
+
+def _repeated(headers: Headers) -> str | None:
+    """Return the header that came more than once where one is needed, also where a proxy has put
+    its values together; None without one."""
+    for name in (MCP_PROTOCOL_VERSION_HEADER, SESSION_HEADER):
+        if len(",".join(headers.getlist(name)).split(",")) > 1:
+            return name
+    return None
 
 
 def accepted(headers: Headers) -> tuple[bool, bool]:
