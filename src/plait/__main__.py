@@ -16,9 +16,16 @@ def main() -> None:
         sys.stdout.write(f"plait {__version__}\n")
         return
     _open_missing_streams()
+    from .cli.exits import INTERRUPTED, Exit
+
+    def end(number: int, frame: object) -> None:
+        if "--json" in sys.argv:
+            os.write(1, f"{INTERRUPTED}\n".encode())
+        os._exit(Exit.INTERRUPTED)
+
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # While modules are imported, a KeyboardInterrupt could surface as any error of theirs.
-        signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
+        signal.signal(signal.SIGINT, end)
     os.environ.setdefault(
         "PYDANTIC_DISABLE_PLUGINS", "__all__"
     )  # else it searches all installed packages

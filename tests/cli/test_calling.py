@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 import typer
 
@@ -57,6 +59,18 @@ def test_a_call_that_gives_nothing_says_why(
 def test_call_as_json_is_the_result_of_a_run(plait: Plait):
     document = json.loads(plait("call", "s:echo", '{"n": 1}', "--json").stdout)
     assert document["outputs"] == {"call": {"n": 1}}
+
+
+def test_an_interrupted_call_is_cancelled_and_its_result_shown(plait: Plait, servers: FakeServers):
+    async def interrupted() -> None:
+        signal.raise_signal(signal.SIGINT)
+        await anyio.sleep_forever()
+
+    servers.add(tool("s:interrupted", {}), interrupted)
+    result = plait("call", "s:interrupted", "--json")
+    assert (result.exit_code, servers.aborted) == (130, ["s:interrupted"])
+    document = json.loads(result.stdout)
+    assert (document["status"], document["errors"][0]["code"]) == ("cancelled", "cancelled")
 
 
 def test_a_refused_call_names_places_as_they_are_typed(plait: Plait):

@@ -317,7 +317,10 @@ def test_a_closed_stream_is_no_error(start: Start, closed: str, code: int):
     assert bool(out) is (">&-" not in closed.replace("2>&-", ""))
 
 
-def test_an_interrupt_during_the_imports_is_130_without_a_traceback(start: Start):
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_an_interrupt_during_the_imports_is_130_without_a_traceback(
+    start: Start, words: tuple[str, ...]
+):
     code = (
         "import os, signal, sys\n"
         "class Interrupting:\n"
@@ -329,9 +332,10 @@ def test_an_interrupt_during_the_imports_is_130_without_a_traceback(start: Start
         "from plait.__main__ import main\n"
         "main()"
     )
-    process = start("-c", code, "tools", program=(sys.executable,))
+    process = start("-c", code, "tools", *words, program=(sys.executable,))
     out, err = process.communicate()
-    assert (process.returncode, out, err) == (130, "", "")
+    assert (process.returncode, err) == (130, "")
+    assert (json.loads(out)["status"] if words else out) == ("cancelled" if words else "")
 
 
 def test_plain_streams_get_plain_characters(start: Start):

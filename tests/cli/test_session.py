@@ -80,7 +80,7 @@ def test_a_refused_dag_is_explained_on_standard_error(plait: Plait):
     assert "2. tasks[1].depends_on" in result.stderr
 
 
-def test_ctrl_c_before_anything_runs_leaves_nothing_to_print(
+def test_a_signal_before_anything_runs_leaves_nothing_to_print_but_one_document(
     plait: Plait, monkeypatch: pytest.MonkeyPatch
 ):
     async def never(self: FakeServers, names: object = None) -> None:
@@ -90,6 +90,15 @@ def test_ctrl_c_before_anything_runs_leaves_nothing_to_print(
     monkeypatch.setattr(FakeServers, "settled", never)
     result = plait.run([task("a", "s:not_listed")])
     assert (result.exit_code, result.stdout) == (143, "")
+    for words in (["run", "-", "--json"], ["call", "s:not_listed", "x=1", "--json"]):
+        result = plait(*words, input='[{"id": "a", "tool": "s:not_listed"}]')
+        assert result.exit_code == 143
+        assert json.loads(result.stdout) == {
+            "status": "cancelled",
+            "errors": [],
+            "outputs": {},
+            "notes": ["interrupted before anything was sent"],
+        }
 
 
 def test_a_fault_of_the_program_is_one_line_unless_debug_is_on(

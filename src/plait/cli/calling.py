@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import typer
 
 from ..core.results.result import RunResult
@@ -44,18 +45,24 @@ async def call_tool(
         record = gateway.record(run_id)
         return [row(record, record.tasks[CALL], name, latest)]
 
-    async with showing(session.console.err, rows):
-        if any("=" in word for word in words) and gateway.catalog().find(name) is None:
-            await gateway.settled(servers or None)
-        arguments = read_arguments(words, gateway.catalog().find(name))
-        task = {"id": CALL, "tool": name, "arguments": literal(arguments), "literal": True}
-        try:
-            run_id = (await gateway.submit({"tasks": [task]})).run_id
-        except InvalidDag as error:
-            raise _of_a_call(error) from None
-        async with aclosing(gateway.follow(run_id)) as news:  # type: ignore[type-var]  # it is an async generator
-            async for progress in news:
-                latest = progress.latest
+    try:
+        async with showing(session.console.err, rows):
+            if any("=" in word for word in words) and gateway.catalog().find(name) is None:
+                await gateway.settled(servers or None)
+            arguments = read_arguments(words, gateway.catalog().find(name))
+            task = {"id": CALL, "tool": name, "arguments": literal(arguments), "literal": True}
+            try:
+                run_id = (await gateway.submit({"tasks": [task]})).run_id
+            except InvalidDag as error:
+                raise _of_a_call(error) from None
+            async with aclosing(gateway.follow(run_id)) as news:  # type: ignore[type-var]  # it is an async generator
+                async for progress in news:
+                    latest = progress.latest
+    except anyio.get_cancelled_exc_class():
+        if run_id is not None:
+            with anyio.CancelScope(shield=True):  # bounded by the gateway
+                _show(session, await gateway.cancel(run_id), name, to)
+        raise
     result = gateway.result(run_id)
     _show(session, result, name, to)
     return exit_of(result)

@@ -54,6 +54,7 @@ class Stream:
         self.can_redraw = self.is_terminal and not is_dumb
         self.has_colours = _wants_colours(environ, is_default=self.is_terminal and not is_dumb)
         self._is_plain = is_dumb or not self.has_unicode
+        self.has_written = False
 
     def __repr__(self) -> str:
         return f"<Stream {self._file.encoding}, {self.width} wide>"
@@ -102,6 +103,7 @@ class Stream:
     def _write(self, text: str) -> None:
         if not text:
             return
+        self.has_written = True
         encoding = self._file.encoding or "ascii"
         try:
             self._file.write(text.encode(encoding, "backslashreplace").decode(encoding))

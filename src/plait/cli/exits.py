@@ -1,9 +1,9 @@
-"""The exit codes."""
+"""The exit codes, and the answer of a command that was interrupted before it had one."""
 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from ..core.results.result import RunResult
@@ -19,6 +19,14 @@ class Exit(IntEnum):
     TIMED_OUT = 124
     INTERRUPTED = 130
     TERMINATED = 143
+
+
+INTERRUPTED: Final = (
+    '{"status": "cancelled", "errors": [], "outputs": {}, '
+    '"notes": ["interrupted before anything was sent"]}'
+)
+"""The document of `--json` then. It is text, so that it can be written while modules are
+imported."""
 
 
 def exit_of(result: RunResult) -> Exit:

@@ -37,15 +37,12 @@ async def run_dag(
     err = session.console.err
     unknown = [name for name, info in gateway.catalog().servers.items() if not info.is_known]
     before = anyio.current_time()
-    async with showing(err, partial(starting_rows, gateway)):
-        run_id = (await gateway.submit(document.value)).run_id
-    prepared_ms = (anyio.current_time() - before) * 1000
-    needed = {task.tool.partition(":")[0] for task in gateway.record(run_id).tasks.values()}
-    started = tuple(name for name in unknown if name in needed)
-    startup = Startup(prepared_ms, started) if started else AT_ONCE
+    needed: set[str] = set()
+    startup = AT_ONCE
+    run_id: str | None = None
     latest: str | None = None
 
-    def rows(seconds: float) -> list[Line]:
+    def rows(run_id: str, seconds: float) -> list[Line]:
         running = run_rows(gateway.record(run_id), latest, starting_servers(gateway, needed))
         return [*starting_rows(gateway, seconds, needed), *running]
 
@@ -62,12 +59,19 @@ async def run_dag(
             out.lines(run_report(noted, out.width, is_whole=is_whole, startup=startup))
 
     try:
+        async with showing(err, partial(starting_rows, gateway)):
+            run_id = (await gateway.submit(document.value)).run_id
+        prepared_ms = (anyio.current_time() - before) * 1000
+        needed |= {task.tool.partition(":")[0] for task in gateway.record(run_id).tasks.values()}
+        started = tuple(name for name in unknown if name in needed)
+        startup = Startup(prepared_ms, started) if started else AT_ONCE
         # All servers start at once, also those of later layers.
-        async with showing(err, rows, partial(gateway.settled, needed)):
+        async with showing(err, partial(rows, run_id), partial(gateway.settled, needed)):
             result = await _ended(gateway, run_id, None if session.as_json else err, report)
     except anyio.get_cancelled_exc_class():
-        with anyio.CancelScope(shield=True):  # bounded by the gateway
-            show(await gateway.cancel(run_id))
+        if run_id is not None:
+            with anyio.CancelScope(shield=True):  # bounded by the gateway
+                show(await gateway.cancel(run_id))
         raise
     show(result)
     return exit_of(result)

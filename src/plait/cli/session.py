@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, TypeAlias
 import anyio
 import typer
 
+from ..core.values.strict import loads
 from ..errors import ConfigError, InvalidDag
 from ..redaction import Secrets
 from .console import Console
-from .exits import Exit
+from .exits import INTERRUPTED, Exit
 from .report import invalid_document, refusal_report
 
 if TYPE_CHECKING:
@@ -137,6 +138,8 @@ class Session:
                 gc.enable()  # it is disabled while the program starts
                 with scope:
                     code = await command(gateway)
+                if numbers and self.as_json and not self.console.out.has_written:
+                    self.console.out.json(loads(INTERRUPTED))
         if signal.SIGTERM in numbers:
             return Exit.TERMINATED
         return Exit.INTERRUPTED if numbers else code
