@@ -123,7 +123,7 @@ def test_an_output_of_many_values_is_kept_as_json_and_counts_as_that() -> None:
     output = replace(Output.of(value, ({"type": "image", "data": "aGk="},)), is_wrapped=True)
     run, scheduler = begun("r1")
     scheduler.handle(Succeeded(Key("r1", "a"), output), 1.0)
-    assert run.bytes == output.memory_bytes > 20 * output.size_bytes
+    assert run.usage.bytes == output.memory_bytes > 20 * output.size_bytes
     runs = InMemoryRuns(max_bytes=TASK_BYTES + output.size_bytes + 200)
     tracemalloc.start()
     runs.put(record_of(run, 1.0), run.outputs)

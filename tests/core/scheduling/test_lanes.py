@@ -93,7 +93,7 @@ def test_a_line_gives_the_lane_of_the_party_whose_turn_it_is_and_of_a_party_the_
     lanes["gone"].stamp = 0
     limit.serve(("a", False), 1)
     order = []
-    while (found := line.pop(limit.turn_of)) is not None:
+    while (found := line.pop_next(limit.turn_of)) is not None:
         limit.serve(found.party, 1)
         order.append(found.calls[0][1])
     assert order == ["b3", "a1", "a2"]

@@ -481,7 +481,7 @@ def test_an_invalid_output_is_kept_to_be_looked_at_if_there_is_room(what: Any, i
     state = played.run.states["a"]
     assert (state.status, played.codes["a"]) == ("failed", "invalid_output")
     assert (state.output is not None) is is_kept
-    assert played.run.bytes == (52 if is_kept else 0)
+    assert played.run.usage.bytes == (52 if is_kept else 0)
     assert "a" not in played.run.outputs
 
 
@@ -492,7 +492,7 @@ def test_invalid_outputs_of_items_are_not_kept():
         played.answer(f"a[{index}]", InvalidOutput("no such shape", output="x" * 10_000))
     assert played.run.states["a"].output == Output([None, None])
     assert "xxx" not in repr(record_of(played.run, played.now))
-    assert played.run.bytes == 0
+    assert played.run.usage.bytes == 0
 
 
 def test_the_outputs_of_items_count_too():
@@ -525,7 +525,7 @@ def test_the_calls_of_a_run_are_limited_and_the_tasks_beyond_them_fail():
     )
     played.answer("a", [1, 2])
     assert played.codes == {"c": "limit_exceeded"}
-    assert played.run.calls_made == 4
+    assert played.run.usage.calls == 4
     [error] = played.errors
     assert error.message == "it has 2 calls, and this run has made 3 of at most 4"
     assert error.hint == "Send the rest as another DAG."

@@ -58,15 +58,12 @@ class Template:
     """The texts, as written, that are not exactly one reference, for `lookalikes.py`."""
     keys: tuple[Place, ...] = ()
     """The members whose names hold a `$`: references are not read in names."""
-
-    @property
-    def found(self) -> tuple[tuple[Place, Reference], ...]:
-        """Each reference, with its place in the value."""
-        return tuple([pair for part in self.fill or () for pair in _found(*part)])
+    found: tuple[tuple[Place, Reference], ...] = ()
+    """Each reference, with its place in the value."""
 
     @property
     def references(self) -> tuple[Reference, ...]:
-        return tuple(reference for _, reference in self.found)
+        return tuple([reference for _, reference in self.found])
 
     @property
     def has_copies(self) -> bool:
@@ -126,7 +123,15 @@ def compile_value(
             literals.append((place, pieces))
     if literals:  # escapes: what they stand for is known now
         value = _filled(value, tuple(literals), Scope({}))
-    return Template(value, tuple(parts) or None, tuple(rest), tuple(keys)), bad
+    found = tuple(
+        [
+            (place, piece)
+            for place, pieces in parts
+            for piece in ((pieces,) if isinstance(pieces, Reference) else pieces)
+            if isinstance(piece, Reference)
+        ]
+    )
+    return Template(value, tuple(parts) or None, tuple(rest), tuple(keys), found), bad
 
 
 def follow(output: Output, reference: Reference) -> Json:
@@ -186,14 +191,6 @@ def _collect(value: Json, place: Place, texts: list[tuple[Place, str]], keys: li
                     texts.append(((*place, index), child))
             elif isinstance(child, _HAS_PARTS):
                 _collect(child, (*place, index), texts, keys)
-
-
-def _found(
-    place: Place, pieces: Reference | tuple[str | Reference, ...]
-) -> tuple[tuple[Place, Reference], ...]:
-    if isinstance(pieces, Reference):
-        return ((place, pieces),)
-    return tuple([(place, piece) for piece in pieces if isinstance(piece, Reference)])
 
 
 def _filled(value: Json, parts: tuple[Filling, ...], scope: Scope) -> Json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from ...errors import CallError, ExpressionFailed, InvalidArguments, OutputTooLarge, ReferenceFailed
 from ..language.references import FROM_TEXT, ITEM
-from ..language.templates import MAX_ARGUMENT_BYTES, Scope, value_of
+from ..language.templates import MAX_ARGUMENT_BYTES, Scope, Template, value_of
 from ..planning.omissions import left_out
 from ..planning.plan import PlannedTask
 from ..tools.catalog import Tool
@@ -38,23 +38,35 @@ def calls_of(
     """Make the calls of *planned*, whose key is *key*, and its items if it has any: some may have
     failed already. Raises `CallError` if no call can be made at all.
     """
+    template = planned.arguments
     if planned.items is None:
-        if planned.arguments.fill is None:  # they were checked with the document
-            arguments = cast("JsonObject", planned.arguments.value)
-            return [TaskCall(key, planned, arguments)], None
-        filled, gone = _Arguments(planned, outputs).filled()
+        if template.fill is None:  # they were checked with the document
+            return [TaskCall(key, planned, cast("JsonObject", template.value))], None
+        scope = Scope(outputs)
+        may_be_large = _may_be_large(template, scope)
+        filled, gone, _ = _filled(planned, scope, may_be_large=may_be_large)
         return [TaskCall(key, planned, filled, left_out=gone)], None
     values = _items(planned, outputs, max_items)
-    each = _Arguments(planned, outputs, values)
+    may_be_large = _may_be_large(template, Scope(outputs), values)
     items = Items(len(values))
     calls = []
+    total = 0
+    most = MAX_COPIED_BYTES if template.has_copies else MAX_SENT_BYTES
     for index, value in enumerate(values):
         try:
-            filled, gone = each.filled(value, index)
+            if total > most:
+                raise OutputTooLarge(
+                    f"the {'texts' if template.has_copies else 'arguments'} of all items hold more "
+                    f"than {most:,} bytes",
+                    hint="Refer to a smaller part of the output, or shrink it with select.",
+                )
+            scope = Scope(outputs, value, index)
+            filled, gone, size = _filled(planned, scope, may_be_large=may_be_large)
         except CallError as error:
             items.errors.append((index, Failure.of(error)))
             items.left -= 1
         else:
+            total += size
             place = Key(key.run, key.task, index)
             calls.append(TaskCall(place, planned, filled, value, gone))
     return calls, items
@@ -74,89 +86,65 @@ def _items(planned: PlannedTask, outputs: Mapping[str, Output], most: int) -> li
     return values
 
 
-class _Arguments:
-    """The arguments of the calls of one task.
+def _filled(
+    planned: PlannedTask, scope: Scope, *, may_be_large: bool
+) -> tuple[JsonObject, tuple[Place, ...], int]:
+    """Return the arguments of one call, with references filled in; the places of those that were
+    left out; and the size of what was filled in, in bytes. Raises `CallError`."""
+    if planned.arguments.fill is None:
+        return cast("JsonObject", planned.arguments.value), (), 0
+    if may_be_large:
+        _check_size(planned.arguments, scope)
+    arguments = planned.arguments.resolve(scope)
+    assert isinstance(arguments, dict)  # the document was checked
+    try:
+        size = measure(arguments, is_decoded=True)
+    except NotStrict as error:
+        raise InvalidArguments(f"the arguments are not strict JSON: {error}") from None
+    if size > MAX_ARGUMENT_BYTES:
+        raise _too_large(f"{size:,}")
+    schema = planned.tool.input
+    complaints: Sequence[Complaint] = schema.complaints(arguments)
+    if not complaints:
+        return arguments, (), size
+    arguments, gone, complaints = left_out(schema, arguments, complaints)
+    if complaints:
+        raise _invalid(complaints, planned.tool)
+    return arguments, tuple(gone), size
 
-    A document of a kilobyte can name one large output a hundred times, or put it into the text of a
-    thousand items. So what references stand for is added up before any of it is written out.
-    """
 
-    def __init__(
-        self, planned: PlannedTask, outputs: Mapping[str, Output], items: list[Json] | None = None
-    ) -> None:
-        self._planned = planned
-        self._outputs = outputs
-        self._template = planned.arguments
-        self._references = self._template.references if self._template.fill is not None else ()
-        self._may_be_large = self._most_bytes(items) > MAX_ARGUMENT_BYTES
-        self._has_copies = items is not None and self._template.has_copies
-        self._copied_bytes = 0
-        self._sent_bytes = 0
+def _may_be_large(template: Template, scope: Scope, items: list[Json] | None = None) -> bool:
+    """Whether the references of *template* may stand for more than is sent: each is a part of an
+    output, or of one of *items*."""
+    most = 0
+    whole = None
+    for _, reference in template.found:
+        if (output := scope.outputs.get(reference.task)) is not None:
+            most += output.size_bytes
+        elif reference.task == ITEM and items:
+            whole = measure(items, is_decoded=True) if whole is None else whole
+            most += whole
+    return most > MAX_ARGUMENT_BYTES
 
-    def _most_bytes(self, items: list[Json] | None) -> int:
-        """The most that all references stand for, as each is a part of an output or an item."""
-        tasks = [reference.task for reference in self._references]
-        whole = sum([self._outputs[task].size_bytes for task in tasks if task in self._outputs])
-        return whole + (
-            measure(items, is_decoded=True) * tasks.count(ITEM) if items and ITEM in tasks else 0
-        )
 
-    def filled(
-        self, item: Json = None, index: int | None = None
-    ) -> tuple[JsonObject, tuple[Place, ...]]:
-        """Return the arguments of one call, and the places of those that were left out. Raises
-        `CallError`."""
-        if self._copied_bytes > MAX_COPIED_BYTES or self._sent_bytes > MAX_SENT_BYTES:
-            what, most = (
-                ("texts", MAX_COPIED_BYTES)
-                if self._copied_bytes > MAX_COPIED_BYTES
-                else ("arguments", MAX_SENT_BYTES)
-            )
-            raise OutputTooLarge(
-                f"the {what} of all items hold more than {most:,} bytes",
-                hint="Refer to a smaller part of the output, or shrink it with select.",
-            )
-        scope = Scope(self._outputs, item, index)
-        if self._may_be_large:
-            self._check_size(scope)
-        arguments = self._template.resolve(scope)
-        assert isinstance(arguments, dict)  # the document was checked
-        if self._template.fill is None:
-            return arguments, ()  # and so were these
+def _check_size(template: Template, scope: Scope) -> None:
+    """Raise `OutputTooLarge` if the references stand for more than is sent. A document of a
+    kilobyte can name one large output a hundred times, so what they stand for is added up before
+    any of it is written out."""
+    sizes: dict[int, int] = {}
+    parts: list[Json] = []  # each lives, so that its id is its own
+    total = 0
+    for reference in template.references:
         try:
-            size = measure(arguments, is_decoded=True)
-        except NotStrict as error:
-            raise InvalidArguments(f"the arguments are not strict JSON: {error}") from None
-        if size > MAX_ARGUMENT_BYTES:
-            raise _too_large(f"{size:,}")
-        self._sent_bytes += size
-        if self._has_copies:
-            self._copied_bytes += size
-        schema = self._planned.tool.input
-        complaints: Sequence[Complaint] = schema.complaints(arguments)
-        if complaints:
-            arguments, gone, complaints = left_out(schema, arguments, complaints)
-            if not complaints:
-                return arguments, tuple(gone)
-            raise _invalid(complaints, self._planned.tool)
-        return arguments, ()
-
-    def _check_size(self, scope: Scope) -> None:
-        """Raise `OutputTooLarge` if the references stand for more than is sent."""
-        sizes: dict[int, int] = {}
-        parts: list[Json] = []  # each lives, so that its id is its own
-        total = 0
-        for reference in self._references:
-            try:
-                part = value_of(reference, scope)
-            except ReferenceFailed:
-                return  # filling them in says so
-            if id(part) not in sizes:
-                sizes[id(part)] = measure(part, is_decoded=True)
-                parts.append(part)
-            total += sizes[id(part)]
-            if total > MAX_ARGUMENT_BYTES:
-                raise _too_large(f"more than {total:,}")
+            part = value_of(reference, scope)
+        except ReferenceFailed:
+            return  # filling them in says so
+        if id(part) not in sizes:
+            sizes[id(part)] = measure(part, is_decoded=True)
+            parts.append(part)
+        total += sizes[id(part)]
+        if total > MAX_ARGUMENT_BYTES:
+            raise _too_large(f"more than {total:,}")
 
 
 def _invalid(complaints: Sequence[Complaint], tool: Tool) -> InvalidArguments:
@@ -211,12 +199,9 @@ def blamed(need: str, states: Mapping[str, TaskState]) -> Failure:
     return Failure(code, f"skipped: {cause} {states[cause].fate}", caused_by=cause)
 
 
-def selected(planned: PlannedTask, output: Output, scope: Scope) -> Output:
-    """Apply the `select` of *planned* to *output*. Raises `ExpressionFailed` or
-    `ReferenceFailed`."""
-    if planned.select is None:
-        return output
-    value = _applied("select", planned.select, output, scope)
+def selected(select: Expression, output: Output, scope: Scope) -> Output:
+    """Apply *select* to *output*. Raises `ExpressionFailed` or `ReferenceFailed`."""
+    value = _applied("select", select, output, scope)
     try:
         return Output.of(value)
     except NotStrict as error:

@@ -252,66 +252,56 @@ class Lane(Generic[CallT]):
             self.withdrawn.discard(heapq.heappop(self.calls)[1])
 
 
-class Line(Generic[CallT]):
-    """Lanes that wait, of each party the most urgent first."""
+class Line(dict[Party, "list[tuple[Urgency, int, Lane[CallT]]]"], Generic[CallT]):
+    """Lanes that wait: a heap for each party that has an entry, also if that is stale."""
 
-    __slots__ = ("_by_party",)
-
-    def __init__(self) -> None:
-        self._by_party: dict[Party, list[tuple[Urgency, int, Lane[CallT]]]] = {}
-
-    def __bool__(self) -> bool:
-        """Whether there is an entry, also if it is stale."""
-        return bool(self._by_party)
+    __slots__ = ()
 
     def push(self, lane: Lane[CallT]) -> None:
         """Add *lane*; the entry is current as long as its stamp is."""
-        entry = lane.urgency, lane.stamp, lane
-        if (heap := self._by_party.get(lane.party)) is None:
-            self._by_party[lane.party] = [entry]
+        entry = lane.calls[0][0], lane.stamp, lane
+        if (heap := self.get(lane.party)) is None:
+            self[lane.party] = [entry]
         else:
             heapq.heappush(heap, entry)
 
-    def pop(self, turn: Callable[[Lane[CallT]], tuple[int, int]]) -> Lane[CallT] | None:
+    def pop_next(self, turn: Callable[[Lane[CallT]], tuple[int, int]]) -> Lane[CallT] | None:
         """Take out the lane that is next: of the party with the smallest *turn*, of equals the most
         urgent. None without any."""
-        by_party = self._by_party
-        if len(by_party) == 1:  # as in most gateways, at most times
-            [(party, heap)] = by_party.items()
+        if not self:
+            return None
+        if len(self) == 1:  # as in most gateways, at most times
+            [(party, heap)] = self.items()
             while heap:
                 _, stamp, lane = heapq.heappop(heap)
-                if not heap:
-                    del by_party[party]
                 if stamp == lane.stamp:
+                    if not heap:
+                        del self[party]
                     return lane
+            del self[party]
             return None
         if (found := self.first(turn)) is not None:
-            heap = by_party[found.party]
+            heap = self[found.party]
             heapq.heappop(heap)
             if not heap:
-                del by_party[found.party]
+                del self[found.party]
         return found
 
     def first(self, turn: Callable[[Lane[CallT]], tuple[int, int]]) -> Lane[CallT] | None:
-        """Return the lane that `pop` would take out."""
-        if len(self._by_party) == 1:
-            [party] = self._by_party
-            entry = self._first_of(party)
-            return None if entry is None else entry[2]
-        entries = [entry for party in [*self._by_party] if (entry := self._first_of(party))]
+        """Return the lane that `pop_next` would take out."""
+        entries = []
+        for party in [*self]:
+            heap = self[party]
+            while heap[0][1] != heap[0][2].stamp:  # stale
+                heapq.heappop(heap)
+                if not heap:
+                    del self[party]
+                    break
+            else:
+                entries.append(heap[0])
         if not entries:
             return None
         return min(entries, key=lambda entry: (turn(entry[2]), entry[:2]))[2]
-
-    def _first_of(self, party: Party) -> tuple[Urgency, int, Lane[CallT]] | None:
-        """Return the first current entry of *party*; stale ones before it are dropped."""
-        heap = self._by_party[party]
-        while heap:
-            if heap[0][1] == heap[0][2].stamp:
-                return heap[0]
-            heapq.heappop(heap)
-        del self._by_party[party]
-        return None
 
 
 class Lease(NamedTuple, Generic[CallT]):

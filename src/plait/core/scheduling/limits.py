@@ -122,7 +122,12 @@ class ConcurrencyLimits(Generic[CallT]):
     def is_settled(self) -> bool:
         """Whether `acquire_next` would give nothing: no call is new in line, and none waits for
         slots that were returned."""
-        return not self._queue and not any(limit.parked for limit in self._freed)
+        if self._queue:
+            return False
+        for limit in self._freed:  # noqa: SIM110 - a generator costs more than the rest
+            if limit.parked:
+                return False
+        return True
 
     def acquire_at_once(self, request: SlotRequest, now: float) -> Lease[CallT] | None:
         """Take slots for a call that need not wait, as `add` and `acquire_next` would; None if it
@@ -145,7 +150,7 @@ class ConcurrencyLimits(Generic[CallT]):
                     if limit.parked:
                         self._wake(limit)
                 self._freed.clear()
-            if (lane := self._queue.pop(_turn)) is None:
+            if (lane := self._queue.pop_next(_turn)) is None:
                 return
             if (full := lane.full()) is not None:
                 self._park(lane, full)
@@ -352,7 +357,9 @@ class ConcurrencyLimits(Generic[CallT]):
         longer counts: then the next one is woken.
         """
         waiting = []
-        while limit.woken < limit.free and (lane := limit.parked.pop(limit.turn_of)) is not None:
+        while (
+            limit.woken < limit.free and (lane := limit.parked.pop_next(limit.turn_of)) is not None
+        ):
             if lane.full() is not limit:
                 self._enter(lane, limit)
                 continue

@@ -1,6 +1,6 @@
 """One run of one DAG: the state of each task, and the tasks that may start.
 
-Every change of a task's status goes through `Run._move`. Calls that may start go into `ready`,
+Every change of a task's status goes through `Moves`. Calls that may start go into `ready`,
 commands into `commands`, notices into `notices`; the scheduler takes all three.
 """
 
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import ChainMap, Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 
-from ...errors import CallError, CallTimeout, InvalidOutput, LimitExceeded, OutputTooLarge
+from ...errors import CallError, CallTimeout, InvalidOutput, OutputTooLarge
 from ..language.templates import Scope
 from ..planning.plan import MAX_CALLS, Plan, PlannedTask
 from ..tools.catalog import digest_of
@@ -23,10 +24,7 @@ from .calls import MAX_ITEMS, blamed, calls_of, reason_to_skip, selected
 from .conflicts import ConflictOrder, Conflicts, Layers
 from .earlier_items import EarlierItems, items_to_reuse
 from .events import (
-    FINAL,
-    MOVES,
     Abort,
-    Changed,
     Command,
     Delayed,
     Failure,
@@ -40,8 +38,10 @@ from .events import (
     Wait,
 )
 from .lanes import Urgency
+from .moves import Moves
 from .retry import RetryBudgets, backoff_s
 from .state import Items, TaskCall, TaskState, outlines_of
+from .usage import Usage
 
 MAX_NOTES = 20
 """Most notes on arguments of one run."""
@@ -100,10 +100,6 @@ class Run:
         """The outputs that references see, of the tasks that succeeded."""
         self.notes: list[str] = []
         """Changes that were made in arguments once they were known."""
-        self.bytes = 0
-        """About the memory that its outputs take."""
-        self.calls_made = 0
-        """The calls of its tasks and items so far; repeated attempts do not count."""
         self.unsettled = len(self.states)
         self.stopped_by: str | None = None
         """`cancelled`, `timeout` or `fail_fast`, if something ended the run early."""
@@ -130,6 +126,8 @@ class Run:
         """The random shares of the pauses before repeated calls, in the order in which they were
         drawn."""
         self.limits = RunLimits(timeout_s or plan.dag.timeout_s, max_items, max_bytes, max_calls)
+        self.usage = Usage(self.limits)
+        self._moves = Moves(self.notices, self.waited)
         self._jitter = jitter
         self._calls = calls
         self._budgets = RetryBudgets()
@@ -229,9 +227,9 @@ class Run:
             for wait in call.waits:
                 self.waited[wait.why, wait.on] += wait.seconds
         if state.status is Status.READY:
-            self._move(call.key.task, Status.RUNNING, now, call)
+            self._moves.task(state, Status.RUNNING, now, call)
         if call.key.item is not None:
-            self._move_item(call.key, Status.RUNNING, now, call)
+            self._moves.item(state, call.key.item, Status.RUNNING, now, call)
         return call.attempts
 
     def sent(self, key: Key, now: float) -> None:
@@ -252,9 +250,10 @@ class Run:
     def succeed(self, key: Key, output: Output, now: float, *, cached: bool = False) -> None:
         call = self._close(key, now)
         try:
-            scope = Scope(self._visible(call.planned), call.item, key.item)
-            output = selected(call.planned, output, scope)
-            self._make_room(output)
+            if call.planned.select is not None:
+                scope = Scope(self._visible(call.planned), call.item, key.item)
+                output = selected(call.planned.select, output, scope)
+            self.usage.keep(output)
         except CallError as error:
             self._fail(call, error, Failure.of(error), now)
         else:
@@ -292,10 +291,11 @@ class Run:
             self.stop("timeout", now)
             return
         call = self.open.pop(key)
-        if self.states[key.task].status is Status.BACKING_OFF:
-            self._move(key.task, Status.READY, now)
+        state = self.states[key.task]
+        if state.status is Status.BACKING_OFF:
+            self._moves.task(state, Status.READY, now)
         if key.item is not None:
-            self._move_item(key, Status.READY, now, call)
+            self._moves.item(state, key.item, Status.READY, now, call)
         self.ready.append(call)
 
     def stop(self, why: str, now: float, caused_by: str | None = None) -> None:
@@ -310,7 +310,7 @@ class Run:
                 self._stop_items(id, now)
                 call = self._abort(state.key, now)
                 was_sent = state.attempts > 0 or why == "cancelled"
-                self._move(id, Status.CANCELLED if was_sent else Status.SKIPPED, now, call)
+                self._moves.task(state, Status.CANCELLED if was_sent else Status.SKIPPED, now, call)
                 self.unsettled -= 1
         self._settled.clear()
         self.ready.clear()
@@ -328,7 +328,8 @@ class Run:
                 state.status = Status.SUCCESS
             else:
                 self._take_over_failed(id, earlier, now)
-            self._keep(id, output)
+            self.outputs[id] = output
+            self.usage.bytes += output.memory_bytes
             self._end(id)
 
     def _take_over_failed(self, id: str, earlier: EarlierItems, now: float) -> None:
@@ -336,11 +337,11 @@ class Run:
         state.error, items = earlier.error, earlier.items()
         statuses, items.statuses = items.statuses, [Status.PENDING] * len(items.statuses)
         state.items = items
-        self._move(id, Status.FAILED, now)
+        self._moves.task(state, Status.FAILED, now)
         errors = dict(items.errors)
         for index, status in enumerate(statuses):
             ended = Status.FAILED if status is Status.TIMEOUT else status
-            self._move_item(Key(self.id, id, index), ended, now, error=errors.get(index))
+            self._moves.item(state, index, ended, now, error=errors.get(index))
 
     def _due(self, id: str, now: float) -> None:
         """Note that the dependencies of *id* have settled."""
@@ -364,15 +365,18 @@ class Run:
                 if (earlier := self._earlier_items.get(id)) is not None and items is not None:
                     reusable = items_to_reuse(earlier, planned, outputs, calls)
                     calls = [call for call in calls if call.key.item not in reusable]
-                self._count_calls(len(calls))
+                self.usage.add_calls(len(calls))
         except CallError as error:
             self._give_up(id, error, Failure.of(error), now)
             return
         if reason is not None:
             self._skip(id, reason, now)
             return
-        self.states[id].items = items
-        self._move(id, Status.READY, now, notes=self._notes_on(calls))
+        state = self.states[id]
+        state.items = items
+        changed = [call for call in calls if call.left_out]
+        notes = self._notes_on(changed) if changed else ()
+        self._moves.task(state, Status.READY, now, notes=notes)
         for call in calls:
             call.waiting_since = now
         self.ready += calls
@@ -399,9 +403,10 @@ class Run:
         for index, output in reusable.items():
             items.outputs[index] = output
             items.left -= 1
-            self.bytes += output.memory_bytes
-            key = Key(self.id, id, index)
-            self._move_item(key, Status.SUCCESS, now, output_bytes=output.size_bytes)
+            self.usage.bytes += output.memory_bytes
+            self._moves.item(
+                self.states[id], index, Status.SUCCESS, now, output_bytes=output.size_bytes
+            )
 
     def _visible(self, planned: PlannedTask) -> Mapping[str, Output]:
         """Return the outputs that *planned* sees."""
@@ -410,10 +415,12 @@ class Run:
         return ChainMap(self.outputs, self._partial)
 
     def _look_at_items(self, calls: list[TaskCall], id: str, items: Items, now: float) -> None:
+        state = self.states[id]
         for call in calls:
-            self._move_item(call.key, Status.READY, now, call)
+            assert call.key.item is not None
+            self._moves.item(state, call.key.item, Status.READY, now, call)
         for index, error in items.errors:  # they could not be made
-            self._move_item(Key(self.id, id, index), Status.FAILED, now, error=error)
+            self._moves.item(state, index, Status.FAILED, now, error=error)
         if items.left == 0 or (items.errors and self.plan.dag.fail_fast):
             self._end_items(id, now)
 
@@ -422,14 +429,13 @@ class Run:
         state = self.states[id]
         if item is None or state.items is None:
             state.output = output
-            self._keep(id, output)
-            self._move(id, Status.SUCCESS, now, call)
+            self.outputs[id] = output
+            self._moves.task(state, Status.SUCCESS, now, call)
             self._end(id)
             return
         state.items.outputs[item] = output
-        self.bytes += output.memory_bytes
-        self._move_item(
-            call.key, Status.SUCCESS, now, call, output_bytes=output.size_bytes, cached=cached
+        self._moves.item(
+            state, item, Status.SUCCESS, now, call, output_bytes=output.size_bytes, cached=cached
         )
         state.items.left -= 1
         if state.items.left == 0:
@@ -444,7 +450,7 @@ class Run:
         state.items.errors.append((item, failure))
         state.items.left -= 1
         status = Status.TIMEOUT if isinstance(error, CallTimeout) else Status.FAILED
-        self._move_item(call.key, status, now, call, error=failure)
+        self._moves.item(state, item, status, now, call, error=failure)
         if self.plan.dag.fail_fast or state.items.left == 0:
             self._end_items(id, now)
 
@@ -456,7 +462,7 @@ class Run:
         if isinstance(error, InvalidOutput):
             self._keep_what_is_invalid(state, error)
         was_late = isinstance(error, CallTimeout) and state.status is Status.RUNNING
-        self._move(id, Status.TIMEOUT if was_late else Status.FAILED, now, call)
+        self._moves.task(state, Status.TIMEOUT if was_late else Status.FAILED, now, call)
         self._end(id)
         if self.plan.dag.fail_fast:
             self.stop("fail_fast", now, id)
@@ -471,41 +477,45 @@ class Run:
             state.error = items.errors[0][1]
             if state.output is not None:
                 self._partial[id] = state.output
-            self._move(id, Status.FAILED, now)
+            self._moves.task(state, Status.FAILED, now)
             self._end(id)
             if self.plan.dag.fail_fast:
                 self.stop("fail_fast", now, id)
             return
         assert state.output is not None
         self.outputs[id] = state.output
-        self._move(id, Status.SUCCESS, now)
+        self._moves.task(state, Status.SUCCESS, now)
         self._end(id)
 
     def _stop_items(self, id: str, now: float) -> None:
         """Stop the items of *id*; the outputs so far make its output."""
-        items = self.states[id].items
-        if items is None:
+        state = self.states[id]
+        if (items := state.items) is None:
             return
         for index, status in enumerate(items.statuses):
             if not status.is_final:
-                key = Key(self.id, id, index)
-                self._move_item(key, Status.CANCELLED, now, self._abort(key, now))
-        self.states[id].output = items.output()
+                call = self._abort(Key(self.id, id, index), now)
+                self._moves.item(state, index, Status.CANCELLED, now, call)
+        state.output = items.output()
 
     def _back_off(self, call: TaskCall, error: CallError, failure: Failure, now: float) -> None:
         self.open[call.key] = call
         call.started_at = None
         jitter = self._jitter()
         self.jitters.append(jitter)
-        if call.key.item is None:
-            self._move(call.key.task, Status.BACKING_OFF, now, call, failure, jitter)
+        state, item = self.states[call.key.task], call.key.item
+        if item is None:
+            self._moves.task(state, Status.BACKING_OFF, now, call, failure, jitter)
         else:
-            self._move_item(call.key, Status.BACKING_OFF, now, call, error=failure, jitter=jitter)
+            self._moves.item(
+                state, item, Status.BACKING_OFF, now, call, error=failure, jitter=jitter
+            )
         self.commands.append(Sleep(call.key, backoff_s(call.attempts, jitter, error)))
 
     def _skip(self, id: str, reason: Failure, now: float) -> None:
-        self.states[id].error = reason
-        self._move(id, Status.SKIPPED, now)
+        state = self.states[id]
+        state.error = reason
+        self._moves.task(state, Status.SKIPPED, now)
         self._end(id)
 
     # Inside: the consequences of the end of one task for the others.
@@ -559,103 +569,6 @@ class Run:
                 Finished(self.id, self.status, now, elapsed_s, self.stopped_by, self.counts)
             )
 
-    def _move(
-        self,
-        id: str,
-        after: Status,
-        now: float,
-        call: TaskCall | None = None,
-        error: Failure | None = None,
-        jitter: float | None = None,
-        notes: tuple[str, ...] = (),
-    ) -> None:
-        """Move task *id* to another status; *call* is the call that was started or has ended with
-        it."""
-        state = self.states[id]
-        before = state.status
-        assert after in MOVES[before], f"{id}: {before} -> {after}"
-        state.status = after
-        waits: tuple[Wait, ...] = ()
-        due_at = started_at = took_s = output_bytes = items = None
-        if before is Status.PENDING:
-            due_at, waits = state.due_at, state.waits
-            for wait in waits:
-                self.waited[wait.why, wait.on] += wait.seconds
-            if state.items is not None:
-                items = len(state.items.statuses)
-        elif after is Status.RUNNING:
-            if call is not None and call.attempts == 1:
-                waits = call.waits
-        elif call is not None:
-            took_s = call.took_s
-        if after in FINAL:
-            state.ended_at, started_at, error = now, state.started_at, state.error
-            if state.output is not None:
-                output_bytes = state.output.size_bytes
-        self.notices.append(
-            Changed(
-                state.key,
-                state.tool,
-                before,
-                after,
-                state.attempts,
-                now,
-                error,
-                due_at,
-                waits,
-                started_at,
-                took_s,
-                output_bytes,
-                after is Status.SUCCESS and state.cached,
-                items,
-                jitter,
-                notes,
-            )
-        )
-
-    def _move_item(
-        self,
-        key: Key,
-        after: Status,
-        now: float,
-        call: TaskCall | None = None,
-        *,
-        error: Failure | None = None,
-        output_bytes: int | None = None,
-        cached: bool = False,
-        jitter: float | None = None,
-    ) -> None:
-        """Move an item to another status, as `_move` does for a task."""
-        state = self.states[key.task]
-        assert key.item is not None
-        assert state.items is not None
-        before = state.items.statuses[key.item]
-        assert after in MOVES[before], f"{key}: {before} -> {after}"
-        state.items.statuses[key.item] = after
-        waits = (
-            call.waits
-            if call is not None and after is Status.RUNNING and call.attempts == 1
-            else ()
-        )
-        took_s = call.took_s if call is not None and before is Status.RUNNING else None
-        attempt = 0 if call is None else call.attempts
-        self.notices.append(
-            Changed(
-                key,
-                state.tool,
-                before,
-                after,
-                attempt,
-                now,
-                error,
-                waits=waits,
-                took_s=took_s,
-                output_bytes=output_bytes,
-                cached=cached,
-                jitter=jitter,
-            )
-        )
-
     def _end(self, id: str) -> None:
         self.unsettled -= 1
         self._settled.append(id)
@@ -677,33 +590,13 @@ class Run:
         self.commands.append(Abort(key))
         return self._close(key, now)
 
-    def _keep(self, id: str, output: Output) -> None:
-        self.outputs[id] = output
-        self.bytes += output.memory_bytes
-
     def _keep_what_is_invalid(self, state: TaskState, error: InvalidOutput) -> None:
         """Keep the invalid output for `get_run`, if it fits the run's limit."""
-        output = Output.of(error.output)
-        if error.output is not None and self.bytes + output.memory_bytes <= self.limits.max_bytes:
-            state.output = output
-            self.bytes += output.memory_bytes
-
-    def _count_calls(self, count: int) -> None:
-        if self.calls_made + count > self.limits.max_calls:
-            raise LimitExceeded(
-                f"it has {count:,} calls, and this run has made {self.calls_made:,} of at most "
-                f"{self.limits.max_calls:,}",
-                hint="Send the rest as another DAG.",
-            )
-        self.calls_made += count
-
-    def _make_room(self, output: Output) -> None:
-        if self.bytes + output.memory_bytes > self.limits.max_bytes:
-            raise OutputTooLarge(
-                f"the outputs of this run would take more than {self.limits.max_bytes:,} bytes "
-                "of memory",
-                hint="Ask the tools for less, or shrink their outputs with select.",
-            )
+        if error.output is not None:
+            output = Output.of(error.output)
+            with suppress(OutputTooLarge):
+                self.usage.keep(output)
+                state.output = output
 
     def _why(self, why: str, caused_by: str | None) -> str:
         match why:
