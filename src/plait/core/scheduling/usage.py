@@ -8,7 +8,7 @@ from .events import RunLimits
 
 
 class Usage:
-    """The calls and the memory that a run uses. Nothing is given back before the run is forgotten."""
+    """The calls and the memory that a run uses. Nothing is given back before the run ends."""
 
     __slots__ = ("bytes", "calls", "limits")
 
