@@ -183,7 +183,7 @@ def test_a_cycle_through_conditions_is_refused() -> None:
         ("items.id", "items[].id"),
         ("items[?total > 1]", None),
         ('items[?name == "x"]', "items[?name == 'x']"),
-        ("items[?name == `$ITEM`]", "items[?name == $ITEM]"),
+        ("items[?name == `$ITEM`]", None),
         ("items[?n == '5']", "items[?n == 5]"),
         ("items[?n][0]", "items[?n] | [0]"),
         ("total[0]", None),
@@ -213,9 +213,47 @@ def test_all_mistakes_of_all_expressions_are_listed_at_once() -> None:
 
 def test_several_mistakes_of_one_expression_have_one_fix_for_all() -> None:
     found = problems(CHECK, deploy("check.stat == 'x' && chekc.ok", "check"))
-    assert [problem.fix for problem in found] == [None, None]  # two problems share the place
+    whole = "check.state == 'x' && check.ok"
+    assert [problem.fix for problem in found] == [replacement(whole), None]
     assert found[0].hint is not None
     assert found[0].hint.startswith("Write \"check.state == 'x' && check.ok\".")
+
+
+@pytest.mark.parametrize(
+    ("when", "fix"),
+    [
+        ("chekc.ok and check.stat == open", "check.ok && check.state == 'open'"),
+        ("check.ok = `chekc.ok`", None),
+        ("`check.ok`", "check.ok"),
+        ("`list.total` > `100`", "list.total > `100`"),
+        ("'list.total' > '100'", "list.total > 100"),
+        ("'any.total' > '100'", "any.total > 100"),
+        ("check.state == 'a' or 'b'", "check.state == 'a' || check.state == 'b'"),
+        ("check.state == `a` or `b`", "check.state == 'a' || check.state == 'b'"),
+    ],
+)
+def test_the_fix_of_what_cannot_be_parsed_is_read_too(when: str, fix: str | None) -> None:
+    given = [CHECK, {"id": "list", "tool": "s:list"}, {"id": "any", "tool": "s:any"}]
+    found = problems(*given, deploy(when, "check"))
+    assert found[0].fix == replacement(fix)
+    if fix is None:
+        assert [problem.message for problem in found] == [
+            "= is not an operator (at character 10).",
+            (
+                "\"check.ok == 'chekc.ok'\": a boolean == one of 'chekc.ok' is never true "
+                "(at character 1)."
+            ),
+        ]
+    else:
+        assert len(found) == 1
+        planned(*given, deploy(fix, "check"))
+
+
+def test_a_fix_with_the_item_is_given_only_where_there_is_one() -> None:
+    wrong = {**LISTED, "select": "items[?name == `$ITEM`]"}
+    [problem] = problems({**wrong, "for_each": ["a"]})
+    assert problem.fix == replacement("items[?name == $ITEM]")
+    assert [problem.fix for problem in problems(wrong)] == [None, None]
 
 
 def test_references_in_a_select_are_operands_that_add_their_dependency() -> None:

@@ -12,6 +12,8 @@ class Findings:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self.covered: set[int] = set()
+        """The names that a finding is about already, by identity."""
         self._found: list[Finding] = []
 
     def __len__(self) -> int:

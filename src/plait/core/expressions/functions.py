@@ -60,7 +60,7 @@ class Function(NamedTuple):
     wants: tuple[str, ...]
     """The kinds of its arguments."""
     gives: str
-    """The kind of its result, as `reading.py` understands it."""
+    """The kind of its result, as `results.py` understands it."""
     repeats: bool = False
     """Whether more arguments of the last kind may follow."""
 

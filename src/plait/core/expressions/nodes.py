@@ -37,7 +37,8 @@ class Key(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """A part of an expression, with the position of its text. It is never changed."""
+    """A part of an expression, with the position of its text and of the parentheses around it. Once
+    parsed, it is never changed."""
 
     start: int
     end: int

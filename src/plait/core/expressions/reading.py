@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from ..values.problems import slip_of
 from .comparisons import check_comparison
+from .constants import Constants
 from .evaluation import Expression
 from .findings import Findings
 from .functions import FUNCTIONS, TEXT
@@ -84,6 +85,7 @@ def read_condition(
     reader = _Reader(expression.text, references, tasks, is_condition=True)
     reader.check_references(expression)
     scope = Scope(object_of(dependencies), is_tasks=True)
+    reader.constants.check(expression.tree, scope)
     result = reader.read(expression.tree, scope)
     return Reading(result, reader.findings.in_order())
 
@@ -101,12 +103,15 @@ class _Reader:
     ) -> None:
         self.findings = Findings(text)
         self._names = Names(self.findings, tasks)
+        self.constants = Constants(self.findings, tasks)
         self._references = references
         self._is_condition = is_condition
         self._safe: set[int] = set()
         """The nodes that need no parentheses around a pipe."""
 
     def check_references(self, expression: Expression) -> None:
+        if all(key in self._references for key in expression.references):
+            return
         for node in walk(expression.tree):
             if isinstance(node, Reference) and node.key not in self._references:
                 if node.key.source is not Source.OUTPUT:
@@ -129,7 +134,8 @@ class _Reader:
             case Current():
                 return scope.shape
             case Field():
-                return self._names.field(node, scope)
+                is_covered = id(node) in self.findings.covered
+                return ANY if is_covered else self._names.field(node, scope)
             case Literal(value=value):
                 self.check_newline(node)
                 return of_value(value)
@@ -266,7 +272,9 @@ class _Reader:
         if elements is None:
             return ANY
         if node.condition is not None:
-            self.read(node.condition, scope.within(elements))
+            inner = scope.within(elements)
+            self.constants.check(node.condition, inner)
+            self.read(node.condition, inner)
         is_whole = node.start == 0 and node.end == len(self.findings.text)
         is_alone = is_whole or id(node) in self._safe
         if is_misplaced(node, elements, self.findings, is_alone=is_alone):
@@ -282,7 +290,7 @@ class _Reader:
         before = len(self.findings)
         left = self.operand(node.left, node.right, scope)
         right = self.operand(node.right, node.left, scope)
-        if self.findings.are_notes(before):
+        if self.findings.are_notes(before) and id(node) not in self.findings.covered:
             check_comparison(node, left, right, self.findings)
         return of("boolean") if node.operator in ("==", "!=") else of("boolean", "null")
 

@@ -162,7 +162,7 @@ class _Parser:
                 return Current(start, end)
             case "(":
                 inner = self.expression(0)
-                self.expect(")")
+                inner.start, inner.end = start, self.expect(")").end
                 return inner
             case "!":
                 operand = self.expression(_NOT)

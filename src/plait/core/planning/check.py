@@ -10,7 +10,8 @@ from dataclasses import replace
 from ...errors import InvalidDag
 from ..expressions.evaluation import Expression, condition, expression
 from ..expressions.nodes import Source
-from ..expressions.problems import InvalidExpression, fixed
+from ..expressions.problems import InvalidExpression
+from ..expressions.reports import EXAMPLE, problems_of
 from ..expressions.roots import fields_at_root
 from ..language.dag import Reading, Task
 from ..language.lookalikes import (
@@ -425,12 +426,17 @@ class _Checker:
         try:
             return compiled(text)
         except InvalidExpression as error:
-            finding = error.finding
-            fix = None if finding.edit is None else Fix(Op.REPLACE, fixed(text, [finding]))
-            hints = [] if fix is None else [fix.advice]
-            hint = " ".join([*hints, finding.hint]).strip() or _EXAMPLE
-            self._say(path, "invalid_expression", f"{error.message}.", hint, task.id, fix)
-            return None
+
+            def parsed(fixed: str) -> tuple[()]:
+                compiled(fixed)
+                return ()
+
+            findings, place = [error.finding], (path, task.id)
+            found = problems_of(text, findings, parsed, *place, otherwise=EXAMPLE)
+            self.problems += found
+            fix = found[0].fix
+            # the names in the fixed text are read too, so that what it still hides is reported
+            return None if fix is None else compiled(str(fix.to))
 
     def _note_rule(self, task: Task, arguments: Template, path: str) -> None:
         """Note references that lead nowhere in the case that the trigger rule is for."""
@@ -473,11 +479,6 @@ class _Checker:
                         self.notes.append(
                             f"{path}.when: it names {key.id}, which was added to depends_on"
                         )
-
-
-_EXAMPLE = (
-    "Write it as items[?state == 'open' && size > 3].name, odd names as \"a-b\". See jmespath.org."
-)
 
 
 def _parsed(text: str) -> tuple[str | Reference, ...]:

@@ -3,17 +3,18 @@ runs."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from itertools import chain
 
-from ..expressions.evaluation import Expression
+from ..expressions.evaluation import Expression, condition, expression
 from ..expressions.nodes import Key, Source
-from ..expressions.problems import Finding, fixed
+from ..expressions.problems import Finding
 from ..expressions.reading import Reading, read, read_condition
+from ..expressions.reports import problems_of
 from ..expressions.shapes import ANY, Shape, list_of, of, or_null
 from ..language.references import ITEM, Every
-from ..values.problems import MAX_FIX_CHARS, Fix, Op, Problem
+from ..values.problems import Problem
 from ..values.strict import short
 from .flow import Flow
 from .keywords import Forms, declared, has_schema_for_others, is_read, options_of, required_of
@@ -64,38 +65,48 @@ class Expressions:
 
     def look_at(self, planned: PlannedTask, path: str) -> None:
         """Check the expressions of *planned*, which stands at *path* in the document."""
-        if planned.select is not None:
-            self._report(planned, planned.select, f"{path}.select", self._read_select(planned))
-        if planned.when is not None:
-            seen = {id: self._output(id) for id in planned.needs}
-            reading = read_condition(planned.when, seen, self._ids, self._references(planned.needs))
-            self._report(planned, planned.when, f"{path}.when", reading)
+        select, when = planned.select, planned.when
+        if select is not None:
+            self._report(planned, select, f"{path}.select", self._read_select, expression)
+        if when is not None:
+            self._report(planned, when, f"{path}.when", self._read_when, condition)
 
     def _report(
-        self, planned: PlannedTask, expression: Expression, path: str, reading: Reading
+        self,
+        planned: PlannedTask,
+        given: Expression,
+        path: str,
+        read: Callable[[PlannedTask, Expression], Reading],
+        compiled: Callable[[str], Expression],
     ) -> None:
-        wrong = [finding for finding in reading.findings if not finding.is_note]
-        text = fixed(expression.text, wrong)
-        is_fixed = all(finding.edit for finding in wrong) and len(text) <= MAX_FIX_CHARS
-        for number, finding in enumerate(wrong):
-            hints = [f"Write {short(finding.edit.text)} there."] if finding.edit else []
-            fix = Fix(Op.REPLACE, text) if is_fixed and number == 0 else None
-            if fix is not None:
-                hints = [fix.advice]
-            hint = " ".join([*hints, *([finding.hint] if finding.hint else [])])
-            self._problems.append(
-                Problem(
-                    path,
-                    "invalid_expression",
-                    f"{finding.placed_message}.",
-                    hint or None,
-                    planned.id,
-                    fix,
-                )
-            )
-        if not wrong:
-            for finding in reading.findings:
+        findings = read(planned, given).findings
+        found = problems_of(
+            given.text,
+            findings,
+            lambda text: read(planned, compiled(text)).findings,
+            path,
+            planned.id,
+        )
+        if given.text in (planned.task.select, planned.task.when):
+            self._problems += found
+        elif found:
+            self._report_fixed(given.text, found)
+        if not found:
+            for finding in findings:
                 self._note(path, finding)
+
+    def _report_fixed(self, text: str, found: list[Problem]) -> None:
+        """Report what was *found* in *text*, which is the fix of an expression that could not be
+        parsed: that fix becomes one for both, or none."""
+        [number] = [n for n, known in enumerate(self._problems) if known.path == found[0].path]
+        first, fix = self._problems[number], found[0].fix
+        hint = first.hint
+        if fix is None:
+            said = [replace(other, message=f"{short(text)}: {other.message}") for other in found]
+            self._problems += said
+        elif first.fix is not None and hint is not None:
+            hint = hint.replace(first.fix.advice, fix.advice)
+        self._problems[number] = replace(first, fix=fix, hint=hint)
 
     def _note(self, path: str, finding: Finding) -> None:
         if self._room_for_notes:
@@ -103,16 +114,24 @@ class Expressions:
             hint = f". {finding.hint}" if finding.hint else ""
             self._notes.append(f"{path}: {finding.placed_message}{hint}".removesuffix("."))
 
-    def _read_select(self, planned: PlannedTask) -> Reading:
-        assert planned.select is not None
-        named = [key.id for key in planned.select.references if key.source is Source.OUTPUT]
-        references = self._references([id for id in named if id in planned.needs])
+    def _read_select(self, planned: PlannedTask, select: Expression) -> Reading:
+        references = self._references(self._named(planned, select))
         if planned.items is not None:
             references[Key(Source.ITEM)] = self._item(planned)
             references[Key(Source.INDEX)] = _INTEGER
-        return read(planned.select, self._answer(planned), references)
+        return read(select, self._answer(planned), references)
 
-    def _references(self, ids: Collection[str]) -> dict[Key, Shape]:
+    def _read_when(self, planned: PlannedTask, when: Expression) -> Reading:
+        ids = dict.fromkeys((*planned.needs, *self._named(planned, when)))
+        seen = {id: self._output(id) for id in ids}
+        return read_condition(when, seen, self._ids, self._references(ids))
+
+    def _named(self, planned: PlannedTask, given: Expression) -> list[str]:
+        """List the tasks that *given*, maybe a fix that is only tried, makes dependencies."""
+        named = (key.id for key in given.references if key.source is Source.OUTPUT)
+        return [id for id in named if id in self._ids and id != planned.id]
+
+    def _references(self, ids: Iterable[str]) -> dict[Key, Shape]:
         return {Key(Source.OUTPUT, id): self._output(id) for id in ids}
 
     def _output(self, id: str) -> Shape:
@@ -126,7 +145,7 @@ class Expressions:
         if planned.select is None:
             shape = self._answer(planned)
         else:
-            shape = self._read_select(planned).shape
+            shape = self._read_select(planned, planned.select).shape
             if [*shape.members] == ["result"]:
                 shape = ANY  # made by select, so it is not the wrapper of an SDK
         if planned.task.for_each is not None:

@@ -1,0 +1,191 @@
+"""Constants in conditions: an operand, a comparison or a whole condition that is the same whatever
+the tasks give.
+
+A condition with one is a mistake in its words: `a.x == 'b' || 'e'` is always true, and
+`'a.total' > '100'` compares two texts. Only `true` and `false` are meant as they stand: they switch
+a task on or off.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from .findings import Findings
+from .names import quoted
+from .nodes import (
+    And,
+    Call,
+    Compare,
+    Current,
+    Field,
+    Index,
+    Literal,
+    Node,
+    Not,
+    Or,
+    Path,
+    Pipe,
+    Reference,
+    children,
+)
+from .problems import Edit, InvalidExpression
+from .roots import fields_at_root
+from .scopes import Scope
+from .shapes import There
+from .syntax import parse
+
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
+_ORDERS = {"<", "<=", ">", ">="}
+_SWITCHES = {"true": "true", "false": "false", "1": "true", "0": "false"}
+"""Constants that can only be meant as a switch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constants:
+    """A check of the conditions of one expression. *tasks* are the ids that a condition may
+    name."""
+
+    findings: Findings
+    tasks: Collection[str]
+
+    def check(self, node: Node, scope: Scope) -> None:
+        """Report the constants in the condition *node*, whose names are looked up in *scope*."""
+        if is_constant(node):
+            if not _is_switch(node):
+                self._report(node, self._meant(node, scope))
+            return
+        match node:
+            case Pipe(items=[*_, last]) if is_constant(last) and not _is_switch(last):
+                self._report(last, None)
+            case Not(operand=operand):
+                self.check(operand, scope)
+            case And(items=items) | Or(items=items):
+                for number, item in enumerate(items):
+                    if self._is_unknown(item, scope) and (
+                        edit := self._compared(item, node, items[:number])
+                    ):
+                        self._report(item, edit)
+                    elif not is_constant(item):
+                        self.check(item, scope)
+                    elif not _is_switch(item):
+                        edit = self._compared(item, node, items[:number])
+                        self._report(item, edit or self._meant(item, scope))
+            case Compare():
+                self._check_choice(node)
+
+    def _report(self, node: Node, edit: Edit | None) -> None:
+        written = self.findings.written(node)[:80]
+        what = "compares constants" if isinstance(node, Compare) else "is a constant here"
+        hint = "" if edit else "A condition compares values, as in a.total > 100."
+        self.findings.say(node.start, node.end, f"{written} {what}", edit, hint=hint)
+        self.findings.covered.add(id(node))
+
+    def _is_unknown(self, node: Node, scope: Scope) -> bool:
+        """Return whether *node* is a name that nothing has."""
+        return (
+            isinstance(node, Field)
+            and node.name not in self.tasks
+            and scope.shape.has(node.name) is There.NO
+            and not scope.shape.is_learned
+        )
+
+    def _compared(self, item: Node, whole: And | Or, before: Sequence[Node]) -> Edit | None:
+        """Return the edit that compares *item* as what stands before it, as in `x == 'a' ||
+        'b'`."""
+        if not isinstance(item, Literal | Field):
+            return None
+        last = next((node for node in reversed(before) if not isinstance(node, Literal)), None)
+        text = quoted(item.name) if isinstance(item, Field) else self.findings.written(item)
+        value = item.name if isinstance(item, Field) else item.value
+        match last:
+            case Compare(operator=operator) if operator == (
+                "==" if isinstance(whole, Or) else "!="
+            ):
+                for side, other in ((last.left, last.right), (last.right, last.left)):
+                    if not is_constant(side) and _is_like(other, value):
+                        compared = f"{self.findings.written(side)} {operator} {text}"
+                        return Edit(item.start, item.end, compared)
+            case Call(name="contains" | "starts_with" | "ends_with" as name, arguments=arguments):
+                if _is_like(arguments[1], value) and (name == "contains" or isinstance(whole, Or)):
+                    called = f"{name}({self.findings.written(arguments[0])}, {text})"
+                    return Edit(item.start, item.end, called)
+        return None
+
+    def _check_choice(self, node: Compare) -> None:
+        """Report `x == ('a' || 'b')`, which compares with the first alone."""
+        for value, choice in ((node.left, node.right), (node.right, node.left)):
+            if not isinstance(choice, Or) or not is_constant(choice) or is_constant(value):
+                continue
+            sign = {"==": " || ", "!=": " && "}.get(node.operator)
+            edit = None
+            if sign is not None:
+                start = f"{self.findings.written(value)} {node.operator} "
+                each = [start + self.findings.written(item) for item in choice.items]
+                edit = Edit(node.start, node.end, f"({sign.join(each)})")
+            self._report(choice, edit)
+
+    def _meant(self, node: Node, scope: Scope) -> Edit | None:
+        """Return the edit that takes a path out of its quotes, or writes a switch."""
+        if isinstance(node, Literal):
+            if self._is_path(node, scope):
+                return Edit(node.start, node.end, f"{node.value}")
+            switch = _SWITCHES.get(str(node.value)) if type(node.value) in (str, int) else None
+            return Edit(node.start, node.end, switch) if switch else None
+        if not isinstance(node, Compare):
+            return None
+        texts = [self.findings.written(node.left), self.findings.written(node.right)]
+        sides = (node.left, node.right)
+        paths = [self._is_path(side, scope) for side in sides]
+        if sum(paths) != 1:
+            return None
+        for number, side in enumerate(sides):
+            if isinstance(side, Literal) and isinstance(side.value, str):
+                is_number = node.operator in _ORDERS and _NUMBER.fullmatch(side.value)
+                if paths[number] or is_number:
+                    texts[number] = side.value
+        compared = f" {node.operator} ".join(texts)
+        has_parentheses = self.findings.text[node.start] == "("
+        return Edit(node.start, node.end, f"({compared})" if has_parentheses else compared)
+
+    def _is_path(self, node: Node, scope: Scope) -> bool:
+        """Return whether *node* is a text that is certainly a path in quotes."""
+        if not isinstance(node, Literal) or not isinstance(node.value, str):
+            return False
+        try:
+            roots = fields_at_root(parse(node.value))
+        except InvalidExpression:
+            return False
+        return bool(roots) and all(
+            scope.shape.has(root.name) is There.YES or (scope.is_tasks and root.name in self.tasks)
+            for root in roots
+        )
+
+
+def is_constant(node: Node) -> bool:
+    """Return whether *node* reads neither the value nor a reference."""
+    match node:
+        case Literal():
+            return True
+        case Path(steps=steps):
+            return is_constant(steps[0])
+        case Compare(left=left, right=right):
+            return is_constant(left) and is_constant(right)
+        case Field() | Current() | Index() | Reference():
+            return False
+    return all(map(is_constant, children(node)))
+
+
+def _is_switch(node: Node) -> bool:
+    while isinstance(node, Not):
+        node = node.operand
+    return isinstance(node, Literal) and isinstance(node.value, bool)
+
+
+def _is_like(node: Node, value: object) -> bool:
+    """Return whether *node* is a constant of the type of *value*, a text maybe with the wrong
+    quotes."""
+    if isinstance(node, Field):
+        return node.is_quoted and isinstance(value, str)
+    return isinstance(node, Literal) and type(node.value) is type(value)
