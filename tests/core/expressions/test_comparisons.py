@@ -4,17 +4,43 @@ from __future__ import annotations
 
 import pytest
 
-from .issues import assert_found, read_select, read_when, said
+from .issues import LEARNED, assert_found, read_select, read_when, said
 
 CERTAIN: list[tuple[str, int, str, str | None]] = [
     # expression, character, a part of the message, the right expression (None: no certain fix)
     ("items[?state == 'opened']", 8, "is never true", None),
     ("items[?state == 'closd']", 8, "is never true", "items[?state == 'closed']"),
     ("items[?state != 'opened']", 8, "is always true", None),
-    ("items[?number == '3']", 8, "an integer == one of '3' is never true", "items[?number == 3]"),
+    ("items[?number == '3']", 8, "an integer == '3' is never true", "items[?number == 3]"),
     ("items[?number > '3']", 8, "is never true", "items[?number > 3]"),
     ("items[?title == 5]", 8, "is never true", "items[?title == '5']"),
-    ("items[?labels > 2]", 8, "a list > one of 2 is never true", None),
+    ("items[?labels > 2]", 8, "a list > 2 is never true", None),
+    ("items[?labels == 'bug']", 8, "never true", "items[?contains(labels, 'bug')]"),
+    ("items[?'bug' != labels]", 8, "always true", "items[?!contains(labels, 'bug')]"),
+    ("items[?!number > 3]", 8, "never true", "items[?!(number > 3)]"),
+    ("items[?!state == 'open']", 8, "never true", "items[?!(state == 'open')]"),
+    ("items[?contains(state, 'x')]", 8, "contains(one of 'open', 'closed', 'x') is never", None),
+    (
+        "items[?contains(state, 'closd')]",
+        8,
+        "contains(one of 'open', 'closed', 'closd') is never true",
+        "items[?contains(state, 'closed')]",
+    ),
+    ("items[?starts_with(state, 'p')]", 8, "is never true", None),
+    ("items[?ends_with(state, 'clos')]", 8, "is never true", None),
+    (
+        "items[?contains(title, 5)]",
+        8,
+        "contains(a text, 5) is never",
+        "items[?contains(title, '5')]",
+    ),
+    ("contains(items[].number, '3')", 1, "is never true", "contains(items[].number, 3)"),
+    ("contains(items[].state, 'opne')", 1, "is never true", "contains(items[].state, 'open')"),
+    ("contains(items[].state, 'other')", 1, "contains(a list, 'other') is never true", None),
+    ("items[?contains(['shut', 'gone'], state)]", 8, "is never true", None),
+    ("contains(items, 'x')", 1, "is never true", None),
+    ("contains(keys(@), 'totl')", 1, "is never true", "contains(keys(@), 'total')"),
+    ("type(total) == 'text'", 1, "is never true", None),
     ("items == 'x'", 1, "is never true", None),
 ]
 
@@ -32,3 +58,28 @@ def test_a_comparison_with_a_certain_result_is_found(
 
 def test_a_condition_is_compared_likewise() -> None:
     assert_found("check.n == '5'", read_when("check.n == '5'"), 1, "is never true", "check.n == 5")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "items[?contains(state, 'o')]",
+        "items[?starts_with(state, 'op') || ends_with(state, 'ed')]",
+        "contains(items[].state, 'closed')",
+        "items[?contains(['open', 'gone'], state)]",
+        "items[?contains(title, state)]",
+        "contains([total, 'x'], 'y') || contains(items[].title, 'y')",
+        "contains($OUTPUT[any].list, 5)",
+        "contains(keys(@), 'total')",
+        "type(next) == 'number'",
+        "items[?!labels == true]",
+        "items[].labels[] | contains(@, 'bug')",
+    ],
+)
+def test_a_search_that_may_find_something_is_right(text: str) -> None:
+    assert said(read_select(text)) == []
+
+
+def test_a_search_in_a_learned_shape_gives_a_note() -> None:
+    [finding] = read_select("items[?contains(state, 'x')]", LEARNED).findings
+    assert (finding.is_note, finding.start) == (True, 7)

@@ -1,33 +1,41 @@
-"""Comparisons that are never true, or always: by the kinds and the only values of their sides."""
+"""Comparisons and searches that are never true, or always: by the kinds and the only values of
+their sides."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from ..values.problems import slip_of
 from ..values.strict import dumps
 from .findings import Findings
 from .names import quoted
-from .nodes import Compare, Literal
+from .nodes import Call, Compare, Literal, Node, Not
 from .problems import Edit
 from .shapes import Shape
 
+_MATCHES: dict[str, Callable[[str, str], bool]] = {
+    "contains": lambda whole, part: part in whole,
+    "starts_with": str.startswith,
+    "ends_with": str.endswith,
+}
+SEARCHES = _MATCHES.keys()
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+
 
 def check_comparison(node: Compare, left: Shape, right: Shape, findings: Findings) -> None:
-    """Report *node* if the result is certain, whatever the values of *left* and *right* are."""
+    """Report *node* if its result is certain, whatever the values of *left* and *right* are."""
     is_equality = node.operator in ("==", "!=")
-    common = left.known & right.known & ({"number", "text"} if not is_equality else left.known)
-    edit: Edit | None
-    if not common and left.known and right.known:
-        edit = _in_its_type(node, left, right)
-    elif (
-        is_equality
-        and left.options
-        and right.options
-        and left.known == right.known
-        and not {*left.options} & {*right.options}
-    ):
-        edit = _nearest_option(node, left, right)
+    common = left.known & right.known
+    if left.known and right.known and not (common if is_equality else common & {"number", "text"}):
+        edit = (
+            _of_the_comparison(node, right, findings)
+            or _of_an_element(node, left, right, findings)
+            or _in_its_type(node.right, left)
+            or _in_its_type(node.left, right)
+        )
+    elif is_equality and _are_disjoint(left, right):
+        edit = _nearest_option(node.right, left) or _nearest_option(node.left, right)
     else:
         return
     ends = "always true" if node.operator == "!=" else "never true"
@@ -36,28 +44,80 @@ def check_comparison(node: Compare, left: Shape, right: Shape, findings: Finding
     findings.say(node.start, node.end, message, edit, is_note=is_note)
 
 
-def _nearest_option(node: Compare, left: Shape, right: Shape) -> Edit | None:
+def check_search(node: Call, whole: Shape, part: Shape, findings: Findings) -> None:
+    """Report `contains(whole, part)`, or its kin, if no value can match."""
+    searched = whole
+    if whole.known == {"list"}:
+        searched = whole.elements
+        kinds = searched.known
+        is_never = bool(kinds and part.known and not kinds & part.known)
+        is_never = is_never or _are_disjoint(searched, part)
+    elif whole.known == {"text"}:
+        matches = _MATCHES[node.name]
+        is_never = bool(part.known) and "text" not in part.known
+        if whole.options and part.options:
+            pairs = ((str(one), str(other)) for one in whole.options for other in part.options)
+            is_never = is_never or not any(matches(one, other) for one, other in pairs)
+    else:
+        return
+    if is_never:
+        argument = node.arguments[1]
+        edit = _in_its_type(argument, searched) or _nearest_option(argument, searched)
+        message = f"{node.name}({whole}, {part}) is never true"
+        hint = "" if searched is whole else f"Its elements: {searched}."
+        is_note = whole.is_learned or searched.is_learned or part.is_learned
+        findings.say(node.start, node.end, message, edit, is_note=is_note, hint=hint)
+
+
+def _are_disjoint(one: Shape, other: Shape) -> bool:
+    """Return whether the only values of both are known, and none is of both."""
+    return (
+        one.options is not None
+        and other.options is not None
+        and not ({*one.options} & {*other.options})
+    )
+
+
+def _nearest_option(literal: Node, other: Shape) -> Edit | None:
     """Return the edit that writes the literal as the one option that it must mean."""
-    literal, other = (node.right, left) if isinstance(node.right, Literal) else (node.left, right)
     if not isinstance(literal, Literal) or other.known != {"text"}:
         return None
     near = slip_of(str(literal.value), map(str, other.options or ()))
     return Edit(literal.start, literal.end, quoted(near)) if near else None
 
 
-def _in_its_type(node: Compare, left: Shape, right: Shape) -> Edit | None:
-    """Return the edit that writes the literal in the type of the other side, if it can be."""
-    for literal, other in ((node.right, left), (node.left, right)):
-        if isinstance(literal, Literal):
-            value = literal.value
-            if other.known == {"text"} and type(value) in (int, float):
-                return Edit(literal.start, literal.end, quoted(dumps(value)))
-            if (
-                other.known == {"number"}
-                and type(value) is str
-                and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value)
-            ):
-                return Edit(literal.start, literal.end, value)
-            if other.known == {"boolean"} and value in ("true", "false"):
-                return Edit(literal.start, literal.end, str(value))
+def _of_the_comparison(node: Compare, right: Shape, findings: Findings) -> Edit | None:
+    """Return the edit that makes `!a == 1`, which is `(!a) == 1`, the opposite of a comparison."""
+    if not isinstance(node.left, Not) or right.known == {"boolean"}:
+        return None
+    operand, other = findings.written(node.left.operand), findings.written(node.right)
+    return Edit(node.start, node.end, f"!({operand} {node.operator} {other})")
+
+
+def _of_an_element(node: Compare, left: Shape, right: Shape, findings: Findings) -> Edit | None:
+    """Return the edit that looks for a value in a list, rather than comparing it with the list."""
+    if node.operator not in ("==", "!="):
+        return None
+    sign = "!" if node.operator == "!=" else ""
+    for listed, whole, part, value in (
+        (node.left, left, node.right, right),
+        (node.right, right, node.left, left),
+    ):
+        if whole.known == {"list"} and value.known and value.known <= whole.elements.known:
+            searched = f"{findings.written(listed)}, {findings.written(part)}"
+            return Edit(node.start, node.end, f"{sign}contains({searched})")
+    return None
+
+
+def _in_its_type(literal: Node, other: Shape) -> Edit | None:
+    """Return the edit that writes the literal in the type of *other*, if it can be."""
+    if not isinstance(literal, Literal):
+        return None
+    value = literal.value
+    if other.known == {"text"} and type(value) in (int, float):
+        return Edit(literal.start, literal.end, quoted(dumps(value)))
+    if other.known == {"number"} and type(value) is str and _NUMBER.fullmatch(value):
+        return Edit(literal.start, literal.end, value)
+    if other.known == {"boolean"} and value in ("true", "false"):
+        return Edit(literal.start, literal.end, str(value))
     return None

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ..values.problems import slip_of
-from .comparisons import check_comparison
+from .comparisons import SEARCHES, check_comparison, check_search
 from .constants import Constants
 from .evaluation import Expression
 from .findings import Findings
@@ -317,6 +317,7 @@ class _Reader:
 
     def call(self, node: Call, scope: Scope) -> Shape:
         function = FUNCTIONS[node.name]
+        before = len(self.findings)
         given: list[Shape] = []
         lists = [
             n
@@ -339,6 +340,8 @@ class _Reader:
                     given[lists[0]].elements if lists and "list" in given[lists[0]].kinds else ANY
                 )
                 given[number] = self.read(argument.operand, scope.within(elements))
+        if node.name in SEARCHES and self.findings.are_notes(before):
+            check_search(node, given[0], given[1], self.findings)
         result = result_of(node.name, function, given)
         is_null = any(
             "null" in shape.kinds and shape != ANY

@@ -16,6 +16,8 @@ _WANTED = {
     "text or list": {"text", "list"},
     "text, list or object": {"text", "list", "object"},
 }
+_TYPES = ("string", "number", "boolean", "array", "object", "null")
+"""The results of `type`."""
 
 
 def check_kind(node: Call, argument: Node, wanted: str, given: Shape, findings: Findings) -> None:
@@ -38,6 +40,10 @@ def check_kind(node: Call, argument: Node, wanted: str, given: Shape, findings: 
 def result_of(name: str, function: Function, given: list[Shape]) -> Shape:
     """Return the shape of the result of a function."""
     first = given[0]
+    if name == "type":
+        return Shape(frozenset({"text"}), options=_TYPES)
+    if name == "keys" and first.is_closed and first.members:
+        return list_of(Shape(frozenset({"text"}), options=tuple(first.members)))
     match function.gives:
         case "text" | "boolean" | "integer":
             return of(function.gives)

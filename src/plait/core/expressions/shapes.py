@@ -84,7 +84,8 @@ class Shape:
 
     def __str__(self) -> str:
         if self.options is not None and len(self.options) <= 6:
-            return "one of " + ", ".join(map(repr, self.options))
+            named = ", ".join(map(repr, self.options))
+            return named if len(self.options) == 1 else f"one of {named}"
         kinds = self.kinds - ({"integer"} if "number" in self.kinds else set())
         return (
             "any value"
