@@ -21,6 +21,7 @@ def ended(
     name: str | None = None,
     notes: tuple[str, ...] = (),
     dag: Dag | None = None,
+    most_in_flight: int = 1,
 ) -> RunResult:
     """A run of two seconds."""
     outputs = outputs or {}
@@ -38,7 +39,7 @@ def ended(
         returned=tuple(outputs),
         notes=notes,
         limits=RunLimits(timeout_s=3600, max_items=1_000, max_bytes=2**20),
-        most_in_flight=1,
+        most_in_flight=most_in_flight,
         waited=tuple(wait for task in tasks for wait in task.waits),
         jitters=(),
     )

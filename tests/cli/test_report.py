@@ -118,22 +118,33 @@ def test_a_task_of_an_earlier_run_is_said_to_be_one():
 
 def times(*tasks: TaskRecord, startup: Startup = AT_ONCE) -> str:
     """The line on the time of a run of *tasks*."""
-    result = ended(RunStatus.SUCCESS, *tasks)
+    result = ended(RunStatus.SUCCESS, *tasks, most_in_flight=len(tasks))
     lines = shown(run_report(result, 100, is_whole=False, startup=startup))
     return next(line for line in lines if " wall" in line)
 
 
 def test_time_that_was_saved_is_shown_unless_it_is_noise():
-    a, b = record("a", end_s=2.0, busy_s=2.0), record("b", end_s=1.5, busy_s=1.5)
+    a = record("a", end_s=2.0, busy_s=2.0, alone_s=2.0)
+    b = record("b", end_s=1.5, busy_s=1.5, alone_s=2.0)
     saved = f"2.00 s wall · 3.50 s one at a time · saved 1.50 s (1.8{TIMES})"
     assert times(a, b) == saved
     assert times(a, record("b", end_s=0.1, busy_s=0.1)) == "2.00 s wall"
     assert times(a) == "2.00 s wall"
 
 
+def test_time_that_may_have_been_saved_is_not_claimed():
+    a, b = (record(id, end_s=2.0, busy_s=2.0) for id in "ab")
+    assert times(a, b) == "2.00 s wall · time saved unknown: s:a, s:b not yet timed alone twice"
+    b = record("b", end_s=2.0, busy_s=2.0, alone_s=1.0)
+    assert times(a, b).endswith("time saved unknown: s:a not yet timed alone twice")
+    both = [record(id, end_s=2.0, busy_s=2.0, alone_s=1.0) for id in "ab"]
+    assert times(*both) == "2.00 s wall"  # they only took turns
+
+
 def test_the_start_of_servers_is_shown_by_itself():
     wait = Wait("server", "s", 0.6)
-    tasks = [record(id, start_s=0.6, end_s=2.0, busy_s=1.4, waits=(wait,)) for id in ("a", "b")]
+    members: dict[str, Any] = {"start_s": 0.6, "end_s": 2.0, "busy_s": 1.4, "alone_s": 1.4}
+    tasks = [record(id, **members, waits=(wait,)) for id in ("a", "b")]
     saved = f"1.40 s wall · 2.80 s one at a time · saved 1.40 s (2.0{TIMES})"
     assert times(*tasks) == f"{saved} · +600 ms starting s"
     before = Startup(1_500, ("git", "s"))

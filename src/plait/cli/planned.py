@@ -53,8 +53,10 @@ def _estimate(estimate: JsonObject) -> str:
     )
     untimed = _strings(estimate.get("untimed_tools"))
     guessed = f"; never called: {some_of(untimed, 5)}" if untimed else ""
-    speedup = f" ({_number(estimate, 'speedup'):.1f}{TIMES})" if "speedup" in estimate else ""
-    return f"{wall} wall, {work} one at a time{speedup}, by the last calls of each tool{guessed}"
+    saved = ""
+    if "speedup" in estimate:
+        saved = f", {work} one at a time ({_number(estimate, 'speedup'):.1f}{TIMES})"
+    return f"{wall} wall{saved}, by the last calls of each tool{guessed}"
 
 
 def _number(members: JsonObject, key: str) -> float:

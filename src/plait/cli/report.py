@@ -248,7 +248,11 @@ def _times(metrics: Metrics, startup: Startup) -> Line:
     """Show the duration of the run, and what it saved unless that is noise."""
     wall_ms, alone_ms = metrics.execution_time_ms, metrics.sequential_time_ms
     pieces: list[str | Styled] = [f"{milliseconds(wall_ms)} wall"]
-    if metrics.speedup is not None and metrics.speedup >= LEAST_SPEEDUP:
+    is_telling = metrics.speedup is not None and metrics.speedup >= LEAST_SPEEDUP
+    if is_telling and metrics.unproven:
+        unknown = f" · time saved unknown: {some_of(metrics.unproven, 2)} not yet timed alone twice"
+        pieces.append(Styled(unknown, Look.DIM))
+    elif is_telling and metrics.speedup is not None:
         saved = f"saved {milliseconds(alone_ms - wall_ms)} ({metrics.speedup:.1f}{TIMES})"
         pieces += [f" · {milliseconds(alone_ms)} one at a time · ", Styled(saved, Look.GREEN)]
     startup_ms = startup.ms + metrics.startup_ms

@@ -248,7 +248,9 @@ class Gateway:
         from ..core.results.preview import plan_document
 
         plan, conflicts, done, _ = await self._prepare(document, principal)
-        expected = forecast(plan, conflicts, self._limits.concurrency, done.keys())
+        expected = forecast(
+            plan, conflicts, self._limits.concurrency, done.keys(), self.learned.has_met_others
+        )
         return plan_document(plan, conflicts, expected, done.keys())
 
     async def submit(self, document: object, caller: Caller = NO_CLIENT) -> Submitted:
@@ -414,6 +416,7 @@ class Gateway:
             max_calls=limits.max_calls,
             learned_shape=self.learned.shape,
             cost=lambda task: self.learned.seconds(task.tool),
+            alone=lambda task: self.learned.seconds_alone(task.tool),
         )
         if self._resolver is None:
             return plan, Conflicts(), outputs, items

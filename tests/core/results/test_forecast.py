@@ -54,7 +54,7 @@ def learned(task: PlannedTask) -> float | None:
 
 def plan_of(*tasks: dict[str, Any], policy: Policy | None = None, **options: Any) -> Plan:
     plan = check(read_dag({"tasks": list(tasks), **options}), CATALOG, policy or Policy())
-    return lay_out(plan.dag, plan.tasks, cost=learned)
+    return lay_out(plan.dag, plan.tasks, cost=learned, alone=learned)
 
 
 def expected(
@@ -139,6 +139,18 @@ def test_the_estimate_tells_the_times_and_how_much_runs_at_once() -> None:
         "execution_time_ms": 2_000, "sequential_time_ms": 4_000, "speedup": 2.0,
         "max_parallelism": 2,
     }  # fmt: skip
+
+
+def test_a_speedup_is_promised_only_by_times_alone_and_beside_others() -> None:
+    plan = plan_of(*FOUR)
+    by_alone = forecast(plan, Conflicts(), Limits(), has_met_others=lambda tool: False)
+    by_others = forecast(lay_out(plan.dag, plan.tasks, cost=learned), Conflicts(), Limits())
+    for found in (by_alone, by_others):
+        assert found.document() == {
+            "execution_time_ms": 1_000, "sequential_time_ms": 4_000, "max_parallelism": 4
+        }  # fmt: skip
+    one = forecast(plan, Conflicts(), Limits(gateway=1), has_met_others=lambda tool: False)
+    assert one.document()["speedup"] == 1.0  # one after the other needs no proof
 
 
 def test_a_rate_on_a_clock_that_counts_far_is_waited_for_to_its_end() -> None:

@@ -28,7 +28,8 @@ CATALOG = Catalog(
 def preview(tasks: list[dict[str, Any]], catalog: Catalog = CATALOG, **costs: float) -> JsonObject:
     """The answer to a dry run; *costs* are the seconds that calls of each task took before."""
     plan = check(read_dag({"tasks": tasks}), catalog, Policy())
-    plan = lay_out(plan.dag, plan.tasks, cost=lambda task: costs.get(task.id))
+    expected = lambda task: costs.get(task.id)  # noqa: E731  # used twice
+    plan = lay_out(plan.dag, plan.tasks, cost=expected, alone=expected)
     conflicts = conflicts_in(plan)
     return plan_document(plan, conflicts, forecast(plan, conflicts, Limits()))
 

@@ -37,9 +37,9 @@ class Play:
     """A run played by hand: say when each call is answered, and how."""
 
     def __init__(self, *tasks: dict[str, Any], **options: Any) -> None:
-        cost_s = options.pop("cost_s", None)
+        alone_s = options.pop("alone_s", None)
         document = {"tasks": [{"tool": "s:t", **task} for task in tasks], **options}
-        plan = check(read_dag(document), CATALOG, Policy(), cost=lambda task: cost_s)
+        plan = check(read_dag(document), CATALOG, Policy(), alone=lambda task: alone_s)
         self.run = Run("r_1", plan)
         self.scheduler = Scheduler(Limits())
         self.now = 0.0
@@ -316,26 +316,33 @@ def test_one_call_or_a_run_that_is_too_short_has_no_speedup() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cost_s", "sequential_ms"),
+    ("alone_s", "sequential_ms", "unproven"),
     [
-        (None, 2_000.0),  # unknown tool: what the calls took
-        (0.6, 1_200.0),  # they slowed each other down
-        (0.5, 1_000.0),
-        (0.4, 2_000.0),  # more than twice as slow: calls of another kind
-        (3.0, 2_000.0),
+        (None, 2_000.0, ("s:t",)),  # never timed alone: what the calls took
+        (0.6, 1_200.0, ()),  # they slowed each other down
+        (0.5, 1_000.0, ()),
+        (0.4, 1_000.0, ()),  # two calls cannot slow each other down more than this
+        (3.0, 2_000.0, ()),
     ],
 )
 def test_calls_that_slow_each_other_down_do_not_count_as_time_saved(
-    cost_s: float | None, sequential_ms: float
+    alone_s: float | None, sequential_ms: float, unproven: tuple[str, ...]
 ) -> None:
-    play = Play({"id": "a"}, {"id": "c"}, cost_s=cost_s).answer("a", 1.0, 1).answer("c", 1.0, 1)
+    play = Play({"id": "a"}, {"id": "c"}, alone_s=alone_s).answer("a", 1.0, 1).answer("c", 1.0, 1)
     metrics = play.result.metrics
     assert metrics.sequential_time_ms == sequential_ms
     assert metrics.speedup == sequential_ms / 1_000
     assert metrics.average_parallelism == 2.0
+    assert metrics.unproven == unproven
+    assert metrics.document("full").get("unproven", []) == list(unproven)
+
+
+def test_calls_one_at_a_time_need_no_proof() -> None:
+    metrics = Play(A, B).answer("a", 1.0, 1).answer("b", 2.0, 1).result.metrics
+    assert (metrics.speedup, metrics.unproven) == (1.0, ())
 
 
 def test_one_after_the_other_takes_no_less_than_the_critical_path() -> None:
-    play = Play(A, B, C, cost_s=0.5)
+    play = Play(A, B, C, alone_s=0.5)
     play.answer("a", 0.9, 1).answer("c", 0.9, 1).answer("b", 1.8, 1)
     assert play.result.metrics.sequential_time_ms == 1_800.0

@@ -445,6 +445,22 @@ def test_what_a_call_took_is_learned_without_the_time_in_which_its_client_was_as
     assert learned.seconds(CATALOG.tools["s:do"]) == 2.5
 
 
+def test_what_a_call_takes_alone_is_learned_only_from_calls_that_were() -> None:
+    learned = ToolStats()
+    scheduler = Scheduler(Limits(), learned)
+    scheduler.submit(run_of("r", 2), 0.0)  # a run of another caller counts too
+    scheduler.submit(run_of("other"), 0.5)
+    for key, now in ((Key("r", "t0"), 1.0), (Key("other", "t0"), 1.4), (Key("r", "t1"), 1.5)):
+        scheduler.handle(Succeeded(key, Output(1)), now)
+    done = CATALOG.tools["s:do"]
+    assert (learned.seen, learned.seconds_alone(done)) == (3, None)
+    for number, seconds in enumerate((0.25, 0.5)):
+        scheduler.submit(run_of(f"alone{number}"), 10.0 * number + 10)
+        at = 10.0 * number + 10 + seconds
+        scheduler.handle(Succeeded(Key(f"alone{number}", "t0"), Output(1)), at)
+    assert learned.seconds_alone(done) == 0.25
+
+
 def test_after_a_server_asked_for_quiet_nothing_is_sent_to_it_before_that_is_over() -> None:
     scheduler = Scheduler(Limits())
     scheduler.submit(run_of("r", retries=1), 0.0)

@@ -305,3 +305,40 @@ def test_the_shape_seen_of_the_present_definition_goes_before_one_that_was_kept(
 @given(st.lists(DURATIONS, min_size=1, max_size=40))
 def test_the_typical_duration_is_the_median_of_the_window(seconds: list[float]):
     assert after(*seconds).seconds(LIST) == median(seconds[-WINDOW:])
+
+
+def alone(*seconds: float) -> ToolStats:
+    learned = ToolStats()
+    for duration in seconds:
+        learned.took(LIST, duration, alone=True)
+    return learned
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [((), None), ((9.0,), None), ((9.0, 1.0), 1.0), ((9.0, 1.0, 2.0), 2.0), ((4, 3, 2, 1), 2)],
+)
+def test_what_a_call_takes_alone_is_known_from_two_and_never_the_slower_half(
+    seconds: tuple[float, ...], expected: float | None
+) -> None:
+    learned = alone(*seconds)
+    learned.took(LIST, 50.0)
+    learned.saw(LIST, 60.0, None)
+    assert learned.seconds_alone(LIST) == expected
+    assert learned.has_met_others(LIST)
+
+
+def test_a_tool_whose_calls_were_all_alone_has_not_met_others() -> None:
+    assert not alone(1.0, 2.0).has_met_others(LIST)
+    assert not ToolStats().has_met_others(LIST)
+
+
+def test_what_calls_take_alone_is_saved_and_merged_once() -> None:
+    learned = ToolStats.read(alone(1.0, 3.0).document())
+    assert (learned.seconds_alone(LIST), learned.has_met_others(LIST)) == (1.0, False)
+    mine = alone(5.0)
+    mine.take_in(learned)
+    assert mine.seconds_alone(LIST) == 3.0
+    mine.mark_kept()
+    mine.take_in(mine)
+    assert mine.document()["tools"] == {"s:list": {"seconds": [1, 3, 5], "alone": [1, 3, 5]}}

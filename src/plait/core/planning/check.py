@@ -45,7 +45,7 @@ from .flow import Flow, LearnedShape
 from .mismatch import MAX_NOTES, Mismatches
 from .omissions import left_out, without
 from .places import mentions, part_at, paths_of
-from .plan import MAX_CALLS, Plan, PlannedTask, TakenOver, find_cycles, lay_out
+from .plan import MAX_CALLS, Cost, Plan, PlannedTask, TakenOver, find_cycles, lay_out, unknown
 
 MAX_ITEMS = 1_000
 MAX_LOOKALIKES = 20
@@ -61,14 +61,16 @@ def check(
     max_items: int = MAX_ITEMS,
     max_calls: int = MAX_CALLS,
     learned_shape: LearnedShape | None = None,
-    cost: Callable[[PlannedTask], float | None] | None = None,
+    cost: Cost = unknown,
+    alone: Cost = unknown,
 ) -> Plan:
     """Check the DAG in *reading* whole and lay it out. Raises `InvalidDag` with every problem,
     those of form first.
 
     The tasks in *reused* succeeded in an earlier run and are not sent again, so they are not
     checked. *learned_shape* gives the shape of earlier outputs of a tool without an `outputSchema`,
-    used for notes alone; *cost* the expected duration of a call in seconds.
+    used for notes alone; *cost* the expected duration of a call in seconds, *alone* that of a call
+    that is alone.
     """
     dag = reading.dag
     checker = _Checker(reading, catalog, policy, max_items)
@@ -86,11 +88,7 @@ def check(
     checker.check_cycles(tasks)
     if checker.problems:
         raise InvalidDag(with_one_fix_a_place(checker.problems), checker.notes)
-    return (
-        lay_out(dag, tasks, checker.notes)
-        if cost is None
-        else lay_out(dag, tasks, checker.notes, cost)
-    )
+    return lay_out(dag, tasks, checker.notes, cost, alone)
 
 
 class _Checker:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ..language.dag import Dag, Task
 from ..language.templates import Template
@@ -84,19 +84,30 @@ class Plan:
     untimed: tuple[str, ...]
     """Tools that were never timed: their calls are assumed to take the median of the others, or a
     second."""
+    alone_s: Mapping[str, float] = field(default_factory=dict)
+    """The duration of one call if it is alone, in seconds, of the tasks of which it is known."""
     returned: tuple[str, ...] = ()
     """The tasks whose outputs the answer holds."""
     notes: tuple[str, ...] = field(default=())
+
+
+Cost: TypeAlias = Callable[[PlannedTask], "float | None"]
+"""Gives a duration of a task's call in seconds; None if unknown."""
+
+
+def unknown(_: PlannedTask) -> float | None:
+    return None
 
 
 def lay_out(
     dag: Dag,
     tasks: Mapping[str, PlannedTask],
     notes: Iterable[str] = (),
-    cost: Callable[[PlannedTask], float | None] = lambda task: None,
+    cost: Cost = unknown,
+    alone: Cost = unknown,
 ) -> Plan:
     """Lay out *tasks*, which have no cycle. *cost* gives the expected duration of a call in
-    seconds, or None."""
+    seconds, *alone* that of a call that is alone, or None."""
     dependents: dict[str, list[str]] = {id: [] for id in tasks}
     for id, task in tasks.items():
         for need in task.needs:
@@ -127,6 +138,7 @@ def lay_out(
         critical_path=_longest_chain(remaining, dependents),
         costs=costs,
         untimed=untimed,
+        alone_s={id: seconds for id, task in tasks.items() if (seconds := alone(task)) is not None},
         returned=_returned(dag, tasks, dependents),
         notes=tuple(notes),
     )
@@ -152,7 +164,7 @@ def find_cycles(needs: Mapping[str, Iterable[str]], most: int = 10) -> list[list
 
 
 def _costs(
-    tasks: Mapping[str, PlannedTask], cost: Callable[[PlannedTask], float | None]
+    tasks: Mapping[str, PlannedTask], cost: Cost
 ) -> tuple[dict[str, float], tuple[str, ...]]:
     expected = {id: cost(task) for id, task in tasks.items()}
     known = [seconds for seconds in expected.values() if seconds is not None]

@@ -4,7 +4,7 @@ tool took before."""
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ..planning.plan import Plan, PlannedTask
@@ -26,6 +26,7 @@ from ..scheduling.limits import Limits
 from ..scheduling.run import Run
 from ..scheduling.scheduler import Scheduler
 from ..scheduling.state import Items, TaskCall
+from ..tools.catalog import Tool
 from ..tools.output import Output
 from ..values.strict import Json, JsonObject
 from .record import record_of
@@ -47,7 +48,8 @@ class Forecast:
     def document(self) -> JsonObject:
         """Make the `estimate` of a dry run."""
         metrics = self.metrics.document()
-        names = ["execution_time_ms", "sequential_time_ms", "speedup"] if self.is_timed else []
+        names = ["execution_time_ms", "sequential_time_ms"] if self.is_timed else []
+        names += ["speedup"] if self.is_timed and not self.metrics.unproven else []
         shown = [name for name in [*names, "max_parallelism"] if name in metrics]
         document: JsonObject = {name: metrics[name] for name in shown}
         if self.untimed:
@@ -58,15 +60,26 @@ class Forecast:
 
 
 def forecast(
-    plan: Plan, conflicts: Conflicts, limits: Limits, done: Collection[str] = ()
+    plan: Plan,
+    conflicts: Conflicts,
+    limits: Limits,
+    done: Collection[str] = (),
+    has_met_others: Callable[[Tool], bool] = lambda tool: True,
 ) -> Forecast:
     """Run *plan*, except the tasks that are *done*, in no time: every call succeeds in its expected
-    time, and every condition is true. Files are located in no time."""
+    time, and every condition is true. Files are located in no time. *has_met_others* says whether
+    calls of a tool were timed while others ran: if not, it is unknown how much faster it is at
+    once."""
     run = Run(
         "forecast",
         replace(
             plan,
             tasks={id: replace(task, select=None, when=None) for id, task in plan.tasks.items()},
+            alone_s={
+                id: seconds
+                for id, seconds in plan.alone_s.items()
+                if has_met_others(plan.tasks[id].tool)
+            },
         ),
         conflicts=_known_only(conflicts),
         reused=dict.fromkeys(done, _NOTHING),

@@ -68,6 +68,8 @@ class TaskRecord:
     """The expected duration of one call; None if its tool is unknown."""
     remaining_s: float = 0.0
     """The expected duration of the longest chain that starts at it, itself included."""
+    alone_s: float | None = None
+    """The duration of one call if it is alone; None if unknown."""
     status: Status = Status.PENDING
     attempts: int = 0
     cached: bool = False

@@ -121,6 +121,9 @@ class Metrics:
     """The time before, in which servers were starting."""
     started: tuple[str, ...] = ()
     """These servers."""
+    unproven: tuple[str, ...] = ()
+    """Tools whose calls ran at once with others and were never timed alone: how much they slowed
+    each other down is unknown, and with it how much time was saved."""
 
     def document(self, detail: str = "concise") -> JsonObject:
         members: JsonObject = {
@@ -142,6 +145,7 @@ class Metrics:
             "efficiency": self.efficiency,
             "waits": waits,
             "faster": list[Json](self.faster),
+            **present(unproven=list[Json](self.unproven) or None),
         }
 
 
@@ -295,18 +299,21 @@ def metrics_of(record: RunRecord) -> Metrics:
         faster=tuple(what_would_help(record, path, path_ms, took_ms)),
         startup_ms=milliseconds(startup_s),
         started=started,
+        unproven=tuple(
+            sorted({task.tool for task in tasks if task.busy_s and task.alone_s is None})
+            if record.most_in_flight > 1
+            else ()
+        ),
     )
 
 
 def _alone_s(task: TaskRecord, most_in_flight: int) -> float:
-    """Return how long the calls of *task* would take alone. Calls at once may slow each other down:
-    then the time that their tool took before counts, unless they took so much longer that they are
-    calls of another kind."""
-    if task.expected_s is None:
+    """Return how long the calls of *task* would take alone, as far as that is known: at most as
+    long as they took, and where calls at once slowed each other down, what their tool takes alone,
+    but at least their share of the time."""
+    if task.alone_s is None:
         return task.busy_s
-    expected_s = task.expected_s * task.attempts
-    is_slowed = expected_s < task.busy_s <= expected_s * most_in_flight
-    return expected_s if is_slowed else task.busy_s
+    return max(min(task.busy_s, task.alone_s * task.attempts), task.busy_s / max(1, most_in_flight))
 
 
 def _critical_path(

@@ -130,6 +130,8 @@ class TaskOutline(NamedTuple):
     """The expected time of one call; None if its tool is unknown."""
     remaining_s: float
     """The expected time of the longest chain that starts at it, itself included."""
+    alone_s: float | None = None
+    """The time of one call if it is alone; None if unknown."""
 
 
 class CacheRule(NamedTuple):

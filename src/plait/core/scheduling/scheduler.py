@@ -17,6 +17,7 @@ from ..tools.claims import Places, ResourceClaim
 from ..tools.output import Output
 from ..tools.tool_stats import ToolStats
 from .conflicts import why_they_conflict
+from .crowding import Crowd, was_alone
 from .direct_calls import DirectCall
 from .events import (
     NEVER_CACHED,
@@ -68,6 +69,7 @@ class Scheduler:
         self._learned = ToolStats(enabled=False) if learned is None else learned
         self._in_flight: dict[Key, tuple[Waiting, Lease[Waiting]]] = {}
         """The calls in flight, each with its slots."""
+        self._crowd = Crowd()
         self._paused: dict[Key, float] = {}
         """The calls in flight that hold no slots while their client is asked; each with the time
         since when."""
@@ -169,6 +171,7 @@ class Scheduler:
     def _start_direct(self, call: DirectCall, lease: Lease[Waiting], now: float) -> Call:
         call.started_at = now
         self._in_flight[call.key] = call, lease
+        self._crowd.enter(call.key, now)
         self._notices.append(call.move(Status.RUNNING, now))
         request = call.request
         return Call(call.key, call.tool, request.arguments, request.timeout_s, 1, request.cache)
@@ -227,13 +230,15 @@ class Scheduler:
         if (entry := self._in_flight.pop(event.key, None)) is None:
             return
         call, lease = entry
+        share_s = self._crowd.leave(event.key, now)
         match event:
             case Succeeded(output=output, cached=False):
                 tool, seconds = call.tool, _seconds(call, now)
+                is_alone = not call.paused_s and was_alone(share_s, seconds)
                 if output is None:
-                    self._learned.took(tool, seconds)
+                    self._learned.took(tool, seconds, alone=is_alone)
                 else:
-                    self._learned.saw(tool, seconds, output.value)
+                    self._learned.saw(tool, seconds, output.value, alone=is_alone)
                 self._went_well(tool, seconds)
             case Failed(error=error):
                 self._went_wrong(call, error, now)
@@ -394,6 +399,7 @@ class Scheduler:
                 call.waited("limit", lease.waited_at, now)
             attempt = owner.start(call, now)
             self._in_flight[call.key] = call, lease
+            self._crowd.enter(call.key, now)
             planned = call.planned
             yield Call(
                 call.key,

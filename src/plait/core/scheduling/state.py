@@ -183,6 +183,7 @@ def outlines_of(plan: Plan) -> tuple[TaskOutline, ...]:
                 task.reused_inputs,
                 None if name in untimed else costs[id],
                 remaining[id],
+                plan.alone_s.get(id),
             )
             for id, task in plan.tasks.items()
         ]

@@ -5,6 +5,10 @@ The expected duration of a call is the median of the tool's last calls. In a win
 seven may be off by any factor and the median is still the duration of an ordinary call (a breakdown
 point of one half: Hampel, "A general qualitative definition of robustness", 1971; the running
 median is Tukey's), while an average follows each outlier.
+
+Calls at once may slow each other down, so what a call would take alone is known only from calls
+that were (nearly) alone: from two of them, since the first call of a server is often slow, and the
+lower of the two middle ones, since it supports claims of how much time was saved.
 """
 
 from __future__ import annotations
@@ -27,6 +31,8 @@ MAX_TOOLS = 2_000
 """Most tools with statistics. Those whose last call is the longest ago are forgotten first."""
 MAX_NAME_CHARS = 200
 WINDOW = 15
+LEAST_ALONE = 2
+"""Fewest calls that were alone from which it is known what a call takes alone."""
 LONGEST_S = 1e6
 LOOKS = 8
 """First results of a tool that are examined; then each whose number is a power of two."""
@@ -37,6 +43,7 @@ class _OneTool:
     """The statistics of one tool."""
 
     __slots__ = (
+        "alone",
         "digest",
         "is_current_for",
         "results",
@@ -45,12 +52,16 @@ class _OneTool:
         "shape",
         "typical",
         "unsaved",
+        "unsaved_alone",
     )
 
     def __init__(self) -> None:
         self.seconds: deque[float] = deque(maxlen=WINDOW)
         self.unsaved = 0
         """The number of the last of them that are not saved yet."""
+        self.alone: deque[float] = deque(maxlen=WINDOW)
+        """The durations of the calls that were nearly alone."""
+        self.unsaved_alone = 0
         self.typical: float | None = None
         self.results = 0
         self.digest = ""
@@ -59,10 +70,13 @@ class _OneTool:
         self.shape: Shape | None = None
         self.schema: Schema | None = None
 
-    def took(self, seconds: float) -> None:
+    def took(self, seconds: float, *, alone: bool) -> None:
         self.seconds.append(seconds)
         self.unsaved += 1
         self.typical = None
+        if alone:
+            self.alone.append(seconds)
+            self.unsaved_alone += 1
 
     def expected(self) -> float | None:
         if self.typical is None and self.seconds:
@@ -96,6 +110,8 @@ class _OneTool:
         """Put the statistics of *other* before those that are new here."""
         own = list(self.seconds)[max(0, len(self.seconds) - self.unsaved) :]
         self.seconds = deque([*other.seconds, *own], WINDOW)
+        own = list(self.alone)[max(0, len(self.alone) - self.unsaved_alone) :]
+        self.alone = deque([*other.alone, *own], WINDOW)
         self.typical = None
         if other.shape is not None and self.shape is None:
             self.digest, self.is_current_for = other.digest, None
@@ -105,6 +121,8 @@ class _OneTool:
 
     def document(self) -> JsonObject:
         members: JsonObject = {"seconds": [round(seconds, 6) for seconds in self.seconds]}
+        if self.alone:
+            members["alone"] = [round(seconds, 6) for seconds in self.alone]
         if self.shape is not None:
             members |= {"definition": self.digest, "shape": self.shape.schema()}
         return members
@@ -131,9 +149,10 @@ class ToolStats:
         """The number of tools with statistics."""
         return len(self._tools)
 
-    def saw(self, tool: Tool, seconds: float, value: Json) -> None:
-        """Record that a call of *tool* succeeded in *seconds* and that its output is *value*."""
-        self.took(tool, seconds)
+    def saw(self, tool: Tool, seconds: float, value: Json, *, alone: bool = False) -> None:
+        """Record that a call of *tool* succeeded in *seconds*, whether it was nearly *alone*, and
+        that its output is *value*."""
+        self.took(tool, seconds, alone=alone)
         if (
             tool.output is None
             and tool.listed
@@ -141,17 +160,29 @@ class ToolStats:
         ):
             known.look(tool, value)
 
-    def took(self, tool: Tool, seconds: float) -> None:
+    def took(self, tool: Tool, seconds: float, *, alone: bool = False) -> None:
         """Record the duration of a call of *tool* whose output was not read."""
         if not self._is_enabled or len(tool.full_name) > MAX_NAME_CHARS:
             return
         self.seen += 1
-        self._of(tool.full_name).took(seconds)
+        self._of(tool.full_name).took(seconds, alone=alone)
 
     def seconds(self, tool: Tool) -> float | None:
         """Return how long a call of *tool* is expected to take; None if none was seen."""
         known = self._tools.get(tool.full_name)
         return None if known is None else known.expected()
+
+    def seconds_alone(self, tool: Tool) -> float | None:
+        """Return how long a call of *tool* takes alone; None if that is unknown."""
+        known = self._tools.get(tool.full_name)
+        if known is None or len(known.alone) < LEAST_ALONE:
+            return None
+        return sorted(known.alone)[(len(known.alone) - 1) // 2]
+
+    def has_met_others(self, tool: Tool) -> bool:
+        """Return whether one of the last calls of *tool* was not alone."""
+        known = self._tools.get(tool.full_name)
+        return known is not None and not set(known.seconds) <= set(known.alone)
 
     def shape(self, tool: Tool) -> Schema | None:
         """Return the shape of the outputs of *tool*, as an open schema; None if it declares a
@@ -178,7 +209,7 @@ class ToolStats:
     def mark_kept(self) -> None:
         """Mark everything as saved, where `take_in` will find it."""
         for known in self._tools.values():
-            known.unsaved = 0
+            known.unsaved = known.unsaved_alone = 0
 
     def document(self) -> JsonObject:
         """Return a JSON document of limited size, with the tools that were called last first."""
@@ -221,11 +252,11 @@ class ToolStats:
 
 def _read(members: Mapping[str, Json]) -> _OneTool:
     known = _OneTool()
-    match members.get("seconds"):
-        case [*durations]:
-            known.seconds.extend(
-                duration for duration in map(_duration, durations[-WINDOW:]) if duration is not None
-            )
+    for name, window in (("seconds", known.seconds), ("alone", known.alone)):
+        match members.get(name):
+            case [*durations]:
+                found = map(_duration, durations[-WINDOW:])
+                window.extend(duration for duration in found if duration is not None)
     match members:
         case {"definition": str(digest), "shape": shape} if len(digest) == _DIGEST_CHARS:
             known.digest, known.shape = digest, read_shape(shape)
