@@ -565,11 +565,12 @@ def test_slots_that_were_kept_for_a_call_that_is_gone_are_free_again():
         assert desk.start() == ["light 2"]
 
 
-def test_direct_calls_that_need_not_wait_do_not_pass_a_heavy_call_for_ever():
+@pytest.mark.parametrize("run", ["r", NO_RUN])
+def test_direct_calls_that_need_not_wait_do_not_pass_a_heavy_call_for_ever(run: str):
     desk = Desk(gateway=2)
     desk.add("a")
     desk.start()
-    desk.add("heavy", weight=2)
+    desk.add("heavy", run=run, weight=2)
     assert desk.start() == []
     request = SlotRequest(NO_RUN, "s", None, 1)
     passed = 0

@@ -124,11 +124,12 @@ class Limit(Generic[CallT]):
         return self.turn(lane.party)
 
     def is_kept_from(self, lane: Lane[CallT]) -> bool:
-        """Whether *lane* has to wait for the wide one, which was passed often enough."""
+        """Whether *lane* has to wait for the wide one, which was passed often enough. A lane
+        without calls is about to get its first, the last of its party."""
         wide = self.wide
         if wide is None or wide is lane or self.passes < self.capacity:
             return False
-        return wide.party != lane.party or wide.urgency < lane.urgency
+        return wide.party != lane.party or not lane.calls or wide.urgency < lane.urgency
 
     @property
     def free(self) -> int:
