@@ -99,9 +99,12 @@ async def test_images_that_do_not_fit_are_named_and_the_others_follow(
     servers.add(
         "s:large", lambda: {"content": [large, {"type": "text", "text": "x"}], "isError": False}
     )
+    odd = {**PICTURE, "data": "no base64!"}
+    servers.add("s:odd", lambda: {"content": [odd, PICTURE], "isError": False})
     tasks = [
         *[task(f"l{n}", "s:large") for n in range(30)],
-        *[task(f"s{n}", "s:image") for n in range(4)],
+        task("odd", "s:odd"),
+        *[task(f"s{n}", "s:image") for n in range(3)],
     ]
     async with connect() as client:
         result = await client.call_tool("execute_dag", {"tasks": tasks})
@@ -111,7 +114,15 @@ async def test_images_that_do_not_fit_are_named_and_the_others_follow(
     ] == [PICTURE["data"]] * 3
     address = f"plait://runs/{answer['run_id']}/tasks"
     notes = [f"l{n}: image content is left out; read {address}/l{n}" for n in range(30)]
-    assert answer["notes"] == [*notes, f"s3: image content is left out; read {address}/s3"]
+    notes += [f"{id}: image content is left out; read {address}/{id}" for id in ("odd", "s2")]
+    assert answer["notes"] == notes
+    assert [answer["outputs"][id][0]["data"] for id in ("l0", "odd", "s2")] == [
+        f"48 characters of base64, left out; read {address}/l0",
+        f"10 characters of base64, left out; read {address}/odd",
+        f"12 characters of base64, left out; read {address}/s2",
+    ]
+    apart = "12 characters of base64, in a content block of its own"
+    assert [answer["outputs"]["odd"][1]["data"], answer["outputs"]["s1"][0]["data"]] == [apart] * 2
 
 
 async def test_the_first_note_of_a_running_run_says_how_to_wait_for_it(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import mcp_types as types
 from pydantic import TypeAdapter
@@ -63,8 +63,11 @@ def run_answer(
     characters."""
     document = result.document(detail)
     outputs = outputs_with_addresses(result.outputs, result.record, address_of)
-    document["outputs"] = {id: _without_data(result, id, value) for id, value in outputs.items()}
-    blocks, left_out = _attached(result)
+    blocks, places, left_out = _attached(result)
+    document["outputs"] = {
+        id: _described(value, places.get(id, {}), task_uri(result.run_id, id), MOST_BLOCKS)
+        for id, value in outputs.items()
+    }
     notes = [*result.notes, *left_out]
     if result.status is RunStatus.RUNNING:
         notes.insert(0, f'The run goes on: wait for it with get_run(run_id="{result.run_id}").')
@@ -98,48 +101,44 @@ def attachment(block: JsonObject) -> types.ImageContent | types.AudioContent | N
     return None if fitted is None else _BLOCK.validate_python(fitted, by_name=False)
 
 
-def _attached(result: RunResult) -> tuple[list[types.ContentBlock], list[str]]:
+def _attached(
+    result: RunResult,
+) -> tuple[list[types.ContentBlock], dict[str, dict[str, str]], list[str]]:
+    """Return the images and audio of *result* that follow it as content blocks, where the data of
+    each is to be found, by task, and a note for each that is left out."""
     blocks: list[types.ContentBlock] = []
+    places: dict[str, dict[str, str]] = {}
     notes: list[str] = []
     room = MAX_ATTACHMENT_CHARS
     for id, attached in result.attachments.items():
+        uri, of_task = task_uri(result.run_id, id), places.setdefault(id, {})
         for raw in attached:
-            block = attachment(raw)
+            data, block = str(raw.get("data")), attachment(raw)
             if block is None or len(block.data) > room:
-                notes.append(
-                    f"{id}: {raw.get('type')} content is left out; read "
-                    f"{task_uri(result.run_id, id)}"
-                )
+                notes.append(f"{id}: {raw.get('type')} content is left out; read {uri}")
+                of_task.setdefault(data, f"left out; read {uri}")
                 continue
             room -= len(block.data)
             blocks.append(block)
-    return blocks, notes
+            of_task[data] = "in a content block of its own"
+    return blocks, places, notes
 
 
-def _without_data(result: RunResult, id: str, value: Json) -> Json:
-    """Return the output of task *id* without base64: images and audio follow as content blocks of
-    their own, and other resources name the URI to read."""
-    shown_apart = frozenset(str(block.get("data")) for block in result.attachments.get(id, ()))
-    return _described(value, shown_apart, task_uri(result.run_id, id), MOST_BLOCKS)
-
-
-def _described(value: Json, shown_apart: frozenset[str], uri: str, most: int) -> Json:
-    """Replace base64 in the first *most* content blocks of *value* by a description of it."""
+def _described(value: Json, places: Mapping[str, str], uri: str, most: int) -> Json:
+    """Replace base64 in the first *most* content blocks of *value* by its size, and its place:
+    images and audio are at *places*, other resources at *uri*."""
     if isinstance(value, list) and most:  # of blocks, or of the outputs of a for_each task
         return [
-            *(_described(inner, shown_apart, uri, most // 20) for inner in value[:most]),
+            *(_described(inner, places, uri, most // 20) for inner in value[:most]),
             *value[most:],
         ]
     if not isinstance(value, dict):
         return value
     match value:
         case {"content": list(blocks)}:
-            return {**value, "content": _described(blocks, shown_apart, uri, most)}
-        case {"type": "image" | "audio", "data": str(data)} if data in shown_apart:
-            return {
-                **value,
-                "data": f"{len(data):,} characters of base64, in a content block of its own",
-            }
+            return {**value, "content": _described(blocks, places, uri, most)}
+        case {"type": "image" | "audio", "data": str(data)} if data in places:
+            return {**value, "data": f"{len(data):,} characters of base64, {places[data]}"}
         case {"type": "resource", "resource": dict(resource)}:
             blob = resource.get("blob")
             if isinstance(blob, str) and len(blob) > MAX_BLOB_CHARS:
