@@ -182,6 +182,28 @@ def open_gateway(
     return Gateway.from_config(config, on_demand=on_demand)
 
 
+async def remembered_tools(config: Config) -> list[str]:
+    """Return the full names of the tools that may be called, as the servers of *config* listed them
+    at their last start. None of them is started."""
+    from .downstream.listings.definitions import read_tools
+    from .downstream.listings.identity import identity_of
+    from .stores.listing_cache import ListingCache
+
+    listings, policy = ListingCache(config.state_folder), _policy(config)
+    kept = {
+        name: (server, listings.of(identity_of(name, server)))
+        for name, server in config.servers.items()
+        if server.enabled
+    }
+    await listings.load()
+    names: list[str] = []
+    for name, (server, listing) in kept.items():
+        if isinstance(definitions := listing.get("tools"), list):
+            tools, _ = read_tools(name, definitions, server.include, server.exclude)
+            names += [tool.full_name for tool in tools]
+    return [name for name in names if policy.denied_by(name) is None]
+
+
 @asynccontextmanager
 async def _serving(
     config: Config, reloading: Reloading | None, first: anyio.Event | None = None

@@ -12,6 +12,7 @@
     live        rows that are redrawn while something runs
     binary      images and other data in results
     style       pieces of lines, numbers in words
+    completion  names for the completion of shells
     console     the two streams: colours, glyphs and escapes, in one place
 
 To show help, only `commands` is imported; the others and what they need, when a command runs.

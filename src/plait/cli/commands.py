@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -67,9 +68,27 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+class Shell(StrEnum):
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
 class Detail(StrEnum):
     CONCISE = "concise"
     FULL = "full"
+
+
+def _completing(function: str) -> Callable[[typer.Context, str], list[str]]:
+    """Complete a word with *function* of `completion`, which is imported when it is called."""
+
+    def complete(ctx: typer.Context, incomplete: str) -> list[str]:
+        from . import completion
+
+        names: list[str] = getattr(completion, function)(ctx, incomplete)
+        return names
+
+    return complete
 
 
 DagArgument = Annotated[
@@ -246,7 +265,13 @@ def tools(
         list[str] | None, typer.Argument(metavar="[WORDS]", help="What the tool should do.")
     ] = None,
     server: Annotated[
-        str | None, typer.Option("--server", metavar="NAME", help="Only tools of this server.")
+        str | None,
+        typer.Option(
+            "--server",
+            metavar="NAME",
+            help="Only tools of this server.",
+            autocompletion=_completing("servers"),
+        ),
     ] = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
@@ -268,7 +293,10 @@ def tools(
 @program.command(epilog=EXITS)
 def call(
     ctx: typer.Context,
-    tool: Annotated[str, typer.Argument(metavar="TOOL", help="server:tool")],
+    tool: Annotated[
+        str,
+        typer.Argument(metavar="TOOL", help="server:tool", autocompletion=_completing("tools")),
+    ],
     arguments: Annotated[
         list[str] | None,
         typer.Argument(
@@ -328,6 +356,19 @@ def trust(
 
     session = _session(ctx, None, None, debug)
     _end(session.settle(lambda: trust(session, file)))
+
+
+@program.command()
+def completion(
+    shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish")],
+) -> None:
+    """Print a script with which a shell completes commands, tools and servers.
+
+    For bash: eval "$(plait completion bash)"
+    """
+    from .completion import script
+
+    typer.echo(script(shell.value))
 
 
 def _session(
