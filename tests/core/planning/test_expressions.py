@@ -6,13 +6,10 @@ from typing import Any
 
 import pytest
 
-from plait.core.expressions.shapes import Shape, There
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
-from plait.core.planning.expressions import MAX_NOTES, shape_of
-from plait.core.planning.keywords import Part
+from plait.core.planning.expressions import MAX_NOTES
 from plait.core.planning.plan import Plan
-from plait.core.planning.types import Types
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState, Tool
 from plait.core.tools.policy import Policy
 from plait.core.values.problems import Fix, Op, Problem
@@ -319,67 +316,14 @@ def test_a_learned_shape_gives_notes() -> None:
     )
 
 
-def shape(schema: Any, **given: Any) -> Shape:
-    types = Types()
-    return shape_of(types, types.forms(Part(schema, schema)), **given)
-
-
-def test_a_schema_becomes_a_shape() -> None:
-    made = shape(LIST)
-    assert made.is_closed
-    assert made.member("total").kinds == {"integer"}
-    assert made.member("items").elements.member("name").kinds == {"text"}
-    assert made.has("more") is There.NO
-
-
-@pytest.mark.parametrize(
-    ("schema", "there"),
-    [
-        ({"type": "object", "properties": {"a": {}}}, There.DOUBTFUL),
-        ({"type": "object", "properties": {"a": {}}, "additionalProperties": {}}, There.UNKNOWN),
-        ({"type": "object", "patternProperties": {"^b": {}}}, There.UNKNOWN),
-        ({"type": "object"}, There.UNKNOWN),
-        ({}, There.UNKNOWN),
-        (closed(a={}), There.NO),
-        ({"type": "string"}, There.NO),
-    ],
-)
-def test_what_a_schema_says_of_other_members_is_kept(schema: Any, there: There) -> None:
-    assert shape(schema).has("b") is there
-
-
-@pytest.mark.parametrize(
-    ("schema", "options"),
-    [
-        ({"enum": ["a", "b"]}, ("a", "b")),
-        ({"enum": ["a", None]}, ("a",)),
-        ({"enum": ["a", True]}, None),
-        ({"anyOf": [{"const": 1}, {"const": 2}]}, (1, 2)),
-        ({"anyOf": [{"const": 1}, {"type": "string"}]}, None),
-    ],
-)
-def test_the_only_values_of_a_schema_are_its_options(schema: Any, options: Any) -> None:
-    assert shape(schema).options == options
-
-
-def test_an_optional_member_may_be_null_and_a_learned_one_too() -> None:
-    schema = {"type": "object", "properties": {"a": TEXT}}
-    assert shape(schema).member("a").kinds == {"text", "null"}
-    assert shape({**schema, "required": ["a"]}).member("a").kinds == {"text"}
-    learned = shape({**schema, "required": ["a"]}, is_learned=True)
-    assert learned.member("a").kinds == {"text", "null"}
-    assert learned.is_learned
-
-
-def test_a_recursive_schema_is_read_to_some_depth() -> None:
-    tree: dict[str, Any] = {
-        "$ref": "#/$defs/node",
-        "$defs": {
-            "node": closed(name=TEXT, children={"type": "array", "items": {"$ref": "#/$defs/node"}})
-        },
-    }
-    made = shape(tree).member("children").elements
-    assert made.has("nam") is There.NO
-    for _ in range(20):
-        made = made.member("children").elements
-    assert made.has("nam") is There.UNKNOWN
+def test_shapes_are_followed_back_through_a_bounded_number_of_tasks() -> None:
+    count = 3_000
+    step = {"select": "$OUTPUT[t{}]", "for_each": "$OUTPUT[t{}]"}
+    for field, text in step.items():
+        tasks = [
+            {"id": f"t{n}", "tool": "s:any", "select": "$ITEM" if field == "for_each" else "@"}
+            | {field: text.format(n + 1)}
+            for n in range(count)
+        ]
+        last = {"id": f"t{count}", "tool": "s:any", "select": "[{x: `1`}]"}
+        assert len(planned(*tasks, last).tasks) == count + 1

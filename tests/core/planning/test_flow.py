@@ -9,9 +9,10 @@ import pytest
 from plait.core.language.dag import Dag, Task, read_dag
 from plait.core.planning.check import check
 from plait.core.planning.plan import TakenOver
-from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState, Tool
 from plait.core.tools.policy import Policy
 from plait.core.values.problems import Fix, Op
+from plait.core.values.schema import Schema
 from plait.errors import InvalidDag
 from tests.fakes import tool
 
@@ -45,18 +46,132 @@ def test_a_value_that_the_schema_of_the_parameter_rules_out_is_refused() -> None
 @pytest.mark.parametrize(
     "producer",
     [
-        {"tool": "s:list", "select": "items[0]"},
         {"tool": "s:odd"},
+        {"tool": "s:odd", "select": "x"},
+        {"tool": "s:read", "arguments": {"path": "x"}, "select": "x[0]"},
         {"tool": "s:read", "arguments": {"path": "x"}},
         {"tool": "late:list"},
-        {"tool": "s:list", "for_each": ["x"], "select": "@"},
+        {"tool": "s:read", "arguments": {"path": "x"}, "for_each": ["x"], "select": "@"},
     ],
-    ids=["selected", "schema that cannot be used", "no schema", "not listed", "selected from each"],
+    ids=[
+        "schema that cannot be used",
+        "selected from that",
+        "selected from no schema",
+        "no schema",
+        "not listed",
+        "selected from each",
+    ],
 )
 def test_unknown_types_are_left_to_run_time(producer: dict[str, Any]) -> None:
     step = "[0].nothing" if "for_each" in producer else ".nothing"
     plan = typed(producer, {"tool": "s:read", "arguments": {"path": f"$OUTPUT[t0]{step}"}})
     assert plan.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("select", "path", "fix"),
+    [
+        ("items[0]", ".titel", ".title"),
+        ("items[-1]", ".titel", ".title"),
+        ("items[]", "[0].titel", "[0].title"),
+        ("items[?title == 'x']", "[*].titel", "[*].title"),
+        ("{first: items[0].title, count: total}", ".frist", ".first"),
+        ("{list: items}", ".list[0].titel", ".list[0].title"),
+        ("items | [0]", ".titel", ".title"),
+        ("@", ".items[0].titel", ".items[0].title"),
+        ("total", ".x", None),
+        ("length(items)", ".x", None),
+        ("items[].title", "[0].x", None),
+        ("join(', ', items[].title)", ".x", None),
+        ("[items[0].title, items[1].title]", ".x", None),
+    ],
+)
+def test_a_path_that_what_select_gives_rules_out_is_refused(
+    select: str, path: str, fix: str | None
+) -> None:
+    for producer, before in (({}, ""), ({"for_each": [1, 2]}, "[1]")):
+        [problem] = refused(
+            {"tool": "s:list", "select": select, **producer},
+            {"tool": "s:odd", "arguments": {"path": f"$OUTPUT[t0]{before}{path}"}},
+        )
+        assert (problem.path, problem.code) == ("tasks[1].arguments.path", "invalid_reference")
+        expected = None if fix is None else Fix(Op.REPLACE, f"$OUTPUT[t0]{before}{fix}")
+        assert problem.fix == expected
+
+
+@pytest.mark.parametrize(
+    ("select", "wanted"),
+    [("total", "an integer"), ("items", "a list"), ("{a: total}", "an object")],
+)
+def test_a_value_of_select_that_the_parameter_rules_out_is_refused(
+    select: str, wanted: str
+) -> None:
+    [problem] = refused(
+        {"tool": "s:list", "select": select},
+        {"tool": "s:read", "arguments": {"path": "$OUTPUT[t0]"}},
+    )
+    assert problem.code == "type_mismatch"
+    assert problem.message.startswith("path must be a string; $OUTPUT[t0] is ")
+    assert wanted in problem.message
+    typed({"tool": "s:list", "select": select}, {"tool": "s:odd", "arguments": {}})
+
+
+@pytest.mark.parametrize(
+    ("select", "items", "fix"),
+    [
+        ("total", "$OUTPUT[t0]", None),
+        ("join(', ', items[].title)", "$OUTPUT[t0]", None),
+        ("{found: items}", "$OUTPUT[t0]", "$OUTPUT[t0].found"),
+        ("{found: items, count: total}", "$OUTPUT[t0]", "$OUTPUT[t0].found"),
+        ("{found: items, count: total}", "$OUTPUT[t0].count", None),
+        ("items[0]", "$OUTPUT[t0].title", None),
+    ],
+)
+def test_for_each_over_what_select_gives_is_refused_unless_it_may_be_a_list(
+    select: str, items: str, fix: str | None
+) -> None:
+    producer = {"tool": "s:list", "select": select}
+    [problem] = refused(producer, {"tool": "s:odd", "for_each": items})
+    assert (problem.path, problem.code) == ("tasks[1].for_each", "type_mismatch")
+    assert problem.fix == (None if fix is None else Fix(Op.REPLACE, fix))
+    for good in ("items", "items[].title", "[total]", "sort_by(items, &title)"):
+        typed({"tool": "s:list", "select": good}, {"tool": "s:odd", "for_each": "$OUTPUT[t0]"})
+
+
+def test_items_of_what_select_gives_have_its_type() -> None:
+    [problem] = refused(
+        {"tool": "s:list", "select": "items"},
+        {"tool": "s:odd", "for_each": "$OUTPUT[t0]", "arguments": {"path": "$ITEM.titel"}},
+    )
+    assert problem.fix == Fix(Op.REPLACE, "$ITEM.title")
+    chain = refused(
+        {"tool": "s:list", "select": "items"},
+        {"tool": "s:odd", "for_each": "$OUTPUT[t0]", "select": "{name: $ITEM.title}"},
+        {"tool": "s:read", "for_each": "$OUTPUT[t1]", "arguments": {"path": "$ITEM.nmae"}},
+    )
+    assert [problem.fix for problem in chain] == [Fix(Op.REPLACE, "$ITEM.name")]
+
+
+def test_a_learned_shape_behind_a_select_gives_notes() -> None:
+    def learned(tool: Tool) -> Schema | None:
+        shape: Any = {"type": "object", "properties": {"items": {"type": "array"}}}
+        return Schema(shape) if tool.full_name == "s:read" else None
+
+    plan = typed(
+        {"tool": "s:read", "arguments": {"path": "x"}, "select": "@"},
+        {"tool": "s:odd", "arguments": {"path": "$OUTPUT[t0].itms"}},
+        learned_shape=learned,
+    )
+    [note] = plan.notes
+    assert note.startswith("tasks[1].arguments.path: earlier outputs of s:read had no")
+
+
+def test_tasks_that_feed_each_other_end_and_are_a_cycle() -> None:
+    problems = refused(
+        {"tool": "s:odd", "for_each": "$OUTPUT[t1]", "select": "$ITEM"},
+        {"tool": "s:odd", "for_each": "$OUTPUT[t0]", "select": "$ITEM"},
+    )
+    assert [problem.code for problem in problems] == ["cycle"]
 
 
 def test_a_field_of_the_producer_that_could_not_be_read_makes_its_output_unknown() -> None:

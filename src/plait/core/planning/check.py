@@ -169,7 +169,7 @@ class _Checker:
         ambiguous."""
         counts = Counter(task.id for task in planned)
         tasks = {task.id: task for task in planned if counts[task.id] == 1}
-        flow = Flow(tasks, self.unread, learned_shape)
+        flow = Flow(tasks, self.unread, learned_shape, lambda task: expressions.answer(task))
         mismatches = Mismatches(flow, self.problems, self.notes)
         expressions = Expressions(tasks, self.ids, flow, self.problems, self.notes)
         for task, path in zip(planned, paths, strict=True):

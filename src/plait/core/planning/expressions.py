@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from itertools import chain
 
 from ..expressions.evaluation import Expression, condition, expression
 from ..expressions.nodes import Key, Source
@@ -13,32 +12,16 @@ from ..expressions.problems import Finding
 from ..expressions.reading import Reading, read, read_condition
 from ..expressions.reports import problems_of
 from ..expressions.shapes import ANY, Shape, list_of, of, or_null
-from ..language.references import ITEM, Every
+from ..language.references import ITEM
 from ..values.problems import Problem
 from ..values.strict import short
-from .flow import Flow
-from .keywords import Forms, declared, has_schema_for_others, is_read, options_of, required_of
-from .places import has_more
+from .flow import MAX_DEPTH, Flow
 from .plan import PlannedTask
-from .types import Types
+from .shapes import shape_of
 
 MAX_NOTES = 20
 """Most notes on expressions per document."""
-MAX_LEVELS = 6
-"""Most levels of a schema that become a shape."""
-MAX_MEMBERS = 500
-_UNDECLARED = "\0"
-"""The name of a member that no schema declares."""
 _INTEGER = of("integer")
-_KINDS = {
-    "null": "null",
-    "boolean": "boolean",
-    "integer": "integer",
-    "fraction": "number",
-    "string": "text",
-    "array": "list",
-    "object": "object",
-}
 
 
 class Expressions:
@@ -59,6 +42,7 @@ class Expressions:
         self._problems = problems
         self._notes = notes
         self._room_for_notes = MAX_NOTES
+        self._depth = 0
         self._outputs: dict[str, Shape] = {}
         self._answers: dict[str, Shape] = {}
         """By tool."""
@@ -138,20 +122,27 @@ class Expressions:
         """Return the shape of the output of task *id*, as references see it."""
         if (known := self._outputs.get(id)) is not None:
             return known
+        if self._depth >= MAX_DEPTH:
+            return ANY
         self._outputs[id] = ANY  # what a cycle leads to
         planned = self._tasks.get(id)
         if planned is None or self._flow.is_unread(id, "select", "for_each"):
             return ANY
-        if planned.select is None:
-            shape = self._answer(planned)
-        else:
-            shape = self._read_select(planned, planned.select).shape
-            if [*shape.members] == ["result"]:
-                shape = ANY  # made by select, so it is not the wrapper of an SDK
+        self._depth += 1
+        shape = self.answer(planned)
+        self._depth -= 1
+        if planned.select is not None and [*shape.members] == ["result"]:
+            shape = ANY  # made by select, so it is not the wrapper of an SDK
         if planned.task.for_each is not None:
             shape = list_of(or_null(shape))
         self._outputs[id] = shape
         return shape
+
+    def answer(self, planned: PlannedTask) -> Shape:
+        """Return the shape of one answer of *planned*, after `select`."""
+        if planned.select is None:
+            return self._answer(planned)
+        return self._read_select(planned, planned.select).shape
 
     def _answer(self, planned: PlannedTask) -> Shape:
         """Return the shape of what the tool of *planned* answers, before `select`."""
@@ -164,50 +155,3 @@ class Expressions:
 
     def _item(self, planned: PlannedTask) -> Shape:
         return shape_of(self._flow.types(), self._flow.source(planned, ITEM).forms)
-
-
-def shape_of(
-    types: Types, forms: Forms, *, is_learned: bool = False, levels: int = MAX_LEVELS
-) -> Shape:
-    """Make the shape of a value of *forms*. A learned shape is open, whatever it declares."""
-    if not forms or not levels or not is_read(forms):
-        return replace(ANY, is_learned=is_learned)
-    kinds = frozenset(_KINDS[kind] for form in forms for kind in types.kinds(form))
-    members: dict[str, Shape] = {}
-    others = None
-    is_closed = False
-    if "object" in kinds:
-        required = [frozenset(required_of(form)) for form in forms if "object" in types.kinds(form)]
-        always = frozenset.intersection(*required) if required and not is_learned else frozenset()
-        names = [*declared(forms)][:MAX_MEMBERS]
-        for name in names:
-            if inner := types.step(forms, name):
-                part = shape_of(types, inner, is_learned=is_learned, levels=levels - 1)
-                members[name] = part if name in always else or_null(part)
-        is_closed = not is_learned and not types.step(forms, _UNDECLARED)
-        if has_schema_for_others(forms) or (is_learned and has_more(forms)):
-            others = ANY
-    element = None
-    if "list" in kinds:
-        inner = types.step(forms, Every.ELEMENT)
-        element = shape_of(types, inner, is_learned=is_learned, levels=levels - 1)
-    return Shape(
-        kinds,
-        members,
-        is_closed=is_closed and bool(members),
-        of_members=others,
-        element=element,
-        options=_options(forms),
-        is_learned=is_learned,
-        levels=levels,
-    )
-
-
-def _options(forms: Forms) -> tuple[str | int | float, ...] | None:
-    """List the values that *forms* name, if those are all that is possible besides null."""
-    named = [options_of(form) for form in forms]
-    values = list(chain.from_iterable(options or () for options in named))
-    plain = [value for value in values if type(value) in (str, int, float)]
-    if None in named or len(plain) != len([value for value in values if value is not None]):
-        return None
-    return tuple(value for value in plain if isinstance(value, str | int | float)) or None

@@ -12,16 +12,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
+from ..expressions.shapes import ANY, Shape
 from ..language.references import INDEX, ITEM, Every, Missing, Reference
 from ..tools.catalog import Tool
 from ..values.schema import Place, Schema
 from ..values.strict import Json, JsonObject
 from .keywords import ANYTHING, MAX_OPTIONS, NOTHING, UNREAD, Forms, Part, required_of
 from .plan import PlannedTask
+from .shapes import has_learned_parts, schema_of
 from .types import MAX_STEPS, Fit, Path, Types, Walk, constant, walk, walk_output
 
 MAX_ROOM = 200_000
 """Most subschemas examined for one document; beyond that, types are unknown."""
+MAX_DEPTH = 20
+"""Most tasks whose outputs are followed back, one made of the next, for the type of an output."""
 UNCOUNTED = -1
 _INTEGER: Forms = ((Part({"type": "integer"}, {}),),)
 _TEXT: Forms = ((Part({"type": "string"}, {}),),)
@@ -74,14 +78,19 @@ class Flow:
         tasks: Mapping[str, PlannedTask],
         unread: Mapping[str, frozenset[str]],
         learned_shape: LearnedShape | None = None,
+        selected: Callable[[PlannedTask], Shape] = lambda planned: ANY,
     ) -> None:
         self._tasks = tasks
         self._unread = unread
         self._learned_shape = learned_shape
+        self._selected = selected
+        """Gives the shape of what the `select` of a task makes of one answer."""
+        self._depth = 0
         self._room = MAX_ROOM
         self._outputs: dict[str, Source] = {}
         self._items: dict[str, Source] = {}
         self._shared: dict[tuple[Schema | None, int | None], Source] = {}
+        self._of_selects: dict[tuple[str, str | None, int | None], Source] = {}
         self._elements: dict[tuple[Source, Path], Source] = {}
         self._wanted: dict[tuple[Schema, Place], Forms] = {}
         self._defaults: dict[tuple[Schema, Place, type, Json], Fit] = {}
@@ -214,29 +223,61 @@ class Flow:
             return source
         source = self._outputs.get(task)
         if source is None:
+            if self._depth >= MAX_DEPTH:
+                return _UNKNOWN
+            self._outputs[task] = _UNKNOWN  # what a cycle leads to
+            self._depth += 1
             source = self._outputs[task] = self._output(task)
+            self._depth -= 1
         return source if task != planned.id else _UNKNOWN
 
     def _output(self, id: str) -> Source:
         planned = self._tasks.get(id)
-        unread = self._unread.get(id, frozenset())
-        if planned is None or "for_each" in unread:
+        if planned is None or self.is_unread(id, "for_each", "select"):
             return _UNKNOWN
+        items = planned.task.for_each
+        count = None if items is None else len(items) if isinstance(items, list) else UNCOUNTED
+        if planned.select is not None:
+            return self._output_of_select(planned, count)
         schema, is_learned = None, False
-        if planned.task.select is None and "select" not in unread:
+        if planned.task.select is None:
             schema = planned.tool.output
             if schema is None and self._learned_shape is not None and planned.tool.listed:
                 schema, is_learned = self._learned_shape(planned.tool), True
-        items = planned.task.for_each
         if schema is None and items is None:
             return _UNKNOWN
-        count = None if items is None else len(items) if isinstance(items, list) else UNCOUNTED
         source = self._shared.get((schema, count))
         if source is None:
             source = self._shared[schema, count] = self._source_of(
                 schema, count, is_learned=is_learned
             )
         return source
+
+    def _output_of_select(self, planned: PlannedTask, count: int | None) -> Source:
+        """Return the output of *planned*, which has a `select`, once or for each of *count*
+        items."""
+        assert planned.select is not None
+        key = (planned.tool.full_name, planned.task.select, count)
+        source = None if planned.select.references else self._of_selects.get(key)
+        if source is None:
+            shape = self._selected(planned)
+            certain = self._listed(schema_of(shape), count)
+            source = Source(certain, is_output=True)
+            if has_learned_parts(shape):
+                seen = self._listed(schema_of(shape, learned=True), count)
+                source = Source(certain, is_output=True, learned=seen)
+            self._of_selects[key] = source
+        return source
+
+    def _listed(self, schema: Json, count: int | None) -> Forms:
+        """Return the type of an output of *schema*, or of *count* of them in a list."""
+        if count is not None:
+            schema = {"type": "array", "items": schema}
+            schema |= {"minItems": count, "maxItems": count} if count != UNCOUNTED else {}
+        types = self.types()
+        forms = types.forms(Part(schema, {}))
+        self._room -= types.used
+        return forms
 
     def _source_of(self, schema: Schema | None, count: int | None, *, is_learned: bool) -> Source:
         """Return the output of a task whose tool declares *schema*, once or for each of *count*

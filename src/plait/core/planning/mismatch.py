@@ -228,7 +228,7 @@ class Mismatches:
 
     def _no_list(self, at: Location, judged: Judgement) -> None:
         fields = self._fields(judged.walk.value.forms)
-        lists = [name for name, kind in fields.items() if kind == "array"]
+        lists = [name for name, kind in fields.items() if kind in {"array", "array|null"}]
         fix = at.rewritten((*at.reference.path, lists[0])) if len(lists) == 1 else None
         hint = listed(fields) if fields else FROM_TEXT
         if fix is not None:
