@@ -281,7 +281,7 @@ class Gateway:
     def _check_share(self, principal: Principal, tasks: int) -> None:
         """Raise `InvalidDag` if *principal* has so much under way that others would suffer."""
         live = [one.run for one in self._live.values() if one.run.principal == principal]
-        unsettled = sum(run.unsettled for run in live)
+        unsettled = sum(run.root.unsettled for run in live)
         if len(live) < MAX_LIVE_RUNS and unsettled + tasks <= MAX_LIVE_TASKS:
             return
         message = (

@@ -51,14 +51,14 @@ def states(status: Status, **failure: Any) -> dict[str, TaskState]:
 
 def test_the_arguments_of_a_call_hold_the_values_of_its_references():
     [call], items = calls_of(
-        KEY, planned(arguments={"x": ["$OUTPUT[a].n"]}), {"a": Output({"n": 7})}
+        KEY, planned(arguments={"x": ["$OUTPUT[a].n"]}), Scope({"a": Output({"n": 7})})
     )
     assert (call.key, call.arguments, items) == (KEY, {"x": [7]}, None)
 
 
 def test_a_for_each_task_has_one_call_for_each_item():
     each = planned(for_each="$OUTPUT[a]", arguments={"x": "$ITEM.n", "at": "$INDEX"})
-    calls, items = calls_of(KEY, each, {"a": Output([{"n": 1}, {"n": 2}])})
+    calls, items = calls_of(KEY, each, Scope({"a": Output([{"n": 1}, {"n": 2}])}))
     assert [call.key.item for call in calls] == [0, 1]
     assert [call.arguments for call in calls] == [{"x": 1, "at": 0}, {"x": 2, "at": 1}]
     assert items is not None
@@ -67,7 +67,7 @@ def test_a_for_each_task_has_one_call_for_each_item():
 
 def test_an_item_without_what_it_refers_to_fails_alone():
     each = planned(for_each="$OUTPUT[a]", arguments={"x": "$ITEM.n"})
-    calls, items = calls_of(KEY, each, {"a": Output([{"n": 1}, {}])})
+    calls, items = calls_of(KEY, each, Scope({"a": Output([{"n": 1}, {}])}))
     assert [call.key.item for call in calls] == [0]
     assert items is not None
     assert items.left == 1
@@ -86,7 +86,7 @@ def test_an_item_without_what_it_refers_to_fails_alone():
 )
 def test_a_list_that_cannot_be_run_fails_the_task(output: Any, max_items: int, message: str):
     with pytest.raises(CallError) as error:
-        calls_of(KEY, planned(for_each="$OUTPUT[a]"), {"a": Output(output)}, max_items)
+        calls_of(KEY, planned(for_each="$OUTPUT[a]"), Scope({"a": Output(output)}), max_items)
     assert error.value.message == message
 
 
@@ -95,7 +95,7 @@ def test_nothing_for_an_optional_argument_is_left_out_once_it_is_known(nothing: 
     typed = planned(
         tool="s:typed", arguments={"n0": "$OUTPUT[a].n", "n1": "${OUTPUT[a].x ?? null}"}
     )
-    [call], _ = calls_of(KEY, typed, {"a": Output({"n": nothing})})
+    [call], _ = calls_of(KEY, typed, Scope({"a": Output({"n": nothing})}))
     assert (call.arguments, call.left_out) == ({}, (("n0",), ("n1",)))
 
 
@@ -103,7 +103,7 @@ def test_arguments_are_checked_with_their_values_and_not_all_problems_are_named(
     wrong = dict.fromkeys(NUMBERS, "$OUTPUT[a]")
     task = planned(tool="s:typed", arguments=wrong)
     with pytest.raises(InvalidArguments) as error:
-        calls_of(KEY, task, {"a": Output("text")})
+        calls_of(KEY, task, Scope({"a": Output("text")}))
     assert error.value.message.count("must be an integer") == MAX_COMPLAINTS
     assert error.value.message.endswith("; and 2 more")
     assert error.value.hint is not None
@@ -130,7 +130,7 @@ def test_a_task_is_skipped_by_its_rule_or_its_condition(
 ):
     outputs = {"a": Output({"n": 7})} if a_succeeded else {}
     a_ended = states(Status.SUCCESS if a_succeeded else Status.FAILED)
-    found = reason_to_skip(planned(**task), outputs, a_ended)
+    found = reason_to_skip(planned(**task), Scope(outputs), a_ended)
     assert (None if found is None else found.code) == code
 
 
@@ -162,7 +162,7 @@ FULL = Output({"result": [{"n": 1}]}, is_wrapped=True)
 )
 def test_a_condition_is_true_when_people_mean_it_to_be(when: str, output: Output, runs: bool):
     task = planned(depends_on=["a"], when=when)
-    assert (reason_to_skip(task, {"a": output}, states(Status.SUCCESS)) is None) is runs
+    assert (reason_to_skip(task, Scope({"a": output}), states(Status.SUCCESS)) is None) is runs
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_select_that_multiplies_fails_its_task():
 def test_a_condition_that_cannot_be_computed_fails():
     task = planned(depends_on=["a"], when="length(a.n) > `0`")
     with pytest.raises(ExpressionFailed, match=r"^when: "):
-        reason_to_skip(task, {"a": Output({"n": 7})}, states(Status.SUCCESS))
+        reason_to_skip(task, Scope({"a": Output({"n": 7})}), states(Status.SUCCESS))
 
 
 def test_the_task_at_the_root_is_blamed():
@@ -228,7 +228,7 @@ def test_one_large_output_named_many_times_is_refused_before_it_is_written_out(a
         with pytest.raises(
             OutputTooLarge, match=r"the arguments hold more than (9|10),\d+,\d+ bytes"
         ):
-            calls_of(KEY, planned(arguments=arguments), {"a": output})
+            calls_of(KEY, planned(arguments=arguments), Scope({"a": output}))
         assert tracemalloc.get_traced_memory()[1] < 80 * 2**20
     finally:
         tracemalloc.stop()
@@ -237,14 +237,14 @@ def test_one_large_output_named_many_times_is_refused_before_it_is_written_out(a
 def test_many_small_parts_of_one_large_output_are_sent():
     output = Output.of({"text": LARGE, "rows": ROWS})
     many = planned(arguments={"x": ["$OUTPUT[a].rows[1].n"] * 400, "all": "$OUTPUT[a]"})
-    [call], _ = calls_of(KEY, many, {"a": output})
+    [call], _ = calls_of(KEY, many, Scope({"a": output}))
     assert call.arguments == {"x": [1] * 400, "all": output.value}
 
 
 @pytest.mark.parametrize("whole", ["$ITEM", "$ITEM.text", "$OUTPUT[a].text"])
 def test_items_are_added_up_too(whole: str):
     each = planned(for_each="$OUTPUT[a].rows", arguments={"x": [whole] * 400, "n": "$ITEM.n"})
-    calls, items = calls_of(KEY, each, {"a": Output.of({"text": LARGE, "rows": ROWS})})
+    calls, items = calls_of(KEY, each, Scope({"a": Output.of({"text": LARGE, "rows": ROWS})}))
     assert not calls
     assert items is not None
     assert {error.code for _, error in items.errors} == {"output_too_large"}
@@ -252,7 +252,7 @@ def test_items_are_added_up_too(whole: str):
 
 def test_items_share_one_large_output_as_often_as_there_are_items():
     each = planned(for_each=[*range(200)], arguments={"x": "$OUTPUT[a]", "n": "$ITEM"})
-    calls, _ = calls_of(KEY, each, {"a": Output.of(LARGE)})
+    calls, _ = calls_of(KEY, each, Scope({"a": Output.of(LARGE)}))
     assert len(calls) == 200
     assert all(call.arguments["x"] is LARGE for call in calls)
 
@@ -261,7 +261,7 @@ def test_items_share_one_large_output_as_often_as_there_are_items():
 def test_items_with_large_texts_of_their_own_are_bounded_in_all(copy: str):
     value: Any = LARGE if "of" in copy else ROWS
     each = planned(for_each=[*range(200)], arguments={"x": copy})
-    calls, items = calls_of(KEY, each, {"a": Output.of(value)})
+    calls, items = calls_of(KEY, each, Scope({"a": Output.of(value)}))
     assert items is not None
     assert 0 < len(calls) <= MAX_COPIED_BYTES // 900_000 + 1
     assert len(calls) + len(items.errors) == 200
@@ -274,7 +274,7 @@ def test_items_with_large_texts_of_their_own_are_bounded_in_all(copy: str):
 
 def test_what_all_items_send_is_bounded_though_they_share_it():
     each = planned(for_each=[*range(500)], arguments={"x": "$OUTPUT[a]", "n": "$ITEM"})
-    calls, items = calls_of(KEY, each, {"a": Output.of(LARGE)})
+    calls, items = calls_of(KEY, each, Scope({"a": Output.of(LARGE)}))
     assert items is not None
     assert len(calls) == MAX_SENT_BYTES // (len(LARGE) + 20) + 1
     assert items.errors[-1][1].message == (

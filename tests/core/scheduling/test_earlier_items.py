@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from plait.core.language.dag import read_dag
+from plait.core.language.templates import Scope
 from plait.core.planning.check import check
 from plait.core.planning.plan import PlannedTask
 from plait.core.scheduling.calls import calls_of
@@ -39,7 +40,7 @@ def earlier(*outputs: Any, a: Any = None, tool: str = "s:do", **task: Any) -> Ea
 def reused(before: EarlierItems, a: Any = None, **task: Any) -> dict[int, Any]:
     now = planned(**task)
     outputs = {"a": Output(a)}
-    calls, _ = calls_of(Key("r", "m"), now, outputs)
+    calls, _ = calls_of(Key("r", "m"), now, Scope(outputs))
     found = items_to_reuse(before, now, outputs, calls)
     return {index: output.value for index, output in found.items()}
 

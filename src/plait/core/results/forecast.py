@@ -7,6 +7,7 @@ import heapq
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from ..language.templates import Scope
 from ..planning.plan import Plan, PlannedTask
 from ..scheduling.conflicts import Conflicts
 from ..scheduling.events import (
@@ -131,7 +132,7 @@ def _answers(
 
 
 def _expected_calls(
-    key: Key, planned: PlannedTask, outputs: Mapping[str, Output], max_items: int
+    key: Key, planned: PlannedTask, scope: Scope, max_items: int
 ) -> tuple[list[TaskCall], Items | None]:
     """Make the calls of a task, with references as they are written: their values are unknown."""
     arguments = planned.task.arguments

@@ -33,7 +33,7 @@ MAX_COMPLAINTS = 5
 
 
 def calls_of(
-    key: Key, planned: PlannedTask, outputs: Mapping[str, Output], max_items: int = MAX_ITEMS
+    key: Key, planned: PlannedTask, scope: Scope, max_items: int = MAX_ITEMS
 ) -> tuple[list[TaskCall], Items | None]:
     """Make the calls of *planned*, whose key is *key*, and its items if it has any: some may have
     failed already. Raises `CallError` if no call can be made at all.
@@ -42,12 +42,11 @@ def calls_of(
     if planned.items is None:
         if template.fill is None:  # they were checked with the document
             return [TaskCall(key, planned, cast("JsonObject", template.value))], None
-        scope = Scope(outputs)
         may_be_large = _may_be_large(template, scope)
         filled, gone, _ = _filled(planned, scope, may_be_large=may_be_large)
         return [TaskCall(key, planned, filled, left_out=gone)], None
-    values = _items(planned, outputs, max_items)
-    may_be_large = _may_be_large(template, Scope(outputs), values)
+    values = _items(planned, scope, max_items)
+    may_be_large = _may_be_large(template, scope, values)
     items = Items(len(values))
     calls = []
     total = 0
@@ -60,8 +59,8 @@ def calls_of(
                     f"than {most:,} bytes",
                     hint="Refer to a smaller part of the output, or shrink it with select.",
                 )
-            scope = Scope(outputs, value, index)
-            filled, gone, size = _filled(planned, scope, may_be_large=may_be_large)
+            own = Scope(scope.outputs, value, index)
+            filled, gone, size = _filled(planned, own, may_be_large=may_be_large)
         except CallError as error:
             items.errors.append((index, Failure.of(error)))
             items.left -= 1
@@ -72,9 +71,9 @@ def calls_of(
     return calls, items
 
 
-def _items(planned: PlannedTask, outputs: Mapping[str, Output], most: int) -> list[Json]:
+def _items(planned: PlannedTask, scope: Scope, most: int) -> list[Json]:
     assert planned.items is not None
-    values = planned.items.resolve(Scope(outputs))
+    values = planned.items.resolve(scope)
     if not isinstance(values, list):
         message = f"for_each needs a list; {planned.task.for_each} is {_kind(values)}"
         raise ReferenceFailed(message, hint=FROM_TEXT if isinstance(values, str) else None)
@@ -169,10 +168,11 @@ def _kind(value: Json) -> str:
 
 
 def reason_to_skip(
-    planned: PlannedTask, outputs: Mapping[str, Output], states: Mapping[str, TaskState]
+    planned: PlannedTask, scope: Scope, states: Mapping[str, TaskState]
 ) -> Failure | None:
     """Return why *planned*, whose dependencies have settled, does not run by its rule or condition;
     None if it runs. Raises `ExpressionFailed`."""
+    outputs = scope.outputs
     unsuccessful = [need for need in planned.needs if need not in outputs]
     match planned.task.trigger_rule:
         case "all_success":
@@ -185,7 +185,7 @@ def reason_to_skip(
             )
     if planned.when is not None:
         values: JsonObject = {need: _inner(outputs.get(need)) for need in planned.needs}
-        if not _applied("when", planned.when, Output(values), Scope(outputs)):
+        if not _applied("when", planned.when, Output(values), scope):
             return Failure("condition", f"skipped: when ({planned.task.when}) is not true")
     return None
 

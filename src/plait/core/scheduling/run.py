@@ -6,7 +6,7 @@ commands into `commands`, notices into `notices`; the scheduler takes all three.
 
 from __future__ import annotations
 
-from collections import ChainMap, Counter, defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -21,7 +21,7 @@ from ..tools.output import Output
 from ..values.principal import USER, Principal
 from ..values.problems import written
 from .calls import MAX_ITEMS, blamed, calls_of, reason_to_skip, selected
-from .conflicts import ConflictOrder, Conflicts, Layers
+from .conflicts import Conflicts
 from .earlier_items import EarlierItems, items_to_reuse
 from .events import (
     Abort,
@@ -37,6 +37,7 @@ from .events import (
     Status,
     Wait,
 )
+from .frame import Frame
 from .lanes import Urgency
 from .moves import Moves
 from .retry import RetryBudgets, backoff_s
@@ -52,7 +53,7 @@ class CallsOf(Protocol):
     """Makes the calls of a task whose dependencies have settled (`core/scheduling/calls.py`)."""
 
     def __call__(
-        self, key: Key, planned: PlannedTask, outputs: Mapping[str, Output], max_items: int, /
+        self, key: Key, planned: PlannedTask, scope: Scope, max_items: int, /
     ) -> tuple[list[TaskCall], Items | None]: ...
 
 
@@ -87,20 +88,13 @@ class Run:
         self.began = began
         """The time of its start, in seconds since 1970; None if unknown."""
         self.conflicts = conflicts or Conflicts()
-        self.states = {
-            id: TaskState(Key(self.id, id), task.tool.full_name, len(task.needs))
-            for id, task in plan.tasks.items()
-        }
         self.outlines = outlines_of(plan)
         self.digest = digest_of(
             {task.tool.full_name: task.tool for task in plan.tasks.values()}.values()
         )
         """The digest of the definitions of the tools that it calls."""
-        self.outputs: dict[str, Output] = {}
-        """The outputs that references see, of the tasks that succeeded."""
         self.notes: list[str] = []
         """Changes that were made in arguments once they were known."""
-        self.unsettled = len(self.states)
         self.stopped_by: str | None = None
         """`cancelled`, `timeout` or `fail_fast`, if something ended the run early."""
         self.most_in_flight = 0
@@ -119,9 +113,6 @@ class Run:
         self._earlier_items = dict(earlier_items or {})
         """The `for_each` tasks of which not all items succeeded in the earlier run: those in
         `_reused` are taken over as they ended; for others, equal items are reused."""
-        self._partial: dict[str, Output] = {}
-        """The outputs of `for_each` tasks that failed here. Only tasks whose `trigger_rule` allows
-        failures see them."""
         self.jitters: list[float] = []
         """The random shares of the pauses before repeated calls, in the order in which they were
         drawn."""
@@ -131,13 +122,12 @@ class Run:
         self._jitter = jitter
         self._calls = calls
         self._budgets = RetryBudgets()
-        self._settled: deque[str] = deque()
+        self._settled: deque[tuple[Frame, str]] = deque()
+        """The tasks that have ended and whose dependents do not know it yet."""
         self._in_flight = 0
-        self._turns = ConflictOrder(
-            (id, claims) for id, claims in self.conflicts.known if id not in self._reused
-        )
-        is_layered = plan.dag.schedule == "layers"
-        self._layers = Layers(self.conflicts.barriers or plan.layer_of) if is_layered else None
+        self.root = Frame(id, plan, self.conflicts, self._reused)
+        self.states = self.root.states
+        self.outputs = self.root.outputs
 
     def __repr__(self) -> str:
         counts = Counter(str(state.status) for state in self.states.values())
@@ -147,7 +137,7 @@ class Run:
 
     @property
     def is_done(self) -> bool:
-        return self.unsettled == 0
+        return self.root.unsettled == 0
 
     @property
     def status(self) -> str:
@@ -171,7 +161,7 @@ class Run:
 
     def urgency(self, call: TaskCall) -> Urgency:
         planned = call.planned
-        remaining = self.plan.remaining[planned.id]
+        remaining = call.frame.plan.remaining[planned.id]
         return (-planned.task.priority, -remaining, self._number, planned.index, call.key.item or 0)
 
     def accesses(self, call: TaskCall) -> Accesses | None:
@@ -206,7 +196,7 @@ class Run:
         self._take_over(now)
         for id, state in self.states.items():
             if not state.needs_left:
-                self._due(id, now)
+                self._due(self.root, id, now)
         self._advance(now)
 
     def start(self, call: TaskCall, now: float) -> int:
@@ -217,7 +207,7 @@ class Run:
         self._in_flight += 1
         if self._in_flight > self.most_in_flight:
             self.most_in_flight = self._in_flight
-        state = self.states[call.key.task]
+        state = call.frame.states[call.planned.id]
         state.attempts += 1
         if state.started_at is None:
             state.started_at = now
@@ -235,7 +225,8 @@ class Run:
     def sent(self, key: Key, now: float) -> None:
         """Note that the call of *key*, which was started before, has waited for its server until
         now."""
-        call, state = self.open[key], self.states[key.task]
+        call = self.open[key]
+        state = call.frame.states[call.planned.id]
         if call.started_at is None:
             return
         wait = Wait("server", call.planned.tool.server, now - call.started_at)
@@ -251,13 +242,13 @@ class Run:
         call = self._close(key, now)
         try:
             if call.planned.select is not None:
-                scope = Scope(self._visible(call.planned), call.item, key.item)
+                scope = call.frame.scope(call.planned, call.item, key.item)
                 output = selected(call.planned.select, output, scope)
             self.usage.keep(output)
         except CallError as error:
             self._fail(call, error, Failure.of(error), now)
         else:
-            state = self.states[key.task]
+            state = call.frame.states[call.planned.id]
             state.is_fresh = state.is_fresh or not cached
             self._succeed(call, output, now, cached=cached)
         self._advance(now)
@@ -291,7 +282,7 @@ class Run:
             self.stop("timeout", now)
             return
         call = self.open.pop(key)
-        state = self.states[key.task]
+        state = call.frame.states[call.planned.id]
         if state.status is Status.BACKING_OFF:
             self._moves.task(state, Status.READY, now)
         if key.item is not None:
@@ -304,14 +295,14 @@ class Run:
             return
         self.stopped_by = self.stopped_by or why
         error = Failure(why, self._why(why, caused_by), caused_by=caused_by)
-        for id, state in self.states.items():
+        for state in self.states.values():
             if not state.status.is_final:
                 state.error = error
-                self._stop_items(id, now)
+                self._stop_items(state, now)
                 call = self._abort(state.key, now)
                 was_sent = state.attempts > 0 or why == "cancelled"
                 self._moves.task(state, Status.CANCELLED if was_sent else Status.SKIPPED, now, call)
-                self.unsettled -= 1
+                self.root.unsettled -= 1
         self._settled.clear()
         self.ready.clear()
         self._finish(now)
@@ -327,13 +318,12 @@ class Run:
             if (earlier := self._earlier_items.get(id)) is None:
                 state.status = Status.SUCCESS
             else:
-                self._take_over_failed(id, earlier, now)
+                self._take_over_failed(state, earlier, now)
             self.outputs[id] = output
             self.usage.bytes += output.memory_bytes
-            self._end(id)
+            self._end(self.root, id)
 
-    def _take_over_failed(self, id: str, earlier: EarlierItems, now: float) -> None:
-        state = self.states[id]
+    def _take_over_failed(self, state: TaskState, earlier: EarlierItems, now: float) -> None:
         state.error, items = earlier.error, earlier.items()
         statuses, items.statuses = items.statuses, [Status.PENDING] * len(items.statuses)
         state.items = items
@@ -343,46 +333,44 @@ class Run:
             ended = Status.FAILED if status is Status.TIMEOUT else status
             self._moves.item(state, index, ended, now, error=errors.get(index))
 
-    def _due(self, id: str, now: float) -> None:
+    def _due(self, frame: Frame, id: str, now: float) -> None:
         """Note that the dependencies of *id* have settled."""
-        state = self.states[id]
+        state = frame.states[id]
         if state.due_at is None and state.status is Status.PENDING:
             state.due_at = now
-        if self._may_decide(id):
-            self._decide(id, now)
+        if frame.may_decide(id):
+            self._decide(frame, id, now)
 
-    def _decide(self, id: str, now: float) -> None:
+    def _decide(self, frame: Frame, id: str, now: float) -> None:
         """Make *id*, which nothing in this run holds back, ready; or skip it, or fail it."""
-        planned = self.plan.tasks[id]
-        outputs = self._visible(planned)
+        planned, state = frame.plan.tasks[id], frame.states[id]
+        scope = frame.scope(planned)
         reusable: dict[int, Output] = {}
         try:
-            reason = reason_to_skip(planned, outputs, self.states)
+            reason = reason_to_skip(planned, scope, frame.states)
             if reason is None:
-                calls, items = self._calls(
-                    self.states[id].key, planned, outputs, self.limits.max_items
-                )
+                calls, items = self._calls(state.key, planned, scope, self.limits.max_items)
                 if (earlier := self._earlier_items.get(id)) is not None and items is not None:
-                    reusable = items_to_reuse(earlier, planned, outputs, calls)
+                    reusable = items_to_reuse(earlier, planned, scope.outputs, calls)
                     calls = [call for call in calls if call.key.item not in reusable]
                 self.usage.add_calls(len(calls))
         except CallError as error:
-            self._give_up(id, error, Failure.of(error), now)
+            self._give_up(frame, id, error, Failure.of(error), now)
             return
         if reason is not None:
-            self._skip(id, reason, now)
+            self._skip(frame, id, reason, now)
             return
-        state = self.states[id]
         state.items = items
         changed = [call for call in calls if call.left_out]
         notes = self._notes_on(changed) if changed else ()
         self._moves.task(state, Status.READY, now, notes=notes)
         for call in calls:
+            call.frame = frame
             call.waiting_since = now
         self.ready += calls
         if items is not None:
-            self._reuse_items(reusable, id, items, now)
-            self._look_at_items(calls, id, items, now)
+            self._reuse_items(reusable, state, items, now)
+            self._look_at_items(calls, frame, id, items, now)
 
     def _notes_on(self, calls: list[TaskCall]) -> tuple[str, ...]:
         """Note, once for each place, what was left out of the arguments of *calls*."""
@@ -398,40 +386,34 @@ class Run:
         return tuple(notes)
 
     def _reuse_items(
-        self, reusable: Mapping[int, Output], id: str, items: Items, now: float
+        self, reusable: Mapping[int, Output], state: TaskState, items: Items, now: float
     ) -> None:
         for index, output in reusable.items():
             items.outputs[index] = output
             items.left -= 1
             self.usage.bytes += output.memory_bytes
-            self._moves.item(
-                self.states[id], index, Status.SUCCESS, now, output_bytes=output.size_bytes
-            )
+            self._moves.item(state, index, Status.SUCCESS, now, output_bytes=output.size_bytes)
 
-    def _visible(self, planned: PlannedTask) -> Mapping[str, Output]:
-        """Return the outputs that *planned* sees."""
-        if not self._partial or planned.task.trigger_rule == "all_success":
-            return self.outputs
-        return ChainMap(self.outputs, self._partial)
-
-    def _look_at_items(self, calls: list[TaskCall], id: str, items: Items, now: float) -> None:
-        state = self.states[id]
+    def _look_at_items(
+        self, calls: list[TaskCall], frame: Frame, id: str, items: Items, now: float
+    ) -> None:
+        state = frame.states[id]
         for call in calls:
             assert call.key.item is not None
             self._moves.item(state, call.key.item, Status.READY, now, call)
         for index, error in items.errors:  # they could not be made
             self._moves.item(state, index, Status.FAILED, now, error=error)
         if items.left == 0 or (items.errors and self.plan.dag.fail_fast):
-            self._end_items(id, now)
+            self._end_items(frame, id, now)
 
     def _succeed(self, call: TaskCall, output: Output, now: float, *, cached: bool) -> None:
-        id, item = call.key.task, call.key.item
-        state = self.states[id]
+        frame, id, item = call.frame, call.planned.id, call.key.item
+        state = frame.states[id]
         if item is None or state.items is None:
             state.output = output
-            self.outputs[id] = output
+            frame.outputs[id] = output
             self._moves.task(state, Status.SUCCESS, now, call)
-            self._end(id)
+            self._end(frame, id)
             return
         state.items.outputs[item] = output
         self._moves.item(
@@ -439,62 +421,67 @@ class Run:
         )
         state.items.left -= 1
         if state.items.left == 0:
-            self._end_items(id, now)
+            self._end_items(frame, id, now)
 
     def _fail(self, call: TaskCall, error: CallError, failure: Failure, now: float) -> None:
-        id, item = call.key.task, call.key.item
-        state = self.states[id]
+        frame, id, item = call.frame, call.planned.id, call.key.item
+        state = frame.states[id]
         if item is None or state.items is None:
-            self._give_up(id, error, failure, now, call)
+            self._give_up(frame, id, error, failure, now, call)
             return
         state.items.errors.append((item, failure))
         state.items.left -= 1
         status = Status.TIMEOUT if isinstance(error, CallTimeout) else Status.FAILED
         self._moves.item(state, item, status, now, call, error=failure)
         if self.plan.dag.fail_fast or state.items.left == 0:
-            self._end_items(id, now)
+            self._end_items(frame, id, now)
 
     def _give_up(
-        self, id: str, error: CallError, failure: Failure, now: float, call: TaskCall | None = None
+        self,
+        frame: Frame,
+        id: str,
+        error: CallError,
+        failure: Failure,
+        now: float,
+        call: TaskCall | None = None,
     ) -> None:
-        state = self.states[id]
+        state = frame.states[id]
         state.error = failure
         if isinstance(error, InvalidOutput):
             self._keep_what_is_invalid(state, error)
         was_late = isinstance(error, CallTimeout) and state.status is Status.RUNNING
         self._moves.task(state, Status.TIMEOUT if was_late else Status.FAILED, now, call)
-        self._end(id)
+        self._end(frame, id)
         if self.plan.dag.fail_fast:
             self.stop("fail_fast", now, id)
 
-    def _end_items(self, id: str, now: float) -> None:
-        state = self.states[id]
+    def _end_items(self, frame: Frame, id: str, now: float) -> None:
+        state = frame.states[id]
         items = state.items
         assert items is not None
-        self._stop_items(id, now)
+        self._stop_items(state, now)
         if items.errors:
             items.errors.sort(key=lambda pair: pair[0])
             state.error = items.errors[0][1]
             if state.output is not None:
-                self._partial[id] = state.output
+                frame.partial[id] = state.output
             self._moves.task(state, Status.FAILED, now)
-            self._end(id)
+            self._end(frame, id)
             if self.plan.dag.fail_fast:
                 self.stop("fail_fast", now, id)
             return
         assert state.output is not None
-        self.outputs[id] = state.output
+        frame.outputs[id] = state.output
         self._moves.task(state, Status.SUCCESS, now)
-        self._end(id)
+        self._end(frame, id)
 
-    def _stop_items(self, id: str, now: float) -> None:
-        """Stop the items of *id*; the outputs so far make its output."""
-        state = self.states[id]
+    def _stop_items(self, state: TaskState, now: float) -> None:
+        """Stop the items of a task; the outputs so far make its output."""
         if (items := state.items) is None:
             return
         for index, status in enumerate(items.statuses):
             if not status.is_final:
-                call = self._abort(Key(self.id, id, index), now)
+                call = self._abort(state.key._replace(item=index), now)
                 self._moves.item(state, index, Status.CANCELLED, now, call)
         state.output = items.output()
 
@@ -503,7 +490,7 @@ class Run:
         call.started_at = None
         jitter = self._jitter()
         self.jitters.append(jitter)
-        state, item = self.states[call.key.task], call.key.item
+        state, item = call.frame.states[call.planned.id], call.key.item
         if item is None:
             self._moves.task(state, Status.BACKING_OFF, now, call, failure, jitter)
         else:
@@ -512,56 +499,52 @@ class Run:
             )
         self.commands.append(Sleep(call.key, backoff_s(call.attempts, jitter, error)))
 
-    def _skip(self, id: str, reason: Failure, now: float) -> None:
-        state = self.states[id]
+    def _skip(self, frame: Frame, id: str, reason: Failure, now: float) -> None:
+        state = frame.states[id]
         state.error = reason
         self._moves.task(state, Status.SKIPPED, now)
-        self._end(id)
+        self._end(frame, id)
 
     # Inside: the consequences of the end of one task for the others.
 
     def _advance(self, now: float) -> None:
         while self._settled:
-            id = self._settled.popleft()
-            for dependent in self.plan.dependents[id]:
-                self._dependency_settled(dependent, id, now)
-            for follower, resource in self._turns.end(id):
-                self._turn_came(follower, id, resource, now)
-            for next_id in self._layers.end(id) if self._layers is not None else ():
-                if self.states[next_id].needs_left == 0:
-                    self._due(next_id, now)
+            frame, id = self._settled.popleft()
+            for dependent in frame.plan.dependents[id]:
+                self._dependency_settled(frame, dependent, id, now)
+            for follower, resource in frame.released(id):
+                self._turn_came(frame, follower, id, resource, now)
+            for next_id in frame.opened(id):
+                if frame.states[next_id].needs_left == 0:
+                    self._due(frame, next_id, now)
         self._finish(now)
 
-    def _dependency_settled(self, id: str, need: str, now: float) -> None:
-        state = self.states[id]
+    def _dependency_settled(self, frame: Frame, id: str, need: str, now: float) -> None:
+        state = frame.states[id]
         state.needs_left -= 1
         if state.status is not Status.PENDING:
             return
-        planned = self.plan.tasks[id]
-        is_lost = need not in self.outputs and need in planned.requires
+        planned = frame.plan.tasks[id]
+        is_lost = need not in frame.outputs and need in planned.requires
         if is_lost and planned.task.trigger_rule == "all_success":
-            self._skip(id, blamed(need, self.states), now)
+            self._skip(frame, id, blamed(need, frame.states), now)
         elif state.needs_left == 0:
-            self._due(id, now)
+            self._due(frame, id, now)
 
-    def _turn_came(self, id: str, after: str, resource: str, now: float) -> None:
+    def _turn_came(self, frame: Frame, id: str, after: str, resource: str, now: float) -> None:
         """Let *id* go on: *after*, with which it conflicts, has finished."""
-        state = self.states[id]
+        state = frame.states[id]
         if state.due_at is None or state.status is not Status.PENDING:
             return
         if now > state.due_at:
             state.waits = (Wait("conflict", after, now - state.due_at, resource),)
-        if self._may_decide(id):
-            self._decide(id, now)
-
-    def _may_decide(self, id: str) -> bool:
-        is_open = self._layers is None or self._layers.is_open(id)
-        return is_open and self.states[id].status is Status.PENDING and self._turns.has_come(id)
+        if frame.may_decide(id):
+            self._decide(frame, id, now)
 
     def _finish(self, now: float) -> None:
-        if self.unsettled == 0 and self.ended_at is None:
+        if self.root.unsettled == 0 and self.ended_at is None:
             self.ended_at = now
-            self._turns = ConflictOrder(())
+            self.root.close()
             if self.limits.timeout_s and self.stopped_by != "timeout":
                 self.commands.append(Abort(Key(self.id, "")))
             elapsed_s = now - self.started_at
@@ -569,9 +552,9 @@ class Run:
                 Finished(self.id, self.status, now, elapsed_s, self.stopped_by, self.counts)
             )
 
-    def _end(self, id: str) -> None:
-        self.unsettled -= 1
-        self._settled.append(id)
+    def _end(self, frame: Frame, id: str) -> None:
+        frame.unsettled -= 1
+        self._settled.append((frame, id))
 
     def _close(self, key: Key, now: float) -> TaskCall:
         call = self.open.pop(key)
@@ -579,7 +562,7 @@ class Run:
         if call.started_at is not None:
             self._in_flight -= 1
             call.took_s = now - call.started_at
-            self.states[key.task].busy_s += call.took_s
+            call.frame.states[call.planned.id].busy_s += call.took_s
         return call
 
     def _abort(self, key: Key, now: float) -> TaskCall | None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..planning.plan import Plan, PlannedTask
 from ..tools.catalog import Tool
 from ..tools.output import Output
 from ..values.schema import Place
 from ..values.strict import Json, JsonObject
 from .events import Failure, Key, Status, TaskOutline, Wait
+
+if TYPE_CHECKING:  # it is made of states
+    from .frame import Frame
 
 
 class TaskCall:
@@ -16,6 +21,7 @@ class TaskCall:
     __slots__ = (
         "arguments",
         "attempts",
+        "frame",
         "item",
         "key",
         "left_out",
@@ -26,6 +32,9 @@ class TaskCall:
         "waiting_since",
         "waits",
     )
+
+    frame: Frame
+    """The frame of its task, as its run sets it."""
 
     def __init__(
         self,
