@@ -178,13 +178,19 @@ async def test_for_each_takes_one_reference_to_a_list(house: House) -> None:
 
 
 async def test_a_failed_item_is_null_and_one_error_and_the_output_is_kept(house: House) -> None:
-    each = task("each", "s:say", text="$ITEM") | {"for_each": ["one", 2, "three"]}
-    result = await house.run(each, **{"return": ["each"]})
+    list_ = task("list", x=["one", 2, "three"])
+    each = task("each", "s:say", text="$ITEM") | {"for_each": "$OUTPUT[list].x"}
+    result = await house.run(list_, each, **{"return": ["each"]})
     assert result.outputs == {"each": [{"said": "one"}, None, {"said": "three"}]}
     assert [(error.id, error.index, error.code) for error in result.errors] == [
         ("each", 1, "invalid_arguments")
     ]
-    assert result.tasks[0].status == "failed"
+    assert result.tasks[1].status == "failed"
+
+
+async def test_items_that_are_written_down_are_checked_before_anything_runs(house: House) -> None:
+    each = task("each", "s:say", text="$ITEM") | {"for_each": ["one", 2, "three"]}
+    assert await house.refused(each) == {"tasks[0].for_each[1]": "invalid_arguments"}
 
 
 async def test_for_each_takes_at_most_max_items(house: House) -> None:

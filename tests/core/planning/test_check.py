@@ -249,7 +249,14 @@ def test_for_each_takes_a_list_or_one_reference_to_a_list(for_each: Any, code: s
 
 
 @pytest.mark.parametrize(
-    "for_each", [[], list(range(1000)), "$OUTPUT[t0].x", "${OUTPUT[t0].x ?? []}", " $OUTPUT[t0]\n"]
+    "for_each",
+    [
+        [],
+        [{"a": n} for n in range(1000)],
+        "$OUTPUT[t0].x",
+        "${OUTPUT[t0].x ?? []}",
+        " $OUTPUT[t0]\n",
+    ],
 )
 def test_a_list_or_one_reference_to_a_list_is_taken(for_each: Any) -> None:
     assert planned({}, {"for_each": for_each, "arguments": {"x": "$ITEM.a", "n": "$INDEX"}})

@@ -218,10 +218,13 @@ def test_the_errors_of_items_stand_in_their_order_and_the_first_names_the_task()
 
 
 def test_with_fail_fast_an_item_that_cannot_be_made_keeps_the_others_from_being_sent():
-    item = {"id": "a", "for_each": [{"n": 1}, {}], "arguments": {"x": "$ITEM.n"}}
-    assert Played(item).ready == ["a[0]"]
-    played = Played(item, fail_fast=True)
-    assert (played.ready, played.run.is_done, played.statuses) == ([], True, {"a": "failed"})
+    item = {"id": "a", "for_each": "$OUTPUT[l]", "arguments": {"x": "$ITEM.n"}}
+    played = Played({"id": "l"}, item)
+    played.answer("l", [{"n": 1}, {}])
+    assert played.ready == ["a[0]"]
+    played = Played({"id": "l"}, item, fail_fast=True)
+    played.answer("l", [{"n": 1}, {}])
+    assert (played.ready, played.run.is_done, played.statuses["a"]) == ([], True, "failed")
 
 
 def test_for_each_over_nothing_succeeds_with_nothing():
@@ -293,7 +296,9 @@ def test_a_failed_item_ends_a_fail_fast_run_and_the_others_are_cancelled():
 
 
 def test_an_item_whose_arguments_cannot_be_made_fails_alone():
-    played = Played({"id": "a", "for_each": [{"n": 1}, {}], "arguments": {"x": "$ITEM.n"}})
+    item = {"id": "a", "for_each": "$OUTPUT[l]", "arguments": {"x": "$ITEM.n"}}
+    played = Played({"id": "l"}, item)
+    played.answer("l", [{"n": 1}, {}])
     assert played.ready == ["a[0]"]
     played.answer("a[0]", "well")
     assert played.statuses["a"] == "failed"

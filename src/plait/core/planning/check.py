@@ -42,6 +42,7 @@ from ..values.strict import Json, short
 from .expressions import Expressions
 from .fixes import fixed_argument
 from .flow import Flow, LearnedShape
+from .items import Items
 from .mismatch import MAX_NOTES, Mismatches
 from .omissions import left_out, without
 from .places import mentions, part_at, paths_of
@@ -172,15 +173,21 @@ class _Checker:
         flow = Flow(tasks, self.unread, learned_shape, lambda task: expressions.answer(task))
         mismatches = Mismatches(flow, self.problems, self.notes)
         expressions = Expressions(tasks, self.ids, flow, self.problems, self.notes)
+        items = Items(self.problems)
         for task, path in zip(planned, paths, strict=True):
             if task.id not in tasks or task.id in reused:
                 continue
+            before = len(self.problems)
             if task.arguments.fill is not None or task.items is not None:
                 mismatches.look_at(task, path)
+            if task.items is not None:
+                items.look_at(task, path, before)
             if task.select is not None or task.when is not None:
                 expressions.look_at(task, path)
         if (more := self._lookalike_notes - MAX_LOOKALIKES) > 0:
             self.notes.append(f"{more:,} more texts that look like references are taken as text")
+        if items.may_have_more:
+            self.notes.append("not all items are checked before they run: there are too many")
         if mismatches.may_have_more:
             self.notes.append(f"{MAX_NOTES} notes on references are given; there may be more")
 

@@ -19,13 +19,15 @@ from ..values.schema import Place, Schema
 from ..values.strict import Json, JsonObject
 from .keywords import ANYTHING, MAX_OPTIONS, NOTHING, UNREAD, Forms, Part, required_of
 from .plan import PlannedTask
-from .shapes import has_learned_parts, schema_of
+from .shapes import has_learned_parts, schema_of, schema_of_values
 from .types import MAX_STEPS, Fit, Path, Types, Walk, constant, walk, walk_output
 
 MAX_ROOM = 200_000
 """Most subschemas examined for one document; beyond that, types are unknown."""
 MAX_DEPTH = 20
 """Most tasks whose outputs are followed back, one made of the next, for the type of an output."""
+MAX_VALUES = 1_000
+"""Most items of a list that is written down of which the types are read."""
 UNCOUNTED = -1
 _INTEGER: Forms = ((Part({"type": "integer"}, {}),),)
 _TEXT: Forms = ((Part({"type": "string"}, {}),),)
@@ -313,8 +315,13 @@ class Flow:
             return _UNKNOWN
         if items.fill is None:
             values = items.value if isinstance(items.value, list) else []
-            options: JsonObject = {"enum": values}
-            return Source(((Part(options, {}),),)) if 0 < len(values) <= MAX_OPTIONS else _UNKNOWN
+            if not 0 < len(values) <= MAX_VALUES:
+                return _UNKNOWN
+            few = len(values) <= MAX_OPTIONS
+            types = self.types()
+            forms = types.forms(Part({"enum": values} if few else schema_of_values(values), {}))
+            self._room -= types.used
+            return Source(forms)
         match items.fill:
             case (((), Reference() as reference),) if reference.default in (Missing.DEFAULT, []):
                 return self._element_of(self.source(planned, reference.task), reference.path)

@@ -3,13 +3,22 @@ gives, as references read it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
 
 from ..expressions.shapes import ANY, KINDS, Shape, or_null
 from ..language.references import Every
-from ..values.strict import Json, JsonObject
-from .keywords import Forms, declared, has_schema_for_others, is_read, options_of, required_of
+from ..values.strict import Json, JsonObject, dumps
+from .keywords import (
+    MAX_FORMS,
+    Forms,
+    declared,
+    has_schema_for_others,
+    is_read,
+    options_of,
+    required_of,
+)
 from .places import has_more
 from .types import Types
 
@@ -119,3 +128,27 @@ def _schema(shape: Shape, learned: bool, made: dict[int, Json]) -> Json:
         elif shape.is_closed and shape.kinds <= {"object", "null"}:
             schema["additionalProperties"] = False
     return schema
+
+
+def schema_of_values(values: Sequence[Json]) -> Json:
+    """Make a schema that takes *values*, by their members and types alone."""
+    kinds = {dumps(kind): kind for kind in map(_kind_of_value, values)}
+    return {"anyOf": [*kinds.values()]} if 0 < len(kinds) <= MAX_FORMS else True
+
+
+def _kind_of_value(value: Json) -> Json:
+    match value:
+        case dict():
+            return {
+                "type": "object",
+                "properties": {name: _kind_of_value(value[name]) for name in sorted(value)},
+                "required": list[Json](sorted(value)),
+                "additionalProperties": False,
+            }
+        case list():
+            return {"type": "array", "items": schema_of_values(value)}
+        case bool():
+            return {"type": "boolean"}
+        case int() | float():
+            return {"type": "number"}
+    return {"type": "null" if value is None else "string"}
