@@ -362,7 +362,7 @@ def trust(
 def completion(
     shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish")],
 ) -> None:
-    """Print a script with which a shell completes commands, tools and servers.
+    """Print a script that completes names in a shell.
 
     For bash: eval "$(plait completion bash)"
     """
