@@ -1,5 +1,5 @@
 """Names of tools and servers for the completion of a shell, from what is remembered of servers:
-none is started, and nobody is asked.
+none is started, and there are no questions.
 
 Names come from servers, and shells evaluate what completes a word. So a name is offered only if all
 its characters are plain.

@@ -10,11 +10,10 @@ Invariants:
 
 - `_session` is set only while the session can take calls: after the lists were read, and before the
   transport is closed. So a caller needs no lock, only a look at `_usable_session`.
-- `state` changes by `_become` alone, in the owner's task. Each change wakes everything that waits,
-  and is a notice for observers.
-- A call waits for its server only while that is likely to be there soon (`_is_expected`), and at
-  most as long as `_longest_wait_s` says. To an idle server, the call itself is what starts it:
-  the owner waits for the first use.
+- The state (`availability.py`) changes in the owner's task alone. Each change wakes everything that
+  waits, and is a notice for observers.
+- A call waits for its server only while that is likely to be there soon, and a limited time. To an
+  idle server, the call itself is what starts it: the owner waits for the first use.
 - A call is sent again only if nothing of it reached the server (`Unsent`), and once.
 - Whatever ends an attempt ends that attempt alone. The pause before the next one grows until a
   connection lasts (`Backoff`).
@@ -43,7 +42,7 @@ from ..core.tools.server_notices import Drift, ServerChanged, ServerNotice, Tool
 from ..core.values.strict import JsonObject, NotStrict, measure
 from ..errors import CallError, InvalidArguments, ServerUnavailable
 from ..redaction import Secrets
-from ..waiting import Signal
+from .availability import Availability
 from .calling import call_tool, relay
 from .eras.era_cache import EraCache
 from .eras.handshake import DiedOnProbe, Era, negotiate
@@ -122,10 +121,9 @@ class Connection:
         server's, the system's or a library's. Results stay as they came.
         """
         self.name = name
-        self.state = ServerState.CONNECTING
-        self.error: str | None = None
         self.use = UsageTracker(settings.idle_s)
         self._timings = timings or ConnectTimings()
+        self._availability = Availability(name, self._timings, self._report)
         self._remembered = remembered or CachedListing()
         self._era = EraCache(settings.protocol, self._remembered)
         self._lists = ServerLists(
@@ -148,21 +146,18 @@ class Connection:
         self._texts = ErrorTexts(secrets or Secrets())
         self._session: ProtocolSession | None = None
         self._transport: Transport | None = None
-        self._changed = Signal()
-        self._settled = anyio.Event()
-        self._has_been_ready = False
-        """Whether the latest attempt reached the server."""
-        self._is_fresh_start = True
-        """Whether the first attempt since the last start, or idle time, is under way."""
-        self._attempts = 0
-        """Number of attempts that have ended."""
-        self._next_attempt = 0.0
-        self._lost_by: str | None = None
-        """The reason of the last failed attempt."""
         self._backoff = Backoff(self._timings)
 
     def __repr__(self) -> str:
         return f"<Connection {self.name}: {self.state}>"
+
+    @property
+    def state(self) -> ServerState:
+        return self._availability.state
+
+    @property
+    def error(self) -> str | None:
+        return self._availability.error
 
     @property
     def tools(self) -> tuple[Tool, ...]:
@@ -198,31 +193,23 @@ class Connection:
         """Whether its tools are known, from the server itself or from an earlier start."""
         return isinstance(self._remembered.get("tools"), list)
 
-    @property
-    def _is_in_first_attempt(self) -> bool:
-        return self._is_fresh_start and self.state is ServerState.CONNECTING
-
     async def wait_settled(self) -> None:
         """Wait until the first attempt to connect has succeeded or failed."""
-        await self._settled.wait()
+        await self._availability.wait_settled()
 
     async def wait_started(self) -> None:
         """Wait until the first attempt has succeeded or failed, after an idle time also the next
         one."""
-        attempts = self._attempts
-        while attempts == self._attempts and (
-            self.state is ServerState.IDLE or self._is_in_first_attempt
-        ):
-            await self._changed.wait()
+        await self._availability.wait_started()
 
     def recall(self) -> None:
         """List what the server had at an earlier start, until it has listed its own."""
-        if not self._is_in_first_attempt or self.tools:
+        if not self._availability.is_in_first_attempt or self.tools:
             return
         self._era.recall()
         if self.is_known:
             self._lists.recall()
-            self._announce(self.state)
+            self._availability.announce()
 
     def fits(self, settings: ServerSettings) -> bool:
         """Whether *settings* lead to the same server, in the same process."""
@@ -236,7 +223,7 @@ class Connection:
         self._way.adjust(settings)
         self.use.adjust(settings.idle_s)
         self._lists.adjust(settings)
-        self._announce(self.state)
+        self._availability.announce()
 
     # Calls and requests, from any task.
 
@@ -317,29 +304,13 @@ class Connection:
         """Wait for a session on which calls can be sent, from an attempt that is under way or due
         soon. Raises `ServerUnavailable`."""
         longest_s = self._timings.call_wait_s
-        if self._is_fresh_start and self.is_known:
+        if self._availability.is_fresh_start and self.is_known:
             longest_s = max(longest_s, self._settings.startup_timeout_s)
         deadline = anyio.current_time() + longest_s
         with caller.waiting():
             while (session := self._usable_session) is None:
-                now = anyio.current_time()
-                if not self._is_expected(now) or now >= deadline:
-                    hint = "plait servers shows the state of each server."
-                    if self.state is ServerState.RETRYING:
-                        hint = f"The next attempt is in {max(0.0, self._next_attempt - now):.0f} s."
-                    raise ServerUnavailable(
-                        f"{self.name} cannot be reached: {self.error or self.state}", hint=hint
-                    )
-                with anyio.move_on_after(deadline - now):
-                    await self._changed.wait()
+                await self._availability.wait_changed(deadline)
         return session
-
-    def _is_expected(self, now: float) -> bool:
-        """Whether the server is likely to be there soon: it is starting, or was there until just
-        now."""
-        if self.state is ServerState.RETRYING:
-            return self._has_been_ready and self._next_attempt - now <= self._timings.soon_s
-        return self.state is not ServerState.STOPPED
 
     # The owner's task.
 
@@ -352,23 +323,22 @@ class Connection:
             async with anyio.create_task_group() as tasks:
                 await self._keep_connected(tasks)
         finally:
-            self._become(ServerState.STOPPED, None)
+            self._availability.become(ServerState.STOPPED, None)
 
     async def _keep_connected(self, tasks: TaskGroup) -> None:
         """Connect again and again. Sessions that are left stay in *tasks* for a while."""
         error: str | None = None
         while True:
             if self.is_known and not self.use.is_wanted:
-                self._become(ServerState.IDLE, error)
+                self._availability.become(ServerState.IDLE, error)
                 await self.use.wait_wanted()
-                self._become(ServerState.CONNECTING, error)
+                self._availability.become(ServerState.CONNECTING, error)
             began = anyio.current_time()
             attempt = _Attempt()
             tasks.start_soon(self._try, attempt)
             await attempt.left.wait()
             error = attempt.reason
-            self._attempts += 1
-            self._has_been_ready = attempt.was_ready
+            self._availability.attempted(was_ready=attempt.was_ready)
             lasted_s = anyio.current_time() - began
             if (
                 not attempt.was_ready
@@ -381,10 +351,9 @@ class Connection:
                 continue
             is_healthy = attempt.has_held or lasted_s >= self._timings.healthy_s
             pause = self._backoff.next_s(has_lasted=attempt.was_ready and is_healthy)
-            self._next_attempt = anyio.current_time() + pause
-            self._become(ServerState.RETRYING, error, pause)
+            self._availability.become(ServerState.RETRYING, error, pause)
             await anyio.sleep(pause)
-            self._become(ServerState.CONNECTING, error)
+            self._availability.become(ServerState.CONNECTING, error)
 
     async def _try(self, attempt: _Attempt) -> None:
         """Connect, and stay connected until the end, whose reason is that of *attempt*."""
@@ -456,9 +425,9 @@ class Connection:
 
     async def _stay(self, attempt: _Attempt, session: ProtocolSession) -> None:
         """Publish *session* until it can take no more calls, and wait for those in flight."""
-        attempt.was_ready = self._has_been_ready = True
+        attempt.was_ready = True
         self._session = session
-        self._become(ServerState.READY, None)
+        self._availability.become(ServerState.READY, None)
         upkeep = Upkeep(
             self.name,
             session,
@@ -466,7 +435,7 @@ class Connection:
             self.use,
             self._timings,
             list_timeout_s=lambda: self._settings.startup_timeout_s,
-            on_listed=lambda: self._become(ServerState.READY, None),
+            on_listed=lambda: self._availability.become(ServerState.READY, None),
             explain=self._explained,
         )
         try:
@@ -487,25 +456,10 @@ class Connection:
     def _report_drift(self, drift: Drift) -> None:
         self._observe(ToolsDrifted(self.name, drift, anyio.current_time()))
 
-    def _become(
-        self, state: ServerState, error: str | None, retry_in_s: float | None = None
-    ) -> None:
-        before, self.state, self.error = self.state, state, error
-        is_repeated = False
-        if retry_in_s is not None:
-            is_repeated, self._lost_by = error == self._lost_by, error
-        if state is not ServerState.CONNECTING:
-            self._settled.set()
-            self._is_fresh_start = state is ServerState.IDLE
-        self._announce(before, retry_in_s, is_repeated=is_repeated)
-
-    def _announce(
-        self, before: ServerState, retry_in_s: float | None = None, *, is_repeated: bool = False
-    ) -> None:
-        """Report the server as it is now to observers, and to everything that waits or reads it."""
+    def _report(self, before: ServerState, retry_in_s: float | None, is_repeated: bool) -> None:
+        """Report the server as it is now to observers, and to everything that reads its lists."""
         now = anyio.current_time()
         self._observe(ServerChanged(self.info, before, now, retry_in_s, is_repeated))
-        self._changed.notify()
         self._on_change()
 
     def _exit_reason(self) -> str:
