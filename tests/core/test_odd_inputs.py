@@ -33,6 +33,7 @@ from tests.fakes import tool
 from .runs import result_at
 from .scheduling.documents import PATH
 from .strategies import nested
+from .tables import table
 
 MANY = 2_000
 SLOW_PATTERN = {"x": {"type": "string", "pattern": "^(a+)+$"}}
@@ -153,7 +154,7 @@ def test_arguments_that_grow_when_they_are_filled_in_are_not_sent() -> None:
 # Text.
 
 
-@pytest.mark.parametrize(
+@table(
     "id",
     ["é", "\u0430", "a\u200bb", "a\u202eb", "\N{GRINNING FACE}", "a\u0301", "\uff21", "a\n", "\0"],
 )
@@ -218,8 +219,8 @@ def test_a_huge_integer_goes_through_references_as_it_is(number: int) -> None:
     ]
 
 
-@pytest.mark.parametrize("field", ["priority", "timeout_s", "weight", "retries", "cache"])
-@pytest.mark.parametrize("number", [float("nan"), float("inf"), -(10**400)])
+@table("field", ["priority", "timeout_s", "weight", "retries", "cache"])
+@table("number", [float("nan"), float("inf"), -(10**400)])
 def test_an_option_that_is_no_finite_number_is_refused(field: str, number: float) -> None:
     [(_, code)] = refused(task("a") | {field: number})
     assert code in {"invalid_json", "wrong_type", "limit_exceeded"}
@@ -228,7 +229,7 @@ def test_an_option_that_is_no_finite_number_is_refused(field: str, number: float
 # Expressions.
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
     [
         "(" * 5_000,
@@ -239,7 +240,7 @@ def test_an_option_that_is_no_finite_number_is_refused(field: str, number: float
         "[].{a:" * 1_200 + "a" + "}" * 1_200,
     ],
 )
-@pytest.mark.parametrize("field", ["select", "when"])
+@table("field", ["select", "when"])
 def test_an_expression_that_is_nested_too_deeply_is_refused(text: str, field: str) -> None:
     assert refused(task("a"), task("b", depends_on=["a"]) | {field: text}) == [
         (f"tasks[1].{field}", "invalid_expression")

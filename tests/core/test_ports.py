@@ -19,6 +19,8 @@ from plait.errors import (
     ServerUnavailable,
 )
 
+from .tables import table
+
 DENIED: Json = {"code": "policy_denied", "denied_by": "s:*"}
 ERRORS: list[tuple[CallError, int, Json]] = [
     (ServerUnavailable("x"), -32000, None),
@@ -32,7 +34,7 @@ ERRORS: list[tuple[CallError, int, Json]] = [
 ]
 
 
-@pytest.mark.parametrize(("error", "code", "data"), ERRORS)
+@table(("error", "code", "data"), ERRORS)
 def test_an_error_of_ours_has_the_code_that_clients_know(
     error: CallError, code: int, data: Json
 ) -> None:

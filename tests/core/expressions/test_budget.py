@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from plait.core.expressions.budget import (
     BASE_MADE,
+    BASE_STEPS,
     MADE_PER_UNIT,
     Budget,
     depth,
@@ -27,6 +28,7 @@ from plait.core.expressions.nodes import Key, Source
 from plait.errors import ExpressionFailed
 
 from ..steps import steps
+from ..tables import table
 
 DOUBLED = "|".join(["[@,@]"] * 40)
 BOMBS = [
@@ -46,8 +48,8 @@ BOMBS = [
 A = Key(Source.OUTPUT, "a")
 
 
-@pytest.mark.parametrize("text", BOMBS, ids=range(len(BOMBS)))
-@pytest.mark.parametrize("value", ["x", ["x", "y"], 12], ids=["text", "list", "number"])
+@table("text", BOMBS)
+@table("value", ["x", ["x", "y"], 12])
 def test_an_expression_that_multiplies_ends_soon(text: str, value: Any) -> None:
     compiled = expression(text)
     bound = {A: Operand("x" * 10_000)}
@@ -82,10 +84,12 @@ def test_a_doubling_list_that_is_only_counted_is_no_problem() -> None:
     assert expression("|".join(["[@,@]"] * 500) + "|length(@)").evaluate("x") == 2
 
 
-def test_the_bound_grows_with_the_input() -> None:
-    items: Any = [{"id": n, "name": "n" * 20} for n in range(60_000)]
-    assert len(expression("[].{a: id, b: name, c: [id, name]}").evaluate(items)) == 60_000  # type: ignore[arg-type]  # a list
-    assert len(expression("sort_by(@, &name)[?id >= 0].name").evaluate(items)) == 60_000  # type: ignore[arg-type]  # a list
+def test_the_bound_grows_with_the_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plait.core.expressions.budget.BASE_STEPS", BASE_STEPS // 10)
+    monkeypatch.setattr("plait.core.expressions.budget.BASE_MADE", BASE_MADE // 10)
+    items: Any = [{"id": n, "name": "n" * 20} for n in range(6_000)]
+    assert len(expression("[].{a: id, b: name, c: [id, name]}").evaluate(items)) == 6_000  # type: ignore[arg-type]  # a list
+    assert len(expression("sort_by(@, &name)[?id >= 0].name").evaluate(items)) == 6_000  # type: ignore[arg-type]  # a list
 
 
 def test_a_join_by_filter_of_300_by_300_is_allowed_and_one_of_3000_by_3000_is_not() -> None:
@@ -97,7 +101,7 @@ def test_a_join_by_filter_of_300_by_300_is_allowed_and_one_of_3000_by_3000_is_no
         compiled.evaluate(many, {A: Operand(many)})
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
     [
         "[" * 99 + "@" + "]" * 99,
@@ -195,7 +199,7 @@ def test_zero_is_true_and_what_is_empty_is_not(value: Any, expected: bool) -> No
     assert is_true(value) is expected
 
 
-@pytest.mark.parametrize(
+@table(
     ("one", "other", "expected"),
     [
         (1, 1.0, True),

@@ -7,10 +7,11 @@ import pytest
 from plait.core.expressions.evaluation import expression
 from plait.core.expressions.problems import InvalidExpression
 
+from ..tables import table
 from .refusals import assert_refused
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "character", "message", "right"),
     [
         ("leng(@)", 1, "unknown function leng", None),

@@ -7,13 +7,13 @@ import re
 from typing import Any
 
 import jmespath
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plait.core.expressions.evaluation import expression
 from plait.errors import ExpressionFailed
 
+from ..tables import table
 from .shop import SHOP
 
 SAME = """
@@ -184,9 +184,9 @@ CHANGED: list[tuple[str, Any, Any, str]] = [
 ]
 
 
-def cases(text: str) -> list[Any]:
+def cases(text: str) -> list[tuple[str, str]]:
     rows = [line.rpartition(" | ") for line in text.strip().splitlines()]
-    return [pytest.param(written, id=name) for written, _, name in rows]
+    return [(written, name) for written, _, name in rows]
 
 
 def library(text: str, value: Any) -> Any:
@@ -209,14 +209,14 @@ def same(one: Any, other: Any) -> bool:
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
-@pytest.mark.parametrize("text", cases(SAME))
-def test_it_gives_what_jmespath_gives(text: str) -> None:
+@table(("text", "name"), cases(SAME))
+def test_it_gives_what_jmespath_gives(text: str, name: str) -> None:
     want = library(text, SHOP)
-    assert want is not FAILS
-    assert same(ours(text, SHOP), want)
+    assert want is not FAILS, name
+    assert same(ours(text, SHOP), want), name
 
 
-@pytest.mark.parametrize(("text", "theirs", "want", "why"), CHANGED, ids=[c[0] for c in CHANGED])
+@table(("text", "theirs", "want", "why"), CHANGED)
 def test_it_gives_what_people_mean(text: str, theirs: Any, want: Any, why: str) -> None:
     assert library(text, SHOP) == theirs
     assert same(ours(text, SHOP), want), why

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
+from ..tables import table
 from .issues import LEARNED, assert_found, read_select, read_when, said
 
 CERTAIN: list[tuple[str, int, str, str | None]] = [
@@ -45,9 +44,7 @@ CERTAIN: list[tuple[str, int, str, str | None]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("text", "character", "message", "right"), CERTAIN, ids=[case[0] for case in CERTAIN]
-)
+@table(("text", "character", "message", "right"), CERTAIN)
 def test_a_comparison_with_a_certain_result_is_found(
     text: str, character: int, message: str, right: str | None
 ) -> None:
@@ -60,7 +57,7 @@ def test_a_condition_is_compared_likewise() -> None:
     assert_found("check.n == '5'", read_when("check.n == '5'"), 1, "is never true", "check.n == 5")
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
     [
         "items[?contains(state, 'o')]",

@@ -6,6 +6,7 @@ import pytest
 
 from plait.core.expressions.shapes import ANY
 
+from ..tables import table
 from .issues import assert_found, read_select, read_when, said
 
 WHEN: list[tuple[str, int, str, str | None]] = [
@@ -114,9 +115,7 @@ FILTERS: list[tuple[str, int, str, str | None]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("text", "character", "message", "right"), WHEN, ids=[case[0] for case in WHEN]
-)
+@table(("text", "character", "message", "right"), WHEN)
 def test_a_constant_in_a_when_is_found(
     text: str, character: int, message: str, right: str | None
 ) -> None:

@@ -11,6 +11,8 @@ from plait.core.expressions.frame import Operand
 from plait.core.expressions.nodes import Key, Source
 from plait.errors import ReferenceFailed
 
+from ..tables import table
+
 
 def output(id: str) -> Key:
     return Key(Source.OUTPUT, id)
@@ -28,7 +30,7 @@ BOUND = {
 ISSUES = [{"n": 1, "who": "ken"}, {"n": 2, "who": None}, {"n": 3, "who": "ada"}]
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "value", "want"),
     [
         ("[?who == $OUTPUT[oc].handle].n", ISSUES, [1]),
@@ -61,7 +63,7 @@ def test_a_reference_is_an_operand_with_one_value_at_every_depth(
     assert expression(text).evaluate(value, BOUND) == want
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "want"),
     [
         ("oc.handle == 'ken'", True),

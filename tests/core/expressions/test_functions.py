@@ -10,8 +10,10 @@ from plait.core.expressions.evaluation import expression
 from plait.core.expressions.functions import ANY, EXPRESSION, FUNCTIONS, OTHER_WORDS
 from plait.errors import ExpressionFailed
 
+from ..tables import table
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+
+@table("name", FUNCTIONS)
 def test_a_null_where_a_function_wants_something_else_makes_its_result_null(name: str) -> None:
     function = FUNCTIONS[name]
     if ANY in function.wants:
@@ -20,7 +22,7 @@ def test_a_null_where_a_function_wants_something_else_makes_its_result_null(name
     assert expression(f"{name}({', '.join(arguments)})").evaluate({}) is None
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "value", "found"),
     [
         ("lines(@)", "a\n\n b\r\n", ["a", " b"]),
@@ -52,7 +54,7 @@ def test_a_function_gives(text: str, value: Any, found: Any) -> None:
     assert expression(text).evaluate(value) == found
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "value", "message"),
     [
         ("lines(@)", [1], "lines() wants a text, not a list (at character 1)"),

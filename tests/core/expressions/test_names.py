@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from plait.core.expressions.evaluation import condition
 from plait.core.expressions.problems import fixed
 from plait.core.expressions.reading import read_condition
 
+from ..tables import table
 from .issues import DEPENDENCIES, assert_found, read_select, read_when, said
 
 CERTAIN: list[tuple[str, int, str, str | None]] = [
@@ -48,9 +47,7 @@ WHEN: list[tuple[str, int, str, str | None]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("text", "character", "message", "right"), CERTAIN, ids=[case[0] for case in CERTAIN]
-)
+@table(("text", "character", "message", "right"), CERTAIN)
 def test_a_name_that_is_not_there_is_found(
     text: str, character: int, message: str, right: str | None
 ) -> None:
@@ -59,9 +56,7 @@ def test_a_name_that_is_not_there_is_found(
         assert said(read_select(right)) == []
 
 
-@pytest.mark.parametrize(
-    ("text", "character", "message", "right"), WHEN, ids=[case[0] for case in WHEN]
-)
+@table(("text", "character", "message", "right"), WHEN)
 def test_a_name_in_a_condition_that_is_no_dependency_is_found(
     text: str, character: int, message: str, right: str | None
 ) -> None:

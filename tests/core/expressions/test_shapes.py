@@ -18,11 +18,13 @@ from plait.core.expressions.shapes import (
     or_null,
 )
 
+from ..tables import table
+
 CLOSED = object_of({"a": of("text")})
 OPEN = Shape(frozenset({"object"}), {"a": of("text")})
 
 
-@pytest.mark.parametrize(
+@table(
     ("shape", "name", "expected"),
     [
         (CLOSED, "a", There.YES),

@@ -18,6 +18,7 @@ from plait.core.expressions.reading import read
 from plait.core.expressions.shapes import ANY
 from plait.errors import ExpressionFailed, ReferenceFailed
 
+from ..tables import table
 from .refusals import assert_refused
 
 INVALID = [
@@ -89,7 +90,7 @@ INVALID = [
 ]  # a list of words
 
 
-@pytest.mark.parametrize("text", INVALID)
+@table("text", INVALID)
 def test_what_jmespath_refuses_is_refused_with_a_place(text: str) -> None:
     with pytest.raises(Exception):  # noqa: B017, PT011  # the library's errors have no common base
         jmespath.search(text, {})
@@ -97,7 +98,7 @@ def test_what_jmespath_refuses_is_refused_with_a_place(text: str) -> None:
         expression(text)
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "character", "message", "right"),
     [
         ("a and b", 3, "and is not an operator", "a && b"),

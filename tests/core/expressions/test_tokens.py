@@ -6,10 +6,11 @@ import pytest
 
 from plait.core.expressions.tokens import tokenize
 
+from ..tables import table
 from .refusals import assert_refused
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "character", "message", "right"),
     [
         ("n = 1", 3, "= is not an operator", "n == 1"),

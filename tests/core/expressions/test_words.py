@@ -9,10 +9,11 @@ import pytest
 from plait.core.expressions.nodes import Embedded, Index, Key, Source, Text
 from plait.core.expressions.syntax import parse
 
+from ..tables import table
 from .refusals import assert_refused
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "character", "message", "right"),
     [
         ("[?x == `foo`]", 8, "is not a JSON value", "[?x == 'foo']"),

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from plait.core.language.coercion import meant_for
 from plait.core.language.dag import read_dag
+
+from ..tables import table
 
 A = {"id": "a", "tool": "s:t"}
 
 
-@pytest.mark.parametrize(
+@table(
     ("field", "value", "meant"),
     [
         ("timeout_s", "30s", 30),
@@ -46,7 +46,7 @@ def test_a_field_of_a_task_gets_the_value_that_was_meant(
     assert (problem.fix and problem.fix.to) == meant
 
 
-@pytest.mark.parametrize(
+@table(
     ("field", "value", "meant"),
     [
         ("fail_fast", "true", True),

@@ -17,6 +17,7 @@ from plait.errors import InvalidDag
 from ...profiles import share_of_examples
 from ..steps import steps
 from ..strategies import nested
+from ..tables import table
 
 A: dict[str, Any] = {"id": "a", "tool": "s:t"}
 
@@ -94,9 +95,7 @@ def test_an_id_that_the_contract_allows_is_read(id: str) -> None:
     assert read_dag({"tasks": [{"id": id, "tool": "s:t"}]}).dag.tasks[0].id == id
 
 
-@pytest.mark.parametrize(
-    "id", ["", " a", "a ", "a b", "-a", ".a", "é", "a/b", "a\n", "\n", "x" * 65, "$a", "a\x00"]
-)
+@table("id", ["", " a", "a ", "a b", "-a", ".a", "é", "a/b", "a\n", "\n", "x" * 65, "$a", "a\x00"])
 def test_an_id_that_the_contract_forbids_is_refused(id: str) -> None:
     reading = read_dag({"tasks": [{"id": id, "tool": "s:t"}]})
     [problem] = reading.problems
@@ -104,7 +103,7 @@ def test_an_id_that_the_contract_forbids_is_refused(id: str) -> None:
     assert reading.dag.tasks == ()
 
 
-@pytest.mark.parametrize(
+@table(
     ("members", "message"),
     [
         ({"arguments": [1]}, "arguments must be an object; it is [1]."),
@@ -143,7 +142,7 @@ def test_a_field_of_the_wrong_type_is_reported_in_the_words_of_json(
     assert problem.path.startswith(f"tasks[0].{next(iter(members))}")
 
 
-@pytest.mark.parametrize(
+@table(
     ("options", "message"),
     [
         ({"return": {}}, "return must be a list; it is {}."),

@@ -16,6 +16,7 @@ from plait.errors import OutputTooLarge, ReferenceFailed
 
 from ...profiles import share_of_examples
 from ..strategies import ALMOST_REFERENCES, json_values
+from ..tables import table
 
 OUTPUT: dict[str, Any] = {
     "name": "Ann",
@@ -41,7 +42,7 @@ def resolved(value: Any, scope: Scope = SCOPE, *, items: bool = False) -> Any:
     return template(value, items=items).resolve(scope)
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "value"),
     [
         ("$OUTPUT[a].name", "Ann"),
@@ -66,7 +67,7 @@ def test_a_string_that_is_one_reference_becomes_the_value(text: str, value: Any)
     assert resolved({"x": [text]}) == {"x": [value]}
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "filled"),
     [
         ("Dear $OUTPUT[a].name,", "Dear Ann,"),
@@ -141,7 +142,7 @@ def test_a_path_leads_straight_into_what_a_server_only_wrapped() -> None:
     assert resolved("$OUTPUT[w]", wrapped) == {"result": [{"id": 7}]}
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "said"),
     [
         (

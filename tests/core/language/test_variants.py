@@ -15,11 +15,12 @@ from plait.core.values.strict import dumps
 
 from ...profiles import share_of_examples
 from ..strategies import json_values
+from ..tables import table
 
 TASK: dict[str, Any] = {"id": "a", "tool": "s:t"}
 
 
-@pytest.mark.parametrize(
+@table(
     ("members", "usual", "note"),
     [
         *[
@@ -130,7 +131,7 @@ def test_a_known_field_that_is_null_was_not_given_and_an_unknown_one_is_reported
     assert [problem.path for problem in spelling.problems] == ["tasks[0].zork"]
 
 
-@pytest.mark.parametrize(
+@table(
     ("members", "read", "fixes"),
     [
         ({"task_id": "a", "tool": "s:t"}, TASK, [("task_id", "rename", "id")]),

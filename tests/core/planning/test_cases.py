@@ -9,10 +9,9 @@ the layers; and the notes).
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
@@ -21,36 +20,37 @@ from plait.core.tools.policy import Policy
 from plait.errors import InvalidDag
 
 from ..patching import patched, understood
+from ..tables import table
 
 MOST_ROUNDS = 3
 """Most times that a document with fixes has fixes again."""
 CASES = sorted(path for path in (Path(__file__).parents[1] / "cases").iterdir() if path.is_dir())
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@table("case", CASES)
 def test_all_that_is_said_of_a_document_is_what_is_expected(case: Path) -> None:
-    given = json.loads((case / "tools.json").read_text("utf-8"))
+    tools = (case / "tools.json").read_text("utf-8")
     expected = json.loads((case / "expected.json").read_text("utf-8"))
-    assert said_of((case / "dag.json").read_bytes(), given) == expected
+    assert said_of((case / "dag.json").read_bytes(), tools) == expected
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@table("case", CASES)
 def test_each_fix_removes_its_problem_once_those_before_it_are_applied(case: Path) -> None:
-    given = json.loads((case / "tools.json").read_text("utf-8"))
+    tools = (case / "tools.json").read_text("utf-8")
     document = understood((case / "dag.json").read_bytes())
-    said = said_of((case / "dag.json").read_bytes(), given)
+    said = said_of((case / "dag.json").read_bytes(), tools)
     fixable = [problem for problem in said.get("problems", ()) if "fix" in problem]
     fixed = document
     for problem in fixable:
         fixed = patched(fixed, [problem["fix"]])
-        after = said_of(json.dumps(fixed).encode(), given)
+        after = said_of(json.dumps(fixed).encode(), tools)
         assert _essence(problem) not in map(_essence, after.get("problems", ()))
     for _ in range(MOST_ROUNDS):
         fixes = [problem["fix"] for problem in said.get("problems", ()) if "fix" in problem]
         if not fixes:
             break
         document = patched(document, fixes)
-        said = said_of(json.dumps(document).encode(), given)
+        said = said_of(json.dumps(document).encode(), tools)
     else:
         raise AssertionError("the fixes do not end")
 
@@ -59,10 +59,12 @@ def _essence(problem: dict[str, Any]) -> tuple[str, str, str]:
     return problem["path"], problem["code"], problem["message"]
 
 
-def said_of(text: bytes, given: dict[str, Any]) -> dict[str, Any]:
+@cache
+def said_of(text: bytes, tools: str) -> dict[str, Any]:
+    given = json.loads(tools)
     policy = Policy(deny=tuple(given.get("policy", {}).get("deny", ())))
     try:
-        plan = check(read_dag(text, max_tasks=20), catalog(given["servers"]), policy, max_items=5)
+        plan = check(read_dag(text, max_tasks=20), catalog(tools), policy, max_items=5)
     except InvalidDag as refused:
         problems = [
             {
@@ -79,7 +81,9 @@ def said_of(text: bytes, given: dict[str, Any]) -> dict[str, Any]:
     return {"layers": [list(layer) for layer in plan.layers], "notes": list(plan.notes)}
 
 
-def catalog(servers: dict[str, list[dict[str, Any]] | None]) -> Catalog:
+@cache
+def catalog(text: str) -> Catalog:
+    servers = json.loads(text)["servers"]
     tools = [
         Tool(name, tool["name"], tool) for name, listed in servers.items() for tool in listed or ()
     ]

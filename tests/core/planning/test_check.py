@@ -20,6 +20,7 @@ from tests.fakes import tool
 
 from ...profiles import share_of_examples
 from ..steps import steps
+from ..tables import table
 from .typed import typed
 
 STRING: dict[str, Any] = {"type": "string"}
@@ -230,7 +231,7 @@ def test_times_and_weights_come_from_the_task_then_from_the_policy() -> None:
     assert (said.timeout_s, said.weight) == (9, 3)
 
 
-@pytest.mark.parametrize(
+@table(
     ("for_each", "code"),
     [
         ("x", "invalid_reference"),
@@ -268,7 +269,7 @@ def test_blanks_around_the_one_reference_are_no_text() -> None:
     assert items.found[0][1].text == items.references[0].text == "$OUTPUT[t0]"
 
 
-@pytest.mark.parametrize(
+@table(
     ("expression", "message"),
     [
         ("", "the expression is empty (at character 1)."),

@@ -17,6 +17,8 @@ from plait.core.values.schema import Schema
 from plait.errors import InvalidDag
 from tests.fakes import tool
 
+from ..tables import table
+
 
 def closed(**properties: Any) -> dict[str, Any]:
     return {
@@ -76,7 +78,7 @@ def deploy(when: str, *depends_on: str, **more: Any) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize(
+@table(
     ("when", "fix"),
     [
         ('check.state != "blocked"', "check.state != 'blocked'"),
@@ -171,7 +173,7 @@ def test_a_cycle_through_conditions_is_refused() -> None:
     assert {problem.code for problem in problems(one, other)} == {"cycle"}
 
 
-@pytest.mark.parametrize(
+@table(
     ("select", "fix"),
     [
         ("itms[].id", "items[].id"),
@@ -216,7 +218,7 @@ def test_several_mistakes_of_one_expression_have_one_fix_for_all() -> None:
     assert found[0].hint.startswith("Write \"check.state == 'x' && check.ok\".")
 
 
-@pytest.mark.parametrize(
+@table(
     ("when", "fix"),
     [
         ("chekc.ok and check.stat == open", "check.ok && check.state == 'open'"),

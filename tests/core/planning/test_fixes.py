@@ -12,6 +12,7 @@ from plait.core.values.problems import REMOVE
 from plait.core.values.schema import Place, Schema
 
 from ..strategies import json_values
+from ..tables import table
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -33,7 +34,7 @@ def fix(arguments: dict[str, Any], *place: str | int, unknown: frozenset[Place] 
     return found and (found.op, found.to)
 
 
-@pytest.mark.parametrize(
+@table(
     ("name", "value", "meant"),
     [
         ("count", "7", 7),

@@ -16,6 +16,7 @@ from plait.core.values.schema import Schema
 from plait.errors import InvalidDag
 from tests.fakes import tool
 
+from ..tables import table
 from .typed import STRING, TYPED, refused, typed
 
 
@@ -212,7 +213,7 @@ def test_a_reused_task_is_not_checked_against_a_task_that_was_sent_again() -> No
     assert check(reading, TYPED, Policy(), reused={"t1": TakenOver("s:read", ("t0",))})
 
 
-@pytest.mark.parametrize(
+@table(
     ("for_each", "item", "is_refused"),
     [
         ("$OUTPUT[t0].items", "$ITEM.title", False),

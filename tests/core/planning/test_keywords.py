@@ -30,6 +30,8 @@ from plait.core.planning.keywords import (
     taken_at,
 )
 
+from ..tables import table
+
 DRAFT_4 = "http://json-schema.org/draft-04/schema#"
 DRAFT_2020 = "https://json-schema.org/draft/2020-12/schema"
 
@@ -38,7 +40,7 @@ def part(schema: Any, whole: Any = None) -> Part:
     return Part(schema, schema if whole is None else whole)
 
 
-@pytest.mark.parametrize(
+@table(
     ("value", "kind"),
     [
         (None, "null"),
@@ -167,7 +169,7 @@ def test_the_schema_of_a_member_is_the_most_that_it_can_be(schema: Any, member: 
     assert member_of(schema, "a") == member
 
 
-@pytest.mark.parametrize(
+@table(
     ("schema", "index", "element"),
     [
         ({"items": 1}, 0, 1),

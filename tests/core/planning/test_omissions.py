@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.core.planning.omissions import left_out
 from plait.core.values.schema import Schema
+
+from ..tables import table
 
 SCHEMA = Schema(
     {
@@ -39,7 +40,7 @@ SCHEMA = Schema(
 )
 
 
-@pytest.mark.parametrize(
+@table(
     ("arguments", "kept", "gone"),
     [
         ({"q": "x", "n": None}, {"q": "x"}, [("n",)]),

@@ -20,6 +20,7 @@ from plait.core.values.schema import Schema
 from plait.errors import ReferenceFailed
 
 from ...profiles import share_of_examples
+from ..tables import table
 
 DRAFT_4 = "http://json-schema.org/draft-04/schema#"
 DRAFT_7 = "http://json-schema.org/draft-07/schema#"
@@ -88,7 +89,7 @@ def kinds_at(schema: Any, text: str) -> str:
     return "[]" * found.value.lists + ("any" if kinds == KINDS else "|".join(sorted(kinds)))
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "kinds"),
     [
         ("", "object"),
@@ -137,7 +138,7 @@ def test_a_path_leads_to_what_the_schema_says_there(text: str, kinds: str) -> No
     assert kinds_at(OUTPUT, text) == kinds
 
 
-@pytest.mark.parametrize(
+@table(
     ("schema", "text", "kinds"),
     [
         (STRING, ".text", "string"),
@@ -226,7 +227,7 @@ FILLED = {"type": "array", "items": INTEGER, "minItems": 1}
 NAMED = {"type": "object", "properties": {"name": STRING}, "required": ["name"]}
 
 
-@pytest.mark.parametrize(
+@table(
     ("given", "wanted", "verdict"),
     [
         (STRING, STRING, Fit.OK),
@@ -308,7 +309,7 @@ def test_what_is_mapped_over_lists_is_a_list(
     assert Types().feeds(Value(forms(given), lists), forms(wanted)) is verdict
 
 
-@pytest.mark.parametrize(
+@table(
     ("schema", "lists", "said"),
     [
         (INTEGER, 0, "an integer"),
@@ -357,7 +358,7 @@ def hostile() -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("number", range(12))
+@table("number", range(12))
 def test_a_hostile_schema_takes_bounded_work(number: int) -> None:
     schema = hostile()[number]
     types = Types()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,6 +38,7 @@ from tests.fakes import tool
 from ...profiles import share_of_examples
 from ..scheduling.documents import CATALOG as SHARED
 from ..scheduling.documents import PATH, documents
+from ..tables import table
 
 CATALOG = Catalog(
     [tool(f"s:{name}", readOnlyHint=True) for name in ("one", "two", "new")]
@@ -75,7 +75,7 @@ def write(id: str, path: str, **more: Any) -> dict[str, Any]:
 FOUR = [task(f"t{number}") for number in range(4)]
 
 
-@pytest.mark.parametrize(
+@table(
     ("tasks", "options", "seconds"),
     [
         ([task("a"), task("b", "two", "a"), task("c", "one", "b")], {}, 4),

@@ -24,6 +24,7 @@ from plait.errors import InvalidDag, ToolError
 from tests.fakes import tool
 
 from ..runs import outputs_of
+from ..tables import table
 
 CATALOG = Catalog([tool("s:t")], [ServerInfo("s", ServerState.READY)])
 
@@ -130,7 +131,7 @@ def test_defaults_orders_and_spellings_make_no_other_task(spelling: dict[str, An
     assert unchanged(spelling) == ["a", "e", "t"]
 
 
-@pytest.mark.parametrize(
+@table(
     "change",
     [
         {"arguments": {**SENT["arguments"], "x": 2}},

@@ -9,7 +9,7 @@ import pytest
 
 from plait.core.expressions.evaluation import expression
 from plait.core.language.dag import read_dag
-from plait.core.language.templates import Scope
+from plait.core.language.templates import MAX_ARGUMENT_BYTES, Scope
 from plait.core.planning.check import check
 from plait.core.planning.plan import PlannedTask
 from plait.core.scheduling.calls import (
@@ -28,6 +28,8 @@ from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
 from plait.errors import CallError, ExpressionFailed, InvalidArguments, OutputTooLarge
 from tests.fakes import tool
+
+from ..tables import table
 
 NUMBERS = {f"n{number}": {"type": "integer"} for number in range(MAX_COMPLAINTS + 2)}
 CATALOG = Catalog(
@@ -110,7 +112,7 @@ def test_arguments_are_checked_with_their_values_and_not_all_problems_are_named(
     assert error.value.hint.startswith("Signature: ")
 
 
-@pytest.mark.parametrize(
+@table(
     ("task", "a_succeeded", "code"),
     [
         ({"arguments": {"x": "$OUTPUT[a]"}}, True, None),
@@ -138,7 +140,7 @@ WRAPPED = Output({"result": []}, is_wrapped=True)
 FULL = Output({"result": [{"n": 1}]}, is_wrapped=True)
 
 
-@pytest.mark.parametrize(
+@table(
     ("when", "output", "runs"),
     [
         ("!a.blocked", Output({"blocked": False}), True),
@@ -205,8 +207,21 @@ def test_the_selected_part_of_an_output_is_kept_and_measured():
     assert selected(expression("items[].n"), output, Scope({})) == Output.of([1])
 
 
-LARGE = "x" * 900_000
+LARGE = "x" * 90_000
 ROWS: list[Any] = [{"text": LARGE, "n": n} for n in range(3)]
+
+
+@pytest.fixture
+def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of each limit on bytes, as writing them all takes time."""
+    assert (MAX_ARGUMENT_BYTES, MAX_COPIED_BYTES, MAX_SENT_BYTES) == (2**23, 2**24, 2**28)
+    monkeypatch.setattr("plait.core.language.templates.MAX_ARGUMENT_BYTES", 800_000)
+    monkeypatch.setattr("plait.core.scheduling.calls.MAX_ARGUMENT_BYTES", 800_000)
+    monkeypatch.setattr("plait.core.scheduling.calls.MAX_COPIED_BYTES", 1_600_000)
+    monkeypatch.setattr("plait.core.scheduling.calls.MAX_SENT_BYTES", 25_000_000)
+
+
+small = pytest.mark.usefixtures("small_limits")
 
 
 @pytest.mark.parametrize(
@@ -220,20 +235,22 @@ ROWS: list[Any] = [{"text": LARGE, "n": n} for n in range(3)]
         {f"x{n}": "$OUTPUT[a].text" for n in range(400)},
     ],
 )
+@small
 def test_one_large_output_named_many_times_is_refused_before_it_is_written_out(arguments: Any):
-    """400 times 0.9 MB: it would be 360 MB."""
+    """400 times 90 kB: it would be 36 MB."""
     output = Output.of({"text": LARGE, "rows": ROWS})
     tracemalloc.start()
     try:
         with pytest.raises(
-            OutputTooLarge, match=r"the arguments hold more than (9|10),\d+,\d+ bytes"
+            OutputTooLarge, match=r"the arguments hold more than (8\d\d|9\d\d|1,\d\d\d),\d+ bytes"
         ):
             calls_of(KEY, planned(arguments=arguments), Scope({"a": output}))
-        assert tracemalloc.get_traced_memory()[1] < 80 * 2**20
+        assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
     finally:
         tracemalloc.stop()
 
 
+@small
 def test_many_small_parts_of_one_large_output_are_sent():
     output = Output.of({"text": LARGE, "rows": ROWS})
     many = planned(arguments={"x": ["$OUTPUT[a].rows[1].n"] * 400, "all": "$OUTPUT[a]"})
@@ -242,6 +259,7 @@ def test_many_small_parts_of_one_large_output_are_sent():
 
 
 @pytest.mark.parametrize("whole", ["$ITEM", "$ITEM.text", "$OUTPUT[a].text"])
+@small
 def test_items_are_added_up_too(whole: str):
     each = planned(for_each="$OUTPUT[a].rows", arguments={"x": [whole] * 400, "n": "$ITEM.n"})
     calls, items = calls_of(KEY, each, Scope({"a": Output.of({"text": LARGE, "rows": ROWS})}))
@@ -250,6 +268,7 @@ def test_items_are_added_up_too(whole: str):
     assert {error.code for _, error in items.errors} == {"output_too_large"}
 
 
+@small
 def test_items_share_one_large_output_as_often_as_there_are_items():
     each = planned(for_each=[*range(200)], arguments={"x": "$OUTPUT[a]", "n": "$ITEM"})
     calls, _ = calls_of(KEY, each, Scope({"a": Output.of(LARGE)}))
@@ -258,25 +277,27 @@ def test_items_share_one_large_output_as_often_as_there_are_items():
 
 
 @pytest.mark.parametrize("copy", ["$OUTPUT[a] of $ITEM", "$OUTPUT[a][*].text"])
+@small
 def test_items_with_large_texts_of_their_own_are_bounded_in_all(copy: str):
     value: Any = LARGE if "of" in copy else ROWS
     each = planned(for_each=[*range(200)], arguments={"x": copy})
     calls, items = calls_of(KEY, each, Scope({"a": Output.of(value)}))
     assert items is not None
-    assert 0 < len(calls) <= MAX_COPIED_BYTES // 900_000 + 1
+    assert 0 < len(calls) <= 1_600_000 // 90_000 + 1
     assert len(calls) + len(items.errors) == 200
     [(_, error)] = items.errors[-1:]
     assert (error.code, error.message) == (
         "output_too_large",
-        "the texts of all items hold more than 16,777,216 bytes",
+        "the texts of all items hold more than 1,600,000 bytes",
     )
 
 
+@small
 def test_what_all_items_send_is_bounded_though_they_share_it():
     each = planned(for_each=[*range(500)], arguments={"x": "$OUTPUT[a]", "n": "$ITEM"})
     calls, items = calls_of(KEY, each, Scope({"a": Output.of(LARGE)}))
     assert items is not None
-    assert len(calls) == MAX_SENT_BYTES // (len(LARGE) + 20) + 1
+    assert len(calls) == 25_000_000 // (len(LARGE) + 20) + 1
     assert items.errors[-1][1].message == (
-        "the arguments of all items hold more than 268,435,456 bytes"
+        "the arguments of all items hold more than 25,000,000 bytes"
     )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
 from plait.core.planning.plan import Plan
@@ -23,6 +21,7 @@ from plait.core.tools.claims import ResourceClaim, ResourceName
 from plait.core.tools.policy import Policy, Rule
 from tests.fakes import tool
 
+from ..tables import table
 from .documents import PATH
 from .places import as_named, conflicts_in
 
@@ -67,7 +66,7 @@ def found(*tasks: dict[str, Any], **options: Any) -> list[str]:
 A, B = ("a", "read"), ("b", "write")
 
 
-@pytest.mark.parametrize(
+@table(
     ("tasks", "expected"),
     [
         ([task(*A, "x"), task(*B, "x")], ["b after a: write after read file:x"]),
@@ -202,7 +201,7 @@ def test_the_resource_of_a_conflict_is_the_narrower_of_the_two() -> None:
     assert why_they_conflict(file, folder) == ("file:d/x", "write after read")
 
 
-@pytest.mark.parametrize(
+@table(
     ("tasks", "barriers"),
     [
         ([task("a", "write", "x"), task("b", "write", "x")], {"a": 0, "b": 1}),

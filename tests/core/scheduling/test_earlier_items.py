@@ -18,6 +18,8 @@ from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
 from tests.fakes import tool
 
+from ..tables import table
+
 CATALOG = Catalog([tool("s:do"), tool("s:other")], [ServerInfo("s", ServerState.READY)])
 EACH = {"id": "m", "tool": "s:do", "for_each": ["x", "y", "z"], "arguments": {"to": "$ITEM"}}
 FAILED = Failure("tool_error", "no")
@@ -45,7 +47,7 @@ def reused(before: EarlierItems, a: Any = None, **task: Any) -> dict[int, Any]:
     return {index: output.value for index, output in found.items()}
 
 
-@pytest.mark.parametrize(
+@table(
     ("before", "a", "now", "expected"),
     [
         (earlier("X", None, "Z"), None, {}, {0: "X", 2: "Z"}),

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from plait.core.scheduling.locks import LockRequest, Locks
 from plait.core.tools.claims import ResourceClaim
 
 from ...profiles import share_of_examples
+from ..tables import table
 
 
 def claim(key: str) -> ResourceClaim:
@@ -35,7 +35,7 @@ class Desk:
         return [request.holder for request in self.locks.release(self.requests.pop(who))]
 
 
-@pytest.mark.parametrize(
+@table(
     ("first", "second", "waits"),
     [
         ("r /a", "r /a", False),

@@ -15,6 +15,8 @@ from plait.core.tools.catalog import Catalog, ServerInfo, ServerState, Tool
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
 
+from ..tables import table
+
 PLANNED = check(
     read_dag({"tasks": [{"id": "a", "tool": "s:do"}]}),
     Catalog([Tool("s", "do", {"type": "object"})], [ServerInfo("s", ServerState.READY)]),
@@ -50,7 +52,7 @@ def call(index: int | None = None, **fields: Any) -> TaskCall:
     return made
 
 
-@pytest.mark.parametrize(("before", "after"), [*product(Status, Status)])
+@table(("before", "after"), [*product(Status, Status)])
 def test_a_task_and_an_item_move_along_the_table_alone(before: Status, after: Status):
     task, item = Moved(before), Moved(items=1)
     assert item.state.items is not None

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from plait.core.scheduling.rates import Rate, SlidingWindow
 
+from ..tables import table
+
 
 @pytest.mark.parametrize(
     ("text", "rate"),
@@ -23,7 +25,7 @@ def test_a_rate_is_calls_per_time(text: str, rate: Rate) -> None:
     assert Rate.parse(text) == rate
 
 
-@pytest.mark.parametrize(
+@table(
     "text", ["", "30", "30/", "0/s", "-1/s", "30/0s", "30/week", "3.5/s", "many/s", "1/s and more"]
 )
 def test_what_is_no_rate_is_refused_with_what_would_be(text: str) -> None:

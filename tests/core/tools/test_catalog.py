@@ -9,6 +9,8 @@ from plait.core.tools.search import SearchIndex
 from plait.core.values.strict import Json
 from tests.fakes import tool
 
+from ..tables import table
+
 READ = tool(
     "files:read_file",
     {"path": {"type": "string"}, "head": {"type": "integer"}},
@@ -34,7 +36,7 @@ CATALOG = Catalog(
 )
 
 
-@pytest.mark.parametrize(
+@table(
     "name",
     [
         "files:read_file",
@@ -57,7 +59,7 @@ def test_a_name_is_split_at_its_first_colon() -> None:
     assert (found.server, found.name) == ("hub", "a:b")
 
 
-@pytest.mark.parametrize(
+@table(
     "name",
     ["status", "git_hub_log", "read", "files:", ":read_file", "", "nowhere:read_file", "mcp__"],
 )
@@ -78,7 +80,7 @@ def test_of_a_server_that_was_reached_and_went_away_only_its_own_tools_are_found
     assert CATALOG.find("lost:anything") is None
 
 
-@pytest.mark.parametrize(
+@table(
     ("name", "code", "message", "hint"),
     [
         ("fils:read_file", "unknown_server", 'Unknown server "fils".', 'Did you mean "files"?'),
@@ -154,7 +156,7 @@ def test_annotations_are_claims_and_only_true_counts() -> None:
     assert not tool("s:t", readOnlyHint="yes").is_read_only  # type: ignore[arg-type]  # as a careless server says it
 
 
-@pytest.mark.parametrize(
+@table(
     ("meta", "is_offered"),
     [
         (None, True),
@@ -183,7 +185,7 @@ def test_a_tool_for_the_page_of_an_app_alone_is_found_by_its_name_and_offered_to
     assert catalog.find("app:poll_clock") is poll
 
 
-@pytest.mark.parametrize(
+@table(
     ("definition", "is_deprecated"),
     [
         ({"description": "Read it. DEPRECATED: Use read_text instead."}, True),

@@ -23,6 +23,8 @@ from plait.core.values.strict import JsonObject
 from tests.core.scheduling.places import as_named
 from tests.fakes import tool
 
+from ..tables import table
+
 STRING = {"type": "string"}
 
 
@@ -57,7 +59,7 @@ def by_name(
     return told(access_rules_of(definition, ToolPolicy()), {} if value is None else {name: value})
 
 
-@pytest.mark.parametrize(
+@table(
     ("template", "arguments", "claims"),
     [
         ("file:{path}", {"path": "a/b"}, ["writes file:a/b"]),
@@ -111,7 +113,7 @@ def test_the_operators_word_counts_and_an_empty_list_says_that_nothing_is_touche
     assert by_policy(reads, writes, {"path": "x"}) == claims
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
     ["", "path", "{path}", "file:{path", "file:path}", "file:{}", "file:{a b}", "file:{{path}}",
     "f:x", "1:x",
@@ -122,7 +124,7 @@ def test_an_invalid_template_is_refused_with_a_valid_one(text: str) -> None:
         KeyTemplate.parse(text)
 
 
-@pytest.mark.parametrize(
+@table(
     "name",
     [
         "path", "paths", "Path", "file", "files", "filename", "filePath", "file_path", "file-path",
@@ -137,14 +139,14 @@ def test_an_argument_of_a_usual_name_holds_a_path(name: str) -> None:
     assert by_name(name, "a/b") == ["writes file:a/b"]
 
 
-@pytest.mark.parametrize(
+@table(
     "name", ["text", "profile", "query", "pathology", "name", "id", "content", "pattern", "cwds"]
 )
 def test_an_argument_of_another_name_holds_none(name: str) -> None:
     assert by_name(name, "a/b") is None
 
 
-@pytest.mark.parametrize(
+@table(
     ("name", "value", "claims"),
     [
         ("uri", "file:///a/b", ["writes file:/a/b"]),
@@ -163,7 +165,7 @@ def test_a_uri_is_a_path_only_where_it_begins_with_file(
     assert by_name(name, value) == claims
 
 
-@pytest.mark.parametrize(
+@table(
     ("schema", "value", "claims"),
     [
         ({"type": "array"}, ["a", "b"], ["writes file:a", "writes file:b"]),
@@ -184,7 +186,7 @@ def test_a_path_is_a_text_or_a_list_of_texts_and_its_default_counts(
     assert by_name("path", value, schema) == claims
 
 
-@pytest.mark.parametrize(
+@table(
     ("name", "hints", "how"),
     [
         ("s:do", {}, "writes"),
@@ -223,7 +225,7 @@ def test_a_resource_that_is_read_and_written_is_claimed_once_and_written() -> No
     assert told(rules, {"path": "x"}) == ["writes file:x"]
 
 
-@pytest.mark.parametrize(
+@table(
     ("key", "steps"),
     [
         ("file:/a/b", ("file:", "a", "b")),

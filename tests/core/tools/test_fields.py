@@ -17,9 +17,10 @@ from plait.core.tools.fields import (
 )
 
 from ..strategies import WORDS
+from ..tables import table
 
 
-@pytest.mark.parametrize(
+@table(
     "key",
     [
         "ada@example.com",
@@ -55,7 +56,7 @@ def test_a_name_is_short_and_has_few_digits(key: str):
         assert sum(char.isdigit() for char in key * 8) <= MAX_NAME_DIGITS
 
 
-@pytest.mark.parametrize(
+@table(
     "key", ["id", "user_id", "userId", "HTMLUrl", "html-url", "x", "issues", "repositories", "@id"]
 )
 def test_a_name_made_of_common_words_is_a_field(key: str):
@@ -63,7 +64,7 @@ def test_a_name_made_of_common_words_is_a_field(key: str):
     assert is_field(key)
 
 
-@pytest.mark.parametrize("key", ["ada", "user_ada", "userAda", "zork", "x9", "___", "", "Zoë"])
+@table("key", ["ada", "user_ada", "userAda", "zork", "x9", "___", "", "Zoë"])
 def test_a_name_with_any_other_word_is_data(key: str):
     assert not is_field(key)
 

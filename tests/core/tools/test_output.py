@@ -12,6 +12,7 @@ from plait.errors import InvalidOutput, OutputTooLarge, ToolError
 from tests.fakes import structured, text, tool
 
 from ..strategies import nested
+from ..tables import table
 
 IMAGE = {"type": "image", "data": "aGk=", "mimeType": "image/png"}
 AUDIO = {"type": "audio", "data": "aGk=", "mimeType": "audio/wav"}
@@ -22,7 +23,7 @@ def read(result: Any, max_bytes: int = 1000, **options: Any) -> Output:
     return read_output(result, tool("s:t", **options), max_bytes)
 
 
-@pytest.mark.parametrize(
+@table(
     ("result", "value"),
     [
         (structured({"a": 1}), {"a": 1}),

@@ -14,6 +14,8 @@ from plait.core.tools.policy import Policy
 from plait.core.tools.search import MAX_NEEDS, SearchIndex
 from tests.fakes import tool
 
+from ..tables import table
+
 STRING: dict[str, Any] = {"type": "string"}
 CATALOG = Catalog(
     [
@@ -55,7 +57,7 @@ def test_needs_above_the_most_that_are_searched_are_named(index: SearchIndex) ->
     assert index.search("; ".join(needs[:MAX_NEEDS])).unsearched == ()
 
 
-@pytest.mark.parametrize(
+@table(
     ("query", "first"),
     [
         ("read a file", "files:read_file"),

@@ -28,6 +28,7 @@ from plait.core.values.strict import Json
 
 from ...profiles import share_of_examples
 from ..strategies import WORDS, json_values, nested
+from ..tables import table
 
 FIELDS = ["id", "title", "items", "user", "html_url", "createdAt"]
 RECORDS = json_values(keys=st.sampled_from(FIELDS))
@@ -60,7 +61,7 @@ def depth(schema: Any) -> int:
     return 1 + max(map(depth, parts), default=-1)
 
 
-@pytest.mark.parametrize(
+@table(
     ("value", "shape"),
     [
         ("words", {"type": "string"}),
@@ -192,7 +193,7 @@ def fields(number: int, depth: int) -> Any:
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
-@pytest.mark.parametrize(
+@table(
     "values",
     [
         [fields(26, 2)],
@@ -203,16 +204,6 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
         [[[{"id": 1}] * 10**3] * 10**2],
         [{"id": {f"{number}": 1 for number in range(10**4)}}],
         [{f"{first}_{second}": 1} for first in LETTERS for second in LETTERS],
-    ],
-    ids=[
-        "wide",
-        "bushy",
-        "deep",
-        "nested lists",
-        "more beneath each",
-        "large",
-        "map",
-        "always another",
     ],
 )
 def test_a_shape_is_bounded_whatever_was_seen(values: list[Any]):

@@ -19,6 +19,7 @@ from tests.fakes import tool
 
 from ...profiles import share_of_examples
 from ..strategies import WORDS, json_values
+from ..tables import table
 
 LIST = tool("s:list", {"q": {"type": "string"}})
 DURATIONS = st.floats(0.001, 1000)
@@ -215,7 +216,7 @@ GOOD: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize(
+@table(
     ("members", "seconds", "shape"),
     [
         (GOOD, 2.0, "string"),

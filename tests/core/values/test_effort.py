@@ -14,6 +14,7 @@ from plait.core.values.strict import Json
 
 from ...profiles import share_of_examples
 from ..strategies import json_values, nested
+from ..tables import table
 
 
 def doubling(levels: int) -> dict[str, Any]:
@@ -28,7 +29,7 @@ TREE: Any = {"items": {"anyOf": [{"$ref": "#"}] * 2}}
 LEAF: dict[str, Any] = {"type": "string"}
 
 
-@pytest.mark.parametrize(
+@table(
     ("schema", "most"),
     [
         (LEAF, 1),
@@ -106,7 +107,7 @@ def parts(value: Json) -> int:
     return 1 + sum(map(parts, below))
 
 
-@pytest.mark.parametrize(
+@table(
     ("schema", "found"),
     [
         ({"$ref": "#/$defs/a", "$defs": {"a": {}}}, None),
@@ -130,7 +131,7 @@ def test_a_reference_whose_cost_is_unknown_is_found(schema: Any, found: str | No
 DEFINITION: Any = {"$defs": {"a b": 1, "a/b": 2, "a~b": 3, "list": [10, 11]}}
 
 
-@pytest.mark.parametrize(
+@table(
     ("target", "found"),
     [
         ("#", DEFINITION),

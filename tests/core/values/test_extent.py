@@ -18,6 +18,7 @@ from plait.core.values.extent import (
 from plait.core.values.strict import encode
 
 from ..strategies import json_values, nested
+from ..tables import table
 
 
 def depth_of(value: Any) -> int:
@@ -45,7 +46,7 @@ def test_texts_count_once_whatever_they_hold(text: str) -> None:
     assert count_values(encode([text, {text: text}])) == 3
 
 
-@pytest.mark.parametrize(
+@table(
     ("value", "most", "is_more"),
     [
         ([1] * 10, 10, False),

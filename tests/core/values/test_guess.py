@@ -12,11 +12,12 @@ from plait.core.values.guess import MAX_STEPS, guessed
 from plait.core.values.strict import Json
 
 from ..strategies import json_values
+from ..tables import table
 
 TEXT = "$OUTPUT[a]"
 
 
-@pytest.mark.parametrize(
+@table(
     ("schema", "guess"),
     [
         ({"type": "boolean"}, True),

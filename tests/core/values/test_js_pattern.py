@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from plait.core.values.js_pattern import is_js_pattern
+
+from ..tables import table
 
 VALID = [
     "", "a", "^[a-z0-9_-]{1,32}$", r"^\d{4}-\d{2}-\d{2}T", r"[\w.-]+@[\w-]+", r"(?:a|b)*c+?",
@@ -22,12 +22,12 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("pattern", VALID)
+@table("pattern", VALID)
 def test_a_pattern_that_javascript_compiles_is_accepted(pattern: str) -> None:
     assert is_js_pattern(pattern)
 
 
-@pytest.mark.parametrize("pattern", REFUSED)
+@table("pattern", REFUSED)
 def test_a_pattern_that_javascript_refuses_is_refused(pattern: str) -> None:
     assert not is_js_pattern(pattern)
 

@@ -13,9 +13,10 @@ from plait.core.values.older_drafts import modernized, pruned
 from plait.core.values.schema import Schema
 
 from ..strategies import json_values
+from ..tables import table
 
 
-@pytest.mark.parametrize(
+@table(
     ("part", "fits", "does_not_fit"),
     [
         ({"type": "integer", "minimum": 0, "exclusiveMinimum": True}, 1, 0),

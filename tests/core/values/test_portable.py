@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from plait.core.values.portable import uncompilable
+
+from ..tables import table
 
 COMPILED: list[dict[str, Any]] = [
     {},
@@ -46,12 +46,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize("schema", COMPILED)
+@table("schema", COMPILED)
 def test_a_schema_that_clients_compile_is_accepted(schema: dict[str, Any]) -> None:
     assert uncompilable(schema) is None
 
 
-@pytest.mark.parametrize(("schema", "reason"), REFUSED)
+@table(("schema", "reason"), REFUSED)
 def test_a_schema_that_a_client_cannot_compile_is_refused_with_the_reason(
     schema: dict[str, Any], reason: str
 ) -> None:

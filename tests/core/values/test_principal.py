@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-
 from plait.core.values.principal import ANYONE, USER, Principal, may_see
+
+from ..tables import table
 
 ADA, BOB = Principal("ada"), Principal("bob")
 
 
-@pytest.mark.parametrize(
+@table(
     ("principal", "owner", "is_seen"),
     [
         (ADA, ADA, True),

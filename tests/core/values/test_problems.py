@@ -17,6 +17,8 @@ from plait.core.values.problems import (
     written,
 )
 
+from ..tables import table
+
 
 @pytest.mark.parametrize(
     ("problem", "sentence"),
@@ -72,7 +74,7 @@ def test_a_suggestion_is_made_only_where_a_word_is_near() -> None:
     assert did_you_mean("colour", ["depends_on", "id"]) is None
 
 
-@pytest.mark.parametrize(
+@table(
     ("word", "words", "meant"),
     [
         ("titel", ["title", "total"], "title"),

@@ -24,6 +24,7 @@ from plait.core.values.strict import (
 
 from ...profiles import share_of_examples
 from ..strategies import json_values, nested
+from ..tables import table
 
 
 @share_of_examples(0.4)
@@ -111,7 +112,7 @@ def test_integers_are_exact(number: int) -> None:
     assert loads(dumps({"n": number})) == {"n": number}
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "said"),
     [
         ("", "not JSON: Expecting value at line 1, column 1"),
@@ -137,7 +138,7 @@ def test_what_is_not_strict_is_refused_at_its_place(text: str | bytes, said: str
     assert str(refused.value) == said
 
 
-@pytest.mark.parametrize(
+@table(
     ("value", "said"),
     [
         ({"a": [float("nan")]}, "a[0] is nan: JSON numbers are finite"),
@@ -187,8 +188,8 @@ def test_a_value_in_a_message_is_json_and_cut() -> None:
     assert short("x" * 100) == '"' + "x" * 58 + "…"
 
 
-@pytest.mark.parametrize("read", [loads, decode])
-@pytest.mark.parametrize("part", ["{}", "1", '""', "[]", "null"])
+@table("read", [loads, decode])
+@table("part", ["{}", "1", '""', "[]", "null"])
 def test_text_of_too_many_values_is_refused_before_it_is_read(read: Any, part: str) -> None:
     text = f"[{','.join([part] * (MAX_VALUES + 1))}]"
     for bomb in (text, text.encode()):
