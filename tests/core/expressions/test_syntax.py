@@ -103,7 +103,7 @@ def test_what_jmespath_refuses_is_refused_with_a_place(text: str) -> None:
     [
         ("a and b", 3, "and is not an operator", "a && b"),
         ("a or b", 3, "or is not an operator", "a || b"),
-        ("not a", 1, "not is not an operator", "! a"),
+        ("not a", 1, "not is not an operator", "!a"),
         ("{'a': b}", 2, "a key has double quotes or none", '{"a": b}'),
         ("items[?a", 9, "ends too early", None),
         ("", 1, "the expression is empty", None),

@@ -25,7 +25,9 @@ from .refusals import assert_refused
         ),
         ("$.items[].n", 1, "$. is not needed before a name", "items[].n"),
         ("$a.ok", 1, "$ is not needed before a name", "a.ok"),
-        ("$[0]", 1, "$ starts no reference here", None),
+        ("$[0]", 1, "$ is not needed here", "[0]"),
+        ("a.$b", 3, "$ is not needed before a name", "a.b"),
+        ("$ 1", 1, "$ starts no reference here", None),
     ],
 )
 def test_what_is_no_token_is_refused(

@@ -161,11 +161,31 @@ def test_a_condition_does_not_take_the_guard_from_a_reference() -> None:
     assert planned(CHECK, guarded).tasks["deploy"].requires == frozenset()
 
 
-@pytest.mark.parametrize("field", ["when", "select"])
-def test_an_expression_cannot_refer_to_its_own_task(field: str) -> None:
-    text = "$OUTPUT[deploy].ok"
-    codes = {problem.code for problem in problems({**deploy("`true`"), field: text})}
-    assert "self_reference" in codes
+def test_a_condition_cannot_refer_to_its_own_task() -> None:
+    assert [problem.code for problem in problems(deploy("$OUTPUT[deploy].ok"))] == [
+        "self_reference"
+    ]
+
+
+def test_a_condition_that_cannot_be_parsed_and_refers_to_its_own_task_has_both_problems() -> None:
+    found = problems(CHECK, deploy("not $OUTPUT[deploy].ok and check.state == 'a'", "check"))
+    assert [problem.code for problem in found] == ["invalid_expression", "self_reference"]
+    assert [problem.fix for problem in found] == [None, None]
+
+
+@table(
+    ("select", "fix"),
+    [
+        ("a.items", "items"),
+        ("$OUTPUT[a].items[0].name", "items[0].name"),
+        ("output.items[].id", "items[].id"),
+        ("items[?n == $OUTPUT[a].total]", None),
+    ],
+)
+def test_a_select_has_the_output_of_its_task_as_its_value(select: str, fix: str | None) -> None:
+    [problem] = problems({**LISTED, "select": select})
+    assert (problem.code, problem.fix) == ("invalid_expression", replacement(fix))
+    assert "select is applied to the output itself" in problem.message
 
 
 def test_a_cycle_through_conditions_is_refused() -> None:
@@ -194,6 +214,8 @@ def test_a_select_that_finds_nothing_is_refused(select: str, fix: str | None) ->
     found = problems({**LISTED, "select": select})
     assert {problem.code for problem in found} == {"invalid_expression"}
     assert found[0].fix == replacement(fix)
+    if fix is not None:
+        planned({**LISTED, "select": fix})
 
 
 def test_all_mistakes_of_all_expressions_are_listed_at_once() -> None:
@@ -225,6 +247,13 @@ def test_several_mistakes_of_one_expression_have_one_fix_for_all() -> None:
         ("check.ok = `chekc.ok`", None),
         ("`check.ok`", "check.ok"),
         ("`list.total` > `100`", "list.total > `100`"),
+        ("`list.total > 100`", "list.total > 100"),
+        ("not chekc.ok", "!check.ok"),
+        ("${{ steps.chekc.outputs.ok === True }}", "check.ok == true"),
+        (
+            'chekc.state.startsWith("o") AND list.items.length > 3',
+            "starts_with(check.state, 'o') && length(list.items) > 3",
+        ),
         ("'list.total' > '100'", "list.total > 100"),
         ("'any.total' > '100'", "any.total > 100"),
         ("check.state == 'a' or 'b'", "check.state == 'a' || check.state == 'b'"),

@@ -9,8 +9,10 @@ from .budget import size
 from .closures import compiled
 from .frame import Bindings, Frame
 from .nodes import Call, Members, Node, Projection, Reference, Selection, walk
+from .problems import InvalidExpression
 from .roots import fields_at_root, with_outputs
-from .syntax import parse
+from .slips import find_slip
+from .syntax import MAX_CHARS, parse
 
 _BUILDERS = (Selection, Members, Projection, Call)
 """Nodes that may share parts of their result."""
@@ -19,7 +21,7 @@ _BUILDERS = (Selection, Members, Projection, Call)
 class Expression:
     """An expression that was read: its tree, its references, and how to evaluate it."""
 
-    __slots__ = ("_builds", "_reads_result", "_run", "references", "text", "tree")
+    __slots__ = ("_builds", "_run", "reads_result", "references", "text", "tree")
 
     def __init__(self, text: str, tree: Node, *, is_condition: bool = False) -> None:
         self.text = text
@@ -31,7 +33,8 @@ class Expression:
             dict.fromkeys(node.key for node in nodes if isinstance(node, Reference))
         )
         self._builds = any(isinstance(node, _BUILDERS) for node in nodes)
-        self._reads_result = any(node.name == "result" for node in fields_at_root(tree))
+        self.reads_result = any(node.name == "result" for node in fields_at_root(tree))
+        """Whether it names the `result` of a wrapper itself."""
         self._run = compiled(evaluated)
 
     def __repr__(self) -> str:
@@ -47,7 +50,7 @@ class Expression:
         input, which is not changed.
         """
         frame = Frame(value, bindings or {})
-        if is_wrapped and not self._reads_result and isinstance(value, dict):
+        if is_wrapped and not self.reads_result and isinstance(value, dict):
             value = value["result"]
         found: Json = self._run(value, frame)
         if self._builds and isinstance(found, list | dict):
@@ -59,11 +62,19 @@ class Expression:
 @lru_cache(maxsize=512)
 def expression(text: str) -> Expression:
     """Read *text* as an expression over one value. Raises `InvalidExpression`."""
-    return Expression(text, parse(text))
+    return _made(text, is_condition=False)
 
 
 @lru_cache(maxsize=512)
 def condition(text: str) -> Expression:
     """Read *text* as a `when`: the names it starts from are tasks, so `a.x` is `$OUTPUT[a].x`, and
     in `references`. Raises `InvalidExpression`."""
-    return Expression(text, parse(text), is_condition=True)
+    return _made(text, is_condition=True)
+
+
+def _made(text: str, *, is_condition: bool) -> Expression:
+    try:
+        return Expression(text, parse(text), is_condition=is_condition)
+    except InvalidExpression as error:
+        slip = find_slip(text) if len(text) <= MAX_CHARS else None
+        raise InvalidExpression(slip or error.finding) from None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from .problems import Finding, InvalidExpression, fixed
 
-MAX_ROUNDS = 8
+MAX_ROUNDS = 12
 """Most readings for one fix."""
 
 

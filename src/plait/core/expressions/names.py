@@ -12,10 +12,10 @@ from collections.abc import Collection
 from ..values.problems import nearest, slip_of, some_of
 from ..values.strict import dumps
 from .findings import Findings
-from .nodes import Field, Node, Path
+from .nodes import Field, Node, Path, Reference
 from .problems import Edit
 from .scopes import Scope, looked_through
-from .shapes import ANY, Shape, There
+from .shapes import ANY, Shape, There, of
 
 PLAIN = re.compile(r"[^\W\d]\w*")
 ENVELOPES = frozenset(
@@ -34,16 +34,25 @@ ENVELOPES = frozenset(
     ]
 )
 """Words that other engines put around or before an output."""
-_CONSTANTS = {"True": "true", "False": "false", "None": "null"}
-"""Constants of Python, as they are written here."""
+CONSTANTS = {
+    **dict.fromkeys(("True", "TRUE"), "true"),
+    **dict.fromkeys(("False", "FALSE"), "false"),
+    **dict.fromkeys(("None", "NULL", "Null", "nil", "undefined"), "null"),
+}
+"""Constants of other languages, as they are written here."""
+
+_COUNTS = frozenset(("length", "size", "count", "len"))
+"""Members that lists and texts have in other languages."""
 
 
 class Names:
-    """A check of the names in one expression. *tasks* are the ids that a condition may name."""
+    """A check of the names in one expression. *tasks* are the ids that a condition may name, *own*
+    is the id of the task whose answer a `select` sees."""
 
-    def __init__(self, findings: Findings, tasks: Collection[str]) -> None:
+    def __init__(self, findings: Findings, tasks: Collection[str], own: str | None) -> None:
         self._findings = findings
         self._tasks = tasks
+        self._own = own
 
     def field(self, node: Field, scope: Scope, *, compared: bool = False) -> Shape:
         shape, name = scope.shape, node.name
@@ -55,11 +64,22 @@ class Names:
             return found[0] if found is not None else ANY
         if (said := self.outer_name(node, scope, there)) is not None:
             return said
+        if name in CONSTANTS and not node.is_quoted and (compared or there is not There.UNKNOWN):
+            message = f"{name} is written {CONSTANTS[name]}"
+            return self._findings.say(node.start, node.end, message, CONSTANTS[name])
         if there is There.UNKNOWN or (
             there is There.DOUBTFUL and shape.is_learned and shape.of_members is not None
         ):
             return shape.member(name)
         near = slip_of(name, shape.members)
+        if (
+            near is None
+            and there is There.NO
+            and scope.is_answer
+            and (name == self._own or name in ENVELOPES)
+        ):
+            self.say_own(node, is_certain=True, is_note=shape.is_learned)
+            return shape
         if compared and near is None and there is There.NO and not shape.is_learned:
             return self._findings.say(
                 node.start, node.end, f"unknown field {name} to compare with", quoted(name)
@@ -69,12 +89,10 @@ class Names:
                 f"{shape} has no fields" if "object" not in shape.kinds else f"unknown field {name}"
             )
             if shape.known == {"list"}:
-                is_step = self._findings.text[node.start - 1 : node.start] == "."
-                over = (
-                    Edit(node.start - is_step, node.start, "[].")
-                    if shape.elements.has(name) is There.YES
-                    else None
-                )
+                before = self._findings.text[node.start - 1 : node.start]
+                start, end = node.start - (before in (".", "[")), node.end + (before == "[")
+                has_it = shape.elements.has(name) is There.YES
+                over = Edit(start, end, f"[].{as_name(name)}") if has_it else None
                 return self._findings.say(
                     node.start,
                     node.end,
@@ -99,6 +117,47 @@ class Names:
             hint=hint,
         )
         return shape.member(name)
+
+    def say_own(self, node: Field | Reference, *, is_certain: bool, is_note: bool = False) -> None:
+        """Report *node*, which names the output that a `select` is applied to already."""
+        text = self._findings.text
+        after = text[node.end : node.end + 1]
+        edit = None
+        if is_certain and after == "." and PLAIN.match(text, node.end + 1):
+            edit = Edit(node.start, node.end + 1, "")
+        elif is_certain:
+            edit = Edit(node.start, node.end, "" if after == "[" else "@")
+        named = self._findings.written(node)
+        message = f"select is applied to the output itself, which has no {named} around it"
+        hint = "" if edit else "Names inside [?…] are looked up in each element."
+        self._findings.say(node.start, node.end, message, edit, is_note=is_note, hint=hint)
+
+    def is_count(self, node: Node, shape: Shape, kinds: Collection[str] = ("list", "text")) -> bool:
+        """Return whether *node* is not a field of *shape*, which is one of *kinds*, but a count as
+        in other languages: `items.length`."""
+        return (
+            isinstance(node, Field)
+            and node.name in _COUNTS
+            and shape.has(node.name) is There.NO
+            and bool(shape.known)
+            and shape.known.issubset(kinds)
+        )
+
+    def say_count(self, node: Node, shape: Shape, counted: tuple[int, int] | None) -> Shape:
+        """Report the count *node*. *counted* is the place of what is counted, None in doubt."""
+        text = self._findings.text
+        edit = None
+        if counted is not None:
+            value = text[slice(*counted)]
+            is_whole = bool(value) and value.count("(") == value.count(")")
+            edit = (
+                Edit(counted[0], node.end, f"length({value})")
+                if is_whole
+                else Edit(node.start, node.end, "length(@)")
+            )
+        message = f"{self._findings.written(node)} is not a field; length(…) counts"
+        self._findings.say(node.start, node.end, message, edit, is_note=shape.is_learned)
+        return of("integer")
 
     def outer_name(self, node: Field, scope: Scope, there: There) -> Shape | None:
         """Report *node* if it names a member of the value around the elements."""
@@ -141,14 +200,14 @@ class Names:
                 return scope.shape.members.get(id, ANY), count
         after = steps[0] if steps and isinstance(steps[0], Field) else None
         if name in ENVELOPES:
-            if after is not None and after.name in scope.shape.members:
-                self._findings.say(
-                    first.start,
-                    first.end,
-                    f"{name} is not a dependency",
-                    Edit(first.start, after.start, ""),
-                )
-                return scope.shape.members[after.name], 1
+            members = scope.shape.members
+            if after is not None and (
+                meant := after.name if after.name in members else slip_of(after.name, members)
+            ):
+                end = after.end + (self._findings.text[after.start - 1] == "[")
+                around = Edit(first.start, end, as_name(meant))
+                self._findings.say(first.start, first.end, f"{name} is not a dependency", around)
+                return members[meant], 1
             if len(scope.shape.members) == 1:
                 [(id, shape)] = scope.shape.members.items()
                 self._findings.say(
@@ -156,8 +215,8 @@ class Names:
                 )
                 return shape, 0
         near = slip_of(name, scope.shape.members) or slip_of(name, self._tasks)
-        if name in _CONSTANTS and not first.is_quoted:
-            edit: str | None = _CONSTANTS[name]
+        if name in CONSTANTS and not first.is_quoted:
+            edit: str | None = CONSTANTS[name]
         elif (compared and not steps) and (first.is_quoted or near is None):
             edit = quoted(name)
         else:

@@ -203,4 +203,5 @@ def walk(node: Node) -> Iterator[Node]:
     while stack:
         node = stack.pop()
         yield node
-        stack.extend(reversed([*children(node)]))
+        if type(node) in _PARTS:
+            stack.extend(reversed([*children(node)]))

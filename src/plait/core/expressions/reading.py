@@ -51,7 +51,7 @@ from .nodes import (
 from .problems import Edit, Finding
 from .projections import elements_of, is_misplaced
 from .results import check_kind, result_of
-from .roots import fields_at_root
+from .roots import starts_at_root
 from .scopes import Scope, looked_through
 from .shapes import ANY, Shape, There, either, list_of, not_null, object_of, of, of_value, or_null
 
@@ -64,14 +64,19 @@ class Reading(NamedTuple):
     findings: tuple[Finding, ...]
 
 
-def read(expression: Expression, shape: Shape, references: Mapping[Key, Shape]) -> Reading:
+def read(
+    expression: Expression,
+    shape: Shape,
+    references: Mapping[Key, Shape],
+    own: str | None = None,
+) -> Reading:
     """Read *expression* over a value of *shape*. *references* has the shape of each reference that
-    is allowed in it."""
-    reader = _Reader(expression.text, references)
-    if not any(field.name == "result" for field in fields_at_root(expression.tree)):
+    is allowed in it; *own* is the id of the task whose answer it selects from."""
+    reader = _Reader(expression.text, references, own=own)
+    if not expression.reads_result:
         shape = looked_through(shape)
     reader.check_references(expression)
-    result = reader.read(expression.tree, Scope(shape))
+    result = reader.read(expression.tree, Scope(shape, is_answer=True))
     return Reading(result, reader.findings.in_order())
 
 
@@ -100,12 +105,14 @@ class _Reader:
         tasks: Collection[str] = (),
         *,
         is_condition: bool = False,
+        own: str | None = None,
     ) -> None:
         self.findings = Findings(text)
-        self._names = Names(self.findings, tasks)
+        self._names = Names(self.findings, tasks, own)
         self.constants = Constants(self.findings, tasks)
         self._references = references
         self._is_condition = is_condition
+        self._own = Key(Source.OUTPUT, own) if own is not None else None
         self._safe: set[int] = set()
         """The nodes that need no parentheses around a pipe."""
 
@@ -113,7 +120,10 @@ class _Reader:
         if all(key in self._references for key in expression.references):
             return
         for node in walk(expression.tree):
-            if isinstance(node, Reference) and node.key not in self._references:
+            if isinstance(node, Reference) and node.key == self._own:
+                is_start = any(node is start for start in starts_at_root(expression.tree))
+                self._names.say_own(node, is_certain=is_start)
+            elif isinstance(node, Reference) and node.key not in self._references:
                 if node.key.source is not Source.OUTPUT:
                     hint = (
                         "when is read once, before the items: filter their list with select."
@@ -140,7 +150,9 @@ class _Reader:
                 self.check_newline(node)
                 return of_value(value)
             case Reference(key=key):
-                return self.referenced(key)
+                if key != self._own:
+                    return self.referenced(key)
+                return scope.shape if scope.is_answer else ANY
             case Text(parts=parts):
                 for part in parts:
                     if isinstance(part, Embedded):
@@ -174,7 +186,10 @@ class _Reader:
                 self._safe.update(id(item) for item in items)
                 shape = self.read(items[0], scope)
                 for item in items[1:]:
-                    shape = self.read(item, scope.beneath(shape))
+                    if self._names.is_count(item, shape):
+                        shape = self._names.say_count(item, shape, (item.start, item.start))
+                    else:
+                        shape = self.read(item, scope.beneath(shape))
                 return shape
             case Call():
                 return self.call(node, scope)
@@ -213,19 +228,30 @@ class _Reader:
             shape, taken = other
             rest = rest[taken:]
         elif isinstance(first, Reference):
-            shape = self.referenced(first.key, rest)
+            shape = (
+                self.read(first, scope)
+                if first.key == self._own
+                else self.referenced(first.key, rest)
+            )
         elif scope.is_tasks and isinstance(first, Field):
             shape = scope.shape.member(first.name)
             shape = shape if _is_field(rest, "result") else looked_through(shape)
         else:
-            return self.steps(rest, self.read(first, scope), scope)
+            return self.steps(rest, self.read(first, scope), scope, first.start)
         if shape.known == {"text"} and _is_field(rest, "text"):
             rest = rest[1:]  # .text of a text is the text
-        return self.steps(rest, shape, scope)
+        return self.steps(rest, shape, scope, first.start)
 
-    def steps(self, rest: Sequence[Node], shape: Shape, scope: Scope) -> Shape:
-        """Return the shape at the end of the steps *rest* from a value of *shape*."""
+    def steps(
+        self, rest: Sequence[Node], shape: Shape, scope: Scope, start: int | None = None
+    ) -> Shape:
+        """Return the shape at the end of the steps *rest* from a value of *shape*. Their path
+        starts at *start*."""
         for number, step in enumerate(rest):
+            if start is not None and step is rest[-1] and self._names.is_count(step, shape):
+                is_of_each = self.findings.text[start - 1 : start] == "."
+                counted = None if is_of_each else (start, step.start - 1)
+                return self._names.say_count(step, shape, counted)
             inner = scope.beneath(shape)
             if (
                 isinstance(step, Field)
@@ -279,6 +305,8 @@ class _Reader:
         is_alone = is_whole or id(node) in self._safe
         if is_misplaced(node, elements, self.findings, is_alone=is_alone):
             return ANY
+        if self._names.is_count(node.rest, elements, {"object"}):
+            return self._names.say_count(node.rest, base, (node.start, node.at[1]))
         rest = self.read(node.rest, scope.within(not_null(elements)))
         made = list_of(not_null(rest))
         wanted = "object" if node.over is Over.VALUES else "list"

@@ -23,12 +23,15 @@ def problems_of(
     id: str | None = None,
     *,
     otherwise: str | None = None,
+    may_guess: bool = True,
 ) -> list[Problem]:
     """Return a problem for each certain one of *findings* in *text*, which stands at *path* and
     belongs to the task *id*. All have the same fix, if there is one. *find* gives the findings of
-    a text that is tried as the fix; *otherwise* is the hint where none is known."""
+    a text that is tried as the fix; *otherwise* is the hint where none is known. Without
+    *may_guess* nothing is tried, which takes time."""
     wrong = [finding for finding in findings if not finding.is_note]
-    whole = fix_of(text, wrong, find)
+    is_tried = may_guess and len(text) <= MAX_FIX_CHARS
+    whole = fix_of(text, wrong, find) if is_tried else None
     fix = None if whole is None or len(whole) > MAX_FIX_CHARS else Fix(Op.REPLACE, whole)
     problems = []
     for number, finding in enumerate(wrong):

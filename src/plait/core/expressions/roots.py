@@ -53,7 +53,12 @@ def with_outputs(node: Node) -> Node:
 def fields_at_root(tree: Node) -> list[Field]:
     """List the fields that are looked up in the whole value: not those behind a dot or a pipe, or
     inside `[?…]` and `&…`."""
-    found: list[Field] = []
+    return [node for node in starts_at_root(tree) if isinstance(node, Field)]
+
+
+def starts_at_root(tree: Node) -> list[Field | Reference]:
+    """List what stands where a name is looked up in the whole value."""
+    found: list[Field | Reference] = []
     stack = [tree]
     while stack:
         match stack.pop():
@@ -71,6 +76,6 @@ def fields_at_root(tree: Node) -> list[Field]:
                 stack.append(operand)
             case Compare(left=left, right=right):
                 stack.extend((left, right))
-            case Field() as field:
-                found.append(field)
+            case Field() | Reference() as start:
+                found.append(start)
     return found

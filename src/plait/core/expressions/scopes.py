@@ -18,6 +18,8 @@ class Scope(NamedTuple):
     around: Scope | None = None
     is_tasks: bool = False
     """Whether the members are dependencies: the whole value of a `when`."""
+    is_answer: bool = False
+    """Whether it is the whole value of a `select`."""
 
     def within(self, shape: Shape) -> Scope:
         return Scope(shape, self)

@@ -121,11 +121,11 @@ def object_of(members: Mapping[str, Shape]) -> Shape:
 
 
 def or_null(shape: Shape) -> Shape:
-    return replace(shape, kinds=shape.kinds | {"null"})
+    return shape if "null" in shape.kinds else replace(shape, kinds=shape.kinds | {"null"})
 
 
 def not_null(shape: Shape) -> Shape:
-    return replace(shape, kinds=shape.kinds - {"null"})
+    return replace(shape, kinds=shape.kinds - {"null"}) if "null" in shape.kinds else shape
 
 
 def members_of(shape: Shape) -> Shape:

@@ -45,7 +45,6 @@ MAX_NESTING = 100
 MAX_STEPS = 500
 
 _WORDS = {"true": True, "false": False, "null": None}
-_SLIPS = {"and": "&&", "or": "||", "not": "!"}
 
 _POWER = {
     "|": 1, "||": 2, "&&": 3,
@@ -96,18 +95,10 @@ class _Parser:
         return self.next()
 
     def unexpected(self, wanted: str = "") -> InvalidExpression:
-        token, before = self.token, self._tokens[max(self._at - 1, 0)]
+        token = self.token
         wish = f"; {wanted} is missing" if wanted in {")", "]", "}", ":"} else ""
         if token.kind == "end":
             return invalid(token.start, token.end, f"the expression ends too early{wish}")
-        for slip in (before, token):
-            if slip.kind == "name" and slip.text in _SLIPS:
-                return invalid(
-                    slip.start,
-                    slip.end,
-                    f"{slip.text} is not an operator",
-                    Edit(slip.start, slip.end, _SLIPS[slip.text]),
-                )
         if wanted == "key" and token.kind == "text":
             key = json.dumps(token.text[1:-1], ensure_ascii=False)
             return invalid(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from .problems import Edit, InvalidExpression, invalid
+from .problems import InvalidExpression, invalid
 
 
 class Token(NamedTuple):
@@ -18,7 +18,7 @@ class Token(NamedTuple):
 _ID = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
 TARGET = rf"(?:OUTPUT\[{_ID}\]|(?:ITEM|INDEX)(?!\w))"
 NAME = r"[^\W\d]\w*"
-_TOKENS = re.compile(
+TOKENS = re.compile(
     rf"(?P<space>[ \t\r\n]+)|(?P<reference>\${TARGET})|(?P<name>{NAME})"
     r"|(?P<number>-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)"
     r"|(?P<text>'(?:[^'\\]|\\.)*+')|(?P<quoted>\"(?:[^\"\\]|\\.)*+\")|(?P<json>`(?:[^`\\]|\\.)*+`)"
@@ -34,7 +34,7 @@ def tokenize(text: str) -> list[Token]:
     while position < len(text):
         after_dot = position > 0 and text[position - 1] == "." and tokens[-1].kind == "."
         digits = DIGITS.match(text, position) if after_dot else None
-        found = _TOKENS.match(text, position)
+        found = TOKENS.match(text, position)
         if digits is not None:
             tokens.append(Token("number", digits[0], position, digits.end()))
             position = digits.end()
@@ -55,20 +55,6 @@ def _unreadable(text: str, at: int) -> InvalidExpression:
     rest = text[at:]
     if rest[0] in "'\"`":
         return invalid(at, at + 1, f"the {rest[0]} is never closed")
-    if rest[0] == "=":
-        return invalid(at, at + 1, "= is not an operator", Edit(at, at + 1, "=="))
-    if braced := re.match(rf"\$\{{({TARGET}[^{{}}?|]*)\}}", rest):
-        return invalid(
-            at,
-            at + braced.end(),
-            "a reference in an expression has no braces",
-            Edit(at, at + braced.end(), f"${braced[1].strip()}"),
-        )
-    if json_path := re.match(rf"\$\.?(?={NAME})(?!OUTPUT|ITEM|INDEX)", rest):
-        end = at + json_path.end()
-        return invalid(
-            at, end, f"{rest[: json_path.end()]} is not needed before a name", Edit(at, end, "")
-        )
     if rest.startswith("$"):
         hint = "Write names only (a.ok, items[0]), or a reference: $OUTPUT[id].x, $ITEM."
         return invalid(at, at + 1, "$ starts no reference here", hint=hint)

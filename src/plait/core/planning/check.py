@@ -436,8 +436,15 @@ class _Checker:
                 compiled(fixed)
                 return ()
 
-            findings, place = [error.finding], (path, task.id)
-            found = problems_of(text, findings, parsed, *place, otherwise=EXAMPLE)
+            found = problems_of(
+                text,
+                [error.finding],
+                parsed,
+                path,
+                task.id,
+                otherwise=EXAMPLE,
+                may_guess=self._may_guess,
+            )
             self.problems += found
             fix = found[0].fix
             # the names in the fixed text are read too, so that what it still hides is reported
@@ -471,10 +478,12 @@ class _Checker:
             for key in read.references if read is not None else ():
                 if key.source is not Source.OUTPUT or key.id in links:
                     continue
-                if key.id == task.id:
+                if key.id == task.id and field == "when":
                     message = f'"{task.id}" refers to itself.'
                     hint = "A task can only use the output of another."
                     self._say(f"{path}.{field}", "self_reference", message, hint, task.id)
+                elif key.id == task.id:
+                    continue  # a select has that output as its value, which its reading says
                 elif key.id in self.ids:
                     links[key.id] = False
                     is_name = read is not None and key.id in {

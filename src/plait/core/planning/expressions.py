@@ -13,7 +13,7 @@ from ..expressions.reading import Reading, read, read_condition
 from ..expressions.reports import problems_of
 from ..expressions.shapes import ANY, Shape, list_of, of, or_null
 from ..language.references import ITEM
-from ..values.problems import Problem
+from ..values.problems import MAX_GUESSES, Problem
 from ..values.strict import short
 from .flow import MAX_DEPTH, Flow
 from .plan import PlannedTask
@@ -70,8 +70,9 @@ class Expressions:
             lambda text: read(planned, compiled(text)).findings,
             path,
             planned.id,
+            may_guess=len(self._problems) < MAX_GUESSES,
         )
-        if given.text in (planned.task.select, planned.task.when):
+        if given.text == getattr(planned.task, path.rpartition(".")[2]):
             self._problems += found
         elif found:
             self._report_fixed(given.text, found)
@@ -82,7 +83,8 @@ class Expressions:
     def _report_fixed(self, text: str, found: list[Problem]) -> None:
         """Report what was *found* in *text*, which is the fix of an expression that could not be
         parsed: that fix becomes one for both, or none."""
-        [number] = [n for n, known in enumerate(self._problems) if known.path == found[0].path]
+        place = (found[0].path, found[0].code)
+        number = next(n for n, p in enumerate(self._problems) if (p.path, p.code) == place)
         first, fix = self._problems[number], found[0].fix
         hint = first.hint
         if fix is None:
@@ -103,12 +105,16 @@ class Expressions:
         if planned.items is not None:
             references[Key(Source.ITEM)] = self._item(planned)
             references[Key(Source.INDEX)] = _INTEGER
-        return read(select, self._answer(planned), references)
+        return read(select, self._answer(planned), references, planned.id)
 
     def _read_when(self, planned: PlannedTask, when: Expression) -> Reading:
         ids = dict.fromkeys((*planned.needs, *self._named(planned, when)))
         seen = {id: self._output(id) for id in ids}
-        return read_condition(when, seen, self._ids, self._references(ids))
+        references = self._references(ids)
+        if when is planned.when:  # a reference to itself is reported already
+            references[Key(Source.OUTPUT, planned.id)] = ANY
+            seen |= {planned.id: ANY} if Key(Source.OUTPUT, planned.id) in when.references else {}
+        return read_condition(when, seen, self._ids, references)
 
     def _named(self, planned: PlannedTask, given: Expression) -> list[str]:
         """List the tasks that *given*, maybe a fix that is only tried, makes dependencies."""
