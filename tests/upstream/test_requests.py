@@ -20,6 +20,7 @@ from plait.upstream.requests import (
     read_request,
 )
 
+from ..core.patching import patched
 from .conftest import Connect, structured, task
 
 pytestmark = pytest.mark.virtual_time
@@ -64,6 +65,59 @@ def test_an_unknown_argument_is_renamed_or_left_out():
     with pytest.raises(Refused) as refused:
         read_request(Search, {"qurey": "x", "zork": 1})
     assert [problem.fix for problem in refused.value.problems] == [Fix(Op.RENAME, "query"), REMOVE]
+
+
+@pytest.mark.parametrize(
+    ("model", "sent", "meant"),
+    [
+        *[(Search, {name: "find a file"}, {"query": "find a file"}) for name in (
+            "q", "keywords", "text", "search", "search_query", "searchTerm", "need", "what", "task",
+            "Query", "tool_name", "name", "description",
+        )],
+        (Search, {"keywords": ["read files", "list issues"]}, {"query": "read files; list issues"}),
+        (Search, {"q": "x", "max_results": 3}, {"query": "x", "limit": 3}),
+        (Search, {"query": "x", "topK": 3, "server-name": "s"},
+         {"query": "x", "limit": 3, "server": "s"}),
+        *[(Describe, {name: ["s:a"]}, {"names": ["s:a"]}) for name in (
+            "tools", "tool", "name", "tool_names", "toolNames", "ids", "Names", "id", "query",
+        )],
+        (Describe, {"tool": "s:a"}, {"names": ["s:a"]}),
+        *[(model, {name: "r_1"}, {"run_id": "r_1"}) for model in (GetRun, CancelRun) for name in (
+            "id", "runId", "run", "run-id", "runid", "RUN_ID", "execution_id", "job_id",
+        )],
+        (GetRun, {"id": "r_1", "task_id": "a"}, {"run_id": "r_1", "task": "a"}),
+        (GetRun, {"run_id": "r_1", "step": "a", "jmespath": "x"},
+         {"run_id": "r_1", "task": "a", "select": "x"}),
+        (GetRun, {"run_id": "r_1", "start": 5, "max_chars": 9},
+         {"run_id": "r_1", "offset": 5, "limit": 9}),
+        (GetRun, {"run_id": "r_1", "timeout_s": 5}, {"run_id": "r_1", "wait_s": 5}),
+        (GetRun, {"run_id": "r_1", "waitSeconds": 5}, {"run_id": "r_1", "wait_s": 5}),
+        (GetRun, {"run_id": "r_1", "id": "r_1", "verbose": True}, {"run_id": "r_1"}),
+    ],
+)  # fmt: skip
+def test_other_names_of_arguments_have_a_fix_that_makes_the_call_right(
+    model: type[Search], sent: dict[str, Any], meant: dict[str, Any]
+):
+    with pytest.raises(Refused) as refused:
+        read_request(model, sent)
+    fixes: list[Any] = [p.document()["fix"] for p in refused.value.problems if p.fix is not None]
+    assert read_request(model, patched(sent, fixes)) == read_request(model, meant)
+
+
+@pytest.mark.parametrize(
+    ("model", "sent", "fixes"),
+    [
+        (GetRun, {"run_id": "r_1", "id": "r_2"}, [None]),
+        (Search, {"q": "a", "text": "b"}, [Fix(Op.RENAME, "query"), None]),
+        (Search, {"query": "a", "qurey": "b"}, [None]),
+    ],
+)
+def test_of_two_names_for_one_argument_none_is_chosen(
+    model: type[Search], sent: dict[str, Any], fixes: list[Fix | None]
+):
+    with pytest.raises(Refused) as refused:
+        read_request(model, sent)
+    assert [problem.fix for problem in refused.value.problems] == fixes
 
 
 def test_one_name_need_not_be_a_list():

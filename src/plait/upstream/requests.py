@@ -3,13 +3,14 @@ DAG."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..core.values import near_json
-from ..core.values.problems import REMOVE, Fix, Op, Problem, did_you_mean, nearest
+from ..core.values.problems import REMOVE, Fix, Op, Problem, nearest, written
 from ..core.values.strict import NotStrict, measure
 
 MAX_NAMES = 10
@@ -40,8 +41,15 @@ class _Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
+def _needs(value: object) -> object:
+    """Join several needs that came as a list."""
+    if isinstance(value, list) and all(isinstance(need, str) for need in value):
+        return "; ".join(value)
+    return value
+
+
 class Search(_Request):
-    query: str = ""
+    query: Annotated[str, BeforeValidator(_needs)] = ""
     server: str | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 6
 
@@ -63,11 +71,51 @@ class CancelRun(_Request):
     run_id: str
 
 
+_RUN_IDS = ("id", "run", "runs", "runids", "executionid", "execution", "jobid", "dagid", "dag")
+OTHER_NAMES: Mapping[type[BaseModel], Mapping[str, tuple[str, ...]]] = {
+    Search: {
+        "query": (
+            *("q", "queries", "keywords", "keyword", "text", "search", "searchquery", "searchterm"),
+            *("term", "terms", "need", "needs", "what", "name", "names", "tool", "tools"),
+            *("toolname", "prompt"),
+            *("question", "description", "intent", "task", "pattern", "input", "topic", "goal"),
+        ),
+        "server": ("servers", "servername", "serverid", "namespace", "provider", "source"),
+        "limit": (
+            *("max", "maxresults", "topk", "k", "n", "count", "numresults", "size", "pagesize"),
+            *("maxitems", "top", "results"),
+        ),
+    },
+    Describe: {
+        "names": (
+            *("name", "tool", "tools", "toolname", "toolnames", "id", "ids", "toolid", "toolids"),
+            *("query", "list", "items", "functions", "function"),
+        ),
+    },
+    GetRun: {
+        "run_id": _RUN_IDS,
+        "task": ("taskid", "taskname", "tasks", "step", "stepid", "node", "nodeid"),
+        "select": (
+            *("jmespath", "jmes", "expression", "expr", "filter", "query", "path", "jq", "field"),
+            *("fields", "projection"),
+        ),
+        "offset": ("start", "from", "skip", "cursor", "nextoffset", "position", "begin"),
+        "limit": ("max", "length", "size", "count", "maxchars", "chars", "maxlength", "pagesize"),
+        "wait_s": (
+            *("wait", "waits", "waitseconds", "timeout", "timeouts", "timeoutseconds", "maxwait"),
+            *("seconds", "waitfor"),
+        ),
+    },
+    CancelRun: {"run_id": _RUN_IDS},
+}
+"""Names that models give to the arguments of these tools, in small letters without separators."""
+
 Request = TypeVar("Request", bound=_Request)
 
 
 def read_request(model: type[Request], arguments: object) -> Request:
     """Read the *arguments* of a call as *model*. Raises `Refused` with every problem."""
+    names: set[str] = set()
     try:
         measure(arguments)
         return model.model_validate(arguments)
@@ -77,7 +125,10 @@ def read_request(model: type[Request], arguments: object) -> Request:
         ) from None
     except ValidationError as error:
         raise Refused(
-            [_problem(detail, model) for detail in error.errors(include_url=False)]
+            [
+                _problem(detail, model, arguments, names)
+                for detail in error.errors(include_url=False)
+            ]
         ) from None
 
 
@@ -108,13 +159,11 @@ def as_sent(arguments: dict[str, Any] | None, *, decodes: bool = True) -> object
     return wrapped
 
 
-def _problem(detail: ErrorDetails, model: type[BaseModel]) -> Problem:
-    path = (
-        "".join(
-            f"[{step}]" if isinstance(step, int) else f".{step}" for step in detail["loc"]
-        ).lstrip(".")
-        or "$"
-    )
+def _problem(
+    detail: ErrorDetails, model: type[BaseModel], arguments: object, names: set[str]
+) -> Problem:
+    """Report one problem of *arguments*; *names* are the members that fixes have given so far."""
+    path = written(detail["loc"]).lstrip(".") or "$"
     known = ", ".join(model.model_fields)
     match detail["type"]:
         case "missing":
@@ -122,11 +171,11 @@ def _problem(detail: ErrorDetails, model: type[BaseModel]) -> Problem:
                 path, "missing_field", f"{path} is missing.", f"The arguments are: {known}."
             )
         case "extra_forbidden":
-            near = did_you_mean(path, model.model_fields)
-            hint = near or f"{REMOVE.advice} The arguments are: {known}."
-            meant = nearest(path, model.model_fields)
-            fix = Fix(Op.RENAME, meant[0]) if meant else REMOVE
-            message = f'Unknown argument "{path[:80]}".'
+            name = str(detail["loc"][-1])
+            hint, fix = _fixed_name(name, model, arguments, names)
+            if fix == REMOVE:
+                hint = f"{hint} The arguments are: {known}."
+            message = f'Unknown argument "{name[:80]}".'
             return Problem(path, "unknown_field", message, hint, fix=fix)
         case "too_long" if model is Describe:
             return Problem(
@@ -136,3 +185,30 @@ def _problem(detail: ErrorDetails, model: type[BaseModel]) -> Problem:
                 "Ask again.",
             )
     return Problem(path, "wrong_type", f"{detail['msg']}.")
+
+
+def _fixed_name(
+    name: str, model: type[BaseModel], arguments: object, names: set[str]
+) -> tuple[str, Fix | None]:
+    """Return the hint and the fix for the unknown argument *name*: its usual name, unless that is
+    given already."""
+    others = OTHER_NAMES[model]
+    bare = _bare(name)
+    near = nearest(name, model.model_fields)
+    meant = next((usual for usual in others if bare in (_bare(usual), *others[usual])), None)
+    meant = meant or (near[0] if near else None)
+    if meant is None:
+        return REMOVE.advice, REMOVE
+    hint = f'Did you mean "{meant}"?'
+    given = arguments if isinstance(arguments, dict) else {}
+    if meant in given:
+        hint = f"{hint} That is given already: send only one of them."
+        return hint, REMOVE if given[meant] == given[name] else None
+    if meant in names:
+        return hint, None
+    names.add(meant)
+    return hint, Fix(Op.RENAME, meant)
+
+
+def _bare(name: str) -> str:
+    return name[:80].casefold().replace("_", "").replace("-", "")

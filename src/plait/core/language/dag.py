@@ -24,7 +24,7 @@ from ..values import near_json
 from ..values.problems import MAX_GUESSES, Fix, Op, Problem
 from ..values.strict import NotStrict, measure, short
 from .coercion import meant_for
-from .variants import Spelling, corrections, dag_spelling, fix_of, task_spelling
+from .variants import Spelling, Stray, corrections, dag_spelling, fix_of, task_spelling
 
 MAX_BYTES = 4 * 2**20
 MAX_TASKS = 10_000
@@ -128,6 +128,8 @@ class Reading:
     """The invalid fields that were left out of tasks in `dag`, by task."""
     places: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """The indices of the tasks in `dag` in the document, by id: others may not have been read."""
+    strays: Mapping[str, tuple[dict[str, Any], dict[str, Stray]]] = field(default_factory=dict)
+    """The members of tasks with unknown ones, as they were understood, and the unknown, by path."""
 
 
 def read_dag(
@@ -159,6 +161,7 @@ def read_dag(
         malformed=frozenset(reader.ids) - places.keys(),
         unread=reader.unread,
         places=places,
+        strays=reader.strays,
     )
 
 
@@ -210,6 +213,7 @@ class _Reader:
         self.notes: list[str] = []
         self.problems: list[Problem] = []
         self.unread: dict[str, frozenset[str]] = {}
+        self.strays: dict[str, tuple[dict[str, Any], dict[str, Stray]]] = {}
         self.ids: list[str] = []
         """The ids of all tasks, also of those that could not be read."""
 
@@ -260,6 +264,8 @@ class _Reader:
         )
         self.notes += spelling.notes
         self.problems += spelling.problems
+        if spelling.strays:
+            self.strays[path] = dict(spelling.members), spelling.strays
         if isinstance(spelling.members.get("id"), str):
             self.ids.append(spelling.members["id"])
         before = len(self.problems) - len(spelling.problems)

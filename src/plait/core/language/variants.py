@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..values import near_json
 from ..values.near_json import NearJson
@@ -84,6 +84,14 @@ LEFT_OUT = frozenset(
 _LISTS = ("depends_on", "return")
 
 
+class Stray(NamedTuple):
+    """An unknown member of a task, which may be an argument of its tool."""
+
+    value: Any
+    read_as: str = ""
+    """The field that it was taken for, so that the rest could be read."""
+
+
 @dataclass(slots=True)
 class Spelling:
     """The members of a task or a document in their usual spelling, with notes on what was
@@ -92,6 +100,7 @@ class Spelling:
     members: dict[str, Any]
     notes: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    strays: dict[str, Stray] = field(default_factory=dict)
 
 
 def dag_spelling(
@@ -200,6 +209,7 @@ def _named(
         usual = usual if usual in known else foreign.get(name) or foreign.get(snake) or ""
         if usual in spelling.members:
             spelling.problems.append(_given_twice(name, usual, spelling, value, path, id))
+            spelling.strays[name] = Stray(value)
             continue
         may_guess = not usual and len(spelling.problems) < guesses and snake not in LEFT_OUT
         near = nearest(name, known, 2) if may_guess else []
@@ -214,6 +224,7 @@ def _named(
         )
         if usual and value is not None:
             spelling.members[usual] = value
+        spelling.strays[name] = Stray(value, usual)
     _without_server(members, spelling, path, id)
     return spelling
 

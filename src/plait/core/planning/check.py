@@ -47,6 +47,7 @@ from .mismatch import MAX_NOTES, Mismatches
 from .omissions import left_out, without
 from .places import mentions, part_at, paths_of
 from .plan import MAX_CALLS, Cost, Plan, PlannedTask, TakenOver, find_cycles, lay_out, unknown
+from .strays import with_strays_moved
 
 MAX_ITEMS = 1_000
 MAX_LOOKALIKES = 20
@@ -88,7 +89,8 @@ def check(
     checker.check_calls(planned, max_calls)
     checker.check_cycles(tasks)
     if checker.problems:
-        raise InvalidDag(with_one_fix_a_place(checker.problems), checker.notes)
+        problems = with_strays_moved(checker.problems, reading.strays, catalog)
+        raise InvalidDag(with_one_fix_a_place(problems), checker.notes)
     return lay_out(dag, tasks, checker.notes, cost, alone)
 
 

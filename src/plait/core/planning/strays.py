@@ -1,0 +1,98 @@
+"""Arguments of a tool that stand next to `tool` instead of in `arguments`.
+
+The reader of documents knows no tools, so it takes such a member for a misspelt or needless field.
+Here the tool is known: the fix puts all of them where they belong. A rename stays within one
+object, so it is the whole task that is replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+
+from ..language.variants import OF_A_TASK, Stray
+from ..tools.catalog import Catalog, Tool
+from ..values.problems import MAX_FIX_CHARS, Fix, Op, Problem, slip_of, written
+from ..values.strict import JsonObject, dumps
+from .keywords import Part, declared, required_of
+from .types import Types
+
+
+def with_strays_moved(
+    problems: Iterable[Problem],
+    strays: Mapping[str, tuple[JsonObject, Mapping[str, Stray]]],
+    catalog: Catalog,
+) -> list[Problem]:
+    """Return *problems* with the fixes of members that belong into `arguments`. *strays* has the
+    members of tasks as they were understood, and those of them that are unknown, by path."""
+    found = list(problems)
+    for path, (members, unknown) in strays.items():
+        name = members.get("tool")
+        tool = catalog.find(name) if isinstance(name, str) else None
+        arguments = members.get("arguments", {})
+        if tool is None or not isinstance(arguments, dict):
+            continue
+        types = Types()
+        forms = types.forms(Part(tool.input.definition, tool.input.definition))
+        free = declared(forms).keys() - arguments.keys()
+        needed = {name for form in forms for name in required_of(form)}
+        moved = {name: stray for name, stray in unknown.items() if name in free}
+        doubtful = {
+            name for name, stray in moved.items() if name not in needed and _is_field(name, stray)
+        }
+        if moved:
+            found = _moved(found, path, members, moved, doubtful, tool)
+    return found
+
+
+def _is_field(name: str, stray: Stray) -> bool:
+    """Return whether *name* may as well be meant as the field that it was read as."""
+    return bool(stray.read_as) and (
+        name in OF_A_TASK
+        or stray.read_as.startswith(name)
+        or slip_of(name, [stray.read_as]) is not None
+    )
+
+
+def _moved(
+    problems: list[Problem],
+    path: str,
+    members: JsonObject,
+    moved: Mapping[str, Stray],
+    doubtful: Collection[str],
+    tool: Tool,
+) -> list[Problem]:
+    """Return *problems* with one fix for all members that are *moved*. It holds the task at *path*
+    as it was understood, so other fixes of names of its fields are in it."""
+    guessed = {stray.read_as for stray in moved.values()}
+    values: JsonObject = {name: stray.value for name, stray in moved.items()}
+    arguments = members.get("arguments", {})
+    assert isinstance(arguments, dict)
+    task: JsonObject = {name: value for name, value in members.items() if name not in guessed}
+    task["arguments"] = {**arguments, **values}
+    fix: Fix | None = Fix(Op.REPLACE, task, path)
+    if doubtful or len(dumps(task)) > MAX_FIX_CHARS:
+        fix = None
+    is_fixed = fix is not None
+    strays = {f"{path}{written((name,))}": name for name in moved}
+    settled = [
+        *(f"{path}.{name}" for name in guessed if name and is_fixed),
+        *(f"{path}.arguments{written((name,))}" for name in moved if is_fixed),
+    ]
+    kept: list[Problem] = []
+    for problem in problems:
+        if problem.path in strays and problem.code == "unknown_field":
+            name = strays[problem.path]
+            message = f'"{name[:80]}" is an argument of {tool.full_name}, not a field of a task.'
+            hint = "Write it into arguments."
+            if name in doubtful:
+                hint = f'Write it into arguments, or name it "{moved[name].read_as}".'
+            kept.append(replace(problem, message=message, hint=hint, fix=fix))
+            fix = None
+        elif any(problem.path == place for place in settled):
+            continue  # it goes with the fix
+        elif is_fixed and problem.code == "unknown_field" and problem.path.startswith(f"{path}."):
+            kept.append(replace(problem, fix=None))
+        else:
+            kept.append(problem)
+    return kept

@@ -1,0 +1,144 @@
+"""Arguments that stand next to `tool` are put into `arguments` by their fix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plait.core.language.dag import read_dag
+from plait.core.planning.check import check
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.policy import Policy
+from plait.core.values.problems import Problem
+from plait.core.values.strict import dumps
+from plait.errors import InvalidDag
+from tests.fakes import tool
+
+from ..patching import patched
+
+TEXT, NUMBER = {"type": "string"}, {"type": "integer"}
+CATALOG = Catalog(
+    [
+        tool("s:any"),
+        tool(
+            "s:create",
+            {
+                **dict.fromkeys(("title", "body", "description", "status", "type", "filter"), TEXT),
+                **dict.fromkeys(("limit", "timeout", "name", "action", "items"), TEXT),
+                "n": NUMBER,
+                "content-type": TEXT,
+            },
+            ["title"],
+        ),
+        tool("s:act", {"action": TEXT, "function": TEXT}, ["action", "function"]),
+    ],
+    [ServerInfo("s", ServerState.READY)],
+)
+
+
+def problems(*tasks: dict[str, Any]) -> list[Problem]:
+    with pytest.raises(InvalidDag) as refused:
+        check(read_dag({"tasks": list(tasks)}), CATALOG, Policy())
+    return list(refused.value.problems)
+
+
+def fixed(*tasks: dict[str, Any], rounds: int = 1) -> list[dict[str, Any]]:
+    """Return *tasks* with all their fixes applied, which makes them right."""
+    document: Any = {"tasks": list(tasks)}
+    for _ in range(rounds):
+        found = problems(*document["tasks"])
+        fixes: list[Any] = [p.document()["fix"] for p in found if p.fix is not None]
+        document = patched(document, fixes)
+    check(read_dag(dumps(document)), CATALOG, Policy())
+    made: list[dict[str, Any]] = document["tasks"]
+    return made
+
+
+A = {"id": "a", "tool": "s:create"}
+
+
+@pytest.mark.parametrize(
+    "strays",
+    [
+        {"title": "x"},
+        {"title": "x", "body": "y", "description": "z", "status": "open", "type": "bug"},
+        {"title": "x", "limit": "5"},
+        {"title": "x", "name": "n"},
+        {"title": "x", "content-type": "text/plain"},
+        {"title": "x", "action": "go"},
+        {"title": "$OUTPUT[b].x"},
+    ],
+)
+@pytest.mark.parametrize("arguments", [{}, {"arguments": {}}, {"arguments": {"n": 5}}])
+def test_arguments_that_stand_next_to_the_tool_are_moved(
+    strays: dict[str, Any], arguments: dict[str, Any]
+) -> None:
+    b = {"id": "b", "tool": "s:any"}
+    [task, _] = fixed({**A, **strays, **arguments}, b)
+    assert task == {**A, "arguments": {**arguments.get("arguments", {}), **strays}}
+
+
+def test_the_problem_says_where_it_belongs() -> None:
+    [problem] = problems({**A, "title": "x"})
+    assert problem.document() == {
+        "path": "tasks[0].title",
+        "id": "a",
+        "code": "unknown_field",
+        "message": '"title" is an argument of s:create, not a field of a task.',
+        "hint": "Write it into arguments.",
+        "fix": {
+            "op": "replace",
+            "path": "tasks[0]",
+            "value": {"id": "a", "tool": "s:create", "arguments": {"title": "x"}},
+        },
+    }
+
+
+def test_the_fix_goes_together_with_the_other_fixes_of_the_task_and_of_others() -> None:
+    b = {"id": "b", "tool": "s:create", "if": "a", "priority": "2", "zork": 1, "title": "y"}
+    b |= {"dependz_on": ["a"], "arguments": {"n": "5", "bdy": "z"}}
+    made = fixed({**A, "zork": 1, "arguments": {"title": "x"}}, b, {**A, "id": "c", "title": "z"})
+    assert made == [
+        {**A, "arguments": {"title": "x"}},
+        {
+            "id": "b",
+            "tool": "s:create",
+            "when": "a",
+            "priority": 2,
+            "depends_on": ["a"],
+            "arguments": {"n": 5, "body": "z", "title": "y"},
+        },
+        {**A, "id": "c", "arguments": {"title": "z"}},
+    ]
+
+
+def test_what_the_tool_needs_is_its_argument_though_other_engines_have_a_field_of_that_name() -> (
+    None
+):
+    [task] = fixed({"id": "a", "tool": "s:act", "action": "x", "function": "y"})
+    assert task == {"id": "a", "tool": "s:act", "arguments": {"action": "x", "function": "y"}}
+
+
+@pytest.mark.parametrize(("name", "field"), [("filter", "select"), ("timeout", "timeout_s")])
+def test_a_name_that_may_be_a_field_as_well_has_no_fix(name: str, field: str) -> None:
+    found = problems({**A, "arguments": {"title": "x"}, name: "n"})
+    [problem] = [one for one in found if one.path == f"tasks[0].{name}"]
+    assert problem.fix is None
+    assert problem.hint == f'Write it into arguments, or name it "{field}".'
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        {**A, "arguments": {"title": "x"}, "title": "y"},
+        {**A, "arguments": {"title": "x"}, "zork": "y"},
+        {"id": "a", "tool": "s:none", "title": "x"},
+        {"id": "a", "tool": "s:any", "title": "x"},
+        {**A, "title": "x", "arguments": 5},
+        {**A, "title": "x" * 3_000},
+    ],
+)
+def test_nothing_is_moved_that_does_not_belong_there_or_is_too_long(task: dict[str, Any]) -> None:
+    fixes = [problem.fix for problem in problems(task) if problem.fix is not None]
+    assert all(fix.path is None for fix in fixes)
