@@ -90,6 +90,29 @@ async def test_select_reads_a_part_of_an_output(connect: Connect):
     assert "at character 10" in first_text(wrong)
 
 
+async def test_a_select_with_a_slip_comes_back_with_its_fix_as_in_a_dag(connect: Connect):
+    async with connect() as client:
+        document = {"tasks": [task("a", "s:many", arguments={"n": 3})]}
+        run = structured(await client.call_tool("execute_dag", document))["run_id"]
+        for select, fix in {
+            "itms[0]": "items[0]",
+            "a.items[0]": "items[0]",
+            "items.length": "length(items)",
+            "$OUTPUT[a].items[0]": "items[0]",
+            "items[?@ === 2]": "items[?@ == 2]",
+        }.items():
+            request = {"run_id": run, "task": "a", "select": select}
+            wrong = await client.call_tool("get_run", request)
+            [error] = structured(wrong)["errors"]
+            assert wrong.is_error
+            assert (error["path"], error["code"]) == ("select", "invalid_expression")
+            assert error["fix"] == {"op": "replace", "path": "select", "value": fix}
+            right = await client.call_tool("get_run", {**request, "select": fix})
+            assert not right.is_error
+        absent = await client.call_tool("get_run", {**request, "select": "owner.login"})
+    assert structured(absent)["value"] is None
+
+
 async def test_an_output_can_be_read_while_the_rest_of_its_run_goes_on(connect: Connect):
     async with connect() as client:
         tasks = [sleep("slow", 1_000), task("quick"), sleep("soon", 10)]

@@ -35,7 +35,7 @@ def output_answer(
         return _no_output(frame, task, error, limit)
     value = output.value
     if request.select is not None:
-        value = _selected(request.select, output)
+        value = _selected(request.select, output, task.id)
     value = output_with_addresses(value, task.tool, address_of)
     if request.offset is None and request.limit is None:
         whole: JsonObject = {**frame, "chars": 0, "value": value}
@@ -44,23 +44,21 @@ def output_answer(
     return _page(frame, written(value), request, limit)
 
 
-def _selected(text: str, output: Output) -> Json:
-    """Apply the expression *text* to *output*. Raises `Refused`."""
-    from ..core.expressions.evaluation import expression
+def _selected(text: str, output: Output, id: str) -> Json:
+    """Apply the expression *text* to *output*, of the task *id*. Raises `Refused`."""
+    from ..core.expressions.queries import Query
 
+    query = Query(output.value, is_wrapped=output.is_wrapped, own=id)
     try:
-        read = expression(text)
-        if read.references:
-            message = f"{read.references[0]} cannot be used here: there is only the output."
-            raise Refused([Problem("select", ExpressionFailed.code, message)])
-        value = read.evaluate(output.value, is_wrapped=output.is_wrapped)
+        value = query.ask(text)
         measure(value)
     except NotStrict as error:
         message = f"Its result is not strict JSON: {error}."
         raise Refused([Problem("select", ExpressionFailed.code, message)]) from None
     except ExpressionFailed as error:
-        problem = Problem("select", error.code, f"{error.message}.", error.hint)
-        raise Refused([problem]) from None
+        raise Refused(query.problems(text, error, "select")) from None
+    if problems := query.slips(text, value, "select"):
+        raise Refused(problems)
     return value
 
 

@@ -18,6 +18,8 @@ CERTAIN: list[tuple[str, int, str, str | None]] = [
     ("(items).title", 9, "a list has no field title", "(items)[].title"),
     ("items[?assignee == None]", 20, "None is written null", "items[?assignee == null]"),
     ("$OUTPUT[any][?x == True]", 20, "True is written true", "$OUTPUT[any][?x == true]"),
+    ("[totl, total]", 2, "unknown field totl", "[total, total]"),
+    ('items | ["title"]', 10, "a list has no field title", "items | [[].title]"),
     ("items.title", 7, "a list has no field title", "items[].title"),
     ("total.x", 7, "an integer has no fields", None),
     ("items[0].labels.name", 17, "a list has no field", None),

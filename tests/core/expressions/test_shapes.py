@@ -81,3 +81,11 @@ def test_a_shape_has_a_bounded_number_of_levels() -> None:
     for _ in range(3 * MAX_LEVELS):
         shape = list_of(object_of({"a": shape}))
         assert shape.levels <= MAX_LEVELS + 1
+
+
+def test_values_like_a_known_one_have_its_kinds_and_members_and_any_texts() -> None:
+    shape = of_value({"a": ["x", 1], "b": None}, is_exact=False)
+    assert shape.is_closed
+    assert shape.member("a").elements == of("text", "integer")
+    assert shape.member("b") == of("null")
+    assert of_value("x", is_exact=False) == of("text")

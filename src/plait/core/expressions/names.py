@@ -89,8 +89,10 @@ class Names:
                 f"{shape} has no fields" if "object" not in shape.kinds else f"unknown field {name}"
             )
             if shape.known == {"list"}:
-                before = self._findings.text[node.start - 1 : node.start]
-                start, end = node.start - (before in (".", "[")), node.end + (before == "[")
+                before = self._findings.text[: node.start].rstrip()
+                is_key = node.is_quoted and re.search(r"[\w\])}\"]\[$", before) is not None
+                start = len(before) - 1 if is_key or before.endswith(".") else node.start
+                end = node.end + is_key
                 has_it = shape.elements.has(name) is There.YES
                 over = Edit(start, end, f"[].{as_name(name)}") if has_it else None
                 return self._findings.say(
@@ -100,8 +102,7 @@ class Names:
                     over,
                     is_note=shape.is_learned,
                 )
-            in_brackets = self._findings.text[node.start - 1 : node.start] == "["
-            edit = (dumps(near) if in_brackets else as_name(near)) if near else None
+            edit = (dumps(near) if node.is_quoted else as_name(near)) if near else None
             hint = f"Fields: {some_of(shape.members, 12)}." if shape.members else ""
             return self._findings.say(
                 node.start, node.end, what, edit, is_note=shape.is_learned, hint=hint

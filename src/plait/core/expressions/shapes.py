@@ -175,23 +175,27 @@ def _united(one: Shape, other: Shape, known: dict[tuple[int, int], Shape]) -> Sh
     )
 
 
-def of_value(value: Any, levels: int = MAX_LEVELS) -> Shape:
-    """Return the shape of one known value."""
+def of_value(value: Any, levels: int = MAX_LEVELS, *, is_exact: bool = True) -> Shape:
+    """Return the shape of one known value; if not *is_exact*, of values like it, whatever their
+    texts and numbers are."""
     match value:
         case None:
             return of("null")
         case bool():
             return of("boolean")
         case int() | float():
-            return Shape(
-                frozenset({"integer" if value == int(value) else "number"}), options=(value,)
-            )
+            kind = "integer" if value == int(value) else "number"
+            return Shape(frozenset({kind}), options=(value,) if is_exact else None)
         case str():
-            return Shape(frozenset({"text"}), options=(value,))
+            return Shape(frozenset({"text"}), options=(value,) if is_exact else None)
         case list() if levels:
-            return list_of(
-                either(*(of_value(item, levels - 1) for item in value)) if value else ANY
-            )
+            parts = (of_value(item, levels - 1, is_exact=is_exact) for item in value)
+            return list_of(either(*parts) if value else ANY)
         case dict() if levels:
-            return object_of({name: of_value(item, levels - 1) for name, item in value.items()})
+            return object_of(
+                {
+                    name: of_value(item, levels - 1, is_exact=is_exact)
+                    for name, item in value.items()
+                }
+            )
     return of("list" if isinstance(value, list) else "object")
