@@ -26,6 +26,25 @@ async def test_tasks_1_to_max_tasks_and_their_order_breaks_ties_only(house: Hous
             await gateway.execute({"tasks": [task("a"), task("b")]})
 
 
+async def test_a_value_is_made_of_outputs_without_a_call(house: House) -> None:
+    result = await house.run(
+        task("a", x=[3, 4]),
+        {"id": "v", "value": {"all": "$OUTPUT[a].x", "text": "${OUTPUT[a].x[0]}!"}},
+        {"id": "s", "value": "$OUTPUT[v].all", "select": "sum(@)"},
+        {"id": "e", "for_each": "$OUTPUT[a].x", "value": {"at": "$INDEX", "n": "$ITEM"}},
+        **{"return": ["*"]},
+    )
+    assert result.outputs == {
+        "a": {"x": [3, 4]},
+        "v": {"all": [3, 4], "text": "3!"},
+        "s": 7,
+        "e": [{"at": 0, "n": 3}, {"at": 1, "n": 4}],
+    }
+    assert result.metrics.max_parallelism == 1
+    both = {"id": "v", "value": 1, "tool": "s:echo"}
+    assert await house.refused(both) == {"tasks[0].value": "unknown_field"}
+
+
 async def test_return_defaults_to_the_leaves_and_star_is_all(house: House) -> None:
     tasks = task("a", x=1), task("b", x="$OUTPUT[a].x"), task("c") | {"depends_on": ["b"]}
     assert list((await house.run(*tasks)).outputs) == ["c"]

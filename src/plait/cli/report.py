@@ -211,7 +211,8 @@ def _outcome(task: TaskResult) -> str:
         parts.append("cache")
     if task.attempts > 1:
         parts.append(f"{task.attempts} calls")
-    if task.status == "success" and not task.attempts and task.duration_ms is None:
+    is_call = ":" in task.tool
+    if task.status == "success" and is_call and not task.attempts and task.duration_ms is None:
         parts.append("taken from the earlier run")
     if task.reason is not None:
         parts.append(one_line(task.reason, 80))

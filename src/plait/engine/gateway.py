@@ -393,7 +393,8 @@ class Gateway:
         reading = read_dag(
             document, max_tasks=limits.max_tasks, max_bytes=limits.max_document_bytes
         )
-        await self._reach([task.tool for task in reading.dag.tasks], LONGEST_START_S)
+        tools = [task.tool for task in reading.dag.tasks if task.tool is not None]
+        await self._reach(tools, LONGEST_START_S)
         taken_over: dict[str, TakenOver] = {}
         outputs: dict[str, Output] = {}
         items: dict[str, EarlierItems] = {}

@@ -66,6 +66,10 @@ _TASK = _object(
             **_ANY_OBJECT,
             "description": 'Arguments of that tool. Strings may hold "$OUTPUT[id].path".',
         },
+        "value": {
+            **_ANY_OBJECT,
+            "description": "Instead of a tool: an object made of outputs. No call.",
+        },
         "depends_on": _texts("Ids to wait for when no reference says so."),
         "for_each": _text('Reference to a list: run once per element, "$ITEM" is the element.'),
         "select": _text("JMESPath applied to the output."),
@@ -75,7 +79,6 @@ _TASK = _object(
         },
     },
     "id",
-    "tool",
 )
 
 _DAG = _object(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.core.language.dag import Dag, Reading, Task, read_dag
-from plait.core.values.problems import MAX_GUESSES, Problem
+from plait.core.values.problems import MAX_GUESSES, REMOVE, Problem
 from plait.core.values.strict import dumps
 from plait.errors import InvalidDag
 
@@ -391,3 +391,50 @@ def outcome(document: Any) -> Reading | InvalidDag:
         return read_dag(document)
     except InvalidDag as refused:
         return refused
+
+
+def test_a_task_makes_a_value_in_place_of_a_call() -> None:
+    [task] = read_dag({"tasks": [{"id": "v", "value": None}]}).dag.tasks
+    assert (task.is_value, task.value, task.tool) == (True, None, None)
+    [task] = read_dag({"tasks": [{"id": "v", "value": {"x": [1]}, "timeout_s": None}]}).dag.tasks
+    assert task.value == {"x": [1]}
+
+
+def test_a_value_that_is_null_beside_a_tool_was_not_given() -> None:
+    """Some clients send every optional field."""
+    [task] = read_dag({"tasks": [{"id": "a", "tool": "s:t", "value": None}]}).dag.tasks
+    assert (task.is_value, task.tool) == (False, "s:t")
+    [task] = read_dag({"tasks": [{"id": "a", "tool": None, "value": 1}]}).dag.tasks
+    assert task.is_value
+
+
+@pytest.mark.parametrize("make", [lambda task: task, lambda task: Dag(tasks=[Task(**task)])])
+def test_a_task_is_a_call_or_a_value_and_one_of_them(make: Any) -> None:
+    def problems(**fields: Any) -> list[tuple[str, str]]:
+        made = make({"id": "a", **fields})
+        document = made if isinstance(made, Dag) else {"tasks": [made]}
+        try:
+            found = read_dag(document).problems
+        except InvalidDag as error:
+            found = error.problems
+        return [(problem.path, problem.code) for problem in found]
+
+    assert problems() == [("tasks[0].tool", "missing_field")]
+    assert problems(tool="s:t", value=1) == [("tasks[0].value", "unknown_field")]
+    assert problems(value=1, retries=2, arguments={}) == [
+        ("tasks[0].arguments", "unknown_field"),
+        ("tasks[0].retries", "unknown_field"),
+    ]
+    assert problems(value=1, select="x", when="b", for_each=[1], priority=1) == []
+
+
+def test_what_is_for_calls_alone_is_left_out_of_a_value() -> None:
+    [problem] = read_dag({"tasks": [{"id": "a", "value": 1, "weight": 2}]}).problems
+    assert problem.message == "weight is for calls of tools; a value needs none."
+    assert problem.fix == REMOVE
+
+
+def test_a_name_beside_a_value_is_not_taken_for_its_tool() -> None:
+    [problem] = read_dag({"tasks": [{"id": "a", "value": 1, "name": "sum"}]}).problems
+    assert (problem.path, problem.code) == ("tasks[0].name", "unknown_field")
+    assert problem.fix == REMOVE

@@ -251,3 +251,85 @@ def test_an_index_beyond_a_list_of_known_length_is_refused() -> None:
     ]
     found = refused({"tool": "s:list", "for_each": ["a", "b"]}, *tasks)
     assert [problem.id for problem in found] == ["t3", "t5"]
+
+
+LIST = {"id": "a", "tool": "s:list"}
+
+
+def said_of_value(value: Any, *more: dict[str, Any], **fields: Any) -> list[tuple[str, Any]]:
+    """The path of each problem of a DAG with a value made of a list of issues, with its fix."""
+    made = {"id": "v", "value": value, **fields}
+    try:
+        typed(LIST, made, *more)
+    except InvalidDag as error:
+        found = error.problems
+    else:
+        return []
+    return [
+        (problem.path, problem.fix.to if problem.fix is not None else None) for problem in found
+    ]
+
+
+def read(path: str) -> dict[str, Any]:
+    return {"id": "r", "tool": "s:read", "arguments": {"path": path}}
+
+
+@pytest.mark.parametrize(
+    ("value", "path", "place", "fix"),
+    [
+        ({"n": "$OUTPUT[a].total"}, "$OUTPUT[v].m", "path", None),
+        ({"total": 1}, "$OUTPUT[v].totl", "path", "$OUTPUT[v].total"),
+        ({"n": "$OUTPUT[a].total"}, "$OUTPUT[v].n", "path", None),
+        ([1, 2], "$OUTPUT[v].x", "path", None),
+        ("$OUTPUT[a].items", "$OUTPUT[v][0].titel", "path", "$OUTPUT[v][0].title"),
+        ({"x": ["$OUTPUT[a].items[*].title"]}, "$OUTPUT[v].x[0][0].y", "path", None),
+        ("the ${OUTPUT[a].total}", "$OUTPUT[v].x", "path", None),
+        ("${OUTPUT[a].total ?? false}", "$OUTPUT[v]", "path", None),
+    ],
+)
+def test_a_path_or_type_that_a_value_rules_out_is_refused(
+    value: Any, path: str, place: str, fix: Any
+):
+    assert said_of_value(value, read(path)) == [(f"tasks[2].arguments.{place}", fix)]
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        ({"t": "$OUTPUT[a].items[0].title"}, "$OUTPUT[v].t"),
+        ({"t": "number ${OUTPUT[a].total}"}, "$OUTPUT[v].t"),
+        ('${OUTPUT[a].total ?? "none"}', "$OUTPUT[v]"),
+        ({"result": {"t": "x"}}, "$OUTPUT[v].result.t"),
+        (["a", "$OUTPUT[a].items[0].title"], "$OUTPUT[v][1]"),
+    ],
+)
+def test_what_a_value_may_hold_is_accepted(value: Any, path: str):
+    assert said_of_value(value, read(path)) == []
+
+
+def test_a_value_is_checked_like_arguments():
+    assert said_of_value({"x": ["$OUTPUT[a].itms"]}) == [
+        ("tasks[1].value.x[0]", "$OUTPUT[a].items")
+    ]
+    assert said_of_value("$OUTPUT[v]") == [("tasks[1].value", None)]
+    assert said_of_value({"y": "$OUTPUT[gone]"}) == [("tasks[1].value.y", None)]
+
+
+def test_items_and_conditions_know_the_shape_of_a_value():
+    each = {"id": "m", "tool": "s:open", "for_each": "$OUTPUT[v].n"}
+    assert [place for place, _ in said_of_value({"n": 1}, each)] == ["tasks[2].for_each"]
+    when = {"id": "w", "value": 1, "when": "v.m"}
+    assert [place for place, _ in said_of_value({"n": 1}, when)] == ["tasks[2].when"]
+    [select] = said_of_value({"name": "$OUTPUT[a].total"}, select="nmae")
+    assert select == ("tasks[1].select", "name")
+
+
+def test_values_for_each_item_are_a_list_of_what_is_made():
+    assert (
+        said_of_value({"n": "$ITEM.title"}, read("$OUTPUT[v][0].n"), for_each="$OUTPUT[a].items")
+        == []
+    )
+    [(place, fix)] = said_of_value(
+        {"n": "$ITEM.title"}, read("$OUTPUT[v].n"), for_each="$OUTPUT[a].items"
+    )
+    assert (place, fix) == ("tasks[2].arguments.path", None)

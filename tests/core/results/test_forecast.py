@@ -134,6 +134,15 @@ def test_the_items_of_a_list_that_is_not_known_yet_count_as_one() -> None:
     assert result.metrics.sequential_time_ms == 4_000
 
 
+def test_values_take_no_time_and_hold_nothing_up() -> None:
+    made = {"id": "v", "value": {"x": "$OUTPUT[a].gone"}, "select": "x.y"}
+    each = {"id": "m", "for_each": "$OUTPUT[v].list", "value": "$ITEM.z"}
+    found = expected(task("a"), made, each, task("b", "two", "m"))
+    assert (found.metrics.execution_time_ms, found.metrics.sequential_time_ms) == (3000, 3000)
+    assert found.metrics.critical_path == ("a", "b")
+    assert found.untimed == ()
+
+
 def test_the_estimate_tells_the_times_and_how_much_runs_at_once() -> None:
     assert expected(*FOUR, limits=Limits(gateway=2)).document() == {
         "execution_time_ms": 2_000, "sequential_time_ms": 4_000, "speedup": 2.0,

@@ -42,7 +42,8 @@ class Played:
             for name in ("max_bytes", "max_calls", "max_items", "timeout_s")
             if name in options
         }
-        document = {"tasks": [{"tool": "s:do", **task} for task in tasks], **options}
+        tasks = tuple(task if "value" in task else {"tool": "s:do", **task} for task in tasks)
+        document = {"tasks": [*tasks], **options}
         plan = check(read_dag(document), CATALOG, Policy())
         self.run = Run("r", plan, conflicts=conflicts_in(plan), **limits)
         self.now = 0.0
@@ -534,3 +535,103 @@ def test_the_calls_of_a_run_are_limited_and_the_tasks_beyond_them_fail():
     [error] = played.errors
     assert error.message == "it has 2 calls, and this run has made 3 of at most 4"
     assert error.hint == "Send the rest as another DAG."
+
+
+# Values.
+
+
+def test_a_value_is_made_of_outputs_without_a_call():
+    played = Played(
+        {"id": "a"},
+        {"id": "b"},
+        {"id": "v", "value": {"sum": ["$OUTPUT[a].n", "$OUTPUT[b].n"], "text": "${OUTPUT[a].n}!"}},
+        {"id": "c", "arguments": {"x": "$OUTPUT[v].sum[1]"}},
+    )
+    played.answer("a", {"n": 1})
+    assert played.statuses["v"] == "pending"
+    played.answer("b", {"n": 2})
+    assert played.run.outputs["v"] == Output.of({"sum": [1, 2], "text": "1!"})
+    assert played.run.usage.calls == 3
+    assert [call.arguments for call in played.run.ready] == [{"x": 2}]
+    state = played.run.states["v"]
+    assert (state.attempts, state.started_at, state.cached) == (0, None, False)
+
+
+def test_a_select_shapes_a_value():
+    played = Played({"id": "v", "value": [3, 1, 2], "select": "max(@)"})
+    assert played.run.outputs["v"].value == 3
+    assert played.run.is_done
+
+
+@pytest.mark.parametrize("value", [None, False, 0, "", [], {}])
+def test_any_json_value_is_a_value(value: Any):
+    played = Played({"id": "v", "value": value})
+    assert (played.statuses["v"], played.run.outputs["v"].value) == ("success", value)
+
+
+def test_values_are_made_for_each_item_and_the_items_that_fail_are_reported():
+    played = Played(
+        {"id": "a"},
+        {
+            "id": "v",
+            "for_each": "$OUTPUT[a]",
+            "value": {"n": "$ITEM.n", "at": "$INDEX"},
+            "select": "n",
+        },
+    )
+    played.answer("a", [{"n": 7}, {}, {"n": 9}])
+    assert played.statuses["v"] == "failed"
+    output = played.run.states["v"].output
+    assert output is not None
+    assert output.value == [7, None, 9]
+    assert [(error.index, error.code) for error in played.errors] == [(1, "reference_error")]
+
+
+def test_values_of_an_empty_list_are_an_empty_list():
+    played = Played({"id": "v", "for_each": [], "value": "$ITEM"})
+    assert played.run.outputs["v"].value == []
+
+
+def test_a_value_whose_reference_leads_nowhere_fails_and_what_needs_it_is_skipped():
+    played = Played(
+        {"id": "a"}, {"id": "v", "value": "$OUTPUT[a].gone"}, {"id": "w", "value": "$OUTPUT[v]"}
+    )
+    played.answer("a", {"n": 1})
+    assert played.codes == {"v": "reference_error", "w": "dependency_failed"}
+    assert played.run.status == "partial"
+
+
+def test_a_value_keeps_to_rules_and_conditions():
+    played = Played(
+        {"id": "a"},
+        {"id": "no", "value": 1, "when": "a.ok"},
+        {"id": "late", "value": "${OUTPUT[a].x ?? 5}", "trigger_rule": "all_done"},
+    )
+    played.answer("a", ToolError("no"))
+    assert played.codes == {"a": "tool_error", "no": "dependency_failed"}
+    assert played.run.outputs["late"].value == 5
+
+
+def test_values_count_for_what_a_run_may_keep():
+    played = Played({"id": "a"}, {"id": "v", "value": ["$OUTPUT[a]"] * 9}, max_bytes=100)
+    played.answer("a", "x" * 20)
+    assert played.codes == {"v": "output_too_large"}
+
+
+def test_a_value_that_multiplies_an_output_is_not_put_together():
+    played = Played({"id": "a"}, {"id": "v", "value": ["$OUTPUT[a]"] * 900})
+    played.start()
+    played.run.succeed(Key("r", "a"), Output.of("x" * 1_000_000), 1.0)
+    assert played.codes == {"v": "output_too_large"}
+    assert [error.message for error in played.errors] == [
+        "the value holds more than 9,000,018 bytes; at most 8,388,608 are put together"
+    ]
+
+
+def test_under_fail_fast_a_value_that_fails_ends_the_run():
+    played = Played(
+        {"id": "a"}, {"id": "b"}, {"id": "v", "value": "$OUTPUT[a].gone"}, fail_fast=True
+    )
+    played.answer("a", {})
+    assert played.run.stopped_by == "fail_fast"
+    assert played.statuses == {"a": "success", "b": "cancelled", "v": "failed"}

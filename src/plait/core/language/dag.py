@@ -4,7 +4,7 @@ of form."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -21,7 +21,7 @@ from pydantic_core import ErrorDetails
 
 from ...errors import InvalidDag
 from ..values import near_json
-from ..values.problems import MAX_GUESSES, Fix, Op, Problem
+from ..values.problems import MAX_GUESSES, REMOVE, Fix, Op, Problem
 from ..values.strict import NotStrict, measure, short
 from .coercion import meant_for
 from .variants import Spelling, Stray, corrections, dag_spelling, fix_of, task_spelling
@@ -39,12 +39,14 @@ Strings = Annotated[Sequence[str], GetPydanticSchema(lambda _, handler: handler(
 
 
 class Task(BaseModel):
-    """One tool call of a DAG (`docs/dag.md`, "Tasks")."""
+    """One tool call of a DAG, or one value made of outputs (`docs/dag.md`, "Tasks")."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     id: Id
-    tool: Annotated[StrictStr, Field(min_length=1, max_length=300)]
+    tool: Annotated[StrictStr, Field(min_length=1, max_length=300)] | None = None
+    value: Any = None
+    """Any JSON value, if there is no tool."""
     arguments: dict[StrictStr, Any] = Field(default_factory=dict)
     depends_on: Strings = ()
     for_each: list[Any] | StrictStr | None = None
@@ -60,6 +62,11 @@ class Task(BaseModel):
     writes: Strings = ()
     cache: StrictBool | CacheSeconds | None = None
     literal: StrictBool = False
+
+    @property
+    def is_value(self) -> bool:
+        """Whether it makes a value and calls no tool."""
+        return self.tool is None
 
 
 class Dag(BaseModel):
@@ -88,6 +95,19 @@ class Dag(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 TASK_FIELDS = frozenset(Task.model_fields)
+OF_CALLS = frozenset(
+    {
+        "arguments",
+        "timeout_s",
+        "retries",
+        "allow_repeat",
+        "weight",
+        "reads",
+        "writes",
+        "cache",
+    }
+)
+"""The fields that say how a tool is called."""
 DAG_FIELDS = frozenset(
     field.serialization_alias or name for name, field in Dag.model_fields.items()
 )
@@ -106,7 +126,7 @@ _EXPECTED = {
 }
 _HINTS = {
     "id": 'Give each task an id of its own, such as "a".',
-    "tool": 'Name a tool as "server:tool".',
+    "tool": 'Name a tool as "server:tool", or write value for a value made of outputs.',
     "arguments": 'Send an object, such as {"path": "README.md"}.',
     "depends_on": 'Send a list of ids, such as ["a", "b"].',
     "return": 'Send a list of ids, or ["*"] for all.',
@@ -188,8 +208,11 @@ def _read_model(dag: Dag, max_tasks: int) -> Reading:
     """Read a `Dag` made in Python: check only what its models cannot express."""
     problems = list(_count(len(dag.tasks), max_tasks, may_be_empty=dag.resume_from is not None))
     for index, task in enumerate(dag.tasks):
+        problems += _one_of_its_kind(task.model_fields_set, f"tasks[{index}]", task.id)
         try:
-            measure({"arguments": task.arguments, "for_each": task.for_each}, DEPTH)
+            measure(
+                {"arguments": task.arguments, "value": task.value, "for_each": task.for_each}, DEPTH
+            )
         except NotStrict as error:
             problems.append(
                 Problem(
@@ -270,6 +293,9 @@ class _Reader:
             self.ids.append(spelling.members["id"])
         before = len(self.problems) - len(spelling.problems)
         task = self.validated(Task, spelling.members, path, id)
+        self.problems += _one_of_its_kind(spelling.members.keys(), path, id)
+        if spelling.members.keys().isdisjoint({"tool", "value"}):
+            return None
         if task is not None and len(self.problems) > before:
             wrong = [problem.path.removeprefix(f"{path}.") for problem in self.problems[before:]]
             self.unread[task.id] = frozenset(name.partition("[")[0] for name in wrong)
@@ -327,7 +353,28 @@ def _is_usual(members: Mapping[str, Any]) -> bool:
         and _STR.issuperset(map(type, needs))
         and not (isinstance(items, str) and items.lstrip().startswith("["))
         and None not in members.values()
+        and (
+            "value" not in members
+            if "tool" in members
+            else "value" in members and OF_CALLS.isdisjoint(members)
+        )
     )
+
+
+def _one_of_its_kind(members: Set[str], path: str, id: str | None) -> Iterator[Problem]:
+    """Find out what a task with these members does: it calls a tool or makes a value."""
+    if "value" not in members:
+        if "tool" not in members:
+            place = f"{path}.tool"
+            yield Problem(place, "missing_field", "tool is missing.", _HINTS["tool"], id)
+    elif "tool" in members:
+        message = "A task calls a tool or makes a value, not both."
+        hint = "Make the value in a task of its own, and refer to that, or leave one of them out."
+        yield Problem(f"{path}.value", "unknown_field", message, hint, id)
+    else:
+        for name in sorted(members & OF_CALLS):
+            message = f"{name} is for calls of tools; a value needs none."
+            yield Problem(f"{path}.{name}", "unknown_field", message, REMOVE.advice, id, REMOVE)
 
 
 def _is_of_tasks(problem: Problem) -> bool:

@@ -139,7 +139,10 @@ def task_spelling(
         return called
     foreign = dict(OF_A_TASK)
     meant = {foreign.get(name) or foreign.get(_snake(name)) or name: name for name in members}
-    if free := next((field for field in ("tool", "id") if field not in meant), None):
+    free = next((field for field in ("tool", "id") if field not in meant), None)
+    if free == "tool" and "value" in meant:
+        free = None
+    if free is not None:
         foreign["name"] = free
     if id is None and isinstance(named := members.get(meant.get("id", "")), str):
         id = named
@@ -192,7 +195,13 @@ def _named(
 ) -> Spelling:
     """Rename *members* to their usual names. Known members that are null are left out."""
     spelling = Spelling(
-        {name: value for name, value in members.items() if value is not None or name not in known}
+        {
+            name: value
+            for name, value in members.items()
+            if value is not None
+            or name not in known
+            or (name == "value" and members.get("tool") is None)
+        }
     )
     for name, value in members.items():
         if name in known:

@@ -46,7 +46,17 @@ from .items import Items
 from .mismatch import MAX_NOTES, Mismatches
 from .omissions import left_out, without
 from .places import mentions, part_at, paths_of
-from .plan import MAX_CALLS, Cost, Plan, PlannedTask, TakenOver, find_cycles, lay_out, unknown
+from .plan import (
+    MAX_CALLS,
+    VALUE,
+    Cost,
+    Plan,
+    PlannedTask,
+    TakenOver,
+    find_cycles,
+    lay_out,
+    unknown,
+)
 from .strays import with_strays_moved
 
 MAX_ITEMS = 1_000
@@ -113,17 +123,18 @@ class _Checker:
         self._lookalike_notes = 0
 
     def plan_task(self, index: int, task: Task, path: str) -> PlannedTask:
-        tool = self._tool(task, path)
+        tool = VALUE if task.tool is None else self._tool(task, task.tool, path)
         has_items = task.for_each is not None or self._is_unread(task, "for_each")
-        arguments = self._template(task.arguments, f"{path}.arguments", task, items=has_items)
+        field, given = ("value", task.value) if task.is_value else ("arguments", task.arguments)
+        arguments = self._template(given, f"{path}.{field}", task, items=has_items)
         items = self._items(task, path)
         if arguments.texts or arguments.keys or arguments.has_text_defaults:
-            self._lookalikes(task, tool, arguments, f"{path}.arguments", items=has_items)
+            self._lookalikes(task, tool, arguments, f"{path}.{field}", items=has_items)
         if items is not None and isinstance(task.for_each, list):
             self._lookalikes(task, tool, items, f"{path}.for_each", items=False)
         if task.reads or task.writes:
             self._resources(task, path)
-        if tool is not None:
+        if tool is not None and not task.is_value:
             arguments = self._arguments(task, tool, arguments, path)
             self._policy(task, tool, path)
         select = self._expression(task.select, f"{path}.select", task, expression)
@@ -131,7 +142,7 @@ class _Checker:
         links = self._links(task, arguments, items, path)
         self._link_expressions(task, select, when, links, path)
         self._note_rule(task, arguments, path)
-        tool = tool or Tool("", task.tool, listed=False)
+        tool = tool or Tool("", str(task.tool), listed=False)
         policy = self._policy_of(tool)
         return PlannedTask(
             index=index,
@@ -152,11 +163,12 @@ class _Checker:
     def take_over(self, index: int, task: Task, earlier: TakenOver) -> PlannedTask:
         """*task* as it was in the earlier run. Its tool may have been taken from the list since."""
         server, _, name = earlier.tool.partition(":")
+        known = VALUE if task.is_value else self.catalog.tools.get(earlier.tool)
         return PlannedTask(
             index=index,
             task=task,
-            tool=self.catalog.tools.get(earlier.tool) or Tool(server, name, listed=False),
-            arguments=Template(task.arguments),
+            tool=known or Tool(server, name, listed=False),
+            arguments=Template(task.value if task.is_value else task.arguments),
             items=None if task.for_each is None else Template(task.for_each),
             reused_inputs=earlier.reused_inputs,
         )
@@ -202,7 +214,8 @@ class _Checker:
 
     def check_calls(self, planned: Iterable[PlannedTask], most: int) -> None:
         """Refuse a document whose calls are known to be more than *most*."""
-        lists = [task.items.value if task.items is not None else [None] for task in planned]
+        calls_of = [task for task in planned if not task.is_value]
+        lists = [task.items.value if task.items is not None else [None] for task in calls_of]
         calls = sum(len(items) if isinstance(items, list) else 1 for items in lists)
         if calls > most:
             message = f"The tasks make {calls:,} calls; at most {most:,} are made by one run."
@@ -251,15 +264,15 @@ class _Checker:
             path, "unknown_task", f'Unknown task "{id[:80]}".', hint, task.id if task else None, fix
         )
 
-    def _tool(self, task: Task, path: str) -> Tool | None:
-        tool = self.catalog.find(task.tool)
+    def _tool(self, task: Task, name: str, path: str) -> Tool | None:
+        tool = self.catalog.find(name)
         if tool is None:
             self.problems.append(
-                self.catalog.unknown(f"{path}.tool", task.tool, task.id, may_guess=self._may_guess)
+                self.catalog.unknown(f"{path}.tool", name, task.id, may_guess=self._may_guess)
             )
             return None
-        if tool.full_name != task.tool:
-            self.notes.append(f'{path}: the tool "{task.tool}" was read as {tool.full_name}')
+        if tool.full_name != name:
+            self.notes.append(f'{path}: the tool "{name}" was read as {tool.full_name}')
         return tool
 
     def _cache_s(self, task: Task, tool: Tool, policy: ToolPolicy, path: str) -> float:

@@ -11,10 +11,21 @@ from ..expressions.nodes import Key, Source
 from ..expressions.problems import Finding
 from ..expressions.reading import Reading, read, read_condition
 from ..expressions.reports import problems_of
-from ..expressions.shapes import ANY, Shape, list_of, of, or_null
-from ..language.references import ITEM
+from ..expressions.shapes import (
+    ANY,
+    Shape,
+    either,
+    list_of,
+    not_null,
+    object_of,
+    of,
+    of_value,
+    or_null,
+)
+from ..language.references import ITEM, Missing, Reference
 from ..values.problems import MAX_GUESSES, Problem
-from ..values.strict import short
+from ..values.schema import Place
+from ..values.strict import Json, short
 from .flow import MAX_DEPTH, Flow
 from .plan import PlannedTask
 from .shapes import shape_of
@@ -151,13 +162,54 @@ class Expressions:
         return self._read_select(planned, planned.select).shape
 
     def _answer(self, planned: PlannedTask) -> Shape:
-        """Return the shape of what the tool of *planned* answers, before `select`."""
+        """Return the shape of what the tool of *planned* answers, or of its value, before
+        `select`."""
+        if planned.is_value:
+            fill = dict(planned.arguments.fill or ())
+            return self._value(planned, fill, planned.arguments.value, ())
         name = planned.tool.full_name
         if (shape := self._answers.get(name)) is None:
             forms, is_learned = self._flow.answer(planned)
             shape = shape_of(self._flow.types(), forms, is_learned=is_learned)
             self._answers[name] = shape
         return shape
+
+    def _value(
+        self, planned: PlannedTask, fill: Mapping[Place, object], value: Json, place: Place
+    ) -> Shape:
+        """Return the shape of *value*, the part of a value at *place*, with what *fill* puts
+        there."""
+        pieces = fill.get(place)
+        if isinstance(pieces, Reference):
+            return self._reference(planned, pieces)
+        if pieces is not None:
+            return of("text")
+        match value:
+            case dict():
+                return object_of(
+                    {
+                        name: self._value(planned, fill, part, (*place, name))
+                        for name, part in value.items()
+                    }
+                )
+            case list() if value:
+                parts = [
+                    self._value(planned, fill, part, (*place, index))
+                    for index, part in enumerate(value)
+                ]
+                return list_of(either(*parts))
+        return of_value(value)
+
+    def _reference(self, planned: PlannedTask, reference: Reference) -> Shape:
+        judged = self._flow.piece(planned, reference)
+        walk = judged.walk if judged.learned is None else judged.learned
+        is_learned = judged.learned is not None
+        shape = shape_of(self._flow.types(), walk.value.forms, is_learned=is_learned)
+        for _ in range(walk.value.lists):
+            shape = list_of(shape)
+        if isinstance(reference.default, Missing):
+            return shape
+        return either(not_null(shape), of_value(reference.default))
 
     def _item(self, planned: PlannedTask) -> Shape:
         return shape_of(self._flow.types(), self._flow.source(planned, ITEM).forms)

@@ -239,7 +239,7 @@ class Flow:
             return _UNKNOWN
         items = planned.task.for_each
         count = None if items is None else len(items) if isinstance(items, list) else UNCOUNTED
-        if planned.select is not None:
+        if planned.select is not None or planned.is_value:
             return self._output_of_select(planned, count)
         schema, is_learned = None, False
         if planned.task.select is None:
@@ -256,11 +256,13 @@ class Flow:
         return source
 
     def _output_of_select(self, planned: PlannedTask, count: int | None) -> Source:
-        """Return the output of *planned*, which has a `select`, once or for each of *count*
-        items."""
-        assert planned.select is not None
+        """Return the output of *planned*, which has a `select` or makes a value, once or for each
+        of *count* items."""
+        is_alike = planned.select is not None and not (
+            planned.is_value or planned.select.references
+        )
         key = (planned.tool.full_name, planned.task.select, count)
-        source = None if planned.select.references else self._of_selects.get(key)
+        source = self._of_selects.get(key) if is_alike else None
         if source is None:
             shape = self._selected(planned)
             certain = self._listed(schema_of(shape), count)
@@ -268,7 +270,8 @@ class Flow:
             if has_learned_parts(shape):
                 seen = self._listed(schema_of(shape, learned=True), count)
                 source = Source(certain, is_output=True, learned=seen)
-            self._of_selects[key] = source
+            if is_alike:
+                self._of_selects[key] = source
         return source
 
     def _listed(self, schema: Json, count: int | None) -> Forms:

@@ -35,7 +35,8 @@ def mentions(
     which text."""
     for index, id in enumerate(task.depends_on):
         yield f"{path}.depends_on[{index}]", id, False, None
-    for field, template in (("arguments", arguments), ("for_each", items)):
+    of_arguments = "value" if task.is_value else "arguments"
+    for field, template in ((of_arguments, arguments), ("for_each", items)):
         for place, reference in template.found if template is not None else ():
             if template is not None and not reference.is_item:
                 text = part_at(template.value, place)
@@ -101,7 +102,7 @@ def location_of(planned: PlannedTask, path: str, place: Place, reference: Refere
     """Locate a *reference* at *place* in the arguments of *planned*, which stands at *path* in the
     document."""
     text = part_at(planned.arguments.value, place)
-    return Location(planned, f"{path}.arguments{written(place)}", place, reference, text)
+    return Location(planned, f"{path}.{planned.field}{written(place)}", place, reference, text)
 
 
 def fields_of(types: Types, forms: Forms) -> dict[str, str]:

@@ -23,6 +23,10 @@ UNKNOWN_S = 1.0
 """The assumed duration of a call where no tool of a plan has been timed."""
 
 
+VALUE = Tool("", "value", {"annotations": {"readOnlyHint": True}})
+"""Stands for the tool of a task that calls none but makes a value."""
+
+
 class TakenOver(NamedTuple):
     """A task that succeeded in an earlier run, and is not sent again."""
 
@@ -41,6 +45,7 @@ class PlannedTask:
     task: Task
     tool: Tool
     arguments: Template
+    """The arguments of its calls, or the value that it makes."""
     needs: tuple[str, ...] = ()
     """The tasks that it waits for."""
     requires: frozenset[str] = frozenset()
@@ -61,6 +66,16 @@ class PlannedTask:
     @property
     def id(self) -> str:
         return self.task.id
+
+    @property
+    def is_value(self) -> bool:
+        """Whether it makes a value and calls no tool."""
+        return self.tool is VALUE
+
+    @property
+    def field(self) -> str:
+        """The field of the document that `arguments` was read from."""
+        return "value" if self.tool is VALUE else "arguments"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +181,12 @@ def find_cycles(needs: Mapping[str, Iterable[str]], most: int = 10) -> list[list
 def _costs(
     tasks: Mapping[str, PlannedTask], cost: Cost
 ) -> tuple[dict[str, float], tuple[str, ...]]:
-    expected = {id: cost(task) for id, task in tasks.items()}
-    known = [seconds for seconds in expected.values() if seconds is not None]
+    expected = {id: 0.0 if task.is_value else cost(task) for id, task in tasks.items()}
+    known = [
+        seconds
+        for id, seconds in expected.items()
+        if seconds is not None and not tasks[id].is_value
+    ]
     usual = median(known) if known else UNKNOWN_S
     untimed = dict.fromkeys(
         tasks[id].tool.full_name for id, seconds in expected.items() if seconds is None

@@ -7,7 +7,7 @@ import heapq
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from ..language.templates import Scope
+from ..language.templates import Scope, Template
 from ..planning.plan import Plan, PlannedTask
 from ..scheduling.conflicts import Conflicts
 from ..scheduling.events import (
@@ -75,7 +75,7 @@ def forecast(
         "forecast",
         replace(
             plan,
-            tasks={id: replace(task, select=None, when=None) for id, task in plan.tasks.items()},
+            tasks={id: _expected(task) for id, task in plan.tasks.items()},
             alone_s={
                 id: seconds
                 for id, seconds in plan.alone_s.items()
@@ -95,6 +95,18 @@ def forecast(
             id for id, task in plan.tasks.items() if task.items is not None and task.items.fill
         ),
     )
+
+
+def _expected(planned: PlannedTask) -> PlannedTask:
+    """Return *planned* without what depends on outputs, which are unknown."""
+    if not planned.is_value:
+        return replace(planned, select=None, when=None)
+    items = None if planned.items is None else Template([None] * _count(planned.items))
+    return replace(planned, select=None, when=None, arguments=Template(None), items=items)
+
+
+def _count(items: Template) -> int:
+    return len(items.value) if isinstance(items.value, list) else 1
 
 
 def _drive(scheduler: Scheduler, run: Run, costs: Mapping[str, float]) -> float:
@@ -138,7 +150,7 @@ def _expected_calls(
     arguments = planned.task.arguments
     if planned.items is None:
         return [TaskCall(key, planned, arguments)], None
-    count = len(planned.items.value) if isinstance(planned.items.value, list) else 1
+    count = _count(planned.items)
     return [
         TaskCall(Key(key.run, key.task, index), planned, arguments) for index in range(count)
     ], Items(count)

@@ -6,7 +6,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from ...errors import CallError, ExpressionFailed, InvalidArguments, OutputTooLarge, ReferenceFailed
+from ...errors import (
+    CallError,
+    ExpressionFailed,
+    InvalidArguments,
+    InvalidOutput,
+    OutputTooLarge,
+    ReferenceFailed,
+)
 from ..language.references import FROM_TEXT, ITEM
 from ..language.templates import MAX_ARGUMENT_BYTES, Scope, Template, value_of
 from ..planning.omissions import left_out
@@ -45,7 +52,7 @@ def calls_of(
         may_be_large = _may_be_large(template, scope)
         filled, gone, _ = _filled(planned, scope, may_be_large=may_be_large)
         return [TaskCall(key, planned, filled, left_out=gone)], None
-    values = _items(planned, scope, max_items)
+    values = items_of(planned, scope, max_items)
     may_be_large = _may_be_large(template, scope, values)
     items = Items(len(values))
     calls = []
@@ -71,7 +78,21 @@ def calls_of(
     return calls, items
 
 
-def _items(planned: PlannedTask, scope: Scope, most: int) -> list[Json]:
+def made(planned: PlannedTask, scope: Scope) -> Output:
+    """Make the value of *planned*, which calls no tool. Raises `CallError`."""
+    template = planned.arguments
+    if _may_be_large(template, scope):
+        _check_size(template, scope, "value holds")
+    try:
+        output = Output.of(template.resolve(scope))
+    except NotStrict as error:
+        raise InvalidOutput(f"the value is not strict JSON: {error}") from None
+    return output if planned.select is None else selected(planned.select, output, scope)
+
+
+def items_of(planned: PlannedTask, scope: Scope, most: int) -> list[Json]:
+    """Return the values that the `for_each` of *planned* stands for, at most *most*. Raises
+    `CallError`."""
     assert planned.items is not None
     values = planned.items.resolve(scope)
     if not isinstance(values, list):
@@ -93,7 +114,7 @@ def _filled(
     if planned.arguments.fill is None:
         return cast("JsonObject", planned.arguments.value), (), 0
     if may_be_large:
-        _check_size(planned.arguments, scope)
+        _check_size(planned.arguments, scope, "arguments hold")
     arguments = planned.arguments.resolve(scope)
     assert isinstance(arguments, dict)  # the document was checked
     try:
@@ -101,7 +122,7 @@ def _filled(
     except NotStrict as error:
         raise InvalidArguments(f"the arguments are not strict JSON: {error}") from None
     if size > MAX_ARGUMENT_BYTES:
-        raise _too_large(f"{size:,}")
+        raise _too_large(f"arguments hold {size:,}")
     schema = planned.tool.input
     complaints: Sequence[Complaint] = schema.complaints(arguments)
     if not complaints:
@@ -126,7 +147,7 @@ def _may_be_large(template: Template, scope: Scope, items: list[Json] | None = N
     return most > MAX_ARGUMENT_BYTES
 
 
-def _check_size(template: Template, scope: Scope) -> None:
+def _check_size(template: Template, scope: Scope, what: str) -> None:
     """Raise `OutputTooLarge` if the references stand for more than is sent. A document of a
     kilobyte can name one large output a hundred times, so what they stand for is added up before
     any of it is written out."""
@@ -143,7 +164,7 @@ def _check_size(template: Template, scope: Scope) -> None:
             parts.append(part)
         total += sizes[id(part)]
         if total > MAX_ARGUMENT_BYTES:
-            raise _too_large(f"more than {total:,}")
+            raise _too_large(f"{what} more than {total:,}")
 
 
 def _invalid(complaints: Sequence[Complaint], tool: Tool) -> InvalidArguments:
@@ -155,9 +176,9 @@ def _invalid(complaints: Sequence[Complaint], tool: Tool) -> InvalidArguments:
     return InvalidArguments(shown, hint=f"Signature: {tool.signature}")
 
 
-def _too_large(size: str) -> OutputTooLarge:
+def _too_large(what: str) -> OutputTooLarge:
     return OutputTooLarge(
-        f"the arguments hold {size} bytes; at most {MAX_ARGUMENT_BYTES:,} are sent",
+        f"the {what} bytes; at most {MAX_ARGUMENT_BYTES:,} are put together",
         hint="Refer to a smaller part of the output, or shrink it with select.",
     )
 

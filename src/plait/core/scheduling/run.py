@@ -20,7 +20,7 @@ from ..tools.claims import Accesses
 from ..tools.output import Output
 from ..values.principal import USER, Principal
 from ..values.problems import written
-from .calls import MAX_ITEMS, blamed, calls_of, reason_to_skip, selected
+from .calls import MAX_ITEMS, blamed, calls_of, items_of, made, reason_to_skip, selected
 from .conflicts import Conflicts
 from .earlier_items import EarlierItems, items_to_reuse
 from .events import (
@@ -90,7 +90,9 @@ class Run:
         self.conflicts = conflicts or Conflicts()
         self.outlines = outlines_of(plan)
         self.digest = digest_of(
-            {task.tool.full_name: task.tool for task in plan.tasks.values()}.values()
+            {
+                task.tool.full_name: task.tool for task in plan.tasks.values() if not task.is_value
+            }.values()
         )
         """The digest of the definitions of the tools that it calls."""
         self.notes: list[str] = []
@@ -348,6 +350,9 @@ class Run:
         reusable: dict[int, Output] = {}
         try:
             reason = reason_to_skip(planned, scope, frame.states)
+            if reason is None and planned.is_value:
+                self._make(frame, planned, scope, now)
+                return
             if reason is None:
                 calls, items = self._calls(state.key, planned, scope, self.limits.max_items)
                 if (earlier := self._earlier_items.get(id)) is not None and items is not None:
@@ -371,6 +376,35 @@ class Run:
         if items is not None:
             self._reuse_items(reusable, state, items, now)
             self._look_at_items(calls, frame, id, items, now)
+
+    def _make(self, frame: Frame, planned: PlannedTask, scope: Scope, now: float) -> None:
+        """Make the value of *planned*, or one for each of its items. Raises `CallError`."""
+        id, state = planned.id, frame.states[planned.id]
+        if planned.items is None:
+            output = made(planned, scope)
+            self.usage.keep(output)
+            state.output = frame.outputs[id] = output
+            self._moves.task(state, Status.READY, now)
+            self._moves.task(state, Status.SUCCESS, now)
+            self._end(frame, id)
+            return
+        values = items_of(planned, scope, self.limits.max_items)
+        state.items = items = Items(len(values))
+        self._moves.task(state, Status.READY, now)
+        for index, value in enumerate(values):
+            try:
+                output = made(planned, Scope(scope.outputs, value, index))
+                self.usage.keep(output)
+            except CallError as error:
+                failure = Failure.of(error)
+                items.errors.append((index, failure))
+                self._moves.item(state, index, Status.FAILED, now, error=failure)
+            else:
+                items.outputs[index] = output
+                size = output.size_bytes
+                self._moves.item(state, index, Status.SUCCESS, now, output_bytes=size)
+            items.left -= 1
+        self._end_items(frame, id, now)
 
     def _notes_on(self, calls: list[TaskCall]) -> tuple[str, ...]:
         """Note, once for each place, what was left out of the arguments of *calls*."""

@@ -70,7 +70,7 @@ class Tool:
 
     @cached_property
     def full_name(self) -> str:
-        return f"{self.server}:{self.name}"
+        return f"{self.server}:{self.name}" if self.server else self.name
 
     @cached_property
     def digest(self) -> str:
