@@ -170,7 +170,7 @@ def serve(
     log_level: LogLevelOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Serve clients, over a pipe (standard input and output) or HTTP."""
+    """Serve clients, over a pipe (stdin and stdout) or HTTP."""
     from .serving import serve
 
     session = _session(ctx, config, log_level or LogLevel.INFO, debug)
