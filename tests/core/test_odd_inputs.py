@@ -232,11 +232,11 @@ def test_an_option_that_is_no_finite_number_is_refused(field: str, number: float
 @table(
     "text",
     [
-        "(" * 5_000,
-        "[" * 5_000,
-        "!" * 9_000 + "a",
-        "{a:" * 2_000,
-        "a[?" * 2_000,
+        "(" * 1_500,
+        "[" * 1_500,
+        "!" * 1_500 + "a",
+        "{a:" * 1_500,
+        "a[?" * 1_500,
         "[].{a:" * 1_200 + "a" + "}" * 1_200,
     ],
 )
@@ -249,7 +249,7 @@ def test_an_expression_that_is_nested_too_deeply_is_refused(text: str, field: st
 
 @pytest.mark.parametrize(
     "text",
-    ["a||" * 3_000 + "a", "a|" * 4_000 + "a", "a" + ".a" * 499, "a" + "[0]" * 499, "a" + "[]" * 90],
+    ["a||" * 1_500 + "a", "a|" * 1_500 + "a", "a" + ".a" * 499, "a" + "[0]" * 499, "a" + "[]" * 90],
 )
 def test_an_expression_of_thousands_of_steps_gives_something(text: str) -> None:
     result = Play(plan_of(task("a", select=text)), answers={"a": {"a": 1}}).result

@@ -358,4 +358,4 @@ def test_a_long_hostile_text_is_looked_at_in_time(part: str) -> None:
         in_text((), part * count, IDS, items=True)
 
     look(10**5)
-    assert steps(lambda: look(500)) < 2.5 * steps(lambda: look(250)) + 1_000
+    assert steps(lambda: look(200)) < 2.5 * steps(lambda: look(100)) + 1_000

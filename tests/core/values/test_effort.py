@@ -59,7 +59,7 @@ def test_references_that_double_are_counted_as_often_as_they_are_followed(levels
 
 
 def test_a_thousand_doublings_are_counted_at_once() -> None:
-    assert visits_per_part(doubling(10_000)) == math.inf
+    assert visits_per_part(doubling(2_000)) == math.inf
 
 
 def test_a_schema_nested_too_deeply_to_count_costs_infinitely_much() -> None:
