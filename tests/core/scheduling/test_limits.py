@@ -458,7 +458,7 @@ def test_a_limit_is_kept_no_longer_for_a_heavy_call_that_is_gone_or_fits(how: st
 
 def test_the_lanes_of_callers_that_left_are_forgotten():
     desk = Desk()
-    for number in range(3 * MOST_DIRECT_LANES):
+    for number in range(2 * MOST_DIRECT_LANES):
         desk.add(f"call {number}", run=NO_RUN, caller=f"caller {number}")
         assert desk.start() == [f"call {number}"]
         desk.end(f"call {number}")
