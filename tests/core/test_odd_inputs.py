@@ -162,9 +162,7 @@ def test_an_id_of_odd_unicode_is_refused(id: str) -> None:
     assert refused(task(id), task("b")) == [("tasks[0].id", "invalid_id")]
 
 
-@pytest.mark.parametrize(
-    "name", ["é:do", "s:d\u043e", "s:do\u200b", "s:\N{GRINNING FACE}", "\u202es:do", "s:do\n"]
-)
+@table("name", ["é:do", "s:d\u043e", "s:do\u200b", "s:\N{GRINNING FACE}", "\u202es:do", "s:do\n"])
 def test_a_tool_of_odd_unicode_is_unknown(name: str) -> None:
     [(path, code)] = refused(task("a") | {"tool": name})
     assert path == "tasks[0].tool"
@@ -247,7 +245,7 @@ def test_an_expression_that_is_nested_too_deeply_is_refused(text: str, field: st
     ]
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
     ["a||" * 1_500 + "a", "a|" * 1_500 + "a", "a" + ".a" * 499, "a" + "[0]" * 499, "a" + "[]" * 90],
 )

@@ -192,7 +192,7 @@ def test_the_input_is_measured_only_when_the_base_is_used_up() -> None:
     assert len(measured) == 1
 
 
-@pytest.mark.parametrize(
+@table(
     ("value", "expected"),
     [(None, False), (False, False), ("", False), ([], False), ({}, False), (0, True), (0.0, True)],
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from plait.core.expressions.shapes import ANY
 
 from ..tables import table
@@ -124,9 +122,7 @@ def test_a_constant_in_a_when_is_found(
         assert said(read_when(right)) == []
 
 
-@pytest.mark.parametrize(
-    ("text", "character", "message", "right"), FILTERS, ids=[case[0] for case in FILTERS]
-)
+@table(("text", "character", "message", "right"), FILTERS)
 def test_a_constant_in_a_filter_is_found(
     text: str, character: int, message: str, right: str | None
 ) -> None:
@@ -140,7 +136,7 @@ def test_each_constant_is_reported_once() -> None:
         assert len(read_when(text).findings) == 1
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
     ["true", "`false`", "!true", "check.ok && true", "false && check.ok", "check.ok || `true`"],
 )
@@ -148,7 +144,7 @@ def test_true_and_false_switch_a_task_on_or_off(text: str) -> None:
     assert said(read_when(text)) == []
 
 
-@pytest.mark.parametrize(
+@table(
     "text",
     [
         "items[0].title || 'none'",

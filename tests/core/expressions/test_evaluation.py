@@ -87,7 +87,7 @@ def test_names_in_a_condition_are_references(text: str, want: Any) -> None:
     assert condition(text).evaluate({"oc": {}}, BOUND) == want
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "is_wrapped", "want"),
     [
         ("[].n", True, [1]),

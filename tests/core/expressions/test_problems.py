@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from plait.core.expressions.problems import Edit, Finding, InvalidExpression, fixed
 
+from ..tables import table
 
-@pytest.mark.parametrize(
+
+@table(
     ("edits", "expected"),
     [
         ([], "a.b == c"),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
+from ..tables import table
 from .issues import assert_found, read_select, said
 
 CERTAIN: list[tuple[str, int, str, str | None]] = [
@@ -18,9 +17,7 @@ CERTAIN: list[tuple[str, int, str, str | None]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("text", "character", "message", "right"), CERTAIN, ids=[case[0] for case in CERTAIN]
-)
+@table(("text", "character", "message", "right"), CERTAIN)
 def test_a_projection_that_cannot_be_meant_is_found(
     text: str, character: int, message: str, right: str | None
 ) -> None:

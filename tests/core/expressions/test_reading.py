@@ -96,7 +96,7 @@ def test_a_certain_mistake_is_found_with_its_place(
     assert_found(text, read_select(text), character, message, right)
 
 
-@pytest.mark.parametrize(("text", "shape", "character", "message"), NOTES)
+@table(("text", "shape", "character", "message"), NOTES)
 def test_a_likely_mistake_is_a_note(text: str, shape: Shape, character: int, message: str) -> None:
     reading = read_select(text, shape)
     assert all(finding.is_note for finding in reading.findings)
@@ -138,7 +138,7 @@ def test_a_wrapper_is_looked_through(inner: Shape) -> None:
         assert said(read(expression(text), wrapper, {})) == []
 
 
-@pytest.mark.parametrize(
+@table(
     ("part", "mark", "whole"),
     [
         ("{a:@,b:@}", "|", "{}"),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from plait.core.expressions.evaluation import condition
 from plait.core.expressions.nodes import Key, Source
 from plait.core.expressions.roots import fields_at_root
 from plait.core.expressions.syntax import parse
+
+from ..tables import table
 
 
 def output(id: str) -> Key:
@@ -21,7 +21,7 @@ def test_a_condition_lists_the_tasks_that_it_names_in_their_order() -> None:
     assert repr(read) == "<Expression oc.x == a.y && b[?c].d | e>"
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "names"),
     [
         ("a.b.c", {"a"}),

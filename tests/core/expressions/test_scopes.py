@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from plait.core.expressions.scopes import Scope, looked_through
 from plait.core.expressions.shapes import ANY, Shape, list_of, object_of, of, or_null
+
+from ..tables import table
 
 LIST = list_of(of("text"))
 
@@ -17,7 +17,7 @@ def test_the_next_step_of_a_path_is_in_the_same_values_and_an_element_is_within(
     assert inner.beneath(ANY) == Scope(ANY, outer)
 
 
-@pytest.mark.parametrize(
+@table(
     ("shape", "inner"),
     [
         (object_of({"result": LIST}), LIST),

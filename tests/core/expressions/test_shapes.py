@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from plait.core.expressions.shapes import (
     ANY,
     MAX_LEVELS,
@@ -59,7 +57,7 @@ def test_the_union_of_shapes_holds_for_a_value_of_any_of_them() -> None:
     assert either(of_value("a"), of("text")).options is None
 
 
-@pytest.mark.parametrize(
+@table(
     ("value", "text"),
     [
         (None, "null"),

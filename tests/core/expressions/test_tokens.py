@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from plait.core.expressions.tokens import tokenize
 
 from ..tables import table
@@ -36,7 +34,7 @@ def test_what_is_no_token_is_refused(
     assert_refused(text, character, message, right)
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "kinds"),
     [
         ("a.0.1", ["name", ".", "number", ".", "number", "end"]),

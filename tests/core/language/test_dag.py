@@ -90,7 +90,7 @@ def test_a_null_id_is_a_missing_one() -> None:
     assert (problem.path, problem.code) == ("tasks[0].id", "missing_field")
 
 
-@pytest.mark.parametrize("id", ["a", "A", "_", "0", "a-b.c_d", "x" * 64, "-".join("ab")])
+@table("id", ["a", "A", "_", "0", "a-b.c_d", "x" * 64, "-".join("ab")])
 def test_an_id_that_the_contract_allows_is_read(id: str) -> None:
     assert read_dag({"tasks": [{"id": id, "tool": "s:t"}]}).dag.tasks[0].id == id
 
@@ -257,7 +257,7 @@ def test_a_variant_that_cannot_be_read_is_reported_once(
 # The document as a whole.
 
 
-@pytest.mark.parametrize(
+@table(
     ("document", "said"),
     [
         ("", "not JSON: Expecting value at line 1, column 1"),
@@ -328,7 +328,7 @@ def test_a_dag_that_resumes_another_may_bring_no_task(tasks: dict[str, Any]) -> 
     assert read_dag({**tasks, "resume_from": "r_1"}).problems == ()
 
 
-@pytest.mark.parametrize(
+@table(
     ("dag", "code"),
     [
         (Dag(tasks=()), "limit_exceeded"),

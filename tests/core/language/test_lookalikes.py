@@ -194,7 +194,7 @@ def test_all_lookalikes_of_one_text_are_fixed_together(text: str, fixed: str) ->
     assert planned(fixed, tool="s:write").notes == ()
 
 
-@pytest.mark.parametrize(
+@table(
     ("value", "meant"),
     [
         ({"$ref": "a.x"}, "$OUTPUT[a].x"),
@@ -210,7 +210,7 @@ def test_an_object_that_stands_for_a_reference_is_one_too(value: Any, meant: str
     assert f"Write {meant}." in note
 
 
-@pytest.mark.parametrize(
+@table(
     ("value", "reason"),
     [
         ({"$OUTPUT[a].k": 1}, "not in names"),
@@ -276,7 +276,7 @@ def test_a_task_has_no_reference_to_itself() -> None:
     assert planned("{{last.x}}", id="last", tool="s:write").notes == ()
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "fixed"),
     [
         ("$OUTPUT['a'].x", "$OUTPUT[a].x"),
@@ -294,7 +294,7 @@ def test_a_reference_that_cannot_be_read_has_its_fix_where_it_is_certain(
     assert refused(text).fix == (None if fixed is None else Fix(Op.REPLACE, fixed))
 
 
-@pytest.mark.parametrize("text", ["$OUTPUT[a].x", "{{a}}", "tasks.a", "a.x", "$a"])
+@table("text", ["$OUTPUT[a].x", "{{a}}", "tasks.a", "a.x", "$a"])
 def test_a_reference_where_an_id_should_stand_becomes_that_id(text: str) -> None:
     assert task_named(text, IDS) == "a"
     tasks = [{"id": "a", "tool": "s:read"}, {"id": "z", "tool": "s:read", "depends_on": [text]}]

@@ -64,7 +64,7 @@ def test_a_variant_of_a_task_is_read_and_noted(
     assert (spelling.notes, spelling.problems) == ([note], [])
 
 
-@pytest.mark.parametrize(
+@table(
     ("members", "usual", "note"),
     [
         (
@@ -177,7 +177,7 @@ def test_a_field_of_another_engine_has_its_fix_and_is_read_as_if_it_were_fixed(
     ]
 
 
-@pytest.mark.parametrize("name", ["steps", "plan", "dag", "nodes", "jobs", "workflow", "tsks"])
+@table("name", ["steps", "plan", "dag", "nodes", "jobs", "workflow", "tsks"])
 def test_other_names_of_the_tasks_have_their_fix(name: str) -> None:
     spelling = dag_spelling({name: [TASK]}, DAG_FIELDS)
     assert spelling.members == {"tasks": [TASK]}
@@ -186,7 +186,7 @@ def test_other_names_of_the_tasks_have_their_fix(name: str) -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@table(
     ("members", "usual", "notes"),
     [
         (
@@ -246,7 +246,7 @@ def test_slips_that_change_no_meaning_are_corrected_and_noted(
     assert (spelling.notes, spelling.problems) == (notes, [])
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "slip", "meant"),
     [
         ("{'x': 1}", "single quotes", {"x": 1}),

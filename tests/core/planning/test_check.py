@@ -193,7 +193,7 @@ def test_a_tool_found_by_another_name_gives_a_note() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@table(
     ("task", "policy", "is_refused"),
     [
         ({"tool": "s:any"}, Policy(), True),
@@ -249,7 +249,7 @@ def test_for_each_takes_a_list_or_one_reference_to_a_list(for_each: Any, code: s
     assert codes(problems({}, {"for_each": for_each})) == [("tasks[1].for_each", code)]
 
 
-@pytest.mark.parametrize(
+@table(
     "for_each",
     [
         [],
@@ -294,14 +294,14 @@ def test_an_expression_that_cannot_work_is_refused(expression: str, message: str
     assert problem.hint
 
 
-@pytest.mark.parametrize(
+@table(
     "expression", ["a.b", "items[?n > `1`].{n: n}", "sort_by(items, &n)[-1]", "merge(a, b)", "@"]
 )
 def test_an_expression_that_can_work_is_taken(expression: str) -> None:
     assert planned({"select": expression}).tasks["t0"].select is not None
 
 
-@pytest.mark.parametrize(
+@table(
     ("task", "note"),
     [
         (

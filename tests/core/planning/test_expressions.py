@@ -117,7 +117,7 @@ def test_a_condition_that_cannot_mean_what_it_says_is_refused_with_its_fix(
         planned(CHECK, deploy(fix, "check"))
 
 
-@pytest.mark.parametrize(
+@table(
     "when",
     [
         "check.ok",
@@ -303,7 +303,7 @@ def test_a_wrapper_is_looked_through_by_conditions(when: str) -> None:
     assert problem.message.startswith("unknown field m")
 
 
-@pytest.mark.parametrize(
+@table(
     ("task", "when", "message"),
     [
         ({"select": "{ids: items[].id}"}, "a.idz", "unknown field idz"),

@@ -44,7 +44,7 @@ def test_a_value_that_the_schema_of_the_parameter_rules_out_is_refused() -> None
     assert problem.message == "path must be a string; $OUTPUT[t0].total is an integer."
 
 
-@pytest.mark.parametrize(
+@table(
     "producer",
     [
         {"tool": "s:odd"},
@@ -54,14 +54,6 @@ def test_a_value_that_the_schema_of_the_parameter_rules_out_is_refused() -> None
         {"tool": "late:list"},
         {"tool": "s:read", "arguments": {"path": "x"}, "for_each": ["x"], "select": "@"},
     ],
-    ids=[
-        "schema that cannot be used",
-        "selected from that",
-        "selected from no schema",
-        "no schema",
-        "not listed",
-        "selected from each",
-    ],
 )
 def test_unknown_types_are_left_to_run_time(producer: dict[str, Any]) -> None:
     step = "[0].nothing" if "for_each" in producer else ".nothing"
@@ -69,7 +61,7 @@ def test_unknown_types_are_left_to_run_time(producer: dict[str, Any]) -> None:
     assert plan.notes == ()
 
 
-@pytest.mark.parametrize(
+@table(
     ("select", "path", "fix"),
     [
         ("items[0]", ".titel", ".title"),
@@ -117,7 +109,7 @@ def test_a_value_of_select_that_the_parameter_rules_out_is_refused(
     typed({"tool": "s:list", "select": select}, {"tool": "s:odd", "arguments": {}})
 
 
-@pytest.mark.parametrize(
+@table(
     ("select", "items", "fix"),
     [
         ("total", "$OUTPUT[t0]", None),
@@ -274,7 +266,7 @@ def read(path: str) -> dict[str, Any]:
     return {"id": "r", "tool": "s:read", "arguments": {"path": path}}
 
 
-@pytest.mark.parametrize(
+@table(
     ("value", "path", "place", "fix"),
     [
         ({"n": "$OUTPUT[a].total"}, "$OUTPUT[v].m", "path", None),
@@ -293,7 +285,7 @@ def test_a_path_or_type_that_a_value_rules_out_is_refused(
     assert said_of_value(value, read(path)) == [(f"tasks[2].arguments.{place}", fix)]
 
 
-@pytest.mark.parametrize(
+@table(
     ("value", "path"),
     [
         ({"t": "$OUTPUT[a].items[0].title"}, "$OUTPUT[v].t"),

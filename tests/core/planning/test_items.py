@@ -19,6 +19,7 @@ from plait.errors import InvalidDag
 from tests.fakes import tool
 
 from ..patching import patched
+from ..tables import table
 
 TEXT, NUMBER = {"type": "string"}, {"type": "integer"}
 STATE = {"enum": ["open", "closed"]}
@@ -52,7 +53,7 @@ def at(items: Any, arguments: Any, **more: Any) -> list[tuple[str, str]]:
     return [(problem.path.removeprefix("tasks[0]."), problem.code) for problem in found]
 
 
-@pytest.mark.parametrize(
+@table(
     ("items", "arguments", "where"),
     [
         (["a", 2, "c"], {"text": "$ITEM"}, ["for_each[1]"]),
@@ -79,7 +80,7 @@ def test_an_item_that_does_not_fit_is_refused_where_it_stands(
     assert [path for path, _ in at(items, arguments)] == where
 
 
-@pytest.mark.parametrize(
+@table(
     ("items", "arguments"),
     [
         (["a", "b"], {"text": "$ITEM"}),
@@ -115,7 +116,7 @@ def test_what_is_wrong_without_the_items_is_said_once() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@table(
     ("items", "arguments", "fixed"),
     [
         ([1, "2", 3], {"text": "x", "n": "$ITEM"}, [1, 2, 3]),

@@ -57,7 +57,7 @@ def test_each_value_has_one_kind(value: Any, kind: str):
     assert kind_of(value) == kind
 
 
-@pytest.mark.parametrize(
+@table(
     ("named", "kinds"),
     [
         ("number", {"integer", "fraction"}),
@@ -83,7 +83,7 @@ def test_members_are_declared_by_properties_and_by_the_values_of_an_enum():
     assert not declares(form, "c")
 
 
-@pytest.mark.parametrize(
+@table(
     ("schema", "expected"),
     [
         ({"properties": {"a": {}}}, True),
@@ -100,7 +100,7 @@ def test_a_member_is_undeclared_if_others_are_declared_and_it_is_merely_allowed(
     assert is_undeclared(((part(schema),),), "x") is expected
 
 
-@pytest.mark.parametrize(
+@table(
     ("schema", "first", "branches"),
     [
         ({"anyOf": [{"type": "null"}, True]}, [], [{"type": "null"}, True]),
@@ -125,7 +125,7 @@ def test_siblings_of_a_reference_are_ignored_in_old_drafts_alone():
     assert is_draft_4(part({"$schema": DRAFT_4}))
 
 
-@pytest.mark.parametrize(
+@table(
     ("schema", "options"),
     [
         ({"enum": [1, 2]}, [1, 2]),
@@ -140,7 +140,7 @@ def test_options_are_the_values_that_a_schema_names(schema: Any, options: Any):
     assert options_of((part(schema),)) == options
 
 
-@pytest.mark.parametrize(
+@table(
     ("schema", "options", "expected"),
     [
         ({}, None, True),
@@ -155,7 +155,7 @@ def test_a_schema_covers_options_if_it_names_each(schema: Any, options: Any, exp
     assert has_option(schema, options) is expected
 
 
-@pytest.mark.parametrize(
+@table(
     ("schema", "member"),
     [
         ({"properties": {"a": {"type": "null"}}}, {"type": "null"}),
@@ -192,9 +192,7 @@ def test_the_schema_of_an_element_is_the_most_that_it_can_be(
     assert element_of(part(schema), index) == element
 
 
-@pytest.mark.parametrize(
-    ("index", "taken"), [(None, [1, 2]), (0, [1]), (-1, [2]), (2, []), (-3, [])]
-)
+@table(("index", "taken"), [(None, [1, 2]), (0, [1]), (-1, [2]), (2, []), (-3, [])])
 def test_an_index_takes_one_element_of_a_known_list(index: int | None, taken: list[int]):
     assert taken_at([1, 2], index) == taken
 

@@ -15,6 +15,7 @@ from plait.errors import InvalidDag
 from tests.fakes import tool
 
 from ..steps import steps
+from ..tables import table
 from .typed import STRING, TYPED, refused, typed
 
 
@@ -54,7 +55,7 @@ SEEN = Schema(
 )
 
 
-@pytest.mark.parametrize(
+@table(
     ("path", "for_each", "note"),
     [
         (".title", None, None),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from plait.core.tools.policy import Policy
 from tests.fakes import tool
 
 from ...profiles import share_of_examples
+from ..tables import table
 
 CATALOG = Catalog(
     [tool("s:read", readOnlyHint=True), tool("s:write")], [ServerInfo("s", ServerState.READY)]
@@ -46,7 +46,7 @@ def test_the_critical_path_is_the_chain_that_costs_most() -> None:
     assert weighed.remaining == {"d": 1, "b": 3, "c": 6, "a": 7, "e": 6}
 
 
-@pytest.mark.parametrize(
+@table(
     ("wanted", "returned"),
     [
         ({}, ("d", "e")),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 
 from plait.core.expressions.shapes import (
@@ -24,6 +23,7 @@ from plait.core.planning.types import Types
 from plait.core.values.schema import Schema
 
 from ..strategies import json_values
+from ..tables import table
 
 
 def closed(**properties: Any) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def test_a_schema_becomes_a_shape() -> None:
     assert made.has("more") is There.NO
 
 
-@pytest.mark.parametrize(
+@table(
     ("schema", "there"),
     [
         ({"type": "object", "properties": {"a": {}}}, There.DOUBTFUL),
@@ -68,7 +68,7 @@ def test_what_a_schema_says_of_other_members_is_kept(schema: Any, there: There) 
     assert shape(schema).has("b") is there
 
 
-@pytest.mark.parametrize(
+@table(
     ("schema", "options"),
     [
         ({"enum": ["a", "b"]}, ("a", "b")),
@@ -110,7 +110,7 @@ def test_a_schema_with_more_members_than_are_read_rules_none_out() -> None:
     assert shape(many).has(f"m{MAX_MEMBERS + 1}") is not There.NO
 
 
-@pytest.mark.parametrize(
+@table(
     ("given", "schema"),
     [
         (ANY, True),

@@ -16,6 +16,7 @@ from plait.errors import InvalidDag
 from tests.fakes import tool
 
 from ..patching import patched
+from ..tables import table
 
 TEXT, NUMBER = {"type": "string"}, {"type": "integer"}
 CATALOG = Catalog(
@@ -58,7 +59,7 @@ def fixed(*tasks: dict[str, Any], rounds: int = 1) -> list[dict[str, Any]]:
 A = {"id": "a", "tool": "s:create"}
 
 
-@pytest.mark.parametrize(
+@table(
     "strays",
     [
         {"title": "x"},
@@ -70,7 +71,7 @@ A = {"id": "a", "tool": "s:create"}
         {"title": "$OUTPUT[b].x"},
     ],
 )
-@pytest.mark.parametrize("arguments", [{}, {"arguments": {}}, {"arguments": {"n": 5}}])
+@table("arguments", [{}, {"arguments": {}}, {"arguments": {"n": 5}}])
 def test_arguments_that_stand_next_to_the_tool_are_moved(
     strays: dict[str, Any], arguments: dict[str, Any]
 ) -> None:
@@ -128,7 +129,7 @@ def test_a_name_that_may_be_a_field_as_well_has_no_fix(name: str, field: str) ->
     assert problem.hint == f'Write it into arguments, or name it "{field}".'
 
 
-@pytest.mark.parametrize(
+@table(
     "task",
     [
         {**A, "arguments": {"title": "x"}, "title": "y"},

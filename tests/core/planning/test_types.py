@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import Any
 
 import jsonschema_rs
-import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -189,7 +188,7 @@ def test_roots_of_outputs_are_read_as_references_read_them(
     assert kinds_at(schema, text) == kinds
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "doubtful"),
     [
         (".a", None),
@@ -293,7 +292,7 @@ def test_a_value_is_wrong_where_nothing_of_its_type_fits(
     assert Types().feeds(Value(forms(given)), forms(wanted)) is verdict
 
 
-@pytest.mark.parametrize(
+@table(
     ("given", "lists", "wanted", "verdict"),
     [
         (STRING, 1, LIST, Fit.UNKNOWN),

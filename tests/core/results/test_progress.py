@@ -10,6 +10,7 @@ from plait.core.results.progress import Progress, progress_of
 from plait.core.results.record import ItemsRecord, RunRecord, RunStatus, TaskRecord, record_of
 from plait.core.scheduling.events import Status
 
+from ..tables import table
 from .test_record import begun
 
 
@@ -51,7 +52,7 @@ def test_a_task_with_items_shows_how_many_have_settled():
     assert found.running == ("a 2/4",)
 
 
-@pytest.mark.parametrize(
+@table(
     ("tasks", "elapsed_s", "most_in_flight", "left_s"),
     [
         ([task("a", expected_s=3, remaining_s=5), task("b", expected_s=2, remaining_s=2)], 0, 2, 5),
@@ -66,7 +67,6 @@ def test_a_task_with_items_shows_how_many_have_settled():
         ),
         ([task("a", expected_s=3, remaining_s=3), task("b")], 0, 1, None),
     ],
-    ids=["chain", "pace", "partly done", "late", "done", "unknown tool"],
 )
 def test_the_time_left_is_the_longest_chain_or_the_work_at_the_pace_so_far(
     tasks: list[TaskRecord], elapsed_s: float, most_in_flight: int, left_s: float | None

@@ -28,6 +28,7 @@ from plait.errors import (
 from tests.fakes import tool
 
 from ..runs import result_at
+from ..tables import table
 
 CATALOG = Catalog([tool("s:t")], [ServerInfo("s", ServerState.READY)])
 IMAGE: dict[str, Any] = {"type": "image", "data": "aGk=", "mimeType": "image/png"}
@@ -315,7 +316,7 @@ def test_one_call_or_a_run_that_is_too_short_has_no_speedup() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@table(
     ("alone_s", "sequential_ms", "unproven"),
     [
         (None, 2_000.0, ("s:t",)),  # never timed alone: what the calls took

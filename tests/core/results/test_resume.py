@@ -117,7 +117,7 @@ SENT: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize(
+@table(
     "spelling",
     [
         {},
@@ -399,7 +399,7 @@ def test_a_half_done_list_that_nothing_refers_to_stays_behind_with_what_needs_it
     assert (ids, outputs) == (["m", "q"], {"m": ["X", None, "Z"]})
 
 
-@pytest.mark.parametrize(
+@table(
     ("task", "expected"),
     [
         ({"trigger_rule": "all_done"}, ["X", None, "Z"]),

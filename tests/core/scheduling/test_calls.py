@@ -167,7 +167,7 @@ def test_a_condition_is_true_when_people_mean_it_to_be(when: str, output: Output
     assert (reason_to_skip(task, Scope({"a": output}), states(Status.SUCCESS)) is None) is runs
 
 
-@pytest.mark.parametrize(
+@table(
     ("select", "output", "expected"),
     [
         ("value[?id < `5`]", Output({"value": [{"id": 1}, {"id": "b"}]}), [{"id": 1}]),

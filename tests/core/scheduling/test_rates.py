@@ -11,7 +11,7 @@ from plait.core.scheduling.rates import Rate, SlidingWindow
 from ..tables import table
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "rate"),
     [
         ("30/s", Rate(30, 1)),

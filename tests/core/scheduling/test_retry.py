@@ -14,10 +14,12 @@ from plait.core.scheduling.retry import (
 )
 from plait.errors import CallTimeout, ServerUnavailable
 
+from ..tables import table
+
 LATE = CallTimeout("late")
 
 
-@pytest.mark.parametrize(
+@table(
     ("attempts", "jitter", "seconds"),
     [
         (1, 0.5, 0.5),
@@ -40,7 +42,7 @@ def test_the_pause_does_not_grow_without_end(attempts: int) -> None:
     assert backoff_s(attempts, 0.5, LATE) == LONGEST_BACKOFF_S
 
 
-@pytest.mark.parametrize(
+@table(
     ("asked", "seconds"),
     [(None, 0.5), (0.0, 0.5), (0.1, 0.5), (3.0, 3.0), (LONGEST_BACKOFF_S * 10, 300.0)],
 )

@@ -21,6 +21,7 @@ from tests.core.scheduling.places import conflicts_in
 from tests.fakes import tool
 
 from ..runs import result_at
+from ..tables import table
 
 STRING = {"type": "string"}
 CATALOG = Catalog(
@@ -351,7 +352,7 @@ UNTAKEN = {"id": "deploy", "depends_on": ["a"], "when": "a.go"}
 ONE_FAILED = {"trigger_rule": "one_failed"}
 
 
-@pytest.mark.parametrize(
+@table(
     ("tasks", "answer", "ready"),
     [
         ([{"id": "b", "depends_on": ["a"]}], ToolError("no"), True),
@@ -563,7 +564,7 @@ def test_a_select_shapes_a_value():
     assert played.run.is_done
 
 
-@pytest.mark.parametrize("value", [None, False, 0, "", [], {}])
+@table("value", [None, False, 0, "", [], {}])
 def test_any_json_value_is_a_value(value: Any):
     played = Played({"id": "v", "value": value})
     assert (played.statuses["v"], played.run.outputs["v"].value) == ("success", value)

@@ -13,6 +13,8 @@ from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
 from tests.fakes import tool
 
+from ..tables import table
+
 CATALOG = Catalog([tool("s:do"), tool("s:new")], [ServerInfo("s", ServerState.READY)])
 PLAN = check(
     read_dag(
@@ -70,7 +72,7 @@ def state(status: Status, code: str | None = None) -> TaskState:
     return made
 
 
-@pytest.mark.parametrize(
+@table(
     ("status", "code", "is_well", "fate"),
     [
         (Status.SUCCESS, None, True, "failed"),

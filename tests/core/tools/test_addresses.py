@@ -12,6 +12,7 @@ from plait.core.tools.addresses import Addresses, is_address, unwrap, wrap
 from plait.core.tools.naming import Entry
 
 from ...profiles import share_of_examples
+from ..tables import table
 
 servers = st.sampled_from(["a", "b", "servers", "plait", "s" * 32]) | st.text(
     "ab01", min_size=1, max_size=3
@@ -120,7 +121,7 @@ def test_no_server_takes_an_address_of_ours(uri: str):
     assert addresses.down(wrap("a", uri)) == ("a", uri)
 
 
-@pytest.mark.parametrize(
+@table(
     ("uri", "server"),
     [
         ("mem://n/7", "a"),
@@ -150,7 +151,7 @@ def test_lists_go_before_templates_and_templates_before_who_named_an_address():
     assert addresses.down("other://y") is None
 
 
-@pytest.mark.parametrize(
+@table(
     ("server", "uri", "named_by", "address"),
     [
         ("evil", "mem://1", None, "plait://servers/evil/mem://1"),

@@ -215,7 +215,7 @@ def test_a_name_can_say_that_a_tool_is_deprecated() -> None:
     assert not Tool("s", "list_deprecated_packages").is_deprecated
 
 
-@pytest.mark.parametrize(
+@table(
     ("state", "tools", "is_known"),
     [
         (ServerState.READY, 0, True),

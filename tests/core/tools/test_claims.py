@@ -97,7 +97,7 @@ def test_an_absent_argument_claims_all_that_the_template_may_mean() -> None:
     assert absent.steps == given.steps[:1]
 
 
-@pytest.mark.parametrize(
+@table(
     ("reads", "writes", "claims"),
     [
         (("file:{path}",), None, ["reads file:x"]),
@@ -256,7 +256,7 @@ def test_a_call_that_accesses_nothing_has_no_accesses() -> None:
     assert AccessRules("s", paths=(("path", None),)).accesses({}) is None
 
 
-@pytest.mark.parametrize(
+@table(
     ("key", "written"),
     [
         ("db:users", "db:users"),

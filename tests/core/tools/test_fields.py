@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 
 from plait.core.tools.fields import (
@@ -69,7 +68,7 @@ def test_a_name_with_any_other_word_is_data(key: str):
     assert not is_field(key)
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "words"),
     [
         ("The tides of a harbour.", ["the", "tides", "of", "a", "harbour"]),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import string
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +19,7 @@ from plait.core.tools.naming import (
 )
 
 from ...profiles import share_of_examples
+from ..tables import table
 
 FITS = re.compile(r"[A-Za-z0-9_-]{1,52}\Z")
 OURS = ("execute_dag", "get_run", "plan")
@@ -50,7 +50,7 @@ names = (
 entries = st.lists(st.tuples(servers, names), max_size=12)
 
 
-@pytest.mark.parametrize(
+@table(
     ("server", "name", "served"),
     [
         ("git", "status", "git__status"),
@@ -65,7 +65,7 @@ def test_a_plain_name_is_put_behind_that_of_its_server(server: str, name: str, s
     assert prefixed_name(server, name) == served
 
 
-@pytest.mark.parametrize(
+@table(
     ("server", "name", "start"),
     [
         ("a", "x" * 50, "a__" + "x" * 36 + "_"),
@@ -148,7 +148,7 @@ def test_a_bare_name_is_served_where_it_is_free():
     }
 
 
-@pytest.mark.parametrize("name", ["b__x", "x y", "x_0123456789ab", "x" * 53, ""])
+@table("name", ["b__x", "x y", "x_0123456789ab", "x" * 53, ""])
 def test_a_name_that_could_be_mistaken_is_never_served_bare(name: str):
     assert tool_names([("a", name)], bare={"a"}).served == {("a", name): prefixed_name("a", name)}
 

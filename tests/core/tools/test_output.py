@@ -89,7 +89,7 @@ def test_an_output_above_its_limit_is_refused() -> None:
         read(text("x" * 999), max_bytes=1000)
 
 
-@pytest.mark.parametrize(
+@table(
     ("result", "said"),
     [
         (text("EACCES: /x", is_error=True), "EACCES: /x"),
@@ -107,7 +107,7 @@ def test_a_tools_own_error_is_passed_on(result: Any, said: str) -> None:
     assert failed.value.message == said
 
 
-@pytest.mark.parametrize("content", ["text", "", ["text"], {"type": "text", "text": "x"}, 5])
+@table("content", ["text", "", ["text"], {"type": "text", "text": "x"}, 5])
 def test_content_that_cannot_be_read_is_not_lost_without_a_word(content: Any) -> None:
     with pytest.raises(InvalidOutput, match="s:t returned content that is not a list of objects"):
         read({"content": content})

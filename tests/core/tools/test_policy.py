@@ -9,6 +9,8 @@ import pytest
 from plait.core.tools.policy import DEFAULT_TIMEOUT_S, Policy, Rule
 from tests.fakes import tool
 
+from ..tables import table
+
 POLICY = Policy(
     rules=(
         Rule("files:*", timeout_s=10, weight=2),
@@ -21,7 +23,7 @@ POLICY = Policy(
 )
 
 
-@pytest.mark.parametrize(
+@table(
     ("name", "timeout_s", "weight", "may_repeat"),
     [
         ("files:read", 10, 2, False),

@@ -126,7 +126,7 @@ def test_a_shape_never_closes_an_object(value: Json):
     assert "false" not in json.dumps(shape_of(value).schema())
 
 
-@pytest.mark.parametrize(
+@table(
     "key",
     ["ada@example.com", "/home/ada/notes.txt", "4711", "id" * 21, "", "id\n"],
 )
@@ -136,7 +136,7 @@ def test_a_key_that_looks_like_data_is_never_kept(key: str):
     assert told["additionalProperties"] is True
 
 
-@pytest.mark.parametrize(
+@table(
     "values",
     [
         [{"ada": 3, "grace": 4}],

@@ -49,7 +49,7 @@ def kept(learned: ToolStats) -> ToolStats:
     return ToolStats.read(json.loads(json.dumps(learned.document())))
 
 
-@pytest.mark.parametrize(
+@table(
     ("seconds", "expected"),
     [
         ([], None),
@@ -243,7 +243,7 @@ def test_of_a_broken_document_what_can_be_read_is_kept(
     assert learned.seconds(tool("s:other")) == 2.0
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", True, None, 1.5])
+@table("version", [0, 2, "1", True, None, 1.5])
 def test_a_document_of_another_version_is_ignored(version: Any):
     assert ToolStats.read({"version": version, "tools": {"s:list": GOOD}}).tools == 0
 
@@ -315,7 +315,7 @@ def alone(*seconds: float) -> ToolStats:
     return learned
 
 
-@pytest.mark.parametrize(
+@table(
     ("seconds", "expected"),
     [((), None), ((9.0,), None), ((9.0, 1.0), 1.0), ((9.0, 1.0, 2.0), 2.0), ((4, 3, 2, 1), 2)],
 )

@@ -69,7 +69,7 @@ def test_a_schema_nested_too_deeply_to_count_costs_infinitely_much() -> None:
     assert visits_per_part(deep) == math.inf
 
 
-@pytest.mark.parametrize(
+@table(
     ("schema", "value", "count"),
     [
         (LEAF, "x", 1),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,7 +40,7 @@ def test_each_part_of_a_value_counts_and_nothing_that_its_texts_hold(value: Any)
     assert count_values(encode(value)) == counted(value)
 
 
-@pytest.mark.parametrize("text", ['"', "\\", '\\"', "\\\\", ',"[{', '",', "é,"])
+@table("text", ['"', "\\", '\\"', "\\\\", ',"[{', '",', "é,"])
 def test_texts_count_once_whatever_they_hold(text: str) -> None:
     assert count_values(encode([text, {text: text}])) == 3
 
@@ -80,7 +79,7 @@ def test_the_depth_is_that_of_the_deepest_part(value: Any, more: int) -> None:
     assert is_deeper(text, depth - 1)
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "depth"),
     [(b"[]", 0), (b"{}", 0), (b"1", 0), (b'"[[["', 0), (b"[1,[]]", 1), (b'{"a":{}}', 1)],
 )

@@ -43,7 +43,7 @@ def test_what_changes_no_meaning_is_corrected(
     assert read(text) == (value, slips)
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "slip", "meant"),
     [
         ("{'a': 'it\\'s \"x\"'}", "single quotes", {"a": 'it\'s "x"'}),

@@ -68,7 +68,7 @@ def test_members_that_say_that_they_are_required_are() -> None:
     assert [complaint.place for complaint in schema.complaints({"c": {}})] == [("a",), ("c", "d")]
 
 
-@pytest.mark.parametrize(
+@table(
     "schema",
     [
         {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]},

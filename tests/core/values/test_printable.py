@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import pytest
-
 from plait.core.values.printable import plain, printable
 
+from ..tables import table
 
-@pytest.mark.parametrize(
+
+@table(
     ("text", "shown"),
     [
         ("plain ä 🙂", "plain ä 🙂"),
@@ -23,7 +23,7 @@ def test_what_is_to_be_kept_is_kept():
     assert printable("a\tb\n", keep="\t") == r"a	b\n"
 
 
-@pytest.mark.parametrize(
+@table(
     ("text", "read"),
     [
         ("plain ä 🙂", "plain ä 🙂"),

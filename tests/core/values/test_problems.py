@@ -54,7 +54,7 @@ def test_thousands_of_others_are_counted_readably() -> None:
     assert some_of([str(n) for n in range(5_002)], 2) == "0, 1 and 5,000 more"
 
 
-@pytest.mark.parametrize(
+@table(
     ("word", "found"),
     [
         ("read_fil", ["read_file"]),
@@ -113,7 +113,7 @@ def test_one_name_is_given_once_in_an_object() -> None:
     assert kept == [True, False, True, False]
 
 
-@pytest.mark.parametrize(
+@table(
     ("fix", "shown", "advice"),
     [
         (Fix(Op.REPLACE, 5), {"op": "replace", "path": "a.b", "value": 5}, "Write 5."),

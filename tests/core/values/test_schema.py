@@ -138,7 +138,7 @@ def test_of_values_that_are_not_known_yet_only_certain_mistakes_are_reported(
     assert [complaint.place for complaint in complaints] == places
 
 
-@pytest.mark.parametrize(
+@table(
     "schema",
     [
         {"if": {"properties": {"a": {"const": 1}}}, "else": {"required": ["b"]}},
@@ -199,7 +199,7 @@ def test_the_parameters_stand_in_one_line_the_required_first(schema: Any, line: 
     assert line in Schema(schema).parameters()
 
 
-@pytest.mark.parametrize(
+@table(
     ("schema", "shape"),
     [
         ({"type": "string"}, "string"),
@@ -379,7 +379,7 @@ def with_url(schema: Any, url: str) -> Any:
     return schema.replace("URL", url)
 
 
-@pytest.mark.parametrize(
+@table(
     "pattern",
     [r"^(a+)+$", r"^(a|aa)+$", r"^(?=(a+)+$)b", r"^(a+)+\1$", r"^((a*)*)*b", r"(?<!x)(a+)+$"],
 )
@@ -477,7 +477,7 @@ def test_no_schema_takes_more_than_so_many_steps(
     assert len(found) <= 1
 
 
-@pytest.mark.parametrize(
+@table(
     ("schema", "reason"),
     [
         (doubling(18), "its references multiply its size beyond what can be checked"),
