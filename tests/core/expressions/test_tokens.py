@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
+
+from plait.core.expressions.problems import InvalidExpression
 from plait.core.expressions.tokens import tokenize
 
 from ..tables import table
 from .refusals import assert_refused
+
+
+def test_a_sign_between_values_is_said_to_calculate_nothing() -> None:
+    for text in ("n + 1", "n % 2", "n -m"):
+        with pytest.raises(InvalidExpression) as refused:
+            tokenize(text)
+        assert refused.value.hint == "Expressions do not calculate."
 
 
 @table(

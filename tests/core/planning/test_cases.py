@@ -55,6 +55,18 @@ def test_each_fix_removes_its_problem_once_those_before_it_are_applied(case: Pat
         raise AssertionError("the fixes do not end")
 
 
+@table("case", CASES)
+def test_an_expression_that_is_a_fix_is_accepted(case: Path) -> None:
+    tools = (case / "tools.json").read_text("utf-8")
+    document = understood((case / "dag.json").read_bytes())
+    said = said_of((case / "dag.json").read_bytes(), tools)
+    for problem in said.get("problems", ()):
+        if problem["code"] == "invalid_expression" and "fix" in problem:
+            fixed = json.dumps(patched(document, [problem["fix"]])).encode()
+            left = said_of(fixed, tools).get("problems", ())
+            assert problem["path"] not in {other["path"] for other in left}
+
+
 def _essence(problem: dict[str, Any]) -> tuple[str, str, str]:
     return problem["path"], problem["code"], problem["message"]
 

@@ -20,6 +20,7 @@ _MATCHES: dict[str, Callable[[str, str], bool]] = {
     "ends_with": str.endswith,
 }
 SEARCHES = _MATCHES.keys()
+_TRUTHS = {"true": "true", "false": "false", "1": "true", "0": "false"}
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
@@ -87,11 +88,18 @@ def _nearest_option(literal: Node, other: Shape) -> Edit | None:
 
 
 def _of_the_comparison(node: Compare, right: Shape, findings: Findings) -> Edit | None:
-    """Return the edit that makes `!a == 1`, which is `(!a) == 1`, the opposite of a comparison."""
-    if not isinstance(node.left, Not) or right.known == {"boolean"}:
+    """Return the edit for a comparison as the left side: `!a == 1`, which is `(!a) == 1`, and `1 <
+    a < 9`, which is `(1 < a) < 9`."""
+    if right.known == {"boolean"}:
         return None
-    operand, other = findings.written(node.left.operand), findings.written(node.right)
-    return Edit(node.start, node.end, f"!({operand} {node.operator} {other})")
+    other = findings.written(node.right)
+    if isinstance(node.left, Not):
+        operand = findings.written(node.left.operand)
+        return Edit(node.start, node.end, f"!({operand} {node.operator} {other})")
+    if isinstance(node.left, Compare) and not findings.written(node.left).startswith("("):
+        middle = findings.written(node.left.right)
+        return Edit(node.at[0], node.at[0], f"&& {middle} ")
+    return None
 
 
 def _of_an_element(node: Compare, left: Shape, right: Shape, findings: Findings) -> Edit | None:
@@ -118,6 +126,6 @@ def _in_its_type(literal: Node, other: Shape) -> Edit | None:
         return Edit(literal.start, literal.end, quoted(dumps(value)))
     if other.known == {"number"} and type(value) is str and _NUMBER.fullmatch(value):
         return Edit(literal.start, literal.end, value)
-    if other.known == {"boolean"} and value in ("true", "false"):
-        return Edit(literal.start, literal.end, str(value))
+    if other.known == {"boolean"} and (truth := _TRUTHS.get(str(value).casefold())):
+        return Edit(literal.start, literal.end, truth)
     return None

@@ -6,9 +6,13 @@ partners, and the ends of an operand are where the operator next to it would hav
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from typing import TypeAlias
 
+from .names import CONSTANTS, quoted
+from .problems import Edit, Finding
 from .tokens import DIGITS, TOKENS, Token
 
 _LOOSE = re.compile(
@@ -21,9 +25,20 @@ COMPARING = frozenset(
 )
 JOINING = frozenset(["&&", "||", "&", "and", "or"])
 ENDING = frozenset(("|", ",", ":", "?", "end"))
+FUNCTIONS_AS_WORDS = {
+    "startswith": "starts_with",
+    "endswith": "ends_with",
+    "includes": "contains",
+    "include": "contains",
+    "has": "contains",
+    "contains": "contains",
+    "tostring": "to_string",
+}
+"""Methods and operators of other languages, each with our function."""
 _ENDS = frozenset(
     ["name", "text", "quoted", "json", "number", "reference", ")", "]", "}", "@", "flatten", "*"]
 )
+_WORDS = ("and", "or", "in", "is", "if", "else")
 _STARTS = frozenset(
     [
         "name",
@@ -69,6 +84,26 @@ class Loose:
             ):
                 self.partners[at] = stack.pop()
                 self.partners[self.partners[at]] = at
+
+    def found(self, at: int, message: str, edit: Edit | None, hint: str = "") -> Finding:
+        """Return a finding at the token *at*."""
+        token = self.tokens[at]
+        return Finding(token.start, token.end, message, edit, hint=hint)
+
+    def no_operator(self, at: int, edit: Edit | None, hint: str = "") -> Finding:
+        return self.found(at, f"{self.tokens[at].text} is not an operator", edit, hint)
+
+    def replaced(self, start: int, end: int, text: str) -> Edit:
+        """Return the edit that puts *text* in the place of the tokens from *start* up to *end*."""
+        return Edit(self.tokens[start].start, self.tokens[end - 1].end, text)
+
+    def value(self, start: int, end: int) -> str:
+        """Return an item of a list or an argument: a text in double quotes gets single ones."""
+        token = self.tokens[start]
+        if end - start == 1 and token.kind == "quoted":
+            return quoted(json.loads(token.text, strict=False))
+        is_constant = end - start == 1 and token.kind == "name"
+        return CONSTANTS.get(token.text, token.text) if is_constant else self.between(start, end)
 
     def kind(self, at: int) -> str:
         return self.tokens[at].kind if 0 <= at < len(self.tokens) else "end"
@@ -174,9 +209,15 @@ def _with_words(tokens: list[Token]) -> list[Token]:
             following = tokens[at + 1]
             joins = bool(made) and made[-1].kind in _ENDS and following.kind in _STARTS
             after_not = bool(made) and made[-1].kind == "not"
-            if (word in ("and", "or", "in", "is") and joins) or (word == "in" and after_not):
+            if (word in _WORDS and joins) or (word == "in" and after_not):
                 token = token._replace(kind=word)
+            elif joins and word.replace("_", "") in FUNCTIONS_AS_WORDS:
+                token = token._replace(kind="infix")
             elif word == "not" and following.kind in _STARTS:
                 token = token._replace(kind="not")
         made.append(token)
     return made
+
+
+Rule: TypeAlias = Callable[[Loose, int], Finding | None]
+"""A rule finds a slip at one token, or None."""

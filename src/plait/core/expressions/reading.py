@@ -334,6 +334,9 @@ class _Reader:
             )
 
     def operand(self, node: Node, other: Node, scope: Scope) -> Shape:
+        if isinstance(node, Projection) and self.findings.written(node) == "[]":
+            self.findings.say(*node.at, "[] goes over a list; an empty one is written `[]`", "`[]`")
+            return of("list")
         self.check_list(node)
         if isinstance(node, Field):
             if node.is_quoted and (said := self._names.meant_as_text(node, scope)) is not None:

@@ -58,7 +58,9 @@ def _unreadable(text: str, at: int) -> InvalidExpression:
     if rest.startswith("$"):
         hint = "Write names only (a.ok, items[0]), or a reference: $OUTPUT[id].x, $ITEM."
         return invalid(at, at + 1, "$ starts no reference here", hint=hint)
-    if rest[0] in "+-/":
+    if rest[0] in "+-/%":
         hint = 'Write a name with a sign in it in double quotes: "content-type".'
+        if not text[at - 1 : at].strip() or not rest[1:2].strip():
+            hint = "Expressions do not calculate."
         return invalid(at, at + 1, f"{rest[0]} is not an operator", hint=hint)
     return invalid(at, at + 1, f"{rest[0]!r} does not fit here")

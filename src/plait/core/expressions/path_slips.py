@@ -1,0 +1,174 @@
+"""Slips in paths: methods, keys and roots as other languages write them."""
+
+from __future__ import annotations
+
+import json
+
+from ..values.problems import slip_of
+from .functions import EXPRESSION, FUNCTIONS, OTHER_WORDS
+from .loose import FUNCTIONS_AS_WORDS, Loose, Rule
+from .names import PLAIN
+from .problems import Edit, Finding
+
+_OF_ELEMENTS = ("starts_with", "ends_with", "to_string", "to_number", "split")
+"""Functions that cannot be meant of a whole list."""
+
+
+def _method(loose: Loose, at: int) -> Finding | None:
+    """Find `.startsWith('x')`: a function is called with its value as an argument."""
+    opener = at + 2
+    if loose.kind(at + 1) != "name" or loose.kind(opener) != "(" or opener not in loose.partners:
+        return None
+    written = loose.tokens[at + 1].text
+    word = written.replace("_", "").casefold()
+    near = OTHER_WORDS.get(word, ())
+    name = (
+        written if written in FUNCTIONS else FUNCTIONS_AS_WORDS.get(word, near[0] if near else "")
+    )
+    function = FUNCTIONS.get(name)
+    items = loose.items(opener)
+    if function is None or len(near) > 1 or EXPRESSION in function.wants:
+        return None
+    is_ours = written in FUNCTIONS and function.takes(len(items))
+    if is_ours or not function.takes(len(items) + 1):
+        return None
+    start, end = loose.path_before(at), loose.partners[opener] + 1
+    value = loose.between(start, at)
+    arguments = [loose.value(*item) for item in items]
+    is_over = [
+        loose.kind(n) in ("flatten", "filter", "*")
+        or (loose.kind(n) == "[" and loose.kind(n + 1) in ("*", ":"))
+        for n in range(start, at)
+    ]
+    message = f"{written}() is not called on a value"
+    if any(is_over):
+        is_whole = loose.kind(at - 1) in ("]", "flatten") and name not in _OF_ELEMENTS
+        if not is_whole and name not in _OF_ELEMENTS:
+            return loose.found(at + 1, message, None, f"Write {name}{function.signature}.")
+        if not is_whole:
+            value, start = "@", at + 1
+    given = [*arguments, value] if name == "join" else [value, *arguments]
+    edit = loose.replaced(start, end, f"{name}({', '.join(given)})")
+    return loose.found(at + 1, message, edit)
+
+
+def _text_in_brackets(loose: Loose, at: int) -> Finding | None:
+    """Find `a['b']`, which is `a.b`."""
+    is_key = loose.kind(at + 1) == "text" and loose.kind(at + 2) == "]"
+    if not is_key or not loose.ends_operand(at - 1):
+        return None
+    key = loose.tokens[at + 1].text[1:-1].replace("\\'", "'")
+    right = f".{key}" if PLAIN.fullmatch(key) else f"[{json.dumps(key, ensure_ascii=False)}]"
+    edit = loose.replaced(at, at + 3, right)
+    return loose.found(at + 1, "a key in brackets has double quotes", edit)
+
+
+def _leading_dot(loose: Loose, at: int) -> Finding | None:
+    """Find jq's `.items`, and `x | .items`."""
+    before = loose.kind(at - 1)
+    if loose.ends_operand(at - 1) or before == "." or before == "reference":
+        return None
+    start = loose.tokens[at].start
+    following = loose.kind(at + 1)
+    if following == "number":
+        if loose.tokens[at + 1].start != loose.tokens[at].end:
+            return None
+        return loose.found(at, "a number starts with a digit", Edit(start, start, "0"))
+    if following in ("name", "quoted", "[", "filter", "flatten"):
+        end = loose.tokens[at].end
+        if before == "|" and loose.ends_operand(at - 2):
+            start = loose.tokens[at - 2].end
+            end = start + len(loose.text[start : loose.tokens[at].start])
+            if following in ("[", "filter", "flatten"):
+                end = loose.tokens[at].end
+        edit = Edit(start, end, "")
+    elif loose.starts_operand(at + 1) or following == ".":
+        return None
+    else:
+        edit = Edit(start, start + 1, "@")
+    return loose.found(at, "no full stop stands before the first name", edit)
+
+
+def _dollar(loose: Loose, at: int) -> Finding | None:
+    """Find a `$` that starts no reference: JSONPath's, or another spelling of ours."""
+    token, after = loose.tokens[at], loose.tokens[at + 1]
+    following = loose.kind(at + 1)
+    if following == "name" and after.start == token.end:
+        second = loose.tokens[at + 2]
+        if (
+            after.text.casefold() == "output"
+            and second.kind == "."
+            and loose.kind(at + 3) == "name"
+        ):
+            id = loose.tokens[at + 3].text
+            edit = loose.replaced(at, at + 4, f"$OUTPUT[{id}]")
+            return loose.found(at, f"the id of a task stands in brackets: $OUTPUT[{id}]", edit)
+        near = slip_of(after.text, ("OUTPUT",) if second.kind == "[" else ("ITEM", "INDEX"))
+        if near is not None and near != after.text:
+            edit = Edit(token.start, after.end, f"${near}")
+            return loose.found(at, f"${after.text} is not a reference", edit)
+        edit = Edit(token.start, token.end, "")
+        return loose.found(at, "$ is not needed before a name", edit)
+    if following == "." and loose.kind(at + 2) in ("name", "quoted", "*"):
+        edit = Edit(token.start, after.end, "")
+        return loose.found(at, "$. is not needed before a name", edit)
+    if following in ("[", "filter", "flatten"):
+        return loose.found(at, "$ is not needed here", Edit(token.start, token.end, ""))
+    if following != "." and not loose.starts_operand(at + 1):
+        message = "the current value is written @"
+        return loose.found(at, message, Edit(token.start, token.end, "@"))
+    return None
+
+
+def _braces(loose: Loose, at: int) -> Finding | None:
+    """Find `${x}`, `{{x}}` and `${{x}}` around an expression."""
+    end = loose.partners.get(at)
+    if end is None or end == at + 1:
+        return None
+    inner = loose.between(at + 1, end)
+    is_reference = loose.kind(at) == "${" and loose.tokens[at + 1].text in (
+        "OUTPUT",
+        "ITEM",
+        "INDEX",
+    )
+    if is_reference:
+        message, inner = "a reference in an expression has no braces", f"${inner}"
+    else:
+        message = "an expression has no braces around it"
+    return loose.found(at, message, loose.replaced(at, end + 1, inner))
+
+
+def _reference_without_dollar(loose: Loose, at: int) -> Finding | None:
+    token = loose.tokens[at]
+    is_id = loose.kind(at + 1) == "[" and loose.kind(at + 2) in ("name", "number", "text", "quoted")
+    if (
+        token.text != "OUTPUT"
+        or not is_id
+        or loose.kind(at + 3) != "]"
+        or loose.kind(at - 1) == "."
+    ):
+        return None
+    id = loose.tokens[at + 2].text.strip("'\"")
+    edit = loose.replaced(at, at + 4, f"$OUTPUT[{id}]")
+    return loose.found(at, "a reference starts with $", edit)
+
+
+def _whole_in_backquotes(loose: Loose, at: int) -> Finding | None:
+    token = loose.tokens[at]
+    inner = token.text[1:-1].strip()
+    if len(loose.tokens) > 2 or not inner or inner[0] in '{["$' or PLAIN.fullmatch(inner):
+        return None
+    message = "an expression has no backquotes around it"
+    return loose.found(at, message, Edit(token.start, token.end, inner))
+
+
+PATH_RULES: dict[str, tuple[Rule, ...]] = {
+    ".": (_method, _leading_dot),
+    "[": (_text_in_brackets,),
+    "$": (_dollar,),
+    "${": (_braces,),
+    "{{": (_braces,),
+    "${{": (_braces,),
+    "name": (_reference_without_dollar,),
+    "json": (_whole_in_backquotes,),
+}
