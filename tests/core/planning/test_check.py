@@ -466,3 +466,24 @@ def test_a_document_of_too_many_calls_is_refused_as_a_whole() -> None:
         "limit_exceeded",
         "The tasks make 101 calls; at most 100 are made by one run.",
     )
+
+
+@pytest.mark.parametrize(
+    ("task", "is_noted"),
+    [
+        ({"trigger_rule": "one_failed"}, True),
+        ({"trigger_rule": "one_failed", "for_each": [1]}, True),
+        ({"trigger_rule": "one_failed", "depends_on": ["t0"]}, False),
+        ({"trigger_rule": "one_failed", "arguments": {"x": "${OUTPUT[t0].x ?? 1}"}}, False),
+        ({"trigger_rule": "one_failed", "when": "$OUTPUT[t0] == null"}, False),
+        ({"trigger_rule": "one_failed", "for_each": "${OUTPUT[t0].x ?? []}"}, False),
+        ({"trigger_rule": "all_done"}, False),
+        ({}, False),
+    ],
+)
+def test_a_task_for_failures_that_depends_on_nothing_is_noted(
+    task: dict[str, Any], is_noted: bool
+) -> None:
+    notes = planned({}, task).notes
+    noted = [note for note in notes if note.startswith("tasks[1].trigger_rule: one_failed runs")]
+    assert len(noted) == is_noted

@@ -141,7 +141,7 @@ class _Checker:
         when = self._expression(task.when, f"{path}.when", task, condition)
         links = self._links(task, arguments, items, path)
         self._link_expressions(task, select, when, links, path)
-        self._note_rule(task, arguments, path)
+        self._note_rule(task, arguments, links, path)
         tool = tool or Tool("", str(task.tool), listed=False)
         policy = self._policy_of(tool)
         return PlannedTask(
@@ -465,10 +465,18 @@ class _Checker:
             # the names in the fixed text are read too, so that what it still hides is reported
             return None if fix is None else compiled(str(fix.to))
 
-    def _note_rule(self, task: Task, arguments: Template, path: str) -> None:
-        """Note references that lead nowhere in the case that the trigger rule is for."""
+    def _note_rule(
+        self, task: Task, arguments: Template, links: Collection[str], path: str
+    ) -> None:
+        """Note a trigger rule that can never let the task run, and references that lead nowhere in
+        the case that the rule is for."""
         if task.trigger_rule == "all_success":
             return
+        if task.trigger_rule == "one_failed" and not links:
+            self.notes.append(
+                f"{path}.trigger_rule: one_failed runs this task after a failure of what it depends "
+                "on, and it depends on nothing, so it never runs; write depends_on"
+            )
         for reference in arguments.references:
             is_kept = reference.task in self.lists  # also after failures of some items
             if not (reference.is_guarded or reference.is_item or is_kept):
