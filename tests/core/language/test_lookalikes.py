@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.core.language.dag import read_dag
+from plait.core.language.foreign import meaning, reference_object
 from plait.core.language.lookalikes import (
     Lookalike,
     in_text,
     lookalikes,
-    meaning,
-    reference_object,
     repaired,
     task_named,
     whole,

@@ -171,6 +171,16 @@ def test_the_work_for_long_lists_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     assert planned(large, {"text": "$ITEM"}).notes == plan.notes
 
 
-def test_a_run_that_takes_over_a_list_does_not_check_it_again() -> None:
-    problem = at([{"at": {"x": 1}}, {"at": {"x": "y"}}], {"at": "$ITEM.at"}, tool="s:deep")
-    assert problem == [("for_each[1].at.x", "invalid_arguments")]
+def test_the_place_is_that_of_the_part_that_is_wrong() -> None:
+    found = at([{"at": {"x": 1}}, {"at": {"x": "y"}}], {"at": "$ITEM.at"}, tool="s:deep")
+    assert found == [("for_each[1].at.x", "invalid_arguments")]
+
+
+@pytest.mark.parametrize("value", ["$ITEM.n", {"a": "$ITEM.n"}, ["x $ITEM.n"]])
+def test_items_of_which_values_are_made_are_checked_too(value: Any) -> None:
+    task = {"id": "v", "value": value, "for_each": [{"n": 1}, {"m": 2}]}
+    with pytest.raises(InvalidDag) as refused:
+        check(read_dag({"tasks": [task]}), CATALOG, Policy())
+    assert [problem.path for problem in refused.value.problems] == ["tasks[0].for_each[1]"]
+    task["for_each"] = [{"n": 1}, {"n": "two"}]
+    assert check(read_dag({"tasks": [task]}), CATALOG, Policy())

@@ -15,6 +15,7 @@ from ..tools.output import Output
 from ..values.problems import some_of
 from ..values.schema import Place
 from ..values.strict import Json, dumps
+from .foreign import POINTERS
 from .lookalikes import MAX_CHARS
 from .references import (
     INDEX,
@@ -57,7 +58,8 @@ class Template:
     texts: tuple[tuple[Place, str], ...] = ()
     """The texts, as written, that are not exactly one reference, for `lookalikes.py`."""
     keys: tuple[Place, ...] = ()
-    """The members whose names hold a `$`: references are not read in names."""
+    """The members whose names hold a `$`, or stand for a reference in another engine: references
+    are not read in names."""
     found: tuple[tuple[Place, Reference], ...] = ()
     """Each reference, with its place in the value."""
 
@@ -177,7 +179,7 @@ def _collect(value: Json, place: Place, texts: list[tuple[Place, str]], keys: li
             texts.append((place, value))
     elif isinstance(value, dict):
         for key, child in value.items():
-            if "$" in key:
+            if "$" in key or key in POINTERS:
                 keys.append((*place, key))
             if isinstance(child, str):
                 if "$" in child or _MARK.search(child, 0, MAX_CHARS) is not None:

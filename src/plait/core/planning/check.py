@@ -474,8 +474,8 @@ class _Checker:
             return
         if task.trigger_rule == "one_failed" and not links:
             self.notes.append(
-                f"{path}.trigger_rule: one_failed runs this task after a failure of what it depends "
-                "on, and it depends on nothing, so it never runs; write depends_on"
+                f"{path}.trigger_rule: one_failed runs this task after a failure of one that it "
+                "depends on, and it depends on none, so it never runs; write depends_on"
             )
         for reference in arguments.references:
             is_kept = reference.task in self.lists  # also after failures of some items

@@ -47,10 +47,10 @@ class Items:
         if items is None or not isinstance(items.value, list) or fill is None:
             return
         of_items = [part for part in fill if all(one.is_item for one in _references(part))]
-        if not of_items or not isinstance(planned.arguments.value, dict):
-            return
         reported = [problem.path for problem in self._problems[before:]]
-        known = [part for part in of_items if f"{path}.arguments{written(part[0])}" not in reported]
+        known = [
+            part for part in of_items if f"{path}.{planned.field}{written(part[0])}" not in reported
+        ]
         if not known:
             return
         check = _ItemCheck(planned, path, items.value, tuple(known), len(fill) == len(known))
@@ -96,7 +96,8 @@ class _ItemCheck:
         self._template = Template(planned.arguments.value, parts)
         self._fill = dict(parts)
         self._unknown = planned.arguments.unknown - self._fill.keys()
-        self._already = set() if is_whole else {c.place for c in self._complaints_of_rest()}
+        is_known = is_whole or planned.is_value
+        self._already = set() if is_known else {c.place for c in self._complaints_of_rest()}
         self._references = [reference for part in parts for reference in _references(part)]
         self.size = measure(planned.arguments.value, is_decoded=True)
         self.parts = len(self._references)
@@ -111,7 +112,7 @@ class _ItemCheck:
             except ReferenceFailed as error:
                 missing = True
                 yield self._nothing_there(reference, error, item, index)
-        if missing:
+        if missing or self._planned.is_value:
             return
         try:
             arguments = self._template.resolve(scope)

@@ -1,0 +1,205 @@
+"""References as other engines spell them, and texts that only look like that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plait.core.language.dag import read_dag
+from plait.core.planning.check import check
+from plait.core.planning.plan import Plan
+from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
+from plait.core.tools.policy import Policy
+from plait.core.values.problems import Fix, Op, Problem
+from plait.errors import InvalidDag
+from tests.fakes import tool
+
+from ..tables import table
+
+CATALOG = Catalog(
+    [tool("s:write", closed=False), tool("s:read", closed=False, readOnlyHint=True)],
+    [ServerInfo("s", ServerState.READY)],
+)
+IDS = ("a", "fetch", "b.c", "my-task")
+
+
+def planned(value: Any, **options: Any) -> Plan:
+    tasks: list[dict[str, Any]] = [{"id": id, "tool": "s:read"} for id in IDS]
+    tasks.append({"id": "last", "tool": "s:write", "arguments": {"x": value}, **options})
+    return check(read_dag({"tasks": tasks}), CATALOG, Policy())
+
+
+def refused(value: Any, **options: Any) -> Problem:
+    with pytest.raises(InvalidDag) as error:
+        planned(value, **options)
+    [problem] = error.value.problems
+    assert (problem.code, problem.path) == ("invalid_reference", "tasks[4].arguments.x")
+    return problem
+
+
+@table(
+    ("text", "meant"),
+    [
+        ("{{ a.x | int }}", "$OUTPUT[a].x"),
+        ("{{a.x|tojson|safe}}", "$OUTPUT[a].x"),
+        ("${{ steps.a.outputs.x | json }}", "$OUTPUT[a].x"),
+        ("{{ a.x | default('none') }}", '${OUTPUT[a].x ?? "none"}'),
+        ("{{ a.x | default(0, true) }}", "${OUTPUT[a].x ?? 0}"),
+        ("{{ a.x | d([]) }}", "${OUTPUT[a].x ?? []}"),
+        ("${{ steps.a.outputs.x || 'none' }}", '${OUTPUT[a].x ?? "none"}'),
+        ("{{ a.x ?? 5 }}", "${OUTPUT[a].x ?? 5}"),
+        ('{{ $node["a"].json.x }}', "$OUTPUT[a].x"),
+        ('={{ $node["a"].json.x }}', "$OUTPUT[a].x"),
+        ("={{ $node['my-task'].json.items[0].x }}", "$OUTPUT[my-task].items[0].x"),
+        ("{{ $('a').item.json.x }}", "$OUTPUT[a].x"),
+        ('{{ $("b.c").first().json.x }}', "$OUTPUT[b.c].x"),
+        ("{{ $('a').json }}", "$OUTPUT[a]"),
+        ("mail {{ $('a').item.json.x }} now", "mail $OUTPUT[a].x now"),
+        ("$(a.x)", "$OUTPUT[a].x"),
+        ("@{outputs('a').x}", "$OUTPUT[a].x"),
+        ("@outputs('a')", "$OUTPUT[a]"),
+        ("@{outputs('a')?['body/x']}", "$OUTPUT[a].x"),
+        ("@body('a')?['x']", "$OUTPUT[a].x"),
+        ("@activity('a').output.x", "$OUTPUT[a].x"),
+        ("Dear @{body('a')?['x']}!", "Dear $OUTPUT[a].x!"),
+        ("<%= a.x %>", "$OUTPUT[a].x"),
+        ("<%- a.x -%>", "$OUTPUT[a].x"),
+        ("[[ a.x ]]", "$OUTPUT[a].x"),
+        ({"Ref": "a"}, "$OUTPUT[a]"),
+        ({"Fn::GetAtt": ["a", "x"]}, "$OUTPUT[a].x"),
+        ({"Fn::GetAtt": "a.x"}, "$OUTPUT[a].x"),
+        ({"$ref": "#/steps/a/x"}, "$OUTPUT[a].x"),
+    ],
+)
+def test_a_reference_of_another_engine_has_its_fix(text: Any, meant: str) -> None:
+    assert refused(text).fix == Fix(Op.REPLACE, meant)
+    assert planned(meant).notes == ()
+    [note] = planned(text, tool="s:read").notes
+    assert "taken as text. Write $" in note
+
+
+@table(
+    ("text", "meant"),
+    [
+        ("{{ this }}", "$ITEM"),
+        ("{{this.x}}", "$ITEM.x"),
+        ("{{ $json.x }}", "$ITEM.x"),
+        ("={{ $json.x.y }}", "$ITEM.x.y"),
+        ("{{ @index }}", "$INDEX"),
+        ("${{ matrix.item }}", "$ITEM"),
+        ("${{ each.x }}", "$ITEM.x"),
+        ("{{ item.x | int }}", "$ITEM.x"),
+    ],
+)
+def test_an_item_of_another_engine_has_its_fix_where_there_are_items(text: str, meant: str) -> None:
+    items = [{"x": {"y": 1}}]
+    assert refused(text, for_each=items).fix == Fix(Op.REPLACE, meant)
+    assert planned(meant, for_each=items).notes == ()
+
+
+@table(
+    "text",
+    [
+        "{{ a.x | upper }}",
+        "{{ a.items | map(attribute='x') | join(', ') }}",
+        "${{ steps.a.outputs.x && 'yes' || 'no' }}",
+        "length($OUTPUT[a].items)",
+        "len($OUTPUT[a].items)",
+        "join(', ', $OUTPUT[a].items[*].name)",
+        "JSON.stringify($OUTPUT[a])",
+        "$OUTPUT[a].total + 1",
+        "$OUTPUT[a].total+1",
+        "${OUTPUT[a].total} * 2",
+        "$OUTPUT[a].total - 1",
+        "$OUTPUT[a].x + $OUTPUT[fetch].y",
+        "2 * $OUTPUT[a].x",
+        "$OUTPUT[a].x == 'open'",
+        "$OUTPUT[a].x || 'none'",
+        "$OUTPUT[a].x ? 'yes' : 'no'",
+        "$OUTPUT[a].name.toUpperCase()",
+        "$OUTPUT[a].tags.join(', ')",
+        "{{ $json.x }}",
+        "={{ $json.x }}",
+    ],
+)
+def test_what_would_be_sent_half_resolved_is_refused_without_a_fix(text: str) -> None:
+    problem = refused(text)
+    assert problem.fix is None
+    assert "select" in str(problem.hint) or "Name the task" in str(problem.hint)
+    [note] = planned(text, tool="s:read").notes
+    assert "is taken as text" in note
+    assert planned(text, literal=True).notes == ()
+
+
+WORKFLOW = """
+on: push
+jobs:
+  test:
+    strategy: {matrix: {python: ["3.11", "3.12"]}}
+    env: {TOKEN: "${{ secrets.GITHUB_TOKEN }}"}
+    steps:
+      - uses: actions/setup-python@v5
+        with: {python-version: "${{ matrix.python }}"}
+      - run: echo "${{ github.event.head_commit.message }}" | tee $GITHUB_OUTPUT
+      - if: ${{ needs.build.outputs.changed == 'true' && !cancelled() }}
+        run: '[[ -f "$HOME/x" ]] && echo ${X:-y} $(date) $((1 + 1))'
+"""
+CHART = """
+{{- if .Values.ingress.enabled }}
+image: "{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}"
+{{- range $key, $value := .Values.env }}
+  - {name: {{ $key }}, value: {{ $value | quote }}}
+{{- end }}
+{{- end }}
+"""
+JINJA = """
+{% for user in users if user.name | length > 3 %}{{ user.name | upper }}{% endfor %}
+{{ config["x"] | default('y') }} {# note #}
+"""
+HANDLEBARS = "{{#each people}}{{this.name}} {{@index}} {{{../title}}}{{/each}} {{> footer}}"
+
+
+@table(
+    "text",
+    [
+        WORKFLOW,
+        CHART,
+        JINJA,
+        HANDLEBARS,
+        "<% if user.admin? %><%= user.name %><% end %>",
+        "[[notes.md]] and [[ notes ]] and [[a]] and [[a.x]]",
+        'if [[ $x == "a.x" ]]; then echo a; fi',
+        "@app.route('/a')\ndef outputs(): pass",
+        "@body and @outputs of @a",
+        "={{ 1 + 1 }}",
+        "=SUM(A1:A2)",
+        "$(cat a.txt)",
+        "length(items) + 1",
+        "print($OUTPUT[a].x)",
+        "$OUTPUT[a].first - $OUTPUT[a].last",
+        "$OUTPUT[a].owner/$OUTPUT[a].repo",
+        "$OUTPUT[a].done / $OUTPUT[a].total",
+        "build-$OUTPUT[a].n-1",
+        "$OUTPUT[a].x + more",
+        "2020 - $OUTPUT[a].year",
+        "($OUTPUT[a].x)",
+        "Is $OUTPUT[a].x ready? Yes",
+        "C++ and $OUTPUT[a].x",
+        "It has length($OUTPUT[a].x) in it",
+        "$OUTPUT[a].q+$OUTPUT[a].r",
+        {"Ref": "Bucket"},
+        {"Fn::GetAtt": ["Bucket", "Arn"]},
+        {"Fn::Sub": "arn:${AWS::Region}:x"},
+        {
+            "Resources": {
+                "B": {"Properties": {"Name": {"Ref": "AWS::Region"}, "Role": {"Ref": "R"}}}
+            }
+        },
+        {"Ref": "a", "Type": "x"},
+        {"Ref": 5},
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"for_each": [{"name": "x"}]}], ids=["once", "each"])
+def test_innocent_text_is_taken_without_a_word(text: Any, options: dict[str, Any]) -> None:
+    assert planned(text, **options).notes == ()
