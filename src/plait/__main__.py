@@ -16,16 +16,17 @@ def main() -> None:
         sys.stdout.write(f"plait {__version__}\n")
         return
     _open_missing_streams()
-    from .cli.exits import INTERRUPTED, Exit
+    from .cli.exits import INTERRUPTED
 
     def end(number: int, frame: object) -> None:
         if "--json" in sys.argv:
             os.write(1, f"{INTERRUPTED}\n".encode())
-        os._exit(Exit.INTERRUPTED)
+        os._exit(128 + number)
 
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        # While modules are imported, a KeyboardInterrupt could surface as any error of theirs.
-        signal.signal(signal.SIGINT, end)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) in {signal.default_int_handler, signal.SIG_DFL}:
+            # While modules are imported, a KeyboardInterrupt could surface as any error of theirs.
+            signal.signal(number, end)
     os.environ.setdefault(
         "PYDANTIC_DISABLE_PLUGINS", "__all__"
     )  # else it searches all installed packages

@@ -318,23 +318,25 @@ def test_a_closed_stream_is_no_error(start: Start, closed: str, code: int):
 
 
 @pytest.mark.parametrize("words", [(), ("--json",)])
-def test_an_interrupt_during_the_imports_is_130_without_a_traceback(
-    start: Start, words: tuple[str, ...]
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_during_the_imports_ends_the_program_without_a_traceback(
+    start: Start, number: signal.Signals, code: int, words: tuple[str, ...]
 ):
-    code = (
-        "import os, signal, sys\n"
+    program = (
+        "import os, sys\n"
         "class Interrupting:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name == 'typer':\n"
-        "            try: os.kill(os.getpid(), signal.SIGINT); __import__('time').sleep(9)\n"
+        "            try: os.kill(os.getpid(), {number}); __import__('time').sleep(9)\n"
         "            except BaseException: raise ImportError('a library hid the interrupt')\n"
         "sys.meta_path.insert(0, Interrupting())\n"
         "from plait.__main__ import main\n"
         "main()"
     )
-    process = start("-c", code, "tools", *words, program=(sys.executable,))
+    program = program.format(number=number.value)
+    process = start("-c", program, "tools", *words, program=(sys.executable,))
     out, err = process.communicate()
-    assert (process.returncode, err) == (130, "")
+    assert (process.returncode, err) == (code, "")
     assert (json.loads(out)["status"] if words else out) == ("cancelled" if words else "")
 
 
@@ -443,8 +445,11 @@ def test_over_http_no_tool_runs_code_of_the_project(start: Start):
     params = {"name": "describe_tools", "arguments": {"names": names}, "_meta": meta}
     message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
     sent = urllib.request.Request(url, json.dumps(message).encode(), headers)
-    with urllib.request.urlopen(sent) as answer:
-        found = json.loads(answer.read())["result"]["structuredContent"]
+    for _ in range(6):  # each waits up to five seconds for the server to start
+        with urllib.request.urlopen(sent) as answer:
+            found = json.loads(answer.read())["result"]["structuredContent"]
+        if found["tools"]:
+            break
     assert [tool["name"] for tool in found["tools"]] == ["workspace:write_file"]
     assert [one["name"] for one in found["unknown"]] == names[:2]
 
