@@ -20,8 +20,10 @@ from .refusals import assert_refused
         ("to_json(@)", 1, "unknown function to_json", "to_string(@)"),
         ("items(@)", 1, "unknown function items", None),
         ("a | split(@)", 5, "split(text, text) does not take 1 arguments", None),
-        ("sort_by(@, n)", 12, "wants & before this argument", None),
-        ("length(&a)", 8, "wants no & before this argument", None),
+        ("sort_by(@, n)", 12, "wants & before this argument", "sort_by(@, &n)"),
+        ("sort_by(@, 'n')", 12, "wants & before this argument", "sort_by(@, &n)"),
+        ("sort_by(@, length(n))", 12, "wants & before this argument", None),
+        ("length(&a)", 8, "wants no & before this argument", "length(a)"),
     ],
 )
 def test_a_call_that_cannot_be_made_is_refused(

@@ -7,6 +7,8 @@ import pytest
 from .issues import assert_found, read_select, said
 
 CERTAIN: list[tuple[str, int, str, str | None]] = [
+    ("join(items[].title, ', ')", 1, "another order", "join(', ', items[].title)"),
+    ("contains('x', items[].title)", 1, "another order", "contains(items[].title, 'x')"),
     # expression, character, a part of the message, the right expression (None: no certain fix)
     ("lines(items)", 7, "lines() wants a text, and this is a list", None),
     ("sum(total)", 5, "sum() wants a list, and this is an integer", None),

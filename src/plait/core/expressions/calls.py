@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..values.problems import nearest, slip_of
 from .functions import EXPRESSION, FUNCTIONS, OTHER_WORDS
-from .nodes import Ampersand, Call
+from .names import PLAIN
+from .nodes import Ampersand, Call, Field, Literal, Path
 from .problems import Edit, invalid
 
 
@@ -27,6 +28,12 @@ def check_call(node: Call) -> None:
     for number, argument in enumerate(node.arguments):
         wanted = function.wanted(number)
         if (wanted == EXPRESSION) != isinstance(argument, Ampersand):
-            sign = "wants & before" if wanted == EXPRESSION else "wants no & before"
-            message = f"{name}{function.signature} {sign} this argument"
-            raise invalid(argument.start, argument.end, message)
+            message = f"{name}{function.signature} wants {'no ' * (wanted != EXPRESSION)}& before"
+            edit = None
+            if isinstance(argument, Ampersand):
+                edit = Edit(argument.start, argument.operand.start, "")
+            elif isinstance(argument, Field | Path):
+                edit = Edit(argument.start, argument.start, "&")
+            elif isinstance(argument, Literal) and PLAIN.fullmatch(str(argument.value)):
+                edit = Edit(argument.start, argument.end, f"&{argument.value}")
+            raise invalid(argument.start, argument.end, f"{message} this argument", edit)

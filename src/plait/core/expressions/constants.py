@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from .findings import Findings
-from .names import quoted
+from .names import is_path, quoted
 from .nodes import (
     And,
     Call,
@@ -30,11 +30,9 @@ from .nodes import (
     Reference,
     children,
 )
-from .problems import Edit, InvalidExpression
-from .roots import fields_at_root
+from .problems import Edit
 from .scopes import Scope
 from .shapes import There
-from .syntax import parse
 
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _ORDERS = {"<", "<=", ">", ">="}
@@ -150,17 +148,13 @@ class Constants:
         return Edit(node.start, node.end, f"({compared})" if has_parentheses else compared)
 
     def _is_path(self, node: Node, scope: Scope) -> bool:
-        """Return whether *node* is a text that is certainly a path in quotes."""
-        if not isinstance(node, Literal) or not isinstance(node.value, str):
-            return False
-        try:
-            roots = fields_at_root(parse(node.value))
-        except InvalidExpression:
-            return False
-        return bool(roots) and all(
-            scope.shape.has(root.name) is There.YES or (scope.is_tasks and root.name in self.tasks)
-            for root in roots
-        )
+        return isinstance(node, Literal) and is_path(node.value, scope, self.tasks)
+
+    def check_select(self, node: Node, scope: Scope) -> None:
+        """Report a `select` that is a path in quotes, and so a text. Any other constant may be
+        meant."""
+        if self._is_path(node, scope):
+            self._report(node, self._meant(node, scope))
 
 
 def is_constant(node: Node) -> bool:

@@ -13,9 +13,11 @@ from ..values.problems import nearest, slip_of, some_of
 from ..values.strict import dumps
 from .findings import Findings
 from .nodes import Field, Node, Path, Reference
-from .problems import Edit
+from .problems import Edit, InvalidExpression
+from .roots import fields_at_root
 from .scopes import Scope, looked_through
 from .shapes import ANY, Shape, There, of
+from .syntax import parse
 
 PLAIN = re.compile(r"[^\W\d]\w*")
 ENVELOPES = frozenset(
@@ -103,6 +105,8 @@ class Names:
                     is_note=shape.is_learned,
                 )
             edit = (dumps(near) if node.is_quoted else as_name(near)) if near else None
+            if edit is None and node.is_quoted and is_path(name, scope):
+                edit = name
             hint = f"Fields: {some_of(shape.members, 12)}." if shape.members else ""
             return self._findings.say(
                 node.start, node.end, what, edit, is_note=shape.is_learned, hint=hint
@@ -218,6 +222,8 @@ class Names:
         near = slip_of(name, scope.shape.members) or slip_of(name, self._tasks)
         if name in CONSTANTS and not first.is_quoted:
             edit: str | None = CONSTANTS[name]
+        elif first.is_quoted and is_path(name, scope, self._tasks):
+            edit = name
         elif (compared and not steps) and (first.is_quoted or near is None):
             edit = quoted(name)
         else:
@@ -258,3 +264,18 @@ def quoted(text: str) -> str:
 
 def as_name(name: str) -> str:
     return name if PLAIN.fullmatch(name) and name not in ("true", "false", "null") else dumps(name)
+
+
+def is_path(value: object, scope: Scope, tasks: Collection[str] = ()) -> bool:
+    """Return whether *value* is a text that is certainly a path in quotes: *scope*, or *tasks*
+    where it has them, has what it starts from."""
+    if not isinstance(value, str):
+        return False
+    try:
+        roots = fields_at_root(parse(value))
+    except InvalidExpression:
+        return False
+    return bool(roots) and all(
+        scope.shape.has(root.name) is There.YES or (scope.is_tasks and root.name in tasks)
+        for root in roots
+    )

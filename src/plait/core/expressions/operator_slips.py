@@ -109,6 +109,8 @@ def _default(loose: Loose, at: int) -> Finding | None:
 
 def _choice(loose: Loose, at: int) -> Finding | None:
     """Find `a ? x : y`, which is `a && x || y` if x is a constant that counts as true."""
+    if loose.kind(at - 1) == "[":
+        return loose.found(at, "a filter starts with [?", loose.replaced(at - 1, at + 1, "[?"))
     start = loose.start_before(at, frozenset(("|", ",", ":", "?", "end")))
     colon = loose.end_after(at + 1, frozenset((":", ",", "?")))
     end = loose.end_after(colon + 1, frozenset(("|", ",")))

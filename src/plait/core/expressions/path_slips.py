@@ -6,7 +6,7 @@ import json
 
 from ..values.problems import slip_of
 from .functions import EXPRESSION, FUNCTIONS, OTHER_WORDS
-from .loose import FUNCTIONS_AS_WORDS, Loose, Rule
+from .loose import COMPARING, FUNCTIONS_AS_WORDS, Loose, Rule
 from .names import PLAIN
 from .problems import Edit, Finding
 
@@ -156,19 +156,83 @@ def _reference_without_dollar(loose: Loose, at: int) -> Finding | None:
 def _whole_in_backquotes(loose: Loose, at: int) -> Finding | None:
     token = loose.tokens[at]
     inner = token.text[1:-1].strip()
-    if len(loose.tokens) > 2 or not inner or inner[0] in '{["$' or PLAIN.fullmatch(inner):
+    if len(loose.tokens) > 2 or not inner or inner[0] in '{["$':
         return None
     message = "an expression has no backquotes around it"
     return loose.found(at, message, Edit(token.start, token.end, inner))
 
 
+def _text_as_step(loose: Loose, at: int) -> Finding | None:
+    """Find `a.'b'`."""
+    if loose.kind(at + 1) != "text" or not loose.ends_operand(at - 1):
+        return None
+    key = loose.tokens[at + 1].text[1:-1]
+    right = f".{key}" if PLAIN.fullmatch(key) else f".{json.dumps(key, ensure_ascii=False)}"
+    return loose.found(at + 1, "a name has no single quotes", loose.replaced(at, at + 2, right))
+
+
+def _filter_without_sign(loose: Loose, at: int) -> Finding | None:
+    """Find `a[b == 1]`."""
+    end = loose.partners.get(at)
+    if end is None or not loose.ends_operand(at - 1) or loose.kind(at + 1) == "?":
+        return None
+    if not loose.holds(at + 1, end, COMPARING):
+        return None
+    sign = loose.tokens[at]
+    return loose.found(at, "a filter starts with [?", Edit(sign.end, sign.end, "?"))
+
+
+def _swapped(loose: Loose, at: int) -> Finding | None:
+    """Find `map(items, &name)` and `sort_by(&name, items)`."""
+    function = FUNCTIONS.get(loose.tokens[at].text)
+    if function is None or EXPRESSION not in function.wants or at + 1 not in loose.partners:
+        return None
+    items = loose.items(at + 1)
+    wanted = function.wants.index(EXPRESSION)
+    by = [number for number, (start, _) in enumerate(items) if loose.kind(start) == "&"]
+    if len(items) != 2 or by != [1 - wanted]:
+        return None
+    texts = f"{loose.between(*items[1])}, {loose.between(*items[0])}"
+    edit = loose.replaced(items[0][0], items[1][1], texts)
+    return loose.found(at, "its arguments have another order", edit)
+
+
+def _short_members(loose: Loose, at: int) -> Finding | None:
+    """Find `{a, b: c}`, where a is `a: a`."""
+    if loose.partners.get(at, at + 1) == at + 1:
+        return None
+    items = loose.items(at)
+    short = [start for start, end in items if end == start + 1 and loose.kind(start) == "name"]
+    others = [item for item in items if item[0] not in short]
+    if not short or not all(loose.kind(start + 1) == ":" for start, _ in others):
+        return None
+    first = loose.tokens[short[0]].text
+    pieces = [
+        f"{loose.between(*item)}: {loose.between(*item)}"
+        if item[0] in short
+        else loose.between(*item)
+        for item in items
+    ]
+    edit = loose.replaced(items[0][0], items[-1][1], ", ".join(pieces))
+    return loose.found(short[0], f"a member has a name and a value: {first}: {first}", edit)
+
+
+def _trailing_comma(loose: Loose, at: int) -> Finding | None:
+    if loose.kind(at + 1) not in ("}", "]", ")") or not loose.ends_operand(at - 1):
+        return None
+    token = loose.tokens[at]
+    return loose.found(at, "no comma stands at the end", Edit(token.start, token.end, ""))
+
+
 PATH_RULES: dict[str, tuple[Rule, ...]] = {
-    ".": (_method, _leading_dot),
-    "[": (_text_in_brackets,),
+    ".": (_method, _text_as_step, _leading_dot),
+    "[": (_text_in_brackets, _filter_without_sign),
+    "{": (_short_members,),
+    ",": (_trailing_comma,),
     "$": (_dollar,),
     "${": (_braces,),
     "{{": (_braces,),
     "${{": (_braces,),
-    "name": (_reference_without_dollar,),
+    "name": (_reference_without_dollar, _swapped),
     "json": (_whole_in_backquotes,),
 }

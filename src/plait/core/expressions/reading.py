@@ -22,7 +22,7 @@ from .constants import Constants
 from .evaluation import Expression
 from .findings import Findings
 from .functions import FUNCTIONS, TEXT
-from .names import ENVELOPES, Names
+from .names import ENVELOPES, Names, as_name
 from .nodes import (
     Ampersand,
     And,
@@ -50,7 +50,7 @@ from .nodes import (
 )
 from .problems import Edit, Finding
 from .projections import elements_of, is_misplaced
-from .results import check_kind, result_of
+from .results import check_kind, is_swapped, result_of
 from .roots import starts_at_root
 from .scopes import Scope, looked_through
 from .shapes import ANY, Shape, There, either, list_of, not_null, object_of, of, of_value, or_null
@@ -76,7 +76,9 @@ def read(
     if not expression.reads_result:
         shape = looked_through(shape)
     reader.check_references(expression)
-    result = reader.read(expression.tree, Scope(shape, is_answer=True))
+    scope = Scope(shape, is_answer=True)
+    reader.constants.check_select(expression.tree, scope)
+    result = reader.read(expression.tree, scope)
     return Reading(result, reader.findings.in_order())
 
 
@@ -164,6 +166,9 @@ class _Reader:
                 return self.path(node, scope)
             case Projection():
                 return self.projection(node, scope)
+            case Selection(items=[Literal(value=str(name))]) if node.is_step:
+                message = "a name in brackets after a full stop is a list of a text"
+                return self.findings.say(node.start, node.end, message, as_name(name))
             case Selection(items=items):
                 made = list_of(either(*(self.read(item, scope) for item in items)))
                 return or_null(made) if node.is_step and "null" in scope.shape.kinds else made
@@ -364,7 +369,9 @@ class _Reader:
                 given.append(self.text_argument(argument, scope))
             else:
                 given.append(self.read(argument, scope))
-            check_kind(node, argument, wanted, given[-1], self.findings)
+        if not is_swapped(node, given, self.findings):
+            for number, argument in enumerate(node.arguments):
+                check_kind(node, argument, function.wanted(number), given[number], self.findings)
         for number, argument in enumerate(node.arguments):
             if isinstance(argument, Ampersand):
                 elements = (

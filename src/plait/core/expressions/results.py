@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from .findings import Findings
 from .functions import DESCRIBED, Function
-from .nodes import Call, Node
+from .nodes import Call, Literal, Node
 from .shapes import ANY, Shape, either, list_of, members_of, not_null, object_of, of, or_null
 
 _WANTED = {
@@ -35,6 +36,23 @@ def check_kind(node: Call, argument: Node, wanted: str, given: Shape, findings: 
         is_note=given.is_learned,
         hint=hint,
     )
+
+
+def is_swapped(node: Call, given: Sequence[Shape], findings: Findings) -> bool:
+    """Report `join(list, glue)` and `contains(part, list)`."""
+    if node.name not in ("join", "contains"):
+        return False
+    one, other = (shape.known for shape in given)
+    is_join = node.name == "join" and one == {"list"} and other == {"text"}
+    is_part = isinstance(node.arguments[0], Literal) and other == {"list"}
+    if not is_join and not (node.name == "contains" and is_part and one and one != {"list"}):
+        return False
+    texts = [findings.written(argument) for argument in reversed(node.arguments)]
+    edit = f"{node.name}({', '.join(texts)})"
+    is_note = any(shape.is_learned for shape in given)
+    message = f"the arguments of {node.name}() have another order"
+    findings.say(node.start, node.end, message, edit, is_note=is_note)
+    return True
 
 
 def result_of(name: str, function: Function, given: list[Shape]) -> Shape:

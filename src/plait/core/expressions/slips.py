@@ -12,7 +12,10 @@ from .operator_slips import OPERATOR_RULES
 from .path_slips import PATH_RULES
 from .problems import Finding
 
-_RULES = OPERATOR_RULES | PATH_RULES
+_RULES = {
+    kind: (*OPERATOR_RULES.get(kind, ()), *PATH_RULES.get(kind, ()))
+    for kind in OPERATOR_RULES | PATH_RULES
+}
 
 
 def find_slip(text: str) -> Finding | None:
