@@ -107,6 +107,17 @@ async def test_without_a_shell_servers_start_all_the_same_and_the_log_says_so(
     assert [record.message for record in caplog.records] == ["servers.unguarded"]
 
 
+async def test_a_start_that_is_cancelled_leaves_a_guard_that_can_be_closed():
+    guard = Guard()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(guard.start)
+        await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+    assert guard.pid is not None
+    await guard.close()
+    await has_ended(guard.pid)
+
+
 async def test_a_guard_without_groups_is_no_process():
     guard = Guard()
     await guard.close()

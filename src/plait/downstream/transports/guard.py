@@ -16,6 +16,8 @@ import logging
 import subprocess
 from contextlib import suppress
 
+import anyio
+
 from ..timings import GRACE_S
 
 log = logging.getLogger(__name__)
@@ -85,20 +87,21 @@ class Guard:
             if self._process is not None and self._process.returncode is None:
                 return False
             try:
-                self._process = await asyncio.create_subprocess_exec(
-                    SHELL,
-                    "-c",
-                    SCRIPT,
-                    "plait-guard",
-                    str(round(self._grace_s / STEP_S)),
-                    str(STEP_S),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    env={"PATH": "/usr/bin:/bin"},
-                    cwd="/",
-                    start_new_session=True,
-                )
+                with anyio.CancelScope(shield=True):  # else nothing would wait for its end
+                    self._process = await asyncio.create_subprocess_exec(
+                        SHELL,
+                        "-c",
+                        SCRIPT,
+                        "plait-guard",
+                        str(round(self._grace_s / STEP_S)),
+                        str(STEP_S),
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.DEVNULL,
+                        stderr=subprocess.DEVNULL,
+                        env={"PATH": "/usr/bin:/bin"},
+                        cwd="/",
+                        start_new_session=True,
+                    )
             except OSError as error:
                 log.warning("servers.unguarded", extra={"error": error.strerror or str(error)})
                 return True
