@@ -7,8 +7,9 @@ point of one half: Hampel, "A general qualitative definition of robustness", 197
 median is Tukey's), while an average follows each outlier.
 
 Calls at once may slow each other down, so what a call would take alone is known only from calls
-that were (nearly) alone: from two of them, since the first call of a server is often slow, and the
-lower of the two middle ones, since it supports claims of how much time was saved.
+that were (nearly) alone: from two of them, since the first call of a server is often slow, and by
+their lower quartile, since it supports claims of how much time was saved, and other programs slow
+calls down too.
 """
 
 from __future__ import annotations
@@ -177,7 +178,7 @@ class ToolStats:
         known = self._tools.get(tool.full_name)
         if known is None or len(known.alone) < LEAST_ALONE:
             return None
-        return sorted(known.alone)[(len(known.alone) - 1) // 2]
+        return sorted(known.alone)[(len(known.alone) - 1) // 4]
 
     def has_met_others(self, tool: Tool) -> bool:
         """Return whether one of the last calls of *tool* was not alone."""
