@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from plait.core.expressions.shapes import ANY
+import pytest
 
+from plait.core.expressions.evaluation import condition
+from plait.core.expressions.reading import read_condition
+from plait.core.expressions.shapes import ANY, object_of, of
+
+from ..steps import steps
 from ..tables import table
 from .issues import assert_found, read_select, read_when, said
 
@@ -25,6 +30,12 @@ WHEN: list[tuple[str, int, str, str | None]] = [
     ("check.state == 'b' || \"e\"", 23, '"e" is', "check.state == 'b' || check.state == 'e'"),
     ("check.state == 'b' || e", 23, "e is a constant", "check.state == 'b' || check.state == 'e'"),
     ("'b' == check.state || 'e'", 23, "'e' is", "'b' == check.state || check.state == 'e'"),
+    (
+        "check.state == 'b' || e || f",
+        23,
+        "e is a constant",
+        "check.state == 'b' || check.state == 'e' || check.state == 'f'",
+    ),
     ("check.n == 1 || 2", 17, "2 is a constant", "check.n == 1 || check.n == 2"),
     (
         "check.ok && (check.state == 'b' || 'e')",
@@ -163,3 +174,21 @@ def test_a_constant_that_is_a_value_is_right(text: str) -> None:
 def test_of_an_unknown_element_nothing_is_known_but_a_constant() -> None:
     [finding] = read_select("x[?'state' == 'open']", ANY).findings
     assert (finding.edit, finding.is_note) == (None, False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a.x == 1" + "||1" * 3_000,
+        "a." + "x." * 400 + "x == 'a'" + " || 'b'" * 1_200,
+        "a.x == (" + "||".join("1" * 3_000) + ")",
+        "||".join(["'a.b'"] * 1_400),
+        "||".join(["'a.b' > '1'"] * 700),
+        "(" * 90 + "a.x" + " || 'b')" * 90,
+    ],
+    ids=range(6),
+)
+def test_constants_are_found_in_steps_linear_in_the_text(text: str) -> None:
+    made = condition(text)
+    shapes = {"a": object_of({"x": of("integer")})}
+    assert steps(lambda: read_condition(made, shapes, {"a"}, {})) < 80 * len(text)

@@ -320,6 +320,7 @@ def test_many_operators_of_another_language_take_one_edit() -> None:
         "a ? " * 2_500,
         "{{ " * 3_000,
         "x.f('a', " * 1_100,
+        "{" + "a, " * 3_000 + "b}",
     ],
 )
 def test_a_slip_is_found_in_steps_linear_in_the_text(text: str) -> None:

@@ -9,8 +9,8 @@ a task on or off.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 
 from .findings import Findings
 from .names import is_path, quoted
@@ -34,6 +34,8 @@ from .problems import Edit
 from .scopes import Scope
 from .shapes import There
 
+MAX_REPEATED = 500
+"""Most characters that an edit repeats for each constant."""
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _ORDERS = {"<", "<=", ">", ">="}
 _SWITCHES = {"true": "true", "false": "false", "1": "true", "0": "false"}
@@ -47,31 +49,45 @@ class Constants:
 
     findings: Findings
     tasks: Collection[str]
+    _known: dict[int, bool] = field(default_factory=dict)
 
     def check(self, node: Node, scope: Scope) -> None:
         """Report the constants in the condition *node*, whose names are looked up in *scope*."""
-        if is_constant(node):
+        if self.is_constant(node):
             if not _is_switch(node):
                 self._report(node, self._meant(node, scope))
             return
         match node:
-            case Pipe(items=[*_, last]) if is_constant(last) and not _is_switch(last):
-                self._report(last, None)
+            case Pipe(items=[*_, end]) if self.is_constant(end) and not _is_switch(end):
+                self._report(end, None)
             case Not(operand=operand):
                 self.check(operand, scope)
             case And(items=items) | Or(items=items):
-                for number, item in enumerate(items):
-                    if self._is_unknown(item, scope) and (
-                        edit := self._compared(item, node, items[:number])
-                    ):
+                last: Node | None = None
+                for item in items:
+                    if self._is_unknown(item, scope) and (edit := self._compared(item, node, last)):
                         self._report(item, edit)
-                    elif not is_constant(item):
+                    elif not self.is_constant(item):
                         self.check(item, scope)
+                        last = item
                     elif not _is_switch(item):
-                        edit = self._compared(item, node, items[:number])
+                        edit = self._compared(item, node, last)
                         self._report(item, edit or self._meant(item, scope))
             case Compare():
                 self._check_choice(node)
+
+    def is_constant(self, node: Node) -> bool:
+        """Return whether *node* reads neither the value nor a reference."""
+        match node:
+            case Literal():
+                return True
+            case Field() | Current() | Index() | Reference():
+                return False
+            case Path(steps=steps):
+                return self.is_constant(steps[0])
+        if (known := self._known.get(id(node))) is None:
+            known = self._known[id(node)] = all(map(self.is_constant, children(node)))
+        return known
 
     def _report(self, node: Node, edit: Edit | None) -> None:
         written = self.findings.written(node)[:80]
@@ -89,12 +105,13 @@ class Constants:
             and not scope.shape.is_learned
         )
 
-    def _compared(self, item: Node, whole: And | Or, before: Sequence[Node]) -> Edit | None:
-        """Return the edit that compares *item* as what stands before it, as in `x == 'a' ||
-        'b'`."""
+    def _compared(self, item: Node, whole: And | Or, last: Node | None) -> Edit | None:
+        """Return the edit that compares *item* like *last*, which stands before it, as in `x ==
+        'a' || 'b'`."""
+        if last is None or last.end - last.start > MAX_REPEATED:
+            return None
         if not isinstance(item, Literal | Field):
             return None
-        last = next((node for node in reversed(before) if not isinstance(node, Literal)), None)
         text = quoted(item.name) if isinstance(item, Field) else self.findings.written(item)
         value = item.name if isinstance(item, Field) else item.value
         match last:
@@ -102,7 +119,7 @@ class Constants:
                 "==" if isinstance(whole, Or) else "!="
             ):
                 for side, other in ((last.left, last.right), (last.right, last.left)):
-                    if not is_constant(side) and _is_like(other, value):
+                    if not self.is_constant(side) and _is_like(other, value):
                         compared = f"{self.findings.written(side)} {operator} {text}"
                         return Edit(item.start, item.end, compared)
             case Call(name="contains" | "starts_with" | "ends_with" as name, arguments=arguments):
@@ -114,11 +131,15 @@ class Constants:
     def _check_choice(self, node: Compare) -> None:
         """Report `x == ('a' || 'b')`, which compares with the first alone."""
         for value, choice in ((node.left, node.right), (node.right, node.left)):
-            if not isinstance(choice, Or) or not is_constant(choice) or is_constant(value):
+            if (
+                not isinstance(choice, Or)
+                or not self.is_constant(choice)
+                or self.is_constant(value)
+            ):
                 continue
             sign = {"==": " || ", "!=": " && "}.get(node.operator)
             edit = None
-            if sign is not None:
+            if sign is not None and value.end - value.start <= MAX_REPEATED:
                 start = f"{self.findings.written(value)} {node.operator} "
                 each = [start + self.findings.written(item) for item in choice.items]
                 edit = Edit(node.start, node.end, f"({sign.join(each)})")
@@ -155,20 +176,6 @@ class Constants:
         meant."""
         if self._is_path(node, scope):
             self._report(node, self._meant(node, scope))
-
-
-def is_constant(node: Node) -> bool:
-    """Return whether *node* reads neither the value nor a reference."""
-    match node:
-        case Literal():
-            return True
-        case Path(steps=steps):
-            return is_constant(steps[0])
-        case Compare(left=left, right=right):
-            return is_constant(left) and is_constant(right)
-        case Field() | Current() | Index() | Reference():
-            return False
-    return all(map(is_constant, children(node)))
 
 
 def _is_switch(node: Node) -> bool:

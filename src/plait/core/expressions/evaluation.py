@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from ..values.problems import MAX_FIX_CHARS
 from ..values.strict import Json
 from .budget import size
 from .closures import compiled
@@ -12,7 +13,7 @@ from .nodes import Call, Members, Node, Projection, Reference, Selection, walk
 from .problems import InvalidExpression
 from .roots import fields_at_root, with_outputs
 from .slips import find_slip
-from .syntax import MAX_CHARS, parse
+from .syntax import parse
 
 _BUILDERS = (Selection, Members, Projection, Call)
 """Nodes that may share parts of their result."""
@@ -76,5 +77,5 @@ def _made(text: str, *, is_condition: bool) -> Expression:
     try:
         return Expression(text, parse(text), is_condition=is_condition)
     except InvalidExpression as error:
-        slip = find_slip(text) if len(text) <= MAX_CHARS else None
+        slip = find_slip(text) if len(text) <= MAX_FIX_CHARS else None
         raise InvalidExpression(slip or error.finding) from None

@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 
 from .problems import Finding, InvalidExpression, fixed
 
-MAX_ROUNDS = 12
+MAX_ROUNDS = 8
 """Most readings for one fix."""
+MAX_CHARS = 500
+"""The length of texts up to which there are as many; longer ones are read once again."""
 
 
 def fix_of(
@@ -19,7 +21,7 @@ def fix_of(
 ) -> str | None:
     """Return *text* as it must have been meant, or None in doubt. *find* gives the findings of a
     text; it may raise `InvalidExpression`."""
-    for _ in range(MAX_ROUNDS):
+    for _ in range(MAX_ROUNDS if len(text) <= MAX_CHARS else 2):
         wrong = [finding for finding in findings if not finding.is_note]
         if not wrong:
             return text

@@ -202,11 +202,11 @@ def _short_members(loose: Loose, at: int) -> Finding | None:
     if loose.partners.get(at, at + 1) == at + 1:
         return None
     items = loose.items(at)
-    short = [start for start, end in items if end == start + 1 and loose.kind(start) == "name"]
+    short = {start for start, end in items if end == start + 1 and loose.kind(start) == "name"}
     others = [item for item in items if item[0] not in short]
     if not short or not all(loose.kind(start + 1) == ":" for start, _ in others):
         return None
-    first = loose.tokens[short[0]].text
+    first = loose.tokens[min(short)].text
     pieces = [
         f"{loose.between(*item)}: {loose.between(*item)}"
         if item[0] in short
@@ -214,7 +214,7 @@ def _short_members(loose: Loose, at: int) -> Finding | None:
         for item in items
     ]
     edit = loose.replaced(items[0][0], items[-1][1], ", ".join(pieces))
-    return loose.found(short[0], f"a member has a name and a value: {first}: {first}", edit)
+    return loose.found(min(short), f"a member has a name and a value: {first}: {first}", edit)
 
 
 def _trailing_comma(loose: Loose, at: int) -> Finding | None:
