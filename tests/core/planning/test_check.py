@@ -57,43 +57,6 @@ def codes(found: list[Problem]) -> list[tuple[str, str]]:
     return [(problem.path, problem.code) for problem in found]
 
 
-def test_a_reference_adds_its_own_dependency() -> None:
-    plan = planned(
-        {},
-        {"arguments": {"x": ["$OUTPUT[t0].a"]}},
-        {"for_each": "$OUTPUT[t1]"},
-        {"depends_on": ["t2"]},
-    )
-    assert [task.needs for task in plan.tasks.values()] == [(), ("t0",), ("t1",), ("t2",)]
-
-
-def test_a_task_requires_what_it_has_a_link_to_without_a_default() -> None:
-    plan = planned(
-        {},
-        {"arguments": {"x": "${OUTPUT[t0] ?? 1}"}},
-        {"arguments": {"x": "${OUTPUT[t0] ?? 1} $OUTPUT[t0]"}},
-        {"arguments": {"x": "${OUTPUT[t0] ?? 1}"}, "depends_on": ["t0"]},
-        {"for_each": "${OUTPUT[t0] ?? []}"},
-    )
-    assert [set(task.requires) for task in plan.tasks.values()] == [
-        set(),
-        set(),
-        {"t0"},
-        {"t0"},
-        set(),
-    ]
-    assert all(task.needs == ("t0",) for task in list(plan.tasks.values())[1:])
-
-
-def test_a_reference_in_a_key_or_an_escape_is_no_dependency() -> None:
-    plan = planned({}, {"arguments": {"$OUTPUT[t0]": "$$OUTPUT[t9]"}, "literal": True})
-    assert plan.layers == (("t0", "t1"),)
-
-
-def test_the_order_of_the_tasks_does_not_matter() -> None:
-    assert planned({"arguments": {"x": "$OUTPUT[t1]"}}, {}).layers == (("t1",), ("t0",))
-
-
 def test_all_problems_are_told_at_once_those_of_form_and_those_of_meaning() -> None:
     found = problems(
         {"tool": "s:raed", "retries": "2", "arguments": {"x": "$OUTPUT[t9]"}},
@@ -301,48 +264,6 @@ def test_an_expression_that_can_work_is_taken(expression: str) -> None:
     assert planned({"select": expression}).tasks["t0"].select is not None
 
 
-@table(
-    ("task", "note"),
-    [
-        (
-            {"arguments": {"x": "$OUTPUT[t0].y"}},
-            "$OUTPUT[t0].y has no value; write ${OUTPUT[t0].y ?? null}",
-        ),
-        (
-            {"arguments": {"x": "$OUTPUT[t0]"}, "trigger_rule": "one_failed"},
-            "$OUTPUT[t0] has no value; write ${OUTPUT[t0] ?? null}",
-        ),
-        ({"arguments": {"x": "${OUTPUT[t0].y ?? 1}"}}, None),
-        ({"depends_on": ["t0"]}, None),
-        ({"arguments": {"x": "$OUTPUT[t0].y"}, "trigger_rule": "all_success"}, None),
-    ],
-)
-def test_a_reference_that_leads_nowhere_when_its_rule_applies_gives_a_note(
-    task: dict[str, Any], note: str | None
-) -> None:
-    plan = planned({}, {"trigger_rule": "all_done", **task})
-    if note is None:
-        assert plan.notes == ()
-        return
-    [found] = plan.notes
-    rule = task.get("trigger_rule", "all_done")
-    assert found == (
-        f"tasks[1].trigger_rule: {rule} runs this task after a failure of t0 too, but then {note}"
-    )
-
-
-def test_a_list_with_failed_items_has_a_value_for_a_rule_that_allows_failures() -> None:
-    use = {"trigger_rule": "all_done", "arguments": {"x": "$OUTPUT[t0]"}}
-    assert planned({"for_each": [1]}, use).notes == ()
-
-
-def test_when_needs_something_to_read() -> None:
-    [problem] = problems({"when": "a"})
-    assert problem.hint == "Name the tasks it reads in depends_on."
-    assert problem.message == "a is not a dependency (at character 1)."
-    assert planned({}, {"when": "t0.ok", "depends_on": ["t0"]}).tasks["t1"].when is not None
-
-
 def test_nothing_of_a_reused_task_is_checked() -> None:
     reused = Task(id="a", tool="s:read", arguments={"x": "$OUTPUT[gone]"}, select="]", retries=3)
     late = Task(id="b", tool="s:any", arguments={"x": "$OUTPUT[a]"})
@@ -466,24 +387,3 @@ def test_a_document_of_too_many_calls_is_refused_as_a_whole() -> None:
         "limit_exceeded",
         "The tasks make 101 calls; at most 100 are made by one run.",
     )
-
-
-@pytest.mark.parametrize(
-    ("task", "is_noted"),
-    [
-        ({"trigger_rule": "one_failed"}, True),
-        ({"trigger_rule": "one_failed", "for_each": [1]}, True),
-        ({"trigger_rule": "one_failed", "depends_on": ["t0"]}, False),
-        ({"trigger_rule": "one_failed", "arguments": {"x": "${OUTPUT[t0].x ?? 1}"}}, False),
-        ({"trigger_rule": "one_failed", "when": "$OUTPUT[t0] == null"}, False),
-        ({"trigger_rule": "one_failed", "for_each": "${OUTPUT[t0].x ?? []}"}, False),
-        ({"trigger_rule": "all_done"}, False),
-        ({}, False),
-    ],
-)
-def test_a_task_for_failures_that_depends_on_nothing_is_noted(
-    task: dict[str, Any], is_noted: bool
-) -> None:
-    notes = planned({}, task).notes
-    noted = [note for note in notes if note.startswith("tasks[1].trigger_rule: one_failed runs")]
-    assert len(noted) == is_noted

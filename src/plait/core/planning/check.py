@@ -9,17 +9,14 @@ from dataclasses import replace
 
 from ...errors import InvalidDag
 from ..expressions.evaluation import Expression, condition, expression
-from ..expressions.nodes import Source
 from ..expressions.problems import InvalidExpression
 from ..expressions.reports import EXAMPLE, problems_of
-from ..expressions.roots import fields_at_root
 from ..language.dag import Reading, Task
 from ..language.lookalikes import (
     in_defaults,
     in_names,
     lookalikes,
     repaired,
-    task_named,
     whole,
 )
 from ..language.references import BadReference, Reference, parse
@@ -31,9 +28,6 @@ from ..values.problems import (
     Fix,
     Op,
     Problem,
-    did_you_mean,
-    slip_of,
-    some_of,
     with_one_fix_a_place,
     written,
 )
@@ -43,9 +37,10 @@ from .expressions import Expressions
 from .fixes import fixed_argument
 from .flow import Flow, LearnedShape
 from .items import Items
+from .links import Links
 from .mismatch import MAX_NOTES, Mismatches
 from .omissions import left_out, without
-from .places import mentions, part_at, paths_of
+from .places import part_at, paths_of
 from .plan import (
     MAX_CALLS,
     VALUE,
@@ -114,9 +109,8 @@ class _Checker:
         self.max_items = max_items
         self.notes = list(reading.notes)
         self.problems = list(reading.problems)
-        self.ids = dict.fromkeys(task.id for task in self.dag.tasks)
-        self.lists = {task.id for task in self.dag.tasks if task.for_each is not None}
-        """The tasks whose output is a list for its items."""
+        self.links = Links(reading, self.problems, self.notes)
+        self.ids = self.links.ids
         self.malformed = reading.malformed
         self.unread = reading.unread
         self._policies: dict[str, ToolPolicy] = {}
@@ -139,9 +133,7 @@ class _Checker:
             self._policy(task, tool, path)
         select = self._expression(task.select, f"{path}.select", task, expression)
         when = self._expression(task.when, f"{path}.when", task, condition)
-        links = self._links(task, arguments, items, path)
-        self._link_expressions(task, select, when, links, path)
-        self._note_rule(task, arguments, links, path)
+        links = self.links.of(task, arguments, items, select, when, path)
         tool = tool or Tool("", str(task.tool), listed=False)
         policy = self._policy_of(tool)
         return PlannedTask(
@@ -210,7 +202,7 @@ class _Checker:
             return  # the missing task is reported already
         for index, id in enumerate(self.dag.return_ or ()):
             if id not in self.ids and id not in self.malformed and id != "*":
-                self._no_task(f"return[{index}]", id)
+                self.links.no_task(f"return[{index}]", id)
 
     def check_calls(self, planned: Iterable[PlannedTask], most: int) -> None:
         """Refuse a document whose calls are known to be more than *most*."""
@@ -244,25 +236,6 @@ class _Checker:
     @property
     def _may_guess(self) -> bool:
         return len(self.problems) < MAX_GUESSES
-
-    def _no_task(self, path: str, id: str, text: Json = None, task: Task | None = None) -> None:
-        """Report the unknown task *id*, named at *path*: alone, or in a reference in *text*."""
-        near = did_you_mean(id, self.ids) if self._may_guess else None
-        hint = near or f"Tasks: {some_of(self.ids, 20)}."
-        meant: Json = slip_of(id, self.ids) if near else None
-        if meant is None and text is None and (named := task_named(id, self.ids)) is not None:
-            meant, hint = named, f"Write {short(named)}."
-        if meant is not None and text is not None:
-            named = f"OUTPUT[{id}]"
-            meant = (
-                text.replace(named, f"OUTPUT[{meant}]")
-                if isinstance(text, str) and text.count(named) == 1
-                else None
-            )
-        fix = None if meant is None else Fix(Op.REPLACE, meant)
-        self._say(
-            path, "unknown_task", f'Unknown task "{id[:80]}".', hint, task.id if task else None, fix
-        )
 
     def _tool(self, task: Task, name: str, path: str) -> Tool | None:
         tool = self.catalog.find(name)
@@ -403,41 +376,6 @@ class _Checker:
             hint = "Leave retries out, or set allow_repeat: true if a second call does no harm."
             self._say(f"{path}.retries", "not_repeatable", message, hint, task.id)
 
-    def _links(
-        self, task: Task, arguments: Template, items: Template | None, path: str
-    ) -> dict[str, bool]:
-        """Return the tasks that this one waits for, each with whether a default guards every link
-        to it."""
-        links: dict[str, bool] = dict.fromkeys(task.depends_on, False)
-        for reference in (*arguments.references, *(items.references if items is not None else ())):
-            if not reference.is_item:
-                links[reference.task] = links.get(reference.task, True) and reference.is_guarded
-        if links.keys() <= self.ids.keys() and task.id not in links:
-            return links
-        return self._links_that_are(task, arguments, items, path)
-
-    def _links_that_are(
-        self, task: Task, arguments: Template, items: Template | None, path: str
-    ) -> dict[str, bool]:
-        """Do as `_links` for a task with an impossible link, and report that."""
-        links: dict[str, bool] = {}
-        for place, id, guarded, text in mentions(task, arguments, items, path):
-            if id == task.id:
-                self._say(
-                    place,
-                    "self_reference",
-                    f'"{id}" refers to itself.',
-                    "A task can only use the output of another.",
-                    task.id,
-                )
-            elif id in self.malformed:
-                continue  # its problem is reported already
-            elif id not in self.ids:
-                self._no_task(place, id, text, task)
-            else:
-                links[id] = links.get(id, True) and guarded
-        return links
-
     def _expression(
         self, text: str | None, path: str, task: Task, compiled: Callable[[str], Expression]
     ) -> Expression | None:
@@ -464,58 +402,6 @@ class _Checker:
             fix = found[0].fix
             # the names in the fixed text are read too, so that what it still hides is reported
             return None if fix is None else compiled(str(fix.to))
-
-    def _note_rule(
-        self, task: Task, arguments: Template, links: Collection[str], path: str
-    ) -> None:
-        """Note a trigger rule that can never let the task run, and references that lead nowhere in
-        the case that the rule is for."""
-        if task.trigger_rule == "all_success":
-            return
-        if task.trigger_rule == "one_failed" and not links:
-            self.notes.append(
-                f"{path}.trigger_rule: one_failed runs this task after a failure of one that it "
-                "depends on, and it depends on none, so it never runs; write depends_on"
-            )
-        for reference in arguments.references:
-            is_kept = reference.task in self.lists  # also after failures of some items
-            if not (reference.is_guarded or reference.is_item or is_kept):
-                self.notes.append(
-                    f"{path}.trigger_rule: {task.trigger_rule} runs this task after a failure of "
-                    f"{reference.task} too, but then {reference.text} has no value; write "
-                    f"${{{reference.text.strip('${}')} ?? null}}"
-                )
-                return
-
-    def _link_expressions(
-        self,
-        task: Task,
-        select: Expression | None,
-        when: Expression | None,
-        links: dict[str, bool],
-        path: str,
-    ) -> None:
-        """Add to *links* the tasks that the expressions name. Unknown ones are reported later, with
-        the place in the expression."""
-        for field, read in (("select", select), ("when", when)):
-            for key in read.references if read is not None else ():
-                if key.source is not Source.OUTPUT or key.id in links:
-                    continue
-                if key.id == task.id and field == "when":
-                    message = f'"{task.id}" refers to itself.'
-                    hint = "A task can only use the output of another."
-                    self._say(f"{path}.{field}", "self_reference", message, hint, task.id)
-                elif key.id == task.id:
-                    continue  # a select has that output as its value, which its reading says
-                elif key.id in self.ids:
-                    links[key.id] = False
-                    is_name = read is not None and key.id in {
-                        name.name for name in fields_at_root(read.tree)
-                    }
-                    if is_name and field == "when":
-                        self.notes.append(
-                            f"{path}.when: it names {key.id}, which was added to depends_on"
-                        )
 
 
 def _parsed(text: str) -> tuple[str | Reference, ...]:

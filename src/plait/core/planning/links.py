@@ -1,0 +1,154 @@
+"""The tasks that a task waits for: by name, by references and by its expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from ..expressions.evaluation import Expression
+from ..expressions.nodes import Source
+from ..expressions.roots import fields_at_root
+from ..language.dag import Reading, Task
+from ..language.lookalikes import task_named
+from ..language.templates import Template
+from ..values.problems import MAX_GUESSES, Fix, Op, Problem, did_you_mean, slip_of, some_of
+from ..values.strict import Json, short
+from .places import mentions
+
+
+class Links:
+    """A reader of the links of the tasks of one DAG; it adds to *problems* and *notes*."""
+
+    def __init__(self, reading: Reading, problems: list[Problem], notes: list[str]) -> None:
+        self.ids = dict.fromkeys(task.id for task in reading.dag.tasks)
+        self._lists = {task.id for task in reading.dag.tasks if task.for_each is not None}
+        """The tasks whose output is a list for its items."""
+        self._malformed = reading.malformed
+        self._problems = problems
+        self._notes = notes
+
+    def of(
+        self,
+        task: Task,
+        arguments: Template,
+        items: Template | None,
+        select: Expression | None,
+        when: Expression | None,
+        path: str,
+    ) -> dict[str, bool]:
+        """Return the tasks that *task* waits for, each with whether a default guards every link to
+        it. Impossible links are reported."""
+        links = self._written(task, arguments, items, path)
+        self._link_expressions(task, select, when, links, path)
+        self._note_rule(task, arguments, links, path)
+        return links
+
+    def no_task(self, path: str, id: str, text: Json = None, task: Task | None = None) -> None:
+        """Report the unknown task *id*, named at *path*: alone, or in a reference in *text*."""
+        near = did_you_mean(id, self.ids) if len(self._problems) < MAX_GUESSES else None
+        hint = near or f"Tasks: {some_of(self.ids, 20)}."
+        meant: Json = slip_of(id, self.ids) if near else None
+        if meant is None and text is None and (named := task_named(id, self.ids)) is not None:
+            meant, hint = named, f"Write {short(named)}."
+        if meant is not None and text is not None:
+            named = f"OUTPUT[{id}]"
+            meant = (
+                text.replace(named, f"OUTPUT[{meant}]")
+                if isinstance(text, str) and text.count(named) == 1
+                else None
+            )
+        fix = None if meant is None else Fix(Op.REPLACE, meant)
+        self._say(
+            path, "unknown_task", f'Unknown task "{id[:80]}".', hint, task.id if task else None, fix
+        )
+
+    def _written(
+        self, task: Task, arguments: Template, items: Template | None, path: str
+    ) -> dict[str, bool]:
+        """Return the tasks that this one waits for, each with whether a default guards every link
+        to it."""
+        links: dict[str, bool] = dict.fromkeys(task.depends_on, False)
+        for reference in (*arguments.references, *(items.references if items is not None else ())):
+            if not reference.is_item:
+                links[reference.task] = links.get(reference.task, True) and reference.is_guarded
+        if links.keys() <= self.ids.keys() and task.id not in links:
+            return links
+        return self._possible(task, arguments, items, path)
+
+    def _possible(
+        self, task: Task, arguments: Template, items: Template | None, path: str
+    ) -> dict[str, bool]:
+        """Do as `_written` for a task with an impossible link, and report that."""
+        links: dict[str, bool] = {}
+        for place, id, guarded, text in mentions(task, arguments, items, path):
+            if id == task.id:
+                self._say(
+                    place,
+                    "self_reference",
+                    f'"{id}" refers to itself.',
+                    "A task can only use the output of another.",
+                    task.id,
+                )
+            elif id in self._malformed:
+                continue  # its problem is reported already
+            elif id not in self.ids:
+                self.no_task(place, id, text, task)
+            else:
+                links[id] = links.get(id, True) and guarded
+        return links
+
+    def _link_expressions(
+        self,
+        task: Task,
+        select: Expression | None,
+        when: Expression | None,
+        links: dict[str, bool],
+        path: str,
+    ) -> None:
+        """Add to *links* the tasks that the expressions name. Unknown ones are reported later, with
+        the place in the expression."""
+        for field, read in (("select", select), ("when", when)):
+            for key in read.references if read is not None else ():
+                if key.source is not Source.OUTPUT or key.id in links:
+                    continue
+                if key.id == task.id and field == "when":
+                    message = f'"{task.id}" refers to itself.'
+                    hint = "A task can only use the output of another."
+                    self._say(f"{path}.{field}", "self_reference", message, hint, task.id)
+                elif key.id == task.id:
+                    continue  # a select has that output as its value, which its reading says
+                elif key.id in self.ids:
+                    links[key.id] = False
+                    is_name = read is not None and key.id in {
+                        name.name for name in fields_at_root(read.tree)
+                    }
+                    if is_name and field == "when":
+                        self._notes.append(
+                            f"{path}.when: it names {key.id}, which was added to depends_on"
+                        )
+
+    def _note_rule(
+        self, task: Task, arguments: Template, links: Collection[str], path: str
+    ) -> None:
+        """Note a trigger rule that can never let the task run, and references that lead nowhere in
+        the case that the rule is for."""
+        if task.trigger_rule == "all_success":
+            return
+        if task.trigger_rule == "one_failed" and not links:
+            self._notes.append(
+                f"{path}.trigger_rule: one_failed runs this task after a failure of one that it "
+                "depends on, and it depends on none, so it never runs; write depends_on"
+            )
+        for reference in arguments.references:
+            is_kept = reference.task in self._lists  # also after failures of some items
+            if not (reference.is_guarded or reference.is_item or is_kept):
+                self._notes.append(
+                    f"{path}.trigger_rule: {task.trigger_rule} runs this task after a failure of "
+                    f"{reference.task} too, but then {reference.text} has no value; write "
+                    f"${{{reference.text.strip('${}')} ?? null}}"
+                )
+                return
+
+    def _say(
+        self, path: str, code: str, message: str, hint: str, id: str | None, fix: Fix | None = None
+    ) -> None:
+        self._problems.append(Problem(path, code, message, hint, id, fix))
