@@ -81,6 +81,9 @@ def test_items_and_holes_are_seen_outside_of_brackets_alone() -> None:
     assert Loose("a)(").holds(0, 3, ("==",)) is False
 
 
-@table(("text", "is_closed"), [("a == 'b'", True), ("a == 'b", False)])
+@table(
+    ("text", "is_closed"),
+    [("a == 'b'", True), ("a == 'b", False), ('a in ["\\x"]', False), ('a in ["\\ud800"]', False)],
+)
 def test_an_open_quote_is_seen(text: str, is_closed: bool) -> None:
     assert Loose(text).is_closed is is_closed

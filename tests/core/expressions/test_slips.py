@@ -243,6 +243,11 @@ SELECT: list[tuple[str, str | None, Any]] = [
     ("{name, m: n}", "{name: name, m: n}", {"name": "xylo", "m": 5}),
     ("[n, x,]", "[n, x]", [5, "b"]),
     ("items.'name'", "items[].name", ["tea", "ink", "tin"]),
+    ("$['items'][0]['name']", "items[0].name", "tea"),
+    ('$["items"][0]["name"]', 'items[0]["name"]', "tea"),
+    ('.["items"][0]', "items[0]", A["items"][0]),
+    ("[n, x] == 'b'", "contains([n, x], 'b')", True),
+    ("tags == [] || `[]` == 'x'", None, None),
     ("'yes' if ok else 'no'", "ok && 'yes' || 'no'", "yes"),
     ("1 if err or count else 2", "(err || count) && 1 || 2", 1),
     ("name if ok else x", None, None),
@@ -336,7 +341,8 @@ PARTS = [
     "a", "a.x", "a.n", "'b'", '"c"', "5", "[1, 2]", "['a']", "(", ")", "[", "]", "[?", "{", "}",
     ".", "..", "$", "$.", "${", "}}", "{{", "?", ":", "??", "?.", "=", "==", "===", "=>", "<>",
     "in", "is", "not", "and", "OR", "null", "None", "&", "&&", "||", "|", ",", "!", ".length()",
-    ".startsWith(", "['k']", "`x`", "OUTPUT[a]", "$OUTPUT.a", "@", "*", "[]", "'", "+",
+    ".startsWith(", "['k']", r'"\x"', r"'\'",
+    "`x`", "OUTPUT[a]", "$OUTPUT.a", "@", "*", "[]", "'", "+",
 ]  # fmt: skip
 
 

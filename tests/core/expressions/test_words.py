@@ -23,6 +23,9 @@ from .refusals import assert_refused
         ("1e999", 1, "the number is too large", None),
         ("a[1.5]", 3, "1.5 is not an index", None),
         ('"\\x"', 1, "is not a JSON string", None),
+        ('a == "\\ud800"', 6, "is not a JSON string", None),
+        ("""'$OUTPUT[a]["\\x"]'""", 13, "is not a JSON string", None),
+        ("""'$OUTPUT[a]["\\ud800"]'""", 13, "is not a JSON string", None),
         ("'${OUTPUT[a].x || 1}'", 2, "no brace closes the reference", None),
     ],
 )

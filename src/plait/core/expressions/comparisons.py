@@ -111,6 +111,8 @@ def _of_an_element(node: Compare, left: Shape, right: Shape, findings: Findings)
         (node.left, left, node.right, right),
         (node.right, right, node.left, left),
     ):
+        if isinstance(listed, Literal):
+            continue
         if whole.known == {"list"} and value.known and value.known <= whole.elements.known:
             searched = f"{findings.written(listed)}, {findings.written(part)}"
             return Edit(node.start, node.end, f"{sign}contains({searched})")

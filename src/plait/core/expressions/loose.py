@@ -68,10 +68,8 @@ class Loose:
     def __init__(self, text: str) -> None:
         self.text = text
         self.tokens = _cut(text)
-        self.is_closed = all(
-            token.kind != "other" or token.text not in "'\"`" for token in self.tokens
-        )
-        """Whether every quote is closed."""
+        self.is_closed = not any(map(_is_broken, self.tokens))
+        """Whether every quote is closed, and every name in quotes can be read."""
         self.partners: dict[int, int] = {}
         stack: list[int] = []
         for at, token in enumerate(self.tokens):
@@ -178,6 +176,16 @@ class Loose:
             items.append((start, stop))
             start = stop + 1
         return items
+
+
+def _is_broken(token: Token) -> bool:
+    if token.kind != "quoted":
+        return token.kind == "other" and token.text in "'\"`"
+    try:
+        json.loads(token.text, strict=False).encode()  # no half of a surrogate pair
+    except ValueError:
+        return True
+    return False
 
 
 def _cut(text: str) -> list[Token]:

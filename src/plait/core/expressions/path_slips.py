@@ -7,7 +7,7 @@ import json
 from ..values.problems import slip_of
 from .functions import EXPRESSION, FUNCTIONS, OTHER_WORDS
 from .loose import COMPARING, FUNCTIONS_AS_WORDS, Loose, Rule
-from .names import PLAIN
+from .names import PLAIN, as_name
 from .problems import Edit, Finding
 
 _OF_ELEMENTS = ("starts_with", "ends_with", "to_string", "to_number", "split")
@@ -52,6 +52,14 @@ def _method(loose: Loose, at: int) -> Finding | None:
     return loose.found(at + 1, message, edit)
 
 
+def _key_of_root(loose: Loose, at: int) -> str | None:
+    """Return the name in the brackets that start at *at* behind a root: `['k']` or `["k"]`."""
+    if loose.kind(at + 1) not in ("text", "quoted") or loose.kind(at + 2) != "]":
+        return None
+    text = loose.tokens[at + 1].text
+    return as_name(json.loads(text, strict=False) if text[0] == '"' else text[1:-1])
+
+
 def _text_in_brackets(loose: Loose, at: int) -> Finding | None:
     """Find `a['b']`, which is `a.b`."""
     is_key = loose.kind(at + 1) == "text" and loose.kind(at + 2) == "]"
@@ -74,6 +82,9 @@ def _leading_dot(loose: Loose, at: int) -> Finding | None:
         if loose.tokens[at + 1].start != loose.tokens[at].end:
             return None
         return loose.found(at, "a number starts with a digit", Edit(start, start, "0"))
+    if following == "[" and (name := _key_of_root(loose, at + 1)) is not None:
+        message = "no full stop stands before the first name"
+        return loose.found(at, message, loose.replaced(at, at + 4, name))
     if following in ("name", "quoted", "[", "filter", "flatten"):
         end = loose.tokens[at].end
         if before == "|" and loose.ends_operand(at - 2):
@@ -112,6 +123,9 @@ def _dollar(loose: Loose, at: int) -> Finding | None:
     if following == "." and loose.kind(at + 2) in ("name", "quoted", "*"):
         edit = Edit(token.start, after.end, "")
         return loose.found(at, "$. is not needed before a name", edit)
+    if following == "[" and (name := _key_of_root(loose, at + 1)) is not None:
+        message = "$ is not needed before a name"
+        return loose.found(at, message, loose.replaced(at, at + 4, name))
     if following in ("[", "filter", "flatten"):
         return loose.found(at, "$ is not needed here", Edit(token.start, token.end, ""))
     if following != "." and not loose.starts_operand(at + 1):

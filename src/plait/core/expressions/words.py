@@ -44,11 +44,16 @@ def number_of(token: Token) -> int | float:
 
 def name_of(token: Token) -> str:
     _check_no_reference(token)
+    return _json_string(token.text, token.start)
+
+
+def _json_string(text: str, start: int) -> str:
     try:
-        return str(json.loads(token.text, strict=False))
+        found = str(json.loads(text, strict=False))
+        found.encode()  # refuses half of a surrogate pair, which no answer can hold
     except ValueError:
-        message = f"{token.text[:40]} is not a JSON string"
-        raise invalid(token.start, token.end, message) from None
+        raise invalid(start, start + len(text), f"{text[:40]} is not a JSON string") from None
+    return found
 
 
 def json_of(token: Token) -> Any:
@@ -95,7 +100,7 @@ def text_of(token: Token) -> Node:
             group = str(step.lastgroup)
             where = (token.start + 1 + step.start(group), token.start + 1 + step.end(group))
             if group in ("name", "key"):
-                name = step["name"] or json.loads(step["key"])
+                name = step["name"] or _json_string(step["key"], where[0])
                 steps.append(Field(*where, name, is_quoted=group == "key"))
             else:
                 steps.append(Index(*where, int(step["digits"] or step["index"])))
