@@ -325,3 +325,21 @@ def test_a_use_of_a_tool_becomes_a_task() -> None:
     spelling = task_spelling(members, TASK_FIELDS, "tasks[0]", "toolu_1")
     assert spelling.members == {"id": "toolu_1", "tool": "s:t", "arguments": {"x": 1}}
     assert [problem.fix and problem.fix.op for problem in spelling.problems] == ["remove", "rename"]
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("litteral", Fix(Op.RENAME, "literal")),
+        ("allowRepeats", Fix(Op.RENAME, "allow_repeat")),
+        ("titel", Fix(Op.REMOVE)),
+        ("limit", Fix(Op.REMOVE)),
+        ("liberal", Fix(Op.RENAME, "literal")),
+    ],
+)
+def test_a_field_that_switches_a_check_off_is_meant_only_by_its_name_or_a_slip(
+    name: str, fix: Fix
+) -> None:
+    task = {"id": "a", "tool": "s:t", name: True}
+    [problem] = task_spelling(task, TASK_FIELDS, "tasks[0]", "a").problems
+    assert problem.fix == fix

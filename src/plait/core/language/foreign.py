@@ -144,12 +144,13 @@ def foreign(text: str, ids: Collection[str], *, items: bool) -> list[Found]:
     """Find the references of other engines in *text*, in its order."""
     if items and (loop := _LOOP.fullmatch(text)) is not None:
         return [_of_loop(loop, len(text))]
+    others = list(_others(text, ids, items=items))
+    if "{{" not in text and "@" not in text:
+        return others
     named = list(_by_name(text, ids))
     taken = [range(found.start, found.end) for found in named]
-    others = _others(text, ids, items=items)
-    return sorted(
-        [*named, *(found for found in others if not any(found.start in one for one in taken))]
-    )
+    free = [found for found in others if not any(found.start in one for one in taken)]
+    return sorted([*named, *free])
 
 
 def _of_loop(match: re.Match[str], end: int) -> Found:

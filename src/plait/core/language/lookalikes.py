@@ -74,6 +74,8 @@ _HALF = (
     re.compile(rf"\s*(?:{_REAL})[^\n?]{{0,60}}\s\?\s[^\n:]{{1,60}}\s:\s[^\n]{{1,60}}"),
 )
 """Whole texts that compute with a reference: only the reference would be filled in."""
+_MAY_COMPUTE = re.compile(r"\s*(?:\$|-?\d|[\w.]{1,20}\()")
+"""Their beginnings, for a quick look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ def in_text(place: Place, text: str, ids: Collection[str], *, items: bool) -> Lo
             reason = f"{first.meant} is the value. {_FUNCTIONS}"
             return Lookalike(place, text, shown, None, None, is_ours, reason)
         return Lookalike(place, text, shown, first.meant, fixed + text[ends[-1] :], is_ours)
-    if "$" in start and any(half.fullmatch(start) for half in _HALF):
+    if _MAY_COMPUTE.match(start) and any(half.fullmatch(start) for half in _HALF):
         return Lookalike(place, text, text.strip(), None, None, reason=_FUNCTIONS)
     if _BEFORE.fullmatch(start.strip()) is not None and len(ids) > 1:
         return Lookalike(place, text, text.strip(), None, None, reason=_NAME_IT)

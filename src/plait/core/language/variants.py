@@ -23,6 +23,7 @@ from ..values.problems import (
     Op,
     Problem,
     nearest,
+    slip_of,
     written,
 )
 from ..values.strict import Json, NotStrict, dumps, short
@@ -81,6 +82,8 @@ LEFT_OUT = frozenset(
     ]
 )
 """Names of other engines that have no counterpart here, however near one is spelt."""
+_PROMISES = frozenset({"literal", "allow_repeat"})
+"""Fields that switch a check off: a name that is only near to one is not taken for it."""
 _LISTS = ("depends_on", "return")
 
 
@@ -222,6 +225,7 @@ def _named(
             continue
         may_guess = not usual and len(spelling.problems) < guesses and snake not in LEFT_OUT
         near = nearest(name, known, 2) if may_guess else []
+        near = [usual for usual in near if usual not in _PROMISES or slip_of(name, [usual])]
         if len(near) == 1 and near[0] not in spelling.members:
             usual = near[0]
         hint, fix = _fixed_name(usual, near, known, is_guessed=may_guess)
