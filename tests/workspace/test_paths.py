@@ -163,6 +163,31 @@ def test_the_files_of_git_are_not_writable(root: Root, given: str):
         root.locate_writable(given)
 
 
+@pytest.mark.parametrize(
+    ("there", "given"),
+    [
+        (["x/config", "x/objects/a", "x/refs/a"], "x/HEAD"),
+        (["x/config", "x/HEAD", "x/refs/a"], "x/objects/a"),
+        (["x/config", "x/HEAD", "x/objects/a"], "x/refs/heads/main"),
+        (["y/config", "y/objects/a", "y/refs/a", "x/commondir"], "x/HEAD"),
+        (["y/config", "y/objects/a", "y/refs/a", "x/HEAD"], "x/commondir"),
+        (["config", "objects/a", "refs/a"], "HEAD"),
+        (["HEAD", "objects/a", "refs/a"], "config"),
+    ],
+)
+def test_no_git_folder_is_made_one_file_at_a_time(root: Root, there: list[str], given: str):
+    for name in there:
+        (root.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (root.path / name).write_text("")
+    with pytest.raises(WorkspaceError, match="git's own files"):
+        root.locate_writable(given)
+
+
+@pytest.mark.parametrize("given", ["x/HEAD", "x/objects/a", "x/refs/a", "x/commondir", "x/config"])
+def test_a_file_with_the_name_of_one_of_git_is_writable_on_its_own(root: Root, given: str):
+    assert root.locate_writable(given).name == given
+
+
 def test_git_is_not_reached_for_writing_through_a_symlink(root: Root):
     (root.path / ".git").mkdir()
     (root.path / "link").symlink_to(".git")

@@ -171,15 +171,21 @@ class Root:
         )
 
     def _is_in_git_folder(self, place: Place) -> bool:
-        folders = [self.path.joinpath(*place.parts[:depth]) for depth in range(1, len(place.parts))]
-        return any(is_git_folder(folder) for folder in folders)
+        """Return whether a git folder is around *place*, or would be once something is there."""
+        return any(
+            is_git_folder(self.path.joinpath(*place.parts[:depth]), part)
+            for depth, part in enumerate(place.parts)
+        )
 
 
-def is_git_folder(folder: Path) -> bool:
-    """Return whether git would take *folder* for a git folder, by what git itself looks for."""
-    return (
-        (folder / "HEAD").is_file() and (folder / "objects").is_dir() and (folder / "refs").is_dir()
-    )
+def is_git_folder(folder: Path, part: str) -> bool:
+    """Return whether git would take *folder* for a git folder, by what git itself looks for, once
+    it holds *part*. A folder of any name can be one, and its configuration runs programs."""
+
+    def holds(name: str) -> bool:
+        return part.casefold() == name.casefold() or os.path.lexists(folder / name)
+
+    return holds("HEAD") and (holds("commondir") or (holds("objects") and holds("refs")))
 
 
 @contextmanager
