@@ -88,6 +88,29 @@ def test_names_in_a_condition_are_references(text: str, want: Any) -> None:
 
 
 @table(
+    ("text", "holds"),
+    [
+        ("n.zero", False),
+        ("!n.zero", True),
+        ("!!n.zero", False),
+        ("!(n.zero || n.none)", True),
+        ("n.zero && n.five", False),
+        ("n.five && n.zero", False),
+        ("n.zero || n.five", True),
+        ("n | zero || five", True),
+        ("n | !zero", True),
+        ("n | @.zero && @.five", False),
+        ("!length(n.empty)", True),
+        ("(n.zero || n.five) == 0", True),
+        ("(!n.zero) == false", True),
+    ],
+)
+def test_zero_is_false_wherever_a_condition_asks_whether_it_holds(text: str, holds: bool) -> None:
+    numbers: Any = {"zero": 0, "five": 5, "none": None, "empty": []}
+    assert bool(condition(text).evaluate(None, {output("n"): Operand(numbers)})) is holds
+
+
+@table(
     ("text", "is_wrapped", "want"),
     [
         ("[].n", True, [1]),

@@ -93,6 +93,22 @@ def compiled(node: Node) -> Run:
     raise invalid(node.start, node.end, message)
 
 
+def holding(node: Node) -> Run:
+    """Compile *node* as the whole of a `when`. There 0 is false, also as an operand of `!`, `&&`
+    and `||`, so a condition and its negation are never both false."""
+    match node:
+        case Not(operand=operand):
+            held = holding(operand)
+            return lambda value, frame: not held(value, frame)
+        case And(items=items):
+            return _junction([holding(item) for item in items], ends_on=False, truth=bool)
+        case Or(items=items):
+            return _junction([holding(item) for item in items], ends_on=True, truth=bool)
+        case Pipe(items=items):
+            return _piped([*map(compiled, items[:-1]), holding(items[-1])])
+    return compiled(node)
+
+
 def _reference(key: Key, *, reads_result: bool = False) -> Run:
     def run(value: Any, frame: Frame) -> Any:
         bound, is_wrapped = frame.bindings.get(key, MISSING)
@@ -319,12 +335,12 @@ def _members(names: tuple[str, ...], runs: list[Run], is_step: bool) -> Run:
     return run
 
 
-def _junction(runs: list[Run], *, ends_on: bool) -> Run:
+def _junction(runs: list[Run], *, ends_on: bool, truth: Callable[[Any], bool] = is_true) -> Run:
     def run(value: Any, frame: Frame) -> Any:
         found: Json = None
         for inner in runs:
             found = inner(value, frame)
-            if is_true(found) is ends_on:
+            if truth(found) is ends_on:
                 return found
         return found
 

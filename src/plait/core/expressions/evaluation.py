@@ -7,7 +7,7 @@ from functools import lru_cache
 from ..values.problems import MAX_FIX_CHARS
 from ..values.strict import Json
 from .budget import size
-from .closures import compiled
+from .closures import compiled, holding
 from .frame import Bindings, Frame
 from .nodes import Call, Members, Node, Projection, Reference, Selection, walk
 from .problems import InvalidExpression
@@ -36,7 +36,7 @@ class Expression:
         self._builds = any(isinstance(node, _BUILDERS) for node in nodes)
         self.reads_result = any(node.name == "result" for node in fields_at_root(tree))
         """Whether it names the `result` of a wrapper itself."""
-        self._run = compiled(evaluated)
+        self._run = holding(evaluated) if is_condition else compiled(evaluated)
 
     def __repr__(self) -> str:
         return f"<Expression {self.text}>"
@@ -69,7 +69,7 @@ def expression(text: str) -> Expression:
 @lru_cache(maxsize=512)
 def condition(text: str) -> Expression:
     """Read *text* as a `when`: the names it starts from are tasks, so `a.x` is `$OUTPUT[a].x`, and
-    in `references`. Raises `InvalidExpression`."""
+    in `references`, and 0 is false. Raises `InvalidExpression`."""
     return _made(text, is_condition=True)
 
 
