@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from plait.core.expressions.shapes import ANY, list_of, object_of
+
 from ..tables import table
-from .issues import LEARNED, assert_found, read_select, read_when, said
+from .issues import ISSUE, LEARNED, assert_found, read_select, read_when, said
 
 CERTAIN: list[tuple[str, int, str, str | None]] = [
     # expression, character, a part of the message, the right expression (None: no certain fix)
@@ -60,6 +62,36 @@ def test_a_comparison_with_a_certain_result_is_found(
 
 def test_a_condition_is_compared_likewise() -> None:
     assert_found("check.n == '5'", read_when("check.n == '5'"), 1, "is never true", "check.n == 5")
+
+
+@table(
+    ("text", "right"),
+    [
+        ("'$OUTPUT[any].n' > 2", "$OUTPUT[any].n > 2"),
+        ("2 <= '$OUTPUT[any].n'", "2 <= $OUTPUT[any].n"),
+        ("'$OUTPUT[any].n' == true", "$OUTPUT[any].n == true"),
+        ("'$OUTPUT[any].n' > '2'", "$OUTPUT[any].n > 2"),
+        ("'n$OUTPUT[any].n' == 2", "'n$OUTPUT[any].n' == '2'"),
+    ],
+)
+def test_a_reference_in_quotes_is_compared_as_the_value_that_it_is(text: str, right: str) -> None:
+    assert_found(text, read_select(text), 1, "", right)
+
+
+@table(
+    ("text", "right"),
+    [
+        ("items[?title == 'a'].extra[0] == 1", "(items[?title == 'a'].extra | [0]) == 1"),
+        ("(items[*].extra[-1]) > 1", "(items[*].extra | [-1]) > 1"),
+        ("1 == items[].extra[0]", "1 == (items[].extra | [0])"),
+        ("items[?title == 'a'].labels[0] == 'x'", "contains(items[?title == 'a'].labels[0], 'x')"),
+    ],
+)
+def test_an_index_behind_the_values_of_a_list_means_the_first_of_them_unless_they_are_lists(
+    text: str, right: str
+) -> None:
+    unknown = object_of({"items": list_of(object_of({**ISSUE, "extra": ANY}))})
+    assert_found(text, read_select(text, unknown), 1, "never true", right)
 
 
 @table(

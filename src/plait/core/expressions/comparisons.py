@@ -10,7 +10,7 @@ from ..values.problems import slip_of
 from ..values.strict import dumps
 from .findings import Findings
 from .names import quoted
-from .nodes import Call, Compare, Literal, Node, Not
+from .nodes import Call, Compare, Index, Literal, Node, Not, Path, Projection, Text
 from .problems import Edit
 from .shapes import Shape
 
@@ -27,11 +27,20 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 def check_comparison(node: Compare, left: Shape, right: Shape, findings: Findings) -> None:
     """Report *node* if its result is certain, whatever the values of *left* and *right* are."""
     is_equality = node.operator in ("==", "!=")
+    if not is_equality and _is_of_quoted_numbers(node):
+        message = f"{findings.written(node)} compares two texts"
+        plain = (findings.written(side).strip("'") for side in (node.left, node.right))
+        findings.say(node.start, node.end, message, f" {node.operator} ".join(plain))
+        return
     common = left.known & right.known
     if left.known and right.known and not (common if is_equality else common & {"number", "text"}):
         edit = (
             _of_the_comparison(node, right, findings)
+            or _of_the_first(node.left, left, findings)
+            or _of_the_first(node.right, right, findings)
             or _of_an_element(node, left, right, findings)
+            or _without_quotes(node.left, findings)
+            or _without_quotes(node.right, findings)
             or _in_its_type(node.right, left)
             or _in_its_type(node.left, right)
         )
@@ -70,6 +79,17 @@ def check_search(node: Call, whole: Shape, part: Shape, findings: Findings) -> N
         findings.say(node.start, node.end, message, edit, is_note=is_note, hint=hint)
 
 
+def _is_of_quoted_numbers(node: Compare) -> bool:
+    """Return whether *node* compares a reference in quotes with a number in quotes."""
+    sides = node.left, node.right
+    numbers = [isinstance(side, Literal) and _is_number(side.value) for side in sides]
+    return any(numbers) and any(isinstance(side, Text) and len(side.parts) == 1 for side in sides)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, str) and _NUMBER.fullmatch(value) is not None
+
+
 def _are_disjoint(one: Shape, other: Shape) -> bool:
     """Return whether the only values of both are known, and none is of both."""
     return (
@@ -102,6 +122,20 @@ def _of_the_comparison(node: Compare, right: Shape, findings: Findings) -> Edit 
     return None
 
 
+def _of_the_first(node: Node, shape: Shape, findings: Findings) -> Edit | None:
+    """Return the edit that takes an element of the list that *node* makes, rather than one of each
+    of its values: `a[?b].c | [0]`, not `a[?b].c[0]`, unless `c` is declared to be a list."""
+    if not isinstance(node, Projection) or not isinstance(node.rest, Path):
+        return None
+    last, elements = node.rest.steps[-1], shape.elements
+    if not isinstance(last, Index) or (len(elements.known) == 1 and not elements.is_learned):
+        return None
+    if findings.written(node).startswith("("):
+        return Edit(last.start, last.start, " | ")
+    before = findings.text[node.start : last.start]
+    return Edit(node.start, node.end, f"({before} | {findings.written(last)})")
+
+
 def _of_an_element(node: Compare, left: Shape, right: Shape, findings: Findings) -> Edit | None:
     """Return the edit that looks for a value in a list, rather than comparing it with the list."""
     if node.operator not in ("==", "!="):
@@ -119,6 +153,13 @@ def _of_an_element(node: Compare, left: Shape, right: Shape, findings: Findings)
     return None
 
 
+def _without_quotes(node: Node, findings: Findings) -> Edit | None:
+    """Return the edit that takes a reference alone out of its quotes, which make a text of it."""
+    if not isinstance(node, Text) or len(node.parts) != 1:
+        return None
+    return Edit(node.start, node.end, findings.written(node).strip("'"))
+
+
 def _in_its_type(literal: Node, other: Shape) -> Edit | None:
     """Return the edit that writes the literal in the type of *other*, if it can be."""
     if not isinstance(literal, Literal):
@@ -126,7 +167,7 @@ def _in_its_type(literal: Node, other: Shape) -> Edit | None:
     value = literal.value
     if other.known == {"text"} and type(value) in (int, float):
         return Edit(literal.start, literal.end, quoted(dumps(value)))
-    if other.known == {"number"} and type(value) is str and _NUMBER.fullmatch(value):
+    if other.known == {"number"} and _is_number(value):
         return Edit(literal.start, literal.end, value)
     if other.known == {"boolean"} and (truth := _TRUTHS.get(str(value).casefold())):
         return Edit(literal.start, literal.end, truth)
