@@ -139,10 +139,10 @@ def compile_value(
 def follow(output: Output, reference: Reference) -> Json:
     """Return the part of *output* that *reference* names. Raises `ReferenceFailed`."""
     value, path = output.value, reference.path
+    if path and output.is_wrapped and path[0] != "result":
+        value = value["result"]  # type: ignore[index,call-overload]  # is_wrapped says that it is there
     if path and path[0] == "text" and isinstance(value, str):
         path = path[1:]
-    elif path and output.is_wrapped and path[0] != "result":
-        value = value["result"]  # type: ignore[index,call-overload]  # is_wrapped says that it is there
     try:
         return _straight(value, path)
     except (LookupError, TypeError):
