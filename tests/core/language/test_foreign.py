@@ -66,6 +66,9 @@ def refused(value: Any, **options: Any) -> Problem:
         ("<%= a.x %>", "$OUTPUT[a].x"),
         ("<%- a.x -%>", "$OUTPUT[a].x"),
         ("[[ a.x ]]", "$OUTPUT[a].x"),
+        ("%{a.x}", "$OUTPUT[a].x"),
+        ("up 5%{a.x}", "up 5%$OUTPUT[a].x"),
+        ("<<a.x>>", "$OUTPUT[a].x"),
         ({"Ref": "a"}, "$OUTPUT[a]"),
         ({"Fn::GetAtt": ["a", "x"]}, "$OUTPUT[a].x"),
         ({"Fn::GetAtt": "a.x"}, "$OUTPUT[a].x"),
@@ -121,6 +124,15 @@ def test_an_item_of_another_engine_has_its_fix_where_there_are_items(text: str, 
         "$OUTPUT[a].tags.join(', ')",
         "{{ $json.x }}",
         "={{ $json.x }}",
+        "{a.x:.2f}",
+        "Total: {a.x:,.2f} EUR",
+        "{{ a.get('x') }}",
+        "{{ a.x + 1 }}",
+        "{{ len(a.items) }}",
+        "${{ steps.a.outputs.x + 1 }}",
+        "{% if a.ok %}yes{% endif %}",
+        "{% for i in a.items %}{{ i }}{% endfor %}",
+        "{{#each a.items}}x{{/each}}",
     ],
 )
 def test_what_would_be_sent_half_resolved_is_refused_without_a_fix(text: str) -> None:
@@ -130,6 +142,39 @@ def test_what_would_be_sent_half_resolved_is_refused_without_a_fix(text: str) ->
     [note] = planned(text, tool="s:read").notes
     assert "is taken as text" in note
     assert planned(text, literal=True).notes == ()
+
+
+@table(
+    "text",
+    [
+        "{% for i in rows %}{{ i.name }}{% endfor %}",
+        "{{ 'a.x' }}",
+        "{{ inputs.a }}",
+        "{{ greet('a') }}",
+        "{a: 1}",
+        '{"a":1}',
+        "<<a>>",
+    ],
+)
+def test_a_template_that_names_no_task_is_text(text: str) -> None:
+    assert planned(text).notes == ()
+
+
+def test_a_loop_of_a_template_has_an_item_of_its_own() -> None:
+    text = "{% for item in rows %}{{ loop.index }}{% endfor %}"
+    assert planned(text.replace("loop.index", "n"), for_each=[1]).notes == ()
+
+
+@table("value", ["{{ a.x }}", "$OUTPUT[a].total + 1", ["$ITEM"]])
+def test_a_value_may_go_into_any_call_so_nothing_in_it_may_look_like_a_reference(
+    value: Any,
+) -> None:
+    tasks: list[Any] = [{"id": "a", "tool": "s:read"}, {"id": "v", "value": {"x": value}}]
+    with pytest.raises(InvalidDag) as error:
+        check(read_dag({"tasks": tasks}), CATALOG, Policy())
+    assert [problem.code for problem in error.value.problems] == ["invalid_reference"]
+    meant = [tasks[0], {**tasks[1], "literal": True}]
+    assert check(read_dag({"tasks": meant}), CATALOG, Policy()).notes == ()
 
 
 WORKFLOW = """

@@ -29,15 +29,18 @@ _FOREIGN = re.compile(
             rf"(?<!\$)\$\((?P<tekton>{_INSIDE})\)",
             r"(?<!\$)\$\[(?P<bracketed>[A-Za-z0-9_.-]{1,128})\](?P<rest>(?:\.\w{1,64}){0,16})",
             rf"#\{{(?P<ruby>{_INSIDE})\}}",
-            rf"(?<![${{#])\{{(?P<single>{_INSIDE})\}}(?!\}})",
+            rf"(?<![${{#])(?:(?<![\w%])%)?\{{(?P<single>{_INSIDE})\}}(?!\}})",
             rf"(?<!\$)\$ref:(?P<ref>{_NAMED})",
             rf"(?<![\w$])\$(?!OUTPUT\[|(?:ITEM|INDEX)(?!\w))(?P<bare>\.?{_NAMED})",
             r"(?<![\w#&])#(?P<rewoo>E[0-9]{1,4})(?!\w)",
             r"(?<![\w$\[.{])(?P<undollared>(?:OUTPUT|RESULT)S?\[[A-Za-z0-9_.-]{1,128}\](?:\.\w{1,64}){0,16})",
+            rf"<<\s{{0,9}}(?P<angles>{_NAMED})\s{{0,9}}>>",
             rf"<(?P<angled>{_NAMED})>",
             rf"(?<![\w%])%(?P<percent>{_NAMED})%(?!\w)",
             rf"<%[=-]?\s{{0,9}}(?P<erb>{_NAMED})\s{{0,9}}-?%>",
             rf"\[\[\s{{1,9}}(?P<double>{_NAMED})\s{{1,9}}\]\]",
+            r"\{%[-+]?\s{0,9}(?P<block>[^{}%\n]{1,200}?)\s{0,9}[-+]?%\}",
+            r"\{\{[#^]\s{0,9}(?P<section>[^{}\n]{1,200})\}\}",
         )
     )
 )
@@ -61,7 +64,18 @@ _FILTERED = re.compile(
 _FALLBACK = re.compile(r"(?:default|d)\(\s*(.*?)\s*(?:,\s*[Tt]rue\s*)?\)", re.DOTALL)
 _KEEPS = frozenset(["int", "float", "string", "str", "tojson", "to_json", "json", "safe", "bool"])
 """Filters that say what a value of its own does by itself: its type is kept."""
-_WITH_A_PATH = frozenset({"angled", "percent", "at", "double"})
+_FORMAT = re.compile(
+    r"(?P<value>[^:!{}]+)(?:![rsa])?(?P<spec>(?::(?:[^{}\s]?[<>=^])?[-+]?#?0?\d{0,9}[,_]?(?:\.\d{1,9})?"
+    r"[bcdeEfFgGnosxX%]?)?)"
+)
+"""A value with a conversion or a format, as Python writes it: `{a.x:.2f}`."""
+_WORD = re.compile(
+    r"(?<![\w.'\"\]-])[A-Za-z_][\w-]{0,63}(?:\??\.[\w-]{1,64}|\[[^\[\]\s]{1,64}\]){0,16}"
+)
+_QUOTED = re.compile(r"(?<!\[)(?:'[^'\n]{0,200}'|\"[^\"\n]{0,200}\")(?!\])")
+_COMPUTED = frozenset({"github", "mustache", "block", "section"})
+"""Forms in which other engines compute: `{{ a.x + 1 }}`, `{% if a.x %}`."""
+_WITH_A_PATH = frozenset({"angled", "angles", "percent", "at", "double"})
 """Forms that are common in texts, and name a task only with a path: `<a>` may be a tag."""
 _XCOM = re.compile(
     r"ti\.xcom_pull\(\s*(?:task_ids\s*=\s*)?\[?[\"'](?P<id>[^\"']{1,64})[\"'].{0,99}\)"
@@ -191,7 +205,13 @@ def _others(text: str, ids: Collection[str], *, items: bool) -> Iterator[Found]:
             if (meant := _meant(str(form), parts["value"], ids, items=items)) is not None:
                 yield Found(*match.span(), *_filtered(meant, parts["sign"], parts["rest"].strip()))
             continue
-        meant = _meant(str(form), body, ids, items=items)
+        if form == "block" or form == "section":
+            meant = None
+        else:
+            meant = _meant(str(form), body, ids, items=items)
+        if meant is None and (inner := _computed(str(form), body, ids, items=items)) is not None:
+            yield Found(*match.span(), inner, certain=False)
+            continue
         if meant is None and form == "bare":  # a shorter name may be one: `$a-b`
             body = re.split(r"-", body, maxsplit=1)[0]
             meant, end = meaning(body, ids, items=items), match.start() + 1 + len(body)
@@ -201,6 +221,24 @@ def _others(text: str, ids: Collection[str], *, items: bool) -> Iterator[Found]:
         meant = _meant("at", whole["at"], ids, items=items)
         if meant is not None:
             yield Found(0, len(text), meant)
+
+
+def _computed(form: str, body: str, ids: Collection[str], *, items: bool) -> str | None:
+    """Return the reference that *body* computes with or formats; None if it names no task."""
+    if form in {"single", "braced"} and (formatted := _FORMAT.fullmatch(body)) is not None:
+        meant = _meant(form, formatted["value"], ids, items=items)
+        has_path = meant is not None and not meant.endswith("]")
+        return meant if has_path or formatted["spec"][:2] in {":.", ":,"} else None
+    if form in _COMPUTED:
+        has_items = items and form in {"github", "mustache"}  # the others have loops of their own
+        inside = _QUOTED.sub("", body)
+        for word in _WORD.finditer(inside):
+            name = word[0]
+            if inside[word.end() : word.end() + 1] == "(":  # a function, or a method of a value
+                name = name.rpartition(".")[0]
+            if name and (meant := meaning(name, ids, items=has_items)) is not None:
+                return meant
+    return None
 
 
 def _filtered(meant: str, sign: str, rest: str) -> tuple[str, bool]:

@@ -45,7 +45,13 @@ _WRAPPED = re.compile(
 )
 _EVERY = re.compile(rf"(\$\{{?(?:OUTPUT\[{_ID}\]|ITEM){_STEPS})(?:\.\*|\[\])(?=[.\[}}]|$)")
 _OPTIONAL = re.compile(rf"(\$\{{?(?:OUTPUT\[{_ID}\]|ITEM){_STEPS})\?(?=\.[^\W\d])")
-_QUOTED = re.compile(rf"(\$\{{?OUTPUT\[)\s*[\"']({_ID})[\"']\s*(\])")
+_POINTED = re.compile(
+    rf"(\$\{{?(?:OUTPUT\[{_ID}\]|ITEM){_STEPS})\."
+    r"(\[(?:-?[0-9]{1,9}|\*|\"[^\"\n]{0,64}\"|'[^'\n]{0,64}')\])"
+)
+_QUOTED = re.compile(rf"(\$\{{?OUTPUT\[)\s*[\"']?({_ID})[\"']?\s*(\])")
+_SINGLE = re.compile(r"(\?\?\s*)'([^'\"\\{}\n]{0,200})'(?=\s*(?:\}|$))")
+_OR = re.compile(rf"(\$\{{OUTPUT\[{_ID}\]{_STEPS}\s*)\|\|")
 _DEFAULT = re.compile(rf"\$(OUTPUT\[{_ID}\]{_STEPS}\s*\?\?\s*[^\n{{}}]{{1,200}})")
 _FILTER = re.compile(
     rf"(?:{_REAL})(\s*\|\s*(?:upper|lower|trim|length|first|last|join|json|tojson|default|int|title"
@@ -200,6 +206,7 @@ def repaired(text: Any) -> str | None:
     if not isinstance(text, str):
         return None
     better = _QUOTED.sub(r"\1\2\3", text[:MAX_CHARS])
+    better = _SINGLE.sub(r'\1"\2"', _OR.sub(r"\1??", better))
     better = _EVERY.sub(r"\1[*]", _OPTIONAL.sub(r"\1", better))
     if (default := _DEFAULT.fullmatch(better)) is not None:
         better = f"${{{default[1]}}}"
@@ -214,7 +221,12 @@ def _leftover(place: Place, text: str, start: str) -> Lookalike | None:
     """Find a real reference with a leftover of another language around it or behind it."""
     if "$" not in start:
         return None
-    for pattern, new in ((_WRAPPED, None), (_EVERY, r"\1[*]"), (_OPTIONAL, r"\1")):
+    for pattern, new in (
+        (_WRAPPED, None),
+        (_EVERY, r"\1[*]"),
+        (_OPTIONAL, r"\1"),
+        (_POINTED, r"\1\2"),
+    ):
         if (found := pattern.search(start)) is None:
             continue
         fixed = start

@@ -277,10 +277,10 @@ class _Checker:
         self, task: Task, tool: Tool | None, template: Template, path: str, *, items: bool
     ) -> None:
         """Report text in *template*, at *path*, that was meant as a reference: it would silently be
-        sent as it stands."""
+        sent as it stands. A value may go into any call."""
         if task.literal:
             return
-        changes = tool is None or not tool.is_read_only
+        changes = tool is None or task.is_value or not tool.is_read_only
         texts = lookalikes(template.texts, self.ids, items=items)
         names = in_names(template.value, template.keys, self.ids, items=items)
         for found in (*texts, *names, *in_defaults(template.found)):
