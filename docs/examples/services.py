@@ -39,12 +39,12 @@ SERVICES: dict[str, dict[str, tuple[float, dict[str, Any], bool]]] = {
 }
 
 
-def answer(tool: str, given: dict[str, Any]) -> dict[str, Any]:
+def answer(tool: str, given: dict[str, Any]) -> dict[str, Any] | None:
     match tool:
         case "list_issues":
             return {"issues": [{"number": i["number"], "state": i["state"]} for i in ISSUES]}
         case "get_issue":
-            return next(issue for issue in ISSUES if issue["number"] == given["number"])
+            return next((issue for issue in ISSUES if issue["number"] == given["number"]), None)
         case "list_comments":
             return {"comments": COMMENTS}
         case "list_releases":
@@ -83,6 +83,9 @@ async def result(service: str, method: str, params: dict[str, Any]) -> dict[str,
         case "tools/call":
             await asyncio.sleep(SERVICES[service][params["name"]][0])
             value = answer(params["name"], params["arguments"])
+            if value is None:
+                text = {"type": "text", "text": "There is no such issue."}
+                return {"content": [text], "isError": True}
             text = {"type": "text", "text": json.dumps(value)}
             return {"content": [text], "structuredContent": value}
     return None

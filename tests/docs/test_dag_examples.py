@@ -81,7 +81,7 @@ async def test_an_example_gives_what_the_page_says(dag: str, outputs: str, serve
 
 
 def test_every_example_is_found():
-    assert len(EXAMPLES) == PAGE.count("```json dag") == 7
+    assert len(EXAMPLES) == PAGE.count("```json dag") == 8
 
 
 def test_every_field_has_its_row():

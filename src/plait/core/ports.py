@@ -182,6 +182,8 @@ class CallId(NamedTuple):
     task: str
     item: int | None = None
     attempt: int = 1
+    at: tuple[int, ...] = ()
+    """The items of the groups around the task, the outermost first."""
 
 
 class ToolCall(NamedTuple):

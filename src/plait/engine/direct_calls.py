@@ -65,7 +65,7 @@ class DirectCalls:
                 try:
                     command = await self._admitted(request)
                     call = ToolCall(
-                        CallId(*key), tool, command.arguments, command.cache, running, params
+                        CallId(*key[:3]), tool, command.arguments, command.cache, running, params
                     )
                     result = await self._call_tool(call)
                 finally:

@@ -6,7 +6,7 @@ import base64
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Self
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 import anyio
 from anyio.abc import TaskGroup
 
-from ..core.language.dag import Dag, read_dag
+from ..core.language.dag import Dag, Task, read_dag
 from ..core.planning.plan import MAX_CALLS, Plan, TakenOver
 from ..core.ports import NO_CLIENT, Caller, CallTool, Observer, ResourceResolver, RunStore, Servers
 from ..core.results.progress import Progress, progress_of
@@ -387,17 +387,18 @@ class Gateway:
         """Check *document* and lay it out. Also return the outputs and items that it takes over
         from an earlier run."""
         from ..core.planning.check import check
-        from ..core.results.resume import resume
+        from ..core.results.resume import refuse_repeats, resume
 
         limits = self._limits
         reading = read_dag(
             document, max_tasks=limits.max_tasks, max_bytes=limits.max_document_bytes
         )
-        tools = [task.tool for task in reading.dag.tasks if task.tool is not None]
+        tools = [*_tools_of(reading.dag.tasks)]
         await self._reach(tools, LONGEST_START_S)
         taken_over: dict[str, TakenOver] = {}
         outputs: dict[str, Output] = {}
         items: dict[str, EarlierItems] = {}
+        earlier: RunRecord | None = None
         if (run_id := reading.dag.resume_from) is not None:
             earlier = self._find(run_id, principal)
             if earlier is None:
@@ -419,6 +420,8 @@ class Gateway:
             cost=lambda task: self.learned.seconds(task.tool),
             alone=lambda task: self.learned.seconds_alone(task.tool),
         )
+        if earlier is not None:
+            refuse_repeats(plan, items, earlier)
         if self._resolver is None:
             return plan, Conflicts(), outputs, items
         accesses = planned_accesses(plan, outputs.keys())
@@ -473,6 +476,14 @@ class Gateway:
                 finally:  # whoever waits has the result, also if it cannot be kept
                     live.finished.set()
                     live.changed.notify()
+
+
+def _tools_of(tasks: Iterable[Task]) -> Iterator[str]:
+    """Yield the names of the tools that *tasks* call, those in groups too."""
+    for task in tasks:
+        if task.tool is not None:
+            yield task.tool
+        yield from _tools_of(task.tasks or ())
 
 
 def _no_output(task: TaskRecord) -> CallError:

@@ -211,7 +211,7 @@ class Runner:
         caller = RunningCall(
             key, self._callers.get(key.run, NO_CLIENT), scope, self._feed, self._notify
         )
-        id = CallId(*key, call.attempt)
+        id = CallId(*key[:3], call.attempt, key.at)
         try:
             result = await self._call_tool(
                 ToolCall(id, call.tool, call.arguments, call.cache, caller)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from operator import itemgetter
 
-from ..core.results.record import ItemsRecord, RunRecord, RunStatus, TaskRecord
+from ..core.results.record import InnerRecord, ItemsRecord, RunRecord, RunStatus, TaskRecord
 from ..core.scheduling.events import (
     FINAL,
     Changed,
@@ -24,6 +24,7 @@ from ..core.scheduling.events import (
     Status,
     Wait,
 )
+from ..core.scheduling.tally import Tally
 
 
 class RunRecords:
@@ -66,6 +67,9 @@ class _Run:
         self.items: dict[str, tuple[list[Status], list[tuple[int, Failure]]]] = {}
         """The items of each `for_each` task that was ready: their statuses, and their errors."""
         self.each = {task.id for task in started.dag.tasks if task.for_each is not None}
+        self.tallies = {outline.id: Tally(outline) for outline in started.inner}
+        """The tasks in groups, by whole id."""
+        self.groups = {outline.groups[0] for outline in started.inner}
         self.in_flight = 0
         self.most_in_flight = 0
         self.waited: defaultdict[tuple[str, str], float] = defaultdict(float)
@@ -75,8 +79,11 @@ class _Run:
             self.tasks[id].status, self.tasks[id].output_bytes = Status.SUCCESS, size
 
     def changed(self, change: Changed) -> None:
+        if (tally := self.tallies.get(change.key.task)) is not None:
+            self._inner(tally, change)
+            return
         task, item = self.tasks[change.key.task], change.key.item
-        if (task.id in self.each) == (item is not None):
+        if task.id not in self.groups and (task.id in self.each) == (item is not None):
             self._call(task, change)
         if item is None:
             self._task(task, change)
@@ -86,10 +93,20 @@ class _Run:
         if change.error is not None and change.after in FINAL:
             errors.append((item, change.error))
 
+    def _inner(self, tally: Tally, change: Changed) -> None:
+        """Count *change*, of a task in a group, and its call for the group."""
+        tally.add(change)
+        self.notes += change.notes
+        if change.before is Status.PENDING and change.key.item is None:
+            self._wait(change.waits)
+        has_items = tally.outline.parts[-1][1]
+        if tally.outline.is_call and has_items == (change.key.item is not None):
+            self._call(self.tasks[tally.outline.groups[0]], change)
+
     def delayed(self, delayed: Delayed) -> None:
-        task = self.tasks[delayed.key.task]
         self._wait((delayed.wait,))
-        if delayed.is_first:
+        task = self.tasks.get(delayed.key.task)
+        if task is not None and delayed.is_first:
             task.waits += (delayed.wait,)
             task.start_s = delayed.at - self.started.at
 
@@ -112,6 +129,7 @@ class _Run:
             most_in_flight=self.most_in_flight,
             waited=tuple(Wait(why, on, seconds) for (why, on), seconds in self.waited.items()),
             jitters=tuple(self.jitters),
+            inner=tuple(map(InnerRecord.of, self.tallies.values())),
         )
 
     def _call(self, task: TaskRecord, change: Changed) -> None:

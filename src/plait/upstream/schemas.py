@@ -70,6 +70,11 @@ _TASK = _object(
             **_ANY_OBJECT,
             "description": "Instead of a tool: an object made of outputs. No call.",
         },
+        "tasks": {
+            "type": "array",
+            "items": _ANY_OBJECT,
+            "description": "Instead of a tool: a group of tasks; with for_each once per item.",
+        },
         "depends_on": _texts("Ids to wait for when no reference says so."),
         "for_each": _text('Reference to a list: run once per element, "$ITEM" is the element.'),
         "select": _text("JMESPath applied to the output."),

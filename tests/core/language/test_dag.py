@@ -430,7 +430,7 @@ def test_a_task_is_a_call_or_a_value_and_one_of_them(make: Any) -> None:
 
 def test_what_is_for_calls_alone_is_left_out_of_a_value() -> None:
     [problem] = read_dag({"tasks": [{"id": "a", "value": 1, "weight": 2}]}).problems
-    assert problem.message == "weight is for calls of tools; a value needs none."
+    assert problem.message == "weight is for calls of tools; a value takes none."
     assert problem.fix == REMOVE
 
 

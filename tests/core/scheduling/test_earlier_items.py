@@ -34,7 +34,9 @@ def earlier(*outputs: Any, a: Any = None, tool: str = "s:do", **task: Any) -> Ea
     """A task of which the items with the output None failed."""
     statuses = tuple(Status.FAILED if value is None else Status.SUCCESS for value in outputs)
     errors = tuple((index, FAILED) for index, value in enumerate(outputs) if value is None)
-    output = Output(list(outputs), ({"type": "image"},))
+    by_item = tuple(0 if value is None else 1 for value in outputs)
+    images = tuple({"type": "image", "data": value} for value in outputs if value is not None)
+    output = Output(list(outputs), images, attachments_by_item=by_item)
     known = {"a": Output(a)}
     return EarlierItems(planned(**task).task, tool, output, statuses, errors, FAILED, known)
 
@@ -43,7 +45,8 @@ def reused(before: EarlierItems, a: Any = None, **task: Any) -> dict[int, Any]:
     now = planned(**task)
     outputs = {"a": Output(a)}
     calls, _ = calls_of(Key("r", "m"), now, Scope(outputs))
-    found = items_to_reuse(before, now, outputs, calls)
+    items = [(call.key.item or 0, call.item) for call in calls]
+    found = items_to_reuse(before, now, outputs, items)
     return {index: output.value for index, output in found.items()}
 
 
@@ -108,12 +111,14 @@ def test_a_list_from_another_task_is_compared_by_its_items() -> None:
     assert reused(gone, ["x"], **listed) == {}
 
 
-def test_the_first_of_the_reused_items_has_the_attachments() -> None:
-    outputs = dict(earlier(None, "Y", "Z").succeeded())
-    assert [(index, len(output.attachments)) for index, output in outputs.items()] == [
-        (1, 1),
-        (2, 0),
-    ]
+def test_each_of_the_reused_items_has_its_own_attachments() -> None:
+    before = earlier(None, "Y", "Z")
+    of_item = {index: output.attachments for index, output in before.succeeded()}
+    assert of_item == {
+        1: ({"type": "image", "data": "Y"},),
+        2: ({"type": "image", "data": "Z"},),
+    }
+    assert before.items().output().attachments_by_item == (0, 1, 1)
 
 
 def test_the_items_of_a_list_are_as_they_ended() -> None:

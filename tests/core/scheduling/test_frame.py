@@ -1,18 +1,42 @@
 """What the tasks of one plan see of each other, and what holds them back."""
 
+import itertools
+from random import Random
 from typing import Any
+from zlib import crc32
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
+from plait.core.results.record import record_of
+from plait.core.results.result import result_of
 from plait.core.scheduling.conflicts import find_conflicts, planned_accesses
-from plait.core.scheduling.events import Key, Status
+from plait.core.scheduling.events import (
+    Abort,
+    Aborted,
+    Call,
+    Event,
+    Failed,
+    Key,
+    Status,
+    Succeeded,
+)
 from plait.core.scheduling.frame import Frame
+from plait.core.scheduling.limits import Limits
+from plait.core.scheduling.run import Run
+from plait.core.scheduling.scheduler import Scheduler
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
+from plait.errors import ToolError
+from plait.observers.records import RunRecords
 from tests.fakes import tool
+
+from ...profiles import share_of_examples
+from .interpreter import Interpreter
 
 CATALOG = Catalog([tool("s:do", readOnlyHint=True)], [ServerInfo("s", ServerState.READY)])
 
@@ -83,3 +107,176 @@ def test_nothing_is_held_back_by_what_a_closed_frame_knew():
     made.close()
     assert made.released("a") == []
     assert made.may_decide("b")
+
+
+# Groups, judged by a plain interpreter.
+
+_KINDS = st.sampled_from(("call",) * 4 + ("value", "value", "group", "group"))
+_CATALOG = Catalog(
+    [tool("s:do", {}, closed=False, readOnlyHint=True)], [ServerInfo("s", ServerState.READY)]
+)
+
+
+@st.composite
+def nested(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """The tasks of a document with values and groups in groups, and references of every kind."""
+    count = itertools.count()
+
+    calls: set[str] = set()
+    """The tasks whose outputs are of no known type."""
+
+    def reference(ids: list[str], each: list[str], *, own: bool) -> Any:
+        """A reference to an earlier task, or to an item; text without any."""
+        paths = {id: ("", ".x", ".gone") if id in calls else ("",) for id in ids}
+        choices = [f"$OUTPUT[{id}]{path}" for id in ids for path in paths[id]]
+        choices += [f'${{OUTPUT[{id}]{path} ?? "d"}}' for id in ids for path in paths[id]]
+        choices += [f"{kind}[{id}]" for id in each for kind in ("$ITEM", "$INDEX")]
+        choices += ["$ITEM", "$INDEX"] if own or each else []
+        return draw(st.sampled_from(["text", *choices]))
+
+    def level(around: list[str], each: list[str], depth: int) -> list[dict[str, Any]]:
+        tasks: list[dict[str, Any]] = []
+        singles = [id for id in around if id in calls]
+        for _ in range(draw(st.integers(1, 3))):
+            ids = [*around, *(task["id"] for task in tasks)]
+            task: dict[str, Any] = {"id": f"t{next(count)}"}
+            items = draw(st.sampled_from((None, None, [], [5], [6, {"x": 7}], "output")))
+            if items == "output":
+                items = f"$OUTPUT[{draw(st.sampled_from(singles))}].items" if singles else None
+            own = items is not None
+            if own:
+                task["for_each"] = items
+            kind = draw(_KINDS)
+            if kind == "group" and depth < 3:
+                inner = [*each, task["id"]] if own else each
+                task["tasks"] = level(ids, inner, depth + 1)
+                if draw(st.booleans()):
+                    within = [one["id"] for one in task["tasks"]]
+                    task["value"] = {"v": reference(within, inner, own=own)}
+            elif kind == "value":
+                task["value"] = [reference(ids, each, own=own), reference(ids, each, own=own)]
+            else:
+                task["tool"] = "s:do"
+                task["arguments"] = {"a": reference(ids, each, own=own)}
+                task["trigger_rule"] = draw(st.sampled_from(("all_success",) * 3 + ("all_done",)))
+                calls.update(() if own else (task["id"],))
+            if ids and draw(st.integers(0, 3)) == 0:
+                task["depends_on"] = [draw(st.sampled_from(ids))]
+            if singles and draw(st.integers(0, 5)) == 0:
+                task["when"] = f"{draw(st.sampled_from(singles))}.ok"
+            tasks.append(task)
+            if task["id"] in calls:
+                singles.append(task["id"])
+        return tasks
+
+    return level([], [], 1)
+
+
+def answer_of(place: str, failing: int) -> Any:
+    number = crc32(place.encode())
+    if number % 5 < failing:
+        return None
+    return {"x": number % 100, "ok": number % 3 > 0, "items": [1, 2][: number % 4]}
+
+
+@share_of_examples(4)
+@given(nested(), st.integers(0, 2), st.sampled_from((1, 2, 8)), st.randoms(use_true_random=False))
+def test_groups_and_values_give_what_they_say_in_whatever_order_calls_are_answered(
+    tasks: list[dict[str, Any]], failing: int, slots: int, order: Random
+):
+    plan = check(read_dag({"tasks": tasks, "return": ["*"]}), _CATALOG, Policy())
+    run, scheduler = Run("r", plan), Scheduler(Limits(slots))
+    places = {outline.id: outline for outline in run.inner}
+    sent: dict[str, Any] = {}
+    records = RunRecords()
+    step = scheduler.submit(run, 0.0)
+    open_ = [*step.commands]
+    while True:
+        for notice in step.notices:
+            records(notice)
+        assert records.record("r", 0.0) == record_of(run, 0.0)
+        if not open_:
+            break
+        assert len(open_) <= slots
+        call = open_.pop(order.randrange(len(open_)))
+        assert isinstance(call, Call)
+        key = call.key
+        outline = places.get(key.task)
+        own = "" if key.item is None else f"[{key.item}]"
+        place = f"{key.task}{own}" if outline is None else outline.place(key)
+        assert place not in sent
+        sent[place] = call.arguments
+        value = answer_of(place, failing)
+        event = Failed(key, ToolError("no")) if value is None else Succeeded(key, Output.of(value))
+        step = scheduler.handle(event, 0.0)
+        open_ += step.commands
+    expected = Interpreter(lambda place, _: answer_of(place, failing))
+    ended = expected.run(tasks)
+    assert run.is_done
+    assert {id: str(state.status) for id, state in run.states.items()} == {
+        id: ended[id].status for id in run.states
+    }
+    outputs = {id: state.output for id, state in run.states.items() if state.output is not None}
+    assert {id: output.value for id, output in outputs.items()} == {
+        id: one.output
+        for id, one in ended.items()
+        if one.status == "success" or isinstance(one.output, list)
+    }
+    assert sent == expected.calls
+    named = {
+        error.id if error.index is None else f"{error.id}[{error.index}]"
+        for error in result_of(record_of(run, 0.0), run.outputs.get).errors
+    }
+    assert {place for place in sent if answer_of(place, failing) is None} <= named
+    assert not scheduler.in_flight
+    assert sum(output.memory_bytes for output in outputs.values()) == run.usage.bytes
+
+
+def hasty(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """*tasks*, where groups end an item at its first failure, and calls write what others do."""
+    return [
+        {**task, "fail_fast": True, "tasks": hasty(task["tasks"])}
+        if "tasks" in task
+        else {**task, "writes": [f"db:{len(task['id']) % 2}"]}
+        if "tool" in task
+        else task
+        for task in tasks
+    ]
+
+
+@share_of_examples(4)
+@given(nested(), st.integers(1, 4), st.sampled_from((1, 2, 8)), st.randoms(use_true_random=False))
+def test_items_that_end_early_leave_nothing_behind(
+    tasks: list[dict[str, Any]], failing: int, slots: int, order: Random
+):
+    plan = check(read_dag({"tasks": hasty(tasks), "return": ["*"]}), _CATALOG, Policy())
+    conflicts = find_conflicts(plan, planned_accesses(plan), {})
+    run, scheduler = Run("r", plan, conflicts=conflicts), Scheduler(Limits(slots))
+    records = RunRecords()
+    step = scheduler.submit(run, 0.0)
+    open_ = {command.key: command for command in step.commands if isinstance(command, Call)}
+    aborted: set[Key] = set()
+    while True:
+        for notice in step.notices:
+            records(notice)
+        assert records.record("r", 0.0) == record_of(run, 0.0)
+        aborted |= {command.key for command in step.commands if isinstance(command, Abort)}
+        if not open_:
+            break
+        key = order.choice(list(open_))
+        del open_[key]
+        value = answer_of(str(key), failing)
+        event: Event = Aborted(key)
+        if key not in aborted:
+            event = (
+                Failed(key, ToolError("no")) if value is None else Succeeded(key, Output.of(value))
+            )
+        step = scheduler.handle(event, 0.0)
+        open_ |= {command.key: command for command in step.commands if isinstance(command, Call)}
+    assert run.is_done
+    assert scheduler.locks.is_free
+    assert not scheduler.in_flight
+    assert scheduler.limits.gateway.taken == 0
+    assert sum(output.memory_bytes for output in run.outputs.values()) <= run.usage.bytes
+    for tally in run.tallies.values():
+        assert all(status.is_final for status, count in tally.statuses.items() if count)

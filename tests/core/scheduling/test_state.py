@@ -62,7 +62,9 @@ def test_the_output_of_items_is_their_outputs_in_order_with_null_for_missing_one
     items = Items(3)
     items.outputs[2] = Output("c", ({"type": "image"},), 3)
     items.outputs[0] = Output("a", (), 1)
-    assert items.output() == Output(["a", None, "c"], ({"type": "image"},), 4)
+    assert items.output() == Output(
+        ["a", None, "c"], ({"type": "image"},), 4, attachments_by_item=(0, 0, 1)
+    )
 
 
 def state(status: Status, code: str | None = None) -> TaskState:

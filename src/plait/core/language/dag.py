@@ -12,12 +12,13 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     GetPydanticSchema,
     StrictBool,
     StrictStr,
     ValidationError,
 )
-from pydantic_core import ErrorDetails
+from pydantic_core import CoreSchema, ErrorDetails
 
 from ...errors import InvalidDag
 from ..values import near_json
@@ -28,6 +29,8 @@ from .variants import Spelling, Stray, corrections, dag_spelling, fix_of, task_s
 
 MAX_BYTES = 4 * 2**20
 MAX_TASKS = 10_000
+MAX_NESTING = 3
+"""Most groups in each other."""
 DEPTH = 64
 
 Id = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")]
@@ -38,15 +41,25 @@ Strings = Annotated[Sequence[str], GetPydanticSchema(lambda _, handler: handler(
 """Any sequence for type checkers, since programs write lists; a tuple once it is read."""
 
 
+def _read_as_tuple_of_tasks(_: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+    return handler(tuple[Task, ...])
+
+
 class Task(BaseModel):
-    """One tool call of a DAG, or one value made of outputs (`docs/dag.md`, "Tasks")."""
+    """One tool call of a DAG, one value made of outputs, or a group of tasks (`docs/dag.md`,
+    "Tasks")."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     id: Id
     tool: Annotated[StrictStr, Field(min_length=1, max_length=300)] | None = None
     value: Any = None
-    """Any JSON value, if there is no tool."""
+    """Any JSON value, if there is no tool: the output, of a group too."""
+    tasks: Annotated[Sequence[Task], GetPydanticSchema(_read_as_tuple_of_tasks)] | None = None
+    """The tasks of a group."""
+    max_concurrency: Annotated[int, Field(ge=1, strict=True)] | None = None
+    """Items of a group at once."""
+    fail_fast: StrictBool = False
     arguments: dict[StrictStr, Any] = Field(default_factory=dict)
     depends_on: Strings = ()
     for_each: list[Any] | StrictStr | None = None
@@ -66,7 +79,12 @@ class Task(BaseModel):
     @property
     def is_value(self) -> bool:
         """Whether it makes a value and calls no tool."""
-        return self.tool is None
+        return self.tool is None and self.tasks is None
+
+    @property
+    def has_value(self) -> bool:
+        """Whether its value is written, which may be null."""
+        return "value" in self.model_fields_set
 
 
 class Dag(BaseModel):
@@ -108,6 +126,8 @@ OF_CALLS = frozenset(
     }
 )
 """The fields that say how a tool is called."""
+OF_GROUPS = frozenset({"max_concurrency", "fail_fast"})
+"""The fields that say how the items of a group run."""
 DAG_FIELDS = frozenset(
     field.serialization_alias or name for name, field in Dag.model_fields.items()
 )
@@ -148,6 +168,8 @@ class Reading:
     """The invalid fields that were left out of tasks in `dag`, by task."""
     places: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """The indices of the tasks in `dag` in the document, by id: others may not have been read."""
+    inner: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """The same of the tasks in groups of which not all could be read, by the path of the group."""
     strays: Mapping[str, tuple[dict[str, Any], dict[str, Stray]]] = field(default_factory=dict)
     """The members of tasks with unknown ones, as they were understood, and the unknown, by path."""
 
@@ -162,7 +184,7 @@ def read_dag(
     reader = _Reader(max_tasks)
     members = reader.members(document, max_bytes)
     if (dag := _read_at_once(members, max_tasks)) is not None:
-        problems = tuple(_duplicates(enumerate(dag.tasks)))
+        problems = tuple(_duplicates(dag.tasks))
         return Reading(dag, tuple(reader.notes), problems, places=_places(enumerate(dag.tasks)))
     spelling = dag_spelling(members, DAG_FIELDS)
     reader.notes += spelling.notes
@@ -170,7 +192,9 @@ def read_dag(
     of_tasks = [problem for problem in spelling.problems if _is_of_tasks(problem)]
     reader.problems += of_tasks
     tasks = reader.tasks(given, may_be_empty=bool(of_tasks) or "resume_from" in spelling.members)
-    reader.problems += _duplicates(tasks)
+    reader.problems += _duplicates(
+        [task for _, task in tasks], "tasks", [index for index, _ in tasks], reader.inner
+    )
     reader.problems += [problem for problem in spelling.problems if problem not in of_tasks]
     places = _places(tasks)
     options = reader.validated(Dag, {**spelling.members, "tasks": ()}, "", None) or Dag(tasks=())
@@ -178,9 +202,10 @@ def read_dag(
         dag=options.model_copy(update={"tasks": tuple(task for _, task in tasks)}),
         notes=tuple(reader.notes),
         problems=tuple(reader.problems),
-        malformed=frozenset(reader.ids) - places.keys(),
+        malformed=frozenset(reader.ids) - reader.read,
         unread=reader.unread,
         places=places,
+        inner=reader.inner,
         strays=reader.strays,
     )
 
@@ -206,26 +231,47 @@ def _read_at_once(members: dict[str, Any], max_tasks: int) -> Dag | None:
 
 def _read_model(dag: Dag, max_tasks: int) -> Reading:
     """Read a `Dag` made in Python: check only what its models cannot express."""
-    problems = list(_count(len(dag.tasks), max_tasks, may_be_empty=dag.resume_from is not None))
-    for index, task in enumerate(dag.tasks):
-        problems += _one_of_its_kind(task.model_fields_set, f"tasks[{index}]", task.id)
+    may_be_empty = dag.resume_from is not None
+    problems = list(_count(_number_of(dag.tasks), max_tasks, may_be_empty=may_be_empty))
+    for path, task in _walked(dag.tasks, "tasks"):
+        problems += _one_of_its_kind(task.model_fields_set, path, task.id)
+        if task.tasks is not None:
+            problems += _nested(path, task)
+        value = {"arguments": task.arguments, "value": task.value, "for_each": task.for_each}
         try:
-            measure(
-                {"arguments": task.arguments, "value": task.value, "for_each": task.for_each}, DEPTH
-            )
+            measure(value, DEPTH)
         except NotStrict as error:
-            problems.append(
-                Problem(
-                    f"tasks[{index}]",
-                    "invalid_json",
-                    f"This is not strict JSON: {error}.",
-                    None,
-                    task.id,
-                )
-            )
+            message = f"This is not strict JSON: {error}."
+            problems.append(Problem(path, "invalid_json", message, None, task.id))
     if problems:
         raise InvalidDag(problems)
-    return Reading(dag, problems=tuple(_duplicates(enumerate(dag.tasks))))
+    return Reading(dag, problems=tuple(_duplicates(dag.tasks)))
+
+
+def _walked(tasks: Iterable[Task], path: str) -> Iterator[tuple[str, Task]]:
+    """Yield each task, inner ones too, with its path."""
+    for index, task in enumerate(tasks):
+        yield f"{path}[{index}]", task
+        yield from _walked(task.tasks or (), f"{path}[{index}].tasks")
+
+
+def _number_of(tasks: Iterable[Task]) -> int:
+    return sum(1 + _number_of(task.tasks or ()) for task in tasks)
+
+
+def _nested(path: str, task: Task) -> Iterator[Problem]:
+    if not task.tasks:
+        yield Problem(
+            f"{path}.tasks", "limit_exceeded", "A group has at least one task.", None, task.id
+        )
+    if path.count(".tasks[") >= MAX_NESTING:
+        yield _too_deep(path, task.id)
+
+
+def _too_deep(path: str, id: str | None) -> Problem:
+    message = f"Groups nest at most {MAX_NESTING} deep."
+    hint = "Put the inner tasks into the group around them, or send another DAG."
+    return Problem(f"{path}.tasks", "limit_exceeded", message, hint, id)
 
 
 class _Reader:
@@ -238,7 +284,14 @@ class _Reader:
         self.unread: dict[str, frozenset[str]] = {}
         self.strays: dict[str, tuple[dict[str, Any], dict[str, Stray]]] = {}
         self.ids: list[str] = []
-        """The ids of all tasks, also of those that could not be read."""
+        """The ids of all tasks, also of those that could not be read; of tasks in groups with the
+        ids of those before them (`group.task`)."""
+        self.inner: dict[str, tuple[int, ...]] = {}
+        self.read: set[str] = set()
+        """The ids of those that could be read, likewise."""
+        self._before: tuple[str, ...] = ()
+        """The ids of the groups around what is read."""
+        self._count = 0
 
     def members(self, document: object, max_bytes: int) -> dict[str, Any]:
         """Return the members of the document. Raises `InvalidDag` if it has none."""
@@ -267,10 +320,38 @@ class _Reader:
         if problems := list(_count(len(tasks), self.max_tasks, may_be_empty=may_be_empty)):
             self.problems += problems
             return []
-        read = (
-            (index, self.task(members, f"tasks[{index}]")) for index, members in enumerate(tasks)
-        )
+        return self._listed(tasks, "tasks")
+
+    def _listed(self, tasks: list[object], path: str) -> list[tuple[int, Task]]:
+        self._count += len(tasks)
+        if self._count > self.max_tasks:
+            self.problems += _count(self._count, self.max_tasks, may_be_empty=True)
+            return []
+        read = ((index, self.task(one, f"{path}[{index}]")) for index, one in enumerate(tasks))
         return [(index, task) for index, task in read if task is not None]
+
+    def _group(self, tasks: object, path: str, id: str | None) -> tuple[Task, ...]:
+        """Read the tasks of a group. They may come as JSON text, as a map, or as one task."""
+        place = f"{path}.tasks"
+        spelling = dag_spelling({"tasks": tasks}, frozenset({"tasks"}))
+        self.notes += [f"{path}: {note}" for note in spelling.notes]
+        tasks = spelling.members.get("tasks")
+        if not isinstance(tasks, list):
+            message = f"tasks must be a list; it is {short(tasks)}."
+            self.problems.append(Problem(place, "wrong_type", message, _EXAMPLE, id))
+            return ()
+        if len(self._before) >= MAX_NESTING:
+            self.problems.append(_too_deep(path, id))
+            return ()
+        if not tasks:
+            message = "A group has at least one task."
+            self.problems.append(Problem(place, "limit_exceeded", message, "Send one.", id))
+        self._before += (id or "",)
+        read = self._listed(tasks, place)
+        self._before = self._before[:-1]
+        if len(read) < len(tasks):
+            self.inner[place] = tuple([index for index, _ in read])
+        return tuple([task for _, task in read])
 
     def task(self, members: object, path: str) -> Task | None:
         members = self._parsed(members, path)
@@ -289,16 +370,25 @@ class _Reader:
         self.problems += spelling.problems
         if spelling.strays:
             self.strays[path] = dict(spelling.members), spelling.strays
+        whole_id = ".".join([*self._before, str(spelling.members.get("id"))])
         if isinstance(spelling.members.get("id"), str):
-            self.ids.append(spelling.members["id"])
+            self.ids.append(whole_id)
         before = len(self.problems) - len(spelling.problems)
+        own = [problem.path for problem in spelling.problems]
+        if "tasks" in spelling.members:
+            known = len(self.problems)
+            spelling.members["tasks"] = self._group(spelling.members["tasks"], path, id)
+            before += len(self.problems) - known
         task = self.validated(Task, spelling.members, path, id)
         self.problems += _one_of_its_kind(spelling.members.keys(), path, id)
-        if spelling.members.keys().isdisjoint({"tool", "value"}):
+        if spelling.members.keys().isdisjoint({"tool", "value", "tasks"}):
             return None
-        if task is not None and len(self.problems) > before:
-            wrong = [problem.path.removeprefix(f"{path}.") for problem in self.problems[before:]]
-            self.unread[task.id] = frozenset(name.partition("[")[0] for name in wrong)
+        if task is not None:
+            self.read.add(whole_id)
+        own += [problem.path for problem in self.problems[before + len(own) :]]
+        if task is not None and own:
+            wrong = [place.removeprefix(f"{path}.") for place in own]
+            self.unread[whole_id] = frozenset(name.partition("[")[0] for name in wrong)
         return task
 
     def _parsed(self, task: object, path: str) -> object:
@@ -340,6 +430,8 @@ class _Reader:
 
 
 _STR = frozenset({str})
+_OF_OTHERS = OF_GROUPS | {"value", "tasks"}
+"""The fields that a call has not."""
 
 
 def _is_usual(members: Mapping[str, Any]) -> bool:
@@ -353,28 +445,45 @@ def _is_usual(members: Mapping[str, Any]) -> bool:
         and _STR.issuperset(map(type, needs))
         and not (isinstance(items, str) and items.lstrip().startswith("["))
         and None not in members.values()
-        and (
-            "value" not in members
-            if "tool" in members
-            else "value" in members and OF_CALLS.isdisjoint(members)
-        )
+        and _is_usual_kind(members)
     )
 
 
+def _is_usual_kind(members: Mapping[str, Any]) -> bool:
+    if "tool" in members:
+        return members.keys().isdisjoint(_OF_OTHERS)
+    if "tasks" not in members:
+        return "value" in members and OF_CALLS.isdisjoint(members) and OF_GROUPS.isdisjoint(members)
+    return False  # groups are read with a second look
+
+
 def _one_of_its_kind(members: Set[str], path: str, id: str | None) -> Iterator[Problem]:
-    """Find out what a task with these members does: it calls a tool or makes a value."""
-    if "value" not in members:
-        if "tool" not in members:
+    """Find out what a task with these members does: it calls a tool, makes a value, or is a group
+    of tasks."""
+    kinds = [name for name in ("tool", "tasks", "value") if name in members]
+    match kinds:
+        case []:
             place = f"{path}.tool"
             yield Problem(place, "missing_field", "tool is missing.", _HINTS["tool"], id)
-    elif "tool" in members:
-        message = "A task calls a tool or makes a value, not both."
-        hint = "Make the value in a task of its own, and refer to that, or leave one of them out."
-        yield Problem(f"{path}.value", "unknown_field", message, hint, id)
-    else:
-        for name in sorted(members & OF_CALLS):
-            message = f"{name} is for calls of tools; a value needs none."
-            yield Problem(f"{path}.{name}", "unknown_field", message, REMOVE.advice, id, REMOVE)
+        case ["tool", *others] if others:
+            message = "A task calls a tool, makes a value or is a group of tasks: one of them."
+            hint = f"Put {others[0]} into a task of its own, or leave out one of the two."
+            yield Problem(f"{path}.{others[0]}", "unknown_field", message, hint, id)
+        case ["tool"]:
+            yield from _not_for("a call", members & OF_GROUPS, "groups of tasks", path, id)
+        case ["value"]:
+            yield from _not_for("a value", members & OF_CALLS, "calls of tools", path, id)
+            yield from _not_for("a value", members & OF_GROUPS, "groups of tasks", path, id)
+        case _:
+            yield from _not_for("a group", members & OF_CALLS, "calls of tools", path, id)
+
+
+def _not_for(
+    what: str, names: Set[str], others: str, path: str, id: str | None
+) -> Iterator[Problem]:
+    for name in sorted(names):
+        message = f"{name} is for {others}; {what} takes none."
+        yield Problem(f"{path}.{name}", "unknown_field", message, REMOVE.advice, id, REMOVE)
 
 
 def _is_of_tasks(problem: Problem) -> bool:
@@ -492,20 +601,29 @@ def _expected(name: str, detail: ErrorDetails) -> str:
     return _EXPECTED.get(detail["type"]) or detail["msg"]
 
 
-def _duplicates(tasks: Iterable[tuple[int, Task]]) -> list[Problem]:
-    first: dict[str, int] = {}
+def _duplicates(
+    tasks: Sequence[Task],
+    path: str = "tasks",
+    places: Sequence[int] | None = None,
+    inner: Mapping[str, Sequence[int]] | None = None,
+    before: str = "",
+    taken: dict[str, str] | None = None,
+) -> list[Problem]:
+    """Find the tasks whose id another has: in the same group, or as the path of ids that names a
+    task in a group (`group.task`)."""
+    first: dict[str, str] = {} if taken is None else taken
     problems = []
-    for index, task in tasks:
-        if task.id in first:
-            message = f'The id "{task.id}" is taken by tasks[{first[task.id]}].'
-            problems.append(
-                Problem(
-                    f"tasks[{index}].id",
-                    "duplicate_id",
-                    message,
-                    "Give each task its own id.",
-                    task.id,
-                )
+    places = range(len(tasks)) if places is None else places
+    for place, task in zip(places, tasks, strict=True):
+        where, whole_id = f"{path}[{place}]", f"{before}{task.id}"
+        if whole_id in first:
+            message = f'The id "{whole_id}" is taken by {first[whole_id]}.'
+            hint = "Give each task its own id."
+            problems.append(Problem(f"{where}.id", "duplicate_id", message, hint, task.id))
+        first.setdefault(whole_id, where)
+        if task.tasks is not None:
+            within = f"{where}.tasks"
+            problems += _duplicates(
+                task.tasks, within, (inner or {}).get(within), inner, f"{whole_id}.", first
             )
-        first.setdefault(task.id, index)
     return problems

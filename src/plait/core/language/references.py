@@ -27,6 +27,8 @@ _START = re.compile(
     r"\$(?P<escape>\$?)(?P<brace>\{?)(?:(?P<output>OUTPUT\[)|(?P<item>ITEM|INDEX)(?!\w))"
 )
 _ID = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,63})\]")
+_GROUP = re.compile(r"\[(?!-?[0-9]+\])([A-Za-z0-9_][A-Za-z0-9_.-]{0,63})\]")
+"""The id of a group behind `$ITEM` or `$INDEX`: a whole number is an index into the item."""
 _STEP = re.compile(
     r"\.(?P<digits>[0-9]{1,9})(?![0-9])"
     r"|\.(?P<name>[^\W\d]\w*)"
@@ -67,8 +69,8 @@ class BadReference(ValueError):
 
 
 class Reference(NamedTuple):
-    """A part of the output of `task` (or of the item of a `for_each`: `$ITEM`, `$INDEX`), as
-    written in `text`."""
+    """A part of the output of `task` (or of the item of a `for_each`: `$ITEM`, `$INDEX`, and
+    `$ITEM[id]` for that of the group `id`), as written in `text`."""
 
     task: str
     path: tuple[Step, ...] = ()
@@ -82,6 +84,11 @@ class Reference(NamedTuple):
     @property
     def is_item(self) -> bool:
         return self.task.startswith("$")
+
+    @property
+    def is_own_item(self) -> bool:
+        """Whether it is the item of the task itself, rather than of a group around it."""
+        return self.task in (ITEM, INDEX)
 
 
 def parse(text: str, *, items: bool = False) -> tuple[str | Reference, ...]:
@@ -131,7 +138,10 @@ def _read(text: str, start: re.Match[str]) -> tuple[Reference, int]:
     """Return the reference that starts at *start*, and the position of its end."""
     position = start.end()
     task = f"${start['item']}" if start["item"] else None
-    if task is None:
+    if task is not None:
+        if (group := _GROUP.match(text, position)) is not None:
+            task, position = f"{task}[{group[1]}]", group.end()
+    else:
         id = _ID.match(text, position)
         if id is None:
             raise BadReference(

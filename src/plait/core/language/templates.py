@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
 from ...errors import OutputTooLarge, ReferenceFailed
@@ -42,6 +42,8 @@ class Scope:
     outputs: Mapping[str, Output]
     item: Json = None
     index: int | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    """The names of tasks in expressions that differ from their keys in `outputs`."""
 
 
 Filling: TypeAlias = "tuple[Place, Reference | tuple[str | Reference, ...]]"

@@ -143,7 +143,7 @@ def task_spelling(
     foreign = dict(OF_A_TASK)
     meant = {foreign.get(name) or foreign.get(_snake(name)) or name: name for name in members}
     free = next((field for field in ("tool", "id") if field not in meant), None)
-    if free == "tool" and "value" in meant:
+    if free == "tool" and ("value" in meant or "tasks" in meant):
         free = None
     if free is not None:
         foreign["name"] = free
@@ -203,7 +203,7 @@ def _named(
             for name, value in members.items()
             if value is not None
             or name not in known
-            or (name == "value" and members.get("tool") is None)
+            or (name == "value" and members.get("tool") is None and members.get("tasks") is None)
         }
     )
     for name, value in members.items():

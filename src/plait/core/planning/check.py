@@ -28,6 +28,8 @@ from ..values.problems import (
     Fix,
     Op,
     Problem,
+    slip_of,
+    some_of,
     with_one_fix_a_place,
     written,
 )
@@ -36,12 +38,15 @@ from ..values.strict import Json, short
 from .expressions import Expressions
 from .fixes import fixed_argument
 from .flow import Flow, LearnedShape
+from .groups import leaves_of, needed_of
 from .items import Items
 from .links import Links
 from .mismatch import MAX_NOTES, Mismatches
+from .names import Names, group_of
 from .omissions import left_out, without
-from .places import part_at, paths_of
+from .places import inner_paths, part_at, paths_of
 from .plan import (
+    GROUP,
     MAX_CALLS,
     VALUE,
     Cost,
@@ -80,16 +85,16 @@ def check(
     that is alone.
     """
     dag = reading.dag
-    checker = _Checker(reading, catalog, policy, max_items)
+    checker = _Checker(reading, catalog, policy, max_items, cost, alone)
     paths = list(paths_of(reading))
     planned = [
-        checker.take_over(index, task, reused[task.id])
+        checker.take_over(task, reused[task.id])
         if reused and task.id in reused
-        else checker.plan_task(index, task, path)
-        for index, (task, path) in enumerate(zip(dag.tasks, paths, strict=True))
+        else checker.plan_task(task, path)
+        for task, path in zip(dag.tasks, paths, strict=True)
     ]
     tasks = {task.id: task for task in planned}
-    checker.check_references(planned, paths, reused or (), learned_shape)
+    checker.check_references(reused or (), learned_shape)
     checker.check_returns()
     checker.check_calls(planned, max_calls)
     checker.check_cycles(tasks)
@@ -102,23 +107,46 @@ def check(
 class _Checker:
     """One pass over one DAG; collects problems and notes on the way."""
 
-    def __init__(self, reading: Reading, catalog: Catalog, policy: Policy, max_items: int) -> None:
+    def __init__(
+        self,
+        reading: Reading,
+        catalog: Catalog,
+        policy: Policy,
+        max_items: int,
+        cost: Cost,
+        alone: Cost,
+    ) -> None:
         self.dag = reading.dag
+        self.inner = reading.inner
         self.catalog = catalog
         self.policy = policy
         self.max_items = max_items
         self.notes = list(reading.notes)
         self.problems = list(reading.problems)
         self.links = Links(reading, self.problems, self.notes)
-        self.ids = self.links.ids
+        self.cost, self.alone = cost, alone
+        self.planned: list[tuple[PlannedTask, str]] = []
+        """Every task so far, with its path."""
         self.malformed = reading.malformed
         self.unread = reading.unread
         self._policies: dict[str, ToolPolicy] = {}
         self._lookalike_notes = 0
 
-    def plan_task(self, index: int, task: Task, path: str) -> PlannedTask:
+    @property
+    def names(self) -> Names:
+        """The names that the tasks of this level have."""
+        return self.links.names
+
+    @property
+    def ids(self) -> Mapping[str, str]:
+        """The tasks that those of this level may name."""
+        return self.links.names.ids
+
+    def plan_task(self, task: Task, path: str) -> PlannedTask:
+        if task.tasks is not None:
+            return self._plan_group(task, task.tasks, path)
         tool = VALUE if task.tool is None else self._tool(task, task.tool, path)
-        has_items = task.for_each is not None or self._is_unread(task, "for_each")
+        has_own, has_items = self._has_items(task)
         field, given = ("value", task.value) if task.is_value else ("arguments", task.arguments)
         arguments = self._template(given, f"{path}.{field}", task, items=has_items)
         items = self._items(task, path)
@@ -134,10 +162,16 @@ class _Checker:
         select = self._expression(task.select, f"{path}.select", task, expression)
         when = self._expression(task.when, f"{path}.when", task, condition)
         links = self.links.of(task, arguments, items, select, when, path)
+        seen: dict[str, str] = {}
+        if self.names.before:
+            seen = {id: self.ids[id] for id in links}
+            arguments = self.names.bound(arguments, has_items=has_own)
+            items = None if items is None else self.names.bound(items, has_items=False)
+            links = self.links.inward(links)
         tool = tool or Tool("", str(task.tool), listed=False)
         policy = self._policy_of(tool)
-        return PlannedTask(
-            index=index,
+        planned = PlannedTask(
+            index=len(self.planned),
             task=task,
             tool=tool,
             arguments=arguments,
@@ -150,37 +184,95 @@ class _Checker:
             weight=task.weight or policy.weight,
             policy=policy,
             cache_s=self._cache_s(task, tool, policy, path),
+            names=self.names if self.names.before else None,
+            seen=seen,
+            id=f"{self.names.before}{task.id}",
         )
+        self.planned.append((planned, path))
+        return planned
 
-    def take_over(self, index: int, task: Task, earlier: TakenOver) -> PlannedTask:
+    def _has_items(self, task: Task) -> tuple[bool, bool]:
+        """Return whether *task* has items of its own, and whether it sees any item."""
+        has_own = task.for_each is not None or self._is_unread(task, "for_each")
+        return has_own, has_own or bool(self.names.items)
+
+    def _plan_group(self, task: Task, tasks: Sequence[Task], path: str) -> PlannedTask:
+        items = self._items(task, path)
+        if items is not None and isinstance(task.for_each, list):
+            self._lookalikes(task, GROUP, items, f"{path}.for_each", items=False)
+        select = self._expression(task.select, f"{path}.select", task, expression)
+        when = self._expression(task.when, f"{path}.when", task, condition)
+        links = self.links.of(task, Template(None), items, select, when, path)
+        seen = {id: self.ids[id] for id in links}
+        around = self.names
+        with self.links.within(task) as outward:
+            paths = inner_paths(self.inner, f"{path}.tasks", len(tasks))
+            inner = {one.id: one for one in map(self.plan_task, tasks, paths)}
+            value, value_links = self._value_of_group(task, inner.values(), path)
+        self.check_cycles(inner, f"{path}.tasks")
+        links = self.links.inward(links, outward)
+        dag = self.dag.model_copy(update={"tasks": tuple(tasks), "return_": None})
+        is_laid_out = not find_cycles({id: one.needs for id, one in inner.items()})
+        planned = PlannedTask(
+            index=min([one.index for one in inner.values()], default=len(self.planned)),
+            task=task,
+            tool=GROUP,
+            arguments=value,
+            needs=tuple(links),
+            requires=frozenset(id for id, guarded in links.items() if not guarded),
+            items=None if items is None else around.bound(items, has_items=False),
+            select=select,
+            when=when,
+            names=around if around.before else None,
+            seen=seen,
+            inner=lay_out(dag, inner, cost=self.cost, alone=self.alone) if is_laid_out else None,
+            needed=needed_of(inner.values(), value_links),
+            id=f"{around.before}{task.id}",
+        )
+        self.planned.append((planned, path))
+        return planned
+
+    def _value_of_group(
+        self, task: Task, inner: Collection[PlannedTask], path: str
+    ) -> tuple[Template, dict[str, bool]]:
+        """Return the output of a group, which is planned with the names of those in it, and its
+        links to them."""
+        has_own = task.for_each is not None
+        _, has_items = self._has_items(task)
+        if not task.has_value:
+            return leaves_of(inner), {}
+        value = self._template(task.value, f"{path}.value", task, items=has_items)
+        self._lookalikes(task, GROUP, value, f"{path}.value", items=has_items)
+        links = self.links.inward(self.links.of_value(task, value, path))
+        return self.names.bound(value, has_items=has_own), links
+
+    def take_over(self, task: Task, earlier: TakenOver) -> PlannedTask:
         """*task* as it was in the earlier run. Its tool may have been taken from the list since."""
         server, _, name = earlier.tool.partition(":")
-        known = VALUE if task.is_value else self.catalog.tools.get(earlier.tool)
-        return PlannedTask(
-            index=index,
+        known = self.catalog.tools.get(earlier.tool)
+        if task.tool is None:
+            known = VALUE if task.is_value else GROUP
+        planned = PlannedTask(
+            index=len(self.planned),
             task=task,
             tool=known or Tool(server, name, listed=False),
-            arguments=Template(task.value if task.is_value else task.arguments),
+            arguments=Template(task.value if task.tool is None else task.arguments),
             items=None if task.for_each is None else Template(task.for_each),
             reused_inputs=earlier.reused_inputs,
         )
+        self.planned.append((planned, ""))
+        return planned
 
-    def check_references(
-        self,
-        planned: Sequence[PlannedTask],
-        paths: Sequence[str],
-        reused: Collection[str],
-        learned_shape: LearnedShape | None,
-    ) -> None:
+    def check_references(self, reused: Collection[str], learned_shape: LearnedShape | None) -> None:
         """Check each task's references, except to ids that several tasks have: their output is
         ambiguous."""
-        counts = Counter(task.id for task in planned)
-        tasks = {task.id: task for task in planned if counts[task.id] == 1}
+        counts = Counter(task.id for task, _ in self.planned)
+        tasks = {task.id: task for task, _ in self.planned if counts[task.id] == 1}
         flow = Flow(tasks, self.unread, learned_shape, lambda task: expressions.answer(task))
         mismatches = Mismatches(flow, self.problems, self.notes)
         expressions = Expressions(tasks, self.ids, flow, self.problems, self.notes)
         items = Items(self.problems)
-        for task, path in zip(planned, paths, strict=True):
+        for task, path in self.planned:
             if task.id not in tasks or task.id in reused:
                 continue
             before = len(self.problems)
@@ -206,18 +298,16 @@ class _Checker:
 
     def check_calls(self, planned: Iterable[PlannedTask], most: int) -> None:
         """Refuse a document whose calls are known to be more than *most*."""
-        calls_of = [task for task in planned if not task.is_value]
-        lists = [task.items.value if task.items is not None else [None] for task in calls_of]
-        calls = sum(len(items) if isinstance(items, list) else 1 for items in lists)
+        calls = sum(map(_calls_of, planned))
         if calls > most:
             message = f"The tasks make {calls:,} calls; at most {most:,} are made by one run."
             self._say("tasks", "limit_exceeded", message, "Split the DAG.")
 
-    def check_cycles(self, tasks: Mapping[str, PlannedTask]) -> None:
+    def check_cycles(self, tasks: Mapping[str, PlannedTask], path: str = "tasks") -> None:
         for cycle in find_cycles({id: task.needs for id, task in tasks.items()}):
-            path = " -> ".join(cycle)
+            chain = " -> ".join(cycle)
             hint = "Each waits for the one before it: remove one of these references or depends_on."
-            self._say("tasks", "cycle", f"There is a cycle: {path}.", hint)
+            self._say(path, "cycle", f"There is a cycle: {chain}.", hint)
 
     def _say(
         self,
@@ -266,12 +356,26 @@ class _Checker:
 
     def _template(self, value: Json, path: str, task: Task, *, items: bool) -> Template:
         template, bad = compile_value(value, items=items)
+        for place, reference in template.found:
+            group = group_of(reference.task)
+            if group is not None and group not in self.names.items:
+                self._no_group(path + written(place), group, task)
         for place, error in bad:
             meant = repaired(part_at(value, place)) if self._may_guess else None
             fix = None if meant is None else Fix(Op.REPLACE, meant)
             hint = error.hint if fix is None else fix.advice
             self._say(path + written(place), "invalid_reference", str(error), hint, task.id, fix)
         return template
+
+    def _no_group(self, path: str, id: str, task: Task) -> None:
+        groups = self.names.items
+        hint = f"Groups: {some_of(groups, 20)}." if groups else "Write $ITEM alone."
+        message = f'No group "{id[:80]}" with for_each is around this.'
+        meant = slip_of(id, groups)
+        fix = None
+        if meant is not None:
+            hint = f"Did you mean $ITEM[{meant}]?"
+        self._say(path, "unknown_task", message, hint, task.id, fix)
 
     def _lookalikes(
         self, task: Task, tool: Tool | None, template: Template, path: str, *, items: bool
@@ -402,6 +506,15 @@ class _Checker:
             fix = found[0].fix
             # the names in the fixed text are read too, so that what it still hides is reported
             return None if fix is None else compiled(str(fix.to))
+
+
+def _calls_of(planned: PlannedTask) -> int:
+    """Return the number of calls that *planned* is known to make."""
+    items = [None] if planned.items is None else planned.items.value
+    times = len(items) if isinstance(items, list) else 1
+    if planned.inner is not None:
+        return times * sum(map(_calls_of, planned.inner.tasks.values()))
+    return times if planned.makes_calls else 0
 
 
 def _parsed(text: str) -> tuple[str | Reference, ...]:

@@ -3,7 +3,7 @@ runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from ..expressions.evaluation import Expression, condition, expression
@@ -41,7 +41,7 @@ class Expressions:
     def __init__(
         self,
         tasks: Mapping[str, PlannedTask],
-        ids: Collection[str],
+        ids: Mapping[str, str],
         flow: Flow,
         problems: list[Problem],
         notes: list[str],
@@ -112,28 +112,37 @@ class Expressions:
             self._notes.append(f"{path}: {finding.placed_message}{hint}".removesuffix("."))
 
     def _read_select(self, planned: PlannedTask, select: Expression) -> Reading:
-        references = self._references(self._named(planned, select))
-        if planned.items is not None:
+        references = self._references(planned, self._named(planned, select))
+        is_in_items = planned.names is not None and planned.names.item_of is not None
+        if planned.items is not None or is_in_items:
             references[Key(Source.ITEM)] = self._item(planned)
             references[Key(Source.INDEX)] = _INTEGER
         return read(select, self._answer(planned), references, planned.id)
 
     def _read_when(self, planned: PlannedTask, when: Expression) -> Reading:
-        ids = dict.fromkeys((*planned.needs, *self._named(planned, when)))
-        seen = {id: self._output(id) for id in ids}
-        references = self._references(ids)
+        names = self._names(planned)
+        needs = planned.needs if planned.names is None else planned.seen
+        ids = dict.fromkeys((*needs, *self._named(planned, when)))
+        seen = {id: self._output(names[id]) for id in ids}
+        references = self._references(planned, ids)
         if when is planned.when:  # a reference to itself is reported already
-            references[Key(Source.OUTPUT, planned.id)] = ANY
-            seen |= {planned.id: ANY} if Key(Source.OUTPUT, planned.id) in when.references else {}
-        return read_condition(when, seen, self._ids, references)
+            own = Key(Source.OUTPUT, planned.task.id)
+            references[own] = ANY
+            seen |= {planned.task.id: ANY} if own in when.references else {}
+        return read_condition(when, seen, names, references)
 
     def _named(self, planned: PlannedTask, given: Expression) -> list[str]:
         """List the tasks that *given*, maybe a fix that is only tried, makes dependencies."""
         named = (key.id for key in given.references if key.source is Source.OUTPUT)
-        return [id for id in named if id in self._ids and id != planned.id]
+        return [id for id in named if id in self._names(planned) and id != planned.task.id]
 
-    def _references(self, ids: Iterable[str]) -> dict[Key, Shape]:
-        return {Key(Source.OUTPUT, id): self._output(id) for id in ids}
+    def _names(self, planned: PlannedTask) -> Mapping[str, str]:
+        """Return the whole ids of the tasks that *planned* may name, by name."""
+        return self._ids if planned.names is None else planned.names.ids
+
+    def _references(self, planned: PlannedTask, ids: Iterable[str]) -> dict[Key, Shape]:
+        names = self._names(planned)
+        return {Key(Source.OUTPUT, id): self._output(names[id]) for id in ids}
 
     def _output(self, id: str) -> Shape:
         """Return the shape of the output of task *id*, as references see it."""
@@ -164,7 +173,7 @@ class Expressions:
     def _answer(self, planned: PlannedTask) -> Shape:
         """Return the shape of what the tool of *planned* answers, or of its value, before
         `select`."""
-        if planned.is_value:
+        if not planned.makes_calls:
             fill = dict(planned.arguments.fill or ())
             return self._value(planned, fill, planned.arguments.value, ())
         name = planned.tool.full_name

@@ -18,6 +18,7 @@ from ..tools.catalog import Tool
 from ..values.schema import Place, Schema
 from ..values.strict import Json, JsonObject
 from .keywords import ANYTHING, MAX_OPTIONS, NOTHING, UNREAD, Forms, Part, required_of
+from .names import group_of, item_named
 from .plan import PlannedTask
 from .shapes import has_learned_parts, schema_of, schema_of_values
 from .types import MAX_STEPS, Fit, Path, Types, Walk, constant, walk, walk_output
@@ -218,6 +219,13 @@ class Flow:
         """Return the type of the output of *task* (or `$ITEM`, `$INDEX`) for *planned*."""
         if task is INDEX:
             return _OF_INDEX
+        if task is ITEM and planned.items is None and planned.names is not None:
+            task = item_named(ITEM, planned.names.item_of or "")
+        if (group := group_of(task)) is not None:
+            around = self._tasks.get(group)
+            if around is None or task.startswith(INDEX):
+                return _OF_INDEX if task.startswith(INDEX) else _UNKNOWN
+            return self.source(around, ITEM)
         if task is ITEM:
             source = self._items.get(planned.id)
             if source is None:
@@ -239,7 +247,7 @@ class Flow:
             return _UNKNOWN
         items = planned.task.for_each
         count = None if items is None else len(items) if isinstance(items, list) else UNCOUNTED
-        if planned.select is not None or planned.is_value:
+        if planned.select is not None or not planned.makes_calls:
             return self._output_of_select(planned, count)
         schema, is_learned = None, False
         if planned.task.select is None:
@@ -259,7 +267,7 @@ class Flow:
         """Return the output of *planned*, which has a `select` or makes a value, once or for each
         of *count* items."""
         is_alike = planned.select is not None and not (
-            planned.is_value or planned.select.references
+            not planned.makes_calls or planned.select.references
         )
         key = (planned.tool.full_name, planned.task.select, count)
         source = self._of_selects.get(key) if is_alike else None

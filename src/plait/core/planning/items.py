@@ -46,7 +46,7 @@ class Items:
         items, fill = planned.items, planned.arguments.fill
         if items is None or not isinstance(items.value, list) or fill is None:
             return
-        of_items = [part for part in fill if all(one.is_item for one in _references(part))]
+        of_items = [part for part in fill if all(one.is_own_item for one in _references(part))]
         reported = [problem.path for problem in self._problems[before:]]
         known = [
             part for part in of_items if f"{path}.{planned.field}{written(part[0])}" not in reported

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 
 from ..expressions.evaluation import Expression
 from ..expressions.nodes import Source
@@ -12,6 +13,7 @@ from ..language.lookalikes import task_named
 from ..language.templates import Template
 from ..values.problems import MAX_GUESSES, Fix, Op, Problem, did_you_mean, slip_of, some_of
 from ..values.strict import Json, short
+from .names import Names
 from .places import mentions
 
 
@@ -19,7 +21,9 @@ class Links:
     """A reader of the links of the tasks of one DAG; it adds to *problems* and *notes*."""
 
     def __init__(self, reading: Reading, problems: list[Problem], notes: list[str]) -> None:
-        self.ids = dict.fromkeys(task.id for task in reading.dag.tasks)
+        self.names = Names.of(reading.dag.tasks)
+        """The names of the level that is read."""
+        self._outward: dict[str, bool] = {}
         self._lists = {task.id for task in reading.dag.tasks if task.for_each is not None}
         """The tasks whose output is a list for its items."""
         self._malformed = reading.malformed
@@ -41,6 +45,39 @@ class Links:
         self._link_expressions(task, select, when, links, path)
         self._note_rule(task, arguments, links, path)
         return links
+
+    def of_value(self, group: Task, value: Template, path: str) -> dict[str, bool]:
+        """Return the tasks that the *value* of *group* names, from among those in it and around
+        it."""
+        return self._written(group.model_copy(update={"depends_on": ()}), value, None, path)
+
+    @contextmanager
+    def within(self, group: Task) -> Iterator[dict[str, bool]]:
+        """Read the tasks of *group*. Gives their links that lead out of it, by whole id, which are
+        added as they are read."""
+        around, outward = self.names, self._outward
+        self.names, self._outward = around.within(group), {}
+        try:
+            yield self._outward
+        finally:
+            self.names, self._outward = around, outward
+
+    def inward(
+        self, links: Mapping[str, bool], outward: Mapping[str, bool] | None = None
+    ) -> dict[str, bool]:
+        """Return those of *links*, by name, and of *outward*, which lead out of a group here, that
+        lead to tasks of this level: by whole id. The others lead out of the group around it."""
+        inward: dict[str, bool] = {}
+        whole = [(self.names.ids[id], guarded) for id, guarded in links.items()]
+        for whole_id, guarded in (*whole, *(outward or {}).items()):
+            found = inward if whole_id in self.names.own else self._outward
+            found[whole_id] = found.get(whole_id, True) and guarded
+        return inward
+
+    @property
+    def ids(self) -> Mapping[str, str]:
+        """The whole ids of the tasks that may be named, by name."""
+        return self.names.ids
 
     def no_task(self, path: str, id: str, text: Json = None, task: Task | None = None) -> None:
         """Report the unknown task *id*, named at *path*: alone, or in a reference in *text*."""
@@ -70,7 +107,8 @@ class Links:
         for reference in (*arguments.references, *(items.references if items is not None else ())):
             if not reference.is_item:
                 links[reference.task] = links.get(reference.task, True) and reference.is_guarded
-        if links.keys() <= self.ids.keys() and task.id not in links:
+        around = (task.id, *self.names.groups)
+        if links.keys() <= self.ids.keys() and links.keys().isdisjoint(around):
             return links
         return self._possible(task, arguments, items, path)
 
@@ -88,13 +126,20 @@ class Links:
                     "A task can only use the output of another.",
                     task.id,
                 )
-            elif id in self._malformed:
+            elif id in self.names.groups:
+                self._in_that_group(place, id, task)
+            elif f"{self.names.before}{id}" in self._malformed or id in self._malformed:
                 continue  # its problem is reported already
             elif id not in self.ids:
                 self.no_task(place, id, text, task)
             else:
                 links[id] = links.get(id, True) and guarded
         return links
+
+    def _in_that_group(self, place: str, id: str, task: Task) -> None:
+        message = f'"{id}" is the group that this task is in: it has no output yet.'
+        hint = "Refer to a task in it, or to one around it."
+        self._say(place, "self_reference", message, hint, task.id)
 
     def _link_expressions(
         self,
@@ -114,6 +159,8 @@ class Links:
                     message = f'"{task.id}" refers to itself.'
                     hint = "A task can only use the output of another."
                     self._say(f"{path}.{field}", "self_reference", message, hint, task.id)
+                elif key.id in self.names.groups:
+                    self._in_that_group(f"{path}.{field}", key.id, task)
                 elif key.id == task.id:
                     continue  # a select has that output as its value, which its reading says
                 elif key.id in self.ids:

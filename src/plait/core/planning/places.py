@@ -28,6 +28,12 @@ def paths_of(reading: Reading) -> Iterator[str]:
         yield f"tasks[{next(left.get(task.id, iter(())), index)}]"
 
 
+def inner_paths(inner: Mapping[str, tuple[int, ...]], group: str, count: int) -> Iterator[str]:
+    """Yield the paths of the *count* tasks of the group whose tasks stand at the path *group*.
+    *inner* has their indices, where some could not be read."""
+    yield from (f"{group}[{index}]" for index in inner.get(group, range(count)))
+
+
 def mentions(
     task: Task, arguments: Template, items: Template | None, path: str
 ) -> Iterator[tuple[str, str, bool, Json]]:
@@ -35,7 +41,7 @@ def mentions(
     which text."""
     for index, id in enumerate(task.depends_on):
         yield f"{path}.depends_on[{index}]", id, False, None
-    of_arguments = "value" if task.is_value else "arguments"
+    of_arguments = "value" if task.tool is None else "arguments"
     for field, template in ((of_arguments, arguments), ("for_each", items)):
         for place, reference in template.found if template is not None else ():
             if template is not None and not reference.is_item:
@@ -55,6 +61,7 @@ MAX_NAMES = 1_000
 MAX_CHARS = 120
 """Most characters of foreign text in a message."""
 _NAME = re.compile(r"[^\W\d]\w*")
+_WRITTEN = re.compile(r"\$\{?(OUTPUT\[[^\]]*\]|(?:ITEM|INDEX)(?:\[(?!-?\d+\])[\w.-]+\])?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +133,15 @@ def listed(fields: Mapping[str, str]) -> str:
 
 
 def spelled(reference: Reference, path: Path) -> str:
-    start = reference.task if reference.is_item else f"$OUTPUT[{reference.task}]"
-    return start + "".join(map(step_text, path))
+    return _start(reference) + "".join(map(step_text, path))
+
+
+def _start(reference: Reference) -> str:
+    """Return the beginning of *reference* as it is written: in a group its task has another
+    name."""
+    if (written := _WRITTEN.match(reference.text)) is not None:
+        return f"${written[1]}"
+    return reference.task if reference.is_item else f"$OUTPUT[{reference.task}]"
 
 
 def step_text(step: Step) -> str:

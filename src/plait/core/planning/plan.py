@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from statistics import median
@@ -13,6 +13,7 @@ from ..language.dag import Dag, Task
 from ..language.templates import Template
 from ..tools.catalog import Tool
 from ..tools.policy import ToolPolicy
+from .names import Names
 
 if TYPE_CHECKING:  # a start without a DAG does not need them
     from ..expressions.evaluation import Expression
@@ -25,6 +26,8 @@ UNKNOWN_S = 1.0
 
 VALUE = Tool("", "value", {"annotations": {"readOnlyHint": True}})
 """Stands for the tool of a task that calls none but makes a value."""
+GROUP = Tool("", "group", {"annotations": {"readOnlyHint": True}})
+"""Stands for the tool of a task that is a group of others."""
 
 
 class TakenOver(NamedTuple):
@@ -41,11 +44,11 @@ class PlannedTask:
     """A checked task, with all that running it needs. It is never changed."""
 
     index: int
-    """Its index in the document."""
+    """Its index among all tasks of the document, inner ones too."""
     task: Task
     tool: Tool
     arguments: Template
-    """The arguments of its calls, or the value that it makes."""
+    """The arguments of its calls, or the value that it makes: of a group, the output."""
     needs: tuple[str, ...] = ()
     """The tasks that it waits for."""
     requires: frozenset[str] = frozenset()
@@ -62,10 +65,20 @@ class PlannedTask:
     """The greatest age of a cached answer, in seconds; 0 for no cache."""
     reused_inputs: tuple[str, ...] = ()
     """The tasks that a reused task needed in the earlier run."""
+    names: Names | None = None
+    """The names that it has for other tasks, if it is in a group."""
+    seen: Mapping[str, str] = field(default_factory=dict)
+    """The whole ids of the tasks that it names, by the names that it has for them, if it is in a
+    group."""
+    inner: Plan | None = None
+    """The tasks of a group."""
+    needed: frozenset[str] = frozenset()
+    """The tasks of a group that must not fail for an item to succeed."""
+    id: str = ""
+    """The whole id (`names.py`)."""
 
-    @property
-    def id(self) -> str:
-        return self.task.id
+    def __post_init__(self) -> None:
+        self.id = self.id or self.task.id
 
     @property
     def is_value(self) -> bool:
@@ -73,9 +86,14 @@ class PlannedTask:
         return self.tool is VALUE
 
     @property
+    def makes_calls(self) -> bool:
+        """Whether it calls a tool."""
+        return self.tool is not VALUE and self.tool is not GROUP
+
+    @property
     def field(self) -> str:
         """The field of the document that `arguments` was read from."""
-        return "value" if self.tool is VALUE else "arguments"
+        return "arguments" if self.makes_calls else "value"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +102,7 @@ class Plan:
 
     dag: Dag
     tasks: Mapping[str, PlannedTask]
-    """In document order."""
+    """In document order; those of groups are in the plans of their groups."""
     layers: tuple[tuple[str, ...], ...]
     order: tuple[str, ...]
     """In topological order, ties in document order."""
@@ -104,6 +122,13 @@ class Plan:
     returned: tuple[str, ...] = ()
     """The tasks whose outputs the answer holds."""
     notes: tuple[str, ...] = field(default=())
+
+    def all_tasks(self) -> Iterator[PlannedTask]:
+        """Yield every task, each group before those in it."""
+        for task in self.tasks.values():
+            yield task
+            if task.inner is not None:
+                yield from task.inner.all_tasks()
 
 
 Cost: TypeAlias = Callable[[PlannedTask], "float | None"]
@@ -153,7 +178,11 @@ def lay_out(
         critical_path=_longest_chain(remaining, dependents),
         costs=costs,
         untimed=untimed,
-        alone_s={id: seconds for id, task in tasks.items() if (seconds := alone(task)) is not None},
+        alone_s={
+            id: seconds
+            for id, task in tasks.items()
+            if task.makes_calls and (seconds := alone(task)) is not None
+        },
         returned=_returned(dag, tasks, dependents),
         notes=tuple(notes),
     )
@@ -181,11 +210,11 @@ def find_cycles(needs: Mapping[str, Iterable[str]], most: int = 10) -> list[list
 def _costs(
     tasks: Mapping[str, PlannedTask], cost: Cost
 ) -> tuple[dict[str, float], tuple[str, ...]]:
-    expected = {id: 0.0 if task.is_value else cost(task) for id, task in tasks.items()}
+    expected = {
+        id: cost(task) if task.makes_calls else _cost_of(task.inner) for id, task in tasks.items()
+    }
     known = [
-        seconds
-        for id, seconds in expected.items()
-        if seconds is not None and not tasks[id].is_value
+        seconds for id, seconds in expected.items() if seconds is not None and tasks[id].makes_calls
     ]
     usual = median(known) if known else UNKNOWN_S
     untimed = dict.fromkeys(
@@ -194,6 +223,11 @@ def _costs(
     return {id: usual if seconds is None else seconds for id, seconds in expected.items()}, tuple(
         untimed
     )
+
+
+def _cost_of(inner: Plan | None) -> float:
+    """Return the expected duration of one passage through a group, in seconds; 0 for no group."""
+    return 0.0 if inner is None else max(inner.remaining.values(), default=0.0)
 
 
 def _is_in_order(needs: Mapping[str, Iterable[str]]) -> bool:

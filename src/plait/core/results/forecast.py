@@ -74,8 +74,7 @@ def forecast(
     run = Run(
         "forecast",
         replace(
-            plan,
-            tasks={id: _expected(task) for id, task in plan.tasks.items()},
+            _expected_plan(plan),
             alone_s={
                 id: seconds
                 for id, seconds in plan.alone_s.items()
@@ -86,23 +85,49 @@ def forecast(
         reused=dict.fromkeys(done, _NOTHING),
         calls=_expected_calls,
     )
-    ended_at = _drive(Scheduler(limits), run, plan.costs)
+    untimed = _untimed(plan)
+    ended_at = _drive(Scheduler(limits), run, _costs(plan))
     return Forecast(
         metrics=metrics_of(record_of(run, ended_at)),
-        is_timed=any(task.tool.full_name not in plan.untimed for task in plan.tasks.values()),
-        untimed=plan.untimed,
+        is_timed=any(
+            task.makes_calls and task.tool.full_name not in untimed for task in plan.all_tasks()
+        ),
+        untimed=untimed,
         uncounted=tuple(
-            id for id, task in plan.tasks.items() if task.items is not None and task.items.fill
+            task.id for task in plan.all_tasks() if task.items is not None and task.items.fill
         ),
     )
 
 
 def _expected(planned: PlannedTask) -> PlannedTask:
     """Return *planned* without what depends on outputs, which are unknown."""
-    if not planned.is_value:
+    if planned.makes_calls:
         return replace(planned, select=None, when=None)
     items = None if planned.items is None else Template([None] * _count(planned.items))
-    return replace(planned, select=None, when=None, arguments=Template(None), items=items)
+    inner = None if planned.inner is None else _expected_plan(planned.inner)
+    return replace(
+        planned, select=None, when=None, arguments=Template(None), items=items, inner=inner
+    )
+
+
+def _expected_plan(plan: Plan) -> Plan:
+    return replace(plan, tasks={id: _expected(task) for id, task in plan.tasks.items()})
+
+
+def _untimed(plan: Plan) -> tuple[str, ...]:
+    """List the tools that were never called, those of inner tasks too."""
+    names = [*plan.untimed]
+    for task in plan.tasks.values():
+        names += () if task.inner is None else _untimed(task.inner)
+    return tuple(dict.fromkeys(names))
+
+
+def _costs(plan: Plan) -> Mapping[str, float]:
+    """Return the expected durations of the calls of all tasks, inner ones too."""
+    costs = dict(plan.costs)
+    for task in plan.tasks.values():
+        costs |= {} if task.inner is None else _costs(task.inner)
+    return costs
 
 
 def _count(items: Template) -> int:
@@ -152,7 +177,7 @@ def _expected_calls(
         return [TaskCall(key, planned, arguments)], None
     count = _count(planned.items)
     return [
-        TaskCall(Key(key.run, key.task, index), planned, arguments) for index in range(count)
+        TaskCall(key._replace(item=index), planned, arguments) for index in range(count)
     ], Items(count)
 
 

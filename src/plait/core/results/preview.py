@@ -3,7 +3,7 @@ would take."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 
 from ..language.references import Reference
 from ..language.templates import Template
@@ -28,7 +28,11 @@ def plan_document(
         "critical_path": list[Json](expected.metrics.critical_path or plan.critical_path),
         "conflicts": [conflict.document() for conflict in conflicts.found],
         "writes": written_by(plan, conflicts, done),
-        "estimate": {"tasks": len(plan.tasks), "layers": len(layers), **expected.document()},
+        "estimate": {
+            "tasks": sum(1 for _ in plan.all_tasks()),
+            "layers": len(layers),
+            **expected.document(),
+        },
         "mermaid": mermaid(plan, conflicts),
         "notes": notes,
     }
@@ -37,20 +41,16 @@ def plan_document(
 def mermaid(plan: Plan, conflicts: Conflicts) -> str:
     """Draw the plan as a Mermaid flowchart: edges that only order are dashed, edges of conflicts
     name the resource."""
-    names = {id: f"t{number}" for number, id in enumerate(plan.tasks)}
-    lines = ["flowchart LR"]
-    lines += [
-        f'  {names[id]}["{id}<br/>{_label(task.tool.full_name)}"]'
-        for id, task in plan.tasks.items()
-    ]
-    for id, task in plan.tasks.items():
+    names = {task.id: f"t{number}" for number, task in enumerate(plan.all_tasks())}
+    lines = ["flowchart LR", *_nodes(plan, names, "  ")]
+    for task in plan.all_tasks():
         data = {
             reference.task
             for template in (task.arguments, task.items)
             for reference in _references(template)
         }
         lines += [
-            f"  {names[need]} {'-->' if need in data else '-.->'} {names[id]}"
+            f"  {names[need]} {'-->' if need in data else '-.->'} {names[task.id]}"
             for need in task.needs
         ]
     lines += [
@@ -58,6 +58,18 @@ def mermaid(plan: Plan, conflicts: Conflicts) -> str:
         for conflict in conflicts.found
     ]
     return "\n".join(lines)
+
+
+def _nodes(plan: Plan, names: Mapping[str, str], indent: str) -> Iterator[str]:
+    """Yield the lines of the tasks of *plan*; a group holds those in it."""
+    for id, task in plan.tasks.items():
+        if task.inner is None:
+            yield f'{indent}{names[id]}["{task.task.id}<br/>{_label(task.tool.full_name)}"]'
+            continue
+        each = " for each item" if task.items is not None else ""
+        yield f'{indent}subgraph {names[id]}["{task.task.id}{each}"]'
+        yield from _nodes(task.inner, names, indent + "  ")
+        yield f"{indent}end"
 
 
 def _references(template: Template | None) -> tuple[Reference, ...]:

@@ -22,6 +22,7 @@ from pydantic import TypeAdapter
 from ..language.dag import Dag
 from ..scheduling.events import FINAL, Failure, RunLimits, Status, Wait
 from ..scheduling.run import Run
+from ..scheduling.tally import Tally
 from ..values.principal import Principal
 from ..values.strict import Json, JsonObject
 
@@ -103,6 +104,41 @@ class TaskRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class InnerRecord:
+    """One task in a group, over all items of the groups around it."""
+
+    id: str
+    """The whole id (`close.comment`)."""
+    tool: str
+    groups: tuple[str, ...]
+    """The whole ids of the groups around it, the outermost first."""
+    statuses: Mapping[Status, int]
+    """The number of items in each status, but for `pending`."""
+    attempts: int = 0
+    busy_s: float = 0.0
+    """The total duration of its calls."""
+    alone_s: float | None = None
+    """The duration of one call if it is alone; None if unknown."""
+    errors: tuple[tuple[str, Failure], ...] = ()
+    """Its first failures, each with its place (`close[3].comment`)."""
+
+    @classmethod
+    def of(cls, tally: Tally) -> InnerRecord:
+        outline = tally.outline
+        statuses = {status: count for status, count in tally.statuses.items() if count}
+        return cls(
+            outline.id,
+            outline.tool,
+            outline.groups,
+            statuses,
+            tally.attempts,
+            tally.busy_s,
+            outline.alone_s,
+            tuple(tally.errors),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """One run as it stood at one moment, which is its end unless `status` is `running`."""
 
@@ -135,6 +171,8 @@ class RunRecord:
     jitters: tuple[float, ...]
     """The random shares of the pauses before repeated calls, in the order in which they were
     drawn."""
+    inner: tuple[InnerRecord, ...] = ()
+    """The tasks in groups."""
 
     @property
     def is_done(self) -> bool:
@@ -187,6 +225,7 @@ def record_of(run: Run, now: float, earlier: RunRecord | None = None) -> RunReco
         most_in_flight=run.most_in_flight,
         waited=tuple(Wait(why, on, seconds) for (why, on), seconds in run.waited.items()),
         jitters=tuple(run.jitters),
+        inner=tuple(map(InnerRecord.of, run.tallies.values())),
     )
 
 

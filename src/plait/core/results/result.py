@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ..planning.plan import in_order
+from ..planning.plan import GROUP, in_order
 from ..scheduling.events import Failure, Status
 from ..tools.output import Output
 from ..values.strict import Json, JsonObject, present
@@ -20,7 +20,7 @@ from .explain import (
     waits_of,
     what_would_help,
 )
-from .record import RunRecord, RunStatus, TaskRecord
+from .record import InnerRecord, RunRecord, RunStatus, TaskRecord
 
 LEAST_S = 0.005
 """Seconds that a run must take for its speedup to mean anything."""
@@ -75,6 +75,8 @@ class TaskResult:
     """Its waits, in the order of time."""
     reason: str | None = None
     """Why a condition skipped it; None for any other end."""
+    inner: tuple[InnerRecord, ...] = ()
+    """The tasks of a group, of all its items together."""
 
     def document(self, detail: str = "concise") -> JsonObject:
         members = present(
@@ -87,6 +89,7 @@ class TaskResult:
             attempts=self.attempts,
             cached=self.cached,
             reason=self.reason,
+            inner=[_counted(inner) for inner in self.inner] or None,
         )
         if detail != "full":
             return members
@@ -213,11 +216,10 @@ def result_of(record: RunRecord, output: Callable[[str], Output | None]) -> RunR
     """Make the result of the run of *record*, so far or at its end. *output* gives the output of a
     task."""
     shown = [id for id in record.returned if record.tasks[id].has_result]
-    unwell = [task for task in record.tasks.values() if not task.is_well]
     outputs = {id: found for id in shown if (found := output(id)) is not None}
     return RunResult(
         record=record,
-        errors=tuple([error for task in unwell for error in errors_of(task)]),
+        errors=tuple(_errors(record)),
         outputs={id: output.value for id, output in outputs.items()},
         attachments={
             id: list(output.attachments) for id, output in outputs.items() if output.attachments
@@ -227,15 +229,30 @@ def result_of(record: RunRecord, output: Callable[[str], Output | None]) -> RunR
     )
 
 
+def _errors(record: RunRecord) -> Iterator[TaskError]:
+    """List the errors of all tasks: those in a group before those of the group."""
+    for task in record.tasks.values():
+        for inner in record.inner:
+            if inner.groups[0] == task.id:
+                yield from (_error(place, error) for place, error in inner.errors)
+        if not task.is_well:
+            yield from errors_of(task)
+
+
 def errors_of(task: TaskRecord) -> Iterator[TaskError]:
     """List the errors of *task*: of each item that failed, or its own."""
     if task.status is Status.SUCCESS or not task.status.is_final:
         return
     if task.items is not None:
-        yield from (_error(task.id, error, index) for index, error in task.items.errors)
+        yield from (
+            _error(task.id, error, index)
+            for index, error in task.items.errors
+            if task.tool != GROUP.full_name or error.caused_by is None  # that is listed already
+        )
         if task.status is Status.FAILED:  # by them
             return
-    if task.error is not None:
+    is_of_inner = task.tool == GROUP.full_name and task.status is Status.FAILED
+    if task.error is not None and not (is_of_inner and task.error.caused_by is not None):
         yield _error(task.id, task.error)
 
 
@@ -261,7 +278,14 @@ def _task(record: RunRecord, task: TaskRecord, zero_s: float) -> TaskResult:
         queue_ms(task) if is_full else None,
         waits_of(record, task.id, zero_s) if is_full else (),
         task.error.message if task.error is not None and task.is_well else None,
+        tuple([inner for inner in record.inner if inner.groups[0] == task.id]),
     )
+
+
+def _counted(inner: InnerRecord) -> JsonObject:
+    counts: JsonObject = {status.value: count for status, count in inner.statuses.items()}
+    members: JsonObject = {"id": inner.id, "tool": inner.tool, "counts": counts}
+    return {**members, "attempts": inner.attempts} if inner.attempts else members
 
 
 def metrics_of(record: RunRecord) -> Metrics:
@@ -276,7 +300,9 @@ def metrics_of(record: RunRecord) -> Metrics:
     }
     busy_s = sum(task.busy_s for task in tasks)
     path, path_s = _critical_path(record, durations)
-    sequential_s = max(sum(_alone_s(task, record.most_in_flight) for task in tasks), path_s)
+    calling: list[TaskRecord | InnerRecord] = [*record.inner]
+    calling += [task for task in tasks if task.tool != GROUP.full_name]
+    sequential_s = max(sum(_alone_s(one, record.most_in_flight) for one in calling), path_s)
     took_ms, path_ms = milliseconds(execution), milliseconds(path_s)
     starting_s = max((server_wait_s(task) for task in tasks), default=0.0) - startup_s
     is_telling = (
@@ -300,14 +326,14 @@ def metrics_of(record: RunRecord) -> Metrics:
         startup_ms=milliseconds(startup_s),
         started=started,
         unproven=tuple(
-            sorted({task.tool for task in tasks if task.busy_s and task.alone_s is None})
+            sorted({one.tool for one in calling if one.busy_s and one.alone_s is None})
             if record.most_in_flight > 1
             else ()
         ),
     )
 
 
-def _alone_s(task: TaskRecord, most_in_flight: int) -> float:
+def _alone_s(task: TaskRecord | InnerRecord, most_in_flight: int) -> float:
     """Return how long the calls of *task* would take alone, as far as that is known: at most as
     long as they took, and where calls at once slowed each other down, what their tool takes alone,
     but at least their share of the time."""

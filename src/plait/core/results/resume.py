@@ -16,7 +16,7 @@ from ..expressions.evaluation import condition, expression
 from ..expressions.problems import InvalidExpression
 from ..language.dag import Dag, Task
 from ..language.templates import compile_value
-from ..planning.plan import TakenOver, in_order
+from ..planning.plan import Plan, TakenOver, in_order
 from ..scheduling.earlier_items import EarlierItems
 from ..scheduling.events import Status
 from ..tools.output import Output
@@ -69,7 +69,7 @@ def resume(dag: Dag, earlier: RunRecord, output: Callable[[str], Output | None])
         task = earlier.tasks[id]
         is_partial = task.items is not None and task.status is not Status.SUCCESS
         if is_partial and (id in sent_again or id in named) and (found := output(id)) is not None:
-            items[id] = _items_of(task, written[id], found, output)
+            items[id] = _items_of(task, written[id], found, output, _sent_of(earlier, task))
         if id in sent_again and id not in same:
             continue
         if task.status is Status.SUCCESS and (found := output(id)) is not None:
@@ -139,8 +139,47 @@ def _dependents_of(running: Iterable[str], kept: Mapping[str, TakenOver]) -> set
     return found
 
 
+def _sent_of(earlier: RunRecord, group: TaskRecord) -> frozenset[str]:
+    """Find the tasks of *group* that succeeded for an item that did not succeed as a whole."""
+    statuses = group.items.statuses if group.items is not None else ()
+    well = sum(status is Status.SUCCESS for status in statuses)
+    return frozenset(
+        inner.id
+        for inner in earlier.inner
+        if group.id in inner.groups and inner.statuses.get(Status.SUCCESS, 0) > well
+    )
+
+
+def refuse_repeats(plan: Plan, earlier: Mapping[str, EarlierItems], from_: RunRecord) -> None:
+    """Raise `InvalidDag` if an item of a group would run again although a call of it succeeded
+    that may not be made twice: what the tasks in a group gave is not kept."""
+    problems = []
+    for id, group in plan.tasks.items():
+        if group.inner is None or group.reused_inputs or id not in from_.tasks:
+            continue
+        sent = earlier[id].sent if id in earlier else _sent_of(from_, from_.tasks[id])
+        for task in group.inner.all_tasks():
+            may_repeat = task.policy.may_repeat or task.task.allow_repeat
+            if task.id in sent and task.makes_calls and not may_repeat:
+                message = (
+                    f"{task.id} succeeded for items of {id} that failed after it, and "
+                    f"{task.tool.full_name} is not known to be safe to call twice."
+                )
+                hint = (
+                    "Send the rest of these items as other tasks, or set allow_repeat: true in "
+                    f"{task.id} if a second call does no harm."
+                )
+                problems.append(Problem("resume_from", "not_repeatable", message, hint, task.id))
+    if problems:
+        raise InvalidDag(problems)
+
+
 def _items_of(
-    task: TaskRecord, written: Task, found: Output, output: Callable[[str], Output | None]
+    task: TaskRecord,
+    written: Task,
+    found: Output,
+    output: Callable[[str], Output | None],
+    sent: frozenset[str],
 ) -> EarlierItems:
     assert task.items is not None
     needs = {id: output(id) for id in task.needs or task.reused_inputs}
@@ -152,13 +191,16 @@ def _items_of(
         task.items.errors,
         task.error,
         {id: need for id, need in needs.items() if need is not None},
+        sent,
     )
 
 
 def _named_by(task: Task) -> Iterator[str]:
     """Yield the ids that *task* names, in links, references and expressions."""
     yield from task.depends_on
-    for value, items in ((task.arguments, True), (task.for_each, False)):
+    for inner in task.tasks or ():
+        yield from _named_by(inner)  # those in the group too: no task here has their names
+    for value, items in ((task.arguments, True), (task.value, True), (task.for_each, False)):
         template, _ = compile_value(value, items=items)
         yield from (reference.task for reference in template.references if not reference.is_item)
     for text, read in ((task.select, expression), (task.when, condition)):

@@ -66,14 +66,14 @@ def calls_of(
                     f"than {most:,} bytes",
                     hint="Refer to a smaller part of the output, or shrink it with select.",
                 )
-            own = Scope(scope.outputs, value, index)
+            own = Scope(scope.outputs, value, index, scope.names)
             filled, gone, size = _filled(planned, own, may_be_large=may_be_large)
         except CallError as error:
             items.errors.append((index, Failure.of(error)))
             items.left -= 1
         else:
             total += size
-            place = Key(key.run, key.task, index)
+            place = Key(key.run, key.task, index, key.at)
             calls.append(TaskCall(place, planned, filled, value, gone))
     return calls, items
 
@@ -205,7 +205,8 @@ def reason_to_skip(
                 "condition", "skipped: trigger_rule is one_failed, and no dependency failed"
             )
     if planned.when is not None:
-        values: JsonObject = {need: _inner(outputs.get(need)) for need in planned.needs}
+        needs = scope.names or dict.fromkeys(planned.needs)
+        values: JsonObject = {need: _inner(outputs.get(key or need)) for need, key in needs.items()}
         if not _applied("when", planned.when, Output(values), scope):
             return Failure("condition", f"skipped: when ({planned.task.when}) is not true")
     return None
@@ -215,7 +216,9 @@ def blamed(need: str, states: Mapping[str, TaskState]) -> Failure:
     """Name the task at the root of the skip or failure of *need*. Where that was skipped by its own
     condition, nothing failed."""
     error = states[need].error
-    cause = (error.caused_by if error is not None else None) or need
+    cause = error.caused_by if error is not None else None
+    if cause is None or cause not in states:  # inside of a group
+        cause = need
     code = "condition" if states[need].is_well else "dependency_failed"
     return Failure(code, f"skipped: {cause} {states[cause].fate}", caused_by=cause)
 
@@ -255,5 +258,5 @@ def _operand(key: ReferenceKey, scope: Scope) -> Operand | None:
             return Operand(scope.item)
         case Source.INDEX:
             return Operand(scope.index)
-    found = scope.outputs.get(key.id)
+    found = scope.outputs.get(scope.names.get(key.id, key.id))
     return None if found is None else Operand(found.value, found.is_wrapped)

@@ -125,8 +125,9 @@ def find_conflicts(plan: Plan, accesses: PlannedAccesses, places: Places) -> Con
 def written_by(plan: Plan, conflicts: Conflicts, done: Collection[str] = ()) -> list[Json]:
     """List the tasks that may change something, each with the resources it is known to change."""
     writes: list[Json] = []
-    for id, task in plan.tasks.items():
-        if id in done:
+    for task in plan.all_tasks():
+        id = task.id
+        if id in done or not task.makes_calls:
             continue
         rules = conflicts.access_rules.get(id)
         value = task.arguments.value if task.arguments.fill is None else task.task.arguments
@@ -141,8 +142,9 @@ def written_by(plan: Plan, conflicts: Conflicts, done: Collection[str] = ()) -> 
 def _access_rules(plan: Plan, done: Collection[str]) -> dict[str, AccessRules]:
     by_tool: dict[str, AccessRules | None] = {}
     by_task: dict[str, AccessRules] = {}
-    for id, planned in plan.tasks.items():
-        if id in done:
+    for planned in plan.all_tasks():
+        id = planned.id
+        if id in done or not planned.makes_calls:
             continue
         name = planned.tool.full_name
         if name not in by_tool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain, islice, repeat
 
 from ...errors import CallError
 from ..language.dag import Task
@@ -20,7 +21,7 @@ from ..planning.plan import PlannedTask
 from ..tools.output import Output
 from ..values.strict import Json, encode
 from .events import Failure, Status
-from .state import Items, TaskCall
+from .state import Items
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class EarlierItems:
     error: Failure | None
     outputs: Mapping[str, Output]
     """The outputs that it could refer to."""
+    sent: frozenset[str] = frozenset()
+    """The tasks of a group that succeeded for an item that did not, by whole id."""
 
     def items(self) -> Items:
         """Return the state of its items."""
@@ -49,28 +52,26 @@ class EarlierItems:
         return items
 
     def succeeded(self) -> Iterable[tuple[int, Output]]:
-        """Yield the output of each item that succeeded. The first has all the attachments: it is
-        not known whose they are."""
-        attachments = self.output.attachments
+        """Yield the output of each item that succeeded, with its own attachments."""
+        attachments = iter(self.output.attachments)
+        counts = chain(self.output.attachments_by_item, repeat(0))
         values = self.output.value if isinstance(self.output.value, list) else []
-        for index, (status, value) in enumerate(zip(self.statuses, values, strict=False)):
+        for index, (status, value, count) in enumerate(
+            zip(self.statuses, values, counts, strict=False)
+        ):
+            own = tuple(islice(attachments, count))
             if status is Status.SUCCESS:
-                yield index, Output.of(value, attachments)
-                attachments = ()
+                yield index, Output.of(value, own)
 
 
 def items_to_reuse(
     earlier: EarlierItems,
     planned: PlannedTask,
     outputs: Mapping[str, Output],
-    calls: Iterable[TaskCall],
+    items: Iterable[tuple[int, Json]],
 ) -> dict[int, Output]:
-    """Return the outputs of those items of *calls* that need not be called again, by index."""
-    before, after = earlier.task, planned.task
-    if earlier.tool != planned.tool.full_name or (before.arguments, before.select) != (
-        after.arguments,
-        after.select,
-    ):
+    """Return the outputs of those of *items* that need not run again, by index."""
+    if earlier.tool != planned.tool.full_name or _work(earlier.task) != _work(planned.task):
         return {}
     if any(
         _value(reference, earlier.outputs) != _value(reference, outputs)
@@ -84,31 +85,52 @@ def items_to_reuse(
         if index < len(values):
             unused[encode(values[index]), index if with_index else None].append(output)
     found: dict[int, Output] = {}
-    for call in calls:
-        index = call.key.item or 0
-        same = unused.get((encode(call.item), index if with_index else None))
+    for index, item in items:
+        same = unused.get((encode(item), index if with_index else None))
         if same:
             found[index] = same.pop(0)
     return found
 
 
+def _work(task: Task) -> tuple[object, ...]:
+    """Return what *task* does for each item, as it is written."""
+    return task.arguments, task.value, task.tasks, task.select
+
+
+def _within(planned: PlannedTask) -> list[PlannedTask]:
+    """List *planned* and, if it is a group, the tasks in it."""
+    inner = () if planned.inner is None else planned.inner.all_tasks()
+    return [planned, *inner]
+
+
 def _references(planned: PlannedTask) -> list[Reference]:
+    """List what the items of *planned* refer to, except each other and themselves."""
     from ..expressions.nodes import Source
 
-    select = planned.select.references if planned.select is not None else ()
-    return [
-        *[reference for reference in planned.arguments.references if not reference.is_item],
-        *[Reference(key.id) for key in select if key.source is Source.OUTPUT],
-    ]
+    tasks = _within(planned)
+    own = {task.id for task in tasks}
+    found: list[Reference] = []
+    for task in tasks:
+        found += task.arguments.references
+        if task is not planned:
+            found += task.items.references if task.items is not None else ()
+        for read in (task.select, task.when if task is not planned else None):
+            keys = read.references if read is not None else ()
+            ids = [key.id for key in keys if key.source is Source.OUTPUT]
+            found += [Reference(task.seen.get(id, id)) for id in ids]
+    return [one for one in found if not one.is_item and one.task not in own]
 
 
 def _uses_index(planned: PlannedTask) -> bool:
     from ..expressions.nodes import Source
 
-    select = planned.select.references if planned.select is not None else ()
-    return any(reference.task == INDEX for reference in planned.arguments.references) or any(
-        key.source is Source.INDEX for key in select
-    )
+    for task in _within(planned):
+        if any(reference.task.startswith(INDEX) for reference in task.arguments.references):
+            return True
+        for read in (task.select, task.when):
+            if read is not None and any(key.source is Source.INDEX for key in read.references):
+                return True
+    return False
 
 
 def _value(reference: Reference, outputs: Mapping[str, Output]) -> bytes | None:

@@ -1,57 +1,154 @@
 """One passage through a plan: the states of its tasks, what they see, and which may go on.
 
-A run has one frame, that of its document. The run moves the tasks; a frame only knows them.
+A run has one frame for its document, and each item of a group that is under way has one of its own,
+for the tasks of the group. The run moves the tasks; a frame only knows them.
 """
 
 from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
+from ..language.references import INDEX, ITEM
 from ..language.templates import Scope
+from ..planning.names import item_named
 from ..planning.plan import Plan, PlannedTask
 from ..tools.output import Output
 from ..values.strict import Json
 from .conflicts import ConflictOrder, Conflicts, Layers
-from .events import Key, Status
-from .state import TaskState
+from .events import Failure, Key, Status
+from .state import TaskCall, TaskState
+from .tally import Tally
+
+
+class Around(NamedTuple):
+    """The group that a frame is in, and the item that it is for."""
+
+    frame: Frame
+    id: str
+    item: int | None
+    """Its number; None for a group without `for_each`."""
+
+    @property
+    def state(self) -> TaskState:
+        return self.frame.states[self.id]
+
+    @property
+    def planned(self) -> PlannedTask:
+        return self.frame.plan.tasks[self.id]
 
 
 class Frame:
     """The tasks of one plan while they run. Only `Run` changes it."""
 
-    __slots__ = ("_layers", "_turns", "outputs", "partial", "plan", "run", "states", "unsettled")
+    __slots__ = (
+        "_layers",
+        "_turns",
+        "around",
+        "at",
+        "bytes",
+        "failure",
+        "index",
+        "is_ended",
+        "item",
+        "outputs",
+        "partial",
+        "plan",
+        "ready",
+        "rest_s",
+        "run",
+        "states",
+        "unsettled",
+    )
 
     def __init__(
-        self, run: str, plan: Plan, conflicts: Conflicts, done: Collection[str] = ()
+        self,
+        run: str,
+        plan: Plan,
+        conflicts: Conflicts | None = None,
+        done: Collection[str] = (),
+        around: Around | None = None,
+        item: Json = None,
+        tallies: Mapping[str, Tally] | None = None,
     ) -> None:
         self.run = run
         self.plan = plan
+        self.around = around
+        self.at: tuple[int, ...] = ()
+        """The items of the groups around it, the outermost first."""
+        self.item = item
+        self.index: int | None = None
+        """The item, and its number, that references without a group name see."""
+        self.outputs: dict[str, Output] = {}
+        """The outputs that references see, of the tasks that succeeded here."""
+        self.rest_s = 0.0
+        """The expected time of the longest chain behind its group."""
+        if around is not None:
+            frame, id, index = around
+            self.at, self.item, self.index = frame.at, frame.item, frame.index
+            self.rest_s = frame.rest_s + frame.plan.remaining[id] - frame.plan.costs[id]
+            if index is not None:
+                self.at, self.item, self.index = (*frame.at, index), item, index
+                self.outputs[item_named(ITEM, id)] = Output.of(item)
+                self.outputs[item_named(INDEX, id)] = Output.of(index)
         self.states = {
-            id: TaskState(Key(run, id), task.tool.full_name, len(task.needs))
+            id: TaskState(Key(run, id, None, self.at), task.tool.full_name, len(task.needs))
             for id, task in plan.tasks.items()
         }
-        self.outputs: dict[str, Output] = {}
-        """The outputs that references see, of the tasks that succeeded."""
+        for id, state in self.states.items() if tallies else ():
+            state.tally = tallies.get(id) if tallies is not None else None
+        self.ready: dict[Key, TaskCall] = {}
+        """The calls that are ready and not started, of a frame in a group."""
         self.partial: dict[str, Output] = {}
         """The outputs of `for_each` tasks that failed here. Only tasks whose `trigger_rule` allows
         failures see them."""
         self.unsettled = len(self.states)
+        self.is_ended = False
+        self.failure: Failure | None = None
+        """The first failure of a task without which its item fails."""
+        self.bytes = 0
+        """About the memory that its outputs take."""
         self._turns = ConflictOrder(
-            (id, claims) for id, claims in conflicts.known if id not in done
+            (id, claims) for id, claims in (conflicts or Conflicts()).known if id not in done
         )
         is_layered = plan.dag.schedule == "layers"
-        self._layers = Layers(conflicts.barriers or plan.layer_of) if is_layered else None
+        barriers = plan.layer_of if conflicts is None else conflicts.barriers or plan.layer_of
+        self._layers = Layers(barriers) if is_layered else None
+
+    def __repr__(self) -> str:
+        place = "" if self.around is None else f" of {self.around.id}{[*self.at]}"
+        return f"<Frame{place}: {self.unsettled} of {len(self.states)} tasks left>"
 
     def visible(self, planned: PlannedTask) -> Mapping[str, Output]:
-        """Return the outputs that *planned* sees."""
-        if not self.partial or planned.task.trigger_rule == "all_success":
+        """Return the outputs that *planned* sees: those of the tasks around the group too."""
+        sees_failures = planned.task.trigger_rule != "all_success"
+        if self.around is None and not (sees_failures and self.partial):
             return self.outputs
-        return ChainMap(self.outputs, self.partial)
+        return ChainMap(*self.outputs_seen(with_failures=sees_failures))
+
+    def outputs_seen(self, *, with_failures: bool) -> list[dict[str, Output]]:
+        """List the outputs here and around the group, the nearest first; with the lists of
+        `for_each` tasks that failed, or without."""
+        seen = [self.outputs, self.partial] if with_failures else [self.outputs]
+        if self.around is not None:
+            seen += self.around.frame.outputs_seen(with_failures=with_failures)
+        return seen
 
     def scope(self, planned: PlannedTask, item: Json = None, index: int | None = None) -> Scope:
         """Return what the references of *planned* see, for one of its items if it has any."""
-        return Scope(self.visible(planned), item, index)
+        if index is None and self.around is not None:
+            item, index = self.item, self.index
+        return Scope(self.visible(planned), item, index, planned.seen)
+
+    @property
+    def result_scope(self) -> Scope:
+        """The scope of the value and the `select` of the group, once the tasks here have ended."""
+        assert self.around is not None
+        planned = self.around.planned
+        sees_failures = planned.task.trigger_rule != "all_success"
+        around = self.around.frame.outputs_seen(with_failures=sees_failures)
+        return Scope(ChainMap(self.outputs, *around), self.item, self.index, planned.seen)
 
     def may_decide(self, id: str) -> bool:
         """Whether nothing but its dependencies holds *id* back: no conflict, no layer."""

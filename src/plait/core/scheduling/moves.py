@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 
-from .events import FINAL, MOVES, Changed, Failure, Key, RunNotice, Status, Wait
+from .events import FINAL, MOVES, Changed, Failure, RunNotice, Status, Wait
 from .state import TaskCall, TaskState
 
 
@@ -51,26 +51,27 @@ class Moves:
             state.ended_at, started_at, error = now, state.started_at, state.error
             if state.output is not None:
                 output_bytes = state.output.size_bytes
-        self._notices.append(
-            Changed(
-                state.key,
-                state.tool,
-                before,
-                after,
-                state.attempts,
-                now,
-                error,
-                due_at,
-                waits,
-                started_at,
-                took_s,
-                output_bytes,
-                after is Status.SUCCESS and state.cached,
-                items,
-                jitter,
-                notes,
-            )
+        change = Changed(
+            state.key,
+            state.tool,
+            before,
+            after,
+            state.attempts,
+            now,
+            error,
+            due_at,
+            waits,
+            started_at,
+            took_s,
+            output_bytes,
+            after is Status.SUCCESS and state.cached,
+            items,
+            jitter,
+            notes,
         )
+        self._notices.append(change)
+        if state.tally is not None:
+            state.tally.add(change)
 
     def item(
         self,
@@ -100,20 +101,21 @@ class Moves:
                 took_s = call.took_s
             elif after is Status.RUNNING and attempt == 1:
                 waits = call.waits
-        key = Key(state.key.run, state.key.task, index) if call is None else call.key
-        self._notices.append(
-            Changed(
-                key,
-                state.tool,
-                before,
-                after,
-                attempt,
-                now,
-                error,
-                waits=waits,
-                took_s=took_s,
-                output_bytes=output_bytes,
-                cached=cached,
-                jitter=jitter,
-            )
+        key = state.key._replace(item=index) if call is None else call.key
+        change = Changed(
+            key,
+            state.tool,
+            before,
+            after,
+            attempt,
+            now,
+            error,
+            waits=waits,
+            took_s=took_s,
+            output_bytes=output_bytes,
+            cached=cached,
+            jitter=jitter,
         )
+        self._notices.append(change)
+        if state.tally is not None:
+            state.tally.add(change)

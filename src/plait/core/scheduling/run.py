@@ -20,6 +20,7 @@ from ..tools.claims import Accesses
 from ..tools.output import Output
 from ..values.principal import USER, Principal
 from ..values.problems import written
+from ..values.strict import Json
 from .calls import MAX_ITEMS, blamed, calls_of, items_of, made, reason_to_skip, selected
 from .conflicts import Conflicts
 from .earlier_items import EarlierItems, items_to_reuse
@@ -37,16 +38,19 @@ from .events import (
     Status,
     Wait,
 )
-from .frame import Frame
+from .frame import Around, Frame
 from .lanes import Urgency
 from .moves import Moves
 from .retry import RetryBudgets, backoff_s
-from .state import Items, TaskCall, TaskState, outlines_of
+from .state import Group, Items, TaskCall, TaskState, outlines_of
+from .tally import Tally, outlines_of_inner
 from .usage import Usage
 
 MAX_NOTES = 20
 """Most notes on arguments of one run."""
 MAX_RUN_BYTES = 256 * 2**20
+MAX_FRAMES = 64
+"""Most items of one group under way at once, unless it has a `max_concurrency`."""
 
 
 class CallsOf(Protocol):
@@ -91,7 +95,7 @@ class Run:
         self.outlines = outlines_of(plan)
         self.digest = digest_of(
             {
-                task.tool.full_name: task.tool for task in plan.tasks.values() if not task.is_value
+                task.tool.full_name: task.tool for task in plan.all_tasks() if task.makes_calls
             }.values()
         )
         """The digest of the definitions of the tools that it calls."""
@@ -127,6 +131,11 @@ class Run:
         self._settled: deque[tuple[Frame, str]] = deque()
         """The tasks that have ended and whose dependents do not know it yet."""
         self._in_flight = 0
+        self.inner = outlines_of_inner(plan)
+        self.tallies = {outline.id: Tally(outline) for outline in self.inner}
+        """The tasks in groups, by whole id."""
+        self.withdrawn: list[TaskCall] = []
+        """Calls that were ready and are not to be made any more, although the run goes on."""
         self.root = Frame(id, plan, self.conflicts, self._reused)
         self.states = self.root.states
         self.outputs = self.root.outputs
@@ -149,7 +158,8 @@ class Run:
         if self.stopped_by in {"cancelled", "timeout"}:
             return str(self.stopped_by)
         if all(state.is_well for state in self.states.values()):
-            return "success"
+            has_failed = any(tally.has_failed for tally in self.tallies.values())
+            return "partial" if has_failed else "success"
         return (
             "partial"
             if any(state.status is Status.SUCCESS for state in self.states.values())
@@ -163,8 +173,14 @@ class Run:
 
     def urgency(self, call: TaskCall) -> Urgency:
         planned = call.planned
-        remaining = call.frame.plan.remaining[planned.id]
-        return (-planned.task.priority, -remaining, self._number, planned.index, call.key.item or 0)
+        frame, key = call.frame, call.key
+        remaining = frame.plan.remaining[planned.id] + frame.rest_s
+        place = (
+            (planned.index, key.item or 0)
+            if not key.at
+            else (planned.index, *key.at, key.item or 0)
+        )
+        return (-planned.task.priority, -remaining, self._number, *place)
 
     def accesses(self, call: TaskCall) -> Accesses | None:
         """Return the resources that the call of *call* accesses; None if absent."""
@@ -191,6 +207,7 @@ class Run:
                 self.plan.returned,
                 self.plan.notes,
                 self.limits,
+                self.inner,
             )
         )
         if self.limits.timeout_s:
@@ -218,11 +235,29 @@ class Run:
             self._budgets.called(call.planned.tool.server)
             for wait in call.waits:
                 self.waited[wait.why, wait.on] += wait.seconds
+        if call.frame.around is not None:
+            self._start_in_group(call, now)
         if state.status is Status.READY:
             self._moves.task(state, Status.RUNNING, now, call)
         if call.key.item is not None:
             self._moves.item(state, call.key.item, Status.RUNNING, now, call)
         return call.attempts
+
+    def _start_in_group(self, call: TaskCall, now: float) -> None:
+        """Note that the groups around *call*, and their items, run."""
+        del call.frame.ready[call.key]
+        around = call.frame.around
+        while around is not None:
+            state = around.state
+            state.attempts += 1
+            if state.status is Status.READY:
+                state.started_at = now
+                self._moves.task(state, Status.RUNNING, now)
+            if around.item is not None:
+                assert state.items is not None
+                if state.items.statuses[around.item] is Status.READY:
+                    self._moves.item(state, around.item, Status.RUNNING, now)
+            around = around.frame.around
 
     def sent(self, key: Key, now: float) -> None:
         """Note that the call of *key*, which was started before, has waited for its server until
@@ -246,12 +281,16 @@ class Run:
             if call.planned.select is not None:
                 scope = call.frame.scope(call.planned, call.item, key.item)
                 output = selected(call.planned.select, output, scope)
-            self.usage.keep(output)
+            self._keep(call.frame, output)
         except CallError as error:
             self._fail(call, error, Failure.of(error), now)
         else:
             state = call.frame.states[call.planned.id]
             state.is_fresh = state.is_fresh or not cached
+            if (around := call.frame.around) is not None and not cached:
+                while around is not None:
+                    around.state.is_fresh = True
+                    around = around.frame.around
             self._succeed(call, output, now, cached=cached)
         self._advance(now)
 
@@ -290,6 +329,8 @@ class Run:
         if key.item is not None:
             self._moves.item(state, key.item, Status.READY, now, call)
         self.ready.append(call)
+        if call.frame.around is not None:
+            call.frame.ready[key] = call
 
     def stop(self, why: str, now: float, caused_by: str | None = None) -> None:
         """End every unfinished task: *why* is `cancelled`, `timeout` or `fail_fast`."""
@@ -300,13 +341,14 @@ class Run:
         for state in self.states.values():
             if not state.status.is_final:
                 state.error = error
-                self._stop_items(state, now)
+                self._stop_items(state, now, error)
                 call = self._abort(state.key, now)
                 was_sent = state.attempts > 0 or why == "cancelled"
                 self._moves.task(state, Status.CANCELLED if was_sent else Status.SKIPPED, now, call)
                 self.root.unsettled -= 1
         self._settled.clear()
         self.ready.clear()
+        self.withdrawn.clear()
         self._finish(now)
 
     # Inside: the way of one task to its end.
@@ -350,13 +392,15 @@ class Run:
         reusable: dict[int, Output] = {}
         try:
             reason = reason_to_skip(planned, scope, frame.states)
-            if reason is None and planned.is_value:
-                self._make(frame, planned, scope, now)
+            if reason is None and not planned.makes_calls:
+                begin = self._make if planned.is_value else self._begin_group
+                begin(frame, planned, scope, now)
                 return
             if reason is None:
                 calls, items = self._calls(state.key, planned, scope, self.limits.max_items)
                 if (earlier := self._earlier_items.get(id)) is not None and items is not None:
-                    reusable = items_to_reuse(earlier, planned, scope.outputs, calls)
+                    given = [(call.key.item or 0, call.item) for call in calls]
+                    reusable = items_to_reuse(earlier, planned, scope.outputs, given)
                     calls = [call for call in calls if call.key.item not in reusable]
                 self.usage.add_calls(len(calls))
         except CallError as error:
@@ -373,6 +417,8 @@ class Run:
             call.frame = frame
             call.waiting_since = now
         self.ready += calls
+        if frame.around is not None:
+            frame.ready |= {call.key: call for call in calls}
         if items is not None:
             self._reuse_items(reusable, state, items, now)
             self._look_at_items(calls, frame, id, items, now)
@@ -382,7 +428,7 @@ class Run:
         id, state = planned.id, frame.states[planned.id]
         if planned.items is None:
             output = made(planned, scope)
-            self.usage.keep(output)
+            self._keep(frame, output)
             state.output = frame.outputs[id] = output
             self._moves.task(state, Status.READY, now)
             self._moves.task(state, Status.SUCCESS, now)
@@ -393,8 +439,8 @@ class Run:
         self._moves.task(state, Status.READY, now)
         for index, value in enumerate(values):
             try:
-                output = made(planned, Scope(scope.outputs, value, index))
-                self.usage.keep(output)
+                output = made(planned, Scope(scope.outputs, value, index, scope.names))
+                self._keep(frame, output)
             except CallError as error:
                 failure = Failure.of(error)
                 items.errors.append((index, failure))
@@ -405,6 +451,131 @@ class Run:
                 self._moves.item(state, index, Status.SUCCESS, now, output_bytes=size)
             items.left -= 1
         self._end_items(frame, id, now)
+
+    def _keep(self, frame: Frame, output: Output) -> None:
+        """Count *output* of a task of *frame*. Raises `OutputTooLarge`."""
+        self.usage.keep(output)
+        if frame.around is not None:
+            frame.bytes += output.memory_bytes
+
+    # Inside: groups.
+
+    def _begin_group(self, frame: Frame, planned: PlannedTask, scope: Scope, now: float) -> None:
+        """Start the first items of *planned*, a group. Raises `CallError`."""
+        state = frame.states[planned.id]
+        values: list[Json] = [None]
+        reusable: dict[int, Output] = {}
+        if planned.items is not None:
+            values = items_of(planned, scope, self.limits.max_items)
+            state.items = Items(len(values))
+            if (earlier := self._earlier_items.get(planned.id)) is not None:
+                reusable = items_to_reuse(earlier, planned, scope.outputs, enumerate(values))
+        self._moves.task(state, Status.READY, now)
+        left = [index for index in range(len(values)) if index not in reusable]
+        state.group = Group(values, deque(left), planned.task.max_concurrency or MAX_FRAMES)
+        if state.items is not None:
+            self._reuse_items(reusable, state, state.items, now)
+        if left:
+            self._open_frames(frame, planned, now)
+        else:
+            self._end_items(frame, planned.id, now)
+
+    def _open_frames(self, frame: Frame, planned: PlannedTask, now: float) -> None:
+        """Start as many items of the group *planned* as may be under way at once."""
+        state = frame.states[planned.id]
+        group = state.group
+        assert group is not None
+        assert planned.inner is not None
+        while group.left and len(group.frames) < group.window:
+            index = group.left.popleft()
+            around = Around(frame, planned.id, None if state.items is None else index)
+            item = group.values[index]
+            inner = Frame(self.id, planned.inner, around=around, item=item, tallies=self.tallies)
+            group.frames[index] = inner
+            if state.items is not None:
+                self._moves.item(state, index, Status.READY, now)
+            for id, one in inner.states.items():
+                if not one.needs_left:
+                    self._due(inner, id, now)
+            if state.status.is_final:
+                return  # a failure has ended the run
+
+    def _fail_around(self, frame: Frame, id: str, now: float) -> None:
+        """Note that task *id* of *frame* has failed, and with it the item that the frame is for, if
+        that needs it."""
+        if frame.around is None or id not in frame.around.planned.needed:
+            return
+        error = frame.states[id].error
+        if frame.failure is None and error is not None:
+            name = self.tallies[id].outline.place(frame.states[id].key)
+            message = f"{name}: {error.message}"
+            frame.failure = replace(error, message=message, caused_by=name)
+        if frame.around.planned.task.fail_fast:
+            why = Failure("fail_fast", self._why("fail_fast", id), caused_by=id)
+            self._stop_frame(frame, now, why)
+            self._end_frame(frame, now)
+
+    def _end_frame(self, frame: Frame, now: float) -> None:
+        """End the item of *frame*, whose tasks have ended."""
+        around = frame.around
+        assert around is not None
+        frame.is_ended = True
+        parent, id, index = around
+        state, planned = around.state, around.planned
+        assert state.group is not None
+        del state.group.frames[index or 0]
+        failure, output = frame.failure, None
+        if failure is None:
+            try:
+                output = made(planned, frame.result_scope)
+                self._keep(parent, output)
+            except CallError as error:
+                failure, output = Failure.of(error), None
+        self.usage.bytes -= frame.bytes
+        if index is None or state.items is None:
+            state.output, state.error = output, failure
+            if output is not None:
+                parent.outputs[id] = output
+            self._moves.task(state, Status.SUCCESS if failure is None else Status.FAILED, now)
+            self._end(parent, id)
+            self._after_failure(parent, id, now)
+            return
+        state.items.left -= 1
+        if failure is not None:
+            state.items.errors.append((index, failure))
+            self._moves.item(state, index, Status.FAILED, now, error=failure)
+        elif output is not None:
+            state.items.outputs[index] = output
+            size = output.size_bytes
+            self._moves.item(state, index, Status.SUCCESS, now, output_bytes=size)
+        if state.items.left == 0 or (failure is not None and self.plan.dag.fail_fast):
+            self._end_items(parent, id, now)
+        else:
+            self._open_frames(parent, planned, now)
+
+    def _after_failure(self, frame: Frame, id: str, now: float) -> None:
+        """Do what follows from the end of *id*, if it has failed, beyond its dependents."""
+        if frame.states[id].status not in {Status.FAILED, Status.TIMEOUT}:
+            return
+        self._fail_around(frame, id, now)
+        if self.plan.dag.fail_fast and frame.around is None:
+            self.stop("fail_fast", now, id)
+
+    def _stop_frame(self, frame: Frame, now: float, error: Failure) -> None:
+        """End every unfinished task of *frame*."""
+        frame.is_ended = True
+        for state in frame.states.values():
+            if state.status.is_final:
+                continue
+            state.error = error
+            self._stop_items(state, now, error)
+            call = self._abort(state.key, now)
+            was_sent = state.attempts > 0 or error.code == "cancelled"
+            self._moves.task(state, Status.CANCELLED if was_sent else Status.SKIPPED, now, call)
+            frame.unsettled -= 1
+        self.ready = [call for call in self.ready if call.key not in frame.ready]
+        self.withdrawn += frame.ready.values()
+        frame.ready.clear()
 
     def _notes_on(self, calls: list[TaskCall]) -> tuple[str, ...]:
         """Note, once for each place, what was left out of the arguments of *calls*."""
@@ -486,14 +657,13 @@ class Run:
         was_late = isinstance(error, CallTimeout) and state.status is Status.RUNNING
         self._moves.task(state, Status.TIMEOUT if was_late else Status.FAILED, now, call)
         self._end(frame, id)
-        if self.plan.dag.fail_fast:
-            self.stop("fail_fast", now, id)
+        self._after_failure(frame, id, now)
 
     def _end_items(self, frame: Frame, id: str, now: float) -> None:
         state = frame.states[id]
         items = state.items
         assert items is not None
-        self._stop_items(state, now)
+        self._stop_items(state, now, Failure("fail_fast", self._why("fail_fast", id), caused_by=id))
         if items.errors:
             items.errors.sort(key=lambda pair: pair[0])
             state.error = items.errors[0][1]
@@ -501,16 +671,19 @@ class Run:
                 frame.partial[id] = state.output
             self._moves.task(state, Status.FAILED, now)
             self._end(frame, id)
-            if self.plan.dag.fail_fast:
-                self.stop("fail_fast", now, id)
+            self._after_failure(frame, id, now)
             return
         assert state.output is not None
         frame.outputs[id] = state.output
         self._moves.task(state, Status.SUCCESS, now)
         self._end(frame, id)
 
-    def _stop_items(self, state: TaskState, now: float) -> None:
-        """Stop the items of a task; the outputs so far make its output."""
+    def _stop_items(self, state: TaskState, now: float, error: Failure) -> None:
+        """Stop the items of a task, because of *error*; the outputs so far make its output."""
+        if state.group is not None:
+            for inner in state.group.frames.values():
+                self._stop_frame(inner, now, error)
+            state.group = None
         if (items := state.items) is None:
             return
         for index, status in enumerate(items.statuses):
@@ -544,6 +717,8 @@ class Run:
     def _advance(self, now: float) -> None:
         while self._settled:
             frame, id = self._settled.popleft()
+            if frame.is_ended:
+                continue
             for dependent in frame.plan.dependents[id]:
                 self._dependency_settled(frame, dependent, id, now)
             for follower, resource in frame.released(id):
@@ -551,6 +726,8 @@ class Run:
             for next_id in frame.opened(id):
                 if frame.states[next_id].needs_left == 0:
                     self._due(frame, next_id, now)
+            if frame.unsettled == 0 and frame.around is not None and not frame.is_ended:
+                self._end_frame(frame, now)
         self._finish(now)
 
     def _dependency_settled(self, frame: Frame, id: str, need: str, now: float) -> None:
@@ -597,6 +774,10 @@ class Run:
             self._in_flight -= 1
             call.took_s = now - call.started_at
             call.frame.states[call.planned.id].busy_s += call.took_s
+            around = call.frame.around
+            while around is not None:
+                around.state.busy_s += call.took_s
+                around = around.frame.around
         return call
 
     def _abort(self, key: Key, now: float) -> TaskCall | None:

@@ -8,7 +8,7 @@ run (`direct_calls.py`), wait in the same lanes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from operator import attrgetter
 
 from ...errors import CallError, CallTimeout, ConnectionLost, ServerUnavailable
@@ -289,6 +289,8 @@ class Scheduler:
         """Start every call that fits; hand over the commands and notices of *run*, the only run
         that an event can change, and of the runs whose calls start."""
         if run is not None:
+            if run.withdrawn:
+                first += tuple(self._withdraw(run, now))
             self._admit(run)
             if run.is_done:
                 self._close(run, now)
@@ -308,6 +310,18 @@ class Scheduler:
             commands += self._watch(now)
         return Step(commands, notices)
 
+    def _withdraw(self, run: Run, now: float) -> Iterator[Command]:
+        """Give up the calls of *run* that were ready and are not to be made any more."""
+        for call in run.withdrawn:
+            if self.locating.drop(call.key):
+                yield Abort(call.key)
+                continue
+            request = self._lock_requests.get(run.id, {}).get(call.key)
+            if request is None or request.blocker is None:
+                self.limits.withdraw(self._slots(run, call), call)
+            self._release(call.key, now)
+        run.withdrawn.clear()
+
     def _take_notices(self) -> list[RunNotice]:
         notices, self._notices = self._notices, []
         return notices
@@ -319,7 +333,7 @@ class Scheduler:
             for call in run.ready:
                 self._line_up(call)
         elif run.ready:
-            run.ready.sort(key=attrgetter("planned.index", "key.item"))
+            run.ready.sort(key=attrgetter("planned.index", "key.at", "key.item"))
             calls: list[Ready] = []
             for call in run.ready:
                 has_asked = call.key in self._lock_requests.get(run.id, ())  # for its first attempt
@@ -354,16 +368,15 @@ class Scheduler:
         match call:
             case DirectCall():
                 self.limits.add(call.slots, call.urgency, call)
-            case TaskCall(planned=planned):
+            case TaskCall():
                 run = self.runs[call.key.run]
-                demand = SlotRequest(
-                    run.id,
-                    planned.tool.server,
-                    planned.policy.limit,
-                    planned.weight,
-                    run.principal,
-                )
-                self.limits.add(demand, run.urgency(call), call)
+                self.limits.add(self._slots(run, call), run.urgency(call), call)
+
+    def _slots(self, run: Run, call: TaskCall) -> SlotRequest:
+        planned = call.planned
+        return SlotRequest(
+            run.id, planned.tool.server, planned.policy.limit, planned.weight, run.principal
+        )
 
     def _release(self, key: Key, now: float) -> None:
         """Free the resources of the call of *key*, which has finished."""

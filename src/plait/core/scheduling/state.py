@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from ..planning.plan import Plan, PlannedTask
@@ -13,6 +14,7 @@ from .events import Failure, Key, Status, TaskOutline, Wait
 
 if TYPE_CHECKING:  # it is made of states
     from .frame import Frame
+    from .tally import Tally
 
 
 class TaskCall:
@@ -98,7 +100,28 @@ class Items:
             attachments,
             sum(output.size_bytes for output in there),
             overhead_bytes=sum(output.overhead_bytes for output in there),
+            attachments_by_item=tuple(
+                0 if output is None else len(output.attachments) for output in self.outputs
+            )
+            if attachments
+            else (),
         )
+
+
+class Group:
+    """The items of a group under way: each has a frame, made only when its turn comes."""
+
+    __slots__ = ("frames", "left", "values", "window")
+
+    def __init__(self, values: list[Json], left: deque[int], window: int) -> None:
+        self.values = values
+        """The items; one null for a group without `for_each`."""
+        self.window = window
+        """Most items under way."""
+        self.left = left
+        """The items that have not started, in their order."""
+        self.frames: dict[int, Frame] = {}
+        """The frames of the items under way, by item."""
 
 
 class TaskState:
@@ -110,6 +133,7 @@ class TaskState:
         "due_at",
         "ended_at",
         "error",
+        "group",
         "is_fresh",
         "items",
         "key",
@@ -117,6 +141,7 @@ class TaskState:
         "output",
         "started_at",
         "status",
+        "tally",
         "tool",
         "waits",
     )  # fmt: skip
@@ -143,6 +168,10 @@ class TaskState:
         self.output: Output | None = None
         """Failed tasks may have an output too: `invalid_output`, `for_each`."""
         self.items: Items | None = None
+        self.tally: Tally | None = None
+        """Counts its moves, if it is in a group."""
+        self.group: Group | None = None
+        """The items of a group, while it runs."""
 
     @property
     def is_well(self) -> bool:

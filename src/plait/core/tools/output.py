@@ -25,6 +25,8 @@ class Output:
     """Whether `value` is only the wrapper `{"result": x}` that SDKs put around a value."""
     overhead_bytes: int = 0
     """About the memory that it takes beyond `size_bytes`: many small values, attachments."""
+    attachments_by_item: tuple[int, ...] = ()
+    """The number of `attachments` of each item of a `for_each` task, if there are any."""
 
     @property
     def memory_bytes(self) -> int:

@@ -1,0 +1,97 @@
+"""The names that tasks have for each other, and their whole ids.
+
+Inside a group the ids of its tasks hide those of the tasks around it. So that one id names one task
+everywhere else, each task has a *whole id*: the ids of the groups around it and its own, with
+full stops between them (`close.comment`). References are bound to whole ids once they are checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ..language.dag import Task
+from ..language.references import INDEX, ITEM, Reference
+from ..language.templates import Filling, Template
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names that the tasks of one level of a document have for others."""
+
+    ids: Mapping[str, str]
+    """The whole id of each task, by the id that names it here."""
+    own: frozenset[str]
+    """The whole ids of the tasks of this level."""
+    before: str = ""
+    """The part of whole ids before those of this level."""
+    groups: frozenset[str] = frozenset()
+    """The ids of the groups around this level that no task hides."""
+    items: Mapping[str, str] = field(default_factory=dict)
+    """The whole ids of those of them that have items, by id; the innermost stands last."""
+
+    @classmethod
+    def of(cls, tasks: Iterable[Task]) -> Names:
+        """Return the names of the tasks of a document."""
+        ids = {task.id: task.id for task in tasks}
+        return cls(ids, frozenset(ids))
+
+    def within(self, group: Task) -> Names:
+        """Return what the tasks of *group* may name."""
+        before = f"{self.before}{group.id}."
+        own = {task.id: f"{before}{task.id}" for task in group.tasks or ()}
+        items = {id: whole for id, whole in self.items.items() if id != group.id}
+        if group.for_each is not None:
+            items[group.id] = f"{self.before}{group.id}"
+        groups = (self.groups | {group.id}) - own.keys()
+        return Names({**self.ids, **own}, frozenset(own.values()), before, groups, items)
+
+    @property
+    def item_of(self) -> str | None:
+        """The whole id of the nearest group around this level that has items."""
+        return [*self.items.values()][-1] if self.items else None
+
+    def bound(self, template: Template, *, has_items: bool) -> Template:
+        """Return *template*, in which references name tasks by whole id, and the items of groups as
+        `item_named` does. *has_items* says whether `$ITEM` is that of the task itself."""
+        if not self.before or template.fill is None:
+            return template
+        fill = tuple([self._filling(part, has_items) for part in template.fill])
+        found = tuple([(place, self._reference(one, has_items)) for place, one in template.found])
+        return Template(template.value, fill, template.texts, template.keys, found)
+
+    def _filling(self, part: Filling, has_items: bool) -> Filling:
+        place, pieces = part
+        if isinstance(pieces, Reference):
+            return place, self._reference(pieces, has_items)
+        return place, tuple(
+            [
+                self._reference(piece, has_items) if isinstance(piece, Reference) else piece
+                for piece in pieces
+            ]
+        )
+
+    def _reference(self, reference: Reference, has_items: bool) -> Reference:
+        task = reference.task
+        if task in (ITEM, INDEX):
+            group = self.item_of
+            bound = task if has_items or group is None else item_named(task, group)
+        elif reference.is_item:
+            kind, _, id = task.rstrip("]").partition("[")
+            bound = item_named(kind, self.items.get(id, id))
+        else:
+            bound = self.ids.get(task, task)
+        return reference._replace(task=bound)
+
+
+def item_named(kind: str, group: str) -> str:
+    """Return the name under which tasks in *group* see its item (`$ITEM`) or its number
+    (`$INDEX`)."""
+    return f"{kind}[{group}]"
+
+
+def group_of(name: str) -> str | None:
+    """Return the whole id of the group in *name*, as `item_named` made it; None for another
+    name."""
+    kind, bracket, rest = name.partition("[")
+    return rest[:-1] if bracket and kind in (ITEM, INDEX) else None

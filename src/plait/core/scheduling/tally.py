@@ -1,0 +1,71 @@
+"""The tasks in groups of one run, counted: there may be thousands of each.
+
+The run and whoever folds its notices count alike, as both count the notices.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from ..planning.plan import Plan
+from .events import FINAL, Changed, Failure, InnerOutline, Status
+
+MAX_ERRORS = 1_000
+"""Most failures of one task in a group that are kept."""
+_CONSEQUENCES = frozenset({"condition", "dependency_failed"})
+"""The codes of what only follows from another failure, or from none."""
+
+
+class Tally:
+    """One task in a group, over all items of the groups around it."""
+
+    __slots__ = ("attempts", "busy_s", "errors", "outline", "statuses")
+
+    def __init__(self, outline: InnerOutline) -> None:
+        self.outline = outline
+        self.statuses: Counter[Status] = Counter()
+        """The number of items in each status now, but for `pending`."""
+        self.attempts = 0
+        self.busy_s = 0.0
+        self.errors: list[tuple[str, Failure]] = []
+        """Its first failures, each with its place (`close[3].comment`)."""
+
+    @property
+    def has_failed(self) -> bool:
+        return bool(self.statuses[Status.FAILED] or self.statuses[Status.TIMEOUT])
+
+    def add(self, change: Changed) -> None:
+        """Count *change*, which is one of this task or of an item of it."""
+        key, after, before = change.key, change.after, change.before
+        if key.item is None:
+            self.statuses[after] += 1
+            if before is not Status.PENDING:
+                self.statuses[before] -= 1
+        has_items, is_call = self.outline.parts[-1][1], self.outline.is_call
+        if has_items != (key.item is not None):
+            return
+        if is_call:
+            if after is Status.RUNNING:
+                self.attempts += 1
+            self.busy_s += change.took_s or 0.0
+        error = change.error
+        if error is None or after not in FINAL or len(self.errors) == MAX_ERRORS:
+            return
+        if error.code not in _CONSEQUENCES and error.caused_by is None:
+            self.errors.append((self.outline.place(key), error))
+
+
+def outlines_of_inner(plan: Plan) -> tuple[InnerOutline, ...]:
+    """List the outline of each task in a group of *plan*."""
+    return tuple(_outlines(plan, ()))
+
+
+def _outlines(plan: Plan, before: tuple[tuple[str, bool], ...]) -> Iterable[InnerOutline]:
+    for task in plan.tasks.values():
+        parts = (*before, (task.task.id, task.items is not None))
+        if before:
+            alone_s = plan.alone_s.get(task.id)
+            yield InnerOutline(task.id, task.tool.full_name, parts, task.makes_calls, alone_s)
+        if task.inner is not None:
+            yield from _outlines(task.inner, parts)
