@@ -83,6 +83,11 @@ def test_the_order_of_the_tasks_does_not_matter() -> None:
             {"arguments": {"x": "$OUTPUT[t0]"}, "trigger_rule": "one_failed"},
             "$OUTPUT[t0] has no value; write ${OUTPUT[t0] ?? null}",
         ),
+        (
+            {"for_each": "$OUTPUT[t0].y"},
+            "$OUTPUT[t0].y has no value; write ${OUTPUT[t0].y ?? []}",
+        ),
+        ({"for_each": "${OUTPUT[t0].y ?? []}"}, None),
         ({"arguments": {"x": "${OUTPUT[t0].y ?? 1}"}}, None),
         ({"depends_on": ["t0"]}, None),
         ({"arguments": {"x": "$OUTPUT[t0].y"}, "trigger_rule": "all_success"}, None),

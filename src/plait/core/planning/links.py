@@ -43,7 +43,7 @@ class Links:
         it. Impossible links are reported."""
         links = self._written(task, arguments, items, path)
         self._link_expressions(task, select, when, links, path)
-        self._note_rule(task, arguments, links, path)
+        self._note_rule(task, arguments, items, links, path)
         return links
 
     def of_value(self, group: Task, value: Template, path: str) -> dict[str, bool]:
@@ -174,7 +174,12 @@ class Links:
                         )
 
     def _note_rule(
-        self, task: Task, arguments: Template, links: Collection[str], path: str
+        self,
+        task: Task,
+        arguments: Template,
+        items: Template | None,
+        links: Collection[str],
+        path: str,
     ) -> None:
         """Note a trigger rule that can never let the task run, and references that lead nowhere in
         the case that the rule is for."""
@@ -185,13 +190,15 @@ class Links:
                 f"{path}.trigger_rule: one_failed runs this task after a failure of one that it "
                 "depends on, and it depends on none, so it never runs; write depends_on"
             )
-        for reference in arguments.references:
+        of_items = items.references if items is not None else ()
+        for reference in (*arguments.references, *of_items):
             is_kept = reference.task in self._lists  # also after failures of some items
             if not (reference.is_guarded or reference.is_item or is_kept):
+                default = "[]" if reference in of_items else "null"
                 self._notes.append(
                     f"{path}.trigger_rule: {task.trigger_rule} runs this task after a failure of "
                     f"{reference.task} too, but then {reference.text} has no value; write "
-                    f"${{{reference.text.strip('${}')} ?? null}}"
+                    f"${{{reference.text.strip('${}')} ?? {default}}}"
                 )
                 return
 
