@@ -44,6 +44,22 @@ def imports_of(file: Path) -> Iterator[str]:
                 yield from (name for name in found if not name.startswith("__"))
 
 
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+NAMED = re.compile(r"`(?!mcp/)([\w./-]+\.py|[\w./-]+/[\w.-]+\.md)`")
+FILE_NAMES = {file.name for file in (*FILES, *(ROOT / "tests").rglob("*.py"))}
+
+
+@pytest.mark.parametrize("file", [*FILES, *PAGES], ids=lambda file: str(file.relative_to(ROOT)))
+def test_each_file_that_is_named_exists(file: Path):
+    missing = [
+        name
+        for name in NAMED.findall(file.read_text())
+        if not any((folder / name).exists() for folder in (ROOT, SRC, file.parent))
+        and name not in FILE_NAMES | {"argparse.py"}
+    ]
+    assert missing == []
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(SRC)))
 def test_imports_follow_the_table(file: Path):
     part = file.relative_to(SRC).with_suffix("").parts[0]

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from plait.config import Config
-from plait.config.clients import JSON_ROOTS, RENAMED, TYPES
+from plait.config.clients import JSON_ROOTS, RENAMED
+from plait.config.models import TRANSPORT_NAMES
 from plait.errors import ConfigError
 
 from .conftest import Load
@@ -252,5 +253,5 @@ def test_every_key_of_clients_stands_in_the_table():
     for theirs, ours in RENAMED.items():
         row = next(row for row in rows if f"`{theirs}`" in row.split("|")[1])
         assert f"`{ours}`" in row.split("|")[2]
-    for name in (*JSON_ROOTS, *TYPES):
+    for name in (*JSON_ROOTS, *TRANSPORT_NAMES):
         assert f"`{name}`" in page

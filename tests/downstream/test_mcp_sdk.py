@@ -322,6 +322,12 @@ async def test_a_redirect_is_followed_at_the_same_origin_alone(to: str, status: 
         assert response.is_redirect is (status == 307)
 
 
+def test_a_stream_is_anything_with_these_methods():
+    both = {"aclose", "__aenter__", "__aexit__"}
+    assert vars(sdk.ReadStream).keys() >= {"receive", "__aiter__", "__anext__", *both}
+    assert vars(sdk.WriteStream).keys() >= {"send", *both}
+
+
 def test_every_imported_name_of_the_sdk_is_tested_here():
     text = Path(__file__).read_text()
     assert [name for name in sdk.__all__ if f"sdk.{name}" not in text] == []

@@ -166,11 +166,13 @@ def _tool(tool: Tool, signature: str) -> JsonObject:
 
 
 def _server_lines(servers: Iterable[ServerInfo], disabled: Iterable[str]) -> Iterator[Line]:
-    for info in servers:
+    shown = list(servers)
+    longest = max((len(info.transport) for info in shown), default=0)
+    for info in shown:
         facts = (
             info.name.ljust(16),
             str(info.state).ljust(10),
-            info.transport.ljust(5),
+            info.transport.ljust(longest),
             (info.protocol or "").ljust(10),
         )
         rest = f"  {counted(info.tools, 'tool')}" + (f"  {info.title}" if info.title else "")

@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import PurePath
 from typing import Any
 
-from .models import ServerSettings
+from .models import TRANSPORT_NAMES, ServerSettings
 from .places import Steps, place
 
 JSON_ROOTS = ("mcpServers", "servers", "context_servers", "mcp")
@@ -22,16 +22,6 @@ _OURS = frozenset({"servers", "gateway", "policy"})
 """A TOML file with one of these keys is a servers.toml, even with a block of Codex pasted into
 it."""
 
-TYPES = {
-    "stdio": "stdio",
-    "http": "http",
-    "streamable-http": "http",
-    "sse": "sse",
-    "local": "stdio",
-    "remote": None,
-}
-"""The transport that each type means, None if it has to be found out. Case does not count, nor how
-words are joined."""
 _TYPE_KEYS = frozenset({"type", "transport", "transportType"})
 RENAMED = {
     "httpUrl": "url",
@@ -130,7 +120,7 @@ def _plain(text: Any) -> str:
     return re.sub("[^a-z]", "", text.lower()) if isinstance(text, str) else ""
 
 
-_PLAIN_TYPES = {_plain(name): transport for name, transport in TYPES.items()}
+_PLAIN_TYPES = {_plain(name): transport for name, transport in TRANSPORT_NAMES.items()}
 
 
 def _as_text(value: Any) -> Any:
@@ -173,7 +163,7 @@ class _Server:
                 if (kind := _plain(value)) in _PLAIN_TYPES:
                     self._ours["transport"] = _PLAIN_TYPES[kind]
                 else:
-                    self._refuse(key, f"must be one of {', '.join(TYPES)}")
+                    self._refuse(key, f"must be one of {', '.join(TRANSPORT_NAMES)}")
             case "env" | "headers" | "environment" | "http_headers", dict() as members:
                 texts = {one: _as_text(text) for one, text in members.items() if text is not None}
                 self._merge(RENAMED.get(key, key), texts)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -162,6 +163,19 @@ class GatewaySettings(_Section):
     limits: LimitSettings = Field(default_factory=LimitSettings)
 
 
+Transport = Literal["stdio", "http", "sse"]
+TRANSPORT_NAMES: Final[Mapping[str, Transport | None]] = {
+    "stdio": "stdio",
+    "http": "http",
+    "streamable-http": "http",
+    "sse": "sse",
+    "local": "stdio",
+    "remote": None,
+}
+"""The transport that each name in a client's file means, None if it has to be found out. Case does
+not count, nor how words are joined."""
+
+
 class ServerSettings(_Section):
     """`[servers.NAME]`: exactly one of `command`, `url` and `builtin`."""
 
@@ -174,7 +188,7 @@ class ServerSettings(_Section):
         Annotated[str, Field(pattern=r"^https?://[^\s/]\S*$"), AfterValidator(_is_address)] | None
     ) = None
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict, repr=False)
-    transport: Literal["stdio", "http", "sse"] | None = None
+    transport: Transport | None = None
 
     builtin: Literal["workspace"] | None = None
     root: Path = Path()
@@ -203,7 +217,7 @@ class ServerSettings(_Section):
     probe_timeout_s: Seconds = 5
 
     @property
-    def kind(self) -> Literal["stdio", "http", "sse"]:
+    def kind(self) -> Transport:
         """The transport: as set, else http for a `url` and stdio for the others."""
         return self.transport or ("http" if self.url is not None else "stdio")
 

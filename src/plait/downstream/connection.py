@@ -54,7 +54,7 @@ from .timings import Backoff, ConnectTimings
 from .transports.faults import DID_NOT_ANSWER, Unsent, explained
 from .transports.lines import OnNotification
 from .transports.transport import OpenTransport, Transport, open_transport
-from .transports.url import UrlTransport
+from .transports.url import TransportGuess
 from .upkeep import Upkeep
 from .usage import UsageTracker
 
@@ -135,7 +135,7 @@ class Connection:
         self._asking_kinds: set[str] = set()
         """Kept for `ServerRequests` from one session to the next."""
         self._settings = settings
-        self._way = UrlTransport(settings)
+        self._way = TransportGuess(settings)
         self._max_message_bytes = max_message_bytes
         self._open_transport = open_transport
         self._on_change = on_change

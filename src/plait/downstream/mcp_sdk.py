@@ -11,6 +11,7 @@ from __future__ import annotations
 from mcp.client.stdio import get_default_environment
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import stream_within_origin
+from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.dispatcher import CallOptions, DispatchContext, coerce_request_id
 from mcp.shared.inbound import (
     MCP_METHOD_HEADER,
@@ -34,8 +35,10 @@ __all__ = [
     "CallOptions",
     "DispatchContext",
     "JSONRPCDispatcher",
+    "ReadStream",
     "SessionMessage",
     "TransportContext",
+    "WriteStream",
     "coerce_request_id",
     "encode_header_value",
     "find_invalid_x_mcp_header",

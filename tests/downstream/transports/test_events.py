@@ -17,6 +17,7 @@ from plait.downstream.transports.events import (
     Event,
     Events,
     Unreadable,
+    delivered,
     read_event,
     read_message,
 )
@@ -133,3 +134,14 @@ def test_a_message_of_too_many_values_is_too_large():
     assert isinstance(found, Unreadable)
     assert found.id == 7
     assert found.error.data["plait.fault"]["fault"] == Fault.TOO_LARGE
+
+
+def test_an_answer_that_cannot_be_read_is_delivered_as_an_error_for_its_request():
+    readable = delivered(read_message(json.dumps(ANSWER).encode()))
+    assert readable is not None
+    assert readable.message == read_message(json.dumps(ANSWER).encode())
+    broken = delivered(read_message(b'{"jsonrpc":"2.0","id":7,"result":{"x":NaN}}'))
+    assert broken is not None
+    assert isinstance(broken.message, types.JSONRPCError)
+    assert broken.message.id == 7
+    assert delivered(read_message(b"hello")) is None

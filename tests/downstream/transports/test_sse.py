@@ -349,6 +349,7 @@ async def test_the_stream_and_the_posts_are_authorized_alike():
         with anyio.fail_after(SOON):
             async with sse_streams(served.url, {}, auth=auth) as (read, write):
                 await write.send(SessionMessage(request))
-                assert (await read.receive()).message.result == {"tools": []}
+                answer = (await read.receive()).message
+    assert answer == types.JSONRPCResponse(jsonrpc="2.0", id=1, result={"tools": []})
     basic = "Basic " + base64.b64encode(b"user:password").decode()
     assert served.authorized == [("GET", basic), ("POST", basic)]

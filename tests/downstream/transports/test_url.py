@@ -11,7 +11,7 @@ from mcp import MCPError
 
 from plait.config import ServerSettings
 from plait.downstream.transports.faults import Fault, made_error
-from plait.downstream.transports.url import UrlTransport
+from plait.downstream.transports.url import TransportGuess
 
 URL = "http://127.0.0.1:1/mcp"
 
@@ -39,7 +39,7 @@ def refused(status: int) -> BaseException:
 def test_sse_is_tried_where_a_message_is_refused_and_no_transport_is_named(
     settings: dict[str, Any], error: BaseException, is_tried: bool
 ):
-    way = UrlTransport(ServerSettings(**settings))
+    way = TransportGuess(ServerSettings(**settings))
     before = way.settings.kind
     assert way.guess_sse(error) is is_tried
     assert way.settings.kind == ("sse" if is_tried else before)
@@ -47,7 +47,7 @@ def test_sse_is_tried_where_a_message_is_refused_and_no_transport_is_named(
 
 
 def test_a_server_that_speaks_sse_keeps_doing_so_with_new_settings_until_that_proves_wrong():
-    way = UrlTransport(ServerSettings(url=URL))
+    way = TransportGuess(ServerSettings(url=URL))
     assert way.guess_sse(refused(405))
     way.adjust(ServerSettings(url=URL, timeout_s=7))
     assert (way.settings.kind, way.settings.timeout_s) == ("sse", 7)

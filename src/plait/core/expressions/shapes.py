@@ -2,7 +2,8 @@
 
 A shape errs on one side: it holds every value that is possible, and maybe more. So "no such member"
 and "never equal" are certain, unless the shape was learned from earlier outputs (`is_learned`).
-JSON Schemas are read by `planning/types.py`; `planning/expressions.py` makes shapes of that.
+JSON Schemas are read by `core/planning/types.py`; `core/planning/expressions.py` makes shapes of
+that.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@ standard, 9.2.6), and read as messages that are strict JSON."""
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,8 +12,11 @@ import mcp_types as types
 from mcp_types import jsonrpc_message_adapter
 
 from ...core.values.strict import RESULT_DEPTH, NotStrict, loads
+from ..mcp_sdk import SessionMessage
 from .faults import Fault, made_error, unreadable
 from .lines import HEAD_BYTES, answered_id, names_a_method
+
+log = logging.getLogger(__name__)
 
 LEAST_LINE_BYTES = 64
 """The size that each line of an event counts at least."""
@@ -138,6 +142,18 @@ def read_message(data: bytes) -> types.JSONRPCMessage | Unreadable:
     except ValueError as error:  # NotStrict, or pydantic's
         reason = str(error) if isinstance(error, NotStrict) else "it is not a JSON-RPC message"
         return _unreadable(data, unreadable(reason, error))
+
+
+def delivered(found: types.JSONRPCMessage | Unreadable) -> SessionMessage | None:
+    """Make of what was read the message to deliver: instead of an answer that cannot be read, the
+    error for its request; None for anything else that cannot be read, which is logged."""
+    match found:
+        case Unreadable(error=error, id=int(id)):
+            return SessionMessage(types.JSONRPCError(jsonrpc="2.0", id=id, error=error))
+        case Unreadable(error=error):
+            log.debug("server.unreadable", extra={"error": error.message})
+            return None
+    return SessionMessage(found)
 
 
 def _unreadable(data: bytes, error: types.ErrorData) -> Unreadable:

@@ -10,19 +10,18 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import anyio
 import httpx2
 import mcp_types as types
 from anyio.abc import TaskGroup
-from anyio.streams.memory import MemoryObjectSendStream
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp import MCPError
 
 from ...errors import ServerUnavailable
 from ..mcp_sdk import SessionMessage, stream_within_origin
-from .events import Events, Unreadable, read_event
+from .events import Events, delivered, read_event
 from .faults import REDIRECTED, Fault, made_error
 from .http import CANCEL_TIMEOUT_S, MAX_BODY_BYTES, error_of, make_client
 from .responses import compression_of, kind_of, session_fault, status_error
@@ -47,7 +46,9 @@ async def sse_streams(
     *,
     auth: httpx2.Auth | None = None,
     on_stream: Callable[[], None] = lambda: None,
-) -> AsyncIterator[tuple[Any, Any]]:
+) -> AsyncIterator[
+    tuple[MemoryObjectReceiveStream[SessionMessage], MemoryObjectSendStream[SessionMessage]]
+]:
     """Open the streams that read from and write to the server at *url*. Each request gets an answer
     or an error.
 
@@ -55,7 +56,7 @@ async def sse_streams(
     server has said where to post. Raises `MCPError` for a status, `ServerUnavailable` for a stream
     that cannot be used, and `httpx2.HTTPError`.
     """
-    incoming, read = anyio.create_memory_object_stream[Any](QUEUE)
+    incoming, read = anyio.create_memory_object_stream[SessionMessage](QUEUE)
     write, outgoing = anyio.create_memory_object_stream[SessionMessage]()
     async with (
         incoming,
@@ -95,7 +96,10 @@ class _EventStream:
     end."""
 
     def __init__(
-        self, response: httpx2.Response, incoming: MemoryObjectSendStream[Any], max_event_bytes: int
+        self,
+        response: httpx2.Response,
+        incoming: MemoryObjectSendStream[SessionMessage],
+        max_event_bytes: int,
     ) -> None:
         self._response = response
         self._incoming = incoming
@@ -122,20 +126,13 @@ class _EventStream:
                             self._endpoint = data.decode("utf-8", "replace")
                             self._began.set()
                         elif event.kind == "message" and event.data:
-                            await self._take(read_event(event, self._max_event_bytes))
+                            found = read_event(event, self._max_event_bytes)
+                            if (message := delivered(found)) is not None:
+                                await self._incoming.send(message)
         except (httpx2.TransportError, anyio.BrokenResourceError) as error:
             log.debug("server.stream_broke", extra={"error": type(error).__name__})
         finally:
             self._began.set()
-
-    async def _take(self, message: types.JSONRPCMessage | Unreadable) -> None:
-        match message:
-            case Unreadable(error=error, id=int(id)):
-                message = types.JSONRPCError(jsonrpc="2.0", id=id, error=error)
-            case Unreadable(error=error):
-                log.debug("server.invalid_event", extra={"error": error.message})
-                return
-        await self._incoming.send(SessionMessage(message))
 
 
 class _Poster:
@@ -150,7 +147,7 @@ class _Poster:
         self,
         client: httpx2.AsyncClient,
         address: str,
-        incoming: MemoryObjectSendStream[Any],
+        incoming: MemoryObjectSendStream[SessionMessage],
         tasks: TaskGroup,
     ) -> None:
         self._client = client
@@ -160,7 +157,7 @@ class _Poster:
         self._open: dict[object, anyio.CancelScope] = {}
         """The requests that are being posted."""
 
-    async def post_all(self, outgoing: Any) -> None:
+    async def post_all(self, outgoing: MemoryObjectReceiveStream[SessionMessage]) -> None:
         async for item in outgoing:
             match item.message:
                 case types.JSONRPCRequest(id=id) as request:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias, assert_never
 from urllib.parse import urlsplit
 
 import anyio
@@ -17,7 +17,13 @@ import mcp_types as types
 
 from ...config import ServerSettings
 from ...waiting import Signal
-from ..mcp_sdk import SessionMessage, coerce_request_id, streamable_http_client
+from ..mcp_sdk import (
+    ReadStream,
+    SessionMessage,
+    WriteStream,
+    coerce_request_id,
+    streamable_http_client,
+)
 from ..timings import ConnectTimings
 from .faults import DID_NOT_ANSWER
 from .guard import Guard
@@ -34,20 +40,31 @@ MOST_OPEN = 256
 class Transport(Protocol):
     """The way to one server, as a connection sees it.
 
-    Every transport promises (`tests/downstream/test_connection_contract.py`):
+    Every transport promises (`tests/downstream/contract.py` has the ways that the tests run over):
 
-    - It reads and writes `SessionMessage`s of the SDK; a message is at most the given bytes.
-    - What comes in is strict: `read_message(data)` (`events.py`) gives the message in these bytes,
-      or `Unreadable(error, id, is_answer)`: why it cannot be read and which request it answers.
-    - Every request gets an answer. A fault of the way to the server is an error that `made_error`
-      (`faults.py`) makes, so that it differs from an error of the server; it says whether the
-      request may have had an effect.
+    - A message that comes in is at most the given bytes, and strict: the stream to read from gives
+      what `delivered(read_message(data))` (`events.py`) makes of its bytes, if anything.
+    - Every request gets an answer. A fault of the way to the server is a `JSONRPCError` with
+      `made_error(Fault.…, reason)` (`faults.py`), so that it differs from an error of the server:
+      `UNSENT` if nothing reached the server, `BROKEN` if its effect is unknown, `TOO_LARGE` or
+      `UNREADABLE` if its answer cannot be used.
     - A fault of one message ends no other request. A fault that ends all of them closes the stream
-      that is read from.
+      that is read from; `exit_reason` is their error then.
     """
 
-    def streams(self) -> AbstractAsyncContextManager[tuple[Any, Any]]:
-        """Open the transport. Gives the stream to read messages from, and the one to write to."""
+    def streams(
+        self,
+    ) -> AbstractAsyncContextManager[
+        tuple[ReadStream[SessionMessage | Exception], WriteStream[SessionMessage]]
+    ]:
+        """Open the transport. Gives the stream to read messages from, and the one to write to, such
+        as those of `anyio.create_memory_object_stream`.
+
+        A message to send may have `metadata`: HTTP headers, which other transports ignore. If the
+        server cannot be reached, raises `ServerUnavailable` with the reason; the errors of `httpx2`
+        are put into words in `faults.py`, and any other is shown with the name of its type. (The
+        `Writer` of a process lets requests go around the dispatcher; no other transport needs one.)
+        """
         ...
 
     @property
@@ -84,34 +101,42 @@ def open_transport(
 ) -> Transport:
     """Choose the transport of a server by its settings: an `OpenTransport`. A *guard* ends its
     process if this one dies."""
-    if settings.kind != "stdio":
-        return HttpTransport(settings, max_message_bytes)
-    if settings.builtin is not None:
-        command = sys.executable
-        # -P: else Python would import from the folder that we were started in.
-        args = ["-P", "-m", f"plait.{settings.builtin}", "--root", str(settings.root)]
-        for allowed in settings.allow_commands:
-            args += ["--allow-command", allowed]
-        args += ["--read-only"] if settings.read_only else []
-        for tool in settings.tools:
-            args += ["--tool", tool]
-        for file in settings.protect:
-            args += ["--protect", str(file)]
-    else:
+    match settings.kind:
+        case "http" | "sse":
+            return UrlTransport(settings, max_message_bytes)
+        case "stdio":
+            program, *args = _command_line(settings)
+            return ProcessTransport(
+                program,
+                args,
+                env=settings.env,
+                cwd=settings.cwd,
+                on_stderr=on_stderr,
+                on_invalid_lines=_invalid_lines_logger(name),
+                max_line_bytes=max_message_bytes,
+                grace_s=timings.grace_s,
+                write_timeout_s=timings.write_timeout_s,
+                guard=guard,
+            )
+        case kind:
+            assert_never(kind)
+
+
+def _command_line(settings: ServerSettings) -> list[str]:
+    """Return the program of a server that is a process, and its arguments."""
+    if settings.builtin is None:
         assert settings.command is not None  # the settings were checked
-        command, args = os.path.expanduser(settings.command), list(settings.args)
-    return ProcessTransport(
-        command,
-        args,
-        env=settings.env,
-        cwd=settings.cwd,
-        on_stderr=on_stderr,
-        on_invalid_lines=_invalid_lines_logger(name),
-        max_line_bytes=max_message_bytes,
-        grace_s=timings.grace_s,
-        write_timeout_s=timings.write_timeout_s,
-        guard=guard,
-    )
+        return [os.path.expanduser(settings.command), *settings.args]
+    # -P: else Python would import from the folder that we were started in.
+    line = [sys.executable, "-P", "-m", f"plait.{settings.builtin}", "--root", str(settings.root)]
+    for allowed in settings.allow_commands:
+        line += ["--allow-command", allowed]
+    line += ["--read-only"] if settings.read_only else []
+    for tool in settings.tools:
+        line += ["--tool", tool]
+    for file in settings.protect:
+        line += ["--protect", str(file)]
+    return line
 
 
 def _invalid_lines_logger(server: str) -> Callable[[int, str], None]:
@@ -129,8 +154,9 @@ def _invalid_lines_logger(server: str) -> Callable[[int, str], None]:
     return warn
 
 
-class HttpTransport:
-    """Streamable HTTP, or legacy SSE."""
+class UrlTransport:
+    """Streamable HTTP, or legacy SSE: a way to a server at a URL that needs a branch in `streams`
+    and no class of its own."""
 
     pid: int | None = None
     is_open = True
@@ -149,15 +175,18 @@ class HttpTransport:
         return f"{parts.scheme}://{host}{parts.path} closed the connection"
 
     @asynccontextmanager
-    async def streams(self) -> AsyncIterator[tuple[Any, Any]]:
+    async def streams(
+        self,
+    ) -> AsyncIterator[tuple[ReadStream[SessionMessage | Exception], WriteStream[SessionMessage]]]:
         url, headers, limit = self._settings.url, self._settings.headers, self._max_message_bytes
         assert url is not None  # the settings were checked
         self._delay_reason = DID_NOT_ANSWER
         if self._settings.kind == "sse":
-            async with sse_streams(url, headers, limit, on_stream=self._stream_opened) as streams:
+            async with sse_streams(url, headers, limit, on_stream=self._stream_opened) as opened:
                 self._delay_reason = DID_NOT_ANSWER
-                yield streams
+                yield opened
             return
+        assert self._settings.kind == "http"
         async with anyio.create_task_group() as tasks:
 
             def isolated(inner: httpx2.AsyncBaseTransport) -> httpx2.AsyncBaseTransport:

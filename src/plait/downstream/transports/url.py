@@ -18,8 +18,9 @@ from .faults import status_of
 _REFUSALS: Final = frozenset({400, 404, 405})
 
 
-class UrlTransport:
-    """The transport of the server of *settings*; for a process it changes nothing."""
+class TransportGuess:
+    """The transport of the server of *settings*, which is guessed between Streamable HTTP and SSE
+    if they name none; for a process it changes nothing."""
 
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
