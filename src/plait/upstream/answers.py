@@ -71,10 +71,6 @@ def run_answer(
     notes = [*result.notes, *left_out]
     if result.status is RunStatus.RUNNING:
         notes.insert(0, f'The run goes on: wait for it with get_run(run_id="{result.run_id}").')
-        if detail == "concise":
-            for name in ("tasks", "layers", "metrics"):
-                document.pop(name, None)
-            document["metrics"] = {"counts": dict(result.metrics.counts)}
     document["notes"] = list[Json](notes)
     shown = fit(
         document,

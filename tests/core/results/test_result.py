@@ -194,6 +194,11 @@ def test_a_run_that_is_going_shows_what_there_is_so_far() -> None:
         ("b", "pending", None),
         ("c", "success", 500.0),
     ]
+    brief, full = result.document(), result.document("full")
+    assert brief["outputs"] == {"c": "C"}
+    assert brief["metrics"] == {"counts": {"running": 1, "pending": 1, "success": 1}}
+    assert full.keys() - brief.keys() == {"tasks", "layers"}
+    assert full["metrics"] == result.metrics.document("full")
 
 
 def test_a_cancelled_run_names_every_task() -> None:

@@ -188,10 +188,7 @@ class RunResult:
 
     def document(self, detail: str = "concise") -> JsonObject:
         """Return the result as clients get it, key order kept, nothing cut (`docs/dag.md`, "The
-        result")."""
-        is_brief = detail == "concise" and all(
-            task.status is Status.SUCCESS for task in self.record.tasks.values()
-        )
+        result"). Every answer holds the members that are set before the first return."""
         document: JsonObject = {"status": str(self.status), "run_id": self.run_id}
         if self.name:
             document["name"] = self.name
@@ -199,8 +196,12 @@ class RunResult:
         document["outputs"] = dict(self.outputs)
         document["truncated"] = []
         document["notes"] = list(self.notes)
+        if detail == "concise" and self.status is RunStatus.RUNNING:
+            return {**document, "metrics": {"counts": dict(self.metrics.counts)}}
         metrics = self.metrics.document(detail)
-        if is_brief:
+        if detail == "concise" and all(
+            task.status is Status.SUCCESS for task in self.record.tasks.values()
+        ):
             brief: JsonObject = {
                 name: metrics[name]
                 for name in ("execution_time_ms", "sequential_time_ms", "speedup", "startup_ms")
