@@ -108,11 +108,15 @@ class Caller(Protocol):
         ...
 
     @property
-    def can_be_asked(self) -> bool: ...
+    def can_be_asked(self) -> bool:
+        """Whether the client declared elicitation, sampling or roots; `ask` still refuses a
+        question that needs one of them that it did not declare."""
+        ...
 
     @property
     def takes_input_requests(self) -> bool:
-        """Whether a result that asks for input goes to the client, which sends its call again."""
+        """Whether a server's result that asks for input goes to the client, which sends its call
+        again. Such a client can be asked with `ask` all the same."""
         ...
 
     @property
@@ -129,13 +133,19 @@ class Caller(Protocol):
 
     def check_question(self, method: str, params: JsonObject, /) -> None:
         """Raise `RpcError` if the client may not be asked this, for a server that asks by its
-        result."""
+        result; `ask` checks it anyway."""
         ...
 
     async def ask(self, method: str, params: JsonObject, /) -> JsonObject:
-        """Put a question to the client (`Ask`), in either protocol era, if `can_be_asked`. While it
-        waits, the timeout of the call is paused and its slots are free for others; the resources
-        that it claims are not."""
+        """Put a question to the client (`Ask`), if `can_be_asked`: for a call of a run or by name,
+        in either protocol era. While it waits, the timeout of the call is paused and its slots are
+        free for others; the resources that it claims are not.
+
+        For a yes or no, `ask("elicitation/create", {"message": …, "requestedSchema": {"type":
+        "object", "properties": {}}})` gives an object whose `action` is `accept`, `decline` or
+        `cancel`. Raises `RpcError` if the client did not declare what the question needs, or does
+        not answer.
+        """
         ...
 
     def waiting(self) -> AbstractContextManager[None]:
@@ -204,7 +214,12 @@ class CallTool(Protocol):
     """Calls a tool and gives its `CallToolResult` as the server sent it, a JSON object.
 
     Connections, a cache around them and the fake of the tests are each one. Raises `CallError` and
-    nothing else. Cancelling the task cancels the call at its server. The caller bounds the time.
+    nothing else: to refuse a call, such as `PolicyDenied`. Cancelling the task cancels the call at
+    its server. The caller bounds the time.
+
+    It is called for each attempt (`call.id.attempt`). When a client takes input requests itself
+    (`takes_input_requests`), its call with the answers is another call, whose `params` have
+    `inputResponses`: a wrapper that asks the client sees both, and would ask twice.
     """
 
     def __call__(self, call: ToolCall, /) -> Awaitable[JsonObject]: ...
@@ -240,24 +255,35 @@ class RunStore(Protocol):
     oldest finished runs are dropped first.
 
     Its methods are called on the event loop, some while a step of the scheduler is carried out, and
-    must not block: a store on a disk answers from memory and writes behind it. It holds runs that
-    have only begun, too; after a crash it is the store that ends them.
+    must not block: a store on a disk answers from memory and writes behind it, as `InMemoryRuns`
+    with a journal would. Its place to load and save is where
+    `app.py` does so with `StatsFile`: before the servers start, and after they have stopped.
+
+    It holds runs that have only begun, too; after a crash it is the store that ends them, as if
+    they had been cancelled: `status` and `stopped_by` of the run, and the `status` of each task
+    that was not final. Several gateways of a user may share a folder, so it ends those of a gateway
+    that is gone, and no others.
     """
 
     def add(self, record: RunRecord) -> None:
-        """Keep a run that has begun."""
+        """Keep a run that has begun. It is called once for each run; what it raises is logged, and
+        changes nothing."""
         ...
 
     def put(self, record: RunRecord, outputs: Mapping[str, Output]) -> None:
-        """Keep the last record of a run, and the outputs that its tasks left."""
+        """Keep the last record of a run, and the outputs that its tasks left: values of JSON, which
+        the record leaves out. It is called once, at the end of the run; what it raises is logged,
+        and changes nothing."""
         ...
 
     def get(self, run_id: str, principal: Principal) -> RunRecord | None:
-        """Return the latest record; None if the run is unknown, or *principal* may not see it."""
+        """Return the latest record; None if the run is unknown, or *principal* may not see it. It
+        is called only for runs that have ended."""
         ...
 
     def output(self, run_id: str, task: str) -> Output | None:
-        """Return the output of a task; None if absent. It does not check the principal."""
+        """Return the output of a task; None if absent. It does not check the principal. It is
+        called only for runs that have ended."""
         ...
 
     def ids(self, principal: Principal) -> list[str]:

@@ -58,6 +58,7 @@ def _object(properties: dict[str, Any], *required: str, closed: bool = False) ->
 _ANY_OBJECT = {"type": "object", "additionalProperties": True}
 _RUN_ID = _text("From execute_dag.")
 
+# The options that models are offered; `Task` has others, too.
 _TASK = _object(
     {
         "id": _text('Short unique name: letters, digits, "_" or "-".'),
@@ -134,6 +135,7 @@ _ERRORS = {
 _OMITTED = {**_ANY_OBJECT, "description": "How many entries of which member did not fit."}
 _NOTES = {"type": "array", "items": {"type": "string"}}
 
+# The members of an answer that models act on; it has others, too.
 _RUN = _object(
     {
         "status": {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import mcp_types as types
@@ -13,10 +13,19 @@ import pytest
 from mcp import Client
 from mcp.client.session import ElicitationFnT
 
-from plait.core.ports import Ask, Caller, OnNotice, RelayRequest, RpcError, ServerListing
+from plait.core.ports import (
+    Ask,
+    Caller,
+    OnNotice,
+    RelayRequest,
+    RpcError,
+    ServerListing,
+    ToolCall,
+)
 from plait.core.values.principal import USER
 from plait.core.values.strict import Json, JsonObject
 from plait.engine.gateway import Gateway
+from plait.errors import PolicyDenied
 from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.principals import always_user
 from plait.upstream.relay.input_requests import ASK_S
@@ -109,6 +118,40 @@ async def test_a_call_of_a_run_asks_the_client_and_continues_with_its_answer(
     output = structured(result)["outputs"]["a"]
     assert output["answer"] == {"action": "accept", "content": {"name": "Who?"}}
     assert output["can"] == ["elicitation"]
+
+
+@pytest.mark.parametrize(
+    ("action", "outcome"), [("accept", None), ("decline", "policy_denied"), (None, "policy_denied")]
+)
+async def test_a_wrapper_of_calls_may_ask_the_client_for_a_yes(
+    era: str, servers: FakeServers, action: Literal["accept", "decline"] | None, outcome: str | None
+):
+    async def answer(context: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
+        assert action is not None
+        return types.ElicitResult(action=action, content={} if action == "accept" else None)
+
+    async def approved(call: ToolCall) -> JsonObject:
+        said: JsonObject = {}
+        if call.caller.can_be_asked:
+            form: JsonObject = {"type": "object", "properties": {}}
+            question: JsonObject = {"message": "Really?", "requestedSchema": form}
+            said = await call.caller.ask("elicitation/create", question)
+        if said.get("action") != "accept":
+            raise PolicyDenied("it was not approved", denied_by="the user")
+        return await servers(call)
+
+    servers.add(tool("s:t"), lambda **_: {"x": 1})
+    async with (
+        Gateway(servers, approved, InMemoryRuns()) as gateway,
+        Client(
+            in_memory(build_server(gateway, relaying=RelayConfig(Nothing()))),
+            mode=era,
+            elicitation_callback=answer if action else None,
+        ) as client,
+    ):
+        document = structured(await client.call_tool("execute_dag", {"tasks": [task("a", "s:t")]}))
+    assert [error["code"] for error in document["errors"]] == ([outcome] if outcome else [])
+    assert document["outputs"] == ({} if outcome else {"a": {"x": 1}})
 
 
 async def test_several_calls_of_a_run_ask_and_each_gets_its_own_answer(

@@ -47,7 +47,12 @@ def _read_as_tuple_of_tasks(_: object, handler: GetCoreSchemaHandler) -> CoreSch
 
 class Task(BaseModel):
     """One tool call of a DAG, one value made of outputs, or a group of tasks (`docs/dag.md`,
-    "Tasks")."""
+    "Tasks").
+
+    A field that says how a tool is called is in `OF_CALLS` too, one for groups in `OF_GROUPS`. What
+    other engines call a field may be added in `variants.py`. A misspelled name, or `"5s"` for a
+    field that ends in `_s`, is recognized for every field.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 

@@ -123,6 +123,9 @@ class Tool:
 
     @property
     def is_read_only(self) -> bool:
+        """Whether its server says that it changes nothing. What is shown as `[w]` and the cache
+        follow it. Which resources a call writes is decided in `claims.py`: if the server does not
+        say whether the tool writes, by the name of the tool."""
         return self.hints.get("readOnlyHint") is True
 
     @property
