@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from plait.core.values.problems import (
@@ -67,6 +69,14 @@ def test_thousands_of_others_are_counted_readably() -> None:
 )
 def test_the_nearest_word_is_found_whatever_its_case(word: str, found: list[str]) -> None:
     assert nearest(word, ["list_files", "read_file", "write_file"]) == found
+
+
+def test_the_nearest_of_many_long_words_that_are_alike_is_looked_for_in_bounded_time() -> None:
+    words = [f"{'x' * 190}{number}" for number in range(1_000)]
+    begun = time.process_time()
+    assert nearest(f"{'x' * 190}zz", words)
+    assert nearest(words[-1].upper(), words) == [words[-1]]
+    assert time.process_time() - begun < 2
 
 
 def test_a_suggestion_is_made_only_where_a_word_is_near() -> None:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from heapq import nlargest
 from itertools import islice
 
 from .strict import Json, JsonObject, dumps, present, short
@@ -17,6 +18,9 @@ MAX_GUESSES = 20
 many words."""
 
 
+MAX_COMPARED = 100_000
+"""Most pairs of characters that are compared to find the nearest word. Long words that are alike
+take a millisecond each; those beyond are left out."""
 MAX_SHOWN = 200
 """Most characters of a value that is shown in a hint."""
 MAX_FIX_CHARS = 2_000
@@ -151,10 +155,19 @@ def nearest(word: str, words: Iterable[str], most: int = 1, alike: float = 0.6) 
     folded: dict[str, str] = {}
     for candidate in words:
         folded.setdefault(candidate.casefold(), candidate)
-    return [
-        folded[match]
-        for match in difflib.get_close_matches(word.casefold()[:200], folded, most, alike)
-    ]
+    matcher = difflib.SequenceMatcher()
+    matcher.set_seq2(meant := word.casefold()[:200])
+    found: list[tuple[float, str]] = []
+    left = MAX_COMPARED
+    for match in folded:
+        matcher.set_seq1(match)
+        if matcher.real_quick_ratio() >= alike and matcher.quick_ratio() >= alike:
+            left -= len(meant) * len(match)
+            if left < 0 and match != meant:
+                continue
+            if (likeness := matcher.ratio()) >= alike:
+                found.append((likeness, match))
+    return [folded[match] for _, match in nlargest(most, found)]
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str | None:
