@@ -256,8 +256,8 @@ class RunStore(Protocol):
 
     Its methods are called on the event loop, some while a step of the scheduler is carried out, and
     must not block: a store on a disk answers from memory and writes behind it, as `InMemoryRuns`
-    with a journal would. Its place to load and save is where
-    `app.py` does so with `StatsFile`: before the servers start, and after they have stopped.
+    with a journal would. Its place to load and save is where `app.py` does so with `StatsFile`:
+    before the servers start, and after they have stopped.
 
     It holds runs that have only begun, too; after a crash it is the store that ends them, as if
     they had been cancelled: `status` and `stopped_by` of the run, and the `status` of each task
@@ -267,18 +267,21 @@ class RunStore(Protocol):
 
     def add(self, record: RunRecord) -> None:
         """Keep a run that has begun. It is called once for each run; what it raises is logged, and
-        changes nothing."""
+        does not disturb the run."""
         ...
 
     def put(self, record: RunRecord, outputs: Mapping[str, Output]) -> None:
-        """Keep the last record of a run, and the outputs that its tasks left: values of JSON, which
-        the record leaves out. It is called once, at the end of the run; what it raises is logged,
-        and changes nothing."""
+        """Keep the last record of a run, and the outputs that its tasks left. It is called once, at
+        the end of the run; what it raises is logged, and does not disturb those who wait for it.
+
+        A record is JSON (`RunRecord.document`, `from_document`), without the outputs. An output is
+        a dataclass, and each of its fields is JSON.
+        """
         ...
 
     def get(self, run_id: str, principal: Principal) -> RunRecord | None:
-        """Return the latest record; None if the run is unknown, or *principal* may not see it. It
-        is called only for runs that have ended."""
+        """Return the latest record; None if the run is unknown, or *principal* may not see it. For
+        an active run it is called only in the latter case."""
         ...
 
     def output(self, run_id: str, task: str) -> Output | None:
