@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from plait.core.expressions.evaluation import condition
+from plait.core.expressions.names import MAX_GUESSED
 from plait.core.expressions.problems import fixed
 from plait.core.expressions.reading import read_condition
 
@@ -70,6 +71,17 @@ def test_a_name_in_a_condition_that_is_no_dependency_is_found(
     assert_found(text, read_when(text), character, message, right)
     if right:
         assert said(read_when(right)) == []
+
+
+def test_a_misspelt_name_is_searched_among_all_tasks_only_where_they_are_few() -> None:
+    few = ["check", *(f"t{number}" for number in range(MAX_GUESSED - 1))]
+    reading = read_condition(condition("chekc.ok"), {}, few, {})
+    assert fixed("chekc.ok", reading.findings) == "check.ok"
+    reading = read_condition(condition("chekc.ok"), {}, [*few, "more"], {})
+    assert [finding.edit for finding in reading.findings] == [None]
+    dependencies = {"check": DEPENDENCIES["check"]}
+    reading = read_condition(condition("chekc.ok"), dependencies, [*few, "more"], {})
+    assert fixed("chekc.ok", reading.findings) == "check.ok"
 
 
 def test_the_only_dependency_is_meant_by_the_names_of_other_engines() -> None:

@@ -43,6 +43,9 @@ CONSTANTS = {
 }
 """Constants of other languages, as they are written here."""
 
+MAX_GUESSED = 200
+"""Most tasks among which a misspelt name is searched, for each expression of a document."""
+
 _COUNTS = frozenset(("length", "size", "count", "len"))
 """Members that lists and texts have in other languages."""
 
@@ -219,7 +222,8 @@ class Names:
                     first.start, first.end, f"{name} is not a dependency", as_name(id)
                 )
                 return shape, 0
-        near = slip_of(name, scope.shape.members) or slip_of(name, self._tasks)
+        guessed = self._tasks if len(self._tasks) <= MAX_GUESSED else ()
+        near = slip_of(name, scope.shape.members) or slip_of(name, guessed)
         if name in CONSTANTS and not first.is_quoted:
             edit: str | None = CONSTANTS[name]
         elif first.is_quoted and is_path(name, scope, self._tasks):
