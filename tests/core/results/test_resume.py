@@ -390,6 +390,12 @@ def test_the_output_that_a_half_done_list_kept_can_be_referred_to(task: dict[str
     assert (again.states["m"].attempts, again.status) == (1, "success")
 
 
+def test_a_value_can_be_made_of_what_a_half_done_list_kept() -> None:
+    run = next_run({"tasks": [{"id": "v", "value": {"sent": "$OUTPUT[m]"}}]}, half_done())
+    assert run.outputs["v"].value == {"sent": ["X", None, "Z"]}
+    assert run.states["m"].attempts == 0
+
+
 def test_a_half_done_list_that_nothing_refers_to_stays_behind_with_what_needs_it() -> None:
     after = {"id": "after", "tool": "s:t", "arguments": {"x": "$OUTPUT[m]"}}
     ids, outputs = resumed({"tasks": tasks_of({"new": []})}, half_done(after))
