@@ -50,6 +50,18 @@ def reused(before: EarlierItems, a: Any = None, **task: Any) -> dict[int, Any]:
     return {index: output.value for index, output in found.items()}
 
 
+def test_items_of_a_value_are_made_anew_if_the_value_changed() -> None:
+    each = {"id": "m", "value": {"to": "$ITEM"}, "for_each": ["x", "y"]}
+    changed = {**each, "value": {"cc": "$ITEM"}}
+    tasks = [check(read_dag({"tasks": [t]}), CATALOG, Policy()).tasks["m"] for t in (each, changed)]
+    statuses = (Status.SUCCESS, Status.FAILED)
+    before = EarlierItems(
+        tasks[0].task, tasks[0].tool.full_name, Output([1, None]), statuses, (), FAILED, {}
+    )
+    found = [items_to_reuse(before, now, {}, [(0, "x"), (1, "y")]) for now in tasks]
+    assert [{index: output.value for index, output in one.items()} for one in found] == [{0: 1}, {}]
+
+
 @table(
     ("before", "a", "now", "expected"),
     [
