@@ -66,6 +66,8 @@ def refused(value: Any, **options: Any) -> Problem:
         ("<%= a.x %>", "$OUTPUT[a].x"),
         ("<%- a.x -%>", "$OUTPUT[a].x"),
         ("[[ a.x ]]", "$OUTPUT[a].x"),
+        ("{{ a.items[*].x }}", "$OUTPUT[a].items[*].x"),
+        ("{{ a.items[-1].x }}", "$OUTPUT[a].items[-1].x"),
         ("%{a.x}", "$OUTPUT[a].x"),
         ("up 5%{a.x}", "up 5%$OUTPUT[a].x"),
         ("<<a.x>>", "$OUTPUT[a].x"),

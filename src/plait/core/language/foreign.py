@@ -80,7 +80,9 @@ _WITH_A_PATH = frozenset({"angled", "angles", "percent", "at", "double"})
 _XCOM = re.compile(
     r"ti\.xcom_pull\(\s*(?:task_ids\s*=\s*)?\[?[\"'](?P<id>[^\"']{1,64})[\"'].{0,99}\)"
 )
-_SEGMENT = re.compile(r"\??\.?(?P<name>[\w-]+)|\[\s*[\"']?(?P<key>[^\[\]\"']+)[\"']?\s*\]")
+_SEGMENT = re.compile(
+    r"\??\.?(?P<name>[\w-]+)|\[\s*(?:(?P<key>-?[\w./-]+|\*)|[\"'](?P<quoted>[^\[\]\"']+)[\"'])\s*\]"
+)
 _CONTAINERS = frozenset(
     [
         "step",
@@ -278,7 +280,7 @@ def _steps(text: str) -> list[str] | None:
         step = _SEGMENT.match(text, position)
         if step is None or len(steps) >= MAX_STEPS:
             return None
-        steps.append(step["name"] or step["key"])
+        steps.append(step["name"] or step["key"] or step["quoted"])
         position = step.end()
     return steps or None
 
@@ -291,7 +293,13 @@ def _path(steps: list[str], *, is_kept_apart: bool) -> str:
         steps = steps[1:]
         if steps and steps[0] == "parameters":
             steps = steps[1:]
-    return written([int(step) if step.isdecimal() and len(step) < 10 else step for step in steps])
+    path = written(
+        [
+            int(step) if step.removeprefix("-").isdecimal() and len(step) < 10 else step
+            for step in steps
+        ]
+    )
+    return path.replace('["*"]', "[*]")
 
 
 def _item(steps: list[str]) -> str | None:
