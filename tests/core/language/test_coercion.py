@@ -70,3 +70,4 @@ def test_an_option_that_means_something_else_is_not_taken_for_the_nearest() -> N
     options = ("all_success", "all_done", "one_failed")
     assert list(meant_for("none_failed", "trigger_rule", options)) == []
     assert list(meant_for("one_success", "trigger_rule", options)) == []
+    assert list(meant_for("all_failed", "trigger_rule", options)) == []

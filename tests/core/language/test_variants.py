@@ -343,3 +343,40 @@ def test_a_field_that_switches_a_check_off_is_meant_only_by_its_name_or_a_slip(
     task = {"id": "a", "tool": "s:t", name: True}
     [problem] = task_spelling(task, TASK_FIELDS, "tasks[0]", "a").problems
     assert problem.fix == fix
+
+
+@table(
+    "name",
+    [
+        "unless",
+        "skip_if",
+        "skipWhen",
+        "while",
+        "enabled",
+        "disabled",
+        "on_failure",
+        "continue_on_error",
+        "manual",
+        "confirm",
+        "dry_run",
+        "run_before",
+        "timeout_ms",
+        "timeoutMinutes",
+    ],
+)
+def test_a_field_that_decides_what_runs_is_neither_left_out_nor_taken_for_another(
+    name: str,
+) -> None:
+    spelling = task_spelling({**TASK, name: "a.ok"}, TASK_FIELDS, "tasks[0]", "a")
+    assert spelling.members == TASK
+    [problem] = spelling.problems
+    assert (problem.path, problem.fix) == (f"tasks[0].{name}", None)
+    assert "Fields: " in str(problem.hint)
+
+
+@table("name", ["plan_only", "simulate", "preview", "stop_on_error"])
+def test_a_document_that_asks_for_a_preview_in_other_words_is_not_run_without_them(
+    name: str,
+) -> None:
+    spelling = dag_spelling({"tasks": [TASK], name: True}, DAG_FIELDS)
+    assert [problem.fix for problem in spelling.problems] == [None]

@@ -24,8 +24,8 @@ _WORDS: dict[str, bool] = {
 OPTIONS: dict[str, str] = {
     **dict.fromkeys(("success", "on_success", "all_successful", "all_succeeded"), "all_success"),
     **dict.fromkeys(("all_completed", "all_finished", "any", "finished"), "all_done"),
-    **{rule: rule for rule in ("none_failed", "one_success", "always")},
-    **dict.fromkeys(("failure", "failed", "on_failure", "any_failed", "all_failed"), "one_failed"),
+    **{rule: rule for rule in ("none_failed", "one_success", "all_failed", "always")},
+    **dict.fromkeys(("failure", "failed", "on_failure", "any_failed"), "one_failed"),
     **dict.fromkeys(("parallel", "dag"), "eager"),
     **dict.fromkeys(("layer", "levels", "stages"), "layers"),
     **dict.fromkeys(("verbose", "all"), "full"),

@@ -84,6 +84,68 @@ LEFT_OUT = frozenset(
 """Names of other engines that have no counterpart here, however near one is spelt."""
 _PROMISES = frozenset({"literal", "allow_repeat"})
 """Fields that switch a check off: a name that is only near to one is not taken for it."""
+_DECIDING = frozenset(
+    [
+        "if",
+        "unless",
+        "when",
+        "while",
+        "until",
+        "skip",
+        "only",
+        "on",
+        "off",
+        "before",
+        "after",
+        "next",
+        "then",
+        "finally",
+        "always",
+        "fail",
+        "failed",
+        "failure",
+        "error",
+        "errors",
+        "success",
+        "allow",
+        "continue",
+        "stop",
+        "abort",
+        "enabled",
+        "enable",
+        "disabled",
+        "disable",
+        "ignore",
+        "optional",
+        "required",
+        "manual",
+        "approve",
+        "approval",
+        "confirm",
+        "dry",
+        "preview",
+        "simulate",
+        "validate",
+        "plan",
+        "rollback",
+        "compensate",
+        "fallback",
+        "default",
+        "sequential",
+        "parallel",
+        "order",
+        "repeat",
+        "delay",
+        "sleep",
+        "not",
+        "except",
+        "run",
+    ]
+)
+"""Words in names of fields that decide whether something runs, when or for how long. Such a field
+is not left out, and is not taken for another that is only near: something else would run."""
+_OTHER_UNITS = ("_ms", "_msec", "_millis", "_milliseconds", "_min", "_minutes", "_hours")
+"""Ends of names in other units than seconds: none of them is a slip of `_s`."""
 _LISTS = ("depends_on", "return")
 
 
@@ -224,11 +286,17 @@ def _named(
             spelling.strays[name] = Stray(value)
             continue
         may_guess = not usual and len(spelling.problems) < guesses and snake not in LEFT_OUT
+        may_guess = may_guess and not snake.endswith(_OTHER_UNITS)
         near = nearest(name, known, 2) if may_guess else []
-        near = [usual for usual in near if usual not in _PROMISES or slip_of(name, [usual])]
+        decides = not _DECIDING.isdisjoint(snake.split("_"))
+        near = [
+            one for one in near if (not decides and one not in _PROMISES) or slip_of(name, [one])
+        ]
         if len(near) == 1 and near[0] not in spelling.members:
             usual = near[0]
-        hint, fix = _fixed_name(usual, near, known, is_guessed=may_guess)
+        hint, fix = _fixed_name(usual, near, known, is_guessed=may_guess and not decides)
+        if decides and not usual and "trigger_rule" in known:
+            hint = f"What decides whether a task runs is written as when or trigger_rule. {hint}"
         if snake in LEFT_OUT and not usual:
             hint, fix = REMOVE.advice, REMOVE
         message = f'Unknown field "{name[:80]}".'
