@@ -364,6 +364,8 @@ async def test_priority_goes_first_then_the_longer_way_then_document_order(house
         ("all_success", "success", "skipped"),
         ("all_done", "success", "success"),
         ("one_failed", "skipped", "success"),
+        ("one_success", "success", "skipped"),
+        ("none_failed", "success", "skipped"),
     ],
 )
 async def test_trigger_rule(

@@ -361,6 +361,17 @@ def test_of_a_half_done_list_only_items_that_did_not_succeed_are_sent(
     assert all(status == "success" for status in record.items.statuses)
 
 
+def test_items_that_a_failed_list_did_not_reach_are_reused_while_it_fails_again() -> None:
+    """A default stands for the whole list of a task that failed, whatever that kept."""
+    use = {"id": "n", "tool": "s:t", "for_each": ["p", "q"],
+           "arguments": {"x": "$ITEM", "y": "${OUTPUT[m] ?? 0}"}}  # fmt: skip
+    document = {"tasks": [EACH, use]}
+    first = played(Run("r1", check(read_dag(document), CATALOG, Policy())), {"y", "q"})
+    second = next_run(document, first, {"y"})
+    assert (second.states["m"].attempts, second.states["n"].attempts) == (1, 1)
+    assert second.outputs["n"].value == ["P", "Q"]
+
+
 def test_a_list_can_be_resumed_again_and_again() -> None:
     second = next_run({"tasks": [EACH]}, half_done(), {"y"})
     assert (second.states["m"].attempts, second.status) == (1, "failed")

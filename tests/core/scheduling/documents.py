@@ -49,7 +49,9 @@ _TASKS = st.fixed_dictionaries(
         ),
         "options": st.fixed_dictionaries(
             {
-                "trigger_rule": st.sampled_from((None, None, None, "all_done", "one_failed")),
+                "trigger_rule": st.sampled_from(
+                    (None,) * 4 + ("all_done", "one_failed", "one_success", "none_failed")
+                ),
                 "retries": st.sampled_from((None, None, 1, 2)),
                 "priority": st.sampled_from((None, None, None, 1, -1)),
                 "weight": st.sampled_from((None, None, None, 2, 9)),

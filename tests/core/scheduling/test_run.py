@@ -116,6 +116,8 @@ def test_what_hangs_on_a_failure_is_skipped_and_names_its_root():
         ("all_success", "ready", "skipped"),
         ("all_done", "ready", "ready"),
         ("one_failed", "skipped", "ready"),
+        ("one_success", "ready", "skipped"),
+        ("none_failed", "ready", "skipped"),
     ],
 )
 def test_the_trigger_rule_decides_what_runs(rule: str, after_success: str, after_failure: str):
@@ -812,3 +814,41 @@ def test_conditions_and_rules_hold_for_a_group():
     )
     played.answer("a", {"ok": False})
     assert played.statuses == {"a": "success", "g": "skipped", "h": "ready", "i": "ready"}
+
+
+def two(rule: str, *ends: Any) -> Played:
+    """Two tasks that end as given (None: skipped by a condition), and one with *rule* behind."""
+    tasks = [{"id": "o"}, {"id": "a"}, {"id": "b"}]
+    tasks = [
+        {**one, "when": "o.no"} if end is None else one
+        for one, end in zip(tasks[1:], ends, strict=True)
+    ]
+    played = Played(
+        {"id": "o"}, *tasks, {"id": "z", "depends_on": ["a", "b"], "trigger_rule": rule}
+    )
+    played.answer("o", {"no": False})
+    for one, end in zip("ab", ends, strict=True):
+        if end is not None:
+            played.answer(one, end)
+    return played
+
+
+@pytest.mark.parametrize(
+    ("rule", "ends", "status", "code", "cause"),
+    [
+        ("one_success", (1, ToolError("no")), "ready", None, None),
+        ("one_success", (1, None), "ready", None, None),
+        ("one_success", (None, ToolError("no")), "skipped", "condition", "a"),
+        ("one_success", (ToolError("no"), ToolError("no")), "skipped", "dependency_failed", "a"),
+        ("none_failed", (1, None), "ready", None, None),
+        ("none_failed", (None, None), "ready", None, None),
+        ("none_failed", (None, ToolError("no")), "skipped", "dependency_failed", "b"),
+    ],
+)
+def test_rules_tell_failures_from_skips_by_a_condition(
+    rule: str, ends: Any, status: str, code: str | None, cause: str | None
+):
+    state = two(rule, *ends).run.states["z"]
+    assert state.status == status
+    error = state.error
+    assert (error and error.code, error and error.caused_by) == (code, cause)

@@ -352,6 +352,13 @@ def promise_rules_decide_what_runs(world: World, run: str) -> None:
             assert state.status is Status.SKIPPED
             assert cause in _root_causes(world, run, id)
             assert code == ("condition" if world.is_untaken(run, cause) else "dependency_failed")
+        elif rule == "one_success" and lost and lost == set(task.links):
+            assert state.status is Status.SKIPPED
+            assert cause is not None
+            assert code == ("condition" if world.is_untaken(run, cause) else "dependency_failed")
+        elif rule == "none_failed" and not all(world.is_untaken(run, need) for need in lost):
+            assert (state.status, code) == (Status.SKIPPED, "dependency_failed")
+            assert cause in _root_causes(world, run, id)
         elif (
             rule == "one_failed" and all(world.is_untaken(run, need) for need in lost)
         ) or not world.condition(run, id):

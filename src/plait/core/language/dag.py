@@ -70,7 +70,9 @@ class Task(BaseModel):
     for_each: list[Any] | StrictStr | None = None
     select: Annotated[StrictStr, Field(max_length=10_000)] | None = None
     when: Annotated[StrictStr, Field(max_length=10_000)] | None = None
-    trigger_rule: Literal["all_success", "all_done", "one_failed"] = "all_success"
+    trigger_rule: Literal["all_success", "all_done", "one_failed", "one_success", "none_failed"] = (
+        "all_success"
+    )
     timeout_s: Seconds | None = None
     retries: Annotated[int, Field(ge=0, le=20, strict=True)] = 0
     allow_repeat: StrictBool = False

@@ -36,7 +36,10 @@ def needed_of(tasks: Collection[PlannedTask], of_value: Mapping[str, bool]) -> f
     leaves = {task.id for task in tasks} - named
     by_value = {id for id, guarded in of_value.items() if not guarded}
     by_tasks = {
-        id for task in tasks if task.task.trigger_rule == "all_success" for id in task.requires
+        id
+        for task in tasks
+        if task.task.trigger_rule in {"all_success", "none_failed"}
+        for id in task.requires
     }
     return frozenset(leaves | by_value | by_tasks)
 

@@ -183,6 +183,7 @@ class Links:
     ) -> None:
         """Note a trigger rule that can never let the task run, and references that lead nowhere in
         the case that the rule is for."""
+        end = "a skip" if task.trigger_rule == "none_failed" else "a failure"
         if task.trigger_rule == "all_success":
             return
         if task.trigger_rule == "one_failed" and not links:
@@ -196,7 +197,7 @@ class Links:
             if not (reference.is_guarded or reference.is_item or is_kept):
                 default = "[]" if reference in of_items else "null"
                 self._notes.append(
-                    f"{path}.trigger_rule: {task.trigger_rule} runs this task after a failure of "
+                    f"{path}.trigger_rule: {task.trigger_rule} runs this task after {end} of "
                     f"{reference.task} too, but then {reference.text} has no value; write "
                     f"${{{reference.text.strip('${}')} ?? {default}}}"
                 )

@@ -69,7 +69,7 @@ def resume(dag: Dag, earlier: RunRecord, output: Callable[[str], Output | None])
         task = earlier.tasks[id]
         is_partial = task.items is not None and task.status is not Status.SUCCESS
         if is_partial and (id in sent_again or id in named) and (found := output(id)) is not None:
-            items[id] = _items_of(task, written[id], found, output, _sent_of(earlier, task))
+            items[id] = _items_of(earlier, task, written[id], found, output)
         if id in sent_again and id not in same:
             continue
         if task.status is Status.SUCCESS and (found := output(id)) is not None:
@@ -175,14 +175,19 @@ def refuse_repeats(plan: Plan, earlier: Mapping[str, EarlierItems], from_: RunRe
 
 
 def _items_of(
+    earlier: RunRecord,
     task: TaskRecord,
     written: Task,
     found: Output,
     output: Callable[[str], Output | None],
-    sent: frozenset[str],
 ) -> EarlierItems:
     assert task.items is not None
-    needs = {id: output(id) for id in task.needs or task.reused_inputs}
+    sees_failures = written.trigger_rule != "all_success"
+    needs = {
+        id: output(id)
+        for id in task.needs or task.reused_inputs
+        if sees_failures or earlier.tasks[id].status is Status.SUCCESS
+    }
     return EarlierItems(
         written,
         task.tool,
@@ -191,7 +196,7 @@ def _items_of(
         task.items.errors,
         task.error,
         {id: need for id, need in needs.items() if need is not None},
-        sent,
+        _sent_of(earlier, task),
     )
 
 

@@ -22,7 +22,7 @@ from ..tools.catalog import Tool
 from ..tools.output import Output
 from ..values.schema import Complaint, Place
 from ..values.strict import Json, JsonObject, NotStrict, measure
-from .events import Failure, Key
+from .events import Failure, Key, Status
 from .state import Items, TaskCall, TaskState
 
 if TYPE_CHECKING:  # a start without a DAG does not need them
@@ -204,6 +204,14 @@ def reason_to_skip(
             return Failure(
                 "condition", "skipped: trigger_rule is one_failed, and no dependency failed"
             )
+        case "one_success" if planned.needs and not any(
+            states[need].status is Status.SUCCESS for need in planned.needs
+        ):
+            return blamed(planned.needs[0], states)
+        case "none_failed":
+            failed = next((need for need in planned.needs if not states[need].is_well), None)
+            if failed is not None:
+                return blamed(failed, states)
     if planned.when is not None:
         needs = scope.names or dict.fromkeys(planned.needs)
         values: JsonObject = {need: _inner(outputs.get(key or need)) for need, key in needs.items()}
