@@ -406,7 +406,7 @@ class Gateway:
                 unknown = Problem("resume_from", "unknown_run", NO_SUCH_RUN, hint)
                 raise InvalidDag([*reading.problems, unknown], reading.notes)
             dag, taken_over, outputs, items, notes = resume(
-                reading.dag, earlier, partial(self._kept_output, run_id)
+                reading.dag, earlier, partial(self._kept_output, run_id), self._full_name
             )
             reading = replace(reading, dag=dag, notes=(*reading.notes, *notes))
         plan = check(
@@ -427,6 +427,10 @@ class Gateway:
         accesses = planned_accesses(plan, outputs.keys())
         places = await self._lookups.locate(accesses.files(), PROMPT_S)
         return plan, find_conflicts(plan, accesses, places), outputs, items
+
+    def _full_name(self, tool: str) -> str:
+        found = self.catalog().find(tool)
+        return tool if found is None else found.full_name
 
     async def _reach(self, names: Iterable[str], seconds: float) -> None:
         """Wait for the servers of the tools *names*, if they are still being connected to."""

@@ -14,7 +14,7 @@ from plait.core.planning.check import check
 from plait.core.planning.plan import Plan, TakenOver
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.policy import Policy, Rule
-from plait.core.values.problems import Problem
+from plait.core.values.problems import MAX_PROBLEMS, Problem
 from plait.errors import InvalidDag
 from tests.fakes import tool
 
@@ -290,9 +290,9 @@ def test_what_a_call_costs_decides_what_is_urgent() -> None:
 
 
 def test_the_steps_to_report_unknown_names_grow_with_their_number_alone() -> None:
-    tasks = [{"tool": f"s:nowhere{n}", "depends_on": [f"x{n}"]} for n in range(200)]
-    assert len(problems(*tasks)) == 400
-    assert steps(lambda: problems(*tasks)) < 2.5 * steps(lambda: problems(*tasks[:100]))
+    tasks = [{"tool": f"s:nowhere{n}", "depends_on": [f"x{n}"]} for n in range(140)]
+    assert len(problems(*tasks)) == 280
+    assert steps(lambda: problems(*tasks)) < 2.5 * steps(lambda: problems(*tasks[:70]))
 
 
 IDS = st.sampled_from(["a", "b", "c", "d", "A", "a b", "", "é"])
@@ -387,3 +387,20 @@ def test_a_document_of_too_many_calls_is_refused_as_a_whole() -> None:
         "limit_exceeded",
         "The tasks make 101 calls; at most 100 are made by one run.",
     )
+
+
+@pytest.mark.parametrize(
+    "tasks",
+    [
+        [{"depends_on": [f"x{n}_{m}" for m in range(100)]} for n in range(9)],  # while checking
+        [{f"f{n}": 1 for n in range(900)}],  # while reading one task
+        [{"timeout_s": "soon"} for _ in range(900)],  # while reading many
+    ],
+)
+def test_a_document_full_of_problems_is_not_searched_to_its_end(
+    tasks: list[dict[str, Any]],
+) -> None:
+    found = problems(*tasks)
+    assert len(found) == MAX_PROBLEMS + 1
+    assert (found[-1].path, found[-1].code) == ("$", "limit_exceeded")
+    assert len({problem.path for problem in found}) == MAX_PROBLEMS + 1

@@ -122,12 +122,16 @@ SENT: dict[str, Any] = {
     [
         {},
         {"priority": 0, "retries": 0, "trigger_rule": "all_success", "cache": None},
+        {"timeout_s": 6, "cache": False, "retries": 2, "allow_repeat": True, "weight": 2},
+        {"priority": 3, "reads": ["x"], "writes": ["y"], "literal": True},
         {"depends_on": ["e", "a", "e"]},
         {"arguments": {"y": ["$OUTPUT[a]", {"l": None, "k": "v"}], "x": 1}},
         {"arguments": '{"x": 1, "y": ["$OUTPUT[a]", {"k": "v", "l": null}]}', "timeout_s": 5.0},
     ],
 )
-def test_defaults_orders_and_spellings_make_no_other_task(spelling: dict[str, Any]) -> None:
+def test_defaults_orders_spellings_and_how_it_runs_make_no_other_task(
+    spelling: dict[str, Any],
+) -> None:
     assert unchanged(spelling) == ["a", "e", "t"]
 
 
@@ -144,8 +148,6 @@ def test_defaults_orders_and_spellings_make_no_other_task(spelling: dict[str, An
         {"for_each": [1]},
         {"depends_on": ["a"]},
         {"trigger_rule": "all_done"},
-        {"cache": False},
-        {"timeout_s": 6},
     ],
 )
 def test_a_successful_task_in_which_anything_changed_runs_again(change: dict[str, Any]) -> None:
@@ -166,13 +168,13 @@ def unchanged(change: dict[str, Any]) -> list[str]:
 
 
 def test_a_task_whose_dependency_runs_again_runs_again_however_far_away_it_is() -> None:
-    changed = [{**task, "cache": False} for task in tasks_of({"b": ["a"]})]
+    changed = [{**task, "select": "@"} for task in tasks_of({"b": ["a"]})]
     rest = tasks_of({id: needs for id, needs in CHAIN.items() if id != "b"})
     _, outputs = resumed({"tasks": [*rest[:1], *changed, *rest[1:]]}, run_of(CHAIN, set()))
     assert outputs == {"a": "A", "d": "D", "e": "E"}
     long: dict[str, list[str]] = {f"t{n}": [f"t{n - 1}"] if n else [] for n in range(9)}
     first, *others = tasks_of(long)
-    _, outputs = resumed({"tasks": [{**first, "cache": False}, *others]}, run_of(long, set()))
+    _, outputs = resumed({"tasks": [{**first, "select": "@"}, *others]}, run_of(long, set()))
     assert outputs == {}
 
 
@@ -199,7 +201,7 @@ def test_what_was_reused_once_is_reused_again_with_what_it_needed_then() -> None
     assert [id for id, state in second.states.items() if state.attempts] == ["c"]
     assert resumed({"tasks": tasks_of(CHAIN)}, second)[1].keys() == {"a", "b", "d", "e"}
     first, *others = tasks_of(CHAIN)
-    _, outputs = resumed({"tasks": [{**first, "cache": False}, *others]}, second)
+    _, outputs = resumed({"tasks": [{**first, "select": "@"}, *others]}, second)
     assert outputs == {"e": "E"}
 
 
@@ -359,6 +361,28 @@ def test_of_a_half_done_list_only_items_that_did_not_succeed_are_sent(
     record = record_of(run, 9.0).tasks["m"]
     assert record.items is not None
     assert all(status == "success" for status in record.items.statuses)
+
+
+def test_items_of_a_list_that_succeeded_are_reused_when_more_are_added() -> None:
+    more = {**EACH, "for_each": ["x", "y", "new", "z"]}
+    run = next_run({"tasks": [more]}, whole())
+    assert (run.states["m"].attempts, run.outputs["m"].value) == (1, ["X", "Y", "NEW", "Z"])
+    same = next_run({"tasks": [EACH, {"id": "t", "tool": "s:t", "arguments": {"x": "a"}}]}, whole())
+    assert (same.states["m"].attempts, same.states["m"].status) == (0, "success")
+
+
+def whole() -> Run:
+    """A run in which no item failed."""
+    return played(Run("r1", check(read_dag({"tasks": [EACH]}), CATALOG, Policy())))
+
+
+def test_another_spelling_of_a_tool_is_the_same_tool() -> None:
+    earlier = whole()
+    dag = read_dag({"tasks": [{**EACH, "tool": "s__t"}], "resume_from": "r1"}).dag
+    record = record_of(earlier, 1.0)
+    found = resume(dag, record, outputs_of(earlier).get, lambda name: name.replace("__", ":"))
+    assert found.outputs.keys() == {"m"}
+    assert resume(dag, record, outputs_of(earlier).get).outputs == {}
 
 
 def test_items_that_a_failed_list_did_not_reach_are_reused_while_it_fails_again() -> None:

@@ -7,11 +7,15 @@ import time
 import pytest
 
 from plait.core.values.problems import (
+    MAX_PROBLEMS,
     REMOVE,
     Fix,
     Op,
     Problem,
+    Problems,
+    TooManyProblems,
     did_you_mean,
+    first_of,
     nearest,
     slip_of,
     some_of,
@@ -173,3 +177,20 @@ def test_there_is_one_fix_at_a_place_or_none() -> None:
     ]
     kept = [problem.fix for problem in with_one_fix_a_place(problems)]
     assert kept == [None, REMOVE, None, Fix(Op.REPLACE, 4), None, None, None]
+
+
+def problem(number: int) -> Problem:
+    return Problem(f"tasks[{number}]", "wrong_type", "no")
+
+
+def test_more_problems_than_are_looked_for_are_not_added() -> None:
+    found = Problems()
+    found += [problem(number) for number in range(MAX_PROBLEMS - 1)]
+    found.append(problem(MAX_PROBLEMS))
+    with pytest.raises(TooManyProblems) as error:
+        found.extend(map(problem, range(10)))
+    assert len(error.value.problems) == MAX_PROBLEMS + 1
+    *first, more = first_of(error.value.problems)
+    assert first == found[:MAX_PROBLEMS]
+    assert (more.path, more.code) == ("$", "limit_exceeded")
+    assert more.message == f"There are more problems; the first {MAX_PROBLEMS} were looked for."

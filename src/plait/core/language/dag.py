@@ -22,7 +22,16 @@ from pydantic_core import CoreSchema, ErrorDetails
 
 from ...errors import InvalidDag
 from ..values import near_json
-from ..values.problems import MAX_GUESSES, REMOVE, Fix, Op, Problem
+from ..values.problems import (
+    MAX_GUESSES,
+    REMOVE,
+    Fix,
+    Op,
+    Problem,
+    Problems,
+    TooManyProblems,
+    first_of,
+)
 from ..values.strict import NotStrict, measure, short
 from .coercion import meant_for
 from .variants import Spelling, Stray, corrections, dag_spelling, fix_of, task_spelling
@@ -193,6 +202,15 @@ def read_dag(
     if (dag := _read_at_once(members, max_tasks)) is not None:
         problems = tuple(_duplicates(dag.tasks))
         return Reading(dag, tuple(reader.notes), problems, places=_places(enumerate(dag.tasks)))
+    try:
+        return _read_slowly(reader, members)
+    except TooManyProblems as error:
+        known = [*reader.problems, *(() if error.problems is reader.problems else error.problems)]
+        raise InvalidDag(first_of(known), reader.notes) from None
+
+
+def _read_slowly(reader: _Reader, members: dict[str, Any]) -> Reading:
+    """Read a document that has variants or problems of form. Raises `TooManyProblems`."""
     spelling = dag_spelling(members, DAG_FIELDS)
     reader.notes += spelling.notes
     given = spelling.members.pop("tasks", None)
@@ -287,7 +305,7 @@ class _Reader:
     def __init__(self, max_tasks: int) -> None:
         self.max_tasks = max_tasks
         self.notes: list[str] = []
-        self.problems: list[Problem] = []
+        self.problems: list[Problem] = Problems()
         self.unread: dict[str, frozenset[str]] = {}
         self.strays: dict[str, tuple[dict[str, Any], dict[str, Stray]]] = {}
         self.ids: list[str] = []

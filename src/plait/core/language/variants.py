@@ -22,6 +22,7 @@ from ..values.problems import (
     Fix,
     Op,
     Problem,
+    Problems,
     nearest,
     slip_of,
     written,
@@ -164,7 +165,7 @@ class Spelling:
 
     members: dict[str, Any]
     notes: list[str] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=Problems)
     strays: dict[str, Stray] = field(default_factory=dict)
 
 

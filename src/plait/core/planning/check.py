@@ -28,6 +28,9 @@ from ..values.problems import (
     Fix,
     Op,
     Problem,
+    Problems,
+    TooManyProblems,
+    first_of,
     slip_of,
     some_of,
     with_one_fix_a_place,
@@ -86,18 +89,21 @@ def check(
     """
     dag = reading.dag
     checker = _Checker(reading, catalog, policy, max_items, cost, alone)
-    paths = list(paths_of(reading))
-    planned = [
-        checker.take_over(task, reused[task.id])
-        if reused and task.id in reused
-        else checker.plan_task(task, path)
-        for task, path in zip(dag.tasks, paths, strict=True)
-    ]
-    tasks = {task.id: task for task in planned}
-    checker.check_references(reused or (), learned_shape)
-    checker.check_returns()
-    checker.check_calls(planned, max_calls)
-    checker.check_cycles(tasks)
+    try:
+        paths = list(paths_of(reading))
+        planned = [
+            checker.take_over(task, reused[task.id])
+            if reused and task.id in reused
+            else checker.plan_task(task, path)
+            for task, path in zip(dag.tasks, paths, strict=True)
+        ]
+        tasks = {task.id: task for task in planned}
+        checker.check_references(reused or (), learned_shape)
+        checker.check_returns()
+        checker.check_calls(planned, max_calls)
+        checker.check_cycles(tasks)
+    except TooManyProblems as error:
+        raise InvalidDag(with_one_fix_a_place(first_of(error.problems)), checker.notes) from None
     if checker.problems:
         problems = with_strays_moved(checker.problems, reading.strays, catalog)
         raise InvalidDag(with_one_fix_a_place(problems), checker.notes)
@@ -122,7 +128,7 @@ class _Checker:
         self.policy = policy
         self.max_items = max_items
         self.notes = list(reading.notes)
-        self.problems = list(reading.problems)
+        self.problems: list[Problem] = Problems(reading.problems)
         self.links = Links(reading, self.problems, self.notes)
         self.cost, self.alone = cost, alone
         self.planned: list[tuple[PlannedTask, str]] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ...errors import InvalidDag
 from ..expressions.evaluation import condition, expression
@@ -38,12 +38,17 @@ class Resumed(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def resume(dag: Dag, earlier: RunRecord, output: Callable[[str], Output | None]) -> Resumed:
+def resume(
+    dag: Dag,
+    earlier: RunRecord,
+    output: Callable[[str], Output | None],
+    full_name: Callable[[str], str] = str,
+) -> Resumed:
     """Complete *dag* with the tasks of *earlier* that it does not send again: the tasks that
     succeeded, with their outputs and what `check` needs, lists with failed items that the sent
     tasks name, and the tasks that were never sent to a server and can still run. Tasks of *dag*
-    that succeeded are taken over too if nothing about them changed. *output* gives the output of a
-    task of *earlier*.
+    that succeeded are taken over too if nothing that they do changed. *output* gives the output of
+    a task of *earlier*, *full_name* the name of a tool as servers have it.
 
     A task that was sent and failed runs again only if *dag* holds it, and then without the items
     that succeeded. Raises `InvalidDag`.
@@ -63,12 +68,13 @@ def resume(dag: Dag, earlier: RunRecord, output: Callable[[str], Output | None])
     same = {
         id
         for id, task in sent_again.items()
-        if id in written and _canonical(task) == _canonical(written[id])
+        if id in written and _canonical(task, full_name) == _canonical(written[id], full_name)
     }
     for id in in_order({id: task.needs for id, task in earlier.tasks.items()}):
         task = earlier.tasks[id]
-        is_partial = task.items is not None and task.status is not Status.SUCCESS
-        if is_partial and (id in sent_again or id in named) and (found := output(id)) is not None:
+        is_named = id in named and task.status is not Status.SUCCESS
+        has_use = task.items is not None and (id in sent_again or is_named)
+        if has_use and (found := output(id)) is not None:
             items[id] = _items_of(earlier, task, written[id], found, output)
         if id in sent_again and id not in same:
             continue
@@ -87,6 +93,9 @@ def resume(dag: Dag, earlier: RunRecord, output: Callable[[str], Output | None])
     for id in _dependents_of(runs, {id: taken_over[id] for id in same & taken_over.keys()}):
         del taken_over[id], outputs[id]
     unchanged = [id for id in sent_again if id in taken_over]
+    for id in [id for id in items if id in taken_over]:
+        if earlier.tasks[id].status is Status.SUCCESS:
+            del items[id]  # all of them are reused with the task
     tasks: list[Task] = []
     for one in earlier.dag.tasks:
         if one.id in sent_again:
@@ -112,15 +121,38 @@ def resume(dag: Dag, earlier: RunRecord, output: Callable[[str], Output | None])
     )
 
 
-def _canonical(task: Task) -> str:
-    """Write *task* down so that equal tasks are equal texts: defaults spelled out, the order of
-    members and dependencies gone."""
-    members = {
-        name: float(value) if type(value) is int else value  # 5 s are 5.0 s
-        for name, value in task.model_dump().items()
+_HOW = frozenset(
+    {
+        "allow_repeat",
+        "cache",
+        "literal",
+        "max_concurrency",
+        "priority",
+        "reads",
+        "retries",
+        "timeout_s",
+        "weight",
+        "writes",
     }
+)
+"""The fields that say how a task runs, not what comes out."""
+
+
+def _canonical(task: Task, full_name: Callable[[str], str]) -> str:
+    """Write down what *task* does, so that equal tasks are equal texts: defaults and the names of
+    tools spelled out, the order of members and dependencies gone."""
+    members = _what(task, full_name)
     members["depends_on"] = sorted(set(task.depends_on))
     return json.dumps(members, sort_keys=True)
+
+
+def _what(task: Task, full_name: Callable[[str], str]) -> dict[str, Any]:
+    members = {name: value for name, value in task.model_dump().items() if name not in _HOW}
+    if task.tool is not None:
+        members["tool"] = full_name(task.tool)
+    if task.tasks is not None:
+        members["tasks"] = [_what(inner, full_name) for inner in task.tasks]
+    return members
 
 
 def _dependents_of(running: Iterable[str], kept: Mapping[str, TakenOver]) -> set[str]:

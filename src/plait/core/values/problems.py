@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from heapq import nlargest
 from itertools import islice
+from typing import Self
 
 from .strict import Json, JsonObject, dumps, present, short
 
@@ -72,6 +73,8 @@ class Fix:
 
 
 REMOVE = Fix(Op.REMOVE)
+MAX_PROBLEMS = 300
+"""Most problems of one document that are looked for. An answer holds about a hundred."""
 
 
 def written(place: Iterable[str | int]) -> str:
@@ -117,6 +120,38 @@ class Problem:
     def __str__(self) -> str:
         place = f'{self.path} "{self.id}"' if self.id else self.path
         return f"{place}: {self.message}" + (f" {self.hint}" if self.hint else "")
+
+
+class TooManyProblems(Exception):
+    """A document has more than `MAX_PROBLEMS`: work on others would keep every client waiting."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__(f"more than {MAX_PROBLEMS:,} problems")
+        self.problems = problems
+
+
+class Problems(list[Problem]):
+    """Problems found so far. Adding one above `MAX_PROBLEMS` raises `TooManyProblems`."""
+
+    def append(self, problem: Problem) -> None:
+        super().append(problem)
+        if len(self) > MAX_PROBLEMS:
+            raise TooManyProblems(self)
+
+    def extend(self, problems: Iterable[Problem]) -> None:
+        for problem in problems:
+            self.append(problem)
+
+    def __iadd__(self, problems: Iterable[Problem]) -> Self:  # type: ignore[override, misc]  # it is a list
+        self.extend(problems)
+        return self
+
+
+def first_of(problems: Iterable[Problem]) -> list[Problem]:
+    """Return the first `MAX_PROBLEMS` of *problems*, and one that says that there are more."""
+    message = f"There are more problems; the first {MAX_PROBLEMS:,} were looked for."
+    more = Problem("$", "limit_exceeded", message, "Fix these, then send it again.")
+    return [*islice(problems, MAX_PROBLEMS), more]
 
 
 def with_one_fix_a_place(problems: Sequence[Problem]) -> list[Problem]:
