@@ -140,6 +140,8 @@ def test_a_path_leads_straight_into_what_a_server_only_wrapped() -> None:
     assert resolved("$OUTPUT[w].result[0].id", wrapped) == 7
     assert resolved("$OUTPUT[w][0].id", wrapped) == 7
     assert resolved("$OUTPUT[w]", wrapped) == {"result": [{"id": 7}]}
+    assert resolved("all: $OUTPUT[w]", wrapped) == 'all: [{"id":7}]'
+    assert resolved("all: $OUTPUT[w].result", wrapped) == 'all: [{"id":7}]'
     text = Scope({"w": Output({"result": "plain"}, is_wrapped=True)})
     assert resolved("$OUTPUT[w].text", text) == "plain"
 

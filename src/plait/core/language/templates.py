@@ -234,7 +234,7 @@ def _joined(pieces: tuple[str | Reference, ...], scope: Scope) -> str:
     parts: list[str] = []
     size = 0
     for piece in pieces:
-        value = value_of(piece, scope) if isinstance(piece, Reference) else piece
+        value = piece if isinstance(piece, str) else _in_text(piece, scope)
         parts.append(value if isinstance(value, str) else dumps(value))
         size += len(parts[-1])
         if size > MAX_ARGUMENT_BYTES:
@@ -244,6 +244,15 @@ def _joined(pieces: tuple[str | Reference, ...], scope: Scope) -> str:
                 hint="Refer to a smaller part of the output, or shrink it with select.",
             )
     return "".join(parts)
+
+
+def _in_text(reference: Reference, scope: Scope) -> Json:
+    """Return what *reference* stands for in a text, where the wrapper that a server put around its
+    answer is not meant."""
+    value = value_of(reference, scope)
+    output = None if reference.path else scope.outputs.get(reference.task)
+    is_wrapper = output is not None and output.is_wrapped and value is output.value
+    return value["result"] if is_wrapper else value  # type: ignore[index,call-overload]  # as is_wrapped says
 
 
 def _straight(value: Any, path: tuple[Step, ...]) -> Json:
