@@ -3,6 +3,7 @@ real values."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import jsonschema_rs
@@ -327,6 +328,7 @@ def test_a_type_reads_as_the_end_of_a_sentence(schema: Any, lists: int, said: st
     assert Types().described(Value(forms(schema), lists)) == said
 
 
+@cache
 def hostile() -> list[Any]:
     """Schemas that double with each level, lead in circles, or are very wide or deep."""
     doubling = {

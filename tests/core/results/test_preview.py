@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
 from plait.core.planning.plan import TakenOver, lay_out
 from plait.core.results.forecast import forecast
 from plait.core.results.preview import plan_document
-from plait.core.scheduling.conflicts import MAX_CONFLICTS
 from plait.core.scheduling.limits import Limits
 from plait.core.tools.catalog import Catalog, ServerInfo, ServerState
 from plait.core.tools.policy import Policy
@@ -67,16 +68,16 @@ def test_a_plan_says_what_would_happen() -> None:
     )
 
 
-def test_a_plan_says_where_not_all_conflicts_are_listed() -> None:
+def test_a_plan_says_where_not_all_conflicts_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    most = 20
+    for module in ("scheduling.conflicts", "results.preview"):
+        monkeypatch.setattr(f"plait.core.{module}.MAX_CONFLICTS", most)
     for tasks, notes in (
-        (MAX_CONFLICTS + 1, []),
-        (
-            MAX_CONFLICTS + 2,
-            [f"conflicts: the first {MAX_CONFLICTS} are listed; there may be more"],
-        ),
+        (most + 1, []),
+        (most + 2, [f"conflicts: the first {most} are listed; there may be more"]),
     ):
         document: Any = preview([save(f"t{number}", "x") for number in range(tasks)])
-        assert len(document["conflicts"]) == MAX_CONFLICTS
+        assert len(document["conflicts"]) == most
         assert document["notes"] == notes
 
 

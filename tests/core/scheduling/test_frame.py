@@ -179,7 +179,7 @@ def answer_of(place: str, failing: int) -> Any:
     return {"x": number % 100, "ok": number % 3 > 0, "items": [1, 2][: number % 4]}
 
 
-@share_of_examples(4)
+@share_of_examples(2)
 @given(nested(), st.integers(0, 2), st.sampled_from((1, 2, 8)), st.randoms(use_true_random=False))
 def test_groups_and_values_give_what_they_say_in_whatever_order_calls_are_answered(
     tasks: list[dict[str, Any]], failing: int, slots: int, order: Random
@@ -244,7 +244,7 @@ def hasty(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-@share_of_examples(4)
+@share_of_examples(2)
 @given(nested(), st.integers(1, 4), st.sampled_from((1, 2, 8)), st.randoms(use_true_random=False))
 def test_items_that_end_early_leave_nothing_behind(
     tasks: list[dict[str, Any]], failing: int, slots: int, order: Random

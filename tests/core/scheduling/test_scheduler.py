@@ -65,7 +65,7 @@ class Promises(SchedulerMachine):
 
 
 def test_whatever_happens_every_promise_is_kept() -> None:
-    run_state_machine_as_test(Promises)
+    run_state_machine_as_test(Promises, settings=share_of_examples(0.5))
 
 
 class Replayed(SchedulerMachine):

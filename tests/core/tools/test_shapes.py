@@ -201,8 +201,8 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
         [fields(1, 100)],
         [nested(100)],
         [{f"{letter}_id": fields(26, 1)} for letter in LETTERS],
-        [[[{"id": 1}] * 10**3] * 10**2],
-        [{"id": {f"{number}": 1 for number in range(10**4)}}],
+        [[[{"id": 1}] * 10**2] * 10**2],
+        [{"id": {f"{number}": 1 for number in range(10**3)}}],
         [{f"{first}_{second}": 1} for first in LETTERS for second in LETTERS],
     ],
 )

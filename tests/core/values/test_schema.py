@@ -103,11 +103,9 @@ def test_a_long_value_does_not_hide_the_reason() -> None:
 
 
 def test_complaints_are_bounded() -> None:
+    assert len(Schema({"items": {"type": "string"}}).complaints(list(range(100)))) <= MAX_COMPLAINTS
     assert (
-        len(Schema({"items": {"type": "string"}}).complaints(list(range(1000)))) <= MAX_COMPLAINTS
-    )
-    assert (
-        len(Schema(PERSON).complaints({f"x{index}": 1 for index in range(1000)}))
+        len(Schema(PERSON).complaints({f"x{index}": 1 for index in range(100)}))
         <= MAX_COMPLAINTS + 1
     )
 
