@@ -158,7 +158,7 @@ def test_only_the_first_wrong_references_into_a_wide_schema_cost_more_the_wider_
     catalog = Catalog([tool("s:wide", output=wide), *TYPED.tools.values()], TYPED.servers.values())
     tasks = [
         {"id": f"t{n}", "tool": "s:read", "arguments": {"path": f"$OUTPUT[w].f{n}"}}
-        for n in range(50)
+        for n in range(35)
     ]
 
     def refuse(count: int) -> None:
@@ -167,4 +167,4 @@ def test_only_the_first_wrong_references_into_a_wide_schema_cost_more_the_wider_
             check(read_dag(document), catalog, Policy())
         assert len(error.value.problems) == count
 
-    assert steps(lambda: refuse(50)) - steps(lambda: refuse(25)) < 25 * 1_000
+    assert steps(lambda: refuse(35)) - steps(lambda: refuse(25)) < 10 * 1_000

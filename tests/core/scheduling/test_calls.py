@@ -207,18 +207,18 @@ def test_the_selected_part_of_an_output_is_kept_and_measured():
     assert selected(expression("items[].n"), output, Scope({})) == Output.of([1])
 
 
-LARGE = "x" * 90_000
+LARGE = "x" * 9_000
 ROWS: list[Any] = [{"text": LARGE, "n": n} for n in range(3)]
 
 
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tenth of each limit on bytes, as writing them all takes time."""
+    """A hundredth of each limit on bytes, as writing them all takes time."""
     assert (MAX_ARGUMENT_BYTES, MAX_COPIED_BYTES, MAX_SENT_BYTES) == (2**23, 2**24, 2**28)
-    monkeypatch.setattr("plait.core.language.templates.MAX_ARGUMENT_BYTES", 800_000)
-    monkeypatch.setattr("plait.core.scheduling.calls.MAX_ARGUMENT_BYTES", 800_000)
-    monkeypatch.setattr("plait.core.scheduling.calls.MAX_COPIED_BYTES", 1_600_000)
-    monkeypatch.setattr("plait.core.scheduling.calls.MAX_SENT_BYTES", 25_000_000)
+    monkeypatch.setattr("plait.core.language.templates.MAX_ARGUMENT_BYTES", 80_000)
+    monkeypatch.setattr("plait.core.scheduling.calls.MAX_ARGUMENT_BYTES", 80_000)
+    monkeypatch.setattr("plait.core.scheduling.calls.MAX_COPIED_BYTES", 160_000)
+    monkeypatch.setattr("plait.core.scheduling.calls.MAX_SENT_BYTES", 2_500_000)
 
 
 small = pytest.mark.usefixtures("small_limits")
@@ -237,16 +237,16 @@ small = pytest.mark.usefixtures("small_limits")
 )
 @small
 def test_one_large_output_named_many_times_is_refused_before_it_is_written_out(arguments: Any):
-    """400 times 90 kB: it would be 36 MB."""
+    """400 times 9 kB: it would be 3.6 MB."""
     output = Output.of({"text": LARGE, "rows": ROWS})
     large = planned(arguments=arguments)
     tracemalloc.start()
     try:
         with pytest.raises(
-            OutputTooLarge, match=r"the arguments hold more than (8\d\d|9\d\d|1,\d\d\d),\d+ bytes"
+            OutputTooLarge, match=r"the arguments hold more than (8\d|9\d|1\d\d),\d+ bytes"
         ):
             calls_of(KEY, large, Scope({"a": output}))
-        assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+        assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
         tracemalloc.stop()
 
@@ -284,12 +284,12 @@ def test_items_with_large_texts_of_their_own_are_bounded_in_all(copy: str):
     each = planned(for_each=[*range(200)], arguments={"x": copy})
     calls, items = calls_of(KEY, each, Scope({"a": Output.of(value)}))
     assert items is not None
-    assert 0 < len(calls) <= 1_600_000 // 90_000 + 1
+    assert 0 < len(calls) <= 160_000 // 9_000 + 1
     assert len(calls) + len(items.errors) == 200
     [(_, error)] = items.errors[-1:]
     assert (error.code, error.message) == (
         "output_too_large",
-        "the texts of all items hold more than 1,600,000 bytes",
+        "the texts of all items hold more than 160,000 bytes",
     )
 
 
@@ -298,7 +298,7 @@ def test_what_all_items_send_is_bounded_though_they_share_it():
     each = planned(for_each=[*range(500)], arguments={"x": "$OUTPUT[a]", "n": "$ITEM"})
     calls, items = calls_of(KEY, each, Scope({"a": Output.of(LARGE)}))
     assert items is not None
-    assert len(calls) == 25_000_000 // (len(LARGE) + 20) + 1
+    assert len(calls) == 2_500_000 // (len(LARGE) + 20) + 1
     assert items.errors[-1][1].message == (
-        "the arguments of all items hold more than 25,000,000 bytes"
+        "the arguments of all items hold more than 2,500,000 bytes"
     )
