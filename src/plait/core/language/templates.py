@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
 from ...errors import OutputTooLarge, ReferenceFailed
@@ -42,8 +42,9 @@ class Scope:
     outputs: Mapping[str, Output]
     item: Json = None
     index: int | None = None
-    names: Mapping[str, str] = field(default_factory=dict)
-    """The names of tasks in expressions that differ from their keys in `outputs`."""
+    names: Mapping[str, str] | None = None
+    """The keys in `outputs` of the tasks that expressions name, where they differ from the
+    names."""
 
 
 Filling: TypeAlias = "tuple[Place, Reference | tuple[str | Reference, ...]]"

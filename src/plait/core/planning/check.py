@@ -168,11 +168,12 @@ class _Checker:
         select = self._expression(task.select, f"{path}.select", task, expression)
         when = self._expression(task.when, f"{path}.when", task, condition)
         links = self.links.of(task, arguments, items, select, when, path)
-        seen: dict[str, str] = {}
-        if self.names.before:
-            seen = {id: self.ids[id] for id in links}
-            arguments = self.names.bound(arguments, has_items=has_own)
-            items = None if items is None else self.names.bound(items, has_items=False)
+        seen: dict[str, str] | None = None
+        names = self.links.names
+        if names.before:
+            seen = {id: names.ids[id] for id in links}
+            arguments = names.bound(arguments, has_items=has_own)
+            items = None if items is None else names.bound(items, has_items=False)
             links = self.links.inward(links)
         tool = tool or Tool("", str(task.tool), listed=False)
         policy = self._policy_of(tool)
@@ -190,9 +191,9 @@ class _Checker:
             weight=task.weight or policy.weight,
             policy=policy,
             cache_s=self._cache_s(task, tool, policy, path),
-            names=self.names if self.names.before else None,
+            names=names if names.before else None,
             seen=seen,
-            id=f"{self.names.before}{task.id}",
+            id=f"{names.before}{task.id}" if names.before else task.id,
         )
         self.planned.append((planned, path))
         return planned

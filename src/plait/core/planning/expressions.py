@@ -121,7 +121,7 @@ class Expressions:
 
     def _read_when(self, planned: PlannedTask, when: Expression) -> Reading:
         names = self._names(planned)
-        needs = planned.needs if planned.names is None else planned.seen
+        needs = planned.needs if planned.seen is None else planned.seen
         ids = dict.fromkeys((*needs, *self._named(planned, when)))
         seen = {id: self._output(names[id]) for id in ids}
         references = self._references(planned, ids)

@@ -67,9 +67,9 @@ class PlannedTask:
     """The tasks that a reused task needed in the earlier run."""
     names: Names | None = None
     """The names that it has for other tasks, if it is in a group."""
-    seen: Mapping[str, str] = field(default_factory=dict)
+    seen: Mapping[str, str] | None = None
     """The whole ids of the tasks that it names, by the names that it has for them, if it is in a
-    group."""
+    group or is one."""
     inner: Plan | None = None
     """The tasks of a group."""
     needed: frozenset[str] = frozenset()

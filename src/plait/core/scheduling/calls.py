@@ -213,8 +213,8 @@ def reason_to_skip(
             if failed is not None:
                 return blamed(failed, states)
     if planned.when is not None:
-        needs = scope.names or dict.fromkeys(planned.needs)
-        values: JsonObject = {need: _inner(outputs.get(key or need)) for need, key in needs.items()}
+        keys = scope.names or {need: need for need in planned.needs}
+        values: JsonObject = {name: _inner(outputs.get(key)) for name, key in keys.items()}
         if not _applied("when", planned.when, Output(values), scope):
             return Failure("condition", f"skipped: when ({planned.task.when}) is not true")
     return None
@@ -266,5 +266,5 @@ def _operand(key: ReferenceKey, scope: Scope) -> Operand | None:
             return Operand(scope.item)
         case Source.INDEX:
             return Operand(scope.index)
-    found = scope.outputs.get(scope.names.get(key.id, key.id))
+    found = scope.outputs.get((scope.names or {}).get(key.id, key.id))
     return None if found is None else Operand(found.value, found.is_wrapped)

@@ -117,7 +117,7 @@ def _references(planned: PlannedTask) -> list[Reference]:
         for read in (task.select, task.when if task is not planned else None):
             keys = read.references if read is not None else ()
             ids = [key.id for key in keys if key.source is Source.OUTPUT]
-            found += [Reference(task.seen.get(id, id)) for id in ids]
+            found += [Reference((task.seen or {}).get(id, id)) for id in ids]
     return [one for one in found if not one.is_item and one.task not in own]
 
 

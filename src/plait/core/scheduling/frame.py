@@ -122,9 +122,9 @@ class Frame:
 
     def visible(self, planned: PlannedTask) -> Mapping[str, Output]:
         """Return the outputs that *planned* sees: those of the tasks around the group too."""
-        sees_failures = planned.task.trigger_rule != "all_success"
-        if self.around is None and not (sees_failures and self.partial):
+        if self.around is None and not self.partial:  # as in most runs
             return self.outputs
+        sees_failures = planned.task.trigger_rule != "all_success"
         return ChainMap(*self.outputs_seen(with_failures=sees_failures))
 
     def outputs_seen(self, *, with_failures: bool) -> list[dict[str, Output]]:

@@ -281,7 +281,9 @@ class Run:
             if call.planned.select is not None:
                 scope = call.frame.scope(call.planned, call.item, key.item)
                 output = selected(call.planned.select, output, scope)
-            self._keep(call.frame, output)
+            self.usage.keep(output)
+            if call.frame.around is not None:
+                call.frame.bytes += output.memory_bytes
         except CallError as error:
             self._fail(call, error, Failure.of(error), now)
         else:
