@@ -219,6 +219,8 @@ class Oracle:
     """By run: the outputs of `for_each` tasks of which not all items succeeded."""
     resumed: dict[str, str] = field(default_factory=dict)
     """By run: the earlier run that it goes on from."""
+    changed: dict[str, str] = field(default_factory=dict)
+    """By run: the task that does something else than in the earlier run."""
     before: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     """By run and task: the tasks that have to end before it for what they touch, where that is
     known before anything runs."""
@@ -807,6 +809,8 @@ class Oracle:
         called as *key* is to be called, and succeeded."""
         run = self.resumed.get(key.run)
         if run is None or key.item is None or key.task in self.graphs[key.run].reused:
+            return None
+        if key.task == self.changed[key.run]:
             return None
         if self.status(run, key.task) is Status.SUCCESS:
             return None

@@ -104,7 +104,8 @@ class World(Oracle):
         run, ids = self.runs[earlier], self.graphs[earlier].tasks
         sent_again = {id for id in ids if self.status(earlier, id) is not Status.SUCCESS} | {again}
         tasks = [task for task in document["tasks"] if task["id"] in sent_again]
-        changed = {"literal": not run.plan.tasks[again].task.literal}  # no text here needs it
+        select = run.plan.tasks[again].task.select
+        changed = {"select": "@" if select is None else None}  # which changes no output
         tasks = [{**task, **changed} if task["id"] == again else task for task in tasks]
         reading = read_dag({**document, "tasks": tasks, "resume_from": earlier})
         dag, taken_over, outputs, items, _ = resume(
@@ -113,6 +114,7 @@ class World(Oracle):
         assert outputs.keys() == ids.keys() - sent_again
         assert all(output.value == self.outputs[earlier][id] for id, output in outputs.items())
         self.resumed[f"r{len(self.runs)}"] = earlier
+        self.changed[f"r{len(self.runs)}"] = again
         self._begin(
             document,
             replace(reading, dag=dag),
