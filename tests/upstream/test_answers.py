@@ -7,21 +7,24 @@ import json
 import mcp_types as types
 import pytest
 
+from plait.core.values.problems import MAX_PROBLEMS
+
 from ..fakes import FakeServers, tool
 from .conftest import PICTURE, Connect, first_text, sleep, structured, task
 
 pytestmark = pytest.mark.virtual_time
 
 
-async def test_ten_thousand_problems_fit_into_the_answer_with_their_count(connect: Connect):
+async def test_many_problems_fit_into_the_answer_with_their_count(connect: Connect):
     document = {"tasks": [task(f"t{n}", "s:many") for n in range(5_000)]}
     async with connect(max_chars=3_000) as client:
         result = await client.call_tool("execute_dag", document)
     answer = structured(result)
     assert len(json.dumps(answer, ensure_ascii=False, separators=(",", ":"))) <= 3_000
-    assert len(answer["errors"]) + answer["omitted"]["errors"] == 5_000
+    assert len(answer["errors"]) + answer["omitted"]["errors"] == MAX_PROBLEMS + 1
+    assert answer["errors"][0]["message"].startswith("There are more than 300 problems")
     assert len(first_text(result)) <= 3_000
-    assert "5000 problems" in first_text(result)
+    assert f"{MAX_PROBLEMS + 1} problems" in first_text(result)
     assert "more.\nFix these" in first_text(result)
 
 

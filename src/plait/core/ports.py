@@ -219,7 +219,9 @@ class CallTool(Protocol):
 
     It is called for each attempt (`call.id.attempt`). When a client takes input requests itself
     (`takes_input_requests`), its call with the answers is another call, whose `params` have
-    `inputResponses`: a wrapper that asks the client sees both, and would ask twice.
+    `inputResponses`: a wrapper that asks the client sees both, and would ask twice. So it keeps an
+    answer for the call, not for the attempt; `inputResponses` alone prove no answer to its own
+    question, as a client may send them with its first call.
     """
 
     def __call__(self, call: ToolCall, /) -> Awaitable[JsonObject]: ...

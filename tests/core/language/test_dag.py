@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.language.dag import Dag, Reading, Task, read_dag
+from plait.core.language.dag import HOW_IT_RUNS, Dag, Reading, Task, read_dag
 from plait.core.values.problems import MAX_GUESSES, REMOVE, Problem
 from plait.core.values.strict import dumps
 from plait.errors import InvalidDag
@@ -441,3 +441,22 @@ def test_a_name_beside_a_value_is_not_taken_for_its_tool() -> None:
     [problem] = read_dag({"tasks": [{"id": "a", "value": 1, "name": "sum"}]}).problems
     assert (problem.path, problem.code) == ("tasks[0].name", "unknown_field")
     assert problem.fix == REMOVE
+
+
+def test_each_field_says_what_a_task_does_or_how_it_runs() -> None:
+    """A field that is new has to be put into one of the two: see `HOW_IT_RUNS`."""
+    what = {
+        "id",
+        "tool",
+        "value",
+        "tasks",
+        "arguments",
+        "depends_on",
+        "for_each",
+        "select",
+        "when",
+        "trigger_rule",
+        "fail_fast",
+    }
+    assert what | HOW_IT_RUNS == Task.model_fields.keys()
+    assert not what & HOW_IT_RUNS

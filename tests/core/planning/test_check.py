@@ -402,5 +402,5 @@ def test_a_document_full_of_problems_is_not_searched_to_its_end(
 ) -> None:
     found = problems(*tasks)
     assert len(found) == MAX_PROBLEMS + 1
-    assert (found[-1].path, found[-1].code) == ("$", "limit_exceeded")
+    assert (found[0].path, found[0].code) == ("$", "limit_exceeded")
     assert len({problem.path for problem in found}) == MAX_PROBLEMS + 1

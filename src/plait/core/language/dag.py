@@ -58,9 +58,10 @@ class Task(BaseModel):
     """One tool call of a DAG, one value made of outputs, or a group of tasks (`docs/dag.md`,
     "Tasks").
 
-    A field that says how a tool is called is in `OF_CALLS` too, one for groups in `OF_GROUPS`. What
-    other engines call a field may be added in `variants.py`. A misspelled name, or `"5s"` for a
-    field that ends in `_s`, is recognized for every field.
+    A field that says how a tool is called is in `OF_CALLS` too, one for groups in `OF_GROUPS`, one
+    that changes nothing in what comes out in `HOW_IT_RUNS`. What other engines call a field may be
+    added in `variants.py`. A misspelled name, or `"5s"` for a field that ends in `_s`, is
+    recognized for every field.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -142,6 +143,22 @@ OF_CALLS = frozenset(
     }
 )
 """The fields that say how a tool is called."""
+HOW_IT_RUNS = frozenset(
+    {
+        "allow_repeat",
+        "cache",
+        "literal",
+        "max_concurrency",
+        "priority",
+        "reads",
+        "retries",
+        "timeout_s",
+        "weight",
+        "writes",
+    }
+)
+"""The fields that say how a task runs, not what comes out: a change of them makes it no other task
+to a run that resumes."""
 OF_GROUPS = frozenset({"max_concurrency", "fail_fast"})
 """The fields that say how the items of a group run."""
 DAG_FIELDS = frozenset(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ...errors import InvalidDag
 from ..expressions.evaluation import condition, expression
 from ..expressions.problems import InvalidExpression
-from ..language.dag import Dag, Task
+from ..language.dag import HOW_IT_RUNS, Dag, Task
 from ..language.templates import compile_value
 from ..planning.plan import Plan, TakenOver, in_order
 from ..scheduling.earlier_items import EarlierItems
@@ -121,23 +121,6 @@ def resume(
     )
 
 
-_HOW = frozenset(
-    {
-        "allow_repeat",
-        "cache",
-        "literal",
-        "max_concurrency",
-        "priority",
-        "reads",
-        "retries",
-        "timeout_s",
-        "weight",
-        "writes",
-    }
-)
-"""The fields that say how a task runs, not what comes out."""
-
-
 def _canonical(task: Task, full_name: Callable[[str], str]) -> str:
     """Write down what *task* does, so that equal tasks are equal texts: defaults and the names of
     tools spelled out, the order of members and dependencies gone."""
@@ -147,7 +130,7 @@ def _canonical(task: Task, full_name: Callable[[str], str]) -> str:
 
 
 def _what(task: Task, full_name: Callable[[str], str]) -> dict[str, Any]:
-    members = {name: value for name, value in task.model_dump().items() if name not in _HOW}
+    members = {name: value for name, value in task.model_dump().items() if name not in HOW_IT_RUNS}
     if task.tool is not None:
         members["tool"] = full_name(task.tool)
     if task.tasks is not None:

@@ -148,10 +148,10 @@ class Problems(list[Problem]):
 
 
 def first_of(problems: Iterable[Problem]) -> list[Problem]:
-    """Return the first `MAX_PROBLEMS` of *problems*, and one that says that there are more."""
-    message = f"There are more problems; the first {MAX_PROBLEMS:,} were looked for."
+    """Return the first `MAX_PROBLEMS` of *problems*, behind one that says that there are more."""
+    message = f"There are more than {MAX_PROBLEMS:,} problems; the others were not looked for."
     more = Problem("$", "limit_exceeded", message, "Fix these, then send it again.")
-    return [*islice(problems, MAX_PROBLEMS), more]
+    return [more, *islice(problems, MAX_PROBLEMS)]
 
 
 def with_one_fix_a_place(problems: Sequence[Problem]) -> list[Problem]:
