@@ -250,9 +250,8 @@ def _times(metrics: Metrics, startup: Startup) -> Line:
     wall_ms, alone_ms = metrics.execution_time_ms, metrics.sequential_time_ms
     pieces: list[str | Styled] = [f"{milliseconds(wall_ms)} wall"]
     is_telling = metrics.speedup is not None and metrics.speedup >= LEAST_SPEEDUP
-    if is_telling and metrics.unproven:
-        unknown = f" · time saved unknown: {some_of(metrics.unproven, 2)} not yet timed alone twice"
-        pieces.append(Styled(unknown, Look.DIM))
+    if is_telling and metrics.unproven:  # whether calls slowed each other down is not known
+        pieces.append(f" for {milliseconds(alone_ms)} of calls")
     elif is_telling and metrics.speedup is not None:
         saved = f"saved {milliseconds(alone_ms - wall_ms)} ({metrics.speedup:.1f}{TIMES})"
         pieces += [f" · {milliseconds(alone_ms)} one at a time · ", Styled(saved, Look.GREEN)]
