@@ -19,7 +19,7 @@ from mcp import Client
 
 from plait.app import Gateway
 from plait.config import Config, load_config
-from plait.config.reloading import Reloading, lasting, look, watch
+from plait.config.reloading import Reloading, lasting, look, stamps_of, watch
 from plait.core.ports import RENEWED
 from plait.core.tools.catalog import ServerState
 from plait.core.values.strict import JsonObject
@@ -267,8 +267,28 @@ async def test_a_file_has_changed_once_it_stays_as_it_is_now(looks: str, told: i
         return next(remaining, stamps[-1])
 
     with anyio.move_on_after(len(looks) - 0.5):
-        await watch(looked, lambda: changes.append(anyio.current_time()))
+        await watch(looked, lambda: changes.append(anyio.current_time()), await looked())
     assert len(changes) == told
+
+
+async def test_a_change_while_the_gateway_starts_is_not_missed(tmp_path: Path):
+    file, applied = tmp_path / "servers.toml", list[int]()
+    file.write_text("[gateway]\nmax_concurrency = 1\n")
+    config = load_config(file)
+    reloading = Reloading(lambda: load_config(file), True, stamps_of(config))
+    file.write_text("[gateway]\nmax_concurrency = 22\n")
+    changed = anyio.Event()
+
+    async def apply(config: Config) -> None:
+        applied.append(config.gateway.max_concurrency)
+        changed.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(reloading.follow, config, apply)
+        with anyio.fail_after(20):
+            await changed.wait()
+        tasks.cancel_scope.cancel()
+    assert applied == [22]
 
 
 async def test_a_file_looks_otherwise_when_it_is_replaced_or_gone(tmp_path: Path):

@@ -61,7 +61,7 @@ def serve(
     from ..app import serve_http, serve_stdio
     from ..config import Untrusted, load_config
     from ..config.read import without_servers
-    from ..config.reloading import Reloading, log_notes
+    from ..config.reloading import Reloading, log_notes, stamps_of
     from ..upstream.transports.hosts import Allowed
 
     try:
@@ -69,6 +69,7 @@ def serve(
     except Untrusted as refused:
         log.warning("config.untrusted", extra={"reason": str(refused)})
         config = without_servers(refused)
+    known = stamps_of(config) if is_watching else {}
     log_notes(config)
     load = partial(load_config, session.config_file, secrets=session.secrets)
     if http is None:
@@ -79,14 +80,14 @@ def serve(
         if sys.stdin.isatty():
             hint = "It speaks MCP on standard input. For people: plait tools, or --http 8420."
             session.console.err.line(hint)
-        anyio.run(serve_stdio, config, Reloading(load, is_watching))
+        anyio.run(serve_stdio, config, Reloading(load, is_watching, known))
         return Exit.SUCCESS
     address = read_address(http)
     try:
         Allowed(address.host, hosts, origins)
     except ValueError as error:
         raise typer.BadParameter(f"{error}.", param_hint="--allow-host, --allow-origin") from None
-    reloading = Reloading(lambda: load().over_http(), is_watching)
+    reloading = Reloading(lambda: load().over_http(), is_watching, known)
     listening = partial(
         serve_http,
         config.over_http(),

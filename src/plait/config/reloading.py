@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -47,10 +47,12 @@ Stamp: TypeAlias = "tuple[int, ...] | None"
 @dataclass(frozen=True, slots=True)
 class Reloading:
     """The source of new settings: *load* reads them or raises `ConfigError`; if *is_watching*, the
-    file is watched."""
+    file is watched, for changes since *known*."""
 
     load: Callable[[], Config]
     is_watching: bool = False
+    known: Mapping[Path, Stamp] = field(default_factory=dict)
+    """The stamps of what is watched, as `stamps_of` took them when the settings were loaded."""
 
     async def follow(self, config: Config, apply: Callable[[Config], Awaitable[None]]) -> None:
         """Load and apply the settings anew on each SIGHUP and, if watched, on each change of the
@@ -66,11 +68,9 @@ class Reloading:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(reload)
             tasks.start_soon(on_hangup, asked.notify)
-            if self.is_watching:
-                tasks.start_soon(watch, partial(look, Path(config.source)), asked.notify)
-                if config.state_folder is not None:  # what is refused now may be trusted later
-                    decisions = Decisions(config.state_folder).folder
-                    tasks.start_soon(watch, partial(look, decisions), asked.notify)
+            for file in _watched(config) if self.is_watching else ():
+                known = self.known[file] if file in self.known else await look(file)
+                tasks.start_soon(watch, partial(look, file), asked.notify, known)
 
     async def _reload(self, apply: Callable[[Config], Awaitable[None]]) -> None:
         try:
@@ -97,10 +97,25 @@ async def on_hangup(notify: Callable[[], None]) -> None:
             notify()
 
 
-async def watch(stamp: Callable[[], Awaitable[Stamp]], notify: Callable[[], None]) -> None:
-    """Call *notify* on each change of a file's *stamp*, once two looks see the same; until
-    cancelled."""
-    known = seen = await stamp()
+def stamps_of(config: Config) -> dict[Path, Stamp]:
+    """Take the stamps of the files that are watched for changes of *config*, which was just loaded:
+    a change while the gateway starts is one too."""
+    return {file: _stamp(file) for file in _watched(config)}
+
+
+def _watched(config: Config) -> list[Path]:
+    files = [Path(config.source)]
+    if config.state_folder is not None:  # what is refused now may be trusted later
+        files.append(Decisions(config.state_folder).folder)
+    return files
+
+
+async def watch(
+    stamp: Callable[[], Awaitable[Stamp]], notify: Callable[[], None], known: Stamp
+) -> None:
+    """Call *notify* on each change of a file's *stamp* since it was *known*, once two looks see the
+    same; until cancelled."""
+    seen = known
     while True:
         await anyio.sleep(POLL_S)
         before, seen = seen, await stamp()
