@@ -84,7 +84,7 @@ async def result(service: str, method: str, params: dict[str, Any]) -> dict[str,
             await asyncio.sleep(SERVICES[service][params["name"]][0])
             value = answer(params["name"], params["arguments"])
             if value is None:
-                text = {"type": "text", "text": "There is no such issue."}
+                text = {"type": "text", "text": "Unknown issue number."}
                 return {"content": [text], "isError": True}
             text = {"type": "text", "text": json.dumps(value)}
             return {"content": [text], "structuredContent": value}

@@ -183,3 +183,18 @@ def test_what_is_no_record_is_refused() -> None:
     for document in documents:
         with pytest.raises(ValueError, match="validation error"):
             RunRecord.from_document(document)
+
+
+def test_the_counts_of_tasks_in_groups_survive_being_written_down() -> None:
+    inner = [{"id": "b", "tool": "s:do"}, {"id": "c", "tool": "s:do", "depends_on": ["b"]}]
+    document = {"tasks": [{"id": "g", "for_each": [1, 2], "tasks": inner}]}
+    run, scheduler = Run("r", check(read_dag(document), CATALOG, Policy())), Scheduler(Limits())
+    scheduler.submit(run, 0.0)
+    scheduler.handle(Failed(Key("r", "g.b", None, (1,)), ToolError("no")), 1.0)
+    scheduler.handle(Succeeded(Key("r", "g.b", None, (0,)), Output("B")), 2.0)
+    record = record_of(run, 3.0)
+    assert RunRecord.from_document(loads(dumps(record.document()))) == record
+    [b, c] = record.inner
+    assert (b.statuses, b.attempts, b.busy_s) == ({"failed": 1, "success": 1}, 2, 3.0)
+    assert [place for place, _ in b.errors] == ["g[1].b"]
+    assert (c.statuses, c.groups) == ({"skipped": 1, "running": 1}, ("g",))

@@ -10,7 +10,7 @@ from .problems import Edit, invalid
 
 
 def check_call(node: Call) -> None:
-    """Raises `InvalidExpression` if there is no such function, or it is not called so."""
+    """Raises `InvalidExpression` for an unknown function or arguments that do not fit it."""
     name = node.name
     function = FUNCTIONS.get(name)
     if function is None:

@@ -69,7 +69,7 @@ class Task(BaseModel):
     id: Id
     tool: Annotated[StrictStr, Field(min_length=1, max_length=300)] | None = None
     value: Any = None
-    """Any JSON value, if there is no tool: the output, of a group too."""
+    """The output of a task without a tool: any JSON value. A group may have one too."""
     tasks: Annotated[Sequence[Task], GetPydanticSchema(_read_as_tuple_of_tasks)] | None = None
     """The tasks of a group."""
     max_concurrency: Annotated[int, Field(ge=1, strict=True)] | None = None

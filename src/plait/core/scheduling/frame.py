@@ -7,7 +7,7 @@ for the tasks of the group. The run moves the tasks; a frame only knows them.
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from ..language.references import INDEX, ITEM
@@ -119,6 +119,13 @@ class Frame:
     def __repr__(self) -> str:
         place = "" if self.around is None else f" of {self.around.id}{[*self.at]}"
         return f"<Frame{place}: {self.unsettled} of {len(self.states)} tasks left>"
+
+    def groups(self) -> Iterator[Around]:
+        """Yield the groups around it, the nearest first."""
+        around = self.around
+        while around is not None:
+            yield around
+            around = around.frame.around
 
     def visible(self, planned: PlannedTask) -> Mapping[str, Output]:
         """Return the outputs that *planned* sees: those of the tasks around the group too."""

@@ -246,8 +246,7 @@ class Run:
     def _start_in_group(self, call: TaskCall, now: float) -> None:
         """Note that the groups around *call*, and their items, run."""
         del call.frame.ready[call.key]
-        around = call.frame.around
-        while around is not None:
+        for around in call.frame.groups():
             state = around.state
             state.attempts += 1
             if state.status is Status.READY:
@@ -257,7 +256,6 @@ class Run:
                 assert state.items is not None
                 if state.items.statuses[around.item] is Status.READY:
                     self._moves.item(state, around.item, Status.RUNNING, now)
-            around = around.frame.around
 
     def sent(self, key: Key, now: float) -> None:
         """Note that the call of *key*, which was started before, has waited for its server until
@@ -289,10 +287,9 @@ class Run:
         else:
             state = call.frame.states[call.planned.id]
             state.is_fresh = state.is_fresh or not cached
-            if (around := call.frame.around) is not None and not cached:
-                while around is not None:
+            if call.frame.around is not None and not cached:
+                for around in call.frame.groups():
                     around.state.is_fresh = True
-                    around = around.frame.around
             self._succeed(call, output, now, cached=cached)
         self._advance(now)
 
@@ -508,12 +505,12 @@ class Run:
         if frame.around is None or id not in frame.around.planned.needed:
             return
         error = frame.states[id].error
+        name = self.tallies[id].outline.place(frame.states[id].key)
         if frame.failure is None and error is not None:
-            name = self.tallies[id].outline.place(frame.states[id].key)
             message = f"{name}: {error.message}"
             frame.failure = replace(error, message=message, caused_by=name)
         if frame.around.planned.task.fail_fast:
-            why = Failure("fail_fast", self._why("fail_fast", id), caused_by=id)
+            why = Failure("fail_fast", self._why("fail_fast", name), caused_by=name)
             self._stop_frame(frame, now, why)
             self._end_frame(frame, now)
 
@@ -776,10 +773,9 @@ class Run:
             self._in_flight -= 1
             call.took_s = now - call.started_at
             call.frame.states[call.planned.id].busy_s += call.took_s
-            around = call.frame.around
-            while around is not None:
-                around.state.busy_s += call.took_s
-                around = around.frame.around
+            if call.frame.around is not None:
+                for around in call.frame.groups():
+                    around.state.busy_s += call.took_s
         return call
 
     def _abort(self, key: Key, now: float) -> TaskCall | None:
