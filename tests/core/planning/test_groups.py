@@ -50,6 +50,10 @@ def test_what_tasks_in_a_group_need_from_around_it_the_group_waits_for():
     assert (plan.tasks["g"].needs, plan.tasks["g"].requires) == (("a",), frozenset())
     assert plan.tasks["g"].inner is not None
     assert plan.tasks["g"].inner.tasks["g.r"].needs == ()
+    for steps in (("t", "u"), ("u", "t")):
+        parts = {"t": "$OUTPUT[a].items[0].title", "u": '${OUTPUT[a].total ?? "x"}'}
+        both = {"id": "g", "tasks": [read(id, parts[id]) for id in steps]}
+        assert typed(LIST, both).tasks["g"].requires == {"a"}, "one of them needs it"
 
 
 def test_an_item_needs_its_leaves_its_value_and_what_other_tasks_need():
@@ -63,6 +67,7 @@ def test_an_item_needs_its_leaves_its_value_and_what_other_tasks_need():
     assert needed(r, s, value="${OUTPUT[r] ?? null}") == {"g.s"}
     assert needed(r, after) == {"g.r", "g.t"}
     assert needed(r, {**after, "trigger_rule": "all_done"}) == {"g.t"}
+    assert needed(r, {**after, "trigger_rule": "none_failed"}) == {"g.r", "g.t"}
 
 
 def test_groups_nest_and_the_items_of_each_have_a_name():

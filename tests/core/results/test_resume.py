@@ -456,3 +456,12 @@ def test_within_its_run_a_rule_that_allows_failures_sees_what_a_list_kept(
     run = half_done({"id": "q", "tool": "s:t", "arguments": {"x": "$OUTPUT[m]"}, **task})
     found = run.outputs.get("q")
     assert (None if found is None else found.value) == expected
+
+
+def test_items_of_a_group_in_which_anything_changed_run_again() -> None:
+    step = {"id": "b", "tool": "s:t", "arguments": {"x": "$ITEM"}}
+    group = {"id": "g", "for_each": ["x", "y"], "tasks": [step]}
+    first = played(Run("r1", check(read_dag({"tasks": [group]}), CATALOG, Policy())), {"y"})
+    assert next_run({"tasks": [group]}, first).states["g"].attempts == 1
+    changed = {**group, "tasks": [{**step, "arguments": {"x": "$ITEM", "z": 1}}]}
+    assert next_run({"tasks": [changed]}, first).states["g"].attempts == 2

@@ -189,12 +189,13 @@ def test_groups_and_values_give_what_they_say_in_whatever_order_calls_are_answer
     places = {outline.id: outline for outline in run.inner}
     sent: dict[str, Any] = {}
     records = RunRecords()
-    step = scheduler.submit(run, 0.0)
+    now = 0.0
+    step = scheduler.submit(run, now)
     open_ = [*step.commands]
     while True:
         for notice in step.notices:
             records(notice)
-        assert records.record("r", 0.0) == record_of(run, 0.0)
+        assert records.record("r", now) == record_of(run, now)
         if not open_:
             break
         assert len(open_) <= slots
@@ -208,7 +209,8 @@ def test_groups_and_values_give_what_they_say_in_whatever_order_calls_are_answer
         sent[place] = call.arguments
         value = answer_of(place, failing)
         event = Failed(key, ToolError("no")) if value is None else Succeeded(key, Output.of(value))
-        step = scheduler.handle(event, 0.0)
+        now += 1
+        step = scheduler.handle(event, now)
         open_ += step.commands
     expected = Interpreter(lambda place, _: answer_of(place, failing))
     ended = expected.run(tasks)
@@ -225,7 +227,7 @@ def test_groups_and_values_give_what_they_say_in_whatever_order_calls_are_answer
     assert sent == expected.calls
     named = {
         error.id if error.index is None else f"{error.id}[{error.index}]"
-        for error in result_of(record_of(run, 0.0), run.outputs.get).errors
+        for error in result_of(record_of(run, now), run.outputs.get).errors
     }
     assert {place for place in sent if answer_of(place, failing) is None} <= named
     assert not scheduler.in_flight
@@ -253,13 +255,14 @@ def test_items_that_end_early_leave_nothing_behind(
     conflicts = find_conflicts(plan, planned_accesses(plan), {})
     run, scheduler = Run("r", plan, conflicts=conflicts), Scheduler(Limits(slots))
     records = RunRecords()
-    step = scheduler.submit(run, 0.0)
+    now = 0.0
+    step = scheduler.submit(run, now)
     open_ = {command.key: command for command in step.commands if isinstance(command, Call)}
     aborted: set[Key] = set()
     while True:
         for notice in step.notices:
             records(notice)
-        assert records.record("r", 0.0) == record_of(run, 0.0)
+        assert records.record("r", now) == record_of(run, now)
         aborted |= {command.key for command in step.commands if isinstance(command, Abort)}
         if not open_:
             break
@@ -271,7 +274,8 @@ def test_items_that_end_early_leave_nothing_behind(
             event = (
                 Failed(key, ToolError("no")) if value is None else Succeeded(key, Output.of(value))
             )
-        step = scheduler.handle(event, 0.0)
+        now += 1
+        step = scheduler.handle(event, now)
         open_ |= {command.key: command for command in step.commands if isinstance(command, Call)}
     assert run.is_done
     assert scheduler.locks.is_free

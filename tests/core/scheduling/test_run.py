@@ -852,3 +852,10 @@ def test_rules_tell_failures_from_skips_by_a_condition(
     assert state.status == status
     error = state.error
     assert (error and error.code, error and error.caused_by) == (code, cause)
+
+
+def test_expressions_in_a_group_see_the_item_of_the_group():
+    taken = {"id": "b", "select": "[@, $ITEM.n, $INDEX]", "arguments": {"x": "$ITEM.n"}}
+    played = Played(group(taken, for_each=[{"n": 7}]))
+    played.answer("g[0].b", "B")
+    assert played.run.outputs["g"].value == [["B", 7, 0]]

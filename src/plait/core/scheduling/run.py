@@ -716,8 +716,6 @@ class Run:
     def _advance(self, now: float) -> None:
         while self._settled:
             frame, id = self._settled.popleft()
-            if frame.is_ended:
-                continue
             for dependent in frame.plan.dependents[id]:
                 self._dependency_settled(frame, dependent, id, now)
             for follower, resource in frame.released(id):
