@@ -3,8 +3,7 @@ of form."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -18,13 +17,12 @@ from pydantic import (
     StrictStr,
     ValidationError,
 )
-from pydantic_core import CoreSchema, ErrorDetails
+from pydantic_core import CoreSchema
 
 from ...errors import InvalidDag
 from ..values import near_json
 from ..values.problems import (
     MAX_GUESSES,
-    REMOVE,
     Fix,
     Op,
     Problem,
@@ -33,13 +31,24 @@ from ..values.problems import (
     first_of,
 )
 from ..values.strict import NotStrict, measure, short
-from .coercion import meant_for
+from .forms import (
+    EXAMPLE,
+    MAX_NESTING,
+    OF_CALLS,
+    OF_GROUPS,
+    UNIONS,
+    count,
+    duplicates,
+    fixed_field,
+    nested,
+    one_of_its_kind,
+    problem_of,
+    too_deep,
+)
 from .variants import Spelling, Stray, corrections, dag_spelling, fix_of, task_spelling
 
 MAX_BYTES = 4 * 2**20
 MAX_TASKS = 10_000
-MAX_NESTING = 3
-"""Most groups in each other."""
 DEPTH = 64
 
 Id = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")]
@@ -58,8 +67,8 @@ class Task(BaseModel):
     """One tool call of a DAG, one value made of outputs, or a group of tasks (`docs/dag.md`,
     "Tasks").
 
-    A field that says how a tool is called is in `OF_CALLS` too, one for groups in `OF_GROUPS`, one
-    that changes nothing in what comes out in `HOW_IT_RUNS`. What other engines call a field may be
+    A field that says how a tool is called is in `OF_CALLS` (`forms.py`) too, one for groups in
+    `OF_GROUPS`, one that changes nothing in what comes out in `HOW_IT_RUNS`. What other engines call a field may be
     added in `variants.py`. A misspelled name, or `"5s"` for a field that ends in `_s`, is
     recognized for every field.
     """
@@ -130,19 +139,6 @@ class Dag(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 TASK_FIELDS = frozenset(Task.model_fields)
-OF_CALLS = frozenset(
-    {
-        "arguments",
-        "timeout_s",
-        "retries",
-        "allow_repeat",
-        "weight",
-        "reads",
-        "writes",
-        "cache",
-    }
-)
-"""The fields that say how a tool is called."""
 HOW_IT_RUNS = frozenset(
     {
         "allow_repeat",
@@ -159,32 +155,9 @@ HOW_IT_RUNS = frozenset(
 )
 """The fields that say how a task runs, not what comes out: a change of them makes it no other task
 to a run that resumes."""
-OF_GROUPS = frozenset({"max_concurrency", "fail_fast"})
-"""The fields that say how the items of a group run."""
 DAG_FIELDS = frozenset(
     field.serialization_alias or name for name, field in Dag.model_fields.items()
 )
-
-
-_EXAMPLE = 'Send {"tasks": [{"id": "a", "tool": "server:tool", "arguments": {…}}]}.'
-_EXPECTED = {
-    "string_type": "a string",
-    "dict_type": "an object",
-    "tuple_type": "a list",
-    "bool_type": "true or false",
-    "int_type": "an integer",
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "string_too_short": "a non-empty string",
-}
-_HINTS = {
-    "id": 'Give each task an id of its own, such as "a".',
-    "tool": 'Name a tool as "server:tool", or write value for a value made of outputs.',
-    "arguments": 'Send an object, such as {"path": "README.md"}.',
-    "depends_on": 'Send a list of ids, such as ["a", "b"].',
-    "return": 'Send a list of ids, or ["*"] for all.',
-    "for_each": 'Send a list, or a reference to one: "$OUTPUT[id].items".',
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +190,7 @@ def read_dag(
     reader = _Reader(max_tasks)
     members = reader.members(document, max_bytes)
     if (dag := _read_at_once(members, max_tasks)) is not None:
-        problems = tuple(_duplicates(dag.tasks))
+        problems = tuple(duplicates(dag.tasks))
         return Reading(dag, tuple(reader.notes), problems, places=_places(enumerate(dag.tasks)))
     try:
         return _read_slowly(reader, members)
@@ -234,7 +207,7 @@ def _read_slowly(reader: _Reader, members: dict[str, Any]) -> Reading:
     of_tasks = [problem for problem in spelling.problems if _is_of_tasks(problem)]
     reader.problems += of_tasks
     tasks = reader.tasks(given, may_be_empty=bool(of_tasks) or "resume_from" in spelling.members)
-    reader.problems += _duplicates(
+    reader.problems += duplicates(
         [task for _, task in tasks], "tasks", [index for index, _ in tasks], reader.inner
     )
     reader.problems += [problem for problem in spelling.problems if problem not in of_tasks]
@@ -274,11 +247,11 @@ def _read_at_once(members: dict[str, Any], max_tasks: int) -> Dag | None:
 def _read_model(dag: Dag, max_tasks: int) -> Reading:
     """Read a `Dag` made in Python: check only what its models cannot express."""
     may_be_empty = dag.resume_from is not None
-    problems = list(_count(_number_of(dag.tasks), max_tasks, may_be_empty=may_be_empty))
+    problems = list(count(_number_of(dag.tasks), max_tasks, may_be_empty=may_be_empty))
     for path, task in _walked(dag.tasks, "tasks"):
-        problems += _one_of_its_kind(task.model_fields_set, path, task.id)
+        problems += one_of_its_kind(task.model_fields_set, path, task.id)
         if task.tasks is not None:
-            problems += _nested(path, task)
+            problems += nested(path, task)
         value = {"arguments": task.arguments, "value": task.value, "for_each": task.for_each}
         try:
             measure(value, DEPTH)
@@ -287,7 +260,7 @@ def _read_model(dag: Dag, max_tasks: int) -> Reading:
             problems.append(Problem(path, "invalid_json", message, None, task.id))
     if problems:
         raise InvalidDag(problems)
-    return Reading(dag, problems=tuple(_duplicates(dag.tasks)))
+    return Reading(dag, problems=tuple(duplicates(dag.tasks)))
 
 
 def _walked(tasks: Iterable[Task], path: str) -> Iterator[tuple[str, Task]]:
@@ -299,21 +272,6 @@ def _walked(tasks: Iterable[Task], path: str) -> Iterator[tuple[str, Task]]:
 
 def _number_of(tasks: Iterable[Task]) -> int:
     return sum(1 + _number_of(task.tasks or ()) for task in tasks)
-
-
-def _nested(path: str, task: Task) -> Iterator[Problem]:
-    if not task.tasks:
-        yield Problem(
-            f"{path}.tasks", "limit_exceeded", "A group has at least one task.", None, task.id
-        )
-    if path.count(".tasks[") >= MAX_NESTING:
-        yield _too_deep(path, task.id)
-
-
-def _too_deep(path: str, id: str | None) -> Problem:
-    message = f"Groups nest at most {MAX_NESTING} deep."
-    hint = "Put the inner tasks into the group around them, or send another DAG."
-    return Problem(f"{path}.tasks", "limit_exceeded", message, hint, id)
 
 
 class _Reader:
@@ -344,7 +302,7 @@ class _Reader:
             return {"tasks": document}
         if not isinstance(document, dict):
             message = f"A DAG is a JSON object with tasks; this is {short(document)}."
-            raise InvalidDag([Problem("$", "wrong_type", message, _EXAMPLE)])
+            raise InvalidDag([Problem("$", "wrong_type", message, EXAMPLE)])
         return document
 
     def tasks(self, tasks: object, *, may_be_empty: bool) -> list[tuple[int, Task]]:
@@ -357,9 +315,9 @@ class _Reader:
                 if tasks is None
                 else ("wrong_type", "must be a list")
             )
-            self.problems.append(Problem("tasks", code, f"tasks {what}.", _EXAMPLE))
+            self.problems.append(Problem("tasks", code, f"tasks {what}.", EXAMPLE))
             return []
-        if problems := list(_count(len(tasks), self.max_tasks, may_be_empty=may_be_empty)):
+        if problems := list(count(len(tasks), self.max_tasks, may_be_empty=may_be_empty)):
             self.problems += problems
             return []
         return self._listed(tasks, "tasks")
@@ -367,7 +325,7 @@ class _Reader:
     def _listed(self, tasks: list[object], path: str) -> list[tuple[int, Task]]:
         self._count += len(tasks)
         if self._count > self.max_tasks:
-            self.problems += _count(self._count, self.max_tasks, may_be_empty=True)
+            self.problems += count(self._count, self.max_tasks, may_be_empty=True)
             return []
         read = ((index, self.task(one, f"{path}[{index}]")) for index, one in enumerate(tasks))
         return [(index, task) for index, task in read if task is not None]
@@ -380,10 +338,10 @@ class _Reader:
         tasks = spelling.members.get("tasks")
         if not isinstance(tasks, list):
             message = f"tasks must be a list; it is {short(tasks)}."
-            self.problems.append(Problem(place, "wrong_type", message, _EXAMPLE, id))
+            self.problems.append(Problem(place, "wrong_type", message, EXAMPLE, id))
             return ()
         if len(self._before) >= MAX_NESTING:
-            self.problems.append(_too_deep(path, id))
+            self.problems.append(too_deep(path, id))
             return ()
         if not tasks:
             message = "A group has at least one task."
@@ -399,7 +357,7 @@ class _Reader:
         members = self._parsed(members, path)
         if not isinstance(members, dict):
             message = f"A task must be an object; this is {short(members)}."
-            self.problems.append(Problem(path, "wrong_type", message, _EXAMPLE))
+            self.problems.append(Problem(path, "wrong_type", message, EXAMPLE))
             return None
         id = members.get("id") if isinstance(members.get("id"), str) else None
         guesses = MAX_GUESSES - len(self.problems)
@@ -422,7 +380,7 @@ class _Reader:
             spelling.members["tasks"] = self._group(spelling.members["tasks"], path, id)
             before += len(self.problems) - known
         task = self.validated(Task, spelling.members, path, id)
-        self.problems += _one_of_its_kind(spelling.members.keys(), path, id)
+        self.problems += one_of_its_kind(spelling.members.keys(), path, id)
         if spelling.members.keys().isdisjoint({"tool", "value", "tasks"}):
             return None
         if task is not None:
@@ -457,9 +415,9 @@ class _Reader:
         for detail in details:
             name = str(detail["loc"][0])
             fix = None
-            if len(detail["loc"]) == 1 or name in _UNIONS:
-                fix = _fixed_field(model, name, members.get(name), detail)
-            problem = _problem(detail, path, id, fix)
+            if len(detail["loc"]) == 1 or name in UNIONS:
+                fix = fixed_field(model, name, members.get(name), detail)
+            problem = problem_of(detail, path, id, fix)
             found.setdefault(problem.path, problem)
         self.problems += found.values()
         wrong = {detail["loc"][0] for detail in details}
@@ -497,35 +455,6 @@ def _is_usual_kind(members: Mapping[str, Any]) -> bool:
     if "tasks" not in members:
         return "value" in members and OF_CALLS.isdisjoint(members) and OF_GROUPS.isdisjoint(members)
     return False  # groups are read with a second look
-
-
-def _one_of_its_kind(members: Set[str], path: str, id: str | None) -> Iterator[Problem]:
-    """Find out what a task with these members does: it calls a tool, makes a value, or is a group
-    of tasks."""
-    kinds = [name for name in ("tool", "tasks", "value") if name in members]
-    match kinds:
-        case []:
-            place = f"{path}.tool"
-            yield Problem(place, "missing_field", "tool is missing.", _HINTS["tool"], id)
-        case ["tool", *others] if others:
-            message = "A task calls a tool, makes a value or is a group of tasks: one of them."
-            hint = f"Put {others[0]} into a task of its own, or leave out one of the two."
-            yield Problem(f"{path}.{others[0]}", "unknown_field", message, hint, id)
-        case ["tool"]:
-            yield from _not_for("a call", members & OF_GROUPS, "groups of tasks", path, id)
-        case ["value"]:
-            yield from _not_for("a value", members & OF_CALLS, "calls of tools", path, id)
-            yield from _not_for("a value", members & OF_GROUPS, "groups of tasks", path, id)
-        case _:
-            yield from _not_for("a group", members & OF_CALLS, "calls of tools", path, id)
-
-
-def _not_for(
-    what: str, names: Set[str], others: str, path: str, id: str | None
-) -> Iterator[Problem]:
-    for name in sorted(names):
-        message = f"{name} is for {others}; {what} takes none."
-        yield Problem(f"{path}.{name}", "unknown_field", message, REMOVE.advice, id, REMOVE)
 
 
 def _is_of_tasks(problem: Problem) -> bool:
@@ -575,97 +504,3 @@ def _strict(document: object, max_bytes: int) -> tuple[object, list[str]]:
             ]
         )
     return document, slips
-
-
-def _count(tasks: int, most: int, *, may_be_empty: bool) -> Iterator[Problem]:
-    if not tasks and not may_be_empty:
-        yield Problem("tasks", "limit_exceeded", "A DAG has at least one task.", "Send one.")
-    if tasks > most:
-        message = f"There are {tasks:,} tasks; at most {most:,} fit in one DAG."
-        yield Problem("tasks", "limit_exceeded", message, "Split it, or use for_each.")
-
-
-_UNIONS = frozenset({"for_each", "cache"})
-"""Fields with several types: each of them reports a problem, with its own place."""
-
-
-def _fixed_field(model: type[BaseModel], name: str, value: Any, detail: ErrorDetails) -> Fix | None:
-    """Return the value that *value* of the field *name* was certainly meant to be: one that the
-    model takes."""
-    if detail["type"] == "missing" or value is None:
-        return None
-    expected = str(detail.get("ctx", {}).get("expected", ""))
-    options = re.findall("'([^']+)'", expected)
-    minimal: dict[str, Any] = {"id": "a", "tool": "s:t"} if model is Task else {"tasks": ()}
-    for meant in meant_for(value, name, options):
-        try:
-            model.model_validate({**minimal, name: meant}, by_alias=True, by_name=False)
-        except ValidationError:
-            continue
-        return Fix(Op.REPLACE, meant)
-    return None
-
-
-def _problem(detail: ErrorDetails, path: str, id: str | None, fix: Fix | None) -> Problem:
-    name = str(detail["loc"][0])
-    field = name + "".join(f"[{step}]" for step in detail["loc"][1:] if isinstance(step, int))
-    place = f"{path}.{field}".lstrip(".")
-    match detail["type"]:
-        case "missing":
-            return Problem(place, "missing_field", f"{name} is missing.", _HINTS.get(name), id)
-        case "string_pattern_mismatch":
-            hint = (
-                "An id is 1 to 64 letters (A to Z), digits, _, - or ., and starts with a "
-                "letter, a digit or _."
-            )
-            return Problem(place, "invalid_id", f"Invalid id {short(detail['input'])}.", hint, None)
-    message = f"{field} must be {_expected(name, detail)}; it is {short(detail['input'])}."
-    advice = fix.advice if fix is not None else _HINTS.get(name)
-    return Problem(place, "wrong_type", message, advice, id, fix)
-
-
-def _expected(name: str, detail: ErrorDetails) -> str:
-    """Describe what would be right."""
-    limits = detail.get("ctx", {})
-    match detail["type"]:
-        case _ if name == "for_each":
-            return "a list, or one reference to a list"
-        case "greater_than":
-            return f"above {limits['gt']:g}"
-        case "greater_than_equal":
-            return f"at least {limits['ge']:g}"
-        case "less_than_equal":
-            return f"at most {limits['le']:g}"
-        case "string_too_long":
-            return f"at most {limits['max_length']:,} characters"
-        case "literal_error":
-            return str(limits["expected"]).replace("'", '"')
-    return _EXPECTED.get(detail["type"]) or detail["msg"]
-
-
-def _duplicates(
-    tasks: Sequence[Task],
-    path: str = "tasks",
-    places: Sequence[int] | None = None,
-    inner: Mapping[str, Sequence[int]] | None = None,
-    before: str = "",
-    taken: dict[str, str] | None = None,
-) -> list[Problem]:
-    """Find the tasks whose id another has: in the same group, or as the path of ids that names a
-    task in a group (`group.task`)."""
-    first: dict[str, str] = {} if taken is None else taken
-    problems = []
-    places = range(len(tasks)) if places is None else places
-    for place, task in zip(places, tasks, strict=True):
-        where, whole_id = f"{path}[{place}]", f"{before}{task.id}"
-        if whole_id in first:
-            message = f'The id "{whole_id}" is taken by {first[whole_id]}.'
-            hint = "Give each task its own id."
-            problems.append(Problem(f"{where}.id", "duplicate_id", message, hint, task.id))
-        first.setdefault(whole_id, where)
-        if task.tasks is not None:
-            within = f"{where}.tasks"
-            problems += _duplicates(
-                task.tasks, within, (inner or {}).get(within), inner, f"{whole_id}.", first
-            )
-    return problems
