@@ -78,7 +78,6 @@ def test_a_document_has_at_least_one_task_and_not_too_many(tasks: int, codes: in
     [
         ("retries", "3", 3),
         ("timeout_s", "5s", 5.0),
-        ("depends_on", "a", ["a"]),
         ("weight", [], None),
     ],
 )

@@ -68,9 +68,9 @@ class Task(BaseModel):
     "Tasks").
 
     A field that says how a tool is called is in `OF_CALLS` (`forms.py`) too, one for groups in
-    `OF_GROUPS`, one that changes nothing in what comes out in `HOW_IT_RUNS`. What other engines call a field may be
-    added in `variants.py`. A misspelled name, or `"5s"` for a field that ends in `_s`, is
-    recognized for every field.
+    `OF_GROUPS`, one that changes nothing in what comes out in `HOW_IT_RUNS`. What other engines
+    call a field may be added in `variants.py`. A misspelled name, or `"5s"` for a field that ends
+    in `_s`, is recognized for every field.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
