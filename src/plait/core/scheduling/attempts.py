@@ -1,0 +1,180 @@
+"""The calls of one run: those that may start, those in flight, and those that pause before they
+are made again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, MutableMapping
+from dataclasses import replace
+
+from ...errors import CallError
+from .events import Abort, Command, Delayed, Failure, Key, RunNotice, Sleep, Status, Wait
+from .frame import Frame
+from .moves import Moves
+from .retry import RetryBudgets, backoff_s
+from .state import TaskCall
+
+
+class Attempts:
+    """The attempts of the calls of one run. Times are in seconds, on the caller's clock."""
+
+    def __init__(
+        self,
+        moves: Moves,
+        notices: list[RunNotice],
+        waited: MutableMapping[tuple[str, str], float],
+        jitter: Callable[[], float],
+    ) -> None:
+        self.ready: list[TaskCall] = []
+        """Calls that may start, for the scheduler to take."""
+        self.withdrawn: list[TaskCall] = []
+        """Calls that were ready and are not to be made any more, although the run goes on."""
+        self.open: dict[Key, TaskCall] = {}
+        """Calls in flight, and those that wait for their next attempt."""
+        self.commands: list[Command] = []
+        self.most_in_flight = 0
+        """The most calls in flight at one moment."""
+        self.jitters: list[float] = []
+        """The random shares of the pauses before repeated calls, in the order in which they were
+        drawn."""
+        self.budgets = RetryBudgets()
+        self._in_flight = 0
+        self._moves = moves
+        self._notices = notices
+        self._waited = waited
+        self._jitter = jitter
+
+    def add(self, calls: Iterable[TaskCall], frame: Frame, now: float) -> None:
+        """Let *calls* of a task of *frame* start as soon as there is room for them."""
+        for call in calls:
+            call.frame = frame
+            call.waiting_since = now
+            self._may_start(call)
+
+    def _may_start(self, call: TaskCall) -> None:
+        self.ready.append(call)
+        if call.frame.around is not None:
+            call.frame.ready[call.key] = call
+
+    def start(self, call: TaskCall, now: float) -> int:
+        """Start *call*; gives the number of the attempt."""
+        call.attempts += 1
+        call.started_at, call.paused_s = now, 0.0
+        self.open[call.key] = call
+        self._in_flight += 1
+        if self._in_flight > self.most_in_flight:
+            self.most_in_flight = self._in_flight
+        state = call.frame.states[call.planned.id]
+        state.attempts += 1
+        if state.started_at is None:
+            state.started_at = now
+            state.waits += call.waits
+        if call.attempts == 1:
+            self.budgets.called(call.planned.tool.server)
+            for wait in call.waits:
+                self._waited[wait.why, wait.on] += wait.seconds
+        if call.frame.around is not None:
+            self._start_in_group(call, now)
+        if state.status is Status.READY:
+            self._moves.task(state, Status.RUNNING, now, call)
+        if call.key.item is not None:
+            self._moves.item(state, call.key.item, Status.RUNNING, now, call)
+        return call.attempts
+
+    def _start_in_group(self, call: TaskCall, now: float) -> None:
+        """Note that the groups around *call*, and their items, run."""
+        del call.frame.ready[call.key]
+        for around in call.frame.groups():
+            state = around.state
+            state.attempts += 1
+            if state.status is Status.READY:
+                state.started_at = now
+                self._moves.task(state, Status.RUNNING, now)
+            if around.item is not None:
+                assert state.items is not None
+                if state.items.statuses[around.item] is Status.READY:
+                    self._moves.item(state, around.item, Status.RUNNING, now)
+
+    def sent(self, key: Key, now: float) -> None:
+        """Note that the call of *key*, which was started before, has waited for its server until
+        now."""
+        call = self.open[key]
+        state = call.frame.states[call.planned.id]
+        if call.started_at is None:
+            return
+        wait = Wait("server", call.planned.tool.server, now - call.started_at)
+        self._waited[wait.why, wait.on] += wait.seconds
+        is_first = state.started_at == call.started_at
+        if is_first:
+            state.waits += (wait,)
+            state.started_at = now
+        call.started_at = now
+        self._notices.append(Delayed(key, wait, is_first, now))
+
+    def close(self, key: Key, now: float) -> TaskCall:
+        """End the call of *key*: it was answered, or is not awaited any more."""
+        call = self.open.pop(key)
+        call.took_s = None
+        if call.started_at is not None:
+            self._in_flight -= 1
+            call.took_s = now - call.started_at
+            call.frame.states[call.planned.id].busy_s += call.took_s
+            if call.frame.around is not None:
+                for around in call.frame.groups():
+                    around.state.busy_s += call.took_s
+        return call
+
+    def abort(self, key: Key, now: float) -> TaskCall | None:
+        """End the call of *key*, or the pause before its next attempt; gives the call if there was
+        one."""
+        if key not in self.open:
+            return None
+        self.commands.append(Abort(key))
+        return self.close(key, now)
+
+    def withdraw(self, frame: Frame) -> None:
+        """Give up the calls of *frame* that are ready."""
+        self.ready[:] = [call for call in self.ready if call.key not in frame.ready]
+        self.withdrawn += frame.ready.values()
+        frame.ready.clear()
+
+    def try_again(self, call: TaskCall, error: CallError, now: float) -> Failure | None:
+        """Pause before *call*, which was closed, is made again after *error*. Gives the failure of
+        its task where it is not tried again, with the reason."""
+        failure, retries = Failure.of(error), call.planned.task.retries
+        if not retries:
+            return failure
+        if not error.retryable:
+            reason = "retries are for calls that time out, are lost or cannot be sent"
+        elif call.attempts > retries:
+            return failure
+        elif not self.budgets.take(server := call.planned.tool.server):
+            reason = f"too many calls of {server} failed lately"
+        else:
+            self._back_off(call, error, failure, now)
+            return None
+        hint = f"It was not tried again: {reason}."
+        return replace(failure, hint=f"{failure.hint} {hint}" if failure.hint else hint)
+
+    def _back_off(self, call: TaskCall, error: CallError, failure: Failure, now: float) -> None:
+        self.open[call.key] = call
+        call.started_at = None
+        jitter = self._jitter()
+        self.jitters.append(jitter)
+        state, item = call.frame.states[call.planned.id], call.key.item
+        if item is None:
+            self._moves.task(state, Status.BACKING_OFF, now, call, failure, jitter)
+        else:
+            self._moves.item(
+                state, item, Status.BACKING_OFF, now, call, error=failure, jitter=jitter
+            )
+        self.commands.append(Sleep(call.key, backoff_s(call.attempts, jitter, error)))
+
+    def wake(self, key: Key, now: float) -> None:
+        """End a pause before a repeated call."""
+        call = self.open.pop(key)
+        state = call.frame.states[call.planned.id]
+        if state.status is Status.BACKING_OFF:
+            self._moves.task(state, Status.READY, now)
+        if key.item is not None:
+            self._moves.item(state, key.item, Status.READY, now, call)
+        self._may_start(call)

@@ -1,0 +1,129 @@
+"""Groups: each item has a frame of its own, made when its turn comes and dropped when it has ended.
+
+At most `MAX_FRAMES` items of a group are under way at once, so that ten thousand of them hold no
+more than that.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ...errors import CallError
+from ..language.templates import Scope
+from ..planning.plan import PlannedTask
+from ..tools.output import Output
+from ..values.strict import Json
+from .calls import items_of, made
+from .earlier_items import items_to_reuse
+from .events import Failure, Status
+from .frame import Around, Frame
+from .state import Group, Items
+
+if TYPE_CHECKING:  # the tasks in a group live as all others do
+    from .lifecycle import Lifecycle
+
+MAX_FRAMES = 64
+"""Most items of one group under way at once, unless it has a `max_concurrency`."""
+
+
+class Groups:
+    """The groups of one run."""
+
+    def __init__(self, tasks: Lifecycle) -> None:
+        self._tasks = tasks
+        self._tallies = tasks.tallies
+
+    def begin(self, frame: Frame, planned: PlannedTask, scope: Scope, now: float) -> None:
+        """Start the first items of *planned*, a group. Raises `CallError`."""
+        state = frame.states[planned.id]
+        values: list[Json] = [None]
+        reusable: dict[int, Output] = {}
+        if planned.items is not None:
+            values = items_of(planned, scope, self._tasks.limits.max_items)
+            state.items = Items(len(values))
+            if (earlier := self._tasks.earlier_items.get(planned.id)) is not None:
+                reusable = items_to_reuse(earlier, planned, scope.outputs, enumerate(values))
+        self._tasks.moves.task(state, Status.READY, now)
+        left = [index for index in range(len(values)) if index not in reusable]
+        state.group = Group(values, deque(left), planned.task.max_concurrency or MAX_FRAMES)
+        if state.items is not None:
+            self._tasks.reuse_items(reusable, state, state.items, now)
+        if left:
+            self._open_frames(frame, planned, now)
+        else:
+            self._tasks.end_items(frame, planned.id, now)
+
+    def _open_frames(self, frame: Frame, planned: PlannedTask, now: float) -> None:
+        """Start as many items of the group *planned* as may be under way at once."""
+        state = frame.states[planned.id]
+        group = state.group
+        assert group is not None
+        assert planned.inner is not None
+        while group.left and len(group.frames) < group.window:
+            index = group.left.popleft()
+            around = Around(frame, planned.id, None if state.items is None else index)
+            item = group.values[index]
+            inner = Frame(frame.run, planned.inner, around=around, item=item, tallies=self._tallies)
+            group.frames[index] = inner
+            if state.items is not None:
+                self._tasks.moves.item(state, index, Status.READY, now)
+            for id, one in inner.states.items():
+                if not one.needs_left:
+                    self._tasks.due(inner, id, now)
+            if state.status.is_final:
+                return  # a failure has ended the run
+
+    def fail_around(self, frame: Frame, id: str, now: float) -> None:
+        """Note that task *id* of *frame* has failed, and with it the item that the frame is for, if
+        that needs it."""
+        if frame.around is None or id not in frame.around.planned.needed:
+            return
+        error = frame.states[id].error
+        name = self._tallies[id].outline.place(frame.states[id].key)
+        if frame.failure is None and error is not None:
+            message = f"{name}: {error.message}"
+            frame.failure = replace(error, message=message, caused_by=name)
+        if frame.around.planned.task.fail_fast:
+            why = Failure("fail_fast", self._tasks.why("fail_fast", name), caused_by=name)
+            self._tasks.stop_frame(frame, now, why)
+            self.end_frame(frame, now)
+
+    def end_frame(self, frame: Frame, now: float) -> None:
+        """End the item of *frame*, whose tasks have ended."""
+        around = frame.around
+        assert around is not None
+        frame.is_ended = True
+        parent, id, index = around
+        state, planned = around.state, around.planned
+        assert state.group is not None
+        del state.group.frames[index or 0]
+        failure, output = frame.failure, None
+        if failure is None:
+            try:
+                output = made(planned, frame.result_scope)
+                self._tasks.keep(parent, output)
+            except CallError as error:
+                failure, output = Failure.of(error), None
+        self._tasks.usage.bytes -= frame.bytes
+        if index is None or state.items is None:
+            state.output, state.error = output, failure
+            if output is not None:
+                parent.outputs[id] = output
+            self._tasks.moves.task(state, Status.SUCCESS if failure is None else Status.FAILED, now)
+            self._tasks.end(parent, id)
+            self._tasks.after_failure(parent, id, now)
+            return
+        state.items.left -= 1
+        if failure is not None:
+            state.items.errors.append((index, failure))
+            self._tasks.moves.item(state, index, Status.FAILED, now, error=failure)
+        elif output is not None:
+            state.items.outputs[index] = output
+            size = output.size_bytes
+            self._tasks.moves.item(state, index, Status.SUCCESS, now, output_bytes=size)
+        if state.items.left == 0 or (failure is not None and self._tasks.is_fail_fast):
+            self._tasks.end_items(parent, id, now)
+        else:
+            self._open_frames(parent, planned, now)

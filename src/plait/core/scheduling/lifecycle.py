@@ -1,0 +1,383 @@
+"""The life of the tasks of one run, from the moment their dependencies have settled to their ends.
+
+A task that ends goes into a queue, and `advance` works through that: what depends on the task, or
+waited for it because of a conflict or a layer, is decided in turn.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Protocol
+
+from ...errors import CallError, CallTimeout, InvalidOutput, OutputTooLarge
+from ..language.templates import Scope
+from ..planning.plan import PlannedTask
+from ..tools.output import Output
+from ..values.problems import written
+from .attempts import Attempts
+from .calls import blamed, items_of, made, reason_to_skip
+from .earlier_items import EarlierItems, items_to_reuse
+from .events import Failure, Key, RunLimits, Status, Wait
+from .frame import Frame
+from .groups import Groups
+from .moves import Moves
+from .state import Items, TaskCall, TaskState
+from .tally import Tally
+from .usage import Usage
+
+MAX_NOTES = 20
+"""Most notes on arguments of one run."""
+
+
+class CallsOf(Protocol):
+    """Makes the calls of a task whose dependencies have settled (`core/scheduling/calls.py`)."""
+
+    def __call__(
+        self, key: Key, planned: PlannedTask, scope: Scope, max_items: int, /
+    ) -> tuple[list[TaskCall], Items | None]: ...
+
+
+class Lifecycle:
+    """The tasks of one run, from due to ended. Times are in seconds, on the caller's clock."""
+
+    def __init__(
+        self,
+        root: Frame,
+        moves: Moves,
+        attempts: Attempts,
+        limits: RunLimits,
+        calls: CallsOf,
+        earlier_items: Mapping[str, EarlierItems],
+        tallies: Mapping[str, Tally],
+    ) -> None:
+        self.stopped_by: str | None = None
+        """`cancelled`, `timeout` or `fail_fast`, if something ended the run early."""
+        self.notes: list[str] = []
+        """Changes that were made in arguments once they were known."""
+        self.usage = Usage(limits)
+        self.limits = limits
+        self.moves = moves
+        self.attempts = attempts
+        self.earlier_items = earlier_items
+        """The `for_each` tasks of which not all items succeeded in the earlier run."""
+        self.is_fail_fast = root.plan.dag.fail_fast
+        self.tallies = tallies
+        """The tasks in groups, by whole id."""
+        self._root = root
+        self._calls = calls
+        self._groups = Groups(self)
+        self._settled: deque[tuple[Frame, str]] = deque()
+        """The tasks that have ended and whose dependents do not know it yet."""
+
+    def due(self, frame: Frame, id: str, now: float) -> None:
+        """Note that the dependencies of *id* have settled."""
+        state = frame.states[id]
+        if state.due_at is None and state.status is Status.PENDING:
+            state.due_at = now
+        if frame.may_decide(id):
+            self._decide(frame, id, now)
+
+    def _decide(self, frame: Frame, id: str, now: float) -> None:
+        """Make *id*, which nothing in this run holds back, ready; or skip it, or fail it."""
+        planned, state = frame.plan.tasks[id], frame.states[id]
+        scope = frame.scope(planned)
+        reusable: dict[int, Output] = {}
+        try:
+            reason = reason_to_skip(planned, scope, frame.states)
+            if reason is None and not planned.makes_calls:
+                begin = self._make if planned.is_value else self._groups.begin
+                begin(frame, planned, scope, now)
+                return
+            if reason is None:
+                calls, items = self._calls(state.key, planned, scope, self.limits.max_items)
+                if (earlier := self.earlier_items.get(id)) is not None and items is not None:
+                    given = [(call.key.item or 0, call.item) for call in calls]
+                    reusable = items_to_reuse(earlier, planned, scope.outputs, given)
+                    calls = [call for call in calls if call.key.item not in reusable]
+                self.usage.add_calls(len(calls))
+        except CallError as error:
+            self._give_up(frame, id, error, Failure.of(error), now)
+            return
+        if reason is not None:
+            self._skip(frame, id, reason, now)
+            return
+        state.items = items
+        changed = [call for call in calls if call.left_out]
+        notes = self._notes_on(changed) if changed else ()
+        self.moves.task(state, Status.READY, now, notes=notes)
+        self.attempts.add(calls, frame, now)
+        if items is not None:
+            self.reuse_items(reusable, state, items, now)
+            self._look_at_items(calls, frame, id, items, now)
+
+    def _make(self, frame: Frame, planned: PlannedTask, scope: Scope, now: float) -> None:
+        """Make the value of *planned*, or one for each of its items. Raises `CallError`."""
+        id, state = planned.id, frame.states[planned.id]
+        if planned.items is None:
+            output = made(planned, scope)
+            self.keep(frame, output)
+            state.output = frame.outputs[id] = output
+            self.moves.task(state, Status.READY, now)
+            self.moves.task(state, Status.SUCCESS, now)
+            self.end(frame, id)
+            return
+        values = items_of(planned, scope, self.limits.max_items)
+        state.items = items = Items(len(values))
+        self.moves.task(state, Status.READY, now)
+        for index, value in enumerate(values):
+            try:
+                output = made(planned, Scope(scope.outputs, value, index, scope.names))
+                self.keep(frame, output)
+            except CallError as error:
+                failure = Failure.of(error)
+                items.errors.append((index, failure))
+                self.moves.item(state, index, Status.FAILED, now, error=failure)
+            else:
+                items.outputs[index] = output
+                size = output.size_bytes
+                self.moves.item(state, index, Status.SUCCESS, now, output_bytes=size)
+            items.left -= 1
+        self.end_items(frame, id, now)
+
+    def keep(self, frame: Frame, output: Output) -> None:
+        """Count *output* of a task of *frame*. Raises `OutputTooLarge`."""
+        self.usage.keep(output)
+        if frame.around is not None:
+            frame.bytes += output.memory_bytes
+
+    def stop(self, why: str, now: float, caused_by: str | None = None) -> None:
+        """End every unfinished task: *why* is `cancelled`, `timeout` or `fail_fast`."""
+        self.stopped_by = self.stopped_by or why
+        error = Failure(why, self.why(why, caused_by), caused_by=caused_by)
+        self.stop_frame(self._root, now, error)
+        self._settled.clear()
+        self.attempts.ready.clear()
+        self.attempts.withdrawn.clear()
+
+    def stop_frame(self, frame: Frame, now: float, error: Failure) -> None:
+        """End every unfinished task of *frame*."""
+        frame.is_ended = True
+        for state in frame.states.values():
+            if state.status.is_final:
+                continue
+            state.error = error
+            self.stop_items(state, now, error)
+            call = self.attempts.abort(state.key, now)
+            was_sent = state.attempts > 0 or error.code == "cancelled"
+            self.moves.task(state, Status.CANCELLED if was_sent else Status.SKIPPED, now, call)
+            frame.unsettled -= 1
+        self.attempts.withdraw(frame)
+
+    def after_failure(self, frame: Frame, id: str, now: float) -> None:
+        """Do what follows from the end of *id*, if it has failed, beyond its dependents."""
+        if frame.states[id].status not in {Status.FAILED, Status.TIMEOUT}:
+            return
+        self._groups.fail_around(frame, id, now)
+        if self.is_fail_fast and frame.around is None:
+            self.stop("fail_fast", now, id)
+
+    def _notes_on(self, calls: list[TaskCall]) -> tuple[str, ...]:
+        """Note, once for each place, what was left out of the arguments of *calls*."""
+        left_out = dict.fromkeys(
+            (call.key.task, place) for call in calls for place in call.left_out
+        )
+        notes = [
+            f"{task}.arguments{written(place)} was null or empty text and was left out; the tool "
+            "does not take it"
+            for task, place in left_out
+        ][: max(MAX_NOTES - len(self.notes), 0)]
+        self.notes += notes
+        return tuple(notes)
+
+    def reuse_items(
+        self, reusable: Mapping[int, Output], state: TaskState, items: Items, now: float
+    ) -> None:
+        for index, output in reusable.items():
+            items.outputs[index] = output
+            items.left -= 1
+            self.usage.bytes += output.memory_bytes
+            self.moves.item(state, index, Status.SUCCESS, now, output_bytes=output.size_bytes)
+
+    def _look_at_items(
+        self, calls: list[TaskCall], frame: Frame, id: str, items: Items, now: float
+    ) -> None:
+        state = frame.states[id]
+        for call in calls:
+            assert call.key.item is not None
+            self.moves.item(state, call.key.item, Status.READY, now, call)
+        for index, error in items.errors:  # they could not be made
+            self.moves.item(state, index, Status.FAILED, now, error=error)
+        if items.left == 0 or (items.errors and self.is_fail_fast):
+            self.end_items(frame, id, now)
+
+    def succeed(self, call: TaskCall, output: Output, now: float, *, cached: bool) -> None:
+        frame, id, item = call.frame, call.planned.id, call.key.item
+        state = frame.states[id]
+        if not cached:
+            state.is_fresh = True
+            for around in frame.groups():
+                around.state.is_fresh = True
+        if item is None or state.items is None:
+            state.output = output
+            frame.outputs[id] = output
+            self.moves.task(state, Status.SUCCESS, now, call)
+            self.end(frame, id)
+            return
+        state.items.outputs[item] = output
+        self.moves.item(
+            state, item, Status.SUCCESS, now, call, output_bytes=output.size_bytes, cached=cached
+        )
+        state.items.left -= 1
+        if state.items.left == 0:
+            self.end_items(frame, id, now)
+
+    def fail(self, call: TaskCall, error: CallError, failure: Failure, now: float) -> None:
+        frame, id, item = call.frame, call.planned.id, call.key.item
+        state = frame.states[id]
+        if item is None or state.items is None:
+            self._give_up(frame, id, error, failure, now, call)
+            return
+        state.items.errors.append((item, failure))
+        state.items.left -= 1
+        status = Status.TIMEOUT if isinstance(error, CallTimeout) else Status.FAILED
+        self.moves.item(state, item, status, now, call, error=failure)
+        if self.is_fail_fast or state.items.left == 0:
+            self.end_items(frame, id, now)
+
+    def _give_up(
+        self,
+        frame: Frame,
+        id: str,
+        error: CallError,
+        failure: Failure,
+        now: float,
+        call: TaskCall | None = None,
+    ) -> None:
+        state = frame.states[id]
+        state.error = failure
+        if isinstance(error, InvalidOutput):
+            self._keep_what_is_invalid(state, error)
+        was_late = isinstance(error, CallTimeout) and state.status is Status.RUNNING
+        self.moves.task(state, Status.TIMEOUT if was_late else Status.FAILED, now, call)
+        self.end(frame, id)
+        self.after_failure(frame, id, now)
+
+    def end_items(self, frame: Frame, id: str, now: float) -> None:
+        state = frame.states[id]
+        items = state.items
+        assert items is not None
+        self.stop_items(state, now, Failure("fail_fast", self.why("fail_fast", id), caused_by=id))
+        if items.errors:
+            items.errors.sort(key=lambda pair: pair[0])
+            state.error = items.errors[0][1]
+            if state.output is not None:
+                frame.partial[id] = state.output
+            self.moves.task(state, Status.FAILED, now)
+            self.end(frame, id)
+            self.after_failure(frame, id, now)
+            return
+        assert state.output is not None
+        frame.outputs[id] = state.output
+        self.moves.task(state, Status.SUCCESS, now)
+        self.end(frame, id)
+
+    def stop_items(self, state: TaskState, now: float, error: Failure) -> None:
+        """Stop the items of a task, because of *error*; the outputs so far make its output."""
+        if state.group is not None:
+            for inner in state.group.frames.values():
+                self.stop_frame(inner, now, error)
+            state.group = None
+        if (items := state.items) is None:
+            return
+        for index, status in enumerate(items.statuses):
+            if not status.is_final:
+                call = self.attempts.abort(state.key._replace(item=index), now)
+                self.moves.item(state, index, Status.CANCELLED, now, call)
+        state.output = items.output()
+
+    def _skip(self, frame: Frame, id: str, reason: Failure, now: float) -> None:
+        state = frame.states[id]
+        state.error = reason
+        self.moves.task(state, Status.SKIPPED, now)
+        self.end(frame, id)
+
+    def advance(self, now: float) -> None:
+        while self._settled:
+            frame, id = self._settled.popleft()
+            for dependent in frame.plan.dependents[id]:
+                self._dependency_settled(frame, dependent, id, now)
+            for follower, resource in frame.released(id):
+                self._turn_came(frame, follower, id, resource, now)
+            for next_id in frame.opened(id):
+                if frame.states[next_id].needs_left == 0:
+                    self.due(frame, next_id, now)
+            if frame.unsettled == 0 and frame.around is not None and not frame.is_ended:
+                self._groups.end_frame(frame, now)
+
+    def _dependency_settled(self, frame: Frame, id: str, need: str, now: float) -> None:
+        state = frame.states[id]
+        state.needs_left -= 1
+        if state.status is not Status.PENDING:
+            return
+        planned = frame.plan.tasks[id]
+        is_lost = need not in frame.outputs and need in planned.requires
+        if is_lost and planned.task.trigger_rule == "all_success":
+            self._skip(frame, id, blamed(need, frame.states), now)
+        elif state.needs_left == 0:
+            self.due(frame, id, now)
+
+    def _turn_came(self, frame: Frame, id: str, after: str, resource: str, now: float) -> None:
+        """Let *id* go on: *after*, with which it conflicts, has finished."""
+        state = frame.states[id]
+        if state.due_at is None or state.status is not Status.PENDING:
+            return
+        if now > state.due_at:
+            state.waits = (Wait("conflict", after, now - state.due_at, resource),)
+        if frame.may_decide(id):
+            self._decide(frame, id, now)
+
+    def end(self, frame: Frame, id: str) -> None:
+        frame.unsettled -= 1
+        self._settled.append((frame, id))
+
+    def take_over(self, reused: Mapping[str, Output], now: float) -> None:
+        """Take over the tasks that succeeded in an earlier run, and lists with failed items that
+        are referred to."""
+        for id, output in reused.items():
+            state = self._root.states[id]
+            state.output = output
+            if (earlier := self.earlier_items.get(id)) is None:
+                state.status = Status.SUCCESS
+            else:
+                self._take_over_failed(state, earlier, now)
+            self._root.outputs[id] = output
+            self.usage.bytes += output.memory_bytes
+            self.end(self._root, id)
+
+    def _take_over_failed(self, state: TaskState, earlier: EarlierItems, now: float) -> None:
+        state.error, items = earlier.error, earlier.items()
+        statuses, items.statuses = items.statuses, [Status.PENDING] * len(items.statuses)
+        state.items = items
+        self.moves.task(state, Status.FAILED, now)
+        errors = dict(items.errors)
+        for index, status in enumerate(statuses):
+            ended = Status.FAILED if status is Status.TIMEOUT else status
+            self.moves.item(state, index, ended, now, error=errors.get(index))
+
+    def _keep_what_is_invalid(self, state: TaskState, error: InvalidOutput) -> None:
+        """Keep the invalid output for `get_run`, if it fits the run's limit."""
+        if error.output is not None:
+            output = Output.of(error.output)
+            with suppress(OutputTooLarge):
+                self.usage.keep(output)
+                state.output = output
+
+    def why(self, why: str, caused_by: str | None) -> str:
+        match why:
+            case "timeout":
+                return f"the run's timeout of {self.limits.timeout_s:g} s passed"
+            case "fail_fast":
+                return f"{caused_by} failed, and fail_fast is on"
+        return "the run was cancelled"
