@@ -30,6 +30,7 @@ SOURCE = {
         ("${OUTPUT[a].name}.txt", "n.txt"),
         ('${OUTPUT[a].gone ?? "none"}', "none"),
         ("${OUTPUT[a].gone ?? [1, {}]}", [1, {}]),
+        ("${OUTPUT[a].gone ?? OUTPUT[a].none ?? OUTPUT[a].name ?? 0}", "n"),
         ("$$OUTPUT[a]", "$OUTPUT[a]"),
     ],
 )
@@ -154,6 +155,26 @@ async def test_a_task_whose_only_links_to_a_failed_task_are_guarded_runs(house: 
     )
     assert [task.status for task in result.tasks] == ["failed", "success", "skipped"]
     assert result.outputs["b"] == {"x": "d"}
+
+
+async def test_either_branch_goes_into_one_argument_with_a_chain_of_defaults(house: House) -> None:
+    chain = "${OUTPUT[a].n ?? OUTPUT[b].n ?? null}"
+    result = await house.run(
+        task("a", "s:fail"),
+        task("b", n=2),
+        task("c", x=chain),
+        task("d", x="${OUTPUT[b].n ?? OUTPUT[a].n}"),
+    )
+    assert [task.status for task in result.tasks] == ["failed", "success", "success", "skipped"]
+    assert result.outputs["c"] == {"x": 2}
+
+
+async def test_a_trigger_rule_that_is_written_down_decides_alone(house: House) -> None:
+    guarded = task("b", x="${OUTPUT[a].n ?? 1}")
+    result = await house.run(
+        task("a", "s:fail"), guarded, guarded | {"id": "c", "trigger_rule": "all_success"}
+    )
+    assert [task.status for task in result.tasks] == ["failed", "success", "skipped"]
 
 
 async def test_an_unknown_id_itself_and_a_dependent_are_refused_before_anything_runs(

@@ -16,6 +16,7 @@ from plait.core.language.references import (
     Every,
     Missing,
     Reference,
+    own_text,
     parse,
     written_step,
 )
@@ -99,6 +100,35 @@ def test_a_default_guards_its_own_reference_alone() -> None:
     assert (bare.task, bare.is_guarded) == ("b", False)
 
 
+def test_a_default_may_be_another_reference_and_each_guards_its_own() -> None:
+    text = "${OUTPUT[a].x ?? $OUTPUT[b].y[0] ?? ITEM.z ?? null}"
+    [head] = references(text, items=True)
+    assert [(link.task, link.path, link.text) for link in head.chain] == [
+        ("a", ("x",), text),
+        ("b", ("y", 0), "$OUTPUT[b].y[0]"),
+        ("$ITEM", ("z",), "$ITEM.z"),
+    ]
+    assert [link.is_guarded for link in head.chain] == [True, True, True]
+    assert head.last is None
+    [open_] = references("${OUTPUT[a]??OUTPUT[b]}")
+    assert [link.is_guarded for link in open_.chain] == [True, False]
+    assert open_.last is Missing.DEFAULT
+
+
+@table(
+    ("text", "own"),
+    [
+        ("$OUTPUT[a].x[0]", "OUTPUT[a].x[0]"),
+        ('${OUTPUT[a]["x y"] ?? 1}', 'OUTPUT[a]["x y"]'),
+        ("${ITEM[g].x ?? OUTPUT[b].y}", "ITEM[g].x"),
+        ("$INDEX", "INDEX"),
+    ],
+)
+def test_the_own_text_of_a_reference_is_its_start_and_its_path(text: str, own: str) -> None:
+    [reference] = references(text, items=True)
+    assert own_text(reference) == own
+
+
 @table(
     ("text", "said", "hint"),
     [
@@ -123,11 +153,31 @@ def test_a_default_guards_its_own_reference_alone() -> None:
         ("${OUTPUT[a].x-y}", "its closing brace is missing", '["a-b"]'),
         ("${OUTPUT[a].x ?? 1", "its closing brace is missing", "${OUTPUT[id].path}"),
         ("${OUTPUT[a].x ?? 1 2}", "its closing brace is missing", "${OUTPUT[id].path}"),
-        ("${OUTPUT[a].x ?? none}", "what follows ?? is not a JSON value", '?? "none"}'),
-        ("${OUTPUT[a].x ?? 'none'}", "what follows ?? is not a JSON value", '?? "none"}'),
-        ("${OUTPUT[a].x ?? NaN}", "what follows ?? is not a JSON value", '?? "none"}'),
-        ('${OUTPUT[a].x ?? {"k":1,"k":2}}', "what follows ?? is not a JSON value", '?? "none"}'),
+        (
+            "${OUTPUT[a].x ?? none}",
+            "what follows ?? is neither a JSON value nor a reference",
+            '?? "none"}',
+        ),
+        (
+            "${OUTPUT[a].x ?? 'none'}",
+            "what follows ?? is neither a JSON value nor a reference",
+            '?? "none"}',
+        ),
+        (
+            "${OUTPUT[a].x ?? NaN}",
+            "what follows ?? is neither a JSON value nor a reference",
+            '?? "none"}',
+        ),
+        (
+            '${OUTPUT[a].x ?? {"k":1,"k":2}}',
+            "what follows ?? is neither a JSON value nor a reference",
+            '?? "none"}',
+        ),
         ("$OUTPUT[a].x ?? 0", "A default needs braces.", "Write ${OUTPUT[a].x ?? 0}."),
+        ("$OUTPUT[a].x ?? $OUTPUT[b].y", "A default needs braces.", "?? $OUTPUT[b].y}."),
+        ("${OUTPUT[a] ?? ITEM.x}", "ITEM stands for an item", "only with for_each"),
+        ("${OUTPUT[a] ?? OUTPUT[b}", "is not a reference", "$OUTPUT[id].path"),
+        ("${OUTPUT[a]" + " ?? OUTPUT[b]" * 21 + "}", "at most 20 others", "Leave some out."),
         ("$OUTPUT[a]" + ".x" * 65, "at most 64 steps", "nearer to the root"),
     ],
 )

@@ -101,6 +101,27 @@ def test_a_default_is_used_without_a_path_and_without_an_output() -> None:
     assert resolved("${OUTPUT[a].n ?? 1}") == 3
 
 
+@table(
+    ("text", "value"),
+    [
+        ("${OUTPUT[a].gone ?? OUTPUT[l][0]}", 1),
+        ("${OUTPUT[gone] ?? OUTPUT[a].none ?? OUTPUT[a].name ?? 5}", "Ann"),
+        ("${OUTPUT[gone] ?? OUTPUT[a].none ?? 5}", 5),
+        ("${OUTPUT[gone] ?? OUTPUT[a].none}", None),
+        ("n: ${OUTPUT[gone] ?? OUTPUT[a].n}!", "n: 3!"),
+        ("${OUTPUT[gone].x ?? OUTPUT[w]} ${OUTPUT[w]}", "in it in it"),
+    ],
+)
+def test_the_first_of_a_chain_that_is_there_is_used(text: str, value: Any) -> None:
+    wrapped = Output({"result": "in it"}, is_wrapped=True)
+    assert resolved(text, Scope({**SCOPE.outputs, "w": wrapped})) == value
+
+
+def test_the_last_of_a_chain_without_a_default_says_why_it_has_no_value() -> None:
+    with pytest.raises(ReferenceFailed, match=r"\$OUTPUT\[gone\].y: gone did not succeed"):
+        resolved("${OUTPUT[a].gone ?? OUTPUT[gone].y}")
+
+
 def test_null_is_a_value_but_a_default_takes_its_place() -> None:
     assert resolved("$OUTPUT[a].none") is None
     assert resolved("${OUTPUT[a].none ?? 1}") == 1

@@ -86,6 +86,7 @@ def test_an_item_that_does_not_fit_is_refused_where_it_stands(
         (["a", "b"], {"text": "$ITEM"}),
         (["a", 2], {"text": "item $ITEM"}),
         ([{"t": "a"}, {}], {"text": '${ITEM.t ?? "none"}'}),
+        ([{"t": "a"}, {"u": "b"}], {"text": "${ITEM.t ?? ITEM.u}"}),
         ([{"t": "a", "n": 1}, {"t": "b", "n": None}], {"text": "$ITEM.t", "n": "$ITEM.n"}),
         ([{"t": "a", "s": "open"}, {"t": "b", "s": ""}], {"text": "$ITEM.t", "state": "$ITEM.s"}),
         (["a", "$OUTPUT[a].x"], {"text": "$ITEM"}),
@@ -96,6 +97,11 @@ def test_an_item_that_does_not_fit_is_refused_where_it_stands(
 )
 def test_items_that_fit_are_taken(items: Any, arguments: Any) -> None:
     assert planned(items, arguments).notes == ()
+
+
+def test_a_default_may_be_a_list() -> None:
+    [note] = planned(["a"], {"text": "${ITEM ?? []}"}).notes
+    assert note.endswith("the default of ${ITEM ?? []} does not fit")
 
 
 def test_what_is_wrong_with_all_items_alike_is_said_once_of_the_arguments() -> None:

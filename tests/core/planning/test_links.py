@@ -63,6 +63,25 @@ def test_a_task_requires_what_it_has_a_link_to_without_a_default() -> None:
     assert all(task.needs == ("t0",) for task in list(plan.tasks.values())[1:])
 
 
+def test_each_default_of_a_chain_guards_its_own_reference() -> None:
+    plan = planned(
+        {},
+        {},
+        {"arguments": {"x": "${OUTPUT[t0] ?? OUTPUT[t1] ?? null}"}},
+        {"arguments": {"x": "by ${OUTPUT[t0] ?? OUTPUT[t1]}"}},
+        {"for_each": "${OUTPUT[t0] ?? OUTPUT[t1] ?? []}"},
+    )
+    readers = [*plan.tasks.values()][2:]
+    assert [task.needs for task in readers] == [("t0", "t1")] * 3
+    assert [set(task.requires) for task in readers] == [set(), {"t1"}, set()]
+
+
+def test_a_rule_that_is_written_down_decides_alone() -> None:
+    guarded = {"arguments": {"x": "${OUTPUT[t0] ?? 1}"}}
+    plan = planned({}, guarded, {**guarded, "trigger_rule": "all_success"})
+    assert [set(task.requires) for task in plan.tasks.values()] == [set(), set(), {"t0"}]
+
+
 def test_a_reference_in_a_key_or_an_escape_is_no_dependency() -> None:
     plan = planned({}, {"arguments": {"$OUTPUT[t0]": "$$OUTPUT[t9]"}, "literal": True})
     assert plan.layers == (("t0", "t1"),)

@@ -40,15 +40,19 @@ def test_references_are_bound_to_whole_ids_and_items_to_their_groups():
         "t": "${OUTPUT[b]} of $ITEM",
         "n": "$INDEX",
         "g": "$ITEM[g].y",
+        "c": "${OUTPUT[z] ?? OUTPUT[a] ?? ITEM}",
     }
     template, _ = compile_value(value, items=True)
     bound = OUTER.within(GROUP).bound(template, has_items=False)
     assert [reference.task for _, reference in bound.found] == [
-        "g.a", "g.b", "$ITEM[g]", "$INDEX[g]", "$ITEM[g]"
+        "g.a", "g.b", "$ITEM[g]", "$INDEX[g]", "$ITEM[g]", "z", "g.a", "$ITEM[g]"
     ]  # fmt: skip
     assert bound.references[0].text == "$OUTPUT[a].x"
+    assert bound.fill is not None
+    assert bound.fill[-1] == (("c",), bound.references[-3])
+    assert [link.task for link in bound.references[-3].chain] == ["z", "g.a", "$ITEM[g]"]
     own = OUTER.within(GROUP).bound(template, has_items=True)
-    assert [reference.task for _, reference in own.found][2:] == ["$ITEM", "$INDEX", "$ITEM[g]"]
+    assert [reference.task for _, reference in own.found][2:5] == ["$ITEM", "$INDEX", "$ITEM[g]"]
     assert OUTER.bound(template, has_items=True) is template
 
 

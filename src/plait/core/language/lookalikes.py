@@ -52,6 +52,7 @@ _POINTED = re.compile(
 _QUOTED = re.compile(rf"(\$\{{?OUTPUT\[)\s*[\"']?({_ID})[\"']?\s*(\])")
 _SINGLE = re.compile(r"(\?\?\s*)'([^'\"\\{}\n]{0,200})'(?=\s*(?:\}|$))")
 _OR = re.compile(rf"(\$\{{OUTPUT\[{_ID}\]{_STEPS}\s*)\|\|")
+_NESTED = re.compile(rf"(\?\?\s*)\$\{{((?:OUTPUT\[{_ID}\]|ITEM|INDEX){_STEPS})\}}")
 _DEFAULT = re.compile(rf"\$(OUTPUT\[{_ID}\]{_STEPS}\s*\?\?\s*[^\n{{}}]{{1,200}})")
 _FILTER = re.compile(
     rf"(?:{_REAL})(\s*\|\s*(?:upper|lower|trim|length|first|last|join|json|tojson|default|int|title"
@@ -121,9 +122,10 @@ def in_text(place: Place, text: str, ids: Collection[str], *, items: bool) -> Lo
     start = text[:MAX_CHARS]
     if (leftover := _leftover(place, text, start)) is not None:
         return leftover
-    found = list(_misspelt(start, ids))
+    free = _without_references(start, items=items)
+    found = list(_misspelt(free, ids))
     is_ours = bool(found)
-    found = found or foreign(start, ids, items=items)
+    found = found or foreign(free, ids, items=items)
     if found:
         ends = [0, *(one.end for one in found)]
         pieces = [text[a : one.start] for a, one in zip(ends, found, strict=False)]
@@ -207,6 +209,7 @@ def repaired(text: Any) -> str | None:
         return None
     better = _QUOTED.sub(r"\1\2\3", text[:MAX_CHARS])
     better = _SINGLE.sub(r'\1"\2"', _OR.sub(r"\1??", better))
+    better = _NESTED.sub(r"\1\2", better)
     better = _EVERY.sub(r"\1[*]", _OPTIONAL.sub(r"\1", better))
     if (default := _DEFAULT.fullmatch(better)) is not None:
         better = f"${{{default[1]}}}"
@@ -240,6 +243,21 @@ def _leftover(place: Place, text: str, start: str) -> Lookalike | None:
         rest = filtered[1].strip()
         return Lookalike(place, text, rest, None, None, is_ours=True, reason=_FUNCTIONS)
     return None
+
+
+def _without_references(text: str, *, items: bool) -> str:
+    """Blank out the references in braces that hold more than a path: what stands in them is
+    meant."""
+    if "${" not in text or ("??" not in text and "|" not in text):
+        return text
+    try:
+        pieces = parse(text, items=items)
+    except BadReference:
+        return text
+    for piece in pieces:
+        if isinstance(piece, Reference) and piece.text.startswith("${"):
+            text = text.replace(piece.text, "\0" * len(piece.text), 1)
+    return text
 
 
 def _unwrapped(found: re.Match[str]) -> str:

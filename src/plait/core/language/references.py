@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple, TypeAlias
 
@@ -16,6 +17,8 @@ from ..values.strict import Json, NotStrict, dumps, loads
 ITEM = "$ITEM"
 INDEX = "$INDEX"
 MAX_STEPS = 64
+MAX_CHAIN = 20
+"""Most references in one pair of braces, each the default of the one before it."""
 
 FROM_TEXT = (
     'Refer to a list. To make one from text, use select in that task: "lines(@)", or '
@@ -23,12 +26,15 @@ FROM_TEXT = (
 )
 """The hint for text where a list is wanted."""
 
+_NAMED = r"OUTPUT\[[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\]|(?:ITEM|INDEX)(?!\w)"
 _START = re.compile(
     r"\$(?P<escape>\$?)(?P<brace>\{?)(?:(?P<output>OUTPUT\[)|(?P<item>ITEM|INDEX)(?!\w))"
 )
 _ID = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,63})\]")
 _GROUP = re.compile(r"\[(?!-?[0-9]+\])([A-Za-z0-9_][A-Za-z0-9_.-]{0,63})\]")
 """The id of a group behind `$ITEM` or `$INDEX`: a whole number is an index into the item."""
+_NEXT = re.compile(r"\$?(?:(?P<output>OUTPUT\[)|(?P<item>ITEM|INDEX)(?!\w))")
+"""The beginning of a reference that is the default of another."""
 _STEP = re.compile(
     r"\.(?P<digits>[0-9]{1,9})(?![0-9])"
     r"|\.(?P<name>[^\W\d]\w*)"
@@ -37,13 +43,14 @@ _STEP = re.compile(
     r'|\[(?P<key>"(?:[^"\\]|\\.)*")\]'
     r"|\['(?P<plain>[^'\\]*)'\]"
 )
+_OWN = re.compile(rf"(?:{_NAMED})(?:{_GROUP.pattern})?(?:{_STEP.pattern})*")
 _PLAIN = re.compile(
     r"\$OUTPUT\[([A-Za-z0-9_][A-Za-z0-9_.-]{0,63}+)\]"
     rf"((?:\.[^\W\d]\w*+|\.[0-9]{{1,9}}+|\[-?[0-9]{{1,9}}+\]){{0,{MAX_STEPS}}}+)"
 )
 """Text that is a single reference, with only names and indices in its path."""
 _DEFAULT = re.compile(r"\s*\?\?\s*")
-_SPACE = re.compile(r"\s*")
+_CLOSE = re.compile(r"\s*\}")
 _JSON = json.JSONDecoder()
 
 
@@ -74,12 +81,28 @@ class Reference(NamedTuple):
 
     task: str
     path: tuple[Step, ...] = ()
-    default: Json | Missing = Missing.DEFAULT
+    default: Json | Missing | Reference = Missing.DEFAULT
+    """The value, or the reference, that takes its place where it has none."""
     text: str = ""
 
     @property
     def is_guarded(self) -> bool:
         return self.default is not Missing.DEFAULT
+
+    @property
+    def chain(self) -> Iterator[Reference]:
+        """Yield the reference, then that which is its default, and so on."""
+        link: Reference | Json | Missing = self
+        while isinstance(link, Reference):
+            yield link
+            link = link.default
+
+    @property
+    def last(self) -> Json | Missing:
+        """The value at the end of the chain, if there is one."""
+        *_, link = self.chain
+        assert not isinstance(link.default, Reference)
+        return link.default
 
     @property
     def is_item(self) -> bool:
@@ -117,13 +140,19 @@ def _parse(text: str, items: bool) -> tuple[str | Reference, ...]:
         if any(literal):
             pieces.append("".join(literal))
         literal = []
-        reference, position = _read(text, start)
+        reference, position = _read(text, start, items)
         pieces.append(reference)
     literal.append(text[position:])
     if any(literal):
         pieces.append("".join(literal))
     _refuse_a_bare_default(pieces)
     return tuple(pieces)
+
+
+def own_text(reference: Reference) -> str:
+    """Return the part of the text of *reference* that names its task and its path, without signs
+    around it: `OUTPUT[a].x`."""
+    return text[0] if (text := _OWN.search(reference.text)) is not None else reference.text
 
 
 def written_step(step: Step) -> str:
@@ -134,34 +163,38 @@ def written_step(step: Step) -> str:
     return f".{step}" if re.fullmatch(r"[^\W\d]\w*", step) else f"[{dumps(step)}]"
 
 
-def _read(text: str, start: re.Match[str]) -> tuple[Reference, int]:
+def _read(text: str, start: re.Match[str], items: bool) -> tuple[Reference, int]:
     """Return the reference that starts at *start*, and the position of its end."""
-    position = start.end()
-    task = f"${start['item']}" if start["item"] else None
-    if task is not None:
-        if (group := _GROUP.match(text, position)) is not None:
-            task, position = f"{task}[{group[1]}]", group.end()
-    else:
-        id = _ID.match(text, position)
-        if id is None:
-            raise BadReference(
-                f"{_excerpt(text, start.start())} is not a reference: after $OUTPUT[ come the id "
-                "of a task and ].",
-                "Write $OUTPUT[id].path, or $$OUTPUT[ for the literal text.",
-            )
-        task, position = id[1], id.end()
-    path, position = _read_path(text, position)
-    default: Json | Missing = Missing.DEFAULT
+    task, path, position = _read_own(text, start)
+    default: Json | Missing | Reference = Missing.DEFAULT
     if start["brace"]:
-        default, position = _read_end(text, start.start(), position)
+        default, position = _read_end(text, start.start(), position, items)
     elif text.startswith("[", position):
         raise BadReference(
             f"{_excerpt(text, position)} is not a step of a path.",
             'Write [0], [-1], [*] or a quoted key such as ["a b"]; before text, use braces: '
             "${OUTPUT[id]}[…].",
         )
-    task = {ITEM: ITEM, INDEX: INDEX}.get(task, task)
     return Reference(task, path, default, text[start.start() : position]), position
+
+
+def _read_own(text: str, start: re.Match[str]) -> tuple[str, tuple[Step, ...], int]:
+    """Read the task and the path of the reference that starts at *start*. Also return where they
+    end."""
+    position = start.end()
+    if start["item"]:
+        task = ITEM if start["item"] == "ITEM" else INDEX
+        if (group := _GROUP.match(text, position)) is not None:
+            task, position = f"{task}[{group[1]}]", group.end()
+        return task, *_read_path(text, position)
+    id = _ID.match(text, position)
+    if id is None:
+        raise BadReference(
+            f"{_excerpt(text, start.start())} is not a reference: after $OUTPUT[ come the id of a "
+            "task and ].",
+            "Write $OUTPUT[id].path, or $$OUTPUT[ for the literal text.",
+        )
+    return id[1], *_read_path(text, id.end())
 
 
 def _read_path(text: str, position: int) -> tuple[tuple[Step, ...], int]:
@@ -200,34 +233,58 @@ def _quoted(text: str) -> str:
     return str(key)
 
 
-def _read_end(text: str, start: int, position: int) -> tuple[Json | Missing, int]:
-    """Read a default, if there is one, and the closing brace. Also return where it ends."""
-    default: Json | Missing = Missing.DEFAULT
-    if sign := _DEFAULT.match(text, position):
-        try:
-            _, position = _JSON.raw_decode(text, sign.end())
-            default = loads(text[sign.end() : position])
-        except (ValueError, RecursionError):
+def _read_end(
+    text: str, start: int, position: int, items: bool
+) -> tuple[Json | Missing | Reference, int]:
+    """Read the defaults, if there are any, and the closing brace. Also return where it ends."""
+    default: Json | Missing | Reference = Missing.DEFAULT
+    links: list[tuple[str, tuple[Step, ...], str]] = []
+    while sign := _DEFAULT.match(text, position):
+        if (link := _NEXT.match(text, sign.end())) is None:
+            default, position = _read_value(text, start, sign.end())
+            break
+        if len(links) == MAX_CHAIN:
             raise BadReference(
-                f"{_excerpt(text, start)} is not a reference: what follows ?? is not a JSON value.",
-                'Write a default as JSON: ${OUTPUT[id].path ?? "none"}, or 0, [] or null.',
-            ) from None
-    closing = _SPACE.match(text, position)
-    position = closing.end() if closing else position
-    if not text.startswith("}", position):
+                f"A reference has at most {MAX_CHAIN} others as its defaults.", "Leave some out."
+            )
+        if link["item"] and not items:
+            raise BadReference(
+                f"{link[0]} stands for an item, and there is none.",
+                "There is an item only with for_each.",
+            )
+        task, path, position = _read_own(text, link)
+        links.append((task, path, f"${text[link.start() : position].lstrip('$')}"))
+    closing = _CLOSE.match(text, position)
+    if closing is None:
         raise BadReference(
             f"{_excerpt(text, start)} is not a reference: its closing brace is missing.",
             'Write ${OUTPUT[id].path}, ${OUTPUT[id].path ?? "default"}, or a quoted key such as '
             '["a-b"].',
         )
-    return default, position + 1
+    for task, path, own in reversed(links):
+        default = Reference(task, path, default, own)
+    return default, closing.end()
+
+
+def _read_value(text: str, start: int, position: int) -> tuple[Json, int]:
+    try:
+        _, end = _JSON.raw_decode(text, position)
+        return loads(text[position:end]), end
+    except (ValueError, RecursionError):
+        raise BadReference(
+            f"{_excerpt(text, start)} is not a reference: what follows ?? is neither a JSON value "
+            "nor a reference.",
+            'Write a default as JSON: ${OUTPUT[id].path ?? "none"}, or 0, [] or null; or another '
+            "reference: ${OUTPUT[a].path ?? OUTPUT[b].path}.",
+        ) from None
 
 
 def _refuse_a_bare_default(pieces: list[str | Reference]) -> None:
     match pieces:
-        case [Reference(text=text), str(rest)] if _DEFAULT.match(rest) and not text.startswith(
-            "${"
+        case [Reference(text=text), str(rest), *more] if _DEFAULT.match(rest) and not (
+            text.startswith("${")
         ):
+            rest += "".join(part if isinstance(part, str) else part.text for part in more)
             raise BadReference("A default needs braces.", f"Write ${{{text[1:]}{rest[:60]}}}.")
 
 

@@ -64,7 +64,7 @@ class Template:
     """The members whose names hold a `$`, or stand for a reference in another engine: references
     are not read in names."""
     found: tuple[tuple[Place, Reference], ...] = ()
-    """Each reference, with its place in the value."""
+    """Each reference, also those that are defaults of others, with its place in the value."""
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -84,7 +84,7 @@ class Template:
         """Whether a reference that stands alone has a text as its default. Others are in
         `texts`."""
         return any(
-            isinstance(part, Reference) and isinstance(part.default, str)
+            isinstance(part, Reference) and isinstance(part.last, str)
             for _, part in self.fill or ()
         )
 
@@ -128,15 +128,23 @@ def compile_value(
             literals.append((place, pieces))
     if literals:  # escapes: what they stand for is known now
         value = _filled(value, tuple(literals), Scope({}))
-    found = tuple(
-        [
-            (place, piece)
-            for place, pieces in parts
-            for piece in ((pieces,) if isinstance(pieces, Reference) else pieces)
-            if isinstance(piece, Reference)
-        ]
+    found: list[tuple[Place, Reference]] = []
+    for place, pieces in parts:
+        for piece in (pieces,) if isinstance(pieces, Reference) else pieces:
+            if isinstance(piece, Reference):
+                found.append((place, piece))
+                if isinstance(piece.default, Reference):
+                    found += [(place, link) for link in piece.default.chain]
+    return Template(value, tuple(parts) or None, tuple(rest), tuple(keys), tuple(found)), bad
+
+
+def is_one_reference(template: Template) -> bool:
+    """Return whether the whole value of *template* is one reference."""
+    return (
+        template.fill is not None
+        and isinstance(template.fill[0][1], Reference)
+        and (template.fill[0][0] == ())
     )
-    return Template(value, tuple(parts) or None, tuple(rest), tuple(keys), found), bad
 
 
 def follow(output: Output, reference: Reference) -> Json:
@@ -153,24 +161,29 @@ def follow(output: Output, reference: Reference) -> Json:
 
 
 def value_of(reference: Reference, scope: Scope) -> Json:
-    """Return what *reference* stands for. Raises `ReferenceFailed`."""
+    """Return what *reference* stands for, or the first of its defaults that is there. Raises
+    `ReferenceFailed`."""
+    default = reference.default
     try:
-        if reference.task is ITEM:
-            value = _walk(scope.item, reference.path, reference)
-        elif reference.task is INDEX:
-            value = _walk(scope.index, reference.path, reference)
-        elif reference.task in scope.outputs:
-            value = follow(scope.outputs[reference.task], reference)
-        else:
-            raise ReferenceFailed(
-                f"{reference.text}: {reference.task} did not succeed, so it has no output"
-            )
+        value = _own_value(reference, scope)
     except ReferenceFailed:
-        if isinstance(reference.default, Missing):
+        if isinstance(default, Missing):
             raise
-        return reference.default
-    return (
-        value if value is not None or isinstance(reference.default, Missing) else reference.default
+        value = None
+    if value is not None or isinstance(default, Missing):
+        return value
+    return value_of(default, scope) if isinstance(default, Reference) else default
+
+
+def _own_value(reference: Reference, scope: Scope) -> Json:
+    if reference.task is ITEM:
+        return _walk(scope.item, reference.path, reference)
+    if reference.task is INDEX:
+        return _walk(scope.index, reference.path, reference)
+    if reference.task in scope.outputs:
+        return follow(scope.outputs[reference.task], reference)
+    raise ReferenceFailed(
+        f"{reference.text}: {reference.task} did not succeed, so it has no output"
     )
 
 
@@ -251,9 +264,11 @@ def _in_text(reference: Reference, scope: Scope) -> Json:
     """Return what *reference* stands for in a text, where the wrapper that a server put around its
     answer is not meant."""
     value = value_of(reference, scope)
-    output = None if reference.path else scope.outputs.get(reference.task)
-    is_wrapper = output is not None and output.is_wrapped and value is output.value
-    return value["result"] if is_wrapper else value  # type: ignore[index,call-overload]  # as is_wrapped says
+    for link in reference.chain:
+        output = None if link.path else scope.outputs.get(link.task)
+        if output is not None and output.is_wrapped and value is output.value:
+            return output.value["result"]  # type: ignore[index,call-overload]  # as is_wrapped says
+    return value
 
 
 def _straight(value: Any, path: tuple[Step, ...]) -> Json:

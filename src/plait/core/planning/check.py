@@ -20,7 +20,7 @@ from ..language.lookalikes import (
     whole,
 )
 from ..language.references import BadReference, Reference, parse
-from ..language.templates import Template, compile_value
+from ..language.templates import Template, compile_value, is_one_reference
 from ..tools.catalog import Catalog, Tool
 from ..tools.policy import Policy, ToolPolicy
 from ..values.problems import (
@@ -183,7 +183,7 @@ class _Checker:
             tool=tool,
             arguments=arguments,
             needs=tuple(links),
-            requires=frozenset(id for id, guarded in links.items() if not guarded),
+            requires=self._required(task, links),
             items=items,
             select=select,
             when=when,
@@ -197,6 +197,13 @@ class _Checker:
         )
         self.planned.append((planned, path))
         return planned
+
+    def _required(self, task: Task, links: Mapping[str, bool]) -> frozenset[str]:
+        """Return the tasks that must succeed under `all_success`: those of *links* that no default
+        guards. If the rule is written down, it decides alone."""
+        if "trigger_rule" in task.model_fields_set:
+            return frozenset(links)
+        return frozenset([id for id, guarded in links.items() if not guarded])
 
     def _has_items(self, task: Task) -> tuple[bool, bool]:
         """Return whether *task* has items of its own, and whether it sees any item."""
@@ -226,7 +233,7 @@ class _Checker:
             tool=GROUP,
             arguments=value,
             needs=tuple(links),
-            requires=frozenset(id for id, guarded in links.items() if not guarded),
+            requires=self._required(task, links),
             items=None if items is None else around.bound(items, has_items=False),
             select=select,
             when=when,
@@ -432,9 +439,7 @@ class _Checker:
             if len(value) > self.max_items:
                 message = f"There are {len(value):,} items; at most {self.max_items:,} are run."
                 self._say(path, "limit_exceeded", message, "Split the list.", task.id)
-        elif len(self.problems) == before and [
-            reference.text for reference in template.references
-        ] != [value]:
+        elif len(self.problems) == before and not is_one_reference(template):
             hint = 'Write one reference and nothing else: "$OUTPUT[id].items".'
             meant = whole(str(value), self.ids)
             fix = None if meant is None else Fix(Op.REPLACE, meant)

@@ -216,9 +216,13 @@ class Expressions:
         shape = shape_of(self._flow.types(), walk.value.forms, is_learned=is_learned)
         for _ in range(walk.value.lists):
             shape = list_of(shape)
-        if isinstance(reference.default, Missing):
-            return shape
-        return either(not_null(shape), of_value(reference.default))
+        match reference.default:
+            case Missing():
+                return shape
+            case Reference() as default:
+                return either(not_null(shape), self._reference(planned, default))
+            case value:
+                return either(not_null(shape), of_value(value))
 
     def _item(self, planned: PlannedTask) -> Shape:
         return shape_of(self._flow.types(), self._flow.source(planned, ITEM).forms)

@@ -21,7 +21,7 @@ from .keywords import ANYTHING, MAX_OPTIONS, NOTHING, UNREAD, Forms, Part, requi
 from .names import group_of, item_named
 from .plan import PlannedTask
 from .shapes import has_learned_parts, schema_of, schema_of_values
-from .types import MAX_STEPS, Fit, Path, Types, Walk, constant, walk, walk_output
+from .types import MAX_STEPS, Fit, Path, Types, Walk, constant, united, walk, walk_output
 
 MAX_ROOM = 200_000
 """Most subschemas examined for one document; beyond that, types are unknown."""
@@ -131,9 +131,17 @@ class Flow:
         verdict = self.types().feeds(judged.walk.value, _LIST)
         return judged._replace(verdict=verdict, is_fine=judged.is_fine and verdict is not Fit.WRONG)
 
-    def default(self, planned: PlannedTask, place: Place, value: Json) -> Fit:
-        """Return whether the default *value* of a reference fits at *place* in the arguments of
-        *planned*. Nothing fits where an argument can be left out."""
+    def default(self, planned: PlannedTask, place: Place, reference: Reference) -> Fit | None:
+        """Return whether a default of *reference* fits at *place* in the arguments of *planned*;
+        None if it has none. Nothing fits where an argument can be left out."""
+        value = reference.default
+        if isinstance(value, Missing):
+            return None
+        if isinstance(value, Reference):
+            judged = self.value(planned, place, value)
+            own = Fit.UNKNOWN if judged.walk.stopped is not None else judged.verdict
+            is_used = judged.walk.stopped is None and own is not Fit.WRONG
+            return own if is_used else self.default(planned, place, value) or own
         if value in (None, "") and self._may_be_missing(planned.tool.input, place):
             return Fit.OK
         key = (
@@ -334,8 +342,12 @@ class Flow:
             self._room -= types.used
             return Source(forms)
         match items.fill:
-            case (((), Reference() as reference),) if reference.default in (Missing.DEFAULT, []):
-                return self._element_of(self.source(planned, reference.task), reference.path)
+            case (((), Reference() as reference),) if reference.last in (Missing.DEFAULT, []):
+                sources = [
+                    self._element_of(self.source(planned, link.task), link.path)
+                    for link in reference.chain
+                ]
+                return Source(united([source.forms for source in sources]))
         return _UNKNOWN
 
     def _element_of(self, source: Source, path: Path) -> Source:

@@ -46,7 +46,7 @@ class Items:
         items, fill = planned.items, planned.arguments.fill
         if items is None or not isinstance(items.value, list) or fill is None:
             return
-        of_items = [part for part in fill if all(one.is_own_item for one in _references(part))]
+        of_items = [part for part in fill if _is_known(part)]
         reported = [problem.path for problem in self._problems[before:]]
         known = [
             part for part in of_items if f"{path}.{planned.field}{written(part[0])}" not in reported
@@ -106,7 +106,7 @@ class _ItemCheck:
         """Yield what is wrong with *item*, which is at *index*."""
         scope = Scope({}, item, index)
         missing = False
-        for reference in dict.fromkeys(self._references):
+        for reference in {one.text: one for one in self._references}.values():
             try:
                 value_of(reference, scope)
             except ReferenceFailed as error:
@@ -150,7 +150,8 @@ class _ItemCheck:
             if isinstance(step, Every) or not isinstance(inside, dict | list):
                 break
             if isinstance(inside, dict) and step not in inside:
-                used = {str(one) for other in self._references for one in other.path}
+                links = [link for other in self._references for link in other.chain]
+                used = {str(one) for link in links for one in link.path}
                 meant = slip_of(str(step), [name for name in inside if name not in used])
                 if meant is not None and self._is_elsewhere(reference):
                     place.append(meant)
@@ -208,6 +209,11 @@ def _references(part: Filling) -> list[Reference]:
     if isinstance(pieces, Reference):
         return [pieces]
     return [piece for piece in pieces if isinstance(piece, Reference)]
+
+
+def _is_known(part: Filling) -> bool:
+    """Return whether all references of *part*, also those that are defaults, are to the item."""
+    return all(link.is_own_item for one in _references(part) for link in one.chain)
 
 
 def _object(value: Json) -> JsonObject:

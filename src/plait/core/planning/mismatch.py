@@ -56,8 +56,13 @@ class Mismatches:
         for place, pieces in planned.arguments.fill or ():
             if isinstance(pieces, Reference):
                 judged = self._flow.value(planned, place, pieces)
-                if not judged.is_fine or self._has_bad_default(planned, place, pieces):
-                    self._value(location_of(planned, path, place, pieces), judged)
+                default = None
+                if pieces.default is not Missing.DEFAULT:
+                    default = self._flow.default(planned, place, pieces)
+                if not judged.is_fine or default is Fit.WRONG:
+                    self._value(location_of(planned, path, place, pieces), judged, default)
+                if isinstance(pieces.default, Reference):
+                    self._defaults(planned, path, place, pieces.default)
             else:
                 self._text(planned, path, place, pieces)
 
@@ -76,10 +81,25 @@ class Mismatches:
             else:
                 self._no_list(at, judged)
 
+    def _defaults(
+        self, planned: PlannedTask, path: str, place: Place, reference: Reference
+    ) -> None:
+        """Check the paths of the references that are defaults; whether their values fit is said
+        with the first."""
+        for link in reference.chain:
+            judged = self._flow.value(planned, place, link)
+            if not judged.is_fine:
+                self._path(location_of(planned, path, place, link), judged)
+
     def _text(
         self, planned: PlannedTask, path: str, place: Place, pieces: tuple[str | Reference, ...]
     ) -> None:
-        references = {piece.text: piece for piece in pieces if isinstance(piece, Reference)}
+        references = {
+            link.text: link
+            for piece in pieces
+            if isinstance(piece, Reference)
+            for link in piece.chain
+        }
         for reference in references.values():
             judged = self._flow.piece(planned, reference)
             if not judged.is_fine:
@@ -96,20 +116,23 @@ class Mismatches:
         else:
             self._nothing_there(at, judged, judged.walk.stopped)
 
-    def _value(self, at: Location, judged: Judgement) -> None:
-        """Check whether the reference at *at*, a value of its own, leads to something that
-        fits."""
-        default = self._default(at)
+    def _value(self, at: Location, judged: Judgement, default: Fit | None) -> None:
+        """Check whether the reference at *at*, a value of its own, leads to something that fits.
+        *default* says whether a default of it does."""
+        otherwise = at.reference.default
+        shown = otherwise.text if isinstance(otherwise, Reference) else short(otherwise)
         if judged.walk.stopped is not None and default is Fit.WRONG:
             self._mismatch(
                 at,
                 judged,
-                f"{at.shown} is never there, and its default is {short(at.reference.default)}",
+                f"{at.shown} is never there, and its default is {shown}",
             )
         elif judged.walk.stopped is not None:
             self._path(at, judged)
         elif judged.verdict is Fit.WRONG and default in {None, Fit.WRONG}:
-            also = "" if default is None else f", and its default is {short(at.reference.default)}"
+            also = "" if default is None else f", and its default is {shown}"
+            if isinstance(otherwise, Reference):
+                also = f", and its default {shown} does not fit either"
             given = self._given(judged)
             alike = (
                 " too, but of another kind"
@@ -135,21 +158,6 @@ class Mismatches:
                     at,
                     f"{self._wanted(at)}; the default of {at.shown} does not fit",
                 )
-
-    def _default(self, at: Location) -> Fit | None:
-        default = at.reference.default
-        return (
-            None
-            if isinstance(default, Missing)
-            else self._flow.default(at.planned, at.place, default)
-        )
-
-    def _has_bad_default(self, planned: PlannedTask, place: Place, reference: Reference) -> bool:
-        default = reference.default
-        return (
-            not isinstance(default, Missing)
-            and self._flow.default(planned, place, default) is Fit.WRONG
-        )
 
     def _nothing_there(self, at: Location, judged: Judgement, stopped: int) -> None:
         fields = self._fields(judged.walk.before)

@@ -81,6 +81,9 @@ class Names:
             bound = item_named(kind, self.items.get(id, id))
         else:
             bound = self.ids.get(task, task)
+        default = reference.default
+        if isinstance(default, Reference):
+            return reference._replace(task=bound, default=self._reference(default, has_items))
         return reference._replace(task=bound)
 
 

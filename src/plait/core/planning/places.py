@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..language.dag import Reading, Task
-from ..language.references import Missing, Reference, Step
+from ..language.references import Reference, Step, own_text
 from ..language.templates import Template
 from ..values.problems import MAX_FIX_CHARS, written
 from ..values.schema import Place
@@ -89,20 +89,13 @@ class Location:
     def rewritten(self, path: Path) -> Json:
         """Return the text with another *path* in the reference, if the replacement is
         unambiguous."""
-        text, reference = self.text, self.reference
-        if (
-            not isinstance(text, str)
-            or len(text) > MAX_FIX_CHARS
-            or text.count(reference.text) != 1
-        ):
+        text, whole, own = self.text, self.reference.text, own_text(self.reference)
+        if not isinstance(text, str) or len(text) > MAX_FIX_CHARS:
             return None
-        new = spelled(reference, path)
-        if reference.text.startswith("${"):
-            default = (
-                "" if isinstance(reference.default, Missing) else f" ?? {dumps(reference.default)}"
-            )
-            new = f"${{{new[1:]}{default}}}"
-        return text.replace(reference.text, new)
+        found = next((part for part in (whole, own) if text.count(part) == 1), None)
+        if found is None:
+            return None
+        return text.replace(found, found.replace(own, spelled(self.reference, path)[1:], 1))
 
 
 def location_of(planned: PlannedTask, path: str, place: Place, reference: Reference) -> Location:
