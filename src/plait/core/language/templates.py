@@ -129,8 +129,8 @@ def compile_value(
     if literals:  # escapes: what they stand for is known now
         value = _filled(value, tuple(literals), Scope({}))
     found: list[tuple[Place, Reference]] = []
-    for place, pieces in parts:
-        for piece in (pieces,) if isinstance(pieces, Reference) else pieces:
+    for place, part in parts:
+        for piece in (part,) if isinstance(part, Reference) else part:
             if isinstance(piece, Reference):
                 found.append((place, piece))
                 if isinstance(piece.default, Reference):
