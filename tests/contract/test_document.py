@@ -9,6 +9,7 @@ import pytest
 
 from plait.core.scheduling.limits import Limits
 from plait.core.tools.policy import Rule
+from plait.core.values.problems import Fix, Op
 from plait.engine.gateway import GatewayLimits
 from plait.errors import InvalidDag
 
@@ -199,6 +200,44 @@ async def test_a_whole_document_sent_again_with_resume_from_runs_only_what_did_n
     assert len(house.servers.calls) - calls == 2
     assert [task.attempts for task in result.tasks] == [0, 1, 1]
     assert any(note.startswith("resume_from: a succeeded") for note in result.notes)
+
+
+async def test_what_depends_on_a_task_that_is_sent_again_runs_again_though_it_is_not_sent(
+    house: House,
+) -> None:
+    a, c = task("a", x=1), task("c", z="$OUTPUT[b].y")
+    async with house.gateway() as gateway:
+        first = await gateway.execute({"tasks": [a, task("b", y="$OUTPUT[a].x"), c]})
+        result = await gateway.execute({"tasks": [task("a", x=2), c], "resume_from": first.run_id})
+    assert result.outputs == {"c": {"z": 2}}
+    assert "resume_from: b depends on what runs again, so it runs again too" in result.notes
+
+
+async def test_a_call_that_may_not_be_repeated_is_made_again_only_if_it_is_sent_again(
+    house: House,
+) -> None:
+    b = {**task("b", "files:write", path="/p", text="$OUTPUT[a].x"), "select": "`1`"}
+    async with house.gateway() as gateway:
+        first = await gateway.execute({"tasks": [task("a", x="1"), b]})
+        changed = {"tasks": [task("a", x="2")], "resume_from": first.run_id}
+        result = await gateway.execute(changed)
+        assert house.files == {"/p": "1"}
+        (note,) = result.notes
+        assert note.startswith(f"resume_from: b keeps its output from {first.run_id}, though a ")
+        await gateway.execute({**changed, "tasks": [*changed["tasks"], b]})
+    assert house.files == {"/p": "2"}
+
+
+async def test_a_task_that_failed_and_is_not_sent_again_is_named_with_its_fix(house: House) -> None:
+    async with house.gateway() as gateway:
+        first = await gateway.execute({"tasks": [task("a"), task("b", "s:fail")]})
+        with pytest.raises(InvalidDag) as refused:
+            await gateway.execute(
+                {"tasks": [task("c", x="$OUTPUT[b].x")], "resume_from": first.run_id}
+            )
+    (problem,) = refused.value.problems
+    assert problem.message == f"b failed in {first.run_id} and is not sent again."
+    assert problem.fix == Fix(Op.ADD, task("b", "s:fail"), "tasks")
 
 
 async def test_references_to_an_earlier_runs_outputs_go_through_resume_from(house: House) -> None:

@@ -29,6 +29,8 @@ def patched(document: Any, fixes: Iterable[dict[str, Any]]) -> Any:
             case {"op": "replace", "value": value, "path": _} if len(fix) == 3:
                 assert _is_in(last, holder)
                 holder[last] = value
+            case {"op": "add", "value": value, "path": _} if len(fix) == 3:
+                holder[last].append(value)
             case {"op": "remove", "path": _} if len(fix) == 2:
                 del holder[last]
             case {"op": "rename", "to": str(name), "path": _} if len(fix) == 3:

@@ -7,7 +7,7 @@ import random
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
@@ -387,7 +387,7 @@ class Gateway:
         """Check *document* and lay it out. Also return the outputs and items that it takes over
         from an earlier run."""
         from ..core.planning.check import check
-        from ..core.results.resume import refuse_repeats, resume
+        from ..core.results.resume import Tools, refuse_repeats, resume
 
         limits = self._limits
         reading = read_dag(
@@ -405,10 +405,12 @@ class Gateway:
                 hint = "Use the run_id of an earlier answer, or send all tasks without resume_from."
                 unknown = Problem("resume_from", "unknown_run", NO_SUCH_RUN, hint)
                 raise InvalidDag([*reading.problems, unknown], reading.notes)
-            dag, taken_over, outputs, items, notes = resume(
-                reading.dag, earlier, partial(self._kept_output, run_id), self._full_name
+            reading, taken_over, outputs, items = resume(
+                reading,
+                earlier,
+                partial(self._kept_output, run_id),
+                Tools(self._full_name, self._may_repeat),
             )
-            reading = replace(reading, dag=dag, notes=(*reading.notes, *notes))
         plan = check(
             reading,
             self.catalog(),
@@ -431,6 +433,10 @@ class Gateway:
     def _full_name(self, tool: str) -> str:
         found = self.catalog().find(tool)
         return tool if found is None else found.full_name
+
+    def _may_repeat(self, full_name: str) -> bool:
+        found = self.catalog().tools.get(full_name)
+        return found is not None and self._policy.of(found).may_repeat
 
     async def _reach(self, names: Iterable[str], seconds: float) -> None:
         """Wait for the servers of the tools *names*, if they are still being connected to."""

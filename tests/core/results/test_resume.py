@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from plait.core.language.dag import Dag, read_dag
+from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
 from plait.core.results.record import RunRecord, record_of
-from plait.core.results.resume import Resumed, resume
+from plait.core.results.resume import Resumed, Tools, resume
 from plait.core.scheduling.events import Call, Event, Failed, Key, Succeeded
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.run import Run
@@ -23,6 +22,7 @@ from plait.core.values.strict import dumps, loads
 from plait.errors import InvalidDag, ToolError
 from tests.fakes import tool
 
+from ..patching import patched
 from ..runs import outputs_of
 from ..tables import table
 
@@ -61,19 +61,23 @@ def answer(key: Key, failing: set[str]) -> Event:
     )
 
 
-def from_record(dag: Dag, earlier: Run) -> Resumed:
+def from_record(
+    document: dict[str, Any], earlier: Run, repeatable: Collection[str] = ()
+) -> Resumed:
     """Go on from what is written down of *earlier*, and from nothing else of it."""
     text = dumps(record_of(earlier, 99.0).document())
-    return resume(dag, RunRecord.from_document(loads(text)), outputs_of(earlier).get)
+    reading = read_dag({"resume_from": earlier.id, **document})
+    tools = Tools(may_repeat=lambda name: name in repeatable)
+    return resume(reading, RunRecord.from_document(loads(text)), outputs_of(earlier).get, tools)
 
 
 def resumed(document: dict[str, Any], earlier: Run) -> tuple[list[str], dict[str, Any]]:
     """The ids of the completed DAG, and the outputs that are taken over."""
-    dag, taken_over, outputs, *_ = from_record(
-        read_dag({"resume_from": "r1", **document}).dag, earlier
-    )
+    reading, taken_over, outputs, _ = from_record(document, earlier)
     assert taken_over.keys() == outputs.keys()
-    return [task.id for task in dag.tasks], {id: output.value for id, output in outputs.items()}
+    return [task.id for task in reading.dag.tasks], {
+        id: output.value for id, output in outputs.items()
+    }
 
 
 def test_what_succeeded_is_taken_over_and_what_is_mended_runs() -> None:
@@ -84,10 +88,8 @@ def test_what_succeeded_is_taken_over_and_what_is_mended_runs() -> None:
 
 def test_what_was_needed_by_a_task_that_is_taken_over_is_no_result_of_the_new_run() -> None:
     earlier = run_of({"a": [], "b": ["a"], "c": ["b"], "d": ["c"], "e": []}, {"c"})
-    dag, taken_over, *_ = from_record(
-        read_dag({"resume_from": "r1", "tasks": tasks_of({"c": ["b"]})}).dag, earlier
-    )
-    plan = check(read_dag(dag), CATALOG, Policy(), reused=taken_over)
+    reading, taken_over, *_ = from_record({"tasks": tasks_of({"c": ["b"]})}, earlier)
+    plan = check(reading, CATALOG, Policy(), reused=taken_over)
     assert plan.returned == ("d", "e")
 
 
@@ -213,13 +215,10 @@ def test_a_task_without_a_kept_output_runs_again() -> None:
 
 
 def test_the_notes_name_the_tasks_that_were_sent_and_do_not_run_again() -> None:
-    resumed_ = from_record(
-        read_dag({"resume_from": "r1", "tasks": tasks_of(CHAIN)}).dag, run_of(CHAIN, {"b"})
-    )
-    (note,) = resumed_.notes
+    (note,) = from_record({"tasks": tasks_of(CHAIN)}, run_of(CHAIN, {"b"})).reading.notes
     assert note.startswith("resume_from: a, d, e succeeded in r1 and did not change; ")
-    nothing = read_dag({"resume_from": "r1", "tasks": tasks_of({"b": ["a"]})}).dag
-    assert from_record(nothing, run_of(CHAIN, {"b"})).notes == ()
+    nothing = {"tasks": tasks_of({"b": ["a"]})}
+    assert from_record(nothing, run_of(CHAIN, {"b"})).reading.notes == ()
 
 
 def test_new_tasks_stand_behind_the_earlier_ones() -> None:
@@ -229,9 +228,8 @@ def test_new_tasks_stand_behind_the_earlier_ones() -> None:
 
 def test_the_mended_dag_is_planned_on_what_was_taken_over() -> None:
     earlier = run_of(CHAIN, {"b"})
-    reading = read_dag({"tasks": tasks_of({"b": ["a"]}), "resume_from": "r1"})
-    dag, taken_over, *_ = from_record(reading.dag, earlier)
-    plan = check(read_dag(dag), CATALOG, Policy(), reused=taken_over)
+    reading, taken_over, *_ = from_record({"tasks": tasks_of({"b": ["a"]})}, earlier)
+    plan = check(reading, CATALOG, Policy(), reused=taken_over)
     assert plan.layers == (("a", "d", "e"), ("b",), ("c",))
 
 
@@ -295,11 +293,15 @@ def test_a_for_each_task_of_which_an_item_failed_did_not_succeed() -> None:
     assert resumed({}, earlier) == (["other"], {"other": "O"})
 
 
-def going_on(document: dict[str, Any], earlier: Run, failing: Collection[str] = ()) -> Run:
+def going_on(
+    document: dict[str, Any],
+    earlier: Run,
+    failing: Collection[str] = (),
+    repeatable: Collection[str] = (),
+) -> Run:
     """A run that goes on from *earlier*, to its end."""
-    reading = read_dag({"resume_from": earlier.id, **document})
-    dag, taken_over, outputs, items, _ = from_record(reading.dag, earlier)
-    plan = check(replace(reading, dag=dag), CATALOG, Policy(), reused=taken_over)
+    reading, taken_over, outputs, items = from_record(document, earlier, repeatable)
+    plan = check(reading, CATALOG, Policy(), reused=taken_over)
     run = Run(f"{earlier.id}+", plan, reused=outputs, earlier_items=items)
     scheduler = Scheduler(Limits())
     commands = list(scheduler.submit(run, 0.0).commands)
@@ -335,9 +337,8 @@ def played(run: Run, failing: Collection[str] = ()) -> Run:
 
 
 def next_run(document: dict[str, Any], earlier: Run, failing: Collection[str] = ()) -> Run:
-    reading = read_dag({"resume_from": earlier.id, **document})
-    dag, taken_over, outputs, items, _ = from_record(reading.dag, earlier)
-    plan = check(replace(reading, dag=dag), CATALOG, Policy(), reused=taken_over)
+    reading, taken_over, outputs, items = from_record(document, earlier)
+    plan = check(reading, CATALOG, Policy(), reused=taken_over)
     run = Run(f"{earlier.id}+", plan, reused=outputs, earlier_items=items)
     return played(run, failing)
 
@@ -378,11 +379,11 @@ def whole() -> Run:
 
 def test_another_spelling_of_a_tool_is_the_same_tool() -> None:
     earlier = whole()
-    dag = read_dag({"tasks": [{**EACH, "tool": "s__t"}], "resume_from": "r1"}).dag
-    record = record_of(earlier, 1.0)
-    found = resume(dag, record, outputs_of(earlier).get, lambda name: name.replace("__", ":"))
+    reading = read_dag({"tasks": [{**EACH, "tool": "s__t"}], "resume_from": "r1"})
+    record, output = record_of(earlier, 1.0), outputs_of(earlier).get
+    found = resume(reading, record, output, Tools(lambda name: name.replace("__", ":")))
     assert found.outputs.keys() == {"m"}
-    assert resume(dag, record, outputs_of(earlier).get).outputs == {}
+    assert resume(reading, record, output, Tools()).outputs == {}
 
 
 def test_items_that_a_failed_list_did_not_reach_are_reused_while_it_fails_again() -> None:
@@ -465,3 +466,227 @@ def test_items_of_a_group_in_which_anything_changed_run_again() -> None:
     assert next_run({"tasks": [group]}, first).states["g"].attempts == 1
     changed = {**group, "tasks": [{**step, "arguments": {"x": "$ITEM", "z": 1}}]}
     assert next_run({"tasks": [changed]}, first).states["g"].attempts == 2
+
+
+READ = {"s:t", "s:read"}
+"""The tools that may be called again, in the tests of what is not sent."""
+MIDDLE: dict[str, dict[str, Any]] = {
+    "reference": {"arguments": {"x": "$OUTPUT[a]"}},
+    "guarded": {"arguments": {"x": "${OUTPUT[a] ?? 1}"}},
+    "depends_on": {"arguments": {"x": "m"}, "depends_on": ["a"]},
+    "when": {"arguments": {"x": "m"}, "when": "a == 'A'"},
+    "select": {"arguments": {"x": "m"}, "select": "[@, $OUTPUT[a]]"},
+    "for_each": {"arguments": {"x": "$ITEM"}, "for_each": ["$OUTPUT[a]", "z"]},
+    "rule": {"arguments": {"x": "m"}, "depends_on": ["a"], "trigger_rule": "all_done"},
+    "value": {"tool": None, "value": {"x": "$OUTPUT[a]"}},
+    "group": {
+        "tool": None,
+        "tasks": [{"id": "b", "tool": "s:t", "arguments": {"x": "$OUTPUT[a]"}}],
+    },
+    "group of items": {
+        "tool": None,
+        "for_each": ["x", "y"],
+        "tasks": [{"id": "b", "tool": "s:t", "arguments": {"x": "$OUTPUT[a]"}}],
+    },
+}
+
+
+def sandwich(middle: dict[str, Any]) -> list[dict[str, Any]]:
+    """Three tasks: `a`, the task `m` that uses it, and `z` that uses that."""
+    m = {name: value for name, value in ({"id": "m", "tool": "s:t"} | middle).items() if value}
+    return [
+        {"id": "a", "tool": "s:t", "arguments": {"x": "a"}},
+        m,
+        {"id": "z", "tool": "s:t", "arguments": {"x": "z", "y": "$OUTPUT[m]"}},
+    ]
+
+
+def sandwiched(
+    middle: str, sent: str = "az", repeatable: Collection[str] = READ
+) -> tuple[set[str], tuple[str, ...]]:
+    """Run the three tasks, then send some of them again, `a` with a change. Return those that are
+    taken over, and the notes."""
+    a, m, z = tasks = sandwich(MIDDLE[middle])
+    earlier = played(Run("r1", check(read_dag({"tasks": tasks}), CATALOG, Policy())))
+    assert earlier.status == "success"
+    changed = {**a, "arguments": {"x": "other"}}
+    again = [task for task in (changed, m, z) if task["id"] in sent]
+    found = from_record({"tasks": again}, earlier, repeatable)
+    assert check(found.reading, CATALOG, Policy(), reused=found.taken_over)
+    return set(found.taken_over), found.reading.notes
+
+
+@pytest.mark.parametrize("middle", MIDDLE)
+@pytest.mark.parametrize("sent", ["a", "az"])
+def test_a_task_between_two_that_are_sent_runs_again_although_it_is_not_sent(
+    middle: str, sent: str
+) -> None:
+    others = "m, z depend on what runs again, so they run" if sent == "a" else (
+        "m depends on what runs again, so it runs"
+    )  # fmt: skip
+    assert sandwiched(middle, sent) == (set(), (f"resume_from: {others} again too",))
+
+
+@pytest.mark.parametrize("middle", sorted(MIDDLE.keys() - {"value"}))
+def test_a_task_that_may_not_be_repeated_and_is_not_sent_keeps_its_output_with_a_note(
+    middle: str,
+) -> None:
+    kept = (
+        "resume_from: m keeps its output from r1, though a runs again: s:t is not known to be safe "
+        "to call twice; send m too if it should"
+    )
+    assert sandwiched(middle, "a", ()) == ({"m", "z"}, (kept,))
+    taken_over, (reused, note) = sandwiched(middle, "az", ())
+    assert (taken_over, note) == ({"m", "z"}, kept)
+    assert reused.startswith("resume_from: z succeeded in r1")
+    assert sandwiched(middle, "amz", ())[0] == set()
+
+
+def test_a_value_is_made_again_and_what_may_be_repeated_is_said_by_the_task_too() -> None:
+    assert sandwiched("value", "a", ()) == (
+        {"z"},
+        (
+            "resume_from: m depends on what runs again, so it runs again too",
+            (
+                "resume_from: z keeps its output from r1, though m runs again: s:t is not known "
+                "to be safe to call twice; send z too if it should"
+            ),
+        ),
+    )
+    allowed = {**MIDDLE["reference"], "allow_repeat": True}
+    a, m, _ = sandwich(allowed)
+    earlier = played(Run("r1", check(read_dag({"tasks": [a, m]}), CATALOG, Policy())))
+    assert from_record({"tasks": [{**a, "select": "@"}]}, earlier).taken_over == {}
+
+
+def test_items_that_did_not_change_are_reused_by_a_list_that_runs_again_unsent() -> None:
+    a = {"id": "a", "value": ["x", "y"]}
+    m = {"id": "m", "tool": "s:t", "for_each": "$OUTPUT[a]", "arguments": {"x": "$ITEM"}}
+    earlier = played(Run("r1", check(read_dag({"tasks": [a, m]}), CATALOG, Policy())))
+    reading, taken_over, outputs, items = from_record(
+        {"tasks": [{**a, "value": ["x", "y", "new"]}]}, earlier, READ
+    )
+    plan = check(reading, CATALOG, Policy(), reused=taken_over)
+    run = played(Run("r2", plan, reused=outputs, earlier_items=items))
+    assert (run.states["m"].attempts, run.outputs["m"].value) == (1, ["X", "Y", "NEW"])
+
+
+@table(
+    ("repeatable", "ids"),
+    [(READ, ["a", "b", "c"]), ((), ["a"])],
+)
+def test_a_task_that_failed_runs_again_if_what_it_depends_on_does_and_it_may(
+    repeatable: Collection[str], ids: list[str]
+) -> None:
+    earlier = run_of({"a": [], "b": ["a"], "c": ["b"]}, {"b"})
+    (a,) = tasks_of({"a": []})
+    found = from_record({"tasks": [{**a, "select": "@"}]}, earlier, repeatable)
+    assert [task.id for task in found.reading.dag.tasks] == ids
+    assert found.taken_over == {}
+
+
+def test_a_task_that_what_it_depended_on_now_depends_on_keeps_its_output() -> None:
+    earlier = run_of({"a": [], "b": ["a"], "c": ["b"], "d": ["a"]}, set())
+    found = from_record({"tasks": tasks_of({"a": ["c"]})}, earlier, READ)
+    assert found.taken_over.keys() == {"b", "c"}
+    assert found.reading.notes == (
+        "resume_from: d depends on what runs again, so it runs again too",
+        "resume_from: b keeps its output from r1, though a runs again: that now depends on it",
+    )
+    second = going_on({"tasks": tasks_of({"a": ["c"]})}, earlier, repeatable=READ)
+    assert second.plan.layers == (("b", "c"), ("a",), ("d",))
+    assert from_record({"tasks": tasks_of({"a": ["c"]})}, second, READ).taken_over.keys() == {
+        *"abcd"
+    }
+
+
+def test_a_task_keeps_its_output_if_another_that_it_depends_on_is_lost() -> None:
+    tasks = [
+        *tasks_of({"a": [], "b": []}),
+        {"id": "c", "tool": "s:t", "arguments": {"x": "$OUTPUT[a]", "y": "${OUTPUT[b] ?? 0}"}},
+    ]  # fmt: skip
+    earlier = going_on({"tasks": tasks}, run_of({"e": []}, set()), failing={"b"})
+    a = {**tasks[0], "select": "@"}
+    found = from_record({"tasks": [a]}, earlier, READ)
+    assert found.taken_over.keys() == {"c", "e"}
+    assert found.reading.notes == (
+        (
+            "resume_from: c keeps its output from r1+, though a runs again: it depends on b too, "
+            "which failed and is not sent again"
+        ),
+    )
+
+
+def test_a_task_that_needed_one_of_the_run_before_runs_again_if_that_is_sent() -> None:
+    tasks = [
+        *tasks_of({"b": []}),
+        {"id": "c", "tool": "s:t", "arguments": {}, "depends_on": ["b"],
+         "trigger_rule": "all_done"},
+    ]  # fmt: skip
+    first = going_on({"tasks": tasks}, run_of({"e": []}, set()), failing={"b"})
+    second = going_on({"tasks": tasks_of({"d": []})}, first)
+    assert [*second.states] == ["e", "c", "d"]
+    assert from_record({"tasks": tasks[:1]}, second, READ).taken_over.keys() == {"e", "d"}
+    assert from_record({"tasks": tasks[:1]}, second).taken_over.keys() == {"e", "c", "d"}
+
+
+def test_at_most_twenty_tasks_that_keep_their_outputs_are_noted() -> None:
+    needs: dict[str, list[str]] = {"a": [], **{f"t{n}": ["a"] for n in range(25)}}
+    (a,) = tasks_of({"a": []})
+    notes = from_record({"tasks": [{**a, "select": "@"}]}, run_of(needs, set())).reading.notes
+    assert len(notes) == 21
+    assert notes[-1] == "resume_from: 5 more tasks keep their outputs likewise"
+
+
+@table(
+    ("task", "path"),
+    [
+        ({"arguments": {"x": ["$OUTPUT[b]"]}}, "tasks[0].arguments.x[0]"),
+        ({"depends_on": ["b"]}, "tasks[0].depends_on[0]"),
+        ({"for_each": "$OUTPUT[b]"}, "tasks[0].for_each"),
+        ({"when": "b.x"}, "tasks[0].when"),
+        ({"select": "[@, $OUTPUT[b]]"}, "tasks[0].select"),
+        ({"tool": None, "value": "$OUTPUT[b]"}, "tasks[0].value"),
+        (
+            {"tool": None, "tasks": [{"id": "i", "tool": "s:t", "arguments": {"x": "$OUTPUT[b]"}}]},
+            "tasks[0].tasks[0].arguments.x",
+        ),
+    ],
+)
+def test_a_reference_to_a_task_that_failed_and_is_not_sent_says_so_and_how_to_send_it(
+    task: dict[str, Any], path: str
+) -> None:
+    sent = {name: value for name, value in ({"id": "q", "tool": "s:t"} | task).items() if value}
+    earlier = run_of({"a": [], "b": ["a"]}, {"b"})
+    document = {"resume_from": "r1", "tasks": [sent]}
+    reading = from_record(document, earlier).reading
+    with pytest.raises(InvalidDag) as refused:
+        check(reading, CATALOG, Policy())
+    (problem,) = refused.value.problems
+    assert (problem.path, problem.code) == (path, "unknown_task")
+    assert problem.message == "b failed in r1 and is not sent again."
+    assert problem.hint == "Send b again, with what was wrong in it put right."
+    assert problem.fix is not None
+    fixed = patched(document, [problem.fix.document(problem.path)])
+    assert fixed["tasks"] == [sent, *tasks_of({"b": ["a"]})]
+    found = from_record(fixed, earlier)
+    assert check(found.reading, CATALOG, Policy(), reused=found.taken_over)
+
+
+def test_a_task_that_never_ran_and_return_name_what_has_to_be_sent_once() -> None:
+    earlier = run_of({"a": [], "b": ["a"], "c": ["b"]}, {"b"})
+    document = {"tasks": tasks_of({"q": ["c", "b"]}), "return": ["c", "q"]}
+    with pytest.raises(InvalidDag) as refused:
+        check(from_record(document, earlier).reading, CATALOG, Policy())
+    assert [(one.path, one.message) for one in refused.value.problems] == [
+        ("return[0]", "c needs b, which failed in r1 and is not sent again."),
+        ("tasks[0].arguments.x[1]", "b failed in r1 and is not sent again."),
+    ]
+    assert [one.fix is not None for one in refused.value.problems] == [True, False]
+
+
+def test_a_task_in_a_group_may_have_the_name_of_one_that_failed() -> None:
+    group = {"id": "g", "value": "$OUTPUT[b]", "tasks": tasks_of({"b": [], "c": ["b"]})}
+    earlier = run_of({"a": [], "b": ["a"]}, {"b"})
+    found = from_record({"tasks": [group]}, earlier)
+    assert check(found.reading, CATALOG, Policy(), reused=found.taken_over)

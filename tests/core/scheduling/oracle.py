@@ -805,14 +805,12 @@ class Oracle:
         return when is None or (isinstance(output, dict) and output["ok"])
 
     def reusable_item(self, key: Key) -> Key | None:
-        """The item of the earlier run, one of a list of which others did not succeed, that was
-        called as *key* is to be called, and succeeded."""
+        """The item of the earlier run, of a list that runs again, that was called as *key* is to be
+        called, and succeeded."""
         run = self.resumed.get(key.run)
         if run is None or key.item is None or key.task in self.graphs[key.run].reused:
             return None
         if key.task == self.changed[key.run]:
-            return None
-        if self.status(run, key.task) is Status.SUCCESS:
             return None
         try:
             same = self.arguments_of(key), (self.items(key.run, key.task) or [])[key.item]

@@ -11,7 +11,7 @@ from plait.core.language.dag import Reading, read_dag
 from plait.core.planning.check import check
 from plait.core.planning.plan import Plan, TakenOver
 from plait.core.results.record import record_of
-from plait.core.results.resume import resume
+from plait.core.results.resume import Tools, resume
 from plait.core.scheduling.conflicts import find_conflicts, planned_accesses
 from plait.core.scheduling.direct_calls import CallRequests
 from plait.core.scheduling.earlier_items import EarlierItems
@@ -108,16 +108,24 @@ class World(Oracle):
         changed = {"select": "@" if select is None else None}  # which changes no output
         tasks = [{**task, **changed} if task["id"] == again else task for task in tasks]
         reading = read_dag({**document, "tasks": tasks, "resume_from": earlier})
-        dag, taken_over, outputs, items, _ = resume(
-            reading.dag, record_of(run, self.now), outputs_of(run).get
+        completed, taken_over, outputs, items = resume(
+            reading,
+            record_of(run, self.now),
+            outputs_of(run).get,
+            Tools(may_repeat=lambda name: self.policy.of(CATALOG.tools[name]).may_repeat),
         )
-        assert outputs.keys() == ids.keys() - sent_again
+        for id in ids.keys() - sent_again:
+            planned = run.plan.tasks[id]
+            calls = [planned, *(planned.inner.all_tasks() if planned.inner is not None else ())]
+            may_run = all(call.policy.may_repeat for call in calls if call.makes_calls)
+            needs = {*planned.needs, *planned.reused_inputs}
+            assert (id in outputs) == (needs <= outputs.keys() or not may_run)
         assert all(output.value == self.outputs[earlier][id] for id, output in outputs.items())
         self.resumed[f"r{len(self.runs)}"] = earlier
         self.changed[f"r{len(self.runs)}"] = again
         self._begin(
             document,
-            replace(reading, dag=dag),
+            completed,
             taken_over,
             outputs,
             caller=run.principal,

@@ -284,7 +284,8 @@ class _Checker:
         tasks = {task.id: task for task, _ in self.planned if counts[task.id] == 1}
         flow = Flow(tasks, self.unread, learned_shape, lambda task: expressions.answer(task))
         mismatches = Mismatches(flow, self.problems, self.notes)
-        expressions = Expressions(tasks, self.ids, flow, self.problems, self.notes)
+        ids = {**{id: id for id in self.malformed}, **self.ids}
+        expressions = Expressions(tasks, ids, flow, self.problems, self.notes)
         items = Items(self.problems)
         for task, path in self.planned:
             if task.id not in tasks or task.id in reused:

@@ -31,12 +31,14 @@ GROUP = Tool("", "group", {"annotations": {"readOnlyHint": True}})
 
 
 class TakenOver(NamedTuple):
-    """A task that succeeded in an earlier run, and is not sent again."""
+    """A task that succeeded in an earlier run, and does not run again."""
 
     tool: str
     """The full name of the tool that it called."""
     reused_inputs: tuple[str, ...]
     """The tasks that it needed there."""
+    is_sent: bool = False
+    """Whether the document holds it."""
 
 
 @dataclass(slots=True, eq=False)  # one is made for each task, and a frozen one takes twice as long

@@ -34,17 +34,20 @@ _LAST = re.compile(r'(?:\.?[^\W\d]\w*|\["(?:[^"\\]|\\.)*"\])\Z')
 
 
 class Op(StrEnum):
-    """The kinds of a fix. `rename` is JSON Patch's `move` within one object."""
+    """The kinds of a fix. `rename` is JSON Patch's `move` within one object, `add` goes to the end
+    of a list."""
 
     REPLACE = "replace"
     REMOVE = "remove"
     RENAME = "rename"
+    ADD = "add"
 
 
 @dataclass(frozen=True, slots=True)
 class Fix:
     """One change that removes a problem, in the manner of JSON Patch (RFC 6902): `to` is the value
-    or the name that takes the place of what is at `path` now."""
+    or the name that takes the place of what is at `path` now, or the value that comes last in the
+    list there."""
 
     op: Op
     to: Json = None
@@ -59,13 +62,15 @@ class Fix:
                 return f"Write {short(self.to, MAX_SHOWN)}."
             case Op.RENAME:
                 return f"Name it {short(self.to, MAX_SHOWN)}."
+            case Op.ADD:
+                return f"Add {short(self.to, MAX_SHOWN)}."
         return "Leave it out."
 
     def document(self, path: str) -> JsonObject:
         """Return it as clients get it; *path* is the place of its problem."""
         fix: JsonObject = {"op": str(self.op), "path": self.path or path}
         match self.op:
-            case Op.REPLACE:
+            case Op.REPLACE | Op.ADD:
                 fix["value"] = self.to
             case Op.RENAME:
                 fix["to"] = self.to
