@@ -226,3 +226,13 @@ async def test_a_fault_of_ours_is_internal_with_an_id_for_the_log(
 
 async def test_an_unknown_run_is_refused_as_such(house: House) -> None:
     assert await house.refused(task("a"), resume_from="r_nobody") == {"resume_from": "unknown_run"}
+
+
+async def test_with_resume_from_outputs_holds_the_leaves_of_what_was_sent(house: House) -> None:
+    async with house.gateway() as gateway:
+        first = await gateway.execute({"tasks": [task("a", x=1), task("old", x="$OUTPUT[a].x")]})
+        result = await gateway.execute(
+            {"tasks": [task("new", x="$OUTPUT[a].x")], "resume_from": first.run_id}
+        )
+    assert first.outputs.keys() == {"old"}
+    assert result.outputs == {"new": {"x": 1}}

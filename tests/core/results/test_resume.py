@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -86,11 +87,34 @@ def test_what_succeeded_is_taken_over_and_what_is_mended_runs() -> None:
     assert outputs == {"a": "A", "d": "D", "e": "E"}
 
 
-def test_what_was_needed_by_a_task_that_is_taken_over_is_no_result_of_the_new_run() -> None:
-    earlier = run_of({"a": [], "b": ["a"], "c": ["b"], "d": ["c"], "e": []}, {"c"})
-    reading, taken_over, *_ = from_record({"tasks": tasks_of({"c": ["b"]})}, earlier)
+@table(
+    ("sent", "returned"),
+    [
+        (["c"], ["d"]),  # d was never run
+        (["a"], ["a"]),  # b keeps its output: it may not be repeated
+        (["c", "e"], ["d", "e"]),
+        (["a", "b", "c", "d", "e"], ["d", "e"]),
+        (["f"], ["f"]),
+        ([], ["b", "e"]),
+    ],
+)
+def test_the_leaves_of_what_was_sent_and_of_what_runs_are_returned(
+    sent: list[str], returned: list[str]
+) -> None:
+    needs: dict[str, list[str]] = {
+        "a": [], "b": ["a"], "c": ["b"], "d": ["c"], "e": [], "f": ["b"]
+    }  # fmt: skip
+    earlier = run_of({id: needs[id] for id in "abcde"}, {"c"})
+    tasks = tasks_of({id: needs[id] for id in sent})
+    changed = [{**task, "select": "@"} if task["id"] == "a" == sent[-1] else task for task in tasks]
+    reading, taken_over, *_ = from_record({"tasks": changed}, earlier)
     plan = check(reading, CATALOG, Policy(), reused=taken_over)
-    assert plan.returned == ("d", "e")
+    assert plan.returned == tuple(returned)
+    everything = check(
+        replace(reading, dag=reading.dag.model_copy(update={"return_": ("*",)})),
+        CATALOG, Policy(), reused=taken_over,
+    )  # fmt: skip
+    assert len(everything.returned) == len(reading.dag.tasks)
 
 
 def test_a_task_that_failed_runs_again_only_if_it_is_sent_again() -> None:

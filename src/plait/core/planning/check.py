@@ -107,7 +107,8 @@ def check(
     if checker.problems:
         problems = with_strays_moved(checker.problems, reading.strays, catalog)
         raise InvalidDag(with_one_fix_a_place(problems), checker.notes)
-    return lay_out(dag, tasks, checker.notes, cost, alone)
+    kept = {id for id, task in (reused or {}).items() if not task.is_sent}
+    return lay_out(dag, tasks, checker.notes, cost, alone, kept)
 
 
 class _Checker:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from statistics import median
@@ -147,9 +147,11 @@ def lay_out(
     notes: Iterable[str] = (),
     cost: Cost = unknown,
     alone: Cost = unknown,
+    kept: Collection[str] = (),
 ) -> Plan:
     """Lay out *tasks*, which have no cycle. *cost* gives the expected duration of a call in
-    seconds, *alone* that of a call that is alone, or None."""
+    seconds, *alone* that of a call that is alone, or None. The tasks in *kept* are of an earlier
+    run, neither sent nor run again: they are no leaves."""
     dependents: dict[str, list[str]] = {id: [] for id in tasks}
     for id, task in tasks.items():
         for need in task.needs:
@@ -185,7 +187,7 @@ def lay_out(
             for id, task in tasks.items()
             if task.makes_calls and (seconds := alone(task)) is not None
         },
-        returned=_returned(dag, tasks, dependents),
+        returned=_returned(dag, tasks, kept),
         notes=tuple(notes),
     )
 
@@ -276,12 +278,9 @@ def _longest_chain(
     return tuple(chain)
 
 
-def _returned(
-    dag: Dag, tasks: Mapping[str, PlannedTask], dependents: Mapping[str, list[str]]
-) -> tuple[str, ...]:
-    if dag.return_ is None:
-        drawn_on = {id for task in tasks.values() for id in task.reused_inputs}
-        return tuple(
-            id for id, followers in dependents.items() if not followers and id not in drawn_on
-        )
-    return tuple(dependents) if "*" in dag.return_ else tuple(dict.fromkeys(dag.return_))
+def _returned(dag: Dag, tasks: Mapping[str, PlannedTask], kept: Collection[str]) -> tuple[str, ...]:
+    if dag.return_ is not None:
+        return tuple(tasks) if "*" in dag.return_ else tuple(dict.fromkeys(dag.return_))
+    ids = [id for id in tasks if id not in kept] or [*tasks]
+    drawn_on = {need for id in ids for need in (*tasks[id].needs, *tasks[id].reused_inputs)}
+    return tuple([id for id in ids if id not in drawn_on])
