@@ -23,10 +23,12 @@ class Source(StrEnum):
     OUTPUT = "OUTPUT"
     ITEM = "ITEM"
     INDEX = "INDEX"
+    ARGUMENTS = "ARGUMENTS"
+    """The arguments of the call whose output is read: only in `repeat`."""
 
 
 class Key(NamedTuple):
-    """The start of a reference: `$OUTPUT[id]`, `$ITEM` or `$INDEX`."""
+    """The start of a reference: `$OUTPUT[id]`, `$ITEM`, `$INDEX` or `$ARGUMENTS`."""
 
     source: Source
     id: str = ""

@@ -127,19 +127,24 @@ class _Reader:
                 self._names.say_own(node, is_certain=is_start)
             elif isinstance(node, Reference) and node.key not in self._references:
                 if node.key.source is not Source.OUTPUT:
-                    hint = (
-                        "when is read once, before the items: filter their list with select."
-                        if self._is_condition
-                        else "There is one only with for_each."
-                    )
                     self.findings.say(
-                        node.start, node.end, f"there is no {node.key} here", hint=hint
+                        node.start,
+                        node.end,
+                        f"there is no {node.key} here",
+                        hint=self._why_not_here(node.key.source),
                     )
                     continue
                 ids = [key.id for key in self._references if key.source is Source.OUTPUT]
                 near = slip_of(node.key.id, ids)
                 edit = str(Key(Source.OUTPUT, near)) if near else None
                 self.findings.say(node.start, node.end, f'unknown task "{node.key.id}"', edit)
+
+    def _why_not_here(self, source: Source) -> str:
+        if source is Source.ARGUMENTS:
+            return "Only the expressions of repeat have the arguments of the call."
+        if self._is_condition:
+            return "when is read once, before the items: filter their list with select."
+        return "There is one only with for_each."
 
     def read(self, node: Node, scope: Scope) -> Shape:
         match node:

@@ -16,7 +16,7 @@ class Token(NamedTuple):
 
 
 _ID = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
-TARGET = rf"(?:OUTPUT\[{_ID}\]|(?:ITEM|INDEX)(?!\w))"
+TARGET = rf"(?:OUTPUT\[{_ID}\]|(?:ITEM|INDEX|ARGUMENTS)(?!\w))"
 NAME = r"[^\W\d]\w*"
 TOKENS = re.compile(
     rf"(?P<space>[ \t\r\n]+)|(?P<reference>\${TARGET})|(?P<name>{NAME})"
