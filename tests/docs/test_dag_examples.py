@@ -42,6 +42,12 @@ class SlowFile:
         return {"path": path, "content": content}
 
 
+def commits(repo: str, cursor: str = "1") -> dict[str, Any]:
+    """Give one commit a page, of three."""
+    following = int(cursor) + 1
+    return {"items": [{"sha": f"c{cursor}"}], "next": str(following) if following < 4 else None}
+
+
 @pytest.fixture
 def servers() -> FakeServers:
     made, file = FakeServers(), SlowFile()
@@ -66,6 +72,13 @@ def servers() -> FakeServers:
     made.add(
         tool("ops:deploy", {"app": STRING}, ["app"]), lambda app: text("no capacity", is_error=True)
     )
+    made.add(
+        tool("github:list_commits", {"repo": STRING, "cursor": STRING}, readOnlyHint=True), commits
+    )
+    states = iter(["starting", "green"])
+    made.add(
+        tool("ops:status", {"app": STRING}, readOnlyHint=True), lambda app: {"state": next(states)}
+    )
     made.add(tool("ops:rollback", {"app": STRING}, ["app"]), lambda app: {"rolled_back": app})
     return made
 
@@ -81,7 +94,7 @@ async def test_an_example_gives_what_the_page_says(dag: str, outputs: str, serve
 
 
 def test_every_example_is_found():
-    assert len(EXAMPLES) == PAGE.count("```json dag") == 8
+    assert len(EXAMPLES) == PAGE.count("```json dag") == 9
 
 
 def test_every_field_has_its_row():

@@ -85,6 +85,8 @@ class _Run:
         task, item = self.tasks[change.key.task], change.key.item
         if task.id not in self.groups and (task.id in self.each) == (item is not None):
             self._call(task, change)
+            task.rounds += change.is_next_round
+        self.notes += change.notes
         if item is None:
             self._task(task, change)
             return
@@ -151,10 +153,10 @@ class _Run:
         if change.before is Status.PENDING:
             self._wait(change.waits)
             task.due_s = None if change.due_at is None else change.due_at - began
+            task.waits += change.waits
         if change.after is Status.RUNNING and task.start_s is None:
             task.start_s = change.at - began
-        task.waits += change.waits
-        self.notes += change.notes
+            task.waits += change.waits
         if change.items is not None:
             self.items[task.id] = [Status.PENDING] * change.items, []
         if change.after in FINAL:

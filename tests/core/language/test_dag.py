@@ -453,6 +453,7 @@ def test_each_field_says_what_a_task_does_or_how_it_runs() -> None:
         "arguments",
         "depends_on",
         "for_each",
+        "repeat",
         "select",
         "when",
         "trigger_rule",

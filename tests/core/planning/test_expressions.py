@@ -185,7 +185,7 @@ def test_a_condition_that_cannot_be_parsed_and_refers_to_its_own_task_has_both_p
 def test_a_select_has_the_output_of_its_task_as_its_value(select: str, fix: str | None) -> None:
     [problem] = problems({**LISTED, "select": select})
     assert (problem.code, problem.fix) == ("invalid_expression", replacement(fix))
-    assert "select is applied to the output itself" in problem.message
+    assert "it is read from the output itself" in problem.message
 
 
 def test_a_cycle_through_conditions_is_refused() -> None:

@@ -24,11 +24,13 @@ class Expression:
 
     __slots__ = ("_builds", "_run", "reads_result", "references", "text", "tree")
 
-    def __init__(self, text: str, tree: Node, *, is_condition: bool = False) -> None:
+    def __init__(
+        self, text: str, tree: Node, *, of_tasks: bool = False, is_test: bool = False
+    ) -> None:
         self.text = text
         self.tree = tree
-        """The tree as written: in a condition, with names of tasks."""
-        evaluated = with_outputs(tree) if is_condition else tree
+        """The tree as written: in a `when`, with names of tasks."""
+        evaluated = with_outputs(tree) if of_tasks else tree
         nodes = list(walk(evaluated))
         self.references = tuple(
             dict.fromkeys(node.key for node in nodes if isinstance(node, Reference))
@@ -36,7 +38,7 @@ class Expression:
         self._builds = any(isinstance(node, _BUILDERS) for node in nodes)
         self.reads_result = any(node.name == "result" for node in fields_at_root(tree))
         """Whether it names the `result` of a wrapper itself."""
-        self._run = holding(evaluated) if is_condition else compiled(evaluated)
+        self._run = holding(evaluated) if is_test else compiled(evaluated)
 
     def __repr__(self) -> str:
         return f"<Expression {self.text}>"
@@ -63,19 +65,26 @@ class Expression:
 @lru_cache(maxsize=512)
 def expression(text: str) -> Expression:
     """Read *text* as an expression over one value. Raises `InvalidExpression`."""
-    return _made(text, is_condition=False)
+    return _made(text)
+
+
+@lru_cache(maxsize=512)
+def test(text: str) -> Expression:
+    """Read *text* as a question about one value, in which 0 is false. Raises
+    `InvalidExpression`."""
+    return _made(text, is_test=True)
 
 
 @lru_cache(maxsize=512)
 def condition(text: str) -> Expression:
     """Read *text* as a `when`: the names it starts from are tasks, so `a.x` is `$OUTPUT[a].x`, and
     in `references`, and 0 is false. Raises `InvalidExpression`."""
-    return _made(text, is_condition=True)
+    return _made(text, of_tasks=True, is_test=True)
 
 
-def _made(text: str, *, is_condition: bool) -> Expression:
+def _made(text: str, *, of_tasks: bool = False, is_test: bool = False) -> Expression:
     try:
-        return Expression(text, parse(text), is_condition=is_condition)
+        return Expression(text, parse(text), of_tasks=of_tasks, is_test=is_test)
     except InvalidExpression as error:
         slip = find_slip(text) if len(text) <= MAX_FIX_CHARS else None
         raise InvalidExpression(slip or error.finding) from None

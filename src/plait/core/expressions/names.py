@@ -136,7 +136,7 @@ class Names:
         elif is_certain:
             edit = Edit(node.start, node.end, "" if after == "[" else "@")
         named = self._findings.written(node)
-        message = f"select is applied to the output itself, which has no {named} around it"
+        message = f"it is read from the output itself, which has no {named} around it"
         hint = "" if edit else "Names inside [?…] are looked up in each element."
         self._findings.say(node.start, node.end, message, edit, is_note=is_note, hint=hint)
 

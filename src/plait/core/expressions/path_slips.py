@@ -114,7 +114,9 @@ def _dollar(loose: Loose, at: int) -> Finding | None:
             id = loose.tokens[at + 3].text
             edit = loose.replaced(at, at + 4, f"$OUTPUT[{id}]")
             return loose.found(at, f"the id of a task stands in brackets: $OUTPUT[{id}]", edit)
-        near = slip_of(after.text, ("OUTPUT",) if second.kind == "[" else ("ITEM", "INDEX", "ARGUMENTS"))
+        near = slip_of(
+            after.text, ("OUTPUT",) if second.kind == "[" else ("ITEM", "INDEX", "ARGUMENTS")
+        )
         if near is not None and near != after.text:
             edit = Edit(token.start, after.end, f"${near}")
             return loose.found(at, f"${after.text} is not a reference", edit)

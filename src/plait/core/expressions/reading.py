@@ -69,15 +69,19 @@ def read(
     shape: Shape,
     references: Mapping[Key, Shape],
     own: str | None = None,
+    *,
+    is_test: bool = False,
 ) -> Reading:
     """Read *expression* over a value of *shape*. *references* has the shape of each reference that
-    is allowed in it; *own* is the id of the task whose answer it selects from."""
+    is allowed in it; *own* is the id of the task whose answer it selects from, or asks about if it
+    `is_test`."""
     reader = _Reader(expression.text, references, own=own)
     if not expression.reads_result:
         shape = looked_through(shape)
     reader.check_references(expression)
     scope = Scope(shape, is_answer=True)
-    reader.constants.check_select(expression.tree, scope)
+    check = reader.constants.check if is_test else reader.constants.check_select
+    check(expression.tree, scope)
     result = reader.read(expression.tree, scope)
     return Reading(result, reader.findings.in_order())
 

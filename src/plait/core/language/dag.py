@@ -3,6 +3,7 @@ of form."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
@@ -45,6 +46,7 @@ from .forms import (
     problem_of,
     too_deep,
 )
+from .repeats import Repeat, endless, read_repeat
 from .variants import Spelling, Stray, corrections, dag_spelling, fix_of, task_spelling
 
 MAX_BYTES = 4 * 2**20
@@ -100,6 +102,7 @@ class Task(BaseModel):
     reads: Strings = ()
     writes: Strings = ()
     cache: StrictBool | CacheSeconds | None = None
+    repeat: Repeat | None = None
     literal: StrictBool = False
 
     @property
@@ -252,6 +255,8 @@ def _read_model(dag: Dag, max_tasks: int) -> Reading:
         problems += one_of_its_kind(task.model_fields_set, path, task.id)
         if task.tasks is not None:
             problems += nested(path, task)
+        if task.repeat is not None:
+            problems += endless(task.repeat, f"{path}.repeat", task.id)
         value = {"arguments": task.arguments, "value": task.value, "for_each": task.for_each}
         try:
             measure(value, DEPTH)
@@ -379,6 +384,14 @@ class _Reader:
             known = len(self.problems)
             spelling.members["tasks"] = self._group(spelling.members["tasks"], path, id)
             before += len(self.problems) - known
+        if "repeat" in spelling.members:
+            guesses = MAX_GUESSES - len(self.problems)
+            repeat = read_repeat(spelling.members["repeat"], f"{path}.repeat", id, guesses=guesses)
+            spelling.members["repeat"] = repeat.members
+            self.notes += repeat.notes
+            self.problems += repeat.problems
+            if not repeat.members:
+                del spelling.members["repeat"]
         task = self.validated(Task, spelling.members, path, id)
         self.problems += one_of_its_kind(spelling.members.keys(), path, id)
         if spelling.members.keys().isdisjoint({"tool", "value", "tasks"}):
@@ -388,7 +401,7 @@ class _Reader:
         own += [problem.path for problem in self.problems[before + len(own) :]]
         if task is not None and own:
             wrong = [place.removeprefix(f"{path}.") for place in own]
-            self.unread[whole_id] = frozenset(name.partition("[")[0] for name in wrong)
+            self.unread[whole_id] = frozenset(re.split(r"[.[]", name)[0] for name in wrong)
         return task
 
     def _parsed(self, task: object, path: str) -> object:
@@ -444,6 +457,7 @@ def _is_usual(members: Mapping[str, Any]) -> bool:
         and isinstance(needs := members.get("depends_on", []), list)
         and _STR.issuperset(map(type, needs))
         and not (isinstance(items, str) and items.lstrip().startswith("["))
+        and "repeat" not in members
         and None not in members.values()
         and _is_usual_kind(members)
     )

@@ -24,6 +24,7 @@ OF_CALLS = frozenset(
         "timeout_s",
         "retries",
         "allow_repeat",
+        "repeat",
         "weight",
         "reads",
         "writes",
@@ -117,9 +118,9 @@ def fixed_field(model: type[BaseModel], name: str, value: Any, detail: ErrorDeta
         return None
     expected = str(detail.get("ctx", {}).get("expected", ""))
     options = re.findall("'([^']+)'", expected)
-    minimal: dict[str, Any] = (
-        {"tasks": ()} if "return_" in model.model_fields else {"id": "a", "tool": "s:t"}
-    )
+    minimal: dict[str, Any] = {"id": "a", "tool": "s:t"} if "tool" in model.model_fields else {}
+    if "return_" in model.model_fields:
+        minimal = {"tasks": ()}
     for meant in meant_for(value, name, options):
         try:
             model.model_validate({**minimal, name: meant}, by_alias=True, by_name=False)

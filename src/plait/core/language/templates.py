@@ -45,6 +45,8 @@ class Scope:
     names: Mapping[str, str] | None = None
     """The keys in `outputs` of the tasks that expressions name, where they differ from the
     names."""
+    arguments: Json = None
+    """The arguments of the call whose answer a `repeat` reads."""
 
 
 Filling: TypeAlias = "tuple[Place, Reference | tuple[str | Reference, ...]]"

@@ -177,7 +177,7 @@ def dag_spelling(
     foreign = OF_A_DAG
     if "tasks" not in members:
         foreign = {**OF_A_DAG, **{name: "tasks" for name in members if _holds_tasks(members[name])}}
-    spelling = _named(members, known, {}, foreign, "", None, guesses)
+    spelling = spelled(members, known, {}, foreign, "", None, guesses)
     _parse_text(spelling, "tasks", "tasks", None)
     _unpack(spelling, known)
     _listed(spelling, "")
@@ -212,7 +212,7 @@ def task_spelling(
         foreign["name"] = free
     if id is None and isinstance(named := members.get(meant.get("id", "")), str):
         id = named
-    spelling = _named(members, known, UNDERSTOOD, foreign, path, id, guesses)
+    spelling = spelled(members, known, UNDERSTOOD, foreign, path, id, guesses)
     if isinstance(number := spelling.members.get("id"), int) and not isinstance(number, bool):
         spelling.members["id"] = str(number)
         spelling.notes.append(f'{path}.id: {number} was read as "{number}"')
@@ -250,7 +250,7 @@ def _with_id(id: str, task: Any) -> Any:
     return {**task, "id": id} if isinstance(task, dict) else task
 
 
-def _named(
+def spelled(
     members: Mapping[str, Any],
     known: frozenset[str],
     understood: Mapping[str, str],

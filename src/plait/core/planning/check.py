@@ -55,11 +55,13 @@ from .plan import (
     Cost,
     Plan,
     PlannedTask,
+    Repeating,
     TakenOver,
     find_cycles,
     lay_out,
     unknown,
 )
+from .repeats import Repeats, expressions_of, repeating
 from .strays import with_strays_moved
 
 MAX_ITEMS = 1_000
@@ -168,7 +170,9 @@ class _Checker:
             self._policy(task, tool, path)
         select = self._expression(task.select, f"{path}.select", task, expression)
         when = self._expression(task.when, f"{path}.when", task, condition)
-        links = self.links.of(task, arguments, items, select, when, path)
+        repeat = self._repeat(task, path)
+        of_repeat = {} if repeat is None else dict(repeat.expressions())
+        links = self.links.of(task, arguments, items, select, when, path, of_repeat)
         seen: dict[str, str] | None = None
         names = self.links.names
         if names.before:
@@ -188,6 +192,7 @@ class _Checker:
             items=items,
             select=select,
             when=when,
+            repeat=repeat,
             timeout_s=task.timeout_s or policy.timeout_s,
             weight=task.weight or policy.weight,
             policy=policy,
@@ -287,6 +292,7 @@ class _Checker:
         mismatches = Mismatches(flow, self.problems, self.notes)
         ids = {**{id: id for id in self.malformed}, **self.ids}
         expressions = Expressions(tasks, ids, flow, self.problems, self.notes)
+        repeats = Repeats(flow, expressions.of_repeat, self.problems)
         items = Items(self.problems)
         for task, path in self.planned:
             if task.id not in tasks or task.id in reused:
@@ -296,8 +302,9 @@ class _Checker:
                 mismatches.look_at(task, path)
             if task.items is not None:
                 items.look_at(task, path, before)
-            if task.select is not None or task.when is not None:
+            if task.select is not None or task.when is not None or task.repeat is not None:
                 expressions.look_at(task, path)
+                repeats.look_at(task, path)
         if (more := self._lookalike_notes - MAX_LOOKALIKES) > 0:
             self.notes.append(f"{more:,} more texts that look like references are taken as text")
         if items.may_have_more:
@@ -356,6 +363,8 @@ class _Checker:
 
     def _cache_s(self, task: Task, tool: Tool, policy: ToolPolicy, path: str) -> float:
         """Return the greatest age of a cached answer for *task*, in seconds; 0 for no cache."""
+        if task.repeat is not None and not task.repeat.set:
+            return 0.0  # an earlier answer is what polling waits to see changed
         if task.cache is None or task.cache is True:
             return policy.cache_ttl_s
         if task.cache and not (tool.is_read_only or policy.cache_ttl_s):
@@ -493,6 +502,21 @@ class _Checker:
             )
             hint = "Leave retries out, or set allow_repeat: true if a second call does no harm."
             self._say(f"{path}.retries", "not_repeatable", message, hint, task.id)
+        if task.repeat is not None and not task.allow_repeat and not policy.may_repeat:
+            message = (
+                f"{tool.full_name} is not known to be safe to call twice, so it is not repeated."
+            )
+            hint = "Leave repeat out, or set allow_repeat: true if more calls do no harm."
+            self._say(f"{path}.repeat", "not_repeatable", message, hint, task.id)
+
+    def _repeat(self, task: Task, path: str) -> Repeating | None:
+        if task.repeat is None or task.is_value:
+            return None
+        read = {
+            place: self._expression(text, f"{path}.repeat.{place}", task, compiled)
+            for place, text, compiled in expressions_of(task.repeat)
+        }
+        return repeating(task.repeat, read)
 
     def _expression(
         self, text: str | None, path: str, task: Task, compiled: Callable[[str], Expression]

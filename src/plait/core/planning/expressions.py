@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from ..expressions.evaluation import Expression, condition, expression
+from ..expressions.evaluation import Expression, condition, expression, test
 from ..expressions.nodes import Key, Source
 from ..expressions.problems import Finding
 from ..expressions.reading import Reading, read, read_condition
@@ -28,11 +28,13 @@ from ..values.schema import Place
 from ..values.strict import Json, short
 from .flow import MAX_DEPTH, Flow
 from .plan import PlannedTask
+from .repeats import arguments_of, expressions_of, joined
 from .shapes import shape_of
 
 MAX_NOTES = 20
 """Most notes on expressions per document."""
 _INTEGER = of("integer")
+_ARGUMENTS = Key(Source.ARGUMENTS)
 
 
 class Expressions:
@@ -60,16 +62,25 @@ class Expressions:
 
     def look_at(self, planned: PlannedTask, path: str) -> None:
         """Check the expressions of *planned*, which stands at *path* in the document."""
-        select, when = planned.select, planned.when
+        task, select, when = planned.task, planned.select, planned.when
         if select is not None:
-            self._report(planned, select, f"{path}.select", self._read_select, expression)
+            place = f"{path}.select"
+            self._report(planned, select, task.select, place, self._read_select, expression)
         if when is not None:
-            self._report(planned, when, f"{path}.when", self._read_when, condition)
+            place = f"{path}.when"
+            self._report(planned, when, task.when, place, self._read_when, condition)
+        if planned.repeat is not None and task.repeat is not None:
+            read = dict(planned.repeat.expressions())
+            for place, text, compiled in expressions_of(task.repeat):
+                where = f"{path}.repeat.{place}"
+                look = self._read_test if compiled is test else self._read_repeat
+                self._report(planned, read[place], text, where, look, compiled)
 
     def _report(
         self,
         planned: PlannedTask,
         given: Expression,
+        text: str | None,
         path: str,
         read: Callable[[PlannedTask, Expression], Reading],
         compiled: Callable[[str], Expression],
@@ -83,7 +94,7 @@ class Expressions:
             planned.id,
             may_guess=len(self._problems) < MAX_GUESSES,
         )
-        if given.text == getattr(planned.task, path.rpartition(".")[2]):
+        if given.text == text:
             self._problems += found
         elif found:
             self._report_fixed(given.text, found)
@@ -111,13 +122,31 @@ class Expressions:
             hint = f". {finding.hint}" if finding.hint else ""
             self._notes.append(f"{path}: {finding.placed_message}{hint}".removesuffix("."))
 
+    def of_repeat(self, planned: PlannedTask, given: Expression) -> Shape:
+        """Return the shape of what *given*, an expression of the `repeat` of *planned*, makes of
+        one answer."""
+        return self._read_repeat(planned, given).shape
+
+    def _read_repeat(
+        self, planned: PlannedTask, given: Expression, *, is_test: bool = False
+    ) -> Reading:
+        references = {**self._seen(planned, given), _ARGUMENTS: arguments_of(planned, self._flow)}
+        return read(given, self._answer(planned), references, planned.id, is_test=is_test)
+
+    def _read_test(self, planned: PlannedTask, given: Expression) -> Reading:
+        return self._read_repeat(planned, given, is_test=True)
+
     def _read_select(self, planned: PlannedTask, select: Expression) -> Reading:
-        references = self._references(planned, self._named(planned, select))
+        return read(select, self._answer(planned), self._seen(planned, select), planned.id)
+
+    def _seen(self, planned: PlannedTask, given: Expression) -> dict[Key, Shape]:
+        """Return the shapes of what *given* may refer to, which is read for each answer."""
+        references = self._references(planned, self._named(planned, given))
         is_in_items = planned.names is not None and planned.names.item_of is not None
         if planned.items is not None or is_in_items:
             references[Key(Source.ITEM)] = self._item(planned)
             references[Key(Source.INDEX)] = _INTEGER
-        return read(select, self._answer(planned), references, planned.id)
+        return references
 
     def _read_when(self, planned: PlannedTask, when: Expression) -> Reading:
         names = self._names(planned)
@@ -152,8 +181,10 @@ class Expressions:
             return ANY
         self._outputs[id] = ANY  # what a cycle leads to
         planned = self._tasks.get(id)
-        if planned is None or self._flow.is_unread(id, "select", "for_each"):
+        if planned is None or self._flow.is_unread(id, "select", "for_each", "repeat"):
             return ANY
+        if planned.task.repeat is not None and planned.repeat is None:
+            return ANY  # an expression of it could not be read
         self._depth += 1
         shape = self.answer(planned)
         self._depth -= 1
@@ -165,10 +196,14 @@ class Expressions:
         return shape
 
     def answer(self, planned: PlannedTask) -> Shape:
-        """Return the shape of one answer of *planned*, after `select`."""
-        if planned.select is None:
-            return self._answer(planned)
-        return self._read_select(planned, planned.select).shape
+        """Return the shape of one answer of *planned*, after `select`; of all its pages if it has
+        any."""
+        shape = self._answer(planned)
+        if planned.select is not None:
+            shape = self._read_select(planned, planned.select).shape
+        if planned.repeat is not None and planned.repeat.is_paging:
+            return joined(shape)
+        return shape
 
     def _answer(self, planned: PlannedTask) -> Shape:
         """Return the shape of what the tool of *planned* answers, or of its value, before

@@ -93,7 +93,7 @@ class Flow:
         self._outputs: dict[str, Source] = {}
         self._items: dict[str, Source] = {}
         self._shared: dict[tuple[Schema | None, int | None], Source] = {}
-        self._of_selects: dict[tuple[str, str | None, int | None], Source] = {}
+        self._of_selects: dict[tuple[str, str | None, bool, int | None], Source] = {}
         self._elements: dict[tuple[Source, Path], Source] = {}
         self._wanted: dict[tuple[Schema, Place], Forms] = {}
         self._defaults: dict[tuple[Schema, Place, type, Json], Fit] = {}
@@ -251,11 +251,14 @@ class Flow:
 
     def _output(self, id: str) -> Source:
         planned = self._tasks.get(id)
-        if planned is None or self.is_unread(id, "for_each", "select"):
+        if planned is None or self.is_unread(id, "for_each", "select", "repeat"):
             return _UNKNOWN
+        if planned.task.repeat is not None and planned.repeat is None:
+            return _UNKNOWN  # an expression of it could not be read
         items = planned.task.for_each
         count = None if items is None else len(items) if isinstance(items, list) else UNCOUNTED
-        if planned.select is not None or not planned.makes_calls:
+        pages = planned.repeat is not None and planned.repeat.is_paging
+        if planned.select is not None or not planned.makes_calls or pages:
             return self._output_of_select(planned, count)
         schema, is_learned = None, False
         if planned.task.select is None:
@@ -277,7 +280,8 @@ class Flow:
         is_alike = planned.select is not None and not (
             not planned.makes_calls or planned.select.references
         )
-        key = (planned.tool.full_name, planned.task.select, count)
+        is_paged = planned.repeat is not None and planned.repeat.is_paging
+        key = (planned.tool.full_name, planned.task.select, is_paged, count)
         source = self._of_selects.get(key) if is_alike else None
         if source is None:
             shape = self._selected(planned)

@@ -38,11 +38,15 @@ class Links:
         select: Expression | None,
         when: Expression | None,
         path: str,
+        of_repeat: Mapping[str, Expression] = {},
     ) -> dict[str, bool]:
         """Return the tasks that *task* waits for, each with whether a default guards every link to
-        it. Impossible links are reported."""
+        it. Impossible links are reported. *of_repeat* are the expressions of its `repeat`, by
+        place."""
         links = self._written(task, arguments, items, path)
-        self._link_expressions(task, select, when, links, path)
+        read = {"select": select, "when": when}
+        read |= {f"repeat.{place}": one for place, one in of_repeat.items()}
+        self._link_expressions(task, read, links, path)
         self._note_rule(task, arguments, items, links, path)
         return links
 
@@ -144,14 +148,13 @@ class Links:
     def _link_expressions(
         self,
         task: Task,
-        select: Expression | None,
-        when: Expression | None,
+        expressions: Mapping[str, Expression | None],
         links: dict[str, bool],
         path: str,
     ) -> None:
         """Add to *links* the tasks that the expressions name. Unknown ones are reported later, with
         the place in the expression."""
-        for field, read in (("select", select), ("when", when)):
+        for field, read in expressions.items():
             for key in read.references if read is not None else ():
                 if key.source is not Source.OUTPUT or key.id in links:
                     continue

@@ -13,6 +13,7 @@ from ..language.dag import Dag, Task
 from ..language.templates import Template
 from ..tools.catalog import Tool
 from ..tools.policy import ToolPolicy
+from ..values.problems import written
 from .names import Names
 
 if TYPE_CHECKING:  # a start without a DAG does not need them
@@ -41,6 +42,36 @@ class TakenOver(NamedTuple):
     """Whether the document holds it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Repeating:
+    """A `repeat` that was read."""
+
+    set: Mapping[str, Expression]
+    """The expressions of the arguments that change from call to call; none for polling."""
+    goes_on: Expression | None
+    """`while`."""
+    until: Expression | None
+    pause_s: float
+    most: int
+    """Most calls."""
+    may_be_cut: bool
+    """Whether it succeeds after `most` calls, although there is more."""
+
+    @property
+    def is_paging(self) -> bool:
+        """Whether the output is that of all calls, rather than of the last."""
+        return bool(self.set)
+
+    def expressions(self) -> Iterator[tuple[str, Expression]]:
+        """Yield its expressions, each with its place."""
+        for name, one in self.set.items():
+            yield f"set{written((name,))}", one
+        if self.goes_on is not None:
+            yield "while", self.goes_on
+        if self.until is not None:
+            yield "until", self.until
+
+
 @dataclass(slots=True, eq=False)  # one is made for each task, and a frozen one takes twice as long
 class PlannedTask:
     """A checked task, with all that running it needs. It is never changed."""
@@ -59,6 +90,7 @@ class PlannedTask:
     """The list of a `for_each` task."""
     select: Expression | None = None
     when: Expression | None = None
+    repeat: Repeating | None = None
     timeout_s: float = 60.0
     weight: int = 1
     """Slots of every limit that a call takes."""
@@ -91,6 +123,14 @@ class PlannedTask:
     def makes_calls(self) -> bool:
         """Whether it calls a tool."""
         return self.tool is not VALUE and self.tool is not GROUP
+
+    def of_answers(self) -> Iterator[Expression]:
+        """Yield the expressions that are read for each answer."""
+        if self.select is not None:
+            yield self.select
+        if self.repeat is not None:
+            for _, one in self.repeat.expressions():
+                yield one
 
     @property
     def field(self) -> str:

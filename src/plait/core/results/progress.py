@@ -57,11 +57,9 @@ def progress_of(record: RunRecord, latest: str | None = None) -> Progress:
 
 
 def _with_items(task: TaskRecord) -> str:
-    return (
-        task.id
-        if task.items is None
-        else f"{task.id} {task.items.settled}/{len(task.items.statuses)}"
-    )
+    if task.items is not None:
+        return f"{task.id} {task.items.settled}/{len(task.items.statuses)}"
+    return f"{task.id} call {task.rounds + 1}" if task.rounds else task.id
 
 
 def _left_s(record: RunRecord) -> float | None:

@@ -80,6 +80,8 @@ class TaskRecord:
     end_s: float | None = None
     busy_s: float = 0.0
     """The total duration of its calls."""
+    rounds: int = 0
+    """The number of answers after which a call of it was made again, as its `repeat` says."""
     waits: tuple[Wait, ...] = ()
     """The waits of its first call once it was due."""
     error: Failure | None = None
@@ -249,6 +251,7 @@ def _tasks(run: Run, earlier: Mapping[str, TaskRecord]) -> dict[str, TaskRecord]
             None if state.started_at is None else state.started_at - began,
             None if state.ended_at is None else state.ended_at - began,
             state.busy_s,
+            state.rounds,
             state.waits,
             state.error,
             None

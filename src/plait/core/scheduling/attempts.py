@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import replace
 
 from ...errors import CallError
+from ..values.strict import JsonObject
 from .events import Abort, Command, Delayed, Failure, Key, RunNotice, Sleep, Status, Wait
 from .frame import Frame
 from .moves import Moves
@@ -169,9 +170,32 @@ class Attempts:
             )
         self.commands.append(Sleep(call.key, backoff_s(call.attempts, jitter, error)))
 
+    def again(self, call: TaskCall, arguments: JsonObject, now: float) -> None:
+        """Make *call*, which was answered, once more with *arguments*, as its `repeat` says. It is
+        a call like any other: it waits for its resources and for a slot."""
+        repeat = call.planned.repeat
+        assert repeat is not None
+        call.arguments, call.attempts, call.waits = arguments, 0, ()
+        call.waiting_since = now
+        call.rounds += 1
+        state, item = call.frame.states[call.planned.id], call.key.item
+        state.rounds += 1
+        after = Status.BACKING_OFF if repeat.pause_s else Status.READY
+        if item is None:
+            self._moves.task(state, after, now, call)
+        else:
+            self._moves.item(state, item, after, now, call)
+        if repeat.pause_s:
+            self.open[call.key] = call
+            call.started_at = None
+            self.commands.append(Sleep(call.key, repeat.pause_s))
+        else:
+            self._may_start(call)
+
     def wake(self, key: Key, now: float) -> None:
         """End a pause before a repeated call."""
         call = self.open.pop(key)
+        call.waiting_since = now
         state = call.frame.states[call.planned.id]
         if state.status is Status.BACKING_OFF:
             self._moves.task(state, Status.READY, now)

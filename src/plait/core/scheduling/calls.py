@@ -117,19 +117,24 @@ def _filled(
         _check_size(planned.arguments, scope, "arguments hold")
     arguments = planned.arguments.resolve(scope)
     assert isinstance(arguments, dict)  # the document was checked
+    return checked(planned.tool, arguments)
+
+
+def checked(tool: Tool, arguments: JsonObject) -> tuple[JsonObject, tuple[Place, ...], int]:
+    """Check the arguments of one call of *tool*. Returns them; the places of what was left out; and
+    their size, in bytes. Raises `CallError`."""
     try:
         size = measure(arguments, is_decoded=True)
     except NotStrict as error:
         raise InvalidArguments(f"the arguments are not strict JSON: {error}") from None
     if size > MAX_ARGUMENT_BYTES:
         raise _too_large(f"arguments hold {size:,}")
-    schema = planned.tool.input
-    complaints: Sequence[Complaint] = schema.complaints(arguments)
+    complaints: Sequence[Complaint] = tool.input.complaints(arguments)
     if not complaints:
         return arguments, (), size
-    arguments, gone, complaints = left_out(schema, arguments, complaints)
+    arguments, gone, complaints = left_out(tool.input, arguments, complaints)
     if complaints:
-        raise _invalid(complaints, planned.tool)
+        raise _invalid(complaints, tool)
     return arguments, tuple(gone), size
 
 
@@ -214,8 +219,8 @@ def reason_to_skip(
                 return blamed(failed, states)
     if planned.when is not None:
         keys = scope.names or {need: need for need in planned.needs}
-        values: JsonObject = {name: _inner(outputs.get(key)) for name, key in keys.items()}
-        if not _applied("when", planned.when, Output(values), scope):
+        values: JsonObject = {name: inner_value(outputs.get(key)) for name, key in keys.items()}
+        if not applied("when", planned.when, Output(values), scope):
             return Failure("condition", f"skipped: when ({planned.task.when}) is not true")
     return None
 
@@ -233,14 +238,16 @@ def blamed(need: str, states: Mapping[str, TaskState]) -> Failure:
 
 def selected(select: Expression, output: Output, scope: Scope) -> Output:
     """Apply *select* to *output*. Raises `ExpressionFailed` or `ReferenceFailed`."""
-    value = _applied("select", select, output, scope)
+    value = applied("select", select, output, scope)
     try:
         return Output.of(value)
     except NotStrict as error:
         raise ExpressionFailed(f"select: its result is not strict JSON: {error}") from None
 
 
-def _applied(field: str, expression: Expression, output: Output, scope: Scope) -> Json:
+def applied(field: str, expression: Expression, output: Output, scope: Scope) -> Json:
+    """Evaluate *expression*, which stands in *field*, over *output*. Raises `ExpressionFailed` or
+    `ReferenceFailed`."""
     bindings = {key: _operand(key, scope) for key in expression.references}
     known = {key: operand for key, operand in bindings.items() if operand is not None}
     try:
@@ -249,7 +256,7 @@ def _applied(field: str, expression: Expression, output: Output, scope: Scope) -
         raise type(error)(f"{field}: {error.message}", hint=error.hint) from None
 
 
-def _inner(output: Output | None) -> Json:
+def inner_value(output: Output | None) -> Json:
     """Return the value of *output*, or that in the wrapper that it is; None if absent."""
     value = None if output is None else output.value
     is_wrapper = output is not None and output.is_wrapped and isinstance(value, dict)
@@ -266,5 +273,7 @@ def _operand(key: ReferenceKey, scope: Scope) -> Operand | None:
             return Operand(scope.item)
         case Source.INDEX:
             return Operand(scope.index)
+        case Source.ARGUMENTS:
+            return Operand(scope.arguments)
     found = scope.outputs.get((scope.names or {}).get(key.id, key.id))
     return None if found is None else Operand(found.value, found.is_wrapped)

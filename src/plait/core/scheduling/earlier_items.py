@@ -94,7 +94,7 @@ def items_to_reuse(
 
 def _work(task: Task) -> tuple[object, ...]:
     """Return what *task* does for each item, as it is written."""
-    return task.arguments, task.value, task.tasks, task.select
+    return task.arguments, task.value, task.tasks, task.select, task.repeat
 
 
 def _within(planned: PlannedTask) -> list[PlannedTask]:
@@ -114,9 +114,9 @@ def _references(planned: PlannedTask) -> list[Reference]:
         found += task.arguments.references
         if task is not planned:
             found += task.items.references if task.items is not None else ()
-        for read in (task.select, task.when if task is not planned else None):
-            keys = read.references if read is not None else ()
-            ids = [key.id for key in keys if key.source is Source.OUTPUT]
+        conditions = [task.when] if task is not planned and task.when is not None else []
+        for read in (*task.of_answers(), *conditions):
+            ids = [key.id for key in read.references if key.source is Source.OUTPUT]
             found += [Reference((task.seen or {}).get(id, id)) for id in ids]
     return [one for one in found if not one.is_item and one.task not in own]
 
@@ -127,8 +127,8 @@ def _uses_index(planned: PlannedTask) -> bool:
     for task in _within(planned):
         if any(reference.task.startswith(INDEX) for reference in task.arguments.references):
             return True
-        for read in (task.select, task.when):
-            if read is not None and any(key.source is Source.INDEX for key in read.references):
+        for read in (*task.of_answers(), *([] if task.when is None else [task.when])):
+            if any(key.source is Source.INDEX for key in read.references):
                 return True
     return False
 

@@ -26,7 +26,7 @@ class Status(StrEnum):
     PENDING = "pending"  # waits for other tasks to finish
     READY = "ready"  # may start; waits for a slot
     RUNNING = "running"
-    BACKING_OFF = "backing_off"  # failed; will be retried
+    BACKING_OFF = "backing_off"  # will be tried again after a failure, or polls
     SUCCESS = "success"
     FAILED = "failed"
     TIMEOUT = "timeout"
@@ -48,7 +48,14 @@ MOVES: dict[Status, frozenset[Status]] = {
         {Status.RUNNING, Status.SUCCESS, Status.FAILED, Status.SKIPPED, Status.CANCELLED}
     ),
     Status.RUNNING: frozenset(
-        {Status.SUCCESS, Status.FAILED, Status.TIMEOUT, Status.BACKING_OFF, Status.CANCELLED}
+        {
+            Status.SUCCESS,
+            Status.FAILED,
+            Status.TIMEOUT,
+            Status.BACKING_OFF,
+            Status.READY,  # for the next page
+            Status.CANCELLED,
+        }
     ),
     Status.BACKING_OFF: frozenset({Status.READY, Status.CANCELLED}),
     Status.SUCCESS: frozenset(),
@@ -367,6 +374,13 @@ class Changed(NamedTuple):
     @property
     def run(self) -> str:
         return self.key.run
+
+    @property
+    def is_next_round(self) -> bool:
+        """Whether the call was answered and is made again, as its `repeat` says."""
+        if self.before is not Status.RUNNING or self.error is not None:
+            return False
+        return self.after in {Status.READY, Status.BACKING_OFF}
 
     @property
     def code(self) -> str | None:

@@ -17,12 +17,13 @@ from ..planning.plan import PlannedTask
 from ..tools.output import Output
 from ..values.problems import written
 from .attempts import Attempts
-from .calls import blamed, items_of, made, reason_to_skip
+from .calls import blamed, items_of, made, reason_to_skip, selected
 from .earlier_items import EarlierItems, items_to_reuse
 from .events import Failure, Key, RunLimits, Status, Wait
 from .frame import Frame
 from .groups import Groups
 from .moves import Moves
+from .repeats import following, joined
 from .state import Items, TaskCall, TaskState
 from .tally import Tally
 from .usage import Usage
@@ -187,7 +188,12 @@ class Lifecycle:
             f"{task}.arguments{written(place)} was null or empty text and was left out; the tool "
             "does not take it"
             for task, place in left_out
-        ][: max(MAX_NOTES - len(self.notes), 0)]
+        ]
+        return self._noted(notes)
+
+    def _noted(self, notes: list[str]) -> tuple[str, ...]:
+        """Return those of *notes* that there is room for."""
+        notes = notes[: max(MAX_NOTES - len(self.notes), 0)]
         self.notes += notes
         return tuple(notes)
 
@@ -212,22 +218,64 @@ class Lifecycle:
         if items.left == 0 or (items.errors and self.is_fail_fast):
             self.end_items(frame, id, now)
 
-    def succeed(self, call: TaskCall, output: Output, now: float, *, cached: bool) -> None:
+    def answered(self, call: TaskCall, output: Output, now: float, *, cached: bool) -> None:
+        """Apply `select` and `repeat` to the answer *output* of *call*, and end its task or item
+        unless it is made again."""
+        planned = call.planned
+        note: str | None = None
+        try:
+            if planned.repeat is None:
+                output = self._kept(call, output)
+            else:
+                scope = call.frame.scope(planned, call.item, call.key.item)
+                if planned.repeat.is_paging:
+                    call.pages = call.pages or []
+                    call.pages.append(self._kept(call, output))
+                arguments, note = following(call, output, scope, call.rounds + 1)
+                if arguments is not None:
+                    self.usage.add_calls(1)
+                    self._note_answer(call, cached=cached)
+                    self.attempts.again(call, arguments, now)
+                    return
+                output = self._kept(call, output) if call.pages is None else joined(call.pages)
+        except CallError as error:
+            self.fail(call, error, Failure.of(error), now)
+        else:
+            self._succeed(call, output, now, cached=cached, note=note)
+
+    def _kept(self, call: TaskCall, output: Output) -> Output:
+        """Return the part of *output* that the `select` of *call* keeps. Raises `CallError`."""
+        planned = call.planned
+        if planned.select is not None:
+            scope = call.frame.scope(planned, call.item, call.key.item)
+            output = selected(planned.select, output, scope)
+        self.keep(call.frame, output)
+        return output
+
+    def _note_answer(self, call: TaskCall, *, cached: bool) -> None:
+        """Note whether the server answered *call*, or the cache."""
+        if not cached:
+            call.frame.states[call.planned.id].is_fresh = True
+            for around in call.frame.groups():
+                around.state.is_fresh = True
+
+    def _succeed(
+        self, call: TaskCall, output: Output, now: float, *, cached: bool, note: str | None
+    ) -> None:
         frame, id, item = call.frame, call.planned.id, call.key.item
         state = frame.states[id]
-        if not cached:
-            state.is_fresh = True
-            for around in frame.groups():
-                around.state.is_fresh = True
+        self._note_answer(call, cached=cached)
+        notes = () if note is None else self._noted([note])
         if item is None or state.items is None:
             state.output = output
             frame.outputs[id] = output
-            self.moves.task(state, Status.SUCCESS, now, call)
+            self.moves.task(state, Status.SUCCESS, now, call, notes=notes)
             self.end(frame, id)
             return
         state.items.outputs[item] = output
+        size = output.size_bytes
         self.moves.item(
-            state, item, Status.SUCCESS, now, call, output_bytes=output.size_bytes, cached=cached
+            state, item, Status.SUCCESS, now, call, output_bytes=size, cached=cached, notes=notes
         )
         state.items.left -= 1
         if state.items.left == 0:
@@ -259,6 +307,8 @@ class Lifecycle:
         state.error = failure
         if isinstance(error, InvalidOutput):
             self._keep_what_is_invalid(state, error)
+        if call is not None and call.pages:
+            state.output = joined(call.pages)
         was_late = isinstance(error, CallTimeout) and state.status is Status.RUNNING
         self.moves.task(state, Status.TIMEOUT if was_late else Status.FAILED, now, call)
         self.end(frame, id)

@@ -85,6 +85,7 @@ class Moves:
         output_bytes: int | None = None,
         cached: bool = False,
         jitter: float | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
         """Move item *index* of a task, as `task` does for a whole one."""
         assert state.items is not None
@@ -115,6 +116,7 @@ class Moves:
             output_bytes=output_bytes,
             cached=cached,
             jitter=jitter,
+            notes=notes,
         )
         self._notices.append(change)
         if state.tally is not None:

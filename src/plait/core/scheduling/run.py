@@ -16,7 +16,7 @@ from ..tools.claims import Accesses
 from ..tools.output import Output
 from ..values.principal import USER, Principal
 from .attempts import Attempts
-from .calls import MAX_ITEMS, calls_of, selected
+from .calls import MAX_ITEMS, calls_of
 from .conflicts import Conflicts
 from .earlier_items import EarlierItems
 from .events import Abort, Failure, Finished, Key, RunLimits, RunNotice, Sleep, Started, Status
@@ -156,6 +156,11 @@ class Run:
         """Return the resources that the call of *call* accesses; None if absent."""
         return self.conflicts.accesses(call.key.task, call.arguments)
 
+    def holds(self, key: Key) -> bool:
+        """Whether the call of *key* keeps its resources, although it is not in flight: it is to be
+        tried again. The next page is another call."""
+        return (call := self.open.get(key)) is not None and call.attempts > 0
+
     # Methods for what happens to a run.
 
     def begin(self, now: float, budgets: RetryBudgets | None = None) -> None:
@@ -199,16 +204,7 @@ class Run:
         self._attempts.sent(key, now)
 
     def succeed(self, key: Key, output: Output, now: float, *, cached: bool = False) -> None:
-        call = self._attempts.close(key, now)
-        try:
-            if call.planned.select is not None:
-                scope = call.frame.scope(call.planned, call.item, key.item)
-                output = selected(call.planned.select, output, scope)
-            self._tasks.keep(call.frame, output)
-        except CallError as error:
-            self._tasks.fail(call, error, Failure.of(error), now)
-        else:
-            self._tasks.succeed(call, output, now, cached=cached)
+        self._tasks.answered(self._attempts.close(key, now), output, now, cached=cached)
         self._advance(now)
 
     def fail(self, key: Key, error: CallError, now: float) -> None:

@@ -146,7 +146,7 @@ class Scheduler:
         run = self.runs.get(key.run)
         if run is not None:
             self._apply(run, event, now)
-        is_repeated = run is not None and (key in run.open or isinstance(event, Woke))
+        is_repeated = run is not None and (run.holds(key) or isinstance(event, Woke))
         if not is_repeated:
             self._release(key, now)
         return self._step(now, run)

@@ -27,8 +27,10 @@ class TaskCall:
         "item",
         "key",
         "left_out",
+        "pages",
         "paused_s",
         "planned",
+        "rounds",
         "started_at",
         "took_s",
         "waiting_since",
@@ -55,6 +57,11 @@ class TaskCall:
         self.item = item
         """The item of a `for_each` task."""
         self.attempts = 0
+        """The attempts of its present round."""
+        self.rounds = 0
+        """The number of answers after which it was made again: the pages before this one."""
+        self.pages: list[Output] | None = None
+        """The outputs of those rounds, and of the present one once it is answered."""
         self.started_at: float | None = None
         self.took_s: float | None = None
         """The duration of its last finished attempt."""
@@ -139,6 +146,7 @@ class TaskState:
         "key",
         "needs_left",
         "output",
+        "rounds",
         "started_at",
         "status",
         "tally",
@@ -161,6 +169,8 @@ class TaskState:
         self.ended_at: float | None = None
         self.busy_s = 0.0
         """The total duration of its calls."""
+        self.rounds = 0
+        """The number of answers after which a call of it was made again, as its `repeat` says."""
         self.waits: tuple[Wait, ...] = ()
         """The waits of its first call once it was due."""
         self.error: Failure | None = None
