@@ -191,7 +191,7 @@ def lay_out(
 ) -> Plan:
     """Lay out *tasks*, which have no cycle. *cost* gives the expected duration of a call in
     seconds, *alone* that of a call that is alone, or None. The tasks in *kept* are of an earlier
-    run, neither sent nor run again: they are no leaves."""
+    run, neither sent nor run again: they do not count as leaves."""
     dependents: dict[str, list[str]] = {id: [] for id in tasks}
     for id, task in tasks.items():
         for need in task.needs:
