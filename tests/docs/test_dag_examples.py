@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
+from plait.core.expressions.evaluation import expression
+from plait.core.expressions.functions import FUNCTIONS
 from plait.core.language.dag import DAG_FIELDS, TASK_FIELDS
 from plait.engine.gateway import Gateway
 from plait.stores.in_memory import InMemoryRuns
+from tests.core.tables import table
 from tests.fakes import FakeServers, text, tool
 
 PAGE = (Path(__file__).parents[2] / "docs" / "dag.md").read_text()
@@ -100,3 +104,22 @@ def test_every_example_is_found():
 def test_every_field_has_its_row():
     rows = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
     assert (DAG_FIELDS | TASK_FIELDS) - {"allow_repeat"} <= rows
+
+
+VALUE = re.search(r"```json functions\n(.*?)```", PAGE, re.DOTALL)
+ROWS = re.findall(r"^\| `(\w+)\((.*?)\)` \| .+ \| `(.+)` \| `(.+)` \|$", PAGE, re.MULTILINE)
+START = datetime(2026, 11, 30, tzinfo=UTC).timestamp()
+
+
+@table("row", ROWS)
+def test_an_example_of_a_function_gives_what_the_page_says(row: tuple[str, str, str, str]):
+    name, arguments, example, result = row
+    assert VALUE is not None
+    assert f"{name}(" in example
+    assert FUNCTIONS[name].takes(len(arguments.split(", ")))
+    found = expression(example).evaluate(json.loads(VALUE[1]), start=START)
+    assert json.dumps(found) == json.dumps(json.loads(result))
+
+
+def test_every_function_has_its_row():
+    assert sorted(name for name, *_ in ROWS) == [*FUNCTIONS]

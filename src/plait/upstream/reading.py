@@ -27,7 +27,8 @@ def output_answer(
 ) -> types.CallToolResult:
     """Answer with the output of one task, narrowed by `select` or as a page; or with the reason why
     it has no output. Raises `UnknownRun` and `Refused`."""
-    task = find_task(gateway.record(request.run_id, principal), request.task or "")
+    record = gateway.record(request.run_id, principal)
+    task = find_task(record, request.task or "")
     frame: JsonObject = {"run_id": request.run_id, "task": task.id, "status": str(task.status)}
     try:
         output = gateway.output(request.run_id, task.id, principal)
@@ -35,7 +36,7 @@ def output_answer(
         return _no_output(frame, task, error, limit)
     value = output.value
     if request.select is not None:
-        value = _selected(request.select, output, task.id)
+        value = _selected(request.select, output, task.id, record.began)
     value = output_with_addresses(value, task.tool, address_of)
     if request.offset is None and request.limit is None:
         whole: JsonObject = {**frame, "chars": 0, "value": value}
@@ -44,11 +45,12 @@ def output_answer(
     return _page(frame, written(value), request, limit)
 
 
-def _selected(text: str, output: Output, id: str) -> Json:
-    """Apply the expression *text* to *output*, of the task *id*. Raises `Refused`."""
+def _selected(text: str, output: Output, id: str, began: float | None) -> Json:
+    """Apply the expression *text* to *output*, of the task *id* of a run that began then. Raises
+    `Refused`."""
     from ..core.expressions.queries import Query
 
-    query = Query(output.value, is_wrapped=output.is_wrapped, own=id)
+    query = Query(output.value, is_wrapped=output.is_wrapped, own=id, start=began)
     try:
         value = query.ask(text)
         measure(value)

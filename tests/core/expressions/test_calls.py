@@ -18,8 +18,21 @@ from .refusals import assert_refused
         ("lenght(@)", 1, "unknown function lenght", "length(@)"),
         ("count(@)", 1, "unknown function count", "length(@)"),
         ("to_json(@)", 1, "unknown function to_json", "to_string(@)"),
-        ("items(@)", 1, "unknown function items", None),
+        ("items(@)", 1, "unknown function items", "entries(@)"),
+        ("groupBy(@, &a)", 1, "unknown function groupBy", "group_by(@, &a)"),
+        ("toLowerCase(a)", 1, "unknown function toLowerCase", "lower(a)"),
+        ("lowercase(a)", 1, "unknown function lowercase", "lower(a)"),
+        ("sub(a, 'b', 'c')", 1, "unknown function sub", None),
         ("a | split(@)", 5, "split(text, text) does not take 1 arguments", None),
+        ("round(1, 2, 3)", 1, "round(number[, number]) does not take 3 arguments", None),
+        ("add(a)", 1, "add(number, number) does not take 1 arguments", None),
+        ("group_by(@, a)", 13, "wants & before this argument", "group_by(@, &a)"),
+        ("matches(a, '(')", 12, "matches() wants a regex: missing ): (", None),
+        ("matches(a, '[a')", 12, "matches() wants a regex: missing ]: [a", None),
+        ("matches(a, 'b\\Z')", 12, "the end of the text is \\z", "matches(a, 'b\\z')"),
+        ("find(a, '(?=b)')", 9, "there is no look-around", None),
+        ("replace(a, '(b)', '\\2')", 19, "replace() has no group for \\2", None),
+        ("[?matches(a, '*')]", 14, "no argument for repetition operator: *", None),
         ("sort_by(@, n)", 12, "wants & before this argument", "sort_by(@, &n)"),
         ("sort_by(@, 'n')", 12, "wants & before this argument", "sort_by(@, &n)"),
         ("sort_by(@, length(n))", 12, "wants & before this argument", None),
@@ -34,8 +47,9 @@ def test_a_call_that_cannot_be_made_is_refused(
 
 def test_of_an_unknown_function_the_nearest_are_named() -> None:
     with pytest.raises(InvalidExpression) as refused:
-        expression("items(@)")
-    assert refused.value.hint == "Did you mean keys(object) or values(object)?"
+        expression("sub(@, 'a')")
+    hint = "Did you mean replace(text, regex, text) or subtract(number, number)?"
+    assert refused.value.hint == hint
     with pytest.raises(InvalidExpression) as refused:
         expression("xyzzy(@)")
-    assert str(refused.value.hint).startswith("Functions: abs, avg")
+    assert str(refused.value.hint).startswith("Functions: abs, add, age_days, avg")

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from plait.core.expressions.evaluation import condition, expression
 from plait.core.expressions.frame import Operand
 from plait.core.expressions.nodes import Key, Source
-from plait.errors import ReferenceFailed
 
 from ..tables import table
 
@@ -125,19 +122,6 @@ def test_a_wrapper_is_looked_through_as_references_do(
 ) -> None:
     value: Any = {"result": [{"n": 1}]}
     assert expression(text).evaluate(value, is_wrapped=is_wrapped) == want
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("'run $OUTPUT[oc].x'", "there is no x in an object with the keys handle, odd key, list"),
-        ("'run $OUTPUT[oc].list[5]'", "there is no 5 in a list"),
-        ("'run $OUTPUT[gone].x'", r"\$OUTPUT\[gone\] has no value"),
-    ],
-)
-def test_a_text_with_a_reference_that_leads_nowhere_fails(text: str, message: str) -> None:
-    with pytest.raises(ReferenceFailed, match=message):
-        expression(text).evaluate(None, BOUND)
 
 
 def test_values_are_never_read_as_expressions() -> None:

@@ -10,6 +10,10 @@ list of two each time, which is cheap, but its text has the length 2ⁿ. So `siz
 it is when written out, with one visit to each list that is shared; whatever walks or writes a value
 asks for its size first, or pays as it goes. *One large step*: `join` could make a large text in one
 call, so it pays before it builds.
+
+Regular expressions have a bound of their own. A character takes about 1 ns, but up to 10 ns for
+each instruction of the pattern where RE2's automaton does not fit in its memory. Which of the two
+it will be cannot be seen beforehand, so the worst is paid for.
 """
 
 from __future__ import annotations
@@ -25,17 +29,20 @@ STEPS_PER_UNIT = 20
 BASE_MADE = 100_000
 MADE_PER_UNIT = 10
 CHARS_PER_UNIT = 64
+BASE_MATCHING = 50_000_000
+MATCHING_PER_UNIT = 1_024
 
 
 class Budget:
     """The steps that may still be taken, and the units that may still be made. Beyond that it
     raises `ExpressionFailed`."""
 
-    __slots__ = ("_input", "_is_extended", "allowed", "made", "steps")
+    __slots__ = ("_input", "_is_extended", "allowed", "made", "matching", "steps")
 
     def __init__(self, input_: Callable[[], int]) -> None:
         self.steps = BASE_STEPS
         self.made = self.allowed = BASE_MADE
+        self.matching = BASE_MATCHING
         self._input = input_
         self._is_extended = False
 
@@ -53,6 +60,13 @@ class Budget:
     def make_text(self, chars: int) -> None:
         self.make(1 + chars // CHARS_PER_UNIT)
 
+    def match(self, size: int, instructions: int) -> None:
+        """Pay for looking at *size* bytes with a pattern of *instructions*."""
+        self.matching -= size * instructions
+        self.steps -= size // CHARS_PER_UNIT
+        if self.matching < 0 or self.steps < 0:
+            self._extend()
+
     def _extend(self) -> None:
         if not self._is_extended:
             self._is_extended = True
@@ -60,10 +74,16 @@ class Budget:
             self.steps += STEPS_PER_UNIT * units
             self.made += MADE_PER_UNIT * units
             self.allowed += MADE_PER_UNIT * units
+            self.matching += MATCHING_PER_UNIT * units
         if self.made < 0:
             raise ExpressionFailed(
                 f"its result grows above the limit of {self.allowed:,} values",
                 hint="It makes far more than it is given: select the parts that are needed.",
+            )
+        if self.matching < 0:
+            raise ExpressionFailed(
+                "its regular expressions take more steps than the size of its input allows",
+                hint="Search each line by itself, as in lines(@)[].find_all(@, 'a+')[].",
             )
         if self.steps < 0:
             raise ExpressionFailed(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from ..values.problems import nearest, slip_of
-from .functions import EXPRESSION, FUNCTIONS, OTHER_WORDS
-from .names import PLAIN
+from .function_names import meant_by
+from .functions import FUNCTIONS
+from .names import PLAIN, quoted
 from .nodes import Ampersand, Call, Field, Literal, Path
+from .patterns import pattern
 from .problems import Edit, invalid
+from .signatures import EXPRESSION, PATTERN, Function, Unfit
+from .text_functions import check_groups
 
 
 def check_call(node: Call) -> None:
@@ -14,9 +18,9 @@ def check_call(node: Call) -> None:
     name = node.name
     function = FUNCTIONS.get(name)
     if function is None:
-        near = OTHER_WORDS.get(name.casefold(), ()) or nearest(name, FUNCTIONS, 3)
-        meant = near[0] if name.casefold() in OTHER_WORDS and len(near) == 1 else None
-        meant = meant or slip_of(name, FUNCTIONS)
+        others = meant_by(name)
+        near = others or nearest(name, FUNCTIONS, 3)
+        meant = others[0] if len(others) == 1 else slip_of(name, FUNCTIONS)
         edit = Edit(node.start, node.start + len(name), meant) if meant else None
         shown = " or ".join(f"{name}{FUNCTIONS[name].signature}" for name in near)
         hint = f"Did you mean {shown}?" if near else f"Functions: {', '.join(FUNCTIONS)}."
@@ -37,3 +41,28 @@ def check_call(node: Call) -> None:
             elif isinstance(argument, Literal) and PLAIN.fullmatch(str(argument.value)):
                 edit = Edit(argument.start, argument.end, f"&{argument.value}")
             raise invalid(argument.start, argument.end, f"{message} this argument", edit)
+    if PATTERN in function.wants:
+        _check_pattern(node, function)
+
+
+def _check_pattern(node: Call, function: Function) -> None:
+    """Compile the pattern of a call if it is written down. Raises `InvalidExpression` if it is
+    none, or if the text that replaces its matches names a group that it has not."""
+    written, *others = node.arguments[function.wants.index(PATTERN) :]
+    if not isinstance(written, Literal) or not isinstance(written.value, str):
+        return
+    try:
+        compiled = pattern(written.value)
+    except Unfit as error:
+        edit = None
+        if "sequence: \\Z" in str(error):
+            right = quoted(written.value.replace("\\Z", "\\z"))
+            edit = Edit(written.start, written.end, right)
+        message = f"{node.name}() {error}"
+        raise invalid(written.start, written.end, message, edit) from None
+    for other in others:
+        if isinstance(other, Literal) and isinstance(other.value, str):
+            try:
+                check_groups(other.value, compiled)
+            except Unfit as error:
+                raise invalid(other.start, other.end, f"{node.name}() {error}") from None

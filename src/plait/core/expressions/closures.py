@@ -20,23 +20,19 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from ...errors import ReferenceFailed
 from ..values.strict import Json
-from . import functions
-from .budget import Budget, equal, is_number, is_true, to_text
+from .budget import Budget, equal, is_number, is_true
 from .calls import check_call
-from .frame import MISSING, Frame, Run
-from .functions import kind_of
+from .frame import Frame, Run
+from .functions import FUNCTIONS, call
 from .nodes import (
     Ampersand,
     And,
     Call,
     Compare,
     Current,
-    Embedded,
     Field,
     Index,
-    Key,
     Literal,
     Members,
     Node,
@@ -51,7 +47,9 @@ from .nodes import (
     Text,
     walk,
 )
+from .operands import of_reference, of_text
 from .problems import invalid
+from .signatures import PATTERN
 
 
 def compiled(node: Node) -> Run:
@@ -63,9 +61,9 @@ def compiled(node: Node) -> Run:
         case Literal(value=literal):
             return lambda value, frame: literal
         case Reference(key=key):
-            return _reference(key)
+            return of_reference(key)
         case Text(parts=parts):
-            return _text(parts)
+            return of_text(parts)
         case Index(index=index):
             return _index(index)
         case Path(steps=steps):
@@ -109,56 +107,6 @@ def holding(node: Node) -> Run:
     return compiled(node)
 
 
-def _reference(key: Key, *, reads_result: bool = False) -> Run:
-    def run(value: Any, frame: Frame) -> Any:
-        bound, is_wrapped = frame.bindings.get(key, MISSING)
-        return bound["result"] if is_wrapped and not reads_result else bound  # type: ignore[index,call-overload]  # is_wrapped says that it is there
-
-    return run
-
-
-def _text(parts: tuple[str | Embedded, ...]) -> Run:
-    runs = [part if isinstance(part, str) else _strict(part) for part in parts]
-
-    def run(value: Any, frame: Frame) -> Any:
-        pieces = [
-            part if isinstance(part, str) else to_text(part(value, frame), frame.budget)
-            for part in runs
-        ]
-        frame.budget.make_text(sum(map(len, pieces)))
-        return "".join(pieces)
-
-    return run
-
-
-def _strict(node: Embedded) -> Run:
-    """Give the value of a reference in a text, where a missing path is an error: a text with a gap
-    would be sent unnoticed."""
-    key, steps = node.key, [s.name if isinstance(s, Field) else s.index for s in node.steps]
-    start = _reference(key, reads_result=steps[:1] == ["result"])
-
-    def run(value: Any, frame: Frame) -> Any:
-        if key not in frame.bindings:
-            raise ReferenceFailed(f"{key} has no value (at character {node.start + 1})")
-        found = start(value, frame)
-        for step in steps:
-            if isinstance(step, str):
-                is_there = type(found) is dict and step in found
-            else:
-                is_there = type(found) is list and -len(found) <= step < len(found)
-            if not is_there:
-                there = f"a {kind_of(found)}"
-                if type(found) is dict:
-                    there = f"an object with the keys {', '.join([*found][:20])}"
-                raise ReferenceFailed(
-                    f"there is no {step} in {there} of {key} (at character {node.start + 1})"
-                )
-            found = found[step]
-        return found
-
-    return run
-
-
 def _index(index: int) -> Run:
     def run(value: Any, frame: Frame) -> Any:
         return value[index] if type(value) is list and -len(value) <= index < len(value) else None
@@ -170,7 +118,7 @@ def _path(steps: tuple[Node, ...]) -> Run:
     first, rest = steps[0], steps[1:]
     after = rest[0].name if isinstance(rest[0], Field) else None
     if isinstance(first, Reference) and after in {"result", "text"}:
-        start = _reference(first.key, reads_result=after == "result")
+        start = of_reference(first.key, reads_result=after == "result")
         if after == "text":
             return _text_of(start, rest)
     else:
@@ -390,15 +338,17 @@ def _call(node: Call) -> Run:
             by = number
             key_weight = sum(1 for _ in walk(argument))
             runs.append(compiled(argument.operand))
+        elif isinstance(argument, Text):
+            is_pattern = FUNCTIONS[node.name].wanted(number) == PATTERN
+            runs.append(of_text(argument.parts, is_pattern=is_pattern))
         else:
             runs.append(compiled(argument))
     name, position = node.name, node.start
-    call = functions.call
 
     def run(value: Any, frame: Frame) -> Any:
         given = [inner(value, frame) for inner in runs]
         frame.budget.spend(len(given))
-        return call(name, frame.budget, given, position)
+        return call(name, frame, given, position)
 
     def run_by(value: Any, frame: Frame) -> Any:
         assert by is not None
@@ -408,6 +358,6 @@ def _call(node: Call) -> Run:
             frame.budget.spend(len(items) * key_weight)
         key = runs[by]
         given[by] = lambda item: key(item, frame)
-        return call(name, frame.budget, given, position)
+        return call(name, frame, given, position)
 
     return run if by is None else run_by

@@ -32,6 +32,10 @@ def check_comparison(node: Compare, left: Shape, right: Shape, findings: Finding
         plain = (findings.written(side).strip("'") for side in (node.left, node.right))
         findings.say(node.start, node.end, message, f" {node.operator} ".join(plain))
         return
+    if is_equality and (edit := _in_its_case(node.left, node.right)):
+        message = f"{findings.written(node.left)} never gives {findings.written(node.right)}"
+        findings.say(node.start, node.end, message, edit)
+        return
     common = left.known & right.known
     if left.known and right.known and not (common if is_equality else common & {"number", "text"}):
         edit = (
@@ -77,6 +81,17 @@ def check_search(node: Call, whole: Shape, part: Shape, findings: Findings) -> N
         hint = "" if searched is whole else f"Its elements: {searched}."
         is_note = whole.is_learned or searched.is_learned or part.is_learned
         findings.say(node.start, node.end, message, edit, is_note=is_note, hint=hint)
+
+
+def _in_its_case(call: Node, literal: Node) -> Edit | None:
+    """Return the edit for `lower(x) == 'Open'`, where no letter can be a capital."""
+    if not isinstance(literal, Literal) or not isinstance(literal.value, str):
+        return None
+    changes = {"lower": literal.value.lower(), "upper": literal.value.upper()}
+    meant = changes.get(call.name) if isinstance(call, Call) else None
+    if meant is None or meant == literal.value:
+        return None
+    return Edit(literal.start, literal.end, quoted(meant))
 
 
 def _is_of_quoted_numbers(node: Compare) -> bool:

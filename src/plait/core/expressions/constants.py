@@ -13,6 +13,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from .findings import Findings
+from .functions import FUNCTIONS
 from .names import is_path, quoted
 from .nodes import (
     And,
@@ -77,7 +78,7 @@ class Constants:
                 self._check_choice(node)
 
     def is_constant(self, node: Node) -> bool:
-        """Return whether *node* reads neither the value nor a reference."""
+        """Return whether *node* reads neither the value, nor a reference, nor the time."""
         match node:
             case Literal():
                 return True
@@ -85,6 +86,8 @@ class Constants:
                 return False
             case Path(steps=steps):
                 return self.is_constant(steps[0])
+            case Call(name=name) if FUNCTIONS[name].reads_start:
+                return False
         if (known := self._known.get(id(node))) is None:
             known = self._known[id(node)] = all(map(self.is_constant, children(node)))
         return known

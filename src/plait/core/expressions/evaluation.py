@@ -44,15 +44,21 @@ class Expression:
         return f"<Expression {self.text}>"
 
     def evaluate(
-        self, value: Json, bindings: Bindings | None = None, *, is_wrapped: bool = False
+        self,
+        value: Json,
+        bindings: Bindings | None = None,
+        *,
+        is_wrapped: bool = False,
+        start: float | None = None,
     ) -> Json:
-        """Evaluate it for *value*, which may be a wrapper `{"result": x}`. Raises
-        `ExpressionFailed`, or `ReferenceFailed` for a quoted text with a missing reference.
+        """Evaluate it for *value*, which may be a wrapper `{"result": x}`, in a run that started at
+        *start*, in seconds since 1970. Raises `ExpressionFailed`, or `ReferenceFailed` for a quoted
+        text with a missing reference.
 
         References without a value in *bindings* are null. The result may share parts with the
         input, which is not changed.
         """
-        frame = Frame(value, bindings or {})
+        frame = Frame(value, bindings or {}, start)
         if is_wrapped and not self.reads_result and isinstance(value, dict):
             value = value["result"]
         found: Json = self._run(value, frame)

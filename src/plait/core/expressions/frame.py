@@ -1,4 +1,5 @@
-"""The frame of one evaluation: the values of its references, and what it may still spend."""
+"""The frame of one evaluation: the values of its references, the start of the run, and what it may
+still spend."""
 
 from __future__ import annotations
 
@@ -8,6 +9,10 @@ from typing import Any, NamedTuple, TypeAlias
 from ..values.strict import Json
 from .budget import Budget, size
 from .nodes import Key
+from .patterns import STEPS_TO_COMPILE, Pattern, pattern
+
+MAX_PATTERNS = 16
+"""Most patterns that one evaluation has at hand."""
 
 
 class Operand(NamedTuple):
@@ -25,13 +30,27 @@ MISSING = Operand(None)
 class Frame:
     """One evaluation."""
 
-    __slots__ = ("bindings", "budget")
+    __slots__ = ("_patterns", "bindings", "budget", "start")
 
-    def __init__(self, value: Any, bindings: Bindings) -> None:
+    def __init__(self, value: Any, bindings: Bindings, start: float | None = None) -> None:
         self.bindings = bindings
         self.budget = Budget(
             lambda: size([value, *[operand.value for operand in bindings.values()]])
         )
+        self.start = start
+        """When the run started, in seconds since 1970, if there is a run."""
+        self._patterns: dict[str, Pattern] | None = None
+
+    def pattern(self, text: str) -> Pattern:
+        """Compile *text*, paying for it even where it has been kept: what an evaluation costs
+        depends on itself alone. Raises `Unfit`."""
+        known = self._patterns
+        if known is None or (len(known) >= MAX_PATTERNS and text not in known):
+            known = self._patterns = {}
+        if (found := known.get(text)) is None:
+            found = known[text] = pattern(text)
+            self.budget.spend(STEPS_TO_COMPILE * found.instructions)
+        return found
 
 
 Run: TypeAlias = Callable[[Any, Frame], Any]

@@ -239,8 +239,9 @@ class Names:
             return scope.shape.members[near], 0
         return ANY, 0 if near else len(steps)
 
-    def meant_as_text(self, node: Field, scope: Scope) -> Shape | None:
-        """Report `"text"`, which is a field, where a text must have been meant."""
+    def meant_as_text(self, node: Field, scope: Scope, *, is_certain: bool = False) -> Shape | None:
+        """Report `"text"`, which is a field, where a text must have been meant. It is certain that
+        it was if no field has such a name."""
         there = scope.shape.has(node.name)
         outer = scope.around
         while outer is not None:
@@ -250,7 +251,8 @@ class Names:
         if there is There.YES or (scope.is_tasks and node.name in self._tasks):
             return None
         is_certain = (
-            scope.is_tasks
+            is_certain
+            or scope.is_tasks
             or (there is There.NO and not scope.shape.is_learned)
             or bool(PLAIN.fullmatch(node.name))
         )

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 
 from ..values.problems import slip_of
-from .functions import EXPRESSION, FUNCTIONS, OTHER_WORDS
-from .loose import COMPARING, FUNCTIONS_AS_WORDS, Loose, Rule
+from .function_names import meant_by
+from .functions import FUNCTIONS
+from .loose import COMPARING, Loose, Rule
 from .names import PLAIN, as_name
 from .problems import Edit, Finding
+from .signatures import EXPRESSION
+from .text_functions import TEXT_FUNCTIONS
 
-_OF_ELEMENTS = ("starts_with", "ends_with", "to_string", "to_number", "split")
+_OF_ELEMENTS = (*TEXT_FUNCTIONS.keys() - {"join"}, "to_number", "round", "age_days")
 """Functions that cannot be meant of a whole list."""
 
 
@@ -20,11 +23,8 @@ def _method(loose: Loose, at: int) -> Finding | None:
     if loose.kind(at + 1) != "name" or loose.kind(opener) != "(" or opener not in loose.partners:
         return None
     written = loose.tokens[at + 1].text
-    word = written.replace("_", "").casefold()
-    near = OTHER_WORDS.get(word, ())
-    name = (
-        written if written in FUNCTIONS else FUNCTIONS_AS_WORDS.get(word, near[0] if near else "")
-    )
+    near = meant_by(written)
+    name = written if written in FUNCTIONS else near[0] if near else ""
     function = FUNCTIONS.get(name)
     items = loose.items(opener)
     if function is None or len(near) > 1 or EXPRESSION in function.wants:

@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .findings import Findings
-from .functions import DESCRIBED
 from .nodes import Current, Index, Members, Or, Over, Path, Projection
 from .problems import Edit
 from .shapes import ANY, Shape, members_of
+from .signatures import DESCRIBED
 
 
 def elements_of(node: Projection, base: Shape, findings: Findings) -> Shape | None:

@@ -25,19 +25,23 @@ MAX_UNITS = 20_000
 
 
 class Query:
-    """Questions to *value*, the output of the task *own*; `is_wrapped` is as in `Operand`."""
+    """Questions to *value*, the output of the task *own* of a run that started at *start*;
+    `is_wrapped` is as in `Operand`."""
 
-    def __init__(self, value: Json, *, own: str, is_wrapped: bool = False) -> None:
+    def __init__(
+        self, value: Json, *, own: str, is_wrapped: bool = False, start: float | None = None
+    ) -> None:
         self._value = value
         self._own = Key(Source.OUTPUT, own)
         self._is_wrapped = is_wrapped
+        self._start = start
 
     def ask(self, text: str) -> Json:
         """Return what *text* gives. Raises `ExpressionFailed`."""
         made = expression(text)
         if made.references:
             raise InvalidExpression(self._find(text)[0])
-        return made.evaluate(self._value, is_wrapped=self._is_wrapped)
+        return made.evaluate(self._value, is_wrapped=self._is_wrapped, start=self._start)
 
     def problems(self, text: str, error: ExpressionFailed, path: str) -> list[Problem]:
         """Return the problems of *text*, at *path*, that was refused with *error*."""

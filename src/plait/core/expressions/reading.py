@@ -11,17 +11,17 @@ comparisons (`comparisons.py`), projections (`projections.py`), arguments (`resu
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from ..values.problems import slip_of
+from .backslashes import check_backslashes, check_newline, is_like_pattern
 from .comparisons import SEARCHES, check_comparison, check_search
 from .constants import Constants
 from .evaluation import Expression
 from .findings import Findings
-from .functions import FUNCTIONS, TEXT
+from .functions import FUNCTIONS
 from .names import ENVELOPES, Names, as_name
 from .nodes import (
     Ampersand,
@@ -54,6 +54,7 @@ from .results import check_kind, is_swapped, result_of
 from .roots import starts_at_root
 from .scopes import Scope, looked_through
 from .shapes import ANY, Shape, There, either, list_of, not_null, object_of, of, of_value, or_null
+from .signatures import EXPRESSION, PATTERN, TEXT
 
 
 class Reading(NamedTuple):
@@ -158,7 +159,7 @@ class _Reader:
                 is_covered = id(node) in self.findings.covered
                 return ANY if is_covered else self._names.field(node, scope)
             case Literal(value=value):
-                self.check_newline(node)
+                check_newline(node, self.findings)
                 return of_value(value)
             case Reference(key=key):
                 if key != self._own:
@@ -217,20 +218,6 @@ class _Reader:
         if key.source is not Source.OUTPUT or _is_field(steps, "result"):
             return shape
         return looked_through(shape)
-
-    def check_newline(self, node: Node) -> None:
-        text = self.findings.written(node)
-        if text.startswith("'") and (found := re.search(r"\\[nt]", text)):
-            at = node.start + found.start()
-            sign = "\n" if found[0] == "\\n" else "\t"
-            self.findings.say(
-                at,
-                at + 2,
-                f"{found[0]} in a text is a backslash and a letter",
-                Edit(at, at + 2, sign),
-                is_note=True,
-                hint="In JSON, write one backslash for a line break.",
-            )
 
     def path(self, node: Path, scope: Scope) -> Shape:
         first, *rest = node.steps
@@ -374,8 +361,8 @@ class _Reader:
             wanted = function.wanted(number)
             if isinstance(argument, Ampersand):
                 given.append(ANY)
-            elif wanted == TEXT or (node.name == "contains" and number == 1):
-                given.append(self.text_argument(argument, scope))
+            elif wanted in (TEXT, PATTERN) or (node.name == "contains" and number == 1):
+                given.append(self.text_argument(argument, scope, is_pattern=wanted == PATTERN))
             else:
                 given.append(self.read(argument, scope))
         if not is_swapped(node, given, self.findings):
@@ -393,17 +380,19 @@ class _Reader:
         is_null = any(
             "null" in shape.kinds and shape != ANY
             for n, shape in enumerate(given)
-            if function.wanted(n) not in ("any", "&expression")
+            if function.wanted(n) not in ("any", EXPRESSION)
         )
         return or_null(result) if is_null else result
 
-    def text_argument(self, argument: Node, scope: Scope) -> Shape:
-        if (
-            isinstance(argument, Field)
-            and argument.is_quoted
-            and (said := self._names.meant_as_text(argument, scope)) is not None
-        ):
-            return said
+    def text_argument(self, argument: Node, scope: Scope, *, is_pattern: bool = False) -> Shape:
+        if isinstance(argument, Field) and argument.is_quoted:
+            is_certain = is_pattern and is_like_pattern(argument.name)
+            said = self._names.meant_as_text(argument, scope, is_certain=is_certain)
+            if said is not None:
+                return said
+        if isinstance(argument, Literal) and isinstance(argument.value, str) and is_pattern:
+            check_backslashes(argument, self.findings)
+            return of_value(argument.value)
         self.check_list(argument)
         return self.read(argument, scope)
 

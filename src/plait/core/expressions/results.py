@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from .findings import Findings
-from .functions import DESCRIBED, Function
 from .nodes import Call, Literal, Node
-from .shapes import ANY, Shape, either, list_of, members_of, not_null, object_of, of, or_null
+from .shapes import ANY, Shape, There, either, list_of, members_of, not_null, object_of, of, or_null
+from .signatures import DESCRIBED, Function
 
 _WANTED = {
     "text": {"text"},
+    "regex": {"text"},
     "number": {"number"},
     "object": {"object"},
     "text or list": {"text", "list"},
@@ -26,9 +27,16 @@ def check_kind(node: Call, argument: Node, wanted: str, given: Shape, findings: 
     kinds = _WANTED.get(wanted, {"list"} if wanted.startswith("list") else None)
     if kinds is None or not given.known or given.known & kinds:
         return
-    hint = (
-        "lines(text) makes a list of a text." if "list" in kinds and given.known == {"text"} else ""
-    )
+    hint = ""
+    if given.known == {"text"}:
+        if "list" in kinds:
+            hint = "lines(text) makes a list of a text."
+        elif node.name == "add":
+            hint = "join('', [a, b]) joins texts."
+        elif "number" in kinds:
+            hint = "to_number(text) reads a number."
+    elif given.known == {"number"} and kinds == {"text"}:
+        hint = "to_string(number) makes a text of a number."
     findings.say(
         argument.start,
         argument.end,
@@ -65,8 +73,32 @@ def result_of(name: str, function: Function, given: list[Shape]) -> Shape:
     match function.gives:
         case "text" | "boolean" | "integer":
             return of(function.gives)
+        case "text or null" | "integer or null":
+            return or_null(of(function.gives.removesuffix(" or null")))
         case "number or null":
             return of("number", "integer", "null")
+        case "changed":
+            return _changed(name, first)
+        case "number":
+            return _number(*given)
+        case "quotient":
+            by = given[1].options
+            quotient = of("number", "integer")
+            return quotient if by is not None and 0 not in by else or_null(quotient)
+        case "rounded":
+            digits = given[1].options if len(given) > 1 else (0,)
+            is_whole = digits is not None and all(type(n) is int and n <= 0 for n in digits)
+            return of("integer") if is_whole else _number(first)
+        case "object of lists":
+            return _object_of_any(list_of(first.elements))
+        case "object of counts":
+            return _object_of_any(of("integer"))
+        case "object of entries":
+            elements = first.elements
+            has_values = elements.has("value") is There.YES
+            return _object_of_any(elements.member("value") if has_values else ANY)
+        case "list of entries":
+            return list_of(object_of({"key": of("text"), "value": members_of(first)}))
         case "sum":
             return (
                 of("integer")
@@ -92,3 +124,27 @@ def result_of(name: str, function: Function, given: list[Shape]) -> Shape:
         case "list":
             return of("list")
     return ANY
+
+
+def _number(*given: Shape) -> Shape:
+    """Return the shape of a number that is made of *given* ones: whole, if they are."""
+    is_whole = all(shape.kinds <= {"integer", "null"} for shape in given)
+    return of("integer") if is_whole else of("integer", "number")
+
+
+def _changed(name: str, text: Shape) -> Shape:
+    """Return the shape of *text*, in other letters or without the spaces around it."""
+    if text.options is None or not all(isinstance(option, str) for option in text.options):
+        return of("text")
+    changes: dict[str, Callable[[str], str]] = {
+        "lower": str.lower,
+        "upper": str.upper,
+        "trim": str.strip,
+    }
+    options = tuple(dict.fromkeys(changes[name](option) for option in text.options))
+    return Shape(frozenset({"text"}), options=options, is_learned=text.is_learned)
+
+
+def _object_of_any(member: Shape) -> Shape:
+    """Return the shape of an object whose keys come from values."""
+    return Shape(frozenset({"object"}), of_members=member, levels=member.levels + 1)

@@ -45,6 +45,8 @@ class Scope:
     names: Mapping[str, str] | None = None
     """The keys in `outputs` of the tasks that expressions name, where they differ from the
     names."""
+    began: float | None = None
+    """When the run began, in seconds since 1970, for functions of expressions."""
     arguments: Json = None
     """The arguments of the call whose answer a `repeat` reads."""
 

@@ -66,7 +66,7 @@ def calls_of(
                     f"than {most:,} bytes",
                     hint="Refer to a smaller part of the output, or shrink it with select.",
                 )
-            own = Scope(scope.outputs, value, index, scope.names)
+            own = Scope(scope.outputs, value, index, scope.names, scope.began)
             filled, gone, size = _filled(planned, own, may_be_large=may_be_large)
         except CallError as error:
             items.errors.append((index, Failure.of(error)))
@@ -251,7 +251,9 @@ def applied(field: str, expression: Expression, output: Output, scope: Scope) ->
     bindings = {key: _operand(key, scope) for key in expression.references}
     known = {key: operand for key, operand in bindings.items() if operand is not None}
     try:
-        return expression.evaluate(output.value, known, is_wrapped=output.is_wrapped)
+        return expression.evaluate(
+            output.value, known, is_wrapped=output.is_wrapped, start=scope.began
+        )
     except (ExpressionFailed, ReferenceFailed) as error:
         raise type(error)(f"{field}: {error.message}", hint=error.hint) from None
 

@@ -47,6 +47,7 @@ class Frame:
         "_turns",
         "around",
         "at",
+        "began",
         "bytes",
         "failure",
         "index",
@@ -71,8 +72,10 @@ class Frame:
         around: Around | None = None,
         item: Json = None,
         tallies: Mapping[str, Tally] | None = None,
+        began: float | None = None,
     ) -> None:
         self.run = run
+        self.began: float | None = began if around is None else around.frame.began
         self.plan = plan
         self.around = around
         self.at: tuple[int, ...] = ()
@@ -146,7 +149,7 @@ class Frame:
         """Return what the references of *planned* see, for one of its items if it has any."""
         if index is None and self.around is not None:
             item, index = self.item, self.index
-        return Scope(self.visible(planned), item, index, planned.seen)
+        return Scope(self.visible(planned), item, index, planned.seen, self.began)
 
     @property
     def result_scope(self) -> Scope:
@@ -155,7 +158,8 @@ class Frame:
         planned = self.around.planned
         sees_failures = planned.task.trigger_rule != "all_success"
         around = self.around.frame.outputs_seen(with_failures=sees_failures)
-        return Scope(ChainMap(self.outputs, *around), self.item, self.index, planned.seen)
+        outputs = ChainMap(self.outputs, *around)
+        return Scope(outputs, self.item, self.index, planned.seen, self.began)
 
     def may_decide(self, id: str) -> bool:
         """Whether nothing but its dependencies holds *id* back: no conflict, no layer."""

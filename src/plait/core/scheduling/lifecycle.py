@@ -129,7 +129,7 @@ class Lifecycle:
         self.moves.task(state, Status.READY, now)
         for index, value in enumerate(values):
             try:
-                output = made(planned, Scope(scope.outputs, value, index, scope.names))
+                output = made(planned, Scope(scope.outputs, value, index, scope.names, scope.began))
                 self.keep(frame, output)
             except CallError as error:
                 failure = Failure.of(error)

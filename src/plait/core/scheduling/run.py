@@ -78,7 +78,7 @@ class Run:
         """Seconds that its calls waited, by reason and by what they waited for."""
         self.tallies = {outline.id: Tally(outline) for outline in self.inner}
         """The tasks in groups, by whole id."""
-        self.root = Frame(id, plan, self.conflicts, reused or ())
+        self.root = Frame(id, plan, self.conflicts, reused or (), began=began)
         self.states = self.root.states
         self.outputs = self.root.outputs
         moves = Moves(self.notices, self.waited)

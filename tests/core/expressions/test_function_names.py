@@ -1,0 +1,33 @@
+"""Names of functions in other languages."""
+
+from __future__ import annotations
+
+from plait.core.expressions.function_names import OTHER_WORDS, bare, meant_by
+from plait.core.expressions.functions import FUNCTIONS
+
+from ..tables import table
+
+
+@table(
+    ("name", "ours"),
+    [
+        ("toLowerCase", ("lower",)),
+        ("LOWER", ("lower",)),
+        ("to_lower", ("lower",)),
+        ("strip", ("trim",)),
+        ("uniqBy", ("unique_by",)),
+        ("groupBy", ("group_by",)),
+        ("parseJSON", ("from_json",)),
+        ("test", ("matches",)),
+        ("gsub", ("replace",)),
+        ("sub", ("replace", "subtract")),
+        ("xyzzy", ()),
+    ],
+)
+def test_a_name_leads_to_ours(name: str, ours: tuple[str, ...]) -> None:
+    assert meant_by(name) == ours
+
+
+def test_words_of_other_languages_lead_to_functions_that_exist() -> None:
+    assert {name for names in OTHER_WORDS.values() for name in names} <= FUNCTIONS.keys()
+    assert not OTHER_WORDS.keys() & set(map(bare, FUNCTIONS))
