@@ -6,21 +6,27 @@ import gc
 import os
 import signal
 import sys
+from contextlib import suppress
 
 from . import __version__
+from .cli.streams import with_lasting_streams
 
 
 def main() -> None:
     """Run the command line. Ends the process with one of the codes in `cli/exits.py`."""
-    if sys.argv[1:] == ["--version"] and sys.stdout:  # the one answer that needs nothing else
+    with_lasting_streams(_main)
+
+
+def _main() -> None:
+    if sys.argv[1:] == ["--version"]:  # the one answer that needs nothing else
         sys.stdout.write(f"plait {__version__}\n")
         return
-    _open_missing_streams()
     from .cli.exits import INTERRUPTED
 
     def end(number: int, frame: object) -> None:
         if "--json" in sys.argv:
-            os.write(1, f"{INTERRUPTED}\n".encode())
+            with suppress(OSError):
+                os.write(1, f"{INTERRUPTED}\n".encode())
         os._exit(128 + number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -37,19 +43,6 @@ def main() -> None:
 
     hide_memory()
     program(prog_name="plait")
-
-
-def _open_missing_streams() -> None:
-    """Open nothing in place of each standard stream that was closed, as a shell's `>&-` does: else
-    the next file that is opened would take its number."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        if getattr(sys, name) is None:
-            nowhere = os.open(os.devnull, os.O_RDWR)
-            if nowhere != number:
-                os.dup2(nowhere, number)
-                os.close(nowhere)
-            mode = "w" if number else "r"
-            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115  # to the end
 
 
 if __name__ == "__main__":

@@ -135,7 +135,11 @@ def test_a_file_of_arguments_that_cannot_be_read_is_a_wrong_command_line(
     plait: Plait, tmp_path: Path
 ):
     (tmp_path / "utf16.json").write_text("{}", encoding="utf-16")
-    for word, why in (("@nowhere", "No such file"), ("@utf16.json", "it is not UTF-8")):
+    for word, why in (
+        ("@nowhere", "No such file"),
+        ("@utf16.json", "it is not UTF-8"),
+        ("@/dev/zero", "it has more than 67,108,864 bytes"),
+    ):
         result = plait("call", "s:echo", word)
         assert result.exit_code == 2
         assert why in result.stderr

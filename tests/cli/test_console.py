@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 
 import pytest
 
@@ -76,15 +75,6 @@ def test_nothing_in_a_text_steers_the_terminal():
     assert all(char.isprintable() for char in line + document.replace("\n", ""))
     assert line.endswith("\\nforged")
     assert json.loads(document) == {HOSTILE: HOSTILE}
-
-
-def test_a_reader_that_has_gone_ends_nothing():
-    read, write = os.pipe()
-    os.close(read)
-    with open(write, "w") as file:
-        stream = Stream(file, {})
-        stream.line("one")
-        stream.line("two")
 
 
 def test_rows_are_drawn_below_the_lines_and_taken_away(monkeypatch: pytest.MonkeyPatch):

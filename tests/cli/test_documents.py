@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from plait.cli import documents
 from plait.cli.documents import Source, literal
 from plait.core.language.references import parse
 
@@ -57,11 +58,19 @@ def test_what_cannot_be_parsed_is_refused_with_its_place(
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("name", ["nowhere.json", "."])
+@pytest.mark.parametrize("name", ["nowhere.json", ".", "/dev/zero"])
 def test_a_file_that_cannot_be_read_is_a_wrong_command_line(plait: Plait, name: str):
     result = plait("run", name)
     assert result.exit_code == 2
     assert f"{name} cannot be read" in result.stderr
+
+
+def test_standard_input_is_read_within_bounds(plait: Plait, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(documents, "MAX_INPUT_BYTES", 1_000)
+    for command in (("run", "-"), ("plan", "-"), ("call", "s:echo", "-")):
+        result = plait(*command, input=" " * 1_001)
+        assert result.exit_code == 2
+        assert "standard input cannot be read: it has more than 1,000 bytes." in result.stderr
 
 
 @pytest.mark.parametrize(

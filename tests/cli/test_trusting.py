@@ -73,6 +73,31 @@ def test_a_file_that_cannot_be_trusted_is_4(
     assert not (folder / "state").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("mcp.json", '{"a": 1}', "it has no servers: one of mcpServers, servers"),
+        ("mcp.json", '{"mcpServers": []}', "mcpServers: must map names to servers"),
+        ("config.toml", "mcp_servers = 1", "mcp_servers: must map names to servers"),
+    ],
+)
+def test_a_file_of_a_client_without_servers_is_nothing_to_trust(
+    plait: Plait, folder: Path, name: str, text: str, said: str
+):
+    (folder / name).write_text(text)
+    result = plait("trust", name)
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert said in " ".join(result.stderr.split())
+    assert not (folder / "state").exists()
+
+
+def test_a_settings_file_without_an_end_is_refused(plait: Plait, folder: Path):
+    for command in (("trust", "/dev/zero"), ("tools", "--config", "/dev/zero")):
+        result = plait(*command)
+        assert result.exit_code == 4
+        assert "/dev/zero: cannot be read: it has more than 4,194,304 bytes" in result.stderr
+
+
 @contextmanager
 def on_a_terminal(*words: str, cwd: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """The command with a terminal as its standard error and controlling terminal; its other

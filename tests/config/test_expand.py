@@ -95,6 +95,10 @@ def test_settings_of_ours_do_not_know_them(tmp_path: Path, text: str):
     [
         ("${UNSET}", "the variable UNSET is not set; set it, or give it a default: ${UNSET:-def"),
         ("${file:no}", "the file no cannot be read: No such file or directory"),
+        (
+            "${file:/dev/zero}",
+            "the file /dev/zero cannot be read: it has more than 1,048,576 bytes",
+        ),
         ("${file:latin}", "the file latin cannot be read: it is not UTF-8"),
         ("${1x}", "a variable's name is letters, digits and _; for the text ${ itself write $${"),
         ("${}", "a variable's name is letters, digits and _;"),

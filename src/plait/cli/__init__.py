@@ -14,6 +14,7 @@
     style       pieces of lines, numbers in words
     completion  names for the completion of shells
     console     the two streams: colours, glyphs and escapes, in one place
+    streams     the standard streams of the process, which cannot fail in the middle of a run
 
 To show help, only `commands` is imported; the others and what they need, when a command runs.
 """

@@ -18,7 +18,7 @@ from ..core.values.strict import Json, JsonObject, NotStrict, loads
 from ..engine.gateway import Gateway
 from ..errors import InvalidDag
 from .binary import binaries, save, without_binary
-from .documents import STDIN, literal
+from .documents import STDIN, literal, read_input
 from .exits import exit_of
 from .live import row, showing, starting_rows
 from .report import errors_report, notes_report
@@ -106,14 +106,14 @@ def _held(word: str) -> str:
     if word == STDIN:
         if sys.stdin.isatty():
             typer.echo("Reading arguments from the terminal; Ctrl-D ends them.", err=True)
-        return sys.stdin.read()
-    if not word.startswith("@"):
+    elif not word.startswith("@"):
         return word
+    path = word.removeprefix("@")
     try:
-        return Path(word[1:]).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise _bad(f"{word[1:]} cannot be read: {why}.") from None
+        return read_input(path, "ARGUMENTS").decode()
+    except UnicodeDecodeError:
+        name = "standard input" if path == STDIN else path
+        raise _bad(f"{name} cannot be read: it is not UTF-8.") from None
 
 
 def read_arguments(words: Sequence[str], tool: Tool | None) -> JsonObject:

@@ -6,10 +6,8 @@ All escapes and colours are put in here, and plain characters for streams that h
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import TextIO
 
 from ..core.values.printable import printable
@@ -40,7 +38,7 @@ NARROWEST = 20
 
 
 class Stream:
-    """One of the two streams. If its reader closes it, the rest of the output is discarded."""
+    """One of the two streams."""
 
     def __init__(self, file: TextIO, environ: Mapping[str, str]) -> None:
         self._file = file
@@ -105,14 +103,8 @@ class Stream:
             return
         self.has_written = True
         encoding = self._file.encoding or "ascii"
-        try:
-            self._file.write(text.encode(encoding, "backslashreplace").decode(encoding))
-            self._file.flush()
-        except BrokenPipeError:
-            with suppress(OSError):
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, self._file.fileno())
-                os.close(nowhere)
+        self._file.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        self._file.flush()
 
 
 class Console:

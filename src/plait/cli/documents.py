@@ -13,6 +13,7 @@ from typing import Any
 
 import typer
 
+from ..config.named_files import Unreadable, read_named, read_within
 from ..core.language.dag import DAG_FIELDS, DEPTH, TASK_FIELDS
 from ..core.language.variants import corrections, dag_spelling, task_spelling
 from ..core.values import near_json
@@ -21,6 +22,7 @@ from ..core.values.strict import Json, JsonObject, NotStrict, loads, short
 from ..errors import InvalidDag
 
 STDIN = "-"
+MAX_INPUT_BYTES = 64 * 2**20
 
 _JSON_START = re.compile(rb"\s*(\{|\[\s*[{\]]|```|~~~|$)")
 _REFERENCE = re.compile(r"\$(?=\{?OUTPUT\[)")
@@ -73,16 +75,24 @@ class Document:
 
 def read_source(path: str) -> Source:
     """Read *path*, or standard input for `-`. Raises `typer.BadParameter`."""
-    if path == STDIN:
-        if sys.stdin.isatty():
-            typer.echo("Reading a DAG from the terminal; Ctrl-D ends it.", err=True)
-        return Source("standard input", _without_mark(sys.stdin.buffer.read()))
+    if path == STDIN and sys.stdin.isatty():
+        typer.echo("Reading a DAG from the terminal; Ctrl-D ends it.", err=True)
+    data = read_input(path, "DAG")
+    return Source("standard input" if path == STDIN else path, data)
+
+
+def read_input(path: str, hint: str) -> bytes:
+    """Read *path*, or standard input for `-`, without the mark that some editors put before UTF-8.
+    Raises `typer.BadParameter`, which calls the parameter *hint*."""
     try:
-        return Source(path, _without_mark(Path(path).read_bytes()))
-    except OSError as error:
-        raise typer.BadParameter(
-            f"{path} cannot be read: {error.strerror}.", param_hint="DAG"
-        ) from None
+        if path == STDIN:
+            data = read_within(sys.stdin.buffer, MAX_INPUT_BYTES)
+        else:
+            data, _ = read_named(Path(path), MAX_INPUT_BYTES)
+    except Unreadable as error:
+        name = "standard input" if path == STDIN else path
+        raise typer.BadParameter(f"{name} cannot be read: {error}.", param_hint=hint) from None
+    return data.removeprefix(codecs.BOM_UTF8)
 
 
 def read_document(source: Source, changes: Changes | None = None) -> Document:
@@ -129,10 +139,6 @@ def literal(value: Json) -> Json:
         case dict():
             return {name: literal(item) for name, item in value.items()}
     return value
-
-
-def _without_mark(data: bytes) -> bytes:
-    return data.removeprefix(codecs.BOM_UTF8)
 
 
 def _toml(data: bytes) -> dict[str, Any]:

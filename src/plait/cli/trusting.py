@@ -53,5 +53,5 @@ def ask(console: Console, found: Untrusted) -> bool:
 def _show(file: SettingsFile, stream: Stream) -> None:
     from ..config.trust import effects
 
-    stream.line(f"{file.path}:")
-    stream.lines((f"  {line}",) for line in effects(file))
+    lines = [f"  {line}" for line in effects(file)]
+    stream.lines((line,) for line in (f"{file.path}:", *lines))

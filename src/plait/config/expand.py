@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from ..redaction import Secrets
+from .named_files import Unreadable, read_named
 from .places import Steps
 
 Report = Callable[[Steps, str], None]
+
+MAX_SECRET_BYTES = 2**20
 
 _MARK = re.compile(r"\$\$\{|\$\{(?P<inside>[^}]*)(?P<end>\}?)|\$(?P<bare>[A-Za-z_][A-Za-z0-9_]*)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -96,9 +99,10 @@ class Expander:
 
     def _file(self, name: str, steps: Steps) -> str:
         try:
-            text = (self._folder / os.path.expanduser(name)).read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            data, _ = read_named(self._folder / os.path.expanduser(name), MAX_SECRET_BYTES)
+            text = data.decode()
+        except (Unreadable, ValueError) as error:
+            reason = error if isinstance(error, Unreadable) else "it is not UTF-8"
             return self._unfilled(steps, f"the file {name} cannot be read: {reason}")
         return self._as_secret(text.rstrip("\r\n"))
 

@@ -24,9 +24,11 @@ from ..stores import files
 from .clients import translate
 from .credentials import credentials_of
 from .models import ServerSettings
+from .named_files import Unreadable, read_named
 from .parse import is_json, parse
 
 FOLDER = "trusted"
+MAX_SETTINGS_BYTES = 4 * 2**20
 _MOST_BYTES = 64 * 1024
 
 
@@ -42,10 +44,9 @@ class SettingsFile:
     def read(cls, path: Path) -> SettingsFile:
         """Read the file at *path*. Raises `ConfigError`."""
         try:
-            with open(path, "rb") as stream:
-                return cls(path, stream.read(), os.fstat(stream.fileno()))
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+            return cls(path, *read_named(path, MAX_SETTINGS_BYTES))
+        except Unreadable as error:
+            raise ConfigError(f"{path}: cannot be read: {error}") from None
 
     def values(self) -> dict[str, Any]:
         """Return what it says. Raises `ConfigError`."""
@@ -127,7 +128,10 @@ def _is_own_group(group: int, user: int) -> bool:
 def effects(file: SettingsFile) -> Iterator[str]:
     """Yield what *file* would start, reach and pass on, a line each. Variables stay as they are
     written, and secrets are left out. Raises `ConfigError`."""
-    servers = translate(file.values(), is_json=is_json(file.path)).values.get("servers")
+    translation = translate(file.values(), is_json=is_json(file.path))
+    if translation.problems:
+        raise ConfigError("\n".join(f"{file.path}: {each}" for each in translation.problems))
+    servers = translation.values.get("servers")
     for name, server in servers.items() if isinstance(servers, dict) else ():
         if not isinstance(server, dict) or server.get("enabled") is False:
             continue
