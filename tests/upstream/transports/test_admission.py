@@ -180,6 +180,37 @@ async def test_a_request_of_another_or_through_a_proxy_needs_the_token(request_o
     assert await TokenHolders(TOKEN, with_own_user=True).refusal(request_of_another) is not None
 
 
+OF_PROXIES = """
+Akamai-Origin-Hop CDN-Loop CF-Connecting-IP CF-Connecting-IPv6 CF-Ray Client-IP
+CloudFront-Viewer-Address DO-Connecting-IP Fastly-Client-IP Fly-Client-IP Fly-Region Forwarded
+Forwarded-For Incap-Client-IP Proxy-Client-IP Tailscale-User-Login True-Client-IP Via
+WL-Proxy-Client-IP X-Amz-Cf-Id X-Amzn-Oidc-Identity X-AppEngine-User-IP X-ARR-ClientCert
+X-Auth-Request-User X-Azure-ClientIP X-Azure-SocketIP X-Client-IP X-Cluster-Client-IP
+X-Envoy-External-Address X-Forwarded X-Forwarded-Client-Cert X-Forwarded-For
+X-Goog-IAP-JWT-Assertion X-NF-Client-Connection-IP X-Original-Forwarded-For X-Original-Host
+X-Originating-Client-IP X-ProxyUser-IP X-Real-IP X-Remote-Addr X-Remote-User X-Sucuri-ClientIP
+X-Varnish X-Vercel-Forwarded-For X-Vercel-Id X-Webauth-User X_Forwarded_For X_Real_IP
+Fly_Client_IP
+"""
+OF_CLIENTS = """
+Accept Accept-Encoding Cache-Control Client-Id Content-Type Cookie Last-Event-ID Mcp-Method
+Mcp-Session-Id Mcp-Protocol-Version Origin Sec-Fetch-Site Traceparent User-Agent X-Api-Key
+X-Client-Name X-Client-Version X-Request-Id X-Source
+"""
+
+
+@pytest.mark.parametrize("header", OF_PROXIES.split())
+async def test_headers_of_proxies_are_known_by_their_kind(header: str):
+    refusal = await TokenHolders(TOKEN, with_own_user=True).refusal(scope((header, "203.0.113.5")))
+    assert refusal is not None
+    assert refusal.status_code == 401
+
+
+@pytest.mark.parametrize("header", OF_CLIENTS.split())
+async def test_headers_of_clients_are_those_of_nothing_else(header: str):
+    assert await TokenHolders(TOKEN, with_own_user=True).refusal(scope((header, "x"))) is None
+
+
 async def test_our_own_user_needs_the_token_where_that_is_the_rule():
     assert await TokenHolders(TOKEN).refusal(scope()) is not None
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -25,21 +26,21 @@ HEALTH = "/healthz"
 PEER = "plait.peer"
 """The key of the connection's `Peer` in the state of a request."""
 _ADMITTED = "plait.admitted"
-_FORWARDED = frozenset(
-    {
-        b"cdn-loop",
-        b"client-ip",
-        b"fastly-client-ip",
-        b"forwarded",
-        b"true-client-ip",
-        b"via",
-        b"x-client-ip",
-        b"x-cluster-client-ip",
-        b"x-real-ip",
-    }
+_OF_A_PROXY = re.compile(
+    rb"""
+      forward                                              # X-Forwarded-For, Forwarded
+    | (client|connecting|external|origin|original|peer|real|remote|socket|source|viewer)
+      -?(addr|cert|host|ip|user)                           # True-Client-IP, X-Azure-ClientIP
+    | ^(cdn-loop|rndr-id|surrogate-capability|via|x-bluecoat-via|x-varnish)$
+    | ^(akamai|cf|cloudfront|fastly|fly|incap|tailscale)-
+    | ^x-(akamai|amz-cf|amzn|appengine|arr|auth-request|azure|envoy|goog-iap|koyeb|nf|original)-
+    | ^x-proxy
+    | ^x-(railway|real|remote|sucuri|vercel|webauth|zscaler)-
+    """,
+    re.VERBOSE,
 )
-_FORWARDED_STARTS = (b"x-forwarded", b"x-original-forwarded", b"x-envoy-", b"cf-", b"tailscale-")
-"""Headers of proxies and tunnels, and how their names begin."""
+"""The names of headers that proxies and tunnels add. They say the same with an underscore for each
+dash, as some write."""
 
 
 class Admission(Protocol):
@@ -112,9 +113,7 @@ async def _is_own(scope: Scope) -> bool:
     host = parse_authority(_all(scope, b"host")[0].decode("latin-1"))
     if host is None or not is_loopback_name(host[0]):
         return False
-    if any(
-        name in _FORWARDED or name.startswith(_FORWARDED_STARTS) for name, _ in scope["headers"]
-    ):
+    if any(_OF_A_PROXY.search(name.replace(b"_", b"-")) for name, _ in scope["headers"]):
         return False
     peer = scope.get("state", {}).get(PEER)
     return isinstance(peer, Peer) and await peer.is_our_user()
