@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
@@ -11,6 +12,7 @@ import mcp_types as types
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from plait.upstream.transports import bodies
 from plait.upstream.transports.bodies import OpenRequests, Stoppable, StrictBodies, body_of
 
 from ...fakes import FakeServers
@@ -83,7 +85,59 @@ async def test_a_hundred_thousand_nested_lists_are_refused(servers: FakeServers)
     assert answer.status_code == 400
 
 
-async def test_bodies_above_the_limit_are_refused_whether_they_say_so_or_not(servers: FakeServers):
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
+@pytest.mark.parametrize("is_declared", [True, False])
+async def test_a_body_above_the_limit_is_read_to_its_end_and_answered_with_its_id(
+    servers: FakeServers, is_declared: bool, version: str
+):
+    padding = "x" * 12 * 2**20
+    params = {"name": "s:tool", "arguments": {"x": padding}}
+    body = json.dumps({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params})
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield body.encode()
+
+    headers = {**ACCEPT, "content-type": "application/json", "mcp-protocol-version": version}
+    async with served(servers) as gateway, httpx2.AsyncClient() as http:
+        content = body.encode() if is_declared else parts()
+        answer = await http.post(gateway.url, content=content, headers=headers)
+    assert answer.status_code == 413
+    assert (answer.json()["jsonrpc"], answer.json()["id"]) == ("2.0", 7)
+    assert answer.json()["error"] == {
+        "code": types.INVALID_REQUEST,
+        "message": "The message has more than 4,194,304 bytes.",
+    }
+
+
+async def test_a_body_that_never_ends_is_read_within_bounds(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bodies, "MAX_DRAINED_BYTES", 4_000)
+    reads = 0
+
+    async def endless() -> Message:
+        nonlocal reads
+        reads += 1
+        return {"type": "http.request", "body": b" " * 1_000, "more_body": True}
+
+    sent = Sent()
+    await StrictBodies(app_that_begins(), limit=1_500)(SCOPE, endless, sent)
+    assert (sent[0]["status"], reads) == (413, 5)
+
+
+@pytest.mark.parametrize("headers", [[], [(b"expect", b"100-continue")]])
+async def test_a_client_that_sends_nothing_of_a_body_too_large_is_answered(
+    monkeypatch: pytest.MonkeyPatch, headers: list[tuple[bytes, bytes]]
+):
+    monkeypatch.setattr(bodies, "DRAIN_S", 5.0 if headers else 0.0)
+    sent = Sent()
+    declared = {**SCOPE, "headers": [(b"content-length", b"2000"), *headers]}
+    await StrictBodies(app_that_begins(), limit=1_500)(declared, never, sent)
+    assert sent[0]["status"] == 413
+
+
+async def test_bodies_above_the_limit_are_refused_whether_they_say_so_or_not(
+    servers: FakeServers, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(bodies, "DRAIN_S", 0.0)
     head = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     async with served(servers) as gateway:
         declared = await gateway.raw(head + b"Content-Length: 4194305\r\n\r\n")

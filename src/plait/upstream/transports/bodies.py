@@ -6,14 +6,19 @@ from __future__ import annotations
 import asyncio
 
 import anyio
+import mcp_types as types
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...core.values.strict import encode
 from ..calls import SHUTTING_DOWN
-from .messages import Unreadable, is_flawed, read_json
+from .messages import Unreadable, id_at_an_end, is_flawed, read_json
 
 MAX_BODY_BYTES = 4 * 2**20
+MAX_DRAINED_BYTES = 64 * 2**20
+DRAIN_S = 5.0
+"""Most of a body that is too large that is read and dropped, and the time for it."""
+EDGE_BYTES = 256
 _BODY = "plait.body"
 
 
@@ -40,11 +45,13 @@ class StrictBodies:
             scope[_BODY] = read_json(body)
             if is_flawed(scope[_BODY]):
                 body = encode(scope[_BODY])
-        except _TooLarge:
-            message = f"A body may have at most {self._limit:,} bytes."
-            await JSONResponse({"error": message}, 413, {"connection": "close"})(
-                scope, receive, send
-            )
+        except _TooLarge as error:
+            id = await self._drained(error, scope, receive)
+            message = f"The message has more than {self._limit:,} bytes."
+            refusal = Unreadable(types.INVALID_REQUEST, message, id)
+            await Response(
+                refusal.as_json(), 413, {"connection": "close"}, media_type="application/json"
+            )(scope, receive, send)
         except Unreadable as error:
             await Response(error.as_json(), 400, media_type="application/json")(
                 scope, receive, send
@@ -56,7 +63,7 @@ class StrictBodies:
         """Read the body; None if the client left before its end."""
         for name, value in scope["headers"]:
             if name == b"content-length" and value.isdigit() and int(value) > self._limit:
-                raise _TooLarge
+                raise _TooLarge(b"")
         body = bytearray()
         while True:
             message = await receive()
@@ -64,9 +71,26 @@ class StrictBodies:
                 return None
             body += message.get("body", b"")
             if len(body) > self._limit:
-                raise _TooLarge
+                raise _TooLarge(bytes(body), is_whole=not message.get("more_body", False))
             if not message.get("more_body", False):
                 return bytes(body)
+
+    async def _drained(self, error: _TooLarge, scope: Scope, receive: Receive) -> str | int | None:
+        """Read the rest of a body that is too large, within bounds: a client that still sends reads
+        no answer, and the connection would be reset under it. Returns the id of its message, None
+        if unknown."""
+        if any(name == b"expect" for name, _ in scope["headers"]):
+            return None  # it sends nothing before we ask for it
+        size, is_whole = len(error.start), error.is_whole
+        edges = _edges(error.start)
+        with anyio.move_on_after(DRAIN_S):
+            while not is_whole and size <= MAX_DRAINED_BYTES:
+                message = await receive()
+                part = message.get("body", b"")
+                size += len(part)
+                edges = _edges(edges + part)
+                is_whole = not message.get("more_body", False)
+        return id_at_an_end(edges)
 
 
 class OpenRequests:
@@ -141,7 +165,17 @@ class Stoppable:
 
 
 class _TooLarge(Exception):
-    """The body is above its limit."""
+    """The body is above its limit. `start` is what was read of it."""
+
+    def __init__(self, start: bytes, *, is_whole: bool = False) -> None:
+        super().__init__()
+        self.start = start
+        self.is_whole = is_whole
+
+
+def _edges(text: bytes) -> bytes:
+    """Return the two ends of *text*, where clients write the id of a message."""
+    return text if len(text) <= 2 * EDGE_BYTES else text[:EDGE_BYTES] + text[-EDGE_BYTES:]
 
 
 async def _stopping(scope: Scope, receive: Receive, send: Send) -> None:

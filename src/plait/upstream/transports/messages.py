@@ -110,12 +110,12 @@ def read_json(text: bytes) -> object:
         return loads(text, RESULT_DEPTH)
     except TooManyValues as error:
         message = f"The message is refused: {error}"
-        raise Unreadable(types.INVALID_REQUEST, message, _id_at_an_end(text)) from None
+        raise Unreadable(types.INVALID_REQUEST, message, id_at_an_end(text)) from None
     except NotStrict as error:
         whole = _leniently(text)
         if (flawed := _with_flaw(whole, error)) is not None:
             return flawed
-        id = _id_at_an_end(text) if whole is None else _id_in(whole)
+        id = id_at_an_end(text) if whole is None else _id_in(whole)
         message = f"The message is not strict JSON: {error}"
         raise Unreadable(types.PARSE_ERROR, message, id) from None
 
@@ -180,7 +180,7 @@ def _with_flaw(message: object, error: NotStrict) -> object:
     return flawed
 
 
-def _id_at_an_end(text: bytes) -> str | int | None:
+def id_at_an_end(text: bytes) -> str | int | None:
     """Find the id of the request *text* where clients write it, without parsing the rest."""
     found = _ID_FIRST.match(text) or _ID_LAST.search(text[-_END_BYTES:])
     return None if found is None else _id_in({"id": json.loads(found[1])})
