@@ -107,6 +107,11 @@ def test_an_argument_that_goes_on_from_itself_needs_a_first_value():
     planned({"set": {"page": "$ARGUMENTS.page"}}, arguments={"page": 1})
 
 
+def test_an_argument_that_is_only_set_is_null_at_first():
+    planned({"set": {"page": "next"}, "while": "$ARGUMENTS.page == null || next != null"})
+    assert "page must be an integer; this is null" in refused({"set": {"page": "null"}}).message
+
+
 def test_the_tasks_that_its_expressions_name_are_waited_for():
     other = {"id": "b", "tool": "s:list"}
     plan = planned({"set": {"page": "$OUTPUT[b].next"}}, other)

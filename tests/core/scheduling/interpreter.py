@@ -1,5 +1,5 @@
-"""A plain interpreter of documents with groups and values, to judge the scheduler by: it runs one
-task after the other, in an order in which dependencies come first, and knows no time.
+"""A plain interpreter of documents with groups, values and pages, to judge the scheduler by: it
+runs one task after the other, dependencies first, and knows no time.
 
 It borrows nothing from the code that it judges. What it says of a run is what has to come out
 whatever the order in which calls are answered.
@@ -16,12 +16,25 @@ _REFERENCE = re.compile(
     r"\$\{?(?:OUTPUT\[(?P<id>\w+)\]|(?P<item>ITEM|INDEX)(?:\[(?P<group>[a-z]\w*)\])?)"
     r'(?P<path>(?:\.\w+)*)(?: \?\? "(?P<default>\w*)")?\}?'
 )
-Answer = Callable[[str, dict[str, Any]], Any]
-"""Gives the output of the call at a place (`g[1].c`) with these arguments; None if it fails."""
+Answer = Callable[[str, int], Any]
+"""Gives the output of the call at a place (`g[1].c`), the first of there or a later one; None if it
+fails."""
 
 
 class Lost(Exception):
-    """A reference leads nowhere."""
+    """A reference leads nowhere, or a call failed."""
+
+    status = "failed"
+
+    def __init__(self, pages: list[Any] | None = None) -> None:
+        self.pages = pages
+        """The pages before the one that failed."""
+
+
+class Late(Lost):
+    """What a call waited for did not come."""
+
+    status = "timeout"
 
 
 @dataclass
@@ -30,6 +43,8 @@ class Ended:
 
     status: str
     output: Any = None
+    is_list: bool = False
+    """Whether the output is that of items, which others may see although some failed."""
     is_untaken: bool = False
     """Whether a condition skipped it, its own or that of a task that it hangs on."""
 
@@ -56,7 +71,8 @@ class Interpreter:
 
     answer: Answer
     calls: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """The arguments of each call that is made, by place."""
+    """The arguments of each call that is made, by place; those of later pages with their number
+    (`a#1`)."""
     failed: set[str] = field(default_factory=set)
     """The places of the calls and values that failed."""
 
@@ -93,9 +109,9 @@ class Interpreter:
             items = self._filled(task["for_each"], task, level, None)
             if not isinstance(items, list):
                 raise Lost
-        except Lost:
+        except Lost as lost_:
             self.failed.add(place)
-            return Ended("failed")
+            return Ended(lost_.status, lost_.pages)
         outputs = []
         is_well = True
         for index, item in enumerate(items):
@@ -105,7 +121,7 @@ class Interpreter:
                 self.failed.add(f"{place}[{index}]")
                 outputs.append(None)
                 is_well = False
-        return Ended("success" if is_well else "failed", outputs)
+        return Ended("success" if is_well else "failed", outputs, is_list=True)
 
     def _once(
         self, task: dict[str, Any], level: Level, place: str, own: tuple[Any, int] | None = None
@@ -115,11 +131,28 @@ class Interpreter:
         if "value" in task:
             return self._filled(task["value"], task, level, own)
         arguments = self._filled(task["arguments"], task, level, own)
-        self.calls[place] = arguments
-        output = self.answer(place, arguments)
-        if output is None:
-            raise Lost
-        return output
+        return self._called(task, place, arguments)
+
+    def _called(self, task: dict[str, Any], place: str, arguments: dict[str, Any]) -> Any:
+        repeat = task.get("repeat", {})
+        pages: list[Any] = []
+        for number in range(repeat.get("max", 1)):
+            self.calls[f"{place}#{number}" if number else place] = arguments
+            output = self.answer(place, number)
+            if output is None:
+                raise Lost(_joined(pages) if pages else None)
+            kept = output["items"] if "select" in task else output
+            if "set" not in repeat:
+                if not repeat or output["ok"]:
+                    return kept
+                continue
+            pages.append(kept)
+            if output["page"] in (None, arguments.get("page")):
+                return _joined(pages)
+            arguments = {**arguments, "page": output["page"]}
+        if "set" in repeat:
+            return _joined(pages)
+        raise Late
 
     def _group(
         self, task: dict[str, Any], level: Level, place: str, own: tuple[Any, int] | None
@@ -142,7 +175,7 @@ class Interpreter:
             for id, guarded in links(one)
             if id in ids and not guarded
         }
-        if any(inner.ended[id].status == "failed" for id in needed):
+        if any(inner.ended[id].status in {"failed", "timeout"} for id in needed):
             raise Lost
         if "value" in task:
             return self._filled(task["value"], task, inner, own)
@@ -168,7 +201,7 @@ class Interpreter:
         else:
             ended = level.find(match["id"])
             sees_failed = task.get("trigger_rule", "all_success") != "all_success"
-            is_kept = ended.status == "failed" and isinstance(ended.output, list) and sees_failed
+            is_kept = ended.status == "failed" and ended.is_list and sees_failed
             if ended.status != "success" and not is_kept:
                 return self._default(match)
             found = ended.output
@@ -182,6 +215,12 @@ class Interpreter:
         if match["default"] is None:
             raise Lost
         return match["default"]
+
+
+def _joined(pages: list[Any]) -> list[Any]:
+    if all(isinstance(page, list) for page in pages):
+        return [element for page in pages for element in page]
+    return pages
 
 
 def links(task: Mapping[str, Any]) -> list[tuple[str, bool]]:
@@ -200,7 +239,8 @@ def links(task: Mapping[str, Any]) -> list[tuple[str, bool]]:
             found[id] = found.get(id, True) and guarded
     if (when := task.get("when")) is not None:
         found.setdefault(when.partition(".")[0], False)
-    return list(found.items())
+    decides_alone = task.get("trigger_rule") == "all_success"
+    return [(id, guarded and not decides_alone) for id, guarded in found.items()]
 
 
 def references(value: Any) -> Iterator[re.Match[str]]:

@@ -73,6 +73,7 @@ def test_items_of_a_value_are_made_anew_if_the_value_changed() -> None:
         (earlier("X", None, "Z"), None, {"tool": "s:other"}, {}),
         (earlier("X", None, "Z"), None, {"arguments": {"to": "$ITEM", "cc": 1}}, {}),
         (earlier("X", None, "Z"), None, {"select": "@"}, {}),
+        (earlier("X", None, "Z"), None, {"repeat": {"until": "ok"}, "allow_repeat": True}, {}),
         (earlier("X", None, "Z"), None, {"retries": 1, "allow_repeat": True}, {0: "X", 2: "Z"}),
         (
             earlier(1, None, for_each=[1, True]),
@@ -106,8 +107,21 @@ def test_what_the_arguments_refer_to_must_have_the_same_value(
     assert reused(earlier("X", None, None, a=before, **REFERRING), now, **REFERRING) == expected
 
 
+def test_what_expressions_of_each_answer_refer_to_must_have_the_same_value() -> None:
+    until = {"until": "n == $OUTPUT[a].n"}
+    for fields in ({"select": "[$OUTPUT[a].n]"}, {"repeat": until, "allow_repeat": True}):
+        before = earlier("X", None, None, a={"n": 1}, **fields)
+        assert reused(before, {"n": 1}, **fields) == {0: "X"}
+        assert reused(before, {"n": 2}, **fields) == {}
+
+
 @pytest.mark.parametrize(
-    "indexed", [{"arguments": {"to": "$ITEM", "n": "$INDEX"}}, {"select": "[$INDEX]"}]
+    "indexed",
+    [
+        {"arguments": {"to": "$ITEM", "n": "$INDEX"}},
+        {"select": "[$INDEX]"},
+        {"repeat": {"until": "n == $INDEX"}, "allow_repeat": True},
+    ],
 )
 def test_an_item_that_uses_its_index_must_stand_in_the_same_place(indexed: dict[str, Any]) -> None:
     before = earlier("X", None, "Z", **indexed)

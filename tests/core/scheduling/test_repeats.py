@@ -8,10 +8,25 @@ import pytest
 
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
-from plait.core.scheduling.events import Abort, Key, Sleep
+from plait.core.scheduling.conflicts import find_conflicts, planned_accesses
+from plait.core.scheduling.events import (
+    Abort,
+    Call,
+    Changed,
+    Failed,
+    Key,
+    Sleep,
+    Step,
+    Succeeded,
+    Woke,
+)
+from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.repeats import joined
+from plait.core.scheduling.run import Run
+from plait.core.scheduling.scheduler import Scheduler
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
+from plait.core.values.principal import Principal
 from plait.errors import CallTimeout, InvalidDag, ServerUnavailable, ToolError
 
 from ..tables import table
@@ -41,7 +56,8 @@ def test_pages_follow_each_other_until_there_is_no_next_and_make_one_list():
     played.answer("a", {"items": [3], "next": 3})
     played.answer("a", {"items": [], "next": None})
     assert arguments(played) == {"x": [1, 2, 3]}
-    assert played.run.states["a"].attempts == 3
+    state = played.run.states["a"]
+    assert (state.attempts, state.rounds) == (3, 2)
 
 
 @table("last", [None, False, "", 2])
@@ -210,6 +226,35 @@ def test_each_item_has_pages_of_its_own():
     assert played.run.outputs["a"].value == [[1, 2], [9]]
 
 
+def test_the_pages_of_an_item_that_fails_leave_nothing_behind():
+    each = paged(for_each=["x", "y"], arguments={"q": "$ITEM"}, select="items")
+    played = Played(each)
+    played.answer("a[0]", {"items": ["x" * 500], "next": 2})
+    played.answer("a[0]", ToolError("no"))
+    played.answer("a[1]", {"items": [1], "next": None})
+    items = played.run.states["a"].items
+    assert items is not None
+    assert [one and one.value for one in items.outputs] == [None, [1]]
+    assert played.run.usage.bytes == sum(one.memory_bytes for one in items.outputs if one)
+    within = Played({"id": "g", "tasks": [each]})
+    within.answer("g.a[0]", {"items": ["x" * 500], "next": 2})
+    within.answer("g.a[0]", ToolError("no"))
+    within.answer("g.a[1]", {"items": [1], "next": None})
+    assert within.statuses == {"g": "failed"}
+    assert within.run.usage.bytes == 0
+
+
+def test_only_the_waits_of_a_page_itself_are_added_up():
+    scheduler = Scheduler(Limits(1))
+    [other] = submitted(scheduler, "w", {}, 0).commands
+    submitted(scheduler, "r", {"repeat": PAGES}, 0)
+    [first] = scheduler.handle(Succeeded(other.key, Output(1)), 3).commands
+    run = scheduler.runs["r"]
+    scheduler.handle(Succeeded(first.key, Output({"next": 2})), 4)
+    assert [*run.waited.values()] == [3]
+    assert [wait.seconds for wait in run.states["a"].waits] == [3]
+
+
 def test_pages_count_as_calls_and_as_memory():
     few = Played(paged(), max_calls=2)
     few.answer("a", {"next": 2})
@@ -266,3 +311,48 @@ def test_a_tool_that_may_not_be_called_twice_is_not_repeated():
         ("tasks[0].repeat", "not_repeatable")
     ]
     check(read_dag({"tasks": [{**task, "allow_repeat": True}]}), CATALOG, Policy())
+
+
+def submitted(scheduler: Scheduler, id: str, task: dict[str, Any], now: float) -> Step:
+    plan = check(read_dag({"tasks": [{"id": "a", "tool": "s:do", **task}]}), CATALOG, Policy())
+    conflicts = find_conflicts(plan, planned_accesses(plan), {})
+    return scheduler.submit(Run(id, plan, principal=Principal(id), conflicts=conflicts), now)
+
+
+@table("every_s", [None, 5])
+def test_another_run_may_use_the_resource_between_two_pages(every_s: float | None):
+    scheduler = Scheduler(Limits(8))
+    repeat = {**PAGES} if every_s is None else {**PAGES, "every_s": every_s}
+    reads = {"reads": ["db:x"], "repeat": repeat}
+    [first] = submitted(scheduler, "r", reads, 0).commands
+    assert submitted(scheduler, "w", {"writes": ["db:x"]}, 0).commands == []
+    step = scheduler.handle(Succeeded(first.key, Output({"next": 2})), 1)
+    assert Key("w", "a") in [one.key for one in step.commands if isinstance(one, Call)]
+    if every_s is not None:
+        step = scheduler.handle(Woke(first.key), 6)
+    assert first.key not in [one.key for one in step.commands if isinstance(one, Call)]
+    step = scheduler.handle(Succeeded(Key("w", "a"), Output(1)), 7)
+    [page] = step.commands
+    assert isinstance(page, Call)
+    assert (page.key, page.arguments, page.attempt) == (first.key, {"page": 2}, 1)
+    waits = [one for one in step.notices if isinstance(one, Changed) and one.key == page.key]
+    assert [(wait.why, wait.seconds) for one in waits for wait in one.waits] == [
+        ("conflict", 6 if every_s is None else 1)
+    ]
+
+
+def test_a_retry_of_a_page_keeps_its_resource():
+    scheduler = Scheduler(Limits(8))
+    reads = {"reads": ["db:x"], "repeat": PAGES, "retries": 1}
+    [first] = submitted(scheduler, "r", reads, 0).commands
+    submitted(scheduler, "w", {"writes": ["db:x"]}, 0)
+    step = scheduler.handle(Failed(first.key, ServerUnavailable("later")), 1)
+    assert not any(isinstance(one, Call) for one in step.commands)
+
+
+def test_pages_take_turns_with_the_calls_of_others():
+    scheduler = Scheduler(Limits(1))
+    [first] = submitted(scheduler, "r", {"repeat": PAGES}, 0).commands
+    assert submitted(scheduler, "w", {}, 0).commands == []
+    step = scheduler.handle(Succeeded(first.key, Output({"next": 2})), 1)
+    assert [one.key.run for one in step.commands] == ["w"]

@@ -132,8 +132,7 @@ class Repeats:
     def _fits(self, planned: PlannedTask, name: str, one: Expression, place: str) -> None:
         """Report an expression that gives the argument *name* no value that its tool takes."""
         types = self._flow.types()
-        shape = not_null(self._shape(planned, one))
-        schema = schema_of(shape)
+        schema = schema_of(self._shape(planned, one))
         value = Value(types.forms(Part(schema, {})))
         wanted = self._flow.wanted(planned.tool.input, (name,))
         if types.feeds(value, wanted) is not Fit.WRONG:

@@ -252,6 +252,13 @@ class Lifecycle:
         self.keep(call.frame, output)
         return output
 
+    def _drop_pages(self, call: TaskCall) -> None:
+        """Forget the pages of *call*, which has failed and leaves no output."""
+        size = sum(page.memory_bytes for page in call.pages or ())
+        self.usage.bytes -= size
+        if call.frame.around is not None:
+            call.frame.bytes -= size
+
     def _note_answer(self, call: TaskCall, *, cached: bool) -> None:
         """Note whether the server answered *call*, or the cache."""
         if not cached:
@@ -289,6 +296,7 @@ class Lifecycle:
             return
         state.items.errors.append((item, failure))
         state.items.left -= 1
+        self._drop_pages(call)
         status = Status.TIMEOUT if isinstance(error, CallTimeout) else Status.FAILED
         self.moves.item(state, item, status, now, call, error=failure)
         if self.is_fail_fast or state.items.left == 0:
