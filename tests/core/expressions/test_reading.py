@@ -177,9 +177,33 @@ def test_every_fix_gives_a_valid_expression(text: str, name: str, value: object)
     expression(fixed(text, findings))
 
 
+_OF_FUNCTIONS = st.sampled_from(
+    [
+        "lower({})", "find({}, 'a(x)?')", "find_all({}, '.')", "matches({}, 'x')", "trim({})",
+        "replace({}, 'x', '')", "from_json({})", "unique({})", "unique_by({}, &a)",
+        "group_by({}, &a)", "group_by({}, &a).x", "count_by({}, &@)", "entries({})",
+        "entries({})[0]", "from_entries({})", "from_entries({}).a", "add({}, 1)",
+        "subtract({}, 2.5)", "multiply({}, 2)", "divide({}, 2)", "divide(6, {})", "round({})",
+        "round({}, 1)", "round({}, -1)", "age_days({})", "sum({})", "avg({})",
+    ]
+)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(EXPRESSIONS, _OF_FUNCTIONS, _VALUES)
+def test_the_shape_that_is_read_of_a_function_holds_for_its_result(
+    text: str, function: str, value: object
+) -> None:
+    assert_shape_holds(function.format(text), value)
+
+
 @settings(deadline=None)
 @given(EXPRESSIONS, _VALUES)
 def test_the_shape_that_is_read_holds_for_the_result(text: str, value: object) -> None:
+    assert_shape_holds(text, value)
+
+
+def assert_shape_holds(text: str, value: object) -> None:
     made = expression(text)
     reading = read(made, of_value(value), {})
     try:
@@ -202,6 +226,9 @@ def is_of(value: object, shape: Shape) -> bool:
             is_of(value.get(name), part) or name not in value
             for name, part in shape.members.items()
         )
+        if shape.of_members is not None:
+            others = value.keys() - shape.members.keys()
+            known = known and all(is_of(value[name], shape.of_members) for name in others)
         return known and (
             not shape.is_closed
             or shape.of_members is not None

@@ -60,10 +60,11 @@ class Budget:
     def make_text(self, chars: int) -> None:
         self.make(1 + chars // CHARS_PER_UNIT)
 
-    def match(self, size: int, instructions: int) -> None:
-        """Pay for looking at *size* bytes with a pattern of *instructions*."""
+    def match(self, size: int, instructions: int, steps: int) -> None:
+        """Pay for looking at *size* bytes with a pattern of *instructions*, and for *steps*
+        besides."""
         self.matching -= size * instructions
-        self.steps -= size // CHARS_PER_UNIT
+        self.steps -= steps + size // CHARS_PER_UNIT
         if self.matching < 0 or self.steps < 0:
             self._extend()
 

@@ -17,7 +17,7 @@ How far a search looked cannot be asked, so it is bounded by what the pattern is
 - any other is taken to look at the whole rest of the text, each time.
 
 Texts are encoded here, because RE2's own wrapper converts every offset between bytes and
-characters. It also finds an empty match twice, so the loop over all matches is ours too.
+characters.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MAX_MEMORY = 2**20
 """The bytes that one pattern may take, with its automaton."""
 MAX_KEPT = 64
 """Most patterns that are kept compiled."""
-STEPS = 20
+STEPS = 15
 """The steps that a search takes besides those in the text."""
 STEPS_TO_COMPILE = 50
 """The steps that each instruction of a pattern takes, once an evaluation."""
@@ -80,6 +80,8 @@ class Pattern:
             re2.purge()  # it keeps 128 patterns, besides ours
         self.instructions = int(self._compiled.programsize)
         self.groups = int(self._compiled.groups)
+        if "\\C" in _PIECES.findall(text):
+            raise Unfit("wants a regex: \\C is a byte, and there are no single bytes in a text")
         bare = _PIECES.sub("x", text)
         is_plain = "\\Q" not in text  # behind it nothing is a sign
         self._is_flat = is_plain and "|" not in bare and _REPEATED_GROUP.search(bare) is None
@@ -87,29 +89,32 @@ class Pattern:
         within = _CLASS_WITHIN_LINES.sub("x", text)
         self._breaks_lines = not is_plain or _BREAKS_LINES.search(within) is not None
 
-    def first(self, text: str, budget: Budget) -> Match | None:
-        """Find the first match in *text*."""
-        raw = text.encode()
-        budget.match(len(raw), self.instructions)
-        budget.spend(STEPS)
+    def first(self, raw: bytes, budget: Budget) -> Match | None:
+        """Find the first match in *raw*."""
+        budget.match(len(raw), self.instructions, STEPS)
         return self._compiled.search(raw)
 
     def matches(self, raw: bytes, budget: Budget) -> Iterator[Match]:
         """Find all matches in *raw*, which do not overlap, from left to right."""
-        budget.match(len(raw), self.instructions)
-        at = 0
-        while at <= len(raw) and (found := self._compiled.search(raw, at)) is not None:
-            budget.spend(STEPS)
-            start, end = found.span()
-            budget.match(self._looks_behind(raw, end), self.instructions)
-            at = end
+        budget.match(len(raw), self.instructions, STEPS)
+        last = None
+        for found in self._compiled.finditer(raw):
+            start, end = span = found.span()
+            budget.match(self._looks_behind(raw, end), self.instructions, STEPS)
             if start == end:
-                at = end + 1
-                while at < len(raw) and raw[at] & 0xC0 == 0x80:
-                    at += 1
-                if end < len(raw) and raw[end] & 0xC0 == 0x80:
-                    continue  # within a character
+                is_within_character = end < len(raw) and raw[end] & 0xC0 == 0x80
+                if span == last or is_within_character:  # RE2's wrapper gives such ones
+                    continue
+                last = span
             yield found
+
+    def part(self, raw: bytes, found: Match, budget: Budget) -> str | None:
+        """Return what was *found* in *raw*, or its first group; None if that took no part."""
+        start, end = found.span(1 if self.groups else 0)
+        if start < 0:
+            return None
+        budget.make_text(end - start)
+        return str(raw[start:end], "utf-8")
 
     def _looks_behind(self, raw: bytes, end: int) -> int:
         """Return how many bytes behind *end*, where it ended, a search may have looked at."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..values.strict import RESULT_DEPTH, NotStrict, loads
 from .budget import CHARS_PER_UNIT, Budget, size, to_text
-from .patterns import Match, Pattern
+from .patterns import Pattern
 from .signatures import ANY, LIST, PATTERN, TEXT, Function, Unfit, with_article
 
 _GROUP = re.compile(r"\\([0-9\\])")
@@ -57,46 +57,45 @@ def _from_json(budget: Budget, text: str) -> Any:
 
 
 def _matches(budget: Budget, text: str, pattern: Pattern) -> Any:
-    return pattern.first(text, budget) is not None
+    return pattern.first(text.encode(), budget) is not None
 
 
 def _find(budget: Budget, text: str, pattern: Pattern) -> Any:
-    found = pattern.first(text, budget)
-    return None if found is None else _part(found, budget)
+    raw = text.encode()
+    found = pattern.first(raw, budget)
+    return None if found is None else pattern.part(raw, found, budget)
 
 
 def _find_all(budget: Budget, text: str, pattern: Pattern) -> Any:
     """List the matches, or their first groups where they have one. Groups that take no part in
     their match are left out, as null is by every projection."""
-    parts = [_part(found, budget) for found in pattern.matches(text.encode(), budget)]
+    raw = text.encode()
+    parts = [pattern.part(raw, found, budget) for found in pattern.matches(raw, budget)]
     return [part for part in parts if part is not None]
 
 
-def _part(found: Match, budget: Budget) -> str | None:
-    raw = found.group(1 if found.re.groups else 0)
-    if raw is None:
-        return None
-    budget.make_text(len(raw))
-    return str(raw, "utf-8")
-
-
 def _replace(budget: Budget, text: str, pattern: Pattern, replacement: str) -> Any:
-    parts = _GROUP.split(replacement)
     check_groups(replacement, pattern)
+    parts = _GROUP.split(replacement)  # a text, a group, a text, …
     raw = text.encode()
     budget.make_text(len(text))
     pieces: list[bytes] = []
     at = 0
     for found in pattern.matches(raw, budget):
-        pieces.append(raw[at : found.start()])
-        at = found.end()
+        start, end = found.span()
+        pieces.append(raw[at:start])
+        at = end
+        chars = 0
         for number, part in enumerate(parts):
             if number % 2 == 0 or part == "\\":
                 piece = part.encode()
             else:
-                piece = found.group(int(part)) or b""
-            budget.make_text(len(piece))
+                start, end = found.span(int(part))
+                piece = raw[start:end] if start >= 0 else b""
+            chars += len(piece)
             pieces.append(piece)
+        budget.make_text(chars)
+        budget.spend(2 * len(parts))
     pieces.append(raw[at:])
     return b"".join(pieces).decode()
 
