@@ -39,6 +39,6 @@ def test_a_slip_in_an_operator_has_its_place_and_its_edit(
     assert (found.start + 1, found.message, found.edit) == (character, message, edit)
 
 
-@table("text", ["a.and.b +", "and", "a b", "'a or b", "{a: {b: c}} d", "sort_by(a, &b) c", "in a"])
+@table("text", ["a.and.b #", "and", "a b", "'a or b", "{a: {b: c}} d", "sort_by(a, &b) c", "in a"])
 def test_a_word_that_may_be_a_name_is_no_slip(text: str) -> None:
     assert find_slip(text) is None

@@ -178,10 +178,28 @@ WHEN: list[tuple[str, str | None, Any]] = [
     ("a.ok == 'False'", "a.ok == false", False),
     ("a.tags == []", "a.tags == `[]`", False),
     ("a.items[0] == {}", "a.items[0] == `{}`", False),
-    ("a.x =~ 'b'", None, None),
+    ("a.x =~ 'b'", "matches(a.x, 'b')", True),
+    ('a.name !~ "^x" || a.ok', "!matches(a.name, '^x') || a.ok", True),
+    ("a.name =~ /^X/i && a.ok", "matches(a.name, '(?i)^X') && a.ok", True),
+    ("a.name =~ /l\\/o/", "matches(a.name, 'l/o')", False),
+    ("a.name matches '^x'", "matches(a.name, '^x')", True),
+    ("a.name.test('^x')", "matches(a.name, '^x')", True),
+    ("a.name.toUpperCase() == 'XYLO'", "upper(a.name) == 'XYLO'", True),
+    ("lower(a.name) == 'Xylo'", "lower(a.name) == 'xylo'", True),
+    ("a.name + '!' == 'xylo!'", "join('', [a.name, '!']) == 'xylo!'", True),
+    ("a.n * 2 - 1 > 8", "subtract(multiply(a.n, 2), 1) > 8", True),
+    ("a.n -1 == 4", "subtract(a.n, 1) == 4", True),
+    ("(a.n + 1) / 2 == 3", "divide((add(a.n, 1)), 2) == 3", True),
+    (
+        "length(a.items) + length(a.tags) == a.n",
+        "add(length(a.items), length(a.tags)) == a.n",
+        True,
+    ),
+    ("a.n % 2 == 1", None, None),
+    ("a.n-1 == 4", None, None),
     ("a.x; a.ok", None, None),
     ("a.x like 'b%'", None, None),
-    ("a.n + 1 > 5", None, None),
+    ("a.n + 1 > 5", "add(a.n, 1) > 5", True),
 ]
 SELECT: list[tuple[str, str | None, Any]] = [
     ("mine.items[].name", "items[].name", ["tea", "ink", "tin"]),
@@ -257,6 +275,15 @@ SELECT: list[tuple[str, str | None, Any]] = [
     ("err ?? count ?? 7", "not_null(err, count, 7)", 0),
     ("{{ items[0].n }}", "items[0].n", 1),
     ("items[].{n: n, t: name}}", None, None),
+    ("items[].{n: n * 2}", "items[].{n: multiply(n, 2)}", [{"n": 2}, {"n": 4}, {"n": 6}]),
+    ("sum(items[].n) / length(items)", "divide(sum(items[].n), length(items))", 2),
+    ("items[].name.toUpperCase()", "items[].name.upper(@)", ["TEA", "INK", "TIN"]),
+    ("name.replace('y', 'i')", "replace(name, 'y', 'i')", "xilo"),
+    ("name.replace('.', '-')", "replace(name, '\\.', '-')", "xylo"),
+    ("gsub(name, '.', '-')", "replace(name, '.', '-')", "----"),
+    ("items | groupBy(@, &n) | keys(@)", "items | group_by(@, &n) | keys(@)", ["1", "2", "3"]),
+    ('items[?matches(name, "^t")].n', "items[?matches(name, '^t')].n", [1, 3]),
+    ("distinct(items[].tags[])", "unique(items[].tags[])", ["hot", "old"]),
 ]
 FINE = [
     "items[0].name",
@@ -327,6 +354,9 @@ def test_many_operators_of_another_language_take_one_edit() -> None:
         "{{ " * 600,
         "x.f('a', " * 220,
         "{" + "a, " * 600 + "b}",
+        "a + " * 500,
+        "a * 2 -1 " * 200,
+        "a =~ /x/ " * 200,
     ],
 )
 def test_a_slip_is_found_in_steps_linear_in_the_text(text: str) -> None:
@@ -343,7 +373,8 @@ PARTS = [
     ".", "..", "$", "$.", "${", "}}", "{{", "?", ":", "??", "?.", "=", "==", "===", "=>", "<>",
     "in", "is", "not", "and", "OR", "null", "None", "&", "&&", "||", "|", ",", "!", ".length()",
     ".startsWith(", "['k']", r'"\x"', r"'\'",
-    "`x`", "OUTPUT[a]", "$OUTPUT.a", "@", "*", "[]", "'", "+",
+    "`x`", "OUTPUT[a]", "$OUTPUT.a", "@", "*", "[]", "'", "+", "-", "/", "%", "-1", "=~", "!~",
+    "/x/i", "matches(",
 ]  # fmt: skip
 
 

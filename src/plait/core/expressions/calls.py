@@ -12,6 +12,8 @@ from .problems import Edit, invalid
 from .signatures import EXPRESSION, PATTERN, Function, Unfit
 from .text_functions import check_groups
 
+_SYNTAX = "Its syntax is that of RE2: github.com/google/re2/wiki/Syntax."
+
 
 def check_call(node: Call) -> None:
     """Raises `InvalidExpression` for an unknown function or arguments that do not fit it."""
@@ -59,7 +61,7 @@ def _check_pattern(node: Call, function: Function) -> None:
             right = quoted(written.value.replace("\\Z", "\\z"))
             edit = Edit(written.start, written.end, right)
         message = f"{node.name}() {error}"
-        raise invalid(written.start, written.end, message, edit) from None
+        raise invalid(written.start, written.end, message, edit, _SYNTAX) from None
     for other in others:
         if isinstance(other, Literal) and isinstance(other.value, str):
             try:

@@ -16,13 +16,12 @@ from .problems import Edit, Finding
 from .tokens import DIGITS, TOKENS, Token
 
 _LOOSE = re.compile(
-    r"(?P<odd>===|!==|=!(?!=)|=>|=<|<>|\?\?|\?\.|\?|\$\{\{|\{\{|\}\}|=(?!=))"
+    r"(?P<odd>===|!==|=~|!~|=!(?!=)|=>|=<|<>|\?\?|\?\.|\?|\$\{\{|\{\{|\}\}|=(?!=))"
     rf"|{TOKENS.pattern}|(?P<dollar>\$\{{?)|(?P<other>.)",
     re.DOTALL,
 )
-COMPARING = frozenset(
-    ["==", "!=", "<", "<=", ">", ">=", "===", "!==", "=!", "=>", "=<", "<>", "=", "in", "is"]
-)
+_COMPARISONS = ("==", "!=", "<", "<=", ">", ">=", "===", "!==", "=!", "=>", "=<", "<>", "=")
+COMPARING = frozenset((*_COMPARISONS, "=~", "!~", "in", "is"))
 JOINING = frozenset(["&&", "||", "&", "and", "or"])
 ENDING = frozenset(("|", ",", ":", "?", "end"))
 FUNCTIONS_AS_WORDS = {
@@ -32,6 +31,8 @@ FUNCTIONS_AS_WORDS = {
     "include": "contains",
     "has": "contains",
     "contains": "contains",
+    "matches": "matches",
+    "match": "matches",
     "tostring": "to_string",
 }
 """Methods and operators of other languages, each with our function."""

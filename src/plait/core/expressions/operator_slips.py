@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from .loose import COMPARING, ENDING, FUNCTIONS_AS_WORDS, JOINING, Loose, Rule
 from .names import CONSTANTS, quoted
 from .problems import Edit, Finding
@@ -19,6 +21,7 @@ _OPERATORS = {
 }
 _QUOTES = {"\u201c": "\u201d", "\u201d": "\u201d", "\u2018": "\u2019", "\u2019": "\u2019"}
 """Typographic quotes, each with the one that closes it."""
+_BETWEEN_SLASHES = re.compile(r"/(?P<pattern>(?:[^/\\]|\\.)+)/(?P<flags>[gimsuy]*)")
 _NOT = ("!", "not")
 _TERM = frozenset((*ENDING, *JOINING, *COMPARING, "??", *_NOT))
 _SIDE = frozenset((*ENDING, *JOINING, "??"))
@@ -158,6 +161,24 @@ def _infix(loose: Loose, at: int) -> Finding | None:
     return loose.no_operator(at, loose.replaced(start, end, right))
 
 
+def _regex(loose: Loose, at: int) -> Finding | None:
+    """Find `a =~ 'x'` and `a !~ /x/i`."""
+    sign = "!" if loose.kind(at) == "!~" else ""
+    start, end = loose.start_before(at, _TERM), loose.end_after(at + 1, _TERM)
+    value, after = loose.between(start, at), loose.tokens[at + 1]
+    if (written := _BETWEEN_SLASHES.match(loose.text, after.start)) is not None:
+        flags = "".join(flag for flag in "ims" if flag in written["flags"])
+        pattern = (f"(?{flags})" if flags else "") + written["pattern"].replace("\\/", "/")
+        edit = Edit(
+            loose.tokens[start].start, written.end(), f"{sign}matches({value}, {quoted(pattern)})"
+        )
+    elif value and end > at + 1:
+        edit = loose.replaced(start, end, f"{sign}matches({value}, {loose.value(at + 1, end)})")
+    else:
+        return None
+    return loose.no_operator(at, edit)
+
+
 def _conditional(loose: Loose, at: int) -> Finding | None:
     """Find `x if a else y`, which is `a && x || y` if x is a constant that counts as true."""
     start = loose.start_before(at, ENDING)
@@ -201,6 +222,8 @@ OPERATOR_RULES: dict[str, tuple[Rule, ...]] = {
     "in": (_in,),
     "is": (_is,),
     "infix": (_infix,),
+    "=~": (_regex,),
+    "!~": (_regex,),
     "if": (_conditional,),
     "&&": (_compared_again,),
     "||": (_compared_again,),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 
 from ..values.problems import slip_of
-from .function_names import meant_by
+from .function_names import bare, meant_by
 from .functions import FUNCTIONS
 from .loose import COMPARING, Loose, Rule
 from .names import PLAIN, as_name
@@ -13,6 +14,8 @@ from .problems import Edit, Finding
 from .signatures import EXPRESSION
 from .text_functions import TEXT_FUNCTIONS
 
+_SIGNS = re.compile(r"[\\^$.|?*+()\[\]{}]")
+"""Signs of regular expressions."""
 _OF_ELEMENTS = (*TEXT_FUNCTIONS.keys() - {"join"}, "to_number", "round", "age_days")
 """Functions that cannot be meant of a whole list."""
 
@@ -35,6 +38,9 @@ def _method(loose: Loose, at: int) -> Finding | None:
     start, end = loose.path_before(at), loose.partners[opener] + 1
     value = loose.between(start, at)
     arguments = [loose.value(*item) for item in items]
+    if bare(written) in ("replace", "replaceall") and re.match(r"'[^\\]+$", arguments[0]):
+        # elsewhere they take a text
+        arguments[0] = _SIGNS.sub(r"\\\g<0>", arguments[0])
     is_over = [
         loose.kind(n) in ("flatten", "filter", "*")
         or (loose.kind(n) == "[" and loose.kind(n + 1) in ("*", ":"))

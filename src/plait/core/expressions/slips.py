@@ -7,14 +7,19 @@ reported at a time: the fixed text is read again (`fixes.py`).
 
 from __future__ import annotations
 
+from .arithmetic_slips import ARITHMETIC_RULES
 from .loose import Loose
 from .operator_slips import OPERATOR_RULES
 from .path_slips import PATH_RULES
 from .problems import Finding
 
 _RULES = {
-    kind: (*OPERATOR_RULES.get(kind, ()), *PATH_RULES.get(kind, ()))
-    for kind in OPERATOR_RULES | PATH_RULES
+    kind: (
+        *OPERATOR_RULES.get(kind, ()),
+        *PATH_RULES.get(kind, ()),
+        *ARITHMETIC_RULES.get(kind, ()),
+    )
+    for kind in OPERATOR_RULES | PATH_RULES | ARITHMETIC_RULES
 }
 
 

@@ -59,8 +59,8 @@ def _unreadable(text: str, at: int) -> InvalidExpression:
         hint = "Write names only (a.ok, items[0]), or a reference: $OUTPUT[id].x, $ITEM."
         return invalid(at, at + 1, "$ starts no reference here", hint=hint)
     if rest[0] in "+-/%":
-        hint = 'Write a name with a sign in it in double quotes: "content-type".'
+        hint = 'Write "a-b" for a name with a sign in it, subtract(a, b) for a difference.'
         if not text[at - 1 : at].strip() or not rest[1:2].strip():
-            hint = "Expressions do not calculate."
+            hint = "Write add(a, b), subtract(a, b), multiply(a, b) or divide(a, b)."
         return invalid(at, at + 1, f"{rest[0]} is not an operator", hint=hint)
     return invalid(at, at + 1, f"{rest[0]!r} does not fit here")
