@@ -48,11 +48,14 @@ class FaultyHttp:
         self.forgets = "404 Not Found"
         """The status for a session that is not known."""
         self.forgets_as = "json"
-        """What it says then: `json`, `html`, `text`, or the JSON on a `stream`."""
+        """What it says then: `json`, `html`, `text`, `bare text` without a content type, or the
+        JSON on a `stream`."""
         self.forgets_with: dict[str, Any] = {
             "code": -32000,
             "message": "Bad Request: No valid session ID provided",
         }
+        self.kind = "application/json"
+        """The content type of the answers to `echo`; empty for none."""
         self.never_knows = False
         """Whether no call ever finds its session."""
         self.hangs_on: str | None = None
@@ -129,8 +132,9 @@ class FaultyHttp:
         body, kind = json.dumps(answer).encode(), "application/json"
         if self.forgets_as == "html":
             body, kind = b"<html>Gone</html>", "text/html"
-        elif self.forgets_as == "text":
-            body, kind = str(self.forgets_with["message"]).encode(), "text/plain"
+        elif self.forgets_as in {"text", "bare text"}:
+            body = str(self.forgets_with["message"]).encode()
+            kind = "text/plain" if self.forgets_as == "text" else ""
         elif self.forgets_as == "stream":
             body, kind = b"data: " + body + b"\n\n", "text/event-stream"
         self._body(writer, body, self.forgets, kind=kind)
@@ -146,11 +150,8 @@ class FaultyHttp:
         )
         match name:
             case "echo":
-                self._json(
-                    writer,
-                    message,
-                    {"content": [], "structuredContent": message["params"]["arguments"]},
-                )
+                result = {"content": [], "structuredContent": message["params"]["arguments"]}
+                self._json(writer, message, result, kind=self.kind)
             case "stream":
                 event = b"event: message\ndata: " + body + b"\n\n"
                 writer.write(stream_head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(event), event))
@@ -243,13 +244,15 @@ class FaultyHttp:
                 await asyncio.sleep(3600)
 
     def _json(
-        self, writer: asyncio.StreamWriter, message: Any, result: Any, more: str = ""
+        self,
+        writer: asyncio.StreamWriter,
+        message: Any,
+        result: Any,
+        more: str = "",
+        kind: str = "application/json",
     ) -> None:
-        self._body(
-            writer,
-            json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}).encode(),
-            more=more,
-        )
+        body = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}).encode()
+        self._body(writer, body, more=more, kind=kind)
 
     def _body(
         self,
@@ -259,10 +262,8 @@ class FaultyHttp:
         more: str = "",
         kind: str = "application/json",
     ) -> None:
-        head = (
-            f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: "
-            f"{len(body)}\r\n{more}\r\n"
-        )
+        typed = f"content-type: {kind}\r\n" if kind else ""
+        head = f"HTTP/1.1 {status}\r\n{typed}content-length: {len(body)}\r\n{more}\r\n"
         writer.write(head.encode() + body)
 
     def _status(self, writer: asyncio.StreamWriter, status: str, more: str = "") -> None:

@@ -66,6 +66,25 @@ async def test_a_call_is_sent_again_with_the_answers_and_the_state() -> None:
     assert session.sent == [first, {**first, "inputResponses": answers, "requestState": "state"}]
 
 
+@pytest.mark.parametrize(
+    ("given", "is_error"),
+    [
+        *((given, True) for given in (True, "true", "True", 1, "1", "it failed", ["x"])),
+        *((given, False) for given in (False, "false", " False ", 0, "0", "", None, "no", [], 0.0)),
+    ],
+)
+async def test_a_result_says_that_it_failed_however_that_is_written(given: Any, is_error: bool):
+    result = await called(Session(lambda _: {"content": [], "isError": given}))
+    assert result == {"content": [], "isError": is_error}
+
+
+async def test_content_that_is_not_in_blocks_becomes_text() -> None:
+    block: JsonObject = {"type": "text", "text": "x"}
+    result = await called(Session(lambda _: {"content": ["said", 5, None, ["a"], block]}))
+    texts = ["said", "5", "null", '["a"]', "x"]
+    assert result == {"content": [{"type": "text", "text": text} for text in texts]}
+
+
 async def test_a_relayed_request_is_sent_again_with_the_answers() -> None:
     session: Any = Session(until_answered)
     request = RelayRequest("s", "prompts/get", {"name": "p"}, {"trace": 1}, FakeCaller(accept))

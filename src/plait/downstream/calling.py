@@ -3,13 +3,14 @@ wrong becomes a `CallError`."""
 
 from __future__ import annotations
 
+import json
 from functools import partial
 
 import anyio
 from mcp import MCPError
 
 from ..core.ports import Caller, RelayRequest, RpcError, ToolCall
-from ..core.values.strict import JsonObject, NotStrict, measure, present
+from ..core.values.strict import Json, JsonObject, NotStrict, measure, present
 from ..errors import InvalidArguments, InvalidOutput, ToolError
 from .listings.subscriptions import ServerSubscriptions
 from .server_requests.naming import with_named_questions
@@ -20,10 +21,11 @@ MOST_ROUNDS = 10
 """Most times that one request is sent again with answers to input requests."""
 MOST_QUESTIONS = 32
 """Most input requests in one result."""
+_NO = frozenset({"", "0", "false", "no", "none", "null"})
 
 
 async def call_tool(server: str, session: ProtocolSession, call: ToolCall) -> JsonObject:
-    """Send one `tools/call` and return its result as it came.
+    """Send one `tools/call` and return its result, `well_formed`.
 
     Raises `CallError`; `Unsent` if nothing of it reached the server.
     """
@@ -31,7 +33,27 @@ async def call_tool(server: str, session: ProtocolSession, call: ToolCall) -> Js
     if params is None:
         params = {"name": call.tool.name, "arguments": call.arguments}
     name = call.tool.full_name
-    return await request_answered(server, session, call.caller, name, "tools/call", params)
+    return well_formed(
+        await request_answered(server, session, call.caller, name, "tools/call", params)
+    )
+
+
+def well_formed(result: JsonObject) -> JsonObject:
+    """Return the result of a tool with `isError` as true or false, and content blocks that are
+    objects: a text, number or list among them is a block of text. Else as it came."""
+    failed, content = result.get("isError", False), result.get("content")
+    if not isinstance(failed, bool):
+        says_no = isinstance(failed, str) and failed.strip().lower() in _NO
+        result = {**result, "isError": bool(failed) and not says_no}
+    if isinstance(content, list) and not all(isinstance(block, dict) for block in content):
+        result = {**result, "content": [_block(element) for element in content]}
+    return result
+
+
+def _block(element: Json) -> Json:
+    if isinstance(element, dict):
+        return element
+    return {"type": "text", "text": element if isinstance(element, str) else json.dumps(element)}
 
 
 async def relay(

@@ -166,6 +166,22 @@ async def test_a_server_that_forgets_every_session_fails_the_call_after_two_trie
         assert served.calls == []
 
 
+@pytest.mark.parametrize("kind", ["json", "text", "bare text"])
+async def test_the_reason_why_a_fresh_session_is_refused_is_passed_on(kind: str):
+    async with connected() as (served, connection):
+        served.never_knows, served.forgets_as = True, kind
+        served.forgets_with = {"code": -32000, "message": "tenant acme is unknown"}
+        with pytest.raises(ServerUnavailable, match="web: HTTP 404: tenant acme is unknown"):
+            await call(connection, "echo")
+
+
+@pytest.mark.parametrize("kind", ["", "text/plain", "application/octet-stream", "application/x"])
+async def test_an_answer_is_read_whatever_its_content_type_says(kind: str):
+    async with connected() as (served, connection):
+        served.kind = kind
+        assert (await call(connection, "echo", x=1))["structuredContent"] == {"x": 1}
+
+
 async def test_a_session_is_deleted_when_its_connection_is_left():
     async with connected() as (served, _):
         assert served.deleted == []

@@ -161,6 +161,14 @@ def test_what_the_sdk_could_not_read_is_not_passed_to_it(body: bytes):
         (403, "text/html", b"<html>no</html>", "HTTP 403"),
         (500, "application/json", b"[1]", "HTTP 500"),
         (500, "text/plain", b"\x1b[2Jx", "HTTP 500: \\x1b[2Jx"),
+        (404, "", b"tenant acme\nis unknown", "HTTP 404: tenant acme is unknown"),
+        (404, "application/json", b"no such tenant", "HTTP 404: no such tenant"),
+        (404, "application/json", b'"no such tenant"', "HTTP 404: no such tenant"),
+        (404, "application/json", b'{"errors":["no tenant"]}', "HTTP 404: no tenant"),
+        (404, "application/json", b'{"errors":[{"message":"no tenant"}]}', "HTTP 404: no tenant"),
+        (404, "application/json", b'{"error":{"code":5}}', "HTTP 404"),
+        (404, "", b"<html>no</html>", "HTTP 404"),
+        (404, "application/octet-stream", b"\0\0", "HTTP 404"),
     ],
 )
 def test_a_status_is_explained_by_the_words_of_the_server(

@@ -53,7 +53,7 @@ def read_output(result: JsonObject, tool: Tool, max_bytes: int) -> Output:
     if result.get("isError") is True:
         raise tool_error(result)
     structured = result.get("structuredContent")
-    if structured is None and _is_lost(result.get("content"), blocks):
+    if structured is None and _has_lost(result.get("content"), blocks):
         raise InvalidOutput(f"{tool.full_name} returned content that is not a list of objects")
     try:
         value = _of_blocks(blocks) if structured is None else structured
@@ -90,9 +90,9 @@ def _blocks(result: JsonObject) -> list[JsonObject]:
     )
 
 
-def _is_lost(content: Json, blocks: list[JsonObject]) -> bool:
-    """Return whether *content* holds something, and none of it can be read."""
-    return not blocks and content is not None and content != []
+def _has_lost(content: Json, blocks: list[JsonObject]) -> bool:
+    """Return whether *content* holds something that is not among its *blocks*."""
+    return content is not None and content != blocks
 
 
 def _of_blocks(blocks: list[JsonObject]) -> Json:

@@ -111,6 +111,7 @@ class IsolatingTransport(httpx2.AsyncBaseTransport):
                 return _failed(request, status_error(response, body=body))
             case answer if answer.id != id:  # it can only answer this request
                 body = answer.model_copy(update={"id": id}).model_dump_json(by_alias=True).encode()
+        response.headers["content-type"] = "application/json"  # as it has been read
         return _with_body(request, response, body)
 
     async def _body(self, response: httpx2.Response) -> tuple[bytes, types.ErrorData | None]:

@@ -9,7 +9,7 @@ import httpx2
 import mcp_types as types
 
 from ...core.values.printable import printable
-from ...core.values.strict import NotStrict, decode
+from ...core.values.strict import Json, NotStrict, decode
 from .events import Unreadable, read_message
 from .faults import Fault, made_error
 
@@ -110,17 +110,24 @@ def says_session_lost(error: types.ErrorData) -> bool:
 
 def _reason_in(response: httpx2.Response, body: bytes) -> str:
     """The server's words about the status of *response*, on one line; empty if *body* has none."""
-    text = ""
-    if kind_of(response) == "text/plain":
-        text = body[: 4 * MAX_DETAIL].decode("utf-8", "replace")
-    else:
+    text = body[: 4 * MAX_DETAIL].decode("utf-8", "replace")
+    if kind_of(response) != "text/plain":
         try:
-            found = decode(body)
+            text = _reason_of(decode(body))
         except NotStrict:
-            found = None
-        if isinstance(found, dict) and isinstance(error := found.get("error"), dict):
-            found = error
-        if isinstance(found, dict):
-            texts = (value for name in _MEMBERS if isinstance(value := found.get(name), str))
-            text = next(texts, "")
+            if text.lstrip()[:1] in {"<", "{", "["} or "\0" in text:
+                text = ""
     return printable(" ".join(text.split())[:MAX_DETAIL])
+
+
+def _reason_of(value: Json) -> str:
+    """The reason in a JSON body; empty without one."""
+    match value:
+        case str():
+            return value
+        case {"error": {**error}} | {"errors": [{**error}, *_]}:
+            value = error
+        case {"errors": [str(first), *_]}:
+            return first
+    texts = (value.get(name) for name in _MEMBERS) if isinstance(value, dict) else ()
+    return next((text for text in texts if isinstance(text, str)), "")
