@@ -312,6 +312,45 @@ async def test_a_failed_item_is_null_and_one_error_and_the_output_is_kept(house:
     assert result.tasks[1].status == "failed"
 
 
+async def test_on_item_failure_skip_succeeds_if_at_least_one_item_does(house: House) -> None:
+    each = task("each", "s:flaky", key="$ITEM") | {
+        "for_each": ["k", "l"],
+        "on_item_failure": "skip",
+    }
+    document = {"tasks": [each, task("after", x="$OUTPUT[each]")], "return": ["*"]}
+    async with house.gateway() as gateway:
+        house.failures["k"] = 1
+        first = await gateway.execute(document)
+        assert first.outputs["each"] == [{"tries": 2}, None]
+        assert first.outputs["after"] == {"x": [{"tries": 2}, None]}
+        assert [(error.id, error.index) for error in first.errors] == [("each", 1)]
+        assert (first.status, first.status.is_error) == ("partial", False)
+        again = await gateway.execute({**document, "resume_from": first.run_id})
+    assert again.outputs["after"] == {"x": [{"tries": 2}, {"tries": 2}]}
+    assert (again.status, house.failures) == ("success", {"k": 2, "l": 2})
+
+
+async def test_a_group_that_lost_items_is_reused_where_it_is_not_sent_again(house: House) -> None:
+    steps = [
+        task("w", "files:write", path="$ITEM"),
+        task("c", "s:flaky", key="$ITEM") | {"depends_on": ["w"]},
+    ]
+    some = {"id": "g", "for_each": ["k", "l"], "on_item_failure": "skip", "tasks": steps}
+    async with house.gateway() as gateway:
+        house.failures["k"] = 1
+        first = await gateway.execute({"tasks": [some, task("bad", "s:fail")]})
+        with pytest.raises(InvalidDag, match="Leave g out: it succeeded") as refused:
+            await gateway.execute({"tasks": [some], "resume_from": first.run_id})
+        assert refused.value.problems[0].code == "not_repeatable"
+        document = {"tasks": [task("bad", x="$OUTPUT[g]")], "resume_from": first.run_id}
+        again = await gateway.execute(document)
+        with pytest.raises(InvalidDag, match="not known to be safe to call twice"):
+            await gateway.execute({"tasks": [some], "resume_from": again.run_id})
+    assert again.outputs == {"bad": {"x": [{"tries": 2}, None]}}
+    assert [(error.id, error.index) for error in again.errors] == [("g", 1)]
+    assert house.called.count("files:write") == 2
+
+
 async def test_items_that_are_written_down_are_checked_before_anything_runs(house: House) -> None:
     each = task("each", "s:say", text="$ITEM") | {"for_each": ["one", 2, "three"]}
     assert await house.refused(each) == {"tasks[0].for_each[1]": "invalid_arguments"}

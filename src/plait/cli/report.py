@@ -85,7 +85,7 @@ def errors_report(errors: Iterable[TaskError], statuses: Mapping[str, str]) -> I
     """Show each error with its hint. *statuses* are those of the tasks, by id."""
     for error in errors:
         status = statuses.get(error.id, "failed")
-        is_failure = status in {"failed", "timeout"}
+        is_failure = status in {"failed", "timeout"} or error.index is not None
         place = error.id if error.index is None else f"{error.id}[{error.index}]"
         first, *more = error.message.splitlines() or [""]
         message = f"{error.code}: {first}" if is_failure else first

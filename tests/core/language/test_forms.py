@@ -31,6 +31,8 @@ from plait.core.values.problems import REMOVE
         ({"tool", *OF_GROUPS}, sorted(OF_GROUPS)),
         ({"value", "weight", "fail_fast"}, ["weight", "fail_fast"]),
         ({"tasks", "retries"}, ["retries"]),
+        ({"tool", "for_each", "on_item_failure"}, []),
+        ({"tasks", "on_item_failure"}, ["on_item_failure"]),
     ],
 )
 def test_a_task_is_of_one_kind_and_has_only_its_fields(fields: set[str], expected: list[str]):
@@ -40,6 +42,8 @@ def test_a_task_is_of_one_kind_and_has_only_its_fields(fields: set[str], expecte
 
 def test_a_field_of_another_kind_of_task_is_left_out():
     [problem] = one_of_its_kind({"value", "cache"}, "tasks[0]", "a")
+    assert problem.fix == REMOVE
+    [problem] = one_of_its_kind({"tool", "on_item_failure"}, "tasks[0]", "a")
     assert problem.fix == REMOVE
 
 

@@ -24,7 +24,7 @@ from plait.errors import InvalidDag, ToolError
 from tests.fakes import tool
 
 from ..patching import patched
-from ..runs import outputs_of
+from ..runs import outputs_of, result_at
 from ..tables import table
 
 CATALOG = Catalog([tool("s:t")], [ServerInfo("s", ServerState.READY)])
@@ -448,6 +448,38 @@ def test_the_output_that_a_half_done_list_kept_can_be_referred_to(task: dict[str
     assert run.status == "partial"
     again = next_run({"tasks": [EACH]}, run)
     assert (again.states["m"].attempts, again.status) == (1, "success")
+
+
+SOME = {**EACH, "on_item_failure": "skip"}
+USE = {"id": "u", "tool": "s:t", "arguments": {"x": "$OUTPUT[m]"}}
+
+
+def test_items_that_a_task_could_lose_are_sent_again_with_it_alone() -> None:
+    document = {"tasks": [SOME, USE]}
+    first = played(Run("r1", check(read_dag(document), CATALOG, Policy())), {"y"})
+    assert (first.states["m"].status, first.outputs["u"].value) == ("success", ["X", None, "Z"])
+    second = next_run({"tasks": [SOME]}, first)
+    assert {id: state.attempts for id, state in second.states.items()} == {"m": 1, "u": 0}
+    assert (second.outputs["m"].value, second.status) == (["X", "Y", "Z"], "success")
+    whole = next_run(document, first)
+    assert {id: state.attempts for id, state in whole.states.items()} == {"m": 1, "u": 1}
+    assert whole.outputs["u"].value == ["X", "Y", "Z"]
+
+
+def test_items_that_a_task_lost_are_not_forgotten_while_it_is_not_sent() -> None:
+    first = played(Run("r1", check(read_dag({"tasks": [SOME]}), CATALOG, Policy())), {"y"})
+    second = next_run({"tasks": [USE]}, first)
+    assert (second.states["m"].attempts, second.outputs["u"].value) == (0, ["X", None, "Z"])
+    assert second.status == "partial"
+    [error] = result_at(second, 9.0).errors
+    assert (error.id, error.index) == ("m", 1)
+    third = next_run({"tasks": [SOME]}, second)
+    assert (third.states["m"].attempts, third.outputs["m"].value) == (1, ["X", "Y", "Z"])
+
+
+def test_whether_a_task_may_lose_items_makes_it_no_other_task() -> None:
+    assert next_run({"tasks": [SOME]}, whole()).states["m"].attempts == 0
+    assert next_run({"tasks": [SOME]}, half_done(), {"y"}).outputs["m"].value == ["X", None, "Z"]
 
 
 def test_a_value_can_be_made_of_what_a_half_done_list_kept() -> None:

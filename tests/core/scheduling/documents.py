@@ -56,6 +56,7 @@ _TASKS = st.fixed_dictionaries(
                 "priority": st.sampled_from((None, None, None, 1, -1)),
                 "weight": st.sampled_from((None, None, None, 2, 9)),
                 "cache": st.sampled_from((None, None, 60)),
+                "on_item_failure": st.sampled_from((None, "skip")),
             }
         ),
     }
@@ -127,6 +128,8 @@ def _task(
         task["arguments"]["path"] = path
     if uses is not None:
         task[uses[0]] = [uses[1]]
+    if "for_each" not in task:
+        options = {**options, "on_item_failure": None}
     return task | _given(options)
 
 

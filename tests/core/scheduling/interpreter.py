@@ -95,9 +95,9 @@ class Interpreter:
 
     def _task(self, task: dict[str, Any], level: Level, place: str) -> Ended:
         needs = [(level.find(id), guarded) for id, guarded in links(task)]
-        lost = [ended for ended, guarded in needs if ended.status != "success" and not guarded]
-        if task.get("trigger_rule", "all_success") == "all_success" and lost:
-            return Ended("skipped", is_untaken=lost[0].is_untaken)
+        missing = [ended for ended, guarded in needs if ended.status != "success" and not guarded]
+        if task.get("trigger_rule", "all_success") == "all_success" and missing:
+            return Ended("skipped", is_untaken=missing[0].is_untaken)
         if (when := task.get("when")) is not None:
             found = level.find(when.partition(".")[0]).output
             if not (isinstance(found, dict) and found.get("ok")):
@@ -113,15 +113,17 @@ class Interpreter:
             self.failed.add(place)
             return Ended(lost_.status, lost_.pages)
         outputs = []
-        is_well = True
+        lost = 0
         for index, item in enumerate(items):
             try:
                 outputs.append(self._once(task, level, f"{place}[{index}]", (item, index)))
             except Lost:
                 self.failed.add(f"{place}[{index}]")
                 outputs.append(None)
-                is_well = False
-        return Ended("success" if is_well else "failed", outputs, is_list=True)
+                lost += 1
+        may_lose = task.get("on_item_failure") == "skip"
+        is_enough = lost == 0 or (may_lose and lost < len(items))
+        return Ended("success" if is_enough else "failed", outputs, is_list=True)
 
     def _once(
         self, task: dict[str, Any], level: Level, place: str, own: tuple[Any, int] | None = None

@@ -109,6 +109,7 @@ class TaskText:
         self.weight: int = fields.get("weight", 1)
         self.retries: int = fields.get("retries", 0)
         self.for_each: Any = fields.get("for_each")
+        self.may_lose_items = fields.get("on_item_failure") == "skip"
         self.resources: list[tuple[str, bool]] = [
             (key, use == "writes") for use in ("reads", "writes") for key in fields.get(use, ())
         ]
@@ -560,6 +561,14 @@ class Oracle:
         assert change.tool == self.tool(key)
         if not key.run:
             return
+        if key.task in self.graphs[key.run].reused:  # its items are as they were
+            assert self.graphs[key.run].tasks[key.task].may_lose_items
+            source = key._replace(run=self.resumed[key.run])
+            if key.item is not None:
+                ended = self.seen[source]
+                assert change.after is (Status.FAILED if ended is Status.TIMEOUT else ended)
+                self.answers[key] = self.answers.get(source)
+            return
         if before is Status.PENDING and change.after is Status.SUCCESS:
             earlier = self.reusable_item(key)
             assert earlier is not None, f"{key} did not succeed in an earlier run"
@@ -605,6 +614,16 @@ class Oracle:
         if id in self.graphs[run].reused:
             return Status.SUCCESS
         return self.seen.get(Key(run, id), Status.PENDING)
+
+    def lost_items(self, run: str, id: str) -> list[int]:
+        """The items of a task that failed."""
+        return [
+            key.item
+            for key, status in self.seen.items()
+            if key[:2] == (run, id)
+            and key.item is not None
+            and status in {Status.FAILED, Status.TIMEOUT}
+        ]
 
     def task(self, key: Key) -> TaskText:
         return self.graphs[key.run].tasks[key.task]
@@ -862,17 +881,15 @@ class Oracle:
     def _output(self, key: Key) -> Any:
         if (items := self.items(key.run, key.task)) is None:
             return self.answers[key]
-        return [self.answers[Key(key.run, key.task, index)] for index in range(len(items))]
+        keys = [Key(key.run, key.task, index) for index in range(len(items))]
+        return [
+            self.answers[item] if self.seen.get(item) is Status.SUCCESS else None for item in keys
+        ]
 
     def _keep_items(self, key: Key) -> None:
         """Write down what a failed `for_each` task gave."""
-        if (items := self.items(key.run, key.task)) is not None:
-            keys = [Key(key.run, key.task, index) for index in range(len(items))]
-            well = [self.seen.get(item) is Status.SUCCESS for item in keys]
-            self.kept[key.run][key.task] = [
-                self.answers[item] if is_well else None
-                for item, is_well in zip(keys, well, strict=True)
-            ]
+        if self.items(key.run, key.task) is not None:
+            self.kept[key.run][key.task] = self._output(key)
 
     def _filled(self, run: str, id: str, value: Any, item: Any) -> Any:
         if value == "$ITEM":

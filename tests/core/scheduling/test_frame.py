@@ -149,6 +149,7 @@ def nested(draw: st.DrawFn) -> list[dict[str, Any]]:
             own = items is not None
             if own:
                 task["for_each"] = items
+                task["on_item_failure"] = draw(st.sampled_from(("fail", "skip")))
             kind = draw(_KINDS)
             if kind == "group" and depth < 3:
                 inner = [*each, task["id"]] if own else each
@@ -253,6 +254,7 @@ def test_groups_and_values_give_what_they_say_in_whatever_order_calls_are_answer
         place for place, calls in pages.items() if answer_of(place, failing, calls - 1) is None
     )
     assert {*failed} <= named
+    assert (run.status == "success") == (not expected.failed)
     assert not scheduler.in_flight
     assert sum(output.memory_bytes for output in outputs.values()) == run.usage.bytes
 

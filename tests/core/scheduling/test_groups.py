@@ -149,6 +149,26 @@ def test_a_group_that_fails_fast_ends_an_item_at_its_first_failure_alone():
     assert [error.id for error in played.errors] == ["g[0].b"]
 
 
+def test_a_group_may_lose_items_in_a_run_that_fails_fast():
+    played = Played(group(for_each=[1, 2], on_item_failure="skip"), fail_fast=True)
+    played.answer("g[0].b", ToolError("no"))
+    played.answer("g[1].b", "B")
+    played.answer("g[1].c", "C")
+    assert played.run.outputs["g"].value == [None, "C"]
+    assert [error.id for error in played.errors] == ["g[0].b"]
+    assert (played.run.stopped_by, played.run.status) == (None, "partial")
+
+
+def test_a_task_in_a_group_may_lose_items_and_its_item_succeeds():
+    some = {"id": "b", "for_each": [1, 2], "on_item_failure": "skip"}
+    played = Played(group(some, for_each=[0]))
+    played.answer("g[0].b[0]", ToolError("no"))
+    played.answer("g[0].b[1]", "B")
+    assert played.run.outputs["g"].value == [[None, "B"]]
+    assert [error.id for error in played.errors] == ["g[0].b[0]"]
+    assert played.run.status == "partial"
+
+
 def test_calls_of_a_group_that_were_ready_are_withdrawn_with_their_item():
     played = Played(group({"id": "b"}, {"id": "c"}, for_each=[1], fail_fast=True))
     first = played.run.ready.pop(0)

@@ -146,6 +146,71 @@ def test_with_fail_fast_an_item_that_cannot_be_made_keeps_the_others_from_being_
     assert (played.ready, played.run.is_done, played.statuses["a"]) == ([], True, "failed")
 
 
+SOME = {"id": "a", "for_each": ["x", "y"], "on_item_failure": "skip"}
+
+
+def test_a_task_that_may_lose_items_succeeds_if_one_of_them_does():
+    played = Played(
+        SOME,
+        {"id": "b", "arguments": {"x": "$OUTPUT[a]"}},
+        {"id": "undo", "depends_on": ["a"], "trigger_rule": "one_failed"},
+        {"id": "c", "depends_on": ["a"], "trigger_rule": "none_failed"},
+    )
+    played.answer("a[0]", ToolError("no"))
+    played.answer("a[1]", {"ok": True})
+    assert played.statuses == {"a": "success", "b": "ready", "undo": "skipped", "c": "ready"}
+    assert [call.arguments for call in played.run.ready] == [{"x": [None, {"ok": True}]}, {}]
+    played.answer("b")
+    played.answer("c")
+    assert [(error.id, error.index, error.code) for error in played.errors] == [
+        ("a", 0, "tool_error")
+    ]
+    assert (played.run.status, played.codes) == ("partial", {"undo": "condition"})
+
+
+def test_a_task_that_may_lose_items_fails_with_all_of_them():
+    played = Played(SOME, {"id": "b", "depends_on": ["a"]})
+    played.answer("a[0]", ToolError("no"))
+    played.answer("a[1]", CallTimeout("late"))
+    assert played.statuses == {"a": "failed", "b": "skipped"}
+    assert (played.run.status, played.codes["a"]) == ("failed", "tool_error")
+    nothing = Played({**SOME, "for_each": []})
+    assert (nothing.statuses["a"], nothing.run.status) == ("success", "success")
+
+
+@table(
+    ("answer", "stopped_by", "statuses"),
+    [
+        ("well", None, {"a": "success", "b": "success"}),
+        (ToolError("no"), "fail_fast", {"a": "failed", "b": "cancelled"}),
+    ],
+)
+def test_fail_fast_waits_for_the_last_item_of_a_task_that_may_lose_some(
+    answer: Any, stopped_by: str | None, statuses: dict[str, str]
+):
+    played = Played(SOME, {"id": "b"}, fail_fast=True)
+    played.answer("a[0]", ToolError("no"))
+    assert played.statuses["a"] == "running"
+    played.answer("a[1]", answer)
+    if stopped_by is None:
+        played.answer("b")
+    assert (played.run.stopped_by, played.statuses) == (stopped_by, statuses)
+
+
+def test_an_item_that_cannot_be_made_is_lost_like_one_that_failed():
+    played = Played(
+        {"id": "l"},
+        {**SOME, "for_each": "$OUTPUT[l]", "arguments": {"x": "$ITEM.n"}},
+        {"id": "v", "for_each": "$OUTPUT[l]", "value": "$ITEM.n", "on_item_failure": "skip"},
+        fail_fast=True,
+    )
+    played.answer("l", [{"n": 1}, {}])
+    played.answer("a[0]", "A")
+    assert played.run.outputs["v"].value == [1, None]
+    assert played.run.outputs["a"].value == ["A", None]
+    assert (played.run.stopped_by, played.run.status) == (None, "partial")
+
+
 def test_for_each_over_nothing_succeeds_with_nothing():
     played = Played({"id": "a", "for_each": []}, {"id": "b", "depends_on": ["a"]})
     assert (played.statuses["a"], played.ready) == ("success", ["b"])

@@ -99,10 +99,11 @@ class World(Oracle):
 
     def resume(self, earlier: str, again: str) -> None:
         """Submit a run that goes on from *earlier*: what did not succeed is sent again, and also
-        *again*, which has changed."""
+        *again*, which has changed, and every second task that succeeded but for some items."""
         document = {"tasks": self.graphs[earlier].document["tasks"], "return": ["*"]}
         run, ids = self.runs[earlier], self.graphs[earlier].tasks
         sent_again = {id for id in ids if self.status(earlier, id) is not Status.SUCCESS} | {again}
+        sent_again |= {id for id in ids if ids[id].index % 2 and self.lost_items(earlier, id)}
         tasks = [task for task in document["tasks"] if task["id"] in sent_again]
         select = run.plan.tasks[again].task.select
         changed = {"select": "@" if select is None else None}  # which changes no output
@@ -117,7 +118,11 @@ class World(Oracle):
         for id in ids.keys() - sent_again:
             planned = run.plan.tasks[id]
             calls = [planned, *(planned.inner.all_tasks() if planned.inner is not None else ())]
-            may_run = all(call.policy.may_repeat for call in calls if call.makes_calls)
+            may_run = all(
+                call.task.allow_repeat or call.policy.may_repeat
+                for call in calls
+                if call.makes_calls
+            )
             needs = {*planned.needs, *planned.reused_inputs}
             assert (id in outputs) == (needs <= outputs.keys() or not may_run)
         assert all(output.value == self.outputs[earlier][id] for id, output in outputs.items())

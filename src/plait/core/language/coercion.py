@@ -26,6 +26,8 @@ OPTIONS: dict[str, str] = {
     **dict.fromkeys(("all_completed", "all_finished", "any", "finished"), "all_done"),
     **{rule: rule for rule in ("none_failed", "one_success", "all_failed", "always")},
     **dict.fromkeys(("failure", "failed", "on_failure", "any_failed"), "one_failed"),
+    **dict.fromkeys(("continue", "ignore", "null", "drop", "keep_going"), "skip"),
+    **dict.fromkeys(("stop", "abort", "error", "raise"), "fail"),
     **dict.fromkeys(("parallel", "dag"), "eager"),
     **dict.fromkeys(("layer", "levels", "stages"), "layers"),
     **dict.fromkeys(("verbose", "all"), "full"),

@@ -89,6 +89,7 @@ class Task(BaseModel):
     arguments: dict[StrictStr, Any] = Field(default_factory=dict)
     depends_on: Strings = ()
     for_each: list[Any] | StrictStr | None = None
+    on_item_failure: Literal["fail", "skip"] = "fail"
     select: Annotated[StrictStr, Field(max_length=10_000)] | None = None
     when: Annotated[StrictStr, Field(max_length=10_000)] | None = None
     trigger_rule: Literal["all_success", "all_done", "one_failed", "one_success", "none_failed"] = (
@@ -148,6 +149,7 @@ HOW_IT_RUNS = frozenset(
         "cache",
         "literal",
         "max_concurrency",
+        "on_item_failure",
         "priority",
         "reads",
         "retries",
@@ -459,6 +461,7 @@ def _is_usual(members: Mapping[str, Any]) -> bool:
         and not (isinstance(items, str) and items.lstrip().startswith("["))
         and "repeat" not in members
         and None not in members.values()
+        and not ("on_item_failure" in members and items is None)
         and _is_usual_kind(members)
     )
 

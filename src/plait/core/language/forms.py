@@ -59,6 +59,10 @@ def one_of_its_kind(members: Set[str], path: str, id: str | None) -> Iterator[Pr
     """Find out what a task with these members does: it calls a tool, makes a value, or is a group
     of tasks."""
     kinds = [name for name in ("tool", "tasks", "value") if name in members]
+    if "on_item_failure" in members and "for_each" not in members:
+        message = "on_item_failure is for the items of for_each; this task has none."
+        place = f"{path}.on_item_failure"
+        yield Problem(place, "unknown_field", message, REMOVE.advice, id, REMOVE)
     match kinds:
         case []:
             place = f"{path}.tool"

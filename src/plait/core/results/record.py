@@ -99,6 +99,11 @@ class TaskRecord:
         return self.error is not None and self.error.code == "condition"
 
     @property
+    def has_failed_items(self) -> bool:
+        """Whether items of it failed; it may have succeeded all the same."""
+        return self.items is not None and bool(self.items.errors)
+
+    @property
     def has_result(self) -> bool:
         """Whether its output is part of the run's result."""
         is_ended_list = self.items is not None and self.status.is_final

@@ -233,26 +233,31 @@ def result_of(record: RunRecord, output: Callable[[str], Output | None]) -> RunR
 def _errors(record: RunRecord) -> Iterator[TaskError]:
     """List the errors of all tasks: those in a group before those of the group."""
     for task in record.tasks.values():
-        for inner in record.inner:
-            if inner.groups[0] == task.id:
-                yield from (_error(place, error) for place, error in inner.errors)
-        if not task.is_well:
-            yield from errors_of(task)
+        inner = [
+            _error(place, error)
+            for inner in record.inner
+            if inner.groups[0] == task.id
+            for place, error in inner.errors
+        ]
+        yield from inner
+        if not task.is_well or task.has_failed_items:
+            yield from errors_of(task, without_inner=bool(inner))
 
 
-def errors_of(task: TaskRecord) -> Iterator[TaskError]:
-    """List the errors of *task*: of each item that failed, or its own."""
-    if task.status is Status.SUCCESS or not task.status.is_final:
+def errors_of(task: TaskRecord, *, without_inner: bool = False) -> Iterator[TaskError]:
+    """List the errors of *task*: of each item that failed, or its own; with *without_inner* only
+    those that are not of a task in it."""
+    if not task.status.is_final:
         return
     if task.items is not None:
         yield from (
             _error(task.id, error, index)
             for index, error in task.items.errors
-            if task.tool != GROUP.full_name or error.caused_by is None  # that is listed already
+            if not (without_inner and error.caused_by is not None)
         )
-        if task.status is Status.FAILED:  # by them
+        if task.status in {Status.FAILED, Status.SUCCESS}:  # by them, or in spite of them
             return
-    is_of_inner = task.tool == GROUP.full_name and task.status is Status.FAILED
+    is_of_inner = without_inner and task.status is Status.FAILED
     if task.error is not None and not (is_of_inner and task.error.caused_by is not None):
         yield _error(task.id, task.error)
 

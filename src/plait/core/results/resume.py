@@ -20,7 +20,7 @@ from ..expressions.problems import InvalidExpression
 from ..language.dag import HOW_IT_RUNS, Reading, Task
 from ..language.templates import compile_value
 from ..planning.places import mentions, paths_of
-from ..planning.plan import Plan, TakenOver, in_order
+from ..planning.plan import GROUP, Plan, TakenOver, in_order
 from ..scheduling.earlier_items import EarlierItems
 from ..scheduling.events import Status
 from ..tools.output import Output
@@ -73,8 +73,8 @@ def resume(
     *output* gives the output of a task of *earlier*.
 
     A task that was sent and failed runs again only if the document holds it, and then without the
-    items that succeeded, or if a task that it depends on runs again and it may be repeated. Raises
-    `InvalidDag`.
+    items that succeeded, or if a task that it depends on runs again and it may be repeated. So does
+    one that succeeded although items of it failed, if the document holds it. Raises `InvalidDag`.
     """
     if not earlier.is_done:
         hint = "Wait for it with get_run, or stop it with cancel_run."
@@ -157,14 +157,15 @@ class _Choice:
         """Decide on *id*; the tasks that it needs are decided on."""
         task, is_sent = self.earlier.tasks[id], id in self.sent
         is_well = task.status is Status.SUCCESS
+        is_half = is_well and task.has_failed_items
         found = self._output(id) if is_well or task.items is not None else None
         changed = [need for need in self.inputs[id] if need in self.running]
         why_not = None if is_sent or not changed else self._why_not_again(id, changed)
-        runs = id in self.running or (bool(changed) and why_not is None)
+        runs = id in self.running or (bool(changed) and why_not is None) or (is_half and is_sent)
         is_whole = is_well and found is not None and not runs
         is_named = id in self._all_named and not is_well
-        has_use = task.items is not None and (is_sent or runs or is_named)
-        if has_use and found is not None and not is_whole:
+        has_use = task.items is not None and (is_sent or runs or is_named or is_half)
+        if has_use and found is not None and (is_half or not is_whole):
             self.items[id] = _items_of(self.earlier, task, self._written[id], found, self._output)
         if runs:
             self.running.add(id)
@@ -308,15 +309,15 @@ def _what(task: Task, tools: Tools) -> dict[str, Any]:
     return members
 
 
-def _sent_of(earlier: RunRecord, group: TaskRecord) -> frozenset[str]:
-    """Find the tasks of *group* that succeeded for an item that did not succeed as a whole."""
+def _sent_of(earlier: RunRecord, group: TaskRecord) -> frozenset[str] | None:
+    """Find the tasks of *group* that succeeded for an item that did not succeed as a whole; None if
+    that is unknown, since *earlier* took the group over as it had ended."""
     statuses = group.items.statuses if group.items is not None else ()
     well = sum(status is Status.SUCCESS for status in statuses)
-    return frozenset(
-        inner.id
-        for inner in earlier.inner
-        if group.id in inner.groups and inner.statuses.get(Status.SUCCESS, 0) > well
-    )
+    within = [inner for inner in earlier.inner if group.id in inner.groups]
+    if group.tool == GROUP.full_name and group.has_failed_items and not within:
+        return None
+    return frozenset(inner.id for inner in within if inner.statuses.get(Status.SUCCESS, 0) > well)
 
 
 def refuse_repeats(plan: Plan, earlier: Mapping[str, EarlierItems], from_: RunRecord) -> None:
@@ -329,14 +330,21 @@ def refuse_repeats(plan: Plan, earlier: Mapping[str, EarlierItems], from_: RunRe
         sent = earlier[id].sent if id in earlier else _sent_of(from_, from_.tasks[id])
         for task in group.inner.all_tasks():
             may_repeat = task.policy.may_repeat or task.task.allow_repeat
-            if task.id in sent and task.makes_calls and not may_repeat:
+            was_sent = sent is None or task.id in sent
+            if was_sent and task.makes_calls and not may_repeat:
+                verb = "may have succeeded" if sent is None else "succeeded"
                 message = (
-                    f"{task.id} succeeded for items of {id} that failed after it, and "
+                    f"{task.id} {verb} for items of {id} that failed after it, and "
                     f"{task.tool.full_name} is not known to be safe to call twice."
                 )
+                others = (
+                    f"Leave {id} out: it succeeded without them and is reused. Otherwise send"
+                    if from_.tasks[id].status is Status.SUCCESS
+                    else "Send"
+                )
                 hint = (
-                    "Send the rest of these items as other tasks, or set allow_repeat: true in "
-                    f"{task.id} if a second call does no harm."
+                    f"{others} the rest of these items as other tasks, or set allow_repeat: true "
+                    f"in {task.id} if a second call does no harm."
                 )
                 problems.append(Problem("resume_from", "not_repeatable", message, hint, task.id))
     if problems:

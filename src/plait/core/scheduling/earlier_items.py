@@ -38,8 +38,9 @@ class EarlierItems:
     error: Failure | None
     outputs: Mapping[str, Output]
     """The outputs that it could refer to."""
-    sent: frozenset[str] = frozenset()
-    """The tasks of a group that succeeded for an item that did not, by whole id."""
+    sent: frozenset[str] | None = frozenset()
+    """The tasks of a group that succeeded for an item that did not, by whole id; None if
+    unknown."""
 
     def items(self) -> Items:
         """Return the state of its items."""

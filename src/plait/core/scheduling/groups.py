@@ -123,7 +123,8 @@ class Groups:
             state.items.outputs[index] = output
             size = output.size_bytes
             self._tasks.moves.item(state, index, Status.SUCCESS, now, output_bytes=size)
-        if state.items.left == 0 or (failure is not None and self._tasks.is_fail_fast):
+        is_over = failure is not None and self._tasks.ends_at_failure(planned)
+        if state.items.left == 0 or is_over:
             self._tasks.end_items(parent, id, now)
         else:
             self._open_frames(parent, planned, now)

@@ -215,7 +215,7 @@ class Lifecycle:
             self.moves.item(state, call.key.item, Status.READY, now, call)
         for index, error in items.errors:  # they could not be made
             self.moves.item(state, index, Status.FAILED, now, error=error)
-        if items.left == 0 or (items.errors and self.is_fail_fast):
+        if items.left == 0 or (items.errors and self.ends_at_failure(frame.plan.tasks[id])):
             self.end_items(frame, id, now)
 
     def answered(self, call: TaskCall, output: Output, now: float, *, cached: bool) -> None:
@@ -299,7 +299,7 @@ class Lifecycle:
         self._drop_pages(call)
         status = Status.TIMEOUT if isinstance(error, CallTimeout) else Status.FAILED
         self.moves.item(state, item, status, now, call, error=failure)
-        if self.is_fail_fast or state.items.left == 0:
+        if state.items.left == 0 or self.ends_at_failure(call.planned):
             self.end_items(frame, id, now)
 
     def _give_up(
@@ -322,13 +322,18 @@ class Lifecycle:
         self.end(frame, id)
         self.after_failure(frame, id, now)
 
+    def ends_at_failure(self, planned: PlannedTask) -> bool:
+        """Whether the first failed item of *planned* ends it, and with it the run."""
+        return self.is_fail_fast and planned.task.on_item_failure == "fail"
+
     def end_items(self, frame: Frame, id: str, now: float) -> None:
         state = frame.states[id]
         items = state.items
         assert items is not None
         self.stop_items(state, now, Failure("fail_fast", self.why("fail_fast", id), caused_by=id))
-        if items.errors:
-            items.errors.sort(key=lambda pair: pair[0])
+        items.errors.sort(key=lambda pair: pair[0])
+        may_fail = frame.plan.tasks[id].task.on_item_failure == "skip" and items.has_success
+        if items.errors and not may_fail:
             state.error = items.errors[0][1]
             if state.output is not None:
                 frame.partial[id] = state.output
@@ -409,16 +414,17 @@ class Lifecycle:
             if (earlier := self.earlier_items.get(id)) is None:
                 state.status = Status.SUCCESS
             else:
-                self._take_over_failed(state, earlier, now)
+                self._take_over_items(state, earlier, now)
             self._root.outputs[id] = output
             self.usage.bytes += output.memory_bytes
             self.end(self._root, id)
 
-    def _take_over_failed(self, state: TaskState, earlier: EarlierItems, now: float) -> None:
+    def _take_over_items(self, state: TaskState, earlier: EarlierItems, now: float) -> None:
+        """Take over a task of which items failed: it failed, or succeeded in spite of them."""
         state.error, items = earlier.error, earlier.items()
         statuses, items.statuses = items.statuses, [Status.PENDING] * len(items.statuses)
         state.items = items
-        self.moves.task(state, Status.FAILED, now)
+        self.moves.task(state, Status.SUCCESS if state.error is None else Status.FAILED, now)
         errors = dict(items.errors)
         for index, status in enumerate(statuses):
             ended = Status.FAILED if status is Status.TIMEOUT else status

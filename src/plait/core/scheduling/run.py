@@ -128,7 +128,9 @@ class Run:
         if self.stopped_by in {"cancelled", "timeout"}:
             return str(self.stopped_by)
         if all(state.is_well for state in self.states.values()):
-            has_failed = any(tally.has_failed for tally in self.tallies.values())
+            has_failed = any(tally.has_failed for tally in self.tallies.values()) or any(
+                state.items is not None and state.items.errors for state in self.states.values()
+            )
             return "partial" if has_failed else "success"
         return (
             "partial"

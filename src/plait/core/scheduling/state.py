@@ -97,6 +97,10 @@ class Items:
         self.errors: list[tuple[int, Failure]] = []
         self.left = count
 
+    @property
+    def has_success(self) -> bool:
+        return Status.SUCCESS in self.statuses
+
     def output(self) -> Output:
         """Return the outputs in the order of the items, null if absent."""
         there = [output for output in self.outputs if output is not None]

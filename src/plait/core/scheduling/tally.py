@@ -33,7 +33,9 @@ class Tally:
 
     @property
     def has_failed(self) -> bool:
-        return bool(self.statuses[Status.FAILED] or self.statuses[Status.TIMEOUT])
+        """Whether it failed, or an item of it."""
+        has_failed = self.statuses[Status.FAILED] or self.statuses[Status.TIMEOUT]
+        return bool(has_failed or self.errors)
 
     def add(self, change: Changed) -> None:
         """Count *change*, which is one of this task or of an item of it."""
