@@ -150,8 +150,8 @@ class FaultyHttp:
         )
         match name:
             case "echo":
-                result = {"content": [], "structuredContent": message["params"]["arguments"]}
-                self._json(writer, message, result, kind=self.kind)
+                echoed = {"content": [], "structuredContent": message["params"]["arguments"]}
+                self._json(writer, message, echoed, kind=self.kind)
             case "stream":
                 event = b"event: message\ndata: " + body + b"\n\n"
                 writer.write(stream_head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(event), event))

@@ -66,11 +66,15 @@ async def test_a_call_is_sent_again_with_the_answers_and_the_state() -> None:
     assert session.sent == [first, {**first, "inputResponses": answers, "requestState": "state"}]
 
 
+FAILED: list[Any] = [True, "true", "True", 1, "1", "it failed", ["x"]]
+SUCCEEDED: list[Any] = [False, "false", " False ", 0, "0", "", None, "no", [], 0.0]
+
+
 @pytest.mark.parametrize(
     ("given", "is_error"),
     [
-        *((given, True) for given in (True, "true", "True", 1, "1", "it failed", ["x"])),
-        *((given, False) for given in (False, "false", " False ", 0, "0", "", None, "no", [], 0.0)),
+        *((given, True) for given in FAILED),
+        *((given, False) for given in SUCCEEDED),
     ],
 )
 async def test_a_result_says_that_it_failed_however_that_is_written(given: Any, is_error: bool):

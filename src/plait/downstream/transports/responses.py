@@ -123,11 +123,9 @@ def _reason_in(response: httpx2.Response, body: bytes) -> str:
 def _reason_of(value: Json) -> str:
     """The reason in a JSON body; empty without one."""
     match value:
-        case str():
-            return value
-        case {"error": {**error}} | {"errors": [{**error}, *_]}:
+        case {"error": dict(error)} | {"errors": [dict(error) | str(error), *_]}:
             value = error
-        case {"errors": [str(first), *_]}:
-            return first
+    if isinstance(value, str):
+        return value
     texts = (value.get(name) for name in _MEMBERS) if isinstance(value, dict) else ()
     return next((text for text in texts if isinstance(text, str)), "")
