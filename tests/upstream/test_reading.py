@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
@@ -88,6 +89,15 @@ async def test_select_reads_a_part_of_an_output(connect: Connect):
     assert structured(wrong)["errors"][0]["path"] == "select"
     assert structured(wrong)["errors"][0]["code"] == "invalid_expression"
     assert "at character 10" in first_text(wrong)
+
+
+async def test_a_select_knows_when_the_run_began(connect: Connect):
+    date = (datetime.now(UTC) - timedelta(days=3, hours=12)).isoformat()
+    async with connect() as client:
+        document = {"tasks": [task("a", arguments={"x": date})]}
+        run = structured(await client.call_tool("execute_dag", document))["run_id"]
+        request = {"run_id": run, "task": "a", "select": "age_days(x)"}
+        assert structured(await client.call_tool("get_run", request))["value"] == 3
 
 
 async def test_a_select_with_a_slip_comes_back_with_its_fix_as_in_a_dag(connect: Connect):

@@ -25,6 +25,12 @@ from .issues import read_select, said
             "two backslashes",
             "items[?matches(title, '^\\d')]",
         ),
+        (
+            "replace(items[0].sha, '(a)b', '$1-$1')",
+            32,
+            "$1 is a text",
+            "replace(items[0].sha, '(a)b', '\\1-\\1')",
+        ),
         ("find(items[0].sha, '\\\\w\\\\.')", 21, "two backslashes", "find(items[0].sha, '\\w\\.')"),
     ],
 )
@@ -43,6 +49,7 @@ def test_a_backslash_too_few_or_too_many_is_a_note_with_its_fix(
         "items[?matches(title, '\\n')]",
         "find_all(items[0].title, 'a\\tb\\d')",
         "replace(items[0].title, '\\n', ' ')",
+        "replace(items[0].title, 'a', '$1')",
         "items[?matches(title, 'a\\\\z')]",
     ],
 )

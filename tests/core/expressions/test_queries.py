@@ -11,6 +11,7 @@ from plait.core.values.problems import Fix, Op, Problem
 from plait.errors import ExpressionFailed
 
 from ..tables import table
+from .given import START
 
 OUTPUT: Any = {
     "items": [
@@ -102,3 +103,8 @@ def test_the_shape_of_a_large_value_is_not_made(
     monkeypatch.setattr("plait.core.expressions.queries.MAX_UNITS", 1_000)
     found = asked("itms", {"items": [{"n": 1}] * count})
     assert (found is None) is (count == 1_000)
+
+
+def test_ages_are_those_at_the_start_of_the_run_that_is_asked() -> None:
+    query = Query({"at": "2026-11-27"}, own="a", start=START)
+    assert query.ask("age_days(at)") == 2

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from plait.core.expressions.problems import fixed
+from plait.core.expressions.shapes import ANY
+
 from ..tables import table
 from .issues import assert_found, read_select, said
 
@@ -50,6 +53,30 @@ def test_an_argument_of_a_wrong_kind_is_found(
     assert_found(text, read_select(text), character, message, right)
     if right:
         assert said(read_select(right)) == []
+
+
+def test_a_list_that_is_not_known_is_joined_by_the_text() -> None:
+    assert_found("join(tags, ', ')", read_select("join(tags, ', ')", ANY), 1, "another order",
+                 "join(', ', tags)")  # fmt: skip
+
+
+@table(
+    ("text", "right"),
+    [
+        ("matches('^a', items[0].title)", "matches(items[0].title, '^a')"),
+        ("split(', ', items[0].title)", "split(items[0].title, ', ')"),
+        ("replace('a', items[0].title, 'b')", "replace(items[0].title, 'a', 'b')"),
+    ],
+)
+def test_a_literal_that_is_searched_for_something_else_is_likely_a_mistake(
+    text: str, right: str
+) -> None:
+    reading = read_select(text)
+    assert said(reading) == [
+        (1, True, f"the arguments of {text[: text.index('(')]}() have another order")
+    ]
+    assert fixed(text, reading.findings) == right
+    assert said(read_select(right)) == []
 
 
 @pytest.mark.parametrize(("text", "hint"), HINTS, ids=[case[0] for case in HINTS])

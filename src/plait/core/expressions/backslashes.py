@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from .findings import Findings
-from .nodes import Node
+from .nodes import Call, Literal, Node
+from .patterns import pattern
 from .problems import Edit
 
 _SIGNS = re.compile(r"[\\^$*+?()|\[\]]")
@@ -32,16 +33,34 @@ def check_newline(node: Node, findings: Findings) -> None:
         )
 
 
-def check_backslashes(pattern: Node, findings: Findings) -> None:
+def check_replacement(node: Call, findings: Findings) -> None:
+    """Report `$1` in a call of `replace` whose pattern has that group."""
+    _, regex, replacement = node.arguments
+    if not isinstance(regex, Literal) or not isinstance(replacement, Literal):
+        return
+    groups = pattern(str(regex.value)).groups
+    text = findings.written(replacement)
+    found = re.search(r"\$(\d)", text)
+    if found is not None and 1 <= int(found[1]) <= groups:
+        findings.say(
+            replacement.start + found.start(),
+            replacement.start + found.end(),
+            f"{found[0]} is a text; a group is written \\{found[1]}",
+            Edit(replacement.start, replacement.end, re.sub(r"\$(\d)", r"\\\1", text)),
+            is_note=True,
+        )
+
+
+def check_backslashes(regex: Node, findings: Findings) -> None:
     r"""Report `'\\d'` as a regular expression, which matches a backslash and a letter."""
-    text = findings.written(pattern)
+    text = findings.written(regex)
     if text.startswith("'") and (found := _DOUBLED.search(text)):
-        at = pattern.start + found.start()
+        at = regex.start + found.start()
         findings.say(
             at,
             at + 2,
             "two backslashes match a backslash itself",
-            Edit(pattern.start, pattern.end, _DOUBLED.sub(r"\\", text)),
+            Edit(regex.start, regex.end, _DOUBLED.sub(r"\\", text)),
             is_note=True,
             hint="Write one here, which JSON writes as two.",
         )

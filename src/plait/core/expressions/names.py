@@ -12,6 +12,7 @@ from collections.abc import Collection
 from ..values.problems import nearest, slip_of, some_of
 from ..values.strict import dumps
 from .findings import Findings
+from .functions import FUNCTIONS
 from .nodes import Field, Node, Path, Reference
 from .problems import Edit, InvalidExpression
 from .roots import fields_at_root
@@ -89,6 +90,9 @@ class Names:
             return self._findings.say(
                 node.start, node.end, f"unknown field {name} to compare with", quoted(name)
             )
+        if there is There.NO and self._is_function(node):
+            message = f"{name} is not a field; a function is called: {name}(@)"
+            return self._findings.say(node.start, node.end, message, f"{name}(@)")
         if there is There.NO:
             what = (
                 f"{shape} has no fields" if "object" not in shape.kinds else f"unknown field {name}"
@@ -125,6 +129,13 @@ class Names:
             hint=hint,
         )
         return shape.member(name)
+
+    def _is_function(self, node: Field) -> bool:
+        """Return whether *node* stands as a filter of another language: `title | lower`."""
+        function = None if node.is_quoted else FUNCTIONS.get(node.name)
+        before = self._findings.text[: node.start].rstrip()
+        is_piped = before.endswith("|") and not before.endswith("||")
+        return is_piped and function is not None and function.takes(1)
 
     def say_own(self, node: Field | Reference, *, is_certain: bool, is_note: bool = False) -> None:
         """Report *node*, which names the output that a `select` is applied to already."""
@@ -241,7 +252,7 @@ class Names:
 
     def meant_as_text(self, node: Field, scope: Scope, *, is_certain: bool = False) -> Shape | None:
         """Report `"text"`, which is a field, where a text must have been meant. It is certain that
-        it was if no field has such a name."""
+        it was if no field has such a name, as if it has no letter."""
         there = scope.shape.has(node.name)
         outer = scope.around
         while outer is not None:
@@ -252,6 +263,7 @@ class Names:
             return None
         is_certain = (
             is_certain
+            or re.search(r"\w", node.name) is None
             or scope.is_tasks
             or (there is There.NO and not scope.shape.is_learned)
             or bool(PLAIN.fullmatch(node.name))

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ..values.problems import slip_of
-from .backslashes import check_backslashes, check_newline, is_like_pattern
+from .backslashes import check_backslashes, check_newline, check_replacement, is_like_pattern
 from .comparisons import SEARCHES, check_comparison, check_search
 from .constants import Constants
 from .evaluation import Expression
@@ -374,6 +374,8 @@ class _Reader:
                     given[lists[0]].elements if lists and "list" in given[lists[0]].kinds else ANY
                 )
                 given[number] = self.read(argument.operand, scope.within(elements))
+        if node.name == "replace":
+            check_replacement(node, self.findings)
         if node.name in SEARCHES and self.findings.are_notes(before):
             check_search(node, given[0], given[1], self.findings)
         result = result_of(node.name, function, given)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from .findings import Findings
-from .nodes import Call, Literal, Node
+from .nodes import Call, Literal, Node, Text
 from .shapes import ANY, Shape, There, either, list_of, members_of, not_null, object_of, of, or_null
 from .signatures import DESCRIBED, Function
 
@@ -47,17 +47,27 @@ def check_kind(node: Call, argument: Node, wanted: str, given: Shape, findings: 
 
 
 def is_swapped(node: Call, given: Sequence[Shape], findings: Findings) -> bool:
-    """Report `join(list, glue)` and `contains(part, list)`."""
-    if node.name not in ("join", "contains"):
+    """Report `join(list, glue)`, `contains(part, list)` and `matches('regex', text)`. A literal may
+    be the text that is searched, though not likely."""
+    if len(given) < 2:
         return False
-    one, other = (shape.known for shape in given)
-    is_join = node.name == "join" and one == {"list"} and other == {"text"}
-    is_part = isinstance(node.arguments[0], Literal) and other == {"list"}
-    if not is_join and not (node.name == "contains" and is_part and one and one != {"list"}):
-        return False
-    texts = [findings.written(argument) for argument in reversed(node.arguments)]
-    edit = f"{node.name}({', '.join(texts)})"
+    first, second, *others = node.arguments
+    one, other = (shape.known for shape in given[:2])
     is_note = any(shape.is_learned for shape in given)
+    is_literal = isinstance(first, Literal) and not isinstance(second, Literal | Text)
+    match node.name:
+        case "join":
+            is_swapped = "list" in one and other == {"text"}
+        case "contains":
+            is_swapped = is_literal and other == {"list"} and bool(one) and one != {"list"}
+        case "split" | "matches" | "find" | "find_all" | "replace":
+            is_swapped = is_note = is_literal and "text" in other
+        case _:
+            return False
+    if not is_swapped:
+        return False
+    texts = [findings.written(argument) for argument in (second, first, *others)]
+    edit = f"{node.name}({', '.join(texts)})"
     message = f"the arguments of {node.name}() have another order"
     findings.say(node.start, node.end, message, edit, is_note=is_note)
     return True
