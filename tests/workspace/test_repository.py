@@ -36,7 +36,7 @@ HOSTILE = {
     "external": "[diff] external = {run}",
     "signature": '[log] showSignature = true\n[gpg] program = {run}\n[gpg "openpgp"] program = '
     "{run}",
-    "included": "[include] path = {included}",
+    "included": "[include] path = included",
     "partial clone": "[core] repositoryFormatVersion = 1\n sshCommand = {run}\n[extensions] "
     "partialClone = evil\n"
     '[remote "evil"] url = ext::{run} fails\n promisor = true\n uploadpack = {run}\n[protocol '
@@ -74,7 +74,7 @@ def make_hostile(folder: Path, config: str, marker: Marker) -> None:
     program = tools / "run"
     program.write_text(f'#!/bin/sh\necho ran >> {marker.path}\ntest "$1" = fails || cat\n')
     program.chmod(0o755)
-    (tools / "included").write_text(f'[filter "x"] clean = {program}\n')
+    (folder / ".git" / "included").write_text(f'[filter "x"] clean = {program}\n')
     (folder / ".gitattributes").write_text("* filter=x diff=x\nodd filter=x=y.clean\n")
     commit(folder, "Attributes", odd="1\n")
     sign(folder)
@@ -84,7 +84,7 @@ def make_hostile(folder: Path, config: str, marker: Marker) -> None:
         (folder / ".git" / "hooks").mkdir(exist_ok=True)
         (folder / ".git" / "hooks" / hook).write_text(program.read_text())
         (folder / ".git" / "hooks" / hook).chmod(0o755)
-    written = config.format(run=program, hooks=tools / "hooks", included=tools / "included")
+    written = config.format(run=program, hooks=tools / "hooks")
     with (folder / ".git" / "config").open("a") as stream:
         stream.write(f"\n{written}\n")
     for name, text in {"one": "a\nb\nc\n", "two": "x\n", "odd": "x\n"}.items():
@@ -369,6 +369,50 @@ async def test_every_filter_that_the_repository_names_is_switched_off(root: Root
     assert {key for key in overrides if key.startswith("filter.")} == {
         f"filter.a=b.clean.{part}" for part in ("clean", "smudge", "process", "required")
     }
+
+
+OUTSIDE = {
+    "excludes": "[core] excludesFile = {file}",
+    "attributes": "[core] attributesFile = {file}",
+    "order": "[diff] orderFile = {file}",
+    "mailmap": "[mailmap] file = {file}\n[log] mailmap = true",
+    "included excludes": "[include] path = ../included",
+}
+"""Configurations that name a file outside of the root, which would change what is seen."""
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+async def test_no_file_outside_that_the_configuration_names_is_read(
+    root: Root, tmp_path: Path, name: str
+):
+    outside = tmp_path / "outside"
+    outside.write_text("two binary\nthree\ntwo\n<new@example.org> <zoe@example.org>\n")
+    for file in ("one", "two", "three", "included"):
+        (root.path / file).write_text(OUTSIDE["excludes"].format(file=outside))
+    before = await status(root), await diff(root), await log(root)
+    with (root.path / ".git" / "config").open("a") as stream:
+        stream.write(OUTSIDE[name].format(file=outside))
+    assert (await status(root), await diff(root), await log(root)) == before
+
+
+@pytest.mark.parametrize("way", ["include", 'includeIf "gitdir:**"', "linked", "nested"])
+async def test_a_configuration_that_includes_a_file_outside_is_refused(
+    root: Root, tmp_path: Path, way: str
+):
+    (tmp_path / "outside").write_text("[x] y = z\n")
+    named = tmp_path / "outside"
+    if way == "linked":
+        (root.path / "inside").symlink_to(named)
+        named = root.path / "inside"
+    elif way == "nested":
+        (root.path / "inside").write_text(f"[include] path = {named}\n")
+        named = root.path / "inside"
+    section = way if way.startswith("include") else "include"
+    with (root.path / ".git" / "config").open("a") as stream:
+        stream.write(f"[{section}] path = {named}\n")
+    for look in (status, diff, log):
+        with pytest.raises(WorkspaceError, match=r"includes, is outside\s+of the workspace"):
+            await look(root)
 
 
 async def test_a_failure_of_git_is_an_error_with_its_reason(root: Root):

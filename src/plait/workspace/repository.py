@@ -10,6 +10,7 @@ repository chooses.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -46,6 +47,7 @@ OVERRIDES = (
     ("core.hooksPath", os.devnull),
     ("core.pager", "cat"),
     ("core.attributesFile", os.devnull),
+    ("core.excludesFile", os.devnull),
     ("core.sshCommand", "false"),
     ("core.askPass", ""),
     ("core.bare", "false"),
@@ -70,6 +72,7 @@ class Repository:
     git_folder: Path
     prefix: str
     """The path from the workspace root to the work tree: empty, or with a slash at its end."""
+    root: Root
     overrides: tuple[tuple[str, str], ...] = OVERRIDES
 
     async def git(self, *arguments: str) -> Outcome:
@@ -109,14 +112,16 @@ async def disarmed(repository: Repository) -> Repository:
     file.
 
     Raises:
-        WorkspaceError: the configuration cannot be read, or names too many drivers to override.
+        WorkspaceError: the configuration cannot be read, includes a file outside of the root, or
+            names too many drivers to override.
     """
-    listed = await repository.git("config", "--list", "--name-only", "--includes", "-z")
-    names = {
-        name
-        for key in listed.output.split(b"\0")
-        if (name := _filter_name(os.fsdecode(key))) is not None
-    }
+    listed = await repository.git(
+        "config", "--list", "--name-only", "--show-origin", "--includes", "-z"
+    )
+    words = os.fsdecode(listed.output).split("\0")
+    origins, keys = words[:-1:2], words[1::2]
+    _require_own(repository, origins)
+    names = {name for key in keys if (name := _filter_name(key)) is not None}
     if len(names) > MAX_FILTERS or listed.truncated:
         raise WorkspaceError(
             f"the repository's configuration names {len(names)} filters; at most {MAX_FILTERS} "
@@ -128,6 +133,20 @@ async def disarmed(repository: Repository) -> Repository:
         for part, value in (("clean", ""), ("smudge", ""), ("process", ""), ("required", "false"))
     ]
     return replace(repository, overrides=(*OVERRIDES, *switched_off))
+
+
+def _require_own(repository: Repository, origins: Sequence[str]) -> None:
+    """Refuse a configuration that includes a file outside of the root: whether it can be read, and
+    the names in it, would show in errors and answers."""
+    own = Path(os.path.realpath(_common_folder(repository.git_folder)))
+    for origin in dict.fromkeys(origins):
+        kind, _, name = origin.partition(":")
+        file = Path(os.path.realpath(repository.folder / name))
+        if kind == "file" and not (repository.root.contains(file) or file.is_relative_to(own)):
+            raise WorkspaceError(
+                f"{shown(name)}, which the configuration of the repository includes, is outside "
+                "of the workspace."
+            )
 
 
 def _filter_name(key: str) -> str | None:
@@ -156,7 +175,7 @@ def found(root: Root, given: str) -> Repository:
 
 def _repository(root: Root, top: Place) -> Repository:
     folder, git_folder = top.path, _git_folder(top.path)
-    repository = Repository(folder, git_folder, f"{top.name}/" if top.parts else "")
+    repository = Repository(folder, git_folder, f"{top.name}/" if top.parts else "", root)
     common = _common_folder(git_folder)
     if not root.contains(git_folder) and _is_linked(folder, git_folder, common):
         return repository
