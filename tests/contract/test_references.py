@@ -31,6 +31,7 @@ SOURCE = {
         ('${OUTPUT[a].gone ?? "none"}', "none"),
         ("${OUTPUT[a].gone ?? [1, {}]}", [1, {}]),
         ("${OUTPUT[a].gone ?? OUTPUT[a].none ?? OUTPUT[a].name ?? 0}", "n"),
+        ("${OUTPUT[a] | items[?name == 'y'].name | [0]}", "y"),
         ("$$OUTPUT[a]", "$OUTPUT[a]"),
     ],
 )
@@ -175,6 +176,39 @@ async def test_a_trigger_rule_that_is_written_down_decides_alone(house: House) -
         task("a", "s:fail"), guarded, guarded | {"id": "c", "trigger_rule": "all_success"}
     )
     assert [task.status for task in result.tasks] == ["failed", "success", "skipped"]
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("$OUTPUT[a].items[?name == 'y']", [{"name": "y"}]),
+        ("$OUTPUT[a].items[:1]", [{"name": "x"}]),
+        ("$OUTPUT[a].items | [0].name", "x"),
+    ],
+)
+async def test_a_filter_a_slice_or_a_pipe_behind_a_reference_is_understood_with_a_note(
+    house: House, written: str, value: Any
+) -> None:
+    result = await house.run(task("a", **SOURCE), task("b", x=written))
+    assert result.outputs["b"] == {"x": value}
+    [note] = result.notes
+    assert f"{written} was read as ${{OUTPUT[a].items | " in note
+
+
+async def test_braces_and_question_marks_inside_quotes_belong_to_the_expression(
+    house: House,
+) -> None:
+    expression = "${OUTPUT[a].items | [?name == '}' || name == '??'] | {n: length(@)} ?? 0}"
+    result = await house.run(task("a", **SOURCE), task("b", x=expression))
+    assert result.outputs["b"] == {"x": {"n": 0}}
+
+
+async def test_a_reference_in_an_expression_is_an_operand_at_every_depth(house: House) -> None:
+    each = task("b", x="${OUTPUT[a].items | [?name == $ITEM.n && $OUTPUT[c].on].name}")
+    result = await house.run(
+        task("a", **SOURCE), task("c", on=True), each | {"for_each": [{"n": "y"}, {"n": "z"}]}
+    )
+    assert result.outputs["b"] == [{"x": ["y"]}, {"x": []}]
 
 
 async def test_an_unknown_id_itself_and_a_dependent_are_refused_before_anything_runs(

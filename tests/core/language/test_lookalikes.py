@@ -108,7 +108,7 @@ HALF = [
     ("$OUTPUT[a].['x y']", "$OUTPUT[a]['x y']"),
     ("$OUTPUT[a].items.[0].id", "$OUTPUT[a].items[0].id"),
     ("$OUTPUT[a]?.x?.y", "$OUTPUT[a].x.y"),
-    ("$OUTPUT[a].x|upper", None),
+    ("$OUTPUT[a].x|title", None),
     ("$OUTPUT[a].x | tojson", None),
 ]
 
@@ -290,7 +290,7 @@ def test_a_task_has_no_reference_to_itself() -> None:
         ("so ${OUTPUT[a].x ?? 'none'}!", 'so ${OUTPUT[a].x ?? "none"}!'),
         ("${OUTPUT[a].x || 'none'}", '${OUTPUT[a].x ?? "none"}'),
         ("$OUTPUT[ a ].x", "$OUTPUT[a].x"),
-        ("$OUTPUT[a][0:1]", None),
+        ("by $OUTPUT[a][0:1]", None),
         ("$OUTPUT[a", None),
     ],
 )

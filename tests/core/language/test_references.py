@@ -16,6 +16,7 @@ from plait.core.language.references import (
     Every,
     Missing,
     Reference,
+    in_braces,
     own_text,
     parse,
     written_step,
@@ -116,6 +117,81 @@ def test_a_default_may_be_another_reference_and_each_guards_its_own() -> None:
 
 
 @table(
+    ("text", "path", "expression", "default"),
+    [
+        ("${OUTPUT[a].x | y.z}", ("x",), "y.z", Missing.DEFAULT),
+        ("${OUTPUT[a]|y}", (), "y", Missing.DEFAULT),
+        ("${OUTPUT[a] | {a: b} | [0] ?? 1}", (), "{a: b} | [0]", 1),
+        (
+            "${OUTPUT[a] | [?x == '}' || y == `\"??\"`] ?? {}}",
+            (),
+            "[?x == '}' || y == `\"??\"`]",
+            {},
+        ),
+        ('${OUTPUT[a] | "a}b"}', (), '"a}b"', Missing.DEFAULT),
+        ("${OUTPUT[a] | [?x == 'it\\'s }']}", (), "[?x == 'it\\'s }']", Missing.DEFAULT),
+        ("${OUTPUT[a].x[?y].z}", ("x",), "[?y].z", Missing.DEFAULT),
+        ("${OUTPUT[a][:2] ?? []}", (), "[:2]", []),
+        ("$OUTPUT[a].x[?y == 1].z", ("x",), "[?y == 1].z", Missing.DEFAULT),
+        ("$OUTPUT[a][-3:]", (), "[-3:]", Missing.DEFAULT),
+        ("$OUTPUT[a] | sort(@)", (), "sort(@)", Missing.DEFAULT),
+        ("$OUTPUT[a].x | [0] ?? 5", ("x",), "[0]", 5),
+        ("$ITEM.x[?y]", ("x",), "[?y]", Missing.DEFAULT),
+        ("${ITEM | x}", (), "x", Missing.DEFAULT),
+    ],
+)
+def test_a_value_may_be_put_through_an_expression(
+    text: str, path: tuple[Any, ...], expression: str, default: Any
+) -> None:
+    [reference] = parse(text, items=True)
+    assert isinstance(reference, Reference)
+    assert reference.pipe is not None
+    assert (reference.path, reference.default, reference.text) == (path, default, text)
+    assert reference.pipe.expression.text == expression
+    assert text[reference.pipe.start :].startswith(expression)
+
+
+def test_each_reference_of_a_chain_may_have_an_expression() -> None:
+    text = "n: ${OUTPUT[a] | x ?? OUTPUT[b].y | [0] ?? 1}."
+    _, head, _ = parse(text)
+    assert isinstance(head, Reference)
+    assert [link.pipe and link.pipe.expression.text for link in head.chain] == ["x", "[0]"]
+    assert [link.pipe and text[link.pipe.start] for link in head.chain] == ["x", "["]
+    assert [link.text for link in head.chain][1] == "$OUTPUT[b].y | [0]"
+
+
+@table(
+    "text",
+    [
+        "$OUTPUT[a].title | docs",
+        "$OUTPUT[a].title | My Site",
+        "$OUTPUT[a].x | $OUTPUT[b].y |",
+        "$OUTPUT[a].x || $OUTPUT[b].y",
+        "see $OUTPUT[a].x | length(@)",
+        "$OUTPUT[a] | 'x'",
+    ],
+)
+def test_a_bar_behind_a_reference_without_braces_may_be_text(text: str) -> None:
+    assert all(one.pipe is None for one in references(text))
+
+
+@table(
+    ("text", "meant"),
+    [
+        ("${OUTPUT[a].x | y}", None),
+        ("${OUTPUT[a].x|y}", None),
+        ("${OUTPUT[a].x}", None),
+        ("$OUTPUT[a].x[?y]", "${OUTPUT[a].x | [?y]}"),
+        ("$OUTPUT[a] | sort(@) ?? 1", "${OUTPUT[a] | sort(@) ?? 1}"),
+        ("all: ${OUTPUT[a].x[:2] ?? []}!", "${OUTPUT[a].x | [:2] ?? []}"),
+    ],
+)
+def test_an_expression_without_its_sign_is_shown_with_it(text: str, meant: str | None) -> None:
+    [reference] = references(text)
+    assert in_braces(reference, text) == meant
+
+
+@table(
     ("text", "own"),
     [
         ("$OUTPUT[a].x[0]", "OUTPUT[a].x[0]"),
@@ -143,7 +219,13 @@ def test_the_own_text_of_a_reference_is_its_start_and_its_path(text: str, own: s
         ("$OUTPUT[-a]", "is not a reference", "$OUTPUT[id].path"),
         ("$OUTPUT[" + "a" * 65 + "]", "is not a reference", "$OUTPUT[id].path"),
         ("$OUTPUT[a][x]", '"[x]" is not a step of a path.', '["a b"]'),
-        ("$OUTPUT[a][0:2]", '"[0:2]" is not a step of a path.', "[0]"),
+        ("say $OUTPUT[a][0:2]", '"[0:2]" is not a step of a path.', "[0]"),
+        ("$OUTPUT[a][?x", "] is missing (at character 14)", ""),
+        ("$OUTPUT[a] | lenght(@)", "unknown function lenght (at character 14)", ""),
+        ("$OUTPUT[a].x | length", "length is a function here (at character 16)", '"length"'),
+        ("${OUTPUT[a] | }", "the expression is empty", ""),
+        ("${OUTPUT[a] | [?x", "] is missing", ""),
+        ("${OUTPUT[a] | x[0]", "its closing brace is missing", ""),
         ("$OUTPUT[a].x[", '"[" is not a step of a path.', "[0]"),
         ('$OUTPUT[a]["x]', "is not a step of a path.", "[0]"),
         ("$OUTPUT[a][99999999999]", "is not a step of a path.", "[0]"),
@@ -216,7 +298,7 @@ HOSTILE = [
 @table("text", HOSTILE)
 def test_a_long_hostile_text_is_read_or_refused_in_few_steps(text: str) -> None:
     found: list[Any] = []
-    assert steps(lambda: found.append(outcome(text, items=True))) < 300 + 2 * len(text)
+    assert steps(lambda: found.append(outcome(text, items=True))) < 300 + 3 * len(text)
     match found[0]:
         case BadReference() as refused:
             assert len(str(refused)) < 300

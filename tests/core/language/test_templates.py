@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.core.language.references import Reference
-from plait.core.language.templates import Scope, Template, compile_value, follow
+from plait.core.language.scope import Scope
+from plait.core.language.templates import Template, compile_value, follow
 from plait.core.tools.output import Output
 from plait.core.values.strict import dumps
-from plait.errors import OutputTooLarge, ReferenceFailed
+from plait.errors import ExpressionFailed, OutputTooLarge, ReferenceFailed
 
 from ...profiles import share_of_examples
 from ..strategies import ALMOST_REFERENCES, json_values
@@ -120,6 +121,58 @@ def test_the_first_of_a_chain_that_is_there_is_used(text: str, value: Any) -> No
 def test_the_last_of_a_chain_without_a_default_says_why_it_has_no_value() -> None:
     with pytest.raises(ReferenceFailed, match=r"\$OUTPUT\[gone\].y: gone did not succeed"):
         resolved("${OUTPUT[a].gone ?? OUTPUT[gone].y}")
+
+
+@table(
+    ("text", "value"),
+    [
+        ("${OUTPUT[a].items | [?id > `1`].id}", [2]),
+        ("$OUTPUT[a].items[?id > `1`].tags | [0]", []),
+        ("${OUTPUT[a] | gone ?? OUTPUT[l] | [0] ?? 5}", 1),
+        ("${OUTPUT[a].gone | @ ?? 5}", 5),
+        ("${OUTPUT[gone] | @ ?? 5}", 5),
+        ("n: ${OUTPUT[a].items | length(@)}", "n: 2"),
+        ("${OUTPUT[l] | [?@ == $OUTPUT[a].n] | [0]}", 3),
+        ("${OUTPUT[w] | @}", "in it"),
+        ("${OUTPUT[w] | result}", "in it"),
+        ("${OUTPUT[a] | '$OUTPUT[a].name $OUTPUT[a].n'}", "Ann 3"),
+        ("${ITEM | x}", 7),
+        ("${OUTPUT[a].items | [?id == $ITEM.x] | length(@)}", 0),
+    ],
+)
+def test_a_value_is_put_through_the_expression_of_its_reference(text: str, value: Any) -> None:
+    wrapped = Output({"result": "in it"}, is_wrapped=True)
+    scope = Scope({**SCOPE.outputs, "w": wrapped}, {"x": 7}, 0)
+    assert resolved(text, scope, items=True) == value
+
+
+@table(
+    ("text", "error", "said"),
+    [
+        ("${OUTPUT[a].name | abs(@)}", ExpressionFailed, "${OUTPUT[a].name | abs(@)}: abs"),
+        ("${OUTPUT[a].gone | @}", ReferenceFailed, "there is no .gone"),
+        ("${OUTPUT[gone] | @}", ReferenceFailed, "gone did not succeed"),
+        ("${OUTPUT[a] | '$OUTPUT[a].gone'}", ReferenceFailed, "there is no gone in an object"),
+    ],
+)
+def test_an_expression_that_fails_says_in_which_reference(
+    text: str, error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error) as failed:
+        resolved(text)
+    assert said in str(failed.value)
+
+
+def test_an_expression_that_multiplies_is_stopped() -> None:
+    with pytest.raises(ExpressionFailed, match="above the limit"):
+        resolved("${OUTPUT[l] | " + " | ".join(["[@, @]"] * 40) + "}")
+
+
+def test_the_references_of_an_expression_are_found_with_their_place() -> None:
+    value = {"x": ["${OUTPUT[a] | [?b == $OUTPUT[b].x && $ITEM.y] ?? OUTPUT[c] | $INDEX}"]}
+    found = template(value, items=True).found
+    assert [place for place, _ in found] == [("x", 0)] * 5
+    assert [one.task for _, one in found] == ["a", "b", "$ITEM", "c", "$INDEX"]
 
 
 def test_null_is_a_value_but_a_default_takes_its_place() -> None:

@@ -104,6 +104,14 @@ def test_a_default_may_be_a_list() -> None:
     assert note.endswith("the default of ${ITEM ?? []} does not fit")
 
 
+def test_items_are_put_through_the_expressions_of_their_references() -> None:
+    assert planned([{"t": ["a"]}], {"text": "${ITEM.t | [0]}"}).notes == ()
+    found = at([{"t": ["a"]}, {"t": []}], {"text": "${ITEM.t | [0]}"})
+    assert found == [("for_each[1]", "invalid_arguments")]
+    found = at([1, "x"], {"n": "${ITEM | abs(@)}", "text": "a"})
+    assert found == [("for_each[1]", "invalid_expression")]
+
+
 def test_what_is_wrong_with_all_items_alike_is_said_once_of_the_arguments() -> None:
     for count in (2, 500):
         items = [{"name": f"n{n}"} for n in range(count)]

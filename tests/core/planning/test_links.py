@@ -82,6 +82,14 @@ def test_a_rule_that_is_written_down_decides_alone() -> None:
     assert [set(task.requires) for task in plan.tasks.values()] == [set(), set(), {"t0"}]
 
 
+def test_the_references_of_an_expression_are_dependencies_without_a_default() -> None:
+    text = "${OUTPUT[t0].rows | [?id == $OUTPUT[t1].id] ?? []}"
+    plan = planned({}, {}, {"arguments": {"x": text}}, {"for_each": text})
+    readers = [*plan.tasks.values()][2:]
+    assert [task.needs for task in readers] == [("t0", "t1")] * 2
+    assert [set(task.requires) for task in readers] == [{"t1"}] * 2
+
+
 def test_a_reference_in_a_key_or_an_escape_is_no_dependency() -> None:
     plan = planned({}, {"arguments": {"$OUTPUT[t0]": "$$OUTPUT[t9]"}, "literal": True})
     assert plan.layers == (("t0", "t1"),)

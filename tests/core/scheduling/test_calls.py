@@ -9,7 +9,8 @@ import pytest
 
 from plait.core.expressions.evaluation import expression
 from plait.core.language.dag import read_dag
-from plait.core.language.templates import MAX_ARGUMENT_BYTES, Scope
+from plait.core.language.scope import Scope
+from plait.core.language.templates import MAX_ARGUMENT_BYTES
 from plait.core.planning.check import check
 from plait.core.planning.plan import PlannedTask
 from plait.core.scheduling.calls import (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from plait.core.language.dag import read_dag
-from plait.core.language.templates import Scope
+from plait.core.language.scope import Scope
 from plait.core.planning.check import check
 from plait.core.planning.plan import PlannedTask
 from plait.core.scheduling.calls import calls_of

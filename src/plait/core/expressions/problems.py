@@ -29,6 +29,13 @@ class Finding(NamedTuple):
     is_note: bool = False
     hint: str = ""
 
+    def moved(self, by: int) -> Finding:
+        """Return the finding in a longer text, in which the expression starts at *by*."""
+        edit = self.edit
+        if edit is not None:
+            edit = Edit(edit.start + by, edit.end + by, edit.text)
+        return self._replace(start=self.start + by, end=self.end + by, edit=edit)
+
     @property
     def placed_message(self) -> str:
         return f"{self.message} (at character {self.start + 1})"

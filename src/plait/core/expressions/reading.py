@@ -72,12 +72,13 @@ def read(
     own: str | None = None,
     *,
     is_test: bool = False,
+    is_output: bool = True,
 ) -> Reading:
-    """Read *expression* over a value of *shape*. *references* has the shape of each reference that
-    is allowed in it; *own* is the id of the task whose answer it selects from, or asks about if it
-    `is_test`."""
+    """Read *expression* over a value of *shape*, which is the whole of an output or not.
+    *references* has the shape of each reference that is allowed in it; *own* is the id of the task
+    whose answer it selects from, or asks about if it `is_test`."""
     reader = _Reader(expression.text, references, own=own)
-    if not expression.reads_result:
+    if is_output and not expression.reads_result:
         shape = looked_through(shape)
     reader.check_references(expression)
     scope = Scope(shape, is_answer=True)

@@ -10,7 +10,9 @@ from .nodes import (
     And,
     Call,
     Compare,
+    Current,
     Field,
+    Index,
     Key,
     Members,
     Node,
@@ -56,9 +58,10 @@ def fields_at_root(tree: Node) -> list[Field]:
     return [node for node in starts_at_root(tree) if isinstance(node, Field)]
 
 
-def starts_at_root(tree: Node) -> list[Field | Reference]:
-    """List what stands where a name is looked up in the whole value."""
-    found: list[Field | Reference] = []
+def starts_at_root(tree: Node) -> list[Field | Reference | Current | Index]:
+    """List what stands where a name is looked up in the whole value: these names, the value itself,
+    and references in their place."""
+    found: list[Field | Reference | Current | Index] = []
     stack = [tree]
     while stack:
         match stack.pop():
@@ -76,6 +79,6 @@ def starts_at_root(tree: Node) -> list[Field | Reference]:
                 stack.append(operand)
             case Compare(left=left, right=right):
                 stack.extend((left, right))
-            case Field() | Reference() as start:
+            case Field() | Reference() | Current() | Index() as start:
                 found.append(start)
     return found

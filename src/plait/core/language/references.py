@@ -10,9 +10,13 @@ import json
 import re
 from collections.abc import Iterator
 from enum import Enum
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ..values.strict import Json, NotStrict, dumps, loads
+from .pipes import Pipe, is_text, pipe_start, read_pipe
+
+if TYPE_CHECKING:  # a start without a DAG does not need it
+    from ..expressions.problems import Finding
 
 ITEM = "$ITEM"
 INDEX = "$INDEX"
@@ -49,6 +53,8 @@ _PLAIN = re.compile(
     rf"((?:\.[^\W\d]\w*+|\.[0-9]{{1,9}}+|\[-?[0-9]{{1,9}}+\]){{0,{MAX_STEPS}}}+)"
 )
 """Text that is a single reference, with only names and indices in its path."""
+_CALLS = re.compile(r"\s*\|\s*(?:[a-z_]{1,40}(?:\(|\s*$)|\[|@)")
+"""A pipe behind a reference without braces that cannot be text."""
 _DEFAULT = re.compile(r"\s*\?\?\s*")
 _CLOSE = re.compile(r"\s*\}")
 _JSON = json.JSONDecoder()
@@ -75,6 +81,14 @@ class BadReference(ValueError):
         self.hint = hint
 
 
+class BadPipe(BadReference):
+    """A reference with an expression that is wrong: *finding* says where in the text."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(f"{finding.placed_message}.", finding.hint)
+        self.finding = finding
+
+
 class Reference(NamedTuple):
     """A part of the output of `task` (or of the item of a `for_each`: `$ITEM`, `$INDEX`, and
     `$ITEM[id]` for that of the group `id`), as written in `text`."""
@@ -84,6 +98,7 @@ class Reference(NamedTuple):
     default: Json | Missing | Reference = Missing.DEFAULT
     """The value, or the reference, that takes its place where it has none."""
     text: str = ""
+    pipe: Pipe | None = None
 
     @property
     def is_guarded(self) -> bool:
@@ -96,6 +111,11 @@ class Reference(NamedTuple):
         while isinstance(link, Reference):
             yield link
             link = link.default
+
+    @property
+    def makes_a_value(self) -> bool:
+        """Whether its value is made for it, rather than part of an output."""
+        return any(link.pipe is not None or Every.ELEMENT in link.path for link in self.chain)
 
     @property
     def last(self) -> Json | Missing:
@@ -155,6 +175,17 @@ def own_text(reference: Reference) -> str:
     return text[0] if (text := _OWN.search(reference.text)) is not None else reference.text
 
 
+def in_braces(reference: Reference, whole: str) -> str | None:
+    """Return the text of *reference*, which stands in *whole* with an expression without `|` or
+    without braces, as it would be with them; None if it is so written."""
+    text, own, pipe = reference.text, own_text(reference), reference.pipe
+    has_braces = text.startswith("${")
+    if pipe is None or (has_braces and text[2 + len(own) :].lstrip().startswith("|")):
+        return None
+    rest = text[pipe.start - whole.index(text) :]
+    return f"${{{own} | {rest}{'' if has_braces else '}'}"
+
+
 def written_step(step: Step) -> str:
     if isinstance(step, Every):
         return step.value
@@ -167,15 +198,20 @@ def _read(text: str, start: re.Match[str], items: bool) -> tuple[Reference, int]
     """Return the reference that starts at *start*, and the position of its end."""
     task, path, position = _read_own(text, start)
     default: Json | Missing | Reference = Missing.DEFAULT
+    pipe = None
     if start["brace"]:
-        default, position = _read_end(text, start.start(), position, items)
-    elif text.startswith("[", position):
-        raise BadReference(
-            f"{_excerpt(text, position)} is not a step of a path.",
-            'Write [0], [-1], [*] or a quoted key such as ["a b"]; before text, use braces: '
-            "${OUTPUT[id]}[…].",
-        )
-    return Reference(task, path, default, text[start.start() : position]), position
+        pipe, default, position = _read_end(text, start.start(), position, items)
+    elif text.startswith(("[", " ", "|"), position):
+        if start.start() == 0 and (whole := _read_without_braces(text, position, items)):
+            pipe, default = whole
+            position = len(text)
+        elif text[position] == "[":
+            raise BadReference(
+                f"{_excerpt(text, position)} is not a step of a path.",
+                'Write [0], [-1], [*] or a quoted key such as ["a b"]; before text, use braces: '
+                "${OUTPUT[id]}[…].",
+            )
+    return Reference(task, path, default, text[start.start() : position], pipe), position
 
 
 def _read_own(text: str, start: re.Match[str]) -> tuple[str, tuple[Step, ...], int]:
@@ -235,10 +271,57 @@ def _quoted(text: str) -> str:
 
 def _read_end(
     text: str, start: int, position: int, items: bool
+) -> tuple[Pipe | None, Json | Missing | Reference, int]:
+    """Read the expression and the defaults, if there are any, and the closing brace. Also return
+    where it ends."""
+    pipe, position = _read_pipe(text, position)
+    default, position = _read_defaults(text, start, position, items)
+    closing = _CLOSE.match(text, position)
+    if closing is None:
+        raise BadReference(
+            f"{_excerpt(text, start)} is not a reference: its closing brace is missing.",
+            'Write ${OUTPUT[id].path}, ${OUTPUT[id].path ?? "default"}, or a quoted key such as '
+            '["a-b"].',
+        )
+    return pipe, default, closing.end()
+
+
+def _read_without_braces(
+    text: str, position: int, items: bool
+) -> tuple[Pipe, Json | Missing | Reference] | None:
+    """Read the expression and the defaults of a reference that, with them, is the whole of *text*;
+    None if they are text."""
+    if pipe_start(text, position) is None:
+        return None
+    try:
+        pipe, end = _read_pipe(text, position)
+    except BadPipe:
+        if text[position] == "[" or _CALLS.match(text, position):
+            raise
+        return None
+    default, end = _read_defaults(text, 0, end, items)
+    return None if pipe is None or text[end:].strip() or is_text(pipe) else (pipe, default)
+
+
+def _read_pipe(text: str, position: int) -> tuple[Pipe | None, int]:
+    start = pipe_start(text, position)
+    if start is None:
+        return None, position
+    from ..expressions.problems import InvalidExpression
+
+    try:
+        return read_pipe(text, start)
+    except InvalidExpression as error:
+        raise BadPipe(error.finding) from None
+
+
+def _read_defaults(
+    text: str, start: int, position: int, items: bool
 ) -> tuple[Json | Missing | Reference, int]:
-    """Read the defaults, if there are any, and the closing brace. Also return where it ends."""
+    """Read the defaults at *position* of the reference that starts at *start*. Also return where
+    they end."""
     default: Json | Missing | Reference = Missing.DEFAULT
-    links: list[tuple[str, tuple[Step, ...], str]] = []
+    links: list[Reference] = []
     while sign := _DEFAULT.match(text, position):
         if (link := _NEXT.match(text, sign.end())) is None:
             default, position = _read_value(text, start, sign.end())
@@ -252,18 +335,13 @@ def _read_end(
                 f"{link[0]} stands for an item, and there is none.",
                 "There is an item only with for_each.",
             )
-        task, path, position = _read_own(text, link)
-        links.append((task, path, f"${text[link.start() : position].lstrip('$')}"))
-    closing = _CLOSE.match(text, position)
-    if closing is None:
-        raise BadReference(
-            f"{_excerpt(text, start)} is not a reference: its closing brace is missing.",
-            'Write ${OUTPUT[id].path}, ${OUTPUT[id].path ?? "default"}, or a quoted key such as '
-            '["a-b"].',
-        )
-    for task, path, own in reversed(links):
-        default = Reference(task, path, default, own)
-    return default, closing.end()
+        task, path, end = _read_own(text, link)
+        pipe, position = _read_pipe(text, end)
+        own = f"${text[link.start() : position].rstrip().lstrip('$')}"
+        links.append(Reference(task, path, text=own, pipe=pipe))
+    for one in reversed(links):
+        default = one._replace(default=default)
+    return default, position
 
 
 def _read_value(text: str, start: int, position: int) -> tuple[Json, int]:

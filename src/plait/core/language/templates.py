@@ -6,17 +6,18 @@ Text that is filled in is never parsed for references.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
-from ...errors import OutputTooLarge, ReferenceFailed
+from ...errors import ExpressionFailed, OutputTooLarge, ReferenceFailed
 from ..tools.output import Output
 from ..values.problems import some_of
 from ..values.schema import Place
 from ..values.strict import Json, dumps
 from .foreign import POINTERS
 from .lookalikes import MAX_CHARS
+from .pipes import Pipe
 from .references import (
     INDEX,
     ITEM,
@@ -28,27 +29,12 @@ from .references import (
     parse,
     written_step,
 )
+from .scope import Scope, evaluated
 
 MAX_ARGUMENT_BYTES = 8 * 2**20
 _HAS_PARTS = (dict, list)
 _MARK = re.compile(r"[{<%@#\[]")
 """The beginnings of references of other engines; some begin with a `$`, as ours do."""
-
-
-@dataclass(slots=True)
-class Scope:
-    """The values that references see when a task is ready: outputs of succeeded tasks, the item."""
-
-    outputs: Mapping[str, Output]
-    item: Json = None
-    index: int | None = None
-    names: Mapping[str, str] | None = None
-    """The keys in `outputs` of the tasks that expressions name, where they differ from the
-    names."""
-    began: float | None = None
-    """When the run began, in seconds since 1970, for functions of expressions."""
-    arguments: Json = None
-    """The arguments of the call whose answer a `repeat` reads."""
 
 
 Filling: TypeAlias = "tuple[Place, Reference | tuple[str | Reference, ...]]"
@@ -68,19 +54,34 @@ class Template:
     """The members whose names hold a `$`, or stand for a reference in another engine: references
     are not read in names."""
     found: tuple[tuple[Place, Reference], ...] = ()
-    """Each reference, also those that are defaults of others, with its place in the value."""
+    """Each reference, also those that are defaults of others or stand in their expressions, with
+    its place in the value."""
+    unread: tuple[Place, ...] = ()
+    """The places of references that cannot be read."""
 
     @property
     def references(self) -> tuple[Reference, ...]:
         return tuple([reference for _, reference in self.found])
 
     @property
+    def heads(self) -> Iterator[tuple[Place, Reference]]:
+        """Yield the references that are replaced by values, each with its place; they may have
+        others as their defaults."""
+        for place, part in self.fill or ():
+            for piece in (part,) if isinstance(part, Reference) else part:
+                if isinstance(piece, Reference):
+                    yield place, piece
+
+    @property
+    def has_pipes(self) -> bool:
+        return any(reference.pipe is not None for _, reference in self.found)
+
+    @property
     def has_copies(self) -> bool:
         """Whether a call with it has values of its own, beyond parts of outputs: texts with
-        references in them, lists made by `[*]`."""
+        references in them, lists made by `[*]`, results of expressions."""
         return any(
-            not isinstance(part, Reference) or Every.ELEMENT in part.path
-            for _, part in self.fill or ()
+            not isinstance(part, Reference) or part.makes_a_value for _, part in self.fill or ()
         )
 
     @property
@@ -94,8 +95,8 @@ class Template:
 
     @property
     def unknown(self) -> frozenset[Place]:
-        """The places whose values are known only when the template is filled in."""
-        return frozenset([place for place, _ in self.fill or ()])
+        """The places whose values are known only when the template is filled in, or not at all."""
+        return frozenset([place for place, _ in self.fill or ()] + [*self.unread])
 
     def resolve(self, scope: Scope) -> Json:
         """Fill in the references and return the value. Raises `ReferenceFailed` or
@@ -137,9 +138,21 @@ def compile_value(
         for piece in (part,) if isinstance(part, Reference) else part:
             if isinstance(piece, Reference):
                 found.append((place, piece))
-                if isinstance(piece.default, Reference):
-                    found += [(place, link) for link in piece.default.chain]
-    return Template(value, tuple(parts) or None, tuple(rest), tuple(keys), tuple(found)), bad
+                if piece.pipe is not None or isinstance(piece.default, Reference):
+                    found += [(place, link) for link in _linked(piece)]
+    unread = tuple([place for place, _ in bad])
+    fill = tuple(parts) or None
+    return Template(value, fill, tuple(rest), tuple(keys), tuple(found), unread), bad
+
+
+def _linked(reference: Reference) -> Iterator[Reference]:
+    """Yield the references that are defaults of *reference*, and those in expressions."""
+    for link in reference.chain:
+        if link is not reference:
+            yield link
+        for key in link.pipe.expression.references if link.pipe is not None else ():
+            is_item = str(key).startswith((ITEM, INDEX))
+            yield Reference(str(key) if is_item else key.id, text=str(key))
 
 
 def is_one_reference(template: Template) -> bool:
@@ -181,14 +194,30 @@ def value_of(reference: Reference, scope: Scope) -> Json:
 
 def _own_value(reference: Reference, scope: Scope) -> Json:
     if reference.task is ITEM:
-        return _walk(scope.item, reference.path, reference)
-    if reference.task is INDEX:
-        return _walk(scope.index, reference.path, reference)
-    if reference.task in scope.outputs:
-        return follow(scope.outputs[reference.task], reference)
-    raise ReferenceFailed(
-        f"{reference.text}: {reference.task} did not succeed, so it has no output"
-    )
+        value = _walk(scope.item, reference.path, reference)
+    elif reference.task is INDEX:
+        value = _walk(scope.index, reference.path, reference)
+    elif (output := scope.outputs.get(reference.task)) is not None:
+        value = follow(output, reference)
+        if reference.pipe is not None:
+            is_wrapped = output.is_wrapped and not reference.path
+            return _piped(reference, reference.pipe, value, scope, is_wrapped=is_wrapped)
+    else:
+        raise ReferenceFailed(
+            f"{reference.text}: {reference.task} did not succeed, so it has no output"
+        )
+    return value if reference.pipe is None else _piped(reference, reference.pipe, value, scope)
+
+
+def _piped(
+    reference: Reference, pipe: Pipe, value: Json, scope: Scope, *, is_wrapped: bool = False
+) -> Json:
+    """Put *value* through the expression of *reference*. Raises `ExpressionFailed`, or
+    `ReferenceFailed` for a quoted text with a missing reference."""
+    try:
+        return evaluated(pipe.expression, value, scope, is_wrapped=is_wrapped)
+    except (ExpressionFailed, ReferenceFailed) as error:
+        raise type(error)(f"{reference.text}: {error.message}", hint=error.hint) from None
 
 
 def _collect(value: Json, place: Place, texts: list[tuple[Place, str]], keys: list[Place]) -> None:
@@ -269,7 +298,7 @@ def _in_text(reference: Reference, scope: Scope) -> Json:
     answer is not meant."""
     value = value_of(reference, scope)
     for link in reference.chain:
-        output = None if link.path else scope.outputs.get(link.task)
+        output = None if link.path or link.pipe is not None else scope.outputs.get(link.task)
         if output is not None and output.is_wrapped and value is output.value:
             return output.value["result"]  # type: ignore[index,call-overload]  # as is_wrapped says
     return value

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ...errors import InvalidDag
 from ..expressions.evaluation import Expression, condition, expression
-from ..expressions.problems import InvalidExpression
+from ..expressions.problems import Finding, InvalidExpression
 from ..expressions.reports import EXAMPLE, problems_of
 from ..language.dag import Reading, Task
 from ..language.lookalikes import (
@@ -19,7 +19,7 @@ from ..language.lookalikes import (
     repaired,
     whole,
 )
-from ..language.references import BadReference, Reference, parse
+from ..language.references import BadPipe, BadReference, Reference, in_braces, parse
 from ..language.templates import Template, compile_value, is_one_reference
 from ..tools.catalog import Catalog, Tool
 from ..tools.policy import Policy, ToolPolicy
@@ -288,7 +288,13 @@ class _Checker:
         ambiguous."""
         counts = Counter(task.id for task, _ in self.planned)
         tasks = {task.id: task for task, _ in self.planned if counts[task.id] == 1}
-        flow = Flow(tasks, self.unread, learned_shape, lambda task: expressions.answer(task))
+        flow = Flow(
+            tasks,
+            self.unread,
+            learned_shape,
+            lambda task: expressions.answer(task),
+            lambda task, reference, of_items: expressions.piped(task, reference, of_items),
+        )
         mismatches = Mismatches(flow, self.problems, self.notes)
         ids = {**{id: id for id in self.malformed}, **self.ids}
         expressions = Expressions(tasks, ids, flow, self.problems, self.notes)
@@ -300,6 +306,7 @@ class _Checker:
             before = len(self.problems)
             if task.arguments.fill is not None or task.items is not None:
                 mismatches.look_at(task, path)
+                expressions.look_at_pipes(task, path)
             if task.items is not None:
                 items.look_at(task, path, before)
             if task.select is not None or task.when is not None or task.repeat is not None:
@@ -385,12 +392,32 @@ class _Checker:
             group = group_of(reference.task)
             if group is not None and group not in self.names.items:
                 self._no_group(path + written(place), group, task)
+        for place, reference in template.heads if template.has_pipes else ():
+            if (meant := in_braces(reference, part_at(value, place))) is not None:
+                note = f"{path}{written(place)}: {reference.text} was read as {meant}"
+                self.notes.append(note)
         for place, error in bad:
+            if isinstance(error, BadPipe):
+                self._bad_pipe(part_at(value, place), error.finding, path + written(place), task)
+                continue
             meant = repaired(part_at(value, place)) if self._may_guess else None
             fix = None if meant is None else Fix(Op.REPLACE, meant)
             hint = error.hint if fix is None else fix.advice
             self._say(path + written(place), "invalid_reference", str(error), hint, task.id, fix)
         return template
+
+    def _bad_pipe(self, text: str, finding: Finding, path: str, task: Task) -> None:
+        def parsed(fixed: str) -> tuple[()]:
+            try:
+                parse(fixed, items=True)
+            except BadPipe as error:
+                raise InvalidExpression(error.finding) from None
+            return ()
+
+        may_guess = self._may_guess
+        self.problems += problems_of(
+            text, [finding], parsed, path, task.id, otherwise=EXAMPLE, may_guess=may_guess
+        )
 
     def _no_group(self, path: str, id: str, task: Task) -> None:
         groups = self.names.items

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ..expressions.evaluation import Expression, condition, expression, test
 from ..expressions.nodes import Key, Source
-from ..expressions.problems import Finding
+from ..expressions.problems import Finding, InvalidExpression
 from ..expressions.reading import Reading, read, read_condition
 from ..expressions.reports import problems_of
 from ..expressions.shapes import (
@@ -22,11 +22,14 @@ from ..expressions.shapes import (
     of_value,
     or_null,
 )
-from ..language.references import ITEM, Missing, Reference
-from ..values.problems import MAX_GUESSES, Problem
+from ..language.pipes import Pipe
+from ..language.references import ITEM, BadPipe, BadReference, Missing, Reference, parse
+from ..values.problems import MAX_GUESSES, Problem, written
 from ..values.schema import Place
 from ..values.strict import Json, short
 from .flow import MAX_DEPTH, Flow
+from .names import item_named
+from .places import part_at
 from .plan import PlannedTask
 from .repeats import arguments_of, expressions_of, joined
 from .shapes import shape_of
@@ -75,6 +78,67 @@ class Expressions:
                 where = f"{path}.repeat.{place}"
                 look = self._read_test if compiled is test else self._read_repeat
                 self._report(planned, read[place], text, where, look, compiled)
+
+    def look_at_pipes(self, planned: PlannedTask, path: str) -> None:
+        """Check the expressions in the references of *planned*."""
+        for template, field in ((planned.arguments, planned.field), (planned.items, "for_each")):
+            if template is None or not template.has_pipes:
+                continue
+            for place, _ in template.fill or ():
+                text = part_at(template.value, place)
+                where = f"{path}.{field}{written(place)}"
+                self._report_pipes(planned, text, where, of_items=template is planned.items)
+
+    def _report_pipes(self, planned: PlannedTask, text: str, path: str, *, of_items: bool) -> None:
+        findings = self._read_pipes(planned, text, of_items)
+        found = problems_of(
+            text,
+            findings,
+            lambda fixed: self._read_pipes(planned, fixed, of_items),
+            path,
+            planned.id,
+            may_guess=len(self._problems) < MAX_GUESSES,
+        )
+        self._problems += found
+        for finding in () if found else findings:
+            self._note(path, finding)
+
+    def _read_pipes(self, planned: PlannedTask, text: str, of_items: bool) -> list[Finding]:
+        """Read the expressions of the references in *text*, which is a part of *planned*, or is
+        tried in its place."""
+        try:
+            pieces = parse(text, items=True)
+        except BadPipe as error:
+            raise InvalidExpression(error.finding) from None
+        except BadReference:
+            return []
+        found: list[Finding] = []
+        for piece in pieces:
+            for link in piece.chain if isinstance(piece, Reference) else ():
+                if link.pipe is not None:
+                    names, bound = planned.names, link
+                    if names is not None:
+                        has_own = planned.items is not None and not of_items
+                        bound = names.bound_reference(link, has_items=has_own)
+                    findings = self._read_pipe(planned, bound, link.pipe, of_items).findings
+                    found += [finding.moved(link.pipe.start) for finding in findings]
+        return found
+
+    def piped(self, planned: PlannedTask, reference: Reference, of_items: bool) -> Shape:
+        """Return the shape of what the expression of *reference* makes of its value. *of_items*
+        says whether that is the `for_each` of *planned*."""
+        assert reference.pipe is not None
+        return self._read_pipe(planned, reference, reference.pipe, of_items).shape
+
+    def _read_pipe(
+        self, planned: PlannedTask, reference: Reference, pipe: Pipe, of_items: bool
+    ) -> Reading:
+        given, is_output = pipe.expression, not reference.path
+        references = self._operands(planned, given, of_items=of_items)
+        for key in given.references:
+            if key.source is Source.OUTPUT:  # an unknown one was reported already
+                references.setdefault(key, ANY)
+        return read(given, self._at_path(planned, reference), references, is_output=is_output)
 
     def _report(
         self,
@@ -130,21 +194,30 @@ class Expressions:
     def _read_repeat(
         self, planned: PlannedTask, given: Expression, *, is_test: bool = False
     ) -> Reading:
-        references = {**self._seen(planned, given), _ARGUMENTS: arguments_of(planned, self._flow)}
+        references = {
+            **self._operands(planned, given),
+            _ARGUMENTS: arguments_of(planned, self._flow),
+        }
         return read(given, self._answer(planned), references, planned.id, is_test=is_test)
 
     def _read_test(self, planned: PlannedTask, given: Expression) -> Reading:
         return self._read_repeat(planned, given, is_test=True)
 
     def _read_select(self, planned: PlannedTask, select: Expression) -> Reading:
-        return read(select, self._answer(planned), self._seen(planned, select), planned.id)
+        return read(select, self._answer(planned), self._operands(planned, select), planned.id)
 
-    def _seen(self, planned: PlannedTask, given: Expression) -> dict[Key, Shape]:
-        """Return the shapes of what *given* may refer to, which is read for each answer."""
+    def _operands(
+        self, planned: PlannedTask, given: Expression, *, of_items: bool = False
+    ) -> dict[Key, Shape]:
+        """Return the shapes of the references that may stand in *given*. *of_items* says whether
+        that is the `for_each` of *planned*, which sees the items around it alone."""
         references = self._references(planned, self._named(planned, given))
-        is_in_items = planned.names is not None and planned.names.item_of is not None
-        if planned.items is not None or is_in_items:
-            references[Key(Source.ITEM)] = self._item(planned)
+        around = None if planned.names is None else planned.names.item_of
+        has_own = planned.items is not None and not of_items
+        if has_own or around is not None:
+            item = ITEM if has_own else item_named(ITEM, around or "")
+            if Key(Source.ITEM) in given.references:
+                references[Key(Source.ITEM)] = self._item(planned, item)
             references[Key(Source.INDEX)] = _INTEGER
         return references
 
@@ -244,13 +317,21 @@ class Expressions:
                 return list_of(either(*parts))
         return of_value(value)
 
-    def _reference(self, planned: PlannedTask, reference: Reference) -> Shape:
+    def _at_path(self, planned: PlannedTask, reference: Reference) -> Shape:
+        """Return the shape at the end of the path of *reference*."""
         judged = self._flow.piece(planned, reference)
         walk = judged.walk if judged.learned is None else judged.learned
         is_learned = judged.learned is not None
         shape = shape_of(self._flow.types(), walk.value.forms, is_learned=is_learned)
         for _ in range(walk.value.lists):
             shape = list_of(shape)
+        return shape
+
+    def _reference(self, planned: PlannedTask, reference: Reference) -> Shape:
+        if reference.pipe is not None:
+            shape = self.piped(planned, reference, of_items=False)
+        else:
+            shape = self._at_path(planned, reference)
         match reference.default:
             case Missing():
                 return shape
@@ -259,5 +340,5 @@ class Expressions:
             case value:
                 return either(not_null(shape), of_value(value))
 
-    def _item(self, planned: PlannedTask) -> Shape:
-        return shape_of(self._flow.types(), self._flow.source(planned, ITEM).forms)
+    def _item(self, planned: PlannedTask, name: str) -> Shape:
+        return shape_of(self._flow.types(), self._flow.source(planned, name).forms)

@@ -35,6 +35,7 @@ _TEXT: Forms = ((Part({"type": "string"}, {}),),)
 _LIST: Forms = ((Part({"type": "array"}, {}),),)
 
 LearnedShape: TypeAlias = Callable[[Tool], Schema | None]
+Piped: TypeAlias = Callable[[PlannedTask, Reference, bool], Shape]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,12 +83,16 @@ class Flow:
         unread: Mapping[str, frozenset[str]],
         learned_shape: LearnedShape | None = None,
         selected: Callable[[PlannedTask], Shape] = lambda planned: ANY,
+        piped: Piped = lambda planned, reference, of_items: ANY,
     ) -> None:
         self._tasks = tasks
         self._unread = unread
         self._learned_shape = learned_shape
         self._selected = selected
         """Gives the shape of what the `select` of a task makes of one answer."""
+        self._piped = piped
+        """Gives the shape of what the expression of a reference makes of its value; the flag says
+        whether that is the `for_each` of the task."""
         self._depth = 0
         self._room = MAX_ROOM
         self._outputs: dict[str, Source] = {}
@@ -109,13 +114,15 @@ class Flow:
 
     def value(self, planned: PlannedTask, place: Place, reference: Reference) -> Judgement:
         """Judge a reference that stands alone at *place* in the arguments of *planned*."""
-        source = self.source(planned, reference.task)
         schema = planned.tool.input
+        if reference.pipe is not None:
+            return self._judge(self._of_pipe(planned, reference), (), schema, place)
+        source = self.source(planned, reference.task)
         judged = self._judged.get((source, reference.path, schema, place))
         return judged or self._judge(source, reference.path, schema, place)
 
     def piece(self, planned: PlannedTask, reference: Reference) -> Judgement:
-        """Judge a reference in a longer text: whether its path leads anywhere."""
+        """Judge whether the path of a reference leads anywhere."""
         source = self.source(planned, reference.task)
         judged = self._judged.get((source, reference.path, None, ()))
         return judged or self._judge(source, reference.path, None, ())
@@ -127,7 +134,10 @@ class Flow:
 
     def list_(self, planned: PlannedTask, reference: Reference) -> Judgement:
         """Judge the reference that is the `for_each` of *planned*."""
-        judged = self.piece(planned, reference)
+        if reference.pipe is not None:
+            judged = self._judge(self._of_pipe(planned, reference, of_items=True), (), None, ())
+        else:
+            judged = self.piece(planned, reference)
         verdict = self.types().feeds(judged.walk.value, _LIST)
         return judged._replace(verdict=verdict, is_fine=judged.is_fine and verdict is not Fit.WRONG)
 
@@ -155,6 +165,16 @@ class Flow:
             if not isinstance(value, list | dict):
                 self._defaults[key] = verdict
         return verdict
+
+    def _of_pipe(
+        self, planned: PlannedTask, reference: Reference, *, of_items: bool = False
+    ) -> Source:
+        """Return the type of what the expression of *reference* makes of its value."""
+        shape = self._piped(planned, reference, of_items)
+        forms = self._listed(schema_of(shape), None)
+        if not has_learned_parts(shape):
+            return Source(forms)
+        return Source(forms, learned=self._listed(schema_of(shape, learned=True), None))
 
     def _may_be_missing(self, schema: Schema, place: Place) -> bool:
         holders = self.wanted(schema, place[:-1]) if place else NOTHING
@@ -349,6 +369,8 @@ class Flow:
             case (((), Reference() as reference),) if reference.last in (Missing.DEFAULT, []):
                 sources = [
                     self._element_of(self.source(planned, link.task), link.path)
+                    if link.pipe is None
+                    else self._element_of(self._of_pipe(planned, link, of_items=True), ())
                     for link in reference.chain
                 ]
                 return Source(united([source.forms for source in sources]))

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
-from ...errors import CallError, ReferenceFailed
+from ...errors import CallError, ExpressionFailed, ReferenceFailed
 from ..language.references import ITEM, Every, Reference
-from ..language.templates import Filling, Scope, Template, value_of
+from ..language.scope import Scope
+from ..language.templates import Filling, Template, value_of
 from ..values.problems import MAX_GUESSES, Fix, Op, Problem, slip_of, written
 from ..values.schema import Complaint, Place
 from ..values.strict import Json, JsonObject, NotStrict, measure
@@ -112,6 +113,9 @@ class _ItemCheck:
             except ReferenceFailed as error:
                 missing = True
                 yield self._nothing_there(reference, error, item, index)
+            except ExpressionFailed as error:
+                missing = True
+                yield self._problem(index, (), error.code, f"{error}.", error.hint, None)
         if missing or self._planned.is_value:
             return
         try:
@@ -171,7 +175,7 @@ class _ItemCheck:
         for item in self._items[:MAX_COMPARED]:
             try:
                 value_of(reference, Scope({}, item, 0))
-            except ReferenceFailed:
+            except CallError:
                 continue
             return True
         return False
@@ -186,7 +190,7 @@ class _ItemCheck:
         place: Place = ()
         fix: Fix | None = None
         pieces = self._fill[source]
-        if isinstance(pieces, Reference) and pieces.task == ITEM:
+        if isinstance(pieces, Reference) and pieces.task == ITEM and pieces.pipe is None:
             steps = [step for step in pieces.path if isinstance(step, str) or step in range(10**9)]
             if len(steps) == len(pieces.path):  # neither `[*]` nor an index from the end
                 place = (*cast("list[str | int]", steps), *complaint.place[len(source) :])
@@ -213,7 +217,11 @@ def _references(part: Filling) -> list[Reference]:
 
 def _is_known(part: Filling) -> bool:
     """Return whether all references of *part*, also those that are defaults, are to the item."""
-    return all(link.is_own_item for one in _references(part) for link in one.chain)
+    return all(
+        link.is_own_item and (link.pipe is None or not link.pipe.names_others)
+        for one in _references(part)
+        for link in one.chain
+    )
 
 
 def _object(value: Json) -> JsonObject:

@@ -194,8 +194,8 @@ class Links:
                 f"{path}.trigger_rule: one_failed runs this task after a failure of one that it "
                 "depends on, and it depends on none, so it never runs; write depends_on"
             )
-        of_items = items.references if items is not None else ()
-        for reference in (*arguments.references, *of_items):
+        of_items = [] if items is None else [link for _, one in items.heads for link in one.chain]
+        for reference in [link for _, one in arguments.heads for link in one.chain] + of_items:
             is_kept = reference.task in self._lists  # also after failures of some items
             if not (reference.is_guarded or reference.is_item or is_kept):
                 default = "[]" if reference in of_items else "null"

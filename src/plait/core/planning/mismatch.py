@@ -3,7 +3,7 @@ certain, notes where it is likely, and the fixed text where it is certain."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from ..language.references import FROM_TEXT, Missing, Reference, Step
 from ..language.templates import Template
@@ -55,6 +55,8 @@ class Mismatches:
             self._items(planned, planned.items, f"{path}.for_each")
         for place, pieces in planned.arguments.fill or ():
             if isinstance(pieces, Reference):
+                if pieces.pipe is not None and not self._is_there(planned, path, place, pieces):
+                    continue
                 judged = self._flow.value(planned, place, pieces)
                 default = None
                 if pieces.default is not Missing.DEFAULT:
@@ -67,13 +69,15 @@ class Mismatches:
                 self._text(planned, path, place, pieces)
 
     def _items(self, planned: PlannedTask, items: Template, path: str) -> None:
-        for place, reference in items.found:
+        for place, reference in [(place, link) for place, one in items.heads for link in one.chain]:
+            at = Location(planned, path + written(place), place, reference, reference.text)
+            if reference.pipe is not None:
+                self._path(at, self._flow.piece(planned, reference))
             judged = (
                 self._flow.piece(planned, reference)
                 if place
                 else self._flow.list_(planned, reference)
             )
-            at = Location(planned, path + written(place), place, reference, reference.text)
             if place or judged.verdict is not Fit.WRONG or judged.walk.stopped is not None:
                 self._path(at, judged)
             elif reference.is_guarded:
@@ -87,19 +91,21 @@ class Mismatches:
         """Check the paths of the references that are defaults; whether their values fit is said
         with the first."""
         for link in reference.chain:
-            judged = self._flow.value(planned, place, link)
-            if not judged.is_fine:
-                self._path(location_of(planned, path, place, link), judged)
+            self._is_there(planned, path, place, link)
+
+    def _is_there(
+        self, planned: PlannedTask, path: str, place: Place, reference: Reference
+    ) -> bool:
+        """Check whether the path of *reference* leads anywhere, whatever becomes of its value."""
+        judged = self._flow.piece(planned, reference)
+        if not judged.is_fine:
+            self._path(location_of(planned, path, place, reference), judged)
+        return judged.walk.stopped is None
 
     def _text(
         self, planned: PlannedTask, path: str, place: Place, pieces: tuple[str | Reference, ...]
     ) -> None:
-        references = {
-            link.text: link
-            for piece in pieces
-            if isinstance(piece, Reference)
-            for link in piece.chain
-        }
+        references = {link.text: link for link in _links(pieces)}
         for reference in references.values():
             judged = self._flow.piece(planned, reference)
             if not judged.is_fine:
@@ -200,7 +206,7 @@ class Mismatches:
         value = judged.walk.value
         hints = [] if fix is None else [f"Write {short(fix, MAX_SHOWN)}."]
         fields = self._fields(value.forms) if not value.lists else {}
-        if not fields and fix is None and at.reference.path:
+        if not fields and fix is None and at.reference.path and at.reference.pipe is None:
             fields = self._fields(judged.walk.before)  # its siblings
         hints += [listed(fields)] if fields else []
         hints.append(f"Signature: {at.planned.tool.signature}")
@@ -210,7 +216,7 @@ class Mismatches:
         """Return a rewritten reference that fits: into an SDK's wrapper, or a list around the
         value."""
         value, reference = judged.walk.value, at.reference
-        if reference.is_guarded or not value.forms:
+        if reference.is_guarded or reference.pipe is not None or not value.forms:
             return None
         wanted = self._flow.wanted(at.planned.tool.input, at.place)
         types = self._flow.types()
@@ -295,6 +301,13 @@ class Mismatches:
             return
         self._room_for_notes -= 1
         self._notes.append(f"{at.path}: {text}")
+
+
+def _links(pieces: Reference | tuple[str | Reference, ...]) -> Iterator[Reference]:
+    """Yield the references in *pieces*, each with those that are its defaults."""
+    for piece in (pieces,) if isinstance(pieces, Reference) else pieces:
+        if isinstance(piece, Reference):
+            yield from piece.chain
 
 
 def _near(step: Step, fields: Mapping[str, str]) -> tuple[str | None, str | None]:

@@ -57,21 +57,29 @@ class Names:
         if not self.before or template.fill is None:
             return template
         fill = tuple([self._filling(part, has_items) for part in template.fill])
-        found = tuple([(place, self._reference(one, has_items)) for place, one in template.found])
+        found = tuple(
+            [
+                (place, self.bound_reference(one, has_items=has_items))
+                for place, one in template.found
+            ]
+        )
         return Template(template.value, fill, template.texts, template.keys, found)
 
     def _filling(self, part: Filling, has_items: bool) -> Filling:
         place, pieces = part
         if isinstance(pieces, Reference):
-            return place, self._reference(pieces, has_items)
+            return place, self.bound_reference(pieces, has_items=has_items)
         return place, tuple(
             [
-                self._reference(piece, has_items) if isinstance(piece, Reference) else piece
+                self.bound_reference(piece, has_items=has_items)
+                if isinstance(piece, Reference)
+                else piece
                 for piece in pieces
             ]
         )
 
-    def _reference(self, reference: Reference, has_items: bool) -> Reference:
+    def bound_reference(self, reference: Reference, *, has_items: bool) -> Reference:
+        """Return *reference* as `bound` does a template."""
         task = reference.task
         if task in (ITEM, INDEX):
             group = self.item_of
@@ -83,7 +91,9 @@ class Names:
             bound = self.ids.get(task, task)
         default = reference.default
         if isinstance(default, Reference):
-            return reference._replace(task=bound, default=self._reference(default, has_items))
+            return reference._replace(
+                task=bound, default=self.bound_reference(default, has_items=has_items)
+            )
         return reference._replace(task=bound)
 
 

@@ -7,7 +7,8 @@ import heapq
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from ..language.templates import Scope, Template
+from ..language.scope import Scope
+from ..language.templates import Template
 from ..planning.plan import Plan, PlannedTask
 from ..scheduling.conflicts import Conflicts
 from ..scheduling.events import (

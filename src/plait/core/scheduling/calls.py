@@ -15,7 +15,8 @@ from ...errors import (
     ReferenceFailed,
 )
 from ..language.references import FROM_TEXT, ITEM
-from ..language.templates import MAX_ARGUMENT_BYTES, Scope, Template, value_of
+from ..language.scope import Scope, evaluated
+from ..language.templates import MAX_ARGUMENT_BYTES, Template, value_of
 from ..planning.omissions import left_out
 from ..planning.plan import PlannedTask
 from ..tools.catalog import Tool
@@ -27,8 +28,6 @@ from .state import Items, TaskCall, TaskState
 
 if TYPE_CHECKING:  # a start without a DAG does not need them
     from ..expressions.evaluation import Expression
-    from ..expressions.frame import Operand
-    from ..expressions.nodes import Key as ReferenceKey
 
 MAX_ITEMS = 1_000
 MAX_COPIED_BYTES = 16 * 2**20
@@ -159,10 +158,10 @@ def _check_size(template: Template, scope: Scope, what: str) -> None:
     sizes: dict[int, int] = {}
     parts: list[Json] = []  # each lives, so that its id is its own
     total = 0
-    for reference in template.references:
+    for _, reference in template.heads:
         try:
             part = value_of(reference, scope)
-        except ReferenceFailed:
+        except CallError:
             return  # filling them in says so
         if id(part) not in sizes:
             sizes[id(part)] = measure(part, is_decoded=True)
@@ -248,12 +247,8 @@ def selected(select: Expression, output: Output, scope: Scope) -> Output:
 def applied(field: str, expression: Expression, output: Output, scope: Scope) -> Json:
     """Evaluate *expression*, which stands in *field*, over *output*. Raises `ExpressionFailed` or
     `ReferenceFailed`."""
-    bindings = {key: _operand(key, scope) for key in expression.references}
-    known = {key: operand for key, operand in bindings.items() if operand is not None}
     try:
-        return expression.evaluate(
-            output.value, known, is_wrapped=output.is_wrapped, start=scope.began
-        )
+        return evaluated(expression, output.value, scope, is_wrapped=output.is_wrapped)
     except (ExpressionFailed, ReferenceFailed) as error:
         raise type(error)(f"{field}: {error.message}", hint=error.hint) from None
 
@@ -263,19 +258,3 @@ def inner_value(output: Output | None) -> Json:
     value = None if output is None else output.value
     is_wrapper = output is not None and output.is_wrapped and isinstance(value, dict)
     return value["result"] if is_wrapper else value  # type: ignore[index,call-overload]  # as is_wrapper says
-
-
-def _operand(key: ReferenceKey, scope: Scope) -> Operand | None:
-    """Return the value of a reference in an expression; None if its task has no output."""
-    from ..expressions.frame import Operand
-    from ..expressions.nodes import Source
-
-    match key.source:
-        case Source.ITEM:
-            return Operand(scope.item)
-        case Source.INDEX:
-            return Operand(scope.index)
-        case Source.ARGUMENTS:
-            return Operand(scope.arguments)
-    found = scope.outputs.get((scope.names or {}).get(key.id, key.id))
-    return None if found is None else Operand(found.value, found.is_wrapped)

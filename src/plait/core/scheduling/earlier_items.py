@@ -16,7 +16,8 @@ from itertools import chain, islice, repeat
 from ...errors import CallError
 from ..language.dag import Task
 from ..language.references import INDEX, Reference
-from ..language.templates import Scope, compile_value, follow
+from ..language.scope import Scope
+from ..language.templates import compile_value, follow
 from ..planning.plan import PlannedTask
 from ..tools.output import Output
 from ..values.strict import Json, encode

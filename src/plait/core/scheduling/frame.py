@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from ..language.references import INDEX, ITEM
-from ..language.templates import Scope
+from ..language.scope import Scope
 from ..planning.names import item_named
 from ..planning.plan import Plan, PlannedTask
 from ..tools.output import Output

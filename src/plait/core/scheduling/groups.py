@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...errors import CallError
-from ..language.templates import Scope
+from ..language.scope import Scope
 from ..planning.plan import PlannedTask
 from ..tools.output import Output
 from ..values.strict import Json

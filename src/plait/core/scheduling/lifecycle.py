@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from ...errors import CallError, CallTimeout, InvalidOutput, OutputTooLarge
-from ..language.templates import Scope
+from ..language.scope import Scope
 from ..planning.plan import PlannedTask
 from ..tools.output import Output
 from ..values.problems import written

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ...errors import CallTimeout, LimitExceeded
-from ..language.templates import Scope
+from ..language.scope import Scope
 from ..tools.output import Output
 from ..values.problems import written
 from ..values.strict import Json, JsonObject
