@@ -11,8 +11,10 @@ from plait.core.results.record import RunStatus
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.rates import Rate
 from plait.core.tools.policy import Rule
+from plait.core.values.strict import dumps
 from plait.engine.gateway import GatewayLimits
 from plait.errors import InvalidDag
+from plait.upstream.answers import run_answer
 
 from .conftest import House, task
 
@@ -354,3 +356,32 @@ async def test_references_always_see_the_whole_output_up_to_its_limit(house: Hou
         result = await gateway.execute({"tasks": [task("a", x="y" * 200), task("b", x="y" * 50)]})
     assert [task.status for task in result.tasks] == ["failed", "success"]
     assert result.errors[0].code == "output_too_large"
+
+
+async def test_a_large_output_is_a_preview_with_its_size_its_shape_and_a_call(house: House) -> None:
+    log = "\n".join([*[f"step {n}: ok" for n in range(3_000)], "ERROR: no space left", "end"])
+    issues = [{"number": n, "body": "x" * 20} for n in range(40)]
+    async with house.gateway() as gateway:
+        result = await gateway.execute(
+            {"tasks": [task("log", log=log, code=1), task("issues", items=issues), task("s", x=1)]}
+        )
+    answer: Any = run_answer(result, 24_000, detail="concise").structured_content
+    assert answer["outputs"]["issues"] == {"items": issues}
+    assert answer["outputs"]["s"] == {"x": 1}
+    preview = answer["outputs"]["log"]
+    assert 1_900 < len(dumps(preview)) <= 2_000
+    assert preview["log"].startswith("step 0: ok\nstep 1")
+    assert preview["log"].endswith("ERROR: no space left\nend")
+    assert answer["truncated"] == [
+        {
+            "id": "log",
+            "chars": len(dumps({"log": log, "code": 1})),
+            "shape": "{log: text of 3,002 lines, code}",
+            "get_run": {
+                "run_id": result.run_id,
+                "task": "log",
+                "select": "lines(log)[?contains(@, 'ERROR')]",
+            },
+        }
+    ]
+    assert len(dumps(answer)) < 24_000 // 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,9 +12,16 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from plait.core.values.strict import dumps, loads
-from plait.upstream.budget import cut, fair, fit, size_within
+from plait.upstream.budget import PREVIEW, cut, fair, fit, size_within
+from plait.upstream.outlines import outline
 
 HINT = "Read on with get_run."
+
+
+def about(id: str, value: Any) -> Any:
+    return {"shape": "any", "get_run": {"run_id": "r_abcdefghijkl", "task": id, "offset": 0}}
+
+
 leaves = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=40), st.integers(50, 3000).map(lambda n: 'é"\n' * n), st.integers(0,
@@ -54,7 +62,7 @@ documents = st.fixed_dictionaries(
 def test_an_answer_stays_within_its_limit_and_names_whatever_was_cut(
     document: dict[str, Any], limit: int
 ):
-    shown: Any = fit(document, limit, uri=lambda id: f"plait://runs/r/tasks/{id}", hint=HINT)
+    shown: Any = fit(document, limit, outline=about, hint=HINT)
     assert len(dumps(shown)) <= limit
     assert loads(dumps(shown)) == shown
     if len(dumps(document)) <= limit:
@@ -62,6 +70,7 @@ def test_an_answer_stays_within_its_limit_and_names_whatever_was_cut(
         return
     assert shown.keys() >= document.keys()
     named = {entry["id"] for entry in shown.get("truncated", ())}
+    assert all(len(dumps(shown["outputs"][id])) <= PREVIEW for id in named)
     whole = {
         id for id, value in shown.get("outputs", {}).items() if value == document["outputs"][id]
     }
@@ -75,9 +84,7 @@ def test_an_answer_stays_within_its_limit_and_names_whatever_was_cut(
     for name in ("outputs", "metrics"):
         missing = document[name].keys() - shown.get(name, {}).keys()
         assert len(missing) == omitted.get(name, 0)
-    assert (HINT in shown.get("notes", ())) == bool(
-        named or omitted.get("outputs")
-    ) or "notes" in omitted
+    assert (HINT in shown.get("notes", ())) == bool(omitted.get("outputs")) or "notes" in omitted
 
 
 @settings(max_examples=200, deadline=None)
@@ -122,8 +129,8 @@ def test_members_within_their_share_are_not_cut(
         return
     assert [entry["id"] for entry in shown["truncated"]] == ["long"]
     cut_apart = {"outputs": {**document["outputs"], "long": shown["outputs"]["long"]}}
-    noted = {"truncated": shown["truncated"], "notes": [HINT, *document["notes"]]}
-    assert shown == {**document, **cut_apart, **noted}
+    assert shown == {**document, **cut_apart, "truncated": shown["truncated"]}
+    assert PREVIEW - 4 <= len(dumps(shown["outputs"]["long"])) <= PREVIEW or limit < 6_000
 
 
 @settings(max_examples=70, deadline=None)
@@ -154,7 +161,7 @@ def test_room_is_shared_so_that_only_what_is_above_the_common_share_is_cut(
 
 
 def test_a_list_keeps_its_first_elements_and_says_how_many_follow():
-    assert cut(list(range(200)), 40) == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, "… 189 more"]
+    assert cut(list(range(200)), 40) == [0, 1, 2, 3, 4, 5, 6, 7, 8, "… 191 more of 200"]
 
 
 def test_a_long_text_keeps_its_head_and_its_tail():
@@ -172,15 +179,57 @@ def test_an_object_keeps_every_member_it_can_and_shares_the_room_between_them():
     assert abs(len(str(shown["body"])) - len(str(shown["more"]))) <= 2
 
 
-def test_what_small_outputs_do_not_need_goes_to_the_large_one():
+def test_a_cut_output_is_a_preview_however_much_room_there_is():
     outputs: Any = {"small": 1, "large": "x" * 30_000, "tiny": [2]}
     shown: Any = fit(
-        {"status": "success", "run_id": "r", "outputs": outputs, "truncated": []}, 10_000
+        {"status": "success", "run_id": "r", "outputs": outputs, "truncated": []},
+        10_000,
+        outline=about,
     )
     assert shown["outputs"]["small"] == 1
     assert shown["outputs"]["tiny"] == [2]
-    assert len(shown["outputs"]["large"]) > 9_000
-    assert shown["truncated"] == [{"id": "large", "chars": 30_000, "uri": "large"}]
+    assert PREVIEW - 4 <= len(dumps(shown["outputs"]["large"])) <= PREVIEW
+    assert shown["truncated"] == [{"id": "large", "chars": 30_000, **about("large", "")}]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "whole"),
+    [
+        ([30_000, 500], [1]),
+        ([30_000, *[1_000] * 20], [*range(1, 21)]),
+        ([20_000, 20_000], [0]),
+        ([12_000, 15_000, 500], [0, 2]),
+        ([15_000, 12_000, 500], [1, 2]),
+        ([4_400] * 6, [0, 1, 2, 3]),
+        ([23_500], [0]),
+        ([24_500], []),
+        ([30_000] * 300, []),
+    ],
+)
+def test_small_outputs_are_whole_before_large_ones_take_their_room(
+    sizes: list[int], whole: list[int]
+):
+    outputs: Any = {f"t{n}": "x" * size for n, size in enumerate(sizes)}
+    document: Any = {"status": "success", "run_id": "r", "outputs": outputs, "truncated": []}
+    shown: Any = fit(document, 24_000, outline=about, hint=HINT)
+    assert len(dumps(shown)) <= 24_000
+    kept = {id for id, value in shown["outputs"].items() if value == outputs[id]}
+    assert kept == {f"t{n}" for n in whole}
+    cut_short = [entry["id"] for entry in shown["truncated"]]
+    assert len(kept) + len(cut_short) + shown.get("omitted", {}).get("outputs", 0) == len(sizes)
+
+
+def test_what_cut_outputs_leave_goes_to_errors_and_tasks():
+    errors: list[Any] = [
+        {"id": f"t{n}", "code": "tool_error", "message": "m" * 150} for n in range(100)
+    ]
+    outputs: Any = {"log": "x" * 100_000}
+    document: Any = {"status": "partial", "run_id": "r", "errors": errors, "outputs": outputs}
+    shown: Any = fit(document, 24_000, outline=about)
+    assert len(dumps(shown["outputs"]["log"])) > PREVIEW - 4
+    assert shown["errors"] == errors
+    assert len(dumps(errors)) > 4 * PREVIEW
+    assert len(dumps(shown)) <= 24_000
 
 
 @pytest.mark.parametrize("failed", [1, 2, 3, 10])
@@ -257,7 +306,10 @@ def test_cutting_costs_what_the_answer_costs_and_not_what_was_cut():
     outputs = {f"t{n}": flat if n % 2 else nested for n in range(2_000)}
     start = time.process_time()
     shown = fit(
-        {"status": "success", "outputs": outputs}, 24_000, sizes=dict.fromkeys(outputs, 2**21)
+        {"status": "success", "outputs": outputs},
+        24_000,
+        outline=partial(outline, "r"),
+        sizes=dict.fromkeys(outputs, 2**21),
     )
     assert time.process_time() - start < 2
     assert len(json.dumps(shown, ensure_ascii=False, separators=(",", ":"))) <= 24_000

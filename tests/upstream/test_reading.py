@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import pytest
 
+from plait.core.values.strict import dumps
+
 from .conftest import Connect, first_text, sleep, structured, task
 
 pytestmark = pytest.mark.virtual_time
@@ -25,10 +27,13 @@ async def test_outputs_above_the_limit_are_cut_and_can_be_read_on(connect: Conne
         assert answer["outputs"]["b"] == {"x": 1}
         run = answer["run_id"]
         whole = json.dumps({"items": list(range(5_000))}, separators=(",", ":"))
+        call = {"run_id": run, "task": "a", "select": "items[-10:]"}
         assert answer["truncated"] == [
-            {"id": "a", "chars": len(whole), "uri": f"plait://runs/{run}/tasks/a"}
+            {"id": "a", "chars": len(whole), "shape": "{items: [number] (5,000)}", "get_run": call}
         ]
-        assert f'get_run(run_id="{run}"' in answer["notes"][0]
+        assert len(dumps(answer["outputs"]["a"])) <= 2_000
+        last = structured(await client.call_tool("get_run", call))
+        assert last["value"] == [*range(4_990, 5_000)]
 
         read = ""
         offset: int | None = 0
@@ -66,9 +71,27 @@ async def test_a_page_stays_within_the_limit_however_much_its_text_grows_as_json
         run = structured(await client.call_tool("execute_dag", {"tasks": [task("a", "s:text")]}))[
             "run_id"
         ]
-        result = await client.call_tool("get_run", {"run_id": run, "task": "a"})
+        result = await client.call_tool("get_run", {"run_id": run, "task": "a", "offset": 0})
     assert 1_900 < len(first_text(result)) <= 2_000
     assert structured(result)["next_offset"] == len(structured(result)["text"])
+
+
+@pytest.mark.parametrize("select", [None, "@", "split(@, 'x')[0]"])
+async def test_what_does_not_fit_and_is_not_paged_is_a_preview_with_a_call_that_reads_on(
+    connect: Connect, select: str | None
+):
+    async with connect() as client:
+        document = {"tasks": [task("a", "s:text")]}
+        run = structured(await client.call_tool("execute_dag", document))["run_id"]
+        request = {"run_id": run, "task": "a"} | ({"select": select} if select else {})
+        preview = structured(await client.call_tool("get_run", request))
+        page = structured(await client.call_tool("get_run", preview["get_run"]))
+    assert (preview["chars"], preview["shape"]) == (100_000, "text of 20,000 lines")
+    assert 1_990 < len(dumps(preview["value"])) <= 2_000
+    assert preview["value"].startswith("line\nline")
+    assert preview["value"].endswith("line\n")
+    assert preview["get_run"] == {**request, "offset": 1_300, "limit": 8_000}
+    assert (page["offset"], len(page["text"]), page["next_offset"]) == (1_300, 8_000, 9_300)
 
 
 async def test_select_reads_a_part_of_an_output(connect: Connect):

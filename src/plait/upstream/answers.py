@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 import mcp_types as types
 from pydantic import TypeAdapter
@@ -13,6 +14,7 @@ from ..core.values.problems import Problem
 from ..core.values.strict import Json, JsonObject, dumps
 from .budget import fit
 from .links import MOST_BLOCKS, AddressOf, as_it_is, outputs_with_addresses
+from .outlines import outline
 from .strictest import fit_media
 
 MAX_ATTACHMENT_CHARS = 4 * 2**20
@@ -75,10 +77,9 @@ def run_answer(
     shown = fit(
         document,
         limit,
-        uri=lambda id: task_uri(result.run_id, id),
+        outline=partial(outline, result.run_id),
         sizes={id: result.record.tasks[id].output_bytes or 0 for id in result.outputs},
-        hint=f'Read what was cut with get_run(run_id="{result.run_id}", task=…), by select or '
-        "offset.",
+        hint=f'Read an output that is left out with get_run(run_id="{result.run_id}", task=…).',
     )
     return answer(shown, is_error=result.status.is_error, blocks=blocks)
 

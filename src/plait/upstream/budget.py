@@ -2,10 +2,12 @@
 
 *The idea.* A document that does not fit is cut so that it stays valid JSON and says what is
 missing. Lists keep their first elements, objects their first members, long texts head and tail.
-Room is shared fairly: what one part does not need goes to the others. `outputs` are cut one by one,
-so that each answer tells which of them to read in full.
+Room is shared fairly: what one part does not need goes to the others. Each of the `outputs` is
+whole, small ones first, or a preview: more of what is cut would take room from the rest and still
+not be the whole. `truncated` says of each preview what it is of, and how to read on.
 
-*The invariants.* The result is at most as long as the limit. Nothing is measured further than it
+*The invariants.* The result is at most as long as the limit, a preview at most `PREVIEW` long.
+Nothing is measured further than it
 could be shown, so the cost depends on the size of what is shown, not on the size of what is cut.
 """
 
@@ -13,37 +15,50 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 from ..core.values.strict import Json, JsonObject, dumps
 
 EXACT = 2**20
 """Most bytes of a cut output whose length is given in characters; above, it is given in bytes."""
+PREVIEW = 2_000
+"""Most characters of compact JSON of an output that is cut."""
 LEAST_SHOWN = 24
 """Least characters of a value: with less room it is left out, and counted."""
 _escaped = re.compile(r'[\x00-\x1f"\\]').search
 """Finds a character that JSON escapes."""
 
+SHORT = 120
+"""Characters of an output for which it is not asked what a preview of it would take."""
 _SMALL = 60
 _WEIGHTS = {"outputs": 4, "errors": 3, "tools": 4}
+
+
+Outline: TypeAlias = Callable[[str, Json], JsonObject]
+"""Says of the output of a task, which is cut, what it is of and how to read on."""
+
+
+def _nothing(_: str, __: Json) -> JsonObject:
+    return {}
 
 
 def fit(
     document: JsonObject,
     limit: int,
     *,
-    uri: Callable[[str], str] = str,
+    outline: Outline = _nothing,
     sizes: Mapping[str, int] | None = None,
     hint: str = "",
 ) -> JsonObject:
     """Return *document* in at most *limit* characters of compact JSON; itself, if it fits.
 
-    `outputs` are cut one by one and listed in `truncated` with their length and *uri*; *hint* is
-    then added to the notes. Entries left out of other members are counted in `omitted`. *sizes* are
-    the outputs' sizes in bytes, where known.
+    `outputs` are cut one by one and listed in `truncated` with their length and *outline*. Entries
+    left out of any member are counted in `omitted`; *hint* is added to the notes if outputs are.
+    *sizes* are the outputs' sizes in bytes, where known.
     """
     if size_within(document, limit) <= limit:
         return document
-    cutter = _Cutter(document, limit, uri, sizes or {}, hint)
+    cutter = _Cutter(document, limit, outline, sizes or {}, hint)
     cut = cutter.cut()
     if size_within(cut, limit) <= limit:
         return cut
@@ -61,12 +76,12 @@ class _Cutter:
         self,
         document: JsonObject,
         limit: int,
-        uri: Callable[[str], str],
+        outline: Outline,
         sizes: Mapping[str, int],
         hint: str,
     ) -> None:
         self.document = document
-        self.uri = uri
+        self.outline = outline
         self.sizes = sizes
         self.hint = hint
         self.big = [name for name, value in document.items() if size_within(value, _SMALL) > _SMALL]
@@ -82,21 +97,23 @@ class _Cutter:
         """Characters for the big members, besides everything else and the account of the cuts."""
 
     def cut(self) -> JsonObject:
-        needs = [size_within(self.document[name], self.room) for name in self.big]
-        shares = dict(
-            zip(
-                self.big,
-                fair(needs, self.room, [_WEIGHTS.get(name, 1) for name in self.big]),
-                strict=True,
-            )
-        )
-        shown: JsonObject = {
-            name: self._member(name, share) for name, share in shares.items() if name != "outputs"
+        others = [name for name in self.big if name != "outputs"]
+        room = self.room
+        if len(others) < len(self.big):  # the others get what outputs leave, and outputs the rest
+            shown = self._outputs(self._shares(self.big, room)["outputs"])
+            room -= size_within(shown, room) + sum(len(dumps(cut)) + 1 for cut in self.cut_outputs)
+        shown = {
+            name: self._member(name, share) for name, share in self._shares(others, room).items()
         }
-        left = self.room - sum(size_within(value, self.room) for value in shown.values())
-        if "outputs" in shares:
+        if len(others) < len(self.big):
+            left = self.room - sum(size_within(value, self.room) for value in shown.values())
             shown["outputs"] = self._outputs(left)
         return self._assembled(shown)
+
+    def _shares(self, names: list[str], room: int) -> dict[str, int]:
+        needs = [size_within(self.document[name], room) for name in names]
+        weights = [_WEIGHTS.get(name, 1) for name in names]
+        return dict(zip(names, fair(needs, room, weights), strict=True))
 
     def _member(self, name: str, room: int) -> Json:
         match self.document[name]:
@@ -119,31 +136,31 @@ class _Cutter:
     def _outputs(self, room: int) -> JsonObject:
         outputs = self.document["outputs"]
         assert isinstance(outputs, dict)
-        entries: dict[str, int] = {}
+        entries: dict[str, JsonObject] = {}
 
         def account(id: str) -> int:
-            entries[id] = len(dumps(self._entry(id, 10**12))) + 1
-            return entries[id]
+            if id not in entries:
+                entries[id] = {"id": id, "chars": 10**12, **self.outline(id, outputs[id])}
+            return len(dumps(entries[id])) + 1
 
-        rooms = shared(outputs, room - len("{}") + len(","), account)
+        rooms = previewed(outputs, room - len("{}") + len(","), account)
+        self.omitted.pop("outputs", None)
         self._count_omitted("outputs", len(outputs) - len(rooms))
+        self.cut_outputs = []
         shown: JsonObject = {}
         for id, own in rooms.items():
             value = outputs[id]
             if size_within(value, own) <= own:
                 shown[id] = value
+                continue
+            shown[id] = cut(value, own - account(id))
+            if isinstance(value, str):
+                chars = len(value)
             else:
-                shown[id] = cut(value, own - entries[id])
-                if isinstance(value, str):
-                    chars = len(value)
-                else:
-                    size = self.sizes.get(id, 0)
-                    chars = size if size > EXACT else len(dumps(value))
-                self.cut_outputs.append(self._entry(id, chars))
+                size = self.sizes.get(id, 0)
+                chars = size if size > EXACT else len(dumps(value))
+            self.cut_outputs.append({**entries[id], "chars": chars})
         return shown
-
-    def _entry(self, id: str, chars: int) -> JsonObject:
-        return {"id": id, "chars": chars, "uri": self.uri(id)}
 
     def _assembled(self, shown: JsonObject) -> JsonObject:
         whole: JsonObject = {}
@@ -155,7 +172,7 @@ class _Cutter:
             whole.setdefault("omitted", self.omitted)
         if self.cut_outputs:
             whole["truncated"] = self.cut_outputs
-        if self.hint and (self.cut_outputs or "outputs" in self.omitted):
+        if self.hint and "outputs" in self.omitted:
             notes = whole.get("notes")
             whole["notes"] = [self.hint, *(notes if isinstance(notes, list) else [])]
         return whole
@@ -239,17 +256,35 @@ def _object_within(members: JsonObject, most: int) -> int:
     return size
 
 
-def shared(
-    members: JsonObject, room: int, account: Callable[[str], int] = lambda name: 0
-) -> dict[str, int]:
-    """Return the first *members* that fit in *room*, each with the room of its value. *account* is
-    the room for the note that a value was cut; a value that needs no more than its shortest cut and
-    that note is shown whole."""
+def shared(members: JsonObject, room: int) -> dict[str, int]:
+    """Return the first *members* that fit in *room*, each with the room of its value."""
     rooms: dict[str, int] = {}
     long: list[str] = []
     for name, value in members.items():
-        least = account(name) + LEAST_SHOWN
-        size = size_within(value, least)
+        size = size_within(value, LEAST_SHOWN)
+        frame = size_within(name, room) + len(":,")
+        if frame + min(size, LEAST_SHOWN) > room:
+            break
+        room -= frame + min(size, LEAST_SHOWN)
+        rooms[name] = min(size, LEAST_SHOWN)
+        if size > LEAST_SHOWN:
+            long.append(name)
+    sizes = measured([members[name] for name in long], room + sum(rooms[name] for name in long))
+    more = fair([size - rooms[name] for name, size in zip(long, sizes, strict=True)], room)
+    return rooms | {name: rooms[name] + extra for name, extra in zip(long, more, strict=True)}
+
+
+def previewed(outputs: JsonObject, room: int, account: Callable[[str], int]) -> dict[str, int]:
+    """Return the first *outputs* that fit in *room*, each with the room of its value: whole, or a
+    preview of at most `PREVIEW` characters and the *account* of it. What is small is whole before
+    what is large."""
+    rooms: dict[str, int] = {}
+    long: list[str] = []
+    for name, value in outputs.items():
+        least = SHORT
+        if (size := size_within(value, least)) > least:
+            least = account(name) + LEAST_SHOWN
+            size = size_within(value, least)
         frame = size_within(name, room) + len(":,")
         if frame + min(size, least) > room:
             break
@@ -257,9 +292,26 @@ def shared(
         rooms[name] = min(size, least)
         if size > least:
             long.append(name)
-    sizes = measured([members[name] for name in long], room + sum(rooms[name] for name in long))
-    more = fair([size - rooms[name] for name, size in zip(long, sizes, strict=True)], room)
-    return rooms | {name: rooms[name] + extra for name, extra in zip(long, more, strict=True)}
+    sizes = measured([outputs[name] for name in long], room + sum(rooms[name] for name in long))
+    shares = fair([size - rooms[name] for name, size in zip(long, sizes, strict=True)], room)
+    cut_short = []
+    for name, size, share in zip(long, sizes, shares, strict=True):
+        if rooms[name] + share < size:
+            cut_short.append(name)
+        else:
+            rooms[name] += share
+            room -= share
+    previews = fair([PREVIEW - LEAST_SHOWN] * len(cut_short), room)
+    for name, share in zip(cut_short, previews, strict=True):
+        rooms[name] += share
+        room -= share
+    if room:  # all previews are as long as they may be: some outputs may be whole instead
+        found = {name: size_within(outputs[name], room + rooms[name]) for name in cut_short}
+        for name in sorted(cut_short, key=found.__getitem__):
+            if (more := found[name] - rooms[name]) <= room:
+                rooms[name] += more
+                room -= more
+    return rooms
 
 
 def measured(values: Sequence[Json], room: int) -> list[int]:
@@ -289,7 +341,7 @@ def longest_prefix(text: str, fits: Callable[[str], bool]) -> str:
 
 
 def _cut_list(items: list[Json], room: int) -> Json:
-    left = room - 2 - _more_size(len(items))
+    left = room - 2 - len(f'"… {len(items):,} more of {len(items):,}",')
     kept: list[Json] = []
     for item in items:
         size = size_within(item, left) + 1
@@ -300,7 +352,7 @@ def _cut_list(items: list[Json], room: int) -> Json:
         kept.append(item)
         left -= size
     return (
-        [*kept, f"… {len(items) - len(kept):,} more"]
+        [*kept, f"… {len(items) - len(kept):,} more of {len(items):,}"]
         if kept
         else _cut_text(f"… {len(items):,} items", room)
     )

@@ -13,8 +13,9 @@ from ..core.values.strict import Json, JsonObject, NotStrict, dumps, measure
 from ..engine.gateway import Gateway
 from ..errors import CallError, ExpressionFailed
 from .answers import answer
-from .budget import fit, longest_prefix, size_within
+from .budget import LEAST_SHOWN, PREVIEW, cut, fit, longest_prefix, size_within
 from .links import AddressOf, as_it_is, output_with_addresses
+from .outlines import outline
 from .requests import GetRun, Refused
 
 
@@ -25,8 +26,9 @@ def output_answer(
     limit: int,
     address_of: AddressOf = as_it_is,
 ) -> types.CallToolResult:
-    """Answer with the output of one task, narrowed by `select` or as a page; or with the reason why
-    it has no output. Raises `UnknownRun` and `Refused`."""
+    """Answer with the output of one task, narrowed by `select` or as a page: whole or, where it
+    does not fit, as a preview with a call that reads on; or with the reason why it has no output.
+    Raises `UnknownRun` and `Refused`."""
     record = gateway.record(request.run_id, principal)
     task = find_task(record, request.task or "")
     frame: JsonObject = {"run_id": request.run_id, "task": task.id, "status": str(task.status)}
@@ -42,6 +44,11 @@ def output_answer(
         whole: JsonObject = {**frame, "chars": 0, "value": value}
         if size_within(whole, limit - 10) <= limit - 10:
             return answer({**whole, "chars": len(written(value))})
+        about = outline(request.run_id, task.id, value, request.select)
+        preview: JsonObject = {**frame, "chars": len(written(value)), **about, "value": ""}
+        room = limit - len(dumps(preview))
+        if room >= LEAST_SHOWN:
+            return answer({**preview, "value": cut(value, min(PREVIEW, room))})
     return _page(frame, written(value), request, limit)
 
 

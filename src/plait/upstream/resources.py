@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from importlib.resources import files
 
 import mcp_types as types
@@ -19,6 +20,7 @@ from .answers import attachment, run_uri, task_uri
 from .budget import fit
 from .links import AddressOf, as_it_is, output_with_addresses, outputs_with_addresses
 from .mcp_sdk import RequestContext
+from .outlines import outline
 from .principals import PrincipalOf
 from .reading import written
 
@@ -224,7 +226,7 @@ class Resources:
             document = self._document(run_id, principal)
         except UnknownRun as error:
             raise MCPError(types.INVALID_PARAMS, str(error)) from None
-        return dumps(fit(document, self._max_chars, uri=lambda id: task_uri(run_id, id)))
+        return dumps(fit(document, self._max_chars, outline=partial(outline, run_id)))
 
 
 def _text(uri: str, text: str, mime_type: str) -> types.ReadResourceResult:

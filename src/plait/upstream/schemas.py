@@ -158,7 +158,12 @@ _RUN = _object(
         "truncated": {
             "type": "array",
             "items": _object(
-                {"id": {"type": "string"}, "chars": {"type": "integer"}, "uri": {"type": "string"}}
+                {
+                    "id": {"type": "string"},
+                    "chars": {"type": "integer"},
+                    "shape": {"type": "string"},
+                    "get_run": _ANY_OBJECT,
+                }
             ),
         },
         "notes": _NOTES,

@@ -38,8 +38,8 @@ Result: {"status": "success|partial|failed|running", "run_id", "errors": [{id, c
 hint}], "outputs": {id: value}, "metrics"}. outputs holds the ids in `return` (default: tasks \
 nothing else refers to). A failed task does not stop the others; tasks that need it are skipped. \
 To repair, send only the fixed tasks with resume_from = run_id: what succeeded is reused, not run \
-again. Long outputs are cut and listed in `truncated`; read the rest with get_run. status \
-"running": wait with get_run.
+again. An output that does not fit is a preview; `truncated` has its shape and a get_run call. \
+status "running": wait with get_run.
 
 Example: {"tasks": [{"id": "u", "tool": "github:get_user", "arguments": {"name": "ada"}}, {"id": \
 "m", "tool": "slack:post_message", "arguments": {"channel": "dev", "text": "Hi \
@@ -60,8 +60,9 @@ Up to 10 names a call."""
 GET_RUN = """\
 Look at a run of execute_dag: wait for one that is still going, or read an output that was cut. \
 Without task: status, the state of each task, and the outputs. With task: that task's output, \
-whole if it fits; narrow it with select (JMESPath), or page through its text with offset and limit \
-(characters): next_offset is where the next page starts. The latest runs are kept."""
+whole, or a preview if it does not fit; narrow it with select (JMESPath), or page through its text \
+with offset and limit (characters): next_offset is where the next page starts. `get_run` in an \
+answer holds arguments that read on. The latest runs are kept."""
 
 CANCEL = """\
 Stop a run of execute_dag that is still going. Calls in flight are cancelled; tasks that have \
