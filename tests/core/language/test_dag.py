@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.core.language.dag import HOW_IT_RUNS, Dag, Reading, Task, read_dag
-from plait.core.values.problems import MAX_GUESSES, REMOVE, Problem
+from plait.core.values.problems import MAX_GUESSES, REMOVE, Fix, Op, Problem
 from plait.core.values.strict import dumps
 from plait.errors import InvalidDag
 
@@ -31,6 +31,34 @@ def refused(document: object, **limits: int) -> tuple[Problem, ...]:
 def read_task(**members: Any) -> tuple[Task, Reading]:
     reading = read_dag({"tasks": [{**A, **members}]})
     return reading.dag.tasks[0], reading
+
+
+def test_an_id_with_spaces_around_it_has_its_fix_unless_another_task_has_that_id() -> None:
+    spaced = {**A, "id": " b\n"}
+    [alone] = read_dag({"tasks": [A, spaced]}).problems
+    assert (alone.path, alone.code, alone.fix) == ("tasks[1].id", "invalid_id", replaced("b"))
+    for tasks in ([{**A, "id": "b"}, spaced], [{**A, "id": "b "}, spaced]):
+        *_, last = read_dag({"tasks": tasks}).problems
+        assert (last.path, last.code, last.fix) == ("tasks[1].id", "invalid_id", None)
+        assert last.hint is not None
+        assert 'it is another task\'s id too, "b"' in last.hint
+    group = {"id": "g", "tasks": [spaced]}
+    [apart] = read_dag({"tasks": [{**A, "id": "b"}, group]}).problems
+    assert (apart.path, apart.fix) == ("tasks[1].tasks[0].id", replaced("b"))
+
+
+def replaced(value: Any) -> Fix:
+    return Fix(Op.REPLACE, value)
+
+
+def test_a_condition_that_is_true_is_left_out_and_one_that_is_false_is_explained() -> None:
+    [true] = read_dag({"tasks": [{**A, "when": True}]}).problems
+    assert (true.path, true.code, true.fix) == ("tasks[0].when", "wrong_type", REMOVE)
+    for value in (False, 0, 1, ["x"]):
+        [other] = read_dag({"tasks": [{**A, "when": value}]}).problems
+        assert (other.path, other.fix) == ("tasks[0].when", None)
+        assert other.hint is not None
+        assert "Leave out a task that must not run." in other.hint
 
 
 def test_a_dag_has_the_defaults_of_the_contract() -> None:

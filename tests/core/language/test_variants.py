@@ -18,6 +18,7 @@ from ..strategies import json_values
 from ..tables import table
 
 TASK: dict[str, Any] = {"id": "a", "tool": "s:t"}
+PATH = "tasks[0]"
 
 
 @table(
@@ -92,6 +93,54 @@ def test_a_variant_of_a_document_is_read_and_noted(
 ) -> None:
     spelling = dag_spelling(members, DAG_FIELDS)
     assert (spelling.members, spelling.notes, spelling.problems) == (usual, [note], [])
+
+
+AS_ARGUMENTS: list[Any] = [
+    ("value", "arguments", {"x": 1}, {"x": 1}),
+    ("Output", "arguments", {"value": [1]}, [1]),
+    ("set", "args", {"x": 1, "value": 2}, {"x": 1, "value": 2}),
+]
+
+
+@table(
+    ("members", "usual", "fix"),
+    [
+        *(
+            ({name: "$OUTPUT[b]"}, {"value": "$OUTPUT[b]"}, (name, Fix(Op.RENAME, "value")))
+            for name in ("output", "outputs", "result", "return")
+        ),
+        ({"tool": "value", "value": 1}, {"value": 1}, ("tool", Fix(Op.REMOVE))),
+        *(
+            (
+                {"tool": tool, name: given},
+                {"value": value},
+                ("tool", Fix(Op.REPLACE, {"id": "a", "value": value}, PATH)),
+            )
+            for tool, name, given, value in AS_ARGUMENTS
+        ),
+    ],
+)
+def test_a_task_that_makes_a_value_in_another_form_has_a_fix(
+    members: dict[str, Any], usual: dict[str, Any], fix: tuple[str, Fix]
+) -> None:
+    spelling = task_spelling({"id": "a", **members}, TASK_FIELDS, PATH, "a")
+    assert spelling.members == {"id": "a", **usual}
+    assert [(each.path, each.fix) for each in spelling.problems] == [(f"{PATH}.{fix[0]}", fix[1])]
+
+
+@table(
+    "members",
+    [
+        {"tool": "s:value", "arguments": {"x": 1}},
+        {"tool": "s:t", "output": "text"},
+        {"tool": "value"},
+        {"tool": "value", "arguments": "text"},
+        {"output": 1, "result": 2},
+    ],
+)
+def test_what_is_not_clearly_a_value_is_not_read_as_one(members: dict[str, Any]) -> None:
+    spelling = task_spelling({"id": "a", **members}, TASK_FIELDS, PATH, "a")
+    assert "value" not in spelling.members
 
 
 def test_of_two_names_of_one_field_the_usual_one_is_kept_and_the_other_reported() -> None:

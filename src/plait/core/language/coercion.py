@@ -41,6 +41,8 @@ def meant_for(value: Json, field: str, options: Sequence[str] = ()) -> Iterator[
     *options* are those that the field has, if it has any."""
     if isinstance(value, str):
         text = value.strip()
+        if field == "id" and text != value:
+            yield text
         yield from _option(text, options)
         if text.casefold() in _WORDS:
             yield _WORDS[text.casefold()]

@@ -4,8 +4,9 @@ of form."""
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -215,6 +216,7 @@ def _read_slowly(reader: _Reader, members: dict[str, Any]) -> Reading:
     reader.problems += duplicates(
         [task for _, task in tasks], "tasks", [index for index, _ in tasks], reader.inner
     )
+    _keep_apart(reader)
     reader.problems += [problem for problem in spelling.problems if problem not in of_tasks]
     places = _places(tasks)
     options = reader.validated(Dag, {**spelling.members, "tasks": ()}, "", None) or Dag(tasks=())
@@ -228,6 +230,16 @@ def _read_slowly(reader: _Reader, members: dict[str, Any]) -> Reading:
         inner=reader.inner,
         strays=reader.strays,
     )
+
+
+def _keep_apart(reader: _Reader) -> None:
+    """Take the fix from invalid ids that would be those of other tasks with it."""
+    number = Counter(reader.meant.values())
+    for index, problem in enumerate(reader.problems):
+        meant = reader.meant.get(problem.path, "")
+        if problem.code == "invalid_id" and problem.fix is not None and number[meant] > 1:
+            hint = f'Without its spaces it is another task\'s id too, "{meant}": give each its own.'
+            reader.problems[index] = replace(problem, hint=hint, fix=None)
 
 
 def _read_at_once(members: dict[str, Any], max_tasks: int) -> Dag | None:
@@ -296,6 +308,8 @@ class _Reader:
         self.inner: dict[str, tuple[int, ...]] = {}
         self.read: set[str] = set()
         """The ids of those that could be read, likewise."""
+        self.meant: dict[str, str] = {}
+        """The ids of all tasks, by place and without spaces around them."""
         self._before: tuple[str, ...] = ()
         """The ids of the groups around what is read."""
         self._count = 0
@@ -380,6 +394,7 @@ class _Reader:
         whole_id = ".".join([*self._before, str(spelling.members.get("id"))])
         if isinstance(spelling.members.get("id"), str):
             self.ids.append(whole_id)
+            self.meant[f"{path}.id"] = ".".join([*self._before, spelling.members["id"].strip()])
         before = len(self.problems) - len(spelling.problems)
         own = [problem.path for problem in spelling.problems]
         if "tasks" in spelling.members:
@@ -468,7 +483,8 @@ def _is_usual(members: Mapping[str, Any]) -> bool:
 
 def _is_usual_kind(members: Mapping[str, Any]) -> bool:
     if "tool" in members:
-        return members.keys().isdisjoint(_OF_OTHERS)
+        tool = members["tool"]
+        return members.keys().isdisjoint(_OF_OTHERS) and isinstance(tool, str) and ":" in tool
     if "tasks" not in members:
         return "value" in members and OF_CALLS.isdisjoint(members) and OF_GROUPS.isdisjoint(members)
     return False  # groups are read with a second look

@@ -51,6 +51,7 @@ HINTS = {
     "arguments": 'Send an object, such as {"path": "README.md"}.',
     "depends_on": 'Send a list of ids, such as ["a", "b"].',
     "return": 'Send a list of ids, or ["*"] for all.',
+    "when": 'Send a condition as text: "a.count > `0`". Leave out a task that must not run.',
     "for_each": 'Send a list, or a reference to one: "$OUTPUT[id].items".',
 }
 
@@ -120,6 +121,8 @@ def fixed_field(model: type[BaseModel], name: str, value: Any, detail: ErrorDeta
     model takes."""
     if detail["type"] == "missing" or value is None:
         return None
+    if name == "when" and value is True:
+        return REMOVE
     expected = str(detail.get("ctx", {}).get("expected", ""))
     options = re.findall("'([^']+)'", expected)
     minimal: dict[str, Any] = {"id": "a", "tool": "s:t"} if "tool" in model.model_fields else {}
@@ -146,7 +149,8 @@ def problem_of(detail: ErrorDetails, path: str, id: str | None, fix: Fix | None)
                 "An id is 1 to 64 letters (A to Z), digits, _, - or ., and starts with a "
                 "letter, a digit or _."
             )
-            return Problem(place, "invalid_id", f"Invalid id {short(detail['input'])}.", hint, None)
+            message = f"Invalid id {short(detail['input'])}."
+            return Problem(place, "invalid_id", message, fix.advice if fix else hint, None, fix)
     message = f"{field} must be {_expected(name, detail)}; it is {short(detail['input'])}."
     advice = fix.advice if fix is not None else HINTS.get(name)
     return Problem(place, "wrong_type", message, advice, id, fix)

@@ -51,6 +51,10 @@ OF_A_TASK: Mapping[str, str] = {
     **dict.fromkeys(("max_retries", "attempts"), "retries"),
 }
 """Names that other engines have for fields of a task."""
+OF_A_VALUE = frozenset({"output", "outputs", "result", "results", "return", "returns"})
+"""Names of other engines for what a task without a tool makes."""
+_VALUE_TOOLS = frozenset({"value", "output", "result", "return", "set", "none"})
+"""Names that stand for a tool in a task that makes a value. A tool has its server before it."""
 OF_A_DAG: Mapping[str, str] = {
     **dict.fromkeys(
         (
@@ -202,13 +206,16 @@ def task_spelling(
     guesses: int = MAX_GUESSES,
 ) -> Spelling:
     """Spell the members of a task as `dag_spelling` does those of a document."""
-    if (called := _of_a_function_call(members, path, id)) is not None:
+    called = _of_a_function_call(members, path, id)
+    if called is not None or (called := _of_a_value_tool(members, known, path, id)) is not None:
         return called
     foreign = dict(OF_A_TASK)
     meant = {foreign.get(name) or foreign.get(_snake(name)) or name: name for name in members}
     free = next((field for field in ("tool", "id") if field not in meant), None)
     if free == "tool" and ("value" in meant or "tasks" in meant):
         free = None
+    elif free == "tool" and len(outputs := [name for name in members if name in OF_A_VALUE]) == 1:
+        foreign[outputs[0]], free = "value", None
     if free is not None:
         foreign["name"] = free
     if id is None and isinstance(named := members.get(meant.get("id", "")), str):
@@ -245,6 +252,29 @@ def _of_a_function_call(members: Mapping[str, Any], path: str, id: str | None) -
     hint = fix.advice if fix is not None else 'Write {"id": …, "tool": …, "arguments": {…}}.'
     problem = Problem(_place(path, "function"), "unknown_field", message, hint, id, fix)
     return Spelling(task, problems=[problem])
+
+
+def _of_a_value_tool(
+    members: Mapping[str, Any], known: frozenset[str], path: str, id: str | None
+) -> Spelling | None:
+    """Read a task that makes a value as if a tool of that name did: `{"tool": "value"}`, with the
+    value as its arguments or in its own field."""
+    tool = members.get("tool")
+    if not isinstance(tool, str) or tool.strip().lower() not in _VALUE_TOOLS:
+        return None
+    task = {name: value for name, value in members.items() if name != "tool"}
+    fix: Fix | None = REMOVE
+    if "value" not in task:
+        name = next((name for name in task if UNDERSTOOD.get(name, name) == "arguments"), "")
+        if not isinstance(arguments := task.pop(name, None), dict):
+            return None
+        task["value"] = arguments["value"] if arguments.keys() == {"value"} else arguments
+        fix = Fix(Op.REPLACE, task, path) if len(dumps(task)) <= MAX_FIX_CHARS else None
+    spelling = task_spelling(task, known, path, id)
+    message = f"A task that makes a value has no tool, and needs no {short(tool)}."
+    hint = fix.advice if fix is not None else 'Write {"id": …, "value": …}, without a tool.'
+    spelling.problems.insert(0, Problem(f"{path}.tool", "unknown_tool", message, hint, id, fix))
+    return spelling
 
 
 def _with_id(id: str, task: Any) -> Any:
