@@ -83,6 +83,41 @@ async def test_errors_of_inner_tasks_carry_their_path(house: House) -> None:
     assert result.status == "partial"
 
 
+async def test_tasks_name_inner_tasks_with_their_item(house: House) -> None:
+    steps = [task("ok", x="$ITEM"), task("bad", "s:fail"), task("no", depends_on=["bad"])]
+    steps[2]["depends_on"] = steps[2]["arguments"].pop("depends_on")
+    one = {"id": "one", "tasks": [task("x"), task("y")]}
+    result = await house.run({"id": "g", "for_each": [1, 2], "tasks": steps}, one)
+    tasks: Any = result.document()["tasks"]
+    assert [(task["id"], task["tool"], task["status"]) for task in tasks] == [
+        ("g", "group", "failed"),
+        ("g[0].ok", "s:echo", "success"),
+        ("g[0].bad", "s:fail", "failed"),
+        ("g[0].no", "s:echo", "skipped"),
+        ("g[1].ok", "s:echo", "success"),
+        ("g[1].bad", "s:fail", "failed"),
+        ("g[1].no", "s:echo", "skipped"),
+        ("one", "group", "success"),
+        ("one.x", "s:echo", "success"),
+        ("one.y", "s:echo", "success"),
+    ]
+    assert [one["counts"] for one in tasks[0]["inner"]] == [
+        {"success": 2}, {"failed": 2}, {"skipped": 2}
+    ]  # fmt: skip
+    assert "inner" not in tasks[7]
+
+
+async def test_tasks_are_named_if_anything_in_a_group_failed_or_all_of_them_on_demand(
+    house: House,
+) -> None:
+    group = {"id": "g", "tasks": [task("a"), task("bad", "s:fail")], "value": "${OUTPUT[bad] ?? 1}"}
+    assert "tasks" in (await house.run(group)).document()
+    well = await house.run({"id": "g", "for_each": [1], "tasks": [task("a")]}, detail="full")
+    assert "tasks" not in well.document()
+    tasks: Any = well.document("full")["tasks"]
+    assert [task["id"] for task in tasks] == ["g", "g[0].a"]
+
+
 async def test_items_of_a_group_that_succeeded_are_reused(house: House) -> None:
     steps = [task("b", x="$ITEM"), task("c", "s:flaky", times=1, key="$ITEM")]
     document = {"tasks": [{"id": "g", "for_each": ["k", "l"], "tasks": steps}]}

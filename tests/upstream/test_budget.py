@@ -76,11 +76,19 @@ def test_an_answer_stays_within_its_limit_and_names_whatever_was_cut(
     }
     assert named | whole == shown.get("outputs", {}).keys()
     omitted = shown.get("omitted", {})
-    for name in ("errors", "tasks", "layers", "notes"):
+    failed = [task for task in document["tasks"] if task["status"] == "failed"]
+    kept_tasks = shown.get("tasks", [])
+    assert len(kept_tasks) + omitted.get("tasks", 0) == len(document["tasks"])
+    assert (
+        len(kept_tasks) < 2
+        or all(task in failed for task in kept_tasks)
+        or all(task in kept_tasks for task in failed)
+    )
+    for name in ("errors", "layers", "notes"):
         kept = [entry for entry in shown.get(name, ()) if entry != HINT]
         assert len(kept) + omitted.get(name, 0) == len(document[name])
         assert kept[1:] == document[name][1 : len(kept)]  # the first alone may be shortened
-        assert name in ("layers", "notes") or not kept or kept[0]["id"] == document[name][0]["id"]
+        assert name != "errors" or not kept or kept[0]["id"] == document[name][0]["id"]
     for name in ("outputs", "metrics"):
         missing = document[name].keys() - shown.get(name, {}).keys()
         assert len(missing) == omitted.get(name, 0)
@@ -278,6 +286,27 @@ def test_members_of_an_object_that_are_left_out_are_counted():
         counts.append(shown.get("omitted", {}).get("metrics", 0))
         assert counts[-1] == len(metrics.keys() - shown["metrics"].keys())
     assert 1 in counts
+
+
+def test_tasks_that_failed_are_kept_before_others_in_their_order():
+    tasks: list[Any] = [
+        {"id": f"t{n}", "tool": "s:t", "status": "failed" if n % 100 == 99 else "success"}
+        for n in range(5_000)
+    ]
+    shown: Any = fit({"status": "partial", "run_id": "r", "tasks": tasks}, 6_000)
+    failed = [task for task in tasks if task["status"] == "failed"]
+    assert [task for task in shown["tasks"] if task["status"] == "failed"] == failed
+    well = [task for task in shown["tasks"] if task["status"] == "success"]
+    assert well == [task for task in tasks if task["status"] == "success"][: len(well)]
+    assert shown["tasks"] == sorted(shown["tasks"], key=lambda task: int(task["id"][1:]))
+    assert shown["omitted"] == {"tasks": 5_000 - len(shown["tasks"])}
+
+
+@pytest.mark.parametrize("limit", [1_000, 6_000, 10**6])
+def test_what_is_not_in_the_document_is_counted_too(limit: int):
+    tasks: list[Any] = [{"id": f"t{n}", "status": "failed"} for n in range(500)]
+    shown: Any = fit({"status": "partial", "omitted": {"tasks": 70}, "tasks": tasks}, limit)
+    assert shown["omitted"]["tasks"] == 570 - len(shown["tasks"])
 
 
 def test_ten_thousand_failures_fit_with_a_count_of_the_rest():

@@ -64,7 +64,9 @@ def fit(
         return cut
     brief: JsonObject = {name: document[name] for name in ("status", "run_id") if name in document}
     brief["omitted"] = {
-        name: len(value) for name, value in document.items() if isinstance(value, list | dict)
+        name: len(value) + cutter.missing.get(name, 0)
+        for name, value in cutter.document.items()
+        if isinstance(value, list | dict)
     }
     return brief
 
@@ -80,14 +82,23 @@ class _Cutter:
         sizes: Mapping[str, int],
         hint: str,
     ) -> None:
-        self.document = document
+        self.document = {name: part for name, part in document.items() if name != "omitted"}
+        given = document.get("omitted")
+        self.missing: dict[str, int] = {
+            name: count
+            for name, count in (given.items() if isinstance(given, dict) else ())
+            if isinstance(count, int)
+        }
+        """The entries that are not even in the document."""
         self.outline = outline
         self.sizes = sizes
         self.hint = hint
-        self.big = [name for name, value in document.items() if size_within(value, _SMALL) > _SMALL]
-        self.omitted: JsonObject = {}
+        self.big = [
+            name for name, value in self.document.items() if size_within(value, _SMALL) > _SMALL
+        ]
+        self.omitted: JsonObject = dict(self.missing)
         self.cut_outputs: list[Json] = []
-        frame = {name: 0 if name in self.big else value for name, value in document.items()}
+        frame = {name: 0 if name in self.big else value for name, value in self.document.items()}
         account: JsonObject = {
             "omitted": dict.fromkeys(self.big, 10**9),
             "truncated": [],
@@ -118,7 +129,7 @@ class _Cutter:
     def _member(self, name: str, room: int) -> Json:
         match self.document[name]:
             case list(items):
-                first = _first(items, room)
+                first = (_with_failures if name == "tasks" else _first)(items, room)
                 self._count_omitted(name, len(items) - len(first))
                 return first
             case dict(members):
@@ -131,7 +142,7 @@ class _Cutter:
 
     def _count_omitted(self, name: str, count: int) -> None:
         if count:
-            self.omitted[name] = count
+            self.omitted[name] = count + self.missing.get(name, 0)
 
     def _outputs(self, room: int) -> JsonObject:
         outputs = self.document["outputs"]
@@ -197,6 +208,20 @@ def _first(items: list[Json], room: int) -> list[Json]:
         if is_alike and size_within(shortened, own) <= own:
             kept.append(shortened)
     return kept
+
+
+def _with_failures(tasks: list[Json], room: int) -> list[Json]:
+    """Return those of *tasks* that fit: the first that failed, then the first others, in their
+    order."""
+    failed = [
+        index
+        for index, task in enumerate(tasks)
+        if isinstance(task, dict) and task.get("status") in {"failed", "timeout"}
+    ]
+    others = set(range(len(tasks))).difference(failed)
+    order = [*failed, *sorted(others)]
+    kept = dict(zip(order, _first([tasks[index] for index in order], room), strict=False))
+    return [kept[index] for index in sorted(kept)]
 
 
 def cut(value: Json, room: int) -> Json:

@@ -195,6 +195,9 @@ def test_the_counts_of_tasks_in_groups_survive_being_written_down() -> None:
     record = record_of(run, 3.0)
     assert RunRecord.from_document(loads(dumps(record.document()))) == record
     [b, c] = record.inner
+    assert (b.place, b.passages, c.passages) == ("g[{}].b", {"": "sf"}, {"": "rk"})
+    assert list(b.passed("fk")) == [((1,), "failed")]
+    assert (b.count, c.count) == (2, 2)
     assert (b.statuses, b.attempts, b.busy_s) == ({"failed": 1, "success": 1}, 2, 3.0)
     assert [place for place, _ in b.errors] == ["g[1].b"]
     assert (c.statuses, c.groups) == ({"skipped": 1, "running": 1}, ("g",))

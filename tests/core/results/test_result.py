@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
-from plait.core.results.record import RunStatus
-from plait.core.results.result import RunResult
+from plait.core.results.record import InnerRecord, RunStatus
+from plait.core.results.result import MAX_PASSAGES, RunResult, inner_results, result_of
 from plait.core.scheduling.events import CancelRequested, Failed, Key, Sent, Succeeded
 from plait.core.scheduling.limits import Limits
 from plait.core.scheduling.run import Run
@@ -352,3 +353,51 @@ def test_one_after_the_other_takes_no_less_than_the_critical_path() -> None:
     play = Play(A, B, C, alone_s=0.5)
     play.answer("a", 0.9, 1).answer("c", 0.9, 1).answer("b", 1.8, 1)
     assert play.result.metrics.sequential_time_ms == 1_800.0
+
+
+def inner(order: int, statuses: dict[str, str], place: str = "g[{}].t") -> InnerRecord:
+    name = f"{place}{order}"
+    return InnerRecord(f"g.t{order}", "s:t", ("g",), {}, place=name, passages=statuses)
+
+
+@table(
+    ("rows", "most", "ids", "omitted"),
+    [
+        ([{"": "s-k"}, {"": "sf"}], 9, ["g[0].t0", "g[0].t1", "g[1].t1", "g[2].t0"], 0),
+        ([{"": "ssss"}, {"": "ssst"}], 3, ["g[0].t0", "g[0].t1", "g[3].t1"], 5),
+        ([{"": "ffff"}, {"": "ssss"}], 3, ["g[0].t0", "g[1].t0", "g[2].t0"], 5),
+        ([], 3, [], 0),
+    ],
+)
+def test_tasks_in_groups_are_listed_item_by_item_and_rather_those_that_failed(
+    rows: list[dict[str, str]], most: int, ids: list[str], omitted: int
+) -> None:
+    record = Play({"id": "g"}).result.record
+    record = replace(record, inner=tuple(inner(n, row) for n, row in enumerate(rows)))
+    listed, left_out = inner_results(record, most)
+    assert [one.id for one in listed.get("g", ())] == ids
+    assert left_out == omitted
+
+
+def test_tasks_in_nested_groups_are_named_by_the_items_of_all() -> None:
+    record = Play({"id": "g"}).result.record
+    nested = inner(0, {"0": "s", "3": "-f"}, "g[{}].h[{}].t")
+    flat = inner(1, {"": "k"}, "g.t")
+    listed, _ = inner_results(replace(record, inner=(nested, flat)))
+    assert [one.document() for one in listed["g"]] == [
+        {"id": "g.t1", "tool": "s:t", "status": "skipped"},
+        {"id": "g[0].h[0].t0", "tool": "s:t", "status": "success"},
+        {"id": "g[3].h[1].t0", "tool": "s:t", "status": "failed"},
+    ]
+
+
+def test_ten_thousand_items_are_listed_within_bounds() -> None:
+    play = Play({"id": "g"}, {"id": "h"}).answer("g", 1, ToolError("no")).answer("h", 2, 1)
+    record = play.result.record
+    rows = tuple(inner(n, {"": "s" * 9_999 + "f"}) for n in range(5))
+    document: Any = result_of(replace(record, inner=rows), lambda _: None).document()
+    assert len(document["tasks"]) == 2 + MAX_PASSAGES
+    assert document["omitted"] == {"tasks": 50_000 - MAX_PASSAGES}
+    assert [task["id"] for task in document["tasks"] if task["status"] == "failed"][1:] == [
+        f"g[9999].t{n}" for n in range(5)
+    ]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from plait.core.scheduling.events import Changed, Failure, InnerOutline, Key, Status
-from plait.core.scheduling.tally import MAX_ERRORS, Tally
+from plait.core.scheduling.tally import LETTERS, MAX_ERRORS, Tally
 
 COMMENT = InnerOutline("close.comment", "s:do", (("close", True), ("comment", False)), True)
 EACH = InnerOutline("g.each", "s:do", (("g", False), ("each", True)), True)
@@ -62,3 +62,16 @@ def test_not_all_of_many_failures_are_kept():
         tally.add(change("running", "failed", at, error=Failure("tool_error", "no")))
     assert len(tally.errors) == MAX_ERRORS
     assert tally.statuses[Status.FAILED] == MAX_ERRORS + 1
+
+
+def test_the_status_of_each_passage_takes_one_byte():
+    assert len(set(LETTERS.values())) == len(Status) == len(LETTERS)
+    tally = Tally(COMMENT)
+    for at, after in [(4, "ready"), (2, "skipped"), (4, "running"), (0, "success")]:
+        tally.add(change("pending", after, at))
+    assert tally.passages == {(): b"s-k-r"}
+    tally.add(Changed(Key("r", "a.b.c", None, (7, 1)), "s:do", Status.READY, Status.FAILED, 1, 0.0))
+    assert tally.passages == {(): b"s-k-r", (7,): b"-f"}
+    alone = Tally(EACH)
+    alone.add(Changed(Key("r", "g.each"), "s:do", Status.RUNNING, Status.TIMEOUT, 1, 0.0))
+    assert alone.passages == {(): b"t"}

@@ -11,8 +11,8 @@ Times are in seconds since the run began, except `began`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from operator import itemgetter
@@ -22,9 +22,11 @@ from pydantic import TypeAdapter
 from ..language.dag import Dag
 from ..scheduling.events import FINAL, Failure, RunLimits, Status, Wait
 from ..scheduling.run import Run
-from ..scheduling.tally import Tally
+from ..scheduling.tally import LETTERS, Tally
 from ..values.principal import Principal
 from ..values.strict import Json, JsonObject
+
+_STATUSES = {letter: status for status, letter in LETTERS.items()}
 
 
 class RunStatus(StrEnum):
@@ -128,10 +130,30 @@ class InnerRecord:
     """The duration of one call if it is alone; None if unknown."""
     errors: tuple[tuple[str, Failure], ...] = ()
     """Its first failures, each with its place (`close[3].comment`)."""
+    place: str = ""
+    """Its place, with `{}` for the item of each group around it that has items."""
+    passages: Mapping[str, str] = field(default_factory=dict)
+    """The statuses of all passages, a letter each (`LETTERS`), by the items of the groups around
+    it but the last (`3,1`)."""
+
+    @property
+    def count(self) -> int:
+        """The number of passages that have begun."""
+        return sum(len(row) - row.count("-") for row in self.passages.values())
+
+    def passed(self, letters: str) -> Iterator[tuple[tuple[int, ...], Status]]:
+        """Yield the items and the status of each passage whose letter is among *letters*."""
+        has_items = "{}" in self.place
+        for before, row in self.passages.items():
+            start = tuple(map(int, before.split(","))) if before else ()
+            for index, letter in enumerate(row):
+                if letter in letters:
+                    yield (*start, index) if has_items else (), _STATUSES[letter]
 
     @classmethod
     def of(cls, tally: Tally) -> InnerRecord:
         outline = tally.outline
+        *around, (own, _) = outline.parts
         statuses = {status: count for status, count in tally.statuses.items() if count}
         return cls(
             outline.id,
@@ -142,6 +164,8 @@ class InnerRecord:
             tally.busy_s,
             outline.alone_s,
             tuple(tally.errors),
+            ".".join([*[f"{id}[{{}}]" if has_items else id for id, has_items in around], own]),
+            {",".join(map(str, before)): row.decode() for before, row in tally.passages.items()},
         )
 
 

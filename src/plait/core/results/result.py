@@ -3,11 +3,16 @@ spent."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
+from operator import itemgetter
+from typing import NamedTuple
 
 from ..planning.plan import GROUP, in_order
 from ..scheduling.events import Failure, Status
+from ..scheduling.tally import LETTERS
 from ..tools.output import Output
 from ..values.strict import Json, JsonObject, present
 from .explain import (
@@ -22,6 +27,8 @@ from .explain import (
 )
 from .record import InnerRecord, RunRecord, RunStatus, TaskRecord
 
+MAX_PASSAGES = 1_000
+"""Most tasks in groups that a result lists, one for each item."""
 LEAST_S = 0.005
 """Seconds that a run must take for its speedup to mean anything."""
 MOST_STARTING = 0.25
@@ -76,7 +83,7 @@ class TaskResult:
     reason: str | None = None
     """Why a condition skipped it; None for any other end."""
     inner: tuple[InnerRecord, ...] = ()
-    """The tasks of a group, of all its items together."""
+    """The tasks of a group that run for items, of all items together."""
 
     def document(self, detail: str = "concise") -> JsonObject:
         members = present(
@@ -95,6 +102,18 @@ class TaskResult:
             return members
         waits: list[Json] = [wait.document() for wait in self.waits]
         return {**members, **present(queue_ms=self.queue_ms, waited_for=waits or None)}
+
+
+class InnerResult(NamedTuple):
+    """The end of one task in a group, for one item of each group around it that has items."""
+
+    id: str
+    """Its place (`close[3].comment`)."""
+    tool: str
+    status: str
+
+    def document(self) -> JsonObject:
+        return {"id": self.id, "tool": self.tool, "status": self.status}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +205,14 @@ class RunResult:
         zero_s, _ = startup_of(self.record)
         return tuple([_task(self.record, task, zero_s) for task in self.record.tasks.values()])
 
+    @property
+    def _is_all_well(self) -> bool:
+        """Whether every task succeeded, with all its items and the tasks in it."""
+        return all(
+            task.status is Status.SUCCESS and not task.has_failed_items
+            for task in self.record.tasks.values()
+        ) and not any(inner.errors for inner in self.record.inner)
+
     def document(self, detail: str = "concise") -> JsonObject:
         """Return the result as clients get it, key order kept, nothing cut (`docs/dag.md`, "The
         result"). Every answer holds the members that are set before the first return."""
@@ -199,16 +226,21 @@ class RunResult:
         if detail == "concise" and self.status is RunStatus.RUNNING:
             return {**document, "metrics": {"counts": dict(self.metrics.counts)}}
         metrics = self.metrics.document(detail)
-        if detail == "concise" and all(
-            task.status is Status.SUCCESS for task in self.record.tasks.values()
-        ):
+        if detail == "concise" and self._is_all_well:
             brief: JsonObject = {
                 name: metrics[name]
                 for name in ("execution_time_ms", "sequential_time_ms", "speedup", "startup_ms")
                 if name in metrics
             }
             return {**document, "metrics": {**brief, "layers": len(self.layers)}}
-        document["tasks"] = [task.document(detail) for task in self.tasks]
+        inner, omitted = inner_results(self.record)
+        tasks: list[Json] = []
+        for task in self.tasks:
+            tasks.append(task.document(detail))
+            tasks += [passage.document() for passage in inner.get(task.id, ())]
+        if omitted:
+            document["omitted"] = {"tasks": omitted}
+        document["tasks"] = tasks
         document["layers"] = [list(layer) for layer in self.layers]
         return {**document, "metrics": metrics}
 
@@ -228,6 +260,28 @@ def result_of(record: RunRecord, output: Callable[[str], Output | None]) -> RunR
         notes=record.notes,
         metrics=metrics_of(record),
     )
+
+
+def inner_results(
+    record: RunRecord, most: int = MAX_PASSAGES
+) -> tuple[dict[str, list[InnerResult]], int]:
+    """List the tasks in groups by the outermost group, item by item: at most *most*, and rather
+    those that failed. Also return how many are left out."""
+    failed, others = "ft", "".join(LETTERS.values()).translate(str.maketrans("", "", "ft-"))
+    found: list[tuple[str, tuple[int, ...], int, InnerRecord, Status]] = []
+    for letters in (failed, others):
+        passed = [
+            (inner.groups[0], at, order, inner, status)
+            for order, inner in enumerate(record.inner)
+            for at, status in islice(inner.passed(letters), most - len(found))
+        ]
+        passed.sort(key=itemgetter(1, 2))
+        found += passed[: most - len(found)]
+    found.sort(key=itemgetter(1, 2))
+    listed: defaultdict[str, list[InnerResult]] = defaultdict(list)
+    for group, at, _, inner, status in found:
+        listed[group].append(InnerResult(inner.place.format(*at), inner.tool, str(status)))
+    return listed, sum(inner.count for inner in record.inner) - len(found)
 
 
 def _errors(record: RunRecord) -> Iterator[TaskError]:
@@ -284,7 +338,7 @@ def _task(record: RunRecord, task: TaskRecord, zero_s: float) -> TaskResult:
         queue_ms(task) if is_full else None,
         waits_of(record, task.id, zero_s) if is_full else (),
         task.error.message if task.error is not None and task.is_well else None,
-        tuple([inner for inner in record.inner if inner.groups[0] == task.id]),
+        tuple([one for one in record.inner if one.groups[0] == task.id and "{}" in one.place]),
     )
 
 
