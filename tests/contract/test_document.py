@@ -441,6 +441,25 @@ async def test_a_failure_that_cannot_pass_is_not_tried_again(house: House) -> No
     assert result.tasks[0].attempts == 1
 
 
+async def test_retries_by_kind_of_failure_and_without_on_the_first_three(house: House) -> None:
+    def failed_once(**retries: Any) -> dict[str, Any]:
+        return task("a", "s:fail") | {"retries": {"max": 2, **retries}, "allow_repeat": True}
+
+    await house.run(failed_once())
+    assert house.called == ["s:fail"]
+    result = await house.run(failed_once(on=["tool_error"], delay_s=4))
+    assert house.called == ["s:fail"] * 4
+    assert 6_000 <= result.metrics.execution_time_ms <= 18_000
+    result = await house.run(
+        task("b", "s:flaky", times=1) | {"retries": {"max": 1, "on": ["timeout"]}}
+    )
+    assert [error.code for error in result.errors] == ["connection_lost"]
+    house.failures.clear()
+    assert (
+        await house.run(task("b", "s:flaky", times=1) | {"retries": {"max": 1}})
+    ).status == "success"
+
+
 async def test_retries_are_refused_for_what_may_not_be_repeated_unless_allow_repeat(
     house: House,
 ) -> None:

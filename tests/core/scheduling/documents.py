@@ -52,7 +52,12 @@ _TASKS = st.fixed_dictionaries(
                 "trigger_rule": st.sampled_from(
                     (None,) * 4 + ("all_done", "one_failed", "one_success", "none_failed")
                 ),
-                "retries": st.sampled_from((None, None, 1, 2)),
+                "retries": st.sampled_from(
+                    (
+                        *(None, None, 1, 2),
+                        {"max": 2, "on": ["tool_error", "timeout"], "delay_s": 0.25},
+                    )
+                ),
                 "priority": st.sampled_from((None, None, None, 1, -1)),
                 "weight": st.sampled_from((None, None, None, 2, 9)),
                 "cache": st.sampled_from((None, None, 60)),

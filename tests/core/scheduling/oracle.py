@@ -107,7 +107,14 @@ class TaskText:
         self.trigger_rule: str = fields.get("trigger_rule", "all_success")
         self.priority: int = fields.get("priority", 0)
         self.weight: int = fields.get("weight", 1)
-        self.retries: int = fields.get("retries", 0)
+        retries = fields.get("retries", 0)
+        self.retries: int = retries["max"] if isinstance(retries, dict) else retries
+        self.retried: Sequence[str] = (
+            retries["on"]
+            if isinstance(retries, dict)
+            else ("timeout", "connection_lost", "server_unavailable")
+        )
+        """The codes of the failures after which its calls are made again."""
         self.for_each: Any = fields.get("for_each")
         self.may_lose_items = fields.get("on_item_failure") == "skip"
         self.resources: list[tuple[str, bool]] = [
@@ -548,7 +555,7 @@ class Oracle:
         server = self.server(key)
         if error.retry_after_s:
             self.quiet[server] = max(self.quiet.get(server, 0.0), self.now + error.retry_after_s)
-        self.may_pass[key] += error.retryable
+        self.may_pass[key] += bool(key.run) and error.code in self.task(key).retried
         if error.retryable and server in self.adaptive:
             self.adaptive[server].failed(self.sent[key][-1], self.now)
 

@@ -28,9 +28,26 @@ def test_a_failure_that_retries_are_not_for_says_so():
     first, second = played.errors
     assert first.hint == (
         "Look first. It was not tried again: retries are for calls that time out, are lost or "
-        "cannot be sent."
+        'cannot be sent; "on": ["tool_error"] is for answers of the tool that it failed.'
     )
     assert second.hint is None
+
+
+def test_retries_follow_the_kinds_of_failures_that_are_listed_after_pauses_from_delay_s():
+    retries = {"max": 2, "on": ["tool_error", "timeout"], "delay_s": 3}
+    played = Played({"id": "a", "retries": retries}, {"id": "b", "retries": retries})
+    played.answer("a", ToolError("locked"))
+    played.answer("b", ServerUnavailable("away"))
+    assert played.statuses == {"a": "backing_off", "b": "failed"}
+    assert played.errors[0].hint == (
+        "It was not tried again: its retries are on tool_error, timeout."
+    )
+    played.run.wake(Key("r", "a"), played.now)
+    played.answer("a", CallTimeout("late"))
+    assert played.run.commands == [Sleep(Key("r", "a"), 3.0), Sleep(Key("r", "a"), 6.0)]
+    played.run.wake(Key("r", "a"), played.now)
+    played.answer("a", ToolError("locked"))
+    assert (played.statuses["a"], played.run.states["a"].attempts) == ("failed", 3)
 
 
 def test_when_the_retries_of_a_server_are_spent_a_failure_stands_and_says_so():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from plait.core.language.retries import Kind, Retries
 from plait.core.scheduling.retry import (
     BUDGET_MOST,
     BUDGET_START,
@@ -11,8 +12,16 @@ from plait.core.scheduling.retry import (
     RetryBudget,
     RetryBudgets,
     backoff_s,
+    may_repeat,
 )
-from plait.errors import CallTimeout, ServerUnavailable
+from plait.errors import (
+    CallError,
+    CallTimeout,
+    ConnectionLost,
+    InvalidOutput,
+    ServerUnavailable,
+    ToolError,
+)
 
 from ..tables import table
 
@@ -35,6 +44,31 @@ def test_the_pause_doubles_and_is_spread_by_half_of_it(
     attempts: int, jitter: float, seconds: float
 ) -> None:
     assert backoff_s(attempts, jitter, LATE) == seconds
+
+
+@table(
+    ("first_s", "seconds"),
+    [(0, [0, 0, 0]), (10, [10, 20, 30]), (60, [60, 60, 60])],
+)
+def test_the_first_pause_is_what_retries_say_and_none_is_shorter(
+    first_s: float, seconds: list[float]
+) -> None:
+    assert [backoff_s(attempts, 0.5, LATE, first_s) for attempts in (1, 2, 3)] == seconds
+
+
+@table(
+    ("on", "errors"),
+    [
+        (None, {CallTimeout, ConnectionLost, ServerUnavailable}),
+        (["timeout"], {CallTimeout}),
+        (["tool_error", "connection_lost"], {ToolError, ConnectionLost}),
+    ],
+)
+def test_retries_are_for_the_failures_that_they_list(
+    on: list[Kind] | None, errors: set[type[CallError]]
+) -> None:
+    kinds = (CallTimeout, ConnectionLost, ServerUnavailable, ToolError, InvalidOutput)
+    assert {kind for kind in kinds if may_repeat(kind("x"), Retries(max=1, on=on))} == errors
 
 
 @pytest.mark.parametrize("attempts", [7, 8, 20])

@@ -272,10 +272,11 @@ def promise_what_may_pass_is_tried_again_within_the_budget(world: World) -> None
         assert count <= 10 + world.first_calls[server] / 10 + 1e-6
     key = world.just_answered
     if key is not None and isinstance(error := world.answers.get(key), CallError):
-        attempts, retries = len(world.sent[key]), world.task(key).retries
+        attempts, task = len(world.sent[key]), world.task(key)
         is_repeated = isinstance(world.open.get(key), Sleep)
         if not world.was_over and world.repeated[world.server(key)] < 10:
-            assert is_repeated == (error.retryable and attempts <= retries)
+            may_pass = error.code in task.retried
+            assert is_repeated == (may_pass and attempts <= task.retries)
 
 
 def promise_nothing_of_an_ended_run_goes_on(world: World) -> None:

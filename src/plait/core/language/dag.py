@@ -48,6 +48,7 @@ from .forms import (
     too_deep,
 )
 from .repeats import Repeat, endless, read_repeat
+from .retries import Retries, gathered, read_retries
 from .variants import Spelling, Stray, corrections, dag_spelling, fix_of, task_spelling
 
 MAX_BYTES = 4 * 2**20
@@ -97,7 +98,7 @@ class Task(BaseModel):
         "all_success"
     )
     timeout_s: Seconds | None = None
-    retries: Annotated[int, Field(ge=0, le=20, strict=True)] = 0
+    retries: Annotated[int, Field(ge=0, le=20, strict=True)] | Retries = 0
     allow_repeat: StrictBool = False
     priority: Annotated[float, Field(allow_inf_nan=False, strict=True)] = 0
     weight: Annotated[int, Field(ge=1, strict=True)] | None = None
@@ -111,6 +112,11 @@ class Task(BaseModel):
     def is_value(self) -> bool:
         """Whether it makes a value and calls no tool."""
         return self.tool is None and self.tasks is None
+
+    @property
+    def retrying(self) -> Retries:
+        """Its `retries`, also where they are a number."""
+        return Retries(max=self.retries) if isinstance(self.retries, int) else self.retries
 
     @property
     def has_value(self) -> bool:
@@ -381,6 +387,8 @@ class _Reader:
             self.problems.append(Problem(path, "wrong_type", message, EXAMPLE))
             return None
         id = members.get("id") if isinstance(members.get("id"), str) else None
+        members, of_retries = gathered(members, path, id)
+        self.problems += of_retries
         guesses = MAX_GUESSES - len(self.problems)
         spelling = (
             Spelling(members)
@@ -409,6 +417,15 @@ class _Reader:
             self.problems += repeat.problems
             if not repeat.members:
                 del spelling.members["repeat"]
+        if "retries" in spelling.members:
+            given, guesses = spelling.members["retries"], MAX_GUESSES - len(self.problems)
+            retries = read_retries(given, f"{path}.retries", id, guesses=guesses)
+            if retries is not None:
+                self.notes += retries.notes
+                self.problems += retries.problems
+                spelling.members = {**spelling.members, "retries": retries.members}
+                if "max" not in retries.members:
+                    del spelling.members["retries"]
         task = self.validated(Task, spelling.members, path, id)
         self.problems += one_of_its_kind(spelling.members.keys(), path, id)
         if spelling.members.keys().isdisjoint({"tool", "value", "tasks"}):

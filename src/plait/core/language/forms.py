@@ -52,6 +52,7 @@ HINTS = {
     "depends_on": 'Send a list of ids, such as ["a", "b"].',
     "return": 'Send a list of ids, or ["*"] for all.',
     "when": 'Send a condition as text: "a.count > `0`". Leave out a task that must not run.',
+    "retries": 'Send a number, or {"max": 3, "on": ["timeout"], "delay_s": 0.5}.',
     "for_each": 'Send a list, or a reference to one: "$OUTPUT[id].items".',
 }
 
@@ -112,7 +113,7 @@ def count(tasks: int, most: int, *, may_be_empty: bool) -> Iterator[Problem]:
         yield Problem("tasks", "limit_exceeded", message, "Split it, or use for_each.")
 
 
-UNIONS = frozenset({"for_each", "cache"})
+UNIONS = frozenset({"for_each", "cache", "retries"})
 """Fields with several types: each of them reports a problem, with its own place."""
 
 
@@ -125,7 +126,8 @@ def fixed_field(model: type[BaseModel], name: str, value: Any, detail: ErrorDeta
         return REMOVE
     expected = str(detail.get("ctx", {}).get("expected", ""))
     options = re.findall("'([^']+)'", expected)
-    minimal: dict[str, Any] = {"id": "a", "tool": "s:t"} if "tool" in model.model_fields else {}
+    is_task = "tool" in model.model_fields
+    minimal: dict[str, Any] = {"id": "a", "tool": "s:t"} if is_task else {"max": 1}
     if "return_" in model.model_fields:
         minimal = {"tasks": ()}
     for meant in meant_for(value, name, options):

@@ -48,7 +48,7 @@ OF_A_TASK: Mapping[str, str] = {
     **dict.fromkeys(("loop", "map", "items", "with_items", "over", "matrix"), "for_each"),
     **dict.fromkeys(("transform", "jmespath", "filter"), "select"),
     **dict.fromkeys(("on_item_error", "on_item_failed", "on_item_fail"), "on_item_failure"),
-    **dict.fromkeys(("max_retries", "attempts"), "retries"),
+    **dict.fromkeys(("max_retries", "attempts", "retry", "retry_policy"), "retries"),
 }
 """Names that other engines have for fields of a task."""
 OF_A_VALUE = frozenset({"output", "outputs", "result", "results", "return", "returns"})

@@ -523,7 +523,8 @@ class _Checker:
         if policy.denied_by is not None:
             message = f'{tool.full_name} is denied by the policy ("{policy.denied_by}").'
             self._say(f"{path}.tool", "policy_denied", message, "Do without it.", task.id)
-        if task.retries and not task.allow_repeat and not policy.may_repeat:
+        is_retried = task.retries and task.retrying.max
+        if is_retried and not task.allow_repeat and not policy.may_repeat:
             message = (
                 f"{tool.full_name} is not known to be safe to call twice, so it is not retried."
             )

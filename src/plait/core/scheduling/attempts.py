@@ -11,7 +11,7 @@ from ..values.strict import JsonObject
 from .events import Abort, Command, Delayed, Failure, Key, RunNotice, Sleep, Status, Wait
 from .frame import Frame
 from .moves import Moves
-from .retry import RetryBudgets, backoff_s
+from .retry import RetryBudgets, backoff_s, may_repeat
 from .state import TaskCall
 
 
@@ -141,12 +141,17 @@ class Attempts:
     def try_again(self, call: TaskCall, error: CallError, now: float) -> Failure | None:
         """Pause before *call*, which was closed, is made again after *error*. Gives the failure of
         its task where it is not tried again, with the reason."""
-        failure, retries = Failure.of(error), call.planned.task.retries
-        if not retries:
+        failure, task = Failure.of(error), call.planned.task
+        if not task.retries:
             return failure
-        if not error.retryable:
+        retries = task.retrying
+        if not may_repeat(error, retries):
             reason = "retries are for calls that time out, are lost or cannot be sent"
-        elif call.attempts > retries:
+            if retries.on is not None:
+                reason = f"its retries are on {', '.join(retries.on)}"
+            elif error.code == "tool_error":
+                reason += '; "on": ["tool_error"] is for answers of the tool that it failed'
+        elif call.attempts > retries.max:
             return failure
         elif not self.budgets.take(server := call.planned.tool.server):
             reason = f"too many calls of {server} failed lately"
@@ -168,7 +173,8 @@ class Attempts:
             self._moves.item(
                 state, item, Status.BACKING_OFF, now, call, error=failure, jitter=jitter
             )
-        self.commands.append(Sleep(call.key, backoff_s(call.attempts, jitter, error)))
+        first_s = call.planned.task.retrying.delay_s
+        self.commands.append(Sleep(call.key, backoff_s(call.attempts, jitter, error, first_s)))
 
     def again(self, call: TaskCall, arguments: JsonObject, now: float) -> None:
         """Make *call*, which was answered, once more with *arguments*, as its `repeat` says. It is

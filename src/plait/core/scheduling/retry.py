@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from ...errors import CallError
+from ..language.retries import DELAY_S, Retries
 
-FIRST_BACKOFF_S = 0.5
 LONGEST_BACKOFF_S = 30.0
 BUDGET_START = 10.0
 BUDGET_SHARE = 0.1
 BUDGET_MOST = 100.0
 
 
-def backoff_s(attempts: int, jitter: float, error: CallError) -> float:
-    """Return the pause after *attempts*: it doubles from 0.5 s up to 30 s, is spread by *jitter* (0
-    to 1) over half as much less or more, and is never shorter than the server asked for."""
-    pause: float = min(FIRST_BACKOFF_S * 2 ** (attempts - 1), LONGEST_BACKOFF_S) * (0.5 + jitter)
+def backoff_s(attempts: int, jitter: float, error: CallError, first_s: float = DELAY_S) -> float:
+    """Return the pause after *attempts*: it doubles from *first_s* up to 30 s, is spread by
+    *jitter* (0 to 1) over half as much less or more, and is never shorter than the server asked
+    for."""
+    most = max(first_s, LONGEST_BACKOFF_S)
+    pause: float = min(first_s * 2 ** (attempts - 1), most) * (0.5 + jitter)
     return max(pause, error.retry_after_s or 0.0)
+
+
+def may_repeat(error: CallError, retries: Retries) -> bool:
+    """Return whether *error* is one of those after which *retries* make a call again."""
+    return error.retryable if retries.on is None else error.code in retries.on
 
 
 class RetryBudget:
