@@ -9,8 +9,11 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
+from jmespath.functions import Functions as JmespathFunctions
 
+from plait.core.expressions.functions import FUNCTIONS
 from plait.core.tools.catalog import ServerInfo, ServerState
+from plait.core.values.strict import dumps
 from plait.engine.gateway import Gateway
 from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.instructions import instructions
@@ -18,7 +21,7 @@ from plait.upstream.resources import guide
 from plait.upstream.schemas import TOOLS, ToolText
 from plait.upstream.texts import EXECUTE, INSTRUCTIONS, MAX_TEXT
 
-from ..fakes import FakeServers
+from ..fakes import FakeServers, tool
 
 NOT_PORTABLE = {
     "$ref", "$defs", "definitions", "oneOf", "anyOf", "allOf", "not", "if", "then", "else", "const",
@@ -30,6 +33,13 @@ EXAMPLES = [
     *re.findall(r"```json\n(.*?)```", guide(), re.DOTALL),
     EXECUTE.partition("Example: ")[2],
 ]
+
+
+def every(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Each task, those in groups too."""
+    for task in tasks:
+        yield task
+        yield from every(task.get("tasks", []))
 
 
 def schemas(schema: Any) -> Iterator[dict[str, Any]]:
@@ -67,13 +77,37 @@ async def test_the_published_examples_are_valid(text: str):
     document = json.loads(text)
     jsonschema_rs.validator_for(TOOLS[0].input_schema).validate(document)
     servers = FakeServers()
-    for task in document["tasks"]:  # servers that are not connected yet: any tool may be theirs
-        servers.add_server(ServerInfo(task["tool"].partition(":")[0], ServerState.CONNECTING))
+    tasks = list(every(document["tasks"]))
+    for task in tasks:
+        if "repeat" in task:
+            servers.add(tool(task["tool"], closed=False, readOnlyHint=True), lambda **_: {})
+        elif "tool" in task:  # of a server that is not connected yet: any tool may be its own
+            servers.add_server(ServerInfo(task["tool"].partition(":")[0], ServerState.CONNECTING))
     document.pop("resume_from", None)
     async with Gateway(servers, servers, InMemoryRuns()) as gateway:
         plan = await gateway.plan(document)
     assert plan["status"] == "planned"
-    assert plan["estimate"]["tasks"] == len(document["tasks"])  # type: ignore[index, call-overload]  # it is an object
+    assert plan["estimate"]["tasks"] == len(tasks)  # type: ignore[index, call-overload]  # it is an object
+
+
+def test_what_models_read_fits_into_their_context():
+    """Models read names, descriptions and inputs; clients read the whole list."""
+    read: list[Any] = [
+        {"name": tool.name, "description": tool.description, "inputSchema": tool.input_schema}
+        for tool in TOOLS
+    ]
+    assert len(dumps(read)) <= 7_500
+    assert all(len(tool.description) <= MAX_TEXT for tool in TOOLS)
+    assert len(dumps([tool.output_schema for tool in TOOLS])) <= 3_600
+
+
+def test_what_models_read_names_every_function_and_every_field_that_they_are_offered():
+    names = FUNCTIONS.keys() - JmespathFunctions.FUNCTION_TABLE.keys()
+    assert names
+    for text in (EXECUTE, guide()):
+        assert [name for name in sorted(names) if not re.search(rf"\b{name}\b", text)] == []
+    fields = TOOLS[0].input_schema["properties"]["tasks"]["items"]["properties"]
+    assert [name for name in fields if name not in guide()] == []
 
 
 def test_instructions_stay_within_their_length_however_many_servers_there_are():
@@ -88,5 +122,5 @@ def test_output_schemas_accept_what_the_tools_answer_when_they_refuse():
         "status": "invalid",
         "errors": [{"path": "x", "code": "wrong_type", "message": "no"}],
     }
-    for tool in TOOLS:
-        jsonschema_rs.validator_for(tool.output_schema).validate(refused)
+    for one in TOOLS:
+        jsonschema_rs.validator_for(one.output_schema).validate(refused)

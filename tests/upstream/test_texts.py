@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from plait.core.language.dag import DAG_FIELDS
 from plait.core.results.record import RunStatus
 from plait.upstream import texts
 from plait.upstream.schemas import TOOLS
@@ -30,9 +31,9 @@ def test_the_tools_that_a_text_names_exist(text: str):
 
 
 def test_the_members_and_statuses_of_a_result_that_the_text_names_exist():
-    [statuses] = re.findall(r'"status": "([a-z|]+)"', EXECUTE)
-    assert set(statuses.split("|")) <= set(RunStatus)
+    members = re.search(r"Result: ([a-z_, ]+) of the ids", EXECUTE)
+    assert members is not None
     properties = TOOLS[0].output_schema["properties"].keys()
-    members = EXECUTE.partition("Result: ")[2].partition("}. ")[0]
-    named = re.sub(r"\[\{.*?\}\]|\{id: value\}|: \"[^\"]*\"", "", members)
-    assert set(re.findall(r'"([a-z_]+)"', named)) <= properties
+    assert set(members[1].split(", ")) <= properties
+    assert set(re.findall(r"`(\w+)`", EXECUTE)) <= properties | DAG_FIELDS
+    assert f'"{RunStatus.RUNNING}"' in EXECUTE

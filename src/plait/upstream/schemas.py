@@ -79,6 +79,12 @@ _TASK = _object(
         "depends_on": _texts("Ids to wait for when no reference says so."),
         "for_each": _text('Reference to a list: run once per element, "$ITEM" is the element.'),
         "select": _text("JMESPath applied to the output."),
+        "when": _text("JMESPath over {task id: output}; not true: skipped."),
+        "repeat": {
+            **_ANY_OBJECT,
+            "description": "set, while, until (JMESPath on the output), every_s, max.",
+        },
+        "trigger_rule": _text("all_success, all_done, one_failed, one_success or none_failed."),
         "timeout_s": {
             "type": "number",
             "description": "Give up after this many seconds. Default 60.",
@@ -187,12 +193,14 @@ _RUN = _object(
     "status",
 )
 
+_PROBLEMS = {"type": "array", "items": _ANY_OBJECT}
+
 _STATUS = _object(
     {
         "status": {"type": "string"},
         "run_id": {"type": "string"},
         "omitted": _OMITTED,
-        "errors": _ERRORS,
+        "errors": _PROBLEMS,
     },
     "status",
 )
@@ -219,7 +227,7 @@ _FOUND = _object(
         "total": {"type": "integer"},
         "notes": _NOTES,
         "omitted": _OMITTED,
-        "errors": _ERRORS,
+        "errors": _PROBLEMS,
     }
 )
 
@@ -231,7 +239,7 @@ _DESCRIBED = _object(
             "items": _object({"name": {"type": "string"}, "hint": {"type": "string"}}),
         },
         "omitted": _OMITTED,
-        "errors": _ERRORS,
+        "errors": _PROBLEMS,
     }
 )
 

@@ -17,40 +17,45 @@ put them in the `tool` field of a task.
 Connected servers: """
 
 EXECUTE = """\
-Run several downstream tool calls as one DAG. Independent tasks run in parallel; a task starts as \
-soon as the tasks it refers to have succeeded. Everything is checked before anything runs: unknown \
-tools, bad arguments, cycles and bad references come back as one list of fixes, and nothing is \
-executed.
+Run a whole job as one DAG of downstream tool calls. Independent tasks run in parallel; a task \
+starts once those it refers to succeeded. All is checked first: mistakes come back as one list, \
+with fixes.
 
-Task: {"id": "issues", "tool": "github:list_issues", "arguments": {"owner": "acme", "repo": "api"}}
-- tool: server:tool exactly as search_tools prints it.
-- References: a string in arguments that is "$OUTPUT[id].path" becomes that value with its type \
-(list, object, number). Inside a longer string it is put in as text: "Top: \
-$OUTPUT[issues].items[0].title". Path: .items[0].title, .items[-1], .items[*].id (of all). \
-"$OUTPUT[id]" alone is the whole output. A reference already makes the task wait; depends_on is \
-only for order without data.
-- for_each: "$OUTPUT[issues].items" runs the task once per element, in parallel; write "$ITEM" or \
-"$ITEM.number" in arguments. Its output is the list of results.
-- select: JMESPath that shrinks this task's output, e.g. "items[].{n: number, t: title}". Use it \
-on big results.
+A task has id, tool (as search_tools prints it), and:
+- arguments: "$OUTPUT[id].path" becomes that value with its type; inside text it is put in as \
+text. Paths: .items[0].title, .items[-1], .items[*].id. With a default or JMESPath: \
+"${OUTPUT[id].x ?? 0}", "${OUTPUT[id] | length(items)}". A reference already makes the task wait.
+- select: JMESPath applied to the output before anything sees it (in a for_each to each): \
+"items[?stars > 10].{n: number}". More functions: lines split trim lower upper replace matches \
+find find_all from_json unique unique_by group_by count_by entries from_entries add subtract \
+multiply divide round age_days.
+- for_each: "$OUTPUT[id].items" runs it once per element, "$ITEM.number" is part of it. Output: \
+the list.
+- when: "open.total > 3" skips it unless true.
+- repeat: {"set": {"page": "next_page"}} for all pages as one list; {"until": "state == 'done'"} \
+polls.
+- trigger_rule: "one_failed" or "all_done" runs it after failures too.
+Instead of tool: value makes an object of outputs, without a call; tasks is a group, with \
+for_each once per element, each on its own way.
 
-Result: {"status": "success|partial|failed|running", "run_id", "errors": [{id, code, message, \
-hint}], "outputs": {id: value}, "metrics"}. outputs holds the ids in `return` (default: tasks \
-nothing else refers to). A failed task does not stop the others; tasks that need it are skipped. \
-To repair, send only the fixed tasks with resume_from = run_id: what succeeded is reused, not run \
-again. An output that does not fit is a preview; `truncated` has its shape and a get_run call. \
-status "running": wait with get_run.
+Result: status, run_id, errors, outputs of the ids in `return` (default: tasks nothing refers \
+to). A failure stops only what needs it. To repair, send the fixed tasks with resume_from = \
+run_id. A long output comes as a preview; `truncated` has its shape and a get_run call. \
+"running": wait with get_run.
 
-Example: {"tasks": [{"id": "u", "tool": "github:get_user", "arguments": {"name": "ada"}}, {"id": \
-"m", "tool": "slack:post_message", "arguments": {"channel": "dev", "text": "Hi \
-$OUTPUT[u].name"}}]}"""
+Example: {"tasks": [{"id": "open", "tool": "github:list_issues", "arguments": {"repo": "api"}, \
+"select": "items"}, {"id": "each", "for_each": "$OUTPUT[open]", "tasks": [{"id": "say", "tool": \
+"github:comment", "arguments": {"n": "$ITEM.number", "text": "Stale"}}, {"id": "close", "tool": \
+"github:close", "arguments": {"n": "$ITEM.number"}, "depends_on": ["say"]}]}, {"id": "sum", \
+"value": {"closed": "${OUTPUT[open] | length(@)}"}}]}"""
 
 SEARCH = """\
 Find downstream tools to use in execute_dag. Returns up to `limit` matches for each need, best \
 first, one line each: server:tool(required: type, optional?: type) -> output - what it does. [w] \
-marks a tool that may change something. Search several needs at once, separated by ";": "list open \
-issues; post chat message". An empty query lists the servers, their state and how many tools each \
-has. Matching is by words in names, descriptions and parameters."""
+marks a tool that may change something; (seen) an output that is not declared, but was like that \
+before; without -> the output is unknown, often text. Search several needs at once, separated by \
+";": "list open issues; post chat message". An empty query lists the servers, their state and how\
+ many tools each has. Matching is by words in names, descriptions and parameters."""
 
 DESCRIBE = """\
 Full definitions of downstream tools: description, input schema, output schema, annotations. Ask \
