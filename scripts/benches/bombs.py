@@ -73,6 +73,12 @@ def bombs() -> dict[str, dict[str, Any]]:
         "answers of 3 million values": {"tasks": [fill(f"t{n}", "objects", 9.5) for n in range(8)]},
         "answers of 240,000 values": {"tasks": [fill(f"t{n}", "objects", 0.34) for n in range(8)]},
         "answers of 9 MB of numbers": {"tasks": [fill(f"t{n}", "numbers", 9) for n in range(8)]},
+        "a text of 100,000 references": {
+            "tasks": [
+                task("big", "echo", arguments={"x": 1}),
+                task("a", "echo", arguments={"value": "${OUTPUT[big].x}" * 100_000}),
+            ]
+        },
         "a document of a million values": {
             "tasks": [task("a", "echo", arguments={"value": [{}] * 1_000_000})]
         },

@@ -6,7 +6,7 @@ import base64
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Self
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 import anyio
 from anyio.abc import TaskGroup
 
-from ..core.language.dag import Dag, Task, read_dag
+from ..core.language.dag import Dag, read_dag
 from ..core.planning.plan import MAX_CALLS, Plan, TakenOver
 from ..core.ports import NO_CLIENT, Caller, CallTool, Observer, ResourceResolver, RunStore, Servers
 from ..core.results.progress import Progress, progress_of
@@ -37,6 +37,7 @@ from ..core.values.problems import Problem, nearest, some_of
 from ..core.values.strict import JsonObject
 from ..errors import CallError, InvalidDag, UnknownRun
 from ..waiting import Signal
+from .checking import Checking, names_of_tools
 from .lookups import AS_WRITTEN, Lookups
 from .runner import Runner
 
@@ -135,6 +136,7 @@ class Gateway:
         self._runs = runs
         self.learned = ToolStats(enabled=False) if learned is None else learned
         self._resolver = resolver
+        self._checking = self._checking_now()
         self._lookups = Lookups(resolver or AS_WRITTEN)
         self._observers = tuple(observers)
         self._scheduler = Scheduler(self._limits.concurrency, self.learned)
@@ -178,6 +180,7 @@ class Gateway:
     ) -> None:
         """Apply new settings. Active runs keep their plans but obey the new concurrency limits."""
         self._policy, self._limits, self._resolver = policy, limits, resolver
+        self._checking = self._checking_now()
         self._lookups.resolver = resolver or AS_WRITTEN
         self._forget_index()
         self._call_requests = CallRequests(policy, detect_conflicts=resolver is not None)
@@ -386,14 +389,13 @@ class Gateway:
     ) -> tuple[Plan, Conflicts, dict[str, Output], dict[str, EarlierItems]]:
         """Check *document* and lay it out. Also return the outputs and items that it takes over
         from an earlier run."""
-        from ..core.planning.check import check
         from ..core.results.resume import Tools, refuse_repeats, resume
 
         limits = self._limits
         reading = read_dag(
             document, max_tasks=limits.max_tasks, max_bytes=limits.max_document_bytes
         )
-        tools = [*_tools_of(reading.dag.tasks)]
+        tools = [*names_of_tools(reading.dag.tasks)]
         await self._reach(tools, LONGEST_START_S)
         taken_over: dict[str, TakenOver] = {}
         outputs: dict[str, Output] = {}
@@ -411,17 +413,7 @@ class Gateway:
                 partial(self._kept_output, run_id),
                 Tools(self._full_name, self._may_repeat),
             )
-        plan = check(
-            reading,
-            self.catalog(),
-            self._policy,
-            reused=taken_over,
-            max_items=limits.max_items,
-            max_calls=limits.max_calls,
-            learned_shape=self.learned.shape,
-            cost=lambda task: self.learned.seconds(task.tool),
-            alone=lambda task: self.learned.seconds_alone(task.tool),
-        )
+        plan = await self._checking.plan(reading, self.catalog(), taken_over)
         if earlier is not None:
             refuse_repeats(plan, items, earlier)
         if self._resolver is None:
@@ -429,6 +421,12 @@ class Gateway:
         accesses = planned_accesses(plan, outputs.keys())
         places = await self._lookups.locate(accesses.files(), PROMPT_S)
         return plan, find_conflicts(plan, accesses, places), outputs, items
+
+    def _checking_now(self) -> Checking:
+        limits = self._limits
+        return Checking(
+            self._policy, self.learned, max_items=limits.max_items, max_calls=limits.max_calls
+        )
 
     def _full_name(self, tool: str) -> str:
         found = self.catalog().find(tool)
@@ -486,14 +484,6 @@ class Gateway:
                 finally:  # whoever waits has the result, also if it cannot be kept
                     live.finished.set()
                     live.changed.notify()
-
-
-def _tools_of(tasks: Iterable[Task]) -> Iterator[str]:
-    """Yield the names of the tools that *tasks* call, those in groups too."""
-    for task in tasks:
-        if task.tool is not None:
-            yield task.tool
-        yield from _tools_of(task.tasks or ())
 
 
 def _no_output(task: TaskRecord) -> CallError:

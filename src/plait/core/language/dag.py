@@ -190,6 +190,8 @@ class Reading:
     """The same of the tasks in groups of which not all could be read, by the path of the group."""
     strays: Mapping[str, tuple[dict[str, Any], dict[str, Stray]]] = field(default_factory=dict)
     """The members of tasks with unknown ones, as they were understood, and the unknown, by path."""
+    size_bytes: int = 0
+    """The size of the document as JSON."""
 
 
 def read_dag(
@@ -203,7 +205,9 @@ def read_dag(
     members = reader.members(document, max_bytes)
     if (dag := _read_at_once(members, max_tasks)) is not None:
         problems = tuple(duplicates(dag.tasks))
-        return Reading(dag, tuple(reader.notes), problems, places=_places(enumerate(dag.tasks)))
+        places = _places(enumerate(dag.tasks))
+        size = reader.size_bytes
+        return Reading(dag, tuple(reader.notes), problems, places=places, size_bytes=size)
     try:
         return _read_slowly(reader, members)
     except TooManyProblems as error:
@@ -235,6 +239,7 @@ def _read_slowly(reader: _Reader, members: dict[str, Any]) -> Reading:
         places=places,
         inner=reader.inner,
         strays=reader.strays,
+        size_bytes=reader.size_bytes,
     )
 
 
@@ -271,6 +276,7 @@ def _read_model(dag: Dag, max_tasks: int) -> Reading:
     """Read a `Dag` made in Python: check only what its models cannot express."""
     may_be_empty = dag.resume_from is not None
     problems = list(count(_number_of(dag.tasks), max_tasks, may_be_empty=may_be_empty))
+    size = 0
     for path, task in _walked(dag.tasks, "tasks"):
         problems += one_of_its_kind(task.model_fields_set, path, task.id)
         if task.tasks is not None:
@@ -279,13 +285,13 @@ def _read_model(dag: Dag, max_tasks: int) -> Reading:
             problems += endless(task.repeat, f"{path}.repeat", task.id)
         value = {"arguments": task.arguments, "value": task.value, "for_each": task.for_each}
         try:
-            measure(value, DEPTH)
+            size += measure(value, DEPTH)
         except NotStrict as error:
             message = f"This is not strict JSON: {error}."
             problems.append(Problem(path, "invalid_json", message, None, task.id))
     if problems:
         raise InvalidDag(problems)
-    return Reading(dag, problems=tuple(duplicates(dag.tasks)))
+    return Reading(dag, problems=tuple(duplicates(dag.tasks)), size_bytes=size)
 
 
 def _walked(tasks: Iterable[Task], path: str) -> Iterator[tuple[str, Task]]:
@@ -319,10 +325,11 @@ class _Reader:
         self._before: tuple[str, ...] = ()
         """The ids of the groups around what is read."""
         self._count = 0
+        self.size_bytes = 0
 
     def members(self, document: object, max_bytes: int) -> dict[str, Any]:
         """Return the members of the document. Raises `InvalidDag` if it has none."""
-        document, slips = _strict(document, max_bytes)
+        document, slips, self.size_bytes = _strict(document, max_bytes)
         self.notes += corrections("the document", slips)
         if isinstance(document, list):
             self.notes.append("a list was sent; it was taken as tasks")
@@ -519,9 +526,9 @@ def _places(tasks: Iterable[tuple[int, Task]]) -> dict[str, tuple[int, ...]]:
     return places
 
 
-def _strict(document: object, max_bytes: int) -> tuple[object, list[str]]:
-    """Decode *document* if it is text; also return what was corrected in it. Raises `InvalidDag`
-    unless it is strict JSON and not too large."""
+def _strict(document: object, max_bytes: int) -> tuple[object, list[str], int]:
+    """Decode *document* if it is text; also return what was corrected in it, and its size. Raises
+    `InvalidDag` unless it is strict JSON and not too large."""
     slips: list[str] = []
     try:
         if isinstance(document, str | bytes):
@@ -553,4 +560,4 @@ def _strict(document: object, max_bytes: int) -> tuple[object, list[str]]:
                 )
             ]
         )
-    return document, slips
+    return document, slips, size

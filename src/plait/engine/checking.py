@@ -1,0 +1,85 @@
+"""The check of a document, which for a large one takes a second or more.
+
+Such a check is done in a thread, one at a time: the calls of other clients go on meanwhile. The
+thread sees what was known when the check began. A small document, as most, is checked at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import TypeVar
+
+import anyio
+from anyio import to_thread
+
+from ..core.language.dag import Reading, Task
+from ..core.planning.plan import Plan, TakenOver
+from ..core.tools.catalog import Catalog, Tool
+from ..core.tools.policy import Policy
+from ..core.tools.tool_stats import ToolStats
+
+LARGE_BYTES = 64 * 1024
+
+Fact = TypeVar("Fact")
+
+
+class Checking:
+    """Checks documents by what *learned* knows of their tools."""
+
+    def __init__(
+        self, policy: Policy, learned: ToolStats, *, max_items: int, max_calls: int
+    ) -> None:
+        self._policy = policy
+        self._learned = learned
+        self._max_items = max_items
+        self._max_calls = max_calls
+        self._turn = anyio.CapacityLimiter(1)
+
+    async def plan(
+        self, reading: Reading, catalog: Catalog, reused: Mapping[str, TakenOver]
+    ) -> Plan:
+        """Check the DAG in *reading* and lay it out. Raises `InvalidDag`."""
+        from ..core.planning.check import check
+
+        is_large = reading.size_bytes >= LARGE_BYTES
+        tools = _tools_of(reading.dag.tasks, catalog) if is_large else None
+        shape = _as_now(self._learned.shape, tools)
+        seconds = _as_now(self._learned.seconds, tools)
+        alone = _as_now(self._learned.seconds_alone, tools)
+        checked = partial(
+            check,
+            reading,
+            catalog,
+            self._policy,
+            reused=reused,
+            max_items=self._max_items,
+            max_calls=self._max_calls,
+            learned_shape=shape,
+            cost=lambda task: seconds(task.tool),
+            alone=lambda task: alone(task.tool),
+        )
+        return await to_thread.run_sync(checked, limiter=self._turn) if is_large else checked()
+
+
+def names_of_tools(tasks: Iterable[Task]) -> Iterator[str]:
+    """Yield the names of the tools that *tasks* call, those in groups too."""
+    for task in tasks:
+        if task.tool is not None:
+            yield task.tool
+        yield from names_of_tools(task.tasks or ())
+
+
+def _tools_of(tasks: Iterable[Task], catalog: Catalog) -> dict[str, Tool]:
+    found = (catalog.find(name) for name in set(names_of_tools(tasks)))
+    return {tool.full_name: tool for tool in found if tool is not None}
+
+
+def _as_now(
+    known: Callable[[Tool], Fact | None], tools: Mapping[str, Tool] | None
+) -> Callable[[Tool], Fact | None]:
+    """Return *known* as it is now for *tools*: it may change while a thread asks it."""
+    if tools is None:
+        return known
+    facts = {name: known(tool) for name, tool in tools.items()}
+    return lambda tool: facts.get(tool.full_name)
