@@ -44,6 +44,45 @@ SHAPES: dict[str, Shape] = {
 }
 
 
+def apart(items: int) -> Document:
+    """Make the five tasks of a group for each of *items*, without a group."""
+    steps = [_needed(f"{index}_", step) for index in range(items) for step in range(STEPS)]
+    return {"tasks": steps}
+
+
+def grouped(items: int) -> Document:
+    """Make a group of five tasks, each of which refers to the one before, for *items*."""
+    steps = [_needed("", step) for step in range(STEPS)]
+    return {"tasks": [{"id": "each", "for_each": list(range(items)), "tasks": steps}]}
+
+
+def made(values: int) -> Document:
+    """Make *values* of the output of one call."""
+    value = {"title": "$OUTPUT[t0].items[0].title", "of": "${OUTPUT[t0].total ?? 0}"}
+    tasks = [{"id": f"v{index}", "value": value} for index in range(values)]
+    return {"tasks": [_task(0, ()), *tasks]}
+
+
+def paged(pages: int) -> Document:
+    """Make tasks of a hundred pages, *pages* in all."""
+    other = "$ARGUMENTS.query == 'a' && 'b' || 'a'"
+    repeat = {"set": {"query": other}, "while": "items", "max": PAGES}
+    tasks = [_task(index, ()) for index in range(pages // PAGES)]
+    return {"tasks": [{**task, "repeat": repeat, "select": "items"} for task in tasks]}
+
+
+STEPS = 5
+PAGES = 100
+
+
+def _needed(before: str, step: int) -> Document:
+    """Make one step of a chain of tasks."""
+    arguments: Document = {"query": f"$OUTPUT[{before}s{step - 1}].items[0].title"}
+    if not step:
+        arguments = {"query": "needle", "limit": 10}
+    return {"id": f"{before}s{step}", "tool": "lean:find", "arguments": arguments}
+
+
 def _document(needs: Sequence[tuple[int, ...]]) -> Document:
     return {"tasks": [_task(index, before) for index, before in enumerate(needs)]}
 

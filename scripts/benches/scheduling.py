@@ -30,7 +30,7 @@ from plait.core.tools.policy import Policy
 from plait.core.values.strict import measure
 
 from .figures import Figure
-from .graphs import SHAPES, Document
+from .graphs import SHAPES, STEPS, Document, apart, chain, grouped, made, paged, wide
 
 GROUP = "scheduling"
 SIZES = (100, 1_000, 10_000)
@@ -38,6 +38,8 @@ MOST_US = 40.0
 """The promised time of each task, at every size except the smallest."""
 MOST_GROWTH = 1.3
 """The promised ratio of a task of the largest DAG to one of a DAG of a tenth of its size."""
+CALLS = 5_000
+"""The calls, values or pages of the documents that are compared with plain tasks."""
 PARTS = ("read", "check", "run", "result")
 
 CATALOG = Catalog([Tool("lean", "find", FIND)], [ServerInfo("lean", ServerState.READY)])
@@ -70,6 +72,21 @@ def figures(rounds: int) -> Iterator[Figure]:
             "ratio",
             MOST_GROWTH,
         )
+    yield from beside_plain_tasks(rounds)
+
+
+def beside_plain_tasks(rounds: int) -> Iterator[Figure]:
+    """Compare calls in a group, values and pages with plain tasks, in turns in one run."""
+    count = CALLS // STEPS
+    for name, document, plain, most in (
+        ("a call in a group, beside the same without", grouped(count), apart(count), 1.3),
+        ("a value of two references, beside a call of one", made(CALLS), chain(CALLS), 1.0),
+        ("a page with select, beside a call without", paged(CALLS), wide(CALLS), 1.3),
+    ):
+        pairs = [(sum(timed(document, CALLS)), sum(timed(plain, CALLS))) for _ in range(rounds)]
+        one, other = (min(times) for times in zip(*pairs, strict=True))
+        parts = {"us": round(one, 1), "plain us": round(other, 1)}
+        yield Figure(GROUP, name, round(one / other, 3), "ratio", most, parts=parts)
 
 
 def measured(documents: list[Document], rounds: int) -> list[tuple[float, ...]]:
@@ -86,18 +103,20 @@ def measured(documents: list[Document], rounds: int) -> list[tuple[float, ...]]:
     return best
 
 
-def timed(document: Document) -> tuple[float, ...]:
-    count = len(document["tasks"])
+def timed(document: Document, calls: int | None = None) -> tuple[float, ...]:
+    """Run *document* once. Returns the parts, in microseconds for each of its tasks, or of its
+    *calls*."""
+    count = len(document["tasks"]) if calls is None else calls
     marks = [time.process_time()]
     reading = read_dag(document)
     marks.append(time.process_time())
-    plan = check(reading, CATALOG, POLICY)
+    plan = check(reading, CATALOG, POLICY, max_items=CALLS)
     accesses = planned_accesses(plan)
     conflicts = find_conflicts(
         plan, accesses, {name: as_written(name.key) for name in accesses.files()}
     )
     marks.append(time.process_time())
-    run = Run("r", plan, conflicts=conflicts)
+    run = Run("r", plan, conflicts=conflicts, max_items=CALLS)
     drive(run, Scheduler(Limits()))
     marks.append(time.process_time())
     told = result_of(record_of(run, 1.0), run.outputs.get).document()
