@@ -72,16 +72,16 @@ def figures(rounds: int) -> Iterator[Figure]:
             "ratio",
             MOST_GROWTH,
         )
-    yield from beside_plain_tasks(rounds)
+    yield from compared(rounds)
 
 
-def beside_plain_tasks(rounds: int) -> Iterator[Figure]:
+def compared(rounds: int) -> Iterator[Figure]:
     """Compare calls in a group, values and pages with plain tasks, in turns in one run."""
     count = CALLS // STEPS
     for name, document, plain, most in (
-        ("a call in a group, beside the same without", grouped(count), apart(count), 1.3),
-        ("a value of two references, beside a call of one", made(CALLS), chain(CALLS), 1.0),
-        ("a page with select, beside a call without", paged(CALLS), wide(CALLS), 1.3),
+        ("a call in a group, and the same without", grouped(count), apart(count), 1.3),
+        ("a value of two references, and a call of one", made(CALLS), chain(CALLS), 1.0),
+        ("a page with select, and a call without", paged(CALLS), wide(CALLS), 1.3),
     ):
         pairs = [(sum(timed(document, CALLS)), sum(timed(plain, CALLS))) for _ in range(rounds)]
         one, other = (min(times) for times in zip(*pairs, strict=True))
