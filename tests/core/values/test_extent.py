@@ -72,6 +72,16 @@ def test_the_memory_of_a_value_is_its_text_and_a_share_for_each_part() -> None:
 
 
 @given(json_values(), st.integers(0, 40))
+def test_long_text_is_counted_as_short_text_is(value: Any, more: int) -> None:
+    value = nested(more, [value, [1]])
+    padded = {"": "x" * 20_000, "a": value}
+    short, long = encode({"": "", "a": value}), encode(padded)
+    assert extent_of(long).memory - len(long) == extent_of(short).memory - len(short)
+    depth = depth_of(padded)
+    assert (is_deeper(long, depth), is_deeper(long, depth - 1)) == (False, True)
+
+
+@given(json_values(), st.integers(0, 40))
 def test_the_depth_is_that_of_the_deepest_part(value: Any, more: int) -> None:
     value = nested(more, [value, ["]}", {'"[': "{["}]])
     text, depth = encode(value), depth_of(value)

@@ -15,6 +15,7 @@ VALUE_BYTES = 100
 """About the memory that a parsed value takes besides its text: the place in its list or object, and
 its share of that object."""
 
+_LONG_BYTES = 16 * 1024
 _FEW = 100
 """Text of at most this number of values is not searched for strings: what they hold counts too."""
 
@@ -28,7 +29,8 @@ class Extent(NamedTuple):
 
 def extent_of(text: bytes) -> Extent:
     """Return the size of the value that *text*, compact JSON, is written for."""
-    values = _most_values(text)
+    is_long = len(text) > _LONG_BYTES
+    values = _count_up_to(text, b",{[", _FEW) if is_long else _most_values(text)
     if values > _FEW:
         values = count_values(text)
     return Extent(len(text), len(text) + VALUE_BYTES * values)
@@ -49,7 +51,11 @@ def count_values(text: bytes) -> int:
 def is_deeper(text: bytes, most: int) -> bool:
     """Whether lists and objects that are not empty are nested deeper than *most* levels in *text*,
     which is compact JSON."""
-    if text.count(b"{") + text.count(b"[") <= most:
+    if len(text) > _LONG_BYTES:
+        opened = _count_up_to(text, b"{[", most)
+    else:
+        opened = text.count(b"{") + text.count(b"[")
+    if opened <= most:
         return False
     marks = _without_strings(text).replace(b"{}", b"").replace(b"[]", b"")
     marks = marks.translate(_AS_BRACKETS, _NO_BRACKETS)
@@ -66,6 +72,18 @@ def _without_strings(text: bytes) -> bytes:
     if b"\\" in text:
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
     return b"".join(text.split(b'"')[::2])
+
+
+def _count_up_to(text: bytes, marks: bytes, most: int) -> int:
+    """Count *marks* in *text*, exactly up to *most*. Where they are few, as in long text, to look
+    for the next one is ten times as fast as to count all."""
+    number = 0
+    for mark in marks:
+        position = text.find(mark)
+        while position >= 0 and number <= most:
+            number += 1
+            position = text.find(mark, position + 1)
+    return number
 
 
 def _most_values(text: bytes) -> int:
