@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ..fakes import structured, tool
+from ..fakes import structured, text, tool
 from .conftest import House, task
 
 pytestmark = pytest.mark.virtual_time
@@ -209,6 +209,104 @@ async def test_a_reference_in_an_expression_is_an_operand_at_every_depth(house: 
         task("a", **SOURCE), task("c", on=True), each | {"for_each": [{"n": "y"}, {"n": "z"}]}
     )
     assert result.outputs["b"] == [{"x": ["y"]}, {"x": []}]
+
+
+async def test_how_a_task_ended_is_a_dependency_that_a_rule_lets_one_read(house: House) -> None:
+    ends = {
+        "a": "$STATUS[a]",
+        "b": "$STATUS[b]",
+        "error": "$ERROR[a].code",
+        "none": "$ERROR[b].code",
+    }
+    result = await house.run(
+        task("a", "s:fail"),
+        task("b", x=1),
+        task("all", **ends) | {"trigger_rule": "all_done"},
+        task("one", x="$ERROR[a]") | {"trigger_rule": "one_failed"},
+        task("skipped", x="$STATUS[a]"),
+        task("guarded", x="${STATUS[a] ?? null}"),
+        task("after", x="$STATUS[skipped]") | {"trigger_rule": "all_done"},
+    )
+    assert result.outputs["all"] == {
+        "a": "failed", "b": "success", "error": "tool_error", "none": None
+    }  # fmt: skip
+    assert result.outputs["one"] == {"x": {"code": "tool_error", "message": "EACCES: /x"}}
+    assert result.outputs["guarded"] == {"x": "failed"}
+    assert result.outputs["after"] == {"x": "skipped"}
+    assert next(one.status for one in result.tasks if one.id == "skipped") == "skipped"
+
+
+async def test_the_error_of_a_for_each_has_its_items(house: House) -> None:
+    house.servers.add("s:odd", lambda n: text("odd", is_error=True) if n % 2 else {"n": n})
+    result = await house.run(
+        task("each", "s:odd", n="$ITEM") | {"for_each": [1, 2, 3]},
+        task("again", x="$ITEM.item", n="$ITEM.index")
+        | {"for_each": "$ERROR[each].items", "trigger_rule": "all_done"},
+        task("first", x="$ERROR[each].message") | {"trigger_rule": "all_done"},
+    )
+    assert result.outputs["again"] == [{"x": 1, "n": 0}, {"x": 3, "n": 2}]
+    assert result.outputs["first"] == {"x": "odd"}
+
+
+async def test_expressions_ask_how_a_task_ended(house: House) -> None:
+    late = {"trigger_rule": "all_done"}
+    result = await house.run(
+        task("a", "s:fail"),
+        task("b", x=1) | {"when": "$STATUS[a] == 'failed'"} | late,
+        task("c", x=1) | {"when": "$ERROR[a].code == 'timeout'"} | late,
+        task("d", x="${ERROR[a] | message}") | {"select": "[x, $STATUS[c]]"} | late,
+        {"id": "e", "value": "a $STATUS[a]", "select": "{t: 'is: $ERROR[a].code', v: @}"} | late,
+    )
+    assert [one.status for one in result.tasks] == [
+        "failed", "success", "skipped", "success", "success"
+    ]  # fmt: skip
+    assert result.outputs["d"] == ["EACCES: /x", "skipped"]
+    assert result.outputs["e"] == {"t": "is: tool_error", "v": "a failed"}
+
+
+async def test_a_group_sees_the_ends_of_tasks_in_it_and_around_it(house: House) -> None:
+    inner = [
+        task("in", "s:fail"),
+        task("seen", s="$STATUS[in]", o="$STATUS[out]") | {"trigger_rule": "all_done"},
+    ]
+    group: dict[str, Any] = {"id": "g", "for_each": ["x"], "tasks": inner}
+    group["trigger_rule"] = "all_done"
+    group["value"] = {"seen": "$OUTPUT[seen]", "code": "$ERROR[in].code", "of": "${ITEM | @}"}
+    result = await house.run(task("out", "s:fail"), group)
+    assert result.outputs["g"] == [
+        {"seen": {"s": "failed", "o": "failed"}, "code": "tool_error", "of": "x"}
+    ]
+
+
+async def test_the_items_of_groups_are_named_in_expressions_too(house: House) -> None:
+    inner = [
+        task("one", x="$ITEM.n") | {"when": "$ITEM.on"},
+        task("two", x="${OUTPUT[all] | [?n == $ITEM[g].n].t}")
+        | {
+            "for_each": "${ITEM.parts | [?@ != $ITEM.n]}",
+            "select": "{x: x, p: $ITEM, g: $INDEX[g]}",
+        },
+    ]
+    items = [{"n": 1, "on": True, "parts": [1, 2]}, {"n": 2, "on": False, "parts": [3]}]
+    group: dict[str, Any] = {"id": "g", "for_each": items, "tasks": inner}
+    group["value"] = ["${OUTPUT[one].x ?? null}", "${OUTPUT[two] | [0]}"]
+    all_ = task("all") | {"select": "[{n: `1`, t: 'one'}, {n: `2`, t: 'two'}]"}
+    result = await house.run(all_, group)
+    assert result.outputs["g"] == [
+        [1, {"x": ["one"], "p": 2, "g": 0}],
+        [None, {"x": ["two"], "p": 3, "g": 1}],
+    ]
+
+
+async def test_a_whole_number_in_brackets_is_an_index_into_the_item(house: House) -> None:
+    each = task("a", x="$ITEM[0]", y="${ITEM | [1]}") | {"select": "[x, y, $ITEM[1]]"}
+    result = await house.run(each | {"for_each": [["p", "q"]]})
+    assert result.outputs["a"] == [["p", "q", "q"]]
+
+
+async def test_a_condition_of_the_item_is_refused(house: House) -> None:
+    each = task("b", x="$ITEM") | {"for_each": "$OUTPUT[a].items", "when": "$ITEM.open"}
+    assert await house.refused(task("a", items=[]), each) == {"tasks[1].when": "invalid_expression"}
 
 
 async def test_an_unknown_id_itself_and_a_dependent_are_refused_before_anything_runs(

@@ -37,6 +37,36 @@ def test_references_are_bound_to_what_is_in_scope(text: str, value: Json) -> Non
     assert evaluated(expression(text), rows, SCOPE) == value
 
 
+class Ended:
+    def status(self, id: str) -> str | None:
+        return {"g.b": "failed"}.get(id)
+
+    def error(self, id: str) -> Json:
+        return {"code": "timeout"} if id == "g.b" else None
+
+
+@table(
+    ("text", "value"),
+    [
+        ("$STATUS[b]", "failed"),
+        ("$ERROR[b].code", "timeout"),
+        ("$ERROR[a].code", None),
+        ("$STATUS[gone]", None),
+        ("$ITEM[g].x", 5),
+        ("$INDEX[g]", 3),
+        ("$ITEM.id", 2),
+        ("$ARGUMENTS.page", 7),
+    ],
+)
+def test_ends_and_items_of_groups_are_found_by_their_names(text: str, value: Json) -> None:
+    outputs = {**OUTPUTS, "$ITEM[o.g]": Output({"x": 5}), "$INDEX[o.g]": Output(3)}
+    names = {"b": "g.b", "$ITEM[g]": "$ITEM[o.g]", "$INDEX[g]": "$INDEX[o.g]"}
+    scope = Scope(outputs, {"id": 2}, 4, names, None, {"page": 7}, Ended())
+    assert evaluated(expression(text), None, scope) == value
+    own = Scope(outputs, {"id": 2}, 4, {}, None, {"page": 7}, Ended())
+    assert evaluated(expression(text), None, own, names) == value
+
+
 def test_a_text_with_a_task_that_has_no_output_fails() -> None:
     with pytest.raises(ReferenceFailed, match="gone"):
         evaluated(expression("'$OUTPUT[gone].x'"), None, SCOPE)

@@ -90,6 +90,23 @@ def test_the_references_of_an_expression_are_dependencies_without_a_default() ->
     assert [set(task.requires) for task in readers] == [{"t1"}] * 2
 
 
+def test_the_end_of_a_task_is_a_dependency_and_rarely_known_to_vary() -> None:
+    plan = planned(
+        {},
+        {"arguments": {"x": "$STATUS[t0]"}},
+        {"when": "$ERROR[t0].code == 'timeout'", "trigger_rule": "all_done"},
+        {"select": "[$STATUS[t0], @]", "trigger_rule": "all_done"},
+        {"arguments": {"x": "${ERROR[t0].code ?? 1}"}},
+    )
+    assert [task.needs for task in plan.tasks.values()] == [(), *[("t0",)] * 4]
+    assert [set(task.requires) for task in plan.tasks.values()][1] == {"t0"}
+    [note] = plan.notes
+    assert note == (
+        'tasks[1]: it runs only if t0 succeeds, so $STATUS[t0] is always "success"; write '
+        "trigger_rule: all_done, or one_failed to run after failures alone"
+    )
+
+
 def test_a_reference_in_a_key_or_an_escape_is_no_dependency() -> None:
     plan = planned({}, {"arguments": {"$OUTPUT[t0]": "$$OUTPUT[t9]"}, "literal": True})
     assert plan.layers == (("t0", "t1"),)

@@ -105,6 +105,32 @@ def test_an_answer_is_cached_if_no_call_was_answered_by_the_server(
     assert not state(Status.FAILED).cached
 
 
+def test_the_failure_of_a_task_is_that_of_its_items_too():
+    state = TaskState(Key("r", "a"), "s:do", 0)
+    assert state.failure() is None
+    state.status, state.error = Status.FAILED, Failure("timeout", "late")
+    assert state.failure() == {"code": "timeout", "message": "late"}
+    state.items = Items(3)
+    state.items.values = ["x", "y"]
+    state.items.errors = [(2, Failure("internal", "z")), (1, Failure("timeout", "late"))]
+    assert state.failure() == {
+        "code": "timeout",
+        "message": "late",
+        "items": [
+            {"index": 1, "item": "y", "code": "timeout", "message": "late"},
+            {"index": 2, "item": None, "code": "internal", "message": "z"},
+        ],
+    }
+
+
+def test_a_skip_by_a_condition_is_not_a_failure_and_one_after_a_failure_is():
+    state = TaskState(Key("r", "a"), "s:do", 0)
+    state.status, state.error = Status.SKIPPED, Failure("condition", "no")
+    assert state.failure() is None
+    state.error = Failure("dependency_failed", "b failed")
+    assert state.failure() == {"code": "dependency_failed", "message": "b failed"}
+
+
 def test_outlines_say_what_is_known_before_anything_runs():
     first, second = outlines_of(PLAN)
     assert (first.id, first.tool, first.layer, first.needs) == ("a", "s:do", 0, ())

@@ -21,17 +21,28 @@ class Source(StrEnum):
     """The kinds of values that references start from."""
 
     OUTPUT = "OUTPUT"
+    STATUS = "STATUS"
+    ERROR = "ERROR"
     ITEM = "ITEM"
     INDEX = "INDEX"
     ARGUMENTS = "ARGUMENTS"
     """The arguments of the call whose output is read: only in `repeat`."""
 
 
+_OF_TASKS = frozenset((Source.OUTPUT, Source.STATUS, Source.ERROR))
+
+
 class Key(NamedTuple):
-    """The start of a reference: `$OUTPUT[id]`, `$ITEM`, `$INDEX` or `$ARGUMENTS`."""
+    """The start of a reference: `$OUTPUT[id]`, `$STATUS[id]`, `$ERROR[id]`, `$ITEM` or `$INDEX`,
+    also of a group by its id (`$ITEM[id]`), or `$ARGUMENTS`."""
 
     source: Source
     id: str = ""
+
+    @property
+    def task(self) -> str | None:
+        """The id of the task that it depends on, if it does on one."""
+        return self.id if self.source in _OF_TASKS else None
 
     def __str__(self) -> str:
         return f"${self.source}" + (f"[{self.id}]" if self.id else "")

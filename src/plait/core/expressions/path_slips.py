@@ -120,9 +120,8 @@ def _dollar(loose: Loose, at: int) -> Finding | None:
             id = loose.tokens[at + 3].text
             edit = loose.replaced(at, at + 4, f"$OUTPUT[{id}]")
             return loose.found(at, f"the id of a task stands in brackets: $OUTPUT[{id}]", edit)
-        near = slip_of(
-            after.text, ("OUTPUT",) if second.kind == "[" else ("ITEM", "INDEX", "ARGUMENTS")
-        )
+        of_tasks, others = ("OUTPUT", "STATUS", "ERROR"), ("ITEM", "INDEX", "ARGUMENTS")
+        near = slip_of(after.text, of_tasks if second.kind == "[" else others)
         if near is not None and near != after.text:
             edit = Edit(token.start, after.end, f"${near}")
             return loose.found(at, f"${after.text} is not a reference", edit)
@@ -150,6 +149,8 @@ def _braces(loose: Loose, at: int) -> Finding | None:
     inner = loose.between(at + 1, end)
     is_reference = loose.kind(at) == "${" and loose.tokens[at + 1].text in (
         "OUTPUT",
+        "STATUS",
+        "ERROR",
         "ITEM",
         "INDEX",
         "ARGUMENTS",
@@ -165,14 +166,14 @@ def _reference_without_dollar(loose: Loose, at: int) -> Finding | None:
     token = loose.tokens[at]
     is_id = loose.kind(at + 1) == "[" and loose.kind(at + 2) in ("name", "number", "text", "quoted")
     if (
-        token.text != "OUTPUT"
+        token.text not in ("OUTPUT", "STATUS", "ERROR")
         or not is_id
         or loose.kind(at + 3) != "]"
         or loose.kind(at - 1) == "."
     ):
         return None
     id = loose.tokens[at + 2].text.strip("'\"")
-    edit = loose.replaced(at, at + 4, f"$OUTPUT[{id}]")
+    edit = loose.replaced(at, at + 4, f"${token.text}[{id}]")
     return loose.found(at, "a reference starts with $", edit)
 
 

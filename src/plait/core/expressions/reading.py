@@ -22,7 +22,7 @@ from .constants import Constants
 from .evaluation import Expression
 from .findings import Findings
 from .functions import FUNCTIONS
-from .names import ENVELOPES, Names, as_name
+from .names import ENVELOPES, MAX_GUESSED, Names, as_name
 from .nodes import (
     Ampersand,
     And,
@@ -120,6 +120,7 @@ class _Reader:
         self.constants = Constants(self.findings, tasks)
         self._references = references
         self._is_condition = is_condition
+        self._tasks = tasks
         self._own = Key(Source.OUTPUT, own) if own is not None else None
         self._safe: set[int] = set()
         """The nodes that need no parentheses around a pipe."""
@@ -132,18 +133,20 @@ class _Reader:
                 is_start = any(node is start for start in starts_at_root(expression.tree))
                 self._names.say_own(node, is_certain=is_start)
             elif isinstance(node, Reference) and node.key not in self._references:
-                if node.key.source is not Source.OUTPUT:
-                    self.findings.say(
-                        node.start,
-                        node.end,
-                        f"there is no {node.key} here",
-                        hint=self._why_not_here(node.key.source),
-                    )
-                    continue
-                ids = [key.id for key in self._references if key.source is Source.OUTPUT]
-                near = slip_of(node.key.id, ids)
-                edit = str(Key(Source.OUTPUT, near)) if near else None
-                self.findings.say(node.start, node.end, f'unknown task "{node.key.id}"', edit)
+                source, id = node.key
+                is_task = node.key.task is not None
+                ids = [key.id for key in self._references if key.source is source and key.id]
+                ids += [*self._tasks][:MAX_GUESSED] if is_task else []
+                near = slip_of(id, dict.fromkeys(ids)) if id else None
+                edit = str(Key(source, near)) if near else None
+                message, hint = f'unknown task "{id}"', ""
+                if not is_task:
+                    message, hint = f"there is no {node.key} here", self._why_not_here(source)
+                if id and ids and not is_task:
+                    hint = f"Groups with for_each around this: {', '.join(sorted(ids))}."
+                self.findings.say(
+                    node.start, node.end, message, edit, hint=hint if not edit else ""
+                )
 
     def _why_not_here(self, source: Source) -> str:
         if source is Source.ARGUMENTS:

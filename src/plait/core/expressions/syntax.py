@@ -5,7 +5,7 @@ The grammar is JMESPath's, with these differences:
 - `!` binds weaker than a path, so `!a.b[0]` is `!(a.b[0])`; JMESPath reads `(!a).b[0]`, which is
   never true.
 - Operands may be bare numbers, `true`, `false`, `null`, and references (`$OUTPUT[a]`, `$ITEM`,
-  `$INDEX`). A path goes on from a reference as from any other operand.
+  `$INDEX` and so on). A path goes on from a reference as from any other operand.
 - `a.0` is `a[0]` and `a["b c"]` is `a."b c"`, as in the paths of references.
 - `[a, b]` and `{a: b}` are null for null only as steps of a path: `{id: $ITEM.id, n: length(@)}`
   keeps its item.

@@ -16,7 +16,12 @@ class Token(NamedTuple):
 
 
 _ID = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
-TARGET = rf"(?:OUTPUT\[{_ID}\]|(?:ITEM|INDEX|ARGUMENTS)(?!\w))"
+TARGET = (
+    rf"(?:(?:OUTPUT|STATUS|ERROR)\[{_ID}\]|(?:ITEM|INDEX)\[(?!-?[0-9]+\]){_ID}\]"
+    r"|(?:ITEM|INDEX|ARGUMENTS)(?!\w))"
+)
+"""The start of a reference behind its `$`. Behind `ITEM` a whole number in brackets is an index
+into the item."""
 NAME = r"[^\W\d]\w*"
 TOKENS = re.compile(
     rf"(?P<space>[ \t\r\n]+)|(?P<reference>\${TARGET})|(?P<name>{NAME})"

@@ -18,7 +18,7 @@ from .tokens import DIGITS, NAME, TARGET, Token
 MAX_DIGITS = 400
 
 _IN_TEXT = re.compile(
-    r"\$(?P<escape>\$)(?=\{?(?:OUTPUT|ITEM|INDEX|ARGUMENTS))"
+    r"\$(?P<escape>\$)(?=\{?(?:OUTPUT|STATUS|ERROR|ITEM|INDEX|ARGUMENTS))"
     rf"|\$(?P<brace>\{{)?(?P<reference>{TARGET})"
 )
 _STEP = re.compile(

@@ -21,7 +21,7 @@ MAX_CHARS = 10_000
 """Most characters of a text that are examined: an intended reference is not further in."""
 _ID = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _OURS = re.compile(
-    rf"(?<!\$)\$\{{?(?!OUTPUT\[)(?i:outputs?)(?:\[|\.|\(|\{{)[\"']?(?P<id>{_ID})[\"']?[\])}}]?"
+    rf"(?<!\$)\$\{{?(?!(?:OUTPUT|STATUS|ERROR)\[)(?P<of>(?i:outputs?|status|errors?))(?:\[|\.|\(|\{{)[\"']?(?P<id>{_ID})[\"']?[\])}}]?"
     r"(?P<path>(?:\.[^\W\d]\w{0,63}|\[[0-9]{1,9}\]){0,16})\}?"
 )
 _NAME_IT = "Name the task: $OUTPUT[id]."
@@ -37,23 +37,25 @@ _ITEM = re.compile(r"(?<!\$)\$\{?(?:ITEM|INDEX)(?!\w)")
 
 _STEPS = r"(?:\.[^\W\d]\w{0,63}|\.[0-9]{1,9}|\[(?:-?[0-9]{1,9}|\*|\"[^\"\n]{0,64}\")\]){0,16}"
 _REAL = (
-    rf"\$(?:OUTPUT\[{_ID}\]|ITEM|INDEX){_STEPS}"
-    rf"|\$\{{(?:OUTPUT\[{_ID}\]|ITEM|INDEX)[^{{}}\n]{{0,200}}\}}"
+    rf"\$(?:(?:OUTPUT|STATUS|ERROR)\[{_ID}\]|ITEM|INDEX){_STEPS}"
+    rf"|\$\{{(?:(?:OUTPUT|STATUS|ERROR)\[{_ID}\]|ITEM|INDEX)[^{{}}\n]{{0,200}}\}}"
 )
 _WRAPPED = re.compile(
     rf"\$?\{{\{{\{{?\s{{0,9}}({_REAL})\s{{0,9}}\}}\}}\}}?|\$\{{\s{{0,9}}({_REAL})\s{{0,9}}\}}"
 )
-_EVERY = re.compile(rf"(\$\{{?(?:OUTPUT\[{_ID}\]|ITEM){_STEPS})(?:\.\*|\[\])(?=[.\[}}]|$)")
-_OPTIONAL = re.compile(rf"(\$\{{?(?:OUTPUT\[{_ID}\]|ITEM){_STEPS})\?(?=\.[^\W\d])")
+_EVERY = re.compile(
+    rf"(\$\{{?(?:(?:OUTPUT|STATUS|ERROR)\[{_ID}\]|ITEM){_STEPS})(?:\.\*|\[\])(?=[.\[}}]|$)"
+)
+_OPTIONAL = re.compile(rf"(\$\{{?(?:(?:OUTPUT|STATUS|ERROR)\[{_ID}\]|ITEM){_STEPS})\?(?=\.[^\W\d])")
 _POINTED = re.compile(
-    rf"(\$\{{?(?:OUTPUT\[{_ID}\]|ITEM){_STEPS})\."
+    rf"(\$\{{?(?:(?:OUTPUT|STATUS|ERROR)\[{_ID}\]|ITEM){_STEPS})\."
     r"(\[(?:-?[0-9]{1,9}|\*|\"[^\"\n]{0,64}\"|'[^'\n]{0,64}')\])"
 )
 _QUOTED = re.compile(rf"(\$\{{?OUTPUT\[)\s*[\"']?({_ID})[\"']?\s*(\])")
 _SINGLE = re.compile(r"(\?\?\s*)'([^'\"\\{}\n]{0,200})'(?=\s*(?:\}|$))")
-_OR = re.compile(rf"(\$\{{OUTPUT\[{_ID}\]{_STEPS}\s*)\|\|")
-_NESTED = re.compile(rf"(\?\?\s*)\$\{{((?:OUTPUT\[{_ID}\]|ITEM|INDEX){_STEPS})\}}")
-_DEFAULT = re.compile(rf"\$(OUTPUT\[{_ID}\]{_STEPS}\s*\?\?\s*[^\n{{}}]{{1,200}})")
+_OR = re.compile(rf"(\$\{{(?:OUTPUT|STATUS|ERROR)\[{_ID}\]{_STEPS}\s*)\|\|")
+_NESTED = re.compile(rf"(\?\?\s*)\$\{{((?:(?:OUTPUT|STATUS|ERROR)\[{_ID}\]|ITEM|INDEX){_STEPS})\}}")
+_DEFAULT = re.compile(rf"\$((?:OUTPUT|STATUS|ERROR)\[{_ID}\]{_STEPS}\s*\?\?\s*[^\n{{}}]{{1,200}})")
 _FILTER = re.compile(
     rf"(?:{_REAL})(\s*\|\s*(?:upper|lower|trim|length|first|last|join|json|tojson|default|int|title"
     r"|string|float|sort|unique|reverse)\b[^$\n]{0,99})"
@@ -72,7 +74,7 @@ _METHOD = (
 )
 _HALF = (
     re.compile(rf"\s*{_FUNCTION}\([^()$]{{0,60}}(?:{_REAL})[^()]{{0,99}}\)\s*"),
-    re.compile(rf"\s*\$OUTPUT\[{_ID}\]{_STEPS}\.{_METHOD}\([^()$]{{0,99}}\)\s*"),
+    re.compile(rf"\s*\$(?:OUTPUT|STATUS|ERROR)\[{_ID}\]{_STEPS}\.{_METHOD}\([^()$]{{0,99}}\)\s*"),
     re.compile(rf"\s*\$ITEM{_STEPS}\.{_METHOD}\([^()$]{{0,99}}\)\s*"),
     re.compile(rf"\s*(?:{_REAL})\s+[-+*/%]\s+{_NUMBER}\s*"),
     re.compile(rf"\s*(?:{_NUMBER}|{_REAL})\s+[+*%]\s+(?:{_REAL})\s*"),
@@ -267,7 +269,8 @@ def _unwrapped(found: re.Match[str]) -> str:
 def _misspelt(text: str, ids: Collection[str]) -> Iterator[Found]:
     for match in _OURS.finditer(text):
         if (id := _known(match["id"], ids)) is not None:
-            meant = f"$OUTPUT[{id}]{match['id'][len(id) :]}{match['path']}"
+            of = match["of"].upper().removesuffix("S") if match["of"][0] in "oOeE" else "STATUS"
+            meant = f"${of}[{id}]{match['id'][len(id) :]}{match['path']}"
             yield Found(match.start(), match.end(), meant)
 
 

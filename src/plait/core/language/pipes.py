@@ -7,6 +7,7 @@ A pipe starts with `|`, or with the filter or slice that begins its expression, 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:  # a start without a DAG does not need them
@@ -25,6 +26,8 @@ class Pipe(NamedTuple):
 
     expression: Expression
     start: int
+    names: Mapping[str, str] | None = None
+    """The keys of what it refers to, as in `Scope`, if it is in a group."""
 
     @property
     def names_others(self) -> bool:

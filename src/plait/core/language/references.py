@@ -18,6 +18,7 @@ from .pipes import Pipe, is_text, pipe_start, read_pipe
 if TYPE_CHECKING:  # a start without a DAG does not need it
     from ..expressions.problems import Finding
 
+OUTPUT = "OUTPUT"
 ITEM = "$ITEM"
 INDEX = "$INDEX"
 MAX_STEPS = 64
@@ -30,14 +31,14 @@ FROM_TEXT = (
 )
 """The hint for text where a list is wanted."""
 
-_NAMED = r"OUTPUT\[[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\]|(?:ITEM|INDEX)(?!\w)"
+_NAMED = r"(?:OUTPUT|STATUS|ERROR)\[[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\]|(?:ITEM|INDEX)(?!\w)"
 _START = re.compile(
-    r"\$(?P<escape>\$?)(?P<brace>\{?)(?:(?P<output>OUTPUT\[)|(?P<item>ITEM|INDEX)(?!\w))"
+    r"\$(?P<escape>\$?)(?P<brace>\{?)(?:(?P<of>OUTPUT|STATUS|ERROR)\[|(?P<item>ITEM|INDEX)(?!\w))"
 )
 _ID = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,63})\]")
 _GROUP = re.compile(r"\[(?!-?[0-9]+\])([A-Za-z0-9_][A-Za-z0-9_.-]{0,63})\]")
 """The id of a group behind `$ITEM` or `$INDEX`: a whole number is an index into the item."""
-_NEXT = re.compile(r"\$?(?:(?P<output>OUTPUT\[)|(?P<item>ITEM|INDEX)(?!\w))")
+_NEXT = re.compile(r"\$?(?:(?P<of>OUTPUT|STATUS|ERROR)\[|(?P<item>ITEM|INDEX)(?!\w))")
 """The beginning of a reference that is the default of another."""
 _STEP = re.compile(
     r"\.(?P<digits>[0-9]{1,9})(?![0-9])"
@@ -91,7 +92,8 @@ class BadPipe(BadReference):
 
 class Reference(NamedTuple):
     """A part of the output of `task` (or of the item of a `for_each`: `$ITEM`, `$INDEX`, and
-    `$ITEM[id]` for that of the group `id`), as written in `text`."""
+    `$ITEM[id]` for that of the group `id`), as written in `text`. A part of its status or its error
+    likewise."""
 
     task: str
     path: tuple[Step, ...] = ()
@@ -99,6 +101,8 @@ class Reference(NamedTuple):
     """The value, or the reference, that takes its place where it has none."""
     text: str = ""
     pipe: Pipe | None = None
+    about: str = OUTPUT
+    """The part of the task's end that it names: its `OUTPUT`, `STATUS` or `ERROR`."""
 
     @property
     def is_guarded(self) -> bool:
@@ -211,7 +215,8 @@ def _read(text: str, start: re.Match[str], items: bool) -> tuple[Reference, int]
                 'Write [0], [-1], [*] or a quoted key such as ["a b"]; before text, use braces: '
                 "${OUTPUT[id]}[…].",
             )
-    return Reference(task, path, default, text[start.start() : position], pipe), position
+    about = start["of"] or OUTPUT
+    return Reference(task, path, default, text[start.start() : position], pipe, about), position
 
 
 def _read_own(text: str, start: re.Match[str]) -> tuple[str, tuple[Step, ...], int]:
@@ -226,9 +231,9 @@ def _read_own(text: str, start: re.Match[str]) -> tuple[str, tuple[Step, ...], i
     id = _ID.match(text, position)
     if id is None:
         raise BadReference(
-            f"{_excerpt(text, start.start())} is not a reference: after $OUTPUT[ come the id of a "
-            "task and ].",
-            "Write $OUTPUT[id].path, or $$OUTPUT[ for the literal text.",
+            f"{_excerpt(text, start.start())} is not a reference: after ${start['of']}[ come the "
+            "id of a task and ].",
+            f"Write ${start['of']}[id].path, or $${start['of']}[ for the literal text.",
         )
     return id[1], *_read_path(text, id.end())
 
@@ -338,7 +343,7 @@ def _read_defaults(
         task, path, end = _read_own(text, link)
         pipe, position = _read_pipe(text, end)
         own = f"${text[link.start() : position].rstrip().lstrip('$')}"
-        links.append(Reference(task, path, text=own, pipe=pipe))
+        links.append(Reference(task, path, text=own, pipe=pipe, about=link["of"] or OUTPUT))
     for one in reversed(links):
         default = one._replace(default=default)
     return default, position

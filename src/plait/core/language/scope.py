@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..tools.output import Output
 from ..values.strict import Json
@@ -16,6 +16,16 @@ if TYPE_CHECKING:  # a start without a DAG does not need them
     from ..expressions.nodes import Key
 
 
+class Ends(Protocol):
+    """The ends of tasks, by whole id."""
+
+    def status(self, id: str) -> str | None:
+        """Return the status of a task that has ended; None if it is unknown."""
+
+    def error(self, id: str) -> Json:
+        """Return why a task did not succeed: its code and message, and those of its items."""
+
+
 @dataclass(slots=True)
 class Scope:
     """The values that references see when a task is ready: outputs of succeeded tasks, the item."""
@@ -24,37 +34,58 @@ class Scope:
     item: Json = None
     index: int | None = None
     names: Mapping[str, str] | None = None
-    """The keys in `outputs` of the tasks that expressions name, where they differ from the
-    names."""
+    """The keys in `outputs` of the tasks that expressions name, and of the items of groups
+    (`$ITEM[id]`), where they differ from the names."""
     began: float | None = None
     """When the run began, in seconds since 1970, for functions of expressions."""
     arguments: Json = None
     """The arguments of the call whose answer a `repeat` reads."""
+    ends: Ends | None = None
+
+    def for_item(self, item: Json, index: int) -> Scope:
+        """Return the scope for one item of a `for_each` task."""
+        return Scope(self.outputs, item, index, self.names, self.began, None, self.ends)
+
+    def end(self, about: str, id: str) -> Json:
+        """Return the `STATUS` or the `ERROR` of the task *id*."""
+        if self.ends is None:
+            return None
+        return self.ends.status(id) if about == "STATUS" else self.ends.error(id)
 
 
 def evaluated(
-    expression: Expression, value: Json, scope: Scope, *, is_wrapped: bool = False
+    expression: Expression,
+    value: Json,
+    scope: Scope,
+    names: Mapping[str, str] | None = None,
+    *,
+    is_wrapped: bool = False,
 ) -> Json:
     """Evaluate *expression* for *value*, which may be a wrapper `{"result": x}`, with its
-    references bound in *scope*. Raises `ExpressionFailed` or `ReferenceFailed`."""
+    references bound in *scope*, by *names* if it has some of its own. Raises `ExpressionFailed` or
+    `ReferenceFailed`."""
     bindings: dict[Key, Operand] = {}
     for key in expression.references:
-        if (operand := _operand(key, scope)) is not None:
+        if (operand := _operand(key, scope, names or scope.names or {})) is not None:
             bindings[key] = operand
     return expression.evaluate(value, bindings, is_wrapped=is_wrapped, start=scope.began)
 
 
-def _operand(key: Key, scope: Scope) -> Operand | None:
+def _operand(key: Key, scope: Scope, names: Mapping[str, str]) -> Operand | None:
     """Return the value of a reference in an expression; None if its task has no output."""
     from ..expressions.frame import Operand
     from ..expressions.nodes import Source
 
     match key.source:
+        case Source.ITEM | Source.INDEX if (name := names.get(str(key))) is not None:
+            return Operand(scope.outputs[name].value)
         case Source.ITEM:
             return Operand(scope.item)
         case Source.INDEX:
             return Operand(scope.index)
+        case Source.STATUS | Source.ERROR:
+            return Operand(scope.end(key.source, names.get(key.id, key.id)))
         case Source.ARGUMENTS:
             return Operand(scope.arguments)
-    found = scope.outputs.get((scope.names or {}).get(key.id, key.id))
+    found = scope.outputs.get(names.get(key.id, key.id))
     return None if found is None else Operand(found.value, found.is_wrapped)

@@ -21,6 +21,7 @@ from .pipes import Pipe
 from .references import (
     INDEX,
     ITEM,
+    OUTPUT,
     BadReference,
     Every,
     Missing,
@@ -151,8 +152,10 @@ def _linked(reference: Reference) -> Iterator[Reference]:
         if link is not reference:
             yield link
         for key in link.pipe.expression.references if link.pipe is not None else ():
-            is_item = str(key).startswith((ITEM, INDEX))
-            yield Reference(str(key) if is_item else key.id, text=str(key))
+            if key.task is None:
+                yield Reference(str(key), text=str(key))
+            else:
+                yield Reference(key.task, text=str(key), about=key.source)
 
 
 def is_one_reference(template: Template) -> bool:
@@ -197,6 +200,9 @@ def _own_value(reference: Reference, scope: Scope) -> Json:
         value = _walk(scope.item, reference.path, reference)
     elif reference.task is INDEX:
         value = _walk(scope.index, reference.path, reference)
+    elif reference.about != OUTPUT:
+        end = scope.end(reference.about, reference.task)
+        value = None if end is None else _walk(end, reference.path, reference)
     elif (output := scope.outputs.get(reference.task)) is not None:
         value = follow(output, reference)
         if reference.pipe is not None:
@@ -215,7 +221,7 @@ def _piped(
     """Put *value* through the expression of *reference*. Raises `ExpressionFailed`, or
     `ReferenceFailed` for a quoted text with a missing reference."""
     try:
-        return evaluated(pipe.expression, value, scope, is_wrapped=is_wrapped)
+        return evaluated(pipe.expression, value, scope, pipe.names, is_wrapped=is_wrapped)
     except (ExpressionFailed, ReferenceFailed) as error:
         raise type(error)(f"{reference.text}: {error.message}", hint=error.hint) from None
 
@@ -336,7 +342,7 @@ def _walk(
 def _missing(
     reference: Reference, walked: tuple[Step, ...], step: Step, value: Json
 ) -> ReferenceFailed:
-    where = f"$OUTPUT[{reference.task}]" if not reference.is_item else reference.task
+    where = f"${reference.about}[{reference.task}]" if not reference.is_item else reference.task
     where += "".join(map(written_step, walked))
     match value:
         case dict():

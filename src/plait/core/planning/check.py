@@ -177,6 +177,7 @@ class _Checker:
         names = self.links.names
         if names.before:
             seen = {id: names.ids[id] for id in links}
+            seen |= self._items_named((select, when, *of_repeat.values()))
             arguments = names.bound(arguments, has_items=has_own)
             items = None if items is None else names.bound(items, has_items=False)
             links = self.links.inward(links)
@@ -204,6 +205,11 @@ class _Checker:
         self.planned.append((planned, path))
         return planned
 
+    def _items_named(self, expressions: Iterable[Expression | None]) -> dict[str, str]:
+        """Return the names of the items of groups that *expressions* refer to by id."""
+        keys = [key for read in expressions for key in (read.references if read else ())]
+        return self.names.of_keys([key for key in keys if key.task is None], has_items=True)
+
     def _required(self, task: Task, links: Mapping[str, bool]) -> frozenset[str]:
         """Return the tasks that must succeed under `all_success`: those of *links* that no default
         guards. If the rule is written down, it decides alone."""
@@ -223,7 +229,7 @@ class _Checker:
         select = self._expression(task.select, f"{path}.select", task, expression)
         when = self._expression(task.when, f"{path}.when", task, condition)
         links = self.links.of(task, Template(None), items, select, when, path)
-        seen = {id: self.ids[id] for id in links}
+        seen = {id: self.ids[id] for id in links} | self._items_named((select, when))
         around = self.names
         with self.links.within(task) as outward:
             paths = inner_paths(self.inner, f"{path}.tasks", len(tasks))
@@ -472,7 +478,7 @@ class _Checker:
         path = f"{path}.for_each"
         value = task.for_each.strip() if isinstance(task.for_each, str) else task.for_each
         before = len(self.problems)
-        template = self._template(value, path, task, items=False)
+        template = self._template(value, path, task, items=bool(self.names.items))
         if isinstance(value, list):
             if len(value) > self.max_items:
                 message = f"There are {len(value):,} items; at most {self.max_items:,} are run."

@@ -27,6 +27,7 @@ from ..language.references import ITEM, BadPipe, BadReference, Missing, Referenc
 from ..values.problems import MAX_GUESSES, Problem, written
 from ..values.schema import Place
 from ..values.strict import Json, short
+from .filters import filter_meant
 from .flow import MAX_DEPTH, Flow
 from .names import item_named
 from .places import part_at
@@ -69,7 +70,10 @@ class Expressions:
         if select is not None:
             place = f"{path}.select"
             self._report(planned, select, task.select, place, self._read_select, expression)
-        if when is not None:
+        meant = filter_meant(planned, path)
+        if meant is not None:
+            self._problems.append(meant)
+        elif when is not None:
             place = f"{path}.when"
             self._report(planned, when, task.when, place, self._read_when, condition)
         if planned.repeat is not None and task.repeat is not None:
@@ -136,7 +140,7 @@ class Expressions:
         given, is_output = pipe.expression, not reference.path
         references = self._operands(planned, given, of_items=of_items)
         for key in given.references:
-            if key.source is Source.OUTPUT:  # an unknown one was reported already
+            if key.id:  # an unknown one was reported already
                 references.setdefault(key, ANY)
         return read(given, self._at_path(planned, reference), references, is_output=is_output)
 
@@ -212,24 +216,55 @@ class Expressions:
         """Return the shapes of the references that may stand in *given*. *of_items* says whether
         that is the `for_each` of *planned*, which sees the items around it alone."""
         references = self._references(planned, self._named(planned, given))
-        around = None if planned.names is None else planned.names.item_of
+        references |= self._ends(planned, given)
         has_own = planned.items is not None and not of_items
-        if has_own or around is not None:
-            item = ITEM if has_own else item_named(ITEM, around or "")
-            if Key(Source.ITEM) in given.references:
-                references[Key(Source.ITEM)] = self._item(planned, item)
+        if has_own:
             references[Key(Source.INDEX)] = _INTEGER
-        return references
+            if Key(Source.ITEM) in given.references:
+                references[Key(Source.ITEM)] = self._item(planned, ITEM)
+        return self._items_around(planned, given) | references
+
+    def _ends(self, planned: PlannedTask, given: Expression) -> dict[Key, Shape]:
+        """Return the shapes of the ends of tasks that *given* refers to."""
+        names, ends = self._names(planned), {}
+        for key in given.references:
+            if key.task in names and key.source is not Source.OUTPUT:
+                forms = self._flow.end(key.source, names[key.id]).forms
+                ends[key] = shape_of(self._flow.types(), forms)
+                is_sure = planned.task.trigger_rule == "all_success"
+                if key.source is Source.STATUS and is_sure and names[key.id] in planned.requires:
+                    ends[key] = of_value("success")
+        return ends
+
+    def _items_around(self, planned: PlannedTask, given: Expression) -> dict[Key, Shape]:
+        """Return the shapes of the items of the groups around *planned*, as far as *given* refers
+        to them."""
+        names = planned.names
+        if names is None or names.item_of is None:
+            return {}
+        found: dict[Key, Shape] = {Key(Source.INDEX): _INTEGER}
+        if Key(Source.ITEM) in given.references:
+            found[Key(Source.ITEM)] = self._item(planned, item_named(ITEM, names.item_of))
+        for id, whole in names.items.items():
+            found[Key(Source.INDEX, id)] = _INTEGER
+            key, name = Key(Source.ITEM, id), item_named(ITEM, whole)
+            found[key] = self._item(planned, name) if key in given.references else ANY
+        return found
 
     def _read_when(self, planned: PlannedTask, when: Expression) -> Reading:
         names = self._names(planned)
         needs = planned.needs if planned.seen is None else planned.seen
-        ids = dict.fromkeys((*needs, *self._named(planned, when)))
+        tasks = [id for id in needs if not id.startswith("$")]
+        ids = dict.fromkeys((*tasks, *self._named(planned, when)))
         seen = {id: self._output(names[id]) for id in ids}
-        references = self._references(planned, ids)
+        references = self._references(planned, ids) | self._ends(planned, when)
+        if planned.items is None:  # else an item may be meant that does not exist yet
+            references |= self._items_around(planned, when)
         if when is planned.when:  # a reference to itself is reported already
             own = Key(Source.OUTPUT, planned.task.id)
-            references[own] = ANY
+            for key in (own, *when.references):
+                if key.task == planned.task.id:
+                    references[key] = ANY
             seen |= {planned.task.id: ANY} if own in when.references else {}
         return read_condition(when, seen, names, references)
 

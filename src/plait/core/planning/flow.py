@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from ..expressions.shapes import ANY, Shape
-from ..language.references import INDEX, ITEM, Every, Missing, Reference
+from ..language.references import INDEX, ITEM, OUTPUT, Every, Missing, Reference
 from ..tools.catalog import Tool
 from ..values.schema import Place, Schema
 from ..values.strict import Json, JsonObject
+from .ends import STATUS_SCHEMA, error_schema
 from .keywords import ANYTHING, MAX_OPTIONS, NOTHING, UNREAD, Forms, Part, required_of
 from .names import group_of, item_named
 from .plan import PlannedTask
@@ -117,13 +118,13 @@ class Flow:
         schema = planned.tool.input
         if reference.pipe is not None:
             return self._judge(self._of_pipe(planned, reference), (), schema, place)
-        source = self.source(planned, reference.task)
+        source = self._named(planned, reference)
         judged = self._judged.get((source, reference.path, schema, place))
         return judged or self._judge(source, reference.path, schema, place)
 
     def piece(self, planned: PlannedTask, reference: Reference) -> Judgement:
         """Judge whether the path of a reference leads anywhere."""
-        source = self.source(planned, reference.task)
+        source = self._named(planned, reference)
         judged = self._judged.get((source, reference.path, None, ()))
         return judged or self._judge(source, reference.path, None, ())
 
@@ -242,6 +243,22 @@ class Flow:
     def is_unread(self, id: str, *fields: str) -> bool:
         """Return whether one of *fields* of task *id* could not be read."""
         return not self._unread.get(id, frozenset()).isdisjoint(fields)
+
+    def _named(self, planned: PlannedTask, reference: Reference) -> Source:
+        """Return the type of what *reference* enters."""
+        if reference.about == OUTPUT:
+            return self.source(planned, reference.task)
+        return self.end(reference.about, reference.task)
+
+    def end(self, about: str, task: str) -> Source:
+        """Return the type of the `STATUS` or the `ERROR` of *task*."""
+        other = self._tasks.get(task)
+        has_items = other is None or other.items is not None
+        name = f"{about}[]" if has_items else about
+        if (source := self._outputs.get(name)) is None:
+            schema = STATUS_SCHEMA if about == "STATUS" else error_schema(has_items=has_items)
+            source = self._outputs[name] = Source(self._listed(schema, None))
+        return source
 
     def source(self, planned: PlannedTask, task: str) -> Source:
         """Return the type of the output of *task* (or `$ITEM`, `$INDEX`) for *planned*."""
@@ -368,7 +385,7 @@ class Flow:
         match items.fill:
             case (((), Reference() as reference),) if reference.last in (Missing.DEFAULT, []):
                 sources = [
-                    self._element_of(self.source(planned, link.task), link.path)
+                    self._element_of(self._named(planned, link), link.path)
                     if link.pipe is None
                     else self._element_of(self._of_pipe(planned, link, of_items=True), ())
                     for link in reference.chain

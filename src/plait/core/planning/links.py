@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from ..expressions.evaluation import Expression
@@ -10,6 +10,7 @@ from ..expressions.nodes import Source
 from ..expressions.roots import fields_at_root
 from ..language.dag import Reading, Task
 from ..language.lookalikes import task_named
+from ..language.references import OUTPUT
 from ..language.templates import Template
 from ..values.problems import MAX_GUESSES, Fix, Op, Problem, did_you_mean, slip_of, some_of
 from ..values.strict import Json, short
@@ -47,13 +48,18 @@ class Links:
         read = {"select": select, "when": when}
         read |= {f"repeat.{place}": one for place, one in of_repeat.items()}
         self._link_expressions(task, read, links, path)
-        self._note_rule(task, arguments, items, links, path)
+        self._note_rule(task, arguments, items, read, links, path)
         return links
 
     def of_value(self, group: Task, value: Template, path: str) -> dict[str, bool]:
         """Return the tasks that the *value* of *group* names, from among those in it and around
         it."""
-        return self._written(group.model_copy(update={"depends_on": ()}), value, None, path)
+        links = self._written(group.model_copy(update={"depends_on": ()}), value, None, path)
+        own = {one.id for one in group.tasks or ()}
+        outputs = {one.task for one in value.references if one.about == OUTPUT}
+        for id in links.keys() & own - outputs:
+            links[id] = True  # how a task in the group ended is a value, whatever it was
+        return links
 
     @contextmanager
     def within(self, group: Task) -> Iterator[dict[str, bool]]:
@@ -91,10 +97,9 @@ class Links:
         if meant is None and text is None and (named := task_named(id, self.ids)) is not None:
             meant, hint = named, f"Write {short(named)}."
         if meant is not None and text is not None:
-            named = f"OUTPUT[{id}]"
             meant = (
-                text.replace(named, f"OUTPUT[{meant}]")
-                if isinstance(text, str) and text.count(named) == 1
+                text.replace(f"[{id}]", f"[{meant}]")
+                if isinstance(text, str) and text.count(f"[{id}]") == 1
                 else None
             )
         fix = None if meant is None else Fix(Op.REPLACE, meant)
@@ -156,9 +161,9 @@ class Links:
         the place in the expression."""
         for field, read in expressions.items():
             for key in read.references if read is not None else ():
-                if key.source is not Source.OUTPUT or key.id in links:
+                if key.task is None or key.id in links:
                     continue
-                if key.id == task.id and field == "when":
+                if key.id == task.id and (field == "when" or key.source is not Source.OUTPUT):
                     message = f'"{task.id}" refers to itself.'
                     hint = "A task can only use the output of another."
                     self._say(f"{path}.{field}", "self_reference", message, hint, task.id)
@@ -168,26 +173,53 @@ class Links:
                     continue  # a select has that output as its value, which its reading says
                 elif key.id in self.ids:
                     links[key.id] = False
-                    is_name = read is not None and key.id in {
-                        name.name for name in fields_at_root(read.tree)
-                    }
+                    is_name = (
+                        read is not None
+                        and key.source is Source.OUTPUT
+                        and key.id in {name.name for name in fields_at_root(read.tree)}
+                    )
                     if is_name and field == "when":
                         self._notes.append(
                             f"{path}.when: it names {key.id}, which was added to depends_on"
                         )
+
+    def _note_ends(
+        self,
+        arguments: Template,
+        items: Template | None,
+        expressions: Mapping[str, Expression | None],
+        links: Mapping[str, bool],
+        path: str,
+    ) -> None:
+        """Note that a task that runs only after successes asks how a task ended."""
+        references = (*arguments.found, *(items.found if items is not None else ()))
+        found = [(f"${o.about}[{o.task}]", o.task) for _, o in references if o.about != OUTPUT]
+        for read in expressions.values():
+            keys = [] if read is None else [key for key in read.references if key.task is not None]
+            found += [(str(k), k.id) for k in keys if k.source is not Source.OUTPUT]
+        for shown, id in found:
+            if not links.get(id, True):
+                always = '"success"' if shown.startswith("$STATUS") else "null"
+                self._notes.append(
+                    f"{path}: it runs only if {id} succeeds, so {shown} is always {always}; write "
+                    "trigger_rule: all_done, or one_failed to run after failures alone"
+                )
+                return
 
     def _note_rule(
         self,
         task: Task,
         arguments: Template,
         items: Template | None,
-        links: Collection[str],
+        expressions: Mapping[str, Expression | None],
+        links: Mapping[str, bool],
         path: str,
     ) -> None:
         """Note a trigger rule that can never let the task run, and references that lead nowhere in
         the case that the rule is for."""
         end = "a skip" if task.trigger_rule == "none_failed" else "a failure"
         if task.trigger_rule == "all_success":
+            self._note_ends(arguments, items, expressions, links, path)
             return
         if task.trigger_rule == "one_failed" and not links:
             self._notes.append(
@@ -197,6 +229,8 @@ class Links:
         of_items = [] if items is None else [link for _, one in items.heads for link in one.chain]
         for reference in [link for _, one in arguments.heads for link in one.chain] + of_items:
             is_kept = reference.task in self._lists  # also after failures of some items
+            if reference.about != OUTPUT:
+                continue  # there is always a status, and an error may be null
             if not (reference.is_guarded or reference.is_item or is_kept):
                 default = "[]" if reference in of_items else "null"
                 self._notes.append(

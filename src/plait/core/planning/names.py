@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ..expressions.nodes import Key
 from ..language.dag import Task
 from ..language.references import INDEX, ITEM, Reference
 from ..language.templates import Filling, Template
@@ -65,6 +66,19 @@ class Names:
         )
         return Template(template.value, fill, template.texts, template.keys, found)
 
+    def of_keys(self, keys: Iterable[Key], *, has_items: bool) -> dict[str, str]:
+        """Return the names under which the references of an expression are found: those of tasks by
+        id, those of items as they are written."""
+        found: dict[str, str] = {}
+        for key in keys:
+            if key.task is not None:
+                found[key.task] = self.ids.get(key.task, key.task)
+            elif key.id:
+                found[str(key)] = item_named(f"${key.source}", self.items.get(key.id, key.id))
+            elif str(key) in (ITEM, INDEX) and not has_items and self.item_of is not None:
+                found[str(key)] = item_named(str(key), self.item_of)
+        return found
+
     def _filling(self, part: Filling, has_items: bool) -> Filling:
         place, pieces = part
         if isinstance(pieces, Reference):
@@ -81,6 +95,9 @@ class Names:
     def bound_reference(self, reference: Reference, *, has_items: bool) -> Reference:
         """Return *reference* as `bound` does a template."""
         task = reference.task
+        if (pipe := reference.pipe) is not None:
+            keys = self.of_keys(pipe.expression.references, has_items=has_items)
+            reference = reference._replace(pipe=pipe._replace(names=keys))
         if task in (ITEM, INDEX):
             group = self.item_of
             bound = task if has_items or group is None else item_named(task, group)

@@ -61,7 +61,9 @@ MAX_NAMES = 1_000
 MAX_CHARS = 120
 """Most characters of foreign text in a message."""
 _NAME = re.compile(r"[^\W\d]\w*")
-_WRITTEN = re.compile(r"\$\{?(OUTPUT\[[^\]]*\]|(?:ITEM|INDEX)(?:\[(?!-?\d+\])[\w.-]+\])?)")
+_WRITTEN = re.compile(
+    r"\$\{?((?:OUTPUT|STATUS|ERROR)\[[^\]]*\]|(?:ITEM|INDEX)(?:\[(?!-?\d+\])[\w.-]+\])?)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ def _start(reference: Reference) -> str:
     name."""
     if (written := _WRITTEN.match(reference.text)) is not None:
         return f"${written[1]}"
-    return reference.task if reference.is_item else f"$OUTPUT[{reference.task}]"
+    return reference.task if reference.is_item else f"${reference.about}[{reference.task}]"
 
 
 def step_text(step: Step) -> str:

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 from ...errors import InvalidDag
 from ..expressions.evaluation import condition, expression
-from ..expressions.nodes import Source
 from ..expressions.problems import InvalidExpression
 from ..language.dag import HOW_IT_RUNS, Reading, Task
 from ..language.templates import compile_value
@@ -402,5 +401,5 @@ def _named_by(
         except InvalidExpression:
             continue  # the check reports it
         for key in keys:
-            if key.source not in (Source.ITEM, Source.INDEX) and key.id not in hidden:
-                yield f"{path}.{field}", key.id
+            if key.task is not None and key.task not in hidden:
+                yield f"{path}.{field}", key.task

@@ -54,6 +54,7 @@ def calls_of(
     values = items_of(planned, scope, max_items)
     may_be_large = _may_be_large(template, scope, values)
     items = Items(len(values))
+    items.values = values
     calls = []
     total = 0
     most = MAX_COPIED_BYTES if template.has_copies else MAX_SENT_BYTES
@@ -65,7 +66,7 @@ def calls_of(
                     f"than {most:,} bytes",
                     hint="Refer to a smaller part of the output, or shrink it with select.",
                 )
-            own = Scope(scope.outputs, value, index, scope.names, scope.began)
+            own = scope.for_item(value, index)
             filled, gone, size = _filled(planned, own, may_be_large=may_be_large)
         except CallError as error:
             items.errors.append((index, Failure.of(error)))
@@ -218,7 +219,11 @@ def reason_to_skip(
                 return blamed(failed, states)
     if planned.when is not None:
         keys = scope.names or {need: need for need in planned.needs}
-        values: JsonObject = {name: inner_value(outputs.get(key)) for name, key in keys.items()}
+        values: JsonObject = {
+            name: inner_value(outputs.get(key))
+            for name, key in keys.items()
+            if not name.startswith("$")
+        }
         if not applied("when", planned.when, Output(values), scope):
             return Failure("condition", f"skipped: when ({planned.task.when}) is not true")
     return None

@@ -15,7 +15,7 @@ from itertools import chain, islice, repeat
 
 from ...errors import CallError
 from ..language.dag import Task
-from ..language.references import INDEX, Reference
+from ..language.references import INDEX, OUTPUT, Reference
 from ..language.scope import Scope
 from ..language.templates import compile_value, follow
 from ..planning.plan import PlannedTask
@@ -76,7 +76,8 @@ def items_to_reuse(
     if earlier.tool != planned.tool.full_name or _work(earlier.task) != _work(planned.task):
         return {}
     if any(
-        _value(reference, earlier.outputs) != _value(reference, outputs)
+        reference.about != OUTPUT  # how tasks ended is not kept with the items
+        or _value(reference, earlier.outputs) != _value(reference, outputs)
         for reference in _references(planned)
     ):
         return {}
@@ -107,8 +108,6 @@ def _within(planned: PlannedTask) -> list[PlannedTask]:
 
 def _references(planned: PlannedTask) -> list[Reference]:
     """List what the items of *planned* refer to, except each other and themselves."""
-    from ..expressions.nodes import Source
-
     tasks = _within(planned)
     own = {task.id for task in tasks}
     found: list[Reference] = []
@@ -118,8 +117,12 @@ def _references(planned: PlannedTask) -> list[Reference]:
             found += task.items.references if task.items is not None else ()
         conditions = [task.when] if task is not planned and task.when is not None else []
         for read in (*task.of_answers(), *conditions):
-            ids = [key.id for key in read.references if key.source is Source.OUTPUT]
-            found += [Reference((task.seen or {}).get(id, id)) for id in ids]
+            names = task.seen or {}
+            found += [
+                Reference(names.get(key.task, key.task), about=key.source)
+                for key in read.references
+                if key.task is not None
+            ]
     return [one for one in found if not one.is_item and one.task not in own]
 
 

@@ -149,7 +149,8 @@ class Frame:
         """Return what the references of *planned* see, for one of its items if it has any."""
         if index is None and self.around is not None:
             item, index = self.item, self.index
-        return Scope(self.visible(planned), item, index, planned.seen, self.began)
+        outputs = self.visible(planned)
+        return Scope(outputs, item, index, planned.seen, self.began, ends=self)
 
     @property
     def result_scope(self) -> Scope:
@@ -159,7 +160,24 @@ class Frame:
         sees_failures = planned.task.trigger_rule != "all_success"
         around = self.around.frame.outputs_seen(with_failures=sees_failures)
         outputs = ChainMap(self.outputs, *around)
-        return Scope(outputs, self.item, self.index, planned.seen, self.began)
+        return Scope(outputs, self.item, self.index, planned.seen, self.began, ends=self)
+
+    def status(self, id: str) -> str | None:
+        """Return how the task *id* ended, here or around the group."""
+        state = self._state(id)
+        return None if state is None or not state.status.is_final else str(state.status)
+
+    def error(self, id: str) -> Json:
+        """Return why the task *id*, here or around the group, did not succeed; None if it did, or
+        was skipped by a condition."""
+        state = self._state(id)
+        return None if state is None else state.failure()
+
+    def _state(self, id: str) -> TaskState | None:
+        frame: Frame | None = self
+        while frame is not None and id not in frame.states:
+            frame = None if frame.around is None else frame.around.frame
+        return None if frame is None else frame.states[id]
 
     def may_decide(self, id: str) -> bool:
         """Whether nothing but its dependencies holds *id* back: no conflict, no layer."""

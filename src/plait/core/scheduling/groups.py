@@ -43,6 +43,7 @@ class Groups:
         if planned.items is not None:
             values = items_of(planned, scope, self._tasks.limits.max_items)
             state.items = Items(len(values))
+            state.items.values = values
             if (earlier := self._tasks.earlier_items.get(planned.id)) is not None:
                 reusable = items_to_reuse(earlier, planned, scope.outputs, enumerate(values))
         self._tasks.moves.task(state, Status.READY, now)

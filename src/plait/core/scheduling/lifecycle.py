@@ -126,10 +126,11 @@ class Lifecycle:
             return
         values = items_of(planned, scope, self.limits.max_items)
         state.items = items = Items(len(values))
+        items.values = values
         self.moves.task(state, Status.READY, now)
         for index, value in enumerate(values):
             try:
-                output = made(planned, Scope(scope.outputs, value, index, scope.names, scope.began))
+                output = made(planned, scope.for_item(value, index))
                 self.keep(frame, output)
             except CallError as error:
                 failure = Failure.of(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..planning.plan import Plan, PlannedTask
@@ -89,13 +90,15 @@ class TaskCall:
 class Items:
     """The state of the items of a `for_each` task."""
 
-    __slots__ = ("errors", "left", "outputs", "statuses")
+    __slots__ = ("errors", "left", "outputs", "statuses", "values")
 
     def __init__(self, count: int) -> None:
         self.outputs: list[Output | None] = [None] * count
         self.statuses = [Status.PENDING] * count
         self.errors: list[tuple[int, Failure]] = []
         self.left = count
+        self.values: Sequence[Json] = ()
+        """The items themselves, where they are known."""
 
     @property
     def has_success(self) -> bool:
@@ -186,6 +189,28 @@ class TaskState:
         """Counts its moves, if it is in a group."""
         self.group: Group | None = None
         """The items of a group, while it runs."""
+
+    def failure(self) -> Json:
+        """Return why it did not succeed, as `$ERROR[id]` shows it; None if it ended well and no
+        item of it failed."""
+        items = self.items
+        errors = [] if items is None else sorted(items.errors, key=lambda pair: pair[0])
+        error = self.error if self.error is not None else errors[0][1] if errors else None
+        if error is None or (self.is_well and not errors):
+            return None
+        shown: JsonObject = {"code": error.code, "message": error.message}
+        if items is not None:
+            values = items.values
+            shown["items"] = [
+                {
+                    "index": index,
+                    "item": values[index] if index < len(values) else None,
+                    "code": one.code,
+                    "message": one.message,
+                }
+                for index, one in errors
+            ]
+        return shown
 
     @property
     def is_well(self) -> bool:

@@ -1,0 +1,30 @@
+"""The ends of tasks, as `$STATUS[id]` and `$ERROR[id]` show them: their schemas."""
+
+from __future__ import annotations
+
+from ..values.strict import JsonObject
+
+STATUS_SCHEMA: JsonObject = {"enum": ["success", "failed", "timeout", "skipped", "cancelled"]}
+
+
+def error_schema(*, has_items: bool) -> JsonObject:
+    """Return the schema of the error of a task, one with items or one without."""
+    text: JsonObject = {"type": "string"}
+    members: JsonObject = {"code": text, "message": text}
+    if has_items:
+        item: JsonObject = {"index": {"type": "integer"}, "item": {}, **members}
+        members["items"] = {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": item,
+                "required": [*item],
+                "additionalProperties": False,
+            },
+        }
+    return {
+        "type": ["object", "null"],
+        "properties": members,
+        "required": [*members],
+        "additionalProperties": False,
+    }

@@ -1,0 +1,21 @@
+"""The schemas of `$STATUS[id]` and `$ERROR[id]`."""
+
+from __future__ import annotations
+
+from plait.core.planning.ends import STATUS_SCHEMA, error_schema
+from plait.core.scheduling.events import Status
+from plait.core.values.schema import Schema
+from plait.core.values.strict import Json, JsonObject
+
+
+def test_every_final_status_is_one_of_the_schema() -> None:
+    assert STATUS_SCHEMA == {"enum": [str(status) for status in Status if status.is_final]}
+
+
+def test_only_the_error_of_a_task_with_items_has_items() -> None:
+    alone: JsonObject = {"code": "timeout", "message": "late"}
+    items: list[Json] = [{"index": 0, "item": {"x": 1}, **alone}]
+    of_call, of_items = Schema(error_schema(has_items=False)), Schema(error_schema(has_items=True))
+    assert not of_call.complaints(alone)
+    assert of_call.complaints({**alone, "items": items})
+    assert not of_items.complaints({**alone, "items": items})
