@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from plait.core.expressions.budget import size
 from plait.core.expressions.evaluation import expression
-from plait.core.expressions.functions import FUNCTIONS
+from plait.core.expressions.frame import Frame
+from plait.core.expressions.functions import FUNCTIONS, call
 from plait.core.expressions.signatures import ANY, EXPRESSION, TYPES
+from plait.core.values.strict import dumps
 
 from ..tables import table
 from .given import START, assert_fails, assert_gives
@@ -69,6 +72,51 @@ def test_a_function_of_several_kinds_gives(text: str, value: Any, found: Any) ->
 )
 def test_a_failure_says_what_and_where_in_our_words(text: str, value: Any, message: str) -> None:
     assert_fails(text, value, message)
+
+
+_NUMBERS: list[Any] = [*range(1_000)]
+_OBJECT: Any = {f"k{n}": n for n in range(1_000)}
+_TEXT = "ab " * 20_000
+
+
+@table(
+    ("name", "arguments"),
+    [
+        ("lines", ["a\n" * 1_000]),
+        ("split", ["a " * 1_000, " "]),
+        ("join", [" ", ["a" * 64] * 1_000]),
+        ("lower", [_TEXT]),
+        ("upper", [_TEXT]),
+        ("trim", [_TEXT]),
+        ("reverse", [_TEXT]),
+        ("reverse", [_NUMBERS]),
+        ("find", [_TEXT, "(?s).*"]),
+        ("find_all", [_TEXT, "[^ ]+"]),
+        ("replace", ["a" * 1_000, "a", "b" * 640]),
+        ("replace", ["a" * 640, ".*", "\\0" * 100]),
+        ("from_json", [dumps(_NUMBERS)]),
+        ("from_json", [dumps(_TEXT)]),
+        ("unique", [_NUMBERS]),
+        ("unique_by", [_NUMBERS, str]),
+        ("group_by", [_NUMBERS, str]),
+        ("count_by", [_NUMBERS, str]),
+        ("sort", [_NUMBERS]),
+        ("sort_by", [_NUMBERS, str]),
+        ("map", [str, _NUMBERS]),
+        ("entries", [_OBJECT]),
+        ("from_entries", [[{"key": f"{n}"} for n in range(1_000)]]),
+        ("merge", [_OBJECT, {"a": 1}]),
+        ("keys", [_OBJECT]),
+        ("values", [_OBJECT]),
+    ],
+)
+def test_a_function_pays_for_all_that_it_makes(name: str, arguments: list[Any]) -> None:
+    frame = Frame(None, {})
+    made = call(name, frame, arguments, 0)
+    units = size([made]) if isinstance(made, str) else size([made]) - 1
+    assert units >= 900
+    paid = frame.budget.allowed - frame.budget.made
+    assert paid >= units * (1 if name != "entries" else 0.6)
 
 
 def test_the_functions_stand_in_the_order_of_their_names() -> None:

@@ -110,6 +110,13 @@ def test_a_text_is_paid_for_as_often_as_it_may_be_looked_at(text: str, times: fl
     assert times < 10 or looked_at > 20 * len(searched)
 
 
+def test_a_bounded_search_looks_no_farther_than_its_pattern_is_long() -> None:
+    compiled, paid = Pattern("ab|a"), budget()
+    assert len([*compiled.matches(b"a" * 1_000, paid)]) == 1_000
+    looked_at = (BASE_MATCHING - paid.matching) / compiled.instructions
+    assert looked_at <= 1_000 * (1 + compiled.instructions)
+
+
 def test_a_pattern_that_looks_to_the_end_at_each_match_is_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

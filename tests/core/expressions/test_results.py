@@ -114,6 +114,7 @@ def test_a_hint_names_the_function_that_makes_what_is_wanted(text: str, hint: st
         ("from_entries(items[].{key: title, value: number})", "an object"),
         ("from_entries(items[].{key: title, value: number}).a", "an integer"),
         ("from_entries(items).a", "any value"),
+        ("from_entries($OUTPUT[any]).a", "any value"),
     ],
 )
 def test_the_shape_of_a_result_is_known(text: str, shape: str) -> None:

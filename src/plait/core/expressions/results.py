@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from .findings import Findings
 from .nodes import Call, Literal, Node, Text
-from .shapes import ANY, Shape, There, either, list_of, members_of, not_null, object_of, of, or_null
+from .shapes import ANY, Shape, either, list_of, members_of, not_null, object_of, of, or_null
 from .signatures import DESCRIBED, Function
 
 _WANTED = {
@@ -104,9 +104,7 @@ def result_of(name: str, function: Function, given: list[Shape]) -> Shape:
         case "object of counts":
             return _object_of_any(of("integer"))
         case "object of entries":
-            elements = first.elements
-            has_values = elements.has("value") is There.YES
-            return _object_of_any(elements.member("value") if has_values else ANY)
+            return _object_of_any(first.elements.member("value"))
         case "list of entries":
             return list_of(object_of({"key": of("text"), "value": members_of(first)}))
         case "sum":
