@@ -45,6 +45,7 @@ async def test_age_days_counts_to_the_start_of_the_run_at_every_depth(house: Hou
     result = await house.run(
         old | {"select": "age_days(date)"},
         {"id": "v", "value": ago(4), "select": "age_days(@)"},
+        task("p") | {"for_each": [ago(7)], "arguments": {"x": "${ITEM | age_days(@)}"}},
         {"id": "e", "for_each": [ago(1), ago(2)], "value": "$ITEM", "select": "age_days(@)"},
         {"id": "g", "for_each": [ago(5)],
          "tasks": [task("i", date="$ITEM") | {"select": "{a: age_days(date)}", "when": "true"},
@@ -53,7 +54,14 @@ async def test_age_days_counts_to_the_start_of_the_run_at_every_depth(house: Hou
         **{"return": ["*"]},
     )  # fmt: skip
     assert result.errors == ()
-    assert result.outputs == {"old": 3, "v": 4, "e": [1, 2], "g": [{"x": 5}], "w": {"x": 1}}
+    assert result.outputs == {
+        "old": 3,
+        "v": 4,
+        "p": [{"x": 7}],
+        "e": [1, 2],
+        "g": [{"x": 5}],
+        "w": {"x": 1},
+    }
 
 
 async def test_a_regular_expression_that_is_none_is_refused_before_anything_runs(

@@ -85,7 +85,12 @@ def test_a_word_and_what_does_not_use_the_value_are_text(text: str, expected: bo
 
 @table(
     ("text", "expected"),
-    [("[?x == $ITEM.y]", False), ("x", False), ("[$INDEX, $OUTPUT[a]]", True)],
+    [
+        ("[?x == $ITEM.y]", False),
+        ("x", False),
+        ("[$INDEX, $OUTPUT[a]]", True),
+        ("age_days(@)", True),
+    ],
 )
-def test_it_says_whether_it_names_other_tasks(text: str, expected: bool) -> None:
-    assert read_pipe(text, 0)[0].names_others is expected
+def test_it_says_whether_it_needs_more_than_the_item(text: str, expected: bool) -> None:
+    assert read_pipe(text, 0)[0].needs_the_run is expected

@@ -9,6 +9,7 @@ from ..values.strict import Json
 from .budget import size
 from .closures import compiled, holding
 from .frame import Bindings, Frame
+from .functions import FUNCTIONS
 from .nodes import Call, Members, Node, Projection, Reference, Selection, walk
 from .problems import InvalidExpression
 from .roots import fields_at_root, with_outputs
@@ -22,7 +23,7 @@ _BUILDERS = (Selection, Members, Projection, Call)
 class Expression:
     """An expression that was read: its tree, its references, and how to evaluate it."""
 
-    __slots__ = ("_builds", "_run", "reads_result", "references", "text", "tree")
+    __slots__ = ("_builds", "_run", "reads_result", "reads_start", "references", "text", "tree")
 
     def __init__(
         self, text: str, tree: Node, *, of_tasks: bool = False, is_test: bool = False
@@ -38,6 +39,11 @@ class Expression:
         self._builds = any(isinstance(node, _BUILDERS) for node in nodes)
         self.reads_result = any(node.name == "result" for node in fields_at_root(tree))
         """Whether it names the `result` of a wrapper itself."""
+        self.reads_start = any(
+            isinstance(node, Call) and node.name in FUNCTIONS and FUNCTIONS[node.name].reads_start
+            for node in nodes
+        )
+        """Whether it gives something else in a run that starts at another time."""
         self._run = holding(evaluated) if is_test else compiled(evaluated)
 
     def __repr__(self) -> str:

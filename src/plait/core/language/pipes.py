@@ -30,9 +30,11 @@ class Pipe(NamedTuple):
     """The keys of what it refers to, as in `Scope`, if it is in a group."""
 
     @property
-    def names_others(self) -> bool:
-        """Whether it refers to more than the item of its own task."""
-        return any(str(key) not in ("$ITEM", "$INDEX") for key in self.expression.references)
+    def needs_the_run(self) -> bool:
+        """Whether it needs more than the item of its own task: outputs, or the start of the
+        run."""
+        keys = map(str, self.expression.references)
+        return self.expression.reads_start or any(k not in ("$ITEM", "$INDEX") for k in keys)
 
 
 def pipe_start(text: str, position: int) -> int | None:

@@ -216,9 +216,10 @@ def _references(part: Filling) -> list[Reference]:
 
 
 def _is_known(part: Filling) -> bool:
-    """Return whether all references of *part*, also those that are defaults, are to the item."""
+    """Return whether all references of *part*, also those that are defaults, are to the item, and
+    nothing in their expressions needs the run."""
     return all(
-        link.is_own_item and (link.pipe is None or not link.pipe.names_others)
+        link.is_own_item and (link.pipe is None or not link.pipe.needs_the_run)
         for one in _references(part)
         for link in one.chain
     )
