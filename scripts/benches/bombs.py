@@ -73,6 +73,12 @@ def bombs() -> dict[str, dict[str, Any]]:
         "answers of 3 million values": {"tasks": [fill(f"t{n}", "objects", 9.5) for n in range(8)]},
         "answers of 240,000 values": {"tasks": [fill(f"t{n}", "objects", 0.34) for n in range(8)]},
         "answers of 9 MB of numbers": {"tasks": [fill(f"t{n}", "numbers", 9) for n in range(8)]},
+        "a dry run of 100,000 calls": {
+            "tasks": [
+                task(f"t{n}", "echo", for_each=each, arguments={"n": "$ITEM"}) for n in range(100)
+            ],
+            "dry_run": True,
+        },
         "a text of 100,000 references": {
             "tasks": [
                 task("big", "echo", arguments={"x": 1}),

@@ -11,10 +11,12 @@ import pytest
 from plait.core.language.dag import read_dag
 from plait.core.planning import check as checks
 from plait.core.planning.plan import Plan
+from plait.core.results import forecast
+from plait.core.results.forecast import Forecast
 from plait.core.tools.policy import Policy
 from plait.core.tools.tool_stats import ToolStats
-from plait.engine.checking import LARGE_BYTES, Checking
-from plait.engine.gateway import Gateway
+from plait.engine.checking import LARGE_BYTES, LARGE_CALLS, Checking
+from plait.engine.gateway import Gateway, GatewayLimits
 from plait.errors import InvalidDag
 from plait.stores.in_memory import InMemoryRuns
 
@@ -97,6 +99,26 @@ async def test_a_large_plan_knows_what_was_learned_of_its_tools(servers: FakeSer
         ]
     small, large = plans
     assert (large.costs, large.untimed) == (small.costs, ())
+
+
+@pytest.mark.parametrize("items", [10, LARGE_CALLS + 1])
+async def test_a_dry_run_of_many_calls_is_predicted_in_a_thread(
+    servers: FakeServers, items: int, monkeypatch: pytest.MonkeyPatch
+):
+    threads: list[bool] = []
+    predict = forecast.forecast
+
+    def watched(*given: Any) -> Forecast:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return predict(*given)
+
+    monkeypatch.setattr(forecast, "forecast", watched)
+    [one] = a_dag(x="$ITEM")["tasks"]
+    limits = GatewayLimits(max_items=items)
+    async with Gateway(servers, servers, InMemoryRuns(), limits=limits) as gateway:
+        plan = await gateway.plan({"tasks": [{**one, "for_each": list(range(items))}]})
+    assert plan["status"] == "planned"
+    assert threads == [items <= LARGE_CALLS]
 
 
 @pytest.mark.parametrize("is_text", [True, False])

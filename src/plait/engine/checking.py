@@ -1,12 +1,12 @@
-"""The check of a document, which for a large one takes a second or more.
+"""The check and the dry run of a document, which for a large one take seconds.
 
-Such a check is done in a thread, one at a time: the calls of other clients go on meanwhile. The
-thread sees what was known when the check began. A small document, as most, is checked at once.
+They are done in a thread then, one at a time: the calls of other clients go on meanwhile. The
+thread sees what was known when a check began. A small document, as most, is checked at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TypeVar
 
@@ -15,13 +15,18 @@ from anyio import to_thread
 
 from ..core.language.dag import Reading, Task
 from ..core.planning.plan import Plan, TakenOver
+from ..core.scheduling.conflicts import Conflicts
+from ..core.scheduling.limits import Limits
 from ..core.tools.catalog import Catalog, Tool
 from ..core.tools.policy import Policy
 from ..core.tools.tool_stats import ToolStats
+from ..core.values.strict import JsonObject
 
 LARGE_BYTES = 64 * 1024
+LARGE_CALLS = 1_000
 
 Fact = TypeVar("Fact")
+Work = TypeVar("Work")
 
 
 class Checking:
@@ -59,7 +64,23 @@ class Checking:
             cost=lambda task: seconds(task.tool),
             alone=lambda task: alone(task.tool),
         )
-        return await to_thread.run_sync(checked, limiter=self._turn) if is_large else checked()
+        return await self._done(checked, is_large=is_large)
+
+    async def dry_run(
+        self, plan: Plan, conflicts: Conflicts, limits: Limits, done: Collection[str]
+    ) -> JsonObject:
+        """Make the answer to a dry run of *plan*, without the tasks that are *done*."""
+        from ..core.results.forecast import calls_of, forecast
+        from ..core.results.preview import plan_document
+
+        def predicted() -> JsonObject:
+            expected = forecast(plan, conflicts, limits, done, self._learned.has_met_others)
+            return plan_document(plan, conflicts, expected, done)
+
+        return await self._done(predicted, is_large=calls_of(plan) > LARGE_CALLS)
+
+    async def _done(self, work: Callable[[], Work], *, is_large: bool) -> Work:
+        return await to_thread.run_sync(work, limiter=self._turn) if is_large else work()
 
 
 def names_of_tools(tasks: Iterable[Task]) -> Iterator[str]:

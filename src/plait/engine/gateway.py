@@ -247,14 +247,8 @@ class Gateway:
 
     async def plan(self, document: object, principal: Principal = USER) -> JsonObject:
         """Make the answer to a dry run (docs/contract.md, section 5). Raises `InvalidDag`."""
-        from ..core.results.forecast import forecast
-        from ..core.results.preview import plan_document
-
         plan, conflicts, done, _ = await self._prepare(document, principal)
-        expected = forecast(
-            plan, conflicts, self._limits.concurrency, done.keys(), self.learned.has_met_others
-        )
-        return plan_document(plan, conflicts, expected, done.keys())
+        return await self._checking.dry_run(plan, conflicts, self._limits.concurrency, done.keys())
 
     async def submit(self, document: object, caller: Caller = NO_CLIENT) -> Submitted:
         """Check *document* (parsed JSON, JSON text, or a `Dag`) whole, and start it for *caller*:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
 from plait.core.planning.plan import Plan, PlannedTask, lay_out
-from plait.core.results.forecast import Forecast, forecast
+from plait.core.results.forecast import Forecast, calls_of, forecast
 from plait.core.scheduling.conflicts import Conflicts
 from plait.core.scheduling.events import (
     Abort,
@@ -240,3 +240,13 @@ def test_a_forecast_is_what_a_run_takes_whose_calls_take_what_was_expected(
     )
     expected = forecast(plan, conflicts_in(plan), limits)
     assert expected.metrics.execution_time_ms == round(driven(plan, limits) * 1000, 1)
+
+
+def test_the_calls_of_a_plan_are_those_of_all_items_in_all_groups() -> None:
+    inner = [{"id": "x", "tool": "s:one"}, {"id": "y", "tool": "s:one", "for_each": [1, 2]}]
+    plan = plan_of(
+        {"id": "a", "tool": "s:one"},
+        {"id": "b", "tool": "s:one", "for_each": [1, 2, 3]},
+        {"id": "g", "for_each": [1, 2, 3, 4], "tasks": inner},
+    )
+    assert calls_of(plan) == 1 + 3 + 4 * (1 + 2)

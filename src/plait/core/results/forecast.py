@@ -100,6 +100,15 @@ def forecast(
     )
 
 
+def calls_of(plan: Plan) -> int:
+    """Return how many calls and values a forecast of *plan* goes through."""
+    return sum(
+        (1 if task.items is None else _count(task.items))
+        * (1 if task.inner is None else calls_of(task.inner))
+        for task in plan.tasks.values()
+    )
+
+
 def _expected(planned: PlannedTask) -> PlannedTask:
     """Return *planned* without what depends on outputs, which are unknown."""
     if planned.makes_calls:
