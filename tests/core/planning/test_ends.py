@@ -9,7 +9,7 @@ from plait.core.values.strict import Json, JsonObject
 
 
 def test_every_final_status_is_one_of_the_schema() -> None:
-    assert STATUS_SCHEMA == {"enum": [str(status) for status in Status if status.is_final]}
+    assert {"enum": [str(status) for status in Status if status.is_final]} == STATUS_SCHEMA
 
 
 def test_only_the_error_of_a_task_with_items_has_items() -> None:
