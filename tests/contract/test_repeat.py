@@ -160,4 +160,4 @@ async def test_what_is_behind_sees_all_pages(house: House) -> None:
     pages = task("a", "s:book") | {"repeat": NEXT, "select": "items"}
     behind = task("b", x="$ITEM") | {"for_each": "$OUTPUT[a]"}
     result = await house.run(pages, behind)
-    assert [one["x"] for one in result.outputs["b"]] == [10, 11, 20, 21, 30, 31]
+    assert result.outputs["b"] == [{"x": number} for number in (10, 11, 20, 21, 30, 31)]
