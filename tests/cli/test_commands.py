@@ -12,7 +12,7 @@ from plait.cli.exits import Exit
 
 from .conftest import Plait, task
 
-COMMANDS = ("serve", "run", "plan", "tools", "call", "servers")
+COMMANDS = ("serve", "run", "plan", "explain", "tools", "call", "servers")
 WITHOUT_SETTINGS = ("trust", "completion")
 
 

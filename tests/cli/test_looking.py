@@ -32,6 +32,33 @@ def test_a_plan_as_json_is_the_answer_to_a_dry_run(plait: Plait):
     assert document["layers"] == [["a"], ["b"]]
 
 
+WORDS = [
+    "2 tasks that call tools.",
+    "1. a: call s:echo.",
+    "2. b: once a has succeeded, call s:say with text: a.x (changes something).",
+    "b changes something; all else only reads.",
+    "The answer holds the output of b.",
+]
+
+
+def test_a_dag_is_explained_in_sentences_and_nothing_runs(plait: Plait, servers: FakeServers):
+    document = json.dumps({"tasks": TASKS})
+    assert plait("explain", "-", input=document).stdout.splitlines() == WORDS
+    answer = json.loads(plait("explain", "-", "--json", input=document).stdout)
+    assert answer == {"status": "planned", "explanation": WORDS, "notes": []}
+    planned = plait("plan", "-", input=document).stdout.splitlines()
+    assert planned[-6:] == ["in words", *[f"  {line}" for line in WORDS]]
+    assert servers.calls == []
+
+
+def test_an_explained_dag_has_the_notes_on_how_it_was_understood(plait: Plait):
+    document = {"tasks": [{"id": "a", "tool": "s__echo"}]}
+    result = plait("explain", "-", input=json.dumps(document))
+    assert "1. a: call s:echo" in result.stdout
+    assert "s__echo" in result.stdout
+    assert plait("explain", "-", input='{"tasks": []}').exit_code == 3
+
+
 def test_a_plan_of_a_wrong_dag_is_refused(plait: Plait):
     assert plait("plan", "-", input='{"tasks": []}').exit_code == 3
 

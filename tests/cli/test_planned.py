@@ -17,6 +17,7 @@ def plan(**members: Any) -> Any:
         "critical_path": ["a", "b"],
         "conflicts": [],
         "writes": [],
+        "explanation": ["1. a: call s:say."],
         "notes": [],
         **members,
     }
@@ -34,13 +35,17 @@ def test_a_plan_shows_layers_the_critical_path_and_that_nothing_changes():
         "critical path  a → b",
         "estimate  none: these tools were never called",
         "changes  nothing: every tool is read-only",
+        "in words",
+        "  1. a: call s:say.",
     ]
 
 
 def test_a_plan_shows_what_it_changes_and_its_notes():
     writes = [{"id": "a", "tool": "s:say"}, {"id": "b", "tool": "s:put"}]
-    assert lines(writes=writes, notes=["a note"])[-2:] == [
+    assert lines(writes=writes, notes=["a note"])[-4:] == [
         "changes  a s:say, b s:put",
+        "in words",
+        "  1. a: call s:say.",
         "note  a note",
     ]
 
@@ -51,9 +56,9 @@ def test_an_estimate_says_what_it_does_not_know():
     said = (
         f"estimate  1.50 s wall, 3.00 s one at a time (2.0{TIMES}), by the last calls of each tool"
     )
-    assert lines(estimate=estimate)[-2] == said
+    assert lines(estimate=estimate)[-4] == said
     untimed = [f"s:t{number}" for number in range(7)]
-    assert lines(estimate={**estimate, "untimed_tools": untimed})[-2].endswith(
+    assert lines(estimate={**estimate, "untimed_tools": untimed})[-4].endswith(
         "; never called: s:t0, s:t1, s:t2, s:t3, s:t4 and 2 more"
     )
 

@@ -258,6 +258,29 @@ def plan(
     _end(session.perform(lambda gateway: plan_dag(gateway, session, source)))
 
 
+@program.command(epilog=EXITS)
+def explain(
+    ctx: typer.Context,
+    dag: DagArgument,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+    log_level: LogLevelOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Say in sentences what a DAG would do; nothing runs.
+
+    Says what runs when and on what condition, what is read and what is changed, and what is
+    returned.
+    """
+    from .documents import read_source
+    from .looking import explain_dag
+
+    session = _session(ctx, config, log_level, debug, as_json)
+    source = read_source(dag)
+    session.document = source.name
+    _end(session.perform(lambda gateway: explain_dag(gateway, session, source)))
+
+
 @program.command()
 def tools(
     ctx: typer.Context,

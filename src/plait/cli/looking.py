@@ -17,7 +17,7 @@ from ..engine.gateway import Gateway
 from .documents import Document, Source, read_document
 from .exits import Exit
 from .live import showing, starting_rows
-from .planned import plan_report
+from .planned import explanation_report, plan_report
 from .session import Session
 from .style import Line, Look, Styled, counted, one_line
 
@@ -44,6 +44,18 @@ async def show_plan(gateway: Gateway, session: Session, name: str, document: Doc
         session.console.out.json(plan)
     else:
         session.console.out.lines(plan_report(plan, name))
+    return Exit.SUCCESS
+
+
+async def explain_dag(gateway: Gateway, session: Session, source: Source) -> int:
+    """Check the DAG in *source* and say in sentences what it would do."""
+    document = read_document(source)
+    async with showing(session.console.err, partial(starting_rows, gateway)):
+        plan = await gateway.plan(document.value)
+    if session.as_json:
+        session.console.out.json({name: plan[name] for name in ("status", "explanation", "notes")})
+    else:
+        session.console.out.lines(explanation_report(plan))
     return Exit.SUCCESS
 
 

@@ -30,6 +30,16 @@ def plan_report(plan: JsonObject, name: str) -> Iterator[Line]:
     yield (Styled("estimate", Look.DIM), f"  {_estimate(estimate)}")
     writes = ", ".join(f"{item['id']} {item['tool']}" for item in _objects(plan["writes"]))
     yield (Styled("changes", Look.DIM), f"  {writes or 'nothing: every tool is read-only'}")
+    yield (Styled("in words", Look.DIM),)
+    for sentence in _strings(plan["explanation"]):
+        yield (f"  {sentence}",)
+    yield from notes_report(_strings(plan["notes"]))
+
+
+def explanation_report(plan: JsonObject) -> Iterator[Line]:
+    """Show what the DAG would do, in sentences, and the notes on how it was understood."""
+    for sentence in _strings(plan["explanation"]):
+        yield (sentence,)
     yield from notes_report(_strings(plan["notes"]))
 
 

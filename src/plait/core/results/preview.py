@@ -11,6 +11,7 @@ from ..planning.plan import Plan
 from ..scheduling.conflicts import MAX_CONFLICTS, Conflicts, written_by
 from ..values.strict import Json, JsonObject
 from .forecast import Forecast
+from .sentences import sentences
 
 
 def plan_document(
@@ -24,6 +25,7 @@ def plan_document(
         notes.append(f"conflicts: the first {MAX_CONFLICTS} are listed; there may be more")
     return {
         "status": "planned",
+        "explanation": list[Json](sentences(plan, conflicts, done)),
         "layers": layers,
         "critical_path": list[Json](expected.metrics.critical_path or plan.critical_path),
         "conflicts": [conflict.document() for conflict in conflicts.found],
