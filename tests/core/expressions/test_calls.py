@@ -51,5 +51,10 @@ def test_of_an_unknown_function_the_nearest_are_named() -> None:
     hint = "Did you mean replace(text, regex, text) or subtract(number, number)?"
     assert refused.value.hint == hint
     with pytest.raises(InvalidExpression) as refused:
+        expression("now()")
+    assert (
+        refused.value.hint == "age_days(text) counts the days from a date to the start of the run."
+    )
+    with pytest.raises(InvalidExpression) as refused:
         expression("xyzzy(@)")
     assert str(refused.value.hint).startswith("Functions: abs, add, age_days, avg")

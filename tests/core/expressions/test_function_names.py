@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plait.core.expressions.function_names import OTHER_WORDS, bare, meant_by
+from plait.core.expressions.function_names import HINTS, OTHER_WORDS, bare, meant_by
 from plait.core.expressions.functions import FUNCTIONS
 
 from ..tables import table
@@ -31,3 +31,4 @@ def test_a_name_leads_to_ours(name: str, ours: tuple[str, ...]) -> None:
 def test_words_of_other_languages_lead_to_functions_that_exist() -> None:
     assert {name for names in OTHER_WORDS.values() for name in names} <= FUNCTIONS.keys()
     assert not OTHER_WORDS.keys() & set(map(bare, FUNCTIONS))
+    assert not HINTS.keys() & (OTHER_WORDS.keys() | set(map(bare, FUNCTIONS)))

@@ -283,6 +283,11 @@ SELECT: list[tuple[str, str | None, Any]] = [
     ("gsub(name, '.', '-')", "replace(name, '.', '-')", "----"),
     ("items | groupBy(@, &n) | keys(@)", "items | group_by(@, &n) | keys(@)", ["1", "2", "3"]),
     ('items[?matches(name, "^t")].n', "items[?matches(name, '^t')].n", [1, 3]),
+    ("items.group_by(&name) | keys(@)", "group_by(items, &name) | keys(@)", ["tea", "ink", "tin"]),
+    ("unique(items, &tags)[].n", "unique_by(items, &tags)[].n", [1, 2, 3]),
+    ("concat(name, '!')", "join('', [name, '!'])", "xylo!"),
+    ("first(items).n + last(items).n", "add(items[0].n, items[-1].n)", 4),
+    ("max(n, 7)", "max([n, 7])", 7),
     ("distinct(items[].tags[])", "unique(items[].tags[])", ["hot", "old"]),
 ]
 FINE = [
@@ -357,6 +362,7 @@ def test_many_operators_of_another_language_take_one_edit() -> None:
         "a + " * 500,
         "a * 2 -1 " * 200,
         "a =~ /x/ " * 200,
+        "min(" * 200 + "a, b" + ")" * 200 + " =",
     ],
 )
 def test_a_slip_is_found_in_steps_linear_in_the_text(text: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..values.problems import nearest, slip_of
-from .function_names import meant_by
+from .function_names import HINTS, bare, meant_by
 from .functions import FUNCTIONS
 from .names import PLAIN, quoted
 from .nodes import Ampersand, Call, Field, Literal, Path
@@ -21,11 +21,13 @@ def check_call(node: Call) -> None:
     function = FUNCTIONS.get(name)
     if function is None:
         others = meant_by(name)
-        near = others or nearest(name, FUNCTIONS, 3)
-        meant = others[0] if len(others) == 1 else slip_of(name, FUNCTIONS)
+        advice = HINTS.get(bare(name))
+        near = others or ([] if advice else nearest(name, FUNCTIONS, 3))
+        meant = others[0] if len(others) == 1 else None if advice else slip_of(name, FUNCTIONS)
         edit = Edit(node.start, node.start + len(name), meant) if meant else None
         shown = " or ".join(f"{name}{FUNCTIONS[name].signature}" for name in near)
-        hint = f"Did you mean {shown}?" if near else f"Functions: {', '.join(FUNCTIONS)}."
+        known = advice or f"Functions: {', '.join(FUNCTIONS)}."
+        hint = f"Did you mean {shown}?" if near else known
         hint = "" if meant else hint
         raise invalid(node.start, node.end, f"unknown function {name[:80]}", edit, hint)
     if not function.takes(len(node.arguments)):

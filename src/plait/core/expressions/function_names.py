@@ -46,6 +46,19 @@ def bare(name: str) -> str:
 OTHER_WORDS: dict[str, tuple[str, ...]] = {
     bare(word): ours for ours, words in _OTHERS.items() for word in words.split()
 }
+_WITHOUT_OURS = {
+    "age_days(text) counts the days from a date to the start of the run.": (
+        "now today date to_date date_diff days time timestamp"
+    ),
+    "Write condition && value || other.": "if iif ternary cond when",
+    "Write value != null.": "exists is_null is_not_null is_none defined is_empty empty",
+    "Write list[?condition].": "filter where select find_where",
+    "Write length(list[?condition]) > 0.": "any some",
+    "Write list[].": "flatten flat_map chain",
+    "Write text[0:3].": "slice substr substring left right take limit",
+}
+HINTS = {bare(word): hint for hint, words in _WITHOUT_OURS.items() for word in words.split()}
+"""The advice for functions of other languages that have no counterpart here."""
 _OURS = {bare(name): (name,) for name in FUNCTIONS}
 
 

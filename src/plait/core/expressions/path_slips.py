@@ -30,7 +30,10 @@ def _method(loose: Loose, at: int) -> Finding | None:
     name = written if written in FUNCTIONS else near[0] if near else ""
     function = FUNCTIONS.get(name)
     items = loose.items(opener)
-    if function is None or len(near) > 1 or EXPRESSION in function.wants:
+    if function is None or len(near) > 1:
+        return None
+    is_by = [function.wanted(n) == EXPRESSION for n in range(1, len(items) + 1)]
+    if [loose.kind(start) == "&" for start, _ in items] != is_by:
         return None
     is_ours = written in FUNCTIONS and function.takes(len(items))
     if is_ours or not function.takes(len(items) + 1):

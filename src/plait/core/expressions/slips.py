@@ -8,6 +8,7 @@ reported at a time: the fixed text is read again (`fixes.py`).
 from __future__ import annotations
 
 from .arithmetic_slips import ARITHMETIC_RULES
+from .call_slips import CALL_RULES
 from .loose import Loose
 from .operator_slips import OPERATOR_RULES
 from .path_slips import PATH_RULES
@@ -18,8 +19,9 @@ _RULES = {
         *OPERATOR_RULES.get(kind, ()),
         *PATH_RULES.get(kind, ()),
         *ARITHMETIC_RULES.get(kind, ()),
+        *CALL_RULES.get(kind, ()),
     )
-    for kind in OPERATOR_RULES | PATH_RULES | ARITHMETIC_RULES
+    for kind in OPERATOR_RULES | PATH_RULES | ARITHMETIC_RULES | CALL_RULES
 }
 
 
