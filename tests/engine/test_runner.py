@@ -363,3 +363,11 @@ class Heard(Scheduler):
     def handle(self, event: Event, now: float) -> Step:
         self.heard.append(event)
         return super().handle(event, now)
+
+
+async def test_a_run_whose_calls_are_made_in_several_steps_makes_all_of_them():
+    servers = sleeping(a=1)
+    task = {"tool": "s:a", "for_each": list(range(1_000))}
+    document = {"tasks": [{"id": f"t{number}", **task} for number in range(5)]}
+    made = await run(servers, document)
+    assert (made.status, len(servers.calls)) == ("success", 5_000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
-from plait.core.scheduling.events import Abort, Key
+from plait.core.scheduling.events import Abort, Key, Sleep
 from plait.core.scheduling.run import Run
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
@@ -88,3 +88,42 @@ def test_a_run_of_which_all_was_taken_over_ends_as_it_begins():
     )
     run.begin(0.0)
     assert (run.is_done, run.status) == (True, "success")
+
+
+NEXT_STEP = Key("r", "", 0)
+
+
+def large() -> Played:
+    return Played(*({"id": f"t{number}", "for_each": [*range(1_000)]} for number in range(5)))
+
+
+def test_many_calls_are_made_in_several_steps():
+    played = large()
+    made = []
+    while len(played.run.ready) < 5_000:
+        made.append(len(played.run.ready))
+        assert played.run.commands.count(Sleep(NEXT_STEP, 0)) == len(made)
+        played.run.wake(NEXT_STEP, played.now)
+    assert made == [2_000, 4_000]
+    assert played.run.commands.count(Sleep(NEXT_STEP, 0)) == 2
+    assert set(played.statuses.values()) == {"ready"}
+
+
+def test_a_run_that_is_stopped_between_two_steps_makes_no_more_calls():
+    played = large()
+    played.run.stop("cancelled", played.now)
+    assert Abort(NEXT_STEP) in played.run.commands
+    assert set(played.statuses.values()) == {"cancelled"}
+    played.run.wake(NEXT_STEP, played.now)
+    assert played.run.status == "cancelled"
+    assert set(played.statuses.values()) == {"cancelled"}
+
+
+def test_answers_between_two_steps_ask_for_no_further_step():
+    played = large()
+    played.answer("t0[0]")
+    assert played.run.commands.count(Sleep(NEXT_STEP, 0)) == 1
+    played.run.wake(NEXT_STEP, played.now)
+    assert played.statuses["t4"] == "pending"
+    played.run.wake(NEXT_STEP, played.now)
+    assert played.statuses["t4"] == "ready"

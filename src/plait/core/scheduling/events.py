@@ -89,9 +89,9 @@ class Failure:
 
 class Key(NamedTuple):
     """Names one call of one run: a task, or one item of a `for_each` task. Others are named in the
-    same way: the run itself with an empty `task`; a direct call with an empty `run`, its tool as
-    `task` and its number as `item`; the wake-up of a rate limit with an empty `run` and the server
-    as `task`."""
+    same way: the run itself with an empty `task`, its next step with `item` 0 as well; a direct
+    call with an empty `run`, its tool as `task` and its number as `item`; the wake-up of a rate
+    limit with an empty `run` and the server as `task`."""
 
     run: str
     task: str

@@ -28,6 +28,8 @@ from .state import Items, TaskCall, TaskState
 from .tally import Tally
 from .usage import Usage
 
+MAX_CALLS_AT_ONCE = 2_000
+"""About the most calls that one step makes: whoever drives the run does other things between."""
 MAX_NOTES = 20
 """Most notes on arguments of one run."""
 
@@ -69,6 +71,10 @@ class Lifecycle:
         self._root = root
         self._calls = calls
         self._groups = Groups(self)
+        self.room = MAX_CALLS_AT_ONCE
+        """The number of calls that may still be made in this step."""
+        self.postponed: deque[tuple[Frame, str]] = deque()
+        """The tasks that are due, and left to the next step."""
         self._settled: deque[tuple[Frame, str]] = deque()
         """The tasks that have ended and whose dependents do not know it yet."""
 
@@ -78,10 +84,24 @@ class Lifecycle:
         if state.due_at is None and state.status is Status.PENDING:
             state.due_at = now
         if frame.may_decide(id):
+            self._decide_or_postpone(frame, id, now)
+
+    def go_on(self, now: float) -> None:
+        """Decide the tasks that were postponed, as far as one step may."""
+        while self.postponed and self.room > 0:
+            frame, id = self.postponed.popleft()
+            if frame.may_decide(id):  # else it was stopped meanwhile
+                self._decide(frame, id, now)
+
+    def _decide_or_postpone(self, frame: Frame, id: str, now: float) -> None:
+        if self.room > 0:
             self._decide(frame, id, now)
+        else:
+            self.postponed.append((frame, id))
 
     def _decide(self, frame: Frame, id: str, now: float) -> None:
         """Make *id*, which nothing in this run holds back, ready; or skip it, or fail it."""
+        self.room -= 1
         planned, state = frame.plan.tasks[id], frame.states[id]
         scope = frame.scope(planned)
         reusable: dict[int, Output] = {}
@@ -98,6 +118,7 @@ class Lifecycle:
                     reusable = items_to_reuse(earlier, planned, scope.outputs, given)
                     calls = [call for call in calls if call.key.item not in reusable]
                 self.usage.add_calls(len(calls))
+                self.room -= len(calls)
         except CallError as error:
             self._give_up(frame, id, error, Failure.of(error), now)
             return
@@ -400,7 +421,7 @@ class Lifecycle:
         if now > state.due_at:
             state.waits = (Wait("conflict", after, now - state.due_at, resource),)
         if frame.may_decide(id):
-            self._decide(frame, id, now)
+            self._decide_or_postpone(frame, id, now)
 
     def end(self, frame: Frame, id: str) -> None:
         frame.unsettled -= 1

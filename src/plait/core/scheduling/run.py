@@ -22,7 +22,7 @@ from .earlier_items import EarlierItems
 from .events import Abort, Failure, Finished, Key, RunLimits, RunNotice, Sleep, Started, Status
 from .frame import Frame
 from .lanes import Urgency
-from .lifecycle import CallsOf, Lifecycle
+from .lifecycle import MAX_CALLS_AT_ONCE, CallsOf, Lifecycle
 from .moves import Moves
 from .retry import RetryBudgets
 from .state import TaskCall, outlines_of
@@ -92,6 +92,9 @@ class Run:
             self.root, moves, self._attempts, self.limits, calls, earlier_items or {}, self.tallies
         )
         self.usage = self._tasks.usage
+        self._next_step = Key(id, "", 0)
+        self._is_in_steps = False
+        """Whether tasks are left to the next step, which has been asked for."""
         self._number = number
         self._reused = reused or {}
 
@@ -222,9 +225,14 @@ class Run:
         self._advance(now)
 
     def wake(self, key: Key, now: float) -> None:
-        """End a pause before a repeated call, or the time of the whole run."""
+        """End a pause before a repeated call, or the time of the whole run; or go on with the next
+        step."""
         if key.task:
             self._attempts.wake(key, now)
+        elif key == self._next_step:
+            self._is_in_steps = False
+            self._tasks.go_on(now)
+            self._advance(now)
         else:
             self.stop("timeout", now)
 
@@ -236,7 +244,11 @@ class Run:
 
     def _advance(self, now: float) -> None:
         self._tasks.advance(now)
+        self._tasks.room = MAX_CALLS_AT_ONCE
         self._finish(now)
+        if self._tasks.postponed and self.ended_at is None and not self._is_in_steps:
+            self._is_in_steps = True
+            self.commands.append(Sleep(self._next_step, 0))
 
     def _finish(self, now: float) -> None:
         if self.root.unsettled == 0 and self.ended_at is None:
@@ -244,6 +256,8 @@ class Run:
             self.root.close()
             if self.limits.timeout_s and self.stopped_by != "timeout":
                 self.commands.append(Abort(Key(self.id, "")))
+            if self._is_in_steps:
+                self.commands.append(Abort(self._next_step))
             elapsed_s = now - self.started_at
             self.notices.append(
                 Finished(self.id, self.status, now, elapsed_s, self.stopped_by, self.counts)
