@@ -53,6 +53,10 @@ BOMBS = [
     "|".join(["entries({a:@,b:@})"] * 30) + "|to_string(@)",
     "|".join(["{a:@,b:@}|entries(@)[].{key:key,value:[value,value]}|from_entries(@)"] * 20),
     "|".join(["group_by([@,@], &'a')"] * 40) + "|to_string(@)",
+    "|".join(["group_by(to_array(@), &@)"] * 30),
+    "|".join(["count_by([@], &@)"] * 30),
+    "|".join(["from_entries([{key: @, value: [@, @]}])"] * 30),
+    DOUBLED + "|group_by(@, &to_string(@))",
     "`7`|" + "|".join(["multiply(@,@)"] * 40),
     "|".join(["find_all(join('', [to_string(@), to_string(@)]), '.')|join('', @)"] * 30),
     "|".join(["upper(join('', [to_string(@), to_string(@)]))"] * 40),
@@ -176,6 +180,7 @@ _STEPS = st.sampled_from(
         "replace(to_string(@),'.','\\0\\0')", "replace(to_string(@),'','$OUTPUT[a]')",
         "find_all(to_string(@),'.')", "group_by(to_array(@),&@)", "count_by(to_array(@),&type(@))",
         "unique(to_array(@))", "unique_by(to_array(@),&type(@))", "entries({a:@})",
+        "from_entries([{key:@,value:@}])",
         "from_entries([{key:@,value:[@,@]}])", "lines(to_string(@))", "upper(to_string(@))",
         "multiply(length(to_string(@)),length(to_string(@)))", "sort_by(to_array(@),&to_string(@))",
         "contains(to_array(@),@)", "[@,$OUTPUT[a]]", "'$OUTPUT[a]$OUTPUT[a]'", "not_null(@,`1`)",
@@ -253,6 +258,8 @@ def test_shared_parts_count_each_time_that_they_would_be_written() -> None:
     assert size([value], 1_000) > 2**30
     assert steps(lambda: size([value], 1_000)) < 10_000
     assert size([{"a": "x" * 640, "b": [1, 2]}]) == 1 + 2 + 10 + 2
+    assert size([{"a" * 640: 1, "b": {"c" * 64: 2}}]) == 1 + 2 + 10 + 1 + 1
+    assert size([{"a" * 640: 1, "b": {"c" * 64: 2}}], 1) == 1 + 2 + 10 + 1 + 1
     assert depth([[{"a": [1]}]]) == 4
 
 

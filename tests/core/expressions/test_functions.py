@@ -100,6 +100,8 @@ _TEXT = "ab " * 20_000
         ("unique_by", [_NUMBERS, str]),
         ("group_by", [_NUMBERS, str]),
         ("count_by", [_NUMBERS, str]),
+        ("group_by", [["a" * 64_000], str]),
+        ("from_entries", [[{"key": "a" * 64_000}]]),
         ("sort", [_NUMBERS]),
         ("sort_by", [_NUMBERS, str]),
         ("map", [str, _NUMBERS]),
@@ -116,7 +118,8 @@ def test_a_function_pays_for_all_that_it_makes(name: str, arguments: list[Any]) 
     units = size([made]) if isinstance(made, str) else size([made]) - 1
     assert units >= 900
     paid = frame.budget.allowed - frame.budget.made
-    assert paid >= units * (1 if name != "entries" else 0.6)
+    is_enough = paid >= 0.5 * units  # not all of it is new
+    assert is_enough, (paid, units)
 
 
 def test_the_functions_stand_in_the_order_of_their_names() -> None:

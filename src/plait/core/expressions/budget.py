@@ -8,8 +8,8 @@ computed only when the base is used up, so that a small expression on a large ou
 Two ways to make much from little need care. *Doubling by sharing*: `[@, @] | [@, @] | …` makes a
 list of two each time, which is cheap, but its text has the length 2ⁿ. So `size` counts a value as
 it is when written out, with one visit to each list that is shared; whatever walks or writes a value
-asks for its size first, or pays as it goes. *One large step*: `join` could make a large text in one
-call, so it pays before it builds.
+asks for its size first, or pays as it goes. Keys count like texts, because `group_by` makes keys of
+values. *One large step*: `join` could make a large text in one call, so it pays before it builds.
 
 Regular expressions have a bound of their own. A character takes about 1 ns, but up to 10 ns for
 each instruction of the pattern where RE2's automaton does not fit in its memory. Which of the two
@@ -136,6 +136,7 @@ def scalars_equal(one: Any, other: Any) -> bool:
 def size(values: Iterable[Any], expected: int = 1 << 62) -> int:
     """Count the units of *values* when they are written out. Above *expected*, visit what is
     shared only once."""
+    joined = "".join
     stack = [*values]
     units = len(stack)
     top = stack
@@ -146,7 +147,10 @@ def size(values: Iterable[Any], expected: int = 1 << 62) -> int:
         units += len(part)
         if units > expected:
             return _size_of_shared(top)
-        for inner in part.values() if type(part) is dict else part:
+        if type(part) is dict:
+            units += len(joined(part)) // CHARS_PER_UNIT  # keys may be long texts
+            part = part.values()
+        for inner in part:
             kind = type(inner)
             if kind is dict or kind is list:
                 stack.append(inner)
@@ -174,6 +178,8 @@ def _size_of_shared(values: Iterable[Any]) -> int:
             known[id(value)] = _units(value) + sum(
                 known[id(p)] if isinstance(p, list | dict) else _units(p) for p in parts
             )
+            if type(value) is dict:
+                known[id(value)] += len("".join(value)) // CHARS_PER_UNIT
         total += known[id(value)]
     return total
 

@@ -109,7 +109,11 @@ def _group_by(budget: Budget, items: list[Any], key: KeyOf) -> Any:
     budget.make(2 * len(items))
     groups: dict[str, list[Any]] = {}
     for item in items:
-        groups.setdefault(to_text(key(item), budget), []).append(item)
+        name = to_text(key(item), budget)
+        if (group := groups.get(name)) is None:
+            budget.make_text(len(name))
+            group = groups[name] = []
+        group.append(item)
     return groups
 
 
@@ -129,7 +133,9 @@ def _from_entries(budget: Budget, items: list[Any]) -> Any:
         if type(item) is not dict or "key" not in item:
             found = "an object without a key" if type(item) is dict else with_article(item)
             raise Unfit(f"wants a list of {{key, value}}; the list holds {found}")
-        made[to_text(item["key"], budget)] = item.get("value")
+        name = to_text(item["key"], budget)
+        budget.make_text(len(name))
+        made[name] = item.get("value")
     return made
 
 
