@@ -194,8 +194,9 @@ def _details(planned: PlannedTask) -> Iterator[str]:
     """Say how a call is repeated and what is kept of its answer."""
     if planned.repeat is not None:
         yield _repeat(planned.repeat)
-    if planned.task.retries:
-        yield f"tried up to {_counted(planned.task.retries, 'more time', 'more times')} if it fails"
+    if (retries := planned.task.retrying).max:
+        why = f"ends with {_some(retries.on, 'or')}" if retries.on else "fails"
+        yield f"tried up to {_counted(retries.max, 'more time', 'more times')} if it {why}"
     if planned.select is not None:
         yield f"keep {_cut(planned.select.text)}"
 
