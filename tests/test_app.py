@@ -152,6 +152,29 @@ async def test_the_settings_of_limits_and_policy_hold(config: Path):
     assert result.errors[0].code == "timeout"
 
 
+@pytest.mark.parametrize(("types", "shape"), [("seen", "{n}"), ("declared", None)])
+async def test_shapes_that_were_seen_are_for_descriptions_if_the_settings_say_so(
+    config: Path, types: str, shape: str | None
+):
+    servers = load_config(config).servers
+    settings = Config.model_validate(
+        {
+            "servers": {
+                name: server.model_dump(exclude_unset=True) for name, server in servers.items()
+            },
+            "gateway": {"expose": "all", "types": types},
+        }
+    )
+    call = {"id": "a", "tool": "numbers:double", "arguments": {"n": 1}}
+    async with open_gateway(settings) as gateway:
+        relaying = gateway.relaying()
+        assert relaying is not None
+        assert relaying.seen("numbers", "double") is None
+        await gateway.execute({"tasks": [call]})
+        assert relaying.seen("numbers", "double") == shape
+        assert relaying.seen("numbers", "nothing") is None
+
+
 async def test_what_wraps_the_calls_sees_those_of_tasks_and_those_by_name(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -125,7 +125,14 @@ class Gateway(verbs.Gateway):
         config = self._parts.config
         bare = frozenset(name for name, server in config.servers.items() if not server.prefix)
         pool = self._parts.pool
-        return RelayConfig(pool, config.gateway.expose, bare, self.known, self.denied_by)
+        relaying = RelayConfig(pool, config.gateway.expose, bare, self.known, self.denied_by)
+        return replace(relaying, seen=self._seen) if config.gateway.types == "seen" else relaying
+
+    def _seen(self, server: str, tool: str) -> str | None:
+        """Return the shape in one line that outputs of *tool* had so far, if it declares none."""
+        found = self.catalog().tools.get(f"{server}:{tool}")
+        shape = None if found is None else self.learned.shape(found)
+        return None if shape is None else shape.shape()
 
     async def reload(self, config: Config) -> None:
         """Apply *config*. Unchanged servers and active runs are not disturbed; settings that cannot

@@ -30,7 +30,7 @@ def server(**settings: Any) -> dict[str, Any]:
         (server(comand="x"), 'servers.a.comand: unknown key. Did you mean "command"?'),
         (
             {"gateway": {"zzz": 1}},
-            "gateway.zzz: unknown key. Known keys: expose, max_concurrency, wait_s, timeout_s, ",
+            "gateway.zzz: unknown key. Known keys: expose, types, max_concurrency, wait_s, ",
         ),
         (
             {"gateway": {"limits": {"max_task": 1}}},

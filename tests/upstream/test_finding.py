@@ -14,11 +14,12 @@ from plait.engine.gateway import Gateway
 from plait.stores.in_memory import InMemoryRuns
 from plait.upstream.server import build_server
 
-from ..fakes import FakeServers, tool
+from ..fakes import FakeServers, text, tool
 from .conftest import LEGACY, Connect, first_text, in_memory, structured
 
 ISSUES = {"items": [{"number": 1, "title": "It breaks"}], "total": 1}
 DECLARED: dict[str, Any] = {"type": "object", "properties": {"items": {"type": "array"}}}
+WRAPPER: dict[str, Any] = {"type": "object", "properties": {"result": {"type": "string"}}}
 SHAPE = {
     "type": "object",
     "properties": {
@@ -53,6 +54,8 @@ async def connected() -> AsyncIterator[Client]:
     servers = FakeServers()
     servers.add(tool("github:list_issues", readOnlyHint=True), lambda: ISSUES)
     servers.add(tool("github:find_issues", output=DECLARED, readOnlyHint=True), lambda: ISSUES)
+    servers.add(tool("build:logs", readOnlyHint=True), lambda: text("one line"))
+    servers.add(tool("build:last_line", output=WRAPPER, readOnlyHint=True), lambda: {"result": "x"})
     async with Gateway(servers, servers, InMemoryRuns(), learned=ToolStats()) as gateway:
         server = build_server(gateway, max_chars=24_000)
         async with Client(in_memory(server), mode=LEGACY) as client:
@@ -78,6 +81,14 @@ async def test_a_signature_shows_the_shape_that_outputs_had():
     assert structured(after)["tools"][0]["signature"].endswith(
         " -> {items: [{number, title}], total} (seen)"
     )
+
+
+async def test_tools_that_give_text_say_so():
+    async with connected() as client:
+        await run(client, "build:logs")
+        found = await client.call_tool("search_tools", {"query": "build", "server": "build"})
+    signatures = {tool["signature"] for tool in structured(found)["tools"]}
+    assert signatures == {"build:logs() -> text (seen)", "build:last_line() -> text"}
 
 
 async def test_a_declared_output_is_shown_instead_of_a_learned_one():

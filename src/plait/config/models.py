@@ -151,6 +151,8 @@ class GatewaySettings(_Section):
 
     expose: Literal["dag", "all", "tools"] = "dag"
     """The tools in `tools/list`: our own, all, or only those of the servers."""
+    types: Literal["declared", "seen"] = "declared"
+    """Whether the descriptions of the servers' tools also have shapes that were seen."""
     max_concurrency: Count = 32
     wait_s: Seconds | None = None
     """Seconds until an answer with `status: "running"`. None: as the client needs, else 50."""

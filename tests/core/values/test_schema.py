@@ -200,7 +200,12 @@ def test_the_parameters_stand_in_one_line_the_required_first(schema: Any, line: 
 @table(
     ("schema", "shape"),
     [
-        ({"type": "string"}, "string"),
+        ({"type": "string"}, "text"),
+        ({"type": "integer"}, "integer"),
+        ({"properties": {"result": {"type": "string"}}}, "text"),
+        ({"properties": {"result": {"type": "array", "items": {"type": "integer"}}}}, "[integer]"),
+        ({"properties": {"result": {"properties": {"id": {}}}}}, "{id}"),
+        ({"properties": {"result": {"type": "string"}, "id": {}}}, "{result, id}"),
         ({"type": "object"}, "{…}"),
         ({"properties": {"n": {"type": "integer"}, "s": {}}}, "{n, s}"),
         ({"type": "array", "items": {"properties": {"id": {}, "name": {}}}}, "[{id, name}]"),

@@ -11,6 +11,7 @@ import pytest
 from plait.core.ports import RpcError
 from plait.core.values.strict import JsonObject
 from plait.upstream.relay.listings import PAGE, MergedListing, RelayConfig
+from plait.upstream.texts import MAX_TEXT
 
 from ..conftest import LEGACY, MODERN
 from .downstream import (
@@ -370,3 +371,24 @@ async def test_headers_named_by_a_tools_schema_are_checked_by_the_schema_of_its_
     downstream.add("a", tools=({"name": "x", "inputSchema": schema},))
     directory = MergedListing(downstream.offers(), RelayConfig(downstream, "all"), NOTHING_OF_OURS)
     assert directory.schemas == {"a__x": schema}
+
+
+async def test_shapes_that_were_seen_are_added_to_descriptions_on_demand(
+    downstream: FakeDownstream,
+):
+    long: JsonObject = {**a_tool("long"), "description": "x" * MAX_TEXT}
+    tools: tuple[JsonObject, ...] = (
+        {**a_tool("said"), "description": "Lists."}, a_tool("silent"), a_tool("other"), long
+    )  # fmt: skip
+    downstream.add("a", tools=tools)
+    seen = {("a", "said"): "{items: [{id}]}", ("a", "silent"): "text", ("a", "long"): "{id}"}
+    config = RelayConfig(downstream, "all", seen=lambda *entry: seen.get(entry))
+    listing = MergedListing(downstream.offers(), config, NOTHING_OF_OURS)
+    page: Any = listing.page("tools/list", modern=True)
+    described = {tool["name"]: tool.get("description") for tool in page["tools"]}
+    assert described == {
+        "a__said": "Lists.\n\nOutput so far: {items: [{id}]}",
+        "a__silent": "Output so far: text",
+        "a__other": None,
+        "a__long": "x" * MAX_TEXT,
+    }

@@ -184,8 +184,15 @@ class Schema:
         return ", ".join(shown) + (", …" if len(names) > 24 else "")
 
     def shape(self) -> str:
-        """Format the fields of a value in one line, such as `{items: [{number, title}], total}`."""
-        return _shape(self.definition, 3)
+        """Format the fields of an output in one line, such as `{items: [{number, title}], total}`,
+        or `text`. References and expressions look through the wrapper `{result}`, and so does
+        this."""
+        definition = self.definition
+        match definition:
+            case {"properties": {"result": dict(inner), **others}} if not others:
+                definition = inner
+        line = _shape(definition, 3)
+        return "text" if line == "string" else line
 
     @cached_property
     def _visits_per_part(self) -> float:

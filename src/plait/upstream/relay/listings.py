@@ -34,6 +34,7 @@ from ...core.values.portable import uncompilable
 from ...core.values.printable import printable
 from ...core.values.strict import Json, JsonObject, encode
 from ..strictest import fit_entry, for_handshake_era
+from ..texts import MAX_TEXT
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +118,9 @@ class RelayConfig:
     denied_by: Callable[[str, str], str | None] = _never
     """Gives the pattern that denies a tool, from its server and its name; None if it is allowed. A
     denied tool is not listed, and the gateway refuses to call it."""
+    seen: Callable[[str, str], str | None] = _never
+    """Gives the shape of the outputs of a tool that does not declare it, from its server and its
+    name, for its description; None if it is unknown."""
 
 
 Own: TypeAlias = Mapping[str, Sequence[JsonObject]]
@@ -228,6 +232,11 @@ class MergedListing:
             if (fitted := self._fit(offer.server, "tools/list", tool)) is None:
                 continue
             tools[name] = self._with_address({**fitted, "name": name}, offer.server)
+            if (shape := self._config.seen(*entry)) is not None:
+                said = str(fitted.get("description") or "")
+                described = f"{said}\n\nOutput so far: {shape}".strip()
+                if len(described) <= MAX_TEXT:  # clients cut the rest
+                    tools[name]["description"] = described
             if isinstance(schema := fitted.get("inputSchema"), dict):
                 self.schemas[name] = schema
         return list(tools.values())
