@@ -587,3 +587,35 @@ async def test_any_other_unknown_field_is_a_problem_that_names_the_nearest(house
         with pytest.raises(InvalidDag, match="depends_on"):
             await gateway.execute({"tasks": [task("a") | {"depend_on": []}]})
     assert await house.refused(task("a"), colour="red") == {"colour": "unknown_field"}
+
+
+async def test_one_reference_to_an_object_stands_for_all_arguments(house: House) -> None:
+    said = {"text": "hi"}
+    result = await house.run(
+        task("a", said=said),
+        {"id": "b", "tool": "s:say", "arguments": "$OUTPUT[a].said"},
+        {"id": "c", "tool": "s:say", "for_each": [said, {"text": "ho"}], "arguments": "$ITEM"},
+        {"id": "d", "tool": "s:say", "arguments": "${OUTPUT[a] | said}"},
+        {"id": "e", "tool": "s:say", "arguments": "$OUTPUT[a].said.text"},
+        {"id": "f", "tool": "s:say", "arguments": "$OUTPUT[a]"},
+    )
+    assert result.outputs["b"] == result.outputs["d"] == {"said": "hi"}
+    assert result.outputs["c"] == [{"said": "hi"}, {"said": "ho"}]
+    errors = {error.id: (error.code, error.message) for error in result.errors}
+    assert errors["e"][0] == errors["f"][0] == "invalid_arguments"
+    assert "$OUTPUT[a].said.text is text" in errors["e"][1]
+
+
+async def test_an_argument_that_is_omit_or_whose_default_is_omit_is_left_out(house: House) -> None:
+    result = await house.run(
+        task("a", n=None),
+        task("b", x="$OMIT", y="${OUTPUT[a].n ?? OMIT}", z={"k": "${OUTPUT[a].m ?? OMIT}"}),
+    )
+    assert result.outputs["b"] == {"z": {}}
+    required = task("c", "s:say", text="${OUTPUT[a].n ?? OMIT}")
+    assert await house.refused(task("a"), required, task("d", "s:say", text="$OMIT")) == {
+        "tasks[1].arguments.text": "invalid_arguments",
+        "tasks[2].arguments.text": "invalid_arguments",
+    }
+    value = {"id": "v", "value": "$OMIT"}
+    assert await house.refused(value) == {"tasks[0].value": "invalid_reference"}

@@ -181,6 +181,14 @@ def test_null_is_a_value_but_a_default_takes_its_place() -> None:
     assert resolved("${OUTPUT[a].none ?? null}") is None
 
 
+def test_a_default_may_leave_the_argument_out() -> None:
+    value = {"x": "${OUTPUT[gone] ?? OMIT}", "y": {"z": "${OUTPUT[a].none ?? OMIT}", "n": 1}}
+    value["k"] = "${OUTPUT[a].n ?? OMIT}"
+    value["l"] = "$$OMIT"
+    assert resolved(value) == {"y": {"n": 1}, "k": 3, "l": "$OMIT"}
+    assert template({"a": ["$OMIT"]}).omitted == (("a", 0),)
+
+
 def test_references_are_found_at_any_depth_of_values_and_never_in_keys() -> None:
     value = {"$OUTPUT[k]": ["$OUTPUT[a]", {"x": {"y": "and $OUTPUT[b].c"}}]}
     compiled = template(value)

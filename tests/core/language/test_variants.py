@@ -314,8 +314,15 @@ def test_other_slips_are_refused_by_name_with_the_value_that_was_meant(
     assert problem.fix == Fix(Op.REPLACE, meant)
 
 
-@pytest.mark.parametrize("text", ["$OUTPUT[a]", "$ITEM", "${OUTPUT[a].x}"])
-def test_one_reference_cannot_stand_for_all_arguments(text: str) -> None:
+@pytest.mark.parametrize("text", ["$OUTPUT[a]", " $ITEM", "${OUTPUT[a].x ?? {}}"])
+def test_one_reference_stands_for_all_arguments(text: str) -> None:
+    spelling = task_spelling({**TASK, "arguments": text}, TASK_FIELDS, "tasks[0]", "a")
+    assert (spelling.problems, spelling.notes) == ([], [])
+    assert spelling.members["arguments"] == text.strip()
+
+
+@pytest.mark.parametrize("text", ["$OUTPUT[a] $OUTPUT[b]", "$ITEM!", "$OUTPUT[a"])
+def test_more_than_one_reference_cannot_stand_for_all_arguments(text: str) -> None:
     spelling = task_spelling({**TASK, "arguments": text}, TASK_FIELDS, "tasks[0]", "a")
     [problem] = spelling.problems
     assert (problem.path, problem.code) == ("tasks[0].arguments", "wrong_type")

@@ -71,7 +71,8 @@ def at(items: Any, arguments: Any, **more: Any) -> list[tuple[str, str]]:
         ([1, 2], {"text": "x", "n": "$ITEM", "state": "$INDEX"}, ["arguments.state"]),
         (["a", 2], {"text": "$ITEM", "n": "$OUTPUT[a].n"}, ["for_each[1]"]),
         (["a", 2, "$OUTPUT[a]"], {"text": "$ITEM"}, ["for_each[1]"]),
-        ([{"text": "a"}, {"text": "b", "m": 1}], "$ITEM", ["arguments"]),
+        ([{"text": "a"}, {"text": "b", "m": 1}], "$ITEM", ["for_each[1].m"]),
+        ([{"text": "a"}, "b"], "$ITEM", ["for_each[1]"]),
     ],
 )
 def test_an_item_that_does_not_fit_is_refused_where_it_stands(

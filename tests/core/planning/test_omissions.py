@@ -7,7 +7,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plait.core.planning.omissions import left_out
+from plait.core.language.dag import Task
+from plait.core.language.templates import compile_value
+from plait.core.planning.omissions import left_out, misplaced
 from plait.core.values.schema import Schema
 
 from ..tables import table
@@ -87,3 +89,23 @@ def test_nothing_else_is_left_out_and_no_complaint_is_added(arguments: dict[str,
     gone = {name for name in arguments if name not in rest}
     assert gone <= {place[0] for place in places}
     assert all(arguments[name] in (None, "") for name in gone)
+
+
+@table(
+    ("field", "value", "places"),
+    [
+        ("arguments", {"a": "$OMIT", "b": {"c": "${OUTPUT[x] ?? OMIT}"}}, []),
+        ("arguments", {"a": "$$OMIT", "b": "OMIT", "c": "say $OMIT"}, []),
+        ("arguments", {"a": ["$OMIT"]}, ["t.arguments.a[0]"]),
+        ("arguments", {"a": "by ${OUTPUT[x] ?? OMIT}"}, ["t.arguments.a"]),
+        ("arguments", "${OUTPUT[x] ?? OMIT}", ["t.arguments"]),
+        ("value", {"a": "$OMIT"}, ["t.value.a"]),
+        ("for_each", "${OUTPUT[x] ?? OUTPUT[y] ?? OMIT}", ["t.for_each"]),
+    ],
+)
+def test_only_arguments_are_left_out(field: str, value: Any, places: list[str]) -> None:
+    template, _ = compile_value(value)
+    task = Task(id="a", tool="s:t")
+    found = [*misplaced(template, f"t.{field}", task)]
+    assert [problem.path for problem in found] == places
+    assert all(problem.fix is not None for problem in found)

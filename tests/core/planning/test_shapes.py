@@ -126,6 +126,15 @@ def test_a_schema_with_more_members_than_are_read_rules_none_out() -> None:
             {
                 "type": ["object"],
                 "properties": {"a": {"type": ["string"]}},
+                "required": ["a"],
+                "additionalProperties": False,
+            },
+        ),
+        (
+            object_of({"a": or_null(of("text"))}),
+            {
+                "type": ["object"],
+                "properties": {"a": {"type": ["null", "string"]}},
                 "additionalProperties": False,
             },
         ),

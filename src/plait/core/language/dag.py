@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -47,6 +48,7 @@ from .forms import (
     problem_of,
     too_deep,
 )
+from .references import is_one
 from .repeats import Repeat, endless, read_repeat
 from .retries import Retries, gathered, read_retries
 from .variants import Spelling, Stray, corrections, dag_spelling, fix_of, task_spelling
@@ -61,6 +63,18 @@ CacheSeconds = Annotated[float, Field(ge=0, le=30 * 86_400, allow_inf_nan=False,
 _STRINGS = Annotated[tuple[StrictStr, ...], Field(strict=False)]
 Strings = Annotated[Sequence[str], GetPydanticSchema(lambda _, handler: handler(_STRINGS))]
 """Any sequence for type checkers, since programs write lists; a tuple once it is read."""
+
+
+def _one_reference(text: str) -> str:
+    if not is_one(text):
+        raise ValueError("it is not a reference")
+    return text
+
+
+Arguments = Annotated[
+    dict[StrictStr, Any] | Annotated[StrictStr, AfterValidator(_one_reference)],
+    Field(union_mode="left_to_right"),
+]
 
 
 def _read_as_tuple_of_tasks(_: object, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -88,7 +102,8 @@ class Task(BaseModel):
     max_concurrency: Annotated[int, Field(ge=1, strict=True)] | None = None
     """Items of a group at once."""
     fail_fast: StrictBool = False
-    arguments: dict[StrictStr, Any] = Field(default_factory=dict)
+    arguments: Arguments = Field(default_factory=dict)
+    """One reference to an object may stand for all of them."""
     depends_on: Strings = ()
     for_each: list[Any] | StrictStr | None = None
     on_item_failure: Literal["fail", "skip"] = "fail"

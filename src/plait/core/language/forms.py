@@ -113,7 +113,7 @@ def count(tasks: int, most: int, *, may_be_empty: bool) -> Iterator[Problem]:
         yield Problem("tasks", "limit_exceeded", message, "Split it, or use for_each.")
 
 
-UNIONS = frozenset({"for_each", "cache", "retries"})
+UNIONS = frozenset({"arguments", "for_each", "cache", "retries"})
 """Fields with several types: each of them reports a problem, with its own place."""
 
 

@@ -54,6 +54,7 @@ _PLAIN = re.compile(
     rf"((?:\.[^\W\d]\w*+|\.[0-9]{{1,9}}+|\[-?[0-9]{{1,9}}+\]){{0,{MAX_STEPS}}}+)"
 )
 """Text that is a single reference, with only names and indices in its path."""
+_OMIT = re.compile(r"\$?OMIT(?!\w)")
 _CALLS = re.compile(r"\s*\|\s*(?:[a-z_]{1,40}(?:\(|\s*$)|\[|@)")
 """A pipe behind a reference without braces that cannot be text."""
 _DEFAULT = re.compile(r"\s*\?\?\s*")
@@ -69,6 +70,12 @@ class Every(Enum):
 
 class Missing(Enum):
     DEFAULT = "no default"
+
+
+class Omitted(Enum):
+    """The default `OMIT`: the argument is left out."""
+
+    ARGUMENT = "OMIT"
 
 
 Step: TypeAlias = str | int | Every
@@ -97,7 +104,7 @@ class Reference(NamedTuple):
 
     task: str
     path: tuple[Step, ...] = ()
-    default: Json | Missing | Reference = Missing.DEFAULT
+    default: Json | Missing | Omitted | Reference = Missing.DEFAULT
     """The value, or the reference, that takes its place where it has none."""
     text: str = ""
     pipe: Pipe | None = None
@@ -111,7 +118,7 @@ class Reference(NamedTuple):
     @property
     def chain(self) -> Iterator[Reference]:
         """Yield the reference, then that which is its default, and so on."""
-        link: Reference | Json | Missing = self
+        link: Reference | Json | Missing | Omitted = self
         while isinstance(link, Reference):
             yield link
             link = link.default
@@ -122,7 +129,7 @@ class Reference(NamedTuple):
         return any(link.pipe is not None or Every.ELEMENT in link.path for link in self.chain)
 
     @property
-    def last(self) -> Json | Missing:
+    def last(self) -> Json | Missing | Omitted:
         """The value at the end of the chain, if there is one."""
         *_, link = self.chain
         assert not isinstance(link.default, Reference)
@@ -136,6 +143,15 @@ class Reference(NamedTuple):
     def is_own_item(self) -> bool:
         """Whether it is the item of the task itself, rather than of a group around it."""
         return self.task in (ITEM, INDEX)
+
+
+def is_one(text: str) -> bool:
+    """Return whether the whole of *text* is one reference."""
+    try:
+        pieces = parse(text, items=True)
+    except BadReference:
+        return False
+    return len(pieces) == 1 and isinstance(pieces[0], Reference)
 
 
 def parse(text: str, *, items: bool = False) -> tuple[str | Reference, ...]:
@@ -201,7 +217,7 @@ def written_step(step: Step) -> str:
 def _read(text: str, start: re.Match[str], items: bool) -> tuple[Reference, int]:
     """Return the reference that starts at *start*, and the position of its end."""
     task, path, position = _read_own(text, start)
-    default: Json | Missing | Reference = Missing.DEFAULT
+    default: Json | Missing | Omitted | Reference = Missing.DEFAULT
     pipe = None
     if start["brace"]:
         pipe, default, position = _read_end(text, start.start(), position, items)
@@ -276,7 +292,7 @@ def _quoted(text: str) -> str:
 
 def _read_end(
     text: str, start: int, position: int, items: bool
-) -> tuple[Pipe | None, Json | Missing | Reference, int]:
+) -> tuple[Pipe | None, Json | Missing | Omitted | Reference, int]:
     """Read the expression and the defaults, if there are any, and the closing brace. Also return
     where it ends."""
     pipe, position = _read_pipe(text, position)
@@ -293,7 +309,7 @@ def _read_end(
 
 def _read_without_braces(
     text: str, position: int, items: bool
-) -> tuple[Pipe, Json | Missing | Reference] | None:
+) -> tuple[Pipe, Json | Missing | Omitted | Reference] | None:
     """Read the expression and the defaults of a reference that, with them, is the whole of *text*;
     None if they are text."""
     if pipe_start(text, position) is None:
@@ -322,12 +338,15 @@ def _read_pipe(text: str, position: int) -> tuple[Pipe | None, int]:
 
 def _read_defaults(
     text: str, start: int, position: int, items: bool
-) -> tuple[Json | Missing | Reference, int]:
+) -> tuple[Json | Missing | Omitted | Reference, int]:
     """Read the defaults at *position* of the reference that starts at *start*. Also return where
     they end."""
-    default: Json | Missing | Reference = Missing.DEFAULT
+    default: Json | Missing | Omitted | Reference = Missing.DEFAULT
     links: list[Reference] = []
     while sign := _DEFAULT.match(text, position):
+        if (omit := _OMIT.match(text, sign.end())) is not None:
+            default, position = Omitted.ARGUMENT, omit.end()
+            break
         if (link := _NEXT.match(text, sign.end())) is None:
             default, position = _read_value(text, start, sign.end())
             break

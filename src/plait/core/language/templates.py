@@ -25,6 +25,7 @@ from .references import (
     BadReference,
     Every,
     Missing,
+    Omitted,
     Reference,
     Step,
     parse,
@@ -32,6 +33,8 @@ from .references import (
 )
 from .scope import Scope, evaluated
 
+OMIT = "$OMIT"
+"""The text in the place of an argument that is left out."""
 MAX_ARGUMENT_BYTES = 8 * 2**20
 _HAS_PARTS = (dict, list)
 _MARK = re.compile(r"[{<%@#\[]")
@@ -59,6 +62,8 @@ class Template:
     its place in the value."""
     unread: tuple[Place, ...] = ()
     """The places of references that cannot be read."""
+    omitted: tuple[Place, ...] = ()
+    """The places of `$OMIT`."""
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -118,7 +123,14 @@ def compile_value(
     parts: list[Filling] = []
     literals: list[Filling] = []
     bad: list[tuple[Place, BadReference]] = []
+    omitted: list[Place] = []
     for place, text in texts:
+        if text in (OMIT, f"${OMIT}"):
+            if text == OMIT:
+                omitted.append(place)
+            else:
+                literals.append((place, (OMIT,)))
+            continue
         try:
             pieces = parse(text, items=items)
         except BadReference as error:
@@ -143,7 +155,8 @@ def compile_value(
                     found += [(place, link) for link in _linked(piece)]
     unread = tuple([place for place, _ in bad])
     fill = tuple(parts) or None
-    return Template(value, fill, tuple(rest), tuple(keys), tuple(found), unread), bad
+    template = Template(value, fill, tuple(rest), tuple(keys), tuple(found), unread, tuple(omitted))
+    return template, bad
 
 
 def _linked(reference: Reference) -> Iterator[Reference]:
@@ -192,7 +205,9 @@ def value_of(reference: Reference, scope: Scope) -> Json:
         value = None
     if value is not None or isinstance(default, Missing):
         return value
-    return value_of(default, scope) if isinstance(default, Reference) else default
+    if isinstance(default, Reference):
+        return value_of(default, scope)
+    return cast(Json, default)  # `OMIT` goes no further than `_filled`
 
 
 def _own_value(reference: Reference, scope: Scope) -> Json:
@@ -259,7 +274,11 @@ def _filled(value: Json, parts: tuple[Filling, ...], scope: Scope) -> Json:
     for place, pieces in parts:
         if len(place) > 1 or len(copies) > 1:
             _open(copies, before, place)
-        copies[-1][place[-1]] = _piece(pieces, scope)
+        piece: Any = _piece(pieces, scope)
+        if piece is Omitted.ARGUMENT:
+            del copies[-1][place[-1]]
+        else:
+            copies[-1][place[-1]] = piece
         before = place
     return cast(Json, copies[0])
 

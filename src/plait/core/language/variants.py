@@ -28,6 +28,7 @@ from ..values.problems import (
     written,
 )
 from ..values.strict import Json, NotStrict, dumps, short
+from .references import is_one
 
 UNDERSTOOD: Mapping[str, str] = {
     **dict.fromkeys(("args", "params", "parameters", "input", "inputs"), "arguments"),
@@ -427,9 +428,11 @@ def _parse_arguments(spelling: Spelling, path: str, id: str | None) -> None:
         spelling.members["arguments"] = {}
         what = "an empty list" if arguments == [] else "empty text"
         spelling.notes.append(f"{path} was {what}; it was taken as {{}}")
+    elif isinstance(arguments, str) and is_one(arguments.strip()):
+        spelling.members["arguments"] = arguments.strip()
     elif isinstance(arguments, str) and arguments.lstrip().startswith("$"):
         del spelling.members["arguments"]
-        message = f"arguments must be an object; it is the text {short(arguments)}."
+        message = f"arguments must be an object, or one reference to one; it is {short(arguments)}."
         hint = 'Give each argument its own reference: {"path": "$OUTPUT[id].path"}.'
         spelling.problems.append(Problem(path, "wrong_type", message, hint, id))
     else:

@@ -46,7 +46,7 @@ from .items import Items
 from .links import Links
 from .mismatch import MAX_NOTES, Mismatches
 from .names import Names, group_of
-from .omissions import left_out, without
+from .omissions import left_out, misplaced, without
 from .places import inner_paths, part_at, paths_of
 from .plan import (
     GROUP,
@@ -165,6 +165,9 @@ class _Checker:
             self._lookalikes(task, tool, items, f"{path}.for_each", items=False)
         if task.reads or task.writes:
             self._resources(task, path)
+        self.problems += misplaced(arguments, f"{path}.{field}", task)
+        if items is not None:
+            self.problems += misplaced(items, f"{path}.for_each", task)
         if tool is not None and not task.is_value:
             arguments = self._arguments(task, tool, arguments, path)
             self._policy(task, tool, path)
@@ -269,6 +272,7 @@ class _Checker:
             return leaves_of(inner), {}
         value = self._template(task.value, f"{path}.value", task, items=has_items)
         self._lookalikes(task, GROUP, value, f"{path}.value", items=has_items)
+        self.problems += misplaced(value, f"{path}.value", task)
         links = self.links.inward(self.links.of_value(task, value, path))
         return self.names.bound(value, has_items=has_own), links
 
@@ -500,15 +504,21 @@ class _Checker:
     def _arguments(self, task: Task, tool: Tool, arguments: Template, path: str) -> Template:
         """Check the *arguments* of *task*, and return them without what the tool does not take and
         need not get."""
-        if self._is_unread(task, "arguments"):
+        given = task.arguments
+        if self._is_unread(task, "arguments") or isinstance(given, str):
             return arguments
-        unknown = arguments.unknown
-        complaints: Sequence[Complaint] = tool.input.complaints(task.arguments, unknown=unknown)
+        for place in arguments.omitted:
+            if not isinstance(place[-1], str):
+                continue  # that is reported
+            given = without(given, place)
+            arguments = replace(arguments, value=without(arguments.value, place))
+        unknown, before = arguments.unknown, given
+        complaints: Sequence[Complaint] = tool.input.complaints(given, unknown=unknown)
         if not complaints:
             return arguments
-        given, gone, complaints = left_out(tool.input, task.arguments, complaints, unknown)
+        given, gone, complaints = left_out(tool.input, given, complaints, unknown)
         for place in gone:
-            value = short(part_at(task.arguments, place))
+            value = short(part_at(before, place))
             self.notes.append(
                 f"{path}.arguments{written(place)}: {value} was left out; the tool does not take it"
             )

@@ -23,7 +23,7 @@ from ..expressions.shapes import (
     or_null,
 )
 from ..language.pipes import Pipe
-from ..language.references import ITEM, BadPipe, BadReference, Missing, Reference, parse
+from ..language.references import ITEM, BadPipe, BadReference, Missing, Omitted, Reference, parse
 from ..values.problems import MAX_GUESSES, Problem, written
 from ..values.schema import Place
 from ..values.strict import Json, short
@@ -368,7 +368,7 @@ class Expressions:
         else:
             shape = self._at_path(planned, reference)
         match reference.default:
-            case Missing():
+            case Missing() | Omitted():
                 return shape
             case Reference() as default:
                 return either(not_null(shape), self._reference(planned, default))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from ..expressions.shapes import ANY, Shape
-from ..language.references import INDEX, ITEM, OUTPUT, Every, Missing, Reference
+from ..language.references import INDEX, ITEM, OUTPUT, Every, Missing, Omitted, Reference
 from ..tools.catalog import Tool
 from ..values.schema import Place, Schema
 from ..values.strict import Json, JsonObject
@@ -148,12 +148,14 @@ class Flow:
         value = reference.default
         if isinstance(value, Missing):
             return None
+        if isinstance(value, Omitted):
+            return Fit.OK if self.may_be_missing(planned.tool.input, place) else Fit.WRONG
         if isinstance(value, Reference):
             judged = self.value(planned, place, value)
             own = Fit.UNKNOWN if judged.walk.stopped is not None else judged.verdict
             is_used = judged.walk.stopped is None and own is not Fit.WRONG
             return own if is_used else self.default(planned, place, value) or own
-        if value in (None, "") and self._may_be_missing(planned.tool.input, place):
+        if value in (None, "") and self.may_be_missing(planned.tool.input, place):
             return Fit.OK
         key = (
             planned.tool.input,
@@ -177,7 +179,8 @@ class Flow:
             return Source(forms)
         return Source(forms, learned=self._listed(schema_of(shape, learned=True), None))
 
-    def _may_be_missing(self, schema: Schema, place: Place) -> bool:
+    def may_be_missing(self, schema: Schema, place: Place) -> bool:
+        """Return whether the argument at *place* may be left out."""
         holders = self.wanted(schema, place[:-1]) if place else NOTHING
         return bool(holders) and not any(place[-1] in required_of(form) for form in holders)
 

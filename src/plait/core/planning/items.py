@@ -122,7 +122,11 @@ class _ItemCheck:
             arguments = self._template.resolve(scope)
         except CallError:
             return  # too large: it is reported when it runs
-        assert isinstance(arguments, dict)
+        if not isinstance(arguments, dict):
+            message = "The item stands for all arguments, so it must be an object."
+            hint = f"Signature: {self._planned.tool.signature}"
+            yield self._problem(index, (), "invalid_arguments", message, hint, None)
+            return
         schema, given = self._planned.tool.input, arguments
         complaints: Sequence[Complaint] = schema.complaints(arguments, unknown=self._unknown)
         if complaints:
@@ -140,8 +144,10 @@ class _ItemCheck:
 
     def _complaints_of_rest(self) -> Sequence[Complaint]:
         planned = self._planned
-        unknown = planned.arguments.unknown
-        return planned.tool.input.complaints(_object(planned.arguments.value), unknown=unknown)
+        given = planned.arguments.value
+        if not isinstance(given, dict):
+            return ()  # one reference stands for all of them
+        return planned.tool.input.complaints(given, unknown=planned.arguments.unknown)
 
     def _nothing_there(
         self, reference: Reference, error: ReferenceFailed, item: Json, index: int
@@ -223,8 +229,3 @@ def _is_known(part: Filling) -> bool:
         for one in _references(part)
         for link in one.chain
     )
-
-
-def _object(value: Json) -> JsonObject:
-    assert isinstance(value, dict)
-    return value

@@ -3,9 +3,10 @@ certain, notes where it is likely, and the fixed text where it is certain."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
-from ..language.references import FROM_TEXT, Missing, Reference, Step
+from ..language.references import FROM_TEXT, Missing, Omitted, Reference, Step
 from ..language.templates import Template
 from ..values.problems import (
     MAX_GUESSES,
@@ -27,6 +28,7 @@ from .places import (
     has_more,
     listed,
     location_of,
+    part_at,
     quoted,
     spelled,
     step_text,
@@ -34,6 +36,7 @@ from .places import (
 from .plan import PlannedTask
 from .types import Fit, Types, Value
 
+_OMIT = re.compile(r"\s*\?\?\s*\$?OMIT(?=\s*\}$)")
 MAX_NOTES = 20
 """Most notes on references per document."""
 
@@ -56,6 +59,10 @@ class Mismatches:
         for place, pieces in planned.arguments.fill or ():
             if isinstance(pieces, Reference):
                 if pieces.pipe is not None and not self._is_there(planned, path, place, pieces):
+                    continue
+                if isinstance(pieces.last, Omitted) and (
+                    not place or self._is_required(planned, path, place)
+                ):
                     continue
                 judged = self._flow.value(planned, place, pieces)
                 default = None
@@ -92,6 +99,22 @@ class Mismatches:
         with the first."""
         for link in reference.chain:
             self._is_there(planned, path, place, link)
+
+    def _is_required(self, planned: PlannedTask, path: str, place: Place) -> bool:
+        """Check whether the argument at *place*, which may be left out as it is written, is one
+        that the tool must get."""
+        schema = planned.tool.input
+        if not planned.makes_calls or self._flow.may_be_missing(schema, place):
+            return False
+        text = str(part_at(planned.arguments.value, place))
+        fixed = _OMIT.sub("", text)
+        fix = Fix(Op.REPLACE, fixed)
+        name = written(place).lstrip(".")
+        message = f"{name} is required, so it cannot be left out."
+        hint = f"{fix.advice} Signature: {planned.tool.signature}"
+        at = f"{path}.{planned.field}{written(place)}"
+        self._problems.append(Problem(at, "invalid_arguments", message, hint, planned.id, fix))
+        return True
 
     def _is_there(
         self, planned: PlannedTask, path: str, place: Place, reference: Reference

@@ -6,8 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ..language.dag import Task
+from ..language.references import Omitted
+from ..language.templates import Template
+from ..values.problems import Fix, Op, Problem, written
 from ..values.schema import Complaint, Place, Schema
 from ..values.strict import Json, JsonObject
+from .places import part_at
 
 MAX_PLACES = 20
 """Most places in the arguments of one call that are tried."""
@@ -35,6 +40,41 @@ def left_out(
         if not complaints:
             break
     return arguments, list(dict.fromkeys(gone)), complaints
+
+
+def misplaced(template: Template, path: str, task: Task) -> Iterator[Problem]:
+    """Yield the places of *template*, at *path* in the document, where `$OMIT` or the default
+    `OMIT` leaves out what is not an argument of *task*."""
+    of_arguments = path.endswith(".arguments")
+    for place in template.omitted:
+        if not (of_arguments and _is_member(place)):
+            message = "$OMIT leaves out an argument, and this is not one."
+            yield _not_omitted(path, place, message, None, task)
+    for place, reference in template.heads:
+        if not isinstance(reference.last, Omitted):
+            continue
+        text = part_at(template.value, place)
+        is_alone = text.strip() == reference.text
+        if of_arguments and is_alone and _is_member(place):
+            continue
+        message = f"{reference.text} leaves out an argument, and this is not one."
+        if of_arguments and not is_alone:
+            message = f"{reference.text} leaves out the argument, so it stands alone in it."
+        meant = "null" if is_alone else '""'
+        if not place and not path.endswith(".value"):
+            meant = "{}" if of_arguments else "[]"
+        fixed = text.replace("OMIT", meant) if text.count("OMIT") == 1 else None
+        yield _not_omitted(path, place, message, fixed, task)
+
+
+def _is_member(place: Place) -> bool:
+    return bool(place) and isinstance(place[-1], str)
+
+
+def _not_omitted(path: str, place: Place, message: str, to: Json, task: Task) -> Problem:
+    fix = Fix(Op.REPLACE, to)
+    where = f"{path}{written(place)}"
+    return Problem(where, "invalid_reference", message, fix.advice, task.id, fix)
 
 
 def _empty(value: Json, place: Place) -> Iterator[Place]:

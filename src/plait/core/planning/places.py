@@ -83,7 +83,7 @@ class Location:
 
     @property
     def argument(self) -> str:
-        return written(self.place).lstrip(".")
+        return written(self.place).lstrip(".") or "arguments"
 
     def container(self, steps: int) -> str:
         return _cut(spelled(self.reference, self.reference.path[:steps]))

@@ -116,7 +116,10 @@ class Repeats:
     def _is_parameter(self, planned: PlannedTask, name: str, place: str) -> bool:
         """Report an argument that the tool does not take."""
         schema = planned.tool.input
-        arguments: JsonObject = {**planned.task.arguments, name: None}
+        given = planned.task.arguments
+        if isinstance(given, str):  # one reference stands for all of them
+            given = {}
+        arguments: JsonObject = {**given, name: None}
         unknown = planned.arguments.unknown | {(name,)}
         complaints = schema.complaints(arguments, unknown=unknown)
         message = next((one.message for one in complaints if one.place == (name,)), None)

@@ -123,6 +123,8 @@ def _schema(shape: Shape, learned: bool, made: dict[int, Json]) -> Json:
         schema["properties"] = {
             name: _schema(part, learned, made) for name, part in shape.members.items()
         }
+        if always := [name for name, part in shape.members.items() if "null" not in part.kinds]:
+            schema["required"] = list[Json](always)
         if shape.of_members is not None:
             schema["additionalProperties"] = _schema(shape.of_members, learned, made)
         elif shape.is_closed and shape.kinds <= {"object", "null"}:

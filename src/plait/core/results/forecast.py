@@ -182,7 +182,8 @@ def _expected_calls(
     key: Key, planned: PlannedTask, scope: Scope, max_items: int
 ) -> tuple[list[TaskCall], Items | None]:
     """Make the calls of a task, with references as they are written: their values are unknown."""
-    arguments = planned.task.arguments
+    given = planned.task.arguments
+    arguments = {} if isinstance(given, str) else given
     if planned.items is None:
         return [TaskCall(key, planned, arguments)], None
     count = _count(planned.items)

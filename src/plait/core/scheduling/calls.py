@@ -4,7 +4,7 @@ filled in and checked, once or for each item, and the part of its output that is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ...errors import (
     CallError,
@@ -14,7 +14,7 @@ from ...errors import (
     OutputTooLarge,
     ReferenceFailed,
 )
-from ..language.references import FROM_TEXT, ITEM
+from ..language.references import FROM_TEXT, ITEM, Omitted
 from ..language.scope import Scope, evaluated
 from ..language.templates import MAX_ARGUMENT_BYTES, Template, value_of
 from ..planning.omissions import left_out
@@ -116,7 +116,9 @@ def _filled(
     if may_be_large:
         _check_size(planned.arguments, scope, "arguments hold")
     arguments = planned.arguments.resolve(scope)
-    assert isinstance(arguments, dict)  # the document was checked
+    if not isinstance(arguments, dict):
+        message = f"arguments must be an object; {planned.task.arguments} is {_kind(arguments)}"
+        raise InvalidArguments(message, hint=f"Signature: {planned.tool.signature}")
     return checked(planned.tool, arguments)
 
 
@@ -161,9 +163,11 @@ def _check_size(template: Template, scope: Scope, what: str) -> None:
     total = 0
     for _, reference in template.heads:
         try:
-            part = value_of(reference, scope)
+            part: Any = value_of(reference, scope)
         except CallError:
             return  # filling them in says so
+        if isinstance(part, Omitted):
+            continue
         if id(part) not in sizes:
             sizes[id(part)] = measure(part, is_decoded=True)
             parts.append(part)
@@ -189,7 +193,14 @@ def _too_large(what: str) -> OutputTooLarge:
 
 
 def _kind(value: Json) -> str:
-    names = {dict: "an object", str: "text", bool: "a boolean", int: "a number", float: "a number"}
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "text",
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+    }
     return names.get(type(value), "null")
 
 

@@ -97,11 +97,18 @@ def planned_accesses(plan: Plan, done: Collection[str] = ()) -> PlannedAccesses:
     known: dict[str, Accesses] = {}
     for id in plan.order if rules else ():
         task_rules, planned = rules.get(id), plan.tasks[id]
-        if task_rules is None or not task_rules.argument_names.isdisjoint(
-            str(place[0]) for place, _ in planned.arguments.found
+        given = planned.task.arguments
+        if (
+            task_rules is None
+            or isinstance(given, str)
+            or not (
+                task_rules.argument_names.isdisjoint(
+                    str(place[0]) for place, _ in planned.arguments.found
+                )
+            )
         ):
             continue
-        if (accesses := task_rules.accesses(planned.task.arguments)) is not None:
+        if (accesses := task_rules.accesses(given)) is not None:
             known[id] = accesses
     return PlannedAccesses(rules, known)
 
