@@ -746,3 +746,20 @@ def test_a_task_in_a_group_may_have_the_name_of_one_that_failed() -> None:
     earlier = run_of({"a": [], "b": ["a"]}, {"b"})
     found = from_record({"tasks": [group]}, earlier)
     assert check(found.reading, CATALOG, Policy(), reused=found.taken_over)
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_a_task_that_its_condition_skips_again_makes_nothing_run_again(is_whole: bool) -> None:
+    tasks: list[dict[str, Any]] = [
+        {"id": "a", "tool": "s:t", "arguments": {"x": "a"}},
+        {"id": "alarm", "tool": "s:t", "arguments": {"x": "alarm"}, "when": "a == 'no'"},
+        {"id": "after", "tool": "s:t", "arguments": {"x": "after"}, "depends_on": ["alarm"]},
+        {"id": "report", "tool": "s:t", "arguments": {"x": "r", "y": "${OUTPUT[after] ?? 0}"}},
+        {"id": "b", "tool": "s:t", "arguments": {"x": "b"}},
+    ]
+    earlier = played(Run("r1", check(read_dag({"tasks": tasks}), CATALOG, Policy())), {"b"})
+    found = from_record({"tasks": tasks if is_whole else tasks[-1:]}, earlier, READ)
+    assert found.taken_over.keys() == {"a", "report"}
+    assert len(found.reading.notes) == is_whole
+    changed = {"tasks": [{**tasks[0], "select": "@"}, tasks[-1]]}
+    assert from_record(changed, earlier, READ).taken_over == {}

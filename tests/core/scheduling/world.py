@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from plait.core.language.dag import Reading, read_dag
 from plait.core.planning.check import check
-from plait.core.planning.plan import Plan, TakenOver
+from plait.core.planning.plan import Plan, TakenOver, in_order
 from plait.core.results.record import record_of
 from plait.core.results.resume import Tools, resume
 from plait.core.scheduling.conflicts import find_conflicts, planned_accesses
@@ -115,7 +115,9 @@ class World(Oracle):
             outputs_of(run).get,
             Tools(may_repeat=lambda name: self.policy.of(CATALOG.tools[name]).may_repeat),
         )
-        for id in ids.keys() - sent_again:
+        same: set[str] = set()
+        needs = {id: (*task.needs, *task.reused_inputs) for id, task in run.plan.tasks.items()}
+        for id in in_order(needs):
             planned = run.plan.tasks[id]
             calls = [planned, *(planned.inner.all_tasks() if planned.inner is not None else ())]
             may_run = all(
@@ -123,8 +125,11 @@ class World(Oracle):
                 for call in calls
                 if call.makes_calls
             )
-            needs = {*planned.needs, *planned.reused_inputs}
-            assert (id in outputs) == (needs <= outputs.keys() or not may_run)
+            is_same = same.issuperset(needs[id])
+            is_kept = id not in sent_again and (is_same or not may_run)
+            if is_kept or (is_same and id != again and self.is_untaken(earlier, id)):
+                same.add(id)
+            assert (id in outputs) == is_kept
         assert all(output.value == self.outputs[earlier][id] for id, output in outputs.items())
         self.resumed[f"r{len(self.runs)}"] = earlier
         self.changed[f"r{len(self.runs)}"] = again

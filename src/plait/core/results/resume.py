@@ -183,14 +183,13 @@ class _Choice:
                 )
         if is_whole:
             return
-        if is_sent:
-            self.running.add(id)
-        elif is_well or task.attempts or id in self.items:
+        is_untaken = task.is_well and not is_well and not changed  # its condition is as it was
+        if not is_sent and (is_well or task.attempts or id in self.items):
             self.left[id] = id
-        elif (lost := self._lost(id)) is not None:
+        elif not is_sent and (lost := self._lost(id)) is not None:
             self.left[id] = lost
-        else:
-            self.running.add(id)  # it was never sent to a server
+        elif not is_untaken:
+            self.running.add(id)
 
     def _why_not_again(self, id: str, changed: Collection[str]) -> str | None:
         """Say why *id*, which is not sent, cannot run again although the tasks *changed* do."""
