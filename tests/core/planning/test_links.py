@@ -82,6 +82,15 @@ def test_a_rule_that_is_written_down_decides_alone() -> None:
     assert [set(task.requires) for task in plan.tasks.values()] == [set(), set(), {"t0"}]
 
 
+def test_a_rule_that_is_written_down_in_a_group_decides_for_the_group_too() -> None:
+    within = {"id": "b", "tool": "s:any", "arguments": {"x": "${OUTPUT[a] ?? 1}"}}
+    for rule, required in (("all_success", {"a"}), ("all_done", set()), (None, set())):
+        inner = within if rule is None else {**within, "trigger_rule": rule}
+        tasks = [{"id": "a", "tool": "s:any"}, {"id": "g", "tasks": [inner]}]
+        plan = check(read_dag({"tasks": tasks}), CATALOG, Policy())
+        assert plan.tasks["g"].requires == required
+
+
 def test_the_references_of_an_expression_are_dependencies_without_a_default() -> None:
     text = "${OUTPUT[t0].rows | [?id == $OUTPUT[t1].id] ?? []}"
     plan = planned({}, {}, {"arguments": {"x": text}}, {"for_each": text})

@@ -42,14 +42,15 @@ class Links:
         of_repeat: Mapping[str, Expression] = {},
     ) -> dict[str, bool]:
         """Return the tasks that *task* waits for, each with whether a default guards every link to
-        it. Impossible links are reported. *of_repeat* are the expressions of its `repeat`, by
-        place."""
+        it; none does where `all_success` is written down. Impossible links are reported.
+        *of_repeat* are the expressions of its `repeat`, by place."""
         links = self._written(task, arguments, items, path)
         read = {"select": select, "when": when}
         read |= {f"repeat.{place}": one for place, one in of_repeat.items()}
         self._link_expressions(task, read, links, path)
         self._note_rule(task, arguments, items, read, links, path)
-        return links
+        is_strict = "trigger_rule" in task.model_fields_set and task.trigger_rule == "all_success"
+        return dict.fromkeys(links, False) if is_strict else links
 
     def of_value(self, group: Task, value: Template, path: str) -> dict[str, bool]:
         """Return the tasks that the *value* of *group* names, from among those in it and around
