@@ -1,0 +1,125 @@
+"""The folder in which one job is done: a gateway over the services, how clients start it, and what
+was logged."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from .judging import Call, read_calls
+
+SCRIPTS = Path(__file__).parents[1]
+SERVICES = ("issues", "chat", "customers", "builds", "calendar")
+SERVER = "plait"
+"""The name under which clients know the gateway."""
+
+Expose = Literal["dag", "tools"]
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A request of the client that the gateway answered, in characters that pass a model."""
+
+    method: str
+    tool: str | None
+    written: int
+    read: int
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """A fresh *folder*, absolute; `state` is what gateways remember of servers, for all jobs."""
+
+    folder: Path
+    state: Path
+    now: datetime
+
+    @property
+    def mcp_config(self) -> Path:
+        """The file with `mcpServers`, as most clients read it."""
+        return self.folder / ".mcp.json"
+
+    def set_up(self, expose: Expose) -> None:
+        """Write the settings of the gateway, and of clients."""
+        environment = {
+            "PYTHONPATH": str(SCRIPTS),
+            "EVAL_LOG": str(self._calls),
+            "EVAL_NOW": self.now.isoformat(),
+        }
+        lines = ["[gateway]", f"expose = {_toml(expose)}", "learn = false"]
+        for service in SERVICES:
+            # Lazy: a job starts the services that it uses, once their tools are known.
+            lines += [
+                f"[servers.{service}]",
+                f"command = {_toml(sys.executable)}",
+                f"args = {_toml(['-m', 'evals.services', service])}",
+                f"env = {{ {', '.join(f'{k} = {_toml(v)}' for k, v in environment.items())} }}",
+                "lazy = true",
+            ]
+        self._settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        gateway = ["-m", "plait", "serve", "--config", str(self._settings)]
+        server = {
+            "command": sys.executable,
+            "args": [str(Path(__file__).with_name("tap.py")), str(self._passed), sys.executable,
+                     *gateway],
+            "env": self._environment,
+        }  # fmt: skip
+        config = {"mcpServers": {SERVER: server}}
+        self.mcp_config.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+
+    def remember_tools(self) -> None:
+        """Start all services once, so that a gateway knows their tools from its first moment on."""
+        subprocess.run(
+            [sys.executable, "-m", "plait", "tools", "--config", str(self._settings)],
+            env={**os.environ, **self._environment},
+            capture_output=True,
+            check=True,
+        )
+
+    def calls(self) -> list[Call]:
+        """Return what the services logged."""
+        return read_calls(self._calls)
+
+    def passed(self) -> list[Passed]:
+        """Return what passed between the client and the gateway."""
+        if not self._passed.exists():
+            return []
+        lines = self._passed.read_text(encoding="utf-8").splitlines()
+        return [Passed(**json.loads(line)) for line in lines]
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "PLAIT_STATE_DIR": str(self.state),
+            "PLAIT_LOG_LEVEL": "error",
+        }
+
+    @property
+    def _settings(self) -> Path:
+        return self.folder / "servers.toml"
+
+    @property
+    def _calls(self) -> Path:
+        return self.folder / "calls.jsonl"
+
+    @property
+    def _passed(self) -> Path:
+        return self.folder / "passed.jsonl"
+
+
+def server_in(mcp_config: Path) -> Mapping[str, Any]:
+    """Read how to start the gateway, as a client does."""
+    server: Mapping[str, Any] = json.loads(mcp_config.read_text())["mcpServers"][SERVER]
+    return server
+
+
+def _toml(value: str | list[str]) -> str:
+    return json.dumps(value, ensure_ascii=False)  # texts and lists of them are written alike

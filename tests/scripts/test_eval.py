@@ -1,0 +1,185 @@
+"""The jobs of `scripts/eval`: their reference plans keep what is promised, and any program that
+speaks MCP can do them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+from evals.desk import Desk
+from evals.doing import Model, Outcome, do, outcome, remember_tools
+from evals.jobs import days, jobs
+from evals.judging import faults
+from evals.reference import PLANS, play, read_plan
+from evals.report import MOST_ANSWER, MOST_DAGS, missed
+
+ROOT = Path(__file__).parents[2]
+NOW = datetime.now(UTC)
+JOBS = jobs(NOW)
+ROW = re.compile(r"^\| ([a-z-]+) \| .+ \| (\d+) \| ([\d,]+) \| ([\d,]+) \|$", re.MULTILINE)
+LISTED = {
+    name: (int(calls), int(answer.replace(",", "")))
+    for name, calls, _, answer in ROW.findall((ROOT / "docs" / "performance.md").read_text())
+}
+"""The calls and the characters of answer of each reference plan, as the documentation has them."""
+
+SLACK = 60
+"""Characters by which an answer may differ from run to run: its times have more or fewer digits."""
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("state")
+    remember_tools(folder, NOW)
+    return folder
+
+
+def tools_of(tasks: list[dict[str, Any]]) -> Iterator[str]:
+    for task in tasks:
+        if "tool" in task:
+            yield task["tool"]
+        yield from tools_of(task.get("tasks", []))
+
+
+@pytest.mark.parametrize("name", JOBS)
+async def test_one_search_and_one_dag_do_the_job(name: str, state: Path, tmp_path: Path):
+    desk = Desk(tmp_path, state, NOW)
+    desk.set_up("dag")
+    plan = read_plan(name, days(NOW))
+    found, ran = await play(plan, desk.mcp_config)
+    calls = desk.calls()
+    assert not faults(calls, JOBS[name].must, JOBS[name].must_not), json.dumps(ran, indent=1)
+    used = set(tools_of(plan["dag"]["tasks"]))
+    assert used <= {tool["name"] for tool in found["tools"]}
+    did = outcome(name, "reference", [], desk.passed(), len(calls), 0.0)
+    assert (did.requests, did.dags) == (2, 1)
+    listed_calls, listed_answer = LISTED[name]
+    assert did.service_calls == listed_calls
+    assert did.answer <= listed_answer + SLACK
+
+
+def test_every_job_has_a_plan_and_figures_in_the_documentation():
+    assert len(JOBS) == 20
+    assert {file.stem for file in PLANS.glob("*.json")} == JOBS.keys() == LISTED.keys()
+
+
+def test_the_answers_in_the_documentation_keep_their_bound():
+    assert median(answer for _, answer in LISTED.values()) + SLACK <= MOST_ANSWER
+
+
+def test_a_wrong_job_too_many_dags_and_long_answers_miss_the_promise():
+    def done(dags: int, answer: int, *wrong: str) -> Outcome:
+        return Outcome("a", "reference", list(wrong), 1, dags, 1, 1, answer, 1, 1.0)
+
+    assert missed([done(1, MOST_ANSWER)] * 9 + [done(2, 10**6)]) == []
+    assert missed([done(1, 10, "missing: x")]) == ["a is wrong"]
+    assert missed([done(1, 10), done(2, 10)]) == [f"1.5 DAGs a job, promised are {MOST_DAGS}"]
+    [sentence] = missed([done(1, MOST_ANSWER + 1)])
+    assert sentence == f"{MOST_ANSWER + 1} characters of answer, promised are {MOST_ANSWER}"
+
+
+PROGRAM = f"{sys.executable} {Path(__file__).with_name('book_a_room.py')}"
+TOMORROW = days(NOW)["<tomorrow>"]
+
+
+@pytest.mark.parametrize(
+    ("way", "requests", "dags"), [("dag", 2, 1), ("tools", 2, 0)], ids=["dag", "tools"]
+)
+async def test_a_program_with_the_config_does_a_job(
+    way: Any, requests: int, dags: int, state: Path
+):
+    model = Model(f"{PROGRAM} {{mcp_config}} {TOMORROW}")
+    done = await do(JOBS["book-room"], way, model, state, NOW)
+    assert done.faults == []
+    assert (done.requests, done.dags, done.service_calls) == (requests, dags, 2)
+    assert done.definitions > done.characters > done.answer
+
+
+async def test_the_job_is_a_word_of_the_command_or_its_input(state: Path, tmp_path: Path):
+    sentence = JOBS["book-room"].sentence
+    for command, asked in (("cat", f"{sentence}"), ("echo {job}", f"{sentence}\n")):
+        desk = Desk(tmp_path, state, NOW)
+        await Model(command).do(sentence, desk)
+        assert (tmp_path / "said.txt").read_text() == asked
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        ("echo Done! {mcp_config}", None),
+        ("sh -c 'echo no key >&2; exit 3' {mcp_config}", "the program ended with 3: no key"),
+        ("no-such-program {mcp_config}", "the program did not start: "),
+        ("tail -f /dev/null {mcp_config}", "the program took more than 0.2 s"),
+    ],
+    ids=["claims", "fails", "missing", "hangs"],
+)
+async def test_what_a_program_says_does_not_do_a_job(command: str, why: str | None, state: Path):
+    done = await do(JOBS["book-room"], "dag", Model(command, longest_s=0.2), state, NOW)
+    assert not done.is_right
+    assert [fault for fault in done.faults if fault.startswith("missing: calendar:create_event(")]
+    explained = [fault for fault in done.faults if not fault.startswith("missing: ")]
+    assert [fault[: len(why or "")] for fault in explained] == ([] if why is None else [why])
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(ROOT / "scripts" / "eval"), *words], capture_output=True, text=True, check=False
+    )
+
+
+def test_help_says_how_a_program_finds_the_gateway_and_the_job():
+    done = run("--help")
+    assert done.returncode == 0
+    for word in ("{mcp_config}", "{job}", "mcpServers", "standard input", "--way", "--json"):
+        assert word in done.stdout
+
+
+def test_the_list_has_the_sentence_of_every_job():
+    lines = run("--list").stdout.splitlines()
+    assert [line.partition(":")[0] for line in lines] == list(JOBS)
+    assert all(len(line) > 60 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["no-such-job"], "unknown job: no-such-job"),
+        (["--way", "dag"], "--way is for a --model"),
+        (["--model", "claude -p"], "needs {mcp_config}"),
+    ],
+    ids=["job", "way", "model"],
+)
+def test_a_wrong_command_line_is_refused(words: list[str], problem: str):
+    done = run(*words)
+    assert done.returncode == 2
+    assert problem in done.stderr
+
+
+def test_the_command_prints_json_with_every_figure():
+    done = run("book-room", "--json")
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout)
+    [job] = printed["jobs"]
+    assert (job["job"], job["way"], job["right"], job["faults"]) == (
+        "book-room", "reference", True, [],
+    )  # fmt: skip
+    assert printed["ways"]["reference"]["characters"] == job["characters"] > job["answer"] > 0
+    assert printed["missed"] == []
+
+
+def test_the_command_prints_a_row_with_the_reason_of_a_wrong_job():
+    done = run("book-room", "--model", "true {mcp_config}", "--way", "tools")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^book-room +WRONG +0 +0 +0 +0 +0 ", done.stdout, re.MULTILINE)
+    assert "    missing: calendar:create_event(title='Postmortem'" in done.stdout
+    assert "0 of 1 right" in done.stdout
