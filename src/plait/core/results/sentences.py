@@ -112,6 +112,8 @@ class _Walk:
         if planned.inner is not None:
             yield f"{mark}{planned.task.id}: {before}do this:"
             yield from self.steps(planned.inner, indent)
+            if planned.task.has_value:
+                yield f"{indent}The output is {_value(planned).removeprefix('make ')}."
             return
         does = _value(planned) if planned.is_value else self._call(planned)
         after = "".join([f"; {part}" for part in _details(planned)])
@@ -164,6 +166,8 @@ def _items(planned: PlannedTask) -> Iterator[str]:
     yield f"for {what}, {'in parallel' if most is None else f'at most {most:,} at once'}"
     if planned.task.on_item_failure == "skip":
         yield "leaving out those that fail"
+    if planned.task.fail_fast:
+        yield "each ended by its first failure"
 
 
 def _value(planned: PlannedTask) -> str:
