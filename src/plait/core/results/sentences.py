@@ -181,6 +181,8 @@ def _arguments(planned: PlannedTask) -> str:
     given = planned.task.arguments
     if not given:
         return ""
+    if isinstance(given, str):  # one reference stands for all of them
+        return f" with {', '.join([_spoken(one) for _, one in planned.arguments.heads])}"
     references = {
         place[0]: reference for place, reference in planned.arguments.heads if len(place) == 1
     }
