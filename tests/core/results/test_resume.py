@@ -703,6 +703,13 @@ def test_at_most_twenty_tasks_that_keep_their_outputs_are_noted() -> None:
         ({"when": "b.x"}, "tasks[0].when"),
         ({"select": "[@, $OUTPUT[b]]"}, "tasks[0].select"),
         ({"tool": None, "value": "$OUTPUT[b]"}, "tasks[0].value"),
+        ({"arguments": "$OUTPUT[b].x"}, "tasks[0].arguments"),
+        ({"arguments": {"x": "$STATUS[b]"}}, "tasks[0].arguments.x"),
+        ({"arguments": {"x": "${OUTPUT[a] ?? OUTPUT[b].y}"}}, "tasks[0].arguments.x"),
+        (
+            {"repeat": {"until": "x == $OUTPUT[b].x"}, "allow_repeat": True},
+            "tasks[0].repeat.until",
+        ),
         (
             {"tool": None, "tasks": [{"id": "i", "tool": "s:t", "arguments": {"x": "$OUTPUT[b]"}}]},
             "tasks[0].tasks[0].arguments.x",

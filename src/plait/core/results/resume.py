@@ -20,6 +20,7 @@ from ..language.dag import HOW_IT_RUNS, Reading, Task
 from ..language.templates import compile_value
 from ..planning.places import mentions, paths_of
 from ..planning.plan import GROUP, Plan, TakenOver, in_order
+from ..planning.repeats import expressions_of
 from ..scheduling.earlier_items import EarlierItems
 from ..scheduling.events import Status
 from ..tools.output import Output
@@ -391,9 +392,11 @@ def _named_by(
         is_of_value = bool(inner) and place.startswith(f"{path}.value")
         if id not in (hidden_in_it if is_of_value else hidden):
             yield place, id
+    of_repeat = () if task.repeat is None else expressions_of(task.repeat)
     for field, text, read in (
         ("select", task.select, expression),
         ("when", task.when, condition),
+        *[(f"repeat.{place}", text, read) for place, text, read in of_repeat],
     ):
         try:
             keys = read(text).references if text is not None else ()
