@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ...errors import InvalidDag
-from ..expressions.evaluation import condition, expression
+from ..expressions.evaluation import Expression, condition, expression
 from ..expressions.problems import InvalidExpression
 from ..language.dag import HOW_IT_RUNS, Reading, Task
 from ..language.templates import compile_value
@@ -392,12 +392,14 @@ def _named_by(
         is_of_value = bool(inner) and place.startswith(f"{path}.value")
         if id not in (hidden_in_it if is_of_value else hidden):
             yield place, id
-    of_repeat = () if task.repeat is None else expressions_of(task.repeat)
-    for field, text, read in (
+    texts: list[tuple[str, str | None, Callable[[str], Expression]]] = [
         ("select", task.select, expression),
         ("when", task.when, condition),
-        *[(f"repeat.{place}", text, read) for place, text, read in of_repeat],
-    ):
+    ]
+    if task.repeat is not None:
+        of_repeat = expressions_of(task.repeat)
+        texts += [(f"repeat.{place}", text, read) for place, text, read in of_repeat]
+    for field, text, read in texts:
         try:
             keys = read(text).references if text is not None else ()
         except InvalidExpression:
