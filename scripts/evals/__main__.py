@@ -11,7 +11,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .doing import Model, Outcome, Way, do, remember_tools
+from .doing import Model, Outcome, Way, do_by_model, do_by_plan
 from .jobs import Job, jobs
 from .report import HEADING, markdown, missed, row, summary, summary_line
 
@@ -73,7 +73,6 @@ def main() -> int:
     ways: list[Way] = ["reference"] if model is None else chosen.way or ["dag", "tools"]
     outcomes: dict[Way, list[Outcome]] = {}
     with tempfile.TemporaryDirectory(prefix="plait-eval-", ignore_cleanup_errors=True) as state:
-        remember_tools(Path(state), now)
         for way in ways:
             doing = do_all(these, way, model, Path(state), now, chosen.json)
             outcomes[way] = asyncio.run(doing)
@@ -92,13 +91,17 @@ async def do_all(
     these: list[Job], way: Way, model: Model | None, state: Path, now: datetime, is_quiet: bool
 ) -> list[Outcome]:
     """Do the jobs one after the other, and print each unless *is_quiet*."""
+
+    def say(outcome: Outcome) -> None:
+        if not is_quiet:
+            print(row(outcome), flush=True)
+
     if not is_quiet:
         print(f"\n{way}\n{HEADING}")
-    done = []
-    for job in these:
-        done.append(await do(job, way, model, state, now))
-        if not is_quiet:
-            print(row(done[-1]), flush=True)
+    if model is None:
+        done = await do_by_plan(these, state, now, say)
+    else:
+        done = await do_by_model(these, way, model, state, now, say)
     if not is_quiet:
         print(summary_line(done))
     return done

@@ -8,12 +8,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from .judging import Call, read_calls
+from .services.service import CallLog
 
 SCRIPTS = Path(__file__).parents[1]
 SERVICES = ("issues", "chat", "customers", "builds", "calendar")
@@ -33,13 +34,15 @@ class Passed:
     read: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Desk:
-    """A fresh *folder*, absolute; `state` is what gateways remember of servers, for all jobs."""
+    """A fresh *folder*, absolute; `state` is what gateways remember of servers, for all desks."""
 
     folder: Path
     state: Path
     now: datetime
+    _earlier: int = field(default=0, init=False)
+    """The number of calls that passed before the present job."""
 
     @property
     def mcp_config(self) -> Path:
@@ -55,7 +58,7 @@ class Desk:
         }
         lines = ["[gateway]", f"expose = {_toml(expose)}", "learn = false"]
         for service in SERVICES:
-            # Lazy: a job starts the services that it uses, once their tools are known.
+            # Lazy: only the services that a job uses are started, once their tools are known.
             lines += [
                 f"[servers.{service}]",
                 f"command = {_toml(sys.executable)}",
@@ -75,7 +78,10 @@ class Desk:
         self.mcp_config.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
     def remember_tools(self) -> None:
-        """Start all services once, so that a gateway knows their tools from its first moment on."""
+        """Start all services, unless their tools are remembered, so that a gateway knows the tools
+        from its first moment on."""
+        if any(self.state.iterdir()):
+            return
         subprocess.run(
             [sys.executable, "-m", "plait", "tools", "--config", str(self._settings)],
             env={**os.environ, **self._environment},
@@ -83,16 +89,30 @@ class Desk:
             check=True,
         )
 
+    def begin(self, job: str) -> None:
+        """Let the services start afresh, and count from here."""
+        CallLog(self._calls).begin(job)
+        self._earlier = len(self._all_passed("tools/call"))
+
     def calls(self) -> list[Call]:
         """Return what the services logged."""
         return read_calls(self._calls)
 
-    def passed(self) -> list[Passed]:
-        """Return what passed between the client and the gateway."""
+    def requests(self) -> list[Passed]:
+        """Return the calls of the present job that passed between the client and the gateway."""
+        return self._all_passed("tools/call")[self._earlier :]
+
+    def definitions(self) -> int:
+        """Count the characters of the instructions and of the list of tools, once each."""
+        listed = self._all_passed("initialize", "server/discover", "tools/list")
+        return sum({each.method: each.read for each in listed}.values())
+
+    def _all_passed(self, *methods: str) -> list[Passed]:
         if not self._passed.exists():
             return []
         lines = self._passed.read_text(encoding="utf-8").splitlines()
-        return [Passed(**json.loads(line)) for line in lines]
+        every = [Passed(**json.loads(line)) for line in lines]
+        return [each for each in every if each.method in methods]
 
     @property
     def _environment(self) -> dict[str, str]:

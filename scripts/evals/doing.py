@@ -8,16 +8,17 @@ import shlex
 import signal
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from .desk import Desk, Passed
+from .desk import Desk
 from .jobs import Job, days
 from .judging import faults
-from .reference import play, read_plan
+from .reference import connected, play, read_plan
 
 Way = Literal["reference", "dag", "tools"]
 
@@ -102,53 +103,71 @@ class Model:
             raise Failed(f"the program ended with {process.returncode}: {last[:200]}")
 
 
-def remember_tools(state: Path, now: datetime) -> None:
-    """Let gateways with that *state* know the tools of the services from their start on."""
-    with tempfile.TemporaryDirectory(prefix="plait-eval-") as folder:
-        desk = Desk(Path(folder), state, now)
-        desk.set_up("dag")
-        desk.remember_tools()
-
-
-async def do(job: Job, way: Way, model: Model | None, state: Path, now: datetime) -> Outcome:
-    """Do *job* over fresh services, and judge it."""
+@asynccontextmanager
+async def desk(way: Way, state: Path, now: datetime) -> AsyncIterator[Desk]:
+    """Yield a desk in a folder of its own, whose gateway knows the tools of the services from its
+    start on."""
     with tempfile.TemporaryDirectory(prefix="plait-eval-", ignore_cleanup_errors=True) as folder:
-        desk = Desk(Path(folder), state, now)
-        desk.set_up("tools" if way == "tools" else "dag")
-        started = time.perf_counter()
-        found: list[str] = []
-        if model is None:
-            await play(read_plan(job.name, days(now)), desk.mcp_config)
-        else:
+        fresh = Desk(Path(folder), state, now)
+        fresh.set_up("tools" if way == "tools" else "dag")
+        fresh.remember_tools()
+        yield fresh
+
+
+async def do_by_plan(
+    these: Iterable[Job], state: Path, now: datetime, say: Callable[[Outcome], None]
+) -> list[Outcome]:
+    """Do the jobs as their reference plans say, all through one gateway."""
+    done = []
+    async with desk("reference", state, now) as own, connected(own.mcp_config) as client:
+        for job in these:
+            own.begin(job.name)
+            started = time.perf_counter()
+            await play(read_plan(job.name, days(now)), client)
+            done.append(judged(job, "reference", own, time.perf_counter() - started))
+            say(done[-1])
+    return done
+
+
+async def do_by_model(
+    these: Iterable[Job],
+    way: Way,
+    model: Model,
+    state: Path,
+    now: datetime,
+    say: Callable[[Outcome], None],
+) -> list[Outcome]:
+    """Let *model* do the jobs, each in a folder and through a gateway of its own."""
+    done = []
+    for job in these:
+        async with desk(way, state, now) as own:
+            own.begin(job.name)
+            started = time.perf_counter()
+            trouble = []
             try:
-                await model.do(job.sentence, desk)
+                await model.do(job.sentence, own)
             except Failed as failed:
-                found.append(str(failed))
-        seconds = time.perf_counter() - started
-        calls, passed = desk.calls(), desk.passed()
-        wrong = faults(calls, job.must, job.must_not)
-        # The calls alone decide; how the program ended may explain why they are wrong.
-        return outcome(
-            job.name, way, [*found, *wrong] if wrong else [], passed, len(calls), seconds
-        )
+                trouble.append(str(failed))
+            done.append(judged(job, way, own, time.perf_counter() - started, trouble))
+            say(done[-1])
+    return done
 
 
-def outcome(
-    job: str, way: Way, wrong: list[str], passed: list[Passed], service_calls: int, seconds: float
-) -> Outcome:
-    """Add up what *passed* between a client and its gateway."""
-    requests = [each for each in passed if each.method == "tools/call"]
+def judged(job: Job, way: Way, desk: Desk, seconds: float, trouble: Sequence[str] = ()) -> Outcome:
+    """Judge what was done at *desk*, and add up what that cost. The calls alone decide; *trouble*
+    of the program may explain why they are wrong."""
+    calls, requests = desk.calls(), desk.requests()
+    wrong = faults(calls, job.must, job.must_not)
     dags = [each for each in requests if each.tool == "execute_dag"]
-    definitions = {each.method: each.read for each in passed if each.method != "tools/call"}
     return Outcome(
-        job=job,
+        job=job.name,
         way=way,
-        faults=wrong,
+        faults=[*trouble, *wrong] if wrong else [],
         requests=len(requests),
         dags=len(dags),
-        service_calls=service_calls,
+        service_calls=len(calls),
         characters=sum(each.written + each.read for each in requests),
         answer=sum(each.read for each in dags),
-        definitions=sum(definitions.values()),
+        definitions=desk.definitions(),
         seconds=round(seconds, 2),
     )

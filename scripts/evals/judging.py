@@ -46,10 +46,9 @@ class Expected:
 
 
 def read_calls(log: Path) -> list[Call]:
-    """Read the *log* of the services; a missing one is that of no call."""
-    if not log.exists():
-        return []
-    return [Call(**json.loads(line)) for line in log.read_text(encoding="utf-8").splitlines()]
+    """Read the *log* of the services, without its first line, which names the job."""
+    _, *lines = log.read_text(encoding="utf-8").splitlines()
+    return [Call(**json.loads(line)) for line in lines]
 
 
 def faults(

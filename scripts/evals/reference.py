@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,17 @@ def read_plan(name: str, days: Mapping[str, str]) -> dict[str, Any]:
     return plan
 
 
-async def play(plan: Mapping[str, Any], mcp_config: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Search and run as *plan* says, over the gateway of *mcp_config*; return both answers."""
+@asynccontextmanager
+async def connected(mcp_config: Path) -> AsyncIterator[Client]:
+    """Yield a client of the gateway of *mcp_config*, which has read its list of tools."""
     server = StdioServerParameters(**server_in(mcp_config))
     async with Client(stdio_client(server)) as client:
         await client.list_tools()
-        found = await client.call_tool("search_tools", {"query": plan["search"]})
-        ran = await client.call_tool("execute_dag", plan["dag"])
+        yield client
+
+
+async def play(plan: Mapping[str, Any], client: Client) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Search and run as *plan* says; return both answers."""
+    found = await client.call_tool("search_tools", {"query": plan["search"]})
+    ran = await client.call_tool("execute_dag", plan["dag"])
     return found.structured_content or {}, ran.structured_content or {}

@@ -80,9 +80,10 @@ def test_texts_are_equal_but_for_spaces(channel: str, text: str, fits: bool):
     assert expected.fits(made("chat:post", channel=channel, text=text, thread=None)) is fits
 
 
-def test_the_log_of_no_call_is_empty(tmp_path: Path):
+def test_the_log_begins_with_the_job(tmp_path: Path):
     log = tmp_path / "calls.jsonl"
+    log.write_text('{"job": "close"}\n')
     assert read_calls(log) == []
     entry = {"tool": "i:close", "arguments": {"number": 1}, "changes": True, "error": "locked"}
-    log.write_text(json.dumps(entry) + "\n")
+    log.write_text(f'{{"job": "close"}}\n{json.dumps(entry)}\n')
     assert read_calls(log) == [made("i:close", number=1, error="locked")]

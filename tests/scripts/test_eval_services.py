@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from evals.judging import read_calls
 from evals.services.__main__ import SERVICES
-from evals.services.service import CallLog, Refused, server_of
+from evals.services.service import CallLog, Refused, Service
 from mcp import Client
 
 NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)
@@ -35,7 +35,8 @@ async def test_every_tool_is_listed_with_what_it_returns_and_every_call_is_logge
 ):
     log = tmp_path / "calls.jsonl"
     own = SERVICES[service](NOW)
-    async with Client(server_of(service, own, CallLog(log))) as client:
+    CallLog(log).begin("look")
+    async with Client(Service(service, lambda: own, CallLog(log)).server()) as client:
         listed = {tool.name: tool for tool in (await client.list_tools()).tools}
         assert list(listed) == [tool.name for tool in own]
         for tool in own:
@@ -52,9 +53,27 @@ async def test_every_tool_is_listed_with_what_it_returns_and_every_call_is_logge
     assert not call.changes
 
 
+def issues_of(log: Path) -> Service:
+    return Service("issues", lambda: SERVICES["issues"](NOW), CallLog(log))
+
+
+async def test_each_job_finds_its_service_as_new(tmp_path: Path):
+    log = tmp_path / "calls.jsonl"
+    states = []
+    async with Client(issues_of(log).server()) as client:
+        for job in ("one", "two"):
+            CallLog(log).begin(job)
+            for name in ("get_issue", "close_issue", "get_issue"):
+                answer = await client.call_tool(name, {"number": 5})
+                states.append((answer.structured_content or {}).get("state"))
+            assert len(read_calls(log)) == 3
+    assert states == ["open", None, "closed"] * 2
+
+
 async def test_a_refusal_is_an_error_of_the_tool_and_is_logged(tmp_path: Path):
     log = tmp_path / "calls.jsonl"
-    async with Client(server_of("issues", SERVICES["issues"](NOW), CallLog(log))) as client:
+    CallLog(log).begin("comment")
+    async with Client(issues_of(log).server()) as client:
         answer = await client.call_tool("add_comment", {"number": 44, "text": "x"})
     assert answer.is_error
     assert "issue 44 is locked" in answer.content[0].text  # type: ignore[union-attr] # a text
@@ -71,13 +90,6 @@ def test_130_issues_come_in_pages_behind_a_cursor():
     assert (numbers, pages) == (list(range(1, 131)), 3)
     with pytest.raises(Refused):
         list_issues(limit=51)
-
-
-def test_the_state_of_an_issue_lasts_as_long_as_its_service():
-    first, second = tools("issues"), tools("issues")
-    first["close_issue"](number=5)
-    assert first["get_issue"](number=5)["state"] == "closed"
-    assert second["get_issue"](number=5)["state"] == "open"
 
 
 def test_customers_have_ties_and_unknown_revenues():

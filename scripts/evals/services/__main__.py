@@ -17,7 +17,7 @@ from .calendar import calendar
 from .chat import chat
 from .customers import customers
 from .issues import issues
-from .service import CallLog, server_of
+from .service import CallLog, Service
 
 SERVICES = {
     "issues": issues,
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("service", choices=SERVICES)
     service = parser.parse_args().service
     log, now = Path(os.environ["EVAL_LOG"]), datetime.fromisoformat(os.environ["EVAL_NOW"])
-    server_of(service, SERVICES[service](now), CallLog(log)).run("stdio")
+    Service(service, lambda: SERVICES[service](now), CallLog(log)).server().run("stdio")
 
 
 if __name__ == "__main__":

@@ -37,45 +37,72 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class CallLog:
-    """A file that gets one JSON line for each call of any service, in the order of their ends."""
+    """A file that gets one JSON line for each call of any service, in the order of their ends. Its
+    first line names the job."""
 
     file: Path
+
+    def job(self) -> str | None:
+        """Read which job is being done; None if no log was begun."""
+        if not self.file.exists():
+            return None
+        with self.file.open(encoding="utf-8") as log:
+            name: str = json.loads(log.readline())["job"]
+        return name
+
+    def begin(self, job: str) -> None:
+        """Forget all calls: another job begins."""
+        self.file.write_text(json.dumps({"job": job}) + "\n", encoding="utf-8")
 
     def add(self, **entry: Any) -> None:
         with self.file.open("a", encoding="utf-8") as log:
             log.write(json.dumps(entry) + "\n")
 
 
-def server_of(service: str, tools: Iterable[Tool], log: CallLog) -> MCPServer:
-    """Return the MCP server of a *service*, which logs every call of its *tools*."""
-    server = MCPServer(service, version="1", log_level="ERROR")
-    for tool in tools:
-        server.add_tool(
-            _logged(service, tool, log),
-            description=inspect.getdoc(tool.function),
-            annotations=ToolAnnotations(
-                read_only_hint=not tool.changes, destructive_hint=False, open_world_hint=False
-            ),
-            structured_output=not tool.is_text,
-        )
-    return server
+class Service:
+    """A service that makes its tools anew for each job, so that no job sees what another did."""
 
+    def __init__(self, name: str, make: Callable[[], Iterable[Tool]], log: CallLog) -> None:
+        self._name = name
+        self._make = make
+        self._log = log
+        self._job: str | None = None
+        self._tools = {tool.name: tool for tool in make()}
 
-def _logged(service: str, tool: Tool, log: CallLog) -> Callable[..., Any]:
-    # Calls run one after the other in the event loop, not in threads: the state needs no lock.
-    @functools.wraps(tool.function)
-    async def call(**arguments: Any) -> Any:
-        entry = {
-            "tool": f"{service}:{tool.name}",
-            "arguments": arguments,
-            "changes": tool.changes,
-        }
-        try:
-            result = tool.function(**arguments)
-        except Refused as refused:
-            log.add(**entry, error=str(refused))
-            raise ToolError(str(refused)) from None
-        log.add(**entry)
-        return result
+    def server(self) -> MCPServer:
+        """Return the MCP server, which logs every call."""
+        server = MCPServer(self._name, version="1", log_level="ERROR")
+        for tool in self._tools.values():
+            server.add_tool(
+                self._logged(tool),
+                description=inspect.getdoc(tool.function),
+                annotations=ToolAnnotations(
+                    read_only_hint=not tool.changes, destructive_hint=False, open_world_hint=False
+                ),
+                structured_output=not tool.is_text,
+            )
+        return server
 
-    return call
+    def _logged(self, tool: Tool) -> Callable[..., Any]:
+        # Calls run one after the other in the event loop, not in threads: the state needs no lock.
+        @functools.wraps(tool.function)
+        async def call(**arguments: Any) -> Any:
+            entry = {
+                "tool": f"{self._name}:{tool.name}",
+                "arguments": arguments,
+                "changes": tool.changes,
+            }
+            try:
+                result = self._tool(tool.name).function(**arguments)
+            except Refused as refused:
+                self._log.add(**entry, error=str(refused))
+                raise ToolError(str(refused)) from None
+            self._log.add(**entry)
+            return result
+
+        return call
+
+    def _tool(self, name: str) -> Tool:
+        if (job := self._log.job()) != self._job:
+            self._job, self._tools = job, {tool.name: tool for tool in self._make()}
+        return self._tools[name]
