@@ -13,6 +13,8 @@ CERTAIN: list[tuple[str, int, str, str | None]] = [
     ("items[][0].title", 8, "applied to each element", "items[] | [0].title"),
     ("items[?number][:2].title", 15, "[:2] is applied to each", "items[?number] | [:2].title"),
     ("items[?number][?title]", 15, "applied to each", "items[?number && title]"),
+    ("items[:2][0].title", 10, "applied to each element", "items[:2] | [0].title"),
+    ("items[:2][?number].title", 10, "applied to each", "items[:2] | [?number].title"),
     ("items[].{n: number}[?n]", 20, "is not a list", None),
 ]
 

@@ -40,9 +40,9 @@ def elements_of(node: Projection, base: Shape, findings: Findings) -> Shape | No
 
 
 def is_misplaced(node: Projection, elements: Shape, findings: Findings, *, is_alone: bool) -> bool:
-    """Report an index, a slice or a filter right behind `[?…]` or `[]` if it is applied to each
-    element."""
-    if node.over not in (Over.FILTER, Over.FLAT):
+    """Report an index, a slice or a filter right behind `[?…]`, `[]` or a slice if it is applied to
+    each element."""
+    if node.over not in (Over.FILTER, Over.FLAT, Over.SLICE):
         return False
     rest = node.rest
     while isinstance(rest, Path | Projection):
