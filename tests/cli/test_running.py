@@ -121,3 +121,16 @@ def test_detail_full_shows_outputs_whole(plait: Plait):
     tasks = [task("a", arguments={"items": list(range(500))})]
     assert "\n    499\n" not in plait.run(tasks).stdout
     assert "\n    499\n" in plait.run(tasks, "--detail", "full").stdout
+
+
+def test_ctrl_c_lets_a_run_clean_up(plait: Plait, servers: FakeServers):
+    async def interrupted() -> None:
+        signal.raise_signal(signal.SIGINT)
+        await anyio.sleep_forever()
+
+    servers.add(tool("s:interrupted", {}), interrupted)
+    undo = task("undo", depends_on=["a"], trigger_rule="always", arguments={"x": 1})
+    result = plait.run([task("a", "s:interrupted"), undo], "--json")
+    assert result.exit_code == 130
+    document = json.loads(result.stdout)
+    assert (document["status"], document["outputs"]) == ("cancelled", {"undo": {"x": 1}})

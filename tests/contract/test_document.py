@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import pytest
 
 from plait.core.scheduling.limits import Limits
@@ -498,6 +499,7 @@ async def test_priority_goes_first_then_the_longer_way_then_document_order(house
         ("one_failed", "skipped", "success"),
         ("one_success", "success", "skipped"),
         ("none_failed", "success", "skipped"),
+        ("always", "success", "success"),
     ],
 )
 async def test_trigger_rule(
@@ -508,6 +510,99 @@ async def test_trigger_rule(
         task("a", "s:fail"), task("b") | {"depends_on": ["a"], "trigger_rule": rule}
     )
     assert (well.tasks[1].status, ill.tasks[1].status) == (after_success, after_failure)
+
+
+def undo(*needs: str, **arguments: Any) -> dict[str, Any]:
+    """A task that cleans up in two seconds."""
+    rule = {"depends_on": [*needs], "trigger_rule": "always"}
+    return task("undo", "s:sleep", name="undo", **{"seconds": 2, **arguments}) | rule
+
+
+@pytest.mark.parametrize("options", [{"fail_fast": True}, {"timeout_s": 1}])
+async def test_always_runs_also_after_fail_fast_and_the_timeout_of_the_run(
+    house: House, options: dict[str, Any]
+) -> None:
+    bad = task("bad", "s:fail") if "fail_fast" in options else task("bad", "s:sleep", seconds=9)
+    result = await house.run(
+        task("a", "s:sleep", seconds=9),
+        task("b", x="$OUTPUT[a]"),
+        bad,
+        undo("a"),
+        **{"return": ["*"]},
+        **options,
+    )
+    assert [task.status for task in result.tasks[:2]] == ["cancelled", "skipped"]
+    assert result.outputs == {"undo": {"slept": 2}}
+    assert result.status == ("partial" if "fail_fast" in options else "timeout")
+    assert anyio.current_time() == options.get("timeout_s", 0) + 2
+
+
+async def test_always_runs_also_when_the_client_has_left(house: House) -> None:
+    async with house.gateway() as gateway:
+        with anyio.move_on_after(1):
+            await gateway.execute({"tasks": [task("a", "s:sleep", seconds=9), undo("a")]})
+        [run] = gateway.runs()
+        assert gateway.result(run).status == "running"
+        result = await gateway.wait(run)
+    assert house.servers.aborted == ["s:sleep"], "that of a alone"
+    assert (result.status, result.tasks[1].status) == ("cancelled", "success")
+    assert house.spans["undo"] == (1, 3)
+
+
+async def test_always_runs_also_after_a_cancel_within_its_slot(house: House) -> None:
+    document = {"tasks": [task("a", "s:sleep", seconds=9), undo("a")], "max_concurrency": 1}
+    async with house.gateway(slots=1) as gateway:
+        run = await gateway.submit(document)
+        await anyio.sleep(1)
+        result = await gateway.cancel(run.run_id)
+    assert (result.status, result.tasks[1].status) == ("cancelled", "success")
+    assert house.spans["undo"] == (1, 3)
+
+
+async def test_cleanup_s_bounds_all_that_cleans_up(house: House) -> None:
+    later = task("later") | {"depends_on": ["undo"], "trigger_rule": "always"}
+    tasks = [task("a", "s:sleep", seconds=9), undo("a", seconds=99) | {"timeout_s": 99}, later]
+    async with house.gateway() as gateway:
+        run = await gateway.submit({"tasks": tasks})
+        other = await gateway.submit({"tasks": [task("b", "s:sleep", seconds=3)]})
+        await anyio.sleep(1)
+        result = await gateway.cancel(run.run_id)
+        assert (result.status, anyio.current_time()) == ("running", 6)
+        assert gateway.result(other.run_id).status == "success"
+        result = await gateway.wait(run.run_id)
+    assert anyio.current_time() == 31
+    assert result.status == "cancelled"
+    assert [task.status for task in result.tasks] == ["cancelled", "cancelled", "skipped"]
+    assert [error.code for error in result.errors] == ["cancelled", "timeout", "timeout"]
+    assert house.called == ["s:sleep", "s:sleep", "s:sleep"]
+
+
+async def test_the_end_of_the_gateway_leaves_what_cleans_up_five_seconds(house: House) -> None:
+    short, long = (
+        {"tasks": [task("a", "s:sleep", seconds=99), undo("a", seconds=seconds)]}
+        for seconds in (4, 50)
+    )
+    async with house.gateway() as gateway:
+        runs = [await gateway.submit(document) for document in (short, long)]
+        await anyio.sleep(1)
+    results = [gateway.result(run.run_id) for run in runs]
+    assert [result.status for result in results] == ["cancelled", "cancelled"]
+    assert [result.tasks[1].status for result in results] == ["success", "cancelled"]
+    assert anyio.current_time() == 6
+
+
+async def test_an_item_of_a_group_that_is_stopped_cleans_up(house: House) -> None:
+    steps = [
+        task("take", x="$ITEM"),
+        task("use", "s:flaky", key="$ITEM"),
+        task("give", "s:echo", x="$ITEM") | {"depends_on": ["use"], "trigger_rule": "always"},
+    ]
+    group = {"id": "g", "for_each": ["k", "l"], "tasks": steps, "value": "$OUTPUT[use]"}
+    house.failures["k"] = 1
+    result = await house.run(group, fail_fast=True)
+    given = [str(given["x"]) for name, given in house.servers.calls if name == "s:echo"]
+    assert sorted(given) == ["k", "k", "l", "l"]
+    assert result.outputs == {"g": [{"tries": 2}, None]}
 
 
 async def test_when_is_not_truthy_skips_with_condition_and_what_depends_on_it_too(

@@ -83,6 +83,8 @@ def servers() -> FakeServers:
     made.add(
         tool("ops:status", {"app": STRING}, readOnlyHint=True), lambda app: {"state": next(states)}
     )
+    made.add(tool("ops:lock", {"app": STRING}, ["app"]), lambda app: {"held": True})
+    made.add(tool("ops:unlock", {"app": STRING}, ["app"]), lambda app: {"unlocked": app})
     made.add(tool("ops:rollback", {"app": STRING}, ["app"]), lambda app: {"rolled_back": app})
     return made
 
@@ -98,7 +100,7 @@ async def test_an_example_gives_what_the_page_says(dag: str, outputs: str, serve
 
 
 def test_every_example_is_found():
-    assert len(EXAMPLES) == PAGE.count("```json dag") == 9
+    assert len(EXAMPLES) == PAGE.count("```json dag") == 10
 
 
 def test_every_field_has_its_row():

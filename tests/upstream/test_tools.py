@@ -142,6 +142,38 @@ async def test_cancel_run_stops_a_run_and_counts_its_tasks(connect: Connect, ser
     assert after.is_error
 
 
+UNDO = sleep("undo", 9, depends_on=["a"], trigger_rule="always")
+
+
+async def test_a_cancelled_call_leaves_its_run_to_clean_up_and_holds_nobody_up(
+    connect: Connect, servers: FakeServers
+):
+    async with connect() as client:
+        with anyio.move_on_after(2):
+            await client.call_tool("execute_dag", {"tasks": [sleep("a", 100), UNDO]})
+        at = anyio.current_time()
+        answer = await client.call_tool("execute_dag", {"tasks": [task("b")]})
+        assert structured(answer)["status"] == "success"
+        assert anyio.current_time() == at
+        assert [name for name, _ in servers.calls] == ["s:sleep", "s:sleep", "s:echo"]
+        await anyio.sleep(12)
+    assert servers.aborted == ["s:sleep"], "that of a, not that of undo"
+
+
+async def test_cancel_run_says_that_a_run_still_cleans_up(connect: Connect):
+    async with connect() as client:
+        document = {"tasks": [sleep("a", 100), UNDO], "wait_s": 1}
+        run = structured(await client.call_tool("execute_dag", document))["run_id"]
+        answer = structured(await client.call_tool("cancel_run", {"run_id": run}))
+        assert answer["status"] == "running"
+        assert answer["hint"] == (
+            "It is cancelled, and ends once its tasks with trigger_rule always have ended, within "
+            "30 s: wait for it with get_run."
+        )
+        after = structured(await client.call_tool("get_run", {"run_id": run, "wait_s": 20}))
+    assert (after["status"], after["outputs"]) == ("cancelled", {"undo": {"slept": 9}})
+
+
 async def test_an_unknown_run_is_refused_and_no_other_one_is_named(connect: Connect):
     async with connect() as client:
         run = structured(await client.call_tool("execute_dag", {"tasks": [task("a")]}))["run_id"]

@@ -12,7 +12,7 @@ import anyio
 from ..core.results.progress import Progress
 from ..core.results.result import RunResult, TaskResult
 from ..core.scheduling.events import Status
-from ..engine.gateway import Gateway
+from ..engine.gateway import STOP_S, Gateway
 from .console import Stream
 from .documents import Changes, Source, read_document
 from .exits import exit_of
@@ -40,6 +40,7 @@ async def run_dag(
     needed: set[str] = set()
     startup = AT_ONCE
     run_id: str | None = None
+    cleanup_s = 0.0
     latest: str | None = None
 
     def rows(run_id: str, seconds: float) -> list[Line]:
@@ -60,7 +61,8 @@ async def run_dag(
 
     try:
         async with showing(err, partial(starting_rows, gateway)):
-            run_id = (await gateway.submit(document.value)).run_id
+            submitted = await gateway.submit(document.value)
+            run_id, cleanup_s = submitted.run_id, submitted.dag.cleanup_s
         prepared_ms = (anyio.current_time() - before) * 1000
         needed |= {task.tool.partition(":")[0] for task in gateway.record(run_id).tasks.values()}
         started = tuple(name for name in unknown if name in needed)
@@ -71,7 +73,7 @@ async def run_dag(
     except anyio.get_cancelled_exc_class():
         if run_id is not None:
             with anyio.CancelScope(shield=True):  # bounded by the gateway
-                show(await gateway.cancel(run_id))
+                show(await gateway.cancel(run_id, seconds=STOP_S + cleanup_s))
         raise
     show(result)
     return exit_of(result)

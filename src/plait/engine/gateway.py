@@ -51,6 +51,10 @@ LONGEST_START_S = 35.0
 CATALOG_WAIT_S = 5.0
 """Seconds that a search waits for them."""
 STOP_S = 5.0
+"""Seconds for a cancelled run to end, and for what cleans up once the gateway stops."""
+LAST_S = 1.0
+"""Least seconds of these that are left when the gateway is closed, and those for servers to accept
+the last cancellations."""
 QUIET_S = 5.0
 """Longest pause between two reports to a follower of a run."""
 BURST_S = 0.1
@@ -146,6 +150,8 @@ class Gateway:
         self._called = 0
         self._index: tuple[Catalog, SearchIndex] | None = None
         self._tasks: TaskGroup | None = None
+        self._stops_at: float | None = None
+        """The time at which runs have to have ended, once the gateway stops."""
 
     def __repr__(self) -> str:
         return f"<Gateway with {self._scheduler!r}>"
@@ -166,9 +172,13 @@ class Gateway:
 
     async def __aexit__(self, *exc: object) -> None:
         assert self._tasks is not None
-        for run_id in list(self._scheduler.runs):
-            self._runner.cancel(run_id)
-        with anyio.move_on_after(STOP_S, shield=True):
+        self.cancel_all()
+        left_s = max((self._stops_at or 0.0) - anyio.current_time(), LAST_S)
+        with anyio.move_on_after(left_s, shield=True):
+            await self._runner.idle()
+        for run_id in list(self._scheduler.runs):  # they still clean up
+            self._runner.cancel(run_id, at_once=True)
+        with anyio.move_on_after(LAST_S, shield=True):
             await self._runner.idle()
         self._lookups.close()
         self._tasks.cancel_scope.cancel()
@@ -342,14 +352,20 @@ class Gateway:
         """Return the result of a run so far. Raises `UnknownRun`."""
         return result_of(self.record(run_id, principal), partial(self._kept_output, run_id))
 
-    async def cancel(self, run_id: str, principal: Principal = USER) -> RunResult:
-        """Cancel a run, if it is still active; gives its result. Raises `UnknownRun`."""
+    async def cancel(
+        self, run_id: str, principal: Principal = USER, *, seconds: float = STOP_S
+    ) -> RunResult:
+        """Cancel a run, if it is still active; gives its result, or after *seconds*, if tasks that
+        clean up still run, its state so far. Raises `UnknownRun`."""
         self.record(run_id, principal)
         self._runner.cancel(run_id)
-        return await self.wait(run_id, STOP_S, principal)
+        return await self.wait(run_id, seconds, principal)
 
     def cancel_all(self) -> None:
-        """Cancel every active run. Whoever waits for one gets its result."""
+        """Cancel every active run, since the gateway stops: what cleans up has `STOP_S` from the
+        first time. Whoever waits for a run gets its result."""
+        if self._stops_at is None:
+            self._stops_at = anyio.current_time() + STOP_S
         for run_id in list(self._scheduler.runs):
             self._runner.cancel(run_id)
 

@@ -119,8 +119,9 @@ class Runner:
         self._max_output_bytes = max_output_bytes
         self._carry_out(self._scheduler.change_limits(limits, anyio.current_time()))
 
-    def cancel(self, run_id: str) -> None:
-        self._feed(CancelRequested(run_id))
+    def cancel(self, run_id: str, *, at_once: bool = False) -> None:
+        """Cancel a run; *at_once* without the tasks that would clean up."""
+        self._feed(CancelRequested(run_id, at_once))
 
     def _feed(self, event: Event) -> None:
         self._carry_out(self._scheduler.handle(event, self._now()))

@@ -14,8 +14,8 @@ from ..waiting import Signal
 log = logging.getLogger(__name__)
 
 SHUTTING_DOWN = -32000
-LAST_S = 1.0
-"""Time to answer the open calls once their work was cancelled."""
+LAST_S = 4.0
+"""Time to answer the open calls once their work was cancelled: runs may still clean up."""
 WRITTEN_S = 0.05
 """Time for the last answers to be written."""
 

@@ -174,6 +174,11 @@ class Tools:
             "run_id": result.run_id,
             "counts": counts,
         }
+        if result.status is RunStatus.RUNNING:
+            document["hint"] = (
+                "It is cancelled, and ends once its tasks with trigger_rule always have ended, "
+                f"within {result.record.dag.cleanup_s:g} s: wait for it with get_run."
+            )
         return answer(document)
 
     async def _wait(

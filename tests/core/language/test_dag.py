@@ -146,8 +146,8 @@ def test_an_id_that_the_contract_forbids_is_refused(id: str) -> None:
         (
             {"trigger_rule": "any"},
             (
-                'trigger_rule must be "all_success", "all_done", "one_failed", "one_success" or '
-                '"none_failed"; it is "any".'
+                'trigger_rule must be "all_success", "all_done", "one_failed", "one_success", '
+                '"none_failed" or "always"; it is "any".'
             ),
         ),
         ({"timeout_s": 0}, "timeout_s must be above 0; it is 0."),

@@ -50,7 +50,8 @@ _TASKS = st.fixed_dictionaries(
         "options": st.fixed_dictionaries(
             {
                 "trigger_rule": st.sampled_from(
-                    (None,) * 4 + ("all_done", "one_failed", "one_success", "none_failed")
+                    (None,) * 4
+                    + ("all_done", "one_failed", "one_success", "none_failed", "always", "always")
                 ),
                 "retries": st.sampled_from(
                     (
@@ -74,6 +75,7 @@ _DAG_OPTIONS = st.fixed_dictionaries(
         "schedule": st.sampled_from((None, None, "layers")),
         "max_concurrency": st.sampled_from((None, None, 1, 2)),
         "timeout_s": st.sampled_from((None, None, 9.0)),
+        "cleanup_s": st.sampled_from((None, None, 3.0)),
     }
 )
 

@@ -207,6 +207,8 @@ class Batch:
 
     calls: list[Key]
     names: set[tuple[str, str]]
+    key: Key
+    """Names the command that locates them."""
 
 
 @dataclass(kw_only=True)
@@ -285,6 +287,8 @@ class Oracle:
     """Names that were located before the run that just begins."""
     answers: dict[Key, Any] = field(default_factory=dict)
     """The last answer to each call: a value, or a `CallError`."""
+    out_of_cleanup_time: set[str] = field(default_factory=set)
+    """The runs whose time to clean up was over."""
     may_pass: Counter[Key] = field(default_factory=Counter)
     """Failures that may pass, by call."""
     first_calls: Counter[str] = field(default_factory=Counter)
@@ -372,6 +376,8 @@ class Oracle:
                 self._close(key)
                 self._located(key, places)
             case Woke(key) | Aborted(key):
+                if isinstance(event, Woke) and key == Key(key.run, "", 1):
+                    self.out_of_cleanup_time.add(key.run)
                 self._close(key)
             case Paused(key):
                 self.asking[key] = self.now
@@ -419,6 +425,7 @@ class Oracle:
                 self.finished[notice.run] += 1
                 self.batches.pop(notice.run, None)
                 self.alone = {key for key in self.alone if key.run != notice.run}
+        self._leave_what_has_ended()
         self._becomes_ready()
         for command in step.commands:
             match command:
@@ -449,6 +456,13 @@ class Oracle:
         assert not self.to_locate, f"nothing locates the files of {list(self.to_locate)}"
         assert all(self.seen[key].is_final for key in self.lost), f"one of {self.lost} goes on"
 
+    def _leave_what_has_ended(self) -> None:
+        """Calls whose tasks were stopped are not located any more."""
+        self.just_ready = [key for key in self.just_ready if not self.seen[key].is_final]
+        self.alone = {key for key in self.alone if not self.seen[key].is_final}
+        for batch in [batch for batches in self.batches.values() for batch in batches]:
+            batch.calls = [key for key in batch.calls if not self.seen[key].is_final]
+
     def _becomes_ready(self) -> None:
         """The calls that were ready in this step ask for what they touch, or have to be located
         first."""
@@ -463,7 +477,7 @@ class Oracle:
         if calls and not self.finished[calls[0].run]:
             self.found |= {key: self._names(key) & known for key in calls}
             names = {name for key in calls for name in self._names(key)} - known
-            self.batches.setdefault(calls[0].run, []).append(Batch(calls, names))
+            self.batches.setdefault(calls[0].run, []).append(Batch(calls, names, calls[0]))
             if names:
                 self.to_locate[calls[0]] = names
             self._go_on(calls[0].run)
@@ -479,7 +493,7 @@ class Oracle:
                 self.lost.add(key)
             return
         for batch in self.batches.get(key.run, ()):
-            if batch.names and batch.calls[0] == key:
+            if batch.names and batch.key == key:
                 batch.names = set()
                 self._leaves_late_ones(batch, set(places))
                 break
@@ -536,10 +550,10 @@ class Oracle:
         self.just_started.append(call)
 
     def _answered(self, key: Key, answer: Any) -> None:
+        self.was_over = bool(self.finished[key.run]) or key in self.aborted
         self._close(key)
         self.answers[key] = answer
         self.just_answered = key
-        self.was_over = bool(self.finished[key.run])
 
     def _went_well(self, key: Key) -> None:
         server = self.server(key)
@@ -582,7 +596,8 @@ class Oracle:
             self.answers[key] = self.answers[earlier]
         if change.after is Status.SUCCESS and key.item is None:
             self.outputs[key.run][key.task] = self._output(key)
-        if change.after is Status.FAILED and before is not Status.PENDING and key.item is None:
+        is_lost = change.after in {Status.FAILED, Status.CANCELLED}
+        if is_lost and before is not Status.PENDING and key.item is None:
             self._keep_items(key)
         is_call = (self.task(key).for_each is None) == (key.item is None)
         if change.after is Status.READY and is_call and key not in self.ready_at:

@@ -19,6 +19,7 @@ from plait.core.scheduling.events import (
     Abort,
     Aborted,
     Call,
+    CancelRequested,
     Event,
     Failed,
     Key,
@@ -162,7 +163,7 @@ def nested(draw: st.DrawFn) -> list[dict[str, Any]]:
             else:
                 task["tool"] = "s:do"
                 task["arguments"] = {"a": reference(ids, each, own=own)}
-                rule = draw(st.sampled_from((None,) * 3 + ("all_success", "all_done")))
+                rule = draw(st.sampled_from((None,) * 3 + ("all_success", "all_done", "always")))
                 task |= {} if rule is None else {"trigger_rule": rule}
                 repeat = draw(st.sampled_from((None, None, None, "set", "until")))
                 if repeat is not None:
@@ -276,37 +277,48 @@ def hasty(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_items_that_end_early_leave_nothing_behind(
     tasks: list[dict[str, Any]], failing: int, slots: int, order: Random
 ):
-    plan = check(read_dag({"tasks": hasty(tasks), "return": ["*"]}), _CATALOG, Policy())
+    """Also where the whole run is stopped. Tasks that clean up run in any case, unless the group
+    that they are in had not begun."""
+    is_fail_fast, cancelled_after = order.random() < 0.5, order.choice((0, 1, 3, 6, 99))
+    document = {"tasks": hasty(tasks), "return": ["*"], "fail_fast": is_fail_fast}
+    plan = check(read_dag(document), _CATALOG, Policy())
     conflicts = find_conflicts(plan, planned_accesses(plan), {})
     run, scheduler = Run("r", plan, conflicts=conflicts), Scheduler(Limits(slots))
     records = RunRecords()
     now = 0.0
     step = scheduler.submit(run, now)
-    open_ = {command.key: command for command in step.commands if isinstance(command, Call | Sleep)}
+    open_: dict[Key, Call | Sleep] = {}
     aborted: set[Key] = set()
     while True:
         for notice in step.notices:
             records(notice)
         assert records.record("r", now) == record_of(run, now)
-        aborted |= {command.key for command in step.commands if isinstance(command, Abort)}
-        if not open_:
-            break
-        key = order.choice(list(open_))
-        command = open_.pop(key)
-        value = answer_of(str(key), failing, round(now))
-        event: Event = Aborted(key)
-        if key not in aborted and isinstance(command, Sleep):
-            event = Woke(key)
-            now += command.seconds
-        elif key not in aborted:
-            event = (
-                Failed(key, ToolError("no")) if value is None else Succeeded(key, Output.of(value))
-            )
-        now += 1
-        step = scheduler.handle(event, now)
         open_ |= {
             command.key: command for command in step.commands if isinstance(command, Call | Sleep)
         }
+        aborted |= {command.key for command in step.commands if isinstance(command, Abort)}
+        answerable = [key for key in open_ if key.task or key in aborted]
+        if not answerable:
+            break
+        if cancelled_after == 0:
+            event: Event = CancelRequested("r")
+        else:
+            key = order.choice(answerable)
+            command = open_.pop(key)
+            value = answer_of(str(key), failing, round(now))
+            event = Aborted(key)
+            if key not in aborted and isinstance(command, Sleep):
+                event = Woke(key)
+                now += command.seconds
+            elif key not in aborted:
+                event = (
+                    Failed(key, ToolError("no"))
+                    if value is None
+                    else Succeeded(key, Output.of(value))
+                )
+        cancelled_after -= 1
+        now += 1
+        step = scheduler.handle(event, now)
     assert run.is_done
     assert scheduler.locks.is_free
     assert not scheduler.in_flight
@@ -314,3 +326,10 @@ def test_items_that_end_early_leave_nothing_behind(
     assert sum(output.memory_bytes for output in run.outputs.values()) <= run.usage.bytes
     for tally in run.tallies.values():
         assert all(status.is_final for status, count in tally.statuses.items() if count)
+    for task in plan.all_tasks():
+        if task.task.trigger_rule == "always":
+            is_inner = task.id in run.tallies
+            statuses = (
+                run.tallies[task.id].statuses if is_inner else {run.states[task.id].status: 1}
+            )
+            assert not statuses.get(Status.CANCELLED)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from plait.core.scheduling.events import Abort, Status
+from plait.core.scheduling.events import Abort, Key, Status
 from plait.core.scheduling.groups import MAX_FRAMES
 from plait.core.tools.output import Output
 from plait.errors import ToolError
 
+from ..tables import table
 from .played import Played
 
 STEPS = [{"id": "b", "arguments": {"x": "$ITEM"}}, {"id": "c", "arguments": {"x": "$OUTPUT[b]"}}]
@@ -114,7 +115,7 @@ def test_the_end_of_a_run_ends_the_groups_in_it():
     played = Played(group({"id": "b"}, group(id="h")), timeout_s=9.0)
     played.answer("g[0].b", "B")
     assert played.ready == []
-    played.run.stop("timeout", played.now)
+    played.run.wake(Key("r", ""), played.now)
     assert played.run.is_done
     assert {
         str(status)
@@ -167,6 +168,97 @@ def test_a_task_in_a_group_may_lose_items_and_its_item_succeeds():
     assert played.run.outputs["g"].value == [[None, "B"]]
     assert [error.id for error in played.errors] == ["g[0].b[0]"]
     assert played.run.status == "partial"
+
+
+LEASE: list[dict[str, Any]] = [
+    {"id": "take", "arguments": {"x": "$ITEM"}},
+    {"id": "use", "depends_on": ["take"]},
+    {"id": "give", "depends_on": ["use"], "trigger_rule": "always"},
+]
+
+
+def test_an_item_that_fails_fast_still_cleans_up_and_then_fails():
+    other = {"id": "other"}
+    steps = [*LEASE, other]
+    played = Played(group(*steps, for_each=[1, 2], fail_fast=True, value="$OUTPUT[use]"))
+    played.answer("g[0].take", "T")
+    played.answer("g[0].use", ToolError("no"))
+    items = played.run.states["g"].items
+    assert items is not None
+    assert (played.ready, items.statuses[0]) == (["g[0].give"], "running")
+    played.answer("g[0].give", "G")
+    assert items.statuses[0] == "failed"
+    for name in ("take", "use", "give", "other"):
+        played.answer(f"g[1].{name}", name)
+    assert played.run.outputs == {}
+    output = played.run.states["g"].output
+    assert output is not None
+    assert output.value == [None, "use"]
+    assert [error.id for error in played.errors] == ["g[0].use"]
+    assert played.run.status == "failed"
+
+
+@table("why", ["cancelled", "timeout"])
+def test_items_under_way_clean_up_when_the_run_is_stopped_and_no_others_begin(why: str):
+    played = Played(group(*LEASE, for_each=[1, 2, 3, 4], max_concurrency=2), timeout_s=9)
+    played.answer("g[0].take", "T")
+    played.answer("g[0].use", "U")
+    played.start()
+    if why == "timeout":
+        played.run.wake(Key("r", ""), 9.0)
+    else:
+        played.run.stop(why, 9.0)
+    assert played.ready == ["g[1].give"]
+    played.answer("g[0].give", "G")
+    played.answer("g[1].give", "G")
+    assert (played.run.status, played.statuses) == (why, {"g": "cancelled"})
+    items = played.run.states["g"].items
+    assert items is not None
+    assert items.statuses == ["cancelled"] * 4
+    assert played.run.tallies["g.give"].statuses[Status.SUCCESS] == 2
+    assert played.run.usage.bytes == 0
+
+
+def test_a_failed_item_of_a_run_that_fails_fast_lets_the_others_clean_up():
+    played = Played(
+        group(*LEASE, for_each=[1, 2, 3], max_concurrency=2), {"id": "z"}, fail_fast=True
+    )
+    played.answer("g[1].take", ToolError("no"))
+    played.answer("g[1].give", "G")
+    assert (played.run.stopped_by, played.ready) == ("fail_fast", ["g[0].give"])
+    assert played.statuses == {"g": "running", "z": "cancelled"}
+    played.answer("g[0].give", "G")
+    assert played.statuses == {"g": "failed", "z": "cancelled"}
+    items = played.run.states["g"].items
+    assert items is not None
+    assert items.statuses == ["cancelled", "failed", "cancelled"]
+    assert (played.run.is_done, played.run.status) == (True, "failed")
+
+
+def test_a_group_without_items_cleans_up_and_is_cancelled():
+    played = Played({"id": "g", "tasks": [{"id": "h", "tasks": LEASE_OF_ONE}]}, {"id": "z"})
+    played.start()
+    played.run.stop("cancelled", 1.0)
+    assert played.ready == ["g.h.give"]
+    played.answer("g.h.give", ToolError("no"))
+    assert played.statuses == {"g": "cancelled", "z": "cancelled"}
+    assert {error.id for error in played.errors} == {
+        *("g", "g.h", "g.h.take", "g.h.use", "g.h.give", "z")
+    }
+
+
+LEASE_OF_ONE = [{**LEASE[0], "arguments": {}}, *LEASE[1:]]
+
+
+def test_an_item_that_ends_with_a_failure_withdraws_its_calls_that_were_ready():
+    some = {"id": "b", "for_each": [1, 2]}
+    played = Played(group(some, for_each=[0], value="${OUTPUT[b] ?? 0}"), fail_fast=True)
+    first = played.run.ready.pop(0)
+    played.run.start(first, 0.0)
+    waiting = played.run.ready.pop(0)
+    played.run.fail(first.key, ToolError("no"), 1.0)
+    assert played.run.withdrawn == [waiting]
+    assert played.run.outputs["g"].value == [0]
 
 
 def test_calls_of_a_group_that_were_ready_are_withdrawn_with_their_item():

@@ -10,7 +10,7 @@ import pytest
 from plait.core.language.dag import read_dag
 from plait.core.planning.check import check
 from plait.core.results.record import record_of
-from plait.core.scheduling.events import Failure, Key
+from plait.core.scheduling.events import Abort, Failure, Key, Sleep
 from plait.core.scheduling.run import Run
 from plait.core.tools.output import Output
 from plait.core.tools.policy import Policy
@@ -42,6 +42,7 @@ def test_what_hangs_on_a_failure_is_skipped_and_names_its_root():
         ("one_failed", "skipped", "ready"),
         ("one_success", "ready", "skipped"),
         ("none_failed", "ready", "skipped"),
+        ("always", "ready", "ready"),
     ],
 )
 def test_the_trigger_rule_decides_what_runs(rule: str, after_success: str, after_failure: str):
@@ -144,6 +145,121 @@ def test_with_fail_fast_an_item_that_cannot_be_made_keeps_the_others_from_being_
     played = Played({"id": "l"}, item, fail_fast=True)
     played.answer("l", [{"n": 1}, {}])
     assert (played.ready, played.run.is_done, played.statuses["a"]) == ([], True, "failed")
+
+
+UNDO = {"id": "undo", "depends_on": ["a"], "trigger_rule": "always"}
+
+
+def sleeps(played: Played) -> list[tuple[int | None, float]]:
+    """The sleeps of the run as a whole that were begun: the item in their keys, and how long."""
+    commands = played.run.commands
+    found = [one for one in commands if isinstance(one, Sleep) and not one.key.task]
+    return [(sleep.key.item, sleep.seconds) for sleep in found]
+
+
+@table("why", ["cancelled", "timeout", "fail_fast"])
+def test_tasks_that_run_always_run_once_the_run_is_stopped(why: str):
+    played = Played(
+        {"id": "a"},
+        {"id": "b", "depends_on": ["a"]},
+        UNDO,
+        {"id": "last", "depends_on": ["undo"], "trigger_rule": "always"},
+        {"id": "no", "depends_on": ["undo"]},
+        {"id": "bad"},
+        timeout_s=9.0,
+        fail_fast=True,
+        cleanup_s=5,
+    )
+    played.start()
+    match why:
+        case "timeout":
+            played.run.wake(Key("r", ""), 9.0)
+        case "cancelled":
+            played.run.stop("cancelled", 1.0)
+        case "fail_fast":
+            played.answer("bad", ToolError("no"))
+    assert not played.run.is_done
+    assert {id for id, status in played.statuses.items() if status == "ready"} == {"undo"}
+    assert sleeps(played) == [(None, 9.0), (1, 5)]
+    played.answer("undo", "undone")
+    played.answer("last")
+    assert {id: played.statuses[id] for id in ("a", "undo", "last")} == {
+        "a": "cancelled",
+        "undo": "success",
+        "last": "success",
+    }
+    assert not {"ready", "running", "pending", "success"} & {
+        played.statuses[id] for id in ("a", "b", "no", "bad")
+    }
+    expected = {"cancelled": "cancelled", "timeout": "timeout", "fail_fast": "partial"}
+    assert (played.run.is_done, played.run.status) == (True, expected[why])
+    assert Abort(Key("r", "", 1)) in played.run.commands
+    assert [one for one in played.run.commands if one == Abort(Key("r", ""))] == (
+        [] if why == "timeout" else [Abort(Key("r", ""))]
+    )
+
+
+def test_what_cleans_up_ends_with_its_time():
+    played = Played({"id": "a"}, UNDO, {**UNDO, "id": "z", "depends_on": ["undo"]}, cleanup_s=5)
+    played.start()
+    played.run.stop("cancelled", 1.0)
+    played.start()
+    played.run.stop("cancelled", 2.0)
+    assert played.statuses == {"a": "cancelled", "undo": "running", "z": "pending"}
+    played.run.wake(Key("r", "", 1), 6.0)
+    assert played.statuses == {"a": "cancelled", "undo": "cancelled", "z": "skipped"}
+    assert played.codes == {"a": "cancelled", "undo": "timeout", "z": "timeout"}
+    assert "cleanup_s of 5 s" in played.errors[1].message
+    assert (played.run.status, played.run.stopped_by) == ("cancelled", "cancelled")
+    assert Abort(Key("r", "undo")) in played.run.commands
+
+
+def test_a_run_that_has_to_end_at_once_cleans_up_no_more():
+    played = Played({"id": "a"}, UNDO)
+    played.start()
+    played.run.stop("cancelled", 1.0, at_once=True)
+    assert played.statuses == {"a": "cancelled", "undo": "cancelled"}
+    assert (played.run.is_done, played.ready, sleeps(played)) == (True, [], [])
+
+
+def test_a_task_that_runs_always_and_has_started_is_not_stopped():
+    items = {"id": "each", "for_each": [1, 2], "trigger_rule": "always"}
+    played = Played({"id": "bad"}, items, fail_fast=True)
+    played.answer("bad", ToolError("no"))
+    played.answer("each[0]", ToolError("no"))
+    assert played.statuses["each"] == "running", "and its failure stops no other item"
+    played.answer("each[1]", "E")
+    assert [(error.id, error.index) for error in played.errors] == [("bad", None), ("each", 0)]
+
+
+def test_what_cleans_up_sees_what_a_stopped_list_had_made():
+    made = {"id": "a", "for_each": ["x", "y"]}
+    played = Played(made, {**UNDO, "arguments": {"made": "$OUTPUT[a]"}})
+    played.answer("a[0]", "X")
+    played.run.stop("cancelled", 2.0)
+    assert [call.arguments for call in played.run.ready] == [{"made": ["X", None]}]
+
+
+def test_calls_that_were_ready_are_not_made_once_the_run_only_cleans_up():
+    played = Played({"id": "a"}, {"id": "b"}, UNDO)
+    first = played.run.ready.pop(0)
+    played.run.start(first, 0.0)
+    waiting = played.run.ready.pop(0)  # as the scheduler takes it, to wait for slots
+    played.run.stop("cancelled", 1.0)
+    assert (played.run.withdrawn, played.ready) == ([waiting], ["undo"])
+
+
+def test_a_call_that_cannot_be_sent_is_not_withdrawn_with_what_it_stops():
+    played = Played({"id": "a"}, UNDO, fail_fast=True)
+    call = played.run.ready.pop(0)
+    played.run.refuse(call, ToolError("its file was not found"), 1.0)
+    assert (played.run.withdrawn, played.ready) == ([], ["undo"])
+
+
+def test_otherwise_a_task_that_runs_always_is_one_that_waits_for_all():
+    played = Played({"id": "a"}, {**UNDO, "when": "a.n"})
+    played.answer("a", {"n": 0})
+    assert (played.statuses["undo"], played.run.status) == ("skipped", "success")
 
 
 SOME = {"id": "a", "for_each": ["x", "y"], "on_item_failure": "skip"}

@@ -61,6 +61,8 @@ class Promises(SchedulerMachine):
             promise_items_make_the_output_in_their_order(world, run)
             if world.runs[run].stopped_by is None:
                 promise_rules_decide_what_runs(world, run)
+            elif run not in world.out_of_cleanup_time:
+                promise_what_cleans_up_has_run(world, run)
         promise_nothing_stays_held(world)
 
 
@@ -100,6 +102,7 @@ def promise_what_happens_is_as_promised(world: World) -> None:
     promise_layers_wait_for_layers(world)
     promise_what_may_pass_is_tried_again_within_the_budget(world)
     promise_nothing_of_an_ended_run_goes_on(world)
+    promise_a_stopped_run_only_cleans_up(world)
     promise_fail_fast_stops_at_the_first_failure(world)
 
 
@@ -285,9 +288,38 @@ def promise_nothing_of_an_ended_run_goes_on(world: World) -> None:
     assert not any(world.finished[call.key.run] for call in world.just_started)
 
 
+def promise_a_stopped_run_only_cleans_up(world: World) -> None:
+    """And it does so at once, within its time."""
+    for run in world.live:
+        if world.runs[run].stopped_by is None:
+            continue
+        tasks = world.graphs[run].tasks
+        left = [id for id in tasks if not world.status(run, id).is_final]
+        assert left
+        assert all(tasks[id].trigger_rule == "always" for id in left)
+        assert Key(run, "", 1) in world.open
+        assert Key(run, "") not in world.open or Key(run, "") in world.aborted
+    for call in world.just_called:
+        if world.runs[call.key.run].stopped_by is not None:
+            assert world.task(call.key).trigger_rule == "always"
+
+
+def promise_what_cleans_up_has_run(world: World, run: str) -> None:
+    """Unless its own condition is not true, or a reference of it leads nowhere."""
+    for id, task in world.graphs[run].tasks.items():
+        state = world.runs[run].states[id]
+        if task.trigger_rule != "always" or id in world.graphs[run].reused:
+            continue
+        assert state.status is not Status.CANCELLED
+        if not world.condition(run, id):
+            assert state.status is Status.SKIPPED
+        elif not any(key[:2] == (run, id) for key in world.lost):
+            assert (state.attempts > 0) == _can_be_sent(world, run, id)
+
+
 def promise_fail_fast_stops_at_the_first_failure(world: World) -> None:
     for run in world.live:
-        if world.graphs[run].is_fail_fast:
+        if world.graphs[run].is_fail_fast and world.runs[run].stopped_by is None:
             statuses = {
                 status
                 for key, status in world.seen.items()
@@ -310,7 +342,8 @@ def promise_every_task_ends_once(world: World, run: str) -> None:
     half = {id for id in well if world.lost_items(run, id)}
     assert all(tasks[id].may_lose_items for id in half)
     assert named == (tasks.keys() - well - untaken) | half
-    assert (result.status == "success") == (not named)
+    was_stopped = world.runs[run].stopped_by in {"cancelled", "timeout"}
+    assert (result.status == "success") == (not named and not was_stopped)
     for id in half:
         indices = {error.index for error in result.errors if error.id == id}
         assert indices == {*world.lost_items(run, id)}

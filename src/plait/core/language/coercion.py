@@ -25,6 +25,7 @@ OPTIONS: dict[str, str] = {
     **dict.fromkeys(("success", "on_success", "all_successful", "all_succeeded"), "all_success"),
     **dict.fromkeys(("all_completed", "all_finished", "any", "finished"), "all_done"),
     **{rule: rule for rule in ("none_failed", "one_success", "all_failed", "always")},
+    **dict.fromkeys(("finally", "cleanup", "clean_up", "teardown", "always_run"), "always"),
     **dict.fromkeys(("failure", "failed", "on_failure", "any_failed"), "one_failed"),
     **dict.fromkeys(("continue", "ignore", "null", "drop", "keep_going"), "skip"),
     **dict.fromkeys(("stop", "abort", "error", "raise"), "fail"),

@@ -109,9 +109,9 @@ class Task(BaseModel):
     on_item_failure: Literal["fail", "skip"] = "fail"
     select: Annotated[StrictStr, Field(max_length=10_000)] | None = None
     when: Annotated[StrictStr, Field(max_length=10_000)] | None = None
-    trigger_rule: Literal["all_success", "all_done", "one_failed", "one_success", "none_failed"] = (
-        "all_success"
-    )
+    trigger_rule: Literal[
+        "all_success", "all_done", "one_failed", "one_success", "none_failed", "always"
+    ] = "all_success"
     timeout_s: Seconds | None = None
     retries: Annotated[int, Field(ge=0, le=20, strict=True)] | Retries = 0
     allow_repeat: StrictBool = False
@@ -155,6 +155,8 @@ class Dag(BaseModel):
     schedule: Literal["eager", "layers"] = "eager"
     max_concurrency: Annotated[int, Field(ge=1, strict=True)] | None = None
     timeout_s: Seconds | None = None
+    cleanup_s: Annotated[float, Field(gt=0, le=3_600, allow_inf_nan=False, strict=True)] = 30.0
+    """The time that the tasks with `always` have once the run was stopped."""
     wait_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False, strict=True)] | None = None
     resume_from: StrictStr | None = None
     dry_run: StrictBool = False

@@ -151,6 +151,12 @@ _DECIDING = frozenset(
 )
 """Words in names of fields that decide whether something runs, when or for how long. Such a field
 is not left out, and is not taken for another that is only near: something else would run."""
+_ALWAYS = 'Write "trigger_rule": "always" for a task that runs also once the rest is stopped.'
+_CLEANING: Mapping[str, str] = {
+    **dict.fromkeys(("always", "finally", "cleanup", "always_run", "run_always"), _ALWAYS),
+    "cleanup_s": "It is for all that cleans up: write it next to tasks.",
+}
+"""Hints for fields of a task that are about cleaning up."""
 _OTHER_UNITS = ("_ms", "_msec", "_millis", "_milliseconds", "_min", "_minutes", "_hours")
 """Ends of names in other units than seconds: none of them is a slip of `_s`."""
 _LISTS = ("depends_on", "return")
@@ -332,6 +338,8 @@ def spelled(
             hint = f"What decides whether a task runs is written as when or trigger_rule. {hint}"
         if snake in LEFT_OUT and not usual:
             hint, fix = REMOVE.advice, REMOVE
+        elif snake in _CLEANING and "trigger_rule" in known and not usual:
+            hint, fix = _CLEANING[snake], None
         message = f'Unknown field "{name[:80]}".'
         spelling.problems.append(
             Problem(_place(path, name), "unknown_field", message, hint, id, fix)

@@ -163,6 +163,8 @@ class Plan:
     """The duration of one call if it is alone, in seconds, of the tasks of which it is known."""
     returned: tuple[str, ...] = ()
     """The tasks whose outputs the answer holds."""
+    cleanup: frozenset[str] = frozenset()
+    """The tasks that run also once the rest is stopped, and the groups with such tasks in them."""
     notes: tuple[str, ...] = field(default=())
 
     def all_tasks(self) -> Iterator[PlannedTask]:
@@ -228,6 +230,14 @@ def lay_out(
             if task.makes_calls and (seconds := alone(task)) is not None
         },
         returned=_returned(dag, tasks, kept),
+        cleanup=frozenset(
+            [
+                id
+                for id, task in tasks.items()
+                if task.task.trigger_rule == "always"
+                or (task.inner is not None and task.inner.cleanup)
+            ]
+        ),
         notes=tuple(notes),
     )
 

@@ -27,6 +27,7 @@ _RULES = {
     "one_success": "if {one} succeeded",
     "none_failed": "unless {one} failed",
     "all_done": "successful or not",
+    "always": "successful or not, and also once the rest was stopped",
 }
 _OUTPUT = re.compile(r"\$?OUTPUT\[([\w.-]+)\]", re.ASCII)
 

@@ -53,8 +53,12 @@ class Attempts:
 
     def _may_start(self, call: TaskCall) -> None:
         self.ready.append(call)
-        if call.frame.around is not None:
+        if call.frame.is_tracked:
             call.frame.ready[call.key] = call
+
+    def give_up(self, call: TaskCall) -> None:
+        """Forget *call*, which was ready and cannot be sent."""
+        call.frame.ready.pop(call.key, None)
 
     def start(self, call: TaskCall, now: float) -> int:
         """Start *call*; gives the number of the attempt."""
@@ -73,7 +77,8 @@ class Attempts:
             self.budgets.called(call.planned.tool.server)
             for wait in call.waits:
                 self._waited[wait.why, wait.on] += wait.seconds
-        if call.frame.around is not None:
+        if call.frame.is_tracked:
+            del call.frame.ready[call.key]
             self._start_in_group(call, now)
         if state.status is Status.READY:
             self._moves.task(state, Status.RUNNING, now, call)
@@ -83,7 +88,6 @@ class Attempts:
 
     def _start_in_group(self, call: TaskCall, now: float) -> None:
         """Note that the groups around *call*, and their items, run."""
-        del call.frame.ready[call.key]
         for around in call.frame.groups():
             state = around.state
             state.attempts += 1
@@ -133,10 +137,14 @@ class Attempts:
         return self.close(key, now)
 
     def withdraw(self, frame: Frame) -> None:
-        """Give up the calls of *frame* that are ready."""
-        self.ready[:] = [call for call in self.ready if call.key not in frame.ready]
-        self.withdrawn += frame.ready.values()
-        frame.ready.clear()
+        """Give up the calls of *frame* that are ready and whose tasks have ended."""
+        gone = [call for call in frame.ready.values() if frame.has_ended(call.planned.id)]
+        for call in gone:
+            del frame.ready[call.key]
+        keys = {call.key for call in gone}
+        new = {call.key for call in self.ready if call.key in keys}
+        self.ready[:] = [call for call in self.ready if call.key not in keys]
+        self.withdrawn += [call for call in gone if call.key not in new]
 
     def try_again(self, call: TaskCall, error: CallError, now: float) -> Failure | None:
         """Pause before *call*, which was closed, is made again after *error*. Gives the failure of

@@ -89,9 +89,10 @@ class Failure:
 
 class Key(NamedTuple):
     """Names one call of one run: a task, or one item of a `for_each` task. Others are named in the
-    same way: the run itself with an empty `task`, its next step with `item` 0 as well; a direct
-    call with an empty `run`, its tool as `task` and its number as `item`; the wake-up of a rate
-    limit with an empty `run` and the server as `task`."""
+    same way: the run itself with an empty `task`, with `item` 0 as well its next step, and with 1
+    the time of its tasks that clean up; a direct call with an empty `run`, its tool as `task` and
+    its number as `item`; the wake-up of a rate limit with an empty `run` and the server as
+    `task`."""
 
     run: str
     task: str
@@ -297,6 +298,8 @@ class Sent(NamedTuple):
 
 class CancelRequested(NamedTuple):
     run: str
+    at_once: bool = False
+    """Whether tasks that clean up are ended too."""
 
 
 Event: TypeAlias = (

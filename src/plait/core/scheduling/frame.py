@@ -52,6 +52,7 @@ class Frame:
         "failure",
         "index",
         "is_ended",
+        "is_tracked",
         "item",
         "outputs",
         "partial",
@@ -101,11 +102,13 @@ class Frame:
         }
         for id, state in self.states.items() if tallies else ():
             state.tally = tallies.get(id) if tallies is not None else None
+        self.is_tracked = around is not None or bool(plan.cleanup)
+        """Whether it can be stopped while its run goes on."""
         self.ready: dict[Key, TaskCall] = {}
-        """The calls that are ready and not started, of a frame in a group."""
+        """The calls that are ready and not started, if it is tracked."""
         self.partial: dict[str, Output] = {}
-        """The outputs of `for_each` tasks that failed here. Only tasks whose `trigger_rule` allows
-        failures see them."""
+        """The outputs of `for_each` tasks that failed or were stopped here. Only tasks whose
+        `trigger_rule` allows failures see them."""
         self.unsettled = len(self.states)
         self.is_ended = False
         self.failure: Failure | None = None
@@ -178,6 +181,9 @@ class Frame:
         while frame is not None and id not in frame.states:
             frame = None if frame.around is None else frame.around.frame
         return None if frame is None else frame.states[id]
+
+    def has_ended(self, id: str) -> bool:
+        return self.states[id].status.is_final
 
     def may_decide(self, id: str) -> bool:
         """Whether nothing but its dependencies holds *id* back: no conflict, no layer."""

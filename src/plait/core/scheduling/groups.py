@@ -19,7 +19,7 @@ from .calls import items_of, made
 from .earlier_items import items_to_reuse
 from .events import Failure, Status
 from .frame import Around, Frame
-from .state import Group, Items
+from .state import Group, Items, TaskState
 
 if TYPE_CHECKING:  # the tasks in a group live as all others do
     from .lifecycle import Lifecycle
@@ -86,10 +86,32 @@ class Groups:
         if frame.failure is None and error is not None:
             message = f"{name}: {error.message}"
             frame.failure = replace(error, message=message, caused_by=name)
-        if frame.around.planned.task.fail_fast:
-            why = Failure("fail_fast", self._tasks.why("fail_fast", name), caused_by=name)
-            self._tasks.stop_frame(frame, now, why)
+        is_fast = frame.around.planned.task.fail_fast
+        if is_fast and not self._tasks.stop_frame(frame, now, self._tasks.failed_fast(name)):
             self.end_frame(frame, now)
+
+    def stop(self, frame: Frame, planned: PlannedTask, now: float, error: Failure) -> bool:
+        """Stop the items of the group *planned*, because of *error*. Returns whether the tasks that
+        clean up are left in any; the group ends once these have ended."""
+        state = frame.states[planned.id]
+        group = state.group
+        if group is None:
+            return False
+        while group.left:
+            self._cancel_item(state, group.left.popleft(), now)
+        for index, inner in [*group.frames.items()]:
+            if not self._tasks.stop_frame(inner, now, error):
+                del group.frames[index]
+                self._tasks.usage.bytes -= inner.bytes
+                self._cancel_item(state, index, now)
+        if group.frames:
+            group.stopped = group.stopped or error
+        return bool(group.frames)
+
+    def _cancel_item(self, state: TaskState, index: int, now: float) -> None:
+        if state.items is not None:
+            state.items.left -= 1
+            self._tasks.moves.item(state, index, Status.CANCELLED, now)
 
     def end_frame(self, frame: Frame, now: float) -> None:
         """End the item of *frame*, whose tasks have ended."""
@@ -97,17 +119,20 @@ class Groups:
         assert around is not None
         frame.is_ended = True
         parent, id, index = around
-        state, planned = around.state, around.planned
-        assert state.group is not None
-        del state.group.frames[index or 0]
+        state, planned, group = around.state, around.planned, around.state.group
+        assert group is not None
+        del group.frames[index or 0]
         failure, output = frame.failure, None
-        if failure is None:
+        if failure is None and group.stopped is None:
             try:
                 output = made(planned, frame.result_scope)
                 self._tasks.keep(parent, output)
             except CallError as error:
                 failure, output = Failure.of(error), None
         self._tasks.usage.bytes -= frame.bytes
+        if group.stopped is not None:
+            self._end_stopped(around, group.stopped, failure, now)
+            return
         if index is None or state.items is None:
             state.output, state.error = output, failure
             if output is not None:
@@ -125,7 +150,31 @@ class Groups:
             size = output.size_bytes
             self._tasks.moves.item(state, index, Status.SUCCESS, now, output_bytes=size)
         is_over = failure is not None and self._tasks.ends_at_failure(planned)
-        if state.items.left == 0 or is_over:
+        if is_over and self.stop(parent, planned, now, self._tasks.failed_fast(id)):
+            if parent.around is None:
+                self._tasks.stop("fail_fast", now, id)
+        elif state.items.left == 0 or is_over:
             self._tasks.end_items(parent, id, now)
         else:
             self._open_frames(parent, planned, now)
+
+    def _end_stopped(
+        self, around: Around, stopped: Failure, failure: Failure | None, now: float
+    ) -> None:
+        """End the item *around* of a group that was stopped, once its tasks that clean up have
+        ended; with the last item, the group."""
+        parent, id, index = around
+        state = around.state
+        assert state.group is not None
+        if state.items is not None and index is not None and failure is not None:
+            state.items.left -= 1
+            state.items.errors.append((index, failure))
+            self._tasks.moves.item(state, index, Status.FAILED, now, error=failure)
+        elif index is not None:
+            self._cancel_item(state, index, now)
+        if state.group.frames:
+            return
+        if stopped == self._tasks.failed_fast(id):
+            self._tasks.end_items(parent, id, now)
+        else:
+            self._tasks.stop_task(parent, id, now, stopped)

@@ -170,35 +170,59 @@ class Lifecycle:
         if frame.around is not None:
             frame.bytes += output.memory_bytes
 
-    def stop(self, why: str, now: float, caused_by: str | None = None) -> None:
-        """End every unfinished task: *why* is `cancelled`, `timeout` or `fail_fast`."""
+    def stop(
+        self, why: str, now: float, caused_by: str | None = None, *, at_once: bool = False
+    ) -> None:
+        """End every unfinished task, *at_once* also those that clean up: *why* is `cancelled`,
+        `timeout`, `fail_fast` or `cleanup_s`."""
         self.stopped_by = self.stopped_by or why
-        error = Failure(why, self.why(why, caused_by), caused_by=caused_by)
-        self.stop_frame(self._root, now, error)
-        self._settled.clear()
-        self.attempts.ready.clear()
-        self.attempts.withdrawn.clear()
+        code = "timeout" if why == "cleanup_s" else why
+        error = Failure(code, self.why(why, caused_by), caused_by=caused_by)
+        if not self.stop_frame(self._root, now, error, at_once=at_once):
+            self._settled.clear()
+            self.attempts.ready.clear()
+            self.attempts.withdrawn.clear()
 
-    def stop_frame(self, frame: Frame, now: float, error: Failure) -> None:
-        """End every unfinished task of *frame*."""
-        frame.is_ended = True
-        for state in frame.states.values():
-            if state.status.is_final:
+    def stop_frame(
+        self, frame: Frame, now: float, error: Failure, *, at_once: bool = False
+    ) -> bool:
+        """End every unfinished task of *frame*, except, unless *at_once*, those that clean up.
+        Returns whether any of these is left."""
+        cleanup = frozenset[str]() if at_once else frame.plan.cleanup
+        for id, state in frame.states.items():
+            if state.status.is_final or (id in cleanup and self._cleans_up(frame, id, now, error)):
                 continue
-            state.error = error
-            self.stop_items(state, now, error)
-            call = self.attempts.abort(state.key, now)
-            was_sent = state.attempts > 0 or error.code == "cancelled"
-            self.moves.task(state, Status.CANCELLED if was_sent else Status.SKIPPED, now, call)
-            frame.unsettled -= 1
+            self.stop_task(frame, id, now, error)
         self.attempts.withdraw(frame)
+        frame.is_ended = frame.unsettled == 0
+        return not frame.is_ended
+
+    def _cleans_up(self, frame: Frame, id: str, now: float, error: Failure) -> bool:
+        """Whether *id* goes on once *frame* is stopped because of *error*: it runs always, or it is
+        a group and the tasks that run always have not ended for all of its items."""
+        planned = frame.plan.tasks[id]
+        if planned.task.trigger_rule == "always":
+            return True
+        return self._groups.stop(frame, planned, now, error)
+
+    def stop_task(self, frame: Frame, id: str, now: float, error: Failure) -> None:
+        """End *id*, which has not ended, because of *error*."""
+        state = frame.states[id]
+        state.error = error
+        self._stop_items(state, now, error)
+        if state.items is not None and state.output is not None:
+            frame.partial[id] = state.output
+        call = self.attempts.abort(state.key, now)
+        was_sent = state.attempts > 0 or error.code == "cancelled"
+        self.moves.task(state, Status.CANCELLED if was_sent else Status.SKIPPED, now, call)
+        self.end(frame, id)
 
     def after_failure(self, frame: Frame, id: str, now: float) -> None:
         """Do what follows from the end of *id*, if it has failed, beyond its dependents."""
         if frame.states[id].status not in {Status.FAILED, Status.TIMEOUT}:
             return
         self._groups.fail_around(frame, id, now)
-        if self.is_fail_fast and frame.around is None:
+        if self.is_fail_fast and frame.around is None and self.stopped_by is None:
             self.stop("fail_fast", now, id)
 
     def _notes_on(self, calls: list[TaskCall]) -> tuple[str, ...]:
@@ -346,13 +370,15 @@ class Lifecycle:
 
     def ends_at_failure(self, planned: PlannedTask) -> bool:
         """Whether the first failed item of *planned* ends it, and with it the run."""
-        return self.is_fail_fast and planned.task.on_item_failure == "fail"
+        task = planned.task
+        is_fail_fast = self.is_fail_fast and self.stopped_by is None
+        return is_fail_fast and task.on_item_failure == "fail" and task.trigger_rule != "always"
 
     def end_items(self, frame: Frame, id: str, now: float) -> None:
         state = frame.states[id]
         items = state.items
         assert items is not None
-        self.stop_items(state, now, Failure("fail_fast", self.why("fail_fast", id), caused_by=id))
+        was_early = self._stop_items(state, now, self.failed_fast(id))
         items.errors.sort(key=lambda pair: pair[0])
         may_fail = frame.plan.tasks[id].task.on_item_failure == "skip" and items.has_success
         if items.errors and not may_fail:
@@ -360,6 +386,8 @@ class Lifecycle:
             if state.output is not None:
                 frame.partial[id] = state.output
             self.moves.task(state, Status.FAILED, now)
+            if was_early:
+                self.attempts.withdraw(frame)
             self.end(frame, id)
             self.after_failure(frame, id, now)
             return
@@ -368,19 +396,25 @@ class Lifecycle:
         self.moves.task(state, Status.SUCCESS, now)
         self.end(frame, id)
 
-    def stop_items(self, state: TaskState, now: float, error: Failure) -> None:
-        """Stop the items of a task, because of *error*; the outputs so far make its output."""
+    def failed_fast(self, id: str) -> Failure:
+        """Return why others end with *id*, which has failed."""
+        return Failure("fail_fast", self.why("fail_fast", id), caused_by=id)
+
+    def _stop_items(self, state: TaskState, now: float, error: Failure) -> bool:
+        """Stop the items of a task, because of *error*; the outputs so far make its output. Returns
+        whether there were any to stop."""
         if state.group is not None:
             for inner in state.group.frames.values():
-                self.stop_frame(inner, now, error)
+                self.stop_frame(inner, now, error, at_once=True)
             state.group = None
         if (items := state.items) is None:
-            return
-        for index, status in enumerate(items.statuses):
-            if not status.is_final:
-                call = self.attempts.abort(state.key._replace(item=index), now)
-                self.moves.item(state, index, Status.CANCELLED, now, call)
+            return False
+        left = [index for index, status in enumerate(items.statuses) if not status.is_final]
+        for index in left:
+            call = self.attempts.abort(state.key._replace(item=index), now)
+            self.moves.item(state, index, Status.CANCELLED, now, call)
         state.output = items.output()
+        return bool(left)
 
     def _skip(self, frame: Frame, id: str, reason: Failure, now: float) -> None:
         state = frame.states[id]
@@ -464,6 +498,9 @@ class Lifecycle:
         match why:
             case "timeout":
                 return f"the run's timeout of {self.limits.timeout_s:g} s passed"
+            case "cleanup_s":
+                cleanup_s = self._root.plan.dag.cleanup_s
+                return f"the run was stopped, and its cleanup_s of {cleanup_s:g} s passed"
             case "fail_fast":
                 return f"{caused_by} failed, and fail_fast is on"
         return "the run was cancelled"

@@ -147,8 +147,18 @@ class Locating:
         return keys
 
     def drop(self, key: Key) -> bool:
-        """Forget the direct call of *key*; True if it was being located."""
+        """Forget the call of *key*, if it was being located alone; True if it was."""
         return self._alone.pop(key, None) is not None
+
+    def leave(self, key: Key) -> bool:
+        """Forget the call of *key*, if it was being located with others or waits behind such; True
+        if it did."""
+        for batch in self._batches.get(key.run, ()):
+            left = [(call, accesses) for call, accesses in batch.calls if call.key != key]
+            if len(left) < len(batch.calls):
+                batch.calls = left
+                return True
+        return False
 
 
 def _missing(calls: list[Ready], places: Places) -> tuple[ResourceName, ...]:

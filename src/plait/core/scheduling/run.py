@@ -97,6 +97,12 @@ class Run:
         """Whether tasks are left to the next step, which has been asked for."""
         self._number = number
         self._reused = reused or {}
+        self._time = Key(id, "")
+        """Names the sleep that ends the run."""
+        self._cleanup_time = Key(id, "", 1)
+        """Names the sleep that ends what cleans up once the run was stopped."""
+        self._sleeps: set[Key] = set()
+        """The ones among these that are not over."""
 
     def __repr__(self) -> str:
         counts = Counter(str(state.status) for state in self.states.values())
@@ -192,7 +198,7 @@ class Run:
             )
         )
         if self.limits.timeout_s:
-            self.commands.append(Sleep(Key(self.id, ""), self.limits.timeout_s))
+            self._sleep(self._time, self.limits.timeout_s)
         self._tasks.take_over(self._reused, now)
         for id, state in self.states.items():
             if not state.needs_left:
@@ -221,6 +227,7 @@ class Run:
 
     def refuse(self, call: TaskCall, error: CallError, now: float) -> None:
         """Fail *call*, which is ready and cannot be sent."""
+        self._attempts.give_up(call)
         self._tasks.fail(call, error, Failure.of(error), now)
         self._advance(now)
 
@@ -233,29 +240,44 @@ class Run:
             self._is_in_steps = False
             self._tasks.go_on(now)
             self._advance(now)
-        else:
-            self.stop("timeout", now)
+        elif key in self._sleeps:
+            self._sleeps.discard(key)
+            is_cleaning = key == self._cleanup_time
+            self.stop("cleanup_s" if is_cleaning else "timeout", now, at_once=is_cleaning)
 
-    def stop(self, why: str, now: float) -> None:
-        """End every unfinished task: *why* is `cancelled` or `timeout`."""
-        if self.ended_at is None:
-            self._tasks.stop(why, now)
-            self._finish(now)
+    def stop(self, why: str, now: float, *, at_once: bool = False) -> None:
+        """End every unfinished task: *why* is `cancelled`, `timeout` or `cleanup_s`. Unless
+        *at_once*, tasks that clean up still run, and a run that was stopped goes on with them."""
+        if self.ended_at is None and (at_once or self.stopped_by is None):
+            self._tasks.stop(why, now, at_once=at_once)
+            self._advance(now)
 
     def _advance(self, now: float) -> None:
         self._tasks.advance(now)
         self._tasks.room = MAX_CALLS_AT_ONCE
-        self._finish(now)
-        if self._tasks.postponed and self.ended_at is None and not self._is_in_steps:
+        if self.root.unsettled == 0:
+            self._finish(now)
+            return
+        if self._tasks.postponed and not self._is_in_steps:
             self._is_in_steps = True
             self.commands.append(Sleep(self._next_step, 0))
+        if self.stopped_by is not None and self._cleanup_time not in self._sleeps:
+            self._wake_no_more()
+            self._sleep(self._cleanup_time, self.plan.dag.cleanup_s)
+
+    def _sleep(self, key: Key, seconds: float) -> None:
+        self._sleeps.add(key)
+        self.commands.append(Sleep(key, seconds))
+
+    def _wake_no_more(self) -> None:
+        self.commands += map(Abort, self._sleeps)
+        self._sleeps.clear()
 
     def _finish(self, now: float) -> None:
-        if self.root.unsettled == 0 and self.ended_at is None:
+        if self.ended_at is None:
             self.ended_at = now
             self.root.close()
-            if self.limits.timeout_s and self.stopped_by != "timeout":
-                self.commands.append(Abort(Key(self.id, "")))
+            self._wake_no_more()
             if self._is_in_steps:
                 self.commands.append(Abort(self._next_step))
             elapsed_s = now - self.started_at

@@ -110,10 +110,10 @@ class Scheduler:
                 self._answered(event, now)
             case CallRequested():
                 return self._begin_direct(event, now)
-            case CancelRequested(run_id):
+            case CancelRequested(run_id, at_once):
                 run = self.runs.get(run_id)
                 if run is not None:
-                    run.stop("cancelled", now)
+                    run.stop("cancelled", now, at_once=at_once)
                 return self._step(now, run)
             case Located():
                 return self._located(event, now)
@@ -315,6 +315,8 @@ class Scheduler:
         for call in run.withdrawn:
             if self.locating.drop(call.key):
                 yield Abort(call.key)
+                continue
+            if self.locating.leave(call.key):
                 continue
             request = self._lock_requests.get(run.id, {}).get(call.key)
             if request is None or request.blocker is None:

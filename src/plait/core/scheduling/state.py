@@ -125,7 +125,7 @@ class Items:
 class Group:
     """The items of a group under way: each has a frame, made only when its turn comes."""
 
-    __slots__ = ("frames", "left", "values", "window")
+    __slots__ = ("frames", "left", "stopped", "values", "window")
 
     def __init__(self, values: list[Json], left: deque[int], window: int) -> None:
         self.values = values
@@ -134,6 +134,8 @@ class Group:
         """Most items under way."""
         self.left = left
         """The items that have not started, in their order."""
+        self.stopped: Failure | None = None
+        """Why it was stopped, if some of its items still clean up."""
         self.frames: dict[int, Frame] = {}
         """The frames of the items under way, by item."""
 
