@@ -39,6 +39,10 @@ CATALOG = Catalog(
 IDS = ("a", "1", "2", "step_2", "b.c", "other-one", "E1")
 NUMBERED = [("$1", "$OUTPUT[1]"), ("$1.output", "$OUTPUT[1]"), ("${1}", "$OUTPUT[1]")]
 TO_A_FIELD = [
+    "@{a.x}",
+    "[[a.x]]",
+    '$node["a"].json.x',
+    '$("a").item.json.x',
     "{{a.x}}",
     "{{ a.output.x }}",
     "{{{a.x}}}",
@@ -108,6 +112,8 @@ HALF = [
     ("$OUTPUT[a].['x y']", "$OUTPUT[a]['x y']"),
     ("$OUTPUT[a].items.[0].id", "$OUTPUT[a].items[0].id"),
     ("$OUTPUT[a]?.x?.y", "$OUTPUT[a].x.y"),
+    ("$OUTPUT[a]->x->y", "$OUTPUT[a].x.y"),
+    ("${OUTPUT[a].x->y}", "${OUTPUT[a].x.y}"),
     ("$OUTPUT[a].x|title", None),
     ("$OUTPUT[a].x | tojson", None),
 ]
@@ -152,6 +158,19 @@ def test_what_is_all_but_a_reference_is_refused_whatever_the_tool(
     assert problem.fix == (None if meant is None else Fix(Op.REPLACE, meant))
     if meant is not None:
         assert planned(meant).notes == ()
+
+
+@table(
+    ("text", "meant"),
+    [
+        ("$STATUS.a", "$STATUS[a]"),
+        ("$status[a]", "$STATUS[a]"),
+        ("$error(a).message", "$ERROR[a].message"),
+        ("{{$STATUS[a]}}", "$STATUS[a]"),
+    ],
+)
+def test_misspelt_ends_of_tasks_are_refused_too(text: str, meant: str) -> None:
+    assert refused(text).fix == Fix(Op.REPLACE, meant)
 
 
 @table(("text", "meant"), FOREIGN)

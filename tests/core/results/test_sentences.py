@@ -52,6 +52,14 @@ def test_there_is_a_dozen_of_them() -> None:
     }
 
 
+def test_one_reference_stands_for_all_arguments() -> None:
+    tasks = [
+        {"id": "a", "tool": "pager:oncall"},
+        {"id": "b", "tool": "github:close_issue", "arguments": "$OUTPUT[a].issue"},
+    ]
+    assert "with a.issue" in "\n".join(explained({"tasks": tasks}))
+
+
 def test_reused_tasks_are_named_and_take_no_step() -> None:
     tasks = [
         {"id": "a", "tool": "pager:oncall"},

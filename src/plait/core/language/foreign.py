@@ -29,6 +29,7 @@ _FOREIGN = re.compile(
             rf"(?<!\$)\$\((?P<tekton>{_INSIDE})\)",
             r"(?<!\$)\$\[(?P<bracketed>[A-Za-z0-9_.-]{1,128})\](?P<rest>(?:\.\w{1,64}){0,16})",
             rf"#\{{(?P<ruby>{_INSIDE})\}}",
+            rf"(?<![\w@])@\{{(?P<atted>{_INSIDE})\}}(?!\}})",
             rf"(?<![${{#])(?:(?<![\w%])%)?\{{(?P<single>{_INSIDE})\}}(?!\}})",
             rf"(?<!\$)\$ref:(?P<ref>{_NAMED})",
             rf"(?<![\w$])\$(?!(?:OUTPUT|STATUS|ERROR)\[|(?:ITEM|INDEX)(?!\w))(?P<bare>\.?{_NAMED})",
@@ -44,12 +45,16 @@ _FOREIGN = re.compile(
         )
     )
 )
-_AT = re.compile(rf"@(?P<at>{_NAMED})")
+_WHOLE = re.compile(rf"@(?P<at>{_NAMED})|\[\[(?P<double>{_NAMED})\]\]")
+"""Forms that count as a whole text alone: in longer ones they are names and links."""
 _BY_NAME = re.compile(
     r"(?:\A=)?\{\{\s{0,9}\$(?:node\[[\"'](?P<node>[\w.-]{1,64})[\"']\]|\([\"'](?P<call>[\w.-]{1,64})[\"']\))"
     r"(?:\.(?:item|first\(\)|last\(\)|all\(\)))?(?:\.json)?(?P<path>[^{}\s]{0,200})\s{0,9}\}\}"
     r"|(?<![\w@])@\{?(?:outputs|body|activity|actions|result)\([\"'](?P<azure>[\w.-]{1,64})[\"']\)"
     r"(?P<rest>(?:\??\.\w{1,64}|\??\[[\"']?[\w/-]{1,64}[\"']?\]){0,16})\}?"
+    r"|(?<![\w$])\$(?:node\[[\"'](?P<alone>[\w.-]{1,64})[\"']\]|\([\"'](?P<called>[\w.-]{1,64})[\"']\))"
+    r"(?:\.(?:item|first\(\)|last\(\)|all\(\)))?(?:\.json)?"
+    r"(?P<after>(?:\??\.\w{1,64}|\[[\"']?[\w/-]{1,64}[\"']?\]){0,16})"
 )
 """References that name a task in quotes: of n8n and of Azure."""
 _LOOP = re.compile(
@@ -161,7 +166,7 @@ def foreign(text: str, ids: Collection[str], *, items: bool) -> list[Found]:
     if items and (loop := _LOOP.fullmatch(text)) is not None:
         return [_of_loop(loop, len(text))]
     others = list(_others(text, ids, items=items))
-    if "{{" not in text and "@" not in text:
+    if "{{" not in text and "@" not in text and "$node" not in text and "$(" not in text:
         return others
     named = list(_by_name(text, ids))
     taken = [range(found.start, found.end) for found in named]
@@ -180,10 +185,10 @@ def _of_loop(match: re.Match[str], end: int) -> Found:
 
 def _by_name(text: str, ids: Collection[str]) -> Iterator[Found]:
     for match in _BY_NAME.finditer(text):
-        id = match["node"] or match["call"] or match["azure"]
+        id = match["node"] or match["call"] or match["azure"] or match["alone"] or match["called"]
         if id not in ids:
             continue
-        path = (match["path"] or match["rest"] or "").replace("?", "")
+        path = (match["path"] or match["rest"] or match["after"] or "").replace("?", "")
         steps = _steps(path) if path else []
         if steps is None:
             yield Found(match.start(), match.end(), f"$OUTPUT[{id}]", certain=False)
@@ -219,8 +224,9 @@ def _others(text: str, ids: Collection[str], *, items: bool) -> Iterator[Found]:
             meant, end = meaning(body, ids, items=items), match.start() + 1 + len(body)
         if meant is not None:
             yield Found(match.start(), end, meant)
-    if (whole := _AT.fullmatch(text.strip())) is not None:
-        meant = _meant("at", whole["at"], ids, items=items)
+    if (whole := _WHOLE.fullmatch(text.strip())) is not None:
+        form = str(whole.lastgroup)
+        meant = _meant(form, whole[form], ids, items=items)
         if meant is not None:
             yield Found(0, len(text), meant)
 

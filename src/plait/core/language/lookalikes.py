@@ -47,6 +47,7 @@ _EVERY = re.compile(
     rf"(\$\{{?(?:(?:OUTPUT|STATUS|ERROR)\[{_ID}\]|ITEM){_STEPS})(?:\.\*|\[\])(?=[.\[}}]|$)"
 )
 _OPTIONAL = re.compile(rf"(\$\{{?(?:(?:OUTPUT|STATUS|ERROR)\[{_ID}\]|ITEM){_STEPS})\?(?=\.[^\W\d])")
+_ARROW = re.compile(rf"(\$\{{?(?:(?:OUTPUT|STATUS|ERROR)\[{_ID}\]|ITEM){_STEPS})->(?=[^\W\d])")
 _POINTED = re.compile(
     rf"(\$\{{?(?:(?:OUTPUT|STATUS|ERROR)\[{_ID}\]|ITEM){_STEPS})\."
     r"(\[(?:-?[0-9]{1,9}|\*|\"[^\"\n]{0,64}\"|'[^'\n]{0,64}')\])"
@@ -211,7 +212,7 @@ def repaired(text: Any) -> str | None:
         return None
     better = _QUOTED.sub(r"\1\2\3", text[:MAX_CHARS])
     better = _SINGLE.sub(r'\1"\2"', _OR.sub(r"\1??", better))
-    better = _NESTED.sub(r"\1\2", better)
+    better = _ARROW.sub(r"\1.", _NESTED.sub(r"\1\2", better))
     better = _EVERY.sub(r"\1[*]", _OPTIONAL.sub(r"\1", better))
     if (default := _DEFAULT.fullmatch(better)) is not None:
         better = f"${{{default[1]}}}"
@@ -230,6 +231,7 @@ def _leftover(place: Place, text: str, start: str) -> Lookalike | None:
         (_WRAPPED, None),
         (_EVERY, r"\1[*]"),
         (_OPTIONAL, r"\1"),
+        (_ARROW, r"\1."),
         (_POINTED, r"\1\2"),
     ):
         if (found := pattern.search(start)) is None:

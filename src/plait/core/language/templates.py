@@ -45,9 +45,10 @@ Filling: TypeAlias = "tuple[Place, Reference | tuple[str | Reference, ...]]"
 """The place of a text in a value, and what replaces it: part of an output, or pieces to join."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one is made for each task, and a frozen one takes twice as long
 class Template:
-    """A value whose references have been found, to be filled in once their outputs exist."""
+    """A value whose references have been found, to be filled in once their outputs exist. It is
+    never changed."""
 
     value: Json
     fill: tuple[Filling, ...] | None = None
@@ -64,6 +65,9 @@ class Template:
     """The places of references that cannot be read."""
     omitted: tuple[Place, ...] = ()
     """The places of `$OMIT`."""
+    is_plain: bool = True
+    """Whether its references are to outputs and items, without expressions and defaults, as most:
+    a short cut past what is asked about others."""
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -80,7 +84,7 @@ class Template:
 
     @property
     def has_pipes(self) -> bool:
-        return any(reference.pipe is not None for _, reference in self.found)
+        return not self.is_plain and any(reference.pipe is not None for _, reference in self.found)
 
     @property
     def has_copies(self) -> bool:
@@ -94,7 +98,7 @@ class Template:
     def has_text_defaults(self) -> bool:
         """Whether a reference that stands alone has a text as its default. Others are in
         `texts`."""
-        return any(
+        return not self.is_plain and any(
             isinstance(part, Reference) and isinstance(part.last, str)
             for _, part in self.fill or ()
         )
@@ -125,7 +129,7 @@ def compile_value(
     bad: list[tuple[Place, BadReference]] = []
     omitted: list[Place] = []
     for place, text in texts:
-        if text in (OMIT, f"${OMIT}"):
+        if text.endswith(OMIT) and text in (OMIT, f"${OMIT}"):
             if text == OMIT:
                 omitted.append(place)
             else:
@@ -147,15 +151,21 @@ def compile_value(
     if literals:  # escapes: what they stand for is known now
         value = _filled(value, tuple(literals), Scope({}))
     found: list[tuple[Place, Reference]] = []
+    is_plain = not omitted
     for place, part in parts:
         for piece in (part,) if isinstance(part, Reference) else part:
             if isinstance(piece, Reference):
                 found.append((place, piece))
+                if piece.default is not Missing.DEFAULT or piece.about != OUTPUT:
+                    is_plain = False
                 if piece.pipe is not None or isinstance(piece.default, Reference):
+                    is_plain = False
                     found += [(place, link) for link in _linked(piece)]
     unread = tuple([place for place, _ in bad])
     fill = tuple(parts) or None
-    template = Template(value, fill, tuple(rest), tuple(keys), tuple(found), unread, tuple(omitted))
+    template = Template(
+        value, fill, tuple(rest), tuple(keys), tuple(found), unread, tuple(omitted), is_plain
+    )
     return template, bad
 
 
@@ -197,13 +207,13 @@ def value_of(reference: Reference, scope: Scope) -> Json:
     """Return what *reference* stands for, or the first of its defaults that is there. Raises
     `ReferenceFailed`."""
     default = reference.default
+    if default is Missing.DEFAULT:
+        return _own_value(reference, scope)
     try:
         value = _own_value(reference, scope)
     except ReferenceFailed:
-        if isinstance(default, Missing):
-            raise
         value = None
-    if value is not None or isinstance(default, Missing):
+    if value is not None:
         return value
     if isinstance(default, Reference):
         return value_of(default, scope)

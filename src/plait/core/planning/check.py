@@ -165,8 +165,9 @@ class _Checker:
             self._lookalikes(task, tool, items, f"{path}.for_each", items=False)
         if task.reads or task.writes:
             self._resources(task, path)
-        self.problems += misplaced(arguments, f"{path}.{field}", task)
-        if items is not None:
+        if not arguments.is_plain:
+            self.problems += misplaced(arguments, f"{path}.{field}", task)
+        if items is not None and not items.is_plain:
             self.problems += misplaced(items, f"{path}.for_each", task)
         if tool is not None and not task.is_value:
             arguments = self._arguments(task, tool, arguments, path)
@@ -216,7 +217,7 @@ class _Checker:
     def _required(self, task: Task, links: Mapping[str, bool]) -> frozenset[str]:
         """Return the tasks that must succeed under `all_success`: those of *links* that no default
         guards. If the rule is written down, it decides alone."""
-        if "trigger_rule" in task.model_fields_set:
+        if not links or "trigger_rule" in task.model_fields_set:
             return frozenset(links)
         return frozenset([id for id, guarded in links.items() if not guarded])
 
@@ -316,7 +317,8 @@ class _Checker:
             before = len(self.problems)
             if task.arguments.fill is not None or task.items is not None:
                 mismatches.look_at(task, path)
-                expressions.look_at_pipes(task, path)
+                if not (task.arguments.is_plain and (task.items is None or task.items.is_plain)):
+                    expressions.look_at_pipes(task, path)
             if task.items is not None:
                 items.look_at(task, path, before)
             if task.select is not None or task.when is not None or task.repeat is not None:
@@ -402,7 +404,7 @@ class _Checker:
             group = group_of(reference.task)
             if group is not None and group not in self.names.items:
                 self._no_group(path + written(place), group, task)
-        for place, reference in template.heads if template.has_pipes else ():
+        for place, reference in () if template.is_plain else template.heads:
             if (meant := in_braces(reference, part_at(value, place))) is not None:
                 note = f"{path}{written(place)}: {reference.text} was read as {meant}"
                 self.notes.append(note)

@@ -193,6 +193,12 @@ class Links:
         path: str,
     ) -> None:
         """Note that a task that runs only after successes asks how a task ended."""
+        if (
+            all(read is None for read in expressions.values())
+            and arguments.is_plain
+            and (items is None or items.is_plain)
+        ):
+            return
         references = (*arguments.found, *(items.found if items is not None else ()))
         found = [(f"${o.about}[{o.task}]", o.task) for _, o in references if o.about != OUTPUT]
         for read in expressions.values():

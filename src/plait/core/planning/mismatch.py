@@ -60,9 +60,8 @@ class Mismatches:
             if isinstance(pieces, Reference):
                 if pieces.pipe is not None and not self._is_there(planned, path, place, pieces):
                     continue
-                if isinstance(pieces.last, Omitted) and (
-                    not place or self._is_required(planned, path, place)
-                ):
+                is_omitted = pieces.is_guarded and isinstance(pieces.last, Omitted)
+                if is_omitted and (not place or self._is_required(planned, path, place)):
                     continue
                 judged = self._flow.value(planned, place, pieces)
                 default = None

@@ -8,7 +8,7 @@ full stops between them (`close.comment`). References are bound to whole ids onc
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..expressions.nodes import Key
 from ..language.dag import Task
@@ -64,7 +64,7 @@ class Names:
                 for place, one in template.found
             ]
         )
-        return Template(template.value, fill, template.texts, template.keys, found)
+        return replace(template, fill=fill, found=found)
 
     def of_keys(self, keys: Iterable[Key], *, has_items: bool) -> dict[str, str]:
         """Return the names under which the references of an expression are found: those of tasks by
