@@ -57,7 +57,7 @@ documents = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=70, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(documents, st.integers(1000, 30_000))
 def test_an_answer_stays_within_its_limit_and_names_whatever_was_cut(
     document: dict[str, Any], limit: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from plait.core.expressions.queries import Query
@@ -104,7 +104,6 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(values.filter(lambda value: len(dumps(value)) > 400))
 def test_whatever_is_cut_has_a_short_shape_and_a_call_that_finds_something(value: Any) -> None:
     assert 0 < len(shape_line(value)) <= MAX_SHAPE_CHARS
