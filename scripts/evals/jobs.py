@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from .judging import Expected
+from .judging import Expected, Holding
 from .services.builds import FAILED_TESTS, FAILING, error_lines, past_builds
 from .services.calendar import ROOMS, all_events
 from .services.chat import AWAY, ROTA, ops_messages
@@ -392,17 +392,19 @@ def needs_reply(now: datetime) -> Job:
 
 
 def maintenance(now: datetime) -> Job:
+    reason = Holding(("Not deployed: ", "the smoke test of build 815 failed"))
     return Job(
         "maintenance",
         "Switch the maintenance page of production on, deploy build 815 there, and switch the page "
-        "off again in any case. At the end post 'Deployed 815' or 'Not deployed' to #ops.",
+        "off again in any case. At the end post to #ops: 'Deployed 815', or 'Not deployed: REASON' "
+        "with the reason why the deployment failed.",
         "cleaning up, whatever happened",
         [
             [
                 _call("builds:set_maintenance", environment="production", on=True),
                 _call("builds:deploy", build_id=815, environment="production", fails=True),
                 _call("builds:set_maintenance", environment="production", on=False),
-                _post("ops", "Not deployed"),
+                _call("chat:post_message", channel="ops", text=reason),
             ]
         ],
         [],

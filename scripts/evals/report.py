@@ -51,10 +51,15 @@ def summary_line(outcomes: Sequence[Outcome]) -> str:
     )
 
 
+def wrong(outcomes: Sequence[Outcome]) -> list[str]:
+    """Name the jobs that are wrong."""
+    return [f"{outcome.job} is wrong" for outcome in outcomes if not outcome.is_right]
+
+
 def missed(outcomes: Sequence[Outcome]) -> list[str]:
-    """List what the reference plans promise and do not keep."""
+    """List what the reference plans of all jobs promise and do not keep."""
     of = summary(outcomes)
-    found = [f"{outcome.job} is wrong" for outcome in outcomes if not outcome.is_right]
+    found = wrong(outcomes)
     if of["dags_a_job"] > MOST_DAGS:
         found.append(f"{of['dags_a_job']} DAGs a job, promised are {MOST_DAGS}")
     if of["answer_median"] > MOST_ANSWER:

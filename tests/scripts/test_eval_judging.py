@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evals.judging import Call, Expected, faults, read_calls
+from evals.judging import Call, Expected, Holding, faults, read_calls
 
 
 def made(tool: str, *, error: str | None = None, reads: bool = False, **arguments: Any) -> Call:
@@ -78,6 +78,14 @@ def test_a_call_that_has_to_fail_must_have_failed():
 def test_texts_are_equal_but_for_spaces(channel: str, text: str, fits: bool):
     expected = wanted("chat:post", channel="ops", text="a: 1\nb: 2")
     assert expected.fits(made("chat:post", channel=channel, text=text, thread=None)) is fits
+
+
+def test_a_text_may_have_to_hold_some_parts_only():
+    expected = wanted("chat:post", text=Holding(("failed: ", "disk full")))
+    assert expected.fits(made("chat:post", text="It failed: error of db: disk full."))
+    assert not expected.fits(made("chat:post", text="failed: timeout"))
+    assert not expected.fits(made("chat:post"))
+    assert str(expected) == "chat:post(text=text with 'failed: ', 'disk full')"
 
 
 def test_the_log_begins_with_the_job(tmp_path: Path):

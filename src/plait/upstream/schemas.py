@@ -84,7 +84,9 @@ _TASK = _object(
             **_ANY_OBJECT,
             "description": "set, while, until (JMESPath on the output), every_s, max.",
         },
-        "trigger_rule": _text("all_success, all_done, one_failed, one_success, none_failed or always."),
+        "trigger_rule": _text(
+            "all_success, all_done, one_failed, one_success, none_failed or always."
+        ),
         "timeout_s": {
             "type": "number",
             "description": "Give up after this many seconds. Default 60.",
