@@ -20,6 +20,7 @@ from .guess import guessed
 from .older_drafts import modernized, pruned
 from .problems import nearest
 from .strict import Json, JsonObject, dumps, short
+from .summary import Summary
 
 Place: TypeAlias = "tuple[str | int, ...]"
 
@@ -175,10 +176,11 @@ class Schema:
 
     def parameters(self) -> str:
         """Format the parameters: `required: type, optional?: type`, the required ones first."""
+        summary = Summary(self.definition)
         required = [name for name in self.required if name in self.properties]
         names = [*required, *(name for name in self.properties if name not in required)]
         shown = [
-            f"{name}{'' if name in required else '?'}: {_type_name(self.properties[name])}"
+            f"{name}{'' if name in required else '?'}: {summary.type_name(self.properties[name])}"
             for name in names[:24]
         ]
         return ", ".join(shown) + (", …" if len(names) > 24 else "")
@@ -191,7 +193,7 @@ class Schema:
         match definition:
             case {"properties": {"result": dict(inner), **others}} if not others:
                 definition = inner
-        line = _shape(definition, 3)
+        line = Summary(self.definition).shape(definition)
         return "text" if line == "string" else line
 
     @cached_property
@@ -399,62 +401,3 @@ def _article(noun: str) -> str:
     if noun == "null":
         return noun
     return f"an {noun}" if noun[0] in "aeio" else f"a {noun}"
-
-
-def _type_name(schema: Json) -> str:
-    if not isinstance(schema, dict):
-        return "any"
-    match schema:
-        case {"enum": [*options]}:
-            names = [option if isinstance(option, str) else dumps(option) for option in options]
-            return "|".join(names[:8]) + ("|…" if len(names) > 8 else "")
-        case {"const": constant}:
-            return dumps(constant)
-        case {"type": "array", "items": items}:
-            return f"[{_type_name(items)}]"
-        case {"type": "object", "properties": dict()}:
-            return _shape(schema, 1)
-        case {"type": str(name)}:
-            return name
-        case {"type": [*names]}:
-            return "|".join(str(name) for name in names)
-        case {"anyOf": [*options]} | {"oneOf": [*options]}:
-            return "|".join(dict.fromkeys(_alternative(option) for option in options[:6]))
-        case {"$ref": str(target)}:
-            return target.rpartition("/")[2]
-    return "any"
-
-
-def _alternative(schema: Json) -> str:
-    """Name the type of one of several alternatives: with the constants that distinguish it, and
-    the types of the other members."""
-    match schema:
-        case {"properties": dict(properties)} if any(
-            isinstance(part, dict) and "const" in part for part in properties.values()
-        ):
-            fields = [f"{name}: {_type_name(part)}" for name, part in list(properties.items())[:8]]
-            return "{" + ", ".join(fields) + (", …" if len(properties) > 8 else "") + "}"
-    return _type_name(schema)
-
-
-def _shape(schema: Json, depth: int) -> str:
-    match schema:
-        case {"properties": dict(properties)}:
-            if not depth:
-                return "{…}"
-            fields = [_field(name, part, depth) for name, part in list(properties.items())[:16]]
-            return "{" + ", ".join(fields) + (", …" if len(properties) > 16 else "") + "}"
-        case {"type": "array", "items": items}:
-            return f"[{_shape(items, depth)}]"
-        case {"$ref": _} | {"type": "object"}:
-            return "{…}"
-    return _type_name(schema)
-
-
-def _field(name: str, schema: Json, depth: int) -> str:
-    match schema:
-        case {"properties": dict()} | {"type": "array", "items": {"properties": dict()}}:
-            return f"{name}: {_shape(schema, depth - 1)}"
-        case {"type": "array", "items": items}:
-            return f"{name}: [{_type_name(items)}]"
-    return name
