@@ -85,6 +85,16 @@ def bombs() -> dict[str, dict[str, Any]]:
                 task("a", "echo", arguments={"value": "${OUTPUT[big].x}" * 100_000}),
             ]
         },
+        "60 expressions over 30,000 numbers": {
+            "tasks": [
+                fill("big", "numbers", 0.06),
+                *(
+                    {"id": f"v{n}", "value": {"n": "${OUTPUT[big].v | group_by(@, &to_string(@))}"}}
+                    for n in range(60)
+                ),
+            ],
+            "return": ["v0"],
+        },
         "a document of a million values": {
             "tasks": [task("a", "echo", arguments={"value": [{}] * 1_000_000})]
         },

@@ -31,20 +31,37 @@ MADE_PER_UNIT = 10
 CHARS_PER_UNIT = 64
 BASE_MATCHING = 50_000_000
 MATCHING_PER_UNIT = 1_024
+MATCHING_PER_STEP = 32
+"""The looks of a pattern that take about as long as one step."""
+
+
+class Work:
+    """The steps that evaluations took, added up by whoever has to let others have their turn."""
+
+    __slots__ = ("steps",)
+
+    def __init__(self) -> None:
+        self.steps = 0
 
 
 class Budget:
     """The steps that may still be taken, and the units that may still be made. Beyond that it
     raises `ExpressionFailed`."""
 
-    __slots__ = ("_input", "_is_extended", "allowed", "made", "matching", "steps")
+    __slots__ = ("_given", "_input", "_is_extended", "allowed", "made", "matching", "steps")
 
     def __init__(self, input_: Callable[[], int]) -> None:
         self.steps = BASE_STEPS
         self.made = self.allowed = BASE_MADE
         self.matching = BASE_MATCHING
+        self._given = BASE_STEPS + BASE_MATCHING // MATCHING_PER_STEP
         self._input = input_
         self._is_extended = False
+
+    @property
+    def spent(self) -> int:
+        """The steps that were taken so far, those of patterns too."""
+        return self._given - self.steps - self.matching // MATCHING_PER_STEP
 
     def spend(self, steps: int) -> None:
         self.steps -= steps
@@ -76,6 +93,7 @@ class Budget:
             self.made += MADE_PER_UNIT * units
             self.allowed += MADE_PER_UNIT * units
             self.matching += MATCHING_PER_UNIT * units
+            self._given += (STEPS_PER_UNIT + MATCHING_PER_UNIT // MATCHING_PER_STEP) * units
         if self.made < 0:
             raise ExpressionFailed(
                 f"its result grows above the limit of {self.allowed:,} values",

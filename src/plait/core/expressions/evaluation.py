@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from ..values.problems import MAX_FIX_CHARS
 from ..values.strict import Json
-from .budget import size
+from .budget import Work, size
 from .closures import compiled, holding
 from .frame import Bindings, Frame
 from .functions import FUNCTIONS
@@ -56,21 +56,27 @@ class Expression:
         *,
         is_wrapped: bool = False,
         start: float | None = None,
+        work: Work | None = None,
     ) -> Json:
         """Evaluate it for *value*, which may be a wrapper `{"result": x}`, in a run that started at
         *start*, in seconds since 1970. Raises `ExpressionFailed`, or `ReferenceFailed` for a quoted
         text with a missing reference.
 
-        References without a value in *bindings* are null. The result may share parts with the
+        References without a value in *bindings* are null. The steps that it
+        takes are added to *work*. The result may share parts with the
         input, which is not changed.
         """
         frame = Frame(value, bindings or {}, start)
+        budget = frame.budget
         if is_wrapped and not self.reads_result and isinstance(value, dict):
             value = value["result"]
-        found: Json = self._run(value, frame)
-        if self._builds and isinstance(found, list | dict):
-            budget = frame.budget
-            budget.make(size([found], 2 * (budget.allowed - budget.made) + 10_000))
+        try:
+            found: Json = self._run(value, frame)
+            if self._builds and isinstance(found, list | dict):
+                budget.make(size([found], 2 * (budget.allowed - budget.made) + 10_000))
+        finally:
+            if work is not None:
+                work.steps += budget.spent
         return found
 
 

@@ -11,6 +11,7 @@ from ..tools.output import Output
 from ..values.strict import Json
 
 if TYPE_CHECKING:  # a start without a DAG does not need them
+    from ..expressions.budget import Work
     from ..expressions.evaluation import Expression
     from ..expressions.frame import Operand
     from ..expressions.nodes import Key
@@ -41,10 +42,13 @@ class Scope:
     arguments: Json = None
     """The arguments of the call whose answer a `repeat` reads."""
     ends: Ends | None = None
+    work: Work | None = None
+    """The work of the expressions that are evaluated in it is added to this."""
 
     def for_item(self, item: Json, index: int) -> Scope:
         """Return the scope for one item of a `for_each` task."""
-        return Scope(self.outputs, item, index, self.names, self.began, None, self.ends)
+        began, ends, work = self.began, self.ends, self.work
+        return Scope(self.outputs, item, index, self.names, began, None, ends, work)
 
     def end(self, about: str, id: str) -> Json:
         """Return the `STATUS` or the `ERROR` of the task *id*."""
@@ -68,7 +72,9 @@ def evaluated(
     for key in expression.references:
         if (operand := _operand(key, scope, names or scope.names or {})) is not None:
             bindings[key] = operand
-    return expression.evaluate(value, bindings, is_wrapped=is_wrapped, start=scope.began)
+    return expression.evaluate(
+        value, bindings, is_wrapped=is_wrapped, start=scope.began, work=scope.work
+    )
 
 
 def _operand(key: Key, scope: Scope, names: Mapping[str, str]) -> Operand | None:

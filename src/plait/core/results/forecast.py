@@ -179,7 +179,7 @@ def _answers(
 
 
 def _expected_calls(
-    key: Key, planned: PlannedTask, scope: Scope, max_items: int
+    key: Key, planned: PlannedTask, scope: Scope, max_items: int, *_: object
 ) -> tuple[list[TaskCall], Items | None]:
     """Make the calls of a task, with references as they are written: their values are unknown."""
     given = planned.task.arguments

@@ -3,7 +3,7 @@ filled in and checked, once or for each item, and the part of its output that is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from ...errors import (
@@ -34,15 +34,23 @@ MAX_COPIED_BYTES = 16 * 2**20
 """Most bytes of all the calls of one `for_each` task, where each has a text of its own."""
 MAX_SENT_BYTES = 256 * 2**20
 """Most bytes of all the calls of one `for_each` task."""
+BYTES_PER_STEP = 64
+"""The bytes of arguments that take about as long as one step of an expression."""
 MAX_COMPLAINTS = 5
 """Problems in the error of one call; the others are counted."""
 
 
 def calls_of(
-    key: Key, planned: PlannedTask, scope: Scope, max_items: int = MAX_ITEMS
+    key: Key,
+    planned: PlannedTask,
+    scope: Scope,
+    max_items: int = MAX_ITEMS,
+    items: Items | None = None,
+    is_enough: Callable[[], bool] = lambda: False,
 ) -> tuple[list[TaskCall], Items | None]:
     """Make the calls of *planned*, whose key is *key*, and its items if it has any: some may have
-    failed already. Raises `CallError` if no call can be made at all.
+    failed already. Where it *is_enough* for now, go on another time with these *items*. Raises
+    `CallError` if no call can be made at all.
     """
     template = planned.arguments
     if planned.items is None:
@@ -51,16 +59,19 @@ def calls_of(
         may_be_large = _may_be_large(template, scope)
         filled, gone, _ = _filled(planned, scope, may_be_large=may_be_large)
         return [TaskCall(key, planned, filled, left_out=gone)], None
-    values = items_of(planned, scope, max_items)
-    may_be_large = _may_be_large(template, scope, values)
-    items = Items(len(values))
-    items.values = values
-    calls = []
-    total = 0
+    if items is None:
+        values = items_of(planned, scope, max_items)
+        items = Items(len(values))
+        items.values = values
+    may_be_large = _may_be_large(template, scope, items.values)
+    calls: list[TaskCall] = []
     most = MAX_COPIED_BYTES if template.has_copies else MAX_SENT_BYTES
-    for index, value in enumerate(values):
+    first = items.looked_at
+    while (index := items.looked_at) < len(items.values) and not (index > first and is_enough()):
+        value = items.values[index]
+        items.looked_at += 1
         try:
-            if total > most:
+            if items.bytes > most:
                 raise OutputTooLarge(
                     f"the {'texts' if template.has_copies else 'arguments'} of all items hold more "
                     f"than {most:,} bytes",
@@ -72,7 +83,9 @@ def calls_of(
             items.errors.append((index, Failure.of(error)))
             items.left -= 1
         else:
-            total += size
+            items.bytes += size
+            if scope.work is not None:
+                scope.work.steps += size // BYTES_PER_STEP + len(template.found)
             place = Key(key.run, key.task, index, key.at)
             calls.append(TaskCall(place, planned, filled, value, gone))
     return calls, items

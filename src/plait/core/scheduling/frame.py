@@ -10,6 +10,7 @@ from collections import ChainMap
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
+from ..expressions.budget import Work
 from ..language.references import INDEX, ITEM
 from ..language.scope import Scope
 from ..planning.names import item_named
@@ -62,6 +63,7 @@ class Frame:
         "run",
         "states",
         "unsettled",
+        "work",
     )
 
     def __init__(
@@ -77,6 +79,8 @@ class Frame:
     ) -> None:
         self.run = run
         self.began: float | None = began if around is None else around.frame.began
+        self.work: Work = Work() if around is None else around.frame.work
+        """The work of the expressions of the run, since it was last looked at."""
         self.plan = plan
         self.around = around
         self.at: tuple[int, ...] = ()
@@ -153,7 +157,7 @@ class Frame:
         if index is None and self.around is not None:
             item, index = self.item, self.index
         outputs = self.visible(planned)
-        return Scope(outputs, item, index, planned.seen, self.began, ends=self)
+        return Scope(outputs, item, index, planned.seen, self.began, ends=self, work=self.work)
 
     @property
     def result_scope(self) -> Scope:
@@ -163,7 +167,8 @@ class Frame:
         sees_failures = planned.task.trigger_rule != "all_success"
         around = self.around.frame.outputs_seen(with_failures=sees_failures)
         outputs = ChainMap(self.outputs, *around)
-        return Scope(outputs, self.item, self.index, planned.seen, self.began, ends=self)
+        names = planned.seen
+        return Scope(outputs, self.item, self.index, names, self.began, ends=self, work=self.work)
 
     def status(self, id: str) -> str | None:
         """Return how the task *id* ended, here or around the group."""

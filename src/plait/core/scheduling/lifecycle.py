@@ -7,7 +7,7 @@ waited for it because of a conflict or a layer, is decided in turn.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Protocol
 
@@ -28,6 +28,10 @@ from .state import Items, TaskCall, TaskState
 from .tally import Tally
 from .usage import Usage
 
+STEPS_PER_CALL = 50
+"""The steps of expressions that take about as long as making a call."""
+PAUSE_S = 0.02
+"""The pause between steps with costly expressions: time for some calls of other clients."""
 MAX_CALLS_AT_ONCE = 2_000
 """About the most calls that one step makes: whoever drives the run does other things between."""
 MAX_NOTES = 20
@@ -38,7 +42,14 @@ class CallsOf(Protocol):
     """Makes the calls of a task whose dependencies have settled (`core/scheduling/calls.py`)."""
 
     def __call__(
-        self, key: Key, planned: PlannedTask, scope: Scope, max_items: int, /
+        self,
+        key: Key,
+        planned: PlannedTask,
+        scope: Scope,
+        max_items: int,
+        items: Items | None = None,
+        is_enough: Callable[[], bool] = ...,
+        /,
     ) -> tuple[list[TaskCall], Items | None]: ...
 
 
@@ -73,8 +84,11 @@ class Lifecycle:
         self._groups = Groups(self)
         self.room = MAX_CALLS_AT_ONCE
         """The number of calls that may still be made in this step."""
+        self._was_costly = False
+        """Whether expressions, rather than calls, have used up this step."""
         self.postponed: deque[tuple[Frame, str]] = deque()
-        """The tasks that are due, and left to the next step."""
+        """The tasks that are due, or have items that were not looked at, and are left to the next
+        step."""
         self._settled: deque[tuple[Frame, str]] = deque()
         """The tasks that have ended and whose dependents do not know it yet."""
 
@@ -88,13 +102,22 @@ class Lifecycle:
 
     def go_on(self, now: float) -> None:
         """Decide the tasks that were postponed, as far as one step may."""
-        while self.postponed and self.room > 0:
+        while self.postponed and not self._is_enough():
             frame, id = self.postponed.popleft()
-            if frame.may_decide(id):  # else it was stopped meanwhile
+            if frame.may_decide(id):
                 self._decide(frame, id, now)
+            elif not frame.states[id].status.is_final:  # else it was stopped meanwhile
+                self._go_on_with_items(frame, id, now)
+
+    def begin_step(self) -> float:
+        """Let the next step make as much as this one could. Gives the pause before it, in
+        seconds."""
+        pause_s = PAUSE_S if self._was_costly else 0.0
+        self.room, self._was_costly = MAX_CALLS_AT_ONCE, False
+        return pause_s
 
     def _decide_or_postpone(self, frame: Frame, id: str, now: float) -> None:
-        if self.room > 0:
+        if not self._is_enough():
             self._decide(frame, id, now)
         else:
             self.postponed.append((frame, id))
@@ -112,13 +135,14 @@ class Lifecycle:
                 begin(frame, planned, scope, now)
                 return
             if reason is None:
-                calls, items = self._calls(state.key, planned, scope, self.limits.max_items)
-                if (earlier := self.earlier_items.get(id)) is not None and items is not None:
+                earlier, most = self.earlier_items.get(id), self.limits.max_items
+                is_enough = self._is_enough if earlier is None else _is_never_enough
+                calls, items = self._calls(state.key, planned, scope, most, None, is_enough)
+                if earlier is not None and items is not None:
                     given = [(call.key.item or 0, call.item) for call in calls]
                     reusable = items_to_reuse(earlier, planned, scope.outputs, given)
                     calls = [call for call in calls if call.key.item not in reusable]
-                self.usage.add_calls(len(calls))
-                self.room -= len(calls)
+                self._add_calls(calls)
         except CallError as error:
             self._give_up(frame, id, error, Failure.of(error), now)
             return
@@ -133,6 +157,44 @@ class Lifecycle:
         if items is not None:
             self.reuse_items(reusable, state, items, now)
             self._look_at_items(calls, frame, id, items, now)
+
+    def _add_calls(self, calls: list[TaskCall]) -> None:
+        """Count *calls* of one task. Raises `LimitExceeded`."""
+        self.usage.add_calls(len(calls))
+        self.room -= len(calls)
+
+    def _is_enough(self) -> bool:
+        """Whether others are to have their turn before more is made in this step."""
+        work = self._root.work
+        if work.steps >= STEPS_PER_CALL:
+            self.room -= work.steps // STEPS_PER_CALL
+            self._was_costly = self.room <= 0
+            work.steps = 0
+        return self.room <= 0
+
+    def _go_on_with_items(self, frame: Frame, id: str, now: float) -> None:
+        """Look at the items of a task that were left to this step."""
+        planned, state = frame.plan.tasks[id], frame.states[id]
+        items, scope = state.items, frame.scope(planned)
+        assert items is not None
+        if planned.is_value:
+            self._make_items(frame, planned, items, now)
+            return
+        before = len(items.errors)
+        calls, _ = self._calls(
+            state.key, planned, scope, self.limits.max_items, items, self._is_enough
+        )
+        try:
+            self._add_calls(calls)
+        except CallError as error:
+            failure = Failure.of(error)
+            items.errors += [(call.key.item or 0, failure) for call in calls]
+            items.left -= len(calls)
+            calls = []
+        changed = [call for call in calls if call.left_out]
+        notes = self._notes_on(changed) if changed else ()
+        self.attempts.add(calls, frame, now)
+        self._look_at_items(calls, frame, id, items, now, before, notes)
 
     def _make(self, frame: Frame, planned: PlannedTask, scope: Scope, now: float) -> None:
         """Make the value of *planned*, or one for each of its items. Raises `CallError`."""
@@ -149,7 +211,20 @@ class Lifecycle:
         state.items = items = Items(len(values))
         items.values = values
         self.moves.task(state, Status.READY, now)
-        for index, value in enumerate(values):
+        self._make_items(frame, planned, items, now)
+
+    def _make_items(self, frame: Frame, planned: PlannedTask, items: Items, now: float) -> None:
+        """Make the values of the next *items*, or of all that are left."""
+        id, state, scope = planned.id, frame.states[planned.id], frame.scope(planned)
+        is_first = True
+        while items.looked_at < len(items.values):
+            if not is_first and self._is_enough():
+                self.postponed.append((frame, id))
+                return
+            is_first = False
+            index, value = items.looked_at, items.values[items.looked_at]
+            items.looked_at += 1
+            self.room -= 1
             try:
                 output = made(planned, scope.for_item(value, index))
                 self.keep(frame, output)
@@ -253,14 +328,25 @@ class Lifecycle:
             self.moves.item(state, index, Status.SUCCESS, now, output_bytes=output.size_bytes)
 
     def _look_at_items(
-        self, calls: list[TaskCall], frame: Frame, id: str, items: Items, now: float
+        self,
+        calls: list[TaskCall],
+        frame: Frame,
+        id: str,
+        items: Items,
+        now: float,
+        errors_before: int = 0,
+        notes: tuple[str, ...] = (),
     ) -> None:
+        """Move the items of *calls*, which are ready, and those that could not be made."""
         state = frame.states[id]
         for call in calls:
             assert call.key.item is not None
-            self.moves.item(state, call.key.item, Status.READY, now, call)
-        for index, error in items.errors:  # they could not be made
+            self.moves.item(state, call.key.item, Status.READY, now, call, notes=notes)
+            notes = ()
+        for index, error in items.errors[errors_before:]:
             self.moves.item(state, index, Status.FAILED, now, error=error)
+        if items.looked_at < len(items.values):
+            self.postponed.append((frame, id))
         if items.left == 0 or (items.errors and self.ends_at_failure(frame.plan.tasks[id])):
             self.end_items(frame, id, now)
 
@@ -504,3 +590,7 @@ class Lifecycle:
             case "fail_fast":
                 return f"{caused_by} failed, and fail_fast is on"
         return "the run was cancelled"
+
+
+def _is_never_enough() -> bool:
+    return False

@@ -22,7 +22,7 @@ from .earlier_items import EarlierItems
 from .events import Abort, Failure, Finished, Key, RunLimits, RunNotice, Sleep, Started, Status
 from .frame import Frame
 from .lanes import Urgency
-from .lifecycle import MAX_CALLS_AT_ONCE, CallsOf, Lifecycle
+from .lifecycle import CallsOf, Lifecycle
 from .moves import Moves
 from .retry import RetryBudgets
 from .state import TaskCall, outlines_of
@@ -254,13 +254,13 @@ class Run:
 
     def _advance(self, now: float) -> None:
         self._tasks.advance(now)
-        self._tasks.room = MAX_CALLS_AT_ONCE
+        pause_s = self._tasks.begin_step()
         if self.root.unsettled == 0:
             self._finish(now)
             return
         if self._tasks.postponed and not self._is_in_steps:
             self._is_in_steps = True
-            self.commands.append(Sleep(self._next_step, 0))
+            self.commands.append(Sleep(self._next_step, pause_s))
         if self.stopped_by is not None and self._cleanup_time not in self._sleeps:
             self._wake_no_more()
             self._sleep(self._cleanup_time, self.plan.dag.cleanup_s)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..planning.plan import Plan, PlannedTask
@@ -90,15 +89,19 @@ class TaskCall:
 class Items:
     """The state of the items of a `for_each` task."""
 
-    __slots__ = ("errors", "left", "outputs", "statuses", "values")
+    __slots__ = ("bytes", "errors", "left", "looked_at", "outputs", "statuses", "values")
 
     def __init__(self, count: int) -> None:
         self.outputs: list[Output | None] = [None] * count
         self.statuses = [Status.PENDING] * count
         self.errors: list[tuple[int, Failure]] = []
         self.left = count
-        self.values: Sequence[Json] = ()
+        self.values: list[Json] = []
         """The items themselves, where they are known."""
+        self.looked_at = 0
+        """The number of items, from the first, whose calls or values were made."""
+        self.bytes = 0
+        """The size of the arguments of those calls."""
 
     @property
     def has_success(self) -> bool:
