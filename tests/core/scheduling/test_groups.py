@@ -235,6 +235,31 @@ def test_a_failed_item_of_a_run_that_fails_fast_lets_the_others_clean_up():
     assert (played.run.is_done, played.run.status) == (True, "failed")
 
 
+def test_a_failed_item_of_a_run_that_fails_fast_leaves_nothing_of_the_others():
+    played = Played(group(for_each=[1, 2]), fail_fast=True)
+    played.answer("g[0].b", "B" * 50)
+    played.answer("g[1].b", ToolError("no"))
+    assert (played.run.is_done, played.run.usage.bytes) == (True, 0)
+
+
+def test_calls_that_became_ready_in_the_step_of_a_failure_were_never_in_line():
+    steps = [{"id": "b"}, {"id": "v", "value": "$ITEM.n"}]
+    played = Played(
+        {"id": "a"}, group(*steps, for_each="$OUTPUT[a]", value="$OUTPUT[v]", fail_fast=True)
+    )
+    played.answer("a", [{}])
+    assert (played.statuses["g"], played.ready, played.run.withdrawn) == ("failed", [], [])
+
+
+def test_once_the_run_only_cleans_up_a_failed_item_ends_no_others():
+    tidy = {"id": "tidy", "tasks": [{"id": "b", "for_each": [1, 2]}], "trigger_rule": "always"}
+    played = Played({"id": "bad"}, {**tidy, "depends_on": ["bad"]}, fail_fast=True)
+    played.answer("bad", ToolError("no"))
+    played.answer("tidy.b[0]", ToolError("no"))
+    played.answer("tidy.b[1]", "B")
+    assert [error.id for error in played.errors] == ["bad", "tidy.b[0]"]
+
+
 def test_a_group_without_items_cleans_up_and_is_cancelled():
     played = Played({"id": "g", "tasks": [{"id": "h", "tasks": LEASE_OF_ONE}]}, {"id": "z"})
     played.start()
