@@ -116,6 +116,21 @@ def test_the_end_of_a_task_is_a_dependency_and_rarely_known_to_vary() -> None:
     )
 
 
+def test_a_task_that_may_lose_items_has_an_error_though_it_succeeded() -> None:
+    lossy = {"id": "a", "tool": "s:any", "for_each": [1, 2], "on_item_failure": "skip"}
+    within = [{"id": "x", "tool": "s:any", "arguments": {"x": "$ERROR[a].items"}}]
+
+    def notes(*tasks: dict[str, Any]) -> list[str]:
+        return [*check(read_dag({"tasks": [lossy, *tasks]}), CATALOG, Policy()).notes]
+
+    assert notes({"id": "b", "value": "$ERROR[a].items"}, {"id": "g", "tasks": within}) == []
+    [note] = notes({"id": "b", "value": "$STATUS[a]"})
+    assert '$STATUS[a] is always "success"' in note
+    other = [{"id": "a", "tool": "s:any"}, {"id": "x", "value": "$ERROR[a].code"}]
+    [note] = notes({"id": "g", "tasks": other})
+    assert "$ERROR[a] is always null" in note
+
+
 def test_a_reference_in_a_key_or_an_escape_is_no_dependency() -> None:
     plan = planned({}, {"arguments": {"$OUTPUT[t0]": "$$OUTPUT[t9]"}, "literal": True})
     assert plan.layers == (("t0", "t1"),)

@@ -205,8 +205,9 @@ class Links:
             keys = [] if read is None else [key for key in read.references if key.task is not None]
             found += [(str(k), k.id) for k in keys if k.source is not Source.OUTPUT]
         for shown, id in found:
-            if not links.get(id, True):
-                always = '"success"' if shown.startswith("$STATUS") else "null"
+            is_status = shown.startswith("$STATUS")
+            if not links.get(id, True) and (is_status or id not in self.names.lenient):
+                always = '"success"' if is_status else "null"
                 self._notes.append(
                     f"{path}: it runs only if {id} succeeds, so {shown} is always {always}; write "
                     "trigger_rule: all_done, or one_failed to run after failures alone"

@@ -7,7 +7,7 @@ full stops between them (`close.comment`). References are bound to whole ids onc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..expressions.nodes import Key
@@ -30,12 +30,14 @@ class Names:
     """The ids of the groups around this level that no task hides."""
     items: Mapping[str, str] = field(default_factory=dict)
     """The whole ids of those of them that have items, by id; the innermost stands last."""
+    lenient: frozenset[str] = frozenset()
+    """The ids of the tasks that may succeed although items of theirs failed."""
 
     @classmethod
-    def of(cls, tasks: Iterable[Task]) -> Names:
+    def of(cls, tasks: Collection[Task]) -> Names:
         """Return the names of the tasks of a document."""
         ids = {task.id: task.id for task in tasks}
-        return cls(ids, frozenset(ids))
+        return cls(ids, frozenset(ids), lenient=_lenient(tasks))
 
     def within(self, group: Task) -> Names:
         """Return what the tasks of *group* may name."""
@@ -45,7 +47,8 @@ class Names:
         if group.for_each is not None:
             items[group.id] = f"{self.before}{group.id}"
         groups = (self.groups | {group.id}) - own.keys()
-        return Names({**self.ids, **own}, frozenset(own.values()), before, groups, items)
+        lenient = (self.lenient - own.keys()) | _lenient(group.tasks or ())
+        return Names({**self.ids, **own}, frozenset(own.values()), before, groups, items, lenient)
 
     @property
     def item_of(self) -> str | None:
@@ -125,3 +128,7 @@ def group_of(name: str) -> str | None:
     name."""
     kind, bracket, rest = name.partition("[")
     return rest[:-1] if bracket and kind in (ITEM, INDEX) else None
+
+
+def _lenient(tasks: Collection[Task]) -> frozenset[str]:
+    return frozenset([task.id for task in tasks if task.on_item_failure == "skip"])
