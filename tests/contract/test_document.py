@@ -714,3 +714,23 @@ async def test_an_argument_that_is_omit_or_whose_default_is_omit_is_left_out(hou
     }
     value = {"id": "v", "value": "$OMIT"}
     assert await house.refused(value) == {"tasks[0].value": "invalid_reference"}
+
+
+async def test_for_each_goes_over_an_object_and_over_json_text(house: House) -> None:
+    each = {"k": "$ITEM.key", "v": "$ITEM.value"}
+    result = await house.run(
+        task("a", counts={"x": 1, "y": {"z": 2}}),
+        task("b", **each) | {"for_each": "$OUTPUT[a].counts"},
+        task("c", **each) | {"for_each": {"p": "$OUTPUT[a].counts.x", "q": [3]}},
+        task("d", **each) | {"for_each": '{"r": 4}'},
+        task("e", v="$ITEM") | {"for_each": "[5, 6]"},
+        task("f", v="$ITEM") | {"for_each": {}},
+    )
+    assert result.outputs["b"] == [{"k": "x", "v": 1}, {"k": "y", "v": {"z": 2}}]
+    assert result.outputs["c"] == [{"k": "p", "v": 1}, {"k": "q", "v": [3]}]
+    assert result.outputs["d"] == [{"k": "r", "v": 4}]
+    assert result.outputs["e"] == [{"v": 5}, {"v": 6}]
+    assert result.outputs["f"] == []
+    wrong = {"for_each": {"p": {"text": "a"}, "q": {"txt": "b"}}}
+    say = {"id": "g", "tool": "s:say", "arguments": "$ITEM.value", **wrong}
+    assert await house.refused(say) == {"tasks[0].for_each.q.txt": "invalid_arguments"}

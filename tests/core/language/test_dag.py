@@ -137,7 +137,10 @@ def test_an_id_that_the_contract_forbids_is_refused(id: str) -> None:
         ({"arguments": [1]}, "arguments must be an object; it is [1]."),
         ({"depends_on": {}}, "depends_on must be a list; it is {}."),
         ({"depends_on": [[]]}, "depends_on[0] must be a string; it is []."),
-        ({"for_each": 5}, "for_each must be a list, or one reference to a list; it is 5."),
+        (
+            {"for_each": 5},
+            "for_each must be a list, an object, or one reference to either; it is 5.",
+        ),
         ({"select": []}, "select must be a string; it is []."),
         (
             {"when": "x" * 10_001},

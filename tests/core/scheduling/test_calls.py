@@ -81,9 +81,8 @@ def test_an_item_without_what_it_refers_to_fails_alone():
 @pytest.mark.parametrize(
     ("output", "max_items", "message"),
     [
-        ("text", 5, "for_each needs a list; $OUTPUT[a] is text"),
-        ({"n": 1}, 5, "for_each needs a list; $OUTPUT[a] is an object"),
-        (None, 5, "for_each needs a list; $OUTPUT[a] is null"),
+        ("text", 5, "for_each needs a list or an object; $OUTPUT[a] is text"),
+        (None, 5, "for_each needs a list or an object; $OUTPUT[a] is null"),
         ([1, 2, 3], 2, "for_each has 3 items; at most 2 are run"),
     ],
 )

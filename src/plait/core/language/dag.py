@@ -105,7 +105,7 @@ class Task(BaseModel):
     arguments: Arguments = Field(default_factory=dict)
     """One reference to an object may stand for all of them."""
     depends_on: Strings = ()
-    for_each: list[Any] | StrictStr | None = None
+    for_each: list[Any] | dict[StrictStr, Any] | StrictStr | None = None
     on_item_failure: Literal["fail", "skip"] = "fail"
     select: Annotated[StrictStr, Field(max_length=10_000)] | None = None
     when: Annotated[StrictStr, Field(max_length=10_000)] | None = None
@@ -514,7 +514,7 @@ def _is_usual(members: Mapping[str, Any]) -> bool:
         and isinstance(members.get("arguments", {}), dict)
         and isinstance(needs := members.get("depends_on", []), list)
         and _STR.issuperset(map(type, needs))
-        and not (isinstance(items, str) and items.lstrip().startswith("["))
+        and not (isinstance(items, str) and items.lstrip().startswith(("[", "{")))
         and "repeat" not in members
         and None not in members.values()
         and not ("on_item_failure" in members and items is None)

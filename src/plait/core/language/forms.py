@@ -53,7 +53,7 @@ HINTS = {
     "return": 'Send a list of ids, or ["*"] for all.',
     "when": 'Send a condition as text: "a.count > `0`". Leave out a task that must not run.',
     "retries": 'Send a number, or {"max": 3, "on": ["timeout"], "delay_s": 0.5}.',
-    "for_each": 'Send a list, or a reference to one: "$OUTPUT[id].items".',
+    "for_each": 'Send a list or an object, or a reference to one: "$OUTPUT[id].items".',
 }
 
 
@@ -163,7 +163,7 @@ def _expected(name: str, detail: ErrorDetails) -> str:
     limits = detail.get("ctx", {})
     match detail["type"]:
         case _ if name == "for_each":
-            return "a list, or one reference to a list"
+            return "a list, an object, or one reference to either"
         case "greater_than":
             return f"above {limits['gt']:g}"
         case "greater_than_equal":

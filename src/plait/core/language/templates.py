@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, cast
 
 from ...errors import ExpressionFailed, OutputTooLarge, ReferenceFailed
@@ -179,6 +179,25 @@ def _linked(reference: Reference) -> Iterator[Reference]:
                 yield Reference(str(key), text=str(key))
             else:
                 yield Reference(key.task, text=str(key), about=key.source)
+
+
+def items_in(value: Json) -> Json:
+    """Return the items of a `for_each` over *value*: those of an object are `{key, value}`."""
+    if not isinstance(value, dict):
+        return value
+    return [{"key": key, "value": part} for key, part in value.items()]
+
+
+def with_items(template: Template) -> Template:
+    """Return *template*, an object as `for_each`, as the list of its items."""
+    if not isinstance(template.value, dict):
+        return template
+    places = {key: (index, "value") for index, key in enumerate(template.value)}
+    fill = template.fill and tuple(
+        [((*places[str(place[0])], *place[1:]), part) for place, part in template.fill]
+    )
+    found = tuple([((*places[str(place[0])], *place[1:]), one) for place, one in template.found])
+    return replace(template, value=items_in(template.value), fill=fill, found=found)
 
 
 def is_one_reference(template: Template) -> bool:

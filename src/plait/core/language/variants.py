@@ -448,15 +448,16 @@ def _parse_arguments(spelling: Spelling, path: str, id: str | None) -> None:
 
 
 def _parse_items(spelling: Spelling, path: str) -> None:
-    """Read a list that came as JSON text: in the schemas of models a field has one type."""
+    """Read a list or an object that came as JSON text: in the schemas of models a field has one
+    type."""
     items = spelling.members.get("for_each")
-    if not isinstance(items, str) or not items.lstrip().startswith("["):
+    if not isinstance(items, str) or not items.lstrip().startswith(("[", "{")):
         return
     try:
         value, slips = near_json.read(items)
     except NotStrict:
         return  # the check says what it must be
-    if isinstance(value, list):
+    if isinstance(value, list | dict):
         spelling.members["for_each"] = value
         spelling.notes.append(f"{path} came as a JSON string; it was parsed")
         spelling.notes += corrections(path, slips)

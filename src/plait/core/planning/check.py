@@ -20,7 +20,7 @@ from ..language.lookalikes import (
     whole,
 )
 from ..language.references import BadPipe, BadReference, Reference, in_braces, parse
-from ..language.templates import Template, compile_value, is_one_reference
+from ..language.templates import Template, compile_value, is_one_reference, with_items
 from ..tools.catalog import Catalog, Tool
 from ..tools.policy import Policy, ToolPolicy
 from ..values.problems import (
@@ -161,7 +161,7 @@ class _Checker:
         items = self._items(task, path)
         if arguments.texts or arguments.keys or arguments.has_text_defaults:
             self._lookalikes(task, tool, arguments, f"{path}.{field}", items=has_items)
-        if items is not None and isinstance(task.for_each, list):
+        if items is not None and not isinstance(task.for_each, str):
             self._lookalikes(task, tool, items, f"{path}.for_each", items=False)
         if task.reads or task.writes:
             self._resources(task, path)
@@ -177,6 +177,7 @@ class _Checker:
         repeat = self._repeat(task, path)
         of_repeat = {} if repeat is None else dict(repeat.expressions())
         links = self.links.of(task, arguments, items, select, when, path, of_repeat)
+        items = None if items is None else with_items(items)
         seen: dict[str, str] | None = None
         names = self.links.names
         if names.before:
@@ -228,11 +229,12 @@ class _Checker:
 
     def _plan_group(self, task: Task, tasks: Sequence[Task], path: str) -> PlannedTask:
         items = self._items(task, path)
-        if items is not None and isinstance(task.for_each, list):
+        if items is not None and not isinstance(task.for_each, str):
             self._lookalikes(task, GROUP, items, f"{path}.for_each", items=False)
         select = self._expression(task.select, f"{path}.select", task, expression)
         when = self._expression(task.when, f"{path}.when", task, condition)
         links = self.links.of(task, Template(None), items, select, when, path)
+        items = None if items is None else with_items(items)
         seen = {id: self.ids[id] for id in links} | self._items_named((select, when))
         around = self.names
         with self.links.within(task) as outward:
@@ -485,7 +487,7 @@ class _Checker:
         value = task.for_each.strip() if isinstance(task.for_each, str) else task.for_each
         before = len(self.problems)
         template = self._template(value, path, task, items=bool(self.names.items))
-        if isinstance(value, list):
+        if not isinstance(value, str):
             if len(value) > self.max_items:
                 message = f"There are {len(value):,} items; at most {self.max_items:,} are run."
                 self._say(path, "limit_exceeded", message, "Split the list.", task.id)
@@ -496,7 +498,7 @@ class _Checker:
             self._say(
                 path,
                 "invalid_reference",
-                "for_each takes a list, or one reference to a list.",
+                "for_each takes a list, an object, or one reference to either.",
                 hint if fix is None else fix.advice,
                 task.id,
                 fix,

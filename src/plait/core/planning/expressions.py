@@ -30,7 +30,7 @@ from ..values.strict import Json, short
 from .filters import filter_meant
 from .flow import MAX_DEPTH, Flow
 from .names import item_named
-from .places import part_at
+from .places import part_at, place_of_item
 from .plan import PlannedTask
 from .repeats import arguments_of, expressions_of, joined
 from .shapes import shape_of
@@ -90,8 +90,10 @@ class Expressions:
                 continue
             for place, _ in template.fill or ():
                 text = part_at(template.value, place)
-                where = f"{path}.{field}{written(place)}"
-                self._report_pipes(planned, text, where, of_items=template is planned.items)
+                of_items = template is planned.items
+                at = place_of_item(planned.task, place) if of_items else place
+                where = f"{path}.{field}{written(at)}"
+                self._report_pipes(planned, text, where, of_items=of_items)
 
     def _report_pipes(self, planned: PlannedTask, text: str, path: str, *, of_items: bool) -> None:
         findings = self._read_pipes(planned, text, of_items)

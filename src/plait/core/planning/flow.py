@@ -20,9 +20,10 @@ from ..values.strict import Json, JsonObject
 from .ends import STATUS_SCHEMA, error_schema
 from .keywords import ANYTHING, MAX_OPTIONS, NOTHING, UNREAD, Forms, Part, required_of
 from .names import group_of, item_named
+from .places import fields_of
 from .plan import PlannedTask
 from .shapes import has_learned_parts, schema_of, schema_of_values
-from .types import MAX_STEPS, Fit, Path, Types, Walk, constant, united, walk, walk_output
+from .types import MAX_STEPS, Fit, Path, Types, Value, Walk, constant, united, walk, walk_output
 
 MAX_ROOM = 200_000
 """Most subschemas examined for one document; beyond that, types are unknown."""
@@ -32,6 +33,13 @@ MAX_VALUES = 1_000
 """Most items of a list that is written down of which the types are read."""
 UNCOUNTED = -1
 _INTEGER: Forms = ((Part({"type": "integer"}, {}),),)
+_MEMBER: JsonObject = {
+    "type": "object",
+    "properties": {"key": {"type": "string"}, "value": {}},
+    "required": ["key", "value"],
+    "additionalProperties": False,
+}
+"""An item of a `for_each` over an object."""
 _TEXT: Forms = ((Part({"type": "string"}, {}),),)
 _LIST: Forms = ((Part({"type": "array"}, {}),),)
 
@@ -296,7 +304,7 @@ class Flow:
         if planned.task.repeat is not None and planned.repeat is None:
             return _UNKNOWN  # an expression of it could not be read
         items = planned.task.for_each
-        count = None if items is None else len(items) if isinstance(items, list) else UNCOUNTED
+        count = None if items is None else UNCOUNTED if isinstance(items, str) else len(items)
         pages = planned.repeat is not None and planned.repeat.is_paging
         if planned.select is not None or not planned.makes_calls or pages:
             return self._output_of_select(planned, count)
@@ -388,18 +396,35 @@ class Flow:
         match items.fill:
             case (((), Reference() as reference),) if reference.last in (Missing.DEFAULT, []):
                 sources = [
-                    self._element_of(self._named(planned, link), link.path)
+                    self._element_of(planned, self._named(planned, link), link.path)
                     if link.pipe is None
-                    else self._element_of(self._of_pipe(planned, link, of_items=True), ())
+                    else self._element_of(planned, self._of_pipe(planned, link, of_items=True), ())
                     for link in reference.chain
                 ]
                 return Source(united([source.forms for source in sources]))
         return _UNKNOWN
 
-    def _element_of(self, source: Source, path: Path) -> Source:
+    def is_over_members(self, planned: PlannedTask, value: Value) -> bool:
+        """Return whether the `for_each` of *planned* goes over the members of *value*, an object:
+        not where that has one list, and no reference takes a key or a value, so the list is
+        meant."""
+        types = self.types()
+        kinds = {kind for form in value.forms for kind in types.kinds(form)}
+        if value.lists or "object" not in kinds or "array" in kinds:
+            return False
+        lists = [kind for kind in fields_of(types, value.forms).values() if "array" in kind]
+        return len(lists) != 1 or any(
+            one.path[0] in ("key", "value") if one.path else one.pipe is not None
+            for one in planned.arguments.references
+            if one.is_own_item
+        )
+
+    def _element_of(self, planned: PlannedTask, source: Source, path: Path) -> Source:
         if (found := self._elements.get((source, path))) is None:
             types = self.types()
             value = source.walk(types, path).value
+            if self.is_over_members(planned, value):
+                return Source(types.forms(Part(_MEMBER, {})))
             forms = (
                 value.forms
                 if value.lists == 1

@@ -19,6 +19,7 @@ from ..values.schema import Complaint, Place
 from ..values.strict import Json, JsonObject, NotStrict, measure
 from .fixes import fixed_argument
 from .omissions import left_out
+from .places import place_of_item
 from .plan import PlannedTask
 
 MAX_ITEMS = 1_000
@@ -210,7 +211,11 @@ class _ItemCheck:
     def _problem(
         self, index: int, place: Place, code: str, message: str, hint: str | None, fix: Fix | None
     ) -> Problem:
-        path = f"{self._path}.for_each{written((index, *place))}"
+        task = self._planned.task
+        if isinstance(task.for_each, dict) and place[:1] != ("value",):
+            fix = None  # it would change a key, or all of an item
+        where = written(place_of_item(task, (index, *place)))
+        path = f"{self._path}.for_each{where}"
         return Problem(path, code, message, hint, self._planned.id, fix)
 
 

@@ -29,6 +29,7 @@ from .places import (
     listed,
     location_of,
     part_at,
+    place_of_item,
     quoted,
     spelled,
     step_text,
@@ -76,7 +77,8 @@ class Mismatches:
 
     def _items(self, planned: PlannedTask, items: Template, path: str) -> None:
         for place, reference in [(place, link) for place, one in items.heads for link in one.chain]:
-            at = Location(planned, path + written(place), place, reference, reference.text)
+            where = path + written(place_of_item(planned.task, place))
+            at = Location(planned, where, place, reference, reference.text)
             if reference.pipe is not None:
                 self._path(at, self._flow.piece(planned, reference))
             judged = (
@@ -84,7 +86,10 @@ class Mismatches:
                 if place
                 else self._flow.list_(planned, reference)
             )
-            if place or judged.verdict is not Fit.WRONG or judged.walk.stopped is not None:
+            is_fit = judged.verdict is not Fit.WRONG or self._flow.is_over_members(
+                planned, judged.walk.value
+            )
+            if place or is_fit or judged.walk.stopped is not None:
                 self._path(at, judged)
             elif reference.is_guarded:
                 self._note(at, f"for_each takes a list; {at.shown} is {self._given(judged)}")

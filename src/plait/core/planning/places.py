@@ -49,6 +49,15 @@ def mentions(
                 yield f"{path}.{field}{written(place)}", reference.task, reference.is_guarded, text
 
 
+def place_of_item(task: Task, place: Place) -> Place:
+    """Return where *place* in the items of *task* stands in its `for_each`, which may be an
+    object."""
+    if not isinstance(task.for_each, dict) or not place:
+        return place
+    key = [*task.for_each][int(place[0])]
+    return (key, *place[2:])
+
+
 def part_at(value: Any, place: Place) -> Any:
     """Return the part of *value* at *place*, which must exist."""
     for step in place:

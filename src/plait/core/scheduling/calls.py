@@ -16,7 +16,7 @@ from ...errors import (
 )
 from ..language.references import FROM_TEXT, ITEM, Omitted
 from ..language.scope import Scope, evaluated
-from ..language.templates import MAX_ARGUMENT_BYTES, Template, value_of
+from ..language.templates import MAX_ARGUMENT_BYTES, Template, items_in, value_of
 from ..planning.omissions import left_out
 from ..planning.plan import PlannedTask
 from ..tools.catalog import Tool
@@ -107,9 +107,9 @@ def items_of(planned: PlannedTask, scope: Scope, most: int) -> list[Json]:
     """Return the values that the `for_each` of *planned* stands for, at most *most*. Raises
     `CallError`."""
     assert planned.items is not None
-    values = planned.items.resolve(scope)
+    values = items_in(planned.items.resolve(scope))
     if not isinstance(values, list):
-        message = f"for_each needs a list; {planned.task.for_each} is {_kind(values)}"
+        message = f"for_each needs a list or an object; {planned.task.for_each} is {_kind(values)}"
         raise ReferenceFailed(message, hint=FROM_TEXT if isinstance(values, str) else None)
     if len(values) > most:
         raise OutputTooLarge(

@@ -17,7 +17,7 @@ from ...errors import CallError
 from ..language.dag import Task
 from ..language.references import INDEX, OUTPUT, Reference
 from ..language.scope import Scope
-from ..language.templates import compile_value, follow
+from ..language.templates import compile_value, follow, items_in
 from ..planning.plan import PlannedTask
 from ..tools.output import Output
 from ..values.strict import Json, encode
@@ -149,7 +149,7 @@ def _value(reference: Reference, outputs: Mapping[str, Output]) -> bytes | None:
 def _earlier_values(earlier: EarlierItems) -> list[Json]:
     template, _ = compile_value(earlier.task.for_each)
     try:
-        values = template.resolve(Scope(earlier.outputs))
+        values = items_in(template.resolve(Scope(earlier.outputs)))
     except CallError:
         return []
     return values if isinstance(values, list) else []
