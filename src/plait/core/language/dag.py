@@ -501,12 +501,17 @@ class _Reader:
 
 
 _STR = frozenset({str})
+_PLAIN = frozenset({"id", "tool", "arguments"})
+"""The fields of most tasks."""
 _OF_OTHERS = OF_GROUPS | {"value", "tasks"}
 """The fields that a call has not."""
 
 
 def _is_usual(members: Mapping[str, Any]) -> bool:
     """Return whether a task has no variant spellings. Most have none and need no second look."""
+    if members.keys() == _PLAIN and isinstance(members["arguments"], dict):
+        id, tool = members["id"], members["tool"]
+        return isinstance(id, str) and isinstance(tool, str) and ":" in tool
     items = members.get("for_each")
     return (
         members.keys() <= TASK_FIELDS

@@ -172,8 +172,11 @@ class _Checker:
         if tool is not None and not task.is_value:
             arguments = self._arguments(task, tool, arguments, path)
             self._policy(task, tool, path)
-        select = self._expression(task.select, f"{path}.select", task, expression)
-        when = self._expression(task.when, f"{path}.when", task, condition)
+        select = when = None
+        if task.select is not None:
+            select = self._expression(task.select, f"{path}.select", task, expression)
+        if task.when is not None:
+            when = self._expression(task.when, f"{path}.when", task, condition)
         repeat = self._repeat(task, path)
         of_repeat = {} if repeat is None else dict(repeat.expressions())
         links = self.links.of(task, arguments, items, select, when, path, of_repeat)

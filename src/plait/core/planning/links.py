@@ -45,11 +45,14 @@ class Links:
         it; none does where `all_success` is written down. Impossible links are reported.
         *of_repeat* are the expressions of its `repeat`, by place."""
         links = self._written(task, arguments, items, path)
+        has_rule = "trigger_rule" in task.model_fields_set
+        if not (select or when or of_repeat or has_rule) and arguments.is_plain and items is None:
+            return links  # as most tasks
         read = {"select": select, "when": when}
         read |= {f"repeat.{place}": one for place, one in of_repeat.items()}
         self._link_expressions(task, read, links, path)
         self._note_rule(task, arguments, items, read, links, path)
-        is_strict = "trigger_rule" in task.model_fields_set and task.trigger_rule == "all_success"
+        is_strict = has_rule and task.trigger_rule == "all_success"
         return dict.fromkeys(links, False) if is_strict else links
 
     def of_value(self, group: Task, value: Template, path: str) -> dict[str, bool]:
