@@ -108,17 +108,19 @@ async def test_the_job_is_a_word_of_the_command_or_its_input(state: Path, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("command", "why"),
+    ("command", "longest_s", "why"),
     [
-        ("echo Done! {mcp_config}", None),
-        ("sh -c 'echo no key >&2; exit 3' {mcp_config}", "the program ended with 3: no key"),
-        ("no-such-program {mcp_config}", "the program did not start: "),
-        ("tail -f /dev/null {mcp_config}", "the program took more than 0.2 s"),
+        ("echo Done! {mcp_config}", 60, None),
+        ("sh -c 'echo no key >&2; exit 3' {mcp_config}", 60, "the program ended with 3: no key"),
+        ("no-such-program {mcp_config}", 60, "the program did not start: "),
+        ("tail -f /dev/null {mcp_config}", 0.2, "the program took more than 0.2 s"),
     ],
     ids=["claims", "fails", "missing", "hangs"],
 )
-async def test_what_a_program_says_does_not_do_a_job(command: str, why: str | None, state: Path):
-    model = Model(command, longest_s=0.2)
+async def test_what_a_program_says_does_not_do_a_job(
+    command: str, longest_s: float, why: str | None, state: Path
+):
+    model = Model(command, longest_s)
     [done] = await do_by_model([JOBS["book-room"]], "dag", model, state, NOW, nothing)
     assert not done.is_right
     assert [fault for fault in done.faults if fault.startswith("missing: calendar:create_event(")]
