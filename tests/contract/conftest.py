@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
+from plait.calls.cache import Cache
 from plait.core.results.result import RunResult
 from plait.core.scheduling.limits import Limits
 from plait.core.tools.policy import Policy, Rule
@@ -56,7 +57,7 @@ class House:
         limits = options.pop("limits", GatewayLimits(concurrency=Limits(options.pop("slots", 32))))
         return Gateway(
             self.servers,
-            self.servers,
+            Cache(self.servers),
             InMemoryRuns(),
             policy=Policy(rules, tuple(deny)),
             limits=limits,

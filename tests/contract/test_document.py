@@ -47,107 +47,6 @@ async def test_a_value_is_made_of_outputs_without_a_call(house: House) -> None:
     assert await house.refused(both) == {"tasks[0].value": "unknown_field"}
 
 
-async def test_a_group_is_a_dag_of_its_own_once_or_for_each_item(house: House) -> None:
-    steps = [task("b", x="$ITEM"), task("c", x="$OUTPUT[b].x", y="$OUTPUT[a].x")]
-    result = await house.run(
-        task("a", x=5),
-        {"id": "each", "for_each": [1, 2], "tasks": steps},
-        {"id": "once", "tasks": [task("b", x="$OUTPUT[a].x")], "value": {"n": "$OUTPUT[b].x"}},
-        **{"return": ["*"]},
-    )
-    assert result.outputs == {
-        "a": {"x": 5},
-        "each": [{"x": 1, "y": 5}, {"x": 2, "y": 5}],
-        "once": {"n": 5},
-    }
-
-
-async def test_each_item_goes_through_a_group_on_its_own(house: House) -> None:
-    """Item 1 is at its last step while item 0 is at its first."""
-    steps = [
-        task("first", "s:sleep", seconds="$ITEM", name="first $INDEX"),
-        task("last", "s:sleep", seconds=1, name="last $INDEX") | {"depends_on": ["first"]},
-    ]
-    await house.run({"id": "g", "for_each": [9, 1], "tasks": steps})
-    assert house.spans["last 1"][1] < house.spans["first 0"][1]
-
-
-async def test_errors_of_inner_tasks_carry_their_path(house: House) -> None:
-    steps = [task("ok", x="$ITEM"), task("bad", "s:fail")]
-    result = await house.run(
-        {"id": "g", "for_each": [1, 2], "tasks": steps, "value": "${OUTPUT[bad] ?? 0}"},
-        {"id": "h", "for_each": [1], "tasks": steps},
-        **{"return": ["*"]},
-    )
-    assert [error.id for error in result.errors] == ["g[0].bad", "g[1].bad", "h[0].bad"]
-    assert result.outputs == {"g": [0, 0], "h": [None]}
-    assert result.status == "partial"
-
-
-async def test_tasks_name_inner_tasks_with_their_item(house: House) -> None:
-    steps = [task("ok", x="$ITEM"), task("bad", "s:fail"), task("no", depends_on=["bad"])]
-    steps[2]["depends_on"] = steps[2]["arguments"].pop("depends_on")
-    one = {"id": "one", "tasks": [task("x"), task("y")]}
-    result = await house.run({"id": "g", "for_each": [1, 2], "tasks": steps}, one)
-    tasks: Any = result.document()["tasks"]
-    assert [(task["id"], task["tool"], task["status"]) for task in tasks] == [
-        ("g", "group", "failed"),
-        ("g[0].ok", "s:echo", "success"),
-        ("g[0].bad", "s:fail", "failed"),
-        ("g[0].no", "s:echo", "skipped"),
-        ("g[1].ok", "s:echo", "success"),
-        ("g[1].bad", "s:fail", "failed"),
-        ("g[1].no", "s:echo", "skipped"),
-        ("one", "group", "success"),
-        ("one.x", "s:echo", "success"),
-        ("one.y", "s:echo", "success"),
-    ]
-    assert [one["counts"] for one in tasks[0]["inner"]] == [
-        {"success": 2}, {"failed": 2}, {"skipped": 2}
-    ]  # fmt: skip
-    assert "inner" not in tasks[7]
-
-
-async def test_tasks_are_named_if_anything_in_a_group_failed_or_all_of_them_on_demand(
-    house: House,
-) -> None:
-    group = {"id": "g", "tasks": [task("a"), task("bad", "s:fail")], "value": "${OUTPUT[bad] ?? 1}"}
-    assert "tasks" in (await house.run(group)).document()
-    well = await house.run({"id": "g", "for_each": [1], "tasks": [task("a")]}, detail="full")
-    assert "tasks" not in well.document()
-    tasks: Any = well.document("full")["tasks"]
-    assert [task["id"] for task in tasks] == ["g", "g[0].a"]
-
-
-async def test_items_of_a_group_that_succeeded_are_reused(house: House) -> None:
-    steps = [task("b", x="$ITEM"), task("c", "s:flaky", times=1, key="$ITEM")]
-    document = {"tasks": [{"id": "g", "for_each": ["k", "l"], "tasks": steps}]}
-    async with house.gateway() as gateway:
-        house.failures["k"] = 5  # it has failed before, and works now
-        first = await gateway.execute(document)
-        assert first.outputs == {"g": [{"b": {"x": "k"}, "c": {"tries": 6}}, None]}
-        before = len(house.servers.calls)
-        again = await gateway.execute({**document, "resume_from": first.run_id})
-    kept = {"b": {"x": "k"}, "c": {"tries": 6}}
-    assert again.outputs == {"g": [kept, {"b": {"x": "l"}, "c": {"tries": 2}}]}
-    assert len(house.servers.calls) == before + 2
-
-
-async def test_a_call_that_may_not_be_made_twice_is_not_repeated_with_its_item(
-    house: House,
-) -> None:
-    steps = [
-        task("w", "files:write", path="$ITEM"),
-        task("c", "s:fail") | {"depends_on": ["w"]},
-    ]
-    document = {"tasks": [{"id": "g", "for_each": ["k"], "tasks": steps}]}
-    async with house.gateway() as gateway:
-        first = await gateway.execute(document)
-        with pytest.raises(InvalidDag, match="not known to be safe to call twice"):
-            await gateway.execute({**document, "resume_from": first.run_id})
-    assert house.called == ["files:write", "s:fail"]
-
-
 async def test_return_defaults_to_the_leaves_and_star_is_all(house: House) -> None:
     tasks = task("a", x=1), task("b", x="$OUTPUT[a].x"), task("c") | {"depends_on": ["b"]}
     assert list((await house.run(*tasks)).outputs) == ["c"]
@@ -364,27 +263,6 @@ async def test_on_item_failure_skip_succeeds_if_at_least_one_item_does(house: Ho
         again = await gateway.execute({**document, "resume_from": first.run_id})
     assert again.outputs["after"] == {"x": [{"tries": 2}, {"tries": 2}]}
     assert (again.status, house.failures) == ("success", {"k": 2, "l": 2})
-
-
-async def test_a_group_that_lost_items_is_reused_where_it_is_not_sent_again(house: House) -> None:
-    steps = [
-        task("w", "files:write", path="$ITEM"),
-        task("c", "s:flaky", key="$ITEM") | {"depends_on": ["w"]},
-    ]
-    some = {"id": "g", "for_each": ["k", "l"], "on_item_failure": "skip", "tasks": steps}
-    async with house.gateway() as gateway:
-        house.failures["k"] = 1
-        first = await gateway.execute({"tasks": [some, task("bad", "s:fail")]})
-        with pytest.raises(InvalidDag, match="Leave g out: it succeeded") as refused:
-            await gateway.execute({"tasks": [some], "resume_from": first.run_id})
-        assert refused.value.problems[0].code == "not_repeatable"
-        document = {"tasks": [task("bad", x="$OUTPUT[g]")], "resume_from": first.run_id}
-        again = await gateway.execute(document)
-        with pytest.raises(InvalidDag, match="not known to be safe to call twice"):
-            await gateway.execute({"tasks": [some], "resume_from": again.run_id})
-    assert again.outputs == {"bad": {"x": [{"tries": 2}, None]}}
-    assert [(error.id, error.index) for error in again.errors] == [("g", 1)]
-    assert house.called.count("files:write") == 2
 
 
 async def test_items_that_are_written_down_are_checked_before_anything_runs(house: House) -> None:

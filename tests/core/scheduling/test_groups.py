@@ -304,6 +304,14 @@ def test_a_call_in_a_group_is_as_urgent_as_what_follows_from_it():
     assert played.run.urgency(alone)[1] == -1.0
 
 
+def test_the_priorities_of_all_groups_around_a_call_are_its_own_too():
+    inner = {"id": "h", "priority": 2, "tasks": [{"id": "b", "priority": -0.5}]}
+    played = Played(group(inner, for_each=[1], priority=1), {"id": "y", "priority": 2})
+    [nested, alone] = played.run.ready
+    assert played.run.urgency(nested)[0] == -2.5
+    assert played.run.urgency(alone)[0] == -2
+
+
 def test_conditions_and_rules_hold_for_a_group():
     played = Played(
         {"id": "a"},

@@ -58,6 +58,7 @@ class Frame:
         "outputs",
         "partial",
         "plan",
+        "priority",
         "ready",
         "rest_s",
         "run",
@@ -92,9 +93,12 @@ class Frame:
         """The outputs that references see, of the tasks that succeeded here."""
         self.rest_s = 0.0
         """The expected time of the longest chain behind its group."""
+        self.priority = 0.0
+        """The sum of the priorities of the groups around it."""
         if around is not None:
             frame, id, index = around
             self.at, self.item, self.index = frame.at, frame.item, frame.index
+            self.priority = frame.priority + frame.plan.tasks[id].task.priority
             self.rest_s = frame.rest_s + frame.plan.remaining[id] - frame.plan.costs[id]
             if index is not None:
                 self.at, self.item, self.index = (*frame.at, index), item, index

@@ -161,7 +161,7 @@ class Run:
             if not key.at
             else (planned.index, *key.at, key.item or 0)
         )
-        return (-planned.task.priority, -remaining, self._number, *place)
+        return (-(planned.task.priority + frame.priority), -remaining, self._number, *place)
 
     def accesses(self, call: TaskCall) -> Accesses | None:
         """Return the resources that the call of *call* accesses; None if absent."""
