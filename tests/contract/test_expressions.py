@@ -442,6 +442,14 @@ async def test_one_that_was_computed_fails_its_task_alone(house: House) -> None:
     assert result.outputs["c"] == {"x": 1}
 
 
+async def test_a_when_that_is_only_true_or_false_is_a_note(house: House) -> None:
+    result = await house.run(task("a") | {"when": "false"}, task("b") | {"when": "true"})
+    assert result.notes == (
+        "tasks[0].when: it is never true: the task never runs (at character 1)",
+        "tasks[1].when: it is always true: the task needs no when (at character 1)",
+    )
+
+
 async def test_regular_expressions_take_linear_time(house: House) -> None:
     """This one would take for ever where each way is tried."""
     result = await house.run(task("a", x="a" * 5_000) | {"select": "matches(x, '^(a|a)*(a*)*b$')"})

@@ -126,11 +126,21 @@ def test_a_condition_that_cannot_mean_what_it_says_is_refused_with_its_fix(
         "check.ok && !check.err",
         "check.state == '$OUTPUT[check].state'",
         "check.err == null",
-        "`true`",
     ],
 )
 def test_a_right_condition_is_taken_without_a_note(when: str) -> None:
     assert planned(CHECK, deploy(when, "check")).notes == ()
+
+
+@table(
+    ("when", "note"),
+    [
+        ("false", "it is never true: the task never runs (at character 1)"),
+        ("`true`", "it is always true: the task needs no when (at character 1)"),
+    ],
+)
+def test_a_condition_that_is_only_a_switch_is_noted(when: str, note: str) -> None:
+    assert planned(CHECK, deploy(when, "check")).notes == (f"tasks[1].when: {note}",)
 
 
 def test_a_dotted_id_is_one_name_in_double_quotes() -> None:

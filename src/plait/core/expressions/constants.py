@@ -77,6 +77,14 @@ class Constants:
             case Compare():
                 self._check_choice(node)
 
+    def note_switch(self, tree: Node) -> None:
+        """Note that the whole condition *tree* of a task is decided by a `true` or `false`."""
+        if (ends := _decided(tree)) is not None and len(self.findings) == 0:
+            message = "it is always true: the task needs no when"
+            if not ends:
+                message = "it is never true: the task never runs"
+            self.findings.say(tree.start, tree.end, message, is_note=True)
+
     def is_constant(self, node: Node) -> bool:
         """Return whether *node* reads neither the value, nor a reference, nor the time."""
         match node:
@@ -185,6 +193,21 @@ def _is_switch(node: Node) -> bool:
     while isinstance(node, Not):
         node = node.operand
     return isinstance(node, Literal) and isinstance(node.value, bool)
+
+
+def _decided(node: Node) -> bool | None:
+    """Return what the switches in *node* make of it; None if they leave it open."""
+    match node:
+        case Literal(value=bool(value)):
+            return value
+        case Not(operand=operand):
+            inner = _decided(operand)
+            return None if inner is None else not inner
+        case And(items=items) | Or(items=items):
+            ends = isinstance(node, Or)
+            parts = {_decided(item) for item in items}
+            return ends if ends in parts else None if None in parts else not ends
+    return None
 
 
 def _is_like(node: Node, value: object) -> bool:

@@ -99,6 +99,7 @@ def read_condition(
     reader.check_references(expression)
     scope = Scope(object_of(dependencies), is_tasks=True)
     reader.constants.check(expression.tree, scope)
+    reader.constants.note_switch(expression.tree)
     result = reader.read(expression.tree, scope)
     return Reading(result, reader.findings.in_order())
 
