@@ -450,6 +450,49 @@ async def test_a_when_that_is_only_true_or_false_is_a_note(house: House) -> None
     )
 
 
+@pytest.mark.parametrize("select", ["rows[?archvied == true].id", "rows[?!archvied].id"])
+async def test_a_path_of_a_filter_that_no_element_has_is_a_note_and_fails_what_feeds_a_change(
+    house: House, select: str
+) -> None:
+    rows = [{"id": "1", "archived": True}, {"id": "2", "archived": False}]
+    listed = task("list", rows=rows) | {"select": select}
+    result = await house.run(listed, task("b", x="$OUTPUT[list]"))
+    assert result.status == "success"
+    [note] = result.notes
+    there = "no element has archvied; elements have id, archived"
+    assert note.startswith(f"tasks.list.select: {there}. Did you mean archived?")
+    result = await house.run(
+        listed,
+        {"id": "v", "value": {"ids": "$OUTPUT[list]"}},
+        task("say", "s:say", text="$ITEM") | {"for_each": "$OUTPUT[v].ids"},
+        task("b", x="$OUTPUT[list]"),
+    )
+    [failed, *skipped] = result.errors
+    assert (failed.id, failed.code) == ("list", "invalid_expression")
+    assert failed.message == f"select: {there}"
+    assert failed.hint is not None
+    assert "not_null(archvied, null)" in failed.hint
+    assert {error.id for error in skipped} == {"v", "say", "b"}
+    assert "s:say" not in house.called
+
+
+async def test_a_change_with_such_a_filter_in_its_arguments_is_not_sent(house: House) -> None:
+    text = "old: ${OUTPUT[list].rows | [?archvied].id}"
+    rows = task("list", rows=[{"id": "1", "archived": True}])
+    result = await house.run(rows, task("say", "s:say", text=text))
+    assert [(error.id, error.code) for error in result.errors] == [("say", "invalid_expression")]
+    assert "s:say" not in house.called
+
+
+async def test_not_null_says_that_elements_may_lack_a_path(house: House) -> None:
+    listed = task("list", rows=[{"id": "1"}, {"id": "2"}])
+    listed |= {"select": "rows[?!not_null(archived, null)].id"}
+    say = task("say", "s:say", text="$ITEM") | {"for_each": "$OUTPUT[list]"}
+    result = await house.run(listed, say)
+    assert (result.status, result.notes) == ("success", ())
+    assert result.outputs == {"say": [{"said": "1"}, {"said": "2"}]}
+
+
 async def test_regular_expressions_take_linear_time(house: House) -> None:
     """This one would take for ever where each way is tried."""
     result = await house.run(task("a", x="a" * 5_000) | {"select": "matches(x, '^(a|a)*(a*)*b$')"})

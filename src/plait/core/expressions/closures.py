@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..values.strict import Json
+from .absences import Absences, lookups_of
 from .budget import Budget, equal, is_number, is_true
 from .calls import check_call
 from .frame import Frame, Run
@@ -189,7 +190,7 @@ def _projection(node: Projection) -> Run:
         assert node.condition is not None
         return _filter(
             base,
-            compiled(node.condition),
+            node.condition,
             None if is_whole else rest,
             weight + sum(1 for _ in walk(node.condition)),
         )
@@ -243,12 +244,16 @@ def _flat(items: list[Any], budget: Budget) -> list[Any]:
     return made
 
 
-def _filter(base: Run, condition: Run, rest: Run | None, weight: int) -> Run:
+def _filter(base: Run, asked: Node, rest: Run | None, weight: int) -> Run:
+    condition, look = compiled(asked), _look(asked, weight)
+
     def run(value: Any, frame: Frame) -> Any:
         items = base(value, frame)
         if type(items) is not list:
             return None
         frame.budget.spend(1 + len(items) * weight)
+        if look is not None and frame.absences is not None and items:
+            look(items, frame, frame.absences)
         kept = []
         for item in items:
             if (held := condition(item, frame)) is True or (held is not False and is_true(held)):
@@ -259,6 +264,29 @@ def _filter(base: Run, condition: Run, rest: Run | None, weight: int) -> Run:
         return kept
 
     return run
+
+
+def _look(condition: Node, weight: int) -> Callable[[list[Any], Frame, Absences], None] | None:
+    """Return what finds the paths of *condition* that no element has; None if it has no path. It
+    mostly looks at the first element alone."""
+    lookups = lookups_of(condition)
+    if not lookups:
+        return None
+    guarded = [(one, [compiled(guard) for guard in one.guards]) for one in lookups]
+
+    def look(items: list[Any], frame: Frame, absences: Absences) -> None:
+        for lookup, guards in guarded:
+            if lookup in absences.seen:
+                continue
+            if any(type(item) is not dict or lookup.is_in(item) for item in items):
+                absences.seen.add(lookup)
+                continue
+            if guards:
+                frame.budget.spend(len(items) * weight)
+            if any(all(is_true(guard(item, frame)) for guard in guards) for item in items):
+                absences.miss(lookup, items)
+
+    return look
 
 
 def _selection(runs: list[Run], is_step: bool) -> Run:

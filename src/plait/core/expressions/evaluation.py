@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from ..values.problems import MAX_FIX_CHARS
 from ..values.strict import Json
+from .absences import Absences, lookups_of
 from .budget import Work, size
 from .closures import compiled, holding
 from .frame import Bindings, Frame
@@ -23,7 +24,16 @@ _BUILDERS = (Selection, Members, Projection, Call)
 class Expression:
     """An expression that was read: its tree, its references, and how to evaluate it."""
 
-    __slots__ = ("_builds", "_run", "reads_result", "reads_start", "references", "text", "tree")
+    __slots__ = (
+        "_builds",
+        "_run",
+        "has_lookups",
+        "reads_result",
+        "reads_start",
+        "references",
+        "text",
+        "tree",
+    )
 
     def __init__(
         self, text: str, tree: Node, *, of_tasks: bool = False, is_test: bool = False
@@ -44,6 +54,13 @@ class Expression:
             for node in nodes
         )
         """Whether it gives something else in a run that starts at another time."""
+        self.has_lookups = any(
+            isinstance(node, Projection)
+            and node.condition is not None
+            and lookups_of(node.condition)
+            for node in nodes
+        )
+        """Whether it has filters that look up paths in elements, which may be absent."""
         self._run = holding(evaluated) if is_test else compiled(evaluated)
 
     def __repr__(self) -> str:
@@ -57,16 +74,17 @@ class Expression:
         is_wrapped: bool = False,
         start: float | None = None,
         work: Work | None = None,
+        absences: Absences | None = None,
     ) -> Json:
         """Evaluate it for *value*, which may be a wrapper `{"result": x}`, in a run that started at
-        *start*, in seconds since 1970. Raises `ExpressionFailed`, or `ReferenceFailed` for a quoted
-        text with a missing reference.
+        *start*, in seconds since 1970. Paths of filters that no element has are added to
+        *absences*. Raises `ExpressionFailed`, or `ReferenceFailed` for a quoted text with a missing
+        reference.
 
-        References without a value in *bindings* are null. The steps that it
-        takes are added to *work*. The result may share parts with the
-        input, which is not changed.
+        References without a value in *bindings* are null. The steps that it takes are added to
+        *work*. The result may share parts with the input, which is not changed.
         """
-        frame = Frame(value, bindings or {}, start)
+        frame = Frame(value, bindings or {}, start, absences)
         budget = frame.budget
         if is_wrapped and not self.reads_result and isinstance(value, dict):
             value = value["result"]

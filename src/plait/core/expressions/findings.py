@@ -14,6 +14,8 @@ class Findings:
         self.text = text
         self.covered: set[int] = set()
         """The names that a finding is about already, by identity."""
+        self.known: set[int] = set()
+        """The places of the names that are known to be there, or to be optional."""
         self._found: list[Finding] = []
 
     def __len__(self) -> int:

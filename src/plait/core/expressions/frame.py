@@ -4,12 +4,15 @@ still spend."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ..values.strict import Json
 from .budget import Budget, size
 from .nodes import Key
 from .patterns import STEPS_TO_COMPILE, Pattern, pattern
+
+if TYPE_CHECKING:  # it names functions, which are made of frames
+    from .absences import Absences
 
 MAX_PATTERNS = 16
 """Most patterns that one evaluation has at hand."""
@@ -30,10 +33,18 @@ MISSING = Operand(None)
 class Frame:
     """One evaluation."""
 
-    __slots__ = ("_patterns", "bindings", "budget", "start")
+    __slots__ = ("_patterns", "absences", "bindings", "budget", "start")
 
-    def __init__(self, value: Any, bindings: Bindings, start: float | None = None) -> None:
+    def __init__(
+        self,
+        value: Any,
+        bindings: Bindings,
+        start: float | None = None,
+        absences: Absences | None = None,
+    ) -> None:
         self.bindings = bindings
+        self.absences = absences
+        """The paths of filters that no element had, if anyone asks for them."""
         self.budget = Budget(
             lambda: size([value, *[operand.value for operand in bindings.values()]])
         )

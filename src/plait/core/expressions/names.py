@@ -64,6 +64,7 @@ class Names:
         shape, name = scope.shape, node.name
         there = shape.has(name)
         if there is There.YES:
+            self._findings.known.add(node.start)
             return looked_through(shape.member(name)) if scope.is_tasks else shape.member(name)
         if scope.is_tasks:
             found = self.task_of(node, node, scope, compared=compared)

@@ -63,6 +63,8 @@ class Reading(NamedTuple):
 
     shape: Shape
     findings: tuple[Finding, ...]
+    known: frozenset[int] = frozenset()
+    """The places of the names that are known to be there, or to be optional."""
 
 
 def read(
@@ -85,7 +87,7 @@ def read(
     check = reader.constants.check if is_test else reader.constants.check_select
     check(expression.tree, scope)
     result = reader.read(expression.tree, scope)
-    return Reading(result, reader.findings.in_order())
+    return reader.reading(result)
 
 
 def read_condition(
@@ -101,7 +103,7 @@ def read_condition(
     reader.constants.check(expression.tree, scope)
     reader.constants.note_switch(expression.tree)
     result = reader.read(expression.tree, scope)
-    return Reading(result, reader.findings.in_order())
+    return reader.reading(result)
 
 
 class _Reader:
@@ -125,6 +127,9 @@ class _Reader:
         self._own = Key(Source.OUTPUT, own) if own is not None else None
         self._safe: set[int] = set()
         """The nodes that need no parentheses around a pipe."""
+
+    def reading(self, shape: Shape) -> Reading:
+        return Reading(shape, self.findings.in_order(), frozenset(self.findings.known))
 
     def check_references(self, expression: Expression) -> None:
         if all(key in self._references for key in expression.references):

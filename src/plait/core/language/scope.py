@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ..tools.output import Output
 from ..values.strict import Json
 
 if TYPE_CHECKING:  # a start without a DAG does not need them
+    from ..expressions.absences import Absence
     from ..expressions.budget import Work
     from ..expressions.evaluation import Expression
     from ..expressions.frame import Operand
@@ -25,6 +26,15 @@ class Ends(Protocol):
 
     def error(self, id: str) -> Json:
         """Return why a task did not succeed: its code and message, and those of its items."""
+
+
+class Lacking(NamedTuple):
+    """The place of a path that no element had."""
+
+    where: str
+    """The field with the expression, or the reference with it."""
+    name: tuple[str, int]
+    """The text of the expression, and the place of the last name of the path in it."""
 
 
 @dataclass(slots=True)
@@ -44,6 +54,8 @@ class Scope:
     ends: Ends | None = None
     work: Work | None = None
     """The work of the expressions that are evaluated in it is added to this."""
+    absences: dict[Lacking, Absence] | None = None
+    """The paths of filters that no element had, in what was evaluated here."""
 
     def for_item(self, item: Json, index: int) -> Scope:
         """Return the scope for one item of a `for_each` task."""
@@ -56,6 +68,11 @@ class Scope:
             return None
         return self.ends.status(id) if about == "STATUS" else self.ends.error(id)
 
+    def add(self, absences: Mapping[Lacking, Absence] | None) -> None:
+        """Add the *absences* of a part of it, such as an item."""
+        if absences:
+            self.absences = {**absences, **(self.absences or {})}
+
 
 def evaluated(
     expression: Expression,
@@ -64,17 +81,33 @@ def evaluated(
     names: Mapping[str, str] | None = None,
     *,
     is_wrapped: bool = False,
+    where: str = "",
 ) -> Json:
-    """Evaluate *expression* for *value*, which may be a wrapper `{"result": x}`, with its
-    references bound in *scope*, by *names* if it has some of its own. Raises `ExpressionFailed` or
+    """Evaluate *expression*, which stands in *where*, for *value*, which may be a wrapper
+    `{"result": x}`, with its references bound in *scope*, by *names* if it has some of its own.
+    Paths of filters that no element has are added to *scope*. Raises `ExpressionFailed` or
     `ReferenceFailed`."""
     bindings: dict[Key, Operand] = {}
     for key in expression.references:
         if (operand := _operand(key, scope, names or scope.names or {})) is not None:
             bindings[key] = operand
-    return expression.evaluate(
-        value, bindings, is_wrapped=is_wrapped, start=scope.began, work=scope.work
+    if not expression.has_lookups:
+        return expression.evaluate(
+            value, bindings, is_wrapped=is_wrapped, start=scope.began, work=scope.work
+        )
+    from ..expressions.absences import Absences
+
+    absences = Absences()
+    found = expression.evaluate(
+        value,
+        bindings,
+        is_wrapped=is_wrapped,
+        start=scope.began,
+        work=scope.work,
+        absences=absences,
     )
+    scope.add({Lacking(where, (expression.text, one.position)): one for one in absences.found()})
+    return found
 
 
 def _operand(key: Key, scope: Scope, names: Mapping[str, str]) -> Operand | None:

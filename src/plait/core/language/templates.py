@@ -265,7 +265,10 @@ def _piped(
     """Put *value* through the expression of *reference*. Raises `ExpressionFailed`, or
     `ReferenceFailed` for a quoted text with a missing reference."""
     try:
-        return evaluated(pipe.expression, value, scope, pipe.names, is_wrapped=is_wrapped)
+        where = reference.text
+        return evaluated(
+            pipe.expression, value, scope, pipe.names, is_wrapped=is_wrapped, where=where
+        )
     except (ExpressionFailed, ReferenceFailed) as error:
         raise type(error)(f"{reference.text}: {error.message}", hint=error.hint) from None
 

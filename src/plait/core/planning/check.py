@@ -38,6 +38,7 @@ from ..values.problems import (
 )
 from ..values.schema import Complaint
 from ..values.strict import Json, short
+from .effects import note_effects
 from .expressions import Expressions
 from .fixes import fixed_argument
 from .flow import Flow, LearnedShape
@@ -110,7 +111,9 @@ def check(
         problems = with_strays_moved(checker.problems, reading.strays, catalog)
         raise InvalidDag(with_one_fix_a_place(problems), checker.notes)
     kept = {id for id, task in (reused or {}).items() if not task.is_sent}
-    return lay_out(dag, tasks, checker.notes, cost, alone, kept)
+    plan = lay_out(dag, tasks, checker.notes, cost, alone, kept)
+    note_effects(plan)
+    return plan
 
 
 class _Checker:

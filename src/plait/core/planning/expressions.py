@@ -126,8 +126,9 @@ class Expressions:
                     if names is not None:
                         has_own = planned.items is not None and not of_items
                         bound = names.bound_reference(link, has_items=has_own)
-                    findings = self._read_pipe(planned, bound, link.pipe, of_items).findings
-                    found += [finding.moved(link.pipe.start) for finding in findings]
+                    reading = self._read_pipe(planned, bound, link.pipe, of_items)
+                    self._know(planned, link.pipe.expression, reading)
+                    found += [finding.moved(link.pipe.start) for finding in reading.findings]
         return found
 
     def piped(self, planned: PlannedTask, reference: Reference, of_items: bool) -> Shape:
@@ -155,7 +156,9 @@ class Expressions:
         read: Callable[[PlannedTask, Expression], Reading],
         compiled: Callable[[str], Expression],
     ) -> None:
-        findings = read(planned, given).findings
+        reading = read(planned, given)
+        self._know(planned, given, reading)
+        findings = reading.findings
         found = problems_of(
             given.text,
             findings,
@@ -171,6 +174,11 @@ class Expressions:
         if not found:
             for finding in findings:
                 self._note(path, finding)
+
+    def _know(self, planned: PlannedTask, given: Expression, reading: Reading) -> None:
+        """Note which names in *given* the inputs of *planned* are known to have, or may have."""
+        if given.has_lookups:
+            planned.known_names |= {(given.text, place) for place in reading.known}
 
     def _report_fixed(self, text: str, found: list[Problem]) -> None:
         """Report what was *found* in *text*, which is the fix of an expression that could not be

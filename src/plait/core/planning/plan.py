@@ -74,7 +74,7 @@ class Repeating:
 
 @dataclass(slots=True, eq=False)  # one is made for each task, and a frozen one takes twice as long
 class PlannedTask:
-    """A checked task, with all that running it needs. It is never changed."""
+    """A checked task, with all that running it needs. Once it is in a plan, it is never changed."""
 
     index: int
     """Its index among all tasks of the document, inner ones too."""
@@ -108,6 +108,14 @@ class PlannedTask:
     """The tasks of a group."""
     needed: frozenset[str] = frozenset()
     """The tasks of a group that must not fail for an item to succeed."""
+    changes: bool = False
+    """Whether it is a call that changes something, or a group with one; known only for a plan in
+    which an expression has a filter."""
+    feeds_changes: bool = False
+    """Whether its output goes into the arguments or the items of such a task; known likewise."""
+    known_names: frozenset[tuple[str, int]] = frozenset()
+    """The names in its expressions that its inputs are known to have, or may have: the text of the
+    expression, and the place in it."""
     id: str = ""
     """The whole id (`names.py`)."""
 

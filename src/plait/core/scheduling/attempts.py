@@ -184,7 +184,9 @@ class Attempts:
         first_s = call.planned.task.retrying.delay_s
         self.commands.append(Sleep(call.key, backoff_s(call.attempts, jitter, error, first_s)))
 
-    def again(self, call: TaskCall, arguments: JsonObject, now: float) -> None:
+    def again(
+        self, call: TaskCall, arguments: JsonObject, now: float, notes: tuple[str, ...] = ()
+    ) -> None:
         """Make *call*, which was answered, once more with *arguments*, as its `repeat` says. It is
         a call like any other: it waits for its resources and for a slot."""
         repeat = call.planned.repeat
@@ -196,9 +198,9 @@ class Attempts:
         state.rounds += 1
         after = Status.BACKING_OFF if repeat.pause_s else Status.READY
         if item is None:
-            self._moves.task(state, after, now, call)
+            self._moves.task(state, after, now, call, notes=notes)
         else:
-            self._moves.item(state, item, after, now, call)
+            self._moves.item(state, item, after, now, call, notes=notes)
         if repeat.pause_s:
             self.open[call.key] = call
             call.started_at = None

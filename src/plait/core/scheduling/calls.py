@@ -23,6 +23,7 @@ from ..tools.catalog import Tool
 from ..tools.output import Output
 from ..values.schema import Complaint, Place
 from ..values.strict import Json, JsonObject, NotStrict, measure
+from .absences import refuse_absent
 from .events import Failure, Key, Status
 from .state import Items, TaskCall, TaskState
 
@@ -79,6 +80,7 @@ def calls_of(
                 )
             own = scope.for_item(value, index)
             filled, gone, size = _filled(planned, own, may_be_large=may_be_large)
+            scope.add(own.absences)
         except CallError as error:
             items.errors.append((index, Failure.of(error)))
             items.left -= 1
@@ -100,7 +102,10 @@ def made(planned: PlannedTask, scope: Scope) -> Output:
         output = Output.of(template.resolve(scope))
     except NotStrict as error:
         raise InvalidOutput(f"the value is not strict JSON: {error}") from None
-    return output if planned.select is None else selected(planned.select, output, scope)
+    if planned.select is not None:
+        output = selected(planned.select, output, scope)
+    refuse_absent(planned, scope, is_sent=False)
+    return output
 
 
 def items_of(planned: PlannedTask, scope: Scope, most: int) -> list[Json]:
@@ -108,6 +113,7 @@ def items_of(planned: PlannedTask, scope: Scope, most: int) -> list[Json]:
     `CallError`."""
     assert planned.items is not None
     values = items_in(planned.items.resolve(scope))
+    refuse_absent(planned, scope, is_sent=True)
     if not isinstance(values, list):
         message = f"for_each needs a list or an object; {planned.task.for_each} is {_kind(values)}"
         raise ReferenceFailed(message, hint=FROM_TEXT if isinstance(values, str) else None)
@@ -129,6 +135,7 @@ def _filled(
     if may_be_large:
         _check_size(planned.arguments, scope, "arguments hold")
     arguments = planned.arguments.resolve(scope)
+    refuse_absent(planned, scope, is_sent=True)
     if not isinstance(arguments, dict):
         message = f"arguments must be an object; {planned.task.arguments} is {_kind(arguments)}"
         raise InvalidArguments(message, hint=f"Signature: {planned.tool.signature}")
@@ -277,7 +284,7 @@ def applied(field: str, expression: Expression, output: Output, scope: Scope) ->
     """Evaluate *expression*, which stands in *field*, over *output*. Raises `ExpressionFailed` or
     `ReferenceFailed`."""
     try:
-        return evaluated(expression, output.value, scope, is_wrapped=output.is_wrapped)
+        return evaluated(expression, output.value, scope, is_wrapped=output.is_wrapped, where=field)
     except (ExpressionFailed, ReferenceFailed) as error:
         raise type(error)(f"{field}: {error.message}", hint=error.hint) from None
 

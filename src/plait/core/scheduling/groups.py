@@ -46,7 +46,8 @@ class Groups:
             state.items.values = values
             if (earlier := self._tasks.earlier_items.get(planned.id)) is not None:
                 reusable = items_to_reuse(earlier, planned, scope.outputs, enumerate(values))
-        self._tasks.moves.task(state, Status.READY, now)
+        notes = self._tasks.notes_on_absent(planned, scope)
+        self._tasks.moves.task(state, Status.READY, now, notes=notes)
         left = [index for index in range(len(values)) if index not in reusable]
         state.group = Group(values, deque(left), planned.task.max_concurrency or MAX_FRAMES)
         if state.items is not None:
@@ -123,12 +124,16 @@ class Groups:
         assert group is not None
         del group.frames[index or 0]
         failure, output = frame.failure, None
+        notes: tuple[str, ...] = ()
         if failure is None and group.stopped is None:
+            scope = frame.result_scope
             try:
-                output = made(planned, frame.result_scope)
+                output = made(planned, scope)
                 self._tasks.keep(parent, output)
             except CallError as error:
                 failure, output = Failure.of(error), None
+            else:
+                notes = self._tasks.notes_on_absent(planned, scope)
         self._tasks.usage.bytes -= frame.bytes
         if group.stopped is not None:
             self._end_stopped(around, group.stopped, failure, now)
@@ -137,7 +142,8 @@ class Groups:
             state.output, state.error = output, failure
             if output is not None:
                 parent.outputs[id] = output
-            self._tasks.moves.task(state, Status.SUCCESS if failure is None else Status.FAILED, now)
+            after = Status.SUCCESS if failure is None else Status.FAILED
+            self._tasks.moves.task(state, after, now, notes=notes)
             self._tasks.end(parent, id)
             self._tasks.after_failure(parent, id, now)
             return
@@ -148,7 +154,9 @@ class Groups:
         elif output is not None:
             state.items.outputs[index] = output
             size = output.size_bytes
-            self._tasks.moves.item(state, index, Status.SUCCESS, now, output_bytes=size)
+            self._tasks.moves.item(
+                state, index, Status.SUCCESS, now, output_bytes=size, notes=notes
+            )
         is_over = failure is not None and self._tasks.ends_at_failure(planned)
         if is_over and self.stop(parent, planned, now, self._tasks.failed_fast(id)):
             if parent.around is None:

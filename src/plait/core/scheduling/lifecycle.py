@@ -16,6 +16,7 @@ from ..language.scope import Scope
 from ..planning.plan import PlannedTask
 from ..tools.output import Output
 from ..values.problems import written
+from .absences import absent, refuse_absent
 from .attempts import Attempts
 from .calls import blamed, items_of, made, reason_to_skip, selected
 from .earlier_items import EarlierItems, items_to_reuse
@@ -35,7 +36,7 @@ PAUSE_S = 0.02
 MAX_CALLS_AT_ONCE = 2_000
 """About the most calls that one step makes: whoever drives the run does other things between."""
 MAX_NOTES = 20
-"""Most notes on arguments of one run."""
+"""Most notes on arguments and filters of one run."""
 
 
 class CallsOf(Protocol):
@@ -69,7 +70,10 @@ class Lifecycle:
         self.stopped_by: str | None = None
         """`cancelled`, `timeout` or `fail_fast`, if something ended the run early."""
         self.notes: list[str] = []
-        """Changes that were made in arguments once they were known."""
+        """Changes that were made in arguments once they were known, and filters by paths that no
+        element has."""
+        self._absent: set[tuple[str, str, str]] = set()
+        """The absences that are noted."""
         self.usage = Usage(limits)
         self.limits = limits
         self.moves = moves
@@ -147,11 +151,12 @@ class Lifecycle:
             self._give_up(frame, id, error, Failure.of(error), now)
             return
         if reason is not None:
-            self._skip(frame, id, reason, now)
+            self._skip(frame, id, reason, now, self.notes_on_absent(planned, scope))
             return
         state.items = items
         changed = [call for call in calls if call.left_out]
         notes = self._notes_on(changed) if changed else ()
+        notes += self.notes_on_absent(planned, scope)
         self.moves.task(state, Status.READY, now, notes=notes)
         self.attempts.add(calls, frame, now)
         if items is not None:
@@ -193,6 +198,7 @@ class Lifecycle:
             calls = []
         changed = [call for call in calls if call.left_out]
         notes = self._notes_on(changed) if changed else ()
+        notes += self.notes_on_absent(planned, scope) if calls else ()
         self.attempts.add(calls, frame, now)
         self._look_at_items(calls, frame, id, items, now, before, notes)
 
@@ -204,13 +210,15 @@ class Lifecycle:
             self.keep(frame, output)
             state.output = frame.outputs[id] = output
             self.moves.task(state, Status.READY, now)
-            self.moves.task(state, Status.SUCCESS, now)
+            notes = self.notes_on_absent(planned, scope)
+            self.moves.task(state, Status.SUCCESS, now, notes=notes)
             self.end(frame, id)
             return
         values = items_of(planned, scope, self.limits.max_items)
         state.items = items = Items(len(values))
         items.values = values
-        self.moves.task(state, Status.READY, now)
+        notes = self.notes_on_absent(planned, scope)
+        self.moves.task(state, Status.READY, now, notes=notes)
         self._make_items(frame, planned, items, now)
 
     def _make_items(self, frame: Frame, planned: PlannedTask, items: Items, now: float) -> None:
@@ -225,8 +233,9 @@ class Lifecycle:
             index, value = items.looked_at, items.values[items.looked_at]
             items.looked_at += 1
             self.room -= 1
+            own = scope.for_item(value, index)
             try:
-                output = made(planned, scope.for_item(value, index))
+                output = made(planned, own)
                 self.keep(frame, output)
             except CallError as error:
                 failure = Failure.of(error)
@@ -234,8 +243,8 @@ class Lifecycle:
                 self.moves.item(state, index, Status.FAILED, now, error=failure)
             else:
                 items.outputs[index] = output
-                size = output.size_bytes
-                self.moves.item(state, index, Status.SUCCESS, now, output_bytes=size)
+                size, notes = output.size_bytes, self.notes_on_absent(planned, own)
+                self.moves.item(state, index, Status.SUCCESS, now, output_bytes=size, notes=notes)
             items.left -= 1
         self.end_items(frame, id, now)
 
@@ -318,6 +327,16 @@ class Lifecycle:
         self.notes += notes
         return tuple(notes)
 
+    def notes_on_absent(self, planned: PlannedTask, scope: Scope) -> tuple[str, ...]:
+        """Note what filters of *planned* looked for in *scope* and no element has, each once."""
+        if not scope.absences:
+            return ()
+        found = {
+            key: note for key, note in absent(planned, scope).items() if key not in self._absent
+        }
+        self._absent |= found.keys()
+        return self._noted([*found.values()])
+
     def reuse_items(
         self, reusable: Mapping[int, Output], state: TaskState, items: Items, now: float
     ) -> None:
@@ -355,32 +374,40 @@ class Lifecycle:
         unless it is made again."""
         planned = call.planned
         note: str | None = None
+        scope: Scope | None = None
+        if planned.select is not None or planned.repeat is not None:
+            scope = call.frame.scope(planned, call.item, call.key.item)
         try:
-            if planned.repeat is None:
-                output = self._kept(call, output)
+            if planned.repeat is None or scope is None:
+                output = self._kept(call, output, scope)
             else:
-                scope = call.frame.scope(planned, call.item, call.key.item)
                 if planned.repeat.is_paging:
                     call.pages = call.pages or []
-                    call.pages.append(self._kept(call, output))
+                    call.pages.append(self._kept(call, output, scope))
                 arguments, note = following(call, output, scope, call.rounds + 1)
                 if arguments is not None:
                     self.usage.add_calls(1)
                     self._note_answer(call, cached=cached)
-                    self.attempts.again(call, arguments, now)
+                    notes = self.notes_on_absent(planned, scope)
+                    self.attempts.again(call, arguments, now, notes)
                     return
-                output = self._kept(call, output) if call.pages is None else joined(call.pages)
+                output = (
+                    self._kept(call, output, scope) if call.pages is None else joined(call.pages)
+                )
         except CallError as error:
             self.fail(call, error, Failure.of(error), now)
         else:
-            self._succeed(call, output, now, cached=cached, note=note)
+            notes = () if scope is None else self.notes_on_absent(planned, scope)
+            notes += () if note is None else self._noted([note])
+            self._succeed(call, output, now, cached=cached, notes=notes)
 
-    def _kept(self, call: TaskCall, output: Output) -> Output:
-        """Return the part of *output* that the `select` of *call* keeps. Raises `CallError`."""
+    def _kept(self, call: TaskCall, output: Output, scope: Scope | None) -> Output:
+        """Return the part of *output* that the `select` of *call*, if it has one, keeps in *scope*.
+        Raises `CallError`."""
         planned = call.planned
-        if planned.select is not None:
-            scope = call.frame.scope(planned, call.item, call.key.item)
+        if planned.select is not None and scope is not None:
             output = selected(planned.select, output, scope)
+            refuse_absent(planned, scope, is_sent=False)
         self.keep(call.frame, output)
         return output
 
@@ -399,12 +426,17 @@ class Lifecycle:
                 around.state.is_fresh = True
 
     def _succeed(
-        self, call: TaskCall, output: Output, now: float, *, cached: bool, note: str | None
+        self,
+        call: TaskCall,
+        output: Output,
+        now: float,
+        *,
+        cached: bool,
+        notes: tuple[str, ...],
     ) -> None:
         frame, id, item = call.frame, call.planned.id, call.key.item
         state = frame.states[id]
         self._note_answer(call, cached=cached)
-        notes = () if note is None else self._noted([note])
         if item is None or state.items is None:
             state.output = output
             frame.outputs[id] = output
@@ -502,10 +534,12 @@ class Lifecycle:
         state.output = items.output()
         return bool(left)
 
-    def _skip(self, frame: Frame, id: str, reason: Failure, now: float) -> None:
+    def _skip(
+        self, frame: Frame, id: str, reason: Failure, now: float, notes: tuple[str, ...] = ()
+    ) -> None:
         state = frame.states[id]
         state.error = reason
-        self.moves.task(state, Status.SKIPPED, now)
+        self.moves.task(state, Status.SKIPPED, now, notes=notes)
         self.end(frame, id)
 
     def advance(self, now: float) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from ...errors import CallTimeout, LimitExceeded
@@ -11,6 +10,7 @@ from ..language.scope import Scope
 from ..tools.output import Output
 from ..values.problems import written
 from ..values.strict import Json, JsonObject
+from .absences import refuse_absent
 from .calls import applied, checked, inner_value
 from .state import TaskCall
 
@@ -28,14 +28,15 @@ def following(call: TaskCall, output: Output, scope: Scope, calls: int) -> Follo
     times. Raises `CallError`, also where there is more but no call is left."""
     repeat = call.planned.repeat
     assert repeat is not None
-    own = replace(scope, arguments=call.arguments)
-    if repeat.goes_on is not None and not applied("repeat.while", repeat.goes_on, output, own):
+    scope.arguments = call.arguments
+    if repeat.goes_on is not None and not applied("repeat.while", repeat.goes_on, output, scope):
         return Following()
-    if repeat.until is not None and applied("repeat.until", repeat.until, output, own):
+    if repeat.until is not None and applied("repeat.until", repeat.until, output, scope):
         return Following()
     changed: JsonObject = {}
     for name, one in repeat.set.items():
-        value = applied(f"repeat.set{written((name,))}", one, output, own)
+        value = applied(f"repeat.set{written((name,))}", one, output, scope)
+        refuse_absent(call.planned, scope, is_sent=True)
         if value is None or value is False or value == "" or value == call.arguments.get(name):
             return Following()
         changed[name] = value

@@ -1,0 +1,161 @@
+"""Filters by paths that no element has: a note, or a failure before a call that changes
+something."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plait.core.results.record import record_of
+from plait.observers.records import RunRecords
+
+from ..tables import table
+from .played import Played
+
+ROWS = [{"id": 1, "archived": True}, {"id": 2, "archived": False}]
+THERE = "no element has archvied; elements have id, archived"
+HINT = "Did you mean archived? If elements may lack it, write not_null(archvied, null)."
+NOTE = f"{THERE}. {HINT}".removesuffix(".")
+CHANGE = {"id": "w", "tool": "s:typed", "arguments": {"name": "${OUTPUT[a] | to_string(@)}"}}
+
+
+def failure(played: Played, id: str) -> tuple[str, str, str | None]:
+    [error] = [error for error in played.errors if error.id == id]
+    return error.code, error.message, error.hint
+
+
+def test_a_select_without_a_change_behind_it_is_noted() -> None:
+    played = Played({"id": "a", "select": "[?archvied].id"}, {"id": "b", "depends_on": ["a"]})
+    played.answer("a", ROWS)
+    assert played.statuses["a"] == "success"
+    assert played.run.notes == [f"tasks.a.select: {NOTE}"]
+
+
+def test_one_that_feeds_a_change_fails_and_the_change_is_not_made() -> None:
+    played = Played({"id": "a", "select": "[?!archvied].id"}, CHANGE)
+    played.answer("a", ROWS)
+    assert failure(played, "a") == ("invalid_expression", f"select: {THERE}", HINT)
+    assert played.statuses == {"a": "failed", "w": "skipped"}
+    assert played.run.notes == []
+
+
+def test_what_is_guarded_or_there_feeds_a_change() -> None:
+    for select in ("[?not_null(archvied, null)].id", "[?archived].id"):
+        played = Played({"id": "a", "select": select}, CHANGE)
+        played.answer("a", ROWS)
+        assert played.ready == ["w"]
+        assert played.run.notes == []
+
+
+def test_an_empty_list_says_nothing() -> None:
+    played = Played({"id": "a", "select": "[?archvied].id"}, CHANGE)
+    played.answer("a", [])
+    assert played.ready == ["w"]
+
+
+def test_the_arguments_of_a_change_are_not_sent() -> None:
+    text = "${OUTPUT[a] | [?archvied] | to_string(@)}"
+    played = Played({"id": "a"}, {"id": "w", "tool": "s:typed", "arguments": {"name": text}})
+    played.answer("a", ROWS)
+    assert played.ready == []
+    assert failure(played, "w") == ("invalid_expression", f"{text}: {THERE}", HINT)
+
+
+def test_the_arguments_of_a_reading_call_are_noted() -> None:
+    text = "${OUTPUT[a] | [?archvied]}"
+    played = Played({"id": "a"}, {"id": "b", "for_each": text})
+    played.answer("a", ROWS)
+    assert played.statuses["b"] == "success"
+    assert played.run.notes == [f"tasks.b: {text}: {NOTE}"]
+
+
+@table(
+    ("task", "where"),
+    [
+        ({"id": "v", "value": "${OUTPUT[a] | [?archvied]}"}, "${OUTPUT[a] | [?archvied]}"),
+        ({"id": "v", "value": "$OUTPUT[a]", "select": "[?archvied]"}, "select"),
+        ({"id": "v", "for_each": "${OUTPUT[a] | [?archvied]}", "value": "$ITEM"},
+         "${OUTPUT[a] | [?archvied]}"),
+        ({"id": "v", "for_each": ["x"], "value": "$OUTPUT[a]", "select": "[?archvied]"}, "select"),
+        ({"id": "v", "tasks": [{"id": "i", "value": "$OUTPUT[a]"}], "select": "[?archvied]"},
+         "select"),
+        ({"id": "v", "tasks": [{"id": "i", "value": 1}],
+          "value": "${OUTPUT[a] | [?archvied]}"}, "${OUTPUT[a] | [?archvied]}"),
+        ({"id": "v", "for_each": "${OUTPUT[a] | [?archvied]}",
+          "tasks": [{"id": "i", "value": 1}]}, "${OUTPUT[a] | [?archvied]}"),
+        ({"id": "v", "for_each": ["x"], "tasks": [{"id": "i", "value": "$OUTPUT[a]"}],
+          "select": "[?archvied]"}, "select"),
+    ],
+)  # fmt: skip
+def test_values_and_groups_are_noted_or_fail(task: dict[str, Any], where: str) -> None:
+    about = f"tasks.v: {where}" if where.startswith("$") else f"tasks.v.{where}"
+    noted = Played({"id": "a"}, task)
+    noted.answer("a", ROWS)
+    assert noted.statuses["v"] == "success"
+    assert noted.run.notes == [f"{about}: {NOTE}"]
+    name = {"name": "${OUTPUT[v] | to_string(@)}"}
+    failed = Played({"id": "a"}, task, {"id": "w", "tool": "s:typed", "arguments": name})
+    failed.answer("a", ROWS)
+    assert failed.statuses["v"] == "failed"
+    assert failed.codes["v"] == "invalid_expression"
+    assert failed.statuses["w"] == "skipped"
+
+
+def test_a_when_is_only_noted() -> None:
+    for when, status in (("length(a[?archvied]) > 0", "skipped"), ("!a[?archvied]", "ready")):
+        played = Played({"id": "a"}, {"id": "w", "tool": "s:typed", "when": when,
+                                      "arguments": {"name": "x"}, "depends_on": ["a"]})  # fmt: skip
+        played.answer("a", ROWS)
+        assert played.statuses["w"] == status
+        assert played.run.notes == [f"tasks.w.when: {NOTE}"]
+
+
+def test_all_items_are_noted_once_and_their_notices_give_the_record() -> None:
+    played = Played({"id": "a", "for_each": [1, 2, 3], "select": "[?archvied].id"})
+    records = RunRecords()
+    for index in (0, 1, 2):
+        played.answer(f"a[{index}]", ROWS)
+    for notice in played.run.notices:
+        records(notice)
+    assert played.run.notes == [f"tasks.a.select: {NOTE}"]
+    folded = records.record("r", played.now)
+    assert folded is not None
+    assert folded == record_of(played.run, played.now)
+    assert folded.notes == (f"tasks.a.select: {NOTE}",)
+
+
+def test_an_item_that_feeds_a_change_fails_alone() -> None:
+    played = Played({"id": "a", "for_each": [1, 2], "select": "[?archvied].id"}, CHANGE)
+    played.answer("a[0]", [{"archvied": 1}])
+    played.answer("a[1]", ROWS)
+    assert failure(played, "a")[0] == "invalid_expression"
+
+
+@table(
+    ("repeat", "where"),
+    [
+        ({"set": {"page": "[?archvied].id | [0]"}}, "repeat.set.page"),
+        ({"while": "length([?archvied]) > 0", "set": {"page": "'x'"}}, "repeat.while"),
+        ({"until": "length([?archvied]) == 0"}, "repeat.until"),
+    ],
+)
+def test_the_expressions_of_repeat_are_noted(repeat: dict[str, Any], where: str) -> None:
+    played = Played({"id": "a", "repeat": repeat})
+    played.answer("a", ROWS)
+    assert played.statuses["a"] == "success"
+    assert played.run.notes == [f"tasks.a.{where}: {NOTE}"]
+
+
+def test_a_page_whose_next_is_looked_for_in_vain_fails_before_a_change() -> None:
+    played = Played({"id": "a", "repeat": {"set": {"page": "[?archvied].id | [0]"}}}, CHANGE)
+    played.answer("a", ROWS)
+    assert failure(played, "a")[:2] == ("invalid_expression", f"repeat.set.page: {THERE}")
+
+
+def test_pages_are_noted_as_they_come() -> None:
+    repeat = {"set": {"page": "add($ARGUMENTS.page, 1)"}, "max": 2}
+    first = {"page": 1}
+    played = Played({"id": "a", "arguments": first, "select": "[?archvied]", "repeat": repeat})
+    played.answer("a", ROWS)
+    assert played.run.notes == [f"tasks.a.select: {NOTE}"]
+    played.answer("a", ROWS)
+    assert [note for note in played.run.notes if "archvied" in note] == played.run.notes[:1]
